@@ -1,0 +1,174 @@
+"""Settings: one frozen object, read from the environment and overridden by flags, checked before anything starts.
+
+Durations are seconds and say so in their name. Adding a setting means adding a field and a line in `HELP`:
+the command line, the README's table and the start-up check all read from here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Final, Literal, get_args
+
+import msgspec
+
+from ironforge.errors import ConfigError
+
+PREFIX: Final = "IRONFORGE_"
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
+
+Durability = Literal["local", "replicated", "relaxed"]
+LogFormat = Literal["auto", "json", "console"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+HELP: Final[dict[str, str]] = {
+    "redis_url": "Redis or Valkey server: redis://, rediss:// or unix://; empty: `ironforge dev` brings its own",
+    "namespace": "prefix that keeps several IronForge installations on one server apart",
+    "queues": "queues that a node serves, comma separated, the first one first within a priority",
+    "concurrency": "jobs that one node process runs at the same time",
+    "processes": "node processes that `ironforge node` starts and keeps alive",
+    "threads": "threads of a node process for synchronous handlers",
+    "cpu_processes": 'processes of a node process for handlers with executor="process"',
+    "lease_seconds": "a node that has been silent for this long is dead, and its jobs run elsewhere",
+    "drain_seconds": "after SIGTERM, how long running jobs may finish before they are handed back",
+    "default_timeout_seconds": "time limit of one attempt, where neither the job nor its kind says otherwise",
+    "default_max_retries": "retries after the first attempt, where neither the job nor its kind says otherwise",
+    "crash_budget": "after this many nodes died while they held it, a job is dead as poison",
+    "retention_seconds": "how long completed and cancelled jobs can be looked up; per job: retain_seconds",
+    "dead_retention_seconds": "how long the dead letter keeps a job",
+    "idempotency_seconds": "how long an Idempotency-Key replays its first answer",
+    "durability": "what an accepted job has survived: local (AOF, fsync always), replicated (WAIT), relaxed",
+    "replicas": "replicas that must confirm a submission when durability is replicated",
+    "http_host": "address that the HTTP API listens on",
+    "http_port": "port that the HTTP API listens on",
+    "node_http_port": "port for /livez, /readyz and /metrics of `ironforge node`; 0: none",
+    "data_dir": "folder of the embedded server of `ironforge dev`",
+    "log_level": "debug, info, warning or error",
+    "log_format": "json, console, or auto: console on a terminal, else json",
+    "url": "where the client and the command line find the HTTP API",
+}
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every setting with its default. Build it with `load`, which checks values and relations."""
+
+    redis_url: str = ""
+    namespace: str = "default"
+    queues: tuple[str, ...] = ("default",)
+    concurrency: int = 64
+    processes: int = 1
+    threads: int = 16
+    cpu_processes: int = 2
+    lease_seconds: float = 15.0
+    drain_seconds: float = 25.0
+    default_timeout_seconds: float = 300.0
+    default_max_retries: int = 3
+    crash_budget: int = 3
+    retention_seconds: float = 3600.0
+    dead_retention_seconds: float = 30 * 86400.0
+    idempotency_seconds: float = 86400.0
+    durability: Durability = "relaxed"
+    replicas: int = 1
+    http_host: str = "127.0.0.1"
+    http_port: int = 3000
+    node_http_port: int = 3001
+    data_dir: str = ".ironforge"
+    log_level: LogLevel = "info"
+    log_format: LogFormat = "auto"
+    url: str = "http://127.0.0.1:3000"
+
+
+# Inclusive bounds of the numeric settings.
+BOUNDS: Final[dict[str, tuple[float, float]]] = {
+    "concurrency": (1, 10_000),
+    "processes": (1, 256),
+    "threads": (1, 1_000),
+    "cpu_processes": (1, 256),
+    "lease_seconds": (1, 3_600),
+    "drain_seconds": (0, 86_400),
+    "default_timeout_seconds": (0.001, 604_800),
+    "default_max_retries": (0, 1_000),
+    "crash_budget": (1, 100),
+    "retention_seconds": (0, 604_800),
+    "dead_retention_seconds": (60, 31_536_000),
+    "idempotency_seconds": (1, 604_800),
+    "replicas": (1, 16),
+    "http_port": (0, 65_535),
+    "node_http_port": (0, 65_535),
+}
+
+
+def environment_name(field: str) -> str:
+    return PREFIX + field.upper()
+
+
+def load(environ: Mapping[str, str] | None = None, **flags: object) -> Settings:
+    """Settings from `environ` (default: the process's own), overridden by every flag that is not None.
+
+    Raises ConfigError naming the setting, the value and what would be right.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, object] = {}
+    for name in Settings.__struct_fields__:
+        raw = environ.get(environment_name(name), "")
+        if raw != "":
+            values[name] = _from_text(name, raw)
+    values.update({name: value for name, value in flags.items() if value is not None})
+    return check(_convert(values))
+
+
+def _from_text(name: str, raw: str) -> object:
+    if name == "queues":
+        return tuple(part.strip() for part in raw.split(",") if part.strip())
+    if name not in BOUNDS:
+        return raw
+    try:
+        number = float(raw)
+        return int(raw) if isinstance(getattr(Settings(), name), int) else number
+    except ValueError:
+        raise ConfigError(f"{environment_name(name)}={raw!r} is not a number") from None
+
+
+def _convert(values: dict[str, object]) -> Settings:
+    try:
+        return msgspec.convert(values, Settings)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"settings: {error}") from None
+
+
+def check(settings: Settings) -> Settings:
+    """Raises ConfigError when a value is out of range or two settings contradict each other."""
+    for name, (low, high) in BOUNDS.items():
+        value = getattr(settings, name)
+        if not low <= value <= high:
+            raise ConfigError(f"{environment_name(name)}={value:g} is out of range: {low:g} to {high:g}")
+    for name, choices in (("durability", Durability), ("log_format", LogFormat), ("log_level", LogLevel)):
+        if getattr(settings, name) not in get_args(choices):
+            raise ConfigError(
+                f"{environment_name(name)}={getattr(settings, name)!r} is not one of {', '.join(get_args(choices))}"
+            )
+    _check_names(settings)
+    _check_url(settings.redis_url)
+    return settings
+
+
+def _check_names(settings: Settings) -> None:
+    if not settings.queues:
+        raise ConfigError(f"{environment_name('queues')} names no queue: a node must serve at least one")
+    for what, name in (("namespace", settings.namespace), *(("queues", queue) for queue in settings.queues)):
+        if not NAME.match(name):
+            raise ConfigError(
+                f"{environment_name(what)}: {name!r} is not a name: 1 to 128 letters, digits, '.', '_' or '-', "
+                "starting with a letter or a digit"
+            )
+    if len(set(settings.queues)) != len(settings.queues):
+        raise ConfigError(f"{environment_name('queues')}={','.join(settings.queues)} names a queue twice")
+
+
+def _check_url(url: str) -> None:
+    scheme = url.partition("://")[0]
+    if url and scheme not in ("redis", "rediss", "unix"):
+        raise ConfigError(
+            f"{environment_name('redis_url')}: scheme {scheme!r} is not one of redis://, rediss://, unix://"
+        )

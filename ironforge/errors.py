@@ -1,0 +1,119 @@
+"""Everything IronForge raises to its users, and what their handlers may raise or return to steer a job.
+
+Every message names what was wrong, with which value, and what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class IronForgeError(Exception):
+    """The root of every error a user of IronForge may catch."""
+
+
+class ConfigError(IronForgeError):
+    """A setting is wrong, or two settings contradict each other."""
+
+
+class InvalidJob(IronForgeError):
+    """A submission that can never become a job. `field` names the culprit, `code` is stable for programs."""
+
+    def __init__(self, message: str, *, code: str = "invalid_job", field: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.field = field
+
+
+class InvalidPayload(InvalidJob):
+    """The payload does not fit the handler's annotated parameters."""
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message, code="invalid_arguments", field=field)
+
+
+class SerializationError(InvalidJob):
+    """A Python value that JSON cannot carry; `field` is the path to it."""
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message, code="not_serialisable", field=field)
+
+
+class IncompatibleRecord(IronForgeError):
+    """Stored bytes that are no job, or a job of a newer version."""
+
+
+class UnknownKind(IronForgeError):
+    """No handler is registered for a job's kind."""
+
+
+class JobNotFound(IronForgeError):
+    """No such job: never submitted, or ended and past its retention."""
+
+
+class InvalidState(IronForgeError):
+    """The call does not fit the state the job is in. `state` is the present one."""
+
+    def __init__(self, message: str, *, state: str) -> None:
+        super().__init__(message)
+        self.state = state
+
+
+class IdempotencyConflict(IronForgeError):
+    """An idempotency key came back with a different submission. `job_id` is the first one's, in text form."""
+
+    def __init__(self, message: str, *, job_id: str) -> None:
+        super().__init__(message)
+        self.job_id = job_id
+
+
+class StoreError(IronForgeError):
+    """The server answered, and refused."""
+
+
+class StoreUnavailable(StoreError):
+    """The server cannot be used now. `code` says why: storage_unavailable, storage_full, storage_readonly,
+    storage_loading, durability_not_confirmed. Repeating the same call later is safe."""
+
+    def __init__(self, message: str, *, code: str = "storage_unavailable") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class LeaseLost(IronForgeError):
+    """Another node took over: nothing this node holds may be settled any more."""
+
+
+class LockNotHeld(IronForgeError):
+    """The lock expired or belongs to somebody else."""
+
+
+class LockTimeout(IronForgeError):
+    """The lock stayed with its holder for as long as the caller was ready to wait."""
+
+
+class JobControl(IronForgeError):
+    """What a handler may return or raise instead of a result."""
+
+
+class Retry(JobControl):
+    """Counts as a failed attempt; the next one starts `after` seconds from now (None: by the backoff)."""
+
+    def __init__(self, after: float | None = None, reason: str = "the handler asked for a retry") -> None:
+        super().__init__(reason)
+        self.after = after
+        self.reason = reason
+
+
+class Discard(JobControl):
+    """Never try again: the job goes to the dead letter at once, with `reason`."""
+
+    def __init__(self, reason: str = "the handler discarded the job") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Snooze(JobControl):
+    """Run again `seconds` from now without spending an attempt."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"snoozed for {seconds:g} s")
+        self.seconds = seconds

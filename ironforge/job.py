@@ -1,0 +1,216 @@
+"""The job: one unit of work as frozen data, its states and the one table of legal transitions.
+
+A job is stored as one msgpack array, the *record*. The payload inside it stays the submitter's JSON bytes:
+IronForge never re-encodes what somebody else wrote.
+"""
+
+from __future__ import annotations
+
+import enum
+import uuid
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import uuid_utils
+
+from ironforge.errors import IncompatibleRecord
+
+RECORD_VERSION: Final = 1
+# A job with a thousand retries must not carry a thousand tracebacks: the newest entries are kept.
+ERRORS_KEPT: Final = 50
+
+
+class Priority(enum.IntEnum):
+    """Strict: a job of a lower value is always taken first. The value names the stream."""
+
+    CRITICAL = 0
+    HIGH = 1
+    MEDIUM = 2
+    LOW = 3
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+    @property
+    def weight(self) -> int:
+        """The number that the HTTP contract shows: 0, 1000, 2000, 3000."""
+        return self.value * 1000
+
+    @classmethod
+    def parse(cls, label: str) -> Priority:
+        """Raises ValueError for anything but critical, high, medium, low."""
+        try:
+            return cls[label.upper()] if label == label.lower() else cls[""]
+        except KeyError:
+            raise ValueError(f"priority {label!r} is not one of {', '.join(p.label for p in cls)}") from None
+
+
+class JobState(enum.StrEnum):
+    SCHEDULED = "scheduled"
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    DEAD = "dead"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Dead is not terminal: it waits in the dead letter until it is revived or expires."""
+        return self in (JobState.COMPLETED, JobState.CANCELLED)
+
+
+TRANSITIONS: Final[dict[JobState, frozenset[JobState]]] = {
+    JobState.SCHEDULED: frozenset({JobState.QUEUED, JobState.CANCELLED}),
+    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED}),
+    JobState.RUNNING: frozenset(
+        {
+            JobState.COMPLETED,
+            JobState.SCHEDULED,  # retry with backoff, snooze
+            JobState.QUEUED,  # handed back by a draining node, or taken over from a dead one
+            JobState.CANCELLED,
+            JobState.DEAD,
+        }
+    ),
+    JobState.DEAD: frozenset({JobState.QUEUED}),
+    JobState.COMPLETED: frozenset(),
+    JobState.CANCELLED: frozenset(),
+}
+
+
+class AttemptError(msgspec.Struct, array_like=True, frozen=True):
+    """One failed attempt: `attempt` counts from 1, `at_ms` is Unix time, `trace` the end of the traceback."""
+
+    attempt: int
+    at_ms: int
+    type: str
+    message: str
+    node: str
+    trace: str = ""
+
+
+class Job(msgspec.Struct, array_like=True, frozen=True):
+    """The durable form. Times are Unix milliseconds, durations milliseconds; None means "as the kind says".
+
+    `attempt` counts failed attempts, `crashes` nodes that died while they held the job, `fence` how often the
+    job was put back into a stream: it rises with every new run, so a later run always carries a higher fence.
+    `ready_ms` is when a delayed or retried job may start (0: from its creation on).
+    New fields go to the end with a default: older and newer nodes then read each other's records.
+    """
+
+    version: int
+    id: bytes
+    kind: str
+    queue: str
+    priority: int
+    payload: bytes
+    created_ms: int
+    max_retries: int | None = None
+    timeout_ms: int | None = None
+    retain_ms: int | None = None
+    attempt: int = 0
+    crashes: int = 0
+    fence: int = 0
+    errors: tuple[AttemptError, ...] = ()
+    ended: str = ""
+    ended_ms: int = 0
+    started_ms: int = 0
+    result: bytes = b""
+    reason: str = ""
+    ready_ms: int = 0
+
+    @property
+    def stream(self) -> str:
+        return stream_name(self.queue, self.priority)
+
+    @property
+    def text_id(self) -> str:
+        return format_id(self.id)
+
+    def again(self, **changes: object) -> Job:
+        """The record of a further run: the fence rises."""
+        return msgspec.structs.replace(self, fence=self.fence + 1, **changes)
+
+    def failed(self, error: AttemptError) -> Job:
+        """One attempt spent, its error kept."""
+        return msgspec.structs.replace(
+            self, attempt=self.attempt + 1, errors=(*self.errors, error)[-ERRORS_KEPT:]
+        )
+
+    def finish(
+        self,
+        state: JobState,
+        ended_ms: int,
+        *,
+        started_ms: int = 0,
+        result: bytes = b"",
+        reason: str = "",
+    ) -> Job:
+        """The record of a job that ended (completed, cancelled) or gave up (dead)."""
+        return msgspec.structs.replace(
+            self, ended=state.value, ended_ms=ended_ms, started_ms=started_ms, result=result, reason=reason
+        )
+
+    def revived(self, *, reset_retry_count: bool) -> Job:
+        """A dead job as it goes back to its stream; its error history stays."""
+        attempt = 0 if reset_retry_count else self.attempt
+        return self.again(
+            attempt=attempt, crashes=0, ended="", ended_ms=0, started_ms=0, result=b"", reason=""
+        )
+
+
+def new_id() -> bytes:
+    """A UUIDv7 as 16 bytes: sortable by creation, made by whoever submits."""
+    return uuid_utils.uuid7().bytes
+
+
+def format_id(job_id: bytes) -> str:
+    return str(uuid.UUID(bytes=job_id))
+
+
+def parse_id(text: str) -> bytes:
+    """Raises ValueError when `text` is not a UUIDv7 in its canonical form."""
+    parsed = uuid.UUID(text)
+    if str(parsed) != text.lower() or parsed.version != 7:
+        raise ValueError(f"{text!r} is not a job id: expected a UUIDv7 such as {format_id(new_id())}")
+    return parsed.bytes
+
+
+def created_ms_of(job_id: bytes) -> int:
+    """The creation time that a UUIDv7 carries in its first 48 bits."""
+    return int.from_bytes(job_id[:6], "big")
+
+
+def stream_name(queue: str, priority: int) -> str:
+    """The short name of a stream: `<queue>:<priority value>`."""
+    return f"{queue}:{priority}"
+
+
+def split_stream(name: str) -> tuple[str, Priority]:
+    queue, _, priority = name.rpartition(":")
+    return queue, Priority(int(priority))
+
+
+def streams_of(queues: Sequence[str]) -> tuple[str, ...]:
+    """Every stream of these queues in the order in which a node takes from them: strict over all queues."""
+    return tuple(stream_name(queue, priority) for priority in Priority for queue in queues)
+
+
+encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Job).decode
+
+
+def decode(record: bytes) -> Job:
+    """Raises IncompatibleRecord when the bytes are no job of this version: corrupted, or written by a newer one."""
+    try:
+        job = _decode(record)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        raise IncompatibleRecord(f"this record is not a job: {error}") from None
+    if job.version > RECORD_VERSION:
+        raise IncompatibleRecord(
+            f"this record has version {job.version}, this IronForge reads up to {RECORD_VERSION}: upgrade this node"
+        )
+    if len(job.id) != 16 or not 0 <= job.priority <= 3:
+        raise IncompatibleRecord("this record is not a job: its id or its priority is out of range")
+    return job
