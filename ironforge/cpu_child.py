@@ -1,0 +1,128 @@
+"""The main of a child process for CPU-bound handlers: reads a request, runs it, replies, until stdin ends.
+
+A thread reads stdin, so the child ends at once when its node dies, even in the middle of a job.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import operator
+import os
+import sys
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from types import ModuleType
+from typing import Any, BinaryIO, Final
+
+import msgspec
+
+from ironforge.config import environment_name, load
+from ironforge.context import Context
+from ironforge.cpu import HEADER, Reply, Request
+from ironforge.errors import ConfigError, Discard, Retry, Snooze
+from ironforge.failure import UnusableResult, clean, describe
+from ironforge.payload import Binder, binder_of
+from ironforge.telemetry import configure_logging
+from ironforge.values import encode_result
+
+SCRIPT: Final = "__ironforge_script__"
+LOG_SETTINGS: Final = environment_name("log_")
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Request).decode
+
+
+def main() -> None:
+    requests, replies = _take_over_pipes()
+    configure_logging(load({name: value for name, value in os.environ.items() if name.startswith(LOG_SETTINGS)}))
+    queue: SimpleQueue[Request] = SimpleQueue()
+    threading.Thread(target=_read, args=(requests, queue), daemon=True).start()
+    while True:
+        body = _encode(perform(queue.get()))
+        replies.write(HEADER.pack(len(body)) + body)
+        replies.flush()
+
+
+def _take_over_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Handlers that print must not write into the protocol, nor read from it."""
+    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
+    return requests, replies
+
+
+def _read(requests: BinaryIO, queue: SimpleQueue[Request]) -> None:
+    while len(header := requests.read(HEADER.size)) == HEADER.size:
+        queue.put(_decode(requests.read(HEADER.unpack(header)[0])))
+    os._exit(0)
+
+
+def perform(request: Request) -> Reply:
+    """Never raises, whatever the handler does."""
+    try:
+        function, binder = _find(request.module, request.path, request.function)
+        arguments = binder.bind(request.payload)
+        if binder.context_name is not None:
+            arguments[binder.context_name] = Context(
+                request.job_id,
+                request.kind,
+                request.attempt,
+                request.fence,
+                request.started_ms,
+                request.timeout_seconds,
+            )
+        return _reply(function(**arguments))
+    except BaseException as error:  # noqa: BLE001 - SystemExit of a handler is its failure
+        return _reply_to(error)
+
+
+def _reply(value: Any) -> Reply:
+    if isinstance(value, Retry | Discard | Snooze):
+        raise value
+    return Reply("result", encode_result(value))
+
+
+def _reply_to(error: BaseException) -> Reply:
+    match error:
+        case Retry():
+            return Reply("retry", text=clean(str(error.reason)), seconds=error.after)
+        case Discard():
+            return Reply("discard", text=clean(str(error.reason)))
+        case Snooze():
+            return Reply("snooze", seconds=error.seconds)
+        case UnusableResult():
+            return Reply("unusable", text=clean(error.reason))
+        case _:
+            type_name, message, trace = describe(error)
+            return Reply("failure", text=message, type=type_name, trace=trace)
+
+
+@functools.cache
+def _find(module_name: str, path: str, name: str) -> tuple[Callable[..., Any], Binder]:
+    module = _load_script(path) if path else importlib.import_module(module_name)
+    try:
+        function = operator.attrgetter(name)(module)
+    except AttributeError:
+        raise ConfigError(
+            f"the child process found no {name!r} in {path or module_name}: a handler with "
+            'executor="process" must keep its name at the top of its module'
+        ) from None
+    return function, binder_of(function)
+
+
+@functools.cache
+def _load_script(path: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(SCRIPT, path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path} is no Python file that a child process can load")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[SCRIPT] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,214 @@
+"""The limits of a submission and the one check of them, shared by the Python door and the HTTP door.
+
+Out-of-range values are refused, never clamped: a job that silently runs with other options than asked for is
+found weeks later, a refused submission at once.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from ironforge.config import NAME
+from ironforge.errors import InvalidJob
+from ironforge.job import RECORD_VERSION, Job, Priority, created_ms_of, new_id
+
+MAX_RETRIES: Final = 1_000
+MIN_TIMEOUT_SECONDS: Final = 0.001
+MAX_TIMEOUT_SECONDS: Final = 604_800.0
+MAX_DELAY_SECONDS: Final = 365 * 86_400.0
+MAX_RETAIN_SECONDS: Final = 604_800.0
+MAX_PAYLOAD_BYTES: Final = 1_048_576
+MAX_RESULT_BYTES: Final = 1_048_576
+MAX_KEY_CHARACTERS: Final = 255
+
+DEFAULT_QUEUE: Final = "default"
+DEFAULT_PRIORITY: Final = Priority.MEDIUM
+
+_NAME_RULE: Final = "1 to 128 letters, digits, '.', '_' or '-', starting with a letter or a digit"
+
+
+class Options(NamedTuple):
+    """Checked options of one submission, in record units. None: as the kind says, or not given."""
+
+    priority: Priority = DEFAULT_PRIORITY
+    queue: str = DEFAULT_QUEUE
+    max_retries: int | None = None
+    timeout_ms: int | None = None
+    retain_ms: int | None = None
+    delay_ms: int | None = None
+    run_at_ms: int | None = None
+
+    def job(self, kind: str, payload: bytes, job_id: bytes | None = None) -> Job:
+        """The record of a new job of a checked kind and payload; `job_id` is made when not given."""
+        job_id = new_id() if job_id is None else job_id
+        created_ms = created_ms_of(job_id)
+        ready_ms = created_ms + self.delay_ms if self.delay_ms else self.run_at_ms or 0
+        return Job(
+            RECORD_VERSION,
+            job_id,
+            kind,
+            self.queue,
+            int(self.priority),
+            payload,
+            created_ms,
+            self.max_retries,
+            self.timeout_ms,
+            self.retain_ms,
+            ready_ms=ready_ms,
+        )
+
+
+def validate_options(
+    *,
+    priority: object = None,
+    queue: object = None,
+    max_retries: object = None,
+    timeout_seconds: object = None,
+    retain_seconds: object = None,
+    delay_seconds: object = None,
+    run_at: object = None,
+) -> Options:
+    """The options in record units; None means not given. Raises InvalidJob with `code` and `field`.
+
+    `priority` is a label or a Priority; `run_at` a datetime with a zone, or ISO 8601 text with one.
+    """
+    if delay_seconds is not None and run_at is not None:
+        raise InvalidJob("delay_seconds and run_at exclude each other: give one", code="invalid_delay", field="run_at")
+    return Options(
+        DEFAULT_PRIORITY if priority is None else check_priority(priority),
+        DEFAULT_QUEUE if queue is None else check_queue(queue),
+        check_max_retries(max_retries),
+        check_timeout(timeout_seconds),
+        check_retain(retain_seconds),
+        _milliseconds("delay_seconds", delay_seconds, 0, MAX_DELAY_SECONDS, code="invalid_delay"),
+        None if run_at is None else check_run_at(run_at),
+    )
+
+
+def check_kind(kind: object) -> str:
+    return _name("kind", kind, "invalid_kind")
+
+
+def check_queue(queue: object) -> str:
+    return _name("queue", queue, "invalid_queue_name")
+
+
+def check_priority(priority: object) -> Priority:
+    if isinstance(priority, Priority):
+        return priority
+    if not isinstance(priority, str):
+        raise _wrong_type("priority", priority, "one of critical, high, medium, low")
+    try:
+        return Priority.parse(priority)
+    except ValueError as error:
+        raise InvalidJob(str(error), code="invalid_priority", field="priority") from None
+
+
+def check_max_retries(retries: object) -> int | None:
+    if retries is None:
+        return None
+    if isinstance(retries, bool) or not isinstance(retries, int):
+        raise _wrong_type("max_retries", retries, "a whole number")
+    if not 0 <= retries <= MAX_RETRIES:
+        raise _out_of_range("max_retries", retries, 0, MAX_RETRIES)
+    return retries
+
+
+def check_timeout(seconds: object) -> int | None:
+    """In milliseconds."""
+    return _milliseconds("timeout_seconds", seconds, MIN_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS)
+
+
+def check_retain(seconds: object) -> int | None:
+    """In milliseconds."""
+    return _milliseconds("retain_seconds", seconds, 0, MAX_RETAIN_SECONDS)
+
+
+def check_run_at(moment: object) -> int:
+    """Unix milliseconds. A time in the past is fine: the job is due at once."""
+    if isinstance(moment, str):
+        try:
+            moment = datetime.fromisoformat(moment)
+        except ValueError:
+            raise InvalidJob(
+                f"run_at {moment!r} is not a time: expected ISO 8601 such as 2030-01-31T12:00:00Z",
+                code="invalid_type",
+                field="run_at",
+            ) from None
+    if not isinstance(moment, datetime):
+        raise _wrong_type("run_at", moment, "a time with a zone such as 2030-01-31T12:00:00Z")
+    if moment.utcoffset() is None:
+        raise InvalidJob(
+            f"run_at {moment.isoformat()} has no time zone: append Z for UTC, or an offset such as +02:00",
+            code="timezone_required",
+            field="run_at",
+        )
+    seconds = moment.timestamp()
+    now = datetime.now(moment.tzinfo).timestamp()
+    if not 0 <= seconds <= now + MAX_DELAY_SECONDS:
+        raise InvalidJob(
+            f"run_at {moment.isoformat()} is out of range: at most {MAX_DELAY_SECONDS / 86_400:g} days ahead",
+            code="out_of_range",
+            field="run_at",
+        )
+    return round(seconds * 1000)
+
+
+def check_payload_size(payload: bytes) -> bytes:
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise InvalidJob(
+            f"the payload has {len(payload)} bytes, at most {MAX_PAYLOAD_BYTES} are allowed: "
+            "store large data elsewhere and submit a reference to it",
+            code="payload_too_large",
+            field="payload",
+        )
+    return payload
+
+
+def check_idempotency_key(key: object) -> str | None:
+    if key is None:
+        return None
+    if not isinstance(key, str):
+        raise _wrong_type("idempotency_key", key, "text")
+    if not 1 <= len(key) <= MAX_KEY_CHARACTERS or not key.isprintable():
+        raise InvalidJob(
+            f"idempotency_key {key[:60]!r} is not 1 to {MAX_KEY_CHARACTERS} printable characters",
+            code="invalid_idempotency_key",
+            field="idempotency_key",
+        )
+    return key
+
+
+def _name(field: str, value: object, code: str) -> str:
+    if not isinstance(value, str):
+        raise _wrong_type(field, value, "text")
+    if not NAME.match(value):
+        raise InvalidJob(f"{field} {value[:150]!r} is not a name: {_NAME_RULE}", code=code, field=field)
+    return value
+
+
+def _milliseconds(field: str, seconds: object, low: float, high: float, code: str = "out_of_range") -> int | None:
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise _wrong_type(field, seconds, "a number of seconds")
+    if not low <= seconds <= high:  # also refuses NaN
+        raise _out_of_range(field, seconds, low, high, code)
+    return round(seconds * 1000)
+
+
+def _wrong_type(field: str, value: object, expected: str) -> InvalidJob:
+    return InvalidJob(f"{field} must be {expected}, not {_shown(value)}", code="invalid_type", field=field)
+
+
+def _shown(value: object) -> str:
+    return f"{value[:60]!r}" if isinstance(value, str) else f"{type(value).__name__}"
+
+
+def _out_of_range(field: str, value: float, low: float, high: float, code: str = "out_of_range") -> InvalidJob:
+    try:
+        shown = f"{value:.10g}"
+    except OverflowError:  # an int beyond every float
+        shown = "a huge number" if value > 0 else "a hugely negative number"
+    return InvalidJob(f"{field} {shown} is out of range: {low:.10g} to {high:.10g}", code=code, field=field)

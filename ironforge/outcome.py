@@ -1,0 +1,194 @@
+"""How an attempt ended: a small table from what the handler did to what the record says.
+
+Everything that is run again leaves with a higher fence, and every attempt that failed leaves its error in the
+record, also the ones that ended in the dead letter at once.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import time
+from typing import Any, NamedTuple
+
+from ironforge.context import Context
+from ironforge.errors import Discard, JobControl, Retry, Snooze
+from ironforge.failure import MESSAGE_CHARACTERS, UnusableResult, clean, describe
+from ironforge.job import AttemptError, Job, JobState, encode
+from ironforge.options import MAX_DELAY_SECONDS
+from ironforge.payload import Arguments
+from ironforge.registry import Handler
+from ironforge.values import encode_result
+
+
+class Ending(enum.StrEnum):
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SNOOZED = "snoozed"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+    RELEASED = "released"
+
+
+class Interrupt(enum.StrEnum):
+    """Why an attempt is stopped from outside."""
+
+    TIMEOUT = "timeout"
+    CANCEL = "cancel"
+    RELEASE = "release"
+
+
+class Outcome(NamedTuple):
+    """How an attempt ended. `record`: the encoded terminal record of a completed or cancelled job, empty when
+    nothing is retained; `job`: the rewritten job of every other ending. `seconds`: how long the handler ran.
+    `delay_ms`: the pause that the handler asked for; None leaves it to the backoff."""
+
+    ending: Ending
+    job: Job | None
+    record: bytes
+    job_id: bytes
+    kind: str
+    seconds: float
+    keep_ms: int
+    delay_ms: int | None = None
+
+
+class Attempt:
+    """One run of one job. `started` (monotonic) is infinite until the handler really runs: waiting for a free
+    thread or process does not count against the time limit. `outcome` is set when there is nothing to run."""
+
+    __slots__ = (
+        "arguments",
+        "context",
+        "handler",
+        "interrupt",
+        "job",
+        "outcome",
+        "started",
+        "started_ms",
+        "timeout_seconds",
+    )
+
+    def __init__(self, job: Job, handler: Handler | None, arguments: Arguments, timeout_seconds: float) -> None:
+        self.job = job
+        self.handler = handler
+        self.arguments = arguments
+        self.timeout_seconds = timeout_seconds
+        self.started = math.inf
+        self.started_ms = 0
+        self.context: Context | None = None
+        self.interrupt: Interrupt | None = None
+        self.outcome: Outcome | None = None
+
+    def seconds_left(self) -> float:
+        """Of the time limit; all of it as long as the handler has not started."""
+        return min(self.timeout_seconds, self.started + self.timeout_seconds - time.monotonic())
+
+    @property
+    def seconds(self) -> float:
+        return max(0.0, time.monotonic() - self.started)
+
+    def begin(self) -> Context:
+        job = self.job
+        self.started_ms = int(time.time() * 1000)
+        self.started = time.monotonic()
+        self.context = context = Context(
+            job.id, job.kind, job.attempt + 1, job.fence, self.started_ms, self.timeout_seconds
+        )
+        return context
+
+
+class Outcomes:
+    """Makes the outcomes of one node. `keep_ms`: how long terminal records stay by default."""
+
+    def __init__(self, node: str, keep_ms: int) -> None:
+        self._node = node
+        self._keep_ms = keep_ms
+
+    def returned(self, attempt: Attempt, value: Any) -> Outcome:
+        if isinstance(value, JobControl):
+            return self.raised(attempt, value)
+        try:
+            result = b"null" if value is None else encode_result(value)
+        except UnusableResult as error:
+            return self.raised(attempt, error)
+        return self._ended(attempt, Ending.COMPLETED, JobState.COMPLETED, result)
+
+    def raised(self, attempt: Attempt, error: BaseException) -> Outcome:
+        try:
+            match error:
+                case Snooze():
+                    pause_ms = _delay_ms("Snooze", error.seconds)
+                    return self._rewritten(attempt, Ending.SNOOZED, attempt.job.again(), pause_ms)
+                case Retry():
+                    after_ms = None if error.after is None else _delay_ms("Retry", error.after)
+                    return self._failed(attempt, "Retry", error.reason, delay_ms=after_ms)
+                case Discard():
+                    return self.hopeless(attempt, "Discard", error.reason)
+                case UnusableResult():
+                    return self.hopeless(attempt, error.reason.partition(":")[0], error.reason)
+        except ValueError as invalid:  # a pause that is none: the handler's mistake
+            error = invalid
+        return self._failed(attempt, *describe(error))
+
+    def interrupted(self, attempt: Attempt) -> Outcome:
+        """The outcome of an attempt that was stopped, whatever its handler made of it or still does."""
+        if attempt.context is not None:
+            attempt.context.request_cancel()
+        match attempt.interrupt:
+            case Interrupt.CANCEL:
+                return self._ended(attempt, Ending.CANCELLED, JobState.CANCELLED)
+            case Interrupt.TIMEOUT:
+                return self._failed(attempt, "Timeout", _timeout_message(attempt))
+            case _:
+                return self._rewritten(attempt, Ending.RELEASED, attempt.job.again())
+
+    def hopeless(self, attempt: Attempt, type_name: str, reason: object) -> Outcome:
+        """To the dead letter at once: trying again would change nothing."""
+        text = _message(reason)
+        failed = attempt.job.failed(self._error(attempt, type_name, text))
+        dead = failed.finish(JobState.DEAD, _now_ms(), started_ms=attempt.started_ms, reason=text)
+        return self._rewritten(attempt, Ending.DEAD, dead)
+
+    def _failed(
+        self, attempt: Attempt, type_name: str, message: object, trace: str = "", delay_ms: int | None = None
+    ) -> Outcome:
+        failed = attempt.job.failed(self._error(attempt, type_name, _message(message), trace))
+        return self._rewritten(attempt, Ending.FAILED, failed.again(), delay_ms)
+
+    def _error(self, attempt: Attempt, type_name: str, message: str, trace: str = "") -> AttemptError:
+        return AttemptError(attempt.job.attempt + 1, _now_ms(), type_name, message, self._node, trace)
+
+    def _rewritten(self, attempt: Attempt, ending: Ending, job: Job, delay_ms: int | None = None) -> Outcome:
+        return Outcome(ending, job, b"", job.id, job.kind, attempt.seconds, 0, delay_ms)
+
+    def _ended(self, attempt: Attempt, ending: Ending, state: JobState, result: bytes = b"") -> Outcome:
+        job, handler = attempt.job, attempt.handler
+        keep_ms = job.retain_ms
+        if keep_ms is None:
+            keep_ms = self._keep_ms if handler is None or handler.retain_ms is None else handler.retain_ms
+        record = b""
+        if keep_ms:
+            record = encode(job.finish(state, _now_ms(), started_ms=attempt.started_ms, result=result))
+        return Outcome(ending, None, record, job.id, job.kind, attempt.seconds, keep_ms)
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def _message(text: object) -> str:
+    return clean(str(text)[:MESSAGE_CHARACTERS])
+
+
+def _delay_ms(what: str, seconds: object) -> int:
+    if isinstance(seconds, int | float) and 0 <= seconds <= MAX_DELAY_SECONDS:
+        return round(seconds * 1000)
+    raise ValueError(f"{what}: {seconds!r:.60} is no pause: give seconds from 0 to {MAX_DELAY_SECONDS:.0f}")
+
+
+def _timeout_message(attempt: Attempt) -> str:
+    message = f"the handler ran longer than its limit of {attempt.timeout_seconds:g} s"
+    if attempt.handler is not None and attempt.handler.executor == "thread":
+        return f"{message}; its thread cannot be stopped and may still be running: poll context.cancel_requested"
+    return message

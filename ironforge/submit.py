@@ -1,0 +1,121 @@
+"""Submission from Python straight to the server, without the HTTP API in between.
+
+The connection is opened by the first submission: an application that only defines handlers needs no server.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TypedDict
+
+import msgspec
+
+from ironforge.config import Settings, load
+from ironforge.errors import ConfigError, InvalidJob
+from ironforge.job import Priority, format_id, parse_id
+from ironforge.options import Options, check_idempotency_key, validate_options
+from ironforge.store import Doors, Submission, Submissions
+
+
+class KindOptions(TypedDict, total=False):
+    """What a kind may fix for its jobs, and a submission may override. None: not given."""
+
+    priority: str | Priority | None
+    queue: str | None
+    max_retries: int | None
+    timeout_seconds: float | None
+    retain_seconds: float | None
+
+
+class BatchOptions(KindOptions, total=False):
+    """What many jobs may have in common. `run_at` needs a zone, and excludes `delay_seconds`."""
+
+    delay_seconds: float | None
+    run_at: datetime | None
+
+
+class JobOptions(BatchOptions, total=False):
+    """What belongs to one job alone. `id` is a UUIDv7 as text."""
+
+    idempotency_key: str | None
+    id: str | None
+
+
+def check_names(what: str, given: Iterable[str], allowed: type) -> None:
+    """Raises TypeError, as Python does for keywords that a function does not take."""
+    names = allowed.__annotations__
+    for name in given:
+        if name not in names:
+            close = difflib.get_close_matches(name, names, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"it takes {', '.join(names)}"
+            raise TypeError(f"{what} takes no option {name!r}: {hint}")
+
+
+def prepared(kind: str, payload: bytes, defaults: Options | None, given: JobOptions) -> Submission:
+    """One submission of a checked kind and payload. Raises InvalidJob for any option that is wrong."""
+    rest = dict(given)
+    key = check_idempotency_key(rest.pop("idempotency_key", None))
+    text_id = rest.pop("id", None)
+    job_id = None if text_id is None else _parsed(text_id)
+    options = validate_options(**rest)
+    if defaults is not None:
+        options = _filled(options, defaults, given)
+    mark = fingerprint(kind, payload, options) if key is not None else b""
+    return Submission(options.job(kind, payload, job_id), options.delay_ms, options.run_at_ms, key, mark)
+
+
+def _filled(options: Options, defaults: Options, given: JobOptions) -> Options:
+    return options._replace(
+        priority=defaults.priority if given.get("priority") is None else options.priority,
+        queue=defaults.queue if given.get("queue") is None else options.queue,
+        max_retries=defaults.max_retries if options.max_retries is None else options.max_retries,
+        timeout_ms=defaults.timeout_ms if options.timeout_ms is None else options.timeout_ms,
+        retain_ms=defaults.retain_ms if options.retain_ms is None else options.retain_ms,
+    )
+
+
+def _parsed(job_id: object) -> bytes:
+    try:
+        return parse_id(job_id if isinstance(job_id, str) else str(job_id))
+    except ValueError:
+        raise InvalidJob(
+            f"id {job_id!r:.60} is not a UUIDv7 in its usual text form", code="invalid_job_id", field="id"
+        ) from None
+
+
+def fingerprint(kind: str, payload: bytes, options: Options) -> bytes:
+    """Tells a repeated submission from a different one under the same idempotency key."""
+    return hashlib.sha256(msgspec.msgpack.encode((kind, payload, tuple(options)))).digest()
+
+
+class Door:
+    """Where submissions go in. Without `submissions` it connects when first used, as `settings` say."""
+
+    def __init__(self, settings: Settings | None, submissions: Submissions | None = None) -> None:
+        self._settings = settings
+        self._submissions = submissions
+        self._doors: Doors | None = None
+
+    async def submit(self, batch: Sequence[Submission], *, again: bool = False) -> list[str]:
+        """The ids as text. Raises IdempotencyConflict, StoreUnavailable."""
+        if not batch:
+            return []
+        accepted = await self._connected().submit(batch, again=again)
+        return [format_id(answer.id) for answer in accepted]
+
+    async def close(self) -> None:
+        if self._doors is not None:
+            await self._doors.close()
+            self._doors = self._submissions = None
+
+    def _connected(self) -> Submissions:
+        if self._submissions is None:
+            settings = load() if self._settings is None else self._settings
+            if not settings.redis_url:
+                raise ConfigError("no server to submit to: set IRONFORGE_REDIS_URL, for example redis://127.0.0.1:6379")
+            self._doors = Doors.open(settings)
+            self._submissions = self._doors.submissions
+        return self._submissions

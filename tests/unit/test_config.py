@@ -1,0 +1,78 @@
+"""Settings: where they come from, and that a wrong one is refused by the name its user knows."""
+
+from __future__ import annotations
+
+import pytest
+
+from ironforge import config
+from ironforge.config import BOUNDS, HELP, Settings
+from ironforge.errors import ConfigError
+
+
+def refusal(environ: dict[str, str] | None = None, **flags: object) -> str:
+    with pytest.raises(ConfigError) as caught:
+        config.load(environ or {}, **flags)
+    return str(caught.value)
+
+
+def test_an_empty_environment_gives_the_defaults():
+    assert Settings() == config.load({})
+    assert Settings() == config.load({"IRONFORGE_CONCURRENCY": "", "OTHER": "1"})
+
+
+def test_the_environment_is_read_and_flags_override_it():
+    environ = {
+        "IRONFORGE_CONCURRENCY": "8",
+        "IRONFORGE_LEASE_SECONDS": "2.5",
+        "IRONFORGE_QUEUES": " mail, default ,",
+        "IRONFORGE_DURABILITY": "local",
+    }
+    settings = config.load(environ, concurrency=16, drain_seconds=None)
+    assert (16, 2.5, ("mail", "default"), "local", 25.0) == (
+        settings.concurrency,
+        settings.lease_seconds,
+        settings.queues,
+        settings.durability,
+        settings.drain_seconds,
+    )
+
+
+def test_every_setting_is_explained():
+    assert set(Settings.__struct_fields__) == set(HELP)
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_both_bounds_are_allowed_and_what_is_beyond_is_not(name):
+    low, high = BOUNDS[name]
+    kind = type(getattr(Settings(), name))
+    for value in (low, high):
+        assert kind(value) == getattr(config.load({}, **{name: kind(value)}), name)
+    for value in (low - 1, high + 1):
+        assert f"IRONFORGE_{name.upper()}=" in refusal(**{name: kind(value)})
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"IRONFORGE_CONCURRENCY": "many"}, "IRONFORGE_CONCURRENCY='many' is not a number"),
+        ({"IRONFORGE_CONCURRENCY": "1.5"}, "IRONFORGE_CONCURRENCY='1.5' is not a number"),
+        ({"IRONFORGE_LEASE_SECONDS": "nan"}, "IRONFORGE_LEASE_SECONDS=nan is out of range: 1 to 3600"),
+        ({"IRONFORGE_DURABILITY": "high"}, "'high'"),
+        ({"IRONFORGE_LOG_LEVEL": "loud"}, "'loud'"),
+        ({"IRONFORGE_QUEUES": ","}, "names no queue"),
+        ({"IRONFORGE_QUEUES": "a,b,a"}, "names a queue twice"),
+        ({"IRONFORGE_QUEUES": "a:b"}, "'a:b' is not a name"),
+        ({"IRONFORGE_NAMESPACE": "{x}"}, "IRONFORGE_NAMESPACE: '{x}' is not a name"),
+        ({"IRONFORGE_REDIS_URL": "http://x"}, "IRONFORGE_REDIS_URL: scheme 'http' is not one of"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_name_and_what_is_right(environ, said):
+    assert said in refusal(environ)
+
+
+def test_a_flag_that_is_no_setting_is_refused():
+    assert "concurency" in refusal(concurency=3)
+
+
+def test_a_password_in_the_url_is_never_shown():
+    assert "s3cret" not in refusal({"IRONFORGE_REDIS_URL": "htp://user:s3cret@host"})

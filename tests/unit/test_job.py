@@ -1,0 +1,176 @@
+"""The record: every legal arrow between states, and bytes that are a job, no job, or a job of another version."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ironforge import job as jobs
+from ironforge.errors import IncompatibleRecord
+from ironforge.job import TRANSITIONS, AttemptError, Job, JobState, Priority
+from ironforge.options import Options
+
+ERROR = AttemptError(1, 0, "ValueError", "boom", "node-1")
+INT64 = st.integers(0, 2**63 - 1)
+JOBS = st.builds(
+    Job,
+    version=st.just(1),
+    id=st.binary(min_size=16, max_size=16),
+    kind=st.text(),
+    queue=st.text(),
+    priority=st.integers(0, 3),
+    payload=st.binary(),
+    created_ms=INT64,
+    max_retries=st.none() | st.integers(0, 1000),
+    timeout_ms=st.none() | INT64,
+    retain_ms=st.none() | INT64,
+    attempt=INT64,
+    crashes=INT64,
+    fence=INT64,
+    errors=st.lists(st.builds(AttemptError, INT64, INT64, st.text(), st.text(), st.text()), max_size=3).map(tuple),
+    result=st.binary(),
+    reason=st.text(),
+)
+
+
+def new_job() -> Job:
+    return Options().job("email.send", b"{}")
+
+
+@given(JOBS)
+def test_a_record_decodes_to_the_job_that_was_encoded(job):
+    assert job == jobs.decode(jobs.encode(job))
+
+
+@given(st.binary())
+def test_bytes_that_are_no_job_never_raise_anything_else(noise):
+    with contextlib.suppress(IncompatibleRecord):
+        assert noise == jobs.encode(jobs.decode(noise))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        b"",
+        b"\xc1",
+        jobs.encode(new_job())[:-1],
+        jobs.encode(new_job()) + b"x",
+        b"\x91" * 100_000,
+        b"\xdd\xff\xff\xff\xff",
+        msgspec.msgpack.encode(["not", "a", "job"]),
+        jobs.encode(msgspec.structs.replace(new_job(), id=b"short")),
+        jobs.encode(msgspec.structs.replace(new_job(), priority=4)),
+    ],
+)
+def test_a_damaged_record_is_refused(record):
+    with pytest.raises(IncompatibleRecord, match="this record is not a job"):
+        jobs.decode(record)
+
+
+def test_a_newer_record_asks_for_an_upgrade():
+    newer = msgspec.structs.replace(new_job(), version=2)
+    with pytest.raises(IncompatibleRecord, match="upgrade this node"):
+        jobs.decode(jobs.encode(newer))
+
+
+def test_records_of_older_and_newer_nodes_are_read():
+    job = new_job()
+    fields = msgspec.msgpack.decode(jobs.encode(job))
+    assert job == jobs.decode(msgspec.msgpack.encode(fields[:7]))
+    assert job == jobs.decode(msgspec.msgpack.encode([*fields, "a field of the future"]))
+
+
+ARROWS = {
+    ("scheduled", "queued"),
+    ("scheduled", "cancelled"),
+    ("queued", "running"),
+    ("queued", "cancelled"),
+    ("running", "completed"),
+    ("running", "scheduled"),
+    ("running", "queued"),
+    ("running", "cancelled"),
+    ("running", "dead"),
+    ("dead", "queued"),
+}
+
+
+@pytest.mark.parametrize("source", JobState)
+@pytest.mark.parametrize("target", JobState)
+def test_exactly_the_documented_transitions_are_legal(source, target):
+    assert ((source.value, target.value) in ARROWS) == (target in TRANSITIONS[source])
+
+
+@pytest.mark.parametrize("state", JobState)
+def test_a_state_is_terminal_when_no_arrow_leaves_it(state):
+    assert (not TRANSITIONS[state]) == state.is_terminal
+
+
+def test_a_further_run_carries_a_higher_fence():
+    job = new_job()
+    assert 1 == job.again().fence
+    assert 2 == job.again().revived(reset_retry_count=False).fence
+
+
+def test_a_failure_spends_an_attempt_and_keeps_its_error():
+    failed = new_job().failed(ERROR)
+    assert (1, (ERROR,)) == (failed.attempt, failed.errors)
+
+
+def test_only_the_newest_errors_are_kept():
+    job = new_job()
+    for attempt in range(1, 61):
+        job = job.failed(AttemptError(attempt, 0, "E", "m", "n"))
+    assert (60, 50, 11, 60) == (
+        job.attempt,
+        len(job.errors),
+        job.errors[0].attempt,
+        job.errors[-1].attempt,
+    )
+
+
+def test_a_revived_job_keeps_its_errors_and_its_attempts_unless_asked():
+    dead = new_job().failed(ERROR).finish(JobState.DEAD, 5, started_ms=4, reason="spent")
+    kept, reset = dead.revived(reset_retry_count=False), dead.revived(reset_retry_count=True)
+    assert (1, 0) == (kept.attempt, reset.attempt)
+    assert (ERROR,) == kept.errors == reset.errors
+    assert ("", 0, 0, "") == (reset.ended, reset.ended_ms, reset.started_ms, reset.reason)
+
+
+def test_ids_are_uuids_of_version_7_that_sort_by_creation():
+    ids = [jobs.new_id() for _ in range(100)]
+    assert sorted(ids) == ids
+    assert {7} == {uuid.UUID(bytes=job_id).version for job_id in ids}
+
+
+def test_an_id_survives_its_text_form():
+    job_id = jobs.new_id()
+    assert job_id == jobs.parse_id(jobs.format_id(job_id)) == jobs.parse_id(jobs.format_id(job_id).upper())
+
+
+@pytest.mark.parametrize("text", ["", "x", str(uuid.uuid4()), "{01900000-0000-7000-8000-000000000000}"])
+def test_what_is_no_id_is_refused(text):
+    with pytest.raises(ValueError, match=r"."):
+        jobs.parse_id(text)
+
+
+def test_priorities_are_strict_and_parsed_by_their_label_only():
+    assert ["critical", "high", "medium", "low"] == [priority.label for priority in sorted(Priority)]
+    assert [0, 1000, 2000, 3000] == [priority.weight for priority in Priority]
+    assert Priority.LOW is Priority.parse("low")
+    for label in ("LOW", "Low", "", "urgent", "__class__"):
+        with pytest.raises(ValueError, match="is not one of critical, high, medium, low"):
+            Priority.parse(label)
+
+
+def test_a_node_takes_a_higher_priority_of_any_queue_first():
+    assert ("a:0", "b:0", "a:1", "b:1", "a:2", "b:2", "a:3", "b:3") == jobs.streams_of(["a", "b"])
+
+
+@given(queue=st.from_regex(r"[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True), priority=st.sampled_from(Priority))
+def test_the_name_of_a_stream_can_be_taken_apart(queue, priority):
+    assert (queue, priority) == jobs.split_stream(jobs.stream_name(queue, priority))

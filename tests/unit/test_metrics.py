@@ -1,0 +1,205 @@
+"""Metrics: what is counted, and what a scrape of one process or of many shows."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client.parser import text_string_to_metric_families
+
+from ironforge import metrics as module
+from ironforge.job import Priority
+from ironforge.metrics import DURATION_BUCKETS, ChildMetrics, Metrics, measure_loop_lag
+from ironforge.store.contract import Stats, StreamDepth
+
+
+def samples(exposition: tuple[bytes, str]) -> dict[tuple[str, ...], float]:
+    """Every sample as `(name, label value, ...): value`, the labels in the order of their names."""
+    families = text_string_to_metric_families(exposition[0].decode())
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in families
+        for sample in family.samples
+        if not sample.name.endswith("_created")
+    }
+
+
+def test_the_job_counters_have_the_promised_names_and_labels():
+    metrics = Metrics()
+    metrics.submitted("email.send", Priority.HIGH, 3)
+    metrics.completed("email.send", [0.1, 0.2])
+    metrics.failed("email.send", [0.3])
+    metrics.retried("email.send")
+    metrics.dead("email.send", 2)
+    found = samples(metrics.exposition())
+    assert {
+        ("ironforge_jobs_submitted_total", "email.send", "high"): 3.0,
+        ("ironforge_jobs_completed_total", "email.send"): 2.0,
+        ("ironforge_jobs_failed_total", "email.send"): 1.0,
+        ("ironforge_jobs_retried_total", "email.send"): 1.0,
+        ("ironforge_jobs_dlq_total", "email.send"): 2.0,
+    } == {key: value for key, value in found.items() if key[0].startswith("ironforge_jobs_")}
+    assert 3.0 == found["ironforge_job_duration_seconds_count", "email.send"]
+    assert 0.6 == pytest.approx(found["ironforge_job_duration_seconds_sum", "email.send"])
+
+
+def test_metrics_without_a_kind_are_there_from_the_start():
+    metrics = Metrics()
+    metrics.active_jobs.set(7)
+    metrics.lease_losses.inc()
+    metrics.stale_settlements.inc(5)
+    metrics.started([0.02])
+    metrics.timers_moved([0.004, 0.2])
+    found = samples(metrics.exposition())
+    assert [7.0, 1.0, 5.0, 1.0, 2.0, 0.0] == [
+        found["ironforge_active_jobs",],
+        found["ironforge_lease_losses_total",],
+        found["ironforge_stale_settlements_total",],
+        found["ironforge_queue_latency_seconds_count",],
+        found["ironforge_timer_lateness_seconds_count",],
+        found["ironforge_loop_lag_seconds",],
+    ]
+
+
+@given(st.lists(st.floats(0, 5000) | st.sampled_from(DURATION_BUCKETS), max_size=50))
+def test_a_batch_is_counted_as_the_public_observe_counts_each_entry(seconds):
+    metrics = Metrics()
+    metrics.started(seconds)
+    reference_registry = CollectorRegistry()
+    reference = Histogram(
+        "ironforge_queue_latency_seconds", "same", registry=reference_registry, buckets=DURATION_BUCKETS
+    )
+    for each in seconds:
+        reference.observe(each)
+    expected = samples((module.generate_latest(reference_registry), ""))
+    actual = samples(metrics.exposition())
+    assert expected == pytest.approx({key: actual[key] for key in expected})
+
+
+def test_a_latency_below_zero_counts_as_zero_because_clocks_differ():
+    metrics = Metrics()
+    metrics.started([-3.0, 1.0])
+    assert 1.0 == samples(metrics.exposition())["ironforge_queue_latency_seconds_sum",]
+
+
+def test_kinds_past_the_limit_are_counted_together(monkeypatch):
+    monkeypatch.setattr(module, "MAX_KINDS", 2)
+    metrics = Metrics()
+    for kind in ("a", "b", "c", "d", "a"):
+        metrics.completed(kind, [0.1])
+    found = samples(metrics.exposition())
+    assert {"a": 2.0, "b": 1.0, "other": 2.0} == {
+        key[1]: value for key, value in found.items() if key[0] == "ironforge_jobs_completed_total"
+    }
+
+
+def stats(*streams: StreamDepth, dead: int = 0) -> Stats:
+    return Stats(streams=list(streams), scheduled=0, dead=dead, totals={}, now_ms=0)
+
+
+def depths(metrics: Metrics) -> dict[tuple[str, ...], float]:
+    return {key: value for key, value in samples(metrics.exposition()).items() if "_depth" in key[0]}
+
+
+def test_depths_are_those_of_the_last_stats_and_none_before_the_first():
+    metrics = Metrics()
+    assert {} == depths(metrics)
+    metrics.set_depths(stats(StreamDepth("mail", 0, 12, 3, None), StreamDepth("old", 2, 1, 0, None), dead=4))
+    metrics.set_depths(stats(StreamDepth("mail", 0, 11, 3, None), dead=5))
+    assert {("ironforge_queue_depth", "critical", "mail"): 11.0, ("ironforge_dlq_depth",): 5.0} == depths(metrics)
+
+
+def test_streams_past_the_limit_are_added_up(monkeypatch):
+    monkeypatch.setattr(module, "MAX_STREAMS", 1)
+    metrics = Metrics()
+    metrics.set_depths(stats(*(StreamDepth(f"q{number}", 1, 2, 0, None) for number in range(3))))
+    assert {
+        ("ironforge_queue_depth", "high", "q0"): 2.0,
+        ("ironforge_queue_depth", "high", "other"): 4.0,
+        ("ironforge_dlq_depth",): 0.0,
+    } == depths(metrics)
+
+
+async def test_loop_lag_shows_how_long_the_loop_was_blocked():
+    metrics = Metrics()
+    measuring = asyncio.create_task(measure_loop_lag(metrics, interval_seconds=0.01))
+    await asyncio.sleep(0)
+    subprocess.run([sys.executable, "-c", "import time; time.sleep(0.1)"], check=True)  # noqa: ASYNC221
+    async with asyncio.timeout(5):
+        for _turn in iter(lambda: samples(metrics.exposition())["ironforge_loop_lag_seconds",] < 0.08, False):
+            await asyncio.sleep(0)
+    measuring.cancel()
+    await asyncio.wait([measuring])
+
+
+def child(children: ChildMetrics, slot: int, code: str) -> None:
+    """Run `code` in a process that counts for `slot`."""
+    program = "from ironforge.metrics import Metrics; metrics = Metrics()\n" + textwrap.dedent(code)
+    environment = {**os.environ, **children.environment(slot)}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+
+
+def test_one_scrape_adds_up_all_children(tmp_path):
+    children = ChildMetrics(tmp_path)
+    child(children, 0, "metrics.completed('a', [0.1]); metrics.active_jobs.set(3); metrics.loop_lag.set(0.5)")
+    child(children, 1, "metrics.completed('a', [9, 8]); metrics.active_jobs.set(4); metrics.loop_lag.set(0.2)")
+    found = samples(children.exposition())
+    assert [3.0, 3.0, 7.0, 0.5] == [
+        found["ironforge_jobs_completed_total", "a"],
+        found["ironforge_job_duration_seconds_count", "a"],
+        found["ironforge_active_jobs",],
+        found["ironforge_loop_lag_seconds",],
+    ]
+    assert not [key for key in found if "depth" in key[0]]
+
+
+def test_a_child_that_is_gone_leaves_its_counters_and_takes_its_gauges(tmp_path):
+    children = ChildMetrics(tmp_path)
+    child(children, 0, "metrics.completed('a', [0.1]); metrics.active_jobs.set(3)")
+    children.child_gone(0)
+    found = samples(children.exposition())
+    assert 1.0 == found["ironforge_jobs_completed_total", "a"]
+    assert ("ironforge_active_jobs",) not in found
+
+
+def test_the_next_child_in_a_slot_counts_on_in_the_same_files(tmp_path):
+    children = ChildMetrics(tmp_path)
+    child(children, 0, "metrics.completed('a', [0.1])")
+    files = sorted(tmp_path.iterdir())
+    children.child_gone(0)
+    child(children, 0, "metrics.completed('a', [0.2])")
+    assert 2.0 == samples(children.exposition())["ironforge_jobs_completed_total", "a"]
+    assert files == sorted(tmp_path.iterdir())
+
+
+def test_what_a_child_starts_or_forks_does_not_write_into_its_files(tmp_path):
+    children = ChildMetrics(tmp_path)
+    code = """
+        import os, subprocess, sys
+        metrics.completed("a", [0.1])
+        program = "from ironforge.metrics import Metrics; Metrics().completed('b', [0.1])"
+        subprocess.run([sys.executable, "-c", program], check=True)
+        forked = os.fork()
+        if forked == 0:
+            metrics.completed("c", [0.1])
+            os._exit(0)
+        os.waitpid(forked, 0)
+        metrics.completed("d", [0.1])
+    """
+    child(children, 0, code)
+    assert 3 == len(list(tmp_path.glob("counter_*.db")))
+    found = samples(children.exposition())
+    assert {"a", "b", "c", "d"} == {key[1] for key in found if key[0] == "ironforge_jobs_completed_total"}
+
+
+def test_a_new_parent_begins_with_an_empty_folder(tmp_path: Path):
+    child(ChildMetrics(tmp_path), 0, "metrics.completed('a', [0.1])")
+    assert {} == samples(ChildMetrics(tmp_path).exposition())

@@ -1,0 +1,155 @@
+"""Every limit of a submission, at its edges, with the code that programs rely on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from ironforge import options
+from ironforge.errors import InvalidJob
+from ironforge.job import Priority, created_ms_of
+from ironforge.options import Options, validate_options
+
+
+def refused(**given: object) -> tuple[str, str | None]:
+    with pytest.raises(InvalidJob) as caught:
+        validate_options(**given)
+    return caught.value.code, caught.value.field
+
+
+def test_nothing_given_means_the_defaults():
+    assert Options(Priority.MEDIUM, "default") == validate_options()
+
+
+def test_given_values_arrive_in_record_units():
+    assert Priority.LOW is validate_options(priority=Priority.LOW).priority
+    expected = Options(Priority.HIGH, "mail", 5, 1_500, 0, 250, None)
+    actual = validate_options(
+        priority="high",
+        queue="mail",
+        max_retries=5,
+        timeout_seconds=1.5,
+        retain_seconds=0,
+        delay_seconds=0.25,
+    )
+    assert expected == actual
+
+
+@pytest.mark.parametrize(
+    ("field", "low", "high"),
+    [
+        ("max_retries", 0, 1_000),
+        ("timeout_seconds", 0.001, 604_800),
+        ("delay_seconds", 0, 365 * 86_400),
+        ("retain_seconds", 0, 604_800),
+    ],
+)
+def test_both_bounds_are_allowed_and_the_next_value_is_not(field, low, high):
+    code = "invalid_delay" if field == "delay_seconds" else "out_of_range"
+    validate_options(**{field: low})
+    validate_options(**{field: high})
+    assert (code, field) == refused(**{field: low - 1})
+    assert (code, field) == refused(**{field: high + 1})
+    assert (code, field) == refused(**{field: 10**400})
+
+
+@pytest.mark.parametrize("field", ["timeout_seconds", "retain_seconds", "delay_seconds"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_numbers_that_are_none_are_refused(field, value):
+    code = "invalid_delay" if field == "delay_seconds" else "out_of_range"
+    assert (code, field) == refused(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("max_retries", "3"),
+        ("max_retries", 3.0),
+        ("max_retries", True),
+        ("timeout_seconds", "1"),
+        ("delay_seconds", False),
+        ("priority", 1),
+        ("queue", 7),
+        ("run_at", 1_700_000_000),
+        ("run_at", "tomorrow"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused(field, value):
+    assert ("invalid_type", field) == refused(**{field: value})
+
+
+@pytest.mark.parametrize("name", ["", "a:b", "{x}", "../", "a" * 129, "-a", "ä", "a\n", "a b", "a\0"])
+def test_names_that_would_break_keys_are_refused(name):
+    assert ("invalid_queue_name", "queue") == refused(queue=name)
+    with pytest.raises(InvalidJob) as caught:
+        options.check_kind(name)
+    assert "invalid_kind" == caught.value.code
+
+
+@pytest.mark.parametrize("label", ["High", "urgent", "", "1000"])
+def test_an_unknown_priority_is_refused(label):
+    assert ("invalid_priority", "priority") == refused(priority=label)
+
+
+def test_a_time_needs_a_zone():
+    assert ("timezone_required", "run_at") == refused(run_at=datetime(2030, 1, 1))  # noqa: DTZ001
+    assert ("timezone_required", "run_at") == refused(run_at="2030-01-01T00:00:00")
+
+
+def test_a_time_is_the_same_moment_in_every_zone():
+    moment = datetime.now(UTC).replace(microsecond=250_000) + timedelta(hours=1)
+    elsewhere = moment.astimezone(timezone(timedelta(hours=-7)))
+    expected = int(moment.timestamp() * 1000)
+    assert expected == validate_options(run_at=moment).run_at_ms
+    assert expected == validate_options(run_at=elsewhere.isoformat()).run_at_ms
+
+
+def test_a_time_in_the_past_is_due_at_once_and_one_too_far_ahead_is_refused():
+    assert 0 == validate_options(run_at="1970-01-01T00:00:00Z").run_at_ms
+    assert ("out_of_range", "run_at") == refused(run_at=datetime.now(UTC) + timedelta(days=366))
+    assert ("out_of_range", "run_at") == refused(run_at=datetime.max.replace(tzinfo=UTC))
+    assert ("out_of_range", "run_at") == refused(run_at="9999-12-31T23:59:59-14:00")
+
+
+def test_delay_and_time_exclude_each_other():
+    assert ("invalid_delay", "run_at") == refused(delay_seconds=1, run_at=datetime.now(UTC))
+
+
+def test_a_payload_of_one_mebibyte_is_allowed_and_a_byte_more_is_not():
+    assert options.MAX_PAYLOAD_BYTES == len(options.check_payload_size(bytes(options.MAX_PAYLOAD_BYTES)))
+    with pytest.raises(InvalidJob, match="1048577 bytes") as caught:
+        options.check_payload_size(bytes(options.MAX_PAYLOAD_BYTES + 1))
+    assert "payload_too_large" == caught.value.code
+
+
+@pytest.mark.parametrize("key", ["", "k" * 256, "a\nb"])
+def test_a_malformed_idempotency_key_is_refused(key):
+    with pytest.raises(InvalidJob) as caught:
+        options.check_idempotency_key(key)
+    assert "invalid_idempotency_key" == caught.value.code
+
+
+def test_an_idempotency_key_is_text():
+    assert (None, "k" * 255) == (options.check_idempotency_key(None), options.check_idempotency_key("k" * 255))
+    with pytest.raises(InvalidJob, match="must be text, not int"):
+        options.check_idempotency_key(7)
+
+
+def test_a_delayed_job_knows_when_it_may_start():
+    delayed = validate_options(delay_seconds=1.5).job("a.b", b"{}")
+    assert delayed.created_ms + 1_500 == delayed.ready_ms
+    assert 1_000 == validate_options(run_at="1970-01-01T00:00:01Z").job("a.b", b"{}").ready_ms
+    assert 0 == validate_options().job("a.b", b"{}").ready_ms
+
+
+def test_a_new_job_was_created_when_its_id_says():
+    job = validate_options(max_retries=2).job("a.b", b"{}")
+    assert created_ms_of(job.id) == job.created_ms
+    assert ("a.b", "default", 2, 2, b"{}") == (
+        job.kind,
+        job.queue,
+        job.priority,
+        job.max_retries,
+        job.payload,
+    )
