@@ -1,0 +1,143 @@
+"""The calls on jobs: submit, look up, list, cancel, revive.
+
+Handlers only translate: every decision about a job is taken in the store, in one atomic step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from ironforge.api import bodies, requests, strict_json, views
+from ironforge.api.answers import answer
+from ironforge.api.problems import ApiProblem
+from ironforge.api.schemas import (
+    AcceptedBatch,
+    AcceptedJob,
+    DeadQuery,
+    JobsQuery,
+    NoQuery,
+    RetryRequest,
+)
+from ironforge.errors import InvalidState
+from ironforge.job import JobState, format_id
+from ironforge.store.contract import Accepted, Inspection, JobView, Page, Submission, Submissions
+
+# kind, priority label, number of jobs
+OnSubmitted = Callable[[str, str, int], None]
+
+# Reading a larger body would hold up every other request for longer than a millisecond.
+THREAD_BYTES: Final = 65_536
+
+_retry_decoder: Final = msgspec.json.Decoder(RetryRequest)
+
+
+class JobCalls:
+    """Handlers of /jobs and /dlq."""
+
+    def __init__(self, submissions: Submissions, inspection: Inspection, on_submitted: OnSubmitted | None) -> None:
+        self._submissions = submissions
+        self._inspection = inspection
+        self._on_submitted = on_submitted
+
+    async def submit_job(self, request: web.Request) -> web.Response:
+        requests.read_query(request.query, NoQuery)
+        key = requests.read_key(request.headers.get("Idempotency-Key"))
+        bodies.media_type(request, bodies.JSON)
+        body = await bodies.read(request)
+        if len(body) < THREAD_BYTES:
+            submission = requests.read_job(body, key)
+        else:
+            submission = await asyncio.to_thread(requests.read_job, body, key)
+        [accepted] = await self._submissions.submit([submission])
+        self._count([submission], [accepted])
+        job, job_id = submission.job, format_id(accepted.id)
+        body_out = AcceptedJob(job_id, accepted.state, job.kind, job.queue, views.label(job.priority))
+        return answer(body_out, 201, Location=f"/jobs/{job_id}", **_replayed(accepted))
+
+    async def submit_batch(self, request: web.Request) -> web.Response:
+        requests.read_query(request.query, NoQuery)
+        key = requests.read_key(request.headers.get("Idempotency-Key"))
+        media_type = bodies.media_type(request, bodies.JSON, bodies.NDJSON)
+        body = await bodies.read(request, bodies.MAX_BATCH_BYTES)
+        if len(body) < THREAD_BYTES:
+            batch = requests.read_batch(body, media_type, key)
+        else:
+            batch = await asyncio.to_thread(requests.read_batch, body, media_type, key)
+        accepted = await self._submissions.submit(batch)
+        self._count(batch, accepted)
+        ids = [format_id(one.id) for one in accepted]
+        return answer(AcceptedBatch(ids, len(ids)), 201, **_replayed(accepted[0]))
+
+    async def get_job(self, request: web.Request) -> web.Response:
+        requests.read_query(request.query, NoQuery)
+        view = await self._inspection.get(requests.read_id(request.match_info["id"]))
+        return answer(views.job_answer(view))
+
+    async def list_jobs(self, request: web.Request) -> web.Response:
+        query = requests.read_query(request.query, JobsQuery)
+        state = None if query.state is msgspec.UNSET else query.state
+        return answer(views.job_page(await self._page(query, state)))
+
+    async def list_dead_jobs(self, request: web.Request) -> web.Response:
+        query = requests.read_query(request.query, DeadQuery)
+        return answer(views.job_page(await self._page(query, JobState.DEAD)))
+
+    async def cancel_job(self, request: web.Request) -> web.Response:
+        requests.read_query(request.query, NoQuery)
+        job_id = requests.read_id(request.match_info["id"])
+        # Looked up before: a job that is not retained cannot be shown any more once it is cancelled.
+        view = await self._inspection.get(job_id)
+        state = await self._submissions.cancel(job_id)
+        if state is JobState.RUNNING:
+            return answer(views.job_answer(view._replace(state=state, cancel_requested=True)), 202)
+        cancelled = view.job.finish(state, int(time.time() * 1000))
+        return answer(views.job_answer(JobView(cancelled, state)))
+
+    async def retry_job(self, request: web.Request) -> web.Response:
+        requests.read_query(request.query, NoQuery)
+        job_id = requests.read_id(request.match_info["id"])
+        reset = await self._reset_retry_count(request)
+        state = (await self._inspection.get(job_id)).state
+        if state is not JobState.DEAD:
+            # Reviving would refuse it too, but only looking can tell running from queued.
+            raise InvalidState(f"the job is {state}: only a dead job can be revived", state=state)
+        job = await self._submissions.revive(job_id, reset_retry_count=reset)
+        return answer(views.job_answer(JobView(job, JobState.QUEUED)))
+
+    async def _reset_retry_count(self, request: web.Request) -> bool:
+        if not request.body_exists:
+            return RetryRequest().reset_retry_count
+        bodies.media_type(request, bodies.JSON)
+        body = await bodies.read(request)
+        strict_json.parse(body)
+        return requests.decode(_retry_decoder, body).reset_retry_count
+
+    async def _page(self, query: DeadQuery, state: JobState | None) -> Page:
+        try:
+            return await self._inspection.jobs(
+                state=state, kind=query.kind, queue=query.queue, limit=query.limit, cursor=query.cursor
+            )
+        except ValueError as error:
+            raise ApiProblem(400, "invalid_parameter", f"cursor: {error}", field="cursor") from None
+
+    def _count(self, batch: list[Submission], accepted: list[Accepted]) -> None:
+        if self._on_submitted is None:
+            return
+        fresh = Counter(
+            (one.job.kind, one.job.priority)
+            for one, verdict in zip(batch, accepted, strict=True)
+            if not verdict.replayed
+        )
+        for (kind, priority), count in fresh.items():
+            self._on_submitted(kind, views.label(priority), count)
+
+
+def _replayed(accepted: Accepted) -> dict[str, str]:
+    return {"Idempotency_Replayed": "true"} if accepted.replayed else {}

@@ -1,0 +1,45 @@
+"""Gives every request an id and makes every failure a problem.
+
+One middleware for both, because each layer costs every request: the id of a good request is only echoed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import uuid_utils
+from aiohttp import web
+
+from ironforge.api.problems import explain, respond
+
+REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def request_id_of(request: web.BaseRequest) -> str:
+    """The caller's own id when it is harmless in headers and logs, else a new one."""
+    given = request.headers.get("X-Request-ID")
+    return given if given is not None and REQUEST_ID.match(given) else uuid_utils.uuid7().hex
+
+
+@web.middleware
+async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every answer carries X-Request-ID; every exception becomes application/problem+json."""
+    request_id = request_id_of(request)
+    try:
+        response = await handler(request)
+    except ConnectionError:
+        raise  # the caller is gone: there is nobody to answer
+    except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a problem
+        return respond(explain(error, request_id), request_id)
+    response.headers["X-Request-ID"] = request_id
+    return response
+
+
+async def expect(request: web.Request) -> None:
+    """Ask for the body a caller holds back; other expectations may be ignored, as RFC 9110 allows."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")

@@ -1,0 +1,109 @@
+"""The calls for whoever runs IronForge: depths, nodes, health, probes, metrics.
+
+/livez never asks the store: a restart of this process cannot repair Redis. /health and /readyz do, and
+answer JSON of their own form even when the store is away, because probes and dashboards read them exactly
+then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Literal
+
+from aiohttp import web
+
+from ironforge import __version__
+from ironforge.api import views
+from ironforge.api.answers import answer
+from ironforge.api.problems import ApiProblem
+from ironforge.api.rates import Rates
+from ironforge.api.requests import read_query
+from ironforge.api.schemas import (
+    HealthAnswer,
+    LiveAnswer,
+    NodeAnswer,
+    NodesAnswer,
+    NoQuery,
+    ReadyAnswer,
+    StoreHealth,
+)
+from ironforge.errors import StoreError
+from ironforge.store.contract import Health, Inspection
+
+# What keeps this process from taking requests; empty: nothing.
+Readiness = Callable[[], list[str]]
+# The body and the Content-Type of /metrics.
+Exposition = Callable[[], tuple[bytes, str]]
+
+
+class OperatorCalls:
+    """Handlers of /queues/stats, /nodes, /health, /livez, /readyz and /metrics."""
+
+    def __init__(
+        self,
+        inspection: Inspection,
+        durability: str,
+        readiness: Readiness | None,
+        exposition: Exposition | None,
+    ) -> None:
+        self._inspection = inspection
+        self._durability = durability
+        self._readiness = readiness
+        self._exposition = exposition
+        self._rates = Rates()
+
+    async def sample(self, _app: web.Application) -> AsyncIterator[None]:
+        """Collect totals for the rates while the application runs."""
+        sampler = asyncio.create_task(self._rates.sample_forever(self._inspection))
+        yield
+        sampler.cancel()
+        with suppress(asyncio.CancelledError):
+            await sampler
+
+    async def get_queue_stats(self, request: web.Request) -> web.Response:
+        read_query(request.query, NoQuery)
+        stats = await self._inspection.stats()
+        return answer(views.queue_stats(stats, self._rates.until(stats)))
+
+    async def list_nodes(self, request: web.Request) -> web.Response:
+        read_query(request.query, NoQuery)
+        nodes = await self._inspection.nodes()
+        return answer(NodesAnswer([NodeAnswer(node.name, node.lease_ms_left / 1000, node.running) for node in nodes]))
+
+    async def get_health(self, _request: web.Request) -> web.Response:
+        try:
+            health = await self._inspection.health()
+        except StoreError as error:
+            return answer(self._health(None, [str(error)]), 503)
+        return answer(self._health(health, health.problems))
+
+    async def get_liveness(self, _request: web.Request) -> web.Response:
+        loop = asyncio.get_running_loop()
+        before = loop.time()
+        await asyncio.sleep(0)
+        return answer(LiveAnswer("ok", round(loop.time() - before, 6)))
+
+    async def get_readiness(self, _request: web.Request) -> web.Response:
+        problems = self._readiness() if self._readiness else []
+        try:
+            await self._inspection.health()
+        except StoreError as error:
+            problems = [*problems, str(error)]
+        if problems:
+            return answer(ReadyAnswer("not ready", problems), 503)
+        return answer(ReadyAnswer("ready", []))
+
+    async def get_metrics(self, _request: web.Request) -> web.Response:
+        if self._exposition is None:
+            raise ApiProblem(404, "metrics_not_available", "this process exposes no metrics")
+        body, content_type = self._exposition()
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    def _health(self, health: Health | None, problems: list[str]) -> HealthAnswer:
+        if health is None:
+            return HealthAnswer("unavailable", __version__, self._durability, None, problems)
+        store = StoreHealth(health.server, health.version, health.durability, health.used_memory, health.max_memory)
+        status: Literal["degraded", "ok"] = "degraded" if problems else "ok"
+        return HealthAnswer(status, __version__, self._durability, store, problems)

@@ -1,0 +1,114 @@
+"""Turns everything that can go wrong in a request into one RFC 9457 problem.
+
+The one table below decides status and code of every error; what is not in it is a bug of ours: it is logged
+with its traceback under the request id, and the caller learns that id and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from ironforge import errors
+from ironforge.api.schemas import Problem
+from ironforge.api.strict_json import InvalidJson
+from ironforge.job import JobState
+from ironforge.telemetry import get_logger
+
+CONTENT_TYPE: Final = "application/problem+json"
+
+_RETRY: Final = {"Retry-After": "1"}  # seconds
+_log = get_logger(__name__)
+_encode: Final = msgspec.json.Encoder().encode
+_BY_CODE: Final = {"payload_too_large": 413, "invalid_arguments": 422}
+_BY_STATUS: Final = {404: "not_found", 405: "method_not_allowed"}
+
+
+class ApiProblem(Exception):
+    """A refusal that a handler raises. `extra` are further members of `Problem`."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **extra: Any,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.headers = headers or {}
+        self.extra = extra
+
+
+def respond(problem: ApiProblem, request_id: str) -> web.Response:
+    """The answer for `problem`."""
+    body = Problem(
+        type=f"urn:ironforge:problem:{problem.code}",
+        title=problem.code.replace("_", " ").capitalize(),
+        status=problem.status,
+        detail=problem.detail,
+        code=problem.code,
+        request_id=request_id,
+        **problem.extra,
+    )
+    headers = {"Content-Type": CONTENT_TYPE, "X-Request-ID": request_id, **problem.headers}
+    return web.Response(status=problem.status, body=_encode(body), headers=headers)
+
+
+def explain(error: Exception, request_id: str) -> ApiProblem:
+    """The problem that `error` is for the caller. Logs it when it is not the caller's."""
+    known = _known(error)
+    if known is None:
+        _log.error("request failed", request_id=request_id, exc_info=error)
+        return ApiProblem(
+            500,
+            "internal_error",
+            f"IronForge failed on this request; its log has the details under request id {request_id}",
+        )
+    if known.status >= 500:
+        _log.warning("request refused", request_id=request_id, code=known.code, detail=known.detail)
+    return known
+
+
+def invalid(error: errors.InvalidJob | InvalidJson, **extra: Any) -> ApiProblem:
+    """A submission that cannot become a job, or a text that is no JSON."""
+    path = error.path if isinstance(error, InvalidJson) else error.field
+    return ApiProblem(_BY_CODE.get(error.code, 400), error.code, str(error), field=path, **extra)
+
+
+def _known(error: Exception) -> ApiProblem | None:
+    return next((translate(error) for kind, translate in _TABLE if isinstance(error, kind)), None)
+
+
+def _from_aiohttp(error: web.HTTPException) -> ApiProblem:
+    code = _BY_STATUS.get(error.status, "invalid_request")
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        detail = f"{error.method} is not possible here, but {allowed}"
+        return ApiProblem(405, code, detail, headers={"Allow": allowed})
+    if error.status == 404:
+        return ApiProblem(404, code, "there is nothing at this path; /openapi.json lists every call")
+    return ApiProblem(error.status, code, error.text or error.reason)
+
+
+_TABLE: Final[tuple[tuple[type[Exception], Callable[[Any], ApiProblem]], ...]] = (
+    (ApiProblem, lambda error: error),
+    (InvalidJson, invalid),
+    (errors.InvalidJob, invalid),
+    (errors.JobNotFound, lambda error: ApiProblem(404, "job_not_found", str(error))),
+    (errors.InvalidState, lambda error: ApiProblem(409, "invalid_state", str(error), state=JobState(error.state))),
+    (
+        errors.IdempotencyConflict,
+        lambda error: ApiProblem(409, "idempotency_conflict", str(error), job_id=error.job_id),
+    ),
+    (errors.StoreUnavailable, lambda error: ApiProblem(503, error.code, str(error), headers=_RETRY)),
+    (errors.IncompatibleRecord, lambda error: ApiProblem(500, "incompatible_record", str(error))),
+    (web.HTTPException, _from_aiohttp),
+)

@@ -1,0 +1,95 @@
+"""Shows what the store holds in the words of the HTTP contract: seconds, RFC 3339, labels.
+
+Payload and result go out as they were stored, byte for byte, so a JSON number never changes on its way
+through.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import cast
+
+import msgspec
+
+from ironforge.api.schemas import (
+    FailedAttempt,
+    JobAnswer,
+    JobPage,
+    PriorityLabel,
+    QueueStats,
+    StreamStats,
+)
+from ironforge.job import AttemptError, Priority, format_id
+from ironforge.store.contract import JobView, Page, Stats, StreamDepth
+
+
+def label(priority: int) -> PriorityLabel:
+    return cast("PriorityLabel", Priority(priority).label)
+
+
+def job_answer(view: JobView) -> JobAnswer:
+    job = view.job
+    return JobAnswer(
+        id=format_id(job.id),
+        kind=job.kind,
+        queue=job.queue,
+        priority=label(job.priority),
+        status=view.state,
+        payload=msgspec.Raw(job.payload or b"null"),
+        attempts=job.attempt,
+        max_retries=job.max_retries,
+        timeout_seconds=_seconds(job.timeout_ms),
+        retain_seconds=_seconds(job.retain_ms),
+        crashes=job.crashes,
+        fence=job.fence,
+        created_at=_time(job.created_ms),
+        run_at=_optional_time(view.due_ms),
+        started_at=_optional_time(view.started_ms or job.started_ms),
+        finished_at=_optional_time(job.ended_ms),
+        node=view.node,
+        result=msgspec.Raw(job.result or b"null"),
+        reason=job.reason or None,
+        cancel_requested=view.cancel_requested,
+        errors=[_failed_attempt(error) for error in job.errors],
+    )
+
+
+def job_page(page: Page) -> JobPage:
+    return JobPage([job_answer(view) for view in page.jobs], page.cursor)
+
+
+def queue_stats(stats: Stats, rates: dict[str, float] | None) -> QueueStats:
+    streams = [_stream(depth, stats.now_ms) for depth in stats.streams]
+    ages = [stream.oldest_age_seconds for stream in streams if stream.oldest_age_seconds is not None]
+    return QueueStats(
+        queues=streams,
+        queued=sum(stream.queued for stream in streams),
+        running=sum(stream.running for stream in streams),
+        scheduled=stats.scheduled,
+        dlq_depth=stats.dead,
+        oldest_age_seconds=max(ages, default=None),
+        totals=stats.totals,
+        rates=rates,
+        at=_time(stats.now_ms),
+    )
+
+
+def _stream(depth: StreamDepth, now_ms: int) -> StreamStats:
+    age = None if depth.oldest_ms is None else max(0, now_ms - depth.oldest_ms) / 1000
+    return StreamStats(depth.queue, label(depth.priority), depth.queued, depth.running, age)
+
+
+def _failed_attempt(error: AttemptError) -> FailedAttempt:
+    return FailedAttempt(error.attempt, _time(error.at_ms), error.type, error.message, error.node, error.trace)
+
+
+def _seconds(ms: int | None) -> float | None:
+    return None if ms is None else ms / 1000
+
+
+def _time(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def _optional_time(ms: int | None) -> str | None:
+    return _time(ms) if ms else None

@@ -1,0 +1,286 @@
+"""The Python client of the HTTP API, for asyncio and for plain code.
+
+Every call is written once, as a coroutine: AsyncClient hands it to the caller, Client runs it to its end on an
+event loop in a thread of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final, Generic, Self, TypeVar
+
+import msgspec
+import uuid_utils
+
+from ironforge.errors import InvalidJob, IronForgeError, SerializationError
+from ironforge.job import parse_id
+from ironforge.transport import ApiError, ApiUnreachable, Json, Transport
+from ironforge.values import encode_payload
+
+__all__ = ["ApiError", "ApiUnreachable", "AsyncClient", "Client", "WaitTimeout"]
+
+# What the API accepts in one batch, with room below its limit for the line ends.
+CHUNK_JOBS: Final = 10_000
+CHUNK_BYTES: Final = 15 * 1_048_576
+FIRST_POLL_SECONDS: Final = 0.02
+LONGEST_POLL_SECONDS: Final = 1.0
+ENDED: Final = frozenset({"completed", "cancelled", "dead"})
+
+# What a call gives back: the value itself, or a coroutine of it.
+Answer = TypeVar("Answer")
+Ids = TypeVar("Ids")
+T = TypeVar("T")
+
+_encode: Final = msgspec.json.Encoder().encode
+_JSON: Final = {"Content-Type": "application/json"}
+_NDJSON: Final = {"Content-Type": "application/x-ndjson"}
+
+
+class WaitTimeout(IronForgeError, TimeoutError):
+    """The job had not ended when the time for waiting was over; it goes on."""
+
+
+class _Calls(Generic[Answer, Ids]):
+    """The calls, whatever way they are run. `url` None: the setting IRONFORGE_URL.
+
+    Every call raises ApiError (refused) or ApiUnreachable (nobody answered), both IronForgeError. A refusal is also
+    a JobNotFound, InvalidState, IdempotencyConflict, InvalidJob or StoreUnavailable, where that says what happened.
+    """
+
+    def __init__(self, url: str | None = None, *, timeout_seconds: float = 10.0, retries: int = 3) -> None:
+        self._http = Transport(url, timeout_seconds, retries)
+
+    def _answer(self, work: Coroutine[Any, Any, Json]) -> Answer:
+        raise NotImplementedError
+
+    def _ids(self, work: Coroutine[Any, Any, list[str]]) -> Ids:
+        raise NotImplementedError
+
+    def submit(
+        self,
+        kind: str,
+        payload: object = None,
+        *,
+        priority: str | None = None,
+        queue: str | None = None,
+        max_retries: int | None = None,
+        timeout_seconds: float | None = None,
+        delay_seconds: float | None = None,
+        run_at: datetime | str | None = None,
+        retain_seconds: float | None = None,
+        idempotency_key: str | None = None,
+    ) -> Answer:
+        """Submit one job: `{"id", "status", …}`. Raises SerializationError before anything is sent.
+
+        Without an `idempotency_key` one is made, so that a repetition after a lost answer submits nothing twice.
+        """
+        options = {
+            "priority": priority,
+            "queue": queue,
+            "max_retries": max_retries,
+            "timeout_seconds": timeout_seconds,
+            "delay_seconds": delay_seconds,
+            "run_at": run_at,
+            "retain_seconds": retain_seconds,
+        }
+        body = _job({"kind": kind, "payload": payload, **options})
+        headers = {**_JSON, "Idempotency-Key": idempotency_key or _new_key()}
+        return self._answer(self._http.call("POST", "/jobs", body=body, headers=headers))
+
+    def submit_many(self, jobs: Iterable[Mapping[str, Any]], *, idempotency_key: str | None = None) -> Ids:
+        """Submit jobs given as `{"kind": …, "payload": …, "priority": …}`; the ids in the same order.
+
+        They travel in chunks of up to 10,000; each chunk is accepted as a whole or not at all.
+        """
+        return self._ids(_submit_many(self._http, _lines(jobs), idempotency_key or _new_key()))
+
+    def get(self, job_id: str) -> Answer:
+        """The job as it stands."""
+        return self._answer(self._http.call("GET", _path(job_id)))
+
+    def cancel(self, job_id: str) -> Answer:
+        """The job: its `status` is `cancelled`, or `running` when its node has been told to stop it."""
+        return self._answer(self._http.call("DELETE", _path(job_id)))
+
+    def retry(self, job_id: str, *, reset_retry_count: bool = True) -> Answer:
+        """Revive a dead job: with all its retries again, or for one more attempt."""
+        body = _encode({"reset_retry_count": reset_retry_count})
+        path = _path(job_id) + "/retry"
+        return self._answer(self._http.call("POST", path, body=body, headers=_JSON))
+
+    def jobs(self, **query: str | int | None) -> Answer:
+        """One page, `{"jobs", "next"}`; filters: state, kind, queue; limit; cursor is `next` of the page before."""
+        return self._answer(self._http.call("GET", "/jobs", query=query))
+
+    def dlq(self, **query: str | int | None) -> Answer:
+        """One page of dead letters; filters: kind, queue; limit, cursor."""
+        return self._answer(self._http.call("GET", "/dlq", query=query))
+
+    def stats(self) -> Answer:
+        """Depths, totals and rates of the queues."""
+        return self._answer(self._http.call("GET", "/queues/stats"))
+
+    def nodes(self) -> Answer:
+        """The nodes that hold a lease."""
+        return self._answer(self._http.call("GET", "/nodes"))
+
+    def health(self) -> Answer:
+        """The state of the store; an unavailable one is an answer here, not an error."""
+        return self._answer(self._http.call("GET", "/health", expected=(200, 503)))
+
+    def wait(self, job_id: str, timeout_seconds: float = 60.0) -> Answer:
+        """The job once it is completed, cancelled or dead. Raises WaitTimeout."""
+        return self._answer(_wait(self._http, _path(job_id), timeout_seconds))
+
+
+class AsyncClient(_Calls[Coroutine[Any, Any, Json], Coroutine[Any, Any, list[str]]]):
+    """For asyncio: `async with AsyncClient() as client: await client.submit("email.send", {…})`."""
+
+    def _answer(self, work: Coroutine[Any, Any, Json]) -> Coroutine[Any, Any, Json]:
+        return work
+
+    def _ids(self, work: Coroutine[Any, Any, list[str]]) -> Coroutine[Any, Any, list[str]]:
+        return work
+
+    def iter_jobs(self, **query: str | int | None) -> AsyncIterator[Json]:
+        """Every job that fits the filters (state, kind, queue), page by page."""
+        return _pages(self._http, query)
+
+    async def close(self) -> None:
+        await self._http.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        await self.close()
+
+
+class Client(_Calls[Json, list[str]]):
+    """For plain code and many threads: `with Client() as client: client.submit("email.send", {…})`."""
+
+    def __init__(self, url: str | None = None, *, timeout_seconds: float = 10.0, retries: int = 3) -> None:
+        super().__init__(url, timeout_seconds=timeout_seconds, retries=retries)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="ironforge-client", daemon=True)
+        self._thread.start()
+
+    def _answer(self, work: Coroutine[Any, Any, Json]) -> Json:
+        return self._run(work)
+
+    def _ids(self, work: Coroutine[Any, Any, list[str]]) -> list[str]:
+        return self._run(work)
+
+    def iter_jobs(self, **query: str | int | None) -> Iterator[Json]:
+        """Every job that fits the filters (state, kind, queue), page by page."""
+        pages = _pages(self._http, query)
+        while (job := self._run(_next(pages))) is not None:
+            yield job
+
+    def close(self) -> None:
+        """Ends the session and its thread; the client cannot be used afterwards."""
+        if self._loop.is_closed():
+            return
+        self._run(self._http.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        if self._loop.is_closed():
+            work.close()
+            raise IronForgeError("this Client is closed: make a new one")
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()  # Ctrl-C must not leave the request running
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+
+async def _submit_many(http: Transport, lines: list[bytes], key: str) -> list[str]:
+    ids: list[str] = []
+    for number, chunk in enumerate(_chunks(lines)):
+        headers = {**_NDJSON, "Idempotency-Key": f"{key}:{number}"}
+        answer = await http.call("POST", "/jobs/batch", body=b"\n".join(chunk), headers=headers)
+        ids += answer["ids"]
+    return ids
+
+
+async def _wait(http: Transport, path: str, timeout_seconds: float) -> Json:
+    pause = FIRST_POLL_SECONDS
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            while True:
+                job = await http.call("GET", path)
+                if job["status"] in ENDED:
+                    return job
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
+    except TimeoutError:
+        raise WaitTimeout(f"{path} has not ended within {timeout_seconds:g} s; it goes on") from None
+
+
+async def _pages(http: Transport, query: dict[str, str | int | None]) -> AsyncIterator[Json]:
+    while True:
+        page = await http.call("GET", "/jobs", query=query)
+        for job in page["jobs"]:
+            yield job
+        if page["next"] is None:
+            return
+        query = {**query, "cursor": page["next"]}
+
+
+async def _next(jobs: AsyncIterator[Json]) -> Json | None:
+    return await anext(jobs, None)
+
+
+def _new_key() -> str:
+    return str(uuid_utils.uuid7())
+
+
+def _path(job_id: str) -> str:
+    """Checked here, because what is no id could become another path."""
+    try:
+        parse_id(job_id)
+    except ValueError:
+        raise InvalidJob(f"{job_id!r} is not a job id", code="invalid_job_id", field="id") from None
+    return f"/jobs/{job_id}"
+
+
+def _job(fields: Mapping[str, Any]) -> bytes:
+    given = {name: value for name, value in fields.items() if value is not None}
+    given["payload"] = msgspec.Raw(encode_payload(fields.get("payload")))
+    return _encode(given)
+
+
+def _lines(jobs: Iterable[Mapping[str, Any]]) -> list[bytes]:
+    lines = []
+    for index, fields in enumerate(jobs):
+        try:
+            lines.append(_job(fields))
+        except SerializationError as error:
+            raise SerializationError(f"job {index}: {error}", field=f"[{index}].{error.field}") from None
+    return lines
+
+
+def _chunks(lines: list[bytes]) -> Iterator[list[bytes]]:
+    chunk: list[bytes] = []
+    size = 0
+    for line in lines:
+        if chunk and (len(chunk) == CHUNK_JOBS or size + len(line) + 1 > CHUNK_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(line)
+        size += len(line) + 1
+    if chunk:
+        yield chunk

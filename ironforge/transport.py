@@ -1,0 +1,173 @@
+"""Carries the client's calls over HTTP: retries what is safe to repeat, and turns problems into exceptions.
+
+A call is repeated when nobody answered or the server asked for it (429, 502, 503, 504). That is safe because every
+submission carries an idempotency key; only a cancel or a retry whose answer got lost may then say InvalidState.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+
+from ironforge import errors
+from ironforge.config import load
+
+Json = dict[str, Any]
+
+REPEATABLE: Final = frozenset({429, 502, 503, 504})
+FIRST_PAUSE_SECONDS: Final = 0.1
+LONGEST_PAUSE_SECONDS: Final = 10.0
+
+
+class ApiUnreachable(errors.IronForgeError):
+    """Nobody answered at the API's address, in spite of the retries."""
+
+
+class ApiError(errors.IronForgeError):
+    """The API refused. `status` is HTTP's, `code` is stable, `problem` the whole problem document.
+
+    A refusal that has a class of its own in `ironforge.errors` is an instance of that class too.
+    """
+
+    def __init__(self, status: int, problem: Json) -> None:
+        self.status = status
+        self.problem = problem
+        self.code: str = problem.get("code", f"http_{status}")
+        self.detail: str = problem.get("detail", "")
+        Exception.__init__(self, f"{self.detail} ({status} {self.code})")
+
+
+class ApiInvalidJob(ApiError, errors.InvalidJob):
+    """`index` is the bad job's place in its batch, `hint` what may have been meant."""
+
+    def __init__(self, status: int, problem: Json) -> None:
+        ApiError.__init__(self, status, problem)
+        self.field: str | None = problem.get("field")
+        self.index: int | None = problem.get("index")
+        self.hint: str | None = problem.get("hint")
+
+
+class ApiJobNotFound(ApiError, errors.JobNotFound):
+    """No such job, or past its retention."""
+
+
+class ApiInvalidState(ApiError, errors.InvalidState):
+    """The call does not fit the job's `state`."""
+
+    def __init__(self, status: int, problem: Json) -> None:
+        ApiError.__init__(self, status, problem)
+        self.state: str = problem.get("state", "")
+
+
+class ApiIdempotencyConflict(ApiError, errors.IdempotencyConflict):
+    """The key belongs to the job `job_id`, which was submitted with other content."""
+
+    def __init__(self, status: int, problem: Json) -> None:
+        ApiError.__init__(self, status, problem)
+        self.job_id: str = problem.get("job_id", "")
+
+
+class ApiStoreUnavailable(ApiError, errors.StoreUnavailable):
+    """The store behind the API cannot be used now."""
+
+
+_BY_CODE: Final[dict[str, type[ApiError]]] = {
+    "job_not_found": ApiJobNotFound,
+    "invalid_state": ApiInvalidState,
+    "idempotency_conflict": ApiIdempotencyConflict,
+}
+_BY_STATUS: Final[dict[int, type[ApiError]]] = {
+    400: ApiInvalidJob,
+    413: ApiInvalidJob,
+    422: ApiInvalidJob,
+    503: ApiStoreUnavailable,
+}
+
+
+class Transport:
+    """One session with one API. `url` None: the setting IRONFORGE_URL; `retries` come after the first try."""
+
+    def __init__(self, url: str | None, timeout_seconds: float, retries: int) -> None:
+        self.url = (url or load().url).rstrip("/")
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._retries = retries
+        self._session: aiohttp.ClientSession | None = None
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, object] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        expected: tuple[int, ...] = (200, 201, 202),
+    ) -> Json:
+        """The answer, decoded. Raises ApiError (or a subclass) and ApiUnreachable."""
+        options: dict[str, Any] = {"data": body, "headers": headers}
+        options["params"] = {name: str(value) for name, value in (query or {}).items() if value is not None}
+        failure: Exception
+        for attempt in range(self._retries + 1):
+            retry_after = None
+            try:
+                status, answer_headers, content = await self._send(method, path, options)
+            except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError) as error:
+                failure = self._unreachable(error)
+            else:
+                if status in expected:
+                    return _decode(status, content)
+                failure = refusal(status, content)
+                if status not in REPEATABLE:
+                    raise failure
+                retry_after = answer_headers.get("Retry-After")
+            if attempt < self._retries:
+                await asyncio.sleep(_pause_seconds(attempt, retry_after))
+        raise failure
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _send(self, method: str, path: str, options: dict[str, Any]) -> tuple[int, Mapping[str, str], bytes]:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=self._timeout)
+        async with self._session.request(method, self.url + path, **options) as response:
+            return response.status, response.headers, await response.read()
+
+    def _unreachable(self, error: Exception) -> ApiUnreachable:
+        reason = str(error) or type(error).__name__
+        return ApiUnreachable(
+            f"no answer from {self.url}: {reason}. Is `ironforge api` running there? Set IRONFORGE_URL or pass url="
+        )
+
+
+def refusal(status: int, content: bytes) -> ApiError:
+    """The exception for an answer that is none; a proxy's own page becomes an ApiError with its first words."""
+    try:
+        problem = msgspec.json.decode(content, type=Json)
+    except msgspec.MsgspecError:
+        problem = {"detail": content[:200].decode(errors="replace")}
+    kind = _BY_CODE.get(problem.get("code", "")) or _BY_STATUS.get(status, ApiError)
+    return kind(status, problem)
+
+
+def _decode(status: int, content: bytes) -> Json:
+    try:
+        return msgspec.json.decode(content, type=Json)
+    except msgspec.MsgspecError:
+        raise ApiError(status, {"detail": "the answer is not JSON: does the URL lead to IronForge?"}) from None
+
+
+def _pause_seconds(attempt: int, retry_after: str | None) -> float:
+    """What the server asked for, else doubling; jitter keeps many clients from coming back at once."""
+    try:
+        asked = float(retry_after or "")
+    except ValueError:
+        asked = FIRST_PAUSE_SECONDS * 2**attempt
+    return min(asked, LONGEST_PAUSE_SECONDS) * random.uniform(1.0, 1.5)

@@ -1,0 +1,179 @@
+"""A real API on a real port over a real server; every test has a namespace of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from ironforge.api import create_app, serve
+from ironforge.config import Settings
+from ironforge.embedded import EmbeddedServer
+from ironforge.job import AttemptError, JobState, decode
+from ironforge.store import Doors, NodeStore, Rewrite, Settled
+from ironforge.store.contract import Lease, Work
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: Any
+    body: Any
+
+    @property
+    def code(self) -> str:
+        return self.body["code"]
+
+
+class Api:
+    """The API under test, and what it reported to its process."""
+
+    def __init__(self, settings: Settings, runner: web.AppRunner, session: aiohttp.ClientSession) -> None:
+        self.settings = settings
+        self.server = runner.server
+        self.port = runner.addresses[0][1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.submitted: list[tuple[str, str, int]] = []
+        self.not_ready: list[str] = []
+        self._session = session
+
+    async def call(self, method: str, path: str, **options: Any) -> Answer:
+        async with self._session.request(method, self.url + path, **options) as response:
+            content = await response.read()
+            decoded = json.loads(content) if content and "json" in response.content_type else content
+            return Answer(response.status, response.headers, decoded)
+
+    async def submit(self, **fields: Any) -> str:
+        answer = await self.call("POST", "/jobs", json={"kind": "demo.echo", **fields})
+        assert 201 == answer.status, answer.body
+        return answer.body["id"]
+
+    async def until(self, predicate: Callable[[], bool]) -> None:
+        while not predicate():  # noqa: ASYNC110 - aiohttp has no event for it
+            await asyncio.sleep(0)
+
+    async def send_raw(self, data: bytes) -> bytes:
+        """What comes back on a bare connection until the server closes it."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(data)
+        await writer.drain()
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        return answer
+
+
+class Node:
+    """Stands for a node: fetches through the store, and ends jobs as told."""
+
+    def __init__(self, lease: Lease, work: Work) -> None:
+        self.lease = lease
+        self._work = work
+
+    async def take(self) -> Any:
+        [delivery] = await self._work.fetch(1)
+        return delivery
+
+    async def complete(self, result: bytes = b"null") -> None:
+        delivery = await self.take()
+        job = decode(delivery.record)
+        record = job.finish(JobState.COMPLETED, job.created_ms + 5, started_ms=job.created_ms + 1, result=result)
+        settled = Settled(delivery.stream, delivery.entry, job.id, encode(record), 60_000)
+        await self._work.settle([settled])
+
+    async def bury(self) -> None:
+        delivery = await self.take()
+        job = decode(delivery.record)
+        failed = job.failed(AttemptError(1, job.created_ms + 5, "ValueError", "boom", self.lease.node, "trace"))
+        dead = failed.finish(JobState.DEAD, job.created_ms + 5, reason="retries are used up")
+        await self._work.bury([Rewrite(delivery.stream, delivery.entry, dead)])
+
+
+def encode(job: Any) -> bytes:
+    from ironforge import job as records
+
+    return records.encode(job)
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder: Path = tmp_path_factory.mktemp("valkey")
+    server = EmbeddedServer(Settings(data_dir=str(folder)))
+    server.start()
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture
+def settings(redis_url: str) -> Settings:
+    return Settings(redis_url=redis_url, namespace=uuid.uuid4().hex)
+
+
+@pytest.fixture
+async def start_api() -> AsyncIterator[Callable[..., Awaitable[Api]]]:
+    """Starts APIs, with the options of `create_app`, and stops them after the test."""
+    async with AsyncExitStack() as stack:
+
+        async def start(settings: Settings, **options: Any) -> Api:
+            doors = Doors.open(settings)
+            stack.push_async_callback(doors.close)
+            runner = await serve(create_app(settings, doors.submissions, doors.inspection, **options), "127.0.0.1", 0)
+            stack.push_async_callback(runner.cleanup)
+            session = await stack.enter_async_context(aiohttp.ClientSession())
+            return Api(settings, runner, session)
+
+        yield start
+
+
+@pytest.fixture
+async def api(settings: Settings, start_api: Callable[..., Awaitable[Api]]) -> Api:
+    submitted: list[tuple[str, str, int]] = []
+    not_ready: list[str] = []
+    api = await start_api(
+        settings,
+        readiness=lambda: not_ready,
+        exposition=lambda: (b"up 1\n", "text/plain; version=0.0.4; charset=utf-8"),
+        on_submitted=lambda kind, priority, count: submitted.append((kind, priority, count)),
+    )
+    api.submitted, api.not_ready = submitted, not_ready
+    return api
+
+
+@pytest.fixture
+async def node(settings: Settings) -> AsyncIterator[Node]:
+    store = NodeStore.open(settings)
+    lease = await store.leases.join()
+    yield Node(lease, store.work(lease))
+    await store.close()
+
+
+@pytest.fixture
+def api_in_thread(settings: Settings) -> Iterator[str]:
+    """The URL of an API on an event loop of its own, for callers that block."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    async def start() -> tuple[Any, Doors]:
+        doors = Doors.open(settings)
+        app = create_app(settings, doors.submissions, doors.inspection, exposition=lambda: (b"up 1\n", "text/plain"))
+        return await serve(app, "127.0.0.1", 0), doors
+
+    async def stop() -> None:
+        await runner.cleanup()
+        await doors.close()
+
+    runner, doors = asyncio.run_coroutine_threadsafe(start(), loop).result()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    asyncio.run_coroutine_threadsafe(stop(), loop).result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()

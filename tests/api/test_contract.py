@@ -1,0 +1,80 @@
+"""What /openapi.json promises is what the API does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ironforge.api.calls import OPERATIONS
+from ironforge.api.openapi import document
+
+
+def test_schemathesis_finds_no_difference(api_in_thread: str, tmp_path: Path) -> None:
+    """Examples, coverage, fuzzing and stateful sequences, with valid and invalid data."""
+    run = subprocess.run(
+        [
+            Path(sys.executable).with_name("schemathesis"),
+            f"--config-file={Path(__file__).with_name('schemathesis.toml')}",
+            "run",
+            f"{api_in_thread}/openapi.json",
+            "--phases=examples,coverage,fuzzing,stateful",
+            "--max-examples=25",
+            "--seed=1",
+            "--no-shrink",
+            "--continue-on-failure",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "SCHEMATHESIS_HOOKS": str(Path(__file__).with_name("schemathesis_hooks.py"))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert 0 == run.returncode, run.stdout[-8_000:] + run.stderr[-2_000:]
+
+
+async def test_the_document_is_served_as_generated(api: Any) -> None:
+    answer = await api.call("GET", "/openapi.json")
+
+    assert (200, "application/json") == (answer.status, answer.headers["Content-Type"].partition(";")[0])
+    assert document() == answer.body
+
+
+def test_operation_ids_are_unique_and_stable() -> None:
+    assert {
+        "submitJob",
+        "submitBatch",
+        "listJobs",
+        "getJob",
+        "cancelJob",
+        "retryJob",
+        "listDeadJobs",
+        "getQueueStats",
+        "listNodes",
+        "getHealth",
+        "getLiveness",
+        "getReadiness",
+        "getMetrics",
+        "getOpenApi",
+    } == {operation.operation_id for operation in OPERATIONS}
+    assert len(OPERATIONS) == len({operation.operation_id for operation in OPERATIONS})
+
+
+def test_every_reference_in_the_document_leads_somewhere() -> None:
+    schemas = document()["components"]["schemas"]
+    headers = document()["components"]["headers"]
+    known = {f"#/components/schemas/{name}" for name in schemas} | {f"#/components/headers/{name}" for name in headers}
+
+    assert set(references(document())) <= known
+
+
+def references(node: Any) -> list[str]:
+    if isinstance(node, list):
+        return [found for child in node for found in references(child)]
+    if isinstance(node, dict):
+        own = [node["$ref"]] if "$ref" in node else []
+        return own + [found for child in node.values() for found in references(child)]
+    return []

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ironforge.api import create_app, serve
+from ironforge.api.rates import WINDOW_MS, Rates
+from ironforge.config import Settings
+from ironforge.errors import ConfigError
+from ironforge.store import Doors
+from ironforge.store.contract import Stats
+
+
+async def test_stats_count_jobs_where_they_are(api: Any, node: Any) -> None:
+    await api.submit(priority="high")
+    await node.take()
+    await api.submit(priority="high")
+    await api.submit(queue="reports", delay_seconds=60)
+    await api.submit(kind="demo.fail", priority="critical")
+    await node.bury()
+    stats = (await api.call("GET", "/queues/stats")).body
+
+    assert (1, 1, 1, 1) == tuple(stats[name] for name in ("queued", "running", "scheduled", "dlq_depth"))
+    assert [(1, 1)] == [
+        (stream["queued"], stream["running"])
+        for stream in stats["queues"]
+        if (stream["queue"], stream["priority"]) == ("default", "high")
+    ]
+    assert stats["oldest_age_seconds"] >= 0
+    assert (4, 1) == (stats["totals"]["submitted"], stats["totals"]["dead"])
+
+
+def stats_at(seconds: float, **totals: int) -> Stats:
+    return Stats([], 0, 0, totals, int(seconds * 1000))
+
+
+def test_rates_are_unknown_without_a_past() -> None:
+    assert Rates().until(stats_at(5, submitted=1)) is None
+
+
+def test_rates_count_from_the_oldest_sample_of_the_last_minute() -> None:
+    rates = Rates()
+    for seconds, submitted in ((0, 0), (30, 300), (90, 360)):
+        rates.add(stats_at(seconds, submitted=submitted))
+
+    assert WINDOW_MS == 60_000
+    assert {"submitted": 2.0, "dead": 0.1} == rates.until(stats_at(90, submitted=420, dead=6))
+
+
+def test_rates_never_fall_below_zero_when_totals_start_again() -> None:
+    rates = Rates()
+    rates.add(stats_at(0, submitted=100))
+
+    assert {"submitted": 0.0} == rates.until(stats_at(10, submitted=0))
+
+
+async def test_nodes_are_listed_with_their_lease(api: Any, node: Any) -> None:
+    [listed] = (await api.call("GET", "/nodes")).body["nodes"]
+
+    assert node.lease.node == listed["name"]
+    assert 0 < listed["lease_seconds_left"] <= api.settings.lease_seconds
+
+
+async def test_health_shows_the_store_and_its_durability(api: Any) -> None:
+    answer = await api.call("GET", "/health")
+
+    assert (200, "relaxed", "valkey") == (
+        answer.status,
+        answer.body["store"]["durability"],
+        answer.body["store"]["server"].lower(),
+    )
+    assert ("ok" if not answer.body["problems"] else "degraded") == answer.body["status"]
+
+
+async def test_liveness_says_the_lag_of_the_loop(api: Any) -> None:
+    answer = await api.call("GET", "/livez")
+
+    assert (200, "ok") == (answer.status, answer.body["status"])
+    assert 0 <= answer.body["loop_lag_seconds"] < 5
+
+
+async def test_readiness_follows_the_process(api: Any) -> None:
+    ready = await api.call("GET", "/readyz")
+    api.not_ready.append("draining")
+    draining = await api.call("GET", "/readyz")
+
+    assert (200, []) == (ready.status, ready.body["problems"])
+    assert (503, ["draining"]) == (draining.status, draining.body["problems"])
+
+
+async def test_metrics_come_as_the_process_exposes_them(api: Any) -> None:
+    answer = await api.call("GET", "/metrics")
+
+    assert (b"up 1\n", "text/plain; version=0.0.4; charset=utf-8") == (answer.body, answer.headers["Content-Type"])
+
+
+async def test_head_is_answered_like_get_without_a_body(api: Any) -> None:
+    answer = await api.call("HEAD", "/openapi.json")
+
+    assert (200, b"") == (answer.status, answer.body)
+
+
+@pytest.fixture
+async def orphan(start_api: Any, tmp_path: Path) -> Any:
+    """An API whose store is away, and which exposes no metrics."""
+    return await start_api(Settings(redis_url=f"unix://{tmp_path}/nobody.sock"))
+
+
+async def test_without_its_store_the_api_says_so_and_when_to_come_back(orphan: Any) -> None:
+    submitted = await orphan.call("POST", "/jobs", json={"kind": "demo.echo"})
+    stats = await orphan.call("GET", "/queues/stats")
+
+    for answer in (submitted, stats):
+        assert (503, "storage_unavailable") == (answer.status, answer.code)
+        assert int(answer.headers["Retry-After"]) >= 1
+
+
+async def test_without_its_store_the_api_lives_but_is_neither_ready_nor_healthy(orphan: Any) -> None:
+    answers = [await orphan.call("GET", path) for path in ("/livez", "/readyz", "/health")]
+
+    assert [(200, "ok"), (503, "not ready"), (503, "unavailable")] == [
+        (answer.status, answer.body["status"]) for answer in answers
+    ]
+    assert all(answer.body["problems"] for answer in answers[1:])
+
+
+async def test_a_process_without_metrics_says_so(orphan: Any) -> None:
+    answer = await orphan.call("GET", "/metrics")
+
+    assert (404, "metrics_not_available") == (answer.status, answer.code)
+
+
+async def test_a_fault_of_ours_is_a_problem_without_its_traceback(start_api: Any, settings: Settings) -> None:
+    def exposition() -> tuple[bytes, str]:
+        raise LookupError("the password is hunter2")
+
+    api = await start_api(settings, exposition=exposition)
+    answer = await api.call("GET", "/metrics")
+
+    assert (500, "internal_error") == (answer.status, answer.code)
+    assert answer.body["request_id"] in answer.body["detail"]
+    assert "hunter2" not in str(answer.body)
+
+
+async def test_a_full_server_is_a_503_with_its_own_code(api: Any, redis_url: str) -> None:
+    import redis
+
+    with redis.Redis.from_url(redis_url) as admin:
+        admin.config_set("maxmemory", "1mb")
+        try:
+            answer = await api.call("POST", "/jobs", json={"kind": "demo.echo", "payload": "x" * 100_000})
+        finally:
+            admin.config_set("maxmemory", "0")
+
+    assert (503, "storage_full") == (answer.status, answer.code)
+    assert "Retry-After" in answer.headers
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "example.invalid"])
+async def test_a_public_address_is_refused_without_authentication(settings: Settings, host: str) -> None:
+    doors = Doors.open(settings)
+    app = create_app(settings, doors.submissions, doors.inspection)
+
+    with pytest.raises(ConfigError, match="--i-understand-no-auth"):
+        await serve(app, host, 0)
+
+
+async def test_a_public_address_is_served_when_that_is_wanted(settings: Settings) -> None:
+    doors = Doors.open(settings)
+    runner = await serve(create_app(settings, doors.submissions, doors.inspection), "0.0.0.0", 0, allow_public=True)
+
+    assert runner.addresses
+    await runner.cleanup()
+    await doors.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "says"), [("127.0.0.1", r"port \d+ on 127.0.0.1 is in use"), ("203.0.113.1", "cannot listen on 203")]
+)
+async def test_an_address_that_cannot_be_had_is_a_clear_error(settings: Settings, host: str, says: str) -> None:
+    doors = Doors.open(settings)
+    app = create_app(settings, doors.submissions, doors.inspection)
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ConfigError, match=says):
+        await serve(app, host, taken.getsockname()[1], allow_public=True)
+    await doors.close()
