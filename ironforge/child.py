@@ -1,0 +1,74 @@
+"""A node process's link to the parent that started it: tells the parent how it is, and learns of its death.
+
+One socket pair does both. Its end of file is the only sign of a killed parent that cannot be missed: a signal
+would have to be sent by somebody who is gone, and a parent's process id may be reused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+from typing import Final, Self
+
+import msgspec
+
+PARENT_FD: Final = "IRONFORGE_PARENT_FD"
+REPORT_SECONDS: Final = 1.0
+LOOK_SECONDS: Final = 0.1
+# A parent that does not read is stopped or overloaded; what it would read later is stale, so it is dropped.
+UNREAD_BYTES: Final = 65_536
+
+
+class ChildStatus(msgspec.Struct, frozen=True):
+    """How a node process is: one JSON line on the link. `problems` says why it is not ready."""
+
+    ready: bool
+    problems: tuple[str, ...] = ()
+
+
+class ParentLink:
+    """The child's end. Make it with `open`, inside the event loop."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def open(cls) -> Self | None:
+        """None when no parent started this process."""
+        number = os.environ.pop(PARENT_FD, "")
+        if not number:
+            return None
+        end = socket.socket(fileno=int(number))
+        end.set_inheritable(False)
+        return cls(*await asyncio.open_connection(sock=end))
+
+    async def gone(self) -> None:
+        """Returns when the parent has ended, however it ended."""
+        while True:
+            try:
+                if not await self._reader.read(4096):
+                    return
+            except ConnectionError:
+                return
+
+    def report(self, status: ChildStatus) -> None:
+        """Tell the parent now. Never blocks, never fails."""
+        transport = self._writer.transport
+        if not transport.is_closing() and transport.get_write_buffer_size() < UNREAD_BYTES:
+            self._writer.write(msgspec.json.encode(status) + b"\n")
+
+    async def keep_reporting(self, status: Callable[[], ChildStatus]) -> None:
+        """Report `status()` when it changes and once a second, until cancelled: a silent child passes for stuck."""
+        while True:
+            reported = status()
+            self.report(reported)
+            for _look in range(round(REPORT_SECONDS / LOOK_SECONDS)):
+                await asyncio.sleep(LOOK_SECONDS)
+                if status() != reported:
+                    break
+
+    def close(self) -> None:
+        self._writer.close()

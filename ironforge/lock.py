@@ -1,0 +1,181 @@
+"""Distributed locks for user code: one holder at a time in a whole namespace, and a fence against late ones.
+
+A lock with a time limit can run out while its holder still works: a stopped virtual machine, a slow network.
+So each holder gets a fence, a number that rises with every acquisition. What must be safe compares it, as in
+`UPDATE ... WHERE fence < :fence`; the lock alone only saves work. Jobs need no lock: their lease is one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import secrets
+import time
+from types import TracebackType
+from typing import Final
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from ironforge.config import NAME, Settings
+from ironforge.errors import LockNotHeld, LockTimeout, StoreError
+from ironforge.store.keys import Keys
+from ironforge.store.outage import answering
+from ironforge.store.scripts import Script
+
+COMMAND_SECONDS: Final = 2.0
+MIN_POLL_SECONDS: Final = 0.01
+MAX_POLL_SECONDS: Final = 0.25
+MIN_TTL_SECONDS: Final = 0.001
+MAX_TTL_SECONDS: Final = 86_400.0
+FENCE_KEPT_MS: Final = 7 * 86_400_000
+
+
+class Locks:
+    """The locks of `settings.namespace`; one object serves a whole process.
+
+    It opens its own connections, to be closed with `close`, or uses `client`, which stays the caller's.
+    """
+
+    def __init__(self, settings: Settings, client: Redis | None = None) -> None:
+        self._owned = client is None
+        self._client = client or Redis.from_url(
+            settings.redis_url,
+            socket_timeout=COMMAND_SECONDS,
+            socket_connect_timeout=COMMAND_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._prefix = Keys(settings.namespace).prefix
+        self._acquire = self._client.register_script(Script("lock_acquire").text)
+        self._extend = self._client.register_script(Script("lock_extend").text)
+        self._release = self._client.register_script(Script("lock_release").text)
+
+    def __call__(self, name: str, *, ttl_seconds: float, wait_seconds: float | None = None) -> Lock:
+        """The lock `name`, for `async with`. It runs out `ttl_seconds` after it was taken or extended.
+
+        `wait_seconds` bounds the waiting for it: 0 tries once, None waits as long as it takes.
+        Raises ValueError when a name or a time limit makes no sense.
+        """
+        if not NAME.match(name):
+            raise ValueError(
+                f"lock name {name!r} is not a name: 1 to 128 letters, digits, '.', '_' or '-', "
+                "starting with a letter or a digit"
+            )
+        return Lock(self, name, _to_ms(ttl_seconds), wait_seconds)
+
+    async def close(self) -> None:
+        if self._owned:
+            await self._client.aclose()
+
+    async def take(self, name: str, token: str, ttl_ms: int) -> int:
+        """One try: the fence, or minus the milliseconds that the present holder has left."""
+        keys = [self._key(name), f"{self._prefix}lockfence:{name}"]
+        with answering():
+            return int(await self._acquire(keys, [token, ttl_ms, FENCE_KEPT_MS]))
+
+    async def extend(self, name: str, token: str, ttl_ms: int) -> bool:
+        with answering():
+            return bool(await self._extend([self._key(name)], [token, ttl_ms]))
+
+    async def free(self, name: str, token: str) -> bool:
+        with answering():
+            return bool(await self._release([self._key(name)], [token]))
+
+    def _key(self, name: str) -> str:
+        return f"{self._prefix}lock:{name}"
+
+
+class Lock:
+    """A named lock, free or not. Every acquisition has a holder of its own: it is not re-entrant."""
+
+    def __init__(self, locks: Locks, name: str, ttl_ms: int, wait_seconds: float | None) -> None:
+        self.name = name
+        self._locks = locks
+        self._ttl_ms = ttl_ms
+        self._wait_seconds = wait_seconds
+        self._held: HeldLock | None = None
+
+    async def acquire(self) -> HeldLock:
+        """Raises LockTimeout, StoreUnavailable."""
+        token = secrets.token_hex(16)
+        started = time.monotonic()
+        poll_seconds = MIN_POLL_SECONDS
+        while (fence := await self._try(token)) <= 0:
+            waited = time.monotonic() - started
+            left = float("inf") if self._wait_seconds is None else self._wait_seconds - waited
+            if left <= 0:
+                raise LockTimeout(
+                    f"lock {self.name!r} was not free for {waited:.3g} s; its holder has {-fence} ms left"
+                )
+            # Jitter: many who wait for the same lock must not ask in step.
+            await asyncio.sleep(min(poll_seconds * random.uniform(0.5, 1.0), left))
+            poll_seconds = min(MAX_POLL_SECONDS, poll_seconds * 2)
+        return HeldLock(self._locks, self.name, token, fence, self._ttl_ms)
+
+    async def _try(self, token: str) -> int:
+        """Runs to its end even when the caller is cancelled: a lock that nobody knows of blocks everybody."""
+        trying = asyncio.ensure_future(self._locks.take(self.name, token, self._ttl_ms))
+        try:
+            return await asyncio.shield(trying)
+        except asyncio.CancelledError:
+            with contextlib.suppress(StoreError):
+                if await trying > 0:
+                    await self._locks.free(self.name, token)
+            raise
+
+    async def __aenter__(self) -> HeldLock:
+        if self._held is not None:
+            raise RuntimeError(f"lock {self.name!r} is in use: make one Lock for each block")
+        self._held = await self.acquire()
+        return self._held
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Free the lock. LockNotHeld: it had run out, and somebody else may have been in the block too."""
+        held, self._held = self._held, None
+        if held is None or held.released:
+            return
+        with contextlib.suppress(*((LockNotHeld, StoreError) if error else ())):
+            await held.release()
+
+
+class HeldLock:
+    """A lock while it is held. `fence` is higher than that of every earlier holder of this name."""
+
+    def __init__(self, locks: Locks, name: str, token: str, fence: int, ttl_ms: int) -> None:
+        self.name = name
+        self.fence = fence
+        self.released = False
+        self._locks = locks
+        self._token = token
+        self._ttl_ms = ttl_ms
+
+    async def extend(self, ttl_seconds: float | None = None) -> None:
+        """Hold it for `ttl_seconds` from now on, by default as long as it was taken for.
+
+        Raises LockNotHeld, StoreUnavailable.
+        """
+        ttl_ms = self._ttl_ms if ttl_seconds is None else _to_ms(ttl_seconds)
+        if not await self._locks.extend(self.name, self._token, ttl_ms):
+            raise self._lost()
+
+    async def release(self) -> None:
+        """Free it before its time. Raises LockNotHeld, and StoreUnavailable when it may still be held."""
+        if not await self._locks.free(self.name, self._token):
+            raise self._lost()
+        self.released = True
+
+    def _lost(self) -> LockNotHeld:
+        return LockNotHeld(
+            f"lock {self.name!r} (fence {self.fence}) is not held any more: it was released, or ran out "
+            f"after {self._ttl_ms} ms; extend it in time, or take it with a larger ttl_seconds"
+        )
+
+
+def _to_ms(ttl_seconds: float) -> int:
+    if not MIN_TTL_SECONDS <= ttl_seconds <= MAX_TTL_SECONDS:
+        raise ValueError(f"ttl_seconds={ttl_seconds:g} is out of range: {MIN_TTL_SECONDS:g} to {MAX_TTL_SECONDS:g}")
+    return round(ttl_seconds * 1000)

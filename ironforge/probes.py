@@ -1,0 +1,78 @@
+"""The HTTP side of a node: `/livez`, `/readyz` and `/metrics`, and nothing else.
+
+A node has no API; an orchestrator and Prometheus still need to ask it how it is. Liveness answers for this
+process alone: restarting a node because Redis is away would only add to the outage.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import msgspec
+from aiohttp import web
+
+from ironforge.errors import ConfigError
+
+
+@contextlib.asynccontextmanager
+async def probes(
+    host: str,
+    port: int,
+    *,
+    problems: Callable[[], Sequence[str]],
+    exposition: Callable[[], tuple[bytes, str]],
+) -> AsyncIterator[None]:
+    """Serve while the block runs; nothing at all when `port` is 0. Ready means that `problems()` is empty.
+
+    Raises ConfigError when the address cannot be listened on.
+    """
+    if port == 0:
+        yield
+        return
+    runner = web.AppRunner(_application(problems, exposition), access_log=None, handle_signals=False)
+    await runner.setup()
+    try:
+        await _listen(runner, host, port)
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+    try:
+        await web.TCPSite(runner, host, port, shutdown_timeout=1.0).start()
+    except OSError as error:
+        raise ConfigError(
+            f"IRONFORGE_NODE_HTTP_PORT={port}: cannot listen on {host}:{port}: {error.strerror or error}; "
+            "choose a free port, or 0 for no probes"
+        ) from None
+
+
+def _application(problems: Callable[[], Sequence[str]], exposition: Callable[[], tuple[bytes, str]]) -> web.Application:
+    async def livez(_request: web.Request) -> web.Response:
+        return _answer(200, {"status": "alive"})
+
+    async def readyz(_request: web.Request) -> web.Response:
+        found = list(problems())
+        if not found:
+            return _answer(200, {"status": "ready"})
+        problem = {"title": "Not ready", "status": 503, "detail": "; ".join(found), "problems": found}
+        return _answer(503, problem, "application/problem+json")
+
+    async def metrics(_request: web.Request) -> web.Response:
+        body, content_type = exposition()
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    application = web.Application()
+    application.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    return application
+
+
+def _answer(status: int, content: object, content_type: str = "application/json") -> web.Response:
+    return web.Response(
+        status=status,
+        body=msgspec.json.encode(content),
+        content_type=content_type,
+        headers={"Cache-Control": "no-store"},
+    )

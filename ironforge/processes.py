@@ -1,0 +1,222 @@
+"""The parent of `ironforge node`: keeps N node processes alive, answers for all of them, ends them in order.
+
+Python runs one core a process, so a node with many cores is many processes. The parent holds no job and no
+connection to Redis: it can be killed at any time, and its children then drain by themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from ironforge.child import PARENT_FD, ChildStatus
+from ironforge.config import Settings
+from ironforge.metrics import MULTIPROCESS_DIR, ChildMetrics
+from ironforge.probes import probes
+from ironforge.telemetry import get_logger
+
+# A child that ran for this long is restarted at once; one that dies younger waits, longer each time.
+YOUNG_SECONDS: Final = 10.0
+MIN_BACKOFF_SECONDS: Final = 0.5
+MAX_BACKOFF_SECONDS: Final = 10.0
+# A child reports every second; one that has been silent for this long has a stuck event loop.
+SILENCE_SECONDS: Final = 5.0
+# After the drain a child cleans up, stores its last results and hands its jobs back, in 15 s or by force. It must
+# be let: a kill here counts as a crash of every job that it still holds.
+GRACE_SECONDS: Final = 20.0
+CONFIG_ERROR_CODE: Final = 2
+
+log = get_logger(__name__)
+
+
+def restart_delay(previous_seconds: float, lived_seconds: float) -> float:
+    """How long to wait before a child is started again, after it waited `previous_seconds` the last time."""
+    if lived_seconds >= YOUNG_SECONDS:
+        return 0.0
+    return min(MAX_BACKOFF_SECONDS, max(MIN_BACKOFF_SECONDS, previous_seconds * 2))
+
+
+async def run_processes(command: Sequence[str], settings: Settings) -> int:
+    """Run `settings.processes` children of `command` until a signal ends them; returns the exit code.
+
+    0 after SIGTERM or SIGINT: the first one drains the children, a second one makes them release their jobs
+    at once, and whoever is still there `drain_seconds` + 20 s after the first one is killed. 2 when a child
+    says at its first start, by this code, that the configuration is wrong.
+    Raises ConfigError when the probes' port is taken.
+    """
+    with _metrics_folder() as folder:
+        parent = _Parent(command, settings, ChildMetrics(folder))
+        async with probes(
+            settings.http_host,
+            settings.node_http_port,
+            problems=parent.problems,
+            exposition=parent.metrics.exposition,
+        ):
+            return await parent.run()
+
+
+@contextlib.contextmanager
+def _metrics_folder() -> Iterator[Path]:
+    chosen = os.environ.get(MULTIPROCESS_DIR)
+    if chosen:
+        yield Path(chosen)
+    else:
+        with tempfile.TemporaryDirectory(prefix="ironforge-metrics-") as folder:
+            yield Path(folder)
+
+
+class _Parent:
+    """All slots together: signals, the end, readiness."""
+
+    def __init__(self, command: Sequence[str], settings: Settings, metrics: ChildMetrics) -> None:
+        self.metrics = metrics
+        self._patience_seconds = settings.drain_seconds + GRACE_SECONDS
+        self._stopping = asyncio.Event()
+        self._slots = [_Slot(number, command, metrics, self._stopping) for number in range(settings.processes)]
+
+    def problems(self) -> list[str]:
+        """Why this node is not ready; empty when every process is."""
+        if self._stopping.is_set():
+            return ["draining: this node is being stopped"]
+        return [f"process {slot.number}: {problem}" for slot in self._slots for problem in slot.problems()]
+
+    def stop(self) -> None:
+        """Begin the end, or hurry it: children get a further SIGTERM with each call."""
+        self._stopping.set()
+        for slot in self._slots:
+            slot.send(signal.SIGTERM)
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled, number)
+        keepers = [asyncio.create_task(slot.keep(), name=f"slot-{slot.number}") for slot in self._slots]
+        stopping = asyncio.create_task(self._stopping.wait(), name="stopping")
+        try:
+            await asyncio.wait([stopping, *keepers], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            if not self._stopping.is_set():
+                self.stop()
+            await self._ended(keepers)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+        return max(keeper.result() for keeper in keepers)
+
+    def _signalled(self, number: signal.Signals) -> None:
+        again = self._stopping.is_set()
+        log.info("releasing running jobs at once" if again else "draining", signal=number.name)
+        self.stop()
+
+    async def _ended(self, keepers: Sequence[asyncio.Task[int]]) -> None:
+        _done, late = await asyncio.wait(keepers, timeout=self._patience_seconds)
+        if late:
+            log.warning("killing processes that did not end in time", seconds=self._patience_seconds)
+            for slot in self._slots:
+                slot.send(signal.SIGKILL)
+            await asyncio.wait(late)
+
+
+class _Slot:
+    """One place for a child: starts it, hears from it, and starts the next one when it died."""
+
+    def __init__(self, number: int, command: Sequence[str], metrics: ChildMetrics, stopping: asyncio.Event) -> None:
+        self.number = number
+        self._command = command
+        self._metrics = metrics
+        self._stopping = stopping
+        self._process: asyncio.subprocess.Process | None = None
+        self._status: ChildStatus | None = None
+        self._heard_at = 0.0
+
+    def problems(self) -> list[str]:
+        if self._process is None:
+            return ["not running, waits for its restart"]
+        if self._status is None:
+            return ["starting"]
+        silent_seconds = time.monotonic() - self._heard_at
+        if silent_seconds > SILENCE_SECONDS:
+            return [f"has not reported for {silent_seconds:.0f} s: its event loop is stuck"]
+        return [] if self._status.ready else list(self._status.problems or ("not ready",))
+
+    def send(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
+    async def keep(self) -> int:
+        """Keep a child running until the parent stops. Returns the exit code that the parent should have."""
+        delay_seconds = 0.0
+        first = True
+        while not self._stopping.is_set():
+            started = time.monotonic()
+            code = await self._run_once()
+            if self._stopping.is_set():
+                break
+            if first and code == CONFIG_ERROR_CODE:
+                return CONFIG_ERROR_CODE
+            first = False
+            delay_seconds = restart_delay(delay_seconds, time.monotonic() - started)
+            log.warning("node process ended", process=self.number, how=_how(code), restart_in=delay_seconds)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), delay_seconds)
+        return 0
+
+    async def _run_once(self) -> int | None:
+        """Start a child and wait for its end: its exit code, or None when it could not be started."""
+        ours, theirs = socket.socketpair()
+        reader, writer = await asyncio.open_connection(sock=ours)
+        listener = asyncio.create_task(self._listen(reader), name=f"link-{self.number}")
+        try:
+            with theirs:
+                self._process = await self._start(theirs)
+            if self._stopping.is_set():
+                self.send(signal.SIGTERM)
+            return await self._process.wait()
+        except OSError as error:
+            log.warning("node process cannot be started", process=self.number, error=str(error))
+            return None
+        finally:
+            listener.cancel()
+            writer.close()
+            self._process = self._status = None
+            self._metrics.child_gone(self.number)
+
+    async def _start(self, link: socket.socket) -> asyncio.subprocess.Process:
+        """In a session of its own: Ctrl-C must reach the parent alone, which then decides."""
+        environment = {PARENT_FD: str(link.fileno()), **self._metrics.environment(self.number)}
+        process = await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=asyncio.subprocess.DEVNULL,
+            env={**os.environ, **environment},
+            pass_fds=(link.fileno(),),
+            start_new_session=True,
+        )
+        log.info("node process started", process=self.number, pid=process.pid)
+        return process
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        try:
+            async for line in reader:
+                status = msgspec.json.decode(line, type=ChildStatus)
+                if self._status is None or status.ready != self._status.ready:
+                    log.info("node process reports", process=self.number, ready=status.ready)
+                self._status, self._heard_at = status, time.monotonic()
+        except (ConnectionError, ValueError) as error:
+            log.warning("the reports of a node process cannot be read", process=self.number, error=str(error))
+
+
+def _how(code: int | None) -> str:
+    if code is None:
+        return "never started"
+    return f"exit code {code}" if code >= 0 else f"signal {-code} ({signal.strsignal(-code)})"

