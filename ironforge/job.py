@@ -134,9 +134,7 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
 
     def failed(self, error: AttemptError) -> Job:
         """One attempt spent, its error kept."""
-        return msgspec.structs.replace(
-            self, attempt=self.attempt + 1, errors=(*self.errors, error)[-ERRORS_KEPT:]
-        )
+        return msgspec.structs.replace(self, attempt=self.attempt + 1, errors=(*self.errors, error)[-ERRORS_KEPT:])
 
     def finish(
         self,
@@ -155,9 +153,7 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
     def revived(self, *, reset_retry_count: bool) -> Job:
         """A dead job as it goes back to its stream; its error history stays."""
         attempt = 0 if reset_retry_count else self.attempt
-        return self.again(
-            attempt=attempt, crashes=0, ended="", ended_ms=0, started_ms=0, result=b"", reason=""
-        )
+        return self.again(attempt=attempt, crashes=0, ended="", ended_ms=0, started_ms=0, result=b"", reason="")
 
 
 def new_id() -> bytes:
@@ -166,7 +162,8 @@ def new_id() -> bytes:
 
 
 def format_id(job_id: bytes) -> str:
-    return str(uuid.UUID(bytes=job_id))
+    text = job_id.hex()  # a third of the time of uuid.UUID, which every answer to a submission pays
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def parse_id(text: str) -> bytes:

@@ -1,0 +1,60 @@
+"""The dead letter keeps jobs that gave up, with their history, and drops records whose retention is over.
+
+What cannot even be read is put aside instead of being retried: bytes that are no job today are none tomorrow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from actors.kernel import Actor, handles
+from actors.messages import Exhausted, Flush, Unreadable
+from actors.session import Session
+from ironforge import job as records
+from ironforge.metrics import Metrics
+from ironforge.store import Delivery, Rewrite
+
+logger = logging.getLogger(__name__)
+
+EXPIRE_EVERY_SECONDS: Final = 30.0
+
+
+class DeadLetter(Actor):
+    def __init__(self, session: Session, metrics: Metrics) -> None:
+        self._session = session
+        self._metrics = metrics
+
+    async def started(self) -> None:
+        self._work = await self._session.work()
+        self.background(self._expire_now_and_then(), name="expiry")
+
+    @handles(Exhausted)
+    async def exhausted(self, message: Exhausted) -> None:
+        batch = [Rewrite(stream, entry, records.decode(record)) for stream, entry, record in message.jobs]
+        with self._session.reporting_loss():
+            await self._work.bury(batch)
+        for rewrite in batch:
+            self._metrics.dead(rewrite.job.kind)
+            logger.warning(
+                "job is dead: %s", rewrite.job.reason, extra={"job_id": rewrite.job.text_id, "kind": rewrite.job.kind}
+            )
+
+    @handles(Unreadable)
+    async def unreadable(self, message: Unreadable) -> None:
+        with self._session.reporting_loss():
+            await self._work.bury_raw(Delivery(*message.job), message.reason)
+        logger.error("a stored record was put aside: %s", message.reason)
+
+    @handles(Flush)
+    def flush(self, _: Flush) -> None:
+        """Nothing to do: by the time this message is read, those before it are stored."""
+
+    async def _expire_now_and_then(self) -> None:
+        while True:
+            with self._session.reporting_loss():
+                dropped = await self._work.expire()
+            if dropped:
+                logger.info("dropped %d records whose retention is over", dropped)
+            await asyncio.sleep(EXPIRE_EVERY_SECONDS)

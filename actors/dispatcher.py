@@ -1,0 +1,162 @@
+"""The dispatcher fetches as many jobs as its workers have room for, and has completed work settled in batches.
+
+It alone knows what each worker holds. Fetching and settling run beside its mailbox on connections of their own, so
+it answers at once whatever the server does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from typing import Final
+
+from actors.demand import Demand
+from actors.holdings import Holdings
+from actors.kernel import Actor, ActorDead, ActorRef, MailboxFull, handles
+from actors.messages import (
+    Announce,
+    Cancel,
+    Done,
+    Drain,
+    GiveUpQueue,
+    HandBack,
+    Heard,
+    Held,
+    Ready,
+    Reconnected,
+    Run,
+)
+from actors.session import Session
+from actors.settler import Settler
+from ironforge import job as records
+from ironforge.metrics import Metrics
+from ironforge.store import Delivery, Rewrite, Settled
+
+logger = logging.getLogger(__name__)
+
+BLOCK_SECONDS: Final = 2.0
+# A cancellation may overtake the very delivery it is meant for: new deliveries hear of it for this long.
+REMEMBER_CANCEL_SECONDS: Final = 5.0
+
+
+class Dispatcher(Actor):
+    def __init__(self, session: Session, workers: int, metrics: Metrics) -> None:
+        self._session = session
+        self._metrics = metrics
+        self._workers = [session.role(f"workers/{number}") for number in range(workers)]
+        self._holdings = Holdings(workers)
+        self._demand = Demand()
+        self._room = asyncio.Event()
+        self._heard_at = time.monotonic()
+        self._draining = False
+        self._cancels: dict[bytes, float] = {}
+
+    async def started(self) -> None:
+        self._work = await self._session.work()
+        self._settler = Settler(self._session, self._work, self.background)
+        self._fetcher = self.background(self._fetch_forever())
+        for worker in self._workers:
+            _try_tell(worker, Announce())
+
+    @handles(Ready)
+    def ready(self, message: Ready) -> None:
+        lost = self._holdings.arrived(message.worker, message.incarnation)
+        if lost:
+            logger.error("worker %d crashed; it held %d jobs", message.worker, len(lost))
+            self._settler.requeue([_crashed(delivery) for delivery in lost])
+        self._update()
+
+    @handles(Done)
+    def done(self, message: Done) -> None:
+        self._holdings.ended(message.worker, message.size)
+        self._demand.ended(message.size, message.seconds, time.monotonic())
+        self._settler.settle(map(Settled._make, message.settled))
+        self._update()
+
+    @handles(HandBack)
+    def handed_back(self, message: HandBack) -> None:
+        self._assign(self._holdings.handed_back(message.worker, message.size))
+
+    @handles(Cancel)
+    def cancel(self, message: Cancel) -> None:
+        now = time.monotonic()
+        recent = {job: at for job, at in self._cancels.items() if now - at < REMEMBER_CANCEL_SECONDS}
+        self._cancels = {**recent, message.job_id: now}
+        for worker in self._holdings.busy():
+            _try_tell(self._workers[worker], message)
+
+    @handles(Reconnected)
+    def reconnected(self, _: Reconnected) -> None:
+        self.background(self._find_cancellations())
+
+    @handles(Drain)
+    def drain(self, _: Drain) -> None:
+        self._draining = True
+        self._fetcher.cancel()
+        for worker in self._holdings.busy():
+            _try_tell(self._workers[worker], GiveUpQueue())
+
+    @handles(Held)
+    def held(self, _: Held) -> int:
+        return self._holdings.count + self._settler.pending
+
+    @handles(Heard)
+    def heard(self, _: Heard) -> float:
+        return time.monotonic() - self._heard_at if self._room.is_set() else 0.0
+
+    async def _fetch_forever(self) -> None:
+        while True:
+            await self._room.wait()
+            want = self._demand.want(self._holdings.free, self._holdings.count, time.monotonic())
+            deliveries = await self._work.fetch(want)
+            if not deliveries:
+                deliveries = await self._work.wait(want, BLOCK_SECONDS)
+            self._heard_at = time.monotonic()
+            self._assign(deliveries)
+
+    def _assign(self, deliveries: list[Delivery]) -> None:
+        batch = self._demand.batch()
+        at = 0
+        while at < len(deliveries) and self._holdings.free and not self._draining:
+            worker = self._holdings.claim_free()
+            jobs = deliveries[at : at + batch]
+            if not _try_tell(self._workers[worker], Run(tuple(jobs))):
+                continue  # it is restarting, and says Ready when it is back
+            self._holdings.give(worker, jobs)
+            at += len(jobs)
+            for job_id in self._cancels:
+                _try_tell(self._workers[worker], Cancel(job_id))
+        self._settler.requeue([_again(delivery) for delivery in deliveries[at:]])
+        self._update()
+
+    def _update(self) -> None:
+        self._metrics.active_jobs.set(self._holdings.count)
+        if self._holdings.free:
+            self._room.set()
+        else:
+            self._room.clear()
+
+    async def _find_cancellations(self) -> None:
+        ids = [records.decode(delivery.record).id for delivery in self._holdings.all()]
+        if ids:
+            for job_id in await self._work.cancel_requested(ids):
+                self.cancel(Cancel(job_id))
+
+
+def _try_tell(worker: ActorRef, message: Announce | Cancel | GiveUpQueue | Run) -> bool:
+    with contextlib.suppress(ActorDead, MailboxFull):
+        worker.try_tell(message)
+        return True
+    return False
+
+
+def _again(delivery: Delivery) -> Rewrite:
+    job = records.decode(delivery.record).again()
+    return Rewrite(delivery.stream, delivery.entry, job)
+
+
+def _crashed(delivery: Delivery) -> Rewrite:
+    job = records.decode(delivery.record)
+    return Rewrite(delivery.stream, delivery.entry, job.again(crashes=job.crashes + 1))

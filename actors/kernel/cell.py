@@ -1,0 +1,127 @@
+"""An address that is in use: the mailbox that outlives restarts, the children, the current incarnation.
+
+A kill goes to a whole subtree at once and the killer waits for all of it, instead of each supervisor waiting
+for its own children: otherwise one actor that ignores cancellation makes all its ancestors late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from actors.kernel.errors import ActorFailed, describe
+from actors.kernel.frames import Exit, Stop
+from actors.kernel.incarnation import Incarnation, finite
+from actors.kernel.mailbox import Mailbox
+
+if TYPE_CHECKING:
+    from actors.kernel.policy import ChildSpec
+    from actors.kernel.system import ActorSystem
+
+logger = logging.getLogger(__name__)
+
+
+class Cell:
+    """One node of the tree; `children` is in start order."""
+
+    address: str
+    mailbox: Mailbox
+    life: Incarnation
+
+    def __init__(self, system: ActorSystem, spec: ChildSpec, parent: Cell | None) -> None:
+        self.system = system
+        self.spec = spec
+        self.parent = parent
+        self.address = spec.id if parent is None else f"{parent.address}/{spec.id}"
+        self.mailbox = Mailbox(spec.capacity, self.address)
+        self.children: dict[str, Cell] = {}
+        self.gone: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+
+    async def start(self) -> None:
+        """Run a new incarnation and wait for its `started`. Raises ActorFailed when it ends before that."""
+        self.mailbox.clear_signals()
+        if not self.spec.keeps_mailbox:
+            self.mailbox.clear_frames()
+            self.system.asks.fail_all(self.address)
+        self.life = life = Incarnation(self, next(self.system.numbers))
+        life.task = self.system.own(life.run(), self.address, name=self.address)
+        life.task.add_done_callback(lambda _: self.close(life))
+        try:
+            await life.decided.wait()
+        except asyncio.CancelledError:
+            life.kill()
+            raise
+        if not life.has_started:
+            raise ActorFailed(f"{self.address} did not start: {describe(life.error)}") from life.error
+        if self.parent is not None and self._is_supervised():
+            self.parent.life.watch(life)
+
+    async def stop(self, reason: str, seconds: float) -> None:
+        """Ask the current incarnation to end and wait for it, at most `seconds`."""
+        if not self.life.task.done():
+            self.mailbox.signal(Stop(reason))
+            await asyncio.wait({self.life.task}, timeout=finite(seconds))
+
+    async def halt(self, reason: str) -> None:
+        """Stop the current incarnation; cancel it after its `shutdown_seconds`, then leave it behind."""
+        await self.stop(reason, self.spec.shutdown_seconds)
+        await kill([self])
+
+    async def end_children(self, life: Incarnation) -> None:
+        """Stop the children of `life` for good, last started first; a killer sees to them itself."""
+        while self.children and not life.killed:
+            child = next(reversed(self.children.values()))
+            await child.halt("its parent ended")
+            child.remove()
+
+    def close(self, life: Incarnation) -> None:
+        """Report the end of `life`, which may still be running if it would not stop."""
+        if life.closed:
+            return
+        if not life.task.done():
+            logger.error("%s: ignored its cancellation and is left behind", self.address)
+        if not life.task.done() or life.task.cancelled():
+            life.exit = Exit.KILLED
+        life.close()
+        for orphan in tuple(subtree(self.children.values())):
+            orphan.life.kill()
+            if orphan.life.closed:
+                orphan.remove()
+        if not self._is_supervised():
+            self.remove()
+
+    def remove(self) -> None:
+        """Give the address up: what waits in the mailbox is lost, who waits for an answer is told."""
+        if self.system.forget(self):
+            dropped = self.mailbox.close()
+            if dropped:
+                logger.info("%s: ended with %d messages waiting", self.address, dropped)
+            self.system.asks.fail_all(self.address)
+            self.gone.set_result(self.life.exit)
+
+    def _is_supervised(self) -> bool:
+        if self.parent is None or self.parent.life.over:
+            return False
+        actor = self.parent.life.actor
+        return actor is not None and actor.supervises
+
+
+def subtree(cells: Iterable[Cell]) -> Iterator[Cell]:
+    """The cells and all below them, parents first."""
+    for cell in tuple(cells):
+        yield cell
+        yield from subtree(cell.children.values())
+
+
+async def kill(cells: Iterable[Cell]) -> None:
+    """Cancel all incarnations of these subtrees; give up on those that do not end within `kill_seconds`."""
+    lives = [cell.life for cell in subtree(cells)]
+    running = [life for life in lives if not life.closed and not life.task.done()]
+    for life in running:
+        life.kill()
+    if running:
+        await asyncio.wait([life.task for life in running], timeout=running[0].cell.system.kill_seconds)
+    for life in lives:
+        life.cell.close(life)

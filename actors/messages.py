@@ -1,0 +1,159 @@
+"""Every message two actors exchange: the protocol of a node on one page.
+
+Work flows down (dispatcher → worker → retry timer → dead letter), demand and results flow up. Jobs travel as the
+bytes that came out of the store; a frame carries many, so the cost of a frame is shared.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from actors.kernel import message
+
+# (stream, entry, record): how the store delivered it. Plain tuples, because that is what a frame gives back.
+Delivered = tuple[str, bytes, bytes]
+# (stream, entry, rewritten record, delay in ms or None: as the backoff says).
+Rewritten = tuple[str, bytes, bytes, int | None]
+# The fields of `store.Settled`.
+Ended = tuple[str, bytes, bytes, bytes, int, str]
+
+
+@message
+class WhoHolds(NamedTuple):
+    """any role → lease (ask): the current lease, answered as (node, epoch)."""
+
+
+@message
+class LeaseGone(NamedTuple):
+    """any role → lease: a settlement was refused, the fence has moved."""
+
+    detail: str
+
+
+@message
+class Fenced(NamedTuple):
+    """signals → lease: somebody took over what `node` held."""
+
+    node: str
+
+
+@message
+class Beaten(NamedTuple):
+    """heartbeat thread → lease: the lease was renewed; `expired` are nodes whose own has run out."""
+
+    expired: tuple[str, ...]
+
+
+@message
+class Announce(NamedTuple):
+    """dispatcher → worker: a dispatcher has started; say that you are here."""
+
+
+@message
+class Ready(NamedTuple):
+    """worker → dispatcher: this worker holds nothing; what its earlier incarnation held is lost."""
+
+    worker: int
+    incarnation: int
+
+
+@message
+class Run(NamedTuple):
+    """dispatcher → worker: run these, in this order."""
+
+    jobs: tuple[Delivered, ...]
+
+
+@message
+class Done(NamedTuple):
+    """worker → dispatcher: the first `size` of what it holds are over, in the order of `Run`.
+
+    `settled` are those to settle now; the others went to the retry timer or the dead
+    letter. `seconds` is their time in handlers, summed: the dispatcher sizes its demand by it.
+    """
+
+    worker: int
+    size: int
+    settled: tuple[Ended, ...]
+    seconds: float
+
+
+@message
+class HandBack(NamedTuple):
+    """worker → dispatcher: the last `size` of what it holds will not start soon; give them to somebody else."""
+
+    worker: int
+    size: int
+
+
+@message
+class GiveUpQueue(NamedTuple):
+    """dispatcher → worker: hand back whatever you have not started (the node drains)."""
+
+
+@message
+class Cancel(NamedTuple):
+    """signals → dispatcher → worker: this job shall stop."""
+
+    job_id: bytes
+
+
+@message
+class Reconnected(NamedTuple):
+    """signals → dispatcher: signals may have been lost, look for cancellations yourself."""
+
+
+@message
+class Failed(NamedTuple):
+    """worker → retry timer: failed attempts, their error already in the record."""
+
+    jobs: tuple[Rewritten, ...]
+
+
+@message
+class Snoozed(NamedTuple):
+    """worker → retry timer: run these again after their delay, no attempt spent."""
+
+    jobs: tuple[Rewritten, ...]
+
+
+@message
+class Exhausted(NamedTuple):
+    """worker, retry timer → dead letter: these gave up; the record says why."""
+
+    jobs: tuple[Delivered, ...]
+
+
+@message
+class Unreadable(NamedTuple):
+    """worker → dead letter: stored bytes that are no job."""
+
+    job: Delivered
+    reason: str
+
+
+@message
+class DueAt(NamedTuple):
+    """signals → retry timer: something was scheduled for `due_ms`, earlier than all else."""
+
+    due_ms: int
+
+
+@message
+class Drain(NamedTuple):
+    """node → dispatcher (ask): fetch no more, hand back what has not started."""
+
+
+@message
+class Held(NamedTuple):
+    """node → dispatcher (ask): how many jobs are not settled yet."""
+
+
+@message
+class Heard(NamedTuple):
+    """node → dispatcher (ask): seconds since the server was last seen to deliver, or to have nothing to deliver."""
+
+
+@message
+class Flush(NamedTuple):
+    """node → retry timer, dead letter (ask): answered once everything sent before it has been stored."""

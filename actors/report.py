@@ -1,0 +1,101 @@
+"""What a worker has to report: outcomes collected and sent to whoever settles them.
+
+Completed and cancelled jobs go to the dispatcher, failed and snoozed ones to the retry timer, the hopeless to the
+dead letter; the dispatcher learns the number of all, because it counts what each worker holds.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from actors.kernel import ActorRef
+from actors.messages import Delivered, Done, Ended, Exhausted, Failed, Rewritten, Snoozed, Unreadable
+from ironforge import job as records
+from ironforge.executor import Ending, Outcome
+from ironforge.metrics import Metrics
+
+
+class Report:
+    dispatcher: ActorRef
+    retry_timer: ActorRef
+    dead_letter: ActorRef
+
+    def __init__(self, worker: int, metrics: Metrics) -> None:
+        self._worker = worker
+        self._metrics = metrics
+        self._clear()
+
+    def connect(self, *, dispatcher: ActorRef, retry_timer: ActorRef, dead_letter: ActorRef) -> None:
+        self.dispatcher = dispatcher
+        self.retry_timer = retry_timer
+        self.dead_letter = dead_letter
+
+    def _clear(self) -> None:
+        self._count = 0
+        self._seconds = 0.0
+        self._ended: list[Ended] = []
+        self._failed: list[Rewritten] = []
+        self._snoozed: list[Rewritten] = []
+        self._exhausted: list[Delivered] = []
+        self._unreadable: list[Unreadable] = []
+        self._completed: defaultdict[str, list[float]] = defaultdict(list)
+        self._unsuccessful: defaultdict[str, list[float]] = defaultdict(list)
+        self._latencies: list[float] = []
+
+    def started(self, latency_seconds: float) -> None:
+        self._latencies.append(latency_seconds)
+
+    def unreadable(self, what: Unreadable) -> None:
+        self._count += 1
+        self._unreadable.append(what)
+
+    def add(self, delivered: Delivered, outcome: Outcome) -> None:
+        stream, entry, _ = delivered
+        self._count += 1
+        self._seconds += outcome.seconds
+        ending = outcome.ending
+        if ending is Ending.COMPLETED:
+            self._completed[outcome.kind].append(outcome.seconds)
+            self._ended.append((stream, entry, outcome.job_id, outcome.record, outcome.keep_ms, "completed"))
+        elif ending is Ending.CANCELLED:
+            self._ended.append((stream, entry, outcome.job_id, outcome.record, outcome.keep_ms, "cancelled"))
+        else:
+            self._rewrite(stream, entry, outcome)
+
+    def _rewrite(self, stream: str, entry: bytes, outcome: Outcome) -> None:
+        assert outcome.job is not None
+        record = records.encode(outcome.job)
+        if outcome.ending is Ending.SNOOZED:
+            self._snoozed.append((stream, entry, record, outcome.delay_ms))
+            return
+        self._unsuccessful[outcome.kind].append(outcome.seconds)
+        if outcome.ending is Ending.DEAD:
+            self._exhausted.append((stream, entry, record))
+        else:
+            self._failed.append((stream, entry, record, outcome.delay_ms))
+
+    async def send(self) -> None:
+        """Downstream first: once the dispatcher counts a job as over, its rewrite is already on its way."""
+        if self._count == 0:
+            return
+        count, seconds, ended = self._count, self._seconds, tuple(self._ended)
+        failed, snoozed, exhausted = tuple(self._failed), tuple(self._snoozed), tuple(self._exhausted)
+        unreadable = self._unreadable
+        self._measure()
+        self._clear()
+        if failed:
+            await self.retry_timer.tell(Failed(failed))
+        if snoozed:
+            await self.retry_timer.tell(Snoozed(snoozed))
+        if exhausted:
+            await self.dead_letter.tell(Exhausted(exhausted))
+        for what in unreadable:
+            await self.dead_letter.tell(what)
+        self.dispatcher.try_tell(Done(self._worker, count, ended, seconds))
+
+    def _measure(self) -> None:
+        for kind, durations in self._completed.items():
+            self._metrics.completed(kind, durations)
+        for kind, durations in self._unsuccessful.items():
+            self._metrics.failed(kind, durations)
+        self._metrics.started(self._latencies)

@@ -1,0 +1,45 @@
+"""A role's session: the store under the lease that the node holds now, and the other roles by name.
+
+Every role opens its own at its start. When a settlement is refused, the role only reports it: the leaseholder ends
+the incarnation, and all roles begin anew together, because what each of them holds belongs to the lost lease.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from actors.kernel import ActorDead, ActorRef, ActorSystem, MailboxFull
+from actors.messages import LeaseGone, WhoHolds
+from ironforge.errors import LeaseLost
+from ironforge.metrics import Metrics
+from ironforge.store import Lease, NodeStore, Work
+
+NODE = "node"
+ASK_SECONDS = 5.0
+
+
+class Session:
+    def __init__(self, system: ActorSystem, store: NodeStore, metrics: Metrics) -> None:
+        self._system = system
+        self._store = store
+        self._metrics = metrics
+
+    def role(self, name: str) -> ActorRef:
+        return self._system.ref(f"{NODE}/{name}")
+
+    async def work(self) -> Work:
+        """The store's node side under the present lease."""
+        node, epoch = await self.role("lease").ask(WhoHolds(), timeout_seconds=ASK_SECONDS)
+        return self._store.work(Lease(node, epoch))
+
+    @contextlib.contextmanager
+    def reporting_loss(self) -> Iterator[None]:
+        """Turns LeaseLost into a report to the leaseholder, then raises it: this role is over as well."""
+        try:
+            yield
+        except LeaseLost as error:
+            self._metrics.stale_settlements.inc()
+            with contextlib.suppress(ActorDead, MailboxFull):
+                self.role("lease").try_tell(LeaseGone(str(error)))
+            raise

@@ -1,0 +1,73 @@
+"""`python -m benchmarks drain|submit|latency [--jobs N] [--repeats N] [--json]`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import drain, harness, latency, submit
+from ironforge.config import load
+
+QUESTIONS = {"drain": drain.run, "submit": submit.run, "latency": latency.run}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("question", choices=[*QUESTIONS, "all"])
+    parser.add_argument("--jobs", type=int, default=200_000, help="jobs of one run (default 200,000)")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each measurement (default 3)")
+    parser.add_argument("--nodes", type=int, action="append", help="node processes to measure; may be repeated")
+    parser.add_argument("--rate", type=int, action="append", help="jobs/s of the latency runs; may be repeated")
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    given = parser.parse_args()
+    questions = list(QUESTIONS) if given.question == "all" else [given.question]
+    results = {name: uvloop.run(QUESTIONS[name](**_arguments(name, given))) for name in questions}
+    document = {"machine": harness.describe(load({})), "results": results}
+    if given.json:
+        json.dump(document, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        _show(document)
+    return 0
+
+
+def _arguments(name: str, given: argparse.Namespace) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"repeats": given.repeats}
+    if name in ("drain", "submit"):
+        arguments["jobs"] = given.jobs
+    if name == "drain" and given.nodes:
+        arguments["nodes"] = tuple(given.nodes)
+    if name == "latency" and given.rate:
+        arguments["rates"] = tuple(given.rate)
+    return arguments
+
+
+def _show(document: dict[str, Any]) -> None:
+    console = Console()
+    machine = document["machine"]
+    console.print(f"{machine['cores']} cores, {machine['cpu']}, Python {machine['python']}, {machine['system']}")
+    console.print("  ".join(f"{name} {version}" for name, version in machine["versions"].items()), style="dim")
+    console.print("  ".join(f"{name} {value}" for name, value in machine["settings"].items()), style="dim")
+    for name, result in document["results"].items():
+        table = Table(title=f"{name} ({result['unit']})", title_justify="left")
+        columns = [key for key in next(iter(result["figures"].values())) if key != "runs"]
+        table.add_column("")
+        for column in columns:
+            table.add_column(column, justify="right")
+        for what, figures in result["figures"].items():
+            table.add_row(what, *(_number(figures[column]) for column in columns))
+        console.print(table)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""How many queued no-op jobs does a node work off in a second? And two?
+
+All jobs are queued before the nodes start. The rate is taken between 20 % and 95 % of the jobs, so neither the start
+of the processes nor the end, when workers run dry, counts.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from benchmarks import harness
+from ironforge.registry import Forge
+
+SUBMIT_BATCH = 5_000
+
+
+async def fill(submitter: Forge, jobs: int) -> None:
+    for start in range(0, jobs, SUBMIT_BATCH):
+        await submitter.submit_many("bench.noop", [None] * min(SUBMIT_BATCH, jobs - start))
+
+
+async def _once(jobs: int, count: int, flags: dict[str, Any]) -> float:
+    with harness.server(**flags) as settings:
+        async with harness.doors(settings) as opened, Forge(settings) as submitter:
+            await fill(submitter, jobs)
+            first, last = int(jobs * 0.2), int(jobs * 0.95)
+            with harness.nodes(settings, count):
+                start, end = await harness.time_of(opened, [first, last])
+                await harness.time_of(opened, [jobs])
+            return (last - first) / (end - start)
+
+
+async def run(*, jobs: int, repeats: int, nodes: tuple[int, ...] = (1, 2), **flags: Any) -> dict[str, Any]:
+    """Jobs per second by number of nodes."""
+    figures: dict[str, Any] = {}
+    for count in nodes:
+        once = functools.partial(_once, jobs, count, flags)
+        figures[f"{count} node{'s' if count > 1 else ''}"] = await harness.repeat(repeats, once)
+    return {"unit": "jobs/s", "jobs": jobs, "figures": figures}

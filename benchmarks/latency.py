@@ -1,0 +1,78 @@
+"""How long from the moment a job should be submitted until its handler starts, at a steady rate?
+
+Open loop: job number n is due at n / rate, whether or not earlier submissions have been answered, and its latency
+counts from that due time. A slow answer therefore delays nobody's clock (no coordinated omission).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from benchmarks import harness
+from ironforge import job as records
+from ironforge.registry import Forge
+from ironforge.store import Doors
+
+WARM_UP_SECONDS = 2.0
+LOOK_UPS = 32
+
+
+async def _once(rate: int, seconds: float, flags: dict[str, Any]) -> dict[str, float]:
+    with harness.server(**flags) as settings, harness.nodes(settings, 1):
+        async with harness.doors(settings) as opened, Forge(settings) as submitter:
+            await submitter.submit("bench.noop")
+            await harness.time_of(opened, [1])
+            await _submit(submitter, rate, WARM_UP_SECONDS)
+            due = await _submit(submitter, rate, seconds)
+            await harness.time_of(opened, [1 + int(rate * WARM_UP_SECONDS) + len(due)])
+            latencies = sorted(await _latencies(opened, due))
+    return {f"p{percent:g} ms": _percentile(latencies, percent) for percent in (50, 95, 99, 99.9, 100)}
+
+
+async def _submit(submitter: Forge, rate: int, seconds: float) -> dict[str, int]:
+    """Job id → when it was due, in nanoseconds."""
+    due: dict[str, int] = {}
+    start = time.time_ns()
+
+    async def submit(due_ns: int) -> None:
+        due[await submitter.submit("bench.clock")] = due_ns
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(int(rate * seconds)):
+            due_ns = start + number * 1_000_000_000 // rate
+            pause_seconds = (due_ns - time.time_ns()) / 1e9
+            if pause_seconds > 0:
+                await asyncio.sleep(pause_seconds)
+            group.create_task(submit(due_ns))
+    return due
+
+
+async def _latencies(opened: Doors, due: dict[str, int]) -> list[float]:
+    found: list[float] = []
+    waiting = list(due.items())
+
+    async def look() -> None:
+        while waiting:
+            job_id, due_ns = waiting.pop()
+            view = await opened.inspection.get(records.parse_id(job_id))
+            found.append((int(view.job.result) - due_ns) / 1e6)
+
+    await asyncio.gather(*(look() for _ in range(LOOK_UPS)))
+    return found
+
+
+def _percentile(ordered: list[float], percent: float) -> float:
+    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+
+
+async def run(
+    *, repeats: int, rates: tuple[int, ...] = (200, 1_000, 5_000), seconds: float = 10.0, **flags: Any
+) -> dict[str, Any]:
+    """Percentiles in milliseconds by rate; the run with the median p99 of `repeats` runs."""
+    figures: dict[str, Any] = {}
+    for rate in rates:
+        runs = sorted([await _once(rate, seconds, flags) for _ in range(repeats)], key=lambda run: run["p99 ms"])
+        figures[f"{rate} jobs/s"] = runs[len(runs) // 2]
+    return {"unit": "ms", "seconds": seconds, "figures": figures}

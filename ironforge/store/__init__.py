@@ -1,0 +1,53 @@
+"""The store: everything that is durable, behind the protocols of `ironforge.store.contract`.
+
+`Doors` is for whoever submits and looks, `NodeStore` for whoever runs jobs: neither can do the other's work.
+"""
+
+from __future__ import annotations
+
+from ironforge.store.contract import (
+    Accepted,
+    Delivery,
+    Due,
+    Health,
+    Inspection,
+    JobView,
+    Lease,
+    Leases,
+    NodeView,
+    Page,
+    Rewrite,
+    Settled,
+    Signal,
+    Signals,
+    Stats,
+    StreamDepth,
+    Submission,
+    Submissions,
+    Work,
+)
+from ironforge.store.open import Doors, NodeStore
+
+__all__ = [
+    "Accepted",
+    "Delivery",
+    "Doors",
+    "Due",
+    "Health",
+    "Inspection",
+    "JobView",
+    "Lease",
+    "Leases",
+    "NodeStore",
+    "NodeView",
+    "Page",
+    "Rewrite",
+    "Settled",
+    "Signal",
+    "Signals",
+    "Stats",
+    "StreamDepth",
+    "Submission",
+    "Submissions",
+    "Work",
+]

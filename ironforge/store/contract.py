@@ -1,0 +1,257 @@
+"""The whole persistence contract on one page: what the doors (API, client) and the nodes ask of the store.
+
+Four small protocols instead of one: each caller sees only what it may do. All of them are backed by the same keys.
+Every method raises StoreUnavailable when the server cannot be used now; node-side methods (Work, Leases) never do:
+they retry an outage with jittered backoff until it ends, because an outage is not a bug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Literal, NamedTuple, Protocol
+
+from ironforge.job import Job, JobState
+
+# --------------------------------------------------------------------------- submitting and changing
+
+
+class Submission(NamedTuple):
+    """One job to accept.
+
+    `delay_ms` counts from the server's clock when it arrives there; `run_at_ms` is Unix time; at most one is given.
+    `idempotency_key` makes the first submission's answer stand for all later ones; `fingerprint` (any bytes that
+    identify the content) tells a repetition from a conflict.
+    """
+
+    job: Job
+    delay_ms: int | None = None
+    run_at_ms: int | None = None
+    idempotency_key: str | None = None
+    fingerprint: bytes = b""
+
+
+class Accepted(NamedTuple):
+    """`replayed`: this is the answer an earlier submission with the same key got."""
+
+    id: bytes
+    state: JobState
+    replayed: bool = False
+
+
+class Submissions(Protocol):
+    async def submit(self, batch: Sequence[Submission], *, again: bool = False) -> list[Accepted]:
+        """Accept all or none, in one atomic script; returns after the write met the durability mode.
+
+        `again` says that ids may have been submitted before (the first answer was lost): a known id is answered,
+        not stored twice. Raises IdempotencyConflict, StoreUnavailable.
+        """
+
+    async def cancel(self, job_id: bytes) -> JobState:
+        """CANCELLED: it will never run. RUNNING: its node has been told. Raises JobNotFound, InvalidState."""
+
+    async def revive(self, job_id: bytes, *, reset_retry_count: bool) -> Job:
+        """A dead job goes back to its stream. Raises JobNotFound, InvalidState."""
+
+
+# --------------------------------------------------------------------------- looking
+
+
+class JobView(NamedTuple):
+    """A job as it stands. `due_ms` of a scheduled job; `node` and `started_ms` of a running one."""
+
+    job: Job
+    state: JobState
+    due_ms: int | None = None
+    node: str | None = None
+    started_ms: int | None = None
+    cancel_requested: bool = False
+
+
+class Page(NamedTuple):
+    """`cursor` is None at the end. A page may be short or empty before the end: filters look at a bounded number."""
+
+    jobs: list[JobView]
+    cursor: str | None
+
+
+class StreamDepth(NamedTuple):
+    queue: str
+    priority: int
+    queued: int
+    running: int
+    oldest_ms: int | None  # creation time of the longest queued job
+
+
+class Stats(NamedTuple):
+    """`totals` counts since the namespace exists: submitted, completed, failed, retried, dead, cancelled."""
+
+    streams: list[StreamDepth]
+    scheduled: int
+    dead: int
+    totals: dict[str, int]
+    now_ms: int
+
+
+class NodeView(NamedTuple):
+    name: str
+    lease_ms_left: int
+    running: int
+
+
+class Health(NamedTuple):
+    """`durability` is what the server's settings really give now: local, relaxed or none (not persistent)."""
+
+    server: str
+    version: str
+    durability: str
+    used_memory: int
+    max_memory: int
+    problems: list[str]
+
+
+class Inspection(Protocol):
+    async def get(self, job_id: bytes) -> JobView:
+        """Raises JobNotFound."""
+
+    async def jobs(
+        self,
+        *,
+        state: JobState | None = None,
+        kind: str | None = None,
+        queue: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page:
+        """Raises ValueError when `cursor` is not one this store gave out."""
+
+    async def stats(self) -> Stats: ...
+
+    async def nodes(self) -> list[NodeView]: ...
+
+    async def health(self) -> Health: ...
+
+
+# --------------------------------------------------------------------------- a node's side
+
+
+class Lease(NamedTuple):
+    """A node's right to settle: its name (also its consumer name) and the epoch that must not have moved."""
+
+    node: str
+    epoch: int
+
+
+class Delivery(NamedTuple):
+    """One fetched job: where it came from (`<queue>:<priority>`, entry id) and its record, not yet decoded."""
+
+    stream: str
+    entry: bytes
+    record: bytes
+
+
+class Settled(NamedTuple):
+    """An attempt that ended for good. `record` is the terminal record, or empty when nothing is retained.
+
+    `state`: completed or cancelled. `keep_ms`: how long the record stays readable.
+    """
+
+    stream: str
+    entry: bytes
+    job_id: bytes
+    record: bytes
+    keep_ms: int
+    state: Literal["completed", "cancelled"] = "completed"
+
+
+class Rewrite(NamedTuple):
+    """An attempt that did not end the job: `job` is the record to store instead of the delivered one.
+
+    A job whose cancellation was asked for is settled as cancelled instead, whatever the rewrite wanted.
+    `failed` counts the attempt among the failed ones; a snooze says False.
+    """
+
+    stream: str
+    entry: bytes
+    job: Job
+    delay_ms: int = 0
+    failed: bool = True
+
+
+class Due(NamedTuple):
+    """`moved` jobs went to their streams; the next one is due in `next_ms` (None: none is scheduled)."""
+
+    moved: int
+    next_ms: int | None
+    lateness_ms: list[int]
+
+
+class Work(Protocol):
+    """What a leaseholder does with jobs. Every write raises LeaseLost, and writes nothing, once the fence moved."""
+
+    async def fetch(self, want: int) -> list[Delivery]:
+        """At most `want` jobs, at once, strictly by priority; [] when there are none."""
+
+    async def wait(self, want: int, timeout_seconds: float) -> list[Delivery]:
+        """Like `fetch`, but waits until a job comes or the time is over. May exceed `want` by a race: hand back."""
+
+    async def settle(self, batch: Sequence[Settled]) -> None: ...
+
+    async def requeue(self, batch: Sequence[Rewrite]) -> None:
+        """Back to the end of their streams, now (handed back, released, taken over)."""
+
+    async def park(self, batch: Sequence[Rewrite]) -> None:
+        """To the schedule, due `delay_ms` from now (retry, snooze)."""
+
+    async def bury(self, batch: Sequence[Rewrite]) -> None:
+        """To the dead letter. `job.ended` must say dead."""
+
+    async def bury_raw(self, delivery: Delivery, reason: str) -> None:
+        """Quarantine bytes that are no job: out of the stream, kept aside for `ironforge doctor`."""
+
+    async def promote(self) -> Due:
+        """Move up to 500 due jobs to their streams."""
+
+    async def cancel_requested(self, job_ids: Sequence[bytes]) -> list[bytes]:
+        """Which of these running jobs somebody asked to cancel (signals may have been missed)."""
+
+    async def expire(self) -> int:
+        """Drop dead letters past their retention, and terminal records early when memory is short; how many."""
+
+
+class Leases(Protocol):
+    async def join(self) -> Lease:
+        """A new incarnation: a fresh node name and epoch; its consumers and groups exist afterwards."""
+
+    def beat(self, lease: Lease) -> list[str]:
+        """Blocking, for the heartbeat thread: renew, and return nodes whose lease has run out.
+
+        Raises LeaseLost, and StoreUnavailable (no retry: the next beat is the retry).
+        """
+
+    async def take_over(self, lease: Lease, node: str, *, crashed: bool = True) -> int:
+        """Fence `node`, put what it held back to its streams, forget it. Returns the number of jobs moved.
+
+        `crashed` raises their crash count, and buries those whose crash budget is spent.
+        """
+
+    async def strays(self) -> list[str]:
+        """Consumers with pending entries that are no node: a node read on after it had been taken over, then died."""
+
+    async def leave(self, lease: Lease) -> None:
+        """Hand back whatever is still held, without burning an attempt, and forget this node."""
+
+
+class Signals(Protocol):
+    """What the namespace shouts: `("cancel", job_id)` and `("due", delay)`; lossy, so never the only way."""
+
+    def listen(self) -> AsyncIterator[Signal]:
+        """Endless; reconnects by itself, and says so with `connected` (also the first time)."""
+
+
+class Signal(NamedTuple):
+    """`cancel`: `job_id` shall stop. `due`: something is due in `due_ms`. `connected`: signals may have been lost."""
+
+    name: Literal["cancel", "due", "fenced", "connected"]
+    job_id: bytes = b""
+    due_ms: int = 0
+    node: str = ""

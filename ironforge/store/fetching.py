@@ -1,0 +1,138 @@
+"""Reading jobs for a node, and knowing what it holds.
+
+The server remembers every delivery, also one whose reply was lost with a connection. Such a job belongs to a node
+that is alive and does not know of it, so nobody would ever run it. Therefore this module keeps the entries that it
+handed out, and from time to time asks for those that the server counts as delivered and it does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, Final
+
+from redis.exceptions import ResponseError
+
+from ironforge.config import Settings
+from ironforge.job import streams_of
+from ironforge.store.contract import Delivery
+from ironforge.store.keys import GROUP, Keys
+from ironforge.store.link import BLOCKING_MARGIN_SECONDS, Link
+from ironforge.store.outage import outlast
+
+PAGE: Final = 500
+
+
+class Fetcher:
+    """Reads the streams of the node's queues, one call at a time."""
+
+    def __init__(self, settings: Settings, keys: Keys, node: str, link: Link) -> None:
+        self._keys = keys
+        self._node = node
+        self._link = link
+        self._names = {keys.stream(name).encode(): name for name in streams_of(settings.queues)}
+        self._audit_seconds = settings.lease_seconds
+        self._audited = time.monotonic()
+        self._held: dict[str, set[bytes]] = defaultdict(set)
+        self._found: list[Delivery] = []
+        self._turn = asyncio.Lock()
+
+    async def fetch(self, want: int) -> list[Delivery]:
+        """At most `want` jobs, strictly by priority."""
+        async with self._turn:
+            return await outlast(lambda: self._guarded(self._fetch(want)))
+
+    async def wait(self, want: int, timeout_seconds: float) -> list[Delivery]:
+        """Blocks until there is a job or the time is over."""
+        count = max(1, want // len(self._names))
+        block_ms = max(1, round(timeout_seconds * 1000))
+        patience = block_ms / 1000 + BLOCKING_MARGIN_SECONDS
+        command = [*self._read(count), "BLOCK", block_ms, "STREAMS", *self._names, *([">"] * len(self._names))]
+        async with self._turn:
+            return await outlast(lambda: self._guarded(self._wait(want, command, patience)))
+
+    def release(self, stream: str, entries: Iterable[bytes]) -> None:
+        """These entries have left the node: to be called after the write that made it so, never before."""
+        self._held[stream].difference_update(entries)
+
+    async def _guarded(self, reading: Any) -> Any:
+        try:
+            return await reading
+        except BaseException:
+            # What the broken call may have been given is looked for before anything new is read.
+            self._audited = float("-inf")
+            raise
+
+    async def _fetch(self, want: int) -> list[Delivery]:
+        await self._audit_if_due()
+        deliveries, self._found = self._found[:want], self._found[want:]
+        try:
+            for key in self._names:
+                if len(deliveries) >= want:
+                    break
+                command = [*self._read(want - len(deliveries)), "STREAMS", key, ">"]
+                deliveries += self._take(await self._ask(command))
+        except BaseException:
+            self._found = deliveries + self._found
+            raise
+        return deliveries
+
+    async def _wait(self, want: int, command: list[str | bytes | int], patience: float) -> list[Delivery]:
+        await self._audit_if_due()
+        if self._found:
+            deliveries, self._found = self._found[:want], self._found[want:]
+            return deliveries
+        return self._take(await self._ask(command, patience))
+
+    def _read(self, count: int) -> list[str | bytes | int]:
+        return ["XREADGROUP", "GROUP", GROUP, self._node, "COUNT", count]
+
+    async def _ask(self, command: list[str | bytes | int], timeout_seconds: float | None = None) -> Any:
+        try:
+            return await self._link.call(*command, timeout_seconds=timeout_seconds)
+        except ResponseError as error:
+            if not str(error).startswith("NOGROUP"):
+                raise
+        # Flushed, or restored from an older state: whatever is in the stream by now has to be read, so from 0.
+        await make_groups(self._link, [key.decode() for key in self._names])
+        return await self._link.call(*command, timeout_seconds=timeout_seconds)
+
+    def _take(self, reply: Any) -> list[Delivery]:
+        deliveries = []
+        for key, entries in reply or ():
+            stream = self._names[key]
+            deliveries += [Delivery(stream, entry, fields[1]) for entry, fields in entries]
+            self._held[stream].update(entry for entry, _ in entries)
+        return deliveries
+
+    async def _audit_if_due(self) -> None:
+        if time.monotonic() - self._audited < self._audit_seconds:
+            return
+        for key, stream in self._names.items():
+            start = "-"
+            while True:
+                command: list[str | bytes | int] = ["XPENDING", key, GROUP, start, "+", PAGE, self._node]
+                pending = await self._ask(command)
+                missing = [row[0] for row in pending if row[0] not in self._held[stream]]
+                await self._find(key, stream, missing)
+                if len(pending) < PAGE:
+                    break
+                start = "(" + pending[-1][0].decode()
+        self._audited = time.monotonic()
+
+    async def _find(self, key: bytes, stream: str, missing: list[bytes]) -> None:
+        if not missing:
+            return
+        bodies = await self._link.pipeline([["XRANGE", key, entry, entry] for entry in missing])
+        for entry, body in zip(missing, bodies, strict=True):
+            if body:
+                self._found.append(Delivery(stream, entry, body[0][1][1]))
+                self._held[stream].add(entry)
+
+
+async def make_groups(link: Link, streams: list[str]) -> None:
+    """Streams with the group `nodes`, reading from their beginning; those that exist stay as they are."""
+    commands = [["XGROUP", "CREATE", key, GROUP, "0", "MKSTREAM"] for key in streams]
+    await link.pipeline(commands, tolerate=("BUSYGROUP",))

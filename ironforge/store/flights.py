@@ -1,0 +1,216 @@
+"""Group commit: submissions that arrive while a script call is on its way share the next one.
+
+Only batches that cannot conflict are merged. One with idempotency keys is a script call of its own in the same round
+trip, so that one caller's conflict never fails another's jobs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from redis.exceptions import ConnectionError as Disconnected
+from redis.exceptions import NoScriptError
+
+from ironforge.config import Settings
+from ironforge.errors import IdempotencyConflict, IronForgeError, StoreUnavailable
+from ironforge.job import JobState, encode, format_id
+from ironforge.store.contract import Accepted, Submission
+from ironforge.store.keys import Keys
+from ironforge.store.link import COMMAND_SECONDS, Link
+from ironforge.store.outage import refuse
+from ironforge.store.records import state_at
+from ironforge.store.scripts import SUBMIT
+
+# A flight takes whole batches until it has this many jobs: it bounds what the last of them waits for the first.
+FLIGHT_JOBS: Final = 1_000
+CONFIRMATION_MS: Final = 1_000
+
+
+class _Waiting(NamedTuple):
+    batch: Sequence[Submission]
+    again: bool
+    answer: asyncio.Future[list[Accepted]]
+
+    @property
+    def alone(self) -> bool:
+        return self.again or any(item.idempotency_key is not None for item in self.batch)
+
+
+class Flights:
+    """One connection for all submissions of a process: at most one flight is under way."""
+
+    def __init__(self, settings: Settings, keys: Keys) -> None:
+        self._settings = settings
+        self._keys = keys
+        self._link = Link(settings.redis_url)
+        self._waiting: list[_Waiting] = []
+        self._flying: asyncio.Task[None] | None = None
+
+    async def submit(self, batch: Sequence[Submission], *, again: bool = False) -> list[Accepted]:
+        """Returns once the write has met the durability mode."""
+        if not batch:
+            return []
+        answer: asyncio.Future[list[Accepted]] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(batch, again, answer))
+        if self._flying is None:
+            self._flying = asyncio.create_task(self._fly(), name="store-submissions")
+        return await answer
+
+    async def close(self) -> None:
+        """Ends the connection. Whoever still waits for an answer gets StoreUnavailable."""
+        await self._link.close()
+        if self._flying:
+            await self._flying
+
+    async def _fly(self) -> None:
+        try:
+            while self._waiting:
+                passengers = self._board()
+                try:
+                    await self._carry(passengers)
+                except Exception as error:  # noqa: BLE001 - whatever it is, the callers get it
+                    _fail(passengers, error)
+        finally:
+            self._flying = None
+
+    def _board(self) -> list[_Waiting]:
+        jobs = taken = 0
+        while taken < len(self._waiting) and jobs < FLIGHT_JOBS:
+            jobs += len(self._waiting[taken].batch)
+            taken += 1
+        passengers, self._waiting = self._waiting[:taken], self._waiting[taken:]
+        return passengers
+
+    async def _carry(self, passengers: list[_Waiting]) -> None:
+        alone = [waiting for waiting in passengers if waiting.alone]
+        together = [waiting for waiting in passengers if not waiting.alone]
+        groups = ([together] if together else []) + [[waiting] for waiting in alone]
+        calls = [_Call(self._keys, self._settings, group) for group in groups]
+        repeated = False
+        try:
+            replies = await self._send(calls)
+        except Disconnected:
+            # A server that restarted left us with a dead connection. The answer may have been lost on it, so the
+            # repetition asks for every id first.
+            calls = [call.repeated() for call in calls]
+            repeated = True
+            replies = await self._send(calls)
+        for group, call, reply in zip(groups, calls, replies, strict=True):
+            _answer(group, call, reply, own_repetition=repeated)
+
+    async def _send(self, calls: list[_Call]) -> list[Any]:
+        commands: list[list[str | bytes | int]] = [SUBMIT.by_hash(call.keys, call.arguments) for call in calls]
+        confirmed = self._settings.durability == "replicated"
+        patience = COMMAND_SECONDS + sum(len(call.items) for call in calls) / 1_000
+        if confirmed:
+            commands.append(["WAIT", self._settings.replicas, CONFIRMATION_MS])
+        replies = await self._link.exchange(commands, timeout_seconds=patience)
+        forgotten = [number for number, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if forgotten:
+            texts = [SUBMIT.by_text(calls[number].keys, calls[number].arguments) for number in forgotten]
+            texts += commands[len(calls) :]
+            late = await self._link.exchange(texts, timeout_seconds=patience)
+            for number, reply in zip([*forgotten, *range(len(calls), len(commands))], late, strict=True):
+                replies[number] = reply
+        if confirmed:
+            self._confirm(replies.pop())
+        return replies
+
+    def _confirm(self, reply: Any) -> None:
+        if isinstance(reply, Exception):
+            raise reply
+        if reply < self._settings.replicas:
+            raise StoreUnavailable(
+                f"{reply} of {self._settings.replicas} replicas confirmed within {CONFIRMATION_MS} ms: the jobs are "
+                "stored on the primary alone; submit the same again, nothing will be stored twice",
+                code="durability_not_confirmed",
+            )
+
+
+class _Call:
+    """The keys and arguments of one `submit.lua` call for a group of batches."""
+
+    def __init__(self, keys: Keys, settings: Settings, group: list[_Waiting], *, again: bool | None = None) -> None:
+        self._made_of = keys, settings, group
+        self.items = [item for waiting in group for item in waiting.batch]
+        again = group[0].again if again is None else again
+        careful = again or group[0].alone
+        streams = dict.fromkeys(item.job.stream for item in self.items)
+        self.keys = [keys.index, keys.scheduled, keys.parked, keys.queues, keys.totals]
+        numbers = {}
+        for stream in streams:
+            self.keys.append(keys.stream(stream))
+            numbers[stream] = len(self.keys)
+        self.arguments: list[str | bytes | int] = [keys.signals, 7 if careful else 4, len(streams)]
+        self.arguments += [max(1, round(settings.idempotency_seconds)), int(again)]
+        extra: dict[str, int] = {}
+        for item in self.items:
+            job = item.job
+            self.arguments += (numbers[job.stream], job.id, encode(job), _due(item))
+            if careful:
+                self.arguments += self._careful(item, keys, extra)
+
+    def repeated(self) -> _Call:
+        """The same call, asking first which of its jobs are known."""
+        keys, settings, group = self._made_of
+        return _Call(keys, settings, group, again=True)
+
+    def _careful(self, item: Submission, keys: Keys, extra: dict[str, int]) -> tuple[int, bytes, int]:
+        number, fingerprint = 0, b""
+        if item.idempotency_key is not None:
+            digest = hashlib.sha256(item.idempotency_key.encode()).hexdigest()
+            number = self._number(extra, keys.idempotency(digest))
+            fingerprint = hashlib.sha256(item.fingerprint).digest()[:16]
+        bucket = keys.bucket_of(item.job.id, "done")
+        if bucket not in extra:
+            self._number(extra, bucket)
+            self._number(extra, keys.bucket_of(item.job.id, "kept"))
+        return number, fingerprint, extra[bucket]
+
+    def _number(self, extra: dict[str, int], key: str) -> int:
+        if key not in extra:
+            self.keys.append(key)
+            extra[key] = len(self.keys)
+        return extra[key]
+
+
+def _due(item: Submission) -> str:
+    if item.delay_ms:
+        return f"+{item.delay_ms}"
+    return "" if item.run_at_ms is None else str(item.run_at_ms)
+
+
+def _answer(group: list[_Waiting], call: _Call, reply: Any, *, own_repetition: bool) -> None:
+    if isinstance(reply, Exception):
+        _fail(group, reply)
+        return
+    if reply and reply[0] == b"conflict":
+        first = format_id(reply[1])
+        message = f"this idempotency key was used for a different submission; its job is {first}"
+        _fail(group, IdempotencyConflict(message, job_id=first))
+        return
+    answers = [Accepted(item.job.id, JobState.SCHEDULED if _due(item) else JobState.QUEUED) for item in call.items]
+    for at in range(0, len(reply), 4):
+        number, job_id, where, before = reply[at : at + 4]
+        own = own_repetition and job_id == call.items[number].job.id
+        answers[number] = Accepted(job_id, state_at(where), bool(before) and not own)
+    start = 0
+    for waiting in group:
+        end = start + len(waiting.batch)
+        if not waiting.answer.done():
+            waiting.answer.set_result(answers[start:end])
+        start = end
+
+
+def _fail(group: list[_Waiting], error: Exception) -> None:
+    if not isinstance(error, IronForgeError):
+        try:
+            refuse(error)
+        except IronForgeError as translated:
+            error = translated
+    for waiting in group:
+        if not waiting.answer.done():
+            waiting.answer.set_exception(error)

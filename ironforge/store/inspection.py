@@ -1,0 +1,184 @@
+"""Looking: one job, lists of jobs, counters, nodes, and the state of the server itself.
+
+Reads take turns over a few connections, so that a slow listing does not hold up the status of one job. A read is
+repeated once on a new connection, because nothing is easier to repeat.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, Final
+
+from redis.exceptions import ConnectionError as Disconnected
+
+from ironforge.config import Settings
+from ironforge.errors import JobNotFound
+from ironforge.job import JobState, created_ms_of, format_id, split_stream
+from ironforge.store.checks import health_of
+from ironforge.store.contract import Health, JobView, NodeView, Page, Stats, StreamDepth
+from ironforge.store.keys import GROUP, Keys, Location
+from ironforge.store.link import Command, Link
+from ironforge.store.listing import Listing
+from ironforge.store.outage import answering
+from ironforge.store.records import milliseconds, queued_or_running, readable, terminal_record
+
+CONNECTIONS: Final = 4
+# How often a job may move between two reads before it counts as not there.
+LOOKS: Final = 5
+NO_GROUP: Final = ("NOGROUP", "no such key")
+
+
+class RedisInspection:
+    """Implements `contract.Inspection`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._keys = Keys(settings.namespace)
+        self._links = [Link(settings.redis_url) for _ in range(CONNECTIONS)]
+        self._turns = itertools.cycle(self._links)
+        self._listing = Listing(settings, self._keys, self._ask)
+
+    async def get(self, job_id: bytes) -> JobView:
+        """See `contract.Inspection.get`."""
+        with answering():
+            for _ in range(LOOKS):
+                view = await self._look(job_id)
+                if view is not None:
+                    return view
+        raise _not_found(job_id)
+
+    async def jobs(
+        self,
+        *,
+        state: JobState | None = None,
+        kind: str | None = None,
+        queue: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page:
+        """See `contract.Inspection.jobs`."""
+        with answering():
+            return await self._listing.page(state, kind, queue, limit, cursor)
+
+    async def stats(self) -> Stats:
+        """See `contract.Inspection.stats`."""
+        keys = self._keys
+        with answering():
+            scheduled, dead, totals, time, names = await self._ask(
+                ["ZCARD", keys.scheduled],
+                ["ZCARD", keys.dead],
+                ["HGETALL", keys.totals],
+                ["TIME"],
+                ["SMEMBERS", keys.queues],
+            )
+            depths = await self._depths(keys.streams(sorted(name.decode() for name in names)))
+        counted = {name.decode(): int(count) for name, count in zip(totals[::2], totals[1::2], strict=True)}
+        return Stats(depths, scheduled, dead, counted, milliseconds(time))
+
+    async def nodes(self) -> list[NodeView]:
+        """See `contract.Inspection.nodes`."""
+        keys = self._keys
+        with answering():
+            leases, time, names = await self._ask(
+                ["ZRANGE", keys.nodes, 0, -1, "WITHSCORES"], ["TIME"], ["SMEMBERS", keys.queues]
+            )
+            streams = keys.streams(sorted(name.decode() for name in names))
+            groups = await self._ask(*[["XINFO", "CONSUMERS", key, GROUP] for key in streams])
+        running: dict[bytes, int] = {}
+        for consumers in groups:
+            for consumer in consumers if isinstance(consumers, list) else ():
+                running[consumer[1]] = running.get(consumer[1], 0) + consumer[3]
+        now_ms = milliseconds(time)
+        return [
+            NodeView(node.decode(), int(deadline) - now_ms, running.get(node, 0))
+            for node, deadline in zip(leases[::2], leases[1::2], strict=True)
+        ]
+
+    async def health(self) -> Health:
+        """See `contract.Inspection.health`."""
+        with answering():
+            return await health_of(self._settings, self._ask)
+
+    async def close(self) -> None:
+        for link in self._links:
+            await link.close()
+
+    async def _look(self, job_id: bytes) -> JobView | None:
+        """None: the job moved between the two reads. Raises JobNotFound."""
+        keys = self._keys
+        raw, done, kept = await self._ask(
+            ["HGET", keys.index, job_id],
+            ["HGET", keys.bucket_of(job_id, "done"), job_id],
+            ["HGET", keys.bucket_of(job_id, "kept"), job_id],
+        )
+        if raw is None:
+            job = terminal_record(done or kept, self._settings)
+            if job is None:
+                raise _not_found(job_id)
+            return JobView(job, JobState(job.ended))
+        location = Location(raw)
+        if location.entry:
+            return await self._in_stream(location)
+        record, due = await self._ask(["HGET", keys.parked, job_id], ["ZSCORE", keys.scheduled, job_id])
+        job = readable(record)
+        if job is None or (location.place == "s" and due is None):
+            return None
+        return (
+            JobView(job, JobState.DEAD) if location.place == "d" else JobView(job, JobState.SCHEDULED, due_ms=int(due))
+        )
+
+    async def _in_stream(self, location: Location) -> JobView | None:
+        key, entry = self._keys.stream(location.stream), location.entry
+        entries, pending, time = await self._ask(
+            ["XRANGE", key, entry, entry], ["XPENDING", key, GROUP, entry, entry, 1], ["TIME"]
+        )
+        job = readable(entries[0][1][1]) if entries else None
+        if job is None:
+            return None
+        return queued_or_running(
+            job, pending[0] if isinstance(pending, list) and pending else None, location.raw, milliseconds(time)
+        )
+
+    async def _depths(self, streams: list[str]) -> list[StreamDepth]:
+        replies = await self._ask(*itertools.chain(*((["XLEN", key], ["XINFO", "GROUPS", key]) for key in streams)))
+        groups = [_group(reply) for reply in replies[1::2]]
+        behind: list[Command] = [
+            ["XRANGE", key, b"(" + read, "+", "COUNT", 1] for key, (_, read) in zip(streams, groups, strict=True)
+        ]
+        heads = await self._ask(*behind)
+        depths = []
+        for key, length, (pending, _), head in zip(streams, replies[::2], groups, heads, strict=True):
+            queue, priority = split_stream(key.removeprefix(self._keys.stream("")))
+            oldest = readable(head[0][1][1]) if head else None
+            depths.append(
+                StreamDepth(
+                    queue,
+                    priority,
+                    max(0, length - pending),
+                    pending,
+                    created_ms_of(oldest.id) if oldest else None,
+                )
+            )
+        return depths
+
+    async def _ask(self, *commands: Command) -> list[Any]:
+        if not commands:
+            return []
+        link = next(self._turns)
+        try:
+            return await link.pipeline(commands, tolerate=NO_GROUP)
+        except Disconnected:
+            return await link.pipeline(commands, tolerate=NO_GROUP)
+
+
+def _group(reply: Any) -> tuple[int, bytes]:
+    """How many entries are pending, and up to which one the group has read."""
+    for group in reply if isinstance(reply, list) else ():
+        fields = dict(zip(group[::2], group[1::2], strict=True))
+        if fields[b"name"] == GROUP.encode():
+            return fields[b"pending"], fields[b"last-delivered-id"]
+    return 0, b"0-0"
+
+
+def _not_found(job_id: bytes) -> JobNotFound:
+    return JobNotFound(f"there is no job {format_id(job_id)}: never submitted, or past its retention")

@@ -1,0 +1,94 @@
+"""Every key that IronForge has in the server, its type and who lets it go.
+
+One hash tag for a whole namespace and shard, so that every script and every transaction touches one slot: the same
+code runs on one server, behind Sentinel and in a cluster.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from ironforge.job import Priority, created_ms_of, stream_name
+
+GROUP: Final = "nodes"
+MINUTE_MS: Final = 60_000
+
+Shelf = Literal["done", "kept"]
+
+# Keys that stay by design, as glob patterns behind the prefix. Every other key has a time to live.
+PERMANENT: Final = (
+    "q:*",
+    "index",
+    "scheduled",
+    "parked",
+    "dead",
+    "nodes",
+    "fence:*",  # of nodes that hold a lease; a fence that was bumped expires
+    "epoch",
+    "queues",
+    "totals",
+    "buckets",
+    "quarantine",
+)
+
+
+class Keys:
+    """The keys of one namespace and shard. Job ids are the raw 16 bytes, everywhere in the server."""
+
+    def __init__(self, namespace: str, shard: int = 0) -> None:
+        self.prefix = f"if:{{{namespace}.{shard}}}:"
+        self.index = self.prefix + "index"  # hash: job id -> location; absent: terminal or unknown
+        self.scheduled = self.prefix + "scheduled"  # zset: job id by due time, ms
+        self.parked = self.prefix + "parked"  # hash: job id -> record, of scheduled and dead jobs
+        self.dead = self.prefix + "dead"  # zset: job id by time of death, ms
+        self.nodes = self.prefix + "nodes"  # zset: node by the end of its lease, ms
+        self.epoch = self.prefix + "epoch"  # string: counter; the highest epoch ever given
+        self.queues = self.prefix + "queues"  # set: names of queues that ever had a job or a node
+        self.totals = self.prefix + "totals"  # hash: counters since the namespace exists
+        self.buckets = self.prefix + "buckets"  # zset: names of buckets by their expiry, ms
+        self.quarantine = self.prefix + "quarantine"  # stream, capped: bytes that are no job
+        self.signals = self.prefix + "signals"  # pub/sub channel, no key
+
+    def stream(self, name: str) -> str:
+        """Stream: the records of one queue and priority, field `j`, with the group `nodes`. Never trimmed."""
+        return f"{self.prefix}q:{name}"
+
+    def streams(self, queues: list[str]) -> list[str]:
+        """The keys of all streams of these queues, in a stable order."""
+        return [self.stream(stream_name(queue, priority)) for queue in queues for priority in Priority]
+
+    def fence(self, node: str) -> str:
+        """String: the epoch of a node."""
+        return f"{self.prefix}fence:{node}"
+
+    def bucket(self, shelf: Shelf, minute: int) -> str:
+        """Hash, expires as a whole: terminal records of one creation minute.
+
+        `kept` holds those with a longer retention than the default, so that they do not hold back the many.
+        """
+        return f"{self.prefix}{shelf}:{minute}"
+
+    def bucket_of(self, job_id: bytes, shelf: Shelf) -> str:
+        return self.bucket(shelf, created_ms_of(job_id) // MINUTE_MS)
+
+    def idempotency(self, digest: str) -> str:
+        """String, expires: id, first state and fingerprint of the submission that came first with this key."""
+        return f"{self.prefix}idem:{digest}"
+
+
+class Location:
+    """Where a job is, as the index says it.
+
+    `q:<queue>:<priority>:<entry>` in a stream, with `c:` instead when cancellation was asked for while it ran;
+    `s:<queue>:<priority>` scheduled; `d` dead.
+    """
+
+    __slots__ = ("entry", "place", "raw", "stream")
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self.place = raw[:1].decode()
+        rest = raw[2:].decode()
+        self.stream, self.entry = rest, ""
+        if self.place in "qc":
+            self.stream, _, self.entry = rest.rpartition(":")

@@ -1,0 +1,27 @@
+#!lua flags=allow-oom
+-- Moves delivered jobs to the dead letter.
+-- KEYS  fence, index, dead, parked, totals, then streams
+-- ARGV  epoch, then per job: stream (number of its key), entry, id, record, failed (0 or 1)
+-- Returns how many moved, then the numbers of those that are to be cancelled instead
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('STALE the fence has moved') end
+local index, dead, parked, totals = unpack(KEYS, 2, 5)
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local reply, failed = {0}, 0
+for at = 2, #ARGV, 5 do
+  local stream, entry, id = KEYS[tonumber(ARGV[at])], ARGV[at + 1], ARGV[at + 2]
+  if string.sub(redis.call('HGET', index, id) or '', 1, 2) == 'c:' then
+    reply[#reply + 1] = (at - 2) / 5
+  -- Only who takes an entry off the pending list may write: an earlier try may have done so, unanswered.
+  elseif redis.call('XACK', stream, 'nodes', entry) == 1 then
+    redis.call('XDEL', stream, entry)
+    redis.call('ZADD', dead, now, id)
+    redis.call('HSET', parked, id, ARGV[at + 3])
+    redis.call('HSET', index, id, 'd')
+    failed = failed + tonumber(ARGV[at + 4])
+    reply[1] = reply[1] + 1
+  end
+end
+if reply[1] > 0 then redis.call('HINCRBY', totals, 'dead', reply[1]) end
+if failed > 0 then redis.call('HINCRBY', totals, 'failed', failed) end
+return reply

@@ -1,0 +1,32 @@
+#!lua flags=allow-oom
+-- Cancels one job where it was last seen.
+-- KEYS  index, scheduled, parked, totals, bucket, buckets, stream (the one it was seen in)
+-- ARGV  channel, id, location seen, entry ('' when scheduled), record seen, cancelled record ('' to keep none),
+--         seconds to live, expiry of the bucket in ms, name of the bucket
+-- Returns 'moved' when it is no longer there, 'running' when its node was told, 'cancelled' when it will never run
+local index, scheduled, parked, totals, bucket, buckets, stream = unpack(KEYS)
+local channel, id, location, entry, seen, record, seconds, expiry, name = unpack(ARGV)
+if redis.call('HGET', index, id) ~= location then return 'moved' end
+if entry ~= '' then
+  -- An error here says that there is no group: nobody ever served this queue, so nothing of it is running.
+  local pending = redis.pcall('XPENDING', stream, 'nodes', entry, entry, 1)
+  if not pending.err and #pending > 0 then
+    redis.call('HSET', index, id, 'c' .. string.sub(location, 2))
+    redis.call('PUBLISH', channel, 'cancel:' .. id)
+    return 'running'
+  end
+  if redis.call('XDEL', stream, entry) == 0 then return 'moved' end
+else
+  if redis.call('HGET', parked, id) ~= seen then return 'moved' end
+  redis.call('ZREM', scheduled, id)
+  redis.call('HDEL', parked, id)
+end
+redis.call('HDEL', index, id)
+redis.call('HINCRBY', totals, 'cancelled', 1)
+if record ~= '' then
+  redis.call('HSET', bucket, id, record)
+  redis.call('EXPIRE', bucket, seconds, 'NX')
+  redis.call('EXPIRE', bucket, seconds, 'GT')
+  redis.call('ZADD', buckets, 'GT', expiry, name)
+end
+return 'cancelled'

@@ -1,0 +1,13 @@
+#!lua flags=allow-oom
+-- Fences a node whose lease has run out, or that has none: from here on it can settle nothing.
+-- KEYS  fence of the caller, nodes, epoch, fence of the node
+-- ARGV  epoch of the caller, node, channel that tells the node, should it still be alive
+-- Returns 1, or 0 when the node holds a lease after all
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('STALE the fence has moved') end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local deadline = redis.call('ZSCORE', KEYS[2], ARGV[2])
+if deadline and tonumber(deadline) > now then return 0 end
+redis.call('SET', KEYS[4], redis.call('INCR', KEYS[3]), 'EX', 86400)
+redis.call('PUBLISH', ARGV[3], 'fenced:' .. ARGV[2])
+return 1

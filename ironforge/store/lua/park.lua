@@ -1,0 +1,35 @@
+#!lua flags=allow-oom
+-- Moves delivered jobs to the schedule.
+-- KEYS  fence, index, scheduled, parked, totals, then streams
+-- ARGV  epoch, channel, then per job: stream (number of its key), entry, id, record, delay in ms, failed (0 or 1)
+-- Returns how many moved, then the numbers of those that are to be cancelled instead
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('STALE the fence has moved') end
+local index, scheduled, parked, totals = unpack(KEYS, 2, 5)
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local reply, failed, soonest = {0}, 0, nil
+for at = 3, #ARGV, 6 do
+  local stream, entry, id = KEYS[tonumber(ARGV[at])], ARGV[at + 1], ARGV[at + 2]
+  if string.sub(redis.call('HGET', index, id) or '', 1, 2) == 'c:' then
+    reply[#reply + 1] = (at - 3) / 6
+  -- Only who takes an entry off the pending list may write: an earlier try may have done so, unanswered.
+  elseif redis.call('XACK', stream, 'nodes', entry) == 1 then
+    local due = now + tonumber(ARGV[at + 4])
+    redis.call('XDEL', stream, entry)
+    redis.call('ZADD', scheduled, due, id)
+    redis.call('HSET', parked, id, ARGV[at + 3])
+    redis.call('HSET', index, id, 's' .. string.match(stream, '}:q(:.*)$'))
+    if not soonest or due < soonest then soonest = due end
+    failed = failed + tonumber(ARGV[at + 5])
+    reply[1] = reply[1] + 1
+  end
+end
+if failed > 0 then
+  redis.call('HINCRBY', totals, 'failed', failed)
+  redis.call('HINCRBY', totals, 'retried', failed)
+end
+if soonest then
+  local earliest = tonumber(redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2])
+  if earliest == soonest then redis.call('PUBLISH', ARGV[2], 'due:' .. (soonest - now)) end
+end
+return reply

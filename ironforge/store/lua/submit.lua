@@ -1,0 +1,88 @@
+#!lua
+-- Accepts jobs: all of them or, on an idempotency conflict or when memory is full, none.
+-- KEYS  index, scheduled, parked, queues, totals, then streams, then whatever the jobs name by number
+-- ARGV  channel, arguments per job (4 or 7), number of streams, idempotency seconds, again (0 or 1), then per job:
+--         stream (number of its key), id, record, due ('' now | '+<ms>' from now | '<ms>' Unix time)
+--         and in the long form: idempotency key (number, or 0), fingerprint, done bucket (number; kept is the next)
+-- Returns {'conflict', id of the first submission} or, flat, only for jobs that were not simply stored as asked:
+--         number of the job, id, where it is (a location or a terminal record), known before (0 or 1)
+-- A call of 10,000 jobs takes about 70 ms. That is long for a script, and it is what all-or-nothing costs.
+local index, scheduled, parked, queues, totals = unpack(KEYS, 1, 5)
+local channel, width, streams, seconds = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local again = ARGV[5] == '1'
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local function due_of(text)
+  if text == '' then return nil end
+  local due = tonumber(text)
+  if string.byte(text) == 43 then due = now + due end
+  if due > now then return due end
+end
+
+local answers, known, first = {}, {}, {}
+local function answer(at, id, where, before)
+  local n = #answers
+  answers[n + 1], answers[n + 2] = (at - 6) / width, id
+  answers[n + 3], answers[n + 4] = where, before
+end
+
+if width == 7 then
+  for at = 6, #ARGV, width do
+    local id, key, fingerprint = ARGV[at + 1], tonumber(ARGV[at + 4]), ARGV[at + 5]
+    if key > 0 then
+      local earlier = first[key] or redis.call('GET', KEYS[key])
+      if earlier then
+        if string.sub(earlier, 18) ~= fingerprint then return {'conflict', string.sub(earlier, 1, 16)} end
+        known[at] = true
+        answer(at, string.sub(earlier, 1, 16), string.sub(earlier, 17, 17), 1)
+      else
+        first[key] = id .. (due_of(ARGV[at + 3]) and 's' or 'q') .. fingerprint
+      end
+    end
+    if again and not known[at] then
+      local bucket = tonumber(ARGV[at + 6])
+      local where = redis.call('HGET', index, id) or redis.call('HGET', KEYS[bucket], id)
+        or redis.call('HGET', KEYS[bucket + 1], id)
+      if where then
+        known[at] = true
+        answer(at, id, where, 1)
+      end
+    end
+  end
+end
+
+local names = {}
+for key = 6, 5 + streams do
+  names[key] = string.match(KEYS[key], '}:(q:.*)$')
+  redis.call('SADD', queues, string.match(names[key], '^q:(.*):%d$'))
+end
+
+local located, soonest, stored = {}, nil, 0
+for at = 6, #ARGV, width do
+  if not known[at] then
+    local stream, id, due = tonumber(ARGV[at]), ARGV[at + 1], due_of(ARGV[at + 3])
+    local where
+    if due then
+      redis.call('ZADD', scheduled, due, id)
+      redis.call('HSET', parked, id, ARGV[at + 2])
+      where = 's' .. string.sub(names[stream], 2)
+      if not soonest or due < soonest then soonest = due end
+    else
+      where = names[stream] .. ':' .. redis.call('XADD', KEYS[stream], '*', 'j', ARGV[at + 2])
+      if ARGV[at + 3] ~= '' then answer(at, id, where, 0) end
+    end
+    stored = stored + 1
+    located[2 * stored - 1], located[2 * stored] = id, where
+  end
+end
+for at = 1, #located, 1000 do
+  redis.call('HSET', index, unpack(located, at, math.min(at + 999, #located)))
+end
+for key, value in pairs(first) do redis.call('SET', KEYS[key], value, 'EX', seconds) end
+if stored > 0 then redis.call('HINCRBY', totals, 'submitted', stored) end
+if soonest then
+  local earliest = tonumber(redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2])
+  if earliest == soonest then redis.call('PUBLISH', channel, 'due:' .. (soonest - now)) end
+end
+return answers

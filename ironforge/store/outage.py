@@ -1,0 +1,94 @@
+"""What counts as an outage, and the two ways to meet one: a door says so at once, a node waits it out.
+
+An outage is not a bug: it never crashes an actor and never spends a restart budget.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, NoReturn, TypeVar
+
+import structlog
+from redis import exceptions as server
+
+from ironforge.errors import LeaseLost, StoreError, StoreUnavailable
+
+FIRST_WAIT_SECONDS: Final = 0.05
+LONGEST_WAIT_SECONDS: Final = 1.0
+
+# The first that fits counts: some of these are ConnectionErrors as well.
+_CODES: Final = (
+    (server.OutOfMemoryError, "storage_full"),
+    (server.ReadOnlyError, "storage_readonly"),
+    (server.BusyLoadingError, "storage_loading"),
+    ((server.ConnectionError, server.TimeoutError, OSError), "storage_unavailable"),
+    ((server.ClusterDownError, server.MasterDownError, server.TryAgainError), "storage_unavailable"),
+)
+# Replies that redis-py has no class for: a failover, a disk that is full, too few replicas, a script that hangs.
+_PASSING: Final = ("UNBLOCKED", "MISCONF", "NOREPLICAS", "BUSY ")
+
+T = TypeVar("T")
+log = structlog.get_logger("ironforge.store")
+
+
+def outage_code(error: BaseException) -> str | None:
+    """Why the store cannot be used now, in the words of StoreUnavailable.code; None: this is no outage."""
+    for kind, code in _CODES:
+        if isinstance(error, kind):
+            return code
+    if isinstance(error, server.ResponseError) and str(error).startswith(_PASSING):
+        return "storage_unavailable"
+    return None
+
+
+def needs_reconnect(error: Exception) -> bool:
+    """Whether another server may be the right one to ask by now. A full one is still the right one."""
+    return outage_code(error) not in (None, "storage_full")
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Around a door's call: the server's errors become StoreUnavailable or StoreError."""
+    try:
+        yield
+    except (server.RedisError, OSError) as error:
+        refuse(error)
+
+
+def refuse(error: Exception) -> NoReturn:
+    """Raises what the caller of the store shall see instead of `error`."""
+    if str(error).startswith("STALE"):
+        raise LeaseLost("another node took over what this node held: its lease had run out") from None
+    code = outage_code(error)
+    if code is None:
+        raise StoreError(f"the store refused: {error}") from error
+    raise StoreUnavailable(f"the store cannot be used now: {_said(error)}", code=code) from error
+
+
+def _said(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+async def outlast(operation: Callable[[], Awaitable[T]]) -> T:
+    """Around a node's call: repeat `operation`, which must be safe to repeat, until the outage is over."""
+    attempt = 0
+    while True:
+        try:
+            result = await operation()
+        except (server.RedisError, OSError) as error:
+            code = outage_code(error)
+            if code is None:
+                refuse(error)
+            if attempt == 0:
+                log.warning("store_unavailable", code=code, error=_said(error))
+            # Full jitter: after a failover all nodes come back, and they shall not come back together.
+            longest = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** min(attempt, 10))
+            await asyncio.sleep(random.uniform(0, longest))
+            attempt += 1
+            continue
+        if attempt:
+            log.info("store_available", failed_attempts=attempt)
+        return result

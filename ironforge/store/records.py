@@ -1,0 +1,91 @@
+"""Terminal records: which bucket they go to, for how long, and when one counts as gone.
+
+A bucket expires as a whole, which costs the server nothing per job; a record with a shorter retention than its
+bucket is hidden when it is read.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final, NamedTuple
+
+from ironforge.config import Settings
+from ironforge.errors import IncompatibleRecord
+from ironforge.job import Job, JobState, decode
+from ironforge.store.contract import JobView
+from ironforge.store.keys import Keys
+
+SLACK_SECONDS: Final = 60
+
+_PLACES: Final = {
+    "q": JobState.QUEUED,
+    "c": JobState.RUNNING,
+    "s": JobState.SCHEDULED,
+    "d": JobState.DEAD,
+}
+
+
+class Place(NamedTuple):
+    """`seconds` is 0 when nothing is to be kept. `expiry_ms` by this machine's clock: it only orders a list."""
+
+    bucket: str
+    seconds: int
+    expiry_ms: int
+
+
+def milliseconds(time_reply: list[bytes]) -> int:
+    """The reply of TIME as Unix time."""
+    seconds, microseconds = time_reply
+    return int(seconds) * 1000 + int(microseconds) // 1000
+
+
+def queued_or_running(job: Job, pending: list[Any] | None, location: bytes, now_ms: int) -> JobView:
+    """A job in a stream: `pending` is its row of XPENDING, None when it has not been delivered."""
+    if pending is None:
+        return JobView(job, JobState.QUEUED)
+    _, node, idle_ms, _ = pending
+    asked = location.startswith(b"c:")
+    return JobView(job, JobState.RUNNING, node=node.decode(), started_ms=now_ms - idle_ms, cancel_requested=asked)
+
+
+class Shelving:
+    """Where a namespace puts the records of ended jobs."""
+
+    def __init__(self, keys: Keys, settings: Settings) -> None:
+        self._keys = keys
+        self._default_ms = round(settings.retention_seconds * 1000)
+
+    def keep_ms(self, job: Job) -> int:
+        """How long the record of this job stays readable once it has ended."""
+        return self._default_ms if job.retain_ms is None else job.retain_ms
+
+    def place(self, job_id: bytes, keep_ms: int) -> Place:
+        bucket = self._keys.bucket_of(job_id, "kept" if keep_ms > self._default_ms else "done")
+        seconds = -(-keep_ms // 1000) + SLACK_SECONDS if keep_ms > 0 else 0
+        return Place(bucket, seconds, time.time_ns() // 1_000_000 + seconds * 1000)
+
+
+def terminal_record(record: bytes | None, settings: Settings) -> Job | None:
+    """The job in a bucket's record, or None when there is none or its own retention is over."""
+    if not record:
+        return None
+    job = decode(record)
+    keep_ms = settings.retention_seconds * 1000 if job.retain_ms is None else job.retain_ms
+    return job if job.ended_ms + keep_ms > time.time() * 1000 else None
+
+
+def state_at(where: bytes) -> JobState:
+    """The state in what a script says about a known job: a location, its first letter, or a terminal record."""
+    if where[1:2] in (b"", b":") and where[:1].decode("latin-1") in _PLACES:
+        return _PLACES[where[:1].decode("latin-1")]
+    return JobState(decode(where).ended)
+
+
+def readable(record: bytes | None) -> Job | None:
+    """The job, or None for bytes that are none."""
+    if record is None:
+        return None
+    try:
+        return decode(record)
+    except IncompatibleRecord:
+        return None

@@ -1,0 +1,130 @@
+"""Submitting, cancelling and reviving jobs: what the doors may do to them.
+
+Cancelling and reviving read where a job is, decide here, and let a script do it only if the job is still there: jobs
+are decoded in Python alone, and what moved in between is looked up again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from ironforge.config import Settings
+from ironforge.errors import InvalidState, JobNotFound, StoreUnavailable
+from ironforge.job import Job, JobState, decode, encode, format_id
+from ironforge.store.contract import Accepted, Submission
+from ironforge.store.flights import Flights
+from ironforge.store.keys import Keys, Location
+from ironforge.store.link import Link
+from ironforge.store.outage import answering
+from ironforge.store.records import Shelving, state_at, terminal_record
+from ironforge.store.scripts import CANCEL, REVIVE
+
+# Others would have to move a job between every read and write for this many times in a row.
+CHASES: Final = 20
+
+
+class RedisSubmissions:
+    """Implements `contract.Submissions` over two connections: one for the flights, one for everything else."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._keys = Keys(settings.namespace)
+        self._shelving = Shelving(self._keys, settings)
+        self._flights = Flights(settings, self._keys)
+        self._link = Link(settings.redis_url)
+
+    async def submit(self, batch: Sequence[Submission], *, again: bool = False) -> list[Accepted]:
+        """See `contract.Submissions.submit`."""
+        return await self._flights.submit(batch, again=again)
+
+    async def close(self) -> None:
+        """Ends the connections. Whoever still waits for an answer gets StoreUnavailable."""
+        await self._flights.close()
+        await self._link.close()
+
+    async def cancel(self, job_id: bytes) -> JobState:
+        """See `contract.Submissions.cancel`."""
+        with answering():
+            for _ in range(CHASES):
+                location = await self._locate(job_id)
+                if location.place == "d":
+                    raise _not_now("cancelled", job_id, JobState.DEAD, "it is in the dead letter already")
+                record = await self._record_at(location, job_id)
+                if record is None:
+                    continue
+                verdict = await self._cancel_at(location, job_id, record)
+                if verdict != b"moved":
+                    return JobState.CANCELLED if verdict == b"cancelled" else JobState.RUNNING
+        raise _elusive(job_id)
+
+    async def _cancel_at(self, location: Location, job_id: bytes, record: bytes) -> bytes:
+        keys = self._keys
+        ended = decode(record).finish(JobState.CANCELLED, time.time_ns() // 1_000_000)
+        place = self._shelving.place(job_id, self._shelving.keep_ms(ended))
+        kept = encode(ended) if place.seconds else b""
+        verdict: bytes = await self._link.run(
+            CANCEL,
+            (
+                *(keys.index, keys.scheduled, keys.parked, keys.totals),
+                *(place.bucket, keys.buckets, keys.stream(location.stream)),
+            ),
+            (
+                *(keys.signals, job_id, location.raw, location.entry, record, kept),
+                *(place.seconds, place.expiry_ms, place.bucket),
+            ),
+        )
+        return verdict
+
+    async def revive(self, job_id: bytes, *, reset_retry_count: bool) -> Job:
+        """See `contract.Submissions.revive`."""
+        keys = self._keys
+        with answering():
+            for _ in range(CHASES):
+                location = await self._locate(job_id)
+                if location.place != "d":
+                    raise _not_now("revived", job_id, state_at(location.raw), "only a dead job can be revived")
+                record = await self._record_at(location, job_id)
+                if record is None:
+                    continue
+                job = decode(record).revived(reset_retry_count=reset_retry_count)
+                names = [keys.index, keys.dead, keys.parked, keys.stream(job.stream)]
+                if await self._link.run(REVIVE, names, [job_id, record, encode(job)]):
+                    return job
+        raise _elusive(job_id)
+
+    async def _locate(self, job_id: bytes) -> Location:
+        """Raises JobNotFound, and InvalidState for a job that has ended."""
+        raw, done, kept = await self._link.pipeline(
+            [
+                ["HGET", self._keys.index, job_id],
+                ["HGET", self._keys.bucket_of(job_id, "done"), job_id],
+                ["HGET", self._keys.bucket_of(job_id, "kept"), job_id],
+            ]
+        )
+        if raw:
+            return Location(raw)
+        job = terminal_record(done or kept, self._settings)
+        if job is None:
+            raise JobNotFound(f"there is no job {format_id(job_id)}: never submitted, or past its retention")
+        raise _not_now("changed", job_id, JobState(job.ended), "it has ended")
+
+    async def _record_at(self, location: Location, job_id: bytes) -> bytes | None:
+        record: bytes | None
+        if not location.entry:
+            record = await self._link.call("HGET", self._keys.parked, job_id)
+            return record
+        stream = self._keys.stream(location.stream)
+        entries = await self._link.call("XRANGE", stream, location.entry, location.entry)
+        record = entries[0][1][1] if entries else None
+        return record
+
+
+def _not_now(what: str, job_id: bytes, state: JobState, why: str) -> InvalidState:
+    message = f"job {format_id(job_id)} is {state.value} and cannot be {what}: {why}"
+    return InvalidState(message, state=state.value)
+
+
+def _elusive(job_id: bytes) -> StoreUnavailable:
+    return StoreUnavailable(f"job {format_id(job_id)} moved {CHASES} times while it was looked up; try again")

@@ -1,0 +1,141 @@
+"""Who runs first, and where: strict priorities, no job waiting for a busy worker while another one is free."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from tests.node.kit import Gate, World, until
+
+
+async def test_priorities_are_strict(world: World) -> None:
+    world.change(concurrency=1)
+    for priority in ("low", "critical", "medium", "high", "low", "critical"):
+        last = await world.submit("note", priority, priority=priority)
+
+    async with world.node():
+        await world.completed(last)
+        await until(lambda: len(world.ran) == 6, "all jobs to run")
+
+    assert ["critical", "critical", "high", "medium", "low", "low"] == world.ran
+
+
+async def test_within_a_priority_the_first_queue_of_a_node_comes_first(world: World) -> None:
+    world.change(concurrency=1, queues=("first", "second"))
+    await world.submit("note", "second high", queue="second", priority="high")
+    await world.submit("note", "second", queue="second")
+    await world.submit("note", "first", queue="first")
+
+    async with world.node():
+        await until(lambda: len(world.ran) == 3, "all jobs to run")
+
+    assert ["second high", "first", "second"] == world.ran
+
+
+async def test_a_node_leaves_queues_alone_that_it_does_not_serve(world: World) -> None:
+    other = await world.submit("note", "elsewhere", queue="elsewhere")
+    async with world.node():
+        await world.completed(await world.submit("note", "here"))
+
+    assert ["here"] == world.ran
+    assert "queued" == await world.state(other)
+
+
+async def test_a_critical_job_overtakes_everything_that_is_queued(world: World) -> None:
+    world.change(concurrency=1)
+    gate = Gate()
+
+    @world.forge.job("gate")
+    async def wait() -> None:
+        await gate.pass_through()
+
+    async with world.node():
+        await world.submit("gate")
+        await until(lambda: gate.entered, "the worker to be busy")
+        for number in range(20):
+            await world.submit("note", number, priority="high")
+        await world.submit("note", "critical", priority="critical")
+        gate.open()
+        await until(lambda: len(world.ran) == 21, "all jobs to run")
+
+    assert "critical" == world.ran[0]
+
+
+async def test_no_job_waits_at_a_busy_node_while_another_one_is_free(world: World) -> None:
+    world.change(concurrency=2)
+    gate = Gate()
+
+    @world.forge.job("slow")
+    async def slow() -> None:
+        await gate.pass_through()
+
+    async with world.node():
+        for _ in range(3):
+            await world.submit("slow")
+        await until(lambda: len(gate.entered) == 2, "the first node to be full")
+        async with world.node():
+            await until(lambda: len(gate.entered) == 3, "the second node to take what the first cannot run")
+            gate.open()
+
+
+async def test_quick_jobs_behind_one_that_turns_out_slow_are_handed_to_free_workers(world: World) -> None:
+    gate = Gate()
+
+    @world.forge.job("sometimes.slow")
+    async def sometimes_slow(payload: Any) -> None:
+        if payload == "slow":
+            await gate.pass_through()
+        else:
+            world.ran.append(payload)
+
+    async with world.node():
+        await world.forge.submit_many("sometimes.slow", [None] * 2_000)  # the dispatcher learns that they are quick
+        await until(lambda: len(world.ran) == 2_000, "the quick ones to run")
+        await world.forge.submit_many("sometimes.slow", ["slow", *range(200)])
+        await until(lambda: len(world.ran) == 2_200, "those behind the slow one to run elsewhere")
+        assert 1 == len(gate.entered)
+        gate.open()
+
+
+async def test_results_before_a_slow_job_do_not_wait_for_it(world: World) -> None:
+    world.change(concurrency=1)
+    gate = Gate()
+
+    @world.forge.job("sometimes.slow")
+    async def sometimes_slow(payload: Any) -> None:
+        if payload == "slow":
+            await gate.pass_through()
+        else:
+            world.ran.append(payload)
+
+    async with world.node():
+        await world.forge.submit_many("sometimes.slow", [None] * 1_000)
+        await until(lambda: len(world.ran) == 1_000, "the dispatcher to learn that they are quick")
+        ids = await world.forge.submit_many("sometimes.slow", ["quick", "slow"])
+        await world.completed(ids[0])
+        assert 1 == len(gate.entered)
+        gate.open()
+
+
+async def test_many_jobs_run_at_the_same_time_up_to_the_concurrency(world: World) -> None:
+    gate = Gate()
+
+    @world.forge.job("slow")
+    async def slow() -> None:
+        await gate.pass_through()
+
+    async with world.node():
+        await asyncio.gather(*(world.submit("slow") for _ in range(6)))
+        await until(lambda: len(gate.entered) == 4, "four jobs to run")
+        assert 2 == (await world.cluster.doors.inspection.stats()).streams[2].queued
+        gate.open()
+        await until(lambda: len(gate.left) == 6, "all jobs to end")
+
+
+async def test_a_delayed_job_does_not_start_before_its_time(world: World) -> None:
+    async with world.node():
+        far = await world.submit("note", "far", delay_seconds=3600)
+        near = await world.completed(await world.submit("note", "near", delay_seconds=0.1))
+
+        assert near.job.started_ms - near.job.created_ms >= 100
+        assert "scheduled" == await world.state(far)

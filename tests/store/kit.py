@@ -1,0 +1,153 @@
+"""What the store's tests share: a namespace of their own on a real server, jobs, nodes, and a look at every key."""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import redis
+
+from ironforge.config import Settings, load
+from ironforge.job import AttemptError, Job, JobState, created_ms_of, decode, encode, new_id
+from ironforge.store import Delivery, Doors, Lease, NodeStore, Rewrite, Settled, Submission
+from ironforge.store.keys import PERMANENT, Keys
+
+HOUR_MS = 3_600_000
+_numbers = itertools.count()
+
+
+def job(queue: str = "default", priority: int = 2, kind: str = "k", **fields: Any) -> Job:
+    job_id = fields.pop("id", None) or new_id()
+    return Job(1, job_id, kind, queue, priority, b"{}", created_ms_of(job_id), **fields)
+
+
+def completed(delivery: Delivery, *, keep_ms: int = HOUR_MS, state: str = "completed") -> Settled:
+    done = decode(delivery.record).finish(JobState(state), time.time_ns() // 1_000_000)
+    record = encode(done) if keep_ms else b""
+    return Settled(delivery.stream, delivery.entry, done.id, record, keep_ms, state)
+
+
+def rewrite(delivery: Delivery, delay_ms: int = 0) -> Rewrite:
+    return Rewrite(delivery.stream, delivery.entry, decode(delivery.record).again(), delay_ms)
+
+
+def retry(delivery: Delivery, delay_ms: int = 0) -> Rewrite:
+    old = decode(delivery.record)
+    failed = old.failed(AttemptError(old.attempt + 1, 1, "ValueError", "no", "n")).again()
+    return Rewrite(delivery.stream, delivery.entry, failed, delay_ms)
+
+
+def dead(delivery: Delivery) -> Rewrite:
+    gave_up = decode(delivery.record).finish(JobState.DEAD, time.time_ns() // 1_000_000, reason="no more")
+    return Rewrite(delivery.stream, delivery.entry, gave_up)
+
+
+class Node:
+    """One node of the cluster, as the actors would use it."""
+
+    def __init__(self, store: NodeStore, lease: Lease) -> None:
+        self.store = store
+        self.lease = lease
+        self.leases = store.leases
+        self.work = store.work(lease)
+
+
+class Cluster:
+    """A namespace: its doors, its nodes, and the raw client that looks behind them."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.settings = load({}, redis_url=url, namespace=f"t{next(_numbers)}", queues=("default",))
+        self.keys = Keys(self.settings.namespace)
+        self.raw: Any = redis.Redis.from_url(url, protocol=2)
+        self.checked = True
+        self._closing: list[Callable[[], Awaitable[None]]] = []
+        self._doors: Doors | None = None
+
+    @property
+    def doors(self) -> Doors:
+        if self._doors is None:
+            self._doors = self.open_doors()
+        return self._doors
+
+    def with_settings(self, **changes: object) -> Settings:
+        values = {name: getattr(self.settings, name) for name in Settings.__struct_fields__}
+        self.settings = Settings(**{**values, **changes})
+        return self.settings
+
+    def open_doors(self) -> Doors:
+        doors = Doors.open(self.settings)
+        self._closing.append(doors.close)
+        return doors
+
+    async def node(self) -> Node:
+        store = NodeStore.open(self.settings)
+        self._closing.append(store.close)
+        return Node(store, await store.leases.join())
+
+    async def submit(self, *jobs: Job, **options: Any) -> None:
+        await self.doors.submissions.submit([Submission(one, **options) for one in jobs])
+
+    async def state(self, one: Job) -> JobState:
+        return (await self.doors.inspection.get(one.id)).state
+
+    def lapse(self, *nodes: Node) -> None:
+        """The leases of these nodes have run out."""
+        for node in nodes:
+            self.raw.zadd(self.keys.nodes, {node.lease.node: 1})
+
+    def ripen(self) -> None:
+        """Everything that is scheduled is due."""
+        for job_id in self.raw.zrange(self.keys.scheduled, 0, -1):
+            self.raw.zadd(self.keys.scheduled, {job_id: 1})
+
+    def snapshot(self) -> dict[bytes, bytes | None]:
+        """Every key with its content, as far as a write would change it."""
+        return {key: self.raw.dump(key) for key in self.raw.keys(self.keys.prefix + "*")}
+
+    def totals(self) -> dict[str, int]:
+        return {name.decode(): int(count) for name, count in self.raw.hgetall(self.keys.totals).items()}
+
+    def entries(self) -> dict[bytes, bytes]:
+        """Location by job id, of everything that is in a stream."""
+        found = {}
+        for key in self.raw.keys(self.keys.stream("*")):
+            name = key.decode().removeprefix(self.keys.prefix)
+            for entry, fields in self.raw.xrange(key):
+                found[decode(fields[b"j"]).id] = f"{name}:{entry.decode()}".encode()
+        return found
+
+    def pending(self) -> int:
+        return sum(
+            group["pending"] for key in self.raw.keys(self.keys.stream("*")) for group in self.raw.xinfo_groups(key)
+        )
+
+    def check(self) -> None:
+        """No key without an owner, and every job in exactly one place."""
+        nodes = {name.decode() for name in self.raw.zrange(self.keys.nodes, 0, -1)}
+        for key in self.raw.keys(self.keys.prefix + "*"):
+            name = key.decode().removeprefix(self.keys.prefix)
+            if self.raw.ttl(key) > 0:
+                continue
+            assert any(fnmatch.fnmatch(name, pattern) for pattern in PERMANENT), f"{name} has no owner"
+            if name.startswith("fence:"):
+                assert name.removeprefix("fence:") in nodes, f"{name} outlives its node"
+        index = self.raw.hgetall(self.keys.index)
+        by_place: dict[bytes, set[bytes]] = {place: set() for place in (b"q", b"s", b"d")}
+        for job_id, location in index.items():
+            by_place[location[:1].replace(b"c", b"q")].add(job_id)
+        entries = self.entries()
+        assert entries == {one: index[one].replace(b"c:", b"q:", 1) for one in by_place[b"q"]}
+        assert by_place[b"s"] == set(self.raw.zrange(self.keys.scheduled, 0, -1))
+        assert by_place[b"d"] == set(self.raw.zrange(self.keys.dead, 0, -1))
+        assert by_place[b"s"] | by_place[b"d"] == set(self.raw.hkeys(self.keys.parked))
+
+    async def close(self) -> None:
+        for close in reversed(self._closing):
+            await close()
+        if self.checked:
+            self.check()
+        self.raw.close()

@@ -1,0 +1,183 @@
+"""Cancelling and reviving: wherever the job is, and whoever moves it at the same time."""
+
+from __future__ import annotations
+
+import pytest
+
+from ironforge.errors import InvalidState, JobNotFound, StoreUnavailable
+from ironforge.job import JobState, decode, encode
+from ironforge.store.scripts import CANCEL, REVIVE
+from tests.store.kit import Cluster, completed, dead, job, retry
+
+
+async def test_a_queued_job_is_cancelled_and_never_delivered(cluster: Cluster) -> None:
+    node = await cluster.node()
+    one = job()
+    await cluster.submit(one)
+    assert JobState.CANCELLED == await cluster.doors.submissions.cancel(one.id)
+    assert [] == await node.work.fetch(1)
+    view = await cluster.doors.inspection.get(one.id)
+    assert (JobState.CANCELLED, "cancelled") == (view.state, view.job.ended)
+    assert {"submitted": 1, "cancelled": 1} == cluster.totals()
+    assert 3_600 < cluster.raw.ttl(cluster.keys.bucket_of(one.id, "done")) <= 3_660
+
+
+async def test_a_job_of_a_queue_that_nobody_serves_is_cancelled(cluster: Cluster) -> None:
+    one = job(queue="nobody")
+    await cluster.submit(one)
+    assert JobState.CANCELLED == await cluster.doors.submissions.cancel(one.id)
+
+
+async def test_a_scheduled_job_is_cancelled(cluster: Cluster) -> None:
+    one = job()
+    await cluster.submit(one, delay_ms=60_000)
+    assert JobState.CANCELLED == await cluster.doors.submissions.cancel(one.id)
+    assert JobState.CANCELLED == await cluster.state(one)
+
+
+async def test_a_cancelled_job_without_retention_is_gone(cluster: Cluster) -> None:
+    one = job(retain_ms=0)
+    await cluster.submit(one)
+    assert JobState.CANCELLED == await cluster.doors.submissions.cancel(one.id)
+    with pytest.raises(JobNotFound):
+        await cluster.doors.submissions.cancel(one.id)
+
+
+async def test_the_node_of_a_running_job_is_told_each_time(cluster: Cluster) -> None:
+    node = await cluster.node()
+    one = job()
+    await cluster.submit(one)
+    (delivery,) = await node.work.fetch(1)
+    with cluster.raw.pubsub() as ears:
+        ears.subscribe(cluster.keys.signals)
+        ears.get_message(timeout=5)
+        for _ in range(2):
+            assert JobState.RUNNING == await cluster.doors.submissions.cancel(one.id)
+            assert b"cancel:" + one.id == ears.get_message(timeout=5)["data"]
+    assert (await cluster.doors.inspection.get(one.id)).cancel_requested
+    await node.work.settle([completed(delivery)])
+    assert JobState.COMPLETED == await cluster.state(one)
+
+
+@pytest.mark.parametrize(("end", "state"), [("settle", "completed"), ("bury", "dead")])
+async def test_what_has_ended_cannot_be_cancelled(cluster: Cluster, end: str, state: str) -> None:
+    node = await cluster.node()
+    one = job()
+    await cluster.submit(one)
+    (delivery,) = await node.work.fetch(1)
+    await getattr(node.work, end)([{"settle": completed, "bury": dead}[end](delivery)])
+    with pytest.raises(InvalidState) as caught:
+        await cluster.doors.submissions.cancel(one.id)
+    assert state == caught.value.state
+
+
+async def test_an_unknown_job_is_not_found(cluster: Cluster) -> None:
+    for call in (cluster.doors.submissions.cancel, cluster.doors.inspection.get):
+        with pytest.raises(JobNotFound):
+            await call(job().id)
+    with pytest.raises(JobNotFound):
+        await cluster.doors.submissions.revive(job().id, reset_retry_count=True)
+
+
+@pytest.mark.parametrize(("reset", "attempt"), [(True, 0), (False, 1)])
+async def test_a_dead_job_is_revived_with_its_history(cluster: Cluster, reset: bool, attempt: int) -> None:
+    node = await cluster.node()
+    one = job(crashes=2)
+    await cluster.submit(one)
+    (delivery,) = await node.work.fetch(1)
+    failed = retry(delivery).job
+    await node.work.bury([dead(delivery._replace(record=encode(failed)))])
+    revived = await cluster.doors.submissions.revive(one.id, reset_retry_count=reset)
+    (again,) = await node.work.fetch(1)
+    assert decode(again.record) == revived
+    assert (attempt, 0, failed.errors, "") == (revived.attempt, revived.crashes, revived.errors, revived.ended)
+    assert revived.fence > failed.fence
+
+
+async def test_only_the_dead_are_revived(cluster: Cluster) -> None:
+    one = job()
+    await cluster.submit(one)
+    with pytest.raises(InvalidState) as caught:
+        await cluster.doors.submissions.revive(one.id, reset_retry_count=True)
+    assert "queued" == caught.value.state
+
+
+async def test_a_job_that_moves_in_between_is_looked_up_again(cluster: Cluster) -> None:
+    node = await cluster.node()
+    one = job()
+    await cluster.submit(one)
+    submissions = cluster.doors.submissions
+    locate, moves = submissions._locate, []
+
+    async def locate_and_move(job_id):
+        location = await locate(job_id)
+        if not moves:
+            moves.append(location)
+            (delivery,) = await node.work.fetch(1)
+            await node.work.park([retry(delivery, 60_000)])
+        return location
+
+    submissions._locate = locate_and_move
+    assert JobState.CANCELLED == await submissions.cancel(one.id)
+    assert 1 == decode(cluster.raw.hget(cluster.keys.bucket_of(one.id, "done"), one.id)).attempt
+
+
+async def test_a_job_that_dies_in_between_again_is_looked_up_again(cluster: Cluster) -> None:
+    node = await cluster.node()
+    one = job()
+    await cluster.submit(one)
+    await node.work.bury([dead(delivery) for delivery in await node.work.fetch(1)])
+    submissions = cluster.doors.submissions
+    record_at, times = submissions._record_at, []
+
+    async def read_and_live_again(location, job_id):
+        record = await record_at(location, job_id)
+        if not times:
+            times.append(record)
+            await cluster.open_doors().submissions.revive(one.id, reset_retry_count=True)
+            await node.work.bury([dead(delivery) for delivery in await node.work.fetch(1)])
+        return record
+
+    submissions._record_at = read_and_live_again
+    assert 2 == (await submissions.revive(one.id, reset_retry_count=True)).fence
+
+
+@pytest.mark.parametrize("call", ["cancel", "revive"])
+async def test_the_chase_ends(cluster: Cluster, call: str) -> None:
+    one = job()
+    cluster.raw.hset(cluster.keys.index, one.id, "q:default:2:1-1" if call == "cancel" else "d")
+    options = {} if call == "cancel" else {"reset_retry_count": True}
+    with pytest.raises(StoreUnavailable, match="moved"):
+        await getattr(cluster.doors.submissions, call)(one.id, **options)
+    cluster.raw.delete(cluster.keys.index)
+
+
+async def test_a_cancellation_that_comes_late_writes_nothing(cluster: Cluster) -> None:
+    """The script with what was read before the job moved on, at each of its comparisons."""
+    queued, scheduled = job(), job()
+    await cluster.submit(queued)
+    await cluster.submit(scheduled, delay_ms=60_000)
+    before = cluster.snapshot()
+    keys = cluster.keys
+    names = [keys.index, keys.scheduled, keys.parked, keys.totals, keys.bucket_of(queued.id, "done"), keys.buckets]
+    names.append(keys.stream("default:2"))
+    location = cluster.raw.hget(keys.index, queued.id)
+    stale = [
+        (queued.id, b"q:default:2:1-1", b"1-1", b""),
+        (queued.id, location, b"1-1", b""),
+        (scheduled.id, b"s:default:2", b"", b"an older record"),
+    ]
+    for job_id, seen_at, entry, record in stale:
+        arguments = [keys.signals, job_id, seen_at, entry, record, b"never", 60, 1, "bucket"]
+        assert b"moved" == cluster.raw.execute_command(*CANCEL.by_text(names, arguments))
+    assert before == cluster.snapshot()
+
+
+async def test_a_revival_that_comes_late_writes_nothing(cluster: Cluster) -> None:
+    one = job()
+    await cluster.submit(one)
+    before = cluster.snapshot()
+    keys = cluster.keys
+    names = [keys.index, keys.dead, keys.parked, keys.stream("default:2")]
+    assert 0 == cluster.raw.execute_command(*REVIVE.by_text(names, [one.id, encode(one), encode(one)]))
+    assert before == cluster.snapshot()

@@ -1,0 +1,234 @@
+"""Looking: what a job, a list, the counters and the nodes look like from outside, also while things move."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+
+import pytest
+
+from ironforge.errors import JobNotFound
+from ironforge.job import JobState, Priority, created_ms_of, decode, encode
+from ironforge.store import JobView, NodeView, StreamDepth
+from tests.store.kit import Cluster, completed, dead, job, retry
+
+
+async def everything(cluster: Cluster, limit: int = 50, **filters: object) -> list[JobView]:
+    """All pages, none of which may be longer than asked."""
+    views: list[JobView] = []
+    cursor = None
+    while True:
+        page = await cluster.doors.inspection.jobs(limit=limit, cursor=cursor, **filters)
+        assert len(page.jobs) <= limit
+        views += page.jobs
+        cursor = page.cursor
+        if cursor is None:
+            return views
+
+
+async def test_a_job_is_seen_in_each_of_its_states(cluster: Cluster) -> None:
+    node = await cluster.node()
+    one = job()
+    get = cluster.doors.inspection.get
+    await cluster.submit(one)
+    assert JobView(one, JobState.QUEUED) == await get(one.id)
+    (delivery,) = await node.work.fetch(1)
+    running = await get(one.id)
+    assert (JobState.RUNNING, node.lease.node, False) == (running.state, running.node, running.cancel_requested)
+    assert abs(running.started_ms - time.time() * 1000) < 2_000
+    await node.work.park([retry(delivery, 60_000)])
+    scheduled = await get(one.id)
+    assert (JobState.SCHEDULED, 1) == (scheduled.state, scheduled.job.attempt)
+    assert abs(scheduled.due_ms - time.time() * 1000 - 60_000) < 2_000
+    cluster.ripen()
+    await node.work.promote()
+    (delivery,) = await node.work.fetch(1)
+    await node.work.bury([dead(delivery)])
+    assert (JobState.DEAD, "no more") == ((await get(one.id)).state, (await get(one.id)).job.reason)
+
+
+async def test_a_record_past_its_own_retention_is_gone_before_its_bucket(cluster: Cluster) -> None:
+    node = await cluster.node()
+    short, plain = job(retain_ms=1), job()
+    await cluster.submit(short, plain)
+    deliveries = await node.work.fetch(2)
+    await node.work.settle([completed(deliveries[0], keep_ms=1)])
+    await node.work.settle([completed(deliveries[1])])
+    while time.time() * 1000 <= decode(_record(cluster, short)).ended_ms + 1:
+        await asyncio.sleep(0)
+    with pytest.raises(JobNotFound):
+        await cluster.doors.inspection.get(short.id)
+    assert [plain.id] == [view.job.id for view in await everything(cluster)]
+
+
+def _record(cluster: Cluster, one) -> bytes:
+    return cluster.raw.hget(cluster.keys.bucket_of(one.id, "done"), one.id)
+
+
+@pytest.mark.parametrize("location", [b"q:default:2:1-1", b"s:default:2", b"d"])
+async def test_an_index_that_points_at_nothing_is_no_job(cluster: Cluster, location: bytes) -> None:
+    one = job()
+    cluster.raw.hset(cluster.keys.index, one.id, location)
+    with pytest.raises(JobNotFound):
+        await cluster.doors.inspection.get(one.id)
+    cluster.checked = False
+
+
+async def test_a_parked_record_without_a_due_time_is_no_scheduled_job(cluster: Cluster) -> None:
+    one = job()
+    cluster.raw.hset(cluster.keys.index, one.id, "s:default:2")
+    cluster.raw.hset(cluster.keys.parked, one.id, encode(one))
+    with pytest.raises(JobNotFound):
+        await cluster.doors.inspection.get(one.id)
+    cluster.checked = False
+
+
+async def test_a_read_survives_a_connection_that_was_cut(cluster: Cluster) -> None:
+    one = job()
+    await cluster.submit(one)
+    for _ in range(5):
+        await cluster.doors.inspection.get(one.id)
+    cluster.raw.client_kill_filter(_type="normal", skipme=True)
+    views = []
+    for _ in range(2):
+        views.append(await cluster.doors.inspection.get(one.id))
+    assert [one, one] == [view.job for view in views]
+
+
+async def populate(cluster: Cluster) -> dict[JobState, list[bytes]]:
+    node = await cluster.node()
+    jobs = [job(queue="default", kind=f"kind{n % 2}") for n in range(12)]
+    await cluster.submit(*jobs[:10])
+    await cluster.submit(*jobs[10:], delay_ms=60_000)
+    await cluster.submit(job(queue="other"), run_at_ms=int(time.time() * 1000) + 60_000)
+    deliveries = await node.work.fetch(8)
+    await node.work.settle([completed(delivery) for delivery in deliveries[:3]])
+    await node.work.settle([completed(deliveries[3], state="cancelled", keep_ms=7_200_000)])
+    for delivery in deliveries[4:6]:
+        await node.work.bury([dead(delivery)])
+    await cluster.doors.submissions.cancel(jobs[6].id)
+    ids = [one.id for one in jobs]
+    return {
+        JobState.COMPLETED: ids[:3],
+        JobState.CANCELLED: ids[3:4],
+        JobState.DEAD: ids[4:6],
+        JobState.RUNNING: ids[6:8],
+        JobState.QUEUED: ids[8:10],
+        JobState.SCHEDULED: ids[10:],
+    }
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 50])
+async def test_pages_of_any_size_show_every_job_once(cluster: Cluster, limit: int) -> None:
+    expected = await populate(cluster)
+    views = await everything(cluster, limit, queue="default")
+    found = {state: sorted(view.job.id for view in views if view.state is state) for state in JobState}
+    assert {state: sorted(ids) for state, ids in expected.items()} == found
+    assert [True, False] == [view.cancel_requested for view in views if view.state is JobState.RUNNING]
+    assert all(view.due_ms for view in views if view.state is JobState.SCHEDULED)
+
+
+@pytest.mark.parametrize("state", list(JobState))
+async def test_a_list_of_one_state_and_kind(cluster: Cluster, state: JobState) -> None:
+    expected = await populate(cluster)
+    views = await everything(cluster, 2, state=state, kind="kind0", queue="default")
+    wanted = {job_id for job_id in expected[state]} & {view.job.id for view in views}
+    assert {view.job.id for view in views} == wanted
+    assert {"kind0"} == {view.job.kind for view in views} or state is JobState.CANCELLED
+    everyone = await everything(cluster, state=state, queue="default")
+    assert sorted(expected[state]) == sorted(view.job.id for view in everyone)
+
+
+async def test_the_dead_come_newest_first(cluster: Cluster) -> None:
+    node = await cluster.node()
+    jobs = [job() for _ in range(3)]
+    await cluster.submit(*jobs)
+    await node.work.bury([dead(delivery) for delivery in await node.work.fetch(3)])
+    for score, one in enumerate(jobs, start=1):
+        cluster.raw.zadd(cluster.keys.dead, {one.id: score})
+    views = await everything(cluster, 2, state=JobState.DEAD)
+    assert [one.id for one in reversed(jobs)] == [view.job.id for view in views]
+
+
+async def test_a_batch_with_one_due_time_is_paged_through(cluster: Cluster) -> None:
+    jobs = [job() for _ in range(700)]
+    await cluster.submit(*jobs, run_at_ms=int(time.time() * 1000) + 60_000)
+    views = await everything(cluster, 300, state=JobState.SCHEDULED)
+    assert sorted(one.id for one in jobs) == sorted(view.job.id for view in views)
+
+
+async def test_a_large_bucket_is_paged_through(cluster: Cluster) -> None:
+    node = await cluster.node()
+    await cluster.submit(*[job() for _ in range(1_500)])
+    await node.work.settle([completed(delivery) for delivery in await node.work.fetch(1_500)])
+    views = await everything(cluster, 170)
+    assert 1_500 == len({view.job.id for view in views}) == len(views)
+
+
+async def test_a_page_looks_at_a_bounded_number_of_records(cluster: Cluster) -> None:
+    await cluster.submit(*[job() for _ in range(2_100)], job(kind="rare"))
+    page = await cluster.doors.inspection.jobs(kind="rare")
+    assert ([], True) == (page.jobs, page.cursor is not None)
+    page = await cluster.doors.inspection.jobs(kind="rare", cursor=page.cursor)
+    assert (["rare"], None) == ([view.job.kind for view in page.jobs], page.cursor)
+
+
+async def test_bytes_that_are_no_job_are_passed_over(cluster: Cluster) -> None:
+    one = job()
+    cluster.raw.xadd(cluster.keys.stream("default:2"), {"j": b"garbage"})
+    await cluster.submit(one)
+    assert [one.id] == [view.job.id for view in await everything(cluster)]
+    assert 2 == (await cluster.doors.inspection.stats()).streams[2].queued
+    cluster.checked = False
+
+
+async def test_a_cursor_goes_on_after_its_source_has_expired(cluster: Cluster) -> None:
+    node = await cluster.node()
+    old, new = job(id=b"\x01\x00" + job().id[2:]), job()
+    await cluster.submit(old, new)
+    await node.work.settle([completed(delivery) for delivery in await node.work.fetch(2)])
+    page = await cluster.doors.inspection.jobs(limit=1)
+    assert [new.id] == [view.job.id for view in page.jobs]
+    cluster.raw.zrem(cluster.keys.buckets, cluster.keys.bucket_of(new.id, "done"))
+    page = await cluster.doors.inspection.jobs(limit=5, cursor=page.cursor)
+    assert ([old.id], None) == ([view.job.id for view in page.jobs], page.cursor)
+
+
+@pytest.mark.parametrize("cursor", ["x", "äöü", "AAAA", "AAAAAAAA", base64.b64encode(b"[1,2]" * 9).decode(), "!" * 40])
+async def test_a_cursor_from_elsewhere_is_refused(cluster: Cluster, cursor: str) -> None:
+    with pytest.raises(ValueError, match="cursor"):
+        await cluster.doors.inspection.jobs(cursor=cursor)
+
+
+async def test_stats_count_each_stream(cluster: Cluster) -> None:
+    node = await cluster.node()
+    jobs = [job(), job(), job("elsewhere", 0)]
+    await cluster.submit(*jobs)
+    await cluster.submit(job(), delay_ms=60_000)
+    await node.work.fetch(1)
+    stats = await cluster.doors.inspection.stats()
+    assert StreamDepth("default", Priority.MEDIUM, 1, 1, created_ms_of(jobs[1].id)) == stats.streams[2]
+    assert StreamDepth("elsewhere", Priority.CRITICAL, 1, 0, created_ms_of(jobs[2].id)) == stats.streams[4]
+    assert StreamDepth("default", Priority.LOW, 0, 0, None) == stats.streams[3]
+    assert (8, 1, 0, {"submitted": 4}) == (len(stats.streams), stats.scheduled, stats.dead, stats.totals)
+    assert abs(stats.now_ms - time.time() * 1000) < 2_000
+
+
+async def test_an_empty_namespace_has_stats_too(cluster: Cluster) -> None:
+    stats = await cluster.doors.inspection.stats()
+    assert ([], 0, 0, {}) == stats[:4]
+    assert [] == await cluster.doors.inspection.nodes()
+    assert [] == await everything(cluster)
+
+
+async def test_nodes_are_seen_with_their_lease_and_what_they_run(cluster: Cluster) -> None:
+    busy, idle = await cluster.node(), await cluster.node()
+    await cluster.submit(job(priority=0), job(priority=3), job("unserved"))
+    await busy.work.fetch(5)
+    cluster.lapse(idle)
+    nodes = {node.name: node for node in await cluster.doors.inspection.nodes()}
+    assert 2 == nodes[busy.lease.node].running
+    assert 13_000 < nodes[busy.lease.node].lease_ms_left <= 15_000
+    assert isinstance(nodes[idle.lease.node], NodeView)
+    assert nodes[idle.lease.node].lease_ms_left < 0

@@ -1,0 +1,293 @@
+"""Leases: who holds one, who lost it, and what becomes of the jobs of a node that is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from ironforge.errors import LeaseLost, StoreUnavailable
+from ironforge.job import JobState, decode, encode
+from ironforge.store import NodeStore
+from ironforge.store.scripts import RETIRE
+from tests.store.kit import Cluster, Node, completed, dead, job, retry, rewrite
+
+
+def left(cluster: Cluster, node: Node) -> float:
+    """Seconds until the lease runs out, by this machine, which is the server's."""
+    return cluster.raw.zscore(cluster.keys.nodes, node.lease.node) / 1000 - time.time()
+
+
+async def test_joining_gives_a_name_a_lease_and_a_rising_epoch(cluster: Cluster) -> None:
+    first, second = await cluster.node(), await cluster.node()
+    assert first.lease.node != second.lease.node
+    assert first.lease.epoch < second.lease.epoch
+    assert 13 < left(cluster, first) <= 15
+    assert str(first.lease.epoch).encode() == cluster.raw.get(cluster.keys.fence(first.lease.node))
+    groups = [cluster.raw.xinfo_groups(key) for key in cluster.keys.streams(["default"])]
+    assert ["nodes"] * 4 == [group["name"].decode() for (group,) in groups]
+
+
+async def test_a_beat_renews_the_lease_and_names_those_that_ran_out(cluster: Cluster) -> None:
+    nodes = [await cluster.node() for _ in range(3)]
+    cluster.lapse(nodes[0], nodes[1])
+    assert [nodes[1].lease.node] == nodes[0].leases.beat(nodes[0].lease)
+    assert 13 < left(cluster, nodes[0])
+    assert [nodes[1].lease.node] == nodes[2].leases.beat(nodes[2].lease)
+
+
+async def test_a_beat_survives_a_server_that_forgot_the_script(cluster: Cluster) -> None:
+    node = await cluster.node()
+    cluster.raw.script_flush()
+    assert [] == node.leases.beat(node.lease)
+
+
+async def test_a_beat_survives_a_connection_that_was_cut(cluster: Cluster) -> None:
+    node = await cluster.node()
+    node.leases.beat(node.lease)
+    cluster.raw.client_kill_filter(_type="normal", skipme=True)
+    assert [] == node.leases.beat(node.lease)
+
+
+async def test_a_beat_does_not_wait_for_a_server_that_is_away(cluster: Cluster) -> None:
+    node = await cluster.node()
+    cluster.with_settings(redis_url="redis://127.0.0.1:1")
+    lonely = NodeStore.open(cluster.settings)
+    with pytest.raises(StoreUnavailable):
+        lonely.leases.beat(node.lease)
+    await lonely.close()
+
+
+async def test_a_node_with_a_lease_is_not_taken_over(cluster: Cluster) -> None:
+    holder, other = await cluster.node(), await cluster.node()
+    await cluster.submit(job())
+    await holder.work.fetch(1)
+    before = cluster.snapshot()
+    assert 0 == await other.leases.take_over(other.lease, holder.lease.node)
+    assert before == cluster.snapshot()
+
+
+async def test_taking_over_puts_jobs_back_in_their_own_priority_and_forgets_the_node(cluster: Cluster) -> None:
+    gone, heir = await cluster.node(), await cluster.node()
+    jobs = [job(priority=priority) for priority in (0, 1, 3)]
+    await cluster.submit(*jobs)
+    await gone.work.fetch(3)
+    cluster.lapse(gone)
+    assert 3 == await heir.leases.take_over(heir.lease, gone.lease.node)
+    assert [heir.lease.node.encode()] == cluster.raw.zrange(cluster.keys.nodes, 0, -1)
+    assert 86_000 < cluster.raw.ttl(cluster.keys.fence(gone.lease.node)) <= 86_400
+    found = [decode(delivery.record) for delivery in await heir.work.fetch(5)]
+    assert [(one.id, 1, 1) for one in jobs] == [(one.id, one.crashes, one.fence) for one in found]
+    consumers = cluster.raw.xinfo_consumers(cluster.keys.stream("default:0"), "nodes")
+    assert [heir.lease.node.encode()] == [consumer["name"] for consumer in consumers]
+
+
+async def test_jobs_of_a_live_node_stay_where_they_are(cluster: Cluster) -> None:
+    gone, heir, third = await cluster.node(), await cluster.node(), await cluster.node()
+    await cluster.submit(*[job() for _ in range(1_200)])
+    running = await third.work.fetch(600)
+    await gone.work.fetch(600)
+    cluster.lapse(gone)
+    assert 600 == await heir.leases.take_over(heir.lease, gone.lease.node)
+    await third.work.settle([completed(delivery) for delivery in running])
+    assert (600, 0) == (len(cluster.entries()), cluster.pending())
+
+
+async def test_a_crash_budget_that_is_spent_makes_a_job_dead_as_poison(cluster: Cluster) -> None:
+    one, tame = job(crashes=2), job()
+    gone, heir = await cluster.node(), await cluster.node()
+    await cluster.submit(one, tame)
+    await gone.work.fetch(2)
+    cluster.lapse(gone)
+    assert 2 == await heir.leases.take_over(heir.lease, gone.lease.node)
+    view = await cluster.doors.inspection.get(one.id)
+    assert (JobState.DEAD, 3, "poison: 3 nodes died while they held this job") == (
+        view.state,
+        view.job.crashes,
+        view.job.reason,
+    )
+    assert JobState.QUEUED == await cluster.state(tame)
+    assert 0 == cluster.totals().get("failed", 0)
+
+
+async def test_a_take_over_without_a_crash_burns_nothing(cluster: Cluster) -> None:
+    gone, heir = await cluster.node(), await cluster.node()
+    await cluster.submit(job(crashes=2))
+    await gone.work.fetch(1)
+    cluster.lapse(gone)
+    assert 1 == await heir.leases.take_over(heir.lease, gone.lease.node, crashed=False)
+    ((delivery,),) = [await heir.work.fetch(1)]
+    assert 2 == decode(delivery.record).crashes
+
+
+async def test_a_take_over_cancels_what_was_to_be_cancelled(cluster: Cluster) -> None:
+    gone, heir = await cluster.node(), await cluster.node()
+    one = job()
+    await cluster.submit(one)
+    await gone.work.fetch(1)
+    await cluster.doors.submissions.cancel(one.id)
+    cluster.lapse(gone)
+    assert 1 == await heir.leases.take_over(heir.lease, gone.lease.node)
+    assert JobState.CANCELLED == await cluster.state(one)
+
+
+async def test_a_take_over_copes_with_entries_that_are_gone_or_no_job(cluster: Cluster) -> None:
+    gone, heir = await cluster.node(), await cluster.node()
+    stream = cluster.keys.stream("default:2")
+    cluster.raw.xadd(stream, {"j": b"garbage"})
+    lost = cluster.raw.xadd(stream, {"j": encode(job())})
+    await gone.work.fetch(2)
+    cluster.raw.xdel(stream, lost)
+    cluster.lapse(gone)
+    assert 0 == await heir.leases.take_over(heir.lease, gone.lease.node)
+    assert [] == await heir.leases.strays()
+    assert 1 == cluster.raw.xlen(cluster.keys.quarantine)
+    assert 0 == cluster.pending()
+
+
+async def test_a_half_done_take_over_is_finished_by_the_next(cluster: Cluster) -> None:
+    gone, heir, next_heir = [await cluster.node() for _ in range(3)]
+    await cluster.submit(job(), job())
+    await gone.work.fetch(2)
+    cluster.lapse(gone)
+    retire = heir.store._commanding.run
+    calls = []
+
+    async def die_after_the_fence(script, keys, arguments):
+        if calls:
+            raise KeyboardInterrupt
+        calls.append(script.name)
+        return await retire(script, keys, arguments)
+
+    heir.store._commanding.run = die_after_the_fence
+    with pytest.raises(KeyboardInterrupt):
+        await heir.leases.take_over(heir.lease, gone.lease.node)
+    heir.store._commanding.run = retire
+    assert [gone.lease.node] == next_heir.leases.beat(next_heir.lease)
+    assert 2 == await next_heir.leases.take_over(next_heir.lease, gone.lease.node)
+    assert [1, 1] == [decode(one.record).crashes for one in await heir.work.fetch(5)]
+
+
+async def test_two_heirs_at_once_move_each_job_once(cluster: Cluster) -> None:
+    gone, *heirs = [await cluster.node() for _ in range(3)]
+    await cluster.submit(*[job() for _ in range(50)])
+    await gone.work.fetch(50)
+    cluster.lapse(gone)
+    takes = (heir.leases.take_over(heir.lease, gone.lease.node) for heir in heirs)
+    assert 50 == sum(await asyncio.gather(*takes))
+    assert [1] * 50 == [decode(one.record).crashes for one in await heirs[0].work.fetch(99)]
+
+
+async def test_a_node_that_read_on_after_its_end_is_a_stray_and_its_jobs_come_back(cluster: Cluster) -> None:
+    gone, heir = await cluster.node(), await cluster.node()
+    cluster.lapse(gone)
+    await heir.leases.take_over(heir.lease, gone.lease.node)
+    assert [] == await heir.leases.strays()
+    await cluster.submit(job(), job(queue="nobody"))
+    await gone.work.fetch(1)
+    assert [gone.lease.node] == await heir.leases.strays()
+    assert 1 == await heir.leases.take_over(heir.lease, gone.lease.node)
+    assert [] == await heir.leases.strays()
+    assert 1 == len(await heir.work.fetch(5))
+
+
+async def test_a_consumer_with_something_pending_stays_where_its_node_is_forgotten(cluster: Cluster) -> None:
+    gone, heir = await cluster.node(), await cluster.node()
+    await cluster.submit(job())
+    await gone.work.fetch(1)
+    cluster.raw.expire(cluster.keys.fence(gone.lease.node), 60)
+    keys = [cluster.keys.fence(heir.lease.node), cluster.keys.nodes, *cluster.keys.streams(["default"])]
+    retire = RETIRE.by_text(keys, [heir.lease.epoch, gone.lease.node])
+    assert 1 == cluster.raw.execute_command(*retire)
+    assert [gone.lease.node] == await heir.leases.strays()
+    assert 1 == cluster.pending()
+    assert 1 == await heir.leases.take_over(heir.lease, gone.lease.node)
+    assert [] == await heir.leases.strays()
+
+
+async def test_leaving_hands_back_and_forgets_the_node_without_burning_an_attempt(cluster: Cluster) -> None:
+    leaver, other = await cluster.node(), await cluster.node()
+    await cluster.submit(*[job() for _ in range(3)])
+    await leaver.work.fetch(3)
+    await leaver.leases.leave(leaver.lease)
+    found = [decode(delivery.record) for delivery in await other.work.fetch(5)]
+    assert [(0, 0, 1)] * 3 == [(one.attempt, one.crashes, one.fence) for one in found]
+    assert [other.lease.node.encode()] == cluster.raw.zrange(cluster.keys.nodes, 0, -1)
+    assert 0 == cluster.raw.exists(cluster.keys.fence(leaver.lease.node))
+    with pytest.raises(LeaseLost):
+        leaver.leases.beat(leaver.lease)
+    await leaver.leases.leave(leaver.lease)
+
+
+async def _taken_over(cluster: Cluster, jobs: int) -> tuple[Node, list]:
+    gone, heir = await cluster.node(), await cluster.node()
+    await cluster.submit(*[job() for _ in range(jobs)])
+    deliveries = await gone.work.fetch(jobs)
+    await gone.work.settle([completed(deliveries.pop())])
+    cluster.lapse(gone)
+    await heir.leases.take_over(heir.lease, gone.lease.node)
+    return gone, deliveries
+
+
+WRITES = {
+    "settle": lambda node, one: node.work.settle([completed(one)]),
+    "requeue": lambda node, one: node.work.requeue([rewrite(one)]),
+    "park": lambda node, one: node.work.park([retry(one)]),
+    "bury": lambda node, one: node.work.bury([dead(one)]),
+    "bury_raw": lambda node, one: node.work.bury_raw(one, "no job"),
+    "promote": lambda node, _: node.work.promote(),
+    "expire": lambda node, _: node.work.expire(),
+    "take_over": lambda node, _: node.leases.take_over(node.lease, "somebody"),
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+async def test_nothing_is_written_under_a_lost_lease(cluster: Cluster, write: str) -> None:
+    node, deliveries = await _taken_over(cluster, 2)
+    before = cluster.snapshot()
+    for _ in range(2):
+        with pytest.raises(LeaseLost):
+            await WRITES[write](node, deliveries[0])
+    assert before == cluster.snapshot()
+
+
+async def test_a_full_server_does_not_let_a_lost_lease_settle(cluster: Cluster) -> None:
+    node, deliveries = await _taken_over(cluster, 2)
+    before = cluster.snapshot()
+    settled = completed(deliveries[0])
+    try:
+        cluster.raw.config_set("maxmemory", 1)
+        with pytest.raises(LeaseLost):
+            await node.work.settle([settled])
+    finally:
+        cluster.raw.config_set("maxmemory", 0)
+    assert before == cluster.snapshot()
+
+
+async def test_a_lease_lost_while_the_connection_was_down_is_seen_when_it_comes_back(cluster: Cluster) -> None:
+    node, deliveries = await _taken_over(cluster, 2)
+    cluster.raw.client_kill_filter(_type="normal", skipme=True)
+    with pytest.raises(LeaseLost):
+        await node.work.settle([completed(deliveries[0])])
+
+
+async def test_a_lease_lost_right_after_a_settlement_lets_that_one_stand(cluster: Cluster) -> None:
+    """The fence moves between EXEC and the WATCH that arms the next batch."""
+    node = await cluster.node()
+    first, second = job(), job()
+    await cluster.submit(first, second)
+    deliveries = await node.work.fetch(2)
+    settler = node.work._settler
+    settler._arm = [["SET", settler._fence, "999"], *settler._arm]
+    await node.work.settle([completed(deliveries[0])])
+    assert JobState.COMPLETED == await cluster.state(first)
+    with pytest.raises(LeaseLost):
+        await node.work.settle([completed(deliveries[1])])
+    assert JobState.RUNNING == await cluster.state(second)
+
+
+async def test_one_lease_has_one_work(cluster: Cluster) -> None:
+    node = await cluster.node()
+    assert node.work is node.store.work(node.lease)
+    assert node.work is not node.store.work(await node.leases.join())

@@ -1,0 +1,185 @@
+"""One connection: every reply belongs to its question, whatever breaks the exchange; and what counts as an outage."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ironforge.errors import LeaseLost, StoreError, StoreUnavailable
+from ironforge.store import outage
+from ironforge.store.link import Link
+from tests.store.kit import Cluster, job
+
+
+async def test_replies_come_in_the_order_of_their_questions(cluster: Cluster) -> None:
+    link = Link(cluster.url)
+    assert [b"a", b"b", 0] == await link.pipeline([["ECHO", "a"], ["ECHO", b"b"], ["STRLEN", "nothing"]])
+    await link.close()
+
+
+async def test_an_error_is_raised_after_all_replies_were_read(cluster: Cluster) -> None:
+    link = Link(cluster.url)
+    with pytest.raises(redis.ResponseError):
+        await link.pipeline([["NOSUCH"], ["ECHO", "left over"]])
+    assert link.connected
+    assert b"next" == await link.call("ECHO", "next")
+    await link.close()
+
+
+async def test_a_tolerated_error_stays_among_the_replies(cluster: Cluster) -> None:
+    link = Link(cluster.url)
+    error, reply = await link.pipeline([["NOSUCH"], ["ECHO", "a"]], tolerate=("unknown command",))
+    assert (redis.ResponseError, b"a") == (type(error), reply)
+    await link.close()
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(turns=st.lists(st.integers(0, 6), min_size=1, max_size=12))
+def test_cancellation_at_any_await_never_shifts_a_reply(server: str, turns: list[int]) -> None:
+    async def scenario() -> None:
+        link = Link(server)
+        for number, turn in enumerate(turns):
+            call = asyncio.create_task(link.pipeline([["ECHO", f"{number}.{part}"] for part in range(3)]))
+            for _ in range(turn):
+                await asyncio.sleep(0)
+            call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
+            assert f"after {number}".encode() == await link.call("ECHO", f"after {number}")
+        await link.close()
+
+    asyncio.run(scenario())
+
+
+async def test_a_call_that_takes_too_long_closes_the_connection(cluster: Cluster) -> None:
+    link = Link(cluster.url, timeout_seconds=0.05)
+    with pytest.raises(TimeoutError):
+        await link.call("BLPOP", cluster.keys.prefix + "nothing", 30)
+    assert not link.connected
+    assert b"a" == await link.call("ECHO", "a", timeout_seconds=5)
+    await link.close()
+
+
+async def test_a_connection_cut_in_the_middle_is_an_outage(cluster: Cluster) -> None:
+    link = Link(cluster.url)
+    number = await link.call("CLIENT", "ID")
+    call = asyncio.create_task(link.call("BLPOP", cluster.keys.prefix + "nothing", 0, timeout_seconds=30))
+    while not cluster.raw.info("clients")["blocked_clients"]:
+        await asyncio.sleep(0)
+    cluster.raw.client_kill_filter(_id=number)
+    with pytest.raises(redis.ConnectionError) as caught:
+        await call
+    assert "storage_unavailable" == outage.outage_code(caught.value)
+    assert not link.connected
+    await link.close()
+
+
+async def test_calls_of_many_tasks_take_turns(cluster: Cluster) -> None:
+    link = Link(cluster.url)
+    names = [f"{number}".encode() for number in range(100)]
+    assert names == await asyncio.gather(*(link.call("ECHO", name) for name in names))
+    await link.close()
+
+
+async def test_a_closed_link_stays_closed(cluster: Cluster) -> None:
+    link = Link(cluster.url)
+    await link.close()
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await link.call("PING")
+
+
+async def test_an_opening_without_a_check_is_only_sent(cluster: Cluster) -> None:
+    link = Link(cluster.url, opening=[["SET", cluster.keys.epoch, "7"]])
+    assert b"7" == await link.call("GET", cluster.keys.epoch)
+    await link.close()
+
+
+async def test_a_server_that_wants_us_elsewhere_is_left(cluster: Cluster) -> None:
+    link = Link(cluster.url)
+    text = "return redis.error_reply('READONLY You can not write against a read only replica.')"
+    with pytest.raises(redis.exceptions.ReadOnlyError):
+        await link.call("EVAL", text, 0)
+    assert not link.connected
+    await link.close()
+
+
+CODES = {
+    "OOM command not allowed": "storage_full",
+    "READONLY no": "storage_readonly",
+    "LOADING wait": "storage_loading",
+    "CLUSTERDOWN no": "storage_unavailable",
+    "MASTERDOWN no": "storage_unavailable",
+    "TRYAGAIN later": "storage_unavailable",
+    "UNBLOCKED role": "storage_unavailable",
+    "MISCONF disk": "storage_unavailable",
+    "NOREPLICAS few": "storage_unavailable",
+    "BUSY a script": "storage_unavailable",
+}
+
+
+@pytest.mark.parametrize("reply", CODES)
+async def test_a_door_says_at_once_why_the_store_is_away(cluster: Cluster, reply: str) -> None:
+    link = Link(cluster.url)
+    with pytest.raises(StoreUnavailable) as caught, outage.answering():
+        await link.call("EVAL", f"return redis.error_reply('{reply}')", 0)
+    assert CODES[reply] == caught.value.code
+    await link.close()
+
+
+@pytest.mark.parametrize("error", [OSError("gone"), TimeoutError(), redis.ConnectionError("no"), redis.TimeoutError()])
+def test_every_way_to_lose_a_connection_is_an_outage(error: Exception) -> None:
+    with pytest.raises(StoreUnavailable) as caught, outage.answering():
+        raise error
+    assert "storage_unavailable" == caught.value.code
+    assert not str(caught.value).endswith(": ")
+
+
+def test_what_is_no_outage_is_an_error() -> None:
+    with pytest.raises(StoreError, match="WRONGTYPE") as caught, outage.answering():
+        raise redis.ResponseError("WRONGTYPE no")
+    assert not isinstance(caught.value, StoreUnavailable)
+    with pytest.raises(LeaseLost), outage.answering():
+        raise redis.ResponseError("STALE the fence has moved")
+    with pytest.raises(ZeroDivisionError), outage.answering():
+        raise ZeroDivisionError
+
+
+async def test_a_node_outlasts_an_outage_and_backs_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    failures = [redis.ConnectionError("gone")] * 8
+    waits = []
+
+    async def operation() -> str:
+        if failures:
+            raise failures.pop()
+        return "done"
+
+    async def no_sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr(outage.asyncio, "sleep", no_sleep)
+    monkeypatch.setattr(outage.random, "uniform", lambda _, longest: longest)
+    assert "done" == await outage.outlast(operation)
+    assert [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0] == waits
+
+
+async def test_a_node_does_not_outlast_a_refusal() -> None:
+    async def operation() -> None:
+        raise redis.ResponseError("WRONGTYPE no")
+
+    with pytest.raises(StoreError):
+        await outage.outlast(operation)
+
+
+async def test_a_door_without_a_server_answers_at_once(cluster: Cluster) -> None:
+    cluster.with_settings(redis_url="redis://127.0.0.1:1")
+    for call in (
+        lambda doors: doors.inspection.get(job().id),
+        lambda doors: doors.submissions.cancel(job().id),
+        lambda doors: cluster.submit(job()),
+    ):
+        with pytest.raises(StoreUnavailable) as caught:
+            await call(cluster.doors)
+        assert "storage_unavailable" == caught.value.code

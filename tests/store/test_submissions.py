@@ -1,0 +1,228 @@
+"""Submitting: all or none, once per id and per key, and only what the durability mode confirmed."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+
+import pytest
+import redis
+
+from ironforge.errors import IdempotencyConflict, StoreUnavailable
+from ironforge.job import Job, JobState, encode, format_id
+from ironforge.store import Accepted, Submission
+from tests.store.kit import Cluster, completed, dead, job
+
+
+async def test_a_fresh_job_is_one_entry_and_one_index_field(cluster: Cluster) -> None:
+    one = job()
+    answers = await cluster.doors.submissions.submit([Submission(one)])
+    ((entry, fields),) = cluster.raw.xrange(cluster.keys.stream("default:2"))
+    assert [Accepted(one.id, JobState.QUEUED)] == answers
+    assert {b"j": encode(one)} == fields
+    assert {one.id: b"q:default:2:" + entry} == cluster.raw.hgetall(cluster.keys.index)
+    assert {"submitted": 1} == cluster.totals()
+    assert {b"default"} == cluster.raw.smembers(cluster.keys.queues)
+
+
+async def test_an_empty_batch_is_answered_without_a_server(cluster: Cluster) -> None:
+    assert [] == await cluster.doors.submissions.submit([])
+
+
+async def test_a_delayed_job_waits_in_the_schedule_by_the_servers_clock(cluster: Cluster) -> None:
+    one = job()
+    answers = await cluster.doors.submissions.submit([Submission(one, delay_ms=60_000)])
+    ((job_id, due),) = cluster.raw.zrange(cluster.keys.scheduled, 0, -1, withscores=True)
+    assert [Accepted(one.id, JobState.SCHEDULED)] == answers
+    assert one.id == job_id
+    assert abs(due - time.time() * 1000 - 60_000) < 2_000
+    assert encode(one) == cluster.raw.hget(cluster.keys.parked, one.id)
+    assert b"s:default:2" == cluster.raw.hget(cluster.keys.index, one.id)
+
+
+@pytest.mark.parametrize("options", [{"run_at_ms": 1}, {"delay_ms": 0}], ids=["past", "no delay"])
+async def test_what_is_due_already_is_queued(cluster: Cluster, options: dict[str, int]) -> None:
+    one = job()
+    answers = await cluster.doors.submissions.submit([Submission(one, **options)])
+    assert [Accepted(one.id, JobState.QUEUED)] == answers
+    assert JobState.QUEUED == await cluster.state(one)
+
+
+async def test_a_large_mixed_batch_is_answered_in_its_order(cluster: Cluster) -> None:
+    jobs = [job(queue=f"q{n % 3}", priority=n % 4) for n in range(2_500)]
+    due = int(time.time() * 1000) + 60_000
+    batch = [Submission(one, run_at_ms=due if n % 5 == 0 else None) for n, one in enumerate(jobs)]
+    answers = await cluster.doors.submissions.submit(batch)
+    expected = [JobState.SCHEDULED if n % 5 == 0 else JobState.QUEUED for n in range(2_500)]
+    assert [(one.id, state) for one, state in zip(jobs, expected, strict=True)] == [
+        (answer.id, answer.state) for answer in answers
+    ]
+    assert (2_000, 500) == (len(cluster.entries()), cluster.raw.zcard(cluster.keys.scheduled))
+
+
+async def test_a_key_makes_the_first_answer_stand(cluster: Cluster) -> None:
+    submit = cluster.doors.submissions.submit
+    first, second = job(), job()
+    await submit([Submission(first, idempotency_key="order-1", fingerprint=b"a", delay_ms=60_000)])
+    answers = await submit([Submission(second, idempotency_key="order-1", fingerprint=b"a", delay_ms=60_000)])
+    key = cluster.keys.idempotency(hashlib.sha256(b"order-1").hexdigest())
+    assert [Accepted(first.id, JobState.SCHEDULED, replayed=True)] == answers
+    assert {first.id} == set(cluster.raw.hkeys(cluster.keys.index))
+    assert 86_000 < cluster.raw.ttl(key) <= 86_400
+
+
+async def test_a_key_with_another_content_is_a_conflict_and_nothing_is_stored(cluster: Cluster) -> None:
+    submit = cluster.doors.submissions.submit
+    first = job()
+    await submit([Submission(first, idempotency_key="k", fingerprint=b"a")])
+    before = cluster.snapshot()
+    with pytest.raises(IdempotencyConflict) as caught:
+        await submit([Submission(job()), Submission(job(), idempotency_key="k", fingerprint=b"b")])
+    assert format_id(first.id) == caught.value.job_id
+    assert before == cluster.snapshot()
+
+
+async def test_the_same_key_twice_in_a_batch_is_one_job(cluster: Cluster) -> None:
+    first, second = job(), job()
+    batch = [Submission(one, idempotency_key="k", fingerprint=b"a") for one in (first, second)]
+    answers = await cluster.doors.submissions.submit(batch)
+    assert [first.id, first.id] == [answer.id for answer in answers]
+    assert [False, True] == [answer.replayed for answer in answers]
+    assert {first.id} == set(cluster.entries())
+
+
+async def test_again_answers_known_ids_with_their_present_state(cluster: Cluster) -> None:
+    jobs = [job() for _ in range(5)]
+    done, gone, running, queued, later = jobs
+    await cluster.submit(done, gone, running, queued)
+    await cluster.submit(later, delay_ms=60_000)
+    node = await cluster.node()
+    deliveries = await node.work.fetch(3)
+    await node.work.settle([completed(deliveries[0])])
+    await node.work.bury([dead(deliveries[1])])
+    await cluster.doors.submissions.cancel(running.id)
+    new = job()
+    answers = await cluster.doors.submissions.submit([Submission(one) for one in (*jobs, new)], again=True)
+    states = [JobState.COMPLETED, JobState.DEAD, JobState.RUNNING, JobState.QUEUED, JobState.SCHEDULED]
+    assert [*states, JobState.QUEUED] == [answer.state for answer in answers]
+    assert [True] * 5 + [False] == [answer.replayed for answer in answers]
+    assert {running.id, queued.id, new.id} == set(cluster.entries())
+
+
+async def test_concurrent_submissions_share_a_script_call_and_each_gets_its_own_answer(cluster: Cluster) -> None:
+    submit = cluster.doors.submissions.submit
+    await submit([Submission(job())])
+    cluster.raw.config_resetstat()
+    jobs = [job() for _ in range(200)]
+    answers = await asyncio.gather(*(submit([Submission(one)]) for one in jobs))
+    calls = cluster.raw.info("commandstats")["cmdstat_evalsha"]["calls"]
+    assert [[Accepted(one.id, JobState.QUEUED)] for one in jobs] == answers
+    assert calls <= 2
+
+
+async def test_one_callers_conflict_does_not_touch_the_others(cluster: Cluster) -> None:
+    submit = cluster.doors.submissions.submit
+    await submit([Submission(job(), idempotency_key="k", fingerprint=b"a")])
+    plain, keyed = job(), job()
+    outcomes = await asyncio.gather(
+        submit([Submission(plain)]),
+        submit([Submission(job(), idempotency_key="k", fingerprint=b"b")]),
+        submit([Submission(keyed, idempotency_key="other")]),
+        return_exceptions=True,
+    )
+    assert [list, IdempotencyConflict, list] == [type(outcome) for outcome in outcomes]
+    assert {plain.id, keyed.id} <= set(cluster.entries())
+
+
+async def test_a_flight_is_bounded_and_the_rest_takes_the_next_one(cluster: Cluster) -> None:
+    submit = cluster.doors.submissions.submit
+    batches = [[Submission(job()) for _ in range(600)] for _ in range(4)]
+    await asyncio.gather(*(submit(batch) for batch in batches))
+    assert 2_400 == len(cluster.entries())
+
+
+async def test_a_caller_that_gives_up_does_not_take_the_flight_down(cluster: Cluster) -> None:
+    submit = cluster.doors.submissions.submit
+    kept, abandoned = job(), job()
+    waiting = [asyncio.create_task(submit([Submission(one)])) for one in (kept, abandoned)]
+    await asyncio.sleep(0)
+    waiting[1].cancel()
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [Accepted(kept.id, JobState.QUEUED)] == outcomes[0]
+    assert isinstance(outcomes[1], asyncio.CancelledError)
+
+
+async def test_a_connection_lost_while_idle_costs_no_submission(cluster: Cluster) -> None:
+    await cluster.submit(job())
+    cluster.raw.client_kill_filter(_type="normal", skipme=True)
+    one = job()
+    answers = await cluster.doors.submissions.submit([Submission(one)])
+    assert [Accepted(one.id, JobState.QUEUED)] == answers
+    assert 2 == len(cluster.entries())
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+async def test_a_repetition_after_a_lost_answer_stores_nothing_twice(cluster: Cluster, key: str | None) -> None:
+    submissions = cluster.doors.submissions
+    flights = submissions._flights
+    one = job()
+    send, lost = flights._send, []
+
+    async def lose_the_first_answer(calls):
+        replies = await send(calls)
+        if not lost:
+            lost.append(replies)
+            raise redis.ConnectionError
+        return replies
+
+    flights._send = lose_the_first_answer
+    answers = await submissions.submit([Submission(one, idempotency_key=key)])
+    assert [Accepted(one.id, JobState.QUEUED)] == answers
+    assert {one.id} == set(cluster.entries())
+    assert {"submitted": 1} == cluster.totals()
+
+
+async def test_the_script_is_sent_again_when_the_server_forgot_it(cluster: Cluster) -> None:
+    cluster.raw.script_flush()
+    await cluster.submit(job())
+    cluster.raw.script_flush()
+    await cluster.submit(job())
+    assert 2 == len(cluster.entries())
+
+
+async def test_a_shortfall_of_replicas_is_told_and_leaves_the_job_where_a_repetition_finds_it(
+    cluster: Cluster,
+) -> None:
+    cluster.with_settings(durability="replicated", replicas=1)
+    cluster.raw.script_flush()
+    one = job()
+    with pytest.raises(StoreUnavailable) as caught:
+        await cluster.submit(one)
+    assert "durability_not_confirmed" == caught.value.code
+    assert {one.id} == set(cluster.entries())
+
+
+async def test_closing_answers_whoever_still_waits(cluster: Cluster) -> None:
+    doors = cluster.open_doors()
+    waiting = asyncio.create_task(doors.submissions.submit([Submission(job())]))
+    await asyncio.sleep(0)
+    await doors.close()
+    with pytest.raises(StoreUnavailable):
+        await waiting
+
+
+async def test_the_earliest_due_job_is_shouted(cluster: Cluster) -> None:
+    with cluster.raw.pubsub() as ears:
+        ears.subscribe(cluster.keys.signals)
+        ears.get_message(timeout=5)
+        for delay_ms in (50_000, 90_000, 20_000):
+            await cluster.submit(job(), delay_ms=delay_ms)
+        heard = [ears.get_message(timeout=5)["data"] for _ in range(2)]
+    assert [b"due:50000", b"due:20000"] == heard
+
+
+async def test_records_are_opaque_to_the_script(cluster: Cluster) -> None:
+    hostile = Job(1, job().id, "k", "default", 2, bytes(range(256)) * 4, 1)
+    await cluster.submit(hostile)
+    assert hostile == (await cluster.doors.inspection.get(hostile.id)).job

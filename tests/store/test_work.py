@@ -1,0 +1,377 @@
+"""A leaseholder's work: what each call leaves in the server, and that repeating it changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from ironforge.errors import StoreError, StoreUnavailable
+from ironforge.job import RECORD_VERSION, JobState, decode, encode
+from tests.store.kit import HOUR_MS, Cluster, Node, completed, dead, job, retry, rewrite
+
+
+def deliver_unheard(cluster: Cluster, node: Node, count: int) -> None:
+    """The server delivers to this node, and the reply gets lost."""
+    cluster.raw.xreadgroup("nodes", node.lease.node, {cluster.keys.stream("default:2"): ">"}, count=count)
+
+
+async def test_fetch_takes_at_most_what_was_asked_and_strictly_by_priority(cluster: Cluster) -> None:
+    cluster.with_settings(queues=("a", "b"))
+    node = await cluster.node()
+    await cluster.submit(*[job(queue, priority) for priority in (3, 1, 2, 0) for queue in ("b", "a")])
+    streams = [delivery.stream for delivery in await node.work.fetch(5)]
+    assert ["a:0", "b:0", "a:1", "b:1", "a:2"] == streams
+    assert ["b:2", "a:3", "b:3"] == [delivery.stream for delivery in await node.work.fetch(5)]
+    assert [] == await node.work.fetch(5)
+
+
+async def test_a_delivery_carries_the_record_as_submitted(cluster: Cluster) -> None:
+    one = job()
+    node = await cluster.node()
+    await cluster.submit(one)
+    ((stream, _, record),) = await node.work.fetch(1)
+    assert ("default:2", encode(one)) == (stream, record)
+
+
+async def test_wait_returns_as_soon_as_a_job_comes(cluster: Cluster) -> None:
+    node = await cluster.node()
+    waiting = asyncio.create_task(node.work.wait(8, 30))
+    one = job(priority=3)
+    await cluster.submit(one)
+    (delivery,) = await waiting
+    assert one == decode(delivery.record)
+
+
+async def test_wait_ends_when_its_time_is_over(cluster: Cluster) -> None:
+    node = await cluster.node()
+    assert [] == await node.work.wait(8, 0.01)
+    assert [] == await node.work.wait(8, 0)
+
+
+async def test_settling_leaves_the_record_alone_in_its_bucket(cluster: Cluster) -> None:
+    one = job()
+    node = await cluster.node()
+    await cluster.submit(one)
+    (delivery,) = await node.work.fetch(1)
+    settled = completed(delivery)
+    await node.work.settle([settled])
+    bucket = cluster.keys.bucket_of(one.id, "done")
+    assert {one.id: settled.record} == cluster.raw.hgetall(bucket)
+    assert 3_600 < cluster.raw.ttl(bucket) <= 3_660
+    assert [bucket.encode()] == cluster.raw.zrange(cluster.keys.buckets, 0, -1)
+    assert ({}, {}, 0) == (cluster.entries(), cluster.raw.hgetall(cluster.keys.index), cluster.pending())
+    assert {"submitted": 1, "completed": 1} == cluster.totals()
+
+
+async def test_settling_twice_is_the_same_as_once(cluster: Cluster) -> None:
+    node = await cluster.node()
+    await cluster.submit(job(), job())
+    batch = [completed(delivery) for delivery in await node.work.fetch(2)]
+    await node.work.settle(batch)
+    counted = {name.encode() for name in (cluster.keys.totals, cluster.keys.buckets)}
+    before = cluster.snapshot()
+    await node.work.settle(batch)
+    after = cluster.snapshot()
+    assert set(before) == set(after)
+    assert counted >= {key for key in before if before[key] != after[key]}
+
+
+async def test_a_longer_retention_has_a_shelf_of_its_own_and_none_leaves_nothing(cluster: Cluster) -> None:
+    node = await cluster.node()
+    jobs = [job(), job(), job()]
+    await cluster.submit(*jobs)
+    keep = [0, HOUR_MS, 24 * HOUR_MS]
+    deliveries = await node.work.fetch(3)
+    await node.work.settle([completed(one, keep_ms=ms) for one, ms in zip(deliveries, keep, strict=True)])
+    assert {jobs[1].id} == set(cluster.raw.hkeys(cluster.keys.bucket_of(jobs[1].id, "done")))
+    kept = cluster.keys.bucket_of(jobs[2].id, "kept")
+    assert {jobs[2].id} == set(cluster.raw.hkeys(kept))
+    assert 86_400 < cluster.raw.ttl(kept) <= 86_460
+
+
+async def test_a_bucket_lives_as_long_as_its_longest_record(cluster: Cluster) -> None:
+    cluster.with_settings(retention_seconds=7_200.0)
+    node = await cluster.node()
+    jobs = [job() for _ in range(4)]
+    bucket = cluster.keys.bucket_of(jobs[0].id, "done")
+    await cluster.submit(*jobs)
+    deliveries = await node.work.fetch(4)
+    for delivery, keep_ms in zip(deliveries, (HOUR_MS, 2 * HOUR_MS, HOUR_MS), strict=False):
+        await node.work.settle([completed(delivery, keep_ms=keep_ms)])
+    assert 7_200 < cluster.raw.ttl(bucket) <= 7_260
+
+
+async def test_more_than_a_batch_is_settled_in_parts(cluster: Cluster) -> None:
+    node = await cluster.node()
+    await cluster.submit(*[job() for _ in range(1_100)])
+    await node.work.settle([completed(delivery) for delivery in await node.work.fetch(1_100)])
+    assert (1_100, {}) == (cluster.totals()["completed"], cluster.entries())
+
+
+async def test_requeue_puts_the_new_record_at_the_end(cluster: Cluster) -> None:
+    node = await cluster.node()
+    first, second = job(), job()
+    await cluster.submit(first, second)
+    (delivery,) = await node.work.fetch(1)
+    for _ in range(2):
+        await node.work.requeue([rewrite(delivery)])
+    records = [decode(fields[b"j"]) for _, fields in cluster.raw.xrange(cluster.keys.stream("default:2"))]
+    assert [(second.id, 0), (first.id, 1)] == [(one.id, one.fence) for one in records]
+
+
+async def test_park_schedules_by_the_servers_clock_and_counts_failures_alone(cluster: Cluster) -> None:
+    node = await cluster.node()
+    failed, snoozed = job(), job()
+    await cluster.submit(failed, snoozed)
+    one, other = await node.work.fetch(2)
+    for _ in range(2):
+        await node.work.park([retry(one, 60_000), rewrite(other, 5_000)._replace(failed=False)])
+    due = dict(cluster.raw.zrange(cluster.keys.scheduled, 0, -1, withscores=True))
+    assert abs(due[failed.id] - time.time() * 1000 - 60_000) < 2_000
+    assert 1 == decode(cluster.raw.hget(cluster.keys.parked, failed.id)).attempt
+    assert {"submitted": 2, "failed": 1, "retried": 1} == cluster.totals()
+
+
+async def test_park_shouts_when_it_is_the_earliest(cluster: Cluster) -> None:
+    node = await cluster.node()
+    await cluster.submit(job(), job())
+    first, second = await node.work.fetch(2)
+    with cluster.raw.pubsub() as ears:
+        ears.subscribe(cluster.keys.signals)
+        ears.get_message(timeout=5)
+        await node.work.park([retry(first, 60_000)])
+        await node.work.park([retry(second, 90_000)])
+        await cluster.submit(job(), delay_ms=30_000)
+        assert [b"due:60000", b"due:30000"] == [ears.get_message(timeout=5)["data"] for _ in range(2)]
+
+
+async def test_bury_moves_to_the_dead_letter_with_its_record(cluster: Cluster) -> None:
+    node = await cluster.node()
+    one = job()
+    await cluster.submit(one)
+    (delivery,) = await node.work.fetch(1)
+    for _ in range(2):
+        await node.work.bury([dead(delivery)])
+    assert [one.id] == cluster.raw.zrange(cluster.keys.dead, 0, -1)
+    assert "no more" == decode(cluster.raw.hget(cluster.keys.parked, one.id)).reason
+    assert {"submitted": 1, "failed": 1, "dead": 1} == cluster.totals()
+
+
+@pytest.mark.parametrize("how", ["requeue", "park", "bury"])
+async def test_a_job_that_is_to_be_cancelled_is_settled_so_instead(cluster: Cluster, how: str) -> None:
+    node = await cluster.node()
+    doomed, other = job(), job()
+    await cluster.submit(other, doomed)
+    deliveries = await node.work.fetch(2)
+    assert JobState.RUNNING == await cluster.doors.submissions.cancel(doomed.id)
+    assert [doomed.id] == await node.work.cancel_requested([doomed.id, other.id])
+    make = {"requeue": rewrite, "park": retry, "bury": dead}[how]
+    await getattr(node.work, how)([make(delivery) for delivery in deliveries])
+    assert JobState.CANCELLED == await cluster.state(doomed)
+    assert JobState.CANCELLED != await cluster.state(other)
+    assert 1 == cluster.totals()["cancelled"]
+    assert [] == await node.work.cancel_requested([doomed.id, other.id])
+
+
+async def test_cancel_requested_of_nothing_asks_nobody(cluster: Cluster) -> None:
+    node = await cluster.node()
+    assert [] == await node.work.cancel_requested([])
+
+
+async def test_bytes_that_are_no_job_go_to_quarantine(cluster: Cluster) -> None:
+    node = await cluster.node()
+    newer = job()
+    record = encode(newer.__class__(RECORD_VERSION + 1, newer.id, "k", "default", 2, b"", 0))
+    stream = cluster.keys.stream("default:2")
+    for body in (b"\xc1garbage", record, b"\x93\x01\xc4\x01a\x02"):
+        entry = cluster.raw.xadd(stream, {"j": body})
+    cluster.raw.hset(cluster.keys.index, newer.id, b"q:default:2:" + entry)
+    for delivery in await node.work.fetch(3):
+        for _ in range(2):
+            await node.work.bury_raw(delivery, "no job")
+    kept = [fields for _, fields in cluster.raw.xrange(cluster.keys.quarantine)]
+    assert [b"\xc1garbage", record, b"\x93\x01\xc4\x01a\x02"] == [fields[b"record"] for fields in kept]
+    assert {b"stream": b"default:2", b"reason": b"no job"}.items() <= kept[0].items()
+    assert (0, {}) == (cluster.raw.xlen(stream), cluster.raw.hgetall(cluster.keys.index))
+
+
+async def test_promote_moves_what_is_due_and_says_what_comes_next(cluster: Cluster) -> None:
+    node = await cluster.node()
+    due, later = job(priority=0), job(queue="elsewhere")
+    await cluster.submit(due, later, delay_ms=60_000)
+    cluster.raw.zincrby(cluster.keys.scheduled, -60_500, due.id)
+    moved, next_ms, lateness = await node.work.promote()
+    assert (1, True, True) == (moved, 58_000 < next_ms <= 60_000, 500 <= lateness[0] < 5_000)
+    assert JobState.QUEUED == await cluster.state(due)
+    assert JobState.SCHEDULED == await cluster.state(later)
+
+
+async def test_promote_learns_of_new_queues_and_moves_500_at_once(cluster: Cluster) -> None:
+    node = await cluster.node()
+    assert (0, None, []) == await node.work.promote()
+    for queue in ("x", "y"):
+        await cluster.submit(*[job(queue) for _ in range(300)], delay_ms=60_000)
+    cluster.ripen()
+    moved, next_ms, _ = await node.work.promote()
+    assert (500, 0) == (moved, next_ms)
+    assert (100, None) == (await node.work.promote())[:2]
+
+
+async def test_expire_drops_dead_letters_past_their_retention(cluster: Cluster) -> None:
+    node = await cluster.node()
+    old, young = job(), job()
+    await cluster.submit(old, young)
+    await node.work.bury([dead(delivery) for delivery in await node.work.fetch(2)])
+    cluster.raw.zincrby(cluster.keys.dead, -31 * 86_400_000, old.id)
+    assert 1 == await node.work.expire()
+    assert ([young.id], [young.id]) == (
+        cluster.raw.zrange(cluster.keys.dead, 0, -1),
+        cluster.raw.hkeys(cluster.keys.parked),
+    )
+
+
+async def test_expire_forgets_names_of_buckets_that_are_gone(cluster: Cluster) -> None:
+    node = await cluster.node()
+    cluster.raw.zadd(cluster.keys.buckets, {"long gone": 1, "still there": time.time() * 1000})
+    assert 0 == await node.work.expire()
+    assert [b"still there"] == cluster.raw.zrange(cluster.keys.buckets, 0, -1)
+
+
+async def test_expire_makes_room_when_memory_is_short(cluster: Cluster) -> None:
+    node = await cluster.node()
+    await cluster.submit(*[job() for _ in range(7)])
+    await node.work.settle([completed(delivery) for delivery in await node.work.fetch(7)])
+    try:
+        cluster.raw.config_set("maxmemory", 1)
+        dropped = await node.work.expire() + await node.work.expire() + await node.work.expire()
+    finally:
+        cluster.raw.config_set("maxmemory", 0)
+    assert 7 == dropped
+    assert [] == cluster.raw.keys(cluster.keys.prefix + "done:*")
+
+
+async def test_a_full_server_refuses_submissions_and_lets_work_leave(cluster: Cluster) -> None:
+    node = await cluster.node()
+    jobs = [job() for _ in range(4)]
+    await cluster.submit(*jobs)
+    done, parked, back, buried = await node.work.fetch(4)
+    settled = completed(done)
+    try:
+        cluster.raw.config_set("maxmemory", 1)
+        before = cluster.snapshot()
+        with pytest.raises(StoreUnavailable) as caught:
+            await cluster.submit(job())
+        assert before == cluster.snapshot()
+        await node.work.settle([settled])
+        await node.work.park([retry(parked)])
+        await node.work.requeue([rewrite(back)])
+        await node.work.bury([dead(buried)])
+        assert 1 == (await node.work.promote()).moved
+        node.leases.beat(node.lease)
+        await node.leases.leave(node.lease)
+    finally:
+        cluster.raw.config_set("maxmemory", 0)
+    assert "storage_full" == caught.value.code
+    states = [JobState.COMPLETED, JobState.QUEUED, JobState.QUEUED, JobState.DEAD]
+    assert states == [await cluster.state(one) for one in jobs]
+    assert 1 == cluster.totals()["completed"]
+
+
+@pytest.mark.parametrize("lost", ["*", "q:default:2"])
+async def test_a_lost_group_is_made_again_from_the_beginning(cluster: Cluster, lost: str) -> None:
+    node = await cluster.node()
+    cluster.raw.delete(*cluster.raw.keys(cluster.keys.prefix + lost))
+    one = job()
+    await cluster.submit(one)
+    (delivery,) = await node.work.fetch(5)
+    assert one == decode(delivery.record)
+    cluster.checked = False
+
+
+async def test_a_settlement_that_the_server_cannot_do_is_an_error_not_an_outage(cluster: Cluster) -> None:
+    node = await cluster.node()
+    await cluster.submit(job(), job())
+    first, second = await node.work.fetch(2)
+    cluster.raw.set(cluster.keys.totals, "not a hash")
+    with pytest.raises(StoreError, match="WRONGTYPE"):
+        await node.work.settle([completed(first)])
+    with pytest.raises(StoreError, match="WRONGTYPE"):
+        await node.work.park([retry(second)])
+    cluster.raw.delete(cluster.keys.totals)
+    cluster.checked = False
+
+
+async def test_a_refused_settlement_is_an_error(cluster: Cluster) -> None:
+    """A user that may not HDEL: the transaction is refused before it runs."""
+    node = await cluster.node()
+    await cluster.submit(job())
+    (delivery,) = await node.work.fetch(1)
+    cluster.raw.acl_setuser("default", commands=["-hdel"], enabled=True)
+    try:
+        with pytest.raises(StoreError):
+            await node.work.settle([completed(delivery)])
+    finally:
+        cluster.raw.acl_setuser("default", commands=["+hdel"], enabled=True)
+    await node.work.settle([completed(delivery)])
+
+
+async def test_what_a_broken_fetch_had_been_given_comes_with_the_next(cluster: Cluster) -> None:
+    """A reply that is lost with its connection has made the jobs pending: nobody else would ever run them."""
+    node = await cluster.node()
+    jobs = [job() for _ in range(3)]
+    await cluster.submit(*jobs)
+    (known,) = await node.work.fetch(1)
+    deliver_unheard(cluster, node, 1)
+    cluster.raw.client_kill_filter(_type="normal", skipme=True)
+    got = [decode(delivery.record).id for delivery in await node.work.fetch(1)]
+    got += [decode(delivery.record).id for delivery in await node.work.wait(5, 1)]
+    assert jobs[0].id == decode(known.record).id
+    assert [jobs[1].id, jobs[2].id] == got
+
+
+async def test_a_cancelled_wait_loses_no_job(cluster: Cluster) -> None:
+    node = await cluster.node()
+    await node.work.fetch(1)
+    waiting = asyncio.create_task(node.work.wait(5, 30))
+    while not cluster.raw.info("clients")["blocked_clients"]:
+        await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    one = job()
+    await cluster.submit(one)
+    assert [one] == [decode(delivery.record) for delivery in await node.work.wait(5, 5)]
+
+
+async def test_the_audit_pages_over_what_the_node_holds(cluster: Cluster) -> None:
+    node = await cluster.node()
+    await cluster.submit(*[job() for _ in range(1_203)])
+    held = await node.work.fetch(1_200)
+    deliver_unheard(cluster, node, 2)
+    cluster.raw.client_kill_filter(_type="normal", skipme=True)
+    got = await node.work.fetch(10)
+    assert 1_203 == len({decode(one.record).id for one in [*held, *got]})
+
+
+async def test_fetch_and_settle_from_many_tasks_keep_their_replies_apart(cluster: Cluster) -> None:
+    node = await cluster.node()
+    await cluster.submit(*[job(kind=f"k{n}") for n in range(300)])
+
+    async def one_by_one() -> int:
+        count = 0
+        while deliveries := await node.work.fetch(7):
+            await node.work.settle([completed(delivery) for delivery in deliveries])
+            count += len(deliveries)
+        return count
+
+    assert 300 == sum(await asyncio.gather(*(one_by_one() for _ in range(5))))
+
+
+async def test_a_rewrite_of_nothing_is_nothing(cluster: Cluster) -> None:
+    node = await cluster.node()
+    before = cluster.snapshot()
+    await node.work.requeue([])
+    await node.work.settle([])
+    assert before == cluster.snapshot()
