@@ -78,7 +78,7 @@ async def time_of(opened: Doors, marks: Sequence[int]) -> list[float]:
     """When (monotonic seconds) the number of completed jobs passed each of the rising `marks`."""
     times: list[float] = []
     for mark in marks:
-        while await completed(opened) < mark:  # noqa: ASYNC110 - another process counts, it cannot set an event
+        while await completed(opened) < mark:
             await asyncio.sleep(LOOK_SECONDS)
         times.append(time.perf_counter())
     return times

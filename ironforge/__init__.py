@@ -1,6 +1,7 @@
 """IronForge, a distributed job scheduler that loses nothing: what applications import.
 
-The clients are imported on first use: a node or a submitter does not pay for an HTTP stack it never touches.
+The larger parts are imported on first use: a node does not pay for an HTTP client that it never touches, and the
+command line for neither.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ironforge import errors
 from ironforge.config import Settings
-from ironforge.context import Context
 from ironforge.errors import (
     ConfigError,
     Discard,
@@ -26,11 +26,12 @@ from ironforge.errors import (
     StoreUnavailable,
     UnknownKind,
 )
-from ironforge.registry import Forge
-from ironforge.retry import Backoff
 
 if TYPE_CHECKING:
     from ironforge.client import AsyncClient, Client
+    from ironforge.context import Context
+    from ironforge.registry import Forge
+    from ironforge.retry import Backoff
 
 __version__: Final = "0.1.0"
 __all__ = [
@@ -57,8 +58,16 @@ __all__ = [
     "errors",
 ]
 
+_HOMES: Final = {
+    "AsyncClient": "ironforge.client",
+    "Backoff": "ironforge.retry",
+    "Client": "ironforge.client",
+    "Context": "ironforge.context",
+    "Forge": "ironforge.registry",
+}
+
 
 def __getattr__(name: str) -> Any:
-    if name in {"AsyncClient", "Client"}:
-        return getattr(importlib.import_module("ironforge.client"), name)
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

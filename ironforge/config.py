@@ -28,7 +28,7 @@ HELP: Final[dict[str, str]] = {
     "queues": "queues that a node serves, comma separated, the first one first within a priority",
     "concurrency": "jobs that one node process runs at the same time",
     "processes": "node processes that `ironforge node` starts and keeps alive",
-    "threads": "threads of a node process for synchronous handlers",
+    "threads": "threads of a node process for synchronous handlers; 0: as many as concurrency",
     "cpu_processes": 'processes of a node process for handlers with executor="process"',
     "lease_seconds": "a node that has been silent for this long is dead, and its jobs run elsewhere",
     "drain_seconds": "after SIGTERM, how long running jobs may finish before they are handed back",
@@ -58,7 +58,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     queues: tuple[str, ...] = ("default",)
     concurrency: int = 64
     processes: int = 1
-    threads: int = 16
+    threads: int = 0
     cpu_processes: int = 2
     lease_seconds: float = 15.0
     drain_seconds: float = 25.0
@@ -83,7 +83,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "concurrency": (1, 10_000),
     "processes": (1, 256),
-    "threads": (1, 1_000),
+    "threads": (0, 10_000),
     "cpu_processes": (1, 256),
     "lease_seconds": (1, 3_600),
     "drain_seconds": (0, 86_400),
@@ -96,6 +96,13 @@ BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "replicas": (1, 16),
     "http_port": (0, 65_535),
     "node_http_port": (0, 65_535),
+}
+
+
+CHOICES: Final[dict[str, tuple[str, ...]]] = {
+    "durability": get_args(Durability),
+    "log_format": get_args(LogFormat),
+    "log_level": get_args(LogLevel),
 }
 
 
@@ -115,7 +122,13 @@ def load(environ: Mapping[str, str] | None = None, **flags: object) -> Settings:
         if raw != "":
             values[name] = _from_text(name, raw)
     values.update({name: value for name, value in flags.items() if value is not None})
-    return check(_convert(values))
+    for name, choices in CHOICES.items():
+        if values.get(name, choices[0]) not in choices:
+            raise ConfigError(f"{environment_name(name)}={values[name]!r} is not one of {', '.join(choices)}")
+    try:
+        return check(msgspec.convert(values, Settings))
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"settings: {error}") from None
 
 
 def _from_text(name: str, raw: str) -> object:
@@ -130,11 +143,14 @@ def _from_text(name: str, raw: str) -> object:
         raise ConfigError(f"{environment_name(name)}={raw!r} is not a number") from None
 
 
-def _convert(values: dict[str, object]) -> Settings:
-    try:
-        return msgspec.convert(values, Settings)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"settings: {error}") from None
+def table() -> str:
+    """Every setting with its default and meaning, as the Markdown table that the README shows."""
+    lines = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, default in msgspec.structs.asdict(Settings()).items():
+        shown = ",".join(default) if isinstance(default, tuple) else default
+        shown = f"{shown:.10g}" if isinstance(shown, float) else shown
+        lines.append(f"| `{environment_name(name)}` | `{shown}` | {HELP[name]} |".replace("``", "(none)"))
+    return "\n".join(lines)
 
 
 def check(settings: Settings) -> Settings:
@@ -143,11 +159,6 @@ def check(settings: Settings) -> Settings:
         value = getattr(settings, name)
         if not low <= value <= high:
             raise ConfigError(f"{environment_name(name)}={value:g} is out of range: {low:g} to {high:g}")
-    for name, choices in (("durability", Durability), ("log_format", LogFormat), ("log_level", LogLevel)):
-        if getattr(settings, name) not in get_args(choices):
-            raise ConfigError(
-                f"{environment_name(name)}={getattr(settings, name)!r} is not one of {', '.join(get_args(choices))}"
-            )
     _check_names(settings)
     _check_url(settings.redis_url)
     return settings

@@ -34,10 +34,11 @@ class Executor:
         self._forge = forge
         self._timeout_seconds = settings.default_timeout_seconds
         self._outcomes = Outcomes(node, round(settings.retention_seconds * 1000))
-        self._threads = Threads(keep=settings.threads)
+        threads = settings.threads or settings.concurrency
+        self._threads = Threads(keep=threads)
         self._processes = Processes(settings)
         self._slots: dict[str, asyncio.Semaphore] = {
-            "thread": asyncio.Semaphore(settings.threads),
+            "thread": asyncio.Semaphore(threads),
             "process": asyncio.Semaphore(settings.cpu_processes),
         }
         layers = forge.freeze()

@@ -19,6 +19,8 @@ from ironforge.errors import IncompatibleRecord
 RECORD_VERSION: Final = 1
 # A job with a thousand retries must not carry a thousand tracebacks: the newest entries are kept.
 ERRORS_KEPT: Final = 50
+# Behind the priority in a stream's name. No queue's name can end so that the two are mistaken: a digit comes before.
+RETURNED: Final = "r"
 
 
 class Priority(enum.IntEnum):
@@ -184,14 +186,20 @@ def stream_name(queue: str, priority: int) -> str:
     return f"{queue}:{priority}"
 
 
+def returned_stream(name: str) -> str:
+    """Where the jobs of a stream go that were handed back or taken over: read before it, so they keep their turn."""
+    return name if name.endswith(RETURNED) else name + RETURNED
+
+
 def split_stream(name: str) -> tuple[str, Priority]:
-    queue, _, priority = name.rpartition(":")
+    queue, _, priority = name.removesuffix(RETURNED).rpartition(":")
     return queue, Priority(int(priority))
 
 
 def streams_of(queues: Sequence[str]) -> tuple[str, ...]:
     """Every stream of these queues in the order in which a node takes from them: strict over all queues."""
-    return tuple(stream_name(queue, priority) for priority in Priority for queue in queues)
+    names = (stream_name(queue, priority) for priority in Priority for queue in queues)
+    return tuple(stream for name in names for stream in (returned_stream(name), name))
 
 
 encode = msgspec.msgpack.Encoder().encode

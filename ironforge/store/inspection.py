@@ -146,20 +146,20 @@ class RedisInspection:
             ["XRANGE", key, b"(" + read, "+", "COUNT", 1] for key, (_, read) in zip(streams, groups, strict=True)
         ]
         heads = await self._ask(*behind)
-        depths = []
+        depths: dict[tuple[str, int], StreamDepth] = {}
         for key, length, (pending, _), head in zip(streams, replies[::2], groups, heads, strict=True):
             queue, priority = split_stream(key.removeprefix(self._keys.stream("")))
             oldest = readable(head[0][1][1]) if head else None
-            depths.append(
-                StreamDepth(
-                    queue,
-                    priority,
-                    max(0, length - pending),
-                    pending,
-                    created_ms_of(oldest.id) if oldest else None,
-                )
+            depth = StreamDepth(
+                queue,
+                priority,
+                max(0, length - pending),
+                pending,
+                created_ms_of(oldest.id) if oldest else None,
             )
-        return depths
+            twin = depths.get((queue, priority))
+            depths[queue, priority] = _together(twin, depth) if twin else depth
+        return list(depths.values())
 
     async def _ask(self, *commands: Command) -> list[Any]:
         if not commands:
@@ -178,6 +178,13 @@ def _group(reply: Any) -> tuple[int, bytes]:
         if fields[b"name"] == GROUP.encode():
             return fields[b"pending"], fields[b"last-delivered-id"]
     return 0, b"0-0"
+
+
+def _together(one: StreamDepth, other: StreamDepth) -> StreamDepth:
+    """Of a stream and its twin."""
+    oldest = [ms for ms in (one.oldest_ms, other.oldest_ms) if ms is not None]
+    queued, running = one.queued + other.queued, one.running + other.running
+    return StreamDepth(one.queue, one.priority, queued, running, min(oldest, default=None))
 
 
 def _not_found(job_id: bytes) -> JobNotFound:

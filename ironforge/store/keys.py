@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from ironforge.job import Priority, created_ms_of, stream_name
+from ironforge.job import created_ms_of, streams_of
 
 GROUP: Final = "nodes"
 MINUTE_MS: Final = 60_000
@@ -50,12 +50,15 @@ class Keys:
         self.signals = self.prefix + "signals"  # pub/sub channel, no key
 
     def stream(self, name: str) -> str:
-        """Stream: the records of one queue and priority, field `j`, with the group `nodes`. Never trimmed."""
+        """Stream: the records of one queue and priority, field `j`, with the group `nodes`. Never trimmed.
+
+        Each has a twin, `<name>r`, for jobs that were handed back or taken over; it is read first.
+        """
         return f"{self.prefix}q:{name}"
 
     def streams(self, queues: list[str]) -> list[str]:
         """The keys of all streams of these queues, in a stable order."""
-        return [self.stream(stream_name(queue, priority)) for queue in queues for priority in Priority]
+        return [self.stream(name) for queue in queues for name in streams_of([queue])]
 
     def fence(self, node: str) -> str:
         """String: the epoch of a node."""

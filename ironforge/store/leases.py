@@ -16,7 +16,7 @@ from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisError
 from redis.retry import Retry
 
 from ironforge.config import Settings
@@ -162,13 +162,9 @@ class RedisLeases:
         return last.decode()
 
     async def _pending(self, key: str, node: str, start: str, end: str) -> list[bytes]:
-        try:
-            rows = await self._link.call("XPENDING", key, GROUP, start, end, PAGE, node)
-        except ResponseError as error:
-            if str(error).startswith("NOGROUP"):
-                return []
-            raise
-        return [row[0] for row in rows]
+        command: Command = ["XPENDING", key, GROUP, start, end, PAGE, node]
+        (rows,) = await self._link.pipeline([command], tolerate=("NOGROUP",))
+        return [] if isinstance(rows, Exception) else [row[0] for row in rows]
 
     async def _move(self, work: RedisWork, found: list[Delivery], *, crashed: bool) -> int:
         back: list[Rewrite] = []

@@ -6,6 +6,7 @@ Shouts are lost while nobody listens, so they only shorten a wait: every fact th
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -29,6 +30,7 @@ class RedisSignals:
         self._channel = Keys(settings.namespace).signals
         self._connection: AbstractConnection = new_connection(settings.redis_url)
         self._silence_seconds = silence_seconds
+        self._reading: asyncio.Future[list[bytes]] | None = None
         self._pinged = False
         self._closed = False
 
@@ -41,31 +43,52 @@ class RedisSignals:
 
     async def close(self) -> None:
         self._closed = True
-        await self._connection.disconnect(nowait=True)
+        await self._drop()
 
     async def _next(self) -> Signal | None:
         if self._closed:
             return None
         if not self._connection.is_connected:
-            await open_up(self._connection)
-            await self._connection.send_command("SUBSCRIBE", self._channel, check_health=False)
-            if await self._connection.read_response(timeout=self._silence_seconds) is None:
-                await self._give_up()
-            self._pinged = False
+            await self._subscribe()
             return Signal("connected")
-        message = await self._connection.read_response(timeout=self._silence_seconds)
+        message = await self._read()
+        if self._closed:
+            return None
         if message is not None:
             self._pinged = False
             return _parse(message)
         if self._pinged:
-            await self._give_up()
+            await self._drop()
+            raise Disconnected("the store has been silent for too long")
         self._pinged = True
         await self._connection.send_command("PING", check_health=False)
         return None
 
-    async def _give_up(self) -> None:
+    async def _subscribe(self) -> None:
+        await self._drop()
+        await open_up(self._connection)
+        await self._connection.send_command("SUBSCRIBE", self._channel, check_health=False)
+        if await self._read() is None:
+            await self._drop()
+            raise Disconnected("the store did not answer a subscription")
+        self._pinged = False
+
+    async def _read(self) -> list[bytes] | None:
+        """The next message; None after a silence, which interrupts no read: the same one goes on, or `close`."""
+        if self._reading is None:
+            self._reading = asyncio.ensure_future(self._connection.read_response(timeout=float("inf")))
+        reading = self._reading
+        await asyncio.wait([reading], timeout=self._silence_seconds)
+        if not reading.done():
+            return None
+        self._reading = None
+        return None if reading.cancelled() else reading.result()
+
+    async def _drop(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
         await self._connection.disconnect(nowait=True)
-        raise Disconnected("the store has been silent for too long")
 
 
 def _parse(message: list[bytes]) -> Signal | None:

@@ -7,26 +7,23 @@ fence, and only what is still pending is rewritten, so each may be repeated afte
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
 
 from ironforge.config import Settings
-from ironforge.job import JobState, encode
 from ironforge.store.contract import Delivery, Due, Lease, Rewrite, Settled
 from ironforge.store.fetching import Fetcher
 from ironforge.store.keys import Keys
 from ironforge.store.link import Command, Link
 from ironforge.store.outage import outlast
-from ironforge.store.records import Shelving
-from ironforge.store.scripts import BURY, EXPIRE, PARK, PROMOTE, QUARANTINE, REQUEUE, Script
-from ironforge.store.settling import BATCH, Settler
+from ironforge.store.rewriting import Rewriter, parts
+from ironforge.store.scripts import EXPIRE, PROMOTE, QUARANTINE, Script
+from ironforge.store.settling import Settler
 
 # Above this share of maxmemory terminal records go early, the oldest first.
 MEMORY_SHARE: Final = 0.8
-
-T = TypeVar("T")
 
 
 class RedisWork:
@@ -36,11 +33,11 @@ class RedisWork:
         self.lease = lease
         self._settings = settings
         self._keys = Keys(settings.namespace)
-        self._shelving = Shelving(self._keys, settings)
         self._fence = self._keys.fence(lease.node)
         self._link = commanding
         self._fetcher = Fetcher(settings, self._keys, lease.node, fetching)
         self._settler = Settler(settings, self._keys, lease)
+        self._rewriter = Rewriter(settings, self._keys, lease, commanding, self._settler)
         self._queues: list[str] = []
 
     async def fetch(self, want: int) -> list[Delivery]:
@@ -53,9 +50,9 @@ class RedisWork:
 
     async def settle(self, batch: Sequence[Settled]) -> None:
         """See `contract.Work.settle`."""
-        for part in _parts(batch):
+        for part in parts(batch):
             await self._settler.settle(part)
-            self._let_go(part)
+            self._fetcher.release(part)
 
     async def requeue(self, batch: Sequence[Rewrite]) -> None:
         """See `contract.Work.requeue`."""
@@ -63,20 +60,19 @@ class RedisWork:
 
     async def put_back(self, batch: Sequence[Rewrite]) -> int:
         """`requeue` that tells how many jobs it moved or settled as cancelled."""
-        keys = [self._fence, self._keys.index]
-        return await self._rewrite(REQUEUE, keys, [], batch, lambda _: ())
+        moved = await self._rewriter.requeue(batch)
+        self._fetcher.release(batch)
+        return moved
 
     async def park(self, batch: Sequence[Rewrite]) -> None:
         """See `contract.Work.park`."""
-        names = self._keys
-        keys = [self._fence, names.index, names.scheduled, names.parked, names.totals]
-        await self._rewrite(PARK, keys, [names.signals], batch, lambda item: (item.delay_ms, int(item.failed)))
+        await self._rewriter.park(batch)
+        self._fetcher.release(batch)
 
     async def bury(self, batch: Sequence[Rewrite]) -> None:
         """See `contract.Work.bury`."""
-        names = self._keys
-        keys = [self._fence, names.index, names.dead, names.parked, names.totals]
-        await self._rewrite(BURY, keys, [], batch, lambda item: (int(item.failed),))
+        await self._rewriter.bury(batch)
+        self._fetcher.release(batch)
 
     async def bury_raw(self, delivery: Delivery, reason: str) -> None:
         """See `contract.Work.bury_raw`."""
@@ -84,7 +80,7 @@ class RedisWork:
         names = self._keys
         keys = [self._fence, names.index, names.quarantine, names.stream(stream)]
         await self._run(QUARANTINE, keys, [entry, _id_in(record), record, reason])
-        self._fetcher.release(stream, [entry])
+        self._fetcher.release([delivery])
 
     async def promote(self) -> Due:
         """See `contract.Work.promote`."""
@@ -112,70 +108,14 @@ class RedisWork:
         names = self._keys
         retention_ms = round(self._settings.dead_retention_seconds * 1000)
         dropped: int = await self._run(EXPIRE, [self._fence, names.index, names.dead, names.parked], [retention_ms])
-        return dropped + await outlast(self._make_room)
+        return dropped + await outlast(lambda: make_room(self._link, names))
 
     async def close(self) -> None:
         """Ends the settling connection; the others belong to whoever gave them."""
         await self._settler.close()
 
-    async def _make_room(self) -> int:
-        names = self._keys
-        # Ten minutes: the scores are by the clocks of the nodes, the expiry itself by that of the server.
-        long_gone = time.time_ns() // 1_000_000 - 600_000
-        _, memory, buckets = await self._link.pipeline(
-            [
-                ["ZREMRANGEBYSCORE", names.buckets, "-inf", long_gone],
-                ["INFO", "memory"],
-                ["ZRANGE", names.buckets, 0, -1],
-            ]
-        )
-        used, limit = memory_of(memory)
-        if not limit or used <= limit * MEMORY_SHARE:
-            return 0
-        first = buckets[: max(1, len(buckets) // 10)]
-        sizes = await self._link.pipeline([["HLEN", bucket] for bucket in first])
-        await self._link.pipeline([["UNLINK", *first], ["ZREM", names.buckets, *first]] if first else [])
-        return sum(sizes)
-
     async def _run(self, script: Script, keys: list[str], arguments: Command) -> Any:
         return await outlast(lambda: self._link.run(script, keys, [self.lease.epoch, *arguments]))
-
-    async def _rewrite(
-        self,
-        script: Script,
-        keys: list[str],
-        head: list[str],
-        batch: Sequence[Rewrite],
-        tail: Callable[[Rewrite], Command],
-    ) -> int:
-        moved = 0
-        for part in _parts(batch):
-            numbers = {stream: len(keys) + n for n, stream in enumerate(_streams(part), start=1)}
-            arguments: list[str | bytes | int] = [*head]
-            for item in part:
-                arguments += (numbers[item.stream], item.entry, item.job.id, encode(item.job), *tail(item))
-            streams = [self._keys.stream(stream) for stream in numbers]
-            count, *cancelled = await self._run(script, [*keys, *streams], arguments)
-            await self._settler_for([self._cancelled(part[number]) for number in cancelled])
-            self._let_go(part)
-            moved += count + len(cancelled)
-        return moved
-
-    async def _settler_for(self, batch: list[Settled]) -> None:
-        if batch:
-            await self._settler.settle(batch)
-
-    def _cancelled(self, item: Rewrite) -> Settled:
-        job = item.job.finish(JobState.CANCELLED, time.time_ns() // 1_000_000)
-        keep_ms = self._shelving.keep_ms(job)
-        return Settled(item.stream, item.entry, job.id, encode(job), keep_ms, "cancelled")
-
-    def _let_go(self, batch: Sequence[Settled] | Sequence[Rewrite]) -> None:
-        entries: dict[str, list[bytes]] = {}
-        for item in batch:
-            entries.setdefault(item.stream, []).append(item.entry)
-        for stream, taken in entries.items():
-            self._fetcher.release(stream, taken)
 
 
 async def known_queues(link: Link, keys: Keys) -> list[str]:
@@ -183,19 +123,30 @@ async def known_queues(link: Link, keys: Keys) -> list[str]:
     return sorted(name.decode() for name in await outlast(lambda: link.call("SMEMBERS", keys.queues)))
 
 
+async def make_room(link: Link, names: Keys) -> int:
+    """Drops the tenth of the buckets that expires first when memory is short; how many records that were."""
+    # Ten minutes: the scores are by the clocks of the nodes, the expiry itself by that of the server.
+    long_gone = time.time_ns() // 1_000_000 - 600_000
+    _, memory, buckets = await link.pipeline(
+        [
+            ["ZREMRANGEBYSCORE", names.buckets, "-inf", long_gone],
+            ["INFO", "memory"],
+            ["ZRANGE", names.buckets, 0, -1],
+        ]
+    )
+    used, limit = memory_of(memory)
+    if not limit or used <= limit * MEMORY_SHARE:
+        return 0
+    first = buckets[: max(1, len(buckets) // 10)]
+    sizes = await link.pipeline([["HLEN", bucket] for bucket in first])
+    await link.pipeline([["UNLINK", *first], ["ZREM", names.buckets, *first]] if first else [])
+    return sum(sizes)
+
+
 def memory_of(info: bytes) -> tuple[int, int]:
     """Used and maximum memory in bytes from INFO; a maximum of 0 is no limit."""
     fields = dict(line.split(b":", 1) for line in info.splitlines() if b":" in line)
     return int(fields[b"used_memory"]), int(fields[b"maxmemory"])
-
-
-def _parts(batch: Sequence[T]) -> Iterator[Sequence[T]]:
-    for start in range(0, len(batch), BATCH):
-        yield batch[start : start + BATCH]
-
-
-def _streams(batch: Sequence[Rewrite]) -> dict[str, None]:
-    return dict.fromkeys(item.stream for item in batch)
 
 
 def _id_in(record: bytes) -> bytes:

@@ -57,7 +57,7 @@ class Api:
         return answer.body["id"]
 
     async def until(self, predicate: Callable[[], bool]) -> None:
-        while not predicate():  # noqa: ASYNC110 - aiohttp has no event for it
+        while not predicate():
             await asyncio.sleep(0)
 
     async def send_raw(self, data: bytes) -> bytes:

@@ -42,7 +42,7 @@ async def run(made: Executor, kind: str, payload: bytes = b"{}", **changes: Any)
 
 async def until(predicate: Callable[[], Any]) -> Any:
     async with asyncio.timeout(10):
-        while not (value := predicate()):  # noqa: ASYNC110 - another process cannot set an event
+        while not (value := predicate()):
             await asyncio.sleep(0.005)
     return value
 

@@ -164,7 +164,10 @@ def test_a_torn_end_of_the_log_of_a_killed_server_does_not_prevent_the_start(tmp
 def test_a_start_waits_until_all_data_are_loaded(tmp_path):
     settings = Settings(data_dir=str(tmp_path))
     with EmbeddedServer(settings) as server, client(server) as connection:
-        connection.mset({f"key-{number}": "x" * 200 for number in range(100_000)})
+        pipeline = connection.pipeline(transaction=False)
+        for number in range(100_000):
+            pipeline.set(f"key-{number}", "x" * 200)
+        pipeline.execute()
     with EmbeddedServer(settings) as server, client(server) as connection:
         assert 100_000 == connection.dbsize()
 

@@ -6,92 +6,47 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ironforge.child import ParentLink
 from ironforge.processes import MAX_BACKOFF_SECONDS, MIN_BACKOFF_SECONDS, YOUNG_SECONDS, restart_delay
+from tests.integration.node_parent import Node, alive, eventually
 
-PARENT = """
-import asyncio, sys
-from ironforge import processes
-from ironforge.config import load
-from ironforge.errors import ConfigError
-from ironforge.telemetry import configure_logging
-processes.GRACE_SECONDS = 0.3
-processes.SILENCE_SECONDS = 3.0
-processes.YOUNG_SECONDS = 0.0
-configure_logging(load())
-try:
-    sys.exit(asyncio.run(processes.run_processes(sys.argv[1:], load())))
-except ConfigError as error:
-    sys.exit(str(error))
-"""
-
-# A child writes what it sees into a diary, the programs below say how it behaves.
-CHILD = """
-import asyncio, os, signal, sys
-from pathlib import Path
-folder, slot = Path(os.environ["FOLDER"]), os.environ["IRONFORGE_SLOT"]
-from ironforge.child import ChildStatus, ParentLink
-from ironforge.metrics import Metrics
-
-def note(what):
-    with (folder / "diary").open("a") as diary:
-        diary.write(f"{slot} {os.getpid()} {what}\\n")
-
-async def file(name):
-    while not (folder / name).exists():
-        await asyncio.sleep(0.01)
-
-async def main():
-    terms = asyncio.Queue()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terms.put_nowait, "term")
-    link = await ParentLink.open()
-    note("start")
-    await behave(link, terms)
-
-"""
-RUN = "\nasyncio.run(main())\n"
-
+# How a child behaves: `behave` of the program in node_parent.
 READY_UNTIL_TERM = """
-async def behave(link, terms):
+async def behave(link, terms, gone):
     metrics = Metrics()
     metrics.completed("a.kind", [0.1])
     metrics.active_jobs.set(2)
-    reporting = asyncio.create_task(link.keep_reporting(lambda: ChildStatus(ready=True)))
+    become(link)
     await terms.get()
     note("term")
 """
 READY_WHEN_TOLD = """
-async def behave(link, terms):
-    link.report(ChildStatus(ready=False, problems=("redis is away",)))
+async def behave(link, terms, gone):
+    become(link, "redis is away")
     await file("go")
-    link.report(ChildStatus(ready=True))
+    become(link)
     await terms.get()
 """
 ENDS_AT_SECOND_TERM = """
-async def behave(link, terms):
-    link.report(ChildStatus(ready=True))
+async def behave(link, terms, gone):
+    become(link)
     await terms.get()
     note("first")
     await terms.get()
     note("second")
 """
 IGNORES_TERM = """
-async def behave(link, terms):
-    link.report(ChildStatus(ready=True))
+async def behave(link, terms, gone):
+    become(link)
     await asyncio.Event().wait()
 """
 ONE_IS_MISCONFIGURED = """
-async def behave(link, terms):
+async def behave(link, terms, gone):
     if slot == "1":
         await file("go")
         sys.exit(2)
@@ -99,115 +54,30 @@ async def behave(link, terms):
     note("term")
 """
 EXITS_WITH_2_AFTER_A_CRASH = """
-async def behave(link, terms):
+async def behave(link, terms, gone):
     runs = sum(line.endswith("start\\n") for line in (folder / "diary").open())
     if runs <= 2:
         sys.exit(runs)
-    link.report(ChildStatus(ready=True))
+    become(link)
     await terms.get()
 """
 WATCHES_ITS_PARENT = """
-async def behave(link, terms):
-    link.report(ChildStatus(ready=True))
-    await link.gone()
-    link.report(ChildStatus(ready=False))
+async def behave(link, terms, gone):
+    become(link)
+    await gone
+    become(link, "stopping")
     note("gone")
 """
 FALLS_SILENT = """
-async def behave(link, terms):
+async def behave(link, terms, gone):
     link.report(ChildStatus(ready=True))
     await terms.get()
 """
 REPORTS_NONSENSE = """
-async def behave(link, terms):
+async def behave(link, terms, gone):
     link._writer.write(b"nonsense\\n")
     await terms.get()
 """
-
-
-def eventually(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain until {what}"
-        time.sleep(0.02)
-
-
-class Node:
-    """A running parent, seen from outside."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.log = folder / "log"
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self, behaviour: str, **settings: object) -> None:
-        self.start_command([sys.executable, "-c", CHILD + behaviour + RUN], **settings)
-
-    def start_command(self, command: list[str], **settings: object) -> None:
-        chosen = {"processes": 2, "drain_seconds": 30, "node_http_port": self.port, "log_format": "json"}
-        environment = {f"IRONFORGE_{name.upper()}": str(value) for name, value in (chosen | settings).items()}
-        temporary = self.folder / "tmp"
-        temporary.mkdir()
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", PARENT, *command],
-                env={**os.environ, **environment, "FOLDER": str(self.folder), "TMPDIR": str(temporary)},
-                stderr=log,
-                start_new_session=True,
-            )
-
-    def get(self, path: str) -> tuple[int, str]:
-        """Status and body; status 0 while nobody listens."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-        except OSError:
-            return 0, ""
-
-    def diary(self) -> list[list[str]]:
-        """`[slot, pid, what]` for everything that children noted."""
-        path = self.folder / "diary"
-        return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
-
-    def noted(self, what: str) -> list[str]:
-        """The slots whose children noted this, in order."""
-        return sorted(slot for slot, _pid, noted in self.diary() if noted == what)
-
-    def until_ready(self) -> None:
-        eventually(lambda: self.get("/readyz")[0] == 200, "the node is ready")
-
-    def until_not_ready(self, because: str) -> None:
-        eventually(lambda: because in self.get("/readyz")[1], f"the node is not ready because {because!r}")
-
-    def until_noted(self, what: str, slots: list[str]) -> None:
-        eventually(lambda: self.noted(what) == slots, f"{what!r} is noted by {slots}")
-
-    def signal(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
-
-    def exit_code(self) -> int:
-        return self.process.wait(30)
-
-    def clean(self) -> None:
-        pids = [int(pid) for _slot, pid, _what in self.diary()]
-        if self.process and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        for pid in pids:
-            eventually(lambda pid=pid: not alive(pid), f"child {pid} has ended with its parent")
-
-
-def alive(pid: int) -> bool:
-    """A child that nobody waits for stays a zombie where there is no init: that is not alive."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 @pytest.fixture
@@ -235,7 +105,7 @@ def test_a_child_restarts_at_once_unless_it_died_young(previous_seconds, lived_s
 
 def test_the_node_is_ready_when_all_of_its_processes_are(node):
     node.start(READY_WHEN_TOLD)
-    node.until_not_ready("process 1: redis is away")
+    node.until_not_ready("process 0: redis is away; process 1: redis is away")
     status, body = node.get("/readyz")
     assert 503 == status
     assert ["process 0: redis is away", "process 1: redis is away"] == json.loads(body)["problems"]

@@ -76,6 +76,7 @@ async def test_a_cancelled_tell_that_was_still_in_line_leaves_it():
     await settle()
     first.cancel()
     await settle()
+    assert len(box._putters) == 1
     await box.get()
     await second
     assert await box.get() == b"2"
@@ -98,9 +99,9 @@ async def test_a_late_sender_does_not_overtake_one_that_was_granted_a_slot():
     box.try_put(b"1")
     first = asyncio.create_task(box.put(b"2"))
     await settle()
+    second = asyncio.create_task(box.put(b"3"))  # runs between the grant and the waking of the first
     await box.get()
     await box.get()
-    second = asyncio.create_task(box.put(b"3"))
     await asyncio.wait([first, second])
     assert [await box.get(), await box.get()] == [b"2", b"3"]
 

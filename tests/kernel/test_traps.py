@@ -246,6 +246,22 @@ async def test_a_background_task_that_swallows_cancellation_cannot_hold_up_the_r
     await until(lambda: system.tasks == 2, "the end of the stubborn task")
 
 
+async def test_a_killed_actor_cleans_up_even_if_one_of_its_tasks_swallows_cancellation(clock):
+    system = ActorSystem(clock, kill_seconds=0.2)
+    gate, log = asyncio.Event(), []
+
+    def begin(me: Puppet) -> None:
+        me.background(stubborn(gate)(me))
+
+    ref = await system.spawn(spec("a", lambda: Puppet(log, started=begin, hold=lambda _: asyncio.Event().wait())))
+    await ref.tell(Do("hold"))
+    await settle()
+    assert await system.shutdown(0.01) == ["a"]
+    assert log == ["started", ("stopped", Exit.KILLED)]
+    gate.set()
+    await until(lambda: system.tasks == 0, "the end of the stubborn task")
+
+
 async def test_a_stop_left_in_a_kept_mailbox_does_not_end_the_next_incarnation(system):
     def throw(me: Puppet) -> None:
         me.ref.stop("meant for this incarnation")

@@ -107,17 +107,17 @@ async def test_a_job_that_moves_in_between_is_looked_up_again(cluster: Cluster) 
     one = job()
     await cluster.submit(one)
     submissions = cluster.doors.submissions
-    locate, moves = submissions._locate, []
+    record_at, moves = submissions._record_at, []
 
-    async def locate_and_move(job_id):
-        location = await locate(job_id)
+    async def read_and_move(location, job_id):
+        record = await record_at(location, job_id)
         if not moves:
             moves.append(location)
             (delivery,) = await node.work.fetch(1)
             await node.work.park([retry(delivery, 60_000)])
-        return location
+        return record
 
-    submissions._locate = locate_and_move
+    submissions._record_at = read_and_move
     assert JobState.CANCELLED == await submissions.cancel(one.id)
     assert 1 == decode(cluster.raw.hget(cluster.keys.bucket_of(one.id, "done"), one.id)).attempt
 

@@ -40,7 +40,7 @@ async def test_durability_is_what_the_server_really_does(
         assert found == health.durability
         assert bool(health.problems) == (found == "none" or refused)
         if refused:
-            with pytest.raises(ConfigError, match=f"IRONFORGE_DURABILITY=local needs .*{setting}|AOF"):
+            with pytest.raises(ConfigError, match=rf"IRONFORGE_DURABILITY=local needs .*({setting}|AOF)"):
                 await checks.verify(cluster.settings)
         else:
             await checks.verify(cluster.settings)
@@ -67,7 +67,7 @@ async def test_replicated_needs_its_replicas(cluster: Cluster) -> None:
 async def test_a_replica_is_refused_with_the_address_of_its_primary(cluster: Cluster) -> None:
     try:
         cluster.raw.replicaof("127.0.0.1", 1)
-        with pytest.raises(ConfigError, match="read-only replica of 127.0.0.1:1"):
+        with pytest.raises(ConfigError, match=r"read-only replica of 127\.0\.0\.1:1"):
             await checks.verify(cluster.settings)
     finally:
         cluster.raw.replicaof("NO", "ONE")

@@ -90,9 +90,7 @@ async def test_a_read_survives_a_connection_that_was_cut(cluster: Cluster) -> No
     for _ in range(5):
         await cluster.doors.inspection.get(one.id)
     cluster.raw.client_kill_filter(_type="normal", skipme=True)
-    views = []
-    for _ in range(2):
-        views.append(await cluster.doors.inspection.get(one.id))
+    views = [await cluster.doors.inspection.get(one.id) for _ in range(2)]
     assert [one, one] == [view.job for view in views]
 
 
@@ -133,7 +131,7 @@ async def test_pages_of_any_size_show_every_job_once(cluster: Cluster, limit: in
 async def test_a_list_of_one_state_and_kind(cluster: Cluster, state: JobState) -> None:
     expected = await populate(cluster)
     views = await everything(cluster, 2, state=state, kind="kind0", queue="default")
-    wanted = {job_id for job_id in expected[state]} & {view.job.id for view in views}
+    wanted = set(expected[state]) & {view.job.id for view in views}
     assert {view.job.id for view in views} == wanted
     assert {"kind0"} == {view.job.kind for view in views} or state is JobState.CANCELLED
     everyone = await everything(cluster, state=state, queue="default")
@@ -207,6 +205,7 @@ async def test_stats_count_each_stream(cluster: Cluster) -> None:
     await cluster.submit(*jobs)
     await cluster.submit(job(), delay_ms=60_000)
     await node.work.fetch(1)
+    cluster.raw.xgroup_create(cluster.keys.stream("elsewhere:0"), "a stranger")
     stats = await cluster.doors.inspection.stats()
     assert StreamDepth("default", Priority.MEDIUM, 1, 1, created_ms_of(jobs[1].id)) == stats.streams[2]
     assert StreamDepth("elsewhere", Priority.CRITICAL, 1, 0, created_ms_of(jobs[2].id)) == stats.streams[4]

@@ -26,7 +26,7 @@ async def test_joining_gives_a_name_a_lease_and_a_rising_epoch(cluster: Cluster)
     assert 13 < left(cluster, first) <= 15
     assert str(first.lease.epoch).encode() == cluster.raw.get(cluster.keys.fence(first.lease.node))
     groups = [cluster.raw.xinfo_groups(key) for key in cluster.keys.streams(["default"])]
-    assert ["nodes"] * 4 == [group["name"].decode() for (group,) in groups]
+    assert ["nodes"] * 8 == [group["name"].decode() for (group,) in groups]
 
 
 async def test_a_beat_renews_the_lease_and_names_those_that_ran_out(cluster: Cluster) -> None:

@@ -9,7 +9,7 @@ import time
 import pytest
 import redis
 
-from ironforge.errors import IdempotencyConflict, StoreUnavailable
+from ironforge.errors import IdempotencyConflict, StoreError, StoreUnavailable
 from ironforge.job import Job, JobState, encode, format_id
 from ironforge.store import Accepted, Submission
 from tests.store.kit import Cluster, completed, dead, job
@@ -226,3 +226,23 @@ async def test_records_are_opaque_to_the_script(cluster: Cluster) -> None:
     hostile = Job(1, job().id, "k", "default", 2, bytes(range(256)) * 4, 1)
     await cluster.submit(hostile)
     assert hostile == (await cluster.doors.inspection.get(hostile.id)).job
+
+
+async def test_confirmed_by_enough_replicas_is_an_answer(cluster: Cluster) -> None:
+    cluster.with_settings(durability="replicated", replicas=0)
+    one = job()
+    assert [Accepted(one.id, JobState.QUEUED)] == await cluster.doors.submissions.submit([Submission(one)])
+
+
+async def test_a_server_that_cannot_confirm_fails_the_flight_and_its_passengers_alone(cluster: Cluster) -> None:
+    cluster.with_settings(durability="replicated", replicas=1)
+    submit = cluster.doors.submissions.submit
+    cluster.raw.acl_setuser("default", commands=["-wait"], enabled=True)
+    try:
+        waiting = [asyncio.create_task(submit([Submission(job())])) for _ in range(2)]
+        await asyncio.sleep(0)
+        waiting[1].cancel()
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    finally:
+        cluster.raw.acl_setuser("default", commands=["+wait"], enabled=True)
+    assert [StoreError, asyncio.CancelledError] == [type(outcome) for outcome in outcomes]

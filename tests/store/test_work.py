@@ -2,52 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 
 import pytest
 
 from ironforge.errors import StoreError, StoreUnavailable
 from ironforge.job import RECORD_VERSION, JobState, decode, encode
-from tests.store.kit import HOUR_MS, Cluster, Node, completed, dead, job, retry, rewrite
-
-
-def deliver_unheard(cluster: Cluster, node: Node, count: int) -> None:
-    """The server delivers to this node, and the reply gets lost."""
-    cluster.raw.xreadgroup("nodes", node.lease.node, {cluster.keys.stream("default:2"): ">"}, count=count)
-
-
-async def test_fetch_takes_at_most_what_was_asked_and_strictly_by_priority(cluster: Cluster) -> None:
-    cluster.with_settings(queues=("a", "b"))
-    node = await cluster.node()
-    await cluster.submit(*[job(queue, priority) for priority in (3, 1, 2, 0) for queue in ("b", "a")])
-    streams = [delivery.stream for delivery in await node.work.fetch(5)]
-    assert ["a:0", "b:0", "a:1", "b:1", "a:2"] == streams
-    assert ["b:2", "a:3", "b:3"] == [delivery.stream for delivery in await node.work.fetch(5)]
-    assert [] == await node.work.fetch(5)
-
-
-async def test_a_delivery_carries_the_record_as_submitted(cluster: Cluster) -> None:
-    one = job()
-    node = await cluster.node()
-    await cluster.submit(one)
-    ((stream, _, record),) = await node.work.fetch(1)
-    assert ("default:2", encode(one)) == (stream, record)
-
-
-async def test_wait_returns_as_soon_as_a_job_comes(cluster: Cluster) -> None:
-    node = await cluster.node()
-    waiting = asyncio.create_task(node.work.wait(8, 30))
-    one = job(priority=3)
-    await cluster.submit(one)
-    (delivery,) = await waiting
-    assert one == decode(delivery.record)
-
-
-async def test_wait_ends_when_its_time_is_over(cluster: Cluster) -> None:
-    node = await cluster.node()
-    assert [] == await node.work.wait(8, 0.01)
-    assert [] == await node.work.wait(8, 0)
+from tests.store.kit import HOUR_MS, Cluster, completed, dead, job, retry, rewrite
 
 
 async def test_settling_leaves_the_record_alone_in_its_bucket(cluster: Cluster) -> None:
@@ -110,15 +71,31 @@ async def test_more_than_a_batch_is_settled_in_parts(cluster: Cluster) -> None:
     assert (1_100, {}) == (cluster.totals()["completed"], cluster.entries())
 
 
-async def test_requeue_puts_the_new_record_at_the_end(cluster: Cluster) -> None:
+async def test_a_job_that_was_put_back_is_the_next_to_be_taken(cluster: Cluster) -> None:
     node = await cluster.node()
     first, second = job(), job()
     await cluster.submit(first, second)
     (delivery,) = await node.work.fetch(1)
     for _ in range(2):
         await node.work.requeue([rewrite(delivery)])
-    records = [decode(fields[b"j"]) for _, fields in cluster.raw.xrange(cluster.keys.stream("default:2"))]
-    assert [(second.id, 0), (first.id, 1)] == [(one.id, one.fence) for one in records]
+    assert {first.id, second.id} == set(cluster.entries())
+    (again, other) = await node.work.fetch(5)
+    assert [("default:2r", first.id, 1), ("default:2", second.id, 0)] == [
+        (one.stream, decode(one.record).id, decode(one.record).fence) for one in (again, other)
+    ]
+    await node.work.requeue([rewrite(again)])
+    ((stream, _, record),) = await node.work.fetch(1)
+    assert ("default:2r", 2) == (stream, decode(record).fence)
+
+
+async def test_a_retry_of_a_job_that_was_put_back_goes_to_the_end(cluster: Cluster) -> None:
+    node = await cluster.node()
+    await cluster.submit(job())
+    await node.work.requeue([rewrite(delivery) for delivery in await node.work.fetch(1)])
+    await node.work.park([retry(delivery) for delivery in await node.work.fetch(1)])
+    assert 1 == (await node.work.promote()).moved
+    (delivery,) = await node.work.fetch(1)
+    assert "default:2" == delivery.stream
 
 
 async def test_park_schedules_by_the_servers_clock_and_counts_failures_alone(cluster: Cluster) -> None:
@@ -279,17 +256,6 @@ async def test_a_full_server_refuses_submissions_and_lets_work_leave(cluster: Cl
     assert 1 == cluster.totals()["completed"]
 
 
-@pytest.mark.parametrize("lost", ["*", "q:default:2"])
-async def test_a_lost_group_is_made_again_from_the_beginning(cluster: Cluster, lost: str) -> None:
-    node = await cluster.node()
-    cluster.raw.delete(*cluster.raw.keys(cluster.keys.prefix + lost))
-    one = job()
-    await cluster.submit(one)
-    (delivery,) = await node.work.fetch(5)
-    assert one == decode(delivery.record)
-    cluster.checked = False
-
-
 async def test_a_settlement_that_the_server_cannot_do_is_an_error_not_an_outage(cluster: Cluster) -> None:
     node = await cluster.node()
     await cluster.submit(job(), job())
@@ -303,75 +269,32 @@ async def test_a_settlement_that_the_server_cannot_do_is_an_error_not_an_outage(
     cluster.checked = False
 
 
-async def test_a_refused_settlement_is_an_error(cluster: Cluster) -> None:
-    """A user that may not HDEL: the transaction is refused before it runs."""
+@pytest.mark.parametrize("command", ["hdel", "watch"])
+async def test_a_refused_settlement_is_an_error(cluster: Cluster, command: str) -> None:
+    """A user that may not use one of the commands: the transaction is refused before it runs."""
     node = await cluster.node()
     await cluster.submit(job())
     (delivery,) = await node.work.fetch(1)
-    cluster.raw.acl_setuser("default", commands=["-hdel"], enabled=True)
+    cluster.raw.acl_setuser("default", commands=[f"-{command}"], enabled=True)
     try:
         with pytest.raises(StoreError):
             await node.work.settle([completed(delivery)])
     finally:
-        cluster.raw.acl_setuser("default", commands=["+hdel"], enabled=True)
+        cluster.raw.acl_setuser("default", commands=[f"+{command}"], enabled=True)
     await node.work.settle([completed(delivery)])
 
 
-async def test_what_a_broken_fetch_had_been_given_comes_with_the_next(cluster: Cluster) -> None:
-    """A reply that is lost with its connection has made the jobs pending: nobody else would ever run them."""
-    node = await cluster.node()
-    jobs = [job() for _ in range(3)]
-    await cluster.submit(*jobs)
-    (known,) = await node.work.fetch(1)
-    deliver_unheard(cluster, node, 1)
-    cluster.raw.client_kill_filter(_type="normal", skipme=True)
-    got = [decode(delivery.record).id for delivery in await node.work.fetch(1)]
-    got += [decode(delivery.record).id for delivery in await node.work.wait(5, 1)]
-    assert jobs[0].id == decode(known.record).id
-    assert [jobs[1].id, jobs[2].id] == got
-
-
-async def test_a_cancelled_wait_loses_no_job(cluster: Cluster) -> None:
-    node = await cluster.node()
-    await node.work.fetch(1)
-    waiting = asyncio.create_task(node.work.wait(5, 30))
-    while not cluster.raw.info("clients")["blocked_clients"]:
-        await asyncio.sleep(0)
-    waiting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    one = job()
-    await cluster.submit(one)
-    assert [one] == [decode(delivery.record) for delivery in await node.work.wait(5, 5)]
-
-
-async def test_the_audit_pages_over_what_the_node_holds(cluster: Cluster) -> None:
-    node = await cluster.node()
-    await cluster.submit(*[job() for _ in range(1_203)])
-    held = await node.work.fetch(1_200)
-    deliver_unheard(cluster, node, 2)
-    cluster.raw.client_kill_filter(_type="normal", skipme=True)
-    got = await node.work.fetch(10)
-    assert 1_203 == len({decode(one.record).id for one in [*held, *got]})
-
-
-async def test_fetch_and_settle_from_many_tasks_keep_their_replies_apart(cluster: Cluster) -> None:
-    node = await cluster.node()
-    await cluster.submit(*[job(kind=f"k{n}") for n in range(300)])
-
-    async def one_by_one() -> int:
-        count = 0
-        while deliveries := await node.work.fetch(7):
-            await node.work.settle([completed(delivery) for delivery in deliveries])
-            count += len(deliveries)
-        return count
-
-    assert 300 == sum(await asyncio.gather(*(one_by_one() for _ in range(5))))
-
-
-async def test_a_rewrite_of_nothing_is_nothing(cluster: Cluster) -> None:
+async def test_nothing_to_write_writes_nothing(cluster: Cluster) -> None:
     node = await cluster.node()
     before = cluster.snapshot()
     await node.work.requeue([])
-    await node.work.settle([])
     assert before == cluster.snapshot()
+
+
+async def test_a_job_without_a_place_stays_in_the_schedule(cluster: Cluster) -> None:
+    """Nothing that was accepted is thrown away because it cannot be understood."""
+    node = await cluster.node()
+    cluster.raw.zadd(cluster.keys.scheduled, {job().id: 1})
+    assert 0 == (await node.work.promote()).moved
+    assert 1 == cluster.raw.zcard(cluster.keys.scheduled)
+    cluster.checked = False

@@ -96,7 +96,7 @@ async def test_a_failing_job_fails_with_its_message(executor):
 async def test_a_blocking_job_stops_when_it_is_cancelled(executor):
     attempt = executor.prepare(record(b'{"seconds":60}', "demo.blocking"))
     task = asyncio.create_task(executor.run(attempt))
-    while attempt.context is None:  # noqa: ASYNC110 - set by the executor, which knows no events
+    while attempt.context is None:
         await asyncio.sleep(0)
     attempt.interrupt = Interrupt.CANCEL
     task.cancel()

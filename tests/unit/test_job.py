@@ -168,7 +168,10 @@ def test_priorities_are_strict_and_parsed_by_their_label_only():
 
 
 def test_a_node_takes_a_higher_priority_of_any_queue_first():
-    assert ("a:0", "b:0", "a:1", "b:1", "a:2", "b:2", "a:3", "b:3") == jobs.streams_of(["a", "b"])
+    streams = jobs.streams_of(["a", "b"])
+
+    assert ("a:0", "b:0", "a:1", "b:1", "a:2", "b:2", "a:3", "b:3") == streams[1::2]
+    assert tuple(map(jobs.returned_stream, streams[1::2])) == streams[::2]  # each behind its own twin
 
 
 @given(queue=st.from_regex(r"[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True), priority=st.sampled_from(Priority))

@@ -29,7 +29,11 @@ def logged(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
     """Every line of stderr as JSON; stdout, which belongs to the user's programs, must be empty."""
     captured = capsys.readouterr()
     assert captured.out == ""
-    return [json.loads(line) for line in captured.err.split("\n")[:-1]]
+    return [json.loads(line, parse_constant=no_json) for line in captured.err.split("\n")[:-1]]
+
+
+def no_json(constant: str) -> None:
+    raise AssertionError(f"{constant} is not JSON")
 
 
 def test_an_event_is_one_json_object_with_time_level_logger_and_fields(capsys):

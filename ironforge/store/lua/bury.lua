@@ -10,7 +10,8 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local reply, failed = {0}, 0
 for at = 2, #ARGV, 5 do
   local stream, entry, id = KEYS[tonumber(ARGV[at])], ARGV[at + 1], ARGV[at + 2]
-  if string.sub(redis.call('HGET', index, id) or '', 1, 2) == 'c:' then
+  local name = string.match(stream, '}:q(:.*)$')
+  if redis.call('HGET', index, id) == 'c' .. name .. ':' .. entry then
     reply[#reply + 1] = (at - 2) / 5
   -- Only who takes an entry off the pending list may write: an earlier try may have done so, unanswered.
   elseif redis.call('XACK', stream, 'nodes', entry) == 1 then

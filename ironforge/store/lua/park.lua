@@ -10,7 +10,8 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local reply, failed, soonest = {0}, 0, nil
 for at = 3, #ARGV, 6 do
   local stream, entry, id = KEYS[tonumber(ARGV[at])], ARGV[at + 1], ARGV[at + 2]
-  if string.sub(redis.call('HGET', index, id) or '', 1, 2) == 'c:' then
+  local name = string.match(stream, '}:q(:.*)$')
+  if redis.call('HGET', index, id) == 'c' .. name .. ':' .. entry then
     reply[#reply + 1] = (at - 3) / 6
   -- Only who takes an entry off the pending list may write: an earlier try may have done so, unanswered.
   elseif redis.call('XACK', stream, 'nodes', entry) == 1 then
@@ -18,7 +19,8 @@ for at = 3, #ARGV, 6 do
     redis.call('XDEL', stream, entry)
     redis.call('ZADD', scheduled, due, id)
     redis.call('HSET', parked, id, ARGV[at + 3])
-    redis.call('HSET', index, id, 's' .. string.match(stream, '}:q(:.*)$'))
+    -- It has had its turn: from a twin (`…r`) it goes on to the stream itself.
+    redis.call('HSET', index, id, 's' .. string.match(name, '^(:.*:%d)'))
     if not soonest or due < soonest then soonest = due end
     failed = failed + tonumber(ARGV[at + 5])
     reply[1] = reply[1] + 1

@@ -1,0 +1,70 @@
+"""Puts the commands together, and turns every way in which one can go wrong into a message and an exit code.
+
+A traceback is for the author of a bug: users get one line, and the traceback when they ask for it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Final
+
+import typer
+
+from ironforge import errors
+from ironforge.cli import jobs, look, run
+from ironforge.cli.output import EXIT_CODES, say
+
+# The first that fits counts.
+_CODES: Final = (
+    (errors.JobNotFound, 4),
+    ((errors.InvalidState, errors.IdempotencyConflict), 5),
+    (errors.StoreUnavailable, 3),
+    ((errors.ConfigError, errors.InvalidJob, errors.UnknownKind), 2),
+)
+FAILED: Final = 1
+UNREACHABLE: Final = 3
+
+app: Final = typer.Typer(
+    name="ironforge",
+    help="IronForge runs jobs that must not be lost. Start with `ironforge dev`.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _command in (run.dev, run.api, run.node, jobs.submit):
+    app.command(epilog=EXIT_CODES)(_command)
+app.add_typer(jobs.jobs, name="jobs")
+app.add_typer(jobs.dlq, name="dlq")
+for _command in (look.stats, look.nodes, look.doctor, look.version):
+    app.command(epilog=EXIT_CODES)(_command)
+app.command("node-child", hidden=True)(run.node_child)
+
+
+def main() -> None:
+    """Run the command line of this process; ends it with the exit code."""
+    try:
+        app()
+    except Exception as error:  # noqa: BLE001 - the last one to see it
+        sys.exit(explain(error))
+
+
+def explain(error: Exception) -> int:
+    """Tell the user about an error; the exit code for it."""
+    if os.environ.get("IRONFORGE_LOG_LEVEL") == "debug":
+        traceback.print_exception(error)
+    if not isinstance(error, errors.IronForgeError):
+        say(f"ironforge: unexpected {type(error).__name__}: {error}")
+        say("This is a bug in IronForge; set IRONFORGE_LOG_LEVEL=debug to see where it happened.")
+        return FAILED
+    say(f"ironforge: {error}")
+    for kinds, code in _CODES:
+        if isinstance(error, kinds):
+            return code
+    # Imported only now: a command that talked to the API has it already.
+    from ironforge.transport import ApiUnreachable  # noqa: PLC0415
+
+    return UNREACHABLE if isinstance(error, ApiUnreachable) else FAILED

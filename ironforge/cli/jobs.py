@@ -1,0 +1,257 @@
+"""The commands about jobs: `submit`, `jobs …`, `dlq …`. All of them go through the HTTP API, as any service does."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import msgspec
+import typer
+
+from ironforge.cli import output
+from ironforge.cli.flags import AsJson, takes_settings
+from ironforge.config import Settings
+from ironforge.errors import InvalidPayload, InvalidState, JobNotFound
+
+if TYPE_CHECKING:
+    from ironforge.client import AsyncClient, Client
+
+# Ctrl-C ends the waiting; a limit shorter than the longest timeout of a job would only surprise.
+WAIT_SECONDS: Final = 30 * 86_400.0
+PAGE: Final = 500
+RETRIES_AT_ONCE: Final = 16
+
+jobs: Final = typer.Typer(no_args_is_help=True, epilog=output.EXIT_CODES, help="List, show, cancel and retry jobs.")
+dlq: Final = typer.Typer(
+    no_args_is_help=True, epilog=output.EXIT_CODES, help="List and retry the jobs that gave up (the dead letter)."
+)
+
+JobId = Annotated[str, typer.Argument(metavar="ID", help="the id that `ironforge submit` printed")]
+Kind = Annotated[str | None, typer.Option(help="only jobs of this kind")]
+Queue = Annotated[str | None, typer.Option(help="only jobs of this queue")]
+Limit = Annotated[int, typer.Option(help="jobs on one page")]
+Cursor = Annotated[str | None, typer.Option(help="`next` of the page before")]
+Reset = Annotated[
+    bool,
+    typer.Option(
+        "--reset-retry-count/--keep-retry-count",
+        help="all its retries again, or one more attempt only",
+    ),
+]
+
+
+@contextmanager
+def connected(settings: Settings) -> Iterator[Client]:
+    from ironforge.client import Client  # noqa: PLC0415
+
+    with Client(settings.url) as client:
+        yield client
+
+
+@takes_settings("url")
+def submit(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="what to run, such as email.send")],
+    payload: Annotated[
+        str,
+        typer.Argument(metavar="[PAYLOAD_JSON]", help="the handler's arguments as JSON; `-` reads them from stdin"),
+    ] = "null",
+    *,
+    priority: Annotated[str | None, typer.Option(help="critical, high, medium or low")] = None,
+    queue: Annotated[str | None, typer.Option(help="queue to wait in")] = None,
+    max_retries: Annotated[int | None, typer.Option(help="retries after the first attempt")] = None,
+    timeout_seconds: Annotated[float | None, typer.Option(help="time limit of one attempt")] = None,
+    delay_seconds: Annotated[float | None, typer.Option(help="run this long from now")] = None,
+    run_at: Annotated[str | None, typer.Option(help="run at this time, such as 2030-01-31T12:00:00Z")] = None,
+    retain_seconds: Annotated[float | None, typer.Option(help="how long it can be looked up once it ended")] = None,
+    idempotency_key: Annotated[str | None, typer.Option(help="submit once only, however often this runs")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="until it ended; exit 0 only if it completed")] = False,
+    as_json: AsJson = False,
+    settings: Settings,
+) -> None:
+    """Submit a job. Prints its id; with --wait, the job as it ended."""
+    with connected(settings) as client:
+        accepted = client.submit(
+            kind,
+            _payload(payload),
+            priority=priority,
+            queue=queue,
+            max_retries=max_retries,
+            timeout_seconds=timeout_seconds,
+            delay_seconds=delay_seconds,
+            run_at=run_at,
+            retain_seconds=retain_seconds,
+            idempotency_key=idempotency_key,
+        )
+        _accepted(client, accepted, wait=wait, as_json=as_json)
+
+
+@jobs.command("list", epilog=output.EXIT_CODES)
+@takes_settings("url")
+def list_jobs(
+    *,
+    state: Annotated[
+        str | None,
+        typer.Option(help="scheduled, queued, running, completed, cancelled or dead"),
+    ] = None,
+    kind: Kind = None,
+    queue: Queue = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    as_json: AsJson = False,
+    settings: Settings,
+) -> None:
+    """List jobs, a page at a time."""
+    with connected(settings) as client:
+        _page(client.jobs(state=state, kind=kind, queue=queue, limit=limit, cursor=cursor), as_json=as_json)
+
+
+@jobs.command("show", epilog=output.EXIT_CODES)
+@takes_settings("url")
+def show(job_id: JobId, as_json: AsJson = False, *, settings: Settings) -> None:
+    """Show one job: its state, payload, result and errors."""
+    with connected(settings) as client:
+        _job(client.get(job_id), as_json=as_json)
+
+
+@jobs.command("cancel", epilog=output.EXIT_CODES)
+@takes_settings("url")
+def cancel(job_id: JobId, as_json: AsJson = False, *, settings: Settings) -> None:
+    """Cancel a job: one that waits will never run, one that runs is stopped by its node."""
+    with connected(settings) as client:
+        job = client.cancel(job_id)
+    _changed(job, "its node has been told to stop it" if job["status"] == "running" else "cancelled", as_json=as_json)
+
+
+@jobs.command("retry", epilog=output.EXIT_CODES)
+@takes_settings("url")
+def retry(job_id: JobId, reset: Reset = True, as_json: AsJson = False, *, settings: Settings) -> None:
+    """Put a dead job back into its queue."""
+    _retry_one(settings, job_id, reset=reset, as_json=as_json)
+
+
+@dlq.command("list", epilog=output.EXIT_CODES)
+@takes_settings("url")
+def list_dead(
+    *,
+    kind: Kind = None,
+    queue: Queue = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    as_json: AsJson = False,
+    settings: Settings,
+) -> None:
+    """List the jobs that gave up, the newest first."""
+    with connected(settings) as client:
+        _page(client.dlq(kind=kind, queue=queue, limit=limit, cursor=cursor), as_json=as_json)
+
+
+@dlq.command("retry", epilog=output.EXIT_CODES)
+@takes_settings("url")
+def retry_dead(
+    job_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="one job, instead of --all")] = None,
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="every job that fits --kind and --queue")] = False,
+    kind: Kind = None,
+    queue: Queue = None,
+    reset: Reset = True,
+    as_json: AsJson = False,
+    settings: Settings,
+) -> None:
+    """Put one dead job, or all of them, back into their queues."""
+    if (job_id is None) != everything:
+        raise typer.BadParameter("give the id of a job, or --all")
+    if job_id is not None:
+        if kind or queue:
+            raise typer.BadParameter("--kind and --queue go with --all")
+        _retry_one(settings, job_id, reset=reset, as_json=as_json)
+        return
+    retried, skipped = asyncio.run(_retry_all(settings.url, kind, queue, reset=reset))
+    if as_json:
+        output.print_json({"retried": retried, "skipped": skipped})
+    else:
+        output.say(f"{retried} jobs queued again" + (f", {skipped} had already left" if skipped else ""))
+
+
+def _retry_one(settings: Settings, job_id: str, *, reset: bool, as_json: bool) -> None:
+    with connected(settings) as client:
+        job = client.retry(job_id, reset_retry_count=reset)
+    _changed(job, "queued again", as_json=as_json)
+
+
+async def _retry_all(url: str, kind: str | None, queue: str | None, *, reset: bool) -> tuple[int, int]:
+    """How many were revived, and how many were not there any more."""
+    from ironforge.client import AsyncClient  # noqa: PLC0415
+
+    async with AsyncClient(url) as client:
+        # All ids first: a job that fails again at once must not be met a second time.
+        found = [job["id"] async for job in client.iter_jobs(state="dead", kind=kind, queue=queue, limit=PAGE)]
+        revived = 0
+        for start in range(0, len(found), RETRIES_AT_ONCE):
+            some = found[start : start + RETRIES_AT_ONCE]
+            revived += sum(await asyncio.gather(*(_revive(client, job_id, reset=reset) for job_id in some)))
+    return revived, len(found) - revived
+
+
+async def _revive(client: AsyncClient, job_id: str, *, reset: bool) -> bool:
+    try:
+        await client.retry(job_id, reset_retry_count=reset)
+    except (JobNotFound, InvalidState):
+        return False
+    return True
+
+
+def _payload(text: str) -> msgspec.Raw:
+    """The bytes as they were given: a number with many digits must arrive as it is."""
+    content = sys.stdin.buffer.read() if text == "-" else text.encode(errors="surrogateescape")
+    try:
+        msgspec.json.decode(content)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise InvalidPayload(
+            f'the payload is not JSON: {error}. Quote it for the shell, as in \'{{"to": "you@example.com"}}\''
+        ) from None
+    return msgspec.Raw(content)
+
+
+def _page(page: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        output.print_json(page)
+        return
+    if page["jobs"]:
+        output.out.print(output.jobs_table(page["jobs"]))
+    elif not page["next"]:
+        output.say("no jobs")
+    if page["next"]:
+        output.say(f"there are more: --cursor {page['next']}")
+
+
+def _job(job: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        output.print_json(job)
+    else:
+        output.out.print(output.job_details(job))
+
+
+def _changed(job: dict[str, Any], what: str, *, as_json: bool) -> None:
+    if as_json:
+        output.print_json(job)
+    else:
+        output.say(f"{job['id']}: {what}")
+
+
+def _accepted(client: Client, accepted: dict[str, Any], *, wait: bool, as_json: bool) -> None:
+    if not wait:
+        if as_json:
+            output.print_json(accepted)
+        else:
+            output.out.print(accepted["id"], highlight=False)
+        return
+    if not as_json:
+        output.say(f"submitted {accepted['id']}, waiting for its end")
+    job = client.wait(accepted["id"], WAIT_SECONDS)
+    _job(job, as_json=as_json)
+    if job["status"] != "completed":
+        output.say(f"{job['id']} did not complete: it is {job['status']}")
+        raise typer.Exit(1)

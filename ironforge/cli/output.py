@@ -1,0 +1,141 @@
+"""What commands print: data on stdout, messages on stderr; tables for people, JSON for programs.
+
+A job's kind and payload were chosen by strangers: nothing of them may be taken for markup or steer a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+# Piped output is for grep and cut: it is as wide as it has to be, never cut or folded.
+PIPED_WIDTH: Final = 10_000
+
+EXIT_CODES: Final = """Exit codes:
+0  it went well
+1  the operation failed: a job did not complete with --wait, doctor found problems
+2  wrong usage or configuration
+3  the API or the server cannot be reached
+4  there is no such job
+5  it conflicts with the state of the job
+"""
+
+out: Final = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
+messages: Final = Console(stderr=True)
+
+STATE_STYLES: Final = {
+    "scheduled": "cyan",
+    "queued": "blue",
+    "running": "yellow",
+    "completed": "green",
+    "cancelled": "dim",
+    "dead": "red",
+}
+
+
+def say(text: str) -> None:
+    """A message to the user, on stderr."""
+    messages.print(plain(text), markup=False, highlight=False, soft_wrap=True)
+
+
+def print_json(document: object) -> None:
+    """One document on one line."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def plain(value: object) -> str:
+    """The value as text that cannot move the cursor: control characters are shown, not sent."""
+    text = "" if value is None else str(value)
+    return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)
+
+
+def cell(value: object, style: str = "") -> Text:
+    return Text(plain(value).replace("\n", " "), style=style)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> Table:
+    """A table without frames; the first column is never cut, the columns in `right` hold numbers."""
+    made = Table(box=None, header_style="bold", pad_edge=False)
+    for number, name in enumerate(columns):
+        made.add_column(name, justify="right" if name in right else "left", no_wrap=number == 0)
+    for row in rows:
+        made.add_row(*(value if isinstance(value, Text) else cell(value) for value in row))
+    return made
+
+
+def jobs_table(jobs: Sequence[Mapping[str, Any]]) -> Table:
+    rows = [
+        (
+            job["id"],
+            state(job["status"]),
+            job["kind"],
+            f"{job['queue']}/{job['priority']}",
+            job["attempts"],
+            age(job["created_at"]),
+            _note(job),
+        )
+        for job in jobs
+    ]
+    return table(("ID", "STATUS", "KIND", "QUEUE", "FAILED", "AGE", "NOTE"), rows, right=("FAILED", "AGE"))
+
+
+def job_details(job: Mapping[str, Any]) -> Table:
+    """One line for each field that says something, errors last."""
+    made = Table(box=None, show_header=False, pad_edge=False)
+    made.add_column(style="bold", no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, value in job.items():
+        if name == "payload" or (name == "result" and job["status"] == "completed"):
+            shown = json.dumps(value, ensure_ascii=False)
+        elif value in (None, "", [], False) or name == "errors":
+            continue
+        else:
+            shown = str(value)
+        made.add_row(name, cell(shown, STATE_STYLES.get(shown, "") if name == "status" else ""))
+    for error in job["errors"]:
+        made.add_row(f"attempt {error['attempt']}", cell(f"{error['type']}: {error['message']}", "red"))
+        if error["trace"]:
+            made.add_row("", Text(plain(error["trace"]).rstrip(), style="dim"))
+    return made
+
+
+def state(name: str) -> Text:
+    return cell(name, STATE_STYLES.get(name, ""))
+
+
+def age(time: str) -> str:
+    """How long ago an RFC 3339 time was, in its two largest units."""
+    return duration((datetime.now(UTC) - datetime.fromisoformat(time)).total_seconds())
+
+
+def duration(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f"{max(0.0, seconds):.1f}s"
+    minutes, seconds_left = divmod(int(seconds), 60)
+    hours, minutes_left = divmod(minutes, 60)
+    days, hours_left = divmod(hours, 24)
+    if days:
+        return f"{days}d{hours_left:02}h"
+    return f"{hours}h{minutes_left:02}m" if hours else f"{minutes}m{seconds_left:02}s"
+
+
+def _note(job: Mapping[str, Any]) -> str:
+    """The one thing more that is worth knowing at a glance."""
+    if job["status"] == "running":
+        return f"on {job['node']}" + (", cancel requested" if job["cancel_requested"] else "")
+    if job["status"] == "scheduled" and job["run_at"]:
+        return f"due {job['run_at']}"
+    if job["status"] == "completed" or not (job["reason"] or job["errors"]):
+        return ""
+    last = [f"{error['type']}: {error['message']}" for error in job["errors"][-1:]]
+    return "; ".join([*last, *([job["reason"]] if job["reason"] else [])])

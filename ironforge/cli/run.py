@@ -1,0 +1,108 @@
+"""The commands that keep running: `dev`, `api`, `node`, and the child processes of `node`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from ironforge.cli import flags
+from ironforge.cli.output import out
+from ironforge.config import Settings, load
+
+Application = Annotated[
+    str,
+    typer.Argument(metavar="APP", help="module:attribute of the Forge; attribute: `forge` when left out"),
+]
+NoAuth = Annotated[
+    bool,
+    typer.Option("--i-understand-no-auth", help="listen on an address that other machines can reach"),
+]
+
+
+@flags.takes_settings(*flags.DEV)
+def dev(app: Application = "ironforge.examples.app:forge", no_auth: NoAuth = False, *, settings: Settings) -> None:
+    """Run everything in one process: an embedded server, the HTTP API, and a node with the handlers of APP.
+
+    With a redis-url no server is started. Ctrl-C ends it after running jobs; a second one hands them back at once.
+    """
+    import uvloop  # noqa: PLC0415
+
+    from ironforge.cli.application import load_application  # noqa: PLC0415
+    from ironforge.dev import serve_dev  # noqa: PLC0415
+    from ironforge.telemetry import configure_logging  # noqa: PLC0415
+
+    configure_logging(settings)
+    forge = load_application(app)
+
+    def on_ready(url: str) -> None:
+        _welcome(url, app, settings)
+
+    raise typer.Exit(uvloop.run(serve_dev(forge, settings, allow_public=no_auth, on_ready=on_ready)))
+
+
+@flags.takes_settings(*flags.API)
+def api(no_auth: NoAuth = False, *, settings: Settings) -> None:
+    """Run the HTTP API alone; nodes run elsewhere, on the same Redis or Valkey."""
+    import uvloop  # noqa: PLC0415
+
+    from ironforge.dev import serve_api  # noqa: PLC0415
+    from ironforge.telemetry import configure_logging  # noqa: PLC0415
+
+    settings = _with_server(settings)
+    configure_logging(settings)
+    raise typer.Exit(uvloop.run(serve_api(settings, allow_public=no_auth)))
+
+
+@flags.takes_settings(*flags.NODE_PARENT)
+def node(app: Application, *, settings: Settings) -> None:
+    """Run the handlers of APP in one or more processes, and restart those that die."""
+    from ironforge.processes import run_processes  # noqa: PLC0415
+    from ironforge.telemetry import configure_logging  # noqa: PLC0415
+
+    settings = _with_server(settings)
+    configure_logging(settings)
+    os.environ.update(flags.as_environment(settings))
+    # -P: what lies in the current folder must not replace modules of Python while the child starts.
+    command = [sys.executable, "-P", "-m", "ironforge", "node-child", app]
+    raise typer.Exit(asyncio.run(run_processes(command, settings)))
+
+
+def node_child(app: Application) -> None:
+    """One process of `ironforge node`; its settings come in its environment."""
+    from ironforge.cli.application import load_application  # noqa: PLC0415
+    from ironforge.node import run_node  # noqa: PLC0415
+
+    raise typer.Exit(run_node(load_application(app), _with_server(load())))
+
+
+def _with_server(settings: Settings) -> Settings:
+    return msgspec.structs.replace(settings, redis_url=settings.redis_url or flags.DEFAULT_REDIS_URL)
+
+
+def _welcome(url: str, app: str, settings: Settings) -> None:
+    data = settings.redis_url or f"{Path(settings.data_dir).absolute()} (kept until you delete it)"
+    lines = [
+        "",
+        f"  IronForge is ready at {url}",
+        "",
+        "  Submit a job:",
+        f"    curl {url}/jobs -H 'Content-Type: application/json' \\",
+        """      -d '{"kind": "email.send", "payload": {"to": "you@example.com"}}'""",
+        f"  Look at it:   curl {url}/queues/stats   (or: ironforge stats{_url_flag(url)})",
+        f"  Handlers:     {app}",
+        f"  Data:         {data}",
+        "  Ctrl-C ends it; jobs that wait run at the next start.",
+        "",
+    ]
+    for line in lines:
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _url_flag(url: str) -> str:
+    return "" if url == load().url else f" --url {url}"

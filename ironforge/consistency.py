@@ -1,0 +1,85 @@
+"""Whether the index, the streams, the schedule and the dead letter of a namespace tell the same story.
+
+Scripts and transactions keep them equal, so a difference is a bug or somebody else's write, never a passing state.
+What moved between two reads is read again before it counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from ironforge.job import format_id
+from ironforge.store.keys import Keys, Location
+from ironforge.store.link import Command, Link
+
+SAMPLE: Final = 200
+LOOKS: Final = 3
+
+Entry = tuple[bytes, bytes]  # job id, location
+
+
+async def inconsistencies(link: Link, keys: Keys) -> list[str]:
+    """What does not fit, in words; empty when all is well. Raises what redis-py raises."""
+    return [*await _counts(link, keys), *await _sample(link, keys)]
+
+
+async def _counts(link: Link, keys: Keys) -> list[str]:
+    for _ in range(LOOKS):
+        names = sorted(name.decode() for name in await link.call("SMEMBERS", keys.queues))
+        streams = keys.streams(names)
+        counted: list[Command] = [
+            ["HLEN", keys.index],
+            ["HLEN", keys.parked],
+            ["ZCARD", keys.scheduled],
+            ["ZCARD", keys.dead],
+            ["SCARD", keys.queues],
+            *(["XLEN", key] for key in streams),
+        ]
+        index, parked, scheduled, dead, queues, *lengths = await _at_once(link, counted)
+        if queues == len(names):
+            break
+    problems = []
+    if index != scheduled + dead + sum(lengths):
+        places = f"{sum(lengths)} in streams, {scheduled} scheduled, {dead} dead"
+        problems.append(f"the index knows {index} jobs, but there are {places}")
+    if parked != scheduled + dead:
+        problems.append(f"{parked} records are parked for {scheduled} scheduled and {dead} dead jobs")
+    return problems
+
+
+async def _at_once(link: Link, commands: Sequence[Command]) -> list[Any]:
+    replies = await link.pipeline([["MULTI"], *commands, ["EXEC"]])
+    result: list[Any] = replies[-1]
+    return result
+
+
+async def _sample(link: Link, keys: Keys) -> list[str]:
+    flat = await link.call("HRANDFIELD", keys.index, SAMPLE, "WITHVALUES")
+    suspects: list[Entry] = list(zip(flat[::2], flat[1::2], strict=True))
+    for _ in range(LOOKS):
+        suspects = await _missing(link, keys, suspects)
+        if not suspects:
+            return []
+        now = await link.call("HMGET", keys.index, *(job_id for job_id, _ in suspects))
+        suspects = [(job_id, raw) for (job_id, _), raw in zip(suspects, now, strict=True) if raw is not None]
+    return [f"job {format_id(job_id)} is not where the index says: {raw.decode()}" for job_id, raw in suspects]
+
+
+async def _missing(link: Link, keys: Keys, entries: Sequence[Entry]) -> list[Entry]:
+    """Those that are not where the index says, at the moment of looking."""
+    commands: list[Command] = []
+    for job_id, raw in entries:
+        commands += _look(keys, job_id, Location(raw))
+    replies = await link.pipeline(commands) if commands else []
+    pairs = zip(entries, replies[::2], replies[1::2], strict=True)
+    return [entry for entry, place, record in pairs if place in (None, []) or not record]
+
+
+def _look(keys: Keys, job_id: bytes, location: Location) -> list[Command]:
+    """Two questions for each: is it in its place, and is there a record."""
+    if location.entry:
+        key = keys.stream(location.stream)
+        return [["XRANGE", key, location.entry, location.entry], ["EXISTS", key]]
+    shelf = keys.dead if location.place == "d" else keys.scheduled
+    return [["ZSCORE", shelf, job_id], ["HEXISTS", keys.parked, job_id]]

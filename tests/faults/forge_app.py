@@ -1,0 +1,30 @@
+"""The node program that the fault tests start and hurt: its handlers write what they do to a ledger outside the store."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+from ironforge import Context, Forge
+from ironforge.node import run_node
+
+LEDGER = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+forge = Forge()
+
+
+@forge.job("work")
+async def work(context: Context, seconds: float = 0.0) -> int:
+    note("start", context)
+    await asyncio.sleep(seconds)
+    note("end", context)
+    return context.fence
+
+
+def note(what: str, context: Context) -> None:
+    """One write of one line: it is in the file even if this process is killed in the next moment."""
+    os.write(LEDGER, f"{what} {context.id} {context.fence} {os.getpid()}\n".encode())
+
+
+if __name__ == "__main__":
+    sys.exit(run_node(forge))

@@ -1,0 +1,136 @@
+"""The ground on which nodes are killed: starts them, submits to them, reads the ledger, and judges."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ironforge import Forge
+from ironforge.config import load
+from ironforge.embedded import EmbeddedServer
+from ironforge.errors import StoreUnavailable
+from ironforge.job import JobState
+from ironforge.store import Doors
+
+APP = Path(__file__).parent / "forge_app.py"
+PATIENCE_SECONDS = 40.0
+
+
+class Line(NamedTuple):
+    what: str
+    job_id: str
+    fence: int
+    pid: int
+
+
+async def until(predicate: Callable[[], Any], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        found = predicate()
+        if isinstance(found, Awaitable):
+            found = await found
+        if found:
+            return
+        assert time.monotonic() < deadline, f"waited in vain for: {what}"
+        await asyncio.sleep(0.01)
+
+
+class Ground:
+    def __init__(self, server: EmbeddedServer, ledger: Path) -> None:
+        self.server = server
+        self.settings = load({}, redis_url=server.url, lease_seconds=2.0, concurrency=8, drain_seconds=10.0)
+        self.forge = Forge(self.settings)
+        self.doors = Doors.open(self.settings)
+        self._ledger = ledger
+        self._nodes: list[subprocess.Popen[bytes]] = []
+
+    def start_node(self, **changes: Any) -> subprocess.Popen[bytes]:
+        settings = msgspec.structs.replace(self.settings, **changes)
+        environment = {
+            **os.environ,
+            "LEDGER": str(self._ledger),
+            "IRONFORGE_REDIS_URL": settings.redis_url,
+            "IRONFORGE_LEASE_SECONDS": str(settings.lease_seconds),
+            "IRONFORGE_CONCURRENCY": str(settings.concurrency),
+            "IRONFORGE_DRAIN_SECONDS": str(settings.drain_seconds),
+        }
+        node = subprocess.Popen([sys.executable, str(APP)], env=environment, start_new_session=True)
+        self._nodes.append(node)
+        return node
+
+    async def started_nodes(self, count: int) -> list[subprocess.Popen[bytes]]:
+        nodes = [self.start_node() for _ in range(count)]
+
+        async def all_there() -> bool:
+            return len(await self.doors.inspection.nodes()) == count
+
+        await until(all_there, f"{count} nodes to join")
+        return nodes
+
+    async def submit(self, count: int, seconds: float = 0.0) -> list[str]:
+        return await self.forge.submit_many("work", [{"seconds": seconds}] * count)
+
+    def lines(self) -> list[Line]:
+        if not self._ledger.exists():
+            return []
+        found = [line.split() for line in self._ledger.read_text().splitlines()]
+        return [Line(what, job_id, int(fence), int(pid)) for what, job_id, fence, pid in found]
+
+    def starts(self) -> Counter[str]:
+        return Counter(line.job_id for line in self.lines() if line.what == "start")
+
+    def in_flight(self, pid: int) -> set[str]:
+        """What this process has started and not ended."""
+        mine = [line for line in self.lines() if line.pid == pid]
+        ended = {line.job_id for line in mine if line.what == "end"}
+        return {line.job_id for line in mine if line.what == "start"} - ended
+
+    async def totals(self) -> dict[str, int]:
+        return (await self.doors.inspection.stats()).totals
+
+    async def drained(self, count: int) -> None:
+        """All jobs have ended; the server may be away meanwhile."""
+
+        async def is_drained() -> bool:
+            try:
+                stats = await self.doors.inspection.stats()
+            except StoreUnavailable:
+                return False
+            left = stats.scheduled + sum(depth.queued + depth.running for depth in stats.streams)
+            return left == 0 and stats.totals.get("completed", 0) >= count
+
+        await until(is_drained, f"{count} jobs to end")
+
+    async def check_settled(self, ids: list[str]) -> None:
+        """Nothing is lost, and nothing settled twice: each job has one result, of the highest fence that ran."""
+        from ironforge.job import parse_id
+
+        highest: dict[str, int] = {}
+        for line in self.lines():
+            highest[line.job_id] = max(line.fence, highest.get(line.job_id, 0))
+        for job_id in ids:
+            view = await self.doors.inspection.get(parse_id(job_id))
+            assert JobState.COMPLETED is view.state
+            assert int(view.job.result) == view.job.fence == highest[job_id]
+
+    async def end(self, node: subprocess.Popen[bytes]) -> int:
+        node.send_signal(signal.SIGTERM)
+        return await asyncio.to_thread(node.wait, 30)
+
+    async def close(self) -> None:
+        for node in self._nodes:
+            if node.poll() is None:
+                node.send_signal(signal.SIGCONT)
+                await self.end(node)
+        await self.forge.close()
+        await self.doors.close()

@@ -1,0 +1,150 @@
+"""Reading jobs: at most what was asked, by priority, and nothing that the server delivered is forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from ironforge.errors import StoreError
+from ironforge.job import decode, encode
+from tests.store.kit import Cluster, Node, completed, job
+
+
+def deliver_unheard(cluster: Cluster, node: Node, count: int) -> None:
+    """The server delivers to this node, and the reply gets lost."""
+    cluster.raw.xreadgroup("nodes", node.lease.node, {cluster.keys.stream("default:2"): ">"}, count=count)
+
+
+async def test_fetch_takes_at_most_what_was_asked_and_strictly_by_priority(cluster: Cluster) -> None:
+    cluster.with_settings(queues=("a", "b"))
+    node = await cluster.node()
+    await cluster.submit(*[job(queue, priority) for priority in (3, 1, 2, 0) for queue in ("b", "a")])
+    streams = [delivery.stream for delivery in await node.work.fetch(5)]
+    assert ["a:0", "b:0", "a:1", "b:1", "a:2"] == streams
+    assert ["b:2", "a:3", "b:3"] == [delivery.stream for delivery in await node.work.fetch(5)]
+    assert [] == await node.work.fetch(5)
+
+
+async def test_a_delivery_carries_the_record_as_submitted(cluster: Cluster) -> None:
+    one = job()
+    node = await cluster.node()
+    await cluster.submit(one)
+    ((stream, _, record),) = await node.work.fetch(1)
+    assert ("default:2", encode(one)) == (stream, record)
+
+
+async def test_wait_returns_as_soon_as_a_job_comes(cluster: Cluster) -> None:
+    node = await cluster.node()
+    waiting = asyncio.create_task(node.work.wait(8, 30))
+    one = job(priority=3)
+    await cluster.submit(one)
+    (delivery,) = await waiting
+    assert one == decode(delivery.record)
+
+
+async def test_wait_ends_when_its_time_is_over(cluster: Cluster) -> None:
+    node = await cluster.node()
+    assert [] == await node.work.wait(8, 0.01)
+    assert [] == await node.work.wait(8, 0)
+
+
+@pytest.mark.parametrize("lost", ["*", "q:default:2"])
+async def test_a_lost_group_is_made_again_from_the_beginning(cluster: Cluster, lost: str) -> None:
+    node = await cluster.node()
+    cluster.raw.delete(*cluster.raw.keys(cluster.keys.prefix + lost))
+    one = job()
+    await cluster.submit(one)
+    (delivery,) = await node.work.fetch(5)
+    assert one == decode(delivery.record)
+    cluster.checked = False
+
+
+async def test_what_a_broken_fetch_had_been_given_comes_with_the_next(cluster: Cluster) -> None:
+    """A reply that is lost with its connection has made the jobs pending: nobody else would ever run them."""
+    node = await cluster.node()
+    jobs = [job() for _ in range(3)]
+    await cluster.submit(*jobs)
+    (known,) = await node.work.fetch(1)
+    deliver_unheard(cluster, node, 2)
+    cluster.raw.client_kill_filter(_type="normal", skipme=True)
+    got = [decode(delivery.record).id for delivery in await node.work.fetch(1)]
+    got += [decode(delivery.record).id for delivery in await node.work.wait(5, 1)]
+    assert jobs[0].id == decode(known.record).id
+    assert [jobs[1].id, jobs[2].id] == got
+
+
+async def test_a_cancelled_wait_loses_no_job(cluster: Cluster) -> None:
+    node = await cluster.node()
+    await node.work.fetch(1)
+    waiting = asyncio.create_task(node.work.wait(5, 30))
+    while not cluster.raw.info("clients")["blocked_clients"]:
+        await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    one = job()
+    await cluster.submit(one)
+    assert [one] == [decode(delivery.record) for delivery in await node.work.wait(5, 5)]
+
+
+async def test_the_audit_pages_over_what_the_node_holds(cluster: Cluster) -> None:
+    node = await cluster.node()
+    await cluster.submit(*[job() for _ in range(1_203)])
+    held = await node.work.fetch(1_200)
+    deliver_unheard(cluster, node, 2)
+    cluster.raw.client_kill_filter(_type="normal", skipme=True)
+    got = await node.work.fetch(10)
+    assert 1_203 == len({decode(one.record).id for one in [*held, *got]})
+
+
+async def test_fetch_and_settle_from_many_tasks_keep_their_replies_apart(cluster: Cluster) -> None:
+    node = await cluster.node()
+    await cluster.submit(*[job(kind=f"k{n}") for n in range(300)])
+
+    async def one_by_one() -> int:
+        count = 0
+        while deliveries := await node.work.fetch(7):
+            await node.work.settle([completed(delivery) for delivery in deliveries])
+            count += len(deliveries)
+        return count
+
+    assert 300 == sum(await asyncio.gather(*(one_by_one() for _ in range(5))))
+
+
+async def test_an_entry_that_lost_its_body_is_not_found_again(cluster: Cluster) -> None:
+    node = await cluster.node()
+    await cluster.submit(job())
+    deliver_unheard(cluster, node, 1)
+    stream = cluster.keys.stream("default:2")
+    ((entry, _),) = cluster.raw.xrange(stream)
+    cluster.raw.xdel(stream, entry)
+    cluster.raw.client_kill_filter(_type="normal", skipme=True)
+    assert [] == await node.work.fetch(1)
+    cluster.raw.xack(stream, "nodes", entry)
+    cluster.checked = False
+
+
+async def test_a_key_that_is_no_stream_is_an_error(cluster: Cluster) -> None:
+    node = await cluster.node()
+    stream = cluster.keys.stream("default:0")
+    cluster.raw.delete(stream)
+    cluster.raw.set(stream, "no stream")
+    with pytest.raises(StoreError, match="WRONGTYPE"):
+        await node.work.fetch(1)
+    cluster.raw.delete(stream)
+    cluster.checked = False
+
+
+async def test_plenty_is_read_from_all_streams_and_never_too_much(cluster: Cluster) -> None:
+    cluster.raw.delete(*cluster.keys.streams(["default"]))
+    node = await cluster.node()
+    await cluster.submit(*[job(priority=priority) for priority in (3, 2, 2, 1) for _ in range(30)])
+    sizes = []
+    while deliveries := await node.work.fetch(50):
+        sizes.append(len(deliveries))
+        await node.work.settle([completed(delivery) for delivery in deliveries])
+    assert (120, True) == (sum(sizes), max(sizes) <= 50)
+    cluster.raw.delete(*cluster.keys.streams(["default"]))
+    await cluster.submit(job())
+    assert 1 == len(await node.work.fetch(50)) or 1 == len(await node.work.fetch(50))
