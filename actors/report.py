@@ -6,9 +6,10 @@ dead letter; the dispatcher learns the number of all, because it counts what eac
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 
-from actors.kernel import ActorRef
+from actors.kernel import ActorDead, ActorRef, Message
 from actors.messages import Delivered, Done, Ended, Exhausted, Failed, Rewritten, Snoozed, Unreadable
 from ironforge import job as records
 from ironforge.executor import Ending, Outcome
@@ -78,20 +79,21 @@ class Report:
         """Downstream first: once the dispatcher counts a job as over, its rewrite is already on its way."""
         if self._count == 0:
             return
-        count, seconds, ended = self._count, self._seconds, tuple(self._ended)
-        failed, snoozed, exhausted = tuple(self._failed), tuple(self._snoozed), tuple(self._exhausted)
-        unreadable = self._unreadable
+        messages: list[tuple[ActorRef, Message]] = [(self.dead_letter, what) for what in self._unreadable]
+        if self._failed:
+            messages.append((self.retry_timer, Failed(tuple(self._failed))))
+        if self._snoozed:
+            messages.append((self.retry_timer, Snoozed(tuple(self._snoozed))))
+        if self._exhausted:
+            messages.append((self.dead_letter, Exhausted(tuple(self._exhausted))))
+        done = Done(self._worker, self._count, tuple(self._ended), self._seconds)
         self._measure()
         self._clear()
-        if failed:
-            await self.retry_timer.tell(Failed(failed))
-        if snoozed:
-            await self.retry_timer.tell(Snoozed(snoozed))
-        if exhausted:
-            await self.dead_letter.tell(Exhausted(exhausted))
-        for what in unreadable:
-            await self.dead_letter.tell(what)
-        self.dispatcher.try_tell(Done(self._worker, count, ended, seconds))
+        # Dead roles: the node ends, or all begin anew. What nobody was told stays pending and is handed back.
+        with contextlib.suppress(ActorDead):
+            for role, message in messages:
+                await role.tell(message)
+            self.dispatcher.try_tell(done)
 
     def _measure(self) -> None:
         for kind, durations in self._completed.items():

@@ -70,7 +70,8 @@ class Worker(Actor):
     @handles(GiveUpQueue)
     def give_up_queue(self, _: GiveUpQueue) -> None:
         if self._queue:
-            self._report.dispatcher.try_tell(HandBack(self._number, len(self._queue)))
+            with contextlib.suppress(ActorDead):  # then all begin anew, and what is held goes back with the lease
+                self._report.dispatcher.try_tell(HandBack(self._number, len(self._queue)))
             self._queue.clear()
 
     @handles(Cancel)

@@ -38,11 +38,12 @@ log = get_logger(__name__)
 
 
 async def serve_dev(
-    forge: Forge, settings: Settings, *, allow_public: bool = False, on_ready: OnReady | None = None
+    forge: Forge | None, settings: Settings, *, allow_public: bool = False, on_ready: OnReady | None = None
 ) -> int:
     """Run an API and a node until SIGTERM or SIGINT; a second signal hurries the node. Returns the exit code.
 
-    Without `settings.redis_url` an embedded server in `settings.data_dir` runs as long.
+    Without `settings.redis_url` an embedded server in `settings.data_dir` runs as long. Without a `forge` there is
+    no node: jobs wait for the next start.
     Raises ConfigError when a port or the data folder is taken, or the server does not fit.
     """
     async with AsyncExitStack() as stack:
@@ -51,6 +52,8 @@ async def serve_dev(
             settings = await stack.enter_async_context(_embedded(settings))
         if told.event.is_set():
             return 0
+        if forge is None:
+            return await _serve_until_told(settings, told, allow_public=allow_public, on_ready=on_ready)
         node = Node(forge, settings)
         told.then = node.stop
         await node.start()
@@ -71,10 +74,16 @@ async def serve_api(settings: Settings, *, allow_public: bool = False) -> int:
     Raises ConfigError when the server does not fit, or the address cannot be listened on.
     """
     with _signals() as told:
-        await verify(settings)
-        async with _api(settings, Metrics(), allow_public=allow_public):
-            await told.event.wait()
-            log.info("api is stopping")
+        return await _serve_until_told(settings, told, allow_public=allow_public, on_ready=None)
+
+
+async def _serve_until_told(settings: Settings, told: _Told, *, allow_public: bool, on_ready: OnReady | None) -> int:
+    await verify(settings)
+    async with _api(settings, Metrics(), allow_public=allow_public) as url:
+        if on_ready:
+            on_ready(url)
+        await told.event.wait()
+        log.info("api is stopping")
     return 0
 
 

@@ -19,6 +19,7 @@ Application = Annotated[
     str,
     typer.Argument(metavar="APP", help="module:attribute of the Forge; attribute: `forge` when left out"),
 ]
+NoNode = Annotated[bool, typer.Option("--no-node", help="the API alone: jobs wait for the next start")]
 NoAuth = Annotated[
     bool,
     typer.Option("--i-understand-no-auth", help="listen on an address that other machines can reach"),
@@ -26,7 +27,13 @@ NoAuth = Annotated[
 
 
 @flags.takes_settings(*flags.DEV)
-def dev(app: Application = "ironforge.examples.app:forge", no_auth: NoAuth = False, *, settings: Settings) -> None:
+def dev(
+    app: Application = "ironforge.examples.app:forge",
+    no_node: NoNode = False,
+    no_auth: NoAuth = False,
+    *,
+    settings: Settings,
+) -> None:
     """Run everything in one process: an embedded server, the HTTP API, and a node with the handlers of APP.
 
     With a redis-url no server is started. Ctrl-C ends it after running jobs; a second one hands them back at once.
@@ -38,10 +45,10 @@ def dev(app: Application = "ironforge.examples.app:forge", no_auth: NoAuth = Fal
     from ironforge.telemetry import configure_logging  # noqa: PLC0415
 
     configure_logging(settings)
-    forge = load_application(app)
+    forge = None if no_node else load_application(app)
 
     def on_ready(url: str) -> None:
-        _welcome(url, app, settings)
+        _welcome(url, "none, jobs wait for the next start" if no_node else app, settings)
 
     raise typer.Exit(uvloop.run(serve_dev(forge, settings, allow_public=no_auth, on_ready=on_ready)))
 

@@ -77,7 +77,8 @@ class Fetcher:
             at = 0
             if want - len(deliveries) >= PLENTY * len(self._names):
                 deliveries += await self._read_plenty(want - len(deliveries))
-                at = self._busiest + 1
+                # One that gave its one job may have more: from there on it goes stream by stream.
+                at = min([self._order[one.stream] for one in deliveries[:1]] + [self._busiest + 1])
             for key in list(self._names)[at:]:
                 if len(deliveries) >= want:
                     break

@@ -1,4 +1,4 @@
-"""The node program that the fault tests start and hurt: its handlers write what they do to a ledger outside the store."""
+"""The node program that the fault tests start and hurt; its handlers write what they do to a ledger of their own."""
 
 from __future__ import annotations
 

@@ -46,7 +46,8 @@ def too_big(path: Path) -> Iterator[str]:
         if function.name == "__init__" and parameters > CONSTRUCTOR_PARAMETERS:
             yield f"line {function.lineno}: a constructor with {parameters} parameters"
     for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef):
+        # A state machine in a test has a method for every rule of its model.
+        if isinstance(node, ast.ClassDef) and "tests" not in path.parts:
             methods = sum(isinstance(member, Function) for member in node.body)
             if methods > CLASS_METHODS:
                 yield f"{node.name}: {methods} methods"
