@@ -31,6 +31,9 @@ from ironforge.store import NodeStore
 # What a cancelled handler may take to clean up, and the leaseholder to hand back what is open.
 WORKER_STOP_SECONDS: Final = 2.0
 LEASE_STOP_SECONDS: Final = 10.0
+# Reports of up to 64 failed jobs each. When so many wait to be stored, workers wait with them, and the node fetches
+# no more: what it holds stays bounded also when everything fails.
+REPORTS_WAITING: Final = 16
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,12 @@ class Node(Supervisor):
                 lambda: Leaseholder(parts.store.leases, settings, metrics),
                 stop_seconds=LEASE_STOP_SECONDS,
             ),
-            _role("dead_letter", lambda: DeadLetter(session, metrics)),
-            _role("retry_timer", lambda: RetryTimer(session, parts.forge, settings, metrics)),
+            _role("dead_letter", lambda: DeadLetter(session, metrics), capacity=REPORTS_WAITING),
+            _role(
+                "retry_timer",
+                lambda: RetryTimer(session, parts.forge, settings, metrics),
+                capacity=REPORTS_WAITING,
+            ),
             _role("workers", lambda: Workers(parts), stop_seconds=math.inf),
             _role("signals", lambda: Signals(session, parts.store.signals)),
             _role(

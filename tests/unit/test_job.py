@@ -66,6 +66,7 @@ def test_bytes_that_are_no_job_never_raise_anything_else(noise):
         jobs.encode(msgspec.structs.replace(new_job(), id=b"short")),
         jobs.encode(msgspec.structs.replace(new_job(), priority=4)),
     ],
+    ids=lambda value: type(value).__name__,
 )
 def test_a_damaged_record_is_refused(record):
     with pytest.raises(IncompatibleRecord, match="this record is not a job"):
@@ -152,7 +153,11 @@ def test_an_id_survives_its_text_form():
     assert job_id == jobs.parse_id(jobs.format_id(job_id)) == jobs.parse_id(jobs.format_id(job_id).upper())
 
 
-@pytest.mark.parametrize("text", ["", "x", str(uuid.uuid4()), "{01900000-0000-7000-8000-000000000000}"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", str(uuid.uuid4()), "{01900000-0000-7000-8000-000000000000}"],
+    ids=lambda value: type(value).__name__,
+)
 def test_what_is_no_id_is_refused(text):
     with pytest.raises(ValueError, match=r"."):
         jobs.parse_id(text)
