@@ -16,7 +16,15 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, values
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    values,
+)
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
@@ -56,6 +64,10 @@ def _claim_slot(slot: str) -> None:
 
 if MULTIPROCESS_DIR in os.environ and SLOT in os.environ:
     _claim_slot(os.environ.pop(SLOT))
+
+
+# A `_created` time next to every counter would double the page, and nobody reads it.
+disable_created_metrics()
 
 
 class Metrics:
