@@ -67,7 +67,7 @@ if MULTIPROCESS_DIR in os.environ and SLOT in os.environ:
 
 
 # A `_created` time next to every counter would double the page, and nobody reads it.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Metrics:
