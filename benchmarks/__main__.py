@@ -1,20 +1,39 @@
-"""`python -m benchmarks drain|submit|latency [--jobs N] [--repeats N] [--json]`."""
+"""`python -m benchmarks QUESTION [--jobs N] [--repeats N] [--json]`, or `all` of them."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import drain, harness, latency, submit
+from benchmarks import drain, footprint, harness, http, latency, steady, submit, timers
 from ironforge.config import load
 
-QUESTIONS = {"drain": drain.run, "submit": submit.run, "latency": latency.run}
+QUESTIONS: dict[str, Callable[..., Coroutine[Any, Any, dict[str, Any]]]] = {
+    "drain": drain.run,
+    "submit": submit.run,
+    "latency": latency.run,
+    "http": http.run,
+    "timers": timers.run,
+    "steady": steady.run,
+    "footprint": footprint.run,
+}
+# What each takes from the command line.
+TAKES = {
+    "drain": ("jobs", "repeats", "nodes"),
+    "submit": ("jobs", "repeats"),
+    "latency": ("repeats", "rates"),
+    "http": ("repeats",),
+    "timers": ("jobs", "repeats"),
+    "steady": ("rates",),
+    "footprint": ("jobs",),
+}
 
 
 def main() -> int:
@@ -22,8 +41,8 @@ def main() -> int:
     parser.add_argument("question", choices=[*QUESTIONS, "all"])
     parser.add_argument("--jobs", type=int, default=200_000, help="jobs of one run (default 200,000)")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each measurement (default 3)")
-    parser.add_argument("--nodes", type=int, action="append", help="node processes to measure; may be repeated")
-    parser.add_argument("--rate", type=int, action="append", help="jobs/s of the latency runs; may be repeated")
+    parser.add_argument("--nodes", type=int, nargs="+", help="node processes to measure")
+    parser.add_argument("--rates", type=int, nargs="+", help="jobs/s of latency and steady")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     given = parser.parse_args()
     questions = list(QUESTIONS) if given.question == "all" else [given.question]
@@ -38,14 +57,8 @@ def main() -> int:
 
 
 def _arguments(name: str, given: argparse.Namespace) -> dict[str, Any]:
-    arguments: dict[str, Any] = {"repeats": given.repeats}
-    if name in ("drain", "submit"):
-        arguments["jobs"] = given.jobs
-    if name == "drain" and given.nodes:
-        arguments["nodes"] = tuple(given.nodes)
-    if name == "latency" and given.rate:
-        arguments["rates"] = tuple(given.rate)
-    return arguments
+    """Only what was given, beside the two that have a default here."""
+    return {key: value for key in TAKES[name] if (value := getattr(given, key)) is not None}
 
 
 def _show(document: dict[str, Any]) -> None:
@@ -56,12 +69,12 @@ def _show(document: dict[str, Any]) -> None:
     console.print("  ".join(f"{name} {value}" for name, value in machine["settings"].items()), style="dim")
     for name, result in document["results"].items():
         table = Table(title=f"{name} ({result['unit']})", title_justify="left")
-        columns = [key for key in next(iter(result["figures"].values())) if key != "runs"]
+        columns = list(dict.fromkeys(key for row in result["figures"].values() for key in row if key != "runs"))
         table.add_column("")
         for column in columns:
             table.add_column(column, justify="right")
         for what, figures in result["figures"].items():
-            table.add_row(what, *(_number(figures[column]) for column in columns))
+            table.add_row(what, *(_number(figures[column]) if column in figures else "" for column in columns))
         console.print(table)
 
 

@@ -40,8 +40,8 @@ def server(**flags: Any) -> Iterator[Settings]:
 
 
 @contextlib.contextmanager
-def nodes(settings: Settings, count: int) -> Iterator[None]:
-    """`count` node processes with the benchmark's handlers while the block runs."""
+def nodes(settings: Settings, count: int) -> Iterator[list[int]]:
+    """`count` node processes with the benchmark's handlers while the block runs; their process ids."""
     environment = {
         **os.environ,
         "IRONFORGE_REDIS_URL": settings.redis_url,
@@ -52,7 +52,7 @@ def nodes(settings: Settings, count: int) -> Iterator[None]:
     command = [sys.executable, "-m", "ironforge", "node-child", APP]
     processes = [subprocess.Popen(command, env=environment) for _ in range(count)]
     try:
-        yield
+        yield [process.pid for process in processes]
     finally:
         for process in processes:
             process.terminate()
@@ -86,8 +86,15 @@ async def time_of(opened: Doors, marks: Sequence[int]) -> list[float]:
 
 async def repeat(times: int, measure: Callable[[], Awaitable[float]]) -> dict[str, Any]:
     """The median of several runs, with their spread."""
-    runs = [await measure() for _ in range(times)]
+    return spread([await measure() for _ in range(times)])
+
+
+def spread(runs: list[float]) -> dict[str, Any]:
     return {"median": statistics.median(runs), "min": min(runs), "max": max(runs), "runs": runs}
+
+
+def percentile(ordered: Sequence[float], percent: float) -> float:
+    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
 def describe(settings: Settings | None = None) -> dict[str, Any]:

@@ -28,7 +28,7 @@ async def _once(rate: int, seconds: float, flags: dict[str, Any]) -> dict[str, f
             due = await _submit(submitter, rate, seconds)
             await harness.time_of(opened, [1 + int(rate * WARM_UP_SECONDS) + len(due)])
             latencies = sorted(await _latencies(opened, due))
-    return {f"p{percent:g} ms": _percentile(latencies, percent) for percent in (50, 95, 99, 99.9, 100)}
+    return {f"p{percent:g} ms": harness.percentile(latencies, percent) for percent in (50, 95, 99, 99.9, 100)}
 
 
 async def _submit(submitter: Forge, rate: int, seconds: float) -> dict[str, int]:
@@ -61,10 +61,6 @@ async def _latencies(opened: Doors, due: dict[str, int]) -> list[float]:
 
     await asyncio.gather(*(look() for _ in range(LOOK_UPS)))
     return found
-
-
-def _percentile(ordered: list[float], percent: float) -> float:
-    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
 async def run(
