@@ -107,12 +107,17 @@ class Dispatcher(Actor):
         return time.monotonic() - self._heard_at if self._room.is_set() else 0.0
 
     async def _fetch_forever(self) -> None:
+        deliveries: list[Delivery] = []
+        idle = False
         while True:
             await self._room.wait()
             want = self._demand.want(self._holdings.free, self._holdings.count, time.monotonic())
-            deliveries = await self._work.fetch(want)
+            if not idle:
+                deliveries = await self._work.fetch(want)
             if not deliveries:
                 deliveries = await self._work.wait(want, BLOCK_SECONDS)
+            # A wait that ended without a job has just seen every stream empty: no need to ask each of them again.
+            idle = not deliveries
             self._heard_at = time.monotonic()
             self._assign(deliveries)
 

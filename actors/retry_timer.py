@@ -1,7 +1,7 @@
 """The retry timer decides what becomes of failed attempts and moves due jobs back to their streams.
 
 It sleeps until the next due time instead of polling: whoever schedules something earlier shouts, and because a
-shout can be lost it looks again once a second. Every node runs one; moving a job is atomic, so they do not clash.
+shout can be lost it looks again every few seconds. Every node runs one; moving a job is atomic, so they do not clash.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ironforge.store import Rewrite
 
 logger = logging.getLogger(__name__)
 
-LONGEST_SLEEP_SECONDS: Final = 1.0
+LONGEST_SLEEP_SECONDS: Final = 2.5
 
 
 class RetryTimer(Actor):
