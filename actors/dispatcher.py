@@ -32,7 +32,7 @@ from actors.session import Session
 from actors.settler import Settler
 from ironforge import job as records
 from ironforge.metrics import Metrics
-from ironforge.store import Delivery, Rewrite, Settled
+from ironforge.store import Delivery, Rewrite
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Dispatcher(Actor):
     def done(self, message: Done) -> None:
         self._holdings.ended(message.worker, message.size)
         self._demand.ended(message.size, message.seconds, time.monotonic())
-        self._settler.settle(map(Settled._make, message.settled))
+        self._settler.settle(message.settled)
         self._update()
 
     @handles(HandBack)

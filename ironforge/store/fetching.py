@@ -59,8 +59,9 @@ class Fetcher:
 
     def release(self, batch: Sequence[Delivery] | Sequence[Settled] | Sequence[Rewrite]) -> None:
         """These have left the node: to be called after the write that made it so, never before."""
-        for item in batch:
-            self._held[item.stream].discard(item.entry)
+        held = self._held
+        for item in batch:  # by position: a batch to settle may hold plain tuples
+            held[item[0]].discard(item[1])
 
     async def _guarded(self, reading: Any) -> Any:
         try:
