@@ -22,7 +22,7 @@ from ironforge.options import Options
 from ironforge.payload import Binder, binder_of
 from ironforge.retry import Backoff
 from ironforge.store import Submission, Submissions
-from ironforge.submit import BatchOptions, Door, JobOptions, KindOptions, check_names, prepared
+from ironforge.submit import BatchOptions, Door, JobOptions, KindOptions, Template, check_names
 from ironforge.values import encode_payload
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -153,12 +153,7 @@ class Forge:
         Raises InvalidJob, InvalidPayload, SerializationError; UnknownKind for a function that is no handler.
         """
         check_names("a submission", given, JobOptions)
-        name = options.check_kind(kind) if isinstance(kind, str) else self._kind_of(kind)
-        encoded = encode_payload(payload)
-        handler = self._handlers.get(name)
-        if handler is not None:
-            handler.binder.bind(encoded)
-        return prepared(name, encoded, None if handler is None else handler.defaults, given)
+        return _preparer(*self._known(kind), given)(payload)
 
     async def submit(
         self, kind: str | Callable[..., Any], payload: object = None, /, **given: Unpack[JobOptions]
@@ -175,17 +170,18 @@ class Forge:
     ) -> list[str]:
         """Submit all or none, with the same options; an item made by `prepare` is taken as it is."""
         check_names("a batch", given, BatchOptions)
-        return await self._door.submit(
-            [item if isinstance(item, Submission) else self.prepare(kind, item, **given) for item in payloads]
-        )
+        prepare = _preparer(*self._known(kind), given)
+        return await self._door.submit([item if isinstance(item, Submission) else prepare(item) for item in payloads])
 
-    def _kind_of(self, function: Callable[..., Any]) -> str:
+    def _known(self, kind: str | Callable[..., Any]) -> tuple[str, Handler | None]:
+        """The name of a kind, and its handler if it is registered here."""
+        if isinstance(kind, str):
+            return options.check_kind(kind), self._handlers.get(kind)
         try:
-            return self._kinds[function]
+            name = self._kinds[kind]
         except (KeyError, TypeError):
-            raise UnknownKind(
-                f"{_name_of(function)} is no handler of this Forge: register it, or pass a kind"
-            ) from None
+            raise UnknownKind(f"{_name_of(kind)} is no handler of this Forge: register it, or pass a kind") from None
+        return name, self._handlers[name]
 
     async def close(self) -> None:
         """Close the connection, if one was opened. The next submission opens a new one."""
@@ -198,6 +194,19 @@ class Forge:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def _preparer(name: str, handler: Handler | None, given: JobOptions | BatchOptions) -> Callable[[object], Submission]:
+    """Makes submissions of one kind with the same options, which are checked only once."""
+    template = Template(name, None if handler is None else handler.defaults, given)
+
+    def prepare(payload: object) -> Submission:
+        encoded = encode_payload(payload)
+        if handler is not None:
+            handler.binder.bind(encoded)
+        return template.submission(encoded)
+
+    return prepare
 
 
 def _checked(kind: str, given: KindOptions) -> Options:

@@ -54,20 +54,26 @@ def check_names(what: str, given: Iterable[str], allowed: type) -> None:
             raise TypeError(f"{what} takes no option {name!r}: {hint}")
 
 
-def prepared(kind: str, payload: bytes, defaults: Options | None, given: JobOptions) -> Submission:
-    """One submission of a checked kind and payload. Raises InvalidJob for any option that is wrong."""
-    rest = dict(given)
-    key = check_idempotency_key(rest.pop("idempotency_key", None))
-    text_id = rest.pop("id", None)
-    job_id = None if text_id is None else _parsed(text_id)
-    options = validate_options(**rest)
-    if defaults is not None:
-        options = _filled(options, defaults, given)
-    mark = fingerprint(kind, payload, options) if key is not None else b""
-    return Submission(options.job(kind, payload, job_id), options.delay_ms, options.run_at_ms, key, mark)
+class Template:
+    """The options of one submission, or of all in a batch, checked once. Raises InvalidJob for any that is wrong."""
+
+    def __init__(self, kind: str, defaults: Options | None, given: JobOptions | BatchOptions) -> None:
+        rest = dict(given)
+        self._kind = kind
+        self._key = check_idempotency_key(rest.pop("idempotency_key", None))
+        text_id = rest.pop("id", None)
+        self._job_id = None if text_id is None else _parsed(text_id)
+        options = validate_options(**rest)
+        self._options = options if defaults is None else _filled(options, defaults, given)
+
+    def submission(self, payload: bytes) -> Submission:
+        options = self._options
+        mark = b"" if self._key is None else fingerprint(self._kind, payload, options)
+        job = options.job(self._kind, payload, self._job_id)
+        return Submission(job, options.delay_ms, options.run_at_ms, self._key, mark)
 
 
-def _filled(options: Options, defaults: Options, given: JobOptions) -> Options:
+def _filled(options: Options, defaults: Options, given: KindOptions) -> Options:
     return options._replace(
         priority=defaults.priority if given.get("priority") is None else options.priority,
         queue=defaults.queue if given.get("queue") is None else options.queue,

@@ -138,7 +138,8 @@ class _Call:
         self.items = [item for waiting in group for item in waiting.batch]
         again = group[0].again if again is None else again
         careful = again or group[0].alone
-        streams = dict.fromkeys(item.job.stream for item in self.items)
+        names = [item.job.stream for item in self.items]
+        streams = dict.fromkeys(names)
         self.keys = [keys.index, keys.scheduled, keys.parked, keys.queues, keys.totals]
         numbers = {}
         for stream in streams:
@@ -147,9 +148,9 @@ class _Call:
         self.arguments: list[str | bytes | int] = [keys.signals, 7 if careful else 4, len(streams)]
         self.arguments += [max(1, round(settings.idempotency_seconds)), int(again)]
         extra: dict[str, int] = {}
-        for item in self.items:
+        for item, stream in zip(self.items, names, strict=True):
             job = item.job
-            self.arguments += (numbers[job.stream], job.id, encode(job), _due(item))
+            self.arguments += (numbers[stream], job.id, encode(job), _due(item))
             if careful:
                 self.arguments += self._careful(item, keys, extra)
 
