@@ -27,10 +27,12 @@ from actors.messages import (
     Ready,
     Reconnected,
     Run,
+    Unreadable,
 )
 from actors.session import Session
 from actors.settler import Settler
 from ironforge import job as records
+from ironforge.errors import IncompatibleRecord
 from ironforge.metrics import Metrics
 from ironforge.store import Delivery, Rewrite
 
@@ -56,6 +58,7 @@ class Dispatcher(Actor):
     async def started(self) -> None:
         self._work = await self._session.work()
         self._settler = Settler(self._session, self._work, self.background)
+        self._dead_letter = self._session.role("dead_letter")
         self._fetcher = self.background(self._fetch_forever())
         for worker in self._workers:
             _try_tell(worker, Announce())
@@ -65,7 +68,7 @@ class Dispatcher(Actor):
         lost = self._holdings.arrived(message.worker, message.incarnation)
         if lost:
             logger.error("worker %d crashed; it held %d jobs", message.worker, len(lost))
-            self._settler.requeue([_crashed(delivery) for delivery in lost])
+            self._give_back(lost, crashed=True)
         self._update()
 
     @handles(Done)
@@ -133,8 +136,21 @@ class Dispatcher(Actor):
             at += len(jobs)
             for job_id in self._cancels:
                 _try_tell(self._workers[worker], Cancel(job_id))
-        self._settler.requeue([_again(delivery) for delivery in deliveries[at:]])
+        self._give_back(deliveries[at:])
         self._update()
+
+    def _give_back(self, deliveries: list[Delivery], *, crashed: bool = False) -> None:
+        """To their queues, for another worker or node. What cannot be read is put aside, as a worker would do."""
+        back: list[Rewrite] = []
+        for delivery in deliveries:
+            try:
+                job = records.decode(delivery.record)
+            except IncompatibleRecord as error:
+                self.background(self._dead_letter.tell(Unreadable(delivery, str(error))))
+            else:
+                job = job.again(crashes=job.crashes + crashed)
+                back.append(Rewrite(delivery.stream, delivery.entry, job, failed=False))
+        self._settler.requeue(back)
 
     def _update(self) -> None:
         self._metrics.active_jobs.set(self._holdings.count)
@@ -144,10 +160,12 @@ class Dispatcher(Actor):
             self._room.clear()
 
     async def _find_cancellations(self) -> None:
-        ids = [records.decode(delivery.record).id for delivery in self._holdings.all()]
-        if ids:
-            for job_id in await self._work.cancel_requested(ids):
-                self.cancel(Cancel(job_id))
+        ids: list[bytes] = []
+        for delivery in self._holdings.all():
+            with contextlib.suppress(IncompatibleRecord):
+                ids.append(records.decode(delivery.record).id)
+        for job_id in await self._work.cancel_requested(ids):
+            self.cancel(Cancel(job_id))
 
 
 def _try_tell(worker: ActorRef, message: Announce | Cancel | GiveUpQueue | Run) -> bool:
@@ -155,13 +173,3 @@ def _try_tell(worker: ActorRef, message: Announce | Cancel | GiveUpQueue | Run) 
         worker.try_tell(message)
         return True
     return False
-
-
-def _again(delivery: Delivery) -> Rewrite:
-    job = records.decode(delivery.record).again()
-    return Rewrite(delivery.stream, delivery.entry, job)
-
-
-def _crashed(delivery: Delivery) -> Rewrite:
-    job = records.decode(delivery.record)
-    return Rewrite(delivery.stream, delivery.entry, job.again(crashes=job.crashes + 1))

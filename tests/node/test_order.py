@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from ironforge.job import encode
 from tests.node.kit import Gate, World, until
 
 
@@ -139,3 +140,30 @@ async def test_a_delayed_job_does_not_start_before_its_time(world: World) -> Non
 
         assert near.job.started_ms - near.job.created_ms >= 100
         assert "scheduled" == await world.state(far)
+
+
+async def test_an_unreadable_record_behind_a_slow_job_is_put_aside_and_harms_nobody(world: World) -> None:
+    world.change(concurrency=1)
+    gate = Gate()
+
+    @world.forge.job("sometimes.slow")
+    async def sometimes_slow(payload: Any) -> None:
+        if payload == "slow":
+            await gate.pass_through()
+        else:
+            world.ran.append(payload)
+
+    raw, keys = world.cluster.raw, world.cluster.keys
+    async with world.node() as node:
+        await world.forge.submit_many("sometimes.slow", [None] * 1_000)
+        await until(lambda: len(world.ran) == 1_000, "the dispatcher to learn that they are quick")
+        with raw.pipeline(transaction=True) as together:  # in one step, so that one fetch takes both
+            slow = world.forge.prepare("sometimes.slow", "slow").job
+            entry = together.xadd(keys.stream("default:2"), {"j": encode(slow)})
+            together.xadd(keys.stream("default:2"), {"j": b"\xc1 nonsense"})
+            first, _ = entry.execute()
+        raw.hset(keys.index, slow.id, b"q:default:2:" + first)
+        await until(lambda: gate.entered and raw.exists(keys.quarantine), "the record to be put aside")
+        gate.open()
+        await world.completed(slow.text_id)
+        assert not node.problems()
