@@ -13,7 +13,7 @@ from typing import Final
 import typer
 
 from ironforge import errors
-from ironforge.cli import jobs, look, run
+from ironforge.cli import jobs, look, prove, run
 from ironforge.cli.output import EXIT_CODES, say
 
 # The first that fits counts.
@@ -39,7 +39,7 @@ for _command in (run.dev, run.api, run.node, jobs.submit):
     app.command(epilog=EXIT_CODES)(_command)
 app.add_typer(jobs.jobs, name="jobs")
 app.add_typer(jobs.dlq, name="dlq")
-for _command in (look.stats, look.nodes, look.doctor, look.version):
+for _command in (look.stats, look.nodes, look.doctor, prove.verify, look.version):
     app.command(epilog=EXIT_CODES)(_command)
 app.command("node-child", hidden=True)(run.node_child)
 

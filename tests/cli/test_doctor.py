@@ -90,7 +90,7 @@ def test_a_server_that_does_not_answer_is_3_and_its_password_is_not_shown():
 @pytest.mark.usefixtures("client")
 def test_what_the_user_of_the_server_may_not_ask_is_a_failed_check(client: redis.Redis, server: str):
     client.execute_command("ACL", "SETUSER", "weak", "on", ">pw", "~*", "&*", "+@all", "-time")
-    code, found = doctor(server.replace("redis://", "redis://weak:pw@"))
+    code, found = doctor(server + "?username=weak&password=pw")
     assert code == 1
     assert "could not be examined" in found["clock"][0]["message"]
 

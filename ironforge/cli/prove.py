@@ -1,0 +1,77 @@
+"""`ironforge verify`: the promise, tried on the user's own server."""
+
+from __future__ import annotations
+
+import random
+from typing import Annotated
+
+import typer
+
+from ironforge.cli import output
+from ironforge.cli.flags import LOGGING, AsJson, takes_settings
+from ironforge.config import Settings
+
+
+@takes_settings("redis_url", "lease_seconds", "concurrency", *LOGGING)
+def verify(
+    *,
+    seconds: Annotated[float, typer.Option(min=1, max=86_400, help="time under load and faults")] = 30.0,
+    rate: Annotated[int, typer.Option(min=1, max=20_000, help="jobs submitted a second")] = 500,
+    node_processes: Annotated[int, typer.Option(min=1, max=32, help="nodes to start, and to hurt")] = 3,
+    fault_every_seconds: Annotated[float, typer.Option(min=0, help="mean time between two faults; 0: none")] = 2.0,
+    seed: Annotated[int | None, typer.Option(help="repeats the schedule of an earlier run")] = None,
+    as_json: AsJson = False,
+    settings: Settings,
+) -> None:
+    """Submit jobs, kill, pause and stop nodes of our own, and prove that nothing is lost or settled twice.
+
+    In a namespace of its own on your server, which is empty again afterwards: other namespaces are not touched, the
+    server is not either. Exit code 1 when a promise was broken.
+    """
+    import msgspec  # noqa: PLC0415
+    import uvloop  # noqa: PLC0415
+
+    from ironforge.cli.run import with_server  # noqa: PLC0415
+    from ironforge.store.checks import verify as check_server  # noqa: PLC0415
+    from ironforge.telemetry import configure_logging  # noqa: PLC0415
+    from ironforge.verify.run import Plan  # noqa: PLC0415
+    from ironforge.verify.run import verify as run  # noqa: PLC0415
+
+    settings = with_server(settings)
+    configure_logging(msgspec.structs.replace(settings, log_level="error"))
+    plan = Plan(random.randrange(2**31) if seed is None else seed, seconds, rate, node_processes, fault_every_seconds)
+
+    async def checked() -> object:
+        await check_server(settings)
+        return await run(settings, plan, say=output.say)
+
+    output.say(f"seed {plan.seed}: {seconds:g} s at {rate} jobs/s on {node_processes} nodes")
+    verdict = uvloop.run(checked())
+    document = {"seed": plan.seed, **msgspec.to_builtins(verdict)}
+    if as_json:
+        output.print_json(document)
+    else:
+        _show(document)
+    raise typer.Exit(1 if document["violations"] else 0)
+
+
+def _show(found: dict[str, object]) -> None:
+    faults = found["faults"]
+    assert isinstance(faults, dict)
+    rows = [
+        ("jobs acknowledged", found["acknowledged"]),
+        ("submissions without an answer", found["unanswered"]),
+        ("faults", ", ".join(f"{count} {name}" for name, count in sorted(faults.items())) or "none"),
+        ("lost", found["lost"]),
+        ("settled twice", found["settled_twice"]),
+        ("repeated runs", f"{found['repeated_runs']} of at most {found['repeated_runs_bound']}"),
+        ("longest recovery", f"{found['longest_recovery_seconds']:.1f} s"),
+    ]
+    output.out.print(output.table(("", "FOUND"), rows))
+    violations = found["violations"]
+    assert isinstance(violations, list)
+    for violation in violations[:20]:
+        output.say(f"BROKEN: {violation['promise']}: {violation['job']} {violation['why']}")
+        for event in violation["evidence"]:
+            output.say(f"   {event}")
+    output.say("every promise was kept" if not violations else f"{len(violations)} promises were broken")

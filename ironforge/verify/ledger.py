@@ -1,0 +1,59 @@
+"""The ledger: what submitters, handlers and faults did, in files outside the server under test.
+
+Each line is one `write` to a file opened for appending: it is complete even if its process is killed right after.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`at`: seconds of the machine's monotonic clock, comparable between its processes.
+
+    `what`: submit_ok and submit_info (the answer was lost) by the submitter; start and end by a handler, with the
+    `fence` of the run and the process that ran it; fault by whoever injects one, with the jobs that were in flight
+    at its target; died for a node that ended and nobody had hurt it; cancel_ok with the state that the answer named.
+    """
+
+    at: float
+    what: str
+    job: str = ""
+    fence: int = 0
+    pid: int = 0
+    name: str = ""
+    in_flight: int = 0
+
+
+class Ledger:
+    """One file; open it once per process."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._encode = msgspec.json.Encoder().encode
+
+    def note(self, what: str, jobs: Iterable[str] = ("",), **fields: int | str) -> None:
+        at = time.monotonic()
+        lines = [self._encode({"at": at, "what": what, "job": job, **fields}) for job in jobs]
+        os.write(self._file, b"".join(line + b"\n" for line in lines))
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+def read(folder: Path) -> list[Event]:
+    """Every event of every ledger in `folder`, in their order. A line that was cut off is left out."""
+    events: list[Event] = []
+    decode = msgspec.json.Decoder(Event).decode
+    for path in folder.glob("*.ledger"):
+        for line in path.read_bytes().splitlines():
+            try:
+                events.append(decode(line))
+            except msgspec.MsgspecError:
+                continue
+    return sorted(events, key=lambda event: event.at)

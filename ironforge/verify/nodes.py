@@ -1,0 +1,114 @@
+"""The node processes of a run: started, hurt and replaced by the run, and by nobody else's hand.
+
+Only processes that were started here are ever signalled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from ironforge.config import Settings, environment_name
+from ironforge.verify.handlers import LEDGER_FOLDER
+from ironforge.verify.ledger import Event, Ledger
+
+COMMAND: Final = (sys.executable, "-m", "ironforge", "node-child", "ironforge.verify.handlers:forge")
+# A result that was reported less than this long ago may not be settled yet, and is repeated if its node dies now.
+UNSETTLED_SECONDS: Final = 0.25
+STOP_SECONDS: Final = 30.0
+# Twice as many kills: each takes less time than the others, and is the one that happens in practice.
+FAULTS: Final = ("kill", "kill", "pause", "stop")
+
+
+class Nodes:
+    """`count` nodes, whatever happens to them. `command` starts one; the settings reach it by its environment."""
+
+    def __init__(self, settings: Settings, folder: Path, ledger: Ledger, command: Sequence[str] = COMMAND) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._ledger = ledger
+        self._command = list(command)
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def start(self, count: int = 1) -> None:
+        given = {
+            environment_name(name): str(getattr(self._settings, name))
+            for name in ("redis_url", "namespace", "lease_seconds", "concurrency", "drain_seconds")
+        }
+        environment = {**os.environ, **given, LEDGER_FOLDER: str(self._folder), "IRONFORGE_LOG_LEVEL": "error"}
+        for _ in range(count):
+            # What a node logs while it is being killed is no news to anybody.
+            process = subprocess.Popen(  # noqa: S603 - the command is ours
+                self._command, env=environment, stderr=subprocess.DEVNULL, start_new_session=True
+            )
+            self._running.append(process)
+
+    async def hurt(self, rng: random.Random) -> None:
+        """One fault on one node, and its repair: afterwards there are as many nodes as before."""
+        self._look_for_dead()
+        victim = rng.choice(self._running)
+        name = rng.choice(FAULTS)
+        self._ledger.note("fault", name=name, pid=victim.pid, in_flight=self._in_flight(victim.pid))
+        if name == "kill":
+            victim.kill()
+            await self._gone(victim)
+            self.start()
+        elif name == "pause":
+            victim.send_signal(signal.SIGSTOP)
+            try:
+                await asyncio.sleep(self._settings.lease_seconds * rng.uniform(0.5, 2.0))
+            finally:
+                victim.send_signal(signal.SIGCONT)
+        else:
+            victim.send_signal(signal.SIGTERM)
+            self.start()
+            await self._gone(victim)
+
+    async def stop(self) -> None:
+        """End all of them in order; whoever does not end in time is killed."""
+        self._look_for_dead()
+        for process in self._running:
+            process.send_signal(signal.SIGTERM)
+        for process in list(self._running):
+            await self._gone(process)
+
+    def _look_for_dead(self) -> None:
+        """Nodes that ended without having been hurt: that is no fault of the run but a finding. Each is replaced."""
+        for process in [process for process in self._running if process.poll() is not None]:
+            self._ledger.note("died", pid=process.pid, name=f"exit code {process.returncode}")
+            self._running.remove(process)
+            self.start()
+
+    async def _gone(self, process: subprocess.Popen[bytes]) -> None:
+        try:
+            await asyncio.to_thread(process.wait, STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            await asyncio.to_thread(process.wait)
+        self._running.remove(process)
+
+    def _in_flight(self, pid: int) -> int:
+        """How many jobs the node holds that it has started, settled or not."""
+        held: set[str] = set()
+        now = time.monotonic()
+        decode = msgspec.json.Decoder(Event).decode
+        with contextlib.suppress(FileNotFoundError):  # it has run nothing yet
+            for line in (self._folder / f"node-{pid}.ledger").read_bytes().splitlines():
+                with contextlib.suppress(msgspec.MsgspecError):
+                    event = decode(line)
+                    if event.what == "start":
+                        held.add(event.job)
+                    elif now - event.at > UNSETTLED_SECONDS:
+                        held.discard(event.job)
+        return len(held)

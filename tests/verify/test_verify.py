@@ -1,0 +1,77 @@
+"""The verification itself: a healthy IronForge passes under faults, and one with a planted bug does not."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from ironforge.config import Settings, load
+from ironforge.verify.run import Plan, verify
+from tests.cli.kit import ironforge
+from tests.support.servers import valkey
+from tests.verify.mutants import MUTANTS
+
+MUTANT = Path(__file__).parent / "mutants.py"
+
+
+@pytest.fixture(scope="module")
+def redis_url() -> Iterator[str]:
+    with valkey(appendonly="yes") as url:
+        yield url
+
+
+@pytest.fixture
+def settings(redis_url: str) -> Settings:
+    return load({}, redis_url=redis_url, lease_seconds=1.0, concurrency=8, drain_seconds=5.0)
+
+
+def keys(redis_url: str) -> list[bytes]:
+    with redis.Redis.from_url(redis_url) as client:
+        return client.keys("*")
+
+
+async def test_without_faults_every_job_runs_once(settings: Settings) -> None:
+    plan = Plan(seed=1, seconds=4.0, rate=500, nodes=2, pause_seconds=0)
+
+    verdict = await verify(settings, plan, say=lambda _: None)
+
+    assert [] == verdict.violations
+    assert (0, {}) == (verdict.repeated_runs, verdict.faults)
+    assert verdict.acknowledged > 1_000
+
+
+async def test_under_faults_nothing_is_lost_and_nothing_settled_twice(settings: Settings, redis_url: str) -> None:
+    verdict = await verify(settings, Plan(seed=2, seconds=10.0, rate=500, nodes=3, pause_seconds=0.5), say=print)
+
+    assert [] == verdict.violations
+    assert verdict.acknowledged > 2_000
+    assert sum(verdict.faults.values()) >= 4
+    assert [] == keys(redis_url)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+async def test_a_planted_bug_is_found(settings: Settings, mutant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ironforge.verify.run.DRAIN_SECONDS", 5.0)
+    command = (sys.executable, str(MUTANT), mutant)
+
+    verdict = await verify(
+        settings, Plan(seed=3, seconds=7.0, rate=300, nodes=3, pause_seconds=0.3), say=print, command=command
+    )
+
+    assert verdict.violations
+
+
+def test_the_command_tells_its_verdict(redis_url: str) -> None:
+    done = ironforge(
+        *("verify", "--redis-url", redis_url, "--seconds", "4", "--rate", "200", "--node-processes", "2"),
+        *("--lease-seconds", "1", "--fault-every-seconds", "1", "--seed", "5", "--json"),
+    )
+
+    assert 0 == done.returncode
+    found = json.loads(done.stdout)
+    assert (5, 0, 0, []) == tuple(found[name] for name in ("seed", "lost", "settled_twice", "violations"))
