@@ -1,0 +1,24 @@
+"""The smoke profile of the chaos runs: each scenario once, small, with every promise judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ironforge.verify.run import Plan
+from tests.chaos.harness import run
+from tests.chaos.scenarios import SCENARIOS
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+async def test_every_promise_is_kept(scenario: str, tmp_path: Path) -> None:
+    outcome = await run(scenario, Plan(seed=7, seconds=6.0, rate=400), kept=tmp_path)
+
+    if outcome.discarded:
+        pytest.skip(f"this process was {outcome.lag_seconds:.1f} s late: a machine without time proves nothing")
+    verdict = outcome.verdict
+    assert [] == verdict.violations
+    assert verdict.acknowledged > 500
+    assert (scenario == "baseline") == (verdict.faults == {})
+    assert scenario != "baseline" or verdict.repeated_runs == 0
