@@ -27,10 +27,12 @@ from actors.messages import (
     Ready,
     Reconnected,
     Run,
+    Unreadable,
 )
 from actors.session import Session
 from actors.settler import Settler
 from ironforge import job as records
+from ironforge.errors import IncompatibleRecord
 from ironforge.metrics import Metrics
 from ironforge.store import Delivery, Rewrite, Settled
 
@@ -65,7 +67,7 @@ class Dispatcher(Actor):
         lost = self._holdings.arrived(message.worker, message.incarnation)
         if lost:
             logger.error("worker %d crashed; it held %d jobs", message.worker, len(lost))
-            self._settler.requeue([_crashed(delivery) for delivery in lost])
+            self._put_back(lost, crashed=True)
         self._update()
 
     @handles(Done)
@@ -128,8 +130,21 @@ class Dispatcher(Actor):
             at += len(jobs)
             for job_id in self._cancels:
                 _try_tell(self._workers[worker], Cancel(job_id))
-        self._settler.requeue([_again(delivery) for delivery in deliveries[at:]])
+        self._put_back(deliveries[at:])
         self._update()
+
+    def _put_back(self, deliveries: list[Delivery], *, crashed: bool = False) -> None:
+        back: list[Rewrite] = []
+        for delivery in deliveries:
+            try:
+                job = records.decode(delivery.record)
+            except IncompatibleRecord as error:  # nobody looked at it before: it had not been started
+                # Where it cannot be told it stays pending, and is put aside when this node's lease ends.
+                _try_tell(self._session.role("dead_letter"), Unreadable((*delivery,), str(error)))
+            else:
+                job = job.again(crashes=job.crashes + crashed)
+                back.append(Rewrite(delivery.stream, delivery.entry, job))
+        self._settler.requeue(back)
 
     def _update(self) -> None:
         self._metrics.active_jobs.set(self._holdings.count)
@@ -139,24 +154,17 @@ class Dispatcher(Actor):
             self._room.clear()
 
     async def _find_cancellations(self) -> None:
-        ids = [records.decode(delivery.record).id for delivery in self._holdings.all()]
+        ids = []
+        for delivery in self._holdings.all():
+            with contextlib.suppress(IncompatibleRecord):  # its worker finds out and has it put aside
+                ids.append(records.decode(delivery.record).id)
         if ids:
             for job_id in await self._work.cancel_requested(ids):
                 self.cancel(Cancel(job_id))
 
 
-def _try_tell(worker: ActorRef, message: Announce | Cancel | GiveUpQueue | Run) -> bool:
+def _try_tell(worker: ActorRef, message: Announce | Cancel | GiveUpQueue | Run | Unreadable) -> bool:
     with contextlib.suppress(ActorDead, MailboxFull):
         worker.try_tell(message)
         return True
     return False
-
-
-def _again(delivery: Delivery) -> Rewrite:
-    job = records.decode(delivery.record).again()
-    return Rewrite(delivery.stream, delivery.entry, job)
-
-
-def _crashed(delivery: Delivery) -> Rewrite:
-    job = records.decode(delivery.record)
-    return Rewrite(delivery.stream, delivery.entry, job.again(crashes=job.crashes + 1))
