@@ -182,3 +182,15 @@ async def test_reviving_a_running_job_says_that_it_runs(world: World) -> None:
             await world.revive(job_id, reset_retry_count=False)
         gate.open()
         assert decode(encode((await world.completed(job_id)).job)).ended == "completed"
+
+
+async def test_a_key_of_a_wrong_type_is_a_refusal_in_words(world: World) -> None:
+    from ironforge.api.problems import explain
+    from ironforge.errors import StoreError
+
+    world.cluster.raw.set(world.cluster.keys.index, "not a hash")
+    with pytest.raises(StoreError) as refused:
+        await world.cluster.doors.inspection.get(job().id)
+    problem = explain(refused.value, "request-1")
+    assert (503, "store_refused") == (problem.status, problem.code)
+    assert "ironforge doctor" in problem.detail
