@@ -54,7 +54,10 @@ class DeadLetter(Actor):
     async def _expire_now_and_then(self) -> None:
         while True:
             with self._session.reporting_loss():
+                restored = await self._work.restore()
                 dropped = await self._work.expire()
+            if restored:
+                logger.info("brought back %d jobs that had been put aside and can be read here", restored)
             if dropped:
                 logger.info("dropped %d records whose retention is over", dropped)
             await asyncio.sleep(EXPIRE_EVERY_SECONDS)

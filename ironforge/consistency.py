@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from ironforge.job import format_id
-from ironforge.store.keys import Keys, Location
+from ironforge.store.keys import Keys, Location, queue_names
 from ironforge.store.link import Command, Link
 
 SAMPLE: Final = 200
 LOOKS: Final = 3
+ID_BYTES: Final = 16
 
 Entry = tuple[bytes, bytes]  # job id, location
 
@@ -26,7 +27,7 @@ async def inconsistencies(link: Link, keys: Keys) -> list[str]:
 
 async def _counts(link: Link, keys: Keys) -> list[str]:
     for _ in range(LOOKS):
-        names = sorted(name.decode() for name in await link.call("SMEMBERS", keys.queues))
+        names = queue_names(await link.call("SMEMBERS", keys.queues))
         streams = keys.streams(names)
         counted: list[Command] = [
             ["HLEN", keys.index],
@@ -63,7 +64,17 @@ async def _sample(link: Link, keys: Keys) -> list[str]:
             return []
         now = await link.call("HMGET", keys.index, *(job_id for job_id, _ in suspects))
         suspects = [(job_id, raw) for (job_id, _), raw in zip(suspects, now, strict=True) if raw is not None]
-    return [f"job {format_id(job_id)} is not where the index says: {raw.decode()}" for job_id, raw in suspects]
+    return [
+        f"job {_shown(job_id)} is not where the index says: {raw.decode(errors='replace')}" for job_id, raw in suspects
+    ]
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="replace")
+
+
+def _shown(job_id: bytes) -> str:
+    return format_id(job_id) if len(job_id) == ID_BYTES else repr(job_id[:ID_BYTES])
 
 
 async def _missing(link: Link, keys: Keys, entries: Sequence[Entry]) -> list[Entry]:

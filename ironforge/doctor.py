@@ -204,7 +204,8 @@ class _Exam:
         if quarantined:
             name = f"'{self._keys.quarantine}'"
             message = f"{quarantined} records could not be read, or were written by a newer version"
-            look = f"{self._cli} XRANGE {name} - + COUNT 10; when done: {self._cli} DEL {name}"
+            upgrade = "start a node of the newest version: it brings back what it can read"
+            look = f"{upgrade}; the rest: {self._cli} XRANGE {name} - + COUNT 10; when done: {self._cli} DEL {name}"
             findings.append(Finding("warn", "quarantine", message, look))
         return findings
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import uuid
 from collections.abc import Sequence
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 import uuid_utils
@@ -21,6 +21,14 @@ RECORD_VERSION: Final = 1
 ERRORS_KEPT: Final = 50
 # Behind the priority in a stream's name. No queue's name can end so that the two are mistaken: a digit comes before.
 RETURNED: Final = "r"
+# Numbers outside these limits are no job's: the server or a calendar would refuse them later, in the middle of a node.
+MAX_COUNT: Final = 2**53
+MAX_TIME_MS: Final = 253_402_300_799_000  # the end of the year 9999
+MAX_DURATION_MS: Final = 100 * 365 * 86_400_000
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
+TimeMs = Annotated[int, msgspec.Meta(ge=0, le=MAX_TIME_MS)]
+DurationMs = Annotated[int, msgspec.Meta(ge=0, le=MAX_DURATION_MS)]
 
 
 class Priority(enum.IntEnum):
@@ -84,8 +92,8 @@ TRANSITIONS: Final[dict[JobState, frozenset[JobState]]] = {
 class AttemptError(msgspec.Struct, array_like=True, frozen=True):
     """One failed attempt: `attempt` counts from 1, `at_ms` is Unix time, `trace` the end of the traceback."""
 
-    attempt: int
-    at_ms: int
+    attempt: Count
+    at_ms: TimeMs
     type: str
     message: str
     node: str
@@ -107,20 +115,20 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
     queue: str
     priority: int
     payload: bytes
-    created_ms: int
-    max_retries: int | None = None
-    timeout_ms: int | None = None
-    retain_ms: int | None = None
-    attempt: int = 0
-    crashes: int = 0
-    fence: int = 0
+    created_ms: TimeMs
+    max_retries: Count | None = None
+    timeout_ms: DurationMs | None = None
+    retain_ms: DurationMs | None = None
+    attempt: Count = 0
+    crashes: Count = 0
+    fence: Count = 0
     errors: tuple[AttemptError, ...] = ()
     ended: str = ""
-    ended_ms: int = 0
-    started_ms: int = 0
+    ended_ms: TimeMs = 0
+    started_ms: TimeMs = 0
     result: bytes = b""
     reason: str = ""
-    ready_ms: int = 0
+    ready_ms: TimeMs = 0
 
     @property
     def stream(self) -> str:
@@ -203,6 +211,7 @@ def streams_of(queues: Sequence[str]) -> tuple[str, ...]:
 
 
 encode = msgspec.msgpack.Encoder().encode
+_ENDINGS: Final = ("", JobState.COMPLETED.value, JobState.CANCELLED.value, JobState.DEAD.value)
 _decode = msgspec.msgpack.Decoder(Job).decode
 
 
@@ -216,6 +225,6 @@ def decode(record: bytes) -> Job:
         raise IncompatibleRecord(
             f"this record has version {job.version}, this IronForge reads up to {RECORD_VERSION}: upgrade this node"
         )
-    if len(job.id) != 16 or not 0 <= job.priority <= 3:
-        raise IncompatibleRecord("this record is not a job: its id or its priority is out of range")
+    if len(job.id) != 16 or not 0 <= job.priority <= 3 or job.ended not in _ENDINGS:
+        raise IncompatibleRecord("this record is not a job: its id, its priority or its end is out of range")
     return job

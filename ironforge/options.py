@@ -149,7 +149,7 @@ def check_run_at(moment: object) -> int:
     if not 0 <= seconds <= now + MAX_DELAY_SECONDS:
         raise InvalidJob(
             f"run_at {moment.isoformat()} is out of range: at most {MAX_DELAY_SECONDS / 86_400:g} days ahead",
-            code="out_of_range",
+            code="invalid_delay",
             field="run_at",
         )
     return round(seconds * 1000)

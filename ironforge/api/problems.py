@@ -109,6 +109,10 @@ _TABLE: Final[tuple[tuple[type[Exception], Callable[[Any], ApiProblem]], ...]] =
         lambda error: ApiProblem(409, "idempotency_conflict", str(error), job_id=error.job_id),
     ),
     (errors.StoreUnavailable, lambda error: ApiProblem(503, error.code, str(error), headers=_RETRY)),
+    (
+        errors.StoreError,
+        lambda error: ApiProblem(503, "store_refused", f"{error}; `ironforge doctor` says what to do"),
+    ),
     (errors.IncompatibleRecord, lambda error: ApiProblem(500, "incompatible_record", str(error))),
     (web.HTTPException, _from_aiohttp),
 )

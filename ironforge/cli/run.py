@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -77,15 +78,19 @@ def node(app: Application, *, settings: Settings) -> None:
     os.environ.update(flags.as_environment(settings))
     # -P: what lies in the current folder must not replace modules of Python while the child starts.
     command = [sys.executable, "-P", "-m", "ironforge", "node-child", app]
+    # What is wrong with APP is said once, not once by each process; in a process, because it may have side effects.
+    if settings.processes > 1 and (code := subprocess.run([*command, "--check"], check=False).returncode):  # noqa: S603
+        raise typer.Exit(code if code > 0 else 1)
     raise typer.Exit(asyncio.run(run_processes(command, settings)))
 
 
-def node_child(app: Application) -> None:
-    """One process of `ironforge node`; its settings come in its environment."""
+def node_child(app: Application, check: Annotated[bool, typer.Option("--check")] = False) -> None:
+    """One process of `ironforge node`; its settings come in its environment. `check` only loads APP."""
     from ironforge.cli.application import load_application  # noqa: PLC0415
     from ironforge.node import run_node  # noqa: PLC0415
 
-    raise typer.Exit(run_node(load_application(app), with_server(load())))
+    forge = load_application(app)
+    raise typer.Exit(0 if check else run_node(forge, with_server(load())))
 
 
 def with_server(settings: Settings) -> Settings:

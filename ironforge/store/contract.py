@@ -83,7 +83,8 @@ class StreamDepth(NamedTuple):
 
 
 class Stats(NamedTuple):
-    """`totals` counts since the namespace exists: submitted, completed, failed, retried, dead, cancelled."""
+    """`totals` counts since the namespace exists: submitted, completed, failed, retried, dead, cancelled; all of them,
+    also those that are 0."""
 
     streams: list[StreamDepth]
     scheduled: int
@@ -207,6 +208,9 @@ class Work(Protocol):
 
     async def bury_raw(self, delivery: Delivery, reason: str) -> None:
         """Quarantine bytes that are no job: out of the stream, kept aside for `ironforge doctor`."""
+
+    async def restore(self) -> int:
+        """Bring back what was quarantined by an older node and is readable here; how many jobs that were."""
 
     async def promote(self) -> Due:
         """Move up to 500 due jobs to their streams."""

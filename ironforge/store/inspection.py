@@ -16,7 +16,7 @@ from ironforge.errors import JobNotFound
 from ironforge.job import JobState, created_ms_of, format_id, split_stream
 from ironforge.store.checks import health_of
 from ironforge.store.contract import Health, JobView, NodeView, Page, Stats, StreamDepth
-from ironforge.store.keys import GROUP, Keys, Location
+from ironforge.store.keys import GROUP, Keys, Location, queue_names
 from ironforge.store.link import Command, Link
 from ironforge.store.listing import Listing
 from ironforge.store.outage import answering
@@ -25,6 +25,7 @@ from ironforge.store.records import milliseconds, queued_or_running, readable, t
 CONNECTIONS: Final = 4
 # How often a job may move between two reads before it counts as not there.
 LOOKS: Final = 5
+TOTALS: Final = ("submitted", "completed", "failed", "retried", "dead", "cancelled")
 NO_GROUP: Final = ("NOGROUP", "no such key")
 
 
@@ -71,8 +72,11 @@ class RedisInspection:
                 ["TIME"],
                 ["SMEMBERS", keys.queues],
             )
-            depths = await self._depths(keys.streams(sorted(name.decode() for name in names)))
-        counted = {name.decode(): int(count) for name, count in zip(totals[::2], totals[1::2], strict=True)}
+            depths = await self._depths(keys.streams(queue_names(names)))
+        counted = dict.fromkeys(TOTALS, 0)
+        for name, count in zip(totals[::2], totals[1::2], strict=True):
+            if name.decode("latin-1") in counted and count.isdigit():
+                counted[name.decode()] = int(count)
         return Stats(depths, scheduled, dead, counted, milliseconds(time))
 
     async def nodes(self) -> list[NodeView]:
@@ -82,7 +86,7 @@ class RedisInspection:
             leases, time, names = await self._ask(
                 ["ZRANGE", keys.nodes, 0, -1, "WITHSCORES"], ["TIME"], ["SMEMBERS", keys.queues]
             )
-            streams = keys.streams(sorted(name.decode() for name in names))
+            streams = keys.streams(queue_names(names))
             groups = await self._ask(*[["XINFO", "CONSUMERS", key, GROUP] for key in streams])
         running: dict[bytes, int] = {}
         for consumers in groups:
@@ -90,7 +94,7 @@ class RedisInspection:
                 running[consumer[1]] = running.get(consumer[1], 0) + consumer[3]
         now_ms = milliseconds(time)
         return [
-            NodeView(node.decode(), int(deadline) - now_ms, running.get(node, 0))
+            NodeView(node.decode(errors="replace"), int(deadline) - now_ms, running.get(node, 0))
             for node, deadline in zip(leases[::2], leases[1::2], strict=True)
         ]
 

@@ -6,9 +6,13 @@ code runs on one server, behind Sentinel and in a cluster.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable
 from typing import Final, Literal
 
+from ironforge.errors import InvalidJob
 from ironforge.job import created_ms_of, streams_of
+from ironforge.options import check_queue
 
 GROUP: Final = "nodes"
 MINUTE_MS: Final = 60_000
@@ -46,7 +50,7 @@ class Keys:
         self.queues = self.prefix + "queues"  # set: names of queues that ever had a job or a node
         self.totals = self.prefix + "totals"  # hash: counters since the namespace exists
         self.buckets = self.prefix + "buckets"  # zset: names of buckets by their expiry, ms
-        self.quarantine = self.prefix + "quarantine"  # stream, capped: bytes that are no job
+        self.quarantine = self.prefix + "quarantine"  # stream: bytes that are no job here
         self.signals = self.prefix + "signals"  # pub/sub channel, no key
 
     def stream(self, name: str) -> str:
@@ -79,6 +83,15 @@ class Keys:
         return f"{self.prefix}idem:{digest}"
 
 
+def queue_names(members: Iterable[bytes]) -> list[str]:
+    """The queues in `queues`, sorted. What is no queue's name was put there by somebody else, and is passed over."""
+    names = []
+    for member in members:
+        with contextlib.suppress(InvalidJob):
+            names.append(check_queue(member.decode(errors="replace")))
+    return sorted(names)
+
+
 class Location:
     """Where a job is, as the index says it.
 
@@ -90,8 +103,8 @@ class Location:
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
-        self.place = raw[:1].decode()
-        rest = raw[2:].decode()
+        self.place = raw[:1].decode(errors="replace")
+        rest = raw[2:].decode(errors="replace")
         self.stream, self.entry = rest, ""
-        if self.place in "qc":
+        if self.place in ("q", "c"):
             self.stream, _, self.entry = rest.rpartition(":")

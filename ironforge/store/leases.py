@@ -83,7 +83,8 @@ class RedisLeases:
                 reply = send(*BEAT.by_text(keys, arguments))
         except (RedisError, OSError) as error:
             refuse(error)
-        return [name.decode() for name in reply if name.decode() != lease.node]
+        names = [name.decode(errors="replace") for name in reply]
+        return [name for name in names if name != lease.node]
 
     async def take_over(self, lease: Lease, node: str, *, crashed: bool = True) -> int:
         """See `contract.Leases.take_over`. 0 as well when the node has a lease after all."""

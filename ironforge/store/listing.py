@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from ironforge.config import Settings
 from ironforge.job import JobState
 from ironforge.store.contract import JobView, Page
-from ironforge.store.keys import GROUP, Keys
+from ironforge.store.keys import GROUP, Keys, queue_names
 from ironforge.store.records import milliseconds, queued_or_running, readable, terminal_record
 
 LOOKED_AT: Final = 2_000
@@ -71,8 +71,7 @@ class Listing:
         sources: list[Source] = []
         if state in (None, JobState.QUEUED, JobState.RUNNING):
             (names,) = await self._ask(["SMEMBERS", keys.queues])
-            queues = sorted(name.decode() for name in names)
-            streams = keys.streams([name for name in queues if queue in (None, name)])
+            streams = keys.streams([name for name in queue_names(names) if queue in (None, name)])
             sources += [Source((0, 0, key), key, self._stream) for key in streams]
         if state in (None, JobState.SCHEDULED):
             sources.append(Source((1, 0, ""), keys.scheduled, self._scheduled))
@@ -81,8 +80,10 @@ class Listing:
         if state in (None, JobState.COMPLETED, JobState.CANCELLED):
             (buckets,) = await self._ask(["ZRANGE", keys.buckets, 0, -1])
             for name in buckets:
-                key = name.decode()
+                key = name.decode(errors="replace")
                 shelf, _, minute = key.removeprefix(keys.prefix).partition(":")
+                if not minute.isdigit():
+                    continue  # no bucket of ours
                 sources.append(Source((3, -int(minute), shelf), key, self._bucket))
         return sorted(sources, key=lambda source: source.rank)
 

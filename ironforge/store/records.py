@@ -66,10 +66,10 @@ class Shelving:
 
 
 def terminal_record(record: bytes | None, settings: Settings) -> Job | None:
-    """The job in a bucket's record, or None when there is none or its own retention is over."""
-    if not record:
+    """The job in a bucket's record, or None when there is none that can be read or its own retention is over."""
+    job = readable(record) if record else None
+    if job is None or not job.ended:
         return None
-    job = decode(record)
     keep_ms = settings.retention_seconds * 1000 if job.retain_ms is None else job.retain_ms
     return job if job.ended_ms + keep_ms > time.time() * 1000 else None
 

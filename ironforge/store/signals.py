@@ -21,6 +21,8 @@ from ironforge.store.outage import outlast
 
 # Silence for this long is answered with a ping; twice as long, and the connection is dead.
 SILENCE_SECONDS: Final = 10.0
+# Of a delay in milliseconds; more is nobody's of ours.
+DIGITS: Final = 15
 
 
 class RedisSignals:
@@ -99,7 +101,7 @@ def _parse(message: list[bytes]) -> Signal | None:
     if name == b"cancel":
         return Signal("cancel", job_id=rest)
     if name == b"fenced":
-        return Signal("fenced", node=rest.decode())
-    if name == b"due" and rest.isdigit():
+        return Signal("fenced", node=rest.decode(errors="replace"))
+    if name == b"due" and rest.isdigit() and len(rest) <= DIGITS:
         return Signal("due", due_ms=int(rest))
     return None

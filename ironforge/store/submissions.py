@@ -15,7 +15,7 @@ from ironforge.errors import InvalidState, JobNotFound, StoreUnavailable
 from ironforge.job import Job, JobState, decode, encode, format_id
 from ironforge.store.contract import Accepted, Submission
 from ironforge.store.flights import Flights
-from ironforge.store.keys import Keys, Location
+from ironforge.store.keys import GROUP, Keys, Location
 from ironforge.store.link import Link
 from ironforge.store.outage import answering
 from ironforge.store.records import Shelving, state_at, terminal_record
@@ -84,7 +84,7 @@ class RedisSubmissions:
             for _ in range(CHASES):
                 location = await self._locate(job_id)
                 if location.place != "d":
-                    raise _not_now("revived", job_id, state_at(location.raw), "only a dead job can be revived")
+                    raise _not_now("revived", job_id, await self._state(location), "only a dead job can be revived")
                 record = await self._record_at(location, job_id)
                 if record is None:
                     continue
@@ -109,6 +109,17 @@ class RedisSubmissions:
         if job is None:
             raise JobNotFound(f"there is no job {format_id(job_id)}: never submitted, or past its retention")
         raise _not_now("changed", job_id, JobState(job.ended), "it has ended")
+
+    async def _state(self, location: Location) -> JobState:
+        """Only the group's pending list tells a running job from a queued one."""
+        if location.place == "q":
+            key, entry = self._keys.stream(location.stream), location.entry
+            (pending,) = await self._link.pipeline(
+                [["XPENDING", key, GROUP, entry, entry, 1]], tolerate=("NOGROUP", "no such key")
+            )
+            if isinstance(pending, list) and pending:
+                return JobState.RUNNING
+        return state_at(location.raw)
 
     async def _record_at(self, location: Location, job_id: bytes) -> bytes | None:
         record: bytes | None

@@ -10,14 +10,13 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-import msgspec
-
 from ironforge.config import Settings
 from ironforge.store.contract import Delivery, Due, Lease, Rewrite, Settled
 from ironforge.store.fetching import Fetcher
-from ironforge.store.keys import Keys
+from ironforge.store.keys import Keys, queue_names
 from ironforge.store.link import Command, Link
 from ironforge.store.outage import outlast
+from ironforge.store.quarantine import Quarantine
 from ironforge.store.rewriting import Rewriter, parts
 from ironforge.store.scripts import EXPIRE, PROMOTE, QUARANTINE, Script
 from ironforge.store.settling import Settler
@@ -38,6 +37,7 @@ class RedisWork:
         self._fetcher = Fetcher(settings, self._keys, lease.node, fetching)
         self._settler = Settler(settings, self._keys, lease)
         self._rewriter = Rewriter(settings, self._keys, lease, commanding, self._settler)
+        self._quarantine = Quarantine(self._keys, lease, commanding)
         self._queues: list[str] = []
 
     async def fetch(self, want: int) -> list[Delivery]:
@@ -79,16 +79,17 @@ class RedisWork:
         stream, entry, record = delivery
         names = self._keys
         keys = [self._fence, names.index, names.quarantine, names.stream(stream)]
-        await self._run(QUARANTINE, keys, [entry, _id_in(record), record, reason])
+        job_id = await self._quarantine.id_of(delivery)
+        await self._run(QUARANTINE, keys, [entry, job_id, record, reason])
         self._fetcher.release([delivery])
 
     async def promote(self) -> Due:
         """See `contract.Work.promote`."""
         names = self._keys
         lateness: list[int] = []
-        for _ in range(2):
-            keys = [self._fence, names.index, names.scheduled, names.parked, *names.streams(self._queues)]
-            unknown, next_ms, *late = await self._run(PROMOTE, keys, [])
+        for last in (0, 1):
+            keys = [self._fence, names.index, names.scheduled, names.parked, names.quarantine]
+            unknown, next_ms, *late = await self._run(PROMOTE, [*keys, *names.streams(self._queues)], [last])
             lateness += late
             if not unknown:
                 break
@@ -110,6 +111,10 @@ class RedisWork:
         dropped: int = await self._run(EXPIRE, [self._fence, names.index, names.dead, names.parked], [retention_ms])
         return dropped + await outlast(lambda: make_room(self._link, names))
 
+    async def restore(self) -> int:
+        """See `contract.Work.restore`."""
+        return await self._quarantine.restore()
+
     async def close(self) -> None:
         """Ends the settling connection; the others belong to whoever gave them."""
         await self._settler.close()
@@ -120,7 +125,7 @@ class RedisWork:
 
 async def known_queues(link: Link, keys: Keys) -> list[str]:
     """Every queue that ever had a job or a node, in a stable order."""
-    return sorted(name.decode() for name in await outlast(lambda: link.call("SMEMBERS", keys.queues)))
+    return queue_names(await outlast(lambda: link.call("SMEMBERS", keys.queues)))
 
 
 async def make_room(link: Link, names: Keys) -> int:
@@ -147,14 +152,3 @@ def memory_of(info: bytes) -> tuple[int, int]:
     """Used and maximum memory in bytes from INFO; a maximum of 0 is no limit."""
     fields = dict(line.split(b":", 1) for line in info.splitlines() if b":" in line)
     return int(fields[b"used_memory"]), int(fields[b"maxmemory"])
-
-
-def _id_in(record: bytes) -> bytes:
-    """The id in a record that cannot be read as a job, where at least that much is legible: a newer version's."""
-    try:
-        match msgspec.msgpack.decode(record):
-            case [_, bytes(job_id), *_] if len(job_id) == 16:
-                return job_id
-    except (msgspec.MsgspecError, RecursionError, ValueError):
-        pass
-    return b""

@@ -153,3 +153,9 @@ def test_node_ends_with_2_when_its_application_cannot_be_loaded(server: str):
 def test_the_environment_of_a_child_gives_it_the_settings_of_its_parent():
     settings = load({}, redis_url="redis://somewhere", queues=("a", "b"), lease_seconds=2.5, concurrency=7)
     assert settings == load(as_environment(settings))
+
+
+def test_an_application_that_cannot_be_loaded_is_said_once_for_all_processes(server: str):
+    done = ironforge("node", "no_such_module", "--processes", "3", "--node-http-port", "0", redis_url=server)
+    assert done.returncode == 2
+    assert done.stderr.count("there is no module 'no_such_module'") == 1

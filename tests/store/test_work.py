@@ -289,12 +289,3 @@ async def test_nothing_to_write_writes_nothing(cluster: Cluster) -> None:
     before = cluster.snapshot()
     await node.work.requeue([])
     assert before == cluster.snapshot()
-
-
-async def test_a_job_without_a_place_stays_in_the_schedule(cluster: Cluster) -> None:
-    """Nothing that was accepted is thrown away because it cannot be understood."""
-    node = await cluster.node()
-    cluster.raw.zadd(cluster.keys.scheduled, {job().id: 1})
-    assert 0 == (await node.work.promote()).moved
-    assert 1 == cluster.raw.zcard(cluster.keys.scheduled)
-    cluster.checked = False

@@ -16,7 +16,9 @@ from ironforge.job import TRANSITIONS, AttemptError, Job, JobState, Priority
 from ironforge.options import Options
 
 ERROR = AttemptError(1, 0, "ValueError", "boom", "node-1")
-INT64 = st.integers(0, 2**63 - 1)
+COUNTS = st.integers(0, 2**53)
+TIMES = st.integers(0, jobs.MAX_TIME_MS)
+DURATIONS = st.integers(0, jobs.MAX_DURATION_MS)
 JOBS = st.builds(
     Job,
     version=st.just(1),
@@ -25,14 +27,14 @@ JOBS = st.builds(
     queue=st.text(),
     priority=st.integers(0, 3),
     payload=st.binary(),
-    created_ms=INT64,
+    created_ms=TIMES,
     max_retries=st.none() | st.integers(0, 1000),
-    timeout_ms=st.none() | INT64,
-    retain_ms=st.none() | INT64,
-    attempt=INT64,
-    crashes=INT64,
-    fence=INT64,
-    errors=st.lists(st.builds(AttemptError, INT64, INT64, st.text(), st.text(), st.text()), max_size=3).map(tuple),
+    timeout_ms=st.none() | DURATIONS,
+    retain_ms=st.none() | DURATIONS,
+    attempt=COUNTS,
+    crashes=COUNTS,
+    fence=COUNTS,
+    errors=st.lists(st.builds(AttemptError, COUNTS, TIMES, st.text(), st.text(), st.text()), max_size=3).map(tuple),
     result=st.binary(),
     reason=st.text(),
 )

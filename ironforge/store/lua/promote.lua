@@ -1,27 +1,37 @@
 #!lua flags=allow-oom
 -- Moves up to 500 due jobs to their streams.
--- KEYS  fence, index, scheduled, parked, then streams of all queues that the caller knows
--- ARGV  epoch
+-- KEYS  fence, index, scheduled, parked, quarantine, then streams of all queues that the caller knows
+-- ARGV  epoch, 1 when these are all queues: what belongs to none of them is put aside, or it would be due for ever
 -- Returns how many belong to streams that were not given, ms to the next due time (-1: none is scheduled),
 --         then for each job that moved by how many ms it is late
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('STALE the fence has moved') end
 local index, scheduled, parked = unpack(KEYS, 2, 4)
+local quarantine = KEYS[5]
 local streams = {}
-for key = 5, #KEYS do streams['s' .. string.match(KEYS[key], '}:q(:.*)$')] = KEYS[key] end
+for key = 6, #KEYS do streams['s' .. string.match(KEYS[key], '}:q(:.*)$')] = KEYS[key] end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local due = redis.call('ZRANGE', scheduled, '-inf', now, 'BYSCORE', 'LIMIT', 0, 500, 'WITHSCORES')
 local reply = {0, -1}
 for at = 1, #due, 2 do
   local id = due[at]
-  local stream = streams[redis.call('HGET', index, id) or '']
-  local record = stream and redis.call('HGET', parked, id)
-  if record then
+  local place = redis.call('HGET', index, id) or ''
+  local stream, record = streams[place], redis.call('HGET', parked, id)
+  if stream and record then
     redis.call('ZREM', scheduled, id)
     redis.call('HDEL', parked, id)
     local entry = redis.call('XADD', stream, '*', 'j', record)
     redis.call('HSET', index, id, string.match(stream, '}:(q:.*)$') .. ':' .. entry)
     reply[#reply + 1] = now - tonumber(due[at + 1])
+  elseif ARGV[2] == '1' then
+    redis.call('ZREM', scheduled, id)
+    -- One that the index knows elsewhere is there; what it has here is a leftover.
+    if not string.match(place, '^[qc]:') and place ~= 'd' then
+      local reason = record and 'due, but in no known queue' or 'due, but its record is gone'
+      redis.call('XADD', quarantine, '*', 'id', id, 'record', record or '', 'reason', reason)
+      redis.call('HDEL', index, id)
+    end
+    if place ~= 'd' then redis.call('HDEL', parked, id) end
   else
     reply[1] = reply[1] + 1
   end
