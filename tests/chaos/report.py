@@ -49,7 +49,7 @@ def markdown(found: dict[str, Any]) -> str:
         ("repeated runs", f"{found['repeated_runs']:,} of at most {found['repeated_runs_bound']:,}"),
         ("longest recovery", recovery),
         ("longest drain", f"{found['longest_drain_seconds']:.1f} s"),
-        ("settlements counted again by the totals", found["totals_surplus"]),
+        ("settlements beyond the completed jobs, server runs only, not judged", found["totals_surplus"]),
         ("promises broken", found["violations"]),
     ]
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
