@@ -33,4 +33,5 @@ async def test_a_job_that_is_known_is_not_brought_back_a_second_time(cluster: Cl
     await cluster.submit(known)
     cluster.raw.xadd(cluster.keys.quarantine, {"record": encode(known)})
     assert 0 == await node.work.restore()
+    assert 1 == cluster.raw.xlen(cluster.keys.quarantine)  # should the index be wrong, this copy is all there is
     assert [known] == [decode(delivery.record) for delivery in await node.work.fetch(5)]
