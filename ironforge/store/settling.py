@@ -7,6 +7,7 @@ costs the server nearly twice as much a job.
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
@@ -20,7 +21,7 @@ from ironforge.store.keys import GROUP, Keys
 from ironforge.store.link import Command, Link
 from ironforge.store.outage import outlast
 from ironforge.store.records import Place, Shelving
-from ironforge.store.scripts import SETTLE_FULL
+from ironforge.store.scripts import SETTLE
 
 BATCH: Final = 500
 
@@ -40,10 +41,10 @@ class Settler:
     async def settle(self, batch: Sequence[Settled]) -> None:
         """Raises LeaseLost when the fence has moved; then nothing was written."""
         commands, touched = self._commands(batch)
-        # Repeating after a lost reply writes the same records over themselves and removes what is gone already.
-        # Only the totals count such a batch twice; they are statistics.
+        ways = itertools.chain((self._commit,), itertools.repeat(self._commit_by_script))
         try:
-            await outlast(lambda: self._commit(commands, touched))
+            # A repetition writes the same records over themselves; the script sees to it that none is counted twice.
+            await outlast(lambda: next(ways)(commands, touched))
         except LeaseLost:
             await self._link.drop()
             raise
@@ -70,17 +71,17 @@ class Settler:
             refusals = [reply for reply in replies[1 : len(commands) + 1] if isinstance(reply, Exception)]
             if not all(isinstance(refusal, OutOfMemoryError) for refusal in refusals):
                 raise refusals[0]
-            await self._commit_when_full(commands, touched)
+            await self._commit_by_script(commands, touched)
             return
         for reply in (outcome,) if isinstance(outcome, Exception) else outcome:
             if isinstance(reply, Exception):
                 raise reply
 
-    async def _commit_when_full(self, commands: list[list[str | bytes | int]], touched: list[str]) -> None:
+    async def _commit_by_script(self, commands: list[list[str | bytes | int]], touched: list[str]) -> None:
         arguments: list[str | bytes | int] = [self._lease.epoch]
         for command in commands:
             arguments += (len(command), *command)
-        await self._link.run(SETTLE_FULL, [self._fence, *touched], arguments)
+        await self._link.run(SETTLE, [self._fence, *touched], arguments)
 
     def _commands(self, batch: Sequence[Settled]) -> tuple[list[list[str | bytes | int]], list[str]]:
         """The commands of the transaction, and the keys they touch."""

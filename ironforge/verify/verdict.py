@@ -116,7 +116,7 @@ def judge(events: Iterable[Event], finals: Mapping[str, Final], completed_total:
 
 def _judge_runs(account: Account, job: str, final: Final, tell: Callable[[str, str, str], None]) -> None:
     starts, ends = account.runs(job, "start"), account.runs(job, "end")
-    if starts and job not in account.accepted | account.unanswered:
+    if starts and job not in account.accepted and job not in account.unanswered:
         tell("no phantoms", job, "it ran, and nobody submitted it")
     if final.state == COMPLETED:
         finished = [event.fence for event in ends]

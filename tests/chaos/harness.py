@@ -40,10 +40,7 @@ KEPT = Path(".ironforge/chaos")
 
 
 class Outcome(msgspec.Struct):
-    """`discarded`: this process itself was late by more than a third of a lease, so the machine failed, not we.
-
-    `totals_surplus`: settlements that the store counted beyond the jobs that completed, while the server was hurt.
-    """
+    """`discarded`: this process itself was late by more than a third of a lease, so the machine failed, not we."""
 
     scenario: str
     seed: int
@@ -52,7 +49,6 @@ class Outcome(msgspec.Struct):
     server_recovery_seconds: dict[str, float]
     lag_seconds: float
     discarded: bool
-    totals_surplus: int
     seconds: float
 
 
@@ -61,10 +57,10 @@ async def run(name: str, plan: Plan, *, kept: Path = KEPT) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="ironforge-chaos-") as base:
         folder = Path(base) / "ledgers"
         folder.mkdir()
-        verdict, drain_seconds, lag_seconds, surplus = await _run(SCENARIOS[name], plan, Path(base) / "data", folder)
+        verdict, drain_seconds, lag_seconds = await _run(SCENARIOS[name], plan, Path(base) / "data", folder)
         discarded = lag_seconds > LEASE_SECONDS / 3
         outcome = Outcome(
-            *(name, plan.seed, verdict, drain_seconds, _server_recovery(read(folder)), lag_seconds, discarded, surplus),
+            *(name, plan.seed, verdict, drain_seconds, _server_recovery(read(folder)), lag_seconds, discarded),
             seconds=time.monotonic() - began,
         )
         if verdict.violations:
@@ -74,7 +70,7 @@ async def run(name: str, plan: Plan, *, kept: Path = KEPT) -> Outcome:
     return outcome
 
 
-async def _run(scenario: Scenario, plan: Plan, data: Path, folder: Path) -> tuple[Verdict, float, float, int]:
+async def _run(scenario: Scenario, plan: Plan, data: Path, folder: Path) -> tuple[Verdict, float, float]:
     rng = random.Random(plan.seed)
     async with AsyncExitStack() as stack:
         embedded = stack.enter_context(EmbeddedServer(Settings(data_dir=str(data), durability="local")))
@@ -105,15 +101,7 @@ async def _run(scenario: Scenario, plan: Plan, data: Path, folder: Path) -> tupl
         finals = await _finals(settings, doors, submitting.ids)
         completed = (await doors.inspection.stats()).totals.get("completed", 0)
         lag_seconds = await lag
-    surplus = _surplus(finals, completed) if scenario.server_pause_seconds else 0
-    return judge(read(folder), finals, completed - surplus), drain_seconds, lag_seconds, surplus
-
-
-def _surplus(finals: dict[str, Final], completed: int) -> int:
-    """A batch whose answer was lost with the server is written over itself, and counted again: the totals only prove
-    anything while the server is well. Then the result of a job still has to be that of its one accepted run.
-    """
-    return max(0, completed - sum(final.state == "completed" for final in finals.values()))
+    return judge(read(folder), finals, completed), drain_seconds, lag_seconds
 
 
 async def _warm(doors: Doors, nodes: int) -> None:

@@ -31,7 +31,6 @@ def totals(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "repeated_runs_bound": sum(verdict.repeated_runs_bound for verdict in verdicts),
         "longest_recovery_seconds": recovery,
         "longest_drain_seconds": max((outcome.drain_seconds for outcome in counted), default=0.0),
-        "totals_surplus": sum(outcome.totals_surplus for outcome in counted),
         "violations": sum(len(outcome.verdict.violations) for outcome in outcomes),
     }
 
@@ -49,7 +48,6 @@ def markdown(found: dict[str, Any]) -> str:
         ("repeated runs", f"{found['repeated_runs']:,} of at most {found['repeated_runs_bound']:,}"),
         ("longest recovery", recovery),
         ("longest drain", f"{found['longest_drain_seconds']:.1f} s"),
-        ("settlements beyond the completed jobs, server runs only, not judged", found["totals_surplus"]),
         ("promises broken", found["violations"]),
     ]
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])

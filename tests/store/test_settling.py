@@ -1,0 +1,39 @@
+"""Settling when the answer is lost: the batch is repeated, and nothing of it counts twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from redis.exceptions import ConnectionError as Disconnected
+
+from ironforge.job import JobState
+from ironforge.store.link import Link
+from tests.store.kit import Cluster, completed, job
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+async def test_a_settlement_whose_answer_was_lost_is_counted_once(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, arrived: bool
+) -> None:
+    node, jobs = await cluster.node(), [job() for _ in range(3)]
+    await cluster.submit(*jobs)
+    deliveries = await node.work.fetch(3)
+    exchange, lose = Link.exchange, iter([True])
+
+    async def losing(self: Link, commands: Any, **options: Any) -> Any:
+        lost = commands[0] == ["MULTI"] and next(lose, False)
+        if lost and not arrived:
+            raise Disconnected("the question was lost")
+        replies = await exchange(self, commands, **options)
+        if lost:
+            await self.drop()
+            raise Disconnected("the answer was lost")
+        return replies
+
+    monkeypatch.setattr(Link, "exchange", losing)
+    await node.work.settle([completed(delivery) for delivery in deliveries])
+
+    assert 3 == cluster.totals()["completed"]
+    assert 0 == cluster.pending()
+    assert {JobState.COMPLETED} == {await cluster.state(one) for one in jobs}
