@@ -27,6 +27,7 @@ COMMAND: Final = (sys.executable, "-m", "ironforge", "node-child", "ironforge.ve
 # A result that was reported less than this long ago may not be settled yet, and is repeated if its node dies now.
 UNSETTLED_SECONDS: Final = 0.25
 STOP_SECONDS: Final = 30.0
+NO_SERVER: Final = 2
 # Twice as many kills: each takes less time than the others, and is the one that happens in practice.
 FAULTS: Final = ("kill", "kill", "pause", "stop")
 
@@ -84,9 +85,13 @@ class Nodes:
             await self._gone(process)
 
     def _look_for_dead(self) -> None:
-        """Nodes that ended without having been hurt: that is no fault of the run but a finding. Each is replaced."""
+        """Nodes that ended without having been hurt: that is no fault of the run but a finding. Each is replaced.
+
+        Not so one that found no server when it started: it says so and ends, and whoever keeps it tries again.
+        """
         for process in [process for process in self._running if process.poll() is not None]:
-            self._ledger.note("died", pid=process.pid, name=f"exit code {process.returncode}")
+            if process.returncode != NO_SERVER:
+                self._ledger.note("died", pid=process.pid, name=f"exit code {process.returncode}")
             self._running.remove(process)
             self.start()
 
