@@ -1,0 +1,56 @@
+"""The demand window on two nodes: quick jobs taught it to reach far, slow ones must make it let go."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.node.kit import Gate, World, until
+
+WORKERS = 4
+SLOW_SECONDS = 0.1
+
+
+async def test_with_slow_handlers_no_job_waits_for_a_busy_worker_while_another_one_is_free(world: World) -> None:
+    world.change(concurrency=WORKERS)
+    gate = Gate()
+
+    @world.forge.job("slow")
+    async def slow() -> None:
+        await asyncio.sleep(SLOW_SECONDS)
+        world.ran.append("slow")
+
+    @world.forge.job("gated")
+    async def gated() -> None:
+        await gate.pass_through()
+
+    async with world.node(), world.node():
+        await world.forge.submit_many("note", [None] * 4_000)
+        await until(lambda: len(world.ran) == 4_000, "the nodes to learn that jobs are quick")
+        await world.forge.submit_many("slow", [None] * 4 * WORKERS)
+        await until(lambda: world.ran.count("slow") == 4 * WORKERS, "the slow ones to run")
+        # As many as both nodes have workers: one that were held in reserve could never begin.
+        await world.forge.submit_many("gated", [None] * 2 * WORKERS)
+        await until(lambda: len(gate.entered) == 2 * WORKERS, "every worker of both nodes to have one")
+        gate.open()
+
+
+async def test_a_critical_job_overtakes_all_that_are_queued_behind_slow_handlers(world: World) -> None:
+    world.change(concurrency=WORKERS)
+    started: list[str] = []
+
+    @world.forge.job("slow")
+    async def slow(payload: str) -> None:
+        started.append(payload)
+        await asyncio.sleep(SLOW_SECONDS)
+
+    async with world.node(), world.node():
+        await world.forge.submit_many("note", [None] * 4_000)
+        await until(lambda: len(world.ran) == 4_000, "the nodes to learn that jobs are quick")
+        await world.forge.submit_many("slow", ["medium"] * 20 * WORKERS)
+        await until(lambda: len(started) >= 8 * WORKERS, "the nodes to be busy with slow jobs")
+        before = len(started)
+        await world.submit("slow", "critical", priority="critical")
+        await until(lambda: "critical" in started, "the critical job to start")
+
+    # At most the job that each worker was being given at that moment went first.
+    assert started.index("critical") - before <= 2 * WORKERS
