@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from ironforge import Context
 from tests.node.kit import Gate, World, until
 
 WORKERS = 4
@@ -34,23 +35,29 @@ async def test_with_slow_handlers_no_job_waits_for_a_busy_worker_while_another_o
         gate.open()
 
 
-async def test_a_critical_job_overtakes_all_that_are_queued_behind_slow_handlers(world: World) -> None:
+async def test_slow_jobs_are_not_fetched_ahead_and_a_critical_one_overtakes_them_all(world: World) -> None:
     world.change(concurrency=WORKERS)
     started: list[str] = []
+    put_back: list[int] = []
 
     @world.forge.job("slow")
-    async def slow(payload: str) -> None:
+    async def slow(payload: str, context: Context) -> None:
         started.append(payload)
+        put_back.append(context.fence)
         await asyncio.sleep(SLOW_SECONDS)
 
     async with world.node(), world.node():
         await world.forge.submit_many("note", [None] * 4_000)
         await until(lambda: len(world.ran) == 4_000, "the nodes to learn that jobs are quick")
-        await world.forge.submit_many("slow", ["medium"] * 20 * WORKERS)
-        await until(lambda: len(started) >= 8 * WORKERS, "the nodes to be busy with slow jobs")
+        await world.forge.submit_many("slow", ["first"] * 8 * WORKERS)
+        await until(lambda: len(started) == 8 * WORKERS, "the nodes to learn that jobs are slow")
+        await world.forge.submit_many("slow", ["medium"] * 16 * WORKERS)
+        await until(lambda: len(started) >= 16 * WORKERS, "the nodes to be busy")
         before = len(started)
         await world.submit("slow", "critical", priority="critical")
         await until(lambda: "critical" in started, "the critical job to start")
 
     # At most the job that each worker was being given at that moment went first.
     assert started.index("critical") - before <= 2 * WORKERS
+    # What had been fetched ahead would have come back to the stream, for a worker that is free.
+    assert {0} == set(put_back[8 * WORKERS :])
