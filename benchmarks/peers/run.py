@@ -41,6 +41,9 @@ async def run(
             except RuntimeError as error:
                 failures[contender.name] = str(error)
     limits = await bound.run(repeats=repeats)
+    figures = _compared(rates)
+    drained = _drain(nodes[0])
+    bars = [(name, found[drained]) for name, found in figures.items() if drained in found]
     return {
         "unit": "jobs/s, median",
         "systems": {
@@ -49,7 +52,8 @@ async def run(
         },
         "failures": failures,
         "runs": {name: dict(found) for name, found in rates.items()},
-        "figures": {**_compared(rates), **_limits(limits)},
+        "figures": {**figures, **_limits(limits)},
+        "plot": {"x": "", "y": "jobs/s", "series": {drained: bars}} if bars else None,
     }
 
 
@@ -89,10 +93,13 @@ def _once(contender: Contender, nodes: Sequence[int]) -> dict[str, float]:
         with measure.server() as url:
             submitted = measure.submit(contender.system, url, jobs)
             found.setdefault("submit", submitted)
-            name = f"drain, {processes} process{'es' if processes > 1 else ''}"
-            found[name] = measure.drain(contender.system, url, contender.concurrency, processes, jobs)
+            found[_drain(processes)] = measure.drain(contender.system, url, contender.concurrency, processes, jobs)
     _say(f"{contender.name}: " + ", ".join(f"{what} {rate:,.0f}/s" for what, rate in found.items()))
     return found
+
+
+def _drain(processes: int) -> str:
+    return f"drain, {processes} process{'es' if processes > 1 else ''}"
 
 
 def _compared(rates: dict[str, dict[str, list[float]]]) -> dict[str, dict[str, float]]:
@@ -109,7 +116,7 @@ def _limits(limits: dict[str, Any]) -> dict[str, dict[str, float]]:
     return {
         "bound: bare commands": {
             "submit": bare["submit: XADD, HSET"]["median"],
-            "drain, 1 process": bare["drain: XREADGROUP, MULTI … EXEC"]["median"],
+            _drain(1): bare["drain: XREADGROUP, MULTI … EXEC"]["median"],
         }
     }
 
