@@ -38,6 +38,8 @@ async def _once(queued: int, flags: dict[str, Any]) -> tuple[float, float]:
 
 async def run(*, jobs: int = 5_000_000, repeats: int = 3, **flags: Any) -> dict[str, Any]:
     """Bytes of the server for each queued job; jobs per second, long backlog against short."""
+    if jobs <= SHORT:
+        raise ValueError(f"{jobs} jobs are no long backlog: more than {SHORT} are needed")
     runs: dict[int, list[tuple[float, float]]] = {SHORT: [], jobs: []}
     for _ in range(repeats):
         for queued, found in runs.items():

@@ -65,15 +65,29 @@ def _contenders(only: Sequence[str]) -> tuple[list[Contender], dict[str, str]]:
         if only and peer.name not in only:
             continue
         try:
-            system = table.install(peer)
-            trials = {each: _trial(system, each, TRIAL_JOBS) for each in peer.concurrencies}
+            contender = _at_its_best(peer, table.install(peer))
         except RuntimeError as error:
             failures[peer.name] = str(error)
+            _say(f"{peer.name}: {error}")
             continue
-        best = max(trials, key=trials.__getitem__)
-        contenders.append(Contender(peer.name, system, best, _jobs_for(trials[best])))
-        _say(f"{peer.name} {system.version}: best concurrency {best} of {', '.join(trials)}")
+        contenders.append(contender)
+        _say(f"{peer.name} {contender.system.version}: best concurrency {contender.concurrency}")
     return contenders, failures
+
+
+def _at_its_best(peer: table.Peer, system: table.Installed) -> Contender:
+    """Raises RuntimeError when none of its concurrencies comes to an end."""
+    trials: dict[str, float] = {}
+    trouble = RuntimeError("it was not tried")
+    for concurrency in peer.concurrencies:
+        try:
+            trials[concurrency] = _trial(system, concurrency, TRIAL_JOBS)
+        except RuntimeError as error:
+            trouble = error
+    if not trials:
+        raise trouble
+    best = max(trials, key=trials.__getitem__)
+    return Contender(peer.name, system, best, _jobs_for(trials[best]))
 
 
 def _trial(system: table.Installed, concurrency: str, jobs: int) -> float:
@@ -106,7 +120,7 @@ def _compared(rates: dict[str, dict[str, list[float]]]) -> dict[str, dict[str, f
     medians = {name: {what: statistics.median(runs) for what, runs in found.items()} for name, found in rates.items()}
     mine = medians.get("ironforge", {})
     return {
-        name: {**found, **{f"x, {what}": mine[what] / rate for what, rate in found.items() if what in mine}}
+        name: {**found, **{f"{what}, ours ÷ its": mine[what] / rate for what, rate in found.items() if what in mine}}
         for name, found in medians.items()
     }
 
