@@ -14,6 +14,7 @@ from typing import Final, Literal, get_args
 import msgspec
 
 from ironforge.errors import ConfigError
+from ironforge.server_url import parse, without_password
 
 PREFIX: Final = "IRONFORGE_"
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
@@ -23,8 +24,9 @@ LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 HELP: Final[dict[str, str]] = {
-    "redis_url": "Redis or Valkey server: redis://, rediss:// or unix://; empty: `ironforge dev` brings its own",
+    "redis_url": "Redis or Valkey, Sentinel or a cluster, in the forms below; empty: `ironforge dev` brings its own",
     "namespace": "prefix that keeps several IronForge installations on one server apart",
+    "shards": "parts that a namespace is spread over in a cluster; the same for all its processes, from the start on",
     "queues": "queues that a node serves, comma separated, the first one first within a priority",
     "concurrency": "jobs that one node process runs at the same time",
     "processes": "node processes that `ironforge node` starts and keeps alive",
@@ -55,6 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     redis_url: str = ""
     namespace: str = "default"
+    shards: int = 1
     queues: tuple[str, ...] = ("default",)
     concurrency: int = 64
     processes: int = 1
@@ -81,6 +84,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 # Inclusive bounds of the numeric settings.
 BOUNDS: Final[dict[str, tuple[float, float]]] = {
+    "shards": (1, 64),
     "concurrency": (1, 10_000),
     "processes": (1, 256),
     "threads": (0, 10_000),
@@ -178,8 +182,8 @@ def _check_names(settings: Settings) -> None:
 
 
 def _check_url(url: str) -> None:
-    scheme = url.partition("://")[0]
-    if url and scheme not in ("redis", "rediss", "unix"):
-        raise ConfigError(
-            f"{environment_name('redis_url')}: scheme {scheme!r} is not one of redis://, rediss://, unix://"
-        )
+    try:
+        if url:
+            parse(url)
+    except ConfigError as error:
+        raise ConfigError(f"{environment_name('redis_url')}={without_password(url)}: {error}") from None

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from ironforge.config import Settings, environment_name
 from ironforge.errors import ConfigError
+from ironforge.server_url import without_password
 from ironforge.store.contract import Health
+from ironforge.store.keys import shards_of
 from ironforge.store.link import Link
+from ironforge.store.outage import answering
 
 OLDEST_VERSION: Final = (7, 0)
 NEEDED: Final = ("appendonly", "appendfsync", "maxmemory-policy")
@@ -49,24 +51,53 @@ class _Server:
 
 
 async def verify(settings: Settings) -> None:
-    """Raises ConfigError when the server cannot be reached, is too old, or is set up so that jobs would be lost."""
-    where = f"{environment_name('redis_url')}={_without_password(settings.redis_url)}"
-    link = Link(settings.redis_url)
-    try:
-        server = await _read(lambda *commands: link.pipeline(commands, tolerate=_FORBIDDEN))
-    except (RedisError, OSError) as error:
-        reason = str(error) or "no answer in time"
-        # redis-py wraps a refused login in a ConnectionError on some kinds of connection.
-        if isinstance(error, AuthenticationError) or isinstance(error.__cause__, AuthenticationError):
-            raise ConfigError(f"{where}: the server refused the login ({reason}): check user and password") from None
-        raise ConfigError(
-            f"{where}: cannot talk to the server ({reason}): does it run, is it reachable from here?"
-        ) from None
-    finally:
-        await link.close()
-    problems = _refusals(server, settings)
+    """Raises ConfigError when a server cannot be reached, is too old, or is set up so that jobs would be lost."""
+    where = f"{environment_name('redis_url')}={without_password(settings.redis_url)}"
+    problems: dict[str, None] = {}
+    for keys in shards_of(settings):
+        link = Link(settings.redis_url, keys.prefix)
+        try:
+            server = await _read(lambda *commands: link.pipeline(commands, tolerate=_FORBIDDEN))  # noqa: B023
+            problems |= dict.fromkeys(_refusals(server, settings))
+        except (RedisError, OSError) as error:
+            reason = str(error) or "no answer in time"
+            # redis-py wraps a refused login in a ConnectionError on some kinds of connection.
+            if isinstance(error, AuthenticationError) or isinstance(error.__cause__, AuthenticationError):
+                raise ConfigError(
+                    f"{where}: the server refused the login ({reason}): check user and password"
+                ) from None
+            raise ConfigError(
+                f"{where}: cannot talk to the server ({reason}): does it run, is it reachable from here?"
+            ) from None
+        finally:
+            await link.close()
     if problems:
         raise ConfigError("; ".join(problems))
+    await check_shards(settings)
+
+
+async def check_shards(settings: Settings) -> None:
+    """Raises ConfigError when other processes spread this namespace over another number of shards.
+
+    A job is looked for in the shard that its id names: with another number it would not be found.
+    """
+    first = shards_of(settings)[0]
+    link = Link(settings.redis_url, first.prefix)
+    try:
+        with answering():
+            if settings.shards > 1:
+                used = await link.call("SCARD", first.queues)
+                said = await link.call("SET", first.shards, 1 if used else settings.shards, "NX", "GET")
+                spread = int(said) if said else (1 if used else settings.shards)
+            else:
+                spread = int(await link.call("GET", first.shards) or 1)
+    finally:
+        await link.close()
+    if spread != settings.shards:
+        raise ConfigError(
+            f"{environment_name('shards')}={settings.shards}, but namespace {settings.namespace!r} was begun with "
+            f"{spread}: set it to {spread}, or take another namespace"
+        )
 
 
 async def health_of(settings: Settings, ask: Ask) -> Health:
@@ -132,10 +163,3 @@ def _durability_refusals(server: _Server, settings: Settings) -> list[str]:
             f"connect one with REPLICAOF, or lower {environment_name('replicas')}"
         )
     return problems
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    if "@" not in parts.netloc:
-        return url
-    return parts._replace(netloc="***@" + parts.netloc.rpartition("@")[2]).geturl()

@@ -81,6 +81,13 @@ class StreamDepth(NamedTuple):
     running: int
     oldest_ms: int | None  # creation time of the longest queued job
 
+    def together(self, other: StreamDepth) -> StreamDepth:
+        """Of two places that hold jobs of the same queue and priority."""
+        oldest = [ms for ms in (self.oldest_ms, other.oldest_ms) if ms is not None]
+        return self._replace(
+            queued=self.queued + other.queued, running=self.running + other.running, oldest_ms=min(oldest, default=None)
+        )
+
 
 class Stats(NamedTuple):
     """`totals` counts since the namespace exists: submitted, completed, failed, retried, dead, cancelled; all of them,

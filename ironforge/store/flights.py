@@ -11,8 +11,8 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from redis.exceptions import AskError, NoScriptError
 from redis.exceptions import ConnectionError as Disconnected
-from redis.exceptions import NoScriptError
 
 from ironforge.config import Settings
 from ironforge.errors import IdempotencyConflict, IronForgeError, StoreUnavailable
@@ -45,7 +45,7 @@ class Flights:
     def __init__(self, settings: Settings, keys: Keys) -> None:
         self._settings = settings
         self._keys = keys
-        self._link = Link(settings.redis_url)
+        self._link = Link(settings.redis_url, keys.prefix)
         self._waiting: list[_Waiting] = []
         self._flying: asyncio.Task[None] | None = None
 
@@ -92,9 +92,9 @@ class Flights:
         repeated = False
         try:
             replies = await self._send(calls)
-        except Disconnected:
-            # A server that restarted left us with a dead connection. The answer may have been lost on it, so the
-            # repetition asks for every id first.
+        except (Disconnected, AskError):
+            # A server that restarted left us with a dead connection, or the keys have moved to another one. The
+            # answer may have been lost, or some calls have been carried out, so the repetition asks for every id first.
             calls = [call.repeated() for call in calls]
             repeated = True
             replies = await self._send(calls)
@@ -108,6 +108,8 @@ class Flights:
         if confirmed:
             commands.append(["WAIT", self._settings.replicas, CONFIRMATION_MS])
         replies = await self._link.exchange(commands, timeout_seconds=patience)
+        for moved in (reply for reply in replies if isinstance(reply, AskError)):
+            raise moved
         forgotten = [number for number, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if forgotten:
             texts = [SUBMIT.by_text(calls[number].keys, calls[number].arguments) for number in forgotten]

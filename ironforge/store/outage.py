@@ -26,6 +26,7 @@ _CODES: Final = (
     (server.BusyLoadingError, "storage_loading"),
     ((server.ConnectionError, server.TimeoutError, OSError), "storage_unavailable"),
     ((server.ClusterDownError, server.MasterDownError, server.TryAgainError), "storage_unavailable"),
+    (server.AskError, "storage_unavailable"),  # and MOVED: another server holds these keys
 )
 # Replies that redis-py has no class for: a failover, a disk that is full, too few replicas, a script that hangs.
 _PASSING: Final = ("UNBLOCKED", "MISCONF", "NOREPLICAS", "BUSY ")

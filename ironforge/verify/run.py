@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
-import redis.asyncio
 
 from ironforge.config import Settings
 from ironforge.errors import InvalidState, JobNotFound, StoreUnavailable
 from ironforge.job import format_id, new_id, parse_id
 from ironforge.registry import Forge
 from ironforge.store import Doors
-from ironforge.store.keys import Keys
+from ironforge.store.keys import shards_of
+from ironforge.store.link import Link, all_keys
 from ironforge.verify.handlers import KIND
 from ironforge.verify.ledger import Ledger, read
 from ironforge.verify.nodes import COMMAND, Nodes
@@ -186,6 +186,8 @@ async def _emptied_afterwards(settings: Settings) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        async with redis.asyncio.Redis.from_url(settings.redis_url) as client:
-            async for key in client.scan_iter(match=Keys(settings.namespace).prefix + "*", count=1_000):
-                await client.unlink(key)
+        for keys in shards_of(settings):
+            link = Link(settings.redis_url, keys.prefix)
+            async for key in all_keys(link, keys.prefix):
+                await link.call("UNLINK", key)
+            await link.close()
