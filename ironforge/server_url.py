@@ -70,8 +70,8 @@ def _host(text: str, default_port: int) -> tuple[str, int]:
 
 def without_password(url: str) -> str:
     """For messages: the user's name and password are nobody's business, wherever in the address they are."""
-    parts = urlsplit(url)
-    hidden = parts._replace(netloc="***@" + parts.netloc.rpartition("@")[2]) if "@" in parts.netloc else parts
-    if "password" in hidden.query:
-        hidden = hidden._replace(query="***")
-    return hidden.geturl()
+    base, question, query = url.partition("?")
+    scheme, _, rest = base.partition("://")
+    _, at, place = rest.rpartition("@")
+    hidden = "***" if "password" in query else query
+    return f"{scheme}://{'***@' if at else ''}{place}{question}{hidden}"

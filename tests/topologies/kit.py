@@ -52,7 +52,6 @@ class Load:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self.acknowledged: list[str] = []
-        self.refusals = 0
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -87,11 +86,16 @@ class Load:
         while not stopping.is_set():
             ids = [format_id(new_id()) for _ in range(BATCH)]
             prepared = [self._ground.forge.prepare("work", {"seconds": 0.002}, id=job) for job in ids]
-            while not await self._taken(prepared):
-                self.refusals += 1
-                await asyncio.sleep(0.02)
-            self.acknowledged += ids
+            if await self._taken_at_last(prepared, stopping):
+                self.acknowledged += ids
             await asyncio.sleep(0.005)
+
+    async def _taken_at_last(self, prepared: list[Submission], stopping: asyncio.Event) -> bool:
+        while not await self._taken(prepared):
+            if stopping.is_set():
+                return False
+            await asyncio.sleep(0.02)
+        return True
 
     async def _taken(self, prepared: list[Submission]) -> bool:
         try:

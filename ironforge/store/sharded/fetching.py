@@ -49,12 +49,12 @@ class ShardedFetcher:
             try:
                 await self._wait(want, timeout_seconds)
             except BaseException:
-                await self._reads.close()
+                await self._reads.stop()
                 raise
         return self._take(len(self._found))
 
     async def close(self) -> None:
-        await self._reads.close()
+        await self._reads.stop()
 
     def _in_turn(self) -> list[int]:
         """The shards that can be asked now, beginning with another one each time."""

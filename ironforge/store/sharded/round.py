@@ -47,22 +47,26 @@ class Round(Generic[T]):
             try:
                 await asyncio.wait(self._asked.values(), timeout=timeout_seconds, return_when=return_when)
             except asyncio.CancelledError:
-                await self.close()
+                await self.stop()
                 raise
         done = {part: task for part, task in self._asked.items() if task.done()}
-        failed = next((part for part, task in done.items() if task.cancelled() or task.exception()), None)
+        failed = next((part for part, task in done.items() if not _answered(task)), None)
         if failed is not None:
             return {failed: self._asked.pop(failed).result()}
         for part in done:
             del self._asked[part]
         return {part: task.result() for part, task in done.items()}
 
-    async def close(self) -> None:
-        """Cancels what is under way."""
-        tasks, self._asked = list(self._asked.values()), {}
-        for task in tasks:
+    async def stop(self) -> None:
+        """Cancels what is under way. What has been answered already is answered in the next round."""
+        for task in self._asked.values():
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._asked.values(), return_exceptions=True)
+        self._asked = {part: task for part, task in self._asked.items() if _answered(task)}
+
+
+def _answered(task: asyncio.Task[T]) -> bool:
+    return not task.cancelled() and task.exception() is None
 
 
 async def together(questions: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

@@ -35,6 +35,7 @@ class ShardedSignals:
                     task.result()  # ended by `close`, or by an error that is the caller's
                     listening.remove(task)
         finally:
-            for task in (getting, *listening):
+            getting.cancel()
+            for task in listening:
                 task.cancel()
             await asyncio.gather(getting, *listening, return_exceptions=True)

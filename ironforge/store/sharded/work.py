@@ -82,7 +82,7 @@ class ShardedWork:
 
     async def close(self) -> None:
         await self._fetcher.close()
-        await self._dues.close()
+        await self._dues.stop()
         for part in self._parts:
             await part.close()
 
