@@ -103,6 +103,7 @@ async def test_a_job_that_fails_after_its_cancellation_was_asked_for_is_cancelle
         await world.reached(job_id, JobState.CANCELLED)
 
 
+@pytest.mark.one_shard
 async def test_a_cancellation_that_overtakes_the_delivery_reaches_the_job_all_the_same(world: World) -> None:
     gate = Gate()
     world.forge.job("long")(gate_job(gate))

@@ -31,6 +31,7 @@ async def fence_everybody(world: World) -> None:
     await other.leases.leave(other.lease)
 
 
+@pytest.mark.one_shard
 async def test_a_node_that_lost_its_lease_stops_its_jobs_and_begins_anew(world: World) -> None:
     gate = Gate()
 

@@ -147,6 +147,7 @@ async def test_a_delayed_job_does_not_start_before_its_time(world: World) -> Non
         assert "scheduled" == await world.state(far)
 
 
+@pytest.mark.one_shard
 async def test_an_unreadable_record_behind_a_slow_job_is_put_aside_and_harms_nobody(world: World) -> None:
     world.change(concurrency=1)
     gate = Gate()
