@@ -22,7 +22,7 @@ ADDRESS = re.compile(r"http://[0-9.:]+")
 
 @contextlib.asynccontextmanager
 async def ground_on(url: str, folder: Path, **settings: Any) -> AsyncIterator[Ground]:
-    """Acknowledged means that a replica has it: a failover promises nothing for what only the primary had."""
+    """Acknowledged means that the replicas have it: a failover promises nothing for what only the primary had."""
     ground = Ground(url, folder / "ledger", durability="replicated", namespace=folder.name, **settings)
     try:
         yield ground
@@ -35,7 +35,7 @@ async def api(ground: Ground) -> AsyncIterator[AsyncClient]:
     """A client of an API process of its own, which is still the same process at the end."""
     settings = ground.settings
     given: dict[str, str] = {
-        name: str(getattr(settings, name)) for name in ("redis_url", "namespace", "shards", "durability")
+        name: str(getattr(settings, name)) for name in ("redis_url", "namespace", "shards", "durability", "replicas")
     }
     with Service("api", "--port", "0", **given) as service:
         found = ADDRESS.search(await asyncio.to_thread(service.logged, "api is listening"))
