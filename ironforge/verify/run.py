@@ -136,6 +136,7 @@ class Load:
     async def begin(self) -> None:
         """A few jobs of every sort before there are nodes: whoever comes later has to find them."""
         await self._submit(FIRST_JOBS)
+        await self._submit_twice()
 
     async def run(self) -> None:
         start = time.monotonic()

@@ -3,6 +3,21 @@
 A submission whose answer was lost is neither accepted nor refused: it may have become a job, or not. A run may be
 repeated only when a fault on the very process that ran it, or on the server, came before the result was settled.
 Dead is an end only for a job that used up its retries or its crashes: otherwise to bury jobs would be to keep them.
+
+The invariants of job systems, and the promise that covers each:
+
+- no loss, every accepted job has one end: `KEPT`. No phantoms: `PHANTOM`. One job for one key, and for a submission
+  without an answer at most one: `KEY`, `FENCE`. An end never changes: `ONCE`, `STAYS`.
+- one accepted settlement a job, that of its highest fence; fences rise; leases of one job do not overlap: `ONCE`,
+  `FENCE`, `REPEATS`.
+- repeats are bounded by the faults: `REPEATS`. Retries and crashes end where they should: `TRIED`, `LIMIT`, `CRASHES`.
+- nothing before its time: `EARLY`. Nothing after its cancellation: `CANCEL`, `STAYS`, `ASKED`.
+- what was created has ended, nothing is pending, no key or consumer without an owner: `NOTHING_LEFT`.
+- orphans are taken over in time, and every node goes on: `IN_TIME`, `GOES_ON`.
+
+Not judged here: memory and open connections, replies that belong to other requests, and the durability that an answer
+promised (the chaos runs take servers down, the tests of the store the rest). IronForge has no limits of concurrency a
+key, no cron, no webhooks and no order between jobs of one priority, so there is nothing to judge.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ GROUPS = {
             pause_seconds=0.6,
             faults=("kill",),
             slow=0.3,
-            drain_seconds=7.0,
+            drain_seconds=5.0,
         ),
         {
             "settle_before_running": promises.KEPT,
