@@ -87,6 +87,12 @@ def _known(error: Exception) -> ApiProblem | None:
     return next((translate(error) for kind, translate in _TABLE if isinstance(error, kind)), None)
 
 
+def _unavailable(error: errors.StoreUnavailable) -> ApiProblem:
+    job_ids = list(error.job_ids)
+    named = {"job_id": job_ids[0]} if len(job_ids) == 1 else {"job_ids": job_ids} if job_ids else {}
+    return ApiProblem(503, error.code, str(error), headers=_RETRY, **named)
+
+
 def _from_aiohttp(error: web.HTTPException) -> ApiProblem:
     code = _BY_STATUS.get(error.status, "invalid_request")
     if isinstance(error, web.HTTPMethodNotAllowed):
@@ -108,7 +114,19 @@ _TABLE: Final[tuple[tuple[type[Exception], Callable[[Any], ApiProblem]], ...]] =
         errors.IdempotencyConflict,
         lambda error: ApiProblem(409, "idempotency_conflict", str(error), job_id=error.job_id),
     ),
-    (errors.StoreUnavailable, lambda error: ApiProblem(503, error.code, str(error), headers=_RETRY)),
+    (errors.StoreUnavailable, _unavailable),
+    (
+        errors.QueueFull,
+        lambda error: ApiProblem(
+            429,
+            "queue_full",
+            str(error),
+            headers=_RETRY,
+            queue=error.queue,
+            length=error.length,
+            limit=error.limit,
+        ),
+    ),
     (
         errors.StoreError,
         lambda error: ApiProblem(503, "store_refused", f"{error}; `ironforge doctor` says what to do"),

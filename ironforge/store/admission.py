@@ -1,0 +1,81 @@
+"""Whether jobs may be accepted now: asked along with submissions that go to the server anyway, so it costs no trip.
+
+What one write needs is asked with every write, because a promise that was broken a second ago is broken. What changes
+slowly (memory, settings, connected replicas) is looked at once a second, and refuses the submissions that follow.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any, Final
+
+from ironforge.config import Settings
+from ironforge.errors import StoreUnavailable
+from ironforge.store.checks import LOCAL, LOOK, Server, pairs_of, refusal_of
+from ironforge.store.link import Command, Link
+
+LOOK_SECONDS: Final = 1.0
+CONFIRMATION_MS: Final = 1_000
+
+
+class Admission:
+    """For one connection on which one flight at a time is under way."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._looked_at = -math.inf
+        self._refusal: StoreUnavailable | None = None
+
+    async def check(self, link: Link) -> None:
+        """Raises StoreUnavailable while nothing may be accepted; looks again, by itself, before it goes on refusing."""
+        if self._refusal is None:
+            return
+        if self._overdue():
+            self._look(*await link.exchange(LOOK))
+        if self._refusal is not None:
+            raise StoreUnavailable(str(self._refusal), code=self._refusal.code)
+
+    def questions(self) -> list[Command]:
+        """To be sent behind the writes of a flight, on the same connection."""
+        asked: list[Command] = []
+        if self._settings.durability == "replicated":
+            asked.append(["WAIT", self._settings.replicas, CONFIRMATION_MS])
+        if self._settings.durability == "local":
+            asked.append(["CONFIG", "GET", *LOCAL])
+        if self._overdue():
+            asked += LOOK
+        return asked
+
+    def shortfall(self, replies: list[Any]) -> str:
+        """What the writes of this flight lack, by the replies to `questions`; empty: they are as safe as was asked."""
+        replies = list(replies)
+        found = ""
+        if self._settings.durability == "replicated":
+            confirmed = _or_raise(replies.pop(0))
+            if confirmed < self._settings.replicas:
+                found = f"{confirmed} of {self._settings.replicas} replicas confirmed within {CONFIRMATION_MS} ms"
+        if self._settings.durability == "local":
+            kept = pairs_of(_or_raise(replies.pop(0)))
+            wrong = [f"{name} is {kept.get(name)}" for name, value in LOCAL.items() if kept.get(name) != value]
+            found = f"the server no longer writes through to its disk: {', '.join(wrong)}" if wrong else ""
+        if replies:
+            self._look(*replies)
+        elif found:
+            self._looked_at = -math.inf
+        return found
+
+    def _overdue(self) -> bool:
+        return time.monotonic() - self._looked_at >= LOOK_SECONDS
+
+    def _look(self, info: Any, config: Any) -> None:
+        self._looked_at = time.monotonic()
+        # Who may submit need not be allowed to ask for more.
+        known = isinstance(info, bytes)
+        self._refusal = refusal_of(Server.of(info, config), self._settings) if known else None
+
+
+def _or_raise(reply: Any) -> Any:
+    if isinstance(reply, Exception):
+        raise reply
+    return reply
