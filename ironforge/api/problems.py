@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
+import uuid_utils
 from aiohttp import web
 
 from ironforge import errors
@@ -60,6 +61,16 @@ def respond(problem: ApiProblem, request_id: str) -> web.Response:
     )
     headers = {"Content-Type": CONTENT_TYPE, "X-Request-ID": request_id, **problem.headers}
     return web.Response(status=problem.status, body=_encode(body), headers=headers)
+
+
+def plain(problem: ApiProblem) -> bytes:
+    """The whole answer as bytes, for a connection that ends before it has a request."""
+    response = respond(problem, uuid_utils.uuid7().hex)
+    body = response.body
+    assert isinstance(body, bytes)
+    head = [f"HTTP/1.1 {response.status} {response.reason}", "Connection: close", f"Content-Length: {len(body)}"]
+    head += [f"{name}: {value}" for name, value in response.headers.items()]
+    return "\r\n".join([*head, "", ""]).encode() + body
 
 
 def explain(error: Exception, request_id: str) -> ApiProblem:
