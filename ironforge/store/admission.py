@@ -1,7 +1,8 @@
 """Whether jobs may be accepted now: asked along with submissions that go to the server anyway, so it costs no trip.
 
 What one write needs is asked with every write, because a promise that was broken a second ago is broken. What changes
-slowly (memory, settings, connected replicas) is looked at once a second, and refuses the submissions that follow.
+slowly (memory, settings, connected replicas) is looked at once a second, and when half of the free memory has been
+filled since; it refuses the submissions that follow.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from ironforge.store.link import Command, Link
 
 LOOK_SECONDS: Final = 1.0
 CONFIRMATION_MS: Final = 1_000
+# What a job needs in the server beside its record, roughly.
+JOB_BYTES: Final = 300
 
 
 class Admission:
@@ -26,6 +29,7 @@ class Admission:
         self._settings = settings
         self._looked_at = -math.inf
         self._refusal: StoreUnavailable | None = None
+        self._bytes_until_look = math.inf
 
     async def check(self, link: Link) -> None:
         """Raises StoreUnavailable while nothing may be accepted; looks again, by itself, before it goes on refusing."""
@@ -36,8 +40,9 @@ class Admission:
         if self._refusal is not None:
             raise StoreUnavailable(str(self._refusal), code=self._refusal.code)
 
-    def questions(self) -> list[Command]:
-        """To be sent behind the writes of a flight, on the same connection."""
+    def questions(self, jobs: int, size: int) -> list[Command]:
+        """To be sent behind the writes of a flight, on the same connection: `jobs` with records of `size` bytes."""
+        self._bytes_until_look -= size + jobs * JOB_BYTES
         asked: list[Command] = []
         if self._settings.durability == "replicated":
             asked.append(["WAIT", self._settings.replicas, CONFIRMATION_MS])
@@ -66,13 +71,17 @@ class Admission:
         return found
 
     def _overdue(self) -> bool:
-        return time.monotonic() - self._looked_at >= LOOK_SECONDS
+        return self._bytes_until_look <= 0 or time.monotonic() - self._looked_at >= LOOK_SECONDS
 
     def _look(self, info: Any, config: Any) -> None:
         self._looked_at = time.monotonic()
         # Who may submit need not be allowed to ask for more.
-        known = isinstance(info, bytes)
-        self._refusal = refusal_of(Server.of(info, config), self._settings) if known else None
+        if not isinstance(info, bytes):
+            self._refusal, self._bytes_until_look = None, math.inf
+            return
+        server = Server.of(info, config)
+        self._refusal = refusal_of(server, self._settings)
+        self._bytes_until_look = server.room(self._settings.max_memory_share) / 2
 
 
 def _or_raise(reply: Any) -> Any:

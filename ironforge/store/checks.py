@@ -6,6 +6,7 @@ lost. What is refused at start is also refused later: somebody may change a serv
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -71,6 +72,11 @@ class Server:
         """The used share of maxmemory, counted as the server does; 0 where there is no limit."""
         limit = self.number("maxmemory")
         return (self.number("used_memory") - self.number("mem_not_counted_for_evict")) / limit if limit else 0.0
+
+    def room(self, share: float) -> float:
+        """Bytes until so much of maxmemory is used; at least a hundredth of it, and endless where there is no limit."""
+        limit = self.number("maxmemory")
+        return max((share - self.memory) * limit, limit / 100) if limit else math.inf
 
     def number(self, field: str) -> int:
         return int(self.info.get(field, "0"))

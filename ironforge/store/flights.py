@@ -115,7 +115,7 @@ class Flights:
     async def _send(self, calls: list[_Call]) -> tuple[list[Any], str]:
         """The replies, and what keeps all of these writes from being as durable as was asked."""
         commands: list[Command] = [SUBMIT.by_hash(call.keys, call.arguments) for call in calls]
-        commands += self._admission.questions()
+        commands += self._admission.questions(sum(len(call.items) for call in calls), sum(call.size for call in calls))
         patience = COMMAND_SECONDS + sum(len(call.items) for call in calls) / 1_000
         replies = await self._link.exchange(commands, timeout_seconds=patience)
         forgotten = [number for number, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
@@ -148,9 +148,12 @@ class _Call:
         self.arguments: list[str | bytes | int] = [keys.signals, 7 if careful else 4, len(streams)]
         self.arguments += [max(1, round(settings.idempotency_seconds)), int(again), limit]
         extra: dict[str, int] = {}
+        self.size = 0
         for item, stream in zip(self.items, names, strict=True):
             job = item.job
-            self.arguments += (numbers[stream], job.id, encode(job), _due(item))
+            record = encode(job)
+            self.size += len(record)
+            self.arguments += (numbers[stream], job.id, record, _due(item))
             if careful:
                 self.arguments += self._careful(item, keys, extra)
 

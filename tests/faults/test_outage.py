@@ -23,6 +23,7 @@ from tests.cli.test_services import APPLICATION, free_port
 
 OUTAGE_SECONDS = float(os.environ.get("IRONFORGE_TEST_OUTAGE_SECONDS", "10"))
 RESUMED_SECONDS = 3.0
+JOB = {"kind": "here.where"}
 
 
 def ask(port: str, path: str, body: object = None) -> tuple[int, Any]:
@@ -44,10 +45,24 @@ def server(tmp_path: Path) -> Iterator[EmbeddedServer]:
         yield server
 
 
+def stay_away(server: EmbeddedServer, api_port: str, node_port: str) -> None:
+    """Ends the server for OUTAGE_SECONDS, and hears what the two say meanwhile."""
+    server.stop()
+    away = time.monotonic()
+    status, refused = ask(api_port, "/jobs", JOB)
+    assert (503, "storage_unavailable") == (status, refused["code"])
+    for port in (api_port, node_port):
+        eventually(lambda port=port: ask(port, "/readyz")[0] == 503, "both to notice")
+        assert ask(port, "/readyz")[1]["problems"]
+    while time.monotonic() - away < OUTAGE_SECONDS:
+        assert [200, 200] == [ask(port, "/livez")[0] for port in (api_port, node_port)]
+        time.sleep(0.1)
+    server.start()
+
+
 def test_api_and_node_outlast_their_server_and_resume_at_once(server: EmbeddedServer, tmp_path: Path) -> None:
     (tmp_path / "jobs_here.py").write_text(APPLICATION)
     api_port, node_port = free_port(), free_port()
-    job = {"kind": "here.where"}
 
     def completed(job_id: str) -> bool:
         return ask(api_port, f"/jobs/{job_id}")[1].get("status") == "completed"
@@ -59,24 +74,12 @@ def test_api_and_node_outlast_their_server_and_resume_at_once(server: EmbeddedSe
         api.logged("api is listening")
         for port in (api_port, node_port):
             eventually(lambda port=port: ask(port, "/readyz")[0] == 200, "both to be ready")
-        eventually(lambda: completed(ask(api_port, "/jobs", job)[1]["id"]), "a job to run before")
+        eventually(lambda: completed(ask(api_port, "/jobs", JOB)[1]["id"]), "a job to run before")
 
-        server.stop()
-        away = time.monotonic()
-        status, refused = ask(api_port, "/jobs", job)
-        assert (503, "storage_unavailable") == (status, refused["code"])
-        for port in (api_port, node_port):
-            eventually(lambda port=port: ask(port, "/readyz")[0] == 503, "both to notice")
-            assert ask(port, "/readyz")[1]["problems"]
-            assert 200 == ask(port, "/livez")[0]
-        while time.monotonic() - away < OUTAGE_SECONDS:
-            assert [200, 200] == [ask(port, "/livez")[0] for port in (api_port, node_port)]
-            time.sleep(0.1)
-
-        server.start()
+        stay_away(server, api_port, node_port)
         back = time.monotonic()
         eventually(lambda: ask(api_port, "/readyz")[0] == 200, "the API to be ready")
-        status, accepted = ask(api_port, "/jobs", job)
+        status, accepted = ask(api_port, "/jobs", JOB)
         assert 201 == status
         eventually(lambda: completed(accepted["id"]), "a job to run after")
         eventually(lambda: ask(node_port, "/readyz")[0] == 200, "the node to be ready")

@@ -143,7 +143,7 @@ async def test_local_is_never_silently_less(
     cluster.with_settings(durability="local")
     submit = cluster.doors.submissions.submit
     await submit(batch(1))
-    cluster.raw.config_set(name, value)
+    changed(name, value)
     # The very next one, though it had been looked at a moment ago.
     one = Submission(job(), idempotency_key="key", fingerprint=b"same")
     with pytest.raises(StoreUnavailable, match=f"{name} is {value}") as caught:
