@@ -106,7 +106,7 @@ class Door:
         self._doors: Doors | None = None
 
     async def submit(self, batch: Sequence[Submission], *, again: bool = False) -> list[str]:
-        """The ids as text. Raises IdempotencyConflict, StoreUnavailable."""
+        """The ids as text. Raises IdempotencyConflict, QueueFull, StoreUnavailable."""
         if not batch:
             return []
         accepted = await self._connected().submit(batch, again=again)
