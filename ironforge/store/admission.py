@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from ironforge.config import Settings
 from ironforge.errors import StoreUnavailable
-from ironforge.store.checks import LOCAL, LOOK, Server, pairs_of, refusal_of
+from ironforge.store.checks import LOOK, NEEDED, Server, pairs_of, refusal_of
 from ironforge.store.link import Command, Link
 
 LOOK_SECONDS: Final = 1.0
@@ -27,6 +27,7 @@ class Admission:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._needed = NEEDED[settings.durability]
         self._looked_at = -math.inf
         self._refusal: StoreUnavailable | None = None
         self._bytes_until_look = math.inf
@@ -46,8 +47,8 @@ class Admission:
         asked: list[Command] = []
         if self._settings.durability == "replicated":
             asked.append(["WAIT", self._settings.replicas, CONFIRMATION_MS])
-        if self._settings.durability == "local":
-            asked.append(["CONFIG", "GET", *LOCAL])
+        if self._needed:
+            asked.append(["CONFIG", "GET", *self._needed])
         if self._overdue():
             asked += LOOK
         return asked
@@ -60,10 +61,13 @@ class Admission:
             confirmed = _or_raise(replies.pop(0))
             if confirmed < self._settings.replicas:
                 found = f"{confirmed} of {self._settings.replicas} replicas confirmed within {CONFIRMATION_MS} ms"
-        if self._settings.durability == "local":
-            kept = pairs_of(_or_raise(replies.pop(0)))
-            wrong = [f"{name} is {kept.get(name)}" for name, value in LOCAL.items() if kept.get(name) != value]
-            found = f"the server no longer writes through to its disk: {', '.join(wrong)}" if wrong else ""
+        if self._needed:
+            # Where CONFIG is forbidden, as on managed servers, `local` is refused at start.
+            kept = pairs_of(replies.pop(0))
+            wrong = [
+                f"{name} is {kept[name]}" for name, value in self._needed.items() if kept.get(name, value) != value
+            ]
+            found = f"the server is no longer set up to keep jobs: {', '.join(wrong)}" if wrong else found
         if replies:
             self._look(*replies)
         elif found:

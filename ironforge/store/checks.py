@@ -19,9 +19,11 @@ from ironforge.store.contract import Health
 from ironforge.store.link import Link
 
 OLDEST_VERSION: Final = (7, 0)
-# The last one would let a rewrite of the AOF suspend the writing through.
-LOCAL: Final = {"appendonly": "yes", "appendfsync": "always", "no-appendfsync-on-rewrite": "no"}
-NEEDED: Final = (*LOCAL, "maxmemory-policy")
+_KEPT: Final = {"maxmemory-policy": "noeviction"}
+# Settings without which a write is not as durable as the mode says. The last one would let a rewrite of the AOF suspend
+# the writing through.
+_THROUGH: Final = {"appendonly": "yes", "appendfsync": "always", "no-appendfsync-on-rewrite": "no"}
+NEEDED: Final[dict[str, dict[str, str]]] = {"relaxed": {}, "replicated": _KEPT, "local": {**_KEPT, **_THROUGH}}
 # A replica acknowledges every second; one that is silent for longer than this does not count.
 REPLICA_LAG_SECONDS: Final = 3
 # Used memory beyond this share of maxmemory is a problem that /health shows.
@@ -31,7 +33,7 @@ Ask = Callable[..., Awaitable[list[Any]]]
 
 
 # What `Server.of` reads.
-LOOK: Final = (["INFO"], ["CONFIG", "GET", *NEEDED])
+LOOK: Final = (["INFO"], ["CONFIG", "GET", *NEEDED["local"]])
 
 
 class Server:

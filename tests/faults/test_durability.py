@@ -232,6 +232,20 @@ async def test_a_lost_replica_shows_in_health_and_nothing_is_stored_until_it_is_
     await accepted(api)
 
 
+async def test_replicated_takes_nothing_from_a_server_that_began_to_evict(
+    primary: Server, replica: Server, apis: list[Api]
+) -> None:
+    await accepted(apis[0])
+    with primary.client as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+    status, answer = await apis[0].submit()
+    health = await apis[0].health()
+
+    assert (503, "durability_not_confirmed") == (status, answer["code"])
+    assert "maxmemory-policy is allkeys-lru" in answer["detail"]
+    assert "CONFIG SET maxmemory-policy noeviction" in str(health["problems"])
+
+
 async def accepted(api: Api, key: str = "", expected: str = "") -> None:
     """Sooner or later, as this job."""
 

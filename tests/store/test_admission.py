@@ -133,7 +133,12 @@ async def test_nearly_full_memory_refuses_before_the_server_does(
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("appendfsync", "everysec"), ("appendonly", "no"), ("no-appendfsync-on-rewrite", "yes")],
+    [
+        ("appendfsync", "everysec"),
+        ("appendonly", "no"),
+        ("no-appendfsync-on-rewrite", "yes"),
+        ("maxmemory-policy", "allkeys-lru"),
+    ],
 )
 async def test_local_is_never_silently_less(
     cluster: Cluster, changed: Callable[..., None], name: str, value: str
