@@ -62,11 +62,10 @@ class Admission:
             if confirmed < self._settings.replicas:
                 found = f"{confirmed} of {self._settings.replicas} replicas confirmed within {CONFIRMATION_MS} ms"
         if self._needed:
-            # Where CONFIG is forbidden, as on managed servers, `local` is refused at start.
-            kept = pairs_of(replies.pop(0))
-            wrong = [
-                f"{name} is {kept[name]}" for name, value in self._needed.items() if kept.get(name, value) != value
-            ]
+            # Where CONFIG is forbidden, as on managed servers, there is no `local`; `replicated` does without.
+            said = pairs_of(replies.pop(0)) or ({} if self._settings.durability == "local" else self._needed)
+            kept = {name: said.get(name, "unknown") for name in self._needed}
+            wrong = [f"{name} is {value}" for name, value in kept.items() if value != self._needed[name]]
             found = f"the server is no longer set up to keep jobs: {', '.join(wrong)}" if wrong else found
         if replies:
             self._look(*replies)

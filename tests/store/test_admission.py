@@ -192,6 +192,9 @@ async def test_who_may_not_ask_may_still_submit(cluster: Cluster, impatient: Non
         cluster.with_settings(redis_url=f"{scheme}://blind:x@{rest}")
         await cluster.doors.submissions.submit(batch(1))
         await cluster.doors.submissions.submit(batch(1))
+        cluster.with_settings(durability="local")
+        with pytest.raises(StoreUnavailable, match="appendfsync is unknown"):
+            await cluster.open_doors().submissions.submit(batch(1))
     finally:
         cluster.raw.acl_deluser("blind")
 
