@@ -42,8 +42,11 @@ HELP: Final[dict[str, str]] = {
     "idempotency_seconds": "how long an Idempotency-Key replays its first answer",
     "durability": "what an accepted job has survived: local (AOF, fsync always), replicated (WAIT), relaxed",
     "replicas": "replicas that must confirm a submission when durability is replicated",
+    "max_queue_length": "jobs that may wait and run in one queue; submissions beyond it are refused; 0: no limit",
+    "max_memory_share": "share of the server's maxmemory beyond which no jobs are accepted, so that results fit",
     "http_host": "address that the HTTP API listens on",
     "http_port": "port that the HTTP API listens on",
+    "http_connections": "connections that one API process holds at a time; callers beyond them get a 503",
     "node_http_port": "port for /livez, /readyz and /metrics of `ironforge node`; 0: none",
     "data_dir": "folder of the embedded server of `ironforge dev`",
     "log_level": "debug, info, warning or error",
@@ -73,8 +76,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     idempotency_seconds: float = 86400.0
     durability: Durability = "relaxed"
     replicas: int = 1
+    max_queue_length: int = 0
+    max_memory_share: float = 0.9
     http_host: str = "127.0.0.1"
     http_port: int = 3000
+    http_connections: int = 10_000
     node_http_port: int = 3001
     data_dir: str = ".ironforge"
     log_level: LogLevel = "info"
@@ -98,7 +104,10 @@ BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "dead_retention_seconds": (60, 31_536_000),
     "idempotency_seconds": (1, 604_800),
     "replicas": (1, 16),
+    "max_queue_length": (0, 1_000_000_000),
+    "max_memory_share": (0.8, 1),
     "http_port": (0, 65_535),
+    "http_connections": (1, 1_000_000),
     "node_http_port": (0, 65_535),
 }
 

@@ -111,7 +111,7 @@ class Door:
         self._connecting = asyncio.Lock()
 
     async def submit(self, batch: Sequence[Submission], *, again: bool = False) -> list[str]:
-        """The ids as text. Raises IdempotencyConflict, StoreUnavailable."""
+        """The ids as text. Raises IdempotencyConflict, QueueFull, StoreUnavailable."""
         if not batch:
             return []
         submissions = self._submissions or await self._connect()

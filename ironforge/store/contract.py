@@ -43,7 +43,7 @@ class Submissions(Protocol):
         """Accept all or none, in one atomic script; returns after the write met the durability mode.
 
         `again` says that ids may have been submitted before (the first answer was lost): a known id is answered,
-        not stored twice. Raises IdempotencyConflict, StoreUnavailable.
+        not stored twice. Raises IdempotencyConflict, QueueFull, StoreUnavailable.
         """
 
     async def cancel(self, job_id: bytes) -> JobState:

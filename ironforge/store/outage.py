@@ -66,7 +66,8 @@ def refuse(error: Exception) -> NoReturn:
     code = outage_code(error)
     if code is None:
         raise StoreError(f"the store refused: {error}") from error
-    raise StoreUnavailable(f"the store cannot be used now: {_said(error)}", code=code) from error
+    advice = "; let nodes work off what waits, add nodes, or raise maxmemory" if code == "storage_full" else ""
+    raise StoreUnavailable(f"the store cannot be used now: {_said(error)}{advice}", code=code) from error
 
 
 def _said(error: BaseException) -> str:
