@@ -188,7 +188,12 @@ async def _api(
     depths = asyncio.create_task(_keep_depths(metrics, doors.inspection), name="depths")
     try:
         runner = await serve(
-            app, settings.http_host, settings.http_port, allow_public=allow_public, shared_port=shared_port
+            app,
+            settings.http_host,
+            settings.http_port,
+            allow_public=allow_public,
+            connections=settings.http_connections,
+            shared_port=shared_port,
         )
         try:
             url = url_of(*runner.addresses[0][:2])

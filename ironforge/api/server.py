@@ -11,21 +11,23 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiohttp import web
 
+from ironforge.api.connections import PunctualConnection, Refusal, affordable
 from ironforge.api.middleware import request_id_of
 from ironforge.api.problems import ApiProblem, explain, respond
+from ironforge.config import Settings
 from ironforge.errors import ConfigError
 
 SHUTDOWN_SECONDS: Final = 10.0
 LOOK_SECONDS: Final = 0.02
 BACKLOG: Final = 1024
+CONNECTIONS: Final = Settings().http_connections
 
 _CONNECTION: Final[dict[str, Any]] = {
     "access_log": None,
-    # Also ends a connection whose request head does not arrive in this time.
     "keepalive_timeout": 30.0,
     # How long a refused body is read and thrown away, so that the caller gets to see the refusal.
     "lingering_time": 2.0,
@@ -35,15 +37,24 @@ _CONNECTION: Final[dict[str, Any]] = {
 
 
 async def serve(
-    app: web.Application, host: str, port: int, *, allow_public: bool = False, shared_port: bool = False
+    app: web.Application,
+    host: str,
+    port: int,
+    *,
+    allow_public: bool = False,
+    connections: int = CONNECTIONS,
+    shared_port: bool = False,
 ) -> web.AppRunner:
     """Start listening; `await runner.cleanup()` stops. `runner.addresses` tells the port when `port` was 0.
 
+    At most `connections` are held at a time, or fewer where there are not enough file descriptors for them.
     `shared_port`: other processes of this user listen on it too, and the system spreads connections over them.
+
     Raises ConfigError: the address is taken or not ours, or it is public and nobody said that this is wanted.
     """
     check_address(host, allow_public=allow_public)
     runner = _Runner(app, shutdown_timeout=SHUTDOWN_SECONDS)
+    runner.limit = affordable(connections)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port, backlog=BACKLOG, reuse_port=shared_port).start()
@@ -77,7 +88,7 @@ def cannot_listen(host: str, port: int, error: OSError) -> str:
     return f"cannot listen on {host} port {port}: {error.strerror or error}"
 
 
-class _Connection(web.RequestHandler):
+class _Connection(PunctualConnection):
     """One client's connection; what its parser refuses becomes a problem."""
 
     __slots__ = ()
@@ -107,14 +118,24 @@ class _Connection(web.RequestHandler):
 
 
 class _Server(web.Server):
+    limit: int
+    refusals: set[Refusal]
+
     def __call__(self) -> web.RequestHandler:
+        if len(self._connections) >= self.limit:
+            # Any protocol will do for the event loop; aiohttp has one of its own in mind.
+            return cast("web.RequestHandler", Refusal(self.limit, self.refusals))
         return _Connection(self, loop=asyncio.get_running_loop(), **_CONNECTION)
 
 
 class _Runner(web.AppRunner):
+    limit: int
+
     async def _make_server(self) -> web.Server:
         plain = await super()._make_server()
-        return _Server(plain.request_handler, request_factory=plain.request_factory)
+        server = _Server(plain.request_handler, request_factory=plain.request_factory)
+        server.limit, server.refusals = self.limit, set()
+        return server
 
     async def cleanup(self) -> None:
         """Stop listening, then let bodies arrive: aiohttp drops them unread from the moment it begins to end."""
