@@ -29,7 +29,7 @@ class Peer(NamedTuple):
 
 PEERS = (
     Peer("bullmq", "bullmq", ("ioredis",), ("50", "200", "500")),
-    Peer("docket", "pydocket", ("uvloop",), ("10", "50", "100")),
+    Peer("docket", "pydocket", ("uvloop", "hiredis"), ("10", "50", "100")),
     Peer("streaq", "streaq", ("uvloop",), ("16", "64", "256")),
     Peer("taskiq", "taskiq", ("taskiq-redis", "uvloop", "hiredis"), ("20", "100", "500")),
     Peer("saq", "saq", ("saq[hiredis]", "typing_extensions", "uvloop"), ("10", "50", "200")),
