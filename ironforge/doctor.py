@@ -23,10 +23,11 @@ from ironforge.embedded import SOCKET
 from ironforge.errors import ConfigError, StoreError
 from ironforge.store import Doors, NodeStore
 from ironforge.store.checks import verify
+from ironforge.store.info import info_of
 from ironforge.store.keys import Keys
 from ironforge.store.link import Link
 from ironforge.store.outage import answering
-from ironforge.store.records import milliseconds
+from ironforge.store.records import milliseconds, score_ms
 
 Level = Literal["ok", "warn", "fail"]
 
@@ -135,7 +136,7 @@ class _Exam:
 
     async def persistence(self) -> list[Finding]:
         with answering():
-            info = _info(await self._link.call("INFO", "persistence"))
+            info = info_of(await self._link.call("INFO", "persistence"))
         broken = [name for name in LAST_WRITES if info.get(name, "ok") != "ok"]
         fix = f"make room on the server's disk, then {self._cli} BGREWRITEAOF"
         failed = [Finding("fail", "persistence", f"the server cannot write to its disk: {', '.join(broken)}", fix)]
@@ -187,7 +188,7 @@ class _Exam:
     async def schedule(self) -> list[Finding]:
         with answering():
             first, now = await self._link.pipeline([["ZRANGE", self._keys.scheduled, 0, 0, "WITHSCORES"], ["TIME"]])
-        late_seconds = (milliseconds(now) - float(first[1])) / 1000 if first else 0.0
+        late_seconds = (milliseconds(now) - score_ms(first[1])) / 1000 if first else 0.0
         if late_seconds > LATE_SECONDS:
             message = f"a scheduled job has been due for {late_seconds:.0f} s: no node moves it to its queue"
             return [Finding("warn", "schedule", message, NODE_START)]
@@ -222,11 +223,6 @@ def clock_finding(ahead_seconds: float, trip_seconds: float) -> Finding:
         f"the server's clock is {off_seconds:.1f} s {'ahead of' if ahead_seconds > 0 else 'behind'} this machine's"
     )
     return Finding("warn", "clock", message, "timedatectl set-ntp true, on both machines")
-
-
-def _info(text: bytes) -> dict[str, str]:
-    lines = (line.partition(":") for line in text.decode().splitlines())
-    return {name: value for name, _, value in lines}
 
 
 def _cli(settings: Settings) -> str:

@@ -208,7 +208,7 @@ def _explain(payload: bytes, shape: Shape, error: msgspec.DecodeError) -> Invali
     """Every problem of the payload, not only the first one that the decoder met."""
     try:
         raw = msgspec.json.decode(b"{}" if payload in _NOTHING else payload)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, ValueError):
         return InvalidPayload(f"payload is not JSON: {error}", field="payload")
     if not isinstance(raw, dict) or not shape.fields:
         return InvalidPayload(f"payload: {_path(str(error), 'payload')}", field="payload")

@@ -15,6 +15,7 @@ from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from ironforge.config import Settings, environment_name
 from ironforge.errors import ConfigError
 from ironforge.store.contract import Health
+from ironforge.store.info import config_of, info_of, number_in, version_of
 from ironforge.store.link import Link
 
 OLDEST_VERSION: Final = (7, 0)
@@ -45,7 +46,7 @@ class _Server:
         return "local" if self.fsync == "always" else "relaxed"
 
     def number(self, field: str) -> int:
-        return int(self.info.get(field, "0"))
+        return number_in(self.info, field)
 
 
 async def verify(settings: Settings) -> None:
@@ -92,14 +93,12 @@ async def _read(ask: Ask) -> _Server:
         (config,) = await ask(["CONFIG", "GET", *NEEDED])
     except ResponseError:
         config = []
-    lines = (line.partition(":") for line in info.decode().splitlines())
-    pairs = [word.decode() for word in config] if isinstance(config, list) else []
-    return _Server({name: value for name, _, value in lines}, dict(zip(pairs[::2], pairs[1::2], strict=True)))
+    return _Server(info_of(info), config_of(config))
 
 
 def _refusals(server: _Server, settings: Settings) -> list[str]:
     problems = []
-    if tuple(int(part) for part in server.version.split(".")[:2]) < OLDEST_VERSION:
+    if version_of(server.version) < OLDEST_VERSION:
         problems.append(f"{server.name} {server.version} is too old: IronForge needs Redis 7.0 or Valkey 7.2")
     if server.info.get("role") != "master":
         problems.append(

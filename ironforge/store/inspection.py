@@ -7,6 +7,7 @@ repeated once on a new connection, because nothing is easier to repeat.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any, Final
 
 from redis.exceptions import ConnectionError as Disconnected
@@ -16,11 +17,12 @@ from ironforge.errors import JobNotFound
 from ironforge.job import JobState, created_ms_of, format_id, split_stream
 from ironforge.store.checks import health_of
 from ironforge.store.contract import Health, JobView, NodeView, Page, Stats, StreamDepth
+from ironforge.store.info import DIGITS
 from ironforge.store.keys import GROUP, Keys, Location, queue_names
 from ironforge.store.link import Command, Link
 from ironforge.store.listing import Listing
 from ironforge.store.outage import answering
-from ironforge.store.records import milliseconds, queued_or_running, readable, terminal_record
+from ironforge.store.records import milliseconds, queued_or_running, readable, score_ms, terminal_record
 
 CONNECTIONS: Final = 4
 # How often a job may move between two reads before it counts as not there.
@@ -73,11 +75,7 @@ class RedisInspection:
                 ["SMEMBERS", keys.queues],
             )
             depths = await self._depths(keys.streams(queue_names(names)))
-        counted = dict.fromkeys(TOTALS, 0)
-        for name, count in zip(totals[::2], totals[1::2], strict=True):
-            if name.decode("latin-1") in counted and count.isdigit():
-                counted[name.decode()] = int(count)
-        return Stats(depths, scheduled, dead, counted, milliseconds(time))
+        return Stats(depths, scheduled, dead, totals_of(totals), milliseconds(time))
 
     async def nodes(self) -> list[NodeView]:
         """See `contract.Inspection.nodes`."""
@@ -94,7 +92,7 @@ class RedisInspection:
                 running[consumer[1]] = running.get(consumer[1], 0) + consumer[3]
         now_ms = milliseconds(time)
         return [
-            NodeView(node.decode(errors="replace"), int(deadline) - now_ms, running.get(node, 0))
+            NodeView(node.decode(errors="replace"), score_ms(deadline) - now_ms, running.get(node, 0))
             for node, deadline in zip(leases[::2], leases[1::2], strict=True)
         ]
 
@@ -127,9 +125,9 @@ class RedisInspection:
         job = readable(record)
         if job is None or (location.place == "s" and due is None):
             return None
-        return (
-            JobView(job, JobState.DEAD) if location.place == "d" else JobView(job, JobState.SCHEDULED, due_ms=int(due))
-        )
+        if location.place == "d":
+            return JobView(job, JobState.DEAD)
+        return JobView(job, JobState.SCHEDULED, due_ms=score_ms(due or b""))
 
     async def _in_stream(self, location: Location) -> JobView | None:
         key, entry = self._keys.stream(location.stream), location.entry
@@ -173,6 +171,16 @@ class RedisInspection:
             return await link.pipeline(commands, tolerate=NO_GROUP)
         except Disconnected:
             return await link.pipeline(commands, tolerate=NO_GROUP)
+
+
+def totals_of(flat: Sequence[bytes]) -> dict[str, int]:
+    """The counters in a reply of HGETALL. What is none of ours, or no count, is passed over."""
+    counted = dict.fromkeys(TOTALS, 0)
+    for name, count in zip(flat[::2], flat[1::2], strict=True):
+        known = name.decode("latin-1")
+        if known in counted and count.isdigit() and len(count) <= DIGITS:
+            counted[known] = int(count)
+    return counted
 
 
 def _group(reply: Any) -> tuple[int, bytes]:

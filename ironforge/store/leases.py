@@ -101,8 +101,10 @@ class RedisLeases:
         commands += [["XINFO", "CONSUMERS", key, GROUP] for key in streams]
         absent = ("NOGROUP", "no such key")
         nodes, *replies = await outlast(lambda: self._link.pipeline(commands, tolerate=absent))
-        consumers = {consumer[1].decode() for reply in replies if isinstance(reply, list) for consumer in reply}
-        return sorted(consumers - {node.decode() for node in nodes})
+        consumers = {
+            consumer[1].decode(errors="replace") for reply in replies if isinstance(reply, list) for consumer in reply
+        }
+        return sorted(consumers - {node.decode(errors="replace") for node in nodes})
 
     async def leave(self, lease: Lease) -> None:
         """See `contract.Leases.leave`. A lease that is lost already is left already."""

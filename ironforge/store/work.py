@@ -13,6 +13,7 @@ from typing import Any, Final
 from ironforge.config import Settings
 from ironforge.store.contract import Delivery, Due, Lease, Rewrite, Settled
 from ironforge.store.fetching import Fetcher
+from ironforge.store.info import info_of, number_in
 from ironforge.store.keys import Keys, queue_names
 from ironforge.store.link import Command, Link
 from ironforge.store.outage import outlast
@@ -150,5 +151,5 @@ async def make_room(link: Link, names: Keys) -> int:
 
 def memory_of(info: bytes) -> tuple[int, int]:
     """Used and maximum memory in bytes from INFO; a maximum of 0 is no limit."""
-    fields = dict(line.split(b":", 1) for line in info.splitlines() if b":" in line)
-    return int(fields[b"used_memory"]), int(fields[b"maxmemory"])
+    fields = info_of(info)
+    return number_in(fields, "used_memory"), number_in(fields, "maxmemory")
