@@ -28,6 +28,7 @@ from ironforge.store.keys import Keys
 from ironforge.store.link import Link
 from ironforge.store.outage import answering
 from ironforge.store.records import milliseconds, score_ms
+from ironforge.store.types import Misfit, misfits
 
 Level = Literal["ok", "warn", "fail"]
 
@@ -37,6 +38,8 @@ SKEW_SECONDS: Final = 1.0
 # A queue whose oldest job has waited for this long is not served, or not served fast enough.
 LONG_WAIT_SECONDS: Final = 300.0
 LATE_SECONDS: Final = 10.0
+# In front of a key that is put out of the way: its hash tag, and with it its slot, stay.
+ASIDE: Final = "aside:"
 NODE_START: Final = "ironforge node APP"
 # Environment variables with our prefix that are no settings: processes tell them to their children.
 INTERNAL: Final = ("IRONFORGE_PARENT_FD", "IRONFORGE_SLOT")
@@ -73,7 +76,11 @@ async def examine(settings: Settings) -> list[Finding]:
         fix = f"check that it runs: {_cli(settings)} PING; its address: {environment_name('redis_url')}"
         findings.append(Finding("fail", "server", str(error), fix))
     else:
-        for check in (exam.clock, exam.persistence, exam.nodes, exam.strays, exam.queues, exam.schedule, exam.data):
+        for check in (exam.clock, exam.persistence, exam.types):
+            findings += await _guarded(check)
+        # What leans on a key of the wrong type cannot be judged.
+        rest = () if exam.misfits else (exam.strays, exam.schedule, exam.data)
+        for check in (exam.nodes, exam.queues, *rest):
             findings += await _guarded(check)
     finally:
         await exam.close()
@@ -109,6 +116,7 @@ class _Exam:
         self._keys = Keys(settings.namespace)
         self._link = Link(settings.redis_url)
         self._cli = _cli(settings)
+        self.misfits: list[Misfit] = []
 
     async def server(self) -> list[Finding]:
         health = await self._inspection.health()
@@ -141,6 +149,18 @@ class _Exam:
         fix = f"make room on the server's disk, then {self._cli} BGREWRITEAOF"
         failed = [Finding("fail", "persistence", f"the server cannot write to its disk: {', '.join(broken)}", fix)]
         return failed if broken else [Finding("ok", "persistence", "the server's last writes to its disk went well")]
+
+    async def types(self) -> list[Finding]:
+        with answering():
+            self.misfits = await misfits(self._link, self._keys)
+        findings = []
+        for key, found, wanted, consequence in self.misfits:
+            message = f"{key} is a {found} and must be a {wanted}: {consequence}"
+            aside = f"to keep what is there: {self._cli} RENAME '{key}' '{ASIDE}{key}'"
+            if key == self._keys.epoch:  # it must never give out a number a second time
+                aside += f"; then {self._cli} SET '{key}' {time.time_ns() // 1_000_000}"
+            findings.append(Finding("fail", "keys", message, aside))
+        return findings or [Finding("ok", "keys", "every key has its type")]
 
     async def nodes(self) -> list[Finding]:
         nodes = await self._inspection.nodes()

@@ -20,7 +20,7 @@ from ironforge.job import JobState, encode, format_id
 from ironforge.store.contract import Accepted, Submission
 from ironforge.store.keys import Keys
 from ironforge.store.link import COMMAND_SECONDS, Link
-from ironforge.store.outage import refuse
+from ironforge.store.outage import is_wrong_type, refuse
 from ironforge.store.records import state_at
 from ironforge.store.scripts import SUBMIT
 
@@ -99,7 +99,18 @@ class Flights:
             repeated = True
             replies = await self._send(calls)
         for group, call, reply in zip(groups, calls, replies, strict=True):
+            if len(group) > 1 and is_wrong_type(reply):
+                # Nothing was written, and it may be the stream of one queue alone.
+                for waiting in group:
+                    await self._carry_alone(waiting)
+                continue
             _answer(group, call, reply, own_repetition=repeated)
+
+    async def _carry_alone(self, waiting: _Waiting) -> None:
+        try:
+            await self._carry([waiting])
+        except Exception as error:  # noqa: BLE001 - the others have answers of their own
+            _fail([waiting], error)
 
     async def _send(self, calls: list[_Call]) -> list[Any]:
         commands: list[list[str | bytes | int]] = [SUBMIT.by_hash(call.keys, call.arguments) for call in calls]

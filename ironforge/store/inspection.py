@@ -21,7 +21,7 @@ from ironforge.store.info import DIGITS
 from ironforge.store.keys import GROUP, Keys, Location, queue_names
 from ironforge.store.link import Command, Link
 from ironforge.store.listing import Listing
-from ironforge.store.outage import answering
+from ironforge.store.outage import answering, first_of, raise_first
 from ironforge.store.records import milliseconds, queued_or_running, readable, score_ms, terminal_record
 
 CONNECTIONS: Final = 4
@@ -29,6 +29,8 @@ CONNECTIONS: Final = 4
 LOOKS: Final = 5
 TOTALS: Final = ("submitted", "completed", "failed", "retried", "dead", "cancelled")
 NO_GROUP: Final = ("NOGROUP", "no such key")
+# What one queue or one minute has lost must not hide the others.
+SPOILT: Final = (*NO_GROUP, "WRONGTYPE")
 
 
 class RedisInspection:
@@ -85,7 +87,7 @@ class RedisInspection:
                 ["ZRANGE", keys.nodes, 0, -1, "WITHSCORES"], ["TIME"], ["SMEMBERS", keys.queues]
             )
             streams = keys.streams(queue_names(names))
-            groups = await self._ask(*[["XINFO", "CONSUMERS", key, GROUP] for key in streams])
+            groups = await self._ask(*[["XINFO", "CONSUMERS", key, GROUP] for key in streams], tolerate=SPOILT)
         running: dict[bytes, int] = {}
         for consumers in groups:
             for consumer in consumers if isinstance(consumers, list) else ():
@@ -112,12 +114,14 @@ class RedisInspection:
             ["HGET", keys.index, job_id],
             ["HGET", keys.bucket_of(job_id, "done"), job_id],
             ["HGET", keys.bucket_of(job_id, "kept"), job_id],
+            tolerate=SPOILT,
         )
         if raw is None:
-            job = terminal_record(done or kept, self._settings)
+            job = terminal_record(first_of(done, kept), self._settings)
             if job is None:
                 raise _not_found(job_id)
             return JobView(job, JobState(job.ended))
+        raise_first(raw)
         location = Location(raw)
         if location.entry:
             return await self._in_stream(location)
@@ -142,20 +146,21 @@ class RedisInspection:
         )
 
     async def _depths(self, streams: list[str]) -> list[StreamDepth]:
-        replies = await self._ask(*itertools.chain(*((["XLEN", key], ["XINFO", "GROUPS", key]) for key in streams)))
+        looks = itertools.chain(*((["XLEN", key], ["XINFO", "GROUPS", key]) for key in streams))
+        replies = await self._ask(*looks, tolerate=SPOILT)
         groups = [_group(reply) for reply in replies[1::2]]
         behind: list[Command] = [
             ["XRANGE", key, b"(" + read, "+", "COUNT", 1] for key, (_, read) in zip(streams, groups, strict=True)
         ]
-        heads = await self._ask(*behind)
+        heads = await self._ask(*behind, tolerate=SPOILT)
         depths: dict[tuple[str, int], StreamDepth] = {}
         for key, length, (pending, _), head in zip(streams, replies[::2], groups, heads, strict=True):
             queue, priority = split_stream(key.removeprefix(self._keys.stream("")))
-            oldest = readable(head[0][1][1]) if head else None
+            oldest = readable(head[0][1][1]) if isinstance(head, list) and head else None
             depth = StreamDepth(
                 queue,
                 priority,
-                max(0, length - pending),
+                max(0, length - pending) if isinstance(length, int) else 0,
                 pending,
                 created_ms_of(oldest.id) if oldest else None,
             )
@@ -163,14 +168,14 @@ class RedisInspection:
             depths[queue, priority] = _together(twin, depth) if twin else depth
         return list(depths.values())
 
-    async def _ask(self, *commands: Command) -> list[Any]:
+    async def _ask(self, *commands: Command, tolerate: tuple[str, ...] = NO_GROUP) -> list[Any]:
         if not commands:
             return []
         link = next(self._turns)
         try:
-            return await link.pipeline(commands, tolerate=NO_GROUP)
+            return await link.pipeline(commands, tolerate=tolerate)
         except Disconnected:
-            return await link.pipeline(commands, tolerate=NO_GROUP)
+            return await link.pipeline(commands, tolerate=tolerate)
 
 
 def totals_of(flat: Sequence[bytes]) -> dict[str, int]:

@@ -15,11 +15,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
 import msgspec
+from redis.exceptions import ResponseError
 
 from ironforge.config import Settings
 from ironforge.job import JobState
 from ironforge.store.contract import JobView, Page
 from ironforge.store.keys import GROUP, Keys, queue_names
+from ironforge.store.outage import is_wrong_type
 from ironforge.store.records import milliseconds, queued_or_running, readable, score_ms, terminal_record
 
 LOOKED_AT: Final = 2_000
@@ -30,6 +32,8 @@ Ask = Callable[..., Awaitable[list[Any]]]
 # Where to go on inside a source: an entry id, a score with an offset, or a scan cursor with an offset.
 Position = tuple[str, int]
 START: Final[Position] = ("", 0)
+# By the first number of a rank: the type of those sources that are one among many.
+_TYPES: Final = {0: b"stream", 3: b"hash"}
 MAX_OFFSET: Final = 2**31
 # By the first number of a rank: what the server takes as a place to go on from.
 _STREAM: Final = re.compile(r"\([0-9]{1,19}-[0-9]{1,19}")
@@ -68,12 +72,18 @@ class Listing:
             if source.rank < rank:
                 continue
             start = position if source.rank == rank else START
-            async for view, after in source.steps(source.key, start):
-                looked_at += 1
-                if view is not None and _matches(view, state, kind, queue):
-                    found.append(view)
-                if len(found) >= limit or looked_at >= LOOKED_AT:
-                    return Page(found, _write_cursor(source.rank, after))
+            try:
+                async for view, after in source.steps(source.key, start):
+                    looked_at += 1
+                    if view is not None and _matches(view, state, kind, queue):
+                        found.append(view)
+                    if len(found) >= limit or looked_at >= LOOKED_AT:
+                        return Page(found, _write_cursor(source.rank, after))
+            except ResponseError as error:
+                # The jobs of one queue or one minute that somebody has replaced are gone: the others can be shown.
+                (kind,) = await self._ask(["TYPE", source.key])
+                if queue is not None or not is_wrong_type(error) or kind == _TYPES.get(source.rank[0], kind):
+                    raise
         return Page(found, None)
 
     async def _sources(self, state: JobState | None, queue: str | None) -> list[Source]:

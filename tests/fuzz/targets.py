@@ -222,6 +222,7 @@ HOSTILE: dict[str, bytes] = {
     "not a number": b'{"kind":"k","delay_seconds":NaN,"ratio":-Infinity,"to":"x","count":1}',
     "lone surrogate": b'{"kind":"\\ud800","payload":"\\udfff","to":"\\ud800","count":1}',
     "lone surrogate in a key": b'{"\\ud800":1,"code":"\\ud800"}',
+    "not a number under half a pair": b'{"kind":"k","\\ud800":NaN,"payload":{"\\udfff":1e999,"\\udfff":2}}',
     "duplicate keys": b'{"kind":"a","kind":"b","code":[1],"code":{}}',
     "wrong types": b'{"code":[],"detail":{},"index":"x","field":7,"state":[],"job_id":null,"ids":"x","ready":[]}',
     "mark of order": b'\xef\xbb\xbf{"kind":"k"}',

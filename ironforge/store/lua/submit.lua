@@ -31,6 +31,8 @@ if width == 7 then
   for at = 6, #ARGV, width do
     local id, key, fingerprint = ARGV[at + 1], tonumber(ARGV[at + 4]), ARGV[at + 5]
     if key > 0 then
+      local wrong = misfit(KEYS[key])
+      if wrong then return wrong end
       local earlier = first[key] or redis.call('GET', KEYS[key])
       if earlier then
         if string.sub(earlier, 18) ~= fingerprint then return {'conflict', string.sub(earlier, 1, 16)} end
@@ -42,6 +44,8 @@ if width == 7 then
     end
     if again and not known[at] then
       local bucket = tonumber(ARGV[at + 6])
+      local wrong = misfit(index) or misfits(bucket, bucket + 1)
+      if wrong then return wrong end
       local where = redis.call('HGET', index, id) or redis.call('HGET', KEYS[bucket], id)
         or redis.call('HGET', KEYS[bucket + 1], id)
       if where then
@@ -52,10 +56,19 @@ if width == 7 then
   end
 end
 
+local wrong = misfit(index) or misfits(6, 5 + streams)
+for at = 6, #ARGV, width do
+  if not wrong and not known[at] and ARGV[at + 3] ~= '' then
+    wrong = misfits(2, 3)
+    break
+  end
+end
+if wrong then return wrong end
+
 local names = {}
 for key = 6, 5 + streams do
   names[key] = string.match(KEYS[key], '}:(q:.*)$')
-  redis.call('SADD', queues, string.match(names[key], '^q:(.*):%d$'))
+  redis.pcall('SADD', queues, string.match(names[key], '^q:(.*):%d$'))
 end
 
 local located, soonest, stored = {}, nil, 0
@@ -80,7 +93,7 @@ for at = 1, #located, 1000 do
   redis.call('HSET', index, unpack(located, at, math.min(at + 999, #located)))
 end
 for key, value in pairs(first) do redis.call('SET', KEYS[key], value, 'EX', seconds) end
-if stored > 0 then redis.call('HINCRBY', totals, 'submitted', stored) end
+if stored > 0 then redis.pcall('HINCRBY', totals, 'submitted', stored) end
 if soonest then
   local earliest = tonumber(redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2])
   if earliest == soonest then redis.call('PUBLISH', channel, 'due:' .. (soonest - now)) end
