@@ -19,6 +19,7 @@ import msgspec
 
 from ironforge.config import PREFIX, Settings, environment_name
 from ironforge.consistency import inconsistencies
+from ironforge.damage import KEEP, damages
 from ironforge.embedded import SOCKET
 from ironforge.errors import ConfigError, StoreError
 from ironforge.store import Doors, NodeStore
@@ -38,6 +39,7 @@ SKEW_SECONDS: Final = 1.0
 # A queue whose oldest job has waited for this long is not served, or not served fast enough.
 LONG_WAIT_SECONDS: Final = 300.0
 LATE_SECONDS: Final = 10.0
+MOST_SHOWN: Final = 100
 # In front of a key that is put out of the way: its hash tag, and with it its slot, stay.
 ASIDE: Final = "aside:"
 NODE_START: Final = "ironforge node APP"
@@ -217,9 +219,12 @@ class _Exam:
     async def data(self) -> list[Finding]:
         with answering():
             quarantined = await self._link.call("XLEN", self._keys.quarantine)
-            problems = await inconsistencies(self._link, self._keys)
-        fix = "keep a copy of the server's data, and report it: this must not happen"
-        findings = [Finding("fail", "data", problem, fix) for problem in problems]
+            problems = [(problem, KEEP) for problem in await inconsistencies(self._link, self._keys)]
+            problems += await damages(self._link, self._keys)
+        findings = [Finding("fail", "data", message, fix) for message, fix in problems[:MOST_SHOWN]]
+        if len(problems) > MOST_SHOWN:
+            message = f"and {len(problems) - MOST_SHOWN} more of this kind"
+            findings.append(Finding("fail", "data", message, "see to those above, then ask again"))
         if not problems:
             findings.append(Finding("ok", "data", "index, streams, schedule and dead letter agree"))
         if quarantined:

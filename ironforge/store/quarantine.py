@@ -35,7 +35,7 @@ class Quarantine:
 
     async def id_of(self, delivery: Delivery) -> bytes:
         """The job that the index keeps at this entry; empty when there is none."""
-        job_id = _id_in(delivery.record)
+        job_id = id_in(delivery.record)
         if job_id:
             return job_id
         place = f"{delivery.stream}:".encode() + delivery.entry
@@ -89,7 +89,7 @@ def _legible(record: bytes) -> Job | None:
     return job
 
 
-def _id_in(record: bytes) -> bytes:
+def id_in(record: bytes) -> bytes:
     """The id in a record that cannot be read as a job, where at least that much is legible: a newer version's."""
     try:
         match msgspec.msgpack.decode(record):

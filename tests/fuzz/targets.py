@@ -40,7 +40,7 @@ from ironforge.store.contract import JobView
 from ironforge.store.info import config_of, info_of, number_in, version_of
 from ironforge.store.inspection import totals_of
 from ironforge.store.keys import Location, queue_names
-from ironforge.store.quarantine import _id_in
+from ironforge.store.quarantine import id_in
 from ironforge.store.records import milliseconds, readable, score_ms, state_at, terminal_record
 from ironforge.store.signals import _parse
 from ironforge.store.work import memory_of
@@ -188,7 +188,7 @@ TARGETS: dict[str, tuple[Target, Errors]] = {
     "signal": (_signal, ()),
     "readable": (readable, ()),
     "terminal record": (lambda raw: terminal_record(raw, Settings()), ()),
-    "id in record": (_id_in, ()),
+    "id in record": (id_in, ()),
     "queue names": (lambda raw: queue_names([raw]), ()),
     "cursor": (_cursor, ()),
     "job id": (lambda raw: parse_id(raw.decode("latin-1")), (ValueError,)),
