@@ -40,7 +40,7 @@ async def submit(server: str, **options: int) -> bytes:
 
 def test_a_running_dev_is_found_and_healthy(dev: Dev, tmp_path: Path):
     line = str(eventually(lambda: next((line for line in list(dev.stdout) if "Data:" in line), ""), "the whole banner"))
-    folder = line.split("Data:")[1].split("(")[0].strip()
+    folder = line.split("Data:")[1].split("(", maxsplit=1)[0].strip()
     done = ironforge("doctor", "--data-dir", folder)
     assert done.returncode == 0
     assert "fail" not in done.stdout
