@@ -177,11 +177,8 @@ def new_id(tail: int | None = None) -> bytes:
 
 
 def tail_of(idempotency_key: str) -> int:
-    """The last byte of the ids submitted with this key: repeated, it has to meet what it was first used for.
-
-    What stands behind a tab tells the items of one batch apart, which belong together.
-    """
-    return hashlib.sha256(idempotency_key.partition("\t")[0].encode()).digest()[0]
+    """The last byte of the ids submitted with this key: repeated, it has to meet what it was first used for."""
+    return hashlib.sha256(idempotency_key.encode()).digest()[0]
 
 
 def shard_of(job_id: bytes, shards: int) -> int:
