@@ -14,10 +14,10 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 import msgspec
-from aiohttp import web
 
 from ironforge.api.app import create_app
 from ironforge.api.server import serve
+from ironforge.child import ChildStatus, ParentLink
 from ironforge.config import Settings
 from ironforge.embedded import EmbeddedServer
 from ironforge.errors import StoreError
@@ -69,17 +69,54 @@ async def serve_dev(
 
 
 async def serve_api(settings: Settings, *, allow_public: bool = False) -> int:
-    """Run the API alone until SIGTERM or SIGINT; the exit code is 0.
+    """Run the API alone until SIGTERM or SIGINT, or until the parent process is gone; the exit code is 0.
 
+    A parent has other children that listen on the same port.
     Raises ConfigError when the server does not fit, or the address cannot be listened on.
     """
     with _signals() as told:
-        return await _serve_until_told(settings, told, allow_public=allow_public, on_ready=None)
+        link = await ParentLink.open()
+        if link is None:
+            return await _serve_until_told(settings, told, allow_public=allow_public)
+        async with _reporting(link, told) as on_ready:
+            return await _serve_until_told(
+                settings, told, allow_public=allow_public, on_ready=on_ready, shared_port=True
+            )
 
 
-async def _serve_until_told(settings: Settings, told: _Told, *, allow_public: bool, on_ready: OnReady | None) -> int:
+@contextlib.asynccontextmanager
+async def _reporting(link: ParentLink, told: _Told) -> AsyncIterator[OnReady]:
+    """Keep the parent informed, and end when it is gone, while the block runs; ready from the call of `OnReady`."""
+    status = ChildStatus(ready=False, problems=("starting",))
+
+    def listening(_url: str) -> None:
+        nonlocal status
+        status = ChildStatus(ready=True)
+
+    async def stop_when_gone() -> None:
+        await link.gone()
+        log.warning("the parent process is gone: this api process ends")
+        told.hear()
+
+    watchers = [asyncio.create_task(link.keep_reporting(lambda: status)), asyncio.create_task(stop_when_gone())]
+    try:
+        yield listening
+    finally:
+        for watcher in watchers:
+            watcher.cancel()
+        link.close()
+
+
+async def _serve_until_told(
+    settings: Settings,
+    told: _Told,
+    *,
+    allow_public: bool,
+    on_ready: OnReady | None = None,
+    shared_port: bool = False,
+) -> int:
     await verify(settings)
-    async with _api(settings, Metrics(), allow_public=allow_public) as url:
+    async with _api(settings, Metrics(), allow_public=allow_public, shared_port=shared_port) as url:
         if on_ready:
             on_ready(url)
         await told.event.wait()
@@ -132,6 +169,7 @@ async def _api(
     *,
     allow_public: bool,
     readiness: Callable[[], list[str]] | None = None,
+    shared_port: bool = False,
 ) -> AsyncIterator[str]:
     """The API while the block runs; its URL."""
     doors = Doors.open(settings)
@@ -155,9 +193,10 @@ async def _api(
             settings.http_port,
             allow_public=allow_public,
             connections=settings.http_connections,
+            shared_port=shared_port,
         )
         try:
-            url = _url_of(runner)
+            url = url_of(*runner.addresses[0][:2])
             log.info("api is listening", url=url)
             yield url
         finally:
@@ -176,6 +215,5 @@ async def _keep_depths(metrics: Metrics, inspection: Inspection) -> None:
         await asyncio.sleep(DEPTHS_SECONDS)
 
 
-def _url_of(runner: web.AppRunner) -> str:
-    host, port = runner.addresses[0][:2]
+def url_of(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

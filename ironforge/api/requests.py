@@ -75,6 +75,8 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
 
 def read_query(query: Mapping[str, str], model: type[Query]) -> Query:
     """The query parameters. Raises ApiProblem (400, invalid_parameter)."""
+    if not query:
+        return model()
     if len(query) != len(set(query)):
         raise ApiProblem(400, "invalid_parameter", "a query parameter is given twice")
     try:
