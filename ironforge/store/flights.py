@@ -87,8 +87,10 @@ class Flights:
         return passengers
 
     async def _carry(self, passengers: list[_Waiting]) -> None:
-        alone = [waiting for waiting in passengers if waiting.alone]
-        together = [waiting for waiting in passengers if not waiting.alone]
+        alone: list[_Waiting] = []
+        together: list[_Waiting] = []
+        for waiting in passengers:
+            (alone if waiting.alone else together).append(waiting)
         await self._carry_groups(([together] if together else []) + [[waiting] for waiting in alone])
 
     async def _carry_groups(self, groups: list[list[_Waiting]]) -> None:
