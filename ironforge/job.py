@@ -15,7 +15,7 @@ from typing import Annotated, Final
 import msgspec
 import uuid_utils
 
-from ironforge.errors import IncompatibleRecord
+from ironforge.errors import IncompatibleRecord, NewerRecord
 
 RECORD_VERSION: Final = 1
 # A job with a thousand retries must not carry a thousand tracebacks: the newest entries are kept.
@@ -181,11 +181,8 @@ def new_id(tail: int | None = None) -> bytes:
 
 
 def tail_of(idempotency_key: str) -> int:
-    """The last byte of the ids submitted with this key: repeated, it has to meet what it was first used for.
-
-    What stands behind a tab tells the items of one batch apart, which belong together.
-    """
-    return hashlib.sha256(idempotency_key.partition("\t")[0].encode()).digest()[0]
+    """The last byte of the ids submitted with this key: repeated, it has to meet what it was first used for."""
+    return hashlib.sha256(idempotency_key.encode()).digest()[0]
 
 
 def shard_of(job_id: bytes, shards: int) -> int:
@@ -243,7 +240,7 @@ def decode(record: bytes) -> Job:
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise IncompatibleRecord(f"this record is not a job: {error}") from None
     if job.version > RECORD_VERSION:
-        raise IncompatibleRecord(
+        raise NewerRecord(
             f"this record has version {job.version}, this IronForge reads up to {RECORD_VERSION}: upgrade this node"
         )
     if len(job.id) != 16 or not 0 <= job.priority <= 3 or job.ended not in _ENDINGS:

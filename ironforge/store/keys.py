@@ -82,7 +82,7 @@ class Keys:
         return self.bucket(shelf, created_ms_of(job_id) // MINUTE_MS)
 
     def idempotency(self, digest: str) -> str:
-        """String, expires: id, first state and fingerprint of the submission that came first with this key."""
+        """String, expires: id and first state of each job that came first with this key, and their fingerprint."""
         return f"{self.prefix}idem:{digest}"
 
 

@@ -1,10 +1,11 @@
 #!lua
 -- Accepts jobs: all of them or, on an idempotency conflict, when a queue or memory is full, none.
 -- KEYS  index, scheduled, parked, queues, totals, then streams, then whatever the jobs name by number
--- ARGV  channel, arguments per job (4 or 7), number of streams, idempotency seconds, again (0 or 1),
+-- ARGV  channel, arguments per job (4 or 8), number of streams, idempotency seconds, again (0 or 1),
 --       most jobs of a queue (0: no limit; else the streams are all of the queues), then per job:
 --         stream (number of its key), id, record, due ('' now | '+<ms>' from now | '<ms>' Unix time)
---         and in the long form: idempotency key (number, or 0), fingerprint, done bucket (number; kept is the next)
+--         and in the long form: idempotency key (number, or 0), fingerprint, done bucket (number; kept is the next),
+--         place among the jobs with this key (from 0, in order)
 -- Returns {'conflict', id of the first submission}, {'full', queue, jobs in it, jobs to add, limit}
 --       or, flat, only for jobs that were not simply stored as asked:
 --         number of the job, id, where it is (a location or a terminal record), known before (0 or 1)
@@ -22,28 +23,47 @@ local function due_of(text)
   if due > now then return due end
 end
 
-local answers, known, first = {}, {}, {}
+local answers, known = {}, {}
 local function answer(at, id, where, before)
   local n = #answers
   answers[n + 1], answers[n + 2] = (at - 7) / width, id
   answers[n + 3], answers[n + 4] = where, before
 end
 
-if width == 7 then
+-- What a key holds: id, first state ('q' or 's') and fingerprint of its first job, then id and state of the others.
+local earlier, given = {}, {}
+if width == 8 then
   for at = 7, #ARGV, width do
     local id, key, fingerprint = ARGV[at + 1], tonumber(ARGV[at + 4]), ARGV[at + 5]
+    local nth = tonumber(ARGV[at + 7])
     if key > 0 then
-      local earlier = first[key] or redis.call('GET', KEYS[key])
-      if earlier then
-        if string.sub(earlier, 18) ~= fingerprint then return {'conflict', string.sub(earlier, 1, 16)} end
+      if not given[key] then
+        local wrong = misfit(KEYS[key])
+        if wrong then return wrong end
+        given[key], earlier[key] = {}, redis.call('GET', KEYS[key])
+        if earlier[key] and #earlier[key] % 17 ~= 16 then
+          return redis.error_reply('CORRUPT ' .. KEYS[key] .. ' holds no answer: delete it')
+        end
+      end
+      local value, jobs = earlier[key] or given[key][1], given[key]
+      if value and string.sub(value, 18, 33) ~= fingerprint then return {'conflict', string.sub(value, 1, 16)} end
+      local found = jobs[nth + 1]
+      if earlier[key] then
+        local first = nth == 0 and 1 or 17 + 17 * nth
+        found = string.sub(value, first, first + 16)
+        if found == '' then return {'conflict', string.sub(value, 1, 16)} end
+      end
+      if found then
         known[at] = true
-        answer(at, string.sub(earlier, 1, 16), string.sub(earlier, 17, 17), 1)
+        answer(at, string.sub(found, 1, 16), string.sub(found, 17, 17), 1)
       else
-        first[key] = id .. (due_of(ARGV[at + 3]) and 's' or 'q') .. fingerprint
+        jobs[#jobs + 1] = id .. (due_of(ARGV[at + 3]) and 's' or 'q') .. (nth == 0 and fingerprint or '')
       end
     end
     if again and not known[at] then
       local bucket = tonumber(ARGV[at + 6])
+      local wrong = misfit(index) or misfits(bucket, bucket + 1)
+      if wrong then return wrong end
       local where = redis.call('HGET', index, id) or redis.call('HGET', KEYS[bucket], id)
         or redis.call('HGET', KEYS[bucket + 1], id)
       if where then
@@ -53,6 +73,15 @@ if width == 7 then
     end
   end
 end
+
+local wrong = misfit(index) or misfits(6, 5 + streams)
+for at = 7, #ARGV, width do
+  if not wrong and not known[at] and ARGV[at + 3] ~= '' then
+    wrong = misfits(2, 3)
+    break
+  end
+end
+if wrong then return wrong end
 
 if limit > 0 then
   local queue_of, length, wanted = {}, {}, {}
@@ -75,7 +104,7 @@ end
 local names = {}
 for key = 6, 5 + streams do
   names[key] = string.match(KEYS[key], '}:(q:.*)$')
-  redis.call('SADD', queues, string.match(names[key], '^q:(.*):%dr?$'))
+  redis.pcall('SADD', queues, string.match(names[key], '^q:(.*):%dr?$'))
 end
 
 local located, soonest, stored = {}, nil, 0
@@ -99,10 +128,12 @@ end
 for at = 1, #located, 1000 do
   redis.call('HSET', index, unpack(located, at, math.min(at + 999, #located)))
 end
-for key, value in pairs(first) do redis.call('SET', KEYS[key], value, 'EX', seconds) end
+for key, jobs in pairs(given) do
+  if not earlier[key] then redis.call('SET', KEYS[key], table.concat(jobs), 'EX', seconds) end
+end
 -- Also when nothing is new: WAIT confirms what this connection wrote last, and a repetition must not be confirmed
 -- by whatever came before it.
-redis.call('HINCRBY', totals, 'submitted', stored)
+redis.pcall('HINCRBY', totals, 'submitted', stored)
 if soonest then
   local earliest = tonumber(redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2])
   if earliest == soonest then redis.call('PUBLISH', channel, 'due:' .. (soonest - now)) end
