@@ -73,7 +73,7 @@ def _contenders(only: Sequence[str]) -> tuple[list[Contender], dict[str, str]]:
             continue
         try:
             contender = _at_its_best(peer, table.install(peer))
-        except RuntimeError as error:
+        except (RuntimeError, OSError) as error:
             failures[peer.name] = str(error)
             _say(f"{peer.name}: {error}")
             continue

@@ -68,7 +68,7 @@ def install(peer: Peer) -> Installed:
     python = folder / "bin" / "python"
     ready = folder / "ready"
     if not ready.exists():
-        venv.create(folder, with_pip=True)
+        venv.create(folder, clear=True, symlinks=True, with_pip=True)
         _run([str(python), "-m", "pip", "install", "--quiet", "--upgrade", peer.package, *peer.beside])
         ready.touch()
     asked = f"from importlib.metadata import version; print(version('{peer.package}'))"
