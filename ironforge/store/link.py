@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, Connection, parse_url
+from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import NoScriptError, ResponseError
 
 from ironforge.errors import StoreUnavailable
@@ -133,7 +134,11 @@ class Link:
                 self._check(replies)
 
     async def _swap(self, packed: Sequence[bytes]) -> list[Any]:
-        await self._connection.send_packed_command(packed, check_health=False)
+        try:
+            await self._connection.send_packed_command(packed, check_health=False)
+        except RuntimeError as error:
+            # uvloop's word for a connection that the other side has reset: asyncio's own loop raises an OSError.
+            raise Disconnected(f"the connection was reset: {error}") from error
         return [await self._reply() for _ in packed]
 
     async def _reply(self) -> Any:
