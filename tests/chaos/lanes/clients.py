@@ -1,0 +1,73 @@
+"""Faults of submitters: they give up half-way, or ask for the same thing from everywhere at once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+from ironforge.errors import StoreUnavailable
+from ironforge.job import format_id, new_id
+from ironforge.store.scripts import SUBMIT
+from ironforge.verify.handlers import KIND
+from tests.chaos.installation import Fault, Installation, Site
+
+STORM = 50
+LATEST_STEP = 200
+
+
+async def cancel_submission(here: Installation, rng: random.Random) -> Sequence[Site]:
+    """After so many steps of the event loop, wherever it is then: its jobs may have been accepted, or not."""
+    ids = [format_id(new_id()) for _ in range(rng.randint(1, 5))]
+    here.ids.extend(ids)
+    batch = [here.forge.prepare(KIND, {}, id=job) for job in ids]
+    task = asyncio.create_task(here.forge.submit_many(KIND, batch))
+    for _ in range(rng.randrange(LATEST_STEP)):
+        await asyncio.sleep(0)
+    task.cancel()
+    try:
+        await task
+    except (asyncio.CancelledError, StoreUnavailable):
+        here.ledger.note("submit_info", ids)
+    else:
+        here.ledger.note("submit_ok", ids)
+    return ()
+
+
+async def storm_of_keys(here: Installation, rng: random.Random) -> Sequence[Site]:
+    """Jobs of their own ids with one key: one of them is accepted, and all get its id."""
+    key = f"storm-{rng.randrange(2**64):x}"
+    ids = [format_id(new_id()) for _ in range(STORM)]
+    return await _storm(here, key, ids, [{"id": job, "idempotency_key": key} for job in ids])
+
+
+async def storm_of_ids(here: Installation, _: random.Random) -> Sequence[Site]:
+    job = format_id(new_id())
+    return await _storm(here, job, [job], [{"id": job}] * STORM)
+
+
+async def _storm(here: Installation, name: str, ids: list[str], options: list[dict[str, str]]) -> Sequence[Site]:
+    """`tried` and `answered` in the ledger are what `one_answer` judges."""
+    here.ids.extend(ids)
+    here.ledger.note("submit_info", ids)
+    here.ledger.note("tried", ids, name=name)
+    if here.proxy:
+        here.proxy.drop_reply("EVALSHA", containing=SUBMIT.sha.encode(), count=2)
+    calls = [here.forge.submit(KIND, {}, **given) for given in options]  # type: ignore[misc]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    if here.proxy:
+        here.proxy.drops.clear()
+    answered = {answer for answer in answers if isinstance(answer, str)}
+    here.ledger.note("answered", sorted(answered), name=name)
+    here.ledger.note("submit_ok", sorted(answered))
+    for answer in answers:
+        if isinstance(answer, BaseException) and not isinstance(answer, StoreUnavailable):
+            raise answer
+    return ()
+
+
+FAULTS: dict[str, Fault] = {
+    "cancel-submission": cancel_submission,
+    "storm-of-keys": storm_of_keys,
+    "storm-of-ids": storm_of_ids,
+}
