@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
-from ironforge.errors import StoreError
+from ironforge.errors import LeaseLost, StoreError
 from ironforge.job import decode, encode
+from ironforge.store.keys import LOST
 from tests.store.kit import Cluster, Node, completed, job
 
 
@@ -49,15 +50,51 @@ async def test_wait_ends_when_its_time_is_over(cluster: Cluster) -> None:
     assert [] == await node.work.wait(8, 0)
 
 
-@pytest.mark.parametrize("lost", ["*", "q:default:2"])
-async def test_a_lost_group_is_made_again_from_the_beginning(cluster: Cluster, lost: str) -> None:
+async def test_groups_that_were_flushed_are_made_again_from_the_beginning(cluster: Cluster) -> None:
     node = await cluster.node()
-    cluster.raw.delete(*cluster.raw.keys(cluster.keys.prefix + lost))
+    cluster.raw.delete(*cluster.raw.keys(cluster.keys.prefix + "*"))
     one = job()
     await cluster.submit(one)
     (delivery,) = await node.work.fetch(5)
     assert one == decode(delivery.record)
     cluster.checked = False
+
+
+async def test_who_ran_a_job_when_its_group_was_destroyed_settles_it_no_more(cluster: Cluster) -> None:
+    """Otherwise it would settle twice: the group remembers nothing, and gives the job to somebody else."""
+    one, other = await cluster.node(), await cluster.node()
+    running, waiting = job(), job()
+    await cluster.submit(running)
+    (delivery,) = await one.work.fetch(1)
+    await cluster.submit(waiting)
+    cluster.raw.xgroup_destroy(cluster.keys.stream("default:2"), "nodes")
+
+    assert [] == await other.work.fetch(5)
+    with pytest.raises(LeaseLost):
+        await one.work.settle([completed(delivery)])
+    with pytest.raises(LeaseLost):
+        one.leases.beat(one.lease)
+    again = one.store.work(await one.leases.join())
+    runs = {item.id: item for item in (decode(delivery.record) for delivery in await again.fetch(5))}
+    assert {running.id, waiting.id} == set(runs)
+    assert [1, 1] == [run.fence for run in runs.values()]
+    assert [0, 0] == [run.crashes for run in runs.values()]
+    assert LOST not in await one.leases.strays()
+
+
+async def test_what_a_destroyed_group_left_is_taken_over_without_a_crash(cluster: Cluster) -> None:
+    """The node that found it died before it could put anything back."""
+    await cluster.node()
+    one = job()
+    await cluster.submit(one)
+    cluster.raw.xgroup_destroy(cluster.keys.stream("default:2"), "nodes")
+
+    await cluster.node()
+    late = await cluster.node()
+    assert LOST in await late.leases.strays()
+    assert 1 == await late.leases.take_over(late.lease, LOST)
+    (delivery,) = await late.work.fetch(5)
+    assert (1, 0) == (decode(delivery.record).fence, decode(delivery.record).crashes)
 
 
 async def test_what_a_broken_fetch_had_been_given_comes_with_the_next(cluster: Cluster) -> None:
@@ -137,7 +174,7 @@ async def test_a_key_that_is_no_stream_is_an_error(cluster: Cluster) -> None:
 
 
 async def test_plenty_is_read_from_all_streams_and_never_too_much(cluster: Cluster) -> None:
-    cluster.raw.delete(*cluster.keys.streams(["default"]))
+    cluster.raw.delete(cluster.keys.groups, *cluster.keys.streams(["default"]))
     node = await cluster.node()
     await cluster.submit(*[job(priority=priority) for priority in (3, 2, 2, 1) for _ in range(30)])
     sizes = []
@@ -145,6 +182,6 @@ async def test_plenty_is_read_from_all_streams_and_never_too_much(cluster: Clust
         sizes.append(len(deliveries))
         await node.work.settle([completed(delivery) for delivery in deliveries])
     assert (120, True) == (sum(sizes), max(sizes) <= 50)
-    cluster.raw.delete(*cluster.keys.streams(["default"]))
+    cluster.raw.delete(cluster.keys.groups, *cluster.keys.streams(["default"]))
     await cluster.submit(job())
     assert 1 == len(await node.work.fetch(50)) or 1 == len(await node.work.fetch(50))

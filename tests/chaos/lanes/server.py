@@ -98,6 +98,6 @@ FAULTS: dict[str, Fault] = {
     "server-pause": pause,
     "script-flush": flush_scripts,
 }
-STORAGE_FAULTS: dict[str, Fault] = {"memory-full": fill_memory}
+STORAGE_FAULTS: dict[str, Fault] = {"memory-full": fill_memory, "group-destroyed": destroy_groups}
 if disk_library():
     STORAGE_FAULTS |= {"power-loss": lose_power, "disk-full": fill_disk}
