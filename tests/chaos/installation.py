@@ -129,9 +129,11 @@ async def installed(scenario: Scenario, nodes: int, seed: int, folder: Path) -> 
 
 
 async def everybody_there(installation: Installation) -> bool:
-    """Whether every node has a lease, by now or soon."""
+    """Whether every node has a lease, by now or soon. The server must be whole."""
     deadline = time.monotonic() + JOIN_SECONDS
     while time.monotonic() < deadline:
+        for site in installation.sites:
+            site.nodes._look_for_dead()  # one that found no server when it was to start is started again
         if len(await installation.sight.inspection.nodes()) >= len(installation.sites):
             return True
         await asyncio.sleep(LOOK_SECONDS)

@@ -13,16 +13,25 @@ from ironforge.verify.handlers import KIND
 from tests.chaos.installation import Fault, Installation, Site
 
 STORM = 50
-LATEST_STEP = 200
+SWEEP = 20
+LATEST_STEP = 100
 
 
-async def cancel_submission(here: Installation, rng: random.Random) -> Sequence[Site]:
-    """After so many steps of the event loop, wherever it is then: its jobs may have been accepted, or not."""
+async def cancel_submissions(here: Installation, rng: random.Random) -> Sequence[Site]:
+    """Each one step of the event loop later than the one before, wherever it is then: its jobs may have been accepted,
+    or not, and the next caller must not get its answer."""
+    first = rng.randrange(LATEST_STEP)
+    for step in range(first, first + SWEEP):
+        await _cancel_at(here, step, rng)
+    return ()
+
+
+async def _cancel_at(here: Installation, step: int, rng: random.Random) -> None:
     ids = [format_id(new_id()) for _ in range(rng.randint(1, 5))]
     here.ids.extend(ids)
     batch = [here.forge.prepare(KIND, {}, id=job) for job in ids]
     task = asyncio.create_task(here.forge.submit_many(KIND, batch))
-    for _ in range(rng.randrange(LATEST_STEP)):
+    for _ in range(step):
         await asyncio.sleep(0)
     task.cancel()
     try:
@@ -31,7 +40,6 @@ async def cancel_submission(here: Installation, rng: random.Random) -> Sequence[
         here.ledger.note("submit_info", ids)
     else:
         here.ledger.note("submit_ok", ids)
-    return ()
 
 
 async def storm_of_keys(here: Installation, rng: random.Random) -> Sequence[Site]:
@@ -67,7 +75,7 @@ async def _storm(here: Installation, name: str, ids: list[str], options: list[di
 
 
 FAULTS: dict[str, Fault] = {
-    "cancel-submission": cancel_submission,
+    "cancel-submissions": cancel_submissions,
     "storm-of-keys": storm_of_keys,
     "storm-of-ids": storm_of_ids,
 }
