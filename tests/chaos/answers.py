@@ -1,12 +1,12 @@
-"""What only the chaos runs can judge beyond the verdict: one key has one answer, and nodes are there in the end."""
+"""What only the chaos runs can judge beyond the verdict: one key has one answer, and what a full memory forgot."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from ironforge.verify.ledger import Event
-from ironforge.verify.verdict import MISSING, Final, Violation
+from ironforge.verify.verdict import CANCELLED, COMPLETED, MISSING, Final, Violation
 
 
 def one_answer(events: Iterable[Event], finals: Mapping[str, Final]) -> list[Violation]:
@@ -23,6 +23,32 @@ def one_answer(events: Iterable[Event], finals: Mapping[str, Final]) -> list[Vio
             why = f"{len(jobs)} jobs came of it, {len(answers)} different ones were answered"
             violations.append(Violation("one key, one job", key, why, told))
     return violations
+
+
+def forgotten(events: Sequence[Event], finals: Mapping[str, Final]) -> dict[str, Final]:
+    """Jobs that ended, and whose records were dropped because memory was full, as it is promised.
+
+    That they ended is known from the ledger alone; `uncounted` sees to it that none of them was lost instead.
+    """
+    if not any(event.what == "fault" and event.name == "memory-full" for event in events):
+        return {}
+    found: dict[str, Final] = {}
+    for event in events:
+        if event.job in finals:
+            continue
+        if event.what == "end":
+            found[event.job] = Final(COMPLETED, event.fence, event.fence)
+        elif event.what == "cancel_ok":
+            found.setdefault(event.job, Final(CANCELLED))
+    return found
+
+
+def uncounted(finals: Mapping[str, Final], completed_total: int) -> list[Violation]:
+    """Each job that has ended was counted: one that was not has been lost before its settlement."""
+    completed = sum(final.state == COMPLETED for final in finals.values())
+    if completed <= completed_total:
+        return []
+    return [Violation("accepted means kept", "", f"{completed} ended, {completed_total} settlements counted", [])]
 
 
 def recovery(events: Iterable[Event]) -> dict[str, float]:

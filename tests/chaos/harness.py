@@ -26,7 +26,7 @@ from ironforge.store import Doors
 from ironforge.store.keys import Keys
 from ironforge.verify.run import Load, Plan
 from ironforge.verify.verdict import Final, Verdict, Violation, judge
-from tests.chaos.answers import one_answer, recovery
+from tests.chaos.answers import forgotten, one_answer, recovery, uncounted
 from tests.chaos.installation import LEASE_SECONDS, LOOK_SECONDS, Fault, Installation, everybody_there, heal, installed
 from tests.chaos.lanes import clients, clock, network, nodes, server
 from tests.chaos.scenarios import SCENARIOS, Scenario
@@ -102,8 +102,9 @@ async def under_load(here: Installation, plan: Plan, folder: Path, *lanes: Await
     violations = [] if await everybody_there(here) else [_absent()]
     lag_seconds = await lag
     events = here.events(folder)
+    finals |= forgotten(events, finals)
     verdict = judge(events, finals, completed)
-    verdict.violations.extend([*violations, *one_answer(events, finals)])
+    verdict.violations.extend([*violations, *one_answer(events, finals), *uncounted(finals, completed)])
     return Found(verdict, drain_seconds, recovery(events), lag_seconds)
 
 

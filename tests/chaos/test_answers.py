@@ -6,7 +6,7 @@ import pytest
 
 from ironforge.verify.ledger import Event
 from ironforge.verify.verdict import Final
-from tests.chaos.answers import one_answer, recovery
+from tests.chaos.answers import forgotten, one_answer, recovery, uncounted
 
 TRIED = [Event(1.0, "tried", job="a", name="key"), Event(1.0, "tried", job="b", name="key")]
 DONE = Final("completed")
@@ -43,3 +43,18 @@ def test_recovery_is_the_next_end_and_of_one_node_its_own() -> None:
     ]
 
     assert {"server-kill": 0.5, "link-cut": 2.0} == recovery(told)
+
+
+def test_what_a_full_memory_forgot_ended_as_the_ledger_says() -> None:
+    told = [
+        *(Event(1.0, "end", job="a", fence=2), Event(1.0, "end", job="kept"), Event(1.0, "start", job="lost")),
+        *(Event(1.0, "cancel_ok", job="b", name="cancelled"), Event(2.0, "fault", name="memory-full")),
+    ]
+
+    assert {"a": Final("completed", 2, 2), "b": Final("cancelled")} == forgotten(told, {"kept": DONE})
+    assert {} == forgotten(told[:-1], {"kept": DONE})
+
+
+def test_more_ends_than_settlements_are_a_loss() -> None:
+    assert [] == uncounted({"a": DONE, "b": Final("dead")}, 1)
+    assert 1 == len(uncounted({"a": DONE, "b": DONE}, 1))
