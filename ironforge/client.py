@@ -17,7 +17,7 @@ import uuid_utils
 
 from ironforge.errors import InvalidJob, IronForgeError, SerializationError
 from ironforge.job import parse_id
-from ironforge.transport import ApiError, ApiUnreachable, Json, Transport
+from ironforge.transport import ApiError, ApiUnreachable, Json, Transport, member
 from ironforge.values import encode_payload
 
 __all__ = ["ApiError", "ApiUnreachable", "AsyncClient", "Client", "WaitTimeout"]
@@ -47,7 +47,8 @@ class _Calls(Generic[Answer, Ids]):
     """The calls, whatever way they are run. `url` None: the setting IRONFORGE_URL.
 
     Every call raises ApiError (refused) or ApiUnreachable (nobody answered), both IronForgeError. A refusal is also
-    a JobNotFound, InvalidState, IdempotencyConflict, InvalidJob or StoreUnavailable, where that says what happened.
+    a JobNotFound, InvalidState, IdempotencyConflict, InvalidJob, QueueFull or StoreUnavailable, where that says what
+    happened.
     """
 
     def __init__(self, url: str | None = None, *, timeout_seconds: float = 10.0, retries: int = 3) -> None:
@@ -212,7 +213,10 @@ async def _submit_many(http: Transport, lines: list[bytes], key: str) -> list[st
     for number, chunk in enumerate(_chunks(lines)):
         headers = {**_NDJSON, "Idempotency-Key": f"{key}:{number}"}
         answer = await http.call("POST", "/jobs/batch", body=b"\n".join(chunk), headers=headers)
-        ids += answer["ids"]
+        given = member(answer, "ids", list)
+        if len(given) != len(chunk):
+            raise ApiError(200, {"code": "unexpected_answer", "detail": f"{len(given)} ids for {len(chunk)} jobs"})
+        ids += given
     return ids
 
 
@@ -222,7 +226,7 @@ async def _wait(http: Transport, path: str, timeout_seconds: float) -> Json:
         async with asyncio.timeout(timeout_seconds):
             while True:
                 job = await http.call("GET", path)
-                if job["status"] in ENDED:
+                if member(job, "status", str) in ENDED:
                     return job
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
@@ -233,11 +237,14 @@ async def _wait(http: Transport, path: str, timeout_seconds: float) -> Json:
 async def _pages(http: Transport, query: dict[str, str | int | None]) -> AsyncIterator[Json]:
     while True:
         page = await http.call("GET", "/jobs", query=query)
-        for job in page["jobs"]:
+        for job in member(page, "jobs", list):
             yield job
-        if page["next"] is None:
+        if page.get("next") is None:
             return
-        query = {**query, "cursor": page["next"]}
+        following = member(page, "next", str)
+        if following == query.get("cursor"):
+            raise ApiError(200, {"code": "unexpected_answer", "detail": "the next page is the same page again"})
+        query = {**query, "cursor": following}
 
 
 async def _next(jobs: AsyncIterator[Json]) -> Json | None:

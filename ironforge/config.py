@@ -14,6 +14,7 @@ from typing import Final, Literal, get_args
 import msgspec
 
 from ironforge.errors import ConfigError
+from ironforge.server_url import parse, without_password
 
 PREFIX: Final = "IRONFORGE_"
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
@@ -23,8 +24,9 @@ LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 HELP: Final[dict[str, str]] = {
-    "redis_url": "Redis or Valkey server: redis://, rediss:// or unix://; empty: `ironforge dev` brings its own",
+    "redis_url": "Redis or Valkey, Sentinel or a cluster, in the forms below; empty: `ironforge dev` brings its own",
     "namespace": "prefix that keeps several IronForge installations on one server apart",
+    "shards": "parts that a namespace is spread over in a cluster; the same for all its processes, from the start on",
     "queues": "queues that a node serves, comma separated, the first one first within a priority",
     "concurrency": "jobs that one node process runs at the same time",
     "processes": "node processes that `ironforge node` starts and keeps alive",
@@ -40,8 +42,11 @@ HELP: Final[dict[str, str]] = {
     "idempotency_seconds": "how long an Idempotency-Key replays its first answer",
     "durability": "what an accepted job has survived: local (AOF, fsync always), replicated (WAIT), relaxed",
     "replicas": "replicas that must confirm a submission when durability is replicated",
+    "max_queue_length": "jobs that may wait and run in one queue; submissions beyond it are refused; 0: no limit",
+    "max_memory_share": "share of the server's maxmemory beyond which no jobs are accepted, so that results fit",
     "http_host": "address that the HTTP API listens on",
     "http_port": "port that the HTTP API listens on",
+    "http_connections": "connections that one API process holds at a time; callers beyond them get a 503",
     "node_http_port": "port for /livez, /readyz and /metrics of `ironforge node`; 0: none",
     "data_dir": "folder of the embedded server of `ironforge dev`",
     "log_level": "debug, info, warning or error",
@@ -55,6 +60,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     redis_url: str = ""
     namespace: str = "default"
+    shards: int = 1
     queues: tuple[str, ...] = ("default",)
     concurrency: int = 64
     processes: int = 1
@@ -70,8 +76,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     idempotency_seconds: float = 86400.0
     durability: Durability = "relaxed"
     replicas: int = 1
+    max_queue_length: int = 0
+    max_memory_share: float = 0.9
     http_host: str = "127.0.0.1"
     http_port: int = 3000
+    http_connections: int = 10_000
     node_http_port: int = 3001
     data_dir: str = ".ironforge"
     log_level: LogLevel = "info"
@@ -81,6 +90,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 # Inclusive bounds of the numeric settings.
 BOUNDS: Final[dict[str, tuple[float, float]]] = {
+    "shards": (1, 64),
     "concurrency": (1, 10_000),
     "processes": (1, 256),
     "threads": (0, 10_000),
@@ -94,7 +104,10 @@ BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "dead_retention_seconds": (60, 31_536_000),
     "idempotency_seconds": (1, 604_800),
     "replicas": (1, 16),
+    "max_queue_length": (0, 1_000_000_000),
+    "max_memory_share": (0.8, 1),
     "http_port": (0, 65_535),
+    "http_connections": (1, 1_000_000),
     "node_http_port": (0, 65_535),
 }
 
@@ -178,8 +191,8 @@ def _check_names(settings: Settings) -> None:
 
 
 def _check_url(url: str) -> None:
-    scheme = url.partition("://")[0]
-    if url and scheme not in ("redis", "rediss", "unix"):
-        raise ConfigError(
-            f"{environment_name('redis_url')}: scheme {scheme!r} is not one of redis://, rediss://, unix://"
-        )
+    try:
+        if url:
+            parse(url)
+    except ConfigError as error:
+        raise ConfigError(f"{environment_name('redis_url')}={without_password(url)}: {error}") from None

@@ -149,7 +149,13 @@ async def _api(
     )
     depths = asyncio.create_task(_keep_depths(metrics, doors.inspection), name="depths")
     try:
-        runner = await serve(app, settings.http_host, settings.http_port, allow_public=allow_public)
+        runner = await serve(
+            app,
+            settings.http_host,
+            settings.http_port,
+            allow_public=allow_public,
+            connections=settings.http_connections,
+        )
         try:
             url = _url_of(runner)
             log.info("api is listening", url=url)

@@ -7,6 +7,7 @@ IronForge never re-encodes what somebody else wrote.
 from __future__ import annotations
 
 import enum
+import hashlib
 import uuid
 from collections.abc import Sequence
 from typing import Annotated, Final
@@ -14,7 +15,7 @@ from typing import Annotated, Final
 import msgspec
 import uuid_utils
 
-from ironforge.errors import IncompatibleRecord
+from ironforge.errors import IncompatibleRecord, NewerRecord
 
 RECORD_VERSION: Final = 1
 # A job with a thousand retries must not carry a thousand tracebacks: the newest entries are kept.
@@ -166,9 +167,25 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
         return self.again(attempt=attempt, crashes=0, ended="", ended_ms=0, started_ms=0, result=b"", reason="")
 
 
-def new_id() -> bytes:
-    """A UUIDv7 as 16 bytes: sortable by creation, made by whoever submits."""
-    return uuid_utils.uuid7().bytes
+def new_id(tail: int | None = None) -> bytes:
+    """A UUIDv7 as 16 bytes: sortable by creation, made by whoever submits.
+
+    Its last byte decides the shard, so `tail`, 0 to 255, is what jobs have in common that shall go to the same one.
+    """
+    job_id: bytes = uuid_utils.uuid7().bytes
+    return job_id if tail is None else job_id[:-1] + bytes((tail,))
+
+
+def tail_of(idempotency_key: str) -> int:
+    """The last byte of the ids submitted with this key: repeated, it has to meet what it was first used for.
+
+    What stands behind a tab tells the items of one batch apart, which belong together.
+    """
+    return hashlib.sha256(idempotency_key.partition("\t")[0].encode()).digest()[0]
+
+
+def shard_of(job_id: bytes, shards: int) -> int:
+    return job_id[-1] % shards
 
 
 def format_id(job_id: bytes) -> str:
@@ -222,7 +239,7 @@ def decode(record: bytes) -> Job:
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise IncompatibleRecord(f"this record is not a job: {error}") from None
     if job.version > RECORD_VERSION:
-        raise IncompatibleRecord(
+        raise NewerRecord(
             f"this record has version {job.version}, this IronForge reads up to {RECORD_VERSION}: upgrade this node"
         )
     if len(job.id) != 16 or not 0 <= job.priority <= 3 or job.ended not in _ENDINGS:

@@ -13,6 +13,7 @@ from ironforge.api import schemas
 _ASKED_STORE: Final = (500, 503)
 _LISTED: Final = (400, *_ASKED_STORE)
 _READ_BODY: Final = (400, 408, 413, 415, 500, 503)
+_SUBMITTED: Final = (*_READ_BODY, 409, 429)
 
 
 class Operation(NamedTuple):
@@ -35,7 +36,7 @@ OPERATIONS: Final = (
         "submitJob",
         "Submit a job",
         {201: schemas.AcceptedJob},
-        (*_READ_BODY, 409),
+        _SUBMITTED,
         body="job",
     ),
     Operation(
@@ -44,7 +45,7 @@ OPERATIONS: Final = (
         "submitBatch",
         "Submit up to 10,000 jobs, all or none",
         {201: schemas.AcceptedBatch},
-        (*_READ_BODY, 409),
+        _SUBMITTED,
         body="batch",
     ),
     Operation(

@@ -34,8 +34,9 @@ _MEANING: Final = {
     409: "the request does not fit the present state",
     413: "too large",
     415: "media type or encoding is not accepted",
+    429: "the queue is full; repeating later is safe",
     500: "a fault of IronForge; its log has the request id",
-    503: "the store cannot be used now; repeating is safe",
+    503: "the store cannot be used now, is full, or did not keep the jobs safe enough; repeating is safe",
 }
 
 
@@ -178,7 +179,7 @@ def _refusal(status: int) -> dict[str, Any]:
         "headers": _headers(),
         "content": {PROBLEM: {"schema": {"$ref": _REF.format(name="Problem")}}},
     }
-    if status == 503:
+    if status in (429, 503):
         refusal["headers"]["Retry-After"] = {"schema": {"type": "string"}, "description": "seconds"}
     return refusal
 

@@ -8,34 +8,41 @@ handed out, and from time to time asks for those that the server counts as deliv
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
-from redis.exceptions import ResponseError
+import structlog
+from redis.exceptions import RedisError, ResponseError
 
 from ironforge.config import Settings
 from ironforge.job import streams_of
 from ironforge.store.contract import Delivery, Rewrite, Settled
 from ironforge.store.keys import GROUP, LOST, Keys
 from ironforge.store.link import BLOCKING_MARGIN_SECONDS, Command, Link
-from ironforge.store.outage import outlast
+from ironforge.store.outage import is_wrong_type, outlast
 from ironforge.store.scripts import GROUPS
 
 PAGE: Final = 500
 # From this many wanted jobs a stream on, one round trip for all streams is worth the looser order within it.
 PLENTY: Final = 4
+SOUND: Final = (b"stream", b"none")
+
+log = structlog.get_logger("ironforge.store")
 
 
 class Fetcher:
-    """Reads the streams of the node's queues, one call at a time."""
+    """Reads the streams of the node's queues, one call at a time. `waking`: a link that can end what it waits for."""
 
-    def __init__(self, settings: Settings, keys: Keys, node: str, link: Link) -> None:
+    def __init__(self, settings: Settings, keys: Keys, node: str, link: Link, *, waking: Link) -> None:
         self._keys = keys
         self._node = node
         self._link = link
-        self._names = {keys.stream(name).encode(): name for name in streams_of(settings.queues)}
+        self._waking = waking
+        self._all = {keys.stream(name).encode(): name for name in streams_of(settings.queues)}
+        self._names = self._all
         self._order = {name: number for number, name in enumerate(self._names.values())}
         self._busiest = 0
         self._audit_seconds = settings.lease_seconds
@@ -51,12 +58,15 @@ class Fetcher:
 
     async def wait(self, want: int, timeout_seconds: float) -> list[Delivery]:
         """Blocks until there is a job or the time is over."""
-        count = max(1, want // len(self._names))
         block_ms = max(1, round(timeout_seconds * 1000))
-        patience = block_ms / 1000 + BLOCKING_MARGIN_SECONDS
-        command = [*self._read(count), "BLOCK", block_ms, "STREAMS", *self._names, *([">"] * len(self._names))]
         async with self._turn:
-            return await outlast(lambda: self._guarded(self._wait(want, command, patience)))
+            return await outlast(lambda: self._guarded(self._wait(want, block_ms)))
+
+    async def wake(self) -> None:
+        """End a `wait` that is under way, without a job. Harmless when there is none, or no server."""
+        if self._link.client_id is not None:
+            with contextlib.suppress(RedisError, OSError):
+                await self._waking.call("CLIENT", "UNBLOCK", self._link.client_id)
 
     def release(self, batch: Sequence[Delivery] | Sequence[Settled] | Sequence[Rewrite]) -> None:
         """These have left the node: to be called after the write that made it so, never before."""
@@ -67,10 +77,22 @@ class Fetcher:
     async def _guarded(self, reading: Any) -> Any:
         try:
             return await reading
-        except BaseException:
+        except BaseException as error:
+            if is_wrong_type(error):
+                await self._leave_out()
             # What the broken call may have been given is looked for before anything new is read.
             self._audited = float("-inf")
             raise
+
+    async def _leave_out(self) -> None:
+        """Of streams that somebody has replaced: the others go on. They are looked at again with every audit."""
+        kinds = await self._link.pipeline([["TYPE", key] for key in self._all])
+        sound = {key: name for (key, name), kind in zip(self._all.items(), kinds, strict=True) if kind in SOUND}
+        if sound and len(sound) < len(self._names):
+            missing = sorted(set(self._names.values()) - set(sound.values()))
+            log.error("streams_left_out", streams=missing, hint="`ironforge doctor` says what to do")
+        self._names = sound or self._all
+        self._busiest = 0
 
     async def _fetch(self, want: int) -> list[Delivery]:
         await self._audit_if_due()
@@ -110,12 +132,14 @@ class Fetcher:
                 deliveries += self._take(reply)
         return deliveries
 
-    async def _wait(self, want: int, command: Command, patience: float) -> list[Delivery]:
+    async def _wait(self, want: int, block_ms: int) -> list[Delivery]:
         await self._audit_if_due()
         if self._found:
             deliveries, self._found = self._found[:want], self._found[want:]
             return deliveries
-        return self._take(await self._ask(command, patience))
+        count = max(1, want // len(self._names))
+        command = [*self._read(count), "BLOCK", block_ms, "STREAMS", *self._names, *([">"] * len(self._names))]
+        return self._take(await self._ask(command, block_ms / 1000 + BLOCKING_MARGIN_SECONDS))
 
     def _read(self, count: int) -> list[str | bytes | int]:
         return ["XREADGROUP", "GROUP", GROUP, self._node, "COUNT", count]
@@ -140,6 +164,8 @@ class Fetcher:
     async def _audit_if_due(self) -> None:
         if time.monotonic() - self._audited < self._audit_seconds:
             return
+        if len(self._names) < len(self._all):
+            await self._leave_out()
         for key, stream in self._names.items():
             start = "-"
             while True:

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Iterable
 from typing import Final, Literal
 
+from ironforge.config import Settings
 from ironforge.errors import InvalidJob
 from ironforge.job import created_ms_of, streams_of
 from ironforge.options import check_queue
@@ -36,6 +37,7 @@ PERMANENT: Final = (
     "totals",
     "buckets",
     "quarantine",
+    "shards",
 )
 
 
@@ -52,6 +54,7 @@ class Keys:
         self.epoch = self.prefix + "epoch"  # string: counter; the highest epoch ever given
         self.queues = self.prefix + "queues"  # set: names of queues that ever had a job or a node
         self.groups = self.prefix + "groups"  # set: names of streams that ever had their group
+        self.shards = self.prefix + "shards"  # string, in shard 0: how many shards the namespace has
         self.totals = self.prefix + "totals"  # hash: counters since the namespace exists
         self.buckets = self.prefix + "buckets"  # zset: names of buckets by their expiry, ms
         self.quarantine = self.prefix + "quarantine"  # stream: bytes that are no job here
@@ -85,6 +88,11 @@ class Keys:
     def idempotency(self, digest: str) -> str:
         """String, expires: id, first state and fingerprint of the submission that came first with this key."""
         return f"{self.prefix}idem:{digest}"
+
+
+def shards_of(settings: Settings) -> list[Keys]:
+    """The keys of every shard of the namespace."""
+    return [Keys(settings.namespace, shard) for shard in range(settings.shards)]
 
 
 def queue_names(members: Iterable[bytes]) -> list[str]:

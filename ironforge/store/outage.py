@@ -26,6 +26,7 @@ _CODES: Final = (
     (server.BusyLoadingError, "storage_loading"),
     ((server.ConnectionError, server.TimeoutError, OSError), "storage_unavailable"),
     ((server.ClusterDownError, server.MasterDownError, server.TryAgainError), "storage_unavailable"),
+    (server.AskError, "storage_unavailable"),  # and MOVED: another server holds these keys
 )
 # Replies that redis-py has no class for: a failover, a disk that is full, too few replicas, a script that hangs.
 _PASSING: Final = ("UNBLOCKED", "MISCONF", "NOREPLICAS", "BUSY ")
@@ -58,28 +59,57 @@ def answering() -> Iterator[None]:
         refuse(error)
 
 
+class WrongType(StoreError):
+    """A key holds what is none of ours: an outage of whatever needs this key, until somebody puts it away."""
+
+
+def is_wrong_type(error: object) -> bool:
+    return isinstance(error, server.ResponseError) and str(error).startswith("WRONGTYPE")
+
+
+def raise_first(*replies: object) -> None:
+    """Raises the first error among replies that were tolerated until it is known which of them are needed."""
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+
+
+def first_of(*replies: bytes | Exception | None) -> bytes | None:
+    """The first value among tolerated replies. Raises the first error when there is no value."""
+    value = next((reply for reply in replies if isinstance(reply, bytes)), None)
+    if value is None:
+        raise_first(*replies)
+    return value
+
+
 def refuse(error: Exception) -> NoReturn:
     """Raises what the caller of the store shall see instead of `error`."""
     if str(error).startswith("STALE"):
         raise LeaseLost("another node took over what this node held: its lease had run out") from None
     code = outage_code(error)
+    if is_wrong_type(error):
+        raise WrongType(f"the store refused: {error}") from error
     if code is None:
         raise StoreError(f"the store refused: {error}") from error
-    raise StoreUnavailable(f"the store cannot be used now: {_said(error)}", code=code) from error
+    advice = "; let nodes work off what waits, add nodes, or raise maxmemory" if code == "storage_full" else ""
+    raise StoreUnavailable(f"the store cannot be used now: {_said(error)}{advice}", code=code) from error
 
 
 def _said(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-async def outlast(operation: Callable[[], Awaitable[T]]) -> T:
-    """Around a node's call: repeat `operation`, which must be safe to repeat, until the outage is over."""
+async def outlast(operation: Callable[[], Awaitable[T]], *, until_repaired: bool = True) -> T:
+    """Around a node's call: repeat `operation`, which must be safe to repeat, until the outage is over.
+
+    `until_repaired`: False raises WrongType at once, for what can be left undone.
+    """
     attempt = 0
     while True:
         try:
             result = await operation()
         except (server.RedisError, OSError) as error:
-            code = outage_code(error)
+            code = "wrong_type" if until_repaired and is_wrong_type(error) else outage_code(error)
             if code is None:
                 refuse(error)
             if attempt == 0:

@@ -1,28 +1,13 @@
-"""What only the chaos runs can judge beyond the verdict: one key has one answer, and what a full memory forgot."""
+"""What only the chaos runs judge beyond the verdict: what a full memory forgot, and how soon each fault was over."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from ironforge.verify.ledger import Event
-from ironforge.verify.verdict import CANCELLED, COMPLETED, MISSING, Final, Violation
-
-
-def one_answer(events: Iterable[Event], finals: Mapping[str, Final]) -> list[Violation]:
-    """Of all that was tried with one key (or id) at most one became a job, and every answer named that one."""
-    by_key: defaultdict[str, list[Event]] = defaultdict(list)
-    for event in events:
-        if event.what in ("tried", "answered"):
-            by_key[event.name].append(event)
-    violations = []
-    for key, told in by_key.items():
-        jobs = {event.job for event in told if event.job and finals.get(event.job, Final(MISSING)).state != MISSING}
-        answers = {event.job for event in told if event.what == "answered" and event.job}
-        if len(jobs | answers) > 1:
-            why = f"{len(jobs)} jobs came of it, {len(answers)} different ones were answered"
-            violations.append(Violation("one key, one job", key, why, told))
-    return violations
+from ironforge.verify.verdict import CANCELLED, COMPLETED, KEPT, Final, Violation
+from tests.chaos.installation import NOBODY
 
 
 def forgotten(events: Sequence[Event], finals: Mapping[str, Final]) -> dict[str, Final]:
@@ -33,13 +18,18 @@ def forgotten(events: Sequence[Event], finals: Mapping[str, Final]) -> dict[str,
     if not any(event.what == "fault" and event.name == "memory-full" for event in events):
         return {}
     found: dict[str, Final] = {}
+    fences: dict[str, int] = {}
+    unended = Counter(event.job for event in events if event.what == "start")
+    unended.subtract(event.job for event in events if event.what in ("end", "fail"))
     for event in events:
-        if event.job in finals:
+        if not event.job or event.job in finals:
             continue
-        if event.what == "end":
-            found[event.job] = Final(COMPLETED, event.fence, event.fence)
-        elif event.what == "cancel_ok":
-            found.setdefault(event.job, Final(CANCELLED))
+        if event.what == "start":
+            fences[event.job] = max(event.fence, fences.get(event.job, 0))
+        elif event.what == "end":
+            found[event.job] = Final(COMPLETED, event.fence, event.fence, unended[event.job])
+        elif event.what == "cancel_ok" and event.name == CANCELLED:
+            found[event.job] = Final(CANCELLED, fences.get(event.job, 0), None, unended[event.job])
     return found
 
 
@@ -48,7 +38,7 @@ def uncounted(finals: Mapping[str, Final], completed_total: int) -> list[Violati
     completed = sum(final.state == COMPLETED for final in finals.values())
     if completed <= completed_total:
         return []
-    return [Violation("accepted means kept", "", f"{completed} ended, {completed_total} settlements counted", [])]
+    return [Violation(KEPT, "", f"{completed} ended, {completed_total} settlements counted", [])]
 
 
 def recovery(events: Iterable[Event]) -> dict[str, float]:
@@ -56,10 +46,9 @@ def recovery(events: Iterable[Event]) -> dict[str, float]:
     longest: dict[str, float] = {}
     waiting: dict[tuple[str, int], float] = {}
     for event in events:
-        # What `Nodes` does to a process is noted as it begins, and its recovery is the verdict's.
-        if event.what == "fault" and event.name not in ("kill", "stop", "pause"):
+        if event.what == "healed" or (event.what == "fault" and event.pid == 0):
             waiting[event.name, event.pid] = event.at
         elif event.what == "end":
-            for name, pid in [key for key in waiting if key[1] in (0, event.pid)]:
+            for name, pid in [key for key in waiting if key[1] in (NOBODY, 0, event.pid)]:
                 longest[name] = max(longest.get(name, 0.0), event.at - waiting.pop((name, pid)))
     return longest

@@ -24,9 +24,10 @@ from ironforge.errors import JobNotFound, StoreUnavailable
 from ironforge.job import decode, format_id, parse_id
 from ironforge.store import Doors
 from ironforge.store.keys import Keys
+from ironforge.verify.leftovers import leftovers
 from ironforge.verify.run import Load, Plan
-from ironforge.verify.verdict import Final, Verdict, Violation, judge
-from tests.chaos.answers import forgotten, one_answer, recovery, uncounted
+from ironforge.verify.verdict import EARLY, GOES_ON, Final, Verdict, Violation, judge
+from tests.chaos.answers import forgotten, recovery, uncounted
 from tests.chaos.installation import LEASE_SECONDS, LOOK_SECONDS, Fault, Installation, everybody_there, heal, installed
 from tests.chaos.lanes import clients, clock, network, nodes, server
 from tests.chaos.scenarios import SCENARIOS, Scenario
@@ -92,19 +93,29 @@ async def run(name: str, plan: Plan, *, kept: Path = KEPT) -> Outcome:
 async def under_load(here: Installation, plan: Plan, folder: Path, *lanes: Awaitable[None]) -> Found:
     """`lanes` run while jobs are submitted; then everything is healed, drained, looked at and judged."""
     load = Load(plan, random.Random(plan.seed), here.forge, here.doors, here.ledger)
+    await load.begin()
     lag = asyncio.create_task(_lag(plan.seconds))
     await asyncio.gather(load.run(), *lanes)
     await heal(here)
     here.ledger.note("heal")
     drain_seconds = await _drained(here)
+    violations = [] if await everybody_there(here) else [_absent()]
+    for site in here.sites:
+        await site.nodes.stop()
     finals = await _finals(here.settings, here.sight, here.ids + load.ids)
     completed = (await here.sight.inspection.stats()).totals.get("completed", 0)
-    violations = [] if await everybody_there(here) else [_absent()]
+    left = await leftovers(here.settings)
     lag_seconds = await lag
     events = here.events(folder)
     finals |= forgotten(events, finals)
-    verdict = judge(events, finals, completed)
-    verdict.violations.extend([*violations, *one_answer(events, finals), *uncounted(finals, completed)])
+    verdict = judge(events, finals, completed, lease_seconds=LEASE_SECONDS, leftovers=left)
+    if here.server.moving_clock:
+        # Due by a clock that was wrong is early, or late, by the true one.
+        violations += [violation for violation in verdict.violations if violation.promise != EARLY]
+    else:
+        violations += verdict.violations
+    violations += uncounted(finals, completed)
+    verdict = msgspec.structs.replace(verdict, violations=violations)
     return Found(verdict, drain_seconds, recovery(events), lag_seconds)
 
 
@@ -119,7 +130,7 @@ async def _run(here: Installation, scenario: Scenario, plan: Plan, folder: Path)
 
 
 def _absent() -> Violation:
-    return Violation("a node that nobody hurts goes on", "", "in the end not every node has a lease", [])
+    return Violation(GOES_ON, "", "in the end not every node has a lease, or somebody else has", [])
 
 
 async def _drained(here: Installation) -> float:
@@ -128,7 +139,7 @@ async def _drained(here: Installation) -> float:
     if here.server.moving_clock:
         await _until_idle(here.sight, scheduled=False)
         # What was put off while the clock was wrong is due by that clock: its time comes, as it would for a user.
-        here.server.set_clock(2 * clock.LONGEST_LEAP_SECONDS)
+        await here.inflict("time-passes", clock.let_time_pass, random.Random())
     await _until_idle(here.sight)
     return time.monotonic() - healed
 

@@ -21,8 +21,9 @@ import msgspec
 from ironforge.config import Settings, load
 from ironforge.registry import Forge
 from ironforge.store import Doors
-from ironforge.verify.ledger import Event, Ledger, read
-from ironforge.verify.nodes import UNSETTLED_SECONDS, Nodes
+from ironforge.verify.ledger import UNSETTLED_SECONDS, Event, Ledger, read
+from ironforge.verify.leftovers import strays
+from ironforge.verify.nodes import Nodes
 from tests.chaos.preload import clock_environment, clock_library, set_clock
 from tests.chaos.proxy import Proxy
 from tests.chaos.scenarios import Scenario
@@ -32,6 +33,8 @@ LEASE_SECONDS = 1.5
 RETENTION_SECONDS = 7 * 86_400.0
 JOIN_SECONDS = 30.0
 LOOK_SECONDS = 0.05
+# The process of a fault that touches no run: the verdict then explains no repeat by it.
+NOBODY = -1
 COMMAND = (sys.executable, "-m", "ironforge", "node-child", "tests.chaos.handlers:forge")
 
 
@@ -42,16 +45,6 @@ class Site(NamedTuple):
     folder: Path
     proxy: Proxy | None
     clock: Path | None
-
-    @property
-    def pid(self) -> int:
-        """Of the process that wrote last; 0: none has yet."""
-        found = max(self.folder.glob("node-*.ledger"), key=lambda path: path.stat().st_mtime, default=None)
-        return int(found.stem.removeprefix("node-")) if found else 0
-
-    def in_flight(self, begin: float) -> int:
-        """How many runs here were not surely settled at `begin`, or started since."""
-        return in_flight(self.folder, begin)
 
 
 class Installation(NamedTuple):
@@ -72,13 +65,22 @@ class Installation(NamedTuple):
     ids: list[str]
 
     async def inflict(self, name: str, fault: Fault, rng: random.Random) -> None:
-        """Let it happen, and note what it may explain. With one node hurt, the recovery is that of this node."""
+        """Let it happen, and note it for the nodes whose runs it may have touched; none of them, for nobody."""
         begin = time.monotonic()
-        self.ledger.note("fault_begin", name=name)
+        before = {site.nodes: site.nodes.processes for site in self.sites}
         sites = await fault(self, rng)
-        if sites is not None:
-            held = sum(site.in_flight(begin) for site in sites)
-            self.ledger.note("fault", name=name, in_flight=held, pid=sites[0].pid if len(sites) == 1 else 0)
+        if sites is None:
+            return
+        held = sum(in_flight(site.folder, begin) for site in sites)
+        if len(sites) == len(self.sites):
+            self.ledger.note("fault_begin", name=name, at=begin)
+            self.ledger.note("fault", name=name, in_flight=held)
+            return
+        # Who was started meanwhile in place of another one has the same link.
+        pids = {pid for site in sites for pid in (*before[site.nodes], *site.nodes.processes)}
+        for pid in pids or {NOBODY}:
+            self.ledger.note("fault", name=name, pid=pid, in_flight=held, at=begin)
+            self.ledger.note("healed", name=name, pid=pid)
 
     def events(self, folder: Path) -> list[Event]:
         found = [event for place in (folder, *(site.folder for site in self.sites)) for event in read(place)]
@@ -129,12 +131,14 @@ async def installed(scenario: Scenario, nodes: int, seed: int, folder: Path) -> 
 
 
 async def everybody_there(installation: Installation) -> bool:
-    """Whether every node has a lease, by now or soon. The server must be whole."""
+    """Whether every node has a lease and nobody else has one, by now or soon. The server must be whole."""
     deadline = time.monotonic() + JOIN_SECONDS
     while time.monotonic() < deadline:
         for site in installation.sites:
             site.nodes._look_for_dead()  # one that found no server when it was to start is started again
-        if len(await installation.sight.inspection.nodes()) >= len(installation.sites):
+        joined = sorted(int(node.name.split(".")[-2]) for node in await installation.sight.inspection.nodes())
+        wanted = sorted(pid for site in installation.sites for pid in site.nodes.processes)
+        if joined == wanted and not await strays(installation.settings):
             return True
         await asyncio.sleep(LOOK_SECONDS)
     return False

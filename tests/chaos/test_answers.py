@@ -2,43 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
-
 from ironforge.verify.ledger import Event
 from ironforge.verify.verdict import Final
-from tests.chaos.answers import forgotten, one_answer, recovery, uncounted
+from tests.chaos.answers import forgotten, recovery, uncounted
 
-TRIED = [Event(1.0, "tried", job="a", name="key"), Event(1.0, "tried", job="b", name="key")]
 DONE = Final("completed")
-
-
-@pytest.mark.parametrize(
-    ("answers", "finals", "broken"),
-    [
-        ([], {}, 0),  # nobody got an answer, and nothing was stored
-        ([], {"a": DONE}, 0),  # stored, and every answer was lost
-        (["a"], {"a": DONE}, 0),
-        (["a"], {"a": DONE, "b": DONE}, 1),  # two jobs
-        (["a"], {"b": DONE}, 1),  # the answer names another job
-        (["a", "b"], {"a": DONE}, 1),  # two answers
-    ],
-)
-def test_one_key_is_one_job_and_one_answer(answers: list[str], finals: dict[str, Final], broken: int) -> None:
-    told = [*TRIED, *(Event(2.0, "answered", job=job, name="key") for job in answers)]
-
-    assert broken == len(one_answer(told, finals))
-
-
-def test_another_key_is_another_job() -> None:
-    told = [*TRIED[:1], Event(1.0, "tried", job="b", name="other")]
-
-    assert [] == one_answer(told, {"a": DONE, "b": DONE})
 
 
 def test_recovery_is_the_next_end_and_of_one_node_its_own() -> None:
     told = [
-        *(Event(1.0, "fault", name="server-kill"), Event(1.0, "fault", name="link-cut", pid=7)),
-        *(Event(1.5, "end", pid=8), Event(3.0, "end", pid=7)),
+        *(Event(0.5, "fault", name="link-cut", pid=7), Event(1.0, "fault", name="server-kill")),
+        *(Event(1.2, "healed", name="link-cut", pid=7), Event(1.5, "end", pid=8), Event(3.2, "end", pid=7)),
         *(Event(4.0, "fault", name="server-kill"), Event(4.1, "end", pid=8), Event(5.0, "fault", name="kill", pid=8)),
     ]
 
@@ -47,7 +21,12 @@ def test_recovery_is_the_next_end_and_of_one_node_its_own() -> None:
 
 def test_what_a_full_memory_forgot_ended_as_the_ledger_says() -> None:
     told = [
-        *(Event(1.0, "end", job="a", fence=2), Event(1.0, "end", job="kept"), Event(1.0, "start", job="lost")),
+        *(
+            Event(0.5, "start", job="a", fence=2),
+            Event(1.0, "end", job="a", fence=2),
+            Event(1.0, "end", job="kept"),
+            Event(1.0, "start", job="lost"),
+        ),
         *(Event(1.0, "cancel_ok", job="b", name="cancelled"), Event(2.0, "fault", name="memory-full")),
     ]
 

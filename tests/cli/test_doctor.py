@@ -14,7 +14,7 @@ from ironforge.doctor import server_of
 from ironforge.job import Job, encode, new_id
 from ironforge.store import Doors, Submission
 from ironforge.store.keys import Keys
-from tests.cli.kit import Dev, ironforge
+from tests.cli.kit import Dev, eventually, ironforge
 
 KEYS = Keys("default")
 
@@ -39,7 +39,8 @@ async def submit(server: str, **options: int) -> bytes:
 
 
 def test_a_running_dev_is_found_and_healthy(dev: Dev, tmp_path: Path):
-    folder = next(line.split("Data:")[1].split("(")[0].strip() for line in dev.stdout if "Data:" in line)
+    line = str(eventually(lambda: next((line for line in list(dev.stdout) if "Data:" in line), ""), "the whole banner"))
+    folder = line.split("Data:")[1].split("(", maxsplit=1)[0].strip()
     done = ironforge("doctor", "--data-dir", folder)
     assert done.returncode == 0
     assert "fail" not in done.stdout
@@ -78,6 +79,25 @@ def test_missing_persistence_is_a_warning_or_a_failure_as_the_durability_wants(c
     assert (0, "warn") == (code, found["server settings"][0]["level"])
     code, found = doctor(server, durability="local")
     assert (1, "fail") == (code, found["server settings"][0]["level"])
+
+
+@pytest.mark.parametrize(
+    ("durability", "name", "value"),
+    [("local", "appendfsync", "everysec"), ("local", "no-appendfsync-on-rewrite", "yes"), ("replicated", "", "")],
+)
+def test_a_durability_that_the_server_does_not_keep_fails(
+    client: redis.Redis, server: str, durability: str, name: str, value: str
+):
+    needed = {"appendonly": "yes", "appendfsync": "always"}
+    before = {key: client.config_get(key)[key] for key in (*needed, name) if key}
+    for key, wanted in {**needed, **({name: value} if name else {})}.items():
+        client.config_set(key, wanted)
+    code, found = doctor(server, durability=durability)
+    for key, old in before.items():
+        client.config_set(key, old)
+    [finding] = found["server settings"]
+    assert (1, "fail") == (code, finding["level"])
+    assert f"CONFIG SET {name} " in finding["fix"] if name else "IRONFORGE_REPLICAS" in finding["message"]
 
 
 def test_a_server_that_does_not_answer_is_3_and_its_password_is_not_shown():

@@ -10,7 +10,9 @@ local lost = 0
 for at = 3 + nodes, #KEYS do
   local key = KEYS[at]
   local made = redis.pcall('XGROUP', 'CREATE', key, 'nodes', '0', 'MKSTREAM')
-  if made.err and not string.find(made.err, 'BUSYGROUP', 1, true) then return redis.error_reply(made.err) end
+  if made.err and not (string.find(made.err, 'BUSYGROUP', 1, true) or string.find(made.err, 'WRONGTYPE', 1, true)) then
+    return redis.error_reply(made.err)
+  end
   local known = redis.call('SADD', KEYS[2], string.match(key, '}:q:(.*)$')) == 0
   while known and not made.err do
     local read = redis.call('XREADGROUP', 'GROUP', 'nodes', ARGV[2], 'COUNT', 1000, 'STREAMS', key, '>')

@@ -55,10 +55,8 @@ async def storm_of_ids(here: Installation, _: random.Random) -> Sequence[Site]:
 
 
 async def _storm(here: Installation, name: str, ids: list[str], options: list[dict[str, str]]) -> Sequence[Site]:
-    """`tried` and `answered` in the ledger are what `one_answer` judges."""
     here.ids.extend(ids)
-    here.ledger.note("submit_info", ids)
-    here.ledger.note("tried", ids, name=name)
+    here.ledger.note("submit_info", ids, name=name)
     if here.proxy:
         here.proxy.drop_reply("EVALSHA", containing=SUBMIT.sha.encode(), count=2)
     calls = [here.forge.submit(KIND, {}, **given) for given in options]  # type: ignore[misc]
@@ -66,8 +64,7 @@ async def _storm(here: Installation, name: str, ids: list[str], options: list[di
     if here.proxy:
         here.proxy.drops.clear()
     answered = {answer for answer in answers if isinstance(answer, str)}
-    here.ledger.note("answered", sorted(answered), name=name)
-    here.ledger.note("submit_ok", sorted(answered))
+    here.ledger.note("submit_ok", sorted(answered), name=name)
     for answer in answers:
         if isinstance(answer, BaseException) and not isinstance(answer, StoreUnavailable):
             raise answer

@@ -24,6 +24,12 @@ async def leap_of_server(here: Installation, rng: random.Random) -> Sequence[Sit
     return here.sites
 
 
+async def let_time_pass(here: Installation, _: random.Random) -> Sequence[Site]:
+    here.server.set_clock(2 * LONGEST_LEAP_SECONDS)
+    await asyncio.sleep(here.settings.lease_seconds)
+    return here.sites
+
+
 async def leap_of_node(here: Installation, rng: random.Random) -> Sequence[Site]:
     (clock,) = (site.clock for site in here.sites if site.clock)
     set_clock(clock, _leap(here, rng))
