@@ -37,21 +37,6 @@ async def test_a_beat_renews_the_lease_and_names_those_that_ran_out(cluster: Clu
     assert [nodes[1].lease.node] == nodes[2].leases.beat(nodes[2].lease)
 
 
-async def test_a_clock_that_goes_back_does_not_keep_a_dead_node_alive(cluster: Cluster) -> None:
-    dead, living, other = [await cluster.node() for _ in range(3)]
-    for node in (dead, living, other):  # as the clock would have written them before it went back by an hour
-        cluster.raw.zincrby(cluster.keys.nodes, 3_600_000, node.lease.node)
-    newcomer = await cluster.node()
-
-    assert [] == living.leases.beat(living.lease)
-    assert [] == other.leases.beat(other.lease)
-
-    left = {view.name: view.lease_ms_left for view in await cluster.doors.inspection.nodes()}
-    lease_ms = 1000 * cluster.settings.lease_seconds
-    assert set(left) == {node.lease.node for node in (dead, living, other, newcomer)}
-    assert all(0.8 * lease_ms < left_ms <= 1.2 * lease_ms for left_ms in left.values()), left
-
-
 async def test_a_beat_survives_a_server_that_forgot_the_script(cluster: Cluster) -> None:
     node = await cluster.node()
     cluster.raw.script_flush()
