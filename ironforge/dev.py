@@ -21,6 +21,7 @@ from ironforge.api.server import serve
 from ironforge.config import Settings
 from ironforge.embedded import EmbeddedServer
 from ironforge.errors import StoreError
+from ironforge.gatehouse import gate_of
 from ironforge.job import Priority
 from ironforge.metrics import Metrics
 from ironforge.node import Node
@@ -28,6 +29,7 @@ from ironforge.registry import Forge
 from ironforge.store import Doors, Inspection
 from ironforge.store.checks import verify
 from ironforge.telemetry import get_logger
+from ironforge.tls import server_context
 
 DEPTHS_SECONDS: Final = 1.0
 
@@ -134,28 +136,32 @@ async def _api(
     readiness: Callable[[], list[str]] | None = None,
 ) -> AsyncIterator[str]:
     """The API while the block runs; its URL."""
+    tls = server_context(settings)
     doors = Doors.open(settings)
 
     def count(kind: str, priority: str, number: int) -> None:
         metrics.submitted(kind, Priority.parse(priority), number)
 
-    app = create_app(
-        settings,
-        doors.submissions,
-        doors.inspection,
-        readiness=readiness,
-        exposition=metrics.exposition,
-        on_submitted=count,
-    )
     depths = asyncio.create_task(_keep_depths(metrics, doors.inspection), name="depths")
     try:
-        runner = await serve(app, settings.http_host, settings.http_port, allow_public=allow_public)
-        try:
-            url = _url_of(runner)
-            log.info("api is listening", url=url)
-            yield url
-        finally:
-            await runner.cleanup()
+        async with gate_of(settings, metrics, _keep_depths) as gate:
+            app = create_app(
+                settings,
+                doors.submissions,
+                doors.inspection,
+                readiness=readiness,
+                exposition=metrics.exposition,
+                on_submitted=count,
+                gate=gate,
+            )
+            allowed = allow_public or gate is not None
+            runner = await serve(app, settings.http_host, settings.http_port, allow_public=allowed, tls=tls)
+            try:
+                url = _url_of(runner, tls=tls is not None)
+                log.info("api is listening", url=url)
+                yield url
+            finally:
+                await runner.cleanup()
     finally:
         depths.cancel()
         await doors.close()
@@ -170,6 +176,7 @@ async def _keep_depths(metrics: Metrics, inspection: Inspection) -> None:
         await asyncio.sleep(DEPTHS_SECONDS)
 
 
-def _url_of(runner: web.AppRunner) -> str:
+def _url_of(runner: web.AppRunner, *, tls: bool) -> str:
     host, port = runner.addresses[0][:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -90,10 +90,13 @@ _BY_STATUS: Final[dict[int, type[ApiError]]] = {
 
 
 class Transport:
-    """One session with one API. `url` None: the setting IRONFORGE_URL; `retries` come after the first try."""
+    """One session with one API. `url` and `api_key` None: the settings IRONFORGE_URL and IRONFORGE_API_KEY; `retries`
+    come after the first try."""
 
-    def __init__(self, url: str | None, timeout_seconds: float, retries: int) -> None:
+    def __init__(self, url: str | None, timeout_seconds: float, retries: int, api_key: str | None = None) -> None:
         self.url = (url or load().url).rstrip("/")
+        credential = load().api_key if api_key is None else api_key
+        self._headers = {"Authorization": f"Bearer {credential}"} if credential else {}
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._retries = retries
         self._session: aiohttp.ClientSession | None = None
@@ -136,7 +139,7 @@ class Transport:
 
     async def _send(self, method: str, path: str, options: dict[str, Any]) -> tuple[int, Mapping[str, str], bytes]:
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=self._timeout)
+            self._session = aiohttp.ClientSession(timeout=self._timeout, headers=self._headers)
         async with self._session.request(method, self.url + path, **options) as response:
             return response.status, response.headers, await response.read()
 

@@ -54,7 +54,13 @@ class OperatorCalls:
         self._exposition = exposition
         self._rates = Rates()
 
-    async def sample(self, _app: web.Application) -> AsyncIterator[None]:
+    def over(self, inspection: Inspection) -> OperatorCalls:
+        """The same, with the same rates, for whoever sees less."""
+        other = OperatorCalls(inspection, self._durability, self._readiness, self._exposition)
+        other._rates = self._rates
+        return other
+
+    async def sample(self, _app: web.Application | None = None) -> AsyncIterator[None]:
         """Collect totals for the rates while the application runs."""
         sampler = asyncio.create_task(self._rates.sample_forever(self._inspection))
         yield

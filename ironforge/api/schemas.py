@@ -276,3 +276,6 @@ class Problem(msgspec.Struct, omit_defaults=True):
     hint: str | None = None
     job_id: Annotated[str | None, Meta(description="the job that the idempotency key belongs to")] = None
     state: Annotated[JobState | None, Meta(description="state that the job is in")] = None
+    quota: Annotated[str | None, Meta(description="the limit that was reached", examples=["key.stored_jobs"])] = None
+    current: Annotated[float | None, Meta(description="where that limit's count stands")] = None
+    limit: float | None = None

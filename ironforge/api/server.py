@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
+import ssl
 from typing import Any, Final
 
 from aiohttp import web
@@ -32,7 +33,14 @@ _CONNECTION: Final[dict[str, Any]] = {
 }
 
 
-async def serve(app: web.Application, host: str, port: int, *, allow_public: bool = False) -> web.AppRunner:
+async def serve(
+    app: web.Application,
+    host: str,
+    port: int,
+    *,
+    allow_public: bool = False,
+    tls: ssl.SSLContext | None = None,
+) -> web.AppRunner:
     """Start listening; `await runner.cleanup()` stops. `runner.addresses` tells the port when `port` was 0.
 
     Raises ConfigError: the address is taken or not ours, or it is public and nobody said that this is wanted.
@@ -40,12 +48,13 @@ async def serve(app: web.Application, host: str, port: int, *, allow_public: boo
     if not allow_public and not is_loopback(host):
         raise ConfigError(
             f"IRONFORGE_HTTP_HOST={host} can be reached from other machines, and the API has no authentication: "
-            "listen on 127.0.0.1 behind a proxy that authenticates, or start with --i-understand-no-auth"
+            "set IRONFORGE_AUTH=on, listen on 127.0.0.1 behind a proxy that authenticates, or start with "
+            "--i-understand-no-auth"
         )
     runner = _Runner(app, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, backlog=BACKLOG).start()
+        await web.TCPSite(runner, host, port, backlog=BACKLOG, ssl_context=tls).start()
     except OSError as error:
         await runner.cleanup()
         raise ConfigError(_cannot_listen(host, port, error)) from None
