@@ -79,7 +79,7 @@ class Jwks:
                 else await self._fetch(self._source)
             )
             self._keys = self._read(content)
-        except (OSError, aiohttp.ClientError, TimeoutError, ValueError) as error:
+        except (OSError, aiohttp.ClientError, TimeoutError, ValueError, RecursionError) as error:
             reason = str(error) or type(error).__name__
             _log.warning("the keys of an issuer cannot be read", source=str(self._source), reason=reason[:300])
 

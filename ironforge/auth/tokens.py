@@ -86,7 +86,7 @@ class Tokens:
         try:
             header = jwt.get_unverified_header(token)
             unverified = jwt.decode(token, options={"verify_signature": False, "verify_exp": False})
-        except jwt.PyJWTError as error:
+        except (jwt.PyJWTError, RecursionError) as error:
             _refuse(f"not a token: {error}")
         named = unverified.get("iss")
         known = self._issuers.get(named) if isinstance(named, str) else None
