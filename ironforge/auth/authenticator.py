@@ -23,7 +23,7 @@ from ironforge.telemetry import get_logger
 REMEMBERED_SECONDS: Final = 15.0
 REMEMBERED_KEYS: Final = 10_000
 USED_SECONDS: Final = 60.0
-LONGEST_HEADER: Final = 8_192
+LONGEST: Final = 8_192
 
 _log = get_logger(__name__)
 
@@ -60,7 +60,7 @@ class Authenticator:
             )
         scheme, _, credential = header.partition(" ")
         credential = credential.strip()
-        if scheme.lower() != "bearer" or not credential or len(header) > LONGEST_HEADER:
+        if scheme.lower() != "bearer" or not credential.isascii() or not 0 < len(credential) <= LONGEST:
             _refuse("the header is not `Bearer <credential>`")
         if credential.startswith(PREFIX):
             return await self._by_key(credential)

@@ -204,7 +204,9 @@ async def test_one_text_for_everything_that_does_not_count(
     assert "invalid_credentials" == texts[0][0]
 
 
-@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic dXNlcjpwYXNz", "ifk_x", "Bearer " + "a" * 9_000])
+@pytest.mark.parametrize(
+    "header", ["", "Bearer", "Bearer ", "Basic dXNlcjpwYXNz", "ifk_x", "Bearer " + "a" * 9_000, "Bearer \udcfc"]
+)
 async def test_other_headers_do_not_count(authenticator: Authenticator, header: str) -> None:
     with pytest.raises(Unauthenticated) as caught:
         await authenticator.authenticate(header)

@@ -29,9 +29,7 @@ OTHER_RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 EC = ec.generate_private_key(ec.SECP256R1())
 ED = ed25519.Ed25519PrivateKey.generate()
 SECRET = bytes(range(64))
-PUBLIC_PEM = RSA.public_key().public_bytes(
-    serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-)
+PUBLIC_PEM = RSA.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def jwk(key: Any, kid: str) -> dict[str, Any]:
@@ -63,7 +61,8 @@ def token(key: Any = RSA, algorithm: str = "RS256", kid: str | None = "one", **c
 def trusting(folder: Path, *keys: dict[str, Any], family: str = "RS", extra: str = "") -> Tokens:
     (folder / "keys.json").write_text(json.dumps({"keys": keys or (jwk(RSA, "one"),)}))
     (folder / "issuers.toml").write_text(
-        f'[[issuer]]\nissuer = "{ISSUER}"\naudience = "{AUDIENCE}"\nfamily = "{family}"\njwks_file = "keys.json"\n{extra}'
+        f'[[issuer]]\nissuer = "{ISSUER}"\naudience = "{AUDIENCE}"\nfamily = "{family}"\n'
+        f'jwks_file = "keys.json"\n{extra}'
     )
     return Tokens.load(str(folder / "issuers.toml"))
 
@@ -114,7 +113,9 @@ BAD: dict[str, Any] = {
     "alg none": lambda: forged({"alg": "none", "kid": "one"}, claims()),
     "alg None": lambda: forged({"alg": "None", "kid": "one"}, claims()),
     "HS256 with the public key": lambda: forged({"alg": "HS256", "kid": "one"}, claims(), PUBLIC_PEM),
-    "HS256 with the JWK": lambda: forged({"alg": "HS256", "kid": "one"}, claims(), json.dumps(jwk(RSA, "one")).encode()),
+    "HS256 with the JWK": lambda: forged(
+        {"alg": "HS256", "kid": "one"}, claims(), json.dumps(jwk(RSA, "one")).encode()
+    ),
     "another family": lambda: token(RSA, "PS256"),
     "another curve": lambda: token(EC, "ES256"),
     "another key": lambda: token(OTHER_RSA),
@@ -148,10 +149,12 @@ BAD: dict[str, Any] = {
     "empty parts": lambda: "..",
     "no json": lambda: "eyJ.eyJ.eyJ",
     "NUL": lambda: "\0" * 50,
-    "deep": lambda: forged({"alg": "RS256"}, {}).split(".")[0]
-    + "."
-    + base64.urlsafe_b64encode(b"[" * 50_000).decode().rstrip("=")
-    + ".AAAA",
+    "deep": lambda: (
+        forged({"alg": "RS256"}, {}).split(".")[0]
+        + "."
+        + base64.urlsafe_b64encode(b"[" * 50_000).decode().rstrip("=")
+        + ".AAAA"
+    ),
     "deep header": lambda: base64.urlsafe_b64encode(b"[" * 5_000).decode().rstrip("=") + ".e30.AAAA",
 }
 
