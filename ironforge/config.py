@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from typing import Final, Literal, get_args
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -218,3 +219,10 @@ def _check_url(url: str) -> None:
         raise ConfigError(
             f"{environment_name('redis_url')}: scheme {scheme!r} is not one of redis://, rediss://, unix://"
         )
+    query = dict(parse_qsl(url.partition("?")[2]))
+    for name, value in (("ssl_cert_reqs", "required"), ("ssl_check_hostname", "true")):
+        if query.get(name, value).lower() != value:
+            raise ConfigError(
+                f"{environment_name('redis_url')}: {name}={query[name]} gives up knowing which server answers: leave "
+                "it out, and name your own authority with ssl_ca_certs"
+            )

@@ -123,7 +123,7 @@ async def change(client: redis.Redis, keys: Keys, rows: list[Any]) -> None:
     for number, (row_id, fields) in enumerate(rows):
         if number == 3:
             entry = msgspec.json.decode(fields[b"e"])
-            fields = {**fields, b"e": msgspec.json.encode({**entry, "who": "somebody else"})}
+            fields[b"e"] = msgspec.json.encode({**entry, "who": "somebody else"})
         await client.xadd(keys.audit, fields, id=row_id)
 
 
