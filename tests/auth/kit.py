@@ -37,6 +37,14 @@ async def no_depths(_metrics: Any, _inspection: Any) -> None:
     """Stands for the task that reads depths every second, which no test here looks at."""
 
 
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 class House:
     def __init__(self, settings: Settings, url: str, session: aiohttp.ClientSession, stack: AsyncExitStack) -> None:
         self.settings = settings
