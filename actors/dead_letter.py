@@ -19,6 +19,7 @@ from ironforge.store import Delivery, Rewrite
 logger = logging.getLogger(__name__)
 
 EXPIRE_EVERY_SECONDS: Final = 30.0
+EXPIRE_AGAIN_SECONDS: Final = 1.0
 
 
 class DeadLetter(Actor):
@@ -60,4 +61,5 @@ class DeadLetter(Actor):
                 logger.info("brought back %d jobs that had been put aside and can be read here", restored)
             if dropped:
                 logger.info("dropped %d records whose retention is over", dropped)
-            await asyncio.sleep(EXPIRE_EVERY_SECONDS)
+            # What is dropped at once is a part: while memory is short, or much is past its time, there is more.
+            await asyncio.sleep(EXPIRE_AGAIN_SECONDS if dropped else EXPIRE_EVERY_SECONDS)

@@ -155,6 +155,9 @@ class Dispatcher(Actor):
     def _update(self) -> None:
         self._metrics.active_jobs.set(self._holdings.count)
         if self._holdings.free:
+            if not self._room.is_set():
+                # While there was no room nobody was asked: silence counts from here.
+                self._heard_at = time.monotonic()
             self._room.set()
         else:
             self._room.clear()

@@ -12,7 +12,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import drain, footprint, harness, http, latency, steady, submit, timers
+from benchmarks import drain, footprint, harness, http, latency, slow_clients, steady, submit, timers
 from ironforge.config import load
 
 QUESTIONS: dict[str, Callable[..., Coroutine[Any, Any, dict[str, Any]]]] = {
@@ -23,6 +23,7 @@ QUESTIONS: dict[str, Callable[..., Coroutine[Any, Any, dict[str, Any]]]] = {
     "timers": timers.run,
     "steady": steady.run,
     "footprint": footprint.run,
+    "slow_clients": slow_clients.run,
 }
 # What each takes from the command line.
 TAKES = {
@@ -33,6 +34,7 @@ TAKES = {
     "timers": ("jobs", "repeats"),
     "steady": ("rates",),
     "footprint": ("jobs",),
+    "slow_clients": ("repeats",),
 }
 
 

@@ -29,14 +29,14 @@ CONNECTIONS = 32
 START_SECONDS = 20.0
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager
-def _serving(command: list[str], port: int, environment: dict[str, str]) -> Iterator[None]:
+def serving(command: list[str], port: int, environment: dict[str, str]) -> Iterator[None]:
     process = subprocess.Popen([sys.executable, *command], env={**os.environ, **environment})
     try:
         deadline = time.monotonic() + START_SECONDS
@@ -70,13 +70,13 @@ def _wrk(url: str, body: bytes, seconds: int) -> float:
 
 
 def _once(settings: Settings, seconds: int, batch: int) -> dict[str, float]:
-    api, bare = _free_port(), _free_port()
+    api, bare = free_port(), free_port()
     environment = {"IRONFORGE_REDIS_URL": settings.redis_url, "IRONFORGE_LOG_LEVEL": "warning"}
     body = json.dumps(JOB).encode()
     many = json.dumps([JOB] * batch).encode()
     with (
-        _serving(["-m", "ironforge", "api", "--port", str(api)], api, environment),
-        _serving(["-m", "benchmarks.bare_http", str(bare)], bare, environment),
+        serving(["-m", "ironforge", "api", "--port", str(api)], api, environment),
+        serving(["-m", "benchmarks.bare_http", str(bare)], bare, environment),
     ):
         urllib.request.urlopen(f"http://127.0.0.1:{api}/readyz").read()
         bound = _wrk(f"http://127.0.0.1:{bare}/jobs", body, seconds)

@@ -47,7 +47,8 @@ class _Calls(Generic[Answer, Ids]):
     """The calls, whatever way they are run. `url` and `api_key` None: the settings IRONFORGE_URL, IRONFORGE_API_KEY.
 
     Every call raises ApiError (refused) or ApiUnreachable (nobody answered), both IronForgeError. A refusal is also
-    a JobNotFound, InvalidState, IdempotencyConflict, InvalidJob or StoreUnavailable, where that says what happened.
+    a JobNotFound, InvalidState, IdempotencyConflict, InvalidJob, QueueFull or StoreUnavailable, where that says what
+    happened.
     """
 
     def __init__(

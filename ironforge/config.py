@@ -10,11 +10,11 @@ import os
 import re
 from collections.abc import Mapping
 from typing import Final, Literal, get_args
-from urllib.parse import parse_qsl
 
 import msgspec
 
 from ironforge.errors import ConfigError
+from ironforge.server_url import parse, without_password
 
 PREFIX: Final = "IRONFORGE_"
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
@@ -27,8 +27,9 @@ LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 HELP: Final[dict[str, str]] = {
-    "redis_url": "Redis or Valkey server: redis://, rediss:// or unix://; empty: `ironforge dev` brings its own",
+    "redis_url": "Redis or Valkey, Sentinel or a cluster, in the forms below; empty: `ironforge dev` brings its own",
     "namespace": "prefix that keeps several IronForge installations on one server apart",
+    "shards": "parts that a namespace is spread over in a cluster; the same for all its processes, from the start on",
     "queues": "queues that a node serves, comma separated, the first one first within a priority",
     "concurrency": "jobs that one node process runs at the same time",
     "processes": "node processes that `ironforge node` starts and keeps alive",
@@ -47,8 +48,11 @@ HELP: Final[dict[str, str]] = {
     "auth": "on: every call needs an API key or a token, and its namespace comes from it; off: loopback only",
     "key_pepper": "secret that API keys and the audit trail are sealed with; 32 characters or more, environment only",
     "jwt_issuers": "TOML file of the issuers whose JSON Web Tokens are accepted; empty: API keys only",
+    "max_queue_length": "jobs that may wait and run in one queue; submissions beyond it are refused; 0: no limit",
+    "max_memory_share": "share of the server's maxmemory beyond which no jobs are accepted, so that results fit",
     "http_host": "address that the HTTP API listens on",
     "http_port": "port that the HTTP API listens on",
+    "http_connections": "connections that one API process holds at a time; callers beyond them get a 503",
     "node_http_port": "port for /livez, /readyz and /metrics of `ironforge node`; 0: none",
     "tls_cert": "PEM file with the certificate chain of the HTTP API; empty: plain HTTP",
     "tls_key": "PEM file with the private key of that certificate",
@@ -65,6 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     redis_url: str = ""
     namespace: str = "default"
+    shards: int = 1
     queues: tuple[str, ...] = ("default",)
     concurrency: int = 64
     processes: int = 1
@@ -83,8 +88,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     auth: Auth = "off"
     key_pepper: str = ""
     jwt_issuers: str = ""
+    max_queue_length: int = 0
+    max_memory_share: float = 0.9
     http_host: str = "127.0.0.1"
     http_port: int = 3000
+    http_connections: int = 10_000
     node_http_port: int = 3001
     tls_cert: str = ""
     tls_key: str = ""
@@ -97,6 +105,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 # Inclusive bounds of the numeric settings.
 BOUNDS: Final[dict[str, tuple[float, float]]] = {
+    "shards": (1, 64),
     "concurrency": (1, 10_000),
     "processes": (1, 256),
     "threads": (0, 10_000),
@@ -110,7 +119,10 @@ BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "dead_retention_seconds": (60, 31_536_000),
     "idempotency_seconds": (1, 604_800),
     "replicas": (1, 16),
+    "max_queue_length": (0, 1_000_000_000),
+    "max_memory_share": (0.8, 1),
     "http_port": (0, 65_535),
+    "http_connections": (1, 1_000_000),
     "node_http_port": (0, 65_535),
 }
 
@@ -214,15 +226,8 @@ def _check_names(settings: Settings) -> None:
 
 
 def _check_url(url: str) -> None:
-    scheme = url.partition("://")[0]
-    if url and scheme not in ("redis", "rediss", "unix"):
-        raise ConfigError(
-            f"{environment_name('redis_url')}: scheme {scheme!r} is not one of redis://, rediss://, unix://"
-        )
-    query = dict(parse_qsl(url.partition("?")[2]))
-    for name, value in (("ssl_cert_reqs", "required"), ("ssl_check_hostname", "true")):
-        if query.get(name, value).lower() != value:
-            raise ConfigError(
-                f"{environment_name('redis_url')}: {name}={query[name]} gives up knowing which server answers: leave "
-                "it out, and name your own authority with ssl_ca_certs"
-            )
+    try:
+        if url:
+            parse(url)
+    except ConfigError as error:
+        raise ConfigError(f"{environment_name('redis_url')}={without_password(url)}: {error}") from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Final
@@ -154,17 +155,31 @@ async def _api(
                 on_submitted=count,
                 gate=gate,
             )
-            allowed = allow_public or gate is not None
-            runner = await serve(app, settings.http_host, settings.http_port, allow_public=allowed, tls=tls)
-            try:
-                url = _url_of(runner, tls=tls is not None)
-                log.info("api is listening", url=url)
+            async with _listening(settings, app, allow_public=allow_public or gate is not None, tls=tls) as url:
                 yield url
-            finally:
-                await runner.cleanup()
     finally:
         depths.cancel()
         await doors.close()
+
+
+@contextlib.asynccontextmanager
+async def _listening(
+    settings: Settings, app: web.Application, *, allow_public: bool, tls: ssl.SSLContext | None
+) -> AsyncIterator[str]:
+    runner = await serve(
+        app,
+        settings.http_host,
+        settings.http_port,
+        allow_public=allow_public,
+        tls=tls,
+        connections=settings.http_connections,
+    )
+    try:
+        url = _url_of(runner, tls=tls is not None)
+        log.info("api is listening", url=url)
+        yield url
+    finally:
+        await runner.cleanup()
 
 
 async def _keep_depths(metrics: Metrics, inspection: Inspection) -> None:

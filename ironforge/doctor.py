@@ -106,7 +106,7 @@ class _Exam:
         self._settings = settings
         self._inspection = doors.inspection
         self._keys = Keys(settings.namespace)
-        self._link = Link(settings.redis_url)
+        self._link = Link(settings.redis_url, self._keys.prefix)
         self._cli = _cli(settings)
 
     async def server(self) -> list[Finding]:

@@ -5,6 +5,8 @@ Every message names what was wrong, with which value, and what to do about it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class IronForgeError(Exception):
     """The root of every error a user of IronForge may catch."""
@@ -71,11 +73,23 @@ class StoreError(IronForgeError):
 
 class StoreUnavailable(StoreError):
     """The server cannot be used now. `code` says why: storage_unavailable, storage_full, storage_readonly,
-    storage_loading, durability_not_confirmed. Repeating the same call later is safe."""
+    storage_loading, durability_lost (nothing was stored), durability_not_confirmed (stored, but not as safely as
+    was asked; `job_ids` are then the ids of the submission). Repeating the same call later is safe."""
 
-    def __init__(self, message: str, *, code: str = "storage_unavailable") -> None:
+    def __init__(self, message: str, *, code: str = "storage_unavailable", job_ids: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.code = code
+        self.job_ids = tuple(job_ids)
+
+
+class QueueFull(StoreError):
+    """Nothing was stored, because `queue` would have more than `limit` jobs; it has `length` now. Try again later."""
+
+    def __init__(self, message: str, *, queue: str, length: int, limit: int) -> None:
+        super().__init__(message)
+        self.queue = queue
+        self.length = length
+        self.limit = limit
 
 
 class Unauthenticated(IronForgeError):

@@ -23,9 +23,11 @@ from ironforge.auth.quota import NO_QUOTA
 from ironforge.auth.quota_book import QuotaBook
 from ironforge.auth.tokens import Tokens
 from ironforge.config import Settings
+from ironforge.errors import ConfigError, StoreError
 from ironforge.job import Priority
 from ironforge.metrics import Metrics
 from ironforge.store import Doors, Inspection
+from ironforge.store.checks import check_shards
 from ironforge.store.usage import RedisUsage
 
 KeepDepths = Callable[[Metrics, Inspection], Coroutine[Any, Any, None]]
@@ -61,6 +63,10 @@ async def gate_of(settings: Settings, metrics: Metrics, keep_depths: KeepDepths)
 @contextlib.asynccontextmanager
 async def _office(settings: Settings, own: Metrics | None, keep_depths: KeepDepths) -> AsyncIterator[Office]:
     """Metrics too are those of the namespace: nobody sees another's kinds and queues."""
+    try:
+        await check_shards(settings)
+    except ConfigError as error:
+        raise StoreError(str(error)) from None
     async with contextlib.AsyncExitStack() as stack:
         doors, usage, audit = Doors.open(settings), RedisUsage(settings), AuditTrail(settings)
         for close in (doors.close, usage.close, audit.close):

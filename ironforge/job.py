@@ -7,6 +7,7 @@ IronForge never re-encodes what somebody else wrote.
 from __future__ import annotations
 
 import enum
+import hashlib
 import uuid
 from collections.abc import Sequence
 from typing import Annotated, Final
@@ -166,9 +167,25 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
         return self.again(attempt=attempt, crashes=0, ended="", ended_ms=0, started_ms=0, result=b"", reason="")
 
 
-def new_id() -> bytes:
-    """A UUIDv7 as 16 bytes: sortable by creation, made by whoever submits."""
-    return uuid_utils.uuid7().bytes
+def new_id(tail: int | None = None) -> bytes:
+    """A UUIDv7 as 16 bytes: sortable by creation, made by whoever submits.
+
+    Its last byte decides the shard, so `tail`, 0 to 255, is what jobs have in common that shall go to the same one.
+    """
+    job_id: bytes = uuid_utils.uuid7().bytes
+    return job_id if tail is None else job_id[:-1] + bytes((tail,))
+
+
+def tail_of(idempotency_key: str) -> int:
+    """The last byte of the ids submitted with this key: repeated, it has to meet what it was first used for.
+
+    What stands behind a tab tells the items of one batch apart, which belong together.
+    """
+    return hashlib.sha256(idempotency_key.partition("\t")[0].encode()).digest()[0]
+
+
+def shard_of(job_id: bytes, shards: int) -> int:
+    return job_id[-1] % shards
 
 
 def format_id(job_id: bytes) -> str:

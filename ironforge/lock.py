@@ -15,17 +15,16 @@ import time
 from types import TracebackType
 from typing import Final
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-
 from ironforge.config import NAME, Settings
 from ironforge.errors import LockNotHeld, LockTimeout, StoreError
-from ironforge.store.keys import Keys
+from ironforge.store.keys import shards_of
+from ironforge.store.link import Command, Link
 from ironforge.store.outage import answering
 from ironforge.store.scripts import Script
 
-COMMAND_SECONDS: Final = 2.0
+ACQUIRE: Final = Script("lock_acquire")
+EXTEND: Final = Script("lock_extend")
+RELEASE: Final = Script("lock_release")
 MIN_POLL_SECONDS: Final = 0.01
 MAX_POLL_SECONDS: Final = 0.25
 MIN_TTL_SECONDS: Final = 0.001
@@ -34,23 +33,14 @@ FENCE_KEPT_MS: Final = 7 * 86_400_000
 
 
 class Locks:
-    """The locks of `settings.namespace`; one object serves a whole process.
+    """The locks of `settings.namespace`; one object serves a whole process, on a connection to be closed with `close`.
 
-    It opens its own connections, to be closed with `close`, or uses `client`, which stays the caller's.
+    All of them are in the first shard: a lock is for what happens seldom.
     """
 
-    def __init__(self, settings: Settings, client: Redis | None = None) -> None:
-        self._owned = client is None
-        self._client = client or Redis.from_url(
-            settings.redis_url,
-            socket_timeout=COMMAND_SECONDS,
-            socket_connect_timeout=COMMAND_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-        )
-        self._prefix = Keys(settings.namespace).prefix
-        self._acquire = self._client.register_script(Script("lock_acquire").text)
-        self._extend = self._client.register_script(Script("lock_extend").text)
-        self._release = self._client.register_script(Script("lock_release").text)
+    def __init__(self, settings: Settings) -> None:
+        self._prefix = shards_of(settings)[0].prefix
+        self._link = Link(settings.redis_url, self._prefix)
 
     def __call__(self, name: str, *, ttl_seconds: float, wait_seconds: float | None = None) -> Lock:
         """The lock `name`, for `async with`. It runs out `ttl_seconds` after it was taken or extended.
@@ -66,22 +56,23 @@ class Locks:
         return Lock(self, name, _to_ms(ttl_seconds), wait_seconds)
 
     async def close(self) -> None:
-        if self._owned:
-            await self._client.aclose()
+        await self._link.close()
 
     async def take(self, name: str, token: str, ttl_ms: int) -> int:
         """One try: the fence, or minus the milliseconds that the present holder has left."""
         keys = [self._key(name), f"{self._prefix}lockfence:{name}"]
-        with answering():
-            return int(await self._acquire(keys, [token, ttl_ms, FENCE_KEPT_MS]))
+        return await self._run(ACQUIRE, keys, [token, ttl_ms, FENCE_KEPT_MS])
 
     async def extend(self, name: str, token: str, ttl_ms: int) -> bool:
-        with answering():
-            return bool(await self._extend([self._key(name)], [token, ttl_ms]))
+        return bool(await self._run(EXTEND, [self._key(name)], [token, ttl_ms]))
 
     async def free(self, name: str, token: str) -> bool:
+        return bool(await self._run(RELEASE, [self._key(name)], [token]))
+
+    async def _run(self, script: Script, keys: list[str], arguments: Command) -> int:
         with answering():
-            return bool(await self._release([self._key(name)], [token]))
+            reply: int = await self._link.run(script, keys, arguments)
+        return reply
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}lock:{name}"

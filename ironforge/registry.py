@@ -158,7 +158,7 @@ class Forge:
     async def submit(
         self, kind: str | Callable[..., Any], payload: object = None, /, **given: Unpack[JobOptions]
     ) -> str:
-        """Submit one job, checked as `prepare` does; its id. Raises IdempotencyConflict, StoreUnavailable.
+        """Submit one job, checked as `prepare` does; its id. Raises IdempotencyConflict, QueueFull, StoreUnavailable.
 
         A given `id` makes the call safe to repeat: a known id is answered, not stored twice.
         """

@@ -5,8 +5,10 @@ The connection is opened by the first submission: an application that only defin
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import hashlib
+import random
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TypedDict
@@ -15,9 +17,10 @@ import msgspec
 
 from ironforge.config import Settings, load
 from ironforge.errors import ConfigError, InvalidJob
-from ironforge.job import Priority, format_id, parse_id
+from ironforge.job import Priority, format_id, new_id, parse_id, tail_of
 from ironforge.options import Options, check_idempotency_key, validate_options
 from ironforge.store import Doors, Submission, Submissions
+from ironforge.store.checks import check_shards
 
 
 class KindOptions(TypedDict, total=False):
@@ -63,13 +66,14 @@ class Template:
         self._key = check_idempotency_key(rest.pop("idempotency_key", None))
         text_id = rest.pop("id", None)
         self._job_id = None if text_id is None else _parsed(text_id)
+        self._tail = random.randrange(256) if self._key is None else tail_of(self._key)
         options = validate_options(**rest)
         self._options = options if defaults is None else _filled(options, defaults, given)
 
     def submission(self, payload: bytes) -> Submission:
         options = self._options
         mark = b"" if self._key is None else fingerprint(self._kind, payload, options)
-        job = options.job(self._kind, payload, self._job_id)
+        job = options.job(self._kind, payload, self._job_id or new_id(self._tail))
         return Submission(job, options.delay_ms, options.run_at_ms, self._key, mark)
 
 
@@ -104,12 +108,14 @@ class Door:
         self._settings = settings
         self._submissions = submissions
         self._doors: Doors | None = None
+        self._connecting = asyncio.Lock()
 
     async def submit(self, batch: Sequence[Submission], *, again: bool = False) -> list[str]:
-        """The ids as text. Raises IdempotencyConflict, StoreUnavailable."""
+        """The ids as text. Raises IdempotencyConflict, QueueFull, StoreUnavailable."""
         if not batch:
             return []
-        accepted = await self._connected().submit(batch, again=again)
+        submissions = self._submissions or await self._connect()
+        accepted = await submissions.submit(batch, again=again)
         return [format_id(answer.id) for answer in accepted]
 
     async def close(self) -> None:
@@ -117,11 +123,15 @@ class Door:
             await self._doors.close()
             self._doors = self._submissions = None
 
-    def _connected(self) -> Submissions:
-        if self._submissions is None:
-            settings = load() if self._settings is None else self._settings
-            if not settings.redis_url:
-                raise ConfigError("no server to submit to: set IRONFORGE_REDIS_URL, for example redis://127.0.0.1:6379")
-            self._doors = Doors.open(settings)
-            self._submissions = self._doors.submissions
-        return self._submissions
+    async def _connect(self) -> Submissions:
+        async with self._connecting:
+            if self._submissions is None:
+                settings = load() if self._settings is None else self._settings
+                if not settings.redis_url:
+                    raise ConfigError(
+                        "no server to submit to: set IRONFORGE_REDIS_URL, for example redis://127.0.0.1:6379"
+                    )
+                await check_shards(settings)
+                self._doors = Doors.open(settings)
+                self._submissions = self._doors.submissions
+            return self._submissions

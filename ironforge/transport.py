@@ -72,14 +72,30 @@ class ApiIdempotencyConflict(ApiError, errors.IdempotencyConflict):
         self.job_id: str = problem.get("job_id", "")
 
 
+class ApiQueueFull(ApiError, errors.QueueFull):
+    """`queue` has `length` jobs, and may have `limit`."""
+
+    def __init__(self, status: int, problem: Json) -> None:
+        ApiError.__init__(self, status, problem)
+        self.queue: str = problem.get("queue", "")
+        self.length: int = problem.get("length", 0)
+        self.limit: int = problem.get("limit", 0)
+
+
 class ApiStoreUnavailable(ApiError, errors.StoreUnavailable):
-    """The store behind the API cannot be used now."""
+    """The store behind the API cannot be used now; `job_ids` are known when the jobs are stored, but unconfirmed."""
+
+    def __init__(self, status: int, problem: Json) -> None:
+        ApiError.__init__(self, status, problem)
+        job_id = problem.get("job_id")
+        self.job_ids: tuple[str, ...] = tuple(problem.get("job_ids", () if job_id is None else (job_id,)))
 
 
 _BY_CODE: Final[dict[str, type[ApiError]]] = {
     "job_not_found": ApiJobNotFound,
     "invalid_state": ApiInvalidState,
     "idempotency_conflict": ApiIdempotencyConflict,
+    "queue_full": ApiQueueFull,
 }
 _BY_STATUS: Final[dict[int, type[ApiError]]] = {
     400: ApiInvalidJob,

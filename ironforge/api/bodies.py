@@ -15,7 +15,9 @@ from ironforge.api.problems import ApiProblem
 
 MAX_BODY_BYTES: Final = 1_048_576
 MAX_BATCH_BYTES: Final = 16 * MAX_BODY_BYTES
+# A body may take this long, and longer as it arrives: whoever sends at this rate or faster is not cut off.
 BODY_SECONDS: Final = 10.0
+BYTES_PER_SECOND: Final = 102_400
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
@@ -43,7 +45,7 @@ def media_type(request: web.Request, *accepted: str) -> str:
 async def read(request: web.Request, limit: int = MAX_BODY_BYTES) -> bytes:
     """The whole body.
 
-    Raises ApiProblem: 413 past `limit` bytes, 408 after BODY_SECONDS, 400 when it is broken.
+    Raises ApiProblem: 413 past `limit` bytes, 408 when it comes too slowly, 400 when it is broken.
     """
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
@@ -53,22 +55,27 @@ async def read(request: web.Request, limit: int = MAX_BODY_BYTES) -> bytes:
             raise _too_large(limit)
         return body
     try:
-        async with asyncio.timeout(BODY_SECONDS):
-            return await _collect(request, limit)
+        async with asyncio.timeout(BODY_SECONDS) as deadline:
+            return await _collect(request, limit, deadline)
     except TimeoutError:
-        raise ApiProblem(408, "body_timeout", f"the body did not arrive within {BODY_SECONDS:g} seconds") from None
+        detail = (
+            f"the body took longer than {BODY_SECONDS:g} seconds and arrived at less than {BYTES_PER_SECOND} bytes/s"
+        )
+        raise ApiProblem(408, "body_timeout", detail) from None
     except web.RequestPayloadError as error:
         raise ApiProblem(400, "invalid_body", f"the body could not be read: {error}") from None
 
 
-async def _collect(request: web.Request, limit: int) -> bytes:
+async def _collect(request: web.Request, limit: int, deadline: asyncio.Timeout) -> bytes:
     chunks = []
     size = 0
+    latest = asyncio.get_running_loop().time() + BODY_SECONDS
     async for chunk in request.content.iter_any():
         size += len(chunk)
         if size > limit:
             raise _too_large(limit)
         chunks.append(chunk)
+        deadline.reschedule(latest + size / BYTES_PER_SECOND)
     return b"".join(chunks)
 
 

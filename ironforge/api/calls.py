@@ -14,6 +14,7 @@ from ironforge.auth.caller import Access
 _ASKED_STORE: Final = (500, 503)
 _LISTED: Final = (400, *_ASKED_STORE)
 _READ_BODY: Final = (400, 408, 413, 415, 500, 503)
+_SUBMITTED: Final = (*_READ_BODY, 409, 429)
 
 
 class Operation(NamedTuple):
@@ -43,7 +44,7 @@ OPERATIONS: Final = (
         "Submit a job",
         "jobs:submit",
         {201: schemas.AcceptedJob},
-        (*_READ_BODY, 409),
+        _SUBMITTED,
         body="job",
     ),
     Operation(
@@ -53,7 +54,7 @@ OPERATIONS: Final = (
         "Submit up to 10,000 jobs, all or none",
         "jobs:submit",
         {201: schemas.AcceptedBatch},
-        (*_READ_BODY, 409),
+        _SUBMITTED,
         body="batch",
     ),
     Operation(

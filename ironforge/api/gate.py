@@ -39,7 +39,9 @@ class Gate:
         """The handler of `call` for callers who may: `choose` picks it from their desk."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
+            # What is logged on the way names both; the connection's last caller may have been another one.
             structlog.contextvars.unbind_contextvars("namespace")
+            structlog.contextvars.bind_contextvars(request_id=request[REQUEST_ID_OF])
             headers = request.headers.getall(hdrs.AUTHORIZATION, [])
             # Of two, a proxy may have looked at the other one.
             caller = await self._authenticator.authenticate(

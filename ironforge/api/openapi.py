@@ -38,9 +38,9 @@ _MEANING: Final = {
     409: "the request does not fit the present state",
     413: "too large",
     415: "media type or encoding is not accepted",
-    429: "a quota is used up; `quota` names it",
+    429: "the queue is full, or a quota is used up; repeating later is safe",
     500: "a fault of IronForge; its log has the request id",
-    503: "the store cannot be used now; repeating is safe",
+    503: "the store cannot be used now, is full, or did not keep the jobs safe enough; repeating is safe",
 }
 
 

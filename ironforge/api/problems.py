@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
+import uuid_utils
 from aiohttp import web
 
 from ironforge import errors
@@ -64,6 +65,16 @@ def respond(problem: ApiProblem, request_id: str) -> web.Response:
     return web.Response(status=problem.status, body=_encode(body), headers=headers)
 
 
+def plain(problem: ApiProblem) -> bytes:
+    """The whole answer as bytes, for a connection that ends before it has a request."""
+    response = respond(problem, uuid_utils.uuid7().hex)
+    body = response.body
+    assert isinstance(body, bytes)
+    head = [f"HTTP/1.1 {response.status} {response.reason}", "Connection: close", f"Content-Length: {len(body)}"]
+    head += [f"{name}: {value}" for name, value in response.headers.items()]
+    return "\r\n".join([*head, "", ""]).encode() + body
+
+
 def explain(error: Exception, request_id: str) -> ApiProblem:
     """The problem that `error` is for the caller. Logs it when it is not the caller's."""
     known = _known(error)
@@ -87,6 +98,12 @@ def invalid(error: errors.InvalidJob | InvalidJson, **extra: Any) -> ApiProblem:
 
 def _known(error: Exception) -> ApiProblem | None:
     return next((translate(error) for kind, translate in _TABLE if isinstance(error, kind)), None)
+
+
+def _unavailable(error: errors.StoreUnavailable) -> ApiProblem:
+    job_ids = list(error.job_ids)
+    named = {"job_id": job_ids[0]} if len(job_ids) == 1 else {"job_ids": job_ids} if job_ids else {}
+    return ApiProblem(503, error.code, str(error), headers=_RETRY, **named)
 
 
 def _from_aiohttp(error: web.HTTPException) -> ApiProblem:
@@ -122,7 +139,19 @@ _TABLE: Final[tuple[tuple[type[Exception], Callable[[Any], ApiProblem]], ...]] =
     (errors.QuotaExceeded, _over_quota),
     (errors.KeyNotFound, lambda error: ApiProblem(404, "key_not_found", str(error))),
     (errors.TooManyKeys, lambda error: ApiProblem(409, "too_many_keys", str(error))),
-    (errors.StoreUnavailable, lambda error: ApiProblem(503, error.code, str(error), headers=_RETRY)),
+    (errors.StoreUnavailable, _unavailable),
+    (
+        errors.QueueFull,
+        lambda error: ApiProblem(
+            429,
+            "queue_full",
+            str(error),
+            headers=_RETRY,
+            queue=error.queue,
+            length=error.length,
+            limit=error.limit,
+        ),
+    ),
     (
         errors.StoreError,
         lambda error: ApiProblem(503, "store_refused", f"{error}; `ironforge doctor` says what to do"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import random
 import re
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
@@ -20,7 +21,7 @@ from ironforge.api.bodies import NDJSON
 from ironforge.api.problems import ApiProblem, invalid
 from ironforge.api.schemas import ID_EXAMPLE, MAX_BATCH, MAX_PAGE, BatchRequest, DeadQuery, JobRequest
 from ironforge.errors import InvalidJob
-from ironforge.job import parse_id
+from ironforge.job import new_id, parse_id, tail_of
 from ironforge.store.contract import Submission
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ def read_job(body: bytes, key: str | None) -> Submission:
     """The one submission of `POST /jobs`. Raises InvalidJson, InvalidJob, ApiProblem."""
     tree = strict_json.parse(body)
     request = decode(_job_decoder, body)
-    return _submission(request, key, fingerprint(tree) if key else b"")
+    return _submission(request, key, fingerprint(tree) if key else b"", None if key is None else tail_of(key))
 
 
 def read_batch(body: bytes, media_type: str, key: str | None) -> list[Submission]:
@@ -54,10 +55,11 @@ def read_batch(body: bytes, media_type: str, key: str | None) -> list[Submission
         raise ApiProblem(400, "empty_batch", "the batch holds no job")
     whole = fingerprint(tree) if key else b""
     submissions = []
+    tail = random.randrange(256) if key is None else tail_of(key)
     for index, request in enumerate(requests):
         item_key = f"{key}\t{index}" if key else None  # a tab cannot come from a caller
         try:
-            submissions.append(_submission(request, item_key, whole))
+            submissions.append(_submission(request, item_key, whole, tail))
         except InvalidJob as error:
             raise _at(index, invalid(error)) from None
     return submissions
@@ -136,7 +138,7 @@ def fingerprint(tree: Any) -> bytes:
 # --------------------------------------------------------------------------- one submission, many submissions
 
 
-def _submission(request: JobRequest, key: str | None, content: bytes) -> Submission:
+def _submission(request: JobRequest, key: str | None, content: bytes, tail: int | None) -> Submission:
     if "\0" in request.kind or "\0" in (request.queue or ""):
         raise InvalidJob("a name must not hold a NUL character", code="invalid_unicode", field="kind")
     kind = options.check_kind(request.kind)
@@ -150,7 +152,7 @@ def _submission(request: JobRequest, key: str | None, content: bytes) -> Submiss
         delay_seconds=request.delay_seconds,
         run_at=request.run_at,
     )
-    return Submission(checked.job(kind, payload), checked.delay_ms, checked.run_at_ms, key, content)
+    return Submission(checked.job(kind, payload, new_id(tail)), checked.delay_ms, checked.run_at_ms, key, content)
 
 
 def _array(body: bytes) -> tuple[Any, list[JobRequest]]:

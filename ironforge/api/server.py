@@ -11,20 +11,22 @@ import asyncio
 import errno
 import ipaddress
 import ssl
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiohttp import web
 
+from ironforge.api.connections import PunctualConnection, Refusal, affordable
 from ironforge.api.middleware import request_id_of
 from ironforge.api.problems import ApiProblem, explain, respond
+from ironforge.config import Settings
 from ironforge.errors import ConfigError
 
 SHUTDOWN_SECONDS: Final = 10.0
 BACKLOG: Final = 1024
+CONNECTIONS: Final = Settings().http_connections
 
 _CONNECTION: Final[dict[str, Any]] = {
     "access_log": None,
-    # Also ends a connection whose request head does not arrive in this time.
     "keepalive_timeout": 30.0,
     # How long a refused body is read and thrown away, so that the caller gets to see the refusal.
     "lingering_time": 2.0,
@@ -40,8 +42,11 @@ async def serve(
     *,
     allow_public: bool = False,
     tls: ssl.SSLContext | None = None,
+    connections: int = CONNECTIONS,
 ) -> web.AppRunner:
     """Start listening; `await runner.cleanup()` stops. `runner.addresses` tells the port when `port` was 0.
+
+    At most `connections` are held at a time, or fewer where there are not enough file descriptors for them.
 
     Raises ConfigError: the address is taken or not ours, or it is public and nobody said that this is wanted.
     """
@@ -52,6 +57,7 @@ async def serve(
             "--i-understand-no-auth"
         )
     runner = _Runner(app, shutdown_timeout=SHUTDOWN_SECONDS)
+    runner.limit = affordable(connections)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port, backlog=BACKLOG, ssl_context=tls).start()
@@ -75,7 +81,7 @@ def _cannot_listen(host: str, port: int, error: OSError) -> str:
     return f"cannot listen on {host} port {port}: {error.strerror or error}"
 
 
-class _Connection(web.RequestHandler):
+class _Connection(PunctualConnection):
     """One client's connection; what its parser refuses becomes a problem."""
 
     __slots__ = ()
@@ -101,11 +107,21 @@ class _Connection(web.RequestHandler):
 
 
 class _Server(web.Server):
+    limit: int
+    refusals: set[Refusal]
+
     def __call__(self) -> web.RequestHandler:
+        if len(self._connections) >= self.limit:
+            # Any protocol will do for the event loop; aiohttp has one of its own in mind.
+            return cast("web.RequestHandler", Refusal(self.limit, self.refusals))
         return _Connection(self, loop=asyncio.get_running_loop(), **_CONNECTION)
 
 
 class _Runner(web.AppRunner):
+    limit: int
+
     async def _make_server(self) -> web.Server:
         plain = await super()._make_server()
-        return _Server(plain.request_handler, request_factory=plain.request_factory)
+        server = _Server(plain.request_handler, request_factory=plain.request_factory)
+        server.limit, server.refusals = self.limit, set()
+        return server

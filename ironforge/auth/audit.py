@@ -58,7 +58,7 @@ class AuditTrail:
 
     def __init__(self, settings: Settings, *, kept: int = KEPT_ENTRIES) -> None:
         self._keys = Keys(settings.namespace)
-        self._link = Link(settings.redis_url)
+        self._link = Link(settings.redis_url, self._keys.prefix)
         self._kept = kept
         self._turn = asyncio.Lock()
         # Not the pepper itself: a seal of one purpose must not be one of another.

@@ -74,7 +74,7 @@ class Keyring:
     def __init__(self, settings: Settings) -> None:
         self._pepper = settings.key_pepper
         self._keys = RingKeys()
-        self._link = Link(settings.redis_url)
+        self._link = Link(settings.redis_url, self._keys.prefix)
 
     async def create(
         self,

@@ -20,8 +20,9 @@ class QuotaBook:
     """One connection for a whole process. Every method raises StoreUnavailable when the server cannot be used."""
 
     def __init__(self, settings: Settings) -> None:
-        self._key = RingKeys().quotas
-        self._link = Link(settings.redis_url)
+        keys = RingKeys()
+        self._key = keys.quotas
+        self._link = Link(settings.redis_url, keys.prefix)
 
     async def get(self, namespace: str) -> Quota:
         with answering():

@@ -20,7 +20,10 @@ SHORTER: Final = {"http_host": ("--host",), "http_port": ("--port",)}
 
 LOGGING: Final = ("log_level", "log_format")
 STORE: Final = ("redis_url", "namespace", "durability", "replicas", "retention_seconds", "idempotency_seconds")
-API: Final = (*STORE, "http_host", "http_port", "auth", "jwt_issuers", "tls_cert", "tls_key", *LOGGING)
+API: Final = (
+    *(*STORE, "max_queue_length", "max_memory_share"),
+    *("http_host", "http_port", "http_connections", "auth", "jwt_issuers", "tls_cert", "tls_key", *LOGGING),
+)
 NODE: Final = (
     *("redis_url", "namespace", "queues", "concurrency", "threads", "cpu_processes"),
     *("lease_seconds", "drain_seconds", "default_timeout_seconds", "default_max_retries", "crash_budget"),

@@ -1,32 +1,51 @@
-"""Whether the server can keep what IronForge promises: checked before anything starts, and shown in /health.
+"""Whether the server can keep what IronForge promises: checked before anything starts, while it runs, and in /health.
 
-A wrong setting is refused at start with the command that fixes it, because the other time to find out is when jobs
-have been lost.
+A wrong setting is refused with the command that fixes it, because the other time to find out is when jobs have been
+lost. What is refused at start is also refused later: somebody may change a server that is in use.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from ironforge.config import Settings, environment_name
-from ironforge.errors import ConfigError
+from ironforge.errors import ConfigError, StoreUnavailable
+from ironforge.server_url import without_password
 from ironforge.store.contract import Health
+from ironforge.store.keys import shards_of
 from ironforge.store.link import Link
+from ironforge.store.outage import answering
 
 OLDEST_VERSION: Final = (7, 0)
-NEEDED: Final = ("appendonly", "appendfsync", "maxmemory-policy")
+_KEPT: Final = {"maxmemory-policy": "noeviction"}
+# Settings without which a write is not as durable as the mode says. The last one would let a rewrite of the AOF suspend
+# the writing through.
+_THROUGH: Final = {"appendonly": "yes", "appendfsync": "always", "no-appendfsync-on-rewrite": "no"}
+NEEDED: Final[dict[str, dict[str, str]]] = {"relaxed": {}, "replicated": _KEPT, "local": {**_KEPT, **_THROUGH}}
+# A replica acknowledges every second; one that is silent for longer than this does not count.
+REPLICA_LAG_SECONDS: Final = 3
 # Used memory beyond this share of maxmemory is a problem that /health shows.
 CROWDED: Final = 0.8
 
 Ask = Callable[..., Awaitable[list[Any]]]
 
 
-class _Server:
+# What `Server.of` reads.
+LOOK: Final = (["INFO"], ["CONFIG", "GET", *NEEDED["local"]])
+
+
+class Server:
     """What INFO and CONFIG GET say, as text."""
+
+    @classmethod
+    def of(cls, info: bytes, config: Any) -> Server:
+        """From the replies to `LOOK`; where CONFIG is forbidden, its reply is an error and tells nothing."""
+        lines = (line.partition(":") for line in info.decode().splitlines())
+        return cls({name: value for name, _, value in lines}, pairs_of(config))
 
     def __init__(self, info: dict[str, str], config: dict[str, str]) -> None:
         self.info = info
@@ -37,36 +56,90 @@ class _Server:
         # Where CONFIG is forbidden, as on managed servers, INFO still tells most of it.
         self.policy = config.get("maxmemory-policy") or info.get("maxmemory_policy", "")
         self.fsync = config.get("appendfsync", "")
+        self.interrupted = config.get("no-appendfsync-on-rewrite") == "yes"
 
     @property
     def durability(self) -> str:
         if not self.aof:
             return "none"
-        return "local" if self.fsync == "always" else "relaxed"
+        return "local" if self.fsync == "always" and not self.interrupted else "relaxed"
+
+    @property
+    def replicas(self) -> int:
+        """Those that are connected and have acknowledged lately."""
+        lines = (line for name, line in self.info.items() if name.startswith("slave") and "state=online" in line)
+        fields = (dict(field.partition("=")[::2] for field in line.split(",")) for line in lines)
+        return sum(int(one.get("lag", "0")) <= REPLICA_LAG_SECONDS for one in fields)
+
+    @property
+    def memory(self) -> float:
+        """The used share of maxmemory, counted as the server does; 0 where there is no limit."""
+        limit = self.number("maxmemory")
+        return (self.number("used_memory") - self.number("mem_not_counted_for_evict")) / limit if limit else 0.0
+
+    def room(self, share: float) -> float:
+        """Bytes until so much of maxmemory is used; at least a hundredth of it, and endless where there is no limit."""
+        limit = self.number("maxmemory")
+        return max((share - self.memory) * limit, limit / 100) if limit else math.inf
 
     def number(self, field: str) -> int:
         return int(self.info.get(field, "0"))
 
 
+def pairs_of(reply: Any) -> dict[str, str]:
+    """The names and values of a reply to CONFIG GET."""
+    words = [word.decode() for word in reply] if isinstance(reply, list) else []
+    return dict(zip(words[::2], words[1::2], strict=True))
+
+
 async def verify(settings: Settings) -> None:
-    """Raises ConfigError when the server cannot be reached, is too old, or is set up so that jobs would be lost."""
-    where = f"{environment_name('redis_url')}={_without_password(settings.redis_url)}"
-    link = Link(settings.redis_url)
-    try:
-        server = await _read(lambda *commands: link.pipeline(commands, tolerate=_FORBIDDEN))
-    except (RedisError, OSError) as error:
-        reason = str(error) or "no answer in time"
-        # redis-py wraps a refused login in a ConnectionError on some kinds of connection.
-        if isinstance(error, AuthenticationError) or isinstance(error.__cause__, AuthenticationError):
-            raise ConfigError(f"{where}: the server refused the login ({reason}): check user and password") from None
-        raise ConfigError(
-            f"{where}: cannot talk to the server ({reason}): does it run, is it reachable from here?"
-        ) from None
-    finally:
-        await link.close()
-    problems = _refusals(server, settings)
+    """Raises ConfigError when a server cannot be reached, is too old, or is set up so that jobs would be lost."""
+    where = f"{environment_name('redis_url')}={without_password(settings.redis_url)}"
+    problems: dict[str, None] = {}
+    for keys in shards_of(settings):
+        link = Link(settings.redis_url, keys.prefix)
+        try:
+            server = await _read(lambda *commands: link.pipeline(commands, tolerate=_FORBIDDEN))  # noqa: B023
+            problems |= dict.fromkeys(_refusals(server, settings))
+        except (RedisError, OSError) as error:
+            reason = str(error) or "no answer in time"
+            # redis-py wraps a refused login in a ConnectionError on some kinds of connection.
+            if isinstance(error, AuthenticationError) or isinstance(error.__cause__, AuthenticationError):
+                raise ConfigError(
+                    f"{where}: the server refused the login ({reason}): check user and password"
+                ) from None
+            raise ConfigError(
+                f"{where}: cannot talk to the server ({reason}): does it run, is it reachable from here?"
+            ) from None
+        finally:
+            await link.close()
     if problems:
         raise ConfigError("; ".join(problems))
+    await check_shards(settings)
+
+
+async def check_shards(settings: Settings) -> None:
+    """Raises ConfigError when other processes spread this namespace over another number of shards.
+
+    A job is looked for in the shard that its id names: with another number it would not be found.
+    """
+    first = shards_of(settings)[0]
+    link = Link(settings.redis_url, first.prefix)
+    try:
+        with answering():
+            if settings.shards > 1:
+                used = await link.call("SCARD", first.queues)
+                said = await link.call("SET", first.shards, 1 if used else settings.shards, "NX", "GET")
+                spread = int(said) if said else (1 if used else settings.shards)
+            else:
+                spread = int(await link.call("GET", first.shards) or 1)
+    finally:
+        await link.close()
+    if spread != settings.shards:
+        raise ConfigError(
+            f"{environment_name('shards')}={settings.shards}, but namespace {settings.namespace!r} was begun with "
+            f"{spread}: set it to {spread}, or take another namespace"
+        )
 
 
 async def health_of(settings: Settings, ask: Ask) -> Health:
@@ -77,27 +150,46 @@ async def health_of(settings: Settings, ask: Ask) -> Health:
         problems.append(
             "accepted jobs do not survive a restart of the server: it has no AOF; CONFIG SET appendonly yes"
         )
+    if server.memory > settings.max_memory_share:
+        problems.append(_memory_refusal(server, settings))
+    elif server.memory > CROWDED:
+        problems.append(f"memory is {server.memory:.0%} full; raise maxmemory, or add nodes")
     used, limit = server.number("used_memory"), server.number("maxmemory")
-    if limit and used > limit * CROWDED:
-        problems.append(f"memory is {used / limit:.0%} full; raise maxmemory, or add nodes")
     return Health(server.name, server.version, server.durability, used, limit, problems)
+
+
+def refusal_of(server: Server, settings: Settings) -> StoreUnavailable | None:
+    """Why no job can be accepted now, though the server would take it."""
+    problems = _refusals(server, settings)
+    if problems:
+        return StoreUnavailable(f"jobs cannot be kept safe now: {'; '.join(problems)}", code="durability_lost")
+    if server.memory > settings.max_memory_share:
+        return StoreUnavailable(_memory_refusal(server, settings), code="storage_full")
+    return None
+
+
+def _memory_refusal(server: Server, settings: Settings) -> str:
+    return (
+        f"the server's memory is {server.memory:.0%} full, and no jobs are accepted beyond "
+        f"{settings.max_memory_share:.0%}, so that those it has can be completed: try again when nodes have worked "
+        "some off, add nodes, or raise maxmemory"
+    )
 
 
 _FORBIDDEN: Final = ("this user has no permissions", "User ", "unknown command", "NOPERM")
 
 
-async def _read(ask: Ask) -> _Server:
-    (info,) = await ask(["INFO"])
+async def _read(ask: Ask) -> Server:
+    asked, configured = LOOK
+    (info,) = await ask(asked)
     try:
-        (config,) = await ask(["CONFIG", "GET", *NEEDED])
+        (config,) = await ask(configured)
     except ResponseError:
         config = []
-    lines = (line.partition(":") for line in info.decode().splitlines())
-    pairs = [word.decode() for word in config] if isinstance(config, list) else []
-    return _Server({name: value for name, _, value in lines}, dict(zip(pairs[::2], pairs[1::2], strict=True)))
+    return Server.of(info, config)
 
 
-def _refusals(server: _Server, settings: Settings) -> list[str]:
+def _refusals(server: Server, settings: Settings) -> list[str]:
     problems = []
     if tuple(int(part) for part in server.version.split(".")[:2]) < OLDEST_VERSION:
         problems.append(f"{server.name} {server.version} is too old: IronForge needs Redis 7.0 or Valkey 7.2")
@@ -115,7 +207,7 @@ def _refusals(server: _Server, settings: Settings) -> list[str]:
     return problems
 
 
-def _durability_refusals(server: _Server, settings: Settings) -> list[str]:
+def _durability_refusals(server: Server, settings: Settings) -> list[str]:
     wanted = f"{environment_name('durability')}={settings.durability}"
     problems = []
     if settings.durability == "local":
@@ -125,17 +217,13 @@ def _durability_refusals(server: _Server, settings: Settings) -> list[str]:
             problems.append(
                 f"{wanted} needs appendfsync always, it is {server.fsync or 'unknown'}: CONFIG SET appendfsync always"
             )
-    replicas = server.number("connected_slaves")
-    if settings.durability == "replicated" and replicas < settings.replicas:
+        if server.interrupted:
+            problems.append(
+                f"{wanted} needs no-appendfsync-on-rewrite no, it is yes: CONFIG SET no-appendfsync-on-rewrite no"
+            )
+    if settings.durability == "replicated" and server.replicas < settings.replicas:
         problems.append(
-            f"{wanted} needs {settings.replicas} connected replica(s), there are {replicas}: "
+            f"{wanted} needs {settings.replicas} connected replica(s) that keep up, there are {server.replicas}: "
             f"connect one with REPLICAOF, or lower {environment_name('replicas')}"
         )
     return problems
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    if "@" not in parts.netloc:
-        return url
-    return parts._replace(netloc="***@" + parts.netloc.rpartition("@")[2]).geturl()

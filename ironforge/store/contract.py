@@ -43,7 +43,7 @@ class Submissions(Protocol):
         """Accept all or none, in one atomic script; returns after the write met the durability mode.
 
         `again` says that ids may have been submitted before (the first answer was lost): a known id is answered,
-        not stored twice. Raises IdempotencyConflict, StoreUnavailable.
+        not stored twice. Raises IdempotencyConflict, QueueFull, StoreUnavailable.
         """
 
     async def cancel(self, job_id: bytes) -> JobState:
@@ -80,6 +80,13 @@ class StreamDepth(NamedTuple):
     queued: int
     running: int
     oldest_ms: int | None  # creation time of the longest queued job
+
+    def together(self, other: StreamDepth) -> StreamDepth:
+        """Of two places that hold jobs of the same queue and priority."""
+        oldest = [ms for ms in (self.oldest_ms, other.oldest_ms) if ms is not None]
+        return self._replace(
+            queued=self.queued + other.queued, running=self.running + other.running, oldest_ms=min(oldest, default=None)
+        )
 
 
 class Stats(NamedTuple):

@@ -8,12 +8,13 @@ handed out, and from time to time asks for those that the server counts as deliv
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from ironforge.config import Settings
 from ironforge.job import streams_of
@@ -28,12 +29,13 @@ PLENTY: Final = 4
 
 
 class Fetcher:
-    """Reads the streams of the node's queues, one call at a time."""
+    """Reads the streams of the node's queues, one call at a time. `waking`: a link that can end what it waits for."""
 
-    def __init__(self, settings: Settings, keys: Keys, node: str, link: Link) -> None:
+    def __init__(self, settings: Settings, keys: Keys, node: str, link: Link, *, waking: Link) -> None:
         self._keys = keys
         self._node = node
         self._link = link
+        self._waking = waking
         self._names = {keys.stream(name).encode(): name for name in streams_of(settings.queues)}
         self._order = {name: number for number, name in enumerate(self._names.values())}
         self._busiest = 0
@@ -56,6 +58,12 @@ class Fetcher:
         command = [*self._read(count), "BLOCK", block_ms, "STREAMS", *self._names, *([">"] * len(self._names))]
         async with self._turn:
             return await outlast(lambda: self._guarded(self._wait(want, command, patience)))
+
+    async def wake(self) -> None:
+        """End a `wait` that is under way, without a job. Harmless when there is none, or no server."""
+        if self._link.client_id is not None:
+            with contextlib.suppress(RedisError, OSError):
+                await self._waking.call("CLIENT", "UNBLOCK", self._link.client_id)
 
     def release(self, batch: Sequence[Delivery] | Sequence[Settled] | Sequence[Rewrite]) -> None:
         """These have left the node: to be called after the write that made it so, never before."""

@@ -11,22 +11,22 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from redis.exceptions import AskError, NoScriptError
 from redis.exceptions import ConnectionError as Disconnected
-from redis.exceptions import NoScriptError
 
-from ironforge.config import Settings
-from ironforge.errors import IdempotencyConflict, IronForgeError, StoreUnavailable
-from ironforge.job import JobState, encode, format_id
+from ironforge.config import Settings, environment_name
+from ironforge.errors import IdempotencyConflict, IronForgeError, QueueFull, StoreUnavailable
+from ironforge.job import JobState, encode, format_id, streams_of
+from ironforge.store.admission import Admission
 from ironforge.store.contract import Accepted, Submission
 from ironforge.store.keys import Keys
-from ironforge.store.link import COMMAND_SECONDS, Link
+from ironforge.store.link import COMMAND_SECONDS, Command, Link
 from ironforge.store.outage import refuse
 from ironforge.store.records import state_at
 from ironforge.store.scripts import SUBMIT
 
 # A flight takes whole batches until it has this many jobs: it bounds what the last of them waits for the first.
 FLIGHT_JOBS: Final = 1_000
-CONFIRMATION_MS: Final = 1_000
 
 
 class _Waiting(NamedTuple):
@@ -45,7 +45,8 @@ class Flights:
     def __init__(self, settings: Settings, keys: Keys) -> None:
         self._settings = settings
         self._keys = keys
-        self._link = Link(settings.redis_url)
+        self._link = Link(settings.redis_url, keys.prefix)
+        self._admission = Admission(settings)
         self._waiting: list[_Waiting] = []
         self._flying: asyncio.Task[None] | None = None
 
@@ -70,6 +71,7 @@ class Flights:
             while self._waiting:
                 passengers = self._board()
                 try:
+                    await self._admission.check(self._link)
                     await self._carry(passengers)
                 except Exception as error:  # noqa: BLE001 - whatever it is, the callers get it
                     _fail(passengers, error)
@@ -87,47 +89,45 @@ class Flights:
     async def _carry(self, passengers: list[_Waiting]) -> None:
         alone = [waiting for waiting in passengers if waiting.alone]
         together = [waiting for waiting in passengers if not waiting.alone]
-        groups = ([together] if together else []) + [[waiting] for waiting in alone]
+        await self._carry_groups(([together] if together else []) + [[waiting] for waiting in alone])
+
+    async def _carry_groups(self, groups: list[list[_Waiting]]) -> None:
         calls = [_Call(self._keys, self._settings, group) for group in groups]
         repeated = False
         try:
-            replies = await self._send(calls)
-        except Disconnected:
-            # A server that restarted left us with a dead connection. The answer may have been lost on it, so the
-            # repetition asks for every id first.
+            replies, shortfall = await self._send(calls)
+        except (Disconnected, AskError):
+            # A server that restarted left us with a dead connection, or the keys have moved to another one. The
+            # answer may have been lost, or some calls have been carried out, so the repetition asks for every id first.
             calls = [call.repeated() for call in calls]
             repeated = True
-            replies = await self._send(calls)
+            replies, shortfall = await self._send(calls)
+        crowded: list[list[_Waiting]] = []
         for group, call, reply in zip(groups, calls, replies, strict=True):
-            _answer(group, call, reply, own_repetition=repeated)
+            if len(group) > 1 and _is(reply, b"full"):
+                crowded += [[waiting] for waiting in group]
+            else:
+                _answer(group, call, reply, shortfall, own_repetition=repeated)
+        if crowded:
+            # Together they were too many for a queue; each of them alone may fit.
+            await self._carry_groups(crowded)
 
-    async def _send(self, calls: list[_Call]) -> list[Any]:
-        commands: list[list[str | bytes | int]] = [SUBMIT.by_hash(call.keys, call.arguments) for call in calls]
-        confirmed = self._settings.durability == "replicated"
+    async def _send(self, calls: list[_Call]) -> tuple[list[Any], str]:
+        """The replies, and what keeps all of these writes from being as durable as was asked."""
+        commands: list[Command] = [SUBMIT.by_hash(call.keys, call.arguments) for call in calls]
+        commands += self._admission.questions(sum(len(call.items) for call in calls), sum(call.size for call in calls))
         patience = COMMAND_SECONDS + sum(len(call.items) for call in calls) / 1_000
-        if confirmed:
-            commands.append(["WAIT", self._settings.replicas, CONFIRMATION_MS])
         replies = await self._link.exchange(commands, timeout_seconds=patience)
+        for moved in (reply for reply in replies if isinstance(reply, AskError)):
+            raise moved
         forgotten = [number for number, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if forgotten:
-            texts = [SUBMIT.by_text(calls[number].keys, calls[number].arguments) for number in forgotten]
+            texts: list[Command] = [SUBMIT.by_text(calls[at].keys, calls[at].arguments) for at in forgotten]
             texts += commands[len(calls) :]
             late = await self._link.exchange(texts, timeout_seconds=patience)
             for number, reply in zip([*forgotten, *range(len(calls), len(commands))], late, strict=True):
                 replies[number] = reply
-        if confirmed:
-            self._confirm(replies.pop())
-        return replies
-
-    def _confirm(self, reply: Any) -> None:
-        if isinstance(reply, Exception):
-            raise reply
-        if reply < self._settings.replicas:
-            raise StoreUnavailable(
-                f"{reply} of {self._settings.replicas} replicas confirmed within {CONFIRMATION_MS} ms: the jobs are "
-                "stored on the primary alone; submit the same again, nothing will be stored twice",
-                code="durability_not_confirmed",
-            )
+        return replies[: len(calls)], self._admission.shortfall(replies[len(calls) :])
 
 
 class _Call:
@@ -138,19 +138,24 @@ class _Call:
         self.items = [item for waiting in group for item in waiting.batch]
         again = group[0].again if again is None else again
         careful = again or group[0].alone
+        limit = settings.max_queue_length
         names = [item.job.stream for item in self.items]
-        streams = dict.fromkeys(names)
+        # What bounds a queue is all that is in it, whatever its priority.
+        streams = dict.fromkeys(streams_of([*dict.fromkeys(item.job.queue for item in self.items)]) if limit else names)
         self.keys = [keys.index, keys.scheduled, keys.parked, keys.queues, keys.totals]
         numbers = {}
         for stream in streams:
             self.keys.append(keys.stream(stream))
             numbers[stream] = len(self.keys)
         self.arguments: list[str | bytes | int] = [keys.signals, 7 if careful else 4, len(streams)]
-        self.arguments += [max(1, round(settings.idempotency_seconds)), int(again)]
+        self.arguments += [max(1, round(settings.idempotency_seconds)), int(again), limit]
         extra: dict[str, int] = {}
+        self.size = 0
         for item, stream in zip(self.items, names, strict=True):
             job = item.job
-            self.arguments += (numbers[stream], job.id, encode(job), _due(item))
+            record = encode(job)
+            self.size += len(record)
+            self.arguments += (numbers[stream], job.id, record, _due(item))
             if careful:
                 self.arguments += self._careful(item, keys, extra)
 
@@ -184,14 +189,32 @@ def _due(item: Submission) -> str:
     return "" if item.run_at_ms is None else str(item.run_at_ms)
 
 
-def _answer(group: list[_Waiting], call: _Call, reply: Any, *, own_repetition: bool) -> None:
+def _is(reply: Any, verdict: bytes) -> bool:
+    return isinstance(reply, list) and bool(reply) and reply[0] == verdict
+
+
+def _refused(reply: Any) -> Exception | None:
     if isinstance(reply, Exception):
-        _fail(group, reply)
-        return
-    if reply and reply[0] == b"conflict":
+        return reply
+    if _is(reply, b"conflict"):
         first = format_id(reply[1])
         message = f"this idempotency key was used for a different submission; its job is {first}"
-        _fail(group, IdempotencyConflict(message, job_id=first))
+        return IdempotencyConflict(message, job_id=first)
+    if _is(reply, b"full"):
+        queue = reply[1].decode()
+        length, wanted, limit = reply[2:]
+        message = (
+            f"queue {queue} has {length} jobs of at most {limit}, so {wanted} more do not fit: try again when nodes "
+            f"have worked some off, add nodes, or raise {environment_name('max_queue_length')}"
+        )
+        return QueueFull(message, queue=queue, length=length, limit=limit)
+    return None
+
+
+def _answer(group: list[_Waiting], call: _Call, reply: Any, shortfall: str, *, own_repetition: bool) -> None:
+    refused = _refused(reply)
+    if refused is not None:
+        _fail(group, refused)
         return
     answers = [Accepted(item.job.id, JobState.SCHEDULED if _due(item) else JobState.QUEUED) for item in call.items]
     for at in range(0, len(reply), 4):
@@ -201,9 +224,20 @@ def _answer(group: list[_Waiting], call: _Call, reply: Any, *, own_repetition: b
     start = 0
     for waiting in group:
         end = start + len(waiting.batch)
-        if not waiting.answer.done():
+        if shortfall:
+            _fail([waiting], _unconfirmed(shortfall, answers[start:end]))
+        elif not waiting.answer.done():
             waiting.answer.set_result(answers[start:end])
         start = end
+
+
+def _unconfirmed(shortfall: str, answers: list[Accepted]) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"{shortfall}: the jobs are stored, but not yet as safely as was asked; submit the same again with the same id "
+        "or idempotency key, nothing will be stored twice",
+        code="durability_not_confirmed",
+        job_ids=[format_id(answer.id) for answer in answers],
+    )
 
 
 def _fail(group: list[_Waiting], error: Exception) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from typing import Any, Final
 
+from redis.exceptions import AskError
 from redis.exceptions import ConnectionError as Disconnected
 
 from ironforge.config import Settings
@@ -32,10 +33,10 @@ NO_GROUP: Final = ("NOGROUP", "no such key")
 class RedisInspection:
     """Implements `contract.Inspection`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, keys: Keys) -> None:
         self._settings = settings
-        self._keys = Keys(settings.namespace)
-        self._links = [Link(settings.redis_url) for _ in range(CONNECTIONS)]
+        self._keys = keys
+        self._links = [Link(settings.redis_url, keys.prefix) for _ in range(CONNECTIONS)]
         self._turns = itertools.cycle(self._links)
         self._listing = Listing(settings, self._keys, self._ask)
 
@@ -162,7 +163,7 @@ class RedisInspection:
                 created_ms_of(oldest.id) if oldest else None,
             )
             twin = depths.get((queue, priority))
-            depths[queue, priority] = _together(twin, depth) if twin else depth
+            depths[queue, priority] = twin.together(depth) if twin else depth
         return list(depths.values())
 
     async def _ask(self, *commands: Command) -> list[Any]:
@@ -171,7 +172,7 @@ class RedisInspection:
         link = next(self._turns)
         try:
             return await link.pipeline(commands, tolerate=NO_GROUP)
-        except Disconnected:
+        except (Disconnected, AskError):
             return await link.pipeline(commands, tolerate=NO_GROUP)
 
 
@@ -182,13 +183,6 @@ def _group(reply: Any) -> tuple[int, bytes]:
         if fields[b"name"] == GROUP.encode():
             return fields[b"pending"], fields[b"last-delivered-id"]
     return 0, b"0-0"
-
-
-def _together(one: StreamDepth, other: StreamDepth) -> StreamDepth:
-    """Of a stream and its twin."""
-    oldest = [ms for ms in (one.oldest_ms, other.oldest_ms) if ms is not None]
-    queued, running = one.queued + other.queued, one.running + other.running
-    return StreamDepth(one.queue, one.priority, queued, running, min(oldest, default=None))
 
 
 def _not_found(job_id: bytes) -> JobNotFound:

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Iterable
 from typing import Final, Literal
 
+from ironforge.config import Settings
 from ironforge.errors import InvalidJob
 from ironforge.job import created_ms_of, streams_of
 from ironforge.options import check_queue
@@ -35,6 +36,7 @@ PERMANENT: Final = (
     "quarantine",
     "audit",
     "audithead",
+    "shards",
 )
 
 
@@ -50,6 +52,7 @@ class Keys:
         self.nodes = self.prefix + "nodes"  # zset: node by the end of its lease, ms
         self.epoch = self.prefix + "epoch"  # string: counter; the highest epoch ever given
         self.queues = self.prefix + "queues"  # set: names of queues that ever had a job or a node
+        self.shards = self.prefix + "shards"  # string, in shard 0: how many shards the namespace has
         self.totals = self.prefix + "totals"  # hash: counters since the namespace exists
         self.buckets = self.prefix + "buckets"  # zset: names of buckets by their expiry, ms
         self.quarantine = self.prefix + "quarantine"  # stream: bytes that are no job here
@@ -103,6 +106,11 @@ class RingKeys:
     def of(self, namespace: str) -> str:
         """Hash: the ids of a namespace's API keys -> expiry and name."""
         return f"{self.prefix}of:{namespace}"
+
+
+def shards_of(settings: Settings) -> list[Keys]:
+    """The keys of every shard of the namespace."""
+    return [Keys(settings.namespace, shard) for shard in range(settings.shards)]
 
 
 def queue_names(members: Iterable[bytes]) -> list[str]:

@@ -11,22 +11,19 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import Callable
-from typing import Any
 
-import redis
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
-from redis.retry import Retry
+from redis.exceptions import RedisError
 
 from ironforge.config import Settings
 from ironforge.errors import IncompatibleRecord, LeaseLost
 from ironforge.job import Job, JobState, decode, streams_of
+from ironforge.store.address import Address
 from ironforge.store.contract import Delivery, Lease, Rewrite
 from ironforge.store.fetching import PAGE, make_groups
 from ironforge.store.keys import GROUP, Keys
 from ironforge.store.link import Command, Link
 from ironforge.store.outage import outlast, refuse
+from ironforge.store.pulse import Pulse
 from ironforge.store.scripts import BEAT, FENCE, JOIN, RETIRE
 from ironforge.store.work import RedisWork, known_queues
 
@@ -34,28 +31,19 @@ from ironforge.store.work import RedisWork, known_queues
 class RedisLeases:
     """Implements `contract.Leases`. The heartbeat has a connection of its own, used from its own thread."""
 
-    def __init__(self, settings: Settings, *, commanding: Link, fetching: Link) -> None:
+    def __init__(self, settings: Settings, keys: Keys, *, commanding: Link, fetching: Link) -> None:
         self._settings = settings
-        self._keys = Keys(settings.namespace)
+        self._keys = keys
         self._link = commanding
         self._fetching = fetching
         self._lease_ms = round(settings.lease_seconds * 1000)
         self._previous: Lease | None = None
-        patience = max(0.5, settings.lease_seconds / 6)
-        self._pulse = redis.Redis.from_url(
-            settings.redis_url,
-            protocol=2,
-            retry=Retry(NoBackoff(), 0),
-            socket_timeout=patience,
-            socket_connect_timeout=patience,
-            driver_info=None,
-        )
+        self._pulse = Pulse(Address(settings.redis_url, keys.prefix), max(0.5, settings.lease_seconds / 6))
 
-    async def join(self) -> Lease:
-        """See `contract.Leases.join`."""
+    async def join(self, node: str = "") -> Lease:
+        """See `contract.Leases.join`. `node`: the name, where the same node joins several shards."""
         names = self._keys
-        host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:40]
-        node = f"{host}.{os.getpid()}.{secrets.token_hex(4)}"
+        node = node or new_name()
         keys = [names.epoch, names.nodes, names.fence(node), names.queues]
         queues = self._settings.queues
         epoch = await outlast(lambda: self._link.run(JOIN, keys, [node, self._lease_ms, *queues]))
@@ -75,12 +63,8 @@ class RedisLeases:
         """See `contract.Leases.beat`."""
         keys = [self._keys.fence(lease.node), self._keys.nodes]
         arguments: list[str | bytes | int] = [lease.epoch, lease.node, self._lease_ms]
-        send: Callable[..., Any] = self._pulse.execute_command
         try:
-            try:
-                reply = send(*BEAT.by_hash(keys, arguments))
-            except NoScriptError:
-                reply = send(*BEAT.by_text(keys, arguments))
+            reply = self._pulse.run(BEAT, keys, arguments)
         except (RedisError, OSError) as error:
             refuse(error)
         names = [name.decode(errors="replace") for name in reply]
@@ -122,7 +106,7 @@ class RedisLeases:
     async def _empty(self, lease: Lease, node: str, *, crashed: bool) -> int:
         names = self._keys
         streams = names.streams(await known_queues(self._link, names))
-        work = RedisWork(self._settings, lease, fetching=self._fetching, commanding=self._link)
+        work = RedisWork(self._settings, names, lease, fetching=self._fetching, commanding=self._link)
         keys = [names.fence(lease.node), names.nodes, *streams]
         moved = 0
         try:
@@ -184,6 +168,12 @@ class RedisLeases:
         if poison:
             await work.bury(poison)
         return moved + len(poison)
+
+
+def new_name() -> str:
+    """Of a node's incarnation: the machine, the process, and something that no other incarnation has."""
+    host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:40]
+    return f"{host}.{os.getpid()}.{secrets.token_hex(4)}"
 
 
 def _poisoned(job: Job) -> Job:

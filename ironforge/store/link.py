@@ -8,14 +8,15 @@ above all, closes the connection: a reply that nobody read would answer the next
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
 
 from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, Connection, parse_url
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import AskError, NoScriptError, ResponseError
 
 from ironforge.errors import StoreUnavailable
+from ironforge.store.address import Address
 from ironforge.store.outage import needs_reconnect
 from ironforge.store.scripts import Script
 
@@ -39,32 +40,50 @@ def _packed(command: Command) -> bytes:
     return pack(tuple(command))
 
 
-async def open_up(connection: AbstractConnection) -> None:
-    """Connects and logs in. Raises what redis-py raises."""
-    await connection.connect()  # type: ignore[no-untyped-call]
+async def open_up(address: Address) -> AbstractConnection:
+    """A connection to the server that holds the keys now, logged in. Raises what redis-py raises."""
+    connection = new_connection(await address.find())
+    try:
+        await connection.connect()  # type: ignore[no-untyped-call]
+        if address.may_be_replica:
+            await connection.send_command("ROLE", check_health=False)
+            address.check_role(await connection.read_response(timeout=COMMAND_SECONDS))
+    except BaseException:
+        await connection.disconnect(nowait=True)
+        raise
+    return connection
 
 
 class Link:
-    """`opening` is sent first on every new connection; `check` may refuse its replies by raising."""
+    """`tag`: the hash tag of the keys that are asked for, as in `Keys.prefix`; it says which server of a cluster.
+
+    `opening` is sent first on every new connection; `check` may refuse its replies by raising. With `may_be_woken`
+    it asks for its `client_id`, by which another connection can end what it waits for.
+    """
 
     def __init__(
         self,
         url: str,
+        tag: str = "",
         *,
         timeout_seconds: float = COMMAND_SECONDS,
         opening: Sequence[Command] = (),
         check: Callable[[list[Any]], None] | None = None,
+        may_be_woken: bool = False,
     ) -> None:
-        self._connection = new_connection(url)
+        self._address = Address(url, tag)
+        self._connection: AbstractConnection | None = None
         self._timeout_seconds = timeout_seconds
         self._opening = opening
         self._check = check
         self._turn = asyncio.Lock()
         self._closed = False
+        self._may_be_woken = may_be_woken
+        self.client_id: int | None = None
 
     @property
     def connected(self) -> bool:
-        return bool(self._connection.is_connected)
+        return self._connection is not None and bool(self._connection.is_connected)
 
     async def call(self, *command: str | bytes | int, timeout_seconds: float | None = None) -> Any:
         """One command. Raises what redis-py raises, OSError and TimeoutError included."""
@@ -95,8 +114,11 @@ class Link:
                 raise StoreUnavailable("this connection to the store was closed")
             try:
                 async with asyncio.timeout(timeout_seconds or self._timeout_seconds):
-                    await self._ready()
-                    replies = await self._swap(packed)
+                    replies = await self._swap(await self._ready(), packed)
+                    if replies and all(isinstance(reply, AskError) for reply in replies):
+                        # The slot has moved, and nothing was carried out: its new owner is asked, once.
+                        await self.drop()
+                        replies = await self._swap(await self._ready(), packed)
             except BaseException:
                 await self.drop()
                 raise
@@ -113,33 +135,50 @@ class Link:
 
     async def drop(self) -> None:
         """Close the connection; the next call opens a new one."""
-        await self._connection.disconnect(nowait=True)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.disconnect(nowait=True)
 
     async def close(self) -> None:
         """Close for good: later calls raise StoreUnavailable."""
         self._closed = True
         await self.drop()
 
-    async def _ready(self) -> None:
+    async def _ready(self) -> AbstractConnection:
+        connection = self._connection
         # Between two exchanges there is nothing to read: it is the end of the connection, or a stray reply.
-        if self._connection.is_connected and await self._connection.can_read():
-            await self.drop()
-        if self._connection.is_connected:
-            return
-        await open_up(self._connection)
+        if connection is not None and connection.is_connected and not await connection.can_read():
+            return connection
+        await self.drop()
+        connection = self._connection = await open_up(self._address)
+        if self._may_be_woken:
+            (self.client_id,) = await self._swap(connection, [_packed(["CLIENT", "ID"])])
         if self._opening:
-            replies = await self._swap([_packed(command) for command in self._opening])
+            replies = await self._swap(connection, [_packed(command) for command in self._opening])
             if self._check:
                 self._check(replies)
+        return connection
 
-    async def _swap(self, packed: Sequence[bytes]) -> list[Any]:
-        await self._connection.send_packed_command(packed, check_health=False)
-        return [await self._reply() for _ in packed]
+    async def _swap(self, connection: AbstractConnection, packed: Sequence[bytes]) -> list[Any]:
+        await connection.send_packed_command(packed, check_health=False)
+        return [await _reply(connection) for _ in packed]
 
-    async def _reply(self) -> Any:
-        # An infinite timeout here: the deadline is one for the whole exchange, and a timer per reply costs more
-        # than the reply.
-        try:
-            return await self._connection.read_response(timeout=float("inf"))
-        except ResponseError as error:
-            return error
+
+async def _reply(connection: AbstractConnection) -> Any:
+    # An infinite timeout here: the deadline is one for the whole exchange, and a timer per reply costs more than
+    # the reply.
+    try:
+        return await connection.read_response(timeout=float("inf"))
+    except ResponseError as error:
+        return error
+
+
+async def all_keys(link: Link, prefix: str) -> AsyncIterator[bytes]:
+    """Every key with this prefix, some perhaps twice."""
+    cursor = b"0"
+    while True:
+        cursor, keys = await link.call("SCAN", cursor, "MATCH", f"{prefix}*", "COUNT", 1_000)
+        for key in keys:
+            yield key
+        if cursor == b"0":
+            return

@@ -10,8 +10,10 @@ from typing import Self
 from ironforge.config import Settings
 from ironforge.store.contract import Inspection, Lease, Leases, Signals, Submissions, Work
 from ironforge.store.inspection import RedisInspection
+from ironforge.store.keys import Keys, shards_of
 from ironforge.store.leases import RedisLeases
 from ironforge.store.link import Link
+from ironforge.store.sharded import ShardedInspection, ShardedLeases, ShardedSignals, ShardedSubmissions, ShardedWork
 from ironforge.store.signals import RedisSignals
 from ironforge.store.submissions import RedisSubmissions
 from ironforge.store.work import RedisWork
@@ -21,59 +23,78 @@ class Doors:
     """Submitting and looking: for the API and the command line."""
 
     def __init__(self, settings: Settings) -> None:
-        self._submissions = RedisSubmissions(settings)
-        self._inspection = RedisInspection(settings)
+        self._submissions = [RedisSubmissions(settings, keys) for keys in shards_of(settings)]
+        self._inspections = [RedisInspection(settings, keys) for keys in shards_of(settings)]
+        alone = settings.shards == 1
+        self.submissions: Submissions = self._submissions[0] if alone else ShardedSubmissions(self._submissions)
+        self.inspection: Inspection = self._inspections[0] if alone else ShardedInspection(self._inspections)
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
         return cls(settings)
 
-    @property
-    def submissions(self) -> Submissions:
-        return self._submissions
+    async def close(self) -> None:
+        for submissions in self._submissions:
+            await submissions.close()
+        for inspection in self._inspections:
+            await inspection.close()
 
-    @property
-    def inspection(self) -> Inspection:
-        return self._inspection
+
+class Shard:
+    """A node's way into one shard. Fetching, settling, commands and heartbeat have a connection each."""
+
+    def __init__(self, settings: Settings, keys: Keys) -> None:
+        self._settings = settings
+        self._keys = keys
+        self._fetching = Link(settings.redis_url, keys.prefix, may_be_woken=True)
+        self._commanding = Link(settings.redis_url, keys.prefix)
+        self.leases = RedisLeases(settings, keys, commanding=self._commanding, fetching=self._fetching)
+        self.signals = RedisSignals(settings, keys)
+
+    def work(self, lease: Lease) -> RedisWork:
+        return RedisWork(self._settings, self._keys, lease, fetching=self._fetching, commanding=self._commanding)
 
     async def close(self) -> None:
-        await self._submissions.close()
-        await self._inspection.close()
+        await self.signals.close()
+        await self.leases.close()
+        await self._fetching.close()
+        await self._commanding.close()
 
 
 class NodeStore:
-    """Leases, work and signals: for a node. Fetching, settling, commands and heartbeat have a connection each."""
+    """Leases, work and signals: for a node."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._fetching = Link(settings.redis_url)
-        self._commanding = Link(settings.redis_url)
-        self._leases = RedisLeases(settings, commanding=self._commanding, fetching=self._fetching)
-        self._signals = RedisSignals(settings)
-        self._works: dict[Lease, RedisWork] = {}
+        self._shards = [Shard(settings, keys) for keys in shards_of(settings)]
+        self._works: dict[Lease, RedisWork | ShardedWork] = {}
+        self._sharded: ShardedLeases | None = None
+        self.leases: Leases = self._shards[0].leases
+        self.signals: Signals = self._shards[0].signals
+        if len(self._shards) > 1:
+            self._sharded = ShardedLeases([shard.leases for shard in self._shards], settings.lease_seconds)
+            self.leases = self._sharded
+            self.signals = ShardedSignals([shard.signals for shard in self._shards])
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
         return cls(settings)
-
-    @property
-    def leases(self) -> Leases:
-        return self._leases
-
-    @property
-    def signals(self) -> Signals:
-        return self._signals
 
     def work(self, lease: Lease) -> Work:
         """What this lease may do: the same object for the same lease, because it knows what that lease holds."""
         if lease not in self._works:
-            self._works[lease] = RedisWork(self._settings, lease, fetching=self._fetching, commanding=self._commanding)
+            self._works[lease] = self._new_work(lease)
         return self._works[lease]
+
+    def _new_work(self, lease: Lease) -> RedisWork | ShardedWork:
+        if self._sharded is None:
+            return self._shards[0].work(lease)
+        held = self._sharded.held(lease)
+        return ShardedWork([shard.work(own) for shard, own in zip(self._shards, held, strict=True)])
 
     async def close(self) -> None:
         for work in self._works.values():
             await work.close()
-        await self._signals.close()
-        await self._leases.close()
-        await self._fetching.close()
-        await self._commanding.close()
+        if self._sharded is not None:
+            await self._sharded.close()
+        for shard in self._shards:
+            await shard.close()

@@ -26,6 +26,7 @@ _CODES: Final = (
     (server.BusyLoadingError, "storage_loading"),
     ((server.ConnectionError, server.TimeoutError, OSError), "storage_unavailable"),
     ((server.ClusterDownError, server.MasterDownError, server.TryAgainError), "storage_unavailable"),
+    (server.AskError, "storage_unavailable"),  # and MOVED: another server holds these keys
 )
 # Replies that redis-py has no class for: a failover, a disk that is full, too few replicas, a script that hangs.
 _PASSING: Final = ("UNBLOCKED", "MISCONF", "NOREPLICAS", "BUSY ")
@@ -65,7 +66,8 @@ def refuse(error: Exception) -> NoReturn:
     code = outage_code(error)
     if code is None:
         raise StoreError(f"the store refused: {error}") from error
-    raise StoreUnavailable(f"the store cannot be used now: {_said(error)}", code=code) from error
+    advice = "; let nodes work off what waits, add nodes, or raise maxmemory" if code == "storage_full" else ""
+    raise StoreUnavailable(f"the store cannot be used now: {_said(error)}{advice}", code=code) from error
 
 
 def _said(error: BaseException) -> str:

@@ -36,7 +36,7 @@ class Settler:
         self._shelving = Shelving(keys, settings)
         self._fence = keys.fence(lease.node)
         self._arm: list[Command] = [["WATCH", self._fence], ["GET", self._fence]]
-        self._link = Link(settings.redis_url, opening=self._arm, check=self._check)
+        self._link = Link(settings.redis_url, keys.prefix, opening=self._arm, check=self._check)
 
     async def settle(self, batch: Sequence[Settled]) -> None:
         """Raises LeaseLost when the fence has moved; then nothing was written."""

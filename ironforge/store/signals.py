@@ -14,9 +14,10 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as Disconnected
 
 from ironforge.config import Settings
+from ironforge.store.address import Address
 from ironforge.store.contract import Signal
 from ironforge.store.keys import Keys
-from ironforge.store.link import new_connection, open_up
+from ironforge.store.link import open_up
 from ironforge.store.outage import outlast
 
 # Silence for this long is answered with a ping; twice as long, and the connection is dead.
@@ -28,9 +29,10 @@ DIGITS: Final = 15
 class RedisSignals:
     """Implements `contract.Signals` over a connection of its own."""
 
-    def __init__(self, settings: Settings, *, silence_seconds: float = SILENCE_SECONDS) -> None:
-        self._channel = Keys(settings.namespace).signals
-        self._connection: AbstractConnection = new_connection(settings.redis_url)
+    def __init__(self, settings: Settings, keys: Keys, *, silence_seconds: float = SILENCE_SECONDS) -> None:
+        self._channel = keys.signals
+        self._address = Address(settings.redis_url, keys.prefix)
+        self._connection: AbstractConnection | None = None
         self._silence_seconds = silence_seconds
         self._reading: asyncio.Future[list[bytes]] | None = None
         self._pinged = False
@@ -50,10 +52,11 @@ class RedisSignals:
     async def _next(self) -> Signal | None:
         if self._closed:
             return None
-        if not self._connection.is_connected:
+        connection = self._connection
+        if connection is None or not connection.is_connected:
             await self._subscribe()
             return Signal("connected")
-        message = await self._read()
+        message = await self._read(connection)
         if self._closed:
             return None
         if message is not None:
@@ -63,22 +66,22 @@ class RedisSignals:
             await self._drop()
             raise Disconnected("the store has been silent for too long")
         self._pinged = True
-        await self._connection.send_command("PING", check_health=False)
+        await connection.send_command("PING", check_health=False)
         return None
 
     async def _subscribe(self) -> None:
         await self._drop()
-        await open_up(self._connection)
-        await self._connection.send_command("SUBSCRIBE", self._channel, check_health=False)
-        if await self._read() is None:
+        connection = self._connection = await open_up(self._address)
+        await connection.send_command("SUBSCRIBE", self._channel, check_health=False)
+        if await self._read(connection) is None:
             await self._drop()
             raise Disconnected("the store did not answer a subscription")
         self._pinged = False
 
-    async def _read(self) -> list[bytes] | None:
+    async def _read(self, connection: AbstractConnection) -> list[bytes] | None:
         """The next message; None after a silence, which interrupts no read: the same one goes on, or `close`."""
         if self._reading is None:
-            self._reading = asyncio.ensure_future(self._connection.read_response(timeout=float("inf")))
+            self._reading = asyncio.ensure_future(connection.read_response(timeout=float("inf")))
         reading = self._reading
         await asyncio.wait([reading], timeout=self._silence_seconds)
         if not reading.done():
@@ -90,7 +93,9 @@ class RedisSignals:
         if self._reading is not None:
             self._reading.cancel()
             self._reading = None
-        await self._connection.disconnect(nowait=True)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.disconnect(nowait=True)
 
 
 def _parse(message: list[bytes]) -> Signal | None:

@@ -28,12 +28,12 @@ CHASES: Final = 20
 class RedisSubmissions:
     """Implements `contract.Submissions` over two connections: one for the flights, one for everything else."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, keys: Keys) -> None:
         self._settings = settings
-        self._keys = Keys(settings.namespace)
+        self._keys = keys
         self._shelving = Shelving(self._keys, settings)
         self._flights = Flights(settings, self._keys)
-        self._link = Link(settings.redis_url)
+        self._link = Link(settings.redis_url, keys.prefix)
 
     async def submit(self, batch: Sequence[Submission], *, again: bool = False) -> list[Accepted]:
         """See `contract.Submissions.submit`."""

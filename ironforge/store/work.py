@@ -28,13 +28,13 @@ MEMORY_SHARE: Final = 0.8
 class RedisWork:
     """Implements `contract.Work` for one lease."""
 
-    def __init__(self, settings: Settings, lease: Lease, *, fetching: Link, commanding: Link) -> None:
+    def __init__(self, settings: Settings, keys: Keys, lease: Lease, *, fetching: Link, commanding: Link) -> None:
         self.lease = lease
         self._settings = settings
-        self._keys = Keys(settings.namespace)
+        self._keys = keys
         self._fence = self._keys.fence(lease.node)
         self._link = commanding
-        self._fetcher = Fetcher(settings, self._keys, lease.node, fetching)
+        self.fetcher = Fetcher(settings, self._keys, lease.node, fetching, waking=commanding)
         self._settler = Settler(settings, self._keys, lease)
         self._rewriter = Rewriter(settings, self._keys, lease, commanding, self._settler)
         self._quarantine = Quarantine(self._keys, lease, commanding)
@@ -42,17 +42,17 @@ class RedisWork:
 
     async def fetch(self, want: int) -> list[Delivery]:
         """See `contract.Work.fetch`. What a cancelled call had already been given, the next call returns."""
-        return await self._fetcher.fetch(want)
+        return await self.fetcher.fetch(want)
 
     async def wait(self, want: int, timeout_seconds: float) -> list[Delivery]:
         """See `contract.Work.wait`."""
-        return await self._fetcher.wait(want, timeout_seconds)
+        return await self.fetcher.wait(want, timeout_seconds)
 
     async def settle(self, batch: Sequence[Settled]) -> None:
         """See `contract.Work.settle`."""
         for part in parts(batch):
             await self._settler.settle(part)
-            self._fetcher.release(part)
+            self.fetcher.release(part)
 
     async def requeue(self, batch: Sequence[Rewrite]) -> None:
         """See `contract.Work.requeue`."""
@@ -61,18 +61,18 @@ class RedisWork:
     async def put_back(self, batch: Sequence[Rewrite]) -> int:
         """`requeue` that tells how many jobs it moved or settled as cancelled."""
         moved = await self._rewriter.requeue(batch)
-        self._fetcher.release(batch)
+        self.fetcher.release(batch)
         return moved
 
     async def park(self, batch: Sequence[Rewrite]) -> None:
         """See `contract.Work.park`."""
         await self._rewriter.park(batch)
-        self._fetcher.release(batch)
+        self.fetcher.release(batch)
 
     async def bury(self, batch: Sequence[Rewrite]) -> None:
         """See `contract.Work.bury`."""
         await self._rewriter.bury(batch)
-        self._fetcher.release(batch)
+        self.fetcher.release(batch)
 
     async def bury_raw(self, delivery: Delivery, reason: str) -> None:
         """See `contract.Work.bury_raw`."""
@@ -81,7 +81,7 @@ class RedisWork:
         keys = [self._fence, names.index, names.quarantine, names.stream(stream)]
         job_id = await self._quarantine.id_of(delivery)
         await self._run(QUARANTINE, keys, [entry, job_id, record, reason])
-        self._fetcher.release([delivery])
+        self.fetcher.release([delivery])
 
     async def promote(self) -> Due:
         """See `contract.Work.promote`."""

@@ -1,27 +1,49 @@
-"""The application that the nodes under test run: its one handler writes every run into the ledger."""
+"""The application that the nodes under test run: its one handler writes every run into the ledger.
+
+A node also tells when the machine gave it no processor: who cannot run cannot renew a lease, and that is no bug.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import threading
+import time
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 from ironforge import Backoff, Context, Forge
+from ironforge.config import environment_name
 from ironforge.verify.ledger import Ledger
 
-LEDGER_FOLDER = "IRONFORGE_VERIFY_LEDGER"
-KIND = "verify.work"
+LEDGER_FOLDER: Final = "IRONFORGE_VERIFY_LEDGER"
+KIND: Final = "verify.work"
+MAX_RETRIES: Final = 5
+LOOK_SECONDS: Final = 0.05
 
 forge = Forge()
 
 
 @cache
 def ledger() -> Ledger:
-    return Ledger(Path(os.environ[LEDGER_FOLDER]) / f"node-{os.getpid()}.ledger")
+    opened = Ledger(Path(os.environ[LEDGER_FOLDER]) / f"node-{os.getpid()}.ledger")
+    starved_seconds = float(os.environ[environment_name("lease_seconds")]) / 3
+    threading.Thread(target=_watch, args=(opened, starved_seconds), name="starvation", daemon=True).start()
+    return opened
 
 
-@forge.job(KIND, max_retries=5, backoff=Backoff(base_seconds=0.05, max_seconds=0.2))
+def _watch(told: Ledger, starved_seconds: float) -> None:
+    last = time.monotonic()
+    while True:
+        time.sleep(LOOK_SECONDS)
+        now = time.monotonic()
+        if now - last > starved_seconds:
+            told.note("starved", pid=os.getpid(), seconds=now - last)
+        last = now
+
+
+@forge.job(KIND, max_retries=MAX_RETRIES, backoff=Backoff(base_seconds=0.05, max_seconds=0.2))
 async def work(context: Context, seconds: float = 0.0, failures: int = 0) -> int:
     """Returns the fence of its run, so that the accepted result names the run that it came from."""
     ledger().note("start", [context.id], fence=context.fence, pid=os.getpid())

@@ -9,16 +9,23 @@ import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 import msgspec
+
+# A result that was reported less than this long ago may not be settled yet, and is repeated if its node dies now.
+UNSETTLED_SECONDS: Final = 0.25
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """`at`: seconds of the machine's monotonic clock, comparable between its processes.
 
-    `what`: submit_ok and submit_info (the answer was lost) by the submitter; start and end by a handler, with the
-    `fence` of the run and the process that ran it; fault by whoever injects one, with the jobs that were in flight
-    at its target; died for a node that ended and nobody had hurt it; cancel_ok with the state that the answer named.
+    `what`: submit_ok and submit_info (the answer was lost) by the submitter, with the idempotency key as `name`; start,
+    end and fail by a handler, with the `fence` of the run and the process that ran it; fault by whoever injects one,
+    with the jobs that were in flight at its target, and healed once a node is whole again; for the server (`pid` 0)
+    fault_begin and then fault; starved by a node that got no processor for some `seconds`; died for a node that ended
+    and nobody had hurt it; cancel_ok with the state that the answer named, cancel_info when that answer was lost.
+    `due`: no run may start before it; 0 for at once.
     """
 
     at: float
@@ -28,6 +35,8 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     pid: int = 0
     name: str = ""
     in_flight: int = 0
+    due: float = 0.0
+    seconds: float = 0.0
 
 
 class Ledger:
@@ -37,7 +46,7 @@ class Ledger:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._encode = msgspec.json.Encoder().encode
 
-    def note(self, what: str, jobs: Iterable[str] = ("",), **fields: int | str) -> None:
+    def note(self, what: str, jobs: Iterable[str] = ("",), **fields: float | str) -> None:
         at = time.monotonic()
         lines = [self._encode({"at": at, "what": what, "job": job, **fields}) for job in jobs]
         os.write(self._file, b"".join(line + b"\n" for line in lines))

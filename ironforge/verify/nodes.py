@@ -21,13 +21,12 @@ import msgspec
 
 from ironforge.config import Settings, environment_name
 from ironforge.verify.handlers import LEDGER_FOLDER
-from ironforge.verify.ledger import Event, Ledger
+from ironforge.verify.ledger import UNSETTLED_SECONDS, Event, Ledger
 
 COMMAND: Final = (sys.executable, "-m", "ironforge", "node-child", "ironforge.verify.handlers:forge")
-# A result that was reported less than this long ago may not be settled yet, and is repeated if its node dies now.
-UNSETTLED_SECONDS: Final = 0.25
 STOP_SECONDS: Final = 30.0
 NO_SERVER: Final = 2
+TOLD: Final = ("redis_url", "namespace", "shards", "lease_seconds", "concurrency", "drain_seconds", "crash_budget")
 # Twice as many kills: each takes less time than the others, and is the one that happens in practice.
 FAULTS: Final = ("kill", "kill", "pause", "stop")
 
@@ -42,11 +41,13 @@ class Nodes:
         self._command = list(command)
         self._running: list[subprocess.Popen[bytes]] = []
 
+    @property
+    def processes(self) -> list[int]:
+        """Those that run, in ascending order; each is part of the name of its node."""
+        return sorted(process.pid for process in self._running)
+
     def start(self, count: int = 1) -> None:
-        given = {
-            environment_name(name): str(getattr(self._settings, name))
-            for name in ("redis_url", "namespace", "lease_seconds", "concurrency", "drain_seconds")
-        }
+        given = {environment_name(name): str(getattr(self._settings, name)) for name in TOLD}
         environment = {**os.environ, **given, LEDGER_FOLDER: str(self._folder), "IRONFORGE_LOG_LEVEL": "error"}
         for _ in range(count):
             # What a node logs while it is being killed is no news to anybody.
@@ -55,11 +56,11 @@ class Nodes:
             )
             self._running.append(process)
 
-    async def hurt(self, rng: random.Random) -> None:
-        """One fault on one node, and its repair: afterwards there are as many nodes as before."""
+    async def hurt(self, rng: random.Random, faults: Sequence[str] = FAULTS) -> None:
+        """One of these faults on one node, and its repair: afterwards there are as many nodes as before."""
         self._look_for_dead()
         victim = rng.choice(self._running)
-        name = rng.choice(FAULTS)
+        name = rng.choice(faults)
         self._ledger.note("fault", name=name, pid=victim.pid, in_flight=self._in_flight(victim.pid))
         if name == "kill":
             victim.kill()
@@ -71,10 +72,12 @@ class Nodes:
                 await asyncio.sleep(self._settings.lease_seconds * rng.uniform(0.5, 2.0))
             finally:
                 victim.send_signal(signal.SIGCONT)
+                self._ledger.note("healed", name=name, pid=victim.pid)
         else:
             victim.send_signal(signal.SIGTERM)
             self.start()
             await self._gone(victim)
+            self._ledger.note("healed", name=name, pid=victim.pid)
 
     async def stop(self) -> None:
         """End all of them in order; whoever does not end in time is killed."""

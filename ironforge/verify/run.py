@@ -11,43 +11,60 @@ import contextlib
 import random
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
-import redis.asyncio
 
 from ironforge.config import Settings
 from ironforge.errors import InvalidState, JobNotFound, StoreUnavailable
 from ironforge.job import format_id, new_id, parse_id
 from ironforge.registry import Forge
 from ironforge.store import Doors
-from ironforge.store.keys import Keys
-from ironforge.verify.handlers import KIND
+from ironforge.store.keys import shards_of
+from ironforge.store.link import Link, all_keys
+from ironforge.store.outage import answering
+from ironforge.verify.handlers import KIND, MAX_RETRIES
 from ironforge.verify.ledger import Ledger, read
-from ironforge.verify.nodes import COMMAND, Nodes
+from ironforge.verify.leftovers import leftovers, strays
+from ironforge.verify.nodes import COMMAND, FAULTS, Nodes
+from ironforge.verify.verdict import CRASH_BUDGET, Verdict, judge
 from ironforge.verify.verdict import Final as FinalState
-from ironforge.verify.verdict import Verdict, judge
 
 JOIN_SECONDS: Final = 30.0
-DRAIN_SECONDS: Final = 60.0
 LOOK_SECONDS: Final = 0.1
 READERS: Final = 16
 RETENTION_SECONDS: Final = 7 * 86_400.0
 
 Say = Callable[[str], None]
+Payload = Mapping[str, float]
+
+FIRST_JOBS: Final[Sequence[Payload]] = (
+    *({} for _ in range(5)),
+    {"seconds": 0.3},
+    {"failures": 1},
+    {"failures": MAX_RETRIES + 1},
+)
 
 
 class Plan(NamedTuple):
-    """`rate`: jobs submitted a second. `pause_seconds`: the mean time between two faults; 0: no faults at all."""
+    """`rate`: jobs submitted a second. `pause_seconds`: the mean time between two faults; 0: no faults at all.
+
+    `slow`: the share of jobs that take time; `failing`: the share of those that fail at first. `drain_seconds`: how
+    long to wait, after the last fault, for all jobs to end.
+    """
 
     seed: int
     seconds: float = 30.0
     rate: int = 500
     nodes: int = 3
     pause_seconds: float = 2.0
+    faults: Sequence[str] = FAULTS
+    slow: float = 0.1
+    failing: float = 0.2
+    drain_seconds: float = 60.0
 
 
 async def verify(settings: Settings, plan: Plan, *, say: Say, command: Sequence[str] = COMMAND) -> Verdict:
@@ -57,7 +74,11 @@ async def verify(settings: Settings, plan: Plan, *, say: Say, command: Sequence[
     """
     rng = random.Random(plan.seed)
     settings = msgspec.structs.replace(
-        settings, namespace=f"verify-{new_id().hex()}", retention_seconds=RETENTION_SECONDS, queues=("default",)
+        settings,
+        namespace=f"verify-{new_id().hex()}",
+        retention_seconds=RETENTION_SECONDS,
+        queues=("default",),
+        crash_budget=CRASH_BUDGET,
     )
     with tempfile.TemporaryDirectory(prefix="ironforge-verify-") as folder:
         async with AsyncExitStack() as stack:
@@ -69,15 +90,18 @@ async def verify(settings: Settings, plan: Plan, *, say: Say, command: Sequence[
             stack.callback(ledger.close)
             nodes = Nodes(settings, Path(folder), ledger, command)
             stack.push_async_callback(nodes.stop)
+            load = Load(plan, random.Random(rng.random()), forge, doors, ledger)
+            await load.begin()
             nodes.start(plan.nodes)
             await _until(lambda: _joined(doors, plan.nodes), JOIN_SECONDS)
-            load = Load(plan, random.Random(rng.random()), forge, doors, ledger)
             await _under_load(plan, rng, load, nodes, say)
             say("no more faults; waiting until everything has ended")
-            await _until(lambda: _drained(doors), DRAIN_SECONDS)
+            await _until(lambda: _drained(doors, settings, nodes), plan.drain_seconds)
+            await nodes.stop()
             finals = await _finals(doors, load.ids)
             completed = (await doors.inspection.stats()).totals.get("completed", 0)
-        return judge(read(Path(folder)), finals, completed)
+            left = await leftovers(settings)
+        return judge(read(Path(folder)), finals, completed, lease_seconds=settings.lease_seconds, leftovers=left)
 
 
 async def _under_load(plan: Plan, rng: random.Random, load: Load, nodes: Nodes, say: Say) -> None:
@@ -87,7 +111,7 @@ async def _under_load(plan: Plan, rng: random.Random, load: Load, nodes: Nodes, 
         while plan.pause_seconds and time.monotonic() < deadline:
             await asyncio.sleep(min(rng.expovariate(1 / plan.pause_seconds), max(0.0, deadline - time.monotonic())))
             if load.ids and time.monotonic() < deadline:
-                await nodes.hurt(rng)
+                await nodes.hurt(rng, plan.faults)
                 say(f"{len(load.ids)} jobs submitted")
         await submitting
     finally:
@@ -95,7 +119,8 @@ async def _under_load(plan: Plan, rng: random.Random, load: Load, nodes: Nodes, 
 
 
 class Load:
-    """Submits for the time of the plan: quick, slow, failing and delayed jobs; and cancels some of the delayed."""
+    """Submits for the time of the plan: quick, slow, failing and delayed jobs, and some of them twice with one key;
+    cancels some of the delayed."""
 
     def __init__(self, plan: Plan, rng: random.Random, forge: Forge, doors: Doors, ledger: Ledger) -> None:
         self._plan = plan
@@ -105,41 +130,76 @@ class Load:
         self._ledger = ledger
         self.ids: list[str] = []
 
+    async def begin(self) -> None:
+        """A few jobs of every sort before there are nodes: whoever comes later has to find them."""
+        await self._submit(FIRST_JOBS)
+        await self._submit_twice()
+
     async def run(self) -> None:
         start = time.monotonic()
+        already = len(self.ids)
         while (elapsed := time.monotonic() - start) < self._plan.seconds:
-            behind = int(elapsed * self._plan.rate) - len(self.ids)
+            behind = already + int(elapsed * self._plan.rate) - len(self.ids)
             if behind > 0:
-                await self._submit(min(behind, 500))
+                await (self._submit_twice() if self._rng.random() < 0.05 else self._submit_some(min(behind, 500)))
             await asyncio.sleep(0.02)
 
-    async def _submit(self, count: int) -> None:
-        rng = self._rng
-        ids = [format_id(new_id()) for _ in range(count)]
-        delay_seconds = rng.uniform(0.5, 3.0) if rng.random() < 0.1 else None
-        batch = [self._forge.prepare(KIND, self._payload(), id=job, delay_seconds=delay_seconds) for job in ids]
+    async def _submit_some(self, count: int) -> None:
+        delay_seconds = self._rng.uniform(0.5, 3.0) if self._rng.random() < 0.1 else None
+        ids = await self._submit([self._payload() for _ in range(count)], delay_seconds)
+        if ids and delay_seconds is not None:
+            await self._cancel(self._rng.choice(ids))
+
+    async def _submit(self, payloads: Sequence[Payload], delay_seconds: float | None = None) -> list[str]:
+        """The ids of the jobs, none when the answer was lost."""
+        ids = [format_id(new_id()) for _ in payloads]
+        batch = [
+            self._forge.prepare(KIND, payload, id=job, delay_seconds=delay_seconds)
+            for job, payload in zip(ids, payloads, strict=True)
+        ]
         self.ids += ids
+        # The server counts the delay from a later moment, so a start before this one is early by any clock.
+        due = 0.0 if delay_seconds is None else time.monotonic() + delay_seconds
         try:
             await self._forge.submit_many(KIND, batch)
         except StoreUnavailable:
-            self._ledger.note("submit_info", ids)
-            return
-        self._ledger.note("submit_ok", ids)
-        if delay_seconds is not None:
-            await self._cancel(rng.choice(ids))
+            self._ledger.note("submit_info", ids, due=due)
+            return []
+        self._ledger.note("submit_ok", ids, due=due)
+        return ids
+
+    async def _submit_twice(self) -> None:
+        """With one idempotency key: the second answer has to be the first one, and its own id never a job."""
+        ids = [format_id(new_id()) for _ in range(2)]
+        self.ids += ids
+        payload = self._payload()
+        for job in ids:
+            submission = self._forge.prepare(KIND, payload, id=job, idempotency_key=ids[0])
+            try:
+                [accepted] = await self._doors.submissions.submit([submission])
+            except StoreUnavailable:
+                self._ledger.note("submit_info", [job], name=ids[0])
+                continue
+            self._ledger.note("submit_ok", [format_id(accepted.id)], name=ids[0])
 
     async def _cancel(self, job: str) -> None:
         try:
             state = await self._doors.submissions.cancel(parse_id(job))
-        except (InvalidState, JobNotFound, StoreUnavailable):
+        except (InvalidState, JobNotFound):
+            return
+        except StoreUnavailable:
+            self._ledger.note("cancel_info", [job])
             return
         self._ledger.note("cancel_ok", [job], name=str(state))
 
-    def _payload(self) -> dict[str, float]:
-        roll = self._rng.random()
-        if roll < 0.1:  # there has to be something in flight when a fault comes
-            return {"seconds": self._rng.uniform(0.05, 0.5)}
-        return {"failures": self._rng.randint(1, 2)} if roll < 0.13 else {}
+    def _payload(self) -> Payload:
+        rng = self._rng
+        if rng.random() < self._plan.slow:  # there has to be something in flight when a fault comes, failures as well
+            return {"seconds": rng.uniform(0.05, 0.5), "failures": int(rng.random() < self._plan.failing)}
+        roll = rng.random()
+        if roll < 0.03:
+            return {"failures": rng.randint(1, 2)}
+        return {"failures": MAX_RETRIES + 1} if roll < 0.035 else {}
 
 
 async def _until(reached: Callable[[], Awaitable[bool]], seconds: float) -> None:
@@ -156,10 +216,14 @@ async def _joined(doors: Doors, count: int) -> bool:
     return len(await doors.inspection.nodes()) >= count
 
 
-async def _drained(doors: Doors) -> bool:
-    """Nothing is queued, running or scheduled."""
+async def _drained(doors: Doors, settings: Settings, nodes: Nodes) -> bool:
+    """Nothing is queued, running or scheduled, and the dead are forgotten, those that held no job included."""
     stats = await doors.inspection.stats()
-    return not stats.scheduled + sum(depth.queued + depth.running for depth in stats.streams)
+    if stats.scheduled + sum(depth.queued + depth.running for depth in stats.streams):
+        return False
+    joined = sorted(int(node.name.split(".")[-2]) for node in await doors.inspection.nodes())
+    with answering():
+        return joined == nodes.processes and not await strays(settings)
 
 
 async def _finals(doors: Doors, ids: Sequence[str]) -> dict[str, FinalState]:
@@ -186,6 +250,8 @@ async def _emptied_afterwards(settings: Settings) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        async with redis.asyncio.Redis.from_url(settings.redis_url) as client:
-            async for key in client.scan_iter(match=Keys(settings.namespace).prefix + "*", count=1_000):
-                await client.unlink(key)
+        for keys in shards_of(settings):
+            link = Link(settings.redis_url, keys.prefix)
+            async for key in all_keys(link, keys.prefix):
+                await link.call("UNLINK", key)
+            await link.close()

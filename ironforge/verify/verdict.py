@@ -1,20 +1,64 @@
 """Judges a run: the ledger's account against what the store says at the end. Pure: tested on written histories.
 
-A submission whose answer was lost is neither accepted nor refused: it may have become a job, or not. Runs beyond the
-first are no violation as long as faults explain them: each fault may repeat what was in flight at its target.
+A submission whose answer was lost is neither accepted nor refused: it may have become a job, or not. A run may be
+repeated only when a fault on the very process that ran it, or on the server, came before the result was settled.
+Dead is an end only for a job that used up its retries or its crashes: otherwise to bury jobs would be to keep them.
+
+The invariants of job systems, and the promise that covers each:
+
+- no loss, every accepted job has one end: `KEPT`. No phantoms: `PHANTOM`. One job for one key, and for a submission
+  without an answer at most one: `KEY`, `FENCE`. An end never changes: `ONCE`, `STAYS`.
+- one accepted settlement a job, that of its highest fence; fences rise; leases of one job do not overlap: `ONCE`,
+  `FENCE`, `REPEATS`.
+- repeats are bounded by the faults: `REPEATS`. Retries and crashes end where they should: `TRIED`, `LIMIT`, `CRASHES`.
+- nothing before its time: `EARLY`. Nothing after its cancellation: `CANCEL`, `STAYS`, `ASKED`.
+- what was created has ended, nothing is pending, no key or consumer without an owner: `NOTHING_LEFT`.
+- orphans are taken over in time, and every node goes on: `IN_TIME`, `GOES_ON`.
+
+Not judged here: memory and open connections, replies that belong to other requests, and the durability that an answer
+promised (the chaos runs take servers down, the tests of the store the rest). IronForge has no limits of concurrency a
+key, no cron, no webhooks and no order between jobs of one priority, so there is nothing to judge.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from typing import Final as Constant
 from typing import NamedTuple
 
 import msgspec
 
+from ironforge.config import Settings
+from ironforge.verify.account import CANCELLED, HARMLESS, STARVED, Account, Run
+from ironforge.verify.handlers import MAX_RETRIES
 from ironforge.verify.ledger import Event
+from ironforge.verify.recovery import Recoveries, recoveries
 
-COMPLETED, CANCELLED, DEAD, MISSING = "completed", "cancelled", "dead", "missing"
+CRASH_BUDGET: Constant = Settings().crash_budget
+COMPLETED, DEAD, MISSING = "completed", "dead", "missing"
+# The ledger is told by the machine's clock, due times are by the server's, in whole milliseconds.
+CLOCK_SECONDS: Constant = 0.01
+# The store counts settlements, it does not name them: jobs that ended twice may be those that were counted twice.
+SUSPECTS: Constant = 10
+
+KEPT = "accepted means kept"
+ONCE = "settles exactly once"
+PHANTOM = "no phantoms"
+KEY = "one key is one job"
+FENCE = "the fence rises with every run"
+CANCEL = "cancelled means never started"
+STAYS = "cancelled stays cancelled"
+ASKED = "only who is asked cancels"
+EARLY = "nothing starts early"
+REPEATS = "repeats only what faults explain"
+TRIED = "dead means tried to the end"
+LIMIT = "retries have an end"
+CRASHES = "every crash is counted, and nothing else"
+IN_TIME = "taken over in time"
+GOES_ON = "a node that nobody hurts goes on"
+NOTHING_LEFT = "nothing is left behind"
 
 
 class Final(NamedTuple):
@@ -27,7 +71,7 @@ class Final(NamedTuple):
 
 
 class Violation(msgspec.Struct, frozen=True):
-    """A broken promise, with the events of the job that show it."""
+    """A broken promise, with the events of the job, and of the processes that ran it, that show it."""
 
     promise: str
     job: str
@@ -36,7 +80,12 @@ class Violation(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """The figures of a run, and everything that broke a promise."""
+    """The figures of a run, and everything that broke a promise.
+
+    `repeated_runs_bound`: how many runs a fault touched before they were settled. `starved`: how often a node got no
+    processor for a third of a lease; it counts as a fault of the machine. `recoveries`: runs that a kill interrupted;
+    those `recoveries_judged` had no other fault near them.
+    """
 
     acknowledged: int
     unanswered: int
@@ -47,111 +96,169 @@ class Verdict(msgspec.Struct, frozen=True):
     repeated_runs_bound: int
     longest_recovery_seconds: float
     violations: list[Violation]
+    starved: int = 0
+    recoveries: int = 0
+    recoveries_judged: int = 0
 
 
-class Account:
-    """The events of a ledger by job."""
-
-    def __init__(self, events: Iterable[Event]) -> None:
-        self.accepted: set[str] = set()
-        self.unanswered: set[str] = set()
-        self.cancelled_at: dict[str, float] = {}
-        self.by_job: defaultdict[str, list[Event]] = defaultdict(list)
-        self.faults: list[Event] = []
-        self.died: list[Event] = []
-        for event in events:
-            if event.what == "fault":
-                self.faults.append(event)
-                continue
-            if event.what == "died":
-                self.died.append(event)
-                continue
-            self.by_job[event.job].append(event)
-            if event.what == "submit_ok":
-                self.accepted.add(event.job)
-            elif event.what == "submit_info":
-                self.unanswered.add(event.job)
-            elif event.what == "cancel_ok" and event.name == CANCELLED:
-                self.cancelled_at[event.job] = event.at
-
-    def runs(self, job: str, what: str) -> list[Event]:
-        return [event for event in self.by_job[job] if event.what == what]
+Tell = Callable[[str, str, str], None]
 
 
-def judge(events: Iterable[Event], finals: Mapping[str, Final], completed_total: int) -> Verdict:
-    """`completed_total`: how many settlements as completed the store has counted."""
+def judge(
+    events: Iterable[Event],
+    finals: Mapping[str, Final],
+    completed_total: int,
+    *,
+    lease_seconds: float = 0.0,
+    leftovers: Iterable[str] = (),
+) -> Verdict:
+    """`completed_total`: how many settlements as completed the store has counted.
+
+    `lease_seconds`: judges how soon the jobs of a killed node started elsewhere; 0: only tells it. `leftovers`: what
+    was found in the store, in words, when all jobs had ended and all nodes had left.
+    """
     account = Account(events)
     violations: list[Violation] = []
 
-    def violated(promise: str, job: str, why: str) -> None:
-        violations.append(Violation(promise, job, why, account.by_job[job]))
+    def tell(promise: str, job: str, why: str) -> None:
+        violations.append(Violation(promise, job, why, account.evidence(job) if job else []))
 
-    for job in sorted(account.accepted):
-        final = finals.get(job, Final(MISSING))
-        if final.state not in (COMPLETED, CANCELLED, DEAD):
-            violated("accepted means kept", job, f"it was accepted, and in the end it is {final.state}")
     for job in sorted(account.by_job):
-        _judge_runs(account, job, finals.get(job, Final(MISSING)), violated)
+        final = finals.get(job, Final(MISSING))
+        for promise in (_kept, _settled, _fences, _times, _cancelled, _dead, _crashes, _repeats):
+            promise(account, job, final, tell)
+    _keys(account, finals, tell)
     for event in account.died:
-        violated("a node that nobody hurts goes on", "", f"process {event.pid} ended by itself: {event.name}")
+        why = f"process {event.pid} ended by itself: {event.name}"
+        violations.append(Violation(GOES_ON, "", why, [event]))
     completed = sum(final.state == COMPLETED for final in finals.values())
     settled_twice = max(0, completed_total - completed)
     if settled_twice:
-        violated("settles exactly once", "", f"{completed} jobs are completed, {completed_total} settlements counted")
-    repeated, bound = _repetitions(account)
-    if repeated > bound:
-        violated("repeats only what faults explain", "", f"{repeated} repeated runs, {bound} were in flight at faults")
+        why = f"{completed} jobs are completed, {completed_total} settlements counted"
+        suspects = account.ended_twice()[:SUSPECTS]
+        violations.append(Violation(ONCE, "", why, [event for job in suspects for event in account.evidence(job)]))
+    recovered = recoveries(account, lease_seconds)
+    for late in recovered.late:
+        tell(IN_TIME, late.job, f"its node was killed, and it started again after {late.seconds:.1f} s")
+    for leftover in leftovers:
+        tell(NOTHING_LEFT, "", leftover)
+    return _verdict(account, violations, settled_twice, recovered)
+
+
+def _verdict(account: Account, violations: list[Violation], settled_twice: int, recovered: Recoveries) -> Verdict:
+    names = Counter(fault.name for fault in account.faults)
+    starved = names.pop(STARVED, 0)
+    runs = [run for told in account.runs.values() for run in told]
     return Verdict(
         acknowledged=len(account.accepted),
         unanswered=len(account.unanswered),
-        faults=dict(Counter(fault.name for fault in account.faults)),
-        lost=sum(violation.promise == "accepted means kept" for violation in violations),
+        faults=dict(names),
+        lost=sum(violation.promise == KEPT for violation in violations),
         settled_twice=settled_twice,
-        repeated_runs=repeated,
-        repeated_runs_bound=bound,
-        longest_recovery_seconds=_longest_recovery(account),
+        repeated_runs=sum(len(_repeated(account, job)) for job in account.runs),
+        repeated_runs_bound=sum(bool(account.touching(run)) for run in runs),
+        longest_recovery_seconds=recovered.longest_seconds,
         violations=violations,
+        starved=starved,
+        recoveries=recovered.interrupted,
+        recoveries_judged=recovered.judged,
     )
 
 
-def _judge_runs(account: Account, job: str, final: Final, tell: Callable[[str, str, str], None]) -> None:
-    starts, ends = account.runs(job, "start"), account.runs(job, "end")
-    if starts and job not in account.accepted and job not in account.unanswered:
-        tell("no phantoms", job, "it ran, and nobody submitted it")
-    if final.state == COMPLETED:
-        finished = [event.fence for event in ends]
-        if final.result not in finished:
-            tell(
-                "settles exactly once", job, f"its result is of run {final.result}, the runs that ended are {finished}"
-            )
-        if final.result != final.fence:
-            tell("settles exactly once", job, f"its record is of run {final.fence}, its result of run {final.result}")
-    fences = [event.fence for event in starts]
-    if len(set(fences)) < len(fences):
-        tell("the fence rises with every run", job, f"runs in their order: {fences}")
-    late = account.cancelled_at.get(job)
-    if late is not None and any(event.at > late for event in starts):
-        tell("cancelled means never started", job, "it started after its cancellation was acknowledged")
+def _kept(account: Account, job: str, final: Final, tell: Tell) -> None:
+    if job in account.accepted and final.state not in (COMPLETED, CANCELLED, DEAD):
+        tell(KEPT, job, f"it was accepted, and in the end it is {final.state}")
+    if account.runs[job] and job not in account.accepted and job not in account.unanswered:
+        tell(PHANTOM, job, "it ran, and nobody submitted it")
 
 
-def _repetitions(account: Account) -> tuple[int, int]:
-    """Runs beyond the first that no failed attempt explains, and how many the faults explain."""
-    repeated = 0
-    for job in account.by_job:
-        starts, fails = len(account.runs(job, "start")), len(account.runs(job, "fail"))
-        repeated += max(0, starts - 1 - fails)
-    return repeated, sum(fault.in_flight for fault in account.faults)
+def _settled(account: Account, job: str, final: Final, tell: Tell) -> None:
+    if final.state != COMPLETED:
+        return
+    finished = [run.fence for run in account.runs[job] if run.outcome == "end"]
+    if final.result not in finished:
+        tell(ONCE, job, f"its result is of run {final.result}, the runs that ended are {finished}")
+    if final.result != final.fence:
+        tell(ONCE, job, f"its record is of run {final.fence}, its result of run {final.result}")
 
 
-def _longest_recovery(account: Account) -> float:
-    """From a kill to the restart of the last job that it interrupted."""
-    kills = {fault.pid: fault.at for fault in account.faults if fault.name == "kill"}
-    longest = 0.0
-    for job, events in account.by_job.items():
-        done = {(event.pid, event.fence) for event in events if event.what in ("end", "fail")}
-        for event in account.runs(job, "start"):
-            killed = kills.get(event.pid)
-            if killed is not None and (event.pid, event.fence) not in done:
-                later = [other.at for other in account.runs(job, "start") if other.at > killed]
-                longest = max(longest, min(later, default=killed) - killed)
-    return longest
+def _fences(account: Account, job: str, final: Final, tell: Tell) -> None:
+    """A node that was away may start a job late that others have run meanwhile; nobody else may go back."""
+    seen: set[int] = set()
+    runs = account.runs[job]
+    for run in runs:
+        if run.fence in seen or (run.fence < max(seen, default=0) and not account.touching(run)):
+            tell(FENCE, job, f"runs in their order: {[run.fence for run in runs]}")
+            break
+        seen.add(run.fence)
+    if final.state in (COMPLETED, CANCELLED, DEAD) and final.fence < max(seen, default=0):
+        tell(FENCE, job, f"run {max(seen)} was the newest, and it was run {final.fence} that ended the job")
+
+
+def _times(account: Account, job: str, _: Final, tell: Tell) -> None:
+    due = account.due.get(job, 0.0)
+    early = [run for run in account.runs[job] if run.at < due - CLOCK_SECONDS]
+    if early:
+        tell(EARLY, job, f"it started {due - early[0].at:.3f} s before it was due")
+
+
+def _cancelled(account: Account, job: str, final: Final, tell: Tell) -> None:
+    at = account.cancelled_at.get(job)
+    if at is not None and any(run.at > at for run in account.runs[job]):
+        tell(CANCEL, job, "it started after its cancellation was acknowledged")
+    if at is not None and final.state not in (CANCELLED, MISSING):
+        tell(STAYS, job, f"its cancellation was acknowledged, and in the end it is {final.state}")
+    if final.state == CANCELLED and job not in account.asked_to_cancel:
+        tell(ASKED, job, "it is cancelled, and nobody asked for it")
+
+
+def _dead(account: Account, job: str, final: Final, tell: Tell) -> None:
+    """A failure that was not accepted cannot be told from one that was, so only untouched ones speak against us."""
+    fails = [run for run in account.runs[job] if run.outcome == "fail"]
+    if final.state == DEAD and len(fails) <= MAX_RETRIES and final.crashes < CRASH_BUDGET:
+        tell(TRIED, job, f"it is dead after {len(fails)} failures and {final.crashes} crashes")
+    untouched = [run for run in fails if not account.touching(run)]
+    if len(untouched) > MAX_RETRIES + 1 or (len(untouched) > MAX_RETRIES and final.state == COMPLETED):
+        tell(LIMIT, job, f"it failed {len(untouched)} times with {MAX_RETRIES} retries, and is {final.state}")
+
+
+def _crashes(account: Account, job: str, final: Final, tell: Tell) -> None:
+    if final.state == MISSING:
+        return
+    runs = account.runs[job]
+    following = {run: again.at for run, again in account.followed(job)}
+    killed = sum(_killed(account, run, following.get(run, math.inf)) for run in runs)
+    possible = sum(fault.name not in HARMLESS for fault in account.faults)
+    if not killed <= final.crashes <= possible:
+        tell(CRASHES, job, f"{killed} of its runs were killed in {possible} faults, {final.crashes} crashes counted")
+
+
+def _killed(account: Account, run: Run, before: float) -> bool:
+    """Whether the run was surely under way, on a node in good health, when that was killed."""
+    if run.outcome:
+        return False
+    touching = account.touching(run, before)
+    return [fault.name for fault in touching] == ["kill"] and not _stopped(account, run, touching[0].begin)
+
+
+def _stopped(account: Account, run: Run, killed: float) -> bool:
+    return any(fault.pid == run.pid and fault.name == "stop" for fault in account.between(run.at, killed))
+
+
+def _repeats(account: Account, job: str, _: Final, tell: Tell) -> None:
+    for run, again in _repeated(account, job):
+        if not account.touching(run, again.at):
+            tell(REPEATS, job, f"run {run.fence} on process {run.pid} was repeated, and no fault touched it")
+
+
+def _repeated(account: Account, job: str) -> list[tuple[Run, Run]]:
+    """Runs that were followed by another one although they had not failed before."""
+    pairs = account.followed(job)
+    return [(run, again) for run, again in pairs if not (run.outcome == "fail" and run.until <= again.at)]
+
+
+def _keys(account: Account, finals: Mapping[str, Final], tell: Tell) -> None:
+    for key, jobs in account.by_key.items():
+        exist = sorted(job for job in jobs if job in account.accepted or job in finals or account.runs[job])
+        if len(exist) > 1:
+            tell(KEY, exist[1], f"the idempotency key {key} stands for {exist}")

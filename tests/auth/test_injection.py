@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,10 @@ class Running:
     def as_owner(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any, Any]:
         return self.call(method, path, {"Authorization": f"Bearer {self.key}", **headers}, body)
 
+    def logged(self, request_id: str) -> dict[str, Any]:
+        """The first line of this request, once it is there; those before it are there too."""
+        return json.loads(self._service.logged(f'"request_id": "{request_id}"'))
+
     def log(self) -> list[dict[str, Any]]:
         """Raises where a line is not one JSON object."""
         return [json.loads(line) for line in list(self._service.stderr)]
@@ -89,6 +94,9 @@ def test_a_hostile_credential_or_request_id_stays_inside_its_line(running: Runni
         assert text not in body["detail"]
         assert text not in answered["X-Request-ID"]
         assert not {"X-Injected", "Set-Cookie"} & set(answered)
+    marker = uuid.uuid4().hex
+    running.call("GET", "/jobs", {"Authorization": "Bearer x", "X-Request-ID": marker})
+    assert "token refused" == running.logged(marker)["event"]
     for line in running.log()[before:]:
         assert text not in json.dumps(line), "a credential has no place in a log"
 
@@ -108,7 +116,7 @@ def test_a_hostile_subject_stays_text_in_the_trail_and_the_log(running: Running,
     headers = {"Authorization": f"Bearer {credential}", "X-Request-ID": accepted["id"]}
     assert 200 == running.call("DELETE", f"/jobs/{accepted['id']}", headers)[0]
     newest = running.call("GET", "/audit?limit=1", headers)[2]["entries"][0]
-    [line] = [line for line in running.log() if line.get("request_id") == accepted["id"]]
+    line = running.logged(accepted["id"])
 
     assert (f"jwt:{ISSUER}#{text[:100]}", accepted["id"]) == (newest["who"], newest["target"])
     assert ("audit", newest["who"], "home") == (line["event"], line["who"], line["namespace"])
@@ -119,6 +127,9 @@ def test_no_key_is_ever_logged(running: Running) -> None:
     made = running.as_owner("POST", "/keys", {"name": "n", "scopes": ["jobs:read"]})[2]
     running.call("GET", "/metrics", {"Authorization": f"Bearer {made['key']}"})
     running.call("GET", "/metrics", {"Authorization": f"Bearer {made['key']}x"})
+    marker = uuid.uuid4().hex
+    running.call("GET", "/jobs", {"Authorization": "Bearer x", "X-Request-ID": marker})
+    running.logged(marker)
     log = json.dumps(running.log())
 
     assert made["id"] in log

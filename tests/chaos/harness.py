@@ -101,7 +101,8 @@ async def _run(scenario: Scenario, plan: Plan, data: Path, folder: Path) -> tupl
         finals = await _finals(settings, doors, submitting.ids)
         completed = (await doors.inspection.stats()).totals.get("completed", 0)
         lag_seconds = await lag
-    return judge(read(folder), finals, completed), drain_seconds, lag_seconds
+    verdict = judge(read(folder), finals, completed, lease_seconds=LEASE_SECONDS)
+    return verdict, drain_seconds, lag_seconds
 
 
 async def _warm(doors: Doors, nodes: int) -> None:

@@ -96,6 +96,10 @@ class Service:
         finally:
             self._process.kill()
 
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
     def signal(self, number: signal.Signals) -> None:
         """To the whole process group, as a terminal does for Ctrl-C."""
         os.killpg(self.pid, number)

@@ -80,6 +80,25 @@ def test_missing_persistence_is_a_warning_or_a_failure_as_the_durability_wants(c
     assert (1, "fail") == (code, found["server settings"][0]["level"])
 
 
+@pytest.mark.parametrize(
+    ("durability", "name", "value"),
+    [("local", "appendfsync", "everysec"), ("local", "no-appendfsync-on-rewrite", "yes"), ("replicated", "", "")],
+)
+def test_a_durability_that_the_server_does_not_keep_fails(
+    client: redis.Redis, server: str, durability: str, name: str, value: str
+):
+    needed = {"appendonly": "yes", "appendfsync": "always"}
+    before = {key: client.config_get(key)[key] for key in (*needed, name) if key}
+    for key, wanted in {**needed, **({name: value} if name else {})}.items():
+        client.config_set(key, wanted)
+    code, found = doctor(server, durability=durability)
+    for key, old in before.items():
+        client.config_set(key, old)
+    [finding] = found["server settings"]
+    assert (1, "fail") == (code, finding["level"])
+    assert f"CONFIG SET {name} " in finding["fix"] if name else "IRONFORGE_REPLICAS" in finding["message"]
+
+
 def test_a_server_that_does_not_answer_is_3_and_its_password_is_not_shown():
     done = ironforge("doctor", redis_url="redis://user:secret@127.0.0.1:1/0")
     assert done.returncode == 3

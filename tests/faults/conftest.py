@@ -15,6 +15,7 @@ from tests.faults.kit import Ground
 @pytest.fixture
 async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
     with EmbeddedServer(Settings(data_dir=str(tmp_path / "data"), durability="local")) as server:
-        ground = Ground(server, tmp_path / "ledger")
+        ground = Ground(server.url, tmp_path / "ledger")
+        ground.server = server
         yield ground
         await ground.close()

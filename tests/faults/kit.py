@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ironforge import Forge
-from ironforge.config import load
+from ironforge.config import environment_name, load
 from ironforge.embedded import EmbeddedServer
 from ironforge.errors import StoreUnavailable
 from ironforge.job import JobState
@@ -24,6 +24,7 @@ from ironforge.store import Doors
 
 APP = Path(__file__).parent / "forge_app.py"
 PATIENCE_SECONDS = 40.0
+TOLD = ("redis_url", "namespace", "shards", "durability", "lease_seconds", "concurrency", "drain_seconds")
 
 
 class Line(NamedTuple):
@@ -46,9 +47,13 @@ async def until(predicate: Callable[[], Any], what: str) -> None:
 
 
 class Ground:
-    def __init__(self, server: EmbeddedServer, ledger: Path) -> None:
-        self.server = server
-        self.settings = load({}, redis_url=server.url, lease_seconds=2.0, concurrency=8, drain_seconds=10.0)
+    """`settings` are those of nodes and submitters alike, beyond the usual ones."""
+
+    server: EmbeddedServer
+
+    def __init__(self, url: str, ledger: Path, **settings: Any) -> None:
+        usual = {"lease_seconds": 2.0, "concurrency": 8, "drain_seconds": 10.0}
+        self.settings = load({}, redis_url=url, **(usual | settings))
         self.forge = Forge(self.settings)
         self.doors = Doors.open(self.settings)
         self._ledger = ledger
@@ -59,10 +64,7 @@ class Ground:
         environment = {
             **os.environ,
             "LEDGER": str(self._ledger),
-            "IRONFORGE_REDIS_URL": settings.redis_url,
-            "IRONFORGE_LEASE_SECONDS": str(settings.lease_seconds),
-            "IRONFORGE_CONCURRENCY": str(settings.concurrency),
-            "IRONFORGE_DRAIN_SECONDS": str(settings.drain_seconds),
+            **{environment_name(name): str(getattr(settings, name)) for name in TOLD},
         }
         node = subprocess.Popen([sys.executable, str(APP)], env=environment, start_new_session=True)
         self._nodes.append(node)

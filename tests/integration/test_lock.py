@@ -210,14 +210,6 @@ async def test_fences_rise_even_when_their_counter_was_lost(locks, redis):
         assert second.fence > first.fence
 
 
-async def test_a_client_of_the_caller_is_used_and_left_open(redis):
-    locks = Locks(Settings(), redis)
-    async with locks("report", ttl_seconds=30):
-        assert 1 == await redis.exists(KEY)
-    await locks.close()
-    assert await redis.ping()
-
-
 async def test_one_lock_object_is_for_one_block_at_a_time(locks):
     lock = locks("report", ttl_seconds=30)
     async with lock:

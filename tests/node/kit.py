@@ -56,9 +56,9 @@ class Gate:
 
 
 class World:
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, shards: int = 1) -> None:
         self.cluster = Cluster(url)
-        self.change(concurrency=4, drain_seconds=10.0)
+        self.change(concurrency=4, drain_seconds=10.0, shards=shards)
         self.ran: list[Any] = []
 
     def change(self, **settings: Any) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 
+import pytest
+
 from actors.messages import Cancel
 from ironforge.job import JobState, parse_id
 from ironforge.node import Node
@@ -32,6 +34,7 @@ async def test_a_scheduled_job_that_was_cancelled_never_runs(world: World) -> No
     assert ["later"] == world.ran
 
 
+@pytest.mark.one_shard
 async def test_a_running_job_is_stopped_at_its_node(world: World) -> None:
     gate = Gate()
     world.forge.job("long")(gate_job(gate))
@@ -62,6 +65,7 @@ async def test_a_job_that_waits_in_its_node_behind_another_is_stopped_before_it_
     assert [] == world.ran
 
 
+@pytest.mark.one_shard
 async def test_a_cancellation_whose_signal_was_lost_is_found_after_the_reconnection(world: World) -> None:
     gate = Gate()
     world.forge.job("long")(gate_job(gate))
@@ -77,6 +81,7 @@ async def test_a_cancellation_whose_signal_was_lost_is_found_after_the_reconnect
         await world.reached(job_id, JobState.CANCELLED)
 
 
+@pytest.mark.one_shard
 async def test_a_job_that_fails_after_its_cancellation_was_asked_for_is_cancelled_not_retried(world: World) -> None:
     entered, leave = threading.Event(), threading.Event()
 
@@ -98,6 +103,7 @@ async def test_a_job_that_fails_after_its_cancellation_was_asked_for_is_cancelle
         await world.reached(job_id, JobState.CANCELLED)
 
 
+@pytest.mark.one_shard
 async def test_a_cancellation_that_overtakes_the_delivery_reaches_the_job_all_the_same(world: World) -> None:
     gate = Gate()
     world.forge.job("long")(gate_job(gate))

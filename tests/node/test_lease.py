@@ -31,6 +31,7 @@ async def fence_everybody(world: World) -> None:
     await other.leases.leave(other.lease)
 
 
+@pytest.mark.one_shard
 async def test_a_node_that_lost_its_lease_stops_its_jobs_and_begins_anew(world: World) -> None:
     gate = Gate()
 
@@ -55,6 +56,7 @@ async def test_a_node_that_lost_its_lease_stops_its_jobs_and_begins_anew(world: 
         assert 1.0 == node.metrics.registry.get_sample_value("ironforge_lease_losses_total")
 
 
+@pytest.mark.one_shard
 async def test_a_late_result_of_a_lost_lease_is_not_settled(world: World) -> None:
     gate = Gate()
 
@@ -77,6 +79,7 @@ async def test_a_late_result_of_a_lost_lease_is_not_settled(world: World) -> Non
         assert 1.0 == node.metrics.registry.get_sample_value("ironforge_stale_settlements_total")
 
 
+@pytest.mark.one_shard
 async def test_a_dead_node_is_taken_over_once_the_others_have_watched_it_for_a_lease(world: World) -> None:
     dead = await world.cluster.node()
     job_id = await world.submit("note", "left behind")
@@ -91,6 +94,7 @@ async def test_a_dead_node_is_taken_over_once_the_others_have_watched_it_for_a_l
         await until(lambda: dead.lease.node not in node_names(world), "the dead node to be forgotten")
 
 
+@pytest.mark.one_shard
 async def test_a_consumer_that_is_no_node_is_taken_over_as_well(world: World) -> None:
     """A node may read on after it was taken over, and then die: nobody's lease runs out for what it read."""
     stray = await world.cluster.node()
@@ -102,6 +106,7 @@ async def test_a_consumer_that_is_no_node_is_taken_over_as_well(world: World) ->
         await world.completed(job_id)
 
 
+@pytest.mark.one_shard
 async def test_a_job_that_kills_its_nodes_ends_as_poison(world: World) -> None:
     job_id = await world.submit("note", "poison")
     for _ in range(3):

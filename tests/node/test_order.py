@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from ironforge.job import encode
 from tests.node.kit import Gate, World, until
 
 
+@pytest.mark.one_shard
 async def test_priorities_are_strict(world: World) -> None:
     world.change(concurrency=1)
     for priority in ("low", "critical", "medium", "high", "low", "critical"):
@@ -21,6 +24,7 @@ async def test_priorities_are_strict(world: World) -> None:
     assert ["critical", "critical", "high", "medium", "low", "low"] == world.ran
 
 
+@pytest.mark.one_shard
 async def test_within_a_priority_the_first_queue_of_a_node_comes_first(world: World) -> None:
     world.change(concurrency=1, queues=("first", "second"))
     await world.submit("note", "second high", queue="second", priority="high")
@@ -42,6 +46,7 @@ async def test_a_node_leaves_queues_alone_that_it_does_not_serve(world: World) -
     assert "queued" == await world.state(other)
 
 
+@pytest.mark.one_shard
 async def test_a_critical_job_overtakes_everything_that_is_queued(world: World) -> None:
     world.change(concurrency=1)
     gate = Gate()
@@ -142,6 +147,7 @@ async def test_a_delayed_job_does_not_start_before_its_time(world: World) -> Non
         assert "scheduled" == await world.state(far)
 
 
+@pytest.mark.one_shard
 async def test_an_unreadable_record_behind_a_slow_job_is_put_aside_and_harms_nobody(world: World) -> None:
     world.change(concurrency=1)
     gate = Gate()

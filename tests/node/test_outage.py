@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from actors import dispatcher
+from actors.messages import Heard
+from actors.session import ASK_SECONDS, NODE
 from ironforge import node as node_module
 from ironforge.config import Settings
 from ironforge.embedded import EmbeddedServer
@@ -18,6 +21,26 @@ from tests.node.kit import Gate, World, until
 def own_server(tmp_path: Path) -> Iterator[EmbeddedServer]:
     with EmbeddedServer(Settings(data_dir=str(tmp_path / "data"))) as server:
         yield server
+
+
+async def test_a_node_that_was_busy_for_long_has_not_been_deaf(world: World) -> None:
+    gate = Gate()
+
+    @world.forge.job("long")
+    async def long() -> None:
+        await gate.pass_through()
+
+    async with world.node(concurrency=1) as node:
+        dispatcher = node.system.ref(f"{NODE}/dispatcher")
+        job_id = await world.submit("long")
+        await until(lambda: gate.entered, "the job to run")
+        busy_since = time.monotonic()
+        await until(lambda: time.monotonic() - busy_since > 0.5, "it to have run for a while")
+        assert 0.0 == await dispatcher.ask(Heard(), timeout_seconds=ASK_SECONDS)
+        gate.open()
+        await world.completed(job_id)
+        # It asks again, but nobody has answered yet: what counts is since when it has been waiting.
+        assert await dispatcher.ask(Heard(), timeout_seconds=ASK_SECONDS) < 0.5
 
 
 async def test_a_node_survives_an_outage_and_settles_afterwards_what_ended_meanwhile(

@@ -233,6 +233,7 @@ async def test_synchronous_handlers_run_beside_the_loop(world: World) -> None:
     assert b'"hello 1"' == view.job.result
 
 
+@pytest.mark.one_shard
 async def test_bytes_that_are_no_job_are_put_aside_and_others_go_on(world: World) -> None:
     raw, keys = world.cluster.raw, world.cluster.keys
     raw.xadd(keys.stream("default:0"), {"j": b"\xc1 nonsense"})

@@ -13,7 +13,7 @@ import redis
 from ironforge.config import Settings, load
 from ironforge.job import AttemptError, Job, JobState, created_ms_of, decode, encode, new_id
 from ironforge.store import Delivery, Doors, Lease, NodeStore, Rewrite, Settled, Submission
-from ironforge.store.keys import PERMANENT, Keys
+from ironforge.store.keys import PERMANENT, Keys, shards_of
 
 HOUR_MS = 3_600_000
 _numbers = itertools.count()
@@ -127,6 +127,11 @@ class Cluster:
 
     def check(self) -> None:
         """No key without an owner, and every job in exactly one place."""
+        for keys in shards_of(self.settings):
+            self.keys = keys
+            self._check_shard()
+
+    def _check_shard(self) -> None:
         nodes = {name.decode() for name in self.raw.zrange(self.keys.nodes, 0, -1)}
         for key in self.raw.keys(self.keys.prefix + "*"):
             name = key.decode().removeprefix(self.keys.prefix)

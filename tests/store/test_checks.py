@@ -84,7 +84,9 @@ async def test_memory_that_runs_short_is_a_problem(cluster: Cluster) -> None:
 
 
 async def test_where_config_is_forbidden_info_tells_what_it_can(cluster: Cluster) -> None:
-    cluster.raw.acl_setuser("modest", enabled=True, passwords=["+secret"], categories=["+@all"], commands=["-config"])
+    cluster.raw.acl_setuser(
+        "modest", enabled=True, passwords=["+secret"], categories=["+@all"], keys=["*"], commands=["-config"]
+    )
     modest = _with_login(cluster, "modest", "secret")
     try:
         cluster.with_settings(redis_url=modest)

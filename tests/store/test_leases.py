@@ -152,7 +152,7 @@ async def test_a_half_done_take_over_is_finished_by_the_next(cluster: Cluster) -
     await cluster.submit(job(), job())
     await gone.work.fetch(2)
     cluster.lapse(gone)
-    retire = heir.store._commanding.run
+    retire = heir.leases._link.run
     calls = []
 
     async def die_after_the_fence(script, keys, arguments):
@@ -161,10 +161,10 @@ async def test_a_half_done_take_over_is_finished_by_the_next(cluster: Cluster) -
         calls.append(script.name)
         return await retire(script, keys, arguments)
 
-    heir.store._commanding.run = die_after_the_fence
+    heir.leases._link.run = die_after_the_fence
     with pytest.raises(KeyboardInterrupt):
         await heir.leases.take_over(heir.lease, gone.lease.node)
-    heir.store._commanding.run = retire
+    heir.leases._link.run = retire
     assert [gone.lease.node] == next_heir.leases.beat(next_heir.lease)
     assert 2 == await next_heir.leases.take_over(next_heir.lease, gone.lease.node)
     assert [1, 1] == [decode(one.record).crashes for one in await heir.work.fetch(5)]

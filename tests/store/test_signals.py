@@ -14,7 +14,7 @@ from tests.store.kit import Cluster, job
 
 @pytest.fixture
 async def signals(cluster: Cluster) -> AsyncIterator[RedisSignals]:
-    signals = RedisSignals(cluster.settings)
+    signals = RedisSignals(cluster.settings, cluster.keys)
     yield signals
     await signals.close()
 
@@ -59,7 +59,7 @@ async def test_a_listener_that_was_cut_off_reconnects_and_says_so(cluster: Clust
 
 
 async def test_silence_is_answered_with_a_ping(cluster: Cluster) -> None:
-    signals = RedisSignals(cluster.settings, silence_seconds=0.02)
+    signals = RedisSignals(cluster.settings, cluster.keys, silence_seconds=0.02)
     heard = signals.listen()
     await anext(heard)
     waiting = asyncio.ensure_future(anext(heard))
@@ -88,7 +88,7 @@ async def test_a_server_that_stays_silent_is_given_up(cluster: Cluster, after: s
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     cluster.with_settings(redis_url=f"redis://127.0.0.1:{port}")
-    signals = RedisSignals(cluster.settings, silence_seconds=0.02)
+    signals = RedisSignals(cluster.settings, cluster.keys, silence_seconds=0.02)
     heard = signals.listen()
     assert Signal("connected") == await anext(heard)
     if after == "subscribe":

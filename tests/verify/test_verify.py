@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import redis
@@ -15,8 +15,10 @@ from ironforge.verify.run import Plan, verify
 from tests.cli.kit import ironforge
 from tests.support.servers import valkey
 from tests.verify.mutants import MUTANTS
+from tests.verify.plans import CONTROL, GROUPS, Bugs
 
-MUTANT = Path(__file__).parent / "mutants.py"
+MUTANT = (sys.executable, "-m", "tests.verify.mutants")
+AT_ONCE = 4
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +29,7 @@ def redis_url() -> Iterator[str]:
 
 @pytest.fixture
 def settings(redis_url: str) -> Settings:
-    return load({}, redis_url=redis_url, lease_seconds=1.0, concurrency=8, drain_seconds=5.0)
+    return load({}, redis_url=redis_url, lease_seconds=1.0, concurrency=32, drain_seconds=5.0)
 
 
 def keys(redis_url: str) -> list[bytes]:
@@ -54,16 +56,38 @@ async def test_under_faults_nothing_is_lost_and_nothing_settled_twice(settings: 
     assert [] == keys(redis_url)
 
 
-@pytest.mark.parametrize("mutant", MUTANTS)
-async def test_a_planted_bug_is_found(settings: Settings, mutant: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ironforge.verify.run.DRAIN_SECONDS", 5.0)
-    command = (sys.executable, str(MUTANT), mutant)
+@pytest.mark.parametrize("group", GROUPS.values(), ids=GROUPS)
+async def test_planted_bugs_are_found_and_a_correct_node_passes(settings: Settings, group: Bugs) -> None:
+    """Each for the promise that it breaks, several at once: most of a run is waiting."""
+    room = asyncio.Semaphore(AT_ONCE)
 
-    verdict = await verify(
-        settings, Plan(seed=3, seconds=7.0, rate=300, nodes=3, pause_seconds=0.3), say=print, command=command
-    )
+    async def found(bug: str) -> set[str]:
+        async with room:
+            command = (*MUTANT, *group.conditions.split(), *bug.split())
+            verdict = await verify(settings, group.plan, say=lambda _: None, command=command)
+        return {violation.promise for violation in verdict.violations}
 
-    assert verdict.violations
+    promises = await asyncio.gather(*map(found, [*group.broken, CONTROL]))
+
+    *broken, control = promises
+    assert set() == control
+    assert group.broken == {
+        bug: expected if expected in kinds else f"not found, only {kinds}"
+        for (bug, expected), kinds in zip(group.broken.items(), broken, strict=True)
+    }
+
+
+def test_every_planted_bug_has_a_plan() -> None:
+    planned = [bug for group in GROUPS.values() for bug in (*group.broken, group.conditions) if bug]
+
+    assert sorted(MUTANTS) == sorted(planned)
+
+
+async def test_a_recovery_that_no_other_fault_disturbs_is_judged(settings: Settings) -> None:
+    verdict = await verify(settings, GROUPS["one kill"].plan, say=lambda _: None)
+
+    assert {"kill": 1} == verdict.faults
+    assert verdict.recoveries == verdict.recoveries_judged > 0
 
 
 def test_the_command_tells_its_verdict(redis_url: str) -> None:

@@ -1,0 +1,96 @@
+"""Reading from several shards: each is asked for its share, and one that is away holds up nobody.
+
+Priorities are strict within a shard. Between shards jobs are spread evenly, so the shares are equal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Final
+
+from ironforge.store.contract import Delivery
+from ironforge.store.fetching import Fetcher
+from ironforge.store.sharded.round import PATIENCE_SECONDS, Round, together
+
+MARGIN_SECONDS: Final = 1.0
+WAKE_SECONDS: Final = 0.002
+
+
+class ShardedFetcher:
+    """`fetch` and `wait` of `contract.Work`. A delivery's stream says which shard it came from: `2/default:1`."""
+
+    def __init__(self, parts: Sequence[Fetcher]) -> None:
+        self._parts = parts
+        self._reads: Round[list[Delivery]] = Round()
+        self._found: list[Delivery] = []
+        self._turn = 0
+
+    async def fetch(self, want: int) -> list[Delivery]:
+        """See `contract.Work.fetch`. Each shard is asked for its share, and those that had it for the rest."""
+        self._keep(await self._reads.answers(timeout_seconds=0))
+        eager = self._in_turn()
+        share = (want - len(self._found)) // max(1, len(eager))
+        if share > 0:
+            given = await self._read(eager, share)
+            eager = [part for part in eager if len(given.get(part, ())) >= share]
+        for part in eager:
+            left = want - len(self._found)
+            if left <= 0:
+                break
+            await self._read([part], left)
+        return self._take(want)
+
+    async def wait(self, want: int, timeout_seconds: float) -> list[Delivery]:
+        """See `contract.Work.wait`. When one shard has a job, the others are told to wait no longer."""
+        self._keep(await self._reads.answers(timeout_seconds=0))
+        if not self._found:
+            try:
+                await self._wait(want, timeout_seconds)
+            except BaseException:
+                await self._reads.stop()
+                raise
+        return self._take(len(self._found))
+
+    async def close(self) -> None:
+        await self._reads.stop()
+
+    def _in_turn(self) -> list[int]:
+        """The shards that can be asked now, beginning with another one each time."""
+        self._turn += 1
+        count = len(self._parts)
+        order = [(self._turn + step) % count for step in range(count)]
+        return [part for part in order if not self._reads.asked(part)]
+
+    async def _wait(self, want: int, timeout_seconds: float) -> None:
+        waiting = self._in_turn()
+        for part in waiting:
+            self._reads.ask(part, self._parts[part].wait(max(1, want // len(self._parts)), timeout_seconds))
+        patience = timeout_seconds + MARGIN_SECONDS
+        self._keep(await self._reads.answers(return_when=asyncio.FIRST_COMPLETED, timeout_seconds=patience))
+        await together(self._wake(part) for part in waiting)
+        self._keep(await self._reads.answers())
+
+    async def _read(self, parts: Sequence[int], want: int) -> dict[int, list[Delivery]]:
+        for part in parts:
+            self._reads.ask(part, self._parts[part].fetch(want))
+        answers = await self._reads.answers()
+        self._keep(answers)
+        return answers
+
+    async def _wake(self, part: int) -> None:
+        """Again and again: the waiting may not have begun when the first call arrives."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while self._reads.waiting(part):
+                    await self._parts[part].wake()
+                    await asyncio.sleep(WAKE_SECONDS)
+
+    def _keep(self, answers: dict[int, list[Delivery]]) -> None:
+        for part, deliveries in answers.items():
+            self._found += [Delivery(f"{part}/{stream}", entry, record) for stream, entry, record in deliveries]
+
+    def _take(self, want: int) -> list[Delivery]:
+        taken, self._found = self._found[:want], self._found[want:]
+        return taken

@@ -1,0 +1,89 @@
+"""One lease in several shards: joined, renewed and left in all of them together, under one name.
+
+Each shard may be on a server of its own, so each judges for itself whose lease has run out there. To lose the lease
+in one shard is to lose it: the node begins anew in all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+
+from ironforge.errors import StoreUnavailable
+from ironforge.store.contract import Lease
+from ironforge.store.leases import RedisLeases, new_name
+
+log = structlog.get_logger("ironforge.store")
+
+
+class ShardedLeases:
+    """Implements `contract.Leases`. The lease that it gives out carries the epoch of the first shard."""
+
+    def __init__(self, parts: Sequence[RedisLeases], lease_seconds: float) -> None:
+        self._parts = parts
+        self._lease_seconds = lease_seconds
+        self._held: dict[str, list[Lease]] = {}
+        self._beaten: list[float] = []
+        self._steady_since: list[float] = []
+        self._threads = ThreadPoolExecutor(len(parts), thread_name_prefix="heartbeat of shard")
+
+    def held(self, lease: Lease) -> list[Lease]:
+        """The same lease, as each shard knows it."""
+        return self._held[lease.node]
+
+    async def join(self) -> Lease:
+        """See `contract.Leases.join`."""
+        name = new_name()
+        leases = list(await asyncio.gather(*(part.join(name) for part in self._parts)))
+        self._held[name] = leases
+        now = time.monotonic()
+        self._beaten, self._steady_since = [now] * len(leases), [now] * len(leases)
+        return leases[0]
+
+    def beat(self, lease: Lease) -> list[str]:
+        """See `contract.Leases.beat`. Raises StoreUnavailable only when no shard answers."""
+        expired: list[str] = []
+        away: list[StoreUnavailable] = []
+        calls = [
+            self._threads.submit(part.beat, held) for part, held in zip(self._parts, self.held(lease), strict=True)
+        ]
+        for shard, call in enumerate(calls):
+            try:
+                names = call.result()
+            except StoreUnavailable as error:
+                away.append(error)
+                continue
+            # Where the server was away nobody could renew: those who look dead there have a lease to come back.
+            now = time.monotonic()
+            if now - self._beaten[shard] > self._lease_seconds / 2:
+                self._steady_since[shard] = now
+            self._beaten[shard] = now
+            if now - self._steady_since[shard] >= self._lease_seconds:
+                expired += names
+        if len(away) == len(calls):
+            raise away[0]
+        if away:
+            log.warning("heartbeat_partial", shards=len(calls), unavailable=len(away), error=str(away[0]))
+        return list(dict.fromkeys(expired))
+
+    async def take_over(self, lease: Lease, node: str, *, crashed: bool = True) -> int:
+        """See `contract.Leases.take_over`. A shard where the node has renewed its lease leaves it alone."""
+        pairs = zip(self._parts, self.held(lease), strict=True)
+        return sum(await asyncio.gather(*(part.take_over(held, node, crashed=crashed) for part, held in pairs)))
+
+    async def strays(self) -> list[str]:
+        """See `contract.Leases.strays`."""
+        parts = await asyncio.gather(*(part.strays() for part in self._parts))
+        return sorted({name for part in parts for name in part})
+
+    async def leave(self, lease: Lease) -> None:
+        """See `contract.Leases.leave`."""
+        await asyncio.gather(*(part.leave(held) for part, held in zip(self._parts, self.held(lease), strict=True)))
+
+    async def close(self) -> None:
+        """Ends the threads; the parts belong to whoever gave them."""
+        await asyncio.to_thread(self._threads.shutdown)

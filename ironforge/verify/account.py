@@ -1,0 +1,135 @@
+"""The events of a ledger in order: runs by job, faults by process, what was asked for each job.
+
+A fault is a stretch of time on one process, or on all of them when it is the server's (process 0). What a fault
+explains is decided here, once: every promise that forgives something asks the same question.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+from ironforge.verify.ledger import UNSETTLED_SECONDS, Event
+
+CANCELLED: Final = "cancelled"
+STARVED: Final = "starved"
+# A node that was away goes on under a dead name until it hears of its fate: for this long its runs may be repeated.
+AFTERMATH_SECONDS: Final = 1.0
+# A drain waits for what runs, and scripts come back by their text: neither repeats anything.
+HARMLESS: Final = ("stop", "script-flush")
+
+
+class Run(NamedTuple):
+    """`until`: when it ended or failed; infinite when the ledger does not say. `outcome`: end, fail or nothing."""
+
+    job: str
+    at: float
+    pid: int
+    fence: int
+    outcome: str
+    until: float
+
+
+class Fault(NamedTuple):
+    """`pid` 0: the server, and so everybody. `end` is when it was healed, for a kill when it happened."""
+
+    name: str
+    pid: int
+    begin: float
+    end: float
+
+    def touches(self, run: Run, before: float = math.inf) -> bool:
+        """Whether it may have kept the run, not yet settled and not repeated `before`, from being settled."""
+        if self.name in HARMLESS or self.pid not in (0, run.pid):
+            return False
+        return self.begin <= min(run.until + UNSETTLED_SECONDS, before) and run.at <= self.end + AFTERMATH_SECONDS
+
+
+class Account:
+    def __init__(self, events: Iterable[Event]) -> None:
+        self.accepted: set[str] = set()
+        self.unanswered: set[str] = set()
+        self.cancelled_at: dict[str, float] = {}
+        self.asked_to_cancel: set[str] = set()
+        self.due: dict[str, float] = {}
+        self.by_key: defaultdict[str, set[str]] = defaultdict(set)
+        self.by_job: defaultdict[str, list[Event]] = defaultdict(list)
+        self.died: list[Event] = []
+        self.faults: list[Fault] = []
+        self._by_pid: defaultdict[int, list[Fault]] = defaultdict(list)
+        self._of_processes: list[Event] = []
+        for event in events:
+            if event.job:
+                self.by_job[event.job].append(event)
+                self._note(event)
+            elif event.what == "died":
+                self.died.append(event)
+            else:
+                self._of_processes.append(event)
+        self._pair(self._of_processes)
+        self.runs = {job: _runs(job, told) for job, told in self.by_job.items()}
+
+    def followed(self, job: str) -> Iterator[tuple[Run, Run]]:
+        """Each run with the one that was made of it. In the order of their fences: one on a node that was away may
+        start after the run that replaces it."""
+        return pairwise(sorted(self.runs[job], key=lambda run: (run.fence, run.at)))
+
+    def touching(self, run: Run, before: float = math.inf) -> list[Fault]:
+        """The faults that explain that this run is repeated, those of the server included."""
+        return [fault for pid in (run.pid, 0) for fault in self._by_pid[pid] if fault.touches(run, before)]
+
+    def evidence(self, job: str) -> list[Event]:
+        """What happened to the job, and to the processes that ran it."""
+        processes = {0, *(run.pid for run in self.runs.get(job, ()))}
+        told = [*self.by_job.get(job, ()), *(event for event in self._of_processes if event.pid in processes)]
+        return sorted(told, key=lambda event: event.at)
+
+    def ended_twice(self) -> list[str]:
+        return [job for job, runs in self.runs.items() if sum(run.outcome == "end" for run in runs) > 1]
+
+    def between(self, begin: float, end: float) -> list[Fault]:
+        """Every fault, harmless or not, that was not over before `begin` and had begun before `end`."""
+        return [fault for fault in self.faults if fault.begin <= end and begin <= fault.end]
+
+    def _note(self, event: Event) -> None:
+        if event.due:
+            self.due[event.job] = event.due
+        if event.what in ("submit_ok", "submit_info"):
+            (self.accepted if event.what == "submit_ok" else self.unanswered).add(event.job)
+            if event.name:
+                self.by_key[event.name].add(event.job)
+        elif event.what in ("cancel_ok", "cancel_info"):
+            self.asked_to_cancel.add(event.job)
+            if event.what == "cancel_ok" and event.name == CANCELLED:
+                self.cancelled_at[event.job] = event.at
+
+    def _pair(self, events: list[Event]) -> None:
+        """Node faults are told when they begin (and again when healed), server faults at both ends as well."""
+        begun: dict[str, float] = {}
+        for event in events:
+            if event.what == "fault_begin":
+                begun[event.name] = event.at
+            elif event.what == STARVED:
+                self.faults.append(Fault(STARVED, event.pid, event.at - event.seconds, event.at))
+            elif event.what == "fault" and event.pid == 0:
+                self.faults.append(Fault(event.name, 0, begun.pop(event.name, event.at), event.at))
+            elif event.what == "fault":
+                heals = (other.at for other in events if other.what == "healed" and other.pid == event.pid)
+                end = min((at for at in heals if at >= event.at), default=event.at)
+                self.faults.append(Fault(event.name, event.pid, event.at, end))
+        for fault in self.faults:
+            self._by_pid[fault.pid].append(fault)
+
+
+def _runs(job: str, events: Iterable[Event]) -> list[Run]:
+    ends = {(event.pid, event.fence): event for event in events if event.what in ("end", "fail")}
+    runs = []
+    for event in events:
+        if event.what == "start":
+            end = ends.get((event.pid, event.fence))
+            outcome, until = (end.what, end.at) if end else ("", math.inf)
+            runs.append(Run(job, event.at, event.pid, event.fence, outcome, until))
+    return runs

@@ -1,0 +1,96 @@
+"""What is still in the store when every job has ended and every node has left: only ended jobs may be.
+
+Found by looking at the keys themselves, because what nobody remembers shows in no view.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from fnmatch import fnmatchcase
+from typing import TypeVar
+
+from ironforge.config import Settings
+from ironforge.consistency import inconsistencies
+from ironforge.store.keys import GROUP, PERMANENT, Keys, queue_names, shards_of
+from ironforge.store.link import Command, Link
+
+ENDS = ("completed", "cancelled", "dead")
+
+T = TypeVar("T")
+
+
+async def leftovers(settings: Settings) -> list[str]:
+    """In words; empty when there are none. Raises what redis-py raises."""
+    return [what for found in await _in_each_shard(settings, _leftovers) for what in found]
+
+
+async def strays(settings: Settings) -> set[str]:
+    """Consumers that are no nodes: somebody has to forget them yet."""
+    return {name for found in await _in_each_shard(settings, _strays) for name in found}
+
+
+async def _in_each_shard(settings: Settings, look: Callable[[Link, Keys], Awaitable[T]]) -> list[T]:
+    found: list[T] = []
+    for keys in shards_of(settings):
+        link = Link(settings.redis_url, keys.prefix)
+        try:
+            found.append(await look(link, keys))
+        finally:
+            await link.close()
+    return found
+
+
+async def _leftovers(link: Link, keys: Keys) -> list[str]:
+    found = await inconsistencies(link, keys)
+    found += [f"{pending} pending entries of {name}" for name, pending in (await consumers(link, keys)).items()]
+    streams = await _streams(link, keys)
+    lengths = await link.pipeline([["XLEN", key] for key in streams]) if streams else []
+    found += [f"{length} entries in {key}" for key, length in zip(streams, lengths, strict=True) if length]
+    found += [f"the lease of {node.decode()}" for node in await link.call("ZRANGE", keys.nodes, 0, -1)]
+    return found + await _balance(link, keys) + await _keys_that_stay(link, keys)
+
+
+async def _strays(link: Link, keys: Keys) -> set[str]:
+    nodes = {node.decode() for node in await link.call("ZRANGE", keys.nodes, 0, -1)}
+    return set(await consumers(link, keys)) - nodes
+
+
+async def consumers(link: Link, keys: Keys) -> Counter[str]:
+    """Every consumer of the group, and how many entries it has pending."""
+    commands: list[Command] = [["XINFO", "CONSUMERS", key, GROUP] for key in await _streams(link, keys)]
+    absent = ("NOGROUP", "ERR no such key")  # nobody has served this queue
+    replies = await link.pipeline(commands, tolerate=absent) if commands else []
+    found: Counter[str] = Counter()
+    for reply in replies:
+        for consumer in reply if isinstance(reply, list) else ():
+            found[consumer[1].decode()] += consumer[3]
+    return found
+
+
+async def _streams(link: Link, keys: Keys) -> list[str]:
+    return keys.streams(queue_names(await link.call("SMEMBERS", keys.queues)))
+
+
+async def _balance(link: Link, keys: Keys) -> list[str]:
+    submitted, *ends = (int(count or 0) for count in await link.call("HMGET", keys.totals, "submitted", *ENDS))
+    told = ", ".join(f"{count} {name}" for count, name in zip(ends, ENDS, strict=True))
+    return [] if submitted == sum(ends) else [f"totals that do not add up: {submitted} submitted, {told}"]
+
+
+async def _keys_that_stay(link: Link, keys: Keys) -> list[str]:
+    """Keys without a time to live that are not meant to stay. A fence stays only as long as its node."""
+    names: list[bytes] = []
+    cursor = b"0"
+    while True:
+        cursor, page = await link.call("SCAN", cursor, "MATCH", keys.prefix + "*", "COUNT", 1_000)
+        names += page
+        if cursor == b"0":
+            break
+    suspects = [name for name in names if not _permanent(name.decode().removeprefix(keys.prefix))]
+    lives = await link.pipeline([["TTL", name] for name in suspects]) if suspects else []
+    return [f"{name.decode()} for ever" for name, seconds in zip(suspects, lives, strict=True) if seconds == -1]
+
+
+def _permanent(name: str) -> bool:
+    return not name.startswith("fence:") and any(fnmatchcase(name, pattern) for pattern in PERMANENT)

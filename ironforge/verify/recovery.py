@@ -1,0 +1,57 @@
+"""How soon the jobs of a killed node started elsewhere.
+
+Judged only where no other fault is near: a node that has just come, or was away itself, watches the others for one
+whole lease before it takes over from any of them, and a job that was put back may be with a node that is hurt next.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, NamedTuple
+
+from ironforge.verify.account import Account, Run
+
+LEASES: Final = 1.5
+# For the machine: to see the next heartbeat, to read the job, to start it.
+SCHEDULING_SECONDS: Final = 1.0
+
+
+class Late(NamedTuple):
+    job: str
+    seconds: float
+
+
+class Recoveries(NamedTuple):
+    """`interrupted`: runs that a kill interrupted and that started again; `judged`: those that must be in time."""
+
+    interrupted: int
+    judged: int
+    longest_seconds: float
+    late: list[Late]
+
+
+def recoveries(account: Account, lease_seconds: float) -> Recoveries:
+    """`lease_seconds` 0: nothing is judged."""
+    limit = LEASES * lease_seconds + SCHEDULING_SECONDS
+    kills = {fault.pid: fault.begin for fault in account.faults if fault.name == "kill"}
+    alone = {
+        pid: lease_seconds > 0 and len(account.between(at - LEASES * lease_seconds, at + limit)) == 1
+        for pid, at in kills.items()
+    }
+    seconds: list[tuple[int, Late]] = []
+    for job in account.runs:
+        for run, following in account.followed(job):
+            killed = kills.get(run.pid, math.inf)
+            if _interrupted(run, killed, following):
+                seconds.append((run.pid, Late(job, following.at - killed)))
+    judged = [late for pid, late in seconds if alone[pid]]
+    return Recoveries(
+        len(seconds),
+        len(judged),
+        max((late.seconds for _, late in seconds), default=0.0),
+        [late for late in judged if late.seconds > limit],
+    )
+
+
+def _interrupted(run: Run, killed: float, following: Run) -> bool:
+    return not run.outcome and run.at <= killed <= following.at

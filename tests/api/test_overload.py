@@ -1,0 +1,93 @@
+"""More than there is room for: callers hear what is full, how full, and when to come back; nothing is half accepted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from ironforge.client import AsyncClient
+from ironforge.config import Settings
+from ironforge.errors import QueueFull, StoreUnavailable
+from ironforge.registry import Forge
+
+JOB = {"kind": "demo.echo"}
+
+
+@pytest.fixture
+def narrow(settings: Settings) -> Settings:
+    return msgspec.structs.replace(settings, max_queue_length=3)
+
+
+@pytest.fixture
+async def forge(narrow: Settings) -> AsyncIterator[Forge]:
+    async with Forge(narrow) as forge:
+        yield forge
+
+
+async def test_a_full_queue_is_a_429_that_says_which_one_and_how_full(start_api: Any, narrow: Settings) -> None:
+    api = await start_api(narrow)
+    batch = await api.call("POST", "/jobs/batch", json=[JOB] * 4)
+    for _ in range(3):
+        await api.submit()
+    single = await api.call("POST", "/jobs", json=JOB)
+    elsewhere = await api.call("POST", "/jobs", json={**JOB, "queue": "other"})
+
+    for answer, length in ((batch, 0), (single, 3)):
+        assert (429, "queue_full") == (answer.status, answer.code)
+        assert ("default", length, 3) == tuple(answer.body[name] for name in ("queue", "length", "limit"))
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert "add nodes" in answer.body["detail"]
+    assert 201 == elsewhere.status
+    assert 4 == len((await api.call("GET", "/jobs")).body["jobs"])
+
+
+async def test_both_ways_from_python_raise_the_same_error(start_api: Any, narrow: Settings, forge: Forge) -> None:
+    api = await start_api(narrow)
+    await forge.submit_many("demo.echo", [None] * 3)
+    async with AsyncClient(api.url, retries=0) as client:
+        with pytest.raises(QueueFull) as over_http:
+            await client.submit("demo.echo")
+    with pytest.raises(QueueFull) as direct:
+        await forge.submit("demo.echo")
+
+    for caught in (over_http, direct):
+        assert ("default", 3, 3) == (caught.value.queue, caught.value.length, caught.value.limit)
+
+
+async def test_a_client_waits_for_room(start_api: Any, narrow: Settings, forge: Forge, node: Any) -> None:
+    api = await start_api(narrow)
+    await forge.submit_many("demo.echo", [None] * 3)
+    async with AsyncClient(api.url, retries=5) as client:
+        submitting = asyncio.create_task(client.submit("demo.echo"))
+        await api.until(lambda: api.server.requests_count == 2)
+        await node.complete()
+        assert "queued" == (await submitting)["status"]
+
+
+async def test_nearly_full_memory_is_a_503_that_says_what_to_do(
+    start_api: Any, settings: Settings, redis_url: str
+) -> None:
+    import redis
+
+    api = await start_api(settings)
+    async with Forge(settings) as forge:
+        with redis.Redis.from_url(redis_url) as admin:
+            admin.config_set("maxmemory", int(admin.info("memory")["used_memory"] / 0.93))
+            try:
+                answers = [await api.call("POST", "/jobs", json=JOB) for _ in range(2)]
+                health = await api.call("GET", "/health")
+                await forge.submit("demo.echo")
+                with pytest.raises(StoreUnavailable, match="raise maxmemory"):
+                    await forge.submit("demo.echo")
+            finally:
+                admin.config_set("maxmemory", "0")
+
+    assert [201, 503] == [answer.status for answer in answers]
+    assert "storage_full" == answers[1].code
+    assert int(answers[1].headers["Retry-After"]) >= 1
+    assert (200, "degraded") == (health.status, health.body["status"])
+    assert "no jobs are accepted beyond 90%" in str(health.body["problems"])

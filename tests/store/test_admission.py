@@ -1,0 +1,213 @@
+"""Jobs are accepted only while there is room for them, and while the server keeps them as safely as was asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ironforge.config import Settings
+from ironforge.errors import QueueFull, StoreUnavailable
+from ironforge.job import JobState, format_id
+from ironforge.store import Accepted, Submission, admission
+from ironforge.store.checks import REPLICA_LAG_SECONDS, Server, refusal_of
+from tests.store.kit import Cluster, completed, job
+
+# --------------------------------------------------------------------------- the bound of a queue
+
+
+def batch(count: int, queue: str = "default", **options: int) -> list[Submission]:
+    return [Submission(job(queue=queue, priority=n % 4), **options) for n in range(count)]
+
+
+async def test_a_queue_takes_as_many_jobs_as_it_may_and_all_or_none_of_a_batch(cluster: Cluster) -> None:
+    cluster.with_settings(max_queue_length=5)
+    submit = cluster.doors.submissions.submit
+    await submit(batch(4))
+    with pytest.raises(QueueFull, match="queue default has 4 jobs of at most 5, so 2 more do not fit") as caught:
+        await submit(batch(2))
+    assert ("default", 4, 5) == (caught.value.queue, caught.value.length, caught.value.limit)
+    await submit(batch(1))
+    await submit(batch(5, "other"))
+    with pytest.raises(QueueFull):
+        await submit(batch(1))
+    assert 10 == len(cluster.entries()) == cluster.totals()["submitted"]
+
+
+async def test_room_comes_back_when_jobs_have_ended(cluster: Cluster) -> None:
+    cluster.with_settings(max_queue_length=2)
+    await cluster.doors.submissions.submit(batch(2))
+    node = await cluster.node()
+    delivery, _ = await node.work.fetch(2)
+    with pytest.raises(QueueFull):
+        await cluster.doors.submissions.submit(batch(1))
+    await node.work.settle([completed(delivery)])
+    await cluster.doors.submissions.submit(batch(1))
+
+
+async def test_the_bound_holds_for_many_submitters_at_once(cluster: Cluster) -> None:
+    cluster.with_settings(max_queue_length=100)
+    doors = [cluster.open_doors() for _ in range(4)]
+    calls = [doors[n % 4].submissions.submit(batch(1 + n % 5)) for n in range(80)]
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    accepted = sum(len(outcome) for outcome in outcomes if isinstance(outcome, list))
+    refused = [outcome for outcome in outcomes if not isinstance(outcome, list)]
+    assert accepted == len(cluster.entries()) == cluster.totals()["submitted"]
+    # No batch had more than 5 jobs, so what is left free is less than the largest refused one.
+    assert 95 < accepted <= 100
+    assert {QueueFull} == {type(one) for one in refused}
+
+
+async def test_a_full_queue_does_not_touch_its_neighbours_in_the_same_flight(cluster: Cluster) -> None:
+    cluster.with_settings(max_queue_length=3)
+    submit = cluster.doors.submissions.submit
+    outcomes = await asyncio.gather(
+        *(submit(batch(count, queue)) for count, queue in [(1, "a"), (2, "a"), (4, "a"), (3, "b"), (1, "a")]),
+        return_exceptions=True,
+    )
+    assert [1, 2, QueueFull, 3, QueueFull] == [
+        len(outcome) if isinstance(outcome, list) else type(outcome) for outcome in outcomes
+    ]
+
+
+async def test_a_repetition_is_answered_though_the_queue_is_full(cluster: Cluster) -> None:
+    cluster.with_settings(max_queue_length=1)
+    submit = cluster.doors.submissions.submit
+    one = Submission(job(), idempotency_key="key", fingerprint=b"same")
+    await submit([one])
+    assert [Accepted(one.job.id, JobState.QUEUED, replayed=True)] == await submit([one])
+    assert [Accepted(one.job.id, JobState.QUEUED, replayed=True)] == await submit([Submission(one.job)], again=True)
+    with pytest.raises(QueueFull):
+        await submit([Submission(job(), idempotency_key="other")])
+    # The refused key is free: nothing was accepted under it.
+    cluster.with_settings(max_queue_length=2)
+    await cluster.open_doors().submissions.submit([Submission(job(), idempotency_key="other", fingerprint=b"new")])
+
+
+async def test_what_is_scheduled_is_not_in_its_queue_yet(cluster: Cluster) -> None:
+    cluster.with_settings(max_queue_length=1)
+    await cluster.doors.submissions.submit(batch(3, delay_ms=60_000))
+    await cluster.doors.submissions.submit(batch(1))
+
+
+# --------------------------------------------------------------------------- memory and durability
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every flight looks."""
+    monkeypatch.setattr(admission, "LOOK_SECONDS", 0.0)
+
+
+@pytest.fixture
+def changed(cluster: Cluster) -> Iterator[Callable[..., None]]:
+    """Sets what the server is configured to, until the end of the test."""
+    before: dict[str, str] = {}
+
+    def change(name: str, value: object) -> None:
+        before.setdefault(name, cluster.raw.config_get(name)[name])
+        cluster.raw.config_set(name, value)
+
+    yield change
+    for name, value in before.items():
+        cluster.raw.config_set(name, value)
+
+
+async def test_nearly_full_memory_refuses_before_the_server_does(
+    cluster: Cluster, changed: Callable[..., None], impatient: None
+) -> None:
+    submit = cluster.doors.submissions.submit
+    changed("maxmemory", int(cluster.raw.info("memory")["used_memory"] / 0.93))
+    await submit(batch(1))
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable, match=r"memory is 9\d% full.*beyond 90%.*raise maxmemory") as caught:
+            await submit(batch(1))
+        assert "storage_full" == caught.value.code
+    assert 1 == len(cluster.entries())
+    changed("maxmemory", 0)
+    await submit(batch(1))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("appendfsync", "everysec"),
+        ("appendonly", "no"),
+        ("no-appendfsync-on-rewrite", "yes"),
+        ("maxmemory-policy", "allkeys-lru"),
+    ],
+)
+async def test_local_is_never_silently_less(
+    cluster: Cluster, changed: Callable[..., None], name: str, value: str
+) -> None:
+    changed("appendonly", "yes")
+    changed("appendfsync", "always")
+    cluster.with_settings(durability="local")
+    submit = cluster.doors.submissions.submit
+    await submit(batch(1))
+    changed(name, value)
+    # The very next one, though it had been looked at a moment ago.
+    one = Submission(job(), idempotency_key="key", fingerprint=b"same")
+    with pytest.raises(StoreUnavailable, match=f"{name} is {value}") as caught:
+        await submit([one])
+    assert ("durability_not_confirmed", (format_id(one.job.id),)) == (caught.value.code, caught.value.job_ids)
+    with pytest.raises(StoreUnavailable, match=f"CONFIG SET {name}") as caught:
+        await _until_refused_before_it_is_stored(lambda: submit(batch(1)))
+    assert "durability_lost" == caught.value.code
+    problems = (await cluster.doors.inspection.health()).problems
+    assert any(name in problem or "AOF" in problem for problem in problems)
+
+
+async def _until_refused_before_it_is_stored(submit: Callable[[], Awaitable[object]]) -> None:
+    while True:
+        try:
+            await submit()
+        except StoreUnavailable as error:
+            if error.code == "durability_lost":
+                raise
+
+
+async def test_a_server_that_began_to_evict_gets_no_more_jobs_until_it_is_mended(
+    cluster: Cluster, changed: Callable[..., None], impatient: None
+) -> None:
+    submit = cluster.doors.submissions.submit
+    changed("maxmemory-policy", "allkeys-lru")
+    await submit(batch(1))
+    with pytest.raises(StoreUnavailable, match="CONFIG SET maxmemory-policy noeviction") as caught:
+        await submit(batch(1))
+    assert "durability_lost" == caught.value.code
+    changed("maxmemory-policy", "noeviction")
+    await submit(batch(1))
+
+
+async def test_who_may_not_ask_may_still_submit(cluster: Cluster, impatient: None) -> None:
+    commands = ["-config", "-info"]
+    cluster.raw.acl_setuser("blind", enabled=True, passwords=["+x"], categories=["+@all"], commands=commands)
+    cluster.raw.acl_setuser("blind", keys=["*"], channels=["*"], enabled=True, categories=["+@all"], commands=commands)
+    scheme, _, rest = cluster.url.partition("://")
+    try:
+        cluster.with_settings(redis_url=f"{scheme}://blind:x@{rest}")
+        await cluster.doors.submissions.submit(batch(1))
+        await cluster.doors.submissions.submit(batch(1))
+        cluster.with_settings(durability="local")
+        with pytest.raises(StoreUnavailable, match="appendfsync is unknown"):
+            await cluster.open_doors().submissions.submit(batch(1))
+    finally:
+        cluster.raw.acl_deluser("blind")
+
+
+@given(
+    replicas=st.lists(st.tuples(st.sampled_from(["online", "wait_bgsave", "send_bulk"]), st.integers(0, 100))),
+    needed=st.integers(1, 4),
+)
+def test_only_replicas_that_keep_up_count(replicas: list[tuple[str, int]], needed: int) -> None:
+    info = {
+        f"slave{n}": f"ip=::1,port=1,state={state},offset=1,lag={lag},type=x" for n, (state, lag) in enumerate(replicas)
+    }
+    info |= {"role": "master", "redis_version": "7.0.0", "maxmemory_policy": "noeviction"}
+    kept_up = sum(state == "online" and lag <= REPLICA_LAG_SECONDS for state, lag in replicas)
+    refusal = refusal_of(Server(info, {}), Settings(durability="replicated", replicas=needed))
+    assert (kept_up < needed) == (refusal is not None)

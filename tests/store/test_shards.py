@@ -1,0 +1,212 @@
+"""Several shards behind one contract, here on one server: where jobs go, and what is told of all of them together."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from ironforge import Forge
+from ironforge.errors import ConfigError, InvalidJob, JobNotFound, LeaseLost
+from ironforge.job import JobState, format_id, new_id, parse_id, shard_of, tail_of
+from ironforge.store import Submission
+from ironforge.store.checks import check_shards, verify
+from ironforge.store.keys import shards_of
+from tests.store.kit import Cluster, completed, dead, job
+
+SHARDS = 3
+
+
+@pytest.fixture
+async def sharded(cluster: Cluster) -> Cluster:
+    cluster.with_settings(shards=SHARDS)
+    await verify(cluster.settings)
+    return cluster
+
+
+def lengths(cluster: Cluster) -> list[int]:
+    """Jobs by shard."""
+    return [cluster.raw.hlen(keys.index) for keys in shards_of(cluster.settings)]
+
+
+async def test_single_jobs_spread_and_a_batch_stays_together(sharded: Cluster) -> None:
+    async with Forge(sharded.settings) as forge:
+        for _ in range(60):
+            await forge.submit("k")
+        assert min(lengths(sharded)) > 0
+        before = lengths(sharded)
+        ids = await forge.submit_many("k", range(50))
+    grown = [after - was for after, was in zip(lengths(sharded), before, strict=True)]
+    assert [0, 0, 50] == sorted(grown)
+    assert {grown.index(50)} == {shard_of(parse_id(job_id), SHARDS) for job_id in ids}
+
+
+async def test_a_repeated_key_finds_its_first_job_wherever_that_is(sharded: Cluster) -> None:
+    async with Forge(sharded.settings) as forge:
+        for number in range(20):
+            key = f"order-{number}"
+            first = await forge.submit("k", idempotency_key=key)
+            assert first == await forge.submit("k", idempotency_key=key)
+            assert shard_of(parse_id(first), SHARDS) == tail_of(key) % SHARDS
+    assert 20 == sum(lengths(sharded))
+
+
+async def test_a_key_and_an_id_that_lead_to_different_shards_are_refused_and_nothing_is_stored(
+    sharded: Cluster,
+) -> None:
+    astray = new_id((tail_of("key") + 1) % SHARDS)
+    with pytest.raises(InvalidJob, match="an idempotency key and an id of one's own"):
+        await sharded.submit(job(), job(id=astray), idempotency_key="key")
+    assert [0] * SHARDS == lengths(sharded)
+
+
+async def test_ids_of_ones_own_may_lie_anywhere_and_are_answered_in_order(sharded: Cluster) -> None:
+    jobs = [job(id=new_id(tail)) for tail in range(10)]
+    answers = await sharded.doors.submissions.submit([Submission(one) for one in jobs])
+    assert [one.id for one in jobs] == [answer.id for answer in answers]
+    assert [4, 3, 3] == lengths(sharded)
+
+
+async def test_a_node_gets_jobs_of_every_shard_and_settles_each_where_it_came_from(sharded: Cluster) -> None:
+    node = await sharded.node()
+    jobs = [job(id=new_id(tail)) for tail in range(12)]
+    await sharded.submit(*jobs)
+    first = await node.work.fetch(2)
+    rest = await node.work.fetch(100)
+
+    assert 2 == len(first)
+    assert {one.id for one in jobs} == {completed(one).job_id for one in first + rest}
+    await node.work.settle([completed(one) for one in first + rest[:-1]])
+    await node.work.bury([dead(rest[-1])])
+    states = [await sharded.state(one) for one in jobs]
+    assert [11, 1] == [states.count(JobState.COMPLETED), states.count(JobState.DEAD)]
+    assert [0, 0, 1] == sorted(lengths(sharded))
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+async def test_a_node_that_waits_is_woken_by_any_shard_and_waits_for_no_other(sharded: Cluster, shard: int) -> None:
+    node = await sharded.node()
+    waiting = asyncio.create_task(node.work.wait(8, 60.0))
+    one = job(id=new_id(shard))
+    await sharded.submit(one)
+    async with asyncio.timeout(10):
+        (delivery,) = await waiting
+        assert one.id == completed(delivery).job_id
+        assert [] == await node.work.fetch(8)
+    await node.work.settle([completed(delivery)])
+
+
+async def test_a_read_that_is_cancelled_loses_no_job(sharded: Cluster) -> None:
+    node = await sharded.node()
+    waiting = asyncio.create_task(node.work.wait(8, 60.0))
+    await asyncio.sleep(0)
+    jobs = [job(id=new_id(tail)) for tail in range(6)]
+    await sharded.submit(*jobs)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    found = set()
+    async with asyncio.timeout(10):
+        while len(found) < len(jobs):
+            found |= {completed(one).job_id for one in await node.work.fetch(8)}
+    assert {one.id for one in jobs} == found
+
+
+async def test_a_take_over_in_all_shards_gives_the_jobs_to_the_heir(sharded: Cluster) -> None:
+    gone, heir = await sharded.node(), await sharded.node()
+    await sharded.submit(*(job(id=new_id(tail)) for tail in range(6)))
+    lost = await gone.work.fetch(6)
+    for keys in shards_of(sharded.settings):
+        sharded.raw.zadd(keys.nodes, {gone.lease.node: 1})
+
+    assert 6 == await heir.leases.take_over(heir.lease, gone.lease.node)
+    assert 6 == len(await heir.work.fetch(10))
+    with pytest.raises(LeaseLost):
+        await gone.work.settle([completed(one) for one in lost])
+
+
+async def test_a_node_that_is_fenced_in_one_shard_has_lost_its_lease(sharded: Cluster) -> None:
+    node = await sharded.node()
+    sharded.raw.incr(shards_of(sharded.settings)[2].fence(node.lease.node))
+    with pytest.raises(LeaseLost):
+        node.leases.beat(node.lease)
+
+
+async def test_who_looks_dead_is_left_alone_until_a_lease_has_been_watched(sharded: Cluster) -> None:
+    sharded.with_settings(lease_seconds=1.0)
+    node, other = await sharded.node(), await sharded.node()
+    for keys in shards_of(sharded.settings):
+        sharded.raw.zadd(keys.nodes, {other.lease.node: 1})
+    assert [] == node.leases.beat(node.lease)
+    async with asyncio.timeout(10):
+        while not (expired := node.leases.beat(node.lease)):
+            await asyncio.sleep(0.2)
+    assert [other.lease.node] == expired
+
+
+async def test_pages_go_through_all_shards_and_show_every_job_once(sharded: Cluster) -> None:
+    jobs = [job(id=new_id(tail)) for tail in range(20)]
+    await sharded.submit(*jobs)
+    found, cursor = [], None
+    while True:
+        page = await sharded.doors.inspection.jobs(limit=3, cursor=cursor)
+        assert len(page.jobs) <= 3
+        found += [view.job.id for view in page.jobs]
+        cursor = page.cursor
+        if cursor is None:
+            break
+    assert sorted(one.id for one in jobs) == sorted(found)
+
+
+@pytest.mark.parametrize("cursor", ["", "1", "3.", "x.", "0.nonsense", "٣.", "9" * 5_000 + "."])
+async def test_a_cursor_of_somebody_elses_is_refused(sharded: Cluster, cursor: str) -> None:
+    with pytest.raises(ValueError, match="cursor was not given out"):
+        await sharded.doors.inspection.jobs(cursor=cursor)
+
+
+async def test_counts_nodes_and_health_are_told_of_all_shards_together(sharded: Cluster) -> None:
+    node = await sharded.node()
+    await sharded.submit(*(job(id=new_id(tail)) for tail in range(9)))
+    fetched = await node.work.fetch(6)
+    await node.work.settle([completed(one) for one in fetched[:2]])
+    stats = await sharded.doors.inspection.stats()
+    (view,) = await sharded.doors.inspection.nodes()
+
+    assert (9, 2) == (stats.totals["submitted"], stats.totals["completed"])
+    assert (3, 4) == (sum(one.queued for one in stats.streams), sum(one.running for one in stats.streams))
+    assert (node.lease.node, 4) == (view.name, view.running)
+    health = await sharded.doors.inspection.health()
+    assert "none" == health.durability
+    assert all(not problem.startswith("shard ") for problem in health.problems)
+
+
+async def test_a_job_is_looked_for_and_changed_in_the_shard_of_its_id(sharded: Cluster) -> None:
+    node = await sharded.node()
+    jobs = [job(id=new_id(tail)) for tail in range(3)]
+    await sharded.submit(*jobs)
+    for one in jobs[:2]:
+        assert JobState.CANCELLED is await sharded.doors.submissions.cancel(one.id)
+    (delivery,) = await node.work.fetch(5)
+    await node.work.bury([dead(delivery)])
+    revived = await sharded.doors.submissions.revive(jobs[2].id, reset_retry_count=True)
+    assert jobs[2].id == revived.id
+    with pytest.raises(JobNotFound, match=format_id(bytes(16))):
+        await sharded.doors.inspection.get(bytes(16))
+
+
+async def test_a_namespace_keeps_its_number_of_shards(cluster: Cluster) -> None:
+    cluster.with_settings(shards=2)
+    await check_shards(cluster.settings)
+    await check_shards(cluster.settings)
+    for other in (1, 3):
+        cluster.with_settings(shards=other)
+        with pytest.raises(ConfigError, match=f"IRONFORGE_SHARDS={other}, but .* was begun with 2: set it to 2"):
+            await check_shards(cluster.settings)
+
+
+async def test_a_namespace_that_was_used_without_shards_is_not_spread_later(cluster: Cluster) -> None:
+    await cluster.submit(job())
+    cluster.with_settings(shards=4)
+    with pytest.raises(ConfigError, match="was begun with 1"):
+        await check_shards(cluster.settings)
+    cluster.with_settings(shards=1)
+    await check_shards(cluster.settings)

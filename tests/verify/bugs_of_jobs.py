@@ -1,0 +1,176 @@
+"""Planted bugs in how jobs are fetched, settled and put somewhere else."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from actors import retry_timer
+from ironforge import retry
+from ironforge.job import Job
+from ironforge.store import fetching, leases, link, rewriting, settling, work
+from ironforge.store.contract import Settled
+from tests.verify.planting import edit
+
+STALE = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('STALE the fence has moved') end"
+
+
+def settle_without_the_fence() -> None:
+    """A node that was taken over settles all the same."""
+    original = settling.Settler.__init__
+
+    def unguarded(self: Any, *arguments: Any) -> None:
+        original(self, *arguments)
+        self._arm = [["GET", self._fence], ["GET", self._fence]]
+        self._link._opening = self._arm
+        self._link._check = None
+        self._epoch = None
+
+    async def commit(self: Any, commands: list[Any], _touched: list[str]) -> None:
+        await self._link.exchange([["MULTI"], *commands, ["EXEC"]])
+
+    settling.Settler.__init__ = unguarded
+    settling.Settler._commit = commit
+
+
+def watch_too_late() -> None:
+    """The fence is watched from the settlement on: whoever was fenced before it commits."""
+    original = settling.Settler.__init__
+
+    def unchecked(self: Any, *arguments: Any) -> None:
+        original(self, *arguments)
+        self._link._opening = ()
+        self._link._check = None
+
+    async def commit(self: Any, commands: list[Any], _touched: list[str]) -> None:
+        await self._link.exchange([["WATCH", self._fence]])
+        replies = await self._link.exchange([["MULTI"], *commands, ["EXEC"]])
+        if replies[-1] is None:
+            raise settling._lost(self._lease)
+
+    settling.Settler.__init__ = unchecked
+    settling.Settler._commit = commit
+
+
+def settle_twice() -> None:
+    """A settlement is sent again although its answer has arrived, and counted again."""
+    settle = settling.Settler.settle
+
+    async def again(self: Any, batch: list[Settled]) -> None:
+        await settle(self, batch)
+        await settle(self, batch)
+
+    settling.Settler.settle = again
+
+
+def leave_the_index_behind() -> None:
+    """A settlement leaves the job in the index."""
+    original = settling.Settler._commands
+
+    def leaky(self: Any, batch: list[Settled]) -> Any:
+        commands, touched = original(self, batch)
+        return [command for command in commands if command[0] != "HDEL"], touched
+
+    settling.Settler._commands = leaky
+
+
+def as_soon_as_fetched(*commands: str) -> None:
+    """Runs these commands on every entry that was just read."""
+
+    def early(read: Callable[..., Any]) -> Callable[..., Any]:
+        async def reading(self: Any, *arguments: Any) -> Any:
+            deliveries = await read(self, *arguments)
+            for stream, entry, _ in deliveries:
+                key = self._keys.stream(stream)
+                words = {"XACK": ["XACK", key, "nodes", entry], "XDEL": ["XDEL", key, entry]}
+                await self._link.pipeline([words[command] for command in commands])
+            return deliveries
+
+        return reading
+
+    work.RedisWork.fetch = early(work.RedisWork.fetch)
+    work.RedisWork.wait = early(work.RedisWork.wait)
+
+
+def settle_before_running() -> None:
+    """Jobs leave the server as soon as they are fetched: whoever dies now has lost them."""
+    as_soon_as_fetched("XACK", "XDEL")
+
+
+def delete_before_running() -> None:
+    """Jobs stay pending, and their records are gone: a take-over finds nothing to put back."""
+    as_soon_as_fetched("XDEL")
+
+
+def start_at_the_end() -> None:
+    """The group of a new stream begins at its end: what came before the first node is never read."""
+
+    async def make(connection: Any, streams: list[str]) -> None:
+        commands = [["XGROUP", "CREATE", key, "nodes", "$", "MKSTREAM"] for key in streams]
+        await connection.pipeline(commands, tolerate=("BUSYGROUP",))
+
+    fetching.make_groups = make
+    leases.make_groups = make
+
+
+def lose_replies() -> None:
+    """No bug but a bad network: every third delivery is lost on its way, with its connection."""
+    call = link.Link.call
+    turn = itertools.count(1)
+
+    async def broken(self: Any, *command: Any, **options: Any) -> Any:
+        reply = await call(self, *command, **options)
+        if command[0] == "XREADGROUP" and reply and not next(turn) % 3:
+            await self.drop()
+            raise ConnectionResetError("the reply was lost")
+        return reply
+
+    link.Link.call = broken
+
+
+def never_audit() -> None:
+    """What was delivered and never arrived is not asked for."""
+
+    async def nothing(self: Any) -> None:
+        pass
+
+    fetching.Fetcher._audit_if_due = nothing
+
+
+def same_fence_again() -> None:
+    """Jobs that are put back do not get a higher fence."""
+
+    def again(self: Job, **changes: Any) -> Job:
+        return msgspec.structs.replace(self, **changes)
+
+    Job.again = again
+
+
+def rewrite_without_the_fence() -> None:
+    """A node that was taken over parks, buries and puts back all the same, also what it no longer holds."""
+    held = "elseif redis.call('XACK', stream, 'nodes', entry) == 1 then"
+    for script in (rewriting.PARK, rewriting.BURY, rewriting.REQUEUE):
+        edit(script, (STALE, ""), (held, "elseif redis.call('XACK', stream, 'nodes', entry) >= 0 then"))
+
+
+def never_retry() -> None:
+    """A failed job goes to the dead letter at once."""
+    retry_timer.retry.decide = lambda *_arguments, **_options: retry.Verdict(retry=False, delay_ms=0)
+
+
+def retry_for_ever() -> None:
+    """The limit of retries is not looked at."""
+    retry_timer.retry.decide = lambda *_arguments, **_options: retry.Verdict(retry=True, delay_ms=50)
+
+
+def due_at_once() -> None:
+    """The schedule hands out what is not due yet."""
+    edit(work.PROMOTE, ("'-inf', now, 'BYSCORE'", "'-inf', '+inf', 'BYSCORE'"))
+
+
+def cancel_what_failed() -> None:
+    """A failed attempt ends its job as cancelled, though nobody asked for it."""
+    edit(rewriting.PARK, ("if redis.call('HGET', index, id) == 'c' .. name .. ':' .. entry then", "if true then"))

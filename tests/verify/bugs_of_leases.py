@@ -1,0 +1,133 @@
+"""Planted bugs in leases and take-overs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from actors import lease
+from ironforge.store import leases
+from ironforge.verify.handlers import LEDGER_FOLDER
+from tests.verify.planting import edit
+
+RENEW = "redis.call('ZADD', KEYS[2], now + tonumber(ARGV[3]), ARGV[2])"
+LATE_SECONDS = 4.0
+
+
+def heartbeat_stops() -> None:
+    """No heartbeat at all: a node that is alive looks dead, and nobody looks for the dead."""
+    lease.Heart.start = lambda self: None
+
+
+def renew_nothing() -> None:
+    """The heartbeat looks for dead nodes, and does not renew its own lease."""
+    edit(leases.BEAT, (RENEW, ""))
+
+
+def trust_the_own_clock() -> None:
+    """Leases by the clocks of the nodes, and that of one node is two leases ahead."""
+    try:
+        Path(os.environ[LEDGER_FOLDER], "ahead").mkdir()
+        skew = 2_000
+    except FileExistsError:
+        skew = 0
+    edit(leases.BEAT, (RENEW, f"now = now + {skew}\n{RENEW}"))
+    edit(leases.FENCE, ("if deadline and", f"now = now + {skew}\nif deadline and"))
+
+
+def take_over_the_living() -> None:
+    """Every node counts as expired at once, whether its lease has run out or not."""
+    edit(leases.FENCE, ("if deadline and tonumber(deadline) > now then return 0 end", ""))
+    beat = leases.RedisLeases.beat
+
+    def jealous(self: Any, held: Any) -> list[str]:
+        beat(self, held)
+        names = self._pulse._connected()("ZRANGE", self._keys.nodes, 0, -1)
+        return [name.decode() for name in names if name.decode() != held.node]
+
+    leases.RedisLeases.beat = jealous
+
+
+def never_take_over() -> None:
+    """What a dead node held stays with it."""
+
+    async def ignore(self: Any, *_arguments: Any, **_options: Any) -> int:
+        return 0
+
+    leases.RedisLeases.take_over = ignore
+
+
+def take_over_late() -> None:
+    """Dead nodes are found, and left alone for four leases."""
+    take_over = leases.RedisLeases.take_over
+
+    async def late(self: Any, *arguments: Any, **options: Any) -> int:
+        await asyncio.sleep(LATE_SECONDS)
+        return await take_over(self, *arguments, **options)
+
+    leases.RedisLeases.take_over = late
+
+
+def forget_to_requeue() -> None:
+    """A take-over acknowledges what it finds, and puts nothing back."""
+
+    async def drop(self: Any, work: Any, found: list[Any], *, crashed: bool) -> int:
+        for stream, entry, _ in found:
+            await self._link.call("XACK", self._keys.stream(stream), "nodes", entry)
+        return len(found)
+
+    leases.RedisLeases._move = drop
+
+
+def take_over_one_entry() -> None:
+    """A take-over looks at the first entry of a stream alone, and forgets the node with all the others."""
+    pending = leases.RedisLeases._pending
+
+    async def first(self: Any, key: str, node: str, start: str, end: str) -> list[bytes]:
+        return (await pending(self, key, node, start, end))[:1] if start == "-" else []
+
+    leases.RedisLeases._pending = first
+    edit(leases.RETIRE, ("if #pending > 0 then", "if false then"))
+
+
+def forget_before_moving() -> None:
+    """A dead node's consumer is deleted with whatever it has pending, and then its jobs are looked for."""
+    edit(leases.RETIRE, ("if #pending > 0 then", "if false then"))
+    empty = leases.RedisLeases._empty
+
+    async def forget_first(self: Any, held: Any, node: str, *, crashed: bool) -> int:
+        names = self._keys
+        streams = names.streams(await leases.known_queues(self._link, names))
+        await self._link.run(leases.RETIRE, [names.fence(held.node), names.nodes, *streams], [held.epoch, node])
+        return await empty(self, held, node, crashed=crashed)
+
+    leases.RedisLeases._empty = forget_first
+
+
+def consumers_stay() -> None:
+    """Nodes are forgotten, their consumers are not: every restart leaves one behind."""
+    edit(leases.RETIRE, ("redis.call('XGROUP', 'DELCONSUMER', KEYS[key], 'nodes', ARGV[2])", ""))
+
+
+def crashes_cost_nothing() -> None:
+    """Nodes that die holding a job do not count: poison goes round for ever."""
+    move = leases.RedisLeases._move
+
+    async def free(self: Any, work: Any, found: list[Any], *, crashed: bool) -> int:
+        return await move(self, work, found, crashed=False)
+
+    leases.RedisLeases._move = free
+
+
+def first_crash_kills() -> None:
+    """The first crash is the last one, whatever the crash budget says."""
+    original = leases.RedisLeases.__init__
+
+    def strict(self: Any, settings: Any, **options: Any) -> None:
+        original(self, msgspec.structs.replace(settings, crash_budget=1), **options)
+
+    leases.RedisLeases.__init__ = strict

@@ -1,0 +1,104 @@
+"""Which plan shows which planted bug, and the promise that it breaks.
+
+Each plan is as small as the bug allows, with a lease of one second. A correct node has to pass all of them: otherwise
+they would prove nothing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ironforge.verify import verdict as promises
+from ironforge.verify.run import Plan
+
+CONTROL = ""
+
+
+class Bugs(NamedTuple):
+    """`broken`: the promise by what is planted. `conditions`: what is planted as well, and a correct node bears."""
+
+    plan: Plan
+    broken: dict[str, str]
+    conditions: str = ""
+
+
+GROUPS = {
+    "quiet": Bugs(
+        Plan(seed=1, seconds=3.0, rate=100, nodes=2, pause_seconds=0, slow=0.3, drain_seconds=4.0),
+        {
+            "settle_twice": promises.ONCE,
+            "leave_the_index_behind": promises.NOTHING_LEFT,
+            "start_at_the_end": promises.KEPT,
+            "renew_nothing": promises.REPEATS,
+            "trust_the_own_clock": promises.REPEATS,
+            "take_over_the_living": promises.REPEATS,
+            "consumers_stay": promises.NOTHING_LEFT,
+            "never_retry": promises.TRIED,
+            "retry_for_ever": promises.LIMIT,
+            "due_at_once": promises.EARLY,
+            "cancel_what_failed": promises.ASKED,
+        },
+    ),
+    "kills": Bugs(
+        Plan(
+            seed=3,
+            seconds=3.0,
+            rate=100,
+            nodes=2,
+            pause_seconds=0.6,
+            faults=("kill",),
+            slow=0.3,
+            drain_seconds=5.0,
+        ),
+        {
+            "settle_before_running": promises.KEPT,
+            "delete_before_running": promises.KEPT,
+            "heartbeat_stops": promises.KEPT,
+            "never_take_over": promises.KEPT,
+            "forget_to_requeue": promises.KEPT,
+            "take_over_one_entry": promises.KEPT,
+            "forget_before_moving": promises.KEPT,
+            "same_fence_again": promises.FENCE,
+            "crashes_cost_nothing": promises.CRASHES,
+            "first_crash_kills": promises.TRIED,
+        },
+    ),
+    # The seed kills one node after 1.3 s, and nobody else.
+    "one kill": Bugs(
+        Plan(
+            seed=195,
+            seconds=2.5,
+            rate=100,
+            nodes=2,
+            pause_seconds=30.0,
+            faults=("kill",),
+            slow=0.3,
+            drain_seconds=10.0,
+        ),
+        {"take_over_late": promises.IN_TIME},
+    ),
+    # Half of the pauses of this seed are longer than a lease; many jobs are in flight then, failing ones as well.
+    "pauses": Bugs(
+        Plan(
+            seed=5,
+            seconds=5.0,
+            rate=150,
+            nodes=2,
+            pause_seconds=0.3,
+            faults=("pause",),
+            slow=0.5,
+            failing=0.5,
+            drain_seconds=7.0,
+        ),
+        {
+            "settle_without_the_fence": promises.ONCE,
+            "watch_too_late": promises.ONCE,
+            "rewrite_without_the_fence": promises.FENCE,
+        },
+    ),
+    "lost replies": Bugs(
+        Plan(seed=1, seconds=3.0, rate=100, nodes=2, pause_seconds=0, slow=0.3, drain_seconds=4.0),
+        {"never_audit": promises.KEPT},
+        conditions="lose_replies",
+    ),
+}

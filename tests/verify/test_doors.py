@@ -1,0 +1,90 @@
+"""The verification finds bugs that are planted on the submitting side, which is this process and not a node."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from redis.exceptions import ConnectionError as Disconnected
+
+from ironforge.config import load
+from ironforge.store import flights
+from ironforge.store.scripts import CANCEL, SUBMIT, Script
+from ironforge.verify import verdict as promises
+from ironforge.verify.run import Plan, verify
+from tests.support.servers import valkey
+
+PLAN = Plan(seed=1, seconds=1.5, rate=200, nodes=1, pause_seconds=0, drain_seconds=5.0)
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def without(planted: pytest.MonkeyPatch, script: Script, *lines: str) -> None:
+    text = script.text
+    for line in lines:
+        assert line in text
+        text = text.replace(line, "")
+    planted.setattr(script, "text", text)
+    planted.setattr(script, "by_hash", script.by_text)
+
+
+def lose_answers(planted: pytest.MonkeyPatch) -> None:
+    """No bug but a bad network: every third answer to a submission is lost."""
+    send = flights.Flights._send
+    turn = itertools.count(1)
+
+    async def broken(self: Any, calls: Any) -> Any:
+        replies = await send(self, calls)
+        if not next(turn) % 3:
+            raise Disconnected("the answer was lost")
+        return replies
+
+    planted.setattr(flights.Flights, "_send", broken)
+
+
+def submit_again_blindly(planted: pytest.MonkeyPatch) -> None:
+    """What got no answer is sent again as it was, and nobody looks whether it is there already."""
+    lose_answers(planted)
+    planted.setattr(flights._Call, "repeated", lambda self: self)
+
+
+def forget_the_key(planted: pytest.MonkeyPatch) -> None:
+    """The job is stored, and its idempotency key is gone before it is used again."""
+    without(planted, SUBMIT, "for key, value in pairs(first) do redis.call('SET', KEYS[key], value, 'EX', seconds) end")
+
+
+def cancel_in_words_only(planted: pytest.MonkeyPatch) -> None:
+    """The answer says cancelled, and the job stays in the schedule."""
+    taken_away = (
+        "redis.call('ZREM', scheduled, id)",
+        "redis.call('HDEL', parked, id)",
+        "redis.call('HDEL', index, id)",
+    )
+    without(planted, CANCEL, *taken_away)
+
+
+async def found(monkeypatch: pytest.MonkeyPatch, plant: Plant) -> set[str]:
+    with valkey() as url, monkeypatch.context() as planted:
+        plant(planted)
+        settings = load({}, redis_url=url, lease_seconds=1.0, concurrency=32)
+        verdict = await verify(settings, PLAN, say=lambda _: None)
+    return {violation.promise for violation in verdict.violations}
+
+
+async def test_lost_answers_break_no_promise(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set() == await found(monkeypatch, lose_answers)
+
+
+@pytest.mark.parametrize(
+    ("plant", "promise"),
+    [
+        (submit_again_blindly, promises.FENCE),
+        (forget_the_key, promises.KEY),
+        (cancel_in_words_only, promises.CANCEL),
+    ],
+)
+async def test_a_bug_of_the_submitting_side_is_found(
+    monkeypatch: pytest.MonkeyPatch, plant: Plant, promise: str
+) -> None:
+    assert promise in await found(monkeypatch, plant)
