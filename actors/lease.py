@@ -18,7 +18,7 @@ from typing import Final
 from actors.kernel import Actor, Cancellable, Exit, handles
 from actors.messages import Beaten, Fenced, LeaseGone, WhoHolds
 from ironforge.config import Settings
-from ironforge.errors import LeaseLost, StoreUnavailable
+from ironforge.errors import LeaseLost, StoreError
 from ironforge.metrics import Metrics
 from ironforge.store import Lease, Leases
 
@@ -163,7 +163,7 @@ class Heart:
             except LeaseLost as error:
                 self._tell(self._on_loss, str(error))
                 return
-            except StoreUnavailable as error:
+            except StoreError as error:
                 logger.warning("heartbeat failed, the next one will try again: %s", error)
                 continue
             now = time.monotonic()

@@ -28,6 +28,14 @@ class ChildStatus(msgspec.Struct, frozen=True):
     problems: tuple[str, ...] = ()
 
 
+def read_status(line: bytes) -> ChildStatus | None:
+    """None for a line that is no report: it was torn, or a handler wrote where it should not."""
+    try:
+        return msgspec.json.decode(line, type=ChildStatus)
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return None
+
+
 class ParentLink:
     """The child's end. Make it with `open`, inside the event loop."""
 

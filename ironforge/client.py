@@ -17,7 +17,7 @@ import uuid_utils
 
 from ironforge.errors import InvalidJob, IronForgeError, SerializationError
 from ironforge.job import parse_id
-from ironforge.transport import ApiError, ApiUnreachable, Json, Transport
+from ironforge.transport import ApiError, ApiUnreachable, Json, Transport, member
 from ironforge.values import encode_payload
 
 __all__ = ["ApiError", "ApiUnreachable", "AsyncClient", "Client", "WaitTimeout"]
@@ -217,7 +217,10 @@ async def _submit_many(http: Transport, lines: list[bytes], key: str) -> list[st
     for number, chunk in enumerate(_chunks(lines)):
         headers = {**_NDJSON, "Idempotency-Key": f"{key}:{number}"}
         answer = await http.call("POST", "/jobs/batch", body=b"\n".join(chunk), headers=headers)
-        ids += answer["ids"]
+        given = member(answer, "ids", list)
+        if len(given) != len(chunk):
+            raise ApiError(200, {"code": "unexpected_answer", "detail": f"{len(given)} ids for {len(chunk)} jobs"})
+        ids += given
     return ids
 
 
@@ -227,7 +230,7 @@ async def _wait(http: Transport, path: str, timeout_seconds: float) -> Json:
         async with asyncio.timeout(timeout_seconds):
             while True:
                 job = await http.call("GET", path)
-                if job["status"] in ENDED:
+                if member(job, "status", str) in ENDED:
                     return job
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
@@ -238,11 +241,14 @@ async def _wait(http: Transport, path: str, timeout_seconds: float) -> Json:
 async def _pages(http: Transport, query: dict[str, str | int | None]) -> AsyncIterator[Json]:
     while True:
         page = await http.call("GET", "/jobs", query=query)
-        for job in page["jobs"]:
+        for job in member(page, "jobs", list):
             yield job
-        if page["next"] is None:
+        if page.get("next") is None:
             return
-        query = {**query, "cursor": page["next"]}
+        following = member(page, "next", str)
+        if following == query.get("cursor"):
+            raise ApiError(200, {"code": "unexpected_answer", "detail": "the next page is the same page again"})
+        query = {**query, "cursor": following}
 
 
 async def _next(jobs: AsyncIterator[Json]) -> Json | None:

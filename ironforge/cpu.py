@@ -23,6 +23,8 @@ from ironforge.errors import ConfigError, Discard, Retry, Snooze
 from ironforge.failure import RemoteFailure, UnusableResult
 
 HEADER: Final = struct.Struct("!I")
+# A result or a payload, with room for a trace.
+MAX_FRAME_BYTES: Final = 16 * 1_048_576
 
 
 class Request(msgspec.Struct, array_like=True, frozen=True):
@@ -53,6 +55,22 @@ class Reply(msgspec.Struct, array_like=True, frozen=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_reply = msgspec.msgpack.Decoder(Reply).decode
+
+
+def frame_size(header: bytes) -> int:
+    """How many bytes follow. Raises RemoteFailure when no request and no reply is that large."""
+    (size,) = HEADER.unpack(header)
+    if size > MAX_FRAME_BYTES:
+        raise RemoteFailure("BrokenPipe", f"the process of this job announced {size} bytes: its pipe is out of step")
+    return int(size)
+
+
+def read_reply(body: bytes) -> Reply:
+    """Raises RemoteFailure for bytes that are no reply."""
+    try:
+        return _decode_reply(body)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        raise RemoteFailure("BrokenPipe", f"the process of this job sent what is no reply: {error}") from None
 
 
 def target_of(function: Callable[..., Any]) -> tuple[str, str, str]:
@@ -116,8 +134,8 @@ class Child:
         try:
             stdin.write(HEADER.pack(len(body)) + body)
             await stdin.drain()
-            (size,) = HEADER.unpack(await stdout.readexactly(HEADER.size))
-            return _decode_reply(await stdout.readexactly(size))
+            size = frame_size(await stdout.readexactly(HEADER.size))
+            return read_reply(await stdout.readexactly(size))
         except (asyncio.IncompleteReadError, ConnectionError):
             code = await self._process.wait()
             raise RemoteFailure("ProcessDied", f"the process of this job {_death(code)}") from None

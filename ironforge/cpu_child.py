@@ -21,9 +21,9 @@ import msgspec
 
 from ironforge.config import environment_name, load
 from ironforge.context import Context
-from ironforge.cpu import HEADER, Reply, Request
+from ironforge.cpu import HEADER, Reply, Request, frame_size
 from ironforge.errors import ConfigError, Discard, Retry, Snooze
-from ironforge.failure import UnusableResult, clean, describe
+from ironforge.failure import RemoteFailure, UnusableResult, clean, describe
 from ironforge.payload import Binder, binder_of
 from ironforge.telemetry import configure_logging
 from ironforge.values import encode_result
@@ -56,7 +56,12 @@ def _take_over_pipes() -> tuple[BinaryIO, BinaryIO]:
 
 def _read(requests: BinaryIO, queue: SimpleQueue[Request]) -> None:
     while len(header := requests.read(HEADER.size)) == HEADER.size:
-        queue.put(_decode(requests.read(HEADER.unpack(header)[0])))
+        try:
+            queue.put(_decode(requests.read(frame_size(header))))
+        except (msgspec.MsgspecError, RecursionError, ValueError, RemoteFailure) as error:
+            # The node would wait until the job's time is over; the end of this process it sees at once.
+            sys.stderr.write(f"ironforge.cpu_child: this is no request, the process ends: {error}\n")
+            os._exit(1)
     os._exit(0)
 
 

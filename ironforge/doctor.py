@@ -19,14 +19,17 @@ import msgspec
 
 from ironforge.config import PREFIX, Settings, environment_name
 from ironforge.consistency import inconsistencies
+from ironforge.damage import KEEP, damages
 from ironforge.embedded import SOCKET
 from ironforge.errors import ConfigError, StoreError
 from ironforge.store import Doors, NodeStore
 from ironforge.store.checks import verify
+from ironforge.store.info import info_of
 from ironforge.store.keys import Keys
 from ironforge.store.link import Link
 from ironforge.store.outage import answering
-from ironforge.store.records import milliseconds
+from ironforge.store.records import milliseconds, score_ms
+from ironforge.store.types import Misfit, misfits
 
 Level = Literal["ok", "warn", "fail"]
 
@@ -36,6 +39,9 @@ SKEW_SECONDS: Final = 1.0
 # A queue whose oldest job has waited for this long is not served, or not served fast enough.
 LONG_WAIT_SECONDS: Final = 300.0
 LATE_SECONDS: Final = 10.0
+MOST_SHOWN: Final = 100
+# In front of a key that is put out of the way: its hash tag, and with it its slot, stay.
+ASIDE: Final = "aside:"
 NODE_START: Final = "ironforge node APP"
 # Environment variables with our prefix that are no settings: processes tell them to their children.
 INTERNAL: Final = ("IRONFORGE_PARENT_FD", "IRONFORGE_SLOT")
@@ -72,7 +78,11 @@ async def examine(settings: Settings) -> list[Finding]:
         fix = f"check that it runs: {_cli(settings)} PING; its address: {environment_name('redis_url')}"
         findings.append(Finding("fail", "server", str(error), fix))
     else:
-        for check in (exam.clock, exam.persistence, exam.nodes, exam.strays, exam.queues, exam.schedule, exam.data):
+        for check in (exam.clock, exam.persistence, exam.types):
+            findings += await _guarded(check)
+        # What leans on a key of the wrong type cannot be judged.
+        rest = () if exam.misfits else (exam.strays, exam.schedule, exam.data)
+        for check in (exam.nodes, exam.queues, *rest):
             findings += await _guarded(check)
     finally:
         await exam.close()
@@ -108,6 +118,7 @@ class _Exam:
         self._keys = Keys(settings.namespace)
         self._link = Link(settings.redis_url, self._keys.prefix)
         self._cli = _cli(settings)
+        self.misfits: list[Misfit] = []
 
     async def server(self) -> list[Finding]:
         health = await self._inspection.health()
@@ -135,11 +146,23 @@ class _Exam:
 
     async def persistence(self) -> list[Finding]:
         with answering():
-            info = _info(await self._link.call("INFO", "persistence"))
+            info = info_of(await self._link.call("INFO", "persistence"))
         broken = [name for name in LAST_WRITES if info.get(name, "ok") != "ok"]
         fix = f"make room on the server's disk, then {self._cli} BGREWRITEAOF"
         failed = [Finding("fail", "persistence", f"the server cannot write to its disk: {', '.join(broken)}", fix)]
         return failed if broken else [Finding("ok", "persistence", "the server's last writes to its disk went well")]
+
+    async def types(self) -> list[Finding]:
+        with answering():
+            self.misfits = await misfits(self._link, self._keys)
+        findings = []
+        for key, found, wanted, consequence in self.misfits:
+            message = f"{key} is a {found} and must be a {wanted}: {consequence}"
+            aside = f"to keep what is there: {self._cli} RENAME '{key}' '{ASIDE}{key}'"
+            if key == self._keys.epoch:  # it must never give out a number a second time
+                aside += f"; then {self._cli} SET '{key}' {time.time_ns() // 1_000_000}"
+            findings.append(Finding("fail", "keys", message, aside))
+        return findings or [Finding("ok", "keys", "every key has its type")]
 
     async def nodes(self) -> list[Finding]:
         nodes = await self._inspection.nodes()
@@ -187,7 +210,7 @@ class _Exam:
     async def schedule(self) -> list[Finding]:
         with answering():
             first, now = await self._link.pipeline([["ZRANGE", self._keys.scheduled, 0, 0, "WITHSCORES"], ["TIME"]])
-        late_seconds = (milliseconds(now) - float(first[1])) / 1000 if first else 0.0
+        late_seconds = (milliseconds(now) - score_ms(first[1])) / 1000 if first else 0.0
         if late_seconds > LATE_SECONDS:
             message = f"a scheduled job has been due for {late_seconds:.0f} s: no node moves it to its queue"
             return [Finding("warn", "schedule", message, NODE_START)]
@@ -196,9 +219,12 @@ class _Exam:
     async def data(self) -> list[Finding]:
         with answering():
             quarantined = await self._link.call("XLEN", self._keys.quarantine)
-            problems = await inconsistencies(self._link, self._keys)
-        fix = "keep a copy of the server's data, and report it: this must not happen"
-        findings = [Finding("fail", "data", problem, fix) for problem in problems]
+            problems = [(problem, KEEP) for problem in await inconsistencies(self._link, self._keys)]
+            problems += await damages(self._link, self._keys)
+        findings = [Finding("fail", "data", message, fix) for message, fix in problems[:MOST_SHOWN]]
+        if len(problems) > MOST_SHOWN:
+            message = f"and {len(problems) - MOST_SHOWN} more of this kind"
+            findings.append(Finding("fail", "data", message, "see to those above, then ask again"))
         if not problems:
             findings.append(Finding("ok", "data", "index, streams, schedule and dead letter agree"))
         if quarantined:
@@ -222,11 +248,6 @@ def clock_finding(ahead_seconds: float, trip_seconds: float) -> Finding:
         f"the server's clock is {off_seconds:.1f} s {'ahead of' if ahead_seconds > 0 else 'behind'} this machine's"
     )
     return Finding("warn", "clock", message, "timedatectl set-ntp true, on both machines")
-
-
-def _info(text: bytes) -> dict[str, str]:
-    lines = (line.partition(":") for line in text.decode().splitlines())
-    return {name: value for name, _, value in lines}
 
 
 def _cli(settings: Settings) -> str:

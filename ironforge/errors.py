@@ -43,6 +43,10 @@ class IncompatibleRecord(IronForgeError):
     """Stored bytes that are no job, or a job of a newer version."""
 
 
+class NewerRecord(IncompatibleRecord):
+    """A job of a newer version: a node of that version can read it."""
+
+
 class UnknownKind(IronForgeError):
     """No handler is registered for a job's kind."""
 

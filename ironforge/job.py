@@ -15,7 +15,7 @@ from typing import Annotated, Final
 import msgspec
 import uuid_utils
 
-from ironforge.errors import IncompatibleRecord
+from ironforge.errors import IncompatibleRecord, NewerRecord
 
 RECORD_VERSION: Final = 1
 # A job with a thousand retries must not carry a thousand tracebacks: the newest entries are kept.
@@ -239,7 +239,7 @@ def decode(record: bytes) -> Job:
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise IncompatibleRecord(f"this record is not a job: {error}") from None
     if job.version > RECORD_VERSION:
-        raise IncompatibleRecord(
+        raise NewerRecord(
             f"this record has version {job.version}, this IronForge reads up to {RECORD_VERSION}: upgrade this node"
         )
     if len(job.id) != 16 or not 0 <= job.priority <= 3 or job.ended not in _ENDINGS:

@@ -12,6 +12,7 @@ import dataclasses
 import difflib
 import functools
 import inspect
+import itertools
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -23,6 +24,7 @@ from ironforge.errors import ConfigError, InvalidPayload
 
 Arguments = dict[str, Any]
 
+SHOWN: Final = 20
 _NOTHING: Final = (b"", b"null")
 _VARIADIC: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
@@ -208,7 +210,7 @@ def _explain(payload: bytes, shape: Shape, error: msgspec.DecodeError) -> Invali
     """Every problem of the payload, not only the first one that the decoder met."""
     try:
         raw = msgspec.json.decode(b"{}" if payload in _NOTHING else payload)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, ValueError):
         return InvalidPayload(f"payload is not JSON: {error}", field="payload")
     if not isinstance(raw, dict) or not shape.fields:
         return InvalidPayload(f"payload: {_path(str(error), 'payload')}", field="payload")
@@ -223,10 +225,12 @@ def _explain(payload: bytes, shape: Shape, error: msgspec.DecodeError) -> Invali
         elif field.required:
             problems[field.name] = "required, but missing"
     if shape.closed:
-        problems.update({name: _unknown(name, names) for name in raw if name not in names})
+        unknown = (name for name in raw if name not in names)
+        # Looking for what was meant costs more than all the rest, and a payload may have 100,000 fields.
+        problems.update({name: _unknown(name, names) for name in itertools.islice(unknown, SHOWN)})
     if not problems:  # a rule over several fields, or one inside a nested object
         return InvalidPayload(f"payload: {_path(str(error), 'payload')}", field="payload")
-    text = "; ".join(f"{name}: {problem}" for name, problem in list(problems.items())[:20])
+    text = "; ".join(f"{name}: {problem}" for name, problem in list(problems.items())[:SHOWN])
     return InvalidPayload(text, field=next(iter(problems)))
 
 

@@ -17,9 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
-from ironforge.child import PARENT_FD, ChildStatus
+from ironforge.child import PARENT_FD, ChildStatus, read_status
 from ironforge.config import Settings
 from ironforge.metrics import MULTIPROCESS_DIR, ChildMetrics
 from ironforge.probes import probes
@@ -208,7 +206,10 @@ class _Slot:
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         try:
             async for line in reader:
-                status = msgspec.json.decode(line, type=ChildStatus)
+                status = read_status(line)
+                if status is None:
+                    log.warning("passed over a report that cannot be read", process=self.number, line=repr(line[:100]))
+                    continue
                 if self._status is None or status.ready != self._status.ready:
                     log.info("node process reports", process=self.number, ready=status.ready)
                 self._status, self._heard_at = status, time.monotonic()

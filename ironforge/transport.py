@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import aiohttp
 import msgspec
@@ -18,10 +18,16 @@ from ironforge import errors
 from ironforge.config import load
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 REPEATABLE: Final = frozenset({429, 502, 503, 504})
 FIRST_PAUSE_SECONDS: Final = 0.1
 LONGEST_PAUSE_SECONDS: Final = 10.0
+# The largest page holds 500 jobs; one that is larger than this is asked for in parts, or is no answer of ours.
+MAX_ANSWER_BYTES: Final = 256 * 1_048_576
+CHUNK_BYTES: Final = 65_536
+# Everything that msgspec lets out of itself for bytes that are no JSON.
+_UNREADABLE: Final = (msgspec.MsgspecError, RecursionError, ValueError)
 
 
 class ApiUnreachable(errors.IronForgeError):
@@ -37,8 +43,8 @@ class ApiError(errors.IronForgeError):
     def __init__(self, status: int, problem: Json) -> None:
         self.status = status
         self.problem = problem
-        self.code: str = problem.get("code", f"http_{status}")
-        self.detail: str = problem.get("detail", "")
+        self.code: str = _text(problem, "code") or f"http_{status}"
+        self.detail: str = _text(problem, "detail") or ""
         Exception.__init__(self, f"{self.detail} ({status} {self.code})")
 
 
@@ -47,9 +53,10 @@ class ApiInvalidJob(ApiError, errors.InvalidJob):
 
     def __init__(self, status: int, problem: Json) -> None:
         ApiError.__init__(self, status, problem)
-        self.field: str | None = problem.get("field")
-        self.index: int | None = problem.get("index")
-        self.hint: str | None = problem.get("hint")
+        index = problem.get("index")
+        self.field = _text(problem, "field")
+        self.index = index if isinstance(index, int) else None
+        self.hint = _text(problem, "hint")
 
 
 class ApiJobNotFound(ApiError, errors.JobNotFound):
@@ -61,7 +68,7 @@ class ApiInvalidState(ApiError, errors.InvalidState):
 
     def __init__(self, status: int, problem: Json) -> None:
         ApiError.__init__(self, status, problem)
-        self.state: str = problem.get("state", "")
+        self.state = _text(problem, "state") or ""
 
 
 class ApiIdempotencyConflict(ApiError, errors.IdempotencyConflict):
@@ -69,7 +76,7 @@ class ApiIdempotencyConflict(ApiError, errors.IdempotencyConflict):
 
     def __init__(self, status: int, problem: Json) -> None:
         ApiError.__init__(self, status, problem)
-        self.job_id: str = problem.get("job_id", "")
+        self.job_id = _text(problem, "job_id") or ""
 
 
 class ApiQueueFull(ApiError, errors.QueueFull):
@@ -137,6 +144,8 @@ class Transport:
                 status, answer_headers, content = await self._send(method, path, options)
             except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError) as error:
                 failure = self._unreachable(error)
+            except (aiohttp.ClientError, ValueError) as error:
+                raise self._unreachable(error) from None  # what answers there is no HTTP, nor will it be soon
             else:
                 if status in expected:
                     return _decode(status, content)
@@ -157,7 +166,7 @@ class Transport:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=self._timeout, headers=self._headers)
         async with self._session.request(method, self.url + path, **options) as response:
-            return response.status, response.headers, await response.read()
+            return response.status, response.headers, await _read(response)
 
     def _unreachable(self, error: Exception) -> ApiUnreachable:
         reason = str(error) or type(error).__name__
@@ -170,17 +179,42 @@ def refusal(status: int, content: bytes) -> ApiError:
     """The exception for an answer that is none; a proxy's own page becomes an ApiError with its first words."""
     try:
         problem = msgspec.json.decode(content, type=Json)
-    except msgspec.MsgspecError:
+    except _UNREADABLE:
         problem = {"detail": content[:200].decode(errors="replace")}
-    kind = _BY_CODE.get(problem.get("code", "")) or _BY_STATUS.get(status, ApiError)
+    kind = _BY_CODE.get(_text(problem, "code") or "") or _BY_STATUS.get(status, ApiError)
     return kind(status, problem)
+
+
+def _text(problem: Json, name: str) -> str | None:
+    """A member of a problem that is not of our making may be anything."""
+    value = problem.get(name)
+    return value if isinstance(value, str) else None
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    content = bytearray()
+    async for chunk in response.content.iter_chunked(CHUNK_BYTES):
+        content += chunk
+        if len(content) > MAX_ANSWER_BYTES:
+            problem = f"the answer has more than {MAX_ANSWER_BYTES} bytes: ask for less, for a page with a lower limit"
+            raise ApiError(response.status, {"code": "answer_too_large", "detail": problem})
+    return bytes(content)
 
 
 def _decode(status: int, content: bytes) -> Json:
     try:
         return msgspec.json.decode(content, type=Json)
-    except msgspec.MsgspecError:
+    except _UNREADABLE:
         raise ApiError(status, {"detail": "the answer is not JSON: does the URL lead to IronForge?"}) from None
+
+
+def member(answer: Json, name: str, kind: type[T]) -> T:
+    """One member of an answer. Raises ApiError when it is missing or of another type: somebody else answered."""
+    value = answer.get(name)
+    if not isinstance(value, kind):
+        detail = f"the answer has no `{name}` as IronForge gives it: does the URL lead to IronForge?"
+        raise ApiError(200, {"code": "unexpected_answer", "detail": detail})
+    return value
 
 
 def _pause_seconds(attempt: int, retry_after: str | None) -> float:
@@ -189,4 +223,6 @@ def _pause_seconds(attempt: int, retry_after: str | None) -> float:
         asked = float(retry_after or "")
     except ValueError:
         asked = FIRST_PAUSE_SECONDS * 2**attempt
+    if not asked >= FIRST_PAUSE_SECONDS:  # also when it is not a number
+        asked = FIRST_PAUSE_SECONDS
     return min(asked, LONGEST_PAUSE_SECONDS) * random.uniform(1.0, 1.5)

@@ -29,9 +29,14 @@ class InvalidJson(ValueError):
     """A text that is refused. `code` is stable for programs, `path` leads to the culprit (`payload.id`)."""
 
     def __init__(self, code: str, message: str, *, path: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(_sendable(message))
         self.code = code
-        self.path = path
+        self.path = None if path is None else _sendable(path)
+
+
+def _sendable(text: str) -> str:
+    """Paths are made of keys, and a key may hold half of a surrogate pair: the refusal must not."""
+    return text.encode(errors="replace").decode()
 
 
 def parse(body: bytes | bytearray | memoryview) -> Any:
@@ -142,8 +147,7 @@ def _diagnosis(text: str) -> InvalidJson:
 def _refuse_surrogates(tree: Any) -> None:
     for path, value in _walk(tree, ""):
         if isinstance(value, str) and _is_broken(value):
-            shown = path.encode(errors="replace").decode()
-            raise InvalidJson("invalid_unicode", f"{shown or 'the body'}: half of a surrogate pair", path=shown)
+            raise InvalidJson("invalid_unicode", f"{path or 'the body'}: half of a surrogate pair", path=path)
 
 
 def _is_broken(text: str) -> bool:

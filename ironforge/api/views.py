@@ -22,6 +22,8 @@ from ironforge.api.schemas import (
 from ironforge.job import AttemptError, Priority, format_id
 from ironforge.store.contract import JobView, Page, Stats, StreamDepth
 
+_check = msgspec.json.Decoder(msgspec.Raw).decode
+
 
 def label(priority: int) -> PriorityLabel:
     return cast("PriorityLabel", Priority(priority).label)
@@ -35,7 +37,7 @@ def job_answer(view: JobView) -> JobAnswer:
         queue=job.queue,
         priority=label(job.priority),
         status=view.state,
-        payload=msgspec.Raw(job.payload or b"null"),
+        payload=_json(job.payload),
         attempts=job.attempt,
         max_retries=job.max_retries,
         timeout_seconds=_seconds(job.timeout_ms),
@@ -47,7 +49,7 @@ def job_answer(view: JobView) -> JobAnswer:
         started_at=optional_rfc3339(view.started_ms or job.started_ms),
         finished_at=optional_rfc3339(job.ended_ms),
         node=view.node,
-        result=msgspec.Raw(job.result or b"null"),
+        result=_json(job.result),
         reason=job.reason or None,
         cancel_requested=view.cancel_requested,
         errors=[_failed_attempt(error) for error in job.errors],
@@ -81,6 +83,15 @@ def _stream(depth: StreamDepth, now_ms: int) -> StreamStats:
 
 def _failed_attempt(error: AttemptError) -> FailedAttempt:
     return FailedAttempt(error.attempt, rfc3339(error.at_ms), error.type, error.message, error.node, error.trace)
+
+
+def _json(stored: bytes) -> msgspec.Raw:
+    """As stored; what a damaged record holds instead of JSON is shown as a text, or nobody could read the answer."""
+    try:
+        _check(stored.decode() or "null")
+        return msgspec.Raw(stored or b"null")
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return msgspec.Raw(msgspec.json.encode(stored.decode(errors="replace")))
 
 
 def _seconds(ms: int | None) -> float | None:

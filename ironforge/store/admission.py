@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from ironforge.config import Settings
 from ironforge.errors import StoreUnavailable
-from ironforge.store.checks import LOOK, NEEDED, Server, pairs_of, refusal_of
+from ironforge.store.checks import LOOK, NEEDED, Server, refusal_of
+from ironforge.store.info import config_of
 from ironforge.store.link import Command, Link
 
 LOOK_SECONDS: Final = 1.0
@@ -63,7 +64,7 @@ class Admission:
                 found = f"{confirmed} of {self._settings.replicas} replicas confirmed within {CONFIRMATION_MS} ms"
         if self._needed:
             # Where CONFIG is forbidden, as on managed servers, there is no `local`; `replicated` does without.
-            said = pairs_of(replies.pop(0)) or ({} if self._settings.durability == "local" else self._needed)
+            said = config_of(replies.pop(0)) or ({} if self._settings.durability == "local" else self._needed)
             kept = {name: said.get(name, "unknown") for name in self._needed}
             wrong = [f"{name} is {value}" for name, value in kept.items() if value != self._needed[name]]
             found = f"the server is no longer set up to keep jobs: {', '.join(wrong)}" if wrong else found

@@ -16,6 +16,7 @@ from ironforge.config import Settings, environment_name
 from ironforge.errors import ConfigError, StoreUnavailable
 from ironforge.server_url import without_password
 from ironforge.store.contract import Health
+from ironforge.store.info import config_of, info_of, number_in, version_of
 from ironforge.store.keys import shards_of
 from ironforge.store.link import Link
 from ironforge.store.outage import answering
@@ -44,8 +45,7 @@ class Server:
     @classmethod
     def of(cls, info: bytes, config: Any) -> Server:
         """From the replies to `LOOK`; where CONFIG is forbidden, its reply is an error and tells nothing."""
-        lines = (line.partition(":") for line in info.decode().splitlines())
-        return cls({name: value for name, _, value in lines}, pairs_of(config))
+        return cls(info_of(info), config_of(config))
 
     def __init__(self, info: dict[str, str], config: dict[str, str]) -> None:
         self.info = info
@@ -69,7 +69,7 @@ class Server:
         """Those that are connected and have acknowledged lately."""
         lines = (line for name, line in self.info.items() if name.startswith("slave") and "state=online" in line)
         fields = (dict(field.partition("=")[::2] for field in line.split(",")) for line in lines)
-        return sum(int(one.get("lag", "0")) <= REPLICA_LAG_SECONDS for one in fields)
+        return sum(number_in(one, "lag") <= REPLICA_LAG_SECONDS for one in fields)
 
     @property
     def memory(self) -> float:
@@ -83,13 +83,7 @@ class Server:
         return max((share - self.memory) * limit, limit / 100) if limit else math.inf
 
     def number(self, field: str) -> int:
-        return int(self.info.get(field, "0"))
-
-
-def pairs_of(reply: Any) -> dict[str, str]:
-    """The names and values of a reply to CONFIG GET."""
-    words = [word.decode() for word in reply] if isinstance(reply, list) else []
-    return dict(zip(words[::2], words[1::2], strict=True))
+        return number_in(self.info, field)
 
 
 async def verify(settings: Settings) -> None:
@@ -191,7 +185,7 @@ async def _read(ask: Ask) -> Server:
 
 def _refusals(server: Server, settings: Settings) -> list[str]:
     problems = []
-    if tuple(int(part) for part in server.version.split(".")[:2]) < OLDEST_VERSION:
+    if version_of(server.version) < OLDEST_VERSION:
         problems.append(f"{server.name} {server.version} is too old: IronForge needs Redis 7.0 or Valkey 7.2")
     if server.info.get("role") != "master":
         problems.append(

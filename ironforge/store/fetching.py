@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
+import structlog
 from redis.exceptions import RedisError, ResponseError
 
 from ironforge.config import Settings
@@ -21,11 +22,14 @@ from ironforge.job import streams_of
 from ironforge.store.contract import Delivery, Rewrite, Settled
 from ironforge.store.keys import GROUP, Keys
 from ironforge.store.link import BLOCKING_MARGIN_SECONDS, Command, Link
-from ironforge.store.outage import outlast
+from ironforge.store.outage import is_wrong_type, outlast
 
 PAGE: Final = 500
 # From this many wanted jobs a stream on, one round trip for all streams is worth the looser order within it.
 PLENTY: Final = 4
+SOUND: Final = (b"stream", b"none")
+
+log = structlog.get_logger("ironforge.store")
 
 
 class Fetcher:
@@ -36,7 +40,8 @@ class Fetcher:
         self._node = node
         self._link = link
         self._waking = waking
-        self._names = {keys.stream(name).encode(): name for name in streams_of(settings.queues)}
+        self._all = {keys.stream(name).encode(): name for name in streams_of(settings.queues)}
+        self._names = self._all
         self._order = {name: number for number, name in enumerate(self._names.values())}
         self._busiest = 0
         self._audit_seconds = settings.lease_seconds
@@ -52,12 +57,9 @@ class Fetcher:
 
     async def wait(self, want: int, timeout_seconds: float) -> list[Delivery]:
         """Blocks until there is a job or the time is over."""
-        count = max(1, want // len(self._names))
         block_ms = max(1, round(timeout_seconds * 1000))
-        patience = block_ms / 1000 + BLOCKING_MARGIN_SECONDS
-        command = [*self._read(count), "BLOCK", block_ms, "STREAMS", *self._names, *([">"] * len(self._names))]
         async with self._turn:
-            return await outlast(lambda: self._guarded(self._wait(want, command, patience)))
+            return await outlast(lambda: self._guarded(self._wait(want, block_ms)))
 
     async def wake(self) -> None:
         """End a `wait` that is under way, without a job. Harmless when there is none, or no server."""
@@ -74,10 +76,22 @@ class Fetcher:
     async def _guarded(self, reading: Any) -> Any:
         try:
             return await reading
-        except BaseException:
+        except BaseException as error:
+            if is_wrong_type(error):
+                await self._leave_out()
             # What the broken call may have been given is looked for before anything new is read.
             self._audited = float("-inf")
             raise
+
+    async def _leave_out(self) -> None:
+        """Of streams that somebody has replaced: the others go on. They are looked at again with every audit."""
+        kinds = await self._link.pipeline([["TYPE", key] for key in self._all])
+        sound = {key: name for (key, name), kind in zip(self._all.items(), kinds, strict=True) if kind in SOUND}
+        if sound and len(sound) < len(self._names):
+            missing = sorted(set(self._names.values()) - set(sound.values()))
+            log.error("streams_left_out", streams=missing, hint="`ironforge doctor` says what to do")
+        self._names = sound or self._all
+        self._busiest = 0
 
     async def _fetch(self, want: int) -> list[Delivery]:
         await self._audit_if_due()
@@ -117,12 +131,14 @@ class Fetcher:
                 deliveries += self._take(reply)
         return deliveries
 
-    async def _wait(self, want: int, command: Command, patience: float) -> list[Delivery]:
+    async def _wait(self, want: int, block_ms: int) -> list[Delivery]:
         await self._audit_if_due()
         if self._found:
             deliveries, self._found = self._found[:want], self._found[want:]
             return deliveries
-        return self._take(await self._ask(command, patience))
+        count = max(1, want // len(self._names))
+        command = [*self._read(count), "BLOCK", block_ms, "STREAMS", *self._names, *([">"] * len(self._names))]
+        return self._take(await self._ask(command, block_ms / 1000 + BLOCKING_MARGIN_SECONDS))
 
     def _read(self, count: int) -> list[str | bytes | int]:
         return ["XREADGROUP", "GROUP", GROUP, self._node, "COUNT", count]
@@ -148,6 +164,8 @@ class Fetcher:
     async def _audit_if_due(self) -> None:
         if time.monotonic() - self._audited < self._audit_seconds:
             return
+        if len(self._names) < len(self._all):
+            await self._leave_out()
         for key, stream in self._names.items():
             start = "-"
             while True:
@@ -173,4 +191,4 @@ class Fetcher:
 async def make_groups(link: Link, streams: list[str]) -> None:
     """Streams with the group `nodes`, reading from their beginning; those that exist stay as they are."""
     commands = [["XGROUP", "CREATE", key, GROUP, "0", "MKSTREAM"] for key in streams]
-    await link.pipeline(commands, tolerate=("BUSYGROUP",))
+    await link.pipeline(commands, tolerate=("BUSYGROUP", "WRONGTYPE"))

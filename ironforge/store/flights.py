@@ -21,7 +21,7 @@ from ironforge.store.admission import Admission
 from ironforge.store.contract import Accepted, Submission
 from ironforge.store.keys import Keys
 from ironforge.store.link import COMMAND_SECONDS, Command, Link
-from ironforge.store.outage import refuse
+from ironforge.store.outage import is_wrong_type, refuse
 from ironforge.store.records import state_at
 from ironforge.store.scripts import SUBMIT
 
@@ -102,15 +102,21 @@ class Flights:
             calls = [call.repeated() for call in calls]
             repeated = True
             replies, shortfall = await self._send(calls)
-        crowded: list[list[_Waiting]] = []
+        apart: list[list[_Waiting]] = []
         for group, call, reply in zip(groups, calls, replies, strict=True):
-            if len(group) > 1 and _is(reply, b"full"):
-                crowded += [[waiting] for waiting in group]
+            if len(group) > 1 and (_is(reply, b"full") or is_wrong_type(reply)):
+                apart += [[waiting] for waiting in group]
             else:
                 _answer(group, call, reply, shortfall, own_repetition=repeated)
-        if crowded:
-            # Together they were too many for a queue; each of them alone may fit.
-            await self._carry_groups(crowded)
+        for group in apart:
+            await self._carry_alone(group)
+
+    async def _carry_alone(self, group: list[_Waiting]) -> None:
+        """Together they were refused and nothing was written: each of them alone may be taken."""
+        try:
+            await self._carry_groups([group])
+        except Exception as error:  # noqa: BLE001 - the others have answers of their own
+            _fail(group, error)
 
     async def _send(self, calls: list[_Call]) -> tuple[list[Any], str]:
         """The replies, and what keeps all of these writes from being as durable as was asked."""

@@ -7,6 +7,7 @@ repeated once on a new connection, because nothing is easier to repeat.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any, Final
 
 from redis.exceptions import AskError
@@ -17,17 +18,20 @@ from ironforge.errors import JobNotFound
 from ironforge.job import JobState, created_ms_of, format_id, split_stream
 from ironforge.store.checks import health_of
 from ironforge.store.contract import Health, JobView, NodeView, Page, Stats, StreamDepth
+from ironforge.store.info import DIGITS
 from ironforge.store.keys import GROUP, Keys, Location, queue_names
 from ironforge.store.link import Command, Link
 from ironforge.store.listing import Listing
-from ironforge.store.outage import answering
-from ironforge.store.records import milliseconds, queued_or_running, readable, terminal_record
+from ironforge.store.outage import answering, first_of, raise_first
+from ironforge.store.records import milliseconds, queued_or_running, readable, score_ms, terminal_record
 
 CONNECTIONS: Final = 4
 # How often a job may move between two reads before it counts as not there.
 LOOKS: Final = 5
 TOTALS: Final = ("submitted", "completed", "failed", "retried", "dead", "cancelled")
 NO_GROUP: Final = ("NOGROUP", "no such key")
+# What one queue or one minute has lost must not hide the others.
+SPOILT: Final = (*NO_GROUP, "WRONGTYPE")
 
 
 class RedisInspection:
@@ -74,11 +78,7 @@ class RedisInspection:
                 ["SMEMBERS", keys.queues],
             )
             depths = await self._depths(keys.streams(queue_names(names)))
-        counted = dict.fromkeys(TOTALS, 0)
-        for name, count in zip(totals[::2], totals[1::2], strict=True):
-            if name.decode("latin-1") in counted and count.isdigit():
-                counted[name.decode()] = int(count)
-        return Stats(depths, scheduled, dead, counted, milliseconds(time))
+        return Stats(depths, scheduled, dead, totals_of(totals), milliseconds(time))
 
     async def nodes(self) -> list[NodeView]:
         """See `contract.Inspection.nodes`."""
@@ -88,14 +88,14 @@ class RedisInspection:
                 ["ZRANGE", keys.nodes, 0, -1, "WITHSCORES"], ["TIME"], ["SMEMBERS", keys.queues]
             )
             streams = keys.streams(queue_names(names))
-            groups = await self._ask(*[["XINFO", "CONSUMERS", key, GROUP] for key in streams])
+            groups = await self._ask(*[["XINFO", "CONSUMERS", key, GROUP] for key in streams], tolerate=SPOILT)
         running: dict[bytes, int] = {}
         for consumers in groups:
             for consumer in consumers if isinstance(consumers, list) else ():
                 running[consumer[1]] = running.get(consumer[1], 0) + consumer[3]
         now_ms = milliseconds(time)
         return [
-            NodeView(node.decode(errors="replace"), int(deadline) - now_ms, running.get(node, 0))
+            NodeView(node.decode(errors="replace"), score_ms(deadline) - now_ms, running.get(node, 0))
             for node, deadline in zip(leases[::2], leases[1::2], strict=True)
         ]
 
@@ -115,12 +115,14 @@ class RedisInspection:
             ["HGET", keys.index, job_id],
             ["HGET", keys.bucket_of(job_id, "done"), job_id],
             ["HGET", keys.bucket_of(job_id, "kept"), job_id],
+            tolerate=SPOILT,
         )
         if raw is None:
-            job = terminal_record(done or kept, self._settings)
+            job = terminal_record(first_of(done, kept), self._settings)
             if job is None:
                 raise _not_found(job_id)
             return JobView(job, JobState(job.ended))
+        raise_first(raw)
         location = Location(raw)
         if location.entry:
             return await self._in_stream(location)
@@ -128,9 +130,9 @@ class RedisInspection:
         job = readable(record)
         if job is None or (location.place == "s" and due is None):
             return None
-        return (
-            JobView(job, JobState.DEAD) if location.place == "d" else JobView(job, JobState.SCHEDULED, due_ms=int(due))
-        )
+        if location.place == "d":
+            return JobView(job, JobState.DEAD)
+        return JobView(job, JobState.SCHEDULED, due_ms=score_ms(due or b""))
 
     async def _in_stream(self, location: Location) -> JobView | None:
         key, entry = self._keys.stream(location.stream), location.entry
@@ -145,20 +147,21 @@ class RedisInspection:
         )
 
     async def _depths(self, streams: list[str]) -> list[StreamDepth]:
-        replies = await self._ask(*itertools.chain(*((["XLEN", key], ["XINFO", "GROUPS", key]) for key in streams)))
+        looks = itertools.chain(*((["XLEN", key], ["XINFO", "GROUPS", key]) for key in streams))
+        replies = await self._ask(*looks, tolerate=SPOILT)
         groups = [_group(reply) for reply in replies[1::2]]
         behind: list[Command] = [
             ["XRANGE", key, b"(" + read, "+", "COUNT", 1] for key, (_, read) in zip(streams, groups, strict=True)
         ]
-        heads = await self._ask(*behind)
+        heads = await self._ask(*behind, tolerate=SPOILT)
         depths: dict[tuple[str, int], StreamDepth] = {}
         for key, length, (pending, _), head in zip(streams, replies[::2], groups, heads, strict=True):
             queue, priority = split_stream(key.removeprefix(self._keys.stream("")))
-            oldest = readable(head[0][1][1]) if head else None
+            oldest = readable(head[0][1][1]) if isinstance(head, list) and head else None
             depth = StreamDepth(
                 queue,
                 priority,
-                max(0, length - pending),
+                max(0, length - pending) if isinstance(length, int) else 0,
                 pending,
                 created_ms_of(oldest.id) if oldest else None,
             )
@@ -166,14 +169,24 @@ class RedisInspection:
             depths[queue, priority] = twin.together(depth) if twin else depth
         return list(depths.values())
 
-    async def _ask(self, *commands: Command) -> list[Any]:
+    async def _ask(self, *commands: Command, tolerate: tuple[str, ...] = NO_GROUP) -> list[Any]:
         if not commands:
             return []
         link = next(self._turns)
         try:
-            return await link.pipeline(commands, tolerate=NO_GROUP)
+            return await link.pipeline(commands, tolerate=tolerate)
         except (Disconnected, AskError):
-            return await link.pipeline(commands, tolerate=NO_GROUP)
+            return await link.pipeline(commands, tolerate=tolerate)
+
+
+def totals_of(flat: Sequence[bytes]) -> dict[str, int]:
+    """The counters in a reply of HGETALL. What is none of ours, or no count, is passed over."""
+    counted = dict.fromkeys(TOTALS, 0)
+    for name, count in zip(flat[::2], flat[1::2], strict=True):
+        known = name.decode("latin-1")
+        if known in counted and count.isdigit() and len(count) <= DIGITS:
+            counted[known] = int(count)
+    return counted
 
 
 def _group(reply: Any) -> tuple[int, bytes]:

@@ -22,7 +22,7 @@ from ironforge.store.contract import Delivery, Lease, Rewrite
 from ironforge.store.fetching import PAGE, make_groups
 from ironforge.store.keys import GROUP, Keys
 from ironforge.store.link import Command, Link
-from ironforge.store.outage import outlast, refuse
+from ironforge.store.outage import is_wrong_type, outlast, refuse
 from ironforge.store.pulse import Pulse
 from ironforge.store.scripts import BEAT, FENCE, JOIN, RETIRE
 from ironforge.store.work import RedisWork, known_queues
@@ -80,13 +80,17 @@ class RedisLeases:
 
     async def strays(self) -> list[str]:
         """See `contract.Leases.strays`. Those without pending entries are named too: they are to be forgotten."""
-        streams = self._keys.streams(await known_queues(self._link, self._keys))
+        streams = await self._known_streams()
         commands: list[Command] = [["ZRANGE", self._keys.nodes, 0, -1]]
         commands += [["XINFO", "CONSUMERS", key, GROUP] for key in streams]
-        absent = ("NOGROUP", "no such key")
+        absent = ("NOGROUP", "no such key", "WRONGTYPE")
         nodes, *replies = await outlast(lambda: self._link.pipeline(commands, tolerate=absent))
-        consumers = {consumer[1].decode() for reply in replies if isinstance(reply, list) for consumer in reply}
-        return sorted(consumers - {node.decode() for node in nodes})
+        if is_wrong_type(nodes):
+            return []
+        consumers = {
+            consumer[1].decode(errors="replace") for reply in replies if isinstance(reply, list) for consumer in reply
+        }
+        return sorted(consumers - {node.decode(errors="replace") for node in nodes})
 
     async def leave(self, lease: Lease) -> None:
         """See `contract.Leases.leave`. A lease that is lost already is left already."""
@@ -99,13 +103,18 @@ class RedisLeases:
     async def close(self) -> None:
         self._pulse.close()
 
+    async def _known_streams(self) -> list[str]:
+        """What lies in other queues than these, while nobody can name them, is found as a stray's afterwards."""
+        queues = await known_queues(self._link, self._keys)
+        return self._keys.streams(list(self._settings.queues) if queues is None else queues)
+
     async def _forget(self, lease: Lease) -> None:
         await outlast(lambda: self._link.call("DEL", self._keys.fence(lease.node)))
         self._previous = None
 
     async def _empty(self, lease: Lease, node: str, *, crashed: bool) -> int:
         names = self._keys
-        streams = names.streams(await known_queues(self._link, names))
+        streams = await self._known_streams()
         work = RedisWork(self._settings, names, lease, fetching=self._fetching, commanding=self._link)
         keys = [names.fence(lease.node), names.nodes, *streams]
         moved = 0
@@ -140,7 +149,7 @@ class RedisLeases:
     async def _last_entry(self, key: str) -> str:
         """What is put back comes after it, and is not to be looked at again. Pending entries may have lost their
         bodies, so the last id ever given counts and not the last entry that is there."""
-        (reply,) = await self._link.pipeline([["XINFO", "STREAM", key]], tolerate=("no such key",))
+        (reply,) = await self._link.pipeline([["XINFO", "STREAM", key]], tolerate=("no such key", "WRONGTYPE"))
         if isinstance(reply, Exception):
             return "+"
         last: bytes = dict(zip(reply[::2], reply[1::2], strict=True))[b"last-generated-id"]
@@ -148,7 +157,7 @@ class RedisLeases:
 
     async def _pending(self, key: str, node: str, start: str, end: str) -> list[bytes]:
         command: Command = ["XPENDING", key, GROUP, start, end, PAGE, node]
-        (rows,) = await self._link.pipeline([command], tolerate=("NOGROUP",))
+        (rows,) = await self._link.pipeline([command], tolerate=("NOGROUP", "WRONGTYPE"))
         return [] if isinstance(rows, Exception) else [row[0] for row in rows]
 
     async def _move(self, work: RedisWork, found: list[Delivery], *, crashed: bool) -> int:

@@ -10,14 +10,19 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, NamedTuple
+
+import msgspec
+from redis.exceptions import ResponseError
 
 from ironforge.config import Settings
 from ironforge.job import JobState
 from ironforge.store.contract import JobView, Page
 from ironforge.store.keys import GROUP, Keys, queue_names
-from ironforge.store.records import milliseconds, queued_or_running, readable, terminal_record
+from ironforge.store.outage import is_wrong_type
+from ironforge.store.records import milliseconds, queued_or_running, readable, score_ms, terminal_record
 
 LOOKED_AT: Final = 2_000
 CHUNK: Final = 250
@@ -27,6 +32,15 @@ Ask = Callable[..., Awaitable[list[Any]]]
 # Where to go on inside a source: an entry id, a score with an offset, or a scan cursor with an offset.
 Position = tuple[str, int]
 START: Final[Position] = ("", 0)
+# By the first number of a rank: the type of those sources that are one among many.
+_TYPES: Final = {0: b"stream", 3: b"hash"}
+MAX_OFFSET: Final = 2**31
+# By the first number of a rank: what the server takes as a place to go on from.
+_STREAM: Final = re.compile(r"\([0-9]{1,19}-[0-9]{1,19}")
+_SCORE: Final = re.compile(r"[+-]?(inf|[0-9]{1,25}(\.[0-9]{1,25})?(e[+-]?[0-9]{1,3})?)")
+_SCAN: Final = re.compile(r"[0-9]{1,19}")
+_PLACES: Final = {0: _STREAM, 1: _SCORE, 2: _SCORE, 3: _SCAN}
+_decode_cursor: Final = msgspec.json.Decoder(tuple[tuple[int, int, str], Position]).decode
 # What a source yields for each record it looked at: the job if it is one to show, and where to go on after it.
 Step = tuple[JobView | None, Position]
 
@@ -58,12 +72,18 @@ class Listing:
             if source.rank < rank:
                 continue
             start = position if source.rank == rank else START
-            async for view, after in source.steps(source.key, start):
-                looked_at += 1
-                if view is not None and _matches(view, state, kind, queue):
-                    found.append(view)
-                if len(found) >= limit or looked_at >= LOOKED_AT:
-                    return Page(found, _write_cursor(source.rank, after))
+            try:
+                async for view, after in source.steps(source.key, start):
+                    looked_at += 1
+                    if view is not None and _matches(view, state, kind, queue):
+                        found.append(view)
+                    if len(found) >= limit or looked_at >= LOOKED_AT:
+                        return Page(found, _write_cursor(source.rank, after))
+            except ResponseError as error:
+                # The jobs of one queue or one minute that somebody has replaced are gone: the others can be shown.
+                (kind,) = await self._ask(["TYPE", source.key])
+                if queue is not None or not is_wrong_type(error) or kind == _TYPES.get(source.rank[0], kind):
+                    raise
         return Page(found, None)
 
     async def _sources(self, state: JobState | None, queue: str | None) -> list[Source]:
@@ -129,7 +149,7 @@ class Listing:
             for record, at in zip(records, scores, strict=True):
                 score, offset = at, offset + 1 if at == score else 1
                 job = readable(record)
-                yield (JobView(job, JobState.DEAD) if job else None, (score, offset)), int(float(at))
+                yield (JobView(job, JobState.DEAD) if job else None, (score, offset)), score_ms(at.encode())
 
     async def _bucket(self, key: str, position: Position) -> AsyncIterator[Step]:
         """The offset counts inside one answer of the scan: the server may give more than was asked for."""
@@ -162,8 +182,15 @@ def _read_cursor(cursor: str) -> tuple[tuple[int, int, str], Position]:
     checksum, text = raw[:CHECK_BYTES], raw[CHECK_BYTES:]
     if not text or checksum != _checksum(text):
         raise ValueError("this cursor was not given out by this API: take it unchanged from the page before")
-    rank, position = json.loads(text)
-    return tuple(rank), tuple(position)
+    try:
+        rank, position = _decode_cursor(text)
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        rank, position = (-1, 0, ""), START
+    # The checksum only finds mistakes: whoever made this one on purpose gets no further than a mistake would.
+    place = _PLACES.get(rank[0])
+    if place is None or position[1] not in range(MAX_OFFSET) or not place.fullmatch(position[0]):
+        raise ValueError("this cursor was not given out by this API: take it unchanged from the page before")
+    return rank, position
 
 
 def _checksum(text: bytes) -> bytes:

@@ -59,11 +59,36 @@ def answering() -> Iterator[None]:
         refuse(error)
 
 
+class WrongType(StoreError):
+    """A key holds what is none of ours: an outage of whatever needs this key, until somebody puts it away."""
+
+
+def is_wrong_type(error: object) -> bool:
+    return isinstance(error, server.ResponseError) and str(error).startswith("WRONGTYPE")
+
+
+def raise_first(*replies: object) -> None:
+    """Raises the first error among replies that were tolerated until it is known which of them are needed."""
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+
+
+def first_of(*replies: bytes | Exception | None) -> bytes | None:
+    """The first value among tolerated replies. Raises the first error when there is no value."""
+    value = next((reply for reply in replies if isinstance(reply, bytes)), None)
+    if value is None:
+        raise_first(*replies)
+    return value
+
+
 def refuse(error: Exception) -> NoReturn:
     """Raises what the caller of the store shall see instead of `error`."""
     if str(error).startswith("STALE"):
         raise LeaseLost("another node took over what this node held: its lease had run out") from None
     code = outage_code(error)
+    if is_wrong_type(error):
+        raise WrongType(f"the store refused: {error}") from error
     if code is None:
         raise StoreError(f"the store refused: {error}") from error
     advice = "; let nodes work off what waits, add nodes, or raise maxmemory" if code == "storage_full" else ""
@@ -74,14 +99,17 @@ def _said(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-async def outlast(operation: Callable[[], Awaitable[T]]) -> T:
-    """Around a node's call: repeat `operation`, which must be safe to repeat, until the outage is over."""
+async def outlast(operation: Callable[[], Awaitable[T]], *, until_repaired: bool = True) -> T:
+    """Around a node's call: repeat `operation`, which must be safe to repeat, until the outage is over.
+
+    `until_repaired`: False raises WrongType at once, for what can be left undone.
+    """
     attempt = 0
     while True:
         try:
             result = await operation()
         except (server.RedisError, OSError) as error:
-            code = outage_code(error)
+            code = "wrong_type" if until_repaired and is_wrong_type(error) else outage_code(error)
             if code is None:
                 refuse(error)
             if attempt == 0:

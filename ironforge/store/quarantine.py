@@ -6,6 +6,7 @@ lies there, so a downgrade loses no job.
 
 from __future__ import annotations
 
+import functools
 from typing import Final
 
 import msgspec
@@ -16,7 +17,7 @@ from ironforge.options import check_queue
 from ironforge.store.contract import Delivery, Lease
 from ironforge.store.keys import Keys
 from ironforge.store.link import Command, Link
-from ironforge.store.outage import outlast
+from ironforge.store.outage import WrongType, outlast
 from ironforge.store.scripts import RESTORE
 
 PAGE: Final = 200
@@ -34,16 +35,18 @@ class Quarantine:
 
     async def id_of(self, delivery: Delivery) -> bytes:
         """The job that the index keeps at this entry; empty when there is none."""
-        job_id = _id_in(delivery.record)
+        job_id = id_in(delivery.record)
         if job_id:
             return job_id
         place = f"{delivery.stream}:".encode() + delivery.entry
         cursor = b"0"
         while True:
             at = cursor
-            cursor, flat = await outlast(
-                lambda: self._link.call("HSCAN", self._keys.index, at, "COUNT", SCAN)  # noqa: B023 - called at once
-            )
+            scan = functools.partial(self._link.call, "HSCAN", self._keys.index, at, "COUNT", SCAN)
+            try:
+                cursor, flat = await outlast(scan, until_repaired=False)
+            except WrongType:
+                return b""
             for found, location in zip(flat[::2], flat[1::2], strict=True):
                 if location in (b"q:" + place, b"c:" + place):
                     return bytes(found)
@@ -53,9 +56,11 @@ class Quarantine:
     async def restore(self) -> int:
         """Bring back a page of what this node can read; how many jobs that were."""
         restored = 0
-        entries = await outlast(
-            lambda: self._link.call("XRANGE", self._keys.quarantine, self._seen, "+", "COUNT", PAGE)
-        )
+        look = functools.partial(self._link.call, "XRANGE", self._keys.quarantine, self._seen, "+", "COUNT", PAGE)
+        try:
+            entries = await outlast(look, until_repaired=False)
+        except WrongType:
+            return 0
         for entry, flat in entries:
             fields = dict(zip(flat[::2], flat[1::2], strict=True))
             job = _legible(fields.get(b"record", b""))
@@ -68,7 +73,10 @@ class Quarantine:
         names = self._keys
         keys = [names.fence(self._lease.node), names.index, names.quarantine, names.queues, names.stream(job.stream)]
         arguments: Command = [self._lease.epoch, entry, job.id, record, job.queue]
-        moved: int = await outlast(lambda: self._link.run(RESTORE, keys, arguments))
+        try:
+            moved: int = await outlast(lambda: self._link.run(RESTORE, keys, arguments), until_repaired=False)
+        except WrongType:
+            return 0
         return moved
 
 
@@ -81,7 +89,7 @@ def _legible(record: bytes) -> Job | None:
     return job
 
 
-def _id_in(record: bytes) -> bytes:
+def id_in(record: bytes) -> bytes:
     """The id in a record that cannot be read as a job, where at least that much is legible: a newer version's."""
     try:
         match msgspec.msgpack.decode(record):

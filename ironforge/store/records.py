@@ -16,6 +16,8 @@ from ironforge.store.contract import JobView
 from ironforge.store.keys import Keys
 
 SLACK_SECONDS: Final = 60
+# The last moment of the calendar: no later one can be shown.
+FURTHEST_MS: Final = 253_402_300_799_999
 
 _PLACES: Final = {
     "q": JobState.QUEUED,
@@ -39,13 +41,22 @@ def milliseconds(time_reply: list[bytes]) -> int:
     return int(seconds) * 1000 + int(microseconds) // 1000
 
 
+def score_ms(score: bytes) -> int:
+    """A score as Unix time. Any number may stand there, infinity too: it counts as the first or the last moment."""
+    try:
+        return round(max(0.0, min(float(score), FURTHEST_MS)))
+    except ValueError:
+        return 0
+
+
 def queued_or_running(job: Job, pending: list[Any] | None, location: bytes, now_ms: int) -> JobView:
     """A job in a stream: `pending` is its row of XPENDING, None when it has not been delivered."""
     if pending is None:
         return JobView(job, JobState.QUEUED)
     _, node, idle_ms, _ = pending
     asked = location.startswith(b"c:")
-    return JobView(job, JobState.RUNNING, node=node.decode(), started_ms=now_ms - idle_ms, cancel_requested=asked)
+    name = node.decode(errors="replace")
+    return JobView(job, JobState.RUNNING, node=name, started_ms=now_ms - idle_ms, cancel_requested=asked)
 
 
 class Shelving:
@@ -75,10 +86,16 @@ def terminal_record(record: bytes | None, settings: Settings) -> Job | None:
 
 
 def state_at(where: bytes) -> JobState:
-    """The state in what a script says about a known job: a location, its first letter, or a terminal record."""
+    """The state in what a script says about a known job: a location, its first letter, or a terminal record.
+
+    Raises IncompatibleRecord when it is none of them.
+    """
     if where[1:2] in (b"", b":") and where[:1].decode("latin-1") in _PLACES:
         return _PLACES[where[:1].decode("latin-1")]
-    return JobState(decode(where).ended)
+    ended = decode(where).ended
+    if not ended:
+        raise IncompatibleRecord("this is neither a place nor the record of a job that has ended")
+    return JobState(ended)
 
 
 def readable(record: bytes | None) -> Job | None:

@@ -11,13 +11,63 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Final
 
+# The type of each key by the first word behind the prefix.
+TYPES: Final = {
+    "q": "stream",
+    "index": "hash",
+    "scheduled": "zset",
+    "parked": "hash",
+    "dead": "zset",
+    "done": "hash",
+    "kept": "hash",
+    "buckets": "zset",
+    "nodes": "zset",
+    "fence": "string",
+    "epoch": "string",
+    "idem": "string",
+    "queues": "set",
+    "totals": "hash",
+    "quarantine": "stream",
+    "lock": "string",
+    "lockfence": "string",
+    "rate": "hash",
+    "audit": "stream",
+    "audithead": "string",
+}
+
+# A script that fails half-way stays half done, so whatever it cannot do without is looked at before the first write.
+_PROLOGUE: Final = """
+local types = {%s}
+local function misfit(key)
+  local found, wanted = redis.call('TYPE', key).ok, types[string.match(key, '}:(%%a+)')]
+  if found ~= wanted and found ~= 'none' then
+    return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. found .. ' and must be a ' .. wanted)
+  end
+end
+-- Takes an entry off a stream: false when it was not pending. Where somebody has replaced the stream, only the index
+-- can tell that it was not taken before.
+local function take(stream, entry, indexed)
+  local acknowledged = redis.pcall('XACK', stream, 'nodes', entry)
+  if type(acknowledged) == 'table' then return indexed end
+  if acknowledged == 0 then return false end
+  redis.call('XDEL', stream, entry)
+  return true
+end
+local function misfits(first, last)
+  local wrong
+  for at = first, last do wrong = wrong or misfit(KEYS[at]) end
+  return wrong
+end
+""" % ", ".join(f"{word} = '{kind}'" for word, kind in TYPES.items())  # noqa: UP031 - braces are Lua's
+
 
 class Script:
-    """The text of `lua/<name>.lua` and its hash."""
+    """The text of `lua/<name>.lua`, behind what all of them share, and its hash."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.text = files(__package__).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+        flags, _, body = files(__package__).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8").partition("\n")
+        self.text = f"{flags}{_PROLOGUE}{body}"
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
     def by_hash(self, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> list[str | bytes | int]:

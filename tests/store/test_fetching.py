@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from ironforge.errors import StoreError
 from ironforge.job import decode, encode
 from tests.store.kit import Cluster, Node, completed, job
 
@@ -125,15 +124,36 @@ async def test_an_entry_that_lost_its_body_is_not_found_again(cluster: Cluster) 
     cluster.checked = False
 
 
-async def test_a_key_that_is_no_stream_is_an_error(cluster: Cluster) -> None:
+@pytest.mark.parametrize("want", [1, 100])
+async def test_a_key_that_is_no_stream_is_left_out_until_it_is_one_again(cluster: Cluster, want: int) -> None:
+    cluster.with_settings(lease_seconds=1.0)
     node = await cluster.node()
     stream = cluster.keys.stream("default:0")
     cluster.raw.delete(stream)
     cluster.raw.set(stream, "no stream")
-    with pytest.raises(StoreError, match="WRONGTYPE"):
-        await node.work.fetch(1)
+    other = job(priority=1)
+    await cluster.submit(other)
+    assert [other.id] == [decode(one.record).id for one in await node.work.fetch(want)]
+    assert [] == await node.work.wait(want, 0.01)
     cluster.raw.delete(stream)
-    cluster.checked = False
+    urgent = job(priority=0)
+    await cluster.submit(urgent)
+    found = []
+    while not found:
+        found = await node.work.wait(want, 0.1)
+    assert [urgent.id] == [decode(one.record).id for one in found]
+
+
+async def test_a_node_waits_when_none_of_its_keys_is_a_stream(cluster: Cluster) -> None:
+    node = await cluster.node()
+    streams = cluster.keys.streams(["default"])
+    cluster.raw.delete(*streams)
+    cluster.raw.mset(dict.fromkeys(streams, "no stream"))
+    waiting = asyncio.create_task(node.work.fetch(1))
+    done, _ = await asyncio.wait([waiting], timeout=0.3)
+    assert not done
+    cluster.raw.delete(*streams)
+    assert [] == await waiting
 
 
 async def test_plenty_is_read_from_all_streams_and_never_too_much(cluster: Cluster) -> None:

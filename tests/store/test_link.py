@@ -167,10 +167,23 @@ async def test_a_node_outlasts_an_outage_and_backs_off(monkeypatch: pytest.Monke
 
 async def test_a_node_does_not_outlast_a_refusal() -> None:
     async def operation() -> None:
-        raise redis.ResponseError("WRONGTYPE no")
+        raise redis.ResponseError("NOPERM no")
 
     with pytest.raises(StoreError):
         await outage.outlast(operation)
+
+
+async def test_a_node_outlasts_a_key_of_the_wrong_type_where_it_cannot_do_without() -> None:
+    replies: list[Exception] = [redis.ResponseError("WRONGTYPE no")] * 2
+
+    async def operation() -> str:
+        if replies:
+            raise replies.pop()
+        return "done"
+
+    with pytest.raises(outage.WrongType):
+        await outage.outlast(operation, until_repaired=False)
+    assert "done" == await outage.outlast(operation)
 
 
 async def test_a_door_without_a_server_answers_at_once(cluster: Cluster) -> None:

@@ -256,17 +256,18 @@ async def test_a_full_server_refuses_submissions_and_lets_work_leave(cluster: Cl
     assert 1 == cluster.totals()["completed"]
 
 
-async def test_a_settlement_that_the_server_cannot_do_is_an_error_not_an_outage(cluster: Cluster) -> None:
+async def test_a_counter_that_cannot_count_stops_no_job(cluster: Cluster) -> None:
     node = await cluster.node()
-    await cluster.submit(job(), job())
-    first, second = await node.work.fetch(2)
-    cluster.raw.set(cluster.keys.totals, "not a hash")
-    with pytest.raises(StoreError, match="WRONGTYPE"):
-        await node.work.settle([completed(first)])
-    with pytest.raises(StoreError, match="WRONGTYPE"):
-        await node.work.park([retry(second)])
+    jobs = [job(), job(), job()]
+    await cluster.submit(*jobs)
+    first, second, third = await node.work.fetch(3)
     cluster.raw.delete(cluster.keys.totals)
-    cluster.checked = False
+    cluster.raw.set(cluster.keys.totals, "not a hash")
+    await node.work.settle([completed(first)])
+    await node.work.park([retry(second, 60_000)])
+    await node.work.bury([dead(third)])
+    states = [JobState.COMPLETED, JobState.SCHEDULED, JobState.DEAD]
+    assert states == [await cluster.state(one) for one in jobs]
 
 
 @pytest.mark.parametrize("command", ["hdel", "watch"])

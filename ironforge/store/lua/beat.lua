@@ -3,7 +3,9 @@
 -- KEYS  fence, nodes
 -- ARGV  epoch, node, lease in ms
 -- Returns up to 10 other nodes whose lease has run out
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('STALE the fence has moved') end
+if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('STALE the fence has moved') end
+local wrong = misfit(KEYS[2])
+if wrong then return wrong end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZADD', KEYS[2], now + tonumber(ARGV[3]), ARGV[2])

@@ -5,6 +5,8 @@
 --         seconds to live, expiry of the bucket in ms, name of the bucket
 -- Returns 'moved' when it is no longer there, 'running' when its node was told, 'cancelled' when it will never run
 local index, scheduled, parked, totals, bucket, buckets, stream = unpack(KEYS)
+local wrong = misfits(1, 3) or misfit(stream)
+if wrong then return wrong end
 local channel, id, location, entry, seen, record, seconds, expiry, name = unpack(ARGV)
 if redis.call('HGET', index, id) ~= location then return 'moved' end
 if entry ~= '' then
@@ -22,11 +24,12 @@ else
   redis.call('HDEL', parked, id)
 end
 redis.call('HDEL', index, id)
-redis.call('HINCRBY', totals, 'cancelled', 1)
+redis.pcall('HINCRBY', totals, 'cancelled', 1)
 if record ~= '' then
-  redis.call('HSET', bucket, id, record)
+  -- Where no record can be kept the job is cancelled all the same.
+  redis.pcall('HSET', bucket, id, record)
   redis.call('EXPIRE', bucket, seconds, 'NX')
   redis.call('EXPIRE', bucket, seconds, 'GT')
-  redis.call('ZADD', buckets, 'GT', expiry, name)
+  redis.pcall('ZADD', buckets, 'GT', expiry, name)
 end
 return 'cancelled'

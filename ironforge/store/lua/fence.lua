@@ -3,7 +3,9 @@
 -- KEYS  fence of the caller, nodes, epoch, fence of the node
 -- ARGV  epoch of the caller, node, channel that tells the node, should it still be alive
 -- Returns 1, or 0 when the node holds a lease after all
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('STALE the fence has moved') end
+if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('STALE the fence has moved') end
+local wrong = misfits(2, 3)
+if wrong then return wrong end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local deadline = redis.call('ZSCORE', KEYS[2], ARGV[2])

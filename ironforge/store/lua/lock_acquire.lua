@@ -3,6 +3,8 @@
 -- KEYS  1 lock   2 counter of its fences
 -- ARGV  1 token of this holder   2 ttl, ms   3 how long an unused counter is kept, ms
 -- Returns the fence (> 0), or minus the milliseconds that the present holder has left (<= 0).
+local wrong = misfits(1, 2)
+if wrong then return wrong end
 if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then
   return -math.max(redis.call('PTTL', KEYS[1]), 0)
 end

@@ -3,7 +3,9 @@
 -- KEYS  fence, index, scheduled, parked, totals, then streams
 -- ARGV  epoch, channel, then per job: stream (number of its key), entry, id, record, delay in ms, failed (0 or 1)
 -- Returns how many moved, then the numbers of those that are to be cancelled instead
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('STALE the fence has moved') end
+if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('STALE the fence has moved') end
+local wrong = misfits(2, 4)
+if wrong then return wrong end
 local index, scheduled, parked, totals = unpack(KEYS, 2, 5)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -11,12 +13,12 @@ local reply, failed, soonest = {0}, 0, nil
 for at = 3, #ARGV, 6 do
   local stream, entry, id = KEYS[tonumber(ARGV[at])], ARGV[at + 1], ARGV[at + 2]
   local name = string.match(stream, '}:q(:.*)$')
-  if redis.call('HGET', index, id) == 'c' .. name .. ':' .. entry then
+  local place = redis.call('HGET', index, id)
+  if place == 'c' .. name .. ':' .. entry then
     reply[#reply + 1] = (at - 3) / 6
   -- Only who takes an entry off the pending list may write: an earlier try may have done so, unanswered.
-  elseif redis.call('XACK', stream, 'nodes', entry) == 1 then
+  elseif take(stream, entry, place == 'q' .. name .. ':' .. entry) then
     local due = now + tonumber(ARGV[at + 4])
-    redis.call('XDEL', stream, entry)
     redis.call('ZADD', scheduled, due, id)
     redis.call('HSET', parked, id, ARGV[at + 3])
     -- It has had its turn: from a twin (`…r`) it goes on to the stream itself.
@@ -27,8 +29,8 @@ for at = 3, #ARGV, 6 do
   end
 end
 if failed > 0 then
-  redis.call('HINCRBY', totals, 'failed', failed)
-  redis.call('HINCRBY', totals, 'retried', failed)
+  redis.pcall('HINCRBY', totals, 'failed', failed)
+  redis.pcall('HINCRBY', totals, 'retried', failed)
 end
 if soonest then
   local earliest = tonumber(redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2])

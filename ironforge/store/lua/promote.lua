@@ -4,7 +4,9 @@
 -- ARGV  epoch, 1 when these are all queues: what belongs to none of them is put aside, or it would be due for ever
 -- Returns how many belong to streams that were not given, ms to the next due time (-1: none is scheduled),
 --         then for each job that moved by how many ms it is late
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('STALE the fence has moved') end
+if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('STALE the fence has moved') end
+local wrong = misfits(2, 4)
+if wrong then return wrong end
 local index, scheduled, parked = unpack(KEYS, 2, 4)
 local quarantine = KEYS[5]
 local streams = {}
@@ -17,13 +19,15 @@ for at = 1, #due, 2 do
   local id = due[at]
   local place = redis.call('HGET', index, id) or ''
   local stream, record = streams[place], redis.call('HGET', parked, id)
-  if stream and record then
+  if stream and misfit(stream) then
+    redis.call('ZADD', scheduled, now + 60000, id)
+  elseif stream and record then
     redis.call('ZREM', scheduled, id)
     redis.call('HDEL', parked, id)
     local entry = redis.call('XADD', stream, '*', 'j', record)
     redis.call('HSET', index, id, string.match(stream, '}:(q:.*)$') .. ':' .. entry)
     reply[#reply + 1] = now - tonumber(due[at + 1])
-  elseif ARGV[2] == '1' then
+  elseif ARGV[2] == '1' and not misfit(quarantine) then
     redis.call('ZREM', scheduled, id)
     -- One that the index knows elsewhere is there; what it has here is a leftover.
     if not string.match(place, '^[qc]:') and place ~= 'd' then

@@ -4,7 +4,9 @@
 -- KEYS  fence, index, quarantine, stream
 -- ARGV  epoch, entry, id ('' when it cannot be read), record, reason
 -- Returns 1, or 0 when the entry was not pending
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('STALE the fence has moved') end
+if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('STALE the fence has moved') end
+local wrong = misfits(2, 4)
+if wrong then return wrong end
 if redis.call('XACK', KEYS[4], 'nodes', ARGV[2]) == 0 then return 0 end
 redis.call('XDEL', KEYS[4], ARGV[2])
 local stream = string.match(KEYS[4], '}:q:(.*)$')

@@ -4,7 +4,9 @@
 -- KEYS  fence of the caller, nodes, then streams of all queues
 -- ARGV  epoch of the caller, node
 -- Returns the number of streams in which something is still pending
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('STALE the fence has moved') end
+if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('STALE the fence has moved') end
+local wrong = misfit(KEYS[2])
+if wrong then return wrong end
 local left = 0
 redis.call('ZREM', KEYS[2], ARGV[2])
 for key = 3, #KEYS do

@@ -33,6 +33,8 @@ if width == 7 then
   for at = 7, #ARGV, width do
     local id, key, fingerprint = ARGV[at + 1], tonumber(ARGV[at + 4]), ARGV[at + 5]
     if key > 0 then
+      local wrong = misfit(KEYS[key])
+      if wrong then return wrong end
       local earlier = first[key] or redis.call('GET', KEYS[key])
       if earlier then
         if string.sub(earlier, 18) ~= fingerprint then return {'conflict', string.sub(earlier, 1, 16)} end
@@ -44,6 +46,8 @@ if width == 7 then
     end
     if again and not known[at] then
       local bucket = tonumber(ARGV[at + 6])
+      local wrong = misfit(index) or misfits(bucket, bucket + 1)
+      if wrong then return wrong end
       local where = redis.call('HGET', index, id) or redis.call('HGET', KEYS[bucket], id)
         or redis.call('HGET', KEYS[bucket + 1], id)
       if where then
@@ -53,6 +57,15 @@ if width == 7 then
     end
   end
 end
+
+local wrong = misfit(index) or misfits(6, 5 + streams)
+for at = 7, #ARGV, width do
+  if not wrong and not known[at] and ARGV[at + 3] ~= '' then
+    wrong = misfits(2, 3)
+    break
+  end
+end
+if wrong then return wrong end
 
 if limit > 0 then
   local queue_of, length, wanted = {}, {}, {}
@@ -75,7 +88,7 @@ end
 local names = {}
 for key = 6, 5 + streams do
   names[key] = string.match(KEYS[key], '}:(q:.*)$')
-  redis.call('SADD', queues, string.match(names[key], '^q:(.*):%dr?$'))
+  redis.pcall('SADD', queues, string.match(names[key], '^q:(.*):%dr?$'))
 end
 
 local located, soonest, stored = {}, nil, 0
@@ -102,7 +115,7 @@ end
 for key, value in pairs(first) do redis.call('SET', KEYS[key], value, 'EX', seconds) end
 -- Also when nothing is new: WAIT confirms what this connection wrote last, and a repetition must not be confirmed
 -- by whatever came before it.
-redis.call('HINCRBY', totals, 'submitted', stored)
+redis.pcall('HINCRBY', totals, 'submitted', stored)
 if soonest then
   local earliest = tonumber(redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2])
   if earliest == soonest then redis.call('PUBLISH', channel, 'due:' .. (soonest - now)) end

@@ -1,0 +1,142 @@
+"""What lies in a namespace and is none of ours: bytes that are no job, jobs that the index knows elsewhere, odd names.
+
+It looks at the oldest of everything, because damage stays where it is while jobs move on, and it reports what it has
+seen several times in a row: a job that moved between two reads is seen once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple
+
+from ironforge.errors import IncompatibleRecord, NewerRecord
+from ironforge.job import decode, format_id
+from ironforge.store.info import DIGITS
+from ironforge.store.inspection import TOTALS
+from ironforge.store.keys import Keys, queue_names
+from ironforge.store.link import Command, Link
+from ironforge.store.quarantine import id_in
+
+SAMPLE: Final = 200
+BUCKETS: Final = 10
+LOOKS: Final = 3
+ID_BYTES: Final = 16
+
+PUT_ASIDE: Final = "a running node puts it aside in the quarantine: ironforge node APP"
+BRING_BACK: Final = "a running node puts it aside and brings back what it can read: ironforge node APP"
+KEEP: Final = "keep a copy of the server's data, and report it: this must not happen"
+
+_NODE: Final = re.compile(rb"[!-~]+")
+
+
+class Damage(NamedTuple):
+    """`fix`: what to do."""
+
+    message: str
+    fix: str
+
+
+async def damages(link: Link, keys: Keys) -> list[Damage]:
+    """Whatever is seen every time. Raises what redis-py raises."""
+    looks: list[Callable[[Link, Keys], Awaitable[list[Damage]]]] = [_names, _streams, _parked, _buckets]
+    found = []
+    for look in looks:
+        seen = await look(link, keys)
+        for _ in range(LOOKS - 1):
+            if seen:
+                again = set(await look(link, keys))
+                seen = [damage for damage in seen if damage in again]
+        found += seen
+    return found
+
+
+async def _names(link: Link, keys: Keys) -> list[Damage]:
+    """Members and fields by which others find their keys."""
+    asked: list[Command] = [["SMEMBERS", keys.queues], ["ZRANGE", keys.nodes, 0, -1], ["ZRANGE", keys.buckets, 0, -1]]
+    queues, nodes, buckets, totals = await link.pipeline([*asked, ["HGETALL", keys.totals]])
+    bucket = re.compile(re.escape(keys.prefix).encode() + rb"(done|kept):[0-9]{1,15}")
+    odd = [
+        *((keys.queues, "queue", "SREM", member) for member in queues if not queue_names([member])),
+        *((keys.nodes, "node", "ZREM", member) for member in nodes if not _NODE.fullmatch(member)),
+        *((keys.buckets, "minute's records", "ZREM", member) for member in buckets if not bucket.fullmatch(member)),
+    ]
+    found = [
+        Damage(f"{key} holds {member[:100]!r}, which is the name of no {what}", f"take it out with {command} {key}")
+        for key, what, command, member in odd
+    ]
+    known = [name.encode() for name in TOTALS]
+    for name, count in zip(totals[::2], totals[1::2], strict=True):
+        if name not in known or not count.isdigit() or len(count) > DIGITS:
+            message = f"{keys.totals} holds {name[:100]!r} with {count[:100]!r}, which is no counter"
+            found.append(Damage(message, f"take it out with HDEL {keys.totals}"))
+    return found
+
+
+async def _streams(link: Link, keys: Keys) -> list[Damage]:
+    found = []
+    names = queue_names(await link.call("SMEMBERS", keys.queues))
+    for key in keys.streams(names):
+        entries = await link.call("XRANGE", key, "-", "+", "COUNT", SAMPLE)
+        places = {}
+        for entry, fields in entries:
+            where = f"entry {entry.decode()} of {key}"
+            if fields[0] != b"j":
+                found.append(Damage(f"{where} has the field {fields[0][:100]!r} where a record should be", PUT_ASIDE))
+                continue
+            job_id, damage = _read(fields[1], where)
+            found += damage
+            if job_id:
+                places[job_id] = f"{key.removeprefix(keys.stream(''))}:{entry.decode()}"
+        indexed = await link.call("HMGET", keys.index, *places) if places else []
+        for (job_id, place), said in zip(places.items(), indexed, strict=True):
+            if said not in (f"q:{place}".encode(), f"c:{place}".encode()):
+                found.append(Damage(f"job {_shown(job_id)} is in {key}, but the index says {_said(said)}", KEEP))
+    return found
+
+
+async def _parked(link: Link, keys: Keys) -> list[Damage]:
+    found = []
+    for key, letter in ((keys.scheduled, b"s"), (keys.dead, b"d")):
+        ids = await link.call("ZRANGE", key, 0, SAMPLE - 1)
+        if not ids:
+            continue
+        indexed, records = await link.pipeline([["HMGET", keys.index, *ids], ["HMGET", keys.parked, *ids]])
+        for job_id, said, record in zip(ids, indexed, records, strict=True):
+            name = f"job {_shown(job_id)}"
+            if said is None or said[:1] != letter:
+                found.append(Damage(f"{name} is in {key}, but the index says {_said(said)}", PUT_ASIDE))
+            if record is None:
+                found.append(Damage(f"{name} is in {key}, but its record is not in {keys.parked}", PUT_ASIDE))
+            else:
+                found += _read(record, f"the record of {name} in {keys.parked}")[1]
+    return found
+
+
+async def _buckets(link: Link, keys: Keys) -> list[Damage]:
+    found = []
+    for bucket in await link.call("ZRANGE", keys.buckets, 0, BUCKETS - 1, "REV"):
+        _, flat = await link.call("HSCAN", bucket, 0, "COUNT", SAMPLE)
+        for job_id, record in zip(flat[::2], flat[1::2], strict=True):
+            where = f"the record of job {_shown(job_id)} in {bucket.decode(errors='replace')}"
+            found += _read(record, where)[1]
+    return found
+
+
+def _read(record: bytes, where: str) -> tuple[bytes, list[Damage]]:
+    """The id in a record, if it is one."""
+    try:
+        return decode(record).id, []
+    except IncompatibleRecord as error:
+        legible = id_in(record)
+        name = f" (job {_shown(legible)})" if legible else ""
+        fix = BRING_BACK if isinstance(error, NewerRecord) else PUT_ASIDE
+        return b"", [Damage(f"{where}{name}: {error}", fix)]
+
+
+def _said(place: bytes | None) -> str:
+    return "nothing" if place is None else repr(place[:100])
+
+
+def _shown(job_id: bytes) -> str:
+    return format_id(job_id) if len(job_id) == ID_BYTES else repr(job_id[:ID_BYTES])
