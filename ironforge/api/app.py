@@ -60,7 +60,7 @@ def create_app(
     /metrics, `on_submitted` hears kind, priority and number of newly accepted jobs. With a `gate` every caller has a
     desk of its own, and these doors serve only the calls that nobody has to prove anything for.
     """
-    operator = OperatorCalls(inspection, settings.durability, readiness, exposition)
+    operator = OperatorCalls(inspection, settings.durability, readiness, exposition, discreet=gate is not None)
     desk = Desk(JobCalls(submissions, inspection, on_submitted), operator)
     app = web.Application(middlewares=[guard])
     add = {"get": app.router.add_get, "post": app.router.add_post, "delete": app.router.add_delete}

@@ -118,9 +118,15 @@ def _from_aiohttp(error: web.HTTPException) -> ApiProblem:
 
 
 def _over_quota(error: errors.QuotaExceeded) -> ApiProblem:
-    wait = {"Retry-After": str(max(1, math.ceil(error.retry_seconds)))}
     return ApiProblem(
-        429, "quota_exceeded", str(error), headers=wait, quota=error.quota, current=error.current, limit=error.limit
+        429,
+        "quota_exceeded",
+        str(error),
+        headers={"Retry-After": str(max(1, math.ceil(error.retry_seconds)))},
+        quota=error.quota,
+        current=error.current,
+        limit=error.limit,
+        retry_seconds=error.retry_seconds,
     )
 
 
