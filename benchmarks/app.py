@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 
-from ironforge import Forge
+import msgspec
+
+from ironforge import Context, Forge
 
 forge = Forge()
 
@@ -18,3 +20,26 @@ async def noop() -> None:
 async def clock() -> int:
     """Returns when it started, in nanoseconds of the wall clock, which all processes of a machine share."""
     return time.time_ns()
+
+
+class Mail(msgspec.Struct):
+    """What the typed handler is given."""
+
+    to: str
+    subject: str
+
+
+@forge.job("bench.typed")
+async def typed(mail: Mail) -> None:
+    """Its payload is checked and turned into an object."""
+
+
+@forge.job("bench.thread")
+def in_thread() -> None:
+    """Runs in a thread."""
+
+
+@forge.job("bench.log")
+async def logging(context: Context) -> None:
+    """Writes one line."""
+    context.logger.info("ran")

@@ -7,6 +7,7 @@ of the processes nor the end, when workers run dry, counts.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 from benchmarks import harness
@@ -31,10 +32,12 @@ async def _once(jobs: int, count: int, flags: dict[str, Any]) -> float:
             return (last - first) / (end - start)
 
 
-async def run(*, jobs: int, repeats: int, nodes: tuple[int, ...] = (1, 2), **flags: Any) -> dict[str, Any]:
+async def run(*, jobs: int = 200_000, repeats: int = 3, nodes: Sequence[int] = (1, 2), **flags: Any) -> dict[str, Any]:
     """Jobs per second by number of nodes."""
     figures: dict[str, Any] = {}
     for count in nodes:
         once = functools.partial(_once, jobs, count, flags)
         figures[f"{count} node{'s' if count > 1 else ''}"] = await harness.repeat(repeats, once)
-    return {"unit": "jobs/s", "jobs": jobs, "figures": figures}
+    points = [(count, figure["median"]) for count, figure in zip(nodes, figures.values(), strict=True)]
+    plot = {"x": "node processes", "y": "jobs/s", "series": {"no-op jobs": points}}
+    return {"unit": "jobs/s", "jobs": jobs, "figures": figures, "plot": plot}

@@ -22,6 +22,7 @@ from typing import Any
 
 import msgspec
 
+from ironforge.cli.flags import as_environment
 from ironforge.config import Settings, load
 from ironforge.embedded import EmbeddedServer
 from ironforge.store import Doors
@@ -34,23 +35,26 @@ LOOK_SECONDS = 0.01
 def server(**flags: Any) -> Iterator[Settings]:
     """A fresh server with an empty data folder; yields the settings that lead to it."""
     with tempfile.TemporaryDirectory(prefix="ironforge-bench-") as folder:
-        chosen = load({}, data_dir=folder, log_level="warning", **flags)
+        chosen = load({}, **{"data_dir": folder, "log_level": "warning", **flags})
         with EmbeddedServer(chosen) as embedded:
             yield msgspec.structs.replace(chosen, redis_url=embedded.url)
 
 
 @contextlib.contextmanager
-def nodes(settings: Settings, count: int) -> Iterator[list[int]]:
-    """`count` node processes with the benchmark's handlers while the block runs; their process ids."""
-    environment = {
+def nodes(settings: Settings, count: int, *, quiet: bool = False, **environment: str) -> Iterator[list[int]]:
+    """`count` node processes with the benchmark's handlers while the block runs; their process ids.
+
+    `quiet` throws away what they log, which then still costs what logging costs.
+    """
+    chosen = {
         **os.environ,
-        "IRONFORGE_REDIS_URL": settings.redis_url,
-        "IRONFORGE_CONCURRENCY": str(settings.concurrency),
-        "IRONFORGE_LOG_LEVEL": "warning",
+        **as_environment(settings),
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")]),
+        **environment,
     }
     command = [sys.executable, "-m", "ironforge", "node-child", APP]
-    processes = [subprocess.Popen(command, env=environment) for _ in range(count)]
+    log = subprocess.DEVNULL if quiet else None
+    processes = [subprocess.Popen(command, env=chosen, stderr=log) for _ in range(count)]
     try:
         yield [process.pid for process in processes]
     finally:
@@ -91,6 +95,11 @@ async def repeat(times: int, measure: Callable[[], Awaitable[float]]) -> dict[st
 
 def spread(runs: list[float]) -> dict[str, Any]:
     return {"median": statistics.median(runs), "min": min(runs), "max": max(runs), "runs": runs}
+
+
+def clock() -> str:
+    """The time of day, for lines that say how far a long run is."""
+    return time.strftime("%H:%M:%S")
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:

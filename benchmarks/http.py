@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from ironforge.config import Settings
 JOB = {"kind": "bench.noop", "payload": {"to": "someone@example.com"}}
 CONNECTIONS = 32
 START_SECONDS = 20.0
+WARM_UP_SECONDS = 1
 
 
 def free_port() -> int:
@@ -69,34 +70,41 @@ def _wrk(url: str, body: bytes, seconds: int) -> float:
     return float(rate[1])
 
 
-def _once(settings: Settings, seconds: int, batch: int) -> dict[str, float]:
+def _once(settings: Settings, seconds: int, batch: int, processes: int) -> dict[str, float]:
     api, bare = free_port(), free_port()
     environment = {"IRONFORGE_REDIS_URL": settings.redis_url, "IRONFORGE_LOG_LEVEL": "warning"}
-    body = json.dumps(JOB).encode()
-    many = json.dumps([JOB] * batch).encode()
+    command = ["-m", "ironforge", "api", "--port", str(api), "--processes", str(processes)]
+    single, many = json.dumps(JOB).encode(), json.dumps([JOB] * batch).encode()
     with (
-        serving(["-m", "ironforge", "api", "--port", str(api)], api, environment),
+        serving(command, api, environment),
         serving(["-m", "benchmarks.bare_http", str(bare)], bare, environment),
     ):
         urllib.request.urlopen(f"http://127.0.0.1:{api}/readyz").read()
-        bound = _wrk(f"http://127.0.0.1:{bare}/jobs", body, seconds)
-        single = _wrk(f"http://127.0.0.1:{api}/jobs", body, seconds)
-        batches = _wrk(f"http://127.0.0.1:{api}/jobs/batch", many, seconds) * batch
-    return {
-        "bare aiohttp": bound,
-        "POST /jobs": single,
-        "ratio": single / bound,
-        f"POST /jobs/batch of {batch}": batches,
-    }
+        figures: dict[str, float] = {}
+        for name, url, body, jobs in (
+            ("bare aiohttp", f"http://127.0.0.1:{bare}/jobs", single, 1),
+            ("POST /jobs", f"http://127.0.0.1:{api}/jobs", single, 1),
+            (f"POST /jobs/batch of {batch}", f"http://127.0.0.1:{api}/jobs/batch", many, batch),
+        ):
+            _wrk(url, body, WARM_UP_SECONDS)
+            figures[name] = _wrk(url, body, seconds) * jobs
+    return {**figures, "POST /jobs, of bare": figures["POST /jobs"] / figures["bare aiohttp"]}
 
 
-async def run(*, repeats: int, seconds: int = 5, batch: int = 500, **flags: Any) -> dict[str, Any]:
-    """Jobs per second; `ratio` compares single POSTs with the bare handler of the same run."""
+async def run(
+    *, repeats: int = 3, seconds: int = 5, batch: int = 500, processes: Sequence[int] = (1,), **flags: Any
+) -> dict[str, Any]:
+    """Jobs per second by API processes; `of bare` compares single POSTs with the bare handler of the same run."""
     if shutil.which("wrk") is None:
-        raise SystemExit("this benchmark needs wrk: apt-get install wrk, brew install wrk")
-    runs: list[dict[str, float]] = []
+        raise RuntimeError("this benchmark needs wrk: apt-get install wrk, brew install wrk")
+    runs: dict[int, list[dict[str, float]]] = {count: [] for count in processes}
     for _ in range(repeats):
-        with harness.server(**flags) as settings:
-            runs.append(_once(settings, seconds, batch))
-    figures = {name: harness.spread([one[name] for one in runs]) for name in runs[0]}
+        for count in processes:
+            with harness.server(**flags) as settings:
+                runs[count].append(_once(settings, int(seconds), batch, count))
+    figures = {
+        f"{name}, {count} process{'es' if count > 1 else ''}": harness.spread([one[name] for one in found])
+        for count, found in runs.items()
+        for name in found[0]
+    }
     return {"unit": "jobs/s", "seconds": seconds, "connections": CONNECTIONS, "figures": figures}

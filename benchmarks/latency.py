@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from benchmarks import harness
@@ -64,11 +65,16 @@ async def _latencies(opened: Doors, due: dict[str, int]) -> list[float]:
 
 
 async def run(
-    *, repeats: int, rates: tuple[int, ...] = (200, 1_000, 5_000), seconds: float = 10.0, **flags: Any
+    *, repeats: int = 3, rates: Sequence[int] = (200, 1_000, 5_000), seconds: float = 10.0, **flags: Any
 ) -> dict[str, Any]:
     """Percentiles in milliseconds by rate; the run with the median p99 of `repeats` runs."""
     figures: dict[str, Any] = {}
     for rate in rates:
         runs = sorted([await _once(rate, seconds, flags) for _ in range(repeats)], key=lambda run: run["p99 ms"])
         figures[f"{rate} jobs/s"] = runs[len(runs) // 2]
-    return {"unit": "ms", "seconds": seconds, "figures": figures}
+    series = {
+        what: [(rate, figure[f"{what} ms"]) for rate, figure in zip(rates, figures.values(), strict=True)]
+        for what in ("p50", "p99", "p99.9")
+    }
+    plot = {"x": "jobs/s", "y": "ms", "series": series}
+    return {"unit": "ms", "seconds": seconds, "figures": figures, "plot": plot}

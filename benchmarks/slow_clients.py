@@ -97,7 +97,7 @@ async def _once(settings: Settings, seconds: float, sockets: int) -> dict[str, f
     return figures
 
 
-async def run(*, repeats: int, seconds: float = 10.0, sockets: int = 2_000, **flags: Any) -> dict[str, Any]:
+async def run(*, repeats: int = 3, seconds: float = 10.0, sockets: int = 2_000, **flags: Any) -> dict[str, Any]:
     """Milliseconds from when a request was due until its answer was read; `p99 ratio` compares within a run."""
     runs: list[dict[str, float]] = []
     for _ in range(repeats):

@@ -41,7 +41,7 @@ async def _singly(jobs: int, flags: dict[str, Any]) -> float:
             return jobs / (time.perf_counter() - start)
 
 
-async def run(*, jobs: int, repeats: int, **flags: Any) -> dict[str, Any]:
+async def run(*, jobs: int = 200_000, repeats: int = 3, **flags: Any) -> dict[str, Any]:
     """Jobs per second by way of submitting."""
     return {
         "unit": "jobs/s",

@@ -1,4 +1,4 @@
-"""A node process's link to the parent that started it: tells the parent how it is, and learns of its death.
+"""A child process's link to the parent that started it: tells the parent how it is, and learns of its death.
 
 One socket pair does both. Its end of file is the only sign of a killed parent that cannot be missed: a signal
 would have to be sent by somebody who is gone, and a parent's process id may be reused.
@@ -22,7 +22,7 @@ UNREAD_BYTES: Final = 65_536
 
 
 class ChildStatus(msgspec.Struct, frozen=True):
-    """How a node process is: one JSON line on the link. `problems` says why it is not ready."""
+    """How a child process is: one JSON line on the link. `problems` says why it is not ready."""
 
     ready: bool
     problems: tuple[str, ...] = ()

@@ -32,7 +32,7 @@ HELP: Final[dict[str, str]] = {
     "shards": "parts that a namespace is spread over in a cluster; the same for all its processes, from the start on",
     "queues": "queues that a node serves, comma separated, the first one first within a priority",
     "concurrency": "jobs that one node process runs at the same time",
-    "processes": "node processes that `ironforge node` starts and keeps alive",
+    "processes": "processes that `ironforge node` and `ironforge api` start and keep alive",
     "threads": "threads of a node process for synchronous handlers; 0: as many as concurrency",
     "cpu_processes": 'processes of a node process for handlers with executor="process"',
     "lease_seconds": "a node that has been silent for this long is dead, and its jobs run elsewhere",

@@ -19,6 +19,7 @@ from aiohttp import web
 
 from ironforge.api.app import create_app
 from ironforge.api.server import serve
+from ironforge.child import ChildStatus, ParentLink
 from ironforge.config import Settings
 from ironforge.embedded import EmbeddedServer
 from ironforge.errors import StoreError
@@ -30,6 +31,7 @@ from ironforge.registry import Forge
 from ironforge.store import Doors, Inspection
 from ironforge.store.checks import verify
 from ironforge.telemetry import get_logger
+from ironforge.tenant_metrics import TenantMetrics
 from ironforge.tls import server_context
 
 DEPTHS_SECONDS: Final = 1.0
@@ -72,17 +74,54 @@ async def serve_dev(
 
 
 async def serve_api(settings: Settings, *, allow_public: bool = False) -> int:
-    """Run the API alone until SIGTERM or SIGINT; the exit code is 0.
+    """Run the API alone until SIGTERM or SIGINT, or until the parent process is gone; the exit code is 0.
 
+    A parent has other children that listen on the same port.
     Raises ConfigError when the server does not fit, or the address cannot be listened on.
     """
     with _signals() as told:
-        return await _serve_until_told(settings, told, allow_public=allow_public, on_ready=None)
+        link = await ParentLink.open()
+        if link is None:
+            return await _serve_until_told(settings, told, allow_public=allow_public)
+        async with _reporting(link, told) as on_ready:
+            return await _serve_until_told(
+                settings, told, allow_public=allow_public, on_ready=on_ready, shared_port=True
+            )
 
 
-async def _serve_until_told(settings: Settings, told: _Told, *, allow_public: bool, on_ready: OnReady | None) -> int:
+@contextlib.asynccontextmanager
+async def _reporting(link: ParentLink, told: _Told) -> AsyncIterator[OnReady]:
+    """Keep the parent informed, and end when it is gone, while the block runs; ready from the call of `OnReady`."""
+    status = ChildStatus(ready=False, problems=("starting",))
+
+    def listening(_url: str) -> None:
+        nonlocal status
+        status = ChildStatus(ready=True)
+
+    async def stop_when_gone() -> None:
+        await link.gone()
+        log.warning("the parent process is gone: this api process ends")
+        told.hear()
+
+    watchers = [asyncio.create_task(link.keep_reporting(lambda: status)), asyncio.create_task(stop_when_gone())]
+    try:
+        yield listening
+    finally:
+        for watcher in watchers:
+            watcher.cancel()
+        link.close()
+
+
+async def _serve_until_told(
+    settings: Settings,
+    told: _Told,
+    *,
+    allow_public: bool,
+    on_ready: OnReady | None = None,
+    shared_port: bool = False,
+) -> int:
     await verify(settings)
-    async with _api(settings, Metrics(), allow_public=allow_public) as url:
+    async with _api(settings, Metrics(), allow_public=allow_public, shared_port=shared_port) as url:
         if on_ready:
             on_ready(url)
         await told.event.wait()
@@ -135,6 +174,7 @@ async def _api(
     *,
     allow_public: bool,
     readiness: Callable[[], list[str]] | None = None,
+    shared_port: bool = False,
 ) -> AsyncIterator[str]:
     """The API while the block runs; its URL."""
     tls = server_context(settings)
@@ -145,7 +185,7 @@ async def _api(
 
     depths = asyncio.create_task(_keep_depths(metrics, doors.inspection), name="depths")
     try:
-        async with gate_of(settings, metrics, _keep_depths) as gate:
+        async with gate_of(settings, None if shared_port else metrics, _keep_depths) as gate:
             app = create_app(
                 settings,
                 doors.submissions,
@@ -155,7 +195,8 @@ async def _api(
                 on_submitted=count,
                 gate=gate,
             )
-            async with _listening(settings, app, allow_public=allow_public or gate is not None, tls=tls) as url:
+            allowed = allow_public or gate is not None
+            async with _listening(settings, app, allow_public=allowed, tls=tls, shared_port=shared_port) as url:
                 yield url
     finally:
         depths.cancel()
@@ -164,7 +205,12 @@ async def _api(
 
 @contextlib.asynccontextmanager
 async def _listening(
-    settings: Settings, app: web.Application, *, allow_public: bool, tls: ssl.SSLContext | None
+    settings: Settings,
+    app: web.Application,
+    *,
+    allow_public: bool,
+    tls: ssl.SSLContext | None,
+    shared_port: bool,
 ) -> AsyncIterator[str]:
     runner = await serve(
         app,
@@ -173,16 +219,17 @@ async def _listening(
         allow_public=allow_public,
         tls=tls,
         connections=settings.http_connections,
+        shared_port=shared_port,
     )
     try:
-        url = _url_of(runner, tls=tls is not None)
+        url = url_of(*runner.addresses[0][:2], tls=tls is not None)
         log.info("api is listening", url=url)
         yield url
     finally:
         await runner.cleanup()
 
 
-async def _keep_depths(metrics: Metrics, inspection: Inspection) -> None:
+async def _keep_depths(metrics: Metrics | TenantMetrics, inspection: Inspection) -> None:
     while True:
         try:
             metrics.set_depths(await inspection.stats())
@@ -191,7 +238,6 @@ async def _keep_depths(metrics: Metrics, inspection: Inspection) -> None:
         await asyncio.sleep(DEPTHS_SECONDS)
 
 
-def _url_of(runner: web.AppRunner, *, tls: bool) -> str:
-    host, port = runner.addresses[0][:2]
+def url_of(host: str, port: int, *, tls: bool = False) -> str:
     scheme = "https" if tls else "http"
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

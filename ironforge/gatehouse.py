@@ -29,26 +29,29 @@ from ironforge.metrics import Metrics
 from ironforge.store import Doors, Inspection
 from ironforge.store.checks import check_shards
 from ironforge.store.usage import RedisUsage
+from ironforge.tenant_metrics import NamespaceMetrics, TenantMetrics
 
-KeepDepths = Callable[[Metrics, Inspection], Coroutine[Any, Any, None]]
+KeepDepths = Callable[[Metrics | TenantMetrics, Inspection], Coroutine[Any, Any, None]]
 
 
 @contextlib.asynccontextmanager
-async def gate_of(settings: Settings, metrics: Metrics, keep_depths: KeepDepths) -> AsyncIterator[Gate | None]:
+async def gate_of(settings: Settings, metrics: Metrics | None, keep_depths: KeepDepths) -> AsyncIterator[Gate | None]:
     """The gate that `settings` ask for; None: there is no authentication. Raises ConfigError.
 
-    `metrics` are those of `settings.namespace`. `keep_depths` keeps the depths of every other namespace's metrics up
-    to date for as long as its office is open.
+    `metrics` are those of `settings.namespace`, where they hold nothing of another one. `keep_depths` keeps the
+    depths of every other namespace's metrics up to date for as long as its office is open.
     """
     if settings.auth == "off":
         yield None
         return
     tokens = Tokens.load(settings.jwt_issuers) if settings.jwt_issuers else None
+    counts = NamespaceMetrics()
     keyring, quotas = Keyring(settings), QuotaBook(settings)
 
     def open_office(namespace: str) -> contextlib.AbstractAsyncContextManager[Office]:
         own = metrics if namespace == settings.namespace else None
-        return _office(msgspec.structs.replace(settings, namespace=namespace), own, keep_depths)
+        inside = msgspec.structs.replace(settings, namespace=namespace)
+        return _office(inside, own or counts.of(namespace), None if own else keep_depths)
 
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(keyring.close)
@@ -61,7 +64,9 @@ async def gate_of(settings: Settings, metrics: Metrics, keep_depths: KeepDepths)
 
 
 @contextlib.asynccontextmanager
-async def _office(settings: Settings, own: Metrics | None, keep_depths: KeepDepths) -> AsyncIterator[Office]:
+async def _office(
+    settings: Settings, metrics: Metrics | TenantMetrics, keep_depths: KeepDepths | None
+) -> AsyncIterator[Office]:
     """Metrics too are those of the namespace: nobody sees another's kinds and queues."""
     try:
         await check_shards(settings)
@@ -71,8 +76,7 @@ async def _office(settings: Settings, own: Metrics | None, keep_depths: KeepDept
         doors, usage, audit = Doors.open(settings), RedisUsage(settings), AuditTrail(settings)
         for close in (doors.close, usage.close, audit.close):
             stack.push_async_callback(close)
-        metrics = own or Metrics()
-        if own is None:
+        if keep_depths is not None:
             depths = asyncio.create_task(keep_depths(metrics, doors.inspection), name=f"depths {settings.namespace}")
             stack.callback(depths.cancel)
         operator = OperatorCalls(doors.inspection, settings.durability, None, metrics.exposition)

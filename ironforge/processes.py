@@ -1,6 +1,6 @@
-"""The parent of `ironforge node`: keeps N node processes alive, answers for all of them, ends them in order.
+"""The parent of `ironforge node` and of `ironforge api`: keeps N processes alive and ends them in order.
 
-Python runs one core a process, so a node with many cores is many processes. The parent holds no job and no
+Python runs one core a process, so a machine with many cores runs many. The parent holds no job and no
 connection to Redis: it can be killed at any time, and its children then drain by themselves.
 """
 
@@ -52,19 +52,21 @@ async def run_processes(command: Sequence[str], settings: Settings) -> int:
     says at its first start, by this code, that the configuration is wrong.
     Raises ConfigError when the probes' port is taken.
     """
-    with _metrics_folder() as folder:
-        parent = _Parent(command, settings, ChildMetrics(folder))
+    with metrics_folder() as folder:
+        metrics = ChildMetrics(folder)
+        parent = Parent("node", command, settings.processes, metrics, settings.drain_seconds + GRACE_SECONDS)
         async with probes(
             settings.http_host,
             settings.node_http_port,
             problems=parent.problems,
-            exposition=parent.metrics.exposition,
+            exposition=metrics.exposition,
         ):
             return await parent.run()
 
 
 @contextlib.contextmanager
-def _metrics_folder() -> Iterator[Path]:
+def metrics_folder() -> Iterator[Path]:
+    """Where children write what they count, while the block runs."""
     chosen = os.environ.get(MULTIPROCESS_DIR)
     if chosen:
         yield Path(chosen)
@@ -73,14 +75,15 @@ def _metrics_folder() -> Iterator[Path]:
             yield Path(folder)
 
 
-class _Parent:
-    """All slots together: signals, the end, readiness."""
+class Parent:
+    """All slots together: signals, the end, readiness. `name` says in the log what the children are."""
 
-    def __init__(self, command: Sequence[str], settings: Settings, metrics: ChildMetrics) -> None:
-        self.metrics = metrics
-        self._patience_seconds = settings.drain_seconds + GRACE_SECONDS
+    def __init__(
+        self, name: str, command: Sequence[str], count: int, metrics: ChildMetrics, patience_seconds: float
+    ) -> None:
+        self._patience_seconds = patience_seconds
         self._stopping = asyncio.Event()
-        self._slots = [_Slot(number, command, metrics, self._stopping) for number in range(settings.processes)]
+        self._slots = [_Slot(name, number, command, metrics, self._stopping) for number in range(count)]
 
     def problems(self) -> list[str]:
         """Why this node is not ready; empty when every process is."""
@@ -95,6 +98,7 @@ class _Parent:
             slot.send(signal.SIGTERM)
 
     async def run(self) -> int:
+        """Until a signal; the exit code. A child that ends before is replaced."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled, number)
@@ -113,7 +117,7 @@ class _Parent:
 
     def _signalled(self, number: signal.Signals) -> None:
         again = self._stopping.is_set()
-        log.info("releasing running jobs at once" if again else "draining", signal=number.name)
+        log.info("ending at once" if again else "draining", signal=number.name)
         self.stop()
 
     async def _ended(self, keepers: Sequence[asyncio.Task[int]]) -> None:
@@ -128,8 +132,11 @@ class _Parent:
 class _Slot:
     """One place for a child: starts it, hears from it, and starts the next one when it died."""
 
-    def __init__(self, number: int, command: Sequence[str], metrics: ChildMetrics, stopping: asyncio.Event) -> None:
+    def __init__(
+        self, name: str, number: int, command: Sequence[str], metrics: ChildMetrics, stopping: asyncio.Event
+    ) -> None:
         self.number = number
+        self._name = name
         self._command = command
         self._metrics = metrics
         self._stopping = stopping
@@ -165,7 +172,7 @@ class _Slot:
                 return CONFIG_ERROR_CODE
             first = False
             delay_seconds = restart_delay(delay_seconds, time.monotonic() - started)
-            log.warning("node process ended", process=self.number, how=_how(code), restart_in=delay_seconds)
+            log.warning("%s process ended", self._name, process=self.number, how=_how(code), restart_in=delay_seconds)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), delay_seconds)
         return 0
@@ -182,7 +189,7 @@ class _Slot:
                 self.send(signal.SIGTERM)
             return await self._process.wait()
         except OSError as error:
-            log.warning("node process cannot be started", process=self.number, error=str(error))
+            log.warning("%s process cannot be started", self._name, process=self.number, error=str(error))
             return None
         finally:
             listener.cancel()
@@ -200,7 +207,7 @@ class _Slot:
             pass_fds=(link.fileno(),),
             start_new_session=True,
         )
-        log.info("node process started", process=self.number, pid=process.pid)
+        log.info("%s process started", self._name, process=self.number, pid=process.pid)
         return process
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
@@ -211,10 +218,10 @@ class _Slot:
                     log.warning("passed over a report that cannot be read", process=self.number, line=repr(line[:100]))
                     continue
                 if self._status is None or status.ready != self._status.ready:
-                    log.info("node process reports", process=self.number, ready=status.ready)
+                    log.info("%s process reports", self._name, process=self.number, ready=status.ready)
                 self._status, self._heard_at = status, time.monotonic()
         except (ConnectionError, ValueError) as error:
-            log.warning("the reports of a node process cannot be read", process=self.number, error=str(error))
+            log.warning("the reports of a %s process cannot be read", self._name, process=self.number, error=str(error))
 
 
 def _how(code: int | None) -> str:

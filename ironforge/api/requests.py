@@ -48,7 +48,7 @@ def read_job(body: bytes, key: str | None) -> Submission:
 def read_batch(body: bytes, media_type: str, key: str | None) -> list[Submission]:
     """The submissions of `POST /jobs/batch`; what is wrong with one carries its index.
 
-    Every item gets a key of its own, but the fingerprint of the whole: another batch under one key conflicts.
+    All of them share the key and the fingerprint of the whole: another batch under this key conflicts.
     """
     tree, requests = _lines(body) if media_type == NDJSON else _array(body)
     if not requests:
@@ -57,9 +57,8 @@ def read_batch(body: bytes, media_type: str, key: str | None) -> list[Submission
     submissions = []
     tail = random.randrange(256) if key is None else tail_of(key)
     for index, request in enumerate(requests):
-        item_key = f"{key}\t{index}" if key else None  # a tab cannot come from a caller
         try:
-            submissions.append(_submission(request, item_key, whole, tail))
+            submissions.append(_submission(request, key, whole, tail, index))
         except InvalidJob as error:
             raise _at(index, invalid(error)) from None
     return submissions
@@ -76,6 +75,8 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
 
 def read_query(query: Mapping[str, str], model: type[Query]) -> Query:
     """The query parameters. Raises ApiProblem (400, invalid_parameter)."""
+    if not query:
+        return model()
     if len(query) != len(set(query)):
         raise ApiProblem(400, "invalid_parameter", "a query parameter is given twice")
     try:
@@ -138,7 +139,7 @@ def fingerprint(tree: Any) -> bytes:
 # --------------------------------------------------------------------------- one submission, many submissions
 
 
-def _submission(request: JobRequest, key: str | None, content: bytes, tail: int | None) -> Submission:
+def _submission(request: JobRequest, key: str | None, content: bytes, tail: int | None, place: int = 0) -> Submission:
     if "\0" in request.kind or "\0" in (request.queue or ""):
         raise InvalidJob("a name must not hold a NUL character", code="invalid_unicode", field="kind")
     kind = options.check_kind(request.kind)
@@ -152,7 +153,8 @@ def _submission(request: JobRequest, key: str | None, content: bytes, tail: int 
         delay_seconds=request.delay_seconds,
         run_at=request.run_at,
     )
-    return Submission(checked.job(kind, payload, new_id(tail)), checked.delay_ms, checked.run_at_ms, key, content)
+    job = checked.job(kind, payload, new_id(tail))
+    return Submission(job, checked.delay_ms, checked.run_at_ms, key, content, place)
 
 
 def _array(body: bytes) -> tuple[Any, list[JobRequest]]:

@@ -8,6 +8,7 @@ inner structure.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import ipaddress
 import ssl
@@ -22,6 +23,7 @@ from ironforge.config import Settings
 from ironforge.errors import ConfigError
 
 SHUTDOWN_SECONDS: Final = 10.0
+LOOK_SECONDS: Final = 0.02
 BACKLOG: Final = 1024
 CONNECTIONS: Final = Settings().http_connections
 
@@ -43,28 +45,35 @@ async def serve(
     allow_public: bool = False,
     tls: ssl.SSLContext | None = None,
     connections: int = CONNECTIONS,
+    shared_port: bool = False,
 ) -> web.AppRunner:
     """Start listening; `await runner.cleanup()` stops. `runner.addresses` tells the port when `port` was 0.
 
     At most `connections` are held at a time, or fewer where there are not enough file descriptors for them.
+    `shared_port`: other processes of this user listen on it too, and the system spreads connections over them.
 
     Raises ConfigError: the address is taken or not ours, or it is public and nobody said that this is wanted.
     """
+    check_address(host, allow_public=allow_public)
+    runner = _Runner(app, shutdown_timeout=SHUTDOWN_SECONDS)
+    runner.limit = affordable(connections)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, backlog=BACKLOG, reuse_port=shared_port, ssl_context=tls).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise ConfigError(cannot_listen(host, port, error)) from None
+    return runner
+
+
+def check_address(host: str, *, allow_public: bool) -> None:
+    """Raises ConfigError: `host` is public and nobody said that this is wanted."""
     if not allow_public and not is_loopback(host):
         raise ConfigError(
             f"IRONFORGE_HTTP_HOST={host} can be reached from other machines, and the API has no authentication: "
             "set IRONFORGE_AUTH=on, listen on 127.0.0.1 behind a proxy that authenticates, or start with "
             "--i-understand-no-auth"
         )
-    runner = _Runner(app, shutdown_timeout=SHUTDOWN_SECONDS)
-    runner.limit = affordable(connections)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port, backlog=BACKLOG, ssl_context=tls).start()
-    except OSError as error:
-        await runner.cleanup()
-        raise ConfigError(_cannot_listen(host, port, error)) from None
-    return runner
 
 
 def is_loopback(host: str) -> bool:
@@ -75,7 +84,8 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _cannot_listen(host: str, port: int, error: OSError) -> str:
+def cannot_listen(host: str, port: int, error: OSError) -> str:
+    """What to tell the user whose address could not be bound."""
     if error.errno == errno.EADDRINUSE:
         return f"port {port} on {host} is in use: stop the other process, or set IRONFORGE_HTTP_PORT"
     return f"cannot listen on {host} port {port}: {error.strerror or error}"
@@ -105,6 +115,10 @@ class _Connection(PunctualConnection):
         response.force_close()
         return response
 
+    def reads_body(self) -> bool:
+        """Whether a request is being served whose body has not arrived."""
+        return self._current_request is not None and not self._current_request.content.is_eof()
+
 
 class _Server(web.Server):
     limit: int
@@ -125,3 +139,17 @@ class _Runner(web.AppRunner):
         server = _Server(plain.request_handler, request_factory=plain.request_factory)
         server.limit, server.refusals = self.limit, set()
         return server
+
+    async def cleanup(self) -> None:
+        """Stop listening, then let bodies arrive: aiohttp drops them unread from the moment it begins to end."""
+        for site in list(self.sites):
+            await site.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SHUTDOWN_SECONDS):
+                while self._reads_bodies():
+                    await asyncio.sleep(LOOK_SECONDS)
+        await super().cleanup()
+
+    def _reads_bodies(self) -> bool:
+        connections = self.server.connections if self.server else []
+        return any(isinstance(each, _Connection) and each.reads_body() for each in connections)

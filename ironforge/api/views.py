@@ -19,14 +19,14 @@ from ironforge.api.schemas import (
     QueueStats,
     StreamStats,
 )
-from ironforge.job import AttemptError, Priority, format_id
+from ironforge.job import LABELS, AttemptError, format_id
 from ironforge.store.contract import JobView, Page, Stats, StreamDepth
 
 _check = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 def label(priority: int) -> PriorityLabel:
-    return cast("PriorityLabel", Priority(priority).label)
+    return cast("PriorityLabel", LABELS[priority])
 
 
 def job_answer(view: JobView) -> JobAnswer:

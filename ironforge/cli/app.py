@@ -45,6 +45,7 @@ app.add_typer(access.audit, name="audit")
 for _command in (look.stats, look.nodes, look.doctor, prove.verify, look.version):
     app.command(epilog=EXIT_CODES)(_command)
 app.command("node-child", hidden=True)(run.node_child)
+app.command("api-child", hidden=True)(run.api_child)
 
 
 def main() -> None:

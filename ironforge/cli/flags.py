@@ -24,6 +24,7 @@ API: Final = (
     *(*STORE, "max_queue_length", "max_memory_share"),
     *("http_host", "http_port", "http_connections", "auth", "jwt_issuers", "tls_cert", "tls_key", *LOGGING),
 )
+API_PARENT: Final = (*API, "processes")
 NODE: Final = (
     *("redis_url", "namespace", "queues", "concurrency", "threads", "cpu_processes"),
     *("lease_seconds", "drain_seconds", "default_timeout_seconds", "default_max_retries", "crash_budget"),
@@ -64,12 +65,14 @@ def takes_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., 
 
 
 def as_environment(settings: Settings) -> Mapping[str, str]:
-    """Settings for a child process: its command line would show the server's password to everybody."""
+    """Settings for a child process: its command line would show the server's password to everybody.
+
+    All of them: one that a flag put back to its default must not fall to what the environment said before.
+    """
     values = {name: getattr(settings, name) for name in Settings.__struct_fields__}
     return {
         environment_name(name): ",".join(value) if isinstance(value, tuple) else str(value)
         for name, value in values.items()
-        if value != getattr(_DEFAULTS, name)
     }
 
 

@@ -67,7 +67,7 @@ def _show(found: dict[str, object]) -> None:
         ("settled twice", found["settled_twice"]),
         ("repeated runs", f"{found['repeated_runs']} of at most {found['repeated_runs_bound']}"),
         ("longest recovery", f"{found['longest_recovery_seconds']:.1f} s"),
-        ("recoveries held to 1.5 leases", f"{found['recoveries_judged']} of {found['recoveries']}"),
+        ("of them judged", f"{found['recoveries_judged']} of {found['recoveries']}: those with no other fault near"),
         ("nodes without a processor", f"{found['starved']} times"),
     ]
     output.out.print(output.table(("", "FOUND"), rows))

@@ -1,4 +1,4 @@
-"""The commands that keep running: `dev`, `api`, `node`, and the child processes of `node`."""
+"""The commands that keep running: `dev`, `api`, `node`, and the child processes of the latter two."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final, NoReturn
 
 import msgspec
 import typer
@@ -25,6 +25,8 @@ NoAuth = Annotated[
     bool,
     typer.Option("--i-understand-no-auth", help="listen on an address that other machines can reach"),
 ]
+# -P: what lies in the current folder must not replace modules of Python while the child starts.
+_CHILD: Final = (sys.executable, "-P", "-m", "ironforge")
 
 
 @flags.takes_settings(*flags.DEV)
@@ -54,17 +56,38 @@ def dev(
     raise typer.Exit(uvloop.run(serve_dev(forge, settings, allow_public=no_auth, on_ready=on_ready)))
 
 
-@flags.takes_settings(*flags.API)
+@flags.takes_settings(*flags.API_PARENT)
 def api(no_auth: NoAuth = False, *, settings: Settings) -> None:
-    """Run the HTTP API alone; nodes run elsewhere, on the same Redis or Valkey."""
+    """Run the HTTP API alone, in one or more processes on one port; nodes run elsewhere, on the same Redis or Valkey.
+
+    With several processes, one that dies is started again while the others go on.
+    """
+    if settings.processes == 1:
+        _serve_api(settings, no_auth=no_auth)
+    from ironforge.api_processes import run_api_processes  # noqa: PLC0415
+    from ironforge.telemetry import configure_logging  # noqa: PLC0415
+
+    settings = with_server(settings)
+    configure_logging(settings)
+    os.environ.update(flags.as_environment(settings))
+    command = [*_CHILD, "api-child", *(["--i-understand-no-auth"] if no_auth else [])]
+    raise typer.Exit(asyncio.run(run_api_processes(command, settings, allow_public=no_auth)))
+
+
+@flags.takes_settings("http_port")
+def api_child(no_auth: NoAuth = False, *, settings: Settings) -> None:
+    """One process of `ironforge api`; its settings come in its environment, its port is the parent's choice."""
+    _serve_api(settings, no_auth=no_auth)
+
+
+def _serve_api(settings: Settings, *, no_auth: bool) -> NoReturn:
     import uvloop  # noqa: PLC0415
 
     from ironforge.dev import serve_api  # noqa: PLC0415
     from ironforge.telemetry import configure_logging  # noqa: PLC0415
 
-    settings = with_server(settings)
     configure_logging(settings)
-    raise typer.Exit(uvloop.run(serve_api(settings, allow_public=no_auth)))
+    raise typer.Exit(uvloop.run(serve_api(with_server(settings), allow_public=no_auth)))
 
 
 @flags.takes_settings(*flags.NODE_PARENT)
@@ -76,8 +99,7 @@ def node(app: Application, *, settings: Settings) -> None:
     settings = with_server(settings)
     configure_logging(settings)
     os.environ.update(flags.as_environment(settings))
-    # -P: what lies in the current folder must not replace modules of Python while the child starts.
-    command = [sys.executable, "-P", "-m", "ironforge", "node-child", app]
+    command = [*_CHILD, "node-child", app]
     # What is wrong with APP is said once, not once by each process; in a process, because it may have side effects.
     if settings.processes > 1 and (code := subprocess.run([*command, "--check"], check=False).returncode):  # noqa: S603
         raise typer.Exit(code if code > 0 else 1)

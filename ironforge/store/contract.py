@@ -20,7 +20,8 @@ class Submission(NamedTuple):
 
     `delay_ms` counts from the server's clock when it arrives there; `run_at_ms` is Unix time; at most one is given.
     `idempotency_key` makes the first submission's answer stand for all later ones; `fingerprint` (any bytes that
-    identify the content) tells a repetition from a conflict.
+    identify the content) tells a repetition from a conflict. A batch that has one key as a whole numbers its jobs by
+    `place`, from 0 and without gaps; with the same place too, a job is the same job.
     """
 
     job: Job
@@ -28,6 +29,7 @@ class Submission(NamedTuple):
     run_at_ms: int | None = None
     idempotency_key: str | None = None
     fingerprint: bytes = b""
+    place: int = 0
 
 
 class Accepted(NamedTuple):

@@ -15,7 +15,7 @@ from redis.exceptions import AskError, NoScriptError
 from redis.exceptions import ConnectionError as Disconnected
 
 from ironforge.config import Settings, environment_name
-from ironforge.errors import IdempotencyConflict, IronForgeError, QueueFull, StoreUnavailable
+from ironforge.errors import IdempotencyConflict, IncompatibleRecord, IronForgeError, QueueFull, StoreUnavailable
 from ironforge.job import JobState, encode, format_id, streams_of
 from ironforge.store.admission import Admission
 from ironforge.store.contract import Accepted, Submission
@@ -87,8 +87,10 @@ class Flights:
         return passengers
 
     async def _carry(self, passengers: list[_Waiting]) -> None:
-        alone = [waiting for waiting in passengers if waiting.alone]
-        together = [waiting for waiting in passengers if not waiting.alone]
+        alone: list[_Waiting] = []
+        together: list[_Waiting] = []
+        for waiting in passengers:
+            (alone if waiting.alone else together).append(waiting)
         await self._carry_groups(([together] if together else []) + [[waiting] for waiting in alone])
 
     async def _carry_groups(self, groups: list[list[_Waiting]]) -> None:
@@ -106,8 +108,11 @@ class Flights:
         for group, call, reply in zip(groups, calls, replies, strict=True):
             if len(group) > 1 and (_is(reply, b"full") or is_wrong_type(reply)):
                 apart += [[waiting] for waiting in group]
-            else:
+                continue
+            try:
                 _answer(group, call, reply, shortfall, own_repetition=repeated)
+            except IncompatibleRecord as error:  # what the server knows of one of them is damaged
+                _fail(group, error)
         for group in apart:
             await self._carry_alone(group)
 
@@ -153,9 +158,10 @@ class _Call:
         for stream in streams:
             self.keys.append(keys.stream(stream))
             numbers[stream] = len(self.keys)
-        self.arguments: list[str | bytes | int] = [keys.signals, 7 if careful else 4, len(streams)]
+        self.arguments: list[str | bytes | int] = [keys.signals, 8 if careful else 4, len(streams)]
         self.arguments += [max(1, round(settings.idempotency_seconds)), int(again), limit]
         extra: dict[str, int] = {}
+        self._digests: dict[str, str] = {}
         self.size = 0
         for item, stream in zip(self.items, names, strict=True):
             job = item.job
@@ -170,17 +176,22 @@ class _Call:
         keys, settings, group = self._made_of
         return _Call(keys, settings, group, again=True)
 
-    def _careful(self, item: Submission, keys: Keys, extra: dict[str, int]) -> tuple[int, bytes, int]:
+    def _careful(self, item: Submission, keys: Keys, extra: dict[str, int]) -> tuple[int, bytes, int, int]:
         number, fingerprint = 0, b""
         if item.idempotency_key is not None:
-            digest = hashlib.sha256(item.idempotency_key.encode()).hexdigest()
-            number = self._number(extra, keys.idempotency(digest))
+            number = self._number(extra, self._idempotency(item.idempotency_key, keys))
             fingerprint = hashlib.sha256(item.fingerprint).digest()[:16]
         bucket = keys.bucket_of(item.job.id, "done")
         if bucket not in extra:
             self._number(extra, bucket)
             self._number(extra, keys.bucket_of(item.job.id, "kept"))
-        return number, fingerprint, extra[bucket]
+        return number, fingerprint, extra[bucket], item.place
+
+    def _idempotency(self, key: str, keys: Keys) -> str:
+        """The jobs of a batch share one key."""
+        if key not in self._digests:
+            self._digests[key] = keys.idempotency(hashlib.sha256(key.encode()).hexdigest())
+        return self._digests[key]
 
     def _number(self, extra: dict[str, int], key: str) -> int:
         if key not in extra:

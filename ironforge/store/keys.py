@@ -90,7 +90,7 @@ class Keys:
         return f"{self.prefix}rate:{name}"
 
     def idempotency(self, digest: str) -> str:
-        """String, expires: id, first state and fingerprint of the submission that came first with this key."""
+        """String, expires: id and first state of each job that came first with this key, and their fingerprint."""
         return f"{self.prefix}idem:{digest}"
 
 

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import TypeVar
 
 from ironforge.config import Settings
-from ironforge.consistency import inconsistencies
+from ironforge.doctor.consistency import inconsistencies
 from ironforge.store.keys import GROUP, PERMANENT, Keys, queue_names, shards_of
 from ironforge.store.link import Command, Link
 

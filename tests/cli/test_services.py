@@ -155,6 +155,12 @@ def test_the_environment_of_a_child_gives_it_the_settings_of_its_parent():
     assert settings == load(as_environment(settings))
 
 
+def test_a_flag_that_says_the_default_reaches_the_child_in_spite_of_the_environment():
+    parents_environment = {"IRONFORGE_LEASE_SECONDS": "5"}
+    settings = load(parents_environment, lease_seconds=15.0)
+    assert settings == load({**parents_environment, **as_environment(settings)})
+
+
 def test_an_application_that_cannot_be_loaded_is_said_once_for_all_processes(server: str):
     done = ironforge("node", "no_such_module", "--processes", "3", "--node-http-port", "0", redis_url=server)
     assert done.returncode == 2

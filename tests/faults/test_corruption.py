@@ -281,3 +281,14 @@ def test_the_doctor_ends_with_1_for_damage(world: World) -> None:
     done = ironforge("doctor", redis_url=url, namespace=namespace)
     assert 1 == done.returncode
     assert "is not a job" in done.stdout
+
+
+async def test_names_that_no_node_can_have_do_not_crowd_out_a_dead_node(world: World) -> None:
+    cluster = world.cluster
+    node, gone = await cluster.node(), await cluster.node()
+    strange = {b"\xff" + bytes([number]): 0 for number in range(12)} | {"": 0, "with space": 0}
+    cluster.raw.zadd(cluster.keys.nodes, strange)
+    cluster.lapse(gone)
+    found = [name for _ in range(3) for name in node.leases.beat(node.lease)]
+    assert {gone.lease.node} == set(found)
+    assert 2 == cluster.raw.zcard(cluster.keys.nodes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,6 +42,26 @@ async def test_a_node_that_was_busy_for_long_has_not_been_deaf(world: World) -> 
         await world.completed(job_id)
         # It asks again, but nobody has answered yet: what counts is since when it has been waiting.
         assert await dispatcher.ask(Heard(), timeout_seconds=ASK_SECONDS) < 0.5
+
+
+async def test_a_server_that_accepts_and_never_answers_makes_the_node_unready_too(
+    own_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "BLOCK_SECONDS", 0.05)
+    monkeypatch.setattr(node_module, "DEAF_SECONDS", 0.5)
+    monkeypatch.setattr(node_module, "PULSE_SECONDS", 0.02)
+    world = World(own_server.url)
+    assert own_server._process is not None
+    async with world.node() as node:
+        await until(lambda: not node.problems(), "the node to be ready")
+        own_server._process.send_signal(signal.SIGSTOP)
+        try:
+            await until(node.problems, "the node to notice that nobody answers")
+        finally:
+            own_server._process.send_signal(signal.SIGCONT)
+        await until(lambda: not node.problems(), "the node to be ready again")
+        await world.completed(await world.submit("note"))
+    await world.close()
 
 
 async def test_a_node_survives_an_outage_and_settles_afterwards_what_ended_meanwhile(

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from ironforge import Forge
+from ironforge.doctor import examine
 from ironforge.errors import ConfigError, InvalidJob, JobNotFound, LeaseLost
 from ironforge.job import JobState, format_id, new_id, parse_id, shard_of, tail_of
 from ironforge.store import Submission
@@ -210,3 +211,21 @@ async def test_a_namespace_that_was_used_without_shards_is_not_spread_later(clus
         await check_shards(cluster.settings)
     cluster.with_settings(shards=1)
     await check_shards(cluster.settings)
+
+
+async def test_doctor_looks_into_every_shard_and_says_which_one_it_means(sharded: Cluster) -> None:
+    broken = shards_of(sharded.settings)[1]
+    await sharded.submit(job(id=new_id(1)))
+    sharded.raw.delete(broken.stream("default:2"))
+    findings = await examine(sharded.settings)
+    sharded.checked = False
+
+    failed = [finding.message for finding in findings if finding.level == "fail" and finding.check == "data"]
+    assert failed
+    assert all(message.startswith("shard 1: ") for message in failed)
+    assert SHARDS == sum(finding.check == "clock" for finding in findings)
+
+
+async def test_doctor_says_that_other_processes_spread_the_namespace_otherwise(sharded: Cluster) -> None:
+    findings = await examine(sharded.with_settings(shards=2))
+    assert any("was begun with 3: set it to 3" in finding.message for finding in findings if finding.level == "fail")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 
 import pytest
 import redis
 
 from ironforge.errors import IdempotencyConflict, StoreError, StoreUnavailable
-from ironforge.job import Job, JobState, encode, format_id
+from ironforge.job import Job, JobState, encode
 from ironforge.store import Accepted, Submission
 from tests.store.kit import Cluster, completed, dead, job
 
@@ -59,37 +58,6 @@ async def test_a_large_mixed_batch_is_answered_in_its_order(cluster: Cluster) ->
         (answer.id, answer.state) for answer in answers
     ]
     assert (2_000, 500) == (len(cluster.entries()), cluster.raw.zcard(cluster.keys.scheduled))
-
-
-async def test_a_key_makes_the_first_answer_stand(cluster: Cluster) -> None:
-    submit = cluster.doors.submissions.submit
-    first, second = job(), job()
-    await submit([Submission(first, idempotency_key="order-1", fingerprint=b"a", delay_ms=60_000)])
-    answers = await submit([Submission(second, idempotency_key="order-1", fingerprint=b"a", delay_ms=60_000)])
-    key = cluster.keys.idempotency(hashlib.sha256(b"order-1").hexdigest())
-    assert [Accepted(first.id, JobState.SCHEDULED, replayed=True)] == answers
-    assert {first.id} == set(cluster.raw.hkeys(cluster.keys.index))
-    assert 86_000 < cluster.raw.ttl(key) <= 86_400
-
-
-async def test_a_key_with_another_content_is_a_conflict_and_nothing_is_stored(cluster: Cluster) -> None:
-    submit = cluster.doors.submissions.submit
-    first = job()
-    await submit([Submission(first, idempotency_key="k", fingerprint=b"a")])
-    before = cluster.snapshot()
-    with pytest.raises(IdempotencyConflict) as caught:
-        await submit([Submission(job()), Submission(job(), idempotency_key="k", fingerprint=b"b")])
-    assert format_id(first.id) == caught.value.job_id
-    assert before == cluster.snapshot()
-
-
-async def test_the_same_key_twice_in_a_batch_is_one_job(cluster: Cluster) -> None:
-    first, second = job(), job()
-    batch = [Submission(one, idempotency_key="k", fingerprint=b"a") for one in (first, second)]
-    answers = await cluster.doors.submissions.submit(batch)
-    assert [first.id, first.id] == [answer.id for answer in answers]
-    assert [False, True] == [answer.replayed for answer in answers]
-    assert {first.id} == set(cluster.entries())
 
 
 async def test_again_answers_known_ids_with_their_present_state(cluster: Cluster) -> None:

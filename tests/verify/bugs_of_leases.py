@@ -16,6 +16,22 @@ from tests.verify.planting import edit
 
 RENEW = "redis.call('ZADD', KEYS[2], now + tonumber(ARGV[3]), ARGV[2])"
 LATE_SECONDS = 4.0
+DEAF_SECONDS = 0.5
+
+
+def hear_late() -> None:
+    """No bug but bad luck: the signal that a node was fenced is lost, and its heartbeat tells it a while later."""
+
+    def lost(self: Any, message: Any) -> None:
+        pass
+
+    told = lease.Leaseholder._on_loss
+
+    def later(self: Any, detail: str) -> None:
+        asyncio.get_running_loop().call_later(DEAF_SECONDS, told, self, detail)
+
+    lease.Leaseholder.lease_gone = lost
+    lease.Leaseholder._on_loss = later
 
 
 def heartbeat_stops() -> None:

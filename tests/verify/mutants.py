@@ -25,6 +25,7 @@ MUTANTS: dict[str, Callable[[], None]] = {
         jobs.start_at_the_end,
         jobs.lose_replies,
         jobs.never_audit,
+        leases.hear_late,
         leases.heartbeat_stops,
         leases.renew_nothing,
         leases.trust_the_own_clock,

@@ -77,24 +77,26 @@ GROUPS = {
         ),
         {"take_over_late": promises.IN_TIME},
     ),
-    # Half of the pauses of this seed are longer than a lease; many jobs are in flight then, failing ones as well.
+    # This seed pauses one of three nodes three times, each time for more than one and a half leases; many jobs are in
+    # flight then, failing ones as well.
     "pauses": Bugs(
         Plan(
-            seed=5,
-            seconds=5.0,
+            seed=2224,
+            seconds=6.0,
             rate=150,
-            nodes=2,
-            pause_seconds=0.3,
+            nodes=3,
+            pause_seconds=0.5,
             faults=("pause",),
             slow=0.5,
-            failing=0.5,
-            drain_seconds=7.0,
+            failing=0.7,
+            drain_seconds=5.0,
         ),
         {
             "settle_without_the_fence": promises.ONCE,
             "watch_too_late": promises.ONCE,
             "rewrite_without_the_fence": promises.FENCE,
         },
+        conditions="hear_late",
     ),
     "lost replies": Bugs(
         Plan(seed=1, seconds=3.0, rate=100, nodes=2, pause_seconds=0, slow=0.3, drain_seconds=4.0),

@@ -1,10 +1,11 @@
 #!lua
 -- Accepts jobs: all of them or, on an idempotency conflict, when a queue or memory is full, none.
 -- KEYS  index, scheduled, parked, queues, totals, then streams, then whatever the jobs name by number
--- ARGV  channel, arguments per job (4 or 7), number of streams, idempotency seconds, again (0 or 1),
+-- ARGV  channel, arguments per job (4 or 8), number of streams, idempotency seconds, again (0 or 1),
 --       most jobs of a queue (0: no limit; else the streams are all of the queues), then per job:
 --         stream (number of its key), id, record, due ('' now | '+<ms>' from now | '<ms>' Unix time)
---         and in the long form: idempotency key (number, or 0), fingerprint, done bucket (number; kept is the next)
+--         and in the long form: idempotency key (number, or 0), fingerprint, done bucket (number; kept is the next),
+--         place among the jobs with this key (from 0, in order)
 -- Returns {'conflict', id of the first submission}, {'full', queue, jobs in it, jobs to add, limit}
 --       or, flat, only for jobs that were not simply stored as asked:
 --         number of the job, id, where it is (a location or a terminal record), known before (0 or 1)
@@ -22,26 +23,41 @@ local function due_of(text)
   if due > now then return due end
 end
 
-local answers, known, first = {}, {}, {}
+local answers, known = {}, {}
 local function answer(at, id, where, before)
   local n = #answers
   answers[n + 1], answers[n + 2] = (at - 7) / width, id
   answers[n + 3], answers[n + 4] = where, before
 end
 
-if width == 7 then
+-- What a key holds: id, first state ('q' or 's') and fingerprint of its first job, then id and state of the others.
+local earlier, given = {}, {}
+if width == 8 then
   for at = 7, #ARGV, width do
     local id, key, fingerprint = ARGV[at + 1], tonumber(ARGV[at + 4]), ARGV[at + 5]
+    local nth = tonumber(ARGV[at + 7])
     if key > 0 then
-      local wrong = misfit(KEYS[key])
-      if wrong then return wrong end
-      local earlier = first[key] or redis.call('GET', KEYS[key])
-      if earlier then
-        if string.sub(earlier, 18) ~= fingerprint then return {'conflict', string.sub(earlier, 1, 16)} end
+      if not given[key] then
+        local wrong = misfit(KEYS[key])
+        if wrong then return wrong end
+        given[key], earlier[key] = {}, redis.call('GET', KEYS[key])
+        if earlier[key] and #earlier[key] % 17 ~= 16 then
+          return redis.error_reply('CORRUPT ' .. KEYS[key] .. ' holds no answer: delete it')
+        end
+      end
+      local value, jobs = earlier[key] or given[key][1], given[key]
+      if value and string.sub(value, 18, 33) ~= fingerprint then return {'conflict', string.sub(value, 1, 16)} end
+      local found = jobs[nth + 1]
+      if earlier[key] then
+        local first = nth == 0 and 1 or 17 + 17 * nth
+        found = string.sub(value, first, first + 16)
+        if found == '' then return {'conflict', string.sub(value, 1, 16)} end
+      end
+      if found then
         known[at] = true
-        answer(at, string.sub(earlier, 1, 16), string.sub(earlier, 17, 17), 1)
+        answer(at, string.sub(found, 1, 16), string.sub(found, 17, 17), 1)
       else
-        first[key] = id .. (due_of(ARGV[at + 3]) and 's' or 'q') .. fingerprint
+        jobs[#jobs + 1] = id .. (due_of(ARGV[at + 3]) and 's' or 'q') .. (nth == 0 and fingerprint or '')
       end
     end
     if again and not known[at] then
@@ -112,7 +128,9 @@ end
 for at = 1, #located, 1000 do
   redis.call('HSET', index, unpack(located, at, math.min(at + 999, #located)))
 end
-for key, value in pairs(first) do redis.call('SET', KEYS[key], value, 'EX', seconds) end
+for key, jobs in pairs(given) do
+  if not earlier[key] then redis.call('SET', KEYS[key], table.concat(jobs), 'EX', seconds) end
+end
 -- Also when nothing is new: WAIT confirms what this connection wrote last, and a repetition must not be confirmed
 -- by whatever came before it.
 redis.pcall('HINCRBY', totals, 'submitted', stored)

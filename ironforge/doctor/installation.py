@@ -1,7 +1,6 @@
 """Examines an installation: settings, server, nodes, data. Each finding says how bad it is and how to repair it.
 
 It only reads, and it looks at the server itself: the API may be the part that does not work.
-Counts are exact, because one transaction reads them all; single jobs are looked at as a sample.
 """
 
 from __future__ import annotations
@@ -9,53 +8,31 @@ from __future__ import annotations
 import asyncio
 import difflib
 import os
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
-from urllib.parse import quote, unquote, urlsplit
+from typing import Final
+from urllib.parse import quote
 
 import msgspec
 
 from ironforge.config import PREFIX, Settings, environment_name
-from ironforge.consistency import inconsistencies
-from ironforge.damage import KEEP, damages
+from ironforge.doctor.finding import Finding, Level
+from ironforge.doctor.shard import NODE_START, ShardExam, cli
 from ironforge.embedded import SOCKET
 from ironforge.errors import ConfigError, StoreError
+from ironforge.server_url import parse
 from ironforge.store import Doors, NodeStore
 from ironforge.store.checks import verify
-from ironforge.store.info import info_of
-from ironforge.store.keys import Keys
-from ironforge.store.link import Link
-from ironforge.store.outage import answering
-from ironforge.store.records import milliseconds, score_ms
-from ironforge.store.types import Misfit, misfits
-
-Level = Literal["ok", "warn", "fail"]
+from ironforge.store.keys import shards_of
 
 DEFAULT_SERVER: Final = "redis://127.0.0.1:6379/0"
 PATIENCE_SECONDS: Final = 10.0
-SKEW_SECONDS: Final = 1.0
 # A queue whose oldest job has waited for this long is not served, or not served fast enough.
 LONG_WAIT_SECONDS: Final = 300.0
-LATE_SECONDS: Final = 10.0
-MOST_SHOWN: Final = 100
-# In front of a key that is put out of the way: its hash tag, and with it its slot, stay.
-ASIDE: Final = "aside:"
-NODE_START: Final = "ironforge node APP"
 # Environment variables with our prefix that are no settings: processes tell them to their children.
 INTERNAL: Final = ("IRONFORGE_PARENT_FD", "IRONFORGE_SLOT")
 
-LAST_WRITES: Final = ("aof_last_write_status", "aof_last_bgrewrite_status", "rdb_last_bgsave_status")
-
-
-class Finding(NamedTuple):
-    """`fix` is the command that repairs it, or what to do; empty when there is nothing to do."""
-
-    level: Level
-    check: str
-    message: str
-    fix: str = ""
+Check = Callable[[], Awaitable[list[Finding]]]
 
 
 def server_of(settings: Settings) -> Settings:
@@ -72,25 +49,38 @@ async def examine(settings: Settings) -> list[Finding]:
     findings = list(_settings(settings))
     doors = Doors.open(settings)
     exam = _Exam(settings, doors)
+    shards = [ShardExam(settings.redis_url, keys) for keys in shards_of(settings)]
     try:
         findings += await exam.server()
     except StoreError as error:
         fix = f"check that it runs: {_cli(settings)} PING; its address: {environment_name('redis_url')}"
         findings.append(Finding("fail", "server", str(error), fix))
     else:
-        for check in (exam.clock, exam.persistence, exam.types):
-            findings += await _guarded(check)
+        findings += await _in_each(shards, lambda shard: (shard.clock, shard.persistence, shard.types))
         # What leans on a key of the wrong type cannot be judged.
-        rest = () if exam.misfits else (exam.strays, exam.schedule, exam.data)
-        for check in (exam.nodes, exam.queues, *rest):
+        sound = not any(shard.misfits for shard in shards)
+        for check in (exam.nodes, exam.queues, *((exam.strays,) if sound else ())):
             findings += await _guarded(check)
+        if sound:
+            findings += await _in_each(shards, lambda shard: (shard.schedule, shard.data))
     finally:
-        await exam.close()
+        for shard in shards:
+            await shard.close()
         await doors.close()
     return findings
 
 
-async def _guarded(check: Callable[[], Awaitable[list[Finding]]]) -> list[Finding]:
+async def _in_each(shards: list[ShardExam], checks: Callable[[ShardExam], tuple[Check, ...]]) -> list[Finding]:
+    findings = []
+    for number, shard in enumerate(shards):
+        for check in checks(shard):
+            found = await _guarded(check)
+            several = len(shards) > 1
+            findings += [one._replace(message=f"shard {number}: {one.message}") if several else one for one in found]
+    return findings
+
+
+async def _guarded(check: Check) -> list[Finding]:
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             return await check()
@@ -115,10 +105,7 @@ class _Exam:
     def __init__(self, settings: Settings, doors: Doors) -> None:
         self._settings = settings
         self._inspection = doors.inspection
-        self._keys = Keys(settings.namespace)
-        self._link = Link(settings.redis_url, self._keys.prefix)
         self._cli = _cli(settings)
-        self.misfits: list[Misfit] = []
 
     async def server(self) -> list[Finding]:
         health = await self._inspection.health()
@@ -135,34 +122,9 @@ class _Exam:
             fix = f"{self._cli} CONFIG SET {value}; to keep it: {self._cli} CONFIG REWRITE" if found else ""
             level: Level = "fail" if problem in refusals else "warn"
             findings.append(Finding(level, "server settings", message.rstrip(" :;"), fix))
+        if refusals and not any(problem in refusals for problem in health.problems):
+            findings.append(Finding("fail", "settings", refusals))  # not the server's, but ours
         return findings
-
-    async def clock(self) -> list[Finding]:
-        before = time.time()
-        with answering():
-            reply = await self._link.call("TIME")
-        after = time.time()
-        return [clock_finding(milliseconds(reply) / 1000 - (before + after) / 2, after - before)]
-
-    async def persistence(self) -> list[Finding]:
-        with answering():
-            info = info_of(await self._link.call("INFO", "persistence"))
-        broken = [name for name in LAST_WRITES if info.get(name, "ok") != "ok"]
-        fix = f"make room on the server's disk, then {self._cli} BGREWRITEAOF"
-        failed = [Finding("fail", "persistence", f"the server cannot write to its disk: {', '.join(broken)}", fix)]
-        return failed if broken else [Finding("ok", "persistence", "the server's last writes to its disk went well")]
-
-    async def types(self) -> list[Finding]:
-        with answering():
-            self.misfits = await misfits(self._link, self._keys)
-        findings = []
-        for key, found, wanted, consequence in self.misfits:
-            message = f"{key} is a {found} and must be a {wanted}: {consequence}"
-            aside = f"to keep what is there: {self._cli} RENAME '{key}' '{ASIDE}{key}'"
-            if key == self._keys.epoch:  # it must never give out a number a second time
-                aside += f"; then {self._cli} SET '{key}' {time.time_ns() // 1_000_000}"
-            findings.append(Finding("fail", "keys", message, aside))
-        return findings or [Finding("ok", "keys", "every key has its type")]
 
     async def nodes(self) -> list[Finding]:
         nodes = await self._inspection.nodes()
@@ -207,56 +169,11 @@ class _Exam:
             findings.append(Finding("warn", "dead letter", f"{stats.dead} jobs gave up", fix))
         return findings
 
-    async def schedule(self) -> list[Finding]:
-        with answering():
-            first, now = await self._link.pipeline([["ZRANGE", self._keys.scheduled, 0, 0, "WITHSCORES"], ["TIME"]])
-        late_seconds = (milliseconds(now) - score_ms(first[1])) / 1000 if first else 0.0
-        if late_seconds > LATE_SECONDS:
-            message = f"a scheduled job has been due for {late_seconds:.0f} s: no node moves it to its queue"
-            return [Finding("warn", "schedule", message, NODE_START)]
-        return [Finding("ok", "schedule", "nothing is overdue")]
-
-    async def data(self) -> list[Finding]:
-        with answering():
-            quarantined = await self._link.call("XLEN", self._keys.quarantine)
-            problems = [(problem, KEEP) for problem in await inconsistencies(self._link, self._keys)]
-            problems += await damages(self._link, self._keys)
-        findings = [Finding("fail", "data", message, fix) for message, fix in problems[:MOST_SHOWN]]
-        if len(problems) > MOST_SHOWN:
-            message = f"and {len(problems) - MOST_SHOWN} more of this kind"
-            findings.append(Finding("fail", "data", message, "see to those above, then ask again"))
-        if not problems:
-            findings.append(Finding("ok", "data", "index, streams, schedule and dead letter agree"))
-        if quarantined:
-            name = f"'{self._keys.quarantine}'"
-            message = f"{quarantined} records could not be read, or were written by a newer version"
-            upgrade = "start a node of the newest version: it brings back what it can read"
-            look = f"{upgrade}; the rest: {self._cli} XRANGE {name} - + COUNT 10; when done: {self._cli} DEL {name}"
-            findings.append(Finding("warn", "quarantine", message, look))
-        return findings
-
-    async def close(self) -> None:
-        await self._link.close()
-
-
-def clock_finding(ahead_seconds: float, trip_seconds: float) -> Finding:
-    """What the round trip took cannot be told from a difference of the clocks."""
-    off_seconds = abs(ahead_seconds)
-    if off_seconds < SKEW_SECONDS + trip_seconds / 2:
-        return Finding("ok", "clock", f"this machine and the server differ by {off_seconds * 1000:.0f} ms")
-    message = (
-        f"the server's clock is {off_seconds:.1f} s {'ahead of' if ahead_seconds > 0 else 'behind'} this machine's"
-    )
-    return Finding("warn", "clock", message, "timedatectl set-ntp true, on both machines")
-
 
 def _cli(settings: Settings) -> str:
-    """The start of a command for this server, without its password."""
-    url = urlsplit(settings.redis_url)
-    if url.scheme == "unix":
-        return f"redis-cli -s {unquote(url.path)}"
-    tls = " --tls" if url.scheme == "rediss" else ""
-    return f"redis-cli -h {url.hostname or '127.0.0.1'} -p {url.port or 6379}{tls}"
+    """The start of a command for the server of the settings, or for the first of several."""
+    parsed = parse(settings.redis_url)
+    return cli(parsed.server(*parsed.hosts[0])) if parsed.hosts else cli(settings.redis_url)
 
 
 def _megabytes(size: int) -> str:

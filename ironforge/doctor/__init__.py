@@ -1,0 +1,9 @@
+"""`ironforge doctor`: what is wrong with an installation, how bad it is, and how to mend it."""
+
+from __future__ import annotations
+
+from ironforge.doctor.finding import Finding
+from ironforge.doctor.installation import examine, server_of
+from ironforge.doctor.shard import clock_finding
+
+__all__ = ["Finding", "clock_finding", "examine", "server_of"]

@@ -1,0 +1,120 @@
+"""Examines one shard: its server's clock and disk, and whether what is stored there fits together.
+
+It only reads. Counts are exact, because one transaction reads them all; single jobs are looked at as a sample.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from ironforge.doctor.consistency import inconsistencies
+from ironforge.doctor.damage import KEEP, damages
+from ironforge.doctor.finding import Finding
+from ironforge.store.address import Address
+from ironforge.store.info import info_of
+from ironforge.store.keys import Keys
+from ironforge.store.link import Link
+from ironforge.store.outage import answering
+from ironforge.store.records import milliseconds, score_ms
+from ironforge.store.types import Misfit, misfits
+
+SKEW_SECONDS: Final = 1.0
+LATE_SECONDS: Final = 10.0
+MOST_SHOWN: Final = 100
+# In front of a key that is put out of the way: its hash tag, and with it its slot, stay.
+ASIDE: Final = "aside:"
+NODE_START: Final = "ironforge node APP"
+LAST_WRITES: Final = ("aof_last_write_status", "aof_last_bgrewrite_status", "rdb_last_bgsave_status")
+
+
+class ShardExam:
+    """Each check returns at least one finding; StoreError when the server cannot be asked."""
+
+    def __init__(self, url: str, keys: Keys) -> None:
+        self._keys = keys
+        self._address = Address(url, keys.prefix)
+        self._link = Link(url, keys.prefix)
+        self._cli = "redis-cli"  # until `clock` has found out which server it is
+        self.misfits: list[Misfit] = []
+
+    async def clock(self) -> list[Finding]:
+        with answering():
+            self._cli = cli(await self._address.find())
+        before = time.time()
+        with answering():
+            reply = await self._link.call("TIME")
+        after = time.time()
+        return [clock_finding(milliseconds(reply) / 1000 - (before + after) / 2, after - before)]
+
+    async def persistence(self) -> list[Finding]:
+        with answering():
+            info = info_of(await self._link.call("INFO", "persistence"))
+        broken = [name for name in LAST_WRITES if info.get(name, "ok") != "ok"]
+        fix = f"make room on the server's disk, then {self._cli} BGREWRITEAOF"
+        failed = [Finding("fail", "persistence", f"the server cannot write to its disk: {', '.join(broken)}", fix)]
+        return failed if broken else [Finding("ok", "persistence", "the server's last writes to its disk went well")]
+
+    async def types(self) -> list[Finding]:
+        with answering():
+            self.misfits = await misfits(self._link, self._keys)
+        findings = []
+        for key, found, wanted, consequence in self.misfits:
+            message = f"{key} is a {found} and must be a {wanted}: {consequence}"
+            aside = f"to keep what is there: {self._cli} RENAME '{key}' '{ASIDE}{key}'"
+            if key == self._keys.epoch:  # it must never give out a number a second time
+                aside += f"; then {self._cli} SET '{key}' {time.time_ns() // 1_000_000}"
+            findings.append(Finding("fail", "keys", message, aside))
+        return findings or [Finding("ok", "keys", "every key has its type")]
+
+    async def schedule(self) -> list[Finding]:
+        with answering():
+            first, now = await self._link.pipeline([["ZRANGE", self._keys.scheduled, 0, 0, "WITHSCORES"], ["TIME"]])
+        late_seconds = (milliseconds(now) - score_ms(first[1])) / 1000 if first else 0.0
+        if late_seconds > LATE_SECONDS:
+            message = f"a scheduled job has been due for {late_seconds:.0f} s: no node moves it to its queue"
+            return [Finding("warn", "schedule", message, NODE_START)]
+        return [Finding("ok", "schedule", "nothing is overdue")]
+
+    async def data(self) -> list[Finding]:
+        with answering():
+            quarantined = await self._link.call("XLEN", self._keys.quarantine)
+            problems = [(problem, KEEP) for problem in await inconsistencies(self._link, self._keys)]
+            problems += await damages(self._link, self._keys)
+        findings = [Finding("fail", "data", message, fix) for message, fix in problems[:MOST_SHOWN]]
+        if len(problems) > MOST_SHOWN:
+            message = f"and {len(problems) - MOST_SHOWN} more of this kind"
+            findings.append(Finding("fail", "data", message, "see to those above, then ask again"))
+        if not problems:
+            findings.append(Finding("ok", "data", "index, streams, schedule and dead letter agree"))
+        if quarantined:
+            name = f"'{self._keys.quarantine}'"
+            message = f"{quarantined} records could not be read, or were written by a newer version"
+            upgrade = "start a node of the newest version: it brings back what it can read"
+            look = f"{upgrade}; the rest: {self._cli} XRANGE {name} - + COUNT 10; when done: {self._cli} DEL {name}"
+            findings.append(Finding("warn", "quarantine", message, look))
+        return findings
+
+    async def close(self) -> None:
+        await self._link.close()
+
+
+def clock_finding(ahead_seconds: float, trip_seconds: float) -> Finding:
+    """What the round trip took cannot be told from a difference of the clocks."""
+    off_seconds = abs(ahead_seconds)
+    if off_seconds < SKEW_SECONDS + trip_seconds / 2:
+        return Finding("ok", "clock", f"this machine and the server differ by {off_seconds * 1000:.0f} ms")
+    message = (
+        f"the server's clock is {off_seconds:.1f} s {'ahead of' if ahead_seconds > 0 else 'behind'} this machine's"
+    )
+    return Finding("warn", "clock", message, "timedatectl set-ntp true, on both machines")
+
+
+def cli(url: str) -> str:
+    """The start of a command for this server, without its password."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return f"redis-cli -s {unquote(parts.path)}"
+    tls = " --tls" if parts.scheme == "rediss" else ""
+    return f"redis-cli -h {parts.hostname or '127.0.0.1'} -p {parts.port or 6379}{tls}"

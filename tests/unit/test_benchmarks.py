@@ -1,0 +1,56 @@
+"""The benchmarks themselves: what they refuse, what they report, and that their bound and their peers' harness work."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import bound, harness, report
+from benchmarks.peers import measure, table
+from ironforge.config import load
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_size_that_a_question_does_not_have_is_refused():
+    command = [sys.executable, "-m", "benchmarks", "drain", "--rates", "5"]
+    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert 2 == done.returncode
+    assert "drain does not take --rates" in done.stderr
+
+
+def test_a_report_shows_figures_and_says_what_could_not_be_measured(tmp_path):
+    results = {
+        "drain": {"unit": "jobs/s", "figures": {"1 node": {"median": 41_234.5, "ratio": 0.987, "runs": [1.0]}}},
+        "http": {"failed": "RuntimeError: this benchmark needs wrk"},
+        "peers": {"unit": "jobs/s", "figures": {}, "failures": {"huey": "no such package"}},
+    }
+    document = {"date": "2026-11-24", "machine": harness.describe(load({})), "results": results}
+    page = report.write(document, tmp_path / "report").read_text()
+    assert "# Benchmarks of 2026-11-24" in page
+    assert "| 1 node | 41,234 | 0.99 |" in page
+    assert "Not measured: RuntimeError: this benchmark needs wrk" in page
+    assert "- huey could not be measured: no such package" in page
+    assert results == json.loads((tmp_path / "report" / "report.json").read_text())["results"]
+
+
+async def test_the_server_takes_the_bare_commands_of_a_job():
+    found = (await bound.run(repeats=1, jobs=1_000))["figures"]
+    assert [True, True] == [figure["median"] > 0 for figure in found.values()]
+
+
+@pytest.mark.parametrize("side", ["submit", "work"])
+def test_a_peer_that_does_not_run_says_why(side):
+    broken = table.Installed(("sh", "-c", "echo first >&2; echo it is broken >&2; exit 3"), {}, "1")
+    with pytest.raises(RuntimeError, match=f"{side}: it is broken"):
+        measure.submit(broken, "", 10) if side == "submit" else measure.drain(broken, "", "1", 1, 10)
+
+
+def test_ironforge_is_measured_as_its_peers_are():
+    with measure.server() as url:
+        assert measure.submit(table.ours(), url, 3_000) > 0
+        assert measure.drain(table.ours(), url, "8", 2, 3_000) > 0
