@@ -18,7 +18,7 @@ import msgspec
 from aiohttp import web
 
 from ironforge.api.app import create_app
-from ironforge.api.server import serve
+from ironforge.api.server import is_loopback, serve
 from ironforge.child import ChildStatus, ParentLink
 from ironforge.config import Settings
 from ironforge.embedded import EmbeddedServer
@@ -196,6 +196,8 @@ async def _api(
                 gate=gate,
             )
             allowed = allow_public or gate is not None
+            if gate is not None and tls is None and not is_loopback(settings.http_host):
+                log.warning("credentials travel unencrypted: set IRONFORGE_TLS_CERT, or put a TLS proxy in front")
             async with _listening(settings, app, allow_public=allowed, tls=tls, shared_port=shared_port) as url:
                 yield url
     finally:

@@ -123,4 +123,5 @@ def desk_of(caller: Caller, office: Office, keyring: Keyring) -> Desk:
     if metered or caller.queues is not None:
         submissions = CallersSubmissions(submissions, inspection, caller, office.meter if metered else None)
     keys = KeyCalls(keyring, caller, office.meter, office.audit)
-    return Desk(JobCalls(submissions, inspection, office.on_submitted), operator, keys)
+    may_read = "jobs:read" in caller.scopes
+    return Desk(JobCalls(submissions, inspection, office.on_submitted, may_read=may_read), operator, keys)

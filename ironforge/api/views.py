@@ -56,6 +56,14 @@ def job_answer(view: JobView) -> JobAnswer:
     )
 
 
+def bare_job_answer(view: JobView) -> JobAnswer:
+    """Without what came from the submitter and the handler."""
+    shown = job_answer(view)
+    shown.payload = shown.result = msgspec.Raw(b"null")
+    shown.errors, shown.reason = [], None
+    return shown
+
+
 def job_page(page: Page) -> JobPage:
     return JobPage([job_answer(view) for view in page.jobs], page.cursor)
 

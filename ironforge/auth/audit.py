@@ -61,6 +61,7 @@ class AuditTrail:
         self._link = Link(settings.redis_url, self._keys.prefix)
         self._kept = kept
         self._turn = asyncio.Lock()
+        self._known: str | None = None  # the head, if nobody else has appended since
         # Not the pepper itself: a seal of one purpose must not be one of another.
         self._key = hmac.digest(settings.key_pepper.encode(), b"audit:" + settings.namespace.encode(), hashlib.sha256)
 
@@ -68,18 +69,21 @@ class AuditTrail:
         """Write down what has been done."""
         async with self._turn:
             for _ in range(CHASES):
-                head = await self._head()
+                head = await self._head() if self._known is None else self._known
                 number, before = _read_head(head)
                 entry = AuditEntry(number + 1, time.time_ns() // 1_000_000, who, action, target, request_id)
                 raw = _encode(entry)
                 seal = _seal(self._key, before, raw)
+                following = f"{entry.number}:{seal}"
+                self._known = None  # until this has gone well
                 with answering():
                     appended = await self._link.run(
                         _APPEND,
                         [self._keys.audit, self._keys.audit_head],
-                        [head, f"{entry.number}:{seal}", raw, seal, self._kept],
+                        [head, following, raw, seal, self._kept],
                     )
                 if appended:
+                    self._known = following
                     return entry
         raise StoreUnavailable(f"the audit trail moved {CHASES} times while this was to be added; try again")
 

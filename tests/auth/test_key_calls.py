@@ -88,3 +88,19 @@ async def test_two_headers_make_no_credential(house: House) -> None:
     headers = [("Authorization", f"Bearer {key}"), ("Authorization", f"Bearer {key}")]
     async with house._session.get(house.url + "/jobs", headers=headers) as response:
         assert 401 == response.status
+
+
+async def test_who_may_only_cancel_or_retry_does_not_see_what_jobs_carry(house: House) -> None:
+    owner, blind = await house.key(), await house.key(["jobs:cancel", "jobs:retry"])
+    dead = await house.submit(owner, payload={"card": "4111"})
+    await (await house.node()).bury()
+    waiting = await house.submit(owner, payload={"card": "4111"})
+    revived = await house.call("POST", f"/jobs/{dead}/retry", blind)
+    cancelled = await house.call("DELETE", f"/jobs/{waiting}", blind)
+
+    for answer, job_id in ((revived, dead), (cancelled, waiting)):
+        assert (200, job_id, None, None, []) == (
+            answer.status,
+            *(answer.body[name] for name in ("id", "payload", "result", "errors")),
+        )
+    assert {"card": "4111"} == (await house.call("GET", f"/jobs/{dead}", owner)).body["payload"]
