@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from typing import Final, Literal, get_args
+from typing import Final, Literal, NamedTuple, get_args
 
 import msgspec
 
@@ -19,6 +19,7 @@ from ironforge.server_url import parse, without_password
 PREFIX: Final = "IRONFORGE_"
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 
+MAX_SHARE: Final = 100
 MIN_PEPPER: Final = 32
 
 Auth = Literal["off", "on"]
@@ -29,6 +30,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 HELP: Final[dict[str, str]] = {
     "redis_url": "Redis or Valkey, Sentinel or a cluster, in the forms below; empty: `ironforge dev` brings its own",
     "namespace": "prefix that keeps several IronForge installations on one server apart",
+    "namespaces": "those that a node serves, comma separated, with a share as in team-a:3; none: the one above",
     "shards": "parts that a namespace is spread over in a cluster; the same for all its processes, from the start on",
     "queues": "queues that a node serves, comma separated, the first one first within a priority",
     "concurrency": "jobs that one node process runs at the same time",
@@ -64,11 +66,19 @@ HELP: Final[dict[str, str]] = {
 }
 
 
+class Share(NamedTuple):
+    """A namespace, and how many of its jobs a node takes for each one of a namespace with a share of 1."""
+
+    namespace: str
+    weight: int
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Every setting with its default. Build it with `load`, which checks values and relations."""
 
     redis_url: str = ""
     namespace: str = "default"
+    namespaces: tuple[str, ...] = ()
     shards: int = 1
     queues: tuple[str, ...] = ("default",)
     concurrency: int = 64
@@ -127,12 +137,19 @@ BOUNDS: Final[dict[str, tuple[float, float]]] = {
 }
 
 
+LISTS: Final = ("namespaces", "queues")
+
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "auth": get_args(Auth),
     "durability": get_args(Durability),
     "log_format": get_args(LogFormat),
     "log_level": get_args(LogLevel),
 }
+
+
+def words(text: str) -> tuple[str, ...]:
+    """A comma separated list."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def environment_name(field: str) -> str:
@@ -161,8 +178,8 @@ def load(environ: Mapping[str, str] | None = None, **flags: object) -> Settings:
 
 
 def _from_text(name: str, raw: str) -> object:
-    if name == "queues":
-        return tuple(part.strip() for part in raw.split(",") if part.strip())
+    if name in LISTS:
+        return words(raw)
     if name not in BOUNDS:
         return raw
     try:
@@ -223,6 +240,24 @@ def _check_names(settings: Settings) -> None:
             )
     if len(set(settings.queues)) != len(settings.queues):
         raise ConfigError(f"{environment_name('queues')}={','.join(settings.queues)} names a queue twice")
+    names = [share.namespace for share in shares_of(settings)]
+    if len(set(names)) != len(names):
+        raise ConfigError(f"{environment_name('namespaces')}={','.join(settings.namespaces)} names one twice")
+
+
+def shares_of(settings: Settings) -> list[Share]:
+    """The namespaces that a node serves. Raises ConfigError for one that is no `name` or `name:share`."""
+    found = []
+    for text in settings.namespaces or (settings.namespace,):
+        name, colon, share = text.partition(":")
+        right = not colon or (share.isascii() and share.isdigit() and 1 <= int(share[:4]) <= MAX_SHARE)
+        if not NAME.match(name) or not right:
+            raise ConfigError(
+                f"{environment_name('namespaces')}: {text!r} is not a name, or a name with a share as in team-a:3, "
+                f"from 1 to {MAX_SHARE}"
+            )
+        found.append(Share(name, int(share) if colon else 1))
+    return found
 
 
 def _check_url(url: str) -> None:

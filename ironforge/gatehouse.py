@@ -50,7 +50,7 @@ async def gate_of(settings: Settings, metrics: Metrics | None, keep_depths: Keep
 
     def open_office(namespace: str) -> contextlib.AbstractAsyncContextManager[Office]:
         own = metrics if namespace == settings.namespace else None
-        inside = msgspec.structs.replace(settings, namespace=namespace)
+        inside = msgspec.structs.replace(settings, namespace=namespace, namespaces=())
         return _office(inside, own or counts.of(namespace), None if own else keep_depths)
 
     async with contextlib.AsyncExitStack() as stack:

@@ -82,7 +82,7 @@ def _shared() -> list[Processor]:
 def _naming(settings: Settings) -> list[Processor]:
     """A process that serves one namespace of several names it in every line; with authentication each call names its
     own."""
-    if settings.namespace == "default" or settings.auth == "on":
+    if settings.namespaces or settings.namespace == "default" or settings.auth == "on":
         return []
 
     def name(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
-from ironforge.config import Settings
+from ironforge.config import Settings, shares_of
 from ironforge.errors import InvalidJob
 from ironforge.job import created_ms_of, streams_of
 from ironforge.options import check_queue
@@ -111,6 +111,23 @@ class RingKeys:
 def shards_of(settings: Settings) -> list[Keys]:
     """The keys of every shard of the namespace."""
     return [Keys(settings.namespace, shard) for shard in range(settings.shards)]
+
+
+class Part(NamedTuple):
+    """One shard of one namespace that a node serves."""
+
+    namespace: str
+    keys: Keys
+    weight: int
+
+
+def parts_of(settings: Settings) -> list[Part]:
+    """What a node serves, in the order by which deliveries name it."""
+    return [
+        Part(share.namespace, Keys(share.namespace, shard), share.weight)
+        for share in shares_of(settings)
+        for shard in range(settings.shards)
+    ]
 
 
 def queue_names(members: Iterable[bytes]) -> list[str]:

@@ -193,9 +193,10 @@ def test_auto_is_the_console_with_colours_on_a_terminal(monkeypatch):
     [
         (Settings(log_format="json", namespace="team-a"), "team-a"),
         (Settings(log_format="json"), None),
+        (Settings(log_format="json", namespace="team-a", namespaces=("team-b", "team-c")), None),
         (Settings(log_format="json", namespace="team-a", auth="on", key_pepper="x" * 32), None),
     ],
-    ids=["a node of a team", "the only namespace there is", "an api of many"],
+    ids=["a node of a team", "the only namespace there is", "a node of several", "an api of many"],
 )
 def test_lines_of_a_process_that_serves_one_namespace_name_it(capsys, settings, named):
     configure_logging(settings)
