@@ -30,7 +30,7 @@ STORE: Final = (
 )
 API: Final = (
     *(*STORE, "max_queue_length", "max_memory_share"),
-    *("http_host", "http_port", "http_connections", *LOGGING),
+    *("http_host", "http_port", "http_connections", "auth", "jwt_issuers", "tls_cert", "tls_key", *LOGGING),
 )
 API_PARENT: Final = (*API, "processes")
 NODE: Final = (

@@ -37,6 +37,8 @@ PERMANENT: Final = (
     "totals",
     "buckets",
     "quarantine",
+    "audit",
+    "audithead",
     "shards",
 )
 
@@ -58,6 +60,8 @@ class Keys:
         self.totals = self.prefix + "totals"  # hash: counters since the namespace exists
         self.buckets = self.prefix + "buckets"  # zset: names of buckets by their expiry, ms
         self.quarantine = self.prefix + "quarantine"  # stream: bytes that are no job here
+        self.audit = self.prefix + "audit"  # stream, capped: who did what; exists only with authentication
+        self.audit_head = self.prefix + "audithead"  # string: number and hash of its newest entry
         self.signals = self.prefix + "signals"  # pub/sub channel, no key
 
     def stream(self, name: str) -> str:
@@ -85,9 +89,27 @@ class Keys:
     def bucket_of(self, job_id: bytes, shelf: Shelf) -> str:
         return self.bucket(shelf, created_ms_of(job_id) // MINUTE_MS)
 
+    def rate(self, name: str) -> str:
+        """Hash, expires: tokens and time of a bucket that limits submissions."""
+        return f"{self.prefix}rate:{name}"
+
     def idempotency(self, digest: str) -> str:
         """String, expires: id and first state of each job that came first with this key, and their fingerprint."""
         return f"{self.prefix}idem:{digest}"
+
+
+class RingKeys:
+    """The keys of all namespaces together: who may call. No namespace can have this name."""
+
+    def __init__(self) -> None:
+        self.prefix = "if:{@auth}:"
+        self.records = self.prefix + "keys"  # hash: id of an API key -> its record
+        self.used = self.prefix + "used"  # hash: id of an API key -> time of its last use, ms
+        self.quotas = self.prefix + "quotas"  # hash: namespace -> its quota
+
+    def of(self, namespace: str) -> str:
+        """Hash: the ids of a namespace's API keys -> expiry and name."""
+        return f"{self.prefix}of:{namespace}"
 
 
 def shards_of(settings: Settings) -> list[Keys]:

@@ -30,6 +30,9 @@ TYPES: Final = {
     "quarantine": "stream",
     "lock": "string",
     "lockfence": "string",
+    "rate": "hash",
+    "audit": "stream",
+    "audithead": "string",
 }
 
 # A script that fails half-way stays half done, so whatever it cannot do without is looked at before the first write.
