@@ -100,7 +100,7 @@ class Worker(Actor):
 
     async def _run_one(self, delivered: Delivered) -> None:
         try:
-            attempt = self._executor.prepare(delivered[2])
+            attempt = self._executor.prepare(delivered[2], delivered[0])
         except IncompatibleRecord as error:
             self._report.unreadable(Unreadable(delivered, str(error)))
             return

@@ -20,6 +20,7 @@ from ironforge.metrics import ChildMetrics
 from ironforge.processes import Parent, metrics_folder
 from ironforge.store.checks import verify
 from ironforge.telemetry import get_logger
+from ironforge.tls import server_context
 
 # A child waits for bodies on their way, then for handlers, then closes its connections to Redis.
 PATIENCE_SECONDS: Final = 2 * SHUTDOWN_SECONDS + 5.0
@@ -32,10 +33,13 @@ async def run_api_processes(command: Sequence[str], settings: Settings, *, allow
 
     Raises ConfigError, once for all children: the address is public or taken, or the server does not fit.
     """
-    check_address(settings.http_host, allow_public=allow_public)
+    check_address(settings.http_host, allow_public=allow_public or settings.auth == "on")
+    tls = server_context(settings)
     with reserved(settings.http_host, settings.http_port) as port, metrics_folder() as folder:
         await verify(settings)
-        log.info("api is starting", url=url_of(settings.http_host, port), processes=settings.processes)
+        log.info(
+            "api is starting", url=url_of(settings.http_host, port, tls=tls is not None), processes=settings.processes
+        )
         child = [*command, "--port", str(port)]
         return await Parent("api", child, settings.processes, ChildMetrics(folder), PATIENCE_SECONDS).run()
 

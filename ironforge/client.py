@@ -44,15 +44,17 @@ class WaitTimeout(IronForgeError, TimeoutError):
 
 
 class _Calls(Generic[Answer, Ids]):
-    """The calls, whatever way they are run. `url` None: the setting IRONFORGE_URL.
+    """The calls, whatever way they are run. `url` and `api_key` None: the settings IRONFORGE_URL, IRONFORGE_API_KEY.
 
     Every call raises ApiError (refused) or ApiUnreachable (nobody answered), both IronForgeError. A refusal is also
     a JobNotFound, InvalidState, IdempotencyConflict, InvalidJob, QueueFull or StoreUnavailable, where that says what
     happened.
     """
 
-    def __init__(self, url: str | None = None, *, timeout_seconds: float = 10.0, retries: int = 3) -> None:
-        self._http = Transport(url, timeout_seconds, retries)
+    def __init__(
+        self, url: str | None = None, *, api_key: str | None = None, timeout_seconds: float = 10.0, retries: int = 3
+    ) -> None:
+        self._http = Transport(url, timeout_seconds, retries, api_key)
 
     def _answer(self, work: Coroutine[Any, Any, Json]) -> Answer:
         raise NotImplementedError
@@ -163,8 +165,10 @@ class AsyncClient(_Calls[Coroutine[Any, Any, Json], Coroutine[Any, Any, list[str
 class Client(_Calls[Json, list[str]]):
     """For plain code and many threads: `with Client() as client: client.submit("email.send", {…})`."""
 
-    def __init__(self, url: str | None = None, *, timeout_seconds: float = 10.0, retries: int = 3) -> None:
-        super().__init__(url, timeout_seconds=timeout_seconds, retries=retries)
+    def __init__(
+        self, url: str | None = None, *, api_key: str | None = None, timeout_seconds: float = 10.0, retries: int = 3
+    ) -> None:
+        super().__init__(url, api_key=api_key, timeout_seconds=timeout_seconds, retries=retries)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="ironforge-client", daemon=True)
         self._thread.start()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from typing import Final, Literal, get_args
+from typing import Final, Literal, NamedTuple, get_args
 
 import msgspec
 
@@ -19,6 +19,10 @@ from ironforge.server_url import parse, without_password
 PREFIX: Final = "IRONFORGE_"
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 
+MAX_SHARE: Final = 100
+MIN_PEPPER: Final = 32
+
+Auth = Literal["off", "on"]
 Durability = Literal["local", "replicated", "relaxed"]
 LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -26,6 +30,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 HELP: Final[dict[str, str]] = {
     "redis_url": "Redis or Valkey, Sentinel or a cluster, in the forms below; empty: `ironforge dev` brings its own",
     "namespace": "prefix that keeps several IronForge installations on one server apart",
+    "namespaces": "those that a node serves, comma separated, with a share as in team-a:3; none: the one above",
     "shards": "parts that a namespace is spread over in a cluster; the same for all its processes, from the start on",
     "queues": "queues that a node serves, comma separated, the first one first within a priority",
     "concurrency": "jobs that one node process runs at the same time",
@@ -42,17 +47,30 @@ HELP: Final[dict[str, str]] = {
     "idempotency_seconds": "how long an Idempotency-Key replays its first answer",
     "durability": "what an accepted job has survived: local (AOF, fsync always), replicated (WAIT), relaxed",
     "replicas": "replicas that must confirm a submission when durability is replicated",
+    "auth": "on: every call needs an API key or a token, and its namespace comes from it; off: loopback only",
+    "key_pepper": "secret that API keys and the audit trail are sealed with; 32 characters or more, environment only",
+    "jwt_issuers": "TOML file of the issuers whose JSON Web Tokens are accepted; empty: API keys only",
     "max_queue_length": "jobs that may wait and run in one queue; submissions beyond it are refused; 0: no limit",
     "max_memory_share": "share of the server's maxmemory beyond which no jobs are accepted, so that results fit",
     "http_host": "address that the HTTP API listens on",
     "http_port": "port that the HTTP API listens on",
     "http_connections": "connections that one API process holds at a time; callers beyond them get a 503",
     "node_http_port": "port for /livez, /readyz and /metrics of `ironforge node`; 0: none",
+    "tls_cert": "PEM file with the certificate chain of the HTTP API; empty: plain HTTP",
+    "tls_key": "PEM file with the private key of that certificate",
     "data_dir": "folder of the embedded server of `ironforge dev`",
     "log_level": "debug, info, warning or error",
     "log_format": "json, console, or auto: console on a terminal, else json",
     "url": "where the client and the command line find the HTTP API",
+    "api_key": "API key or token that the client and the command line send; environment only",
 }
+
+
+class Share(NamedTuple):
+    """A namespace, and how many of its jobs a node takes for each one of a namespace with a share of 1."""
+
+    namespace: str
+    weight: int
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,6 +78,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     redis_url: str = ""
     namespace: str = "default"
+    namespaces: tuple[str, ...] = ()
     shards: int = 1
     queues: tuple[str, ...] = ("default",)
     concurrency: int = 64
@@ -76,16 +95,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     idempotency_seconds: float = 86400.0
     durability: Durability = "relaxed"
     replicas: int = 1
+    auth: Auth = "off"
+    key_pepper: str = ""
+    jwt_issuers: str = ""
     max_queue_length: int = 0
     max_memory_share: float = 0.9
     http_host: str = "127.0.0.1"
     http_port: int = 3000
     http_connections: int = 10_000
     node_http_port: int = 3001
+    tls_cert: str = ""
+    tls_key: str = ""
     data_dir: str = ".ironforge"
     log_level: LogLevel = "info"
     log_format: LogFormat = "auto"
     url: str = "http://127.0.0.1:3000"
+    api_key: str = ""
 
 
 # Inclusive bounds of the numeric settings.
@@ -112,11 +137,19 @@ BOUNDS: Final[dict[str, tuple[float, float]]] = {
 }
 
 
+LISTS: Final = ("namespaces", "queues")
+
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
+    "auth": get_args(Auth),
     "durability": get_args(Durability),
     "log_format": get_args(LogFormat),
     "log_level": get_args(LogLevel),
 }
+
+
+def words(text: str) -> tuple[str, ...]:
+    """A comma separated list."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def environment_name(field: str) -> str:
@@ -145,8 +178,8 @@ def load(environ: Mapping[str, str] | None = None, **flags: object) -> Settings:
 
 
 def _from_text(name: str, raw: str) -> object:
-    if name == "queues":
-        return tuple(part.strip() for part in raw.split(",") if part.strip())
+    if name in LISTS:
+        return words(raw)
     if name not in BOUNDS:
         return raw
     try:
@@ -174,7 +207,26 @@ def check(settings: Settings) -> Settings:
             raise ConfigError(f"{environment_name(name)}={value:g} is out of range: {low:g} to {high:g}")
     _check_names(settings)
     _check_url(settings.redis_url)
+    _check_security(settings)
     return settings
+
+
+def _check_security(settings: Settings) -> None:
+    pepper = environment_name("key_pepper")
+    if settings.key_pepper and len(settings.key_pepper) < MIN_PEPPER:
+        raise ConfigError(
+            f"{pepper} has {len(settings.key_pepper)} characters, at least {MIN_PEPPER} are needed: "
+            'make one with python -c "import secrets; print(secrets.token_hex(32))"'
+        )
+    if settings.auth == "on" and not settings.key_pepper:
+        raise ConfigError(
+            f"{environment_name('auth')}=on needs {pepper}, the same in every process: "
+            'make one with python -c "import secrets; print(secrets.token_hex(32))"'
+        )
+    if bool(settings.tls_cert) != bool(settings.tls_key):
+        raise ConfigError(
+            f"{environment_name('tls_cert')} and {environment_name('tls_key')} belong together: set both or neither"
+        )
 
 
 def _check_names(settings: Settings) -> None:
@@ -188,6 +240,24 @@ def _check_names(settings: Settings) -> None:
             )
     if len(set(settings.queues)) != len(settings.queues):
         raise ConfigError(f"{environment_name('queues')}={','.join(settings.queues)} names a queue twice")
+    names = [share.namespace for share in shares_of(settings)]
+    if len(set(names)) != len(names):
+        raise ConfigError(f"{environment_name('namespaces')}={','.join(settings.namespaces)} names one twice")
+
+
+def shares_of(settings: Settings) -> list[Share]:
+    """The namespaces that a node serves. Raises ConfigError for one that is no `name` or `name:share`."""
+    found = []
+    for text in settings.namespaces or (settings.namespace,):
+        name, colon, share = text.partition(":")
+        right = not colon or (share.isascii() and share.isdigit() and 1 <= int(share[:4]) <= MAX_SHARE)
+        if not NAME.match(name) or not right:
+            raise ConfigError(
+                f"{environment_name('namespaces')}: {text!r} is not a name, or a name with a share as in team-a:3, "
+                f"from 1 to {MAX_SHARE}"
+            )
+        found.append(Share(name, int(share) if colon else 1))
+    return found
 
 
 def _check_url(url: str) -> None:

@@ -18,18 +18,26 @@ class Context:
 
     `kind`: the job's kind. `attempt`: the number of this attempt, from 1. `fence`: rises with every further
     run of the job; send it along with writes to other systems, and let them refuse a lower fence than they
-    have seen.
+    have seen. `namespace`: whose job it is.
     """
 
-    __slots__ = ("_cancelled", "_expires", "_job_id", "_logger", "_started_ms", "attempt", "fence", "kind")
+    __slots__ = ("_cancelled", "_expires", "_job_id", "_logger", "_started_ms", "attempt", "fence", "kind", "namespace")
 
     def __init__(  # noqa: PLR0917 - keywords would cost more than the whole object
-        self, job_id: bytes, kind: str, attempt: int, fence: int, started_ms: int, timeout_seconds: float
+        self,
+        job_id: bytes,
+        kind: str,
+        attempt: int,
+        fence: int,
+        started_ms: int,
+        timeout_seconds: float,
+        namespace: str = "default",
     ) -> None:
         self._job_id = job_id
         self.kind = kind
         self.attempt = attempt
         self.fence = fence
+        self.namespace = namespace
         self._started_ms = started_ms
         self._expires = time.monotonic() + timeout_seconds
         self._cancelled = False
@@ -67,11 +75,11 @@ class Context:
 
     @property
     def logger(self) -> Any:
-        """A structlog logger that carries the job's id, kind and attempt."""
+        """A structlog logger that carries the job's id, kind, attempt and namespace."""
         if self._logger is None:
             import structlog  # noqa: PLC0415 - a tenth of a second that only jobs which log shall pay
 
             self._logger = structlog.get_logger("ironforge.job").bind(
-                job_id=self.id, kind=self.kind, attempt=self.attempt
+                job_id=self.id, kind=self.kind, attempt=self.attempt, namespace=self.namespace
             )
         return self._logger

@@ -40,6 +40,7 @@ class Request(msgspec.Struct, array_like=True, frozen=True):
     fence: int
     started_ms: int
     timeout_seconds: float
+    namespace: str = "default"
 
 
 class Reply(msgspec.Struct, array_like=True, frozen=True):

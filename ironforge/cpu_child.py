@@ -78,6 +78,7 @@ def perform(request: Request) -> Reply:
                 request.fence,
                 request.started_ms,
                 request.timeout_seconds,
+                request.namespace,
             )
         return _reply(function(**arguments))
     except BaseException as error:  # noqa: BLE001 - SystemExit of a handler is its failure

@@ -9,18 +9,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Final
 
 import msgspec
+from aiohttp import web
 
 from ironforge.api.app import create_app
-from ironforge.api.server import serve
+from ironforge.api.server import is_loopback, serve
 from ironforge.child import ChildStatus, ParentLink
 from ironforge.config import Settings
 from ironforge.embedded import EmbeddedServer
 from ironforge.errors import StoreError
+from ironforge.gatehouse import gate_of
 from ironforge.job import Priority
 from ironforge.metrics import Metrics
 from ironforge.node import Node
@@ -28,6 +31,8 @@ from ironforge.registry import Forge
 from ironforge.store import Doors, Inspection
 from ironforge.store.checks import verify
 from ironforge.telemetry import get_logger
+from ironforge.tenant_metrics import TenantMetrics
+from ironforge.tls import server_context
 
 DEPTHS_SECONDS: Final = 1.0
 
@@ -172,41 +177,61 @@ async def _api(
     shared_port: bool = False,
 ) -> AsyncIterator[str]:
     """The API while the block runs; its URL."""
+    tls = server_context(settings)
     doors = Doors.open(settings)
 
     def count(kind: str, priority: str, number: int) -> None:
         metrics.submitted(kind, Priority.parse(priority), number)
 
-    app = create_app(
-        settings,
-        doors.submissions,
-        doors.inspection,
-        readiness=readiness,
-        exposition=metrics.exposition,
-        on_submitted=count,
-    )
     depths = asyncio.create_task(_keep_depths(metrics, doors.inspection), name="depths")
     try:
-        runner = await serve(
-            app,
-            settings.http_host,
-            settings.http_port,
-            allow_public=allow_public,
-            connections=settings.http_connections,
-            shared_port=shared_port,
-        )
-        try:
-            url = url_of(*runner.addresses[0][:2])
-            log.info("api is listening", url=url)
-            yield url
-        finally:
-            await runner.cleanup()
+        async with gate_of(settings, None if shared_port else metrics, _keep_depths) as gate:
+            app = create_app(
+                settings,
+                doors.submissions,
+                doors.inspection,
+                readiness=readiness,
+                exposition=metrics.exposition,
+                on_submitted=count,
+                gate=gate,
+            )
+            allowed = allow_public or gate is not None
+            if gate is not None and tls is None and not is_loopback(settings.http_host):
+                log.warning("credentials travel unencrypted: set IRONFORGE_TLS_CERT, or put a TLS proxy in front")
+            async with _listening(settings, app, allow_public=allowed, tls=tls, shared_port=shared_port) as url:
+                yield url
     finally:
         depths.cancel()
         await doors.close()
 
 
-async def _keep_depths(metrics: Metrics, inspection: Inspection) -> None:
+@contextlib.asynccontextmanager
+async def _listening(
+    settings: Settings,
+    app: web.Application,
+    *,
+    allow_public: bool,
+    tls: ssl.SSLContext | None,
+    shared_port: bool,
+) -> AsyncIterator[str]:
+    runner = await serve(
+        app,
+        settings.http_host,
+        settings.http_port,
+        allow_public=allow_public,
+        tls=tls,
+        connections=settings.http_connections,
+        shared_port=shared_port,
+    )
+    try:
+        url = url_of(*runner.addresses[0][:2], tls=tls is not None)
+        log.info("api is listening", url=url)
+        yield url
+    finally:
+        await runner.cleanup()
+
+
+async def _keep_depths(metrics: Metrics | TenantMetrics, inspection: Inspection) -> None:
     while True:
         try:
             metrics.set_depths(await inspection.stats())
@@ -215,5 +240,6 @@ async def _keep_depths(metrics: Metrics, inspection: Inspection) -> None:
         await asyncio.sleep(DEPTHS_SECONDS)
 
 
-def url_of(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def url_of(host: str, port: int, *, tls: bool = False) -> str:
+    scheme = "https" if tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -96,6 +96,43 @@ class QueueFull(StoreError):
         self.limit = limit
 
 
+class Unauthenticated(IronForgeError):
+    """No credential, or one that does not count. `code`: missing_credentials, invalid_credentials, invalid_token,
+    token_expired. The message never says which part was wrong: that is for the log."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Forbidden(IronForgeError):
+    """The caller is known, and may not do this. `code`: missing_scope, queue_not_allowed, scope_not_held."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class QuotaExceeded(IronForgeError):
+    """Nothing was accepted. `quota` says whose limit and which one (`key.stored_jobs`), `current` where it stands;
+    after `retry_seconds` another try may succeed."""
+
+    def __init__(self, message: str, *, quota: str, current: float, limit: float, retry_seconds: float) -> None:
+        super().__init__(message)
+        self.quota = quota
+        self.current = current
+        self.limit = limit
+        self.retry_seconds = retry_seconds
+
+
+class KeyNotFound(IronForgeError):
+    """No such API key in this namespace."""
+
+
+class TooManyKeys(IronForgeError):
+    """The name has two keys that count already, or the namespace has as many as it may."""
+
+
 class LeaseLost(IronForgeError):
     """Another node took over: nothing this node holds may be settled any more."""
 

@@ -13,7 +13,7 @@ import functools
 from collections.abc import Awaitable
 from typing import Any
 
-from ironforge.config import Settings
+from ironforge.config import Settings, shares_of
 from ironforge.context import Context
 from ironforge.cpu import Processes, Request, target_of
 from ironforge.errors import InvalidPayload, UnknownKind
@@ -35,6 +35,9 @@ class Executor:
         self._timeout_seconds = settings.default_timeout_seconds
         self._outcomes = Outcomes(node, round(settings.retention_seconds * 1000))
         threads = settings.threads or settings.concurrency
+        # By part, as `store.keys.parts_of` numbers them.
+        self._namespaces = [share.namespace for share in shares_of(settings) for _ in range(settings.shards)]
+        self._serves_several = len(self._namespaces) > 1
         self._threads = Threads(keep=threads)
         self._processes = Processes(settings)
         self._slots: dict[str, asyncio.Semaphore] = {
@@ -45,12 +48,15 @@ class Executor:
         handlers = [forge.handler(kind) for kind in forge.kinds]
         self._endpoints = {handler.kind: compose(layers, self._endpoint(handler)) for handler in handlers}
 
-    def prepare(self, record: bytes) -> Attempt:
+    def prepare(self, record: bytes, stream: str = "") -> Attempt:
         """Decode, find the handler, bind its arguments. A job that cannot be run gets its outcome here.
+
+        `stream`: where it was delivered from, which says the namespace when the node serves several.
 
         Raises IncompatibleRecord when the bytes are no job.
         """
         job = decode(record)
+        namespace = self._namespaces[int(stream.partition("/")[0])] if self._serves_several else self._namespaces[0]
         try:
             handler = self._forge.handler(job.kind)
             arguments = handler.binder.bind(job.payload)
@@ -59,9 +65,9 @@ class Executor:
         except InvalidPayload as error:
             return self._hopeless(job, "invalid_arguments", error)
         if job.timeout_ms is not None:
-            return Attempt(job, handler, arguments, job.timeout_ms / 1000)
+            return Attempt(job, handler, arguments, job.timeout_ms / 1000, namespace)
         limit = handler.timeout_ms
-        return Attempt(job, handler, arguments, self._timeout_seconds if limit is None else limit / 1000)
+        return Attempt(job, handler, arguments, self._timeout_seconds if limit is None else limit / 1000, namespace)
 
     async def run(self, attempt: Attempt) -> Outcome:
         """Call the handler and say how it ended. Raises nothing but the CancelledError of the running task.
@@ -136,21 +142,9 @@ class Executor:
         module, path, name = target_of(function)
 
         def in_process(_: Context, attempt: Attempt) -> Awaitable[Any]:
-            job = attempt.job
-            return self._processes.run(
-                Request(
-                    module,
-                    path,
-                    name,
-                    job.kind,
-                    job.payload,
-                    job.id,
-                    job.attempt + 1,
-                    job.fence,
-                    attempt.started_ms,
-                    attempt.timeout_seconds,
-                )
-            )
+            job, limit = attempt.job, attempt.timeout_seconds
+            about = job.kind, job.payload, job.id, job.attempt + 1, job.fence, attempt.started_ms, limit
+            return self._processes.run(Request(module, path, name, *about, attempt.namespace))
 
         return in_process
 

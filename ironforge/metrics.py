@@ -81,7 +81,7 @@ class Metrics:
         self.registry = registry or CollectorRegistry()
         self._make_job_metrics(self.registry)
         self._make_node_metrics(self.registry)
-        self._depths = _Depths()
+        self._depths = Depths()
         self.registry.register(self._depths)
         self._kinds: set[str] = set()
         self._submitted_of: dict[tuple[str, Priority], Counter] = {}
@@ -181,9 +181,8 @@ class Metrics:
 
     def exposition(self) -> tuple[bytes, str]:
         """The body of `/metrics` and its Content-Type; in a child process, for its siblings too."""
-        registry = self.registry
-        if _IS_CHILD:
-            registry = _family(os.environ[MULTIPROCESS_DIR])
+        registry = with_siblings(self.registry)
+        if registry is not self.registry:
             registry.register(self._depths)
         return generate_latest(registry), CONTENT_TYPE_LATEST
 
@@ -221,6 +220,11 @@ class ChildMetrics:
         return generate_latest(_family(str(self.folder))), CONTENT_TYPE_LATEST
 
 
+def with_siblings(registry: CollectorRegistry) -> CollectorRegistry:
+    """In a child process what all children have counted together, else `registry` itself."""
+    return _family(os.environ[MULTIPROCESS_DIR]) if _IS_CHILD else registry
+
+
 def _family(folder: str) -> CollectorRegistry:
     """What all children that write to `folder` have counted together."""
     registry = CollectorRegistry()
@@ -228,7 +232,7 @@ def _family(folder: str) -> CollectorRegistry:
     return registry
 
 
-class _Depths(Collector):
+class Depths(Collector):
     """The depths of the last `Stats`. A collector, not gauges: a queue that is gone leaves no series behind,
     and a node, which never asks for stats, shows no depth at all instead of a false 0."""
 

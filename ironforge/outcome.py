@@ -63,14 +63,23 @@ class Attempt:
         "handler",
         "interrupt",
         "job",
+        "namespace",
         "outcome",
         "started",
         "started_ms",
         "timeout_seconds",
     )
 
-    def __init__(self, job: Job, handler: Handler | None, arguments: Arguments, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        job: Job,
+        handler: Handler | None,
+        arguments: Arguments,
+        timeout_seconds: float,
+        namespace: str = "default",
+    ) -> None:
         self.job = job
+        self.namespace = namespace
         self.handler = handler
         self.arguments = arguments
         self.timeout_seconds = timeout_seconds
@@ -93,7 +102,7 @@ class Attempt:
         self.started_ms = int(time.time() * 1000)
         self.started = time.monotonic()
         self.context = context = Context(
-            job.id, job.kind, job.attempt + 1, job.fence, self.started_ms, self.timeout_seconds
+            job.id, job.kind, job.attempt + 1, job.fence, self.started_ms, self.timeout_seconds, self.namespace
         )
         return context
 

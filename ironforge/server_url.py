@@ -18,6 +18,9 @@ SCHEMES: Final = (*SINGLE, *(f"{scheme}+{kind}" for kind in KINDS for scheme in 
 # Of the URL's parameters those that are for the sentinels; all others are redis-py's, for the server.
 SENTINEL_PARAMETERS: Final = {"sentinel_username": "username", "sentinel_password": "password"}
 
+# What TLS is for; redis-py would take other values.
+CHECKS: Final = {"ssl_cert_reqs": "required", "ssl_check_hostname": "true"}
+
 
 class ServerUrl(NamedTuple):
     """`hosts`: sentinels, or some nodes of the cluster. `parameters`: for the server, `asking`: for the sentinels."""
@@ -47,6 +50,12 @@ def parse(url: str) -> ServerUrl:
     login, at, hosts = parts.netloc.rpartition("@")
     given = dict(parse_qsl(parts.query))
     asking = {name: given.pop(key) for key, name in SENTINEL_PARAMETERS.items() if key in given}
+    for name, value in CHECKS.items():
+        if given.get(name, value).lower() != value:
+            raise ConfigError(
+                f"{name}={given[name]} gives up knowing which server answers: leave it out, and name your own "
+                "authority with ssl_ca_certs"
+            )
     parameters = f"?{urlencode(given)}" if given else ""
     default_port = SENTINEL_PORT if kind == "sentinel" else SERVER_PORT
     found = [_host(part, default_port) for part in hosts.split(",")] if kind else []

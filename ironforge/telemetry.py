@@ -42,10 +42,11 @@ def configure_logging(settings: Settings) -> None:
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     stream = sys.stderr
     console = settings.log_format == "console" or (settings.log_format == "auto" and stream.isatty())
+    shared = [*_shared(), *_naming(settings)]
     handler = _Handler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=_shared(),
+            foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
@@ -59,7 +60,7 @@ def configure_logging(settings: Settings) -> None:
     root.setLevel(level)
     logging.captureWarnings(True)
     structlog.configure(
-        processors=[*_shared(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
@@ -76,6 +77,19 @@ def _shared() -> list[Processor]:
         structlog.stdlib.ExtraAdder(),
         structlog.processors.StackInfoRenderer(),
     ]
+
+
+def _naming(settings: Settings) -> list[Processor]:
+    """A process that serves one namespace of several names it in every line; with authentication each call names its
+    own."""
+    if settings.namespaces or settings.namespace == "default" or settings.auth == "on":
+        return []
+
+    def name(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        event["namespace"] = settings.namespace
+        return event
+
+    return [name]
 
 
 def _json() -> list[Processor]:

@@ -23,6 +23,8 @@ T = TypeVar("T")
 REPEATABLE: Final = frozenset({429, 502, 503, 504})
 FIRST_PAUSE_SECONDS: Final = 0.1
 LONGEST_PAUSE_SECONDS: Final = 10.0
+# Whoever is told to come back later than this is told so instead of being made to wait.
+LONGEST_WAIT_SECONDS: Final = 60.0
 # The largest page holds 500 jobs; one that is larger than this is asked for in parts, or is no answer of ours.
 MAX_ANSWER_BYTES: Final = 256 * 1_048_576
 CHUNK_BYTES: Final = 65_536
@@ -89,6 +91,26 @@ class ApiQueueFull(ApiError, errors.QueueFull):
         self.limit: int = problem.get("limit", 0)
 
 
+class ApiUnauthenticated(ApiError, errors.Unauthenticated):
+    """The API asks for a credential, or for a better one: set IRONFORGE_API_KEY or pass api_key=."""
+
+
+class ApiForbidden(ApiError, errors.Forbidden):
+    """The credential may not do this."""
+
+
+class ApiQuotaExceeded(ApiError, errors.QuotaExceeded):
+    """`quota` stands at `current` of `limit`; after `retry_seconds` another try may succeed."""
+
+    def __init__(self, status: int, problem: Json) -> None:
+        ApiError.__init__(self, status, problem)
+        self.quota = _text(problem, "quota") or ""
+        self.current, self.limit, self.retry_seconds = (
+            value if isinstance(value := problem.get(name), int | float) else 0.0
+            for name in ("current", "limit", "retry_seconds")
+        )
+
+
 class ApiStoreUnavailable(ApiError, errors.StoreUnavailable):
     """The store behind the API cannot be used now; `job_ids` are known when the jobs are stored, but unconfirmed."""
 
@@ -103,9 +125,12 @@ _BY_CODE: Final[dict[str, type[ApiError]]] = {
     "invalid_state": ApiInvalidState,
     "idempotency_conflict": ApiIdempotencyConflict,
     "queue_full": ApiQueueFull,
+    "quota_exceeded": ApiQuotaExceeded,
 }
 _BY_STATUS: Final[dict[int, type[ApiError]]] = {
     400: ApiInvalidJob,
+    401: ApiUnauthenticated,
+    403: ApiForbidden,
     413: ApiInvalidJob,
     422: ApiInvalidJob,
     503: ApiStoreUnavailable,
@@ -113,10 +138,13 @@ _BY_STATUS: Final[dict[int, type[ApiError]]] = {
 
 
 class Transport:
-    """One session with one API. `url` None: the setting IRONFORGE_URL; `retries` come after the first try."""
+    """One session with one API. `url` and `api_key` None: the settings IRONFORGE_URL and IRONFORGE_API_KEY; `retries`
+    come after the first try."""
 
-    def __init__(self, url: str | None, timeout_seconds: float, retries: int) -> None:
+    def __init__(self, url: str | None, timeout_seconds: float, retries: int, api_key: str | None = None) -> None:
         self.url = (url or load().url).rstrip("/")
+        credential = (load().api_key if api_key is None else api_key).strip()
+        self._headers = {"Authorization": f"Bearer {credential}"} if credential else {}
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._retries = retries
         self._session: aiohttp.ClientSession | None = None
@@ -147,9 +175,9 @@ class Transport:
                 if status in expected:
                     return _decode(status, content)
                 failure = refusal(status, content)
-                if status not in REPEATABLE:
-                    raise failure
                 retry_after = answer_headers.get("Retry-After")
+                if status not in REPEATABLE or _asked_seconds(retry_after, 0.0) > LONGEST_WAIT_SECONDS:
+                    raise failure
             if attempt < self._retries:
                 await asyncio.sleep(_pause_seconds(attempt, retry_after))
         raise failure
@@ -161,7 +189,7 @@ class Transport:
 
     async def _send(self, method: str, path: str, options: dict[str, Any]) -> tuple[int, Mapping[str, str], bytes]:
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=self._timeout)
+            self._session = aiohttp.ClientSession(timeout=self._timeout, headers=self._headers)
         async with self._session.request(method, self.url + path, **options) as response:
             return response.status, response.headers, await _read(response)
 
@@ -216,10 +244,14 @@ def member(answer: Json, name: str, kind: type[T]) -> T:
 
 def _pause_seconds(attempt: int, retry_after: str | None) -> float:
     """What the server asked for, else doubling; jitter keeps many clients from coming back at once."""
-    try:
-        asked = float(retry_after or "")
-    except ValueError:
-        asked = FIRST_PAUSE_SECONDS * 2**attempt
+    asked = _asked_seconds(retry_after, FIRST_PAUSE_SECONDS * 2**attempt)
     if not asked >= FIRST_PAUSE_SECONDS:  # also when it is not a number
         asked = FIRST_PAUSE_SECONDS
     return min(asked, LONGEST_PAUSE_SECONDS) * random.uniform(1.0, 1.5)
+
+
+def _asked_seconds(retry_after: str | None, otherwise: float) -> float:
+    try:
+        return float(retry_after or "")
+    except ValueError:
+        return otherwise

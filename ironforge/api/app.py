@@ -6,15 +6,42 @@ callable.
 
 from __future__ import annotations
 
+from operator import attrgetter
+from typing import Final
+
 from aiohttp import web
 
 from ironforge.api import openapi
-from ironforge.api.calls import OPERATIONS
+from ironforge.api.calls import operations
+from ironforge.api.desks import Desk
+from ironforge.api.gate import Gate
 from ironforge.api.jobs import JobCalls, OnSubmitted
 from ironforge.api.middleware import expect, guard
 from ironforge.api.operations import Exposition, OperatorCalls, Readiness
 from ironforge.config import Settings
 from ironforge.store.contract import Inspection, Submissions
+
+# The handler of each call, as an attribute of a desk.
+_HANDLERS: Final = {
+    "submitJob": attrgetter("jobs.submit_job"),
+    "submitBatch": attrgetter("jobs.submit_batch"),
+    "listJobs": attrgetter("jobs.list_jobs"),
+    "getJob": attrgetter("jobs.get_job"),
+    "cancelJob": attrgetter("jobs.cancel_job"),
+    "retryJob": attrgetter("jobs.retry_job"),
+    "listDeadJobs": attrgetter("jobs.list_dead_jobs"),
+    "getQueueStats": attrgetter("operator.get_queue_stats"),
+    "listNodes": attrgetter("operator.list_nodes"),
+    "getHealth": attrgetter("operator.get_health"),
+    "getLiveness": attrgetter("operator.get_liveness"),
+    "getReadiness": attrgetter("operator.get_readiness"),
+    "getMetrics": attrgetter("operator.get_metrics"),
+    "getQuotas": attrgetter("keys.get_quotas"),
+    "listKeys": attrgetter("keys.list_keys"),
+    "createKey": attrgetter("keys.create_key"),
+    "revokeKey": attrgetter("keys.revoke_key"),
+    "listAudit": attrgetter("keys.list_audit"),
+}
 
 
 def create_app(
@@ -25,35 +52,27 @@ def create_app(
     readiness: Readiness | None = None,
     exposition: Exposition | None = None,
     on_submitted: OnSubmitted | None = None,
+    gate: Gate | None = None,
 ) -> web.Application:
     """The application, ready for `serve`.
 
     `readiness` says what keeps this process from taking requests, `exposition` gives body and Content-Type of
-    /metrics, `on_submitted` hears kind, priority and number of newly accepted jobs.
+    /metrics, `on_submitted` hears kind, priority and number of newly accepted jobs. With a `gate` every caller has a
+    desk of its own, and these doors serve only the calls that nobody has to prove anything for.
     """
-    jobs = JobCalls(submissions, inspection, on_submitted)
-    operator = OperatorCalls(inspection, settings.durability, readiness, exposition)
+    operator = OperatorCalls(inspection, settings.durability, readiness, exposition, discreet=gate is not None)
+    desk = Desk(JobCalls(submissions, inspection, on_submitted), operator)
     app = web.Application(middlewares=[guard])
-    handlers = {
-        "submitJob": jobs.submit_job,
-        "submitBatch": jobs.submit_batch,
-        "listJobs": jobs.list_jobs,
-        "getJob": jobs.get_job,
-        "cancelJob": jobs.cancel_job,
-        "retryJob": jobs.retry_job,
-        "listDeadJobs": jobs.list_dead_jobs,
-        "getQueueStats": operator.get_queue_stats,
-        "listNodes": operator.list_nodes,
-        "getHealth": operator.get_health,
-        "getLiveness": operator.get_liveness,
-        "getReadiness": operator.get_readiness,
-        "getMetrics": operator.get_metrics,
-        "getOpenApi": openapi.get_document,
-    }
     add = {"get": app.router.add_get, "post": app.router.add_post, "delete": app.router.add_delete}
-    for call in OPERATIONS:
+    for call in operations(auth=gate is not None):
+        if call.operation_id == "getOpenApi":
+            handler = openapi.serving(auth=gate is not None)
+        elif gate is None or call.access == "public":
+            handler = _HANDLERS[call.operation_id](desk)
+        else:
+            handler = gate.guarding(call, _HANDLERS[call.operation_id])
         # Otherwise GET /jobs/batch would look for a job of that name instead of saying 405.
         path = call.path.replace("{id}", "{id:(?!batch$)[^/]+}")
-        add[call.method](path, handlers[call.operation_id], expect_handler=expect)
-    app.cleanup_ctx.append(operator.sample)
+        add[call.method](path, handler, expect_handler=expect)
+    app.cleanup_ctx.append(operator.sample if gate is None else gate.run)
     return app

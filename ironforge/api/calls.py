@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from ironforge.api import schemas
+from ironforge.api import auth_schemas, schemas
+from ironforge.auth.caller import Access
 
 _ASKED_STORE: Final = (500, 503)
 _LISTED: Final = (400, *_ASKED_STORE)
@@ -17,16 +18,22 @@ _SUBMITTED: Final = (*_READ_BODY, 409, 429)
 
 
 class Operation(NamedTuple):
-    """`answers`: the type per successful status; None: not JSON. `problems`: statuses with a problem."""
+    """`access`: who may call it, where there is authentication. `answers`: the type per successful status; None: not
+    JSON. `problems`: statuses with a problem. `audited`: what it does is written down under its operation id.
+    `only_with_auth`: does not exist where nobody is asked who they are.
+    """
 
     method: str
     path: str
     operation_id: str
     summary: str
+    access: Access
     answers: dict[int, type | None]
     problems: tuple[int, ...] = ()
     query: type = schemas.NoQuery
     body: str = ""
+    audited: bool = False
+    only_with_auth: bool = False
 
 
 OPERATIONS: Final = (
@@ -35,6 +42,7 @@ OPERATIONS: Final = (
         "/jobs",
         "submitJob",
         "Submit a job",
+        "jobs:submit",
         {201: schemas.AcceptedJob},
         _SUBMITTED,
         body="job",
@@ -44,6 +52,7 @@ OPERATIONS: Final = (
         "/jobs/batch",
         "submitBatch",
         "Submit up to 10,000 jobs, all or none",
+        "jobs:submit",
         {201: schemas.AcceptedBatch},
         _SUBMITTED,
         body="batch",
@@ -53,56 +62,125 @@ OPERATIONS: Final = (
         "/jobs",
         "listJobs",
         "List jobs, newest first",
+        "jobs:read",
         {200: schemas.JobPage},
         _LISTED,
         query=schemas.JobsQuery,
     ),
-    Operation("get", "/jobs/{id}", "getJob", "Look up a job", {200: schemas.JobAnswer}, (*_LISTED, 404)),
+    Operation("get", "/jobs/{id}", "getJob", "Look up a job", "jobs:read", {200: schemas.JobAnswer}, (*_LISTED, 404)),
     Operation(
         "delete",
         "/jobs/{id}",
         "cancelJob",
         "Cancel a job",
+        "jobs:cancel",
         {200: schemas.JobAnswer, 202: schemas.JobAnswer},
         (*_LISTED, 404, 409),
+        audited=True,
     ),
     Operation(
         "post",
         "/jobs/{id}/retry",
         "retryJob",
         "Revive a dead job",
+        "jobs:retry",
         {200: schemas.JobAnswer},
         (*_READ_BODY, 404, 409),
         body="retry",
+        audited=True,
     ),
     Operation(
         "get",
         "/dlq",
         "listDeadJobs",
         "List the dead letters",
+        "jobs:read",
         {200: schemas.JobPage},
         _LISTED,
         query=schemas.DeadQuery,
     ),
-    Operation("get", "/queues/stats", "getQueueStats", "Depths and rates", {200: schemas.QueueStats}, _LISTED),
-    Operation("get", "/nodes", "listNodes", "List the nodes", {200: schemas.NodesAnswer}, _LISTED),
+    Operation(
+        "get", "/queues/stats", "getQueueStats", "Depths and rates", "jobs:read", {200: schemas.QueueStats}, _LISTED
+    ),
+    Operation("get", "/nodes", "listNodes", "List the nodes", "metrics:read", {200: schemas.NodesAnswer}, _LISTED),
     Operation(
         "get",
         "/health",
         "getHealth",
         "State of the store",
+        "metrics:read",
         {200: schemas.HealthAnswer, 503: schemas.HealthAnswer},
         (500,),
     ),
-    Operation("get", "/livez", "getLiveness", "Is the process alive", {200: schemas.LiveAnswer}),
+    Operation("get", "/livez", "getLiveness", "Is the process alive", "public", {200: schemas.LiveAnswer}),
     Operation(
         "get",
         "/readyz",
         "getReadiness",
         "Can it take requests",
+        "public",
         {200: schemas.ReadyAnswer, 503: schemas.ReadyAnswer},
         (500,),
     ),
-    Operation("get", "/metrics", "getMetrics", "Prometheus metrics", {200: None}, (404, 500)),
-    Operation("get", "/openapi.json", "getOpenApi", "This document", {200: dict}),
+    Operation("get", "/metrics", "getMetrics", "Prometheus metrics", "metrics:read", {200: None}, (404, 500)),
+    Operation("get", "/openapi.json", "getOpenApi", "This document", "public", {200: dict}),
+    Operation(
+        "get",
+        "/quotas",
+        "getQuotas",
+        "What may be submitted, and how much of it is used",
+        "caller",
+        {200: auth_schemas.QuotasAnswer},
+        _LISTED,
+        only_with_auth=True,
+    ),
+    Operation(
+        "get",
+        "/keys",
+        "listKeys",
+        "List the API keys",
+        "keys:admin",
+        {200: auth_schemas.KeysAnswer},
+        _LISTED,
+        only_with_auth=True,
+    ),
+    Operation(
+        "post",
+        "/keys",
+        "createKey",
+        "Make an API key",
+        "keys:admin",
+        {201: auth_schemas.NewKeyAnswer},
+        (*_READ_BODY, 409),
+        body="key",
+        audited=True,
+        only_with_auth=True,
+    ),
+    Operation(
+        "delete",
+        "/keys/{key_id}",
+        "revokeKey",
+        "Revoke an API key",
+        "keys:admin",
+        {200: auth_schemas.RevokedAnswer},
+        (*_LISTED, 404),
+        audited=True,
+        only_with_auth=True,
+    ),
+    Operation(
+        "get",
+        "/audit",
+        "listAudit",
+        "Who did what, newest first",
+        "keys:admin",
+        {200: auth_schemas.AuditPage},
+        _LISTED,
+        query=auth_schemas.AuditQuery,
+        only_with_auth=True,
+    ),
 )
+
+
+def operations(*, auth: bool) -> tuple[Operation, ...]:
+    """The calls that an API with or without authentication answers."""
+    return OPERATIONS if auth else tuple(call for call in OPERATIONS if not call.only_with_auth)

@@ -21,6 +21,7 @@ from ironforge.api.schemas import (
     AcceptedBatch,
     AcceptedJob,
     DeadQuery,
+    JobAnswer,
     JobsQuery,
     NoQuery,
     RetryRequest,
@@ -39,12 +40,20 @@ _retry_decoder: Final = msgspec.json.Decoder(RetryRequest)
 
 
 class JobCalls:
-    """Handlers of /jobs and /dlq."""
+    """Handlers of /jobs and /dlq. `may_read` False: what a job carries is not shown to who cancels or revives it."""
 
-    def __init__(self, submissions: Submissions, inspection: Inspection, on_submitted: OnSubmitted | None) -> None:
+    def __init__(
+        self,
+        submissions: Submissions,
+        inspection: Inspection,
+        on_submitted: OnSubmitted | None,
+        *,
+        may_read: bool = True,
+    ) -> None:
         self._submissions = submissions
         self._inspection = inspection
         self._on_submitted = on_submitted
+        self._may_read = may_read
 
     async def submit_job(self, request: web.Request) -> web.Response:
         requests.read_query(request.query, NoQuery)
@@ -96,9 +105,9 @@ class JobCalls:
         view = await self._inspection.get(job_id)
         state = await self._submissions.cancel(job_id)
         if state is JobState.RUNNING:
-            return answer(views.job_answer(view._replace(state=state, cancel_requested=True)), 202)
+            return answer(self._shown(view._replace(state=state, cancel_requested=True)), 202)
         cancelled = view.job.finish(state, int(time.time() * 1000))
-        return answer(views.job_answer(JobView(cancelled, state)))
+        return answer(self._shown(JobView(cancelled, state)))
 
     async def retry_job(self, request: web.Request) -> web.Response:
         requests.read_query(request.query, NoQuery)
@@ -109,7 +118,10 @@ class JobCalls:
             # Reviving would refuse it too, but only looking can tell running from queued.
             raise InvalidState(f"the job is {state}: only a dead job can be revived", state=state)
         job = await self._submissions.revive(job_id, reset_retry_count=reset)
-        return answer(views.job_answer(JobView(job, JobState.QUEUED)))
+        return answer(self._shown(JobView(job, JobState.QUEUED)))
+
+    def _shown(self, view: JobView) -> JobAnswer:
+        return views.job_answer(view) if self._may_read else views.bare_job_answer(view)
 
     async def _reset_retry_count(self, request: web.Request) -> bool:
         if not request.body_exists:

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from ironforge.api.problems import explain, respond
 
+REQUEST_ID_OF: Final = web.RequestKey("request_id", str)
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -28,7 +29,7 @@ def request_id_of(request: web.BaseRequest) -> str:
 @web.middleware
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Every answer carries X-Request-ID; every exception becomes application/problem+json."""
-    request_id = request_id_of(request)
+    request_id = request[REQUEST_ID_OF] = request_id_of(request)
     try:
         response = await handler(request)
     except ConnectionError:

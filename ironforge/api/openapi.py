@@ -15,8 +15,10 @@ from aiohttp import web
 
 from ironforge import __version__
 from ironforge.api import schemas
+from ironforge.api.auth_schemas import KEY_ID_EXAMPLE, KEY_ID_PATTERN, KeyRequest
 from ironforge.api.bodies import JSON, NDJSON
-from ironforge.api.calls import OPERATIONS, Operation
+from ironforge.api.calls import Operation, operations
+from ironforge.api.middleware import Handler
 from ironforge.api.problems import CONTENT_TYPE as PROBLEM
 
 _REF: Final = "#/components/schemas/{name}"
@@ -29,12 +31,14 @@ _MEANING: Final = {
     201: "accepted: kept from now on",
     202: "the job is running; its node has been told to stop it",
     400: "the request is wrong; `field` names the culprit",
+    401: "no credential, or one that does not count",
+    403: "this credential may not do that",
     404: "there is no such job",
     408: "the body did not arrive in time",
     409: "the request does not fit the present state",
     413: "too large",
     415: "media type or encoding is not accepted",
-    429: "the queue is full; repeating later is safe",
+    429: "the queue is full, or a quota is used up; repeating later is safe",
     500: "a fault of IronForge; its log has the request id",
     503: "the store cannot be used now, is full, or did not keep the jobs safe enough; repeating is safe",
 }
@@ -87,6 +91,15 @@ _BODIES: Final[dict[str, dict[str, Any]]] = {
             },
         },
     },
+    "key": {
+        "required": True,
+        "content": {
+            JSON: {
+                "schema": {"$ref": _REF.format(name="KeyRequest")},
+                "example": {"name": "billing", "scopes": ["jobs:submit", "jobs:read"], "queues": ["invoices"]},
+            }
+        },
+    },
     "retry": {
         "required": False,
         "content": {JSON: {"schema": {"$ref": _REF.format(name="RetryRequest")}, "example": {}}},
@@ -95,11 +108,15 @@ _BODIES: Final[dict[str, dict[str, Any]]] = {
 
 
 @cache
-def document() -> dict[str, Any]:
-    """The whole document."""
+def document(*, auth: bool = False) -> dict[str, Any]:
+    """The whole document, of an API with or without authentication."""
+    calls = operations(auth=auth)
     paths: dict[str, dict[str, Any]] = {}
-    for operation in OPERATIONS:
-        paths.setdefault(operation.path, {})[operation.method] = _describe(operation)
+    for operation in calls:
+        paths.setdefault(operation.path, {})[operation.method] = _describe(operation, auth=auth)
+    components: dict[str, Any] = {"schemas": _components(calls), "headers": {"X-Request-ID": _REQUEST_ID}}
+    if auth:
+        components["securitySchemes"] = {_SCHEME: _BEARER}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -109,7 +126,7 @@ def document() -> dict[str, Any]:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "paths": paths,
-        "components": {"schemas": _components(), "headers": {"X-Request-ID": _REQUEST_ID}},
+        "components": components,
     }
 
 
@@ -119,35 +136,51 @@ _REQUEST_ID: Final = {
 }
 
 
-@cache
-def _encoded() -> bytes:
-    return msgspec.json.encode(document())
+_SCHEME: Final = "credential"
+_BEARER: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "an API key (`ifk_…`), or a JSON Web Token of a trusted issuer; the namespace comes with it",
+}
 
 
-async def get_document(_request: web.Request) -> web.Response:
-    return web.Response(body=_encoded(), content_type=JSON)
+def serving(*, auth: bool) -> Handler:
+    """The handler that gives out the document."""
+    encoded = msgspec.json.encode(document(auth=auth))
+
+    async def get_document(_request: web.Request) -> web.Response:
+        return web.Response(body=encoded, content_type=JSON)
+
+    return get_document
 
 
-def _components() -> dict[str, Any]:
+def _components(calls: Iterable[Operation]) -> dict[str, Any]:
     types: list[Any] = [schemas.JobRequest, schemas.BatchRequest, schemas.RetryRequest, schemas.Problem]
-    for operation in OPERATIONS:
+    types += [KeyRequest for operation in calls if operation.body == "key"]
+    for operation in calls:
         types += [kind for kind in operation.answers.values() if kind not in (None, dict)]
     _schemas, components = msgspec.json.schema_components(dict.fromkeys(types), ref_template=_REF)
     return components
 
 
-def _describe(operation: Operation) -> dict[str, Any]:
+def _describe(operation: Operation, *, auth: bool) -> dict[str, Any]:
+    problems = set(operation.problems)
+    if auth and operation.access != "public":
+        problems |= {401, 403, 503} | ({429} if operation.access == "jobs:submit" else set())
     described: dict[str, Any] = {
         "operationId": operation.operation_id,
         "summary": operation.summary,
         "parameters": list(_parameters(operation)),
         "responses": {
             **{str(status): _success(status, kind, operation) for status, kind in operation.answers.items()},
-            **{str(status): _refusal(status) for status in sorted(operation.problems)},
+            **{str(status): _refusal(status) for status in sorted(problems - set(operation.answers))},
         },
     }
     if operation.body:
         described["requestBody"] = _BODIES[operation.body]
+    if auth and operation.access != "public":
+        # Scopes of a bearer scheme are roles in OpenAPI 3.1: tools may show them.
+        described["security"] = [{_SCHEME: [] if operation.access == "caller" else [operation.access]}]
     return described
 
 
@@ -179,6 +212,8 @@ def _refusal(status: int) -> dict[str, Any]:
         "headers": _headers(),
         "content": {PROBLEM: {"schema": {"$ref": _REF.format(name="Problem")}}},
     }
+    if status == 401:
+        refusal["headers"]["WWW-Authenticate"] = {"schema": {"type": "string"}}
     if status in (429, 503):
         refusal["headers"]["Retry-After"] = {"schema": {"type": "string"}, "description": "seconds"}
     return refusal
@@ -192,6 +227,9 @@ def _parameters(operation: Operation) -> Iterable[dict[str, Any]]:
     if "{id}" in operation.path:
         schema = {"type": "string", "format": "uuid", "pattern": schemas.ID_PATTERN}
         yield {"name": "id", "in": "path", "required": True, "schema": schema, "example": schemas.ID_EXAMPLE}
+    if "{key_id}" in operation.path:
+        schema = {"type": "string", "pattern": KEY_ID_PATTERN}
+        yield {"name": "key_id", "in": "path", "required": True, "schema": schema, "example": KEY_ID_EXAMPLE}
     _schemas, components = msgspec.json.schema_components([operation.query], ref_template=_REF)
     for name, schema in components[operation.query.__name__]["properties"].items():
         yield {"name": name, "in": "query", "required": False, "schema": _not_null(schema, components)}

@@ -39,7 +39,10 @@ Exposition = Callable[[], tuple[bytes, str]]
 
 
 class OperatorCalls:
-    """Handlers of /queues/stats, /nodes, /health, /livez, /readyz and /metrics."""
+    """Handlers of /queues/stats, /nodes, /health, /livez, /readyz and /metrics.
+
+    `discreet`: /readyz answers everybody, and does not say what is wrong, which may name hosts and users.
+    """
 
     def __init__(
         self,
@@ -47,14 +50,23 @@ class OperatorCalls:
         durability: str,
         readiness: Readiness | None,
         exposition: Exposition | None,
+        *,
+        discreet: bool = False,
     ) -> None:
         self._inspection = inspection
         self._durability = durability
         self._readiness = readiness
         self._exposition = exposition
+        self._discreet = discreet
         self._rates = Rates()
 
-    async def sample(self, _app: web.Application) -> AsyncIterator[None]:
+    def over(self, inspection: Inspection) -> OperatorCalls:
+        """The same, with the same rates, for whoever sees less."""
+        other = OperatorCalls(inspection, self._durability, self._readiness, self._exposition)
+        other._rates = self._rates
+        return other
+
+    async def sample(self, _app: web.Application | None = None) -> AsyncIterator[None]:
         """Collect totals for the rates while the application runs."""
         sampler = asyncio.create_task(self._rates.sample_forever(self._inspection))
         yield
@@ -92,7 +104,8 @@ class OperatorCalls:
         except StoreError as error:
             problems = [*problems, str(error)]
         if problems:
-            return answer(ReadyAnswer("not ready", problems), 503)
+            shown = ["GET /health and the log say why, to whom may know"] if self._discreet else problems
+            return answer(ReadyAnswer("not ready", shown), 503)
         return answer(ReadyAnswer("ready", []))
 
     async def get_metrics(self, _request: web.Request) -> web.Response:

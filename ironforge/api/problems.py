@@ -6,6 +6,7 @@ with its traceback under the request id, and the caller learns that id and nothi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from ironforge.telemetry import get_logger
 CONTENT_TYPE: Final = "application/problem+json"
 
 _RETRY: Final = {"Retry-After": "1"}  # seconds
+_CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="ironforge"'}
 _log = get_logger(__name__)
 _encode: Final = msgspec.json.Encoder().encode
 _BY_CODE: Final = {"payload_too_large": 413, "invalid_arguments": 422}
@@ -115,6 +117,19 @@ def _from_aiohttp(error: web.HTTPException) -> ApiProblem:
     return ApiProblem(error.status, code, error.text or error.reason)
 
 
+def _over_quota(error: errors.QuotaExceeded) -> ApiProblem:
+    return ApiProblem(
+        429,
+        "quota_exceeded",
+        str(error),
+        headers={"Retry-After": str(max(1, math.ceil(error.retry_seconds)))},
+        quota=error.quota,
+        current=error.current,
+        limit=error.limit,
+        retry_seconds=error.retry_seconds,
+    )
+
+
 _TABLE: Final[tuple[tuple[type[Exception], Callable[[Any], ApiProblem]], ...]] = (
     (ApiProblem, lambda error: error),
     (InvalidJson, invalid),
@@ -125,6 +140,11 @@ _TABLE: Final[tuple[tuple[type[Exception], Callable[[Any], ApiProblem]], ...]] =
         errors.IdempotencyConflict,
         lambda error: ApiProblem(409, "idempotency_conflict", str(error), job_id=error.job_id),
     ),
+    (errors.Unauthenticated, lambda error: ApiProblem(401, error.code, str(error), headers=_CHALLENGE)),
+    (errors.Forbidden, lambda error: ApiProblem(403, error.code, str(error))),
+    (errors.QuotaExceeded, _over_quota),
+    (errors.KeyNotFound, lambda error: ApiProblem(404, "key_not_found", str(error))),
+    (errors.TooManyKeys, lambda error: ApiProblem(409, "too_many_keys", str(error))),
     (errors.StoreUnavailable, _unavailable),
     (
         errors.QueueFull,

@@ -278,5 +278,8 @@ class Problem(msgspec.Struct, omit_defaults=True):
     job_ids: Annotated[list[str] | None, Meta(description="the jobs of a batch that is not confirmed yet")] = None
     queue: Annotated[str | None, Meta(description="the queue that is full")] = None
     length: Annotated[int | None, Meta(description="jobs that are in the queue")] = None
-    limit: Annotated[int | None, Meta(description="jobs that may be in the queue")] = None
+    limit: Annotated[float | None, Meta(description="jobs that may be in the queue, or what the quota allows")] = None
     state: Annotated[JobState | None, Meta(description="state that the job is in")] = None
+    quota: Annotated[str | None, Meta(description="the limit that was reached", examples=["key.stored_jobs"])] = None
+    retry_seconds: Annotated[float | None, Meta(description="after this another try may succeed")] = None
+    current: Annotated[float | None, Meta(description="where that limit's count stands")] = None

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
+import ssl
 from typing import Any, Final, cast
 
 from aiohttp import web
@@ -42,6 +43,7 @@ async def serve(
     port: int,
     *,
     allow_public: bool = False,
+    tls: ssl.SSLContext | None = None,
     connections: int = CONNECTIONS,
     shared_port: bool = False,
 ) -> web.AppRunner:
@@ -57,7 +59,7 @@ async def serve(
     runner.limit = affordable(connections)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, backlog=BACKLOG, reuse_port=shared_port).start()
+        await web.TCPSite(runner, host, port, backlog=BACKLOG, reuse_port=shared_port, ssl_context=tls).start()
     except OSError as error:
         await runner.cleanup()
         raise ConfigError(cannot_listen(host, port, error)) from None
@@ -69,7 +71,8 @@ def check_address(host: str, *, allow_public: bool) -> None:
     if not allow_public and not is_loopback(host):
         raise ConfigError(
             f"IRONFORGE_HTTP_HOST={host} can be reached from other machines, and the API has no authentication: "
-            "listen on 127.0.0.1 behind a proxy that authenticates, or start with --i-understand-no-auth"
+            "set IRONFORGE_AUTH=on, listen on 127.0.0.1 behind a proxy that authenticates, or start with "
+            "--i-understand-no-auth"
         )
 
 

@@ -44,16 +44,24 @@ def job_answer(view: JobView) -> JobAnswer:
         retain_seconds=_seconds(job.retain_ms),
         crashes=job.crashes,
         fence=job.fence,
-        created_at=_time(job.created_ms),
-        run_at=_optional_time(view.due_ms),
-        started_at=_optional_time(view.started_ms or job.started_ms),
-        finished_at=_optional_time(job.ended_ms),
+        created_at=rfc3339(job.created_ms),
+        run_at=optional_rfc3339(view.due_ms),
+        started_at=optional_rfc3339(view.started_ms or job.started_ms),
+        finished_at=optional_rfc3339(job.ended_ms),
         node=view.node,
         result=_json(job.result),
         reason=job.reason or None,
         cancel_requested=view.cancel_requested,
         errors=[_failed_attempt(error) for error in job.errors],
     )
+
+
+def bare_job_answer(view: JobView) -> JobAnswer:
+    """Without what came from the submitter and the handler."""
+    shown = job_answer(view)
+    shown.payload = shown.result = msgspec.Raw(b"null")
+    shown.errors, shown.reason = [], None
+    return shown
 
 
 def job_page(page: Page) -> JobPage:
@@ -72,7 +80,7 @@ def queue_stats(stats: Stats, rates: dict[str, float] | None) -> QueueStats:
         oldest_age_seconds=max(ages, default=None),
         totals=stats.totals,
         rates=rates,
-        at=_time(stats.now_ms),
+        at=rfc3339(stats.now_ms),
     )
 
 
@@ -82,7 +90,7 @@ def _stream(depth: StreamDepth, now_ms: int) -> StreamStats:
 
 
 def _failed_attempt(error: AttemptError) -> FailedAttempt:
-    return FailedAttempt(error.attempt, _time(error.at_ms), error.type, error.message, error.node, error.trace)
+    return FailedAttempt(error.attempt, rfc3339(error.at_ms), error.type, error.message, error.node, error.trace)
 
 
 def _json(stored: bytes) -> msgspec.Raw:
@@ -98,9 +106,9 @@ def _seconds(ms: int | None) -> float | None:
     return None if ms is None else ms / 1000
 
 
-def _time(ms: int) -> str:
+def rfc3339(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
-def _optional_time(ms: int | None) -> str | None:
-    return _time(ms) if ms else None
+def optional_rfc3339(ms: int | None) -> str | None:
+    return rfc3339(ms) if ms else None

@@ -13,13 +13,13 @@ from typing import Final
 import typer
 
 from ironforge import errors
-from ironforge.cli import jobs, look, prove, run
+from ironforge.cli import access, jobs, look, prove, run
 from ironforge.cli.output import EXIT_CODES, say
 
 # The first that fits counts.
 _CODES: Final = (
-    (errors.JobNotFound, 4),
-    ((errors.InvalidState, errors.IdempotencyConflict), 5),
+    ((errors.JobNotFound, errors.KeyNotFound), 4),
+    ((errors.InvalidState, errors.IdempotencyConflict, errors.TooManyKeys), 5),
     (errors.StoreUnavailable, 3),
     ((errors.ConfigError, errors.InvalidJob, errors.UnknownKind), 2),
 )
@@ -39,6 +39,9 @@ for _command in (run.dev, run.api, run.node, jobs.submit):
     app.command(epilog=EXIT_CODES)(_command)
 app.add_typer(jobs.jobs, name="jobs")
 app.add_typer(jobs.dlq, name="dlq")
+app.add_typer(access.keys, name="keys")
+app.add_typer(access.quotas, name="quotas")
+app.add_typer(access.audit, name="audit")
 for _command in (look.stats, look.nodes, look.doctor, prove.verify, look.version):
     app.command(epilog=EXIT_CODES)(_command)
 app.command("node-child", hidden=True)(run.node_child)

@@ -13,20 +13,28 @@ from typing import Annotated, Any, Final, get_type_hints
 
 import typer
 
-from ironforge.config import HELP, Settings, environment_name, load
+from ironforge.config import HELP, LISTS, Settings, environment_name, load, words
 
 DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6379/0"
 SHORTER: Final = {"http_host": ("--host",), "http_port": ("--port",)}
 
 LOGGING: Final = ("log_level", "log_format")
-STORE: Final = ("redis_url", "namespace", "durability", "replicas", "retention_seconds", "idempotency_seconds")
+STORE: Final = (
+    "redis_url",
+    "namespace",
+    "shards",
+    "durability",
+    "replicas",
+    "retention_seconds",
+    "idempotency_seconds",
+)
 API: Final = (
     *(*STORE, "max_queue_length", "max_memory_share"),
-    *("http_host", "http_port", "http_connections", *LOGGING),
+    *("http_host", "http_port", "http_connections", "auth", "jwt_issuers", "tls_cert", "tls_key", *LOGGING),
 )
 API_PARENT: Final = (*API, "processes")
 NODE: Final = (
-    *("redis_url", "namespace", "queues", "concurrency", "threads", "cpu_processes"),
+    *("redis_url", "namespace", "namespaces", "shards", "queues", "concurrency", "threads", "cpu_processes"),
     *("lease_seconds", "drain_seconds", "default_timeout_seconds", "default_max_retries", "crash_budget"),
     *("durability", "replicas", "retention_seconds", "dead_retention_seconds", *LOGGING),
 )
@@ -52,8 +60,9 @@ def takes_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., 
         @functools.wraps(command)
         def wrapper(**given: Any) -> Any:
             flags = {name: given.pop(name) for name in names}
-            if flags.get("queues") is not None:
-                flags["queues"] = tuple(part.strip() for part in flags["queues"].split(",") if part.strip())
+            for name in LISTS:
+                if flags.get(name) is not None:
+                    flags[name] = words(flags[name])
             return command(settings=load(**flags), **given)
 
         parameters = [*own, *(_flag(name) for name in names)]

@@ -12,12 +12,12 @@ from typing import Any, Final
 
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
-from ironforge.config import Settings, environment_name
+from ironforge.config import Settings, environment_name, shares_of
 from ironforge.errors import ConfigError, StoreUnavailable
 from ironforge.server_url import without_password
 from ironforge.store.contract import Health
 from ironforge.store.info import config_of, info_of, number_in, version_of
-from ironforge.store.keys import shards_of
+from ironforge.store.keys import Keys, parts_of
 from ironforge.store.link import Link
 from ironforge.store.outage import answering
 
@@ -90,7 +90,7 @@ async def verify(settings: Settings) -> None:
     """Raises ConfigError when a server cannot be reached, is too old, or is set up so that jobs would be lost."""
     where = f"{environment_name('redis_url')}={without_password(settings.redis_url)}"
     problems: dict[str, None] = {}
-    for keys in shards_of(settings):
+    for _, keys, _ in parts_of(settings):
         link = Link(settings.redis_url, keys.prefix)
         try:
             server = await _read(lambda *commands: link.pipeline(commands, tolerate=_FORBIDDEN))  # noqa: B023
@@ -113,27 +113,31 @@ async def verify(settings: Settings) -> None:
 
 
 async def check_shards(settings: Settings) -> None:
-    """Raises ConfigError when other processes spread this namespace over another number of shards.
+    """Raises ConfigError when other processes spread a namespace over another number of shards.
 
     A job is looked for in the shard that its id names: with another number it would not be found.
     """
-    first = shards_of(settings)[0]
-    link = Link(settings.redis_url, first.prefix)
-    try:
-        with answering():
-            if settings.shards > 1:
-                used = await link.call("SCARD", first.queues)
-                said = await link.call("SET", first.shards, 1 if used else settings.shards, "NX", "GET")
-                spread = int(said) if said else (1 if used else settings.shards)
-            else:
-                spread = int(await link.call("GET", first.shards) or 1)
-    finally:
-        await link.close()
-    if spread != settings.shards:
-        raise ConfigError(
-            f"{environment_name('shards')}={settings.shards}, but namespace {settings.namespace!r} was begun with "
-            f"{spread}: set it to {spread}, or take another namespace"
-        )
+    for share in shares_of(settings):
+        first = Keys(share.namespace)
+        link = Link(settings.redis_url, first.prefix)
+        try:
+            with answering():
+                spread = await _spread(link, first, settings.shards)
+        finally:
+            await link.close()
+        if spread != settings.shards:
+            raise ConfigError(
+                f"{environment_name('shards')}={settings.shards}, but namespace {share.namespace!r} was begun with "
+                f"{spread}: set it to {spread}, or take another namespace"
+            )
+
+
+async def _spread(link: Link, first: Keys, shards: int) -> int:
+    """How many shards the namespace has; it is begun here if nobody did before."""
+    if shards == 1:
+        return int(await link.call("GET", first.shards) or 1)
+    begun = 1 if await link.call("SCARD", first.queues) else shards
+    return int(await link.call("SET", first.shards, begun, "NX", "GET") or begun)
 
 
 async def health_of(settings: Settings, ask: Ask) -> Health:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
-from ironforge.config import Settings
+from ironforge.config import Settings, shares_of
 from ironforge.errors import InvalidJob
 from ironforge.job import created_ms_of, streams_of
 from ironforge.options import check_queue
 
 GROUP: Final = "nodes"
+# The consumer that holds what was in a stream when its group had been destroyed. No node has such a name.
+LOST: Final = "lost-group"
 MINUTE_MS: Final = 60_000
 
 Shelf = Literal["done", "kept"]
@@ -31,9 +33,12 @@ PERMANENT: Final = (
     "fence:*",  # of nodes that hold a lease; a fence that was bumped expires
     "epoch",
     "queues",
+    "groups",
     "totals",
     "buckets",
     "quarantine",
+    "audit",
+    "audithead",
     "shards",
 )
 
@@ -50,10 +55,13 @@ class Keys:
         self.nodes = self.prefix + "nodes"  # zset: node by the end of its lease, ms
         self.epoch = self.prefix + "epoch"  # string: counter; the highest epoch ever given
         self.queues = self.prefix + "queues"  # set: names of queues that ever had a job or a node
+        self.groups = self.prefix + "groups"  # set: names of streams that ever had their group
         self.shards = self.prefix + "shards"  # string, in shard 0: how many shards the namespace has
         self.totals = self.prefix + "totals"  # hash: counters since the namespace exists
         self.buckets = self.prefix + "buckets"  # zset: names of buckets by their expiry, ms
         self.quarantine = self.prefix + "quarantine"  # stream: bytes that are no job here
+        self.audit = self.prefix + "audit"  # stream, capped: who did what; exists only with authentication
+        self.audit_head = self.prefix + "audithead"  # string: number and hash of its newest entry
         self.signals = self.prefix + "signals"  # pub/sub channel, no key
 
     def stream(self, name: str) -> str:
@@ -81,14 +89,49 @@ class Keys:
     def bucket_of(self, job_id: bytes, shelf: Shelf) -> str:
         return self.bucket(shelf, created_ms_of(job_id) // MINUTE_MS)
 
+    def rate(self, name: str) -> str:
+        """Hash, expires: tokens and time of a bucket that limits submissions."""
+        return f"{self.prefix}rate:{name}"
+
     def idempotency(self, digest: str) -> str:
         """String, expires: id and first state of each job that came first with this key, and their fingerprint."""
         return f"{self.prefix}idem:{digest}"
 
 
+class RingKeys:
+    """The keys of all namespaces together: who may call. No namespace can have this name."""
+
+    def __init__(self) -> None:
+        self.prefix = "if:{@auth}:"
+        self.records = self.prefix + "keys"  # hash: id of an API key -> its record
+        self.used = self.prefix + "used"  # hash: id of an API key -> time of its last use, ms
+        self.quotas = self.prefix + "quotas"  # hash: namespace -> its quota
+
+    def of(self, namespace: str) -> str:
+        """Hash: the ids of a namespace's API keys -> expiry and name."""
+        return f"{self.prefix}of:{namespace}"
+
+
 def shards_of(settings: Settings) -> list[Keys]:
     """The keys of every shard of the namespace."""
     return [Keys(settings.namespace, shard) for shard in range(settings.shards)]
+
+
+class Part(NamedTuple):
+    """One shard of one namespace that a node serves."""
+
+    namespace: str
+    keys: Keys
+    weight: int
+
+
+def parts_of(settings: Settings) -> list[Part]:
+    """What a node serves, in the order by which deliveries name it."""
+    return [
+        Part(share.namespace, Keys(share.namespace, shard), share.weight)
+        for share in shares_of(settings)
+        for shard in range(settings.shards)
+    ]
 
 
 def queue_names(members: Iterable[bytes]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Self
 from ironforge.config import Settings
 from ironforge.store.contract import Inspection, Lease, Leases, Signals, Submissions, Work
 from ironforge.store.inspection import RedisInspection
-from ironforge.store.keys import Keys, shards_of
+from ironforge.store.keys import Keys, parts_of, shards_of
 from ironforge.store.leases import RedisLeases
 from ironforge.store.link import Link
 from ironforge.store.sharded import ShardedInspection, ShardedLeases, ShardedSignals, ShardedSubmissions, ShardedWork
@@ -41,7 +41,8 @@ class Doors:
 
 
 class Shard:
-    """A node's way into one shard. Fetching, settling, commands and heartbeat have a connection each."""
+    """A node's way into one shard of one namespace. Fetching, settling, commands and heartbeat have a connection
+    each."""
 
     def __init__(self, settings: Settings, keys: Keys) -> None:
         self._settings = settings
@@ -62,10 +63,12 @@ class Shard:
 
 
 class NodeStore:
-    """Leases, work and signals: for a node."""
+    """Leases, work and signals: for a node, of all namespaces that it serves."""
 
     def __init__(self, settings: Settings) -> None:
-        self._shards = [Shard(settings, keys) for keys in shards_of(settings)]
+        parts = parts_of(settings)
+        self._weights = [part.weight for part in parts]
+        self._shards = [Shard(settings, part.keys) for part in parts]
         self._works: dict[Lease, RedisWork | ShardedWork] = {}
         self._sharded: ShardedLeases | None = None
         self.leases: Leases = self._shards[0].leases
@@ -89,7 +92,8 @@ class NodeStore:
         if self._sharded is None:
             return self._shards[0].work(lease)
         held = self._sharded.held(lease)
-        return ShardedWork([shard.work(own) for shard, own in zip(self._shards, held, strict=True)])
+        works = [shard.work(own) for shard, own in zip(self._shards, held, strict=True)]
+        return ShardedWork(works, self._weights)
 
     async def close(self) -> None:
         for work in self._works.values():

@@ -30,6 +30,9 @@ TYPES: Final = {
     "quarantine": "stream",
     "lock": "string",
     "lockfence": "string",
+    "rate": "hash",
+    "audit": "stream",
+    "audithead": "string",
 }
 
 # A script that fails half-way stays half done, so whatever it cannot do without is looked at before the first write.
@@ -88,6 +91,7 @@ PROMOTE: Final = Script("promote")
 EXPIRE: Final = Script("expire")
 SETTLE: Final = Script("settle")
 JOIN: Final = Script("join")
+GROUPS: Final = Script("groups")
 BEAT: Final = Script("beat")
 FENCE: Final = Script("fence")
 RETIRE: Final = Script("retire")

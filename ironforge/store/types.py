@@ -35,6 +35,9 @@ CONSEQUENCES: Final = {
     "quarantine": "records that cannot be read stay where they are",
     "lock": "this lock cannot be had",
     "lockfence": "this lock cannot be had",
+    "rate": "submissions that this quota is for are refused",
+    "audit": "what is done is in the log alone, which says so",
+    "audithead": "what is done is in the log alone, which says so",
 }
 
 

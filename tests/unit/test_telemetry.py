@@ -186,3 +186,21 @@ def test_auto_is_the_console_with_colours_on_a_terminal(monkeypatch):
     get_logger("ours").info("hello")
     assert "\x1b[" in terminal.text
     assert "hello" in terminal.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        (Settings(log_format="json", namespace="team-a"), "team-a"),
+        (Settings(log_format="json"), None),
+        (Settings(log_format="json", namespace="team-a", namespaces=("team-b", "team-c")), None),
+        (Settings(log_format="json", namespace="team-a", auth="on", key_pepper="x" * 32), None),
+    ],
+    ids=["a node of a team", "the only namespace there is", "a node of several", "an api of many"],
+)
+def test_lines_of_a_process_that_serves_one_namespace_name_it(capsys, settings, named):
+    configure_logging(settings)
+    get_logger("ironforge.test").info("from us")
+    logging.getLogger("aiohttp.server").info("from others")
+
+    assert [named, named] == [event.get("namespace") for event in logged(capsys)]

@@ -1,49 +1,50 @@
-"""Reading from several shards: each is asked for its share, and one that is away holds up nobody.
+"""Reading from several shards or namespaces: each is asked for its share, and one that is away holds up nobody.
 
-Priorities are strict within a shard. Between shards jobs are spread evenly, so the shares are equal.
+Priorities are strict within a part. Between the shards of a namespace jobs are spread evenly, so they weigh the same.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ironforge.store.contract import Delivery
 from ironforge.store.fetching import Fetcher
 from ironforge.store.sharded.round import PATIENCE_SECONDS, Round, together
+from ironforge.store.sharded.turns import Turns
 
 MARGIN_SECONDS: Final = 1.0
 WAKE_SECONDS: Final = 0.002
 
 
 class ShardedFetcher:
-    """`fetch` and `wait` of `contract.Work`. A delivery's stream says which shard it came from: `2/default:1`."""
+    """`fetch` and `wait` of `contract.Work`. A delivery's stream says which part it came from: `2/default:1`."""
 
-    def __init__(self, parts: Sequence[Fetcher]) -> None:
+    def __init__(self, parts: Sequence[Fetcher], weights: Sequence[int]) -> None:
         self._parts = parts
+        self._turns = Turns(weights)
         self._reads: Round[list[Delivery]] = Round()
         self._found: list[Delivery] = []
-        self._turn = 0
 
     async def fetch(self, want: int) -> list[Delivery]:
-        """See `contract.Work.fetch`. Each shard is asked for its share, and those that had it for the rest."""
+        """See `contract.Work.fetch`. Each part is asked for its share, and those that had it for the rest."""
         self._keep(await self._reads.answers(timeout_seconds=0))
         eager = self._in_turn()
-        share = (want - len(self._found)) // max(1, len(eager))
-        if share > 0:
-            given = await self._read(eager, share)
-            eager = [part for part in eager if len(given.get(part, ())) >= share]
+        shares = self._turns.shares(eager, want - len(self._found)) if len(self._found) < want else {}
+        if any(shares.values()):
+            given = await self._read({part: share for part, share in shares.items() if share})
+            eager = self._turns.order([part for part in eager if len(given.get(part, ())) >= shares[part]])
         for part in eager:
             left = want - len(self._found)
             if left <= 0:
                 break
-            await self._read([part], left)
+            await self._read({part: left})
         return self._take(want)
 
     async def wait(self, want: int, timeout_seconds: float) -> list[Delivery]:
-        """See `contract.Work.wait`. When one shard has a job, the others are told to wait no longer."""
+        """See `contract.Work.wait`. When one part has a job, the others are told to wait no longer."""
         self._keep(await self._reads.answers(timeout_seconds=0))
         if not self._found:
             try:
@@ -57,11 +58,8 @@ class ShardedFetcher:
         await self._reads.stop()
 
     def _in_turn(self) -> list[int]:
-        """The shards that can be asked now, beginning with another one each time."""
-        self._turn += 1
-        count = len(self._parts)
-        order = [(self._turn + step) % count for step in range(count)]
-        return [part for part in order if not self._reads.asked(part)]
+        """The parts that can be asked now, the next one first."""
+        return self._turns.order([part for part in range(len(self._parts)) if not self._reads.asked(part)])
 
     async def _wait(self, want: int, timeout_seconds: float) -> None:
         waiting = self._in_turn()
@@ -72,8 +70,8 @@ class ShardedFetcher:
         await together(self._wake(part) for part in waiting)
         self._keep(await self._reads.answers())
 
-    async def _read(self, parts: Sequence[int], want: int) -> dict[int, list[Delivery]]:
-        for part in parts:
+    async def _read(self, wanted: Mapping[int, int]) -> dict[int, list[Delivery]]:
+        for part, want in wanted.items():
             self._reads.ask(part, self._parts[part].fetch(want))
         answers = await self._reads.answers()
         self._keep(answers)
@@ -89,6 +87,7 @@ class ShardedFetcher:
 
     def _keep(self, answers: dict[int, list[Delivery]]) -> None:
         for part, deliveries in answers.items():
+            self._turns.took(part, len(deliveries))
             self._found += [Delivery(f"{part}/{stream}", entry, record) for stream, entry, record in deliveries]
 
     def _take(self, want: int) -> list[Delivery]:

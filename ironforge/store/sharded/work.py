@@ -1,4 +1,4 @@
-"""What a leaseholder does with the jobs of several shards.
+"""What a leaseholder does with the jobs of several shards, or of several namespaces.
 
 A delivery says by its stream which shard it came from (`2/default:1`), and everything that follows goes back there.
 Priorities are strict within a shard; between shards jobs are spread evenly, so each is asked for its share.
@@ -24,9 +24,9 @@ Moved = TypeVar("Moved", Settled, Rewrite, Delivery)
 class ShardedWork:
     """Implements `contract.Work` for one lease."""
 
-    def __init__(self, parts: Sequence[RedisWork]) -> None:
+    def __init__(self, parts: Sequence[RedisWork], weights: Sequence[int]) -> None:
         self._parts = parts
-        self._fetcher = ShardedFetcher([part.fetcher for part in parts])
+        self._fetcher = ShardedFetcher([part.fetcher for part in parts], weights)
         self._dues: Round[Due] = Round()
 
     async def fetch(self, want: int) -> list[Delivery]:

@@ -1,0 +1,120 @@
+"""The types of the calls that exist only with authentication: keys, quotas, the audit trail."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from ironforge.api.schemas import DEFAULT_PAGE, MAX_PAGE, NAME_PATTERN, Time
+from ironforge.auth.caller import Scope
+from ironforge.auth.keyring import LONGEST_LIFE_SECONDS, MAX_QUEUES
+from ironforge.auth.quota import Quota
+
+KEY_ID_PATTERN = "^[a-z0-9]{12}$"
+KEY_ID_EXAMPLE = "k3v9q2m8x1ab"
+
+KeyId = Annotated[str, Meta(extra_json_schema={"pattern": KEY_ID_PATTERN}, examples=[KEY_ID_EXAMPLE])]
+Name = Annotated[str, Meta(extra_json_schema={"pattern": NAME_PATTERN})]
+
+
+class KeyRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """A key to make, in the caller's namespace. It may not do what the caller may not."""
+
+    name: Annotated[Name, Meta(description="who uses it; at most two keys of one name count", examples=["billing"])]
+    scopes: Annotated[list[Scope], Meta(extra_json_schema={"minItems": 1})]
+    queues: Annotated[
+        list[Name] | None,
+        Meta(
+            description="the only queues it may use; default: those of the caller",
+            extra_json_schema={"minItems": 1, "maxItems": MAX_QUEUES},
+        ),
+    ] = None
+    expires_seconds: Annotated[
+        float | None,
+        Meta(
+            description="from now; default: never",
+            extra_json_schema={"minimum": 1, "maximum": LONGEST_LIFE_SECONDS},
+        ),
+    ] = None
+    quota: Annotated[Quota | None, Meta(description="limits of this key, beside those of the namespace")] = None
+
+
+class AuditQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """Which part of the trail to list."""
+
+    limit: Annotated[
+        int, Meta(description="entries on one page", extra_json_schema={"minimum": 1, "maximum": MAX_PAGE})
+    ] = DEFAULT_PAGE
+    cursor: Annotated[str | None, Meta(description="`next` of the page before")] = None
+
+
+class KeyAnswer(msgspec.Struct):
+    """A key, without what would let anybody use it."""
+
+    id: KeyId
+    name: str
+    scopes: list[Scope]
+    queues: Annotated[list[str] | None, Meta(description="null: all")]
+    created_at: Time
+    expires_at: Annotated[Time | None, Meta(description="null: never")]
+    last_used_at: Annotated[Time | None, Meta(description="exact to a minute; null: never")]
+    quota: Quota
+
+
+class KeysAnswer(msgspec.Struct):
+    """The keys of the caller's namespace, oldest first."""
+
+    keys: list[KeyAnswer]
+
+
+class NewKeyAnswer(msgspec.Struct):
+    """`key` is shown this once: the store keeps only a seal of it."""
+
+    id: KeyId
+    key: str
+    name: str
+    scopes: list[Scope]
+
+
+class RevokedAnswer(msgspec.Struct):
+    """The key is gone; processes that remember it let it in for this long at most."""
+
+    id: KeyId
+    effective_within_seconds: float
+
+
+class UsageAnswer(msgspec.Struct):
+    """`in_flight`: queued or running; `stored_jobs`: not ended, or dead; `stored_bytes`: memory of the server."""
+
+    stored_jobs: int
+    in_flight: int
+    stored_bytes: int
+
+
+class QuotasAnswer(msgspec.Struct):
+    """What the caller is held to: the limits of its namespace, and of its key."""
+
+    namespace: str
+    namespace_quota: Quota
+    key_quota: Quota
+    usage: UsageAnswer
+
+
+class AuditAnswer(msgspec.Struct):
+    """One thing that was done."""
+
+    number: int
+    at: Time
+    who: str
+    action: str
+    target: str
+    request_id: str
+
+
+class AuditPage(msgspec.Struct):
+    """`next` null is the end."""
+
+    entries: list[AuditAnswer]
+    next: Annotated[str | None, Meta(description="`cursor` of the next page")]

@@ -1,0 +1,150 @@
+"""The calls on keys, quotas and the audit trail, for the caller's own namespace.
+
+Nobody can hand on more than they hold: a key that is made over HTTP has at most its maker's scopes and queues.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from ironforge.api import bodies, requests, strict_json
+from ironforge.api.answers import answer
+from ironforge.api.auth_schemas import (
+    KEY_ID_EXAMPLE,
+    AuditAnswer,
+    AuditPage,
+    AuditQuery,
+    KeyAnswer,
+    KeyRequest,
+    KeysAnswer,
+    NewKeyAnswer,
+    QuotasAnswer,
+    RevokedAnswer,
+    UsageAnswer,
+)
+from ironforge.api.problems import ApiProblem
+from ironforge.api.schemas import MAX_PAGE, NoQuery
+from ironforge.api.views import optional_rfc3339, rfc3339
+from ironforge.auth.audit import AuditTrail
+from ironforge.auth.authenticator import REMEMBERED_SECONDS
+from ironforge.auth.caller import Caller
+from ironforge.auth.credentials import KEY_ID
+from ironforge.auth.keyring import Keyring, Listed
+from ironforge.auth.metering import Meter
+from ironforge.auth.quota import NO_QUOTA
+from ironforge.errors import ConfigError, Forbidden
+
+# Where a handler leaves the id of what it made, for the audit trail.
+MADE: Final = web.RequestKey("made", str)
+
+_CURSOR: Final = re.compile(r"[0-9]{1,20}-[0-9]{1,20}\Z")
+_decoder: Final = msgspec.json.Decoder(KeyRequest)
+
+
+class KeyCalls:
+    """Handlers of /keys, /quotas and /audit for one caller."""
+
+    def __init__(self, keyring: Keyring, caller: Caller, meter: Meter, audit: AuditTrail) -> None:
+        self._keyring = keyring
+        self._caller = caller
+        self._meter = meter
+        self._audit = audit
+
+    async def get_quotas(self, request: web.Request) -> web.Response:
+        requests.read_query(request.query, NoQuery)
+        usage = UsageAnswer(**(await self._meter.usage())._asdict())
+        return answer(QuotasAnswer(self._caller.namespace, self._meter.quota, self._caller.quota, usage))
+
+    async def list_keys(self, request: web.Request) -> web.Response:
+        requests.read_query(request.query, NoQuery)
+        listed = await self._keyring.listed(self._caller.namespace)
+        return answer(KeysAnswer([key_answer(one) for one in listed]))
+
+    async def create_key(self, request: web.Request) -> web.Response:
+        requests.read_query(request.query, NoQuery)
+        bodies.media_type(request, bodies.JSON)
+        body = await bodies.read(request)
+        strict_json.parse(body)
+        wanted = requests.decode(_decoder, body)
+        try:
+            key, record = await self._keyring.create(
+                self._caller.namespace,
+                wanted.name,
+                self._held_scopes(wanted),
+                queues=self._held_queues(wanted),
+                expires_seconds=wanted.expires_seconds,
+                quota=wanted.quota or NO_QUOTA,
+            )
+        except ConfigError as error:
+            raise ApiProblem(400, "invalid_key_request", str(error)) from None
+        request[MADE] = key.id
+        made = NewKeyAnswer(key.id, key.text, record.name, list(record.scopes))
+        return answer(made, 201, Cache_Control="no-store")
+
+    async def revoke_key(self, request: web.Request) -> web.Response:
+        requests.read_query(request.query, NoQuery)
+        key_id = request.match_info["key_id"]
+        if not KEY_ID.match(key_id):
+            raise ApiProblem(
+                400,
+                "invalid_key_id",
+                f"{key_id[:40]!r} is not the id of a key: expected one such as {KEY_ID_EXAMPLE}",
+                field="key_id",
+            )
+        await self._keyring.revoke(self._caller.namespace, key_id)
+        return answer(RevokedAnswer(key_id, REMEMBERED_SECONDS))
+
+    async def list_audit(self, request: web.Request) -> web.Response:
+        query = requests.read_query(request.query, AuditQuery)
+        if not 1 <= query.limit <= MAX_PAGE:
+            raise ApiProblem(
+                400, "invalid_parameter", f"limit {query.limit} is out of range: 1 to {MAX_PAGE}", field="limit"
+            )
+        if query.cursor is not None and not _CURSOR.match(query.cursor):
+            raise ApiProblem(
+                400,
+                "invalid_parameter",
+                "cursor: it was not given out by this API: take it unchanged from the page before",
+                field="cursor",
+            )
+        entries, following = await self._audit.newest(query.limit, query.cursor)
+        shown = [
+            AuditAnswer(entry.number, rfc3339(entry.at_ms), entry.who, entry.action, entry.target, entry.request_id)
+            for entry in entries
+        ]
+        return answer(AuditPage(shown, following))
+
+    def _held_scopes(self, wanted: KeyRequest) -> list[str]:
+        lacking = sorted(set(wanted.scopes) - self._caller.scopes)
+        if lacking:
+            raise Forbidden(
+                f"this credential lacks the scope {lacking[0]}, and can give a key only what it has itself",
+                code="scope_not_held",
+            )
+        return list(wanted.scopes)
+
+    def _held_queues(self, wanted: KeyRequest) -> list[str] | None:
+        if self._caller.queues is None:
+            return wanted.queues
+        for queue in wanted.queues or ():
+            self._caller.require_queue(queue)
+        return sorted(self._caller.queues) if wanted.queues is None else wanted.queues
+
+
+def key_answer(listed: Listed) -> KeyAnswer:
+    """A key as lists show it."""
+    record = listed.record
+    return KeyAnswer(
+        record.id,
+        record.name,
+        list(record.scopes),
+        None if record.queues is None else list(record.queues),
+        rfc3339(record.created_ms),
+        optional_rfc3339(record.expires_ms),
+        optional_rfc3339(listed.used_ms),
+        record.quota,
+    )

@@ -1,0 +1,189 @@
+"""The audit trail of a namespace: who did what, each entry sealed together with the one before it.
+
+The seal is keyed with the pepper, so that whoever can write to the server alone cannot make a trail that fits. What
+that cannot show is a whole trail that was put back to an earlier state: keep the head that `verify` prints elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import time
+from collections.abc import AsyncIterator
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from ironforge.config import Settings
+from ironforge.errors import StoreUnavailable
+from ironforge.store.keys import Keys
+from ironforge.store.link import Link
+from ironforge.store.outage import answering
+from ironforge.store.scripts import Script
+
+KEPT_ENTRIES: Final = 100_000
+CHUNK: Final = 1_000
+# Somebody else would have to append between our reading and writing for so many times in a row.
+CHASES: Final = 100
+
+_APPEND: Final = Script("audit")
+
+
+class AuditEntry(msgspec.Struct, frozen=True):
+    """One thing that was done. `number` counts from 1; `at_ms` is Unix time."""
+
+    number: int
+    at_ms: int
+    who: str
+    action: str
+    target: str
+    request_id: str
+
+
+class Verdict(NamedTuple):
+    """`head` is the newest entry's number and hash; `problems` is empty when every entry is where it was put."""
+
+    entries: int
+    head: str
+    problems: list[str]
+
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(AuditEntry).decode
+
+
+class AuditTrail:
+    """The trail of `settings.namespace`. Every method raises StoreUnavailable when the server cannot be used."""
+
+    def __init__(self, settings: Settings, *, kept: int = KEPT_ENTRIES) -> None:
+        self._keys = Keys(settings.namespace)
+        self._link = Link(settings.redis_url, self._keys.prefix)
+        self._kept = kept
+        self._turn = asyncio.Lock()
+        self._known: str | None = None  # the head, if nobody else has appended since
+        # Not the pepper itself: a seal of one purpose must not be one of another.
+        self._key = hmac.digest(settings.key_pepper.encode(), b"audit:" + settings.namespace.encode(), hashlib.sha256)
+
+    async def append(self, who: str, action: str, target: str = "", request_id: str = "") -> AuditEntry:
+        """Write down what has been done."""
+        async with self._turn:
+            for _ in range(CHASES):
+                head = await self._head() if self._known is None else self._known
+                number, before = _read_head(head)
+                entry = AuditEntry(number + 1, time.time_ns() // 1_000_000, who, action, target, request_id)
+                raw = _encode(entry)
+                seal = _seal(self._key, before, raw)
+                following = f"{entry.number}:{seal}"
+                self._known = None  # until this has gone well
+                with answering():
+                    appended = await self._link.run(
+                        _APPEND,
+                        [self._keys.audit, self._keys.audit_head],
+                        [head, following, raw, seal, self._kept],
+                    )
+                if appended:
+                    self._known = following
+                    return entry
+        raise StoreUnavailable(f"the audit trail moved {CHASES} times while this was to be added; try again")
+
+    async def newest(self, limit: int, before: str | None = None) -> tuple[list[AuditEntry], str | None]:
+        """Newest first, and where the next page goes on. `before` is an entry id from an earlier page."""
+        end = f"({before}" if before else "+"
+        with answering():
+            rows = await self._link.call("XREVRANGE", self._keys.audit, end, "-", "COUNT", limit)
+        entries = [entry for _, fields in rows if (entry := _legible(fields)) is not None]
+        return entries, rows[-1][0].decode() if len(rows) == limit else None
+
+    async def verify(self) -> Verdict:
+        """Walk the whole trail. What is appended meanwhile is left for the next time."""
+        while True:
+            head = await self._head()
+            walk = _Walk(self._key, head)
+            async for row_id, fields in self._rows():
+                if not walk.step(row_id, fields):
+                    break
+            problems = walk.conclude(self._kept)
+            # An entry that pushed the oldest one out while we were reading is no problem.
+            if not problems or await self._head() == head:
+                return Verdict(walk.count, head, problems)
+
+    async def _head(self) -> str:
+        with answering():
+            head: bytes | None = await self._link.call("GET", self._keys.audit_head)
+        return (head or b"").decode(errors="replace")
+
+    async def close(self) -> None:
+        await self._link.close()
+
+    async def _rows(self) -> AsyncIterator[tuple[str, dict[bytes, bytes]]]:
+        start = "-"
+        while True:
+            with answering():
+                rows = await self._link.call("XRANGE", self._keys.audit, start, "+", "COUNT", CHUNK)
+            for row_id, fields in rows:
+                yield row_id.decode(), dict(zip(fields[::2], fields[1::2], strict=True))
+                start = f"({row_id.decode()}"
+            if len(rows) < CHUNK:
+                return
+
+
+class _Walk:
+    """From the oldest entry to the head, comparing each with the one before it."""
+
+    def __init__(self, key: bytes, head: str) -> None:
+        self.count = 0
+        self._problems: list[str] = []
+        self._key = key
+        self._head = head
+        self._newest, _ = _read_head(head)
+        self._expected = 0
+        self._before: str | None = None
+
+    def step(self, row_id: str, fields: dict[bytes, bytes]) -> bool:
+        """False: this entry is newer than the head."""
+        entry, said = _legible(fields), fields.get(b"h", b"").decode(errors="replace")
+        if entry is None:
+            self._problems.append(f"{row_id}: is no entry")
+            self._before = None
+            return True
+        if self._newest and entry.number > self._newest:
+            return False
+        self.count += 1
+        if self._expected and entry.number != self._expected:
+            self._problems.append(f"entry {self._expected}: {entry.number} stands in its place")
+            self._before = None
+        if entry.number == 1:
+            self._before = ""
+        # Of the oldest that is left, what it followed is gone: only the next one proves its hash.
+        if self._before is not None and said != _seal(self._key, self._before, fields[b"e"]):
+            self._problems.append(f"entry {entry.number}: was changed, or did not follow the one before it")
+        if entry.number == self._newest and self._head != f"{self._newest}:{said}":
+            self._problems.append(f"entry {self._newest}: is not the one that was appended last")
+        self._expected, self._before = entry.number + 1, said
+        return True
+
+    def conclude(self, kept: int) -> list[str]:
+        due = min(self._newest, kept)
+        if self.count != due:
+            self._problems.append(f"there should be {due} entries, there are {self.count}")
+        elif self._newest and self._expected != self._newest + 1:
+            self._problems.append(f"the trail ends with entry {self._expected - 1}, not {self._newest}")
+        return self._problems
+
+
+def _seal(key: bytes, before: str, raw: bytes) -> str:
+    return hmac.digest(key, before.encode() + b"\n" + raw, hashlib.sha256).hex()
+
+
+def _read_head(head: str) -> tuple[int, str]:
+    number, _, seal = head.partition(":")
+    return (int(number), seal) if number.isdigit() else (0, "")
+
+
+def _legible(fields: Any) -> AuditEntry | None:
+    held = fields if isinstance(fields, dict) else dict(zip(fields[::2], fields[1::2], strict=True))
+    try:
+        return _decode(held[b"e"])
+    except (KeyError, msgspec.MsgspecError):
+        return None

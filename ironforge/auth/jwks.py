@@ -1,0 +1,126 @@
+"""The keys of one issuer, from a file or fetched, and fetched again when a token names one that is not there.
+
+A refresh is throttled: anybody can invent key ids, and must not make us call the issuer each time. While it does not
+answer, the keys that are known go on counting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import aiohttp
+import jwt
+import msgspec
+
+from ironforge.errors import ConfigError
+from ironforge.telemetry import get_logger
+
+REFRESH_SECONDS: Final = 30.0
+# Keys that an issuer has withdrawn stop to count after this long.
+OLDEST_SECONDS: Final = 600.0
+FETCH_SECONDS: Final = 5.0
+MAX_BYTES: Final = 262_144
+KEY_ID: Final = re.compile(r"[A-Za-z0-9._=-]{1,128}\Z")
+
+_log = get_logger(__name__)
+
+
+class Jwks:
+    """`source`: an https URL or a file. `symmetric`: the keys are secrets, and nothing else is accepted."""
+
+    def __init__(
+        self, source: str | Path, *, symmetric: bool = False, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._source = source
+        self._symmetric = symmetric
+        self._clock = clock
+        self._keys: dict[str | None, jwt.PyJWK] = {}
+        self._tried_at: float | None = None
+        self._turn = asyncio.Lock()
+        self._session: aiohttp.ClientSession | None = None
+
+    async def key(self, key_id: object) -> jwt.PyJWK | None:
+        """The key of this id; a token without an id gets the only key there is."""
+        if key_id is not None and not (isinstance(key_id, str) and KEY_ID.match(key_id)):
+            return None
+        found = self._pick(key_id)
+        if self._age() < (REFRESH_SECONDS if found is None else OLDEST_SECONDS):
+            return found
+        async with self._turn:
+            if self._age() >= REFRESH_SECONDS:
+                self._tried_at = self._clock()
+                await self._refresh()
+        return self._pick(key_id)
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    def _pick(self, key_id: str | None) -> jwt.PyJWK | None:
+        if key_id is None and len(self._keys) == 1:
+            return next(iter(self._keys.values()))
+        return self._keys.get(key_id)
+
+    def _age(self) -> float:
+        return float("inf") if self._tried_at is None else self._clock() - self._tried_at
+
+    async def _refresh(self) -> None:
+        try:
+            content = (
+                await asyncio.to_thread(self._source.read_bytes)
+                if isinstance(self._source, Path)
+                else await self._fetch(self._source)
+            )
+            self._keys = self._read(content)
+        except (OSError, aiohttp.ClientError, TimeoutError, ValueError, RecursionError) as error:
+            reason = str(error) or type(error).__name__
+            _log.warning("the keys of an issuer cannot be read", source=str(self._source), reason=reason[:300])
+
+    async def _fetch(self, url: str) -> bytes:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=FETCH_SECONDS))
+        async with self._session.get(url, allow_redirects=False) as response:
+            if response.status != 200:
+                raise ValueError(f"status {response.status}")
+            content = await response.content.read(MAX_BYTES + 1)
+            while len(content) <= MAX_BYTES and (more := await response.content.read(MAX_BYTES)):
+                content += more
+        if len(content) > MAX_BYTES:
+            raise ValueError(f"more than {MAX_BYTES} bytes")
+        return content
+
+    def _read(self, content: bytes) -> dict[str | None, jwt.PyJWK]:
+        """Keys that cannot be used here are passed over: an issuer may have others for other purposes."""
+        document: Any = msgspec.json.decode(content)
+        keys: dict[str | None, jwt.PyJWK] = {}
+        for entry in document["keys"] if isinstance(document, dict) and isinstance(document.get("keys"), list) else ():
+            if not isinstance(entry, dict) or (entry.get("kty") == "oct") != self._symmetric:
+                continue
+            try:
+                key = jwt.PyJWK(entry)
+            except (jwt.PyJWTError, ValueError, TypeError) as error:
+                _log.debug("a key of an issuer is passed over", reason=str(error)[:300])
+                continue
+            keys[key.key_id] = key
+        if not keys:
+            raise ValueError("it holds no usable key")
+        return keys
+
+
+def check_url(what: str, url: str) -> None:
+    """Raises ConfigError unless `url` is https, or http on this machine."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    try:
+        local = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = host == "localhost"
+    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and local)):
+        raise ConfigError(f"{what}: jwks_url {url!r} must be https: whoever changes the keys on their way is trusted")

@@ -1,0 +1,57 @@
+"""Limits of a namespace or a key, as data; None everywhere means that nothing is counted at all.
+
+In flight is everything that is due and has not ended, queued or running: what a submitter can push up and only nodes
+can bring down.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from ironforge.errors import ConfigError
+
+NAMES: Final = ("submissions_per_second", "burst", "stored_jobs", "stored_bytes", "in_flight", "delay_seconds")
+
+
+class Quota(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """`burst` jobs may come at once where `submissions_per_second` jobs may come in the long run.
+
+    `stored_jobs` counts jobs that have not ended, and the dead letter; `stored_bytes` is the server's memory for
+    all that the namespace keeps; `delay_seconds` is how far ahead a job may be scheduled.
+    """
+
+    submissions_per_second: float | None = None
+    burst: int | None = None
+    stored_jobs: int | None = None
+    stored_bytes: int | None = None
+    in_flight: int | None = None
+    delay_seconds: float | None = None
+
+    @property
+    def limits_rate(self) -> bool:
+        return self.submissions_per_second is not None
+
+    @property
+    def limits_storage(self) -> bool:
+        return self.stored_jobs is not None or self.stored_bytes is not None or self.in_flight is not None
+
+    @property
+    def burst_jobs(self) -> int:
+        """What the bucket holds: `burst`, or a second's worth, at least 1."""
+        return self.burst if self.burst is not None else max(1, round(self.submissions_per_second or 0))
+
+
+NO_QUOTA: Final = Quota()
+
+
+def check(quota: Quota) -> Quota:
+    """Raises ConfigError naming the limit that makes no sense."""
+    for name in NAMES:
+        value = getattr(quota, name)
+        if value is not None and not 0 < value <= 10**15:
+            raise ConfigError(f"quota {name}={value:g} is out of range: above 0, at most 1e15; leave it out for none")
+    if quota.burst is not None and not quota.limits_rate:
+        raise ConfigError("quota burst says how many may come at once, so it needs submissions_per_second")
+    return quota

@@ -1,0 +1,96 @@
+"""The doors of a namespace as one caller sees them: its queues and no others, within its quotas.
+
+A job in a queue that the caller may not use is not there for it. Counters without a queue (scheduled, dead, totals)
+stay those of the whole namespace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ironforge.auth.caller import Caller
+from ironforge.auth.metering import Meter
+from ironforge.errors import JobNotFound
+from ironforge.job import Job, JobState, format_id
+from ironforge.store.contract import (
+    Accepted,
+    Health,
+    Inspection,
+    JobView,
+    NodeView,
+    Page,
+    Stats,
+    Submission,
+    Submissions,
+)
+
+
+class CallersInspection:
+    """Implements `contract.Inspection` for a caller that is limited to some queues."""
+
+    def __init__(self, inspection: Inspection, caller: Caller, queues: frozenset[str]) -> None:
+        self._inspection = inspection
+        self._caller = caller
+        self._queues = queues
+
+    async def get(self, job_id: bytes) -> JobView:
+        view = await self._inspection.get(job_id)
+        if view.job.queue not in self._queues:
+            raise JobNotFound(f"there is no job {format_id(job_id)}: never submitted, or past its retention")
+        return view
+
+    async def jobs(
+        self,
+        *,
+        state: JobState | None = None,
+        kind: str | None = None,
+        queue: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page:
+        if queue is not None:
+            self._caller.require_queue(queue)
+        elif len(self._queues) == 1:
+            (queue,) = self._queues
+        page = await self._inspection.jobs(state=state, kind=kind, queue=queue, limit=limit, cursor=cursor)
+        return page._replace(jobs=[view for view in page.jobs if view.job.queue in self._queues])
+
+    async def stats(self) -> Stats:
+        stats = await self._inspection.stats()
+        return stats._replace(streams=[stream for stream in stats.streams if stream.queue in self._queues])
+
+    async def nodes(self) -> list[NodeView]:
+        return await self._inspection.nodes()
+
+    async def health(self) -> Health:
+        return await self._inspection.health()
+
+
+class CallersSubmissions:
+    """Implements `contract.Submissions` for one caller. `inspection` is the caller's own view."""
+
+    def __init__(self, submissions: Submissions, inspection: Inspection, caller: Caller, meter: Meter | None) -> None:
+        self._submissions = submissions
+        self._inspection = inspection
+        self._caller = caller
+        self._meter = meter
+
+    async def submit(self, batch: Sequence[Submission], *, again: bool = False) -> list[Accepted]:
+        for queue in {item.job.queue for item in batch}:
+            self._caller.require_queue(queue)
+        if self._meter is None:
+            return await self._submissions.submit(batch, again=again)
+        async with self._meter.admitted(self._caller, batch):
+            return await self._submissions.submit(batch, again=again)
+
+    async def cancel(self, job_id: bytes) -> JobState:
+        await self._visible(job_id)
+        return await self._submissions.cancel(job_id)
+
+    async def revive(self, job_id: bytes, *, reset_retry_count: bool) -> Job:
+        await self._visible(job_id)
+        return await self._submissions.revive(job_id, reset_retry_count=reset_retry_count)
+
+    async def _visible(self, job_id: bytes) -> None:
+        if self._caller.queues is not None:
+            await self._inspection.get(job_id)

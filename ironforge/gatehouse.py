@@ -1,0 +1,88 @@
+"""Composes what an API with authentication needs beside its handlers: who is asked, and an office for each namespace.
+
+Without authentication there is no gate, and none of this is loaded into the path of a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+import msgspec
+
+from ironforge.api.desks import Office, Offices
+from ironforge.api.gate import Gate
+from ironforge.api.operations import OperatorCalls
+from ironforge.auth.audit import AuditTrail
+from ironforge.auth.authenticator import Authenticator
+from ironforge.auth.keyring import Keyring
+from ironforge.auth.metering import Meter
+from ironforge.auth.quota import NO_QUOTA
+from ironforge.auth.quota_book import QuotaBook
+from ironforge.auth.tokens import Tokens
+from ironforge.config import Settings
+from ironforge.errors import ConfigError, StoreError
+from ironforge.job import Priority
+from ironforge.metrics import Metrics
+from ironforge.store import Doors, Inspection
+from ironforge.store.checks import check_shards
+from ironforge.store.usage import RedisUsage
+from ironforge.tenant_metrics import NamespaceMetrics, TenantMetrics
+
+KeepDepths = Callable[[Metrics | TenantMetrics, Inspection], Coroutine[Any, Any, None]]
+
+
+@contextlib.asynccontextmanager
+async def gate_of(settings: Settings, metrics: Metrics | None, keep_depths: KeepDepths) -> AsyncIterator[Gate | None]:
+    """The gate that `settings` ask for; None: there is no authentication. Raises ConfigError.
+
+    `metrics` are those of `settings.namespace`, where they hold nothing of another one. `keep_depths` keeps the
+    depths of every other namespace's metrics up to date for as long as its office is open.
+    """
+    if settings.auth == "off":
+        yield None
+        return
+    tokens = Tokens.load(settings.jwt_issuers) if settings.jwt_issuers else None
+    counts = NamespaceMetrics()
+    keyring, quotas = Keyring(settings), QuotaBook(settings)
+
+    def open_office(namespace: str) -> contextlib.AbstractAsyncContextManager[Office]:
+        own = metrics if namespace == settings.namespace else None
+        inside = msgspec.structs.replace(settings, namespace=namespace, namespaces=())
+        return _office(inside, own or counts.of(namespace), None if own else keep_depths)
+
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(keyring.close)
+        stack.push_async_callback(quotas.close)
+        if tokens is not None:
+            stack.push_async_callback(tokens.close)
+        offices = Offices(open_office, quotas)
+        stack.push_async_callback(offices.close)
+        yield Gate(Authenticator(keyring, settings.key_pepper, tokens), offices, keyring)
+
+
+@contextlib.asynccontextmanager
+async def _office(
+    settings: Settings, metrics: Metrics | TenantMetrics, keep_depths: KeepDepths | None
+) -> AsyncIterator[Office]:
+    """Metrics too are those of the namespace: nobody sees another's kinds and queues."""
+    try:
+        await check_shards(settings)
+    except ConfigError as error:
+        raise StoreError(str(error)) from None
+    async with contextlib.AsyncExitStack() as stack:
+        doors, usage, audit = Doors.open(settings), RedisUsage(settings), AuditTrail(settings)
+        for close in (doors.close, usage.close, audit.close):
+            stack.push_async_callback(close)
+        if keep_depths is not None:
+            depths = asyncio.create_task(keep_depths(metrics, doors.inspection), name=f"depths {settings.namespace}")
+            stack.callback(depths.cancel)
+        operator = OperatorCalls(doors.inspection, settings.durability, None, metrics.exposition)
+        await stack.enter_async_context(contextlib.asynccontextmanager(operator.sample)())
+
+        def count(kind: str, priority: str, number: int) -> None:
+            metrics.submitted(kind, Priority.parse(priority), number)
+
+        yield Office(doors.submissions, doors.inspection, operator, Meter(usage, NO_QUOTA), audit, count)

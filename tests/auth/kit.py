@@ -1,0 +1,104 @@
+"""A house: one API with its namespaces, the keys to it, and what is inside."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack
+from typing import Any, NamedTuple
+
+import aiohttp
+import msgspec
+
+from ironforge.api import create_app, serve
+from ironforge.auth.audit import AuditTrail
+from ironforge.auth.caller import SCOPES
+from ironforge.auth.keyring import Keyring
+from ironforge.auth.quota_book import QuotaBook
+from ironforge.config import Settings
+from ironforge.gatehouse import gate_of
+from ironforge.metrics import Metrics
+from ironforge.store import Doors, NodeStore
+from tests.api.conftest import Node
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: Any
+    body: Any
+
+    @property
+    def code(self) -> str:
+        return self.body["code"]
+
+
+async def no_depths(_metrics: Any, _inspection: Any) -> None:
+    """Stands for the task that reads depths every second, which no test here looks at."""
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class House:
+    def __init__(self, settings: Settings, url: str, session: aiohttp.ClientSession, stack: AsyncExitStack) -> None:
+        self.settings = settings
+        self.url = url
+        self.namespace = f"ns-{uuid.uuid4().hex}"
+        self._session = session
+        self._stack = stack
+        self.keyring = Keyring(settings)
+        self.quotas = QuotaBook(settings)
+        stack.push_async_callback(self.keyring.close)
+        stack.push_async_callback(self.quotas.close)
+
+    @classmethod
+    async def build(cls, settings: Settings, **options: Any) -> AsyncIterator[House]:
+        async with AsyncExitStack() as stack:
+            doors = Doors.open(settings)
+            stack.push_async_callback(doors.close)
+            metrics = Metrics()
+            gate = await stack.enter_async_context(gate_of(settings, metrics, no_depths))
+            app = create_app(settings, doors.submissions, doors.inspection, exposition=metrics.exposition, gate=gate)
+            runner = await serve(app, "127.0.0.1", 0, **options)
+            stack.push_async_callback(runner.cleanup)
+            session = await stack.enter_async_context(aiohttp.ClientSession())
+            yield cls(settings, f"http://127.0.0.1:{runner.addresses[0][1]}", session, stack)
+
+    async def key(self, scopes: Iterable[str] = SCOPES, namespace: str | None = None, **options: Any) -> str:
+        """The text of a new key."""
+        name = options.pop("name", None) or f"n{uuid.uuid4().hex}"
+        key, _ = await self.keyring.create(namespace or self.namespace, name, list(scopes), **options)
+        return key.text
+
+    async def call(self, method: str, path: str, key: str | None = None, **options: Any) -> Answer:
+        headers = {**({"Authorization": f"Bearer {key}"} if key else {}), **options.pop("headers", {})}
+        async with self._session.request(method, self.url + path, headers=headers, **options) as response:
+            content = await response.read()
+            decoded = json.loads(content) if content and "json" in response.content_type else content
+            return Answer(response.status, response.headers, decoded)
+
+    async def submit(self, key: str, **fields: Any) -> str:
+        answer = await self.call("POST", "/jobs", key, json={"kind": "demo.echo", **fields})
+        assert 201 == answer.status, answer.body
+        return answer.body["id"]
+
+    async def node(self, namespace: str | None = None) -> Node:
+        settings = msgspec.structs.replace(self.inside(namespace), queues=("default", "ours", "theirs"))
+        store = NodeStore.open(settings)
+        self._stack.push_async_callback(store.close)
+        lease = await store.leases.join()
+        return Node(lease, store.work(lease))
+
+    def trail(self, namespace: str | None = None, **options: Any) -> AuditTrail:
+        trail = AuditTrail(self.inside(namespace), **options)
+        self._stack.push_async_callback(trail.close)
+        return trail
+
+    def inside(self, namespace: str | None = None) -> Settings:
+        return msgspec.structs.replace(self.settings, namespace=namespace or self.namespace)

@@ -1,0 +1,134 @@
+"""`ironforge keys`, `quotas` and `audit`, as the operator uses them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+import redis
+
+from ironforge.auth.credentials import read_key
+from ironforge.store.keys import Keys
+from tests.cli.kit import Dev, ironforge
+from tests.support.servers import valkey
+
+PEPPER = "0123456789abcdef0123456789abcdef"
+Run = Callable[..., CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with valkey() as url:
+        yield url
+
+
+@pytest.fixture
+def run(server: str) -> Run:
+    with redis.Redis.from_url(server) as client:
+        client.flushall()
+    return lambda *arguments, **settings: ironforge(
+        *arguments, **{"redis_url": server, "key_pepper": PEPPER, **settings}
+    )
+
+
+def document(done: CompletedProcess[str]) -> Any:
+    assert 0 == done.returncode, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_key_from_its_making_to_its_end(run: Run) -> None:
+    made = document(run("keys", "create", "billing", "--scope", "jobs:submit,jobs:read", "--queue", "a", "--json"))
+    key = read_key(made["key"])
+    assert key is not None
+    assert (made["id"], ["jobs:submit", "jobs:read"]) == (key.id, made["scopes"])
+    [listed] = document(run("keys", "list", "--json"))["keys"]
+    assert (key.id, "billing", ["a"], None) == (listed["id"], listed["name"], listed["queues"], listed["expires_at"])
+    shown = run("keys", "list").stdout
+    assert key.id in shown
+    assert "never" in shown
+    assert key.secret not in shown
+
+    assert 4 == run("keys", "revoke", key.id, namespace="other").returncode
+    assert 0 == run("keys", "revoke", key.id).returncode
+    assert 4 == run("keys", "revoke", key.id).returncode
+    assert "has no keys" in run("keys", "list").stderr
+
+
+def test_the_key_alone_is_on_stdout(run: Run) -> None:
+    done = run("keys", "create", "billing", "--scope", "jobs:submit")
+
+    assert read_key(done.stdout.strip())
+    assert "cannot be shown again" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("keys", "create", "a b", "--scope", "jobs:read"), 2, "is not a name"),
+        (("keys", "create", "n", "--scope", "jobs:all"), 2, "choose from jobs:submit"),
+        (("keys", "create", "n"), 2, "--scope"),
+        (("keys", "create", "n", "--scope", "jobs:read", "--expires-seconds", "0"), 2, "out of range"),
+        (("quotas", "set", "--burst", "3"), 2, "submissions_per_second"),
+        (("quotas", "set", "--stored-jobs", "0"), 2, "stored_jobs"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(run: Run, arguments: tuple[str, ...], code: int, says: str) -> None:
+    done = run(*arguments)
+
+    assert code == done.returncode
+    assert says in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("keys", "create", "n", "--scope", "jobs:read"), ("audit", "verify")])
+def test_without_the_pepper_nothing_is_made_or_judged(run: Run, arguments: tuple[str, ...]) -> None:
+    done = run(*arguments, key_pepper="")
+
+    assert 2 == done.returncode
+    assert "IRONFORGE_KEY_PEPPER" in done.stderr
+
+
+def test_the_third_key_of_a_name_conflicts(run: Run) -> None:
+    codes = [run("keys", "create", "n", "--scope", "jobs:read").returncode for _ in range(3)]
+
+    assert [0, 0, 5] == codes
+
+
+def test_quotas_are_set_and_taken_back(run: Run) -> None:
+    assert "has no limits" in run("quotas", "show").stderr
+    assert 0 == run("quotas", "set", "--submissions-per-second", "2.5", "--stored-jobs", "100").returncode
+    assert {"submissions_per_second": 2.5, "stored_jobs": 100} == document(run("quotas", "show", "--json"))
+    assert "stored_jobs" in run("quotas", "show").stdout
+    assert 0 == run("quotas", "set").returncode
+    assert {} == document(run("quotas", "show", "--json"))
+
+
+def test_what_the_operator_does_is_on_record_and_tampering_shows(run: Run, server: str) -> None:
+    made = document(run("keys", "create", "billing", "--scope", "jobs:submit", "--json"))
+    run("quotas", "set", "--stored-jobs", "1")
+    entries = document(run("audit", "list", "--json"))["entries"]
+    assert [("setQuota", "default"), ("createKey", made["id"])] == [(one["action"], one["target"]) for one in entries]
+    assert all(one["who"].startswith("cli:") for one in entries)
+    assert made["id"] in run("audit", "list").stdout
+    assert "is whole: 2 entries" in run("audit", "verify").stdout
+
+    with redis.Redis.from_url(server) as client:
+        [first, *_] = client.xrange(Keys("default").audit)
+        client.xdel(Keys("default").audit, first[0])
+    done = run("audit", "verify", "--json")
+    assert (1, ["there should be 2 entries, there are 1"]) == (done.returncode, json.loads(done.stdout)["problems"])
+
+
+def test_dev_asks_who_is_calling_when_told_to(tmp_path: Any) -> None:
+    """The commands find the server of a running `ironforge dev` by its data folder."""
+    with Dev(tmp_path, "--auth", "on", key_pepper=PEPPER) as dev:
+        folder = str(tmp_path / "data")
+        key = ironforge("keys", "create", "me", "--scope", "jobs:submit,jobs:read", key_pepper=PEPPER, data_dir=folder)
+        assert 0 == key.returncode, key.stderr
+        done = ironforge("submit", "demo.echo", "1", "--wait", "--json", url=dev.url, api_key=key.stdout.strip())
+        assert "completed" == document(done)["status"]
+        nobody = ironforge("jobs", "list", url=dev.url)
+        assert (1, True) == (nobody.returncode, "missing_credentials" in nobody.stderr)
+        dev.get("/livez")

@@ -1,0 +1,65 @@
+"""What /openapi.json promises with authentication is what the API does, credentials included."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from ironforge.api.calls import OPERATIONS
+from ironforge.api.openapi import document
+from ironforge.auth.caller import SCOPES
+from tests.auth.kit import House
+from tests.cli.kit import Service, ironforge
+from tests.support.servers import valkey
+
+PEPPER = "0123456789abcdef0123456789abcdef"
+API_TESTS = Path(__file__).parents[1] / "api"
+
+
+def test_schemathesis_finds_no_difference(tmp_path: Path) -> None:
+    """Above all that nothing answers without a credential, or with a wrong one (`ignored_auth`)."""
+    with valkey() as server:
+        common = {"redis_url": server, "key_pepper": PEPPER}
+        key = ironforge("keys", "create", "ops", "--scope", ",".join(SCOPES), **common).stdout.strip()
+        with Service("api", "--port", "0", auth="on", **common) as api:
+            url = json.loads(api.logged("api is listening"))["url"]
+            run = subprocess.run(
+                [
+                    Path(sys.executable).with_name("schemathesis"),
+                    f"--config-file={API_TESTS / 'schemathesis.toml'}",
+                    *("run", f"{url}/openapi.json", "--header", f"Authorization: Bearer {key}"),
+                    *("--phases=examples,coverage,fuzzing,stateful", "--max-examples=10", "--seed=1"),
+                    *("--no-shrink", "--continue-on-failure"),
+                ],
+                cwd=tmp_path,
+                env={**os.environ, "SCHEMATHESIS_HOOKS": str(API_TESTS / "schemathesis_hooks.py")},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+
+    assert 0 == run.returncode, run.stdout[-8_000:] + run.stderr[-2_000:]
+
+
+async def test_the_document_says_which_scope_a_call_needs(house: House) -> None:
+    served = (await house.call("GET", "/openapi.json")).body
+
+    assert document(auth=True) == served
+    for call in OPERATIONS:
+        described = served["paths"][call.path][call.method]
+        if call.access == "public":
+            assert "security" not in described
+            continue
+        assert [{"credential": [] if call.access == "caller" else [call.access]}] == described["security"]
+        assert {"401", "403"} <= set(described["responses"])
+
+
+def test_without_authentication_the_document_knows_nothing_of_it() -> None:
+    plain = document()
+
+    assert "securitySchemes" not in plain["components"]
+    assert not {"/keys", "/keys/{key_id}", "/quotas", "/audit"} & set(plain["paths"])
+    assert "401" not in json.dumps(plain)

@@ -1,0 +1,143 @@
+"""Every call, with every scope, from its own namespace and from another: each cell says who gets in and what they see.
+
+The table of calls is the subject, and not the source of what is expected: `WHO_MAY` is written down here once more.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import pytest
+
+from ironforge.api.calls import OPERATIONS, Operation
+from ironforge.auth.caller import SCOPES
+from tests.auth.kit import Answer, House
+
+WHO_MAY: Final = {
+    "submitJob": "jobs:submit",
+    "submitBatch": "jobs:submit",
+    "listJobs": "jobs:read",
+    "getJob": "jobs:read",
+    "cancelJob": "jobs:cancel",
+    "retryJob": "jobs:retry",
+    "listDeadJobs": "jobs:read",
+    "getQueueStats": "jobs:read",
+    "listNodes": "metrics:read",
+    "getHealth": "metrics:read",
+    "getMetrics": "metrics:read",
+    "listKeys": "keys:admin",
+    "createKey": "keys:admin",
+    "revokeKey": "keys:admin",
+    "listAudit": "keys:admin",
+    "getQuotas": "caller",
+    "getLiveness": "public",
+    "getReadiness": "public",
+    "getOpenApi": "public",
+}
+JOB: Final = {"kind": "theirs.only", "queue": "theirs"}
+BODIES: Final = {
+    "submitJob": {"kind": "ours.only", "queue": "ours"},
+    "submitBatch": [{"kind": "ours.only", "queue": "ours"}],
+}
+CALLS: Final = [pytest.param(call, id=call.operation_id) for call in OPERATIONS]
+
+
+class Owners:
+    """A namespace with something in it, and the ids of what others must not reach."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.key = ""
+
+    async def furnish(self) -> Owners:
+        self.key = await self.house.key(name="theirs.only")
+        return self
+
+    async def target(self, call: Operation) -> str:
+        """The path of `call` to something of this namespace that it fits."""
+        if "{key_id}" in call.path:
+            text = await self.house.key(["jobs:read"])
+            return call.path.replace("{key_id}", text.split("_")[1])
+        if call.operation_id == "retryJob":
+            job_id = await self.house.submit(self.key, **JOB)
+            await (await self.house.node()).bury()
+            return call.path.replace("{id}", job_id)
+        if "{id}" in call.path:
+            return call.path.replace("{id}", await self.house.submit(self.key, **JOB))
+        await self.house.submit(self.key, **JOB)
+        return call.path
+
+
+async def ask(house: House, call: Operation, path: str, key: str | None, scope: str = "") -> Answer:
+    options: dict[str, Any] = {}
+    if call.operation_id == "createKey":
+        options["json"] = {"name": "made", "scopes": [scope or "jobs:read"]}
+    elif call.operation_id in BODIES:
+        options["json"] = BODIES[call.operation_id]
+    return await house.call(call.method.upper(), path, key, **options)
+
+
+def test_the_table_says_who_may_for_every_call() -> None:
+    assert {call.operation_id: call.access for call in OPERATIONS} == WHO_MAY
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_without_a_credential(call: Operation, house: House) -> None:
+    owners = await Owners(house).furnish()
+    answer = await ask(house, call, await owners.target(call), None)
+
+    if WHO_MAY[call.operation_id] == "public":
+        assert 200 == answer.status
+    else:
+        assert (401, "missing_credentials") == (answer.status, answer.code)
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("call", CALLS)
+async def test_with_one_scope(call: Operation, scope: str, house: House) -> None:
+    owners = await Owners(house).furnish()
+    path = await owners.target(call)
+    may = WHO_MAY[call.operation_id] in (scope, "caller", "public")
+
+    strangers = "stranger-" + house.namespace
+    key = await house.key([scope], strangers)
+    answer = await ask(house, call, path, key, scope)
+    if not may:
+        assert (403, "missing_scope") == (answer.status, answer.code)
+        assert WHO_MAY[call.operation_id] in answer.body["detail"]
+    elif "{" in call.path:
+        assert (404, "key_not_found" if "key" in call.path else "job_not_found") == (answer.status, answer.code)
+    else:
+        assert answer.status in call.answers
+        if call.operation_id != "getOpenApi":
+            assert "theirs" not in json.dumps(answer.body, default=bytes.decode)
+
+    answer = await ask(house, call, path, await house.key([scope]), scope)
+    if may:
+        assert answer.status in call.answers, answer.body
+    else:
+        assert (403, "missing_scope") == (answer.status, answer.code)
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_what_was_refused_has_not_happened(call: Operation, house: House) -> None:
+    """With every scope but the one, and with every scope in another namespace."""
+    owners = await Owners(house).furnish()
+    path = await owners.target(call)
+    lacking = await house.key([scope for scope in SCOPES if scope != WHO_MAY[call.operation_id]], name="lacking")
+    before = await inventory(house, owners.key)
+    answer = await ask(house, call, path, lacking)
+    if WHO_MAY[call.operation_id] not in ("public", "caller"):
+        assert 403 == answer.status
+    await ask(house, call, path, await house.key(namespace="stranger-" + house.namespace))
+
+    assert before == await inventory(house, owners.key)
+
+
+async def inventory(house: House, key: str) -> Any:
+    jobs = (await house.call("GET", "/jobs", key)).body["jobs"]
+    keys = (await house.call("GET", "/keys", key)).body["keys"]
+    audit = (await house.call("GET", "/audit", key)).body
+    return jobs, sorted((one["id"], one["name"]) for one in keys), audit

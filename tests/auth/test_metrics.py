@@ -1,0 +1,60 @@
+"""Metrics: each namespace sees its own, in one process and in several."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from typing import Any
+
+import pytest
+
+from tests.auth.kit import House
+from tests.cli.kit import Service, eventually, ironforge
+from tests.support.servers import valkey
+
+PEPPER = "0123456789abcdef0123456789abcdef"
+SCOPES = "jobs:submit,metrics:read"
+
+
+async def test_a_namespace_sees_its_own_counts_alone(house: House) -> None:
+    mine, theirs = await house.key(), await house.key(namespace=house.namespace + "x")
+    for _ in range(2):
+        await house.submit(mine, kind="mine")
+    await house.submit(theirs, kind="theirs")
+    page = (await house.call("GET", "/metrics", mine)).body.decode()
+
+    assert f'{{kind="mine",namespace="{house.namespace}",priority="medium"}} 2.0' in page
+    assert "theirs" not in page
+    assert "mine" not in (await house.call("GET", "/metrics", theirs)).body.decode()
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_also_where_processes_count_together(processes: str) -> None:
+    with valkey() as server:
+        common = {"redis_url": server, "key_pepper": PEPPER}
+        keys = {
+            name: ironforge("keys", "create", "n", "--scope", SCOPES, namespace=name, **common).stdout.strip()
+            for name in ("default", "other")
+        }
+        # A public address: authentication is reason enough for the parent too.
+        arguments = ("api", "--host", "0.0.0.0", "--port", "0", "--processes", processes)
+        with Service(*arguments, auth="on", **common) as api:
+            where = json.loads(api.logged("api is listening"))["url"].replace("0.0.0.0", "127.0.0.1")
+
+            def call(key: str, path: str, body: Any = None) -> str:
+                content = None if body is None else json.dumps(body).encode()
+                headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+                request = urllib.request.Request(where + path, content, headers)
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    return answer.read().decode()
+
+            for _ in range(10):
+                for name, key in keys.items():
+                    call(key, "/jobs", {"kind": f"of-{name}"})
+            for name, other in (("default", "other"), ("other", "default")):
+                eventually(lambda: f'kind="of-{name}"' in call(keys[name], "/metrics"), "the counts")  # noqa: B023
+                pages = [call(keys[name], "/metrics") for _ in range(10)]
+                assert not [page for page in pages if f"of-{other}" in page]
+                counted = [line for line in pages[0].splitlines() if f'kind="of-{name}"' in line]
+                assert [10.0] == [float(line.rpartition(" ")[2]) for line in counted]
+                eventually(lambda: "ironforge_dlq_depth" in call(keys[name], "/metrics"), "the depths")  # noqa: B023

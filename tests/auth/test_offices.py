@@ -1,0 +1,124 @@
+"""What a process holds open for each namespace: opened once, kept while in use, bounded, closed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from ironforge.api import desks
+from ironforge.api.desks import Offices
+from ironforge.auth.quota import NO_QUOTA, Quota
+from ironforge.errors import StoreUnavailable
+
+
+class Office:
+    """Stands for the doors of a namespace: only its life matters here."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+        self.meter = self
+        self.quota = NO_QUOTA
+        self.open = True
+
+
+class Book:
+    """Stands for the quotas in the store."""
+
+    def __init__(self) -> None:
+        self.quota = Quota(stored_jobs=7)
+        self.asked = 0
+        self.away = False
+
+    async def get(self, _namespace: str) -> Quota:
+        self.asked += 1
+        if self.away:
+            raise StoreUnavailable("away")
+        return self.quota
+
+
+class Building:
+    def __init__(self, most: int) -> None:
+        self.book = Book()
+        self.made: list[Office] = []
+        self.offices: Any = Offices(self._open, self.book, most=most)  # type: ignore[arg-type]
+
+    @contextlib.asynccontextmanager
+    async def _open(self, namespace: str) -> AsyncIterator[Any]:
+        office = Office(namespace)
+        self.made.append(office)
+        await asyncio.sleep(0)
+        yield office
+        office.open = False
+
+    @property
+    def open(self) -> list[str]:
+        return sorted(office.namespace for office in self.made if office.open)
+
+
+async def test_an_office_is_opened_once_and_the_least_used_one_is_closed() -> None:
+    building = Building(most=2)
+    for namespace in ("a", "b", "a", "c"):
+        async with building.offices.visit(namespace) as office:
+            assert office.open
+    assert ["a", "c"] == building.open
+    assert 3 == len(building.made)
+
+    await building.offices.close()
+    assert [] == building.open
+
+
+async def test_an_office_with_somebody_in_it_is_never_closed() -> None:
+    building = Building(most=1)
+    async with building.offices.visit("a") as first:
+        for namespace in ("b", "c", "d"):
+            async with building.offices.visit(namespace):
+                assert first.open
+    async with building.offices.visit("e"):
+        pass
+
+    assert ["e"] == building.open
+
+
+async def test_many_who_come_at_once_share_one_office() -> None:
+    building = Building(most=8)
+
+    async def come() -> Any:
+        async with building.offices.visit("a") as office:
+            await asyncio.sleep(0)
+            return office
+
+    offices = await asyncio.gather(*(come() for _ in range(20)))
+    assert 1 == len(set(offices))
+    assert ["a"] == building.open
+
+
+async def test_quotas_are_looked_up_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    building = Building(most=8)
+    now = 1_000.0
+    monkeypatch.setattr(desks.time, "monotonic", lambda: now)
+    for _ in range(3):
+        async with building.offices.visit("a") as office:
+            assert building.book.quota == office.quota
+    assert 1 == building.book.asked
+    building.book.quota = NO_QUOTA
+    now += desks.QUOTA_SECONDS
+    async with building.offices.visit("a") as office:
+        assert NO_QUOTA == office.quota
+
+
+async def test_without_its_quota_nobody_gets_in() -> None:
+    building = Building(most=1)
+    building.book.away = True
+    for namespace in ("a", "b"):
+        with pytest.raises(StoreUnavailable):
+            async with building.offices.visit(namespace):
+                pytest.fail("somebody got in")
+    building.book.away = False
+    async with building.offices.visit("c"):
+        pass
+
+    assert ["c"] == building.open

@@ -1,0 +1,90 @@
+"""A credential that is limited to some queues: the jobs of all others are not there for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ironforge.auth.caller import SCOPES
+from tests.auth.kit import House
+
+
+@pytest.fixture
+async def keys(house: House) -> tuple[str, str]:
+    """All queues, and `ours` and `more` alone."""
+    return await house.key(), await house.key(queues=["ours", "more"])
+
+
+async def test_it_submits_to_its_queues_alone(house: House, keys: tuple[str, str]) -> None:
+    _, limited = keys
+    await house.submit(limited, queue="ours")
+    for method, body in (
+        ("/jobs", {"kind": "a"}),
+        ("/jobs", {"kind": "a", "queue": "theirs"}),
+        ("/jobs/batch", [{"kind": "a", "queue": "ours"}, {"kind": "a", "queue": "theirs"}]),
+    ):
+        answer = await house.call("POST", method, limited, json=body)
+        assert (403, "queue_not_allowed") == (answer.status, answer.code)
+
+    assert 1 == len((await house.call("GET", "/jobs", keys[0])).body["jobs"])
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/jobs/{}"), ("DELETE", "/jobs/{}"), ("POST", "/jobs/{}/retry")])
+async def test_a_job_of_another_queue_is_not_there(house: House, keys: tuple[str, str], method: str, path: str) -> None:
+    whole, limited = keys
+    job_id = await house.submit(whole, queue="theirs")
+    if "retry" in path:
+        await (await house.node()).bury()
+    answer = await house.call(method, path.format(job_id), limited)
+    unknown = await house.call(method, path.format("0199a2b4-7c1e-7d3a-9f00-5b1c2d3e4f50"), limited)
+
+    assert (404, "job_not_found") == (answer.status, answer.code)
+    assert answer.body["detail"].replace(job_id, "") == unknown.body["detail"].replace(
+        "0199a2b4-7c1e-7d3a-9f00-5b1c2d3e4f50", ""
+    )
+    assert (await house.call("GET", f"/jobs/{job_id}", whole)).body["status"] in ("queued", "dead")
+
+
+async def test_it_works_on_its_own(house: House, keys: tuple[str, str]) -> None:
+    _, limited = keys
+    dead = await house.submit(limited, queue="ours")
+    await (await house.node()).bury()
+    assert 200 == (await house.call("POST", f"/jobs/{dead}/retry", limited)).status
+    assert "cancelled" == (await house.call("DELETE", f"/jobs/{dead}", limited)).body["status"]
+
+
+async def test_lists_and_depths_show_its_queues(house: House, keys: tuple[str, str]) -> None:
+    whole, limited = keys
+    for queue in ("ours", "theirs", "more", "theirs"):
+        await house.submit(whole, queue=queue)
+
+    async def queues(path: str, **query: Any) -> list[str]:
+        answer = await house.call("GET", path, limited, params=query)
+        assert 200 == answer.status, answer.body
+        return sorted(job["queue"] for job in answer.body["jobs"])
+
+    assert ["more", "ours"] == await queues("/jobs")
+    assert ["ours"] == await queues("/jobs", queue="ours")
+    for path in ("/jobs", "/dlq"):
+        answer = await house.call("GET", path, limited, params={"queue": "theirs"})
+        assert (403, "queue_not_allowed") == (answer.status, answer.code)
+    stats = (await house.call("GET", "/queues/stats", limited)).body
+    assert ({"ours", "more"}, 2) == ({stream["queue"] for stream in stats["queues"]}, stats["queued"])
+
+
+async def test_pages_reach_the_end_though_others_jobs_are_between(house: House) -> None:
+    whole, limited = await house.key(), await house.key(SCOPES, queues=["ours"])
+    for _ in range(5):
+        await house.submit(whole, queue="theirs")
+        await house.submit(whole, queue="ours")
+    seen, cursor = [], None
+    while True:
+        query = {"limit": 2, **({"cursor": cursor} if cursor else {})}
+        page = (await house.call("GET", "/jobs", limited, params=query)).body
+        seen += [job["queue"] for job in page["jobs"]]
+        cursor = page["next"]
+        if cursor is None:
+            break
+
+    assert ["ours"] * 5 == seen

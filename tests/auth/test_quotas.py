@@ -1,0 +1,201 @@
+"""Quotas: what is refused, in which words, what it costs when there is none, and how exact they are."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import redis.asyncio as redis
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ironforge.auth.quota import NO_QUOTA, Quota, check
+from ironforge.auth.quota_book import QuotaBook
+from ironforge.config import Settings
+from ironforge.errors import ConfigError
+from ironforge.store.usage import Bucket, RedisUsage
+from tests.auth.kit import House
+
+NEVER = 1e-6  # tokens per second: none comes during a test
+
+
+async def submit(house: House, key: str, **fields: Any) -> Any:
+    return await house.call("POST", "/jobs", key, json={"kind": "demo.echo", **fields})
+
+
+async def test_a_rate_is_kept_and_the_refusal_says_everything(house: House) -> None:
+    key = await house.key(quota=Quota(submissions_per_second=NEVER, burst=3))
+    for _ in range(3):
+        assert 201 == (await submit(house, key)).status
+    refused = await submit(house, key)
+
+    assert (429, "quota_exceeded") == (refused.status, refused.code)
+    assert ("key.submissions_per_second", 0, NEVER) == tuple(
+        refused.body[name] for name in ("quota", "current", "limit")
+    )
+    assert int(refused.headers["Retry-After"]) > 1000
+    assert 201 == (await submit(house, await house.key())).status, "another key has its own bucket"
+
+
+async def test_a_namespace_shares_its_bucket(house: House) -> None:
+    await house.quotas.put(house.namespace, Quota(submissions_per_second=NEVER, burst=3))
+    keys = [await house.key() for _ in range(4)]
+    statuses = [(await submit(house, key)).status for key in keys]
+
+    assert [201, 201, 201, 429] == statuses
+    assert 201 == (await submit(house, await house.key(namespace=house.namespace + "x"))).status
+
+
+async def test_a_batch_counts_as_its_jobs_and_is_refused_as_a_whole(house: House) -> None:
+    key = await house.key(quota=Quota(submissions_per_second=NEVER, burst=5))
+    batch = [{"kind": "demo.echo"}] * 3
+    first = await house.call("POST", "/jobs/batch", key, json=batch)
+    second = await house.call("POST", "/jobs/batch", key, json=batch)
+
+    assert (201, 429) == (first.status, second.status)
+    assert ("key.submissions_per_second", 2) == (second.body["quota"], second.body["current"])
+    assert 3 == len((await house.call("GET", "/jobs", key)).body["jobs"])
+
+
+@pytest.mark.parametrize("owner", ["key", "namespace"])
+@pytest.mark.parametrize(
+    ("quota", "name", "fits"),
+    [
+        (Quota(stored_jobs=4), "stored_jobs", 4),
+        (Quota(in_flight=4), "in_flight", 4),
+    ],
+)
+async def test_what_is_stored_is_limited(house: House, owner: str, quota: Quota, name: str, fits: int) -> None:
+    if owner == "namespace":
+        await house.quotas.put(house.namespace, quota)
+    key = await house.key(quota=quota if owner == "key" else NO_QUOTA)
+    answers = await asyncio.gather(*(submit(house, key) for _ in range(fits + 3)))
+    refused = [answer for answer in answers if answer.status == 429]
+
+    assert (fits, 3) == (sum(answer.status == 201 for answer in answers), len(refused))
+    assert (f"{owner}.{name}", fits) == tuple(refused[0].body[part] for part in ("quota", "limit"))
+    assert refused[0].body["current"] >= fits, "what is under way counts too, perhaps twice"
+    assert int(refused[0].headers["Retry-After"]) >= 1
+
+    node = await house.node()
+    await node.complete()
+    while (again := await submit(house, key)).status == 429:
+        """The store is looked at again, but not for every refusal."""
+    assert 201 == again.status, "there is room again"
+    assert 429 == (await submit(house, key)).status
+
+
+async def test_scheduled_jobs_are_stored_but_not_in_flight(house: House) -> None:
+    key = await house.key(quota=Quota(in_flight=1))
+    for _ in range(3):
+        assert 201 == (await submit(house, key, delay_seconds=60)).status
+    assert [201, 429] == [(await submit(house, key)).status for _ in range(2)]
+    usage = (await house.call("GET", "/quotas", key)).body["usage"]
+    assert (4, 1) == (usage["stored_jobs"], usage["in_flight"])
+
+
+async def test_bytes_are_limited(house: House) -> None:
+    key = await house.key(quota=Quota(stored_bytes=400_000))
+    statuses = [(await submit(house, key, payload="x" * 50_000)).status for _ in range(12)]
+
+    assert 201 == statuses[0]
+    assert 429 == statuses[-1]
+    assert 4 <= statuses.count(201) <= 8
+
+
+async def test_how_far_ahead_is_limited(house: House) -> None:
+    key = await house.key(quota=Quota(delay_seconds=60))
+    assert 201 == (await submit(house, key, delay_seconds=60)).status
+    at = (datetime.now(UTC) + timedelta(seconds=90)).isoformat()
+    for fields in ({"delay_seconds": 61}, {"run_at": at}):
+        refused = await submit(house, key, **fields)
+        assert (429, "key.delay_seconds", 60) == (refused.status, refused.body["quota"], refused.body["limit"])
+
+
+async def test_everybody_may_read_what_they_are_held_to(house: House) -> None:
+    await house.quotas.put(house.namespace, Quota(stored_jobs=100))
+    key = await house.key(["jobs:submit"], quota=Quota(submissions_per_second=2.5))
+    await submit(house, key, payload="x" * 1000)
+    body = (await house.call("GET", "/quotas", key)).body
+
+    assert (house.namespace, {"stored_jobs": 100}) == (body["namespace"], body["namespace_quota"])
+    assert {"submissions_per_second": 2.5} == body["key_quota"]
+    assert (1, 1) == (body["usage"]["stored_jobs"], body["usage"]["in_flight"])
+    assert body["usage"]["stored_bytes"] > 1000
+
+
+async def test_without_a_quota_nothing_is_asked(house: House, server: str) -> None:
+    key = await house.key()
+    await submit(house, key)
+    async with redis.Redis.from_url(server) as client:
+        before = await client.info("commandstats")
+        await submit(house, key)
+        after = await client.info("commandstats")
+
+    def calls(stats: dict[str, Any]) -> dict[str, int]:
+        return {name: value["calls"] for name, value in stats.items() if name != "cmdstat_info"}
+
+    more = {name: count - calls(before).get(name, 0) for name, count in calls(after).items()}
+    asked = ("cmdstat_evalsha", "cmdstat_hget", "cmdstat_hlen", "cmdstat_memory|usage")
+    assert {"cmdstat_evalsha": 1} == {name: more[name] for name in asked if more.get(name)}
+
+
+async def test_two_processes_share_a_bucket(settings: Settings) -> None:
+    """The bucket is in the server, filled by the server's clock."""
+    processes = [RedisUsage(settings) for _ in range(2)]
+    bucket = [Bucket("n", NEVER, 10)]
+    answers = [await processes[number % 2].spend(1, bucket) for number in range(12)]
+    for process in processes:
+        await process.close()
+
+    assert [None] * 10 == answers[:10]
+    assert [0, 0] == [answer.tokens for answer in answers[10:] if answer]
+
+
+async def test_of_two_buckets_both_or_none_is_spent(settings: Settings) -> None:
+    usage = RedisUsage(settings)
+    wide, narrow = Bucket("k", NEVER, 5), Bucket("n", NEVER, 1)
+    assert await usage.spend(1, [wide, narrow]) is None
+    for _ in range(3):
+        short = await usage.spend(1, [wide, narrow])
+        assert short is not None
+        assert (1, 0) == (short.place, short.tokens)
+    assert await usage.spend(4, [wide]) is None
+    await usage.close()
+
+
+async def test_a_bucket_fills_again_and_a_large_batch_leaves_a_debt(settings: Settings) -> None:
+    usage = RedisUsage(settings)
+    assert await usage.spend(50, [Bucket("n", 1_000.0, 10)]) is None
+    short = await usage.spend(1, [Bucket("n", 1_000.0, 10)])
+    assert short is not None
+    assert 0.02 <= short.wait_seconds <= 0.042
+    await asyncio.sleep(short.wait_seconds)
+    while (short := await usage.spend(1, [Bucket("n", 1_000.0, 10)])) is not None:
+        await asyncio.sleep(short.wait_seconds)
+    await usage.close()
+
+
+async def test_a_quota_can_be_taken_back(settings: Settings) -> None:
+    book = QuotaBook(settings)
+    await book.put(settings.namespace, Quota(stored_jobs=1))
+    assert Quota(stored_jobs=1) == await book.get(settings.namespace)
+    await book.put(settings.namespace, NO_QUOTA)
+    assert NO_QUOTA == await book.get(settings.namespace)
+    await book.close()
+
+
+@given(
+    st.sampled_from(["submissions_per_second", "stored_jobs", "in_flight", "delay_seconds"]),
+    st.one_of(st.floats(max_value=0), st.just(float("nan")), st.just(float("inf"))),
+)
+def test_a_limit_that_makes_no_sense_is_refused(name: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=name):
+        check(Quota(**{name: value}))
+
+
+def test_a_burst_needs_a_rate() -> None:
+    with pytest.raises(ConfigError, match="submissions_per_second"):
+        check(Quota(burst=3))

@@ -1,0 +1,145 @@
+"""Users of the server with few rights, as the document lists them: enough for everything, and for nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from ironforge.client import Client
+from tests.cli.kit import Service, eventually, ironforge
+from tests.support.servers import redis_server
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "ironforge" / "auth" / "README.md").read_text(encoding="utf-8")
+PEPPER = "0123456789abcdef0123456789abcdef"
+APPLICATION = """
+from ironforge import Context, Forge, Retry, Settings, Snooze
+from ironforge.lock import Locks
+import asyncio
+forge = Forge()
+locks = Locks(Settings(redis_url="{url}"))
+
+@forge.job("do.echo")
+async def echo(payload: int) -> int:
+    return payload
+
+@forge.job("do.fail", max_retries=0)
+async def fail() -> None:
+    raise ValueError("always")
+
+@forge.job("do.retry", max_retries=3)
+async def again(context: Context) -> str:
+    return "well" if context.attempt > 1 else Retry(after=0.05)
+
+@forge.job("do.long")
+async def long() -> None:
+    await asyncio.sleep(600)
+
+@forge.job("do.lock")
+async def locked() -> int:
+    async with locks("one", ttl_seconds=5) as held:
+        await held.extend(5)
+        return held.fence
+"""
+
+
+def users() -> dict[str, list[str]]:
+    """The rules of each user, as the document has them."""
+    [block] = re.findall(r"```acl\n(.*?)```", README, re.DOTALL)
+    rules = {}
+    for line in re.findall(r"^user .*(?:\n  .*)*", block, re.MULTILINE):
+        _, name, *rest = line.split()
+        rules[name] = rest
+    return rules
+
+
+def test_a_jobs_whole_life_as_users_with_few_rights(tmp_path: Path) -> None:
+    with redis_server("--port", "0") as socket, redis.Redis.from_url(f"unix://{socket}") as root:
+        for name, rules in users().items():
+            root.execute_command("ACL", "SETUSER", name, *rules)
+
+        def url(name: str) -> str:
+            [password] = [rule[1:] for rule in users()[name] if rule.startswith(">")]
+            return f"unix://{name}:{password}@{socket}"
+
+        (tmp_path / "acl_app.py").write_text(APPLICATION.replace("{url}", url("ironforge-node")))
+        common = {"key_pepper": PEPPER, "lease_seconds": "1"}
+        node = {**common, "redis_url": url("ironforge-node")}
+        admin = {**common, "redis_url": url("ironforge-admin")}
+        scopes = "jobs:submit,jobs:read,jobs:cancel,jobs:retry,metrics:read,keys:admin"
+        made = ironforge("keys", "create", "ops", "--scope", scopes, **admin)
+        assert 0 == made.returncode, (made.stderr, denials(root))
+        done = ironforge("quotas", "set", "--submissions-per-second", "1000", "--stored-bytes", "100000000", **admin)
+        assert 0 == done.returncode, (done.stderr, denials(root))
+        with (
+            Service("api", "--port", "0", auth="on", redis_url=url("ironforge-api"), key_pepper=PEPPER) as api,
+            Service("node", "acl_app", "--node-http-port", "0", "--concurrency", "4", cwd=tmp_path, **node),
+        ):
+            where = json.loads(api.logged("api is listening"))["url"]
+            with Client(where, api_key=made.stdout.strip(), retries=0) as client:
+                live(client)
+        for command in (("doctor",), ("audit", "verify"), ("audit", "list"), ("keys", "list"), ("quotas", "show")):
+            done = ironforge(*command, **admin)
+            assert 0 == done.returncode, (command, done.stdout, done.stderr, denials(root))
+
+        assert [] == denials(root)
+
+
+def live(client: Client) -> None:
+    """Everything that can happen to a job."""
+    echo = client.submit("do.echo", 7)["id"]
+    assert 7 == client.wait(echo, 20)["result"]
+    assert "completed" == client.wait(client.submit("do.echo", 1, delay_seconds=0.05)["id"], 20)["status"]
+    assert "completed" == client.wait(client.submit("do.retry")["id"], 20)["status"]
+    locked = client.wait(client.submit("do.lock")["id"], 20)
+    assert "completed" == locked["status"], locked["errors"]
+    dead = client.submit("do.fail")["id"]
+    assert "dead" == client.wait(dead, 20)["status"]
+    client.retry(dead)
+    assert "dead" == client.wait(dead, 20)["status"]
+    running = client.submit("do.long")["id"]
+    eventually(lambda: client.get(running)["status"] == "running", "the job to run")
+    client.cancel(running)
+    assert "cancelled" == client.wait(running, 20)["status"]
+    client.cancel(client.submit("do.echo", 1, delay_seconds=600)["id"])
+    for id_ in client.submit_many([{"kind": "do.echo", "payload": n} for n in range(50)]):
+        client.wait(id_, 20)
+    assert list(client.iter_jobs())
+    assert client.dlq()["jobs"]
+    assert client.stats()["totals"]["completed"] > 50
+    assert client.nodes()["nodes"]
+    assert "unavailable" != client.health()["status"]
+
+
+def denials(root: redis.Redis) -> list[Any]:
+    return [(entry["username"], entry["reason"], entry["object"]) for entry in root.acl_log()]
+
+
+def test_these_users_can_do_nothing_else() -> None:
+    with redis_server("--port", "0") as socket, redis.Redis.from_url(f"unix://{socket}") as root:
+        root.set("foreign", "x")
+        for name, rules in users().items():
+            root.execute_command("ACL", "SETUSER", name, *rules)
+            forbidden = ["FLUSHALL", "KEYS *", "CONFIG SET appendonly no", "ACL LIST", "SHUTDOWN NOSAVE"]
+            forbidden += ["REPLICAOF NO ONE", "DEBUG SLEEP 0", "MONITOR", "GET foreign", "PUBLISH foreign x"]
+            if name != "ironforge-admin":  # which looks for keys that are damaged
+                forbidden += ["SCAN 0"]
+            if name == "ironforge-node":
+                forbidden += ["GET if:{other.0}:epoch", "HGET if:{@auth}:keys x", "PUBLISH if:{other.0}:signals x"]
+            for command in forbidden:
+                denied = root.execute_command("ACL", "DRYRUN", name, *command.split())
+                assert b"permission" in denied or b"no permissions" in denied, (name, command, denied)
+
+
+def test_every_right_is_of_use() -> None:
+    sources = [*(ROOT / "ironforge").rglob("*.lua"), *(ROOT / "ironforge").rglob("*.py")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    listed = {rule[1:].upper() for rules in users().values() for rule in rules if rule.startswith("+")}
+    # redis-py loads the scripts of locks; EVAL and EVALSHA send all others.
+    used = {command for command in listed if re.search("""['"]""" + command.replace("|", '", "') + """['"]""", text)}
+
+    assert {"SCRIPT|LOAD"} == listed - used
