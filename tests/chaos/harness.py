@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,9 +82,11 @@ async def run(name: str, plan: Plan, *, kept: Path = KEPT) -> Outcome:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ironforge-chaos-") as base:
         folder = Path(base)
-        async with installed(SCENARIOS[name], plan.nodes, plan.seed, folder) as here:
-            found = await _run(here, SCENARIOS[name], plan, folder)
-        discarded = found.lag_seconds > LEASE_SECONDS / 3
+        scenario = SCENARIOS[name]
+        async with installed(scenario, plan.nodes, plan.seed, folder) as here:
+            with _hogs(scenario.hogs_per_core):
+                found = await _run(here, scenario, plan, folder)
+        discarded = found.lag_seconds > LEASE_SECONDS / 3 and not scenario.hogs_per_core
         outcome = Outcome(name, plan.seed, *found, discarded, seconds=time.monotonic() - began)
         if outcome.verdict.violations:
             place = kept / f"{name}-{plan.seed}"
@@ -127,6 +132,18 @@ async def _run(here: Installation, scenario: Scenario, plan: Plan, folder: Path)
         if (pause_seconds := getattr(scenario, name)) and lane.faults:
             lanes.append(_in_lane(here, lane, pause_seconds, own, plan.seconds))
     return await under_load(here, plan, folder, *lanes)
+
+
+@contextlib.contextmanager
+def _hogs(per_core: float) -> Iterator[None]:
+    count = round(per_core * (os.cpu_count() or 1))
+    hogs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for hog in hogs:
+            hog.kill()
+            hog.wait()
 
 
 def _absent() -> Violation:

@@ -9,7 +9,10 @@ from typing import NamedTuple
 
 
 class Scenario(NamedTuple):
-    """Mean seconds between two faults of a lane; 0: the lane stays quiet."""
+    """Mean seconds between two faults of a lane; 0: the lane stays quiet.
+
+    `hogs_per_core`: processes that want a whole processor each, as long as the run lasts.
+    """
 
     node_pause_seconds: float = 0.0
     server_pause_seconds: float = 0.0
@@ -18,6 +21,7 @@ class Scenario(NamedTuple):
     clock_pause_seconds: float = 0.0
     client_pause_seconds: float = 0.0
     loop_pause_seconds: float = 0.0
+    hogs_per_core: float = 0.0
 
     @property
     def linked(self) -> bool:
@@ -33,6 +37,7 @@ SCENARIOS = {
     "storage": Scenario(storage_pause_seconds=1.0),
     "clock": Scenario(clock_pause_seconds=0.7, node_pause_seconds=2.0),
     "clients": Scenario(client_pause_seconds=0.1, server_pause_seconds=4.0),
+    "soak": Scenario(hogs_per_core=2.0),
     "everything": Scenario(0.5, 2.5, 1.5, 3.0, 3.0, 0.5, 4.0),
 }
 # One scenario after the other, seed by seed; `nodes` alone leaves server and links as they are.
