@@ -167,3 +167,15 @@ async def test_who_has_no_pepper_cannot_make_a_trail_that_fits(trail: AuditTrail
     await forger.close()
 
     assert ["entry 4: was changed, or did not follow the one before it"] == (await trail.verify()).problems
+
+
+async def test_a_call_that_went_well_stays_well_when_it_cannot_be_written_down(
+    house: House, client: redis.Redis
+) -> None:
+    key = await house.key()
+    job_id = await house.submit(key)
+    await client.set(Keys(house.namespace).audit, "somebody's")
+    answer = await house.call("DELETE", f"/jobs/{job_id}", key, headers={"X-Request-ID": "r-1"})
+
+    assert (200, "cancelled") == (answer.status, answer.body["status"])
+    assert b"somebody's" == await client.get(Keys(house.namespace).audit)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ironforge.store.keys import Keys
 from tests.auth.kit import House
 
 
@@ -104,3 +105,15 @@ async def test_who_may_only_cancel_or_retry_does_not_see_what_jobs_carry(house: 
             *(answer.body[name] for name in ("id", "payload", "result", "errors")),
         )
     assert {"card": "4111"} == (await house.call("GET", f"/jobs/{dead}", owner)).body["payload"]
+
+
+async def test_a_namespace_that_was_begun_with_other_shards_is_left_alone(house: House, server: str) -> None:
+    """Its jobs would not be found where they are looked for."""
+    import redis.asyncio as redis
+
+    async with redis.Redis.from_url(server) as client:
+        await client.set(Keys(house.namespace).shards, 4)
+    answer = await house.call("GET", "/jobs", await house.key())
+
+    assert (503, "store_refused") == (answer.status, answer.code)
+    assert "IRONFORGE_SHARDS" in answer.body["detail"]

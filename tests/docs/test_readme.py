@@ -146,3 +146,11 @@ def test_the_metrics_that_the_readme_names_exist() -> None:
 
     for name in re.findall(r"`(ironforge_\w+)", README):
         assert name in source
+
+
+def test_the_tests_that_the_security_document_names_exist() -> None:
+    document = (ROOT / "ironforge" / "auth" / "README.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/\S+\.py)`", document)
+
+    assert len(named) >= 10
+    assert [] == [path for path in named if not (ROOT / path).exists()]
