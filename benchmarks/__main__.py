@@ -27,6 +27,7 @@ from benchmarks import (
     options,
     plot,
     report,
+    scale,
     slow_clients,
     steady,
     submit,
@@ -46,6 +47,7 @@ QUESTIONS: dict[str, Callable[..., Coroutine[Any, Any, dict[str, Any]]]] = {
     "timers": timers.run,
     "options": options.run,
     "slow_clients": slow_clients.run,
+    "scale": scale.run,
     "bound": bound.run,
     "memory": memory.run,
     "backlog": backlog.run,
@@ -87,6 +89,7 @@ _SIZES: dict[str, dict[str, Any]] = {
     "seconds": {"type": float, "help": "length of one run of latency, http, steady, timers, idle"},
     "batch": {"type": int, "help": "jobs in one POST /jobs/batch (default 500)"},
     "processes": {"type": int, "nargs": "+", "help": "API processes to measure"},
+    "shards": {"type": int, "nargs": "+", "help": "shards, each on a server of its own"},
     "only": {"nargs": "+", "metavar": "PEER", "help": "peers to measure (default: all)"},
 }
 

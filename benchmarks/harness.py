@@ -78,12 +78,12 @@ async def completed(opened: Doors) -> int:
     return (await opened.inspection.stats()).totals.get("completed", 0)
 
 
-async def time_of(opened: Doors, marks: Sequence[int]) -> list[float]:
+async def time_of(opened: Doors, marks: Sequence[int], *, look_seconds: float = LOOK_SECONDS) -> list[float]:
     """When (monotonic seconds) the number of completed jobs passed each of the rising `marks`."""
     times: list[float] = []
     for mark in marks:
         while await completed(opened) < mark:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(look_seconds)
         times.append(time.perf_counter())
     return times
 

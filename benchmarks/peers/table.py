@@ -29,7 +29,7 @@ class Peer(NamedTuple):
 
 PEERS = (
     Peer("bullmq", "bullmq", ("ioredis",), ("50", "200", "500")),
-    Peer("docket", "pydocket", ("uvloop",), ("10", "50", "100")),
+    Peer("docket", "pydocket", ("uvloop", "hiredis"), ("10", "50", "100")),
     Peer("streaq", "streaq", ("uvloop",), ("16", "64", "256")),
     Peer("taskiq", "taskiq", ("taskiq-redis", "uvloop", "hiredis"), ("20", "100", "500")),
     Peer("saq", "saq", ("saq[hiredis]", "typing_extensions", "uvloop"), ("10", "50", "200")),
@@ -68,7 +68,7 @@ def install(peer: Peer) -> Installed:
     python = folder / "bin" / "python"
     ready = folder / "ready"
     if not ready.exists():
-        venv.create(folder, with_pip=True)
+        venv.create(folder, clear=True, symlinks=True, with_pip=True)
         _run([str(python), "-m", "pip", "install", "--quiet", "--upgrade", peer.package, *peer.beside])
         ready.touch()
     asked = f"from importlib.metadata import version; print(version('{peer.package}'))"

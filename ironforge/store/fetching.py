@@ -20,9 +20,10 @@ from redis.exceptions import RedisError, ResponseError
 from ironforge.config import Settings
 from ironforge.job import streams_of
 from ironforge.store.contract import Delivery, Rewrite, Settled
-from ironforge.store.keys import GROUP, Keys
+from ironforge.store.keys import GROUP, LOST, Keys
 from ironforge.store.link import BLOCKING_MARGIN_SECONDS, Command, Link
 from ironforge.store.outage import is_wrong_type, outlast
+from ironforge.store.scripts import GROUPS
 
 PAGE: Final = 500
 # From this many wanted jobs a stream on, one round trip for all streams is worth the looser order within it.
@@ -126,7 +127,7 @@ class Fetcher:
         deliveries: list[Delivery] = []
         for reply in await self._link.pipeline(commands, tolerate=("NOGROUP",)):
             if isinstance(reply, ResponseError):
-                await make_groups(self._link, [key.decode() for key in keys])
+                await make_groups(self._link, self._keys, [key.decode() for key in keys])
             else:
                 deliveries += self._take(reply)
         return deliveries
@@ -149,8 +150,7 @@ class Fetcher:
         except ResponseError as error:
             if not str(error).startswith("NOGROUP"):
                 raise
-        # Flushed, or restored from an older state: whatever is in the stream by now has to be read, so from 0.
-        await make_groups(self._link, [key.decode() for key in self._names])
+        await make_groups(self._link, self._keys, [key.decode() for key in self._names])
         return await self._link.call(*command, timeout_seconds=timeout_seconds)
 
     def _take(self, reply: Any) -> list[Delivery]:
@@ -188,7 +188,11 @@ class Fetcher:
                 self._held[stream].add(entry)
 
 
-async def make_groups(link: Link, streams: list[str]) -> None:
-    """Streams with the group `nodes`, reading from their beginning; those that exist stay as they are."""
-    commands = [["XGROUP", "CREATE", key, GROUP, "0", "MKSTREAM"] for key in streams]
-    await link.pipeline(commands, tolerate=("BUSYGROUP", "WRONGTYPE"))
+async def make_groups(link: Link, keys: Keys, streams: list[str]) -> None:
+    """Streams with the group `nodes`, reading from their beginning; those that exist stay as they are.
+
+    A group that was destroyed takes with it who runs what: then every node is fenced, the caller as well.
+    """
+    nodes = [node.decode(errors="replace") for node in await link.call("ZRANGE", keys.nodes, 0, -1)]
+    touched = [keys.epoch, keys.groups, *map(keys.fence, nodes), *streams]
+    await link.run(GROUPS, touched, [keys.signals, LOST, *nodes])

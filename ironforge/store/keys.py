@@ -16,6 +16,8 @@ from ironforge.job import created_ms_of, streams_of
 from ironforge.options import check_queue
 
 GROUP: Final = "nodes"
+# The consumer that holds what was in a stream when its group had been destroyed. No node has such a name.
+LOST: Final = "lost-group"
 MINUTE_MS: Final = 60_000
 
 Shelf = Literal["done", "kept"]
@@ -31,6 +33,7 @@ PERMANENT: Final = (
     "fence:*",  # of nodes that hold a lease; a fence that was bumped expires
     "epoch",
     "queues",
+    "groups",
     "totals",
     "buckets",
     "quarantine",
@@ -52,6 +55,7 @@ class Keys:
         self.nodes = self.prefix + "nodes"  # zset: node by the end of its lease, ms
         self.epoch = self.prefix + "epoch"  # string: counter; the highest epoch ever given
         self.queues = self.prefix + "queues"  # set: names of queues that ever had a job or a node
+        self.groups = self.prefix + "groups"  # set: names of streams that ever had their group
         self.shards = self.prefix + "shards"  # string, in shard 0: how many shards the namespace has
         self.totals = self.prefix + "totals"  # hash: counters since the namespace exists
         self.buckets = self.prefix + "buckets"  # zset: names of buckets by their expiry, ms

@@ -20,7 +20,7 @@ from ironforge.job import Job, JobState, decode, streams_of
 from ironforge.store.address import Address
 from ironforge.store.contract import Delivery, Lease, Rewrite
 from ironforge.store.fetching import PAGE, make_groups
-from ironforge.store.keys import GROUP, Keys
+from ironforge.store.keys import GROUP, LOST, Keys
 from ironforge.store.link import Command, Link
 from ironforge.store.outage import is_wrong_type, outlast, refuse
 from ironforge.store.pulse import Pulse
@@ -48,7 +48,7 @@ class RedisLeases:
         queues = self._settings.queues
         epoch = await outlast(lambda: self._link.run(JOIN, keys, [node, self._lease_ms, *queues]))
         streams = [names.stream(name) for name in streams_of(queues)]
-        await outlast(lambda: make_groups(self._link, streams))
+        await outlast(lambda: make_groups(self._link, names, streams))
         lease = Lease(node, epoch)
         if self._previous is not None:
             # Fenced or crashed, it may have read on until its end, and it can put nothing back itself any more. Its
@@ -56,6 +56,8 @@ class RedisLeases:
             previous = self._previous
             await self._forget(previous)
             await self._empty(lease, previous.node, crashed=False)
+            # It may have been fenced because a group was destroyed.
+            await self._empty(lease, LOST, crashed=False)
         self._previous = lease
         return lease
 
@@ -76,7 +78,7 @@ class RedisLeases:
         keys = [names.fence(lease.node), names.nodes, names.epoch, names.fence(node)]
         if not await outlast(lambda: self._link.run(FENCE, keys, [lease.epoch, node, names.signals])):
             return 0
-        return await self._empty(lease, node, crashed=crashed)
+        return await self._empty(lease, node, crashed=crashed and node != LOST)
 
     async def strays(self) -> list[str]:
         """See `contract.Leases.strays`. Those without pending entries are named too: they are to be forgotten."""

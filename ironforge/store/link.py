@@ -14,6 +14,7 @@ from typing import Any, Final
 from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, Connection, parse_url
 from redis.exceptions import AskError, NoScriptError, ResponseError
+from redis.exceptions import ConnectionError as Disconnected
 
 from ironforge.errors import StoreUnavailable
 from ironforge.store.address import Address
@@ -160,7 +161,11 @@ class Link:
         return connection
 
     async def _swap(self, connection: AbstractConnection, packed: Sequence[bytes]) -> list[Any]:
-        await connection.send_packed_command(packed, check_health=False)
+        try:
+            await connection.send_packed_command(packed, check_health=False)
+        except RuntimeError as error:
+            # uvloop's word for a connection that the other side has reset: asyncio's own loop raises an OSError.
+            raise Disconnected(f"the connection was reset: {error}") from error
         return [await _reply(connection) for _ in packed]
 
 

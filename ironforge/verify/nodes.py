@@ -25,7 +25,8 @@ from ironforge.verify.ledger import UNSETTLED_SECONDS, Event, Ledger
 
 COMMAND: Final = (sys.executable, "-m", "ironforge", "node-child", "ironforge.verify.handlers:forge")
 STOP_SECONDS: Final = 30.0
-NO_SERVER: Final = 2
+# A configuration that cannot be used, for nobody answered; or a server that went away while it was looked at.
+NO_SERVER: Final = (2, 3)
 TOLD: Final = ("redis_url", "namespace", "shards", "lease_seconds", "concurrency", "drain_seconds", "crash_budget")
 # Twice as many kills: each takes less time than the others, and is the one that happens in practice.
 FAULTS: Final = ("kill", "kill", "pause", "stop")
@@ -93,7 +94,7 @@ class Nodes:
         Not so one that found no server when it started: it says so and ends, and whoever keeps it tries again.
         """
         for process in [process for process in self._running if process.poll() is not None]:
-            if process.returncode != NO_SERVER:
+            if process.returncode not in NO_SERVER:
                 self._ledger.note("died", pid=process.pid, name=f"exit code {process.returncode}")
             self._running.remove(process)
             self.start()

@@ -1,136 +1,185 @@
-"""One run: a private server and nodes, load, faults in both lanes, healing, drain, a look at every job, the verdict.
+"""One run: a private server and nodes, load, faults in every lane, healing, drain, a look at every job, the verdict.
 
-Load, node faults and judgement are those of `ironforge verify`; what is added is a server that may be hurt as well,
-and the ledger of a run that broke a promise is kept.
+Load, node faults and judgement are those of `ironforge verify`; what is added is a server, links, clocks and clients
+that may be hurt as well, and the ledger of a run that broke a promise is kept.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import redis.asyncio
 
-from ironforge.config import Settings, load
-from ironforge.embedded import EmbeddedServer
+from ironforge.config import Settings
 from ironforge.errors import JobNotFound, StoreUnavailable
 from ironforge.job import decode, format_id, parse_id
-from ironforge.registry import Forge
 from ironforge.store import Doors
 from ironforge.store.keys import Keys
-from ironforge.verify.ledger import Event, Ledger, read
-from ironforge.verify.nodes import Nodes
+from ironforge.verify.leftovers import leftovers
 from ironforge.verify.run import Load, Plan
-from ironforge.verify.verdict import Final, Verdict, judge
+from ironforge.verify.verdict import EARLY, GOES_ON, Final, Verdict, Violation, judge
+from tests.chaos.answers import forgotten, recovery, uncounted
+from tests.chaos.installation import LEASE_SECONDS, LOOK_SECONDS, Fault, Installation, everybody_there, heal, installed
+from tests.chaos.lanes import clients, clock, network, nodes, server
 from tests.chaos.scenarios import SCENARIOS, Scenario
-from tests.chaos.server import Server
 
-LEASE_SECONDS = 1.5
 DRAIN_SECONDS = 60.0
-LOOK_SECONDS = 0.05
 KEPT = Path(".ironforge/chaos")
 
 
+class Lane(NamedTuple):
+    """Faults of which one happens at a time. `alone`: it stops the server, and no other lane may meanwhile."""
+
+    faults: Mapping[str, Fault]
+    alone: bool = False
+
+
+LANES = {
+    "node_pause_seconds": Lane(nodes.FAULTS),
+    "server_pause_seconds": Lane(server.FAULTS, alone=True),
+    "network_pause_seconds": Lane(network.FAULTS),
+    "storage_pause_seconds": Lane(server.STORAGE_FAULTS, alone=True),
+    "clock_pause_seconds": Lane(clock.FAULTS),
+    "client_pause_seconds": Lane(clients.FAULTS),
+    "loop_pause_seconds": Lane(nodes.LOOP_FAULTS),
+}
+
+
 class Outcome(msgspec.Struct):
-    """`discarded`: this process itself was late by more than a third of a lease, so the machine failed, not we."""
+    """`recovery_seconds` by fault. `discarded`: this process itself was late by more than a third of a lease, so the
+    machine failed, not we."""
 
     scenario: str
     seed: int
     verdict: Verdict
     drain_seconds: float
-    server_recovery_seconds: dict[str, float]
+    recovery_seconds: dict[str, float]
     lag_seconds: float
     discarded: bool
     seconds: float
 
 
+class Found(NamedTuple):
+    verdict: Verdict
+    drain_seconds: float
+    recovery_seconds: dict[str, float]
+    lag_seconds: float
+
+
 async def run(name: str, plan: Plan, *, kept: Path = KEPT) -> Outcome:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ironforge-chaos-") as base:
-        folder = Path(base) / "ledgers"
-        folder.mkdir()
-        verdict, drain_seconds, lag_seconds = await _run(SCENARIOS[name], plan, Path(base) / "data", folder)
-        discarded = lag_seconds > LEASE_SECONDS / 3
-        outcome = Outcome(
-            *(name, plan.seed, verdict, drain_seconds, _server_recovery(read(folder)), lag_seconds, discarded),
-            seconds=time.monotonic() - began,
-        )
-        if verdict.violations:
+        folder = Path(base)
+        scenario = SCENARIOS[name]
+        async with installed(scenario, plan.nodes, plan.seed, folder) as here:
+            with _hogs(scenario.hogs_per_core):
+                found = await _run(here, scenario, plan, folder)
+        discarded = found.lag_seconds > LEASE_SECONDS / 3 and not scenario.hogs_per_core
+        outcome = Outcome(name, plan.seed, *found, discarded, seconds=time.monotonic() - began)
+        if outcome.verdict.violations:
             place = kept / f"{name}-{plan.seed}"
             shutil.copytree(folder, place, dirs_exist_ok=True)
             (place / "outcome.json").write_bytes(msgspec.json.encode(outcome))
     return outcome
 
 
-async def _run(scenario: Scenario, plan: Plan, data: Path, folder: Path) -> tuple[Verdict, float, float]:
+async def under_load(here: Installation, plan: Plan, folder: Path, *lanes: Awaitable[None]) -> Found:
+    """`lanes` run while jobs are submitted; then everything is healed, drained, looked at and judged."""
+    load = Load(plan, random.Random(plan.seed), here.forge, here.doors, here.ledger)
+    await load.begin()
+    lag = asyncio.create_task(_lag(plan.seconds))
+    await asyncio.gather(load.run(), *lanes)
+    await heal(here)
+    here.ledger.note("heal")
+    drain_seconds = await _drained(here)
+    violations = [] if await everybody_there(here) else [_absent()]
+    for site in here.sites:
+        await site.nodes.stop()
+    finals = await _finals(here.settings, here.sight, here.ids + load.ids)
+    completed = (await here.sight.inspection.stats()).totals.get("completed", 0)
+    left = await leftovers(here.settings)
+    lag_seconds = await lag
+    events = here.events(folder)
+    finals |= forgotten(events, finals)
+    verdict = judge(events, finals, completed, lease_seconds=LEASE_SECONDS, leftovers=left)
+    if here.server.moving_clock:
+        # Due by a clock that was wrong is early, or late, by the true one.
+        violations += [violation for violation in verdict.violations if violation.promise != EARLY]
+    else:
+        violations += verdict.violations
+    violations += uncounted(finals, completed)
+    verdict = msgspec.structs.replace(verdict, violations=violations)
+    return Found(verdict, drain_seconds, recovery(events), lag_seconds)
+
+
+async def _run(here: Installation, scenario: Scenario, plan: Plan, folder: Path) -> Found:
     rng = random.Random(plan.seed)
-    async with AsyncExitStack() as stack:
-        embedded = stack.enter_context(EmbeddedServer(Settings(data_dir=str(data), durability="local")))
-        settings = load({}, redis_url=embedded.url, durability="local", lease_seconds=LEASE_SECONDS, concurrency=64)
-        forge = await stack.enter_async_context(Forge(settings))
-        doors = Doors.open(settings)
-        stack.push_async_callback(doors.close)
-        ledger = Ledger(folder / "run.ledger")
-        stack.callback(ledger.close)
-        nodes = Nodes(settings, folder, ledger)
-        stack.push_async_callback(nodes.stop)
-        nodes.start(plan.nodes)
-        await _warm(doors, plan.nodes)
-        server = Server(embedded, folder, ledger, LEASE_SECONDS)
-        submitting = Load(plan, random.Random(rng.random()), forge, doors, ledger)
-        lag = asyncio.create_task(_lag(plan.seconds))
-        async with asyncio.TaskGroup() as group:
-            group.create_task(submitting.run())
-            for hurt, pause in (
-                (nodes.hurt, scenario.node_pause_seconds),
-                (server.hurt, scenario.server_pause_seconds),
-            ):
-                group.create_task(_lane(hurt, pause, random.Random(rng.random()), plan.seconds))
-        ledger.note("heal")
-        healed = time.monotonic()
-        await _drained(doors)
-        drain_seconds = time.monotonic() - healed
-        finals = await _finals(settings, doors, submitting.ids)
-        completed = (await doors.inspection.stats()).totals.get("completed", 0)
-        lag_seconds = await lag
-    verdict = judge(read(folder), finals, completed, lease_seconds=LEASE_SECONDS)
-    return verdict, drain_seconds, lag_seconds
+    lanes = []
+    for name, lane in LANES.items():
+        own = random.Random(rng.random())
+        if (pause_seconds := getattr(scenario, name)) and lane.faults:
+            lanes.append(_in_lane(here, lane, pause_seconds, own, plan.seconds))
+    return await under_load(here, plan, folder, *lanes)
 
 
-async def _warm(doors: Doors, nodes: int) -> None:
-    async with asyncio.timeout(30):
-        while len(await doors.inspection.nodes()) < nodes:
-            await asyncio.sleep(LOOK_SECONDS)
+@contextlib.contextmanager
+def _hogs(per_core: float) -> Iterator[None]:
+    count = round(per_core * (os.cpu_count() or 1))
+    hogs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for hog in hogs:
+            hog.kill()
+            hog.wait()
 
 
-async def _drained(doors: Doors) -> None:
-    """Until nothing is queued, running or scheduled; a run that does not get there fails by what it left behind."""
+def _absent() -> Violation:
+    return Violation(GOES_ON, "", "in the end not every node has a lease, or somebody else has", [])
+
+
+async def _drained(here: Installation) -> float:
+    """How long until nothing is queued, running or scheduled. A run that does not get there fails by what it left."""
+    healed = time.monotonic()
+    if here.server.moving_clock:
+        await _until_idle(here.sight, scheduled=False)
+        # What was put off while the clock was wrong is due by that clock: its time comes, as it would for a user.
+        await here.inflict("time-passes", clock.let_time_pass, random.Random())
+    await _until_idle(here.sight)
+    return time.monotonic() - healed
+
+
+async def _until_idle(doors: Doors, *, scheduled: bool = True) -> None:
     deadline = time.monotonic() + DRAIN_SECONDS
     while time.monotonic() < deadline:
         with contextlib.suppress(StoreUnavailable):
             stats = await doors.inspection.stats()
-            if not stats.scheduled + sum(depth.queued + depth.running for depth in stats.streams):
+            if not scheduled * stats.scheduled + sum(depth.queued + depth.running for depth in stats.streams):
                 return
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _lane(
-    hurt: Callable[[random.Random], Awaitable[None]], pause_seconds: float, rng: random.Random, seconds: float
-) -> None:
+async def _in_lane(here: Installation, lane: Lane, pause_seconds: float, rng: random.Random, seconds: float) -> None:
     deadline = time.monotonic() + seconds
-    while pause_seconds:
+    while True:
         await asyncio.sleep(rng.expovariate(1 / pause_seconds))
         if time.monotonic() > deadline:
             return
-        await hurt(rng)
+        name = rng.choice(list(lane.faults))
+        async with here.whole if lane.alone else contextlib.nullcontext():
+            await here.inflict(name, lane.faults[name], rng)
 
 
 async def _lag(seconds: float) -> float:
@@ -159,17 +208,3 @@ async def _finals(settings: Settings, doors: Doors, ids: list[str]) -> dict[str,
                 view = await doors.inspection.get(parse_id(job_id))
                 finals[job_id] = Final(str(view.state), view.job.fence, None, view.job.crashes)
     return finals
-
-
-def _server_recovery(events: list[Event]) -> dict[str, float]:
-    """The longest time from a healed server to the next job that ended, by fault."""
-    longest: dict[str, float] = {}
-    waiting: dict[str, float] = {}
-    for event in events:
-        if event.what == "fault" and event.pid == 0:
-            waiting[event.name] = event.at
-        elif event.what == "end":
-            for name, at in waiting.items():
-                longest[name] = max(longest.get(name, 0.0), event.at - at)
-            waiting.clear()
-    return longest

@@ -17,7 +17,7 @@ def totals(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     for outcome in counted:
         faults.update(outcome.verdict.faults)
         kill = {"kill": outcome.verdict.longest_recovery_seconds}
-        for name, seconds in (outcome.server_recovery_seconds | kill).items():
+        for name, seconds in (outcome.recovery_seconds | kill).items():
             recovery[name] = max(seconds, recovery.get(name, 0.0))
     return {
         "seeds": [outcome.seed for outcome in counted],

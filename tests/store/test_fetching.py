@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from ironforge.errors import LeaseLost
 from ironforge.job import decode, encode
 from tests.store.kit import Cluster, Node, completed, job
 
@@ -48,10 +49,9 @@ async def test_wait_ends_when_its_time_is_over(cluster: Cluster) -> None:
     assert [] == await node.work.wait(8, 0)
 
 
-@pytest.mark.parametrize("lost", ["*", "q:default:2"])
-async def test_a_lost_group_is_made_again_from_the_beginning(cluster: Cluster, lost: str) -> None:
+async def test_groups_that_were_flushed_are_made_again_from_the_beginning(cluster: Cluster) -> None:
     node = await cluster.node()
-    cluster.raw.delete(*cluster.raw.keys(cluster.keys.prefix + lost))
+    cluster.raw.delete(*cluster.raw.keys(cluster.keys.prefix + "*"))
     one = job()
     await cluster.submit(one)
     (delivery,) = await node.work.fetch(5)
@@ -139,9 +139,15 @@ async def test_a_key_that_is_no_stream_is_left_out_until_it_is_one_again(cluster
     urgent = job(priority=0)
     await cluster.submit(urgent)
     found = []
+    lease, work = node.lease, node.work
     while not found:
-        found = await node.work.wait(want, 0.1)
-    assert [urgent.id] == [decode(one.record).id for one in found]
+        found = await work.wait(want, 0.1)
+        try:
+            node.leases.beat(lease)
+        except LeaseLost:  # with the stream its group was gone, and so who ran what
+            lease = await node.leases.join()
+            work = node.store.work(lease)
+    assert urgent.id in [decode(one.record).id for one in found]
 
 
 async def test_a_node_waits_when_none_of_its_keys_is_a_stream(cluster: Cluster) -> None:
@@ -157,7 +163,7 @@ async def test_a_node_waits_when_none_of_its_keys_is_a_stream(cluster: Cluster) 
 
 
 async def test_plenty_is_read_from_all_streams_and_never_too_much(cluster: Cluster) -> None:
-    cluster.raw.delete(*cluster.keys.streams(["default"]))
+    cluster.raw.delete(cluster.keys.groups, *cluster.keys.streams(["default"]))
     node = await cluster.node()
     await cluster.submit(*[job(priority=priority) for priority in (3, 2, 2, 1) for _ in range(30)])
     sizes = []
@@ -165,6 +171,6 @@ async def test_plenty_is_read_from_all_streams_and_never_too_much(cluster: Clust
         sizes.append(len(deliveries))
         await node.work.settle([completed(delivery) for delivery in deliveries])
     assert (120, True) == (sum(sizes), max(sizes) <= 50)
-    cluster.raw.delete(*cluster.keys.streams(["default"]))
+    cluster.raw.delete(cluster.keys.groups, *cluster.keys.streams(["default"]))
     await cluster.submit(job())
     assert 1 == len(await node.work.fetch(50)) or 1 == len(await node.work.fetch(50))

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+import struct
 
 import pytest
 import redis
+import uvloop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -75,6 +79,34 @@ async def test_a_connection_cut_in_the_middle_is_an_outage(cluster: Cluster) -> 
     assert "storage_unavailable" == outage.outage_code(caught.value)
     assert not link.connected
     await link.close()
+
+
+def test_a_connection_that_was_reset_while_idle_is_an_outage_on_every_loop() -> None:
+    async def scenario() -> None:
+        ends: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            ends.put_nowait(writer)
+            while await reader.read(100):
+                writer.write(b"+PONG\r\n")
+
+        listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+        link = Link(f"redis://127.0.0.1:{listener.sockets[0].getsockname()[1]}")
+        with contextlib.closing(listener):
+            for turns in range(10):  # from a reset that nobody has noticed yet to one that the loop knows of
+                await link.call("PING")
+                end = ends.get_nowait()
+                end.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                end.transport.abort()
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                with contextlib.suppress(redis.ConnectionError):
+                    assert b"PONG" == await link.call("PING")
+            await link.close()
+
+    for loop in (asyncio.new_event_loop, uvloop.new_event_loop):
+        with asyncio.Runner(loop_factory=loop) as runner:
+            runner.run(scenario())
 
 
 async def test_calls_of_many_tasks_take_turns(cluster: Cluster) -> None:

@@ -1,0 +1,78 @@
+"""Faults of submitters: they give up half-way, or ask for the same thing from everywhere at once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+from ironforge.errors import StoreUnavailable
+from ironforge.job import format_id, new_id
+from ironforge.store.scripts import SUBMIT
+from ironforge.verify.handlers import KIND
+from tests.chaos.installation import Fault, Installation, Site
+
+STORM = 50
+SWEEP = 20
+LATEST_STEP = 100
+
+
+async def cancel_submissions(here: Installation, rng: random.Random) -> Sequence[Site]:
+    """Each one step of the event loop later than the one before, wherever it is then: its jobs may have been accepted,
+    or not, and the next caller must not get its answer."""
+    first = rng.randrange(LATEST_STEP)
+    for step in range(first, first + SWEEP):
+        await _cancel_at(here, step, rng)
+    return ()
+
+
+async def _cancel_at(here: Installation, step: int, rng: random.Random) -> None:
+    ids = [format_id(new_id()) for _ in range(rng.randint(1, 5))]
+    here.ids.extend(ids)
+    batch = [here.forge.prepare(KIND, {}, id=job) for job in ids]
+    task = asyncio.create_task(here.forge.submit_many(KIND, batch))
+    for _ in range(step):
+        await asyncio.sleep(0)
+    task.cancel()
+    try:
+        await task
+    except (asyncio.CancelledError, StoreUnavailable):
+        here.ledger.note("submit_info", ids)
+    else:
+        here.ledger.note("submit_ok", ids)
+
+
+async def storm_of_keys(here: Installation, rng: random.Random) -> Sequence[Site]:
+    """Jobs of their own ids with one key: one of them is accepted, and all get its id."""
+    key = f"storm-{rng.randrange(2**64):x}"
+    ids = [format_id(new_id()) for _ in range(STORM)]
+    return await _storm(here, key, ids, [{"id": job, "idempotency_key": key} for job in ids])
+
+
+async def storm_of_ids(here: Installation, _: random.Random) -> Sequence[Site]:
+    job = format_id(new_id())
+    return await _storm(here, job, [job], [{"id": job}] * STORM)
+
+
+async def _storm(here: Installation, name: str, ids: list[str], options: list[dict[str, str]]) -> Sequence[Site]:
+    here.ids.extend(ids)
+    here.ledger.note("submit_info", ids, name=name)
+    if here.proxy:
+        here.proxy.drop_reply("EVALSHA", containing=SUBMIT.sha.encode(), count=2)
+    calls = [here.forge.submit(KIND, {}, **given) for given in options]  # type: ignore[misc]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    if here.proxy:
+        here.proxy.drops.clear()
+    answered = {answer for answer in answers if isinstance(answer, str)}
+    here.ledger.note("submit_ok", sorted(answered), name=name)
+    for answer in answers:
+        if isinstance(answer, BaseException) and not isinstance(answer, StoreUnavailable):
+            raise answer
+    return ()
+
+
+FAULTS: dict[str, Fault] = {
+    "cancel-submissions": cancel_submissions,
+    "storm-of-keys": storm_of_keys,
+    "storm-of-ids": storm_of_ids,
+}

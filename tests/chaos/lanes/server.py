@@ -1,0 +1,103 @@
+"""Faults of the server: killed, restarted, paused, its scripts forgotten; its power, disk, memory or groups gone.
+
+What ran while nobody could settle may run again. Who has no room for new jobs, or no scripts, still ends the old ones:
+that explains no repeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import signal
+import time
+from collections.abc import Sequence
+
+import redis
+
+from ironforge.job import streams_of
+from ironforge.store.keys import GROUP, Keys
+from tests.chaos.installation import LOOK_SECONDS, Fault, Installation, Site
+from tests.chaos.preload import disk_library
+
+FULL_SECONDS = 3.0
+
+
+async def kill(here: Installation, rng: random.Random) -> Sequence[Site]:
+    return await _again(here, signal.SIGKILL, rng)
+
+
+async def restart(here: Installation, rng: random.Random) -> Sequence[Site]:
+    return await _again(here, signal.SIGTERM, rng)
+
+
+async def _again(here: Installation, with_signal: signal.Signals, rng: random.Random) -> Sequence[Site]:
+    await here.server.end(with_signal)
+    await asyncio.sleep(rng.uniform(0.0, 1.0))
+    await here.server.start()
+    return here.sites
+
+
+async def pause(here: Installation, rng: random.Random) -> Sequence[Site]:
+    here.server.signal(signal.SIGSTOP)
+    try:
+        await asyncio.sleep(here.settings.lease_seconds * rng.uniform(0.2, 1.5))
+    finally:
+        here.server.signal(signal.SIGCONT)
+    return here.sites
+
+
+async def flush_scripts(here: Installation, _: random.Random) -> Sequence[Site]:
+    async with here.server.client() as client:
+        await client.script_flush()
+    return ()
+
+
+async def lose_power(here: Installation, rng: random.Random) -> Sequence[Site]:
+    await here.server.power_loss(rng)
+    await asyncio.sleep(rng.uniform(0.0, 0.5))
+    await here.server.start()
+    return here.sites
+
+
+async def fill_disk(here: Installation, _: random.Random) -> Sequence[Site]:
+    """With `appendfsync always` a server that cannot write its AOF ends: better none than one that forgets."""
+    here.server.fill_disk()
+    deadline = time.monotonic() + FULL_SECONDS
+    while here.server.running and time.monotonic() < deadline:
+        await asyncio.sleep(LOOK_SECONDS)
+    here.server.empty_disk()
+    if not here.server.running:
+        await here.server.end(signal.SIGKILL)
+        await here.server.start()
+    return here.sites
+
+
+async def fill_memory(here: Installation, rng: random.Random) -> Sequence[Site]:
+    async with here.server.client() as client:
+        await client.config_set("maxmemory", 1_000_000)
+        try:
+            await asyncio.sleep(rng.uniform(0.5, FULL_SECONDS))
+        finally:
+            await client.config_set("maxmemory", 0)
+    return ()
+
+
+async def destroy_groups(here: Installation, _: random.Random) -> Sequence[Site]:
+    keys = Keys(here.settings.namespace)
+    async with here.server.client() as client:
+        for stream in streams_of(here.settings.queues):
+            with contextlib.suppress(redis.ResponseError):  # nothing has needed this stream yet
+                await client.xgroup_destroy(keys.stream(stream), GROUP)
+    return here.sites
+
+
+FAULTS: dict[str, Fault] = {
+    "server-kill": kill,
+    "server-restart": restart,
+    "server-pause": pause,
+    "script-flush": flush_scripts,
+}
+STORAGE_FAULTS: dict[str, Fault] = {"memory-full": fill_memory, "group-destroyed": destroy_groups}
+if disk_library():
+    STORAGE_FAULTS |= {"power-loss": lose_power, "disk-full": fill_disk}

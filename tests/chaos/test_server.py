@@ -1,0 +1,82 @@
+"""The server under test loses what the real thing would lose, and no more."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.chaos.preload import clock_library, disk_library, needs
+from tests.chaos.server import Server
+
+
+@pytest.fixture
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+    needs(disk_library(), "gcc libc6-dev")
+    needs(clock_library(), "libfaketime")
+    folder: Path = tmp_path_factory.mktemp("s")
+    async with Server(folder / "server", moving_clock=True) as server:
+        yield server
+
+
+@pytest.mark.parametrize(("fsync", "kept"), [("always", b"2"), ("no", b"1")])
+async def test_power_loss_takes_what_was_answered_but_not_synced(server: Server, fsync: str, kept: bytes) -> None:
+    async with server.client() as client:
+        await client.set("key", 1)
+        await client.config_set("appendfsync", fsync)
+        await client.set("big", bytes(10_000))  # more than the torn bytes that may stay
+        await client.set("key", 2)
+
+    lost = await server.power_loss(random.Random(1))
+    await server.start()
+
+    assert (fsync == "no") == (lost > 9_000)
+    async with server.client() as client:
+        assert kept == await client.get("key")
+
+
+async def test_a_killed_server_has_what_was_not_synced(server: Server) -> None:
+    """So a kill says nothing about the disk, and a loss of power is another fault."""
+    async with server.client() as client:
+        await client.config_set("appendfsync", "no")
+        await client.set("key", 1)
+
+    await server.end(signal.SIGKILL)
+    await server.start()
+
+    async with server.client() as client:
+        assert b"1" == await client.get("key")
+
+
+async def test_a_full_disk_ends_the_server_and_nothing_answered_is_lost(server: Server) -> None:
+    async with server.client() as client:
+        await client.set("key", 1)
+        server.fill_disk()
+        with pytest.raises(redis.ConnectionError):
+            await client.set("key", 2)
+    server.empty_disk()
+    await server.end(signal.SIGKILL)
+    await server.start()
+
+    async with server.client() as client:
+        assert b"1" == await client.get("key")
+
+
+@pytest.mark.parametrize("leap_seconds", [3_600, -3_600])
+async def test_its_wall_clock_leaps_and_its_timers_do_not(server: Server, leap_seconds: int) -> None:
+    async with server.client() as client:
+        server.set_clock(leap_seconds)
+        seconds, _ = await client.time()
+        begin = time.monotonic()
+
+        assert abs(seconds - time.time() - leap_seconds) < 5
+        assert await client.ping()
+        assert time.monotonic() - begin < 5
+        server.set_clock(0.0)
+        seconds, _ = await client.time()
+        assert abs(seconds - time.time()) < 5

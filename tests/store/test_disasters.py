@@ -1,0 +1,62 @@
+"""The server forgets what only it knew: who runs what, and what time it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from ironforge.errors import LeaseLost
+from ironforge.job import decode
+from ironforge.store.keys import LOST
+from tests.store.kit import Cluster, completed, job
+
+
+async def test_who_ran_a_job_when_its_group_was_destroyed_settles_it_no_more(cluster: Cluster) -> None:
+    """Otherwise it would settle twice: the group remembers nothing, and gives the job to somebody else."""
+    one, other = await cluster.node(), await cluster.node()
+    running, waiting = job(), job()
+    await cluster.submit(running)
+    (delivery,) = await one.work.fetch(1)
+    await cluster.submit(waiting)
+    cluster.raw.xgroup_destroy(cluster.keys.stream("default:2"), "nodes")
+
+    assert [] == await other.work.fetch(5)
+    with pytest.raises(LeaseLost):
+        await one.work.settle([completed(delivery)])
+    with pytest.raises(LeaseLost):
+        one.leases.beat(one.lease)
+    again = one.store.work(await one.leases.join())
+    runs = {item.id: item for item in (decode(delivery.record) for delivery in await again.fetch(5))}
+    assert {running.id, waiting.id} == set(runs)
+    assert [1, 1] == [run.fence for run in runs.values()]
+    assert [0, 0] == [run.crashes for run in runs.values()]
+    assert LOST not in await one.leases.strays()
+
+
+async def test_what_a_destroyed_group_left_is_taken_over_without_a_crash(cluster: Cluster) -> None:
+    """The node that found it died before it could put anything back."""
+    await cluster.node()
+    one = job()
+    await cluster.submit(one)
+    cluster.raw.xgroup_destroy(cluster.keys.stream("default:2"), "nodes")
+
+    await cluster.node()
+    late = await cluster.node()
+    assert LOST in await late.leases.strays()
+    assert 1 == await late.leases.take_over(late.lease, LOST)
+    (delivery,) = await late.work.fetch(5)
+    assert (1, 0) == (decode(delivery.record).fence, decode(delivery.record).crashes)
+
+
+async def test_a_clock_that_goes_back_does_not_keep_a_dead_node_alive(cluster: Cluster) -> None:
+    dead, living, other = [await cluster.node() for _ in range(3)]
+    for node in (dead, living, other):  # as the clock would have written them before it went back by an hour
+        cluster.raw.zincrby(cluster.keys.nodes, 3_600_000, node.lease.node)
+    newcomer = await cluster.node()
+
+    assert [] == living.leases.beat(living.lease)
+    assert [] == other.leases.beat(other.lease)
+
+    left = {view.name: view.lease_ms_left for view in await cluster.doors.inspection.nodes()}
+    lease_ms = 1000 * cluster.settings.lease_seconds
+    assert set(left) == {node.lease.node for node in (dead, living, other, newcomer)}
+    assert all(0.8 * lease_ms < left_ms <= 1.2 * lease_ms for left_ms in left.values()), left
