@@ -128,6 +128,11 @@ def _welcome(url: str, app: str, settings: Settings) -> None:
         "  Submit a job:",
         f"    curl {url}/jobs -H 'Content-Type: application/json' \\",
         """      -d '{"kind": "email.send", "payload": {"to": "you@example.com"}}'""",
+        *(
+            ["  Every call needs a key (-H 'Authorization: Bearer …'): ironforge keys create NAME --scope …"]
+            if settings.auth == "on"
+            else []
+        ),
         f"  Look at it:   curl {url}/queues/stats   (or: ironforge stats{_url_flag(url)})",
         f"  Handlers:     {app}",
         f"  Data:         {data}",

@@ -12,7 +12,7 @@ import redis
 
 from ironforge.auth.credentials import read_key
 from ironforge.store.keys import Keys
-from tests.cli.kit import Dev, ironforge
+from tests.cli.kit import Dev, eventually, ironforge
 from tests.support.servers import valkey
 
 PEPPER = "0123456789abcdef0123456789abcdef"
@@ -124,6 +124,7 @@ def test_what_the_operator_does_is_on_record_and_tampering_shows(run: Run, serve
 def test_dev_asks_who_is_calling_when_told_to(tmp_path: Any) -> None:
     """The commands find the server of a running `ironforge dev` by its data folder."""
     with Dev(tmp_path, "--auth", "on", key_pepper=PEPPER) as dev:
+        eventually(lambda: "ironforge keys create" in "".join(list(dev.stdout)), "the banner to say how")
         folder = str(tmp_path / "data")
         key = ironforge("keys", "create", "me", "--scope", "jobs:submit,jobs:read", key_pepper=PEPPER, data_dir=folder)
         assert 0 == key.returncode, key.stderr

@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 
-from ironforge.auth.caller import SCOPES
+from ironforge.auth.caller import SCOPES, Caller
+from ironforge.auth.restricted import CallersInspection, CallersSubmissions
+from ironforge.errors import JobNotFound
+from ironforge.job import JobState, parse_id
+from ironforge.store import Doors
 from tests.auth.kit import House
 
 
@@ -88,3 +92,20 @@ async def test_pages_reach_the_end_though_others_jobs_are_between(house: House) 
             break
 
     assert ["ours"] * 5 == seen
+
+
+async def test_the_doors_themselves_keep_to_the_queues(house: House) -> None:
+    """Handlers look before they change; whoever does not look first gets no further."""
+    whole, limited = await house.key(), Caller(house.namespace, frozenset(SCOPES), "x", frozenset({"ours"}))
+    job_id = parse_id(await house.submit(whole, queue="theirs"))
+    doors = Doors.open(house.inside())
+    own = CallersInspection(doors.inspection, limited, frozenset({"ours"}))
+    submissions = CallersSubmissions(doors.submissions, own, limited, None)
+    with pytest.raises(JobNotFound):
+        await submissions.cancel(job_id)
+    with pytest.raises(JobNotFound):
+        await submissions.revive(job_id, reset_retry_count=True)
+    state = (await doors.inspection.get(job_id)).state
+    await doors.close()
+
+    assert JobState.QUEUED == state
