@@ -59,7 +59,7 @@ async def _strays(link: Link, keys: Keys) -> set[str]:
 async def consumers(link: Link, keys: Keys) -> Counter[str]:
     """Every consumer of the group, and how many entries it has pending."""
     commands: list[Command] = [["XINFO", "CONSUMERS", key, GROUP] for key in await _streams(link, keys)]
-    absent = ("NOGROUP", "ERR no such key")  # nobody has served this queue
+    absent = ("NOGROUP", "no such key")  # nobody has served this queue
     replies = await link.pipeline(commands, tolerate=absent) if commands else []
     found: Counter[str] = Counter()
     for reply in replies:

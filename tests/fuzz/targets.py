@@ -150,7 +150,7 @@ def _signal(raw: bytes) -> None:
 def _numbers(raw: bytes) -> None:
     names = (b"submitted", b"completed", raw)
     assert all(0 <= count < 2**63 for count in totals_of([part for name in names for part in (name, raw)]).values())
-    views._time(score_ms(raw))
+    views.rfc3339(score_ms(raw))
 
 
 def _remote(raw: bytes) -> None:

@@ -129,10 +129,10 @@ async def test_a_crashed_worker_is_replaced_and_its_job_runs_again(
     prepare = Executor.prepare
     crashes = iter([True, False])
 
-    def broken_once(self: Executor, record: bytes) -> object:
+    def broken_once(self: Executor, record: bytes, stream: str) -> object:
         if next(crashes):
             raise RuntimeError("a bug of ours")
-        return prepare(self, record)
+        return prepare(self, record, stream)
 
     monkeypatch.setattr(Executor, "prepare", broken_once)
     async with world.node():

@@ -56,6 +56,7 @@ def test_its_logger_carries_the_job():
         "job_id": actual.id,
         "kind": "email.send",
         "attempt": 2,
+        "namespace": "default",
         "event": "hello",
         "log_level": "info",
     }

@@ -51,7 +51,7 @@ def submit_again_blindly(planted: pytest.MonkeyPatch) -> None:
 
 def forget_the_key(planted: pytest.MonkeyPatch) -> None:
     """The job is stored, and its idempotency key is gone before it is used again."""
-    without(planted, SUBMIT, "for key, value in pairs(first) do redis.call('SET', KEYS[key], value, 'EX', seconds) end")
+    without(planted, SUBMIT, "redis.call('SET', KEYS[key], table.concat(jobs), 'EX', seconds)")
 
 
 def cancel_in_words_only(planted: pytest.MonkeyPatch) -> None:
