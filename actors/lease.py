@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from actors.kernel import Actor, Cancellable, Exit, handles
+from actors.kernel import Actor, BeginAnew, Cancellable, Exit, handles
 from actors.messages import Beaten, Fenced, LeaseGone, WhoHolds
 from ironforge.config import Settings
 from ironforge.errors import LeaseLost, StoreError
@@ -40,7 +40,10 @@ class Leaseholder(Actor):
         self._ticker: Cancellable | None = None
 
     async def started(self) -> None:
-        self._lease = await self._leases.join()
+        try:
+            self._lease = await self._leases.join()
+        except LeaseLost as error:  # fenced again before it had begun
+            self.lease_gone(LeaseGone(str(error)))
         logger.info("joined the cluster as %s", self._lease.node)
         # A node that was itself away (or has just come) cannot tell whether the others were: it watches them for
         # one whole lease before it declares any of them dead.
@@ -67,7 +70,7 @@ class Leaseholder(Actor):
     def lease_gone(self, message: LeaseGone) -> None:
         """Ends this incarnation, and with it every role of the node: what they hold is no longer theirs."""
         self._metrics.lease_losses.inc()
-        raise LeaseLost(message.detail)
+        raise BeginAnew(message.detail)
 
     @handles(Fenced)
     def fenced(self, message: Fenced) -> None:

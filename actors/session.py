@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from actors.kernel import ActorDead, ActorRef, ActorSystem, MailboxFull
+from actors.kernel import ActorDead, ActorRef, ActorSystem, BeginAnew, MailboxFull
 from actors.messages import LeaseGone, WhoHolds
 from ironforge.errors import LeaseLost
 from ironforge.metrics import Metrics
@@ -35,11 +35,11 @@ class Session:
 
     @contextlib.contextmanager
     def reporting_loss(self) -> Iterator[None]:
-        """Turns LeaseLost into a report to the leaseholder, then raises it: this role is over as well."""
+        """Turns LeaseLost into a report to the leaseholder, then into BeginAnew: this role is over as well."""
         try:
             yield
         except LeaseLost as error:
             self._metrics.stale_settlements.inc()
             with contextlib.suppress(ActorDead, MailboxFull):
                 self.role("lease").try_tell(LeaseGone(str(error)))
-            raise
+            raise BeginAnew(str(error)) from None

@@ -34,6 +34,14 @@ class BadFrame(ActorError):
     """These bytes are no frame, or this value cannot become one."""
 
 
+class BeginAnew(ActorError):
+    """Raised by an actor to end its incarnation: what it stood for is over, through nobody's fault here.
+
+    It is restarted like one that failed, with the siblings that share its fate, and the restart budget is not charged:
+    that is for bugs, and what happens outside may happen as often as it likes.
+    """
+
+
 class RestartsExceeded(ActorError):
     """A supervisor restarted its children more often than its budget allows."""
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from actors.kernel.actor import Actor, handler_of
 from actors.kernel.belongings import Belongings
-from actors.kernel.errors import ActorFailed, BadFrame, describe
+from actors.kernel.errors import ActorFailed, BadFrame, BeginAnew, describe
 from actors.kernel.frames import Down, Exit, Stop, decode, pack
 from actors.kernel.ref import acting_as, receiving
 
@@ -179,6 +179,8 @@ class Incarnation:
                 pass
             if cause is None:
                 logger.warning("%s: cancelled in %s", self.cell.address, self._doing)
+            elif isinstance(cause, BeginAnew):
+                logger.warning("%s: begins anew: %s", self.cell.address, cause)
             else:
                 what = (self.cell.address, self._doing, describe(cause))
                 logger.error("%s: crashed in %s: %s", *what, exc_info=cause)  # noqa: TRY400 - may be another error

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from actors.kernel.actor import Actor
 from actors.kernel.cell import Cell
-from actors.kernel.errors import ActorDead, ActorError, ActorFailed, RestartsExceeded
+from actors.kernel.errors import ActorDead, ActorError, ActorFailed, BeginAnew, RestartsExceeded
 from actors.kernel.frames import Down
 from actors.kernel.policy import ChildSpec, Restart, RestartBudget, Strategy, should_restart
 from actors.kernel.ref import ActorRef, receiving
@@ -70,13 +70,17 @@ class Supervisor(Actor):
     async def _recover(self, cell: Cell) -> None:
         failed: Cell | None = cell
         while failed is not None:
-            self._history, is_exceeded = self.budget.spend(self._history, self.clock.now())
-            if is_exceeded:
-                raise RestartsExceeded(
-                    f"{self.ref.address}: more than {self.budget.intensity} restarts "
-                    f"in {self.budget.period_seconds} s, the last one of {failed.address}"
-                )
+            if not isinstance(failed.life.error, BeginAnew):
+                self._charge(failed)
             failed = await self._restart_with_siblings(failed)
+
+    def _charge(self, failed: Cell) -> None:
+        self._history, is_exceeded = self.budget.spend(self._history, self.clock.now())
+        if is_exceeded:
+            raise RestartsExceeded(
+                f"{self.ref.address}: more than {self.budget.intensity} restarts "
+                f"in {self.budget.period_seconds} s, the last one of {failed.address}"
+            )
 
     async def _restart_with_siblings(self, failed: Cell) -> Cell | None:
         cells = self._life.cell.children

@@ -57,6 +57,22 @@ async def test_a_node_that_lost_its_lease_stops_its_jobs_and_begins_anew(world: 
 
 
 @pytest.mark.one_shard
+async def test_a_node_may_lose_its_lease_as_often_as_it_likes(world: World) -> None:
+    async with world.node() as node:
+
+        def lost() -> float:
+            return node.metrics.registry.get_sample_value("ironforge_lease_losses_total") or 0.0
+
+        for _ in range(8):  # the budget for bugs is 5 restarts
+            await until(lambda: len(node_names(world)) == 1, "the node to have joined")
+            before = lost()
+            await fence_everybody(world)
+            await until(lambda: lost() > before, "the node to have heard of it")  # noqa: B023
+        await world.completed(await world.submit("note", "still here"))
+        assert [] == node.problems()
+
+
+@pytest.mark.one_shard
 async def test_a_late_result_of_a_lost_lease_is_not_settled(world: World) -> None:
     gate = Gate()
 
