@@ -151,6 +151,8 @@ def _submission(request: JobRequest, key: str | None, content: bytes, tail: int 
         retain_seconds=request.retain_seconds,
         delay_seconds=request.delay_seconds,
         run_at=request.run_at,
+        fairness_key=request.fairness_key,
+        fairness_weight=request.fairness_weight,
     )
     return Submission(checked.job(kind, payload, new_id(tail)), checked.delay_ms, checked.run_at_ms, key, content)
 

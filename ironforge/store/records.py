@@ -22,6 +22,7 @@ FURTHEST_MS: Final = 253_402_300_799_999
 _PLACES: Final = {
     "q": JobState.QUEUED,
     "c": JobState.RUNNING,
+    "f": JobState.QUEUED,
     "s": JobState.SCHEDULED,
     "d": JobState.DEAD,
 }

@@ -1,0 +1,45 @@
+"""Reading by turns, for a node: which of the waiting jobs with fairness keys go to their stream, and when.
+
+Such jobs wait outside the streams, for what is in a stream is in order already. A node takes exactly as many as it
+wants now, in the script that reads for it, so a tenant that comes later waits for no more than that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ironforge.job import returned_stream
+from ironforge.store.keys import Keys
+from ironforge.store.link import Command, Link
+from ironforge.store.scripts import TAKE_TURNS
+
+
+class Turns:
+    """For one node. `some`: jobs wait for their turn, by the last look or reading."""
+
+    def __init__(self, keys: Keys, node: str, link: Link) -> None:
+        self._keys = keys
+        self._node = node
+        self._link = link
+        self.some = False
+
+    def look(self, streams: Iterable[str]) -> Command:
+        """To be sent along with a read, and its reply to be kept in `some`: all that unused fairness costs."""
+        return ["EXISTS", *map(self._keys.fair, _own(streams))]
+
+    async def read(self, streams: Iterable[str], want: int) -> Any:
+        """At most `want` jobs of these streams, in their order, as XREADGROUP gives them."""
+        names = self._keys
+        keys = [names.index, names.parked, names.quarantine]
+        for name in _own(streams):
+            keys += [names.stream(returned_stream(name)), names.stream(name), names.fair(name), names.turns(name)]
+        arguments: Command = [self._node, want]
+        more, *reply = await self._link.run(TAKE_TURNS, keys, arguments)
+        self.some = bool(more)
+        return reply
+
+
+def _own(streams: Iterable[str]) -> list[str]:
+    """Without the twins."""
+    return list(dict.fromkeys(name for name in streams if name != returned_stream(name)))
