@@ -19,6 +19,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from ironforge.config import Settings
 from ironforge.job import streams_of
+from ironforge.store.aging import Aging
 from ironforge.store.contract import Delivery, Rewrite, Settled
 from ironforge.store.keys import GROUP, Keys
 from ironforge.store.link import BLOCKING_MARGIN_SECONDS, Command, Link
@@ -46,6 +47,7 @@ class Fetcher:
         self._order = {name: number for number, name in enumerate(self._names.values())}
         self._busiest = 0
         self._turns = Turns(keys, node, link)
+        self._aging = Aging(keys, link, settings.starvation_seconds)
         self._audit_seconds = settings.lease_seconds
         self._audited = time.monotonic()
         self._held: dict[str, set[bytes]] = defaultdict(set)
@@ -53,7 +55,7 @@ class Fetcher:
         self._turn = asyncio.Lock()
 
     async def fetch(self, want: int) -> list[Delivery]:
-        """At most `want` jobs, strictly by priority."""
+        """At most `want` jobs, strictly by priority where nothing is overdue."""
         async with self._turn:
             return await outlast(lambda: self._guarded(self._fetch(want)))
 
@@ -99,6 +101,9 @@ class Fetcher:
         await self._audit_if_due()
         deliveries, self._found = self._found[:want], self._found[want:]
         try:
+            overdue, share = await self._aging.overdue(list(self._names.values()), want - len(deliveries))
+            if share:
+                deliveries += self._take(await self._turns.read(overdue, share, all_streams=False))
             at = 0
             if not self._turns.some and want - len(deliveries) >= PLENTY * len(self._names):
                 deliveries += await self._read_plenty(want - len(deliveries))

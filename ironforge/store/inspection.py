@@ -23,7 +23,7 @@ from ironforge.store.keys import GROUP, Keys, Location, queue_names
 from ironforge.store.link import Command, Link
 from ironforge.store.listing import Listing
 from ironforge.store.outage import answering, first_of, raise_first
-from ironforge.store.records import milliseconds, queued_or_running, readable, score_ms, terminal_record
+from ironforge.store.records import group_of, milliseconds, queued_or_running, readable, score_ms, terminal_record
 
 CONNECTIONS: Final = 4
 # How often a job may move between two reads before it counts as not there.
@@ -155,7 +155,7 @@ class RedisInspection:
         streams = self._keys.streams(queues)
         looks = itertools.chain(*((["XLEN", key], ["XINFO", "GROUPS", key]) for key in streams))
         replies = await self._ask(*looks, tolerate=SPOILT)
-        groups = [_group(reply) for reply in replies[1::2]]
+        groups = [group_of(reply) for reply in replies[1::2]]
         behind: list[Command] = [
             ["XRANGE", key, b"(" + read, "+", "COUNT", 1] for key, (_, read) in zip(streams, groups, strict=True)
         ]
@@ -206,15 +206,6 @@ def totals_of(flat: Sequence[bytes]) -> dict[str, int]:
         if known in counted and count.isdigit() and len(count) <= DIGITS:
             counted[known] = int(count)
     return counted
-
-
-def _group(reply: Any) -> tuple[int, bytes]:
-    """How many entries are pending, and up to which one the group has read."""
-    for group in reply if isinstance(reply, list) else ():
-        fields = dict(zip(group[::2], group[1::2], strict=True))
-        if fields[b"name"] == GROUP.encode():
-            return fields[b"pending"], fields[b"last-delivered-id"]
-    return 0, b"0-0"
 
 
 def _not_found(job_id: bytes) -> JobNotFound:

@@ -28,7 +28,7 @@ class Turns:
         """To be sent along with a read, and its reply to be kept in `some`: all that unused fairness costs."""
         return ["EXISTS", *map(self._keys.fair, _own(streams))]
 
-    async def read(self, streams: Iterable[str], want: int) -> Any:
+    async def read(self, streams: Iterable[str], want: int, *, all_streams: bool = True) -> Any:
         """At most `want` jobs of these streams, in their order, as XREADGROUP gives them."""
         names = self._keys
         keys = [names.index, names.parked, names.quarantine]
@@ -36,7 +36,7 @@ class Turns:
             keys += [names.stream(returned_stream(name)), names.stream(name), names.fair(name), names.turns(name)]
         arguments: Command = [self._node, want]
         more, *reply = await self._link.run(TAKE_TURNS, keys, arguments)
-        self.some = bool(more)
+        self.some = bool(more) or (self.some and not all_streams)
         return reply
 
 

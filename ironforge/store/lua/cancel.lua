@@ -20,11 +20,14 @@ if entry ~= '' then
   if redis.call('XDEL', stream, entry) == 0 then return 'moved' end
 else
   if redis.call('HGET', parked, id) ~= seen then return 'moved' end
-  redis.call('ZREM', turns and stream or scheduled, id)
-  -- Its key gets the turn back, or it would wait for jobs that never ran.
-  local weight, key = string.match(location, '^f:.*:%d:(%d+):(.+)$')
-  if weight and redis.call('ZSCORE', turns, key) then redis.call('ZINCRBY', turns, -1 / tonumber(weight), key) end
-  if turns and redis.call('EXISTS', stream) == 0 then redis.call('DEL', turns) end
+  redis.call('ZREM', scheduled, id)
+  if turns then
+    redis.call('ZREM', stream, id)
+    -- Its key gets the turn back, or it would wait for jobs that never ran.
+    local weight, key = string.match(location, ':(%d+):([^:]+)$')
+    if weight and redis.call('ZSCORE', turns, key) then redis.call('ZINCRBY', turns, -1 / tonumber(weight), key) end
+    if redis.call('EXISTS', stream) == 0 then redis.call('DEL', turns) end
+  end
   redis.call('HDEL', parked, id)
 end
 redis.call('HDEL', index, id)
