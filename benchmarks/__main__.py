@@ -12,13 +12,14 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import drain, footprint, harness, http, latency, slow_clients, steady, submit, timers
+from benchmarks import drain, fairness, footprint, harness, http, latency, slow_clients, steady, submit, timers
 from ironforge.config import load
 
 QUESTIONS: dict[str, Callable[..., Coroutine[Any, Any, dict[str, Any]]]] = {
     "drain": drain.run,
     "submit": submit.run,
     "latency": latency.run,
+    "fairness": fairness.run,
     "http": http.run,
     "timers": timers.run,
     "steady": steady.run,
@@ -30,6 +31,7 @@ TAKES = {
     "drain": ("jobs", "repeats", "nodes"),
     "submit": ("jobs", "repeats"),
     "latency": ("repeats", "rates"),
+    "fairness": ("jobs", "repeats"),
     "http": ("repeats",),
     "timers": ("jobs", "repeats"),
     "steady": ("rates",),

@@ -7,12 +7,15 @@ wants now, in the script that reads for it, so a tenant that comes later waits f
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from ironforge.job import returned_stream
-from ironforge.store.keys import Keys
+from ironforge.store.keys import GROUP, Keys
 from ironforge.store.link import Command, Link
 from ironforge.store.scripts import TAKE_TURNS
+
+# At most so many at once: what a node has in hand is ahead of whoever comes now.
+MOST: Final = 256
 
 
 class Turns:
@@ -29,15 +32,22 @@ class Turns:
         return ["EXISTS", *map(self._keys.fair, _own(streams))]
 
     async def read(self, streams: Iterable[str], want: int, *, all_streams: bool = True) -> Any:
-        """At most `want` jobs of these streams, in their order, as XREADGROUP gives them."""
+        """At most `want` jobs of these streams, in their order, as XREADGROUP gives them; none only if none wait."""
         names = self._keys
         keys = [names.index, names.parked, names.quarantine]
         for name in _own(streams):
             keys += [names.stream(returned_stream(name)), names.stream(name), names.fair(name), names.turns(name)]
-        arguments: Command = [self._node, want]
-        more, *reply = await self._link.run(TAKE_TURNS, keys, arguments)
-        self.some = bool(more) or (self.some and not all_streams)
-        return reply
+        while True:
+            more, *plan = await self._link.run(TAKE_TURNS, keys, [min(want, MOST)])
+            self.some = bool(more) or (self.some and not all_streams)
+            reads: list[Command] = [
+                ["XREADGROUP", "GROUP", GROUP, self._node, "COUNT", count, "STREAMS", keys[number - 1], ">"]
+                for number, count in zip(plan[::2], plan[1::2], strict=True)
+            ]
+            found = [reply[0] for reply in await self._link.pipeline(reads) if reply]
+            # A node that was waiting may have been faster: it has taken the turn of this one, which takes the next.
+            if found or not reads:
+                return found
 
 
 def _own(streams: Iterable[str]) -> list[str]:

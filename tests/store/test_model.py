@@ -267,8 +267,8 @@ class Life(RuleBasedStateMachine):
         for one in self.known.values():
             if one.state in (JobState.RUNNING, JobState.QUEUED):
                 one.state = JobState.COMPLETED
-        rest = self.run(self.nodes[0].work.fetch(10_000))
-        self.run(self.nodes[0].work.settle([completed(delivery) for delivery in rest]))
+        while rest := self.run(self.nodes[0].work.fetch(10_000)):
+            self.run(self.nodes[0].work.settle([completed(delivery) for delivery in rest]))
         assert (0, 0) == (self.cluster.pending(), len(self.cluster.entries()))
         for one in self.known.values():
             assert one.state in (JobState.DEAD, *ENDED)

@@ -32,7 +32,7 @@ for at = 1, #due, 2 do
   elseif stream and record then
     redis.call('ZREM', scheduled, id)
     redis.call('HDEL', parked, id)
-    redis.call('HSET', index, id, enqueue(stream, fair, turns, parked, id, record, mark))
+    redis.call('HSET', index, id, enqueue(stream, fair, turns, id, record, mark))
     reply[#reply + 1] = now - tonumber(due[at + 1])
   elseif ARGV[2] == '1' and not misfit(quarantine) then
     redis.call('ZREM', scheduled, id)
@@ -47,6 +47,7 @@ for at = 1, #due, 2 do
     reply[1] = reply[1] + 1
   end
 end
+enqueued(parked)
 local following = redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')
 if following[2] then reply[2] = math.max(0, tonumber(following[2]) - now) end
 return reply

@@ -10,5 +10,6 @@ if wrong then return wrong end
 if redis.call('HGET', index, id) ~= 'd' or redis.call('HGET', parked, id) ~= seen then return 0 end
 redis.call('ZREM', dead, id)
 redis.call('HDEL', parked, id)
-redis.call('HSET', index, id, enqueue(stream, fair, turns, parked, id, record, mark))
+redis.call('HSET', index, id, enqueue(stream, fair, turns, id, record, mark))
+enqueued(parked)
 return 1

@@ -114,16 +114,15 @@ for at = 7, #ARGV, width do
       where = 's' .. names[stream] .. mark
       if not soonest or due < soonest then soonest = due end
     else
-      where = enqueue(KEYS[stream], KEYS[fair], KEYS[fair + 1], parked, id, ARGV[at + 2], mark)
+      where = enqueue(KEYS[stream], KEYS[fair], KEYS[fair + 1], id, ARGV[at + 2], mark)
       if ARGV[at + 3] ~= '' then answer(at, id, where, 0) end
     end
     stored = stored + 1
     located[2 * stored - 1], located[2 * stored] = id, where
   end
 end
-for at = 1, #located, 1000 do
-  redis.call('HSET', index, unpack(located, at, math.min(at + 999, #located)))
-end
+enqueued(parked)
+in_parts('HSET', index, located)
 for key, value in pairs(first) do redis.call('SET', KEYS[key], value, 'EX', seconds) end
 -- Also when nothing is new: WAIT confirms what this connection wrote last, and a repetition must not be confirmed
 -- by whatever came before it.
