@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 import time
 
 from ironforge import Forge
@@ -17,4 +19,11 @@ async def noop() -> None:
 @forge.job("bench.clock")
 async def clock() -> int:
     """Returns when it started, in nanoseconds of the wall clock, which all processes of a machine share."""
+    return time.time_ns()
+
+
+@forge.job("bench.pause")
+async def pause() -> int:
+    """Waits as if for another service; returns when it ended, in nanoseconds of the wall clock."""
+    await asyncio.sleep(random.uniform(0.01, 0.03))
     return time.time_ns()

@@ -17,12 +17,14 @@ from ironforge.submit import BatchOptions
 SUBMIT_BATCH = 5_000
 
 
-async def fill(submitter: Forge, jobs: int, options: Sequence[BatchOptions] = ({},)) -> None:
-    """No-op jobs, in equal parts with each of `options`."""
+async def fill(
+    submitter: Forge, jobs: int, options: Sequence[BatchOptions] = ({},), *, kind: str = "bench.noop"
+) -> None:
+    """Jobs of one kind, in equal parts with each of `options`."""
     size = SUBMIT_BATCH // len(options)
     for number, start in enumerate(range(0, jobs, size)):
         given = options[number % len(options)]
-        await submitter.submit_many("bench.noop", [None] * min(size, jobs - start), **given)
+        await submitter.submit_many(kind, [None] * min(size, jobs - start), **given)
 
 
 async def rate(jobs: int, count: int, flags: dict[str, Any], options: Sequence[BatchOptions] = ({},)) -> float:

@@ -25,20 +25,22 @@ async def _once(rate: int, seconds: float, flags: dict[str, Any]) -> dict[str, f
         async with harness.doors(settings) as opened, Forge(settings) as submitter:
             await submitter.submit("bench.noop")
             await harness.time_of(opened, [1])
-            await submit(submitter, rate, WARM_UP_SECONDS)
-            due = await submit(submitter, rate, seconds)
+            await submit(submitter, "bench.clock", rate, WARM_UP_SECONDS)
+            due = await submit(submitter, "bench.clock", rate, seconds)
             await harness.time_of(opened, [1 + int(rate * WARM_UP_SECONDS) + len(due)])
-            found = sorted(await latencies(opened, due))
+            found = sorted(await _latencies(opened, due))
     return {f"p{percent:g} ms": harness.percentile(found, percent) for percent in (50, 95, 99, 99.9, 100)}
 
 
-async def submit(submitter: Forge, rate: int, seconds: float, **options: Unpack[JobOptions]) -> dict[str, int]:
+async def submit(
+    submitter: Forge, kind: str, rate: int, seconds: float, **options: Unpack[JobOptions]
+) -> dict[str, int]:
     """Job id → when it was due, in nanoseconds."""
     due: dict[str, int] = {}
     start = time.time_ns()
 
     async def one(due_ns: int) -> None:
-        due[await submitter.submit("bench.clock", **options)] = due_ns
+        due[await submitter.submit(kind, **options)] = due_ns
 
     async with asyncio.TaskGroup() as group:
         for number in range(int(rate * seconds)):
@@ -50,8 +52,7 @@ async def submit(submitter: Forge, rate: int, seconds: float, **options: Unpack[
     return due
 
 
-async def latencies(opened: Doors, due: dict[str, int]) -> list[float]:
-    """In milliseconds, from when each was due until its handler started."""
+async def _latencies(opened: Doors, due: dict[str, int]) -> list[float]:
     found: list[float] = []
     waiting = list(due.items())
 

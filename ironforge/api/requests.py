@@ -139,7 +139,7 @@ def fingerprint(tree: Any) -> bytes:
 
 
 def _submission(request: JobRequest, key: str | None, content: bytes, tail: int | None) -> Submission:
-    if "\0" in request.kind or "\0" in (request.queue or ""):
+    if "\0" in request.kind + (request.queue or "") + (request.fairness_key or ""):
         raise InvalidJob("a name must not hold a NUL character", code="invalid_unicode", field="kind")
     kind = options.check_kind(request.kind)
     payload = options.check_payload_size(bytes(request.payload))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -43,6 +44,22 @@ async def test_a_few_jobs_of_one_key_run_among_the_many_of_another_from_the_star
     # One of the many had gone ahead before the few came, and one is always ready to wake a node.
     last = len(order) - order[::-1].index("few")
     assert last <= 2 * 10 + 2
+
+
+@pytest.mark.parametrize("want", [1, 5])
+async def test_a_new_key_waits_for_one_job_of_each_other_and_its_next_for_a_round(cluster: Cluster, want: int) -> None:
+    node = await cluster.node()
+    others = 8
+    await cluster.submit(*[one for number in range(others) for one in jobs(f"k{number}", 30)])
+    await cluster.submit(*[job() for _ in range(30)])
+    for _ in range(20):
+        await node.work.settle([completed(delivery) for delivery in await node.work.fetch(want)])
+    await cluster.submit(*jobs("new", 5))
+    order = await drained(node, want)
+    turns = [number for number, key in enumerate(order) if key == "new"]
+    # The jobs without a key are one more; one was let go ahead; a fetch gives its jobs with keys first.
+    assert turns[0] <= others + 1 + 1 + (want - 1)
+    assert all(later - sooner <= 2 * (others + 1) + want for sooner, later in pairwise(turns))
 
 
 async def test_a_heavier_key_gets_more_of_each_round(cluster: Cluster) -> None:
