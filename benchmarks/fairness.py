@@ -1,9 +1,9 @@
 """How much does a tenant with a large backlog delay another one, with fairness keys and without? What do keys cost?
 
 Tenant B submits at a low, steady rate in an open loop while one node, all of whose workers are busy, works off what
-tenant A has queued before. All jobs pause for 10 to 30 ms, as if they asked another service; a job's latency counts from
-when it was due to be submitted to its end. What has not ended when the measurement is over counts with its age, so
-those figures are lower bounds.
+tenant A has queued before. All jobs pause for 10 to 30 ms, as if they asked another service. A job's latency counts
+from when it was due to be submitted to its end; what has not ended when the measurement is over counts with its age,
+so those figures are lower bounds.
 """
 
 from __future__ import annotations
