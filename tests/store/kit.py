@@ -24,6 +24,10 @@ def job(queue: str = "default", priority: int = 2, kind: str = "k", **fields: An
     return Job(1, job_id, kind, queue, priority, b"{}", created_ms_of(job_id), **fields)
 
 
+def keyed(key: str, count: int, weight: int = 1, **fields: Any) -> list[Job]:
+    return [job(fairness_key=key, fairness_weight=weight, **fields) for _ in range(count)]
+
+
 def completed(delivery: Delivery, *, keep_ms: int = HOUR_MS, state: str = "completed") -> Settled:
     done = decode(delivery.record).finish(JobState(state), time.time_ns() // 1_000_000)
     record = encode(done) if keep_ms else b""

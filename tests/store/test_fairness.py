@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from fractions import Fraction
 from itertools import pairwise
-from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from ironforge.errors import QueueFull
-from ironforge.job import Job, JobState, decode
+from ironforge.job import JobState, decode
 from ironforge.store import Delivery
-from tests.store.kit import Cluster, Node, completed, dead, job, retry, rewrite
-
-
-def jobs(key: str, count: int, weight: int = 1, **fields: Any) -> list[Job]:
-    return [job(fairness_key=key, fairness_weight=weight, **fields) for _ in range(count)]
+from tests.store.kit import Cluster, Node, completed, dead, job, keyed, retry, rewrite
 
 
 def keys_of(deliveries: list[Delivery]) -> list[str]:
@@ -37,8 +29,8 @@ async def drained(node: Node, want: int) -> list[str]:
 
 async def test_a_few_jobs_of_one_key_run_among_the_many_of_another_from_the_start(cluster: Cluster) -> None:
     node = await cluster.node()
-    await cluster.submit(*jobs("many", 5_000))
-    await cluster.submit(*jobs("few", 10))
+    await cluster.submit(*keyed("many", 5_000))
+    await cluster.submit(*keyed("few", 10))
     order = await drained(node, 7)
     assert Counter(many=5_000, few=10) == Counter(order)
     # One of the many had gone ahead before the few came, and one is always ready to wake a node.
@@ -50,11 +42,11 @@ async def test_a_few_jobs_of_one_key_run_among_the_many_of_another_from_the_star
 async def test_a_new_key_waits_for_one_job_of_each_other_and_its_next_for_a_round(cluster: Cluster, want: int) -> None:
     node = await cluster.node()
     others = 8
-    await cluster.submit(*[one for number in range(others) for one in jobs(f"k{number}", 30)])
+    await cluster.submit(*[one for number in range(others) for one in keyed(f"k{number}", 30)])
     await cluster.submit(*[job() for _ in range(30)])
     for _ in range(20):
         await node.work.settle([completed(delivery) for delivery in await node.work.fetch(want)])
-    await cluster.submit(*jobs("new", 5))
+    await cluster.submit(*keyed("new", 5))
     order = await drained(node, want)
     turns = [number for number, key in enumerate(order) if key == "new"]
     # The jobs without a key are one more; one was let go ahead; a fetch gives its jobs with keys first.
@@ -64,7 +56,7 @@ async def test_a_new_key_waits_for_one_job_of_each_other_and_its_next_for_a_roun
 
 async def test_a_heavier_key_gets_more_of_each_round(cluster: Cluster) -> None:
     node = await cluster.node()
-    await cluster.submit(*jobs("heavy", 400, weight=3), *jobs("light", 400))
+    await cluster.submit(*keyed("heavy", 400, weight=3), *keyed("light", 400))
     order = await drained(node, 4)
     for start in range(0, 400, 40):
         assert abs(30 - order[start : start + 40].count("heavy")) <= 2
@@ -73,39 +65,39 @@ async def test_a_heavier_key_gets_more_of_each_round(cluster: Cluster) -> None:
 async def test_jobs_without_a_key_take_one_turn_together(cluster: Cluster) -> None:
     node = await cluster.node()
     await cluster.submit(*[job() for _ in range(300)])
-    await cluster.submit(*jobs("a", 300), *jobs("b", 300))
+    await cluster.submit(*keyed("a", 300), *keyed("b", 300))
     order = await drained(node, 6)
     assert [100, 100, 100] == [round(order[:300].count(key), -1) for key in ("", "a", "b")]
 
 
 async def test_who_always_has_one_job_ready_gets_no_more_than_its_share(cluster: Cluster) -> None:
     node = await cluster.node()
-    await cluster.submit(*jobs("many", 200))
-    await cluster.submit(*jobs("eager", 1))
+    await cluster.submit(*keyed("many", 200))
+    await cluster.submit(*keyed("eager", 1))
     order: list[str] = []
     for _ in range(100):
         deliveries = await node.work.fetch(1)
         await node.work.settle([completed(delivery) for delivery in deliveries])
         order += keys_of(deliveries)
         if order[-1] == "eager":
-            await cluster.submit(*jobs("eager", 1))
+            await cluster.submit(*keyed("eager", 1))
     assert abs(50 - order.count("eager")) <= 2
     await drained(node, 100)
 
 
 async def test_cancelled_jobs_give_their_turns_back(cluster: Cluster) -> None:
     node = await cluster.node()
-    await cluster.submit(*jobs("many", 100))
-    mistaken = jobs("other", 50)
+    await cluster.submit(*keyed("many", 100))
+    mistaken = keyed("other", 50)
     await cluster.submit(*mistaken)
     for one in mistaken:
         assert JobState.CANCELLED == await cluster.doors.submissions.cancel(one.id)
-    await cluster.submit(*jobs("other", 1))
+    await cluster.submit(*keyed("other", 1))
     assert "other" in (await drained(node, 1))[:4]
 
 
 async def test_cancelling_the_last_that_waits_leaves_nothing_behind(cluster: Cluster) -> None:
-    first, second = jobs("a", 2)
+    first, second = keyed("a", 2)
     await cluster.submit(first, second)
     assert JobState.QUEUED == await cluster.state(second)
     assert JobState.CANCELLED == await cluster.doors.submissions.cancel(second.id)
@@ -116,7 +108,7 @@ async def test_cancelling_the_last_that_waits_leaves_nothing_behind(cluster: Clu
 @pytest.mark.parametrize("bypass", ["delay", "retry", "revival"])
 async def test_nobody_gets_ahead_by_a_detour(cluster: Cluster, bypass: str) -> None:
     node = await cluster.node()
-    clever = jobs("clever", 40)
+    clever = keyed("clever", 40)
     if bypass == "delay":
         await cluster.submit(*clever, delay_ms=3_600_000)
     else:
@@ -126,7 +118,7 @@ async def test_nobody_gets_ahead_by_a_detour(cluster: Cluster, bypass: str) -> N
         put = node.work.park if bypass == "retry" else node.work.bury
         make = retry if bypass == "retry" else dead
         await put([make(delivery) for delivery in deliveries])
-    await cluster.submit(*jobs("plain", 40))
+    await cluster.submit(*keyed("plain", 40))
     if bypass == "revival":
         for one in clever:
             await cluster.doors.submissions.revive(one.id, reset_retry_count=True)
@@ -139,7 +131,7 @@ async def test_nobody_gets_ahead_by_a_detour(cluster: Cluster, bypass: str) -> N
 
 async def test_priorities_stay_strict_and_what_is_handed_back_keeps_its_turn(cluster: Cluster) -> None:
     node = await cluster.node()
-    await cluster.submit(*jobs("a", 20, priority=2), *jobs("b", 20, priority=1))
+    await cluster.submit(*keyed("a", 20, priority=2), *keyed("b", 20, priority=1))
     deliveries = await node.work.fetch(5)
     assert [1] * 5 == [decode(delivery.record).priority for delivery in deliveries]
     await node.work.requeue([rewrite(delivery) for delivery in deliveries])
@@ -150,7 +142,7 @@ async def test_priorities_stay_strict_and_what_is_handed_back_keeps_its_turn(clu
 
 async def test_what_waits_is_found_counted_and_listed_as_queued(cluster: Cluster) -> None:
     await cluster.node()
-    waiting = jobs("a", 6)
+    waiting = keyed("a", 6)
     await cluster.submit(*waiting)
     (depth,) = [one for one in (await cluster.doors.inspection.stats()).streams if one.queued]
     assert ("default", 2, 6, min(one.created_ms for one in waiting)) == (
@@ -171,11 +163,11 @@ async def test_what_waits_is_found_counted_and_listed_as_queued(cluster: Cluster
 
 async def test_a_full_queue_counts_what_waits_for_its_turn(cluster: Cluster) -> None:
     cluster.with_settings(max_queue_length=10)
-    await cluster.submit(*jobs("a", 8))
+    await cluster.submit(*keyed("a", 8))
     with pytest.raises(QueueFull) as caught:
-        await cluster.submit(*jobs("b", 3, priority=0))
+        await cluster.submit(*keyed("b", 3, priority=0))
     assert (8, 10) == (caught.value.length, caught.value.limit)
-    await cluster.submit(*jobs("b", 2))
+    await cluster.submit(*keyed("b", 2))
 
 
 async def test_a_batch_wakes_every_node_that_has_nothing_to_do(cluster: Cluster) -> None:
@@ -192,13 +184,13 @@ async def test_a_batch_wakes_every_node_that_has_nothing_to_do(cluster: Cluster)
         taking = [asyncio.create_task(take(node)) for node in nodes]
         while 3 > sum(client["cmd"] == "xreadgroup" for client in cluster.raw.client_list()):
             await asyncio.sleep(0)
-        await cluster.submit(*jobs("a", 12))
+        await cluster.submit(*keyed("a", 12))
         assert [4, 4, 4] == list(await asyncio.gather(*taking))
 
 
 async def test_a_lost_record_is_put_aside_when_its_turn_comes(cluster: Cluster) -> None:
     node = await cluster.node()
-    first, lost, last = jobs("a", 3)
+    first, lost, last = keyed("a", 3)
     await cluster.submit(first, lost, last)
     cluster.raw.hdel(cluster.keys.parked, lost.id)
     assert {first.id, last.id} == {decode(one.record).id for one in await node.work.fetch(9) + await node.work.fetch(9)}
@@ -213,9 +205,21 @@ async def test_a_key_of_the_wrong_type_stops_nothing_else(cluster: Cluster, word
     plain = job()
     await cluster.submit(plain)
     with pytest.raises(Exception, match=f"{word}:default:2 is a string"):
-        await cluster.submit(*jobs("a", 1))
+        await cluster.submit(*keyed("a", 1))
     assert [plain.id] == [decode(one.record).id for one in await node.work.fetch(5)]
     cluster.raw.delete(f"{cluster.keys.prefix}{word}:default:2")
+
+
+async def test_a_twin_of_the_wrong_type_holds_only_its_own_line_up(cluster: Cluster) -> None:
+    cluster.checked = False
+    node = await cluster.node()
+    stuck, other, plain = keyed("a", 3), keyed("a", 3, priority=3), job(priority=3)
+    await cluster.submit(*stuck, *other, plain)
+    cluster.raw.set(cluster.keys.stream("default:2r"), "mine")
+    taken = {decode(one.record).id for _ in range(4) for one in await node.work.fetch(9)}
+    assert {stuck[0].id, plain.id, *(one.id for one in other)} == taken
+    cluster.raw.delete(cluster.keys.stream("default:2r"))
+    assert [one.id for one in stuck[1:]] == [decode(one.record).id for _ in "12" for one in await node.work.fetch(1)]
 
 
 async def test_jobs_without_keys_cost_one_look_a_fetch_and_nothing_else(cluster: Cluster) -> None:
@@ -232,83 +236,3 @@ async def test_jobs_without_keys_cost_one_look_a_fetch_and_nothing_else(cluster:
 
 
 SETTLING = {"cmdstat_zadd"}  # the bucket of a result is noted
-MOVES = st.lists(
-    st.one_of(
-        st.tuples(st.sampled_from(["", "a", "b", "c"]), st.integers(1, 6), st.sampled_from([1, 2, 4])),
-        st.integers(1, 6),
-    ),
-    max_size=30,
-)
-
-
-class Model:
-    """Start-time fair queueing with exact fractions. `ahead`: the one that was let go to wake a node."""
-
-    def __init__(self) -> None:
-        self.ahead: list[bytes] = []
-        self.stream: list[bytes] = []
-        self.waiting: list[tuple[Fraction, bytes]] = []
-        self.forget()
-
-    def forget(self) -> None:
-        self.now = self.plain_end = Fraction(0)
-        self.ends: dict[str, Fraction] = {}
-
-    def submit(self, one: Job) -> None:
-        if not one.fairness_key or not (self.waiting or self.stream):
-            self.stream.append(one.id)
-            return
-        start = max(self.now, self.ends.get(one.fairness_key, self.now))
-        self.ends[one.fairness_key] = start + Fraction(1, one.fairness_weight)
-        self.waiting = sorted([*self.waiting, (start, one.id)])
-
-    def release(self) -> bytes:
-        start, job_id = self.waiting.pop(0)
-        self.now = max(self.now, start)
-        if not self.waiting:
-            self.forget()
-        return job_id
-
-    def fetch(self, want: int) -> list[bytes]:
-        taken, self.ahead = self.ahead[:want], self.ahead[want:]
-        keyed, plain = [], []
-        while self.waiting and len(taken + keyed + plain) < want:
-            own = max(self.now, self.plain_end)
-            if self.stream and own <= self.waiting[0][0]:
-                self.now, self.plain_end = own, own + 1
-                plain.append(self.stream.pop(0))
-            else:
-                keyed.append(self.release())
-        taken += keyed + plain
-        rest = want - len(taken)
-        taken, self.stream = taken + self.stream[:rest], self.stream[rest:]
-        if self.waiting and not self.ahead:
-            self.ahead.append(self.release())
-        return taken
-
-
-def test_turns_are_those_of_start_time_fair_queueing(server: str) -> None:
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(moves=MOVES)
-    def follow(moves: list[Any]) -> None:
-        asyncio.run(_follow(server, moves))
-
-    follow()
-
-
-async def _follow(server: str, moves: list[Any]) -> None:
-    cluster, model = Cluster(server), Model()
-    node = await cluster.node()
-    for move in [*moves, *[6] * 40]:
-        if isinstance(move, int):
-            deliveries = await node.work.fetch(move)
-            assert model.fetch(move) == [decode(delivery.record).id for delivery in deliveries]
-            await node.work.settle([completed(delivery) for delivery in deliveries])
-        else:
-            key, count, weight = move
-            batch = jobs(key, count, weight if key else 1)
-            await cluster.submit(*batch)
-            for one in batch:
-                model.submit(one)
-    assert [] == [*model.ahead, *model.stream, *model.waiting]
-    await cluster.close()

@@ -24,11 +24,12 @@ local function due_of(text)
   if due > now then return due end
 end
 
+-- The last of the streams and so on: jobs without a fairness key are not asked for one.
+local keyed = string.match(KEYS[5 + streams], '}:turns:')
+
 local function place_of(text)
-  local stream = tonumber(text)
-  if stream then return stream, 0, '' end
-  local own, fair, mark = string.match(text, '^(%d+),(%d+)(:.*)$')
-  return tonumber(own), tonumber(fair), mark
+  local stream, fair, mark = string.match(text, '^(%d+),(%d+)(:.*)$')
+  return tonumber(stream), tonumber(fair), mark
 end
 
 local answers, known, first = {}, {}, {}
@@ -69,7 +70,7 @@ end
 
 local wrong = misfit(index) or misfits(6, 5 + streams)
 for at = 7, #ARGV, width do
-  if not wrong and not known[at] and (ARGV[at + 3] ~= '' or not tonumber(ARGV[at])) then
+  if not wrong and not known[at] and (ARGV[at + 3] ~= '' or keyed and not tonumber(ARGV[at])) then
     wrong = misfits(2, 3)
     break
   end
@@ -87,7 +88,7 @@ if limit > 0 then
   end
   for at = 7, #ARGV, width do
     if not known[at] and not due_of(ARGV[at + 3]) then
-      local queue = queue_of[place_of(ARGV[at])]
+      local queue = queue_of[tonumber(ARGV[at]) or place_of(ARGV[at])]
       wanted[queue] = (wanted[queue] or 0) + 1
     end
   end
@@ -105,7 +106,8 @@ end
 local located, soonest, stored = {}, nil, 0
 for at = 7, #ARGV, width do
   if not known[at] then
-    local stream, fair, mark = place_of(ARGV[at])
+    local stream, fair, mark = tonumber(ARGV[at]), nil, ''
+    if not stream then stream, fair, mark = place_of(ARGV[at]) end
     local id, due = ARGV[at + 1], due_of(ARGV[at + 3])
     local where
     if due then
@@ -114,7 +116,11 @@ for at = 7, #ARGV, width do
       where = 's' .. names[stream] .. mark
       if not soonest or due < soonest then soonest = due end
     else
-      where = enqueue(KEYS[stream], KEYS[fair], KEYS[fair + 1], id, ARGV[at + 2], mark)
+      if fair then
+        where = enqueue(KEYS[stream], KEYS[fair], KEYS[fair + 1], id, ARGV[at + 2], mark)
+      else
+        where = 'q' .. names[stream] .. ':' .. redis.call('XADD', KEYS[stream], '*', 'j', ARGV[at + 2])
+      end
       if ARGV[at + 3] ~= '' then answer(at, id, where, 0) end
     end
     stored = stored + 1

@@ -6,10 +6,6 @@
 -- Returns 1 when more jobs wait for their turn, else 0; then pairs: number of the stream's key, how many to read of it
 local index, parked, quarantine = unpack(KEYS, 1, 3)
 local left, reply = tonumber(ARGV[1]), {0}
-for key = 4, #KEYS, 4 do
-  local wrong = misfits(key, key + 1)
-  if wrong then return wrong end
-end
 local able = not misfits(1, 2)
 
 local function read(key, count)
@@ -69,8 +65,8 @@ end
 
 for key = 4, #KEYS, 4 do
   local twin, stream, fair, turns = unpack(KEYS, key, key + 3)
-  local waits = able and not misfits(key + 2, key + 3) and redis.call('EXISTS', fair) == 1
-  local ahead, behind = undelivered(twin), undelivered(stream)
+  local ahead, behind = misfit(twin) and 0 or undelivered(twin), misfit(stream) and 0 or undelivered(stream)
+  local waits = able and not (misfit(twin) or misfits(key + 2, key + 3)) and redis.call('EXISTS', fair) == 1
   local taken = math.min(ahead, left)
   read(key, taken)
   if waits and left > 0 then
