@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 import time
 
 import msgspec
@@ -43,3 +45,10 @@ def in_thread() -> None:
 async def logging(context: Context) -> None:
     """Writes one line."""
     context.logger.info("ran")
+
+
+@forge.job("bench.pause")
+async def pause() -> int:
+    """Waits as if for another service; returns when it ended, in nanoseconds of the wall clock."""
+    await asyncio.sleep(random.uniform(0.01, 0.03))
+    return time.time_ns()

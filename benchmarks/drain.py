@@ -12,19 +12,26 @@ from typing import Any
 
 from benchmarks import harness
 from ironforge.registry import Forge
+from ironforge.submit import BatchOptions
 
 SUBMIT_BATCH = 5_000
 
 
-async def fill(submitter: Forge, jobs: int) -> None:
-    for start in range(0, jobs, SUBMIT_BATCH):
-        await submitter.submit_many("bench.noop", [None] * min(SUBMIT_BATCH, jobs - start))
+async def fill(
+    submitter: Forge, jobs: int, options: Sequence[BatchOptions] = ({},), *, kind: str = "bench.noop"
+) -> None:
+    """Jobs of one kind, in equal parts with each of `options`."""
+    size = SUBMIT_BATCH // len(options)
+    for number, start in enumerate(range(0, jobs, size)):
+        given = options[number % len(options)]
+        await submitter.submit_many(kind, [None] * min(size, jobs - start), **given)
 
 
-async def _once(jobs: int, count: int, flags: dict[str, Any]) -> float:
+async def rate(jobs: int, count: int, flags: dict[str, Any], options: Sequence[BatchOptions] = ({},)) -> float:
+    """Jobs per second of `count` nodes."""
     with harness.server(**flags) as settings:
         async with harness.doors(settings) as opened, Forge(settings) as submitter:
-            await fill(submitter, jobs)
+            await fill(submitter, jobs, options)
             first, last = int(jobs * 0.2), int(jobs * 0.95)
             with harness.nodes(settings, count):
                 start, end = await harness.time_of(opened, [first, last])
@@ -36,7 +43,7 @@ async def run(*, jobs: int = 200_000, repeats: int = 3, nodes: Sequence[int] = (
     """Jobs per second by number of nodes."""
     figures: dict[str, Any] = {}
     for count in nodes:
-        once = functools.partial(_once, jobs, count, flags)
+        once = functools.partial(rate, jobs, count, flags)
         figures[f"{count} node{'s' if count > 1 else ''}"] = await harness.repeat(repeats, once)
     points = [(count, figure["median"]) for count, figure in zip(nodes, figures.values(), strict=True)]
     plot = {"x": "node processes", "y": "jobs/s", "series": {"no-op jobs": points}}

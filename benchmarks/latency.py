@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from benchmarks import harness
 from ironforge import job as records
 from ironforge.registry import Forge
 from ironforge.store import Doors
+from ironforge.submit import JobOptions
 
 WARM_UP_SECONDS = 2.0
 LOOK_UPS = 32
@@ -25,20 +26,22 @@ async def _once(rate: int, seconds: float, flags: dict[str, Any]) -> dict[str, f
         async with harness.doors(settings) as opened, Forge(settings) as submitter:
             await submitter.submit("bench.noop")
             await harness.time_of(opened, [1])
-            await _submit(submitter, rate, WARM_UP_SECONDS)
-            due = await _submit(submitter, rate, seconds)
+            await submit(submitter, "bench.clock", rate, WARM_UP_SECONDS)
+            due = await submit(submitter, "bench.clock", rate, seconds)
             await harness.time_of(opened, [1 + int(rate * WARM_UP_SECONDS) + len(due)])
-            latencies = sorted(await _latencies(opened, due))
-    return {f"p{percent:g} ms": harness.percentile(latencies, percent) for percent in (50, 95, 99, 99.9, 100)}
+            found = sorted(await _latencies(opened, due))
+    return {f"p{percent:g} ms": harness.percentile(found, percent) for percent in (50, 95, 99, 99.9, 100)}
 
 
-async def _submit(submitter: Forge, rate: int, seconds: float) -> dict[str, int]:
+async def submit(
+    submitter: Forge, kind: str, rate: int, seconds: float, **options: Unpack[JobOptions]
+) -> dict[str, int]:
     """Job id → when it was due, in nanoseconds."""
     due: dict[str, int] = {}
     start = time.time_ns()
 
-    async def submit(due_ns: int) -> None:
-        due[await submitter.submit("bench.clock")] = due_ns
+    async def one(due_ns: int) -> None:
+        due[await submitter.submit(kind, **options)] = due_ns
 
     async with asyncio.TaskGroup() as group:
         for number in range(int(rate * seconds)):
@@ -46,7 +49,7 @@ async def _submit(submitter: Forge, rate: int, seconds: float) -> dict[str, int]
             pause_seconds = (due_ns - time.time_ns()) / 1e9
             if pause_seconds > 0:
                 await asyncio.sleep(pause_seconds)
-            group.create_task(submit(due_ns))
+            group.create_task(one(due_ns))
     return due
 
 

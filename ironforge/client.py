@@ -74,6 +74,8 @@ class _Calls(Generic[Answer, Ids]):
         delay_seconds: float | None = None,
         run_at: datetime | str | None = None,
         retain_seconds: float | None = None,
+        fairness_key: str | None = None,
+        fairness_weight: int | None = None,
         idempotency_key: str | None = None,
     ) -> Answer:
         """Submit one job: `{"id", "status", …}`. Raises SerializationError before anything is sent.
@@ -88,6 +90,8 @@ class _Calls(Generic[Answer, Ids]):
             "delay_seconds": delay_seconds,
             "run_at": run_at,
             "retain_seconds": retain_seconds,
+            "fairness_key": fairness_key,
+            "fairness_weight": fairness_weight,
         }
         body = _job({"kind": kind, "payload": payload, **options})
         headers = {**_JSON, "Idempotency-Key": idempotency_key or _new_key()}

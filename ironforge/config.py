@@ -41,6 +41,7 @@ HELP: Final[dict[str, str]] = {
     "drain_seconds": "after SIGTERM, how long running jobs may finish before they are handed back",
     "default_timeout_seconds": "time limit of one attempt, where neither the job nor its kind says otherwise",
     "default_max_retries": "retries after the first attempt, where neither the job nor its kind says otherwise",
+    "starvation_seconds": "a job that waits longer gets a part of what a node takes, whatever its priority; 0: never",
     "crash_budget": "after this many nodes died while they held it, a job is dead as poison",
     "retention_seconds": "how long completed and cancelled jobs can be looked up; per job: retain_seconds",
     "dead_retention_seconds": "how long the dead letter keeps a job",
@@ -89,6 +90,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     drain_seconds: float = 25.0
     default_timeout_seconds: float = 300.0
     default_max_retries: int = 3
+    starvation_seconds: float = 0.0
     crash_budget: int = 3
     retention_seconds: float = 3600.0
     dead_retention_seconds: float = 30 * 86400.0
@@ -124,6 +126,7 @@ BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "drain_seconds": (0, 86_400),
     "default_timeout_seconds": (0.001, 604_800),
     "default_max_retries": (0, 1_000),
+    "starvation_seconds": (0, 604_800),
     "crash_budget": (1, 100),
     "retention_seconds": (0, 604_800),
     "dead_retention_seconds": (60, 31_536_000),

@@ -15,6 +15,7 @@ from typing import Annotated, Final
 import msgspec
 import uuid_utils
 
+from ironforge.config import NAME
 from ironforge.errors import IncompatibleRecord, NewerRecord
 
 RECORD_VERSION: Final = 1
@@ -25,6 +26,7 @@ RETURNED: Final = "r"
 # Numbers outside these limits are no job's: the server or a calendar would refuse them later, in the middle of a node.
 MAX_COUNT: Final = 2**53
 MAX_TIME_MS: Final = 253_402_300_799_000  # the end of the year 9999
+MAX_WEIGHT: Final = 100
 MAX_DURATION_MS: Final = 100 * 365 * 86_400_000
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
@@ -110,6 +112,7 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
 
     `attempt` counts failed attempts, `crashes` nodes that died while they held the job, `fence` how often the
     job was put back into a stream: it rises with every new run, so a later run always carries a higher fence.
+    Jobs with the same `fairness_key` take turns with others of their queue and priority, `fairness_weight` a turn.
     `ready_ms` is when a delayed or retried job may start (0: from its creation on).
     New fields go to the end with a default: older and newer nodes then read each other's records.
     """
@@ -134,10 +137,17 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
     result: bytes = b""
     reason: str = ""
     ready_ms: TimeMs = 0
+    fairness_key: str = ""
+    fairness_weight: Annotated[int, msgspec.Meta(ge=1, le=MAX_WEIGHT)] = 1
 
     @property
     def stream(self) -> str:
         return stream_name(self.queue, self.priority)
+
+    @property
+    def mark(self) -> str:
+        """The fairness key with its weight, as the index and the scripts want it; empty without a key."""
+        return f":{self.fairness_weight}:{self.fairness_key}" if self.fairness_key else ""
 
     @property
     def text_id(self) -> str:
@@ -245,4 +255,6 @@ def decode(record: bytes) -> Job:
         )
     if len(job.id) != 16 or not 0 <= job.priority <= 3 or job.ended not in _ENDINGS:
         raise IncompatibleRecord("this record is not a job: its id, its priority or its end is out of range")
+    if job.fairness_key and not NAME.match(job.fairness_key):
+        raise IncompatibleRecord("this record is not a job: its fairness key is not a name")
     return job

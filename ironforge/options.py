@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from ironforge.config import NAME
 from ironforge.errors import InvalidJob
-from ironforge.job import RECORD_VERSION, Job, Priority, created_ms_of, new_id
+from ironforge.job import MAX_WEIGHT, RECORD_VERSION, Job, Priority, created_ms_of, new_id
 
 MAX_RETRIES: Final = 1_000
 MIN_TIMEOUT_SECONDS: Final = 0.001
@@ -38,6 +38,8 @@ class Options(NamedTuple):
     retain_ms: int | None = None
     delay_ms: int | None = None
     run_at_ms: int | None = None
+    fairness_key: str = ""
+    fairness_weight: int = 1
 
     def job(self, kind: str, payload: bytes, job_id: bytes | None = None) -> Job:
         """The record of a new job of a checked kind and payload; `job_id` is made when not given."""
@@ -56,6 +58,8 @@ class Options(NamedTuple):
             self.timeout_ms,
             self.retain_ms,
             ready_ms=ready_ms,
+            fairness_key=self.fairness_key,
+            fairness_weight=self.fairness_weight,
         )
 
 
@@ -68,6 +72,8 @@ def validate_options(
     retain_seconds: object = None,
     delay_seconds: object = None,
     run_at: object = None,
+    fairness_key: object = None,
+    fairness_weight: object = None,
 ) -> Options:
     """The options in record units; None means not given. Raises InvalidJob with `code` and `field`.
 
@@ -83,6 +89,8 @@ def validate_options(
         check_retain(retain_seconds),
         _milliseconds("delay_seconds", delay_seconds, 0, MAX_DELAY_SECONDS, code="invalid_delay"),
         None if run_at is None else check_run_at(run_at),
+        "" if fairness_key is None else _name("fairness_key", fairness_key, "invalid_fairness_key"),
+        check_weight(fairness_weight, fairness_key),
     )
 
 
@@ -106,13 +114,16 @@ def check_priority(priority: object) -> Priority:
 
 
 def check_max_retries(retries: object) -> int | None:
-    if retries is None:
-        return None
-    if isinstance(retries, bool) or not isinstance(retries, int):
-        raise _wrong_type("max_retries", retries, "a whole number")
-    if not 0 <= retries <= MAX_RETRIES:
-        raise _out_of_range("max_retries", retries, 0, MAX_RETRIES)
-    return retries
+    return None if retries is None else _whole("max_retries", retries, 0, MAX_RETRIES)
+
+
+def check_weight(weight: object, fairness_key: object) -> int:
+    """1 when not given."""
+    if weight is None:
+        return 1
+    if fairness_key is None:
+        raise InvalidJob("fairness_weight needs a fairness_key", code="missing_field", field="fairness_key")
+    return _whole("fairness_weight", weight, 1, MAX_WEIGHT)
 
 
 def check_timeout(seconds: object) -> int | None:
@@ -185,6 +196,14 @@ def _name(field: str, value: object, code: str) -> str:
         raise _wrong_type(field, value, "text")
     if not NAME.match(value):
         raise InvalidJob(f"{field} {value[:150]!r} is not a name: {_NAME_RULE}", code=code, field=field)
+    return value
+
+
+def _whole(field: str, value: object, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _wrong_type(field, value, "a whole number")
+    if not low <= value <= high:
+        raise _out_of_range(field, value, low, high)
     return value
 
 

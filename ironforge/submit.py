@@ -38,6 +38,8 @@ class BatchOptions(KindOptions, total=False):
 
     delay_seconds: float | None
     run_at: datetime | None
+    fairness_key: str | None
+    fairness_weight: int | None
 
 
 class JobOptions(BatchOptions, total=False):
@@ -98,7 +100,9 @@ def _parsed(job_id: object) -> bytes:
 
 def fingerprint(kind: str, payload: bytes, options: Options) -> bytes:
     """Tells a repeated submission from a different one under the same idempotency key."""
-    return hashlib.sha256(msgspec.msgpack.encode((kind, payload, tuple(options)))).digest()
+    # Without a fairness key it is what it was before there were any, so an upgrade makes no conflicts.
+    values = tuple(options) if options.fairness_key else tuple(options)[:-2]
+    return hashlib.sha256(msgspec.msgpack.encode((kind, payload, values))).digest()
 
 
 class Door:

@@ -140,7 +140,7 @@ def fingerprint(tree: Any) -> bytes:
 
 
 def _submission(request: JobRequest, key: str | None, content: bytes, tail: int | None, place: int = 0) -> Submission:
-    if "\0" in request.kind or "\0" in (request.queue or ""):
+    if "\0" in request.kind + (request.queue or "") + (request.fairness_key or ""):
         raise InvalidJob("a name must not hold a NUL character", code="invalid_unicode", field="kind")
     kind = options.check_kind(request.kind)
     payload = options.check_payload_size(bytes(request.payload))
@@ -152,6 +152,8 @@ def _submission(request: JobRequest, key: str | None, content: bytes, tail: int 
         retain_seconds=request.retain_seconds,
         delay_seconds=request.delay_seconds,
         run_at=request.run_at,
+        fairness_key=request.fairness_key,
+        fairness_weight=request.fairness_weight,
     )
     job = checked.job(kind, payload, new_id(tail))
     return Submission(job, checked.delay_ms, checked.run_at_ms, key, content, place)

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from ironforge import options
-from ironforge.job import JobState
+from ironforge.job import MAX_WEIGHT, JobState
 
 MAX_BATCH = 10_000
 MAX_PAGE = 500
@@ -93,6 +93,20 @@ class JobRequest(msgspec.Struct, forbid_unknown_fields=True):
             extra_json_schema=_range(0, options.MAX_RETAIN_SECONDS),
         ),
     ] = None
+    fairness_key: Annotated[
+        str | None,
+        Meta(
+            description="jobs with different keys take turns within their queue and priority",
+            extra_json_schema={"pattern": NAME_PATTERN},
+        ),
+    ] = None
+    fairness_weight: Annotated[
+        int | None,
+        Meta(
+            description="jobs of its key for each job of a key of weight 1; default: 1; needs fairness_key",
+            extra_json_schema=_range(1, MAX_WEIGHT),
+        ),
+    ] = None
 
 
 class BatchRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -170,6 +184,8 @@ class JobAnswer(msgspec.Struct):
     max_retries: int | None
     timeout_seconds: float | None
     retain_seconds: float | None
+    fairness_key: str | None
+    fairness_weight: int
     crashes: Annotated[int, Meta(description="nodes that died while they ran it")]
     fence: Annotated[int, Meta(description="rises with every new run")]
     created_at: Time

@@ -42,6 +42,8 @@ def job_answer(view: JobView) -> JobAnswer:
         max_retries=job.max_retries,
         timeout_seconds=_seconds(job.timeout_ms),
         retain_seconds=_seconds(job.retain_ms),
+        fairness_key=job.fairness_key or None,
+        fairness_weight=job.fairness_weight,
         crashes=job.crashes,
         fence=job.fence,
         created_at=rfc3339(job.created_ms),

@@ -66,6 +66,8 @@ def submit(
     delay_seconds: Annotated[float | None, typer.Option(help="run this long from now")] = None,
     run_at: Annotated[str | None, typer.Option(help="run at this time, such as 2030-01-31T12:00:00Z")] = None,
     retain_seconds: Annotated[float | None, typer.Option(help="how long it can be looked up once it ended")] = None,
+    fairness_key: Annotated[str | None, typer.Option(help="takes turns with other keys in its queue")] = None,
+    fairness_weight: Annotated[int | None, typer.Option(help="jobs of this key a turn, 1 to 100")] = None,
     idempotency_key: Annotated[str | None, typer.Option(help="submit once only, however often this runs")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="until it ended; exit 0 only if it completed")] = False,
     as_json: AsJson = False,
@@ -83,6 +85,8 @@ def submit(
             delay_seconds=delay_seconds,
             run_at=run_at,
             retain_seconds=retain_seconds,
+            fairness_key=fairness_key,
+            fairness_weight=fairness_weight,
             idempotency_key=idempotency_key,
         )
         _accepted(client, accepted, wait=wait, as_json=as_json)

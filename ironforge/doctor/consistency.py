@@ -36,16 +36,20 @@ async def _counts(link: Link, keys: Keys) -> list[str]:
             ["ZCARD", keys.dead],
             ["SCARD", keys.queues],
             *(["XLEN", key] for key in streams),
+            *(["ZCARD", key] for key in keys.lines(names)[::2]),
         ]
         index, parked, scheduled, dead, queues, *lengths = await _at_once(link, counted)
+        waiting = sum(lengths[len(streams) :])
         if queues == len(names):
             break
     problems = []
     if index != scheduled + dead + sum(lengths):
-        places = f"{sum(lengths)} in streams, {scheduled} scheduled, {dead} dead"
+        places = f"{sum(lengths) - waiting} in streams, {waiting} waiting for their turn, "
+        places += f"{scheduled} scheduled, {dead} dead"
         problems.append(f"the index knows {index} jobs, but there are {places}")
-    if parked != scheduled + dead:
-        problems.append(f"{parked} records are parked for {scheduled} scheduled and {dead} dead jobs")
+    if parked != scheduled + dead + waiting:
+        jobs = f"{scheduled} scheduled, {waiting} waiting and {dead} dead jobs"
+        problems.append(f"{parked} records are parked for {jobs}")
     return problems
 
 
@@ -92,5 +96,5 @@ def _look(keys: Keys, job_id: bytes, location: Location) -> list[Command]:
     if location.entry:
         key = keys.stream(location.stream)
         return [["XRANGE", key, location.entry, location.entry], ["EXISTS", key]]
-    shelf = keys.dead if location.place == "d" else keys.scheduled
+    shelf = {"d": keys.dead, "f": keys.fair(location.stream)}.get(location.place, keys.scheduled)
     return [["ZSCORE", shelf, job_id], ["HEXISTS", keys.parked, job_id]]

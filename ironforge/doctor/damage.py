@@ -97,7 +97,8 @@ async def _streams(link: Link, keys: Keys) -> list[Damage]:
 
 async def _parked(link: Link, keys: Keys) -> list[Damage]:
     found = []
-    for key, letter in ((keys.scheduled, b"s"), (keys.dead, b"d")):
+    fair = keys.lines(queue_names(await link.call("SMEMBERS", keys.queues)))[::2]
+    for key, letter in ((keys.scheduled, b"s"), (keys.dead, b"d"), *((key, b"f") for key in fair)):
         ids = await link.call("ZRANGE", key, 0, SAMPLE - 1)
         if not ids:
             continue

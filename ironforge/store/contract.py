@@ -199,7 +199,10 @@ class Work(Protocol):
     """What a leaseholder does with jobs. Every write raises LeaseLost, and writes nothing, once the fence moved."""
 
     async def fetch(self, want: int) -> list[Delivery]:
-        """At most `want` jobs, at once, strictly by priority; [] when there are none."""
+        """At most `want` jobs, at once, strictly by priority, within one by turns; [] when there are none.
+
+        What is overdue (`starvation_seconds`) gets its share first.
+        """
 
     async def wait(self, want: int, timeout_seconds: float) -> list[Delivery]:
         """Like `fetch`, but waits until a job comes or the time is over. May exceed `want` by a race: hand back."""
@@ -222,7 +225,7 @@ class Work(Protocol):
         """Bring back what was quarantined by an older node and is readable here; how many jobs that were."""
 
     async def promote(self) -> Due:
-        """Move up to 500 due jobs to their streams."""
+        """Move up to 500 due jobs to their queues."""
 
     async def cancel_requested(self, job_ids: Sequence[bytes]) -> list[bytes]:
         """Which of these running jobs somebody asked to cancel (signals may have been missed)."""

@@ -19,11 +19,13 @@ from redis.exceptions import RedisError, ResponseError
 
 from ironforge.config import Settings
 from ironforge.job import streams_of
+from ironforge.store.aging import Aging
 from ironforge.store.contract import Delivery, Rewrite, Settled
 from ironforge.store.keys import GROUP, LOST, Keys
 from ironforge.store.link import BLOCKING_MARGIN_SECONDS, Command, Link
 from ironforge.store.outage import is_wrong_type, outlast
 from ironforge.store.scripts import GROUPS
+from ironforge.store.turns import Turns
 
 PAGE: Final = 500
 # From this many wanted jobs a stream on, one round trip for all streams is worth the looser order within it.
@@ -45,6 +47,8 @@ class Fetcher:
         self._names = self._all
         self._order = {name: number for number, name in enumerate(self._names.values())}
         self._busiest = 0
+        self._turns = Turns(keys, node, link)
+        self._aging = Aging(keys, link, settings.starvation_seconds)
         self._audit_seconds = settings.lease_seconds
         self._audited = time.monotonic()
         self._held: dict[str, set[bytes]] = defaultdict(set)
@@ -52,7 +56,7 @@ class Fetcher:
         self._turn = asyncio.Lock()
 
     async def fetch(self, want: int) -> list[Delivery]:
-        """At most `want` jobs, strictly by priority."""
+        """At most `want` jobs, strictly by priority where nothing is overdue."""
         async with self._turn:
             return await outlast(lambda: self._guarded(self._fetch(want)))
 
@@ -98,16 +102,21 @@ class Fetcher:
         await self._audit_if_due()
         deliveries, self._found = self._found[:want], self._found[want:]
         try:
+            overdue, share = await self._aging.overdue(list(self._names.values()), want - len(deliveries))
+            if share:
+                deliveries += self._take(await self._turns.read(overdue, share, all_streams=False))
             at = 0
-            if want - len(deliveries) >= PLENTY * len(self._names):
+            if not self._turns.some and want - len(deliveries) >= PLENTY * len(self._names):
                 deliveries += await self._read_plenty(want - len(deliveries))
                 # One that gave its one job may have more: from there on it goes stream by stream.
                 at = min([self._order[one.stream] for one in deliveries[:1]] + [self._busiest + 1])
-            for key in list(self._names)[at:]:
-                if len(deliveries) >= want:
+            for number, key in enumerate(list(self._names)[at:], at):
+                if len(deliveries) >= want or self._turns.some:
                     break
                 command = [*self._read(want - len(deliveries)), "STREAMS", key, ">"]
-                deliveries += self._take(await self._ask(command))
+                deliveries += self._take(await self._ask(command, look=not number))
+            if self._turns.some and len(deliveries) < want:
+                deliveries += self._take(await self._turns.read(self._names.values(), want - len(deliveries)))
         except BaseException:
             self._found = deliveries + self._found
             raise
@@ -125,7 +134,11 @@ class Fetcher:
         commands: list[Command] = [[*self._read(1), "STREAMS", key, ">"] for key in before]
         commands.append([*self._read(want - len(before)), "STREAMS", busiest, ">"])
         deliveries: list[Delivery] = []
-        for reply in await self._link.pipeline(commands, tolerate=("NOGROUP",)):
+        *replies, some = await self._link.pipeline(
+            [*commands, self._turns.look(self._names.values())], tolerate=("NOGROUP",)
+        )
+        self._turns.some = bool(some)
+        for reply in replies:
             if isinstance(reply, ResponseError):
                 await make_groups(self._link, self._keys, [key.decode() for key in keys])
             else:
@@ -137,6 +150,12 @@ class Fetcher:
         if self._found:
             deliveries, self._found = self._found[:want], self._found[want:]
             return deliveries
+        if not self._turns.some:
+            self._turns.some = bool(await self._link.call(*self._turns.look(self._names.values())))
+        if self._turns.some:
+            deliveries = self._take(await self._turns.read(self._names.values(), want))
+            if deliveries:
+                return deliveries
         count = max(1, want // len(self._names))
         command = [*self._read(count), "BLOCK", block_ms, "STREAMS", *self._names, *([">"] * len(self._names))]
         return self._take(await self._ask(command, block_ms / 1000 + BLOCKING_MARGIN_SECONDS))
@@ -144,12 +163,16 @@ class Fetcher:
     def _read(self, count: int) -> list[str | bytes | int]:
         return ["XREADGROUP", "GROUP", GROUP, self._node, "COUNT", count]
 
-    async def _ask(self, command: Command, timeout_seconds: float | None = None) -> Any:
+    async def _ask(self, command: Command, timeout_seconds: float | None = None, *, look: bool = False) -> Any:
+        looks = [self._turns.look(self._names.values())] if look else []
         try:
-            return await self._link.call(*command, timeout_seconds=timeout_seconds)
+            *seen, reply = await self._link.pipeline([*looks, command], timeout_seconds=timeout_seconds)
         except ResponseError as error:
             if not str(error).startswith("NOGROUP"):
                 raise
+        else:
+            self._turns.some = bool(seen[0]) if seen else self._turns.some
+            return reply
         await make_groups(self._link, self._keys, [key.decode() for key in self._names])
         return await self._link.call(*command, timeout_seconds=timeout_seconds)
 

@@ -16,7 +16,7 @@ from redis.exceptions import ConnectionError as Disconnected
 
 from ironforge.config import Settings, environment_name
 from ironforge.errors import IdempotencyConflict, IncompatibleRecord, IronForgeError, QueueFull, StoreUnavailable
-from ironforge.job import JobState, encode, format_id, streams_of
+from ironforge.job import JobState, encode, format_id, returned_stream, streams_of
 from ironforge.store.admission import Admission
 from ironforge.store.contract import Accepted, Submission
 from ironforge.store.keys import Keys
@@ -158,7 +158,12 @@ class _Call:
         for stream in streams:
             self.keys.append(keys.stream(stream))
             numbers[stream] = len(self.keys)
-        self.arguments: list[str | bytes | int] = [keys.signals, 8 if careful else 4, len(streams)]
+        fair: dict[str, int] = {}
+        keyed = dict.fromkeys(item.job.stream for item in self.items if item.job.fairness_key)
+        for stream in [name for name in streams if name != returned_stream(name)] if limit else keyed:
+            fair[stream] = len(self.keys) + 1
+            self.keys += (keys.fair(stream), keys.turns(stream))
+        self.arguments: list[str | bytes | int] = [keys.signals, 8 if careful else 4, len(streams) + 2 * len(fair)]
         self.arguments += [max(1, round(settings.idempotency_seconds)), int(again), limit]
         extra: dict[str, int] = {}
         self._digests: dict[str, str] = {}
@@ -167,7 +172,8 @@ class _Call:
             job = item.job
             record = encode(job)
             self.size += len(record)
-            self.arguments += (numbers[stream], job.id, record, _due(item))
+            place = f"{numbers[stream]},{fair[stream]}{job.mark}" if job.fairness_key else numbers[stream]
+            self.arguments += (place, job.id, record, _due(item))
             if careful:
                 self.arguments += self._careful(item, keys, extra)
 

@@ -15,7 +15,7 @@ from redis.exceptions import ConnectionError as Disconnected
 
 from ironforge.config import Settings
 from ironforge.errors import JobNotFound
-from ironforge.job import JobState, created_ms_of, format_id, split_stream
+from ironforge.job import JobState, created_ms_of, format_id, split_stream, stream_name
 from ironforge.store.checks import health_of
 from ironforge.store.contract import Health, JobView, NodeView, Page, Stats, StreamDepth
 from ironforge.store.info import DIGITS
@@ -23,11 +23,13 @@ from ironforge.store.keys import GROUP, Keys, Location, queue_names
 from ironforge.store.link import Command, Link
 from ironforge.store.listing import Listing
 from ironforge.store.outage import answering, first_of, raise_first
-from ironforge.store.records import milliseconds, queued_or_running, readable, score_ms, terminal_record
+from ironforge.store.records import group_of, milliseconds, queued_or_running, readable, score_ms, terminal_record
 
 CONNECTIONS: Final = 4
 # How often a job may move between two reads before it counts as not there.
 LOOKS: Final = 5
+# So many of those that wait for their turn are looked at for the oldest.
+HEADS: Final = 100
 TOTALS: Final = ("submitted", "completed", "failed", "retried", "dead", "cancelled")
 NO_GROUP: Final = ("NOGROUP", "no such key")
 # What one queue or one minute has lost must not hide the others.
@@ -77,7 +79,7 @@ class RedisInspection:
                 ["TIME"],
                 ["SMEMBERS", keys.queues],
             )
-            depths = await self._depths(keys.streams(queue_names(names)))
+            depths = await self._depths(queue_names(names))
         return Stats(depths, scheduled, dead, totals_of(totals), milliseconds(time))
 
     async def nodes(self) -> list[NodeView]:
@@ -126,10 +128,13 @@ class RedisInspection:
         location = Location(raw)
         if location.entry:
             return await self._in_stream(location)
-        record, due = await self._ask(["HGET", keys.parked, job_id], ["ZSCORE", keys.scheduled, job_id])
+        shelf = keys.fair(location.stream) if location.place == "f" else keys.scheduled
+        record, due = await self._ask(["HGET", keys.parked, job_id], ["ZSCORE", shelf, job_id])
         job = readable(record)
-        if job is None or (location.place == "s" and due is None):
+        if job is None or (location.place != "d" and due is None):
             return None
+        if location.place == "f":
+            return JobView(job, JobState.QUEUED)
         if location.place == "d":
             return JobView(job, JobState.DEAD)
         return JobView(job, JobState.SCHEDULED, due_ms=score_ms(due or b""))
@@ -146,10 +151,11 @@ class RedisInspection:
             job, pending[0] if isinstance(pending, list) and pending else None, location.raw, milliseconds(time)
         )
 
-    async def _depths(self, streams: list[str]) -> list[StreamDepth]:
+    async def _depths(self, queues: list[str]) -> list[StreamDepth]:
+        streams = self._keys.streams(queues)
         looks = itertools.chain(*((["XLEN", key], ["XINFO", "GROUPS", key]) for key in streams))
         replies = await self._ask(*looks, tolerate=SPOILT)
-        groups = [_group(reply) for reply in replies[1::2]]
+        groups = [group_of(reply) for reply in replies[1::2]]
         behind: list[Command] = [
             ["XRANGE", key, b"(" + read, "+", "COUNT", 1] for key, (_, read) in zip(streams, groups, strict=True)
         ]
@@ -167,6 +173,19 @@ class RedisInspection:
             )
             twin = depths.get((queue, priority))
             depths[queue, priority] = twin.together(depth) if twin else depth
+        return await self._with_waiting(depths)
+
+    async def _with_waiting(self, depths: dict[tuple[str, int], StreamDepth]) -> list[StreamDepth]:
+        """Also those that wait for their turn. The longest is among the first of their keys, which are in front."""
+        keys = [self._keys.fair(stream_name(*place)) for place in depths]
+        looks: list[Command] = []
+        for key in keys:
+            looks += (["ZCARD", key], ["ZRANGE", key, 0, HEADS - 1])
+        replies = await self._ask(*looks, tolerate=SPOILT)
+        for place, count, heads in zip(list(depths), replies[::2], replies[1::2], strict=True):
+            if isinstance(count, int) and isinstance(heads, list):
+                waiting = StreamDepth(*place, count, 0, min(map(created_ms_of, heads), default=None))
+                depths[place] = depths[place].together(waiting)
         return list(depths.values())
 
     async def _ask(self, *commands: Command, tolerate: tuple[str, ...] = NO_GROUP) -> list[Any]:
@@ -187,15 +206,6 @@ def totals_of(flat: Sequence[bytes]) -> dict[str, int]:
         if known in counted and count.isdigit() and len(count) <= DIGITS:
             counted[known] = int(count)
     return counted
-
-
-def _group(reply: Any) -> tuple[int, bytes]:
-    """How many entries are pending, and up to which one the group has read."""
-    for group in reply if isinstance(reply, list) else ():
-        fields = dict(zip(group[::2], group[1::2], strict=True))
-        if fields[b"name"] == GROUP.encode():
-            return fields[b"pending"], fields[b"last-delivered-id"]
-    return 0, b"0-0"
 
 
 def _not_found(job_id: bytes) -> JobNotFound:

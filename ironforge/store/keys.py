@@ -16,7 +16,7 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from ironforge.config import Settings, shares_of
 from ironforge.errors import InvalidJob
-from ironforge.job import created_ms_of, streams_of
+from ironforge.job import created_ms_of, returned_stream, streams_of
 from ironforge.options import check_queue
 
 GROUP: Final = "nodes"
@@ -29,6 +29,8 @@ Shelf = Literal["done", "kept"]
 # Keys that stay by design, as glob patterns behind the prefix. Every other key has a time to live.
 PERMANENT: Final = (
     "q:*",
+    "fair:*",
+    "turns:*",
     "index",
     "scheduled",
     "parked",
@@ -54,7 +56,7 @@ class Keys:
         self.prefix = f"if:{{{tag_of(namespace, shard, shards)}}}:"
         self.index = self.prefix + "index"  # hash: job id -> location; absent: terminal or unknown
         self.scheduled = self.prefix + "scheduled"  # zset: job id by due time, ms
-        self.parked = self.prefix + "parked"  # hash: job id -> record, of scheduled and dead jobs
+        self.parked = self.prefix + "parked"  # hash: job id -> record, of jobs outside streams
         self.dead = self.prefix + "dead"  # zset: job id by time of death, ms
         self.nodes = self.prefix + "nodes"  # zset: node by the end of its lease, ms
         self.epoch = self.prefix + "epoch"  # string: counter; the highest epoch ever given
@@ -78,6 +80,20 @@ class Keys:
     def streams(self, queues: list[str]) -> list[str]:
         """The keys of all streams of these queues, in a stable order."""
         return [self.stream(name) for queue in queues for name in streams_of([queue])]
+
+    def fair(self, name: str) -> str:
+        """Zset: jobs with a fairness key that wait for the stream `name`, by the turn at which each may be taken."""
+        return f"{self.prefix}fair:{name}"
+
+    def turns(self, name: str) -> str:
+        """Zset: the end of the last turn of each fairness key that is ahead of what was taken last, which is the
+        empty member's score; `-` stands for jobs without a key. Gone when nothing waits."""
+        return f"{self.prefix}turns:{name}"
+
+    def lines(self, queues: list[str]) -> list[str]:
+        """The keys `fair` and `turns` of all priorities of these queues."""
+        names = [name for name in streams_of(queues) if name != returned_stream(name)]
+        return [key for name in names for key in (self.fair(name), self.turns(name))]
 
     def fence(self, node: str) -> str:
         """String: the epoch of a node."""
@@ -162,7 +178,8 @@ class Location:
     """Where a job is, as the index says it.
 
     `q:<queue>:<priority>:<entry>` in a stream, with `c:` instead when cancellation was asked for while it ran;
-    `s:<queue>:<priority>` scheduled; `d` dead.
+    `s:<queue>:<priority>` scheduled, `f:<queue>:<priority>` waiting for its turn, both followed by
+    `:<weight>:<fairness key>` for a job that has one; `d` dead.
     """
 
     __slots__ = ("entry", "place", "raw", "stream")
@@ -171,6 +188,6 @@ class Location:
         self.raw = raw
         self.place = raw[:1].decode(errors="replace")
         rest = raw[2:].decode(errors="replace")
-        self.stream, self.entry = rest, ""
+        self.stream, self.entry = ":".join(rest.split(":")[:2]), ""
         if self.place in ("q", "c"):
             self.stream, _, self.entry = rest.rpartition(":")

@@ -33,13 +33,13 @@ Ask = Callable[..., Awaitable[list[Any]]]
 Position = tuple[str, int]
 START: Final[Position] = ("", 0)
 # By the first number of a rank: the type of those sources that are one among many.
-_TYPES: Final = {0: b"stream", 3: b"hash"}
+_TYPES: Final = {0: b"stream", 3: b"hash", 4: b"zset"}
 MAX_OFFSET: Final = 2**31
 # By the first number of a rank: what the server takes as a place to go on from.
 _STREAM: Final = re.compile(r"\([0-9]{1,19}-[0-9]{1,19}")
 _SCORE: Final = re.compile(r"[+-]?(inf|[0-9]{1,25}(\.[0-9]{1,25})?(e[+-]?[0-9]{1,3})?)")
 _SCAN: Final = re.compile(r"[0-9]{1,19}")
-_PLACES: Final = {0: _STREAM, 1: _SCORE, 2: _SCORE, 3: _SCAN}
+_PLACES: Final = {0: _STREAM, 1: _SCORE, 2: _SCORE, 3: _SCAN, 4: _SCORE}
 _decode_cursor: Final = msgspec.json.Decoder(tuple[tuple[int, int, str], Position]).decode
 # What a source yields for each record it looked at: the job if it is one to show, and where to go on after it.
 Step = tuple[JobView | None, Position]
@@ -54,7 +54,7 @@ class Source(NamedTuple):
 
 
 class Listing:
-    """Pages over streams, the schedule, the dead letter (newest first) and ended jobs (newest first)."""
+    """Pages over streams, the schedule, the dead letter and ended jobs (both newest first), and what waits by turns."""
 
     def __init__(self, settings: Settings, keys: Keys, ask: Ask) -> None:
         self._settings = settings
@@ -93,6 +93,10 @@ class Listing:
             (names,) = await self._ask(["SMEMBERS", keys.queues])
             streams = keys.streams([name for name in queue_names(names) if queue in (None, name)])
             sources += [Source((0, 0, key), key, self._stream) for key in streams]
+        if state in (None, JobState.QUEUED):
+            (names,) = await self._ask(["SMEMBERS", keys.queues])
+            lines = keys.lines([name for name in queue_names(names) if queue in (None, name)])
+            sources += [Source((4, 0, key), key, self._waiting) for key in lines[::2]]
         if state in (None, JobState.SCHEDULED):
             sources.append(Source((1, 0, ""), keys.scheduled, self._scheduled))
         if state in (None, JobState.DEAD):
@@ -129,6 +133,11 @@ class Listing:
         async for job_step, score in self._parked(key, position, newest_first=False):
             view, after = job_step
             yield (view._replace(state=JobState.SCHEDULED, due_ms=score) if view else None), after
+
+    async def _waiting(self, key: str, position: Position) -> AsyncIterator[Step]:
+        async for job_step, _ in self._parked(key, position, newest_first=False):
+            view, after = job_step
+            yield (view._replace(state=JobState.QUEUED) if view else None), after
 
     async def _dead(self, key: str, position: Position) -> AsyncIterator[Step]:
         async for job_step, _ in self._parked(key, position, newest_first=True):

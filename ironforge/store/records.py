@@ -13,7 +13,7 @@ from ironforge.config import Settings
 from ironforge.errors import IncompatibleRecord
 from ironforge.job import Job, JobState, decode
 from ironforge.store.contract import JobView
-from ironforge.store.keys import Keys
+from ironforge.store.keys import GROUP, Keys
 
 SLACK_SECONDS: Final = 60
 # The last moment of the calendar: no later one can be shown.
@@ -22,6 +22,7 @@ FURTHEST_MS: Final = 253_402_300_799_999
 _PLACES: Final = {
     "q": JobState.QUEUED,
     "c": JobState.RUNNING,
+    "f": JobState.QUEUED,
     "s": JobState.SCHEDULED,
     "d": JobState.DEAD,
 }
@@ -57,6 +58,15 @@ def queued_or_running(job: Job, pending: list[Any] | None, location: bytes, now_
     asked = location.startswith(b"c:")
     name = node.decode(errors="replace")
     return JobView(job, JobState.RUNNING, node=name, started_ms=now_ms - idle_ms, cancel_requested=asked)
+
+
+def group_of(reply: Any) -> tuple[int, bytes]:
+    """How many entries are pending, and up to which one the group has read."""
+    for group in reply if isinstance(reply, list) else ():
+        fields = dict(zip(group[::2], group[1::2], strict=True))
+        if fields[b"name"] == GROUP.encode():
+            return fields[b"pending"], fields[b"last-delivered-id"]
+    return 0, b"0-0"
 
 
 class Shelving:

@@ -44,7 +44,7 @@ class Rewriter:
         names = self._keys
         keys = [self._fence, names.index, names.scheduled, names.parked, names.totals]
         return await self._rewrite(
-            PARK, keys, [names.signals], batch, lambda item, _: (item.delay_ms, int(item.failed))
+            PARK, keys, [names.signals], batch, lambda item, _: (item.delay_ms, int(item.failed), item.job.mark)
         )
 
     async def bury(self, batch: Sequence[Rewrite]) -> int:

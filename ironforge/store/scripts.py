@@ -14,6 +14,8 @@ from typing import Final
 # The type of each key by the first word behind the prefix.
 TYPES: Final = {
     "q": "stream",
+    "fair": "zset",
+    "turns": "zset",
     "index": "hash",
     "scheduled": "zset",
     "parked": "hash",
@@ -62,12 +64,12 @@ end
 
 
 class Script:
-    """The text of `lua/<name>.lua`, behind what all of them share, and its hash."""
+    """The text of `lua/<name>.lua`, behind what all of them and what some of them share, and its hash."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, shared: str = "") -> None:
         self.name = name
-        flags, _, body = files(__package__).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8").partition("\n")
-        self.text = f"{flags}{_PROLOGUE}{body}"
+        flags, _, body = _text_of(name).partition("\n")
+        self.text = f"{flags}{_PROLOGUE}{_text_of(shared) if shared else ''}{body}"
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
     def by_hash(self, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> list[str | bytes | int]:
@@ -79,15 +81,20 @@ class Script:
         return ["EVAL", self.text, len(keys), *keys, *arguments]
 
 
-SUBMIT: Final = Script("submit")
+def _text_of(name: str) -> str:
+    return files(__package__).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+
+
+SUBMIT: Final = Script("submit", "enqueue")
 CANCEL: Final = Script("cancel")
-REVIVE: Final = Script("revive")
+REVIVE: Final = Script("revive", "enqueue")
 REQUEUE: Final = Script("requeue")
 PARK: Final = Script("park")
 BURY: Final = Script("bury")
 QUARANTINE: Final = Script("quarantine")
 RESTORE: Final = Script("restore")
-PROMOTE: Final = Script("promote")
+PROMOTE: Final = Script("promote", "enqueue")
+TAKE_TURNS: Final = Script("take_turns", "enqueue")
 EXPIRE: Final = Script("expire")
 SETTLE: Final = Script("settle")
 JOIN: Final = Script("join")

@@ -63,12 +63,14 @@ class RedisSubmissions:
         keys = self._keys
         ended = decode(record).finish(JobState.CANCELLED, time.time_ns() // 1_000_000)
         place = self._shelving.place(job_id, self._shelving.keep_ms(ended))
+        name = location.stream
         kept = encode(ended) if place.seconds else b""
         verdict: bytes = await self._link.run(
             CANCEL,
             (
                 *(keys.index, keys.scheduled, keys.parked, keys.totals),
-                *(place.bucket, keys.buckets, keys.stream(location.stream)),
+                *(place.bucket, keys.buckets),
+                *((keys.fair(name), keys.turns(name)) if location.place == "f" else (keys.stream(name),)),
             ),
             (
                 *(keys.signals, job_id, location.raw, location.entry, record, kept),
@@ -90,7 +92,8 @@ class RedisSubmissions:
                     continue
                 job = decode(record).revived(reset_retry_count=reset_retry_count)
                 names = [keys.index, keys.dead, keys.parked, keys.stream(job.stream)]
-                if await self._link.run(REVIVE, names, [job_id, record, encode(job)]):
+                names += [keys.fair(job.stream), keys.turns(job.stream)]
+                if await self._link.run(REVIVE, names, [job_id, record, encode(job), job.mark]):
                     return job
         raise _elusive(job_id)
 

@@ -19,6 +19,8 @@ ROUNDS: Final = 100
 # By the first word behind the prefix: what does not work meanwhile.
 CONSEQUENCES: Final = {
     "q": "jobs cannot be submitted to this queue at this priority, and what it held is gone; other queues go on",
+    "fair": "jobs with a fairness key cannot go to this queue and priority, those that waited are gone; others go on",
+    "turns": "jobs with a fairness key cannot go to this queue and priority, those that wait stay; others go on",
     "index": "no job can be submitted, found, cancelled or retried; nodes complete what they have",
     "scheduled": "nothing with a delay can be submitted, retries wait in their nodes, nothing becomes due",
     "parked": "nothing with a delay can be submitted, retries and dead letters wait in their nodes",

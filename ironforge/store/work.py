@@ -100,7 +100,9 @@ class RedisWork:
         lateness: list[int] = []
         for last in (0, 1):
             keys = [self._fence, names.index, names.scheduled, names.parked, names.quarantine]
-            unknown, next_ms, *late = await self._run(PROMOTE, [*keys, *names.streams(self._queues)], [last])
+            unknown, next_ms, *late = await self._run(
+                PROMOTE, [*keys, *names.streams(self._queues), *names.lines(self._queues)], [last]
+            )
             lateness += late
             if not unknown:
                 break

@@ -120,6 +120,9 @@ CASES = [
     field("max_retries", '"3"', 400, "invalid_type", "max_retries"),
     field("timeout_seconds", "0", 400, "out_of_range", "0.001 to 604800"),
     field("retain_seconds", "1e9", 400, "out_of_range", "0 to 604800"),
+    *(field("fairness_key", json.dumps(name), 400, "invalid_fairness_key", "letters") for name in ("a:b", "", "-")),
+    field("fairness_weight", "2", 400, "missing_field", "needs a fairness_key"),
+    *(field("fairness_weight", f'{n},"fairness_key":"a"', 400, "out_of_range", "1 to 100") for n in (0, 101)),
     *(
         Case(
             f"idempotency key {key[:5]!r}",

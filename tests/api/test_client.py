@@ -30,9 +30,12 @@ async def test_submits_with_every_option_and_looks_up(client: AsyncClient) -> No
         timeout_seconds=2.5,
         run_at=datetime.now(UTC) + timedelta(hours=1),
         retain_seconds=10,
+        fairness_key="tenant-7",
+        fairness_weight=3,
     )
     job = await client.get(accepted["id"])
 
+    assert ("tenant-7", 3) == (job["fairness_key"], job["fairness_weight"])
     assert ("scheduled", "low", "reports", 1, 2.5, 10, {"month": 3}) == tuple(
         job[name]
         for name in ("status", "priority", "queue", "max_retries", "timeout_seconds", "retain_seconds", "payload")

@@ -33,6 +33,7 @@ async def test_the_payload_stays_the_submitters_bytes(api: Any) -> None:
 async def test_every_option_is_kept(api: Any) -> None:
     run_at = (datetime.now(UTC) + timedelta(hours=1)).replace(microsecond=123_000)
     options = {"queue": "reports", "priority": "low", "max_retries": 0, "timeout_seconds": 1.5, "retain_seconds": 60}
+    options |= {"fairness_key": "tenant-7", "fairness_weight": 3}
     job_id = await api.submit(**options, run_at=run_at.isoformat())
     job = (await api.call("GET", f"/jobs/{job_id}")).body
 

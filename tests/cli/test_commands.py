@@ -26,7 +26,9 @@ def dead(dev: Dev) -> str:
 
 
 def test_submit_prints_the_id_and_show_the_job(dev: Dev):
-    done = dev.ironforge("submit", "demo.echo", '{"a": 1}', "--priority", "high", "--max-retries", "7")
+    done = dev.ironforge(
+        "submit", "demo.echo", '{"a": 1}', "--priority", "high", "--max-retries", "7", "--fairness-key", "a"
+    )
     job_id = done.stdout.strip()
     dev.becomes(job_id, "completed")
     shown = dev.json("jobs", "show", job_id)

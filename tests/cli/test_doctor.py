@@ -167,7 +167,7 @@ async def test_an_index_that_disagrees_with_the_streams_fails(client: redis.Redi
     assert code == 1
     problems = " / ".join(finding["message"] for finding in found["data"])
     assert "the index knows 2 jobs, but there are 1 in streams" in problems
-    assert "1 records are parked for 0 scheduled and 0 dead jobs" in problems
+    assert "1 records are parked for 0 scheduled, 0 waiting and 0 dead jobs" in problems
     assert problems.count("is not where the index says") == 2
 
 

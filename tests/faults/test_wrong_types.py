@@ -57,6 +57,8 @@ def of_minute(world: World) -> str:
 CASES = {
     "stream": Case(lambda world: world.cluster.keys.stream("default:2")),
     "twin": Case(lambda world: world.cluster.keys.stream("default:2r")),
+    "fair": Case(lambda world: world.cluster.keys.fair("default:2")),
+    "turns": Case(lambda world: world.cluster.keys.turns("default:2")),
     "index": Case(plain("index"), submits=False, delays=False, finds=False),
     "scheduled": Case(plain("scheduled"), delays=False),
     "parked": Case(plain("parked"), delays=False),

@@ -45,6 +45,8 @@ names = st.sampled_from(
         "delay_seconds",
         "run_at",
         "retain_seconds",
+        "fairness_key",
+        "fairness_weight",
         "jobs",
         "to",
         "count",

@@ -173,3 +173,22 @@ async def test_an_unreadable_record_behind_a_slow_job_is_put_aside_and_harms_nob
         gate.open()
         await world.completed(slow.text_id)
         assert not node.problems()
+
+
+@pytest.mark.one_shard
+async def test_keys_take_turns_and_every_idle_worker_gets_one(world: World) -> None:
+    world.change(concurrency=2)
+    gate = Gate()
+
+    @world.forge.job("gate")
+    async def wait(payload: str) -> None:
+        await gate.pass_through(payload)
+        world.ran.append(payload)
+
+    async with world.node():
+        await world.forge.submit_many("gate", ["many"] * 40, fairness_key="many")
+        await world.forge.submit_many("gate", ["few"] * 4, fairness_key="few")
+        await until(lambda: len(gate.entered) == 2, "both workers to be busy")
+        gate.open()
+        await until(lambda: len(world.ran) == 44, "all jobs to run")
+    assert "few" not in world.ran[16:]

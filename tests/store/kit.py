@@ -24,6 +24,10 @@ def job(queue: str = "default", priority: int = 2, kind: str = "k", **fields: An
     return Job(1, job_id, kind, queue, priority, b"{}", created_ms_of(job_id), **fields)
 
 
+def keyed(key: str, count: int, weight: int = 1, **fields: Any) -> list[Job]:
+    return [job(fairness_key=key, fairness_weight=weight, **fields) for _ in range(count)]
+
+
 def completed(delivery: Delivery, *, keep_ms: int = HOUR_MS, state: str = "completed") -> Settled:
     done = decode(delivery.record).finish(JobState(state), time.time_ns() // 1_000_000)
     record = encode(done) if keep_ms else b""
@@ -141,14 +145,17 @@ class Cluster:
             if name.startswith("fence:"):
                 assert name.removeprefix("fence:") in nodes, f"{name} outlives its node"
         index = self.raw.hgetall(self.keys.index)
-        by_place: dict[bytes, set[bytes]] = {place: set() for place in (b"q", b"s", b"d")}
+        by_place: dict[bytes, set[bytes]] = {place: set() for place in (b"q", b"s", b"d", b"f")}
         for job_id, location in index.items():
             by_place[location[:1].replace(b"c", b"q")].add(job_id)
         entries = self.entries()
         assert entries == {one: index[one].replace(b"c:", b"q:", 1) for one in by_place[b"q"]}
         assert by_place[b"s"] == set(self.raw.zrange(self.keys.scheduled, 0, -1))
         assert by_place[b"d"] == set(self.raw.zrange(self.keys.dead, 0, -1))
-        assert by_place[b"s"] | by_place[b"d"] == set(self.raw.hkeys(self.keys.parked))
+        fair = self.raw.keys(self.keys.fair("*"))
+        assert by_place[b"f"] == {one for key in fair for one in self.raw.zrange(key, 0, -1)}
+        assert len(self.raw.keys(self.keys.turns("*"))) <= len(fair)
+        assert by_place[b"s"] | by_place[b"d"] | by_place[b"f"] == set(self.raw.hkeys(self.keys.parked))
 
     async def close(self) -> None:
         for close in reversed(self._closing):

@@ -179,5 +179,5 @@ async def test_a_revival_that_comes_late_writes_nothing(cluster: Cluster) -> Non
     before = cluster.snapshot()
     keys = cluster.keys
     names = [keys.index, keys.dead, keys.parked, keys.stream("default:2")]
-    assert 0 == cluster.raw.execute_command(*REVIVE.by_text(names, [one.id, encode(one), encode(one)]))
+    assert 0 == cluster.raw.execute_command(*REVIVE.by_text(names, [one.id, encode(one), encode(one), ""]))
     assert before == cluster.snapshot()

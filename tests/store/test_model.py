@@ -25,6 +25,8 @@ from ironforge.store import Delivery, Submission
 from tests.store.kit import Cluster, Node, completed, dead, job, retry, rewrite
 
 CRASH_BUDGET = 2
+# Queue, priority, fairness key, and whether it has a delay.
+PLACES = st.tuples(st.sampled_from("ab"), st.integers(0, 3), st.sampled_from(["", "x", "y"]), st.booleans())
 ENDED = (JobState.COMPLETED, JobState.CANCELLED)
 
 
@@ -82,10 +84,11 @@ class Life(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------ doors
 
-    @rule(places=st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 3), st.booleans()), min_size=1, max_size=5))
-    def submit(self, places: list[tuple[str, int, bool]]) -> None:
+    @rule(places=st.lists(PLACES, min_size=1, max_size=5))
+    def submit(self, places: list[tuple[str, int, str, bool]]) -> None:
         batch = [
-            Submission(job(queue, priority), delay_ms=3_600_000 if later else None) for queue, priority, later in places
+            Submission(job(queue, priority, fairness_key=key), delay_ms=3_600_000 if later else None)
+            for queue, priority, key, later in places
         ]
         answers = self.run(self.cluster.doors.submissions.submit(batch))
         for item, answer in zip(batch, answers, strict=True):
@@ -264,8 +267,8 @@ class Life(RuleBasedStateMachine):
         for one in self.known.values():
             if one.state in (JobState.RUNNING, JobState.QUEUED):
                 one.state = JobState.COMPLETED
-        rest = self.run(self.nodes[0].work.fetch(10_000))
-        self.run(self.nodes[0].work.settle([completed(delivery) for delivery in rest]))
+        while rest := self.run(self.nodes[0].work.fetch(10_000)):
+            self.run(self.nodes[0].work.settle([completed(delivery) for delivery in rest]))
         assert (0, 0) == (self.cluster.pending(), len(self.cluster.entries()))
         for one in self.known.values():
             assert one.state in (JobState.DEAD, *ENDED)

@@ -10,7 +10,7 @@ from redis.crc import key_slot
 from ironforge import Forge
 from ironforge.doctor import examine
 from ironforge.errors import ConfigError, InvalidJob, JobNotFound, LeaseLost
-from ironforge.job import JobState, format_id, new_id, parse_id, shard_of, tail_of
+from ironforge.job import JobState, decode, format_id, new_id, parse_id, shard_of, tail_of
 from ironforge.store import Submission
 from ironforge.store.checks import check_shards, verify
 from ironforge.store.keys import Keys, shards_of
@@ -244,3 +244,20 @@ def test_no_two_namespaces_share_a_key() -> None:
     prefixes = [Keys(name, shard, shards).prefix for name in names for shards in (1, 4, 9) for shard in range(shards)]
     owners = {prefix: prefix.removeprefix("if:{").partition("}")[0].rpartition(".")[0] for prefix in prefixes}
     assert set(names) == set(owners.values())
+
+
+async def test_each_shard_is_fair_for_itself_and_nothing_is_left_waiting(sharded: Cluster) -> None:
+    node = await sharded.node()
+    async with Forge(sharded.settings) as forge:
+        for _ in range(60):
+            await forge.submit("k", fairness_key="many")
+        for _ in range(6):
+            await forge.submit("k", fairness_key="few")
+        waiting = (await sharded.doors.inspection.stats()).streams
+        assert 66 == sum(depth.queued for depth in waiting)
+        order: list[str] = []
+        while deliveries := await node.work.fetch(6):
+            await node.work.settle([completed(delivery) for delivery in deliveries])
+            order += [decode(delivery.record).fairness_key for delivery in deliveries]
+    assert (60, 6) == (order.count("many"), order.count("few"))
+    assert "few" not in order[42:]

@@ -184,3 +184,10 @@ def test_a_node_takes_a_higher_priority_of_any_queue_first():
 @given(queue=st.from_regex(r"[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True), priority=st.sampled_from(Priority))
 def test_the_name_of_a_stream_can_be_taken_apart(queue, priority):
     assert (queue, priority) == jobs.split_stream(jobs.stream_name(queue, priority))
+
+
+@pytest.mark.parametrize(("key", "weight"), [("a:b", 1), ("-", 1), ("x" * 129, 1), ("a", 0), ("a", 101)])
+def test_a_record_with_an_impossible_fairness_key_is_no_job(key, weight):
+    record = jobs.encode(Job(1, jobs.new_id(), "k", "q", 1, b"", 0, fairness_key=key, fairness_weight=weight))
+    with pytest.raises(IncompatibleRecord):
+        jobs.decode(record)

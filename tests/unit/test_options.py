@@ -153,3 +153,11 @@ def test_a_new_job_was_created_when_its_id_says():
         job.max_retries,
         job.payload,
     )
+
+
+def test_a_fairness_key_has_a_weight_of_one_unless_given():
+    assert ("a.b-1", 1) == tuple(validate_options(fairness_key="a.b-1"))[-2:]
+    assert ("a", 100) == tuple(validate_options(fairness_key="a", fairness_weight=100))[-2:]
+    assert ("invalid_fairness_key", "fairness_key") == refused(fairness_key="a b")
+    assert ("invalid_type", "fairness_weight") == refused(fairness_key="a", fairness_weight=1.5)
+    assert ("missing_field", "fairness_key") == refused(fairness_weight=2)

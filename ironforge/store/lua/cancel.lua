@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
 -- Cancels one job where it was last seen.
--- KEYS  index, scheduled, parked, totals, bucket, buckets, stream (the one it was seen in)
--- ARGV  channel, id, location seen, entry ('' when scheduled), record seen, cancelled record ('' to keep none),
+-- KEYS  index, scheduled, parked, totals, bucket, buckets, then the stream it was seen in, or fair and turns
+-- ARGV  channel, id, location seen, entry ('' when in none), record seen, cancelled record ('' to keep none),
 --         seconds to live, expiry of the bucket in ms, name of the bucket
 -- Returns 'moved' when it is no longer there, 'running' when its node was told, 'cancelled' when it will never run
-local index, scheduled, parked, totals, bucket, buckets, stream = unpack(KEYS)
-local wrong = misfits(1, 3) or misfit(stream)
+local index, scheduled, parked, totals, bucket, buckets, stream, turns = unpack(KEYS)
+local wrong = misfits(1, 3) or misfits(7, #KEYS)
 if wrong then return wrong end
 local channel, id, location, entry, seen, record, seconds, expiry, name = unpack(ARGV)
 if redis.call('HGET', index, id) ~= location then return 'moved' end
@@ -21,6 +21,13 @@ if entry ~= '' then
 else
   if redis.call('HGET', parked, id) ~= seen then return 'moved' end
   redis.call('ZREM', scheduled, id)
+  if turns then
+    redis.call('ZREM', stream, id)
+    -- Its key gets the turn back, or it would wait for jobs that never ran.
+    local weight, key = string.match(location, ':(%d+):([^:]+)$')
+    if weight and redis.call('ZSCORE', turns, key) then redis.call('ZINCRBY', turns, -1 / tonumber(weight), key) end
+    if redis.call('EXISTS', stream) == 0 then redis.call('DEL', turns) end
+  end
   redis.call('HDEL', parked, id)
 end
 redis.call('HDEL', index, id)

@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 -- Moves delivered jobs to the schedule.
 -- KEYS  fence, index, scheduled, parked, totals, then streams
--- ARGV  epoch, channel, then per job: stream (number of its key), entry, id, record, delay in ms, failed (0 or 1)
+-- ARGV  epoch, channel, then per job: stream (number of its key), entry, id, record, delay in ms, failed (0 or 1),
+--         what the index says behind its queue and priority
 -- Returns how many moved, then the numbers of those that are to be cancelled instead
 if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('STALE the fence has moved') end
 local wrong = misfits(2, 4)
@@ -10,19 +11,19 @@ local index, scheduled, parked, totals = unpack(KEYS, 2, 5)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local reply, failed, soonest = {0}, 0, nil
-for at = 3, #ARGV, 6 do
+for at = 3, #ARGV, 7 do
   local stream, entry, id = KEYS[tonumber(ARGV[at])], ARGV[at + 1], ARGV[at + 2]
   local name = string.match(stream, '}:q(:.*)$')
   local place = redis.call('HGET', index, id)
   if place == 'c' .. name .. ':' .. entry then
-    reply[#reply + 1] = (at - 3) / 6
+    reply[#reply + 1] = (at - 3) / 7
   -- Only who takes an entry off the pending list may write: an earlier try may have done so, unanswered.
   elseif take(stream, entry, place == 'q' .. name .. ':' .. entry) then
     local due = now + tonumber(ARGV[at + 4])
     redis.call('ZADD', scheduled, due, id)
     redis.call('HSET', parked, id, ARGV[at + 3])
     -- It has had its turn: from a twin (`…r`) it goes on to the stream itself.
-    redis.call('HSET', index, id, 's' .. string.match(name, '^(:.*:%d)'))
+    redis.call('HSET', index, id, 's' .. string.match(name, '^(:.*:%d)') .. ARGV[at + 6])
     if not soonest or due < soonest then soonest = due end
     failed = failed + tonumber(ARGV[at + 5])
     reply[1] = reply[1] + 1

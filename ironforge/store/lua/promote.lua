@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Moves up to 500 due jobs to their streams.
--- KEYS  fence, index, scheduled, parked, quarantine, then streams of all queues that the caller knows
+-- KEYS  fence, index, scheduled, parked, quarantine, then streams, fair and turns of all queues that the caller knows
 -- ARGV  epoch, 1 when these are all queues: what belongs to none of them is put aside, or it would be due for ever
 -- Returns how many belong to streams that were not given, ms to the next due time (-1: none is scheduled),
 --         then for each job that moved by how many ms it is late
@@ -9,8 +9,11 @@ local wrong = misfits(2, 4)
 if wrong then return wrong end
 local index, scheduled, parked = unpack(KEYS, 2, 4)
 local quarantine = KEYS[5]
-local streams = {}
-for key = 6, #KEYS do streams['s' .. string.match(KEYS[key], '}:q(:.*)$')] = KEYS[key] end
+local streams = {q = {}, fair = {}, turns = {}}
+for key = 6, #KEYS do
+  local word, name = string.match(KEYS[key], '}:(%a+)(:.*)$')
+  streams[word]['s' .. name] = KEYS[key]
+end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local due = redis.call('ZRANGE', scheduled, '-inf', now, 'BYSCORE', 'LIMIT', 0, 500, 'WITHSCORES')
@@ -18,19 +21,23 @@ local reply = {0, -1}
 for at = 1, #due, 2 do
   local id = due[at]
   local place = redis.call('HGET', index, id) or ''
-  local stream, record = streams[place], redis.call('HGET', parked, id)
-  if stream and misfit(stream) then
+  local stream, record, name, mark = streams.q[place], redis.call('HGET', parked, id), place, ''
+  if not stream then
+    name, mark = string.match(place, '^(s:.*:%d)(:%d+:.+)$')
+    stream = streams.q[name or '']
+  end
+  local fair, turns = streams.fair[name or ''], streams.turns[name or '']
+  if stream and (misfit(stream) or mark ~= '' and (misfit(fair) or misfit(turns))) then
     redis.call('ZADD', scheduled, now + 60000, id)
   elseif stream and record then
     redis.call('ZREM', scheduled, id)
     redis.call('HDEL', parked, id)
-    local entry = redis.call('XADD', stream, '*', 'j', record)
-    redis.call('HSET', index, id, string.match(stream, '}:(q:.*)$') .. ':' .. entry)
+    redis.call('HSET', index, id, enqueue(stream, fair, turns, id, record, mark))
     reply[#reply + 1] = now - tonumber(due[at + 1])
   elseif ARGV[2] == '1' and not misfit(quarantine) then
     redis.call('ZREM', scheduled, id)
     -- One that the index knows elsewhere is there; what it has here is a leftover.
-    if not string.match(place, '^[qc]:') and place ~= 'd' then
+    if not string.match(place, '^[qcf]:') and place ~= 'd' then
       local reason = record and 'due, but in no known queue' or 'due, but its record is gone'
       redis.call('XADD', quarantine, '*', 'id', id, 'record', record or '', 'reason', reason)
       redis.call('HDEL', index, id)
@@ -40,6 +47,7 @@ for at = 1, #due, 2 do
     reply[1] = reply[1] + 1
   end
 end
+enqueued(parked)
 local following = redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')
 if following[2] then reply[2] = math.max(0, tonumber(following[2]) - now) end
 return reply

@@ -1,9 +1,11 @@
 #!lua
 -- Accepts jobs: all of them or, on an idempotency conflict, when a queue or memory is full, none.
--- KEYS  index, scheduled, parked, queues, totals, then streams, then whatever the jobs name by number
--- ARGV  channel, arguments per job (4 or 8), number of streams, idempotency seconds, again (0 or 1),
---       most jobs of a queue (0: no limit; else the streams are all of the queues), then per job:
---         stream (number of its key), id, record, due ('' now | '+<ms>' from now | '<ms>' Unix time)
+-- KEYS  index, scheduled, parked, queues, totals, then streams with fair and turns where needed, then whatever the
+--         jobs name by number
+-- ARGV  channel, arguments per job (4 or 8), number of streams and so on, idempotency seconds, again (0 or 1),
+--       most jobs of a queue (0: no limit; else the keys are all of the queues), then per job:
+--         stream (number of its key; for a job with a fairness key followed by a comma, the number of fair, which
+--           turns follows, and `:<weight>:<fairness key>`), id, record, due ('' now | '+<ms>' from now | '<ms>' Unix time)
 --         and in the long form: idempotency key (number, or 0), fingerprint, done bucket (number; kept is the next),
 --         place among the jobs with this key (from 0, in order)
 -- Returns {'conflict', id of the first submission}, {'full', queue, jobs in it, jobs to add, limit}
@@ -21,6 +23,14 @@ local function due_of(text)
   local due = tonumber(text)
   if string.byte(text) == 43 then due = now + due end
   if due > now then return due end
+end
+
+-- The last of the streams and so on: jobs without a fairness key are not asked for one.
+local keyed = string.match(KEYS[5 + streams], '}:turns:')
+
+local function place_of(text)
+  local stream, fair, mark = string.match(text, '^(%d+),(%d+)(:.*)$')
+  return tonumber(stream), tonumber(fair), mark
 end
 
 local answers, known = {}, {}
@@ -76,7 +86,7 @@ end
 
 local wrong = misfit(index) or misfits(6, 5 + streams)
 for at = 7, #ARGV, width do
-  if not wrong and not known[at] and ARGV[at + 3] ~= '' then
+  if not wrong and not known[at] and (ARGV[at + 3] ~= '' or keyed and not tonumber(ARGV[at])) then
     wrong = misfits(2, 3)
     break
   end
@@ -86,13 +96,15 @@ if wrong then return wrong end
 if limit > 0 then
   local queue_of, length, wanted = {}, {}, {}
   for key = 6, 5 + streams do
-    local queue = string.match(KEYS[key], '}:q:(.*):%dr?$')
+    local word, queue = string.match(KEYS[key], '}:(%a+):(.*):%dr?$')
     queue_of[key] = queue
-    length[queue] = (length[queue] or 0) + redis.call('XLEN', KEYS[key])
+    if word ~= 'turns' then
+      length[queue] = (length[queue] or 0) + redis.call(word == 'q' and 'XLEN' or 'ZCARD', KEYS[key])
+    end
   end
   for at = 7, #ARGV, width do
     if not known[at] and not due_of(ARGV[at + 3]) then
-      local queue = queue_of[tonumber(ARGV[at])]
+      local queue = queue_of[tonumber(ARGV[at]) or place_of(ARGV[at])]
       wanted[queue] = (wanted[queue] or 0) + 1
     end
   end
@@ -103,31 +115,36 @@ end
 
 local names = {}
 for key = 6, 5 + streams do
-  names[key] = string.match(KEYS[key], '}:(q:.*)$')
-  redis.pcall('SADD', queues, string.match(names[key], '^q:(.*):%dr?$'))
+  names[key] = string.match(KEYS[key], '}:q(:.*)$')
+  if names[key] then redis.pcall('SADD', queues, string.match(names[key], '^:(.*):%dr?$')) end
 end
 
 local located, soonest, stored = {}, nil, 0
 for at = 7, #ARGV, width do
   if not known[at] then
-    local stream, id, due = tonumber(ARGV[at]), ARGV[at + 1], due_of(ARGV[at + 3])
+    local stream, fair, mark = tonumber(ARGV[at]), nil, ''
+    if not stream then stream, fair, mark = place_of(ARGV[at]) end
+    local id, due = ARGV[at + 1], due_of(ARGV[at + 3])
     local where
     if due then
       redis.call('ZADD', scheduled, due, id)
       redis.call('HSET', parked, id, ARGV[at + 2])
-      where = 's' .. string.sub(names[stream], 2)
+      where = 's' .. names[stream] .. mark
       if not soonest or due < soonest then soonest = due end
     else
-      where = names[stream] .. ':' .. redis.call('XADD', KEYS[stream], '*', 'j', ARGV[at + 2])
+      if fair then
+        where = enqueue(KEYS[stream], KEYS[fair], KEYS[fair + 1], id, ARGV[at + 2], mark)
+      else
+        where = 'q' .. names[stream] .. ':' .. redis.call('XADD', KEYS[stream], '*', 'j', ARGV[at + 2])
+      end
       if ARGV[at + 3] ~= '' then answer(at, id, where, 0) end
     end
     stored = stored + 1
     located[2 * stored - 1], located[2 * stored] = id, where
   end
 end
-for at = 1, #located, 1000 do
-  redis.call('HSET', index, unpack(located, at, math.min(at + 999, #located)))
-end
+enqueued(parked)
+in_parts('HSET', index, located)
 for key, jobs in pairs(given) do
   if not earlier[key] then redis.call('SET', KEYS[key], table.concat(jobs), 'EX', seconds) end
 end

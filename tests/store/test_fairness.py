@@ -1,0 +1,238 @@
+"""Fairness keys: jobs of one queue and priority take turns by key, whatever others have submitted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+
+from ironforge.errors import QueueFull
+from ironforge.job import JobState, decode
+from ironforge.store import Delivery
+from tests.store.kit import Cluster, Node, completed, dead, job, keyed, retry, rewrite
+
+
+def keys_of(deliveries: list[Delivery]) -> list[str]:
+    return [decode(delivery.record).fairness_key for delivery in deliveries]
+
+
+async def drained(node: Node, want: int) -> list[str]:
+    """The fairness keys in the order in which their jobs were taken, `want` at a time."""
+    order: list[str] = []
+    while deliveries := await node.work.fetch(want):
+        await node.work.settle([completed(delivery) for delivery in deliveries])
+        order += keys_of(deliveries)
+    return order
+
+
+async def test_a_few_jobs_of_one_key_run_among_the_many_of_another_from_the_start(cluster: Cluster) -> None:
+    node = await cluster.node()
+    await cluster.submit(*keyed("many", 5_000))
+    await cluster.submit(*keyed("few", 10))
+    order = await drained(node, 7)
+    assert Counter(many=5_000, few=10) == Counter(order)
+    # One of the many had gone ahead before the few came, and one is always ready to wake a node.
+    last = len(order) - order[::-1].index("few")
+    assert last <= 2 * 10 + 2
+
+
+@pytest.mark.parametrize("want", [1, 5])
+async def test_a_new_key_waits_for_one_job_of_each_other_and_its_next_for_a_round(cluster: Cluster, want: int) -> None:
+    node = await cluster.node()
+    others = 8
+    await cluster.submit(*[one for number in range(others) for one in keyed(f"k{number}", 30)])
+    await cluster.submit(*[job() for _ in range(30)])
+    for _ in range(20):
+        await node.work.settle([completed(delivery) for delivery in await node.work.fetch(want)])
+    await cluster.submit(*keyed("new", 5))
+    order = await drained(node, want)
+    turns = [number for number, key in enumerate(order) if key == "new"]
+    # The jobs without a key are one more; one was let go ahead; a fetch gives its jobs with keys first.
+    assert turns[0] <= others + 1 + 1 + (want - 1)
+    assert all(later - sooner <= 2 * (others + 1) + want for sooner, later in pairwise(turns))
+
+
+async def test_a_heavier_key_gets_more_of_each_round(cluster: Cluster) -> None:
+    node = await cluster.node()
+    await cluster.submit(*keyed("heavy", 400, weight=3), *keyed("light", 400))
+    order = await drained(node, 4)
+    for start in range(0, 400, 40):
+        assert abs(30 - order[start : start + 40].count("heavy")) <= 2
+
+
+async def test_jobs_without_a_key_take_one_turn_together(cluster: Cluster) -> None:
+    node = await cluster.node()
+    await cluster.submit(*[job() for _ in range(300)])
+    await cluster.submit(*keyed("a", 300), *keyed("b", 300))
+    order = await drained(node, 6)
+    assert [100, 100, 100] == [round(order[:300].count(key), -1) for key in ("", "a", "b")]
+
+
+async def test_who_always_has_one_job_ready_gets_no_more_than_its_share(cluster: Cluster) -> None:
+    node = await cluster.node()
+    await cluster.submit(*keyed("many", 200))
+    await cluster.submit(*keyed("eager", 1))
+    order: list[str] = []
+    for _ in range(100):
+        deliveries = await node.work.fetch(1)
+        await node.work.settle([completed(delivery) for delivery in deliveries])
+        order += keys_of(deliveries)
+        if order[-1] == "eager":
+            await cluster.submit(*keyed("eager", 1))
+    assert abs(50 - order.count("eager")) <= 2
+    await drained(node, 100)
+
+
+async def test_cancelled_jobs_give_their_turns_back(cluster: Cluster) -> None:
+    node = await cluster.node()
+    await cluster.submit(*keyed("many", 100))
+    mistaken = keyed("other", 50)
+    await cluster.submit(*mistaken)
+    for one in mistaken:
+        assert JobState.CANCELLED == await cluster.doors.submissions.cancel(one.id)
+    await cluster.submit(*keyed("other", 1))
+    assert "other" in (await drained(node, 1))[:4]
+
+
+async def test_cancelling_the_last_that_waits_leaves_nothing_behind(cluster: Cluster) -> None:
+    first, second = keyed("a", 2)
+    await cluster.submit(first, second)
+    assert JobState.QUEUED == await cluster.state(second)
+    assert JobState.CANCELLED == await cluster.doors.submissions.cancel(second.id)
+    assert [] == cluster.raw.keys(cluster.keys.prefix + "[ft][au][ir][rn]*")
+    assert JobState.CANCELLED == await cluster.state(second)
+
+
+@pytest.mark.parametrize("bypass", ["delay", "retry", "revival"])
+async def test_nobody_gets_ahead_by_a_detour(cluster: Cluster, bypass: str) -> None:
+    node = await cluster.node()
+    clever = keyed("clever", 40)
+    if bypass == "delay":
+        await cluster.submit(*clever, delay_ms=3_600_000)
+    else:
+        await cluster.submit(*clever)
+        deliveries = await node.work.fetch(40)
+        assert 40 == len(deliveries)
+        put = node.work.park if bypass == "retry" else node.work.bury
+        make = retry if bypass == "retry" else dead
+        await put([make(delivery) for delivery in deliveries])
+    await cluster.submit(*keyed("plain", 40))
+    if bypass == "revival":
+        for one in clever:
+            await cluster.doors.submissions.revive(one.id, reset_retry_count=True)
+    else:
+        cluster.ripen()
+        assert 40 == (await node.work.promote()).moved
+    order = await drained(node, 4)
+    assert abs(20 - order[:40].count("clever")) <= 2
+
+
+async def test_priorities_stay_strict_and_what_is_handed_back_keeps_its_turn(cluster: Cluster) -> None:
+    node = await cluster.node()
+    await cluster.submit(*keyed("a", 20, priority=2), *keyed("b", 20, priority=1))
+    deliveries = await node.work.fetch(5)
+    assert [1] * 5 == [decode(delivery.record).priority for delivery in deliveries]
+    await node.work.requeue([rewrite(delivery) for delivery in deliveries])
+    again = await node.work.fetch(6)  # one of the others was ready already
+    assert [decode(one.record).id for one in deliveries] == [decode(one.record).id for one in again[1:]]
+    assert [1] * 14 + [2] * 20 == [decode(one.record).priority for one in await node.work.fetch(100)]
+
+
+async def test_what_waits_is_found_counted_and_listed_as_queued(cluster: Cluster) -> None:
+    await cluster.node()
+    waiting = keyed("a", 6)
+    await cluster.submit(*waiting)
+    (depth,) = [one for one in (await cluster.doors.inspection.stats()).streams if one.queued]
+    assert ("default", 2, 6, min(one.created_ms for one in waiting)) == (
+        depth.queue,
+        depth.priority,
+        depth.queued,
+        depth.oldest_ms,
+    )
+    found, cursor = [], None
+    while True:
+        page = await cluster.doors.inspection.jobs(state=JobState.QUEUED, limit=2, cursor=cursor)
+        found += [view.job.id for view in page.jobs]
+        cursor = page.cursor
+        if cursor is None:
+            break
+    assert [one.id for one in waiting] == found
+
+
+async def test_a_full_queue_counts_what_waits_for_its_turn(cluster: Cluster) -> None:
+    cluster.with_settings(max_queue_length=10)
+    await cluster.submit(*keyed("a", 8))
+    with pytest.raises(QueueFull) as caught:
+        await cluster.submit(*keyed("b", 3, priority=0))
+    assert (8, 10) == (caught.value.length, caught.value.limit)
+    await cluster.submit(*keyed("b", 2))
+
+
+async def test_a_batch_wakes_every_node_that_has_nothing_to_do(cluster: Cluster) -> None:
+    nodes = [await cluster.node() for _ in range(3)]
+
+    async def take(node: Node) -> int:
+        count = len(await node.work.wait(1, 30))
+        while count < 4:
+            more = await node.work.fetch(4 - count) or await node.work.wait(4 - count, 30)
+            count += len(more)
+        return count
+
+    async with asyncio.timeout(10):
+        taking = [asyncio.create_task(take(node)) for node in nodes]
+        while 3 > sum(client["cmd"] == "xreadgroup" for client in cluster.raw.client_list()):
+            await asyncio.sleep(0)
+        await cluster.submit(*keyed("a", 12))
+        assert [4, 4, 4] == list(await asyncio.gather(*taking))
+
+
+async def test_a_lost_record_is_put_aside_when_its_turn_comes(cluster: Cluster) -> None:
+    node = await cluster.node()
+    first, lost, last = keyed("a", 3)
+    await cluster.submit(first, lost, last)
+    cluster.raw.hdel(cluster.keys.parked, lost.id)
+    assert {first.id, last.id} == {decode(one.record).id for one in await node.work.fetch(9) + await node.work.fetch(9)}
+    ((_, fields),) = cluster.raw.xrange(cluster.keys.quarantine)
+    assert lost.id == fields[b"id"]
+
+
+@pytest.mark.parametrize("word", ["fair", "turns"])
+async def test_a_key_of_the_wrong_type_stops_nothing_else(cluster: Cluster, word: str) -> None:
+    node = await cluster.node()
+    cluster.raw.set(f"{cluster.keys.prefix}{word}:default:2", "mine")
+    plain = job()
+    await cluster.submit(plain)
+    with pytest.raises(Exception, match=f"{word}:default:2 is a string"):
+        await cluster.submit(*keyed("a", 1))
+    assert [plain.id] == [decode(one.record).id for one in await node.work.fetch(5)]
+    cluster.raw.delete(f"{cluster.keys.prefix}{word}:default:2")
+
+
+async def test_a_twin_of_the_wrong_type_holds_only_its_own_line_up(cluster: Cluster) -> None:
+    cluster.checked = False
+    node = await cluster.node()
+    stuck, other, plain = keyed("a", 3), keyed("a", 3, priority=3), job(priority=3)
+    await cluster.submit(*stuck, *other, plain)
+    cluster.raw.set(cluster.keys.stream("default:2r"), "mine")
+    taken = {decode(one.record).id for _ in range(4) for one in await node.work.fetch(9)}
+    assert {stuck[0].id, plain.id, *(one.id for one in other)} == taken
+    cluster.raw.delete(cluster.keys.stream("default:2r"))
+    assert [one.id for one in stuck[1:]] == [decode(one.record).id for _ in "12" for one in await node.work.fetch(1)]
+
+
+async def test_jobs_without_keys_cost_one_look_a_fetch_and_nothing_else(cluster: Cluster) -> None:
+    node = await cluster.node()
+    await cluster.submit(job())
+    cluster.raw.config_resetstat()
+    await cluster.submit(*[job() for _ in range(100)])
+    for _ in range(3):
+        await node.work.settle([completed(delivery) for delivery in await node.work.fetch(1)])
+    calls = {name: stats["calls"] for name, stats in cluster.raw.info("commandstats").items()}
+    assert 3 == calls["cmdstat_exists"]
+    assert (100, 18) == (calls["cmdstat_xadd"], calls["cmdstat_xreadgroup"])
+    assert not {"cmdstat_zadd", "cmdstat_zcard", "cmdstat_zscore", "cmdstat_zpopmin"} & (calls.keys() - SETTLING)
+
+
+SETTLING = {"cmdstat_zadd"}  # the bucket of a result is noted
