@@ -15,7 +15,7 @@ from typing import Any, Final, Generic, Self, TypeVar
 import msgspec
 import uuid_utils
 
-from ironforge.errors import InvalidJob, IronForgeError, SerializationError
+from ironforge.errors import InvalidJob, IronForgeError, SerializationError, WaitTimeout
 from ironforge.job import parse_id
 from ironforge.transport import ApiError, ApiUnreachable, Json, Transport, member
 from ironforge.values import encode_payload
@@ -37,10 +37,6 @@ T = TypeVar("T")
 _encode: Final = msgspec.json.Encoder().encode
 _JSON: Final = {"Content-Type": "application/json"}
 _NDJSON: Final = {"Content-Type": "application/x-ndjson"}
-
-
-class WaitTimeout(IronForgeError, TimeoutError):
-    """The job had not ended when the time for waiting was over; it goes on."""
 
 
 class _Calls(Generic[Answer, Ids]):

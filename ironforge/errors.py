@@ -172,3 +172,7 @@ class Snooze(JobControl):
     def __init__(self, seconds: float) -> None:
         super().__init__(f"snoozed for {seconds:g} s")
         self.seconds = seconds
+
+
+class WaitTimeout(IronForgeError, TimeoutError):
+    """The job had not ended when the time for waiting was over; it goes on."""

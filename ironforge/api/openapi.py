@@ -19,6 +19,7 @@ from ironforge.api.auth_schemas import KEY_ID_EXAMPLE, KEY_ID_PATTERN, KeyReques
 from ironforge.api.bodies import JSON, NDJSON
 from ironforge.api.calls import Operation, operations
 from ironforge.api.middleware import Handler
+from ironforge.api.problem_schema import Problem
 from ironforge.api.problems import CONTENT_TYPE as PROBLEM
 
 _REF: Final = "#/components/schemas/{name}"
@@ -155,7 +156,7 @@ def serving(*, auth: bool) -> Handler:
 
 
 def _components(calls: Iterable[Operation]) -> dict[str, Any]:
-    types: list[Any] = [schemas.JobRequest, schemas.BatchRequest, schemas.RetryRequest, schemas.Problem]
+    types: list[Any] = [schemas.JobRequest, schemas.BatchRequest, schemas.RetryRequest, Problem]
     types += [KeyRequest for operation in calls if operation.body == "key"]
     for operation in calls:
         types += [kind for kind in operation.answers.values() if kind not in (None, dict)]

@@ -15,7 +15,7 @@ import uuid_utils
 from aiohttp import web
 
 from ironforge import errors
-from ironforge.api.schemas import Problem
+from ironforge.api.problem_schema import Problem
 from ironforge.api.strict_json import InvalidJson
 from ironforge.job import JobState
 from ironforge.telemetry import get_logger

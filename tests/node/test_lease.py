@@ -69,7 +69,7 @@ async def test_a_node_may_lose_its_lease_as_often_as_it_likes(world: World) -> N
             await fence_everybody(world)
             await until(lambda: lost() > before, "the node to have heard of it")  # noqa: B023
         await world.completed(await world.submit("note", "still here"))
-        assert [] == node.problems()
+        await until(lambda: not node.problems(), "the node to be ready again")
 
 
 @pytest.mark.one_shard
