@@ -164,14 +164,15 @@ class Fetcher:
         return ["XREADGROUP", "GROUP", GROUP, self._node, "COUNT", count]
 
     async def _ask(self, command: Command, timeout_seconds: float | None = None, *, look: bool = False) -> Any:
-        looks = [self._turns.look(self._names.values())] if look else []
         try:
-            *seen, reply = await self._link.pipeline([*looks, command], timeout_seconds=timeout_seconds)
+            if not look:
+                return await self._link.call(*command, timeout_seconds=timeout_seconds)
+            some, reply = await self._link.pipeline([self._turns.look(self._names.values()), command])
         except ResponseError as error:
             if not str(error).startswith("NOGROUP"):
                 raise
         else:
-            self._turns.some = bool(seen[0]) if seen else self._turns.some
+            self._turns.some = bool(some)
             return reply
         await make_groups(self._link, self._keys, [key.decode() for key in self._names])
         return await self._link.call(*command, timeout_seconds=timeout_seconds)
