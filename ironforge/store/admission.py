@@ -38,6 +38,7 @@ class Admission:
         if self._refusal is None:
             return
         if self._overdue():
+            await link.drop()  # what refused may have stepped down since: its successor is at the same address
             self._look(*await link.exchange(LOOK))
         if self._refusal is not None:
             raise StoreUnavailable(str(self._refusal), code=self._refusal.code)

@@ -26,7 +26,8 @@ def forgotten(events: Sequence[Event], finals: Mapping[str, Final]) -> dict[str,
             continue
         if event.what == "start":
             fences[event.job] = max(event.fence, fences.get(event.job, 0))
-        elif event.what == "end":
+        elif event.what == "end" and event.fence >= found.get(event.job, Final(COMPLETED)).fence:
+            # A node that was taken over may end an older run later, and that settles nothing.
             found[event.job] = Final(COMPLETED, event.fence, event.fence, unended[event.job])
         elif event.what == "cancel_ok" and event.name == CANCELLED:
             found[event.job] = Final(CANCELLED, fences.get(event.job, 0), None, unended[event.job])

@@ -72,11 +72,6 @@ class Server:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
-    def ask(self, *words: object) -> Any:
-        """The raw reply: redis-py reads some of these its own way."""
-        script = f"return redis.call({', '.join(repr(str(word)) for word in words)})"
-        return self.client.execute_command("EVAL", script, 0)
-
     def has_role(self, role: str) -> bool:
         return bool(self.client.info("replication")["role"] == role)
 
@@ -220,6 +215,14 @@ class ClusterTopology(Topology):
         until(lambda: self.owner(key) is not old and self.owner(key).has_role("master"), "a new owner")
         return self.owner(key)
 
+    def step_down(self, key: str) -> Server:
+        """The owner of this key hands over to its replica and lives on; returns the new owner."""
+        old = self.owner(key)
+        heir = next(one for one in self.servers if self._follows(one, old))
+        heir.client.execute_command("CLUSTER", "FAILOVER")
+        until(lambda: self.owner(key) is heir and old.has_role("slave"), "the roles to be swapped")
+        return heir
+
     def move_slot(self, key: str) -> Server:
         """Moves the slot of this key, with all that is in it, to another primary; returns that one."""
         slot, source = redis.crc.key_slot(key.encode()), self.owner(key)
@@ -238,6 +241,10 @@ class ClusterTopology(Topology):
     def _info(node: Server) -> dict[str, str]:
         found: dict[str, str] = node.client.cluster("INFO")
         return found
+
+    @staticmethod
+    def _follows(replica: Server, primary: Server) -> bool:
+        return replica.client.info("replication").get("master_port") == primary.port  # type: ignore[no-any-return]
 
     @staticmethod
     def _replicate(replica: Server, primary: Server) -> bool:

@@ -81,6 +81,21 @@ async def test_a_failover_of_one_primary_is_followed_by_all(cluster: ClusterTopo
         assert [None, None] == [node.poll() for node in nodes]
 
 
+async def test_a_primary_that_steps_down_in_order_is_left_by_all(cluster: ClusterTopology, tmp_path: Path) -> None:
+    """Its connections live on, and it answers everything but writes."""
+    async with ground_on(cluster.url, tmp_path, shards=SHARDS) as ground:
+        nodes = await ground.started_nodes(2)
+        load = Load(ground)
+        async with api(ground) as client, load.running():
+            await load.more()
+            for keys in shards_of(ground.settings):
+                cluster.step_down(keys.prefix)
+                await load.more()
+            load.acknowledged.append((await client.submit("work"))["id"])
+        await load.all_done()
+        assert [None, None] == [node.poll() for node in nodes]
+
+
 async def test_a_cluster_of_which_no_node_answers_is_an_outage() -> None:
     with pytest.raises(redis.ConnectionError, match="no node of the cluster says who holds slot 5640"):
         await Address("redis+cluster://127.0.0.1:1", "if:{default.0}:").find()

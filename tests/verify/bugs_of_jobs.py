@@ -15,7 +15,7 @@ from ironforge.store import fetching, leases, link, rewriting, settling, work
 from ironforge.store.contract import Settled
 from tests.verify.planting import edit
 
-STALE = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('STALE the fence has moved') end"
+STALE = "if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('STALE the fence has moved') end"
 
 
 def settle_without_the_fence() -> None:
@@ -151,9 +151,10 @@ def same_fence_again() -> None:
 
 def rewrite_without_the_fence() -> None:
     """A node that was taken over parks, buries and puts back all the same, also what it no longer holds."""
-    held = "elseif redis.call('XACK', stream, 'nodes', entry) == 1 then"
+    held = "take(stream, entry, place == 'q' .. name .. ':' .. entry)"
+    taken = "redis.call('XACK', stream, 'nodes', entry) + redis.call('XDEL', stream, entry) >= 0"
     for script in (rewriting.PARK, rewriting.BURY, rewriting.REQUEUE):
-        edit(script, (STALE, ""), (held, "elseif redis.call('XACK', stream, 'nodes', entry) >= 0 then"))
+        edit(script, (STALE, ""), (held, taken))
 
 
 def never_retry() -> None:
@@ -173,4 +174,4 @@ def due_at_once() -> None:
 
 def cancel_what_failed() -> None:
     """A failed attempt ends its job as cancelled, though nobody asked for it."""
-    edit(rewriting.PARK, ("if redis.call('HGET', index, id) == 'c' .. name .. ':' .. entry then", "if true then"))
+    edit(rewriting.PARK, ("if place == 'c' .. name .. ':' .. entry then", "if true then"))
