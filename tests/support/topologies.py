@@ -244,7 +244,7 @@ class ClusterTopology(Topology):
 
     @staticmethod
     def _follows(replica: Server, primary: Server) -> bool:
-        return replica.client.info("replication").get("master_port") == primary.port  # type: ignore[no-any-return]
+        return bool(replica.client.info("replication").get("master_port") == primary.port)
 
     @staticmethod
     def _replicate(replica: Server, primary: Server) -> bool:
