@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 # A result that was reported less than this long ago may not be settled yet, and is repeated if its node dies now.
-UNSETTLED_SECONDS: Final = 0.25
+UNSETTLED_SECONDS: Final = 0.5
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -29,6 +29,9 @@ def forgotten(events: Sequence[Event], finals: Mapping[str, Final]) -> dict[str,
         elif event.what == "end" and event.fence >= found.get(event.job, Final(COMPLETED)).fence:
             # A node that was taken over may end an older run later, and that settles nothing.
             found[event.job] = Final(COMPLETED, event.fence, event.fence, unended[event.job])
+        elif event.what == "cancel_info" and not unended[event.job]:
+            # Whether it was cancelled is not known from the answer; that it is gone without a run says it.
+            found.setdefault(event.job, Final(CANCELLED, 0, None, 0))
         elif event.what == "cancel_ok" and event.name == CANCELLED:
             found[event.job] = Final(CANCELLED, fences.get(event.job, 0), None, unended[event.job])
     return found

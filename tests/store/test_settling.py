@@ -37,3 +37,24 @@ async def test_a_settlement_whose_answer_was_lost_is_counted_once(
     assert 3 == cluster.totals()["completed"]
     assert 0 == cluster.pending()
     assert {JobState.COMPLETED} == {await cluster.state(one) for one in jobs}
+
+
+async def test_a_repeated_settlement_is_counted_also_when_its_group_was_destroyed_meanwhile(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node, jobs = await cluster.node(), [job() for _ in range(3)]
+    await cluster.submit(*jobs)
+    deliveries = await node.work.fetch(3)
+    exchange, lose = Link.exchange, iter([True])
+
+    async def losing(self: Link, commands: Any, **options: Any) -> Any:
+        if commands[0] == ["MULTI"] and next(lose, False):
+            cluster.raw.xgroup_destroy(cluster.keys.stream("default:2"), "nodes")
+            raise Disconnected("the question was lost, and the group as well")
+        return await exchange(self, commands, **options)
+
+    monkeypatch.setattr(Link, "exchange", losing)
+    await node.work.settle([completed(delivery) for delivery in deliveries])
+
+    assert 3 == cluster.totals()["completed"]
+    assert {JobState.COMPLETED} == {await cluster.state(one) for one in jobs}
