@@ -67,16 +67,20 @@ async def test_a_full_disk_ends_the_server_and_nothing_answered_is_lost(server: 
         assert b"1" == await client.get("key")
 
 
+async def shows(client: redis.asyncio.Redis, ahead_seconds: int) -> None:
+    """Until the server's clock is so far from the true one. A server may read its clock once a turn of its loop."""
+    async with asyncio.timeout(5):
+        while abs((await client.time())[0] - time.time() - ahead_seconds) > 5:
+            await asyncio.sleep(0.01)
+
+
 @pytest.mark.parametrize("leap_seconds", [3_600, -3_600])
 async def test_its_wall_clock_leaps_and_its_timers_do_not(server: Server, leap_seconds: int) -> None:
     async with server.client() as client:
-        server.set_clock(leap_seconds)
-        seconds, _ = await client.time()
         begin = time.monotonic()
-
-        assert abs(seconds - time.time() - leap_seconds) < 5
+        server.set_clock(leap_seconds)
+        await shows(client, leap_seconds)
         assert await client.ping()
-        assert time.monotonic() - begin < 5
         server.set_clock(0.0)
-        seconds, _ = await client.time()
-        assert abs(seconds - time.time()) < 5
+        await shows(client, 0)
+        assert time.monotonic() - begin < 10
