@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import signal
 import time
@@ -9,7 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import redis
+import redis.asyncio
 
 from tests.chaos.preload import clock_library, disk_library, needs
 from tests.chaos.server import Server
