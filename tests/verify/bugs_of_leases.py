@@ -143,7 +143,7 @@ def first_crash_kills() -> None:
     """The first crash is the last one, whatever the crash budget says."""
     original = leases.RedisLeases.__init__
 
-    def strict(self: Any, settings: Any, **options: Any) -> None:
-        original(self, msgspec.structs.replace(settings, crash_budget=1), **options)
+    def strict(self: Any, settings: Any, keys: Any, **options: Any) -> None:
+        original(self, msgspec.structs.replace(settings, crash_budget=1), keys, **options)
 
     leases.RedisLeases.__init__ = strict
