@@ -81,8 +81,8 @@ class Listing:
                         return Page(found, _write_cursor(source.rank, after))
             except ResponseError as error:
                 # The jobs of one queue or one minute that somebody has replaced are gone: the others can be shown.
-                (kind,) = await self._ask(["TYPE", source.key])
-                if queue is not None or not is_wrong_type(error) or kind == _TYPES.get(source.rank[0], kind):
+                (held,) = await self._ask(["TYPE", source.key])
+                if queue is not None or not is_wrong_type(error) or held == _TYPES.get(source.rank[0], held):
                     raise
         return Page(found, None)
 

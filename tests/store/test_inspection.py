@@ -233,3 +233,16 @@ async def test_nodes_are_seen_with_their_lease_and_what_they_run(cluster: Cluste
     assert 13_000 < nodes[busy.lease.node].lease_ms_left <= 15_000
     assert isinstance(nodes[idle.lease.node], NodeView)
     assert nodes[idle.lease.node].lease_ms_left < 0
+
+
+async def test_a_list_goes_on_behind_a_stream_that_somebody_has_replaced(cluster: Cluster) -> None:
+    mine = job(queue="sound")
+    await cluster.submit(job(queue="broken"), mine)
+    broken = cluster.keys.stream("broken:2")
+    cluster.raw.delete(broken)
+    cluster.raw.set(broken, "somebody's")
+    cluster.checked = False
+
+    for kind in (None, mine.kind):
+        page = await cluster.doors.inspection.jobs(kind=kind)
+        assert [mine.id] == [view.job.id for view in page.jobs]
