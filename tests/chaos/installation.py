@@ -24,10 +24,10 @@ from ironforge.store import Doors
 from ironforge.verify.ledger import UNSETTLED_SECONDS, Event, Ledger, read
 from ironforge.verify.leftovers import strays
 from ironforge.verify.nodes import Nodes
-from tests.chaos.preload import clock_environment, clock_library, set_clock
 from tests.chaos.proxy import Proxy
 from tests.chaos.scenarios import Scenario
 from tests.chaos.server import Server
+from tests.support.preload import clock_environment, clock_library, set_clock
 
 LEASE_SECONDS = 1.5
 RETENTION_SECONDS = 7 * 86_400.0

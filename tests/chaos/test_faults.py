@@ -14,8 +14,8 @@ from ironforge.verify.run import Plan
 from tests.chaos.harness import Found, under_load
 from tests.chaos.installation import LEASE_SECONDS, Fault, Installation, installed
 from tests.chaos.lanes import clients, clock, network, nodes, server
-from tests.chaos.preload import clock_library, disk_library, needs
 from tests.chaos.scenarios import SCENARIOS
+from tests.support.preload import clock_library, disk_library, needs
 
 PLAN = Plan(seed=5, seconds=5.0, rate=300)
 

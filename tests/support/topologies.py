@@ -36,7 +36,7 @@ class Server:
     """One process on a port of its own; killed and started again with its data."""
 
     def __init__(self, folder: Path, config: dict[str, str], *flags: str) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.folder = folder / str(self.port)
         self.folder.mkdir()
         self._config = self.folder / "server.conf"
@@ -271,7 +271,7 @@ def until(reached: Callable[[], Any], what: str) -> None:
         time.sleep(0.02)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """One whose cluster bus port is free as well."""
     while True:
         port = random.randrange(*PORTS)

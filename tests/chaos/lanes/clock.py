@@ -10,7 +10,7 @@ import random
 from collections.abc import Sequence
 
 from tests.chaos.installation import Fault, Installation, Site
-from tests.chaos.preload import clock_library, set_clock
+from tests.support.preload import clock_library, set_clock
 
 LONGEST_LEAP_SECONDS = 3_600.0
 

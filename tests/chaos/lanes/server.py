@@ -18,7 +18,7 @@ import redis
 from ironforge.job import streams_of
 from ironforge.store.keys import GROUP, Keys
 from tests.chaos.installation import LOOK_SECONDS, Fault, Installation, Site
-from tests.chaos.preload import disk_library
+from tests.support.preload import disk_library
 
 FULL_SECONDS = 3.0
 
