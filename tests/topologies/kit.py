@@ -50,7 +50,7 @@ class Load:
     """Submits batch after batch; one that met an error is submitted again with the same ids until it is taken."""
 
     def __init__(self, ground: Ground) -> None:
-        self._ground = ground
+        self.ground = ground
         self.acknowledged: list[str] = []
 
     @contextlib.asynccontextmanager
@@ -75,7 +75,7 @@ class Load:
         async def none_left() -> bool:
             with contextlib.suppress(StoreError):
                 for job in list(waiting):
-                    if (await self._ground.doors.inspection.get(parse_id(job))).state is not JobState.COMPLETED:
+                    if (await self.ground.doors.inspection.get(parse_id(job))).state is not JobState.COMPLETED:
                         return False
                     waiting.discard(job)
             return not waiting
@@ -85,7 +85,7 @@ class Load:
     async def _submit(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
             ids = [format_id(new_id()) for _ in range(BATCH)]
-            prepared = [self._ground.forge.prepare("work", {"seconds": 0.002}, id=job) for job in ids]
+            prepared = [self.ground.forge.prepare("work", {"seconds": 0.002}, id=job) for job in ids]
             if await self._taken_at_last(prepared, stopping):
                 self.acknowledged += ids
             await asyncio.sleep(0.005)
@@ -99,7 +99,21 @@ class Load:
 
     async def _taken(self, prepared: list[Submission]) -> bool:
         try:
-            await self._ground.doors.submissions.submit(prepared, again=True)
+            await self.ground.doors.submissions.submit(prepared, again=True)
         except StoreError:
             return False
         return True
+
+
+@contextlib.asynccontextmanager
+async def under_load(url: str, folder: Path, **settings: Any) -> AsyncIterator[Load]:
+    """Two nodes, an API and load; afterwards everything acknowledged has been done, and nobody was restarted."""
+    async with ground_on(url, folder, **settings) as ground:
+        nodes = await ground.started_nodes(2)
+        load = Load(ground)
+        async with api(ground) as client, load.running():
+            await load.more()
+            yield load
+            load.acknowledged.append((await client.submit("work"))["id"])
+        await load.all_done()
+        assert [None, None] == [node.poll() for node in nodes]

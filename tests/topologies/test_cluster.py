@@ -12,7 +12,7 @@ from ironforge.store.address import Address
 from ironforge.store.keys import shards_of
 from tests.faults.kit import until
 from tests.support.topologies import ClusterTopology
-from tests.topologies.kit import Load, api, ground_on
+from tests.topologies.kit import Load, api, ground_on, under_load
 
 SHARDS = 3
 
@@ -66,34 +66,20 @@ async def test_while_one_shard_is_away_the_others_go_on_and_then_it_catches_up(
 
 
 async def test_a_failover_of_one_primary_is_followed_by_all(cluster: ClusterTopology, tmp_path: Path) -> None:
-    async with ground_on(cluster.url, tmp_path, shards=SHARDS) as ground:
-        nodes = await ground.started_nodes(2)
-        load = Load(ground)
-        async with api(ground) as client, load.running():
-            await load.more()
-            prefix = shards_of(ground.settings)[0].prefix
-            old = cluster.owner(prefix)
-            cluster.fail_over(prefix)
-            old.start()  # without a replica the new primary could not promise anything
-            await load.more()
-            load.acknowledged.append((await client.submit("work"))["id"])
-        await load.all_done()
-        assert [None, None] == [node.poll() for node in nodes]
+    async with under_load(cluster.url, tmp_path, shards=SHARDS) as load:
+        prefix = shards_of(load.ground.settings)[0].prefix
+        old = cluster.owner(prefix)
+        cluster.fail_over(prefix)
+        old.start()  # without a replica the new primary could not promise anything
+        await load.more()
 
 
 async def test_a_primary_that_steps_down_in_order_is_left_by_all(cluster: ClusterTopology, tmp_path: Path) -> None:
     """Its connections live on, and it answers everything but writes."""
-    async with ground_on(cluster.url, tmp_path, shards=SHARDS) as ground:
-        nodes = await ground.started_nodes(2)
-        load = Load(ground)
-        async with api(ground) as client, load.running():
+    async with under_load(cluster.url, tmp_path, shards=SHARDS) as load:
+        for keys in shards_of(load.ground.settings):
+            cluster.step_down(keys.prefix)
             await load.more()
-            for keys in shards_of(ground.settings):
-                cluster.step_down(keys.prefix)
-                await load.more()
-            load.acknowledged.append((await client.submit("work"))["id"])
-        await load.all_done()
-        assert [None, None] == [node.poll() for node in nodes]
 
 
 async def test_a_cluster_of_which_no_node_answers_is_an_outage() -> None:

@@ -35,6 +35,16 @@ PAUSES = Plan(
     failing=0.0,
     drain_seconds=5.0,
 )
+KILLS = Plan(
+    seed=3,
+    seconds=3.0,
+    rate=100,
+    nodes=2,
+    pause_seconds=0.6,
+    faults=("kill",),
+    slow=0.3,
+    drain_seconds=5.0,
+)
 GROUPS = {
     "quiet": Bugs(
         Plan(seed=1, seconds=3.0, rate=100, nodes=2, pause_seconds=0, slow=0.3, drain_seconds=4.0),
@@ -53,16 +63,7 @@ GROUPS = {
         },
     ),
     "kills": Bugs(
-        Plan(
-            seed=3,
-            seconds=3.0,
-            rate=100,
-            nodes=2,
-            pause_seconds=0.6,
-            faults=("kill",),
-            slow=0.3,
-            drain_seconds=5.0,
-        ),
+        KILLS,
         {
             "settle_before_running": promises.KEPT,
             "delete_before_running": promises.KEPT,
@@ -78,16 +79,7 @@ GROUPS = {
     ),
     # The seed kills one node after 1.3 s, and nobody else.
     "one kill": Bugs(
-        Plan(
-            seed=195,
-            seconds=2.5,
-            rate=100,
-            nodes=2,
-            pause_seconds=30.0,
-            faults=("kill",),
-            slow=0.3,
-            drain_seconds=10.0,
-        ),
+        KILLS._replace(seed=195, seconds=2.5, pause_seconds=30.0, drain_seconds=10.0),
         {"take_over_late": promises.IN_TIME},
     ),
     "pauses": Bugs(
