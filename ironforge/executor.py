@@ -37,7 +37,6 @@ class Executor:
         threads = settings.threads or settings.concurrency
         # By part, as `store.keys.parts_of` numbers them.
         self._namespaces = [share.namespace for share in shares_of(settings) for _ in range(settings.shards)]
-        self._serves_several = len(self._namespaces) > 1
         self._threads = Threads(keep=threads)
         self._processes = Processes(settings)
         self._slots: dict[str, asyncio.Semaphore] = {
@@ -56,7 +55,7 @@ class Executor:
         Raises IncompatibleRecord when the bytes are no job.
         """
         job = decode(record)
-        namespace = self._namespaces[int(stream.partition("/")[0])] if self._serves_several else self._namespaces[0]
+        namespace = self._namespaces[int(stream.partition("/")[0]) if "/" in stream else 0]
         try:
             handler = self._forge.handler(job.kind)
             arguments = handler.binder.bind(job.payload)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ironforge.cli import output
 from ironforge.cli.flags import LOGGING, AsJson, takes_settings
 from ironforge.config import Settings
+
+if TYPE_CHECKING:
+    from ironforge.verify.run import Plan
+    from ironforge.verify.verdict import Verdict
 
 
 @takes_settings("redis_url", "lease_seconds", "concurrency", *LOGGING)
@@ -32,28 +36,30 @@ def verify(
     import uvloop  # noqa: PLC0415
 
     from ironforge.cli.run import with_server  # noqa: PLC0415
-    from ironforge.store.checks import verify as check_server  # noqa: PLC0415
     from ironforge.telemetry import configure_logging  # noqa: PLC0415
     from ironforge.verify.run import Plan  # noqa: PLC0415
-    from ironforge.verify.run import verify as run  # noqa: PLC0415
 
     # Jobs pile up here on purpose.
     settings = msgspec.structs.replace(with_server(settings), max_queue_length=0)
     configure_logging(msgspec.structs.replace(settings, log_level="error"))
     plan = Plan(random.randrange(2**31) if seed is None else seed, seconds, rate, node_processes, fault_every_seconds)
 
-    async def checked() -> object:
-        await check_server(settings)
-        return await run(settings, plan, say=output.say)
-
     output.say(f"seed {plan.seed}: {seconds:g} s at {rate} jobs/s on {node_processes} nodes")
-    verdict = uvloop.run(checked())
+    verdict = uvloop.run(_checked(settings, plan))
     document = {"seed": plan.seed, **msgspec.to_builtins(verdict)}
     if as_json:
         output.print_json(document)
     else:
         _show(document)
     raise typer.Exit(1 if document["violations"] else 0)
+
+
+async def _checked(settings: Settings, plan: Plan) -> Verdict:
+    from ironforge.store.checks import verify as check_server  # noqa: PLC0415
+    from ironforge.verify.run import verify as run  # noqa: PLC0415
+
+    await check_server(settings)
+    return await run(settings, plan, say=output.say)
 
 
 def _show(found: dict[str, object]) -> None:

@@ -20,13 +20,22 @@ from redis.sentinel import Sentinel
 from ironforge.server_url import SENTINEL_PORT, parse
 
 ASK_SECONDS: Final = 1.0
-ASKING: Final[dict[str, Any]] = {
-    "protocol": 2,
-    "retry": Retry(NoBackoff(), 0),
-    "driver_info": None,
-    "socket_timeout": ASK_SECONDS,
-    "socket_connect_timeout": ASK_SECONDS,
-}
+
+
+def plain(patience_seconds: float) -> dict[str, Any]:
+    """The options of a client that does nothing by rules of its own."""
+    return {
+        "protocol": 2,
+        "retry": Retry(NoBackoff(), 0),
+        "driver_info": None,
+        "socket_timeout": patience_seconds,
+        "socket_connect_timeout": patience_seconds,
+    }
+
+
+def blocking(url: str, patience_seconds: float) -> redis.Redis:
+    """A client for threads, of one server."""
+    return redis.Redis.from_url(url, **plain(patience_seconds))
 
 
 class Address:
@@ -72,13 +81,13 @@ class Address:
         """They share nothing with the server but the way in which TLS is used."""
         tls = parse_url(self._parsed.server("sentinel", SENTINEL_PORT)) if self._parsed.scheme == "rediss" else {}
         options = {name: value for name, value in tls.items() if name.startswith("ssl")}
-        return {**ASKING, **self._parsed.asking, **options, "ssl": self._parsed.scheme == "rediss"}
+        return {**plain(ASK_SECONDS), **self._parsed.asking, **options, "ssl": self._parsed.scheme == "rediss"}
 
     def _by_slot(self) -> str:
         """Asks one node after the other, those first that were there last time."""
         problem: Exception | None = None
         for host, port in list(self._known):
-            client: Any = redis.Redis.from_url(self._parsed.server(host, port), **ASKING)
+            client: Any = blocking(self._parsed.server(host, port), ASK_SECONDS)
             try:
                 owner = self._owner(host, client.execute_command("CLUSTER", "SLOTS"))
             except (redis.RedisError, OSError) as error:

@@ -16,6 +16,7 @@ from ironforge.errors import StoreUnavailable
 from ironforge.store.checks import LOOK, NEEDED, Server, refusal_of
 from ironforge.store.info import config_of
 from ironforge.store.link import Command, Link
+from ironforge.store.outage import raise_first
 
 LOOK_SECONDS: Final = 1.0
 CONFIRMATION_MS: Final = 1_000
@@ -60,7 +61,8 @@ class Admission:
         replies = list(replies)
         found = ""
         if self._settings.durability == "replicated":
-            confirmed = _or_raise(replies.pop(0))
+            confirmed = replies.pop(0)
+            raise_first(confirmed)
             if confirmed < self._settings.replicas:
                 found = f"{confirmed} of {self._settings.replicas} replicas confirmed within {CONFIRMATION_MS} ms"
         if self._needed:
@@ -87,9 +89,3 @@ class Admission:
         server = Server.of(info, config)
         self._refusal = refusal_of(server, self._settings)
         self._bytes_until_look = server.room(self._settings.max_memory_share) / 2
-
-
-def _or_raise(reply: Any) -> Any:
-    if isinstance(reply, Exception):
-        raise reply
-    return reply

@@ -90,11 +90,10 @@ async def verify(settings: Settings) -> None:
     """Raises ConfigError when a server cannot be reached, is too old, or is set up so that jobs would be lost."""
     where = f"{environment_name('redis_url')}={without_password(settings.redis_url)}"
     problems: dict[str, None] = {}
-    for _, keys, _ in parts_of(settings):
-        link = Link(settings.redis_url, keys.prefix)
+    for part in parts_of(settings):
         try:
-            server = await _read(lambda *commands: link.pipeline(commands, tolerate=_FORBIDDEN))  # noqa: B023
-            problems |= dict.fromkeys(_refusals(server, settings))
+            async with Link(settings.redis_url, part.keys.prefix) as link:
+                server = await _read(lambda *commands: link.pipeline(commands, tolerate=_FORBIDDEN))
         except (RedisError, OSError) as error:
             reason = str(error) or "no answer in time"
             # redis-py wraps a refused login in a ConnectionError on some kinds of connection.
@@ -105,8 +104,7 @@ async def verify(settings: Settings) -> None:
             raise ConfigError(
                 f"{where}: cannot talk to the server ({reason}): does it run, is it reachable from here?"
             ) from None
-        finally:
-            await link.close()
+        problems |= dict.fromkeys(_refusals(server, settings))
     if problems:
         raise ConfigError("; ".join(problems))
     await check_shards(settings)
@@ -119,12 +117,9 @@ async def check_shards(settings: Settings) -> None:
     """
     for share in shares_of(settings):
         first = Keys(share.namespace)
-        link = Link(settings.redis_url, first.prefix)
-        try:
-            with answering():
+        with answering():
+            async with Link(settings.redis_url, first.prefix) as link:
                 spread = await _spread(link, first, settings.shards)
-        finally:
-            await link.close()
         if spread != settings.shards:
             raise ConfigError(
                 f"{environment_name('shards')}={settings.shards}, but namespace {share.namespace!r} was begun with "

@@ -21,7 +21,7 @@ from ironforge.store.admission import Admission
 from ironforge.store.contract import Accepted, Submission
 from ironforge.store.keys import Keys
 from ironforge.store.link import COMMAND_SECONDS, Command, Link
-from ironforge.store.outage import is_wrong_type, refuse
+from ironforge.store.outage import is_wrong_type, raise_first, refuse
 from ironforge.store.records import state_at
 from ironforge.store.scripts import SUBMIT
 
@@ -129,8 +129,7 @@ class Flights:
         commands += self._admission.questions(sum(len(call.items) for call in calls), sum(call.size for call in calls))
         patience = COMMAND_SECONDS + sum(len(call.items) for call in calls) / 1_000
         replies = await self._link.exchange(commands, timeout_seconds=patience)
-        for moved in (reply for reply in replies if isinstance(reply, AskError)):
-            raise moved
+        raise_first(*(reply for reply in replies if isinstance(reply, AskError)))
         forgotten = [number for number, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if forgotten:
             texts: list[Command] = [SUBMIT.by_text(calls[at].keys, calls[at].arguments) for at in forgotten]

@@ -6,11 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import redis
-from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
-from redis.retry import Retry
 
-from ironforge.store.address import Address
+from ironforge.store.address import Address, blocking
 from ironforge.store.link import Command
 from ironforge.store.scripts import Script
 
@@ -43,14 +41,7 @@ class Pulse:
 
     def _connected(self) -> Callable[..., Any]:
         if self._client is None:
-            client: Any = redis.Redis.from_url(
-                self._address.find_blocking(),
-                protocol=2,
-                retry=Retry(NoBackoff(), 0),
-                socket_timeout=self._patience_seconds,
-                socket_connect_timeout=self._patience_seconds,
-                driver_info=None,
-            )
+            client: Any = blocking(self._address.find_blocking(), self._patience_seconds)
             self._client, self._send = client, client.execute_command
             if self._address.may_be_replica:
                 # redis-py has an opinion about the reply to ROLE, but not about that to EVAL.

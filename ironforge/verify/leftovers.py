@@ -13,7 +13,7 @@ from typing import TypeVar
 from ironforge.config import Settings
 from ironforge.doctor.consistency import inconsistencies
 from ironforge.store.keys import GROUP, PERMANENT, Keys, queue_names, shards_of
-from ironforge.store.link import Command, Link
+from ironforge.store.link import Command, Link, all_keys
 
 ENDS = ("completed", "cancelled", "dead")
 
@@ -33,11 +33,8 @@ async def strays(settings: Settings) -> set[str]:
 async def _in_each_shard(settings: Settings, look: Callable[[Link, Keys], Awaitable[T]]) -> list[T]:
     found: list[T] = []
     for keys in shards_of(settings):
-        link = Link(settings.redis_url, keys.prefix)
-        try:
+        async with Link(settings.redis_url, keys.prefix) as link:
             found.append(await look(link, keys))
-        finally:
-            await link.close()
     return found
 
 
@@ -83,14 +80,9 @@ async def _balance(link: Link, keys: Keys) -> list[str]:
 
 async def _keys_that_stay(link: Link, keys: Keys) -> list[str]:
     """Keys without a time to live that are not meant to stay. A fence stays only as long as its node."""
-    names: list[bytes] = []
-    cursor = b"0"
-    while True:
-        cursor, page = await link.call("SCAN", cursor, "MATCH", keys.prefix + "*", "COUNT", 1_000)
-        names += page
-        if cursor == b"0":
-            break
-    suspects = [name for name in names if not _permanent(name.decode().removeprefix(keys.prefix))]
+    suspects = [
+        name async for name in all_keys(link, keys.prefix) if not _permanent(name.decode().removeprefix(keys.prefix))
+    ]
     lives = await link.pipeline([["TTL", name] for name in suspects]) if suspects else []
     return [f"{name.decode()} for ever" for name, seconds in zip(suspects, lives, strict=True) if seconds == -1]
 

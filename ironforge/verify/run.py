@@ -251,7 +251,6 @@ async def _emptied_afterwards(settings: Settings) -> AsyncIterator[None]:
         yield
     finally:
         for keys in (Keys(settings.namespace), *shards_of(settings)):
-            link = Link(settings.redis_url, keys.prefix)
-            async for key in all_keys(link, keys.prefix):
-                await link.call("UNLINK", key)
-            await link.close()
+            async with Link(settings.redis_url, keys.prefix) as link:
+                async for key in all_keys(link, keys.prefix):
+                    await link.call("UNLINK", key)

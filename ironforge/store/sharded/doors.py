@@ -6,7 +6,6 @@ that byte; ids that a caller chose may lie anywhere, and then a batch can be acc
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from ironforge.errors import InvalidJob
@@ -23,6 +22,7 @@ from ironforge.store.contract import (
     Submission,
     Submissions,
 )
+from ironforge.store.sharded.round import together
 
 # From the best to the worst.
 DURABILITY = ("local", "relaxed", "none")
@@ -46,14 +46,10 @@ class ShardedSubmissions:
             part.submit([batch[at] for at in group], again=again)
             for part, group in zip(self._parts, groups, strict=True)
         ]
-        answers: list[Accepted | None] = [None] * len(batch)
-        replies = await asyncio.gather(*calls, return_exceptions=True)
-        for group, reply in zip(groups, replies, strict=True):
-            if isinstance(reply, BaseException):
-                raise reply
-            for at, accepted in zip(group, reply, strict=True):
-                answers[at] = accepted
-        return [accepted for accepted in answers if accepted is not None]
+        answers: dict[int, Accepted] = {}
+        for group, accepted in zip(groups, await together(calls), strict=True):
+            answers |= zip(group, accepted, strict=True)
+        return [answers[at] for at in range(len(batch))]
 
     async def cancel(self, job_id: bytes) -> JobState:
         """See `contract.Submissions.cancel`."""
@@ -112,7 +108,7 @@ class ShardedInspection:
 
     async def stats(self) -> Stats:
         """See `contract.Inspection.stats`."""
-        parts = await asyncio.gather(*(part.stats() for part in self._parts))
+        parts = await together(part.stats() for part in self._parts)
         depths: dict[tuple[str, int], StreamDepth] = {}
         for depth in (depth for part in parts for depth in part.streams):
             place = depth.queue, depth.priority
@@ -124,7 +120,7 @@ class ShardedInspection:
     async def nodes(self) -> list[NodeView]:
         """See `contract.Inspection.nodes`. A node is as well as it is in the shard where it is worst."""
         found: dict[str, NodeView] = {}
-        for part in await asyncio.gather(*(part.nodes() for part in self._parts)):
+        for part in await together(part.nodes() for part in self._parts):
             for node in part:
                 other = found.get(node.name, NodeView(node.name, node.lease_ms_left, 0))
                 left = min(node.lease_ms_left, other.lease_ms_left)
@@ -133,7 +129,7 @@ class ShardedInspection:
 
     async def health(self) -> Health:
         """See `contract.Inspection.health`. Memory of the fullest server: two shards may be on the same one."""
-        parts = await asyncio.gather(*(part.health() for part in self._parts))
+        parts = await together(part.health() for part in self._parts)
         fullest = max(parts, key=lambda part: part.used_memory / part.max_memory if part.max_memory else 0)
         weakest = max((part.durability for part in parts), key=DURABILITY.index)
         problems: dict[str, list[str]] = {}

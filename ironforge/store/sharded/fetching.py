@@ -12,8 +12,8 @@ from typing import Final
 
 from ironforge.store.contract import Delivery
 from ironforge.store.fetching import Fetcher
+from ironforge.store.sharded.rotation import Rotation
 from ironforge.store.sharded.round import PATIENCE_SECONDS, Round, together
-from ironforge.store.sharded.turns import Turns
 
 MARGIN_SECONDS: Final = 1.0
 WAKE_SECONDS: Final = 0.002
@@ -24,7 +24,7 @@ class ShardedFetcher:
 
     def __init__(self, parts: Sequence[Fetcher], weights: Sequence[int]) -> None:
         self._parts = parts
-        self._turns = Turns(weights)
+        self._rotation = Rotation(weights)
         self._reads: Round[list[Delivery]] = Round()
         self._found: list[Delivery] = []
 
@@ -32,10 +32,10 @@ class ShardedFetcher:
         """See `contract.Work.fetch`. Each part is asked for its share, and those that had it for the rest."""
         self._keep(await self._reads.answers(timeout_seconds=0))
         eager = self._in_turn()
-        shares = self._turns.shares(eager, want - len(self._found)) if len(self._found) < want else {}
+        shares = self._rotation.shares(eager, want - len(self._found)) if len(self._found) < want else {}
         if any(shares.values()):
             given = await self._read({part: share for part, share in shares.items() if share})
-            eager = self._turns.order([part for part in eager if len(given.get(part, ())) >= shares[part]])
+            eager = self._rotation.order([part for part in eager if len(given.get(part, ())) >= shares[part]])
         for part in eager:
             left = want - len(self._found)
             if left <= 0:
@@ -59,7 +59,7 @@ class ShardedFetcher:
 
     def _in_turn(self) -> list[int]:
         """The parts that can be asked now, the next one first."""
-        return self._turns.order([part for part in range(len(self._parts)) if not self._reads.asked(part)])
+        return self._rotation.order([part for part in range(len(self._parts)) if not self._reads.asked(part)])
 
     async def _wait(self, want: int, timeout_seconds: float) -> None:
         waiting = self._in_turn()
@@ -87,7 +87,7 @@ class ShardedFetcher:
 
     def _keep(self, answers: dict[int, list[Delivery]]) -> None:
         for part, deliveries in answers.items():
-            self._turns.took(part, len(deliveries))
+            self._rotation.took(part, len(deliveries))
             self._found += [Delivery(f"{part}/{stream}", entry, record) for stream, entry, record in deliveries]
 
     def _take(self, want: int) -> list[Delivery]:

@@ -16,6 +16,7 @@ import structlog
 from ironforge.errors import StoreUnavailable
 from ironforge.store.contract import Lease
 from ironforge.store.leases import RedisLeases, new_name
+from ironforge.store.sharded.round import together
 
 log = structlog.get_logger("ironforge.store")
 
@@ -38,7 +39,7 @@ class ShardedLeases:
     async def join(self) -> Lease:
         """See `contract.Leases.join`."""
         name = new_name()
-        leases = list(await asyncio.gather(*(part.join(name) for part in self._parts)))
+        leases = await together(part.join(name) for part in self._parts)
         self._held[name] = leases
         now = time.monotonic()
         self._beaten, self._steady_since = [now] * len(leases), [now] * len(leases)
@@ -73,16 +74,16 @@ class ShardedLeases:
     async def take_over(self, lease: Lease, node: str, *, crashed: bool = True) -> int:
         """See `contract.Leases.take_over`. A shard where the node has renewed its lease leaves it alone."""
         pairs = zip(self._parts, self.held(lease), strict=True)
-        return sum(await asyncio.gather(*(part.take_over(held, node, crashed=crashed) for part, held in pairs)))
+        return sum(await together(part.take_over(held, node, crashed=crashed) for part, held in pairs))
 
     async def strays(self) -> list[str]:
         """See `contract.Leases.strays`."""
-        parts = await asyncio.gather(*(part.strays() for part in self._parts))
+        parts = await together(part.strays() for part in self._parts)
         return sorted({name for part in parts for name in part})
 
     async def leave(self, lease: Lease) -> None:
         """See `contract.Leases.leave`."""
-        await asyncio.gather(*(part.leave(held) for part, held in zip(self._parts, self.held(lease), strict=True)))
+        await together(part.leave(held) for part, held in zip(self._parts, self.held(lease), strict=True))
 
     async def close(self) -> None:
         """Ends the threads; the parts belong to whoever gave them."""
