@@ -11,7 +11,7 @@ import hmac
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final, NamedTuple, NoReturn
+from typing import Final, NamedTuple, NoReturn, TypeVar
 
 from ironforge.auth.caller import Caller
 from ironforge.auth.credentials import PREFIX, read_key, seal
@@ -24,6 +24,8 @@ REMEMBERED_SECONDS: Final = 15.0
 REMEMBERED_KEYS: Final = 10_000
 USED_SECONDS: Final = 60.0
 LONGEST: Final = 8_192
+
+T = TypeVar("T")
 
 _log = get_logger(__name__)
 
@@ -95,24 +97,27 @@ class Authenticator:
             self._remembered.pop(key_id, None)
             return None
         # Counted from before the question: it was true then.
-        known = self._remembered[key_id] = _Remembered(record, record.caller(), now + REMEMBERED_SECONDS)
-        self._remembered.move_to_end(key_id)
-        if len(self._remembered) > REMEMBERED_KEYS:
-            self._remembered.popitem(last=False)
+        known = _Remembered(record, record.caller(), now + REMEMBERED_SECONDS)
+        _keep(self._remembered, key_id, known)
         return known
 
     async def _note_use(self, key_id: str) -> None:
         now = self._clock()
         if now - self._used.get(key_id, -USED_SECONDS) < USED_SECONDS:
             return
-        self._used[key_id] = now
-        self._used.move_to_end(key_id)
-        if len(self._used) > REMEMBERED_KEYS:
-            self._used.popitem(last=False)
+        _keep(self._used, key_id, now)
         try:
             await self._keyring.touch(key_id)
         except StoreError as error:
             _log.debug("the last use of a key could not be noted", key_id=key_id, error=str(error))
+
+
+def _keep(memory: OrderedDict[str, T], key_id: str, what: T) -> None:
+    """As the newest; the oldest goes when there are too many."""
+    memory[key_id] = what
+    memory.move_to_end(key_id)
+    if len(memory) > REMEMBERED_KEYS:
+        memory.popitem(last=False)
 
 
 def _refuse(reason: str, **context: str) -> NoReturn:

@@ -74,8 +74,8 @@ class Meter:
         if not limited:
             yield
             return
-        await self._check_storage(limited, batch)
         size = _size(batch)
+        await self._check_storage(limited, size)
         self._usage, self._since = _sum(self._usage, size), _sum(self._since, size)
         self._under_way = _sum(self._under_way, size)
         try:
@@ -108,19 +108,19 @@ class Meter:
                 retry_seconds=short.wait_seconds,
             )
 
-    async def _check_storage(self, owners: Sequence[_Owner], batch: Sequence[Submission]) -> None:
+    async def _check_storage(self, owners: Sequence[_Owner], size: Usage) -> None:
         if self._clock() - self._measured_at >= MEASURED_SECONDS:
             await self.usage()
         try:
-            self._compare(owners, batch)
+            self._compare(owners, size)
         except QuotaExceeded:
             if self._clock() - self._measured_at < FRESH_SECONDS:
                 raise
             await self.usage()
-            self._compare(owners, batch)
+            self._compare(owners, size)
 
-    def _compare(self, owners: Sequence[_Owner], batch: Sequence[Submission]) -> None:
-        after = _sum(self._usage, _size(batch))
+    def _compare(self, owners: Sequence[_Owner], size: Usage) -> None:
+        after = _sum(self._usage, size)
         for owner in owners:
             for name in Usage._fields:
                 limit = getattr(owner.quota, name)
