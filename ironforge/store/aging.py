@@ -14,6 +14,7 @@ from typing import Any, Final
 from ironforge.job import returned_stream, split_stream
 from ironforge.store.keys import Keys
 from ironforge.store.link import Command, Link
+from ironforge.store.outage import SPOILT
 from ironforge.store.records import group_of, milliseconds, readable
 
 LOOK_SECONDS: Final = 1.0
@@ -21,7 +22,6 @@ LOOK_SECONDS: Final = 1.0
 SHARE: Final = 0.25
 # Of those that wait for their turn, the first of each key is in front: so many are looked at.
 HEADS: Final = 20
-SPOILT: Final = ("NOGROUP", "no such key", "WRONGTYPE")
 
 
 class Aging:

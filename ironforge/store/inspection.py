@@ -22,7 +22,7 @@ from ironforge.store.info import DIGITS
 from ironforge.store.keys import GROUP, Keys, Location, queue_names
 from ironforge.store.link import Command, Link
 from ironforge.store.listing import Listing
-from ironforge.store.outage import answering, first_of, raise_first
+from ironforge.store.outage import ABSENT, SPOILT, answering, first_of, raise_first
 from ironforge.store.records import group_of, milliseconds, queued_or_running, readable, score_ms, terminal_record
 
 CONNECTIONS: Final = 4
@@ -31,9 +31,6 @@ LOOKS: Final = 5
 # So many of those that wait for their turn are looked at for the oldest.
 HEADS: Final = 100
 TOTALS: Final = ("submitted", "completed", "failed", "retried", "dead", "cancelled")
-NO_GROUP: Final = ("NOGROUP", "no such key")
-# What one queue or one minute has lost must not hide the others.
-SPOILT: Final = (*NO_GROUP, "WRONGTYPE")
 
 
 class RedisInspection:
@@ -188,7 +185,7 @@ class RedisInspection:
                 depths[place] = depths[place].together(waiting)
         return list(depths.values())
 
-    async def _ask(self, *commands: Command, tolerate: tuple[str, ...] = NO_GROUP) -> list[Any]:
+    async def _ask(self, *commands: Command, tolerate: tuple[str, ...] = ABSENT) -> list[Any]:
         if not commands:
             return []
         link = next(self._turns)

@@ -22,7 +22,7 @@ from ironforge.store.contract import Delivery, Lease, Rewrite
 from ironforge.store.fetching import PAGE, make_groups
 from ironforge.store.keys import GROUP, LOST, Keys
 from ironforge.store.link import Command, Link
-from ironforge.store.outage import is_wrong_type, outlast, refuse
+from ironforge.store.outage import SPOILT, is_wrong_type, outlast, refuse
 from ironforge.store.pulse import Pulse
 from ironforge.store.scripts import BEAT, FENCE, JOIN, RETIRE
 from ironforge.store.work import RedisWork, known_queues
@@ -85,8 +85,7 @@ class RedisLeases:
         streams = await self._known_streams()
         commands: list[Command] = [["ZRANGE", self._keys.nodes, 0, -1]]
         commands += [["XINFO", "CONSUMERS", key, GROUP] for key in streams]
-        absent = ("NOGROUP", "no such key", "WRONGTYPE")
-        nodes, *replies = await outlast(lambda: self._link.pipeline(commands, tolerate=absent))
+        nodes, *replies = await outlast(lambda: self._link.pipeline(commands, tolerate=SPOILT))
         if is_wrong_type(nodes):
             return []
         consumers = {

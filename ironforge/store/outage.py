@@ -31,6 +31,11 @@ _CODES: Final = (
 # Replies that redis-py has no class for: a failover, a disk that is full, too few replicas, a script that hangs.
 _PASSING: Final = ("UNBLOCKED", "MISCONF", "NOREPLICAS", "BUSY ")
 
+# Replies that say that there is no such stream, or no group of it.
+ABSENT: Final = ("NOGROUP", "no such key")
+# And, where what one queue or one minute has lost must not hide the others, that somebody has replaced it.
+SPOILT: Final = (*ABSENT, "WRONGTYPE")
+
 T = TypeVar("T")
 log = structlog.get_logger("ironforge.store")
 

@@ -17,7 +17,7 @@ from ironforge.store.contract import Accepted, Submission
 from ironforge.store.flights import Flights
 from ironforge.store.keys import GROUP, Keys, Location
 from ironforge.store.link import Link
-from ironforge.store.outage import answering, first_of, raise_first
+from ironforge.store.outage import ABSENT, answering, first_of, raise_first
 from ironforge.store.records import Shelving, state_at, terminal_record
 from ironforge.store.scripts import CANCEL, REVIVE
 
@@ -119,9 +119,7 @@ class RedisSubmissions:
         """Only the group's pending list tells a running job from a queued one."""
         if location.place == "q":
             key, entry = self._keys.stream(location.stream), location.entry
-            (pending,) = await self._link.pipeline(
-                [["XPENDING", key, GROUP, entry, entry, 1]], tolerate=("NOGROUP", "no such key")
-            )
+            (pending,) = await self._link.pipeline([["XPENDING", key, GROUP, entry, entry, 1]], tolerate=ABSENT)
             if isinstance(pending, list) and pending:
                 return JobState.RUNNING
         return state_at(location.raw)

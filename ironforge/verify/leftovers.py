@@ -14,6 +14,7 @@ from ironforge.config import Settings
 from ironforge.doctor.consistency import inconsistencies
 from ironforge.store.keys import GROUP, PERMANENT, Keys, queue_names, shards_of
 from ironforge.store.link import Command, Link, all_keys
+from ironforge.store.outage import ABSENT
 
 ENDS = ("completed", "cancelled", "dead")
 
@@ -59,8 +60,7 @@ async def _strays(link: Link, keys: Keys) -> set[str]:
 async def consumers(link: Link, keys: Keys) -> Counter[str]:
     """Every consumer of the group, and how many entries it has pending."""
     commands: list[Command] = [["XINFO", "CONSUMERS", key, GROUP] for key in await _streams(link, keys)]
-    absent = ("NOGROUP", "no such key")  # nobody has served this queue
-    replies = await link.pipeline(commands, tolerate=absent) if commands else []
+    replies = await link.pipeline(commands, tolerate=ABSENT) if commands else []  # or nobody has served this queue
     found: Counter[str] = Counter()
     for reply in replies:
         for consumer in reply if isinstance(reply, list) else ():
