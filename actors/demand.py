@@ -13,6 +13,9 @@ WINDOW_SECONDS: Final = 0.02
 # One worker takes at most so many jobs at once, and no more than fit into this time.
 LARGEST_BATCH: Final = 64
 BATCH_SECONDS: Final = 0.002
+# One fetch brings at most so many, so that the next one is under way while these run. Without a bound a node took
+# 4,000, ran them all and only then waited for the server: 40,000 jobs/s became 62,000.
+LARGEST_FETCH: Final = 500
 # How far the demand may grow from one window to the next.
 GROWTH: Final = 2.0
 SMOOTHING: Final = 0.2
@@ -51,4 +54,4 @@ class Demand:
         """How many jobs to fetch now, while `held` are held and `free_workers` hold nothing."""
         self._roll(now)
         reserve = int(GROWTH * max(self._last_count, self._window_count)) - held
-        return min(free_workers * self.batch(), max(free_workers, reserve))
+        return min(free_workers * self.batch(), max(free_workers, reserve), LARGEST_FETCH)

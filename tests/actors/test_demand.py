@@ -5,7 +5,7 @@ from __future__ import annotations
 import hypothesis.strategies as st
 from hypothesis import given
 
-from actors.demand import GROWTH, LARGEST_BATCH, WINDOW_SECONDS, Demand
+from actors.demand import GROWTH, LARGEST_BATCH, LARGEST_FETCH, WINDOW_SECONDS, Demand
 
 reports = st.lists(
     st.tuples(st.integers(0, 500), st.floats(0, 10), st.floats(0, 0.1)),  # ended, seconds in handlers, time since
@@ -37,7 +37,7 @@ def test_demand_never_exceeds_what_free_workers_may_take(history, free, held) ->
     demand, now = after(history)
 
     assert 1 <= demand.batch() <= LARGEST_BATCH
-    assert demand.want(free, held, now) <= free * demand.batch()
+    assert demand.want(free, held, now) <= min(free * demand.batch(), LARGEST_FETCH)
 
 
 @given(reports, st.integers(1, 200), st.integers(0, 1_000))
@@ -55,12 +55,19 @@ def test_slow_jobs_are_never_held_in_reserve() -> None:
 
 
 def test_quick_jobs_come_in_batches_worth_the_window() -> None:
-    demand, now = busy_with(seconds_each=0.000_01, per_second=40_000)
+    demand, now = busy_with(seconds_each=0.000_01, per_second=8_000)
 
     assert LARGEST_BATCH == demand.batch()
-    # What ended in the window that is still open counts in full: 1,000 so far.
-    assert GROWTH * 1_000 == demand.want(free_workers=64, held=0, now=now)
-    assert GROWTH * 1_000 - 600 == demand.want(free_workers=64, held=600, now=now)
+    # What ended in the window that is still open counts in full: 200 so far.
+    assert GROWTH * 200 == demand.want(free_workers=64, held=0, now=now)
+    assert GROWTH * 200 - 120 == demand.want(free_workers=64, held=120, now=now)
+
+
+def test_one_fetch_is_bounded_so_that_the_next_can_be_under_way_meanwhile() -> None:
+    demand, now = busy_with(seconds_each=0.000_01, per_second=40_000)
+
+    assert LARGEST_FETCH == demand.want(free_workers=64, held=0, now=now)
+    assert LARGEST_FETCH == demand.want(free_workers=56, held=LARGEST_FETCH, now=now)
 
 
 def test_a_node_that_turns_slow_stops_reserving_within_a_few_reports() -> None:
