@@ -110,13 +110,16 @@ class Executor:
 
     # ----------------------------------------------------------------------- calling
 
-    async def _call(self, attempt: Attempt) -> Any:
+    def _call(self, attempt: Attempt) -> Awaitable[Any]:
         handler = attempt.handler
         assert handler is not None
         if handler.executor == "async":
-            return await self._endpoints[handler.kind](attempt.begin(), attempt)
-        async with self._slots[handler.executor]:
-            return await self._endpoints[handler.kind](attempt.begin(), attempt)
+            return self._endpoints[handler.kind](attempt.begin(), attempt)
+        return self._call_in(self._slots[handler.executor], attempt)
+
+    async def _call_in(self, slots: asyncio.Semaphore, attempt: Attempt) -> Any:
+        async with slots:
+            return await self._endpoints[attempt.job.kind](attempt.begin(), attempt)
 
     def _endpoint(self, handler: Handler) -> Endpoint:
         function, context_name = handler.function, handler.binder.context_name

@@ -171,8 +171,9 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
         reason: str = "",
     ) -> Job:
         """The record of a job that ended (completed, cancelled) or gave up (dead)."""
+        # The member, which is its text, and not its `value`: looking that up takes as long as all the rest.
         return msgspec.structs.replace(
-            self, ended=state.value, ended_ms=ended_ms, started_ms=started_ms, result=result, reason=reason
+            self, ended=state, ended_ms=ended_ms, started_ms=started_ms, result=result, reason=reason
         )
 
     def revived(self, *, reset_retry_count: bool) -> Job:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import enum
 import math
 import time
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from ironforge.context import Context
 from ironforge.errors import Discard, JobControl, Retry, Snooze
@@ -38,7 +40,7 @@ class Interrupt(enum.StrEnum):
     RELEASE = "release"
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """How an attempt ended. `record`: the encoded terminal record of a completed or cancelled job, empty when
     nothing is retained; `job`: the rewritten job of every other ending. `seconds`: how long the handler ran.
     `delay_ms`: the pause that the handler asked for; None leaves it to the backoff."""
@@ -53,41 +55,20 @@ class Outcome(NamedTuple):
     delay_ms: int | None = None
 
 
-class Attempt:
+class Attempt(msgspec.Struct, eq=False):
     """One run of one job. `started` (monotonic) is infinite until the handler really runs: waiting for a free
     thread or process does not count against the time limit. `outcome` is set when there is nothing to run."""
 
-    __slots__ = (
-        "arguments",
-        "context",
-        "handler",
-        "interrupt",
-        "job",
-        "namespace",
-        "outcome",
-        "started",
-        "started_ms",
-        "timeout_seconds",
-    )
-
-    def __init__(
-        self,
-        job: Job,
-        handler: Handler | None,
-        arguments: Arguments,
-        timeout_seconds: float,
-        namespace: str = "default",
-    ) -> None:
-        self.job = job
-        self.namespace = namespace
-        self.handler = handler
-        self.arguments = arguments
-        self.timeout_seconds = timeout_seconds
-        self.started = math.inf
-        self.started_ms = 0
-        self.context: Context | None = None
-        self.interrupt: Interrupt | None = None
-        self.outcome: Outcome | None = None
+    job: Job
+    handler: Handler | None
+    arguments: Arguments
+    timeout_seconds: float
+    namespace: str = "default"
+    started: float = math.inf
+    started_ms: int = 0
+    context: Context | None = None
+    interrupt: Interrupt | None = None
+    outcome: Outcome | None = None
 
     def seconds_left(self) -> float:
         """Of the time limit; all of it as long as the handler has not started."""

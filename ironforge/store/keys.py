@@ -107,7 +107,7 @@ class Keys:
         return f"{self.prefix}{shelf}:{minute}"
 
     def bucket_of(self, job_id: bytes, shelf: Shelf) -> str:
-        return self.bucket(shelf, created_ms_of(job_id) // MINUTE_MS)
+        return self.bucket(shelf, minute_of(job_id))
 
     def rate(self, name: str) -> str:
         """Hash, expires: tokens and time of a bucket that limits submissions."""
@@ -133,6 +133,11 @@ class RingKeys:
 
 
 @functools.cache
+def minute_of(job_id: bytes) -> int:
+    """The minute of its creation, which names its bucket."""
+    return created_ms_of(job_id) // MINUTE_MS
+
+
 def tag_of(namespace: str, shard: int, shards: int) -> str:
     """The hash tag of a shard: one whose slot lies in the shard's own part of all slots.
 

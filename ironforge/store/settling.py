@@ -18,7 +18,7 @@ from redis.exceptions import ExecAbortError, OutOfMemoryError
 from ironforge.config import Settings
 from ironforge.errors import LeaseLost
 from ironforge.store.contract import Lease, Settled
-from ironforge.store.keys import GROUP, Keys
+from ironforge.store.keys import GROUP, Keys, minute_of
 from ironforge.store.link import Command, Link
 from ironforge.store.outage import WrongType, is_wrong_type, outlast
 from ironforge.store.records import Place, Shelving
@@ -95,32 +95,41 @@ class Settler:
         keys = self._keys
         entries: dict[str, list[bytes]] = defaultdict(list)
         ids: list[bytes] = []
-        records: dict[str, list[bytes]] = defaultdict(list)
-        places: dict[str, Place] = {}
+        shelved: dict[tuple[int, int], list[bytes]] = defaultdict(list)
         totals = {"completed": 0, "cancelled": 0}
         for stream, entry, job_id, record, keep_ms, state in batch:
             entries[stream].append(entry)
             ids.append(job_id)
             totals[state] += 1
             if record and keep_ms > 0:
-                place = self._shelving.place(job_id, keep_ms)
-                records[place.bucket] += (job_id, record)
-                if place.seconds > places.get(place.bucket, place)[1] or place.bucket not in places:
-                    places[place.bucket] = place
+                shelved[minute_of(job_id), keep_ms] += (job_id, record)
         commands: list[list[str | bytes | int]] = []
         for stream, taken in entries.items():
             key = keys.stream(stream)
             commands += (["XACK", key, GROUP, *taken], ["XDEL", key, *taken])
         commands.append(["HDEL", keys.index, *ids])
+        kept, buckets = self._shelve(shelved)
+        commands += kept
+        commands += [["HINCRBY", keys.totals, state, count] for state, count in totals.items() if count]
+        streams = [keys.stream(stream) for stream in entries]
+        return commands, [keys.index, keys.totals, keys.buckets, *streams, *buckets]
+
+    def _shelve(self, shelved: dict[tuple[int, int], list[bytes]]) -> tuple[list[list[str | bytes | int]], list[str]]:
+        """Ids and records by creation minute and retention: how to keep them, and in which buckets."""
+        records: dict[str, list[bytes]] = defaultdict(list)
+        places: dict[str, Place] = {}
+        for (_, keep_ms), pairs in sorted(shelved.items()):  # the longest of those in one bucket comes last
+            place = self._shelving.place(pairs[0], keep_ms)
+            records[place.bucket] += pairs
+            places[place.bucket] = place
+        commands: list[list[str | bytes | int]] = []
         for bucket, pairs in records.items():
             seconds = places[bucket].seconds
             commands.append(["HSET", bucket, *pairs])
             # GT leaves a key without a time to live alone, so a new bucket gets its first one by NX.
             commands += (["EXPIRE", bucket, seconds, "NX"], ["EXPIRE", bucket, seconds, "GT"])
-            commands.append(["ZADD", keys.buckets, "GT", places[bucket].expiry_ms, bucket])
-        commands += [["HINCRBY", keys.totals, state, count] for state, count in totals.items() if count]
-        streams = [keys.stream(stream) for stream in entries]
-        return commands, [keys.index, keys.totals, keys.buckets, *streams, *records]
+            commands.append(["ZADD", self._keys.buckets, "GT", places[bucket].expiry_ms, bucket])
+        return commands, list(records)
 
 
 def _lost(lease: Lease) -> LeaseLost:
