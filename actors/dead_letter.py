@@ -37,7 +37,7 @@ class DeadLetter(Actor):
         with self._session.reporting_loss():
             await self._work.bury(batch)
         for rewrite in batch:
-            self._metrics.dead(rewrite.job.kind)
+            self._metrics.dead(rewrite.job.kind, rewrite.stream)
             logger.warning(
                 "job is dead: %s", rewrite.job.reason, extra={"job_id": rewrite.job.text_id, "kind": rewrite.job.kind}
             )

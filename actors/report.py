@@ -16,6 +16,17 @@ from ironforge.executor import Ending, Outcome
 from ironforge.metrics import Metrics
 
 
+class _Tally:
+    """What is counted of one namespace: run times in seconds by kind, and how long jobs had waited."""
+
+    __slots__ = ("completed", "failed", "latencies")
+
+    def __init__(self) -> None:
+        self.completed: defaultdict[str, list[float]] = defaultdict(list)
+        self.failed: defaultdict[str, list[float]] = defaultdict(list)
+        self.latencies: list[float] = []
+
+
 class Report:
     dispatcher: ActorRef
     retry_timer: ActorRef
@@ -24,6 +35,7 @@ class Report:
     def __init__(self, worker: int, metrics: Metrics) -> None:
         self._worker = worker
         self._metrics = metrics
+        self._namespace_of = metrics.namespace_of
         self._clear()
 
     def connect(self, *, dispatcher: ActorRef, retry_timer: ActorRef, dead_letter: ActorRef) -> None:
@@ -39,12 +51,10 @@ class Report:
         self._snoozed: list[Rewritten] = []
         self._exhausted: list[Delivered] = []
         self._unreadable: list[Unreadable] = []
-        self._completed: defaultdict[str, list[float]] = defaultdict(list)
-        self._unsuccessful: defaultdict[str, list[float]] = defaultdict(list)
-        self._latencies: list[float] = []
+        self._tallies: defaultdict[str, _Tally] = defaultdict(_Tally)
 
-    def started(self, latency_seconds: float) -> None:
-        self._latencies.append(latency_seconds)
+    def started(self, stream: str, latency_seconds: float) -> None:
+        self._tallies[self._namespace_of[stream]].latencies.append(latency_seconds)
 
     def unreadable(self, what: Unreadable) -> None:
         self._count += 1
@@ -56,7 +66,7 @@ class Report:
         self._seconds += outcome.seconds
         ending = outcome.ending
         if ending is Ending.COMPLETED:
-            self._completed[outcome.kind].append(outcome.seconds)
+            self._tallies[self._namespace_of[stream]].completed[outcome.kind].append(outcome.seconds)
             self._ended.append((stream, entry, outcome.job_id, outcome.record, outcome.keep_ms, "completed"))
         elif ending is Ending.CANCELLED:
             self._ended.append((stream, entry, outcome.job_id, outcome.record, outcome.keep_ms, "cancelled"))
@@ -69,7 +79,7 @@ class Report:
         if outcome.ending is Ending.SNOOZED:
             self._snoozed.append((stream, entry, record, outcome.delay_ms))
             return
-        self._unsuccessful[outcome.kind].append(outcome.seconds)
+        self._tallies[self._namespace_of[stream]].failed[outcome.kind].append(outcome.seconds)
         if outcome.ending is Ending.DEAD:
             self._exhausted.append((stream, entry, record))
         else:
@@ -96,8 +106,9 @@ class Report:
             self.dispatcher.try_tell(done)
 
     def _measure(self) -> None:
-        for kind, durations in self._completed.items():
-            self._metrics.completed(kind, durations)
-        for kind, durations in self._unsuccessful.items():
-            self._metrics.failed(kind, durations)
-        self._metrics.started(self._latencies)
+        for namespace, tally in self._tallies.items():
+            for kind, durations in tally.completed.items():
+                self._metrics.completed(kind, durations, namespace)
+            for kind, durations in tally.failed.items():
+                self._metrics.failed(kind, durations, namespace)
+            self._metrics.started(tally.latencies, namespace)

@@ -55,7 +55,7 @@ class RetryTimer(Actor):
             verdict = self._decide(job, after_ms)
             if verdict.retry:
                 parked.append(Rewrite(stream, entry, _later(job, verdict.delay_ms), verdict.delay_ms))
-                self._metrics.retried(job.kind)
+                self._metrics.retried(job.kind, stream)
             else:
                 reason = f"gave up after {job.attempt} failed attempts"
                 dead = job.finish(JobState.DEAD, _now_ms(), reason=reason)

@@ -105,7 +105,7 @@ class Worker(Actor):
             self._report.unreadable(Unreadable(delivered, str(error)))
             return
         job = attempt.job
-        self._report.started(time.time() - (job.ready_ms or job.created_ms) / 1000)
+        self._report.started(delivered[0], time.time() - (job.ready_ms or job.created_ms) / 1000)
         if job.id in self._cancelled:
             attempt.interrupt = Interrupt.CANCEL
         self._current = current = (delivered, attempt)

@@ -185,7 +185,8 @@ async def _api(
 
     depths = asyncio.create_task(_keep_depths(metrics, doors.inspection), name="depths")
     try:
-        async with gate_of(settings, None if shared_port else metrics, _keep_depths) as gate:
+        own = not shared_port and metrics.namespaces <= {settings.namespace}
+        async with gate_of(settings, metrics if own else None, _keep_depths) as gate:
             app = create_app(
                 settings,
                 doors.submissions,

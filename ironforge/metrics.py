@@ -1,7 +1,8 @@
 """The Prometheus metrics of a process, and the exposition of one process or of all children of a node parent.
 
 The node's counters sit on its hot path, so whole batches are counted at once: durations are grouped by bucket
-first, and each bucket is raised once. No label ever carries an id; kinds, which strangers choose, are capped.
+first, and each bucket is raised once. No label ever carries an id; kinds, which strangers choose, are capped, in each
+namespace for itself. Who serves one namespace has no label for it: what most installations scrape stays as short.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ import asyncio
 import os
 from bisect import bisect_left
 from collections import Counter as Tally
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections import defaultdict, deque
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -25,20 +26,17 @@ from prometheus_client import (
     disable_created_metrics,
     values,
 )
-from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
-from prometheus_client.registry import Collector
 
+from ironforge.depths import OTHER, Depths
 from ironforge.job import Priority
 from ironforge.store.contract import Stats
 
 MULTIPROCESS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
 SLOT: Final = "IRONFORGE_SLOT"
-# So many kinds and streams are told apart: clients that invent names must not fill the scraper's memory.
+# So many kinds are told apart in a namespace: clients that invent names must not fill the scraper's memory.
 MAX_KINDS: Final = 1_000
-MAX_STREAMS: Final = 1_000
-OTHER: Final = "other"
 
 DURATION_BUCKETS: Final = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
@@ -71,43 +69,74 @@ if _IS_CHILD:
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
+class NamespaceOf(dict[str, str]):
+    """The namespace of a stream, by its name in a delivery; always empty where one namespace is served.
+
+    Looked up for every job, so what was found is kept: a node reads few streams.
+    """
+
+    def __init__(self, parts: Sequence[str]) -> None:
+        super().__init__()
+        self._parts = parts
+
+    def __missing__(self, stream: str) -> str:
+        part, slash, _ = stream.partition("/")
+        found = self[stream] = self._parts[int(part) if slash else 0] if self._parts else ""
+        return found
+
+
 class Metrics:
     """What this process counts. One per registry; `registry` defaults to a new one.
 
+    `parts`: the namespace of each part that this node serves, in the order by which its deliveries name them. If they
+    are several, job metrics have the label `namespace`, and `namespace` is the one that this process submits to.
     Metrics without a kind are public prometheus_client objects: use them directly.
     """
 
-    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+    def __init__(
+        self, registry: CollectorRegistry | None = None, *, parts: Sequence[str] = (), namespace: str = "default"
+    ) -> None:
         self.registry = registry or CollectorRegistry()
-        self._make_job_metrics(self.registry)
+        self.namespaces = frozenset(parts)
+        several = len(self.namespaces) > 1
+        self.namespace_of = NamespaceOf(parts if several else ())
+        self._own = namespace if several else ""
+        labels = ("namespace",) if several else ()
+        self._make_job_metrics(self.registry, labels)
         self._make_node_metrics(self.registry)
-        self._depths = Depths()
+        self._depths = Depths(self._own)
         self.registry.register(self._depths)
-        self._kinds: set[str] = set()
+        self._kinds: defaultdict[str, set[str]] = defaultdict(set)
         self._submitted_of: dict[tuple[str, Priority], Counter] = {}
         if MULTIPROCESS_DIR not in os.environ:
             ProcessCollector(registry=self.registry)
 
-    def _make_job_metrics(self, registry: CollectorRegistry) -> None:
-        self._submitted = Counter(
-            "ironforge_jobs_submitted_total", "Jobs accepted", ("kind", "priority"), registry=registry
-        )
-        self._completed = Counter("ironforge_jobs_completed_total", "Jobs completed", ("kind",), registry=registry)
-        self._failed = Counter("ironforge_jobs_failed_total", "Failed attempts", ("kind",), registry=registry)
-        self._retried = Counter("ironforge_jobs_retried_total", "Retries scheduled", ("kind",), registry=registry)
-        self._dead = Counter(
-            "ironforge_jobs_dlq_total",
-            "Jobs that gave up and went to the dead letter",
-            ("kind",),
-            registry=registry,
-        )
+    def _make_job_metrics(self, registry: CollectorRegistry, namespace: tuple[str, ...]) -> None:
+        def counter(name: str, documentation: str, *labels: str) -> Counter:
+            return Counter(name, documentation, (*namespace, "kind", *labels), registry=registry)
+
+        self._submitted = counter("ironforge_jobs_submitted_total", "Jobs accepted", "priority")
+        self._completed = counter("ironforge_jobs_completed_total", "Jobs completed")
+        self._failed = counter("ironforge_jobs_failed_total", "Failed attempts")
+        self._retried = counter("ironforge_jobs_retried_total", "Retries scheduled")
+        self._dead = counter("ironforge_jobs_dlq_total", "Jobs that gave up and went to the dead letter")
         self._duration = Histogram(
             "ironforge_job_duration_seconds",
             "Run time of one attempt, whatever its outcome",
-            ("kind",),
+            (*namespace, "kind"),
             registry=registry,
             buckets=DURATION_BUCKETS,
         )
+        self._latency = Histogram(
+            "ironforge_queue_latency_seconds",
+            "From submission to the start of the run",
+            namespace,
+            registry=registry,
+            buckets=DURATION_BUCKETS,
+        )
+        # Without a kind they are there from the start.
+        several = {name: self._latency.labels(name) for name in self.namespaces} if namespace else {}
+        self._latency_of = several or {"": self._latency}
 
     def _make_node_metrics(self, registry: CollectorRegistry) -> None:
         self.active_jobs = Gauge(
@@ -123,12 +152,6 @@ class Metrics:
         self.stale_settlements = Counter(
             "ironforge_stale_settlements_total", "Settlements refused by the fence", registry=registry
         )
-        self._latency = Histogram(
-            "ironforge_queue_latency_seconds",
-            "From submission to the start of the run",
-            registry=registry,
-            buckets=DURATION_BUCKETS,
-        )
         self._lateness = Histogram(
             "ironforge_timer_lateness_seconds",
             "From the due time of a delay or retry to its move into the queue",
@@ -141,35 +164,35 @@ class Metrics:
         # `labels` costs five times what the counting does, and every submission over HTTP comes through here.
         counter = self._submitted_of.get((kind, priority))
         if counter is None:
-            label = self._label(kind)
-            counter = self._submitted.labels(label, priority.label)
-            if label == kind:
+            labels = self._labels(self._own, kind)
+            counter = self._submitted.labels(*labels, priority.label)
+            if labels[-1] == kind:
                 self._submitted_of[kind, priority] = counter
         counter.inc(count)
 
-    def completed(self, kind: str, seconds: Sequence[float]) -> None:
-        """One job completed per entry of `seconds`, its run time."""
-        label = self._label(kind)
-        self._completed.labels(label).inc(len(seconds))
-        _observe(self._duration.labels(label), DURATION_BUCKETS, seconds)
+    def completed(self, kind: str, seconds: Sequence[float], namespace: str = "") -> None:
+        """One job completed per entry of `seconds`, its run time. `namespace`: as `namespace_of` names it."""
+        labels = self._labels(namespace, kind)
+        self._completed.labels(*labels).inc(len(seconds))
+        _observe(self._duration.labels(*labels), DURATION_BUCKETS, seconds)
 
-    def failed(self, kind: str, seconds: Sequence[float]) -> None:
+    def failed(self, kind: str, seconds: Sequence[float], namespace: str = "") -> None:
         """One attempt failed per entry of `seconds`, its run time."""
-        label = self._label(kind)
-        self._failed.labels(label).inc(len(seconds))
-        _observe(self._duration.labels(label), DURATION_BUCKETS, seconds)
+        labels = self._labels(namespace, kind)
+        self._failed.labels(*labels).inc(len(seconds))
+        _observe(self._duration.labels(*labels), DURATION_BUCKETS, seconds)
 
-    def retried(self, kind: str, count: int = 1) -> None:
-        """`count` retries were scheduled."""
-        self._retried.labels(self._label(kind)).inc(count)
+    def retried(self, kind: str, stream: str = "") -> None:
+        """A retry was scheduled of a job that was delivered from `stream`."""
+        self._retried.labels(*self._labels(self.namespace_of[stream], kind)).inc()
 
-    def dead(self, kind: str, count: int = 1) -> None:
-        """`count` jobs went to the dead letter."""
-        self._dead.labels(self._label(kind)).inc(count)
+    def dead(self, kind: str, stream: str = "") -> None:
+        """A job that was delivered from `stream` went to the dead letter."""
+        self._dead.labels(*self._labels(self.namespace_of[stream], kind)).inc()
 
-    def started(self, latencies_seconds: Sequence[float]) -> None:
+    def started(self, latencies_seconds: Sequence[float], namespace: str = "") -> None:
         """Jobs began to run, each this long after its submission."""
-        _observe(self._latency, DURATION_BUCKETS, _not_negative(latencies_seconds))
+        _observe(self._latency_of[namespace], DURATION_BUCKETS, _not_negative(latencies_seconds))
 
     def timers_moved(self, lateness_seconds: Sequence[float]) -> None:
         """Delays and retries were moved to their queues, each this long after it was due."""
@@ -186,13 +209,12 @@ class Metrics:
             registry.register(self._depths)
         return generate_latest(registry), CONTENT_TYPE_LATEST
 
-    def _label(self, kind: str) -> str:
-        if kind in self._kinds:
-            return kind
-        if len(self._kinds) >= MAX_KINDS:
-            return OTHER
-        self._kinds.add(kind)
-        return kind
+    def _labels(self, namespace: str, kind: str) -> tuple[str, ...]:
+        kinds = self._kinds[namespace]
+        if len(kinds) < MAX_KINDS:
+            kinds.add(kind)
+        label = kind if kind in kinds else OTHER
+        return (namespace, label) if namespace else (label,)
 
 
 class ChildMetrics:
@@ -230,27 +252,6 @@ def _family(folder: str) -> CollectorRegistry:
     registry = CollectorRegistry()
     MultiProcessCollector(registry, path=folder)  # type: ignore[no-untyped-call]
     return registry
-
-
-class Depths(Collector):
-    """The depths of the last `Stats`. A collector, not gauges: a queue that is gone leaves no series behind,
-    and a node, which never asks for stats, shows no depth at all instead of a false 0."""
-
-    def __init__(self) -> None:
-        self.stats: Stats | None = None
-
-    def collect(self) -> Iterable[GaugeMetricFamily]:
-        if self.stats is None:
-            return
-        depths: Tally[tuple[str, str]] = Tally()
-        for number, stream in enumerate(self.stats.streams):
-            queue = stream.queue if number < MAX_STREAMS else OTHER
-            depths[queue, Priority(stream.priority).label] += stream.queued
-        queues = GaugeMetricFamily("ironforge_queue_depth", "Jobs waiting", labels=("queue", "priority"))
-        for labels, depth in depths.items():
-            queues.add_metric(labels, depth)
-        yield queues
-        yield GaugeMetricFamily("ironforge_dlq_depth", "Jobs in the dead letter", value=self.stats.dead)
 
 
 async def measure_loop_lag(metrics: Metrics, interval_seconds: float = 0.5) -> None:

@@ -28,6 +28,7 @@ from ironforge.metrics import Metrics, measure_loop_lag
 from ironforge.registry import Forge
 from ironforge.store import NodeStore
 from ironforge.store.checks import verify
+from ironforge.store.keys import parts_of
 from ironforge.telemetry import configure_logging
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,8 @@ class Node:
 
     def __init__(self, forge: Forge, settings: Settings, metrics: Metrics | None = None) -> None:
         self._settings = settings
-        self.metrics = metrics or Metrics()
+        parts = [part.namespace for part in parts_of(settings)]
+        self.metrics = metrics or Metrics(parts=parts, namespace=settings.namespace)
         self._forge = forge
         self.system = ActorSystem()
         self._stops = 0

@@ -14,8 +14,9 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from ironforge.depths import OTHER, Depths
 from ironforge.job import Priority
-from ironforge.metrics import MAX_KINDS, OTHER, Depths, with_siblings
+from ironforge.metrics import MAX_KINDS, with_siblings
 from ironforge.store.contract import Stats
 
 
@@ -43,7 +44,7 @@ class TenantMetrics(Collector):
         self._metrics = metrics
         self._namespace = namespace
         self._kinds = metrics.kinds[namespace]
-        self._depths = Depths()
+        self._depths = Depths(namespace)
 
     def submitted(self, kind: str, priority: Priority, count: int = 1) -> None:
         """`count` jobs of this kind and priority were accepted."""
@@ -67,8 +68,4 @@ class TenantMetrics(Collector):
             family.samples = [one for one in family.samples if one.labels.get("namespace") == self._namespace]
             if family.samples:
                 yield family
-        for family in self._depths.collect():
-            family.samples = [
-                one._replace(labels={"namespace": self._namespace, **one.labels}) for one in family.samples
-            ]
-            yield family
+        yield from self._depths.collect()

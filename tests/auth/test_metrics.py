@@ -13,7 +13,19 @@ from tests.cli.kit import Service, eventually, ironforge
 from tests.support.servers import valkey
 
 PEPPER = "0123456789abcdef0123456789abcdef"
-SCOPES = "jobs:submit,metrics:read"
+SCOPES = "jobs:submit,jobs:read,metrics:read"
+
+
+def key_of(namespace: str, **settings: str) -> str:
+    return ironforge("keys", "create", "n", "--scope", SCOPES, namespace=namespace, **settings).stdout.strip()
+
+
+def call(url: str, key: str, path: str, body: Any = None) -> str:
+    content = None if body is None else json.dumps(body).encode()
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    request = urllib.request.Request(url + path, content, headers)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return answer.read().decode()
 
 
 async def test_a_namespace_sees_its_own_counts_alone(house: House) -> None:
@@ -32,29 +44,33 @@ async def test_a_namespace_sees_its_own_counts_alone(house: House) -> None:
 def test_also_where_processes_count_together(processes: str) -> None:
     with valkey() as server:
         common = {"redis_url": server, "key_pepper": PEPPER}
-        keys = {
-            name: ironforge("keys", "create", "n", "--scope", SCOPES, namespace=name, **common).stdout.strip()
-            for name in ("default", "other")
-        }
+        keys = {name: key_of(name, **common) for name in ("default", "other")}
         # A public address: authentication is reason enough for the parent too.
         arguments = ("api", "--host", "0.0.0.0", "--port", "0", "--processes", processes)
         with Service(*arguments, auth="on", **common) as api:
             where = json.loads(api.logged("api is listening"))["url"].replace("0.0.0.0", "127.0.0.1")
 
-            def call(key: str, path: str, body: Any = None) -> str:
-                content = None if body is None else json.dumps(body).encode()
-                headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-                request = urllib.request.Request(where + path, content, headers)
-                with urllib.request.urlopen(request, timeout=30) as answer:
-                    return answer.read().decode()
-
             for _ in range(10):
                 for name, key in keys.items():
-                    call(key, "/jobs", {"kind": f"of-{name}"})
+                    call(where, key, "/jobs", {"kind": f"of-{name}"})
             for name, other in (("default", "other"), ("other", "default")):
-                eventually(lambda: f'kind="of-{name}"' in call(keys[name], "/metrics"), "the counts")  # noqa: B023
-                pages = [call(keys[name], "/metrics") for _ in range(10)]
+                eventually(lambda: f'kind="of-{name}"' in call(where, keys[name], "/metrics"), "the counts")  # noqa: B023
+                pages = [call(where, keys[name], "/metrics") for _ in range(10)]
                 assert not [page for page in pages if f"of-{other}" in page]
                 counted = [line for line in pages[0].splitlines() if f'kind="of-{name}"' in line]
                 assert [10.0] == [float(line.rpartition(" ")[2]) for line in counted]
-                eventually(lambda: "ironforge_dlq_depth" in call(keys[name], "/metrics"), "the depths")  # noqa: B023
+                eventually(lambda: "ironforge_dlq_depth" in call(where, keys[name], "/metrics"), "the depths")  # noqa: B023
+
+
+def test_nor_does_it_see_what_a_node_in_the_same_process_does_for_another() -> None:
+    with valkey() as server:
+        common = {"redis_url": server, "key_pepper": PEPPER}
+        keys = {name: key_of(name, **common) for name in ("default", "other")}
+        with Service("dev", "--port", "0", auth="on", namespaces="default,other", **common) as dev:
+            where = json.loads(dev.logged("api is listening"))["url"]
+            job = json.loads(call(where, keys["other"], "/jobs", {"kind": "of-other"}))["id"]
+            eventually(lambda: '"dead"' in call(where, keys["other"], f"/jobs/{job}"), "the node to run it")
+            call(where, keys["default"], "/jobs", {"kind": "of-default"})
+            page = call(where, keys["default"], "/metrics")
+    assert 'kind="of-default"' in page
+    assert "other" not in page

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from ironforge import Context, Forge
 from ironforge.config import load
 from ironforge.job import Job, decode, parse_id
 from ironforge.node import running
 from ironforge.store import Doors, NodeStore, Submission
-from tests.node.kit import until
+from tests.node.kit import QUICK, until
 from tests.store.kit import completed, job
 
 
@@ -25,6 +27,9 @@ class Tenants:
 
     async def submit(self, name: str, *jobs: Job) -> None:
         await self.doors[name].submissions.submit([Submission(one) for one in jobs])
+
+    async def have_ended(self, name: str, end: str, count: int) -> bool:
+        return (await self.doors[name].inspection.stats()).totals.get(end, 0) == count
 
     async def close(self) -> None:
         for doors in self.doors.values():
@@ -96,3 +101,38 @@ async def test_a_namespace_is_not_seen_from_another(redis_url: str) -> None:
     assert [] == page.jobs
     await tenants.doors["here"].submissions.cancel(parse_id(mine.text_id))
     await tenants.close()
+
+
+@pytest.mark.parametrize("tenants", [("a", "b")], indirect=True)
+async def test_the_metrics_tell_apart_what_namespaces_do_with_the_same_kind(tenants: Tenants) -> None:
+    forge = Forge(tenants.settings)
+
+    @forge.job("k", max_retries=1, backoff=QUICK)
+    async def work(context: Context) -> None:
+        if context.namespace == second:
+            raise RuntimeError("this tenant's jobs all fail")
+
+    first, second = tenants.names
+    async with running(forge, tenants.settings) as node:
+        await tenants.submit(first, *(job() for _ in range(3)))
+        await tenants.submit(second, *(job() for _ in range(2)))
+        for name, end, count in ((first, "completed", 3), (second, "dead", 2)):
+            await until(partial(tenants.have_ended, name, end, count), f"{count} jobs {end}")
+    families = text_string_to_metric_families(node.metrics.exposition()[0].decode())
+    found = {
+        (sample.name.removeprefix("ironforge_"), sample.labels["namespace"]): sample.value
+        for family in families
+        for sample in family.samples
+        if sample.labels.get("namespace") and not sample.name.endswith("_bucket")
+    }
+    assert {
+        ("jobs_completed_total", first): 3.0,
+        ("job_duration_seconds_count", first): 3.0,
+        ("queue_latency_seconds_count", first): 3.0,
+        ("jobs_failed_total", second): 4.0,
+        ("jobs_retried_total", second): 2.0,
+        ("jobs_dlq_total", second): 2.0,
+        ("job_duration_seconds_count", second): 4.0,
+        ("queue_latency_seconds_count", second): 4.0,
+    } == {key: value for key, value in found.items() if not key[0].endswith("_sum")}
+    await forge.close()

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
+from ironforge import depths as depths_module
 from ironforge import metrics as module
 from ironforge.job import Priority
 from ironforge.metrics import DURATION_BUCKETS, ChildMetrics, Metrics, measure_loop_lag
@@ -38,14 +39,14 @@ def test_the_job_counters_have_the_promised_names_and_labels():
     metrics.completed("email.send", [0.1, 0.2])
     metrics.failed("email.send", [0.3])
     metrics.retried("email.send")
-    metrics.dead("email.send", 2)
+    metrics.dead("email.send")
     found = samples(metrics.exposition())
     assert {
         ("ironforge_jobs_submitted_total", "email.send", "high"): 3.0,
         ("ironforge_jobs_completed_total", "email.send"): 2.0,
         ("ironforge_jobs_failed_total", "email.send"): 1.0,
         ("ironforge_jobs_retried_total", "email.send"): 1.0,
-        ("ironforge_jobs_dlq_total", "email.send"): 2.0,
+        ("ironforge_jobs_dlq_total", "email.send"): 1.0,
     } == {key: value for key, value in found.items() if key[0].startswith("ironforge_jobs_")}
     assert 3.0 == found["ironforge_job_duration_seconds_count", "email.send"]
     assert 0.6 == pytest.approx(found["ironforge_job_duration_seconds_sum", "email.send"])
@@ -101,6 +102,57 @@ def test_kinds_past_the_limit_are_counted_together(monkeypatch):
     }
 
 
+def test_several_namespaces_are_told_apart_by_the_part_in_the_name_of_a_stream():
+    metrics = Metrics(parts=("a", "a", "b"), namespace="a")
+    metrics.submitted("k", Priority.HIGH)
+    for stream in ("0/mail:1", "1/mail:1", "2/mail:1r"):
+        namespace = metrics.namespace_of[stream]
+        metrics.started([0.1], namespace)
+        metrics.completed("k", [0.1], namespace)
+        metrics.failed("k", [0.1], namespace)
+        metrics.retried("k", stream)
+        metrics.dead("k", stream)
+    metrics.set_depths(stats(StreamDepth("mail", 1, 2, 0, None)))
+    found = samples(metrics.exposition())
+    names = ("ironforge_jobs_completed_total", "ironforge_jobs_failed_total", "ironforge_jobs_retried_total")
+    for name in (*names, "ironforge_jobs_dlq_total"):
+        assert [2.0, 1.0] == [found[name, "k", "a"], found[name, "k", "b"]]
+    assert [4.0, 2.0] == [found["ironforge_job_duration_seconds_count", "k", name] for name in "ab"]
+    assert [2.0, 1.0] == [found["ironforge_queue_latency_seconds_count", name] for name in "ab"]
+    assert 1.0 == found["ironforge_jobs_submitted_total", "k", "a", "high"]
+    assert [2.0, 0.0] == [found["ironforge_queue_depth", "a", "high", "mail"], found["ironforge_dlq_depth", "a"]]
+
+
+def test_one_namespace_in_several_shards_has_no_label_for_it():
+    parts = Metrics(parts=("a", "a"), namespace="a")
+    plain = Metrics()
+    for metrics, stream in ((parts, "1/mail:1"), (plain, "mail:1")):
+        namespace = metrics.namespace_of[stream]
+        metrics.submitted("k", Priority.HIGH)
+        metrics.started([0.1], namespace)
+        metrics.completed("k", [0.1], namespace)
+        metrics.retried("k", stream)
+        metrics.dead("k", stream)
+        metrics.set_depths(stats(StreamDepth("mail", 1, 2, 0, None)))
+    ours, theirs = (
+        {key: value for key, value in samples(metrics.exposition()).items() if key[0].startswith("ironforge_")}
+        for metrics in (parts, plain)
+    )
+    assert theirs == ours
+
+
+def test_kinds_that_one_namespace_invents_leave_room_for_those_of_another(monkeypatch):
+    monkeypatch.setattr(module, "MAX_KINDS", 2)
+    metrics = Metrics(parts=("a", "b"), namespace="a")
+    for kind in ("1", "2", "3", "4"):
+        metrics.completed(kind, [0.1], "a")
+    metrics.completed("5", [0.1], "b")
+    found = samples(metrics.exposition())
+    assert {("1", "a"), ("2", "a"), ("other", "a"), ("5", "b")} == {
+        key[1:] for key in found if key[0] == "ironforge_jobs_completed_total"
+    }
+
+
 def stats(*streams: StreamDepth, dead: int = 0) -> Stats:
     return Stats(streams=list(streams), scheduled=0, dead=dead, totals={}, now_ms=0)
 
@@ -118,7 +170,7 @@ def test_depths_are_those_of_the_last_stats_and_none_before_the_first():
 
 
 def test_streams_past_the_limit_are_added_up(monkeypatch):
-    monkeypatch.setattr(module, "MAX_STREAMS", 1)
+    monkeypatch.setattr(depths_module, "MAX_STREAMS", 1)
     metrics = Metrics()
     metrics.set_depths(stats(*(StreamDepth(f"q{number}", 1, 2, 0, None) for number in range(3))))
     assert {
@@ -159,6 +211,21 @@ def test_one_scrape_adds_up_all_children(tmp_path):
         found["ironforge_loop_lag_seconds",],
     ]
     assert not [key for key in found if "depth" in key[0]]
+
+
+def test_children_that_serve_several_namespaces_add_up_in_each(tmp_path):
+    children = ChildMetrics(tmp_path)
+    code = """
+        metrics = Metrics(parts=('a', 'b'), namespace='a')
+        for stream in ('0/q:1', '1/q:1', '1/q:1'):
+            metrics.completed('k', [0.1], metrics.namespace_of[stream])
+            metrics.started([0.1], metrics.namespace_of[stream])
+    """
+    for slot in (0, 1):
+        child(children, slot, code)
+    found = samples(children.exposition())
+    assert [2.0, 4.0] == [found["ironforge_jobs_completed_total", "k", name] for name in "ab"]
+    assert [2.0, 4.0] == [found["ironforge_queue_latency_seconds_count", name] for name in "ab"]
 
 
 def test_a_child_that_is_gone_leaves_its_counters_and_takes_its_gauges(tmp_path):
