@@ -45,9 +45,10 @@ async def _leftovers(link: Link, keys: Keys) -> list[str]:
     streams = await _streams(link, keys)
     lengths = await link.pipeline([["XLEN", key] for key in streams]) if streams else []
     found += [f"{length} entries in {key}" for key, length in zip(streams, lengths, strict=True) if length]
-    lines = keys.lines(queue_names(await link.call("SMEMBERS", keys.queues)))[::2]
-    waiting = await link.pipeline([["ZCARD", key] for key in lines]) if lines else []
-    found += [f"{count} jobs in {key}" for key, count in zip(lines, waiting, strict=True) if count]
+    lines = keys.lines(queue_names(await link.call("SMEMBERS", keys.queues)))
+    counts = await link.pipeline([["ZCARD", key] for key in lines]) if lines else []
+    # Also turns that nobody waits for: whoever comes next would have to wait for them.
+    found += [f"{count} members of {key}" for key, count in zip(lines, counts, strict=True) if count]
     found += [f"the lease of {node.decode()}" for node in await link.call("ZRANGE", keys.nodes, 0, -1)]
     return found + await _balance(link, keys) + await _keys_that_stay(link, keys)
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypedDict
 
 import msgspec
 
@@ -37,6 +37,9 @@ JOIN_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 0.1
 READERS: Final = 16
 RETENTION_SECONDS: Final = 7 * 86_400.0
+# Fairness keys with their weights. Jobs that have one wait outside the streams, and their tenants in turn.
+TENANTS: Final = (("small", 1), ("middle", 2), ("large", 5))
+KEYED: Final = 0.4
 
 Say = Callable[[str], None]
 Payload = Mapping[str, float]
@@ -47,6 +50,11 @@ FIRST_JOBS: Final[Sequence[Payload]] = (
     {"failures": 1},
     {"failures": MAX_RETRIES + 1},
 )
+
+
+class Fairness(TypedDict, total=False):
+    fairness_key: str
+    fairness_weight: int
 
 
 class Plan(NamedTuple):
@@ -120,7 +128,7 @@ async def _under_load(plan: Plan, rng: random.Random, load: Load, nodes: Nodes, 
 
 class Load:
     """Submits for the time of the plan: quick, slow, failing and delayed jobs, and some of them twice with one key;
-    cancels some of the delayed."""
+    cancels some of the delayed. Of all sorts some belong to tenants, and so wait for their turn."""
 
     def __init__(self, plan: Plan, rng: random.Random, forge: Forge, doors: Doors, ledger: Ledger) -> None:
         self._plan = plan
@@ -154,7 +162,7 @@ class Load:
         """The ids of the jobs, none when the answer was lost."""
         ids = [format_id(new_id()) for _ in payloads]
         batch = [
-            self._forge.prepare(KIND, payload, id=job, delay_seconds=delay_seconds)
+            self._forge.prepare(KIND, payload, id=job, delay_seconds=delay_seconds, **fairness(self._rng))
             for job, payload in zip(ids, payloads, strict=True)
         ]
         self.ids += ids
@@ -172,9 +180,9 @@ class Load:
         """With one idempotency key: the second answer has to be the first one, and its own id never a job."""
         ids = [format_id(new_id()) for _ in range(2)]
         self.ids += ids
-        payload = self._payload()
+        payload, tenant = self._payload(), fairness(self._rng)
         for job in ids:
-            submission = self._forge.prepare(KIND, payload, id=job, idempotency_key=ids[0])
+            submission = self._forge.prepare(KIND, payload, id=job, idempotency_key=ids[0], **tenant)
             try:
                 [accepted] = await self._doors.submissions.submit([submission])
             except StoreUnavailable:
@@ -200,6 +208,14 @@ class Load:
         if roll < 0.03:
             return {"failures": rng.randint(1, 2)}
         return {"failures": MAX_RETRIES + 1} if roll < 0.035 else {}
+
+
+def fairness(rng: random.Random) -> Fairness:
+    """The options of a job: those of a tenant's for some, none for most."""
+    if rng.random() >= KEYED:
+        return {}
+    key, weight = rng.choice(TENANTS)
+    return {"fairness_key": key, "fairness_weight": weight}
 
 
 async def _until(reached: Callable[[], Awaitable[bool]], seconds: float) -> None:

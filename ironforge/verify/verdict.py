@@ -17,7 +17,8 @@ The invariants of job systems, and the promise that covers each:
 
 Not judged here: memory and open connections, replies that belong to other requests, and the durability that an answer
 promised (the chaos runs take servers down, the tests of the store the rest). IronForge has no limits of concurrency a
-key, no cron, no webhooks and no order between jobs of one priority, so there is nothing to judge.
+key, no cron, no webhooks and no order between jobs of one priority but by turns of fairness keys: whoever is not given
+one is not `KEPT`, and which turn is whose is judged by the tests of the store.
 """
 
 from __future__ import annotations

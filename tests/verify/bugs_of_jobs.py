@@ -11,7 +11,7 @@ import msgspec
 from actors import retry_timer
 from ironforge import retry
 from ironforge.job import Job
-from ironforge.store import fetching, leases, link, rewriting, settling, work
+from ironforge.store import fetching, leases, link, rewriting, scripts, settling, work
 from ironforge.store.contract import Settled
 from tests.verify.planting import edit
 
@@ -155,6 +155,23 @@ def rewrite_without_the_fence() -> None:
     taken = "redis.call('XACK', stream, 'nodes', entry) + redis.call('XDEL', stream, entry) >= 0"
     for script in (rewriting.PARK, rewriting.BURY, rewriting.REQUEUE):
         edit(script, (STALE, ""), (held, taken))
+
+
+def forget_whose_turn_it_is() -> None:
+    """The records of those whose turn has come are dropped before they are read."""
+    records = "local records = redis.call('HMGET', parked, unpack(ids))"
+    edit(scripts.TAKE_TURNS, (records, f"redis.call('HDEL', parked, unpack(ids)) {records}"))
+
+
+def give_a_turn_twice() -> None:
+    """Whose turn has come goes into the stream twice."""
+    entry = "redis.call('XADD', twin, '*', 'j', records[at])"
+    edit(scripts.TAKE_TURNS, ("located[#located + 1] = id\n", f"located[#located + 1] = id {entry}\n"))
+
+
+def leave_the_turns_behind() -> None:
+    """When nobody waits any longer, the next ones still have to wait behind turns that were taken."""
+    edit(scripts.TAKE_TURNS, ("redis.call('DEL', turns)", "local _"))
 
 
 def never_retry() -> None:

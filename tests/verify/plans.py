@@ -60,6 +60,9 @@ GROUPS = {
             "retry_for_ever": promises.LIMIT,
             "due_at_once": promises.EARLY,
             "cancel_what_failed": promises.ASKED,
+            "forget_whose_turn_it_is": promises.KEPT,
+            "give_a_turn_twice": promises.FENCE,
+            "leave_the_turns_behind": promises.NOTHING_LEFT,
         },
     ),
     "kills": Bugs(

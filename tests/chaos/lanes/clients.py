@@ -10,6 +10,7 @@ from ironforge.errors import StoreUnavailable
 from ironforge.job import format_id, new_id
 from ironforge.store.scripts import SUBMIT
 from ironforge.verify.handlers import KIND
+from ironforge.verify.run import fairness
 from tests.chaos.installation import Fault, Installation, Site
 
 STORM = 50
@@ -29,7 +30,7 @@ async def cancel_submissions(here: Installation, rng: random.Random) -> Sequence
 async def _cancel_at(here: Installation, step: int, rng: random.Random) -> None:
     ids = [format_id(new_id()) for _ in range(rng.randint(1, 5))]
     here.ids.extend(ids)
-    batch = [here.forge.prepare(KIND, {}, id=job) for job in ids]
+    batch = [here.forge.prepare(KIND, {}, id=job, **fairness(rng)) for job in ids]
     task = asyncio.create_task(here.forge.submit_many(KIND, batch))
     for _ in range(step):
         await asyncio.sleep(0)
