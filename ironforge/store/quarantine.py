@@ -71,8 +71,9 @@ class Quarantine:
 
     async def _bring_back(self, entry: bytes, job: Job, record: bytes) -> int:
         names = self._keys
-        keys = [names.fence(self._lease.node), names.index, names.quarantine, names.queues, names.stream(job.stream)]
-        arguments: Command = [self._lease.epoch, entry, job.id, record, job.queue]
+        keys = [names.fence(self._lease.node), names.index, names.quarantine, names.queues, names.parked]
+        keys += [names.stream(job.stream), names.fair(job.stream), names.turns(job.stream)]
+        arguments: Command = [self._lease.epoch, entry, job.id, record, job.queue, job.mark]
         try:
             moved: int = await outlast(lambda: self._link.run(RESTORE, keys, arguments), until_repaired=False)
         except WrongType:
