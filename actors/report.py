@@ -22,6 +22,9 @@ class _Tally:
     __slots__ = ("completed", "failed", "latencies")
 
     def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
         self.completed: defaultdict[str, list[float]] = defaultdict(list)
         self.failed: defaultdict[str, list[float]] = defaultdict(list)
         self.latencies: list[float] = []
@@ -35,7 +38,8 @@ class Report:
     def __init__(self, worker: int, metrics: Metrics) -> None:
         self._worker = worker
         self._metrics = metrics
-        self._namespace_of = metrics.namespace_of
+        self._tallies: dict[str, _Tally] = {}  # by namespace
+        self._tally_of: dict[str, _Tally] = {}  # by stream; kept, because every job asks for it
         self._clear()
 
     def connect(self, *, dispatcher: ActorRef, retry_timer: ActorRef, dead_letter: ActorRef) -> None:
@@ -51,22 +55,26 @@ class Report:
         self._snoozed: list[Rewritten] = []
         self._exhausted: list[Delivered] = []
         self._unreadable: list[Unreadable] = []
-        self._tallies: defaultdict[str, _Tally] = defaultdict(_Tally)
 
     def started(self, stream: str, latency_seconds: float) -> None:
-        self._tallies[self._namespace_of[stream]].latencies.append(latency_seconds)
+        tally = self._tally_of.get(stream)
+        if tally is None:
+            namespace = self._metrics.namespace_of(stream)
+            tally = self._tally_of[stream] = self._tallies.setdefault(namespace, _Tally())
+        tally.latencies.append(latency_seconds)
 
     def unreadable(self, what: Unreadable) -> None:
         self._count += 1
         self._unreadable.append(what)
 
     def add(self, delivered: Delivered, outcome: Outcome) -> None:
+        """The outcome of a job that was told to have started."""
         stream, entry, _ = delivered
         self._count += 1
         self._seconds += outcome.seconds
         ending = outcome.ending
         if ending is Ending.COMPLETED:
-            self._tallies[self._namespace_of[stream]].completed[outcome.kind].append(outcome.seconds)
+            self._tally_of[stream].completed[outcome.kind].append(outcome.seconds)
             self._ended.append((stream, entry, outcome.job_id, outcome.record, outcome.keep_ms, "completed"))
         elif ending is Ending.CANCELLED:
             self._ended.append((stream, entry, outcome.job_id, outcome.record, outcome.keep_ms, "cancelled"))
@@ -79,7 +87,7 @@ class Report:
         if outcome.ending is Ending.SNOOZED:
             self._snoozed.append((stream, entry, record, outcome.delay_ms))
             return
-        self._tallies[self._namespace_of[stream]].failed[outcome.kind].append(outcome.seconds)
+        self._tally_of[stream].failed[outcome.kind].append(outcome.seconds)
         if outcome.ending is Ending.DEAD:
             self._exhausted.append((stream, entry, record))
         else:
@@ -112,3 +120,4 @@ class Report:
             for kind, durations in tally.failed.items():
                 self._metrics.failed(kind, durations, namespace)
             self._metrics.started(tally.latencies, namespace)
+            tally.clear()

@@ -69,22 +69,6 @@ if _IS_CHILD:
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
-class NamespaceOf(dict[str, str]):
-    """The namespace of a stream, by its name in a delivery; always empty where one namespace is served.
-
-    Looked up for every job, so what was found is kept: a node reads few streams.
-    """
-
-    def __init__(self, parts: Sequence[str]) -> None:
-        super().__init__()
-        self._parts = parts
-
-    def __missing__(self, stream: str) -> str:
-        part, slash, _ = stream.partition("/")
-        found = self[stream] = self._parts[int(part) if slash else 0] if self._parts else ""
-        return found
-
-
 class Metrics:
     """What this process counts. One per registry; `registry` defaults to a new one.
 
@@ -99,7 +83,7 @@ class Metrics:
         self.registry = registry or CollectorRegistry()
         self.namespaces = frozenset(parts)
         several = len(self.namespaces) > 1
-        self.namespace_of = NamespaceOf(parts if several else ())
+        self._parts = parts if several else ()
         self._own = namespace if several else ""
         labels = ("namespace",) if several else ()
         self._make_job_metrics(self.registry, labels)
@@ -159,6 +143,13 @@ class Metrics:
             buckets=LATENESS_BUCKETS,
         )
 
+    def namespace_of(self, stream: str) -> str:
+        """Of a stream as a delivery names it; empty where one namespace is served."""
+        if not self._parts:
+            return ""
+        part, slash, _ = stream.partition("/")
+        return self._parts[int(part) if slash else 0]
+
     def submitted(self, kind: str, priority: Priority, count: int = 1) -> None:
         """`count` jobs of this kind and priority were accepted."""
         # `labels` costs five times what the counting does, and every submission over HTTP comes through here.
@@ -184,11 +175,11 @@ class Metrics:
 
     def retried(self, kind: str, stream: str = "") -> None:
         """A retry was scheduled of a job that was delivered from `stream`."""
-        self._retried.labels(*self._labels(self.namespace_of[stream], kind)).inc()
+        self._retried.labels(*self._labels(self.namespace_of(stream), kind)).inc()
 
     def dead(self, kind: str, stream: str = "") -> None:
         """A job that was delivered from `stream` went to the dead letter."""
-        self._dead.labels(*self._labels(self.namespace_of[stream], kind)).inc()
+        self._dead.labels(*self._labels(self.namespace_of(stream), kind)).inc()
 
     def started(self, latencies_seconds: Sequence[float], namespace: str = "") -> None:
         """Jobs began to run, each this long after its submission."""

@@ -106,7 +106,7 @@ def test_several_namespaces_are_told_apart_by_the_part_in_the_name_of_a_stream()
     metrics = Metrics(parts=("a", "a", "b"), namespace="a")
     metrics.submitted("k", Priority.HIGH)
     for stream in ("0/mail:1", "1/mail:1", "2/mail:1r"):
-        namespace = metrics.namespace_of[stream]
+        namespace = metrics.namespace_of(stream)
         metrics.started([0.1], namespace)
         metrics.completed("k", [0.1], namespace)
         metrics.failed("k", [0.1], namespace)
@@ -127,7 +127,7 @@ def test_one_namespace_in_several_shards_has_no_label_for_it():
     parts = Metrics(parts=("a", "a"), namespace="a")
     plain = Metrics()
     for metrics, stream in ((parts, "1/mail:1"), (plain, "mail:1")):
-        namespace = metrics.namespace_of[stream]
+        namespace = metrics.namespace_of(stream)
         metrics.submitted("k", Priority.HIGH)
         metrics.started([0.1], namespace)
         metrics.completed("k", [0.1], namespace)
@@ -218,8 +218,8 @@ def test_children_that_serve_several_namespaces_add_up_in_each(tmp_path):
     code = """
         metrics = Metrics(parts=('a', 'b'), namespace='a')
         for stream in ('0/q:1', '1/q:1', '1/q:1'):
-            metrics.completed('k', [0.1], metrics.namespace_of[stream])
-            metrics.started([0.1], metrics.namespace_of[stream])
+            metrics.completed('k', [0.1], metrics.namespace_of(stream))
+            metrics.started([0.1], metrics.namespace_of(stream))
     """
     for slot in (0, 1):
         child(children, slot, code)
