@@ -131,7 +131,9 @@ def _measure(name: str, wanted: dict[str, Any]) -> dict[str, Any]:
 def _show(document: dict[str, Any]) -> None:
     console = Console()
     machine = document["machine"]
-    console.print(f"{machine['cores']} cores, {machine['cpu']}, Python {machine['python']}, {machine['system']}")
+    console.print(
+        f"{machine['cores']} cores, {machine['cpu']}, Python {machine['python']}, {machine['system']}, servers with {machine['allocator']}"
+    )
     console.print("  ".join(f"{name} {version}" for name, version in machine["versions"].items()), style="dim")
     console.print("  ".join(f"{name} {value}" for name, value in machine["settings"].items()), style="dim")
     for name, result in document["results"].items():
