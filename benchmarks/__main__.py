@@ -132,7 +132,8 @@ def _show(document: dict[str, Any]) -> None:
     console = Console()
     machine = document["machine"]
     console.print(
-        f"{machine['cores']} cores, {machine['cpu']}, Python {machine['python']}, {machine['system']}, servers with {machine['allocator']}"
+        f"{machine['cores']} cores, {machine['cpu']}, Python {machine['python']}, {machine['system']}, "
+        f"servers with {machine['allocator']}"
     )
     console.print("  ".join(f"{name} {version}" for name, version in machine["versions"].items()), style="dim")
     console.print("  ".join(f"{name} {value}" for name, value in machine["settings"].items()), style="dim")
