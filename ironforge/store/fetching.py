@@ -143,8 +143,11 @@ class Fetcher:
             return deliveries
         await self._served.look()
         names = self._served.now
-        if not names:
-            return await self._idle(block_ms / 1000)
+        if not names:  # all queues are paused
+            self._woken.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), block_ms / 1000)
+            return []
         if not self._turns.some:
             self._turns.some = bool(await self._link.call(*self._turns.look(names.values())))
         if self._turns.some:
@@ -154,13 +157,6 @@ class Fetcher:
         count = max(1, want // len(names))
         command = [*self._read(count), "BLOCK", block_ms, "STREAMS", *names, *([">"] * len(names))]
         return self._take(await self._ask(command, block_ms / 1000 + BLOCKING_MARGIN_SECONDS))
-
-    async def _idle(self, timeout_seconds: float) -> list[Delivery]:
-        """All queues are paused: nothing to read, until `wake` or the time is over."""
-        self._woken.clear()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), timeout_seconds)
-        return []
 
     def _read(self, count: int) -> list[str | bytes | int]:
         return ["XREADGROUP", "GROUP", GROUP, self._node, "COUNT", count]
