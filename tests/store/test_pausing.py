@@ -75,6 +75,7 @@ async def test_a_node_that_waits_for_the_resumption_can_be_woken(cluster: Cluste
     """As it is when another of the namespaces that it serves has a job."""
     idle, busy = cluster.settings.namespace, cluster.settings.namespace + "-other"
     await pause(cluster, "default")
+    await cluster.submit(job())
     one = job()
     doors = Doors.open(load({}, redis_url=cluster.url, namespace=busy))
     store = NodeStore.open(load({}, redis_url=cluster.url, namespaces=(idle, busy)))
