@@ -250,6 +250,11 @@ class Depths(Collector):
         for labels, depth in depths.items():
             queues.add_metric(labels, depth)
         yield queues
+        paused = GaugeMetricFamily("ironforge_queue_paused", "1: nodes take no jobs of it", labels=("queue",))
+        named = (queue if number < MAX_STREAMS else OTHER for number, queue in enumerate(self.stats.paused))
+        for queue in dict.fromkeys(named):
+            paused.add_metric((queue,), 1)
+        yield paused
         yield GaugeMetricFamily("ironforge_dlq_depth", "Jobs in the dead letter", value=self.stats.dead)
 
 
