@@ -19,7 +19,7 @@ def _sent(url: str, seconds: float) -> int:
     """Commands of all connections; what a script does inside belongs to the one command that called it."""
     sent, until = 0, time.monotonic() + seconds
     with redis.Redis.from_url(url) as client, client.monitor() as monitor:
-        for command in monitor.listen():  # type: ignore[no-untyped-call]
+        for command in monitor.listen():
             if time.monotonic() > until:
                 return sent
             sent += command["client_type"] != "lua"
