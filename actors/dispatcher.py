@@ -38,7 +38,8 @@ from ironforge.store import Delivery, Rewrite
 
 logger = logging.getLogger(__name__)
 
-BLOCK_SECONDS: Final = 2.0
+# One that waits notices only afterwards that a queue was paused or resumed.
+BLOCK_SECONDS: Final = 1.0
 # A cancellation may overtake the very delivery it is meant for: new deliveries hear of it for this long.
 REMEMBER_CANCEL_SECONDS: Final = 5.0
 

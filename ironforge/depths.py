@@ -40,6 +40,11 @@ class Depths(Collector):
         for labels, depth in depths.items():
             queues.add_metric((*own, *labels), depth)
         yield queues
+        paused = GaugeMetricFamily("ironforge_queue_paused", "1: nodes take no jobs of it", labels=(*names, "queue"))
+        told = (queue if number < MAX_STREAMS else OTHER for number, queue in enumerate(self.stats.paused))
+        for queue in dict.fromkeys(told):
+            paused.add_metric((*own, queue), 1)
+        yield paused
         dead = GaugeMetricFamily("ironforge_dlq_depth", "Jobs in the dead letter", labels=names)
         dead.add_metric(own, self.stats.dead)
         yield dead

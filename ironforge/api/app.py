@@ -31,6 +31,8 @@ _HANDLERS: Final = {
     "retryJob": attrgetter("jobs.retry_job"),
     "listDeadJobs": attrgetter("jobs.list_dead_jobs"),
     "getQueueStats": attrgetter("operator.get_queue_stats"),
+    "pauseQueue": attrgetter("jobs.pause_queue"),
+    "resumeQueue": attrgetter("jobs.resume_queue"),
     "listNodes": attrgetter("operator.list_nodes"),
     "getHealth": attrgetter("operator.get_health"),
     "getLiveness": attrgetter("operator.get_liveness"),

@@ -102,6 +102,26 @@ OPERATIONS: Final = (
     Operation(
         "get", "/queues/stats", "getQueueStats", "Depths and rates", "jobs:read", {200: schemas.QueueStats}, _LISTED
     ),
+    Operation(
+        "post",
+        "/queues/{queue}/pause",
+        "pauseQueue",
+        "Have nodes take no job of a queue",
+        "queues:admin",
+        {200: schemas.QueueAnswer},
+        _LISTED,
+        audited=True,
+    ),
+    Operation(
+        "post",
+        "/queues/{queue}/resume",
+        "resumeQueue",
+        "Have nodes take jobs of a queue again",
+        "queues:admin",
+        {200: schemas.QueueAnswer},
+        _LISTED,
+        audited=True,
+    ),
     Operation("get", "/nodes", "listNodes", "List the nodes", "metrics:read", {200: schemas.NodesAnswer}, _LISTED),
     Operation(
         "get",

@@ -1,4 +1,4 @@
-"""The calls on jobs: submit, look up, list, cancel, revive.
+"""The calls on jobs: submit, look up, list, cancel, revive; and on the queues that they wait in.
 
 Handlers only translate: every decision about a job is taken in the store, in one atomic step.
 """
@@ -24,10 +24,12 @@ from ironforge.api.schemas import (
     JobAnswer,
     JobsQuery,
     NoQuery,
+    QueueAnswer,
     RetryRequest,
 )
 from ironforge.errors import InvalidState
 from ironforge.job import JobState, format_id
+from ironforge.options import check_queue
 from ironforge.store.contract import Accepted, Inspection, JobView, Page, Submission, Submissions
 
 # kind, priority label, number of jobs
@@ -40,7 +42,10 @@ _retry_decoder: Final = msgspec.json.Decoder(RetryRequest)
 
 
 class JobCalls:
-    """Handlers of /jobs and /dlq. `may_read` False: what a job carries is not shown to who cancels or revives it."""
+    """Handlers of /jobs, /dlq and /queues/{queue}.
+
+    `may_read` False: what a job carries is not shown to who cancels or revives it.
+    """
 
     def __init__(
         self,
@@ -119,6 +124,18 @@ class JobCalls:
             raise InvalidState(f"the job is {state}: only a dead job can be revived", state=state)
         job = await self._submissions.revive(job_id, reset_retry_count=reset)
         return answer(self._shown(JobView(job, JobState.QUEUED)))
+
+    async def pause_queue(self, request: web.Request) -> web.Response:
+        return await self._set_paused(request, paused=True)
+
+    async def resume_queue(self, request: web.Request) -> web.Response:
+        return await self._set_paused(request, paused=False)
+
+    async def _set_paused(self, request: web.Request, *, paused: bool) -> web.Response:
+        requests.read_query(request.query, NoQuery)
+        queue = check_queue(request.match_info["queue"])
+        await self._submissions.set_paused(queue, paused=paused)
+        return answer(QueueAnswer(queue, paused))
 
     def _shown(self, view: JobView) -> JobAnswer:
         return views.job_answer(view) if self._may_read else views.bare_job_answer(view)

@@ -231,6 +231,9 @@ def _parameters(operation: Operation) -> Iterable[dict[str, Any]]:
     if "{key_id}" in operation.path:
         schema = {"type": "string", "pattern": KEY_ID_PATTERN}
         yield {"name": "key_id", "in": "path", "required": True, "schema": schema, "example": KEY_ID_EXAMPLE}
+    if "{queue}" in operation.path:
+        schema = {"type": "string", "pattern": schemas.NAME_PATTERN}
+        yield {"name": "queue", "in": "path", "required": True, "schema": schema, "example": "default"}
     _schemas, components = msgspec.json.schema_components([operation.query], ref_template=_REF)
     for name, schema in components[operation.query.__name__]["properties"].items():
         yield {"name": name, "in": "query", "required": False, "schema": _not_null(schema, components)}

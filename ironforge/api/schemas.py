@@ -217,17 +217,28 @@ class StreamStats(msgspec.Struct):
 
 
 class QueueStats(msgspec.Struct):
-    """`totals` count since the namespace exists; `rates` are per second over a minute, null until known."""
+    """`totals` count since the namespace exists; `rates` are per second over a minute, null until known.
+
+    `paused`: names of queues, also of those that have no job.
+    """
 
     queues: list[StreamStats]
     queued: int
     running: int
     scheduled: int
     dlq_depth: int
+    paused: list[str]
     oldest_age_seconds: float | None
     totals: dict[str, int]
     rates: dict[str, float] | None
     at: Time
+
+
+class QueueAnswer(msgspec.Struct):
+    """Whether nodes leave a queue alone."""
+
+    queue: str
+    paused: bool
 
 
 class StoreHealth(msgspec.Struct):

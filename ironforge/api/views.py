@@ -79,6 +79,7 @@ def queue_stats(stats: Stats, rates: dict[str, float] | None) -> QueueStats:
         running=sum(stream.running for stream in streams),
         scheduled=stats.scheduled,
         dlq_depth=stats.dead,
+        paused=list(stats.paused),
         oldest_age_seconds=max(ages, default=None),
         totals=stats.totals,
         rates=rates,

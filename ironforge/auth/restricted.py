@@ -57,7 +57,10 @@ class CallersInspection:
 
     async def stats(self) -> Stats:
         stats = await self._inspection.stats()
-        return stats._replace(streams=[stream for stream in stats.streams if stream.queue in self._queues])
+        return stats._replace(
+            streams=[stream for stream in stats.streams if stream.queue in self._queues],
+            paused=[queue for queue in stats.paused if queue in self._queues],
+        )
 
     async def nodes(self) -> list[NodeView]:
         return await self._inspection.nodes()
@@ -90,6 +93,10 @@ class CallersSubmissions:
     async def revive(self, job_id: bytes, *, reset_retry_count: bool) -> Job:
         await self._visible(job_id)
         return await self._submissions.revive(job_id, reset_retry_count=reset_retry_count)
+
+    async def set_paused(self, queue: str, *, paused: bool) -> None:
+        self._caller.require_queue(queue)
+        await self._submissions.set_paused(queue, paused=paused)
 
     async def _visible(self, job_id: bytes) -> None:
         if self._caller.queues is not None:

@@ -13,7 +13,7 @@ from typing import Final
 import typer
 
 from ironforge import errors
-from ironforge.cli import access, jobs, look, prove, run
+from ironforge.cli import access, jobs, look, prove, queues, run
 from ironforge.cli.output import EXIT_CODES, say
 
 # The first that fits counts.
@@ -39,6 +39,7 @@ for _command in (run.dev, run.api, run.node, jobs.submit):
     app.command(epilog=EXIT_CODES)(_command)
 app.add_typer(jobs.jobs, name="jobs")
 app.add_typer(jobs.dlq, name="dlq")
+app.add_typer(queues.queues, name="queues")
 app.add_typer(access.keys, name="keys")
 app.add_typer(access.quotas, name="quotas")
 app.add_typer(access.audit, name="audit")

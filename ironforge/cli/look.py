@@ -110,7 +110,8 @@ def _stats(answer: dict[str, Any]) -> Group:
     ]
     columns = ("QUEUE", "PRIORITY", "QUEUED", "RUNNING", "OLDEST")
     streams = output.table(columns, rows, right=("QUEUED", "RUNNING", "OLDEST"))
-    return Group(streams, "", _counters(answer))
+    paused = [output.cell(f"paused: {', '.join(answer['paused'])}", "yellow")] if answer["paused"] else []
+    return Group(streams, *paused, "", _counters(answer))
 
 
 def _counters(answer: dict[str, Any]) -> Table:

@@ -157,12 +157,16 @@ class _Exam:
     async def queues(self) -> list[Finding]:
         stats = await self._inspection.stats()
         queued = sum(stream.queued for stream in stats.streams)
-        findings = [Finding("ok", "queues", f"{queued} jobs wait")]
+        paused = f"; paused: {', '.join(stats.paused)}" if stats.paused else ""
+        findings = [Finding("ok", "queues", f"{queued} jobs wait{paused}")]
         for stream in stats.streams:
             age_seconds = 0.0 if stream.oldest_ms is None else (stats.now_ms - stream.oldest_ms) / 1000
             if age_seconds > LONG_WAIT_SECONDS:
                 message = f"the oldest job of queue {stream.queue} has waited for {age_seconds:.0f} s"
                 fix = f"{NODE_START} --queues {stream.queue}"
+                if stream.queue in stats.paused:
+                    message += ", for the queue is paused"
+                    fix = f"ironforge queues resume {stream.queue}"
                 findings.append(Finding("warn", "queues", message, fix))
         if stats.dead:
             fix = "ironforge dlq list, then ironforge dlq retry --all"

@@ -43,10 +43,11 @@ class Aging:
         if time.monotonic() - self._looked_at >= self._look_seconds:
             self._overdue = await self._look([name for name in streams if name != returned_stream(name)])
             self._looked_at = time.monotonic()
-        if not self._overdue:
+        overdue = [name for name in self._overdue if name in streams]  # some may have been paused since
+        if not overdue:
             return [], 0
         self._credit = self._credit % 1 + want * SHARE
-        return self._overdue, int(self._credit)
+        return overdue, int(self._credit)
 
     async def _look(self, streams: list[str]) -> list[str]:
         names = self._keys

@@ -54,6 +54,12 @@ class Submissions(Protocol):
     async def revive(self, job_id: bytes, *, reset_retry_count: bool) -> Job:
         """A dead job goes back to its stream. Raises JobNotFound, InvalidState."""
 
+    async def set_paused(self, queue: str, *, paused: bool) -> None:
+        """Nodes take no job of a paused queue, until it is resumed; it takes effect within about a second.
+
+        Everything else goes on: jobs come in, fall due, are cancelled, and what nodes hold runs to its end.
+        """
+
 
 # --------------------------------------------------------------------------- looking
 
@@ -93,13 +99,14 @@ class StreamDepth(NamedTuple):
 
 class Stats(NamedTuple):
     """`totals` counts since the namespace exists: submitted, completed, failed, retried, dead, cancelled; all of them,
-    also those that are 0."""
+    also those that are 0. `paused`: names of queues, sorted, also of those that have no job."""
 
     streams: list[StreamDepth]
     scheduled: int
     dead: int
     totals: dict[str, int]
     now_ms: int
+    paused: Sequence[str] = ()
 
 
 class NodeView(NamedTuple):

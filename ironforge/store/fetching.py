@@ -14,25 +14,21 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
-import structlog
 from redis.exceptions import RedisError, ResponseError
 
 from ironforge.config import Settings
-from ironforge.job import streams_of
 from ironforge.store.aging import Aging
 from ironforge.store.contract import Delivery, Rewrite, Settled
 from ironforge.store.keys import GROUP, LOST, Keys
 from ironforge.store.link import BLOCKING_MARGIN_SECONDS, Command, Link
 from ironforge.store.outage import is_wrong_type, outlast
 from ironforge.store.scripts import GROUPS
+from ironforge.store.served import Served
 from ironforge.store.turns import Turns
 
 PAGE: Final = 500
 # From this many wanted jobs a stream on, one round trip for all streams is worth the looser order within it.
 PLENTY: Final = 4
-SOUND: Final = (b"stream", b"none")
-
-log = structlog.get_logger("ironforge.store")
 
 
 class Fetcher:
@@ -43,9 +39,7 @@ class Fetcher:
         self._node = node
         self._link = link
         self._waking = waking
-        self._all = {keys.stream(name).encode(): name for name in streams_of(settings.queues)}
-        self._names = self._all
-        self._order = {name: number for number, name in enumerate(self._names.values())}
+        self._served = Served(settings, keys, link)
         self._busiest = 0
         self._turns = Turns(keys, node, link)
         self._aging = Aging(keys, link, settings.starvation_seconds)
@@ -54,6 +48,7 @@ class Fetcher:
         self._held: dict[str, set[bytes]] = defaultdict(set)
         self._found: list[Delivery] = []
         self._turn = asyncio.Lock()
+        self._woken = asyncio.Event()
 
     async def fetch(self, want: int) -> list[Delivery]:
         """At most `want` jobs, strictly by priority where nothing is overdue."""
@@ -68,6 +63,7 @@ class Fetcher:
 
     async def wake(self) -> None:
         """End a `wait` that is under way, without a job. Harmless when there is none, or no server."""
+        self._woken.set()
         if self._link.client_id is not None:
             with contextlib.suppress(RedisError, OSError):
                 await self._waking.call("CLIENT", "UNBLOCK", self._link.client_id)
@@ -83,45 +79,39 @@ class Fetcher:
             return await reading
         except BaseException as error:
             if is_wrong_type(error):
-                await self._leave_out()
+                await self._served.look_at_types()
             # What the broken call may have been given is looked for before anything new is read.
             self._audited = float("-inf")
             raise
 
-    async def _leave_out(self) -> None:
-        """Of streams that somebody has replaced: the others go on. They are looked at again with every audit."""
-        kinds = await self._link.pipeline([["TYPE", key] for key in self._all])
-        sound = {key: name for (key, name), kind in zip(self._all.items(), kinds, strict=True) if kind in SOUND}
-        if sound and len(sound) < len(self._names):
-            missing = sorted(set(self._names.values()) - set(sound.values()))
-            log.error("streams_left_out", streams=missing, hint="`ironforge doctor` says what to do")
-        self._names = sound or self._all
-        self._busiest = 0
-
     async def _fetch(self, want: int) -> list[Delivery]:
         await self._audit_if_due()
+        await self._served.look()
+        names = self._served.now
         deliveries, self._found = self._found[:want], self._found[want:]
+        if not names:
+            return deliveries
         try:
-            overdue, share = await self._aging.overdue(list(self._names.values()), want - len(deliveries))
+            overdue, share = await self._aging.overdue(list(names.values()), want - len(deliveries))
             if share:
                 deliveries += self._take(await self._turns.read(overdue, share, all_streams=False))
             at = 0
-            if not self._turns.some and want - len(deliveries) >= PLENTY * len(self._names):
+            if not self._turns.some and want - len(deliveries) >= PLENTY * len(names):
                 deliveries += await self._read_plenty(want - len(deliveries))
                 # One that gave its one job may have more: from there on it goes stream by stream.
-                at = min([self._order[one.stream] for one in deliveries[:1]] + [self._busiest + 1])
-            for number, key in enumerate(list(self._names)[at:], at):
+                at = min([self._served.place(one.stream) for one in deliveries[:1]] + [self._busiest + 1])
+            for number, key in enumerate(list(names)[at:], at):
                 if len(deliveries) >= want or self._turns.some:
                     break
                 command = [*self._read(want - len(deliveries)), "STREAMS", key, ">"]
                 deliveries += self._take(await self._ask(command, look=not number))
             if self._turns.some and len(deliveries) < want:
-                deliveries += self._take(await self._turns.read(self._names.values(), want - len(deliveries)))
+                deliveries += self._take(await self._turns.read(names.values(), want - len(deliveries)))
         except BaseException:
             self._found = deliveries + self._found
             raise
         if deliveries:
-            self._busiest = self._order[deliveries[0].stream]
+            self._busiest = self._served.place(deliveries[0].stream)
         return deliveries
 
     async def _read_plenty(self, want: int) -> list[Delivery]:
@@ -129,18 +119,19 @@ class Fetcher:
 
         A stream that had more is the busiest next time, within the few milliseconds that a node's window lasts.
         """
-        keys = list(self._names)
-        before, busiest = keys[: self._busiest], keys[self._busiest]
+        keys = list(self._served.now)
+        at = min(self._busiest, len(keys) - 1)  # streams may have been left out since
+        before, busiest = keys[:at], keys[at]
         commands: list[Command] = [[*self._read(1), "STREAMS", key, ">"] for key in before]
         commands.append([*self._read(want - len(before)), "STREAMS", busiest, ">"])
         deliveries: list[Delivery] = []
         *replies, some = await self._link.pipeline(
-            [*commands, self._turns.look(self._names.values())], tolerate=("NOGROUP",)
+            [*commands, self._turns.look(self._served.now.values())], tolerate=("NOGROUP",)
         )
         self._turns.some = bool(some)
         for reply in replies:
             if isinstance(reply, ResponseError):
-                await make_groups(self._link, self._keys, [key.decode() for key in keys])
+                await self._make_groups()
             else:
                 deliveries += self._take(reply)
         return deliveries
@@ -150,14 +141,21 @@ class Fetcher:
         if self._found:
             deliveries, self._found = self._found[:want], self._found[want:]
             return deliveries
+        await self._served.look()
+        names = self._served.now
+        if not names:  # all queues are paused
+            self._woken.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), block_ms / 1000)
+            return []
         if not self._turns.some:
-            self._turns.some = bool(await self._link.call(*self._turns.look(self._names.values())))
+            self._turns.some = bool(await self._link.call(*self._turns.look(names.values())))
         if self._turns.some:
-            deliveries = self._take(await self._turns.read(self._names.values(), want))
+            deliveries = self._take(await self._turns.read(names.values(), want))
             if deliveries:
                 return deliveries
-        count = max(1, want // len(self._names))
-        command = [*self._read(count), "BLOCK", block_ms, "STREAMS", *self._names, *([">"] * len(self._names))]
+        count = max(1, want // len(names))
+        command = [*self._read(count), "BLOCK", block_ms, "STREAMS", *names, *([">"] * len(names))]
         return self._take(await self._ask(command, block_ms / 1000 + BLOCKING_MARGIN_SECONDS))
 
     def _read(self, count: int) -> list[str | bytes | int]:
@@ -167,20 +165,23 @@ class Fetcher:
         try:
             if not look:
                 return await self._link.call(*command, timeout_seconds=timeout_seconds)
-            some, reply = await self._link.pipeline([self._turns.look(self._names.values()), command])
+            some, reply = await self._link.pipeline([self._turns.look(self._served.now.values()), command])
         except ResponseError as error:
             if not str(error).startswith("NOGROUP"):
                 raise
         else:
             self._turns.some = bool(some)
             return reply
-        await make_groups(self._link, self._keys, [key.decode() for key in self._names])
+        await self._make_groups()
         return await self._link.call(*command, timeout_seconds=timeout_seconds)
+
+    async def _make_groups(self) -> None:
+        await make_groups(self._link, self._keys, [key.decode() for key in self._served.sound])
 
     def _take(self, reply: Any) -> list[Delivery]:
         deliveries = []
         for key, entries in reply or ():
-            stream = self._names[key]
+            stream = self._served.all[key]
             deliveries += [Delivery(stream, entry, fields[1]) for entry, fields in entries]
             self._held[stream].update(entry for entry, _ in entries)
         return deliveries
@@ -188,9 +189,10 @@ class Fetcher:
     async def _audit_if_due(self) -> None:
         if time.monotonic() - self._audited < self._audit_seconds:
             return
-        if len(self._names) < len(self._all):
-            await self._leave_out()
-        for key, stream in self._names.items():
+        if len(self._served.sound) < len(self._served.all):
+            await self._served.look_at_types()
+        # Of paused queues as well: what was delivered before is this node's to run.
+        for key, stream in self._served.sound.items():
             start = "-"
             while True:
                 command: Command = ["XPENDING", key, GROUP, start, "+", PAGE, self._node]

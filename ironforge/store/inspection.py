@@ -69,15 +69,16 @@ class RedisInspection:
         """See `contract.Inspection.stats`."""
         keys = self._keys
         with answering():
-            scheduled, dead, totals, time, names = await self._ask(
+            scheduled, dead, totals, time, names, paused = await self._ask(
                 ["ZCARD", keys.scheduled],
                 ["ZCARD", keys.dead],
                 ["HGETALL", keys.totals],
                 ["TIME"],
                 ["SMEMBERS", keys.queues],
+                ["SMEMBERS", keys.paused],
             )
             depths = await self._depths(queue_names(names))
-        return Stats(depths, scheduled, dead, totals_of(totals), milliseconds(time))
+        return Stats(depths, scheduled, dead, totals_of(totals), milliseconds(time), queue_names(paused))
 
     async def nodes(self) -> list[NodeView]:
         """See `contract.Inspection.nodes`."""

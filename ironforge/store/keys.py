@@ -39,6 +39,7 @@ PERMANENT: Final = (
     "fence:*",  # of nodes that hold a lease; a fence that was bumped expires
     "epoch",
     "queues",
+    "paused",
     "groups",
     "totals",
     "buckets",
@@ -61,6 +62,7 @@ class Keys:
         self.nodes = self.prefix + "nodes"  # zset: node by the end of its lease, ms
         self.epoch = self.prefix + "epoch"  # string: counter; the highest epoch ever given
         self.queues = self.prefix + "queues"  # set: names of queues that ever had a job or a node
+        self.paused = self.prefix + "paused"  # set: names of queues that nodes take nothing of; in every shard
         self.groups = self.prefix + "groups"  # set: names of streams that ever had their group
         self.shards = self.prefix + "shards"  # string, in shard 0: how many shards the namespace has
         self.totals = self.prefix + "totals"  # hash: counters since the namespace exists
@@ -132,12 +134,12 @@ class RingKeys:
         return f"{self.prefix}of:{namespace}"
 
 
-@functools.cache
 def minute_of(job_id: bytes) -> int:
     """The minute of its creation, which names its bucket."""
     return created_ms_of(job_id) // MINUTE_MS
 
 
+@functools.cache
 def tag_of(namespace: str, shard: int, shards: int) -> str:
     """The hash tag of a shard: one whose slot lies in the shard's own part of all slots.
 

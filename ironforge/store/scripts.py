@@ -28,6 +28,7 @@ TYPES: Final = {
     "epoch": "string",
     "idem": "string",
     "queues": "set",
+    "paused": "set",
     "totals": "hash",
     "quarantine": "stream",
     "lock": "string",

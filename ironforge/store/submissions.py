@@ -97,6 +97,11 @@ class RedisSubmissions:
                     return job
         raise _elusive(job_id)
 
+    async def set_paused(self, queue: str, *, paused: bool) -> None:
+        """See `contract.Submissions.set_paused`."""
+        with answering():
+            await self._link.call("SADD" if paused else "SREM", self._keys.paused, queue)
+
     async def _locate(self, job_id: bytes) -> Location:
         """Raises JobNotFound, and InvalidState for a job that has ended."""
         raw, done, kept = await self._link.pipeline(

@@ -33,6 +33,7 @@ CONSEQUENCES: Final = {
     "epoch": "no node can join or be taken over; those that run go on",
     "idem": "a submission with this idempotency key is refused",
     "queues": "nodes look after their own queues only, statistics and lists cannot be read",
+    "paused": "no queue can be paused or resumed, nodes keep to what they know, new ones to nothing; no statistics",
     "totals": "nothing is counted, statistics cannot be read",
     "quarantine": "records that cannot be read stay where they are",
     "lock": "this lock cannot be had",

@@ -45,7 +45,7 @@ async def test_submits_with_every_option_and_looks_up(client: AsyncClient) -> No
 async def test_many_jobs_travel_in_chunks_and_keep_their_order(
     client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ironforge.client.CHUNK_JOBS", 3)
+    monkeypatch.setattr("ironforge.request_bodies.CHUNK_JOBS", 3)
     ids = await client.submit_many({"kind": "demo.echo", "payload": n, "priority": "high"} for n in range(7))
 
     assert list(range(7)) == [(await client.get(job_id))["payload"] for job_id in ids]
@@ -55,7 +55,7 @@ async def test_many_jobs_travel_in_chunks_and_keep_their_order(
 async def test_chunks_stay_below_the_size_that_the_api_accepts(
     client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ironforge.client.CHUNK_BYTES", 100)
+    monkeypatch.setattr("ironforge.request_bodies.CHUNK_BYTES", 100)
     ids = await client.submit_many({"kind": "demo.echo", "payload": "x" * n} for n in (10, 90, 10, 10))
 
     assert [10, 90, 10, 10] == [len((await client.get(job_id))["payload"]) for job_id in ids]
@@ -137,12 +137,23 @@ async def test_shows_nodes_and_health(client: AsyncClient, node: Any) -> None:
     assert (await client.health())["store"]["version"]
 
 
+async def test_pauses_and_resumes_a_queue(client: AsyncClient) -> None:
+    assert {"queue": "mail", "paused": True} == await client.pause_queue("mail")
+    assert ["mail"] == (await client.stats())["paused"]
+    assert {"queue": "mail", "paused": False} == await client.resume_queue("mail")
+    assert [] == (await client.stats())["paused"]
+    with pytest.raises(errors.InvalidJob, match="not a name"):
+        client.pause_queue("../jobs")
+
+
 def test_the_plain_client_makes_the_same_calls_from_any_thread(api_in_thread: str) -> None:
     with Client(api_in_thread) as client:
         job_id = client.submit("demo.echo", {"a": 1})["id"]
         ids = client.submit_many([{"kind": "demo.echo"}, {"kind": "demo.echo"}])
 
         assert {"a": 1} == client.get(job_id)["payload"]
+        assert client.pause_queue("mail")["paused"] is True
+        assert client.resume_queue("mail")["paused"] is False
         assert {job_id, *ids} == {job["id"] for job in client.iter_jobs(limit=1)}
         with pytest.raises(errors.JobNotFound):
             client.cancel(format_id(new_id()))

@@ -53,6 +53,8 @@ def test_operation_ids_are_unique_and_stable() -> None:
         "retryJob",
         "listDeadJobs",
         "getQueueStats",
+        "pauseQueue",
+        "resumeQueue",
         "listNodes",
         "getHealth",
         "getLiveness",

@@ -33,6 +33,25 @@ async def test_stats_count_jobs_where_they_are(api: Any, node: Any) -> None:
     assert (4, 1) == (stats["totals"]["submitted"], stats["totals"]["dead"])
 
 
+async def test_a_paused_queue_is_shown_until_it_is_resumed_also_without_a_job(api: Any) -> None:
+    for queue in ("reports", "default", "reports"):
+        answer = await api.call("POST", f"/queues/{queue}/pause")
+        assert (200, {"queue": queue, "paused": True}) == (answer.status, answer.body)
+    assert ["default", "reports"] == (await api.call("GET", "/queues/stats")).body["paused"]
+    assert 201 == (await api.call("POST", "/jobs", json={"kind": "demo.echo"})).status
+    for queue in ("reports", "reports", "never"):
+        answer = await api.call("POST", f"/queues/{queue}/resume")
+        assert (200, {"queue": queue, "paused": False}) == (answer.status, answer.body)
+    assert ["default"] == (await api.call("GET", "/queues/stats")).body["paused"]
+
+
+@pytest.mark.parametrize("name", ["a:b", "%7Bx%7D", "q" * 200, "a%00b", "%2e%2e%2f", "a%2Fb"])
+async def test_what_is_no_name_of_a_queue_is_not_paused(api: Any, name: str) -> None:
+    answer = await api.call("POST", f"/queues/{name}/pause")
+    assert (400, "invalid_queue_name", "queue") == (answer.status, answer.code, answer.body["field"])
+    assert [] == (await api.call("GET", "/queues/stats")).body["paused"]
+
+
 def stats_at(seconds: float, **totals: int) -> Stats:
     return Stats([], 0, 0, totals, int(seconds * 1000))
 

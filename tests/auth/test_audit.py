@@ -59,6 +59,17 @@ async def test_what_was_done_is_on_record_with_who_and_for_which_request(house: 
     assert (4, []) == (await house.trail().verify())[::2]
 
 
+async def test_pausing_and_resuming_is_on_record_with_the_queue(house: House) -> None:
+    key = await house.key(name="ops")
+    for verb in ("pause", "resume"):
+        await house.call("POST", f"/queues/invoices/{verb}", key, headers={"X-Request-ID": verb})
+    entries = (await house.call("GET", "/audit", key)).body["entries"]
+
+    assert [("resumeQueue", "invoices", "resume"), ("pauseQueue", "invoices", "pause")] == [
+        (entry["action"], entry["target"], entry["request_id"]) for entry in entries
+    ]
+
+
 async def test_what_was_refused_is_not_on_record(house: House) -> None:
     key = await house.key()
     await house.call("DELETE", "/jobs/0199a2b4-7c1e-7d3a-9f00-5b1c2d3e4f50", key)

@@ -23,6 +23,8 @@ WHO_MAY: Final = {
     "retryJob": "jobs:retry",
     "listDeadJobs": "jobs:read",
     "getQueueStats": "jobs:read",
+    "pauseQueue": "queues:admin",
+    "resumeQueue": "queues:admin",
     "listNodes": "metrics:read",
     "getHealth": "metrics:read",
     "getMetrics": "metrics:read",
@@ -59,6 +61,11 @@ class Owners:
         if "{key_id}" in call.path:
             text = await self.house.key(["jobs:read"])
             return call.path.replace("{key_id}", text.split("_")[1])
+        if "{queue}" in call.path:
+            path = call.path.replace("{queue}", "theirs")
+            if call.operation_id == "resumeQueue":
+                await self.house.call("POST", path.replace("resume", "pause"), self.key)
+            return path
         if call.operation_id == "retryJob":
             job_id = await self.house.submit(self.key, **JOB)
             await (await self.house.node()).bury()
@@ -103,10 +110,14 @@ async def test_with_one_scope(call: Operation, scope: str, house: House) -> None
 
     strangers = "stranger-" + house.namespace
     key = await house.key([scope], strangers)
+    before = await paused(house, owners.key)
     answer = await ask(house, call, path, key, scope)
+    assert before == await paused(house, owners.key)
     if not may:
         assert (403, "missing_scope") == (answer.status, answer.code)
         assert WHO_MAY[call.operation_id] in answer.body["detail"]
+    elif "{queue}" in call.path:  # of the same name, but one's own
+        assert (200, "theirs") == (answer.status, answer.body["queue"])
     elif "{" in call.path:
         assert (404, "key_not_found" if "key" in call.path else "job_not_found") == (answer.status, answer.code)
     else:
@@ -117,6 +128,8 @@ async def test_with_one_scope(call: Operation, scope: str, house: House) -> None
     answer = await ask(house, call, path, await house.key([scope]), scope)
     if may:
         assert answer.status in call.answers, answer.body
+        if "{queue}" in call.path:
+            assert (["theirs"] if answer.body["paused"] else []) == await paused(house, owners.key)
     else:
         assert (403, "missing_scope") == (answer.status, answer.code)
 
@@ -140,4 +153,8 @@ async def inventory(house: House, key: str) -> Any:
     jobs = (await house.call("GET", "/jobs", key)).body["jobs"]
     keys = (await house.call("GET", "/keys", key)).body["keys"]
     audit = (await house.call("GET", "/audit", key)).body
-    return jobs, sorted((one["id"], one["name"]) for one in keys), audit
+    return jobs, sorted((one["id"], one["name"]) for one in keys), audit, await paused(house, key)
+
+
+async def paused(house: House, key: str) -> Any:
+    return (await house.call("GET", "/queues/stats", key)).body["paused"]

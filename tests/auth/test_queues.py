@@ -8,7 +8,7 @@ import pytest
 
 from ironforge.auth.caller import SCOPES, Caller
 from ironforge.auth.restricted import CallersInspection, CallersSubmissions
-from ironforge.errors import JobNotFound
+from ironforge.errors import Forbidden, JobNotFound
 from ironforge.job import JobState, parse_id
 from ironforge.store import Doors
 from tests.auth.kit import House
@@ -77,6 +77,21 @@ async def test_lists_and_depths_show_its_queues(house: House, keys: tuple[str, s
     assert ({"ours", "more"}, 2) == ({stream["queue"] for stream in stats["queues"]}, stats["queued"])
 
 
+@pytest.mark.parametrize("verb", ["pause", "resume"])
+async def test_it_pauses_and_resumes_its_queues_alone(house: House, keys: tuple[str, str], verb: str) -> None:
+    whole, limited = keys
+    for queue in ("ours", "theirs"):
+        await house.call("POST", f"/queues/{queue}/pause", whole)
+    refused = await house.call("POST", f"/queues/theirs/{verb}", limited)
+    done = await house.call("POST", f"/queues/ours/{verb}", limited)
+
+    assert (403, "queue_not_allowed") == (refused.status, refused.code)
+    assert (200, {"queue": "ours", "paused": verb == "pause"}) == (done.status, done.body)
+    ours = ["ours"] if verb == "pause" else []
+    assert ours == (await house.call("GET", "/queues/stats", limited)).body["paused"]
+    assert [*ours, "theirs"] == (await house.call("GET", "/queues/stats", whole)).body["paused"]
+
+
 async def test_pages_reach_the_end_though_others_jobs_are_between(house: House) -> None:
     whole, limited = await house.key(), await house.key(SCOPES, queues=["ours"])
     for _ in range(5):
@@ -105,6 +120,8 @@ async def test_the_doors_themselves_keep_to_the_queues(house: House) -> None:
         await submissions.cancel(job_id)
     with pytest.raises(JobNotFound):
         await submissions.revive(job_id, reset_retry_count=True)
+    with pytest.raises(Forbidden):
+        await submissions.set_paused("theirs", paused=True)
     state = (await doors.inspection.get(job_id)).state
     await doors.close()
 

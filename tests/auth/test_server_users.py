@@ -70,7 +70,7 @@ def test_a_jobs_whole_life_as_users_with_few_rights(tmp_path: Path) -> None:
         common = {"key_pepper": PEPPER, "lease_seconds": "1"}
         node = {**common, "redis_url": url("ironforge-node")}
         admin = {**common, "redis_url": url("ironforge-admin")}
-        scopes = "jobs:submit,jobs:read,jobs:cancel,jobs:retry,metrics:read,keys:admin"
+        scopes = "jobs:submit,jobs:read,jobs:cancel,jobs:retry,queues:admin,metrics:read,keys:admin"
         made = ironforge("keys", "create", "ops", "--scope", scopes, **admin)
         assert 0 == made.returncode, (made.stderr, denials(root))
         done = ironforge("quotas", "set", "--submissions-per-second", "1000", "--stored-bytes", "100000000", **admin)
@@ -108,6 +108,8 @@ def live(client: Client) -> None:
     client.cancel(client.submit("do.echo", 1, delay_seconds=600)["id"])
     for id_ in client.submit_many([{"kind": "do.echo", "payload": n} for n in range(50)]):
         client.wait(id_, 20)
+    client.pause_queue("default")
+    client.resume_queue("default")
     assert list(client.iter_jobs())
     assert client.dlq()["jobs"]
     assert client.stats()["totals"]["completed"] > 50

@@ -122,6 +122,19 @@ def test_stats_show_depths_and_totals(dev: Dev):
     assert "submitted" in table
 
 
+def test_a_queue_is_paused_and_resumed(dev: Dev):
+    assert dev.json("queues", "pause", "demo-paused") == {"queue": "demo-paused", "paused": True}
+    assert "queue demo-paused is paused" in dev.ironforge("queues", "pause", "demo-paused").stderr
+    assert dev.json("stats")["paused"] == ["demo-paused"]
+    assert "paused: demo-paused" in dev.ironforge("stats").stdout
+    eventually(lambda: b'ironforge_queue_paused{queue="demo-paused"} 1' in dev.get("/metrics"), "the metric")
+    assert "queue demo-paused is not paused" in dev.ironforge("queues", "resume", "demo-paused").stderr
+    assert dev.json("queues", "resume", "demo-paused") == {"queue": "demo-paused", "paused": False}
+    assert "paused" not in dev.ironforge("stats").stdout
+    wrong = dev.ironforge("queues", "pause", "no/name")
+    assert (wrong.returncode, "is not a name" in wrong.stderr) == (2, True)
+
+
 @pytest.mark.parametrize("arguments", [("stats", "--watch", "--json"), ("stats", "--watch")])
 def test_stats_go_on_until_ctrl_c(dev: Dev, arguments: tuple[str, ...]):
     with Service(*arguments, url=dev.url) as watching:

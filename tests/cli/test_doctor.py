@@ -145,6 +145,9 @@ async def test_waiting_for_long_overdue_and_dead_jobs_are_warnings(client: redis
     old = Job(1, (1).to_bytes(6, "big") + new_id()[6:], "a.kind", "default", 2, b"null", 1)
     doors = Doors.open(load({}, redis_url=server))
     await doors.submissions.submit([Submission(old)])
+    _, found = doctor(server)
+    assert "--queues default" in found["queues"][1]["fix"]
+    await doors.submissions.set_paused("default", paused=True)
     await doors.close()
     late, dead = await submit(server, delay_ms=600_000), await submit(server, delay_ms=600_000)
     client.zadd(KEYS.scheduled, {late: int(time.time() * 1000) - 60_000})
@@ -154,6 +157,10 @@ async def test_waiting_for_long_overdue_and_dead_jobs_are_warnings(client: redis
     code, found = doctor(server)
     assert code == 0
     assert "has waited for" in found["queues"][1]["message"]
+    assert ("1 jobs wait; paused: default", "ironforge queues resume default") == (
+        found["queues"][0]["message"],
+        found["queues"][1]["fix"],
+    )
     assert "due for 6" in found["schedule"][0]["message"]
     assert found["dead letter"][0]["message"] == "1 jobs gave up"
 

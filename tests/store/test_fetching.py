@@ -174,3 +174,15 @@ async def test_plenty_is_read_from_all_streams_and_never_too_much(cluster: Clust
     cluster.raw.delete(cluster.keys.groups, *cluster.keys.streams(["default"]))
     await cluster.submit(job())
     assert 1 == len(await node.work.fetch(50)) or 1 == len(await node.work.fetch(50))
+
+
+@pytest.mark.parametrize("want", [1, 100])
+async def test_the_last_stream_goes_on_when_the_first_is_left_out(cluster: Cluster, want: int) -> None:
+    node = await cluster.node()
+    cluster.raw.delete(cluster.keys.stream("default:0"))
+    cluster.raw.set(cluster.keys.stream("default:0"), "no stream")
+    for _ in range(3):
+        one = job(priority=3)
+        await cluster.submit(one)
+        assert [one.id] == [decode(delivery.record).id for delivery in await node.work.fetch(want)]
+    cluster.checked = False

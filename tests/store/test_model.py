@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 
 from ironforge.errors import IdempotencyConflict, InvalidState, JobNotFound, LeaseLost
 from ironforge.job import Job, JobState, decode
-from ironforge.store import Delivery, Submission
+from ironforge.store import Delivery, Submission, served
 from tests.store.kit import Cluster, Node, completed, dead, job, retry, rewrite
 
 CRASH_BUDGET = 2
@@ -56,6 +56,7 @@ class Life(RuleBasedStateMachine):
         self.held: list[list[Delivery]] = []
         self.zombies: list[tuple[Node, list[Delivery]]] = []
         self.epochs: list[int] = []
+        self.paused: set[str] = set()
 
     def run(self, awaitable: Any) -> Any:
         return self.loop.run_until_complete(awaitable)
@@ -146,12 +147,19 @@ class Life(RuleBasedStateMachine):
         one.job = self.run(revive)
         one.state, one.crashes = JobState.QUEUED, 0
 
+    @rule(queue=st.sampled_from("ab"), paused=st.booleans())
+    def pause(self, queue: str, paused: bool) -> None:
+        self.run(self.cluster.doors.submissions.set_paused(queue, paused=paused))
+        (self.paused.add if paused else self.paused.discard)(queue)
+        assert sorted(self.paused) == list(self.run(self.cluster.doors.inspection.stats()).paused)
+
     # ------------------------------------------------------------------ nodes
 
     @rule(node=st.integers(0, 9), want=st.integers(1, 4))
     def fetch(self, node: int, want: int) -> None:
         number = node % len(self.nodes)
-        queued = sorted(one.job.priority for one in self.known.values() if one.state is JobState.QUEUED)
+        waiting = [one.job for one in self.known.values() if one.state is JobState.QUEUED]
+        queued = sorted(one.priority for one in waiting if one.queue not in self.paused)
         deliveries = self.run(self.nodes[number].work.fetch(want))
         assert queued[:want] == [decode(delivery.record).priority for delivery in deliveries]
         for delivery in deliveries:
@@ -264,6 +272,8 @@ class Life(RuleBasedStateMachine):
         for number, node in enumerate(self.nodes):
             self.run(node.work.settle([completed(delivery) for delivery in self.held[number]]))
         self.promote(0)
+        for queue in "ab":
+            self.pause(queue, paused=False)
         for one in self.known.values():
             if one.state in (JobState.RUNNING, JobState.QUEUED):
                 one.state = JobState.COMPLETED
@@ -277,7 +287,8 @@ class Life(RuleBasedStateMachine):
             self.run(self.cluster.doors.inspection.get(job().id))
 
 
-def test_a_life_of_a_cluster(server: str) -> None:
+def test_a_life_of_a_cluster(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served, "LOOK_SECONDS", 0.0)
     machine = type("LifeOnServer", (Life,), {"url": server})
     examples = int(os.environ.get("IRONFORGE_MODEL_EXAMPLES", "15"))
     options = settings(

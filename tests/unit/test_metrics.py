@@ -169,6 +169,18 @@ def test_depths_are_those_of_the_last_stats_and_none_before_the_first():
     assert {("ironforge_queue_depth", "critical", "mail"): 11.0, ("ironforge_dlq_depth",): 5.0} == depths(metrics)
 
 
+def test_paused_queues_are_named_up_to_the_limit(monkeypatch):
+    monkeypatch.setattr(depths_module, "MAX_STREAMS", 2)
+    metrics = Metrics()
+    metrics.set_depths(stats()._replace(paused=["a", "b", "c", "d"]))
+    found = samples(metrics.exposition())
+    assert {"a": 1.0, "b": 1.0, "other": 1.0} == {
+        key[1]: value for key, value in found.items() if key[0] == "ironforge_queue_paused"
+    }
+    metrics.set_depths(stats())
+    assert not [key for key in samples(metrics.exposition()) if key[0] == "ironforge_queue_paused"]
+
+
 def test_streams_past_the_limit_are_added_up(monkeypatch):
     monkeypatch.setattr(depths_module, "MAX_STREAMS", 1)
     metrics = Metrics()

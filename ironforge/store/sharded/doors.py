@@ -59,6 +59,10 @@ class ShardedSubmissions:
         """See `contract.Submissions.revive`."""
         return await self._of(job_id).revive(job_id, reset_retry_count=reset_retry_count)
 
+    async def set_paused(self, queue: str, *, paused: bool) -> None:
+        """See `contract.Submissions.set_paused`. When a shard is away, those that are not have done it."""
+        await together(part.set_paused(queue, paused=paused) for part in self._parts)
+
     def _of(self, job_id: bytes) -> Submissions:
         return self._parts[shard_of(job_id, len(self._parts))]
 
@@ -115,7 +119,8 @@ class ShardedInspection:
             depths[place] = depth.together(depths[place]) if place in depths else depth
         totals = {name: sum(part.totals[name] for part in parts) for name in parts[0].totals}
         scheduled, dead = sum(part.scheduled for part in parts), sum(part.dead for part in parts)
-        return Stats(list(depths.values()), scheduled, dead, totals, max(part.now_ms for part in parts))
+        paused = sorted({queue for part in parts for queue in part.paused})
+        return Stats(list(depths.values()), scheduled, dead, totals, max(part.now_ms for part in parts), paused)
 
     async def nodes(self) -> list[NodeView]:
         """See `contract.Inspection.nodes`. A node is as well as it is in the shard where it is worst."""

@@ -1,0 +1,41 @@
+"""The commands about a queue as a whole: `queues pause` and `queues resume`, through the HTTP API."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import typer
+
+from ironforge.cli import output
+from ironforge.cli.flags import AsJson, takes_settings
+from ironforge.cli.jobs import connected
+from ironforge.config import Settings
+
+queues: Final = typer.Typer(no_args_is_help=True, epilog=output.EXIT_CODES, help="Pause and resume queues.")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="the queue; it need not have had a job yet")]
+
+
+@queues.command("pause", epilog=output.EXIT_CODES)
+@takes_settings("url")
+def pause(name: Name, as_json: AsJson = False, *, settings: Settings) -> None:
+    """Have nodes take no job of a queue: jobs are still accepted, and those that run go on."""
+    with connected(settings) as client:
+        answer = client.pause_queue(name)
+    _changed(answer, as_json=as_json)
+
+
+@queues.command("resume", epilog=output.EXIT_CODES)
+@takes_settings("url")
+def resume(name: Name, as_json: AsJson = False, *, settings: Settings) -> None:
+    """Have nodes take jobs of a queue again."""
+    with connected(settings) as client:
+        answer = client.resume_queue(name)
+    _changed(answer, as_json=as_json)
+
+
+def _changed(answer: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        output.print_json(answer)
+    else:
+        output.say(f"queue {answer['queue']} {'is paused' if answer['paused'] else 'is not paused'}")

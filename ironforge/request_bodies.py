@@ -1,0 +1,52 @@
+"""What the Python client sends: jobs as JSON, and many of them in chunks.
+
+A payload is encoded by itself, so that whatever cannot be sent is named before anything has been.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from ironforge.errors import SerializationError
+from ironforge.values import encode_payload
+
+# What the API accepts in one batch, with room below its limit for the line ends.
+CHUNK_JOBS: Final = 10_000
+CHUNK_BYTES: Final = 15 * 1_048_576
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def job_body(fields: Mapping[str, Any]) -> bytes:
+    """The body of one submission. Raises SerializationError."""
+    given = {name: value for name, value in fields.items() if value is not None}
+    given["payload"] = msgspec.Raw(encode_payload(fields.get("payload")))
+    return _encode(given)
+
+
+def lines_of(jobs: Iterable[Mapping[str, Any]]) -> list[bytes]:
+    """One body a job. Raises SerializationError, which names the job that it is about."""
+    lines = []
+    for index, fields in enumerate(jobs):
+        try:
+            lines.append(job_body(fields))
+        except SerializationError as error:
+            raise SerializationError(f"job {index}: {error}", field=f"[{index}].{error.field}") from None
+    return lines
+
+
+def chunks_of(lines: list[bytes]) -> Iterator[list[bytes]]:
+    """As many at a time as the API accepts."""
+    chunk: list[bytes] = []
+    size = 0
+    for line in lines:
+        if chunk and (len(chunk) == CHUNK_JOBS or size + len(line) + 1 > CHUNK_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(line)
+        size += len(line) + 1
+    if chunk:
+        yield chunk

@@ -1,0 +1,72 @@
+"""Which of its streams a node reads now: not those of paused queues, and none that somebody has replaced.
+
+What is paused is asked for by the clock and not told by a signal: a question a few times a second costs nothing that
+could be measured, and there is nothing that could be lost on its way.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+import structlog
+
+from ironforge.config import Settings
+from ironforge.job import split_stream, streams_of
+from ironforge.store.keys import Keys
+from ironforge.store.link import Link
+from ironforge.store.outage import SPOILT
+
+# How old the knowledge of what is paused may be when a read begins.
+LOOK_SECONDS: Final = 0.25
+SOUND: Final = (b"stream", b"none")
+
+log = structlog.get_logger("ironforge.store")
+
+
+class Served:
+    """The streams of a node's queues: key to name, in the order in which the node takes from them.
+
+    `sound`: those of the right type; when none is, all, so that reading says what is wrong. `now`: those of them whose
+    queue is not paused, maybe none.
+    """
+
+    def __init__(self, settings: Settings, keys: Keys, link: Link) -> None:
+        self._key = keys.paused
+        self._link = link
+        self._queues = frozenset(queue.encode() for queue in settings.queues)
+        self._paused: frozenset[bytes] = frozenset()
+        self._looked_at = float("-inf")
+        self.all = {keys.stream(name).encode(): name for name in streams_of(settings.queues)}
+        self.sound = self.now = self.all
+        self._choose()
+
+    def place(self, stream: str) -> int:
+        """Of a stream among those that are read now; 0 for one that is not."""
+        return self._places.get(stream, 0)
+
+    async def look(self) -> None:
+        """Find out what is paused, unless that was done just before."""
+        now = time.monotonic()
+        if now - self._looked_at < LOOK_SECONDS:
+            return
+        (members,) = await self._link.pipeline([["SMEMBERS", self._key]], tolerate=SPOILT)
+        self._looked_at = now
+        # While the key is of the wrong type, what was known of it stays true.
+        if not isinstance(members, Exception) and self._paused != (paused := self._queues.intersection(members)):
+            self._paused = paused
+            self._choose()
+
+    async def look_at_types(self) -> None:
+        """Leave out streams that somebody has replaced, and take back those that are streams again."""
+        kinds = await self._link.pipeline([["TYPE", key] for key in self.all])
+        sound = {key: name for (key, name), kind in zip(self.all.items(), kinds, strict=True) if kind in SOUND}
+        if sound and len(sound) < len(self.sound):
+            missing = sorted(set(self.sound.values()) - set(sound.values()))
+            log.error("streams_left_out", streams=missing, hint="`ironforge doctor` says what to do")
+        self.sound = sound or self.all
+        self._choose()
+
+    def _choose(self) -> None:
+        self.now = {key: name for key, name in self.sound.items() if split_stream(name)[0].encode() not in self._paused}
+        self._places = {name: number for number, name in enumerate(self.now.values())}
