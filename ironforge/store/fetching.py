@@ -41,7 +41,7 @@ class Fetcher:
         self._waking = waking
         self._served = Served(settings, keys, link)
         self._busiest = 0
-        self._turns = Turns(keys, node, link)
+        self._turns = Turns(keys, node, link, self._make_groups)
         self._aging = Aging(keys, link, settings.starvation_seconds)
         self._audit_seconds = settings.lease_seconds
         self._audited = time.monotonic()

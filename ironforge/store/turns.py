@@ -6,8 +6,10 @@ wants now, in the script that reads for it, so a tenant that comes later waits f
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
+
+from redis.exceptions import ResponseError
 
 from ironforge.job import returned_stream
 from ironforge.store.keys import GROUP, Keys
@@ -19,12 +21,16 @@ MOST: Final = 256
 
 
 class Turns:
-    """For one node. `some`: jobs wait for their turn, by the last look or reading."""
+    """For one node. `some`: jobs wait for their turn, by the last look or reading.
 
-    def __init__(self, keys: Keys, node: str, link: Link) -> None:
+    `make_groups` is called when a group is gone.
+    """
+
+    def __init__(self, keys: Keys, node: str, link: Link, make_groups: Callable[[], Awaitable[None]]) -> None:
         self._keys = keys
         self._node = node
         self._link = link
+        self._make_groups = make_groups
         self.some = False
 
     def look(self, streams: Iterable[str]) -> Command:
@@ -33,6 +39,15 @@ class Turns:
 
     async def read(self, streams: Iterable[str], want: int, *, all_streams: bool = True) -> Any:
         """At most `want` jobs of these streams, in their order, as XREADGROUP gives them; none only if none wait."""
+        try:
+            return await self._read(streams, want, all_streams=all_streams)
+        except ResponseError as error:
+            if not str(error).startswith("NOGROUP"):
+                raise
+        await self._make_groups()
+        return await self._read(streams, want, all_streams=all_streams)
+
+    async def _read(self, streams: Iterable[str], want: int, *, all_streams: bool) -> Any:
         names = self._keys
         keys = [names.index, names.parked, names.quarantine]
         for name in _own(streams):

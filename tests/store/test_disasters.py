@@ -7,7 +7,7 @@ import pytest
 from ironforge.errors import LeaseLost
 from ironforge.job import decode
 from ironforge.store.keys import LOST
-from tests.store.kit import Cluster, completed, job
+from tests.store.kit import Cluster, completed, job, keyed
 
 
 async def test_who_ran_a_job_when_its_group_was_destroyed_settles_it_no_more(cluster: Cluster) -> None:
@@ -60,3 +60,26 @@ async def test_a_clock_that_goes_back_does_not_keep_a_dead_node_alive(cluster: C
     lease_ms = 1000 * cluster.settings.lease_seconds
     assert set(left) == {node.lease.node for node in (dead, living, other, newcomer)}
     assert all(0.8 * lease_ms < left_ms <= 1.2 * lease_ms for left_ms in left.values()), left
+
+
+@pytest.mark.parametrize("twin", ["", "r"])
+@pytest.mark.parametrize("afterwards", [0, 3])
+async def test_nor_does_a_fairness_key_hide_that_a_group_was_destroyed(
+    cluster: Cluster, twin: str, afterwards: int
+) -> None:
+    """Neither who submits nor who takes turns may make a group: it would give out again what somebody runs."""
+    one, other = await cluster.node(), await cluster.node()
+    await cluster.submit(*keyed("a", 4))
+    deliveries = await one.work.fetch(2)
+    assert {"default:2", "default:2r"} == {delivery.stream for delivery in deliveries}
+    [running] = [delivery for delivery in deliveries if delivery.stream == f"default:2{twin}"]
+    cluster.raw.xgroup_destroy(cluster.keys.stream(running.stream), "nodes")
+    if afterwards:
+        await cluster.submit(*keyed("b", afterwards))
+
+    await other.work.fetch(20)
+    with pytest.raises(LeaseLost):
+        await one.work.settle([completed(running)])
+    again = one.store.work(await one.leases.join())
+    fences = {item.id: item.fence for item in (decode(delivery.record) for delivery in await again.fetch(20))}
+    assert 1 == fences[decode(running.record).id]

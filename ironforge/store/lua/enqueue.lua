@@ -2,15 +2,15 @@
 -- else it waits for its turn: max(turn of what was taken last, end of the last turn of its key).
 local lines = {}
 
--- Of a stream without its group everything, and whoever reads it needs one.
+-- Of a stream without its group everything, and then true: to make one is for `groups` alone, which knows whether one
+-- was there before and who ran what is forgotten.
 local function undelivered(stream)
   local length = redis.call('XLEN', stream)
   if length == 0 then return 0 end
   for _, group in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
     if group[2] == 'nodes' then return math.max(0, length - group[6]) end
   end
-  redis.call('XGROUP', 'CREATE', stream, 'nodes', '0')
-  return length
+  return length, true
 end
 
 local function in_parts(command, key, words)

@@ -3,7 +3,8 @@
 -- it is goes into the twin stream, from where it is read like everything else. Jobs without a key share one turn.
 -- KEYS  index, parked, quarantine, then for each queue and priority, in order: twin, stream, fair, turns
 -- ARGV  how many jobs the node wants
--- Returns 1 when more jobs wait for their turn, else 0; then pairs: number of the stream's key, how many to read of it
+-- Returns 1 when more jobs wait for their turn, else 0; then pairs: number of the stream's key, how many to read of it;
+-- an error NOGROUP when a stream has lost its group
 local index, parked, quarantine = unpack(KEYS, 1, 3)
 local left, reply = tonumber(ARGV[1]), {0}
 local able = not misfits(1, 2)
@@ -17,7 +18,6 @@ end
 
 local function release(twin, fair, turns, count, now)
   if count == 0 then return end
-  if redis.call('EXISTS', twin) == 0 then redis.call('XGROUP', 'CREATE', twin, 'nodes', '0', 'MKSTREAM') end
   local taken = redis.call('ZPOPMIN', fair, count)
   local place, ids, located = string.match(twin, '}:(q:.*)$') .. ':', {}, {}
   for at = 1, #taken, 2 do ids[#ids + 1] = taken[at] end
@@ -63,10 +63,19 @@ local function share(fair, turns, behind)
   return keyed, plain, now
 end
 
+local function length(stream)
+  if misfit(stream) then return 0 end
+  return undelivered(stream)
+end
+
 for key = 4, #KEYS, 4 do
   local twin, stream, fair, turns = unpack(KEYS, key, key + 3)
-  local ahead, behind = misfit(twin) and 0 or undelivered(twin), misfit(stream) and 0 or undelivered(stream)
+  local ahead, lost = length(twin)
+  local behind, gone = length(stream)
   local waits = able and not (misfit(twin) or misfits(key + 2, key + 3)) and redis.call('EXISTS', fair) == 1
+  if lost or gone or waits and redis.call('EXISTS', twin) == 0 then
+    return redis.error_reply('NOGROUP of ' .. stream .. ' or its twin')
+  end
   local taken = math.min(ahead, left)
   read(key, taken)
   if waits and left > 0 then
