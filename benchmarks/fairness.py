@@ -58,7 +58,7 @@ async def _latencies(opened: Doors, due: Mapping[str, int]) -> list[float]:
     return [ended.get(job_id, (now_ns - due_ns) / 1e6) for job_id, due_ns in due.items()]
 
 
-async def run(*, jobs: int = 1_000_000, repeats: int, seconds: float = 10.0, **flags: Any) -> dict[str, Any]:
+async def run(*, jobs: int = 1_000_000, repeats: int = 3, seconds: float = 10.0, **flags: Any) -> dict[str, Any]:
     """Milliseconds for the delays (of `repeats` runs the one with the median p99), jobs/s for the drain rates."""
     figures: dict[str, Any] = {}
     cases = {
