@@ -17,7 +17,7 @@ from typing import Final
 
 import uvloop
 
-from actors.kernel import ActorError, ActorSystem, Exit
+from actors.kernel import ActorError, ActorFailed, ActorRef, ActorSystem, Exit
 from actors.messages import Drain, Flush, Heard, Held
 from actors.session import ASK_SECONDS, NODE
 from actors.supervisor import Parts, node_spec
@@ -39,6 +39,7 @@ PULSE_SECONDS: Final = 1.0
 DEAF_SECONDS: Final = 6.0
 # Beyond the drain: handlers clean up, the last results are stored, the lease is handed back.
 SHUTDOWN_SECONDS: Final = 15.0
+START_TRIES: Final = 3
 
 
 class Node:
@@ -62,7 +63,7 @@ class Node:
         self._store = NodeStore.open(settings)
         self._executor = Executor(self._forge, settings, f"{socket.gethostname()}-{os.getpid()}")
         parts = Parts(settings, self._store, self._forge, self._executor, self.metrics, self.system)
-        self._root = await self.system.spawn(node_spec(parts))
+        self._root = await self._start_tree(parts)
         self._problem = ""
         self._helpers = [
             asyncio.create_task(self._feel_pulse(), name="pulse"),
@@ -70,6 +71,15 @@ class Node:
         ]
         kinds = ", ".join(self._forge.kinds) or "none: this application registers no handlers"
         logger.info("node is running %d jobs at a time; kinds: %s", settings.concurrency, kinds)
+
+    async def _start_tree(self, parts: Parts) -> ActorRef:
+        """A lease that is lost meanwhile ends the start, for there is no whole tree yet that could begin anew."""
+        for _ in range(START_TRIES - 1):
+            try:
+                return await self.system.spawn(node_spec(parts))
+            except ActorFailed as error:
+                logger.warning("the node did not start, it tries again: %s", error)
+        return await self.system.spawn(node_spec(parts))
 
     def problems(self) -> list[str]:
         """Why this node is not ready to take jobs; empty when it is."""
