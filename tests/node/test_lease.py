@@ -14,8 +14,6 @@ from ironforge import Context
 from ironforge.errors import StoreUnavailable
 from ironforge.executor import Executor
 from ironforge.job import JobState
-from ironforge.store import Lease
-from ironforge.store.leases import RedisLeases
 from tests.node.kit import Gate, World, until
 
 
@@ -297,25 +295,3 @@ async def test_a_heartbeat_that_fails_is_tried_again(
     await asyncio.to_thread(heart.stop)
     assert "the server is away" in caplog.text
     assert lease_module.BEATS_PER_LEASE >= 3
-
-
-@pytest.mark.one_shard
-async def test_a_node_that_loses_its_lease_while_it_starts_starts_again(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whoever finds a group destroyed fences every node, also one that has joined a moment before."""
-    join = RedisLeases.join
-    joined: list[str] = []
-
-    async def fenced_at_once(leases: RedisLeases) -> Lease:
-        lease = await join(leases)
-        joined.append(lease.node)
-        if len(joined) == 1:
-            world.cluster.raw.incr(world.cluster.keys.fence(lease.node))
-        return lease
-
-    monkeypatch.setattr(RedisLeases, "join", fenced_at_once)
-    job_id = await world.submit("note", 1)
-    async with world.node():
-        await world.completed(job_id)
-    assert len(joined) >= 2
