@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from redis.exceptions import RedisError, ResponseError
@@ -19,10 +19,10 @@ from redis.exceptions import RedisError, ResponseError
 from ironforge.config import Settings
 from ironforge.store.aging import Aging
 from ironforge.store.contract import Delivery, Rewrite, Settled
-from ironforge.store.keys import GROUP, LOST, Keys
+from ironforge.store.groups import Groups
+from ironforge.store.keys import GROUP, Keys
 from ironforge.store.link import BLOCKING_MARGIN_SECONDS, Command, Link
 from ironforge.store.outage import is_wrong_type, outlast
-from ironforge.store.scripts import GROUPS
 from ironforge.store.served import Served
 from ironforge.store.turns import Turns
 
@@ -40,8 +40,9 @@ class Fetcher:
         self._link = link
         self._waking = waking
         self._served = Served(settings, keys, link)
+        self._groups = Groups(keys, link, self._served)
         self._busiest = 0
-        self._turns = Turns(keys, node, link, self._make_groups)
+        self._turns = Turns(keys, node, link)
         self._aging = Aging(keys, link, settings.starvation_seconds)
         self._audit_seconds = settings.lease_seconds
         self._audited = time.monotonic()
@@ -94,7 +95,7 @@ class Fetcher:
         try:
             overdue, share = await self._aging.overdue(list(names.values()), want - len(deliveries))
             if share:
-                deliveries += self._take(await self._turns.read(overdue, share, all_streams=False))
+                deliveries += await self._by_turns(overdue, share, all_streams=False)
             at = 0
             if not self._turns.some and want - len(deliveries) >= PLENTY * len(names):
                 deliveries += await self._read_plenty(want - len(deliveries))
@@ -106,7 +107,7 @@ class Fetcher:
                 command = [*self._read(want - len(deliveries)), "STREAMS", key, ">"]
                 deliveries += self._take(await self._ask(command, look=not number))
             if self._turns.some and len(deliveries) < want:
-                deliveries += self._take(await self._turns.read(names.values(), want - len(deliveries)))
+                deliveries += await self._by_turns(names.values(), want - len(deliveries))
         except BaseException:
             self._found = deliveries + self._found
             raise
@@ -131,7 +132,7 @@ class Fetcher:
         self._turns.some = bool(some)
         for reply in replies:
             if isinstance(reply, ResponseError):
-                await self._make_groups()
+                await self._groups.make()
             else:
                 deliveries += self._take(reply)
         return deliveries
@@ -151,7 +152,7 @@ class Fetcher:
         if not self._turns.some:
             self._turns.some = bool(await self._link.call(*self._turns.look(names.values())))
         if self._turns.some:
-            deliveries = self._take(await self._turns.read(names.values(), want))
+            deliveries = await self._by_turns(names.values(), want)
             if deliveries:
                 return deliveries
         count = max(1, want // len(names))
@@ -162,21 +163,16 @@ class Fetcher:
         return ["XREADGROUP", "GROUP", GROUP, self._node, "COUNT", count]
 
     async def _ask(self, command: Command, timeout_seconds: float | None = None, *, look: bool = False) -> Any:
-        try:
-            if not look:
-                return await self._link.call(*command, timeout_seconds=timeout_seconds)
-            some, reply = await self._link.pipeline([self._turns.look(self._served.now.values()), command])
-        except ResponseError as error:
-            if not str(error).startswith("NOGROUP"):
-                raise
-        else:
-            self._turns.some = bool(some)
-            return reply
-        await self._make_groups()
-        return await self._link.call(*command, timeout_seconds=timeout_seconds)
+        looks = [self._turns.look(self._served.now.values())] if look else []
+        *some, reply = await self._groups.there(
+            lambda: self._link.pipeline([*looks, command], timeout_seconds=timeout_seconds)
+        )
+        if look:
+            self._turns.some = bool(some[0])
+        return reply
 
-    async def _make_groups(self) -> None:
-        await make_groups(self._link, self._keys, [key.decode() for key in self._served.sound])
+    async def _by_turns(self, streams: Iterable[str], want: int, *, all_streams: bool = True) -> list[Delivery]:
+        return self._take(await self._groups.there(lambda: self._turns.read(streams, want, all_streams=all_streams)))
 
     def _take(self, reply: Any) -> list[Delivery]:
         deliveries = []
@@ -212,13 +208,3 @@ class Fetcher:
             if body:
                 self._found.append(Delivery(stream, entry, body[0][1][1]))
                 self._held[stream].add(entry)
-
-
-async def make_groups(link: Link, keys: Keys, streams: list[str]) -> None:
-    """Streams with the group `nodes`, reading from their beginning; those that exist stay as they are.
-
-    A group that was destroyed takes with it who runs what: then every node is fenced, the caller as well.
-    """
-    nodes = [node.decode(errors="replace") for node in await link.call("ZRANGE", keys.nodes, 0, -1)]
-    touched = [keys.epoch, keys.groups, *map(keys.fence, nodes), *streams]
-    await link.run(GROUPS, touched, [keys.signals, LOST, *nodes])

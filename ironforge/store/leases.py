@@ -19,7 +19,8 @@ from ironforge.errors import IncompatibleRecord, LeaseLost
 from ironforge.job import Job, JobState, decode, streams_of
 from ironforge.store.address import Address
 from ironforge.store.contract import Delivery, Lease, Rewrite
-from ironforge.store.fetching import PAGE, make_groups
+from ironforge.store.fetching import PAGE
+from ironforge.store.groups import make_groups
 from ironforge.store.keys import GROUP, LOST, Keys
 from ironforge.store.link import Command, Link
 from ironforge.store.outage import SPOILT, is_wrong_type, outlast, refuse

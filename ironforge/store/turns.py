@@ -6,10 +6,8 @@ wants now, in the script that reads for it, so a tenant that comes later waits f
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final
-
-from redis.exceptions import ResponseError
 
 from ironforge.job import returned_stream
 from ironforge.store.keys import GROUP, Keys
@@ -21,16 +19,12 @@ MOST: Final = 256
 
 
 class Turns:
-    """For one node. `some`: jobs wait for their turn, by the last look or reading.
+    """For one node. `some`: jobs wait for their turn, by the last look or reading."""
 
-    `make_groups` is called when a group is gone.
-    """
-
-    def __init__(self, keys: Keys, node: str, link: Link, make_groups: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, keys: Keys, node: str, link: Link) -> None:
         self._keys = keys
         self._node = node
         self._link = link
-        self._make_groups = make_groups
         self.some = False
 
     def look(self, streams: Iterable[str]) -> Command:
@@ -38,16 +32,10 @@ class Turns:
         return ["EXISTS", *map(self._keys.fair, _own(streams))]
 
     async def read(self, streams: Iterable[str], want: int, *, all_streams: bool = True) -> Any:
-        """At most `want` jobs of these streams, in their order, as XREADGROUP gives them; none only if none wait."""
-        try:
-            return await self._read(streams, want, all_streams=all_streams)
-        except ResponseError as error:
-            if not str(error).startswith("NOGROUP"):
-                raise
-        await self._make_groups()
-        return await self._read(streams, want, all_streams=all_streams)
+        """At most `want` jobs of these streams, in their order, as XREADGROUP gives them; none only if none wait.
 
-    async def _read(self, streams: Iterable[str], want: int, *, all_streams: bool) -> Any:
+        Raises the server's NOGROUP when a group is gone.
+        """
         names = self._keys
         keys = [names.index, names.parked, names.quarantine]
         for name in _own(streams):

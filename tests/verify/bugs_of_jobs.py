@@ -11,7 +11,7 @@ import msgspec
 from actors import retry_timer
 from ironforge import retry
 from ironforge.job import Job
-from ironforge.store import fetching, leases, link, rewriting, scripts, settling, work
+from ironforge.store import fetching, groups, leases, link, rewriting, scripts, settling, work
 from ironforge.store.contract import Settled
 from tests.verify.planting import edit
 
@@ -112,7 +112,7 @@ def start_at_the_end() -> None:
         commands = [["XGROUP", "CREATE", key, "nodes", "$", "MKSTREAM"] for key in streams]
         await connection.pipeline(commands, tolerate=("BUSYGROUP",))
 
-    fetching.make_groups = make
+    groups.make_groups = make
     leases.make_groups = make
 
 
