@@ -263,6 +263,11 @@ def shares_of(settings: Settings) -> list[Share]:
     return found
 
 
+def namespaces_of(settings: Settings) -> list[str]:
+    """The namespace of each part that a node serves, in the order by which deliveries name the parts."""
+    return [share.namespace for share in shares_of(settings) for _ in range(settings.shards)]
+
+
 def _check_url(url: str) -> None:
     try:
         if url:

@@ -13,11 +13,11 @@ import functools
 from collections.abc import Awaitable
 from typing import Any
 
-from ironforge.config import Settings, shares_of
+from ironforge.config import Settings, namespaces_of
 from ironforge.context import Context
 from ironforge.cpu import Processes, Request, target_of
 from ironforge.errors import InvalidPayload, UnknownKind
-from ironforge.job import Job, decode
+from ironforge.job import Job, decode, part_of
 from ironforge.middleware import Endpoint, compose
 from ironforge.outcome import Attempt, Ending, Interrupt, Outcome, Outcomes
 from ironforge.payload import Arguments
@@ -35,8 +35,7 @@ class Executor:
         self._timeout_seconds = settings.default_timeout_seconds
         self._outcomes = Outcomes(node, round(settings.retention_seconds * 1000))
         threads = settings.threads or settings.concurrency
-        # By part, as `store.keys.parts_of` numbers them.
-        self._namespaces = [share.namespace for share in shares_of(settings) for _ in range(settings.shards)]
+        self._namespaces = namespaces_of(settings)
         self._threads = Threads(keep=threads)
         self._processes = Processes(settings)
         self._slots: dict[str, asyncio.Semaphore] = {
@@ -55,7 +54,7 @@ class Executor:
         Raises IncompatibleRecord when the bytes are no job.
         """
         job = decode(record)
-        namespace = self._namespaces[int(stream.partition("/")[0]) if "/" in stream else 0]
+        namespace = self._namespaces[part_of(stream)]
         try:
             handler = self._forge.handler(job.kind)
             arguments = handler.binder.bind(job.payload)

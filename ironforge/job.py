@@ -7,6 +7,7 @@ IronForge never re-encodes what somebody else wrote.
 from __future__ import annotations
 
 import enum
+import functools
 import hashlib
 import uuid
 from collections.abc import Sequence
@@ -231,6 +232,13 @@ def returned_stream(name: str) -> str:
 def split_stream(name: str) -> tuple[str, Priority]:
     queue, _, priority = name.removesuffix(RETURNED).rpartition(":")
     return queue, Priority(int(priority))
+
+
+@functools.cache
+def part_of(stream: str) -> int:
+    """Which of the parts that a node serves gave a delivery of this stream: 2 for `2/default:1`, 0 without a number."""
+    part, slash, _ = stream.partition("/")
+    return int(part) if slash else 0
 
 
 def streams_of(queues: Sequence[str]) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from ironforge.depths import OTHER, Depths
-from ironforge.job import Priority
+from ironforge.job import Priority, part_of
 from ironforge.store.contract import Stats
 
 MULTIPROCESS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -145,10 +145,7 @@ class Metrics:
 
     def namespace_of(self, stream: str) -> str:
         """Of a stream as a delivery names it; empty where one namespace is served."""
-        if not self._parts:
-            return ""
-        part, slash, _ = stream.partition("/")
-        return self._parts[int(part) if slash else 0]
+        return self._parts[part_of(stream)] if self._parts else ""
 
     def submitted(self, kind: str, priority: Priority, count: int = 1) -> None:
         """`count` jobs of this kind and priority were accepted."""

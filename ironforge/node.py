@@ -22,13 +22,12 @@ from actors.messages import Drain, Flush, Heard, Held
 from actors.session import ASK_SECONDS, NODE
 from actors.supervisor import Parts, node_spec
 from ironforge.child import ChildStatus, ParentLink
-from ironforge.config import Settings, load
+from ironforge.config import Settings, load, namespaces_of
 from ironforge.executor import Executor
 from ironforge.metrics import Metrics, measure_loop_lag
 from ironforge.registry import Forge
 from ironforge.store import NodeStore
 from ironforge.store.checks import verify
-from ironforge.store.keys import parts_of
 from ironforge.telemetry import configure_logging
 
 logger = logging.getLogger(__name__)
@@ -47,8 +46,7 @@ class Node:
 
     def __init__(self, forge: Forge, settings: Settings, metrics: Metrics | None = None) -> None:
         self._settings = settings
-        parts = [part.namespace for part in parts_of(settings)]
-        self.metrics = metrics or Metrics(parts=parts, namespace=settings.namespace)
+        self.metrics = metrics or Metrics(parts=namespaces_of(settings), namespace=settings.namespace)
         self._forge = forge
         self.system = ActorSystem()
         self._stops = 0
