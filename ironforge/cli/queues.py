@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
@@ -20,21 +20,19 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="the queue; it need no
 @takes_settings("url")
 def pause(name: Name, as_json: AsJson = False, *, settings: Settings) -> None:
     """Have nodes take no job of a queue: jobs are still accepted, and those that run go on."""
-    with connected(settings) as client:
-        answer = client.pause_queue(name)
-    _changed(answer, as_json=as_json)
+    _change(settings, name, paused=True, as_json=as_json)
 
 
 @queues.command("resume", epilog=output.EXIT_CODES)
 @takes_settings("url")
 def resume(name: Name, as_json: AsJson = False, *, settings: Settings) -> None:
     """Have nodes take jobs of a queue again."""
+    _change(settings, name, paused=False, as_json=as_json)
+
+
+def _change(settings: Settings, name: str, *, paused: bool, as_json: bool) -> None:
     with connected(settings) as client:
-        answer = client.resume_queue(name)
-    _changed(answer, as_json=as_json)
-
-
-def _changed(answer: dict[str, Any], *, as_json: bool) -> None:
+        answer = client.pause_queue(name) if paused else client.resume_queue(name)
     if as_json:
         output.print_json(answer)
     else:

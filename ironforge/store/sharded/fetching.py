@@ -19,7 +19,7 @@ MARGIN_SECONDS: Final = 1.0
 WAKE_SECONDS: Final = 0.002
 # Who wants many jobs asks so few parts that each gives at least so many: what a call costs a server by itself, 50 us
 # with its settlement, is then little for each job. The others have their turn with the next calls, milliseconds later.
-PLENTY: Final = 250
+WORTH_A_CALL: Final = 250
 
 
 class ShardedFetcher:
@@ -36,7 +36,7 @@ class ShardedFetcher:
         self._keep(await self._reads.answers(timeout_seconds=0))
         eager = self._in_turn()
         left = max(0, want - len(self._found))
-        shares = self._rotation.shares(eager[: left // PLENTY] or eager, left)
+        shares = self._rotation.shares(eager[: left // WORTH_A_CALL] or eager, left)
         if any(shares.values()):
             given = await self._read({part: share for part, share in shares.items() if share})
             empty = {part for part, share in shares.items() if len(given.get(part, ())) < share}
