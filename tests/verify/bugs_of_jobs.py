@@ -118,17 +118,18 @@ def start_at_the_end() -> None:
 
 def lose_replies() -> None:
     """No bug but a bad network: every third delivery is lost on its way, with its connection."""
-    call = link.Link.call
+    pipeline = link.Link.pipeline
     turn = itertools.count(1)
 
-    async def broken(self: Any, *command: Any, **options: Any) -> Any:
-        reply = await call(self, *command, **options)
-        if command[0] == "XREADGROUP" and reply and not next(turn) % 3:
+    async def broken(self: Any, commands: Any, **options: Any) -> Any:
+        replies = await pipeline(self, commands, **options)
+        delivered = any(command[0] == "XREADGROUP" and reply for command, reply in zip(commands, replies, strict=True))
+        if delivered and not next(turn) % 3:
             await self.drop()
             raise ConnectionResetError("the reply was lost")
-        return reply
+        return replies
 
-    link.Link.call = broken
+    link.Link.pipeline = broken
 
 
 def never_audit() -> None:
