@@ -180,6 +180,12 @@ def load(environ: Mapping[str, str] | None = None, **flags: object) -> Settings:
         raise ConfigError(f"settings: {error}") from None
 
 
+def environment_of(settings: Settings) -> dict[str, str]:
+    """What tells another process all of these settings, also those that its own environment names otherwise."""
+    told = msgspec.structs.asdict(settings).items()
+    return {environment_name(name): ",".join(value) if name in LISTS else str(value) for name, value in told}
+
+
 def _from_text(name: str, raw: str) -> object:
     if name in LISTS:
         return words(raw)

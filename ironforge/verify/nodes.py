@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from ironforge.config import Settings, environment_name
+from ironforge.config import Settings, environment_of
 from ironforge.verify.handlers import LEDGER_FOLDER
 from ironforge.verify.ledger import UNSETTLED_SECONDS, Event, Ledger
 
@@ -27,7 +27,6 @@ COMMAND: Final = (sys.executable, "-m", "ironforge", "node-child", "ironforge.ve
 STOP_SECONDS: Final = 30.0
 # A configuration that cannot be used, for nobody answered; or a server that went away while it was looked at.
 NO_SERVER: Final = (2, 3)
-TOLD: Final = ("redis_url", "namespace", "shards", "lease_seconds", "concurrency", "drain_seconds", "crash_budget")
 # Twice as many kills: each takes less time than the others, and is the one that happens in practice.
 FAULTS: Final = ("kill", "kill", "pause", "stop")
 
@@ -48,8 +47,8 @@ class Nodes:
         return sorted(process.pid for process in self._running)
 
     def start(self, count: int = 1) -> None:
-        given = {environment_name(name): str(getattr(self._settings, name)) for name in TOLD}
-        environment = {**os.environ, **given, LEDGER_FOLDER: str(self._folder), "IRONFORGE_LOG_LEVEL": "error"}
+        told = environment_of(msgspec.structs.replace(self._settings, log_level="error"))
+        environment = {**os.environ, **told, LEDGER_FOLDER: str(self._folder)}
         for _ in range(count):
             # What a node logs while it is being killed is no news to anybody.
             process = subprocess.Popen(  # noqa: S603 - the command is ours

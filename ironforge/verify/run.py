@@ -84,6 +84,7 @@ async def verify(settings: Settings, plan: Plan, *, say: Say, command: Sequence[
     settings = msgspec.structs.replace(
         settings,
         namespace=f"verify-{new_id().hex()}",
+        namespaces=(),
         retention_seconds=RETENTION_SECONDS,
         queues=("default",),
         crash_budget=CRASH_BUDGET,

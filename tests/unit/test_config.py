@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ironforge import config
 from ironforge.config import BOUNDS, HELP, Settings
@@ -35,6 +38,34 @@ def test_the_environment_is_read_and_flags_override_it():
         settings.durability,
         settings.drain_seconds,
     )
+
+
+NAMES = st.lists(st.from_regex(config.NAME, fullmatch=True), min_size=1, max_size=3, unique=True).map(tuple)
+
+
+@given(
+    changes=st.fixed_dictionaries(
+        {},
+        optional={
+            **{
+                name: st.integers(int(low) + 1, int(high))
+                if isinstance(getattr(Settings(), name), int)
+                else st.floats(low, high)
+                for name, (low, high) in BOUNDS.items()
+            },
+            **{name: st.sampled_from(choices) for name, choices in config.CHOICES.items() if name != "auth"},
+            "queues": NAMES,
+            "namespaces": NAMES,
+            "namespace": st.from_regex(config.NAME, fullmatch=True),
+            "redis_url": st.just("unix:///run/a b/server"),
+        },
+    )
+)
+def test_another_process_is_told_every_setting_whatever_its_own_environment_says(changes):
+    settings = msgspec.structs.replace(Settings(), **changes)
+    inherited = {"IRONFORGE_QUEUES": "other", "IRONFORGE_NAMESPACES": "team:3", "IRONFORGE_RETENTION_SECONDS": "1"}
+
+    assert settings == config.load({**inherited, **config.environment_of(settings)})
 
 
 def test_every_setting_is_explained():

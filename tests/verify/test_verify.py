@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
+from ironforge import Forge
 from ironforge.config import Settings, load
 from ironforge.verify.run import Plan, verify
 from tests.cli.kit import ironforge
@@ -48,6 +49,30 @@ async def test_without_faults_every_job_runs_once(settings: Settings) -> None:
     assert [] == verdict.violations
     assert (0, {}) == (verdict.repeated_runs, verdict.faults)
     assert verdict.acknowledged > 1_000
+
+
+async def test_what_the_users_own_nodes_serve_is_left_alone(
+    settings: Settings, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IRONFORGE_NAMESPACES", "theirs")
+    monkeypatch.setenv("IRONFORGE_QUEUES", "mail")
+    theirs = load(redis_url=redis_url, namespace="theirs", queues=("mail",))
+    async with Forge(theirs) as forge:
+        await forge.submit("mail.send", {}, queue="mail")
+    before = keys(redis_url)
+
+    verdict = await verify(
+        load(redis_url=redis_url, lease_seconds=1.0, concurrency=32),
+        Plan(seed=1, seconds=2.0, rate=100, nodes=1, pause_seconds=0, drain_seconds=10.0),
+        say=print,
+    )
+
+    assert [] == verdict.violations
+    assert sorted(before) == sorted(keys(redis_url))
+    with redis.Redis.from_url(redis_url) as client:
+        (waiting,) = (key for key in before if client.type(key) == b"stream")
+        assert 1 == client.xlen(waiting)
+        client.flushall()
 
 
 async def test_under_faults_nothing_is_lost_and_nothing_settled_twice(settings: Settings, redis_url: str) -> None:
