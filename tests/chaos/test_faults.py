@@ -67,7 +67,7 @@ async def test_a_server_loses_power_room_and_groups(tmp_path: Path) -> None:
 
 
 async def test_clocks_leap_and_few_nodes_are_taken_for_dead(tmp_path: Path) -> None:
-    needs(clock_library(), "libfaketime")
+    needs(clock_library(), "gcc libc6-dev")
 
     async with installed(SCENARIOS["clock"], PLAN.nodes, PLAN.seed, tmp_path) as here:
         found = judged(await under_load(here, PLAN, tmp_path, in_turn(here, clock.FAULTS)))

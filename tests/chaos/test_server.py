@@ -19,7 +19,7 @@ from tests.support.preload import clock_library, disk_library, needs
 @pytest.fixture
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
     needs(disk_library(), "gcc libc6-dev")
-    needs(clock_library(), "libfaketime")
+    needs(clock_library(), "gcc libc6-dev")
     folder: Path = tmp_path_factory.mktemp("s")
     async with Server(folder / "server", moving_clock=True) as server:
         yield server

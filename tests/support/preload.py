@@ -1,6 +1,6 @@
 """Libraries that a process is started with, so that its disk and its clock can be made to fail.
 
-Each is compiled or found when first asked for; where that is not possible, the faults that need it are left out.
+Each is compiled when first asked for; where that is not possible, the faults that need it are left out.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import zlib
 from functools import cache
@@ -15,22 +16,27 @@ from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parent / "disk.c"
-
 
 @cache
-def disk_library() -> Path | None:
-    """The compiled disk.c; None: there is no C compiler here, or it cannot make such a library."""
+def _compiled(name: str) -> Path | None:
+    """Of a C source beside this file; None: there is no C compiler here, or it cannot make such a library."""
+    source = Path(__file__).with_name(f"{name}.c")
     compiler = shutil.which("cc")
     if compiler is None:
         return None
-    library = Path(tempfile.gettempdir()) / f"ironforge-disk-{os.getuid()}-{zlib.crc32(SOURCE.read_bytes()):08x}.so"
+    mark = f"{os.getuid()}-{zlib.crc32(source.read_bytes()):08x}"
+    library = Path(tempfile.gettempdir()) / f"ironforge-{name}-{mark}.so"
     if not library.exists():
         made = library.with_suffix(f".{os.getpid()}")
-        if subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", made, SOURCE, "-ldl"], check=False).returncode:
+        if subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", made, source, "-ldl"], check=False).returncode:
             return None
         made.replace(library)  # whole or not at all: other test processes look for it as well
     return library
+
+
+def disk_library() -> Path | None:
+    """The compiled disk.c; None where it cannot be had."""
+    return _compiled("disk")
 
 
 def disk_environment(folder: Path) -> dict[str, str]:
@@ -46,29 +52,21 @@ def synced_sizes(folder: Path) -> dict[int, int]:
     return {int(inode): int(size) for _, inode, size in lines}
 
 
-@cache
 def clock_library() -> Path | None:
-    """libfaketime for programs with threads; None: it is not installed."""
-    return next(iter(sorted(Path("/usr/lib").glob("**/faketime/libfaketimeMT.so.1"))), None)
+    """The compiled clock.c; None where it cannot be had."""
+    return _compiled("clock")
 
 
 def clock_environment(file: Path) -> dict[str, str]:
-    """For a process whose wall clock `set_clock` on `file` moves; its monotonic clock stays true."""
-    assert clock_library(), "needs libfaketime"
-    return {
-        "LD_PRELOAD": str(clock_library()),
-        "FAKETIME_TIMESTAMP_FILE": str(file),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "FAKETIME_DONT_RESET": "1",
-    }
+    """For a process whose wall clock `set_clock` on `file` moves. The file must be there before the process is."""
+    assert clock_library(), "needs a C compiler"
+    return {"LD_PRELOAD": str(clock_library()), "CLOCK_OFFSET": str(file)}
 
 
 def set_clock(file: Path, offset_seconds: float) -> None:
-    """Relative to the true time."""
-    new = file.with_suffix(".new")
-    new.write_text(f"{offset_seconds:+.3f}\n")
-    new.replace(file)
+    """Relative to the true time. Written in place, as whoever moves by it has it mapped."""
+    with file.open("r+b" if file.exists() else "w+b") as opened:
+        opened.write(round(offset_seconds * 1e9).to_bytes(8, sys.byteorder, signed=True))
 
 
 def needs(found: Path | None, package: str) -> None:
