@@ -34,8 +34,8 @@ class Served:
     def __init__(self, settings: Settings, keys: Keys, link: Link) -> None:
         self._key = keys.paused
         self._link = link
-        self._queues = frozenset(queue.encode() for queue in settings.queues)
-        self._paused: frozenset[bytes] = frozenset()
+        self._queues = settings.queues
+        self._paused: set[str] = set()
         self._looked_at = float("-inf")
         self.all = {keys.stream(name).encode(): name for name in streams_of(settings.queues)}
         self.sound = self.now = self.all
@@ -50,10 +50,12 @@ class Served:
         now = time.monotonic()
         if now - self._looked_at < LOOK_SECONDS:
             return
-        (members,) = await self._link.pipeline([["SMEMBERS", self._key]], tolerate=SPOILT)
+        (flags,) = await self._link.pipeline([["SMISMEMBER", self._key, *self._queues]], tolerate=SPOILT)
         self._looked_at = now
-        # While the key is of the wrong type, what was known of it stays true.
-        if not isinstance(members, Exception) and self._paused != (paused := self._queues.intersection(members)):
+        if isinstance(flags, Exception):  # while the key is of the wrong type, what was known of it stays true
+            return
+        paused = {queue for queue, flag in zip(self._queues, flags, strict=True) if flag}
+        if paused != self._paused:
             self._paused = paused
             self._choose()
 
@@ -68,5 +70,5 @@ class Served:
         self._choose()
 
     def _choose(self) -> None:
-        self.now = {key: name for key, name in self.sound.items() if split_stream(name)[0].encode() not in self._paused}
+        self.now = {key: name for key, name in self.sound.items() if split_stream(name)[0] not in self._paused}
         self._places = {name: number for number, name in enumerate(self.now.values())}

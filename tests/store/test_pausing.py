@@ -68,7 +68,7 @@ async def test_a_node_whose_queues_are_all_paused_waits_and_asks_nothing_meanwhi
     began = time.monotonic()
     assert [] == await node.work.wait(1, 0.2)
     assert 0.2 <= time.monotonic() - began < LONG_SECONDS
-    assert 1 == cluster.raw.info("commandstats")["cmdstat_smembers"]["calls"]
+    assert 1 == cluster.raw.info("commandstats")["cmdstat_smismember"]["calls"]
 
 
 async def test_a_node_that_waits_for_the_resumption_can_be_woken(cluster: Cluster) -> None:
