@@ -11,7 +11,7 @@ from ironforge.job import format_id, new_id
 from ironforge.store.scripts import SUBMIT
 from ironforge.verify.handlers import KIND
 from ironforge.verify.run import fairness
-from tests.chaos.installation import Fault, Installation, Site
+from tests.chaos.installation import LOOK_SECONDS, Fault, Installation, Site
 
 STORM = 50
 SWEEP = 20
@@ -72,8 +72,25 @@ async def _storm(here: Installation, name: str, ids: list[str], options: list[di
     return ()
 
 
+async def pause_queue(here: Installation, rng: random.Random) -> Sequence[Site]:
+    """Who loses an answer asks again until there is one, as both calls may be repeated."""
+    await _set_paused(here, paused=True)
+    await asyncio.sleep(here.settings.lease_seconds * rng.uniform(0.2, 1.5))
+    await _set_paused(here, paused=False)
+    return ()
+
+
+async def _set_paused(here: Installation, *, paused: bool) -> None:
+    while True:
+        try:
+            return await here.doors.submissions.set_paused("default", paused=paused)
+        except StoreUnavailable:
+            await asyncio.sleep(LOOK_SECONDS)
+
+
 FAULTS: dict[str, Fault] = {
     "cancel-submissions": cancel_submissions,
     "storm-of-keys": storm_of_keys,
     "storm-of-ids": storm_of_ids,
+    "pause-queue": pause_queue,
 }
