@@ -150,11 +150,19 @@ async def test_a_child_that_dies_fails_its_job_and_is_replaced(how, message):
     assert b"3" == decode(after.record).result
 
 
-async def test_an_idle_child_that_was_killed_is_replaced_unnoticed():
+async def test_an_idle_child_that_was_killed_is_replaced_unnoticed(monkeypatch):
+    children = []
+    start = Child.start
+
+    async def started(settings: Settings) -> Child:
+        children.append(await start(settings))
+        return children[-1]
+
+    monkeypatch.setattr(Child, "start", started)
     async with executor(cpu_handlers.whoami) as made:
         pid = int((await _result(made)).partition(b",")[0][1:])
         os.kill(pid, signal.SIGKILL)
-        await until(lambda: not Path(f"/proc/{pid}").exists())  # reaped: the loop knows
+        await children[0].gone()
         assert str(pid).encode() != (await _result(made)).partition(b",")[0][1:]
 
 
