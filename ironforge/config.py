@@ -181,7 +181,10 @@ def load(environ: Mapping[str, str] | None = None, **flags: object) -> Settings:
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
-    """What tells another process all of these settings, also those that its own environment names otherwise."""
+    """What tells a child process these settings: its command line would show the server's password to everybody.
+
+    All of them: one that a flag put back to its default must not fall to what the environment said before.
+    """
     told = msgspec.structs.asdict(settings).items()
     return {environment_name(name): ",".join(value) if name in LISTS else str(value) for name, value in told}
 

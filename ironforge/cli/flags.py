@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, Any, Final, get_type_hints
 
 import typer
@@ -71,18 +71,6 @@ def takes_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., 
         return wrapper
 
     return decorate
-
-
-def as_environment(settings: Settings) -> Mapping[str, str]:
-    """Settings for a child process: its command line would show the server's password to everybody.
-
-    All of them: one that a flag put back to its default must not fall to what the environment said before.
-    """
-    values = {name: getattr(settings, name) for name in Settings.__struct_fields__}
-    return {
-        environment_name(name): ",".join(value) if isinstance(value, tuple) else str(value)
-        for name, value in values.items()
-    }
 
 
 def _flag(name: str) -> inspect.Parameter:

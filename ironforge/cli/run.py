@@ -14,7 +14,7 @@ import typer
 
 from ironforge.cli import flags
 from ironforge.cli.output import out
-from ironforge.config import Settings, load
+from ironforge.config import Settings, environment_of, load
 
 Application = Annotated[
     str,
@@ -69,7 +69,7 @@ def api(no_auth: NoAuth = False, *, settings: Settings) -> None:
 
     settings = with_server(settings)
     configure_logging(settings)
-    os.environ.update(flags.as_environment(settings))
+    os.environ.update(environment_of(settings))
     command = [*_CHILD, "api-child", *(["--i-understand-no-auth"] if no_auth else [])]
     raise typer.Exit(asyncio.run(run_api_processes(command, settings, allow_public=no_auth)))
 
@@ -98,7 +98,7 @@ def node(app: Application, *, settings: Settings) -> None:
 
     settings = with_server(settings)
     configure_logging(settings)
-    os.environ.update(flags.as_environment(settings))
+    os.environ.update(environment_of(settings))
     command = [*_CHILD, "node-child", app]
     # What is wrong with APP is said once, not once by each process; in a process, because it may have side effects.
     if settings.processes > 1 and (code := subprocess.run([*command, "--check"], check=False).returncode):  # noqa: S603

@@ -15,8 +15,6 @@ import pytest
 import redis
 
 from ironforge.cli.application import load_application
-from ironforge.cli.flags import as_environment
-from ironforge.config import load
 from ironforge.errors import ConfigError
 from tests.cli.kit import Service, eventually, ironforge
 from tests.support.servers import valkey
@@ -148,17 +146,6 @@ def test_node_ends_with_2_when_its_application_cannot_be_loaded(server: str):
     done = ironforge("node", "no_such_module", "--node-http-port", "0", redis_url=server)
     assert done.returncode == 2
     assert "there is no module 'no_such_module'" in done.stderr
-
-
-def test_the_environment_of_a_child_gives_it_the_settings_of_its_parent():
-    settings = load({}, redis_url="redis://somewhere", queues=("a", "b"), lease_seconds=2.5, concurrency=7)
-    assert settings == load(as_environment(settings))
-
-
-def test_a_flag_that_says_the_default_reaches_the_child_in_spite_of_the_environment():
-    parents_environment = {"IRONFORGE_LEASE_SECONDS": "5"}
-    settings = load(parents_environment, lease_seconds=15.0)
-    assert settings == load({**parents_environment, **as_environment(settings)})
 
 
 def test_an_application_that_cannot_be_loaded_is_said_once_for_all_processes(server: str):
