@@ -117,7 +117,8 @@ class Account:
             elif event.what == "fault" and event.pid == 0:
                 self.faults.append(Fault(event.name, 0, begun.pop(event.name, event.at), event.at))
             elif event.what == "fault":
-                heals = (other.at for other in events if other.what == "healed" and other.pid == event.pid)
+                same = (event.pid, event.name)
+                heals = (other.at for other in events if other.what == "healed" and (other.pid, other.name) == same)
                 end = min((at for at in heals if at >= event.at), default=event.at)
                 self.faults.append(Fault(event.name, event.pid, event.at, end))
         for fault in self.faults:

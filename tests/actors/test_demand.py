@@ -55,12 +55,12 @@ def test_slow_jobs_are_never_held_in_reserve() -> None:
 
 
 def test_quick_jobs_come_in_batches_worth_the_window() -> None:
-    demand, now = busy_with(seconds_each=0.000_01, per_second=8_000)
+    demand, now = busy_with(seconds_each=0.000_01, per_second=4_000)
 
     assert LARGEST_BATCH == demand.batch()
-    # What ended in the window that is still open counts in full: 200 so far.
-    assert GROWTH * 200 == demand.want(free_workers=64, held=0, now=now)
-    assert GROWTH * 200 - 120 == demand.want(free_workers=64, held=120, now=now)
+    # What ended in the window that is still open counts in full: 100 so far.
+    assert GROWTH * 100 == demand.want(free_workers=64, held=0, now=now)
+    assert GROWTH * 100 - 120 == demand.want(free_workers=64, held=120, now=now)
 
 
 def test_one_fetch_is_bounded_so_that_the_next_can_be_under_way_meanwhile() -> None:

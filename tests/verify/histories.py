@@ -7,7 +7,8 @@ from ironforge.verify.ledger import Event
 from ironforge.verify.verdict import Final
 
 STEP_SECONDS = 0.1
-FAULTS = ("kill", "pause", "stop", "server-kill", "script-flush")
+FAULTS = ("kill", "pause", "stop", "link-cut", "server-kill", "script-flush")
+HEALED = {"healed": "pause", "linked": "link-cut"}
 NAMED = {
     "cancelled": ("cancel_ok", "cancelled"),
     "cancelling": ("cancel_ok", "running"),
@@ -38,8 +39,8 @@ def events(text: str) -> list[Event]:
             found.append(Event(at, "starved", pid=pid, seconds=value * STEP_SECONDS))
         elif what == "fault_begin":
             found.append(Event(at, "fault_begin", name="server-kill"))
-        elif what == "healed":
-            found.append(Event(at, "healed", name="pause", pid=pid))
+        elif what in HEALED:
+            found.append(Event(at, "healed", name=HEALED[what], pid=pid))
         elif what in NAMED:
             found.append(Event(at, NAMED[what][0], "a", name=NAMED[what][1]))
         elif what == "due":
@@ -84,6 +85,10 @@ GOOD = {
     "its result was settled when its node died": (f"submit_ok|{RUN}|kill", DONE),
     "it was handed back before it had started": ("submit_ok|stop|start 1 @2|end 1 @2", AGAIN),
     "it was handed back twice": ("submit_ok|stop|stop @2|start 2 @3|end 2 @3", Final("completed", 2, 2)),
+    "it ran again under a fault that outlasted another one": (
+        "submit_ok|link-cut|pause|healed|wait 12|start 0|end 0|start 1 @2|end 1 @2|linked",
+        AGAIN,
+    ),
     "it ended while its node was stopped": ("submit_ok|start 0|stop|end 0|healed", DONE),
     "it was cancelled before it ran": ("submit_ok|cancelled", Final("cancelled")),
     "it was cancelled while it ran": ("submit_ok|start 0|cancelling", Final("cancelled")),
