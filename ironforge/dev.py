@@ -24,7 +24,6 @@ from ironforge.config import Settings
 from ironforge.embedded import EmbeddedServer
 from ironforge.errors import StoreError
 from ironforge.gatehouse import gate_of
-from ironforge.job import Priority
 from ironforge.metrics import Metrics
 from ironforge.node import Node
 from ironforge.registry import Forge
@@ -179,10 +178,6 @@ async def _api(
     """The API while the block runs; its URL."""
     tls = server_context(settings)
     doors = Doors.open(settings)
-
-    def count(kind: str, priority: str, number: int) -> None:
-        metrics.submitted(kind, Priority.parse(priority), number)
-
     depths = asyncio.create_task(_keep_depths(metrics, doors.inspection), name="depths")
     try:
         own = not shared_port and metrics.namespaces <= {settings.namespace}
@@ -193,7 +188,7 @@ async def _api(
                 doors.inspection,
                 readiness=readiness,
                 exposition=metrics.exposition,
-                on_submitted=count,
+                on_submitted=metrics.submitted,
                 gate=gate,
             )
             allowed = allow_public or gate is not None

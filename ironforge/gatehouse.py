@@ -24,7 +24,6 @@ from ironforge.auth.quota_book import QuotaBook
 from ironforge.auth.tokens import Tokens
 from ironforge.config import Settings
 from ironforge.errors import ConfigError, StoreError
-from ironforge.job import Priority
 from ironforge.metrics import Metrics
 from ironforge.store import Doors, Inspection
 from ironforge.store.checks import check_shards
@@ -81,8 +80,4 @@ async def _office(
             stack.callback(depths.cancel)
         operator = OperatorCalls(doors.inspection, settings.durability, None, metrics.exposition)
         await stack.enter_async_context(contextlib.asynccontextmanager(operator.sample)())
-
-        def count(kind: str, priority: str, number: int) -> None:
-            metrics.submitted(kind, Priority.parse(priority), number)
-
-        yield Office(doors.submissions, doors.inspection, operator, Meter(usage, NO_QUOTA), audit, count)
+        yield Office(doors.submissions, doors.inspection, operator, Meter(usage, NO_QUOTA), audit, metrics.submitted)

@@ -61,7 +61,7 @@ class Priority(enum.IntEnum):
             raise ValueError(f"priority {label!r} is not one of {', '.join(LABELS)}") from None
 
 
-# By value. Each submission over HTTP asks three times, and `name.lower()` costs as much as decoding its JSON.
+# By value. Each submission over HTTP asks, and `name.lower()` costs as much as decoding its JSON.
 LABELS: Final = tuple(priority.name.lower() for priority in Priority)
 
 

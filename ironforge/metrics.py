@@ -30,7 +30,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from ironforge.depths import OTHER, Depths
-from ironforge.job import Priority, part_of
+from ironforge.job import LABELS, part_of
 from ironforge.store.contract import Stats
 
 MULTIPROCESS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -91,7 +91,7 @@ class Metrics:
         self._depths = Depths(self._own)
         self.registry.register(self._depths)
         self._kinds: defaultdict[str, set[str]] = defaultdict(set)
-        self._submitted_of: dict[tuple[str, Priority], Counter] = {}
+        self._submitted_of: dict[tuple[str, int], Counter] = {}
         if MULTIPROCESS_DIR not in os.environ:
             ProcessCollector(registry=self.registry)
 
@@ -147,13 +147,13 @@ class Metrics:
         """Of a stream as a delivery names it; empty where one namespace is served."""
         return self._parts[part_of(stream)] if self._parts else ""
 
-    def submitted(self, kind: str, priority: Priority, count: int = 1) -> None:
+    def submitted(self, kind: str, priority: int, count: int = 1) -> None:
         """`count` jobs of this kind and priority were accepted."""
         # `labels` costs five times what the counting does, and every submission over HTTP comes through here.
         counter = self._submitted_of.get((kind, priority))
         if counter is None:
             labels = self._labels(self._own, kind)
-            counter = self._submitted.labels(*labels, priority.label)
+            counter = self._submitted.labels(*labels, LABELS[priority])
             if labels[-1] == kind:
                 self._submitted_of[kind, priority] = counter
         counter.inc(count)

@@ -15,7 +15,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from ironforge.depths import OTHER, Depths
-from ironforge.job import Priority
+from ironforge.job import LABELS
 from ironforge.metrics import MAX_KINDS, with_siblings
 from ironforge.store.contract import Stats
 
@@ -46,12 +46,12 @@ class TenantMetrics(Collector):
         self._kinds = metrics.kinds[namespace]
         self._depths = Depths(namespace)
 
-    def submitted(self, kind: str, priority: Priority, count: int = 1) -> None:
+    def submitted(self, kind: str, priority: int, count: int = 1) -> None:
         """`count` jobs of this kind and priority were accepted."""
         if len(self._kinds) < MAX_KINDS:
             self._kinds.add(kind)
         label = kind if kind in self._kinds else OTHER
-        self._metrics.submitted.labels(self._namespace, label, priority.label).inc(count)
+        self._metrics.submitted.labels(self._namespace, label, LABELS[priority]).inc(count)
 
     def set_depths(self, stats: Stats) -> None:
         """The depths that the next exposition shows."""

@@ -32,8 +32,8 @@ from ironforge.job import JobState, format_id
 from ironforge.options import check_queue
 from ironforge.store.contract import Accepted, Inspection, JobView, Page, Submission, Submissions
 
-# kind, priority label, number of jobs
-OnSubmitted = Callable[[str, str, int], None]
+# kind, priority, number of jobs
+OnSubmitted = Callable[[str, int, int], None]
 
 # Reading a larger body would hold up every other request for longer than a millisecond.
 THREAD_BYTES: Final = 65_536
@@ -161,7 +161,7 @@ class JobCalls:
             return
         if len(batch) == 1:  # nearly every call, and a Counter costs it 4 us
             if not accepted[0].replayed:
-                self._on_submitted(batch[0].job.kind, views.label(batch[0].job.priority), 1)
+                self._on_submitted(batch[0].job.kind, batch[0].job.priority, 1)
             return
         fresh = Counter(
             (one.job.kind, one.job.priority)
@@ -169,7 +169,7 @@ class JobCalls:
             if not verdict.replayed
         )
         for (kind, priority), count in fresh.items():
-            self._on_submitted(kind, views.label(priority), count)
+            self._on_submitted(kind, priority, count)
 
 
 def _replayed(accepted: Accepted) -> dict[str, str]:

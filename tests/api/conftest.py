@@ -18,7 +18,7 @@ from aiohttp import web
 from ironforge.api import create_app, serve
 from ironforge.config import Settings
 from ironforge.embedded import EmbeddedServer
-from ironforge.job import AttemptError, JobState, decode
+from ironforge.job import LABELS, AttemptError, JobState, decode
 from ironforge.store import Doors, NodeStore, Rewrite, Settled
 from ironforge.store.contract import Lease, Work
 
@@ -141,7 +141,7 @@ async def api(settings: Settings, start_api: Callable[..., Awaitable[Api]]) -> A
         settings,
         readiness=lambda: not_ready,
         exposition=lambda: (b"up 1\n", "text/plain; version=0.0.4; charset=utf-8"),
-        on_submitted=lambda kind, priority, count: submitted.append((kind, priority, count)),
+        on_submitted=lambda kind, priority, count: submitted.append((kind, LABELS[priority], count)),
     )
     api.submitted, api.not_ready = submitted, not_ready
     return api
