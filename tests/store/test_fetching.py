@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ironforge.errors import LeaseLost
 from ironforge.job import decode, encode
+from ironforge.store.fetching import enough
 from tests.store.kit import Cluster, Node, completed, job
 
 
@@ -174,6 +177,35 @@ async def test_plenty_is_read_from_all_streams_and_never_too_much(cluster: Clust
     cluster.raw.delete(cluster.keys.groups, *cluster.keys.streams(["default"]))
     await cluster.submit(job())
     assert 1 == len(await node.work.fetch(50)) or 1 == len(await node.work.fetch(50))
+
+
+async def test_the_last_few_of_many_are_not_worth_a_trip_of_their_own(cluster: Cluster) -> None:
+    node = await cluster.node()
+    await cluster.submit(*[job(priority=2) for _ in range(1_000)])
+    await node.work.fetch(300)  # from here on it is known which stream is the busiest
+
+    reads = cluster.raw.info("commandstats")["cmdstat_xreadgroup"]["calls"]
+    jobs = await node.work.fetch(300)
+    reads = cluster.raw.info("commandstats")["cmdstat_xreadgroup"]["calls"] - reads
+
+    streams = cluster.keys.streams(["default"])
+    assert streams.index(cluster.keys.stream("default:2")) + 1 == reads
+    assert 300 - len(streams) <= len(jobs) <= 300
+
+
+async def test_few_are_given_to_the_last_one(cluster: Cluster) -> None:
+    node = await cluster.node()
+    await cluster.submit(*[job(priority=2) for _ in range(100)])
+
+    assert [31, 31, 31, 7] == [len(await node.work.fetch(31)) for _ in range(4)]
+
+
+@given(st.integers(0, 1_000), st.integers(0, 1_000))
+def test_what_is_enough_lacks_little_of_many_and_nothing_of_few(found: int, want: int) -> None:
+    assert enough(want, want)
+    if enough(found, want) and found < want:
+        assert want >= 32
+        assert found > 0.9 * want
 
 
 @pytest.mark.parametrize("want", [1, 100])

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ironforge.store.contract import Delivery
-from ironforge.store.fetching import Fetcher
+from ironforge.store.fetching import Fetcher, enough
 from ironforge.store.sharded.rotation import Rotation
 from ironforge.store.sharded.round import PATIENCE_SECONDS, Round, together
 
@@ -39,13 +39,12 @@ class ShardedFetcher:
         shares = self._rotation.shares(eager[: left // WORTH_A_CALL] or eager, left)
         if any(shares.values()):
             given = await self._read({part: share for part, share in shares.items() if share})
-            empty = {part for part, share in shares.items() if len(given.get(part, ())) < share}
+            empty = {part for part, share in shares.items() if not enough(len(given.get(part, ())), share)}
             eager = self._rotation.order([part for part in eager if part not in empty])
         for part in eager:
-            left = want - len(self._found)
-            if left <= 0:
+            if enough(len(self._found), want):
                 break
-            await self._read({part: left})
+            await self._read({part: want - len(self._found)})
         return self._take(want)
 
     async def wait(self, want: int, timeout_seconds: float) -> list[Delivery]:
