@@ -235,7 +235,7 @@ def _explain(payload: bytes, shape: Shape, error: msgspec.DecodeError) -> Invali
 
 
 def _unknown(name: str, names: list[str]) -> str:
-    close = difflib.get_close_matches(name, names, n=1)
+    close = difflib.get_close_matches(name[:100], names, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"expected {', '.join(names)}"
     return f"unknown field, {hint}"
 

@@ -108,12 +108,12 @@ async def test_a_connection_may_idle_between_requests(api: Any, monkeypatch: pyt
 
 async def test_slow_bodies_end_in_time(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "BODY_SECONDS", 0.5)
-    slow = [Trickle(api.port, HEAD + b"Content-Length: 900\r\n\r\n{", b" " * 899, 0.05) for _ in range(SLOW)]
+    slow = [Trickle(api.port, HEAD + b"Content-Length: 900\r\n\r\n{", b" " * 899) for _ in range(SLOW)]
     await asyncio.gather(*(one.run() for one in slow))
 
     assert {(408, "body_timeout")} == {problem(one.answer) for one in slow}
-    # The refusal, and then two seconds in which what still comes is thrown away.
-    assert max(one.seconds for one in slow) < 0.5 + 2.0 + 1.0
+    # The refusal, and then two seconds in which what still comes is thrown away. To send all would take minutes.
+    assert max(one.seconds for one in slow) < 0.5 + 2.0 + 3.0
 
 
 async def test_a_body_that_comes_fast_enough_may_take_longer(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -168,12 +168,12 @@ async def test_of_two_buckets_both_or_none_is_spent(settings: Settings) -> None:
 
 async def test_a_bucket_fills_again_and_a_large_batch_leaves_a_debt(settings: Settings) -> None:
     usage = RedisUsage(settings)
-    assert await usage.spend(50, [Bucket("n", 1_000.0, 10)]) is None
-    short = await usage.spend(1, [Bucket("n", 1_000.0, 10)])
+    assert await usage.spend(50, [Bucket("n", 100.0, 10)]) is None
+    short = await usage.spend(1, [Bucket("n", 100.0, 10)])
     assert short is not None
-    assert 0.02 <= short.wait_seconds <= 0.042
+    assert 0.1 <= short.wait_seconds <= 0.42
     await asyncio.sleep(short.wait_seconds)
-    while (short := await usage.spend(1, [Bucket("n", 1_000.0, 10)])) is not None:
+    while (short := await usage.spend(1, [Bucket("n", 100.0, 10)])) is not None:
         await asyncio.sleep(short.wait_seconds)
     await usage.close()
 
