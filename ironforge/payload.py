@@ -9,7 +9,6 @@ at once.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import inspect
 import itertools
@@ -19,6 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ironforge.closest import closest
 from ironforge.context import Context
 from ironforge.errors import ConfigError, InvalidPayload
 
@@ -235,8 +235,8 @@ def _explain(payload: bytes, shape: Shape, error: msgspec.DecodeError) -> Invali
 
 
 def _unknown(name: str, names: list[str]) -> str:
-    close = difflib.get_close_matches(name[:100], names, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"expected {', '.join(names)}"
+    close = closest(name, names)
+    hint = f"did you mean {close!r}?" if close else f"expected {', '.join(names)}"
     return f"unknown field, {hint}"
 
 

@@ -6,7 +6,6 @@ The connection is opened by the first submission: an application that only defin
 from __future__ import annotations
 
 import asyncio
-import difflib
 import hashlib
 import random
 from collections.abc import Iterable, Sequence
@@ -15,6 +14,7 @@ from typing import TypedDict
 
 import msgspec
 
+from ironforge.closest import closest
 from ironforge.config import Settings, load
 from ironforge.errors import ConfigError, InvalidJob
 from ironforge.job import Priority, format_id, new_id, parse_id, tail_of
@@ -54,8 +54,8 @@ def check_names(what: str, given: Iterable[str], allowed: type) -> None:
     names = allowed.__annotations__
     for name in given:
         if name not in names:
-            close = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"it takes {', '.join(names)}"
+            close = closest(name, names)
+            hint = f"did you mean {close!r}?" if close else f"it takes {', '.join(names)}"
             raise TypeError(f"{what} takes no option {name!r}: {hint}")
 
 

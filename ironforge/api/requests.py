@@ -6,7 +6,6 @@ slice of what the submitter sent, never a new encoding of it.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import random
 import re
@@ -20,6 +19,7 @@ from ironforge.api import strict_json
 from ironforge.api.bodies import NDJSON
 from ironforge.api.problems import ApiProblem, invalid
 from ironforge.api.schemas import ID_EXAMPLE, MAX_BATCH, MAX_PAGE, BatchRequest, DeadQuery, JobRequest
+from ironforge.closest import closest
 from ironforge.errors import InvalidJob
 from ironforge.job import new_id, parse_id, tail_of
 from ironforge.store.contract import Submission
@@ -209,9 +209,8 @@ def _mismatch(message: str, fields: tuple[str, ...]) -> ApiProblem:
     names = JobRequest.__struct_fields__ if path.endswith("]") else fields
     if unknown := _UNKNOWN.search(text):
         name = unknown.group(1)
-        # As far as one of ours could go: to compare a name of 1 MB took a quarter of a second.
-        close = difflib.get_close_matches(name[:100], names, n=1)
-        hint = f"did you mean `{close[0]}`?" if close else f"known are {', '.join(names)}"
+        close = closest(name, names)
+        hint = f"did you mean `{close}`?" if close else f"known are {', '.join(names)}"
         return ApiProblem(
             400, "unknown_field", f"unknown field `{name[:100]}`: {hint}", field=_join(path, name), hint=hint
         )

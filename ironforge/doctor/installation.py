@@ -6,7 +6,6 @@ It only reads, and it looks at the server itself: the API may be the part that d
 from __future__ import annotations
 
 import asyncio
-import difflib
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from ironforge.closest import closest
 from ironforge.config import PREFIX, Settings, environment_name
 from ironforge.doctor.finding import Finding, Level
 from ironforge.doctor.shard import NODE_START, ShardExam, cli
@@ -92,8 +92,8 @@ def _settings(settings: Settings) -> Iterator[Finding]:
     known = [*map(environment_name, Settings.__struct_fields__), *INTERNAL]
     unknown = [name for name in sorted(os.environ) if name.startswith(PREFIX) and name not in known]
     for name in unknown:
-        close = difflib.get_close_matches(name, known, n=1)
-        yield Finding("warn", "settings", f"{name} is no setting", f"export {close[0]}=…" if close else f"unset {name}")
+        close = closest(name, known)
+        yield Finding("warn", "settings", f"{name} is no setting", f"export {close}=…" if close else f"unset {name}")
     if not unknown:
         what = f"namespace {settings.namespace}, durability {settings.durability}, lease {settings.lease_seconds:g} s"
         yield Finding("ok", "settings", what)
