@@ -17,7 +17,7 @@ from ironforge.store import JobView
 from tests.store.kit import Cluster
 
 QUICK = Backoff(base_seconds=0.001, factor=1.0, max_seconds=0.001)
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 30.0
 
 
 async def until(predicate: Callable[[], Any], what: str) -> None:
