@@ -8,8 +8,8 @@ import msgspec
 from msgspec import Meta
 
 from ironforge.api.schemas import DEFAULT_PAGE, MAX_PAGE, NAME_PATTERN, Time
-from ironforge.auth.caller import Scope
-from ironforge.auth.keyring import LONGEST_LIFE_SECONDS, MAX_QUEUES
+from ironforge.auth.caller import MAX_QUEUES, Scope
+from ironforge.auth.keyring import LONGEST_LIFE_SECONDS
 from ironforge.auth.quota import Quota
 
 KEY_ID_PATTERN = "^[a-z0-9]{12}$"
@@ -25,12 +25,12 @@ class KeyRequest(msgspec.Struct, forbid_unknown_fields=True):
     name: Annotated[Name, Meta(description="who uses it; at most two keys of one name count", examples=["billing"])]
     scopes: Annotated[list[Scope], Meta(extra_json_schema={"minItems": 1})]
     queues: Annotated[
-        list[Name] | None,
+        list[Name] | msgspec.UnsetType,
         Meta(
             description="the only queues it may use; default: those of the caller",
             extra_json_schema={"minItems": 1, "maxItems": MAX_QUEUES},
         ),
-    ] = None
+    ] = msgspec.UNSET  # not None: nobody who sends null means all of them
     expires_seconds: Annotated[
         float | None,
         Meta(

@@ -128,11 +128,11 @@ class KeyCalls:
         return list(wanted.scopes)
 
     def _held_queues(self, wanted: KeyRequest) -> list[str] | None:
-        if self._caller.queues is None:
-            return wanted.queues
-        for queue in wanted.queues or ():
+        if wanted.queues is msgspec.UNSET:
+            return None if self._caller.queues is None else sorted(self._caller.queues)
+        for queue in wanted.queues:
             self._caller.require_queue(queue)
-        return sorted(self._caller.queues) if wanted.queues is None else wanted.queues
+        return wanted.queues
 
 
 def key_answer(listed: Listed) -> KeyAnswer:

@@ -63,6 +63,7 @@ def bare_job_answer(view: JobView) -> JobAnswer:
     shown = job_answer(view)
     shown.payload = shown.result = msgspec.Raw(b"null")
     shown.errors, shown.reason = [], None
+    shown.fairness_key, shown.fairness_weight = None, 1
     return shown
 
 

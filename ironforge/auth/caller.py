@@ -15,12 +15,15 @@ Scope = Literal["jobs:submit", "jobs:read", "jobs:cancel", "jobs:retry", "queues
 Access = Scope | Literal["public", "caller"]
 
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
+# To so many queues a caller may be limited.
+MAX_QUEUES: Final = 100
 
 
 class Caller(NamedTuple):
     """`queues` None: all of them. `identity` is how logs and the audit trail call the caller.
 
     `bucket` names what the caller's own quota is counted under: the id of its key; "" without one of its own.
+    `expires_ms` is Unix time; 0: never.
     """
 
     namespace: str
@@ -29,6 +32,7 @@ class Caller(NamedTuple):
     queues: frozenset[str] | None = None
     bucket: str = ""
     quota: Quota = NO_QUOTA
+    expires_ms: int = 0
 
     def require(self, access: Access) -> None:
         """Raises Forbidden when `access` is a scope that this caller lacks."""

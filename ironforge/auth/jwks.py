@@ -16,9 +16,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
-import jwt
 import msgspec
 
+from ironforge.auth import verification_key
+from ironforge.auth.verification_key import Family, VerificationKey
 from ironforge.errors import ConfigError
 from ironforge.telemetry import get_logger
 
@@ -33,20 +34,20 @@ _log = get_logger(__name__)
 
 
 class Jwks:
-    """`source`: an https URL or a file. `symmetric`: the keys are secrets, and nothing else is accepted."""
+    """`source`: an https URL or a file. Keys that cannot verify signatures of `family` are not there."""
 
     def __init__(
-        self, source: str | Path, *, symmetric: bool = False, clock: Callable[[], float] = time.monotonic
+        self, source: str | Path, *, family: Family = "RS", clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._source = source
-        self._symmetric = symmetric
+        self._family: Family = family
         self._clock = clock
-        self._keys: dict[str | None, jwt.PyJWK] = {}
+        self._keys: dict[str | None, VerificationKey] = {}
         self._tried_at: float | None = None
         self._turn = asyncio.Lock()
         self._session: aiohttp.ClientSession | None = None
 
-    async def key(self, key_id: object) -> jwt.PyJWK | None:
+    async def key(self, key_id: object) -> VerificationKey | None:
         """The key of this id; a token without an id gets the only key there is."""
         if key_id is not None and not (isinstance(key_id, str) and KEY_ID.match(key_id)):
             return None
@@ -63,7 +64,7 @@ class Jwks:
         if self._session is not None:
             await self._session.close()
 
-    def _pick(self, key_id: str | None) -> jwt.PyJWK | None:
+    def _pick(self, key_id: str | None) -> VerificationKey | None:
         if key_id is None and len(self._keys) == 1:
             return next(iter(self._keys.values()))
         return self._keys.get(key_id)
@@ -96,22 +97,37 @@ class Jwks:
             raise ValueError(f"more than {MAX_BYTES} bytes")
         return content
 
-    def _read(self, content: bytes) -> dict[str | None, jwt.PyJWK]:
+    def _read(self, content: bytes) -> dict[str | None, VerificationKey]:
         """Keys that cannot be used here are passed over: an issuer may have others for other purposes."""
-        document: Any = msgspec.json.decode(content)
-        keys: dict[str | None, jwt.PyJWK] = {}
-        for entry in document["keys"] if isinstance(document, dict) and isinstance(document.get("keys"), list) else ():
-            if not isinstance(entry, dict) or (entry.get("kty") == "oct") != self._symmetric:
-                continue
+        keys: dict[str | None, VerificationKey] = {}
+        for entry in _entries(content):
             try:
-                key = jwt.PyJWK(entry)
-            except (jwt.PyJWTError, ValueError, TypeError) as error:
+                key = verification_key.read(entry, self._family)
+            except ValueError as error:
                 _log.debug("a key of an issuer is passed over", reason=str(error)[:300])
                 continue
-            keys[key.key_id] = key
+            keys[key.id] = key
         if not keys:
             raise ValueError("it holds no usable key")
         return keys
+
+
+def check_secrets(what: str, path: Path) -> None:
+    """Raises ConfigError when one of the secrets in a key set cannot be used: a weak one is told before it counts."""
+    try:
+        read = [verification_key.read(entry, "HS") for entry in _entries(path.read_bytes())]
+    except OSError as error:
+        raise ConfigError(f"{what}: jwks_file {str(path)!r} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{what}: jwks_file {str(path)!r} cannot be used: {error}") from None
+    if not read:
+        raise ConfigError(f"{what}: jwks_file {str(path)!r} holds no key")
+
+
+def _entries(content: bytes) -> list[Any]:
+    document: Any = msgspec.json.decode(content)
+    entries = document.get("keys") if isinstance(document, dict) else None
+    return entries if isinstance(entries, list) else []
 
 
 def check_url(what: str, url: str) -> None:

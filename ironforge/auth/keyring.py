@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ironforge.auth.caller import SCOPES, Caller, Scope
+from ironforge.auth.caller import MAX_QUEUES, SCOPES, Caller, Scope
 from ironforge.auth.credentials import KEY_ID, ApiKey, new_key, seal
 from ironforge.auth.quota import NO_QUOTA, Quota, check
 from ironforge.config import NAME, Settings
@@ -25,7 +25,6 @@ from ironforge.store.scripts import Script
 # Of one name: the one in use and the one that replaces it.
 LIVE_KEYS: Final = 2
 NAMESPACE_KEYS: Final = 1_000
-MAX_QUEUES: Final = 100
 LONGEST_LIFE_SECONDS: Final = 10 * 365 * 86_400.0
 
 _CREATE: Final = Script("key_create")

@@ -6,29 +6,27 @@ algorithm only picks inside it, and where a token says its key can be fetched is
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Final, NoReturn
 
 import jwt
 import msgspec
 
-from ironforge.auth.caller import SCOPES, Caller
-from ironforge.auth.jwks import Jwks, check_url
+from ironforge.auth.caller import MAX_QUEUES, SCOPES, Caller
+from ironforge.auth.jwks import Jwks, check_secrets, check_url
+from ironforge.auth.verification_key import Family, VerificationKey
 from ironforge.config import NAME, environment_name
 from ironforge.errors import ConfigError, Unauthenticated
 from ironforge.telemetry import get_logger
 
-FAMILIES: Final[dict[str, tuple[str, ...]]] = {
-    "RS": ("RS256", "RS384", "RS512"),
-    "PS": ("PS256", "PS384", "PS512"),
-    "ES": ("ES256", "ES384", "ES512"),
-    "EdDSA": ("EdDSA",),
-    "HS": ("HS256", "HS384", "HS512"),
-}
 LONGEST_LEEWAY_SECONDS: Final = 60.0
-SHOWN_CHARACTERS: Final = 100
+# Of an issuer and of a subject: they name a caller in the log and in the audit trail, unabridged.
+MAX_CHARACTERS: Final = 255
+# The year 9999: no later time can be shown.
+LATEST_MS: Final = 253_402_300_799_000
 
 _log = get_logger(__name__)
 
@@ -42,7 +40,7 @@ class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     issuer: str
     audience: str
-    family: Literal["RS", "PS", "ES", "EdDSA", "HS"]
+    family: Family
     jwks_url: str = ""
     jwks_file: str = ""
     namespace: str = ""
@@ -61,7 +59,7 @@ class Tokens:
 
     def __init__(self, issuers: Sequence[Issuer], folder: Path) -> None:
         self._issuers = {
-            issuer.issuer: (issuer, Jwks(issuer.jwks_url or folder / issuer.jwks_file, symmetric=issuer.family == "HS"))
+            issuer.issuer: (issuer, Jwks(issuer.jwks_url or folder / issuer.jwks_file, family=issuer.family))
             for issuer in issuers
         }
 
@@ -75,11 +73,12 @@ class Tokens:
             raise ConfigError(f"{where} cannot be read: {error.strerror}") from None
         except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
             raise ConfigError(f"{where}: {error}") from None
+        folder = Path(path).parent
         for issuer in file.issuer:
-            _check(where, issuer)
+            _check(where, issuer, folder)
         if len({issuer.issuer for issuer in file.issuer}) != len(file.issuer):
             raise ConfigError(f"{where} names an issuer twice: one family of algorithms an issuer")
-        return cls(file.issuer, Path(path).parent)
+        return cls(file.issuer, folder)
 
     async def caller(self, token: str) -> Caller:
         """Raises Unauthenticated; why is in the log alone."""
@@ -103,12 +102,12 @@ class Tokens:
             await jwks.close()
 
 
-def _verified(token: str, issuer: Issuer, key: jwt.PyJWK) -> dict[str, Any]:
+def _verified(token: str, issuer: Issuer, key: VerificationKey) -> dict[str, Any]:
     try:
         return jwt.decode(
             token,
-            key.key,  # not the JWK: it would use the usual algorithm of its type, whatever the family is
-            algorithms=list(FAMILIES[issuer.family]),
+            key.key,
+            algorithms=list(key.algorithms),
             audience=issuer.audience,
             issuer=issuer.issuer,
             leeway=issuer.leeway_seconds,
@@ -116,7 +115,7 @@ def _verified(token: str, issuer: Issuer, key: jwt.PyJWK) -> dict[str, Any]:
         )
     except jwt.ExpiredSignatureError:
         raise Unauthenticated("the token has expired: get a new one from its issuer", code="token_expired") from None
-    except (jwt.PyJWTError, ValueError, TypeError) as error:
+    except (jwt.PyJWTError, ValueError, TypeError, ArithmeticError) as error:
         _refuse(f"{type(error).__name__}: {error}")
 
 
@@ -124,25 +123,52 @@ def _to_caller(issuer: Issuer, claims: Mapping[str, Any]) -> Caller:
     namespace = issuer.namespace or claims.get(issuer.namespace_claim)
     if not isinstance(namespace, str) or not NAME.match(namespace):
         _refuse(f"the claim {issuer.namespace_claim} names no namespace: {namespace!r}")
-    queues = claims.get(issuer.queues_claim)
-    if queues is not None and not (isinstance(queues, list) and all(isinstance(queue, str) for queue in queues)):
-        _refuse(f"the claim {issuer.queues_claim} is no list of queues")
-    scopes = claims.get(issuer.scopes_claim, [])
-    words = scopes.split() if isinstance(scopes, str) else scopes
-    given = {word for word in words if isinstance(word, str)} if isinstance(words, list) else set()
-    subject = str(claims.get("sub", ""))[:SHOWN_CHARACTERS]
     return Caller(
         namespace,
-        frozenset(given.intersection(SCOPES)),
-        f"jwt:{issuer.issuer[:SHOWN_CHARACTERS]}#{subject}",
-        None if queues is None else frozenset(queues),
+        _scopes(issuer.scopes_claim, claims.get(issuer.scopes_claim, [])),
+        f"jwt:{issuer.issuer}#{_subject(claims)}",
+        _queues(issuer.queues_claim, claims[issuer.queues_claim]) if issuer.queues_claim in claims else None,
+        expires_ms=_expiry_ms(claims["exp"]),
     )
 
 
-def _check(where: str, issuer: Issuer) -> None:
+def _subject(claims: Mapping[str, Any]) -> str:
+    """Goes into the audit trail: what it cannot hold, or nobody could read there, names nobody."""
+    if "sub" not in claims:
+        return ""
+    subject = claims["sub"]
+    if not isinstance(subject, str) or not 1 <= len(subject) <= MAX_CHARACTERS or not subject.isprintable():
+        _refuse(f"the claim sub is not 1 to {MAX_CHARACTERS} printable characters: {subject!r}")
+    return subject
+
+
+def _scopes(claim: str, scopes: object) -> frozenset[str]:
+    """Words that are no scopes are passed over: an issuer may have others for other services."""
+    words = scopes.split() if isinstance(scopes, str) else scopes
+    if not isinstance(words, list):
+        _refuse(f"the claim {claim} is no list of scopes: {scopes!r}")
+    return frozenset(scope for scope in SCOPES if scope in words)
+
+
+def _queues(claim: str, queues: object) -> frozenset[str]:
+    names = queues if isinstance(queues, list) else []
+    if not 1 <= len(names) <= MAX_QUEUES or not all(isinstance(name, str) and NAME.match(name) for name in names):
+        _refuse(f"the claim {claim} is no list of 1 to {MAX_QUEUES} queues: {queues!r}; without it: all")
+    return frozenset(names)
+
+
+def _expiry_ms(expires: object) -> int:
+    if not isinstance(expires, int | float) or not math.isfinite(expires):
+        _refuse(f"the claim exp is no time: {expires!r}")
+    return min(round(expires * 1000), LATEST_MS)
+
+
+def _check(where: str, issuer: Issuer, folder: Path) -> None:
     what = f"{where}, issuer {issuer.issuer!r}"
     if not issuer.issuer or not issuer.audience:
         raise ConfigError(f"{what}: issuer and audience must not be empty")
+    if len(issuer.issuer) > MAX_CHARACTERS or not issuer.issuer.isprintable():
+        raise ConfigError(f"{what}: issuer must be at most {MAX_CHARACTERS} printable characters")
     if bool(issuer.jwks_url) == bool(issuer.jwks_file):
         raise ConfigError(f"{what}: give either jwks_url or jwks_file")
     if issuer.family == "HS" and issuer.jwks_url:
@@ -151,6 +177,8 @@ def _check(where: str, issuer: Issuer) -> None:
         check_url(what, issuer.jwks_url)
     if not 0 <= issuer.leeway_seconds <= LONGEST_LEEWAY_SECONDS:
         raise ConfigError(f"{what}: leeway_seconds {issuer.leeway_seconds:g} is out of range: 0 to 60")
+    if issuer.family == "HS":
+        check_secrets(what, folder / issuer.jwks_file)
     if issuer.namespace and not NAME.match(issuer.namespace):
         raise ConfigError(f"{what}: namespace {issuer.namespace!r} is not a name")
 

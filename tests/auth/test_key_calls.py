@@ -57,6 +57,8 @@ async def test_nobody_hands_on_what_they_do_not_hold(house: House) -> None:
         ({"name": "n\n", "scopes": ["jobs:read"]}, "invalid_key_request"),
         ({"name": "n", "scopes": ["jobs:read"], "namespace": "other"}, "unknown_field"),
         ({"name": "n", "scopes": ["jobs:read"], "queues": []}, "invalid_key_request"),
+        ({"name": "n", "scopes": ["jobs:read"], "queues": None}, "invalid_type"),
+        ({"name": "n", "scopes": ["jobs:read"], "queues": [None]}, "invalid_type"),
         ({"name": "n", "scopes": ["jobs:read"], "expires_seconds": 1e300}, "invalid_key_request"),
         ({"name": "n", "scopes": ["jobs:read"], "quota": {"stored_jobs": -1}}, "invalid_key_request"),
         ({"name": "n", "scopes": ["jobs:read"], "quota": {"jobs": 1}}, "unknown_field"),
@@ -93,17 +95,16 @@ async def test_two_headers_make_no_credential(house: House) -> None:
 
 async def test_who_may_only_cancel_or_retry_does_not_see_what_jobs_carry(house: House) -> None:
     owner, blind = await house.key(), await house.key(["jobs:cancel", "jobs:retry"])
-    dead = await house.submit(owner, payload={"card": "4111"})
+    carried = {"payload": {"card": "4111"}, "fairness_key": "customer-7", "fairness_weight": 3}
+    dead = await house.submit(owner, **carried)
     await (await house.node()).bury()
-    waiting = await house.submit(owner, payload={"card": "4111"})
+    waiting = await house.submit(owner, **carried)
     revived = await house.call("POST", f"/jobs/{dead}/retry", blind)
     cancelled = await house.call("DELETE", f"/jobs/{waiting}", blind)
 
     for answer, job_id in ((revived, dead), (cancelled, waiting)):
-        assert (200, job_id, None, None, []) == (
-            answer.status,
-            *(answer.body[name] for name in ("id", "payload", "result", "errors")),
-        )
+        names = ("id", "payload", "result", "errors", "reason", "fairness_key", "fairness_weight")
+        assert (200, job_id, None, None, [], None, None, 1) == (answer.status, *(answer.body[name] for name in names))
     assert {"card": "4111"} == (await house.call("GET", f"/jobs/{dead}", owner)).body["payload"]
 
 

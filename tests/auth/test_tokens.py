@@ -12,8 +12,8 @@ from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
 from ironforge.auth.tokens import Tokens
 from ironforge.errors import ConfigError, Unauthenticated
@@ -89,6 +89,7 @@ async def test_a_good_token_becomes_a_caller(tmp_path: Path, family: str, algori
     assert ("home", {"jobs:read", "jobs:submit"}) == (caller.namespace, caller.scopes)
     assert (frozenset("a"), f"jwt:{ISSUER}#ada") == (caller.queues, caller.identity)
     assert (await tokens.caller(token(key, algorithm, kid=None))).queues is None
+    assert f"jwt:{ISSUER}#" == (await tokens.caller(token(key, algorithm, sub=None))).identity
 
 
 async def test_scopes_may_be_a_list_and_the_namespace_fixed(tmp_path: Path) -> None:
@@ -104,6 +105,14 @@ def forged(header: dict[str, Any], body: dict[str, Any], secret: bytes = b"") ->
 
     text = part(json.dumps(header).encode()) + b"." + part(json.dumps(body).encode())
     return (text + b"." + part(hmac.digest(secret, text, hashlib.sha256) if secret else b"")).decode()
+
+
+def forged_well(**changes: Any) -> str:
+    """Signed by the issuer, with claims that `jwt.encode` would not take."""
+    header = {"alg": "RS256", "kid": "one"}
+    text = forged(header, {**claims(), **changes}).rpartition(".")[0]
+    signature = RSA.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
+    return f"{text}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
 
 
 BAD: dict[str, Any] = {
@@ -141,6 +150,23 @@ BAD: dict[str, Any] = {
     "namespace is the ring": lambda: token(ironforge_namespace="@auth"),
     "namespace is a list": lambda: token(ironforge_namespace=["home"]),
     "queues are a text": lambda: token(ironforge_queues="all"),
+    "queues are null": lambda: forged_well(ironforge_queues=None),
+    "queues are none": lambda: token(ironforge_queues=[]),
+    "a queue is no name": lambda: token(ironforge_queues=["a", "b\n"]),
+    "a queue is null": lambda: token(ironforge_queues=[None]),
+    "too many queues": lambda: token(ironforge_queues=[f"q{n}" for n in range(101)]),
+    "sub is half a character": lambda: forged_well(sub="ada\ud800"),
+    "sub is null": lambda: forged_well(sub=None),
+    "sub is a number": lambda: forged_well(sub=7),
+    "sub is empty": lambda: token(sub=""),
+    "sub is long": lambda: token(sub="a" * 256),
+    "sub has control characters": lambda: token(sub="ada\x1b[2J"),
+    "sub turns the direction": lambda: token(sub="ada\u202egnp"),
+    "sub has two lines": lambda: token(sub="ada\u2028root"),
+    "scopes are null": lambda: forged_well(scope=None),
+    "scopes are an object": lambda: token(scope={"jobs:read": True}),
+    "exp is endless": lambda: forged_well(exp=float("inf")),
+    "exp is a number in a text": lambda: forged_well(exp="9999999999"),
     "crit": lambda: jwt.encode(claims(), RSA, "RS256", headers={"kid": "one", "crit": ["b64"], "b64": False}),
     "not a token": lambda: "a.b.c",
     "empty parts": lambda: "..",
