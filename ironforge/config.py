@@ -14,6 +14,7 @@ from typing import Final, Literal, NamedTuple, get_args
 import msgspec
 
 from ironforge.errors import ConfigError
+from ironforge.ranges import shown
 from ironforge.server_url import parse, without_password
 
 PREFIX: Final = "IRONFORGE_"
@@ -205,9 +206,9 @@ def table() -> str:
     """Every setting with its default and meaning, as the Markdown table that the README shows."""
     lines = ["| variable | default | meaning |", "|---|---|---|"]
     for name, default in msgspec.structs.asdict(Settings()).items():
-        shown = ",".join(default) if isinstance(default, tuple) else default
-        shown = f"{shown:.10g}" if isinstance(shown, float) else shown
-        lines.append(f"| `{environment_name(name)}` | `{shown}` | {HELP[name]} |".replace("``", "(none)"))
+        text = ",".join(default) if isinstance(default, tuple) else default
+        text = shown(text) if isinstance(text, float) else text
+        lines.append(f"| `{environment_name(name)}` | `{text}` | {HELP[name]} |".replace("``", "(none)"))
     return "\n".join(lines)
 
 
@@ -216,7 +217,7 @@ def check(settings: Settings) -> Settings:
     for name, (low, high) in BOUNDS.items():
         value = getattr(settings, name)
         if not low <= value <= high:
-            raise ConfigError(f"{environment_name(name)}={value:g} is out of range: {low:g} to {high:g}")
+            raise ConfigError(f"{environment_name(name)}={shown(value)} is out of range: {shown(low)} to {shown(high)}")
     _check_names(settings)
     _check_url(settings.redis_url)
     _check_security(settings)

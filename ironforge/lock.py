@@ -17,6 +17,7 @@ from typing import Final
 
 from ironforge.config import NAME, Settings
 from ironforge.errors import LockNotHeld, LockTimeout, StoreError
+from ironforge.ranges import shown
 from ironforge.store.keys import shards_of
 from ironforge.store.link import Command, Link
 from ironforge.store.outage import answering
@@ -168,5 +169,7 @@ class HeldLock:
 
 def _to_ms(ttl_seconds: float) -> int:
     if not MIN_TTL_SECONDS <= ttl_seconds <= MAX_TTL_SECONDS:
-        raise ValueError(f"ttl_seconds={ttl_seconds:g} is out of range: {MIN_TTL_SECONDS:g} to {MAX_TTL_SECONDS:g}")
+        raise ValueError(
+            f"ttl_seconds={shown(ttl_seconds)} is out of range: {shown(MIN_TTL_SECONDS)} to {shown(MAX_TTL_SECONDS)}"
+        )
     return round(ttl_seconds * 1000)

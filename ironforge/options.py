@@ -6,9 +6,11 @@ found weeks later, a refused submission at once.
 
 from __future__ import annotations
 
-from datetime import datetime
+import time
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
+from ironforge import moments, ranges
 from ironforge.config import NAME
 from ironforge.errors import InvalidJob
 from ironforge.job import MAX_WEIGHT, RECORD_VERSION, Job, Priority, created_ms_of, new_id
@@ -140,30 +142,27 @@ def check_run_at(moment: object) -> int:
     """Unix milliseconds. A time in the past is fine: the job is due at once."""
     if isinstance(moment, str):
         try:
-            moment = datetime.fromisoformat(moment)
-        except ValueError:
-            raise InvalidJob(
-                f"run_at {moment!r} is not a time: expected ISO 8601 such as 2030-01-31T12:00:00Z",
-                code="invalid_type",
-                field="run_at",
-            ) from None
+            moment = moments.read(moment)
+        except ValueError as error:
+            raise InvalidJob(f"run_at {error}", code="invalid_type", field="run_at") from None
     if not isinstance(moment, datetime):
-        raise _wrong_type("run_at", moment, "a time with a zone such as 2030-01-31T12:00:00Z")
+        raise _wrong_type("run_at", moment, f"a time with a zone such as {moments.EXAMPLE}")
     if moment.utcoffset() is None:
         raise InvalidJob(
             f"run_at {moment.isoformat()} has no time zone: append Z for UTC, or an offset such as +02:00",
             code="timezone_required",
             field="run_at",
         )
-    seconds = moment.timestamp()
-    now = datetime.now(moment.tzinfo).timestamp()
-    if not 0 <= seconds <= now + MAX_DELAY_SECONDS:
+    latest = time.time() + MAX_DELAY_SECONDS
+    if moment.timestamp() > latest:
+        bound = datetime.fromtimestamp(latest, UTC).isoformat(timespec="seconds")
         raise InvalidJob(
-            f"run_at {moment.isoformat()} is out of range: at most {MAX_DELAY_SECONDS / 86_400:g} days ahead",
+            f"run_at {moment.isoformat()} is out of range: at most {MAX_DELAY_SECONDS / 86_400:g} days ahead, "
+            f"now {bound}",
             code="invalid_delay",
             field="run_at",
         )
-    return round(seconds * 1000)
+    return max(0, round(moment.timestamp() * 1000))
 
 
 def check_payload_size(payload: bytes) -> bytes:
@@ -226,8 +225,5 @@ def _shown(value: object) -> str:
 
 
 def _out_of_range(field: str, value: float, low: float, high: float, code: str = "out_of_range") -> InvalidJob:
-    try:
-        shown = f"{value:.10g}"
-    except OverflowError:  # an int beyond every float
-        shown = "a huge number" if value > 0 else "a hugely negative number"
-    return InvalidJob(f"{field} {shown} is out of range: {low:.10g} to {high:.10g}", code=code, field=field)
+    message = f"{field} {ranges.shown(value)} is out of range: {ranges.shown(low)} to {ranges.shown(high)}"
+    return InvalidJob(message, code=code, field=field)

@@ -12,6 +12,7 @@ import msgspec
 
 from ironforge.errors import ConfigError
 from ironforge.job import Job
+from ironforge.ranges import shown
 
 
 class Backoff(msgspec.Struct, frozen=True):
@@ -34,7 +35,7 @@ class Backoff(msgspec.Struct, frozen=True):
         ):
             value = getattr(self, name)
             if not low <= value <= high:
-                raise ConfigError(f"Backoff: {name}={value:g} is out of range: {low:g} to {high:g}")
+                raise ConfigError(f"Backoff: {name}={shown(value)} is out of range: {shown(low)} to {shown(high)}")
 
     def delay_seconds(self, failed_attempts: int, rng: Random) -> float:
         """The pause after the `failed_attempts`-th failure, counted from 1."""

@@ -17,6 +17,7 @@ from ironforge.auth.credentials import KEY_ID, ApiKey, new_key, seal
 from ironforge.auth.quota import NO_QUOTA, Quota, check
 from ironforge.config import NAME, Settings
 from ironforge.errors import ConfigError, KeyNotFound, TooManyKeys
+from ironforge.ranges import shown
 from ironforge.store.keys import RingKeys
 from ironforge.store.link import Link
 from ironforge.store.outage import answering
@@ -181,5 +182,5 @@ def _check(
         raise ConfigError(f"a key may be limited to 1 to {MAX_QUEUES} queues, {len(queues)} were given")
     if expires_seconds is not None and not 1 <= expires_seconds <= LONGEST_LIFE_SECONDS:
         raise ConfigError(
-            f"expires_seconds {expires_seconds:g} is out of range: 1 to {LONGEST_LIFE_SECONDS:.0f}; none: never"
+            f"expires_seconds {shown(expires_seconds)} is out of range: 1 to {shown(LONGEST_LIFE_SECONDS)}; none: never"
         )

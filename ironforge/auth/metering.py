@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, Protocol
 from ironforge.auth.caller import Caller
 from ironforge.auth.quota import NO_QUOTA, Quota
 from ironforge.errors import QuotaExceeded
+from ironforge.ranges import shown
 from ironforge.store.contract import Submission
 from ironforge.store.usage import Bucket, Short, Usage
 
@@ -100,7 +101,7 @@ class Meter:
         if short is not None:
             owner = owners[short.place]
             raise QuotaExceeded(
-                f"the {owner.name} may submit {owner.quota.submissions_per_second:g} jobs per second, "
+                f"the {owner.name} may submit {shown(owner.quota.submissions_per_second or 0)} jobs per second, "
                 f"{owner.quota.burst_jobs} at once; {short.tokens} of {jobs} are possible now",
                 quota=f"{owner.name}.submissions_per_second",
                 current=short.tokens,
@@ -127,8 +128,8 @@ class Meter:
                 current = getattr(self._usage, name)
                 if limit is not None and getattr(after, name) > limit:
                     raise QuotaExceeded(
-                        f"the {owner.name} may have {limit:g} {name.replace('_', ' ')}, there are {current}, and this "
-                        "would be more: wait until jobs have ended, or have the quota raised",
+                        f"the {owner.name} may have {shown(limit)} {name.replace('_', ' ')}, there are {current}, and "
+                        "this would be more: wait until jobs have ended, or have the quota raised",
                         quota=f"{owner.name}.{name}",
                         current=current,
                         limit=limit,
@@ -154,7 +155,7 @@ def _check_delay(owner: _Owner, batch: Sequence[Submission]) -> None:
     furthest_ms = max(item.delay_ms or (item.run_at_ms - now_ms if item.run_at_ms else 0) for item in batch)
     if furthest_ms > limit * 1000:
         raise QuotaExceeded(
-            f"the {owner.name} may schedule jobs up to {limit:g} s ahead, this is {furthest_ms / 1000:.0f} s: "
+            f"the {owner.name} may schedule jobs up to {shown(limit)} s ahead, this is {shown(furthest_ms / 1000)} s: "
             "submit it later",
             quota=f"{owner.name}.delay_seconds",
             current=round(furthest_ms / 1000),

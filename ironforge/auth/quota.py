@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from ironforge.errors import ConfigError
+from ironforge.ranges import shown
 
 NAMES: Final = ("submissions_per_second", "burst", "stored_jobs", "stored_bytes", "in_flight", "delay_seconds")
 
@@ -51,7 +52,9 @@ def check(quota: Quota) -> Quota:
     for name in NAMES:
         value = getattr(quota, name)
         if value is not None and not 0 < value <= 10**15:
-            raise ConfigError(f"quota {name}={value:g} is out of range: above 0, at most 1e15; leave it out for none")
+            raise ConfigError(
+                f"quota {name}={shown(value)} is out of range: above 0, at most 1e15; leave it out for none"
+            )
     if quota.burst is not None and not quota.limits_rate:
         raise ConfigError("quota burst says how many may come at once, so it needs submissions_per_second")
     return quota

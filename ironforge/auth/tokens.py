@@ -20,6 +20,7 @@ from ironforge.auth.jwks import Jwks, check_secrets, check_url
 from ironforge.auth.verification_key import Family, VerificationKey
 from ironforge.config import NAME, environment_name
 from ironforge.errors import ConfigError, Unauthenticated
+from ironforge.ranges import shown
 from ironforge.telemetry import get_logger
 
 LONGEST_LEEWAY_SECONDS: Final = 60.0
@@ -176,7 +177,7 @@ def _check(where: str, issuer: Issuer, folder: Path) -> None:
     if issuer.jwks_url:
         check_url(what, issuer.jwks_url)
     if not 0 <= issuer.leeway_seconds <= LONGEST_LEEWAY_SECONDS:
-        raise ConfigError(f"{what}: leeway_seconds {issuer.leeway_seconds:g} is out of range: 0 to 60")
+        raise ConfigError(f"{what}: leeway_seconds {shown(issuer.leeway_seconds)} is out of range: 0 to 60")
     if issuer.family == "HS":
         check_secrets(what, folder / issuer.jwks_file)
     if issuer.namespace and not NAME.match(issuer.namespace):

@@ -20,6 +20,7 @@ from ironforge.cli import output
 from ironforge.cli.flags import AsJson, takes_settings
 from ironforge.config import Settings, environment_name
 from ironforge.errors import ConfigError
+from ironforge.ranges import shown
 
 if TYPE_CHECKING:
     from ironforge.auth.audit import AuditTrail
@@ -235,7 +236,7 @@ def _print_quota(namespace: str, quota: Quota, *, as_json: bool) -> None:
     if as_json:
         output.print_json(limits)
     elif limits:
-        rows = [(name, f"{value:g}") for name, value in limits.items()]
+        rows = [(name, shown(value)) for name, value in limits.items()]
         output.out.print(output.table(("LIMIT", "VALUE"), rows, right=("VALUE",)))
     else:
         output.say(f"namespace {namespace} has no limits")

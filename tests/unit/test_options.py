@@ -112,6 +112,74 @@ def test_a_time_in_the_past_is_due_at_once_and_one_too_far_ahead_is_refused():
     assert ("invalid_delay", "run_at") == refused(run_at="9999-12-31T23:59:59-14:00")
 
 
+@pytest.mark.parametrize("text", ["1969-12-31T23:59:59Z", "0001-01-01T00:00:00+23:59"])
+def test_a_time_before_all_clocks_is_due_at_once_like_any_other_in_the_past(text):
+    assert validate_options(run_at=text).run_at_ms == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("2001-01-31t12:00:00z", "2001-01-31T12:00:00+00:00"),
+        ("2001-01-31T12:00:00.123456789Z", "2001-01-31T12:00:00.123456Z"),
+        ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00Z"),
+        ("2016-12-31T15:59:60.5-08:00", "2017-01-01T00:00:00.500Z"),
+        ("2001-01-31T12:00:00-00:00", "2001-01-31T12:00:00Z"),
+    ],
+)
+def test_a_time_may_be_written_in_every_way_of_rfc_3339(text, same):
+    assert validate_options(run_at=text).run_at_ms == validate_options(run_at=same).run_at_ms
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("tomorrow", "'tomorrow' is not a time (another format): expected ISO 8601 with a year of four digits"),
+        ("10000-01-01T00:00:00Z", "expected ISO 8601 with a year of four digits and a zone"),
+        ("1700000000", "(another format)"),
+        ("2030-01-31", "(a day without a time of day)"),
+        ("2030-02-30T00:00:00Z", "(day is out of range for month)"),
+        ("2030-01-31T12:00:00+24:00", "(an offset is less than 24 hours)"),
+        ("2030-01-31T12:00:00-24:00", "(an offset is less than 24 hours)"),
+        ("2030-01-31T12:30:60Z", "(a second 60 is a leap second, and those are at 23:59:60 UTC)"),
+        ("9999-12-31T23:59:60Z", "is not a time"),
+        ("x" * 1_000_000, f"{'x' * 60!r} is not a time"),
+    ],
+)
+def test_what_is_no_time_says_why(text, reason):
+    with pytest.raises(InvalidJob) as caught:
+        validate_options(run_at=text)
+    assert reason in str(caught.value)
+
+
+def test_a_leap_second_needs_a_zone_as_every_time_does():
+    assert refused(run_at="2016-12-31T23:59:60") == ("timezone_required", "run_at")
+
+
+def test_a_time_too_far_ahead_is_told_with_the_bound():
+    with pytest.raises(
+        InvalidJob, match=r"run_at 2999-01-01T00:00:00\+00:00 is out of range: at most 365 days ahead, now"
+    ):
+        validate_options(run_at="2999-01-01T00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"delay_seconds": 31_536_000.001}, "delay_seconds 31536000.001 is out of range: 0 to 31536000"),
+        ({"delay_seconds": 31_536_000.000000004}, "delay_seconds 31536000.000000004 is out of range: 0 to 31536000"),
+        ({"timeout_seconds": 0.0009999999999}, "timeout_seconds 0.0009999999999 is out of range: 0.001 to 604800"),
+        ({"max_retries": 10**5_000}, "max_retries a huge number is out of range: 0 to 1000"),
+        ({"max_retries": -(10**5_000)}, "max_retries a hugely negative number is out of range: 0 to 1000"),
+        ({"delay_seconds": 1e300}, "delay_seconds 1e+300 is out of range: 0 to 31536000"),
+    ],
+)
+def test_a_value_out_of_range_is_told_by_every_digit(given, message):
+    with pytest.raises(InvalidJob) as caught:
+        validate_options(**given)
+    assert str(caught.value) == message
+
+
 def test_delay_and_time_exclude_each_other():
     assert ("invalid_delay", "run_at") == refused(delay_seconds=1, run_at=datetime.now(UTC))
 
