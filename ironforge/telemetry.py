@@ -16,12 +16,9 @@ import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 from ironforge.config import Settings
+from ironforge.plain import plain, plain_json
 
 _FIRST: Final = ("ts", "level", "logger", "event")
-_ESCAPED: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {
-    code: f"\\u{code:04x}" for code in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-}
-_ESCAPED_TRACE: Final = {code: text for code, text in _ESCAPED.items() if code not in (0x09, 0x0A)}
 
 
 class _Handler(logging.StreamHandler[Any]):
@@ -107,19 +104,19 @@ def _to_json(event: EventDict, **_options: object) -> str:
     """Never raises, never more than one line: a log call must not fail for what it was asked to log."""
     ordered = {key: event[key] for key in _FIRST if key in event} | dict(event)
     try:
-        return json.dumps(ordered, default=repr, allow_nan=False)
+        return plain_json(json.dumps(ordered, default=repr, allow_nan=False))
     except (TypeError, ValueError, RecursionError):
-        return json.dumps({str(key): _plain(value) for key, value in ordered.items()})
+        return plain_json(json.dumps({str(key): _simple(value) for key, value in ordered.items()}))
 
 
-def _plain(value: object) -> object:
+def _simple(value: object) -> object:
     return value if type(value) in (str, int, bool) else repr(value)
 
 
 def _escape(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     for key, value in event.items():
         if key in ("exception", "stack"):
-            event[key] = str(value).translate(_ESCAPED_TRACE)
+            event[key] = plain(str(value), keep="\t\n")
         elif type(value) not in (int, float, bool):
-            event[key] = str(value).translate(_ESCAPED)
+            event[key] = plain(str(value))
     return event

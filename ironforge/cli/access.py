@@ -67,7 +67,7 @@ def create_key(
     if as_json:
         output.print_json({"id": key.id, "key": key.text, "name": record.name, "scopes": list(record.scopes)})
     else:
-        output.out.print(key.text, markup=False, highlight=False, soft_wrap=True)
+        output.line(key.text)
         output.say(f"key {key.id} of namespace {settings.namespace}; it cannot be shown again")
 
 
@@ -173,11 +173,8 @@ def verify_audit(as_json: AsJson = False, *, settings: Settings) -> None:
         for problem in verdict.problems:
             output.say(problem)
         state = "has problems" if verdict.problems else "is whole"
-        output.out.print(
-            f"the trail of {settings.namespace} {state}: {verdict.entries} entries, head {verdict.head or '(none)'}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
+        output.line(
+            f"the trail of {settings.namespace} {state}: {verdict.entries} entries, head {verdict.head or '(none)'}"
         )
     if verdict.problems:
         raise typer.Exit(1)

@@ -60,7 +60,7 @@ def main() -> None:
 def explain(error: Exception) -> int:
     """Tell the user about an error; the exit code for it."""
     if os.environ.get("IRONFORGE_LOG_LEVEL") == "debug":
-        traceback.print_exception(error)
+        say("".join(traceback.format_exception(error)).rstrip())
     if not isinstance(error, errors.IronForgeError):
         say(f"ironforge: unexpected {type(error).__name__}: {error}")
         say("This is a bug in IronForge; set IRONFORGE_LOG_LEVEL=debug to see where it happened.")

@@ -250,7 +250,7 @@ def _accepted(client: Client, accepted: dict[str, Any], *, wait: bool, as_json: 
         if as_json:
             output.print_json(accepted)
         else:
-            output.out.print(accepted["id"], highlight=False)
+            output.line(accepted["id"])
         return
     if not as_json:
         output.say(f"submitted {accepted['id']}, waiting for its end")

@@ -77,7 +77,7 @@ def doctor(as_json: AsJson = False, *, settings: Settings) -> None:
 
 def version() -> None:
     """Print the version."""
-    output.out.print(__version__, highlight=False)
+    output.line(__version__)
 
 
 def _watch(read: Callable[[], dict[str, Any]], *, as_json: bool) -> None:

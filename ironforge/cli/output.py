@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ironforge.plain import plain, plain_json
+
 # Piped output is for grep and cut: it is as wide as it has to be, never cut or folded.
 PIPED_WIDTH: Final = 10_000
 
@@ -42,23 +44,22 @@ STATE_STYLES: Final = {
 
 def say(text: str) -> None:
     """A message to the user, on stderr."""
-    messages.print(plain(text), markup=False, highlight=False, soft_wrap=True)
+    messages.print(plain(text, keep="\n"), markup=False, highlight=False, soft_wrap=True)
 
 
 def print_json(document: object) -> None:
     """One document on one line."""
-    sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+    sys.stdout.write(plain_json(json.dumps(document, ensure_ascii=False)) + "\n")
     sys.stdout.flush()
 
 
-def plain(value: object) -> str:
-    """The value as text that cannot move the cursor: control characters are shown, not sent."""
-    text = "" if value is None else str(value)
-    return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)
+def line(text: str) -> None:
+    """One line on stdout, as wide as it is."""
+    out.print(plain(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def cell(value: object, style: str = "") -> Text:
-    return Text(plain(value).replace("\n", " "), style=style)
+    return Text(plain("" if value is None else str(value).replace("\n", " ")), style=style)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> Table:
@@ -99,11 +100,11 @@ def job_details(job: Mapping[str, Any]) -> Table:
             continue
         else:
             shown = str(value)
-        made.add_row(name, cell(shown, STATE_STYLES.get(shown, "") if name == "status" else ""))
+        made.add_row(cell(name), cell(shown, STATE_STYLES.get(shown, "") if name == "status" else ""))
     for error in job["errors"]:
         made.add_row(f"attempt {error['attempt']}", cell(f"{error['type']}: {error['message']}", "red"))
         if error["trace"]:
-            made.add_row("", Text(plain(error["trace"]).rstrip(), style="dim"))
+            made.add_row("", Text(plain(error["trace"], keep="\n").rstrip(), style="dim"))
     return made
 
 

@@ -12,8 +12,7 @@ from typing import Annotated, Final, NoReturn
 import msgspec
 import typer
 
-from ironforge.cli import flags
-from ironforge.cli.output import out
+from ironforge.cli import flags, output
 from ironforge.config import Settings, environment_of, load
 
 Application = Annotated[
@@ -140,7 +139,7 @@ def _welcome(url: str, app: str, settings: Settings) -> None:
         "",
     ]
     for line in lines:
-        out.print(line, markup=False, highlight=False, soft_wrap=True)
+        output.line(line)
 
 
 def _url_flag(url: str) -> str:

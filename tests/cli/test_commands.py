@@ -99,6 +99,21 @@ def test_the_dead_letter_is_listed_without_letting_its_messages_steer_the_termin
     assert "[red]no" in shown
 
 
+def test_json_carries_what_would_steer_a_terminal_or_turn_it_around_as_escapes(dev: Dev):
+    hostile = "[red]\x1b]8;;http://evil.example\x1b\\\x7f\x9b31m\u202e\u2066\u200b für"
+    job_id = dev.submit("demo.echo", {hostile: hostile}, delay_seconds=600)
+    for arguments in (("jobs", "show", job_id), ("jobs", "list", "--state", "scheduled")):
+        assert dev.ironforge(*arguments, "--json").stdout.rstrip("\n").isprintable()
+        assert dev.ironforge(*arguments).stdout.replace("\n", "").isprintable()
+    assert dev.json("jobs", "show", job_id)["payload"] == {hostile: hostile}
+
+
+def test_a_traceback_for_the_author_of_a_bug_is_printable_too(capsys, monkeypatch):
+    monkeypatch.setenv("IRONFORGE_LOG_LEVEL", "debug")
+    app.explain(RuntimeError("\x1b[2J"))
+    assert "\x1b" not in capsys.readouterr().err
+
+
 def test_dlq_retry_all_retries_each_once(dev: Dev):
     made = [dev.submit("demo.fail", max_retries=0, queue="default", priority="low") for _ in range(20)]
     for job_id in made:

@@ -143,7 +143,7 @@ def test_the_console_shows_control_characters_as_text(capsys):
     get_logger("ours").info("forged\n2026 [error] line", value="\x1b[31mred")
     lines = capsys.readouterr().err.splitlines()
     assert 1 == len(lines)
-    assert "forged\\x0a2026 [error] line" in lines[0]
+    assert "forged\\n2026 [error] line" in lines[0]
     assert "\\x1b[31mred" in lines[0]
 
 
