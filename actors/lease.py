@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from actors.kernel import Actor, BeginAnew, Cancellable, Exit, handles
-from actors.messages import Beaten, Fenced, LeaseGone, WhoHolds
+from actors.messages import Beaten, Fenced, LeaseGone, SeenDead, WhoHolds
 from ironforge.config import Settings
 from ironforge.errors import LeaseLost, StoreError
 from ironforge.metrics import Metrics
@@ -31,8 +31,11 @@ STUCK_FRACTION: Final = 1 / 3
 
 
 class Leaseholder(Actor):
-    def __init__(self, leases: Leases, settings: Settings, metrics: Metrics) -> None:
+    """`on_joined` hears the name of each new lease, before anything is held under it."""
+
+    def __init__(self, leases: Leases, settings: Settings, metrics: Metrics, on_joined: Callable[[str], None]) -> None:
         self._leases = leases
+        self._on_joined = on_joined
         self._lease_seconds = settings.lease_seconds
         self._metrics = metrics
         self._taking_over: set[str] = set()
@@ -44,6 +47,7 @@ class Leaseholder(Actor):
             self._lease = await self._leases.join()
         except LeaseLost as error:  # fenced again before it had begun
             self.lease_gone(LeaseGone(str(error)))
+        self._on_joined(self._lease.node)
         logger.info("joined the cluster as %s", self._lease.node)
         # A node that was itself away (or has just come) cannot tell whether the others were: it watches them for
         # one whole lease before it declares any of them dead.
@@ -87,18 +91,23 @@ class Leaseholder(Actor):
             self._strays_sought = time.monotonic()
             self.background(self._find_strays(), name="strays")
 
-    def _take_over_all(self, nodes: Iterable[str]) -> None:
+    @handles(SeenDead)
+    def seen_dead(self, message: SeenDead) -> None:
+        """No judgement, so who has just come may act on it as well."""
+        self._take_over_all(message.nodes, seen_dead=True)
+
+    def _take_over_all(self, nodes: Iterable[str], *, seen_dead: bool = False) -> None:
         for node in nodes:
             if node not in self._taking_over:
                 self._taking_over.add(node)
-                self.background(self._take_over(node), name=f"take over {node}")
+                self.background(self._take_over(node, seen_dead=seen_dead), name=f"take over {node}")
 
     async def _find_strays(self) -> None:
         self._take_over_all(await self._leases.strays())
 
-    async def _take_over(self, node: str) -> None:
+    async def _take_over(self, node: str, *, seen_dead: bool) -> None:
         try:
-            moved = await self._leases.take_over(self._lease, node)
+            moved = await self._leases.take_over(self._lease, node, seen_dead=seen_dead)
             if moved:
                 logger.warning("node %s is dead: %d of its jobs go to others", node, moved)
         except LeaseLost as error:

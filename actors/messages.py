@@ -45,6 +45,13 @@ class Beaten(NamedTuple):
 
 
 @message
+class SeenDead(NamedTuple):
+    """parent process → lease: the processes of these nodes have ended; nobody has to wait for their leases."""
+
+    nodes: tuple[str, ...]
+
+
+@message
 class Announce(NamedTuple):
     """dispatcher → worker: a dispatcher has started; say that you are here."""
 

@@ -46,6 +46,7 @@ class Parts:
     executor: Executor
     metrics: Metrics
     system: ActorSystem
+    on_joined: Callable[[str], None]
 
     @property
     def session(self) -> Session:
@@ -84,7 +85,7 @@ class Node(Supervisor):
         return [
             _role(
                 "lease",
-                lambda: Leaseholder(parts.store.leases, settings, metrics),
+                lambda: Leaseholder(parts.store.leases, settings, metrics, parts.on_joined),
                 stop_seconds=LEASE_STOP_SECONDS,
             ),
             _role("dead_letter", lambda: DeadLetter(session, metrics), capacity=REPORTS_WAITING),

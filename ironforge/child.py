@@ -7,6 +7,7 @@ would have to be sent by somebody who is gone, and a parent's process id may be 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections.abc import Callable
@@ -17,15 +18,23 @@ import msgspec
 PARENT_FD: Final = "IRONFORGE_PARENT_FD"
 REPORT_SECONDS: Final = 1.0
 LOOK_SECONDS: Final = 0.1
-# A parent that does not read is stopped or overloaded; what it would read later is stale, so it is dropped.
+# Who does not read is stopped or overloaded; what it would read later is stale, so it is dropped.
 UNREAD_BYTES: Final = 65_536
 
 
 class ChildStatus(msgspec.Struct, frozen=True):
-    """How a child process is: one JSON line on the link. `problems` says why it is not ready."""
+    """How a child process is: one JSON line on the link. `problems` says why it is not ready, `node` under which
+    name it holds jobs."""
 
     ready: bool
     problems: tuple[str, ...] = ()
+    node: str = ""
+
+
+class Deaths(msgspec.Struct, frozen=True):
+    """What a parent tells a child, as one JSON line: it has seen the processes of these nodes end."""
+
+    nodes: tuple[str, ...]
 
 
 def read_status(line: bytes) -> ChildStatus | None:
@@ -34,6 +43,13 @@ def read_status(line: bytes) -> ChildStatus | None:
         return msgspec.json.decode(line, type=ChildStatus)
     except (msgspec.MsgspecError, RecursionError, ValueError):
         return None
+
+
+def tell(writer: asyncio.StreamWriter, news: ChildStatus | Deaths) -> None:
+    """Put one line on the link. Never blocks, never fails."""
+    transport = writer.transport
+    if not transport.is_closing() and transport.get_write_buffer_size() < UNREAD_BYTES:
+        writer.write(msgspec.json.encode(news) + b"\n")
 
 
 class ParentLink:
@@ -53,20 +69,15 @@ class ParentLink:
         end.set_inheritable(False)
         return cls(*await asyncio.open_connection(sock=end))
 
-    async def gone(self) -> None:
-        """Returns when the parent has ended, however it ended."""
-        while True:
-            try:
-                if not await self._reader.read(4096):
-                    return
-            except ConnectionError:
-                return
+    async def gone(self, on_deaths: Callable[[Deaths], None] = lambda _: None) -> None:
+        """Returns when the parent has ended, however it ended; until then `on_deaths` hears what it has to tell."""
+        with contextlib.suppress(ConnectionError):
+            async for line in self._reader:
+                on_deaths(msgspec.json.decode(line, type=Deaths))
 
     def report(self, status: ChildStatus) -> None:
         """Tell the parent now. Never blocks, never fails."""
-        transport = self._writer.transport
-        if not transport.is_closing() and transport.get_write_buffer_size() < UNREAD_BYTES:
-            self._writer.write(msgspec.json.encode(status) + b"\n")
+        tell(self._writer, status)
 
     async def keep_reporting(self, status: Callable[[], ChildStatus]) -> None:
         """Report `status()` when it changes and once a second, until cancelled: a silent child passes for stuck."""

@@ -12,16 +12,16 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Final
 
 import uvloop
 
-from actors.kernel import ActorError, ActorFailed, ActorRef, ActorSystem, Exit
-from actors.messages import Drain, Flush, Heard, Held
+from actors.kernel import ActorDead, ActorError, ActorFailed, ActorRef, ActorSystem, Exit, MailboxFull
+from actors.messages import Drain, Flush, Heard, Held, SeenDead
 from actors.session import ASK_SECONDS, NODE
 from actors.supervisor import Parts, node_spec
-from ironforge.child import ChildStatus, ParentLink
+from ironforge.child import ChildStatus, Deaths, ParentLink
 from ironforge.config import Settings, load, namespaces_of
 from ironforge.executor import Executor
 from ironforge.metrics import Metrics, measure_loop_lag
@@ -53,6 +53,9 @@ class Node:
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
         self._problem = "starting"
+        # Under which this node holds jobs: another one after each loss of its lease. `on_joined` hears of each.
+        self.name = ""
+        self.on_joined: Callable[[], None] = lambda: None
 
     async def start(self) -> None:
         """Raises ConfigError when the server cannot be reached or does not fit the settings."""
@@ -60,7 +63,9 @@ class Node:
         await verify(settings)
         self._store = NodeStore.open(settings)
         self._executor = Executor(self._forge, settings, f"{socket.gethostname()}-{os.getpid()}")
-        parts = Parts(settings, self._store, self._forge, self._executor, self.metrics, self.system)
+        parts = Parts(
+            settings, self._store, self._forge, self._executor, self.metrics, self.system, on_joined=self._joined
+        )
         self._root = await self._start_tree(parts)
         self._problem = ""
         self._helpers = [
@@ -79,11 +84,20 @@ class Node:
                 logger.warning("the node did not start, it tries again: %s", error)
         return await self.system.spawn(node_spec(parts))
 
+    def _joined(self, name: str) -> None:
+        self.name = name
+        self.on_joined()
+
     def problems(self) -> list[str]:
         """Why this node is not ready to take jobs; empty when it is."""
         if self._stopping.is_set():
             return ["draining: this node is being stopped"]
         return [self._problem] if self._problem else []
+
+    def take_over(self, deaths: Deaths) -> None:
+        """Have the jobs of nodes whose processes were seen to end run again now."""
+        with contextlib.suppress(ActorDead, MailboxFull):  # the leases of those nodes will run out as well
+            self.system.ref(f"{NODE}/lease").try_tell(SeenDead(deaths.nodes))
 
     def stop(self) -> None:
         """Drain and end; called again: do not wait for running jobs any longer."""
@@ -181,13 +195,15 @@ async def serve(forge: Forge, settings: Settings) -> int:
 def _with_parent(link: ParentLink, node: Node) -> tuple[Coroutine[None, None, None], ...]:
     def status() -> ChildStatus:
         problems = node.problems()
-        return ChildStatus(ready=not problems, problems=tuple(problems))
+        return ChildStatus(ready=not problems, problems=tuple(problems), node=node.name)
 
     async def stop_when_gone() -> None:
-        await link.gone()
+        await link.gone(node.take_over)
         logger.warning("the parent process is gone: this node drains and ends")
         node.stop()
 
+    # At once, before it holds anything: a parent that sees this process die must know who died.
+    node.on_joined = lambda: link.report(status())
     return link.keep_reporting(status), stop_when_gone()
 
 

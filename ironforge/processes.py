@@ -13,11 +13,12 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from ironforge.child import PARENT_FD, ChildStatus, read_status
+from ironforge.child import PARENT_FD, ChildStatus, Deaths, read_status, tell
 from ironforge.config import Settings
 from ironforge.metrics import MULTIPROCESS_DIR, ChildMetrics
 from ironforge.probes import probes
@@ -33,6 +34,9 @@ SILENCE_SECONDS: Final = 5.0
 # be let: a kill here counts as a crash of every job that it still holds.
 GRACE_SECONDS: Final = 20.0
 CONFIG_ERROR_CODE: Final = 2
+# What a child reported in its last moment is still to be read when its end is known.
+LAST_WORDS_SECONDS: Final = 0.1
+HEIRLOOMS: Final = 64
 
 log = get_logger(__name__)
 
@@ -83,7 +87,10 @@ class Parent:
     ) -> None:
         self._patience_seconds = patience_seconds
         self._stopping = asyncio.Event()
-        self._slots = [_Slot(name, number, command, metrics, self._stopping) for number in range(count)]
+        self._heirless: list[str] = []
+        self._slots = [
+            _Slot(name, number, command, metrics, self._stopping, self._hand_over) for number in range(count)
+        ]
 
     def problems(self) -> list[str]:
         """Why this node is not ready; empty when every process is."""
@@ -115,6 +122,14 @@ class Parent:
                 loop.remove_signal_handler(number)
         return max(keeper.result() for keeper in keepers)
 
+    def _hand_over(self, nodes: Iterable[str] = ()) -> None:
+        """Have a child that is ready, now or later, take over from dead nodes without waiting for their leases."""
+        self._heirless += nodes
+        heir = next((slot for slot in self._slots if not slot.problems()), None)
+        if self._heirless and heir is not None:
+            heir.take_over(self._heirless)
+            self._heirless = []
+
     def _signalled(self, number: signal.Signals) -> None:
         again = self._stopping.is_set()
         log.info("ending at once" if again else "draining", signal=number.name)
@@ -133,14 +148,24 @@ class _Slot:
     """One place for a child: starts it, hears from it, and starts the next one when it died."""
 
     def __init__(
-        self, name: str, number: int, command: Sequence[str], metrics: ChildMetrics, stopping: asyncio.Event
+        self,
+        name: str,
+        number: int,
+        command: Sequence[str],
+        metrics: ChildMetrics,
+        stopping: asyncio.Event,
+        hand_over: Callable[..., None],
     ) -> None:
         self.number = number
         self._name = name
         self._command = command
         self._metrics = metrics
         self._stopping = stopping
+        self._hand_over = hand_over
         self._process: asyncio.subprocess.Process | None = None
+        self._link: asyncio.StreamWriter | None = None
+        # What it was told to take over goes to another heir when it dies as well; it may not have come to it.
+        self._inherited: deque[str] = deque(maxlen=HEIRLOOMS)
         self._status: ChildStatus | None = None
         self._heard_at = 0.0
 
@@ -158,6 +183,11 @@ class _Slot:
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(number)
+
+    def take_over(self, nodes: Sequence[str]) -> None:
+        assert self._link is not None
+        self._inherited.extend(nodes)
+        tell(self._link, Deaths(tuple(nodes)))
 
     async def keep(self) -> int:
         """Keep a child running until the parent stops. Returns the exit code that the parent should have."""
@@ -180,22 +210,33 @@ class _Slot:
     async def _run_once(self) -> int | None:
         """Start a child and wait for its end: its exit code, or None when it could not be started."""
         ours, theirs = socket.socketpair()
-        reader, writer = await asyncio.open_connection(sock=ours)
+        reader, self._link = await asyncio.open_connection(sock=ours)
         listener = asyncio.create_task(self._listen(reader), name=f"link-{self.number}")
         try:
             with theirs:
                 self._process = await self._start(theirs)
             if self._stopping.is_set():
                 self.send(signal.SIGTERM)
-            return await self._process.wait()
+            code = await self._process.wait()
+            await asyncio.wait([listener], timeout=LAST_WORDS_SECONDS)
+            self._bequeath()
+            return code
         except OSError as error:
             log.warning("%s process cannot be started", self._name, process=self.number, error=str(error))
             return None
         finally:
             listener.cancel()
-            writer.close()
-            self._process = self._status = None
+            self._link.close()
+            self._process = self._status = self._link = None
+            self._inherited.clear()
             self._metrics.child_gone(self.number)
+
+    def _bequeath(self) -> None:
+        """The process has been waited for, so it settles nothing more. What ended in order has left nothing behind."""
+        if self._status is not None and self._status.node:
+            nodes = [self._status.node, *self._inherited]
+            self._status = None
+            self._hand_over(nodes)
 
     async def _start(self, link: socket.socket) -> asyncio.subprocess.Process:
         """In a session of its own: Ctrl-C must reach the parent alone, which then decides."""
@@ -220,6 +261,7 @@ class _Slot:
                 if self._status is None or status.ready != self._status.ready:
                     log.info("%s process reports", self._name, process=self.number, ready=status.ready)
                 self._status, self._heard_at = status, time.monotonic()
+                self._hand_over()
         except (ConnectionError, ValueError) as error:
             log.warning("the reports of a %s process cannot be read", self._name, process=self.number, error=str(error))
 

@@ -251,10 +251,11 @@ class Leases(Protocol):
         Raises LeaseLost, and StoreUnavailable (no retry: the next beat is the retry).
         """
 
-    async def take_over(self, lease: Lease, node: str, *, crashed: bool = True) -> int:
+    async def take_over(self, lease: Lease, node: str, *, crashed: bool = True, seen_dead: bool = False) -> int:
         """Fence `node`, put what it held back to its streams, forget it. Returns the number of jobs moved.
 
-        `crashed` raises their crash count, and buries those whose crash budget is spent.
+        `crashed` raises their crash count, and buries those whose crash budget is spent. `seen_dead`: somebody saw
+        its process end, so that its lease need not have run out; 0 and nothing is done for a lease that has not.
         """
 
     async def strays(self) -> list[str]:

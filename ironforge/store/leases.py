@@ -73,11 +73,12 @@ class RedisLeases:
         names = [name.decode(errors="replace") for name in reply]
         return [name for name in names if name != lease.node]
 
-    async def take_over(self, lease: Lease, node: str, *, crashed: bool = True) -> int:
+    async def take_over(self, lease: Lease, node: str, *, crashed: bool = True, seen_dead: bool = False) -> int:
         """See `contract.Leases.take_over`. 0 as well when the node has a lease after all."""
         names = self._keys
         keys = [names.fence(lease.node), names.nodes, names.epoch, names.fence(node)]
-        if not await outlast(lambda: self._link.run(FENCE, keys, [lease.epoch, node, names.signals])):
+        arguments = [lease.epoch, node, names.signals, int(seen_dead)]
+        if not await outlast(lambda: self._link.run(FENCE, keys, arguments)):
             return 0
         return await self._empty(lease, node, crashed=crashed and node != LOST)
 

@@ -21,6 +21,15 @@ async def work(context: Context, seconds: float = 0.0) -> int:
     return context.fence
 
 
+@forge.job("leave")
+async def leave(context: Context) -> None:
+    """Ends its process at the first run, and says that all is well."""
+    note("start", context)
+    if context.fence == 0:
+        os._exit(0)
+    await asyncio.sleep(300)
+
+
 def note(what: str, context: Context) -> None:
     """One write of one line: it is in the file even if this process is killed in the next moment."""
     os.write(LEDGER, f"{what} {context.id} {context.fence} {os.getpid()}\n".encode())

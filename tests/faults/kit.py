@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ from ironforge.job import JobState
 from ironforge.store import Doors
 
 APP = Path(__file__).parent / "forge_app.py"
+IRONFORGE = (sys.executable, "-P", "-m", "ironforge")
 PATIENCE_SECONDS = 40.0
 TOLD = ("redis_url", "namespace", "shards", "durability", "lease_seconds", "concurrency", "drain_seconds")
 
@@ -59,14 +60,16 @@ class Ground:
         self._ledger = ledger
         self._nodes: list[subprocess.Popen[bytes]] = []
 
-    def start_node(self, **changes: Any) -> subprocess.Popen[bytes]:
+    def start_node(self, parent: Sequence[str] | None = None, **changes: Any) -> subprocess.Popen[bytes]:
+        """A node alone, or with these options of `ironforge node` a parent with its children."""
         settings = msgspec.structs.replace(self.settings, **changes)
         environment = {
             **os.environ,
             "LEDGER": str(self._ledger),
             **{environment_name(name): str(getattr(settings, name)) for name in TOLD},
         }
-        node = subprocess.Popen([sys.executable, str(APP)], env=environment, start_new_session=True)
+        command = [sys.executable, str(APP)] if parent is None else [*IRONFORGE, "node", APP.stem, *parent]
+        node = subprocess.Popen(command, cwd=APP.parent, env=environment, start_new_session=True)
         self._nodes.append(node)
         return node
 

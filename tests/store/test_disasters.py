@@ -83,3 +83,14 @@ async def test_nor_does_a_fairness_key_hide_that_a_group_was_destroyed(
     again = one.store.work(await one.leases.join())
     fences = {item.id: item.fence for item in (decode(delivery.record) for delivery in await again.fetch(20))}
     assert 1 == fences[decode(running.record).id]
+
+
+async def test_a_node_that_was_seen_to_die_is_taken_over_though_its_lease_goes_on(cluster: Cluster) -> None:
+    gone, heir = await cluster.node(), await cluster.node()
+    await cluster.submit(job())
+    [delivery] = await gone.work.fetch(1)
+    assert 1 == await heir.leases.take_over(heir.lease, gone.lease.node, seen_dead=True)
+    [again] = await heir.work.fetch(1)
+    assert 1 == decode(again.record).crashes
+    with pytest.raises(LeaseLost):
+        await gone.work.settle([completed(delivery)])

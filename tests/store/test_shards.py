@@ -113,14 +113,16 @@ async def test_a_read_that_is_cancelled_loses_no_job(sharded: Cluster) -> None:
     assert {one.id for one in jobs} == found
 
 
-async def test_a_take_over_in_all_shards_gives_the_jobs_to_the_heir(sharded: Cluster) -> None:
+@pytest.mark.parametrize("seen_dead", [False, True])
+async def test_a_take_over_in_all_shards_gives_the_jobs_to_the_heir(sharded: Cluster, seen_dead: bool) -> None:
     gone, heir = await sharded.node(), await sharded.node()
     await sharded.submit(*(job(id=new_id(tail)) for tail in range(6)))
     lost = await gone.work.fetch(6)
-    for keys in shards_of(sharded.settings):
-        sharded.raw.zadd(keys.nodes, {gone.lease.node: 1})
+    if not seen_dead:
+        for keys in shards_of(sharded.settings):
+            sharded.raw.zadd(keys.nodes, {gone.lease.node: 1})
 
-    assert 6 == await heir.leases.take_over(heir.lease, gone.lease.node)
+    assert 6 == await heir.leases.take_over(heir.lease, gone.lease.node, seen_dead=seen_dead)
     assert 6 == len(await heir.work.fetch(10))
     with pytest.raises(LeaseLost):
         await gone.work.settle([completed(one) for one in lost])

@@ -71,10 +71,12 @@ class ShardedLeases:
             log.warning("heartbeat_partial", shards=len(calls), unavailable=len(away), error=str(away[0]))
         return list(dict.fromkeys(expired))
 
-    async def take_over(self, lease: Lease, node: str, *, crashed: bool = True) -> int:
+    async def take_over(self, lease: Lease, node: str, *, crashed: bool = True, seen_dead: bool = False) -> int:
         """See `contract.Leases.take_over`. A shard where the node has renewed its lease leaves it alone."""
         pairs = zip(self._parts, self.held(lease), strict=True)
-        return sum(await together(part.take_over(held, node, crashed=crashed) for part, held in pairs))
+        return sum(
+            await together(part.take_over(held, node, crashed=crashed, seen_dead=seen_dead) for part, held in pairs)
+        )
 
     async def strays(self) -> list[str]:
         """See `contract.Leases.strays`."""
