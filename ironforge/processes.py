@@ -89,7 +89,7 @@ class Parent:
         self._stopping = asyncio.Event()
         self._heirless: list[str] = []
         self._slots = [
-            _Slot(name, number, command, metrics, self._stopping, self._hand_over) for number in range(count)
+            _Slot(name, number, command, metrics, self._stopping, hand_over=self._hand_over) for number in range(count)
         ]
 
     def problems(self) -> list[str]:
@@ -154,6 +154,7 @@ class _Slot:
         command: Sequence[str],
         metrics: ChildMetrics,
         stopping: asyncio.Event,
+        *,
         hand_over: Callable[..., None],
     ) -> None:
         self.number = number
@@ -217,13 +218,14 @@ class _Slot:
                 self._process = await self._start(theirs)
             if self._stopping.is_set():
                 self.send(signal.SIGTERM)
-            code = await self._process.wait()
+            await self._process.wait()
             await asyncio.wait([listener], timeout=LAST_WORDS_SECONDS)
             self._bequeath()
-            return code
         except OSError as error:
             log.warning("%s process cannot be started", self._name, process=self.number, error=str(error))
             return None
+        else:
+            return self._process.returncode
         finally:
             listener.cancel()
             self._link.close()

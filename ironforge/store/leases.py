@@ -77,7 +77,7 @@ class RedisLeases:
         """See `contract.Leases.take_over`. 0 as well when the node has a lease after all."""
         names = self._keys
         keys = [names.fence(lease.node), names.nodes, names.epoch, names.fence(node)]
-        arguments = [lease.epoch, node, names.signals, int(seen_dead)]
+        arguments: list[str | bytes | int] = [lease.epoch, node, names.signals, int(seen_dead)]
         if not await outlast(lambda: self._link.run(FENCE, keys, arguments)):
             return 0
         return await self._empty(lease, node, crashed=crashed and node != LOST)

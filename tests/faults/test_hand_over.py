@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterable
 
@@ -42,7 +43,7 @@ async def held_by_children(ground: Ground, children: int) -> dict[int, set[str]]
 async def print_recovery(ground: Ground, jobs: Iterable[str]) -> None:
     died = time.monotonic()
     await until(lambda: all(ground.starts()[job] > 1 for job in jobs), "what died with its process to run again")
-    print(f"\nran again {time.monotonic() - died:.2f} s after their process died")
+    sys.stdout.write(f"\nran again {time.monotonic() - died:.2f} s after their process died\n")
 
 
 async def crashes(ground: Ground, jobs: Iterable[str]) -> set[int]:
