@@ -85,7 +85,7 @@ OPERATIONS: Final = (
         "Revive a dead job",
         "jobs:retry",
         {200: schemas.JobAnswer},
-        (*_READ_BODY, 404, 409),
+        (*_SUBMITTED, 404),
         body="retry",
         audited=True,
     ),

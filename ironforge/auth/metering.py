@@ -1,4 +1,4 @@
-"""Holds submissions to their quotas; a caller without any never gets here.
+"""Holds submissions and revivals to their quotas; a caller without any never gets here.
 
 The rate is exact over all processes. What is stored is measured at most once a second and counted on from there, so
 several processes together may pass a limit by what they accept within that second.
@@ -61,21 +61,31 @@ class Meter:
     @contextlib.asynccontextmanager
     async def admitted(self, caller: Caller, batch: Sequence[Submission]) -> AsyncIterator[None]:
         """Around the submission of `batch`. Raises QuotaExceeded for the first limit that it would break."""
-        owners = [
-            owner
-            for owner in (_Owner("key", f"k.{caller.bucket}", caller.quota), _Owner("namespace", "n", self.quota))
-            if owner.quota != NO_QUOTA
-        ]
+        owners = self._owners(caller)
         for owner in owners:
             _check_delay(owner, batch)
+        async with self._charged(owners, len(batch), _size(batch)):
+            yield
+
+    @contextlib.asynccontextmanager
+    async def revived(self, caller: Caller) -> AsyncIterator[None]:
+        """Around the revival of a dead job, which is stored already: one more that comes, and is in flight."""
+        async with self._charged(self._owners(caller), 1, Usage(0, 1, 0)):
+            yield
+
+    def _owners(self, caller: Caller) -> list[_Owner]:
+        owners = (_Owner("key", f"k.{caller.bucket}", caller.quota), _Owner("namespace", "n", self.quota))
+        return [owner for owner in owners if owner.quota != NO_QUOTA]
+
+    @contextlib.asynccontextmanager
+    async def _charged(self, owners: Sequence[_Owner], jobs: int, size: Usage) -> AsyncIterator[None]:
         rates = [owner for owner in owners if owner.quota.limits_rate]
         if rates:
-            await self._check_rate(rates, len(batch))
+            await self._check_rate(rates, jobs)
         limited = [owner for owner in owners if owner.quota.limits_storage]
         if not limited:
             yield
             return
-        size = _size(batch)
         await self._check_storage(limited, size)
         self._usage, self._since = _sum(self._usage, size), _sum(self._since, size)
         self._under_way = _sum(self._under_way, size)
@@ -121,12 +131,13 @@ class Meter:
             self._compare(owners, size)
 
     def _compare(self, owners: Sequence[_Owner], size: Usage) -> None:
+        """What is not added to is not refused: a job that is due later may come while too many are in flight."""
         after = _sum(self._usage, size)
         for owner in owners:
             for name in Usage._fields:
                 limit = getattr(owner.quota, name)
                 current = getattr(self._usage, name)
-                if limit is not None and getattr(after, name) > limit:
+                if limit is not None and getattr(size, name) and getattr(after, name) > limit:
                     raise QuotaExceeded(
                         f"the {owner.name} may have {shown(limit)} {name.replace('_', ' ')}, there are {current}, and "
                         "this would be more: wait until jobs have ended, or have the quota raised",

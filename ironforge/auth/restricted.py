@@ -92,7 +92,10 @@ class CallersSubmissions:
 
     async def revive(self, job_id: bytes, *, reset_retry_count: bool) -> Job:
         await self._visible(job_id)
-        return await self._submissions.revive(job_id, reset_retry_count=reset_retry_count)
+        if self._meter is None:
+            return await self._submissions.revive(job_id, reset_retry_count=reset_retry_count)
+        async with self._meter.revived(self._caller):
+            return await self._submissions.revive(job_id, reset_retry_count=reset_retry_count)
 
     async def set_paused(self, queue: str, *, paused: bool) -> None:
         self._caller.require_queue(queue)

@@ -15,8 +15,11 @@ from ironforge.auth.quota import NO_QUOTA, Quota, check
 from ironforge.auth.quota_book import QuotaBook
 from ironforge.config import Settings
 from ironforge.errors import ConfigError
+from ironforge.job import format_id
+from ironforge.store import Doors, Submission
 from ironforge.store.usage import Bucket, RedisUsage
 from tests.auth.kit import House
+from tests.store.kit import job
 
 NEVER = 1e-6  # tokens per second: none comes during a test
 
@@ -94,6 +97,64 @@ async def test_scheduled_jobs_are_stored_but_not_in_flight(house: House) -> None
     assert [201, 429] == [(await submit(house, key)).status for _ in range(2)]
     usage = (await house.call("GET", "/quotas", key)).body["usage"]
     assert (4, 1) == (usage["stored_jobs"], usage["in_flight"])
+
+
+async def dead_jobs(house: House, count: int) -> list[str]:
+    """Jobs of this namespace that have died, submitted past all quotas."""
+    doors, node = Doors.open(house.inside()), await house.node()
+    accepted = await doors.submissions.submit([Submission(job()) for _ in range(count)])
+    await doors.close()
+    for _ in accepted:
+        await node.bury()
+    return [format_id(one.id) for one in accepted]
+
+
+async def revive(house: House, key: str, job_id: str) -> Any:
+    return await house.call("POST", f"/jobs/{job_id}/retry", key)
+
+
+@pytest.mark.parametrize("owner", ["key", "namespace"])
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_revivals_count_as_submissions_in_flight(house: House, owner: str, at_once: bool) -> None:
+    ids, quota = await dead_jobs(house, 6), Quota(in_flight=2)
+    if owner == "namespace":
+        await house.quotas.put(house.namespace, quota)
+    key = await house.key(quota=quota if owner == "key" else NO_QUOTA)
+    if at_once:
+        answers = await asyncio.gather(*(revive(house, key, one) for one in ids))
+    else:
+        answers = [await revive(house, key, one) for one in ids]
+
+    assert [200] * 2 + [429] * 4 == sorted(answer.status for answer in answers)
+    assert {f"{owner}.in_flight"} == {answer.body["quota"] for answer in answers if answer.status == 429}
+    assert 429 == (await submit(house, key)).status, "submissions and revivals share the limit"
+    still = (await house.call("GET", "/dlq", key)).body["jobs"]
+    assert 4 == len(still), "what is refused stays dead"
+
+
+async def test_revivals_take_from_the_rate(house: House) -> None:
+    ids = await dead_jobs(house, 4)
+    key = await house.key(quota=Quota(submissions_per_second=NEVER, burst=3))
+    assert 201 == (await submit(house, key)).status
+    statuses = [(await revive(house, key, one)).status for one in ids]
+
+    assert [200, 200, 429, 429] == statuses
+
+
+async def test_what_cannot_be_revived_costs_nothing(house: House) -> None:
+    [job_id] = await dead_jobs(house, 1)
+    key = await house.key(quota=Quota(submissions_per_second=NEVER, burst=1))
+    alive = await house.submit(await house.key())
+    assert 409 == (await revive(house, key, alive)).status
+    assert 404 == (await revive(house, key, "0199a2b4-7c1e-7d3a-9f00-5b1c2d3e4f50")).status
+    assert 200 == (await revive(house, key, job_id)).status
+
+
+async def test_a_revival_stores_nothing_new(house: House) -> None:
+    ids = await dead_jobs(house, 2)
+    key = await house.key(quota=Quota(stored_jobs=1, stored_bytes=1))
+    assert 429 == (await submit(house, key)).status
+    assert [200, 200] == [(await revive(house, key, one)).status for one in ids]
 
 
 async def test_bytes_are_limited(house: House) -> None:
