@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -34,11 +34,17 @@ class KeyRequest(msgspec.Struct, forbid_unknown_fields=True):
     expires_seconds: Annotated[
         float | None,
         Meta(
-            description="from now; default: never",
+            description="from now, no longer than the caller; default: as long as the caller",
             extra_json_schema={"minimum": 1, "maximum": LONGEST_LIFE_SECONDS},
         ),
     ] = None
-    quota: Annotated[Quota | None, Meta(description="limits of this key, beside those of the namespace")] = None
+    quota: Annotated[Quota | None, Meta(description="limits of this key; what is left out is as for the caller")] = None
+
+
+class RevokeQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """What becomes of the keys that the revoked one made, and that those made."""
+
+    children: Literal["revoke", "keep"] = "revoke"
 
 
 class AuditQuery(msgspec.Struct, forbid_unknown_fields=True):
@@ -61,6 +67,7 @@ class KeyAnswer(msgspec.Struct):
     expires_at: Annotated[Time | None, Meta(description="null: never")]
     last_used_at: Annotated[Time | None, Meta(description="exact to a minute; null: never")]
     quota: Quota
+    made_by: Annotated[str, Meta(description="how the audit trail calls its maker; empty: not known")]
 
 
 class KeysAnswer(msgspec.Struct):
@@ -76,13 +83,17 @@ class NewKeyAnswer(msgspec.Struct):
     key: str
     name: str
     scopes: list[Scope]
+    queues: Annotated[list[str] | None, Meta(description="null: all")]
+    expires_at: Annotated[Time | None, Meta(description="null: never")]
+    quota: Quota
 
 
 class RevokedAnswer(msgspec.Struct):
-    """The key is gone; processes that remember it let it in for this long at most."""
+    """The key is gone, and `children` with it; processes that remember them let them in for this long at most."""
 
     id: KeyId
     effective_within_seconds: float
+    children: Annotated[list[KeyId], Meta(description="keys that it made, and that those made")]
 
 
 class UsageAnswer(msgspec.Struct):

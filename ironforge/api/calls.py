@@ -184,6 +184,7 @@ OPERATIONS: Final = (
         "keys:admin",
         {200: auth_schemas.RevokedAnswer},
         (*_LISTED, 404),
+        query=auth_schemas.RevokeQuery,
         audited=True,
         only_with_auth=True,
     ),

@@ -14,7 +14,7 @@ from aiohttp import hdrs, web
 
 from ironforge.api.calls import Operation
 from ironforge.api.desks import Desk, Office, Offices, desk_of
-from ironforge.api.key_calls import MADE
+from ironforge.api.key_calls import TARGETS
 from ironforge.api.middleware import REQUEST_ID_OF, Handler
 from ironforge.auth.authenticator import Authenticator
 from ironforge.auth.caller import Caller
@@ -64,10 +64,10 @@ class Gate:
 
 
 async def _write_down(call: Operation, request: web.Request, caller: Caller, office: Office) -> None:
-    target = request.get(MADE) or next(iter(request.match_info.values()), "")
     request_id = request[REQUEST_ID_OF]
-    _log.info("audit", who=caller.identity, action=call.operation_id, target=target, request_id=request_id)
-    try:
-        await office.audit.append(caller.identity, call.operation_id, target, request_id)
-    except StoreError as error:
-        _log.error("the audit trail lacks what was logged just before", request_id=request_id, error=str(error))
+    for target in request.get(TARGETS) or [next(iter(request.match_info.values()), "")]:
+        _log.info("audit", who=caller.identity, action=call.operation_id, target=target, request_id=request_id)
+        try:
+            await office.audit.append(caller.identity, call.operation_id, target, request_id)
+        except StoreError as error:
+            _log.error("the audit trail lacks what was logged just before", request_id=request_id, error=str(error))

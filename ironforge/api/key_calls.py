@@ -1,6 +1,6 @@
 """The calls on keys, quotas and the audit trail, for the caller's own namespace.
 
-Nobody can hand on more than they hold: a key that is made over HTTP has at most its maker's scopes and queues.
+Nobody can hand on more than they hold: see `auth.inheritance`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ironforge.api.auth_schemas import (
     NewKeyAnswer,
     QuotasAnswer,
     RevokedAnswer,
+    RevokeQuery,
     UsageAnswer,
 )
 from ironforge.api.problems import ApiProblem
@@ -36,10 +37,10 @@ from ironforge.auth.credentials import KEY_ID
 from ironforge.auth.keyring import Keyring, Listed
 from ironforge.auth.metering import Meter
 from ironforge.auth.quota import NO_QUOTA
-from ironforge.errors import ConfigError, Forbidden
+from ironforge.errors import ConfigError
 
-# Where a handler leaves the id of what it made, for the audit trail.
-MADE: Final = web.RequestKey("made", str)
+# Where a handler leaves what it made or unmade, for the audit trail; without it the path says what was meant.
+TARGETS: Final = web.RequestKey("targets", list[str])
 
 _CURSOR: Final = re.compile(r"[0-9]{1,20}-[0-9]{1,20}\Z")
 _decoder: Final = msgspec.json.Decoder(KeyRequest)
@@ -62,7 +63,7 @@ class KeyCalls:
     async def list_keys(self, request: web.Request) -> web.Response:
         requests.read_query(request.query, NoQuery)
         listed = await self._keyring.listed(self._caller.namespace)
-        return answer(KeysAnswer([key_answer(one) for one in listed]))
+        return answer(KeysAnswer([key_answer(one) for one in listed if self._caller.sees(one.record.queues)]))
 
     async def create_key(self, request: web.Request) -> web.Response:
         requests.read_query(request.query, NoQuery)
@@ -74,19 +75,28 @@ class KeyCalls:
             key, record = await self._keyring.create(
                 self._caller.namespace,
                 wanted.name,
-                self._held_scopes(wanted),
-                queues=self._held_queues(wanted),
+                wanted.scopes,
+                queues=None if wanted.queues is msgspec.UNSET else wanted.queues,
                 expires_seconds=wanted.expires_seconds,
                 quota=wanted.quota or NO_QUOTA,
+                maker=self._caller,
             )
         except ConfigError as error:
             raise ApiProblem(400, "invalid_key_request", str(error)) from None
-        request[MADE] = key.id
-        made = NewKeyAnswer(key.id, key.text, record.name, list(record.scopes))
+        request[TARGETS] = [key.id]
+        made = NewKeyAnswer(
+            key.id,
+            key.text,
+            record.name,
+            list(record.scopes),
+            None if record.queues is None else list(record.queues),
+            optional_rfc3339(record.expires_ms),
+            record.quota,
+        )
         return answer(made, 201, Cache_Control="no-store")
 
     async def revoke_key(self, request: web.Request) -> web.Response:
-        requests.read_query(request.query, NoQuery)
+        query = requests.read_query(request.query, RevokeQuery)
         key_id = request.match_info["key_id"]
         if not KEY_ID.match(key_id):
             raise ApiProblem(
@@ -95,8 +105,11 @@ class KeyCalls:
                 f"{key_id[:40]!r} is not the id of a key: expected one such as {KEY_ID_EXAMPLE}",
                 field="key_id",
             )
-        await self._keyring.revoke(self._caller.namespace, key_id)
-        return answer(RevokedAnswer(key_id, REMEMBERED_SECONDS))
+        gone = await self._keyring.revoke(
+            self._caller.namespace, key_id, children=query.children == "revoke", revoker=self._caller
+        )
+        request[TARGETS] = gone
+        return answer(RevokedAnswer(key_id, REMEMBERED_SECONDS, gone[1:]))
 
     async def list_audit(self, request: web.Request) -> web.Response:
         query = requests.read_query(request.query, AuditQuery)
@@ -118,22 +131,6 @@ class KeyCalls:
         ]
         return answer(AuditPage(shown, following))
 
-    def _held_scopes(self, wanted: KeyRequest) -> list[str]:
-        lacking = sorted(set(wanted.scopes) - self._caller.scopes)
-        if lacking:
-            raise Forbidden(
-                f"this credential lacks the scope {lacking[0]}, and can give a key only what it has itself",
-                code="scope_not_held",
-            )
-        return list(wanted.scopes)
-
-    def _held_queues(self, wanted: KeyRequest) -> list[str] | None:
-        if wanted.queues is msgspec.UNSET:
-            return None if self._caller.queues is None else sorted(self._caller.queues)
-        for queue in wanted.queues:
-            self._caller.require_queue(queue)
-        return wanted.queues
-
 
 def key_answer(listed: Listed) -> KeyAnswer:
     """A key as lists show it."""
@@ -147,4 +144,5 @@ def key_answer(listed: Listed) -> KeyAnswer:
         optional_rfc3339(record.expires_ms),
         optional_rfc3339(listed.used_ms),
         record.quota,
+        record.made_by,
     )

@@ -5,6 +5,7 @@ A caller carries its namespace, so nothing behind the door ever takes one from a
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final, Literal, NamedTuple, get_args
 
 from ironforge.auth.quota import NO_QUOTA, Quota
@@ -19,11 +20,18 @@ SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 MAX_QUEUES: Final = 100
 
 
+class Account(NamedTuple):
+    """What a key is held to. `bucket` is its id, which names what is counted for it."""
+
+    bucket: str
+    quota: Quota
+
+
 class Caller(NamedTuple):
     """`queues` None: all of them. `identity` is how logs and the audit trail call the caller.
 
     `bucket` names what the caller's own quota is counted under: the id of its key; "" without one of its own.
-    `expires_ms` is Unix time; 0: never.
+    `expires_ms` is Unix time; 0: never. `makers`: the keys that its key comes from, the nearest one first.
     """
 
     namespace: str
@@ -33,6 +41,11 @@ class Caller(NamedTuple):
     bucket: str = ""
     quota: Quota = NO_QUOTA
     expires_ms: int = 0
+    makers: tuple[Account, ...] = ()
+
+    def sees(self, queues: Collection[str] | None) -> bool:
+        """Whether what concerns these queues (None: all there are) concerns no others than the caller's own."""
+        return self.queues is None or (queues is not None and self.queues.issuperset(queues))
 
     def require(self, access: Access) -> None:
         """Raises Forbidden when `access` is a scope that this caller lacks."""

@@ -12,11 +12,12 @@ from typing import Any, Final
 
 import msgspec
 
-from ironforge.auth.caller import MAX_QUEUES, SCOPES, Caller, Scope
+from ironforge.auth.caller import MAX_QUEUES, SCOPES, Account, Caller, Scope
 from ironforge.auth.credentials import KEY_ID, ApiKey, new_key, seal
+from ironforge.auth.inheritance import Terms, inherit, makers_of
 from ironforge.auth.quota import NO_QUOTA, Quota, check
 from ironforge.config import NAME, Settings
-from ironforge.errors import ConfigError, KeyNotFound, TooManyKeys
+from ironforge.errors import ConfigError, KeyNotFound, TooManyKeys, Unauthenticated
 from ironforge.ranges import shown
 from ironforge.store.keys import RingKeys
 from ironforge.store.link import Link
@@ -34,7 +35,10 @@ _REVOKE: Final = Script("key_revoke")
 
 
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A key as the store has it. Times are Unix time in ms; `expires_ms` 0: never; `queues` None: all."""
+    """A key as the store has it. Times are Unix time in ms; `expires_ms` 0: never; `queues` None: all.
+
+    `made_by`: how logs call its maker; "": made before that was written down. `makers`: as in `Caller`.
+    """
 
     id: str
     seal: bytes
@@ -45,6 +49,8 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     queues: tuple[str, ...] | None = None
     expires_ms: int = 0
     quota: Quota = NO_QUOTA
+    made_by: str = ""
+    makers: tuple[Account, ...] = ()
 
     def caller(self) -> Caller:
         return Caller(
@@ -54,6 +60,8 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
             None if self.queues is None else frozenset(self.queues),
             self.id,
             self.quota,
+            self.expires_ms,
+            self.makers,
         )
 
 
@@ -85,37 +93,55 @@ class Keyring:
         queues: Sequence[str] | None = None,
         expires_seconds: float | None = None,
         quota: Quota = NO_QUOTA,
+        maker: Caller | None = None,
+        made_by: str = "",
     ) -> tuple[ApiKey, KeyRecord]:
-        """A new key; its text is shown once and never stored.
+        """A new key; its text is shown once and never stored. Without a `maker` it is made by whoever runs all of this.
 
-        Raises ConfigError for what makes no sense, and TooManyKeys.
+        Raises ConfigError for what makes no sense, Forbidden for what the maker does not hold, Unauthenticated when
+        the maker was revoked meanwhile, and TooManyKeys.
         """
         _check(namespace, name, scopes, queues, expires_seconds)
         key = new_key()
         now_ms = time.time_ns() // 1_000_000
+        terms = Terms(scopes, queues, now_ms + round(expires_seconds * 1000) if expires_seconds else 0, quota)
+        if maker is not None:
+            terms = inherit(maker, terms, now_ms)
         record = KeyRecord(
             id=key.id,
             seal=seal(self._pepper, key.secret),
             namespace=namespace,
             name=name,
-            scopes=tuple(scope for scope in SCOPES if scope in scopes),
+            scopes=tuple(scope for scope in SCOPES if scope in terms.scopes),
             created_ms=now_ms,
-            queues=None if queues is None else tuple(sorted(set(queues))),
-            expires_ms=now_ms + round(expires_seconds * 1000) if expires_seconds else 0,
-            quota=check(quota),
+            queues=None if terms.queues is None else tuple(sorted(set(terms.queues))),
+            expires_ms=terms.expires_ms,
+            quota=check(terms.quota),
+            made_by=maker.identity if maker else made_by,
+            makers=makers_of(maker) if maker else (),
         )
-        keys = self._keys
-        names = [keys.records, keys.of(namespace)]
-        limits = [LIVE_KEYS, NAMESPACE_KEYS, now_ms]
+        await self._store(record, maker.bucket if maker else "")
+        return key, record
+
+    async def _store(self, record: KeyRecord, maker_id: str) -> None:
+        names = [self._keys.records, self._keys.of(record.namespace), self._keys.makers]
+        limits = [LIVE_KEYS, NAMESPACE_KEYS, record.created_ms]
+        makers = ",".join(maker.bucket for maker in record.makers)
         with answering():
-            verdict = await self._link.run(_CREATE, names, [key.id, _encode(record), name, record.expires_ms, *limits])
+            verdict = await self._link.run(
+                _CREATE, names, [record.id, _encode(record), record.name, record.expires_ms, *limits, maker_id, makers]
+            )
+        if verdict == b"maker":
+            raise Unauthenticated("the key that makes this one has been revoked", code="invalid_credentials")
         if verdict == b"name":
             raise TooManyKeys(
-                f"{name!r} has {LIVE_KEYS} keys that count: revoke the old one once nobody uses it, or use another name"
+                f"{record.name!r} has {LIVE_KEYS} keys that count: revoke the old one once nobody uses it, or use "
+                "another name"
             )
         if verdict == b"namespace":
-            raise TooManyKeys(f"namespace {namespace!r} has {NAMESPACE_KEYS} keys, and may not have more: revoke some")
-        return key, record
+            raise TooManyKeys(
+                f"namespace {record.namespace!r} has {NAMESPACE_KEYS} keys, and may not have more: revoke some"
+            )
 
     async def find(self, key_id: str) -> KeyRecord | None:
         """Whatever namespace it belongs to. What is not legible here does not count as a key."""
@@ -137,15 +163,30 @@ class Keyring:
             key=lambda listed: (listed.record.created_ms, listed.record.id),
         )
 
-    async def revoke(self, namespace: str, key_id: str) -> None:
-        """It stops to count within the time that processes remember keys for (`Authenticator`). Raises KeyNotFound."""
+    async def revoke(
+        self, namespace: str, key_id: str, *, children: bool = True, revoker: Caller | None = None
+    ) -> list[str]:
+        """The key and, unless `children` is False, all that come from it; their ids, its own first.
+
+        They stop to count within the time that processes remember keys for (`Authenticator`). Raises KeyNotFound, also
+        for a key of queues that the revoker has no business with.
+        """
         keys = self._keys
-        gone: Any = 0
-        if KEY_ID.match(key_id):
+        gone: Any = []
+        if KEY_ID.match(key_id) and await self._is_seen(key_id, revoker):
             with answering():
-                gone = await self._link.run(_REVOKE, [keys.of(namespace), keys.records, keys.used], [key_id])
+                gone = await self._link.run(
+                    _REVOKE, [keys.of(namespace), keys.records, keys.used, keys.makers], [key_id, int(children)]
+                )
         if not gone:
             raise KeyNotFound(f"there is no key {key_id[:40]!r} in namespace {namespace!r}")
+        return [one.decode() for one in gone]
+
+    async def _is_seen(self, key_id: str, revoker: Caller | None) -> bool:
+        if revoker is None or revoker.queues is None:
+            return True
+        record = await self.find(key_id)
+        return record is not None and revoker.sees(record.queues)
 
     async def touch(self, key_id: str) -> None:
         """Remember that the key was used now."""

@@ -38,7 +38,7 @@ _NOTHING: Final = Usage(0, 0, 0)
 
 
 class _Owner(NamedTuple):
-    """Whose quota it is: `namespace`, or `key`."""
+    """Whose quota it is: `namespace`, `key`, or `maker` of the key."""
 
     name: str
     bucket: str
@@ -74,7 +74,11 @@ class Meter:
             yield
 
     def _owners(self, caller: Caller) -> list[_Owner]:
-        owners = (_Owner("key", f"k.{caller.bucket}", caller.quota), _Owner("namespace", "n", self.quota))
+        owners = [
+            _Owner("key", f"k.{caller.bucket}", caller.quota),
+            *(_Owner("maker", f"k.{maker.bucket}", maker.quota) for maker in caller.makers),
+            _Owner("namespace", "n", self.quota),
+        ]
         return [owner for owner in owners if owner.quota != NO_QUOTA]
 
     @contextlib.asynccontextmanager

@@ -43,6 +43,11 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
         """What the bucket holds: `burst`, or a second's worth, at least 1."""
         return self.burst if self.burst is not None else max(1, round(self.submissions_per_second or 0))
 
+    def limit(self, name: str) -> float | None:
+        """What `name` is held to; of `burst` also where only the rate was given."""
+        held: float | None = self.burst_jobs if name == "burst" and self.limits_rate else getattr(self, name)
+        return held
+
 
 NO_QUOTA: Final = Quota()
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import os
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, TypeVar
 
 import msgspec
 import typer
@@ -34,6 +35,7 @@ quotas: Final = typer.Typer(no_args_is_help=True, epilog=output.EXIT_CODES, help
 audit: Final = typer.Typer(no_args_is_help=True, epilog=output.EXIT_CODES, help="Read and verify the audit trail.")
 
 T = TypeVar("T")
+Children = Literal["revoke", "keep"]
 
 
 class _Closable(Protocol):
@@ -60,7 +62,7 @@ def create_key(
     key, record = _with(
         lambda: _keyring(settings),
         lambda ring: ring.create(
-            settings.namespace, name, scopes, queues=queue or None, expires_seconds=expires_seconds
+            settings.namespace, name, scopes, queues=queue or None, expires_seconds=expires_seconds, made_by=_who()
         ),
     )
     _write_down(settings, "createKey", key.id)
@@ -99,14 +101,21 @@ def list_keys(as_json: AsJson = False, *, settings: Settings) -> None:
 @takes_settings(*SERVER)
 def revoke_key(
     key_id: Annotated[str, typer.Argument(metavar="ID", help="as `ironforge keys list` shows it")],
+    children: Annotated[
+        Children, typer.Option(help="what becomes of the keys that it made, and that those made")
+    ] = "revoke",
     *,
     settings: Settings,
 ) -> None:
-    """Revoke a key: it stops working within 15 seconds."""
+    """Revoke a key, and those that come from it: they stop working within 15 seconds."""
     _need_pepper(settings)
-    _with(lambda: _keyring(settings), lambda ring: ring.revoke(settings.namespace, key_id))
-    _write_down(settings, "revokeKey", key_id)
-    output.say(f"key {key_id} is revoked; it stops working within 15 seconds")
+    gone = _with(
+        lambda: _keyring(settings),
+        lambda ring: ring.revoke(settings.namespace, key_id, children=children == "revoke"),
+    )
+    _write_down(settings, "revokeKey", *gone)
+    for one in gone:
+        output.say(f"key {one} is revoked; it stops working within 15 seconds")
 
 
 @quotas.command("show")
@@ -223,9 +232,23 @@ def _book(settings: Settings) -> QuotaBook:
     return QuotaBook(_server(settings))
 
 
-def _write_down(settings: Settings, action: str, target: str) -> None:
-    who = f"cli:{getpass.getuser()}"
-    _with(lambda: _trail(settings), lambda trail: trail.append(who, action, target))
+def _write_down(settings: Settings, action: str, *targets: str) -> None:
+    who = _who()
+
+    async def append(trail: AuditTrail) -> None:
+        for target in targets:
+            await trail.append(who, action, target)
+
+    _with(lambda: _trail(settings), append)
+
+
+def _who() -> str:
+    """Who runs the command, as the audit trail calls them; the environment may say anything, or nothing."""
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):
+        name = str(os.getuid())
+    return "cli:" + "".join(letter if letter.isprintable() else "?" for letter in name[:100])
 
 
 def _print_quota(namespace: str, quota: Quota, *, as_json: bool) -> None:
@@ -249,6 +272,8 @@ def _as_json(listed: Listed) -> dict[str, Any]:
         "created_at": _time(record.created_ms),
         "expires_at": _time(record.expires_ms) or None,
         "last_used_at": _time(listed.used_ms) or None,
+        "quota": msgspec.to_builtins(record.quota),
+        "made_by": record.made_by,
     }
 
 

@@ -127,6 +127,7 @@ class RingKeys:
         self.prefix = "if:{@auth}:"
         self.records = self.prefix + "keys"  # hash: id of an API key -> its record
         self.used = self.prefix + "used"  # hash: id of an API key -> time of its last use, ms
+        self.makers = self.prefix + "makers"  # hash: id of an API key -> ids of those that it comes from
         self.quotas = self.prefix + "quotas"  # hash: namespace -> its quota
 
     def of(self, namespace: str) -> str:

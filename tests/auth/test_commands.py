@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from subprocess import CompletedProcess
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import redis
 
 from ironforge.auth.credentials import read_key
+from ironforge.auth.keyring import Keyring
+from ironforge.config import Settings
 from ironforge.store.keys import Keys
 from tests.cli.kit import Dev, eventually, ironforge
 from tests.support.servers import valkey
@@ -55,6 +58,38 @@ def test_a_key_from_its_making_to_its_end(run: Run) -> None:
     assert 0 == run("keys", "revoke", key.id).returncode
     assert 4 == run("keys", "revoke", key.id).returncode
     assert "has no keys" in run("keys", "list").stderr
+
+
+def test_a_revoked_key_takes_its_children_along_unless_told_otherwise(run: Run, server: str) -> None:
+    made = [child_of(document(run("keys", "create", "n", "--scope", "keys:admin", "--json"))["id"], server)]
+    made.append(child_of(document(run("keys", "create", "m", "--scope", "keys:admin", "--json"))["id"], server))
+    assert all(one["made_by"].startswith("cli:") for one in document(run("keys", "list", "--json"))["keys"][::2])
+    kept = run("keys", "revoke", made[0].maker, "--children", "keep")
+    gone = run("keys", "revoke", made[1].maker)
+
+    assert (0, 0) == (kept.returncode, gone.returncode)
+    assert made[0].id not in kept.stderr
+    assert made[1].id in gone.stderr
+    assert [made[0].id] == [one["id"] for one in document(run("keys", "list", "--json"))["keys"]]
+    revoked = [one["target"] for one in document(run("audit", "list", "--json"))["entries"][:3]]
+    assert [made[1].id, made[1].maker, made[0].maker] == revoked
+
+
+class Made(NamedTuple):
+    id: str
+    maker: str
+
+
+def child_of(key_id: str, server: str) -> Made:
+    async def make() -> str:
+        ring = Keyring(Settings(redis_url=server, key_pepper=PEPPER))
+        record = await ring.find(key_id)
+        assert record is not None
+        _, child = await ring.create("default", f"of-{key_id}", ["keys:admin"], maker=record.caller())
+        await ring.close()
+        return child.id
+
+    return Made(asyncio.run(make()), key_id)
 
 
 def test_the_key_alone_is_on_stdout(run: Run) -> None:
