@@ -14,13 +14,13 @@ from typing import Any, Final
 
 from ironforge.api.server import SHUTDOWN_SECONDS, cannot_listen, check_address
 from ironforge.config import Settings
-from ironforge.dev import url_of
 from ironforge.errors import ConfigError
 from ironforge.metrics import ChildMetrics
 from ironforge.processes import Parent, metrics_folder
 from ironforge.store.checks import verify
 from ironforge.telemetry import get_logger
 from ironforge.tls import server_context
+from ironforge.web_url import url_of
 
 # A child waits for bodies on their way, then for handlers, then closes its connections to Redis.
 PATIENCE_SECONDS: Final = 2 * SHUTDOWN_SECONDS + 5.0

@@ -63,7 +63,7 @@ HELP: Final[dict[str, str]] = {
     "data_dir": "folder of the embedded server of `ironforge dev`",
     "log_level": "debug, info, warning or error",
     "log_format": "json, console, or auto: console on a terminal, else json",
-    "url": "where the client and the command line find the HTTP API",
+    "url": "where callers find the HTTP API; empty: on this machine, as http_host, http_port and tls_cert say",
     "api_key": "API key or token that the client and the command line send; environment only",
 }
 
@@ -112,8 +112,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     data_dir: str = ".ironforge"
     log_level: LogLevel = "info"
     log_format: LogFormat = "auto"
-    url: str = "http://127.0.0.1:3000"
+    url: str = ""
     api_key: str = ""
+
+    def __repr__(self) -> str:
+        """Without what is secret: a settings object is easily printed, and more easily logged."""
+        told = {name: value for name, value in msgspec.structs.asdict(self).items() if value and name not in SECRETS}
+        told["redis_url"] = without_password(self.redis_url) if self.redis_url else ""
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in told.items())})"
 
 
 # Inclusive bounds of the numeric settings.
@@ -142,6 +148,7 @@ BOUNDS: Final[dict[str, tuple[float, float]]] = {
 
 
 LISTS: Final = ("namespaces", "queues")
+SECRETS: Final = ("key_pepper", "api_key")
 
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "auth": get_args(Auth),
@@ -283,4 +290,4 @@ def _check_url(url: str) -> None:
         if url:
             parse(url)
     except ConfigError as error:
-        raise ConfigError(f"{environment_name('redis_url')}={without_password(url)}: {error}") from None
+        raise ConfigError(f"{environment_name('redis_url')}: {error}") from None

@@ -32,6 +32,7 @@ from ironforge.store.checks import verify
 from ironforge.telemetry import get_logger
 from ironforge.tenant_metrics import TenantMetrics
 from ironforge.tls import server_context
+from ironforge.web_url import url_of
 
 DEPTHS_SECONDS: Final = 1.0
 
@@ -234,8 +235,3 @@ async def _keep_depths(metrics: Metrics | TenantMetrics, inspection: Inspection)
         except StoreError as error:
             log.debug("the depths could not be read", error=str(error))
         await asyncio.sleep(DEPTHS_SECONDS)
-
-
-def url_of(host: str, port: int, *, tls: bool = False) -> str:
-    scheme = "https" if tls else "http"
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

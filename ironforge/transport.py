@@ -16,6 +16,7 @@ import msgspec
 
 from ironforge import errors
 from ironforge.config import load
+from ironforge.web_url import api_url, checked
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -142,8 +143,10 @@ class Transport:
     come after the first try."""
 
     def __init__(self, url: str | None, timeout_seconds: float, retries: int, api_key: str | None = None) -> None:
-        self.url = (url or load().url).rstrip("/")
+        self.url = checked("url", url) if url else api_url(load())
         credential = (load().api_key if api_key is None else api_key).strip()
+        if not (credential.isascii() and credential.isprintable()):
+            raise errors.ConfigError("the API key holds a character that no key or token has: was it copied whole?")
         self._headers = {"Authorization": f"Bearer {credential}"} if credential else {}
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._retries = retries
@@ -174,6 +177,8 @@ class Transport:
             else:
                 if status in expected:
                     return _decode(status, content)
+                if 300 <= status < 400:
+                    raise self._redirected(status, answer_headers.get("Location", ""))
                 failure = refusal(status, content)
                 retry_after = answer_headers.get("Retry-After")
                 if status not in REPEATABLE or _asked_seconds(retry_after, 0.0) > LONGEST_WAIT_SECONDS:
@@ -190,8 +195,14 @@ class Transport:
     async def _send(self, method: str, path: str, options: dict[str, Any]) -> tuple[int, Mapping[str, str], bytes]:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=self._timeout, headers=self._headers)
-        async with self._session.request(method, self.url + path, **options) as response:
+        # What a job carries and the credential are for the address that was given, and for no other that it may name.
+        async with self._session.request(method, self.url + path, allow_redirects=False, **options) as response:
             return response.status, response.headers, await _read(response)
+
+    def _redirected(self, status: int, location: str) -> ApiError:
+        there = location.partition("?")[0][:200]
+        detail = f"{self.url} answers with a redirection to {there!r}, which is not followed: if that is the API, set"
+        return ApiError(status, {"code": "redirected", "detail": f"{detail} IRONFORGE_URL or pass url="})
 
     def _unreachable(self, error: Exception) -> ApiUnreachable:
         reason = str(error) or type(error).__name__

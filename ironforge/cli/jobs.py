@@ -15,6 +15,7 @@ from ironforge.cli import output
 from ironforge.cli.flags import AsJson, takes_settings
 from ironforge.config import Settings
 from ironforge.errors import InvalidPayload, InvalidState, JobNotFound
+from ironforge.web_url import api_url
 
 if TYPE_CHECKING:
     from ironforge.client import AsyncClient, Client
@@ -47,7 +48,7 @@ Reset = Annotated[
 def connected(settings: Settings) -> Iterator[Client]:
     from ironforge.client import Client  # noqa: PLC0415
 
-    with Client(settings.url) as client:
+    with Client(api_url(settings)) as client:
         yield client
 
 
@@ -172,7 +173,7 @@ def retry_dead(
             raise typer.BadParameter("--kind and --queue go with --all")
         _retry_one(settings, job_id, reset=reset, as_json=as_json)
         return
-    retried, skipped = asyncio.run(_retry_all(settings.url, kind, queue, reset=reset))
+    retried, skipped = asyncio.run(_retry_all(api_url(settings), kind, queue, reset=reset))
     if as_json:
         output.print_json({"retried": retried, "skipped": skipped})
     else:

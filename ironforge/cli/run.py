@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import msgspec
 import typer
 
 from ironforge.cli import flags, output
 from ironforge.config import Settings, environment_of, load
+from ironforge.errors import InvalidPayload
+from ironforge.server_url import without_password
+from ironforge.web_url import api_url
+
+if TYPE_CHECKING:
+    from ironforge.registry import Forge
 
 Application = Annotated[
     str,
@@ -24,13 +31,15 @@ NoAuth = Annotated[
     bool,
     typer.Option("--i-understand-no-auth", help="listen on an address that other machines can reach"),
 ]
+EXAMPLES: Final = "ironforge.examples.app:forge"
+MAIL: Final = """{"kind": "email.send", "payload": {"to": "you@example.com"}}"""
 # -P: what lies in the current folder must not replace modules of Python while the child starts.
 _CHILD: Final = (sys.executable, "-P", "-m", "ironforge")
 
 
 @flags.takes_settings(*flags.DEV)
 def dev(
-    app: Application = "ironforge.examples.app:forge",
+    app: Application = EXAMPLES,
     no_node: NoNode = False,
     no_auth: NoAuth = False,
     *,
@@ -50,7 +59,8 @@ def dev(
     forge = None if no_node else load_application(app)
 
     def on_ready(url: str) -> None:
-        _welcome(url, "none, jobs wait for the next start" if no_node else app, settings)
+        example = _example(forge) if forge is not None or app != EXAMPLES else MAIL
+        _welcome(url, "none, jobs wait for the next start" if no_node else app, example, settings)
 
     raise typer.Exit(uvloop.run(serve_dev(forge, settings, allow_public=no_auth, on_ready=on_ready)))
 
@@ -118,15 +128,31 @@ def with_server(settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, redis_url=settings.redis_url or flags.DEFAULT_REDIS_URL)
 
 
-def _welcome(url: str, app: str, settings: Settings) -> None:
-    data = settings.redis_url or f"{Path(settings.data_dir).absolute()} (kept until you delete it)"
+def _example(forge: Forge | None) -> str:
+    """A submission that this application can run as it stands, where it has such a kind."""
+    kinds = () if forge is None else forge.kinds
+    for kind in kinds:
+        assert forge is not None
+        example = MAIL if kind == "email.send" else f'{{"kind": "{kind}"}}'
+        with contextlib.suppress(InvalidPayload):
+            forge.handler(kind).binder.bind(msgspec.json.encode(msgspec.json.decode(example).get("payload")))
+            return example
+    return f'{{"kind": "{next(iter(kinds), "KIND")}", "payload": …}}'
+
+
+def _welcome(url: str, app: str, example: str, settings: Settings) -> None:
+    data = (
+        without_password(settings.redis_url)
+        if settings.redis_url
+        else f"{Path(settings.data_dir).absolute()} (kept until you delete it)"
+    )
     lines = [
         "",
         f"  IronForge is ready at {url}",
         "",
         "  Submit a job:",
         f"    curl {url}/jobs -H 'Content-Type: application/json' \\",
-        """      -d '{"kind": "email.send", "payload": {"to": "you@example.com"}}'""",
+        f"      -d '{example}'",
         *(
             ["  Every call needs a key (-H 'Authorization: Bearer …'): ironforge keys create NAME --scope …"]
             if settings.auth == "on"
@@ -143,4 +169,4 @@ def _welcome(url: str, app: str, settings: Settings) -> None:
 
 
 def _url_flag(url: str) -> str:
-    return "" if url == load().url else f" --url {url}"
+    return "" if url == api_url(load()) else f" --url {url}"

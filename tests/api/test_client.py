@@ -246,3 +246,22 @@ async def test_a_url_that_leads_elsewhere_is_noticed(behind_proxy: Any) -> None:
     _proxy, client = behind_proxy
     with pytest.raises(ApiError, match="does the URL lead to IronForge"):
         await client.stats()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirection_is_not_followed_so_neither_job_nor_key_go_elsewhere(api: Any, status: int) -> None:
+    async def elsewhere(_request: web.Request) -> web.Response:
+        return web.Response(status=status, headers={"Location": f"{api.url}/jobs?token=hush"})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", elsewhere)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with AsyncClient(f"http://127.0.0.1:{runner.addresses[0][1]}", api_key="ifk_secret") as client:
+        for call in (client.submit("demo.echo", "secret"), client.jobs(), client.submit_many([{"kind": "demo.echo"}])):
+            with pytest.raises(ApiError, match=f"redirection to '{api.url}/jobs', which is not followed") as caught:
+                await call
+            assert (caught.value.status, caught.value.code) == (status, "redirected")
+    await runner.cleanup()
+    assert (await api.call("GET", "/jobs")).body["jobs"] == []

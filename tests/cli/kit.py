@@ -153,7 +153,7 @@ class Dev(Service):
     def _ready(self) -> str:
         def url() -> str:
             assert self._process.poll() is None, "".join(self.stderr)
-            found = re.search(r"ready at (\S+)", "".join(list(self.stdout)))
+            found = re.search(r"ready at (\S+).*Ctrl-C", "".join(list(self.stdout)), re.DOTALL)
             return found[1] if found else ""
 
         return str(eventually(url, "the banner"))

@@ -8,11 +8,16 @@ import os
 import signal
 import socket
 from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import redis
 
 from ironforge import Forge
 from ironforge.config import load
 from ironforge.dev import serve_dev
 from tests.cli.kit import Dev, eventually, ironforge, processes_with
+from tests.support.servers import valkey
 
 
 def test_the_first_run_completes_a_job_that_was_submitted_over_http(dev: Dev) -> None:
@@ -25,6 +30,38 @@ def test_the_banner_says_where_the_api_the_data_and_the_handlers_are(dev: Dev) -
     banner = "".join(dev.stdout)
     for needed in (dev.url, "curl", "/data", "ironforge.examples.app:forge", "Ctrl-C", f"stats --url {dev.url}"):
         assert needed in banner
+
+    assert '"kind": "email.send", "payload": {"to": "you@example.com"}' in banner
+
+
+@pytest.mark.parametrize(
+    ("handlers", "arguments", "example"),
+    [
+        ("'a.b')\ndef f(x: int): ...\n@forge.job('c.d')\ndef g(y: int = 1): ...", (), '{"kind": "c.d"}'),
+        ("'a.b')\ndef f(x: int): ...", (), '{"kind": "a.b", "payload": …}'),
+        ("'email.send')\ndef f(x: int): ...", (), '{"kind": "email.send", "payload": …}'),
+        ("'a.b')\ndef f(): ...", ("--no-node",), '{"kind": "KIND", "payload": …}'),
+    ],
+)
+def test_the_banner_suggests_what_the_application_has_and_no_password(tmp_path, handlers, arguments, example) -> None:
+    (tmp_path / "shop.py").write_text(f"from ironforge import Forge\nforge = Forge()\n@forge.job({handlers}\n")
+    with valkey() as url:
+        with redis.Redis.from_url(url) as client:
+            client.config_set("requirepass", "hush")
+        with Dev(tmp_path, "shop", *arguments, redis_url=f"{url}?password=hush") as dev:
+            banner = "".join(dev.stdout)
+            dev.signal(signal.SIGTERM)
+            assert dev.ended() == 0
+    assert example in banner
+    assert url in banner
+    assert "hush" not in banner + "".join(dev.stderr)
+
+
+def test_the_command_line_talks_to_the_port_that_the_api_was_given(dev: Dev) -> None:
+    host, port = urlsplit(dev.url).netloc.split(":")
+    done = ironforge("stats", "--json", http_host=host, http_port=port)
+    assert done.returncode == 0
+    assert ironforge("stats", "--url", dev.url, http_port="1", url="http://127.0.0.1:1").returncode == 0
 
 
 def test_metrics_show_the_jobs_of_the_node_and_the_depths_of_the_queues(dev: Dev) -> None:

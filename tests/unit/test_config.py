@@ -94,7 +94,7 @@ def test_both_bounds_are_allowed_and_what_is_beyond_is_not(name):
         ({"IRONFORGE_QUEUES": "a,b,a"}, "names a queue twice"),
         ({"IRONFORGE_QUEUES": "a:b"}, "'a:b' is not a name"),
         ({"IRONFORGE_NAMESPACE": "{x}"}, "IRONFORGE_NAMESPACE: '{x}' is not a name"),
-        ({"IRONFORGE_REDIS_URL": "http://x"}, "IRONFORGE_REDIS_URL=http://x: scheme 'http' is not one of"),
+        ({"IRONFORGE_REDIS_URL": "http://x"}, "IRONFORGE_REDIS_URL: scheme 'http' is not one of"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_name_and_what_is_right(environ, said):
