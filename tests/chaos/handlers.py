@@ -9,15 +9,20 @@ from ironforge import Context
 from ironforge.verify.handlers import forge, ledger
 
 BLOCKING = "chaos.blocking"
+BLOCK_LOOP = "block-loop"
 
-__all__ = ["BLOCKING", "forge"]
+__all__ = ["BLOCKING", "BLOCK_LOOP", "forge"]
 
 
 @forge.job(BLOCKING)
 async def block(context: Context, seconds: float) -> int:
     """Holds up the event loop in its first run only: in every run it would be poison, and rightly end as that."""
-    ledger().note("start", [context.id], fence=context.fence, pid=os.getpid())
+    told, pid = ledger(), os.getpid()
+    told.note("start", [context.id], fence=context.fence, pid=pid)
     if context.fence == 0:
+        told.note("fault", name=BLOCK_LOOP, pid=pid)
         time.sleep(seconds)  # noqa: ASYNC251 - this is the fault
-    ledger().note("end", [context.id], fence=context.fence, pid=os.getpid())
+    told.note("end", [context.id], fence=context.fence, pid=pid)
+    if context.fence == 0:  # after its own end: whatever ends next shows that the node has recovered
+        told.note("healed", name=BLOCK_LOOP, pid=pid)
     return context.fence

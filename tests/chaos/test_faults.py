@@ -17,6 +17,8 @@ from tests.chaos.lanes import clients, clock, network, nodes, server
 from tests.chaos.scenarios import SCENARIOS
 from tests.support.preload import clock_library, disk_library, needs
 
+pytestmark = pytest.mark.proof
+
 PLAN = Plan(seed=5, seconds=5.0, rate=300)
 
 

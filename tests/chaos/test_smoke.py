@@ -12,6 +12,8 @@ import pytest
 from ironforge.verify.run import Plan
 from tests.chaos.harness import run
 
+pytestmark = pytest.mark.proof
+
 
 @pytest.mark.parametrize("scenario", ["baseline", "nodes", "server", "everything"])
 async def test_every_promise_is_kept(scenario: str, tmp_path: Path) -> None:

@@ -7,9 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,10 +20,10 @@ from ironforge.embedded import EmbeddedServer
 from ironforge.errors import StoreUnavailable
 from ironforge.job import JobState
 from ironforge.store import Doors
+from tests.support.waiting import PATIENCE_SECONDS, until
 
 APP = Path(__file__).parent / "forge_app.py"
 IRONFORGE = (sys.executable, "-P", "-m", "ironforge")
-PATIENCE_SECONDS = 40.0
 TOLD = ("redis_url", "namespace", "shards", "durability", "lease_seconds", "concurrency", "drain_seconds")
 
 
@@ -33,18 +32,6 @@ class Line(NamedTuple):
     job_id: str
     fence: int
     pid: int
-
-
-async def until(predicate: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        found = predicate()
-        if isinstance(found, Awaitable):
-            found = await found
-        if found:
-            return
-        assert time.monotonic() < deadline, f"waited in vain for: {what}"
-        await asyncio.sleep(0.01)
 
 
 class Ground:
@@ -130,7 +117,7 @@ class Ground:
 
     async def end(self, node: subprocess.Popen[bytes]) -> int:
         node.send_signal(signal.SIGTERM)
-        return await asyncio.to_thread(node.wait, 30)
+        return await asyncio.to_thread(node.wait, PATIENCE_SECONDS)
 
     async def close(self) -> None:
         for node in self._nodes:

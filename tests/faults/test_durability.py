@@ -26,6 +26,8 @@ from tests.faults.kit import until
 from tests.faults.storage import Server
 from tests.support.preload import disk_library, needs
 
+pytestmark = pytest.mark.proof
+
 # What `relaxed` may lose: the server syncs every second, and takes up to another one for it.
 RELAXED_SECONDS = 2.0
 

@@ -6,7 +6,11 @@ import asyncio
 import signal
 import time
 
+import pytest
+
 from tests.faults.kit import Ground, until
+
+pytestmark = pytest.mark.proof
 
 
 async def test_a_node_that_is_killed_loses_nothing_and_its_jobs_run_elsewhere(ground: Ground) -> None:

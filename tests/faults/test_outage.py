@@ -21,6 +21,8 @@ from ironforge.embedded import EmbeddedServer
 from tests.cli.kit import Service, eventually
 from tests.cli.test_services import APPLICATION, free_port
 
+pytestmark = pytest.mark.proof
+
 OUTAGE_SECONDS = float(os.environ.get("IRONFORGE_TEST_OUTAGE_SECONDS", "10"))
 RESUMED_SECONDS = 3.0
 JOB = {"kind": "here.where"}

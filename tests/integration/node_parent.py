@@ -7,11 +7,11 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
+
+from tests.support.waiting import eventually
 
 PARENT = """
 import asyncio, sys
@@ -67,13 +67,6 @@ async def main():
 RUN = "\nasyncio.run(main())\n"
 
 
-def eventually(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain until {what}"
-        time.sleep(0.02)
-
-
 class Node:
     """A running parent, seen from outside."""
 
@@ -121,13 +114,13 @@ class Node:
         return sorted(slot for slot, _pid, noted in self.diary() if noted == what)
 
     def until_ready(self) -> None:
-        eventually(lambda: self.get("/readyz")[0] == 200, "the node is ready")
+        eventually(lambda: self.get("/readyz")[0] == 200, "the node to be ready")
 
     def until_not_ready(self, because: str) -> None:
-        eventually(lambda: because in self.get("/readyz")[1], f"the node is not ready because {because!r}")
+        eventually(lambda: because in self.get("/readyz")[1], f"the node not to be ready because {because!r}")
 
     def until_noted(self, what: str, slots: list[str]) -> None:
-        eventually(lambda: self.noted(what) == slots, f"{what!r} is noted by {slots}")
+        eventually(lambda: self.noted(what) == slots, f"{what!r} to be noted by {slots}")
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
@@ -141,7 +134,7 @@ class Node:
             self.process.kill()
             self.process.wait()
         for pid in pids:
-            eventually(lambda pid=pid: not alive(pid), f"child {pid} has ended with its parent")
+            eventually(lambda pid=pid: not alive(pid), f"child {pid} to have ended with its parent")
 
 
 def alive(pid: int) -> bool:

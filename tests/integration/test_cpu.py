@@ -23,6 +23,7 @@ from ironforge.failure import RemoteFailure
 from ironforge.job import decode, format_id
 from ironforge.registry import Forge
 from tests.integration import cpu_handlers
+from tests.support.waiting import until
 from tests.unit.kit import last_error, record
 
 
@@ -40,13 +41,6 @@ async def executor(*functions: Callable[..., Any], processes: int = 1) -> AsyncI
 
 async def run(made: Executor, kind: str, payload: bytes = b"{}", **changes: Any) -> Outcome:
     return await made.run(made.prepare(record(payload, kind, **changes)))
-
-
-async def until(predicate: Callable[[], Any]) -> Any:
-    async with asyncio.timeout(10):
-        while not (value := predicate()):
-            await asyncio.sleep(0.005)
-    return value
 
 
 def is_gone(pid: int) -> bool:
@@ -77,7 +71,7 @@ async def test_jobs_run_in_as_many_processes_as_the_settings_say(tmp_path):
     async with executor(cpu_handlers.hang, processes=2) as made:
         attempts = [made.prepare(record(f'{{"path":"{tmp_path}/{number}"}}'.encode(), "hang")) for number in range(3)]
         tasks = [asyncio.create_task(made.run(attempt)) for attempt in attempts]
-        await until(lambda: len(list(tmp_path.glob("[0-9]"))) == 2)
+        await until(lambda: len(list(tmp_path.glob("[0-9]"))) == 2, "both to run")
         assert [True, True, False] == [attempt.started_ms > 0 for attempt in attempts]
         for attempt, task in zip(attempts, tasks, strict=True):
             attempt.interrupt = Interrupt.RELEASE
@@ -175,7 +169,7 @@ async def test_an_interrupt_kills_the_child_with_everything_it_started(tmp_path)
     async with executor(cpu_handlers.hang, cpu_handlers.add) as made:
         attempt = made.prepare(record(f'{{"path":"{path}"}}'.encode(), "hang"))
         task = asyncio.create_task(made.run(attempt))
-        await until(path.exists)
+        await until(path.exists, "the children to be noted")
         pids = [int(pid) for pid in path.read_text().split()]
         assert [False, False] == [is_gone(pid) for pid in pids]
         attempt.interrupt = Interrupt.TIMEOUT
@@ -184,7 +178,7 @@ async def test_an_interrupt_kills_the_child_with_everything_it_started(tmp_path)
             last_error(await task).type,
             last_error(task.result()).message,
         )
-        await until(lambda: all(is_gone(pid) for pid in pids))
+        await until(lambda: all(is_gone(pid) for pid in pids), "all of them to be gone")
         assert b"3" == decode((await run(made, "add", b'{"a":1,"b":2}')).record).result
 
 
@@ -253,11 +247,11 @@ def test_handlers_of_a_script_run_too(tmp_path, as_module):
 async def test_a_busy_child_ends_with_its_node(tmp_path):
     path = tmp_path / "pid"
     node = script(tmp_path, "hang", f'{{"path": "{path}"}}')
-    pid = int(await until(lambda: path.exists() and path.read_text().endswith(" ") and path.read_text()))
+    pid = int(await until(lambda: path.exists() and path.read_text().endswith(" ") and path.read_text(), "its pid"))
     assert not is_gone(pid)
     node.kill()
     node.communicate()
-    await until(lambda: is_gone(pid))
+    await until(lambda: is_gone(pid), "it to be gone")
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from ironforge import allocator
 from ironforge.config import Settings
 from ironforge.embedded import EmbeddedServer
 from ironforge.errors import ConfigError, StoreUnavailable
+from tests.support.waiting import eventually
 
 PARENT = """
 import sys, time
@@ -35,13 +35,6 @@ time.sleep(600)
 def client(server: EmbeddedServer) -> Iterator[redis.Redis]:
     with redis.Redis.from_url(server.url, decode_responses=True) as connection:
         yield connection
-
-
-def eventually(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain until {what}"
-        time.sleep(0.01)
 
 
 def server_pid(server: EmbeddedServer) -> int:
@@ -178,7 +171,7 @@ def test_a_torn_end_of_the_log_of_a_killed_server_does_not_prevent_the_start(tmp
         with client(server) as connection:
             connection.set("key", "value")
         os.kill(server_pid(server), signal.SIGKILL)
-        eventually(lambda: not server.running, "the server is gone")
+        eventually(lambda: not server.running, "the server to be gone")
     [log] = tmp_path.glob("appendonlydir/*.incr.aof")
     with log.open("ab") as file:
         file.write(b"*3\r\n$3\r\nSET\r\n$3\r\nke")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from ironforge.config import Settings
 from ironforge.embedded import EmbeddedServer
 from ironforge.errors import LockNotHeld, LockTimeout, StoreUnavailable
 from ironforge.lock import Locks
+from tests.support.waiting import until
 
 KEY = "if:{default.0}:lock:report"
 FENCE_KEY = "if:{default.0}:lockfence:report"
@@ -37,13 +38,6 @@ async def locks(url: str, redis: Redis) -> AsyncIterator[Locks]:
     locks = Locks(Settings(redis_url=url))
     yield locks
     await locks.close()
-
-
-async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
-    deadline = asyncio.get_running_loop().time() + 10
-    while not await condition():
-        assert asyncio.get_running_loop().time() < deadline, f"waited in vain until {what}"
-        await asyncio.sleep(0.005)
 
 
 async def milliseconds(redis: Redis) -> int:
@@ -134,7 +128,7 @@ async def test_a_lock_that_nobody_frees_runs_out_by_itself(locks, redis):
     async def free() -> bool:
         return not await redis.exists(KEY)
 
-    await until(free, "the lock has run out")
+    await until(free, "the lock to have run out")
 
 
 async def test_extend_gives_the_holder_more_time(locks, redis):
@@ -205,7 +199,7 @@ async def test_fences_rise_even_when_their_counter_was_lost(locks, redis):
     async def later() -> bool:
         return await milliseconds(redis) >= first.fence
 
-    await until(later, "the clock has passed the first fence")
+    await until(later, "the clock to have passed the first fence")
     async with locks("report", ttl_seconds=30) as second:
         assert second.fence > first.fence
 

@@ -194,7 +194,7 @@ def test_a_process_that_falls_silent_makes_the_node_not_ready(node):
 
 def test_reports_that_cannot_be_read_are_passed_over_and_the_next_one_counts(node):
     node.start(REPORTS_NONSENSE, processes=1)
-    eventually(lambda: node.log.read_text().count("cannot be read") == 3, "the parent says so of each")
+    eventually(lambda: node.log.read_text().count("cannot be read") == 3, "the parent to say so of each")
     node.until_ready()
     node.signal(signal.SIGTERM)
     assert 0 == node.exit_code()
@@ -202,7 +202,7 @@ def test_reports_that_cannot_be_read_are_passed_over_and_the_next_one_counts(nod
 
 def test_a_command_that_cannot_be_started_is_tried_again_until_the_end(node):
     node.start_command(["/nowhere/python"], processes=1)
-    eventually(lambda: node.log.read_text().count("cannot be started") >= 2, "it was tried twice")
+    eventually(lambda: node.log.read_text().count("cannot be started") >= 2, "it to be tried twice")
     node.signal(signal.SIGTERM)
     assert 0 == node.exit_code()
 

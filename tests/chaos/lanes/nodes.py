@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Sequence
 
 from ironforge.errors import StoreUnavailable
 from ironforge.job import format_id, new_id
-from tests.chaos.handlers import BLOCKING
-from tests.chaos.installation import LOOK_SECONDS, Installation, Site
+from tests.chaos.handlers import BLOCK_LOOP, BLOCKING
+from tests.chaos.installation import LOOK_SECONDS, Installation
 
 WAIT_SECONDS = 10.0
 
@@ -20,7 +19,8 @@ async def process(here: Installation, rng: random.Random) -> None:
     await rng.choice(here.sites).nodes.hurt(rng)
 
 
-async def block_loop(here: Installation, rng: random.Random) -> Sequence[Site] | None:
+async def block_loop(here: Installation, rng: random.Random) -> None:
+    """The handler notes it itself: the job may come to run when nobody waits for it any longer."""
     seconds = here.settings.lease_seconds * rng.uniform(1.1, 2.0)
     job = format_id(new_id())
     here.ids.append(job)
@@ -28,25 +28,22 @@ async def block_loop(here: Installation, rng: random.Random) -> Sequence[Site] |
         await here.forge.submit(BLOCKING, {"seconds": seconds}, id=job)
     except StoreUnavailable:
         here.ledger.note("submit_info", [job])
-        return None
+        return
     here.ledger.note("submit_ok", [job])
-    site = await _where(here, job)
-    if site is None:
-        return None
-    await asyncio.sleep(seconds)
-    return [site]
+    if await _started(here, job):
+        await asyncio.sleep(seconds)
 
 
-async def _where(here: Installation, job: str) -> Site | None:
-    """The node that runs it; None: it did not come to run, because others hurt the installation meanwhile."""
+async def _started(here: Installation, job: str) -> bool:
+    """Soon, that is; others may hurt the installation meanwhile, or it is busy."""
     deadline, wanted = time.monotonic() + WAIT_SECONDS, job.encode()
     while time.monotonic() < deadline:
         for site in here.sites:
             if any(wanted in path.read_bytes() for path in site.folder.glob("node-*.ledger")):
-                return site
+                return True
         await asyncio.sleep(LOOK_SECONDS)
-    return None
+    return False
 
 
 FAULTS = {"process": process}
-LOOP_FAULTS = {"block-loop": block_loop}
+LOOP_FAULTS = {BLOCK_LOOP: block_loop}

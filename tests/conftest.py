@@ -1,0 +1,75 @@
+"""Proofs: tests that need the machine's time. They run after all others, and once more when they fail.
+
+The second run comes when every other test is over, so that one bad moment fakes no fault; both outcomes are told at
+the end, so that it hides none. A process of xdist, where no proof is alone, repeats nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+
+FAILED_AT_FIRST = "failed at first"
+# True: it has failed and shall run again. False: it does.
+AGAIN = pytest.StashKey[bool]()
+
+
+def is_proof(item: pytest.Item) -> bool:
+    return item.get_closest_marker("proof") is not None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=is_proof)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    alone = not hasattr(item.config, "workerinput")
+    if report.failed and is_proof(item) and alone and item.stash.get(AGAIN, default=True):
+        item.stash[AGAIN] = True
+        report.outcome = FAILED_AT_FIRST
+    report.second = not item.stash.get(AGAIN, default=True)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    done = yield
+    if item.stash.get(AGAIN, default=False):
+        item.stash[AGAIN] = False
+        item.session.items.append(item)
+    return done
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    return (FAILED_AT_FIRST, "1", FAILED_AT_FIRST.upper()) if report.outcome == FAILED_AT_FIRST else None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """First failures in full, and then every proof that ran again with both outcomes."""
+    first = terminalreporter.getreports(FAILED_AT_FIRST)
+    if not first:
+        return
+    terminalreporter.section("proofs that failed at first")
+    for report in first:
+        terminalreporter.write_sep("_", f"{report.nodeid} ({report.when})")
+        terminalreporter.write_line(report.longreprtext)
+        for title, content in report.sections:
+            terminalreporter.write_sep("-", title)
+            terminalreporter.write_line(content.rstrip())
+    terminalreporter.section("proofs that ran again, with both outcomes")
+    ends = [one for name in ("passed", "skipped", "failed", "error") for one in terminalreporter.getreports(name)]
+    for report in first:
+        then = [outcome(one) for one in ends if getattr(one, "second", False) and one.nodeid == report.nodeid]
+        terminalreporter.write_line(f"{report.nodeid}: {outcome(report)}; then {', '.join(then) or 'not run again'}")
+
+
+def outcome(report: pytest.TestReport) -> str:
+    """In one line, with its reason if there is one."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    why = f": {crash.message.splitlines()[0]}" if crash and crash.message else ""
+    return f"{report.outcome} in {report.when}{why}"
