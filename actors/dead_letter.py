@@ -18,7 +18,7 @@ from ironforge.store import Delivery, Rewrite
 
 logger = logging.getLogger(__name__)
 
-EXPIRE_EVERY_SECONDS: Final = 30.0
+EXPIRE_EVERY_SECONDS: Final = 5.0
 EXPIRE_AGAIN_SECONDS: Final = 1.0
 
 

@@ -53,6 +53,7 @@ HELP: Final[dict[str, str]] = {
     "key_pepper": "secret that API keys and the audit trail are sealed with; 32 characters or more, environment only",
     "jwt_issuers": "TOML file of the issuers whose JSON Web Tokens are accepted; empty: API keys only",
     "max_queue_length": "jobs that may wait and run in one queue; submissions beyond it are refused; 0: no limit",
+    "max_queues": "names of queues that a namespace may have in use at a time; its quota `queues` goes before",
     "max_memory_share": "share of the server's maxmemory beyond which no jobs are accepted, so that results fit",
     "http_host": "address that the HTTP API listens on",
     "http_port": "port that the HTTP API listens on",
@@ -102,6 +103,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     key_pepper: str = ""
     jwt_issuers: str = ""
     max_queue_length: int = 0
+    max_queues: int = 1_000
     max_memory_share: float = 0.9
     http_host: str = "127.0.0.1"
     http_port: int = 3000
@@ -140,6 +142,7 @@ BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "idempotency_seconds": (1, 604_800),
     "replicas": (1, 16),
     "max_queue_length": (0, 1_000_000_000),
+    "max_queues": (1, 1_000_000),
     "max_memory_share": (0.8, 1),
     "http_port": (0, 65_535),
     "http_connections": (1, 1_000_000),

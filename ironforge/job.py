@@ -11,7 +11,7 @@ import functools
 import hashlib
 import uuid
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 import uuid_utils
@@ -245,6 +245,22 @@ def streams_of(queues: Sequence[str]) -> tuple[str, ...]:
     """Every stream of these queues in the order in which a node takes from them: strict over all queues."""
     names = (stream_name(queue, priority) for priority in Priority for queue in queues)
     return tuple(stream for name in names for stream in (returned_stream(name), name))
+
+
+class RecordHead(NamedTuple):
+    id: bytes
+    kind: str
+
+
+def record_head(beginning: bytes) -> RecordHead | None:
+    """What stands in front of a record's payload, from its first bytes; None when these are no job's."""
+    # An array of up to 15 fields, or of more: a version of one byte, 16 bytes of id, the kind.
+    start = {0x90: 1, 0xD0: 3}.get(beginning[0] & 0xF0, 0) if beginning else 0
+    fields = beginning[start + 1 + 18 :]
+    if not start or beginning[start + 1 : start + 3] != b"\xc4\x10" or not fields:
+        return None
+    size, at = (fields[0] & 0x1F, 1) if fields[0] & 0xE0 == 0xA0 else (int.from_bytes(fields[1:2], "big"), 2)
+    return RecordHead(beginning[start + 3 : start + 19], fields[at : at + size].decode(errors="replace"))
 
 
 encode = msgspec.msgpack.Encoder().encode

@@ -98,6 +98,11 @@ class Meter:
         finally:
             self._under_way = _sum(self._under_way, size, -1)
 
+    def most_queues(self, caller: Caller) -> int | None:
+        """How many names of queues may be in use; None: as the settings say. The store compares."""
+        limits = [quota.queues for quota in (caller.quota, self.quota) if quota.queues is not None]
+        return min(limits, default=None)
+
     async def usage(self) -> Usage:
         """Measured now; what is accepted meanwhile counts, whether the measurement saw it or not."""
         async with self._measuring:

@@ -13,14 +13,23 @@ import msgspec
 from ironforge.errors import ConfigError
 from ironforge.ranges import shown
 
-NAMES: Final = ("submissions_per_second", "burst", "stored_jobs", "stored_bytes", "in_flight", "delay_seconds")
+NAMES: Final = (
+    "submissions_per_second",
+    "burst",
+    "stored_jobs",
+    "stored_bytes",
+    "in_flight",
+    "delay_seconds",
+    "queues",
+)
 
 
 class Quota(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """`burst` jobs may come at once where `submissions_per_second` jobs may come in the long run.
 
     `stored_jobs` counts jobs that have not ended, and the dead letter; `stored_bytes` is the server's memory for
-    all that the namespace keeps; `delay_seconds` is how far ahead a job may be scheduled.
+    all that the namespace keeps; `delay_seconds` is how far ahead a job may be scheduled; `queues` how many names of
+    queues may be in use, None: as many as the settings say.
     """
 
     submissions_per_second: float | None = None
@@ -29,6 +38,7 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     stored_bytes: int | None = None
     in_flight: int | None = None
     delay_seconds: float | None = None
+    queues: int | None = None
 
     @property
     def limits_rate(self) -> bool:

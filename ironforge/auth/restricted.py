@@ -17,12 +17,12 @@ from ironforge.store.contract import (
     Health,
     Inspection,
     JobView,
-    NodeView,
     Page,
     Stats,
     Submission,
     Submissions,
 )
+from ironforge.store.node_view import NodeView
 
 
 class CallersInspection:
@@ -55,15 +55,16 @@ class CallersInspection:
         page = await self._inspection.jobs(state=state, kind=kind, queue=queue, limit=limit, cursor=cursor)
         return page._replace(jobs=[view for view in page.jobs if view.job.queue in self._queues])
 
-    async def stats(self) -> Stats:
-        stats = await self._inspection.stats()
+    async def stats(self, *, max_age_seconds: float = 0.0) -> Stats:
+        stats = await self._inspection.stats(max_age_seconds=max_age_seconds)
         return stats._replace(
             streams=[stream for stream in stats.streams if stream.queue in self._queues],
             paused=[queue for queue in stats.paused if queue in self._queues],
         )
 
-    async def nodes(self) -> list[NodeView]:
-        return await self._inspection.nodes()
+    async def nodes(self, *, max_age_seconds: float = 0.0) -> list[NodeView]:
+        nodes = await self._inspection.nodes(max_age_seconds=max_age_seconds)
+        return [node.within(self._queues) for node in nodes]
 
     async def health(self) -> Health:
         return await self._inspection.health()
@@ -78,28 +79,35 @@ class CallersSubmissions:
         self._caller = caller
         self._meter = meter
 
-    async def submit(self, batch: Sequence[Submission], *, again: bool = False) -> list[Accepted]:
+    async def submit(
+        self, batch: Sequence[Submission], *, again: bool = False, most_queues: int | None = None
+    ) -> list[Accepted]:
         for queue in {item.job.queue for item in batch}:
             self._caller.require_queue(queue)
+        most = self._most_queues(most_queues)
         if self._meter is None:
-            return await self._submissions.submit(batch, again=again)
+            return await self._submissions.submit(batch, again=again, most_queues=most)
         async with self._meter.admitted(self._caller, batch):
-            return await self._submissions.submit(batch, again=again)
+            return await self._submissions.submit(batch, again=again, most_queues=most)
 
     async def cancel(self, job_id: bytes) -> JobState:
         await self._visible(job_id)
         return await self._submissions.cancel(job_id)
 
-    async def revive(self, job_id: bytes, *, reset_retry_count: bool) -> Job:
+    async def revive(self, job_id: bytes, *, reset_retry_count: bool, most_queues: int | None = None) -> Job:
         await self._visible(job_id)
+        most = self._most_queues(most_queues)
         if self._meter is None:
-            return await self._submissions.revive(job_id, reset_retry_count=reset_retry_count)
+            return await self._submissions.revive(job_id, reset_retry_count=reset_retry_count, most_queues=most)
         async with self._meter.revived(self._caller):
-            return await self._submissions.revive(job_id, reset_retry_count=reset_retry_count)
+            return await self._submissions.revive(job_id, reset_retry_count=reset_retry_count, most_queues=most)
 
-    async def set_paused(self, queue: str, *, paused: bool) -> None:
+    async def set_paused(self, queue: str, *, paused: bool, most_queues: int | None = None) -> None:
         self._caller.require_queue(queue)
-        await self._submissions.set_paused(queue, paused=paused)
+        await self._submissions.set_paused(queue, paused=paused, most_queues=self._most_queues(most_queues))
+
+    def _most_queues(self, most: int | None) -> int | None:
+        return self._meter.most_queues(self._caller) if most is None and self._meter is not None else most
 
     async def _visible(self, job_id: bytes) -> None:
         if self._caller.queues is not None:

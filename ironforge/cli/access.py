@@ -136,6 +136,7 @@ def set_quota(
     stored_bytes: Annotated[int | None, typer.Option(help="memory of the server for the namespace")] = None,
     in_flight: Annotated[int | None, typer.Option(help="jobs that are queued or running")] = None,
     delay_seconds: Annotated[float | None, typer.Option(help="how far ahead a job may be scheduled")] = None,
+    queues: Annotated[int | None, typer.Option(help="names of queues in use; default: as the settings say")] = None,
     settings: Settings,
 ) -> None:
     """Set the limits of a namespace: those given, and no others. They count within 15 seconds."""
@@ -147,6 +148,7 @@ def set_quota(
         stored_bytes=stored_bytes,
         in_flight=in_flight,
         delay_seconds=delay_seconds,
+        queues=queues,
     )
     _with(lambda: _book(settings), lambda book: book.put(settings.namespace, quota))
     _write_down(settings, "setQuota", settings.namespace)

@@ -29,7 +29,7 @@ STORE: Final = (
     "idempotency_seconds",
 )
 API: Final = (
-    *(*STORE, "max_queue_length", "max_memory_share"),
+    *(*STORE, "max_queue_length", "max_queues", "max_memory_share"),
     *("http_host", "http_port", "http_connections", "auth", "jwt_issuers", "tls_cert", "tls_key", *LOGGING),
 )
 API_PARENT: Final = (*API, "processes")

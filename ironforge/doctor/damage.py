@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 
 from ironforge.errors import IncompatibleRecord, NewerRecord
 from ironforge.job import decode, format_id
+from ironforge.store.census import TOTALS
 from ironforge.store.info import DIGITS
-from ironforge.store.inspection import TOTALS
 from ironforge.store.keys import Keys, queue_names
 from ironforge.store.link import Command, Link
 from ironforge.store.quarantine import id_in

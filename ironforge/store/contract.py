@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from ironforge.job import Job, JobState
+from ironforge.store.node_view import NodeView
 
 # --------------------------------------------------------------------------- submitting and changing
 
@@ -41,23 +42,27 @@ class Accepted(NamedTuple):
 
 
 class Submissions(Protocol):
-    async def submit(self, batch: Sequence[Submission], *, again: bool = False) -> list[Accepted]:
+    async def submit(
+        self, batch: Sequence[Submission], *, again: bool = False, most_queues: int | None = None
+    ) -> list[Accepted]:
         """Accept all or none, in one atomic script; returns after the write met the durability mode.
 
         `again` says that ids may have been submitted before (the first answer was lost): a known id is answered,
-        not stored twice. Raises IdempotencyConflict, QueueFull, StoreUnavailable.
+        not stored twice. `most_queues`: how many names of queues may be in use, in each shard; None: as the settings
+        say. Raises IdempotencyConflict, QueueFull, QuotaExceeded, StoreUnavailable.
         """
 
     async def cancel(self, job_id: bytes) -> JobState:
         """CANCELLED: it will never run. RUNNING: its node has been told. Raises JobNotFound, InvalidState."""
 
-    async def revive(self, job_id: bytes, *, reset_retry_count: bool) -> Job:
-        """A dead job goes back to its stream. Raises JobNotFound, InvalidState."""
+    async def revive(self, job_id: bytes, *, reset_retry_count: bool, most_queues: int | None = None) -> Job:
+        """A dead job goes back to its stream. Raises JobNotFound, InvalidState, QuotaExceeded."""
 
-    async def set_paused(self, queue: str, *, paused: bool) -> None:
+    async def set_paused(self, queue: str, *, paused: bool, most_queues: int | None = None) -> None:
         """Nodes take no job of a paused queue, until it is resumed; it takes effect within about a second.
 
-        Everything else goes on: jobs come in, fall due, are cancelled, and what nodes hold runs to its end.
+        Everything else goes on: jobs come in, fall due, are cancelled, and what nodes hold runs to its end. Raises
+        QuotaExceeded.
         """
 
 
@@ -87,7 +92,7 @@ class StreamDepth(NamedTuple):
     priority: int
     queued: int
     running: int
-    oldest_ms: int | None  # creation time of the longest queued job
+    oldest_ms: int | None  # when the longest queued job became ready; None as well where that would cost too much
 
     def together(self, other: StreamDepth) -> StreamDepth:
         """Of two places that hold jobs of the same queue and priority."""
@@ -107,12 +112,6 @@ class Stats(NamedTuple):
     totals: dict[str, int]
     now_ms: int
     paused: Sequence[str] = ()
-
-
-class NodeView(NamedTuple):
-    name: str
-    lease_ms_left: int
-    running: int
 
 
 class Health(NamedTuple):
@@ -141,9 +140,14 @@ class Inspection(Protocol):
     ) -> Page:
         """Raises ValueError when `cursor` is not one this store gave out."""
 
-    async def stats(self) -> Stats: ...
+    async def stats(self, *, max_age_seconds: float = 0.0) -> Stats:
+        """All counts of a shard at one moment: a job that lives is in one of them, always.
 
-    async def nodes(self) -> list[NodeView]: ...
+        A reading that is at most so old may be given to many. Without an age it begins after the call.
+        """
+
+    async def nodes(self, *, max_age_seconds: float = 0.0) -> list[NodeView]:
+        """As old as `stats` at most."""
 
     async def health(self) -> Health: ...
 
@@ -238,7 +242,10 @@ class Work(Protocol):
         """Which of these running jobs somebody asked to cancel (signals may have been missed)."""
 
     async def expire(self) -> int:
-        """Drop dead letters past their retention, and terminal records early when memory is short; how many."""
+        """Drop dead letters past their retention, and terminal records early when memory is short; how many.
+
+        Names of queues that nobody uses any more are forgotten as well.
+        """
 
 
 class Leases(Protocol):

@@ -19,6 +19,7 @@ from ironforge.errors import IdempotencyConflict, IncompatibleRecord, IronForgeE
 from ironforge.job import JobState, encode, format_id, returned_stream, streams_of
 from ironforge.store.admission import Admission
 from ironforge.store.contract import Accepted, Submission
+from ironforge.store.forgetting import too_many_queues
 from ironforge.store.keys import Keys
 from ironforge.store.link import COMMAND_SECONDS, Command, Link
 from ironforge.store.outage import is_wrong_type, raise_first, refuse
@@ -32,6 +33,7 @@ FLIGHT_JOBS: Final = 1_000
 class _Waiting(NamedTuple):
     batch: Sequence[Submission]
     again: bool
+    most_queues: int
     answer: asyncio.Future[list[Accepted]]
 
     @property
@@ -50,12 +52,12 @@ class Flights:
         self._waiting: list[_Waiting] = []
         self._flying: asyncio.Task[None] | None = None
 
-    async def submit(self, batch: Sequence[Submission], *, again: bool = False) -> list[Accepted]:
+    async def submit(self, batch: Sequence[Submission], *, again: bool = False, most_queues: int) -> list[Accepted]:
         """Returns once the write has met the durability mode."""
         if not batch:
             return []
         answer: asyncio.Future[list[Accepted]] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(batch, again, answer))
+        self._waiting.append(_Waiting(batch, again, most_queues, answer))
         if self._flying is None:
             self._flying = asyncio.create_task(self._fly(), name="store-submissions")
         return await answer
@@ -106,7 +108,7 @@ class Flights:
             replies, shortfall = await self._send(calls)
         apart: list[list[_Waiting]] = []
         for group, call, reply in zip(groups, calls, replies, strict=True):
-            if len(group) > 1 and (_is(reply, b"full") or is_wrong_type(reply)):
+            if len(group) > 1 and (_is(reply, b"full") or _is(reply, b"queues") or is_wrong_type(reply)):
                 apart += [[waiting] for waiting in group]
                 continue
             try:
@@ -152,7 +154,7 @@ class _Call:
         names = [item.job.stream for item in self.items]
         # What bounds a queue is all that is in it, whatever its priority.
         streams = dict.fromkeys(streams_of([*dict.fromkeys(item.job.queue for item in self.items)]) if limit else names)
-        self.keys = [keys.index, keys.scheduled, keys.parked, keys.queues, keys.totals]
+        self.keys = [keys.index, keys.scheduled, keys.parked, keys.queues, keys.totals, keys.delayed]
         numbers = {}
         for stream in streams:
             self.keys.append(keys.stream(stream))
@@ -164,6 +166,7 @@ class _Call:
             self.keys += (keys.fair(stream), keys.turns(stream))
         self.arguments: list[str | bytes | int] = [keys.signals, 8 if careful else 4, len(streams) + 2 * len(fair)]
         self.arguments += [max(1, round(settings.idempotency_seconds)), int(again), limit]
+        self.arguments.append(min(waiting.most_queues for waiting in group))
         extra: dict[str, int] = {}
         self._digests: dict[str, str] = {}
         self.size = 0
@@ -230,7 +233,7 @@ def _refused(reply: Any) -> Exception | None:
             f"have worked some off, add nodes, or raise {environment_name('max_queue_length')}"
         )
         return QueueFull(message, queue=queue, length=length, limit=limit)
-    return None
+    return too_many_queues(reply) if _is(reply, b"queues") else None
 
 
 def _answer(group: list[_Waiting], call: _Call, reply: Any, shortfall: str, *, own_repetition: bool) -> None:

@@ -44,5 +44,5 @@ async def make_groups(link: Link, keys: Keys, streams: list[str]) -> None:
     A group that was destroyed takes with it who runs what: then every node is fenced, the caller as well.
     """
     nodes = [node.decode(errors="replace") for node in await link.call("ZRANGE", keys.nodes, 0, -1)]
-    touched = [keys.epoch, keys.groups, *map(keys.fence, nodes), *streams]
+    touched = [keys.epoch, keys.groups, keys.queues, *map(keys.fence, nodes), *streams]
     await link.run(GROUPS, touched, [keys.signals, LOST, *nodes])

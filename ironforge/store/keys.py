@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, Literal, NamedTuple
 
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
@@ -23,6 +23,9 @@ GROUP: Final = "nodes"
 # The consumer that holds what was in a stream when its group had been destroyed. No node has such a name.
 LOST: Final = "lost-group"
 MINUTE_MS: Final = 60_000
+# What comes behind a queue's name in the names of its streams, in their order, and in those of its lines.
+STREAM_ENDINGS: Final = streams_of([""])
+LINE_ENDINGS: Final = tuple(ending for ending in STREAM_ENDINGS if ending != returned_stream(ending))
 
 Shelf = Literal["done", "kept"]
 
@@ -33,9 +36,11 @@ PERMANENT: Final = (
     "turns:*",
     "index",
     "scheduled",
+    "delayed",
     "parked",
     "dead",
     "nodes",
+    "roster",
     "fence:*",  # of nodes that hold a lease; a fence that was bumped expires
     "epoch",
     "queues",
@@ -57,13 +62,15 @@ class Keys:
         self.prefix = f"if:{{{tag_of(namespace, shard, shards)}}}:"
         self.index = self.prefix + "index"  # hash: job id -> location; absent: terminal or unknown
         self.scheduled = self.prefix + "scheduled"  # zset: job id by due time, ms
+        self.delayed = self.prefix + "delayed"  # hash: queue -> how many of its jobs are in `scheduled`
         self.parked = self.prefix + "parked"  # hash: job id -> record, of jobs outside streams
         self.dead = self.prefix + "dead"  # zset: job id by time of death, ms
         self.nodes = self.prefix + "nodes"  # zset: node by the end of its lease, ms
+        self.roster = self.prefix + "roster"  # hash: node -> what it said of itself when it joined, JSON
         self.epoch = self.prefix + "epoch"  # string: counter; the highest epoch ever given
-        self.queues = self.prefix + "queues"  # set: names of queues that ever had a job or a node
+        self.queues = self.prefix + "queues"  # set: names of queues with a job, a node or a pause; others are forgotten
         self.paused = self.prefix + "paused"  # set: names of queues that nodes take nothing of; in every shard
-        self.groups = self.prefix + "groups"  # set: names of streams that ever had their group
+        self.groups = self.prefix + "groups"  # set: names of streams that have had their group since they are there
         self.shards = self.prefix + "shards"  # string, in shard 0: how many shards the namespace has
         self.totals = self.prefix + "totals"  # hash: counters since the namespace exists
         self.buckets = self.prefix + "buckets"  # zset: names of buckets by their expiry, ms
@@ -79,7 +86,7 @@ class Keys:
         """
         return f"{self.prefix}q:{name}"
 
-    def streams(self, queues: list[str]) -> list[str]:
+    def streams(self, queues: Sequence[str]) -> list[str]:
         """The keys of all streams of these queues, in a stable order."""
         return [self.stream(name) for queue in queues for name in streams_of([queue])]
 
@@ -92,9 +99,9 @@ class Keys:
         empty member's score; `-` stands for jobs without a key. Gone when nothing waits."""
         return f"{self.prefix}turns:{name}"
 
-    def lines(self, queues: list[str]) -> list[str]:
+    def lines(self, queues: Sequence[str]) -> list[str]:
         """The keys `fair` and `turns` of all priorities of these queues."""
-        names = [name for name in streams_of(queues) if name != returned_stream(name)]
+        names = [queue + ending for ending in LINE_ENDINGS for queue in queues]
         return [key for name in names for key in (self.fair(name), self.turns(name))]
 
     def fence(self, node: str) -> str:

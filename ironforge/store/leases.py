@@ -23,10 +23,11 @@ from ironforge.store.fetching import PAGE
 from ironforge.store.groups import make_groups
 from ironforge.store.keys import GROUP, LOST, Keys
 from ironforge.store.link import Command, Link
-from ironforge.store.outage import SPOILT, is_wrong_type, outlast, refuse
+from ironforge.store.outage import WrongType, outlast, refuse
 from ironforge.store.pulse import Pulse
+from ironforge.store.running import about, muster
 from ironforge.store.scripts import BEAT, FENCE, JOIN, RETIRE
-from ironforge.store.work import RedisWork, known_queues
+from ironforge.store.work import RedisWork
 
 
 class RedisLeases:
@@ -45,9 +46,10 @@ class RedisLeases:
         """See `contract.Leases.join`. `node`: the name, where the same node joins several shards."""
         names = self._keys
         node = node or new_name()
-        keys = [names.epoch, names.nodes, names.fence(node), names.queues]
+        keys = [names.epoch, names.nodes, names.fence(node), names.queues, names.roster]
         queues = self._settings.queues
-        epoch = await outlast(lambda: self._link.run(JOIN, keys, [node, self._lease_ms, *queues]))
+        said = about(self._settings, time.time_ns() // 1_000_000)
+        epoch = await outlast(lambda: self._link.run(JOIN, keys, [node, self._lease_ms, said, *queues]))
         streams = [names.stream(name) for name in streams_of(queues)]
         await outlast(lambda: make_groups(self._link, names, streams))
         lease = Lease(node, epoch)
@@ -77,23 +79,18 @@ class RedisLeases:
         """See `contract.Leases.take_over`. 0 as well when the node has a lease after all."""
         names = self._keys
         keys = [names.fence(lease.node), names.nodes, names.epoch, names.fence(node)]
-        arguments: list[str | bytes | int] = [lease.epoch, node, names.signals, int(seen_dead)]
+        arguments: Command = [lease.epoch, node, names.signals, int(seen_dead)]
         if not await outlast(lambda: self._link.run(FENCE, keys, arguments)):
             return 0
         return await self._empty(lease, node, crashed=crashed and node != LOST)
 
     async def strays(self) -> list[str]:
         """See `contract.Leases.strays`. Those without pending entries are named too: they are to be forgotten."""
-        streams = await self._known_streams()
-        commands: list[Command] = [["ZRANGE", self._keys.nodes, 0, -1]]
-        commands += [["XINFO", "CONSUMERS", key, GROUP] for key in streams]
-        nodes, *replies = await outlast(lambda: self._link.pipeline(commands, tolerate=SPOILT))
-        if is_wrong_type(nodes):
+        try:
+            found = await outlast(lambda: muster(self._keys, self._link.run), until_repaired=False)
+        except WrongType:
             return []
-        consumers = {
-            consumer[1].decode(errors="replace") for reply in replies if isinstance(reply, list) for consumer in reply
-        }
-        return sorted(consumers - {node.decode(errors="replace") for node in nodes})
+        return sorted({consumer.name for consumer in found.consumers} - set(found.nodes))
 
     async def leave(self, lease: Lease) -> None:
         """See `contract.Leases.leave`. A lease that is lost already is left already."""
@@ -106,10 +103,14 @@ class RedisLeases:
     async def close(self) -> None:
         self._pulse.close()
 
-    async def _known_streams(self) -> list[str]:
-        """What lies in other queues than these, while nobody can name them, is found as a stray's afterwards."""
-        queues = await known_queues(self._link, self._keys)
-        return self._keys.streams(list(self._settings.queues) if queues is None else queues)
+    async def _read_by(self, node: str) -> list[str]:
+        """The streams that it has read. Those of other queues than ours, while nobody can name them, are found as a
+        stray's afterwards, and so is what a node reads that is alive after all."""
+        try:
+            found = await outlast(lambda: muster(self._keys, self._link.run), until_repaired=False)
+        except WrongType:
+            return self._keys.streams(self._settings.queues)
+        return [self._keys.stream(one.stream) for one in found.consumers if one.name == node]
 
     async def _forget(self, lease: Lease) -> None:
         await outlast(lambda: self._link.call("DEL", self._keys.fence(lease.node)))
@@ -117,15 +118,15 @@ class RedisLeases:
 
     async def _empty(self, lease: Lease, node: str, *, crashed: bool) -> int:
         names = self._keys
-        streams = await self._known_streams()
         work = RedisWork(self._settings, names, lease, fetching=self._fetching, commanding=self._link)
-        keys = [names.fence(lease.node), names.nodes, *streams]
         moved = 0
         try:
             while True:
+                streams = await self._read_by(node)
+                keys = [names.fence(lease.node), names.nodes, names.roster, *streams]
                 for key in streams:
                     moved += await self._empty_stream(work, key, node, crashed=crashed)
-                left = await outlast(lambda: self._link.run(RETIRE, keys, [lease.epoch, node]))
+                left = await outlast(lambda: self._link.run(RETIRE, keys, [lease.epoch, node]))  # noqa: B023 - at once
                 # A fenced node that is alive reads back what was just put back, until it hears of its fate: to go on
                 # would count a crash each time. It puts that back itself, or it is found as a stray.
                 if not left or node != lease.node:

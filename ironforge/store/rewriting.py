@@ -42,7 +42,7 @@ class Rewriter:
 
     async def park(self, batch: Sequence[Rewrite]) -> int:
         names = self._keys
-        keys = [self._fence, names.index, names.scheduled, names.parked, names.totals]
+        keys = [self._fence, names.index, names.scheduled, names.parked, names.totals, names.delayed]
         return await self._rewrite(
             PARK, keys, [names.signals], batch, lambda item, _: (item.delay_ms, int(item.failed), item.job.mark)
         )

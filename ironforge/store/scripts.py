@@ -18,12 +18,14 @@ TYPES: Final = {
     "turns": "zset",
     "index": "hash",
     "scheduled": "zset",
+    "delayed": "hash",
     "parked": "hash",
     "dead": "zset",
     "done": "hash",
     "kept": "hash",
     "buckets": "zset",
     "nodes": "zset",
+    "roster": "hash",
     "fence": "string",
     "epoch": "string",
     "idem": "string",
@@ -55,6 +57,12 @@ local function take(stream, entry, indexed)
   if acknowledged == 0 then return false end
   redis.call('XDEL', stream, entry)
   return true
+end
+-- How many jobs of a queue are scheduled: what keeps its name in use. `place`: `s:<queue>:<priority>…`.
+local function delay(delayed, place, by)
+  local queue = string.match(place, '^s?:([^:]*):')
+  local count = queue and redis.pcall('HINCRBY', delayed, queue, by)
+  if type(count) == 'number' and count <= 0 then redis.call('HDEL', delayed, queue) end
 end
 local function misfits(first, last)
   local wrong
@@ -89,6 +97,7 @@ def _text_of(name: str) -> str:
 SUBMIT: Final = Script("submit", "enqueue")
 CANCEL: Final = Script("cancel")
 REVIVE: Final = Script("revive", "enqueue")
+PAUSE: Final = Script("pause", "enqueue")
 REQUEUE: Final = Script("requeue")
 PARK: Final = Script("park")
 BURY: Final = Script("bury")
@@ -103,3 +112,7 @@ GROUPS: Final = Script("groups")
 BEAT: Final = Script("beat")
 FENCE: Final = Script("fence")
 RETIRE: Final = Script("retire")
+FORGET: Final = Script("forget")
+CENSUS: Final = Script("census")
+CONSUMERS: Final = Script("consumers")
+LOOK: Final = Script("look")

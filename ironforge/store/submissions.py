@@ -6,23 +6,26 @@ are decoded in Python alone, and what moved in between is looked up again.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from ironforge.config import Settings
-from ironforge.errors import InvalidState, JobNotFound, StoreUnavailable
+from ironforge.errors import InvalidState, JobNotFound, QuotaExceeded, StoreUnavailable
 from ironforge.job import Job, JobState, decode, encode, format_id
 from ironforge.store.contract import Accepted, Submission
 from ironforge.store.flights import Flights
+from ironforge.store.forgetting import forget_unused, too_many_queues
 from ironforge.store.keys import GROUP, Keys, Location
-from ironforge.store.link import Link
+from ironforge.store.link import Command, Link
 from ironforge.store.outage import ABSENT, answering, first_of, raise_first
 from ironforge.store.records import Shelving, state_at, terminal_record
-from ironforge.store.scripts import CANCEL, REVIVE
+from ironforge.store.scripts import CANCEL, PAUSE, REVIVE, Script
 
 # Others would have to move a job between every read and write for this many times in a row.
 CHASES: Final = 20
+LOOK_SECONDS: Final = 0.25
 
 
 class RedisSubmissions:
@@ -34,10 +37,19 @@ class RedisSubmissions:
         self._shelving = Shelving(self._keys, settings)
         self._flights = Flights(settings, self._keys)
         self._link = Link(settings.redis_url, keys.prefix)
+        self._looked_at = -math.inf
 
-    async def submit(self, batch: Sequence[Submission], *, again: bool = False) -> list[Accepted]:
+    async def submit(
+        self, batch: Sequence[Submission], *, again: bool = False, most_queues: int | None = None
+    ) -> list[Accepted]:
         """See `contract.Submissions.submit`."""
-        return await self._flights.submit(batch, again=again)
+        most = self._most(most_queues)
+        try:
+            return await self._flights.submit(batch, again=again, most_queues=most)
+        except QuotaExceeded:
+            if not await self._made_room():
+                raise
+            return await self._flights.submit(batch, again=again, most_queues=most)
 
     async def close(self) -> None:
         """Ends the connections. Whoever still waits for an answer gets StoreUnavailable."""
@@ -68,7 +80,7 @@ class RedisSubmissions:
         verdict: bytes = await self._link.run(
             CANCEL,
             (
-                *(keys.index, keys.scheduled, keys.parked, keys.totals),
+                *(keys.index, keys.scheduled, keys.parked, keys.totals, keys.delayed),
                 *(place.bucket, keys.buckets),
                 *((keys.fair(name), keys.turns(name)) if location.place == "f" else (keys.stream(name),)),
             ),
@@ -79,7 +91,7 @@ class RedisSubmissions:
         )
         return verdict
 
-    async def revive(self, job_id: bytes, *, reset_retry_count: bool) -> Job:
+    async def revive(self, job_id: bytes, *, reset_retry_count: bool, most_queues: int | None = None) -> Job:
         """See `contract.Submissions.revive`."""
         keys = self._keys
         with answering():
@@ -91,16 +103,41 @@ class RedisSubmissions:
                 if record is None:
                     continue
                 job = decode(record).revived(reset_retry_count=reset_retry_count)
-                names = [keys.index, keys.dead, keys.parked, keys.stream(job.stream)]
+                names = [keys.index, keys.dead, keys.parked, keys.queues, keys.stream(job.stream)]
                 names += [keys.fair(job.stream), keys.turns(job.stream)]
-                if await self._link.run(REVIVE, names, [job_id, record, encode(job), job.mark]):
+                revived: Command = [job_id, record, encode(job), job.mark, job.queue, self._most(most_queues)]
+                if await self._within_quota(REVIVE, names, revived):
                     return job
         raise _elusive(job_id)
 
-    async def set_paused(self, queue: str, *, paused: bool) -> None:
+    async def set_paused(self, queue: str, *, paused: bool, most_queues: int | None = None) -> None:
         """See `contract.Submissions.set_paused`."""
+        keys = self._keys
         with answering():
-            await self._link.call("SADD" if paused else "SREM", self._keys.paused, queue)
+            if paused:
+                await self._within_quota(PAUSE, [keys.paused, keys.queues], [queue, self._most(most_queues)])
+            else:
+                await self._link.call("SREM", keys.paused, queue)
+
+    def _most(self, queues: int | None) -> int:
+        return self._settings.max_queues if queues is None else queues
+
+    async def _within_quota(self, script: Script, names: Sequence[str], arguments: Command) -> Any:
+        reply = await self._link.run(script, names, arguments)
+        if isinstance(reply, list) and await self._made_room():
+            reply = await self._link.run(script, names, arguments)
+        if isinstance(reply, list):
+            raise too_many_queues(reply)
+        return reply
+
+    async def _made_room(self) -> bool:
+        """Whether some of the names in use were no longer used. Nodes look regularly; here it is looked for a
+        few times a second at most, however often somebody is refused."""
+        if time.monotonic() - self._looked_at < LOOK_SECONDS:
+            return False
+        self._looked_at = time.monotonic()
+        with answering():
+            return await forget_unused(self._link, self._keys) > 0
 
     async def _locate(self, job_id: bytes) -> Location:
         """Raises JobNotFound, and InvalidState for a job that has ended."""

@@ -1,6 +1,6 @@
 """What a namespace costs the server now, and the buckets that limit how fast it may submit.
 
-Jobs are counted exactly and bytes as the server estimates them; asking walks no job.
+Jobs are counted exactly, all at one moment, and bytes as the server estimates them; asking walks no job.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from ironforge.config import Settings
-from ironforge.store.keys import Keys, queue_names, shards_of
-from ironforge.store.link import Command, Link
+from ironforge.store.keys import LINE_ENDINGS, STREAM_ENDINGS, Keys, shards_of
+from ironforge.store.link import Link
 from ironforge.store.outage import answering
 from ironforge.store.scripts import Script
 
 _SPEND: Final = Script("spend")
+_USAGE: Final = Script("usage")
 
 
 class Usage(NamedTuple):
@@ -70,16 +71,6 @@ class RedisUsage:
 
 
 async def _measure(keys: Keys, link: Link) -> Usage:
-    known, scheduled, dead, names, buckets = await link.pipeline(
-        [
-            ["HLEN", keys.index],
-            ["ZCARD", keys.scheduled],
-            ["ZCARD", keys.dead],
-            ["SMEMBERS", keys.queues],
-            ["ZRANGE", keys.buckets, 0, -1],
-        ]
-    )
-    held = [keys.index, keys.scheduled, keys.parked, keys.dead, *keys.streams(queue_names(names)), *buckets]
-    asked: list[Command] = [["MEMORY", "USAGE", key] for key in held]
-    sizes = await link.pipeline(asked)
-    return Usage(known, max(0, known - scheduled - dead), sum(size or 0 for size in sizes))
+    names = [keys.index, keys.scheduled, keys.dead, keys.parked, keys.buckets, keys.queues]
+    known, scheduled, dead, size = await link.run(_USAGE, names, [len(STREAM_ENDINGS), *STREAM_ENDINGS, *LINE_ENDINGS])
+    return Usage(known, known - scheduled - dead, size)

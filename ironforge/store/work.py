@@ -16,6 +16,7 @@ import structlog
 from ironforge.config import Settings
 from ironforge.store.contract import Delivery, Due, Lease, Rewrite, Settled
 from ironforge.store.fetching import Fetcher
+from ironforge.store.forgetting import forget_unused
 from ironforge.store.info import info_of, number_in
 from ironforge.store.keys import Keys, queue_names
 from ironforge.store.link import Command, Link
@@ -44,7 +45,6 @@ class RedisWork:
         self._settler = Settler(settings, self._keys, lease)
         self._rewriter = Rewriter(settings, self._keys, lease, commanding, self._settler)
         self._quarantine = Quarantine(self._keys, lease, commanding)
-        self._queues = list(settings.queues)
 
     async def fetch(self, want: int) -> list[Delivery]:
         """See `contract.Work.fetch`. What a cancelled call had already been given, the next call returns."""
@@ -98,18 +98,18 @@ class RedisWork:
         """See `contract.Work.promote`."""
         names = self._keys
         lateness: list[int] = []
-        for last in (0, 1):
-            keys = [self._fence, names.index, names.scheduled, names.parked, names.quarantine]
-            unknown, next_ms, *late = await self._run(
-                PROMOTE, [*keys, *names.streams(self._queues), *names.lines(self._queues)], [last]
+        keys = [self._fence, names.index, names.scheduled, names.parked, names.quarantine, names.delayed, names.queues]
+        queues = list(self._settings.queues)
+        given: list[str | bytes] = [*queues]
+        for _ in range(2):
+            others, next_ms, *late = await self._run(
+                PROMOTE, [*keys, *names.streams(queues), *names.lines(queues)], given
             )
             lateness += late
-            if not unknown:
+            if not others:
                 break
-            queues = await known_queues(self._link, names)
-            if queues is None:
-                break  # nobody can say what belongs to none of them
-            self._queues = queues
+            queues += queue_names(others)
+            given += others
         return Due(len(lateness), None if next_ms < 0 else next_ms, lateness)
 
     async def cancel_requested(self, job_ids: Sequence[bytes]) -> list[bytes]:
@@ -129,6 +129,7 @@ class RedisWork:
         names = self._keys
         retention_ms = round(self._settings.dead_retention_seconds * 1000)
         dropped: int = await self._run(EXPIRE, [self._fence, names.index, names.dead, names.parked], [retention_ms])
+        await outlast(lambda: forget_unused(self._link, names))
         return dropped + await outlast(lambda: make_room(self._link, names))
 
     async def restore(self) -> int:
@@ -141,14 +142,6 @@ class RedisWork:
 
     async def _run(self, script: Script, keys: list[str], arguments: Command) -> Any:
         return await outlast(lambda: self._link.run(script, keys, [self.lease.epoch, *arguments]))
-
-
-async def known_queues(link: Link, keys: Keys) -> list[str] | None:
-    """Every queue that ever had a job or a node, in a stable order; None when their key is of the wrong type."""
-    try:
-        return queue_names(await outlast(lambda: link.call("SMEMBERS", keys.queues), until_repaired=False))
-    except WrongType:
-        return None
 
 
 async def make_room(link: Link, names: Keys) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import itertools
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -151,6 +152,8 @@ class Cluster:
         entries = self.entries()
         assert entries == {one: index[one].replace(b"c:", b"q:", 1) for one in by_place[b"q"]}
         assert by_place[b"s"] == set(self.raw.zrange(self.keys.scheduled, 0, -1))
+        delayed = Counter(index[one].split(b":")[1] for one in by_place[b"s"])
+        assert delayed == {name: int(count) for name, count in self.raw.hgetall(self.keys.delayed).items()}
         assert by_place[b"d"] == set(self.raw.zrange(self.keys.dead, 0, -1))
         fair = self.raw.keys(self.keys.fair("*"))
         assert by_place[b"f"] == {one for key in fair for one in self.raw.zrange(key, 0, -1)}

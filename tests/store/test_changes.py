@@ -159,7 +159,15 @@ async def test_a_cancellation_that_comes_late_writes_nothing(cluster: Cluster) -
     await cluster.submit(scheduled, delay_ms=60_000)
     before = cluster.snapshot()
     keys = cluster.keys
-    names = [keys.index, keys.scheduled, keys.parked, keys.totals, keys.bucket_of(queued.id, "done"), keys.buckets]
+    names = [
+        keys.index,
+        keys.scheduled,
+        keys.parked,
+        keys.totals,
+        keys.delayed,
+        keys.bucket_of(queued.id, "done"),
+        keys.buckets,
+    ]
     names.append(keys.stream("default:2"))
     location = cluster.raw.hget(keys.index, queued.id)
     stale = [
@@ -178,6 +186,7 @@ async def test_a_revival_that_comes_late_writes_nothing(cluster: Cluster) -> Non
     await cluster.submit(one)
     before = cluster.snapshot()
     keys = cluster.keys
-    names = [keys.index, keys.dead, keys.parked, keys.stream("default:2")]
-    assert 0 == cluster.raw.execute_command(*REVIVE.by_text(names, [one.id, encode(one), encode(one), ""]))
+    names = [keys.index, keys.dead, keys.parked, keys.queues, keys.stream("default:2")]
+    revival = [one.id, encode(one), encode(one), "", "default", 10]
+    assert 0 == cluster.raw.execute_command(*REVIVE.by_text(names, revival))
     assert before == cluster.snapshot()

@@ -117,8 +117,10 @@ def forget_before_moving() -> None:
 
     async def forget_first(self: Any, held: Any, node: str, *, crashed: bool) -> int:
         names = self._keys
-        streams = names.streams(await leases.known_queues(self._link, names))
-        await self._link.run(leases.RETIRE, [names.fence(held.node), names.nodes, *streams], [held.epoch, node])
+        streams = await self._read_by(node)
+        await self._link.run(
+            leases.RETIRE, [names.fence(held.node), names.nodes, names.roster, *streams], [held.epoch, node]
+        )
         return await empty(self, held, node, crashed=crashed)
 
     leases.RedisLeases._empty = forget_first

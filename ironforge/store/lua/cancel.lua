@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
 -- Cancels one job where it was last seen.
--- KEYS  index, scheduled, parked, totals, bucket, buckets, then the stream it was seen in, or fair and turns
+-- KEYS  index, scheduled, parked, totals, delayed, bucket, buckets, then the stream it was seen in, or fair and turns
 -- ARGV  channel, id, location seen, entry ('' when in none), record seen, cancelled record ('' to keep none),
 --         seconds to live, expiry of the bucket in ms, name of the bucket
 -- Returns 'moved' when it is no longer there, 'running' when its node was told, 'cancelled' when it will never run
-local index, scheduled, parked, totals, bucket, buckets, stream, turns = unpack(KEYS)
-local wrong = misfits(1, 3) or misfits(7, #KEYS)
+local index, scheduled, parked, totals, delayed, bucket, buckets, stream, turns = unpack(KEYS)
+local wrong = misfits(1, 3) or misfits(8, #KEYS)
 if wrong then return wrong end
 local channel, id, location, entry, seen, record, seconds, expiry, name = unpack(ARGV)
 if redis.call('HGET', index, id) ~= location then return 'moved' end
@@ -20,7 +20,7 @@ if entry ~= '' then
   if redis.call('XDEL', stream, entry) == 0 then return 'moved' end
 else
   if redis.call('HGET', parked, id) ~= seen then return 'moved' end
-  redis.call('ZREM', scheduled, id)
+  if redis.call('ZREM', scheduled, id) == 1 then delay(delayed, location, -1) end
   if turns then
     redis.call('ZREM', stream, id)
     -- Its key gets the turn back, or it would wait for jobs that never ran.

@@ -1,4 +1,4 @@
--- Shared by scripts that put jobs into queues. A job with a fairness key goes to its stream only while nothing waits;
+-- Shared by scripts that put queues to use, or jobs into them. A job with a fairness key goes to its stream only while nothing waits;
 -- else it waits for its turn: max(turn of what was taken last, end of the last turn of its key).
 local lines = {}
 
@@ -15,6 +15,19 @@ end
 
 local function in_parts(command, key, words)
   for at = 1, #words, 2000 do redis.call(command, key, unpack(words, at, math.min(at + 1999, #words))) end
+end
+
+-- Takes the names of queues into use, unless they would be too many: then it says so, as {'queues', names in use, names
+-- to add, limit}. While the key is of the wrong type nobody can tell, and jobs come in all the same.
+local function admit(queues, names, most)
+  local fresh = {}
+  for _, name in ipairs(names) do
+    if redis.pcall('SISMEMBER', queues, name) == 0 then fresh[#fresh + 1] = name end
+  end
+  if #fresh == 0 then return end
+  local used = redis.call('SCARD', queues)
+  if used + #fresh > most then return {'queues', used, #fresh, most} end
+  in_parts('SADD', queues, fresh)
 end
 
 -- mark: '' or ':<weight>:<fairness key>'. Returns where the job is, for the index; what waits is written by

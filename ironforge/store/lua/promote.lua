@@ -1,23 +1,26 @@
 #!lua flags=allow-oom
 -- Moves up to 500 due jobs to their streams.
--- KEYS  fence, index, scheduled, parked, quarantine, then streams, fair and turns of all queues that the caller knows
--- ARGV  epoch, 1 when these are all queues: what belongs to none of them is put aside, or it would be due for ever
--- Returns how many belong to streams that were not given, ms to the next due time (-1: none is scheduled),
---         then for each job that moved by how many ms it is late
+-- KEYS  fence, index, scheduled, parked, quarantine, delayed, queues, then streams, fair and turns of some queues
+-- ARGV  epoch, then the queues that have these streams and no others, if any: what belongs to none of them is put aside,
+--         or it would be due for ever
+-- Returns the other queues of due jobs, ms to the next due time (-1: none is scheduled), then for each
+--         job that moved by how many ms it is late
 if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('STALE the fence has moved') end
 local wrong = misfits(2, 4)
 if wrong then return wrong end
 local index, scheduled, parked = unpack(KEYS, 2, 4)
-local quarantine = KEYS[5]
+local quarantine, delayed, queues = unpack(KEYS, 5, 7)
 local streams = {q = {}, fair = {}, turns = {}}
-for key = 6, #KEYS do
+local settled = {}
+for at = 2, #ARGV do settled[ARGV[at]] = true end
+for key = 8, #KEYS do
   local word, name = string.match(KEYS[key], '}:(%a+)(:.*)$')
   streams[word]['s' .. name] = KEYS[key]
 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local due = redis.call('ZRANGE', scheduled, '-inf', now, 'BYSCORE', 'LIMIT', 0, 500, 'WITHSCORES')
-local reply = {0, -1}
+local reply, unknown, waits = {{}, -1}, {}, {}
 for at = 1, #due, 2 do
   local id = due[at]
   local place = redis.call('HGET', index, id) or ''
@@ -26,16 +29,22 @@ for at = 1, #due, 2 do
     name, mark = string.match(place, '^(s:.*:%d)(:%d+:.+)$')
     stream = streams.q[name or '']
   end
+  local queue = not stream and string.match(place, '^s:([^:]*):')
   local fair, turns = streams.fair[name or ''], streams.turns[name or '']
   if stream and (misfit(stream) or mark ~= '' and (misfit(fair) or misfit(turns))) then
     redis.call('ZADD', scheduled, now + 60000, id)
   elseif stream and record then
     redis.call('ZREM', scheduled, id)
     redis.call('HDEL', parked, id)
+    waits[name] = (waits[name] or 0) + 1
     redis.call('HSET', index, id, enqueue(stream, fair, turns, id, record, mark))
     reply[#reply + 1] = now - tonumber(due[at + 1])
-  elseif ARGV[2] == '1' and not misfit(quarantine) then
+  elseif queue and not settled[queue] then
+    if not unknown[queue] then table.insert(reply[1], queue) end
+    unknown[queue] = true
+  elseif not misfit(quarantine) then
     redis.call('ZREM', scheduled, id)
+    waits[place] = (waits[place] or 0) + 1
     -- One that the index knows elsewhere is there; what it has here is a leftover.
     if not string.match(place, '^[qcf]:') and place ~= 'd' then
       local reason = record and 'due, but in no known queue' or 'due, but its record is gone'
@@ -43,11 +52,14 @@ for at = 1, #due, 2 do
       redis.call('HDEL', index, id)
     end
     if place ~= 'd' then redis.call('HDEL', parked, id) end
-  else
-    reply[1] = reply[1] + 1
   end
 end
 enqueued(parked)
+for place, count in pairs(waits) do
+  delay(delayed, place, -count)
+  -- It may have been forgotten: an older version does not count what is scheduled.
+  if streams.q[place] then redis.pcall('SADD', queues, string.match(place, '^s:([^:]*):')) end
+end
 local following = redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')
-if following[2] then reply[2] = math.max(0, tonumber(following[2]) - now) end
+if following[2] then reply[2] = math.max(0, tonumber(following[2]) - now) else redis.call('DEL', delayed) end
 return reply

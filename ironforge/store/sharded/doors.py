@@ -6,6 +6,7 @@ that byte; ids that a caller chose may lie anywhere, and then a batch can be acc
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from ironforge.errors import InvalidJob
@@ -15,13 +16,13 @@ from ironforge.store.contract import (
     Health,
     Inspection,
     JobView,
-    NodeView,
     Page,
     Stats,
     StreamDepth,
     Submission,
     Submissions,
 )
+from ironforge.store.node_view import NodeView
 from ironforge.store.sharded.round import together
 
 # From the best to the worst.
@@ -34,16 +35,18 @@ class ShardedSubmissions:
     def __init__(self, parts: Sequence[Submissions]) -> None:
         self._parts = parts
 
-    async def submit(self, batch: Sequence[Submission], *, again: bool = False) -> list[Accepted]:
+    async def submit(
+        self, batch: Sequence[Submission], *, again: bool = False, most_queues: int | None = None
+    ) -> list[Accepted]:
         """See `contract.Submissions.submit`. Raises InvalidJob for an id that its key would never find again."""
         shards = [shard_of(item.job.id, len(self._parts)) for item in batch]
         for item, shard in zip(batch, shards, strict=True):
             self._check_key(item, shard)
         if len(set(shards)) <= 1:
-            return await self._parts[shards[0] if shards else 0].submit(batch, again=again)
+            return await self._parts[shards[0] if shards else 0].submit(batch, again=again, most_queues=most_queues)
         groups = [[at for at, shard in enumerate(shards) if shard == part] for part in range(len(self._parts))]
         calls = [
-            part.submit([batch[at] for at in group], again=again)
+            part.submit([batch[at] for at in group], again=again, most_queues=most_queues)
             for part, group in zip(self._parts, groups, strict=True)
         ]
         answers: dict[int, Accepted] = {}
@@ -55,13 +58,13 @@ class ShardedSubmissions:
         """See `contract.Submissions.cancel`."""
         return await self._of(job_id).cancel(job_id)
 
-    async def revive(self, job_id: bytes, *, reset_retry_count: bool) -> Job:
+    async def revive(self, job_id: bytes, *, reset_retry_count: bool, most_queues: int | None = None) -> Job:
         """See `contract.Submissions.revive`."""
-        return await self._of(job_id).revive(job_id, reset_retry_count=reset_retry_count)
+        return await self._of(job_id).revive(job_id, reset_retry_count=reset_retry_count, most_queues=most_queues)
 
-    async def set_paused(self, queue: str, *, paused: bool) -> None:
+    async def set_paused(self, queue: str, *, paused: bool, most_queues: int | None = None) -> None:
         """See `contract.Submissions.set_paused`. When a shard is away, those that are not have done it."""
-        await together(part.set_paused(queue, paused=paused) for part in self._parts)
+        await together(part.set_paused(queue, paused=paused, most_queues=most_queues) for part in self._parts)
 
     def _of(self, job_id: bytes) -> Submissions:
         return self._parts[shard_of(job_id, len(self._parts))]
@@ -110,9 +113,9 @@ class ShardedInspection:
             if len(found) >= limit:
                 return Page(found, f"{shard}.")
 
-    async def stats(self) -> Stats:
+    async def stats(self, *, max_age_seconds: float = 0.0) -> Stats:
         """See `contract.Inspection.stats`."""
-        parts = await together(part.stats() for part in self._parts)
+        parts = await together(part.stats(max_age_seconds=max_age_seconds) for part in self._parts)
         depths: dict[tuple[str, int], StreamDepth] = {}
         for depth in (depth for part in parts for depth in part.streams):
             place = depth.queue, depth.priority
@@ -122,14 +125,13 @@ class ShardedInspection:
         paused = sorted({queue for part in parts for queue in part.paused})
         return Stats(list(depths.values()), scheduled, dead, totals, max(part.now_ms for part in parts), paused)
 
-    async def nodes(self) -> list[NodeView]:
+    async def nodes(self, *, max_age_seconds: float = 0.0) -> list[NodeView]:
         """See `contract.Inspection.nodes`. A node is as well as it is in the shard where it is worst."""
         found: dict[str, NodeView] = {}
-        for part in await together(part.nodes() for part in self._parts):
-            for node in part:
-                other = found.get(node.name, NodeView(node.name, node.lease_ms_left, 0))
-                left = min(node.lease_ms_left, other.lease_ms_left)
-                found[node.name] = NodeView(node.name, left, node.running + other.running)
+        parts = await together(part.nodes(max_age_seconds=max_age_seconds) for part in self._parts)
+        for node in itertools.chain(*parts):
+            other = found.get(node.name)
+            found[node.name] = node if other is None else other.together(node)
         return list(found.values())
 
     async def health(self) -> Health:

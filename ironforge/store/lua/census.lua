@@ -1,0 +1,56 @@
+#!lua flags=no-writes
+-- Counts every job of a shard where it is, all at one moment: none that lives is missed or counted twice.
+-- KEYS  scheduled, dead, totals, paused, queues, parked
+-- ARGV  bytes that may be read for ages, jobs of a line to name, how many endings of streams follow, those, then those
+--         of lines
+-- Returns the time, scheduled, dead, totals and paused as the server gives them, the names of queues, per stream
+--         that is not empty: name, jobs, those of them that run, when the first of the others came into it (ms, -1: none,
+--         or not looked at), and per line that is not empty: name, jobs, ids of the first of them
+--         (none where looking at them would be too much)
+local time = redis.call('TIME')
+local queues = redis.call('SMEMBERS', KEYS[5])
+local prefix, left = string.match(KEYS[5], '^(.*})') .. ':', tonumber(ARGV[1])
+local last = 3 + tonumber(ARGV[3])
+local streams, lines = {}, {}
+
+-- How many run, and the time of the first that does not.
+local function progress(stream, length)
+  local groups = redis.pcall('XINFO', 'GROUPS', stream)
+  local running, read = 0, '-'
+  for _, group in ipairs(groups.err and {} or groups) do
+    if group[2] == 'nodes' then running, read = group[6], '(' .. group[8] end
+  end
+  if running >= length or left <= 0 then return running, -1 end
+  local head = redis.call('XRANGE', stream, read, '+', 'COUNT', 1)[1]
+  if not head then return running, -1 end
+  for _, word in ipairs(head[2]) do left = left - #word end
+  return running, tonumber(string.match(head[1], '^%d+'))
+end
+
+for _, queue in ipairs(queues) do
+  for at = 4, last do
+    local stream = prefix .. 'q:' .. queue .. ARGV[at]
+    local length = redis.pcall('XLEN', stream)
+    -- One that somebody has replaced holds no jobs.
+    if type(length) == 'number' and length > 0 then
+      local running, since = progress(stream, length)
+      local n = #streams
+      streams[n + 1], streams[n + 2], streams[n + 3], streams[n + 4] = queue .. ARGV[at], length, running, since
+    end
+  end
+  for at = last + 1, #ARGV do
+    local line = prefix .. 'fair:' .. queue .. ARGV[at]
+    local length = redis.pcall('ZCARD', line)
+    if type(length) == 'number' and length > 0 then
+      local n = #lines
+      lines[n + 1], lines[n + 2] = queue .. ARGV[at], length
+      lines[n + 3] = {}
+      for _, id in ipairs(redis.call('ZRANGE', line, 0, tonumber(ARGV[2]) - 1)) do
+        left = left - redis.call('HSTRLEN', KEYS[6], id)
+        if left > 0 then table.insert(lines[n + 3], id) end
+      end
+    end
+  end
+end
+return {time, redis.call('ZCARD', KEYS[1]), redis.call('ZCARD', KEYS[2]), redis.call('HGETALL', KEYS[3]),
+  redis.call('SMEMBERS', KEYS[4]), queues, streams, lines}

@@ -1,0 +1,23 @@
+#!lua flags=no-writes
+-- Measures what a shard keeps, at one moment.
+-- KEYS  index, scheduled, dead, parked, buckets, queues
+-- ARGV  how many endings of streams follow, those, then those of lines
+-- Returns the jobs that have not ended, those that are scheduled, those that are dead, and bytes as the server estimates
+local function size(key)
+  local bytes = redis.pcall("MEMORY", "USAGE", key)
+  return type(bytes) == 'number' and bytes or 0
+end
+
+local prefix, bytes = string.match(KEYS[6], '^(.*})') .. ':', 0
+for at = 1, 4 do bytes = bytes + size(KEYS[at]) end
+for _, bucket in ipairs(redis.call('ZRANGE', KEYS[5], 0, -1)) do bytes = bytes + size(bucket) end
+for _, queue in ipairs(redis.call('SMEMBERS', KEYS[6])) do
+  for at = 2, #ARGV do
+    if at <= 1 + tonumber(ARGV[1]) then
+      bytes = bytes + size(prefix .. 'q:' .. queue .. ARGV[at])
+    else
+      bytes = bytes + size(prefix .. 'fair:' .. queue .. ARGV[at]) + size(prefix .. 'turns:' .. queue .. ARGV[at])
+    end
+  end
+end
+return {redis.call('HLEN', KEYS[1]), redis.call('ZCARD', KEYS[2]), redis.call('ZCARD', KEYS[3]), bytes}

@@ -1,0 +1,55 @@
+"""A node as others see it: how well it is, what it serves, what it runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Final, NamedTuple
+
+# Of each node; the number of its jobs is always the whole one.
+JOBS_NAMED: Final = 100
+
+
+class RunningJob(NamedTuple):
+    id: bytes
+    kind: str
+    queue: str
+    started_ms: int
+
+
+class NodeView(NamedTuple):
+    """A node that holds a lease. `by_queue`: how many jobs it runs; `jobs` names the first of them.
+
+    `queues` that it serves, how many jobs it runs at a time, its version, and when it joined, by its own clock: empty
+    and 0 for a node that did not say, as older versions do not.
+    """
+
+    name: str
+    lease_ms_left: int
+    by_queue: Mapping[str, int]
+    jobs: Sequence[RunningJob] = ()
+    queues: Sequence[str] = ()
+    concurrency: int = 0
+    version: str = ""
+    since_ms: int = 0
+
+    @property
+    def running(self) -> int:
+        return sum(self.by_queue.values())
+
+    def within(self, queues: AbstractSet[str]) -> NodeView:
+        """Without what it serves and runs of other queues."""
+        return self._replace(
+            by_queue={queue: count for queue, count in self.by_queue.items() if queue in queues},
+            jobs=[job for job in self.jobs if job.queue in queues],
+            queues=[queue for queue in self.queues if queue in queues],
+        )
+
+    def together(self, other: NodeView) -> NodeView:
+        """Of one node in two shards."""
+        by_queue = Counter(self.by_queue)
+        by_queue.update(other.by_queue)
+        jobs = sorted((*self.jobs, *other.jobs), key=lambda job: job.started_ms)[:JOBS_NAMED]
+        left = min(self.lease_ms_left, other.lease_ms_left)
+        return self._replace(lease_ms_left=left, by_queue=dict(by_queue), jobs=jobs)

@@ -1,0 +1,294 @@
+"""Names of queues: how many may be in use, and when one goes that nobody uses."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from ironforge.errors import QuotaExceeded
+from ironforge.job import Job, JobState, decode
+from ironforge.store import Submission
+from ironforge.store.forgetting import forget_unused
+from tests.store.kit import Cluster, completed, dead, job, keyed, retry
+
+
+def names(cluster: Cluster) -> set[str]:
+    return {name.decode() for name in cluster.raw.smembers(cluster.keys.queues)}
+
+
+def own_keys(cluster: Cluster, queue: str) -> list[bytes]:
+    return [
+        key for word in ("q", "fair", "turns") for key in cluster.raw.keys(f"{cluster.keys.prefix}{word}:{queue}:*")
+    ]
+
+
+# --------------------------------------------------------------------------- how many
+
+
+async def test_one_name_too_many_is_refused_and_nothing_of_its_batch_is_stored(cluster: Cluster) -> None:
+    cluster.with_settings(max_queues=3)
+    await cluster.submit(job("a"), job("b"), job("b", 0))
+    before = cluster.snapshot()
+    for options in ({}, {"delay_ms": 60_000}):
+        with pytest.raises(QuotaExceeded, match=r"may use 3 names of queues, 2 are in use, and 2 more") as refused:
+            await cluster.submit(job("a"), job("z"), job("d"), **options)
+        assert ("namespace.queues", 2, 3) == (refused.value.quota, refused.value.current, refused.value.limit)
+    with pytest.raises(QuotaExceeded):
+        await cluster.submit(*keyed("key", 1, queue="z"), *keyed("key", 1, queue="d"))
+    assert before == cluster.snapshot()
+    await cluster.submit(job("a"), job("z"))
+    assert {"a", "b", "z"} == names(cluster)
+
+
+async def test_a_caller_may_have_another_limit(cluster: Cluster) -> None:
+    submissions = cluster.doors.submissions
+    with pytest.raises(QuotaExceeded, match="may use 1 names"):
+        await submissions.submit([Submission(job("a")), Submission(job("b"))], most_queues=1)
+    await submissions.submit([Submission(job("a")), Submission(job("b"))], most_queues=2)
+    with pytest.raises(QuotaExceeded):
+        await submissions.set_paused("z", paused=True, most_queues=2)
+
+
+async def test_a_refused_one_takes_nobody_along_in_its_flight(cluster: Cluster) -> None:
+    cluster.with_settings(max_queues=2)
+    await cluster.submit(job("a"))
+    answers = await asyncio.gather(
+        *(cluster.submit(job(queue)) for queue in ("a", "b", "z", "a", "d")), return_exceptions=True
+    )
+    assert [None, None, QuotaExceeded, None, QuotaExceeded] == [one and type(one) for one in answers]
+
+
+async def test_who_repeats_a_submission_needs_no_further_place(cluster: Cluster) -> None:
+    cluster.with_settings(max_queues=1)
+    submissions = cluster.doors.submissions
+    first = Submission(job("a"), idempotency_key="key", delay_ms=60_000)
+    [accepted] = await submissions.submit([first])
+    await submissions.cancel(accepted.id)
+    await cluster.submit(job("b"))
+    repeated = await submissions.submit([first._replace(job=job("a"))])
+    assert [(accepted.id, True)] == [(one.id, one.replayed) for one in repeated]
+    assert [(accepted.id, True)] == [(one.id, one.replayed) for one in await submissions.submit([first], again=True)]
+    assert {"b"} == names(cluster)
+
+
+async def test_names_that_are_only_paused_count_as_well(cluster: Cluster) -> None:
+    cluster.with_settings(max_queues=2)
+    submissions = cluster.doors.submissions
+    await submissions.set_paused("a", paused=True)
+    await submissions.set_paused("b", paused=True)
+    await submissions.set_paused("b", paused=True)
+    with pytest.raises(QuotaExceeded, match="2 are in use"):
+        await submissions.set_paused("z", paused=True)
+    assert ["a", "b"] == list((await cluster.doors.inspection.stats()).paused)
+    await submissions.set_paused("z", paused=False)
+    await submissions.set_paused("b", paused=False)
+    await forget_unused(cluster.doors.submissions._link, cluster.keys)
+    await cluster.submit(job("z"))
+    assert {"a", "z"} == names(cluster)
+
+
+async def test_who_is_refused_makes_room_by_itself(cluster: Cluster) -> None:
+    """Where no node looks after the namespace."""
+    cluster.with_settings(max_queues=2)
+    tried = [job("a"), job("b")]
+    await cluster.submit(*tried, delay_ms=60_000)
+    for one in tried:
+        await cluster.doors.submissions.cancel(one.id)
+    await cluster.submit(job("y"), job("z"))
+    assert {"y", "z"} == names(cluster)
+
+
+async def test_a_revival_finds_its_queue_forgotten(cluster: Cluster) -> None:
+    """Its name comes back if there is room, and its stream, from which it is delivered again."""
+    cluster.with_settings(max_queues=2, queues=("a",))
+    node = await cluster.node()
+    one = job("a")
+    await cluster.submit(one)
+    await node.work.bury([dead(delivery) for delivery in await node.work.fetch(1)])
+    await node.leases.leave(node.lease)
+    await cluster.submit(job("b"), job("z"))
+    assert [] == own_keys(cluster, "a")
+
+    submissions = cluster.doors.submissions
+    with pytest.raises(QuotaExceeded):
+        await submissions.revive(one.id, reset_retry_count=True)
+    assert JobState.DEAD == await cluster.state(one)
+    await submissions.revive(one.id, reset_retry_count=True, most_queues=3)
+    assert {"a", "b", "z"} == names(cluster)
+    again = await cluster.node()
+    assert [one.id] == [decode(delivery.record).id for delivery in await again.work.fetch(1)]
+
+
+# --------------------------------------------------------------------------- which of them are in use
+
+
+async def test_queues_that_were_only_tried_out_are_forgotten(cluster: Cluster) -> None:
+    jobs = [job(f"q{number}") for number in range(250)]
+    await cluster.submit(*jobs, delay_ms=60_000)
+    for one in jobs:
+        await cluster.doors.submissions.cancel(one.id)
+    node = await cluster.node()
+    assert 251 == len(names(cluster))
+    await node.work.expire()
+    assert {"default"} == names(cluster)
+    assert {queue.queue for queue in (await cluster.doors.inspection.stats()).streams} == {"default"}
+
+
+async def scheduled(cluster: Cluster) -> None:
+    await cluster.submit(job("a"), delay_ms=60_000)
+
+
+async def scheduled_by_turns(cluster: Cluster) -> None:
+    await cluster.submit(*keyed("key", 1, queue="a"), delay_ms=60_000)
+
+
+async def queued(cluster: Cluster) -> None:
+    await cluster.submit(job("a", 3))
+
+
+async def waiting_for_its_turn(cluster: Cluster) -> None:
+    await cluster.submit(*keyed("key", 2, queue="a"))
+    cluster.raw.delete(cluster.keys.stream("a:2"))
+    cluster.checked = False
+
+
+async def paused(cluster: Cluster) -> None:
+    await cluster.doors.submissions.set_paused("a", paused=True)
+
+
+async def served(cluster: Cluster) -> None:
+    cluster.with_settings(queues=("a",))
+    await cluster.node()
+
+
+async def running(cluster: Cluster) -> None:
+    """On a node that was fenced, and is no longer among those that are there."""
+    await served(cluster)
+    await cluster.submit(job("a"))
+    reading = await cluster.node()
+    assert 1 == len(await reading.work.fetch(1))
+    cluster.raw.delete(cluster.keys.nodes)
+    cluster.checked = False
+
+
+async def retried(cluster: Cluster) -> None:
+    cluster.with_settings(queues=("a",))
+    node = await cluster.node()
+    await cluster.submit(job("a"))
+    await node.work.park([retry(delivery, 60_000) for delivery in await node.work.fetch(1)])
+    await node.leases.leave(node.lease)
+
+
+async def replaced_by_somebody(cluster: Cluster) -> None:
+    await cluster.submit(job("a"))
+    cluster.raw.delete(cluster.keys.stream("a:2"))
+    cluster.raw.set(cluster.keys.stream("a:2"), "somebody's")
+    cluster.checked = False
+
+
+USES = [scheduled, scheduled_by_turns, queued, waiting_for_its_turn, paused, served, running, retried]
+
+
+@pytest.mark.parametrize("use", [*USES, replaced_by_somebody], ids=lambda use: use.__name__)
+async def test_a_queue_in_use_keeps_its_name(cluster: Cluster, use: Callable[[Cluster], Awaitable[None]]) -> None:
+    await use(cluster)
+    cluster.with_settings(queues=("default",))
+    node = await cluster.node()
+    before = own_keys(cluster, "a")
+    await node.work.expire()
+    assert {"a", "default"} == names(cluster)
+    assert before == own_keys(cluster, "a")
+
+
+async def test_while_a_node_does_not_say_what_it_serves_no_name_goes(cluster: Cluster) -> None:
+    """As those of an older version do: it may serve the one that seems unused."""
+    one = job("a")
+    await cluster.submit(one)
+    await cluster.doors.submissions.cancel(one.id)
+    node, other = await cluster.node(), await cluster.node()
+    cluster.raw.hdel(cluster.keys.roster, other.lease.node)
+    await node.work.expire()
+    assert {"a", "default"} == names(cluster)
+    await other.leases.leave(other.lease)
+    await node.work.expire()
+    assert {"default"} == names(cluster)
+
+
+async def test_a_queue_that_its_last_node_has_left_goes_with_its_groups_and_comes_back_whole(cluster: Cluster) -> None:
+    """A stream that was removed on purpose is no destroyed group: nobody is fenced for it."""
+    bystander = await cluster.node()
+    cluster.with_settings(queues=("a",))
+    one, two = job("a"), job("a")
+    for this in (one, two):
+        node = await cluster.node()
+        await cluster.submit(this)
+        await node.work.settle([completed(delivery) for delivery in await node.work.fetch(5)])
+        assert JobState.COMPLETED == await cluster.state(this)
+        await node.leases.leave(node.lease)
+        await bystander.work.expire()
+        assert [] == own_keys(cluster, "a")
+        assert not [name for name in cluster.raw.smembers(cluster.keys.groups) if name.startswith(b"a:")]
+    assert [] == bystander.leases.beat(bystander.lease)
+
+
+async def test_a_node_that_reads_on_after_its_queue_was_forgotten_makes_it_anew(cluster: Cluster) -> None:
+    cluster.with_settings(queues=("a",))
+    away = await cluster.node()
+    cluster.with_settings(queues=("default",))
+    node = await cluster.node()
+    cluster.lapse(away)
+    await node.leases.take_over(node.lease, away.lease.node)
+    await node.work.expire()
+    assert [] == own_keys(cluster, "a")
+    assert [] == await away.work.fetch(1)
+    assert "a" in names(cluster)
+
+
+async def test_a_delayed_job_brings_back_a_name_that_was_forgotten(cluster: Cluster) -> None:
+    """One that an older version scheduled, which does not count those."""
+    one, (two,) = job("a"), keyed("key", 1, queue="b")
+    await cluster.submit(one, two, delay_ms=60_000)
+    cluster.raw.delete(cluster.keys.delayed)
+    node = await cluster.node()
+    await node.work.expire()
+    assert {"default"} == names(cluster)
+    cluster.ripen()
+    assert 2 == (await node.work.promote()).moved
+    assert {"a", "b", "default"} == names(cluster)
+    assert [JobState.QUEUED] * 2 == [await cluster.state(this) for this in (one, two)]
+
+
+async def test_forgetting_loses_no_job_that_comes_at_the_same_time(cluster: Cluster) -> None:
+    cluster.with_settings(queues=("default",))
+    sweeping = await cluster.node()
+    stop = asyncio.Event()
+
+    async def sweep() -> None:
+        while not stop.is_set():
+            await sweeping.work.expire()
+
+    async def use(queue: str) -> list[Job]:
+        kept = []
+        for number in range(40):
+            one = job(queue)
+            await cluster.submit(one, delay_ms=60_000 if number % 2 else None)
+            if number % 4 < 2:
+                await cluster.doors.submissions.cancel(one.id)
+            else:
+                kept.append(one)
+        return kept
+
+    sweeper = asyncio.create_task(sweep())
+    queues = [f"q{number}" for number in range(8)]
+    kept = list(itertools.chain(*await asyncio.gather(*map(use, queues))))
+    stop.set()
+    await sweeper
+    cluster.with_settings(queues=tuple(queues))
+    node = await cluster.node()
+    cluster.ripen()
+    await node.work.promote()
+    found = {decode(delivery.record).id for delivery in await node.work.fetch(500)}
+    assert {one.id for one in kept} == found
