@@ -61,6 +61,7 @@ def problem(answer: bytes) -> tuple[int, str]:
     return int(head.split()[1]), json.loads(body)["code"]
 
 
+@pytest.mark.proof
 async def test_hundreds_of_slow_heads_end_in_time_and_nobody_else_waits(api: Any) -> None:
     slow = [Trickle(api.port, b"POST /jobs HTTP/1.1\r\nX-Slow: ", b"a" * 1000) for _ in range(SLOW)]
     running = asyncio.gather(*(one.run() for one in slow))
@@ -85,7 +86,7 @@ async def test_a_connection_that_says_nothing_ends_without_a_word(api: Any, monk
 
 
 async def test_a_later_request_of_a_connection_has_as_little_time(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.5)
     second = Trickle(api.port, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /livez HTTP/1.1" + b"x" * 100, 0.05)
     await second.run()
     _first, _, rest = second.answer.partition(b"HTTP/1.1 408")
@@ -95,7 +96,7 @@ async def test_a_later_request_of_a_connection_has_as_little_time(api: Any, monk
 
 
 async def test_a_connection_may_idle_between_requests(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.5)
     reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
     request = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
     for _ in range(2):
@@ -106,6 +107,7 @@ async def test_a_connection_may_idle_between_requests(api: Any, monkeypatch: pyt
     writer.close()
 
 
+@pytest.mark.proof
 async def test_slow_bodies_end_in_time(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "BODY_SECONDS", 0.5)
     slow = [Trickle(api.port, HEAD + b"Content-Length: 900\r\n\r\n{", b" " * 899) for _ in range(SLOW)]
@@ -118,7 +120,7 @@ async def test_slow_bodies_end_in_time(api: Any, monkeypatch: pytest.MonkeyPatch
 
 async def test_a_body_that_comes_fast_enough_may_take_longer(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "BODY_SECONDS", 0.2)
-    monkeypatch.setattr(bodies, "BYTES_PER_SECOND", 20)
+    monkeypatch.setattr(bodies, "BYTES_PER_SECOND", 1)
     steady = Trickle(api.port, HEAD + b'Connection: close\r\nContent-Length: 12\r\n\r\n{"', b'kind":"a"}', 0.04)
     await steady.run()
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from redis.asyncio import Redis
@@ -16,6 +17,7 @@ from redis.exceptions import TimeoutError as TimedOut
 from tests.chaos.proxy import Mode, Proxy
 from tests.chaos.resp import Frames, words
 from tests.support.servers import valkey
+from tests.support.waiting import PATIENCE_SECONDS, until
 
 LOST = (Disconnected, TimedOut, OSError)
 
@@ -35,13 +37,22 @@ async def proxy(server: str) -> AsyncIterator[Proxy]:
 @pytest.fixture
 async def client(proxy: Proxy) -> AsyncIterator[Redis]:
     """One connection without retries: what happens to it is what happened to the link."""
-    async with once(proxy.url, 0.3) as client:
+    async with once(proxy.url, PATIENCE_SECONDS) as client:
         yield client
+
+
+@contextlib.contextmanager
+def impatient(client: Redis) -> Iterator[None]:
+    """It gives up soon, as it does only where nothing is going to come."""
+    assert client.connection
+    client.connection.socket_timeout = 0.3
+    yield
+    client.connection.socket_timeout = PATIENCE_SECONDS
 
 
 @pytest.fixture
 async def direct(server: str) -> AsyncIterator[Redis]:
-    async with once(server, 5.0) as client:
+    async with once(server, PATIENCE_SECONDS) as client:
         await client.flushall()
         yield client
 
@@ -92,9 +103,10 @@ async def test_a_black_hole_takes_the_request_and_the_server_never_sees_it(
     await client.set("key", "before")
     proxy.set(Mode.BLACK_HOLE)
 
-    for _ in range(2):  # the old connection, then a new one
-        with pytest.raises(TimedOut):
-            await client.set("key", "swallowed")
+    with impatient(client):
+        for _ in range(2):  # the old connection, then a new one
+            with pytest.raises(TimedOut):
+                await client.set("key", "swallowed")
     assert b"before" == await direct.get("key")
     proxy.heal()
     assert await client.set("key", "after")
@@ -116,7 +128,7 @@ async def test_a_connection_that_lost_bytes_is_reset_when_the_hole_closes(proxy:
 
 
 async def test_a_stall_holds_everything_and_loses_nothing(proxy: Proxy, direct: Redis) -> None:
-    async with once(proxy.url, 10.0) as patient:
+    async with once(proxy.url, PATIENCE_SECONDS) as patient:
         await patient.ping()
         proxy.set(Mode.STALL)
         setting = asyncio.create_task(patient.set("key", "late"))
@@ -133,17 +145,18 @@ async def test_half_open_ends_the_servers_side_only(proxy: Proxy, client: Redis,
     await client.client_setname("half")
     proxy.set(Mode.HALF_OPEN)
 
-    async with asyncio.timeout(5):
-        while any(row["name"] == "half" for row in await direct.client_list()):
-            await asyncio.sleep(0.005)
-    with pytest.raises(TimedOut):  # the client waits: nobody told it
+    async def is_gone() -> bool:
+        return all(row["name"] != "half" for row in await direct.client_list())
+
+    await until(is_gone, "the server's side to end")
+    with impatient(client), pytest.raises(TimedOut):  # the client waits: nobody told it
         await client.ping()
     proxy.heal()
     assert await client.ping()
 
 
 async def test_latency_delays_and_keeps_the_order(proxy: Proxy) -> None:
-    async with once(proxy.url, 10.0) as patient:
+    async with once(proxy.url, PATIENCE_SECONDS) as patient:
         await patient.ping()
         proxy.latency_seconds, proxy.jitter_seconds = 0.1, 0.1
         begin = time.monotonic()
@@ -205,10 +218,10 @@ async def test_a_connection_is_cut_after_exactly_so_many_bytes(proxy: Proxy, dir
 async def test_nobody_behind_the_proxy_is_a_reset_and_no_hang(server: str) -> None:
     async with Proxy("/nowhere/socket") as proxy:
         with pytest.raises(LOST):
-            async with once(proxy.url, 5.0):
+            async with once(proxy.url, PATIENCE_SECONDS):
                 pass
         proxy.upstream = server.removeprefix("unix://")
-        async with once(proxy.url, 5.0) as client:
+        async with once(proxy.url, PATIENCE_SECONDS) as client:
             assert await client.ping()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import signal
 import time
@@ -14,6 +13,7 @@ import redis.asyncio
 
 from tests.chaos.server import Server
 from tests.support.preload import clock_library, disk_library, needs
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -70,9 +70,11 @@ async def test_a_full_disk_ends_the_server_and_nothing_answered_is_lost(server: 
 
 async def shows(client: redis.asyncio.Redis, ahead_seconds: int) -> None:
     """Until the server's clock is so far from the true one. A server may read its clock once a turn of its loop."""
-    async with asyncio.timeout(5):
-        while abs((await client.time())[0] - time.time() - ahead_seconds) > 5:
-            await asyncio.sleep(0.01)
+
+    async def is_shown() -> bool:
+        return abs((await client.time())[0] - time.time() - ahead_seconds) <= 5
+
+    await until(is_shown, f"the clock to be {ahead_seconds} s ahead")
 
 
 @pytest.mark.parametrize("leap_seconds", [3_600, -3_600])

@@ -20,6 +20,11 @@ HOUR_MS = 3_600_000
 _numbers = itertools.count()
 
 
+def now_ms() -> int:
+    """By this machine's clock, which is that of every server under test."""
+    return time.time_ns() // 1_000_000
+
+
 def job(queue: str = "default", priority: int = 2, kind: str = "k", **fields: Any) -> Job:
     job_id = fields.pop("id", None) or new_id()
     return Job(1, job_id, kind, queue, priority, b"{}", created_ms_of(job_id), **fields)
@@ -30,7 +35,7 @@ def keyed(key: str, count: int, weight: int = 1, **fields: Any) -> list[Job]:
 
 
 def completed(delivery: Delivery, *, keep_ms: int = HOUR_MS, state: str = "completed") -> Settled:
-    done = decode(delivery.record).finish(JobState(state), time.time_ns() // 1_000_000)
+    done = decode(delivery.record).finish(JobState(state), now_ms())
     record = encode(done) if keep_ms else b""
     return Settled(delivery.stream, delivery.entry, done.id, record, keep_ms, state)
 
@@ -46,7 +51,7 @@ def retry(delivery: Delivery, delay_ms: int = 0) -> Rewrite:
 
 
 def dead(delivery: Delivery) -> Rewrite:
-    gave_up = decode(delivery.record).finish(JobState.DEAD, time.time_ns() // 1_000_000, reason="no more")
+    gave_up = decode(delivery.record).finish(JobState.DEAD, now_ms(), reason="no more")
     return Rewrite(delivery.stream, delivery.entry, gave_up)
 
 
