@@ -7,11 +7,10 @@ processes really run is theirs, so a seed repeats the schedule and not the inter
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final, NamedTuple, TypedDict
@@ -25,16 +24,14 @@ from ironforge.registry import Forge
 from ironforge.store import Doors
 from ironforge.store.keys import Keys, shards_of
 from ironforge.store.link import Link, all_keys
-from ironforge.store.outage import answering
 from ironforge.verify.handlers import KIND, MAX_RETRIES
 from ironforge.verify.ledger import Ledger, read
-from ironforge.verify.leftovers import leftovers, strays
+from ironforge.verify.leftovers import leftovers
 from ironforge.verify.nodes import COMMAND, FAULTS, Nodes
 from ironforge.verify.verdict import CRASH_BUDGET, Verdict, judge
 from ironforge.verify.verdict import Final as FinalState
+from ironforge.verify.waiting import drained, joined
 
-JOIN_SECONDS: Final = 30.0
-LOOK_SECONDS: Final = 0.1
 READERS: Final = 16
 RETENTION_SECONDS: Final = 7 * 86_400.0
 # Fairness keys with their weights. Jobs that have one wait outside the streams, and their tenants in turn.
@@ -61,7 +58,7 @@ class Plan(NamedTuple):
     """`rate`: jobs submitted a second. `pause_seconds`: the mean time between two faults; 0: no faults at all.
 
     `slow`: the share of jobs that take time; `failing`: the share of those that fail at first. `drain_seconds`: how
-    long to wait, after the last fault, for all jobs to end.
+    long to wait, after the last fault and whenever something has ended, for the next to end.
     """
 
     seed: int
@@ -102,10 +99,10 @@ async def verify(settings: Settings, plan: Plan, *, say: Say, command: Sequence[
             load = Load(plan, random.Random(rng.random()), forge, doors, ledger)
             await load.begin()
             nodes.start(plan.nodes)
-            await _until(lambda: _joined(doors, plan.nodes), JOIN_SECONDS)
+            await joined(doors, plan.nodes)
             await _under_load(plan, rng, load, nodes, say)
             say("no more faults; waiting until everything has ended")
-            await _until(lambda: _drained(doors, settings, nodes), plan.drain_seconds)
+            await drained(doors, settings, nodes, plan.drain_seconds)
             await nodes.stop()
             finals = await _finals(doors, load.ids)
             completed = (await doors.inspection.stats()).totals.get("completed", 0)
@@ -217,30 +214,6 @@ def fairness(rng: random.Random) -> Fairness:
         return {}
     key, weight = rng.choice(TENANTS)
     return {"fairness_key": key, "fairness_weight": weight}
-
-
-async def _until(reached: Callable[[], Awaitable[bool]], seconds: float) -> None:
-    """Or until the time is over: what was not reached then shows in the verdict."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with contextlib.suppress(StoreUnavailable):
-            if await reached():
-                return
-        await asyncio.sleep(LOOK_SECONDS)
-
-
-async def _joined(doors: Doors, count: int) -> bool:
-    return len(await doors.inspection.nodes()) >= count
-
-
-async def _drained(doors: Doors, settings: Settings, nodes: Nodes) -> bool:
-    """Nothing is queued, running or scheduled, and the dead are forgotten, those that held no job included."""
-    stats = await doors.inspection.stats()
-    if stats.scheduled + sum(depth.queued + depth.running for depth in stats.streams):
-        return False
-    joined = sorted(int(node.name.split(".")[-2]) for node in await doors.inspection.nodes())
-    with answering():
-        return joined == nodes.processes and not await strays(settings)
 
 
 async def _finals(doors: Doors, ids: Sequence[str]) -> dict[str, FinalState]:

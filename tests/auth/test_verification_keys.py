@@ -72,7 +72,6 @@ def test_a_key_to_verify_with_counts(family: Family, said: dict[str, Any]) -> No
         (bytes(48), "HS", ("HS256", "HS384")),
         (bytes(32), "HS", ("HS256",)),
     ],
-    ids=str,
 )
 def test_it_verifies_what_it_is_strong_enough_for(key: Any, family: Family, algorithms: tuple[str, ...]) -> None:
     assert algorithms == read(jwk(key, "one"), family).algorithms

@@ -1,0 +1,65 @@
+"""What a run waits for: its nodes to join, and in the end everything to be over. A server that is away is waited for.
+
+What was not reached in time shows in the verdict.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+from ironforge.config import Settings
+from ironforge.errors import StoreUnavailable
+from ironforge.store import Doors
+from ironforge.store.outage import answering
+from ironforge.verify.leftovers import strays
+from ironforge.verify.nodes import Nodes
+
+JOIN_SECONDS: Final = 30.0
+LOOK_SECONDS: Final = 0.1
+
+
+class Unfinished(NamedTuple):
+    """`jobs`: queued, running or scheduled. `absent`: processes that have not joined. `dead`: nodes still known."""
+
+    jobs: int
+    absent: int
+    dead: int
+
+
+async def joined(doors: Doors, count: int) -> None:
+    deadline = time.monotonic() + JOIN_SECONDS
+    while time.monotonic() < deadline:
+        with suppress(StoreUnavailable):
+            if len(await doors.inspection.nodes()) >= count:
+                return
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def drained(doors: Doors, settings: Settings, nodes: Nodes, patience_seconds: float) -> None:
+    """Until nothing is unfinished, or nothing more has ended for so long.
+
+    So a slow machine has the time that it needs, and what never ends is not waited for.
+    """
+    best, deadline = None, time.monotonic() + patience_seconds
+    while time.monotonic() < deadline:
+        with suppress(StoreUnavailable):
+            left = await _unfinished(doors, settings, nodes)
+            if not any(left):
+                return
+            if best is None or left < best:
+                best = left
+                deadline = time.monotonic() + (JOIN_SECONDS if left.absent else patience_seconds)
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _unfinished(doors: Doors, settings: Settings, nodes: Nodes) -> Unfinished:
+    stats = await doors.inspection.stats()
+    jobs = stats.scheduled + sum(depth.queued + depth.running for depth in stats.streams)
+    known = Counter(int(node.name.split(".")[-2]) for node in await doors.inspection.nodes())
+    running = Counter(nodes.processes)
+    with answering():
+        return Unfinished(jobs, (running - known).total(), (known - running).total() + len(await strays(settings)))
