@@ -22,6 +22,7 @@ from ironforge.embedded import SOCKET
 from ironforge.errors import ConfigError, StoreError
 from ironforge.server_url import parse
 from ironforge.store import Doors, NodeStore
+from ironforge.store.causes import is_known
 from ironforge.store.checks import verify
 from ironforge.store.keys import shards_of
 
@@ -54,6 +55,8 @@ async def examine(settings: Settings) -> list[Finding]:
         findings += await exam.server()
     except StoreError as error:
         fix = f"check that it runs: {_cli(settings)} PING; its address: {environment_name('redis_url')}"
+        if is_known(error.__cause__):  # the message says what to do
+            fix = f"after that: {_cli(settings)} PING"
         findings.append(Finding("fail", "server", str(error), fix))
     else:
         findings += await _in_each(shards, lambda shard: (shard.clock, shard.persistence, shard.types))

@@ -52,6 +52,11 @@ class Address:
         """Sentinel may name a primary that is none any more, and that one would still take writes."""
         return self._parsed.kind == "sentinel"
 
+    @property
+    def silence(self) -> str:
+        """What it means when no connection comes about in time."""
+        return "no TLS connection" if self._parsed.scheme == "rediss" else "no connection"
+
     def check_role(self, role: list[Any]) -> None:
         """Of what such a server says to ROLE. Raises redis-py's ReadOnlyError."""
         if role[0] != b"master":
@@ -96,7 +101,7 @@ class Address:
                 return self._parsed.server(*owner)
             finally:
                 client.close()
-        raise redis.ConnectionError(f"no node of the cluster says who holds slot {self._slot}: {problem}")
+        raise redis.ConnectionError(f"no node of the cluster says who holds slot {self._slot}: {problem}") from problem
 
     @property
     def _slot(self) -> int:

@@ -10,16 +10,17 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from ironforge.config import Settings, environment_name, shares_of
 from ironforge.errors import ConfigError, StoreUnavailable
 from ironforge.server_url import without_password
+from ironforge.store.causes import said
 from ironforge.store.contract import Health
 from ironforge.store.info import config_of, info_of, number_in, version_of
 from ironforge.store.keys import Keys, parts_of
 from ironforge.store.link import Link
-from ironforge.store.outage import answering
+from ironforge.store.outage import answering, raise_first
 
 OLDEST_VERSION: Final = (7, 0)
 _KEPT: Final = {"maxmemory-policy": "noeviction"}
@@ -95,15 +96,7 @@ async def verify(settings: Settings) -> None:
             async with Link(settings.redis_url, part.keys.prefix) as link:
                 server = await _read(lambda *commands: link.pipeline(commands, tolerate=_FORBIDDEN))
         except (RedisError, OSError) as error:
-            reason = str(error) or "no answer in time"
-            # redis-py wraps a refused login in a ConnectionError on some kinds of connection.
-            if isinstance(error, AuthenticationError) or isinstance(error.__cause__, AuthenticationError):
-                raise ConfigError(
-                    f"{where}: the server refused the login ({reason}): check user and password"
-                ) from None
-            raise ConfigError(
-                f"{where}: cannot talk to the server ({reason}): does it run, is it reachable from here?"
-            ) from None
+            raise ConfigError(f"{where}: cannot talk to the server: {said(error)}") from None
         problems |= dict.fromkeys(_refusals(server, settings))
     if problems:
         raise ConfigError("; ".join(problems))
@@ -175,6 +168,7 @@ _FORBIDDEN: Final = ("this user has no permissions", "User ", "unknown command",
 async def _read(ask: Ask) -> Server:
     asked, configured = LOOK
     (info,) = await ask(asked)
+    raise_first(info)
     try:
         (config,) = await ask(configured)
     except ResponseError:

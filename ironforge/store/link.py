@@ -15,6 +15,7 @@ from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, Connection, parse_url
 from redis.exceptions import AskError, NoScriptError, ResponseError
 from redis.exceptions import ConnectionError as Disconnected
+from redis.exceptions import TimeoutError as TimedOut
 
 from ironforge.errors import StoreUnavailable
 from ironforge.store.address import Address
@@ -120,6 +121,10 @@ class Link:
                         # The slot has moved, and nothing was carried out: its new owner is asked, once.
                         await self.drop()
                         replies = await self._swap(await self._ready(), packed)
+            except (TimeoutError, TimedOut):
+                silence = "no answer" if self._connection else self._address.silence
+                await self.drop()
+                raise TimeoutError(f"{silence} within {timeout_seconds or self._timeout_seconds:g} s") from None
             except BaseException:
                 await self.drop()
                 raise

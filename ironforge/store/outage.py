@@ -15,6 +15,7 @@ import structlog
 from redis import exceptions as server
 
 from ironforge.errors import LeaseLost, StoreError, StoreUnavailable
+from ironforge.store.causes import said
 
 FIRST_WAIT_SECONDS: Final = 0.05
 LONGEST_WAIT_SECONDS: Final = 1.0
@@ -95,13 +96,8 @@ def refuse(error: Exception) -> NoReturn:
     if is_wrong_type(error):
         raise WrongType(f"the store refused: {error}") from error
     if code is None:
-        raise StoreError(f"the store refused: {error}") from error
-    advice = "; let nodes work off what waits, add nodes, or raise maxmemory" if code == "storage_full" else ""
-    raise StoreUnavailable(f"the store cannot be used now: {_said(error)}{advice}", code=code) from error
-
-
-def _said(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+        raise StoreError(f"the store refused: {said(error)}") from error
+    raise StoreUnavailable(f"the store cannot be used now: {said(error)}", code=code) from error
 
 
 async def outlast(operation: Callable[[], Awaitable[T]], *, until_repaired: bool = True) -> T:
@@ -118,7 +114,7 @@ async def outlast(operation: Callable[[], Awaitable[T]], *, until_repaired: bool
             if code is None:
                 refuse(error)
             if attempt == 0:
-                log.warning("store_unavailable", code=code, error=_said(error))
+                log.warning("store_unavailable", code=code, error=said(error))
             # Full jitter: after a failover all nodes come back, and they shall not come back together.
             longest = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** min(attempt, 10))
             await asyncio.sleep(random.uniform(0, longest))

@@ -46,6 +46,8 @@ async def test_a_failover_under_load_loses_nothing_and_nobody_restarts(
 
 async def test_an_address_that_no_sentinel_knows_is_refused_in_one_line(sentinel: SentinelTopology) -> None:
     url = sentinel.url.replace("/forge", "/smithy")
-    with pytest.raises(ConfigError, match=r"cannot talk to the server \(No master found for 'smithy'") as refusal:
+    with pytest.raises(
+        ConfigError, match=r"no sentinel names a primary for this service \(No master found for 'smithy'\)"
+    ) as refusal:
         await verify(load({}, redis_url=url))
     assert "\n" not in str(refusal.value)
