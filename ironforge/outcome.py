@@ -136,7 +136,7 @@ class Outcomes:
     def hopeless(self, attempt: Attempt, type_name: str, reason: object) -> Outcome:
         """To the dead letter at once: trying again would change nothing."""
         text = _message(reason)
-        failed = attempt.job.failed(self._error(attempt, type_name, text))
+        failed = attempt.job.failed(self._error(attempt, type_name, text.removeprefix(f"{type_name}: ")))
         dead = failed.finish(JobState.DEAD, _now_ms(), started_ms=attempt.started_ms, reason=text)
         return self._rewritten(attempt, Ending.DEAD, dead)
 

@@ -15,3 +15,8 @@ def shown(value: float) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) <= _PRINTED:
         value = int(value)
     return str(value)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 job`, `2 jobs`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -210,7 +210,8 @@ def _mismatch(message: str, fields: tuple[str, ...]) -> ApiProblem:
     if unknown := _UNKNOWN.search(text):
         name = unknown.group(1)
         close = closest(name, names)
-        hint = f"did you mean `{close}`?" if close else f"known are {', '.join(names)}"
+        known = f"known are {', '.join(names)}" if names else "none is known here"
+        hint = f"did you mean `{close}`?" if close else known
         return ApiProblem(
             400, "unknown_field", f"unknown field `{name[:100]}`: {hint}", field=_join(path, name), hint=hint
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -15,6 +15,7 @@ from ironforge.cli import output
 from ironforge.cli.flags import AsJson, takes_settings
 from ironforge.config import Settings
 from ironforge.errors import InvalidPayload, InvalidState, JobNotFound
+from ironforge.ranges import counted
 from ironforge.web_url import api_url
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ Reset = Annotated[
         help="all its retries again, or one more attempt only",
     ),
 ]
+
+
+Query = dict[str, str | int | None]
+Ask = Callable[..., dict[str, Any]]
 
 
 @contextmanager
@@ -110,7 +115,8 @@ def list_jobs(
 ) -> None:
     """List jobs, a page at a time."""
     with connected(settings) as client:
-        _page(client.jobs(state=state, kind=kind, queue=queue, limit=limit, cursor=cursor), as_json=as_json)
+        query = {"state": state, "kind": kind, "queue": queue, "limit": limit, "cursor": cursor}
+        _page(client.jobs, query, as_json=as_json)
 
 
 @jobs.command("show", epilog=output.EXIT_CODES)
@@ -150,7 +156,7 @@ def list_dead(
 ) -> None:
     """List the jobs that gave up, the newest first."""
     with connected(settings) as client:
-        _page(client.dlq(kind=kind, queue=queue, limit=limit, cursor=cursor), as_json=as_json)
+        _page(client.dlq, {"kind": kind, "queue": queue, "limit": limit, "cursor": cursor}, as_json=as_json)
 
 
 @dlq.command("retry", epilog=output.EXIT_CODES)
@@ -177,7 +183,7 @@ def retry_dead(
     if as_json:
         output.print_json({"retried": retried, "skipped": skipped})
     else:
-        output.say(f"{retried} jobs queued again" + (f", {skipped} had already left" if skipped else ""))
+        output.say(counted(retried, "job") + " queued again" + (f", {skipped} had already left" if skipped else ""))
 
 
 def _retry_one(settings: Settings, job_id: str, *, reset: bool, as_json: bool) -> None:
@@ -220,16 +226,26 @@ def _payload(text: str) -> msgspec.Raw:
     return msgspec.Raw(content)
 
 
-def _page(page: dict[str, Any], *, as_json: bool) -> None:
+def _page(ask: Ask, query: Query, *, as_json: bool) -> None:
+    page = ask(**query)
     if as_json:
         output.print_json(page)
         return
-    if page["jobs"]:
-        output.out.print(output.jobs_table(page["jobs"]))
-    elif not page["next"]:
+    if not page["jobs"]:
+        page = _filled(ask, query, page)
+    if not page["jobs"]:
         output.say("no jobs")
-    if page["next"]:
+        return
+    output.out.print(output.jobs_table(page["jobs"]))
+    if _filled(ask, {**query, "limit": 1}, {**page, "jobs": []})["jobs"]:
         output.say(f"there are more: --cursor {page['next']}")
+
+
+def _filled(ask: Ask, query: Query, page: dict[str, Any]) -> dict[str, Any]:
+    """The first page after `page` that has jobs, for one may be empty before the end; or the last one."""
+    while not page["jobs"] and page["next"]:
+        page = ask(**{**query, "cursor": page["next"]})
+    return page
 
 
 def _job(job: dict[str, Any], *, as_json: bool) -> None:

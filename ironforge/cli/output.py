@@ -138,5 +138,6 @@ def _note(job: Mapping[str, Any]) -> str:
         return f"due {job['run_at']}"
     if job["status"] == "completed" or not (job["reason"] or job["errors"]):
         return ""
-    last = [f"{error['type']}: {error['message']}" for error in job["errors"][-1:]]
-    return "; ".join([*last, *([job["reason"]] if job["reason"] else [])])
+    last = "".join(f"{error['type']}: {error['message']}" for error in job["errors"][-1:])
+    reason = job["reason"] or ""
+    return "; ".join(filter(None, (last, "" if last.endswith(reason) else reason)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from ironforge import ranges
 from ironforge.job import format_id
 from ironforge.store.keys import Keys, Location, queue_names
 from ironforge.store.link import Command, Link
@@ -46,10 +47,10 @@ async def _counts(link: Link, keys: Keys) -> list[str]:
     if index != scheduled + dead + sum(lengths):
         places = f"{sum(lengths) - waiting} in streams, {waiting} waiting for their turn, "
         places += f"{scheduled} scheduled, {dead} dead"
-        problems.append(f"the index knows {index} jobs, but there are {places}")
+        problems.append(f"the index knows {ranges.counted(index, 'job')}, but there are {places}")
     if parked != scheduled + dead + waiting:
         jobs = f"{scheduled} scheduled, {waiting} waiting and {dead} dead jobs"
-        problems.append(f"{parked} records are parked for {jobs}")
+        problems.append(f"{ranges.counted(parked, 'record')} for {jobs}, which are parked")
     return problems
 
 

@@ -20,6 +20,7 @@ from ironforge.doctor.finding import Finding, Level
 from ironforge.doctor.shard import NODE_START, ShardExam, cli
 from ironforge.embedded import SOCKET
 from ironforge.errors import ConfigError, StoreError
+from ironforge.ranges import counted
 from ironforge.server_url import parse
 from ironforge.store import Doors, NodeStore
 from ironforge.store.causes import is_known
@@ -133,13 +134,13 @@ class _Exam:
         nodes = await self._inspection.nodes()
         alive = [node for node in nodes if node.lease_ms_left > 0]
         running = sum(node.running for node in alive)
-        findings = [Finding("ok", "nodes", f"{len(alive)} running, with {running} jobs")]
+        findings = [Finding("ok", "nodes", f"{len(alive)} running, with {counted(running, 'job')}")]
         if not alive:
             findings = [Finding("warn", "nodes", "no node is running: jobs wait", NODE_START)]
         for node in nodes:
             if node.lease_ms_left <= 0:
                 message = f"the lease of {node.name} ran out {-node.lease_ms_left / 1000:.0f} s ago, "
-                message += f"it held {node.running} jobs; a running node takes them over"
+                message += f"it held {counted(node.running, 'job')}; a running node takes them over"
                 findings.append(Finding("warn", "leases", message, "" if alive else NODE_START))
         return findings
 
@@ -154,14 +155,15 @@ class _Exam:
         names = [name for name in strays if name in again]
         if not names:
             return [Finding("ok", "consumers", "every consumer is a node")]
-        message = f"{len(names)} consumers are no nodes, and a running node clears them away: {', '.join(names[:5])}"
+        message = f"{counted(len(names), 'consumer')} without a node, to be cleared away by a running one: "
+        message += ", ".join(names[:5])
         return [Finding("warn", "consumers", message, NODE_START)]
 
     async def queues(self) -> list[Finding]:
         stats = await self._inspection.stats()
         queued = sum(stream.queued for stream in stats.streams)
         paused = f"; paused: {', '.join(stats.paused)}" if stats.paused else ""
-        findings = [Finding("ok", "queues", f"{queued} jobs wait{paused}")]
+        findings = [Finding("ok", "queues", f"{counted(queued, 'waiting job')}{paused}")]
         for stream in stats.streams:
             age_seconds = 0.0 if stream.oldest_ms is None else (stats.now_ms - stream.oldest_ms) / 1000
             if age_seconds > LONG_WAIT_SECONDS:
@@ -173,7 +175,7 @@ class _Exam:
                 findings.append(Finding("warn", "queues", message, fix))
         if stats.dead:
             fix = "ironforge dlq list, then ironforge dlq retry --all"
-            findings.append(Finding("warn", "dead letter", f"{stats.dead} jobs gave up", fix))
+            findings.append(Finding("warn", "dead letter", f"{counted(stats.dead, 'job')} gave up", fix))
         return findings
 
 

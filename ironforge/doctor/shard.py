@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 from ironforge.doctor.consistency import inconsistencies
 from ironforge.doctor.damage import KEEP, damages
 from ironforge.doctor.finding import Finding
+from ironforge.ranges import counted
 from ironforge.store.address import Address
 from ironforge.store.info import info_of
 from ironforge.store.keys import Keys
@@ -90,7 +91,7 @@ class ShardExam:
             findings.append(Finding("ok", "data", "index, streams, schedule and dead letter agree"))
         if quarantined:
             name = f"'{self._keys.quarantine}'"
-            message = f"{quarantined} records could not be read, or were written by a newer version"
+            message = f"{counted(quarantined, 'record')} could not be read, or were written by a newer version"
             upgrade = "start a node of the newest version: it brings back what it can read"
             look = f"{upgrade}; the rest: {self._cli} XRANGE {name} - + COUNT 10; when done: {self._cli} DEL {name}"
             findings.append(Finding("warn", "quarantine", message, look))

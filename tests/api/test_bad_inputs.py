@@ -99,6 +99,9 @@ CASES = [
     body("invalid UTF-8", b'{"kind":"\xff"}', "invalid_unicode", "byte 9"),
     body("NUL in a name", '{"kind":"a\\u0000b"}', "invalid_unicode", "NUL"),
     field("prioritiy", '"high"', 400, "unknown_field", "did you mean `priority`?"),
+    Case(
+        "nothing known", 400, "unknown_field", "unknown field `x`: none is known here", method="GET", path="/nodes?x=1"
+    ),
     field("colour", '"red"', 400, "unknown_field", "known are kind, payload"),
     body("no kind", "{}", "missing_field", "`kind` is required"),
     body("not an object", "[]", "invalid_type", "Expected `object`"),

@@ -114,6 +114,22 @@ def test_a_traceback_for_the_author_of_a_bug_is_printable_too(capsys, monkeypatc
     assert "\x1b" not in capsys.readouterr().err
 
 
+def test_a_reason_is_told_once_and_without_its_code_twice(dev: Dev):
+    job_id = dev.submit("no.such.kind", max_retries=0)
+    dev.becomes(job_id, "dead")
+    listed = dev.ironforge("dlq", "list", "--kind", "no.such.kind").stdout
+    assert listed.count("unknown_kind") == 1
+    assert listed.count("no handler for kind") == 1
+
+
+def test_there_are_more_only_where_there_are(dev: Dev):
+    for _ in range(2):
+        dev.submit("demo.two", delay_seconds=600)
+    assert "there are more: --cursor" in dev.ironforge("jobs", "list", "--kind", "demo.two", "--limit", "1").stderr
+    assert dev.ironforge("jobs", "list", "--kind", "demo.two", "--limit", "2").stderr == ""
+    assert dev.ironforge("jobs", "list", "--kind", "demo.none", "--limit", "1").stderr == "no jobs\n"
+
+
 def test_dlq_retry_all_retries_each_once(dev: Dev):
     made = [dev.submit("demo.fail", max_retries=0, queue="default", priority="low") for _ in range(20)]
     for job_id in made:
@@ -122,7 +138,7 @@ def test_dlq_retry_all_retries_each_once(dev: Dev):
     assert answer["retried"] >= len(made)
     for job_id in made:
         eventually(lambda job_id=job_id: json.loads(dev.get(f"/jobs/{job_id}"))["fence"] == 3, "a second run")
-    assert "jobs queued again" in dev.ironforge("dlq", "retry", "--all", "--kind", "no.such").stderr
+    assert "0 jobs queued again" in dev.ironforge("dlq", "retry", "--all", "--kind", "no.such").stderr
 
 
 @pytest.mark.parametrize("arguments", [(), (UNKNOWN_ID, "--all"), (UNKNOWN_ID, "--kind", "a.kind")])

@@ -137,7 +137,7 @@ def test_an_expired_lease_and_a_consumer_that_is_no_node_are_named(client: redis
 def test_bytes_that_were_no_job_are_reported_with_the_command_that_shows_them(client: redis.Redis, server: str):
     client.xadd(KEYS.quarantine, {"record": b"?"})
     _, found = doctor(server)
-    assert "1 records" in found["quarantine"][0]["message"]
+    assert "1 record" in found["quarantine"][0]["message"]
     assert KEYS.quarantine in found["quarantine"][0]["fix"]
 
 
@@ -157,12 +157,12 @@ async def test_waiting_for_long_overdue_and_dead_jobs_are_warnings(client: redis
     code, found = doctor(server)
     assert code == 0
     assert "has waited for" in found["queues"][1]["message"]
-    assert ("1 jobs wait; paused: default", "ironforge queues resume default") == (
+    assert ("1 waiting job; paused: default", "ironforge queues resume default") == (
         found["queues"][0]["message"],
         found["queues"][1]["fix"],
     )
     assert "due for 6" in found["schedule"][0]["message"]
-    assert found["dead letter"][0]["message"] == "1 jobs gave up"
+    assert found["dead letter"][0]["message"] == "1 job gave up"
 
 
 async def test_an_index_that_disagrees_with_the_streams_fails(client: redis.Redis, server: str):
@@ -174,7 +174,7 @@ async def test_an_index_that_disagrees_with_the_streams_fails(client: redis.Redi
     assert code == 1
     problems = " / ".join(finding["message"] for finding in found["data"])
     assert "the index knows 2 jobs, but there are 1 in streams" in problems
-    assert "1 records are parked for 0 scheduled, 0 waiting and 0 dead jobs" in problems
+    assert "1 record for 0 scheduled, 0 waiting and 0 dead jobs, which are parked" in problems
     assert problems.count("is not where the index says") == 2
 
 

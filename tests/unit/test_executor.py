@@ -41,6 +41,7 @@ async def test_an_unknown_kind_is_dead_and_says_what_this_node_knows(executor_of
     assert outcome.job is not None
     assert (Ending.DEAD, "dead", 1) == (outcome.ending, outcome.job.ended, outcome.job.attempt)
     assert "unknown_kind: no handler for kind 'zzz': this application knows k" == outcome.job.reason
+    assert [error.message for error in outcome.job.errors] == ["no handler for kind 'zzz': this application knows k"]
 
 
 async def test_a_payload_that_does_not_fit_is_dead_with_every_parameter(executor_of):
