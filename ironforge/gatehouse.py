@@ -80,4 +80,12 @@ async def _office(
             stack.callback(depths.cancel)
         operator = OperatorCalls(doors.inspection, settings.durability, None, metrics.exposition)
         await stack.enter_async_context(contextlib.asynccontextmanager(operator.sample)())
-        yield Office(doors.submissions, doors.inspection, operator, Meter(usage, NO_QUOTA), audit, metrics.submitted)
+        yield Office(
+            doors.submissions,
+            doors.inspection,
+            operator,
+            Meter(usage, NO_QUOTA),
+            audit,
+            metrics.submitted,
+            metrics.audit_failed,
+        )

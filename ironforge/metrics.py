@@ -43,6 +43,8 @@ DURATION_BUCKETS: Final = (
     *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0),
 )
 LATENESS_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+AUDIT_FAILURES: Final = "ironforge_audit_failures_total"
+AUDIT_FAILURES_HELP: Final = "Things done that could not be written down in the audit trail"
 # A stall stays visible for this long, so that a scrape every 15 s sees each of them.
 LAG_WINDOW_SECONDS: Final = 15.0
 
@@ -136,6 +138,7 @@ class Metrics:
         self.stale_settlements = Counter(
             "ironforge_stale_settlements_total", "Settlements refused by the fence", registry=registry
         )
+        self._audit_failures = Counter(AUDIT_FAILURES, AUDIT_FAILURES_HELP, registry=registry)
         self._lateness = Histogram(
             "ironforge_timer_lateness_seconds",
             "From the due time of a delay or retry to its move into the queue",
@@ -185,6 +188,10 @@ class Metrics:
     def timers_moved(self, lateness_seconds: Sequence[float]) -> None:
         """Delays and retries were moved to their queues, each this long after it was due."""
         _observe(self._lateness, LATENESS_BUCKETS, _not_negative(lateness_seconds))
+
+    def audit_failed(self) -> None:
+        """Something was done, and could not be written down in the audit trail."""
+        self._audit_failures.inc()
 
     def set_depths(self, stats: Stats) -> None:
         """The depths that the next exposition shows. Before the first call it shows none."""

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from ironforge.depths import OTHER, Depths
 from ironforge.job import LABELS
-from ironforge.metrics import MAX_KINDS, with_siblings
+from ironforge.metrics import AUDIT_FAILURES, AUDIT_FAILURES_HELP, MAX_KINDS, with_siblings
 from ironforge.store.contract import Stats
 
 
@@ -31,6 +31,7 @@ class NamespaceMetrics:
             ("namespace", "kind", "priority"),
             registry=self.registry,
         )
+        self.audit_failures = Counter(AUDIT_FAILURES, AUDIT_FAILURES_HELP, ("namespace",), registry=self.registry)
         self.kinds: defaultdict[str, set[str]] = defaultdict(set)
 
     def of(self, namespace: str) -> TenantMetrics:
@@ -44,6 +45,7 @@ class TenantMetrics(Collector):
         self._metrics = metrics
         self._namespace = namespace
         self._kinds = metrics.kinds[namespace]
+        self._audit_failures = metrics.audit_failures.labels(namespace)
         self._depths = Depths(namespace)
 
     def submitted(self, kind: str, priority: int, count: int = 1) -> None:
@@ -52,6 +54,10 @@ class TenantMetrics(Collector):
             self._kinds.add(kind)
         label = kind if kind in self._kinds else OTHER
         self._metrics.submitted.labels(self._namespace, label, LABELS[priority]).inc(count)
+
+    def audit_failed(self) -> None:
+        """Something was done, and could not be written down in the audit trail."""
+        self._audit_failures.inc()
 
     def set_depths(self, stats: Stats) -> None:
         """The depths that the next exposition shows."""

@@ -15,6 +15,7 @@ import aiohttp
 import msgspec
 
 from ironforge import errors
+from ironforge.auth import AUDIT_HEADER
 from ironforge.config import load
 from ironforge.web_url import api_url, checked
 
@@ -162,7 +163,10 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         expected: tuple[int, ...] = (200, 201, 202),
     ) -> Json:
-        """The answer, decoded. Raises ApiError (or a subclass) and ApiUnreachable."""
+        """The answer, decoded; with `audit` when what was done could not be written down.
+
+        Raises ApiError (or a subclass) and ApiUnreachable.
+        """
         options: dict[str, Any] = {"data": body, "headers": headers}
         options["params"] = {name: str(value) for name, value in (query or {}).items() if value is not None}
         failure: Exception
@@ -176,7 +180,10 @@ class Transport:
                 raise self._unreachable(error) from None  # what answers there is no HTTP, nor will it be soon
             else:
                 if status in expected:
-                    return _decode(status, content)
+                    answer = _decode(status, content)
+                    if AUDIT_HEADER in answer_headers:
+                        answer["audit"] = answer_headers[AUDIT_HEADER]
+                    return answer
                 if 300 <= status < 400:
                     raise self._redirected(status, answer_headers.get("Location", ""))
                 failure = refusal(status, content)

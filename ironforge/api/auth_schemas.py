@@ -122,6 +122,7 @@ class AuditAnswer(msgspec.Struct):
     action: str
     target: str
     request_id: str
+    queue: Annotated[str, Meta(description="the one it was done to; empty: none, or not known")]
 
 
 class AuditPage(msgspec.Struct):

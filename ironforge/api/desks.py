@@ -46,6 +46,7 @@ class Office(NamedTuple):
     meter: Meter
     audit: AuditTrail
     on_submitted: OnSubmitted
+    on_audit_failed: Callable[[], None]
 
 
 class _Open:

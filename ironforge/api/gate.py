@@ -1,30 +1,20 @@
-"""Stands before every call where there is authentication: who is it, may they, at which desk, and what goes on record.
-
-The audit trail says what was done, so it is written after a call went well. When that fails the call still went well:
-the log, which has it too, then says that the trail does not.
-"""
+"""Stands before every call where there is authentication: who is it, may they, at which desk, is it to be on record."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import Final
 
 import structlog
 from aiohttp import hdrs, web
 
+from ironforge.api.audited import write_down
 from ironforge.api.calls import Operation
-from ironforge.api.desks import Desk, Office, Offices, desk_of
-from ironforge.api.key_calls import TARGETS
+from ironforge.api.desks import Desk, Offices, desk_of
 from ironforge.api.middleware import REQUEST_ID_OF, Handler
 from ironforge.auth.authenticator import Authenticator
-from ironforge.auth.caller import Caller
 from ironforge.auth.keyring import Keyring
-from ironforge.errors import StoreError
-from ironforge.telemetry import get_logger
 
 Choose = Callable[[Desk], Handler]
-
-_log: Final = get_logger(__name__)
 
 
 class Gate:
@@ -52,7 +42,7 @@ class Gate:
             async with self._offices.visit(caller.namespace) as office:
                 response = await choose(desk_of(caller, office, self._keyring))(request)
                 if call.audited:
-                    await _write_down(call, request, caller, office)
+                    await write_down(call, request, response, caller, office)
             return response
 
         return handle
@@ -61,13 +51,3 @@ class Gate:
         """Around the application's life."""
         yield
         await self._offices.close()
-
-
-async def _write_down(call: Operation, request: web.Request, caller: Caller, office: Office) -> None:
-    request_id = request[REQUEST_ID_OF]
-    for target in request.get(TARGETS) or [next(iter(request.match_info.values()), "")]:
-        _log.info("audit", who=caller.identity, action=call.operation_id, target=target, request_id=request_id)
-        try:
-            await office.audit.append(caller.identity, call.operation_id, target, request_id)
-        except StoreError as error:
-            _log.error("the audit trail lacks what was logged just before", request_id=request_id, error=str(error))

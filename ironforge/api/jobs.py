@@ -17,6 +17,7 @@ from aiohttp import web
 from ironforge.api import bodies, requests, strict_json, views
 from ironforge.api.answers import answer
 from ironforge.api.problems import ApiProblem
+from ironforge.api.records import QUEUE
 from ironforge.api.schemas import (
     AcceptedBatch,
     AcceptedJob,
@@ -108,6 +109,7 @@ class JobCalls:
         job_id = requests.read_id(request.match_info["id"])
         # Looked up before: a job that is not retained cannot be shown any more once it is cancelled.
         view = await self._inspection.get(job_id)
+        request[QUEUE] = view.job.queue
         state = await self._submissions.cancel(job_id)
         if state is JobState.RUNNING:
             return answer(self._shown(view._replace(state=state, cancel_requested=True)), 202)
@@ -118,7 +120,8 @@ class JobCalls:
         requests.read_query(request.query, NoQuery)
         job_id = requests.read_id(request.match_info["id"])
         reset = await self._reset_retry_count(request)
-        state = (await self._inspection.get(job_id)).state
+        view = await self._inspection.get(job_id)
+        state, request[QUEUE] = view.state, view.job.queue
         if state is not JobState.DEAD:
             # Reviving would refuse it too, but only looking can tell running from queued.
             raise InvalidState(f"the job is {state}: only a dead job can be revived", state=state)
@@ -133,7 +136,7 @@ class JobCalls:
 
     async def _set_paused(self, request: web.Request, *, paused: bool) -> web.Response:
         requests.read_query(request.query, NoQuery)
-        queue = check_queue(request.match_info["queue"])
+        queue = request[QUEUE] = check_queue(request.match_info["queue"])
         await self._submissions.set_paused(queue, paused=paused)
         return answer(QueueAnswer(queue, paused))
 

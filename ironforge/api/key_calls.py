@@ -28,6 +28,7 @@ from ironforge.api.auth_schemas import (
     UsageAnswer,
 )
 from ironforge.api.problems import ApiProblem
+from ironforge.api.records import TARGETS
 from ironforge.api.schemas import MAX_PAGE, NoQuery
 from ironforge.api.views import optional_rfc3339, rfc3339
 from ironforge.auth.audit import AuditTrail
@@ -38,9 +39,6 @@ from ironforge.auth.keyring import Keyring, Listed
 from ironforge.auth.metering import Meter
 from ironforge.auth.quota import NO_QUOTA
 from ironforge.errors import ConfigError
-
-# Where a handler leaves what it made or unmade, for the audit trail; without it the path says what was meant.
-TARGETS: Final = web.RequestKey("targets", list[str])
 
 _CURSOR: Final = re.compile(r"[0-9]{1,20}-[0-9]{1,20}\Z")
 _decoder: Final = msgspec.json.Decoder(KeyRequest)
@@ -126,8 +124,17 @@ class KeyCalls:
             )
         entries, following = await self._audit.newest(query.limit, query.cursor)
         shown = [
-            AuditAnswer(entry.number, rfc3339(entry.at_ms), entry.who, entry.action, entry.target, entry.request_id)
+            AuditAnswer(
+                entry.number,
+                rfc3339(entry.at_ms),
+                entry.who,
+                entry.action,
+                entry.target,
+                entry.request_id,
+                entry.queue,
+            )
             for entry in entries
+            if entry.who == self._caller.identity or self._caller.sees([entry.queue] if entry.queue else None)
         ]
         return answer(AuditPage(shown, following))
 

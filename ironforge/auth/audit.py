@@ -1,7 +1,8 @@
 """The audit trail of a namespace: who did what, each entry sealed together with the one before it.
 
 The seal is keyed with the pepper, so that whoever can write to the server alone cannot make a trail that fits. What
-that cannot show is a whole trail that was put back to an earlier state: keep the head that `verify` prints elsewhere.
+that cannot show is a trail whose end was cut off, or that is gone as a whole: for that `verify` takes the head of an
+earlier run, which was kept where whoever can write to the server cannot.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import re
 import time
 from collections.abc import AsyncIterator
 from typing import Any, Final, NamedTuple
@@ -27,11 +29,16 @@ CHUNK: Final = 1_000
 # Somebody else would have to append between our reading and writing for so many times in a row.
 CHASES: Final = 100
 
+# So many problems are told one by one.
+SHOWN_PROBLEMS: Final = 100
+
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}")
+_SEAL: Final = re.compile(r"[0-9a-f]{64}")
 _APPEND: Final = Script("audit")
 
 
 class AuditEntry(msgspec.Struct, frozen=True):
-    """One thing that was done. `number` counts from 1; `at_ms` is Unix time."""
+    """One thing that was done. `number` counts from 1; `at_ms` is Unix time; `queue` is "" where none was concerned."""
 
     number: int
     at_ms: int
@@ -39,10 +46,27 @@ class AuditEntry(msgspec.Struct, frozen=True):
     action: str
     target: str
     request_id: str
+    queue: str = ""
+
+
+class Head(NamedTuple):
+    """The newest entry's number and seal; as a text `<number>:<seal>`. A trail without entries has number 0."""
+
+    number: int
+    seal: str
+
+    @classmethod
+    def read(cls, text: str) -> Head | None:
+        """None for what is no head."""
+        number, _, seal = text.partition(":")
+        return cls(int(number), seal) if _NUMBER.fullmatch(number) and _SEAL.fullmatch(seal) else None
+
+    def __str__(self) -> str:
+        return f"{self.number}:{self.seal}"
 
 
 class Verdict(NamedTuple):
-    """`head` is the newest entry's number and hash; `problems` is empty when every entry is where it was put."""
+    """`head` is that of the newest entry, as a text; `problems` is empty when every entry is where it was put."""
 
     entries: int
     head: str
@@ -65,22 +89,24 @@ class AuditTrail:
         # Not the pepper itself: a seal of one purpose must not be one of another.
         self._key = hmac.digest(settings.key_pepper.encode(), b"audit:" + settings.namespace.encode(), hashlib.sha256)
 
-    async def append(self, who: str, action: str, target: str = "", request_id: str = "") -> AuditEntry:
+    async def append(
+        self, who: str, action: str, target: str = "", request_id: str = "", queue: str = ""
+    ) -> AuditEntry:
         """Write down what has been done."""
         async with self._turn:
             for _ in range(CHASES):
                 head = await self._head() if self._known is None else self._known
-                number, before = _read_head(head)
-                entry = AuditEntry(number + 1, time.time_ns() // 1_000_000, who, action, target, request_id)
+                number, before = Head.read(head) or (0, "")
+                entry = AuditEntry(number + 1, time.time_ns() // 1_000_000, who, action, target, request_id, queue)
                 raw = _encode(entry)
                 seal = _seal(self._key, before, raw)
-                following = f"{entry.number}:{seal}"
+                following = str(Head(entry.number, seal))
                 self._known = None  # until this has gone well
                 with answering():
                     appended = await self._link.run(
                         _APPEND,
                         [self._keys.audit, self._keys.audit_head],
-                        [head, following, raw, seal, self._kept],
+                        [head, following, raw, seal, self._kept, before],
                     )
                 if appended:
                     self._known = following
@@ -95,11 +121,14 @@ class AuditTrail:
         entries = [entry for _, fields in rows if (entry := _legible(fields)) is not None]
         return entries, rows[-1][0].decode() if len(rows) == limit else None
 
-    async def verify(self) -> Verdict:
-        """Walk the whole trail. What is appended meanwhile is left for the next time."""
+    async def verify(self, anchor: Head | None = None) -> Verdict:
+        """Walk the whole trail; with the head of an earlier run, also from there on nothing may be missing.
+
+        What is appended meanwhile is left for the next time.
+        """
         while True:
             head = await self._head()
-            walk = _Walk(self._key, head)
+            walk = _Walk(self._key, head, anchor)
             async for row_id, fields in self._rows():
                 if not walk.step(row_id, fields):
                     break
@@ -129,16 +158,19 @@ class AuditTrail:
 
 
 class _Walk:
-    """From the oldest entry to the head, comparing each with the one before it."""
+    """From the oldest entry to the head, comparing each with the one before it, and one of them with the anchor."""
 
-    def __init__(self, key: bytes, head: str) -> None:
+    def __init__(self, key: bytes, head: str, anchor: Head | None) -> None:
         self.count = 0
         self._problems: list[str] = []
         self._key = key
         self._head = head
-        self._newest, _ = _read_head(head)
+        self._anchor = anchor
+        self._newest = (Head.read(head) or Head(0, "")).number
         self._expected = 0
         self._before: str | None = None
+        self._misfits = 0
+        self._oldest = 0
 
     def step(self, row_id: str, fields: dict[bytes, bytes]) -> bool:
         """False: this entry is newer than the head."""
@@ -150,35 +182,54 @@ class _Walk:
         if self._newest and entry.number > self._newest:
             return False
         self.count += 1
+        self._oldest = self._oldest or entry.number
         if self._expected and entry.number != self._expected:
             self._problems.append(f"entry {self._expected}: {entry.number} stands in its place")
             self._before = None
-        if entry.number == 1:
-            self._before = ""
-        # Of the oldest that is left, what it followed is gone: only the next one proves its hash.
-        if self._before is not None and said != _seal(self._key, self._before, fields[b"e"]):
-            self._problems.append(f"entry {entry.number}: was changed, or did not follow the one before it")
-        if entry.number == self._newest and self._head != f"{self._newest}:{said}":
-            self._problems.append(f"entry {self._newest}: is not the one that was appended last")
+        self._compare(entry.number, said, fields)
         self._expected, self._before = entry.number + 1, said
         return True
 
+    def _compare(self, number: int, said: str, fields: dict[bytes, bytes]) -> None:
+        before = "" if number == 1 else self._before
+        if before is None and (told := fields.get(b"b")) is not None:
+            before = told.decode(errors="replace")  # of the oldest that is left, what it followed is gone
+        if before is not None and said != _seal(self._key, before, fields[b"e"]):
+            self._misfits += 1
+            self._problems.append(f"entry {number}: was changed, or did not follow the one before it")
+        if number == self._newest and self._head != f"{number}:{said}":
+            self._problems.append(f"entry {number}: is not the one that was appended last")
+        if self._anchor is not None and number == self._anchor.number and said != self._anchor.seal:
+            self._problems.append(f"entry {number}: is another one than when the head that was given was printed")
+
     def conclude(self, kept: int) -> list[str]:
+        problems = list(self._problems)
+        if self.count > 1 and self._misfits == self.count:
+            problems = ["no entry has a seal of this pepper: is it the one that the API has? If so, all were changed"]
         due = min(self._newest, kept)
         if self.count != due:
-            self._problems.append(f"there should be {due} entries, there are {self.count}")
+            problems.append(f"there should be {due} entries, there are {self.count}")
         elif self._newest and self._expected != self._newest + 1:
-            self._problems.append(f"the trail ends with entry {self._expected - 1}, not {self._newest}")
-        return self._problems
+            problems.append(f"the trail ends with entry {self._expected - 1}, not {self._newest}")
+        problems += self._cut_off()
+        hidden = len(problems) - SHOWN_PROBLEMS
+        return [*problems[:SHOWN_PROBLEMS], f"and {hidden} more"] if hidden > 0 else problems
+
+    def _cut_off(self) -> list[str]:
+        """What of the trail that the anchor was the head of is not there any more."""
+        if self._anchor is None:
+            return []
+        number = self._anchor.number
+        if number > self._newest:
+            ends = f"ends with entry {self._newest}" if self._newest else "is empty"
+            return [f"the trail {ends}, and had entry {number} when the head that was given was printed"]
+        if number < self._oldest:
+            return [f"entry {number}, whose head was given, is no longer kept: give the head of a later run"]
+        return []
 
 
 def _seal(key: bytes, before: str, raw: bytes) -> str:
     return hmac.digest(key, before.encode() + b"\n" + raw, hashlib.sha256).hex()
-
-
-def _read_head(head: str) -> tuple[int, str]:
-    number, _, seal = head.partition(":")
-    return (int(number), seal) if number.isdigit() else (0, "")
 
 
 def _legible(fields: Any) -> AuditEntry | None:

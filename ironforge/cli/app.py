@@ -13,7 +13,7 @@ from typing import Final
 import typer
 
 from ironforge import errors
-from ironforge.cli import access, jobs, look, prove, queues, run
+from ironforge.cli import access, audit, jobs, look, prove, queues, run
 from ironforge.cli.output import EXIT_CODES, say
 
 # The first that fits counts.
@@ -42,7 +42,7 @@ app.add_typer(jobs.dlq, name="dlq")
 app.add_typer(queues.queues, name="queues")
 app.add_typer(access.keys, name="keys")
 app.add_typer(access.quotas, name="quotas")
-app.add_typer(access.audit, name="audit")
+app.add_typer(audit.audit, name="audit")
 for _command in (look.stats, look.nodes, look.doctor, prove.verify, look.version):
     app.command(epilog=EXIT_CODES)(_command)
 app.command("node-child", hidden=True)(run.node_child)

@@ -256,6 +256,7 @@ def _job(job: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _changed(job: dict[str, Any], what: str, *, as_json: bool) -> None:
+    output.say_unrecorded(job)
     if as_json:
         output.print_json(job)
     else:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ironforge.auth import AUDIT_FAILED
 from ironforge.plain import plain, plain_json
 
 # Piped output is for grep and cut: it is as wide as it has to be, never cut or folded.
@@ -40,6 +41,12 @@ STATE_STYLES: Final = {
     "cancelled": "dim",
     "dead": "red",
 }
+
+
+def say_unrecorded(answer: Mapping[str, Any]) -> None:
+    """Tell that the audit trail lacks what this is the answer to, if it does."""
+    if answer.get("audit") == AUDIT_FAILED:
+        say("it is done, but not in the audit trail, which could not be written; the log of the API has it")
 
 
 def say(text: str) -> None:

@@ -33,6 +33,7 @@ def resume(name: Name, as_json: AsJson = False, *, settings: Settings) -> None:
 def _change(settings: Settings, name: str, *, paused: bool, as_json: bool) -> None:
     with connected(settings) as client:
         answer = client.pause_queue(name) if paused else client.resume_queue(name)
+    output.say_unrecorded(answer)
     if as_json:
         output.print_json(answer)
     else:
