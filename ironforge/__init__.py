@@ -27,6 +27,7 @@ from ironforge.errors import (
     StoreUnavailable,
     UnknownKind,
 )
+from ironforge.version import VERSION
 
 if TYPE_CHECKING:
     from ironforge.client import AsyncClient, Client
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from ironforge.registry import Forge
     from ironforge.retry import Backoff
 
-__version__: Final = "0.1.0"
+__version__: Final = VERSION
 __all__ = [
     "AsyncClient",
     "Backoff",

@@ -8,7 +8,6 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from ironforge import __version__
 from ironforge.config import Settings
 from ironforge.job import record_head, split_stream
 from ironforge.store.keys import STREAM_ENDINGS, Keys
@@ -16,6 +15,7 @@ from ironforge.store.link import Command
 from ironforge.store.node_view import JOBS_NAMED, NodeView, RunningJob
 from ironforge.store.records import milliseconds, score_ms
 from ironforge.store.scripts import CONSUMERS, Script
+from ironforge.version import VERSION
 
 # What may be read for the names: the server has to read a payload to see what is in front of it.
 NAMING_BYTES: Final = 4 * 1024 * 1024
@@ -55,7 +55,7 @@ _decode: Final = msgspec.json.Decoder(About).decode
 
 
 def about(settings: Settings, since_ms: int) -> bytes:
-    return _encode(About(settings.queues, settings.concurrency, __version__, since_ms))
+    return _encode(About(settings.queues, settings.concurrency, VERSION, since_ms))
 
 
 async def muster(keys: Keys, run: Run, jobs_named: int = 0) -> Muster:
