@@ -100,7 +100,12 @@ CASES = [
     body("NUL in a name", '{"kind":"a\\u0000b"}', "invalid_unicode", "NUL"),
     field("prioritiy", '"high"', 400, "unknown_field", "did you mean `priority`?"),
     Case(
-        "nothing known", 400, "unknown_field", "unknown field `x`: none is known here", method="GET", path="/nodes?x=1"
+        "nothing known",
+        400,
+        "invalid_parameter",
+        "unknown field `x`: none is known here",
+        method="GET",
+        path="/nodes?x=1",
     ),
     field("colour", '"red"', 400, "unknown_field", "known are kind, payload"),
     body("no kind", "{}", "missing_field", "`kind` is required"),
