@@ -64,7 +64,8 @@ class InvalidState(IronForgeError):
 
 
 class IdempotencyConflict(IronForgeError):
-    """An idempotency key came back with a different submission. `job_id` is the first one's, in text form."""
+    """An idempotency key came back with a different submission. `job_id` is the first one's, in text form; "" where
+    the caller may not know it."""
 
     def __init__(self, message: str, *, job_id: str) -> None:
         super().__init__(message)

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from ironforge.api.cursors import Cursors
 from ironforge.api.desks import Office, Offices
 from ironforge.api.gate import Gate
 from ironforge.api.operations import OperatorCalls
@@ -88,4 +89,5 @@ async def _office(
             audit,
             metrics.submitted,
             metrics.audit_failed,
+            Cursors(settings),
         )

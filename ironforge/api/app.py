@@ -13,11 +13,13 @@ from aiohttp import web
 
 from ironforge.api import openapi
 from ironforge.api.calls import operations
+from ironforge.api.cursors import Cursors
 from ironforge.api.desks import Desk
 from ironforge.api.gate import Gate
 from ironforge.api.jobs import JobCalls, OnSubmitted
 from ironforge.api.middleware import expect, guard
-from ironforge.api.operations import Exposition, OperatorCalls, Readiness
+from ironforge.api.operations import OperatorCalls, Readiness
+from ironforge.api.queue_metrics import Exposition
 from ironforge.config import Settings
 from ironforge.store.contract import Inspection, Submissions
 
@@ -63,7 +65,7 @@ def create_app(
     desk of its own, and these doors serve only the calls that nobody has to prove anything for.
     """
     operator = OperatorCalls(inspection, settings.durability, readiness, exposition, discreet=gate is not None)
-    desk = Desk(JobCalls(submissions, inspection, on_submitted), operator)
+    desk = Desk(JobCalls(submissions, inspection, on_submitted, Cursors(settings)), operator)
     app = web.Application(middlewares=[guard])
     add = {"get": app.router.add_get, "post": app.router.add_post, "delete": app.router.add_delete}
     for call in operations(auth=gate is not None):

@@ -110,7 +110,7 @@ class QuotasAnswer(msgspec.Struct):
     namespace: str
     namespace_quota: Quota
     key_quota: Quota
-    usage: UsageAnswer
+    usage: Annotated[UsageAnswer | None, Meta(description="null for a caller that is limited to some queues")]
 
 
 class AuditAnswer(msgspec.Struct):

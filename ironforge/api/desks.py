@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Final, NamedTuple
 
+from ironforge.api.cursors import Cursors
 from ironforge.api.jobs import JobCalls, OnSubmitted
 from ironforge.api.key_calls import KeyCalls
 from ironforge.api.operations import OperatorCalls
@@ -47,6 +48,7 @@ class Office(NamedTuple):
     audit: AuditTrail
     on_submitted: OnSubmitted
     on_audit_failed: Callable[[], None]
+    cursors: Cursors
 
 
 class _Open:
@@ -120,9 +122,16 @@ def desk_of(caller: Caller, office: Office, keyring: Keyring) -> Desk:
     metered = caller.quota != NO_QUOTA or office.meter.quota != NO_QUOTA
     if caller.queues is not None:
         inspection = CallersInspection(inspection, caller, caller.queues)
-        operator = operator.over(inspection)
+        operator = operator.over(inspection, caller.queues)
     if metered or caller.queues is not None:
         submissions = CallersSubmissions(submissions, inspection, caller, office.meter if metered else None)
-    keys = KeyCalls(keyring, caller, office.meter, office.audit)
-    may_read = "jobs:read" in caller.scopes
-    return Desk(JobCalls(submissions, inspection, office.on_submitted, may_read=may_read), operator, keys)
+    keys = KeyCalls(keyring, caller, office.meter, office.audit, office.cursors)
+    jobs = JobCalls(
+        submissions,
+        inspection,
+        office.on_submitted,
+        office.cursors,
+        may_read="jobs:read" in caller.scopes,
+        queues=None if caller.queues is None else sorted(caller.queues),
+    )
+    return Desk(jobs, operator, keys)

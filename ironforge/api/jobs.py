@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -16,6 +16,7 @@ from aiohttp import web
 
 from ironforge.api import bodies, requests, strict_json, views
 from ironforge.api.answers import answer
+from ironforge.api.cursors import Cursors
 from ironforge.api.problems import ApiProblem
 from ironforge.api.records import QUEUE
 from ironforge.api.schemas import (
@@ -45,7 +46,8 @@ _retry_decoder: Final = msgspec.json.Decoder(RetryRequest)
 class JobCalls:
     """Handlers of /jobs, /dlq and /queues/{queue}.
 
-    `may_read` False: what a job carries is not shown to who cancels or revives it.
+    `may_read` False: what a job carries is not shown to who cancels or revives it. `queues`: the only ones that the
+    caller may use; None: all.
     """
 
     def __init__(
@@ -53,13 +55,17 @@ class JobCalls:
         submissions: Submissions,
         inspection: Inspection,
         on_submitted: OnSubmitted | None,
+        cursors: Cursors,
         *,
         may_read: bool = True,
+        queues: Sequence[str] | None = None,
     ) -> None:
         self._submissions = submissions
         self._inspection = inspection
         self._on_submitted = on_submitted
+        self._cursors = cursors
         self._may_read = may_read
+        self._queues = queues
 
     async def submit_job(self, request: web.Request) -> web.Response:
         requests.read_query(request.query, NoQuery)
@@ -152,10 +158,16 @@ class JobCalls:
         return requests.decode(_retry_decoder, body).reset_retry_count
 
     async def _page(self, query: DeadQuery, state: JobState | None) -> Page:
+        purpose = ("jobs", self._queues, state, query.kind, query.queue)
         try:
-            return await self._inspection.jobs(
-                state=state, kind=query.kind, queue=query.queue, limit=query.limit, cursor=query.cursor
+            page = await self._inspection.jobs(
+                state=state,
+                kind=query.kind,
+                queue=query.queue,
+                limit=query.limit,
+                cursor=self._cursors.open(query.cursor, *purpose),
             )
+            return page._replace(cursor=self._cursors.seal(page.cursor, *purpose))
         except ValueError as error:
             raise ApiProblem(400, "invalid_parameter", f"cursor: {error}", field="cursor") from None
 

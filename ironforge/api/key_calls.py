@@ -5,7 +5,6 @@ Nobody can hand on more than they hold: see `auth.inheritance`.
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 import msgspec
@@ -27,6 +26,7 @@ from ironforge.api.auth_schemas import (
     RevokeQuery,
     UsageAnswer,
 )
+from ironforge.api.cursors import Cursors
 from ironforge.api.problems import ApiProblem
 from ironforge.api.records import TARGETS
 from ironforge.api.schemas import MAX_PAGE, NoQuery
@@ -40,22 +40,23 @@ from ironforge.auth.metering import Meter
 from ironforge.auth.quota import NO_QUOTA
 from ironforge.errors import ConfigError
 
-_CURSOR: Final = re.compile(r"[0-9]{1,20}-[0-9]{1,20}\Z")
 _decoder: Final = msgspec.json.Decoder(KeyRequest)
 
 
 class KeyCalls:
     """Handlers of /keys, /quotas and /audit for one caller."""
 
-    def __init__(self, keyring: Keyring, caller: Caller, meter: Meter, audit: AuditTrail) -> None:
+    def __init__(self, keyring: Keyring, caller: Caller, meter: Meter, audit: AuditTrail, cursors: Cursors) -> None:
         self._keyring = keyring
         self._caller = caller
         self._meter = meter
         self._audit = audit
+        self._cursors = cursors
 
     async def get_quotas(self, request: web.Request) -> web.Response:
         requests.read_query(request.query, NoQuery)
-        usage = UsageAnswer(**(await self._meter.usage())._asdict())
+        # What is stored and in flight is that of all queues together.
+        usage = UsageAnswer(**(await self._meter.usage())._asdict()) if self._caller.queues is None else None
         return answer(QuotasAnswer(self._caller.namespace, self._meter.quota, self._caller.quota, usage))
 
     async def list_keys(self, request: web.Request) -> web.Response:
@@ -115,14 +116,12 @@ class KeyCalls:
             raise ApiProblem(
                 400, "invalid_parameter", f"limit {query.limit} is out of range: 1 to {MAX_PAGE}", field="limit"
             )
-        if query.cursor is not None and not _CURSOR.match(query.cursor):
-            raise ApiProblem(
-                400,
-                "invalid_parameter",
-                "cursor: it was not given out by this API: take it unchanged from the page before",
-                field="cursor",
-            )
-        entries, following = await self._audit.newest(query.limit, query.cursor)
+        purpose = ("audit", None if self._caller.queues is None else sorted(self._caller.queues))
+        try:
+            place = self._cursors.open(query.cursor, *purpose)
+        except ValueError as error:
+            raise ApiProblem(400, "invalid_parameter", f"cursor: {error}", field="cursor") from None
+        entries, following = await self._audit.newest(query.limit, place)
         shown = [
             AuditAnswer(
                 entry.number,
@@ -136,7 +135,7 @@ class KeyCalls:
             for entry in entries
             if entry.who == self._caller.identity or self._caller.sees([entry.queue] if entry.queue else None)
         ]
-        return answer(AuditPage(shown, following))
+        return answer(AuditPage(shown, self._cursors.seal(following, *purpose)))
 
 
 def key_answer(listed: Listed) -> KeyAnswer:

@@ -8,7 +8,7 @@ then.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import suppress
 from typing import Literal
 
@@ -18,6 +18,7 @@ from ironforge import __version__
 from ironforge.api import views
 from ironforge.api.answers import answer
 from ironforge.api.problems import ApiProblem
+from ironforge.api.queue_metrics import Exposition, of_queues
 from ironforge.api.rates import Rates
 from ironforge.api.requests import read_query
 from ironforge.api.schemas import (
@@ -34,14 +35,13 @@ from ironforge.store.contract import Health, Inspection
 
 # What keeps this process from taking requests; empty: nothing.
 Readiness = Callable[[], list[str]]
-# The body and the Content-Type of /metrics.
-Exposition = Callable[[], tuple[bytes, str]]
 
 
 class OperatorCalls:
     """Handlers of /queues/stats, /nodes, /health, /livez, /readyz and /metrics.
 
-    `discreet`: /readyz answers everybody, and does not say what is wrong, which may name hosts and users.
+    `discreet`: /readyz answers everybody, and does not say what is wrong, which may name hosts and users. `whole`
+    False: what is counted over all queues is not shown, for it tells of some that the caller may not use.
     """
 
     def __init__(
@@ -52,19 +52,20 @@ class OperatorCalls:
         exposition: Exposition | None,
         *,
         discreet: bool = False,
+        whole: bool = True,
     ) -> None:
         self._inspection = inspection
         self._durability = durability
         self._readiness = readiness
         self._exposition = exposition
         self._discreet = discreet
+        self._whole = whole
         self._rates = Rates()
 
-    def over(self, inspection: Inspection) -> OperatorCalls:
-        """The same, with the same rates, for whoever sees less."""
-        other = OperatorCalls(inspection, self._durability, self._readiness, self._exposition)
-        other._rates = self._rates
-        return other
+    def over(self, inspection: Inspection, queues: Collection[str]) -> OperatorCalls:
+        """The same for whoever sees these queues alone, with `inspection`."""
+        exposition = of_queues(self._exposition, queues) if self._exposition else None
+        return OperatorCalls(inspection, self._durability, self._readiness, exposition, whole=False)
 
     async def sample(self, _app: web.Application | None = None) -> AsyncIterator[None]:
         """Collect totals for the rates while the application runs."""
@@ -77,7 +78,8 @@ class OperatorCalls:
     async def get_queue_stats(self, request: web.Request) -> web.Response:
         read_query(request.query, NoQuery)
         stats = await self._inspection.stats()
-        return answer(views.queue_stats(stats, self._rates.until(stats)))
+        shown = views.queue_stats(stats, self._rates.until(stats))
+        return answer(shown if self._whole else views.without_totals(shown))
 
     async def list_nodes(self, request: web.Request) -> web.Response:
         read_query(request.query, NoQuery)

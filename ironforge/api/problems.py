@@ -138,7 +138,7 @@ _TABLE: Final[tuple[tuple[type[Exception], Callable[[Any], ApiProblem]], ...]] =
     (errors.InvalidState, lambda error: ApiProblem(409, "invalid_state", str(error), state=JobState(error.state))),
     (
         errors.IdempotencyConflict,
-        lambda error: ApiProblem(409, "idempotency_conflict", str(error), job_id=error.job_id),
+        lambda error: ApiProblem(409, "idempotency_conflict", str(error), job_id=error.job_id or None),
     ),
     (errors.Unauthenticated, lambda error: ApiProblem(401, error.code, str(error), headers=_CHALLENGE)),
     (errors.Forbidden, lambda error: ApiProblem(403, error.code, str(error))),

@@ -219,17 +219,18 @@ class StreamStats(msgspec.Struct):
 class QueueStats(msgspec.Struct):
     """`totals` count since the namespace exists; `rates` are per second over a minute, null until known.
 
-    `paused`: names of queues, also of those that have no job.
+    `paused`: names of queues, also of those that have no job. For a caller that is limited to some queues, what is
+    counted over all of them is null.
     """
 
     queues: list[StreamStats]
     queued: int
     running: int
-    scheduled: int
-    dlq_depth: int
+    scheduled: int | None
+    dlq_depth: int | None
     paused: list[str]
     oldest_age_seconds: float | None
-    totals: dict[str, int]
+    totals: dict[str, int] | None
     rates: dict[str, float] | None
     at: Time
 

@@ -88,6 +88,12 @@ def queue_stats(stats: Stats, rates: dict[str, float] | None) -> QueueStats:
     )
 
 
+def without_totals(stats: QueueStats) -> QueueStats:
+    """For whoever may see some queues alone."""
+    stats.scheduled = stats.dlq_depth = stats.totals = stats.rates = None
+    return stats
+
+
 def _stream(depth: StreamDepth, now_ms: int) -> StreamStats:
     age = None if depth.oldest_ms is None else max(0, now_ms - depth.oldest_ms) / 1000
     return StreamStats(depth.queue, label(depth.priority), depth.queued, depth.running, age)

@@ -64,13 +64,13 @@ class Meter:
         owners = self._owners(caller)
         for owner in owners:
             _check_delay(owner, batch)
-        async with self._charged(owners, len(batch), _size(batch)):
+        async with self._charged(caller, owners, len(batch), _size(batch)):
             yield
 
     @contextlib.asynccontextmanager
     async def revived(self, caller: Caller) -> AsyncIterator[None]:
         """Around the revival of a dead job, which is stored already: one more that comes, and is in flight."""
-        async with self._charged(self._owners(caller), 1, Usage(0, 1, 0)):
+        async with self._charged(caller, self._owners(caller), 1, Usage(0, 1, 0)):
             yield
 
     def _owners(self, caller: Caller) -> list[_Owner]:
@@ -82,7 +82,7 @@ class Meter:
         return [owner for owner in owners if owner.quota != NO_QUOTA]
 
     @contextlib.asynccontextmanager
-    async def _charged(self, owners: Sequence[_Owner], jobs: int, size: Usage) -> AsyncIterator[None]:
+    async def _charged(self, caller: Caller, owners: Sequence[_Owner], jobs: int, size: Usage) -> AsyncIterator[None]:
         rates = [owner for owner in owners if owner.quota.limits_rate]
         if rates:
             await self._check_rate(rates, jobs)
@@ -90,7 +90,7 @@ class Meter:
         if not limited:
             yield
             return
-        await self._check_storage(limited, size)
+        await self._check_storage(limited, size, discreet=caller.queues is not None)
         self._usage, self._since = _sum(self._usage, size), _sum(self._since, size)
         self._under_way = _sum(self._under_way, size)
         try:
@@ -128,19 +128,22 @@ class Meter:
                 retry_seconds=short.wait_seconds,
             )
 
-    async def _check_storage(self, owners: Sequence[_Owner], size: Usage) -> None:
+    async def _check_storage(self, owners: Sequence[_Owner], size: Usage, *, discreet: bool) -> None:
         if self._clock() - self._measured_at >= MEASURED_SECONDS:
             await self.usage()
         try:
-            self._compare(owners, size)
+            self._compare(owners, size, discreet=discreet)
         except QuotaExceeded:
             if self._clock() - self._measured_at < FRESH_SECONDS:
                 raise
             await self.usage()
-            self._compare(owners, size)
+            self._compare(owners, size, discreet=discreet)
 
-    def _compare(self, owners: Sequence[_Owner], size: Usage) -> None:
-        """What is not added to is not refused: a job that is due later may come while too many are in flight."""
+    def _compare(self, owners: Sequence[_Owner], size: Usage, *, discreet: bool) -> None:
+        """What is not added to is not refused: a job that is due later may come while too many are in flight.
+
+        `discreet`: how many there are in all queues is not told, only that there is no room.
+        """
         after = _sum(self._usage, size)
         for owner in owners:
             for name in Usage._fields:
@@ -148,10 +151,11 @@ class Meter:
                 current = getattr(self._usage, name)
                 if limit is not None and getattr(size, name) and getattr(after, name) > limit:
                     raise QuotaExceeded(
-                        f"the {owner.name} may have {shown(limit)} {name.replace('_', ' ')}, there are {current}, and "
-                        "this would be more: wait until jobs have ended, or have the quota raised",
+                        f"the {owner.name} may have {shown(limit)} {name.replace('_', ' ')}, "
+                        f"{'' if discreet else f'there are {current}, '}and this would be more: wait until jobs have "
+                        "ended, or have the quota raised",
                         quota=f"{owner.name}.{name}",
-                        current=current,
+                        current=limit if discreet else current,
                         limit=limit,
                         retry_seconds=STORAGE_RETRY_SECONDS,
                     )

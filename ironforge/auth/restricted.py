@@ -1,7 +1,7 @@
 """The doors of a namespace as one caller sees them: its queues and no others, within its quotas.
 
-A job in a queue that the caller may not use is not there for it. Counters without a queue (scheduled, dead, totals)
-stay those of the whole namespace.
+A job in a queue that the caller may not use is not there for it, nor is its id, and what is counted over all queues
+(scheduled, dead, totals) is not told.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from ironforge.auth.caller import Caller
 from ironforge.auth.metering import Meter
-from ironforge.errors import JobNotFound
-from ironforge.job import Job, JobState, format_id
+from ironforge.errors import IdempotencyConflict, JobNotFound
+from ironforge.job import Job, JobState, format_id, parse_id
 from ironforge.store.contract import (
     Accepted,
     Health,
@@ -59,6 +59,9 @@ class CallersInspection:
         stats = await self._inspection.stats(max_age_seconds=max_age_seconds)
         return stats._replace(
             streams=[stream for stream in stats.streams if stream.queue in self._queues],
+            scheduled=0,
+            dead=0,
+            totals={},
             paused=[queue for queue in stats.paused if queue in self._queues],
         )
 
@@ -85,10 +88,16 @@ class CallersSubmissions:
         for queue in {item.job.queue for item in batch}:
             self._caller.require_queue(queue)
         most = self._most_queues(most_queues)
-        if self._meter is None:
-            return await self._submissions.submit(batch, again=again, most_queues=most)
-        async with self._meter.admitted(self._caller, batch):
-            return await self._submissions.submit(batch, again=again, most_queues=most)
+        try:
+            if self._meter is None:
+                return await self._submissions.submit(batch, again=again, most_queues=most)
+            async with self._meter.admitted(self._caller, batch):
+                return await self._submissions.submit(batch, again=again, most_queues=most)
+        except IdempotencyConflict as conflict:
+            if not await self._is_visible(conflict.job_id):
+                message = "this idempotency key was used for a different submission, of a job that you may not see"
+                raise IdempotencyConflict(message, job_id="") from None
+            raise
 
     async def cancel(self, job_id: bytes) -> JobState:
         await self._visible(job_id)
@@ -108,6 +117,13 @@ class CallersSubmissions:
 
     def _most_queues(self, most: int | None) -> int | None:
         return self._meter.most_queues(self._caller) if most is None and self._meter is not None else most
+
+    async def _is_visible(self, job_id: str) -> bool:
+        try:
+            await self._visible(parse_id(job_id))
+        except JobNotFound:
+            return False
+        return True
 
     async def _visible(self, job_id: bytes) -> None:
         if self._caller.queues is not None:

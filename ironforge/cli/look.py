@@ -115,11 +115,17 @@ def _stats(answer: dict[str, Any]) -> Group:
 
 
 def _counters(answer: dict[str, Any]) -> Table:
-    rates = answer["rates"] or {}
-    now = {"scheduled": answer["scheduled"], "dead": answer["dlq_depth"]}
+    rates, totals = answer["rates"] or {}, answer["totals"] or {}
+    counts = {"scheduled": answer["scheduled"], "dead": answer["dlq_depth"]}
+    now = {name: count for name, count in counts.items() if count is not None}  # not told to who sees some queues alone
     names = ("submitted", "completed", "failed", "retried", "cancelled", "dead", "scheduled")
     rows = [
-        (name, now.get(name, ""), answer["totals"].get(name, ""), f"{rates[name]:.1f}" if name in rates else "")
+        (
+            name,
+            now.get(name, ""),
+            totals.get(name, ""),
+            f"{rates[name]:.1f}" if name in rates else "",
+        )
         for name in names
     ]
     return output.table(("JOBS", "NOW", "IN TOTAL", "PER SECOND"), rows, right=("NOW", "IN TOTAL", "PER SECOND"))

@@ -1,5 +1,5 @@
 #!lua
--- Takes tokens from one or two buckets, by the server's clock: from all of them or, when one has too few, from none.
+-- Takes tokens from buckets, by the server's clock: from all of them or, when one has too few, from none.
 -- KEYS  buckets: hashes of tokens `t` and time `at` (ms)
 -- ARGV  tokens to take, then per bucket: tokens per second, capacity
 -- Returns {0} or {number of the short bucket, tokens it has (rounded down), ms until it has enough}
