@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 
 from ironforge.config import Settings, environment_of
-from ironforge.verify.handlers import LEDGER_FOLDER
+from ironforge.verify.handlers import LEDGER_FOLDER, LOOK_SECONDS
 from ironforge.verify.ledger import UNSETTLED_SECONDS, Event, Ledger
 
 COMMAND: Final = (sys.executable, "-m", "ironforge", "node-child", "ironforge.verify.handlers:forge")
@@ -61,7 +61,8 @@ class Nodes:
         self._look_for_dead()
         victim = rng.choice(self._running)
         name = rng.choice(faults)
-        self._ledger.note("fault", name=name, pid=victim.pid, in_flight=self._in_flight(victim.pid))
+        await self._busy(victim)
+        self._ledger.note("fault", name=name, pid=victim.pid, in_flight=self._in_flight(victim.pid, UNSETTLED_SECONDS))
         if name == "kill":
             victim.kill()
             await self._gone(victim)
@@ -98,6 +99,12 @@ class Nodes:
             self._running.remove(process)
             self.start()
 
+    async def _busy(self, process: subprocess.Popen[bytes]) -> None:
+        """Until it runs a job, for a lease at most: who does nothing cannot be disturbed."""
+        deadline = time.monotonic() + self._settings.lease_seconds
+        while not self._in_flight(process.pid, 0.0) and time.monotonic() < deadline:
+            await asyncio.sleep(LOOK_SECONDS)
+
     async def _gone(self, process: subprocess.Popen[bytes]) -> None:
         try:
             await asyncio.to_thread(process.wait, STOP_SECONDS)
@@ -106,8 +113,8 @@ class Nodes:
             await asyncio.to_thread(process.wait)
         self._running.remove(process)
 
-    def _in_flight(self, pid: int) -> int:
-        """How many jobs the node holds that it has started, settled or not."""
+    def _in_flight(self, pid: int, unsettled_seconds: float) -> int:
+        """How many jobs the node has started and not ended, or so short a time ago that they may not be settled."""
         held: set[str] = set()
         now = time.monotonic()
         decode = msgspec.json.Decoder(Event).decode
@@ -117,6 +124,6 @@ class Nodes:
                     event = decode(line)
                     if event.what == "start":
                         held.add(event.job)
-                    elif now - event.at > UNSETTLED_SECONDS:
+                    elif now - event.at > unsettled_seconds:
                         held.discard(event.job)
         return len(held)

@@ -59,7 +59,7 @@ def forget_the_key(planted: pytest.MonkeyPatch) -> None:
 def cancel_in_words_only(planted: pytest.MonkeyPatch) -> None:
     """The answer says cancelled, and the job stays in the schedule."""
     taken_away = (
-        "redis.call('ZREM', scheduled, id)",
+        "if redis.call('ZREM', scheduled, id) == 1 then delay(delayed, location, -1) end",
         "redis.call('HDEL', parked, id)",
         "redis.call('HDEL', index, id)",
     )
