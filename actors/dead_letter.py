@@ -9,6 +9,7 @@ import asyncio
 import logging
 from typing import Final
 
+from actors.failures import failed_attempt
 from actors.kernel import Actor, handles
 from actors.messages import Exhausted, Flush, Unreadable
 from actors.session import Session
@@ -38,9 +39,7 @@ class DeadLetter(Actor):
             await self._work.bury(batch)
         for rewrite in batch:
             self._metrics.dead(rewrite.job.kind, rewrite.stream)
-            logger.warning(
-                "job is dead: %s", rewrite.job.reason, extra={"job_id": rewrite.job.text_id, "kind": rewrite.job.kind}
-            )
+            failed_attempt(rewrite.job, f"dead: {rewrite.job.reason}")
 
     @handles(Unreadable)
     async def unreadable(self, message: Unreadable) -> None:

@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from actors.failures import failed_attempt
 from actors.kernel import Actor, handles
 from actors.messages import Delivered, DueAt, Exhausted, Failed, Flush, Rewritten, Snoozed
 from actors.session import Session
@@ -56,6 +57,9 @@ class RetryTimer(Actor):
             if verdict.retry:
                 parked.append(Rewrite(stream, entry, _later(job, verdict.delay_ms), verdict.delay_ms))
                 self._metrics.retried(job.kind, stream)
+                failed_attempt(job, f"retry in {verdict.delay_ms / 1000:g} s")
+                if verdict.problem:
+                    logger.error("the backoff of %s cannot be used: %s", job.kind, verdict.problem)
             else:
                 reason = f"gave up after {job.attempt} failed attempts"
                 dead = job.finish(JobState.DEAD, _now_ms(), reason=reason)

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
+import sys
 import time
 from collections import deque
 from typing import Final
 
-from actors.kernel import Actor, ActorDead, Exit, handles
+from actors.kernel import Actor, ActorDead, ActorFailed, Exit, handles
 from actors.messages import Announce, Cancel, Delivered, GiveUpQueue, HandBack, Ready, Run, Unreadable
 from actors.report import Report
 from actors.watch import Watch
 from ironforge.errors import IncompatibleRecord
 from ironforge.executor import Attempt, Executor, Interrupt
+from ironforge.isolation import is_cancelled
 from ironforge.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -41,7 +44,7 @@ class Worker(Actor):
     async def started(self) -> None:
         self._watch = Watch(
             self.clock,
-            time_is_up=self._time_is_up,
+            time_is_up=functools.partial(self._interrupt, Interrupt.TIMEOUT),
             out_of_patience=self._lose_patience,
             stubborn=self._abandon,
         )
@@ -65,7 +68,7 @@ class Worker(Actor):
     def run(self, message: Run) -> None:
         self._queue.extend(message.jobs)
         if self._runner is None:
-            self._runner = self.background(self._run_queue(), name="jobs")
+            self._go_on()
 
     @handles(GiveUpQueue)
     def give_up_queue(self, _: GiveUpQueue) -> None:
@@ -77,18 +80,42 @@ class Worker(Actor):
     @handles(Cancel)
     def cancel(self, message: Cancel) -> None:
         if self._current is not None and self._current[1].job.id == message.job_id:
-            self._interrupt(self._current[1], Interrupt.CANCEL)
+            self._interrupt(Interrupt.CANCEL, self._current[1])
         elif self._queue:
             self._cancelled.add(message.job_id)
 
     async def _run_queue(self) -> None:
-        runner = self._runner
+        """Runs what waits, all in one task, until a run may have kept it: that one keeps it for good.
+
+        A task for every run would cost a quick job a tenth of its time. Whoever has no reference to a task cannot
+        cancel it, so one that nobody got hold of is as good as new.
+        """
+        try:
+            await self._work_off()
+        except asyncio.CancelledError:  # not in a handler: those are the executor's
+            if self.is_ending:
+                raise
+            raise ActorFailed("somebody cancelled the task that runs its jobs") from None
+
+    async def _work_off(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
         last_report = time.monotonic()
         while self._queue:
+            references = sys.getrefcount(task)
             delivered = self._queue.popleft()
-            await self._run_one(delivered)
-            if self._runner is not runner:
+            attempt = self._prepared(delivered)
+            if attempt is None:
+                continue
+            rest = self._executor.start(attempt)
+            if rest is not None:
+                await rest
+            if self._runner is not task:
                 return  # this task was abandoned with its stubborn handler; another one went on
+            self._ended(delivered, attempt)
+            if sys.getrefcount(task) != references or is_cancelled(task):
+                self._go_on()
+                return
             if self._queue and time.monotonic() - last_report > REPORT_SECONDS:
                 await self._report.send()
                 last_report = time.monotonic()
@@ -96,37 +123,43 @@ class Worker(Actor):
         await self._report.send()
         self._runner = None
         if self._queue:  # came while the report was on its way
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """With what waits, in a new task."""
+        self._runner = None
+        with contextlib.suppress(ActorDead):  # it was the end of this actor that cancelled the old one
             self._runner = self.background(self._run_queue(), name="jobs")
 
-    async def _run_one(self, delivered: Delivered) -> None:
+    def _prepared(self, delivered: Delivered) -> Attempt | None:
         try:
             attempt = self._executor.prepare(delivered[2], delivered[0])
         except IncompatibleRecord as error:
             self._report.unreadable(Unreadable(delivered, str(error)))
-            return
+            return None
         job = attempt.job
         self._report.started(delivered[0], time.time() - (job.ready_ms or job.created_ms) / 1000)
         if job.id in self._cancelled:
             attempt.interrupt = Interrupt.CANCEL
-        self._current = current = (delivered, attempt)
+        self._current = delivered, attempt
         self._watch.begin(attempt)
-        outcome = await self._executor.run(attempt)
-        if self._current is current:  # and it has not been abandoned meanwhile
-            self._ended()
-            self._report.add(delivered, outcome)
+        return attempt
+
+    def _ended(self, delivered: Delivered, attempt: Attempt) -> None:
+        assert attempt.outcome is not None
+        self._current = None
+        self._watch.end()
+        self._report.add(delivered, attempt.outcome)
 
     def _lose_patience(self, _attempt: Attempt) -> None:
         """Neither the jobs behind a slow one nor the results of those before it shall wait for it."""
         self.give_up_queue(GiveUpQueue())
         self.background(self._report.send(), name="report")
 
-    def _time_is_up(self, attempt: Attempt) -> None:
-        self._interrupt(attempt, Interrupt.TIMEOUT)
-
-    def _interrupt(self, attempt: Attempt, reason: Interrupt) -> None:
-        if attempt.interrupt is None and self._runner is not None:
+    def _interrupt(self, reason: Interrupt, attempt: Attempt) -> None:
+        if attempt.interrupt is None:
             attempt.interrupt = reason
-            self._runner.cancel()
+            attempt.stop()
             self._watch.cancelling(attempt)
 
     def _abandon(self, attempt: Attempt) -> None:
@@ -136,11 +169,6 @@ class Worker(Actor):
             attempt.job.kind,
             extra={"job_id": attempt.job.text_id, "kind": attempt.job.kind},
         )
-        delivered = self._current[0]
-        self._ended()
-        self._report.add(delivered, self._executor.interrupted(attempt))
-        self._runner = self.background(self._run_queue(), name="jobs")
-
-    def _ended(self) -> None:
-        self._current = None
-        self._watch.end()
+        self._executor.give_up(attempt)
+        self._ended(self._current[0], attempt)
+        self._go_on()

@@ -7,8 +7,9 @@ demand.
 from __future__ import annotations
 
 import time
+from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final, Protocol
 
 from ironforge.job import format_id
 
@@ -21,7 +22,7 @@ class Context:
     have seen. `namespace`: whose job it is.
     """
 
-    __slots__ = ("_cancelled", "_expires", "_job_id", "_logger", "_started_ms", "attempt", "fence", "kind", "namespace")
+    __slots__ = ("_cancelled", "_expires", "_job_id", "_logger", "attempt", "fence", "kind", "namespace")
 
     def __init__(  # noqa: PLR0917 - keywords would cost more than the whole object
         self,
@@ -29,7 +30,6 @@ class Context:
         kind: str,
         attempt: int,
         fence: int,
-        started_ms: int,
         timeout_seconds: float,
         namespace: str = "default",
     ) -> None:
@@ -38,7 +38,6 @@ class Context:
         self.attempt = attempt
         self.fence = fence
         self.namespace = namespace
-        self._started_ms = started_ms
         self._expires = time.monotonic() + timeout_seconds
         self._cancelled = False
         self._logger: Any = None
@@ -79,7 +78,24 @@ class Context:
         if self._logger is None:
             import structlog  # noqa: PLC0415 - a tenth of a second that only jobs which log shall pay
 
-            self._logger = structlog.get_logger("ironforge.job").bind(
-                job_id=self.id, kind=self.kind, attempt=self.attempt, namespace=self.namespace
-            )
+            self._logger = structlog.get_logger("ironforge.job").bind(**self.log_fields())
         return self._logger
+
+    def log_fields(self) -> dict[str, Any]:
+        """What says in a line of the log whose it is."""
+        return {"job_id": self.id, "kind": self.kind, "attempt": self.attempt, "namespace": self.namespace}
+
+
+class Running(Protocol):
+    """A run of a job, as the code that runs in it may find it."""
+
+    @property
+    def context(self) -> Context | None:
+        """None before it has begun."""
+
+    def fail(self, error: BaseException) -> bool:
+        """End it as failed; False when it has already ended."""
+
+
+# Set in the context of each run, and so in that of every task and thread that comes from it.
+running: Final[ContextVar[Running]] = ContextVar("ironforge_running")

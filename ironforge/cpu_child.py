@@ -5,6 +5,7 @@ A thread reads stdin, so the child ends at once when its node dies, even in the 
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import importlib
 import importlib.util
@@ -15,18 +16,18 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 from types import ModuleType
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import msgspec
 
+from ironforge.conclusion import raised, returned
 from ironforge.config import environment_name, load
-from ironforge.context import Context
+from ironforge.context import Context, running
 from ironforge.cpu import HEADER, Reply, Request, frame_size
-from ironforge.errors import ConfigError, Discard, Retry, Snooze
-from ironforge.failure import RemoteFailure, UnusableResult, clean, describe
+from ironforge.errors import ConfigError
+from ironforge.failure import RemoteFailure
 from ironforge.payload import Binder, binder_of
 from ironforge.telemetry import configure_logging
-from ironforge.values import encode_result
 
 SCRIPT: Final = "__ironforge_script__"
 LOG_SETTINGS: Final = environment_name("log_")
@@ -67,43 +68,37 @@ def _read(requests: BinaryIO, queue: SimpleQueue[Request]) -> None:
 
 def perform(request: Request) -> Reply:
     """Never raises, whatever the handler does."""
+    context = Context(
+        request.job_id,
+        request.kind,
+        request.attempt,
+        request.fence,
+        request.timeout_seconds,
+        request.namespace,
+    )
+    return contextvars.copy_context().run(_run, _Run(context), request)
+
+
+class _Run(NamedTuple):
+    context: Context
+
+    def fail(self, _: BaseException) -> bool:
+        """This process runs nothing beside the handler that another task could fail."""
+        return False
+
+
+def _run(run: _Run, request: Request) -> Reply:
+    running.set(run)
     try:
         function, binder = _find(request.module, request.path, request.function)
         arguments = binder.bind(request.payload)
         if binder.context_name is not None:
-            arguments[binder.context_name] = Context(
-                request.job_id,
-                request.kind,
-                request.attempt,
-                request.fence,
-                request.started_ms,
-                request.timeout_seconds,
-                request.namespace,
-            )
-        return _reply(function(**arguments))
+            arguments[binder.context_name] = run.context
+        end = returned(function(**arguments))
     except BaseException as error:  # noqa: BLE001 - SystemExit of a handler is its failure
-        return _reply_to(error)
-
-
-def _reply(value: Any) -> Reply:
-    if isinstance(value, Retry | Discard | Snooze):
-        raise value
-    return Reply("result", encode_result(value))
-
-
-def _reply_to(error: BaseException) -> Reply:
-    match error:
-        case Retry():
-            return Reply("retry", text=clean(str(error.reason)), seconds=error.after)
-        case Discard():
-            return Reply("discard", text=clean(str(error.reason)))
-        case Snooze():
-            return Reply("snooze", seconds=error.seconds)
-        case UnusableResult():
-            return Reply("unusable", text=clean(error.reason))
-        case _:
-            type_name, message, trace = describe(error)
-            return Reply("failure", text=message, type=type_name, trace=trace)
+        end = raised(error)
+    seconds = None if end.pause_ms is None else end.pause_ms / 1000
+    return Reply(end.verdict, end.result, end.message, end.type, end.trace, seconds)
 
 
 @functools.cache

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ironforge.duration import Duration, seconds_of
+
 
 class IronForgeError(Exception):
     """The root of every error a user of IronForge may catch."""
@@ -151,9 +153,9 @@ class JobControl(IronForgeError):
 
 
 class Retry(JobControl):
-    """Counts as a failed attempt; the next one starts `after` seconds from now (None: by the backoff)."""
+    """Counts as a failed attempt; the next one starts `after` seconds or a timedelta from now; None: by the backoff."""
 
-    def __init__(self, after: float | None = None, reason: str = "the handler asked for a retry") -> None:
+    def __init__(self, after: Duration | None = None, reason: str = "the handler asked for a retry") -> None:
         super().__init__(reason)
         self.after = after
         self.reason = reason
@@ -168,10 +170,10 @@ class Discard(JobControl):
 
 
 class Snooze(JobControl):
-    """Run again `seconds` from now without spending an attempt."""
+    """Run again `seconds` (or a timedelta) from now without spending an attempt."""
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"snoozed for {seconds:g} s")
+    def __init__(self, seconds: Duration) -> None:
+        super().__init__(f"snoozed for {seconds_of(seconds):g} s")
         self.seconds = seconds
 
 

@@ -8,15 +8,18 @@ task.
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import contextvars
 import functools
 from collections.abc import Awaitable
 from typing import Any
 
+from ironforge.conclusion import Conclusion, raised, returned
 from ironforge.config import Settings, namespaces_of
-from ironforge.context import Context
+from ironforge.context import Context, running
 from ironforge.cpu import Processes, Request, target_of
 from ironforge.errors import InvalidPayload, UnknownKind
+from ironforge.failure import in_words, message_of
+from ironforge.isolation import contain_tasks, resumed
 from ironforge.job import Job, decode, part_of
 from ironforge.middleware import Endpoint, compose
 from ironforge.outcome import Attempt, Ending, Interrupt, Outcome, Outcomes
@@ -28,10 +31,15 @@ __all__ = ["Attempt", "Ending", "Executor", "Interrupt", "Outcome"]
 
 
 class Executor:
-    """Runs attempts of the kinds that `forge` knows; `node` is named in their errors. Freezes `forge`."""
+    """Runs attempts of the kinds that `forge` knows; `node` is named in their errors. Freezes `forge`.
+
+    Every run sees the context variables as they are when this is made, and none that another run has set.
+    """
 
     def __init__(self, forge: Forge, settings: Settings, node: str) -> None:
         self._forge = forge
+        self._base = contextvars.copy_context()
+        contain_tasks(asyncio.get_running_loop())
         self._timeout_seconds = settings.default_timeout_seconds
         self._outcomes = Outcomes(node, round(settings.retention_seconds * 1000))
         threads = settings.threads or settings.concurrency
@@ -47,7 +55,7 @@ class Executor:
         self._endpoints = {handler.kind: compose(layers, self._endpoint(handler)) for handler in handlers}
 
     def prepare(self, record: bytes, stream: str = "") -> Attempt:
-        """Decode, find the handler, bind its arguments. A job that cannot be run gets its outcome here.
+        """Decode and find the handler. A job of an unknown kind gets its outcome here.
 
         `stream`: where it was delivered from, which says the namespace when the node serves several.
 
@@ -57,68 +65,95 @@ class Executor:
         namespace = self._namespaces[part_of(stream)]
         try:
             handler = self._forge.handler(job.kind)
-            arguments = handler.binder.bind(job.payload)
         except UnknownKind as error:
-            return self._hopeless(job, "unknown_kind", error)
-        except InvalidPayload as error:
-            return self._hopeless(job, "invalid_arguments", error)
+            return self._unknown(job, error)
         if job.timeout_ms is not None:
-            return Attempt(job, handler, arguments, job.timeout_ms / 1000, namespace)
+            return Attempt(job, handler, job.timeout_ms / 1000, namespace)
         limit = handler.timeout_ms
-        return Attempt(job, handler, arguments, self._timeout_seconds if limit is None else limit / 1000, namespace)
+        return Attempt(job, handler, self._timeout_seconds if limit is None else limit / 1000, namespace)
 
-    async def run(self, attempt: Attempt) -> Outcome:
-        """Call the handler and say how it ended. Raises nothing but the CancelledError of the running task.
+    def start(self, attempt: Attempt) -> Awaitable[None] | None:
+        """Run it in the present task until its handler waits: the rest, to be awaited; None when it is over already.
 
-        To stop it, set `attempt.interrupt` and cancel that task: the cancellation ends here, the task goes
-        on.
+        Then `attempt.outcome` says how it ended; nothing is raised, whatever the handler does. To stop it, set
+        `attempt.interrupt` and call `attempt.stop()`. The handler may cancel the task as well, also later: who runs
+        others in it looks whether somebody holds it.
         """
         if attempt.outcome is not None:
-            return attempt.outcome
+            return None
         if attempt.interrupt is not None:
-            return self._outcomes.interrupted(attempt)
-        value, has_returned = None, False
+            attempt.outcome = self._outcomes.interrupted(attempt)
+            return None
+        context, run = self._base.copy(), self._perform(attempt)
         try:
-            value = await self._call(attempt)
+            awaited = context.run(run.send, None)
+        except StopIteration:
+            return None
+        attempt.task = asyncio.current_task()
+        if attempt.failure is not None:
+            attempt.stop()
+        return resumed(context, run, awaited)
+
+    async def run(self, attempt: Attempt) -> Outcome:
+        """Start it, await the rest, and say how it ended."""
+        rest = self.start(attempt)
+        if rest is not None:
+            await rest
+        assert attempt.outcome is not None
+        return attempt.outcome
+
+    async def _perform(self, attempt: Attempt) -> None:
+        """One coroutine and not several: every job pays for each."""
+        running.set(attempt)
+        handler, has_returned = attempt.handler, False
+        assert handler is not None
+        is_async = handler.executor == "async"
+        context = attempt.begin() if is_async else attempt.enter()
+        try:
+            attempt.arguments = handler.binder.bind(attempt.job.payload)
+        except BaseException as error:  # noqa: BLE001 - a type's own code may raise anything
+            words = message_of(error) if isinstance(error, InvalidPayload) else f"payload: {in_words(error)}"
+            attempt.outcome = self._hopeless(attempt, "invalid_arguments", words)
+            return
+        try:
+            call = self._endpoints[handler.kind](context, attempt) if is_async else self._call_in(handler, attempt)
+            end = returned(await call)
             has_returned = True
-        except BaseException as error:  # a handler may raise anything, SystemExit included
-            if attempt.interrupt is None:
-                if isinstance(error, asyncio.CancelledError) and _is_cancelled():
-                    raise
-                return self._outcomes.raised(attempt, error)
+        except BaseException as error:  # noqa: BLE001 - a handler may raise anything, SystemExit included
+            end = raised(error)
+        attempt.task = None
+        if attempt.outcome is None:  # and nobody gave it up meanwhile
+            attempt.outcome = self._outcome(attempt, end, has_returned=has_returned)
+
+    def _outcome(self, attempt: Attempt, end: Conclusion, *, has_returned: bool) -> Outcome:
         if attempt.interrupt is None:
-            return self._outcomes.returned(attempt, value)
-        await _absorb_cancellation()
+            return self._outcomes.concluded(attempt, end if attempt.failure is None else raised(attempt.failure))
         if has_returned and attempt.interrupt is Interrupt.RELEASE:  # it was quicker: why run it again?
-            return self._outcomes.returned(attempt, value)
+            return self._outcomes.concluded(attempt, end)
         return self._outcomes.interrupted(attempt)
 
-    def interrupted(self, attempt: Attempt) -> Outcome:
-        """The outcome of an attempt that nobody waits for any longer: its handler ignores the interrupt."""
-        return self._outcomes.interrupted(attempt)
+    def give_up(self, attempt: Attempt) -> None:
+        """Nobody waits for it any longer: its handler ignores the interrupt."""
+        attempt.outcome = self._outcomes.interrupted(attempt)
 
     async def close(self) -> None:
         """Ends child processes and idle threads; a thread that is still busy dies with this process."""
         self._threads.close()
         await self._processes.close()
 
-    def _hopeless(self, job: Job, type_name: str, error: Exception) -> Attempt:
-        attempt = Attempt(job, None, {}, self._timeout_seconds)
-        attempt.outcome = self._outcomes.hopeless(attempt, type_name, f"{type_name}: {error}")
+    def _unknown(self, job: Job, error: UnknownKind) -> Attempt:
+        attempt = Attempt(job, None, self._timeout_seconds)
+        attempt.outcome = self._hopeless(attempt, "unknown_kind", message_of(error))
         return attempt
+
+    def _hopeless(self, attempt: Attempt, code: str, words: str) -> Outcome:
+        return self._outcomes.hopeless(attempt, code, f"{code}: {words}")
 
     # ----------------------------------------------------------------------- calling
 
-    def _call(self, attempt: Attempt) -> Awaitable[Any]:
-        handler = attempt.handler
-        assert handler is not None
-        if handler.executor == "async":
-            return self._endpoints[handler.kind](attempt.begin(), attempt)
-        return self._call_in(self._slots[handler.executor], attempt)
-
-    async def _call_in(self, slots: asyncio.Semaphore, attempt: Attempt) -> Any:
-        async with slots:
-            return await self._endpoints[attempt.job.kind](attempt.begin(), attempt)
+    async def _call_in(self, handler: Handler, attempt: Attempt) -> Any:
+        async with self._slots[handler.executor]:
+            return await self._endpoints[handler.kind](attempt.begin(), attempt)
 
     def _endpoint(self, handler: Handler) -> Endpoint:
         function, context_name = handler.function, handler.binder.context_name
@@ -148,18 +183,3 @@ class Executor:
             return self._processes.run(Request(module, path, name, *about, attempt.namespace))
 
         return in_process
-
-
-async def _absorb_cancellation() -> None:
-    """Make this task usable again, whether its cancellation arrived, was swallowed, or is still to come."""
-    task = asyncio.current_task()
-    assert task is not None
-    with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.sleep(0)
-    while task.uncancel() > 0:
-        pass
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from ironforge import moments, ranges
 from ironforge.config import NAME
+from ironforge.duration import is_number, seconds_of
 from ironforge.errors import InvalidJob
 from ironforge.job import MAX_WEIGHT, RECORD_VERSION, Job, Priority, created_ms_of, new_id
 
@@ -138,6 +139,11 @@ def check_retain(seconds: object) -> int | None:
     return _milliseconds("retain_seconds", seconds, 0, MAX_RETAIN_SECONDS)
 
 
+def check_pause(what: str, seconds: object) -> int:
+    """In milliseconds."""
+    return _duration_ms(what, seconds, 0, MAX_DELAY_SECONDS)
+
+
 def check_run_at(moment: object) -> int:
     """Unix milliseconds. A time in the past is fine: the job is due at once."""
     if isinstance(moment, str):
@@ -207,13 +213,16 @@ def _whole(field: str, value: object, low: int, high: int) -> int:
 
 
 def _milliseconds(field: str, seconds: object, low: float, high: float, code: str = "out_of_range") -> int | None:
-    if seconds is None:
-        return None
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+    return None if seconds is None else _duration_ms(field, seconds, low, high, code)
+
+
+def _duration_ms(field: str, given: object, low: float, high: float, code: str = "out_of_range") -> int:
+    seconds = seconds_of(given)
+    if not is_number(seconds):
         raise _wrong_type(field, seconds, "a number of seconds")
     if not low <= seconds <= high:  # also refuses NaN
         raise _out_of_range(field, seconds, low, high, code)
-    return round(seconds * 1000)
+    return round(float(seconds) * 1000)
 
 
 def _wrong_type(field: str, value: object, expected: str) -> InvalidJob:

@@ -1,4 +1,4 @@
-"""How an attempt ended: a small table from what the handler did to what the record says.
+"""How an attempt ended: a small table from what the handler's end means to what the record says.
 
 Everything that is run again leaves with a higher fence, and every attempt that failed leaves its error in the
 record, also the ones that ended in the dead letter at once.
@@ -6,21 +6,18 @@ record, also the ones that ended in the dead letter at once.
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import math
 import time
-from typing import Any
 
 import msgspec
 
+from ironforge.conclusion import Conclusion, Verdict
 from ironforge.context import Context
-from ironforge.errors import Discard, JobControl, Retry, Snooze
-from ironforge.failure import MESSAGE_CHARACTERS, UnusableResult, clean, describe
 from ironforge.job import AttemptError, Job, JobState, encode
-from ironforge.options import MAX_DELAY_SECONDS
 from ironforge.payload import Arguments
 from ironforge.registry import Handler
-from ironforge.values import encode_result
 
 
 class Ending(enum.StrEnum):
@@ -61,14 +58,16 @@ class Attempt(msgspec.Struct, eq=False):
 
     job: Job
     handler: Handler | None
-    arguments: Arguments
     timeout_seconds: float
     namespace: str = "default"
     started: float = math.inf
     started_ms: int = 0
+    arguments: Arguments = {}
     context: Context | None = None
     interrupt: Interrupt | None = None
     outcome: Outcome | None = None
+    task: asyncio.Task[object] | None = None
+    failure: BaseException | None = None
 
     def seconds_left(self) -> float:
         """Of the time limit; all of it as long as the handler has not started."""
@@ -78,14 +77,32 @@ class Attempt(msgspec.Struct, eq=False):
     def seconds(self) -> float:
         return max(0.0, time.monotonic() - self.started)
 
-    def begin(self) -> Context:
+    def enter(self) -> Context:
         job = self.job
-        self.started_ms = int(time.time() * 1000)
-        self.started = time.monotonic()
         self.context = context = Context(
-            job.id, job.kind, job.attempt + 1, job.fence, self.started_ms, self.timeout_seconds, self.namespace
+            job.id, job.kind, job.attempt + 1, job.fence, self.timeout_seconds, self.namespace
         )
         return context
+
+    def begin(self) -> Context:
+        """From here on it takes of its time."""
+        self.started_ms = int(time.time() * 1000)
+        self.started = time.monotonic()
+        return self.enter()
+
+    def fail(self, error: BaseException) -> bool:
+        """A task of its handler raised what ends more than that task; False when the run is over already."""
+        if self.outcome is not None:
+            return False
+        if self.failure is None:
+            self.failure = error
+            self.stop()
+        return True
+
+    def stop(self) -> None:
+        """Cancel its handler, if it waits for something."""
+        if self.task is not None:
+            self.task.cancel()
 
 
 class Outcomes:
@@ -95,31 +112,16 @@ class Outcomes:
         self._node = node
         self._keep_ms = keep_ms
 
-    def returned(self, attempt: Attempt, value: Any) -> Outcome:
-        if isinstance(value, JobControl):
-            return self.raised(attempt, value)
-        try:
-            result = b"null" if value is None else encode_result(value)
-        except UnusableResult as error:
-            return self.raised(attempt, error)
-        return self._ended(attempt, Ending.COMPLETED, JobState.COMPLETED, result)
-
-    def raised(self, attempt: Attempt, error: BaseException) -> Outcome:
-        try:
-            match error:
-                case Snooze():
-                    pause_ms = _delay_ms("Snooze", error.seconds)
-                    return self._rewritten(attempt, Ending.SNOOZED, attempt.job.again(), pause_ms)
-                case Retry():
-                    after_ms = None if error.after is None else _delay_ms("Retry", error.after)
-                    return self._failed(attempt, "Retry", error.reason, delay_ms=after_ms)
-                case Discard():
-                    return self.hopeless(attempt, "Discard", error.reason)
-                case UnusableResult():
-                    return self.hopeless(attempt, error.reason.partition(":")[0], error.reason)
-        except ValueError as invalid:  # a pause that is none: the handler's mistake
-            error = invalid
-        return self._failed(attempt, *describe(error))
+    def concluded(self, attempt: Attempt, end: Conclusion) -> Outcome:
+        match end.verdict:
+            case Verdict.RESULT:
+                return self._ended(attempt, Ending.COMPLETED, JobState.COMPLETED, end.result)
+            case Verdict.SNOOZE:
+                return self._rewritten(attempt, Ending.SNOOZED, attempt.job.again(), end.pause_ms)
+            case Verdict.DISCARD | Verdict.UNUSABLE:
+                return self.hopeless(attempt, end.type, end.message)
+            case _:
+                return self._failed(attempt, end.type, end.message, end.trace, end.pause_ms)
 
     def interrupted(self, attempt: Attempt) -> Outcome:
         """The outcome of an attempt that was stopped, whatever its handler made of it or still does."""
@@ -133,17 +135,16 @@ class Outcomes:
             case _:
                 return self._rewritten(attempt, Ending.RELEASED, attempt.job.again())
 
-    def hopeless(self, attempt: Attempt, type_name: str, reason: object) -> Outcome:
-        """To the dead letter at once: trying again would change nothing."""
-        text = _message(reason)
-        failed = attempt.job.failed(self._error(attempt, type_name, text.removeprefix(f"{type_name}: ")))
-        dead = failed.finish(JobState.DEAD, _now_ms(), started_ms=attempt.started_ms, reason=text)
+    def hopeless(self, attempt: Attempt, type_name: str, reason: str) -> Outcome:
+        """To the dead letter at once: trying again would change nothing. `reason` as it can be stored."""
+        failed = attempt.job.failed(self._error(attempt, type_name, reason.removeprefix(f"{type_name}: ")))
+        dead = failed.finish(JobState.DEAD, _now_ms(), started_ms=attempt.started_ms, reason=reason)
         return self._rewritten(attempt, Ending.DEAD, dead)
 
     def _failed(
-        self, attempt: Attempt, type_name: str, message: object, trace: str = "", delay_ms: int | None = None
+        self, attempt: Attempt, type_name: str, message: str, trace: str = "", delay_ms: int | None = None
     ) -> Outcome:
-        failed = attempt.job.failed(self._error(attempt, type_name, _message(message), trace))
+        failed = attempt.job.failed(self._error(attempt, type_name, message, trace))
         return self._rewritten(attempt, Ending.FAILED, failed.again(), delay_ms)
 
     def _error(self, attempt: Attempt, type_name: str, message: str, trace: str = "") -> AttemptError:
@@ -165,16 +166,6 @@ class Outcomes:
 
 def _now_ms() -> int:
     return int(time.time() * 1000)
-
-
-def _message(text: object) -> str:
-    return clean(str(text)[:MESSAGE_CHARACTERS])
-
-
-def _delay_ms(what: str, seconds: object) -> int:
-    if isinstance(seconds, int | float) and 0 <= seconds <= MAX_DELAY_SECONDS:
-        return round(seconds * 1000)
-    raise ValueError(f"{what}: {seconds!r:.60} is no pause: give seconds from 0 to {MAX_DELAY_SECONDS:.0f}")
 
 
 def _timeout_message(attempt: Attempt) -> str:

@@ -21,6 +21,7 @@ import msgspec
 from ironforge.closest import closest
 from ironforge.context import Context
 from ironforge.errors import ConfigError, InvalidPayload
+from ironforge.failure import in_words, message_of
 
 Arguments = dict[str, Any]
 
@@ -184,7 +185,7 @@ def _build(cls: Any, value: Any) -> Any:
     try:
         return cls.model_validate(value)
     except ValueError as error:
-        raise ValueError("; ".join(_pydantic_problems(error)) or str(error)) from None
+        raise ValueError("; ".join(_pydantic_problems(error)) or message_of(error)) from None
 
 
 # --------------------------------------------------------------------------- saying what is wrong
@@ -220,8 +221,8 @@ def _explain(payload: bytes, shape: Shape, error: msgspec.DecodeError) -> Invali
         if field.name in raw:
             try:
                 msgspec.convert(raw[field.name], field.type, dec_hook=_build)
-            except (msgspec.ValidationError, TypeError) as wrong:
-                problems[field.name] = _path(str(wrong), field.name)
+            except Exception as wrong:  # noqa: BLE001 - msgspec's, or of a user's __post_init__
+                problems[field.name] = _path(message_of(wrong), field.name)
         elif field.required:
             problems[field.name] = "required, but missing"
     if shape.closed:
@@ -248,14 +249,16 @@ def _path(message: str, root: str) -> str:
 def _explain_other(error: Exception) -> InvalidPayload:
     problems = _pydantic_problems(error)
     if problems:
-        return InvalidPayload("; ".join(problems[:20]), field=problems[0].partition(":")[0])
-    return InvalidPayload(f"payload: {type(error).__name__}: {error}", field="payload")
+        return InvalidPayload("; ".join(problems[:SHOWN]), field=problems[0].partition(":")[0])
+    return InvalidPayload(f"payload: {in_words(error)}", field="payload")
 
 
-def _pydantic_problems(error: Exception) -> list[str]:
-    if not hasattr(error, "errors"):
+def _pydantic_problems(error: Any) -> list[str]:
+    """None for an error that is not pydantic's."""
+    try:
+        return [
+            f"{'.'.join(str(part) for part in problem['loc']) or 'payload'}: {problem['msg']}"
+            for problem in error.errors(include_url=False)
+        ]
+    except Exception:  # noqa: BLE001 - whatever the user's error calls by this name
         return []
-    return [
-        f"{'.'.join(str(part) for part in problem['loc']) or 'payload'}: {problem['msg']}"
-        for problem in error.errors(include_url=False)
-    ]

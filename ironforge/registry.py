@@ -83,6 +83,8 @@ class Forge:
         `executor`: async functions run on the event loop, others in a thread; "process" is for CPU work.
         """
         check_names(f"@forge.job({kind!r})", given, KindOptions)
+        if not (backoff is None or isinstance(backoff, Backoff)):
+            raise ConfigError(f"@forge.job({kind!r}): backoff must be a Backoff, not {type(backoff).__name__}")
         defaults = _checked(kind, given)
 
         def register(function: Function) -> Function:

@@ -10,20 +10,24 @@ from typing import NamedTuple
 
 import msgspec
 
+from ironforge.duration import Duration, is_number, seconds_of
 from ironforge.errors import ConfigError
+from ironforge.failure import in_words
 from ironforge.job import Job
+from ironforge.options import check_pause
 from ironforge.ranges import shown
 
 
 class Backoff(msgspec.Struct, frozen=True):
     """Delays: base, base·factor, base·factor² … up to `max_seconds`, each ± the fraction `jitter`.
 
-    Raises ConfigError when a value is out of range.
+    A subclass may count otherwise: what its `delay_seconds` returns is a pause, or the default one is taken. Raises
+    ConfigError when a value is out of range.
     """
 
-    base_seconds: float = 2.0
+    base_seconds: Duration = 2.0
     factor: float = 2.0
-    max_seconds: float = 300.0
+    max_seconds: Duration = 300.0
     jitter: float = 0.1
 
     def __post_init__(self) -> None:
@@ -33,25 +37,33 @@ class Backoff(msgspec.Struct, frozen=True):
             ("max_seconds", 0.0, 604_800.0),
             ("jitter", 0.0, 1.0),
         ):
-            value = getattr(self, name)
+            value = seconds_of(getattr(self, name))
+            if not is_number(value):
+                raise ConfigError(f"Backoff: {name} must be a number, not {type(value).__name__}")
             if not low <= value <= high:
                 raise ConfigError(f"Backoff: {name}={shown(value)} is out of range: {shown(low)} to {shown(high)}")
 
     def delay_seconds(self, failed_attempts: int, rng: Random) -> float:
         """The pause after the `failed_attempts`-th failure, counted from 1."""
+        base: float = seconds_of(self.base_seconds)
+        longest: float = seconds_of(self.max_seconds)
         try:
-            delay = self.base_seconds * self.factor ** max(failed_attempts - 1, 0)
+            delay = base * self.factor ** max(failed_attempts - 1, 0)
         except OverflowError:
-            delay = self.max_seconds
-        delay = min(delay, self.max_seconds)
-        return min(delay * (1 + self.jitter * rng.uniform(-1, 1)), self.max_seconds)
+            delay = longest
+        delay = min(delay, longest)
+        return min(delay * (1 + self.jitter * rng.uniform(-1, 1)), longest)
 
 
 class Verdict(NamedTuple):
-    """What happens to a job whose attempt failed: again in `delay_ms`, or never (the dead letter)."""
+    """What happens to a job whose attempt failed: again in `delay_ms`, or never (the dead letter).
+
+    `problem`: why its kind's own backoff could not be used, and the default one was.
+    """
 
     retry: bool
     delay_ms: int
+    problem: str = ""
 
 
 def decide(job: Job, *, max_retries: int, backoff: Backoff, after_ms: int | None, rng: Random) -> Verdict:
@@ -64,4 +76,8 @@ def decide(job: Job, *, max_retries: int, backoff: Backoff, after_ms: int | None
         return Verdict(False, 0)
     if after_ms is not None:
         return Verdict(True, after_ms)
-    return Verdict(True, round(backoff.delay_seconds(job.attempt, rng) * 1000))
+    try:
+        return Verdict(True, check_pause("its pause", backoff.delay_seconds(job.attempt, rng)))
+    except BaseException as error:  # noqa: BLE001 - the user's subclass may raise anything, SystemExit included
+        default_ms = round(Backoff().delay_seconds(job.attempt, rng) * 1000)
+        return Verdict(True, default_ms, in_words(error))

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from ironforge.errors import SerializationError
-from ironforge.failure import UnusableResult, message_of
+from ironforge.failure import UnusableResult, in_words, message_of
 from ironforge.options import MAX_RESULT_BYTES, check_payload_size
 
 MAX_DEPTH: Final = 32
@@ -33,7 +33,7 @@ def encode_payload(value: object) -> bytes:
     try:
         encoded = _encode(value)
     except Exception as error:  # noqa: BLE001 - the value's own methods may raise anything
-        path, problem = _culprit(value, "payload", error)
+        path, problem = _blame(value, "payload", error)
         raise SerializationError(
             f"{path} cannot be sent as JSON: {problem}. Pass numbers, text, lists, dicts or dataclasses",
             field=path,
@@ -45,15 +45,22 @@ def encode_result(value: object) -> bytes:
     """Raises UnusableResult when JSON cannot carry the value, or when it is larger than a record may hold."""
     try:
         encoded = _encode(value)
-    except Exception as error:  # noqa: BLE001 - the value's own methods may raise anything
-        path, problem = _culprit(value, "result", error)
+    except BaseException as error:  # noqa: BLE001 - on a node the value's own methods may even want to end it
+        path, problem = _blame(value, "result", error)
         raise UnusableResult(f"result_not_serialisable: {path}: {problem}") from None
     if len(encoded) > MAX_RESULT_BYTES:
         raise UnusableResult(f"result_too_large: {len(encoded)} bytes, at most {MAX_RESULT_BYTES}: return a reference")
     return encoded
 
 
-def _culprit(value: object, path: str, error: Exception, depth: int = 0) -> tuple[str, str]:
+def _blame(value: object, path: str, error: BaseException) -> tuple[str, str]:
+    try:
+        return _culprit(value, path, error)
+    except BaseException as broken:  # noqa: BLE001 - the same
+        return path, f"a part of it could not be read: {in_words(broken)}"
+
+
+def _culprit(value: object, path: str, error: BaseException, depth: int = 0) -> tuple[str, str]:
     """The innermost part that cannot be encoded, and why."""
     if depth >= MAX_DEPTH:
         return path, f"nested deeper than {MAX_DEPTH} levels, or containing itself"
@@ -78,7 +85,7 @@ def _parts(value: object, path: str) -> Iterator[tuple[str, object]]:
         yield from ((f"{path}.{name}", getattr(value, name, None)) for name in value.__dataclass_fields__)
 
 
-def _problem(value: object, error: Exception) -> str:
+def _problem(value: object, error: BaseException) -> str:
     if isinstance(error, NotImplementedError | TypeError):
         return f"{type(value).__qualname__} is not a JSON value"
     return f"{type(value).__qualname__}: {message_of(error)}"

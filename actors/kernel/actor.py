@@ -75,6 +75,11 @@ class Actor:
         return self.system.clock
 
     @property
+    def is_ending(self) -> bool:
+        """Whether this incarnation is over, and what it owns has been told to end."""
+        return self._life.over
+
+    @property
     def sender(self) -> ActorRef | None:
         """Who sent the message in hand; None when no actor did."""
         address = self._life.sender

@@ -13,7 +13,7 @@ from ironforge.job import new_id
 
 
 def context(job_id: bytes | None = None, timeout_seconds: float = 30) -> Context:
-    return Context(job_id or new_id(), "email.send", 2, 7, 0, timeout_seconds)
+    return Context(job_id or new_id(), "email.send", 2, 7, timeout_seconds)
 
 
 def test_it_names_the_job_and_the_attempt():

@@ -50,9 +50,9 @@ def test_the_context_is_rebuilt():
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("raise", Reply("retry", text="raised", seconds=2)),
-        ("retry", Reply("retry", text="the handler asked for a retry")),
-        ("discard", Reply("discard", text="no")),
+        ("raise", Reply("retry", text="raised", type="Retry", seconds=2)),
+        ("retry", Reply("retry", text="the handler asked for a retry", type="Retry")),
+        ("discard", Reply("discard", text="no", type="Discard")),
         ("snooze", Reply("snooze", seconds=5)),
     ],
 )
@@ -67,7 +67,8 @@ def test_whatever_is_raised_is_a_failure(function, name):
 
 
 def test_an_unusable_result_says_why():
-    assert Reply("unusable", text="result_not_serialisable: result: object is not a JSON value") == ask(
+    code = "result_not_serialisable"
+    assert Reply("unusable", text=f"{code}: result: object is not a JSON value", type=code) == ask(
         cpu_handlers.unusable
     )
 

@@ -1,4 +1,4 @@
-"""An attempt that is stopped from outside ends as it was told to, and its task can go on."""
+"""An attempt that is stopped from outside ends as it was told to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from ironforge.executor import Attempt, Ending, Interrupt
 from ironforge.job import decode
-from tests.unit.kit import interrupted, last_error, record
+from tests.unit.kit import interrupted, last_error, record, start
 
 
 async def wait_for_ever(running: asyncio.Event) -> None:
@@ -74,12 +74,10 @@ async def test_a_released_job_spends_no_attempt(executor_of):
     assert (0, 1, ()) == (outcome.job.attempt, outcome.job.fence, outcome.job.errors)
 
 
-async def test_an_interrupt_that_arrives_as_the_handler_returns_leaves_nothing_behind(executor_of):
-    started = asyncio.Event()
+async def test_an_interrupt_that_arrives_as_the_handler_returns_still_counts(executor_of):
     attempts: list[Attempt] = []
 
     async def handler() -> None:
-        started.set()
         attempts[0].interrupt = Interrupt.CANCEL
         task = asyncio.current_task()
         assert task is not None
@@ -87,12 +85,12 @@ async def test_an_interrupt_that_arrives_as_the_handler_returns_leaves_nothing_b
 
     executor = executor_of(handler)
     attempts.append(executor.prepare(record()))
-    outcome = await asyncio.create_task(executor.run(attempts[0]))
-    await asyncio.sleep(0)
-    assert Ending.CANCELLED is outcome.ending
+    task, outcomes = start(executor, attempts[0])
+    await asyncio.wait([task])
+    assert [Ending.CANCELLED] == [outcome.ending for outcome in outcomes]
 
 
-async def test_a_stubborn_handler_that_is_cancelled_again_leaves_nothing_behind_either(executor_of):
+async def test_a_stubborn_handler_that_is_cancelled_again_ends_as_it_was_told_first(executor_of):
     running, again = asyncio.Event(), asyncio.Event()
 
     async def handler() -> None:
@@ -102,14 +100,17 @@ async def test_a_stubborn_handler_that_is_cancelled_again_leaves_nothing_behind_
 
     executor = executor_of(handler)
     attempt = executor.prepare(record())
-    task = asyncio.create_task(executor.run(attempt))
+    task, outcomes = start(executor, attempt)
     await running.wait()
     attempt.interrupt = Interrupt.TIMEOUT
-    task.cancel()
+    attempt.stop()
     await again.wait()
-    assert Ending.FAILED is executor.interrupted(attempt).ending  # what its worker reports meanwhile
-    task.cancel()
-    assert (Ending.FAILED, 0) == ((await task).ending, task.cancelling())
+    executor.give_up(attempt)  # what its worker does meanwhile
+    given_up = attempt.outcome
+    attempt.stop()
+    await asyncio.wait([task])
+    assert [given_up] == outcomes
+    assert Ending.FAILED is given_up.ending
 
 
 async def test_an_attempt_that_was_interrupted_before_it_ran_does_not_run(executor_of):
@@ -120,17 +121,3 @@ async def test_an_attempt_that_was_interrupted_before_it_ran_does_not_run(execut
     attempt = executor.prepare(record())
     attempt.interrupt = Interrupt.CANCEL
     assert Ending.CANCELLED is (await executor.run(attempt)).ending
-
-
-async def test_a_cancellation_that_is_no_interrupt_goes_through(executor_of):
-    running = asyncio.Event()
-
-    async def handler() -> None:
-        await wait_for_ever(running)
-
-    executor = executor_of(handler)
-    task = asyncio.create_task(executor.run(executor.prepare(record())))
-    await running.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task

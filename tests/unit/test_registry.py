@@ -124,7 +124,7 @@ def test_a_kind_is_registered_once():
         forge.job("email.send")(in_thread)
 
 
-def test_a_running_node_takes_no_registrations():
+async def test_a_running_node_takes_no_registrations():
     forge = forge_with()
     Executor(forge, Settings(), "node-1")
     with pytest.raises(ConfigError, match="running node"):

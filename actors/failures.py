@@ -1,0 +1,18 @@
+"""One line of the log for each failed attempt: whose, how, and what comes next."""
+
+from __future__ import annotations
+
+import logging
+
+from ironforge.job import Job
+
+logger = logging.getLogger("ironforge.job")
+
+
+def failed_attempt(job: Job, next_: str) -> None:
+    """Of the newest attempt of `job`; with its traceback where the level is debug."""
+    error = job.errors[-1]
+    about = {"job_id": job.text_id, "kind": job.kind, "attempt": error.attempt, "next": next_}
+    if error.trace and logger.isEnabledFor(logging.DEBUG):
+        about["exception"] = error.trace
+    logger.warning("attempt %d of %s failed: %s: %s", error.attempt, job.kind, error.type, error.message, extra=about)

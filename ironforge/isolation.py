@@ -1,0 +1,118 @@
+"""What keeps a handler's doings to its own job: a context of its own, and tasks that can end nothing but the job.
+
+A task that raises SystemExit or KeyboardInterrupt ends its event loop, and with it the node and every other job. So
+the tasks that handlers make run contained: the exit fails the attempt of the job they were made for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import types
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, TypeVar
+
+from ironforge.context import Running, running
+from ironforge.failure import RemoteFailure, describe
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+TaskFactory = Callable[..., "asyncio.Future[Any]"]
+
+
+@types.coroutine
+def resumed(context: contextvars.Context, coro: Coroutine[Any, Any, T], awaited: Any) -> Generator[Any, Any, T]:
+    """Await the rest of `coro`, which has begun in a context of its own and waits for `awaited`."""
+    while True:
+        try:
+            step: tuple[Any, ...] = (coro.send, (yield awaited))
+        except BaseException as error:  # noqa: BLE001 - whatever is thrown in is for `coro`
+            step = (coro.throw, error)
+        try:
+            awaited = context.run(*step)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+
+def is_cancelled(task: asyncio.Task[Any]) -> bool:
+    """Whether a cancellation has been asked for that is not over yet."""
+    # A cancellation that was taken back before it arrived (`uncancel`) still arrives.
+    return task.cancelling() > 0 or task._must_cancel  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def contain_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """From now on no task that a handler makes can end the loop, and what nobody awaits is told with its job."""
+    before = loop.get_task_factory()
+    if isinstance(before, _Factory):
+        return
+    loop.set_task_factory(_Factory(before or _plain_task))
+    tell = loop.get_exception_handler() or asyncio.AbstractEventLoop.default_exception_handler
+
+    def tell_with_job(loop: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:
+        task = told.get("task") or told.get("future")
+        coro = task.get_coro() if isinstance(task, asyncio.Task) else None
+        if not isinstance(coro, _Contained):
+            tell(loop, told)
+        elif type(told.get("exception")) is not RemoteFailure:  # that one was told when it was raised
+            token = running.set(coro.run)
+            tell(loop, told)
+            running.reset(token)
+
+    loop.set_exception_handler(tell_with_job)
+
+
+def _plain_task(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Task[Any]:
+    return asyncio.Task(coro, loop=loop, **options)
+
+
+class _Factory:
+    def __init__(self, make: TaskFactory) -> None:
+        self._make = make
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Future[Any]:
+        context = options.get("context")
+        run = running.get(None) if context is None else context.get(running)
+        if run is not None and asyncio.iscoroutine(coro):
+            coro = _Contained(coro, run)
+        return self._make(loop, coro, **options)
+
+
+class _Contained(Coroutine[Any, Any, Any]):
+    """A coroutine of a handler's task. In all else it is the one inside."""
+
+    __slots__ = ("_coro", "run")
+
+    def __init__(self, coro: Coroutine[Any, Any, Any], run: Running) -> None:
+        self._coro = coro
+        self.run = run
+
+    def send(self, value: Any) -> Any:
+        try:
+            return self._coro.send(value)
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise self._failure(error) from None
+
+    def throw(self, *error: Any) -> Any:
+        try:
+            return self._coro.throw(*error)
+        except (SystemExit, KeyboardInterrupt) as raised:
+            raise self._failure(raised) from None
+
+    def close(self) -> None:
+        self._coro.close()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._coro.__await__()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._coro, name)
+
+    def _failure(self, error: BaseException) -> RemoteFailure:
+        words = describe(error)
+        if not self.run.fail(error):
+            kind = self.run.context.kind if self.run.context else ""
+            logger.error("a task that a job of kind %s had left behind raised %s: %s", kind, *words[:2])
+        return RemoteFailure(*words)
