@@ -22,6 +22,9 @@ MAX_TIMEOUT_SECONDS: Final = 604_800.0
 MAX_DELAY_SECONDS: Final = 365 * 86_400.0
 MAX_RETAIN_SECONDS: Final = 604_800.0
 MAX_PAYLOAD_BYTES: Final = 1_048_576
+# JSON values of one job, and of one batch: what can be built, compared and dropped again before anybody else notices.
+MAX_VALUES: Final = 200_000
+MAX_BATCH_VALUES: Final = 1_000_000
 MAX_RESULT_BYTES: Final = 1_048_576
 MAX_KEY_CHARACTERS: Final = 255
 

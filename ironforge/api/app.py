@@ -17,6 +17,7 @@ from ironforge.api.cursors import Cursors
 from ironforge.api.desks import Desk
 from ironforge.api.gate import Gate
 from ironforge.api.jobs import JobCalls, OnSubmitted
+from ironforge.api.large_bodies import LARGE_BODIES, LargeBodies
 from ironforge.api.middleware import expect, guard
 from ironforge.api.operations import OperatorCalls, Readiness
 from ironforge.api.queue_metrics import Exposition
@@ -67,6 +68,7 @@ def create_app(
     operator = OperatorCalls(inspection, settings.durability, readiness, exposition, discreet=gate is not None)
     desk = Desk(JobCalls(submissions, inspection, on_submitted, Cursors(settings)), operator)
     app = web.Application(middlewares=[guard])
+    app[LARGE_BODIES] = LargeBodies()
     add = {"get": app.router.add_get, "post": app.router.add_post, "delete": app.router.add_delete}
     for call in operations(auth=gate is not None):
         if call.operation_id == "getOpenApi":

@@ -7,12 +7,14 @@ that came together with its head, the usual case, is taken without a timer.
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Final, Protocol
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from ironforge.api.problems import ApiProblem
 
+# Reading one that is larger would hold up every other request for longer than a millisecond.
+SMALL_BYTES: Final = 65_536
 MAX_BODY_BYTES: Final = 1_048_576
 MAX_BATCH_BYTES: Final = 16 * MAX_BODY_BYTES
 # A body may take this long, and longer as it arrives: whoever sends at this rate or faster is not cut off.
@@ -42,21 +44,43 @@ def media_type(request: web.Request, *accepted: str) -> str:
     return plain
 
 
-async def read(request: web.Request, limit: int = MAX_BODY_BYTES) -> bytes:
-    """The whole body.
+class Room(Protocol):
+    """For a body that is not small. Both raise ApiProblem when so many bytes more are too many."""
+
+    def check(self, size: int) -> None: ...
+
+    def take(self, size: int) -> None: ...
+
+
+def is_small(request: web.Request) -> bool:
+    """Whether it says that it is: a body in chunks does not say."""
+    length = request.content_length
+    return length is not None and length <= SMALL_BYTES
+
+
+async def read(request: web.Request, limit: int = SMALL_BYTES, room: Room | None = None) -> bytes:
+    """The whole body; `room`: where it takes its place as it arrives.
 
     Raises ApiProblem: 413 past `limit` bytes, 408 when it comes too slowly, 400 when it is broken.
     """
-    if (request.content_length or 0) > limit:
+    length = request.content_length or 0
+    if length > limit:
         raise _too_large(limit)
     if request.content.is_eof():
         body = request.content.read_nowait()
         if len(body) > limit:
             raise _too_large(limit)
+        if room is not None:
+            room.take(len(body))
         return body
+    if room is not None:
+        room.check(length)
+    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
+        # Nothing speaks against the body any more.
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     try:
         async with asyncio.timeout(BODY_SECONDS) as deadline:
-            return await _collect(request, limit, deadline)
+            return await _collect(request, limit, room, deadline)
     except TimeoutError:
         detail = (
             f"the body took longer than {BODY_SECONDS:g} seconds and arrived at less than {BYTES_PER_SECOND} bytes/s"
@@ -66,7 +90,7 @@ async def read(request: web.Request, limit: int = MAX_BODY_BYTES) -> bytes:
         raise ApiProblem(400, "invalid_body", f"the body could not be read: {error}") from None
 
 
-async def _collect(request: web.Request, limit: int, deadline: asyncio.Timeout) -> bytes:
+async def _collect(request: web.Request, limit: int, room: Room | None, deadline: asyncio.Timeout) -> bytes:
     chunks = []
     size = 0
     latest = asyncio.get_running_loop().time() + BODY_SECONDS
@@ -74,6 +98,8 @@ async def _collect(request: web.Request, limit: int, deadline: asyncio.Timeout) 
         size += len(chunk)
         if size > limit:
             raise _too_large(limit)
+        if room is not None:
+            room.take(len(chunk))
         chunks.append(chunk)
         deadline.reschedule(latest + size / BYTES_PER_SECOND)
     return b"".join(chunks)

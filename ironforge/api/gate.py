@@ -10,6 +10,7 @@ from aiohttp import hdrs, web
 from ironforge.api.audited import write_down
 from ironforge.api.calls import Operation
 from ironforge.api.desks import Desk, Offices, desk_of
+from ironforge.api.large_bodies import CALLER_OF
 from ironforge.api.middleware import REQUEST_ID_OF, Handler
 from ironforge.auth.authenticator import Authenticator
 from ironforge.auth.keyring import Keyring
@@ -37,6 +38,7 @@ class Gate:
             caller = await self._authenticator.authenticate(
                 headers[0] if len(headers) == 1 else ", ".join(headers) or None
             )
+            request[CALLER_OF] = caller
             structlog.contextvars.bind_contextvars(namespace=caller.namespace)
             caller.require(call.access)
             async with self._offices.visit(caller.namespace) as office:

@@ -5,10 +5,10 @@ Handlers only translate: every decision about a job is taken in the store, in on
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -16,7 +16,9 @@ from aiohttp import web
 
 from ironforge.api import bodies, requests, strict_json, views
 from ironforge.api.answers import answer
+from ironforge.api.batches import read_batch
 from ironforge.api.cursors import Cursors
+from ironforge.api.large_bodies import LARGE_BODIES, to_the_end
 from ironforge.api.problems import ApiProblem
 from ironforge.api.records import QUEUE
 from ironforge.api.schemas import (
@@ -36,9 +38,6 @@ from ironforge.store.contract import Accepted, Inspection, JobView, Page, Submis
 
 # kind, priority, number of jobs
 OnSubmitted = Callable[[str, int, int], None]
-
-# Reading a larger body would hold up every other request for longer than a millisecond.
-THREAD_BYTES: Final = 65_536
 
 _retry_decoder: Final = msgspec.json.Decoder(RetryRequest)
 
@@ -71,30 +70,23 @@ class JobCalls:
         requests.read_query(request.query, NoQuery)
         key = requests.read_key(request.headers.get("Idempotency-Key"))
         bodies.media_type(request, bodies.JSON)
-        body = await bodies.read(request)
-        if len(body) < THREAD_BYTES:
-            submission = requests.read_job(body, key)
-        else:
-            submission = await asyncio.to_thread(requests.read_job, body, key)
-        [accepted] = await self._submissions.submit([submission])
-        self._count([submission], [accepted])
-        job, job_id = submission.job, format_id(accepted.id)
-        body_out = AcceptedJob(job_id, accepted.state, job.kind, job.queue, views.label(job.priority))
-        return answer(body_out, 201, Location=f"/jobs/{job_id}", **_replayed(accepted))
+        if bodies.is_small(request):
+            return await self._accept_job(requests.read_job(await bodies.read(request), key))
+        large = request.app[LARGE_BODIES]
+        with large.room(request) as room:
+            read = partial(requests.read_job, await bodies.read(request, bodies.MAX_BODY_BYTES, room), key)
+            return await self._accept_job(await large.in_thread(read))
 
     async def submit_batch(self, request: web.Request) -> web.Response:
         requests.read_query(request.query, NoQuery)
         key = requests.read_key(request.headers.get("Idempotency-Key"))
         media_type = bodies.media_type(request, bodies.JSON, bodies.NDJSON)
-        body = await bodies.read(request, bodies.MAX_BATCH_BYTES)
-        if len(body) < THREAD_BYTES:
-            batch = requests.read_batch(body, media_type, key)
-        else:
-            batch = await asyncio.to_thread(requests.read_batch, body, media_type, key)
-        accepted = await self._submissions.submit(batch)
-        self._count(batch, accepted)
-        ids = [format_id(one.id) for one in accepted]
-        return answer(AcceptedBatch(ids, len(ids)), 201, **_replayed(accepted[0]))
+        if bodies.is_small(request):
+            return await self._accept_batch(to_the_end(read_batch(await bodies.read(request), media_type, key)))
+        large = request.app[LARGE_BODIES]
+        with large.room(request) as room:
+            body = await bodies.read(request, bodies.MAX_BATCH_BYTES, room)
+            return await self._accept_batch(await large.in_turns(read_batch(body, media_type, key)))
 
     async def get_job(self, request: web.Request) -> web.Response:
         requests.read_query(request.query, NoQuery)
@@ -146,6 +138,19 @@ class JobCalls:
         await self._submissions.set_paused(queue, paused=paused)
         return answer(QueueAnswer(queue, paused))
 
+    async def _accept_job(self, submission: Submission) -> web.Response:
+        [accepted] = await self._submissions.submit([submission])
+        self._count([submission], [accepted])
+        job, job_id = submission.job, format_id(accepted.id)
+        body = AcceptedJob(job_id, accepted.state, job.kind, job.queue, views.label(job.priority))
+        return answer(body, 201, Location=f"/jobs/{job_id}", **_replayed(accepted))
+
+    async def _accept_batch(self, batch: list[Submission]) -> web.Response:
+        accepted = await self._submissions.submit(batch)
+        self._count(batch, accepted)
+        ids = [format_id(one.id) for one in accepted]
+        return answer(AcceptedBatch(ids, len(ids)), 201, **_replayed(accepted[0]))
+
     def _shown(self, view: JobView) -> JobAnswer:
         return views.job_answer(view) if self._may_read else views.bare_job_answer(view)
 
@@ -154,7 +159,7 @@ class JobCalls:
             return RetryRequest().reset_retry_count
         bodies.media_type(request, bodies.JSON)
         body = await bodies.read(request)
-        strict_json.parse(body)
+        strict_json.canonical(body)
         return requests.decode(_retry_decoder, body).reset_retry_count
 
     async def _page(self, query: DeadQuery, state: JobState | None) -> Page:

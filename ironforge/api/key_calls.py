@@ -68,7 +68,7 @@ class KeyCalls:
         requests.read_query(request.query, NoQuery)
         bodies.media_type(request, bodies.JSON)
         body = await bodies.read(request)
-        strict_json.parse(body)
+        strict_json.canonical(body)
         wanted = requests.decode(_decoder, body)
         try:
             key, record = await self._keyring.create(

@@ -40,7 +40,5 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     return response
 
 
-async def expect(request: web.Request) -> None:
-    """Ask for the body a caller holds back; other expectations may be ignored, as RFC 9110 allows."""
-    if request.headers.get("Expect", "").lower() == "100-continue":
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+async def expect(_request: web.Request) -> None:
+    """A body that its caller holds back is asked for where it is read; other expectations may be ignored (RFC 9110)."""

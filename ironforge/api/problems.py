@@ -26,7 +26,7 @@ _RETRY: Final = {"Retry-After": "1"}  # seconds
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="ironforge"'}
 _log = get_logger(__name__)
 _encode: Final = msgspec.json.Encoder().encode
-_BY_CODE: Final = {"payload_too_large": 413, "invalid_arguments": 422}
+_BY_CODE: Final = {"payload_too_large": 413, "too_many_values": 413, "invalid_arguments": 422}
 _BY_STATUS: Final = {404: "not_found", 405: "method_not_allowed"}
 
 

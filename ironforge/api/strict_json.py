@@ -1,28 +1,46 @@
-"""Reads JSON that means the same to every reader, and refuses the rest with its place and a reason.
+"""Checks that JSON means the same to every reader, and refuses the rest with its place and a reason.
 
 Parsers disagree about duplicate keys, NaN, 2^64 and lone surrogates: a payload with one of them would reach
-a handler in another language as a different job. So all of them are refused at the door. The hot path is
-the standard library's C scanner with three hooks; only a refused text is parsed a second time, to find out
-where the trouble is.
+a handler in another language as a different job. So all of them are refused at the door. The check is a few passes
+of compiled code, whatever the text is; what it holds is counted before any of it is built, because a text of `[],[],…`
+takes twenty times its size as lists. Only a refused text is parsed a second time, to find out where the trouble is.
 """
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import math
-import re
+from collections.abc import Iterator
 from typing import Any, Final
+
+import msgspec
+
+from ironforge.options import MAX_VALUES
 
 MAX_DEPTH: Final = 32
 # What a 64-bit integer, signed or not, can hold: the most that common JSON readers and msgpack agree on.
 MIN_INTEGER: Final = -(2**63)
 MAX_INTEGER: Final = 2**64 - 1
 
+# Of a key in a refusal.
+SHOWN_CHARACTERS: Final = 100
+
+# A text with more values than FEW, and more than one in SPARSE bytes, is worth the pass that counts them exactly.
+_FEW: Final = 64
+_SPARSE: Final = 16
+# From here on the garbage collector would look through what is being built again and again.
+_MANY: Final = 2_000
+SPACE: Final = b" \t\r\n"
 _INTEGER_DIGITS: Final = len(str(MIN_INTEGER))
-_STRINGS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
-_NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
-_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
-_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+_SHAPE: Final = bytes.maketrans(b"{}", b"[]")
+_NOT_SHAPE: Final = bytes(set(range(256)) - set(b'[]{},"'))
+
+_decode: Final = msgspec.json.Decoder().decode
+_encode: Final = msgspec.json.Encoder().encode
+_sorted: Final = msgspec.json.Encoder(order="deterministic").encode
+_encode_64_bit: Final = msgspec.msgpack.Encoder().encode
 
 
 class InvalidJson(ValueError):
@@ -39,41 +57,87 @@ def _sendable(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def parse(body: bytes | bytearray | memoryview) -> Any:
-    """The parsed value. Raises InvalidJson with one of the codes body_required, invalid_json, too_deep,
-    number_out_of_range, invalid_number, duplicate_key, invalid_unicode."""
-    body = bytes(body)
+def canonical(body: bytes, *, in_order: bool = False, values: int | None = None) -> bytes:
+    """The same value without white space and needless escapes; `in_order`: with sorted keys, so that all spellings of
+    a value become one; `values`: as many as were counted before.
+
+    Raises InvalidJson with one of the codes body_required, invalid_json, too_deep, too_many_values,
+    number_out_of_range, invalid_number, duplicate_key, invalid_unicode.
+    """
     if not body or body.isspace():
         raise InvalidJson("body_required", "the body is empty, a JSON value is expected")
-    if body.count(b"{") + body.count(b"[") > MAX_DEPTH:
-        _check_depth(body)
-    text = _text(body)
-    try:
-        value = _FAST.decode(text)
-    except json.JSONDecodeError as error:
+    values = count_values(body) if values is None else values
+    if values > MAX_VALUES:
         raise InvalidJson(
-            "invalid_json",
-            f"the body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}",
-        ) from None
-    except _Suspicious:
-        raise _diagnosis(text) from None
-    if _SURROGATE.search(body):
-        _refuse_surrogates(value)
-    return value
+            "too_many_values",
+            f"the body holds more than {MAX_VALUES} values: store large data elsewhere and submit a reference to it",
+        )
+    if values <= _MANY:
+        return _checked(body, in_order=in_order)
+    with _uncollected():
+        return _checked(body, in_order=in_order)
 
 
-def _text(body: bytes) -> str:
+def _checked(body: bytes, *, in_order: bool) -> bytes:
     try:
-        return body.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidJson(
-            "invalid_unicode", f"the body is not valid UTF-8: {error.reason} at byte {error.start}"
-        ) from None
+        value = _decode(body)
+        _encode_64_bit(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, OverflowError) as error:
+        raise _trouble(body) or InvalidJson("invalid_json", f"the body is not valid JSON: {error}") from None
+    encoded = _sorted(value) if in_order else _encode(value)
+    # Of a key that is there twice only one is left, with one colon less.
+    if encoded.count(b":") != _colons(body) and (trouble := _trouble(body)):
+        raise trouble
+    return encoded
 
 
-def _check_depth(body: bytes) -> None:
+def _colons(body: bytes) -> int:
+    """With those that are spelled as an escape."""
+    colons = body.count(b":")
+    if b"\\" in body and b"\\u003" in body:
+        escapes = body.replace(b"\\\\", b"").lower()
+        colons += escapes.count(b"\\u003a")
+    return colons
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """The values that are built while the block runs hold no cycles, and are gone at its end."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def count_values(body: bytes) -> int:
+    """How many values `body` holds, or a little more. Raises InvalidJson (too_deep)."""
+    opened = body.count(b"[") + body.count(b"{")
+    values = opened + body.count(b",") + 1
+    dense = values > _FEW and values * _SPARSE > len(body)
+    if opened <= MAX_DEPTH and not dense:
+        return values
+    shape = _shape(body)
+    values = shape.count(b"[") + shape.count(b",") + 1
+    if values <= MAX_VALUES:
+        _check_depth(shape.replace(b",", b""))
+    return values
+
+
+def _shape(body: bytes) -> bytes:
+    """The brackets and commas of `body` outside its strings, braces as square ones."""
+    if b"\\" in body:
+        body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    # Strings without brackets and commas are two quotes now; so is the end of one with the begin of the next, which
+    # may go as well: what lies between them is a string still.
+    shape = body.translate(_SHAPE, _NOT_SHAPE).replace(b'""', b"")
+    return b"".join(shape.split(b'"')[::2]) if b'"' in shape else shape
+
+
+def _check_depth(brackets: bytes) -> None:
     """Take away the innermost pairs, level by level: C speed and no recursion, whatever the text is."""
-    brackets = _STRINGS.sub(b"", body).translate(_SQUARE, _NOT_BRACKETS)
     for _level in range(MAX_DEPTH):
         if b"[]" not in brackets:
             break
@@ -83,45 +147,11 @@ def _check_depth(body: bytes) -> None:
         raise InvalidJson("too_deep", f"the body is nested deeper than {MAX_DEPTH} levels")
 
 
-# --------------------------------------------------------------------------- hooks of the fast pass
-
-
-class _Suspicious(Exception):
-    """Something that is JSON for Python but not for everybody."""
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise _Suspicious
-    return value
-
-
-def _integer(digits: str) -> int:
-    if len(digits) > _INTEGER_DIGITS:
-        raise _Suspicious
-    value = int(digits)
-    if not MIN_INTEGER <= value <= MAX_INTEGER:
-        raise _Suspicious
-    return value
-
-
-def _float(digits: str) -> float:
-    value = float(digits)
-    if math.isinf(value):
-        raise _Suspicious
-    return value
-
-
-def _constant(name: str) -> float:
-    raise _Suspicious(name)
-
-
-_FAST: Final = json.JSONDecoder(
-    object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
-)
-
 # --------------------------------------------------------------------------- the slow pass: where is it?
+
+
+# The way to a value: that to what holds it, and the key or index there. As text it could be longer than the body.
+_Trail = tuple[Any, str | int] | None
 
 
 class _Trouble:
@@ -132,22 +162,35 @@ class _Trouble:
         self.message = message
 
 
-def _diagnosis(text: str) -> InvalidJson:
+def _trouble(body: bytes) -> InvalidJson | None:
+    """The first thing in `body` that is refused, and its place."""
     try:
-        tree = _SLOW.decode(text)
+        text = body.lstrip(SPACE).decode()
+        tree, end = _SLOW.raw_decode(text)
+    except UnicodeDecodeError as error:
+        return InvalidJson("invalid_unicode", f"the body is not valid UTF-8: {error.reason} at byte {error.start}")
     except json.JSONDecodeError as error:
-        return InvalidJson(
-            "invalid_json",
-            f"the body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}",
-        )
-    path, trouble = next((path, value) for path, value in _walk(tree, "") if isinstance(value, _Trouble))
-    return InvalidJson(trouble.code, f"{path or 'the body'}: {trouble.message}", path=path or None)
-
-
-def _refuse_surrogates(tree: Any) -> None:
-    for path, value in _walk(tree, ""):
+        return _no_json(error)
+    for trail, value in _walk(tree, None):
+        if isinstance(value, _Trouble):
+            return _refusal(trail, value)
         if isinstance(value, str) and _is_broken(value):
-            raise InvalidJson("invalid_unicode", f"{path or 'the body'}: half of a surrogate pair", path=path)
+            return _refusal(trail, _Trouble("invalid_unicode", "half of a surrogate pair"))
+    return _no_json(json.JSONDecodeError("Extra data", text, end)) if text[end:].strip() else None
+
+
+def _no_json(error: json.JSONDecodeError) -> InvalidJson:
+    place = f"line {error.lineno}, column {error.colno}"
+    return InvalidJson("invalid_json", f"the body is not valid JSON: {error.msg} at {place}")
+
+
+def _refusal(trail: _Trail, trouble: _Trouble) -> InvalidJson:
+    steps = []
+    while trail is not None:
+        trail, step = trail
+        steps.append(f"[{step}]" if isinstance(step, int) else f".{step[:SHOWN_CHARACTERS]}")
+    path = "".join(reversed(steps)).removeprefix(".")
+    return InvalidJson(trouble.code, f"{path or 'the body'}: {trouble.message}", path=path or None)
 
 
 def _is_broken(text: str) -> bool:
@@ -158,42 +201,39 @@ def _is_broken(text: str) -> bool:
     return False
 
 
-def _walk(value: Any, path: str) -> Any:
-    """Every key and value below `value`, with its path. The depth is known to be small."""
-    yield path, value
+def _walk(value: Any, trail: _Trail) -> Iterator[tuple[_Trail, Any]]:
+    """Every key and value below `value`, with the way to it. The depth is known to be small."""
+    yield trail, value
     if isinstance(value, dict):
         for key, child in value.items():
-            below = f"{path}.{key}" if path else key
-            yield below, key
-            yield from _walk(child, below)
+            yield (trail, key), key
+            yield from _walk(child, (trail, key))
     elif isinstance(value, list):
         for index, child in enumerate(value):
-            yield from _walk(child, f"{path}[{index}]")
+            yield from _walk(child, (trail, index))
 
 
-def _marked_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value: dict[str, Any] = {}
     for key, child in pairs:
-        repeated = _Trouble("duplicate_key", f"the key {key[:100]!r} appears twice in one object")
+        repeated = _Trouble("duplicate_key", f"the key {key[:SHOWN_CHARACTERS]!r} appears twice in one object")
         value[key] = repeated if key in value else child
     return value
 
 
-def _marked_integer(digits: str) -> Any:
-    try:
-        return _integer(digits)
-    except _Suspicious:
-        return _Trouble("number_out_of_range", f"{_short(digits)} is out of range: {MIN_INTEGER} to {MAX_INTEGER}")
+def _integer(digits: str) -> Any:
+    if len(digits) <= _INTEGER_DIGITS and MIN_INTEGER <= (value := int(digits)) <= MAX_INTEGER:
+        return value
+    return _Trouble("number_out_of_range", f"{_short(digits)} is out of range: {MIN_INTEGER} to {MAX_INTEGER}")
 
 
-def _marked_float(digits: str) -> Any:
-    try:
-        return _float(digits)
-    except _Suspicious:
-        return _Trouble("number_out_of_range", f"{_short(digits)} is out of range of a 64-bit float")
+def _float(digits: str) -> Any:
+    if math.isfinite(value := float(digits)):
+        return value
+    return _Trouble("number_out_of_range", f"{_short(digits)} is out of range of a 64-bit float")
 
 
-def _marked_constant(name: str) -> Any:
+def _constant(name: str) -> Any:
     return _Trouble("invalid_number", f"{name} is not a JSON number: use null or a text")
 
 
@@ -202,8 +242,5 @@ def _short(digits: str) -> str:
 
 
 _SLOW: Final = json.JSONDecoder(
-    object_pairs_hook=_marked_object,
-    parse_int=_marked_integer,
-    parse_float=_marked_float,
-    parse_constant=_marked_constant,
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
 )

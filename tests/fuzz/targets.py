@@ -21,7 +21,7 @@ from multidict import CIMultiDict, MultiDict
 from actors.kernel.errors import BadFrame
 from actors.kernel.frames import decode as decode_frame
 from ironforge import transport
-from ironforge.api import bodies, requests, strict_json, views
+from ironforge.api import batches, bodies, requests, strict_json, views
 from ironforge.api.middleware import REQUEST_ID, request_id_of
 from ironforge.api.problems import ApiProblem, explain, respond
 from ironforge.api.schemas import JobsQuery, NoQuery
@@ -100,7 +100,7 @@ def _payload(raw: bytes) -> None:
 
 
 def _batch(media_type: str, key: str | None) -> Target:
-    return lambda raw: _answered(lambda: requests.read_batch(raw, media_type, key))
+    return lambda raw: _answered(lambda: list(batches.read_batch(raw, media_type, key)))
 
 
 def _query(raw: bytes) -> None:
@@ -183,7 +183,7 @@ def _shown(raw: bytes) -> None:
 TARGETS: dict[str, tuple[Target, Errors]] = {
     "job": (decode, (IncompatibleRecord,)),
     "frame": (decode_frame, (BadFrame,)),
-    "json": (strict_json.parse, (InvalidJson,)),
+    "json": (strict_json.canonical, (InvalidJson,)),
     "location": (Location, ()),
     "signal": (_signal, ()),
     "readable": (readable, ()),
