@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from ironforge.errors import SerializationError
+from ironforge.options import MAX_BATCH_VALUES, most_values
 from ironforge.values import encode_payload
 
 # What the API accepts in one batch, with room below its limit for the line ends.
@@ -41,12 +42,13 @@ def lines_of(jobs: Iterable[Mapping[str, Any]]) -> list[bytes]:
 def chunks_of(lines: list[bytes]) -> Iterator[list[bytes]]:
     """As many at a time as the API accepts."""
     chunk: list[bytes] = []
-    size = 0
+    size = values = 0
     for line in lines:
-        if chunk and (len(chunk) == CHUNK_JOBS or size + len(line) + 1 > CHUNK_BYTES):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(line)
         size += len(line) + 1
+        values += most_values(line)
+        if chunk and (len(chunk) == CHUNK_JOBS or size > CHUNK_BYTES or values > MAX_BATCH_VALUES):
+            yield chunk
+            chunk, size, values = [], len(line) + 1, most_values(line)
+        chunk.append(line)
     if chunk:
         yield chunk

@@ -16,18 +16,19 @@ from ironforge.api.calls import operations
 from ironforge.api.cursors import Cursors
 from ironforge.api.desks import Desk
 from ironforge.api.gate import Gate
-from ironforge.api.jobs import JobCalls, OnSubmitted
+from ironforge.api.jobs import JobCalls
 from ironforge.api.large_bodies import LARGE_BODIES, LargeBodies
 from ironforge.api.middleware import expect, guard
 from ironforge.api.operations import OperatorCalls, Readiness
 from ironforge.api.queue_metrics import Exposition
+from ironforge.api.submitting import OnSubmitted, SubmitCalls
 from ironforge.config import Settings
 from ironforge.store.contract import Inspection, Submissions
 
 # The handler of each call, as an attribute of a desk.
 _HANDLERS: Final = {
-    "submitJob": attrgetter("jobs.submit_job"),
-    "submitBatch": attrgetter("jobs.submit_batch"),
+    "submitJob": attrgetter("submit.submit_job"),
+    "submitBatch": attrgetter("submit.submit_batch"),
     "listJobs": attrgetter("jobs.list_jobs"),
     "getJob": attrgetter("jobs.get_job"),
     "cancelJob": attrgetter("jobs.cancel_job"),
@@ -66,7 +67,8 @@ def create_app(
     desk of its own, and these doors serve only the calls that nobody has to prove anything for.
     """
     operator = OperatorCalls(inspection, settings.durability, readiness, exposition, discreet=gate is not None)
-    desk = Desk(JobCalls(submissions, inspection, on_submitted, Cursors(settings)), operator)
+    submit = SubmitCalls(submissions, on_submitted)
+    desk = Desk(submit, JobCalls(submissions, inspection, Cursors(settings)), operator)
     app = web.Application(middlewares=[guard])
     app[LARGE_BODIES] = LargeBodies()
     add = {"get": app.router.add_get, "post": app.router.add_post, "delete": app.router.add_delete}

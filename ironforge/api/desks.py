@@ -14,9 +14,10 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final, NamedTuple
 
 from ironforge.api.cursors import Cursors
-from ironforge.api.jobs import JobCalls, OnSubmitted
+from ironforge.api.jobs import JobCalls
 from ironforge.api.key_calls import KeyCalls
 from ironforge.api.operations import OperatorCalls
+from ironforge.api.submitting import OnSubmitted, SubmitCalls
 from ironforge.auth.audit import AuditTrail
 from ironforge.auth.caller import Caller
 from ironforge.auth.keyring import Keyring
@@ -33,6 +34,7 @@ QUOTA_SECONDS: Final = 15.0
 class Desk(NamedTuple):
     """`keys` None: there is no authentication."""
 
+    submit: SubmitCalls
     jobs: JobCalls
     operator: OperatorCalls
     keys: KeyCalls | None = None
@@ -129,9 +131,8 @@ def desk_of(caller: Caller, office: Office, keyring: Keyring) -> Desk:
     jobs = JobCalls(
         submissions,
         inspection,
-        office.on_submitted,
         office.cursors,
         may_read="jobs:read" in caller.scopes,
         queues=None if caller.queues is None else sorted(caller.queues),
     )
-    return Desk(jobs, operator, keys)
+    return Desk(SubmitCalls(submissions, office.on_submitted), jobs, operator, keys)

@@ -42,6 +42,8 @@ class Gate:
             structlog.contextvars.bind_contextvars(namespace=caller.namespace)
             caller.require(call.access)
             async with self._offices.visit(caller.namespace) as office:
+                if call.access == "jobs:submit":
+                    await office.meter.arrives(caller)
                 response = await choose(desk_of(caller, office, self._keyring))(request)
                 if call.audited:
                     await write_down(call, request, response, caller, office)

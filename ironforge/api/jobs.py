@@ -1,4 +1,4 @@
-"""The calls on jobs: submit, look up, list, cancel, revive; and on the queues that they wait in.
+"""The calls on jobs: look up, list, cancel, revive; and on the queues that they wait in.
 
 Handlers only translate: every decision about a job is taken in the store, in one atomic step.
 """
@@ -6,9 +6,7 @@ Handlers only translate: every decision about a job is taken in the store, in on
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -16,14 +14,10 @@ from aiohttp import web
 
 from ironforge.api import bodies, requests, strict_json, views
 from ironforge.api.answers import answer
-from ironforge.api.batches import read_batch
 from ironforge.api.cursors import Cursors
-from ironforge.api.large_bodies import LARGE_BODIES, to_the_end
 from ironforge.api.problems import ApiProblem
 from ironforge.api.records import QUEUE
 from ironforge.api.schemas import (
-    AcceptedBatch,
-    AcceptedJob,
     DeadQuery,
     JobAnswer,
     JobsQuery,
@@ -32,18 +26,15 @@ from ironforge.api.schemas import (
     RetryRequest,
 )
 from ironforge.errors import InvalidState
-from ironforge.job import JobState, format_id
+from ironforge.job import JobState
 from ironforge.options import check_queue
-from ironforge.store.contract import Accepted, Inspection, JobView, Page, Submission, Submissions
-
-# kind, priority, number of jobs
-OnSubmitted = Callable[[str, int, int], None]
+from ironforge.store.contract import Inspection, JobView, Page, Submissions
 
 _retry_decoder: Final = msgspec.json.Decoder(RetryRequest)
 
 
 class JobCalls:
-    """Handlers of /jobs, /dlq and /queues/{queue}.
+    """Handlers of /jobs but submission, of /dlq and /queues/{queue}.
 
     `may_read` False: what a job carries is not shown to who cancels or revives it. `queues`: the only ones that the
     caller may use; None: all.
@@ -53,7 +44,6 @@ class JobCalls:
         self,
         submissions: Submissions,
         inspection: Inspection,
-        on_submitted: OnSubmitted | None,
         cursors: Cursors,
         *,
         may_read: bool = True,
@@ -61,32 +51,9 @@ class JobCalls:
     ) -> None:
         self._submissions = submissions
         self._inspection = inspection
-        self._on_submitted = on_submitted
         self._cursors = cursors
         self._may_read = may_read
         self._queues = queues
-
-    async def submit_job(self, request: web.Request) -> web.Response:
-        requests.read_query(request.query, NoQuery)
-        key = requests.read_key(request.headers.get("Idempotency-Key"))
-        bodies.media_type(request, bodies.JSON)
-        if bodies.is_small(request):
-            return await self._accept_job(requests.read_job(await bodies.read(request), key))
-        large = request.app[LARGE_BODIES]
-        with large.room(request) as room:
-            read = partial(requests.read_job, await bodies.read(request, bodies.MAX_BODY_BYTES, room), key)
-            return await self._accept_job(await large.in_thread(read))
-
-    async def submit_batch(self, request: web.Request) -> web.Response:
-        requests.read_query(request.query, NoQuery)
-        key = requests.read_key(request.headers.get("Idempotency-Key"))
-        media_type = bodies.media_type(request, bodies.JSON, bodies.NDJSON)
-        if bodies.is_small(request):
-            return await self._accept_batch(to_the_end(read_batch(await bodies.read(request), media_type, key)))
-        large = request.app[LARGE_BODIES]
-        with large.room(request) as room:
-            body = await bodies.read(request, bodies.MAX_BATCH_BYTES, room)
-            return await self._accept_batch(await large.in_turns(read_batch(body, media_type, key)))
 
     async def get_job(self, request: web.Request) -> web.Response:
         requests.read_query(request.query, NoQuery)
@@ -138,19 +105,6 @@ class JobCalls:
         await self._submissions.set_paused(queue, paused=paused)
         return answer(QueueAnswer(queue, paused))
 
-    async def _accept_job(self, submission: Submission) -> web.Response:
-        [accepted] = await self._submissions.submit([submission])
-        self._count([submission], [accepted])
-        job, job_id = submission.job, format_id(accepted.id)
-        body = AcceptedJob(job_id, accepted.state, job.kind, job.queue, views.label(job.priority))
-        return answer(body, 201, Location=f"/jobs/{job_id}", **_replayed(accepted))
-
-    async def _accept_batch(self, batch: list[Submission]) -> web.Response:
-        accepted = await self._submissions.submit(batch)
-        self._count(batch, accepted)
-        ids = [format_id(one.id) for one in accepted]
-        return answer(AcceptedBatch(ids, len(ids)), 201, **_replayed(accepted[0]))
-
     def _shown(self, view: JobView) -> JobAnswer:
         return views.job_answer(view) if self._may_read else views.bare_job_answer(view)
 
@@ -175,22 +129,3 @@ class JobCalls:
             return page._replace(cursor=self._cursors.seal(page.cursor, *purpose))
         except ValueError as error:
             raise ApiProblem(400, "invalid_parameter", f"cursor: {error}", field="cursor") from None
-
-    def _count(self, batch: list[Submission], accepted: list[Accepted]) -> None:
-        if self._on_submitted is None:
-            return
-        if len(batch) == 1:  # nearly every call, and a Counter costs it 4 us
-            if not accepted[0].replayed:
-                self._on_submitted(batch[0].job.kind, batch[0].job.priority, 1)
-            return
-        fresh = Counter(
-            (one.job.kind, one.job.priority)
-            for one, verdict in zip(batch, accepted, strict=True)
-            if not verdict.replayed
-        )
-        for (kind, priority), count in fresh.items():
-            self._on_submitted(kind, priority, count)
-
-
-def _replayed(accepted: Accepted) -> dict[str, str]:
-    return {"Idempotency_Replayed": "true"} if accepted.replayed else {}

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ironforge.options import MAX_VALUES
+from ironforge.options import MAX_VALUES, most_values
 
 MAX_DEPTH: Final = 32
 # What a 64-bit integer, signed or not, can hold: the most that common JSON readers and msgpack agree on.
@@ -114,10 +114,11 @@ def _uncollected() -> Iterator[None]:
 
 def count_values(body: bytes) -> int:
     """How many values `body` holds, or a little more. Raises InvalidJson (too_deep)."""
-    opened = body.count(b"[") + body.count(b"{")
-    values = opened + body.count(b",") + 1
+    values = most_values(body)
+    if values <= MAX_DEPTH:
+        return values
     dense = values > _FEW and values * _SPARSE > len(body)
-    if opened <= MAX_DEPTH and not dense:
+    if not dense and body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
         return values
     shape = _shape(body)
     values = shape.count(b"[") + shape.count(b",") + 1

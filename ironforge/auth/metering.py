@@ -31,7 +31,7 @@ class Meters(Protocol):
 
     async def measure(self) -> Usage: ...
 
-    async def spend(self, jobs: int, buckets: Sequence[Bucket]) -> Short | None: ...
+    async def spend(self, jobs: int, buckets: Sequence[Bucket], *, paid: int = 0) -> Short | None: ...
 
 
 _NOTHING: Final = Usage(0, 0, 0)
@@ -58,13 +58,22 @@ class Meter:
         self._since = _NOTHING
         self._measuring = asyncio.Lock()
 
+    async def arrives(self, caller: Caller) -> None:
+        """Charge the first job of a submission before anything of it is read: who is over the rate costs no more.
+
+        Raises QuotaExceeded.
+        """
+        if rates := [owner for owner in self._owners(caller) if owner.quota.limits_rate]:
+            await self._check_rate(rates, 1, paid=0)
+
     @contextlib.asynccontextmanager
     async def admitted(self, caller: Caller, batch: Sequence[Submission]) -> AsyncIterator[None]:
-        """Around the submission of `batch`. Raises QuotaExceeded for the first limit that it would break."""
+        """Around the submission of `batch`, which has arrived. Raises QuotaExceeded for the first limit that it would
+        break."""
         owners = self._owners(caller)
         for owner in owners:
             _check_delay(owner, batch)
-        async with self._charged(caller, owners, len(batch), _size(batch)):
+        async with self._charged(caller, owners, len(batch), _size(batch), paid=1):
             yield
 
     @contextlib.asynccontextmanager
@@ -82,10 +91,12 @@ class Meter:
         return [owner for owner in owners if owner.quota != NO_QUOTA]
 
     @contextlib.asynccontextmanager
-    async def _charged(self, caller: Caller, owners: Sequence[_Owner], jobs: int, size: Usage) -> AsyncIterator[None]:
+    async def _charged(
+        self, caller: Caller, owners: Sequence[_Owner], jobs: int, size: Usage, *, paid: int = 0
+    ) -> AsyncIterator[None]:
         rates = [owner for owner in owners if owner.quota.limits_rate]
-        if rates:
-            await self._check_rate(rates, jobs)
+        if rates and jobs > paid:
+            await self._check_rate(rates, jobs, paid)
         limited = [owner for owner in owners if owner.quota.limits_storage]
         if not limited:
             yield
@@ -112,18 +123,18 @@ class Meter:
             self._measured_at = at
         return measured
 
-    async def _check_rate(self, owners: Sequence[_Owner], jobs: int) -> None:
+    async def _check_rate(self, owners: Sequence[_Owner], jobs: int, paid: int) -> None:
         buckets = [
             Bucket(owner.bucket, owner.quota.submissions_per_second or 0.0, owner.quota.burst_jobs) for owner in owners
         ]
-        short = await self._meters.spend(jobs, buckets)
+        short = await self._meters.spend(jobs - paid, buckets, paid=paid)
         if short is not None:
-            owner = owners[short.place]
+            owner, possible = owners[short.place], short.tokens + paid
             raise QuotaExceeded(
                 f"the {owner.name} may submit {shown(owner.quota.submissions_per_second or 0)} jobs per second, "
-                f"{owner.quota.burst_jobs} at once; {short.tokens} of {jobs} are possible now",
+                f"{owner.quota.burst_jobs} at once; {possible} of {jobs} are possible now",
                 quota=f"{owner.name}.submissions_per_second",
-                current=short.tokens,
+                current=possible,
                 limit=owner.quota.submissions_per_second or 0.0,
                 retry_seconds=short.wait_seconds,
             )

@@ -56,13 +56,14 @@ class RedisUsage:
             parts = [await _measure(keys, link) for keys, link in self._shards]
         return Usage(*(sum(numbers) for numbers in zip(*parts, strict=True)))
 
-    async def spend(self, jobs: int, buckets: Sequence[Bucket]) -> Short | None:
-        """Take a token for each job from every bucket, or from none; None when all had enough."""
+    async def spend(self, jobs: int, buckets: Sequence[Bucket], *, paid: int = 0) -> Short | None:
+        """Take a token for each job from every bucket, or from none; None when all had enough. `paid`: tokens that were
+        taken before for the same submission."""
         limits = [str(number) for bucket in buckets for number in (bucket.per_second, bucket.capacity)]
         keys, link = self._shards[0]
         names = [keys.rate(bucket.name) for bucket in buckets]
         with answering():
-            number, *rest = await link.run(_SPEND, names, [jobs, *limits])
+            number, *rest = await link.run(_SPEND, names, [jobs, paid, *limits])
         return Short(number - 1, rest[0], rest[1] / 1000) if number else None
 
     async def close(self) -> None:

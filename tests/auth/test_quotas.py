@@ -22,6 +22,7 @@ from ironforge.store.usage import Bucket, RedisUsage
 from tests.auth.kit import House
 from tests.store.kit import job
 
+JSON = {"Content-Type": "application/json"}
 NEVER = 1e-6  # tokens per second: none comes during a test
 
 
@@ -61,6 +62,22 @@ async def test_a_batch_counts_as_its_jobs_and_is_refused_as_a_whole(house: House
     assert (201, 429) == (first.status, second.status)
     assert ("key.submissions_per_second", 2) == (second.body["quota"], second.body["current"])
     assert 3 == len((await house.call("GET", "/jobs", key)).body["jobs"])
+
+
+@pytest.mark.parametrize("path", ["/jobs", "/jobs/batch"])
+async def test_what_is_over_the_rate_is_not_even_read(house: House, path: str) -> None:
+    """A body that is refused costs as much as a job, or reading them would be free."""
+    key = await house.key(quota=Quota(submissions_per_second=NEVER, burst=2))
+    answers = [await house.call("POST", path, key, data=b"[" * 100_000, headers=JSON) for _ in range(3)]
+
+    assert ["too_deep", "too_deep", "quota_exceeded"] == [answer.code for answer in answers]
+
+
+async def test_a_batch_that_is_larger_than_the_bucket_may_come_when_it_is_full(house: House) -> None:
+    key = await house.key(quota=Quota(submissions_per_second=NEVER, burst=2))
+    answers = [await house.call("POST", "/jobs/batch", key, json=[{"kind": "demo.echo"}] * 5) for _ in range(2)]
+
+    assert [201, 429] == [answer.status for answer in answers]
 
 
 @pytest.mark.parametrize("owner", ["key", "namespace"])

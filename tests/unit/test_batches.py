@@ -16,6 +16,7 @@ from ironforge.api.large_bodies import to_the_end
 from ironforge.api.problems import ApiProblem, invalid
 from ironforge.api.strict_json import InvalidJson
 from ironforge.options import MAX_BATCH_VALUES, MAX_PAYLOAD_BYTES
+from ironforge.request_bodies import chunks_of, lines_of
 
 JOB = b'{"kind":"a"}'
 values = st.recursive(
@@ -140,3 +141,12 @@ def test_commas_and_brackets_in_texts_are_no_values() -> None:
 def test_lines_that_are_nearly_all_blank_are_no_batch() -> None:
     assert 1 == len(payloads(b"\n" * 20_000 + JOB, NDJSON))
     assert ("batch_too_large", None) == refusal(b"\n" * 20_002 + JOB, NDJSON)
+
+
+def test_the_client_sends_no_more_values_at_once_than_are_accepted() -> None:
+    lines = lines_of([{"kind": "a", "payload": [1] * 90_000}] * 25)
+    chunks = list(chunks_of(lines))
+
+    assert lines == [line for chunk in chunks for line in chunk]
+    assert 3 == len(chunks)
+    assert [len(chunk) for chunk in chunks] == [len(payloads(b"\n".join(chunk), NDJSON)) for chunk in chunks]
