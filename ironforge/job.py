@@ -98,7 +98,10 @@ TRANSITIONS: Final[dict[JobState, frozenset[JobState]]] = {
 
 
 class AttemptError(msgspec.Struct, array_like=True, frozen=True):
-    """One failed attempt: `attempt` counts from 1, `at_ms` is Unix time, `trace` the end of the traceback."""
+    """One failed attempt: `attempt` counts from 1, `at_ms` is Unix time, `trace` the end of the traceback.
+
+    `revival`: how often the job had come back from the dead letter by then; its attempts may count from 1 again.
+    """
 
     attempt: Count
     at_ms: TimeMs
@@ -106,6 +109,7 @@ class AttemptError(msgspec.Struct, array_like=True, frozen=True):
     message: str
     node: str
     trace: str = ""
+    revival: Count = 0
 
 
 class Job(msgspec.Struct, array_like=True, frozen=True):
@@ -114,7 +118,8 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
     `attempt` counts failed attempts, `crashes` nodes that died while they held the job, `fence` how often the
     job was put back into a stream: it rises with every new run, so a later run always carries a higher fence.
     Jobs with the same `fairness_key` take turns with others of their queue and priority, `fairness_weight` a turn.
-    `ready_ms` is when a delayed or retried job may start (0: from its creation on).
+    `ready_ms` is since when it may start, again, after a delay, a retry, an interruption or a revival (0: from its
+    creation on). `revivals` counts how often it came back from the dead letter.
     New fields go to the end with a default: older and newer nodes then read each other's records.
     """
 
@@ -140,6 +145,7 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
     ready_ms: TimeMs = 0
     fairness_key: str = ""
     fairness_weight: Annotated[int, msgspec.Meta(ge=1, le=MAX_WEIGHT)] = 1
+    revivals: Count = 0
 
     @property
     def stream(self) -> str:
@@ -159,7 +165,8 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
         return msgspec.structs.replace(self, fence=self.fence + 1, **changes)
 
     def failed(self, error: AttemptError) -> Job:
-        """One attempt spent, its error kept."""
+        """One attempt spent, its error kept, with the number of the revival that it belongs to."""
+        error = msgspec.structs.replace(error, revival=self.revivals)
         return msgspec.structs.replace(self, attempt=self.attempt + 1, errors=(*self.errors, error)[-ERRORS_KEPT:])
 
     def finish(
@@ -177,10 +184,11 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
             self, ended=state, ended_ms=ended_ms, started_ms=started_ms, result=result, reason=reason
         )
 
-    def revived(self, *, reset_retry_count: bool) -> Job:
+    def revived(self, now_ms: int, *, reset_retry_count: bool) -> Job:
         """A dead job as it goes back to its stream; its error history stays."""
         attempt = 0 if reset_retry_count else self.attempt
-        return self.again(attempt=attempt, crashes=0, ended="", ended_ms=0, started_ms=0, result=b"", reason="")
+        alive = self.again(attempt=attempt, crashes=0, ready_ms=now_ms, revivals=self.revivals + 1)
+        return msgspec.structs.replace(alive, ended="", ended_ms=0, started_ms=0, result=b"", reason="")
 
 
 def new_id(tail: int | None = None) -> bytes:

@@ -133,7 +133,7 @@ class Outcomes:
             case Interrupt.TIMEOUT:
                 return self._failed(attempt, "Timeout", _timeout_message(attempt))
             case _:
-                return self._rewritten(attempt, Ending.RELEASED, attempt.job.again())
+                return self._rewritten(attempt, Ending.RELEASED, attempt.job.again(ready_ms=_now_ms()))
 
     def hopeless(self, attempt: Attempt, type_name: str, reason: str) -> Outcome:
         """To the dead letter at once: trying again would change nothing. `reason` as it can be stored."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from ironforge.api import auth_schemas, schemas
+from ironforge.api import auth_schemas, operator_schemas, schemas
 from ironforge.auth.caller import Access
 
 _ASKED_STORE: Final = (500, 503)
@@ -100,7 +100,13 @@ OPERATIONS: Final = (
         query=schemas.DeadQuery,
     ),
     Operation(
-        "get", "/queues/stats", "getQueueStats", "Depths and rates", "jobs:read", {200: schemas.QueueStats}, _LISTED
+        "get",
+        "/queues/stats",
+        "getQueueStats",
+        "Depths and rates",
+        "jobs:read",
+        {200: operator_schemas.QueueStats},
+        _LISTED,
     ),
     Operation(
         "post",
@@ -122,24 +128,26 @@ OPERATIONS: Final = (
         _LISTED,
         audited=True,
     ),
-    Operation("get", "/nodes", "listNodes", "List the nodes", "metrics:read", {200: schemas.NodesAnswer}, _LISTED),
+    Operation(
+        "get", "/nodes", "listNodes", "List the nodes", "metrics:read", {200: operator_schemas.NodesAnswer}, _LISTED
+    ),
     Operation(
         "get",
         "/health",
         "getHealth",
         "State of the store",
         "metrics:read",
-        {200: schemas.HealthAnswer, 503: schemas.HealthAnswer},
+        {200: operator_schemas.HealthAnswer, 503: operator_schemas.HealthAnswer},
         (500,),
     ),
-    Operation("get", "/livez", "getLiveness", "Is the process alive", "public", {200: schemas.LiveAnswer}),
+    Operation("get", "/livez", "getLiveness", "Is the process alive", "public", {200: operator_schemas.LiveAnswer}),
     Operation(
         "get",
         "/readyz",
         "getReadiness",
         "Can it take requests",
         "public",
-        {200: schemas.ReadyAnswer, 503: schemas.ReadyAnswer},
+        {200: operator_schemas.ReadyAnswer, 503: operator_schemas.ReadyAnswer},
         (500,),
     ),
     Operation("get", "/metrics", "getMetrics", "Prometheus metrics", "metrics:read", {200: None}, (404, 500)),

@@ -124,15 +124,17 @@ def desk_of(caller: Caller, office: Office, keyring: Keyring) -> Desk:
     metered = caller.quota != NO_QUOTA or office.meter.quota != NO_QUOTA
     if caller.queues is not None:
         inspection = CallersInspection(inspection, caller, caller.queues)
-        operator = operator.over(inspection, caller.queues)
     if metered or caller.queues is not None:
         submissions = CallersSubmissions(submissions, inspection, caller, office.meter if metered else None)
     keys = KeyCalls(keyring, caller, office.meter, office.audit, office.cursors)
+    may_read = "jobs:read" in caller.scopes
+    if caller.queues is not None or not may_read:
+        operator = operator.over(inspection, caller.queues, may_read=may_read)
     jobs = JobCalls(
         submissions,
         inspection,
         office.cursors,
-        may_read="jobs:read" in caller.scopes,
+        may_read=may_read,
         queues=None if caller.queues is None else sorted(caller.queues),
     )
     return Desk(SubmitCalls(submissions, office.on_submitted), jobs, operator, keys)

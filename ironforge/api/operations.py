@@ -10,38 +10,39 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import suppress
-from typing import Literal
+from typing import Final, Literal
 
 from aiohttp import web
 
 from ironforge import __version__
 from ironforge.api import views
 from ironforge.api.answers import answer
+from ironforge.api.operator_schemas import (
+    HealthAnswer,
+    LiveAnswer,
+    ReadyAnswer,
+    StoreHealth,
+)
 from ironforge.api.problems import ApiProblem
 from ironforge.api.queue_metrics import Exposition, of_queues
 from ironforge.api.rates import Rates
 from ironforge.api.requests import read_query
-from ironforge.api.schemas import (
-    HealthAnswer,
-    LiveAnswer,
-    NodeAnswer,
-    NodesAnswer,
-    NoQuery,
-    ReadyAnswer,
-    StoreHealth,
-)
+from ironforge.api.schemas import NoQuery
 from ironforge.errors import StoreError
 from ironforge.store.contract import Health, Inspection
 
 # What keeps this process from taking requests; empty: nothing.
 Readiness = Callable[[], list[str]]
+# How old a reading of counts may be that is given to many: the server is not asked more often, however many look.
+SHARED_SECONDS: Final = 1.0
 
 
 class OperatorCalls:
     """Handlers of /queues/stats, /nodes, /health, /livez, /readyz and /metrics.
 
     `discreet`: /readyz answers everybody, and does not say what is wrong, which may name hosts and users. `whole`
-    False: what is counted over all queues is not shown, for it tells of some that the caller may not use.
+    False: what is counted over all queues is not shown, for it tells of some that the caller may not use. `may_read`:
+    /nodes names the jobs that nodes run.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class OperatorCalls:
         *,
         discreet: bool = False,
         whole: bool = True,
+        may_read: bool = True,
     ) -> None:
         self._inspection = inspection
         self._durability = durability
@@ -60,12 +62,17 @@ class OperatorCalls:
         self._exposition = exposition
         self._discreet = discreet
         self._whole = whole
+        self._may_read = may_read
         self._rates = Rates()
 
-    def over(self, inspection: Inspection, queues: Collection[str]) -> OperatorCalls:
-        """The same for whoever sees these queues alone, with `inspection`."""
-        exposition = of_queues(self._exposition, queues) if self._exposition else None
-        return OperatorCalls(inspection, self._durability, self._readiness, exposition, whole=False)
+    def over(self, inspection: Inspection, queues: Collection[str] | None, *, may_read: bool) -> OperatorCalls:
+        """The same for whoever sees less; `queues`: these alone, with `inspection`."""
+        exposition, whole = self._exposition, queues is None
+        if exposition is not None and queues is not None:
+            exposition = of_queues(exposition, queues)
+        other = OperatorCalls(inspection, self._durability, self._readiness, exposition, whole=whole, may_read=may_read)
+        other._rates = self._rates
+        return other
 
     async def sample(self, _app: web.Application | None = None) -> AsyncIterator[None]:
         """Collect totals for the rates while the application runs."""
@@ -77,14 +84,14 @@ class OperatorCalls:
 
     async def get_queue_stats(self, request: web.Request) -> web.Response:
         read_query(request.query, NoQuery)
-        stats = await self._inspection.stats()
+        stats = await self._inspection.stats(max_age_seconds=SHARED_SECONDS)
         shown = views.queue_stats(stats, self._rates.until(stats))
         return answer(shown if self._whole else views.without_totals(shown))
 
     async def list_nodes(self, request: web.Request) -> web.Response:
         read_query(request.query, NoQuery)
-        nodes = await self._inspection.nodes()
-        return answer(NodesAnswer([NodeAnswer(node.name, node.lease_ms_left / 1000, node.running) for node in nodes]))
+        nodes = await self._inspection.nodes(max_age_seconds=SHARED_SECONDS)
+        return answer(views.node_list(nodes, may_read=self._may_read))
 
     async def get_health(self, _request: web.Request) -> web.Response:
         try:

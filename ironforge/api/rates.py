@@ -11,7 +11,7 @@ from collections import deque
 from typing import Final
 
 from ironforge.errors import StoreError
-from ironforge.store.contract import Inspection, Stats
+from ironforge.store.contract import Inspection, Stats, Totals
 from ironforge.telemetry import get_logger
 
 WINDOW_MS: Final = 60_000
@@ -24,14 +24,14 @@ class Rates:
     """A minute of samples."""
 
     def __init__(self) -> None:
-        self._samples: deque[Stats] = deque()
+        self._samples: deque[Totals] = deque()
 
-    def add(self, stats: Stats) -> None:
-        self._samples.append(stats)
-        while stats.now_ms - self._samples[0].now_ms > WINDOW_MS:
+    def add(self, totals: Totals) -> None:
+        self._samples.append(totals)
+        while totals.now_ms - self._samples[0].now_ms > WINDOW_MS:
             self._samples.popleft()
 
-    def until(self, stats: Stats) -> dict[str, float] | None:
+    def until(self, stats: Stats | Totals) -> dict[str, float] | None:
         """Events per second from the oldest sample to `stats`; None while there is nothing to compare."""
         past = self._samples[0] if self._samples else stats
         seconds = (stats.now_ms - past.now_ms) / 1000
@@ -45,7 +45,7 @@ class Rates:
         """Until cancelled. An outage only leaves a gap."""
         while True:
             try:
-                self.add(await inspection.stats())
+                self.add(await inspection.totals())
             except StoreError as error:
                 _log.debug("no sample of the totals", error=str(error))
             await asyncio.sleep(SAMPLE_SECONDS)

@@ -161,7 +161,7 @@ class AcceptedBatch(msgspec.Struct):
 
 
 class FailedAttempt(msgspec.Struct):
-    """One attempt that failed; `attempt` counts from 1."""
+    """One attempt that failed. `attempt` counts from 1, anew after a revival that reset the retries."""
 
     attempt: int
     at: Time
@@ -169,6 +169,7 @@ class FailedAttempt(msgspec.Struct):
     message: str
     node: str
     trace: str
+    revival: Annotated[int, Meta(description="how often the job had come back from the dead letter by then")]
 
 
 class JobAnswer(msgspec.Struct):
@@ -186,6 +187,7 @@ class JobAnswer(msgspec.Struct):
     retain_seconds: float | None
     fairness_key: str | None
     fairness_weight: int
+    revivals: Annotated[int, Meta(description="how often it came back from the dead letter")]
     crashes: Annotated[int, Meta(description="nodes that died while they ran it")]
     fence: Annotated[int, Meta(description="rises with every new run")]
     created_at: Time
@@ -206,85 +208,8 @@ class JobPage(msgspec.Struct):
     next: Annotated[str | None, Meta(description="`cursor` of the next page")]
 
 
-class StreamStats(msgspec.Struct):
-    """One priority of one queue."""
-
-    queue: str
-    priority: PriorityLabel
-    queued: int
-    running: int
-    oldest_age_seconds: Annotated[float | None, Meta(description="age of the longest queued job")]
-
-
-class QueueStats(msgspec.Struct):
-    """`totals` count since the namespace exists; `rates` are per second over a minute, null until known.
-
-    `paused`: names of queues, also of those that have no job. For a caller that is limited to some queues, what is
-    counted over all of them is null.
-    """
-
-    queues: list[StreamStats]
-    queued: int
-    running: int
-    scheduled: int | None
-    dlq_depth: int | None
-    paused: list[str]
-    oldest_age_seconds: float | None
-    totals: dict[str, int] | None
-    rates: dict[str, float] | None
-    at: Time
-
-
 class QueueAnswer(msgspec.Struct):
     """Whether nodes leave a queue alone."""
 
     queue: str
     paused: bool
-
-
-class StoreHealth(msgspec.Struct):
-    """The server behind the API; `durability` is what its settings really give."""
-
-    server: str
-    version: str
-    durability: str
-    used_memory_bytes: int
-    max_memory_bytes: Annotated[int, Meta(description="0: no limit")]
-
-
-class HealthAnswer(msgspec.Struct):
-    """`unavailable` comes with status 503: the store cannot be used."""
-
-    status: Literal["ok", "degraded", "unavailable"]
-    version: str
-    durability: Annotated[str, Meta(description="what this installation asks for")]
-    store: StoreHealth | None
-    problems: list[str]
-
-
-class LiveAnswer(msgspec.Struct):
-    """The process answers; the lag is how long its event loop took for one turn."""
-
-    status: Literal["ok"]
-    loop_lag_seconds: float
-
-
-class ReadyAnswer(msgspec.Struct):
-    """`not ready` comes with status 503."""
-
-    status: Literal["ready", "not ready"]
-    problems: list[str]
-
-
-class NodeAnswer(msgspec.Struct):
-    """A node that holds a lease."""
-
-    name: str
-    lease_seconds_left: float
-    running: int
-
-
-class NodesAnswer(msgspec.Struct):
-    """The nodes that hold a lease now."""
-
-    nodes: list[NodeAnswer]

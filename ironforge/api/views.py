@@ -6,21 +6,22 @@ through.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import cast
 
 import msgspec
 
+from ironforge.api.operator_schemas import NodeAnswer, NodeJob, NodesAnswer, QueueStats, StreamStats
 from ironforge.api.schemas import (
     FailedAttempt,
     JobAnswer,
     JobPage,
     PriorityLabel,
-    QueueStats,
-    StreamStats,
 )
 from ironforge.job import LABELS, AttemptError, format_id
 from ironforge.store.contract import JobView, Page, Stats, StreamDepth
+from ironforge.store.node_view import NodeView, RunningJob
 
 _check = msgspec.json.Decoder(msgspec.Raw).decode
 
@@ -44,6 +45,7 @@ def job_answer(view: JobView) -> JobAnswer:
         retain_seconds=_seconds(job.retain_ms),
         fairness_key=job.fairness_key or None,
         fairness_weight=job.fairness_weight,
+        revivals=job.revivals,
         crashes=job.crashes,
         fence=job.fence,
         created_at=rfc3339(job.created_ms),
@@ -94,13 +96,34 @@ def without_totals(stats: QueueStats) -> QueueStats:
     return stats
 
 
+def node_list(nodes: Sequence[NodeView], *, may_read: bool) -> NodesAnswer:
+    """`may_read`: jobs are named."""
+    return NodesAnswer([_node(node, node.jobs if may_read else ()) for node in nodes])
+
+
+def _node(node: NodeView, running: Sequence[RunningJob]) -> NodeAnswer:
+    jobs = [NodeJob(format_id(job.id), job.kind, job.queue, rfc3339(job.started_ms)) for job in running]
+    return NodeAnswer(
+        node.name,
+        node.lease_ms_left / 1000,
+        node.running,
+        jobs,
+        list(node.queues),
+        node.concurrency,
+        node.version,
+        optional_rfc3339(node.since_ms),
+    )
+
+
 def _stream(depth: StreamDepth, now_ms: int) -> StreamStats:
     age = None if depth.oldest_ms is None else max(0, now_ms - depth.oldest_ms) / 1000
     return StreamStats(depth.queue, label(depth.priority), depth.queued, depth.running, age)
 
 
 def _failed_attempt(error: AttemptError) -> FailedAttempt:
-    return FailedAttempt(error.attempt, rfc3339(error.at_ms), error.type, error.message, error.node, error.trace)
+    return FailedAttempt(
+        error.attempt, rfc3339(error.at_ms), error.type, error.message, error.node, error.trace, error.revival
+    )
 
 
 def _json(stored: bytes) -> msgspec.Raw:

@@ -21,6 +21,7 @@ from ironforge.store.contract import (
     Stats,
     Submission,
     Submissions,
+    Totals,
 )
 from ironforge.store.node_view import NodeView
 
@@ -64,6 +65,9 @@ class CallersInspection:
             totals={},
             paused=[queue for queue in stats.paused if queue in self._queues],
         )
+
+    async def totals(self) -> Totals:
+        return await self._inspection.totals()
 
     async def nodes(self, *, max_age_seconds: float = 0.0) -> list[NodeView]:
         nodes = await self._inspection.nodes(max_age_seconds=max_age_seconds)

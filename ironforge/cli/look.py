@@ -41,14 +41,25 @@ def stats(
 
 @takes_settings("url")
 def nodes(as_json: AsJson = False, *, settings: Settings) -> None:
-    """List the nodes that hold a lease."""
+    """List the nodes that hold a lease, what they serve and how much they run; with --json also which jobs."""
     with connected(settings) as client:
         answer = client.nodes()
     if as_json:
         output.print_json(answer)
     elif answer["nodes"]:
-        rows = [(node["name"], node["running"], f"{node['lease_seconds_left']:.1f}s") for node in answer["nodes"]]
-        output.out.print(output.table(("NODE", "RUNNING", "LEASE"), rows, right=("RUNNING", "LEASE")))
+        rows = [
+            (
+                node["name"],
+                ",".join(node["queues"]),
+                f"{node['running']}/{node['concurrency'] or '?'}",
+                f"{node['lease_seconds_left']:.1f}s",
+                node["version"],
+                node["since"] or "",
+            )
+            for node in answer["nodes"]
+        ]
+        columns = ("NODE", "QUEUES", "RUNNING", "LEASE", "VERSION", "SINCE")
+        output.out.print(output.table(columns, rows, right=("RUNNING", "LEASE")))
     else:
         output.say("no node is running: start one with `ironforge node APP`")
 

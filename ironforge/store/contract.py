@@ -114,6 +114,13 @@ class Stats(NamedTuple):
     paused: Sequence[str] = ()
 
 
+class Totals(NamedTuple):
+    """Those of `Stats`, at a moment."""
+
+    totals: dict[str, int]
+    now_ms: int
+
+
 class Health(NamedTuple):
     """`durability` is what the server's settings really give now: local, relaxed or none (not persistent)."""
 
@@ -145,6 +152,9 @@ class Inspection(Protocol):
 
         A reading that is at most so old may be given to many. Without an age it begins after the call.
         """
+
+    async def totals(self) -> Totals:
+        """What is counted anyway, for rates: looks at nothing else."""
 
     async def nodes(self, *, max_age_seconds: float = 0.0) -> list[NodeView]:
         """As old as `stats` at most."""

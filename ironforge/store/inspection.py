@@ -16,9 +16,9 @@ from redis.exceptions import ConnectionError as Disconnected
 from ironforge.config import Settings
 from ironforge.errors import JobNotFound
 from ironforge.job import JobState, format_id
-from ironforge.store.census import census
+from ironforge.store.census import census, totals_of
 from ironforge.store.checks import health_of
-from ironforge.store.contract import Health, JobView, Page, Stats
+from ironforge.store.contract import Health, JobView, Page, Stats, Totals
 from ironforge.store.keys import Keys
 from ironforge.store.link import Command, Link
 from ironforge.store.listing import Listing
@@ -30,6 +30,7 @@ from ironforge.store.scripts import LOOK, Script
 from ironforge.store.shared import Shared
 
 CONNECTIONS: Final = 4
+TOLD: Final = 1_000
 
 
 class RedisInspection:
@@ -41,7 +42,9 @@ class RedisInspection:
         self._links = [Link(settings.redis_url, keys.prefix) for _ in range(CONNECTIONS)]
         self._turns = itertools.cycle(self._links)
         self._listing = Listing(settings, self._keys, self._ask)
-        self._stats = Shared(lambda: census(keys, self._run, self._ask))
+        self._stats = Shared(self._read_stats)
+        # What was paused and resumed from here since the last reading began.
+        self._told: dict[str, bool] = {}
         self._nodes = Shared(lambda: nodes(keys, self._run))
 
     async def get(self, job_id: bytes) -> JobView:
@@ -68,7 +71,26 @@ class RedisInspection:
     async def stats(self, *, max_age_seconds: float = 0.0) -> Stats:
         """See `contract.Inspection.stats`."""
         with answering():
-            return await self._stats.get(max_age_seconds)
+            stats = await self._stats.get(max_age_seconds)
+        if not self._told:
+            return stats
+        paused = {queue for queue in {*stats.paused, *self._told} if self._told.get(queue, True)}
+        return stats._replace(paused=sorted(paused))
+
+    def note_pause(self, queue: str, *, paused: bool) -> None:
+        """Whoever has just paused a queue sees it, though nobody reads all counts again for it."""
+        if len(self._told) < TOLD:  # else nobody reads
+            self._told[queue] = paused
+
+    async def _read_stats(self) -> Stats:
+        self._told.clear()
+        return await census(self._keys, self._run, self._ask)
+
+    async def totals(self) -> Totals:
+        """See `contract.Inspection.totals`."""
+        with answering():
+            flat, time = await self._ask(["HGETALL", self._keys.totals], ["TIME"])
+        return Totals(totals_of(flat), milliseconds(time))
 
     async def nodes(self, *, max_age_seconds: float = 0.0) -> list[NodeView]:
         """See `contract.Inspection.nodes`."""

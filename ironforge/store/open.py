@@ -23,8 +23,11 @@ class Doors:
     """Submitting and looking: for the API and the command line."""
 
     def __init__(self, settings: Settings) -> None:
-        self._submissions = [RedisSubmissions(settings, keys) for keys in shards_of(settings)]
         self._inspections = [RedisInspection(settings, keys) for keys in shards_of(settings)]
+        self._submissions = [
+            RedisSubmissions(settings, keys, inspection.note_pause)
+            for keys, inspection in zip(shards_of(settings), self._inspections, strict=True)
+        ]
         alone = settings.shards == 1
         self.submissions: Submissions = self._submissions[0] if alone else ShardedSubmissions(self._submissions)
         self.inspection: Inspection = self._inspections[0] if alone else ShardedInspection(self._inspections)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from ironforge.config import Settings
 from ironforge.errors import InvalidState, JobNotFound, QuotaExceeded, StoreUnavailable
@@ -28,16 +28,21 @@ CHASES: Final = 20
 LOOK_SECONDS: Final = 0.25
 
 
+class OnPause(Protocol):
+    def __call__(self, queue: str, *, paused: bool) -> None: ...
+
+
 class RedisSubmissions:
     """Implements `contract.Submissions` over two connections: one for the flights, one for everything else."""
 
-    def __init__(self, settings: Settings, keys: Keys) -> None:
+    def __init__(self, settings: Settings, keys: Keys, on_pause: OnPause) -> None:
         self._settings = settings
         self._keys = keys
         self._shelving = Shelving(self._keys, settings)
         self._flights = Flights(settings, self._keys)
         self._link = Link(settings.redis_url, keys.prefix)
         self._looked_at = -math.inf
+        self._on_pause = on_pause
 
     async def submit(
         self, batch: Sequence[Submission], *, again: bool = False, most_queues: int | None = None
@@ -73,7 +78,7 @@ class RedisSubmissions:
 
     async def _cancel_at(self, location: Location, job_id: bytes, record: bytes) -> bytes:
         keys = self._keys
-        ended = decode(record).finish(JobState.CANCELLED, time.time_ns() // 1_000_000)
+        ended = decode(record).finish(JobState.CANCELLED, _now_ms())
         place = self._shelving.place(job_id, self._shelving.keep_ms(ended))
         name = location.stream
         kept = encode(ended) if place.seconds else b""
@@ -102,7 +107,7 @@ class RedisSubmissions:
                 record = await self._record_at(location, job_id)
                 if record is None:
                     continue
-                job = decode(record).revived(reset_retry_count=reset_retry_count)
+                job = decode(record).revived(_now_ms(), reset_retry_count=reset_retry_count)
                 names = [keys.index, keys.dead, keys.parked, keys.queues, keys.stream(job.stream)]
                 names += [keys.fair(job.stream), keys.turns(job.stream)]
                 revived: Command = [job_id, record, encode(job), job.mark, job.queue, self._most(most_queues)]
@@ -118,6 +123,7 @@ class RedisSubmissions:
                 await self._within_quota(PAUSE, [keys.paused, keys.queues], [queue, self._most(most_queues)])
             else:
                 await self._link.call("SREM", keys.paused, queue)
+        self._on_pause(queue, paused=paused)
 
     def _most(self, queues: int | None) -> int:
         return self._settings.max_queues if queues is None else queues
@@ -175,6 +181,10 @@ class RedisSubmissions:
         entries = await self._link.call("XRANGE", stream, location.entry, location.entry)
         record = entries[0][1][1] if entries else None
         return record
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _not_now(what: str, job_id: bytes, state: JobState, why: str) -> InvalidState:

@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+import asyncio
 import socket
+import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
+from ironforge import __version__
 from ironforge.api import create_app, serve
 from ironforge.api.rates import WINDOW_MS, Rates
 from ironforge.config import Settings
 from ironforge.errors import ConfigError
 from ironforge.store import Doors
-from ironforge.store.contract import Stats
+from ironforge.store.contract import Totals
 
 
 async def test_stats_count_jobs_where_they_are(api: Any, node: Any) -> None:
@@ -57,8 +62,8 @@ async def test_a_path_with_braces_leads_nowhere_and_pauses_nothing(api: Any) -> 
     assert [] == (await api.call("GET", "/queues/stats")).body["paused"]
 
 
-def stats_at(seconds: float, **totals: int) -> Stats:
-    return Stats([], 0, 0, totals, int(seconds * 1000))
+def stats_at(seconds: float, **totals: int) -> Totals:
+    return Totals(totals, int(seconds * 1000))
 
 
 def test_rates_are_unknown_without_a_past() -> None:
@@ -86,6 +91,33 @@ async def test_nodes_are_listed_with_their_lease(api: Any, node: Any) -> None:
 
     assert node.lease.node == listed["name"]
     assert 0 < listed["lease_seconds_left"] <= api.settings.lease_seconds
+    assert list(api.settings.queues) == listed["queues"]
+    assert (api.settings.concurrency, __version__) == (listed["concurrency"], listed["version"])
+    assert abs(datetime.fromisoformat(listed["since"]).timestamp() - time.time()) < 60
+
+
+async def test_nodes_are_listed_with_what_they_run(api: Any, node: Any) -> None:
+    job = await api.submit(kind="demo.echo")
+    await node.take()
+    [listed] = (await api.call("GET", "/nodes")).body["nodes"]
+    [running] = listed["jobs"]
+    started = datetime.fromisoformat(running.pop("started_at")).timestamp()
+    assert ({"id": job, "kind": "demo.echo", "queue": "default"}, 1) == (running, listed["running"])
+    assert abs(started - time.time()) < 60
+
+
+async def test_counts_are_read_once_a_second_however_many_ask(api: Any) -> None:
+    raw = redis.Redis.from_url(api.settings.redis_url)
+
+    def calls() -> int:
+        return raw.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"]
+
+    for path in ("/queues/stats", "/nodes"):
+        begun, before = time.monotonic(), calls()
+        answers = await asyncio.gather(*(api.call("GET", path) for _ in range(100)))
+        assert {200} == {answer.status for answer in answers}
+        assert calls() - before <= 1 + (time.monotonic() - begun) // 1
+    raw.close()
 
 
 async def test_health_shows_the_store_and_its_durability(api: Any) -> None:

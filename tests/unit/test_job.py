@@ -116,7 +116,7 @@ def test_a_state_is_terminal_when_no_arrow_leaves_it(state):
 def test_a_further_run_carries_a_higher_fence():
     job = new_job()
     assert 1 == job.again().fence
-    assert 2 == job.again().revived(reset_retry_count=False).fence
+    assert 2 == job.again().revived(1, reset_retry_count=False).fence
 
 
 def test_a_failure_spends_an_attempt_and_keeps_its_error():
@@ -138,10 +138,42 @@ def test_only_the_newest_errors_are_kept():
 
 def test_a_revived_job_keeps_its_errors_and_its_attempts_unless_asked():
     dead = new_job().failed(ERROR).finish(JobState.DEAD, 5, started_ms=4, reason="spent")
-    kept, reset = dead.revived(reset_retry_count=False), dead.revived(reset_retry_count=True)
+    kept, reset = dead.revived(7, reset_retry_count=False), dead.revived(7, reset_retry_count=True)
     assert (1, 0) == (kept.attempt, reset.attempt)
     assert (ERROR,) == kept.errors == reset.errors
     assert ("", 0, 0, "") == (reset.ended, reset.ended_ms, reset.started_ms, reset.reason)
+    assert 7 == kept.ready_ms == reset.ready_ms
+
+
+def test_each_error_says_to_which_revival_its_attempt_belongs():
+    job = new_job()
+    for revival in range(3):
+        for attempt in (1, 2):
+            job = job.failed(AttemptError(attempt, 0, "E", "m", "n"))
+        job = job.finish(JobState.DEAD, 5).revived(7, reset_retry_count=revival != 1)
+    assert 3 == job.revivals
+    assert [(0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (2, 2)] == [(one.revival, one.attempt) for one in job.errors]
+
+
+def test_records_of_before_there_were_revivals_can_be_read():
+    job = new_job().failed(ERROR)
+    fields = list(msgspec.structs.astuple(job))[: Job.__struct_fields__.index("revivals")]
+    fields[Job.__struct_fields__.index("errors")] = [list(msgspec.structs.astuple(ERROR))[:6]]
+    assert job == jobs.decode(msgspec.msgpack.encode(fields))
+
+
+@given(JOBS)
+def test_the_beginning_of_a_record_tells_id_and_kind(job):
+    encoded = jobs.encode(job)
+    size = len(job.kind.encode())
+    if size < 256:
+        assert (job.id, job.kind) == jobs.record_head(encoded[:300])
+        assert (job.id, job.kind) == jobs.record_head(msgspec.msgpack.encode(msgspec.structs.astuple(job)[:15])[:300])
+
+
+@given(st.binary(max_size=40) | st.sampled_from([b"", b"\x90", b"\xdc\x00\x17", jobs.encode(new_job())[:21]]))
+def test_the_beginning_of_something_else_tells_nothing(beginning):
+    assert jobs.record_head(beginning) is None
 
 
 def test_ids_are_uuids_of_version_7_that_sort_by_creation():

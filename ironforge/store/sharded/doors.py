@@ -21,6 +21,7 @@ from ironforge.store.contract import (
     StreamDepth,
     Submission,
     Submissions,
+    Totals,
 )
 from ironforge.store.node_view import NodeView
 from ironforge.store.sharded.round import together
@@ -120,10 +121,14 @@ class ShardedInspection:
         for depth in (depth for part in parts for depth in part.streams):
             place = depth.queue, depth.priority
             depths[place] = depth.together(depths[place]) if place in depths else depth
-        totals = {name: sum(part.totals[name] for part in parts) for name in parts[0].totals}
+        totals, now_ms = _sum(parts)
         scheduled, dead = sum(part.scheduled for part in parts), sum(part.dead for part in parts)
         paused = sorted({queue for part in parts for queue in part.paused})
-        return Stats(list(depths.values()), scheduled, dead, totals, max(part.now_ms for part in parts), paused)
+        return Stats(list(depths.values()), scheduled, dead, totals, now_ms, paused)
+
+    async def totals(self) -> Totals:
+        """See `contract.Inspection.totals`."""
+        return _sum(await together(part.totals() for part in self._parts))
 
     async def nodes(self, *, max_age_seconds: float = 0.0) -> list[NodeView]:
         """See `contract.Inspection.nodes`. A node is as well as it is in the shard where it is worst."""
@@ -156,3 +161,8 @@ class ShardedInspection:
         if not dot or not shard.isascii() or not shard.isdigit() or int(shard[:3]) >= len(self._parts):
             raise ValueError("this cursor was not given out by this API: take it unchanged from the page before")
         return int(shard), inner or None
+
+
+def _sum(parts: Sequence[Stats] | Sequence[Totals]) -> Totals:
+    totals = {name: sum(part.totals[name] for part in parts) for name in parts[0].totals}
+    return Totals(totals, max(part.now_ms for part in parts))
