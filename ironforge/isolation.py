@@ -1,7 +1,8 @@
 """What keeps a handler's doings to its own job: a context of its own, and tasks that can end nothing but the job.
 
-A task that raises SystemExit or KeyboardInterrupt ends its event loop, and with it the node and every other job. So
-the tasks that handlers make run contained: the exit fails the attempt of the job they were made for.
+A task or callback that raises SystemExit or KeyboardInterrupt ends its event loop, and with it the node and every other
+job. So the tasks that handlers make run contained: the exit fails the attempt of the job they were made for. Whose a
+callback was nobody knows; the loop of a node goes on after it.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import signal
 import types
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, TypeVar
+
+import uvloop
 
 from ironforge.context import Running, running
 from ironforge.failure import RemoteFailure, describe
@@ -41,6 +45,31 @@ def is_cancelled(task: asyncio.Task[Any]) -> bool:
     """Whether a cancellation has been asked for that is not over yet."""
     # A cancellation that was taken back before it arrived (`uncancel`) still arrives.
     return task.cancelling() > 0 or task._must_cancel  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run `main` to its end in a loop of its own, whatever callbacks of handlers raise meanwhile."""
+    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    try:
+        loop = runner.get_loop()
+        task = loop.create_task(main)
+        while True:
+            try:
+                return loop.run_until_complete(task)
+            except BaseException as error:
+                if task.done() or _is_from_the_keyboard(error):
+                    raise
+                logger.exception("a callback raised what would have ended this process")
+    finally:
+        try:
+            runner.close()
+        except BaseException:
+            logger.exception("a callback raised what would have ended this process otherwise")
+
+
+def _is_from_the_keyboard(error: BaseException) -> bool:
+    """Once `main` handles the signal, nobody but a handler raises this."""
+    return isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def contain_tasks(loop: asyncio.AbstractEventLoop) -> None:

@@ -15,12 +15,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Final
 
-import uvloop
-
 from actors.kernel import ActorDead, ActorError, ActorFailed, ActorRef, ActorSystem, Exit, MailboxFull
 from actors.messages import Drain, Flush, Heard, Held, SeenDead
 from actors.session import ASK_SECONDS, NODE
 from actors.supervisor import Parts, node_spec
+from ironforge import isolation
 from ironforge.child import ChildStatus, Deaths, ParentLink
 from ironforge.config import Settings, load, namespaces_of
 from ironforge.executor import Executor
@@ -214,4 +213,4 @@ def run_node(forge: Forge, settings: Settings | None = None) -> int:
     """
     settings = settings or load()
     configure_logging(settings)
-    return uvloop.run(serve(forge, settings))
+    return isolation.run(serve(forge, settings))

@@ -49,8 +49,7 @@ def dev(
 
     With a redis-url no server is started. Ctrl-C ends it after running jobs; a second one hands them back at once.
     """
-    import uvloop  # noqa: PLC0415
-
+    from ironforge import isolation  # noqa: PLC0415
     from ironforge.cli.application import load_application  # noqa: PLC0415
     from ironforge.dev import serve_dev  # noqa: PLC0415
     from ironforge.telemetry import configure_logging  # noqa: PLC0415
@@ -62,7 +61,7 @@ def dev(
         example = _example(forge) if forge is not None or app != EXAMPLES else MAIL
         _welcome(url, "none, jobs wait for the next start" if no_node else app, example, settings)
 
-    raise typer.Exit(uvloop.run(serve_dev(forge, settings, allow_public=no_auth, on_ready=on_ready)))
+    raise typer.Exit(isolation.run(serve_dev(forge, settings, allow_public=no_auth, on_ready=on_ready)))
 
 
 @flags.takes_settings(*flags.API_PARENT)
