@@ -38,7 +38,6 @@ _decode = msgspec.msgpack.Decoder(Request).decode
 
 def main() -> None:
     requests, replies = _take_over_pipes()
-    configure_logging(load({name: value for name, value in os.environ.items() if name.startswith(LOG_SETTINGS)}))
     queue: SimpleQueue[Request] = SimpleQueue()
     threading.Thread(target=_read, args=(requests, queue), daemon=True).start()
     while True:
@@ -91,6 +90,7 @@ def _run(run: _Run, request: Request) -> Reply:
     running.set(run)
     try:
         function, binder = _find(request.module, request.path, request.function)
+        _set_up_logging()
         arguments = binder.bind(request.payload)
         if binder.context_name is not None:
             arguments[binder.context_name] = run.context
@@ -99,6 +99,12 @@ def _run(run: _Run, request: Request) -> Reply:
         end = raised(error)
     seconds = None if end.pause_ms is None else end.pause_ms / 1000
     return Reply(end.verdict, end.result, end.message, end.type, end.trace, seconds)
+
+
+@functools.cache
+def _set_up_logging() -> None:
+    """Once the application is loaded, which may have set up its own."""
+    configure_logging(load({name: value for name, value in os.environ.items() if name.startswith(LOG_SETTINGS)}))
 
 
 @functools.cache

@@ -19,7 +19,7 @@ from actors.kernel import ActorDead, ActorError, ActorFailed, ActorRef, ActorSys
 from actors.messages import Drain, Flush, Heard, Held, SeenDead
 from actors.session import ASK_SECONDS, NODE
 from actors.supervisor import Parts, node_spec
-from ironforge import isolation
+from ironforge import isolation, log_handlers
 from ironforge.child import ChildStatus, Deaths, ParentLink
 from ironforge.config import Settings, load, namespaces_of
 from ironforge.executor import Executor
@@ -147,6 +147,7 @@ class Node:
         """Ready means that this node has really heard from the server lately, not that its process exists."""
         dispatcher = self.system.ref(f"{NODE}/dispatcher")
         while True:
+            log_handlers.settle()
             try:
                 silent_seconds = await dispatcher.ask(Heard(), timeout_seconds=ASK_SECONDS)
             except ActorError as error:

@@ -54,8 +54,8 @@ def dev(
     from ironforge.dev import serve_dev  # noqa: PLC0415
     from ironforge.telemetry import configure_logging  # noqa: PLC0415
 
-    configure_logging(settings)
     forge = None if no_node else load_application(app)
+    configure_logging(settings)
 
     def on_ready(url: str) -> None:
         example = _example(forge) if forge is not None or app != EXAMPLES else MAIL

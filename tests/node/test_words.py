@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import sys
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,7 +16,7 @@ from ironforge import Backoff, Discard, Retry, Snooze
 from ironforge.job import JobState
 from ironforge.options import Options
 from ironforge.store import Submission
-from tests.node.kit import World
+from tests.node.kit import QUICK, World
 
 
 class Unreadable(Exception):
@@ -141,3 +142,59 @@ async def test_a_backoff_that_raises_costs_the_default_pause_and_no_node(
     assert view.due_ms is not None
     assert 1_000 < view.due_ms - view.job.created_ms < 20_000
     assert "the backoff of fail cannot be used: SystemExit: no" in caplog.text
+
+
+# --------------------------------------------------------------------------- lines of the log
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if record.name == "ironforge.job"]
+
+
+@pytest.mark.parametrize("executor", ["async", "thread"])
+async def test_every_failed_attempt_is_one_line_that_says_what_comes_next(
+    world: World, caplog: pytest.LogCaptureFixture, executor: str
+) -> None:
+    def fail() -> None:
+        raise ValueError("no such user")
+
+    async def on_loop() -> None:
+        fail()
+
+    caplog.set_level(logging.INFO, "ironforge.job")
+    world.forge.job("mail", max_retries=1, backoff=QUICK)(on_loop if executor == "async" else fail)
+    async with world.node():
+        job_id = await world.submit("mail")
+        await world.dead(job_id)
+    lines = [[getattr(line, name) for name in ("job_id", "kind", "attempt", "next")] for line in told(caplog)]
+    assert [
+        [job_id, "mail", 1, "retry in 0.001 s"],
+        [job_id, "mail", 2, "dead: gave up after 2 failed attempts"],
+    ] == lines
+    assert "attempt 1 of mail failed: ValueError: no such user" == told(caplog)[0].getMessage()
+    assert not hasattr(told(caplog)[0], "exception")
+
+
+async def test_the_line_of_a_failed_attempt_has_its_trace_where_the_level_is_debug(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    @world.forge.job("mail", max_retries=0)
+    async def mail() -> None:
+        raise ValueError("no such user")
+
+    caplog.set_level(logging.DEBUG, "ironforge.job")
+    async with world.node():
+        view = await world.dead(await world.submit("mail"))
+    assert [view.job.errors[0].trace] == [line.exception for line in told(caplog)]  # type: ignore[attr-defined]
+    assert 'raise ValueError("no such user")' in view.job.errors[0].trace
+
+
+async def test_a_job_that_is_discarded_is_one_line_too(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    @world.forge.job("mail")
+    async def mail() -> Discard:
+        return Discard("the account is closed")
+
+    async with world.node():
+        await world.dead(await world.submit("mail"))
+    assert ["attempt 1 of mail failed: Discard: the account is closed"] == [line.getMessage() for line in told(caplog)]
+    assert "dead: the account is closed" == told(caplog)[0].next  # type: ignore[attr-defined]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -13,16 +12,7 @@ import structlog
 from ironforge.config import Settings
 from ironforge.telemetry import configure_logging, get_logger
 
-
-@pytest.fixture(autouse=True)
-def untouched_logging() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers, root.level = handlers, level
-    logging.captureWarnings(False)
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
+pytestmark = pytest.mark.usefixtures("own_logging")
 
 
 def logged(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
