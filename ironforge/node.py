@@ -59,7 +59,9 @@ class Node:
     async def start(self) -> None:
         """Raises ConfigError when the server cannot be reached or does not fit the settings."""
         settings = self._settings
-        await verify(settings)
+        await verify(settings, accepts_jobs=False)
+        if settings.durability == "local":
+            logger.info("whether the server writes accepted jobs through is not checked here, but by the API")
         self._store = NodeStore.open(settings)
         self._executor = Executor(self._forge, settings, f"{socket.gethostname()}-{os.getpid()}")
         parts = Parts(

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable
 from typing import Annotated, Any, Final, get_type_hints
 
 import typer
 
+from ironforge.cli import output
 from ironforge.config import HELP, LISTS, Settings, environment_name, load, words
+from ironforge.handler_environment import hide_from_handlers
 
 DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6379/0"
 SHORTER: Final = {"http_host": ("--host",), "http_port": ("--port",)}
@@ -44,10 +47,17 @@ DEV: Final = (*dict.fromkeys(("http_host", "http_port", "data_dir", *NODE, *API)
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON document on stdout, for programs")]
 
 _DEFAULTS: Final = Settings()
+_PEPPER_NOT_NEEDED: Final = (
+    f"{environment_name('key_pepper')} is set, and a node needs none: handlers do not see it, but whoever runs as this "
+    "user can read with what a process was started: start nodes without it"
+)
 
 
-def takes_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command the flags of these settings; its own parameter `settings` receives the checked result."""
+def takes_settings(*names: str, without_api: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command the flags of these settings; its own parameter `settings` receives the checked result.
+
+    `without_api`: those that only the API has a use for are neither read nor handed to child processes.
+    """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         hints = get_type_hints(command, include_extras=True)
@@ -63,6 +73,8 @@ def takes_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., 
             for name in LISTS:
                 if flags.get(name) is not None:
                     flags[name] = words(flags[name])
+            if without_api and hide_from_handlers(os.environ):
+                output.say(_PEPPER_NOT_NEEDED)
             return command(settings=load(**flags), **given)
 
         parameters = [*own, *(_flag(name) for name in names)]

@@ -16,6 +16,7 @@ import typer
 from ironforge.cli import flags, output
 from ironforge.config import Settings, environment_of, load
 from ironforge.errors import InvalidPayload
+from ironforge.handler_environment import hide_from_handlers
 from ironforge.server_url import without_password
 from ironforge.web_url import api_url
 
@@ -54,6 +55,7 @@ def dev(
     from ironforge.dev import serve_dev  # noqa: PLC0415
     from ironforge.telemetry import configure_logging  # noqa: PLC0415
 
+    hide_from_handlers(os.environ)
     forge = None if no_node else load_application(app)
     configure_logging(settings)
 
@@ -98,7 +100,7 @@ def _serve_api(settings: Settings, *, no_auth: bool) -> NoReturn:
     raise typer.Exit(uvloop.run(serve_api(with_server(settings), allow_public=no_auth)))
 
 
-@flags.takes_settings(*flags.NODE_PARENT)
+@flags.takes_settings(*flags.NODE_PARENT, without_api=True)
 def node(app: Application, *, settings: Settings) -> None:
     """Run the handlers of APP in one or more processes, and restart those that die."""
     from ironforge.processes import run_processes  # noqa: PLC0415
@@ -107,6 +109,7 @@ def node(app: Application, *, settings: Settings) -> None:
     settings = with_server(settings)
     configure_logging(settings)
     os.environ.update(environment_of(settings))
+    hide_from_handlers(os.environ)
     command = [*_CHILD, "node-child", app]
     # What is wrong with APP is said once, not once by each process; in a process, because it may have side effects.
     if settings.processes > 1 and (code := subprocess.run([*command, "--check"], check=False).returncode):  # noqa: S603

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from ironforge.config import Settings
 from ironforge.errors import StoreUnavailable
-from ironforge.store.checks import LOOK, NEEDED, Server, refusal_of
-from ironforge.store.info import config_of
+from ironforge.store.checks import POLICY, THROUGH, Server, look, refusal_of
+from ironforge.store.info import config_of, info_of
 from ironforge.store.link import Command, Link
 from ironforge.store.outage import raise_first
 
@@ -22,6 +22,8 @@ LOOK_SECONDS: Final = 1.0
 CONFIRMATION_MS: Final = 1_000
 # What a job needs in the server beside its record, roughly.
 JOB_BYTES: Final = 300
+# Asked with every write: whether the server still keeps it as the mode says.
+_SETTLES: Final[dict[str, Command]] = {"replicated": ["INFO", "memory"], "local": ["CONFIG", "GET", *THROUGH]}
 
 
 class Admission:
@@ -29,7 +31,8 @@ class Admission:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._needed = NEEDED[settings.durability]
+        self._looks = look(settings)
+        self._settles = _SETTLES.get(settings.durability)
         self._looked_at = -math.inf
         self._refusal: StoreUnavailable | None = None
         self._bytes_until_look = math.inf
@@ -40,7 +43,7 @@ class Admission:
             return
         if self._overdue():
             await link.drop()  # what refused may have stepped down since: its successor is at the same address
-            self._look(*await link.exchange(LOOK))
+            self._look(*await link.exchange(self._looks))
         if self._refusal is not None:
             raise StoreUnavailable(str(self._refusal), code=self._refusal.code)
 
@@ -50,10 +53,10 @@ class Admission:
         asked: list[Command] = []
         if self._settings.durability == "replicated":
             asked.append(["WAIT", self._settings.replicas, CONFIRMATION_MS])
-        if self._needed:
-            asked.append(["CONFIG", "GET", *self._needed])
+        if self._settles:
+            asked.append(self._settles)
         if self._overdue():
-            asked += LOOK
+            asked += self._looks
         return asked
 
     def shortfall(self, replies: list[Any]) -> str:
@@ -65,27 +68,32 @@ class Admission:
             raise_first(confirmed)
             if confirmed < self._settings.replicas:
                 found = f"{confirmed} of {self._settings.replicas} replicas confirmed within {CONFIRMATION_MS} ms"
-        if self._needed:
-            # Where CONFIG is forbidden, as on managed servers, there is no `local`; `replicated` does without.
-            said = config_of(replies.pop(0)) or ({} if self._settings.durability == "local" else self._needed)
-            kept = {name: said.get(name, "unknown") for name in self._needed}
-            wrong = [f"{name} is {value}" for name, value in kept.items() if value != self._needed[name]]
-            found = f"the server is no longer set up to keep jobs: {', '.join(wrong)}" if wrong else found
+        if self._settles and (wrong := self._changed(replies.pop(0))):
+            found = f"the server is no longer set up to keep jobs: {', '.join(wrong)}"
         if replies:
             self._look(*replies)
         elif found:
             self._looked_at = -math.inf
         return found
 
+    def _changed(self, reply: Any) -> list[str]:
+        """Settings without which a write is not kept as was asked, by the reply to `_SETTLES`."""
+        if self._settings.durability == "local":
+            said = config_of(reply)
+            kept = {name: (said.get(name, "unknown"), value) for name, value in THROUGH.items()}
+        else:  # where INFO is forbidden, as on managed servers, one does without
+            kept = {"maxmemory-policy": (info_of(reply).get("maxmemory_policy", POLICY), POLICY)}
+        return [f"{name} is {value}" for name, (value, needed) in kept.items() if value != needed]
+
     def _overdue(self) -> bool:
         return self._bytes_until_look <= 0 or time.monotonic() - self._looked_at >= LOOK_SECONDS
 
-    def _look(self, info: Any, config: Any) -> None:
+    def _look(self, info: Any, *config: Any) -> None:
         self._looked_at = time.monotonic()
         # Who may submit need not be allowed to ask for more.
         if not isinstance(info, bytes):
             self._refusal, self._bytes_until_look = None, math.inf
             return
-        server = Server.of(info, config)
+        server = Server.of(info, *config)
         self._refusal = refusal_of(server, self._settings)
         self._bytes_until_look = server.room(self._settings.max_memory_share) / 2

@@ -7,7 +7,7 @@ lost. What is refused at start is also refused later: somebody may change a serv
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from redis.exceptions import RedisError, ResponseError
@@ -19,15 +19,19 @@ from ironforge.store.causes import said
 from ironforge.store.contract import Health
 from ironforge.store.info import config_of, info_of, number_in, version_of
 from ironforge.store.keys import Keys, parts_of
-from ironforge.store.link import Link
+from ironforge.store.link import Command, Link
 from ironforge.store.outage import answering, raise_first
 
 OLDEST_VERSION: Final = (7, 0)
-_KEPT: Final = {"maxmemory-policy": "noeviction"}
-# Settings without which a write is not as durable as the mode says. The last one would let a rewrite of the AOF suspend
-# the writing through.
-_THROUGH: Final = {"appendonly": "yes", "appendfsync": "always", "no-appendfsync-on-rewrite": "no"}
-NEEDED: Final[dict[str, dict[str, str]]] = {"relaxed": {}, "replicated": _KEPT, "local": {**_KEPT, **_THROUGH}}
+POLICY: Final = "noeviction"
+# Settings without which a write is not as durable as `local` says. The last one would let a rewrite of the AOF suspend
+# the writing through. Only this mode asks CONFIG GET, for who may do that may read the server's passwords as well.
+THROUGH: Final = {
+    "maxmemory-policy": POLICY,
+    "appendonly": "yes",
+    "appendfsync": "always",
+    "no-appendfsync-on-rewrite": "no",
+}
 # A replica acknowledges every second; one that is silent for longer than this does not count.
 REPLICA_LAG_SECONDS: Final = 3
 # Used memory beyond this share of maxmemory is a problem that /health shows.
@@ -36,17 +40,18 @@ CROWDED: Final = 0.8
 Ask = Callable[..., Awaitable[list[Any]]]
 
 
-# What `Server.of` reads.
-LOOK: Final = (["INFO"], ["CONFIG", "GET", *NEEDED["local"]])
+def look(settings: Settings) -> list[Command]:
+    """What `Server.of` reads."""
+    return [["INFO"], ["CONFIG", "GET", *THROUGH]] if settings.durability == "local" else [["INFO"]]
 
 
 class Server:
-    """What INFO and CONFIG GET say, as text."""
+    """What INFO and, in mode `local`, CONFIG GET say, as text."""
 
     @classmethod
-    def of(cls, info: bytes, config: Any) -> Server:
-        """From the replies to `LOOK`; where CONFIG is forbidden, its reply is an error and tells nothing."""
-        return cls(info_of(info), config_of(config))
+    def of(cls, info: bytes, *config: Any) -> Server:
+        """From the replies to `look`; where CONFIG is forbidden, its reply is an error and tells nothing."""
+        return cls(info_of(info), config_of(config[0]) if config else {})
 
     def __init__(self, info: dict[str, str], config: dict[str, str]) -> None:
         self.info = info
@@ -54,8 +59,7 @@ class Server:
         self.name = "Valkey" if "valkey_version" in info else "Redis"
         self.version = info.get("valkey_version") or info.get("redis_version", "0.0")
         self.aof = info.get("aof_enabled") == "1"
-        # Where CONFIG is forbidden, as on managed servers, INFO still tells most of it.
-        self.policy = config.get("maxmemory-policy") or info.get("maxmemory_policy", "")
+        self.policy = info.get("maxmemory_policy", "")
         self.fsync = config.get("appendfsync", "")
         self.interrupted = config.get("no-appendfsync-on-rewrite") == "yes"
 
@@ -87,17 +91,22 @@ class Server:
         return number_in(self.info, field)
 
 
-async def verify(settings: Settings) -> None:
-    """Raises ConfigError when a server cannot be reached, is too old, or is set up so that jobs would be lost."""
+async def verify(settings: Settings, *, accepts_jobs: bool = True) -> None:
+    """Raises ConfigError when a server cannot be reached, is too old, or is set up so that jobs would be lost.
+
+    With `accepts_jobs` False, as for a node, INFO is all that is asked: whether accepted jobs are written through,
+    which INFO does not tell, is for those to look at who accept them.
+    """
     where = f"{environment_name('redis_url')}={without_password(settings.redis_url)}"
     problems: dict[str, None] = {}
     for part in parts_of(settings):
         try:
             async with Link(settings.redis_url, part.keys.prefix) as link:
-                server = await _read(lambda *commands: link.pipeline(commands, tolerate=_FORBIDDEN))
+                asked = look(settings) if accepts_jobs else look(settings)[:1]
+                server = await _read(lambda *commands: link.pipeline(commands, tolerate=_FORBIDDEN), asked)
         except (RedisError, OSError) as error:
             raise ConfigError(f"{where}: cannot talk to the server: {said(error)}") from None
-        problems |= dict.fromkeys(_refusals(server, settings))
+        problems |= dict.fromkeys(_refusals(server, settings, accepts_jobs=accepts_jobs))
     if problems:
         raise ConfigError("; ".join(problems))
     await check_shards(settings)
@@ -130,7 +139,7 @@ async def _spread(link: Link, first: Keys, shards: int) -> int:
 
 async def health_of(settings: Settings, ask: Ask) -> Health:
     """The server as it is now, with everything that should be otherwise."""
-    server = await _read(ask)
+    server = await _read(ask, look(settings))
     problems = _refusals(server, settings)
     if settings.durability == "relaxed" and not server.aof:
         problems.append(
@@ -165,18 +174,18 @@ def _memory_refusal(server: Server, settings: Settings) -> str:
 _FORBIDDEN: Final = ("this user has no permissions", "User ", "unknown command", "NOPERM")
 
 
-async def _read(ask: Ask) -> Server:
-    asked, configured = LOOK
-    (info,) = await ask(asked)
+async def _read(ask: Ask, asked: Sequence[Command]) -> Server:
+    info_command, *config_commands = asked
+    (info,) = await ask(info_command)
     raise_first(info)
     try:
-        (config,) = await ask(configured)
+        config = await ask(*config_commands) if config_commands else []
     except ResponseError:
         config = []
-    return Server.of(info, config)
+    return Server.of(info, *config)
 
 
-def _refusals(server: Server, settings: Settings) -> list[str]:
+def _refusals(server: Server, settings: Settings, *, accepts_jobs: bool = True) -> list[str]:
     problems = []
     if version_of(server.version) < OLDEST_VERSION:
         problems.append(f"{server.name} {server.version} is too old: IronForge needs Redis 7.0 or Valkey 7.2")
@@ -190,20 +199,23 @@ def _refusals(server: Server, settings: Settings) -> list[str]:
             f"maxmemory-policy is {server.policy or 'unknown'}, and a full server would throw jobs away: "
             "CONFIG SET maxmemory-policy noeviction"
         )
-    problems += _durability_refusals(server, settings)
+    problems += _durability_refusals(server, settings, accepts_jobs=accepts_jobs)
     return problems
 
 
-def _durability_refusals(server: Server, settings: Settings) -> list[str]:
+def _durability_refusals(server: Server, settings: Settings, *, accepts_jobs: bool) -> list[str]:
     wanted = f"{environment_name('durability')}={settings.durability}"
     problems = []
     if settings.durability == "local":
         if not server.aof:
             problems.append(f"{wanted} needs the AOF: CONFIG SET appendonly yes")
-        if server.fsync != "always":
+        if accepts_jobs and not server.fsync:
             problems.append(
-                f"{wanted} needs appendfsync always, it is {server.fsync or 'unknown'}: CONFIG SET appendfsync always"
+                f"{wanted} needs appendfsync always, which cannot be checked: let this user of the server ask CONFIG "
+                "GET (+config|get; it can read the server's passwords as well), or choose another durability"
             )
+        elif accepts_jobs and server.fsync != "always":
+            problems.append(f"{wanted} needs appendfsync always, it is {server.fsync}: CONFIG SET appendfsync always")
         if server.interrupted:
             problems.append(
                 f"{wanted} needs no-appendfsync-on-rewrite no, it is yes: CONFIG SET no-appendfsync-on-rewrite no"

@@ -45,12 +45,12 @@ class Doors:
 
 class Shard:
     """A node's way into one shard of one namespace. Fetching, settling, commands and heartbeat have a connection
-    each."""
+    each. `may_be_woken`: what waits here has to end early when another shard has jobs."""
 
-    def __init__(self, settings: Settings, keys: Keys) -> None:
+    def __init__(self, settings: Settings, keys: Keys, *, may_be_woken: bool) -> None:
         self._settings = settings
         self._keys = keys
-        self._fetching = Link(settings.redis_url, keys.prefix, may_be_woken=True)
+        self._fetching = Link(settings.redis_url, keys.prefix, may_be_woken=may_be_woken)
         self._commanding = Link(settings.redis_url, keys.prefix)
         self.leases = RedisLeases(settings, keys, commanding=self._commanding, fetching=self._fetching)
         self.signals = RedisSignals(settings, keys)
@@ -71,7 +71,7 @@ class NodeStore:
     def __init__(self, settings: Settings) -> None:
         parts = parts_of(settings)
         self._weights = [part.weight for part in parts]
-        self._shards = [Shard(settings, part.keys) for part in parts]
+        self._shards = [Shard(settings, part.keys, may_be_woken=len(parts) > 1) for part in parts]
         self._works: dict[Lease, RedisWork | ShardedWork] = {}
         self._sharded: ShardedLeases | None = None
         self.leases: Leases = self._shards[0].leases

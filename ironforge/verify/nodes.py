@@ -20,6 +20,7 @@ from typing import Final
 import msgspec
 
 from ironforge.config import Settings, environment_of
+from ironforge.handler_environment import hide_from_handlers
 from ironforge.verify.handlers import LEDGER_FOLDER, LOOK_SECONDS
 from ironforge.verify.ledger import UNSETTLED_SECONDS, Event, Ledger
 
@@ -49,6 +50,7 @@ class Nodes:
     def start(self, count: int = 1) -> None:
         told = environment_of(msgspec.structs.replace(self._settings, log_level="error"))
         environment = {**os.environ, **told, LEDGER_FOLDER: str(self._folder)}
+        hide_from_handlers(environment)
         for _ in range(count):
             # What a node logs while it is being killed is no news to anybody.
             process = subprocess.Popen(  # noqa: S603 - the command is ours

@@ -63,8 +63,7 @@ def test_a_jobs_whole_life_as_users_with_few_rights(tmp_path: Path) -> None:
             root.execute_command("ACL", "SETUSER", name, *rules)
 
         def url(name: str) -> str:
-            [password] = [rule[1:] for rule in users()[name] if rule.startswith(">")]
-            return f"unix://{name}:{password}@{socket}"
+            return login(name, socket)
 
         (tmp_path / "acl_app.py").write_text(APPLICATION.replace("{url}", url("ironforge-node")))
         common = {"key_pepper": PEPPER, "lease_seconds": "1"}
@@ -81,7 +80,7 @@ def test_a_jobs_whole_life_as_users_with_few_rights(tmp_path: Path) -> None:
         ):
             where = json.loads(api.logged("api is listening"))["url"]
             with Client(where, api_key=made.stdout.strip(), retries=0) as client:
-                live(client)
+                live(client, root)
         for command in (("doctor",), ("audit", "verify"), ("audit", "list"), ("keys", "list"), ("quotas", "show")):
             done = ironforge(*command, **admin)
             assert 0 == done.returncode, (command, done.stdout, done.stderr, denials(root))
@@ -89,10 +88,61 @@ def test_a_jobs_whole_life_as_users_with_few_rights(tmp_path: Path) -> None:
         assert [] == denials(root)
 
 
-def live(client: Client) -> None:
+CONFIG_GET = "+config|get"
+
+
+def test_durability_local_needs_one_more_right_to_accept_jobs_and_none_to_run_them(tmp_path: Path) -> None:
+    options = ("--port", "0", "--appendfsync", "always")
+    with redis_server(*options) as socket, redis.Redis.from_url(f"unix://{socket}") as root:
+        for name, rules in users().items():
+            root.execute_command("ACL", "SETUSER", name, *rules)
+        url = {name: login(name, socket) for name in users()}
+        (tmp_path / "acl_app.py").write_text(APPLICATION.replace("{url}", url["ironforge-node"]))
+        local = {"durability": "local", "lease_seconds": "1"}
+        refused = ironforge("api", "--port", "0", redis_url=url["ironforge-api"], **local)
+        assert 2 == refused.returncode
+        assert CONFIG_GET in refused.stderr
+        root.execute_command("ACL", "SETUSER", "ironforge-api", CONFIG_GET)
+        root.acl_log_reset()
+        with (
+            Service("api", "--port", "0", redis_url=url["ironforge-api"], **local) as api,
+            Service("node", "acl_app", "--node-http-port", "0", redis_url=url["ironforge-node"], cwd=tmp_path, **local),
+        ):
+            where = json.loads(api.logged("api is listening"))["url"]
+            with Client(where, retries=0) as client:
+                assert 7 == client.wait(client.submit("do.echo", 7)["id"], 60)["result"]
+                assert ("ok", "local") == (client.health()["status"], client.health()["store"]["durability"])
+        assert [] == denials(root)
+
+
+def test_a_node_of_several_namespaces_needs_to_wake_itself(tmp_path: Path) -> None:
+    with redis_server("--port", "0") as socket, redis.Redis.from_url(f"unix://{socket}") as root:
+        more = ["~if:{other.0}:*", "&if:{other.0}:signals", "+client|id", "+client|unblock"]
+        root.execute_command("ACL", "SETUSER", "ironforge-node", *users()["ironforge-node"], *more)
+        root.execute_command("ACL", "SETUSER", "ironforge-api", *users()["ironforge-api"])
+        (tmp_path / "acl_app.py").write_text(APPLICATION.replace("{url}", login("ironforge-node", socket)))
+        node = {"redis_url": login("ironforge-node", socket), "namespaces": "default,other"}
+        with (
+            Service("api", "--port", "0", redis_url=login("ironforge-api", socket), namespace="other") as api,
+            Service("node", "acl_app", "--node-http-port", "0", cwd=tmp_path, **node),
+        ):
+            where = json.loads(api.logged("api is listening"))["url"]
+            with Client(where, retries=0) as client:
+                for _ in range(3):
+                    assert 7 == client.wait(client.submit("do.echo", 7)["id"], 60)["result"]
+        assert [] == denials(root)
+
+
+def login(name: str, socket: Path) -> str:
+    [password] = [rule[1:] for rule in users()[name] if rule.startswith(">")]
+    return f"unix://{name}:{password}@{socket}"
+
+
+def live(client: Client, root: redis.Redis) -> None:
     """Everything that can happen to a job."""
     echo = client.submit("do.echo", 7)["id"]
-    assert 7 == client.wait(echo, 20)["result"]
+    eventually(lambda: denials(root) or client.get(echo)["status"] == "completed", "the job to run, or to be denied")
+    assert ([], 7) == (denials(root), client.get(echo)["result"])
     assert "completed" == client.wait(client.submit("do.echo", 1, delay_seconds=0.05)["id"], 20)["status"]
     assert "completed" == client.wait(client.submit("do.retry")["id"], 20)["status"]
     locked = client.wait(client.submit("do.lock")["id"], 20)
@@ -110,6 +160,12 @@ def live(client: Client) -> None:
         client.wait(id_, 20)
     client.pause_queue("default")
     client.resume_queue("default")
+    fair = client.submit_many([{"kind": "do.echo", "payload": n, "fairness_key": f"of-{n % 3}"} for n in range(60)])
+    for id_ in fair:
+        assert "completed" == client.wait(id_, 60)["status"]
+    elsewhere = [client.submit("do.echo", n, queue="elsewhere", fairness_key="one")["id"] for n in range(3)]
+    for id_ in reversed(elsewhere):
+        assert "cancelled" == client.cancel(id_)["status"]
     assert list(client.iter_jobs())
     assert client.dlq()["jobs"]
     assert client.stats()["totals"]["completed"] > 50
@@ -128,13 +184,58 @@ def test_these_users_can_do_nothing_else() -> None:
             root.execute_command("ACL", "SETUSER", name, *rules)
             forbidden = ["FLUSHALL", "KEYS *", "CONFIG SET appendonly no", "ACL LIST", "SHUTDOWN NOSAVE"]
             forbidden += ["REPLICAOF NO ONE", "DEBUG SLEEP 0", "MONITOR", "GET foreign", "PUBLISH foreign x"]
+            forbidden += ["CONFIG GET masterauth", "CONFIG GET *", "CONFIG REWRITE", "CONFIG RESETSTAT", "ACL WHOAMI"]
+            forbidden += ["CLIENT LIST", "CLIENT KILL ID 1", "CLIENT UNBLOCK 1", "CLIENT PAUSE 1", "CLIENT NO-EVICT on"]
+            forbidden += ["SCRIPT FLUSH", "SCRIPT KILL", "FUNCTION FLUSH", "FUNCTION LIST", "FLUSHDB", "SWAPDB 0 1"]
+            forbidden += ["MIGRATE h 1 if:{default.0}:x 0 1", "OBJECT ENCODING foreign", "SLOWLOG GET", "MODULE LIST"]
+            forbidden += [
+                "RANDOMKEY",
+                "DBSIZE",
+                "SAVE",
+                "BGREWRITEAOF",
+                "PSYNC a 1",
+                "SYNC",
+                "FAILOVER",
+                "LATENCY DOCTOR",
+            ]
+            forbidden += ["RENAME if:{default.0}:a foreign", "COPY if:{default.0}:a foreign", "PUBSUB CHANNELS"]
             if name != "ironforge-admin":  # which looks for keys that are damaged
                 forbidden += ["SCAN 0"]
             if name == "ironforge-node":
                 forbidden += ["GET if:{other.0}:epoch", "HGET if:{@auth}:keys x", "PUBLISH if:{other.0}:signals x"]
+                forbidden += ["SUBSCRIBE if:{other.0}:signals", "EVAL x 1 if:{other.0}:epoch", "DEL if:{@auth}:keys"]
             for command in forbidden:
                 denied = root.execute_command("ACL", "DRYRUN", name, *command.split())
                 assert b"permission" in denied or b"no permissions" in denied, (name, command, denied)
+
+
+# Which scripts each of them runs.
+SCRIPTS = {
+    "ironforge-api": "submit cancel revive pause enqueue census consumers look usage spend audit key_create key_revoke "
+    "key_touch",
+    "ironforge-node": "requeue park bury quarantine restore enqueue promote take_turns expire settle join groups beat "
+    "fence retire forget consumers lock_acquire lock_extend lock_release",
+    "ironforge-admin": "audit key_create key_revoke census consumers look",
+}
+
+
+def test_no_script_needs_a_right_that_its_user_has_not() -> None:
+    """Also those on paths that no test of theirs takes."""
+    with redis_server("--port", "0") as socket, redis.Redis.from_url(f"unix://{socket}") as root:
+        commands = {name.upper() for name in root.command()}
+    folder = ROOT / "ironforge" / "store" / "lua"
+    shared = re.findall(r"local function (\w+)(.*?)\nend", (folder.parent / "scripts.py").read_text("utf-8"), re.DOTALL)
+    lacking = {}
+    for name, scripts in SCRIPTS.items():
+        text = "\n".join((folder / f"{script}.lua").read_text(encoding="utf-8") for script in scripts.split())
+        text += "\n".join(body for function, body in shared if f"{function}(" in text)
+        needed = set(re.findall("'([A-Z]{3,})'", text)) & commands
+        rights = {rule[1:].partition("|")[0].upper() for rule in users()[name] if rule.startswith("+")}
+        lacking[name] = sorted(needed - rights)
+
+    assert {name: [] for name in SCRIPTS} == lacking
+    told = {script for scripts in SCRIPTS.values() for script in scripts.split()}
+    assert {path.stem for path in folder.glob("*.lua")} == told
 
 
 def test_every_right_is_of_use() -> None:

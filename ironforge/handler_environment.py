@@ -1,0 +1,19 @@
+"""What handlers find in their environment: not what only the API needs."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import Final
+
+from ironforge.config import environment_name
+
+API_ALONE: Final = ("auth", "key_pepper", "jwt_issuers", "tls_cert", "tls_key")
+
+
+def hide_from_handlers(environ: MutableMapping[str, str]) -> bool:
+    """Take these settings out of `environ`; True: the pepper was there.
+
+    To be called before the first import of user code, and before the first child process.
+    """
+    taken = {name: environ.pop(environment_name(name), "") for name in API_ALONE}
+    return bool(taken["key_pepper"])
