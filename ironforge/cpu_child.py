@@ -5,15 +5,18 @@ A thread reads stdin, so the child ends at once when its node dies, even in the 
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import contextvars
 import functools
 import importlib
 import importlib.util
+import inspect
 import operator
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from queue import SimpleQueue
 from types import ModuleType
 from typing import Any, BinaryIO, Final, NamedTuple
@@ -41,7 +44,9 @@ def main() -> None:
     queue: SimpleQueue[Request] = SimpleQueue()
     threading.Thread(target=_read, args=(requests, queue), daemon=True).start()
     while True:
-        body = _encode(perform(queue.get()))
+        request = queue.get()
+        _set_up_logging(request.module, request.path, request.function)
+        body = _encode(perform(request))
         replies.write(HEADER.pack(len(body)) + body)
         replies.flush()
 
@@ -90,20 +95,26 @@ def _run(run: _Run, request: Request) -> Reply:
     running.set(run)
     try:
         function, binder = _find(request.module, request.path, request.function)
-        _set_up_logging()
         arguments = binder.bind(request.payload)
         if binder.context_name is not None:
             arguments[binder.context_name] = run.context
-        end = returned(function(**arguments))
+        result = function(**arguments)
+        end = returned(asyncio.run(_awaited(result)) if inspect.isawaitable(result) else result)
     except BaseException as error:  # noqa: BLE001 - SystemExit of a handler is its failure
         end = raised(error)
     seconds = None if end.pause_ms is None else end.pause_ms / 1000
     return Reply(end.verdict, end.result, end.message, end.type, end.trace, seconds)
 
 
+async def _awaited(result: Awaitable[Any]) -> Any:
+    return await result
+
+
 @functools.cache
-def _set_up_logging() -> None:
-    """Once the application is loaded, which may have set up its own."""
+def _set_up_logging(module: str, path: str, function: str) -> None:
+    """Once the application is loaded, which may have set up its own; what is wrong with it is told as it runs."""
+    with contextlib.suppress(BaseException):
+        _find(module, path, function)
     configure_logging(load({name: value for name, value in os.environ.items() if name.startswith(LOG_SETTINGS)}))
 
 

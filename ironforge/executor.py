@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import inspect
 from collections.abc import Awaitable
 from typing import Any
 
@@ -167,12 +168,16 @@ class Executor:
             result: Awaitable[Any] = function(**arguments(context, attempt))
             return result
 
-        def in_thread(context: Context, attempt: Attempt) -> Awaitable[Any]:
-            return self._threads.run(functools.partial(function, **arguments(context, attempt)))
+        def wrapped_on_loop(context: Context, attempt: Attempt) -> Awaitable[Any]:
+            return _awaited(function(**arguments(context, attempt)))
+
+        async def in_thread(context: Context, attempt: Attempt) -> Any:
+            call = functools.partial(function, **arguments(context, attempt))
+            return await _awaited(await self._threads.run(call))
 
         match handler.executor:
             case "async":
-                return on_loop
+                return on_loop if inspect.iscoroutinefunction(function) else wrapped_on_loop
             case "thread":
                 return in_thread
         module, path, name = target_of(function)
@@ -183,3 +188,8 @@ class Executor:
             return self._processes.run(Request(module, path, name, *about, attempt.namespace))
 
         return in_process
+
+
+async def _awaited(result: Any) -> Any:
+    """A function need not say that it is asynchronous: decorators hide it, and any function may return a coroutine."""
+    return await result if inspect.isawaitable(result) else result

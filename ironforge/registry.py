@@ -80,7 +80,8 @@ class Forge:
     ) -> Callable[[Function], Function]:
         """Register the decorated function as the handler of `kind`. Raises ConfigError for anything wrong.
 
-        `executor`: async functions run on the event loop, others in a thread; "process" is for CPU work.
+        `executor`: async functions run on the event loop, also those that a decorator has wrapped; others in a thread;
+        "process" is for CPU work. What any of them returns is awaited if it can be.
         """
         check_names(f"@forge.job({kind!r})", given, KindOptions)
         if not (backoff is None or isinstance(backoff, Backoff)):
@@ -229,6 +230,8 @@ def _executor_of(function: Callable[..., Any], choice: str) -> ExecutorName:
     is_async = inspect.iscoroutinefunction(function)
     match choice, is_async:
         case ("auto" | "async", True):
+            return "async"
+        case ("auto" | "async", False) if inspect.iscoroutinefunction(inspect.unwrap(function)):
             return "async"
         case ("auto" | "thread", False):
             return "thread"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import os
 import signal
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +50,26 @@ def die(how: str) -> None:
 def verdict(name: str) -> Any:
     if name == "raise":
         raise Retry(after=2, reason="raised")
-    return {"retry": Retry(), "discard": Discard("no"), "snooze": Snooze(5)}[name]
+    return {
+        "retry": Retry(),
+        "later": Retry(timedelta(minutes=1)),
+        "discard": Discard("no"),
+        "snooze": Snooze(timedelta(seconds=5)),
+        "odd": Discard(Unreadable()),
+    }[name]
+
+
+class Unreadable:
+    def __str__(self) -> str:
+        raise SystemExit("no")
+
+
+def later(to: str) -> Any:
+    async def greet() -> str:
+        await asyncio.sleep(0)
+        return to
+
+    return greet()
 
 
 def unusable() -> object:
@@ -62,3 +84,13 @@ def hang(path: str) -> None:
     Path(path).with_suffix(".tmp").write_text(f"{os.getpid()} {grandchild}")
     Path(path).with_suffix(".tmp").rename(path)
     time.sleep(600)
+
+
+remembered: contextvars.ContextVar[list[int]] = contextvars.ContextVar("remembered")
+
+
+def remember() -> list[int]:
+    """What an earlier run has left in the context."""
+    before = remembered.get([])
+    remembered.set([1])
+    return before

@@ -52,7 +52,9 @@ def test_the_context_is_rebuilt():
     [
         ("raise", Reply("retry", text="raised", type="Retry", seconds=2)),
         ("retry", Reply("retry", text="the handler asked for a retry", type="Retry")),
+        ("later", Reply("retry", text="the handler asked for a retry", type="Retry", seconds=60)),
         ("discard", Reply("discard", text="no", type="Discard")),
+        ("odd", Reply("discard", text="(its message could not be read: SystemExit)", type="Discard")),
         ("snooze", Reply("snooze", seconds=5)),
     ],
 )
@@ -94,3 +96,11 @@ def test_a_function_that_a_child_cannot_find_is_refused_in_time():
     with pytest.raises(ConfigError, match="top of its module"):
         target_of(nested)
     assert ("ironforge.config", "", "Settings") == target_of(Settings)
+
+
+def test_a_coroutine_is_awaited():
+    assert Reply("result", b'"ada"') == ask(cpu_handlers.later, b'{"to":"ada"}')
+
+
+def test_no_run_sees_what_another_one_has_set():
+    assert [b"[]", b"[]"] == [ask(cpu_handlers.remember).result for _ in range(2)]
