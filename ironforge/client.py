@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, Self, TypeVar
 import msgspec
 import uuid_utils
 
+from ironforge.duration import Duration, seconds_of
 from ironforge.errors import InvalidJob, IronForgeError, WaitTimeout
 from ironforge.job import parse_id
 from ironforge.options import check_queue
@@ -47,9 +48,9 @@ class _OperatorCalls(Generic[Answer, Ids]):
     """
 
     def __init__(
-        self, url: str | None = None, *, api_key: str | None = None, timeout_seconds: float = 10.0, retries: int = 3
+        self, url: str | None = None, *, api_key: str | None = None, timeout_seconds: Duration = 10.0, retries: int = 3
     ) -> None:
-        self._http = Transport(url, timeout_seconds, retries, api_key)
+        self._http = Transport(url, seconds_of(timeout_seconds), retries, api_key)
 
     def _answer(self, work: Coroutine[Any, Any, Json]) -> Answer:
         raise NotImplementedError
@@ -89,10 +90,10 @@ class _Calls(_OperatorCalls[Answer, Ids]):
         priority: str | None = None,
         queue: str | None = None,
         max_retries: int | None = None,
-        timeout_seconds: float | None = None,
-        delay_seconds: float | None = None,
+        timeout_seconds: Duration | None = None,
+        delay_seconds: Duration | None = None,
         run_at: datetime | str | None = None,
-        retain_seconds: float | None = None,
+        retain_seconds: Duration | None = None,
         fairness_key: str | None = None,
         fairness_weight: int | None = None,
         idempotency_key: str | None = None,
@@ -145,9 +146,9 @@ class _Calls(_OperatorCalls[Answer, Ids]):
         """One page of dead letters; filters: kind, queue; limit, cursor."""
         return self._answer(self._http.call("GET", "/dlq", query=query))
 
-    def wait(self, job_id: str, timeout_seconds: float = 60.0) -> Answer:
+    def wait(self, job_id: str, timeout_seconds: Duration = 60.0) -> Answer:
         """The job once it is completed, cancelled or dead. Raises WaitTimeout."""
-        return self._answer(_wait(self._http, _path(job_id), timeout_seconds))
+        return self._answer(_wait(self._http, _path(job_id), seconds_of(timeout_seconds)))
 
 
 class AsyncClient(_Calls[Coroutine[Any, Any, Json], Coroutine[Any, Any, list[str]]]):
@@ -177,7 +178,7 @@ class Client(_Calls[Json, list[str]]):
     """For plain code and many threads: `with Client() as client: client.submit("email.send", {…})`."""
 
     def __init__(
-        self, url: str | None = None, *, api_key: str | None = None, timeout_seconds: float = 10.0, retries: int = 3
+        self, url: str | None = None, *, api_key: str | None = None, timeout_seconds: Duration = 10.0, retries: int = 3
     ) -> None:
         super().__init__(url, api_key=api_key, timeout_seconds=timeout_seconds, retries=retries)
         self._loop = asyncio.new_event_loop()

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Final
 
 from ironforge.config import NAME, Settings
+from ironforge.duration import Duration, seconds_of
 from ironforge.errors import LockNotHeld, LockTimeout, StoreError
 from ironforge.ranges import shown
 from ironforge.store.keys import shards_of
@@ -43,7 +44,7 @@ class Locks:
         self._prefix = shards_of(settings)[0].prefix
         self._link = Link(settings.redis_url, self._prefix)
 
-    def __call__(self, name: str, *, ttl_seconds: float, wait_seconds: float | None = None) -> Lock:
+    def __call__(self, name: str, *, ttl_seconds: Duration, wait_seconds: Duration | None = None) -> Lock:
         """The lock `name`, for `async with`. It runs out `ttl_seconds` after it was taken or extended.
 
         `wait_seconds` bounds the waiting for it: 0 tries once, None waits as long as it takes.
@@ -54,7 +55,7 @@ class Locks:
                 f"lock name {name!r} is not a name: 1 to 128 letters, digits, '.', '_' or '-', "
                 "starting with a letter or a digit"
             )
-        return Lock(self, name, _to_ms(ttl_seconds), wait_seconds)
+        return Lock(self, name, _to_ms(ttl_seconds), seconds_of(wait_seconds))
 
     async def close(self) -> None:
         await self._link.close()
@@ -145,7 +146,7 @@ class HeldLock:
         self._token = token
         self._ttl_ms = ttl_ms
 
-    async def extend(self, ttl_seconds: float | None = None) -> None:
+    async def extend(self, ttl_seconds: Duration | None = None) -> None:
         """Hold it for `ttl_seconds` from now on, by default as long as it was taken for.
 
         Raises LockNotHeld, StoreUnavailable.
@@ -167,9 +168,10 @@ class HeldLock:
         )
 
 
-def _to_ms(ttl_seconds: float) -> int:
-    if not MIN_TTL_SECONDS <= ttl_seconds <= MAX_TTL_SECONDS:
+def _to_ms(ttl: Duration) -> int:
+    seconds: float = seconds_of(ttl)
+    if not MIN_TTL_SECONDS <= seconds <= MAX_TTL_SECONDS:
         raise ValueError(
-            f"ttl_seconds={shown(ttl_seconds)} is out of range: {shown(MIN_TTL_SECONDS)} to {shown(MAX_TTL_SECONDS)}"
+            f"ttl_seconds={shown(seconds)} is out of range: {shown(MIN_TTL_SECONDS)} to {shown(MAX_TTL_SECONDS)}"
         )
-    return round(ttl_seconds * 1000)
+    return round(seconds * 1000)

@@ -27,6 +27,7 @@ Arguments = dict[str, Any]
 
 SHOWN: Final = 20
 _NOTHING: Final = (b"", b"null")
+_JSON_VALUES: Final[tuple[object, ...]] = (None, True, 0, 0.0, "", [], {})
 _VARIADIC: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -174,14 +175,21 @@ def _check_type(part: Any, seen: set[int]) -> None:
     if id(part) in seen or not isinstance(part, tuple | msgspec.inspect.Type | msgspec.inspect.Field):
         return
     seen.add(id(part))
-    if isinstance(part, msgspec.inspect.CustomType) and not is_pydantic(part.cls):
+    if isinstance(part, msgspec.inspect.CustomType) and not (is_pydantic(part.cls) or _is_of_json(part.cls)):
         raise TypeError(f"{part.cls.__qualname__} cannot be built from JSON")
     for inner in part if isinstance(part, tuple) else msgspec.structs.astuple(part):
         _check_type(inner, seen)
 
 
+def _is_of_json(cls: type) -> bool:
+    """Whether JSON values are instances of it as they are: of `object` all of them."""
+    return any(isinstance(value, cls) for value in _JSON_VALUES)
+
+
 def _build(cls: Any, value: Any) -> Any:
-    """For the one kind of type that msgspec does not know and we do: a pydantic model inside an argument."""
+    """For the types that msgspec does not know and we do: pydantic models, and those that values have already."""
+    if not is_pydantic(cls):
+        return value  # msgspec looks whether it is one
     try:
         return cls.model_validate(value)
     except ValueError as error:

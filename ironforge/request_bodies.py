@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ironforge.duration import seconds_of
 from ironforge.errors import SerializationError
 from ironforge.options import MAX_BATCH_VALUES, most_values
 from ironforge.values import encode_payload
@@ -23,7 +24,7 @@ _encode: Final = msgspec.json.Encoder().encode
 
 def job_body(fields: Mapping[str, Any]) -> bytes:
     """The body of one submission. Raises SerializationError."""
-    given = {name: value for name, value in fields.items() if value is not None}
+    given = {name: seconds_of(value) for name, value in fields.items() if value is not None}
     given["payload"] = msgspec.Raw(encode_payload(fields.get("payload")))
     return _encode(given)
 

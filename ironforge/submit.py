@@ -16,6 +16,7 @@ import msgspec
 
 from ironforge.closest import closest
 from ironforge.config import Settings, load
+from ironforge.duration import Duration
 from ironforge.errors import ConfigError, InvalidJob
 from ironforge.job import Priority, format_id, new_id, parse_id, tail_of
 from ironforge.options import Options, check_idempotency_key, validate_options
@@ -29,14 +30,14 @@ class KindOptions(TypedDict, total=False):
     priority: str | Priority | None
     queue: str | None
     max_retries: int | None
-    timeout_seconds: float | None
-    retain_seconds: float | None
+    timeout_seconds: Duration | None
+    retain_seconds: Duration | None
 
 
 class BatchOptions(KindOptions, total=False):
     """What many jobs may have in common. `run_at` needs a zone, and excludes `delay_seconds`."""
 
-    delay_seconds: float | None
+    delay_seconds: Duration | None
     run_at: datetime | None
     fairness_key: str | None
     fairness_weight: int | None

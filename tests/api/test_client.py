@@ -42,6 +42,18 @@ async def test_submits_with_every_option_and_looks_up(client: AsyncClient) -> No
     )
 
 
+async def test_durations_may_be_given_as_such(client: AsyncClient) -> None:
+    hour = timedelta(hours=1)
+    accepted = await client.submit("demo.echo", timeout_seconds=hour, delay_seconds=hour, retain_seconds=hour)
+    [other] = await client.submit_many([{"kind": "demo.echo", "delay_seconds": hour}])
+    jobs = [await client.get(job_id) for job_id in (accepted["id"], other)]
+
+    assert (3600, 3600) == (jobs[0]["timeout_seconds"], jobs[0]["retain_seconds"])
+    assert ["scheduled", "scheduled"] == [job["status"] for job in jobs]
+    with pytest.raises(WaitTimeout, match=r"within 0\.05 s"):
+        await client.wait(other, timeout_seconds=timedelta(milliseconds=50))
+
+
 async def test_many_jobs_travel_in_chunks_and_keep_their_order(
     client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -228,3 +229,11 @@ def test_a_bad_name_is_refused(name):
 def test_a_bad_time_limit_is_refused(ttl_seconds):
     with pytest.raises(ValueError, match="ttl_seconds"):
         Locks(Settings(redis_url="redis://localhost"))("report", ttl_seconds=ttl_seconds)
+
+
+async def test_times_may_be_given_as_durations(locks, redis):
+    async with locks("report", ttl_seconds=timedelta(seconds=30)) as held:
+        await held.extend(timedelta(minutes=5))
+        assert 290_000 < await redis.pttl(KEY) <= 300_000
+        with pytest.raises(LockTimeout):
+            await locks("report", ttl_seconds=30, wait_seconds=timedelta(milliseconds=10)).acquire()

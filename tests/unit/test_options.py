@@ -229,3 +229,14 @@ def test_a_fairness_key_has_a_weight_of_one_unless_given():
     assert ("invalid_fairness_key", "fairness_key") == refused(fairness_key="a b")
     assert ("invalid_type", "fairness_weight") == refused(fairness_key="a", fairness_weight=1.5)
     assert ("missing_field", "fairness_key") == refused(fairness_weight=2)
+
+
+@pytest.mark.parametrize("field", ["timeout_seconds", "retain_seconds", "delay_seconds"])
+@pytest.mark.parametrize("seconds", [0.001, 1.5, 604_800])
+def test_a_duration_is_its_seconds(field, seconds):
+    assert validate_options(**{field: seconds}) == validate_options(**{field: timedelta(seconds=seconds)})
+
+
+def test_a_duration_out_of_range_is_refused_in_seconds():
+    with pytest.raises(InvalidJob, match="delay_seconds -1 is out of range"):
+        validate_options(delay_seconds=timedelta(seconds=-1))

@@ -212,3 +212,13 @@ async def test_without_a_server_a_submission_names_the_setting():
     async with Forge(Settings()) as forge:
         with pytest.raises(ConfigError, match="IRONFORGE_REDIS_URL"):
             await forge.submit("k")
+
+
+def test_a_backoff_that_is_none_is_refused():
+    with pytest.raises(ConfigError, match="backoff must be a Backoff, not function"):
+        forge_with(backoff=lambda failures: 2.0)
+
+
+def test_durations_are_taken_wherever_seconds_are():
+    handler = forge_with(timeout_seconds=timedelta(minutes=1), retain_seconds=timedelta(0)).handler("email.send")
+    assert (60.0, 0.0) == (handler.timeout_seconds, handler.retain_seconds)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from random import Random
+from typing import Any
 
 import msgspec
 import pytest
@@ -87,3 +89,38 @@ def test_a_pause_does_not_lift_the_limit():
 def test_an_impossible_backoff_is_refused_by_name(values, named):
     with pytest.raises(ConfigError, match=named):
         Backoff(**values)
+
+
+def test_a_backoff_takes_durations():
+    backoff = Backoff(base_seconds=timedelta(seconds=1), max_seconds=timedelta(minutes=1), jitter=0)
+    assert [1, 2, 60] == [backoff.delay_seconds(failures, Random(1)) for failures in (1, 2, 9)]
+
+
+def test_a_backoff_takes_nothing_but_numbers():
+    with pytest.raises(ConfigError, match="Backoff: base_seconds must be a number, not str"):
+        Backoff(base_seconds="2")
+
+
+class Own(Backoff, frozen=True):
+    pause: Any = None
+
+    def delay_seconds(self, failed_attempts: int, rng: Random) -> Any:
+        if isinstance(self.pause, BaseException):
+            raise self.pause
+        return self.pause
+
+
+def decided(pause: Any) -> Verdict:
+    return decide(failed_job(1), max_retries=3, backoff=Own(pause=pause), after_ms=None, rng=Random(1))
+
+
+@pytest.mark.parametrize("pause", [90, 90.0, timedelta(seconds=90)])
+def test_a_backoff_of_ones_own_says_how_long(pause):
+    assert Verdict(True, 90_000) == decided(pause)
+
+
+@pytest.mark.parametrize("pause", [SystemExit("no"), ZeroDivisionError(), float("nan"), -1, 10**400, "2", None, True])
+def test_one_that_cannot_be_used_costs_the_default_pause(pause):
+    verdict = decided(pause)
+    assert 1_800 <= verdict.delay_ms <= 2_200
+    assert verdict.problem
