@@ -14,6 +14,7 @@ from actors.kernel import Actor, handles
 from actors.messages import Exhausted, Flush, Unreadable
 from actors.session import Session
 from ironforge import job as records
+from ironforge.crashes import is_poison
 from ironforge.metrics import Metrics
 from ironforge.store import Delivery, Rewrite
 
@@ -34,7 +35,9 @@ class DeadLetter(Actor):
 
     @handles(Exhausted)
     async def exhausted(self, message: Exhausted) -> None:
-        batch = [Rewrite(stream, entry, records.decode(record)) for stream, entry, record in message.jobs]
+        jobs = [(stream, entry, records.decode(record)) for stream, entry, record in message.jobs]
+        # Nothing failed where a node or a worker crashed.
+        batch = [Rewrite(stream, entry, job, failed=not is_poison(job)) for stream, entry, job in jobs]
         with self._session.reporting_loss():
             await self._work.bury(batch)
         for rewrite in batch:

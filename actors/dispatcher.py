@@ -12,6 +12,7 @@ import logging
 import time
 from typing import Final
 
+from actors.alone import Alone
 from actors.demand import Demand
 from actors.holdings import Holdings
 from actors.kernel import Actor, ActorDead, ActorRef, MailboxFull, handles
@@ -20,6 +21,7 @@ from actors.messages import (
     Cancel,
     Done,
     Drain,
+    Exhausted,
     GiveUpQueue,
     HandBack,
     Heard,
@@ -32,7 +34,10 @@ from actors.messages import (
 from actors.session import Session
 from actors.settler import Settler
 from ironforge import job as records
+from ironforge.config import Settings
+from ironforge.crashes import Crash, returned
 from ironforge.errors import IncompatibleRecord
+from ironforge.job import is_alone
 from ironforge.metrics import Metrics
 from ironforge.store import Delivery, Rewrite
 
@@ -45,11 +50,12 @@ REMEMBER_CANCEL_SECONDS: Final = 5.0
 
 
 class Dispatcher(Actor):
-    def __init__(self, session: Session, workers: int, metrics: Metrics) -> None:
+    def __init__(self, session: Session, settings: Settings, metrics: Metrics) -> None:
         self._session = session
+        self._crash_budget = settings.crash_budget
         self._metrics = metrics
-        self._workers = [session.role(f"workers/{number}") for number in range(workers)]
-        self._holdings = Holdings(workers)
+        self._workers = [session.role(f"workers/{number}") for number in range(settings.concurrency)]
+        self._holdings = Holdings(settings.concurrency)
         self._demand = Demand()
         self._room = asyncio.Event()
         self._heard_at = time.monotonic()
@@ -57,8 +63,11 @@ class Dispatcher(Actor):
         self._cancels: dict[bytes, float] = {}
 
     async def started(self) -> None:
+        self._node = (await self._session.lease()).node
         self._work = await self._session.work()
         self._settler = Settler(self._session, self._work, self.background)
+        parts = (self._session, self._work.alone, self._holdings, self._settler)
+        self._alone = Alone(*parts, metrics=self._metrics, assign=self._assign)
         self._dead_letter = self._session.role("dead_letter")
         self._fetcher = self.background(self._fetch_forever())
         for worker in self._workers:
@@ -108,13 +117,15 @@ class Dispatcher(Actor):
 
     @handles(Heard)
     def heard(self, _: Heard) -> float:
-        return time.monotonic() - self._heard_at if self._room.is_set() else 0.0
+        return time.monotonic() - self._heard_at if self._room.is_set() and not self._alone.active else 0.0
 
     async def _fetch_forever(self) -> None:
         deliveries: list[Delivery] = []
         idle = False
         while True:
             await self._room.wait()
+            if await self._alone.turn():
+                continue
             want = self._demand.want(self._holdings.free, self._holdings.count, time.monotonic())
             if not idle:
                 deliveries = await self._work.fetch(want)
@@ -149,8 +160,13 @@ class Dispatcher(Actor):
             except IncompatibleRecord as error:
                 self.background(self._dead_letter.tell(Unreadable(delivery, str(error))))
             else:
-                job = job.again(crashes=job.crashes + crashed)
-                back.append(Rewrite(delivery.stream, delivery.entry, job, failed=False))
+                crash = Crash(f"a worker of node {self._node} crashed", self._node, is_alone(delivery.stream))
+                job = returned(job, self._crash_budget, crash if crashed else None)
+                if job.ended:
+                    poison = delivery._replace(record=records.encode(job))
+                    self.background(self._dead_letter.tell(Exhausted((poison,))))
+                else:
+                    back.append(Rewrite(delivery.stream, delivery.entry, job, failed=False))
         self._settler.requeue(back)
 
     def _update(self) -> None:

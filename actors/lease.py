@@ -17,6 +17,7 @@ from typing import Final
 
 from actors.kernel import Actor, BeginAnew, Cancellable, Exit, handles
 from actors.messages import Beaten, Fenced, LeaseGone, SeenDead, WhoHolds
+from actors.stuck import blocker
 from ironforge.config import Settings
 from ironforge.errors import LeaseLost, StoreError
 from ironforge.metrics import Metrics
@@ -63,7 +64,8 @@ class Leaseholder(Actor):
             return
         await asyncio.to_thread(self._heart.stop)
         if exit is Exit.NORMAL:
-            await self._leases.leave(self._lease)
+            # It ends with its siblings: because all were told to, or because one of them crashed.
+            await self._leases.leave(self._lease, crashed=not self.system.closing)
             logger.info("left the cluster: %s", self._lease.node)
 
     @handles(WhoHolds)
@@ -148,6 +150,8 @@ class Heart:
         self._on_beat = on_beat
         self._on_loss = on_loss
         self._loop = asyncio.get_running_loop()
+        self._loop_thread = threading.get_ident()
+        self._noted: bytes | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._last_tick = time.monotonic()
@@ -167,10 +171,12 @@ class Heart:
     def _run(self) -> None:
         last_beat = time.monotonic()
         while not self._stop.wait(self._interval_seconds * random.uniform(0.9, 1.1)):
-            if time.monotonic() - self._last_tick > self._stuck_seconds:
-                logger.warning("the event loop is stuck: no heartbeat until it turns again")
-                continue
+            stuck_seconds = time.monotonic() - self._last_tick
             try:
+                if stuck_seconds > self._stuck_seconds:
+                    self._say_who_blocks(stuck_seconds)
+                    continue
+                self._forget_who_blocked()
                 expired = self._leases.beat(self._lease)
             except LeaseLost as error:
                 self._tell(self._on_loss, str(error))
@@ -181,6 +187,26 @@ class Heart:
             now = time.monotonic()
             self._tell(self._on_beat, expired, now - last_beat)
             last_beat = now
+
+    def _say_who_blocks(self, seconds: float) -> None:
+        """In the log, and in the store for whoever takes over: this node may not be there to tell it."""
+        attempt, place = blocker(self._loop_thread)
+        if attempt is None:
+            logger.warning("the event loop is blocked for %.1f s: no heartbeat until it turns; %s", seconds, place)
+            return
+        job = attempt.job
+        logger.warning(
+            "a handler of %s blocks the event loop for %.1f s: no heartbeat until it turns; %s",
+            *(job.kind, seconds, place),
+            extra={"job_id": job.text_id, "kind": job.kind},
+        )
+        self._noted = job.id
+        self._leases.note_blocked(self._lease, job.id, f"blocked the event loop for {seconds:.1f} s in {place}")
+
+    def _forget_who_blocked(self) -> None:
+        if self._noted is not None:
+            self._leases.note_blocked(self._lease, self._noted, "")
+            self._noted = None
 
     def _tell(self, callback: Callable[..., None], *args: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told

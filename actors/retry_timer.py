@@ -22,6 +22,7 @@ from actors.session import Session
 from ironforge import job as records
 from ironforge import retry
 from ironforge.config import Settings
+from ironforge.crashes import cleared
 from ironforge.errors import UnknownKind
 from ironforge.job import Job, JobState
 from ironforge.metrics import Metrics
@@ -37,6 +38,7 @@ class RetryTimer(Actor):
     def __init__(self, session: Session, forge: Forge, settings: Settings, metrics: Metrics) -> None:
         self._session = session
         self._forge = forge
+        self._crash_budget = settings.crash_budget
         self._default_max_retries = settings.default_max_retries
         self._metrics = metrics
         self._random = random.Random()
@@ -55,7 +57,7 @@ class RetryTimer(Actor):
             job = records.decode(record)
             verdict = self._decide(job, after_ms)
             if verdict.retry:
-                parked.append(Rewrite(stream, entry, _later(job, verdict.delay_ms), verdict.delay_ms))
+                parked.append(Rewrite(stream, entry, self._later(job, verdict.delay_ms), verdict.delay_ms))
                 self._metrics.retried(job.kind, stream)
                 failed_attempt(job, f"retry in {verdict.delay_ms / 1000:g} s")
                 if verdict.problem:
@@ -70,7 +72,7 @@ class RetryTimer(Actor):
 
     @handles(Snoozed)
     async def snoozed(self, message: Snoozed) -> None:
-        await self._park([_snooze(rewritten) for rewritten in message.jobs])
+        await self._park([self._snooze(rewritten) for rewritten in message.jobs])
 
     @handles(DueAt)
     def due_at(self, _: DueAt) -> None:
@@ -90,6 +92,14 @@ class RetryTimer(Actor):
             backoff = handler.backoff
         return retry.decide(job, max_retries=max_retries, backoff=backoff, after_ms=after_ms, rng=self._random)
 
+    def _snooze(self, rewritten: Rewritten) -> Rewrite:
+        stream, entry, record, delay_ms = rewritten
+        delay = delay_ms or 0
+        return Rewrite(stream, entry, self._later(records.decode(record), delay), delay, failed=False)
+
+    def _later(self, job: Job, delay_ms: int) -> Job:
+        return msgspec.structs.replace(cleared(job, self._crash_budget), ready_ms=_now_ms() + delay_ms)
+
     async def _park(self, batch: list[Rewrite]) -> None:
         if not batch:
             return
@@ -106,16 +116,6 @@ class RetryTimer(Actor):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(next_seconds, LONGEST_SLEEP_SECONDS)):
                     await self._sooner.wait()
-
-
-def _later(job: Job, delay_ms: int) -> Job:
-    return msgspec.structs.replace(job, ready_ms=_now_ms() + delay_ms)
-
-
-def _snooze(rewritten: Rewritten) -> Rewrite:
-    stream, entry, record, delay_ms = rewritten
-    delay = delay_ms or 0
-    return Rewrite(stream, entry, _later(records.decode(record), delay), delay, failed=False)
 
 
 def _now_ms() -> int:

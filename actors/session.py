@@ -28,10 +28,13 @@ class Session:
     def role(self, name: str) -> ActorRef:
         return self._system.ref(f"{NODE}/{name}")
 
+    async def lease(self) -> Lease:
+        """The present one."""
+        return Lease(*await self.role("lease").ask(WhoHolds(), timeout_seconds=ASK_SECONDS))
+
     async def work(self) -> Work:
         """The store's node side under the present lease."""
-        node, epoch = await self.role("lease").ask(WhoHolds(), timeout_seconds=ASK_SECONDS)
-        return self._store.work(Lease(node, epoch))
+        return self._store.work(await self.lease())
 
     @contextlib.contextmanager
     def reporting_loss(self) -> Iterator[None]:

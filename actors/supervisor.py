@@ -98,7 +98,7 @@ class Node(Supervisor):
             _role("signals", lambda: Signals(session, parts.store.signals)),
             _role(
                 "dispatcher",
-                lambda: Dispatcher(session, settings.concurrency, metrics),
+                lambda: Dispatcher(session, settings, metrics),
                 # Every worker may report each job it holds on its own, and none of them can wait.
                 capacity=2 * LARGEST_BATCH * settings.concurrency + 1024,
             ),

@@ -11,7 +11,7 @@ import functools
 import hashlib
 import uuid
 from collections.abc import Sequence
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final
 
 import msgspec
 import uuid_utils
@@ -24,6 +24,8 @@ RECORD_VERSION: Final = 1
 ERRORS_KEPT: Final = 50
 # Behind the priority in a stream's name. No queue's name can end so that the two are mistaken: a digit comes before.
 RETURNED: Final = "r"
+# As the one before: where jobs wait, and run, that share their node with nothing else.
+ALONE: Final = "a"
 # Numbers outside these limits are no job's: the server or a calendar would refuse them later, in the middle of a node.
 MAX_COUNT: Final = 2**53
 MAX_TIME_MS: Final = 253_402_300_799_000  # the end of the year 9999
@@ -165,9 +167,13 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
         return msgspec.structs.replace(self, fence=self.fence + 1, **changes)
 
     def failed(self, error: AttemptError) -> Job:
-        """One attempt spent, its error kept, with the number of the revival that it belongs to."""
+        """One attempt spent, its error kept."""
+        return msgspec.structs.replace(self, attempt=self.attempt + 1, errors=self.errors_with(error))
+
+    def errors_with(self, error: AttemptError) -> tuple[AttemptError, ...]:
+        """With the number of the revival that it belongs to."""
         error = msgspec.structs.replace(error, revival=self.revivals)
-        return msgspec.structs.replace(self, attempt=self.attempt + 1, errors=(*self.errors, error)[-ERRORS_KEPT:])
+        return (*self.errors, error)[-ERRORS_KEPT:]
 
     def finish(
         self,
@@ -234,11 +240,21 @@ def stream_name(queue: str, priority: int) -> str:
 
 def returned_stream(name: str) -> str:
     """Where the jobs of a stream go that were handed back or taken over: read before it, so they keep their turn."""
-    return name if name.endswith(RETURNED) else name + RETURNED
+    return name if name.endswith(RETURNED) else name.removesuffix(ALONE) + RETURNED
+
+
+def alone_stream(name: str) -> str:
+    """Where the jobs of a stream go that may have killed nodes: read by a node that does nothing else meanwhile."""
+    return name.removesuffix(RETURNED).removesuffix(ALONE) + ALONE
+
+
+def is_alone(stream: str) -> bool:
+    """Whether what was delivered from this stream has its node for itself."""
+    return stream.endswith(ALONE)
 
 
 def split_stream(name: str) -> tuple[str, Priority]:
-    queue, _, priority = name.removesuffix(RETURNED).rpartition(":")
+    queue, _, priority = name.removesuffix(RETURNED).removesuffix(ALONE).rpartition(":")
     return queue, Priority(int(priority))
 
 
@@ -255,20 +271,9 @@ def streams_of(queues: Sequence[str]) -> tuple[str, ...]:
     return tuple(stream for name in names for stream in (returned_stream(name), name))
 
 
-class RecordHead(NamedTuple):
-    id: bytes
-    kind: str
-
-
-def record_head(beginning: bytes) -> RecordHead | None:
-    """What stands in front of a record's payload, from its first bytes; None when these are no job's."""
-    # An array of up to 15 fields, or of more: a version of one byte, 16 bytes of id, the kind.
-    start = {0x90: 1, 0xD0: 3}.get(beginning[0] & 0xF0, 0) if beginning else 0
-    fields = beginning[start + 1 + 18 :]
-    if not start or beginning[start + 1 : start + 3] != b"\xc4\x10" or not fields:
-        return None
-    size, at = (fields[0] & 0x1F, 1) if fields[0] & 0xE0 == 0xA0 else (int.from_bytes(fields[1:2], "big"), 2)
-    return RecordHead(beginning[start + 3 : start + 19], fields[at : at + size].decode(errors="replace"))
+def alone_streams_of(queues: Sequence[str]) -> tuple[str, ...]:
+    """The streams of these queues whose jobs run alone, in the order in which a node takes from them."""
+    return tuple(alone_stream(stream_name(queue, priority)) for priority in Priority for queue in queues)
 
 
 encode = msgspec.msgpack.Encoder().encode

@@ -22,11 +22,10 @@ from ironforge.ranges import shown
 from ironforge.store.keys import shards_of
 from ironforge.store.link import Command, Link
 from ironforge.store.outage import answering
-from ironforge.store.scripts import Script
+from ironforge.store.scripts import RELEASE, Script
 
 ACQUIRE: Final = Script("lock_acquire")
 EXTEND: Final = Script("lock_extend")
-RELEASE: Final = Script("lock_release")
 MIN_POLL_SECONDS: Final = 0.01
 MAX_POLL_SECONDS: Final = 0.25
 MIN_TTL_SECONDS: Final = 0.001

@@ -139,6 +139,9 @@ class Metrics:
             "ironforge_stale_settlements_total", "Settlements refused by the fence", registry=registry
         )
         self._audit_failures = Counter(AUDIT_FAILURES, AUDIT_FAILURES_HELP, registry=registry)
+        self.suspect_runs = Counter(
+            "ironforge_suspect_runs_total", "Runs of a job with nothing else on its node", registry=registry
+        )
         self._lateness = Histogram(
             "ironforge_timer_lateness_seconds",
             "From the due time of a delay or retry to its move into the queue",

@@ -80,6 +80,11 @@ class ActorSystem:
         else:
             watching.life.watch(watched.life)
 
+    @property
+    def closing(self) -> bool:
+        """Whether everything has been told to end."""
+        return self._closing
+
     async def wait(self, ref: ActorRef) -> Exit:
         """Wait until an actor has ended for good; a root may have done so. Raises ActorDead if unknown."""
         cell = self.cells.get(ref.address)

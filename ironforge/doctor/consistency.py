@@ -11,12 +11,11 @@ from typing import Any, Final
 
 from ironforge import ranges
 from ironforge.job import format_id
-from ironforge.store.keys import Keys, Location, queue_names
+from ironforge.store.keys import ID_BYTES, Keys, Location, queue_names
 from ironforge.store.link import Command, Link
 
 SAMPLE: Final = 200
 LOOKS: Final = 3
-ID_BYTES: Final = 16
 
 Entry = tuple[bytes, bytes]  # job id, location
 

@@ -14,14 +14,13 @@ from ironforge.errors import IncompatibleRecord, NewerRecord
 from ironforge.job import decode, format_id
 from ironforge.store.census import TOTALS
 from ironforge.store.info import DIGITS
-from ironforge.store.keys import Keys, queue_names
+from ironforge.store.keys import ID_BYTES, Keys, queue_names
 from ironforge.store.link import Command, Link
 from ironforge.store.quarantine import id_in
 
 SAMPLE: Final = 200
 BUCKETS: Final = 10
 LOOKS: Final = 3
-ID_BYTES: Final = 16
 
 PUT_ASIDE: Final = "a running node puts it aside in the quarantine: ironforge node APP"
 BRING_BACK: Final = "a running node puts it aside and brings back what it can read: ironforge node APP"

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ironforge.store.alone_contract import Alone
 from ironforge.store.contract import (
     Accepted,
     Delivery,
@@ -30,6 +31,7 @@ from ironforge.store.open import Doors, NodeStore
 
 __all__ = [
     "Accepted",
+    "Alone",
     "Delivery",
     "Doors",
     "Due",

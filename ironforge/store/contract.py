@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from ironforge.job import Job, JobState
+from ironforge.store.alone_contract import Alone
 from ironforge.store.node_view import NodeView
 
 # --------------------------------------------------------------------------- submitting and changing
@@ -219,6 +220,9 @@ class Due(NamedTuple):
 class Work(Protocol):
     """What a leaseholder does with jobs. Every write raises LeaseLost, and writes nothing, once the fence moved."""
 
+    @property
+    def alone(self) -> Alone: ...
+
     async def fetch(self, want: int) -> list[Delivery]:
         """At most `want` jobs, at once, strictly by priority, within one by turns; [] when there are none.
 
@@ -260,7 +264,8 @@ class Work(Protocol):
 
 class Leases(Protocol):
     async def join(self) -> Lease:
-        """A new incarnation: a fresh node name and epoch; its consumers and groups exist afterwards."""
+        """A new incarnation: a fresh node name and epoch; its consumers and groups exist afterwards. What the one
+        before still holds is put back; only what that ran alone, when it was taken over, counts a crash."""
 
     def beat(self, lease: Lease) -> list[str]:
         """Blocking, for the heartbeat thread: renew, and return nodes whose lease has run out.
@@ -271,15 +276,20 @@ class Leases(Protocol):
     async def take_over(self, lease: Lease, node: str, *, crashed: bool = True, seen_dead: bool = False) -> int:
         """Fence `node`, put what it held back to its streams, forget it. Returns the number of jobs moved.
 
-        `crashed` raises their crash count, and buries those whose crash budget is spent. `seen_dead`: somebody saw
-        its process end, so that its lease need not have run out; 0 and nothing is done for a lease that has not.
+        `crashed` raises their crash count, and buries the one that ran alone. `seen_dead`: somebody saw its process
+        end, so that its lease need not have run out; 0 and nothing is done for a lease that has not.
         """
+
+    def note_blocked(self, lease: Lease, job_id: bytes, seen: str) -> None:
+        """Blocking, for the heartbeat thread: the handler of this job was `seen` to hold up the event loop, in words
+        for its record, should the lease be lost meanwhile; "" when it does no longer. Raises StoreUnavailable."""
 
     async def strays(self) -> list[str]:
         """Consumers with pending entries that are no node: a node read on after it had been taken over, then died."""
 
-    async def leave(self, lease: Lease) -> None:
-        """Hand back whatever is still held, without burning an attempt, and forget this node."""
+    async def leave(self, lease: Lease, *, crashed: bool = False) -> None:
+        """Hand back whatever is still held, without burning an attempt, and forget this node. `crashed`: it cannot
+        go on, and what it held may be why."""
 
 
 class Signals(Protocol):

@@ -46,8 +46,8 @@ class Fetcher:
         self._node = node
         self._link = link
         self._waking = waking
-        self._served = Served(settings, keys, link)
-        self._groups = Groups(keys, link, self._served)
+        self.served = Served(settings, keys, link)
+        self.groups = Groups(keys, link, self.served)
         self._busiest = 0
         self._turns = Turns(keys, node, link)
         self._aging = Aging(keys, link, settings.starvation_seconds)
@@ -87,15 +87,15 @@ class Fetcher:
             return await reading
         except BaseException as error:
             if is_wrong_type(error):
-                await self._served.look_at_types()
+                await self.served.look_at_types()
             # What the broken call may have been given is looked for before anything new is read.
             self._audited = float("-inf")
             raise
 
     async def _fetch(self, want: int) -> list[Delivery]:
         await self._audit_if_due()
-        await self._served.look()
-        names = self._served.now
+        await self.served.look()
+        names = self.served.now
         deliveries, self._found = self._found[:want], self._found[want:]
         if not names:
             return deliveries
@@ -107,7 +107,7 @@ class Fetcher:
             if not self._turns.some and want - len(deliveries) >= PLENTY * len(names):
                 deliveries += await self._read_plenty(want - len(deliveries))
                 # One that gave its one job may have more: from there on it goes stream by stream.
-                at = min([self._served.place(one.stream) for one in deliveries[:1]] + [self._busiest + 1])
+                at = min([self.served.place(one.stream) for one in deliveries[:1]] + [self._busiest + 1])
             for number, key in enumerate(list(names)[at:], at):
                 if enough(len(deliveries), want) or self._turns.some:
                     break
@@ -119,7 +119,7 @@ class Fetcher:
             self._found = deliveries + self._found
             raise
         if deliveries:
-            self._busiest = self._served.place(deliveries[0].stream)
+            self._busiest = self.served.place(deliveries[0].stream)
         return deliveries
 
     async def _read_plenty(self, want: int) -> list[Delivery]:
@@ -127,19 +127,19 @@ class Fetcher:
 
         A stream that had more is the busiest next time, within the few milliseconds that a node's window lasts.
         """
-        keys = list(self._served.now)
+        keys = list(self.served.now)
         at = min(self._busiest, len(keys) - 1)  # streams may have been left out since
         before, busiest = keys[:at], keys[at]
         commands: list[Command] = [[*self._read(1), "STREAMS", key, ">"] for key in before]
         commands.append([*self._read(want - len(before)), "STREAMS", busiest, ">"])
         deliveries: list[Delivery] = []
         *replies, some = await self._link.pipeline(
-            [*commands, self._turns.look(self._served.now.values())], tolerate=("NOGROUP",)
+            [*commands, self._turns.look(self.served.now.values())], tolerate=("NOGROUP",)
         )
         self._turns.some = bool(some)
         for reply in replies:
             if isinstance(reply, ResponseError):
-                await self._groups.make()
+                await self.groups.make()
             else:
                 deliveries += self._take(reply)
         return deliveries
@@ -149,8 +149,8 @@ class Fetcher:
         if self._found:
             deliveries, self._found = self._found[:want], self._found[want:]
             return deliveries
-        await self._served.look()
-        names = self._served.now
+        await self.served.look()
+        names = self.served.now
         if not names:  # all queues are paused
             self._woken.clear()
             with contextlib.suppress(TimeoutError):
@@ -170,8 +170,8 @@ class Fetcher:
         return ["XREADGROUP", "GROUP", GROUP, self._node, "COUNT", count]
 
     async def _ask(self, command: Command, timeout_seconds: float | None = None, *, look: bool = False) -> Any:
-        looks = [self._turns.look(self._served.now.values())] if look else []
-        *some, reply = await self._groups.there(
+        looks = [self._turns.look(self.served.now.values())] if look else []
+        *some, reply = await self.groups.there(
             lambda: self._link.pipeline([*looks, command], timeout_seconds=timeout_seconds)
         )
         if look:
@@ -179,12 +179,12 @@ class Fetcher:
         return reply
 
     async def _by_turns(self, streams: Iterable[str], want: int, *, all_streams: bool = True) -> list[Delivery]:
-        return self._take(await self._groups.there(lambda: self._turns.read(streams, want, all_streams=all_streams)))
+        return self._take(await self.groups.there(lambda: self._turns.read(streams, want, all_streams=all_streams)))
 
     def _take(self, reply: Any) -> list[Delivery]:
         deliveries = []
         for key, entries in reply or ():
-            stream = self._served.all[key]
+            stream = self.served.all[key]
             deliveries += [Delivery(stream, entry, fields[1]) for entry, fields in entries]
             self._held[stream].update(entry for entry, _ in entries)
         return deliveries
@@ -192,10 +192,10 @@ class Fetcher:
     async def _audit_if_due(self) -> None:
         if time.monotonic() - self._audited < self._audit_seconds:
             return
-        if len(self._served.sound) < len(self._served.all):
-            await self._served.look_at_types()
+        if len(self.served.sound) < len(self.served.all):
+            await self.served.look_at_types()
         # Of paused queues as well: what was delivered before is this node's to run.
-        for key, stream in self._served.sound.items():
+        for key, stream in self.served.sound.items():
             start = "-"
             while True:
                 command: Command = ["XPENDING", key, GROUP, start, "+", PAGE, self._node]

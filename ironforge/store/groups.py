@@ -25,7 +25,7 @@ class Groups:
         self._served = served
 
     async def make(self) -> None:
-        await make_groups(self._link, self._keys, [key.decode() for key in self._served.sound])
+        await make_groups(self._link, self._keys, [*(key.decode() for key in self._served.sound), *self._served.alone])
 
     async def there(self, reading: Callable[[], Awaitable[Any]]) -> Any:
         """What the reading gives; where it finds a group gone, that is made and the reading repeated."""

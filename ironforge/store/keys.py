@@ -16,16 +16,17 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from ironforge.config import Settings, shares_of
 from ironforge.errors import InvalidJob
-from ironforge.job import created_ms_of, returned_stream, streams_of
+from ironforge.job import Priority, alone_streams_of, created_ms_of, stream_name, streams_of
 from ironforge.options import check_queue
 
 GROUP: Final = "nodes"
 # The consumer that holds what was in a stream when its group had been destroyed. No node has such a name.
 LOST: Final = "lost-group"
 MINUTE_MS: Final = 60_000
+ID_BYTES: Final = 16
 # What comes behind a queue's name in the names of its streams, in their order, and in those of its lines.
-STREAM_ENDINGS: Final = streams_of([""])
-LINE_ENDINGS: Final = tuple(ending for ending in STREAM_ENDINGS if ending != returned_stream(ending))
+STREAM_ENDINGS: Final = (*streams_of([""]), *alone_streams_of([""]))
+LINE_ENDINGS: Final = tuple(stream_name("", priority) for priority in Priority)
 
 Shelf = Literal["done", "kept"]
 
@@ -52,6 +53,7 @@ PERMANENT: Final = (
     "audit",
     "audithead",
     "shards",
+    "alone",
 )
 
 
@@ -71,6 +73,7 @@ class Keys:
         self.queues = self.prefix + "queues"  # set: names of queues with a job, a node or a pause; others are forgotten
         self.paused = self.prefix + "paused"  # set: names of queues that nodes take nothing of; in every shard
         self.groups = self.prefix + "groups"  # set: names of streams that have had their group since they are there
+        self.alone = self.prefix + "alone"  # string, in shard 0: the node that may run a job with nothing beside it
         self.shards = self.prefix + "shards"  # string, in shard 0: how many shards the namespace has
         self.totals = self.prefix + "totals"  # hash: counters since the namespace exists
         self.buckets = self.prefix + "buckets"  # zset: names of buckets by their expiry, ms
@@ -82,13 +85,18 @@ class Keys:
     def stream(self, name: str) -> str:
         """Stream: the records of one queue and priority, field `j`, with the group `nodes`. Never trimmed.
 
-        Each has a twin, `<name>r`, for jobs that were handed back or taken over; it is read first.
+        Each has a twin, `<name>r`, for jobs that were handed back or taken over; it is read first. And `<name>a` is for
+        those that run alone: what is pending there is announced by it, so that this ends with the run or the lease.
         """
         return f"{self.prefix}q:{name}"
 
     def streams(self, queues: Sequence[str]) -> list[str]:
         """The keys of all streams of these queues, in a stable order."""
-        return [self.stream(name) for queue in queues for name in streams_of([queue])]
+        return [self.stream(queue + ending) for queue in queues for ending in STREAM_ENDINGS]
+
+    def blocked(self, node: str) -> str:
+        """String, expires: the job whose handler blocks the event loop of a node, 16 bytes, and where, as text."""
+        return f"{self.prefix}blocked:{node}"
 
     def fair(self, name: str) -> str:
         """Zset: jobs with a fairness key that wait for the stream `name`, by the turn at which each may be taken."""

@@ -69,6 +69,7 @@ class NodeStore:
     """Leases, work and signals: for a node, of all namespaces that it serves."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         parts = parts_of(settings)
         self._weights = [part.weight for part in parts]
         self._shards = [Shard(settings, part.keys, may_be_woken=len(parts) > 1) for part in parts]
@@ -96,7 +97,7 @@ class NodeStore:
             return self._shards[0].work(lease)
         held = self._sharded.held(lease)
         works = [shard.work(own) for shard, own in zip(self._shards, held, strict=True)]
-        return ShardedWork(works, self._weights)
+        return ShardedWork(works, self._weights, self._settings.shards)
 
     async def close(self) -> None:
         for work in self._works.values():

@@ -25,11 +25,16 @@ class Pulse:
     def run(self, script: Script, keys: Sequence[str], arguments: Command) -> Any:
         """Raises what redis-py raises."""
         try:
-            send = self._connected()
-            try:
-                return send(*script.by_hash(keys, arguments))
-            except NoScriptError:
-                return send(*script.by_text(keys, arguments))
+            return self.call(*script.by_hash(keys, arguments))
+        except NoScriptError:
+            return self.call(*script.by_text(keys, arguments))
+
+    def call(self, *command: str | bytes | int) -> Any:
+        """Raises what redis-py raises."""
+        try:
+            return self._connected()(*command)
+        except NoScriptError:
+            raise
         except BaseException:
             self.close()
             raise

@@ -11,8 +11,10 @@ from typing import Final
 
 import msgspec
 
+from ironforge.config import Settings
+from ironforge.crashes import is_suspect
 from ironforge.errors import IncompatibleRecord, InvalidJob
-from ironforge.job import Job, decode
+from ironforge.job import Job, alone_stream, decode
 from ironforge.options import check_queue
 from ironforge.store.contract import Delivery, Lease
 from ironforge.store.keys import Keys
@@ -27,7 +29,8 @@ SCAN: Final = 2_000
 class Quarantine:
     """The node side of the quarantine under one lease. Each entry is looked at once: it does not change."""
 
-    def __init__(self, keys: Keys, lease: Lease, link: Link) -> None:
+    def __init__(self, settings: Settings, keys: Keys, lease: Lease, link: Link) -> None:
+        self._crash_budget = settings.crash_budget
         self._keys = keys
         self._lease = lease
         self._link = link
@@ -72,8 +75,10 @@ class Quarantine:
     async def _bring_back(self, entry: bytes, job: Job, record: bytes) -> int:
         names = self._keys
         keys = [names.fence(self._lease.node), names.index, names.quarantine, names.queues, names.parked]
-        keys += [names.stream(job.stream), names.fair(job.stream), names.turns(job.stream)]
-        arguments: Command = [self._lease.epoch, entry, job.id, record, job.queue, job.mark]
+        alone = is_suspect(job, self._crash_budget)
+        stream = names.stream(alone_stream(job.stream) if alone else job.stream)
+        keys += [stream, names.fair(job.stream), names.turns(job.stream)]
+        arguments: Command = [self._lease.epoch, entry, job.id, record, job.queue, "" if alone else job.mark]
         try:
             moved: int = await outlast(lambda: self._link.run(RESTORE, keys, arguments), until_repaired=False)
         except WrongType:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from ironforge.config import Settings
-from ironforge.job import JobState, encode, returned_stream
+from ironforge.crashes import is_suspect
+from ironforge.job import JobState, alone_stream, encode, returned_stream
 from ironforge.store.contract import Lease, Rewrite, Settled
 from ironforge.store.keys import Keys
 from ironforge.store.link import Command, Link
@@ -28,6 +29,7 @@ class Rewriter:
 
     def __init__(self, settings: Settings, keys: Keys, lease: Lease, link: Link, settler: Settler) -> None:
         self._keys = keys
+        self._crash_budget = settings.crash_budget
         self._shelving = Shelving(keys, settings)
         self._lease = lease
         self._fence = keys.fence(lease.node)
@@ -36,9 +38,7 @@ class Rewriter:
 
     async def requeue(self, batch: Sequence[Rewrite]) -> int:
         keys = [self._fence, self._keys.index]
-        return await self._rewrite(
-            REQUEUE, keys, [], batch, lambda item, numbers: (numbers[returned_stream(item.stream)],)
-        )
+        return await self._rewrite(REQUEUE, keys, [], batch, lambda item, numbers: (numbers[self._goal(item)],))
 
     async def park(self, batch: Sequence[Rewrite]) -> int:
         names = self._keys
@@ -52,6 +52,10 @@ class Rewriter:
         keys = [self._fence, names.index, names.dead, names.parked, names.totals]
         return await self._rewrite(BURY, keys, [], batch, lambda item, _: (int(item.failed),))
 
+    def _goal(self, item: Rewrite) -> str:
+        suspect = is_suspect(item.job, self._crash_budget)
+        return (alone_stream if suspect else returned_stream)(item.stream)
+
     async def _rewrite(
         self,
         script: Script,
@@ -62,8 +66,7 @@ class Rewriter:
     ) -> int:
         moved = 0
         for part in parts(batch):
-            sources = dict.fromkeys(item.stream for item in part)
-            streams = sources | dict.fromkeys(map(returned_stream, sources))
+            streams = dict.fromkeys(stream for item in part for stream in (item.stream, self._goal(item)))
             numbers = {stream: len(keys) + number for number, stream in enumerate(streams, start=1)}
             names = [*keys, *map(self._keys.stream, streams)]
             arguments: list[str | bytes | int] = [self._lease.epoch, *head]

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from ironforge.config import Settings
-from ironforge.job import record_head, split_stream
+from ironforge.job import split_stream
 from ironforge.store.keys import STREAM_ENDINGS, Keys
 from ironforge.store.link import Command
 from ironforge.store.node_view import JOBS_NAMED, NodeView, RunningJob
@@ -30,6 +30,22 @@ class About(msgspec.Struct, frozen=True, omit_defaults=True):
     concurrency: int = 0
     version: str = ""
     since_ms: int = 0
+
+
+class RecordHead(NamedTuple):
+    id: bytes
+    kind: str
+
+
+def record_head(beginning: bytes) -> RecordHead | None:
+    """What stands in front of a record's payload, from its first bytes; None when these are no job's."""
+    # An array of up to 15 fields, or of more: a version of one byte, 16 bytes of id, the kind.
+    start = {0x90: 1, 0xD0: 3}.get(beginning[0] & 0xF0, 0) if beginning else 0
+    fields = beginning[start + 1 + 18 :]
+    if not start or beginning[start + 1 : start + 3] != b"\xc4\x10" or not fields:
+        return None
+    size, at = (fields[0] & 0x1F, 1) if fields[0] & 0xE0 == 0xA0 else (int.from_bytes(fields[1:2], "big"), 2)
+    return RecordHead(beginning[start + 3 : start + 19], fields[at : at + size].decode(errors="replace"))
 
 
 class Consumer(NamedTuple):

@@ -28,6 +28,8 @@ TYPES: Final = {
     "roster": "hash",
     "fence": "string",
     "epoch": "string",
+    "alone": "string",
+    "blocked": "string",
     "idem": "string",
     "queues": "set",
     "paused": "set",
@@ -116,3 +118,6 @@ FORGET: Final = Script("forget")
 CENSUS: Final = Script("census")
 CONSUMERS: Final = Script("consumers")
 LOOK: Final = Script("look")
+CLAIM: Final = Script("claim")
+TAKE_ALONE: Final = Script("take_alone")
+RELEASE: Final = Script("lock_release")

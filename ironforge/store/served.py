@@ -12,13 +12,15 @@ from typing import Final
 import structlog
 
 from ironforge.config import Settings
-from ironforge.job import split_stream, streams_of
+from ironforge.job import alone_streams_of, split_stream, streams_of
 from ironforge.store.keys import Keys
-from ironforge.store.link import Link
+from ironforge.store.link import Command, Link
 from ironforge.store.outage import SPOILT
 
 # How old the knowledge of what is paused may be when a read begins.
 LOOK_SECONDS: Final = 0.25
+# Jobs that wait to run alone are looked for less often: their nodes have to come to rest first anyway.
+SUSPECTS_SECONDS: Final = 1.0
 SOUND: Final = (b"stream", b"none")
 
 log = structlog.get_logger("ironforge.store")
@@ -28,7 +30,8 @@ class Served:
     """The streams of a node's queues: key to name, in the order in which the node takes from them.
 
     `sound`: those of the right type; when none is, all, so that reading says what is wrong. `now`: those of them whose
-    queue is not paused, maybe none.
+    queue is not paused, maybe none. `alone`: those of jobs that run alone, of queues that are not paused; `suspects`:
+    whether one was there at the last look.
     """
 
     def __init__(self, settings: Settings, keys: Keys, link: Link) -> None:
@@ -36,7 +39,9 @@ class Served:
         self._link = link
         self._queues = settings.queues
         self._paused: set[str] = set()
-        self._looked_at = float("-inf")
+        self._looked_at = self._sought_at = float("-inf")
+        self._alone = {keys.stream(name): name for name in alone_streams_of(settings.queues)}
+        self.suspects = False
         self.all = {keys.stream(name).encode(): name for name in streams_of(settings.queues)}
         self.sound = self.now = self.all
         self._choose()
@@ -46,12 +51,18 @@ class Served:
         return self._places.get(stream, 0)
 
     async def look(self) -> None:
-        """Find out what is paused, unless that was done just before."""
+        """Find out what is paused, unless that was done just before, and whether jobs wait to run alone."""
         now = time.monotonic()
         if now - self._looked_at < LOOK_SECONDS:
             return
-        (flags,) = await self._link.pipeline([["SMISMEMBER", self._key, *self._queues]], tolerate=SPOILT)
+        seek = now - self._sought_at >= SUSPECTS_SECONDS
+        lengths: list[Command] = [["XLEN", key] for key in self.alone] if seek else []
+        look: Command = ["SMISMEMBER", self._key, *self._queues]
+        flags, *found = await self._link.pipeline([look, *lengths], tolerate=SPOILT)
         self._looked_at = now
+        if seek:
+            self._sought_at = now
+            self.suspects = any(isinstance(length, int) and length > 0 for length in found)
         if isinstance(flags, Exception):  # while the key is of the wrong type, what was known of it stays true
             return
         paused = {queue for queue, flag in zip(self._queues, flags, strict=True) if flag}
@@ -71,4 +82,5 @@ class Served:
 
     def _choose(self) -> None:
         self.now = {key: name for key, name in self.sound.items() if split_stream(name)[0] not in self._paused}
+        self.alone = {key: name for key, name in self._alone.items() if split_stream(name)[0] not in self._paused}
         self._places = {name: number for number, name in enumerate(self.now.values())}

@@ -33,6 +33,8 @@ CONSEQUENCES: Final = {
     "roster": "nodes are shown without what they serve, and no queue is forgotten",
     "fence": "this node begins anew under another name",
     "epoch": "no node can join or be taken over; those that run go on",
+    "alone": "jobs that may have killed nodes wait; others go on",
+    "blocked": "a job that is dead as poison does not say what its handler was seen to do",
     "idem": "a submission with this idempotency key is refused",
     "queues": "nodes look after their own queues only, statistics and lists cannot be read",
     "paused": "no queue can be paused or resumed, nodes keep to what they know, new ones to nothing; no statistics",

@@ -14,6 +14,7 @@ from typing import Any, Final
 import structlog
 
 from ironforge.config import Settings
+from ironforge.store.alone import RedisAlone
 from ironforge.store.contract import Delivery, Due, Lease, Rewrite, Settled
 from ironforge.store.fetching import Fetcher
 from ironforge.store.forgetting import forget_unused
@@ -42,9 +43,10 @@ class RedisWork:
         self._fence = self._keys.fence(lease.node)
         self._link = commanding
         self.fetcher = Fetcher(settings, self._keys, lease.node, fetching, waking=commanding)
+        self.alone = RedisAlone(self._keys, lease, commanding, self.fetcher)
         self._settler = Settler(settings, self._keys, lease)
         self._rewriter = Rewriter(settings, self._keys, lease, commanding, self._settler)
-        self._quarantine = Quarantine(self._keys, lease, commanding)
+        self._quarantine = Quarantine(settings, self._keys, lease, commanding)
 
     async def fetch(self, want: int) -> list[Delivery]:
         """See `contract.Work.fetch`. What a cancelled call had already been given, the next call returns."""

@@ -2,64 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-import dataclasses
 import os
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import initialize, invariant, precondition, rule, run_state_machine_as_test
 
-from ironforge.errors import IdempotencyConflict, InvalidState, JobNotFound, LeaseLost
-from ironforge.job import Job, JobState, decode
-from ironforge.store import Delivery, Submission, served
-from tests.store.kit import Cluster, Node, completed, dead, job, retry, rewrite
-
-CRASH_BUDGET = 2
-# Queue, priority, fairness key, and whether it has a delay.
-PLACES = st.tuples(st.sampled_from("ab"), st.integers(0, 3), st.sampled_from(["", "x", "y"]), st.booleans())
-ENDED = (JobState.COMPLETED, JobState.CANCELLED)
+from ironforge.errors import JobNotFound, LeaseLost
+from ironforge.job import JobState, decode, is_alone
+from ironforge.store import Delivery, served
+from tests.store.kit import Node, completed, dead, job, retry, rewrite
+from tests.store.model import ENDED, Doors, Known
 
 
-@dataclasses.dataclass
-class Known:
-    """What the model knows of one job: `holder` is the number of the node that runs it."""
-
-    job: Job
-    state: JobState
-    holder: int | None = None
-    crashes: int = 0
-    cancel_asked: bool = False
-    fence: int = -1
-
-
-class Life(RuleBasedStateMachine):
-    url: str
-
+class Life(Doors):
     def __init__(self) -> None:
         super().__init__()
-        self.loop = asyncio.new_event_loop()
-        self.cluster = Cluster(self.url)
-        self.cluster.with_settings(crash_budget=CRASH_BUDGET, queues=("a", "b"))
-        self.known: dict[bytes, Known] = {}
-        self.keys: dict[str, tuple[bytes, bytes]] = {}
         self.nodes: list[Node] = []
         self.held: list[list[Delivery]] = []
         self.zombies: list[tuple[Node, list[Delivery]]] = []
         self.epochs: list[int] = []
-        self.paused: set[str] = set()
-
-    def run(self, awaitable: Any) -> Any:
-        return self.loop.run_until_complete(awaitable)
 
     @initialize()
     def start(self) -> None:
@@ -75,90 +38,16 @@ class Life(RuleBasedStateMachine):
     def of(self, delivery: Delivery) -> Known:
         return self.known[decode(delivery.record).id]
 
-    def pick(self, state: JobState, number: int) -> Known | None:
-        fitting = [one for one in self.known.values() if one.state is state]
-        return fitting[number % len(fitting)] if fitting else None
-
     def take(self, node: int, number: int) -> Delivery | None:
         held = self.held[node % len(self.nodes)]
         return held.pop(number % len(held)) if held else None
-
-    # ------------------------------------------------------------------ doors
-
-    @rule(places=st.lists(PLACES, min_size=1, max_size=5))
-    def submit(self, places: list[tuple[str, int, str, bool]]) -> None:
-        batch = [
-            Submission(job(queue, priority, fairness_key=key), delay_ms=3_600_000 if later else None)
-            for queue, priority, key, later in places
-        ]
-        answers = self.run(self.cluster.doors.submissions.submit(batch))
-        for item, answer in zip(batch, answers, strict=True):
-            state = JobState.SCHEDULED if item.delay_ms else JobState.QUEUED
-            assert (item.job.id, state, False) == tuple(answer)
-            self.known[item.job.id] = Known(item.job, state)
-
-    @rule(key=st.sampled_from("xyz"), content=st.sampled_from([b"1", b"2"]))
-    def submit_with_a_key(self, key: str, content: bytes) -> None:
-        one = job("a")
-        first = self.keys.get(key)
-        submit = self.cluster.doors.submissions.submit([Submission(one, None, None, key, content)])
-        if first is not None and first[1] != content:
-            with pytest.raises(IdempotencyConflict):
-                self.run(submit)
-            return
-        (answer,) = self.run(submit)
-        if first is None:
-            self.keys[key] = one.id, content
-            self.known[one.id] = Known(one, JobState.QUEUED)
-        assert (self.keys[key][0], first is not None) == (answer.id, answer.replayed)
-
-    @rule(number=st.integers(0, 99))
-    def submit_again(self, number: int) -> None:
-        if self.known:
-            one = list(self.known.values())[number % len(self.known)]
-            (answer,) = self.run(self.cluster.doors.submissions.submit([Submission(one.job)], again=True))
-            assert (one.job.id, True) == (answer.id, answer.replayed)
-
-    @rule(state=st.sampled_from(list(JobState)), number=st.integers(0, 99))
-    def cancel(self, state: JobState, number: int) -> None:
-        one = self.pick(state, number)
-        if one is None:
-            return
-        cancel = self.cluster.doors.submissions.cancel(one.job.id)
-        if state in (JobState.DEAD, *ENDED):
-            with pytest.raises(InvalidState) as caught:
-                self.run(cancel)
-            assert state == caught.value.state
-            return
-        expected = JobState.RUNNING if state is JobState.RUNNING else JobState.CANCELLED
-        assert expected == self.run(cancel)
-        one.state, one.cancel_asked = expected, True
-
-    @rule(state=st.sampled_from(list(JobState)), number=st.integers(0, 99), reset=st.booleans())
-    def revive(self, state: JobState, number: int, reset: bool) -> None:
-        one = self.pick(state, number)
-        if one is None:
-            return
-        revive = self.cluster.doors.submissions.revive(one.job.id, reset_retry_count=reset)
-        if state is not JobState.DEAD:
-            with pytest.raises(InvalidState):
-                self.run(revive)
-            return
-        one.job = self.run(revive)
-        one.state, one.crashes = JobState.QUEUED, 0
-
-    @rule(queue=st.sampled_from("ab"), paused=st.booleans())
-    def pause(self, queue: str, paused: bool) -> None:
-        self.run(self.cluster.doors.submissions.set_paused(queue, paused=paused))
-        (self.paused.add if paused else self.paused.discard)(queue)
-        assert sorted(self.paused) == list(self.run(self.cluster.doors.inspection.stats()).paused)
 
     # ------------------------------------------------------------------ nodes
 
     @rule(node=st.integers(0, 9), want=st.integers(1, 4))
     def fetch(self, node: int, want: int) -> None:
         number = node % len(self.nodes)
-        waiting = [one.job for one in self.known.values() if one.state is JobState.QUEUED]
+        waiting = [one.job for one in self.known.values() if one.state is JobState.QUEUED and not one.alone]
         queued = sorted(one.priority for one in waiting if one.queue not in self.paused)
         deliveries = self.run(self.nodes[number].work.fetch(want))
         assert queued[:want] == [decode(delivery.record).priority for delivery in deliveries]
@@ -166,6 +55,25 @@ class Life(RuleBasedStateMachine):
             one = self.of(delivery)
             assert one.state is JobState.QUEUED
             assert decode(delivery.record).fence > one.fence
+            one.state, one.holder, one.fence = JobState.RUNNING, number, decode(delivery.record).fence
+        self.held[number] += deliveries
+
+    @rule(node=st.integers(0, 9))
+    def fetch_alone(self, node: int) -> None:
+        """Those that were held by a node that died: never among others, and one at a time."""
+        number = node % len(self.nodes)
+        waiting = [one.job for one in self.known.values() if one.state is JobState.QUEUED and one.alone]
+        queued = sorted(one.priority for one in waiting if one.queue not in self.paused)
+        self.run(self.nodes[number].work.fetch(0))  # looks at what is paused
+        has = [one for one in self.held[number] if is_alone(one.stream)]
+        deliveries = self.run(self.nodes[number].work.alone.fetch())
+        if has:
+            assert has == deliveries
+            return
+        assert queued[:1] == [decode(delivery.record).priority for delivery in deliveries]
+        for delivery in deliveries:
+            one = self.of(delivery)
+            assert (one.state, one.alone) == (JobState.QUEUED, True)
             one.state, one.holder, one.fence = JobState.RUNNING, number, decode(delivery.record).fence
         self.held[number] += deliveries
 
@@ -197,7 +105,7 @@ class Life(RuleBasedStateMachine):
         waiting = [one for one in self.known.values() if one.state is JobState.SCHEDULED]
         assert (len(waiting), None) == (due.moved, due.next_ms)
         for one in waiting:
-            one.state = JobState.QUEUED
+            one.state, one.alone = JobState.QUEUED, False
 
     @rule(node=st.integers(0, 9))
     def leave(self, node: int) -> None:
@@ -220,8 +128,9 @@ class Life(RuleBasedStateMachine):
     def depart(self, number: int, *, crashed: bool) -> None:
         for delivery in self.held[number]:
             one = self.of(delivery)
-            one.crashes += crashed
-            poison = crashed and one.crashes >= CRASH_BUDGET
+            poison = crashed and is_alone(delivery.stream)
+            one.crashes = one.crashes + 1 if poison else max(one.crashes, int(crashed))
+            one.alone = one.crashes > 0
             one.state = JobState.DEAD if poison else JobState.QUEUED
             if one.cancel_asked:
                 one.state = JobState.CANCELLED
@@ -245,7 +154,7 @@ class Life(RuleBasedStateMachine):
     def every_job_is_where_the_model_says(self) -> None:
         for job_id, one in self.known.items():
             view = self.run(self.cluster.doors.inspection.get(job_id))
-            assert one.state == view.state
+            assert (one.state, one.crashes) == (view.state, view.job.crashes)
             if one.state is JobState.RUNNING:
                 assert one.cancel_asked == view.cancel_requested
 
@@ -277,8 +186,10 @@ class Life(RuleBasedStateMachine):
         for one in self.known.values():
             if one.state in (JobState.RUNNING, JobState.QUEUED):
                 one.state = JobState.COMPLETED
-        while rest := self.run(self.nodes[0].work.fetch(10_000)):
-            self.run(self.nodes[0].work.settle([completed(delivery) for delivery in rest]))
+        work = self.nodes[0].work
+        for fetch in (lambda: work.fetch(10_000), work.alone.fetch):
+            while rest := self.run(fetch()):
+                self.run(work.settle([completed(delivery) for delivery in rest]))
         assert (0, 0) == (self.cluster.pending(), len(self.cluster.entries()))
         for one in self.known.values():
             assert one.state in (JobState.DEAD, *ENDED)

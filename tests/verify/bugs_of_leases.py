@@ -7,10 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from actors import lease
-from ironforge.store import leases
+from ironforge.job import Job, JobState
+from ironforge.store import leases, putting_back
 from ironforge.verify.handlers import LEDGER_FOLDER
 from tests.verify.planting import edit
 
@@ -91,61 +90,59 @@ def take_over_late() -> None:
 def forget_to_requeue() -> None:
     """A take-over acknowledges what it finds, and puts nothing back."""
 
-    async def drop(self: Any, work: Any, found: list[Any], *, crashed: bool) -> int:
+    async def drop(self: Any, work: Any, found: list[Any], *_: Any) -> int:
         for stream, entry, _ in found:
             await self._link.call("XACK", self._keys.stream(stream), "nodes", entry)
         return len(found)
 
-    leases.RedisLeases._move = drop
+    putting_back.PutBack._move = drop
 
 
 def take_over_one_entry() -> None:
     """A take-over looks at the first entry of a stream alone, and forgets the node with all the others."""
-    pending = leases.RedisLeases._pending
+    pending = putting_back.PutBack._pending
 
     async def first(self: Any, key: str, node: str, start: str, end: str) -> list[bytes]:
         return (await pending(self, key, node, start, end))[:1] if start == "-" else []
 
-    leases.RedisLeases._pending = first
-    edit(leases.RETIRE, ("if #pending > 0 then", "if false then"))
+    putting_back.PutBack._pending = first
+    edit(putting_back.RETIRE, ("if #pending > 0 then", "if false then"))
 
 
 def forget_before_moving() -> None:
     """A dead node's consumer is deleted with whatever it has pending, and then its jobs are looked for."""
-    edit(leases.RETIRE, ("if #pending > 0 then", "if false then"))
-    empty = leases.RedisLeases._empty
+    edit(putting_back.RETIRE, ("if #pending > 0 then", "if false then"))
+    everything = putting_back.PutBack.everything
 
-    async def forget_first(self: Any, held: Any, node: str, *, crashed: bool) -> int:
+    async def forget_first(self: Any, held: Any, node: str, end: Any) -> int:
         names = self._keys
-        streams = await self._read_by(node)
-        await self._link.run(
-            leases.RETIRE, [names.fence(held.node), names.nodes, names.roster, *streams], [held.epoch, node]
-        )
-        return await empty(self, held, node, crashed=crashed)
+        keys = [names.fence(held.node), names.nodes, names.roster, names.alone, *await self._read_by(node)]
+        await self._link.run(putting_back.RETIRE, keys, [held.epoch, node])
+        return await everything(self, held, node, end)
 
-    leases.RedisLeases._empty = forget_first
+    putting_back.PutBack.everything = forget_first
 
 
 def consumers_stay() -> None:
     """Nodes are forgotten, their consumers are not: every restart leaves one behind."""
-    edit(leases.RETIRE, ("redis.call('XGROUP', 'DELCONSUMER', KEYS[key], 'nodes', ARGV[2])", ""))
+    edit(putting_back.RETIRE, ("redis.call('XGROUP', 'DELCONSUMER', KEYS[key], 'nodes', ARGV[2])", ""))
 
 
 def crashes_cost_nothing() -> None:
     """Nodes that die holding a job do not count: poison goes round for ever."""
-    move = leases.RedisLeases._move
+    move = putting_back.PutBack._move
 
-    async def free(self: Any, work: Any, found: list[Any], *, crashed: bool) -> int:
-        return await move(self, work, found, crashed=False)
+    async def free(self: Any, work: Any, found: list[Any], node: str, _: Any) -> int:
+        return await move(self, work, found, node, putting_back.RELEASED)
 
-    leases.RedisLeases._move = free
+    putting_back.PutBack._move = free
 
 
 def first_crash_kills() -> None:
     """The first crash is the last one, whatever the crash budget says."""
-    original = leases.RedisLeases.__init__
 
-    def strict(self: Any, settings: Any, keys: Any, **options: Any) -> None:
-        original(self, msgspec.structs.replace(settings, crash_budget=1), keys, **options)
+    def strict(job: Job, _budget: int, crash: Any = None) -> Job:
+        crashed = job.again(crashes=job.crashes + 1)
+        return crashed.finish(JobState.DEAD, 1, reason="poison") if crash else job.again()
 
-    leases.RedisLeases.__init__ = strict
+    putting_back.returned = strict

@@ -98,7 +98,7 @@ if wrong then return wrong end
 if limit > 0 then
   local queue_of, length, wanted = {}, {}, {}
   for key = 7, 6 + streams do
-    local word, queue = string.match(KEYS[key], '}:(%a+):(.*):%dr?$')
+    local word, queue = string.match(KEYS[key], '}:(%a+):(.*):%d[ra]?$')
     queue_of[key] = queue
     if word ~= 'turns' then
       length[queue] = (length[queue] or 0) + redis.call(word == 'q' and 'XLEN' or 'ZCARD', KEYS[key])
@@ -118,14 +118,14 @@ end
 local names, needed = {}, {}
 for key = 7, 6 + streams do
   names[key] = string.match(KEYS[key], '}:q(:.*)$')
-  if names[key] then needed[string.match(names[key], '^:(.*):%dr?$')] = true end
+  if names[key] then needed[string.match(names[key], '^:(.*):%d[ra]?$')] = true end
 end
 if next(known) then
   -- Those that are stored already need no place.
   needed = {}
   for at = first, #ARGV, width do
     if not known[at] then
-      needed[string.match(names[tonumber(ARGV[at]) or place_of(ARGV[at])], '^:(.*):%dr?$')] = true
+      needed[string.match(names[tonumber(ARGV[at]) or place_of(ARGV[at])], '^:(.*):%d[ra]?$')] = true
     end
   end
 end

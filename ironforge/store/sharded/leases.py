@@ -83,9 +83,20 @@ class ShardedLeases:
         parts = await together(part.strays() for part in self._parts)
         return sorted({name for part in parts for name in part})
 
-    async def leave(self, lease: Lease) -> None:
+    def note_blocked(self, lease: Lease, job_id: bytes, seen: str) -> None:
+        """See `contract.Leases.note_blocked`. Everywhere: who finds the job knows its id alone."""
+        calls = [
+            self._threads.submit(part.note_blocked, held, job_id, seen)
+            for part, held in zip(self._parts, self.held(lease), strict=True)
+        ]
+        for error in [call.exception() for call in calls]:
+            if error is not None:
+                raise error
+
+    async def leave(self, lease: Lease, *, crashed: bool = False) -> None:
         """See `contract.Leases.leave`."""
-        await together(part.leave(held) for part, held in zip(self._parts, self.held(lease), strict=True))
+        pairs = zip(self._parts, self.held(lease), strict=True)
+        await together(part.leave(held, crashed=crashed) for part, held in pairs)
 
     async def close(self) -> None:
         """Ends the threads; the parts belong to whoever gave them."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 from ironforge.store.contract import Delivery, Due, Rewrite, Settled
+from ironforge.store.sharded.alone import ShardedAlone
 from ironforge.store.sharded.fetching import ShardedFetcher
 from ironforge.store.sharded.round import Round, together
 from ironforge.store.work import RedisWork
@@ -24,8 +25,9 @@ Moved = TypeVar("Moved", Settled, Rewrite, Delivery)
 class ShardedWork:
     """Implements `contract.Work` for one lease."""
 
-    def __init__(self, parts: Sequence[RedisWork], weights: Sequence[int]) -> None:
+    def __init__(self, parts: Sequence[RedisWork], weights: Sequence[int], shards: int) -> None:
         self._parts = parts
+        self.alone = ShardedAlone([part.alone for part in parts], shards)
         self._fetcher = ShardedFetcher([part.fetcher for part in parts], weights)
         self._dues: Round[Due] = Round()
 
@@ -83,6 +85,7 @@ class ShardedWork:
     async def close(self) -> None:
         await self._fetcher.close()
         await self._dues.stop()
+        await self.alone.close()
         for part in self._parts:
             await part.close()
 

@@ -1,0 +1,105 @@
+"""Running jobs that have to be alone: those that may have killed nodes before.
+
+Whoever wants to run one first gets the turn, which one node of a namespace has at a time. Then it fetches nothing more
+and waits until what it holds has ended, but not for long: where jobs run for hours another node may be empty sooner, so
+it gives the turn back, goes on, and waits twice as long the next time. So none of these jobs waits for ever, and no
+node spends more than a fifth of its time on waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Final
+
+from actors.holdings import Holdings
+from actors.kernel import ActorError
+from actors.messages import Flush
+from actors.session import ASK_SECONDS, Session
+from actors.settler import Settler
+from ironforge.job import is_alone
+from ironforge.metrics import Metrics
+from ironforge.store import Alone as AloneWork
+from ironforge.store import Delivery
+
+FIRST_PATIENCE_SECONDS: Final = 1.0
+# Several quick ones follow each other while nothing else is there; then the node does its other work for as long.
+SHIFT_SECONDS: Final = 1.0
+# After it has waited in vain it works for so many times as long.
+WORKS: Final = 4
+LOOK_SECONDS: Final = 0.01
+FLUSHED: Final = ("retry_timer", "dead_letter")
+
+
+class Alone:
+    """For the dispatcher, between two fetches. `assign` gives deliveries to workers.
+
+    `active`: the node fetches nothing else.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        work: AloneWork,
+        holdings: Holdings,
+        settler: Settler,
+        *,
+        metrics: Metrics,
+        assign: Callable[[list[Delivery]], None],
+    ) -> None:
+        self._session = session
+        self._work = work
+        self._holdings = holdings
+        self._settler = settler
+        self._metrics = metrics
+        self._assign = assign
+        self._patience_seconds = FIRST_PATIENCE_SECONDS
+        self._next_at = 0.0
+        self.active = False
+
+    async def turn(self) -> bool:
+        """Run those that wait, if it is this node's turn; whether it was."""
+        if not self._work.wait or time.monotonic() < self._next_at:
+            return False
+        with self._session.reporting_loss():
+            claimed = await self._work.claim()
+            if claimed:
+                self.active = True
+                try:
+                    await self._shift()
+                finally:
+                    self.active = False
+                    # While one runs the turn is its own, also on a node that drains: it ends with the lease.
+                    if not any(is_alone(delivery.stream) for delivery in self._holdings.all()):
+                        await self._work.unclaim()
+        self._next_at = max(self._next_at, time.monotonic() + SHIFT_SECONDS)
+        return claimed
+
+    async def _shift(self) -> None:
+        try:
+            async with asyncio.timeout(self._patience_seconds):
+                await self._rest()
+        except TimeoutError:
+            self._next_at = time.monotonic() + WORKS * self._patience_seconds
+            self._patience_seconds *= 2
+            return
+        self._patience_seconds = FIRST_PATIENCE_SECONDS
+        end = time.monotonic() + SHIFT_SECONDS
+        while time.monotonic() < end and (deliveries := await self._work.fetch()):
+            self._metrics.suspect_runs.inc()
+            self._assign(deliveries)
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Until this node holds nothing: all has ended, and what became of it is stored."""
+        while self._holdings.count or self._settler.pending:
+            await asyncio.sleep(LOOK_SECONDS)
+        for role in FLUSHED:
+            # One that is busy for long waits for the server; one that is gone takes all others with it.
+            while True:
+                with contextlib.suppress(ActorError):
+                    await self._session.role(role).ask(Flush(), timeout_seconds=ASK_SECONDS)
+                    break
+                await asyncio.sleep(LOOK_SECONDS)

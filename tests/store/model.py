@@ -1,0 +1,123 @@
+"""The part of the model that stands before the doors: what is submitted, cancelled, revived and paused, and what
+follows for each job. `test_model.py` adds the nodes."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
+from ironforge.errors import IdempotencyConflict, InvalidState
+from ironforge.job import Job, JobState
+from ironforge.store import Submission
+from tests.store.kit import Cluster, job
+
+CRASH_BUDGET = 2
+# Queue, priority, fairness key, and whether it has a delay.
+PLACES = st.tuples(st.sampled_from("ab"), st.integers(0, 3), st.sampled_from(["", "x", "y"]), st.booleans())
+ENDED = (JobState.COMPLETED, JobState.CANCELLED)
+
+
+@dataclasses.dataclass
+class Known:
+    """What the model knows of one job: `holder` is the number of the node that runs it."""
+
+    job: Job
+    state: JobState
+    holder: int | None = None
+    crashes: int = 0
+    cancel_asked: bool = False
+    fence: int = -1
+    alone: bool = False
+
+
+class Doors(RuleBasedStateMachine):
+    url: str
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.cluster = Cluster(self.url)
+        self.cluster.with_settings(crash_budget=CRASH_BUDGET, queues=("a", "b"))
+        self.known: dict[bytes, Known] = {}
+        self.keys: dict[str, tuple[bytes, bytes]] = {}
+        self.paused: set[str] = set()
+
+    def run(self, awaitable: Any) -> Any:
+        return self.loop.run_until_complete(awaitable)
+
+    def pick(self, state: JobState, number: int) -> Known | None:
+        fitting = [one for one in self.known.values() if one.state is state]
+        return fitting[number % len(fitting)] if fitting else None
+
+    @rule(places=st.lists(PLACES, min_size=1, max_size=5))
+    def submit(self, places: list[tuple[str, int, str, bool]]) -> None:
+        batch = [
+            Submission(job(queue, priority, fairness_key=key), delay_ms=3_600_000 if later else None)
+            for queue, priority, key, later in places
+        ]
+        answers = self.run(self.cluster.doors.submissions.submit(batch))
+        for item, answer in zip(batch, answers, strict=True):
+            state = JobState.SCHEDULED if item.delay_ms else JobState.QUEUED
+            assert (item.job.id, state, False) == tuple(answer)
+            self.known[item.job.id] = Known(item.job, state)
+
+    @rule(key=st.sampled_from("xyz"), content=st.sampled_from([b"1", b"2"]))
+    def submit_with_a_key(self, key: str, content: bytes) -> None:
+        one = job("a")
+        first = self.keys.get(key)
+        submit = self.cluster.doors.submissions.submit([Submission(one, None, None, key, content)])
+        if first is not None and first[1] != content:
+            with pytest.raises(IdempotencyConflict):
+                self.run(submit)
+            return
+        (answer,) = self.run(submit)
+        if first is None:
+            self.keys[key] = one.id, content
+            self.known[one.id] = Known(one, JobState.QUEUED)
+        assert (self.keys[key][0], first is not None) == (answer.id, answer.replayed)
+
+    @rule(number=st.integers(0, 99))
+    def submit_again(self, number: int) -> None:
+        if self.known:
+            one = list(self.known.values())[number % len(self.known)]
+            (answer,) = self.run(self.cluster.doors.submissions.submit([Submission(one.job)], again=True))
+            assert (one.job.id, True) == (answer.id, answer.replayed)
+
+    @rule(state=st.sampled_from(list(JobState)), number=st.integers(0, 99))
+    def cancel(self, state: JobState, number: int) -> None:
+        one = self.pick(state, number)
+        if one is None:
+            return
+        cancel = self.cluster.doors.submissions.cancel(one.job.id)
+        if state in (JobState.DEAD, *ENDED):
+            with pytest.raises(InvalidState) as caught:
+                self.run(cancel)
+            assert state == caught.value.state
+            return
+        expected = JobState.RUNNING if state is JobState.RUNNING else JobState.CANCELLED
+        assert expected == self.run(cancel)
+        one.state, one.cancel_asked = expected, True
+
+    @rule(state=st.sampled_from(list(JobState)), number=st.integers(0, 99), reset=st.booleans())
+    def revive(self, state: JobState, number: int, reset: bool) -> None:
+        one = self.pick(state, number)
+        if one is None:
+            return
+        revive = self.cluster.doors.submissions.revive(one.job.id, reset_retry_count=reset)
+        if state is not JobState.DEAD:
+            with pytest.raises(InvalidState):
+                self.run(revive)
+            return
+        one.job = self.run(revive)
+        one.state, one.crashes, one.alone = JobState.QUEUED, 0, False
+
+    @rule(queue=st.sampled_from("ab"), paused=st.booleans())
+    def pause(self, queue: str, paused: bool) -> None:
+        self.run(self.cluster.doors.submissions.set_paused(queue, paused=paused))
+        (self.paused.add if paused else self.paused.discard)(queue)
+        assert sorted(self.paused) == list(self.run(self.cluster.doors.inspection.stats()).paused)

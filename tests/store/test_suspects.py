@@ -1,0 +1,341 @@
+"""Jobs that may have killed nodes: where they wait, how their runs are announced, and which crash buries them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from ironforge.errors import LeaseLost
+from ironforge.job import Job, JobState, decode, encode
+from ironforge.store import Submission
+from tests.store.kit import Cluster, Node, completed, dead, job, retry, rewrite
+
+
+async def crash(cluster: Cluster, victim: Node, heir: Node) -> None:
+    cluster.lapse(victim)
+    await heir.leases.take_over(heir.lease, victim.lease.node)
+
+
+async def suspects(cluster: Cluster, *jobs: Job) -> None:
+    """These jobs were held by a node that died, and now wait to run alone."""
+    await cluster.submit(*jobs)
+    victim, heir = await cluster.node(), await cluster.node()
+    assert len(jobs) == len(await victim.work.fetch(len(jobs)))
+    await crash(cluster, victim, heir)
+    await heir.leases.leave(heir.lease)
+
+
+def held_by_dead(**fields: object) -> Job:
+    """Held by one node that died: the next crash makes it a suspect."""
+    return job(crashes=1, **fields)
+
+
+async def see(cluster: Cluster, node: Node) -> bool:
+    """What the node knows after its next look."""
+    node.work.fetcher.served._looked_at = node.work.fetcher.served._sought_at = float("-inf")
+    assert [] == await node.work.fetch(5)
+    return node.work.alone.wait
+
+
+async def test_a_job_that_was_held_by_dead_nodes_goes_where_no_fetch_finds_it(cluster: Cluster) -> None:
+    one, tame = held_by_dead(), job()
+    victim, heir = await cluster.node(), await cluster.node()
+    await cluster.submit(one, tame)
+    await victim.work.fetch(2)
+    await crash(cluster, victim, heir)
+
+    assert [tame.id] == [decode(delivery.record).id for delivery in await heir.work.fetch(5)]
+    view = await cluster.doors.inspection.get(one.id)
+    assert (JobState.QUEUED, 2) == (view.state, view.job.crashes)
+
+
+async def test_its_delivery_is_announced_and_ends_with_it(cluster: Cluster) -> None:
+    one = held_by_dead()
+    await suspects(cluster, one)
+    node = await cluster.node()
+    assert await see(cluster, node)
+
+    (delivery,) = await node.work.alone.fetch()
+
+    assert "default:2a" == delivery.stream
+    view = await cluster.doors.inspection.get(one.id)
+    assert (JobState.RUNNING, node.lease.node) == (view.state, view.node)
+    await node.work.settle([completed(delivery)])
+    assert JobState.COMPLETED == await cluster.state(one)
+    assert not await see(cluster, node)
+
+
+async def test_a_crash_of_its_own_run_buries_it_and_says_so(cluster: Cluster) -> None:
+    one = held_by_dead()
+    await suspects(cluster, one)
+    victim, heir = await cluster.node(), await cluster.node()
+    await victim.work.alone.fetch()
+    await crash(cluster, victim, heir)
+
+    view = await cluster.doors.inspection.get(one.id)
+    said = f"node {victim.lease.node} died, or lost its lease, while it ran nothing but this job"
+    assert (JobState.DEAD, 3, f"poison: {said}") == (view.state, view.job.crashes, view.job.reason)
+    assert [("Crash", said, victim.lease.node)] == [(one.type, one.message, one.node) for one in view.job.errors]
+    assert 0 == cluster.totals().get("failed", 0)
+
+
+async def test_no_crash_among_others_buries_a_job(cluster: Cluster) -> None:
+    """An older node, or one with another budget, may have it among others however often it crashed."""
+    jobs = [job(crashes=crashes) for crashes in range(9)]
+    victim, heir = await cluster.node(), await cluster.node()
+    await cluster.submit(*jobs)
+    await victim.work.fetch(9)
+    await crash(cluster, victim, heir)
+
+    views = [await cluster.doors.inspection.get(one.id) for one in jobs]
+    assert {JobState.QUEUED} == {view.state for view in views}
+    assert [1, 2, 2, 3, 4, 5, 6, 7, 8] == [view.job.crashes for view in views]
+
+
+@pytest.mark.parametrize("budget", [1, 2])
+async def test_the_smallest_budget_also_wants_a_crash_of_its_own(cluster: Cluster, budget: int) -> None:
+    cluster.with_settings(crash_budget=budget)
+    one = job()
+    await suspects(cluster, one)
+    assert (JobState.QUEUED, 1) == (await cluster.state(one), (await cluster.doors.inspection.get(one.id)).job.crashes)
+    victim, heir = await cluster.node(), await cluster.node()
+    await victim.work.alone.fetch()
+    await crash(cluster, victim, heir)
+    assert JobState.DEAD == await cluster.state(one)
+
+
+async def test_one_that_is_handed_back_waits_to_run_alone_again(cluster: Cluster) -> None:
+    one = held_by_dead()
+    await suspects(cluster, one)
+    first, second = await cluster.node(), await cluster.node()
+    (delivery,) = await first.work.alone.fetch()
+    await first.work.requeue([rewrite(delivery)])
+    await first.work.alone.fetch()
+    await first.leases.leave(first.lease)
+
+    (again,) = await second.work.alone.fetch()
+    assert (2, 3) == (decode(again.record).crashes, decode(again.record).fence)
+    assert [] == await second.work.fetch(5)
+
+
+async def test_a_delivery_whose_answer_was_lost_is_delivered_again_and_no_other_one(cluster: Cluster) -> None:
+    await suspects(cluster, held_by_dead(), held_by_dead())
+    node = await cluster.node()
+    assert await node.work.alone.fetch() == await node.work.alone.fetch()
+
+
+async def test_a_node_that_lost_its_lease_announces_nothing(cluster: Cluster) -> None:
+    await suspects(cluster, held_by_dead())
+    gone, heir = await cluster.node(), await cluster.node()
+    await crash(cluster, gone, heir)
+    before = cluster.snapshot()
+    for call in (gone.work.alone.fetch, gone.work.alone.claim):
+        with pytest.raises(LeaseLost):
+            await call()
+    assert before == cluster.snapshot()
+
+
+async def test_one_node_at_a_time_has_the_turn(cluster: Cluster) -> None:
+    one, other = await cluster.node(), await cluster.node()
+    assert [True, True, False] == [await node.work.alone.claim() for node in (one, one, other)]
+    await other.work.alone.unclaim()  # which is not its to give back
+    assert not await other.work.alone.claim()
+    await one.work.alone.unclaim()
+    assert await other.work.alone.claim()
+
+
+@pytest.mark.parametrize("end", ["crash", "leave"])
+async def test_a_turn_ends_with_the_node_that_has_it(cluster: Cluster, end: str) -> None:
+    one, other = await cluster.node(), await cluster.node()
+    assert await one.work.alone.claim()
+    cluster.lapse(one)
+    assert not await other.work.alone.claim()  # it may still renew its lease
+    if end == "crash":
+        await other.leases.take_over(other.lease, one.lease.node)
+    else:
+        await one.leases.leave(one.lease)
+    assert 0 == cluster.raw.exists(cluster.keys.alone)
+    assert await other.work.alone.claim()
+
+
+async def test_a_turn_of_a_node_that_nobody_knows_is_free(cluster: Cluster) -> None:
+    """An older node forgets another one without its turn."""
+    cluster.raw.set(cluster.keys.alone, "long.gone.node")
+    node = await cluster.node()
+    assert await node.work.alone.claim()
+
+
+async def test_they_come_strictly_by_priority_and_not_from_paused_queues(cluster: Cluster) -> None:
+    cluster.with_settings(queues=("a", "b"))
+    jobs = [held_by_dead(queue=queue, priority=priority) for queue, priority in (("a", 3), ("b", 0), ("a", 1))]
+    await suspects(cluster, *jobs)
+    await cluster.doors.submissions.set_paused("b", paused=True)
+    node = await cluster.node()
+    assert await see(cluster, node)
+    (first,) = await node.work.alone.fetch()
+    await node.work.settle([completed(first)])
+    (second,) = await node.work.alone.fetch()
+    await node.work.settle([completed(second)])
+
+    assert [jobs[2].id, jobs[0].id] == [decode(one.record).id for one in (first, second)]
+    assert [] == await node.work.alone.fetch()
+    assert not await see(cluster, node)
+    await cluster.doors.submissions.set_paused("b", paused=False)
+    assert [False, True] == [await see(cluster, node) for _ in range(2)]
+
+
+async def test_one_that_waits_can_be_cancelled(cluster: Cluster) -> None:
+    one = held_by_dead()
+    await suspects(cluster, one)
+    assert JobState.CANCELLED == await cluster.doors.submissions.cancel(one.id)
+    node = await cluster.node()
+    assert [] == await node.work.alone.fetch()
+
+
+async def test_one_that_is_to_be_cancelled_when_its_node_dies_is_cancelled(cluster: Cluster) -> None:
+    one = held_by_dead()
+    await suspects(cluster, one)
+    victim, heir = await cluster.node(), await cluster.node()
+    await victim.work.alone.fetch()
+    assert JobState.RUNNING == await cluster.doors.submissions.cancel(one.id)
+    await crash(cluster, victim, heir)
+    assert JobState.CANCELLED == await cluster.state(one)
+
+
+async def test_one_that_is_dead_is_revived_as_if_nothing_had_been(cluster: Cluster) -> None:
+    one = held_by_dead()
+    await suspects(cluster, one)
+    victim, heir = await cluster.node(), await cluster.node()
+    await victim.work.alone.fetch()
+    await crash(cluster, victim, heir)
+    await cluster.doors.submissions.revive(one.id, reset_retry_count=False)
+    (delivery,) = await heir.work.fetch(5)
+    assert ("default:2", 0) == (delivery.stream, decode(delivery.record).crashes)
+
+
+@pytest.mark.parametrize(("how", "state"), [("park", JobState.SCHEDULED), ("bury", JobState.DEAD)])
+async def test_one_that_failed_leaves_like_any_other(cluster: Cluster, how: str, state: JobState) -> None:
+    one = held_by_dead()
+    await suspects(cluster, one)
+    node = await cluster.node()
+    (delivery,) = await node.work.alone.fetch()
+    make = {"park": retry, "bury": dead}[how]
+    for _ in range(2):  # the second is what a lost reply leads to
+        await getattr(node.work, how)([make(delivery)])
+    assert state == await cluster.state(one)
+    if how == "park":
+        cluster.ripen()
+        assert 1 == (await node.work.promote()).moved
+        (again,) = await node.work.fetch(5)
+        assert "default:2" == again.stream
+
+
+async def test_a_fairness_key_is_no_way_around(cluster: Cluster) -> None:
+    jobs = [held_by_dead(fairness_key=key) for key in "xy"]
+    await suspects(cluster, *jobs)
+    node = await cluster.node()
+    assert [] == await node.work.fetch(5)
+    assert 1 == len(await node.work.alone.fetch())
+
+
+async def test_one_that_comes_back_from_the_quarantine_waits_to_run_alone(cluster: Cluster) -> None:
+    one = job(crashes=2)
+    cluster.raw.xadd(cluster.keys.quarantine, {"record": encode(one), "stream": "default:2", "reason": "newer"})
+    node = await cluster.node()
+    assert 1 == await node.work.restore()
+    assert [] == await node.work.fetch(5)
+    (delivery,) = await node.work.alone.fetch()
+    assert one == decode(delivery.record)
+
+
+async def test_a_new_incarnation_buries_what_the_one_before_ran_alone_when_it_was_taken_over(cluster: Cluster) -> None:
+    """Whoever took over may have been slower than the node itself."""
+    one, tame = held_by_dead(), job()
+    await suspects(cluster, one)
+    node, heir = await cluster.node(), await cluster.node()
+    await node.work.alone.fetch()
+    await cluster.submit(tame)
+    await node.work.fetch(1)
+    cluster.lapse(node)
+    heir.leases._put_back.everything = lambda *_: asyncio.sleep(0, 0)
+    await heir.leases.take_over(heir.lease, node.lease.node)
+
+    await node.leases.join()
+
+    assert [JobState.DEAD, JobState.QUEUED] == [await cluster.state(one), await cluster.state(tame)]
+    assert 0 == (await cluster.doors.inspection.get(tame.id)).job.crashes
+
+
+async def test_a_new_incarnation_puts_back_what_the_one_before_ran_alone_when_only_a_group_was_destroyed(
+    cluster: Cluster,
+) -> None:
+    one = held_by_dead()
+    await suspects(cluster, one)
+    node = await cluster.node()
+    await cluster.submit(job())
+    await node.work.alone.fetch()
+    cluster.raw.xgroup_destroy(cluster.keys.stream("default:2"), "nodes")
+    other = await cluster.node()
+
+    await node.leases.join()
+
+    view = await cluster.doors.inspection.get(one.id)
+    assert (JobState.QUEUED, 2) == (view.state, view.job.crashes)
+    await other.leases.leave(other.lease)
+
+
+async def test_a_node_that_cannot_go_on_leaves_its_jobs_as_after_a_crash(cluster: Cluster) -> None:
+    alone, held = held_by_dead(), job()
+    await suspects(cluster, alone)
+    node = await cluster.node()
+    await cluster.submit(held)
+    await node.work.fetch(1)
+    await node.work.alone.fetch()
+    await node.leases.leave(node.lease, crashed=True)
+
+    views = [await cluster.doors.inspection.get(one.id) for one in (alone, held)]
+    assert [(JobState.DEAD, 3), (JobState.QUEUED, 1)] == [(view.state, view.job.crashes) for view in views]
+    assert f"poison: a role of node {node.lease.node} crashed while it ran nothing but this job" == views[0].job.reason
+
+
+async def test_what_blocked_the_loop_is_told_in_the_record(cluster: Cluster) -> None:
+    guilty, tame = job(), job()
+    victim, heir = await cluster.node(), await cluster.node()
+    await cluster.submit(guilty, tame)
+    await victim.work.fetch(2)
+    victim.leases.note_blocked(victim.lease, guilty.id, "blocked the event loop for 7 s in tasks.py:3 crunch")
+    assert 0 < cluster.raw.pttl(cluster.keys.blocked(victim.lease.node)) <= 60_000
+    await crash(cluster, victim, heir)
+
+    (error,) = (await cluster.doors.inspection.get(guilty.id)).job.errors
+    assert ("BlockedLoop", 1) == (error.type, error.attempt)
+    assert error.message.endswith("held this job, whose handler blocked the event loop for 7 s in tasks.py:3 crunch")
+    assert () == (await cluster.doors.inspection.get(tame.id)).job.errors
+
+
+async def test_what_does_no_longer_block_is_not_told(cluster: Cluster) -> None:
+    one = job()
+    victim, heir = await cluster.node(), await cluster.node()
+    await cluster.submit(one)
+    await victim.work.fetch(1)
+    victim.leases.note_blocked(victim.lease, one.id, "blocked the event loop")
+    victim.leases.note_blocked(victim.lease, one.id, "")
+    await crash(cluster, victim, heir)
+    assert () == (await cluster.doors.inspection.get(one.id)).job.errors
+
+
+async def test_a_repeated_submission_finds_one_that_waits(cluster: Cluster) -> None:
+    one = held_by_dead()
+    await suspects(cluster, one)
+    (answer,) = await cluster.doors.submissions.submit([Submission(one)], again=True)
+    assert (one.id, JobState.QUEUED, True) == tuple(answer)
+
+
+async def test_they_are_counted_and_listed_as_queued(cluster: Cluster) -> None:
+    await suspects(cluster, held_by_dead(), held_by_dead())
+    node = await cluster.node()
+    await node.work.alone.fetch()
+    (depth,) = [depth for depth in (await cluster.doors.inspection.stats()).streams if depth.queued]
+    assert ("default", 2, 1, 1) == depth[:4]
+    assert 2 == len((await cluster.doors.inspection.jobs()).jobs)
