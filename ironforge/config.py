@@ -43,7 +43,7 @@ HELP: Final[dict[str, str]] = {
     "default_timeout_seconds": "time limit of one attempt, where neither the job nor its kind says otherwise",
     "default_max_retries": "retries after the first attempt, where neither the job nor its kind says otherwise",
     "starvation_seconds": "a job that waits longer gets a part of what a node takes, whatever its priority; 0: never",
-    "crash_budget": "after this many nodes died while they held it, a job is dead as poison",
+    "crash_budget": "a job that so many nodes died with, the last one while it ran nothing else, is dead as poison",
     "retention_seconds": "how long completed and cancelled jobs can be looked up; per job: retain_seconds",
     "dead_retention_seconds": "how long the dead letter keeps a job",
     "idempotency_seconds": "how long an Idempotency-Key replays its first answer",

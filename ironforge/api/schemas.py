@@ -188,7 +188,8 @@ class JobAnswer(msgspec.Struct):
     fairness_key: str | None
     fairness_weight: int
     revivals: Annotated[int, Meta(description="how often it came back from the dead letter")]
-    crashes: Annotated[int, Meta(description="nodes that died while they ran it")]
+    crashes: Annotated[int, Meta(description="nodes that died while they held it, as far as they count")]
+    alone: Annotated[bool, Meta(description="it waits to run, or runs, with nothing else on its node")]
     fence: Annotated[int, Meta(description="rises with every new run")]
     created_at: Time
     run_at: Annotated[Time | None, Meta(description="when a scheduled job is due")]

@@ -47,6 +47,7 @@ def job_answer(view: JobView) -> JobAnswer:
         fairness_weight=job.fairness_weight,
         revivals=job.revivals,
         crashes=job.crashes,
+        alone=view.alone,
         fence=job.fence,
         created_at=rfc3339(job.created_ms),
         run_at=optional_rfc3339(view.due_ms),

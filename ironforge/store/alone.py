@@ -13,7 +13,7 @@ from ironforge.store.contract import Delivery, Lease
 from ironforge.store.fetching import Fetcher
 from ironforge.store.keys import Keys
 from ironforge.store.link import Link
-from ironforge.store.outage import outlast
+from ironforge.store.outage import WrongType, outlast
 from ironforge.store.scripts import CLAIM, RELEASE, TAKE_ALONE
 
 
@@ -36,7 +36,10 @@ class RedisAlone:
     async def claim(self) -> bool:
         """See `alone_contract.Alone.claim`."""
         keys = [self._fence, self._keys.nodes, self._keys.alone]
-        turn: int = await outlast(lambda: self._link.run(CLAIM, keys, self._who))
+        try:
+            turn: int = await outlast(lambda: self._link.run(CLAIM, keys, self._who), until_repaired=False)
+        except WrongType:
+            return False
         return bool(turn)
 
     async def fetch(self) -> list[Delivery]:

@@ -71,7 +71,8 @@ class Submissions(Protocol):
 
 
 class JobView(NamedTuple):
-    """A job as it stands. `due_ms` of a scheduled job; `node` and `started_ms` of a running one."""
+    """A job as it stands. `due_ms` of a scheduled job; `node` and `started_ms` of a running one.
+    `alone`: its node runs nothing else meanwhile."""
 
     job: Job
     state: JobState
@@ -79,6 +80,7 @@ class JobView(NamedTuple):
     node: str | None = None
     started_ms: int | None = None
     cancel_requested: bool = False
+    alone: bool = False
 
 
 class Page(NamedTuple):

@@ -11,9 +11,9 @@ from typing import Any, Final, NamedTuple
 
 from ironforge.config import Settings
 from ironforge.errors import IncompatibleRecord
-from ironforge.job import Job, JobState, decode
+from ironforge.job import Job, JobState, decode, is_alone
 from ironforge.store.contract import JobView
-from ironforge.store.keys import GROUP, Keys
+from ironforge.store.keys import GROUP, Keys, Location
 
 SLACK_SECONDS: Final = 60
 # The last moment of the calendar: no later one can be shown.
@@ -52,12 +52,14 @@ def score_ms(score: bytes) -> int:
 
 def queued_or_running(job: Job, pending: list[Any] | None, location: bytes, now_ms: int) -> JobView:
     """A job in a stream: `pending` is its row of XPENDING, None when it has not been delivered."""
+    alone = is_alone(Location(location).stream)
     if pending is None:
-        return JobView(job, JobState.QUEUED)
+        return JobView(job, JobState.QUEUED, alone=alone)
     _, node, idle_ms, _ = pending
     asked = location.startswith(b"c:")
     name = node.decode(errors="replace")
-    return JobView(job, JobState.RUNNING, node=name, started_ms=now_ms - idle_ms, cancel_requested=asked)
+    started_ms = now_ms - idle_ms
+    return JobView(job, JobState.RUNNING, node=name, started_ms=started_ms, cancel_requested=asked, alone=alone)
 
 
 def group_of(reply: Any) -> tuple[int, bytes]:

@@ -1,4 +1,4 @@
-"""Jobs that may have killed nodes: where they wait, how their runs are announced, and which crash buries them."""
+"""Jobs that may have killed nodes: where they go, and which crash buries them."""
 
 from __future__ import annotations
 
@@ -6,36 +6,10 @@ import asyncio
 
 import pytest
 
-from ironforge.errors import LeaseLost
-from ironforge.job import Job, JobState, decode, encode
+from ironforge.job import JobState, decode, encode
 from ironforge.store import Submission
-from tests.store.kit import Cluster, Node, completed, dead, job, retry, rewrite
-
-
-async def crash(cluster: Cluster, victim: Node, heir: Node) -> None:
-    cluster.lapse(victim)
-    await heir.leases.take_over(heir.lease, victim.lease.node)
-
-
-async def suspects(cluster: Cluster, *jobs: Job) -> None:
-    """These jobs were held by a node that died, and now wait to run alone."""
-    await cluster.submit(*jobs)
-    victim, heir = await cluster.node(), await cluster.node()
-    assert len(jobs) == len(await victim.work.fetch(len(jobs)))
-    await crash(cluster, victim, heir)
-    await heir.leases.leave(heir.lease)
-
-
-def held_by_dead(**fields: object) -> Job:
-    """Held by one node that died: the next crash makes it a suspect."""
-    return job(crashes=1, **fields)
-
-
-async def see(cluster: Cluster, node: Node) -> bool:
-    """What the node knows after its next look."""
-    node.work.fetcher.served._looked_at = node.work.fetcher.served._sought_at = float("-inf")
-    assert [] == await node.work.fetch(5)
-    return node.work.alone.wait
+from tests.store.kit import Cluster, dead, job, retry, rewrite
+from tests.store.suspects import crash, held_by_dead, suspects
 
 
 async def test_a_job_that_was_held_by_dead_nodes_goes_where_no_fetch_finds_it(cluster: Cluster) -> None:
@@ -47,23 +21,9 @@ async def test_a_job_that_was_held_by_dead_nodes_goes_where_no_fetch_finds_it(cl
 
     assert [tame.id] == [decode(delivery.record).id for delivery in await heir.work.fetch(5)]
     view = await cluster.doors.inspection.get(one.id)
-    assert (JobState.QUEUED, 2) == (view.state, view.job.crashes)
-
-
-async def test_its_delivery_is_announced_and_ends_with_it(cluster: Cluster) -> None:
-    one = held_by_dead()
-    await suspects(cluster, one)
-    node = await cluster.node()
-    assert await see(cluster, node)
-
-    (delivery,) = await node.work.alone.fetch()
-
-    assert "default:2a" == delivery.stream
-    view = await cluster.doors.inspection.get(one.id)
-    assert (JobState.RUNNING, node.lease.node) == (view.state, view.node)
-    await node.work.settle([completed(delivery)])
-    assert JobState.COMPLETED == await cluster.state(one)
-    assert not await see(cluster, node)
+    assert (JobState.QUEUED, 2, True) == (view.state, view.job.crashes, view.alone)
+    shown = {view.job.id: view.alone for view in (await cluster.doors.inspection.jobs()).jobs}
+    assert {one.id: True, tame.id: False} == shown
 
 
 async def test_a_crash_of_its_own_run_buries_it_and_says_so(cluster: Cluster) -> None:
@@ -117,72 +77,6 @@ async def test_one_that_is_handed_back_waits_to_run_alone_again(cluster: Cluster
     (again,) = await second.work.alone.fetch()
     assert (2, 3) == (decode(again.record).crashes, decode(again.record).fence)
     assert [] == await second.work.fetch(5)
-
-
-async def test_a_delivery_whose_answer_was_lost_is_delivered_again_and_no_other_one(cluster: Cluster) -> None:
-    await suspects(cluster, held_by_dead(), held_by_dead())
-    node = await cluster.node()
-    assert await node.work.alone.fetch() == await node.work.alone.fetch()
-
-
-async def test_a_node_that_lost_its_lease_announces_nothing(cluster: Cluster) -> None:
-    await suspects(cluster, held_by_dead())
-    gone, heir = await cluster.node(), await cluster.node()
-    await crash(cluster, gone, heir)
-    before = cluster.snapshot()
-    for call in (gone.work.alone.fetch, gone.work.alone.claim):
-        with pytest.raises(LeaseLost):
-            await call()
-    assert before == cluster.snapshot()
-
-
-async def test_one_node_at_a_time_has_the_turn(cluster: Cluster) -> None:
-    one, other = await cluster.node(), await cluster.node()
-    assert [True, True, False] == [await node.work.alone.claim() for node in (one, one, other)]
-    await other.work.alone.unclaim()  # which is not its to give back
-    assert not await other.work.alone.claim()
-    await one.work.alone.unclaim()
-    assert await other.work.alone.claim()
-
-
-@pytest.mark.parametrize("end", ["crash", "leave"])
-async def test_a_turn_ends_with_the_node_that_has_it(cluster: Cluster, end: str) -> None:
-    one, other = await cluster.node(), await cluster.node()
-    assert await one.work.alone.claim()
-    cluster.lapse(one)
-    assert not await other.work.alone.claim()  # it may still renew its lease
-    if end == "crash":
-        await other.leases.take_over(other.lease, one.lease.node)
-    else:
-        await one.leases.leave(one.lease)
-    assert 0 == cluster.raw.exists(cluster.keys.alone)
-    assert await other.work.alone.claim()
-
-
-async def test_a_turn_of_a_node_that_nobody_knows_is_free(cluster: Cluster) -> None:
-    """An older node forgets another one without its turn."""
-    cluster.raw.set(cluster.keys.alone, "long.gone.node")
-    node = await cluster.node()
-    assert await node.work.alone.claim()
-
-
-async def test_they_come_strictly_by_priority_and_not_from_paused_queues(cluster: Cluster) -> None:
-    cluster.with_settings(queues=("a", "b"))
-    jobs = [held_by_dead(queue=queue, priority=priority) for queue, priority in (("a", 3), ("b", 0), ("a", 1))]
-    await suspects(cluster, *jobs)
-    await cluster.doors.submissions.set_paused("b", paused=True)
-    node = await cluster.node()
-    assert await see(cluster, node)
-    (first,) = await node.work.alone.fetch()
-    await node.work.settle([completed(first)])
-    (second,) = await node.work.alone.fetch()
-    await node.work.settle([completed(second)])
-
-    assert [jobs[2].id, jobs[0].id] == [decode(one.record).id for one in (first, second)]
-    assert [] == await node.work.alone.fetch()
-    assert not await see(cluster, node)
-    await cluster.doors.submissions.set_paused("b", paused=False)
-    assert [False, True] == [await see(cluster, node) for _ in range(2)]
 
 
 async def test_one_that_waits_can_be_cancelled(cluster: Cluster) -> None:
@@ -330,12 +224,3 @@ async def test_a_repeated_submission_finds_one_that_waits(cluster: Cluster) -> N
     await suspects(cluster, one)
     (answer,) = await cluster.doors.submissions.submit([Submission(one)], again=True)
     assert (one.id, JobState.QUEUED, True) == tuple(answer)
-
-
-async def test_they_are_counted_and_listed_as_queued(cluster: Cluster) -> None:
-    await suspects(cluster, held_by_dead(), held_by_dead())
-    node = await cluster.node()
-    await node.work.alone.fetch()
-    (depth,) = [depth for depth in (await cluster.doors.inspection.stats()).streams if depth.queued]
-    assert ("default", 2, 1, 1) == depth[:4]
-    assert 2 == len((await cluster.doors.inspection.jobs()).jobs)

@@ -1,0 +1,85 @@
+"""Which crash counts on which job, and which one buries it: a policy, so tried with everything."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ironforge.crashes import Crash, cleared, is_poison, is_suspect, returned
+from ironforge.job import ERRORS_KEPT, Job, JobState
+from tests.store.kit import job
+
+budgets = st.integers(1, 100)
+crashes = st.integers(0, 200)
+HELD = Crash("node n died", "n")
+ALONE = Crash("node n died", "n", alone=True)
+
+
+@given(budgets, crashes)
+def test_no_crash_among_others_buries_a_job_or_takes_a_count_back(budget: int, count: int) -> None:
+    again = returned(job(crashes=count), budget, HELD)
+
+    assert "" == again.ended
+    assert count <= again.crashes <= max(count, budget - 1, 1)
+
+
+@given(budgets)
+def test_crash_after_crash_makes_a_suspect_and_the_last_of_them_its_end(budget: int) -> None:
+    one, seen = job(), 0
+    while not one.ended:
+        one = returned(one, budget, ALONE if is_suspect(one, budget) else HELD)
+        seen += 1
+
+    assert (max(2, budget), max(2, budget)) == (seen, one.crashes)
+    assert is_poison(one)
+
+
+@given(budgets, crashes, st.sampled_from([None, HELD, ALONE]))
+def test_whatever_goes_back_carries_a_higher_fence(budget: int, count: int, crash: Crash | None) -> None:
+    one = job(crashes=count, fence=7)
+    assert 8 == returned(one, budget, crash).fence
+    assert crash is not None or count == returned(one, budget, crash).crashes
+
+
+@given(budgets, crashes)
+def test_a_run_that_ended_by_itself_clears_a_suspect_and_nobody_else(budget: int, count: int) -> None:
+    one = job(crashes=count)
+    assert (0 if is_suspect(one, budget) else count) == cleared(one, budget).crashes
+
+
+def test_a_budget_that_has_been_raised_gives_a_suspect_more_time() -> None:
+    again = returned(job(crashes=2), 5, ALONE)
+    assert ("", 3) == (again.ended, again.crashes)
+
+
+@pytest.mark.parametrize(
+    ("crash", "told"),
+    [
+        (HELD, None),
+        (HELD._replace(seen="blocked the loop"), "node n died while it held this job, whose handler blocked the loop"),
+        (ALONE, "node n died while it ran nothing but this job"),
+        (
+            ALONE._replace(seen="blocked the loop"),
+            "node n died while it ran nothing but this job, whose handler blocked the loop",
+        ),
+    ],
+)
+def test_what_is_known_is_told(crash: Crash, told: str | None) -> None:
+    again: Job = returned(job(crashes=2, attempt=4), 3, crash)
+
+    assert ([told] if told else []) == [error.message for error in again.errors]
+    assert [(5, "n")] * len(again.errors) == [(error.attempt, error.node) for error in again.errors]
+    assert (f"poison: {told}" if crash.alone else "") == again.reason
+    assert 4 == again.attempt
+
+
+def test_a_record_does_not_grow_with_its_crashes() -> None:
+    one = job()
+    for _ in range(2 * ERRORS_KEPT):
+        one = returned(one, 3, HELD._replace(seen="blocked the loop"))
+    assert ERRORS_KEPT == len(one.errors)
+
+
+def test_a_job_that_gave_up_is_no_poison() -> None:
+    assert not is_poison(job().finish(JobState.DEAD, 1, reason="gave up after 4 failed attempts"))
