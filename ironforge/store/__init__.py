@@ -14,7 +14,6 @@ from ironforge.store.contract import (
     Inspection,
     JobView,
     Lease,
-    Leases,
     Page,
     Rewrite,
     Settled,
@@ -26,6 +25,7 @@ from ironforge.store.contract import (
     Submissions,
     Work,
 )
+from ironforge.store.leases_contract import Leases
 from ironforge.store.node_view import NodeView
 from ironforge.store.open import Doors, NodeStore
 

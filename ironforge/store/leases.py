@@ -33,7 +33,7 @@ _DIED: Final = "node %s died, or lost its lease,"
 
 
 class RedisLeases:
-    """Implements `contract.Leases`. The heartbeat has a connection of its own, used from its own thread."""
+    """Implements `leases_contract.Leases`. The heartbeat has a connection of its own, used from its own thread."""
 
     def __init__(self, settings: Settings, keys: Keys, *, commanding: Link, fetching: Link) -> None:
         self._settings = settings
@@ -45,7 +45,7 @@ class RedisLeases:
         self._pulse = Pulse(Address(settings.redis_url, keys.prefix), max(0.5, settings.lease_seconds / 6))
 
     async def join(self, node: str = "") -> Lease:
-        """See `contract.Leases.join`. `node`: the name, where the same node joins several shards."""
+        """See `leases_contract.Leases.join`. `node`: the name, where the same node joins several shards."""
         names = self._keys
         node = node or new_name()
         keys = [names.epoch, names.nodes, names.fence(node), names.queues, names.roster]
@@ -70,7 +70,7 @@ class RedisLeases:
         return lease
 
     def beat(self, lease: Lease) -> list[str]:
-        """See `contract.Leases.beat`."""
+        """See `leases_contract.Leases.beat`."""
         keys = [self._keys.fence(lease.node), self._keys.nodes]
         arguments: list[str | bytes | int] = [lease.epoch, lease.node, self._lease_ms]
         try:
@@ -81,7 +81,7 @@ class RedisLeases:
         return [name for name in names if name != lease.node]
 
     async def take_over(self, lease: Lease, node: str, *, crashed: bool = True, seen_dead: bool = False) -> int:
-        """See `contract.Leases.take_over`. 0 as well when the node has a lease after all."""
+        """See `leases_contract.Leases.take_over`. 0 as well when the node has a lease after all."""
         names = self._keys
         keys = [names.fence(lease.node), names.nodes, names.epoch, names.fence(node)]
         arguments: Command = [lease.epoch, node, names.signals, int(seen_dead)]
@@ -91,7 +91,7 @@ class RedisLeases:
         return await self._put_back.everything(lease, node, end)
 
     async def strays(self) -> list[str]:
-        """See `contract.Leases.strays`. Those without pending entries are named too: they are to be forgotten."""
+        """See `leases_contract.Leases.strays`. Those without pending entries are named too: they are to be forgotten."""
         try:
             found = await outlast(lambda: muster(self._keys, self._link.run), until_repaired=False)
         except WrongType:
@@ -99,7 +99,7 @@ class RedisLeases:
         return sorted({consumer.name for consumer in found.consumers} - set(found.nodes))
 
     def note_blocked(self, lease: Lease, job_id: bytes, seen: str) -> None:
-        """See `contract.Leases.note_blocked`."""
+        """See `leases_contract.Leases.note_blocked`."""
         key = self._keys.blocked(lease.node)
         # Longer than it takes until somebody else asks for it.
         command: Command = ["SET", key, job_id + seen.encode(), "PX", 4 * self._lease_ms] if seen else ["DEL", key]
@@ -109,7 +109,7 @@ class RedisLeases:
             refuse(error)
 
     async def leave(self, lease: Lease, *, crashed: bool = False) -> None:
-        """See `contract.Leases.leave`. A lease that is lost already is left already."""
+        """See `leases_contract.Leases.leave`. A lease that is lost already is left already."""
         end = End(held=True, alone=True, what=f"a role of node {lease.node} crashed") if crashed else RELEASED
         try:
             await self._put_back.everything(lease, lease.node, end)

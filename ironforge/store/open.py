@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Self
 
 from ironforge.config import Settings
-from ironforge.store.contract import Inspection, Lease, Leases, Signals, Submissions, Work
+from ironforge.store.contract import Inspection, Lease, Signals, Submissions, Work
 from ironforge.store.inspection import RedisInspection
 from ironforge.store.keys import Keys, parts_of, shards_of
 from ironforge.store.leases import RedisLeases
+from ironforge.store.leases_contract import Leases
 from ironforge.store.link import Link
 from ironforge.store.sharded import ShardedInspection, ShardedLeases, ShardedSignals, ShardedSubmissions, ShardedWork
 from ironforge.store.signals import RedisSignals

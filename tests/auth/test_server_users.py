@@ -214,7 +214,7 @@ SCRIPTS = {
     "ironforge-api": "submit cancel revive pause enqueue census consumers look usage spend audit key_create key_revoke "
     "key_touch",
     "ironforge-node": "requeue park bury quarantine restore enqueue promote take_turns expire settle join groups beat "
-    "fence retire forget consumers lock_acquire lock_extend lock_release",
+    "fence retire claim take_alone forget consumers lock_acquire lock_extend lock_release",
     "ironforge-admin": "audit key_create key_revoke census consumers look",
 }
 

@@ -22,7 +22,7 @@ log = structlog.get_logger("ironforge.store")
 
 
 class ShardedLeases:
-    """Implements `contract.Leases`. The lease that it gives out carries the epoch of the first shard."""
+    """Implements `leases_contract.Leases`. The lease that it gives out carries the epoch of the first shard."""
 
     def __init__(self, parts: Sequence[RedisLeases], lease_seconds: float) -> None:
         self._parts = parts
@@ -37,7 +37,7 @@ class ShardedLeases:
         return self._held[lease.node]
 
     async def join(self) -> Lease:
-        """See `contract.Leases.join`."""
+        """See `leases_contract.Leases.join`."""
         name = new_name()
         leases = await together(part.join(name) for part in self._parts)
         self._held[name] = leases
@@ -46,7 +46,7 @@ class ShardedLeases:
         return leases[0]
 
     def beat(self, lease: Lease) -> list[str]:
-        """See `contract.Leases.beat`. Raises StoreUnavailable only when no shard answers."""
+        """See `leases_contract.Leases.beat`. Raises StoreUnavailable only when no shard answers."""
         expired: list[str] = []
         away: list[StoreUnavailable] = []
         calls = [
@@ -72,19 +72,19 @@ class ShardedLeases:
         return list(dict.fromkeys(expired))
 
     async def take_over(self, lease: Lease, node: str, *, crashed: bool = True, seen_dead: bool = False) -> int:
-        """See `contract.Leases.take_over`. A shard where the node has renewed its lease leaves it alone."""
+        """See `leases_contract.Leases.take_over`. A shard where the node has renewed its lease leaves it alone."""
         pairs = zip(self._parts, self.held(lease), strict=True)
         return sum(
             await together(part.take_over(held, node, crashed=crashed, seen_dead=seen_dead) for part, held in pairs)
         )
 
     async def strays(self) -> list[str]:
-        """See `contract.Leases.strays`."""
+        """See `leases_contract.Leases.strays`."""
         parts = await together(part.strays() for part in self._parts)
         return sorted({name for part in parts for name in part})
 
     def note_blocked(self, lease: Lease, job_id: bytes, seen: str) -> None:
-        """See `contract.Leases.note_blocked`. Everywhere: who finds the job knows its id alone."""
+        """See `leases_contract.Leases.note_blocked`. Everywhere: who finds the job knows its id alone."""
         calls = [
             self._threads.submit(part.note_blocked, held, job_id, seen)
             for part, held in zip(self._parts, self.held(lease), strict=True)
@@ -94,7 +94,7 @@ class ShardedLeases:
                 raise error
 
     async def leave(self, lease: Lease, *, crashed: bool = False) -> None:
-        """See `contract.Leases.leave`."""
+        """See `leases_contract.Leases.leave`."""
         pairs = zip(self._parts, self.held(lease), strict=True)
         await together(part.leave(held, crashed=crashed) for part, held in pairs)
 
