@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import MutableMapping
 from typing import Final
 
@@ -17,3 +19,12 @@ def hide_from_handlers(environ: MutableMapping[str, str]) -> bool:
     """
     taken = {name: environ.pop(environment_name(name), "") for name in API_ALONE}
     return bool(taken["key_pepper"])
+
+
+def start_without_pepper() -> None:
+    """Have this process not only forget the pepper, but never have had it.
+
+    What a process was started with stays legible for whoever runs as the same user, so its program starts once more.
+    """
+    if hide_from_handlers(os.environ):
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - ourselves

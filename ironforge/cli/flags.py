@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 from collections.abc import Callable
 from typing import Annotated, Any, Final, get_type_hints
 
 import typer
 
-from ironforge.cli import output
 from ironforge.config import HELP, LISTS, Settings, environment_name, load, words
-from ironforge.handler_environment import hide_from_handlers
+from ironforge.handler_environment import start_without_pepper
 
 DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6379/0"
 SHORTER: Final = {"http_host": ("--host",), "http_port": ("--port",)}
@@ -47,10 +45,6 @@ DEV: Final = (*dict.fromkeys(("http_host", "http_port", "data_dir", *NODE, *API)
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON document on stdout, for programs")]
 
 _DEFAULTS: Final = Settings()
-_PEPPER_NOT_NEEDED: Final = (
-    f"{environment_name('key_pepper')} is set, and a node needs none: handlers do not see it, but whoever runs as this "
-    "user can read with what a process was started: start nodes without it"
-)
 
 
 def takes_settings(*names: str, without_api: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -73,8 +67,8 @@ def takes_settings(*names: str, without_api: bool = False) -> Callable[[Callable
             for name in LISTS:
                 if flags.get(name) is not None:
                     flags[name] = words(flags[name])
-            if without_api and hide_from_handlers(os.environ):
-                output.say(_PEPPER_NOT_NEEDED)
+            if without_api:
+                start_without_pepper()
             return command(settings=load(**flags), **given)
 
         parameters = [*own, *(_flag(name) for name in names)]

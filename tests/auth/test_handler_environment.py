@@ -11,7 +11,7 @@ import pytest
 from ironforge.client import Client
 from ironforge.config import Settings, environment_name, environment_of
 from ironforge.handler_environment import API_ALONE, hide_from_handlers
-from tests.cli.kit import Service, eventually
+from tests.cli.kit import Service
 from tests.support.servers import valkey
 
 PEPPER = "0123456789abcdef0123456789abcdef"
@@ -71,9 +71,11 @@ def test_a_node_keeps_the_pepper_from_its_handlers(application: Path, processes:
             Service(*arguments, redis_url=server, cwd=application, api_key="ifk_handlers", **secrets) as node,
         ):
             found = results(json.loads(api.logged("api is listening"))["url"])
-            eventually(lambda: "start nodes without it" in "".join(list(node.stderr)), "the warning")
+            started_with = Path(f"/proc/{node.pid}/environ").read_text()
 
     assert set(KINDS) == set(found)
+    assert PEPPER not in started_with, "nor is it where others of this user could read it"
+    assert "IRONFORGE_REDIS_URL" in started_with
     for kind, texts in found.items():
         assert [] == [name for name in (PEPPER, "issuers.toml") if name in str(texts)], kind
         assert "ifk_handlers" in str(texts), "handlers that submit need it"
