@@ -23,6 +23,7 @@ from ironforge.store.keys import Keys
 from ironforge.store.link import Link
 from ironforge.store.outage import answering
 from ironforge.store.scripts import Script
+from ironforge.telemetry import get_logger
 
 KEPT_ENTRIES: Final = 100_000
 CHUNK: Final = 1_000
@@ -73,6 +74,7 @@ class Verdict(NamedTuple):
     problems: list[str]
 
 
+_log: Final = get_logger(__name__)
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(AuditEntry).decode
 
@@ -85,6 +87,7 @@ class AuditTrail:
         self._link = Link(settings.redis_url, self._keys.prefix)
         self._kept = kept
         self._turn = asyncio.Lock()
+        self._appended = 0  # the number of the last entry that this process wrote
         self._known: str | None = None  # the head, if nobody else has appended since
         # Not the pepper itself: a seal of one purpose must not be one of another.
         self._key = hmac.digest(settings.key_pepper.encode(), b"audit:" + settings.namespace.encode(), hashlib.sha256)
@@ -97,6 +100,8 @@ class AuditTrail:
             for _ in range(CHASES):
                 head = await self._head() if self._known is None else self._known
                 number, before = Head.read(head) or (0, "")
+                if number < self._appended:
+                    _log.error("the audit trail was cut, or put back", newest=number, appended_here=self._appended)
                 entry = AuditEntry(number + 1, time.time_ns() // 1_000_000, who, action, target, request_id, queue)
                 raw = _encode(entry)
                 seal = _seal(self._key, before, raw)
@@ -109,7 +114,7 @@ class AuditTrail:
                         [head, following, raw, seal, self._kept, before],
                     )
                 if appended:
-                    self._known = following
+                    self._known, self._appended = following, entry.number
                     return entry
         raise StoreUnavailable(f"the audit trail moved {CHASES} times while this was to be added; try again")
 

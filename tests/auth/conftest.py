@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis.asyncio as redis
 
+from ironforge.auth.audit import AuditTrail
 from ironforge.config import Settings
-from tests.auth.kit import House
+from tests.auth.kit import KEPT, House
 from tests.support.servers import valkey
 
 Build = Callable[..., Awaitable[House]]
@@ -59,3 +61,16 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
         issued.private_key_pem.write_to_path(folder / f"{name}.key")
         (folder / f"{name}.pem").write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
     return folder
+
+
+@pytest.fixture
+async def trail(settings: Settings) -> AsyncIterator[AuditTrail]:
+    trail = AuditTrail(settings, kept=KEPT)
+    yield trail
+    await trail.close()
+
+
+@pytest.fixture
+async def client(server: str) -> AsyncIterator[redis.Redis]:
+    async with redis.Redis.from_url(server) as client:
+        yield client

@@ -102,3 +102,12 @@ class House:
 
     def inside(self, namespace: str | None = None) -> Settings:
         return msgspec.structs.replace(self.settings, namespace=namespace or self.namespace)
+
+
+# Entries that the trails of tests keep.
+KEPT = 20
+
+
+async def fill(trail: AuditTrail, count: int) -> None:
+    for number in range(count):
+        await trail.append("key:abc(ops)", "cancelJob", f"job-{number}", f"request-{number}")

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import redis.asyncio as redis
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from ironforge.auth.quota import Quota
 from ironforge.config import Settings
 from ironforge.metrics import Metrics
 from ironforge.store.contract import Stats, StreamDepth
+from ironforge.store.keys import Keys
 from tests.auth.kit import Answer, House
 from tests.auth.test_quotas import submit
 
@@ -116,6 +118,16 @@ async def test_a_page_of_metrics_has_its_queues_alone() -> None:
     assert [] == [line for line in samples if "ours" not in line and "more" not in line]
     assert SECRET not in page.decode()
     assert metrics.exposition()[1] == content_type
+
+
+async def test_nor_does_an_error_name_one(scene: Scene) -> None:
+    keys, foreign = Keys(scene.house.namespace), scene.foreign[-2]
+    async with redis.Redis.from_url(scene.house.settings.redis_url) as client:
+        for number in range(4):
+            await client.set(keys.stream(f"{SECRET}:{number}"), "somebody's")
+    answers = [await scene.call(method, f"/jobs/{foreign}") for method in ("GET", "DELETE")]
+    assert [] == [answer for answer in answers if SECRET in told(answer)]
+    assert [503, 503] == [answer.status for answer in answers]
 
 
 # --------------------------------------------------------------------------- the same idempotency key
