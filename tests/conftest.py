@@ -1,7 +1,8 @@
-"""Proofs: tests that need the machine's time. They run after all others, and once more when they fail.
+"""Proofs: tests that need the machine's time. They run after all others, and once more when they do not pass.
 
 The second run comes when every other test is over, so that one bad moment fakes no fault; both outcomes are told at
-the end, so that it hides none. A process of xdist, where no proof is alone, repeats nothing.
+the end, so that it hides none. One that found in its midst that the machine had no time, and skipped itself, has not
+passed either. A process of xdist, where no proof is alone, repeats nothing.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from collections.abc import Generator
 
 import pytest
 
-FAILED_AT_FIRST = "failed at first"
-# True: it has failed and shall run again. False: it does.
+UNPROVEN = "unproven at first"
+# True: it has not passed and shall run again. False: it does.
 AGAIN = pytest.StashKey[bool]()
 
 
@@ -28,9 +29,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     alone = not hasattr(item.config, "workerinput")
-    if report.failed and is_proof(item) and alone and item.stash.get(AGAIN, default=True):
+    unproven = report.failed or (report.skipped and report.when == "call")
+    if unproven and is_proof(item) and alone and item.stash.get(AGAIN, default=True):
         item.stash[AGAIN] = True
-        report.outcome = FAILED_AT_FIRST
+        report.outcome = UNPROVEN
     report.second = not item.stash.get(AGAIN, default=True)
     return report
 
@@ -45,16 +47,16 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
-    return (FAILED_AT_FIRST, "1", FAILED_AT_FIRST.upper()) if report.outcome == FAILED_AT_FIRST else None
+    return (UNPROVEN, "1", UNPROVEN.upper()) if report.outcome == UNPROVEN else None
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """First failures in full, and then every proof that ran again with both outcomes."""
-    first = terminalreporter.getreports(FAILED_AT_FIRST)
+    """First outcomes in full, and then every proof that ran again with both."""
+    first = terminalreporter.getreports(UNPROVEN)
     if not first:
         return
-    terminalreporter.section("proofs that failed at first")
+    terminalreporter.section("proofs that did not pass at first")
     for report in first:
         terminalreporter.write_sep("_", f"{report.nodeid} ({report.when})")
         terminalreporter.write_line(report.longreprtext)
@@ -71,5 +73,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def outcome(report: pytest.TestReport) -> str:
     """In one line, with its reason if there is one."""
     crash = getattr(report.longrepr, "reprcrash", None)
-    why = f": {crash.message.splitlines()[0]}" if crash and crash.message else ""
-    return f"{report.outcome} in {report.when}{why}"
+    why = crash.message if crash else report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+    first_line = why.partition("\n")[0]
+    return f"{report.outcome} in {report.when}" + (f": {first_line}" if first_line else "")

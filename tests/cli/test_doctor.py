@@ -142,11 +142,13 @@ def test_bytes_that_were_no_job_are_reported_with_the_command_that_shows_them(cl
 
 
 async def test_waiting_for_long_overdue_and_dead_jobs_are_warnings(client: redis.Redis, server: str):
-    old = Job(1, (1).to_bytes(6, "big") + new_id()[6:], "a.kind", "default", 2, b"null", 1)
-    doors = Doors.open(load({}, redis_url=server))
-    await doors.submissions.submit([Submission(old)])
+    old = Job(1, new_id(), "a.kind", "default", 2, b"null", 1)
+    client.xadd(KEYS.stream(old.stream), {"j": encode(old)}, id="1-1")
+    client.hset(KEYS.index, old.id, f"q:{old.stream}:1-1")
+    client.sadd(KEYS.queues, "default")
     _, found = doctor(server)
     assert "--queues default" in found["queues"][1]["fix"]
+    doors = Doors.open(load({}, redis_url=server))
     await doors.submissions.set_paused("default", paused=True)
     await doors.close()
     late, dead = await submit(server, delay_ms=600_000), await submit(server, delay_ms=600_000)

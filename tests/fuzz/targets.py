@@ -36,9 +36,9 @@ from ironforge.job import Job, JobState, decode, encode, new_id, parse_id
 from ironforge.options import check_idempotency_key, validate_options
 from ironforge.payload import binder_of
 from ironforge.store import checks, listing
+from ironforge.store.census import totals_of
 from ironforge.store.contract import JobView
 from ironforge.store.info import config_of, info_of, number_in, version_of
-from ironforge.store.inspection import totals_of
 from ironforge.store.keys import Location, queue_names
 from ironforge.store.quarantine import id_in
 from ironforge.store.records import milliseconds, readable, score_ms, state_at, terminal_record

@@ -42,7 +42,7 @@ def test_that_ends_badly(disturbed_at_the_end):
 def test_that_needs_no_time():
     assert [] == runs, "a proof came first"
 """
-FIRST = "failed at first in"
+FIRST = "unproven at first in"
 CONFIG = "[pytest]\naddopts = -p no:cacheprovider -p no:schemathesis --strict-markers\nmarkers = proof\n"
 
 
@@ -64,7 +64,7 @@ def test_a_proof_that_fails_runs_once_more_and_both_outcomes_are_told(tmp_path: 
         "test_it.py::test_broken": f"{FIRST} call: Failed: broken 1; then failed in call: Failed: broken 2",
         "test_it.py::test_that_ends_badly": f"{FIRST} teardown: AssertionError: a bad end; then passed in call",
     }
-    assert "1 failed, 5 passed, 3 failed at first" in told
+    assert "1 failed, 5 passed, 3 unproven at first" in told
     assert 'assert 1 < runs.count("disturbed"), "a bad moment"' in told
     assert "run 1" in told
 
@@ -73,7 +73,16 @@ def test_a_second_outcome_that_is_good_is_enough(tmp_path: Path) -> None:
     code, told = run(tmp_path, "-k", "not broken")
 
     assert pytest.ExitCode.OK == code
-    assert "5 passed, 1 deselected, 2 failed at first" in told
+    assert "5 passed, 1 deselected, 2 unproven at first" in told
+
+
+def test_a_proof_that_finds_no_time_for_itself_has_not_passed(tmp_path: Path) -> None:
+    late = SUITE.replace('assert 1 < runs.count("disturbed"), "a bad moment"', 'pytest.skip("no time")')
+
+    code, told = run(tmp_path, "-k", "disturbed", suite=late)
+
+    assert pytest.ExitCode.OK == code
+    assert f"{FIRST} call: Skipped: no time; then skipped in call: Skipped: no time" in told
 
 
 def test_what_is_no_proof_has_one_chance(tmp_path: Path) -> None:
