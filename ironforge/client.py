@@ -7,7 +7,6 @@ event loop in a thread of its own.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, Generic, Self, TypeVar
@@ -16,8 +15,9 @@ import msgspec
 import uuid_utils
 
 from ironforge.duration import Duration, seconds_of
-from ironforge.errors import InvalidJob, IronForgeError, WaitTimeout
+from ironforge.errors import InvalidJob, WaitTimeout
 from ironforge.job import parse_id
+from ironforge.loop_thread import LoopThread
 from ironforge.options import check_queue
 from ironforge.request_bodies import chunks_of, job_body, lines_of
 from ironforge.transport import ApiError, ApiUnreachable, Json, Transport, member
@@ -31,7 +31,6 @@ ENDED: Final = frozenset({"completed", "cancelled", "dead"})
 # What a call gives back: the value itself, or a coroutine of it.
 Answer = TypeVar("Answer")
 Ids = TypeVar("Ids")
-T = TypeVar("T")
 
 _JSON: Final = {"Content-Type": "application/json"}
 _NDJSON: Final = {"Content-Type": "application/x-ndjson"}
@@ -152,7 +151,10 @@ class _Calls(_OperatorCalls[Answer, Ids]):
 
 
 class AsyncClient(_Calls[Coroutine[Any, Any, Json], Coroutine[Any, Any, list[str]]]):
-    """For asyncio: `async with AsyncClient() as client: await client.submit("email.send", {…})`."""
+    """For asyncio: `async with AsyncClient() as client: await client.submit("email.send", {…})`.
+
+    One may be used on several event loops, in several threads: it has connections for each.
+    """
 
     def _answer(self, work: Coroutine[Any, Any, Json]) -> Coroutine[Any, Any, Json]:
         return work
@@ -181,41 +183,23 @@ class Client(_Calls[Json, list[str]]):
         self, url: str | None = None, *, api_key: str | None = None, timeout_seconds: Duration = 10.0, retries: int = 3
     ) -> None:
         super().__init__(url, api_key=api_key, timeout_seconds=timeout_seconds, retries=retries)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="ironforge-client", daemon=True)
-        self._thread.start()
+        self._loop = LoopThread("ironforge-client")
 
     def _answer(self, work: Coroutine[Any, Any, Json]) -> Json:
-        return self._run(work)
+        return self._loop.run(work)
 
     def _ids(self, work: Coroutine[Any, Any, list[str]]) -> list[str]:
-        return self._run(work)
+        return self._loop.run(work)
 
     def iter_jobs(self, **query: str | int | None) -> Iterator[Json]:
         """Every job that fits the filters (state, kind, queue), page by page."""
         pages = _pages(self._http, query)
-        while (job := self._run(_next(pages))) is not None:
+        while (job := self._loop.run(_next(pages))) is not None:
             yield job
 
     def close(self) -> None:
         """Ends the session and its thread; the client cannot be used afterwards."""
-        if self._loop.is_closed():
-            return
-        self._run(self._http.close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        if self._loop.is_closed():
-            work.close()
-            raise IronForgeError("this Client is closed: make a new one")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()  # Ctrl-C must not leave the request running
-            raise
+        self._loop.close(self._http.close())
 
     def __enter__(self) -> Self:
         return self

@@ -17,7 +17,8 @@ from typing import Final
 
 from ironforge.config import NAME, Settings
 from ironforge.duration import Duration, seconds_of
-from ironforge.errors import LockNotHeld, LockTimeout, StoreError
+from ironforge.errors import LockNotHeld, LockTimeout, StoreError, StoreUnavailable
+from ironforge.loops import PerLoop
 from ironforge.ranges import shown
 from ironforge.store.keys import shards_of
 from ironforge.store.link import Command, Link
@@ -34,14 +35,15 @@ FENCE_KEPT_MS: Final = 7 * 86_400_000
 
 
 class Locks:
-    """The locks of `settings.namespace`; one object serves a whole process, on a connection to be closed with `close`.
+    """The locks of `settings.namespace`; one object serves a whole process, on a connection for each event loop.
 
     All of them are in the first shard: a lock is for what happens seldom.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._prefix = shards_of(settings)[0].prefix
-        self._link = Link(settings.redis_url, self._prefix)
+        url, prefix = settings.redis_url, self._prefix
+        self._links = PerLoop(lambda: Link(url, prefix), Link.abandon)
 
     def __call__(self, name: str, *, ttl_seconds: Duration, wait_seconds: Duration | None = None) -> Lock:
         """The lock `name`, for `async with`. It runs out `ttl_seconds` after it was taken or extended.
@@ -57,7 +59,8 @@ class Locks:
         return Lock(self, name, _to_ms(ttl_seconds), seconds_of(wait_seconds))
 
     async def close(self) -> None:
-        await self._link.close()
+        """Close the connection of the running loop; others are closed as their loops end."""
+        await self._links.close()
 
     async def take(self, name: str, token: str, ttl_ms: int) -> int:
         """One try: the fence, or minus the milliseconds that the present holder has left."""
@@ -72,7 +75,7 @@ class Locks:
 
     async def _run(self, script: Script, keys: list[str], arguments: Command) -> int:
         with answering():
-            reply: int = await self._link.run(script, keys, arguments)
+            reply: int = await (await self._links.here()).run(script, keys, arguments)
         return reply
 
     def _key(self, name: str) -> str:
@@ -107,15 +110,22 @@ class Lock:
         return HeldLock(self._locks, self.name, token, fence, self._ttl_ms)
 
     async def _try(self, token: str) -> int:
-        """Runs to its end even when the caller is cancelled: a lock that nobody knows of blocks everybody."""
+        """Nothing stays taken when the caller is cancelled, or the answer is lost: a lock that nobody knows of blocks
+        everybody."""
         trying = asyncio.ensure_future(self._locks.take(self.name, token, self._ttl_ms))
         try:
             return await asyncio.shield(trying)
-        except asyncio.CancelledError:
-            with contextlib.suppress(StoreError):
-                if await trying > 0:
-                    await self._locks.free(self.name, token)
+        except (asyncio.CancelledError, StoreUnavailable):
+            with contextlib.suppress(asyncio.CancelledError):  # the first one is on its way already
+                await asyncio.shield(asyncio.ensure_future(self._give_back(trying, token)))
             raise
+
+    async def _give_back(self, trying: asyncio.Future[int], token: str) -> None:
+        with contextlib.suppress(StoreError, asyncio.CancelledError):
+            if await trying <= 0:
+                return
+        with contextlib.suppress(StoreError):
+            await self._locks.free(self.name, token)
 
     async def __aenter__(self) -> HeldLock:
         if self._held is not None:

@@ -19,6 +19,7 @@ from ironforge.config import Settings, load
 from ironforge.duration import Duration
 from ironforge.errors import ConfigError, InvalidJob
 from ironforge.job import Priority, format_id, new_id, parse_id, tail_of
+from ironforge.loops import PerLoop
 from ironforge.options import Options, check_idempotency_key, validate_options
 from ironforge.store import Doors, Submission, Submissions
 from ironforge.store.checks import check_shards
@@ -110,33 +111,48 @@ class Door:
     """Where submissions go in. Without `submissions` it connects when first used, as `settings` say."""
 
     def __init__(self, settings: Settings | None, submissions: Submissions | None = None) -> None:
-        self._settings = settings
         self._submissions = submissions
-        self._doors: Doors | None = None
-        self._connecting = asyncio.Lock()
+        self._ways = PerLoop(lambda: _Way(settings), _Way.abandon)
 
     async def submit(self, batch: Sequence[Submission], *, again: bool = False) -> list[str]:
         """The ids as text. Raises IdempotencyConflict, QueueFull, StoreUnavailable."""
         if not batch:
             return []
-        submissions = self._submissions or await self._connect()
+        submissions = self._submissions or await (await self._ways.here()).submissions()
         accepted = await submissions.submit(batch, again=again)
         return [format_id(answer.id) for answer in accepted]
 
     async def close(self) -> None:
+        """Close what the running loop has; the next submission opens it again."""
+        await self._ways.close()
+
+
+class _Way:
+    """What one event loop has of the store, from its first submission on."""
+
+    def __init__(self, settings: Settings | None) -> None:
+        self._settings = settings
+        self._doors: Doors | None = None
+        self._connecting = asyncio.Lock()
+
+    async def submissions(self) -> Submissions:
+        if self._doors is None:
+            async with self._connecting:
+                if self._doors is None:
+                    self._doors = await self._open()
+        return self._doors.submissions
+
+    async def close(self) -> None:
         if self._doors is not None:
             await self._doors.close()
-            self._doors = self._submissions = None
 
-    async def _connect(self) -> Submissions:
-        async with self._connecting:
-            if self._submissions is None:
-                settings = load() if self._settings is None else self._settings
-                if not settings.redis_url:
-                    raise ConfigError(
-                        "no server to submit to: set IRONFORGE_REDIS_URL, for example redis://127.0.0.1:6379"
-                    )
-                await check_shards(settings)
-                self._doors = Doors.open(settings)
-                self._submissions = self._doors.submissions
-            return self._submissions
+    def abandon(self) -> None:
+        if self._doors is not None:
+            self._doors.abandon()
+
+    async def _open(self) -> Doors:
+        settings = load() if self._settings is None else self._settings
+        if not settings.redis_url:
+            raise ConfigError("no server to submit to: set IRONFORGE_REDIS_URL, for example redis://127.0.0.1:6379")
+        await check_shards(settings)
+        return Doors.open(settings)

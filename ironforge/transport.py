@@ -17,6 +17,7 @@ import msgspec
 from ironforge import errors
 from ironforge.auth import AUDIT_HEADER
 from ironforge.config import load
+from ironforge.loops import PerLoop, let_go
 from ironforge.web_url import api_url, checked
 
 Json = dict[str, Any]
@@ -140,18 +141,18 @@ _BY_STATUS: Final[dict[int, type[ApiError]]] = {
 
 
 class Transport:
-    """One session with one API. `url` and `api_key` None: the settings IRONFORGE_URL and IRONFORGE_API_KEY; `retries`
-    come after the first try."""
+    """Sessions with one API, one for each event loop. `url` and `api_key` None: the settings IRONFORGE_URL and
+    IRONFORGE_API_KEY; `retries` come after the first try."""
 
     def __init__(self, url: str | None, timeout_seconds: float, retries: int, api_key: str | None = None) -> None:
         self.url = checked("url", url) if url else api_url(load())
         credential = (load().api_key if api_key is None else api_key).strip()
         if not (credential.isascii() and credential.isprintable()):
             raise errors.ConfigError("the API key holds a character that no key or token has: was it copied whole?")
-        self._headers = {"Authorization": f"Bearer {credential}"} if credential else {}
-        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        sent = {"Authorization": f"Bearer {credential}"} if credential else {}
+        timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._retries = retries
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions = PerLoop(lambda: aiohttp.ClientSession(timeout=timeout, headers=sent), _abandon)
 
     async def call(
         self,
@@ -195,15 +196,13 @@ class Transport:
         raise failure
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        """Close the session of the running loop; others are closed as their loops end."""
+        await self._sessions.close()
 
     async def _send(self, method: str, path: str, options: dict[str, Any]) -> tuple[int, Mapping[str, str], bytes]:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=self._timeout, headers=self._headers)
+        session = await self._sessions.here()
         # What a job carries and the credential are for the address that was given, and for no other that it may name.
-        async with self._session.request(method, self.url + path, allow_redirects=False, **options) as response:
+        async with session.request(method, self.url + path, allow_redirects=False, **options) as response:
             return response.status, response.headers, await _read(response)
 
     def _redirected(self, status: int, location: str) -> ApiError:
@@ -216,6 +215,16 @@ class Transport:
         return ApiUnreachable(
             f"no answer from {self.url}: {reason}. Is `ironforge api` running there? Set IRONFORGE_URL or pass url="
         )
+
+
+def _abandon(session: aiohttp.ClientSession) -> None:
+    connector: Any = session.connector
+    session.detach()
+    for kept in connector._conns.values():  # noqa: SLF001 - to close it would need the loop
+        for protocol, _ in kept:
+            let_go(protocol.transport)
+    connector._conns.clear()  # noqa: SLF001
+    connector._closed = True  # noqa: SLF001
 
 
 def refusal(status: int, content: bytes) -> ApiError:

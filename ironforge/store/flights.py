@@ -47,7 +47,7 @@ class Flights:
     def __init__(self, settings: Settings, keys: Keys) -> None:
         self._settings = settings
         self._keys = keys
-        self._link = Link(settings.redis_url, keys.prefix)
+        self.link = Link(settings.redis_url, keys.prefix)
         self._admission = Admission(settings)
         self._waiting: list[_Waiting] = []
         self._flying: asyncio.Task[None] | None = None
@@ -64,7 +64,7 @@ class Flights:
 
     async def close(self) -> None:
         """Ends the connection. Whoever still waits for an answer gets StoreUnavailable."""
-        await self._link.close()
+        await self.link.close()
         if self._flying:
             await self._flying
 
@@ -73,7 +73,7 @@ class Flights:
             while self._waiting:
                 passengers = self._board()
                 try:
-                    await self._admission.check(self._link)
+                    await self._admission.check(self.link)
                     await self._carry(passengers)
                 except Exception as error:  # noqa: BLE001 - whatever it is, the callers get it
                     _fail(passengers, error)
@@ -130,13 +130,13 @@ class Flights:
         commands: list[Command] = [SUBMIT.by_hash(call.keys, call.arguments) for call in calls]
         commands += self._admission.questions(sum(len(call.items) for call in calls), sum(call.size for call in calls))
         patience = COMMAND_SECONDS + sum(len(call.items) for call in calls) / 1_000
-        replies = await self._link.exchange(commands, timeout_seconds=patience)
+        replies = await self.link.exchange(commands, timeout_seconds=patience)
         raise_first(*(reply for reply in replies if isinstance(reply, AskError)))
         forgotten = [number for number, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if forgotten:
             texts: list[Command] = [SUBMIT.by_text(calls[at].keys, calls[at].arguments) for at in forgotten]
             texts += commands[len(calls) :]
-            late = await self._link.exchange(texts, timeout_seconds=patience)
+            late = await self.link.exchange(texts, timeout_seconds=patience)
             for number, reply in zip([*forgotten, *range(len(calls), len(commands))], late, strict=True):
                 replies[number] = reply
         return replies[: len(calls)], self._admission.shortfall(replies[len(calls) :])

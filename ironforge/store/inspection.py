@@ -39,8 +39,8 @@ class RedisInspection:
     def __init__(self, settings: Settings, keys: Keys) -> None:
         self._settings = settings
         self._keys = keys
-        self._links = [Link(settings.redis_url, keys.prefix) for _ in range(CONNECTIONS)]
-        self._turns = itertools.cycle(self._links)
+        self.links = [Link(settings.redis_url, keys.prefix) for _ in range(CONNECTIONS)]
+        self._turns = itertools.cycle(self.links)
         self._listing = Listing(settings, self._keys, self._ask)
         self._stats = Shared(self._read_stats)
         # What was paused and resumed from here since the last reading began.
@@ -103,7 +103,7 @@ class RedisInspection:
             return await health_of(self._settings, self._ask)
 
     async def close(self) -> None:
-        for link in self._links:
+        for link in self.links:
             await link.close()
 
     async def _look(self, job_id: bytes) -> JobView | None:

@@ -18,6 +18,7 @@ from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import TimeoutError as TimedOut
 
 from ironforge.errors import StoreUnavailable
+from ironforge.loops import let_go
 from ironforge.store.address import Address
 from ironforge.store.outage import needs_reconnect
 from ironforge.store.scripts import Script
@@ -144,6 +145,14 @@ class Link:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.disconnect(nowait=True)
+
+    def abandon(self) -> None:
+        """Let go of the connection, for its loop is closed."""
+        connection: Any = self._connection
+        self._connection = None
+        if connection is not None and connection.is_connected:
+            let_go(connection._writer.transport)  # noqa: SLF001 - redis-py would ask the loop
+            connection._reader = connection._writer = None  # noqa: SLF001
 
     async def close(self) -> None:
         """Close for good: later calls raise StoreUnavailable."""

@@ -37,6 +37,12 @@ class Doors:
     def open(cls, settings: Settings) -> Self:
         return cls(settings)
 
+    def abandon(self) -> None:
+        """Let go of every connection, for their loop is closed."""
+        links = [link for part in self._submissions for link in part.links]
+        for link in [*links, *(link for part in self._inspections for link in part.links)]:
+            link.abandon()
+
     async def close(self) -> None:
         for submissions in self._submissions:
             await submissions.close()

@@ -41,6 +41,7 @@ class RedisSubmissions:
         self._shelving = Shelving(self._keys, settings)
         self._flights = Flights(settings, self._keys)
         self._link = Link(settings.redis_url, keys.prefix)
+        self.links = (self._flights.link, self._link)
         self._looked_at = -math.inf
         self._on_pause = on_pause
 
