@@ -17,9 +17,9 @@ from ironforge.metrics import Metrics
 
 
 class _Tally:
-    """What is counted of one namespace: run times in seconds by kind, and how long jobs had waited."""
+    """What is counted of one namespace: run times in seconds by kind."""
 
-    __slots__ = ("completed", "failed", "latencies")
+    __slots__ = ("completed", "failed")
 
     def __init__(self) -> None:
         self.clear()
@@ -27,7 +27,6 @@ class _Tally:
     def clear(self) -> None:
         self.completed: defaultdict[str, list[float]] = defaultdict(list)
         self.failed: defaultdict[str, list[float]] = defaultdict(list)
-        self.latencies: list[float] = []
 
 
 class Report:
@@ -39,7 +38,8 @@ class Report:
         self._worker = worker
         self._metrics = metrics
         self._tallies: dict[str, _Tally] = {}  # by namespace
-        self._tally_of: dict[str, _Tally] = {}  # by stream; kept, because every job asks for it
+        self._tally_of: dict[str, _Tally] = {}  # by stream
+        self._waits: dict[str, list[float]] = {}  # by stream; kept, because every job asks for it
         self._clear()
 
     def connect(self, *, dispatcher: ActorRef, retry_timer: ActorRef, dead_letter: ActorRef) -> None:
@@ -57,11 +57,12 @@ class Report:
         self._unreadable: list[Unreadable] = []
 
     def started(self, stream: str, latency_seconds: float) -> None:
-        tally = self._tally_of.get(stream)
-        if tally is None:
+        waits = self._waits.get(stream)
+        if waits is None:
             namespace = self._metrics.namespace_of(stream)
-            tally = self._tally_of[stream] = self._tallies.setdefault(namespace, _Tally())
-        tally.latencies.append(latency_seconds)
+            self._tally_of[stream] = self._tallies.setdefault(namespace, _Tally())
+            waits = self._waits[stream] = []
+        waits.append(latency_seconds)
 
     def unreadable(self, what: Unreadable) -> None:
         self._count += 1
@@ -119,5 +120,8 @@ class Report:
                 self._metrics.completed(kind, durations, namespace)
             for kind, durations in tally.failed.items():
                 self._metrics.failed(kind, durations, namespace)
-            self._metrics.started(tally.latencies, namespace)
             tally.clear()
+        for stream, waits in self._waits.items():
+            if waits:
+                self._metrics.started(waits, stream)
+                waits.clear()

@@ -19,7 +19,7 @@ import redis
 from benchmarks import harness
 from benchmarks.peers.measure import server as server_over_tcp
 from ironforge.config import Settings, load
-from ironforge.metrics import MULTIPROCESS_DIR, SLOT
+from ironforge.exposition import MULTIPROCESS_DIR, SLOT
 from ironforge.registry import Forge
 
 BATCH = 500

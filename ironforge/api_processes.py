@@ -15,7 +15,7 @@ from typing import Any, Final
 from ironforge.api.server import SHUTDOWN_SECONDS, cannot_listen, check_address
 from ironforge.config import Settings
 from ironforge.errors import ConfigError
-from ironforge.metrics import ChildMetrics
+from ironforge.exposition import ChildMetrics
 from ironforge.processes import Parent, metrics_folder
 from ironforge.store.checks import verify
 from ironforge.telemetry import get_logger

@@ -1,50 +1,81 @@
-"""The depths of queues and of the dead letter as Prometheus metrics.
+"""What the store says of its queues and nodes as Prometheus metrics: depths, ages, capacity.
 
-A collector, not gauges: a queue that is gone leaves no series behind, and a node, which never asks for stats, shows no
-depth at all instead of a false 0.
+Read when somebody asks for them, and not kept: a queue that is gone leaves no series behind, and who never asks the
+store, as a node does not, shows no depth at all instead of a false 0.
 """
 
 from __future__ import annotations
 
-from collections import Counter as Tally
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from ironforge.job import Priority
-from ironforge.store.contract import Stats
+from ironforge.store import NodeView, Stats, StreamDepth
 
 # So many streams are told apart: clients that invent names must not fill the scraper's memory.
 MAX_STREAMS: Final = 1_000
 OTHER: Final = "other"
 
 
-class Depths(Collector):
-    """Those of the last `stats`, with the label `namespace` unless it is empty."""
+class Reading(NamedTuple):
+    """What a page of metrics is made of beside what its process counts."""
 
-    def __init__(self, namespace: str = "") -> None:
-        self.stats: Stats | None = None
-        self._labels = {"namespace": namespace} if namespace else {}
+    stats: Stats
+    nodes: Sequence[NodeView]
+
+
+class Depths(Collector):
+    """Those of a reading, with the label `namespace` unless it is empty."""
+
+    def __init__(self, reading: Reading | None, namespace: str = "") -> None:
+        self._reading = reading
+        self._own = {"namespace": namespace} if namespace else {}
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        if self.stats is None:
+        if self._reading is None:
             return
-        depths: Tally[tuple[str, str]] = Tally()
-        for number, stream in enumerate(self.stats.streams):
-            queue = stream.queue if number < MAX_STREAMS else OTHER
-            depths[queue, Priority(stream.priority).label] += stream.queued
-        names, own = tuple(self._labels), tuple(self._labels.values())
-        queues = GaugeMetricFamily("ironforge_queue_depth", "Jobs waiting", labels=(*names, "queue", "priority"))
-        for labels, depth in depths.items():
-            queues.add_metric((*own, *labels), depth)
-        yield queues
-        paused = GaugeMetricFamily("ironforge_queue_paused", "1: nodes take no jobs of it", labels=(*names, "queue"))
-        told = (queue if number < MAX_STREAMS else OTHER for number, queue in enumerate(self.stats.paused))
-        for queue in dict.fromkeys(told):
-            paused.add_metric((*own, queue), 1)
+        stats, nodes = self._reading
+        yield from self._of_streams(stats)
+        paused = self._family("ironforge_queue_paused", "1: nodes take no jobs of it", "queue")
+        for queue in dict.fromkeys(_told(number, queue) for number, queue in enumerate(stats.paused)):
+            paused.add_metric((*self._own.values(), queue), 1)
         yield paused
-        dead = GaugeMetricFamily("ironforge_dlq_depth", "Jobs in the dead letter", labels=names)
-        dead.add_metric(own, self.stats.dead)
-        yield dead
+        alive = [node for node in nodes if node.lease_ms_left > 0]
+        for name, documentation, value in (
+            ("ironforge_scheduled_depth", "Jobs that are not due yet", stats.scheduled),
+            ("ironforge_dlq_depth", "Jobs in the dead letter", stats.dead),
+            ("ironforge_nodes", "Nodes that hold a lease", len(alive)),
+            ("ironforge_worker_slots", "Jobs that these can run at a time", sum(node.concurrency for node in alive)),
+        ):
+            family = self._family(name, documentation)
+            family.add_metric(tuple(self._own.values()), value)
+            yield family
+
+    def _of_streams(self, stats: Stats) -> Iterable[GaugeMetricFamily]:
+        told: dict[tuple[str, str], StreamDepth] = {}
+        for number, stream in enumerate(stats.streams):
+            place = _told(number, stream.queue), Priority(stream.priority).label
+            told[place] = told[place].together(stream) if place in told else stream
+        labels = ("queue", "priority")
+        depth = self._family("ironforge_queue_depth", "Jobs waiting", *labels)
+        running = self._family("ironforge_queue_running", "Jobs running", *labels)
+        age = self._family("ironforge_queue_oldest_age_seconds", "How long the longest of them has waited", *labels)
+        for place, stream in told.items():
+            where = (*self._own.values(), *place)
+            depth.add_metric(where, stream.queued)
+            running.add_metric(where, stream.running)
+            if not stream.queued:
+                age.add_metric(where, 0)
+            elif stream.oldest_ms is not None:
+                age.add_metric(where, max(0, stats.now_ms - stream.oldest_ms) / 1000)
+        yield from (depth, running, age)
+
+    def _family(self, name: str, documentation: str, *labels: str) -> GaugeMetricFamily:
+        return GaugeMetricFamily(name, documentation, labels=(*self._own, *labels))
+
+
+def _told(number: int, queue: str) -> str:
+    return queue if number < MAX_STREAMS else OTHER

@@ -12,7 +12,6 @@ import signal
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
-from typing import Final
 
 import msgspec
 from aiohttp import web
@@ -22,19 +21,16 @@ from ironforge.api.server import is_loopback, serve
 from ironforge.child import ChildStatus, ParentLink
 from ironforge.config import Settings
 from ironforge.embedded import EmbeddedServer
-from ironforge.errors import StoreError
 from ironforge.gatehouse import gate_of
+from ironforge.http_metrics import HttpMetrics
 from ironforge.metrics import Metrics
 from ironforge.node import Node
 from ironforge.registry import Forge
-from ironforge.store import Doors, Inspection
+from ironforge.store import Doors
 from ironforge.store.checks import verify
 from ironforge.telemetry import get_logger
-from ironforge.tenant_metrics import TenantMetrics
 from ironforge.tls import server_context
 from ironforge.web_url import url_of
-
-DEPTHS_SECONDS: Final = 1.0
 
 # Called once with the URL of the API, as soon as it can be used.
 OnReady = Callable[[str], None]
@@ -179,10 +175,9 @@ async def _api(
     """The API while the block runs; its URL."""
     tls = server_context(settings)
     doors = Doors.open(settings)
-    depths = asyncio.create_task(_keep_depths(metrics, doors.inspection), name="depths")
     try:
         own = not shared_port and metrics.namespaces <= {settings.namespace}
-        async with gate_of(settings, metrics if own else None, _keep_depths) as gate:
+        async with gate_of(settings, metrics, own=own) as gate:
             app = create_app(
                 settings,
                 doors.submissions,
@@ -190,6 +185,7 @@ async def _api(
                 readiness=readiness,
                 exposition=metrics.exposition,
                 on_submitted=metrics.submitted,
+                on_answered=HttpMetrics(metrics.registry).answered,
                 gate=gate,
             )
             allowed = allow_public or gate is not None
@@ -198,7 +194,6 @@ async def _api(
             async with _listening(settings, app, allow_public=allowed, tls=tls, shared_port=shared_port) as url:
                 yield url
     finally:
-        depths.cancel()
         await doors.close()
 
 
@@ -226,12 +221,3 @@ async def _listening(
         yield url
     finally:
         await runner.cleanup()
-
-
-async def _keep_depths(metrics: Metrics | TenantMetrics, inspection: Inspection) -> None:
-    while True:
-        try:
-            metrics.set_depths(await inspection.stats())
-        except StoreError as error:
-            log.debug("the depths could not be read", error=str(error))
-        await asyncio.sleep(DEPTHS_SECONDS)

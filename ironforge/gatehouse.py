@@ -5,10 +5,8 @@ Without authentication there is no gate, and none of this is loaded into the pat
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any
+from collections.abc import AsyncIterator
 
 import msgspec
 
@@ -26,32 +24,28 @@ from ironforge.auth.tokens import Tokens
 from ironforge.config import Settings
 from ironforge.errors import ConfigError, StoreError
 from ironforge.metrics import Metrics
-from ironforge.store import Doors, Inspection
+from ironforge.store import Doors
 from ironforge.store.checks import check_shards
 from ironforge.store.usage import RedisUsage
 from ironforge.tenant_metrics import NamespaceMetrics, TenantMetrics
 
-KeepDepths = Callable[[Metrics | TenantMetrics, Inspection], Coroutine[Any, Any, None]]
-
 
 @contextlib.asynccontextmanager
-async def gate_of(settings: Settings, metrics: Metrics | None, keep_depths: KeepDepths) -> AsyncIterator[Gate | None]:
+async def gate_of(settings: Settings, metrics: Metrics, *, own: bool = True) -> AsyncIterator[Gate | None]:
     """The gate that `settings` ask for; None: there is no authentication. Raises ConfigError.
 
-    `metrics` are those of `settings.namespace`, where they hold nothing of another one. `keep_depths` keeps the
-    depths of every other namespace's metrics up to date for as long as its office is open.
+    `metrics` are those of the process, and `own`: of `settings.namespace`, for they hold nothing of another one.
     """
     if settings.auth == "off":
         yield None
         return
     tokens = Tokens.load(settings.jwt_issuers) if settings.jwt_issuers else None
-    counts = NamespaceMetrics()
+    counts = NamespaceMetrics(metrics.registry, settings.namespace)
     keyring, quotas = Keyring(settings), QuotaBook(settings)
 
     def open_office(namespace: str) -> contextlib.AbstractAsyncContextManager[Office]:
-        own = metrics if namespace == settings.namespace else None
         inside = msgspec.structs.replace(settings, namespace=namespace, namespaces=())
-        return _office(inside, own or counts.of(namespace), None if own else keep_depths)
+        return _office(inside, metrics if own and namespace == settings.namespace else counts.of(namespace))
 
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(keyring.close)
@@ -64,9 +58,7 @@ async def gate_of(settings: Settings, metrics: Metrics | None, keep_depths: Keep
 
 
 @contextlib.asynccontextmanager
-async def _office(
-    settings: Settings, metrics: Metrics | TenantMetrics, keep_depths: KeepDepths | None
-) -> AsyncIterator[Office]:
+async def _office(settings: Settings, metrics: Metrics | TenantMetrics) -> AsyncIterator[Office]:
     """Metrics too are those of the namespace: nobody sees another's kinds and queues."""
     try:
         await check_shards(settings)
@@ -76,9 +68,6 @@ async def _office(
         doors, usage, audit = Doors.open(settings), RedisUsage(settings), AuditTrail(settings)
         for close in (doors.close, usage.close, audit.close):
             stack.push_async_callback(close)
-        if keep_depths is not None:
-            depths = asyncio.create_task(keep_depths(metrics, doors.inspection), name=f"depths {settings.namespace}")
-            stack.callback(depths.cancel)
         operator = OperatorCalls(doors.inspection, settings.durability, None, metrics.exposition)
         await stack.enter_async_context(contextlib.asynccontextmanager(operator.sample)())
         yield Office(

@@ -1,4 +1,4 @@
-"""The Prometheus metrics of a process, and the exposition of one process or of all children of a node parent.
+"""The Prometheus metrics of a process: what happens to jobs in it, and how it is itself.
 
 The node's counters sit on its hot path, so whole batches are counted at once: durations are grouped by bucket
 first, and each bucket is raised once. No label ever carries an id; kinds, which strangers choose, are capped, in each
@@ -14,27 +14,14 @@ from collections import Counter as Tally
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Final
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    ProcessCollector,
-    disable_created_metrics,
-    values,
-)
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from ironforge.depths import OTHER, Depths
-from ironforge.job import LABELS, part_of
-from ironforge.store.contract import Stats
+from ironforge.depths import OTHER, Depths, Reading
+from ironforge.exposition import MULTIPROCESS_DIR, page, with_siblings
+from ironforge.job import LABELS, part_of, split_stream
 
-MULTIPROCESS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
-SLOT: Final = "IRONFORGE_SLOT"
 # So many kinds are told apart in a namespace: clients that invent names must not fill the scraper's memory.
 MAX_KINDS: Final = 1_000
 
@@ -47,28 +34,6 @@ AUDIT_FAILURES: Final = "ironforge_audit_failures_total"
 AUDIT_FAILURES_HELP: Final = "Things done that could not be written down in the audit trail"
 # A stall stays visible for this long, so that a scrape every 15 s sees each of them.
 LAG_WINDOW_SECONDS: Final = 15.0
-
-
-def _claim_slot(slot: str) -> None:
-    """The child that replaces a dead one continues its files: counters never fall, and files never pile up.
-
-    Two writers would ruin a file, so nothing that this process starts or forks gets the same name.
-    """
-    owner = os.getpid()
-
-    def identifier() -> str:
-        return slot if os.getpid() == owner else str(os.getpid())
-
-    values.ValueClass = values.MultiProcessValue(identifier)  # type: ignore[no-untyped-call]
-
-
-_IS_CHILD: Final = MULTIPROCESS_DIR in os.environ and SLOT in os.environ
-if _IS_CHILD:
-    _claim_slot(os.environ.pop(SLOT))
-
-
-# A `_created` time next to every counter would double the page, and nobody reads it.
-disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Metrics:
@@ -90,8 +55,6 @@ class Metrics:
         labels = ("namespace",) if several else ()
         self._make_job_metrics(self.registry, labels)
         self._make_node_metrics(self.registry)
-        self._depths = Depths(self._own)
-        self.registry.register(self._depths)
         self._kinds: defaultdict[str, set[str]] = defaultdict(set)
         self._submitted_of: dict[tuple[str, int], Counter] = {}
         if MULTIPROCESS_DIR not in os.environ:
@@ -115,14 +78,12 @@ class Metrics:
         )
         self._latency = Histogram(
             "ironforge_queue_latency_seconds",
-            "From submission to the start of the run",
-            namespace,
+            "From when a job became ready to the start of its run",
+            (*namespace, "queue", "priority"),
             registry=registry,
             buckets=DURATION_BUCKETS,
         )
-        # Without a kind they are there from the start.
-        several = {name: self._latency.labels(name) for name in self.namespaces} if namespace else {}
-        self._latency_of = several or {"": self._latency}
+        self._latency_of: dict[str, Histogram] = {}
 
     def _make_node_metrics(self, registry: CollectorRegistry) -> None:
         self.active_jobs = Gauge(
@@ -184,9 +145,15 @@ class Metrics:
         """A job that was delivered from `stream` went to the dead letter."""
         self._dead.labels(*self._labels(self.namespace_of(stream), kind)).inc()
 
-    def started(self, latencies_seconds: Sequence[float], namespace: str = "") -> None:
-        """Jobs began to run, each this long after its submission."""
-        _observe(self._latency_of[namespace], DURATION_BUCKETS, _not_negative(latencies_seconds))
+    def started(self, latencies_seconds: Sequence[float], stream: str) -> None:
+        """Jobs that were delivered from `stream` began to run, each this long after it had become ready."""
+        histogram = self._latency_of.get(stream)
+        if histogram is None:
+            namespace = self.namespace_of(stream)
+            queue, priority = split_stream(stream.rpartition("/")[2])
+            labels = (*([namespace] if namespace else []), queue, priority.label)
+            histogram = self._latency_of[stream] = self._latency.labels(*labels)
+        _observe(histogram, DURATION_BUCKETS, _not_negative(latencies_seconds))
 
     def timers_moved(self, lateness_seconds: Sequence[float]) -> None:
         """Delays and retries were moved to their queues, each this long after it was due."""
@@ -196,16 +163,9 @@ class Metrics:
         """Something was done, and could not be written down in the audit trail."""
         self._audit_failures.inc()
 
-    def set_depths(self, stats: Stats) -> None:
-        """The depths that the next exposition shows. Before the first call it shows none."""
-        self._depths.stats = stats
-
-    def exposition(self) -> tuple[bytes, str]:
+    def exposition(self, reading: Reading | None = None) -> tuple[bytes, str]:
         """The body of `/metrics` and its Content-Type; in a child process, for its siblings too."""
-        registry = with_siblings(self.registry)
-        if registry is not self.registry:
-            registry.register(self._depths)
-        return generate_latest(registry), CONTENT_TYPE_LATEST
+        return page(with_siblings(self.registry), Depths(reading, self._own))
 
     def _labels(self, namespace: str, kind: str) -> tuple[str, ...]:
         kinds = self._kinds[namespace]
@@ -213,43 +173,6 @@ class Metrics:
             kinds.add(kind)
         label = kind if kind in kinds else OTHER
         return (namespace, label) if namespace else (label,)
-
-
-class ChildMetrics:
-    """The parent's side: what its child processes count, in one exposition.
-
-    Each child writes to memory-mapped files in `folder`, named by its slot and not by its process id.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for leftover in self.folder.glob("*.db"):
-            leftover.unlink()
-
-    def environment(self, slot: int) -> dict[str, str]:
-        """What the child in `slot` needs in its environment before it starts."""
-        return {MULTIPROCESS_DIR: str(self.folder), SLOT: str(slot)}
-
-    def child_gone(self, slot: int) -> None:
-        """The child in `slot` has ended: its gauges vanish, its counters stay."""
-        mark_process_dead(slot, str(self.folder))  # type: ignore[no-untyped-call]
-
-    def exposition(self) -> tuple[bytes, str]:
-        """The body of `/metrics` and its Content-Type."""
-        return generate_latest(_family(str(self.folder))), CONTENT_TYPE_LATEST
-
-
-def with_siblings(registry: CollectorRegistry) -> CollectorRegistry:
-    """In a child process what all children have counted together, else `registry` itself."""
-    return _family(os.environ[MULTIPROCESS_DIR]) if _IS_CHILD else registry
-
-
-def _family(folder: str) -> CollectorRegistry:
-    """What all children that write to `folder` have counted together."""
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry, path=folder)  # type: ignore[no-untyped-call]
-    return registry
 
 
 async def measure_loop_lag(metrics: Metrics, interval_seconds: float = 0.5) -> None:

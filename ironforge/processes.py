@@ -20,7 +20,7 @@ from typing import Final
 
 from ironforge.child import PARENT_FD, ChildStatus, Deaths, read_status, tell
 from ironforge.config import Settings
-from ironforge.metrics import MULTIPROCESS_DIR, ChildMetrics
+from ironforge.exposition import MULTIPROCESS_DIR, ChildMetrics
 from ironforge.probes import probes
 from ironforge.telemetry import get_logger
 

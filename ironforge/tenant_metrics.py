@@ -10,20 +10,22 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from ironforge.depths import OTHER, Depths
+from ironforge.depths import OTHER, Depths, Reading
+from ironforge.exposition import page, with_siblings
+from ironforge.http_metrics import PREFIX
 from ironforge.job import LABELS
-from ironforge.metrics import AUDIT_FAILURES, AUDIT_FAILURES_HELP, MAX_KINDS, with_siblings
-from ironforge.store.contract import Stats
+from ironforge.metrics import AUDIT_FAILURES, AUDIT_FAILURES_HELP, MAX_KINDS
 
 
 class NamespaceMetrics:
-    """One for a process."""
+    """One for a process. What counts for none of them, the requests of `of_process`, is for the namespace `home`."""
 
-    def __init__(self) -> None:
+    def __init__(self, of_process: CollectorRegistry, home: str) -> None:
+        self.of_process = of_process
+        self.home = home
         self.registry = CollectorRegistry()
         self.submitted = Counter(
             "ironforge_jobs_submitted_total",
@@ -46,7 +48,6 @@ class TenantMetrics(Collector):
         self._namespace = namespace
         self._kinds = metrics.kinds[namespace]
         self._audit_failures = metrics.audit_failures.labels(namespace)
-        self._depths = Depths(namespace)
 
     def submitted(self, kind: str, priority: int, count: int = 1) -> None:
         """`count` jobs of this kind and priority were accepted."""
@@ -59,19 +60,14 @@ class TenantMetrics(Collector):
         """Something was done, and could not be written down in the audit trail."""
         self._audit_failures.inc()
 
-    def set_depths(self, stats: Stats) -> None:
-        """The depths that the next exposition shows."""
-        self._depths.stats = stats
-
-    def exposition(self) -> tuple[bytes, str]:
+    def exposition(self, reading: Reading | None = None) -> tuple[bytes, str]:
         """The body of `/metrics` and its Content-Type."""
-        registry = CollectorRegistry()
-        registry.register(self)
-        return generate_latest(registry), CONTENT_TYPE_LATEST
+        return page(self, Depths(reading, self._namespace))
 
     def collect(self) -> Iterable[Metric]:
         for family in with_siblings(self._metrics.registry).collect():
             family.samples = [one for one in family.samples if one.labels.get("namespace") == self._namespace]
             if family.samples:
                 yield family
-        yield from self._depths.collect()
+        if self._metrics.home == self._namespace:
+            yield from (one for one in with_siblings(self._metrics.of_process).collect() if one.name.startswith(PREFIX))

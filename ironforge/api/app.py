@@ -18,7 +18,7 @@ from ironforge.api.desks import Desk
 from ironforge.api.gate import Gate
 from ironforge.api.jobs import JobCalls
 from ironforge.api.large_bodies import LARGE_BODIES, LargeBodies
-from ironforge.api.middleware import expect, guard
+from ironforge.api.middleware import OnAnswered, expect, guarding
 from ironforge.api.operations import OperatorCalls, Readiness
 from ironforge.api.queue_metrics import Exposition
 from ironforge.api.submitting import OnSubmitted, SubmitCalls
@@ -58,18 +58,20 @@ def create_app(
     readiness: Readiness | None = None,
     exposition: Exposition | None = None,
     on_submitted: OnSubmitted | None = None,
+    on_answered: OnAnswered | None = None,
     gate: Gate | None = None,
 ) -> web.Application:
     """The application, ready for `serve`.
 
     `readiness` says what keeps this process from taking requests, `exposition` gives body and Content-Type of
-    /metrics, `on_submitted` hears kind, priority and number of newly accepted jobs. With a `gate` every caller has a
+    /metrics, `on_submitted` hears kind, priority and number of newly accepted jobs, `on_answered` of every
+    answer. With a `gate` every caller has a
     desk of its own, and these doors serve only the calls that nobody has to prove anything for.
     """
     operator = OperatorCalls(inspection, settings.durability, readiness, exposition, discreet=gate is not None)
     submit = SubmitCalls(submissions, on_submitted)
     desk = Desk(submit, JobCalls(submissions, inspection, Cursors(settings)), operator)
-    app = web.Application(middlewares=[guard])
+    app = web.Application(middlewares=[guarding(on_answered)])
     app[LARGE_BODIES] = LargeBodies()
     add = {"get": app.router.add_get, "post": app.router.add_post, "delete": app.router.add_delete}
     for call in operations(auth=gate is not None):

@@ -28,6 +28,7 @@ from ironforge.api.queue_metrics import Exposition, of_queues
 from ironforge.api.rates import Rates
 from ironforge.api.requests import read_query
 from ironforge.api.schemas import NoQuery
+from ironforge.depths import Reading
 from ironforge.errors import StoreError
 from ironforge.store.contract import Health, Inspection
 
@@ -120,8 +121,16 @@ class OperatorCalls:
     async def get_metrics(self, _request: web.Request) -> web.Response:
         if self._exposition is None:
             raise ApiProblem(404, "metrics_not_available", "this process exposes no metrics")
-        body, content_type = self._exposition()
+        body, content_type = self._exposition(await self._reading())
         return web.Response(body=body, headers={"Content-Type": content_type})
+
+    async def _reading(self) -> Reading | None:
+        """None while the store is away: the rest of the page is wanted all the more then."""
+        try:
+            stats = await self._inspection.stats(max_age_seconds=SHARED_SECONDS)
+            return Reading(stats, await self._inspection.nodes(max_age_seconds=SHARED_SECONDS))
+        except StoreError:
+            return None
 
     def _health(self, health: Health | None, problems: list[str]) -> HealthAnswer:
         if health is None:

@@ -9,15 +9,17 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector, CollectorRegistry
 
-# The body and the Content-Type of /metrics.
-Exposition = Callable[[], tuple[bytes, str]]
+from ironforge.depths import Reading
+
+# The body and the Content-Type of /metrics, of what the store says and what the process counts.
+Exposition = Callable[[Reading | None], tuple[bytes, str]]
 
 
 def of_queues(exposition: Exposition, queues: Collection[str]) -> Exposition:
     """Without what has no queue: that counts for all of them together."""
 
-    def limited() -> tuple[bytes, str]:
-        body, _ = exposition()
+    def limited(reading: Reading | None) -> tuple[bytes, str]:
+        body, _ = exposition(reading)
         registry = CollectorRegistry()
         registry.register(_Chosen(body.decode(), queues))
         return generate_latest(registry), CONTENT_TYPE_LATEST

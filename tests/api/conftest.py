@@ -140,7 +140,7 @@ async def api(settings: Settings, start_api: Callable[..., Awaitable[Api]]) -> A
     api = await start_api(
         settings,
         readiness=lambda: not_ready,
-        exposition=lambda: (b"up 1\n", "text/plain; version=0.0.4; charset=utf-8"),
+        exposition=lambda _reading: (b"up 1\n", "text/plain; version=0.0.4; charset=utf-8"),
         on_submitted=lambda kind, priority, count: submitted.append((kind, LABELS[priority], count)),
     )
     api.submitted, api.not_ready = submitted, not_ready
@@ -164,7 +164,9 @@ def api_in_thread(settings: Settings) -> Iterator[str]:
 
     async def start() -> tuple[Any, Doors]:
         doors = Doors.open(settings)
-        app = create_app(settings, doors.submissions, doors.inspection, exposition=lambda: (b"up 1\n", "text/plain"))
+        app = create_app(
+            settings, doors.submissions, doors.inspection, exposition=lambda _reading: (b"up 1\n", "text/plain")
+        )
         return await serve(app, "127.0.0.1", 0), doors
 
     async def stop() -> None:

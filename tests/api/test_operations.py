@@ -14,6 +14,7 @@ from ironforge import __version__
 from ironforge.api import create_app, serve
 from ironforge.api.rates import WINDOW_MS, Rates
 from ironforge.config import Settings
+from ironforge.depths import Reading
 from ironforge.errors import ConfigError
 from ironforge.store import Doors
 from ironforge.store.contract import Totals
@@ -190,7 +191,7 @@ async def test_a_process_without_metrics_says_so(orphan: Any) -> None:
 
 
 async def test_a_fault_of_ours_is_a_problem_without_its_traceback(start_api: Any, settings: Settings) -> None:
-    def exposition() -> tuple[bytes, str]:
+    def exposition(_reading: Reading | None) -> tuple[bytes, str]:
         raise LookupError("the password is hunter2")
 
     api = await start_api(settings, exposition=exposition)
@@ -242,3 +243,24 @@ async def test_an_address_that_cannot_be_had_is_a_clear_error(settings: Settings
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ConfigError, match=says):
         await serve(app, host, taken.getsockname()[1], allow_public=True)
     await doors.close()
+
+
+async def test_requests_are_told_by_route_and_never_by_path(settings: Settings, start_api: Any) -> None:
+    told: list[tuple[str, str, int]] = []
+    api = await start_api(
+        settings, on_answered=lambda route, method, status, _seconds: told.append((route, method, status))
+    )
+    await api.submit()
+    await api.call("GET", "/jobs/0199a2b4-7c1e-7d3a-9f00-5b1c2d3e4f50")
+    await api.call("POST", "/queues/mine/pause")
+    await api.call("GET", "/no/such/path")
+    await api.call("DELETE", "/jobs")
+    await api.call("PATCH", "/jobs")
+    assert [
+        ("/jobs", "POST", 201),
+        ("/jobs/{id}", "GET", 404),
+        ("/queues/{queue}/pause", "POST", 200),
+        ("unknown", "unknown", 404),
+        ("unknown", "unknown", 405),
+        ("unknown", "unknown", 405),
+    ] == told

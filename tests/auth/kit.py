@@ -33,10 +33,6 @@ class Answer(NamedTuple):
         return self.body["code"]
 
 
-async def no_depths(_metrics: Any, _inspection: Any) -> None:
-    """Stands for the task that reads depths every second, which no test here looks at."""
-
-
 class Clock:
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -63,7 +59,7 @@ class House:
             doors = Doors.open(settings)
             stack.push_async_callback(doors.close)
             metrics = Metrics()
-            gate = await stack.enter_async_context(gate_of(settings, metrics, no_depths))
+            gate = await stack.enter_async_context(gate_of(settings, metrics))
             app = create_app(settings, doors.submissions, doors.inspection, exposition=metrics.exposition, gate=gate)
             runner = await serve(app, "127.0.0.1", 0, **options)
             stack.push_async_callback(runner.cleanup)

@@ -17,6 +17,7 @@ from ironforge.api.queue_metrics import of_queues
 from ironforge.auth.caller import SCOPES
 from ironforge.auth.quota import Quota
 from ironforge.config import Settings
+from ironforge.depths import Reading
 from ironforge.metrics import Metrics
 from ironforge.store.contract import Stats, StreamDepth
 from ironforge.store.keys import Keys
@@ -108,8 +109,8 @@ async def test_a_page_of_metrics_has_its_queues_alone() -> None:
     metrics = Metrics()
     metrics.submitted("their.kind", 2, 7)
     streams = [StreamDepth(queue, 2, number, 0, None) for number, queue in enumerate(("ours", SECRET, "more"), 3)]
-    metrics.set_depths(Stats(streams, 99, 98, {}, 1, [SECRET, "ours"]))
-    page, content_type = of_queues(metrics.exposition, {"ours", "more"})()
+    told = Reading(Stats(streams, 99, 98, {}, 1, [SECRET, "ours"]), [])
+    page, content_type = of_queues(metrics.exposition, {"ours", "more"})(told)
     samples = [line for line in page.decode().splitlines() if not line.startswith("#")]
 
     assert {'{priority="medium",queue="ours"} 3.0', '{priority="medium",queue="more"} 5.0', '{queue="ours"} 1.0'} <= {

@@ -59,7 +59,9 @@ def test_also_where_processes_count_together(processes: str) -> None:
                 assert not [page for page in pages if f"of-{other}" in page]
                 counted = [line for line in pages[0].splitlines() if f'kind="of-{name}"' in line]
                 assert [10.0] == [float(line.rpartition(" ")[2]) for line in counted]
-                eventually(lambda: "ironforge_dlq_depth" in call(where, keys[name], "/metrics"), "the depths")  # noqa: B023
+                assert "ironforge_dlq_depth" in pages[0]
+            told = ["ironforge_http_requests_total{" in call(where, keys[name], "/metrics") for name in keys]
+            assert {"default": True, "other": False} == dict(zip(keys, told, strict=True))
 
 
 def test_nor_does_it_see_what_a_node_in_the_same_process_does_for_another() -> None:

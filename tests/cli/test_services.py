@@ -78,7 +78,7 @@ def test_an_api_alone_outlives_its_server():
             api.logged("api is listening")
             assert "no node is running" in ironforge("nodes", url=f"http://127.0.0.1:{port}").stderr
             server.close()
-            api.logged("the depths could not be read")
+            api.logged("no sample of the totals")
             api.signal(signal.SIGTERM)
             assert api.ended() == 0
 

@@ -141,8 +141,11 @@ def test_links_lead_somewhere(document: Path) -> None:
             assert (document.parent / target).exists(), target
 
 
+METRICS = ("metrics.py", "depths.py", "http_metrics.py", "exposition.py")
+
+
 def test_the_metrics_that_the_readme_names_exist() -> None:
-    modules = [(ROOT / "ironforge" / name).read_text(encoding="utf-8") for name in ("metrics.py", "depths.py")]
+    modules = [(ROOT / "ironforge" / name).read_text(encoding="utf-8") for name in METRICS]
     source = "".join(ast.unparse(ast.parse(text)) for text in modules)
 
     for name in re.findall(r"`(ironforge_\w+)", README):

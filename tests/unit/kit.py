@@ -1,4 +1,4 @@
-"""Helpers for tests that run jobs through an executor: no queue, no server, no actor."""
+"""Helpers for tests that run jobs through an executor: no queue, no server, no actor; and for pages of metrics."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import asyncio
 from typing import Any
 
 import msgspec
+from prometheus_client.parser import text_string_to_metric_families
 
+from ironforge.depths import Reading
 from ironforge.executor import Attempt, Executor, Interrupt, Outcome
 from ironforge.job import AttemptError, encode
 from ironforge.options import Options
+from ironforge.store import Stats, StreamDepth
 
 
 def record(payload: bytes = b"{}", kind: str = "k", **changes: Any) -> bytes:
@@ -49,3 +52,19 @@ async def interrupted(executor: Executor, reason: Interrupt, running: asyncio.Ev
 async def wait_for_ever(running: asyncio.Event) -> None:
     running.set()
     await asyncio.Event().wait()
+
+
+def samples(exposition: tuple[bytes, str]) -> dict[tuple[str, ...], float]:
+    """Every sample as `(name, label value, ...): value`, the labels in the order of their names."""
+    families = text_string_to_metric_families(exposition[0].decode())
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in families
+        for sample in family.samples
+        if not sample.name.endswith("_created")
+    }
+
+
+def reading(*streams: StreamDepth, dead: int = 0, **fields: object) -> Reading:
+    stats = Stats(streams=list(streams), scheduled=3, dead=dead, totals={}, now_ms=10_000)
+    return Reading(stats._replace(**fields), [])

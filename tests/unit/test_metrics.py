@@ -13,24 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
-from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.exposition import generate_latest
 
-from ironforge import depths as depths_module
 from ironforge import metrics as module
+from ironforge.exposition import ChildMetrics
 from ironforge.job import Priority
-from ironforge.metrics import DURATION_BUCKETS, ChildMetrics, Metrics, measure_loop_lag
-from ironforge.store.contract import Stats, StreamDepth
-
-
-def samples(exposition: tuple[bytes, str]) -> dict[tuple[str, ...], float]:
-    """Every sample as `(name, label value, ...): value`, the labels in the order of their names."""
-    families = text_string_to_metric_families(exposition[0].decode())
-    return {
-        (sample.name, *sample.labels.values()): sample.value
-        for family in families
-        for sample in family.samples
-        if not sample.name.endswith("_created")
-    }
+from ironforge.metrics import DURATION_BUCKETS, Metrics, measure_loop_lag
+from ironforge.store import StreamDepth
+from tests.unit.kit import reading, samples
 
 
 def test_the_job_counters_have_the_promised_names_and_labels():
@@ -57,14 +47,12 @@ def test_metrics_without_a_kind_are_there_from_the_start():
     metrics.active_jobs.set(7)
     metrics.lease_losses.inc()
     metrics.stale_settlements.inc(5)
-    metrics.started([0.02])
     metrics.timers_moved([0.004, 0.2])
     found = samples(metrics.exposition())
-    assert [7.0, 1.0, 5.0, 1.0, 2.0, 0.0] == [
+    assert [7.0, 1.0, 5.0, 2.0, 0.0] == [
         found["ironforge_active_jobs",],
         found["ironforge_lease_losses_total",],
         found["ironforge_stale_settlements_total",],
-        found["ironforge_queue_latency_seconds_count",],
         found["ironforge_timer_lateness_seconds_count",],
         found["ironforge_loop_lag_seconds",],
     ]
@@ -73,22 +61,26 @@ def test_metrics_without_a_kind_are_there_from_the_start():
 @given(st.lists(st.floats(0, 5000) | st.sampled_from(DURATION_BUCKETS), max_size=50))
 def test_a_batch_is_counted_as_the_public_observe_counts_each_entry(seconds):
     metrics = Metrics()
-    metrics.started(seconds)
+    metrics.started(seconds, "mail:1r")
     reference_registry = CollectorRegistry()
     reference = Histogram(
-        "ironforge_queue_latency_seconds", "same", registry=reference_registry, buckets=DURATION_BUCKETS
-    )
+        "ironforge_queue_latency_seconds",
+        "same",
+        ("priority", "queue"),
+        registry=reference_registry,
+        buckets=DURATION_BUCKETS,
+    ).labels("high", "mail")
     for each in seconds:
         reference.observe(each)
-    expected = samples((module.generate_latest(reference_registry), ""))
+    expected = samples((generate_latest(reference_registry), ""))
     actual = samples(metrics.exposition())
     assert expected == pytest.approx({key: actual[key] for key in expected})
 
 
 def test_a_latency_below_zero_counts_as_zero_because_clocks_differ():
     metrics = Metrics()
-    metrics.started([-3.0, 1.0])
-    assert 1.0 == samples(metrics.exposition())["ironforge_queue_latency_seconds_sum",]
+    metrics.started([-3.0, 1.0], "mail:1")
+    assert 1.0 == samples(metrics.exposition())["ironforge_queue_latency_seconds_sum", "high", "mail"]
 
 
 def test_kinds_past_the_limit_are_counted_together(monkeypatch):
@@ -107,18 +99,17 @@ def test_several_namespaces_are_told_apart_by_the_part_in_the_name_of_a_stream()
     metrics.submitted("k", Priority.HIGH)
     for stream in ("0/mail:1", "1/mail:1", "2/mail:1r"):
         namespace = metrics.namespace_of(stream)
-        metrics.started([0.1], namespace)
+        metrics.started([0.1], stream)
         metrics.completed("k", [0.1], namespace)
         metrics.failed("k", [0.1], namespace)
         metrics.retried("k", stream)
         metrics.dead("k", stream)
-    metrics.set_depths(stats(StreamDepth("mail", 1, 2, 0, None)))
-    found = samples(metrics.exposition())
+    found = samples(metrics.exposition(reading(StreamDepth("mail", 1, 2, 0, None))))
     names = ("ironforge_jobs_completed_total", "ironforge_jobs_failed_total", "ironforge_jobs_retried_total")
     for name in (*names, "ironforge_jobs_dlq_total"):
         assert [2.0, 1.0] == [found[name, "k", "a"], found[name, "k", "b"]]
     assert [4.0, 2.0] == [found["ironforge_job_duration_seconds_count", "k", name] for name in "ab"]
-    assert [2.0, 1.0] == [found["ironforge_queue_latency_seconds_count", name] for name in "ab"]
+    assert [2.0, 1.0] == [found["ironforge_queue_latency_seconds_count", name, "high", "mail"] for name in "ab"]
     assert 1.0 == found["ironforge_jobs_submitted_total", "k", "a", "high"]
     assert [2.0, 0.0] == [found["ironforge_queue_depth", "a", "high", "mail"], found["ironforge_dlq_depth", "a"]]
 
@@ -129,13 +120,13 @@ def test_one_namespace_in_several_shards_has_no_label_for_it():
     for metrics, stream in ((parts, "1/mail:1"), (plain, "mail:1")):
         namespace = metrics.namespace_of(stream)
         metrics.submitted("k", Priority.HIGH)
-        metrics.started([0.1], namespace)
+        metrics.started([0.1], stream)
         metrics.completed("k", [0.1], namespace)
         metrics.retried("k", stream)
         metrics.dead("k", stream)
-        metrics.set_depths(stats(StreamDepth("mail", 1, 2, 0, None)))
+    told = reading(StreamDepth("mail", 1, 2, 0, None))
     ours, theirs = (
-        {key: value for key, value in samples(metrics.exposition()).items() if key[0].startswith("ironforge_")}
+        {key: value for key, value in samples(metrics.exposition(told)).items() if key[0].startswith("ironforge_")}
         for metrics in (parts, plain)
     )
     assert theirs == ours
@@ -151,45 +142,6 @@ def test_kinds_that_one_namespace_invents_leave_room_for_those_of_another(monkey
     assert {("1", "a"), ("2", "a"), ("other", "a"), ("5", "b")} == {
         key[1:] for key in found if key[0] == "ironforge_jobs_completed_total"
     }
-
-
-def stats(*streams: StreamDepth, dead: int = 0) -> Stats:
-    return Stats(streams=list(streams), scheduled=0, dead=dead, totals={}, now_ms=0)
-
-
-def depths(metrics: Metrics) -> dict[tuple[str, ...], float]:
-    return {key: value for key, value in samples(metrics.exposition()).items() if "_depth" in key[0]}
-
-
-def test_depths_are_those_of_the_last_stats_and_none_before_the_first():
-    metrics = Metrics()
-    assert {} == depths(metrics)
-    metrics.set_depths(stats(StreamDepth("mail", 0, 12, 3, None), StreamDepth("old", 2, 1, 0, None), dead=4))
-    metrics.set_depths(stats(StreamDepth("mail", 0, 11, 3, None), dead=5))
-    assert {("ironforge_queue_depth", "critical", "mail"): 11.0, ("ironforge_dlq_depth",): 5.0} == depths(metrics)
-
-
-def test_paused_queues_are_named_up_to_the_limit(monkeypatch):
-    monkeypatch.setattr(depths_module, "MAX_STREAMS", 2)
-    metrics = Metrics()
-    metrics.set_depths(stats()._replace(paused=["a", "b", "c", "d"]))
-    found = samples(metrics.exposition())
-    assert {"a": 1.0, "b": 1.0, "other": 1.0} == {
-        key[1]: value for key, value in found.items() if key[0] == "ironforge_queue_paused"
-    }
-    metrics.set_depths(stats())
-    assert not [key for key in samples(metrics.exposition()) if key[0] == "ironforge_queue_paused"]
-
-
-def test_streams_past_the_limit_are_added_up(monkeypatch):
-    monkeypatch.setattr(depths_module, "MAX_STREAMS", 1)
-    metrics = Metrics()
-    metrics.set_depths(stats(*(StreamDepth(f"q{number}", 1, 2, 0, None) for number in range(3))))
-    assert {
-        ("ironforge_queue_depth", "high", "q0"): 2.0,
-        ("ironforge_queue_depth", "high", "other"): 4.0,
-        ("ironforge_dlq_depth",): 0.0,
-    } == depths(metrics)
 
 
 async def test_loop_lag_shows_how_long_the_loop_was_blocked():
@@ -231,13 +183,13 @@ def test_children_that_serve_several_namespaces_add_up_in_each(tmp_path):
         metrics = Metrics(parts=('a', 'b'), namespace='a')
         for stream in ('0/q:1', '1/q:1', '1/q:1'):
             metrics.completed('k', [0.1], metrics.namespace_of(stream))
-            metrics.started([0.1], metrics.namespace_of(stream))
+            metrics.started([0.1], stream)
     """
     for slot in (0, 1):
         child(children, slot, code)
     found = samples(children.exposition())
     assert [2.0, 4.0] == [found["ironforge_jobs_completed_total", "k", name] for name in "ab"]
-    assert [2.0, 4.0] == [found["ironforge_queue_latency_seconds_count", name] for name in "ab"]
+    assert [2.0, 4.0] == [found["ironforge_queue_latency_seconds_count", name, "high", "q"] for name in "ab"]
 
 
 def test_a_child_that_is_gone_leaves_its_counters_and_takes_its_gauges(tmp_path):
@@ -281,4 +233,4 @@ def test_what_a_child_starts_or_forks_does_not_write_into_its_files(tmp_path):
 
 def test_a_new_parent_begins_with_an_empty_folder(tmp_path: Path):
     child(ChildMetrics(tmp_path), 0, "metrics.completed('a', [0.1])")
-    assert {} == samples(ChildMetrics(tmp_path).exposition())
+    assert {"ironforge_build_info"} == {key[0] for key in samples(ChildMetrics(tmp_path).exposition())}
