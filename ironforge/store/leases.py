@@ -91,7 +91,7 @@ class RedisLeases:
         return await self._put_back.everything(lease, node, end)
 
     async def strays(self) -> list[str]:
-        """See `leases_contract.Leases.strays`. Those without pending entries are named too: they are to be forgotten."""
+        """See `leases_contract.Leases.strays`. Those that hold nothing are named too: they are to be forgotten."""
         try:
             found = await outlast(lambda: muster(self._keys, self._link.run), until_repaired=False)
         except WrongType:
