@@ -40,7 +40,7 @@ async def test_a_node_that_lost_its_lease_stops_its_jobs_and_begins_anew(world: 
         await gate.pass_through(context.fence)
         return context.fence
 
-    async with world.node(lease_seconds=1.0) as node:
+    async with world.node(lease_seconds=4.0) as node:
         job_id = await world.submit("long")
         await until(lambda: gate.entered == [0], "the job to run")
 
