@@ -12,9 +12,9 @@ import os
 import signal
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -22,9 +22,13 @@ from ironforge.config import Settings, environment_name
 from ironforge.errors import ConfigError, Discard, Retry, Snooze
 from ironforge.failure import RemoteFailure, UnusableResult
 
-HEADER: Final = struct.Struct("!I")
+# The number of the request, and how many bytes follow.
+HEADER: Final = struct.Struct("!QI")
 # A result or a payload, with room for a trace.
 MAX_FRAME_BYTES: Final = 16 * 1_048_576
+# What a process wrote before its end is still to be read when its end is known, and the other way round.
+LAST_WORDS_SECONDS: Final = 0.1
+COMMAND: Final = (sys.executable, "-m", "ironforge.cpu_child")
 
 
 class Request(msgspec.Struct, array_like=True, frozen=True):
@@ -58,15 +62,31 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode_reply = msgspec.msgpack.Decoder(Reply).decode
 
 
-def frame_size(header: bytes) -> int:
-    """How many bytes follow. Raises RemoteFailure when no request and no reply is that large."""
-    (size,) = HEADER.unpack(header)
+def frame(number: int, body: bytes) -> bytes:
+    """`number`: which request this is, or which one it answers."""
+    return HEADER.pack(number, len(body)) + body
+
+
+def frame_size(received: bytes | bytearray, number: int) -> int | None:
+    """How many bytes follow the header that `received` begins with; None: it is not whole yet.
+
+    Raises RemoteFailure for the header of another request, or when no request and no reply is that large.
+    """
+    if len(received) < HEADER.size:
+        return None
+    found, size = HEADER.unpack_from(received)
+    if found != number:
+        raise RemoteFailure(
+            "BrokenPipe",
+            "the process of this job answered another request than it was asked: "
+            "its handler, or a process that a handler started, wrote into the pipe",
+        )
     if size > MAX_FRAME_BYTES:
         raise RemoteFailure("BrokenPipe", f"the process of this job announced {size} bytes: its pipe is out of step")
     return int(size)
 
 
-def read_reply(body: bytes) -> Reply:
+def read_reply(body: bytes | bytearray) -> Reply:
     """Raises RemoteFailure for bytes that are no reply."""
     try:
         return _decode_reply(body)
@@ -97,21 +117,31 @@ def target_of(function: Callable[..., Any]) -> tuple[str, str, str]:
     return module, str(Path(path).resolve()), name
 
 
-class Child:
-    """One child process. Everything but `ask` may be called at any time."""
+class Child(asyncio.SubprocessProtocol):
+    """One child process. Everything but `ask` may be called at any time; after a failed one it is to be killed.
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
+    The process is watched and not only its pipe, which lives on in processes that the handler has started. What comes
+    out of step (a reply that answers another request, or none) ends the process: nothing it says can be told apart
+    from what belongs to the next job.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.SubprocessTransport | None = None
+        self._received = bytearray()
+        self._number = 0
+        self._reply: asyncio.Future[Reply] | None = None
+        self._code: asyncio.Future[int] = self._loop.create_future()
+        self._lost: asyncio.Future[None] = self._loop.create_future()
+        self._is_killed = False
 
     @classmethod
-    async def start(cls, settings: Settings) -> Child:
+    async def start(cls, settings: Settings, command: Sequence[str] = COMMAND) -> Child:
         """Logs as `settings` say; finds modules where this process finds them."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "ironforge.cpu_child",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
+        _transport, child = await asyncio.get_running_loop().subprocess_exec(
+            cls,
+            *command,
+            stderr=None,
             start_new_session=True,  # Ctrl-C is for the node; it decides what happens to its children
             env={
                 **os.environ,
@@ -120,34 +150,83 @@ class Child:
                 environment_name("log_format"): settings.log_format,
             },
         )
-        return cls(process)
+        return child
 
     @property
-    def is_alive(self) -> bool:
-        return self._process.returncode is None
+    def is_usable(self) -> bool:
+        return not (self._is_killed or self.has_ended)
+
+    @property
+    def has_ended(self) -> bool:
+        return self._code.done()
 
     async def ask(self, request: Request) -> Reply:
-        """Raises RemoteFailure of type ProcessDied when the child dies first."""
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
-        assert stdout is not None
-        body = _encode(request)
-        try:
-            stdin.write(HEADER.pack(len(body)) + body)
-            await stdin.drain()
-            size = frame_size(await stdout.readexactly(HEADER.size))
-            return read_reply(await stdout.readexactly(size))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            code = await self._process.wait()
-            raise RemoteFailure("ProcessDied", f"the process of this job {_death(code)}") from None
+        """Raises RemoteFailure of type ProcessDied when the child dies first, BrokenPipe when it is out of step."""
+        assert self._transport is not None
+        self._number += 1
+        self._reply = self._loop.create_future()
+        pipe: Any = self._transport.get_pipe_transport(0)
+        pipe.write(frame(self._number, _encode(request)))
+        if not self.is_usable:
+            self._last_words()
+        return await self._reply
 
     def kill(self) -> None:
         """With everything the handler may have started."""
+        assert self._transport is not None
+        self._is_killed = True
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+            os.killpg(self._transport.get_pid(), signal.SIGKILL)
 
     async def gone(self) -> None:
-        await self._process.wait()
+        assert self._transport is not None
+        await asyncio.shield(self._code)
+        self._transport.close()
+        await asyncio.shield(self._lost)
+
+    # ----------------------------------------------------------------------- what the event loop tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.SubprocessTransport", transport)
+
+    def pipe_data_received(self, _fd: int, data: bytes) -> None:
+        self._received += data
+        if self._reply is None or self._reply.done():
+            self.kill()
+            return
+        try:
+            size = frame_size(self._received, self._number)
+            if size is not None and len(self._received) >= HEADER.size + size:
+                body = self._received[HEADER.size : HEADER.size + size]
+                del self._received[: HEADER.size + size]
+                self._reply.set_result(read_reply(body))
+                if self._received:
+                    self.kill()
+        except RemoteFailure as error:
+            self._reply.set_exception(error)
+
+    def pipe_connection_lost(self, _fd: int, _error: Exception | None) -> None:
+        self._loop.call_later(0 if self.has_ended else LAST_WORDS_SECONDS, self._last_words)
+
+    def process_exited(self) -> None:
+        assert self._transport is not None
+        self._code.set_result(self._transport.get_returncode() or 0)
+        self._loop.call_later(LAST_WORDS_SECONDS, self._last_words)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._lost.set_result(None)
+
+    def _last_words(self) -> None:
+        """No reply will come any more. Whoever waits need not wait for processes that still hold the pipe."""
+        assert self._transport is not None
+        if self.has_ended:
+            self._transport.close()
+            how = "ProcessDied", f"the process of this job {_death(self._code.result())}"
+        else:
+            self.kill()
+            how = "BrokenPipe", "the process of this job closed its pipe: it was ended"
+        if self._reply is not None and not self._reply.done():
+            self._reply.set_exception(RemoteFailure(*how))
 
 
 def _death(code: int) -> str:
@@ -187,9 +266,9 @@ class Processes:
     async def _take(self) -> Child:
         while self._idle:
             child = self._idle.pop()
-            if child.is_alive:
+            if child.is_usable:
                 return child
-        self._all = {child for child in self._all if child.is_alive}
+        self._all = {child for child in self._all if not child.has_ended}
         child = await Child.start(self._settings)
         self._all.add(child)
         return child

@@ -12,6 +12,7 @@ import functools
 import importlib
 import importlib.util
 import inspect
+import itertools
 import operator
 import os
 import sys
@@ -19,14 +20,14 @@ import threading
 from collections.abc import Awaitable, Callable
 from queue import SimpleQueue
 from types import ModuleType
-from typing import Any, BinaryIO, Final, NamedTuple
+from typing import Any, BinaryIO, Final, NamedTuple, NoReturn
 
 import msgspec
 
 from ironforge.conclusion import raised, returned
 from ironforge.config import environment_name, load
 from ironforge.context import Context, running
-from ironforge.cpu import HEADER, Reply, Request, frame_size
+from ironforge.cpu import HEADER, Reply, Request, frame, frame_size
 from ironforge.errors import ConfigError
 from ironforge.failure import RemoteFailure
 from ironforge.payload import Binder, binder_of
@@ -41,13 +42,16 @@ _decode = msgspec.msgpack.Decoder(Request).decode
 
 def main() -> None:
     requests, replies = _take_over_pipes()
-    queue: SimpleQueue[Request] = SimpleQueue()
+    queue: SimpleQueue[tuple[int, Request]] = SimpleQueue()
     threading.Thread(target=_read, args=(requests, queue), daemon=True).start()
+    places = _places_of(requests, replies)
     while True:
-        request = queue.get()
+        number, request = queue.get()
         _set_up_logging(request.module, request.path, request.function)
-        body = _encode(perform(request))
-        replies.write(HEADER.pack(len(body)) + body)
+        reply = _encode(perform(request))
+        if _places_of(requests, replies) != places:
+            _end("a handler has closed the pipes to the node, and may have opened files of its own under their numbers")
+        replies.write(frame(number, reply))
         replies.flush()
 
 
@@ -59,15 +63,30 @@ def _take_over_pipes() -> tuple[BinaryIO, BinaryIO]:
     return requests, replies
 
 
-def _read(requests: BinaryIO, queue: SimpleQueue[Request]) -> None:
-    while len(header := requests.read(HEADER.size)) == HEADER.size:
-        try:
-            queue.put(_decode(requests.read(frame_size(header))))
-        except (msgspec.MsgspecError, RecursionError, ValueError, RemoteFailure) as error:
-            # The node would wait until the job's time is over; the end of this process it sees at once.
-            sys.stderr.write(f"ironforge.cpu_child: this is no request, the process ends: {error}\n")
-            os._exit(1)
-    os._exit(0)
+def _places_of(*pipes: BinaryIO) -> list[tuple[int, int]]:
+    with contextlib.suppress(OSError):
+        return [(found.st_dev, found.st_ino) for found in (os.fstat(pipe.fileno()) for pipe in pipes)]
+    return []
+
+
+def _read(requests: BinaryIO, queue: SimpleQueue[tuple[int, Request]]) -> None:
+    try:
+        for number in itertools.count(1):
+            header = requests.read(HEADER.size)
+            size = frame_size(header, number)
+            if size is None:
+                os._exit(0)
+            queue.put((number, _decode(requests.read(size))))
+    except OSError:  # a handler has closed it, which is seen elsewhere
+        return
+    except (msgspec.MsgspecError, RecursionError, ValueError, RemoteFailure) as error:
+        _end(f"this is no request: {error}")
+
+
+def _end(reason: str) -> NoReturn:
+    """The node would wait until the job's time is over; the end of this process it sees at once."""
+    sys.stderr.write(f"ironforge.cpu_child: {reason}; the process ends\n")
+    os._exit(1)
 
 
 def perform(request: Request) -> Reply:

@@ -170,7 +170,10 @@ def _frame(raw: bytes) -> None:
     with contextlib.suppress(RemoteFailure):
         read_reply(raw)
     with contextlib.suppress(RemoteFailure):
-        assert frame_size(raw[: HEADER.size].ljust(HEADER.size, b"\xff")) <= MAX_FRAME_BYTES
+        header = raw[: HEADER.size].ljust(HEADER.size, b"\xff")
+        size = frame_size(header, HEADER.unpack(header)[0])
+        assert size is not None
+        assert size <= MAX_FRAME_BYTES
 
 
 def _shown(raw: bytes) -> None:

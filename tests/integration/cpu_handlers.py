@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import os
 import signal
+import stat
+import subprocess
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -94,3 +97,50 @@ def remember() -> list[int]:
     before = remembered.get([])
     remembered.set([1])
     return before
+
+
+def pipes() -> list[int]:
+    """The descriptors beyond the standard ones that lead to another process."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - numbers, not paths
+        with contextlib.suppress(OSError):
+            mode = os.fstat(int(name)).st_mode
+            if int(name) > 2 and (stat.S_ISSOCK(mode) or stat.S_ISFIFO(mode)):
+                found.append(int(name))
+    return found
+
+
+def share_pipe(path: str) -> None:
+    """Another program holds the pipe to the node as well; says by a file that it runs, with the pids of both."""
+    other = subprocess.Popen(["sleep", "600"], pass_fds=pipes())
+    Path(path).with_suffix(".tmp").write_text(f"{os.getpid()} {other.pid}")
+    Path(path).with_suffix(".tmp").rename(path)
+    time.sleep(600)
+
+
+def daemonise() -> None:
+    """The parent ends as if all were well, its child goes on with whatever it has inherited."""
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    time.sleep(600)
+
+
+def close_pipes(then_open: str = "", wait_seconds: float = 0.0) -> str:
+    mine = pipes()
+    os.closerange(3, 1024)
+    for _ in range(max(mine) if then_open else 0):
+        os.open(then_open, os.O_CREAT | os.O_RDWR)
+    time.sleep(wait_seconds)
+    return "closed"
+
+
+def write_pipe(data: str) -> str:
+    for number in pipes():
+        with contextlib.suppress(OSError):
+            os.write(number, data.encode())
+    return "written"
+
+
+def stop_itself() -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)

@@ -17,9 +17,8 @@ from typing import Any
 import pytest
 
 from ironforge.config import Settings
-from ironforge.cpu import HEADER, Child, Request
+from ironforge.cpu import COMMAND, HEADER, Child
 from ironforge.executor import Ending, Executor, Interrupt, Outcome
-from ironforge.failure import RemoteFailure
 from ironforge.job import decode, format_id
 from ironforge.registry import Forge
 from tests.integration import cpu_handlers
@@ -255,24 +254,10 @@ async def test_a_busy_child_ends_with_its_node(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "output", [b"\xff" * 100, HEADER.pack(3) + b"\xc1\xc1\xc1", HEADER.pack(2**32 - 1), HEADER.pack(9)[:3]]
+    "sent", [HEADER.pack(1, 3) + b"\xc1\xc1\xc1", HEADER.pack(1, 2**32 - 1) + b"x", HEADER.pack(2, 1)]
 )
-async def test_what_is_no_reply_is_the_failure_of_that_job(output: bytes) -> None:
-    write = f"import sys; sys.stdout.buffer.write({output!r}); sys.stdout.flush(); sys.stdin.buffer.read(4)"
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", write, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    request = Request("m", "", "f", "k", b"{}", b"", 1, 0, 0, 1.0)
-    with pytest.raises(RemoteFailure, match="process of this job"):
-        await Child(process).ask(request)
-    await process.communicate()
-
-
-@pytest.mark.parametrize("sent", [HEADER.pack(3) + b"\xc1\xc1\xc1", HEADER.pack(2**32 - 1) + b"x"])
 def test_a_child_ends_at_a_request_that_it_cannot_read(sent: bytes) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "ironforge.cpu_child"], input=sent, capture_output=True, check=False, timeout=30
-    )
+    done = subprocess.run(COMMAND, input=sent, capture_output=True, check=False, timeout=30)
     assert 1 == done.returncode
     assert b"this is no request" in done.stderr
     assert b"Traceback" not in done.stderr
