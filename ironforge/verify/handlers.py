@@ -16,6 +16,7 @@ from typing import Final
 from ironforge import Backoff, Context, Forge
 from ironforge.config import environment_name
 from ironforge.verify.ledger import Ledger
+from ironforge.verify.misbehaviour import MISBEHAVIOUR, left_behind
 
 LEDGER_FOLDER: Final = "IRONFORGE_VERIFY_LEDGER"
 KIND: Final = "verify.work"
@@ -44,13 +45,21 @@ def _watch(told: Ledger, starved_seconds: float) -> None:
 
 
 @forge.job(KIND, max_retries=MAX_RETRIES, backoff=Backoff(base_seconds=0.05, max_seconds=0.2))
-async def work(context: Context, seconds: float = 0.0, failures: int = 0) -> int:
-    """Returns the fence of its run, so that the accepted result names the run that it came from."""
+async def work(context: Context, seconds: float = 0.0, failures: int = 0, how: str = "") -> int:
+    """Returns the fence of its run, so that the accepted result names the run that it came from.
+
+    `how` it fails: by raising an error, or by one of the ways to misbehave.
+    """
     ledger().note("start", [context.id], fence=context.fence, pid=os.getpid())
+    if left_behind.get():
+        ledger().note("felt", [context.id], fence=context.fence, pid=os.getpid(), name=left_behind.get())
+    left_behind.set(context.id)
     if seconds:
         await asyncio.sleep(seconds)
     if context.attempt <= failures:
         ledger().note("fail", [context.id], fence=context.fence, pid=os.getpid())
+        if how:
+            await MISBEHAVIOUR[how]()
         raise RuntimeError(f"attempt {context.attempt} shall fail")
     ledger().note("end", [context.id], fence=context.fence, pid=os.getpid())
     return context.fence

@@ -27,6 +27,7 @@ from ironforge.store.link import Link, all_keys
 from ironforge.verify.handlers import KIND, MAX_RETRIES
 from ironforge.verify.ledger import Ledger, read
 from ironforge.verify.leftovers import leftovers
+from ironforge.verify.misbehaviour import MISBEHAVIOUR
 from ironforge.verify.nodes import COMMAND, FAULTS, Nodes
 from ironforge.verify.verdict import CRASH_BUDGET, Verdict, judge
 from ironforge.verify.verdict import Final as FinalState
@@ -39,13 +40,15 @@ TENANTS: Final = (("small", 1), ("middle", 2), ("large", 5))
 KEYED: Final = 0.4
 
 Say = Callable[[str], None]
-Payload = Mapping[str, float]
+Payload = Mapping[str, float | str]
 
+MISBEHAVING: Final[Sequence[Payload]] = [{"failures": 1, "how": how} for how in MISBEHAVIOUR]
 FIRST_JOBS: Final[Sequence[Payload]] = (
     *({} for _ in range(5)),
     {"seconds": 0.3},
     {"failures": 1},
     {"failures": MAX_RETRIES + 1},
+    *MISBEHAVING,
 )
 
 
@@ -125,8 +128,8 @@ async def _under_load(plan: Plan, rng: random.Random, load: Load, nodes: Nodes, 
 
 
 class Load:
-    """Submits for the time of the plan: quick, slow, failing and delayed jobs, and some of them twice with one key;
-    cancels some of the delayed. Of all sorts some belong to tenants, and so wait for their turn."""
+    """Submits for the time of the plan: quick, slow, failing, misbehaving and delayed jobs, and some of them twice with
+    one key; cancels some of the delayed. Of all sorts some belong to tenants, and so wait for their turn."""
 
     def __init__(self, plan: Plan, rng: random.Random, forge: Forge, doors: Doors, ledger: Ledger) -> None:
         self._plan = plan
@@ -203,8 +206,10 @@ class Load:
         if rng.random() < self._plan.slow:  # there has to be something in flight when a fault comes, failures as well
             return {"seconds": rng.uniform(0.05, 0.5), "failures": int(rng.random() < self._plan.failing)}
         roll = rng.random()
-        if roll < 0.03:
+        if roll < 0.02:
             return {"failures": rng.randint(1, 2)}
+        if roll < 0.03:
+            return rng.choice(MISBEHAVING)
         return {"failures": MAX_RETRIES + 1} if roll < 0.035 else {}
 
 

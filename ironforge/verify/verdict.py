@@ -13,7 +13,8 @@ The invariants of job systems, and the promise that covers each:
 - repeats are bounded by the faults: `REPEATS`. Retries and crashes end where they should: `TRIED`, `LIMIT`, `CRASHES`.
 - nothing before its time: `EARLY`. Nothing after its cancellation: `CANCEL`, `STAYS`, `ASKED`.
 - what was created has ended, nothing is pending, no key or consumer without an owner: `NOTHING_LEFT`.
-- orphans are taken over in time, and every node goes on: `IN_TIME`, `GOES_ON`.
+- orphans are taken over in time, and every node goes on: `IN_TIME`, `GOES_ON`. No handler hurts another job: `ALONE`,
+  `REPEATS`, `GOES_ON`.
 
 Not judged here: memory and open connections, replies that belong to other requests, and the durability that an answer
 promised (the chaos runs take servers down, the tests of the store the rest). IronForge has no limits of concurrency a
@@ -58,6 +59,7 @@ TRIED = "dead means tried to the end"
 LIMIT = "retries have an end"
 CRASHES = "every crash is counted, and nothing else"
 IN_TIME = "taken over in time"
+ALONE = "a handler hurts only its own job"
 GOES_ON = "a node that nobody hurts goes on"
 NOTHING_LEFT = "nothing is left behind"
 
@@ -126,7 +128,7 @@ def judge(
 
     for job in sorted(account.by_job):
         final = finals.get(job, Final(MISSING))
-        for promise in (_kept, _settled, _fences, _times, _cancelled, _dead, _crashes, _repeats):
+        for promise in (_kept, _settled, _fences, _times, _cancelled, _dead, _crashes, _repeats, _alone):
             promise(account, job, final, tell)
     _keys(account, finals, tell)
     for event in account.died:
@@ -258,6 +260,13 @@ def _repeated(account: Account, job: str) -> list[tuple[Run, Run]]:
     """Runs that were followed by another one although they had not failed before."""
     pairs = account.followed(job)
     return [(run, again) for run, again in pairs if not (run.outcome == "fail" and run.until <= again.at)]
+
+
+def _alone(account: Account, job: str, _: Final, tell: Tell) -> None:
+    """Cancelled or failed by another one it would run again: that is a repeat without a fault."""
+    felt = [event for event in account.by_job[job] if event.what == "felt"]
+    if felt:
+        tell(ALONE, job, f"run {felt[0].fence} found what job {felt[0].name} had left behind")
 
 
 def _keys(account: Account, finals: Mapping[str, Final], tell: Tell) -> None:

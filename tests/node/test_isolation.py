@@ -15,7 +15,11 @@ from ironforge import Context
 from ironforge.job import JobState
 from tests.node.kit import World, until
 
-NEIGHBOURS = 20
+NEIGHBOURS = 6
+QUICK_ONES = 500
+# Of an innocent neighbour; a cancellation that comes late comes within it.
+SLOW_SECONDS = 0.05
+LATE_SECONDS = 0.01
 
 tenant = contextvars.ContextVar("tenant", default="nobody")
 
@@ -109,12 +113,12 @@ async def be_cancelled_by_a_helper() -> None:
 
 
 async def be_cancelled_after_the_end() -> int:
-    asyncio.get_running_loop().call_later(0.01, this_task().cancel)
+    asyncio.get_running_loop().call_later(LATE_SECONDS, this_task().cancel)
     return 1
 
 
 async def leave_a_timeout_open() -> int:
-    await asyncio.timeout(0.01).__aenter__()
+    await asyncio.timeout(LATE_SECONDS).__aenter__()
     return 1
 
 
@@ -132,23 +136,25 @@ Misbehaviour = Callable[[], Coroutine[Any, Any, Any]]
 
 
 async def beside_neighbours(world: World, misbehave: Misbehaviour) -> str:
-    """Runs it once between jobs that are innocent and all complete in their first run; its id."""
-    world.change(concurrency=2)
+    """Runs it several times, each right before a job that is innocent and slow; the id of the first.
+
+    Quick ones come first: then jobs are handed out several at a time, and share a task where they may.
+    """
+    world.change(concurrency=1)
     world.forge.job("misbehave", max_retries=0)(misbehave)
 
     @world.forge.job("innocent")
     async def innocent(context: Context) -> int:
-        await asyncio.sleep(0.001)
-        return context.fence
+        await asyncio.sleep(SLOW_SECONDS)
+        return context.attempt
 
+    await world.forge.submit_many("note", [None] * QUICK_ONES)
+    pairs = [(await world.submit("misbehave"), await world.submit("innocent")) for _ in range(NEIGHBOURS)]
     async with world.node():
-        before = await world.forge.submit_many("innocent", [None] * NEIGHBOURS)
-        job_id = await world.submit("misbehave")
-        after = await world.forge.submit_many("innocent", [None] * NEIGHBOURS)
-        views = [await world.completed(neighbour) for neighbour in (*before, *after)]
-        await until(lambda: ended(world, job_id), "the one that misbehaves to end")
-    assert {b"0"} == {view.job.result for view in views}
-    return job_id
+        views = [await world.completed(neighbour) for _, neighbour in pairs]
+        await until(lambda: ended(world, pairs[0][0]), "the one that misbehaves to end")
+    assert {(b"1", (), 0)} == {(view.job.result, view.job.errors, view.job.crashes) for view in views}
+    return pairs[0][0]
 
 
 async def ended(world: World, job_id: str) -> bool:

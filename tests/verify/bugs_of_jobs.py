@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
+import uvloop
 
-from actors import retry_timer
-from ironforge import retry
+from actors import retry_timer, worker
+from ironforge import executor, isolation, retry
 from ironforge.job import Job
 from ironforge.store import fetching, groups, leases, link, rewriting, scripts, settling, work
 from ironforge.store.contract import Settled
@@ -193,3 +195,32 @@ def due_at_once() -> None:
 def cancel_what_failed() -> None:
     """A failed attempt ends its job as cancelled, though nobody asked for it."""
     edit(rewriting.PARK, ("if place == 'c' .. name .. ':' .. entry then", "if true then"))
+
+
+def share_the_context() -> None:
+    """Every run has the same context, and finds there what the one before has left."""
+    original = executor.Executor.__init__
+
+    def shared(self: Any, *arguments: Any) -> None:
+        original(self, *arguments)
+        base = self._base
+        self._base = SimpleNamespace(copy=lambda: base)
+
+    executor.Executor.__init__ = shared
+
+
+def end_unnoticed() -> None:
+    """A worker whose task a handler has cancelled does not go on, and nobody hears of it."""
+    original = worker.Worker._go_on
+
+    def go_on(self: Any) -> None:
+        if self._runner is None:
+            original(self)
+
+    worker.Worker._go_on = go_on
+
+
+def let_tasks_out() -> None:
+    """What a handler's task raises ends the event loop, and with it the node."""
+    executor.contain_tasks = lambda _loop: None
+    isolation.run = uvloop.run

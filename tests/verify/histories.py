@@ -255,6 +255,12 @@ BAD = {
         AGAIN,
         promises.REPEATS,
     ),
+    "it found what another one had left behind": ("submit_ok|start 0|felt 0|end 0", DONE, promises.ALONE),
+    "it was cancelled by another one, and ran again": (
+        "submit_ok|start 0|start 1|end 1",
+        AGAIN,
+        promises.REPEATS,
+    ),
     "it was taken over too late": (
         "submit_ok|start 0|kill|wait 26|start 1 @2|end 1 @2",
         Final("completed", 1, 1, crashes=1),
