@@ -109,7 +109,8 @@ class Unauthenticated(IronForgeError):
 
 
 class Forbidden(IronForgeError):
-    """The caller is known, and may not do this. `code`: missing_scope, queue_not_allowed, scope_not_held."""
+    """The caller is known, and may not do this. `code`: missing_scope, queue_not_allowed, and for what a key would have
+    beyond its maker scope_not_held, quota_not_held, expiry_not_held, too_many_generations."""
 
     def __init__(self, message: str, *, code: str) -> None:
         super().__init__(message)
