@@ -23,6 +23,7 @@ from ironforge import isolation, log_handlers
 from ironforge.child import ChildStatus, Deaths, ParentLink
 from ironforge.config import Settings, load, namespaces_of
 from ironforge.executor import Executor
+from ironforge.handler_environment import hide_from_handlers
 from ironforge.metrics import Metrics, measure_loop_lag
 from ironforge.registry import Forge
 from ironforge.store import NodeStore
@@ -214,6 +215,7 @@ def run_node(forge: Forge, settings: Settings | None = None) -> int:
 
     Raises ConfigError when settings or server do not fit.
     """
+    hide_from_handlers(os.environ)
     settings = settings or load()
     configure_logging(settings)
     return isolation.run(serve(forge, settings))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from ironforge.client import Client
 from ironforge.config import Settings, environment_name, environment_of
 from ironforge.handler_environment import API_ALONE, hide_from_handlers
-from tests.cli.kit import Service
+from tests.cli.kit import Service, environment
 from tests.support.servers import valkey
 
 PEPPER = "0123456789abcdef0123456789abcdef"
@@ -90,6 +92,20 @@ def test_a_node_starts_without_the_pepper_where_authentication_is_on(application
         ):
             results(json.loads(api.logged("api is listening"))["url"])
         assert not [line for line in node.stderr if "KEY_PEPPER" in line]
+
+
+def test_so_does_an_application_that_runs_its_node_itself(application: Path) -> None:
+    (application / "main.py").write_text("import env_app, ironforge.node\nironforge.node.run_node(env_app.forge)\n")
+    with valkey() as server, Service("api", "--port", "0", redis_url=server) as api:
+        settings = environment(redis_url=server, key_pepper=PEPPER, auth="on")
+        with subprocess.Popen(
+            [sys.executable, "main.py"], cwd=application, env=settings, stderr=subprocess.DEVNULL
+        ) as node:
+            found = results(json.loads(api.logged("api is listening"))["url"])
+            node.terminate()
+
+    for texts in found.values():
+        assert PEPPER not in str(texts[1:3])
 
 
 def test_dev_keeps_it_from_its_handlers_too(application: Path) -> None:
