@@ -52,7 +52,7 @@ HELP: Final[dict[str, str]] = {
     "auth": "on: every call needs an API key or a token, and its namespace comes from it; off: loopback only",
     "key_pepper": "secret that API keys and the audit trail are sealed with; 32 characters or more, environment only",
     "jwt_issuers": "TOML file of the issuers whose JSON Web Tokens are accepted; empty: API keys only",
-    "max_queue_length": "jobs that may wait and run in one queue; submissions beyond it are refused; 0: no limit",
+    "max_queue_length": "jobs that may wait and run in one queue; to submit or revive more is refused; 0: no limit",
     "max_queues": "names of queues that a namespace may have in use at a time; its quota `queues` goes before",
     "max_memory_share": "share of the server's maxmemory beyond which no jobs are accepted, so that results fit",
     "http_host": "address that the HTTP API listens on",

@@ -57,7 +57,7 @@ class Submissions(Protocol):
         """CANCELLED: it will never run. RUNNING: its node has been told. Raises JobNotFound, InvalidState."""
 
     async def revive(self, job_id: bytes, *, reset_retry_count: bool, most_queues: int | None = None) -> Job:
-        """A dead job goes back to its stream. Raises JobNotFound, InvalidState, QuotaExceeded."""
+        """A dead job goes back to its stream. Raises JobNotFound, InvalidState, QueueFull, QuotaExceeded."""
 
     async def set_paused(self, queue: str, *, paused: bool, most_queues: int | None = None) -> None:
         """Nodes take no job of a paused queue, until it is resumed; it takes effect within about a second.

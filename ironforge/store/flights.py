@@ -226,14 +226,19 @@ def _refused(reply: Any) -> Exception | None:
         message = f"this idempotency key was used for a different submission; its job is {first}"
         return IdempotencyConflict(message, job_id=first)
     if _is(reply, b"full"):
-        queue = reply[1].decode()
-        length, wanted, limit = reply[2:]
-        message = (
-            f"queue {queue} has {length} jobs of at most {limit}, so {wanted} more do not fit: try again when nodes "
-            f"have worked some off, add nodes, or raise {environment_name('max_queue_length')}"
-        )
-        return QueueFull(message, queue=queue, length=length, limit=limit)
+        return queue_full(reply)
     return too_many_queues(reply) if _is(reply, b"queues") else None
+
+
+def queue_full(reply: list[Any]) -> QueueFull:
+    """What a script's `{'full', …}` says."""
+    queue = reply[1].decode()
+    length, wanted, limit = reply[2:]
+    message = (
+        f"queue {queue} has {length} jobs of at most {limit}, so {wanted} more do not fit: try again when nodes "
+        f"have worked some off, add nodes, or raise {environment_name('max_queue_length')}"
+    )
+    return QueueFull(message, queue=queue, length=length, limit=limit)
 
 
 def _answer(group: list[_Waiting], call: _Call, reply: Any, shortfall: str, *, own_repetition: bool) -> None:

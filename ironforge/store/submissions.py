@@ -15,7 +15,7 @@ from ironforge.config import Settings
 from ironforge.errors import InvalidState, JobNotFound, QuotaExceeded, StoreUnavailable
 from ironforge.job import Job, JobState, decode, encode, format_id
 from ironforge.store.contract import Accepted, Submission
-from ironforge.store.flights import Flights
+from ironforge.store.flights import Flights, queue_full
 from ironforge.store.forgetting import forget_unused, too_many_queues
 from ironforge.store.keys import GROUP, Keys, Location
 from ironforge.store.link import Command, Link
@@ -111,7 +111,10 @@ class RedisSubmissions:
                 job = decode(record).revived(_now_ms(), reset_retry_count=reset_retry_count)
                 names = [keys.index, keys.dead, keys.parked, keys.queues, keys.stream(job.stream)]
                 names += [keys.fair(job.stream), keys.turns(job.stream)]
-                revived: Command = [job_id, record, encode(job), job.mark, job.queue, self._most(most_queues)]
+                limit = self._settings.max_queue_length
+                if limit:
+                    names += [*keys.streams([job.queue]), *keys.lines([job.queue])[::2]]
+                revived: Command = [job_id, record, encode(job), job.mark, job.queue, self._most(most_queues), limit]
                 if await self._within_quota(REVIVE, names, revived):
                     return job
         raise _elusive(job_id)
@@ -131,6 +134,8 @@ class RedisSubmissions:
 
     async def _within_quota(self, script: Script, names: Sequence[str], arguments: Command) -> Any:
         reply = await self._link.run(script, names, arguments)
+        if isinstance(reply, list) and reply[0] == b"full":
+            raise queue_full(reply)
         if isinstance(reply, list) and await self._made_room():
             reply = await self._link.run(script, names, arguments)
         if isinstance(reply, list):

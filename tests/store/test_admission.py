@@ -14,6 +14,7 @@ from ironforge.errors import QueueFull, StoreUnavailable
 from ironforge.job import JobState, format_id
 from ironforge.store import Accepted, Submission, admission
 from ironforge.store.checks import REPLICA_LAG_SECONDS, Server, refusal_of
+from ironforge.store.contract import Rewrite
 from tests.store.kit import Cluster, completed, job
 
 # --------------------------------------------------------------------------- the bound of a queue
@@ -85,6 +86,30 @@ async def test_a_repetition_is_answered_though_the_queue_is_full(cluster: Cluste
     # The refused key is free: nothing was accepted under it.
     cluster.with_settings(max_queue_length=2)
     await cluster.open_doors().submissions.submit([Submission(job(), idempotency_key="other", fingerprint=b"new")])
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_a_revival_needs_room_as_a_submission_does(cluster: Cluster, at_once: bool) -> None:
+    cluster.with_settings(max_queue_length=2)
+    node = await cluster.node()
+    dead = [job(priority=n % 4, fairness_key="one" if n % 2 else "") for n in range(6)]
+    for one in dead:
+        await cluster.submit(one)
+        [delivery] = await node.work.fetch(1)
+        await node.work.bury([Rewrite(delivery.stream, delivery.entry, one.finish(JobState.DEAD, 1, reason="?"))])
+    revive = cluster.doors.submissions.revive
+    calls = [revive(one.id, reset_retry_count=True) for one in dead]
+    if at_once:
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    else:
+        outcomes = [(await asyncio.gather(call, return_exceptions=True))[0] for call in calls]
+    refused = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+
+    assert [QueueFull] * 4 == [type(one) for one in refused]
+    assert "queue default has 2 jobs of at most 2, so 1 more do not fit" in str(refused[0])
+    assert 4 == len((await cluster.doors.inspection.jobs(state=JobState.DEAD)).jobs)
+    with pytest.raises(QueueFull):
+        await cluster.doors.submissions.submit(batch(1))
 
 
 async def test_what_is_scheduled_is_not_in_its_queue_yet(cluster: Cluster) -> None:
