@@ -61,7 +61,7 @@ HELP: Final[dict[str, str]] = {
     "node_http_port": "port for /livez, /readyz and /metrics of `ironforge node`; 0: none",
     "tls_cert": "PEM file with the certificate chain of the HTTP API; empty: plain HTTP",
     "tls_key": "PEM file with the private key of that certificate",
-    "data_dir": "folder of the embedded server of `ironforge dev`",
+    "data_dir": "folder of the embedded server of `ironforge dev`, open to nobody else",
     "log_level": "debug, info, warning or error",
     "log_format": "json, console, or auto: console on a terminal, else json",
     "url": "where callers find the HTTP API; empty: on this machine, as http_host, http_port and tls_cert say",

@@ -9,7 +9,6 @@ use, and keep a second server from the same files.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import subprocess
@@ -24,6 +23,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from ironforge import data_folder
 from ironforge.allocator import server_environment
 from ironforge.config import Settings
 from ironforge.errors import ConfigError, StoreUnavailable
@@ -66,8 +66,8 @@ class EmbeddedServer:
     def start(self) -> None:
         """Returns once the server answers, its data loaded."""
         binary = _find_binary()
-        _make_folder(self.folder)
-        self._lock = _lock(self.folder)
+        data_folder.make(self.folder)
+        self._lock = data_folder.lock(self.folder)
         try:
             with _stop_orphan(self.folder) as server_lock:
                 self._place_socket()
@@ -106,13 +106,14 @@ class EmbeddedServer:
 
     def _launch(self, binary: Path, server_lock: IO[str]) -> subprocess.Popen[bytes]:
         config = self.folder / "valkey.conf"
-        config.write_text(_config(self.folder, self._socket, self._fsync), encoding="ascii")
+        with data_folder.open_private(config, "w") as written:
+            written.write(_config(self.folder, self._socket, self._fsync))
         log = self.folder / LOG
         if log.exists():
             log.replace(log.with_suffix(".log.old"))
         # The server writes to its output and has no log file of its own: so complaints about the
         # configuration, which come before it would open one, are in the same place.
-        with log.open("wb") as output:
+        with data_folder.open_private(log, "w") as output:
             return subprocess.Popen(  # noqa: S603 - our own server and configuration
                 [str(binary), str(config)],
                 cwd=self.folder,
@@ -121,6 +122,7 @@ class EmbeddedServer:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                umask=data_folder.PRIVATE_UMASK,
                 pass_fds=(server_lock.fileno(),),
             )
 
@@ -154,36 +156,12 @@ def _find_binary() -> Path:
         ) from None
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"IRONFORGE_DATA_DIR={str(folder)!r} cannot be used: {error.strerror}") from None
-
-
-def _lock(folder: Path) -> IO[str]:
-    """The lock lives as long as the open file: it cannot outlive this process, however that ends."""
-    file = _open(folder / "lock")
-    if not _locked(file):
-        file.seek(0)
-        holder = file.read().strip() or "unknown"
-        file.close()
-        raise ConfigError(
-            f"another ironforge (process {holder}) uses the data folder {folder}: "
-            "end it, or choose another folder with IRONFORGE_DATA_DIR"
-        )
-    file.truncate(0)
-    file.write(f"{os.getpid()}\n")
-    file.flush()
-    return file
-
-
 def _stop_orphan(folder: Path) -> IO[str]:
     """The lock that a server inherits, once no server holds it: one that still runs belongs to a killed parent."""
-    file = _open(folder / "server.lock")
+    file = data_folder.open_private(folder / "server.lock", "a+")
     deadline = time.monotonic() + STOP_SECONDS
     with _client((folder / SOCKET).resolve()) as client:
-        while not _locked(file):
+        while not data_folder.is_locked(file):
             if time.monotonic() > deadline:
                 file.close()
                 raise StoreUnavailable(
@@ -194,21 +172,6 @@ def _stop_orphan(folder: Path) -> IO[str]:
             time.sleep(POLL_SECONDS)
     _remove_socket(folder / SOCKET)
     return file
-
-
-def _open(path: Path) -> IO[str]:
-    try:
-        return path.open("a+", encoding="ascii")
-    except OSError as error:
-        raise ConfigError(f"IRONFORGE_DATA_DIR={str(path.parent)!r} cannot be used: {error.strerror}") from None
-
-
-def _locked(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _state(client: redis.Redis) -> Literal["ready", "loading", "absent"]:

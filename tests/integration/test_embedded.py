@@ -61,6 +61,34 @@ def test_data_survive_a_restart(tmp_path):
         assert "value" == connection.get("key")
 
 
+def test_nobody_else_can_read_anything_of_the_folder(tmp_path):
+    folder = tmp_path / "data"
+    with EmbeddedServer(Settings(data_dir=str(folder))) as server, client(server) as connection:
+        connection.set("key", "value")
+        connection.bgrewriteaof()
+        eventually(lambda: not connection.info("persistence")["aof_rewrite_in_progress"], "the rewrite")
+        made = [folder, *folder.rglob("*")]
+    assert {path.name: path.stat().st_mode & 0o077 for path in made if path.exists()} == dict.fromkeys(
+        (path.name for path in made if path.exists()), 0
+    )
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o710, 0o701, 0o777])
+def test_a_folder_that_is_open_to_others_is_refused_and_stays_as_it_is(tmp_path, mode):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    folder.chmod(mode)
+    with pytest.raises(ConfigError, match=f"open to other users of this machine .mode {mode:o}.*chmod 700"):
+        EmbeddedServer(Settings(data_dir=str(folder))).start()
+    assert list(folder.iterdir()) == []
+
+
+def test_a_folder_of_another_user_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+    with pytest.raises(ConfigError, match="belongs to another user"):
+        EmbeddedServer(Settings(data_dir=str(tmp_path))).start()
+
+
 @pytest.mark.skipif(allocator.jemalloc() is None, reason="needs jemalloc, which Debian's redis-server brings along")
 def test_the_server_allocates_with_jemalloc_where_the_machine_has_it(tmp_path, monkeypatch):
     monkeypatch.delenv(allocator.PRELOAD, raising=False)
