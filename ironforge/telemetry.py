@@ -29,7 +29,11 @@ def get_logger(name: str) -> FilteringBoundLogger:
         "FilteringBoundLogger",
         structlog.wrap_logger(
             logging.getLogger(name),
-            processors=[structlog.stdlib.filter_by_level, *_PROCESSORS],
+            processors=[
+                structlog.stdlib.filter_by_level,
+                structlog.stdlib.PositionalArgumentsFormatter(),
+                *_PROCESSORS,
+            ],
             wrapper_class=structlog.stdlib.BoundLogger,
         ),
     )

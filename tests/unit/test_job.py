@@ -14,6 +14,7 @@ from ironforge import job as jobs
 from ironforge.errors import IncompatibleRecord
 from ironforge.job import TRANSITIONS, AttemptError, Job, JobState, Priority
 from ironforge.options import Options
+from ironforge.store.running import record_head
 
 ERROR = AttemptError(1, 0, "ValueError", "boom", "node-1")
 COUNTS = st.integers(0, 2**53)
@@ -167,13 +168,13 @@ def test_the_beginning_of_a_record_tells_id_and_kind(job):
     encoded = jobs.encode(job)
     size = len(job.kind.encode())
     if size < 256:
-        assert (job.id, job.kind) == jobs.record_head(encoded[:300])
-        assert (job.id, job.kind) == jobs.record_head(msgspec.msgpack.encode(msgspec.structs.astuple(job)[:15])[:300])
+        assert (job.id, job.kind) == record_head(encoded[:300])
+        assert (job.id, job.kind) == record_head(msgspec.msgpack.encode(msgspec.structs.astuple(job)[:15])[:300])
 
 
 @given(st.binary(max_size=40) | st.sampled_from([b"", b"\x90", b"\xdc\x00\x17", jobs.encode(new_job())[:21]]))
 def test_the_beginning_of_something_else_tells_nothing(beginning):
-    assert jobs.record_head(beginning) is None
+    assert record_head(beginning) is None
 
 
 def test_ids_are_uuids_of_version_7_that_sort_by_creation():

@@ -52,6 +52,14 @@ def test_the_standard_library_passes_through_the_same_formatter(capsys):
     )
 
 
+def test_an_event_may_be_words_with_places_for_others(capsys):
+    configure_logging(Settings(log_format="json"))
+    get_logger("ours").info("%s process started", "node", pid=7)
+    [event] = logged(capsys)
+    assert ("node process started", 7) == (event["event"], event["pid"])
+    assert "positional_args" not in event
+
+
 def test_context_variables_are_in_our_events_and_in_those_of_libraries(capsys):
     configure_logging(Settings(log_format="json"))
     with structlog.contextvars.bound_contextvars(node="n-1"):
