@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ import redis.asyncio
 
 from ironforge.auth import AUDIT_FAILED, AUDIT_HEADER
 from ironforge.auth.audit import AuditTrail
+from ironforge.cli.audit import caller_name
 from ironforge.client import AsyncClient
 from ironforge.store.keys import Keys
 from tests.auth.kit import Answer, House
@@ -121,6 +123,17 @@ def test_whatever_the_environment_calls_the_operator(run: Run, name: str, monkey
     [entry] = document(run("audit", "list", "--json"))["entries"]
     assert entry["who"].startswith("cli:")
     assert entry["who"].isprintable()
+
+
+@pytest.mark.parametrize("error", [KeyError("uid not found"), OSError("no username")])
+def test_who_has_no_name_is_called_by_a_number(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """As in a container, where no file of users knows who runs there."""
+
+    def unknown() -> str:
+        raise error
+
+    monkeypatch.setattr(getpass, "getuser", unknown)
+    assert f"cli:{os.getuid()}" == caller_name()
 
 
 def test_a_head_that_was_kept_elsewhere_tells_what_the_trail_cannot(run: Run, server: str) -> None:  # noqa: F811

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from redis.exceptions import NoPermissionError
 
 from ironforge.config import Settings
 from ironforge.errors import QueueFull, StoreUnavailable
@@ -184,6 +185,27 @@ async def test_local_is_never_silently_less(
     assert "durability_lost" == caught.value.code
     problems = (await cluster.doors.inspection.health()).problems
     assert any(name in problem or "AOF" in problem for problem in problems)
+
+
+EVICTS = "maxmemory-policy is allkeys-lru"
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        (
+            b"maxmemory_policy:allkeys-lru\r\n",
+            "the server is no longer set up to keep jobs: maxmemory-policy is allkeys-lru",
+        ),
+        (b"maxmemory_policy:noeviction\r\n", ""),
+        (NoPermissionError("this user has no permissions"), ""),
+    ],
+)
+def test_nor_is_replicated(said: object, found: str) -> None:
+    """Who may not ask, as on a managed server, relies on what the replicas confirm."""
+    asked = admission.Admission(Settings(durability="replicated"))
+    assert [["WAIT", 1, admission.CONFIRMATION_MS], ["INFO", "memory"]] == asked.questions(1, 1)[:2]
+    assert found == asked.shortfall([1, said])
 
 
 async def _until_refused_before_it_is_stored(submit: Callable[[], Awaitable[object]]) -> None:
