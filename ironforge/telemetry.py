@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import textwrap
 from typing import Final, cast
 
 import structlog
@@ -139,7 +140,8 @@ def _simple(value: object) -> object:
 def _escape(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     for key, value in event.items():
         if key in ("exception", "stack"):
-            event[key] = plain(str(value), keep="\t\n")
+            # Indented, because a message in it may have lines that look like ours.
+            event[key] = textwrap.indent(plain(str(value), keep="\t\n"), "    ", predicate=bool)
         elif type(value) not in (int, float, bool):
             event[key] = plain(str(value))
     return event

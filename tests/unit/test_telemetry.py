@@ -148,11 +148,11 @@ def test_the_console_shows_control_characters_as_text(capsys):
 def test_the_console_keeps_the_lines_of_a_traceback_but_not_its_escapes(capsys):
     configure_logging(Settings(log_format="console"))
     try:
-        raise ValueError("\x1b[2J")
+        raise ValueError("\x1b[2J\n2026 [error] forged")
     except ValueError:
         get_logger("ours").exception("failed")
     written = capsys.readouterr().err
-    assert "ValueError: \\x1b[2J" in written.splitlines()
+    assert written.splitlines()[-2:] == ["    ValueError: \\x1b[2J", "    2026 [error] forged"]
     assert "\x1b" not in written
 
 
