@@ -17,7 +17,8 @@ import msgspec
 from aiohttp import web
 
 from ironforge.api.app import create_app
-from ironforge.api.server import is_loopback, serve
+from ironforge.api.server import serve
+from ironforge.api.web_pages import is_loopback
 from ironforge.child import ChildStatus, ParentLink
 from ironforge.config import Settings
 from ironforge.embedded import EmbeddedServer

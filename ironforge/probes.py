@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Final
 
 import msgspec
 from aiohttp import web
 
-from ironforge.errors import ConfigError
+from ironforge.api.middleware import guarded_application
+from ironforge.api.server import serve
+
+CONNECTIONS: Final = 256
+SHUTDOWN_SECONDS: Final = 1.0
 
 
 @contextlib.asynccontextmanager
@@ -25,28 +30,25 @@ async def probes(
 ) -> AsyncIterator[None]:
     """Serve while the block runs; nothing at all when `port` is 0. Ready means that `problems()` is empty.
 
+    Nobody is asked who they are: on an address of this machine alone, only its own names are answered to.
     Raises ConfigError when the address cannot be listened on.
     """
     if port == 0:
         yield
         return
-    runner = web.AppRunner(_application(problems, exposition), access_log=None, handle_signals=False)
-    await runner.setup()
+    runner = await serve(
+        _application(problems, exposition),
+        host,
+        port,
+        allow_public=True,
+        connections=CONNECTIONS,
+        port_setting="IRONFORGE_NODE_HTTP_PORT",
+        shutdown_seconds=SHUTDOWN_SECONDS,
+    )
     try:
-        await _listen(runner, host, port)
         yield
     finally:
         await runner.cleanup()
-
-
-async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
-    try:
-        await web.TCPSite(runner, host, port, shutdown_timeout=1.0).start()
-    except OSError as error:
-        raise ConfigError(
-            f"IRONFORGE_NODE_HTTP_PORT={port}: cannot listen on {host}:{port}: {error.strerror or error}; "
-            "choose a free port, or 0 for no probes"
-        ) from None
 
 
 def _application(problems: Callable[[], Sequence[str]], exposition: Callable[[], tuple[bytes, str]]) -> web.Application:
@@ -64,7 +66,7 @@ def _application(problems: Callable[[], Sequence[str]], exposition: Callable[[],
         body, content_type = exposition()
         return web.Response(body=body, headers={"Content-Type": content_type})
 
-    application = web.Application()
+    application = guarded_application(asks_callers=False)
     application.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)])
     return application
 

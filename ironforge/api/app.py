@@ -12,13 +12,14 @@ from typing import Final
 from aiohttp import web
 
 from ironforge.api import openapi
+from ironforge.api.bodies import json_at_most
 from ironforge.api.calls import operations
 from ironforge.api.cursors import Cursors
 from ironforge.api.desks import Desk
 from ironforge.api.gate import Gate
 from ironforge.api.jobs import JobCalls
 from ironforge.api.large_bodies import LARGE_BODIES, LargeBodies
-from ironforge.api.middleware import OnAnswered, expect, guarding
+from ironforge.api.middleware import OnAnswered, guarded_application
 from ironforge.api.operations import OperatorCalls, Readiness
 from ironforge.api.queue_metrics import Exposition
 from ironforge.api.submitting import OnSubmitted, SubmitCalls
@@ -71,7 +72,7 @@ def create_app(
     operator = OperatorCalls(inspection, settings.durability, readiness, exposition, discreet=gate is not None)
     submit = SubmitCalls(submissions, on_submitted)
     desk = Desk(submit, JobCalls(submissions, inspection, Cursors(settings)), operator)
-    app = web.Application(middlewares=[guarding(on_answered)])
+    app = guarded_application(asks_callers=gate is not None, on_answered=on_answered)
     app[LARGE_BODIES] = LargeBodies()
     add = {"get": app.router.add_get, "post": app.router.add_post, "delete": app.router.add_delete}
     for call in operations(auth=gate is not None):
@@ -81,8 +82,10 @@ def create_app(
             handler = _HANDLERS[call.operation_id](desk)
         else:
             handler = gate.guarding(call, _HANDLERS[call.operation_id])
+        if call.method != "get" and not call.needs_body:
+            handler = json_at_most(handler)
         # Otherwise GET /jobs/batch would look for a job of that name instead of saying 405.
         path = call.path.replace("{id}", "{id:(?!batch$)[^/]+}")
-        add[call.method](path, handler, expect_handler=expect)
+        add[call.method](path, handler)
     app.cleanup_ctx.append(operator.sample if gate is None else gate.run)
     return app

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from aiohttp import hdrs, web
 
+from ironforge.api.middleware import HELD_BACK, Handler
 from ironforge.api.problems import ApiProblem
 
 # Reading one that is larger would hold up every other request for longer than a millisecond.
@@ -23,11 +24,13 @@ BYTES_PER_SECOND: Final = 102_400
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
+# What a page of any site may have a browser send without asking first.
+FORMS: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
 
 
 def media_type(request: web.Request, *accepted: str) -> str:
     """The request's media type. Raises ApiProblem (415) when it is not one of `accepted`."""
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    if [coding for coding in request.headers.getall(hdrs.CONTENT_ENCODING, ()) if coding.lower() != "identity"]:
         raise ApiProblem(
             415,
             "content_encoding_not_supported",
@@ -42,6 +45,18 @@ def media_type(request: web.Request, *accepted: str) -> str:
             f"Content-Type {given[:100]!r} is not accepted: send {' or '.join(accepted)}",
         )
     return plain
+
+
+def json_at_most(handler: Handler) -> Handler:
+    """For a call that needs no body: what comes all the same is JSON. Types of forms are refused without a body too:
+    nobody but a web page has a reason to send them."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if request.body_exists or request.content_type in FORMS:
+            media_type(request, JSON)
+        return await handler(request)
+
+    return handle
 
 
 class Room(Protocol):
@@ -75,8 +90,7 @@ async def read(request: web.Request, limit: int = SMALL_BYTES, room: Room | None
         return body
     if room is not None:
         room.check(length)
-    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
-        # Nothing speaks against the body any more.
+    if HELD_BACK in request:  # and nothing speaks against it any more
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     try:
         async with asyncio.timeout(BODY_SECONDS) as deadline:

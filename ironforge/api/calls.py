@@ -13,6 +13,7 @@ from ironforge.auth.caller import Access
 
 _ASKED_STORE: Final = (500, 503)
 _LISTED: Final = (400, *_ASKED_STORE)
+_CHANGED: Final = (400, 415, *_ASKED_STORE)
 _READ_BODY: Final = (400, 408, 413, 415, 500, 503)
 _SUBMITTED: Final = (*_READ_BODY, 409, 429)
 
@@ -34,6 +35,10 @@ class Operation(NamedTuple):
     body: str = ""
     audited: bool = False
     only_with_auth: bool = False
+
+    @property
+    def needs_body(self) -> bool:
+        return self.body not in ("", "retry")
 
 
 OPERATIONS: Final = (
@@ -75,7 +80,7 @@ OPERATIONS: Final = (
         "Cancel a job",
         "jobs:cancel",
         {200: schemas.JobAnswer, 202: schemas.JobAnswer},
-        (*_LISTED, 404, 409),
+        (*_CHANGED, 404, 409),
         audited=True,
     ),
     Operation(
@@ -115,7 +120,7 @@ OPERATIONS: Final = (
         "Have nodes take no job of a queue",
         "queues:admin",
         {200: schemas.QueueAnswer},
-        _LISTED,
+        _CHANGED,
         audited=True,
     ),
     Operation(
@@ -125,7 +130,7 @@ OPERATIONS: Final = (
         "Have nodes take jobs of a queue again",
         "queues:admin",
         {200: schemas.QueueAnswer},
-        _LISTED,
+        _CHANGED,
         audited=True,
     ),
     Operation(
@@ -191,7 +196,7 @@ OPERATIONS: Final = (
         "Revoke an API key",
         "keys:admin",
         {200: auth_schemas.RevokedAnswer},
-        (*_LISTED, 404),
+        (*_CHANGED, 404),
         query=auth_schemas.RevokeQuery,
         audited=True,
         only_with_auth=True,

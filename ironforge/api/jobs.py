@@ -111,7 +111,6 @@ class JobCalls:
     async def _reset_retry_count(self, request: web.Request) -> bool:
         if not request.body_exists:
             return RetryRequest().reset_retry_count
-        bodies.media_type(request, bodies.JSON)
         body = await bodies.read(request)
         strict_json.canonical(body)
         return requests.decode(_retry_decoder, body).reset_retry_count

@@ -1,6 +1,6 @@
-"""Gives every request an id and makes every failure a problem.
+"""Keeps out what is not for us, gives every request an id, and makes every failure a problem.
 
-One middleware for both, because each layer costs every request: the id of a good request is only echoed.
+One middleware for all three, because each layer costs every request: the id of a good request is only echoed.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ import uuid_utils
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from ironforge.api.problems import explain, respond
+from ironforge.api.problems import SERVER, explain, respond
+from ironforge.api.web_pages import SITE, Site
 
 REQUEST_ID_OF: Final = web.RequestKey("request_id", str)
+# Of a request whose caller keeps its body until it is asked for.
+HELD_BACK: Final = web.RequestKey("held_back", bool)
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -33,11 +36,42 @@ def request_id_of(request: web.BaseRequest) -> str:
     return given if given is not None and REQUEST_ID.match(given) else uuid_utils.uuid7().hex
 
 
-def guarding(on_answered: OnAnswered | None) -> Middleware:
-    """The middleware of an application. `on_answered` hears of every request that found its way here."""
-    if on_answered is None:
-        return guard
+def guarded_application(*, asks_callers: bool, on_answered: OnAnswered | None = None) -> web.Application:
+    """An application that answers to its own site, each time with X-Request-ID, and with application/problem+json for
+    every exception.
 
+    `asks_callers`: whoever calls has to show a credential. `on_answered` hears of every request that
+    found its way here.
+    """
+    site = Site(asks_callers=asks_callers)
+    guard = _guarding(site)
+    application = web.Application(middlewares=[guard if on_answered is None else _counting(guard, on_answered)])
+    application[SITE] = site
+    return application
+
+
+def _guarding(site: Site) -> Middleware:
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request_id = request[REQUEST_ID_OF] = request_id_of(request)
+        try:
+            site.check(request)
+            response = await handler(request)
+        except ConnectionError:
+            raise  # the caller is gone: there is nobody to answer
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a problem
+            response = respond(explain(error, request_id), request_id)
+        else:
+            response.headers["X-Request-ID"] = request_id
+            response.headers["Server"] = SERVER
+        if HELD_BACK in request and not request.content.is_eof():
+            response.force_close()  # what comes next may be the body that was held back, or another request
+        return response
+
+    return guard
+
+
+def _counting(guard: Middleware, on_answered: OnAnswered) -> Middleware:
     @web.middleware
     async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
         begun = time.perf_counter()
@@ -52,21 +86,3 @@ def guarding(on_answered: OnAnswered | None) -> Middleware:
             on_answered(route, method, status, time.perf_counter() - begun)
 
     return count
-
-
-@web.middleware
-async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every answer carries X-Request-ID; every exception becomes application/problem+json."""
-    request_id = request[REQUEST_ID_OF] = request_id_of(request)
-    try:
-        response = await handler(request)
-    except ConnectionError:
-        raise  # the caller is gone: there is nobody to answer
-    except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a problem
-        return respond(explain(error, request_id), request_id)
-    response.headers["X-Request-ID"] = request_id
-    return response
-
-
-async def expect(_request: web.Request) -> None:
-    """A body that its caller holds back is asked for where it is read; other expectations may be ignored (RFC 9110)."""

@@ -33,7 +33,7 @@ _MEANING: Final = {
     202: "the job is running; its node has been told to stop it",
     400: "the request is wrong; `field` names the culprit",
     401: "no credential, or one that does not count",
-    403: "this credential may not do that",
+    403: "this credential, or the page that calls, may not do that",
     404: "there is no such job",
     408: "the body did not arrive in time",
     409: "the request does not fit the present state",
@@ -165,9 +165,9 @@ def _components(calls: Iterable[Operation]) -> dict[str, Any]:
 
 
 def _describe(operation: Operation, *, auth: bool) -> dict[str, Any]:
-    problems = set(operation.problems)
+    problems = {400, 403, *operation.problems}  # every call may come from another site's page
     if auth and operation.access != "public":
-        problems |= {401, 403, 503} | ({429} if operation.access == "jobs:submit" else set())
+        problems |= {401, 503} | ({429} if operation.access == "jobs:submit" else set())
     described: dict[str, Any] = {
         "operationId": operation.operation_id,
         "summary": operation.summary,

@@ -20,6 +20,8 @@ from ironforge.api.strict_json import InvalidJson
 from ironforge.job import JobState
 from ironforge.telemetry import get_logger
 
+# Without versions, which would tell a caller what it may be worth to try.
+SERVER: Final = "ironforge"
 CONTENT_TYPE: Final = "application/problem+json"
 
 _RETRY: Final = {"Retry-After": "1"}  # seconds
@@ -61,7 +63,7 @@ def respond(problem: ApiProblem, request_id: str) -> web.Response:
         request_id=request_id,
         **problem.extra,
     )
-    headers = {"Content-Type": CONTENT_TYPE, "X-Request-ID": request_id, **problem.headers}
+    headers = {"Content-Type": CONTENT_TYPE, "X-Request-ID": request_id, "Server": SERVER, **problem.headers}
     return web.Response(status=problem.status, body=_encode(body), headers=headers)
 
 

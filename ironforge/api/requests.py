@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeVar
 
 import msgspec
@@ -97,16 +97,25 @@ def read_id(text: str) -> bytes:
         ) from None
 
 
-def read_key(key: str | None) -> str | None:
-    """The Idempotency-Key header. Raises ApiProblem (400)."""
-    if key is not None and not _IDEMPOTENCY_KEY.match(key):
+def read_key(keys: Sequence[str]) -> str | None:
+    """What the Idempotency-Key headers of a request say. Raises ApiProblem (400)."""
+    if not keys:
+        return None
+    if len(set(keys)) > 1:
+        raise ApiProblem(
+            400,
+            "invalid_idempotency_key",
+            f"there are {len(keys)} Idempotency-Key headers that differ: send one",
+            field="Idempotency-Key",
+        )
+    if not _IDEMPOTENCY_KEY.match(keys[0]):
         raise ApiProblem(
             400,
             "invalid_idempotency_key",
             f"Idempotency-Key must be 1 to {options.MAX_KEY_CHARACTERS} printable ASCII characters",
             field="Idempotency-Key",
         )
-    return key
+    return keys[0]
 
 
 # --------------------------------------------------------------------------- one submission

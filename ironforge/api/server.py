@@ -10,19 +10,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import ipaddress
 import ssl
+from collections.abc import Callable
 from typing import Any, Final, cast
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from aiohttp.http import RawRequestMessage
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from ironforge.api.connections import PunctualConnection, Refusal, affordable
-from ironforge.api.middleware import request_id_of
+from ironforge.api.middleware import HELD_BACK, request_id_of
 from ironforge.api.problems import ApiProblem, explain, respond
+from ironforge.api.web_pages import SITE, is_loopback
 from ironforge.config import Settings
 from ironforge.errors import ConfigError
 
+MakeRequest = Callable[..., web.BaseRequest]
+
 SHUTDOWN_SECONDS: Final = 10.0
+PORT_SETTING: Final = "IRONFORGE_HTTP_PORT"
 LOOK_SECONDS: Final = 0.02
 BACKLOG: Final = 1024
 CONNECTIONS: Final = Settings().http_connections
@@ -46,6 +52,8 @@ async def serve(
     tls: ssl.SSLContext | None = None,
     connections: int = CONNECTIONS,
     shared_port: bool = False,
+    port_setting: str = PORT_SETTING,
+    shutdown_seconds: float = SHUTDOWN_SECONDS,
 ) -> web.AppRunner:
     """Start listening; `await runner.cleanup()` stops. `runner.addresses` tells the port when `port` was 0.
 
@@ -55,14 +63,15 @@ async def serve(
     Raises ConfigError: the address is taken or not ours, or it is public and nobody said that this is wanted.
     """
     check_address(host, allow_public=allow_public)
-    runner = _Runner(app, shutdown_timeout=SHUTDOWN_SECONDS)
-    runner.limit = affordable(connections)
+    app[SITE].listens(host, tls=tls is not None)
+    runner = _Runner(app, shutdown_timeout=shutdown_seconds)
+    runner.limit, runner.shutdown_seconds = affordable(connections), shutdown_seconds
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port, backlog=BACKLOG, reuse_port=shared_port, ssl_context=tls).start()
     except OSError as error:
         await runner.cleanup()
-        raise ConfigError(cannot_listen(host, port, error)) from None
+        raise ConfigError(cannot_listen(host, port, error, port_setting)) from None
     return runner
 
 
@@ -76,18 +85,10 @@ def check_address(host: str, *, allow_public: bool) -> None:
         )
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches `host`. A name other than localhost may resolve to anything."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def cannot_listen(host: str, port: int, error: OSError) -> str:
+def cannot_listen(host: str, port: int, error: OSError, port_setting: str = PORT_SETTING) -> str:
     """What to tell the user whose address could not be bound."""
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is in use: stop the other process, or set IRONFORGE_HTTP_PORT"
+        return f"port {port} on {host} is in use: stop the other process, or change {port_setting}={port}"
     return f"cannot listen on {host} port {port}: {error.strerror or error}"
 
 
@@ -120,6 +121,23 @@ class _Connection(PunctualConnection):
         return self._current_request is not None and not self._current_request.content.is_eof()
 
 
+def _asking_nobody(make_request: MakeRequest) -> MakeRequest:
+    """aiohttp would ask for a body that is held back before anybody has looked at the request: it hears nothing of it.
+    Other expectations may be ignored (RFC 9110)."""
+
+    def make(message: RawRequestMessage, *rest: Any) -> web.BaseRequest:
+        if hdrs.EXPECT not in message.headers:
+            return make_request(message, *rest)
+        headers = CIMultiDict(message.headers)
+        expectations = headers.popall(hdrs.EXPECT)
+        request = make_request(message._replace(headers=CIMultiDictProxy(headers)), *rest)
+        if "100-continue" in [each.lower() for each in expectations]:
+            request[HELD_BACK] = True
+        return request
+
+    return make
+
+
 class _Server(web.Server):
     limit: int
     refusals: set[Refusal]
@@ -133,10 +151,11 @@ class _Server(web.Server):
 
 class _Runner(web.AppRunner):
     limit: int
+    shutdown_seconds: float
 
     async def _make_server(self) -> web.Server:
         plain = await super()._make_server()
-        server = _Server(plain.request_handler, request_factory=plain.request_factory)
+        server = _Server(plain.request_handler, request_factory=_asking_nobody(plain.request_factory))
         server.limit, server.refusals = self.limit, set()
         return server
 
@@ -145,7 +164,7 @@ class _Runner(web.AppRunner):
         for site in list(self.sites):
             await site.stop()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(SHUTDOWN_SECONDS):
+            async with asyncio.timeout(self.shutdown_seconds):
                 while self._reads_bodies():
                     await asyncio.sleep(LOOK_SECONDS)
         await super().cleanup()

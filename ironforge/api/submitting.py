@@ -29,7 +29,7 @@ class SubmitCalls:
 
     async def submit_job(self, request: web.Request) -> web.Response:
         requests.read_query(request.query, NoQuery)
-        key = requests.read_key(request.headers.get("Idempotency-Key"))
+        key = requests.read_key(request.headers.getall("Idempotency-Key", ()))
         bodies.media_type(request, bodies.JSON)
         if bodies.is_small(request):
             return await self._accept_job(requests.read_job(await bodies.read(request), key))
@@ -40,7 +40,7 @@ class SubmitCalls:
 
     async def submit_batch(self, request: web.Request) -> web.Response:
         requests.read_query(request.query, NoQuery)
-        key = requests.read_key(request.headers.get("Idempotency-Key"))
+        key = requests.read_key(request.headers.getall("Idempotency-Key", ()))
         media_type = bodies.media_type(request, bodies.JSON, bodies.NDJSON)
         if bodies.is_small(request):
             return await self._accept_batch(to_the_end(read_batch(await bodies.read(request), media_type, key)))

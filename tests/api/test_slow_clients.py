@@ -19,7 +19,7 @@ from ironforge.config import Settings
 from ironforge.store import Doors
 
 SLOW = 300
-HEAD = b"POST /jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HEAD = b"POST /jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 class Trickle:
@@ -87,7 +87,9 @@ async def test_a_connection_that_says_nothing_ends_without_a_word(api: Any, monk
 
 async def test_a_later_request_of_a_connection_has_as_little_time(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "HEAD_SECONDS", 0.5)
-    second = Trickle(api.port, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /livez HTTP/1.1" + b"x" * 100, 0.05)
+    second = Trickle(
+        api.port, b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n", b"GET /livez HTTP/1.1" + b"x" * 100, 0.05
+    )
     await second.run()
     _first, _, rest = second.answer.partition(b"HTTP/1.1 408")
 
@@ -98,7 +100,7 @@ async def test_a_later_request_of_a_connection_has_as_little_time(api: Any, monk
 async def test_a_connection_may_idle_between_requests(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "HEAD_SECONDS", 0.5)
     reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
-    request = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+    request = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
     for _ in range(2):
         writer.write(request)
         assert b"HTTP/1.1 200" == (await reader.readuntil(b"}"))[:12]

@@ -118,7 +118,7 @@ def _headers(raw: bytes) -> None:
         request = SimpleNamespace(headers=CIMultiDict({name: _text(raw)}))
         assert REQUEST_ID.match(request_id_of(request))
         _answered(lambda: bodies.media_type(request, bodies.JSON))  # noqa: B023 - called at once
-    _answered(lambda: requests.read_key(_text(raw)))
+    _answered(lambda: requests.read_key([_text(raw)]))
     _answered(lambda: requests.read_id(_text(raw)))
 
 
