@@ -46,6 +46,11 @@ class Conclusion(msgspec.Struct, frozen=True):
 NOTHING: Final = Conclusion(Verdict.RESULT, result=b"null")
 
 
+def is_awaitable(value: object) -> bool:
+    """By its type alone: to ask the value, as `inspect` does, would run code of the user's."""
+    return value is not None and any("__await__" in vars(base) for base in type(value).__mro__)
+
+
 def returned(value: Any) -> Conclusion:
     """Of a handler that came to its end. Never raises."""
     if value is None:

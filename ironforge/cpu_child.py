@@ -11,7 +11,6 @@ import contextvars
 import functools
 import importlib
 import importlib.util
-import inspect
 import itertools
 import operator
 import os
@@ -24,7 +23,7 @@ from typing import Any, BinaryIO, Final, NamedTuple, NoReturn
 
 import msgspec
 
-from ironforge.conclusion import raised, returned
+from ironforge.conclusion import is_awaitable, raised, returned
 from ironforge.config import environment_name, load
 from ironforge.context import Context, running
 from ironforge.cpu import HEADER, Reply, Request, frame, frame_size
@@ -118,7 +117,7 @@ def _run(run: _Run, request: Request) -> Reply:
         if binder.context_name is not None:
             arguments[binder.context_name] = run.context
         result = function(**arguments)
-        end = returned(asyncio.run(_awaited(result)) if inspect.isawaitable(result) else result)
+        end = returned(asyncio.run(_awaited(result)) if is_awaitable(result) else result)
     except BaseException as error:  # noqa: BLE001 - SystemExit of a handler is its failure
         end = raised(error)
     seconds = None if end.pause_ms is None else end.pause_ms / 1000

@@ -14,7 +14,7 @@ import inspect
 from collections.abc import Awaitable
 from typing import Any
 
-from ironforge.conclusion import Conclusion, raised, returned
+from ironforge.conclusion import Conclusion, is_awaitable, raised, returned
 from ironforge.config import Settings, namespaces_of
 from ironforge.context import Context, running
 from ironforge.cpu import Processes, Request, target_of
@@ -192,4 +192,4 @@ class Executor:
 
 async def _awaited(result: Any) -> Any:
     """A function need not say that it is asynchronous: decorators hide it, and any function may return a coroutine."""
-    return await result if inspect.isawaitable(result) else result
+    return await result if is_awaitable(result) else result
