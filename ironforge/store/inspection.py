@@ -41,7 +41,7 @@ class RedisInspection:
         self._keys = keys
         self.links = [Link(settings.redis_url, keys.prefix) for _ in range(CONNECTIONS)]
         self._turns = itertools.cycle(self.links)
-        self._listing = Listing(settings, self._keys, self._ask)
+        self._listing = Listing(settings, self._keys, self._ask, self._run)
         self._stats = Shared(self._read_stats)
         # What was paused and resumed from here since the last reading began.
         self._told: dict[str, bool] = {}

@@ -49,16 +49,18 @@ async def test_a_job_that_lives_is_never_uncounted(cluster: Cluster, keyed_one: 
     seen: Counter[int] = Counter()
     states: Counter[JobState] = Counter()
     stored: Counter[int] = Counter()
+    listed: Counter[int] = Counter()
     for look in range(LOOKS // 2):
         seen[living(await cluster.doors.inspection.stats())] += 1
         if look % 5 == 0:
             states[await cluster.state(one)] += 1
             stored[(await usage.measure()).stored_jobs] += 1
+            listed[len((await cluster.doors.inspection.jobs()).jobs)] += 1
     stop.set()
     await hopping
     await usage.close()
     assert {1: LOOKS // 2} == seen
-    assert {1: LOOKS // 10} == stored
+    assert {1: LOOKS // 10} == stored == listed
     assert {JobState.QUEUED, JobState.RUNNING, JobState.SCHEDULED, JobState.DEAD} >= set(states)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 
+import msgspec
 import pytest
 
 from ironforge.errors import JobNotFound
@@ -174,6 +175,14 @@ async def test_a_page_looks_at_a_bounded_number_of_records(cluster: Cluster) -> 
     assert ([], True) == (page.jobs, page.cursor is not None)
     page = await cluster.doors.inspection.jobs(kind="rare", cursor=page.cursor)
     assert (["rare"], None) == ([view.job.kind for view in page.jobs], page.cursor)
+
+
+async def test_large_payloads_come_a_few_at_a_time_and_are_all_listed(cluster: Cluster) -> None:
+    large = b'"' + b"x" * 1_000_000 + b'"'
+    jobs = [msgspec.structs.replace(job(queue), payload=large) for queue in ("a", "b") for _ in range(7)]
+    await cluster.submit(*jobs[:10])
+    await cluster.submit(*jobs[10:], delay_ms=60_000)
+    assert [one.id for one in jobs] == [view.job.id for view in await everything(cluster, 5)]
 
 
 async def test_bytes_that_are_no_job_are_passed_over(cluster: Cluster) -> None:
