@@ -56,8 +56,9 @@ async def test_slow_jobs_are_not_fetched_ahead_and_a_critical_one_overtakes_them
         before = len(started)
         await world.submit("slow", "critical", priority="critical")
         await until(lambda: "critical" in started, "the critical job to start")
+        ran = len(started)  # the node that is stopped first hands back what it holds, and the other one runs it
 
     # At most the job that each worker was being given at that moment went first.
     assert started.index("critical") - before <= 2 * WORKERS
     # What had been fetched ahead would have come back to the stream, for a worker that is free.
-    assert {0} == set(put_back[8 * WORKERS :])
+    assert {0} == set(put_back[8 * WORKERS : ran])
