@@ -134,12 +134,10 @@ class RedisSubmissions:
 
     async def _within_quota(self, script: Script, names: Sequence[str], arguments: Command) -> Any:
         reply = await self._link.run(script, names, arguments)
-        if isinstance(reply, list) and reply[0] == b"full":
-            raise queue_full(reply)
-        if isinstance(reply, list) and await self._made_room():
+        if isinstance(reply, list) and reply[0] == b"queues" and await self._made_room():
             reply = await self._link.run(script, names, arguments)
         if isinstance(reply, list):
-            raise too_many_queues(reply)
+            raise (queue_full if reply[0] == b"full" else too_many_queues)(reply)
         return reply
 
     async def _made_room(self) -> bool:

@@ -29,6 +29,7 @@ from ironforge.verify.ledger import Ledger, read
 from ironforge.verify.leftovers import leftovers
 from ironforge.verify.misbehaviour import MISBEHAVIOUR
 from ironforge.verify.nodes import COMMAND, FAULTS, Nodes
+from ironforge.verify.observer import observing
 from ironforge.verify.verdict import CRASH_BUDGET, Verdict, judge
 from ironforge.verify.verdict import Final as FinalState
 from ironforge.verify.waiting import drained, joined
@@ -99,6 +100,7 @@ async def verify(settings: Settings, plan: Plan, *, say: Say, command: Sequence[
             stack.callback(ledger.close)
             nodes = Nodes(settings, Path(folder), ledger, command)
             stack.push_async_callback(nodes.stop)
+            torn = await stack.enter_async_context(observing(doors))
             load = Load(plan, random.Random(rng.random()), forge, doors, ledger)
             await load.begin()
             nodes.start(plan.nodes)
@@ -110,7 +112,9 @@ async def verify(settings: Settings, plan: Plan, *, say: Say, command: Sequence[
             finals = await _finals(doors, load.ids)
             completed = (await doors.inspection.stats()).totals.get("completed", 0)
             left = await leftovers(settings)
-        return judge(read(Path(folder)), finals, completed, lease_seconds=settings.lease_seconds, leftovers=left)
+        return judge(
+            read(Path(folder)), finals, completed, lease_seconds=settings.lease_seconds, leftovers=left, torn=torn
+        )
 
 
 async def _under_load(plan: Plan, rng: random.Random, load: Load, nodes: Nodes, say: Say) -> None:

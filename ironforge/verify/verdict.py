@@ -12,7 +12,8 @@ The invariants of job systems, and the promise that covers each:
   `FENCE`, `REPEATS`.
 - repeats are bounded by the faults: `REPEATS`. Retries and crashes end where they should: `TRIED`, `LIMIT`, `CRASHES`.
 - nothing before its time: `EARLY`. Nothing after its cancellation: `CANCEL`, `STAYS`, `ASKED`.
-- what was created has ended, nothing is pending, no key or consumer without an owner: `NOTHING_LEFT`.
+- what was created has ended, nothing is pending, no key or consumer without an owner: `NOTHING_LEFT`. Until then it is
+  in one of the counts, whenever one looks: `COUNTED`.
 - orphans are taken over in time, and every node goes on: `IN_TIME`, `GOES_ON`. No handler hurts another job: `ALONE`,
   `REPEATS`, `GOES_ON`.
 
@@ -62,6 +63,7 @@ IN_TIME = "taken over in time"
 ALONE = "a handler hurts only its own job"
 GOES_ON = "a node that nobody hurts goes on"
 NOTHING_LEFT = "nothing is left behind"
+COUNTED = "a job that lives is always counted"
 
 
 class Final(NamedTuple):
@@ -114,11 +116,13 @@ def judge(
     *,
     lease_seconds: float = 0.0,
     leftovers: Iterable[str] = (),
+    torn: Iterable[str] = (),
 ) -> Verdict:
     """`completed_total`: how many settlements as completed the store has counted.
 
     `lease_seconds`: judges how soon the jobs of a killed node started elsewhere; 0: only tells it. `leftovers`: what
-    was found in the store, in words, when all jobs had ended and all nodes had left.
+    was found in the store, in words, when all jobs had ended and all nodes had left. `torn`: counts that did not add
+    up while they had not, in words.
     """
     account = Account(events)
     violations: list[Violation] = []
@@ -143,8 +147,9 @@ def judge(
     recovered = recoveries(account, lease_seconds)
     for late in recovered.late:
         tell(IN_TIME, late.job, f"its node was killed, and it started again after {late.seconds:.1f} s")
-    for leftover in leftovers:
-        tell(NOTHING_LEFT, "", leftover)
+    for promise_of_all, whys in ((NOTHING_LEFT, leftovers), (COUNTED, torn)):
+        for why in whys:
+            tell(promise_of_all, "", why)
     return _verdict(account, violations, settled_twice, recovered)
 
 

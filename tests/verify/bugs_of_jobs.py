@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -224,3 +225,18 @@ def let_tasks_out() -> None:
     """What a handler's task raises ends the event loop, and with it the node."""
     executor.contain_tasks = lambda _loop: None
     isolation.run = uvloop.run
+
+
+def park_in_two_steps() -> None:
+    """Between leaving its queue and coming into the schedule a job is nowhere."""
+    edit(rewriting.PARK, ("redis.call('ZADD', scheduled, due, id)", ""))
+    park = rewriting.Rewriter.park
+
+    async def late(self: Any, batch: Any) -> int:
+        moved = await park(self, batch)
+        await asyncio.sleep(0.2)
+        for item in batch:
+            await self._link.call("ZADD", self._keys.scheduled, 1, item.job.id)
+        return moved
+
+    rewriting.Rewriter.park = late

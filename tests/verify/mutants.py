@@ -47,6 +47,7 @@ MUTANTS: dict[str, Callable[[], None]] = {
         jobs.retry_for_ever,
         jobs.due_at_once,
         jobs.cancel_what_failed,
+        jobs.park_in_two_steps,
         jobs.share_the_context,
         jobs.end_unnoticed,
         jobs.let_tasks_out,

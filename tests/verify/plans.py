@@ -63,6 +63,7 @@ GROUPS = {
             "forget_whose_turn_it_is": promises.KEPT,
             "give_a_turn_twice": promises.FENCE,
             "leave_the_turns_behind": promises.NOTHING_LEFT,
+            "park_in_two_steps": promises.COUNTED,
             "share_the_context": promises.ALONE,
             "end_unnoticed": promises.KEPT,
             "let_tasks_out": promises.GOES_ON,

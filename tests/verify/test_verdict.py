@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from ironforge.store import Stats, StreamDepth
 from ironforge.verify import verdict as promises
 from ironforge.verify.ledger import Event, Ledger, read
+from ironforge.verify.observer import imbalance
 from ironforge.verify.verdict import Final, judge
 from tests.verify.histories import AGAIN, BAD, DONE, GOOD, RUN, STEP_SECONDS, events
 
@@ -43,6 +45,17 @@ def test_two_jobs_for_one_key_are_caught() -> None:
 
     assert promises.KEY not in [violation.promise for violation in one.violations]
     assert promises.KEY in [violation.promise for violation in two.violations]
+
+
+def test_counts_that_do_not_add_up_are_caught() -> None:
+    totals = {"submitted": 20, "completed": 5, "cancelled": 4}
+    whole = Stats([StreamDepth("default", 2, 3, 2, None)], 4, 2, totals, 0)
+    assert [] == imbalance(whole)
+    [torn] = imbalance(whole._replace(scheduled=3))
+    [violation] = judge([], {}, completed_total=0, torn=[torn]).violations
+    assert (promises.COUNTED, torn) == (violation.promise, violation.why)
+    assert "20 jobs were submitted" in torn
+    assert "8 were counted as alive" in torn
 
 
 def test_leftovers_are_caught() -> None:
