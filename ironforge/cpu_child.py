@@ -29,6 +29,7 @@ from ironforge.context import Context, running
 from ironforge.cpu import HEADER, Reply, Request, frame, frame_size
 from ironforge.errors import ConfigError
 from ironforge.failure import RemoteFailure
+from ironforge.forks import withhold
 from ironforge.payload import Binder, binder_of
 from ironforge.telemetry import configure_logging
 
@@ -41,6 +42,8 @@ _decode = msgspec.msgpack.Decoder(Request).decode
 
 def main() -> None:
     requests, replies = _take_over_pipes()
+    withhold(requests)
+    withhold(replies)
     queue: SimpleQueue[tuple[int, Request]] = SimpleQueue()
     threading.Thread(target=_read, args=(requests, queue), daemon=True).start()
     places = _places_of(requests, replies)

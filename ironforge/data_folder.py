@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from ironforge.errors import ConfigError
+from ironforge.forks import withhold
 
 # For the server as well: what it writes are the jobs of everybody who submits here.
 PRIVATE_UMASK: Final = 0o077
@@ -61,11 +62,12 @@ def lock(folder: Path) -> IO[str]:
 
 
 def is_locked(file: IO[str]) -> bool:
-    """Whether the lock on this file could be taken."""
+    """Whether the lock on this file could be taken; then no process shares it that a handler forks."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    withhold(file)
     return True
 
 

@@ -23,6 +23,7 @@ from ironforge import isolation, log_handlers
 from ironforge.child import ChildStatus, Deaths, ParentLink
 from ironforge.config import Settings, load, namespaces_of
 from ironforge.executor import Executor
+from ironforge.forks import withhold_loop
 from ironforge.handler_environment import hide_from_handlers
 from ironforge.metrics import Metrics, measure_loop_lag
 from ironforge.registry import Forge
@@ -60,6 +61,7 @@ class Node:
     async def start(self) -> None:
         """Raises ConfigError when the server cannot be reached or does not fit the settings."""
         settings = self._settings
+        await withhold_loop()
         await verify(settings, accepts_jobs=False)
         if settings.durability == "local":
             logger.info("whether the server writes accepted jobs through is not checked here, but by the API")

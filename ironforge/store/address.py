@@ -17,6 +17,7 @@ from redis.crc import key_slot
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
+from ironforge.forks import withhold
 from ironforge.server_url import SENTINEL_PORT, parse
 
 ASK_SECONDS: Final = 1.0
@@ -35,7 +36,12 @@ def plain(patience_seconds: float) -> dict[str, Any]:
 
 def blocking(url: str, patience_seconds: float) -> redis.Redis:
     """A client for threads, of one server."""
-    return redis.Redis.from_url(url, **plain(patience_seconds))
+    return redis.Redis.from_url(url, **plain(patience_seconds), redis_connect_func=_connected)
+
+
+def _connected(connection: Any) -> None:
+    withhold(connection._sock)  # noqa: SLF001 - no event loop watches it
+    connection.on_connect()
 
 
 class Address:

@@ -144,3 +144,9 @@ def write_pipe(data: str) -> str:
 
 def stop_itself() -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def fork(name: str) -> str:
+    """Returns in both processes."""
+    os.fork()
+    return name

@@ -107,3 +107,10 @@ async def test_a_child_that_speaks_unasked_is_used_no_more() -> None:
     child = await Child.start(Settings(), [sys.executable, "-c", speak])
     await until(lambda: not child.is_usable, "the child to be given up")
     await child.gone()
+
+
+async def test_a_handler_that_returns_in_two_processes_answers_for_no_job_but_its_own() -> None:
+    async with executor(cpu_handlers.fork) as made:
+        for name in map(str, range(5)):
+            done = decode((await run(made, "fork", f'{{"name":"{name}"}}'.encode())).record)
+            assert f'"{name}"'.encode() == done.result

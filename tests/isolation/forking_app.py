@@ -1,0 +1,187 @@
+"""A node whose handlers fork in every way there is. Who passes which point is noted in a ledger: `what pid`.
+
+It runs on the loop that its first argument names, as `run_node` does or as an application might.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from ironforge import Context, Forge
+from ironforge.config import load
+from ironforge.node import run_node, serve
+from ironforge.telemetry import configure_logging
+
+LEDGER = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+forge = Forge()
+
+
+def note(what: str, pid: int = 0) -> None:
+    os.write(LEDGER, f"{what} {pid or os.getpid()}\n".encode())
+
+
+def fork(then: str) -> None:
+    """Returns in the parent. The child does what `then` says, which may be to return as well."""
+    if pid := os.fork():
+        note("forked", pid)
+        return
+    note("began")
+    match then:
+        case "exit":
+            sys.exit(7)
+        case "raise":
+            raise RuntimeError("in the child")
+        case "stay":
+            note("holds " + json.dumps(descriptors()))
+            time.sleep(600)
+
+
+def descriptors() -> list[str]:
+    """What leads to others."""
+    links = [link.readlink().name for link in Path("/proc/self/fd").iterdir() if link.exists()]
+    return [name for name in links if name.startswith("socket:")]
+
+
+@forge.job("on_loop")
+async def on_loop(then: str) -> str:
+    fork(then)
+    note("went on")
+    return "done"
+
+
+@forge.job("then_waits")
+async def then_waits(then: str) -> str:
+    fork(then)
+    await asyncio.sleep(0)
+    note("went on")
+    return "done"
+
+
+@forge.job("in_task")
+async def in_task(then: str) -> str:
+    async def part() -> None:
+        fork(then)
+        await asyncio.sleep(0)
+
+    await asyncio.gather(part(), asyncio.sleep(0.01))
+    note("went on")
+    return "done"
+
+
+@forge.job("in_pool")
+async def in_pool(then: str) -> str:
+    await asyncio.to_thread(fork, then)
+    note("went on")
+    return "done"
+
+
+@forge.job("in_thread")
+def in_thread(then: str) -> str:
+    fork(then)
+    note("went on")
+    return "done"
+
+
+@forge.job("in_own_thread")
+async def in_own_thread(then: str) -> str:
+    thread = threading.Thread(target=fork, args=(then,))
+    thread.start()
+    await asyncio.to_thread(thread.join)
+    note("went on")
+    return "done"
+
+
+@forge.job("multiprocessing")
+async def by_multiprocessing(then: str) -> str:
+    context = multiprocessing.get_context("fork")
+    process = context.Process(target=_target, args=(then,), daemon=False)
+    process.start()
+    note("forked", process.pid or 0)
+    note("went on")
+    return "done"
+
+
+def _target(then: str) -> None:
+    note("began")
+    if then == "stay":
+        time.sleep(600)
+
+
+@forge.job("multiprocessing_result")
+def multiprocessing_result() -> int:
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        return sum(pool.map(abs, [-1, -2, -3]))
+
+
+@forge.job("subprocess")
+async def by_subprocess() -> str:
+    """With a function that runs between fork and exec."""
+    process = await asyncio.create_subprocess_exec(
+        "echo", "hello", stdout=asyncio.subprocess.PIPE, preexec_fn=lambda: os.setpgid(0, 0)
+    )
+    return (await process.communicate())[0].decode().strip()
+
+
+@forge.job("blocking_subprocess")
+def by_blocking_subprocess() -> str:
+    command = ["echo", "hello"]
+    return subprocess.run(command, stdout=subprocess.PIPE, preexec_fn=os.setsid, check=True).stdout.decode().strip()
+
+
+@forge.job("asyncio_in_child")
+async def asyncio_in_child() -> str:
+    async def later() -> str:
+        await asyncio.sleep(0.01)
+        return "on a loop of its own"
+
+    ours, theirs = os.pipe()
+    if os.fork() == 0:
+        os.write(theirs, asyncio.run(later()).encode())
+        os._exit(0)
+    os.close(theirs)
+    return (await asyncio.to_thread(os.read, ours, 100)).decode()
+
+
+@forge.job("next")
+async def next_one(context: Context) -> str:
+    return context.id
+
+
+@forge.job("sit")
+async def sit(where: str) -> None:
+    note("sits")
+    match where:
+        case "to_thread":
+            await asyncio.to_thread(time.sleep, 600)
+        case "thread":
+            thread = threading.Thread(target=time.sleep, args=(600,))
+            thread.start()
+            await asyncio.sleep(600)
+        case "process":
+            multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,)).start()
+            note("went on")
+            await asyncio.sleep(600)
+
+
+@forge.job("sit_in_thread")
+def sit_in_thread() -> None:
+    note("sits")
+    time.sleep(600)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "uvloop":
+        sys.exit(run_node(forge))
+    settings = load()
+    configure_logging(settings)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    sys.exit(asyncio.run(serve(forge, settings)))
