@@ -22,6 +22,7 @@ from ironforge.config import Settings
 from ironforge.errors import LeaseLost, StoreError
 from ironforge.metrics import Metrics
 from ironforge.store import Lease, Leases
+from ironforge.threads import aside
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class Leaseholder(Actor):
             self._ticker.cancel()
         if self._heart is None:
             return
-        await asyncio.to_thread(self._heart.stop)
+        await aside(self._heart.stop)
         if exit is Exit.NORMAL:
             # It ends with its siblings: because all were told to, or because one of them crashed.
             await self._leases.leave(self._lease, crashed=not self.system.closing)

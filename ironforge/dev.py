@@ -30,6 +30,7 @@ from ironforge.registry import Forge
 from ironforge.store import Doors
 from ironforge.store.checks import verify
 from ironforge.telemetry import get_logger
+from ironforge.threads import aside
 from ironforge.tls import server_context
 from ironforge.web_url import url_of
 
@@ -157,11 +158,11 @@ async def _embedded(settings: Settings) -> AsyncIterator[Settings]:
     """The settings that lead to a server of our own."""
     server = EmbeddedServer(settings)
     # In a thread: a signal must be heard while a large data folder loads.
-    await asyncio.to_thread(server.start)
+    await aside(server.start)
     try:
         yield msgspec.structs.replace(settings, redis_url=server.url)
     finally:
-        await asyncio.to_thread(server.stop)
+        await aside(server.stop)
 
 
 @contextlib.asynccontextmanager

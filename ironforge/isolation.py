@@ -13,6 +13,7 @@ import logging
 import signal
 import types
 from collections.abc import Callable, Coroutine, Generator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import uvloop
@@ -61,6 +62,8 @@ def run(main: Coroutine[Any, Any, T]) -> T:
                     raise
                 logger.exception("a callback raised what would have ended this process")
     finally:
+        # It would wait for what sits in the loop's pool: of handlers, for as long as they like.
+        runner.get_loop().set_default_executor(ThreadPoolExecutor())
         try:
             runner.close()
         except BaseException:

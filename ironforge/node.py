@@ -22,7 +22,9 @@ from actors.supervisor import Parts, node_spec
 from ironforge import isolation, log_handlers
 from ironforge.child import ChildStatus, Deaths, ParentLink
 from ironforge.config import Settings, load, namespaces_of
+from ironforge.ending import end_in_time
 from ironforge.executor import Executor
+from ironforge.first_process import leave_first_process
 from ironforge.forks import withhold_loop
 from ironforge.handler_environment import hide_from_handlers
 from ironforge.metrics import Metrics, measure_loop_lag
@@ -215,9 +217,13 @@ def _with_parent(link: ParentLink, node: Node) -> tuple[Coroutine[None, None, No
 def run_node(forge: Forge, settings: Settings | None = None) -> int:
     """Run one node in this process until it is told to stop; returns the exit code. Blocks.
 
+    At its end, Python waits 2 s for threads and processes of handlers and no longer. As PID 1 it forks first: one
+    process runs the node, the other waits for orphans.
+
     Raises ConfigError when settings or server do not fit.
     """
+    leave_first_process()
     hide_from_handlers(os.environ)
     settings = settings or load()
     configure_logging(settings)
-    return isolation.run(serve(forge, settings))
+    return end_in_time(isolation.run(serve(forge, settings)))

@@ -13,7 +13,15 @@ import contextvars
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+
+async def aside(function: Callable[[], T]) -> T:
+    """The result of what blocks, in a thread of its own: handlers may have filled the pool of the event loop."""
+    result: T = await Threads(keep=0).run(function)
+    return result
 
 
 class _Call(NamedTuple):

@@ -53,8 +53,11 @@ def dev(
     from ironforge import isolation  # noqa: PLC0415
     from ironforge.cli.application import load_application  # noqa: PLC0415
     from ironforge.dev import serve_dev  # noqa: PLC0415
+    from ironforge.ending import end_in_time  # noqa: PLC0415
+    from ironforge.first_process import leave_first_process  # noqa: PLC0415
     from ironforge.telemetry import configure_logging  # noqa: PLC0415
 
+    leave_first_process()
     hide_from_handlers(os.environ)
     forge = None if no_node else load_application(app)
     configure_logging(settings)
@@ -63,7 +66,8 @@ def dev(
         example = _example(forge) if forge is not None or app != EXAMPLES else MAIL
         _welcome(url, "none, jobs wait for the next start" if no_node else app, example, settings)
 
-    raise typer.Exit(isolation.run(serve_dev(forge, settings, allow_public=no_auth, on_ready=on_ready)))
+    served = serve_dev(forge, settings, allow_public=no_auth, on_ready=on_ready)
+    raise typer.Exit(end_in_time(isolation.run(served)))
 
 
 @flags.takes_settings(*flags.API_PARENT)
@@ -72,6 +76,9 @@ def api(no_auth: NoAuth = False, *, settings: Settings) -> None:
 
     With several processes, one that dies is started again while the others go on.
     """
+    from ironforge.first_process import leave_first_process  # noqa: PLC0415
+
+    leave_first_process()
     if settings.processes == 1:
         _serve_api(settings, no_auth=no_auth)
     from ironforge.api_processes import run_api_processes  # noqa: PLC0415
@@ -94,18 +101,21 @@ def _serve_api(settings: Settings, *, no_auth: bool) -> NoReturn:
     import uvloop  # noqa: PLC0415
 
     from ironforge.dev import serve_api  # noqa: PLC0415
+    from ironforge.ending import end_in_time  # noqa: PLC0415
     from ironforge.telemetry import configure_logging  # noqa: PLC0415
 
     configure_logging(settings)
-    raise typer.Exit(uvloop.run(serve_api(with_server(settings), allow_public=no_auth)))
+    raise typer.Exit(end_in_time(uvloop.run(serve_api(with_server(settings), allow_public=no_auth))))
 
 
 @flags.takes_settings(*flags.NODE_PARENT, without_api=True)
 def node(app: Application, *, settings: Settings) -> None:
     """Run the handlers of APP in one or more processes, and restart those that die."""
+    from ironforge.first_process import leave_first_process  # noqa: PLC0415
     from ironforge.processes import run_processes  # noqa: PLC0415
     from ironforge.telemetry import configure_logging  # noqa: PLC0415
 
+    leave_first_process()
     settings = with_server(settings)
     configure_logging(settings)
     os.environ.update(environment_of(settings))

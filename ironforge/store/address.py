@@ -6,7 +6,6 @@ reconnecting. Only that happens here: commands are sent by `Link`, to one server
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from redis.sentinel import Sentinel
 
 from ironforge.forks import withhold
 from ironforge.server_url import SENTINEL_PORT, parse
+from ironforge.threads import aside
 
 ASK_SECONDS: Final = 1.0
 
@@ -70,7 +70,7 @@ class Address:
 
     async def find(self) -> str:
         """The plain URL of the server to connect to now. Raises what redis-py raises."""
-        return await asyncio.to_thread(self.find_blocking) if self._parsed.kind else self._url
+        return await aside(self.find_blocking) if self._parsed.kind else self._url
 
     def find_blocking(self) -> str:
         """Like `find`, for threads."""

@@ -151,6 +151,15 @@ async def asyncio_in_child() -> str:
     return (await asyncio.to_thread(os.read, ours, 100)).decode()
 
 
+@forge.job("orphan")
+async def orphan() -> list[int]:
+    """Leaves a process behind that has lost its parent; the exit codes of two children that are waited for."""
+    await asyncio.to_thread(subprocess.run, ["sh", "-c", "sleep 0.1 &"], check=True)
+    waited = await asyncio.to_thread(subprocess.run, ["sh", "-c", "sleep 0.1; exit 3"], check=False)
+    process = await asyncio.create_subprocess_exec("sh", "-c", "sleep 0.1; exit 4")
+    return [waited.returncode, await process.wait()]
+
+
 @forge.job("next")
 async def next_one(context: Context) -> str:
     return context.id

@@ -6,7 +6,6 @@ in one shard is to lose it: the node begins anew in all of them.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from ironforge.errors import StoreUnavailable
 from ironforge.store.contract import Lease
 from ironforge.store.leases import RedisLeases, new_name
 from ironforge.store.sharded.round import together
+from ironforge.threads import aside
 
 log = structlog.get_logger("ironforge.store")
 
@@ -100,4 +100,4 @@ class ShardedLeases:
 
     async def close(self) -> None:
         """Ends the threads; the parts belong to whoever gave them."""
-        await asyncio.to_thread(self._threads.shutdown)
+        await aside(self._threads.shutdown)
