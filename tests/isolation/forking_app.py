@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from ironforge import Context, Forge
@@ -120,6 +121,14 @@ def _target(then: str) -> None:
 def multiprocessing_result() -> int:
     with multiprocessing.get_context("fork").Pool(2) as pool:
         return sum(pool.map(abs, [-1, -2, -3]))
+
+
+@forge.job("process_pool")
+async def process_pool() -> list[int]:
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(2, mp_context=context) as pool:
+        calls = [asyncio.get_running_loop().run_in_executor(pool, abs, number) for number in (-1, -2, -3)]
+        return list(await asyncio.gather(*calls))
 
 
 @forge.job("subprocess")

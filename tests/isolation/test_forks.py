@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.isolation.kit import Subject, is_alive, subject
+from tests.cli.kit import IRONFORGE, environment, ironforge
+from tests.isolation.kit import APP, Subject, is_alive, subject
 from tests.support.servers import valkey
-from tests.support.waiting import until
+from tests.support.waiting import eventually, until
 
 WAYS = ("on_loop", "then_waits", "in_task", "in_pool", "in_thread", "in_own_thread")
 
@@ -82,6 +85,7 @@ async def test_a_node_that_is_killed_leaves_no_connection_to_its_copies(node: Su
     ("kind", "expected"),
     [
         ("multiprocessing_result", b"6"),
+        ("process_pool", b"[1,2,3]"),
         ("subprocess", b'"hello"'),
         ("blocking_subprocess", b'"hello"'),
         ("asyncio_in_child", b'"on a loop of its own"'),
@@ -89,3 +93,30 @@ async def test_a_node_that_is_killed_leaves_no_connection_to_its_copies(node: Su
 )
 async def test_what_copies_are_made_for_works(node: Subject, kind: str, expected: bytes) -> None:
     assert expected == await node.done(kind)
+
+
+def test_dev_starts_again_on_its_port_and_folder_while_a_copy_of_a_handler_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = tmp_path / "ledger"
+    monkeypatch.setenv("LEDGER", str(ledger))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    dev = (*IRONFORGE, "dev", APP.stem, "--port", str(port), "--data-dir", str(tmp_path / "data"))
+
+    def start(log: Path) -> subprocess.Popen[bytes]:
+        with log.open("wb") as output:  # a pipe would stay open in the copy
+            started = subprocess.Popen(dev, cwd=APP.parent, env=environment(), stdout=output, stderr=output)
+        eventually(lambda: started.poll() is not None or "is listening" in log.read_text(), "the API to listen")
+        return started
+
+    with start(tmp_path / "first") as first:
+        assert 0 == ironforge("submit", "on_loop", '{"then":"stay"}', "--wait", url=url).returncode
+        first.kill()
+    [copy] = [int(line.split()[1]) for line in ledger.read_text().splitlines() if line.startswith("began")]
+    with start(tmp_path / "second") as second:
+        assert 0 == ironforge("submit", "next", "--wait", url=url).returncode
+        second.terminate()
+    assert is_alive(copy)
+    os.kill(copy, signal.SIGKILL)
