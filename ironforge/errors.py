@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ironforge.codes import Code
 from ironforge.duration import Duration, seconds_of
 
 
@@ -21,9 +22,9 @@ class ConfigError(IronForgeError):
 class InvalidJob(IronForgeError):
     """A submission that can never become a job. `field` names the culprit, `code` is stable for programs."""
 
-    def __init__(self, message: str, *, code: str = "invalid_job", field: str | None = None) -> None:
+    def __init__(self, message: str, *, code: Code = "invalid_job", field: str | None = None) -> None:
         super().__init__(message)
-        self.code = code
+        self.code: str = code
         self.field = field
 
 
@@ -83,9 +84,9 @@ class StoreUnavailable(StoreError):
     storage_loading, durability_lost (nothing was stored), durability_not_confirmed (stored, but not as safely as
     was asked; `job_ids` are then the ids of the submission). Repeating the same call later is safe."""
 
-    def __init__(self, message: str, *, code: str = "storage_unavailable", job_ids: Sequence[str] = ()) -> None:
+    def __init__(self, message: str, *, code: Code = "storage_unavailable", job_ids: Sequence[str] = ()) -> None:
         super().__init__(message)
-        self.code = code
+        self.code: str = code
         self.job_ids = tuple(job_ids)
 
 
@@ -103,18 +104,18 @@ class Unauthenticated(IronForgeError):
     """No credential, or one that does not count. `code`: missing_credentials, invalid_credentials, invalid_token,
     token_expired. The message never says which part was wrong: that is for the log."""
 
-    def __init__(self, message: str, *, code: str) -> None:
+    def __init__(self, message: str, *, code: Code) -> None:
         super().__init__(message)
-        self.code = code
+        self.code: str = code
 
 
 class Forbidden(IronForgeError):
     """The caller is known, and may not do this. `code`: missing_scope, queue_not_allowed, and for what a key would have
     beyond its maker scope_not_held, quota_not_held, expiry_not_held, too_many_generations."""
 
-    def __init__(self, message: str, *, code: str) -> None:
+    def __init__(self, message: str, *, code: Code) -> None:
         super().__init__(message)
-        self.code = code
+        self.code: str = code
 
 
 class QuotaExceeded(IronForgeError):

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from ironforge import moments, ranges
+from ironforge.codes import Code
 from ironforge.config import NAME
 from ironforge.duration import is_number, seconds_of
 from ironforge.errors import InvalidJob
@@ -204,7 +205,7 @@ def check_idempotency_key(key: object) -> str | None:
     return key
 
 
-def _name(field: str, value: object, code: str) -> str:
+def _name(field: str, value: object, code: Code) -> str:
     if not isinstance(value, str):
         raise _wrong_type(field, value, "text")
     if not NAME.match(value):
@@ -220,11 +221,11 @@ def _whole(field: str, value: object, low: int, high: int) -> int:
     return value
 
 
-def _milliseconds(field: str, seconds: object, low: float, high: float, code: str = "out_of_range") -> int | None:
+def _milliseconds(field: str, seconds: object, low: float, high: float, code: Code = "out_of_range") -> int | None:
     return None if seconds is None else _duration_ms(field, seconds, low, high, code)
 
 
-def _duration_ms(field: str, given: object, low: float, high: float, code: str = "out_of_range") -> int:
+def _duration_ms(field: str, given: object, low: float, high: float, code: Code = "out_of_range") -> int:
     seconds = seconds_of(given)
     if not is_number(seconds):
         raise _wrong_type(field, seconds, "a number of seconds")
@@ -241,6 +242,6 @@ def _shown(value: object) -> str:
     return f"{value[:60]!r}" if isinstance(value, str) else f"{type(value).__name__}"
 
 
-def _out_of_range(field: str, value: float, low: float, high: float, code: str = "out_of_range") -> InvalidJob:
+def _out_of_range(field: str, value: float, low: float, high: float, code: Code = "out_of_range") -> InvalidJob:
     message = f"{field} {ranges.shown(value)} is out of range: {ranges.shown(low)} to {ranges.shown(high)}"
     return InvalidJob(message, code=code, field=field)

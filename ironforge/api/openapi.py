@@ -161,6 +161,10 @@ def _components(calls: Iterable[Operation]) -> dict[str, Any]:
     for operation in calls:
         types += [kind for kind in operation.answers.values() if kind not in (None, dict)]
     _schemas, components = msgspec.json.schema_components(dict.fromkeys(types), ref_template=_REF)
+    for schema in components.values():
+        for described in schema.get("properties", {}).values():
+            # Generators take a field with a default for one that is always there, in requests as well.
+            described.pop("default", None)
     return components
 
 
@@ -170,6 +174,7 @@ def _describe(operation: Operation, *, auth: bool) -> dict[str, Any]:
         problems |= {401, 503} | ({429} if operation.access == "jobs:submit" else set())
     described: dict[str, Any] = {
         "operationId": operation.operation_id,
+        "tags": [_tag(operation.path)],
         "summary": operation.summary,
         "parameters": list(_parameters(operation)),
         "responses": {
@@ -183,6 +188,12 @@ def _describe(operation: Operation, *, auth: bool) -> dict[str, Any]:
         # Scopes of a bearer scheme are roles in OpenAPI 3.1: tools may show them.
         described["security"] = [{_SCHEME: [] if operation.access == "caller" else [operation.access]}]
     return described
+
+
+def _tag(path: str) -> str:
+    """Generators make a group of calls, or a file, of each; what is about the service itself is one."""
+    first = path.split("/")[1]
+    return first if first in ("jobs", "dlq", "queues", "nodes", "keys", "quotas", "audit") else "service"
 
 
 def _success(status: int, kind: type | None, operation: Operation) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from ironforge.codes import Code
 from ironforge.job import JobState
 
 
@@ -17,7 +18,7 @@ class Problem(msgspec.Struct, omit_defaults=True):
     title: str
     status: int
     detail: str
-    code: Annotated[str, Meta(examples=["job_not_found"])]
+    code: Annotated[Code, Meta(examples=["job_not_found"])]
     request_id: str
     field: Annotated[str | None, Meta(description="path to the culprit")] = None
     index: Annotated[int | None, Meta(description="place of the bad job in a batch, from 0")] = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 import uuid_utils
@@ -17,6 +17,7 @@ from aiohttp import web
 from ironforge import errors
 from ironforge.api.problem_schema import Problem
 from ironforge.api.strict_json import InvalidJson
+from ironforge.codes import Code
 from ironforge.job import JobState
 from ironforge.telemetry import get_logger
 
@@ -28,8 +29,8 @@ _RETRY: Final = {"Retry-After": "1"}  # seconds
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="ironforge"'}
 _log = get_logger(__name__)
 _encode: Final = msgspec.json.Encoder().encode
-_BY_CODE: Final = {"payload_too_large": 413, "too_many_values": 413, "invalid_arguments": 422}
-_BY_STATUS: Final = {404: "not_found", 405: "method_not_allowed"}
+_BY_CODE: Final[dict[str, int]] = {"payload_too_large": 413, "too_many_values": 413, "invalid_arguments": 422}
+_BY_STATUS: Final[dict[int, Code]] = {404: "not_found", 405: "method_not_allowed"}
 
 
 class ApiProblem(Exception):
@@ -38,7 +39,7 @@ class ApiProblem(Exception):
     def __init__(
         self,
         status: int,
-        code: str,
+        code: Code,
         detail: str,
         *,
         headers: Mapping[str, str] | None = None,
@@ -95,7 +96,12 @@ def explain(error: Exception, request_id: str) -> ApiProblem:
 def invalid(error: errors.InvalidJob | InvalidJson, **extra: Any) -> ApiProblem:
     """A submission that cannot become a job, or a text that is no JSON."""
     path = error.path if isinstance(error, InvalidJson) else error.field
-    return ApiProblem(_BY_CODE.get(error.code, 400), error.code, str(error), field=path, **extra)
+    return ApiProblem(_BY_CODE.get(error.code, 400), _code(error), str(error), field=path, **extra)
+
+
+def _code(error: errors.InvalidJob | InvalidJson | errors.StoreUnavailable) -> Code:
+    """It was one when it was made; what the client raises of it may come from another version."""
+    return cast("Code", error.code)
 
 
 def _known(error: Exception) -> ApiProblem | None:
@@ -105,11 +111,11 @@ def _known(error: Exception) -> ApiProblem | None:
 def _unavailable(error: errors.StoreUnavailable) -> ApiProblem:
     job_ids = list(error.job_ids)
     named = {"job_id": job_ids[0]} if len(job_ids) == 1 else {"job_ids": job_ids} if job_ids else {}
-    return ApiProblem(503, error.code, str(error), headers=_RETRY, **named)
+    return ApiProblem(503, _code(error), str(error), headers=_RETRY, **named)
 
 
 def _from_aiohttp(error: web.HTTPException) -> ApiProblem:
-    code = _BY_STATUS.get(error.status, "invalid_request")
+    code: Code = _BY_STATUS.get(error.status, "invalid_request")
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
         detail = f"{error.method} is not possible here, but {allowed}"

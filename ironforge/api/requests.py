@@ -18,6 +18,7 @@ from ironforge.api import strict_json
 from ironforge.api.problems import ApiProblem
 from ironforge.api.schemas import ID_EXAMPLE, MAX_PAGE, DeadQuery, JobRequest
 from ironforge.closest import closest
+from ironforge.codes import Code
 from ironforge.errors import InvalidJob
 from ironforge.job import new_id, parse_id, tail_of
 from ironforge.store.contract import Submission
@@ -161,7 +162,7 @@ def _mismatch(message: str, fields: tuple[str, ...]) -> ApiProblem:
     if missing := _MISSING.search(text):
         name = missing.group(1)
         return ApiProblem(400, "missing_field", f"the field `{name}` is required", field=_join(path, name))
-    code = "invalid_type"
+    code: Code = "invalid_type"
     if text.startswith("Invalid enum value") and path.rpartition(".")[2] == "priority":
         code = "invalid_priority"
         text += ": one of critical, high, medium, low"

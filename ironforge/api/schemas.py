@@ -118,7 +118,9 @@ class BatchRequest(msgspec.Struct, forbid_unknown_fields=True):
 class RetryRequest(msgspec.Struct, forbid_unknown_fields=True):
     """How a dead job comes back; the body may be left out."""
 
-    reset_retry_count: Annotated[bool, Meta(description="true: all its retries again; false: one more attempt")] = True
+    reset_retry_count: Annotated[
+        bool, Meta(description="true, the default: all its retries again; false: one more attempt")
+    ] = True
 
 
 class DeadQuery(msgspec.Struct, forbid_unknown_fields=True):

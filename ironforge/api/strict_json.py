@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ironforge.codes import Code
 from ironforge.options import MAX_VALUES, most_values
 
 MAX_DEPTH: Final = 32
@@ -46,7 +47,7 @@ _encode_64_bit: Final = msgspec.msgpack.Encoder().encode
 class InvalidJson(ValueError):
     """A text that is refused. `code` is stable for programs, `path` leads to the culprit (`payload.id`)."""
 
-    def __init__(self, code: str, message: str, *, path: str | None = None) -> None:
+    def __init__(self, code: Code, message: str, *, path: str | None = None) -> None:
         super().__init__(_sendable(message))
         self.code = code
         self.path = None if path is None else _sendable(path)
@@ -158,7 +159,7 @@ _Trail = tuple[Any, str | int] | None
 class _Trouble:
     """Stands in the parsed tree where something was refused."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: Code, message: str) -> None:
         self.code = code
         self.message = message
 

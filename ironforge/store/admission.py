@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any, Final
+from typing import Any, Final, cast
 
+from ironforge.codes import Code
 from ironforge.config import Settings
 from ironforge.errors import StoreUnavailable
 from ironforge.store.checks import POLICY, THROUGH, Server, look, refusal_of
@@ -45,7 +46,7 @@ class Admission:
             await link.drop()  # what refused may have stepped down since: its successor is at the same address
             self._look(*await link.exchange(self._looks))
         if self._refusal is not None:
-            raise StoreUnavailable(str(self._refusal), code=self._refusal.code)
+            raise StoreUnavailable(str(self._refusal), code=cast("Code", self._refusal.code))
 
     def questions(self, jobs: int, size: int) -> list[Command]:
         """To be sent behind the writes of a flight, on the same connection: `jobs` with records of `size` bytes."""

@@ -14,6 +14,7 @@ from typing import Final, NoReturn, TypeVar
 import structlog
 from redis import exceptions as server
 
+from ironforge.codes import Code
 from ironforge.errors import LeaseLost, StoreError, StoreUnavailable
 from ironforge.store.causes import said
 
@@ -21,7 +22,7 @@ FIRST_WAIT_SECONDS: Final = 0.05
 LONGEST_WAIT_SECONDS: Final = 1.0
 
 # The first that fits counts: some of these are ConnectionErrors as well.
-_CODES: Final = (
+_CODES: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], Code], ...]] = (
     (server.OutOfMemoryError, "storage_full"),
     (server.ReadOnlyError, "storage_readonly"),
     (server.BusyLoadingError, "storage_loading"),
@@ -41,7 +42,7 @@ T = TypeVar("T")
 log = structlog.get_logger("ironforge.store")
 
 
-def outage_code(error: BaseException) -> str | None:
+def outage_code(error: BaseException) -> Code | None:
     """Why the store cannot be used now, in the words of StoreUnavailable.code; None: this is no outage."""
     for kind, code in _CODES:
         if isinstance(error, kind):

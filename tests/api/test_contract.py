@@ -6,10 +6,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+
+import pytest
 
 from ironforge.api.calls import OPERATIONS
 from ironforge.api.openapi import document
+from ironforge.codes import Code
 
 
 def test_schemathesis_finds_no_difference(api_in_thread: str, tmp_path: Path) -> None:
@@ -87,3 +90,14 @@ def references(node: Any) -> list[str]:
         own = [node["$ref"]] if "$ref" in node else []
         return own + [found for child in node.values() for found in references(child)]
     return []
+
+
+@pytest.mark.parametrize("auth", [False, True])
+def test_no_field_has_a_default_that_generators_would_take_for_a_field_that_is_always_there(auth: bool) -> None:
+    schemas = document(auth=auth)["components"]["schemas"]
+    fields = {(name, field): how for name, one in schemas.items() for field, how in one.get("properties", {}).items()}
+    assert [place for place, how in fields.items() if "default" in how] == []
+
+
+def test_the_codes_are_those_that_can_be_raised() -> None:
+    assert set(document()["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]) == set(get_args(Code))
