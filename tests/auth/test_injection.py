@@ -15,6 +15,7 @@ from ironforge.auth.tokens import MAX_CHARACTERS
 from tests.auth.test_tokens import ISSUER, token, trusting
 from tests.cli.kit import Service, ironforge
 from tests.support.servers import valkey
+from tests.support.waiting import PATIENCE_SECONDS
 
 PEPPER = "0123456789abcdef0123456789abcdef"
 CORPUS = [
@@ -44,7 +45,7 @@ class Running:
         self._address = url.removeprefix("http://")
 
     def call(self, method: str, path: str, headers: dict[str, str], body: Any = None) -> tuple[int, Any, Any]:
-        connection = http.client.HTTPConnection(self._address, timeout=10)
+        connection = http.client.HTTPConnection(self._address, timeout=PATIENCE_SECONDS)
         content = None if body is None else json.dumps(body)
         connection.request(method, path, content, {"Content-Type": "application/json", **headers})
         answer = connection.getresponse()

@@ -11,6 +11,7 @@ import pytest
 from tests.auth.kit import House
 from tests.cli.kit import Service, eventually, ironforge
 from tests.support.servers import valkey
+from tests.support.waiting import PATIENCE_SECONDS
 
 PEPPER = "0123456789abcdef0123456789abcdef"
 SCOPES = "jobs:submit,jobs:read,metrics:read"
@@ -24,7 +25,7 @@ def call(url: str, key: str, path: str, body: Any = None) -> str:
     content = None if body is None else json.dumps(body).encode()
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     request = urllib.request.Request(url + path, content, headers)
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
         return answer.read().decode()
 
 

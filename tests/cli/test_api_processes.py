@@ -17,6 +17,7 @@ import pytest
 from ironforge import Client
 from tests.cli.kit import Service, eventually, ironforge
 from tests.support.servers import valkey
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 class Api(Service):
@@ -39,7 +40,9 @@ class Api(Service):
         return [line["pid"] for line in started]
 
     def get(self, path: str) -> str:
-        with urllib.request.urlopen(self.url + path, timeout=10) as answer:  # a connection of its own each time
+        with urllib.request.urlopen(
+            self.url + path, timeout=PATIENCE_SECONDS
+        ) as answer:  # a connection of its own each time
             return str(answer.read().decode())
 
     def submitted(self) -> float:
@@ -49,7 +52,7 @@ class Api(Service):
 
     def refuses(self) -> bool:
         try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=10).close()
+            socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_SECONDS).close()
         except ConnectionRefusedError:
             return True
         return False
@@ -94,7 +97,7 @@ def test_both_processes_take_connections_and_both_know_the_depths(api: Api) -> N
 
 def answers(api: Api, pid: int) -> bool:
     """Whether process `pid` takes the next connection and answers on it."""
-    with socket.create_connection(("127.0.0.1", api.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", api.port), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
         return is_connected(pid, connection.getsockname()[1])
@@ -115,7 +118,7 @@ def test_a_request_that_is_being_served_is_answered_before_sigterm_ends_its_proc
     body = b'{"kind": "demo.echo"}'
     head = f"POST /jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
     head += "Content-Type: application/json\r\nExpect: 100-continue\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", api.port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", api.port), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(head.encode())
         assert connection.recv(1024).startswith(b"HTTP/1.1 100")  # the handler waits for the body
         api.signal(signal.SIGTERM)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.kit import Service
+from tests.support.waiting import PATIENCE_SECONDS
 
 SIZE = 16 * 1_048_576
 # Hostile bodies are allowed this much of what the ordinary one costs.
@@ -74,7 +75,7 @@ class ApiProcess:
     def post(self, body: bytes, media_type: str = "application/json", **headers: str) -> tuple[int, float]:
         """The status of the answer, and the seconds of CPU that the process spent on it."""
         before = self.cpu_seconds
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE_SECONDS)
         connection.request("POST", "/jobs/batch", body, {"Content-Type": media_type, **headers})
         status = connection.getresponse().status
         connection.close()

@@ -14,6 +14,7 @@ import pytest
 from ironforge import config
 from ironforge.client import Client
 from tests.cli.kit import Dev, environment, eventually
+from tests.support.waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -55,7 +56,7 @@ def shell(text: str, folder: Path, **variables: str) -> str:
         env={**environment(), "COLUMNS": "120", **variables},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert 0 == done.returncode, done.stderr

@@ -20,6 +20,7 @@ from ironforge.config import Settings
 from ironforge.embedded import EmbeddedServer
 from tests.cli.kit import Service, eventually
 from tests.cli.test_services import APPLICATION, free_port
+from tests.support.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.proof
 
@@ -32,7 +33,7 @@ def ask(port: str, path: str, body: object = None) -> tuple[int, Any]:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, {"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         with error:

@@ -22,7 +22,7 @@ from ironforge.executor import Ending, Executor, Interrupt, Outcome
 from ironforge.job import decode, format_id
 from ironforge.registry import Forge
 from tests.integration import cpu_handlers
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_SECONDS, until
 from tests.unit.kit import last_error, record
 
 
@@ -239,7 +239,7 @@ def script(tmp_path: Path, *arguments: str, as_module: bool = False) -> subproce
 
 @pytest.mark.parametrize("as_module", [False, True])
 def test_handlers_of_a_script_run_too(tmp_path, as_module):
-    output, _ = script(tmp_path, "double", '{"number": 21}', as_module=as_module).communicate(timeout=20)
+    output, _ = script(tmp_path, "double", '{"number": 21}', as_module=as_module).communicate(timeout=PATIENCE_SECONDS)
     assert "42\n" == output
 
 
@@ -257,7 +257,7 @@ async def test_a_busy_child_ends_with_its_node(tmp_path):
     "sent", [HEADER.pack(1, 3) + b"\xc1\xc1\xc1", HEADER.pack(1, 2**32 - 1) + b"x", HEADER.pack(2, 1)]
 )
 def test_a_child_ends_at_a_request_that_it_cannot_read(sent: bytes) -> None:
-    done = subprocess.run(COMMAND, input=sent, capture_output=True, check=False, timeout=30)
+    done = subprocess.run(COMMAND, input=sent, capture_output=True, check=False, timeout=PATIENCE_SECONDS)
     assert 1 == done.returncode
     assert b"this is no request" in done.stderr
     assert b"Traceback" not in done.stderr

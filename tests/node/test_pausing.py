@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from ironforge.config import load
 from ironforge.embedded import EmbeddedServer
@@ -42,6 +43,7 @@ async def fill(world: World, **options: Any) -> list[str]:
     return ids
 
 
+@pytest.mark.proof
 async def test_a_busy_node_stops_taking_within_about_a_second_and_finishes_what_it_holds(world: World) -> None:
     world.change(queues=("default", "other"), concurrency=2)
     gate = Gate()
@@ -68,6 +70,7 @@ async def test_a_busy_node_stops_taking_within_about_a_second_and_finishes_what_
         assert len(ids) + 1 == len(world.ran)
 
 
+@pytest.mark.proof
 async def test_an_idle_node_that_waits_in_a_read_takes_nothing_of_what_comes_later(world: World) -> None:
     async with world.node():
         await world.completed(await world.submit("note", "before", priority="low"))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 90.0
 
 
 async def until(predicate: Callable[[], Any], what: str, *, look_seconds: float = 0.002) -> Any:

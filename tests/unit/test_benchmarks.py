@@ -12,13 +12,14 @@ import pytest
 from benchmarks import bound, harness, report
 from benchmarks.peers import measure, table
 from ironforge.config import load
+from tests.support.waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_a_size_that_a_question_does_not_have_is_refused():
     command = [sys.executable, "-m", "benchmarks", "drain", "--rates", "5"]
-    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     assert 2 == done.returncode
     assert "drain does not take --rates" in done.stderr
 

@@ -13,6 +13,7 @@ from ironforge.context import Context
 from ironforge.errors import ConfigError
 from ironforge.executor import Ending
 from ironforge.job import decode
+from tests.support.waiting import PATIENCE_SECONDS
 from tests.unit.kit import last_error, run
 
 
@@ -89,7 +90,7 @@ async def test_one_that_runs_a_loop_of_its_own_is_told_to_be_in_a_thread(executo
         finally:
             coro.close()
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         in_thread = await run(executor_of(wrapper, executor="thread"), payload=b'{"to":"ada"}')
         on_loop = await run(executor_of(wrapper), payload=b'{"to":"ada"}')
     assert Ending.COMPLETED is in_thread.ending

@@ -20,6 +20,7 @@ from ironforge.exposition import ChildMetrics
 from ironforge.job import Priority
 from ironforge.metrics import DURATION_BUCKETS, Metrics, measure_loop_lag
 from ironforge.store import StreamDepth
+from tests.support.waiting import PATIENCE_SECONDS
 from tests.unit.kit import reading, samples
 
 
@@ -149,7 +150,7 @@ async def test_loop_lag_shows_how_long_the_loop_was_blocked():
     measuring = asyncio.create_task(measure_loop_lag(metrics, interval_seconds=0.01))
     await asyncio.sleep(0)
     subprocess.run([sys.executable, "-c", "import time; time.sleep(0.1)"], check=True)  # noqa: ASYNC221
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         for _turn in iter(lambda: samples(metrics.exposition())["ironforge_loop_lag_seconds",] < 0.08, False):
             await asyncio.sleep(0)
     measuring.cancel()
