@@ -43,6 +43,7 @@ class Conclusion(msgspec.Struct, frozen=True):
     result: bytes = b""
 
 
+# Of a handler that returned None, as most do.
 NOTHING: Final = Conclusion(Verdict.RESULT, result=b"null")
 
 
@@ -53,8 +54,6 @@ def is_awaitable(value: object) -> bool:
 
 def returned(value: Any) -> Conclusion:
     """Of a handler that came to its end. Never raises."""
-    if value is None:
-        return NOTHING
     try:
         if issubclass(type(value), JobControl):
             return raised(value)

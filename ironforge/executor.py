@@ -14,7 +14,7 @@ import inspect
 from collections.abc import Awaitable
 from typing import Any
 
-from ironforge.conclusion import Conclusion, is_awaitable, raised, returned
+from ironforge.conclusion import NOTHING, is_awaitable, raised, returned
 from ironforge.config import Settings, namespaces_of
 from ironforge.context import Context, running
 from ironforge.cpu import Processes, Request, target_of
@@ -108,8 +108,7 @@ class Executor:
         running.set(attempt)
         handler, has_returned = attempt.handler, False
         assert handler is not None
-        is_async = handler.executor == "async"
-        context = attempt.begin() if is_async else attempt.enter()
+        context = attempt.begin()
         try:
             attempt.arguments = handler.binder.bind(attempt.job.payload)
         except BaseException as error:  # noqa: BLE001 - a type's own code may raise anything
@@ -117,21 +116,23 @@ class Executor:
             attempt.outcome = self._hopeless(attempt, "invalid_arguments", words)
             return
         try:
-            call = self._endpoints[handler.kind](context, attempt) if is_async else self._call_in(handler, attempt)
-            end = returned(await call)
+            if handler.executor == "async":
+                value = await self._endpoints[handler.kind](context, attempt)
+            else:
+                value = await self._call_in(handler, attempt)
+            end = NOTHING if value is None else returned(value)
             has_returned = True
         except BaseException as error:  # noqa: BLE001 - a handler may raise anything, SystemExit included
             end = raised(error)
         attempt.task = None
-        if attempt.outcome is None:  # and nobody gave it up meanwhile
-            attempt.outcome = self._outcome(attempt, end, has_returned=has_returned)
-
-    def _outcome(self, attempt: Attempt, end: Conclusion, *, has_returned: bool) -> Outcome:
+        if attempt.outcome is not None:
+            return  # somebody gave it up meanwhile
         if attempt.interrupt is None:
-            return self._outcomes.concluded(attempt, end if attempt.failure is None else raised(attempt.failure))
-        if has_returned and attempt.interrupt is Interrupt.RELEASE:  # it was quicker: why run it again?
-            return self._outcomes.concluded(attempt, end)
-        return self._outcomes.interrupted(attempt)
+            end = end if attempt.failure is None else raised(attempt.failure)
+        elif not (has_returned and attempt.interrupt is Interrupt.RELEASE):  # it was quicker: why run it again?
+            attempt.outcome = self._outcomes.interrupted(attempt)
+            return
+        attempt.outcome = self._outcomes.concluded(attempt, end)
 
     def give_up(self, attempt: Attempt) -> None:
         """Nobody waits for it any longer: its handler ignores the interrupt."""
@@ -153,6 +154,7 @@ class Executor:
     # ----------------------------------------------------------------------- calling
 
     async def _call_in(self, handler: Handler, attempt: Attempt) -> Any:
+        attempt.wait()
         async with self._slots[handler.executor]:
             return await self._endpoints[handler.kind](attempt.begin(), attempt)
 

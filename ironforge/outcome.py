@@ -77,18 +77,19 @@ class Attempt(msgspec.Struct, eq=False):
     def seconds(self) -> float:
         return max(0.0, time.monotonic() - self.started)
 
-    def enter(self) -> Context:
+    def begin(self) -> Context:
+        """From here on it takes of its time."""
         job = self.job
+        self.started_ms = int(time.time() * 1000)
+        self.started = time.monotonic()
         self.context = context = Context(
             job.id, job.kind, job.attempt + 1, job.fence, self.timeout_seconds, self.namespace
         )
         return context
 
-    def begin(self) -> Context:
-        """From here on it takes of its time."""
-        self.started_ms = int(time.time() * 1000)
-        self.started = time.monotonic()
-        return self.enter()
+    def wait(self) -> None:
+        """For a thread or process: it has not begun yet."""
+        self.started_ms, self.started = 0, math.inf
 
     def fail(self, error: BaseException) -> bool:
         """A task of its handler raised what ends more than that task; False when the run is over already."""
@@ -113,9 +114,9 @@ class Outcomes:
         self._keep_ms = keep_ms
 
     def concluded(self, attempt: Attempt, end: Conclusion) -> Outcome:
+        if end.result:  # first and without a look at the verdict: most jobs come by here
+            return self._ended(attempt, Ending.COMPLETED, JobState.COMPLETED, end.result)
         match end.verdict:
-            case Verdict.RESULT:
-                return self._ended(attempt, Ending.COMPLETED, JobState.COMPLETED, end.result)
             case Verdict.SNOOZE:
                 return self._rewritten(attempt, Ending.SNOOZED, attempt.job.again(), end.pause_ms)
             case Verdict.DISCARD | Verdict.UNUSABLE:
