@@ -23,7 +23,8 @@ HARMLESS: Final = ("stop", "script-flush")
 
 
 class Run(NamedTuple):
-    """`until`: when it ended or failed; infinite when the ledger does not say. `outcome`: end, fail or nothing."""
+    """`until`: when it ended or failed; infinite when the ledger does not say. `outcome`: end, fail or nothing. `left`:
+    when its handler was over, also because it was told to stop."""
 
     job: str
     at: float
@@ -31,15 +32,19 @@ class Run(NamedTuple):
     fence: int
     outcome: str
     until: float
+    left: float = math.inf
 
 
 class Fault(NamedTuple):
-    """`pid` 0: the server, and so everybody. `end` is when it was healed, for a kill when it happened."""
+    """`pid` 0: the server, and so everybody. `end` is when it was healed, for a kill when it happened. `by`: the job
+    that did it, and the fence of its run."""
 
     name: str
     pid: int
     begin: float
     end: float
+    by: str = ""
+    fence: int = 0
 
     def touches(self, run: Run, before: float = math.inf) -> bool:
         """Whether it may have kept the run, not yet settled and not repeated `before`, from being settled."""
@@ -71,6 +76,14 @@ class Account:
                 self._of_processes.append(event)
         self._pair(self._of_processes)
         self.runs = {job: _runs(job, told) for job, told in self.by_job.items()}
+        self.on_process: defaultdict[int, list[Run]] = defaultdict(list)
+        for runs in self.runs.values():
+            for run in runs:
+                self.on_process[run.pid].append(run)
+
+    def killed(self, pid: int) -> float:
+        """When; never: infinite."""
+        return min((fault.begin for fault in self._by_pid[pid] if fault.name == "kill"), default=math.inf)
 
     def followed(self, job: str) -> Iterator[tuple[Run, Run]]:
         """Each run with the one that was made of it. In the order of their fences: one on a node that was away may
@@ -120,17 +133,19 @@ class Account:
                 same = (event.pid, event.name)
                 heals = (other.at for other in events if other.what == "healed" and (other.pid, other.name) == same)
                 end = min((at for at in heals if at >= event.at), default=event.at)
-                self.faults.append(Fault(event.name, event.pid, event.at, end))
+                self.faults.append(Fault(event.name, event.pid, event.at, end, event.by, event.fence))
         for fault in self.faults:
             self._by_pid[fault.pid].append(fault)
 
 
 def _runs(job: str, events: Iterable[Event]) -> list[Run]:
     ends = {(event.pid, event.fence): event for event in events if event.what in ("end", "fail")}
+    lefts = {(event.pid, event.fence): event.at for event in events if event.what == "left"}
     runs = []
     for event in events:
         if event.what == "start":
             end = ends.get((event.pid, event.fence))
             outcome, until = (end.what, end.at) if end else ("", math.inf)
-            runs.append(Run(job, event.at, event.pid, event.fence, outcome, until))
+            left = min(until, lefts.get((event.pid, event.fence), math.inf))
+            runs.append(Run(job, event.at, event.pid, event.fence, outcome, until, left))
     return runs

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import threading
 import time
 from functools import cache
@@ -20,6 +21,7 @@ from ironforge.verify.misbehaviour import MISBEHAVIOUR, left_behind
 
 LEDGER_FOLDER: Final = "IRONFORGE_VERIFY_LEDGER"
 KIND: Final = "verify.work"
+KILLER: Final = "verify.kill"
 MAX_RETRIES: Final = 5
 LOOK_SECONDS: Final = 0.05
 
@@ -55,7 +57,11 @@ async def work(context: Context, seconds: float = 0.0, failures: int = 0, how: s
         ledger().note("felt", [context.id], fence=context.fence, pid=os.getpid(), name=left_behind.get())
     left_behind.set(context.id)
     if seconds:
-        await asyncio.sleep(seconds)
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            ledger().note("left", [context.id], fence=context.fence, pid=os.getpid())
+            raise
     if context.attempt <= failures:
         ledger().note("fail", [context.id], fence=context.fence, pid=os.getpid())
         if how:
@@ -63,3 +69,12 @@ async def work(context: Context, seconds: float = 0.0, failures: int = 0, how: s
         raise RuntimeError(f"attempt {context.attempt} shall fail")
     ledger().note("end", [context.id], fence=context.fence, pid=os.getpid())
     return context.fence
+
+
+@forge.job(KILLER)
+async def kill(context: Context) -> None:
+    """Ends its node in every run. The fault is told first: nobody could tell it afterwards."""
+    pid = os.getpid()
+    ledger().note("start", [context.id], fence=context.fence, pid=pid)
+    ledger().note("fault", name="kill", pid=pid, by=context.id, fence=context.fence)
+    os.kill(pid, signal.SIGKILL)

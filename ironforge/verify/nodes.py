@@ -41,6 +41,7 @@ class Nodes:
         self._ledger = ledger
         self._command = list(command)
         self._running: list[subprocess.Popen[bytes]] = []
+        self._leaving: set[subprocess.Popen[bytes]] = set()
 
     @property
     def processes(self) -> list[int]:
@@ -58,13 +59,21 @@ class Nodes:
             )
             self._running.append(process)
 
+    async def keep(self) -> None:
+        """Until cancelled: replaces at once whatever ends by itself, or by a job that it ran."""
+        while True:
+            self._look_for_dead()
+            await asyncio.sleep(LOOK_SECONDS)
+
     async def hurt(self, rng: random.Random, faults: Sequence[str] = FAULTS) -> None:
         """One of these faults on one node, and its repair: afterwards there are as many nodes as before."""
         self._look_for_dead()
-        victim = rng.choice(self._running)
+        victim = rng.choice([process for process in self._running if process not in self._leaving])
         name = rng.choice(faults)
         await self._busy(victim)
         self._ledger.note("fault", name=name, pid=victim.pid, in_flight=self._in_flight(victim.pid, UNSETTLED_SECONDS))
+        if name != "pause":
+            self._leaving.add(victim)
         if name == "kill":
             victim.kill()
             await self._gone(victim)
@@ -85,17 +94,19 @@ class Nodes:
     async def stop(self) -> None:
         """End all of them in order; whoever does not end in time is killed."""
         self._look_for_dead()
+        self._leaving.update(self._running)
         for process in self._running:
             process.send_signal(signal.SIGTERM)
         for process in list(self._running):
             await self._gone(process)
 
     def _look_for_dead(self) -> None:
-        """Nodes that ended without having been hurt: that is no fault of the run but a finding. Each is replaced.
+        """Nodes that nobody hurt and that ended: a finding, if no job killed its own. Each is replaced.
 
         Not so one that found no server when it started: it says so and ends, and whoever keeps it tries again.
         """
-        for process in [process for process in self._running if process.poll() is not None]:
+        ended = [process for process in self._running if process not in self._leaving and process.poll() is not None]
+        for process in ended:
             if process.returncode not in NO_SERVER:
                 self._ledger.note("died", pid=process.pid, name=f"exit code {process.returncode}")
             self._running.remove(process)

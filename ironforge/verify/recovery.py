@@ -2,6 +2,7 @@
 
 Judged only where no other fault is near: a node that has just come, or was away itself, watches the others for one
 whole lease before it takes over from any of them, and a job that was put back may be with a node that is hurt next.
+Nor where a job killed its node: it kills the next one as well, and all that are left have just come.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import math
 from typing import Final, NamedTuple
 
 from ironforge.verify.account import Account, Run
+from ironforge.verify.suspicion import suspect_runs
 
 LEASES: Final = 1.5
 # For the machine: to see the next heartbeat, to read the job, to start it.
@@ -34,15 +36,19 @@ def recoveries(account: Account, lease_seconds: float) -> Recoveries:
     """`lease_seconds` 0: nothing is judged."""
     limit = LEASES * lease_seconds + SCHEDULING_SECONDS
     kills = {fault.pid: fault.begin for fault in account.faults if fault.name == "kill"}
+    by_jobs = {fault.pid for fault in account.faults if fault.by}
     alone = {
-        pid: lease_seconds > 0 and len(account.between(at - LEASES * lease_seconds, at + limit)) == 1
+        pid: lease_seconds > 0
+        and pid not in by_jobs
+        and len(account.between(at - LEASES * lease_seconds, at + limit)) == 1
         for pid, at in kills.items()
     }
     seconds: list[tuple[int, Late]] = []
     for job in account.runs:
         for run, following in account.followed(job):
             killed = kills.get(run.pid, math.inf)
-            if _interrupted(run, killed, following):
+            # A suspect waits until a node has nothing else to do.
+            if _interrupted(run, killed, following) and following not in set(suspect_runs(account, job)):
                 seconds.append((run.pid, Late(job, following.at - killed)))
     judged = [late for pid, late in seconds if alone[pid]]
     return Recoveries(

@@ -24,14 +24,15 @@ from ironforge.registry import Forge
 from ironforge.store import Doors
 from ironforge.store.keys import Keys, shards_of
 from ironforge.store.link import Link, all_keys
-from ironforge.verify.handlers import KIND, MAX_RETRIES
+from ironforge.verify.handlers import KILLER, KIND, MAX_RETRIES
 from ironforge.verify.ledger import Ledger, read
 from ironforge.verify.leftovers import leftovers
 from ironforge.verify.misbehaviour import MISBEHAVIOUR
 from ironforge.verify.nodes import COMMAND, FAULTS, Nodes
 from ironforge.verify.observer import observing
-from ironforge.verify.verdict import CRASH_BUDGET, Verdict, judge
+from ironforge.verify.suspicion import CRASH_BUDGET
 from ironforge.verify.verdict import Final as FinalState
+from ironforge.verify.verdict import Verdict, judge
 from ironforge.verify.waiting import drained, joined
 
 READERS: Final = 16
@@ -62,7 +63,8 @@ class Plan(NamedTuple):
     """`rate`: jobs submitted a second. `pause_seconds`: the mean time between two faults; 0: no faults at all.
 
     `slow`: the share of jobs that take time; `failing`: the share of those that fail at first. `drain_seconds`: how
-    long to wait, after the last fault and whenever something has ended, for the next to end.
+    long to wait, after the last fault and whenever something has ended, for the next to end. `killers`: jobs that kill
+    their node in every run.
     """
 
     seed: int
@@ -74,6 +76,7 @@ class Plan(NamedTuple):
     slow: float = 0.1
     failing: float = 0.2
     drain_seconds: float = 60.0
+    killers: int = 0
 
 
 async def verify(settings: Settings, plan: Plan, *, say: Say, command: Sequence[str] = COMMAND) -> Verdict:
@@ -100,6 +103,7 @@ async def verify(settings: Settings, plan: Plan, *, say: Say, command: Sequence[
             stack.callback(ledger.close)
             nodes = Nodes(settings, Path(folder), ledger, command)
             stack.push_async_callback(nodes.stop)
+            stack.push_async_callback(_ended, asyncio.create_task(nodes.keep(), name="nodes are kept"))
             torn = await stack.enter_async_context(observing(doors))
             load = Load(plan, random.Random(rng.random()), forge, doors, ledger)
             await load.begin()
@@ -151,7 +155,11 @@ class Load:
     async def run(self) -> None:
         start = time.monotonic()
         already = len(self.ids)
+        killers = self._plan.killers
         while (elapsed := time.monotonic() - start) < self._plan.seconds:
+            if killers and elapsed > self._plan.seconds / 4:  # among neighbours
+                await self._submit([{}] * killers, kind=KILLER)
+                killers = 0
             behind = already + int(elapsed * self._plan.rate) - len(self.ids)
             if behind > 0:
                 await (self._submit_twice() if self._rng.random() < 0.05 else self._submit_some(min(behind, 500)))
@@ -163,18 +171,20 @@ class Load:
         if ids and delay_seconds is not None:
             await self._cancel(self._rng.choice(ids))
 
-    async def _submit(self, payloads: Sequence[Payload], delay_seconds: float | None = None) -> list[str]:
+    async def _submit(
+        self, payloads: Sequence[Payload], delay_seconds: float | None = None, kind: str = KIND
+    ) -> list[str]:
         """The ids of the jobs, none when the answer was lost."""
         ids = [format_id(new_id()) for _ in payloads]
         batch = [
-            self._forge.prepare(KIND, payload, id=job, delay_seconds=delay_seconds, **fairness(self._rng))
+            self._forge.prepare(kind, payload, id=job, delay_seconds=delay_seconds, **fairness(self._rng))
             for job, payload in zip(ids, payloads, strict=True)
         ]
         self.ids += ids
         # The server counts the delay from a later moment, so a start before this one is early by any clock.
         due = 0.0 if delay_seconds is None else time.monotonic() + delay_seconds
         try:
-            await self._forge.submit_many(KIND, batch)
+            await self._forge.submit_many(kind, batch)
         except StoreUnavailable:
             self._ledger.note("submit_info", ids, due=due)
             return []
@@ -241,6 +251,11 @@ async def _finals(doors: Doors, ids: Sequence[str]) -> dict[str, FinalState]:
 
     await asyncio.gather(*(reader() for _ in range(READERS)))
     return finals
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 @asynccontextmanager

@@ -14,8 +14,9 @@ The invariants of job systems, and the promise that covers each:
 - nothing before its time: `EARLY`. Nothing after its cancellation: `CANCEL`, `STAYS`, `ASKED`.
 - what was created has ended, nothing is pending, no key or consumer without an owner: `NOTHING_LEFT`. Until then it is
   in one of the counts, whenever one looks: `COUNTED`.
-- orphans are taken over in time, and every node goes on: `IN_TIME`, `GOES_ON`. No handler hurts another job: `ALONE`,
-  `REPEATS`, `GOES_ON`.
+- orphans are taken over in time, and every node goes on: `IN_TIME`, `GOES_ON`; not suspects, which wait for their turn.
+  No handler hurts another job: `ALONE`, `REPEATS`, `GOES_ON`. One that kills its nodes hurts itself alone: `INNOCENT`,
+  `GUILTY`, `BY_ITSELF` in `suspicion.py`.
 
 Not judged here: memory and open connections, replies that belong to other requests, and the durability that an answer
 promised (the chaos runs take servers down, the tests of the store the rest). IronForge has no limits of concurrency a
@@ -33,14 +34,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from ironforge.config import Settings
 from ironforge.verify.account import CANCELLED, HARMLESS, STARVED, Account, Run
 from ironforge.verify.handlers import MAX_RETRIES
 from ironforge.verify.ledger import Event
 from ironforge.verify.recovery import Recoveries, recoveries
+from ironforge.verify.suspicion import CRASH_BUDGET, DEAD, judge_suspects
 
-CRASH_BUDGET: Constant = Settings().crash_budget
-COMPLETED, DEAD, MISSING = "completed", "dead", "missing"
+COMPLETED, MISSING = "completed", "missing"
 # The ledger is told by the machine's clock, due times are by the server's, in whole milliseconds.
 CLOCK_SECONDS: Constant = 0.01
 # The store counts settlements, it does not name them: jobs that ended twice may be those that were counted twice.
@@ -135,7 +135,10 @@ def judge(
         for promise in (_kept, _settled, _fences, _times, _cancelled, _dead, _crashes, _repeats, _alone):
             promise(account, job, final, tell)
     _keys(account, finals, tell)
+    judge_suspects(account, finals, tell)
     for event in account.died:
+        if account.killed(event.pid) <= event.at:
+            continue  # by a job that it ran
         why = f"process {event.pid} ended by itself: {event.name}"
         violations.append(Violation(GOES_ON, "", why, [event]))
     completed = sum(final.state == COMPLETED for final in finals.values())

@@ -15,14 +15,14 @@ __all__ = ["BLOCKING", "BLOCK_LOOP", "forge"]
 
 
 @forge.job(BLOCKING)
-async def block(context: Context, seconds: float) -> int:
-    """Holds up the event loop in its first run only: in every run it would be poison, and rightly end as that."""
-    told, pid = ledger(), os.getpid()
+async def block(context: Context, seconds: float, always: bool = False) -> int:
+    """Holds up the event loop in its first run only; `always`: in every run, and rightly ends as poison."""
+    told, pid, blocks = ledger(), os.getpid(), always or context.fence == 0
     told.note("start", [context.id], fence=context.fence, pid=pid)
-    if context.fence == 0:
-        told.note("fault", name=BLOCK_LOOP, pid=pid)
+    if blocks:
+        told.note("fault", name=BLOCK_LOOP, pid=pid, by=context.id if always else "", fence=context.fence)
         time.sleep(seconds)  # noqa: ASYNC251 - this is the fault
     told.note("end", [context.id], fence=context.fence, pid=pid)
-    if context.fence == 0:  # after its own end: whatever ends next shows that the node has recovered
+    if blocks:  # after its own end: whatever ends next shows that the node has recovered
         told.note("healed", name=BLOCK_LOOP, pid=pid)
     return context.fence

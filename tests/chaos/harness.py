@@ -54,6 +54,7 @@ LANES = {
     "clock_pause_seconds": Lane(clock.FAULTS),
     "client_pause_seconds": Lane(clients.FAULTS),
     "loop_pause_seconds": Lane(nodes.LOOP_FAULTS),
+    "guilty_pause_seconds": Lane(nodes.GUILTY),
 }
 
 
@@ -99,12 +100,16 @@ async def under_load(here: Installation, plan: Plan, folder: Path, *lanes: Await
     """`lanes` run while jobs are submitted; then everything is healed, drained, looked at and judged."""
     load = Load(plan, random.Random(plan.seed), here.forge, here.doors, here.ledger)
     await load.begin()
+    keeping = [asyncio.create_task(site.nodes.keep(), name="nodes are kept") for site in here.sites]
     lag = asyncio.create_task(_lag(plan.seconds))
     await asyncio.gather(load.run(), *lanes)
     await heal(here)
     here.ledger.note("heal")
     drain_seconds = await _drained(here)
     violations = [] if await everybody_there(here) else [_absent()]
+    for keeper in keeping:
+        keeper.cancel()
+    await asyncio.wait(keeping)
     for site in here.sites:
         await site.nodes.stop()
     finals = await _finals(here.settings, here.sight, here.ids + load.ids)

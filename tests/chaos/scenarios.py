@@ -21,6 +21,7 @@ class Scenario(NamedTuple):
     clock_pause_seconds: float = 0.0
     client_pause_seconds: float = 0.0
     loop_pause_seconds: float = 0.0
+    guilty_pause_seconds: float = 0.0
     hogs_per_core: float = 0.0
 
     @property
@@ -32,16 +33,17 @@ class Scenario(NamedTuple):
 SCENARIOS = {
     "baseline": Scenario(),
     "nodes": Scenario(node_pause_seconds=0.3, loop_pause_seconds=4.0),
+    "suspects": Scenario(guilty_pause_seconds=3.0),
     "server": Scenario(server_pause_seconds=1.5),
     "network": Scenario(network_pause_seconds=0.4, node_pause_seconds=2.0),
     "storage": Scenario(storage_pause_seconds=1.0),
     "clock": Scenario(clock_pause_seconds=0.7, node_pause_seconds=2.0),
     "clients": Scenario(client_pause_seconds=0.1, server_pause_seconds=4.0),
     "soak": Scenario(hogs_per_core=2.0),
-    "everything": Scenario(0.5, 2.5, 1.5, 3.0, 3.0, 0.5, 4.0),
+    "everything": Scenario(0.5, 2.5, 1.5, 3.0, 3.0, 0.5, 4.0, 8.0),
 }
 # One scenario after the other, seed by seed; `nodes` alone leaves server and links as they are.
-ROTATION = ("nodes", "everything", "network", "storage", "clock", "clients")
+ROTATION = ("nodes", "everything", "network", "storage", "clock", "clients", "suspects")
 
 
 def scenario_of(seed: int) -> str:

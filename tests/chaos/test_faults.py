@@ -90,6 +90,13 @@ async def test_submitters_give_up_and_ask_again_from_everywhere(tmp_path: Path) 
     assert 0 == found.verdict.repeated_runs
 
 
+async def test_jobs_that_kill_or_block_their_nodes_hurt_nobody_else(tmp_path: Path) -> None:
+    found = await hurt("suspects", nodes.GUILTY, tmp_path)
+
+    assert {"kill", "block-loop"} == set(found.verdict.faults)
+    assert 3 == found.verdict.faults["kill"]
+
+
 async def test_a_node_whose_loop_was_blocked_comes_back_by_itself(tmp_path: Path) -> None:
     found = await hurt("baseline", nodes.LOOP_FAULTS, tmp_path)
 

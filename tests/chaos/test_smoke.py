@@ -15,7 +15,7 @@ from tests.chaos.harness import run
 pytestmark = pytest.mark.proof
 
 
-@pytest.mark.parametrize("scenario", ["baseline", "nodes", "server", "everything"])
+@pytest.mark.parametrize("scenario", ["baseline", "nodes", "suspects", "server", "everything"])
 async def test_every_promise_is_kept(scenario: str, tmp_path: Path) -> None:
     outcome = await run(scenario, Plan(seed=7, seconds=6.0, rate=400), kept=tmp_path)
 

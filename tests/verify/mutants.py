@@ -12,6 +12,7 @@ from ironforge import node
 from ironforge.verify.handlers import forge
 from tests.verify import bugs_of_jobs as jobs
 from tests.verify import bugs_of_leases as leases
+from tests.verify import bugs_of_suspects as suspects
 
 MUTANTS: dict[str, Callable[[], None]] = {
     function.__name__: function
@@ -40,6 +41,10 @@ MUTANTS: dict[str, Callable[[], None]] = {
         jobs.rewrite_without_the_fence,
         leases.crashes_cost_nothing,
         leases.first_crash_kills,
+        suspects.bury_among_others,
+        suspects.suspects_have_company,
+        suspects.everybody_has_the_turn,
+        suspects.suspects_are_never_buried,
         jobs.forget_whose_turn_it_is,
         jobs.give_a_turn_twice,
         jobs.leave_the_turns_behind,

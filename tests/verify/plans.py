@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ironforge.verify import suspicion
 from ironforge.verify import verdict as promises
 from ironforge.verify.run import Plan
 
@@ -44,6 +45,17 @@ KILLS = Plan(
     faults=("kill",),
     slow=0.3,
     drain_seconds=5.0,
+)
+KILLERS = Plan(
+    seed=3,
+    seconds=5.0,
+    rate=350,
+    nodes=4,
+    pause_seconds=0.0,
+    slow=1.0,
+    failing=0.0,
+    drain_seconds=10.0,
+    killers=3,
 )
 GROUPS = {
     "quiet": Bugs(
@@ -103,5 +115,18 @@ GROUPS = {
         Plan(seed=1, seconds=3.0, rate=100, nodes=2, pause_seconds=0, slow=0.3, drain_seconds=4.0),
         {"never_audit": promises.KEPT},
         conditions="lose_replies",
+    ),
+    # Jobs that kill their nodes, among so many others that some are with them each time.
+    "killers": Bugs(
+        KILLERS,
+        {
+            "bury_among_others": suspicion.INNOCENT,
+            "suspects_have_company": suspicion.ALONE,
+            "everybody_has_the_turn": suspicion.ALONE,
+        },
+    ),
+    "one killer": Bugs(
+        KILLERS._replace(rate=100, nodes=2, killers=1),
+        {"suspects_are_never_buried": suspicion.GUILTY},
     ),
 }

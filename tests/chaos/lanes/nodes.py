@@ -1,13 +1,15 @@
-"""Faults of nodes: killed, stopped, paused; and one that blocks its own event loop for longer than its lease."""
+"""Faults of nodes: killed, stopped, paused; and jobs that block the event loop, once or always, or kill their node."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import time
+from collections.abc import Mapping
 
 from ironforge.errors import StoreUnavailable
 from ironforge.job import format_id, new_id
+from ironforge.verify.handlers import KILLER
 from tests.chaos.handlers import BLOCK_LOOP, BLOCKING
 from tests.chaos.installation import LOOK_SECONDS, Installation
 
@@ -22,16 +24,33 @@ async def process(here: Installation, rng: random.Random) -> None:
 async def block_loop(here: Installation, rng: random.Random) -> None:
     """The handler notes it itself: the job may come to run when nobody waits for it any longer."""
     seconds = here.settings.lease_seconds * rng.uniform(1.1, 2.0)
+    job = await _submit(here, BLOCKING, {"seconds": seconds})
+    if job and await _started(here, job):
+        await asyncio.sleep(seconds)
+
+
+async def block_every_loop(here: Installation, rng: random.Random) -> None:
+    """Of each node that runs this job, until it is buried."""
+    seconds = here.settings.lease_seconds * rng.uniform(1.5, 2.0)
+    await _submit(here, BLOCKING, {"seconds": seconds, "always": True})
+
+
+async def kill_every_node(here: Installation, _: random.Random) -> None:
+    """That runs this job, until it is buried."""
+    await _submit(here, KILLER, {})
+
+
+async def _submit(here: Installation, kind: str, payload: Mapping[str, float]) -> str | None:
+    """The job; None when nobody knows whether there is one."""
     job = format_id(new_id())
     here.ids.append(job)
     try:
-        await here.forge.submit(BLOCKING, {"seconds": seconds}, id=job)
+        await here.forge.submit(kind, payload, id=job)
     except StoreUnavailable:
         here.ledger.note("submit_info", [job])
-        return
+        return None
     here.ledger.note("submit_ok", [job])
-    if await _started(here, job):
-        await asyncio.sleep(seconds)
+    return job
 
 
 async def _started(here: Installation, job: str) -> bool:
@@ -47,3 +66,4 @@ async def _started(here: Installation, job: str) -> bool:
 
 FAULTS = {"process": process}
 LOOP_FAULTS = {BLOCK_LOOP: block_loop}
+GUILTY = {"node-killer": kill_every_node, "loop-blocker": block_every_loop}

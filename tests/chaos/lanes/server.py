@@ -15,12 +15,12 @@ from collections.abc import Sequence
 
 import redis
 
-from ironforge.job import streams_of
 from ironforge.store.keys import GROUP, Keys
 from tests.chaos.installation import LOOK_SECONDS, Fault, Installation, Site
 from tests.support.preload import disk_library
 
 FULL_SECONDS = 3.0
+FOUND_SECONDS = 30.0
 
 
 async def kill(here: Installation, rng: random.Random) -> Sequence[Site]:
@@ -84,11 +84,18 @@ async def fill_memory(here: Installation, rng: random.Random) -> Sequence[Site]:
 
 
 async def destroy_groups(here: Installation, _: random.Random) -> Sequence[Site]:
+    """It is over when a node has found out: one that reads nothing, as all queues are paused, does not at once."""
     keys = Keys(here.settings.namespace)
+    deadline = time.monotonic() + FOUND_SECONDS
     async with here.server.client() as client:
-        for stream in streams_of(here.settings.queues):
+        destroyed = []
+        for stream in keys.streams(here.settings.queues):
             with contextlib.suppress(redis.ResponseError):  # nothing has needed this stream yet
-                await client.xgroup_destroy(keys.stream(stream), GROUP)
+                destroyed += [stream] * await client.xgroup_destroy(stream, GROUP)
+        while time.monotonic() < deadline:
+            if all([await client.xinfo_groups(stream) for stream in destroyed]):
+                break
+            await asyncio.sleep(LOOK_SECONDS)
     return here.sites
 
 

@@ -1,0 +1,49 @@
+"""Planted bugs in what becomes of jobs whose nodes died."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actors import alone
+from ironforge.job import Job, JobState
+from ironforge.store import alone as store_alone
+from ironforge.store import putting_back, rewriting
+
+
+def bury_among_others() -> None:
+    """Every crash counts on all that the node held, until the budget is spent: nobody is told apart."""
+
+    def counted(job: Job, budget: int, crash: Any = None) -> Job:
+        again = job.again(crashes=job.crashes + (crash is not None))
+        spent = crash is not None and again.crashes >= budget
+        return again.finish(JobState.DEAD, 1, reason="poison") if spent else again
+
+    putting_back.returned = counted
+    rewriting.is_suspect = lambda _job, _budget: False
+
+
+def suspects_have_company() -> None:
+    """A node announces its run, and neither waits for what it holds nor stops fetching."""
+
+    async def at_once(self: Any) -> None:
+        pass
+
+    alone.Alone._rest = at_once
+
+
+def everybody_has_the_turn() -> None:
+    """Nodes do not agree on whose turn it is."""
+
+    async def mine(self: Any) -> bool:
+        return True
+
+    store_alone.RedisAlone.claim = mine
+
+
+def suspects_are_never_buried() -> None:
+    """Also the crash of its own run is taken for that of others."""
+
+    def again(job: Job, _budget: int, _crash: Any = None) -> Job:
+        return job.again(crashes=2)
+
+    putting_back.returned = again
