@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ironforge.verify import suspicion
 from ironforge.verify import verdict as promises
 from ironforge.verify.ledger import Event
 from ironforge.verify.verdict import Final
@@ -51,7 +50,7 @@ def events(text: str) -> list[Event]:
         elif what == "kills":
             found.append(Event(at, "fault", name="kill", pid=pid, by="a", fence=value))
         elif what in OTHERS:
-            found.append(Event(at, OTHERS[what], "b", pid=pid, fence=0))
+            found.append(Event(at, OTHERS[what], "b", pid=pid, fence=value))
         elif what != "wait":
             found.append(Event(at, what, "a", fence=value, pid=pid))
     return found
@@ -108,18 +107,6 @@ GOOD = {
         Final("dead", 3, None, crashes=3),
     ),
     "it died of crashes before it had run": ("submit_ok|kill|kill @2|kill @3", Final("dead", 3, None, crashes=3)),
-    "it was a suspect, and others were before and after it on its node": (
-        "submit_ok|start 0|kill|start 1 @2|kill @2|other @3|over @3|start 2 @3|end 2 @3|other @3|over @3",
-        Final("completed", 2, 2, crashes=2),
-    ),
-    "it was a suspect beside one that was told to stop before": (
-        "submit_ok|start 0|kill|start 1 @2|kill @2|other @3|left @3|start 2 @3|end 2 @3",
-        Final("completed", 2, 2, crashes=2),
-    ),
-    "it killed all its nodes": (
-        "submit_ok|start 0|kills 0|start 1 @2|kills 1 @2|start 2 @3|kills 2 @3",
-        Final("dead", 3, None, crashes=3),
-    ),
     "two faults explain two repetitions": (
         "submit_ok|start 0|kill|start 1 @2|pause @2|start 2 @3|end 2 @3",
         Final("completed", 2, 2, crashes=2),
@@ -153,36 +140,6 @@ GOOD = {
     "nothing happened at all": ("", Final("missing")),
 }
 BAD = {
-    "it was buried with others on its node": (
-        "submit_ok|start 0|kill|start 1 @2|kill @2|other @3|start 2 @3|kill @3",
-        Final("dead", 3, None, crashes=3),
-        suspicion.INNOCENT,
-    ),
-    "it was buried and nothing had hurt its last node": (
-        "submit_ok|start 0|kill|start 1 @2|kill @2|start 2 @3|end 2 @3",
-        Final("dead", 3, None, crashes=3),
-        suspicion.INNOCENT,
-    ),
-    "it was a suspect and not alone": (
-        "submit_ok|start 0|kill|start 1 @2|kill @2|start 2 @3|other @3|end 2 @3",
-        Final("completed", 2, 2, crashes=2),
-        suspicion.ALONE,
-    ),
-    "it killed its nodes and lives": (
-        "submit_ok|start 0|kills 0|start 1 @2|kills 1 @2",
-        Final("queued", 2, None, crashes=2),
-        suspicion.GUILTY,
-    ),
-    "it killed more nodes than the budget says": (
-        "submit_ok|start 0|kills 0|start 1 @2|kills 1 @2|start 2 @3|kills 2 @3|start 3 @4|kills 3 @4",
-        Final("dead", 4, None, crashes=4),
-        suspicion.GUILTY,
-    ),
-    "it killed its nodes and was buried after another run": (
-        "submit_ok|start 0|kills 0|start 1 @2|kills 1 @2|start 2 @3|kill @3",
-        Final("dead", 3, None, crashes=3),
-        suspicion.GUILTY,
-    ),
     "it was accepted and is gone": ("submit_ok", Final("missing"), promises.KEPT),
     "it was accepted, ran, and is gone": (f"submit_ok|{RUN}", Final("missing"), promises.KEPT),
     "it is still queued": ("submit_ok", Final("queued"), promises.KEPT),
