@@ -50,7 +50,9 @@ def judge_suspects(account: Account, finals: Mapping[str, Ended], tell: Tell) ->
     for run in suspected:
         if beside := _beside(account, run):
             tell(
-                BY_ITSELF, run.job, f"run {run.fence} on process {run.pid} was not alone: {beside[0].job} ran there as well"
+                BY_ITSELF,
+                run.job,
+                f"run {run.fence} on process {run.pid} was not alone: {beside[0].job} ran there as well",
             )
     for first, second in combinations(sorted(suspected, key=lambda run: run.at), 2):
         if first.pid != second.pid and _at_once(account, first, second):

@@ -121,8 +121,8 @@ GROUPS = {
         KILLERS,
         {
             "bury_among_others": suspicion.INNOCENT,
-            "suspects_have_company": suspicion.ALONE,
-            "everybody_has_the_turn": suspicion.ALONE,
+            "suspects_have_company": suspicion.BY_ITSELF,
+            "everybody_has_the_turn": suspicion.BY_ITSELF,
         },
     ),
     "one killer": Bugs(

@@ -50,7 +50,7 @@ BAD = {
     "it was a suspect and not alone": (
         "submit_ok|start 0|kill|start 1 @2|kill @2|start 2 @3|other @3|end 2 @3",
         Final("completed", 2, 2, crashes=2),
-        suspicion.ALONE,
+        suspicion.BY_ITSELF,
     ),
     "it killed its nodes and lives": (
         "submit_ok|start 0|kills 0|start 1 @2|kills 1 @2",
@@ -95,4 +95,4 @@ def test_two_suspects_at_once_are_caught() -> None:
     found: list[str] = []
     for account in (one_by_one, at_once):
         judge_suspects(account, {}, lambda promise, job, _: found.append(f"{promise}: {job}"))
-    assert [f"{suspicion.ALONE}: b"] == found
+    assert [f"{suspicion.BY_ITSELF}: b"] == found
