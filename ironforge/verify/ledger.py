@@ -23,8 +23,8 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     `what`: submit_ok and submit_info (the answer was lost) by the submitter, with the idempotency key as `name`; start,
     end and fail by a handler, with the `fence` of the run and the process that ran it, and left when it was told to
     stop; felt by one that found what another run had left behind, with the job of that as `name`; fault by whoever
-    injects one, with the jobs that were in flight at its target, or `by` the job whose handler does it, and healed once a
-    node is whole again; for the server (`pid` 0)
+    injects one, with the jobs that were in flight at its target, or `by` the job whose handler does it, and healed once
+    a node is whole again; for the server (`pid` 0)
     fault_begin and then fault; starved by a node that got no processor for some `seconds`; died for a node that ended
     and nobody had hurt it; cancel_ok with the state that the answer named, cancel_info when that answer was lost.
     `due`: no run may start before it; 0 for at once.
