@@ -7,13 +7,10 @@ that explains no repeat.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import signal
 import time
 from collections.abc import Sequence
-
-import redis
 
 from ironforge.store.keys import GROUP, Keys
 from tests.chaos.installation import LOOK_SECONDS, Fault, Installation, Site
@@ -88,10 +85,13 @@ async def destroy_groups(here: Installation, _: random.Random) -> Sequence[Site]
     keys = Keys(here.settings.namespace)
     deadline = time.monotonic() + FOUND_SECONDS
     async with here.server.client() as client:
-        destroyed = []
-        for stream in keys.streams(here.settings.queues):
-            with contextlib.suppress(redis.ResponseError):  # nothing has needed this stream yet
-                destroyed += [stream] * await client.xgroup_destroy(stream, GROUP)
+        streams = keys.streams(here.settings.queues)
+        # At one moment: who misses one makes all of them.
+        async with client.pipeline(transaction=True) as together:
+            for stream in streams:
+                together.xgroup_destroy(stream, GROUP)
+            outcomes = await together.execute(raise_on_error=False)  # nothing may have needed a stream yet
+        destroyed = [stream for stream, outcome in zip(streams, outcomes, strict=True) if outcome == 1]
         while time.monotonic() < deadline:
             if all([await client.xinfo_groups(stream) for stream in destroyed]):
                 break
