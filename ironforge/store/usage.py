@@ -15,7 +15,7 @@ from ironforge.store.outage import answering
 from ironforge.store.scripts import Script
 
 _SPEND: Final = Script("spend")
-_USAGE: Final = Script("usage")
+_USAGE: Final = Script("usage", "present")
 
 
 class Usage(NamedTuple):

@@ -211,11 +211,11 @@ def test_these_users_can_do_nothing_else() -> None:
 
 # Which scripts each of them runs.
 SCRIPTS = {
-    "ironforge-api": "submit cancel revive pause enqueue forget census consumers look page usage spend audit "
+    "ironforge-api": "submit cancel revive pause enqueue forget present census consumers look page usage spend audit "
     "key_create key_revoke key_touch",
     "ironforge-node": "requeue park bury quarantine restore enqueue promote take_turns expire settle join groups beat "
-    "fence retire claim take_alone forget consumers lock_acquire lock_extend lock_release",
-    "ironforge-admin": "audit key_create key_revoke census consumers look",
+    "fence retire claim take_alone forget present consumers lock_acquire lock_extend lock_release",
+    "ironforge-admin": "audit key_create key_revoke present census consumers look",
 }
 
 

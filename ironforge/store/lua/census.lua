@@ -28,7 +28,7 @@ local function progress(stream, length)
 end
 
 for _, queue in ipairs(queues) do
-  for at = 4, last do
+  for at = 4, present(prefix .. 'q:', queue, 4, last) and last or 0 do
     local stream = prefix .. 'q:' .. queue .. ARGV[at]
     local length = redis.pcall('XLEN', stream)
     -- One that somebody has replaced holds no jobs.
@@ -38,7 +38,7 @@ for _, queue in ipairs(queues) do
       streams[n + 1], streams[n + 2], streams[n + 3], streams[n + 4] = queue .. ARGV[at], length, running, since
     end
   end
-  for at = last + 1, #ARGV do
+  for at = last + 1, present(prefix .. 'fair:', queue, last + 1, #ARGV) and #ARGV or 0 do
     local line = prefix .. 'fair:' .. queue .. ARGV[at]
     local length = redis.pcall('ZCARD', line)
     if type(length) == 'number' and length > 0 then

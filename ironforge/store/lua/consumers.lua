@@ -25,7 +25,7 @@ local function runs(stream, consumer, pending)
 end
 
 for _, queue in ipairs(redis.call('SMEMBERS', KEYS[3])) do
-  for at = 3, #ARGV do
+  for at = 3, present(prefix .. 'q:', queue, 3, #ARGV) and #ARGV or 0 do
     local stream = prefix .. 'q:' .. queue .. ARGV[at]
     -- An error here says that there is no such stream, that it has no group, or that somebody has replaced it.
     local consumers = redis.pcall('XINFO', 'CONSUMERS', stream, 'nodes')

@@ -75,8 +75,10 @@ local streams, lines = {}, {}
 for _, queue in ipairs(redis.call('SMEMBERS', queues)) do
   -- What is no queue's name was put there by somebody else.
   if (wanted == '' or queue == wanted) and string.find(queue, '^%w[%w._-]*$') then
-    for at = 10, last do streams[#streams + 1] = queue .. ARGV[at] end
-    for at = last + 1, #ARGV do lines[#lines + 1] = queue .. ARGV[at] end
+    for at = 10, present(prefix .. 'q:', queue, 10, last) and last or 0 do streams[#streams + 1] = queue .. ARGV[at] end
+    for at = last + 1, present(prefix .. 'fair:', queue, last + 1, #ARGV) and #ARGV or 0 do
+      lines[#lines + 1] = queue .. ARGV[at]
+    end
   end
 end
 add(0, 'streams', streams)

@@ -8,16 +8,15 @@ local function size(key)
   return type(bytes) == 'number' and bytes or 0
 end
 
-local prefix, bytes = string.match(KEYS[6], '^(.*})') .. ':', 0
+local prefix, bytes, last = string.match(KEYS[6], '^(.*})') .. ':', 0, 1 + tonumber(ARGV[1])
 for at = 1, 4 do bytes = bytes + size(KEYS[at]) end
 for _, bucket in ipairs(redis.call('ZRANGE', KEYS[5], 0, -1)) do bytes = bytes + size(bucket) end
 for _, queue in ipairs(redis.call('SMEMBERS', KEYS[6])) do
-  for at = 2, #ARGV do
-    if at <= 1 + tonumber(ARGV[1]) then
-      bytes = bytes + size(prefix .. 'q:' .. queue .. ARGV[at])
-    else
-      bytes = bytes + size(prefix .. 'fair:' .. queue .. ARGV[at]) + size(prefix .. 'turns:' .. queue .. ARGV[at])
-    end
+  for at = 2, present(prefix .. 'q:', queue, 2, last) and last or 0 do
+    bytes = bytes + size(prefix .. 'q:' .. queue .. ARGV[at])
+  end
+  for at = last + 1, present(prefix .. 'fair:', queue, last + 1, #ARGV) and #ARGV or 0 do
+    bytes = bytes + size(prefix .. 'fair:' .. queue .. ARGV[at]) + size(prefix .. 'turns:' .. queue .. ARGV[at])
   end
 end
 return {redis.call('HLEN', KEYS[1]), redis.call('ZCARD', KEYS[2]), redis.call('ZCARD', KEYS[3]), bytes}
