@@ -15,10 +15,11 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from aiohttp import hdrs, web
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from ironforge.api.connections import PunctualConnection, Refusal, affordable
+from ironforge.api.connections import PunctualConnection, Refusal, affordable, cut_unread
 from ironforge.api.middleware import HELD_BACK, request_id_of
 from ironforge.api.problems import ApiProblem, explain, respond
 from ironforge.api.web_pages import SITE, is_loopback
@@ -121,11 +122,15 @@ class _Connection(PunctualConnection):
         return self._current_request is not None and not self._current_request.content.is_eof()
 
 
-def _asking_nobody(make_request: MakeRequest) -> MakeRequest:
-    """aiohttp would ask for a body that is held back before anybody has looked at the request: it hears nothing of it.
-    Other expectations may be ignored (RFC 9110)."""
+def _requests(make_request: MakeRequest) -> MakeRequest:
+    """As aiohttp makes them, but each connection knows what it answers by, and an Expect is ours: aiohttp would ask for
+    a body that is held back before anybody has looked at the request. Other expectations may be ignored (RFC 9110)."""
 
-    def make(message: RawRequestMessage, *rest: Any) -> web.BaseRequest:
+    def make(
+        message: RawRequestMessage, payload: Any, protocol: Any, writer: AbstractStreamWriter, task: Any
+    ) -> web.BaseRequest:
+        protocol.answers_by(writer)
+        rest = (payload, protocol, writer, task)
         if hdrs.EXPECT not in message.headers:
             return make_request(message, *rest)
         headers = CIMultiDict(message.headers)
@@ -155,9 +160,13 @@ class _Runner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         plain = await super()._make_server()
-        server = _Server(plain.request_handler, request_factory=_asking_nobody(plain.request_factory))
+        server = _Server(plain.request_handler, request_factory=_requests(plain.request_factory))
         server.limit, server.refusals = self.limit, set()
         return server
+
+    async def setup(self) -> None:
+        await super().setup()
+        self._watch = asyncio.create_task(cut_unread(self._connections), name="unread answers")
 
     async def cleanup(self) -> None:
         """Stop listening, then let bodies arrive: aiohttp drops them unread from the moment it begins to end."""
@@ -165,10 +174,11 @@ class _Runner(web.AppRunner):
             await site.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.shutdown_seconds):
-                while self._reads_bodies():
+                while any(each.reads_body() for each in self._connections()):
                     await asyncio.sleep(LOOK_SECONDS)
         await super().cleanup()
+        self._watch.cancel()
 
-    def _reads_bodies(self) -> bool:
+    def _connections(self) -> list[_Connection]:
         connections = self.server.connections if self.server else []
-        return any(isinstance(each, _Connection) and each.reads_body() for each in connections)
+        return [each for each in connections if isinstance(each, _Connection)]
