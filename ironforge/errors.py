@@ -36,10 +36,11 @@ class InvalidPayload(InvalidJob):
 
 
 class SerializationError(InvalidJob):
-    """A Python value that JSON cannot carry; `field` is the path to it."""
+    """A Python value that JSON cannot carry; `field` is the path to it. `code`: not_serialisable, or what the HTTP API
+    says of the same value: invalid_number, number_out_of_range, duplicate_key."""
 
-    def __init__(self, message: str, *, field: str | None = None) -> None:
-        super().__init__(message, code="not_serialisable", field=field)
+    def __init__(self, message: str, *, code: Code = "not_serialisable", field: str | None = None) -> None:
+        super().__init__(message, code=code, field=field)
 
 
 class IncompatibleRecord(IronForgeError):

@@ -6,27 +6,25 @@ A payload is encoded by itself, so that whatever cannot be sent is named before 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
-import msgspec
-
+from ironforge.codes import Code
 from ironforge.duration import seconds_of
 from ironforge.errors import SerializationError
 from ironforge.options import MAX_BATCH_VALUES, most_values
-from ironforge.values import encode_payload
+from ironforge.values import encode, encode_payload
 
 # What the API accepts in one batch, with room below its limit for the line ends.
 CHUNK_JOBS: Final = 10_000
 CHUNK_BYTES: Final = 15 * 1_048_576
 
-_encode: Final = msgspec.json.Encoder().encode
-
 
 def job_body(fields: Mapping[str, Any]) -> bytes:
     """The body of one submission. Raises SerializationError."""
-    given = {name: seconds_of(value) for name, value in fields.items() if value is not None}
-    given["payload"] = msgspec.Raw(encode_payload(fields.get("payload")))
-    return _encode(given)
+    given = {name: seconds_of(value) for name, value in fields.items() if value is not None and name != "payload"}
+    options = encode(given, "job")
+    payload = encode_payload(fields.get("payload"))
+    return b'{"payload":%b%b%b' % (payload, b"," if given else b"", options[1:])
 
 
 def lines_of(jobs: Iterable[Mapping[str, Any]]) -> list[bytes]:
@@ -36,7 +34,9 @@ def lines_of(jobs: Iterable[Mapping[str, Any]]) -> list[bytes]:
         try:
             lines.append(job_body(fields))
         except SerializationError as error:
-            raise SerializationError(f"job {index}: {error}", field=f"[{index}].{error.field}") from None
+            raise SerializationError(
+                f"job {index}: {error}", code=cast("Code", error.code), field=f"[{index}].{error.field}"
+            ) from None
     return lines
 
 

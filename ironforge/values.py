@@ -1,11 +1,14 @@
 """Python values as JSON: payloads on their way in, results on their way out.
 
-The encoder says only that something cannot be encoded, so on failure the value is walked once more to find
-where.
+The encoder takes what JSON would carry as something else (NaN as null, 1 and "1" as one key), so a second one, which
+does not, looks at the value too. They say only that something is wrong: on failure the value is walked to find where.
 """
 
 from __future__ import annotations
 
+import json
+import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -13,9 +16,12 @@ import msgspec
 
 from ironforge.errors import SerializationError
 from ironforge.failure import UnusableResult, in_words, message_of
+from ironforge.json_rules import Breach, integer_out_of_range, no_number, repeated_key
 from ironforge.options import MAX_RESULT_BYTES, check_payload_size
 
 MAX_DEPTH: Final = 32
+
+_decode: Final = msgspec.json.Decoder().decode
 
 
 def _hook(value: Any) -> Any:
@@ -25,26 +31,36 @@ def _hook(value: Any) -> Any:
     return dump(mode="json")
 
 
-_encode = msgspec.json.Encoder(enc_hook=_hook).encode
+_encode: Final = msgspec.json.Encoder(enc_hook=_hook).encode
+# Refuses what JSON would carry as something else: integers beyond 64 bits, keys that are no text.
+_pack_strictly: Final = msgspec.msgpack.Encoder(enc_hook=_hook, order="deterministic").encode
+_pack: Final = msgspec.msgpack.Encoder(enc_hook=_hook).encode
+# How a float begins that is no number. JSON would carry it as null.
+_NOT_FINITE: Final = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]")
 
 
 def encode_payload(value: object) -> bytes:
     """Raises SerializationError naming the path to the culprit, InvalidJob when it is too large."""
+    return check_payload_size(encode(value, "payload"))
+
+
+def encode(value: object, name: str) -> bytes:
+    """Raises SerializationError; `name` begins the path to the culprit."""
     try:
-        encoded = _encode(value)
+        return _encode_strictly(value)
     except Exception as error:  # noqa: BLE001 - the value's own methods may raise anything
-        path, problem = _blame(value, "payload", error)
-        raise SerializationError(
-            f"{path} cannot be sent as JSON: {problem}. Pass numbers, text, lists, dicts or dataclasses",
-            field=path,
-        ) from None
-    return check_payload_size(encoded)
+        path, problem = _blame(value, name, error)
+    if isinstance(problem, Breach):
+        raise SerializationError(f"{path}: {problem}", code=problem.code, field=path)
+    raise SerializationError(
+        f"{path} cannot be sent as JSON: {problem}. Pass numbers, text, lists, dicts or dataclasses", field=path
+    )
 
 
 def encode_result(value: object) -> bytes:
     """Raises UnusableResult when JSON cannot carry the value, or when it is larger than a record may hold."""
     try:
-        encoded = _encode(value)
+        encoded = _encode_strictly(value)
     except BaseException as error:  # noqa: BLE001 - on a node the value's own methods may even want to end it
         path, problem = _blame(value, "result", error)
         raise UnusableResult(f"result_not_serialisable: {path}: {problem}") from None
@@ -53,20 +69,53 @@ def encode_result(value: object) -> bytes:
     return encoded
 
 
-def _blame(value: object, path: str, error: BaseException) -> tuple[str, str]:
+def _encode_strictly(value: object) -> bytes:
+    """Raises Breach for what JSON would carry as something else, and whatever the value's own methods raise."""
+    encoded = _encode(value)
+    try:
+        packed = _pack_strictly(value)
+    except OverflowError:
+        raise integer_out_of_range(str(value) if isinstance(value, int) else "an integer") from None
+    except TypeError:
+        # A key becomes a text in JSON, which is fine unless there is one like it.
+        packed = _pack(value)
+        if _encode(_decode(encoded)).count(b":") != encoded.count(b":"):
+            raise repeated_key(_twice(value)) from None
+    if b"null" in encoded and _NOT_FINITE.search(packed) and _has_no_number(packed):
+        raise no_number("NaN" if value != value else "-Infinity" if value == -math.inf else "Infinity")  # noqa: PLR0124
+    return encoded
+
+
+def _has_no_number(packed: bytes) -> bool:
+    """Other values may happen to have these bytes."""
+    try:
+        json.dumps(msgspec.msgpack.decode(packed), allow_nan=False, default=str, skipkeys=True)
+    except ValueError:
+        return True
+    return False
+
+
+def _twice(value: object) -> str:
+    if not isinstance(value, Mapping):
+        return ""
+    keys = [next(iter(_decode(_encode({key: None})))) for key in value]
+    return next((key for place, key in enumerate(keys) if key in keys[:place]), "")
+
+
+def _blame(value: object, path: str, error: BaseException) -> tuple[str, str | Breach]:
     try:
         return _culprit(value, path, error)
     except BaseException as broken:  # noqa: BLE001 - the same
         return path, f"a part of it could not be read: {in_words(broken)}"
 
 
-def _culprit(value: object, path: str, error: BaseException, depth: int = 0) -> tuple[str, str]:
+def _culprit(value: object, path: str, error: BaseException, depth: int = 0) -> tuple[str, str | Breach]:
     """The innermost part that cannot be encoded, and why."""
     if depth >= MAX_DEPTH:
         return path, f"nested deeper than {MAX_DEPTH} levels, or containing itself"
     for inner, part in _parts(value, path):
         try:
-            _encode(part)
+            _encode_strictly(part)
         except Exception as inner_error:  # noqa: BLE001 - the same
             return _culprit(part, inner, inner_error, depth + 1)
     return path, _problem(value, error)
@@ -85,7 +134,9 @@ def _parts(value: object, path: str) -> Iterator[tuple[str, object]]:
         yield from ((f"{path}.{name}", getattr(value, name, None)) for name in value.__dataclass_fields__)
 
 
-def _problem(value: object, error: BaseException) -> str:
+def _problem(value: object, error: BaseException) -> str | Breach:
+    if isinstance(error, Breach):
+        return error
     if isinstance(error, NotImplementedError | TypeError):
         return f"{type(value).__qualname__} is not a JSON value"
     return f"{type(value).__qualname__}: {message_of(error)}"

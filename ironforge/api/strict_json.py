@@ -18,16 +18,19 @@ from typing import Any, Final
 import msgspec
 
 from ironforge.codes import Code
+from ironforge.json_rules import (
+    MAX_INTEGER,
+    MIN_INTEGER,
+    SHOWN_CHARACTERS,
+    Breach,
+    float_out_of_range,
+    integer_out_of_range,
+    no_number,
+    repeated_key,
+)
 from ironforge.options import MAX_VALUES, most_values
 
 MAX_DEPTH: Final = 32
-# What a 64-bit integer, signed or not, can hold: the most that common JSON readers and msgpack agree on.
-MIN_INTEGER: Final = -(2**63)
-MAX_INTEGER: Final = 2**64 - 1
-
-# Of a key in a refusal.
-SHOWN_CHARACTERS: Final = 100
-
 # A text with more values than FEW, and more than one in SPARSE bytes, is worth the pass that counts them exactly.
 _FEW: Final = 64
 _SPARSE: Final = 16
@@ -156,14 +159,6 @@ def _check_depth(brackets: bytes) -> None:
 _Trail = tuple[Any, str | int] | None
 
 
-class _Trouble:
-    """Stands in the parsed tree where something was refused."""
-
-    def __init__(self, code: Code, message: str) -> None:
-        self.code = code
-        self.message = message
-
-
 def _trouble(body: bytes) -> InvalidJson | None:
     """The first thing in `body` that is refused, and its place."""
     try:
@@ -174,10 +169,10 @@ def _trouble(body: bytes) -> InvalidJson | None:
     except json.JSONDecodeError as error:
         return _no_json(error)
     for trail, value in _walk(tree, None):
-        if isinstance(value, _Trouble):
+        if isinstance(value, Breach):
             return _refusal(trail, value)
         if isinstance(value, str) and _is_broken(value):
-            return _refusal(trail, _Trouble("invalid_unicode", "half of a surrogate pair"))
+            return _refusal(trail, Breach("invalid_unicode", "half of a surrogate pair"))
     return _no_json(json.JSONDecodeError("Extra data", text, end)) if text[end:].strip() else None
 
 
@@ -186,13 +181,13 @@ def _no_json(error: json.JSONDecodeError) -> InvalidJson:
     return InvalidJson("invalid_json", f"the body is not valid JSON: {error.msg} at {place}")
 
 
-def _refusal(trail: _Trail, trouble: _Trouble) -> InvalidJson:
+def _refusal(trail: _Trail, trouble: Breach) -> InvalidJson:
     steps = []
     while trail is not None:
         trail, step = trail
         steps.append(f"[{step}]" if isinstance(step, int) else f".{step[:SHOWN_CHARACTERS]}")
     path = "".join(reversed(steps)).removeprefix(".")
-    return InvalidJson(trouble.code, f"{path or 'the body'}: {trouble.message}", path=path or None)
+    return InvalidJson(trouble.code, f"{path or 'the body'}: {trouble}", path=path or None)
 
 
 def _is_broken(text: str) -> bool:
@@ -215,34 +210,26 @@ def _walk(value: Any, trail: _Trail) -> Iterator[tuple[_Trail, Any]]:
             yield from _walk(child, (trail, index))
 
 
+# What is refused stands in the parsed tree as a Breach.
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value: dict[str, Any] = {}
     for key, child in pairs:
-        repeated = _Trouble("duplicate_key", f"the key {key[:SHOWN_CHARACTERS]!r} appears twice in one object")
-        value[key] = repeated if key in value else child
+        value[key] = repeated_key(key) if key in value else child
     return value
 
 
 def _integer(digits: str) -> Any:
     if len(digits) <= _INTEGER_DIGITS and MIN_INTEGER <= (value := int(digits)) <= MAX_INTEGER:
         return value
-    return _Trouble("number_out_of_range", f"{_short(digits)} is out of range: {MIN_INTEGER} to {MAX_INTEGER}")
+    return integer_out_of_range(digits)
 
 
 def _float(digits: str) -> Any:
-    if math.isfinite(value := float(digits)):
-        return value
-    return _Trouble("number_out_of_range", f"{_short(digits)} is out of range of a 64-bit float")
-
-
-def _constant(name: str) -> Any:
-    return _Trouble("invalid_number", f"{name} is not a JSON number: use null or a text")
-
-
-def _short(digits: str) -> str:
-    return digits if len(digits) <= 30 else f"{digits[:20]}… ({len(digits)} digits)"
+    return value if math.isfinite(value := float(digits)) else float_out_of_range(digits)
 
 
 _SLOW: Final = json.JSONDecoder(
-    object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=no_number
 )

@@ -217,9 +217,13 @@ async def _revive(client: AsyncClient, job_id: str, *, reset: bool) -> bool:
 def _payload(text: str) -> msgspec.Raw:
     """The bytes as they were given: a number with many digits must arrive as it is."""
     content = sys.stdin.buffer.read() if text == "-" else text.encode(errors="surrogateescape")
+    from ironforge.api.strict_json import InvalidJson, canonical  # noqa: PLC0415
+
     try:
-        msgspec.json.decode(content)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        canonical(content)
+    except InvalidJson as error:
+        if error.code not in ("invalid_json", "body_required"):
+            raise InvalidPayload(f"payload: {error}", field=error.path) from None
         raise InvalidPayload(
             f'the payload is not JSON: {error}. Quote it for the shell, as in \'{{"to": "you@example.com"}}\''
         ) from None
