@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from ironforge.api import strict_json
-from ironforge.api.bodies import NDJSON
+from ironforge.api.bodies import NDJSON, SMALL_BYTES
 from ironforge.api.problems import ApiProblem, invalid
 from ironforge.api.requests import JOB_DECODER, decode, submission
 from ironforge.api.schemas import MAX_BATCH, BatchRequest, JobRequest
@@ -30,9 +30,8 @@ MAX_JOB_BYTES: Final = MAX_PAYLOAD_BYTES + 65_536
 # Of NDJSON: each job may have a blank one beside it.
 MAX_LINES: Final = 2 * MAX_BATCH + 1
 
-_HEAD: Final = re.compile(rb'(?:\{[ \t\r\n]*"jobs"[ \t\r\n]*:[ \t\r\n]*)?\[[ \t\r\n]*')
+_HEAD: Final = re.compile(rb'(?:\{[ \t\r\n]*+"jobs"[ \t\r\n]*+:[ \t\r\n]*+)?\[[ \t\r\n]*+')
 _STAND_IN: Final = b'{"kind":"a"}'
-_SPACE: Final = re.compile(rb"[ \t\r\n]*")
 _TRAILING: Final = re.compile(r"trailing characters \(byte (\d+)\)\Z")
 
 _array_decoder: Final = msgspec.json.Decoder(list[JobRequest])
@@ -80,8 +79,7 @@ def _lines(body: bytes) -> Iterator[bytes]:
 
 def _items(body: bytes) -> Iterator[bytes]:
     """The items of an array, or of the array `jobs` in an object."""
-    body = body.lstrip(SPACE)
-    head = _HEAD.match(body)
+    head = _HEAD.match(body, _behind_space(body, 0))
     if head is None:
         raise _no_batch(body)
     if (cut := _cut(body)) is not None:
@@ -93,8 +91,9 @@ def _items(body: bytes) -> Iterator[bytes]:
     while more and at < len(body):
         end = _end_of_job(view, at)
         yield body[at:end]
+        end = _behind_space(body, end)
         more = body[end : end + 1] == b","
-        at = end + 1 + len(_SPACE.match(body, end + 1)[0])  # type: ignore[index]  # it matches everywhere
+        at = _behind_space(body, end + 1)
     _check_frame(body[: head.end()] + _STAND_IN + body[end:])
 
 
@@ -123,6 +122,15 @@ def _end_of_job(view: memoryview, at: int) -> int:
     return at + len(window)
 
 
+def _behind_space(body: bytes, at: int) -> int:
+    while window := body[at : at + SMALL_BYTES]:
+        rest = window.lstrip(SPACE)
+        at += len(window) - len(rest)
+        if rest:
+            break
+    return at
+
+
 def _check_frame(frame: bytes) -> None:
     """A batch, with all its jobs replaced by one."""
     try:
@@ -144,7 +152,7 @@ def _no_batch(body: bytes) -> ApiProblem:
 
 def _decode_batch(body: bytes) -> None:
     """Raises ApiProblem for what is neither an array of jobs nor an object with one."""
-    if body.startswith(b"{"):
+    if body.lstrip(SPACE).startswith(b"{"):
         decode(_batch_decoder, body)
     else:
         decode(_array_decoder, body)

@@ -150,3 +150,13 @@ def test_the_client_sends_no_more_values_at_once_than_are_accepted() -> None:
     assert lines == [line for chunk in chunks for line in chunk]
     assert 3 == len(chunks)
     assert [len(chunk) for chunk in chunks] == [len(payloads(b"\n".join(chunk), NDJSON)) for chunk in chunks]
+
+
+@pytest.mark.parametrize("head", [b"[", b'{"jobs":['])
+def test_no_job_is_lost_in_much_white_space(head: bytes) -> None:
+    space = b" " * 1_500_000
+    tail = b"]" + b"}" * (len(head) > 1) + space
+    body = space + head + space + JOB + space + b"," + space + JOB + space + tail
+
+    assert 2 == len(payloads(body))
+    assert ("invalid_json", None) == refusal(body + b"x")
