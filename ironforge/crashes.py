@@ -40,8 +40,9 @@ def returned(job: Job, budget: int, crash: Crash | None = None) -> Job:
         return job.again()
     if not crash.alone:
         crashes = max(job.crashes, min(job.crashes + 1, max(1, budget - 1)))
-        return job.again(crashes=crashes, errors=_with_error(job, crash) if crash.seen else job.errors)
-    again = job.again(crashes=job.crashes + 1, errors=_with_error(job, crash))
+        errors = _with_error(job, crash) if crash.seen else job.errors
+        return job.again(crashes=crashes, errors=errors, ready_ms=_now_ms())
+    again = job.again(crashes=job.crashes + 1, errors=_with_error(job, crash), ready_ms=_now_ms())
     if again.crashes < budget:  # which has been raised since
         return again
     return again.finish(JobState.DEAD, _now_ms(), reason=f"{POISON}: {_told(crash)}")

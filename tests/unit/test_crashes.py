@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,3 +85,10 @@ def test_a_record_does_not_grow_with_its_crashes() -> None:
 
 def test_a_job_that_gave_up_is_no_poison() -> None:
     assert not is_poison(job().finish(JobState.DEAD, 1, reason="gave up after 4 failed attempts"))
+
+
+@pytest.mark.parametrize("crash", [HELD, ALONE])
+def test_after_a_crash_it_waits_anew_and_what_never_started_has_waited_all_the_time(crash: Crash) -> None:
+    one = job()
+    assert abs(returned(one, 5, crash).ready_ms - time.time() * 1000) < 60_000
+    assert one.ready_ms == returned(one, 5).ready_ms
