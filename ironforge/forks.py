@@ -23,7 +23,7 @@ from typing import Any, Final, Protocol
 
 # Frames of these packages call handlers; what a handler is, may be among them.
 CALLERS: Final = frozenset({"ironforge", "actors", "asyncio", "concurrent", "uvloop"})
-HANDLERS: Final = ("ironforge.examples", "ironforge.verify.handlers")
+HANDLERS: Final = ("ironforge.examples", "ironforge.verify")
 # A process that these have forked never returns: it becomes another program, or ends behind its target.
 SAFE: Final = frozenset({"subprocess", "asyncio.subprocess", "multiprocessing.popen_fork"})
 DESCRIPTORS: Final = Path("/proc/self/fd")

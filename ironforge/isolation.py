@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import uvloop
 
 from ironforge.context import Running, running
+from ironforge.ending import ended_in_time
 from ironforge.failure import RemoteFailure, describe
 
 logger = logging.getLogger(__name__)
@@ -48,26 +49,32 @@ def is_cancelled(task: asyncio.Task[Any]) -> bool:
     return task.cancelling() > 0 or task._must_cancel  # type: ignore[attr-defined]  # noqa: SLF001
 
 
-def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run `main` to its end in a loop of its own, whatever callbacks of handlers raise meanwhile."""
+def run(main: Coroutine[Any, Any, int]) -> int:
+    """Run `main` to its end in a loop of its own, whatever callbacks of handlers raise meanwhile: its exit code."""
     runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    code = 1
     try:
-        loop = runner.get_loop()
-        task = loop.create_task(main)
-        while True:
-            try:
-                return loop.run_until_complete(task)
-            except BaseException as error:
-                if task.done() or _is_from_the_keyboard(error):
-                    raise
-                logger.exception("a callback raised what would have ended this process")
+        code = _run(runner.get_loop(), main)
     finally:
         # It would wait for what sits in the loop's pool: of handlers, for as long as they like.
         runner.get_loop().set_default_executor(ThreadPoolExecutor())
         try:
-            runner.close()
+            with ended_in_time(code):
+                runner.close()
         except BaseException:
             logger.exception("a callback raised what would have ended this process otherwise")
+    return code
+
+
+def _run(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, int]) -> int:
+    task = loop.create_task(main)
+    while True:
+        try:
+            return loop.run_until_complete(task)
+        except BaseException as error:
+            if task.done() or _is_from_the_keyboard(error):
+                raise
+            logger.exception("a callback raised what would have ended this process")
 
 
 def _is_from_the_keyboard(error: BaseException) -> bool:

@@ -6,6 +6,7 @@ It runs on the loop that its first argument names, as `run_node` does or as an a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import multiprocessing
 import os
@@ -187,6 +188,14 @@ async def sit(where: str) -> None:
         case "process":
             multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,)).start()
             note("went on")
+            await asyncio.sleep(600)
+
+
+@forge.job("ignore_cancellation")
+async def ignore_cancellation() -> None:
+    note("sits")
+    while True:
+        with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(600)
 
 

@@ -39,8 +39,9 @@ def server() -> Iterator[str]:
         (("sit", {"where": "thread"}, 1), "thread Thread-"),
         (("sit", {"where": "process"}, 1), "process SpawnProcess-1"),
         (("sit_in_thread", None, 1), ""),
+        (("ignore_cancellation", None, 1), "its tasks"),
     ],
-    ids=["pool", "full pool", "thread", "process", "thread handler"],
+    ids=["pool", "full pool", "thread", "process", "thread handler", "stubborn"],
 )
 async def test_a_node_ends_although_a_handler_holds_on(
     server: str, tmp_path: Path, command: tuple[str, ...], handlers: tuple[str, Any, int], holder: str
