@@ -72,7 +72,9 @@ def _run(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, int]) -> int
         try:
             return loop.run_until_complete(task)
         except BaseException as error:
-            if task.done() or _is_from_the_keyboard(error):
+            if task.done():  # perhaps in the very turn in which something else has raised this
+                return task.result()
+            if _is_from_the_keyboard(error):
                 raise
             logger.exception("a callback raised what would have ended this process")
 
