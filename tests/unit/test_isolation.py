@@ -244,3 +244,11 @@ def test_what_is_raised_as_the_loop_closes_does_not_change_the_end(caplog):
 
     assert "done" == isolation.run(main())
     assert "otherwise" in caplog.text
+
+
+def test_a_program_that_has_ended_ends_so_whatever_a_callback_raises_in_the_same_turn():
+    async def main() -> str:
+        asyncio.get_running_loop().call_soon(sys.exit, 2)
+        return "done"
+
+    assert "done" == isolation.run(main())
