@@ -18,6 +18,7 @@ from ironforge import errors
 from ironforge.auth import AUDIT_HEADER
 from ironforge.config import load
 from ironforge.loops import PerLoop, let_go
+from ironforge.unreachable import said
 from ironforge.web_url import api_url, checked
 
 Json = dict[str, Any]
@@ -211,10 +212,7 @@ class Transport:
         return ApiError(status, {"code": "redirected", "detail": f"{detail} IRONFORGE_URL or pass url="})
 
     def _unreachable(self, error: Exception) -> ApiUnreachable:
-        reason = str(error) or type(error).__name__
-        return ApiUnreachable(
-            f"no answer from {self.url}: {reason}. Is `ironforge api` running there? Set IRONFORGE_URL or pass url="
-        )
+        return ApiUnreachable(f"no answer from {self.url}: {said(error)}. The address is IRONFORGE_URL, or url=")
 
 
 def _abandon(session: aiohttp.ClientSession) -> None:

@@ -42,10 +42,15 @@ def checked(what: str, url: str) -> str:
     return url.rstrip("/")
 
 
-def _check(url: str) -> None:
+def place_of(url: str) -> tuple[str, str]:
+    """Scheme and host. Raises ConfigError for what is no address over HTTP, or holds a password; it shows none."""
     parts = split(url, SCHEMES)
     if parts.login or "@" in parts.path:
-        raise ConfigError("it holds a user or a password: a key is given as IRONFORGE_API_KEY or api_key=")
-    host_of(parts.hosts, _PORTS[parts.scheme])
-    if parts.query:
+        raise ConfigError("it holds a user or a password, which have no place in it")
+    return parts.scheme, host_of(parts.hosts, _PORTS[parts.scheme])[0]
+
+
+def _check(url: str) -> None:
+    place_of(url)
+    if "?" in url:
         raise ConfigError("a ? is in it: an address of an API ends with its path")

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -22,6 +21,7 @@ from ironforge.auth import verification_key
 from ironforge.auth.verification_key import Family, VerificationKey
 from ironforge.errors import ConfigError
 from ironforge.telemetry import get_logger
+from ironforge.web_url import place_of
 
 REFRESH_SECONDS: Final = 30.0
 # Keys that an issuer has withdrawn stop to count after this long.
@@ -131,12 +131,16 @@ def _entries(content: bytes) -> list[Any]:
 
 
 def check_url(what: str, url: str) -> None:
-    """Raises ConfigError unless `url` is https, or http on this machine."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
+    """Raises ConfigError unless `url` is https, or http on this machine. Shows no secret that may be in it."""
+    try:
+        scheme, host = place_of(url)
+    except ConfigError as error:
+        raise ConfigError(f"{what}: jwks_url must be https: {error}") from None
     try:
         local = ipaddress.ip_address(host).is_loopback
     except ValueError:
         local = host == "localhost"
-    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and local)):
-        raise ConfigError(f"{what}: jwks_url {url!r} must be https: whoever changes the keys on their way is trusted")
+    if scheme != "https" and not local:
+        raise ConfigError(
+            f"{what}: jwks_url {scheme}://{host} must be https: whoever changes the keys on their way is trusted"
+        )

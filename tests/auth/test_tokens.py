@@ -216,6 +216,12 @@ async def test_a_key_of_the_wrong_type_is_passed_over(tmp_path: Path) -> None:
         ('[[issuer]]\nissuer = ""\naudience = "y"\nfamily = "RS"\njwks_file = "k"\n', "must not be empty"),
         ('[[issuer]]\nissuer = "x"\naudience = "y"\nfamily = "RS"\njwks_url = "http://id.example/"\n', "https"),
         ('[[issuer]]\nissuer = "x"\naudience = "y"\nfamily = "RS"\njwks_url = "file:///etc/passwd"\n', "https"),
+        ('[[issuer]]\nissuer = "x"\naudience = "y"\nfamily = "RS"\njwks_url = "https://id:99999/"\n', "port 99999"),
+        (
+            '[[issuer]]\nissuer = "x"\naudience = "y"\nfamily = "RS"\njwks_url = "https://u:pw@id/"\n',
+            "a password, which",
+        ),
+        ('[[issuer]]\nissuer = "x"\naudience = "y"\nfamily = "RS"\njwks_url = "https://[::1/"\n', "a host is missing"),
         ('[[issuer]]\nissuer = "x"\naudience = "y"\nfamily = "HS"\njwks_url = "https://id.example/"\n', "fetched"),
         (
             '[[issuer]]\nissuer = "x"\naudience = "y"\nfamily = "RS"\njwks_file = "k"\nleeway_seconds = 61.0\n',
