@@ -74,7 +74,7 @@ async def _office(settings: Settings, metrics: Metrics | TenantMetrics) -> Async
             doors.submissions,
             doors.inspection,
             operator,
-            Meter(usage, NO_QUOTA),
+            Meter(usage, NO_QUOTA, queues=settings.max_queues),
             audit,
             metrics.submitted,
             metrics.audit_failed,

@@ -46,10 +46,14 @@ class _Owner(NamedTuple):
 
 
 class Meter:
-    """One namespace's account in this process. `clock` is monotonic."""
+    """One namespace's account in this process. `queues`: how many names of queues it may use where its quota does not
+    say. `clock` is monotonic."""
 
-    def __init__(self, meters: Meters, quota: Quota, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, meters: Meters, quota: Quota, *, queues: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.quota = quota
+        self._queues = queues
         self._meters = meters
         self._clock = clock
         self._usage = _NOTHING
@@ -109,10 +113,10 @@ class Meter:
         finally:
             self._under_way = _sum(self._under_way, size, -1)
 
-    def most_queues(self, caller: Caller) -> int | None:
-        """How many names of queues may be in use; None: as the settings say. The store compares."""
-        limits = [quota.queues for quota in (caller.quota, self.quota) if quota.queues is not None]
-        return min(limits, default=None)
+    def most_queues(self, caller: Caller) -> int:
+        """How many names of queues may be in use: a key has as many as its namespace, or less. The store compares."""
+        most = self._queues if self.quota.queues is None else self.quota.queues
+        return most if caller.quota.queues is None else min(most, caller.quota.queues)
 
     async def usage(self) -> Usage:
         """Measured now; what is accepted meanwhile counts, whether the measurement saw it or not."""

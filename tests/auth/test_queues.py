@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from ironforge.auth.caller import SCOPES, Caller
+from ironforge.auth.quota import Quota
 from ironforge.auth.restricted import CallersInspection, CallersSubmissions
+from ironforge.config import Settings
 from ironforge.errors import Forbidden, JobNotFound
 from ironforge.job import JobState, parse_id
 from ironforge.store import Doors
+from tests.auth.conftest import Build
 from tests.auth.kit import House
 
 
@@ -126,3 +130,25 @@ async def test_the_doors_themselves_keep_to_the_queues(house: House) -> None:
     await doors.close()
 
     assert JobState.QUEUED == state
+
+
+async def test_a_key_may_use_as_many_names_as_its_namespace_or_less(settings: Settings, build: Build) -> None:
+    house = await build(msgspec.structs.replace(settings, max_queues=2))
+    maker = await house.key()
+
+    async def names_in_use(quota: dict[str, int], prefix: str) -> int:
+        asked = {"name": prefix, "scopes": ["jobs:submit"], "quota": quota}
+        key = (await house.call("POST", "/keys", maker, json=asked)).body["key"]
+        for number in range(5):
+            submitted = {"kind": "a", "queue": f"{prefix}{number}", "delay_seconds": 1000}
+            if (await house.call("POST", "/jobs", key, json=submitted)).status != 201:
+                return number
+        return 5
+
+    assert 1 == await names_in_use({"queues": 1}, "less")
+    assert 1 == await names_in_use({"queues": 10**15}, "more"), "one is in use"
+    await house.quotas.put(house.namespace, Quota(queues=4))
+    other = await build(msgspec.structs.replace(house.settings, max_queues=2))
+    other.namespace, house = house.namespace, other
+    maker = await house.key()
+    assert 2 == await names_in_use({"queues": 10**15}, "most"), "the quota of the namespace goes before the settings"
