@@ -159,9 +159,10 @@ def _queues(claim: str, queues: object) -> frozenset[str]:
 
 
 def _expiry_ms(expires: object) -> int:
-    if not isinstance(expires, int | float) or not math.isfinite(expires):
+    # Compared and not converted: no float holds an integer of 400 digits.
+    if not isinstance(expires, int | float) or not -math.inf < expires < math.inf:
         _refuse(f"the claim exp is no time: {expires!r}")
-    return min(round(expires * 1000), LATEST_MS)
+    return round(min(expires, LATEST_MS / 1000) * 1000)
 
 
 def _check(where: str, issuer: Issuer, folder: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
-from ironforge.auth.tokens import Tokens
+from ironforge.auth.tokens import LATEST_MS, Tokens
 from ironforge.errors import ConfigError, Unauthenticated
 from tests.auth.conftest import Build
 
@@ -192,6 +192,12 @@ async def test_a_token_that_was_good_says_that_it_has_expired(tmp_path: Path) ->
 
     assert "token_expired" == await refused(tokens, token(exp=int(time.time()) - 31))
     assert await tokens.caller(token(exp=int(time.time()) - 1)), "within the leeway"
+
+
+async def test_a_token_may_last_longer_than_any_number_says(tmp_path: Path) -> None:
+    caller = await trusting(tmp_path).caller(forged_well(exp=10**400))
+
+    assert LATEST_MS == caller.expires_ms
 
 
 async def test_a_key_of_the_wrong_type_is_passed_over(tmp_path: Path) -> None:
