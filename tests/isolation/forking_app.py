@@ -186,8 +186,9 @@ async def sit(where: str) -> None:
             thread.start()
             await asyncio.sleep(600)
         case "process":
-            multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,)).start()
-            note("went on")
+            process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,))
+            process.start()
+            note("began", process.pid or 0)
             await asyncio.sleep(600)
 
 
