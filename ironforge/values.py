@@ -71,6 +71,8 @@ def encode_result(value: object) -> bytes:
 
 def _encode_strictly(value: object) -> bytes:
     """Raises Breach for what JSON would carry as something else, and whatever the value's own methods raise."""
+    if value is None:
+        return b"null"
     encoded = _encode(value)
     try:
         packed = _pack_strictly(value)

@@ -206,6 +206,7 @@ def test_a_job_that_does_not_exist_is_4(dev: Dev):
     ("arguments", "message"),
     [
         (("submit", "demo.echo", "{"), "the payload is not JSON"),
+        (("submit", "demo.echo", '{"a": [NaN]}'), "payload.a[0]: NaN is not a JSON number: use null or a text"),
         (("submit", "not a kind"), "kind"),
         (("submit", "demo.noop", "--priority", "urgent"), "priority"),
         (("submit", "demo.noop", "--max-retries", "many"), "max-retries"),
