@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from ironforge.job import Priority
@@ -34,7 +34,7 @@ class Depths(Collector):
         self._reading = reading
         self._own = {"namespace": namespace} if namespace else {}
 
-    def collect(self) -> Iterable[GaugeMetricFamily]:
+    def collect(self) -> Iterable[Metric]:
         if self._reading is None:
             return
         stats, nodes = self._reading
@@ -53,6 +53,9 @@ class Depths(Collector):
             family = self._family(name, documentation)
             family.add_metric(tuple(self._own.values()), value)
             yield family
+        poison = CounterMetricFamily("ironforge_poison", "Jobs that were buried as poison", labels=tuple(self._own))
+        poison.add_metric(tuple(self._own.values()), stats.totals.get("poison", 0))
+        yield poison
 
     def _of_streams(self, stats: Stats) -> Iterable[GaugeMetricFamily]:
         told: dict[tuple[str, str], StreamDepth] = {}
@@ -62,16 +65,18 @@ class Depths(Collector):
         labels = ("queue", "priority")
         depth = self._family("ironforge_queue_depth", "Jobs waiting", *labels)
         running = self._family("ironforge_queue_running", "Jobs running", *labels)
+        suspects = self._family("ironforge_queue_suspects", "Jobs of these that wait to run alone", *labels)
         age = self._family("ironforge_queue_oldest_age_seconds", "How long the longest of them has waited", *labels)
         for place, stream in told.items():
             where = (*self._own.values(), *place)
             depth.add_metric(where, stream.queued)
             running.add_metric(where, stream.running)
+            suspects.add_metric(where, stream.suspects)
             if not stream.queued:
                 age.add_metric(where, 0)
             elif stream.oldest_ms is not None:
                 age.add_metric(where, max(0, stats.now_ms - stream.oldest_ms) / 1000)
-        yield from (depth, running, age)
+        yield from (depth, running, suspects, age)
 
     def _family(self, name: str, documentation: str, *labels: str) -> GaugeMetricFamily:
         return GaugeMetricFamily(name, documentation, labels=(*self._own, *labels))

@@ -21,6 +21,7 @@ class StreamStats(msgspec.Struct):
     oldest_age_seconds: Annotated[
         float | None, Meta(description="how long the longest queued job has waited; null: none, or unknown")
     ]
+    suspects: Annotated[int, Meta(description="queued jobs that wait to run alone: nodes died while they held them")]
 
 
 class QueueStats(msgspec.Struct):

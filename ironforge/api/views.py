@@ -118,7 +118,7 @@ def _node(node: NodeView, running: Sequence[RunningJob]) -> NodeAnswer:
 
 def _stream(depth: StreamDepth, now_ms: int) -> StreamStats:
     age = None if depth.oldest_ms is None else max(0, now_ms - depth.oldest_ms) / 1000
-    return StreamStats(depth.queue, label(depth.priority), depth.queued, depth.running, age)
+    return StreamStats(depth.queue, label(depth.priority), depth.queued, depth.running, age, depth.suspects)
 
 
 def _failed_attempt(error: AttemptError) -> FailedAttempt:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final
 
-from ironforge.job import Priority, split_stream
+from ironforge.job import Priority, is_alone, split_stream
 from ironforge.store.contract import Stats, StreamDepth
 from ironforge.store.info import DIGITS
 from ironforge.store.keys import LINE_ENDINGS, STREAM_ENDINGS, Keys, queue_names
@@ -17,7 +17,7 @@ from ironforge.store.link import Command
 from ironforge.store.records import milliseconds, readable
 from ironforge.store.scripts import CENSUS, Script
 
-TOTALS: Final = ("submitted", "completed", "failed", "retried", "dead", "cancelled")
+TOTALS: Final = ("submitted", "completed", "failed", "retried", "dead", "cancelled", "poison")
 # What may be read for ages: a payload has up to 1 MiB.
 AGE_BYTES: Final = 4 * 1024 * 1024
 # So many of those that wait for their turn are looked at for the oldest: the first of each key is in front.
@@ -61,10 +61,12 @@ def totals_of(flat: Sequence[bytes]) -> dict[str, int]:
 def _add(
     depths: dict[tuple[str, int], StreamDepth], name: bytes, queued: int, running: int, oldest_ms: int | None
 ) -> None:
-    queue, priority = split_stream(name.decode(errors="replace"))
+    stream = name.decode(errors="replace")
+    queue, priority = split_stream(stream)
+    suspects = queued if is_alone(stream) else 0
     place = queue, int(priority)
     if place in depths:  # what is no queue's name was put there by somebody else
-        depths[place] = depths[place].together(StreamDepth(queue, priority, queued, running, oldest_ms))
+        depths[place] = depths[place].together(StreamDepth(queue, priority, queued, running, oldest_ms, suspects))
 
 
 def _ready_ms(record: bytes | None) -> int | None:

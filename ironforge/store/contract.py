@@ -96,18 +96,22 @@ class StreamDepth(NamedTuple):
     queued: int
     running: int
     oldest_ms: int | None  # when the longest queued job became ready; None as well where that would cost too much
+    suspects: int = 0  # of those that are queued: they wait to run alone
 
     def together(self, other: StreamDepth) -> StreamDepth:
         """Of two places that hold jobs of the same queue and priority."""
         oldest = [ms for ms in (self.oldest_ms, other.oldest_ms) if ms is not None]
         return self._replace(
-            queued=self.queued + other.queued, running=self.running + other.running, oldest_ms=min(oldest, default=None)
+            queued=self.queued + other.queued,
+            running=self.running + other.running,
+            oldest_ms=min(oldest, default=None),
+            suspects=self.suspects + other.suspects,
         )
 
 
 class Stats(NamedTuple):
-    """`totals` counts since the namespace exists: submitted, completed, failed, retried, dead, cancelled; all of them,
-    also those that are 0. `paused`: names of queues, sorted, also of those that have no job."""
+    """`totals` counts since the namespace exists: submitted, completed, failed, retried, dead (poison: of those),
+    cancelled; all, also those that are 0. `paused`: names of queues, sorted, also of those that have no job."""
 
     streams: list[StreamDepth]
     scheduled: int

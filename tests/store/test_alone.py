@@ -97,7 +97,7 @@ async def test_they_are_counted_and_listed_as_queued(cluster: Cluster) -> None:
     node = await cluster.node()
     await node.work.alone.fetch()
     (depth,) = [depth for depth in (await cluster.doors.inspection.stats()).streams if depth.queued]
-    assert ("default", 2, 1, 1) == depth[:4]
+    assert ("default", 2, 1, 1, 1) == (*depth[:4], depth.suspects)
     assert 2 == len((await cluster.doors.inspection.jobs()).jobs)
 
 

@@ -225,7 +225,7 @@ async def test_stats_count_each_stream(cluster: Cluster) -> None:
     assert StreamDepth("default", Priority.MEDIUM, 1, 1, waiting) == stats.streams[2]
     assert StreamDepth("elsewhere", Priority.CRITICAL, 1, 0, elsewhere) == stats.streams[4]
     assert StreamDepth("default", Priority.LOW, 0, 0, None) == stats.streams[3]
-    zeros = dict.fromkeys(("completed", "failed", "retried", "dead", "cancelled"), 0)
+    zeros = dict.fromkeys(("completed", "failed", "retried", "dead", "cancelled", "poison"), 0)
     assert (8, 1, 0, {"submitted": 4, **zeros}) == (len(stats.streams), stats.scheduled, stats.dead, stats.totals)
     assert before <= stats.now_ms <= now_ms()
 
@@ -237,7 +237,7 @@ def _came_ms(cluster: Cluster, one: Job) -> int:
 
 async def test_an_empty_namespace_has_stats_too(cluster: Cluster) -> None:
     stats = await cluster.doors.inspection.stats()
-    zeros = dict.fromkeys(("submitted", "completed", "failed", "retried", "dead", "cancelled"), 0)
+    zeros = dict.fromkeys(("submitted", "completed", "failed", "retried", "dead", "cancelled", "poison"), 0)
     assert ([], 0, 0, zeros) == stats[:4]
     assert [] == await cluster.doors.inspection.nodes()
     assert [] == await everything(cluster)

@@ -27,4 +27,6 @@ for at = 2, #ARGV, 5 do
 end
 if reply[1] > 0 then redis.pcall('HINCRBY', totals, 'dead', reply[1]) end
 if failed > 0 then redis.pcall('HINCRBY', totals, 'failed', failed) end
+-- What is buried without having failed has crashed.
+if reply[1] > failed then redis.pcall('HINCRBY', totals, 'poison', reply[1] - failed) end
 return reply
