@@ -53,7 +53,7 @@ class Depths(Collector):
             family = self._family(name, documentation)
             family.add_metric(tuple(self._own.values()), value)
             yield family
-        poison = CounterMetricFamily("ironforge_poison_total", "Jobs that were buried as poison", labels=tuple(self._own))
+        poison = CounterMetricFamily("ironforge_poison_total", "Jobs buried as poison", labels=tuple(self._own))
         poison.add_metric(tuple(self._own.values()), stats.totals.get("poison", 0))
         yield poison
 
