@@ -1,20 +1,25 @@
-"""What keeps a handler's doings to its own job: a context of its own, and tasks that can end nothing but the job.
+"""What keeps a handler's doings to its own job: a context of its own, tasks that end only the job, no sight of others'.
 
 A task or callback that raises SystemExit or KeyboardInterrupt ends its event loop, and with it the node and every other
 job. So the tasks that handlers make run contained: the exit fails the attempt of the job they were made for. Whose a
 callback was nobody knows; the loop of a node goes on after it.
+
+The tasks of a node and of its handlers are in no list of asyncio's while it runs: a handler that cancels or awaits
+`asyncio.all_tasks()` finds nobody else's.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 import signal
 import types
-from collections.abc import Callable, Coroutine, Generator
+import weakref
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import uvloop
 
@@ -25,7 +30,9 @@ from ironforge.failure import RemoteFailure, describe
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-TaskFactory = Callable[..., "asyncio.Future[Any]"]
+TaskFactory = Callable[..., Any]
+
+_is_of_node: Final = contextvars.ContextVar("ironforge_is_of_node", default=False)
 
 
 @types.coroutine
@@ -56,6 +63,7 @@ def run(main: Coroutine[Any, Any, int]) -> int:
     try:
         code = _run(runner.get_loop(), main)
     finally:
+        show_tasks(runner.get_loop())
         # It would wait for what sits in the loop's pool: of handlers, for as long as they like.
         runner.get_loop().set_default_executor(ThreadPoolExecutor())
         try:
@@ -67,7 +75,9 @@ def run(main: Coroutine[Any, Any, int]) -> int:
 
 
 def _run(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, int]) -> int:
-    task = loop.create_task(main)
+    contain_tasks(loop)
+    with hidden_tasks():
+        task = loop.create_task(main)
     while True:
         try:
             return loop.run_until_complete(task)
@@ -105,6 +115,25 @@ def contain_tasks(loop: asyncio.AbstractEventLoop) -> None:
     loop.set_exception_handler(tell_with_job)
 
 
+@contextlib.contextmanager
+def hidden_tasks() -> Iterator[None]:
+    """Tasks that are made in the block, and all that come from them, are of a node: handlers shall not find them."""
+    before = _is_of_node.set(True)
+    try:
+        yield
+    finally:
+        _is_of_node.reset(before)
+
+
+def show_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """What still runs is in asyncio's list again, for whoever ends the loop."""
+    factory = loop.get_task_factory()
+    if isinstance(factory, _Factory):
+        for task in factory.hidden:
+            if not task.done():
+                asyncio._register_task(task)  # noqa: SLF001
+
+
 def _plain_task(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Task[Any]:
     return asyncio.Task(coro, loop=loop, **options)
 
@@ -112,13 +141,18 @@ def _plain_task(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> a
 class _Factory:
     def __init__(self, make: TaskFactory) -> None:
         self._make = make
+        self.hidden: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
 
-    def __call__(self, loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Future[Any]:
+    def __call__(self, loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Task[Any]:
         context = options.get("context")
         run = running.get(None) if context is None else context.get(running)
         if run is not None and asyncio.iscoroutine(coro):
             coro = _Contained(coro, run)
-        return self._make(loop, coro, **options)
+        task: asyncio.Task[Any] = self._make(loop, coro, **options)
+        if run is not None or _is_of_node.get():
+            self.hidden.add(task)
+            asyncio._unregister_task(task)  # noqa: SLF001
+        return task
 
 
 class _Contained(Coroutine[Any, Any, Any]):

@@ -169,15 +169,18 @@ class Node:
 async def running(forge: Forge, settings: Settings, metrics: Metrics | None = None) -> AsyncIterator[Node]:
     """A node while the block runs; it is drained at the end."""
     node = Node(forge, settings, metrics)
-    await node.start()
+    with isolation.hidden_tasks():
+        await node.start()
     try:
         yield node
     finally:
-        node.stop()
-        try:
-            await node.wait()
-        finally:
-            await node.close()
+        with isolation.hidden_tasks():
+            node.stop()
+            try:
+                await node.wait()
+            finally:
+                await node.close()
+                isolation.show_tasks(asyncio.get_running_loop())
 
 
 async def serve(forge: Forge, settings: Settings) -> int:

@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import inspect
 import itertools
+import types
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -92,7 +93,8 @@ def binder_of(function: Callable[..., Any]) -> Binder:
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     try:
-        return typing.get_type_hints(function, include_extras=True)
+        hints = typing.get_type_hints(function, include_extras=True)
+        return {name: _widened(hint) for name, hint in hints.items()}
     except NameError as error:
         raise _unbindable(
             function, f"has an annotation that cannot be resolved ({error}): define that type at module level"
@@ -113,6 +115,26 @@ def _check_parameter(function: Callable[..., Any], parameter: inspect.Parameter,
 
 def _unbindable(function: Callable[..., Any], problem: str) -> ConfigError:
     return ConfigError(f"handler {function.__qualname__}() {problem}")
+
+
+def _widened(annotation: Any) -> Any:
+    """The same, where unions that `object` is one of are what they mean: anything. msgspec knows no such union."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return typing.Annotated[(_widened(arguments[0]), *annotation.__metadata__)]
+    if origin in (typing.Union, types.UnionType) and any(_is_object(part) for part in arguments):
+        return Any
+    widened = tuple(map(_widened, arguments))
+    if all(new is old for new, old in zip(widened, arguments, strict=True)):
+        return annotation
+    return typing.Union[widened] if origin is types.UnionType else origin[widened]  # noqa: UP007
+
+
+def _is_object(annotation: Any) -> bool:
+    bare = _bare(annotation)
+    while isinstance(bare, typing.NewType):
+        bare = _bare(bare.__supertype__)
+    return bare is object
 
 
 def _bare(annotation: Any) -> Any:

@@ -210,6 +210,26 @@ async def test_a_cancellation_of_the_own_task_ends_the_own_job_at_once(
     assert (["asyncio.exceptions.CancelledError"] if fails else []) == errors
 
 
+async def test_a_handler_finds_no_task_of_its_node_or_of_another_handler(world: World) -> None:
+    let_go, before = asyncio.Event(), asyncio.all_tasks()
+
+    @world.forge.job("wait")
+    async def wait() -> None:
+        await asyncio.gather(let_go.wait())
+
+    @world.forge.job("look")
+    async def look() -> list[str]:
+        return [str(task) for task in asyncio.all_tasks() - before]
+
+    async with world.node():
+        waiting = await world.submit("wait")
+        await world.reached(waiting, JobState.RUNNING)
+        view = await world.completed(await world.submit("look"))
+        let_go.set()
+        await world.completed(waiting)
+    assert b"[]" == view.job.result
+
+
 # --------------------------------------------------------------------------- context
 
 

@@ -24,7 +24,8 @@ JSON = st.recursive(
 )
 T = TypeVar("T")
 Whatever = NewType("Whatever", object)
-ANYTHING = [object, Any, object | None, T, Whatever, Annotated[object, "a note"]]
+UNIONS = [int | object, Whatever | None | list[str], Annotated[Annotated[object, "a note"] | dict[str, int], "another"]]
+ANYTHING = [object, Any, object | None, T, Whatever, Annotated[object, "a note"], *UNIONS]
 
 
 def taking(annotation: Any, name: str = "payload") -> Any:
@@ -43,8 +44,9 @@ def test_it_takes_any_json_value_as_the_payload_and_as_a_field(annotation, value
     assert {"field": value} == binder_of(taking(annotation, "field")).bind(b'{"field":%b}' % encoded)
 
 
-def test_it_may_stand_inside_of_other_types():
-    binder = binder_of(taking(dict[str, list[object]]))
+@pytest.mark.parametrize("inner", [list[object], list[int | object], Annotated[list[object | None], "a note"]])
+def test_it_may_stand_inside_of_other_types(inner):
+    binder = binder_of(taking(dict[str, inner]))
     assert {"payload": {"a": [1, "b", None]}} == binder.bind(b'{"a":[1,"b",null]}')
     with pytest.raises(InvalidPayload, match="Expected `array`"):
         binder.bind(b'{"a":1}')

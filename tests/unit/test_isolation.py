@@ -252,3 +252,45 @@ def test_a_program_that_has_ended_ends_so_whatever_a_callback_raises_in_the_same
         return "done"
 
     assert "done" == isolation.run(main())
+
+
+# --------------------------------------------------------------------------- others' tasks
+
+
+def test_a_run_finds_neither_the_tasks_of_its_node_nor_those_of_other_runs(contained):
+    async def look() -> set[Any]:
+        return asyncio.all_tasks()
+
+    async def main() -> tuple[set[Any], set[Any]]:
+        strangers = asyncio.create_task(asyncio.sleep(600))
+        with isolation.hidden_tasks():
+            own = asyncio.create_task(asyncio.wait_for(asyncio.sleep(600), 600))
+        running.set(Run())
+        neighbours = asyncio.create_task(asyncio.sleep(600))
+        await asyncio.sleep(0)
+        seen = await asyncio.create_task(look())
+        expected = {strangers, asyncio.current_task()}
+        isolation.show_tasks(asyncio.get_running_loop())
+        assert {own, neighbours} <= asyncio.all_tasks()
+        return expected, seen
+
+    expected, seen = contained(main)
+    assert expected == seen
+
+
+def test_a_program_cannot_be_cancelled_by_way_of_all_tasks_and_ends_what_is_left():
+    ended: list[bool] = []
+
+    async def stay() -> None:
+        try:
+            await asyncio.sleep(600)
+        finally:
+            ended.append(True)
+
+    async def main() -> set[Any]:
+        asyncio.create_task(stay())  # noqa: RUF006 - nobody holds it
+        await asyncio.sleep(0)
+        return asyncio.all_tasks()
+
+    assert set() == isolation.run(main())
+    assert [True] == ended
