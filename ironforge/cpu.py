@@ -42,7 +42,6 @@ class Request(msgspec.Struct, array_like=True, frozen=True):
     job_id: bytes
     attempt: int
     fence: int
-    started_ms: int
     timeout_seconds: float
     namespace: str = "default"
 

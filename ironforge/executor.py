@@ -186,7 +186,7 @@ class Executor:
 
         def in_process(_: Context, attempt: Attempt) -> Awaitable[Any]:
             job, limit = attempt.job, attempt.timeout_seconds
-            about = job.kind, job.payload, job.id, job.attempt + 1, job.fence, attempt.started_ms, limit
+            about = job.kind, job.payload, job.id, job.attempt + 1, job.fence, limit
             return self._processes.run(Request(module, path, name, *about, attempt.namespace))
 
         return in_process

@@ -95,7 +95,7 @@ async def test_a_process_that_stops_is_killed_when_its_job_is_out_of_time() -> N
 async def test_what_is_no_reply_is_the_failure_of_that_job(output: bytes) -> None:
     write = f"import sys; sys.stdin.buffer.read(4); sys.stdout.buffer.write({output!r}); sys.stdout.flush()"
     child = await Child.start(Settings(), [sys.executable, "-c", write])
-    request = Request("m", "", "f", "k", b"{}", b"", 1, 0, 0, 1.0)
+    request = Request("m", "", "f", "k", b"{}", b"", 1, 0, 1.0)
     with pytest.raises(RemoteFailure, match="process of this job"):
         await child.ask(request)
     child.kill()

@@ -31,7 +31,6 @@ def request(**changes: Any) -> Request:
         "job_id": new_id(),
         "attempt": 1,
         "fence": 0,
-        "started_ms": 0,
         "timeout_seconds": 30.0,
     }
     return Request(**{**fields, **changes})
