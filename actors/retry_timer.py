@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 import random
-import time
 from typing import Final
 
 import msgspec
@@ -26,6 +25,7 @@ from ironforge.crashes import cleared
 from ironforge.errors import UnknownKind
 from ironforge.job import Job, JobState
 from ironforge.metrics import Metrics
+from ironforge.moments import now_ms
 from ironforge.registry import Forge
 from ironforge.store import Rewrite
 
@@ -64,7 +64,7 @@ class RetryTimer(Actor):
                     logger.error("the backoff of %s cannot be used: %s", job.kind, verdict.problem)
             else:
                 reason = f"gave up after {job.attempt} failed attempts"
-                dead = job.finish(JobState.DEAD, _now_ms(), reason=reason)
+                dead = job.finish(JobState.DEAD, now_ms(), reason=reason)
                 exhausted.append((stream, entry, records.encode(dead)))
         if exhausted:
             await self._dead_letter.tell(Exhausted(tuple(exhausted)))
@@ -98,7 +98,7 @@ class RetryTimer(Actor):
         return Rewrite(stream, entry, self._later(records.decode(record), delay), delay, failed=False)
 
     def _later(self, job: Job, delay_ms: int) -> Job:
-        return msgspec.structs.replace(cleared(job, self._crash_budget), ready_ms=_now_ms() + delay_ms)
+        return msgspec.structs.replace(cleared(job, self._crash_budget), ready_ms=now_ms() + delay_ms)
 
     async def _park(self, batch: list[Rewrite]) -> None:
         if not batch:
@@ -116,7 +116,3 @@ class RetryTimer(Actor):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(next_seconds, LONGEST_SLEEP_SECONDS)):
                     await self._sooner.wait()
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

@@ -9,12 +9,12 @@ This is the one place where it is decided; every way by which a delivered job go
 
 from __future__ import annotations
 
-import time
 from typing import Final, NamedTuple
 
 import msgspec
 
 from ironforge.job import AttemptError, Job, JobState
+from ironforge.moments import now_ms
 
 POISON: Final = "poison"
 
@@ -41,11 +41,11 @@ def returned(job: Job, budget: int, crash: Crash | None = None) -> Job:
     if not crash.alone:
         crashes = max(job.crashes, min(job.crashes + 1, max(1, budget - 1)))
         errors = _with_error(job, crash) if crash.seen else job.errors
-        return job.again(crashes=crashes, errors=errors, ready_ms=_now_ms())
-    again = job.again(crashes=job.crashes + 1, errors=_with_error(job, crash), ready_ms=_now_ms())
+        return job.again(crashes=crashes, errors=errors, ready_ms=now_ms())
+    again = job.again(crashes=job.crashes + 1, errors=_with_error(job, crash), ready_ms=now_ms())
     if again.crashes < budget:  # which has been raised since
         return again
-    return again.finish(JobState.DEAD, _now_ms(), reason=f"{POISON}: {_told(crash)}")
+    return again.finish(JobState.DEAD, now_ms(), reason=f"{POISON}: {_told(crash)}")
 
 
 def cleared(job: Job, budget: int) -> Job:
@@ -59,13 +59,9 @@ def is_poison(job: Job) -> bool:
 
 def _with_error(job: Job, crash: Crash) -> tuple[AttemptError, ...]:
     name = "BlockedLoop" if crash.seen else "Crash"
-    return job.errors_with(AttemptError(job.attempt + 1, _now_ms(), name, _told(crash), crash.node))
+    return job.errors_with(AttemptError(job.attempt + 1, now_ms(), name, _told(crash), crash.node))
 
 
 def _told(crash: Crash) -> str:
     held = "ran nothing but this job" if crash.alone else "held this job"
     return f"{crash.what} while it {held}" + (f", whose handler {crash.seen}" if crash.seen else "")
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

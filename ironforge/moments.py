@@ -1,14 +1,20 @@
-"""A moment as text: ISO 8601 with a zone, in all that RFC 3339 allows, and what is wrong with a text that is none."""
+"""Moments: now, as records have it, and any as text: ISO 8601 with a zone, in all that RFC 3339 allows."""
 
 from __future__ import annotations
 
 import re
+import time
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 EXAMPLE: Final = "2030-01-31T12:00:00Z"
 _SHOWN_CHARACTERS: Final = 60
 _LEAP_SECOND: Final = re.compile(r"(.*[0-9]:[0-9]{2}:)60(?![0-9])(.*)")
+
+
+def now_ms() -> int:
+    """Unix time by the clock of this machine."""
+    return time.time_ns() // 1_000_000
 
 
 def read(text: str) -> datetime:

@@ -16,6 +16,7 @@ import msgspec
 from ironforge.conclusion import Conclusion, Verdict
 from ironforge.context import Context
 from ironforge.job import AttemptError, Job, JobState, encode
+from ironforge.moments import now_ms
 from ironforge.payload import Arguments
 from ironforge.registry import Handler
 
@@ -80,7 +81,7 @@ class Attempt(msgspec.Struct, eq=False):
     def begin(self) -> Context:
         """From here on it takes of its time."""
         job = self.job
-        self.started_ms = int(time.time() * 1000)
+        self.started_ms = now_ms()
         self.started = time.monotonic()
         self.context = context = Context(
             job.id, job.kind, job.attempt + 1, job.fence, self.timeout_seconds, self.namespace
@@ -134,12 +135,12 @@ class Outcomes:
             case Interrupt.TIMEOUT:
                 return self._failed(attempt, "Timeout", _timeout_message(attempt))
             case _:
-                return self._rewritten(attempt, Ending.RELEASED, attempt.job.again(ready_ms=_now_ms()))
+                return self._rewritten(attempt, Ending.RELEASED, attempt.job.again(ready_ms=now_ms()))
 
     def hopeless(self, attempt: Attempt, type_name: str, reason: str) -> Outcome:
         """To the dead letter at once: trying again would change nothing. `reason` as it can be stored."""
         failed = attempt.job.failed(self._error(attempt, type_name, reason.removeprefix(f"{type_name}: ")))
-        dead = failed.finish(JobState.DEAD, _now_ms(), started_ms=attempt.started_ms, reason=reason)
+        dead = failed.finish(JobState.DEAD, now_ms(), started_ms=attempt.started_ms, reason=reason)
         return self._rewritten(attempt, Ending.DEAD, dead)
 
     def _failed(
@@ -149,7 +150,7 @@ class Outcomes:
         return self._rewritten(attempt, Ending.FAILED, failed.again(), delay_ms)
 
     def _error(self, attempt: Attempt, type_name: str, message: str, trace: str = "") -> AttemptError:
-        return AttemptError(attempt.job.attempt + 1, _now_ms(), type_name, message, self._node, trace)
+        return AttemptError(attempt.job.attempt + 1, now_ms(), type_name, message, self._node, trace)
 
     def _rewritten(self, attempt: Attempt, ending: Ending, job: Job, delay_ms: int | None = None) -> Outcome:
         return Outcome(ending, job, b"", job.id, job.kind, attempt.seconds, 0, delay_ms)
@@ -161,12 +162,8 @@ class Outcomes:
             keep_ms = self._keep_ms if handler is None or handler.retain_ms is None else handler.retain_ms
         record = b""
         if keep_ms:
-            record = encode(job.finish(state, _now_ms(), started_ms=attempt.started_ms, result=result))
+            record = encode(job.finish(state, now_ms(), started_ms=attempt.started_ms, result=result))
         return Outcome(ending, None, record, job.id, job.kind, attempt.seconds, keep_ms)
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)
 
 
 def _timeout_message(attempt: Attempt) -> str:

@@ -5,7 +5,6 @@ Handlers only translate: every decision about a job is taken in the store, in on
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -27,6 +26,7 @@ from ironforge.api.schemas import (
 )
 from ironforge.errors import InvalidState
 from ironforge.job import JobState
+from ironforge.moments import now_ms
 from ironforge.options import check_queue
 from ironforge.store.contract import Inspection, JobView, Page, Submissions
 
@@ -78,7 +78,7 @@ class JobCalls:
         state = await self._submissions.cancel(job_id)
         if state is JobState.RUNNING:
             return answer(self._shown(view._replace(state=state, cancel_requested=True)), 202)
-        cancelled = view.job.finish(state, int(time.time() * 1000))
+        cancelled = view.job.finish(state, now_ms())
         return answer(self._shown(JobView(cancelled, state)))
 
     async def retry_job(self, request: web.Request) -> web.Response:

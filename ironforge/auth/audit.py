@@ -11,7 +11,6 @@ import asyncio
 import hashlib
 import hmac
 import re
-import time
 from collections.abc import AsyncIterator
 from typing import Any, Final, NamedTuple
 
@@ -19,6 +18,7 @@ import msgspec
 
 from ironforge.config import Settings
 from ironforge.errors import StoreUnavailable
+from ironforge.moments import now_ms
 from ironforge.store.keys import Keys
 from ironforge.store.link import Link
 from ironforge.store.outage import answering
@@ -102,7 +102,7 @@ class AuditTrail:
                 number, before = Head.read(head) or (0, "")
                 if number < self._appended:
                     _log.error("the audit trail was cut, or put back", newest=number, appended_here=self._appended)
-                entry = AuditEntry(number + 1, time.time_ns() // 1_000_000, who, action, target, request_id, queue)
+                entry = AuditEntry(number + 1, now_ms(), who, action, target, request_id, queue)
                 raw = _encode(entry)
                 seal = _seal(self._key, before, raw)
                 following = str(Head(entry.number, seal))

@@ -18,6 +18,7 @@ from ironforge.auth.credentials import PREFIX, read_key, seal
 from ironforge.auth.keyring import KeyRecord, Keyring
 from ironforge.auth.tokens import Tokens
 from ironforge.errors import StoreError, Unauthenticated
+from ironforge.moments import now_ms
 from ironforge.telemetry import get_logger
 
 REMEMBERED_SECONDS: Final = 15.0
@@ -86,7 +87,7 @@ class Authenticator:
             if remembered:
                 await self._keyring.find(key.id)
             _refuse("unknown, revoked, or with a wrong secret", key_id=key.id)
-        if known.record.expires_ms and known.record.expires_ms <= time.time() * 1000:
+        if known.record.expires_ms and known.record.expires_ms <= now_ms():
             raise Unauthenticated("this API key has expired: have a new one made", code="token_expired")
         await self._note_use(key.id)
         return known.caller

@@ -6,7 +6,6 @@ deleted, so it cannot be told from one that never was.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ from ironforge.auth.inheritance import Terms, inherit, makers_of
 from ironforge.auth.quota import NO_QUOTA, Quota, check
 from ironforge.config import NAME, Settings
 from ironforge.errors import ConfigError, KeyNotFound, TooManyKeys, Unauthenticated
+from ironforge.moments import now_ms
 from ironforge.ranges import shown
 from ironforge.store.keys import RingKeys
 from ironforge.store.link import Link
@@ -103,17 +103,17 @@ class Keyring:
         """
         _check(namespace, name, scopes, queues, expires_seconds)
         key = new_key()
-        now_ms = time.time_ns() // 1_000_000
-        terms = Terms(scopes, queues, now_ms + round(expires_seconds * 1000) if expires_seconds else 0, quota)
+        created_ms = now_ms()
+        terms = Terms(scopes, queues, created_ms + round(expires_seconds * 1000) if expires_seconds else 0, quota)
         if maker is not None:
-            terms = inherit(maker, terms, now_ms)
+            terms = inherit(maker, terms, created_ms)
         record = KeyRecord(
             id=key.id,
             seal=seal(self._pepper, key.secret),
             namespace=namespace,
             name=name,
             scopes=tuple(scope for scope in SCOPES if scope in terms.scopes),
-            created_ms=now_ms,
+            created_ms=created_ms,
             queues=None if terms.queues is None else tuple(sorted(set(terms.queues))),
             expires_ms=terms.expires_ms,
             quota=check(terms.quota),
@@ -191,7 +191,7 @@ class Keyring:
     async def touch(self, key_id: str) -> None:
         """Remember that the key was used now."""
         with answering():
-            await self._link.run(_TOUCH, [self._keys.records, self._keys.used], [key_id, time.time_ns() // 1_000_000])
+            await self._link.run(_TOUCH, [self._keys.records, self._keys.used], [key_id, now_ms()])
 
     async def close(self) -> None:
         await self._link.close()

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 from ironforge.doctor.consistency import inconsistencies
 from ironforge.doctor.damage import KEEP, damages
 from ironforge.doctor.finding import Finding
+from ironforge.moments import now_ms
 from ironforge.ranges import counted
 from ironforge.store.address import Address
 from ironforge.store.info import info_of
@@ -65,7 +66,7 @@ class ShardExam:
             message = f"{key} is a {found} and must be a {wanted}: {consequence}"
             aside = f"to keep what is there: {self._cli} RENAME '{key}' '{ASIDE}{key}'"
             if key == self._keys.epoch:  # it must never give out a number a second time
-                aside += f"; then {self._cli} SET '{key}' {time.time_ns() // 1_000_000}"
+                aside += f"; then {self._cli} SET '{key}' {now_ms()}"
             findings.append(Finding("fail", "keys", message, aside))
         return findings or [Finding("ok", "keys", "every key has its type")]
 

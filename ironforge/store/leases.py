@@ -10,13 +10,13 @@ import os
 import re
 import secrets
 import socket
-import time
 from typing import Final
 
 from redis.exceptions import RedisError
 
 from ironforge.config import Settings
 from ironforge.errors import LeaseLost
+from ironforge.moments import now_ms
 from ironforge.store.address import Address
 from ironforge.store.contract import Lease
 from ironforge.store.groups import make_groups
@@ -50,7 +50,7 @@ class RedisLeases:
         node = node or new_name()
         keys = [names.epoch, names.nodes, names.fence(node), names.queues, names.roster]
         queues = self._settings.queues
-        said = about(self._settings, time.time_ns() // 1_000_000)
+        said = about(self._settings, now_ms())
         epoch = await outlast(lambda: self._link.run(JOIN, keys, [node, self._lease_ms, said, *queues]))
         await outlast(lambda: make_groups(self._link, names, names.streams(queues)))
         lease = Lease(node, epoch)

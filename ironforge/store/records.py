@@ -6,12 +6,12 @@ bucket is hidden when it is read.
 
 from __future__ import annotations
 
-import time
 from typing import Any, Final, NamedTuple
 
 from ironforge.config import Settings
 from ironforge.errors import IncompatibleRecord
 from ironforge.job import Job, JobState, decode, is_alone
+from ironforge.moments import now_ms
 from ironforge.store.contract import JobView
 from ironforge.store.keys import GROUP, Keys, Location
 
@@ -85,7 +85,7 @@ class Shelving:
     def place(self, job_id: bytes, keep_ms: int) -> Place:
         bucket = self._keys.bucket_of(job_id, "kept" if keep_ms > self._default_ms else "done")
         seconds = -(-keep_ms // 1000) + SLACK_SECONDS if keep_ms > 0 else 0
-        return Place(bucket, seconds, time.time_ns() // 1_000_000 + seconds * 1000)
+        return Place(bucket, seconds, now_ms() + seconds * 1000)
 
 
 def terminal_record(record: bytes | None, settings: Settings) -> Job | None:
@@ -94,7 +94,7 @@ def terminal_record(record: bytes | None, settings: Settings) -> Job | None:
     if job is None or not job.ended:
         return None
     keep_ms = settings.retention_seconds * 1000 if job.retain_ms is None else job.retain_ms
-    return job if job.ended_ms + keep_ms > time.time() * 1000 else None
+    return job if job.ended_ms + keep_ms > now_ms() else None
 
 
 def state_at(where: bytes) -> JobState:

@@ -6,13 +6,13 @@ reply. What somebody asked to cancel meanwhile is not moved: it is settled as ca
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from ironforge.config import Settings
 from ironforge.crashes import is_suspect
 from ironforge.job import JobState, alone_stream, encode, returned_stream
+from ironforge.moments import now_ms
 from ironforge.store.contract import Lease, Rewrite, Settled
 from ironforge.store.keys import Keys
 from ironforge.store.link import Command, Link
@@ -83,7 +83,7 @@ class Rewriter:
         return reply
 
     def _cancelled(self, item: Rewrite) -> Settled:
-        job = item.job.finish(JobState.CANCELLED, time.time_ns() // 1_000_000)
+        job = item.job.finish(JobState.CANCELLED, now_ms())
         keep_ms = self._shelving.keep_ms(job)
         return Settled(item.stream, item.entry, job.id, encode(job), keep_ms, "cancelled")
 

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 from ironforge.config import Settings
 from ironforge.errors import InvalidState, JobNotFound, QuotaExceeded, StoreUnavailable
 from ironforge.job import Job, JobState, decode, encode, format_id
+from ironforge.moments import now_ms
 from ironforge.store.contract import Accepted, Submission
 from ironforge.store.flights import Flights, queue_full
 from ironforge.store.forgetting import forget_unused, too_many_queues
@@ -79,7 +80,7 @@ class RedisSubmissions:
 
     async def _cancel_at(self, location: Location, job_id: bytes, record: bytes) -> bytes:
         keys = self._keys
-        ended = decode(record).finish(JobState.CANCELLED, _now_ms())
+        ended = decode(record).finish(JobState.CANCELLED, now_ms())
         place = self._shelving.place(job_id, self._shelving.keep_ms(ended))
         name = location.stream
         kept = encode(ended) if place.seconds else b""
@@ -108,7 +109,7 @@ class RedisSubmissions:
                 record = await self._record_at(location, job_id)
                 if record is None:
                     continue
-                job = decode(record).revived(_now_ms(), reset_retry_count=reset_retry_count)
+                job = decode(record).revived(now_ms(), reset_retry_count=reset_retry_count)
                 names = [keys.index, keys.dead, keys.parked, keys.queues, keys.stream(job.stream)]
                 names += [keys.fair(job.stream), keys.turns(job.stream)]
                 limit = self._settings.max_queue_length
@@ -185,10 +186,6 @@ class RedisSubmissions:
         entries = await self._link.call("XRANGE", stream, location.entry, location.entry)
         record = entries[0][1][1] if entries else None
         return record
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _not_now(what: str, job_id: bytes, state: JobState, why: str) -> InvalidState:

@@ -7,13 +7,13 @@ fence, and only what is still pending is rewritten, so each may be repeated afte
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Sequence
 from typing import Any, Final
 
 import structlog
 
 from ironforge.config import Settings
+from ironforge.moments import now_ms
 from ironforge.store.alone import RedisAlone
 from ironforge.store.contract import Delivery, Due, Lease, Rewrite, Settled
 from ironforge.store.fetching import Fetcher
@@ -149,7 +149,7 @@ class RedisWork:
 async def make_room(link: Link, names: Keys) -> int:
     """Drops the tenth of the buckets that expires first when memory is short; how many records that were."""
     # Ten minutes: the scores are by the clocks of the nodes, the expiry itself by that of the server.
-    long_gone = time.time_ns() // 1_000_000 - 600_000
+    long_gone = now_ms() - 600_000
     _, memory, buckets = await link.pipeline(
         [
             ["ZREMRANGEBYSCORE", names.buckets, "-inf", long_gone],
