@@ -40,5 +40,14 @@ def repeated_key(key: str) -> Breach:
     return Breach("duplicate_key", f"the key {key[:SHOWN_CHARACTERS]!r} appears twice in one object")
 
 
+def half_of_a_pair() -> Breach:
+    return Breach("invalid_unicode", "half of a surrogate pair")
+
+
+def sendable(text: str) -> str:
+    """What a refusal says may hold a key, and a key half of a surrogate pair: the refusal must not."""
+    return text.encode(errors="replace").decode()
+
+
 def short(digits: str) -> str:
     return digits if len(digits) <= 30 else f"{digits[:20]}… ({len(digits)} digits)"

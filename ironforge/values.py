@@ -16,7 +16,7 @@ import msgspec
 
 from ironforge.errors import SerializationError
 from ironforge.failure import UnusableResult, in_words, message_of
-from ironforge.json_rules import Breach, integer_out_of_range, no_number, repeated_key
+from ironforge.json_rules import Breach, half_of_a_pair, integer_out_of_range, no_number, repeated_key, sendable
 from ironforge.options import MAX_RESULT_BYTES, check_payload_size
 
 MAX_DEPTH: Final = 32
@@ -125,7 +125,9 @@ def _culprit(value: object, path: str, error: BaseException, depth: int = 0) -> 
 
 def _parts(value: object, path: str) -> Iterator[tuple[str, object]]:
     if isinstance(value, Mapping):
-        yield from ((f"{path}.{key}" if isinstance(key, str) else f"{path}[{key!r:.40}]", value[key]) for key in value)
+        yield from (
+            (f"{path}.{sendable(key)}" if isinstance(key, str) else f"{path}[{key!r:.40}]", value[key]) for key in value
+        )
     elif isinstance(value, list | tuple):
         yield from ((f"{path}[{index}]", part) for index, part in enumerate(value))
     elif isinstance(value, set | frozenset):
@@ -139,6 +141,10 @@ def _parts(value: object, path: str) -> Iterator[tuple[str, object]]:
 def _problem(value: object, error: BaseException) -> str | Breach:
     if isinstance(error, Breach):
         return error
+    if isinstance(error, UnicodeEncodeError) and isinstance(value, str | Mapping):
+        return half_of_a_pair()
+    if isinstance(error, ValueError) and isinstance(value, int):  # Python writes none of more than 4,300 digits
+        return integer_out_of_range(f"an integer of {value.bit_length()} bits")
     if isinstance(error, NotImplementedError | TypeError):
         return f"{type(value).__qualname__} is not a JSON value"
     return f"{type(value).__qualname__}: {message_of(error)}"

@@ -24,9 +24,11 @@ from ironforge.json_rules import (
     SHOWN_CHARACTERS,
     Breach,
     float_out_of_range,
+    half_of_a_pair,
     integer_out_of_range,
     no_number,
     repeated_key,
+    sendable,
 )
 from ironforge.options import MAX_VALUES, most_values
 
@@ -51,14 +53,9 @@ class InvalidJson(ValueError):
     """A text that is refused. `code` is stable for programs, `path` leads to the culprit (`payload.id`)."""
 
     def __init__(self, code: Code, message: str, *, path: str | None = None) -> None:
-        super().__init__(_sendable(message))
+        super().__init__(sendable(message))
         self.code = code
-        self.path = None if path is None else _sendable(path)
-
-
-def _sendable(text: str) -> str:
-    """Paths are made of keys, and a key may hold half of a surrogate pair: the refusal must not."""
-    return text.encode(errors="replace").decode()
+        self.path = None if path is None else sendable(path)
 
 
 def canonical(body: bytes, *, in_order: bool = False, values: int | None = None) -> bytes:
@@ -172,7 +169,7 @@ def _trouble(body: bytes) -> InvalidJson | None:
         if isinstance(value, Breach):
             return _refusal(trail, value)
         if isinstance(value, str) and _is_broken(value):
-            return _refusal(trail, Breach("invalid_unicode", "half of a surrogate pair"))
+            return _refusal(trail, half_of_a_pair())
     return _no_json(json.JSONDecodeError("Extra data", text, end)) if text[end:].strip() else None
 
 

@@ -59,6 +59,10 @@ REFUSED = [
     ({"a": MAX_INTEGER + 1}, ".a", f"{MAX_INTEGER + 1} {RANGE}", "number_out_of_range"),
     ([MIN_INTEGER - 1], "[0]", f"{MIN_INTEGER - 1} {RANGE}", "number_out_of_range"),
     (Point(0.0, {"n": 10**40}), ".more.n", f"10000000000000000000… (41 digits) {RANGE}", "number_out_of_range"),
+    ([10**5000], "[0]", f"an integer of 16610 bits {RANGE}", "number_out_of_range"),
+    ({"a": ["\ud800"]}, ".a[0]", "half of a surrogate pair", "invalid_unicode"),
+    ({"a": {"\udfff": 1}}, ".a", "half of a surrogate pair", "invalid_unicode"),
+    ({"\udfff": NAN}, ".?", f"NaN {NO_NUMBER}", "invalid_number"),
     ({1: "a", "1": "b"}, "", "the key '1' appears twice in one object", "duplicate_key"),
     ({"a": [{"1": 0, 1: 0}]}, ".a[0]", "the key '1' appears twice in one object", "duplicate_key"),
     ({Colour.RED: 1, "red": 2}, "", "the key 'red' appears twice in one object", "duplicate_key"),
@@ -106,7 +110,8 @@ def test_every_python_door_says_the_same(value: Any, path: str, problem: str, co
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("NaN", NAN), ("-Infinity", -INFINITY), (str(MAX_INTEGER + 1), MAX_INTEGER + 1)]
+    ("text", "value"),
+    [("NaN", NAN), ("-Infinity", -INFINITY), (str(MAX_INTEGER + 1), MAX_INTEGER + 1), (r'"\ud800"', "\ud800")],
 )
 def test_http_says_what_python_says(text: str, value: Any) -> None:
     with pytest.raises(InvalidJson) as over_http:
