@@ -21,11 +21,10 @@ from collections.abc import Callable, Coroutine, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
-import uvloop
-
 from ironforge.context import Running, running
 from ironforge.ending import ended_in_time
 from ironforge.failure import RemoteFailure, describe
+from ironforge.node_loop import NodeLoop
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +57,7 @@ def is_cancelled(task: asyncio.Task[Any]) -> bool:
 
 def run(main: Coroutine[Any, Any, int]) -> int:
     """Run `main` to its end in a loop of its own, whatever callbacks of handlers raise meanwhile: its exit code."""
-    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    runner = asyncio.Runner(loop_factory=NodeLoop)
     code = 1
     try:
         code = _run(runner.get_loop(), main)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import sys
+import weakref
+from collections.abc import Callable
 from typing import Any, Final
 
 from ironforge.context import running
@@ -21,8 +23,36 @@ _installed: Final[list[tuple[OurHandler, int]]] = []
 class OurHandler(logging.StreamHandler[Any]):
     """Writes our lines, and everybody's while nobody else does."""
 
+    last: Callable[[], logging.LogRecord | None] = staticmethod(lambda: None)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.last = weakref.ref(record)
+        super().emit(record)
+
     def filter(self, record: logging.LogRecord) -> bool:
         return is_ours(record) or not any(_is_console(handler) for handler in _others())
+
+
+class _OurLogger(logging.Logger):
+    """What an application hangs into logging may raise anything: that hurts neither who logs nor our line."""
+
+    def makeRecord(self, *args: Any, **options: Any) -> logging.LogRecord:  # noqa: N802 - logging's name
+        try:
+            return super().makeRecord(*args, **options)
+        except BaseException:  # noqa: BLE001 - of a record factory, SystemExit included
+            _guard_records()
+            return super().makeRecord(*args, **options)
+
+    def handle(self, record: logging.LogRecord) -> None:
+        try:
+            super().handle(record)
+        except BaseException as broken:  # noqa: BLE001 - of a filter or handler, SystemExit included
+            words = f"what the application has added to logging raises {type(broken).__name__}"
+            complaint = logging.LogRecord(__name__, logging.ERROR, "", 0, words, (), None)
+            for handler, _ in _installed:
+                if handler.last() is not record:
+                    handler.handle(record)
+                handler.handle(complaint)
 
 
 def install(handler: OurHandler, level: int) -> None:
@@ -46,8 +76,22 @@ def settle() -> None:
     for name, logger in list(root.manager.loggerDict.items()) if _installed else ():
         if isinstance(logger, logging.Logger) and name.partition(".")[0] in OURS:
             logger.disabled = False  # dictConfig disables what it does not know
+            if type(logger) is logging.Logger:
+                logger.__class__ = _OurLogger
     for other in _others() if _installed else ():
         _adopt(other)
+
+
+def _guard_records() -> None:
+    make = logging.getLogRecordFactory()
+
+    def guarded(*about: Any, **options: Any) -> logging.LogRecord:
+        try:
+            return make(*about, **options)
+        except BaseException:  # noqa: BLE001 - the same
+            return logging.LogRecord(*about, **options)
+
+    logging.setLogRecordFactory(guarded)
 
 
 def is_ours(record: logging.LogRecord) -> bool:

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -29,6 +28,7 @@ from ironforge.forks import withhold_loop
 from ironforge.handler_environment import hide_from_handlers
 from ironforge.metrics import Metrics, measure_loop_lag
 from ironforge.registry import Forge
+from ironforge.stop_signals import StopSignals
 from ironforge.store import NodeStore
 from ironforge.store.checks import verify
 from ironforge.telemetry import configure_logging
@@ -186,11 +186,10 @@ async def running(forge: Forge, settings: Settings, metrics: Metrics | None = No
 async def serve(forge: Forge, settings: Settings) -> int:
     """Run a node until SIGTERM or SIGINT (a second one hurries), or until the parent process is gone."""
     node = Node(forge, settings)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, node.stop)
+    listening = StopSignals(node.stop).keep()
     link = await ParentLink.open()
-    watchers = () if link is None else (*map(asyncio.create_task, _with_parent(link, node)),)
+    with_parent = () if link is None else _with_parent(link, node)
+    watchers = [asyncio.create_task(watch) for watch in (listening, *with_parent)]
     await node.start()
     try:
         return await node.wait()

@@ -199,3 +199,41 @@ def test_structlog_without_a_configuration_logs_as_we_do(capsys):
     job_id = in_a_run(structlog.get_logger("shop").info, "theirs")
     [event] = map(json.loads, lines(capsys))
     assert ("theirs", job_id) == (event["event"], event["job_id"])
+
+
+# --------------------------------------------------------------------------- what raises
+
+
+class Raising(logging.Handler):
+    def __init__(self, error: type[BaseException]) -> None:
+        super().__init__()
+        self._error = error
+
+    def emit(self, _: logging.LogRecord) -> None:
+        raise self._error
+
+    def filter(self, _: logging.LogRecord) -> bool:
+        if self._error is LookupError:
+            raise self._error
+        return True
+
+
+@pytest.mark.parametrize("error", [ValueError, LookupError, SystemExit])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_handler_that_raises_hurts_neither_who_logs_nor_the_line(capsys, error, first):
+    configure_logging(SETTINGS)
+    logging.getLogger().handlers.insert(0 if first else 99, Raising(error))
+    logging.getLogger("actors.lease").info("ours", extra={"job_id": "j-1"})
+    complaint = f"what the application has added to logging raises {error.__name__}"
+    assert ["ours", complaint] == [json.loads(line)["event"] for line in lines(capsys)]
+
+
+def test_a_factory_of_records_that_raises_hurts_neither_who_logs_nor_the_line(capsys):
+    configure_logging(SETTINGS)
+    before = logging.getLogRecordFactory()
+    logging.setLogRecordFactory(lambda *_, **__: sys.exit(5))
+    try:
+        logging.getLogger("actors.lease").info("ours", extra={"job_id": "j-1"})
+    finally:
+        logging.setLogRecordFactory(before)
+    assert [("ours", "j-1")] == [(event["event"], event["job_id"]) for event in map(json.loads, lines(capsys))]

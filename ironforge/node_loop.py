@@ -1,0 +1,38 @@
+"""The event loop of a node process: what belongs to all who run in it is not for one handler to change or end."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import uvloop
+
+from ironforge.context import running
+
+
+def _for_everybody(name: str) -> Callable[..., Any]:
+    method = getattr(uvloop.Loop, name)
+
+    @functools.wraps(method)
+    def guarded(self: uvloop.Loop, *args: Any, **options: Any) -> Any:
+        if running.get(None) is not None:
+            raise RuntimeError(f"a handler cannot call {name}() of the event loop: it would do so for the whole node")
+        return method(self, *args, **options)
+
+    return guarded
+
+
+class NodeLoop(uvloop.Loop):
+    """Raises RuntimeError where code of a handler would change it for everybody."""
+
+    stop = _for_everybody("stop")
+    close = _for_everybody("close")
+    set_debug = _for_everybody("set_debug")
+    set_task_factory = _for_everybody("set_task_factory")
+    set_exception_handler = _for_everybody("set_exception_handler")
+    set_default_executor = _for_everybody("set_default_executor")
+    shutdown_default_executor = _for_everybody("shutdown_default_executor")
+    shutdown_asyncgens = _for_everybody("shutdown_asyncgens")
+    add_signal_handler = _for_everybody("add_signal_handler")  # type: ignore[assignment]
+    remove_signal_handler = _for_everybody("remove_signal_handler")
