@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
+from ironforge.json_rules import sendable
+
 MESSAGE_CHARACTERS: Final = 1_000
 TRACE_CHARACTERS: Final = 4_000
 NAME_CHARACTERS: Final = 200
@@ -110,13 +112,9 @@ def trace_of(error: BaseException) -> str:
         return ""
 
 
-def clean(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
-
-
 def _cut(text: str, characters: int) -> str:
     """A plain text, also of a subclass that overrides what texts can do."""
-    return clean(str.__getitem__(text, slice(characters)))
+    return sendable(str.__getitem__(text, slice(characters)))
 
 
 def _members_in_words(group: Any) -> str:

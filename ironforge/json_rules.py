@@ -13,6 +13,9 @@ from ironforge.codes import Code
 MIN_INTEGER: Final = -(2**63)
 MAX_INTEGER: Final = 2**64 - 1
 
+# How deep values may be nested.
+MAX_DEPTH: Final = 32
+
 SHOWN_CHARACTERS: Final = 100
 
 
@@ -45,7 +48,7 @@ def half_of_a_pair() -> Breach:
 
 
 def sendable(text: str) -> str:
-    """What a refusal says may hold a key, and a key half of a surrogate pair: the refusal must not."""
+    """With halves of surrogate pairs replaced: a key or a message may hold one, and what tells of it could not be sent."""
     return text.encode(errors="replace").decode()
 
 

@@ -16,10 +16,16 @@ import msgspec
 
 from ironforge.errors import SerializationError
 from ironforge.failure import UnusableResult, in_words, message_of
-from ironforge.json_rules import Breach, half_of_a_pair, integer_out_of_range, no_number, repeated_key, sendable
+from ironforge.json_rules import (
+    MAX_DEPTH,
+    Breach,
+    half_of_a_pair,
+    integer_out_of_range,
+    no_number,
+    repeated_key,
+    sendable,
+)
 from ironforge.options import MAX_RESULT_BYTES, check_payload_size
-
-MAX_DEPTH: Final = 32
 
 _decode: Final = msgspec.json.Decoder().decode
 

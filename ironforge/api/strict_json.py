@@ -19,6 +19,7 @@ import msgspec
 
 from ironforge.codes import Code
 from ironforge.json_rules import (
+    MAX_DEPTH,
     MAX_INTEGER,
     MIN_INTEGER,
     SHOWN_CHARACTERS,
@@ -32,7 +33,6 @@ from ironforge.json_rules import (
 )
 from ironforge.options import MAX_VALUES, most_values
 
-MAX_DEPTH: Final = 32
 # A text with more values than FEW, and more than one in SPARSE bytes, is worth the pass that counts them exactly.
 _FEW: Final = 64
 _SPARSE: Final = 16

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironforge.api.strict_json import MAX_DEPTH, InvalidJson, canonical, count_values
-from ironforge.json_rules import MAX_INTEGER, MIN_INTEGER
+from ironforge.api.strict_json import InvalidJson, canonical, count_values
+from ironforge.json_rules import MAX_DEPTH, MAX_INTEGER, MIN_INTEGER
 from ironforge.options import MAX_VALUES
 
 
