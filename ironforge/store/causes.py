@@ -15,9 +15,10 @@ from typing import Final
 from redis import exceptions as server
 
 Sign = str | type[BaseException]
+Signs = Sign | tuple[Sign, ...]
 
-# A sign is a type, or a part of the text, of the error or of one that led to it; the first that is there counts.
-_CAUSES: Final[tuple[tuple[Sign, str, str], ...]] = (
+# A sign is a type, or a part of the text, of the error or of one that led to it; the first cause with a sign counts.
+_CAUSES: Final[tuple[tuple[Signs, str, str], ...]] = (
     (
         "certificate is not valid for",
         "the server's certificate is for another name",
@@ -40,8 +41,11 @@ _CAUSES: Final[tuple[tuple[Sign, str, str], ...]] = (
         "a socket comes with its server; of TLS it may be one of the ssl_… parameters",
     ),
     ("called without any password configured", "the server knows no password", "leave it out, or set one there"),
-    ("Authentication required", "the server asks for a password", "put it into the address: redis://:PASSWORD@host"),
-    ("NOAUTH", "the server asks for a password", "put it into the address: redis://:PASSWORD@host"),
+    (
+        ("Authentication required", "NOAUTH"),
+        "the server asks for a password",
+        "put it into the address: redis://:PASSWORD@host",
+    ),
     (server.AuthenticationError, "the server refused the login", "check user and password in the address"),
     (
         server.NoPermissionError,
@@ -63,24 +67,25 @@ _CAUSES: Final[tuple[tuple[Sign, str, str], ...]] = (
     ("max number of clients", "the server has as many clients as it takes", "raise its maxclients, or end some"),
     (server.InvalidResponse, "what answers there is no Redis or Valkey", "check the port in the address"),
     (
-        "by server",
+        ("by server", ConnectionResetError),
         "the connection was closed",
         "the server may be ending; a port that speaks TLS wants rediss:// for redis://",
     ),
     (
-        ConnectionResetError,
-        "the connection was closed",
-        "the server may be ending; a port that speaks TLS wants rediss:// for redis://",
+        ("unreachable", "No route to host"),
+        "no way leads there",
+        "check the address, and the network of this machine",
     ),
-    ("unreachable", "no way leads there", "check the address, and the network of this machine"),
-    ("No route to host", "no way leads there", "check the address, and the network of this machine"),
     (
         "no TLS connection",
         "nobody speaks TLS there",
         "where the port speaks none, write redis:// for rediss://; else the server is stopped, or behind a firewall",
     ),
-    (TimeoutError, "the server is silent", "is it stopped, overloaded, or behind a firewall?"),
-    (server.TimeoutError, "the server is silent", "is it stopped, overloaded, or behind a firewall?"),
+    (
+        (TimeoutError, server.TimeoutError),
+        "the server is silent",
+        "is it stopped, overloaded, or behind a firewall?",
+    ),
     (server.OutOfMemoryError, "its memory is full", "let nodes work off what waits, add nodes, or raise maxmemory"),
 )
 # redis-py shows its whole client behind the first words.
@@ -99,12 +104,14 @@ def said(error: BaseException) -> str:
     return words if cause is None else f"{cause[1]} ({words.rstrip('.')}): {cause[2]}"
 
 
-def _cause(error: BaseException | None) -> tuple[Sign, str, str] | None:
+def _cause(error: BaseException | None) -> tuple[Signs, str, str] | None:
     chain = list(_chain(error))
     return next((cause for cause in _CAUSES if any(_fits(cause[0], link) for link in chain)), None)
 
 
-def _fits(sign: Sign, error: BaseException) -> bool:
+def _fits(sign: Signs, error: BaseException) -> bool:
+    if isinstance(sign, tuple):
+        return any(_fits(one, error) for one in sign)
     return sign in str(error) if isinstance(sign, str) else isinstance(error, sign)
 
 
