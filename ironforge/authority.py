@@ -1,4 +1,4 @@
-"""The part of a URL between `//` and the path: `user:password@host:port`, and what is wrong with one.
+"""The part of a URL between `//` and the path: `user:password@host:port`, what is wrong with one, and who reaches it.
 
 No message shows what may be a password, or a part of one: whoever forgets to encode a `/` has the rest of it elsewhere.
 """
@@ -72,6 +72,15 @@ def host_of(text: str, default_port: int) -> tuple[str, int]:
     if not 1 <= int(port[:9]) <= LARGEST_PORT:
         raise ConfigError(f"port {port[:9]} is not one from 1 to {LARGEST_PORT}")
     return host, int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`. A name other than localhost may resolve to anything."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host.lower().removesuffix(".") == "localhost"
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def _is_address(text: str | None) -> bool:

@@ -18,7 +18,7 @@ from aiohttp import web
 
 from ironforge.api.app import create_app
 from ironforge.api.server import serve
-from ironforge.api.web_pages import is_loopback
+from ironforge.authority import is_loopback
 from ironforge.child import ChildStatus, ParentLink
 from ironforge.config import Settings
 from ironforge.embedded import EmbeddedServer

@@ -22,7 +22,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from ironforge.api.connections import PunctualConnection, Refusal, affordable, cut_unread
 from ironforge.api.middleware import HELD_BACK, request_id_of
 from ironforge.api.problems import ApiProblem, explain, respond
-from ironforge.api.web_pages import SITE, is_loopback
+from ironforge.api.web_pages import SITE
+from ironforge.authority import is_loopback
 from ironforge.config import Settings
 from ironforge.errors import ConfigError
 

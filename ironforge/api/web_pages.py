@@ -7,7 +7,6 @@ it looked for us (Host).
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Final
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 from aiohttp import hdrs, web
 
 from ironforge.api.problems import ApiProblem
+from ironforge.authority import is_loopback
 
 SEC_FETCH_SITE: Final = "Sec-Fetch-Site"
 # Methods that change nothing.
@@ -87,15 +87,6 @@ class Site:
 
 
 SITE: Final = web.AppKey("site", Site)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches `host`. A name other than localhost may resolve to anything."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host.lower().removesuffix(".") == "localhost"
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def _foreign(what: str) -> ApiProblem:

@@ -7,7 +7,6 @@ answer, the keys that are known go on counting.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import re
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ import msgspec
 
 from ironforge.auth import verification_key
 from ironforge.auth.verification_key import Family, VerificationKey
+from ironforge.authority import is_loopback
 from ironforge.errors import ConfigError
 from ironforge.telemetry import get_logger
 from ironforge.web_url import place_of
@@ -136,11 +136,7 @@ def check_url(what: str, url: str) -> None:
         scheme, host = place_of(url)
     except ConfigError as error:
         raise ConfigError(f"{what}: jwks_url must be https: {error}") from None
-    try:
-        local = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        local = host == "localhost"
-    if scheme != "https" and not local:
+    if scheme != "https" and not is_loopback(host):
         raise ConfigError(
             f"{what}: jwks_url {scheme}://{host} must be https: whoever changes the keys on their way is trusted"
         )
