@@ -48,7 +48,7 @@ def half_of_a_pair() -> Breach:
 
 
 def sendable(text: str) -> str:
-    """With halves of surrogate pairs replaced: a key or a message may hold one, and what tells of it could not be sent."""
+    """With halves of surrogate pairs replaced: a key or a message may hold one, which could not be sent."""
     return text.encode(errors="replace").decode()
 
 

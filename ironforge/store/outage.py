@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, NoReturn, TypeVar
 
-import structlog
 from redis import exceptions as server
 
 from ironforge.codes import Code
 from ironforge.errors import LeaseLost, StoreError, StoreUnavailable
 from ironforge.store.causes import said
+from ironforge.telemetry import get_logger
 
 FIRST_WAIT_SECONDS: Final = 0.05
 LONGEST_WAIT_SECONDS: Final = 1.0
@@ -39,7 +39,7 @@ ABSENT: Final = ("NOGROUP", "no such key")
 SPOILT: Final = (*ABSENT, "WRONGTYPE")
 
 T = TypeVar("T")
-log = structlog.get_logger("ironforge.store")
+log = get_logger("ironforge.store")
 
 
 def outage_code(error: BaseException) -> Code | None:

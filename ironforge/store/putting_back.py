@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-import structlog
-
 from ironforge.config import Settings
 from ironforge.crashes import Crash, returned
 from ironforge.errors import IncompatibleRecord
@@ -21,8 +19,9 @@ from ironforge.store.outage import SPOILT, WrongType, outlast
 from ironforge.store.running import muster
 from ironforge.store.scripts import RETIRE
 from ironforge.store.work import RedisWork
+from ironforge.telemetry import get_logger
 
-log = structlog.get_logger("ironforge.store")
+log = get_logger("ironforge.store")
 
 
 class End(NamedTuple):

@@ -9,13 +9,12 @@ from __future__ import annotations
 import time
 from typing import Final
 
-import structlog
-
 from ironforge.config import Settings
 from ironforge.job import alone_streams_of, split_stream, streams_of
 from ironforge.store.keys import Keys
 from ironforge.store.link import Command, Link
 from ironforge.store.outage import SPOILT
+from ironforge.telemetry import get_logger
 
 # How old the knowledge of what is paused may be when a read begins.
 LOOK_SECONDS: Final = 0.25
@@ -23,7 +22,7 @@ LOOK_SECONDS: Final = 0.25
 SUSPECTS_SECONDS: Final = 1.0
 SOUND: Final = (b"stream", b"none")
 
-log = structlog.get_logger("ironforge.store")
+log = get_logger("ironforge.store")
 
 
 class Served:

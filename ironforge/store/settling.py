@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
-import structlog
 from redis.exceptions import ExecAbortError, OutOfMemoryError
 
 from ironforge.config import Settings
@@ -23,11 +22,12 @@ from ironforge.store.link import Command, Link
 from ironforge.store.outage import WrongType, is_wrong_type, outlast
 from ironforge.store.records import Place, Shelving
 from ironforge.store.scripts import SETTLE
+from ironforge.telemetry import get_logger
 
 BATCH: Final = 500
 HINT: Final = "`ironforge doctor` names the key"
 
-log = structlog.get_logger("ironforge.store")
+log = get_logger("ironforge.store")
 
 
 class Settler:

@@ -10,8 +10,6 @@ import functools
 from collections.abc import Sequence
 from typing import Any, Final
 
-import structlog
-
 from ironforge.config import Settings
 from ironforge.moments import now_ms
 from ironforge.store.alone import RedisAlone
@@ -26,11 +24,12 @@ from ironforge.store.quarantine import Quarantine
 from ironforge.store.rewriting import Rewriter, parts
 from ironforge.store.scripts import EXPIRE, PROMOTE, QUARANTINE, Script
 from ironforge.store.settling import Settler
+from ironforge.telemetry import get_logger
 
 # Above this share of maxmemory terminal records go early, the oldest first.
 MEMORY_SHARE: Final = 0.8
 
-log = structlog.get_logger("ironforge.store")
+log = get_logger("ironforge.store")
 
 
 class RedisWork:

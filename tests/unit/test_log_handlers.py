@@ -17,6 +17,7 @@ from ironforge import log_handlers
 from ironforge.config import Settings
 from ironforge.context import Context, running
 from ironforge.job import new_id
+from ironforge.store.outage import outlast
 from ironforge.telemetry import configure_logging, get_logger
 
 pytestmark = pytest.mark.usefixtures("own_logging")
@@ -191,6 +192,20 @@ def test_an_application_that_configures_structlog_gets_its_lines_its_way(capsys,
     theirs, *others = lines(capsys)
     assert "event='theirs'" == theirs
     assert [("shop", "theirs"), *OURS] == [fields(line) for line in others]
+
+
+async def test_what_the_store_logs_stays_ours(capsys):
+    by_structlog()
+    configure_logging(SETTINGS)
+    answers = iter([ConnectionError("gone"), None])
+
+    async def ask() -> None:
+        if error := next(answers):
+            raise error
+
+    await outlast(ask)
+    said = [fields(line) for line in lines(capsys)]
+    assert [("ironforge.store", "store_unavailable"), ("ironforge.store", "store_available")] == said
 
 
 def test_structlog_without_a_configuration_logs_as_we_do(capsys):

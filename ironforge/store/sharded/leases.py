@@ -10,15 +10,14 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import structlog
-
 from ironforge.errors import StoreUnavailable
 from ironforge.store.contract import Lease
 from ironforge.store.leases import RedisLeases, new_name
 from ironforge.store.sharded.round import together
+from ironforge.telemetry import get_logger
 from ironforge.threads import aside
 
-log = structlog.get_logger("ironforge.store")
+log = get_logger("ironforge.store")
 
 
 class ShardedLeases:
