@@ -42,6 +42,7 @@ async def first_words(port: int, request: bytes) -> bytes:
         (head("POST", "/jobs", Origin="https://evil.example"), 403),
         (head("POST", "/jobs", Content_Type="text/plain"), 415),
         (head("POST", "/jobs", Content_Encoding="gzip"), 415),
+        (head("POST", "/jobs", Transfer_Encoding="gzip, chunked").replace(b"Content-Length: 12\r\n", b""), 415),
         (head("POST", "/jobs", Content_Length="1048577"), 413),
         (head("POST", "/jobs", Content_Length="99999999999999"), 413),
         (head("POST", "/jobs/batch", Content_Length="16777217"), 413),
