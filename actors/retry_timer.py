@@ -26,6 +26,7 @@ from ironforge.errors import UnknownKind
 from ironforge.job import Job, JobState
 from ironforge.metrics import Metrics
 from ironforge.moments import now_ms
+from ironforge.ranges import counted
 from ironforge.registry import Forge
 from ironforge.store import Rewrite
 
@@ -63,7 +64,7 @@ class RetryTimer(Actor):
                 if verdict.problem:
                     logger.error("the backoff of %s cannot be used: %s", job.kind, verdict.problem)
             else:
-                reason = f"gave up after {job.attempt} failed attempts"
+                reason = f"gave up after {counted(job.attempt, 'failed attempt')}"
                 dead = job.finish(JobState.DEAD, now_ms(), reason=reason)
                 exhausted.append((stream, entry, records.encode(dead)))
         if exhausted:

@@ -27,6 +27,7 @@ from ironforge.first_process import leave_first_process
 from ironforge.forks import withhold_loop
 from ironforge.handler_environment import hide_from_handlers
 from ironforge.metrics import Metrics, measure_loop_lag
+from ironforge.ranges import counted
 from ironforge.registry import Forge
 from ironforge.stop_signals import StopSignals
 from ironforge.store import NodeStore
@@ -79,7 +80,7 @@ class Node:
             asyncio.create_task(measure_loop_lag(self.metrics), name="loop lag"),
         ]
         kinds = ", ".join(self._forge.kinds) or "none: this application registers no handlers"
-        logger.info("node is running %d jobs at a time; kinds: %s", settings.concurrency, kinds)
+        logger.info("node is running %s at a time; kinds: %s", counted(settings.concurrency, "job"), kinds)
 
     async def _start_tree(self, parts: Parts) -> ActorRef:
         """A lease that is lost meanwhile ends the start, for there is no whole tree yet that could begin anew."""
