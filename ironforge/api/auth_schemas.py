@@ -19,6 +19,9 @@ KeyId = Annotated[str, Meta(extra_json_schema={"pattern": KEY_ID_PATTERN}, examp
 Name = Annotated[str, Meta(extra_json_schema={"pattern": NAME_PATTERN})]
 
 
+Children = Literal["revoke", "keep"]
+
+
 class KeyRequest(msgspec.Struct, forbid_unknown_fields=True):
     """A key to make, in the caller's namespace. It may not do what the caller may not."""
 
@@ -44,7 +47,7 @@ class KeyRequest(msgspec.Struct, forbid_unknown_fields=True):
 class RevokeQuery(msgspec.Struct, forbid_unknown_fields=True):
     """What becomes of the keys that the revoked one made, and that those made."""
 
-    children: Literal["revoke", "keep"] = "revoke"
+    children: Children = "revoke"
 
 
 class AuditQuery(msgspec.Struct, forbid_unknown_fields=True):

@@ -9,18 +9,20 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final, TypeVar
+from typing import Final, TypeVar, get_args
 
 import msgspec
 
 from ironforge import options
 from ironforge.api import strict_json
+from ironforge.api.auth_schemas import Children
 from ironforge.api.problems import ApiProblem
 from ironforge.api.schemas import ID_EXAMPLE, MAX_PAGE, DeadQuery, JobRequest
+from ironforge.auth.caller import SCOPES
 from ironforge.closest import closest
 from ironforge.codes import Code
 from ironforge.errors import InvalidJob
-from ironforge.job import new_id, parse_id, tail_of
+from ironforge.job import LABELS, JobState, new_id, parse_id, tail_of
 from ironforge.store.contract import Submission
 
 T = TypeVar("T")
@@ -29,6 +31,14 @@ Query = TypeVar("Query", bound=msgspec.Struct)
 _IDEMPOTENCY_KEY: Final = re.compile(r"[ -~]{1,255}\Z")
 _UNKNOWN: Final = re.compile(r"unknown field `([^`]*)`")
 _MISSING: Final = re.compile(r"missing required field `([^`]*)`")
+# By field, for every enumeration of a body or a query.
+_CHOICES: Final[Mapping[str, Sequence[str]]] = {
+    "priority": LABELS,
+    "state": tuple(JobState),
+    "scopes": SCOPES,
+    "children": get_args(Children),
+}
+_FIELD: Final = re.compile(r"[a-z_]+")
 _PLACE: Final = re.compile(r" - at `\$\.?(.*)`\Z")
 
 JOB_DECODER: Final = msgspec.json.Decoder(JobRequest)
@@ -163,9 +173,11 @@ def _mismatch(message: str, fields: tuple[str, ...]) -> ApiProblem:
         name = missing.group(1)
         return ApiProblem(400, "missing_field", f"the field `{name}` is required", field=_join(path, name))
     code: Code = "invalid_type"
-    if text.startswith("Invalid enum value") and path.rpartition(".")[2] == "priority":
-        code = "invalid_priority"
-        text += ": one of critical, high, medium, low"
+    if text.startswith("Invalid enum value"):
+        name = _FIELD.findall(path)[-1]
+        if name == "priority":
+            code = "invalid_priority"
+        text += f": one of {', '.join(_CHOICES[name])}"
     return ApiProblem(400, code, f"{path or 'the body'}: {text}", field=path or None)
 
 

@@ -232,6 +232,7 @@ async def test_another_word_for_children_is_refused(house: House) -> None:
     answer = await house.call("DELETE", f"/keys/{ids['root']}?children=all", await house.key())
 
     assert (400, "invalid_parameter") == (answer.status, answer.code)
+    assert "children: Invalid enum value 'all': one of revoke, keep" == answer.body["detail"]
     assert ids["root"] in await listed(house)
 
 
