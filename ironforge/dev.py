@@ -57,11 +57,13 @@ async def serve_dev(
             return 0
         if forge is None:
             return await _serve_until_told(settings, told, allow_public=allow_public, on_ready=on_ready)
+        await verify(settings)
         node = Node(forge, settings)
         told.then = node.stop
-        await node.start()
-        stack.push_async_callback(node.close)
+        # The API first: where its address cannot be had, no node takes jobs that would have to end before that is said.
         async with _api(settings, node.metrics, allow_public=allow_public, readiness=node.problems) as url:
+            await node.start()
+            stack.push_async_callback(node.close)
             ended = asyncio.create_task(node.wait(), name="node")
             if on_ready:
                 on_ready(url)

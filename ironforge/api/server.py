@@ -90,7 +90,7 @@ def check_address(host: str, *, allow_public: bool) -> None:
 def cannot_listen(host: str, port: int, error: OSError, port_setting: str = PORT_SETTING) -> str:
     """What to tell the user whose address could not be bound."""
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is in use: stop the other process, or change {port_setting}={port}"
+        return f"port {port} on {host} is in use: stop the other process, or choose another port with {port_setting}"
     return f"cannot listen on {host} port {port}: {error.strerror or error}"
 
 

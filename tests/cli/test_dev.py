@@ -119,6 +119,7 @@ def test_a_port_in_use_is_a_message_and_leaves_no_server_behind(tmp_path: Path) 
         done = ironforge("dev", "--port", port, "--data-dir", str(tmp_path / "data"))
     assert done.returncode == 2
     assert f"port {port} on 127.0.0.1 is in use" in done.stderr
+    assert "joined the cluster" not in done.stderr, "no job runs before"
     assert processes_with(str(tmp_path)) == []
 
 
