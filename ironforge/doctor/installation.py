@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,7 @@ from ironforge.server_url import parse
 from ironforge.store import Doors, NodeStore
 from ironforge.store.causes import is_known
 from ironforge.store.checks import verify
+from ironforge.store.contract import Stats
 from ironforge.store.keys import shards_of
 
 DEFAULT_SERVER: Final = "redis://127.0.0.1:6379/0"
@@ -164,9 +166,13 @@ class _Exam:
         queued = sum(stream.queued for stream in stats.streams)
         paused = f"; paused: {', '.join(stats.paused)}" if stats.paused else ""
         findings = [Finding("ok", "queues", f"{counted(queued, 'waiting job')}{paused}")]
+        unserved = await self._unserved(stats)
+        for queue, waiting in unserved.items():
+            message = f"queue {queue} has {counted(waiting, 'waiting job')}, and no running node serves it"
+            findings.append(Finding("warn", "queues", message, f"{NODE_START} --queues {queue}"))
         for stream in stats.streams:
             age_seconds = 0.0 if stream.oldest_ms is None else (stats.now_ms - stream.oldest_ms) / 1000
-            if age_seconds > LONG_WAIT_SECONDS:
+            if age_seconds > LONG_WAIT_SECONDS and stream.queue not in unserved:
                 message = f"the oldest job of queue {stream.queue} has waited for {age_seconds:.0f} s"
                 fix = f"{NODE_START} --queues {stream.queue}"
                 if stream.queue in stats.paused:
@@ -177,6 +183,15 @@ class _Exam:
             fix = "ironforge dlq list, then ironforge dlq retry --all"
             findings.append(Finding("warn", "dead letter", f"{counted(stats.dead, 'job')} gave up", fix))
         return findings
+
+    async def _unserved(self, stats: Stats) -> Counter[str]:
+        """Waiting jobs by queue, where nodes run and say what they serve, and it is not that queue."""
+        served = [node.queues for node in await self._inspection.nodes() if node.lease_ms_left > 0]
+        waiting: Counter[str] = Counter()
+        for stream in stats.streams:
+            if stream.queued and served and not any(not queues or stream.queue in queues for queues in served):
+                waiting[stream.queue] += stream.queued
+        return waiting
 
 
 def _cli(settings: Settings) -> str:

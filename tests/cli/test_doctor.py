@@ -187,3 +187,11 @@ def test_a_clock_that_is_off_is_a_warning():
     assert clock_finding(0.2, 0.0).level == "ok"
     assert clock_finding(-3.0, 0.1).message == "the server's clock is 3.0 s behind this machine's"
     assert clock_finding(3.0, 5.0).level == "ok"
+
+
+def test_jobs_that_no_running_node_takes_are_a_warning(tmp_path: Path):
+    with Dev(tmp_path) as dev:
+        dev.submit("demo.noop", queue="invoices")
+        done = ironforge("doctor", "--data-dir", str(tmp_path / "data"))
+    assert "queue invoices has 1 waiting job, and no running node serves it" in done.stdout
+    assert "ironforge node APP --queues invoices" in done.stdout
