@@ -122,13 +122,14 @@ def _stats(answer: dict[str, Any]) -> Group:
     columns = ("QUEUE", "PRIORITY", "QUEUED", "RUNNING", "OLDEST")
     streams = output.table(columns, rows, right=("QUEUED", "RUNNING", "OLDEST"))
     paused = [output.cell(f"paused: {', '.join(answer['paused'])}", "yellow")] if answer["paused"] else []
+    if answer["totals"] is None:
+        return Group(streams, *paused, "", "totals are not shown: this key is limited to some queues")
     return Group(streams, *paused, "", _counters(answer))
 
 
 def _counters(answer: dict[str, Any]) -> Table:
-    rates, totals = answer["rates"] or {}, answer["totals"] or {}
-    counts = {"scheduled": answer["scheduled"], "dead": answer["dlq_depth"]}
-    now = {name: count for name, count in counts.items() if count is not None}  # not told to who sees some queues alone
+    rates, totals = answer["rates"] or {}, answer["totals"]
+    now = {"scheduled": answer["scheduled"], "dead": answer["dlq_depth"]}
     names = ("submitted", "completed", "failed", "retried", "cancelled", "dead", "scheduled")
     rows = [
         (

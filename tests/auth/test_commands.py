@@ -165,6 +165,11 @@ def test_dev_asks_who_is_calling_when_told_to(tmp_path: Any) -> None:
         assert 0 == key.returncode, key.stderr
         done = ironforge("submit", "demo.echo", "1", "--wait", "--json", url=dev.url, api_key=key.stdout.strip())
         assert "completed" == document(done)["status"]
+        one = ironforge(
+            "keys", "create", "one", "--scope", "jobs:read", "--queue", "a", key_pepper=PEPPER, data_dir=folder
+        )
+        stats = ironforge("stats", url=dev.url, api_key=one.stdout.strip())
+        assert "totals are not shown: this key is limited to some queues" in stats.stdout
         nobody = ironforge("jobs", "list", url=dev.url)
         assert (1, True) == (nobody.returncode, "missing_credentials" in nobody.stderr)
         dev.get("/livez")
