@@ -29,7 +29,7 @@ LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 HELP: Final[dict[str, str]] = {
-    "redis_url": "Redis or Valkey, Sentinel or a cluster, in the forms below; empty: `ironforge dev` brings its own",
+    "redis_url": "Redis or Valkey: redis://, redis+sentinel://, redis+cluster://; none: `ironforge dev` brings its own",
     "namespace": "prefix that keeps several IronForge installations on one server apart",
     "namespaces": "those that a node serves, comma separated, with a share as in team-a:3; none: the one above",
     "shards": "parts that a namespace is spread over in a cluster; the same for all its processes, from the start on",

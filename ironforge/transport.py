@@ -212,7 +212,9 @@ class Transport:
         return ApiError(status, {"code": "redirected", "detail": f"{detail} IRONFORGE_URL or pass url="})
 
     def _unreachable(self, error: Exception) -> ApiUnreachable:
-        return ApiUnreachable(f"no answer from {self.url}: {said(error)}. The address is IRONFORGE_URL, or url=")
+        return ApiUnreachable(
+            f"no answer from {self.url} (IRONFORGE_URL, --url or url= gives another address): {said(error)}"
+        )
 
 
 def _abandon(session: aiohttp.ClientSession) -> None:

@@ -29,8 +29,7 @@ def verify(
 ) -> None:
     """Submit jobs, kill, pause and stop nodes of our own, and prove that nothing is lost or settled twice.
 
-    In a namespace of its own on your server, which is empty again afterwards: other namespaces are not touched, the
-    server is not either. Exit code 1 when a promise was broken.
+    In a namespace of its own on your server, empty again afterwards; no other is touched. Exit code 1: a promise broke.
     """
     import msgspec  # noqa: PLC0415
     import uvloop  # noqa: PLC0415

@@ -229,7 +229,7 @@ def test_wrong_usage_is_2_and_names_the_culprit(dev: Dev, arguments: tuple[str, 
 def test_an_api_that_does_not_answer_is_3(arguments: tuple[str, ...]):
     done = ironforge(*arguments, url="http://127.0.0.1:1")
     assert done.returncode == 3
-    assert "no answer from http://127.0.0.1:1" in done.stderr
+    assert "no answer from http://127.0.0.1:1 (IRONFORGE_URL, --url or url= gives another address): " in done.stderr
 
 
 def test_version_and_help_need_no_server():
