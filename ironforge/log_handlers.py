@@ -76,7 +76,7 @@ def settle() -> None:
     for name, logger in list(root.manager.loggerDict.items()) if _installed else ():
         if isinstance(logger, logging.Logger) and name.partition(".")[0] in OURS:
             logger.disabled = False  # dictConfig disables what it does not know
-            if type(logger) is logging.Logger:
+            if not isinstance(logger, _OurLogger):  # structlog has a class for those that come later
                 logger.__class__ = _OurLogger
     for other in _others() if _installed else ():
         _adopt(other)

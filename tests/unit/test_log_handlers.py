@@ -243,6 +243,15 @@ def test_a_handler_that_raises_hurts_neither_who_logs_nor_the_line(capsys, error
     assert ["ours", complaint] == [json.loads(line)["event"] for line in lines(capsys)]
 
 
+def test_a_logger_that_comes_later_is_guarded_as_well(capsys):
+    configure_logging(SETTINGS)
+    late = logging.getLogger("actors.comes_later")
+    log_handlers.settle()
+    logging.getLogger().addHandler(Raising(ValueError))
+    late.info("ours")
+    assert "ours" == json.loads(lines(capsys)[0])["event"]
+
+
 def test_a_factory_of_records_that_raises_hurts_neither_who_logs_nor_the_line(capsys):
     configure_logging(SETTINGS)
     before = logging.getLogRecordFactory()
