@@ -72,6 +72,8 @@ def raised(error: BaseException) -> Conclusion:
 
 
 def _read(error: BaseException) -> Conclusion:
+    if type(error) is RuntimeError and error.__cause__ is not None and type(error.__cause__) is StopIteration:
+        error = error.__cause__  # a coroutine cannot raise it as it is, a child process can
     said = _said(error)
     try:
         if snoozes := _all(said, Snooze):

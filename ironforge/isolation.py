@@ -144,7 +144,7 @@ class _Factory:
 
     def __call__(self, loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Task[Any]:
         context = options.get("context")
-        run = running.get(None) if context is None else context.get(running)
+        run = running.get(None) if context is None else context.get(running, running.get(None))
         if run is not None and asyncio.iscoroutine(coro):
             coro = _Contained(coro, run)
         task: asyncio.Task[Any] = self._make(loop, coro, **options)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextvars
 import functools
+import inspect
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import uvloop
@@ -24,7 +27,10 @@ def _for_everybody(name: str) -> Callable[..., Any]:
 
 
 class NodeLoop(uvloop.Loop):
-    """Raises RuntimeError where code of a handler would change it for everybody."""
+    """Raises RuntimeError where code of a handler would change it for everybody.
+
+    What a handler runs in a thread has its context, however it comes there: its lines of the log say whose they are.
+    """
 
     stop = _for_everybody("stop")
     close = _for_everybody("close")
@@ -36,3 +42,9 @@ class NodeLoop(uvloop.Loop):
     shutdown_asyncgens = _for_everybody("shutdown_asyncgens")
     add_signal_handler = _for_everybody("add_signal_handler")  # type: ignore[assignment]
     remove_signal_handler = _for_everybody("remove_signal_handler")
+
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:  # type: ignore[override]
+        in_thread = executor is None or isinstance(executor, ThreadPoolExecutor)
+        if in_thread and running.get(None) is not None and not inspect.iscoroutinefunction(func):
+            func = functools.partial(contextvars.copy_context().run, func)
+        return super().run_in_executor(executor, func, *args)

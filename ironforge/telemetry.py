@@ -144,4 +144,4 @@ def _escape(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict
             event[key] = textwrap.indent(plain(str(value), keep="\t\n"), "    ", predicate=bool)
         elif type(value) not in (int, float, bool):
             event[key] = plain(str(value))
-    return event
+    return {plain(str(key)): value for key, value in event.items()}

@@ -64,6 +64,10 @@ async def in_a_task_of_a_task() -> None:
         group.create_task(in_a_gather())
 
 
+async def in_a_task_with_a_context_of_its_own() -> None:
+    await asyncio.create_task(leave(), context=contextvars.Context())
+
+
 async def from_a_thread() -> None:
     loop = asyncio.get_running_loop()
     await asyncio.to_thread(lambda: asyncio.run_coroutine_threadsafe(leave(), loop).exception())
@@ -79,6 +83,7 @@ EXITS = [
     in_a_task_that_is_only_waited_for,
     in_a_task_that_nobody_waits_for,
     in_a_task_of_a_task,
+    in_a_task_with_a_context_of_its_own,
     from_a_thread,
     in_a_loop_of_its_own,
 ]

@@ -166,13 +166,13 @@ async def test_whatever_a_handler_raises_is_a_failure_and_the_worker_survives(ex
 @pytest.mark.parametrize("executor", ["async", "thread"])
 async def test_stop_iteration_is_an_error_and_does_not_hang(executor_of, executor):
     async def on_loop() -> None:
-        next(iter(()))
+        raise StopIteration("no more")
 
     def in_thread() -> None:
-        next(iter(()))
+        raise StopIteration("no more")
 
     error = last_error(await run(executor_of(on_loop if executor == "async" else in_thread)))
-    assert "coroutine raised StopIteration" == error.message
+    assert ("StopIteration", "no more") == (error.type, error.message)
 
 
 VERDICTS = [

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -48,6 +48,35 @@ def test_a_handler_cannot_change_the_loop_for_everybody(change: Callable[[asynci
         return str((await asyncio.gather(handler(), return_exceptions=True))[0])
 
     assert "a handler cannot call " in isolation.run(main())
+
+
+def find_run(*_: object) -> object:
+    return running.get(None)
+
+
+async def in_executor(pool: Executor | None, function: Callable[..., Any], argument: int) -> Any:
+    running.set(Run())
+    return await asyncio.get_running_loop().run_in_executor(pool, function, argument)
+
+
+def test_what_a_handler_runs_in_a_thread_knows_its_job() -> None:
+    with ThreadPoolExecutor() as pool:
+        assert isinstance(isolation.run(in_executor(pool, find_run, 1)), Run)
+    assert isinstance(isolation.run(in_executor(None, find_run, 1)), Run)
+
+
+def test_what_a_handler_runs_in_a_process_needs_no_more_than_before() -> None:
+    with ProcessPoolExecutor() as pool:
+        assert 2 == isolation.run(in_executor(pool, abs, -2))
+
+
+def test_a_coroutine_function_is_still_refused_by_a_thread() -> None:
+    async def main() -> None:
+        running.set(Run())
+        await asyncio.get_running_loop().run_in_executor(None, main)
+
+    with pytest.raises(TypeError, match="coroutine"):
+        isolation.run(main())
 
 
 @pytest.fixture

@@ -138,11 +138,12 @@ def test_python_warnings_are_logged(capsys):
 
 def test_the_console_shows_control_characters_as_text(capsys):
     configure_logging(Settings(log_format="console"))
-    get_logger("ours").info("forged\n2026 [error] line", value="\x1b[31mred")
+    get_logger("ours").info("forged\n2026 [error] line", value="\x1b[31mred", **{"a\nkey": 1})
     lines = capsys.readouterr().err.splitlines()
     assert 1 == len(lines)
     assert "forged\\n2026 [error] line" in lines[0]
     assert "\\x1b[31mred" in lines[0]
+    assert "a\\nkey=1" in lines[0]
 
 
 def test_the_console_keeps_the_lines_of_a_traceback_but_not_its_escapes(capsys):
