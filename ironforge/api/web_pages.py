@@ -7,7 +7,10 @@ it looked for us (Host).
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import re
+import socket
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -56,6 +59,14 @@ class Site:
             origin = ", ".join(headers.getall(hdrs.ORIGIN))
             if not self._is_own(origin, host or ""):
                 raise _foreign(f"Origin {origin[:100]!r}")
+            if not self._asks_callers and not _cannot_be_rebound(host or ""):
+                raise ApiProblem(
+                    403,
+                    "host_not_allowed",
+                    f"a web page under the name {_shown(host)} may be anybody's: whoever owns a name can have it mean "
+                    "this machine. Without authentication browsers use an address or a name without a dot here, or "
+                    "set IRONFORGE_AUTH=on",
+                )
         if SEC_FETCH_SITE in headers and request.method not in SAFE_METHODS:
             site = ", ".join(headers.getall(SEC_FETCH_SITE))
             if site not in OWN_SITES:
@@ -87,6 +98,18 @@ class Site:
 
 
 SITE: Final = web.AppKey("site", Site)
+
+
+def _cannot_be_rebound(host: str) -> bool:
+    """An address, a name without a dot, or this machine's own: no page of a stranger comes from there."""
+    found = _HOST.match(host)
+    name = found[1].lower() if found else "."
+    if "." not in name or name.startswith("[") or name == socket.gethostname().lower():
+        return True
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(name)
+        return True
+    return False
 
 
 def _foreign(what: str) -> ApiProblem:

@@ -32,6 +32,10 @@ async def test_on_an_address_of_others_any_name_may_be_its_own_but_no_page_of_an
             ({"Host": "ironforge.default.svc"}, 200),
             ({"Host": "10.1.2.3:3000"}, 200),
             ({"Host": "10.1.2.3:3000", "Origin": "http://10.1.2.3:3000"}, 200),
+            ({"Host": "[fd00::1]:3000", "Origin": "http://[fd00::1]:3000"}, 200),
+            ({"Host": "ironforge:3000", "Origin": "http://ironforge:3000"}, 200),
+            ({"Host": "rebound.evil.example:3000", "Origin": "http://rebound.evil.example:3000"}, 403),
+            ({"Host": "1.2.3.4.evil.example", "Origin": "http://1.2.3.4.evil.example"}, 403),
             ({"Host": "10.1.2.3:3000", "Origin": "http://evil.example"}, 403),
             ({"Host": "user@10.1.2.3"}, 400),
         ):
