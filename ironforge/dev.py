@@ -43,7 +43,7 @@ log = get_logger(__name__)
 async def serve_dev(
     forge: Forge | None, settings: Settings, *, allow_public: bool = False, on_ready: OnReady | None = None
 ) -> int:
-    """Run an API and a node until SIGTERM or SIGINT; a second signal hurries the node. Returns the exit code.
+    """Run an API and a node until SIGTERM, SIGINT or SIGHUP; a second signal hurries the node. Returns the exit code.
 
     Without `settings.redis_url` an embedded server in `settings.data_dir` runs as long. Without a `forge` there is
     no node: jobs wait for the next start.
@@ -74,7 +74,7 @@ async def serve_dev(
 
 
 async def serve_api(settings: Settings, *, allow_public: bool = False) -> int:
-    """Run the API alone until SIGTERM or SIGINT, or until the parent process is gone; the exit code is 0.
+    """Run the API alone until SIGTERM, SIGINT or SIGHUP, or until the parent process is gone; the exit code is 0.
 
     A parent has other children that listen on the same port.
     Raises ConfigError when the server does not fit, or the address cannot be listened on.
@@ -130,7 +130,7 @@ async def _serve_until_told(
 
 
 class _Told:
-    """`event` is set by the first SIGTERM or SIGINT; each one also calls `then`, once there is one."""
+    """`event` is set by the first signal that ends; each one also calls `then`, once there is one."""
 
     def __init__(self) -> None:
         self.event = asyncio.Event()
@@ -146,12 +146,16 @@ def _signals() -> Iterator[_Told]:
     """From here on a signal is heard, and no longer ends the process where it happens to be."""
     told = _Told()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    # A terminal that is closed leaves no server behind; what `nohup` started outlives its terminal.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
         loop.add_signal_handler(number, told.hear)
     try:
         yield told
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in numbers:
             loop.remove_signal_handler(number)
 
 

@@ -181,4 +181,5 @@ def _welcome(url: str, app: str, example: str, settings: Settings) -> None:
 
 
 def _url_flag(url: str) -> str:
-    return "" if url == api_url(load()) else f" --url {url}"
+    # The terminal where it is typed may have none of this one's environment, and this one may have a URL of its own.
+    return "" if url == api_url(load()) == api_url(Settings()) else f" --url {url}"

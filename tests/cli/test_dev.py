@@ -16,8 +16,9 @@ import redis
 from ironforge import Forge
 from ironforge.config import load
 from ironforge.dev import serve_dev
-from tests.cli.kit import Dev, eventually, ironforge, processes_with
+from tests.cli.kit import Dev, Service, eventually, ironforge, processes_with
 from tests.support.servers import valkey
+from tests.support.topologies import free_port
 
 
 def test_the_first_run_completes_a_job_that_was_submitted_over_http(dev: Dev) -> None:
@@ -64,6 +65,13 @@ def test_the_command_line_talks_to_the_port_that_the_api_was_given(dev: Dev) -> 
     assert ironforge("stats", "--url", dev.url, http_port="1", url="http://127.0.0.1:1").returncode == 0
 
 
+def test_the_banner_holds_in_a_terminal_without_the_environment_of_this_one(tmp_path: Path) -> None:
+    port = free_port()
+    with Service("dev", "--no-node", "--data-dir", str(tmp_path / "data"), http_port=str(port)) as dev:
+        expected = f"ironforge stats --url http://127.0.0.1:{port}"
+        assert eventually(lambda: expected in "".join(list(dev.stdout)), "the banner")
+
+
 def test_metrics_show_the_jobs_of_the_node_and_the_depths_of_the_queues(dev: Dev) -> None:
     dev.becomes(dev.submit("demo.noop"), "completed")
 
@@ -88,11 +96,12 @@ def test_jobs_that_were_queued_before_a_stop_run_after_the_next_start(tmp_path: 
         second.becomes(job_id, "completed")
 
 
-def test_ctrl_c_lets_a_running_job_finish_and_leaves_nothing_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGHUP], ids=["Ctrl-C", "closed terminal"])
+def test_its_end_lets_a_running_job_finish_and_leaves_nothing_behind(tmp_path: Path, end: signal.Signals) -> None:
     with Dev(tmp_path) as dev:
         job_id = dev.submit("demo.sleep", {"seconds": 1.0})
         dev.becomes(job_id, "running")
-        dev.signal(signal.SIGINT)
+        dev.signal(end)
         assert dev.ended() == 0
     assert "Traceback" not in "".join(dev.stderr)
     assert processes_with(str(tmp_path)) == []
@@ -153,6 +162,21 @@ async def test_inside_a_program_it_runs_until_a_signal_comes(tmp_path: Path) -> 
 
     assert await serve_dev(Forge(), settings, on_ready=on_ready) == 0
     assert processes_with(str(tmp_path)) == []
+
+
+async def test_what_nohup_started_does_not_hear_that_its_terminal_is_closed(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    seen = []
+
+    def on_ready(_url: str) -> None:
+        seen.append(signal.getsignal(signal.SIGHUP))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    try:
+        await serve_dev(None, load({}, data_dir=str(tmp_path / "data"), http_port=0), on_ready=on_ready)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert [signal.SIG_IGN] == seen
 
 
 async def test_a_signal_while_the_server_starts_ends_it(tmp_path: Path) -> None:
