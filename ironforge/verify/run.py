@@ -129,7 +129,7 @@ async def _under_load(plan: Plan, rng: random.Random, load: Load, nodes: Nodes, 
             await asyncio.sleep(min(rng.expovariate(1 / plan.pause_seconds), max(0.0, deadline - time.monotonic())))
             if load.ids and time.monotonic() < deadline:
                 await nodes.hurt(rng, plan.faults)
-                say(f"{len(load.ids)} jobs submitted")
+                say(f"{len(load.ids)} submissions")
         await submitting
     finally:
         submitting.cancel()
