@@ -1,9 +1,9 @@
 """Running jobs that have to be alone: those that may have killed nodes before.
 
-Whoever wants to run one first gets the turn, which one node of a namespace has at a time. Then it fetches nothing more
-and waits until what it holds has ended, but not for long: where jobs run for hours another node may be empty sooner, so
-it gives the turn back, goes on, and waits twice as long the next time. So none of these jobs waits for ever, and no
-node spends more than a fifth of its time on waiting.
+A node that wants to run one first gets the turn, which one node of a namespace has at a time. Then it fetches nothing
+more and waits until what it holds has ended, but not for long: where jobs run for hours another node may be empty
+sooner, so it gives the turn back, goes on, and waits twice as long the next time. So none of these jobs waits for ever,
+and no node spends more than a fifth of its time on waiting.
 """
 
 from __future__ import annotations

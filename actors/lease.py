@@ -96,7 +96,7 @@ class Leaseholder(Actor):
 
     @handles(SeenDead)
     def seen_dead(self, message: SeenDead) -> None:
-        """No judgement, so who has just come may act on it as well."""
+        """No judgement, so a node that has just come may act on it as well."""
         self._take_over_all(message.nodes, seen_dead=True)
 
     def _take_over_all(self, nodes: Iterable[str], *, seen_dead: bool = False) -> None:
@@ -190,7 +190,7 @@ class Heart:
             last_beat = now
 
     def _say_who_blocks(self, seconds: float) -> None:
-        """In the log, and in the store for whoever takes over: this node may not be there to tell it."""
+        """In the log, and in the store for the node that takes over: this node may not be there to tell it."""
         attempt, place = blocker(self._loop_thread)
         if attempt is None:
             logger.warning("the event loop is blocked for %.1f s: no heartbeat until it turns; %s", seconds, place)

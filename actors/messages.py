@@ -32,7 +32,7 @@ class LeaseGone(NamedTuple):
 
 @message
 class Fenced(NamedTuple):
-    """signals → lease: somebody took over what `node` held."""
+    """signals → lease: another node took over what `node` held."""
 
     node: str
 
@@ -87,7 +87,7 @@ class Done(NamedTuple):
 
 @message
 class HandBack(NamedTuple):
-    """worker → dispatcher: the last `size` of what it holds will not start soon; give them to somebody else."""
+    """worker → dispatcher: the last `size` of what it holds will not start soon; give them to others."""
 
     worker: int
     size: int

@@ -1,4 +1,4 @@
-"""What a worker has to report: outcomes collected and sent to whoever settles them.
+"""What a worker has to report: outcomes collected and sent to the roles that settle them.
 
 Completed and cancelled jobs go to the dispatcher, failed and snoozed ones to the retry timer, the hopeless to the
 dead letter; the dispatcher learns the number of all, because it counts what each worker holds.

@@ -87,15 +87,15 @@ class Worker(Actor):
     async def _run_queue(self) -> None:
         """Runs what waits, all in one task, until a run may have kept it: that one keeps it for good.
 
-        A task for every run would cost a quick job a tenth of its time. Whoever has no reference to a task cannot
-        cancel it, so one that nobody got hold of is as good as new.
+        A task for every run would cost a quick job a tenth of its time. Code without a reference to a task cannot
+        cancel it, so one that no handler got hold of is as good as new.
         """
         try:
             await self._work_off()
         except asyncio.CancelledError:  # not in a handler: those are the executor's
             if self.is_ending:
                 raise
-            raise ActorFailed("somebody cancelled the task that runs its jobs") from None
+            raise ActorFailed("the task that runs its jobs was cancelled") from None
 
     async def _work_off(self) -> None:
         task = asyncio.current_task()

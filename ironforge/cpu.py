@@ -216,7 +216,7 @@ class Child(asyncio.SubprocessProtocol):
         self._lost.set_result(None)
 
     def _last_words(self) -> None:
-        """No reply will come any more. Whoever waits need not wait for processes that still hold the pipe."""
+        """No reply will come any more. The waiting job need not wait for processes that still hold the pipe."""
         assert self._transport is not None
         if self.has_ended:
             self._transport.close()

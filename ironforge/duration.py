@@ -9,7 +9,7 @@ Duration = float | timedelta
 
 
 def seconds_of(given: Any) -> Any:
-    """A timedelta in seconds; anything else as it is, for whoever checks it."""
+    """A timedelta in seconds; anything else as it is, for the check that follows."""
     return timedelta.total_seconds(given) if isinstance(given, timedelta) else given
 
 

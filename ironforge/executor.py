@@ -126,7 +126,7 @@ class Executor:
             end = raised(error)
         attempt.task = None
         if attempt.outcome is not None:
-            return  # somebody gave it up meanwhile
+            return  # the worker has abandoned it meanwhile
         if attempt.interrupt is None:
             end = end if attempt.failure is None else raised(attempt.failure)
         elif not (has_returned and attempt.interrupt is Interrupt.RELEASE):  # it was quicker: why run it again?

@@ -1,4 +1,4 @@
-"""The first process of a container adopts whoever loses its parent, and has to wait for it: else it stays a zombie.
+"""The first process of a container adopts orphans, and has to wait for them: else they stay zombies.
 
 Waiting for just anybody would take the exit codes of children that others here wait for. So the work is done in a
 second process, and the first one does nothing but that: it waits for all, and passes signals on.

@@ -112,7 +112,7 @@ def _reset_signals() -> None:
 
 
 def _let_go(epolls: list[int], files: list[int]) -> None:
-    """The numbers stay taken: whoever believes to own them here may close them as if nothing had happened."""
+    """The numbers stay taken: objects that own them here may close them as if nothing had happened."""
     numbers = {number for epoll in epolls for number in _watched_by(epoll)}
     nowhere = os.open(os.devnull, os.O_RDWR)
     for number in (*numbers, *files, signal.set_wakeup_fd(-1)):

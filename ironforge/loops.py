@@ -1,7 +1,7 @@
 """One connection for each event loop: what belongs to a loop can be used on no other, and must end with it.
 
-A program has more than one: `asyncio.run` twice, threads with loops of their own, tests. Whoever holds one of these
-is used on all of them, and need not know.
+A program has more than one: `asyncio.run` twice, threads with loops of their own, tests. A client that holds one of
+these may be used on all of them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ T = TypeVar("T", bound=Closable)
 
 class _Kept(Generic[T]):
     """A value, and a generator that is open as long as its loop: before a loop is closed, it has all of its
-    asynchronous generators end. The generator knows nobody else, so whoever drops a PerLoop has it end as well."""
+    asynchronous generators end. The generator refers to nothing else, so it ends when its PerLoop is dropped."""
 
     def __init__(self, value: T) -> None:
         self.value = value

@@ -1,4 +1,4 @@
-"""The version of this package: in a file that imports nothing, for whoever may not import the package's own front."""
+"""The version of this package: in a file that imports nothing, so that every module may import it."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The calls for whoever runs IronForge: depths, nodes, health, probes, metrics.
+"""The calls for operators: depths, nodes, health, probes, metrics.
 
 /livez never asks the store: a restart of this process cannot repair Redis. /health and /readyz do, and
 answer JSON of their own form even when the store is away, because probes and dashboards read them exactly
@@ -67,7 +67,7 @@ class OperatorCalls:
         self._rates = Rates()
 
     def over(self, inspection: Inspection, queues: Collection[str] | None, *, may_read: bool) -> OperatorCalls:
-        """The same for whoever sees less; `queues`: these alone, with `inspection`."""
+        """The same for a caller that sees less; `queues`: these alone, with `inspection`."""
         exposition, whole = self._exposition, queues is None
         if exposition is not None and queues is not None:
             exposition = of_queues(exposition, queues)

@@ -1,4 +1,4 @@
-"""The types of the calls for whoever runs IronForge: depths, nodes, health, probes."""
+"""The types of the calls for operators: depths, nodes, health, probes."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def queue_stats(stats: Stats, rates: dict[str, float] | None) -> QueueStats:
 
 
 def without_totals(stats: QueueStats) -> QueueStats:
-    """For whoever may see some queues alone."""
+    """For a caller that may see some queues alone."""
     stats.scheduled = stats.dlq_depth = stats.totals = stats.rates = None
     return stats
 

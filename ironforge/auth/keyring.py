@@ -96,7 +96,7 @@ class Keyring:
         maker: Caller | None = None,
         made_by: str = "",
     ) -> tuple[ApiKey, KeyRecord]:
-        """A new key; its text is shown once and never stored. Without a `maker` it is made by whoever runs all of this.
+        """A new key; its text is shown once and never stored. Without a `maker` an operator makes it.
 
         Raises ConfigError for what makes no sense, Forbidden for what the maker does not hold, Unauthenticated when
         the maker was revoked meanwhile, and TooManyKeys.

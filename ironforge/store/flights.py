@@ -63,7 +63,7 @@ class Flights:
         return await answer
 
     async def close(self) -> None:
-        """Ends the connection. Whoever still waits for an answer gets StoreUnavailable."""
+        """Ends the connection. Callers that still wait for an answer get StoreUnavailable."""
         await self.link.close()
         if self._flying:
             await self._flying

@@ -78,7 +78,7 @@ class RedisInspection:
         return stats._replace(paused=sorted(paused))
 
     def note_pause(self, queue: str, *, paused: bool) -> None:
-        """Whoever has just paused a queue sees it, though nobody reads all counts again for it."""
+        """A caller that has just paused a queue sees it, though the counts are not all read again for it."""
         if len(self._told) < TOLD:  # else nobody reads
             self._told[queue] = paused
 

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Shared(Generic[T]):
-    """Of what `read` gives. Who gives up waiting does not take it from the others."""
+    """Of what `read` gives. A caller that gives up waiting does not take it from the others."""
 
     def __init__(self, read: Callable[[], Awaitable[T]]) -> None:
         self._read = read
@@ -34,6 +34,6 @@ class Shared(Generic[T]):
 
 
 def _heard(reading: asyncio.Future[T]) -> None:
-    """Whoever asked may be gone by now: an error that nobody heard is no bug."""
+    """All callers may be gone by now: an error that none of them heard is no bug."""
     if not reading.cancelled():
         reading.exception()

@@ -59,7 +59,7 @@ class RedisSubmissions:
             return await self._flights.submit(batch, again=again, most_queues=most)
 
     async def close(self) -> None:
-        """Ends the connections. Whoever still waits for an answer gets StoreUnavailable."""
+        """Ends the connections. Callers that still wait for an answer get StoreUnavailable."""
         await self._flights.close()
         await self._link.close()
 

@@ -138,7 +138,7 @@ class RedisWork:
         return await self._quarantine.restore()
 
     async def close(self) -> None:
-        """Ends the settling connection; the others belong to whoever gave them."""
+        """Ends the settling connection; the others belong to the caller."""
         await self._settler.close()
 
     async def _run(self, script: Script, keys: list[str], arguments: Command) -> Any:

@@ -98,5 +98,5 @@ class ShardedLeases:
         await together(part.leave(held, crashed=crashed) for part, held in pairs)
 
     async def close(self) -> None:
-        """Ends the threads; the parts belong to whoever gave them."""
+        """Ends the threads; the parts belong to the caller."""
         await aside(self._threads.shutdown)
