@@ -187,7 +187,7 @@ async def running(forge: Forge, settings: Settings, metrics: Metrics | None = No
 async def serve(forge: Forge, settings: Settings) -> int:
     """Run a node until SIGTERM or SIGINT (a second one hurries), or until the parent process is gone."""
     node = Node(forge, settings)
-    listening = StopSignals(node.stop).keep()
+    listening = StopSignals(node.stop, settings.drain_seconds).keep()
     link = await ParentLink.open()
     with_parent = () if link is None else _with_parent(link, node)
     watchers = [asyncio.create_task(watch) for watch in (listening, *with_parent)]

@@ -200,6 +200,15 @@ async def ignore_cancellation() -> None:
             await asyncio.sleep(600)
 
 
+@forge.job("block")
+async def block(when: str) -> None:
+    note("sits")
+    try:
+        await asyncio.sleep(0 if when == "running" else 600)
+    finally:
+        time.sleep(600)  # noqa: ASYNC251 - this is the fault
+
+
 @forge.job("sit_in_thread")
 def sit_in_thread() -> None:
     note("sits")

@@ -61,3 +61,14 @@ async def test_a_node_ends_although_a_handler_holds_on(
         log = node.log.read_text()
         assert holder in log.partition("kept from its end by")[2]
         assert (holder != "") == ("ends by force" in log)
+
+
+@pytest.mark.parametrize("when", ["running", "cancelled"])
+async def test_a_node_ends_although_a_handler_blocks_its_loop(server: str, tmp_path: Path, when: str) -> None:
+    async with subject(server, tmp_path, *RUN_NODE, namespace=f"n{abs(hash(tmp_path))}") as node:
+        job_id = await node.forge.submit("block", {"when": when})
+        await until(lambda: len(node.pids("sits")) == 1, "the handler to run")
+        node.process.send_signal(signal.SIGTERM)
+        assert 0 == await node.ended(LIMIT_SECONDS)
+        assert 0 == (await node.view(job_id)).job.attempt
+        assert "a handler blocks its event loop" in node.log.read_text()

@@ -106,7 +106,7 @@ def test_a_signal_to_stop_is_heard_again_soon_after_it_was_taken(
 
     async def main() -> str:
         told, turns = asyncio.Event(), 0
-        keeping = asyncio.create_task(StopSignals(told.set).keep())
+        keeping = asyncio.create_task(StopSignals(told.set, 600.0).keep())
         take()
         while not (signal.getsignal(signal.SIGTERM) not in (signal.SIG_IGN, signal.SIG_DFL) and turns > 1):
             await asyncio.sleep(0.01)
