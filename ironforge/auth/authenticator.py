@@ -59,7 +59,9 @@ class Authenticator:
         """Raises Unauthenticated, and StoreUnavailable: who cannot be asked about does not get in."""
         if header is None:
             raise Unauthenticated(
-                "this call needs a credential: send Authorization: Bearer with an API key", code="missing_credentials"
+                "this call needs a credential: send Authorization: Bearer with an API key, "
+                "which our clients take from IRONFORGE_API_KEY",
+                code="missing_credentials",
             )
         scheme, _, credential = header.partition(" ")
         credential = credential.strip()

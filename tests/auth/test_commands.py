@@ -171,5 +171,5 @@ def test_dev_asks_who_is_calling_when_told_to(tmp_path: Any) -> None:
         stats = ironforge("stats", url=dev.url, api_key=one.stdout.strip())
         assert "totals are not shown: this key is limited to some queues" in stats.stdout
         nobody = ironforge("jobs", "list", url=dev.url)
-        assert (1, True) == (nobody.returncode, "missing_credentials" in nobody.stderr)
+        assert (1, True) == (nobody.returncode, "take from IRONFORGE_API_KEY (401" in nobody.stderr)
         dev.get("/livez")
