@@ -48,13 +48,20 @@ class TenantMetrics(Collector):
         self._namespace = namespace
         self._kinds = metrics.kinds[namespace]
         self._audit_failures = metrics.audit_failures.labels(namespace)
+        # `labels` costs more than the counting, and every submission comes through here.
+        self._submitted_of: dict[tuple[str, int], Counter] = {}
 
     def submitted(self, kind: str, priority: int, count: int = 1) -> None:
         """`count` jobs of this kind and priority were accepted."""
-        if len(self._kinds) < MAX_KINDS:
-            self._kinds.add(kind)
-        label = kind if kind in self._kinds else OTHER
-        self._metrics.submitted.labels(self._namespace, label, LABELS[priority]).inc(count)
+        counter = self._submitted_of.get((kind, priority))
+        if counter is None:
+            if len(self._kinds) < MAX_KINDS:
+                self._kinds.add(kind)
+            label = kind if kind in self._kinds else OTHER
+            counter = self._metrics.submitted.labels(self._namespace, label, LABELS[priority])
+            if label == kind:
+                self._submitted_of[kind, priority] = counter
+        counter.inc(count)
 
     def audit_failed(self) -> None:
         """Something was done, and could not be written down in the audit trail."""
