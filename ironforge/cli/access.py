@@ -17,7 +17,7 @@ from ironforge.config import Settings
 from ironforge.ranges import shown
 
 if TYPE_CHECKING:
-    from ironforge.auth.keyring import Keyring, Listed
+    from ironforge.auth.keyring import KeyRecord, Keyring, Listed
     from ironforge.auth.quota_book import QuotaBook
 
 keys: Final = typer.Typer(no_args_is_help=True, epilog=output.EXIT_CODES, help="Make, list and revoke API keys.")
@@ -53,7 +53,7 @@ def create_key(
     )
     audited = write_down(settings, "createKey", key.id)
     if as_json:
-        shown = {"id": key.id, "key": key.text, "name": record.name, "scopes": list(record.scopes)}
+        shown = {**_limits(record), "key": key.text}
         output.print_json(shown if audited else {**shown, "audit": AUDIT_FAILED})
     else:
         output.line(key.text)
@@ -168,13 +168,20 @@ def _print_quota(namespace: str, quota: Quota, *, as_json: bool) -> None:
 def _as_json(listed: Listed) -> dict[str, Any]:
     record = listed.record
     return {
+        **_limits(record),
+        "created_at": shown_time(record.created_ms),
+        "last_used_at": shown_time(listed.used_ms) or None,
+        "made_by": record.made_by,
+    }
+
+
+def _limits(record: KeyRecord) -> dict[str, Any]:
+    """Which key it is, and what it may do."""
+    return {
         "id": record.id,
         "name": record.name,
         "scopes": list(record.scopes),
         "queues": None if record.queues is None else list(record.queues),
-        "created_at": shown_time(record.created_ms),
         "expires_at": shown_time(record.expires_ms) or None,
-        "last_used_at": shown_time(listed.used_ms) or None,
         "quota": msgspec.to_builtins(record.quota),
-        "made_by": record.made_by,
     }

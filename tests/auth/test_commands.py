@@ -47,6 +47,7 @@ def test_a_key_from_its_making_to_its_end(run: Run) -> None:
     key = read_key(made["key"])
     assert key is not None
     assert (made["id"], ["jobs:submit", "jobs:read"]) == (key.id, made["scopes"])
+    assert {"id", "key", "name", "scopes", "queues", "expires_at", "quota"} == set(made)
     [listed] = document(run("keys", "list", "--json"))["keys"]
     assert (key.id, "billing", ["a"], None) == (listed["id"], listed["name"], listed["queues"], listed["expires_at"])
     shown = run("keys", "list").stdout
