@@ -202,7 +202,7 @@ class Child(asyncio.SubprocessProtocol):
                 if self._received:
                     self.kill()
         except RemoteFailure as error:
-            self._reply.set_exception(error)
+            self._fail(error)
 
     def pipe_connection_lost(self, _fd: int, _error: Exception | None) -> None:
         self._loop.call_later(0 if self.has_ended else LAST_WORDS_SECONDS, self._last_words)
@@ -225,7 +225,12 @@ class Child(asyncio.SubprocessProtocol):
             self.kill()
             how = "BrokenPipe", "the process of this job closed its pipe: it was ended"
         if self._reply is not None and not self._reply.done():
-            self._reply.set_exception(RemoteFailure(*how))
+            self._fail(RemoteFailure(*how))
+
+    def _fail(self, error: RemoteFailure) -> None:
+        assert self._reply is not None
+        self._reply.set_exception(error)
+        self._reply.exception()  # whoever waits may be cancelled before it wakes up: that is no error to log
 
 
 def _death(code: int) -> str:

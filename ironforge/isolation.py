@@ -99,7 +99,7 @@ def contain_tasks(loop: asyncio.AbstractEventLoop) -> None:
     if isinstance(before, _Factory):
         return
     loop.set_task_factory(_Factory(before or _plain_task))
-    tell = loop.get_exception_handler() or asyncio.AbstractEventLoop.default_exception_handler
+    tell = loop.get_exception_handler() or type(loop).default_exception_handler
 
     def tell_with_job(loop: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:
         task = told.get("task") or told.get("future")

@@ -154,19 +154,6 @@ def test_what_nobody_awaits_is_told_in_the_name_of_its_job(contained, caplog):
     assert [run] == told
 
 
-def test_a_handler_of_exceptions_that_was_there_before_hears_of_them():
-    heard: list[dict[str, Any]] = []
-
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda _, told: heard.append(told))
-        isolation.contain_tasks(loop)
-        loop.call_exception_handler({"message": "not of a job"})
-
-    asyncio.run(main())
-    assert [{"message": "not of a job"}] == heard
-
-
 def test_a_task_factory_that_was_there_before_makes_the_tasks():
     made: list[Any] = []
 
