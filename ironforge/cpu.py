@@ -165,7 +165,8 @@ class Child(asyncio.SubprocessProtocol):
         self._number += 1
         self._reply = self._loop.create_future()
         pipe: Any = self._transport.get_pipe_transport(0)
-        pipe.write(frame(self._number, _encode(request)))
+        if not pipe.is_closing():  # else its end is known already, or about to be
+            pipe.write(frame(self._number, _encode(request)))
         if not self.is_usable:
             self._last_words()
         return await self._reply

@@ -25,7 +25,8 @@ from typing import Any, Final, Protocol
 CALLERS: Final = frozenset({"ironforge", "actors", "asyncio", "concurrent", "uvloop"})
 HANDLERS: Final = ("ironforge.examples", "ironforge.verify")
 # A process that these have forked never returns: it becomes another program, or ends behind its target.
-SAFE: Final = frozenset({"subprocess", "asyncio.subprocess", "multiprocessing.popen_fork"})
+# uvloop, which has no frames, forks for whoever asks it to: our own children are asked for in `ironforge.cpu`.
+SAFE: Final = frozenset({"subprocess", "asyncio.subprocess", "ironforge.cpu", "multiprocessing.popen_fork"})
 DESCRIPTORS: Final = Path("/proc/self/fd")
 
 

@@ -211,7 +211,8 @@ def test_a_taken_port_is_a_configuration_error_before_anything_starts(node):
     with socket.create_server(("127.0.0.1", node.port)):
         node.start(READY_UNTIL_TERM)
         assert 1 == node.exit_code()
-    assert f"IRONFORGE_NODE_HTTP_PORT={node.port}" in node.log.read_text()
+    assert f"port {node.port} on 127.0.0.1 is in use" in node.log.read_text()
+    assert "IRONFORGE_NODE_HTTP_PORT" in node.log.read_text()
     assert [] == node.diary()
 
 

@@ -15,6 +15,7 @@ from ironforge.config import Settings
 from ironforge.cpu import HEADER, Child, Request
 from ironforge.executor import Ending, Executor, Interrupt
 from ironforge.failure import RemoteFailure
+from ironforge.forks import withhold
 from ironforge.job import decode
 from tests.integration import cpu_handlers
 from tests.integration.test_cpu import executor, is_gone, run
@@ -44,6 +45,14 @@ async def test_a_handler_that_daemonises_has_left_its_process() -> None:
         error = last_error(await run(made, "daemonise"))
         assert ("ProcessDied", "the process of this job exited with code 0") == (error.type, error.message)
         assert b"3" == await result_of_next_job(made)
+
+
+async def test_a_hook_for_forks_that_came_after_ours_ends_no_process_of_ours(tmp_path: Path) -> None:
+    os.register_at_fork(after_in_child=lambda: None)
+    with (tmp_path / "lock").open("w") as held:
+        withhold(held)
+        async with executor(cpu_handlers.add) as made:
+            assert b"3" == await result_of_next_job(made)
 
 
 async def test_a_handler_that_closes_the_pipe_fails_while_it_still_runs() -> None:

@@ -17,6 +17,9 @@ from tests.isolation.kit import APP, Subject, is_alive, subject
 from tests.support.servers import valkey
 from tests.support.waiting import eventually, until
 
+# A fork beside running threads has its own perils, above all where everything is slow.
+pytestmark = pytest.mark.proof
+
 WAYS = ("on_loop", "then_waits", "in_task", "in_pool", "in_thread", "in_own_thread")
 
 
