@@ -14,13 +14,13 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from actors.holdings import Holdings
-from actors.kernel import ActorError
-from actors.messages import Flush
-from actors.session import ASK_SECONDS, Session
-from actors.settler import Settler
-from ironforge.job import is_alone
-from ironforge.metrics import Metrics
+from ironforge.actors.ack_buffer import Settler
+from ironforge.actors.in_flight import Holdings
+from ironforge.actors.kernel import ActorError
+from ironforge.actors.messages import Flush
+from ironforge.actors.session import ASK_SECONDS, Session
+from ironforge.job.record import is_alone
+from ironforge.metrics.jobs import Metrics
 from ironforge.store import Alone as AloneWork
 from ironforge.store import Delivery
 

@@ -9,13 +9,13 @@ import asyncio
 import logging
 from typing import Final
 
-from actors.failures import failed_attempt
-from actors.kernel import Actor, handles
-from actors.messages import Exhausted, Flush, Unreadable
-from actors.session import Session
-from ironforge import job as records
-from ironforge.crashes import is_poison
-from ironforge.metrics import Metrics
+from ironforge.actors.attempt_log import failed_attempt
+from ironforge.actors.kernel import Actor, handles
+from ironforge.actors.messages import Exhausted, Flush, Unreadable
+from ironforge.actors.session import Session
+from ironforge.job import record as records
+from ironforge.job.crashes import is_poison
+from ironforge.metrics.jobs import Metrics
 from ironforge.store import Delivery, Rewrite
 
 logger = logging.getLogger(__name__)

@@ -12,11 +12,12 @@ import logging
 import time
 from typing import Final
 
-from actors.alone import Alone
-from actors.demand import Demand
-from actors.holdings import Holdings
-from actors.kernel import Actor, ActorDead, ActorRef, MailboxFull, handles
-from actors.messages import (
+from ironforge.actors.ack_buffer import Settler
+from ironforge.actors.alone import Alone
+from ironforge.actors.fetch_demand import Demand
+from ironforge.actors.in_flight import Holdings
+from ironforge.actors.kernel import Actor, ActorDead, ActorRef, MailboxFull, handles
+from ironforge.actors.messages import (
     Announce,
     Cancel,
     Done,
@@ -31,14 +32,13 @@ from actors.messages import (
     Run,
     Unreadable,
 )
-from actors.session import Session
-from actors.settler import Settler
-from ironforge import job as records
-from ironforge.config import Settings
-from ironforge.crashes import Crash, returned
+from ironforge.actors.session import Session
 from ironforge.errors import IncompatibleRecord
-from ironforge.job import is_alone
-from ironforge.metrics import Metrics
+from ironforge.job import record as records
+from ironforge.job.crashes import Crash, returned
+from ironforge.job.record import is_alone
+from ironforge.metrics.jobs import Metrics
+from ironforge.settings import Settings
 from ironforge.store import Delivery, Rewrite
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from actors.kernel import message
+from ironforge.actors.kernel import message
 
 # (stream, entry, record): how the store delivered it. Plain tuples, because that is what a frame gives back.
 Delivered = tuple[str, bytes, bytes]

@@ -14,20 +14,20 @@ from typing import Final
 
 import msgspec
 
-from actors.failures import failed_attempt
-from actors.kernel import Actor, handles
-from actors.messages import Delivered, DueAt, Exhausted, Failed, Flush, Rewritten, Snoozed
-from actors.session import Session
-from ironforge import job as records
-from ironforge import retry
-from ironforge.config import Settings
-from ironforge.crashes import cleared
+from ironforge.actors.attempt_log import failed_attempt
+from ironforge.actors.kernel import Actor, handles
+from ironforge.actors.messages import Delivered, DueAt, Exhausted, Failed, Flush, Rewritten, Snoozed
+from ironforge.actors.session import Session
 from ironforge.errors import UnknownKind
-from ironforge.job import Job, JobState
-from ironforge.metrics import Metrics
-from ironforge.moments import now_ms
-from ironforge.ranges import counted
-from ironforge.registry import Forge
+from ironforge.formats.numbers import counted
+from ironforge.formats.timestamps import now_ms
+from ironforge.handlers.forge import Forge
+from ironforge.job import record as records
+from ironforge.job import retry
+from ironforge.job.crashes import cleared
+from ironforge.job.record import Job, JobState
+from ironforge.metrics.jobs import Metrics
+from ironforge.settings import Settings
 from ironforge.store import Rewrite
 
 logger = logging.getLogger(__name__)

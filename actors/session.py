@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from actors.kernel import ActorDead, ActorRef, ActorSystem, BeginAnew, MailboxFull
-from actors.messages import LeaseGone, WhoHolds
+from ironforge.actors.kernel import ActorDead, ActorRef, ActorSystem, BeginAnew, MailboxFull
+from ironforge.actors.messages import LeaseGone, WhoHolds
 from ironforge.errors import LeaseLost
-from ironforge.metrics import Metrics
+from ironforge.metrics.jobs import Metrics
 from ironforge.store import Lease, NodeStore, Work
 
 NODE = "node"

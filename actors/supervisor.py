@@ -13,19 +13,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from actors.dead_letter import DeadLetter
-from actors.demand import LARGEST_BATCH
-from actors.dispatcher import Dispatcher
-from actors.kernel import Actor, ActorSystem, ChildSpec, RestartBudget, Strategy, Supervisor
-from actors.lease import Leaseholder
-from actors.retry_timer import RetryTimer
-from actors.session import NODE, Session
-from actors.signals import Signals
-from actors.worker import Worker
-from ironforge.config import Settings
-from ironforge.executor import Executor
-from ironforge.metrics import Metrics
-from ironforge.registry import Forge
+from ironforge.actors.dead_letter import DeadLetter
+from ironforge.actors.dispatcher import Dispatcher
+from ironforge.actors.fetch_demand import LARGEST_BATCH
+from ironforge.actors.kernel import Actor, ActorSystem, ChildSpec, RestartBudget, Strategy, Supervisor
+from ironforge.actors.leaseholder import Leaseholder
+from ironforge.actors.notifications import Signals
+from ironforge.actors.retry_timer import RetryTimer
+from ironforge.actors.session import NODE, Session
+from ironforge.actors.worker import Worker
+from ironforge.execution.executor import Executor
+from ironforge.handlers.forge import Forge
+from ironforge.metrics.jobs import Metrics
+from ironforge.settings import Settings
 from ironforge.store import NodeStore
 
 # What a cancelled handler may take to clean up, and the leaseholder to hand back what is open.

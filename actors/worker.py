@@ -16,14 +16,14 @@ import time
 from collections import deque
 from typing import Final
 
-from actors.kernel import Actor, ActorDead, ActorFailed, Exit, handles
-from actors.messages import Announce, Cancel, Delivered, GiveUpQueue, HandBack, Ready, Run, Unreadable
-from actors.report import Report
-from actors.watch import Watch
+from ironforge.actors.attempt_timers import Watch
+from ironforge.actors.kernel import Actor, ActorDead, ActorFailed, Exit, handles
+from ironforge.actors.messages import Announce, Cancel, Delivered, GiveUpQueue, HandBack, Ready, Run, Unreadable
+from ironforge.actors.outcome_reporter import Report
 from ironforge.errors import IncompatibleRecord
-from ironforge.executor import Attempt, Executor, Interrupt
-from ironforge.isolation import is_cancelled
-from ironforge.metrics import Metrics
+from ironforge.execution.executor import Attempt, Executor, Interrupt
+from ironforge.execution.isolation import is_cancelled
+from ironforge.metrics.jobs import Metrics
 
 logger = logging.getLogger(__name__)
 

@@ -35,7 +35,7 @@ from benchmarks import (
     timers,
 )
 from benchmarks.peers import run as peers
-from ironforge.config import load
+from ironforge.settings import load
 
 # In the order of `all`: what strains the machine least comes first.
 QUESTIONS: dict[str, Callable[..., Coroutine[Any, Any, dict[str, Any]]]] = {

@@ -13,7 +13,7 @@ from typing import Any
 import redis
 
 from benchmarks import harness
-from ironforge.registry import Forge
+from ironforge.handlers.forge import Forge
 
 PAYLOAD = {"to": "someone@example.com", "subject": "hello"}  # 48 bytes of JSON, with its punctuation
 BATCH = 5_000

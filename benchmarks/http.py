@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import harness
-from ironforge.config import Settings
+from ironforge.settings import Settings
 
 JOB = {"kind": "bench.noop", "payload": {"to": "someone@example.com"}}
 CONNECTIONS = 32

@@ -10,7 +10,7 @@ import redis
 
 from benchmarks import harness
 from benchmarks.process import cpu_seconds
-from ironforge.registry import Forge
+from ironforge.handlers.forge import Forge
 
 WARM_UP_SECONDS = 5.0
 

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from typing import Any, Unpack
 
 from benchmarks import harness
-from ironforge import job as records
-from ironforge.registry import Forge
+from ironforge.handlers.forge import Forge
+from ironforge.handlers.submission import JobOptions
+from ironforge.job import record as records
 from ironforge.store import Doors
-from ironforge.submit import JobOptions
 
 WARM_UP_SECONDS = 2.0
 LOOK_UPS = 32

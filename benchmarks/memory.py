@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks import harness
 from benchmarks.drain import fill
 from benchmarks.process import pss_mb
-from ironforge.registry import Forge
+from ironforge.handlers.forge import Forge
 
 SLICE = 50_000
 

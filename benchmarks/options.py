@@ -18,9 +18,9 @@ import redis
 
 from benchmarks import harness
 from benchmarks.peers.measure import server as server_over_tcp
-from ironforge.config import Settings, load
-from ironforge.exposition import MULTIPROCESS_DIR, SLOT
-from ironforge.registry import Forge
+from ironforge.handlers.forge import Forge
+from ironforge.metrics.exposition import MULTIPROCESS_DIR, SLOT
+from ironforge.settings import Settings, load
 
 BATCH = 500
 PRIORITIES = ("critical", "high", "medium", "low")

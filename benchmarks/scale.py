@@ -21,8 +21,8 @@ import redis
 
 from benchmarks import harness
 from benchmarks.drain import fill
-from ironforge.config import Settings, load
-from ironforge.registry import Forge
+from ironforge.handlers.forge import Forge
+from ironforge.settings import Settings, load
 
 SLOTS = 16_384
 NAMESPACE = "bench"

@@ -22,8 +22,8 @@ import uvloop
 
 from benchmarks import harness
 from benchmarks.http import JOB, free_port, serving
-from ironforge.api.connections import HEAD_SECONDS
-from ironforge.config import Settings
+from ironforge.api.connection_limits import HEAD_SECONDS
+from ironforge.settings import Settings
 
 RATE = 200
 SETTLE_SECONDS = HEAD_SECONDS + 1.0

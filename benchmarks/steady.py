@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks import harness
-from ironforge.registry import Forge
+from ironforge.handlers.forge import Forge
 
 BATCH = 250
 

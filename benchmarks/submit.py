@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from benchmarks import harness
-from ironforge.registry import Forge
+from ironforge.handlers.forge import Forge
 
 BATCH = 500
 CLIENTS = 64

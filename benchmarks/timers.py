@@ -12,8 +12,8 @@ import time
 from typing import Any
 
 from benchmarks import harness
-from ironforge import job as records
-from ironforge.registry import Forge
+from ironforge.handlers.forge import Forge
+from ironforge.job import record as records
 from ironforge.store import JobView
 
 LEAD_SECONDS = 15.0

@@ -10,7 +10,6 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 from ironforge import errors
-from ironforge.config import Settings
 from ironforge.errors import (
     ConfigError,
     Discard,
@@ -27,13 +26,14 @@ from ironforge.errors import (
     StoreUnavailable,
     UnknownKind,
 )
+from ironforge.settings import Settings
 from ironforge.version import VERSION
 
 if TYPE_CHECKING:
-    from ironforge.client import AsyncClient, Client
-    from ironforge.context import Context
-    from ironforge.registry import Forge
-    from ironforge.retry import Backoff
+    from ironforge.client.client import AsyncClient, Client
+    from ironforge.handlers.forge import Forge
+    from ironforge.job.context import Context
+    from ironforge.job.retry import Backoff
 
 __version__: Final = VERSION
 __all__ = [
@@ -62,11 +62,11 @@ __all__ = [
 ]
 
 _HOMES: Final = {
-    "AsyncClient": "ironforge.client",
-    "Backoff": "ironforge.retry",
-    "Client": "ironforge.client",
-    "Context": "ironforge.context",
-    "Forge": "ironforge.registry",
+    "AsyncClient": "ironforge.client.client",
+    "Backoff": "ironforge.job.retry",
+    "Client": "ironforge.client.client",
+    "Context": "ironforge.job.context",
+    "Forge": "ironforge.handlers.forge",
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ironforge.codes import Code
-from ironforge.duration import Duration, seconds_of
+from ironforge.formats.duration import Duration, seconds_of
 
 
 class IronForgeError(Exception):

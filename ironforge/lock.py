@@ -15,15 +15,15 @@ import time
 from types import TracebackType
 from typing import Final
 
-from ironforge.config import NAME, Settings
-from ironforge.duration import Duration, seconds_of
 from ironforge.errors import LockNotHeld, LockTimeout, StoreError, StoreUnavailable
-from ironforge.loops import PerLoop
-from ironforge.ranges import shown
-from ironforge.store.keys import shards_of
-from ironforge.store.link import Command, Link
-from ironforge.store.outage import answering
-from ironforge.store.scripts import RELEASE, Script
+from ironforge.formats.duration import Duration, seconds_of
+from ironforge.formats.numbers import shown
+from ironforge.process.per_loop import PerLoop
+from ironforge.redis.connection import Command, Link
+from ironforge.redis.keys import shards_of
+from ironforge.redis.outages import answering
+from ironforge.redis.scripts import RELEASE, Script
+from ironforge.settings import NAME, Settings
 
 ACQUIRE: Final = Script("lock_acquire")
 EXTEND: Final = Script("lock_extend")

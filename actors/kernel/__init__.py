@@ -1,9 +1,8 @@
 """An actor kernel: mailboxes, supervision and time, with no idea of what the actors do."""
 
-from actors.kernel.actor import Actor, handles
-from actors.kernel.belongings import Timer
-from actors.kernel.clock import Cancellable, Clock, ManualClock, SystemClock
-from actors.kernel.errors import (
+from ironforge.actors.kernel.actor import Actor, handles
+from ironforge.actors.kernel.clock import Cancellable, Clock, ManualClock, SystemClock
+from ironforge.actors.kernel.errors import (
     ActorDead,
     ActorError,
     ActorFailed,
@@ -14,12 +13,13 @@ from actors.kernel.errors import (
     RestartsExceeded,
     SelfAsk,
 )
-from actors.kernel.frames import Down, Exit, Frame, Message, Signal, Stop, decode, encode, message
-from actors.kernel.mailbox import Mailbox
-from actors.kernel.policy import ChildSpec, Restart, RestartBudget, Strategy, should_restart
-from actors.kernel.ref import ActorRef
-from actors.kernel.supervisor import Supervisor
-from actors.kernel.system import ActorSystem
+from ironforge.actors.kernel.frames import Down, Exit, Frame, Message, Signal, Stop, decode, encode, message
+from ironforge.actors.kernel.mailbox import Mailbox
+from ironforge.actors.kernel.owned_tasks import Timer
+from ironforge.actors.kernel.policy import ChildSpec, Restart, RestartBudget, Strategy, should_restart
+from ironforge.actors.kernel.ref import ActorRef
+from ironforge.actors.kernel.supervisor import Supervisor
+from ironforge.actors.kernel.system import ActorSystem
 
 __all__ = [
     "Actor",

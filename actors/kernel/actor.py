@@ -10,15 +10,15 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from actors.kernel.errors import ActorDead
-from actors.kernel.frames import Down, Exit, Message, Stop, tag_of
-from actors.kernel.ref import ActorRef
+from ironforge.actors.kernel.errors import ActorDead
+from ironforge.actors.kernel.frames import Down, Exit, Message, Stop, tag_of
+from ironforge.actors.kernel.ref import ActorRef
 
 if TYPE_CHECKING:
-    from actors.kernel.belongings import Timer
-    from actors.kernel.clock import Clock
-    from actors.kernel.incarnation import Incarnation
-    from actors.kernel.system import ActorSystem
+    from ironforge.actors.kernel.clock import Clock
+    from ironforge.actors.kernel.incarnation import Incarnation
+    from ironforge.actors.kernel.owned_tasks import Timer
+    from ironforge.actors.kernel.system import ActorSystem
 
 T = TypeVar("T")
 A = TypeVar("A", bound="Actor")

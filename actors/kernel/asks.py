@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
-from actors.kernel.errors import ActorDead, ActorError
+from ironforge.actors.kernel.errors import ActorDead, ActorError
 
 Answer: TypeAlias = bytes | ActorError
 

@@ -11,14 +11,14 @@ import logging
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from actors.kernel.errors import ActorFailed, describe
-from actors.kernel.frames import Exit, Stop
-from actors.kernel.incarnation import Incarnation, finite
-from actors.kernel.mailbox import Mailbox
+from ironforge.actors.kernel.errors import ActorFailed, describe
+from ironforge.actors.kernel.frames import Exit, Stop
+from ironforge.actors.kernel.incarnation import Incarnation, finite
+from ironforge.actors.kernel.mailbox import Mailbox
 
 if TYPE_CHECKING:
-    from actors.kernel.policy import ChildSpec
-    from actors.kernel.system import ActorSystem
+    from ironforge.actors.kernel.policy import ChildSpec
+    from ironforge.actors.kernel.system import ActorSystem
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import msgpack  # type: ignore[import-untyped]
 
-from actors.kernel.errors import BadFrame, describe
+from ironforge.actors.kernel.errors import BadFrame, describe
 
 Message: TypeAlias = tuple[Any, ...]
 M = TypeVar("M", bound=Message)

@@ -13,14 +13,14 @@ from collections.abc import Coroutine
 from inspect import isawaitable
 from typing import TYPE_CHECKING
 
-from actors.kernel.actor import Actor, handler_of
-from actors.kernel.belongings import Belongings
-from actors.kernel.errors import ActorFailed, BadFrame, BeginAnew, describe
-from actors.kernel.frames import Down, Exit, Stop, decode, pack
-from actors.kernel.ref import acting_as, receiving
+from ironforge.actors.kernel.actor import Actor, handler_of
+from ironforge.actors.kernel.errors import ActorFailed, BadFrame, BeginAnew, describe
+from ironforge.actors.kernel.frames import Down, Exit, Stop, decode, pack
+from ironforge.actors.kernel.owned_tasks import Belongings
+from ironforge.actors.kernel.ref import acting_as, receiving
 
 if TYPE_CHECKING:
-    from actors.kernel.cell import Cell
+    from ironforge.actors.kernel.cell import Cell
 
 logger = logging.getLogger(__name__)
 

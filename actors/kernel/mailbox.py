@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from actors.kernel.errors import ActorDead, MailboxFull
-from actors.kernel.frames import Signal
+from ironforge.actors.kernel.errors import ActorDead, MailboxFull
+from ironforge.actors.kernel.frames import Signal
 
 
 class Mailbox:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from actors.kernel.frames import Exit
+from ironforge.actors.kernel.frames import Exit
 
 if TYPE_CHECKING:
-    from actors.kernel.actor import Actor
+    from ironforge.actors.kernel.actor import Actor
 
 
 class Restart(Enum):

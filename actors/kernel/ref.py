@@ -10,12 +10,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from actors.kernel.errors import ActorDead, ActorError, AskTimeout, SelfAsk
-from actors.kernel.frames import Message, Stop, encode, unpack
+from ironforge.actors.kernel.errors import ActorDead, ActorError, AskTimeout, SelfAsk
+from ironforge.actors.kernel.frames import Message, Stop, encode, unpack
 
 if TYPE_CHECKING:
-    from actors.kernel.mailbox import Mailbox
-    from actors.kernel.system import ActorSystem
+    from ironforge.actors.kernel.mailbox import Mailbox
+    from ironforge.actors.kernel.system import ActorSystem
 
 # Two variables, because a background task sends in its actor's name but may wait for its actor's answer.
 acting_as: ContextVar[str | None] = ContextVar("acting_as", default=None)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 from typing import ClassVar
 
-from actors.kernel.actor import Actor
-from actors.kernel.cell import Cell
-from actors.kernel.errors import ActorDead, ActorError, ActorFailed, BeginAnew, RestartsExceeded
-from actors.kernel.frames import Down
-from actors.kernel.policy import ChildSpec, Restart, RestartBudget, Strategy, should_restart
-from actors.kernel.ref import ActorRef, receiving
+from ironforge.actors.kernel.actor import Actor
+from ironforge.actors.kernel.cell import Cell
+from ironforge.actors.kernel.errors import ActorDead, ActorError, ActorFailed, BeginAnew, RestartsExceeded
+from ironforge.actors.kernel.frames import Down
+from ironforge.actors.kernel.policy import ChildSpec, Restart, RestartBudget, Strategy, should_restart
+from ironforge.actors.kernel.ref import ActorRef, receiving
 
 logger = logging.getLogger(__name__)
 

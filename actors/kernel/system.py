@@ -14,13 +14,13 @@ from collections import Counter
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from actors.kernel.asks import Asks
-from actors.kernel.cell import Cell, kill
-from actors.kernel.clock import Clock, SystemClock
-from actors.kernel.errors import ActorDead, ActorError
-from actors.kernel.frames import Down, Exit
-from actors.kernel.policy import ChildSpec
-from actors.kernel.ref import ActorRef
+from ironforge.actors.kernel.asks import Asks
+from ironforge.actors.kernel.cell import Cell, kill
+from ironforge.actors.kernel.clock import Clock, SystemClock
+from ironforge.actors.kernel.errors import ActorDead, ActorError
+from ironforge.actors.kernel.frames import Down, Exit
+from ironforge.actors.kernel.policy import ChildSpec
+from ironforge.actors.kernel.ref import ActorRef
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 from benchmarks.peers.kit import chunks, done, main
 from ironforge import Forge
-from ironforge.config import load
-from ironforge.node import run_node
+from ironforge.runtime.node import run_node
+from ironforge.settings import load
 
 forge = Forge()
 

@@ -12,18 +12,18 @@ from typing import Final
 from aiohttp import web
 
 from ironforge.api import openapi
-from ironforge.api.bodies import json_at_most
-from ironforge.api.calls import operations
-from ironforge.api.cursors import Cursors
-from ironforge.api.desks import Desk
-from ironforge.api.gate import Gate
-from ironforge.api.jobs import JobCalls
-from ironforge.api.large_bodies import LARGE_BODIES, LargeBodies
+from ironforge.api.authentication import Gate
 from ironforge.api.middleware import OnAnswered, guarded_application
-from ironforge.api.operations import OperatorCalls, Readiness
-from ironforge.api.queue_metrics import Exposition
-from ironforge.api.submitting import OnSubmitted, SubmitCalls
-from ironforge.config import Settings
+from ironforge.api.operations.jobs import JobCalls
+from ironforge.api.operations.operator import OperatorCalls, Readiness
+from ironforge.api.operations.queue_metrics import Exposition
+from ironforge.api.operations.submission import OnSubmitted, SubmitCalls
+from ironforge.api.parsing.bodies import json_at_most
+from ironforge.api.parsing.cursors import Cursors
+from ironforge.api.parsing.large_bodies import LARGE_BODIES, LargeBodies
+from ironforge.api.routes import operations
+from ironforge.api.tenants import Desk
+from ironforge.settings import Settings
 from ironforge.store.contract import Inspection, Submissions
 
 # The handler of each call, as an attribute of a desk.

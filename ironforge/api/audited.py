@@ -10,13 +10,13 @@ from typing import Final
 
 from aiohttp import web
 
-from ironforge.api.calls import Operation
-from ironforge.api.desks import Office
 from ironforge.api.middleware import REQUEST_ID_OF
-from ironforge.api.records import QUEUE, TARGETS
+from ironforge.api.operations.audit_details import QUEUE, TARGETS
+from ironforge.api.routes import Operation
+from ironforge.api.tenants import Office
 from ironforge.auth import AUDIT_FAILED, AUDIT_HEADER
 from ironforge.auth.caller import Caller
-from ironforge.telemetry import get_logger
+from ironforge.logs.setup import get_logger
 
 _log: Final = get_logger(__name__)
 

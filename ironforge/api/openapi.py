@@ -13,14 +13,14 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from ironforge import __version__
-from ironforge.api import schemas
-from ironforge.api.auth_schemas import KEY_ID_EXAMPLE, KEY_ID_PATTERN, KeyRequest
-from ironforge.api.bodies import JSON, NDJSON
-from ironforge.api.calls import Operation, operations
 from ironforge.api.middleware import Handler
-from ironforge.api.problem_schema import Problem
+from ironforge.api.parsing.bodies import JSON, NDJSON
 from ironforge.api.problems import CONTENT_TYPE as PROBLEM
+from ironforge.api.routes import Operation, operations
+from ironforge.api.schemas import jobs
+from ironforge.api.schemas.keys import KEY_ID_EXAMPLE, KEY_ID_PATTERN, KeyRequest
+from ironforge.api.schemas.problem import Problem
+from ironforge.version import VERSION
 
 _REF: Final = "#/components/schemas/{name}"
 
@@ -79,7 +79,7 @@ _BODIES: Final[dict[str, dict[str, Any]]] = {
                             "type": "array",
                             "items": {"$ref": _REF.format(name="JobRequest")},
                             "minItems": 1,
-                            "maxItems": schemas.MAX_BATCH,
+                            "maxItems": jobs.MAX_BATCH,
                         },
                         {"$ref": _REF.format(name="BatchRequest")},
                     ]
@@ -122,7 +122,7 @@ def document(*, auth: bool = False) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "IronForge",
-            "version": __version__,
+            "version": VERSION,
             "description": _PROMISE,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
@@ -156,7 +156,7 @@ def serving(*, auth: bool) -> Handler:
 
 
 def _components(calls: Iterable[Operation]) -> dict[str, Any]:
-    types: list[Any] = [schemas.JobRequest, schemas.BatchRequest, schemas.RetryRequest, Problem]
+    types: list[Any] = [jobs.JobRequest, jobs.BatchRequest, jobs.RetryRequest, Problem]
     types += [KeyRequest for operation in calls if operation.body == "key"]
     for operation in calls:
         types += [kind for kind in operation.answers.values() if kind not in (None, dict)]
@@ -204,7 +204,7 @@ def _success(status: int, kind: type | None, operation: Operation) -> dict[str, 
     else:
         content = {JSON: {"schema": {"$ref": _REF.format(name=kind.__name__)}}}
     answer: dict[str, Any] = {"description": _MEANING[status], "headers": _headers(), "content": content}
-    if kind is schemas.AcceptedJob:
+    if kind is jobs.AcceptedJob:
         answer["headers"]["Location"] = {"schema": {"type": "string"}, "description": "path of the job"}
         answer["links"] = {
             name: {"operationId": name, "parameters": {"id": "$response.body#/id"}}
@@ -237,13 +237,13 @@ def _headers() -> dict[str, Any]:
 
 def _parameters(operation: Operation) -> Iterable[dict[str, Any]]:
     if "{id}" in operation.path:
-        schema = {"type": "string", "format": "uuid", "pattern": schemas.ID_PATTERN}
-        yield {"name": "id", "in": "path", "required": True, "schema": schema, "example": schemas.ID_EXAMPLE}
+        schema = {"type": "string", "format": "uuid", "pattern": jobs.ID_PATTERN}
+        yield {"name": "id", "in": "path", "required": True, "schema": schema, "example": jobs.ID_EXAMPLE}
     if "{key_id}" in operation.path:
         schema = {"type": "string", "pattern": KEY_ID_PATTERN}
         yield {"name": "key_id", "in": "path", "required": True, "schema": schema, "example": KEY_ID_EXAMPLE}
     if "{queue}" in operation.path:
-        schema = {"type": "string", "pattern": schemas.NAME_PATTERN}
+        schema = {"type": "string", "pattern": jobs.NAME_PATTERN}
         yield {"name": "queue", "in": "path", "required": True, "schema": schema, "example": "default"}
     _schemas, components = msgspec.json.schema_components([operation.query], ref_template=_REF)
     for name, schema in components[operation.query.__name__]["properties"].items():

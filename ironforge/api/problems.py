@@ -15,11 +15,11 @@ import uuid_utils
 from aiohttp import web
 
 from ironforge import errors
-from ironforge.api.problem_schema import Problem
-from ironforge.api.strict_json import InvalidJson
+from ironforge.api.parsing.strict_json import InvalidJson
+from ironforge.api.schemas.problem import Problem
 from ironforge.codes import Code
-from ironforge.job import JobState
-from ironforge.telemetry import get_logger
+from ironforge.job.record import JobState
+from ironforge.logs.setup import get_logger
 
 # Without versions, which would tell a caller what it may be worth to try.
 SERVER: Final = "ironforge"

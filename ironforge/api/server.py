@@ -19,13 +19,13 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from ironforge.api.connections import PunctualConnection, Refusal, affordable, cut_unread
+from ironforge.addresses.authority import is_loopback
+from ironforge.api.connection_limits import PunctualConnection, Refusal, affordable, cut_unread
 from ironforge.api.middleware import HELD_BACK, request_id_of
 from ironforge.api.problems import ApiProblem, explain, respond
 from ironforge.api.web_pages import SITE
-from ironforge.authority import is_loopback
-from ironforge.config import Settings
 from ironforge.errors import ConfigError
+from ironforge.settings import Settings
 
 MakeRequest = Callable[..., web.BaseRequest]
 

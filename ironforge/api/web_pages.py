@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
+from ironforge.addresses.authority import is_loopback
 from ironforge.api.problems import ApiProblem
-from ironforge.authority import is_loopback
 
 SEC_FETCH_SITE: Final = "Sec-Fetch-Site"
 # Methods that change nothing.

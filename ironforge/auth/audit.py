@@ -16,14 +16,14 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from ironforge.config import Settings
 from ironforge.errors import StoreUnavailable
-from ironforge.moments import now_ms
-from ironforge.store.keys import Keys
-from ironforge.store.link import Link
-from ironforge.store.outage import answering
-from ironforge.store.scripts import Script
-from ironforge.telemetry import get_logger
+from ironforge.formats.timestamps import now_ms
+from ironforge.logs.setup import get_logger
+from ironforge.redis.connection import Link
+from ironforge.redis.keys import Keys
+from ironforge.redis.outages import answering
+from ironforge.redis.scripts import Script
+from ironforge.settings import Settings
 
 KEPT_ENTRIES: Final = 100_000
 CHUNK: Final = 1_000

@@ -13,13 +13,13 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, NamedTuple, NoReturn, TypeVar
 
+from ironforge.auth.api_keys import KeyRecord, Keyring
 from ironforge.auth.caller import Caller
 from ironforge.auth.credentials import PREFIX, read_key, seal
-from ironforge.auth.keyring import KeyRecord, Keyring
 from ironforge.auth.tokens import Tokens
 from ironforge.errors import StoreError, Unauthenticated
-from ironforge.moments import now_ms
-from ironforge.telemetry import get_logger
+from ironforge.formats.timestamps import now_ms
+from ironforge.logs.setup import get_logger
 
 REMEMBERED_SECONDS: Final = 15.0
 REMEMBERED_KEYS: Final = 10_000

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from ironforge.auth.caller import Account, Caller
 from ironforge.auth.quota import NAMES, Quota
 from ironforge.errors import Forbidden
-from ironforge.ranges import shown
+from ironforge.formats.numbers import shown
 
 # A key that was made by a key that was made by …: each of them is charged for each submission.
 GENERATIONS: Final = 8

@@ -16,12 +16,12 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
+from ironforge.addresses.authority import is_loopback
+from ironforge.addresses.web_url import place_of
 from ironforge.auth import verification_key
 from ironforge.auth.verification_key import Family, VerificationKey
-from ironforge.authority import is_loopback
 from ironforge.errors import ConfigError
-from ironforge.telemetry import get_logger
-from ironforge.web_url import place_of
+from ironforge.logs.setup import get_logger
 
 REFRESH_SECONDS: Final = 30.0
 # Keys that an issuer has withdrawn stop to count after this long.

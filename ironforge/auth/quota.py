@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from ironforge.errors import ConfigError
-from ironforge.ranges import shown
+from ironforge.formats.numbers import shown
 
 NAMES: Final = (
     "submissions_per_second",

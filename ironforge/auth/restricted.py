@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ironforge.auth.caller import Caller
-from ironforge.auth.metering import Meter
+from ironforge.auth.quota_enforcer import Meter
 from ironforge.errors import IdempotencyConflict, JobNotFound
-from ironforge.job import Job, JobState, format_id, parse_id
+from ironforge.job.record import Job, JobState, format_id, parse_id
 from ironforge.store.contract import (
     Accepted,
     Health,

@@ -18,10 +18,10 @@ import msgspec
 from ironforge.auth.caller import MAX_QUEUES, SCOPES, Caller
 from ironforge.auth.jwks import Jwks, check_secrets, check_url
 from ironforge.auth.verification_key import Family, VerificationKey
-from ironforge.config import NAME, environment_name
 from ironforge.errors import ConfigError, Unauthenticated
-from ironforge.ranges import shown
-from ironforge.telemetry import get_logger
+from ironforge.formats.numbers import shown
+from ironforge.logs.setup import get_logger
+from ironforge.settings import NAME, environment_name
 
 LONGEST_LEEWAY_SECONDS: Final = 60.0
 # Of an issuer and of a subject: they name a caller in the log and in the audit trail, unabridged.

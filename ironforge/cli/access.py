@@ -12,13 +12,13 @@ from ironforge.auth.quota import NAMES, Quota
 from ironforge.cli import output
 from ironforge.cli.audit import caller_name, write_down
 from ironforge.cli.direct import SERVER, need_pepper, server_settings, shown_time, with_opened
-from ironforge.cli.flags import AsJson, takes_settings
-from ironforge.config import Settings
-from ironforge.ranges import shown
+from ironforge.cli.generated_flags import AsJson, takes_settings
+from ironforge.formats.numbers import shown
+from ironforge.settings import Settings
 
 if TYPE_CHECKING:
-    from ironforge.auth.keyring import KeyRecord, Keyring, Listed
-    from ironforge.auth.quota_book import QuotaBook
+    from ironforge.auth.api_keys import KeyRecord, Keyring, Listed
+    from ironforge.auth.quota_store import QuotaBook
 
 keys: Final = typer.Typer(no_args_is_help=True, epilog=output.EXIT_CODES, help="Make, list and revoke API keys.")
 quotas: Final = typer.Typer(no_args_is_help=True, epilog=output.EXIT_CODES, help="Show and set a namespace's limits.")
@@ -143,13 +143,13 @@ def set_quota(
 
 
 def _keyring(settings: Settings) -> Keyring:
-    from ironforge.auth.keyring import Keyring  # noqa: PLC0415
+    from ironforge.auth.api_keys import Keyring  # noqa: PLC0415
 
     return Keyring(server_settings(settings))
 
 
 def _book(settings: Settings) -> QuotaBook:
-    from ironforge.auth.quota_book import QuotaBook  # noqa: PLC0415
+    from ironforge.auth.quota_store import QuotaBook  # noqa: PLC0415
 
     return QuotaBook(server_settings(settings))
 

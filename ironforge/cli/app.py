@@ -13,7 +13,7 @@ from typing import Final
 import typer
 
 from ironforge import errors
-from ironforge.cli import access, audit, jobs, look, prove, queues, run
+from ironforge.cli import access, audit, jobs, queues, run, status, verify
 from ironforge.cli.output import EXIT_CODES, say
 
 # The first that fits counts.
@@ -43,7 +43,7 @@ app.add_typer(queues.queues, name="queues")
 app.add_typer(access.keys, name="keys")
 app.add_typer(access.quotas, name="quotas")
 app.add_typer(audit.audit, name="audit")
-for _command in (look.stats, look.nodes, look.doctor, prove.verify, look.version):
+for _command in (status.stats, status.nodes, status.doctor, verify.verify, status.version):
     app.command(epilog=EXIT_CODES)(_command)
 app.command("node-child", hidden=True)(run.node_child)
 app.command("api-child", hidden=True)(run.api_child)
@@ -70,6 +70,6 @@ def explain(error: Exception) -> int:
         if isinstance(error, kinds):
             return code
     # Imported only now: a command that talked to the API has it already.
-    from ironforge.transport import ApiUnreachable  # noqa: PLC0415
+    from ironforge.client.transport import ApiUnreachable  # noqa: PLC0415
 
     return UNREACHABLE if isinstance(error, ApiUnreachable) else FAILED

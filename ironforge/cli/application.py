@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Final
 
 from ironforge.errors import ConfigError
-from ironforge.registry import Forge
+from ironforge.handlers.forge import Forge
 
 ATTRIBUTE: Final = "forge"
 

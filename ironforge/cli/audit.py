@@ -11,9 +11,9 @@ import typer
 
 from ironforge.cli import output
 from ironforge.cli.direct import SERVER, need_pepper, server_settings, shown_time, with_opened
-from ironforge.cli.flags import AsJson, takes_settings
-from ironforge.config import Settings
+from ironforge.cli.generated_flags import AsJson, takes_settings
 from ironforge.errors import ConfigError, StoreError
+from ironforge.settings import Settings
 
 if TYPE_CHECKING:
     from ironforge.auth.audit import AuditTrail

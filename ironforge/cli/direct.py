@@ -10,8 +10,8 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol, TypeVar
 
-from ironforge.config import Settings, environment_name
 from ironforge.errors import ConfigError
+from ironforge.settings import Settings, environment_name
 
 SERVER: Final = ("redis_url", "namespace", "data_dir")
 

@@ -12,14 +12,14 @@ import msgspec
 import typer
 
 from ironforge.cli import output
-from ironforge.cli.flags import AsJson, takes_settings
-from ironforge.config import Settings
+from ironforge.cli.generated_flags import AsJson, takes_settings
+from ironforge.client.api_url import api_url
 from ironforge.errors import InvalidPayload, InvalidState, JobNotFound
-from ironforge.ranges import counted
-from ironforge.web_url import api_url
+from ironforge.formats.numbers import counted
+from ironforge.settings import Settings
 
 if TYPE_CHECKING:
-    from ironforge.client import AsyncClient, Client
+    from ironforge.client.client import AsyncClient, Client
 
 # Ctrl-C ends the waiting; a limit shorter than the longest timeout of a job would only surprise.
 WAIT_SECONDS: Final = 30 * 86_400.0
@@ -51,7 +51,7 @@ Ask = Callable[..., dict[str, Any]]
 
 @contextmanager
 def connected(settings: Settings) -> Iterator[Client]:
-    from ironforge.client import Client  # noqa: PLC0415
+    from ironforge.client.client import Client  # noqa: PLC0415
 
     with Client(api_url(settings)) as client:
         yield client
@@ -194,7 +194,7 @@ def _retry_one(settings: Settings, job_id: str, *, reset: bool, as_json: bool) -
 
 async def _retry_all(url: str, kind: str | None, queue: str | None, *, reset: bool) -> tuple[int, int]:
     """How many were revived, and how many were not there any more."""
-    from ironforge.client import AsyncClient  # noqa: PLC0415
+    from ironforge.client.client import AsyncClient  # noqa: PLC0415
 
     async with AsyncClient(url) as client:
         # All ids first: a job that fails again at once must not be met a second time.
@@ -217,7 +217,7 @@ async def _revive(client: AsyncClient, job_id: str, *, reset: bool) -> bool:
 def _payload(text: str) -> msgspec.Raw:
     """The bytes as they were given: a number with many digits must arrive as it is."""
     content = sys.stdin.buffer.read() if text == "-" else text.encode(errors="surrogateescape")
-    from ironforge.api.strict_json import InvalidJson, canonical  # noqa: PLC0415
+    from ironforge.api.parsing.strict_json import InvalidJson, canonical  # noqa: PLC0415
 
     try:
         canonical(content)

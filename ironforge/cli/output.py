@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ironforge.auth import AUDIT_FAILED
-from ironforge.plain import plain, plain_json
+from ironforge.formats.terminal_text import plain, plain_json
 
 # Piped output is for grep and cut: it is as wide as it has to be, never cut or folded.
 PIPED_WIDTH: Final = 10_000

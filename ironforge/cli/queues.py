@@ -7,9 +7,9 @@ from typing import Annotated, Final
 import typer
 
 from ironforge.cli import output
-from ironforge.cli.flags import AsJson, takes_settings
+from ironforge.cli.generated_flags import AsJson, takes_settings
 from ironforge.cli.jobs import connected
-from ironforge.config import Settings
+from ironforge.settings import Settings
 
 queues: Final = typer.Typer(no_args_is_help=True, epilog=output.EXIT_CODES, help="Pause and resume queues.")
 

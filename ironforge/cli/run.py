@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 import msgspec
 import typer
 
-from ironforge.cli import flags, output
-from ironforge.config import Settings, environment_of, load
+from ironforge.addresses.server_url import without_password
+from ironforge.cli import generated_flags, output
+from ironforge.client.api_url import api_url
 from ironforge.errors import InvalidPayload
-from ironforge.handler_environment import hide_from_handlers
-from ironforge.server_url import without_password
-from ironforge.web_url import api_url
+from ironforge.process.handler_environment import hide_from_handlers
+from ironforge.settings import Settings, environment_of, load
 
 if TYPE_CHECKING:
-    from ironforge.registry import Forge
+    from ironforge.handlers.forge import Forge
 
 Application = Annotated[
     str,
@@ -38,7 +38,7 @@ MAIL: Final = """{"kind": "email.send", "payload": {"to": "you@example.com"}}"""
 _CHILD: Final = (sys.executable, "-P", "-m", "ironforge")
 
 
-@flags.takes_settings(*flags.DEV)
+@generated_flags.takes_settings(*generated_flags.DEV)
 def dev(
     app: Application = EXAMPLES,
     no_node: NoNode = False,
@@ -50,12 +50,12 @@ def dev(
 
     With a redis-url no server is started. Ctrl-C ends it after running jobs; a second one hands them back at once.
     """
-    from ironforge import isolation  # noqa: PLC0415
     from ironforge.cli.application import load_application  # noqa: PLC0415
-    from ironforge.dev import serve_dev  # noqa: PLC0415
-    from ironforge.ending import end_in_time  # noqa: PLC0415
-    from ironforge.first_process import leave_first_process  # noqa: PLC0415
-    from ironforge.telemetry import configure_logging  # noqa: PLC0415
+    from ironforge.execution import isolation  # noqa: PLC0415
+    from ironforge.logs.setup import configure_logging  # noqa: PLC0415
+    from ironforge.process.ending import end_in_time  # noqa: PLC0415
+    from ironforge.process.first_process import leave_first_process  # noqa: PLC0415
+    from ironforge.runtime.dev import serve_dev  # noqa: PLC0415
 
     leave_first_process()
     hide_from_handlers(os.environ)
@@ -70,19 +70,19 @@ def dev(
     raise typer.Exit(end_in_time(isolation.run(served)))
 
 
-@flags.takes_settings(*flags.API_PARENT)
+@generated_flags.takes_settings(*generated_flags.API_PARENT)
 def api(no_auth: NoAuth = False, *, settings: Settings) -> None:
     """Run the HTTP API alone, in one or more processes on one port; nodes run elsewhere, on the same Redis or Valkey.
 
     With several processes, one that dies is started again while the others go on.
     """
-    from ironforge.first_process import leave_first_process  # noqa: PLC0415
+    from ironforge.process.first_process import leave_first_process  # noqa: PLC0415
 
     leave_first_process()
     if settings.processes == 1:
         _serve_api(settings, no_auth=no_auth)
-    from ironforge.api_processes import run_api_processes  # noqa: PLC0415
-    from ironforge.telemetry import configure_logging  # noqa: PLC0415
+    from ironforge.logs.setup import configure_logging  # noqa: PLC0415
+    from ironforge.runtime.api_server import run_api_processes  # noqa: PLC0415
 
     settings = with_server(settings)
     configure_logging(settings)
@@ -91,7 +91,7 @@ def api(no_auth: NoAuth = False, *, settings: Settings) -> None:
     raise typer.Exit(asyncio.run(run_api_processes(command, settings, allow_public=no_auth)))
 
 
-@flags.takes_settings("http_port")
+@generated_flags.takes_settings("http_port")
 def api_child(no_auth: NoAuth = False, *, settings: Settings) -> None:
     """One process of `ironforge api`; its settings come in its environment, its port is the parent's choice."""
     _serve_api(settings, no_auth=no_auth)
@@ -100,20 +100,20 @@ def api_child(no_auth: NoAuth = False, *, settings: Settings) -> None:
 def _serve_api(settings: Settings, *, no_auth: bool) -> NoReturn:
     import uvloop  # noqa: PLC0415
 
-    from ironforge.dev import serve_api  # noqa: PLC0415
-    from ironforge.ending import end_in_time  # noqa: PLC0415
-    from ironforge.telemetry import configure_logging  # noqa: PLC0415
+    from ironforge.logs.setup import configure_logging  # noqa: PLC0415
+    from ironforge.process.ending import end_in_time  # noqa: PLC0415
+    from ironforge.runtime.dev import serve_api  # noqa: PLC0415
 
     configure_logging(settings)
     raise typer.Exit(end_in_time(uvloop.run(serve_api(with_server(settings), allow_public=no_auth))))
 
 
-@flags.takes_settings(*flags.NODE_PARENT, without_api=True)
+@generated_flags.takes_settings(*generated_flags.NODE_PARENT, without_api=True)
 def node(app: Application, *, settings: Settings) -> None:
     """Run the handlers of APP in one or more processes, and restart those that die."""
-    from ironforge.first_process import leave_first_process  # noqa: PLC0415
-    from ironforge.processes import run_processes  # noqa: PLC0415
-    from ironforge.telemetry import configure_logging  # noqa: PLC0415
+    from ironforge.logs.setup import configure_logging  # noqa: PLC0415
+    from ironforge.process.first_process import leave_first_process  # noqa: PLC0415
+    from ironforge.runtime.process_manager import run_processes  # noqa: PLC0415
 
     leave_first_process()
     settings = with_server(settings)
@@ -130,14 +130,14 @@ def node(app: Application, *, settings: Settings) -> None:
 def node_child(app: Application, check: Annotated[bool, typer.Option("--check")] = False) -> None:
     """One process of `ironforge node`; its settings come in its environment. `check` only loads APP."""
     from ironforge.cli.application import load_application  # noqa: PLC0415
-    from ironforge.node import run_node  # noqa: PLC0415
+    from ironforge.runtime.node import run_node  # noqa: PLC0415
 
     forge = load_application(app)
     raise typer.Exit(0 if check else run_node(forge, with_server(load())))
 
 
 def with_server(settings: Settings) -> Settings:
-    return msgspec.structs.replace(settings, redis_url=settings.redis_url or flags.DEFAULT_REDIS_URL)
+    return msgspec.structs.replace(settings, redis_url=settings.redis_url or generated_flags.DEFAULT_REDIS_URL)
 
 
 def _example(forge: Forge | None) -> str:

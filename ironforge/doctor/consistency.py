@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from ironforge import ranges
-from ironforge.job import format_id
-from ironforge.store.keys import ID_BYTES, Keys, Location, queue_names
-from ironforge.store.link import Command, Link
+from ironforge.formats import numbers
+from ironforge.job.record import format_id
+from ironforge.redis.connection import Command, Link
+from ironforge.redis.keys import ID_BYTES, Keys, Location, queue_names
 
 SAMPLE: Final = 200
 LOOKS: Final = 3
@@ -46,10 +46,10 @@ async def _counts(link: Link, keys: Keys) -> list[str]:
     if index != scheduled + dead + sum(lengths):
         places = f"{sum(lengths) - waiting} in streams, {waiting} waiting for their turn, "
         places += f"{scheduled} scheduled, {dead} dead"
-        problems.append(f"the index knows {ranges.counted(index, 'job')}, but there are {places}")
+        problems.append(f"the index knows {numbers.counted(index, 'job')}, but there are {places}")
     if parked != scheduled + dead + waiting:
         jobs = f"{scheduled} scheduled, {waiting} waiting and {dead} dead jobs"
-        problems.append(f"{ranges.counted(parked, 'record')} for {jobs}, which are parked")
+        problems.append(f"{numbers.counted(parked, 'record')} for {jobs}, which are parked")
     return problems
 
 

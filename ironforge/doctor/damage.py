@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
 from ironforge.errors import IncompatibleRecord, NewerRecord
-from ironforge.job import decode, format_id
-from ironforge.store.census import TOTALS
-from ironforge.store.info import DIGITS
-from ironforge.store.keys import ID_BYTES, Keys, queue_names
-from ironforge.store.link import Command, Link
-from ironforge.store.quarantine import id_in
+from ironforge.job.record import decode, format_id
+from ironforge.redis.connection import Command, Link
+from ironforge.redis.keys import ID_BYTES, Keys, queue_names
+from ironforge.redis.server_info import DIGITS
+from ironforge.store.consumer.quarantine import id_in
+from ironforge.store.inspector.census import TOTALS
 
 SAMPLE: Final = 200
 BUCKETS: Final = 10

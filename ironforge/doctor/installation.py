@@ -15,19 +15,19 @@ from urllib.parse import quote
 
 import msgspec
 
-from ironforge.closest import closest
-from ironforge.config import PREFIX, Settings, environment_name
+from ironforge.addresses.server_url import parse
 from ironforge.doctor.finding import Finding, Level
 from ironforge.doctor.shard import NODE_START, ShardExam, cli
-from ironforge.embedded import SOCKET
 from ironforge.errors import ConfigError, StoreError
-from ironforge.ranges import counted
-from ironforge.server_url import parse
+from ironforge.formats.numbers import counted
+from ironforge.formats.suggest import closest
+from ironforge.redis.causes import is_known
+from ironforge.redis.keys import shards_of
+from ironforge.runtime.embedded_server import SOCKET
+from ironforge.settings import PREFIX, Settings, environment_name
 from ironforge.store import Doors, NodeStore
-from ironforge.store.causes import is_known
-from ironforge.store.checks import verify
 from ironforge.store.contract import Stats
-from ironforge.store.keys import shards_of
+from ironforge.store.server_checks import verify
 
 DEFAULT_SERVER: Final = "redis://127.0.0.1:6379/0"
 PATIENCE_SECONDS: Final = 10.0

@@ -12,15 +12,15 @@ from urllib.parse import unquote, urlsplit
 from ironforge.doctor.consistency import inconsistencies
 from ironforge.doctor.damage import KEEP, damages
 from ironforge.doctor.finding import Finding
-from ironforge.moments import now_ms
-from ironforge.ranges import counted
-from ironforge.store.address import Address
-from ironforge.store.info import info_of
-from ironforge.store.keys import Keys
-from ironforge.store.link import Link
-from ironforge.store.outage import answering
-from ironforge.store.records import milliseconds, score_ms
-from ironforge.store.types import Misfit, misfits
+from ironforge.formats.numbers import counted
+from ironforge.formats.timestamps import now_ms
+from ironforge.redis.connection import Link
+from ironforge.redis.key_types import Misfit, misfits
+from ironforge.redis.keys import Keys
+from ironforge.redis.outages import answering
+from ironforge.redis.server_info import info_of
+from ironforge.redis.server_locator import Address
+from ironforge.store.retention import milliseconds, score_ms
 
 SKEW_SECONDS: Final = 1.0
 LATE_SECONDS: Final = 10.0

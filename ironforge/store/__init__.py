@@ -25,9 +25,9 @@ from ironforge.store.contract import (
     Submissions,
     Work,
 )
+from ironforge.store.factory import Doors, NodeStore
 from ironforge.store.leases_contract import Leases
 from ironforge.store.node_view import NodeView
-from ironforge.store.open import Doors, NodeStore
 
 __all__ = [
     "Accepted",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Literal, NamedTuple, Protocol
 
-from ironforge.job import Job, JobState
+from ironforge.job.record import Job, JobState
 from ironforge.store.alone_contract import Alone
 from ironforge.store.node_view import NodeView
 

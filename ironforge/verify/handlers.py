@@ -14,8 +14,10 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from ironforge import Backoff, Context, Forge
-from ironforge.config import environment_name
+from ironforge.handlers.forge import Forge
+from ironforge.job.context import Context
+from ironforge.job.retry import Backoff
+from ironforge.settings import environment_name
 from ironforge.verify.ledger import Ledger
 from ironforge.verify.misbehaviour import MISBEHAVIOUR, left_behind
 

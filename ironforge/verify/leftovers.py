@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
-from ironforge.config import Settings
 from ironforge.doctor.consistency import inconsistencies
-from ironforge.store.keys import GROUP, PERMANENT, Keys, queue_names, shards_of
-from ironforge.store.link import Command, Link, all_keys
-from ironforge.store.outage import ABSENT
+from ironforge.redis.connection import Command, Link, all_keys
+from ironforge.redis.keys import GROUP, PERMANENT, Keys, queue_names, shards_of
+from ironforge.redis.outages import ABSENT
+from ironforge.settings import Settings
 
 ENDS = ("completed", "cancelled", "dead")
 

@@ -19,8 +19,8 @@ from typing import Final
 
 import msgspec
 
-from ironforge.config import Settings, environment_of
-from ironforge.handler_environment import hide_from_handlers
+from ironforge.process.handler_environment import hide_from_handlers
+from ironforge.settings import Settings, environment_of
 from ironforge.verify.handlers import LEDGER_FOLDER, LOOK_SECONDS
 from ironforge.verify.ledger import UNSETTLED_SECONDS, Event, Ledger
 

@@ -17,13 +17,13 @@ from typing import Final, NamedTuple, TypedDict
 
 import msgspec
 
-from ironforge.config import Settings
 from ironforge.errors import InvalidState, JobNotFound, StoreUnavailable
-from ironforge.job import format_id, new_id, parse_id
-from ironforge.registry import Forge
+from ironforge.handlers.forge import Forge
+from ironforge.job.record import format_id, new_id, parse_id
+from ironforge.redis.connection import Link, all_keys
+from ironforge.redis.keys import Keys, shards_of
+from ironforge.settings import Settings
 from ironforge.store import Doors
-from ironforge.store.keys import Keys, shards_of
-from ironforge.store.link import Link, all_keys
 from ironforge.verify.handlers import KILLER, KIND, MAX_RETRIES
 from ironforge.verify.ledger import Ledger, read
 from ironforge.verify.leftovers import leftovers

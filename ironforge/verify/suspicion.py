@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations
 from typing import Final, Protocol
 
-from ironforge.config import Settings
+from ironforge.settings import Settings
 from ironforge.verify.account import Account, Fault, Run
 
 CRASH_BUDGET: Final = Settings().crash_budget

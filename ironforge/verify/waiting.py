@@ -11,10 +11,10 @@ from collections import Counter
 from contextlib import suppress
 from typing import Final, NamedTuple
 
-from ironforge.config import Settings
 from ironforge.errors import StoreUnavailable
+from ironforge.redis.outages import answering
+from ironforge.settings import Settings
 from ironforge.store import Doors
-from ironforge.store.outage import answering
 from ironforge.verify.leftovers import strays
 from ironforge.verify.nodes import Nodes
 

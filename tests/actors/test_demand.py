@@ -5,7 +5,7 @@ from __future__ import annotations
 import hypothesis.strategies as st
 from hypothesis import given
 
-from actors.demand import GROWTH, LARGEST_BATCH, LARGEST_FETCH, WINDOW_SECONDS, Demand
+from ironforge.actors.fetch_demand import GROWTH, LARGEST_BATCH, LARGEST_FETCH, WINDOW_SECONDS, Demand
 
 reports = st.lists(
     st.tuples(st.integers(0, 500), st.floats(0, 10), st.floats(0, 0.1)),  # ended, seconds in handlers, time since

@@ -7,7 +7,7 @@ import itertools
 import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from actors.holdings import Holdings
+from ironforge.actors.in_flight import Holdings
 from ironforge.store import Delivery
 
 WORKERS = 3

@@ -16,9 +16,9 @@ import pytest
 from aiohttp import web
 
 from ironforge.api import create_app, serve
-from ironforge.config import Settings
-from ironforge.embedded import EmbeddedServer
-from ironforge.job import LABELS, AttemptError, JobState, decode
+from ironforge.job.record import LABELS, AttemptError, JobState, decode
+from ironforge.runtime.embedded_server import EmbeddedServer
+from ironforge.settings import Settings
 from ironforge.store import Doors, NodeStore, Rewrite, Settled
 from ironforge.store.contract import Lease, Work
 
@@ -98,7 +98,7 @@ class Node:
 
 
 def encode(job: Any) -> bytes:
-    from ironforge import job as records
+    from ironforge.job import record as records
 
     return records.encode(job)
 

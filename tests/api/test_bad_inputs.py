@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ironforge.api import bodies
+from ironforge.api.parsing import bodies
 
 JSON = {"Content-Type": "application/json"}
 NDJSON = {"Content-Type": "application/x-ndjson"}

@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 
 from ironforge import errors
-from ironforge.client import ApiError, ApiUnreachable, AsyncClient, Client, WaitTimeout
-from ironforge.job import format_id, new_id
+from ironforge.client.client import ApiError, ApiUnreachable, AsyncClient, Client, WaitTimeout
+from ironforge.job.record import format_id, new_id
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ async def test_durations_may_be_given_as_such(client: AsyncClient) -> None:
 async def test_many_jobs_travel_in_chunks_and_keep_their_order(
     client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ironforge.request_bodies.CHUNK_JOBS", 3)
+    monkeypatch.setattr("ironforge.client.payloads.CHUNK_JOBS", 3)
     ids = await client.submit_many({"kind": "demo.echo", "payload": n, "priority": "high"} for n in range(7))
 
     assert list(range(7)) == [(await client.get(job_id))["payload"] for job_id in ids]
@@ -67,7 +67,7 @@ async def test_many_jobs_travel_in_chunks_and_keep_their_order(
 async def test_chunks_stay_below_the_size_that_the_api_accepts(
     client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ironforge.request_bodies.CHUNK_BYTES", 100)
+    monkeypatch.setattr("ironforge.client.payloads.CHUNK_BYTES", 100)
     ids = await client.submit_many({"kind": "demo.echo", "payload": "x" * n} for n in (10, 90, 10, 10))
 
     assert [10, 90, 10, 10] == [len((await client.get(job_id))["payload"]) for job_id in ids]

@@ -7,7 +7,7 @@ from typing import Any
 
 import redis
 
-from ironforge.config import Settings
+from ironforge.settings import Settings
 from tests.support.servers import valkey
 
 CALLERS = 64

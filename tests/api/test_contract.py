@@ -10,8 +10,8 @@ from typing import Any, get_args
 
 import pytest
 
-from ironforge.api.calls import OPERATIONS
 from ironforge.api.openapi import document
+from ironforge.api.routes import OPERATIONS
 from ironforge.codes import Code
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict
 
-from ironforge.api import large_bodies
+from ironforge.api.parsing import large_bodies
 
 BODY = b'{"kind":"a"}'
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

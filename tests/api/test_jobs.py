@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ironforge.job import format_id, new_id
+from ironforge.job.record import format_id, new_id
 
 
 async def test_a_submitted_job_can_be_looked_up_where_location_says(api: Any) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from ironforge.api import bodies, large_bodies
-from ironforge.api.large_bodies import CALLER_OF, LargeBodies, Room
+from ironforge.api.parsing import bodies, large_bodies
+from ironforge.api.parsing.large_bodies import CALLER_OF, LargeBodies, Room
 from ironforge.api.problems import ApiProblem
 from ironforge.auth.caller import Caller
 

@@ -12,10 +12,10 @@ import redis
 
 from ironforge import __version__
 from ironforge.api import create_app, serve
-from ironforge.api.rates import WINDOW_MS, Rates
-from ironforge.config import Settings
-from ironforge.depths import Reading
+from ironforge.api.operations.rates import WINDOW_MS, Rates
 from ironforge.errors import ConfigError
+from ironforge.metrics.queue_depths import Reading
+from ironforge.settings import Settings
 from ironforge.store import Doors
 from ironforge.store.contract import Totals
 

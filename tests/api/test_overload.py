@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from ironforge.client import AsyncClient
-from ironforge.config import Settings
+from ironforge.client.client import AsyncClient
 from ironforge.errors import QueueFull, StoreUnavailable
-from ironforge.registry import Forge
+from ironforge.handlers.forge import Forge
+from ironforge.settings import Settings
 
 JOB = {"kind": "demo.echo"}
 

@@ -13,9 +13,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from ironforge.api import bodies, connections, create_app
+from ironforge.api import connection_limits, create_app
+from ironforge.api.parsing import bodies
 from ironforge.api.server import serve
-from ironforge.config import Settings
+from ironforge.settings import Settings
 from ironforge.store import Doors
 
 SLOW = 300
@@ -75,18 +76,18 @@ async def test_hundreds_of_slow_heads_end_in_time_and_nobody_else_waits(api: Any
 
     assert accepted > 10
     assert {(408, "head_timeout")} == {problem(one.answer) for one in slow}
-    assert max(one.seconds for one in slow) < connections.HEAD_SECONDS + 3.0
+    assert max(one.seconds for one in slow) < connection_limits.HEAD_SECONDS + 3.0
     await api.until(lambda: len(api.server.connections) <= 1)
 
 
 async def test_a_connection_that_says_nothing_ends_without_a_word(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(connection_limits, "HEAD_SECONDS", 0.1)
 
     assert b"" == await api.send_raw(b"")
 
 
 async def test_a_later_request_of_a_connection_has_as_little_time(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(connection_limits, "HEAD_SECONDS", 0.5)
     second = Trickle(
         api.port, b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n", b"GET /livez HTTP/1.1" + b"x" * 100, 0.05
     )
@@ -98,7 +99,7 @@ async def test_a_later_request_of_a_connection_has_as_little_time(api: Any, monk
 
 
 async def test_a_connection_may_idle_between_requests(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(connection_limits, "HEAD_SECONDS", 0.5)
     reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
     request = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
     for _ in range(2):
@@ -132,7 +133,7 @@ async def test_a_body_that_comes_fast_enough_may_take_longer(api: Any, monkeypat
 
 @pytest.fixture
 async def small(settings: Settings) -> Any:
-    """An API that holds three connections."""
+    """An API that holds three connection_limits."""
     doors = Doors.open(settings)
     runner = await serve(create_app(settings, doors.submissions, doors.inspection), "127.0.0.1", 0, connections=3)
     yield runner
@@ -159,7 +160,7 @@ async def test_one_connection_too_many_is_told_so_and_the_next_one_gets_in(small
 
 
 async def test_refusals_are_bounded_too(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "REFUSALS", 2)
+    monkeypatch.setattr(connection_limits, "REFUSALS", 2)
     port = small.addresses[0][1]
     held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3 + 2)]
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -189,12 +190,12 @@ def test_the_limit_of_open_files_is_raised_as_far_as_needed(files: Callable[[int
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     files(1024, hard)
 
-    assert 1500 == connections.affordable(1500)
-    assert 1500 + connections.RESERVED_FILES == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    assert 1500 == connection_limits.affordable(1500)
+    assert 1500 + connection_limits.RESERVED_FILES == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def test_what_the_system_does_not_allow_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 1024))
 
-    assert 1024 - connections.RESERVED_FILES == connections.affordable(10_000)
-    assert 700 == connections.affordable(700)
+    assert 1024 - connection_limits.RESERVED_FILES == connection_limits.affordable(10_000)
+    assert 700 == connection_limits.affordable(700)

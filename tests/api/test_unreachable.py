@@ -8,7 +8,7 @@ import ssl
 import pytest
 import trustme
 
-from ironforge.client import ApiUnreachable, AsyncClient
+from ironforge.client.client import ApiUnreachable, AsyncClient
 
 
 async def test_each_cause_of_no_answer_has_words_and_a_remedy_of_its_own() -> None:

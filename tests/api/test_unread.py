@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from ironforge.api import connections, create_app
+from ironforge.api import connection_limits, create_app
 from ironforge.api.server import serve
-from ironforge.config import Settings
+from ironforge.handlers.submission import Template
+from ironforge.settings import Settings
 from ironforge.store import Doors
-from ironforge.submit import Template
 
 CONNECTIONS = 20
 ASK = b"GET /jobs HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -23,7 +23,7 @@ LAST = ASK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 @pytest.fixture
 async def port(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     """Of an API with few connections, which looks after them often; an answer to ASK is more than the system holds."""
-    monkeypatch.setattr(connections, "READ_SECONDS", 0.5)
+    monkeypatch.setattr(connection_limits, "READ_SECONDS", 0.5)
     doors = Doors.open(settings)
     job = Template("demo.echo", None, {}).submission(b'"' + b"x" * 1_000_000 + b'"')
     await doors.submissions.submit([job])
@@ -74,7 +74,7 @@ async def test_whoever_takes_every_connection_and_reads_nothing_loses_them(
 
 
 async def test_a_slow_reader_that_reads_fast_enough_gets_everything(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "READ_BYTES_PER_SECOND", 1)
+    monkeypatch.setattr(connection_limits, "READ_BYTES_PER_SECOND", 1)
     loop = asyncio.get_running_loop()
     slow = connect(port)
     await loop.sock_sendall(slow, ASK + LAST)
@@ -90,7 +90,7 @@ async def test_a_slow_reader_that_reads_fast_enough_gets_everything(port: int, m
 async def test_what_waits_behind_an_unread_answer_is_neither_answered_nor_read(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "READ_BYTES_PER_SECOND", 0)
+    monkeypatch.setattr(connection_limits, "READ_BYTES_PER_SECOND", 0)
     one = connect(port)
     loop = asyncio.get_running_loop()
     sending = asyncio.create_task(loop.sock_sendall(one, ASK * 200_000))

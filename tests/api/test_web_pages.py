@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
+from ironforge.addresses.authority import is_loopback
 from ironforge.api.problems import ApiProblem
 from ironforge.api.web_pages import Site
-from ironforge.authority import is_loopback
 
 ID = "0199a2b4-7c1e-7d3a-9f00-5b1c2d3e4f50"
 JSON = {"Content-Type": "application/json"}

@@ -10,8 +10,8 @@ import pytest
 
 from ironforge.api import create_app
 from ironforge.api.server import serve
-from ironforge.config import Settings
-from ironforge.probes import probes
+from ironforge.runtime.probes import probes
+from ironforge.settings import Settings
 from ironforge.store import Doors
 
 

@@ -14,7 +14,7 @@ import pytest
 import redis.asyncio as redis
 
 from ironforge.auth.audit import AuditTrail
-from ironforge.config import Settings
+from ironforge.settings import Settings
 from tests.auth.kit import KEPT, House
 from tests.support.servers import valkey
 

@@ -12,13 +12,13 @@ import aiohttp
 import msgspec
 
 from ironforge.api import create_app, serve
+from ironforge.auth.api_keys import Keyring
 from ironforge.auth.audit import AuditTrail
 from ironforge.auth.caller import SCOPES
-from ironforge.auth.keyring import Keyring
-from ironforge.auth.quota_book import QuotaBook
-from ironforge.config import Settings
-from ironforge.gatehouse import gate_of
-from ironforge.metrics import Metrics
+from ironforge.auth.quota_store import QuotaBook
+from ironforge.metrics.jobs import Metrics
+from ironforge.runtime.auth_setup import gate_of
+from ironforge.settings import Settings
 from ironforge.store import Doors, NodeStore
 from tests.api.conftest import Node
 

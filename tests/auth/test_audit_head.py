@@ -7,8 +7,8 @@ import pytest
 import redis.asyncio as redis
 
 from ironforge.auth.audit import AuditTrail, Head
-from ironforge.config import Settings
-from ironforge.store.keys import Keys
+from ironforge.redis.keys import Keys
+from ironforge.settings import Settings
 from tests.auth.kit import KEPT, fill
 
 

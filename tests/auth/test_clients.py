@@ -6,8 +6,8 @@ import pytest
 
 from ironforge import errors
 from ironforge.auth.quota import Quota
-from ironforge.client import AsyncClient
-from ironforge.transport import ApiForbidden, ApiQuotaExceeded, ApiUnauthenticated
+from ironforge.client.client import AsyncClient
+from ironforge.client.transport import ApiForbidden, ApiQuotaExceeded, ApiUnauthenticated
 from tests.auth.kit import House
 
 

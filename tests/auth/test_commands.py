@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import pytest
 import redis
 
+from ironforge.auth.api_keys import Keyring
 from ironforge.auth.credentials import read_key
-from ironforge.auth.keyring import Keyring
-from ironforge.config import Settings
-from ironforge.store.keys import Keys
+from ironforge.redis.keys import Keys
+from ironforge.settings import Settings
 from tests.cli.kit import Dev, eventually, ironforge
 from tests.support.servers import valkey
 

@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ironforge.api.calls import OPERATIONS
 from ironforge.api.openapi import document
+from ironforge.api.routes import OPERATIONS
 from ironforge.auth.caller import SCOPES
 from tests.auth.kit import House
 from tests.cli.kit import Service, ironforge

@@ -12,15 +12,15 @@ import redis.asyncio as redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironforge.api.cursors import MAX_CHARACTERS, Cursors
-from ironforge.api.queue_metrics import of_queues
+from ironforge.api.operations.queue_metrics import of_queues
+from ironforge.api.parsing.cursors import MAX_CHARACTERS, Cursors
 from ironforge.auth.caller import SCOPES
 from ironforge.auth.quota import Quota
-from ironforge.config import Settings
-from ironforge.depths import Reading
-from ironforge.metrics import Metrics
+from ironforge.metrics.jobs import Metrics
+from ironforge.metrics.queue_depths import Reading
+from ironforge.redis.keys import Keys
+from ironforge.settings import Settings
 from ironforge.store.contract import Stats, StreamDepth
-from ironforge.store.keys import Keys
 from tests.auth.kit import Answer, House
 from tests.auth.test_quotas import submit
 

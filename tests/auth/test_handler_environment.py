@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from ironforge.client import Client
-from ironforge.config import Settings, environment_name, environment_of
-from ironforge.handler_environment import API_ALONE, hide_from_handlers
+from ironforge.client.client import Client
+from ironforge.process.handler_environment import API_ALONE, hide_from_handlers
+from ironforge.settings import Settings, environment_name, environment_of
 from tests.cli.kit import Service, environment
 from tests.support.servers import valkey
 
@@ -24,7 +24,7 @@ import sys
 from pathlib import Path
 
 from ironforge import Forge
-from ironforge.config import load
+from ironforge.settings import load
 
 forge = Forge()
 AT_IMPORT = dict(os.environ)
@@ -95,7 +95,9 @@ def test_a_node_starts_without_the_pepper_where_authentication_is_on(application
 
 
 def test_so_does_an_application_that_runs_its_node_itself(application: Path) -> None:
-    (application / "main.py").write_text("import env_app, ironforge.node\nironforge.node.run_node(env_app.forge)\n")
+    (application / "main.py").write_text(
+        "import env_app, ironforge.runtime.node\nironforge.node.run_node(env_app.forge)\n"
+    )
     with valkey() as server, Service("api", "--port", "0", redis_url=server) as api:
         settings = environment(redis_url=server, key_pepper=PEPPER, auth="on")
         with subprocess.Popen(

@@ -19,7 +19,7 @@ from ironforge.auth.caller import SCOPES, Account, Caller
 from ironforge.auth.inheritance import GENERATIONS, Terms, inherit, makers_of
 from ironforge.auth.quota import NAMES, NO_QUOTA, Quota, check
 from ironforge.errors import ConfigError, Forbidden
-from ironforge.store.keys import RingKeys
+from ironforge.redis.keys import RingKeys
 from tests.auth.conftest import Build
 from tests.auth.kit import Answer, House
 from tests.auth.test_quotas import NEVER, submit

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ironforge.store.keys import Keys
+from ironforge.redis.keys import Keys
 from tests.auth.kit import House
 
 

@@ -10,13 +10,13 @@ import redis.asyncio as redis
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ironforge.auth.api_keys import LIVE_KEYS, Keyring
 from ironforge.auth.authenticator import REMEMBERED_SECONDS, Authenticator
 from ironforge.auth.caller import SCOPES
 from ironforge.auth.credentials import ApiKey, new_key, read_key, seal
-from ironforge.auth.keyring import LIVE_KEYS, Keyring
-from ironforge.config import Settings
 from ironforge.errors import ConfigError, KeyNotFound, StoreUnavailable, TooManyKeys, Unauthenticated
-from ironforge.store.keys import RingKeys
+from ironforge.redis.keys import RingKeys
+from ironforge.settings import Settings
 from tests.auth.kit import Clock
 
 ALPHABET = string.ascii_letters + string.digits
@@ -111,7 +111,7 @@ async def test_an_expired_key_makes_room_for_a_new_one(
     import time
 
     now = time.time_ns()
-    monkeypatch.setattr("ironforge.moments.time.time_ns", lambda: now - 60 * 10**9)
+    monkeypatch.setattr("ironforge.formats.timestamps.time.time_ns", lambda: now - 60 * 10**9)
     for _ in range(LIVE_KEYS):
         await keyring.create(settings.namespace, "billing", ["jobs:read"], expires_seconds=30)
     monkeypatch.undo()
@@ -213,7 +213,7 @@ async def test_an_expired_key_says_so_to_its_owner_alone(
     key, _ = await keyring.create(settings.namespace, "billing", SCOPES, expires_seconds=60)
     await authenticator.authenticate(f"Bearer {key.text}")
     later = time.time_ns() + 61 * 10**9
-    monkeypatch.setattr("ironforge.moments.time.time_ns", lambda: later)
+    monkeypatch.setattr("ironforge.formats.timestamps.time.time_ns", lambda: later)
 
     assert "token_expired" == await refused(authenticator, key.text)
     assert "invalid_credentials" == await refused(authenticator, ApiKey(key.id, new_key().secret).text)

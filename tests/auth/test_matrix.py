@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from ironforge.api.calls import OPERATIONS, Operation
+from ironforge.api.routes import OPERATIONS, Operation
 from ironforge.auth.caller import SCOPES
 from tests.auth.kit import Answer, House
 

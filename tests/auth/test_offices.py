@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from ironforge.api import desks
-from ironforge.api.desks import Offices
+from ironforge.api import tenants
+from ironforge.api.tenants import Offices
 from ironforge.auth.quota import NO_QUOTA, Quota
 from ironforge.errors import StoreUnavailable
 
@@ -99,13 +99,13 @@ async def test_many_who_come_at_once_share_one_office() -> None:
 async def test_quotas_are_looked_up_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     building = Building(most=8)
     now = 1_000.0
-    monkeypatch.setattr(desks.time, "monotonic", lambda: now)
+    monkeypatch.setattr(tenants.time, "monotonic", lambda: now)
     for _ in range(3):
         async with building.offices.visit("a") as office:
             assert building.book.quota == office.quota
     assert 1 == building.book.asked
     building.book.quota = NO_QUOTA
-    now += desks.QUOTA_SECONDS
+    now += tenants.QUOTA_SECONDS
     async with building.offices.visit("a") as office:
         assert NO_QUOTA == office.quota
 

@@ -10,9 +10,9 @@ import pytest
 from ironforge.auth.caller import SCOPES, Caller
 from ironforge.auth.quota import Quota
 from ironforge.auth.restricted import CallersInspection, CallersSubmissions
-from ironforge.config import Settings
 from ironforge.errors import Forbidden, JobNotFound
-from ironforge.job import JobState, parse_id
+from ironforge.job.record import JobState, parse_id
+from ironforge.settings import Settings
 from ironforge.store import Doors
 from tests.auth.conftest import Build
 from tests.auth.kit import House

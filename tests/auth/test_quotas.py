@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironforge.auth.quota import NO_QUOTA, Quota, check
-from ironforge.auth.quota_book import QuotaBook
-from ironforge.config import Settings
+from ironforge.auth.quota_store import QuotaBook
 from ironforge.errors import ConfigError
-from ironforge.job import format_id
+from ironforge.job.record import format_id
+from ironforge.settings import Settings
 from ironforge.store import Doors, Submission
-from ironforge.store.usage import Bucket, RedisUsage
+from ironforge.store.inspector.usage import Bucket, RedisUsage
 from tests.auth.kit import House
 from tests.store.kit import job
 

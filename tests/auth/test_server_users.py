@@ -9,7 +9,7 @@ from typing import Any
 
 import redis
 
-from ironforge.client import Client
+from ironforge.client.client import Client
 from tests.cli.kit import Service, eventually, ironforge
 from tests.support.servers import redis_server
 

@@ -14,10 +14,10 @@ import aiohttp
 import msgspec
 import pytest
 
-from ironforge.client import Client
-from ironforge.config import Settings, load
+from ironforge.client.client import Client
 from ironforge.errors import ConfigError
-from ironforge.tls import server_context
+from ironforge.runtime.tls import server_context
+from ironforge.settings import Settings, load
 from tests.cli.kit import Service, ironforge
 from tests.support.servers import redis_server, valkey
 

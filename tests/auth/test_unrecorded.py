@@ -15,8 +15,8 @@ import redis.asyncio
 from ironforge.auth import AUDIT_FAILED, AUDIT_HEADER
 from ironforge.auth.audit import AuditTrail
 from ironforge.cli.audit import caller_name
-from ironforge.client import AsyncClient
-from ironforge.store.keys import Keys
+from ironforge.client.client import AsyncClient
+from ironforge.redis.keys import Keys
 from tests.auth.kit import Answer, House
 from tests.auth.test_commands import PEPPER, Run, document, run, server  # noqa: F401 - fixtures
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from ironforge.config import Settings
-from ironforge.telemetry import configure_logging
+from ironforge.logs.setup import configure_logging
+from ironforge.settings import Settings
 from ironforge.verify.run import Plan
 from tests.chaos.harness import KEPT, Outcome, run
 from tests.chaos.report import markdown, totals

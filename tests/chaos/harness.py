@@ -22,11 +22,11 @@ from typing import NamedTuple
 import msgspec
 import redis.asyncio
 
-from ironforge.config import Settings
 from ironforge.errors import JobNotFound, StoreUnavailable
-from ironforge.job import decode, format_id, parse_id
+from ironforge.job.record import decode, format_id, parse_id
+from ironforge.redis.keys import Keys
+from ironforge.settings import Settings
 from ironforge.store import Doors
-from ironforge.store.keys import Keys
 from ironforge.verify.leftovers import leftovers
 from ironforge.verify.run import Load, Plan
 from ironforge.verify.verdict import EARLY, GOES_ON, Final, Verdict, Violation, judge

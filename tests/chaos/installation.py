@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from ironforge.config import Settings, load
-from ironforge.registry import Forge
+from ironforge.handlers.forge import Forge
+from ironforge.settings import Settings, load
 from ironforge.store import Doors
 from ironforge.verify.ledger import UNSETTLED_SECONDS, Event, Ledger, read
 from ironforge.verify.leftovers import strays

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ironforge.store.keys import Keys
+from ironforge.redis.keys import Keys
 from ironforge.verify.run import Plan
 from tests.chaos.harness import Found, under_load
 from tests.chaos.installation import LEASE_SECONDS, Fault, Installation, installed

@@ -14,8 +14,8 @@ import pytest
 import redis
 
 from ironforge import Forge
-from ironforge.config import load
-from ironforge.dev import serve_dev
+from ironforge.runtime.dev import serve_dev
+from ironforge.settings import load
 from tests.cli.kit import Dev, Service, eventually, ironforge, processes_with
 from tests.support.servers import valkey
 from tests.support.topologies import free_port

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import redis
 
-from ironforge.config import load
 from ironforge.doctor import server_of
-from ironforge.job import Job, encode, new_id
+from ironforge.job.record import Job, encode, new_id
+from ironforge.redis.keys import Keys
+from ironforge.settings import load
 from ironforge.store import Doors, Submission
-from ironforge.store.keys import Keys
 from tests.cli.kit import Dev, eventually, ironforge
 
 KEYS = Keys("default")

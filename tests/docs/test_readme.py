@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ironforge import config
-from ironforge.client import Client
+from ironforge import settings
+from ironforge.client.client import Client
 from tests.cli.kit import Dev, environment, eventually
 from tests.support.waiting import PATIENCE_SECONDS
 
@@ -128,11 +128,11 @@ def test_the_programs_can_be_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_the_table_of_settings_is_the_one_that_the_code_has() -> None:
     shown = README.split("<!-- settings: begin -->\n")[1].split("\n<!-- settings: end -->")[0]
 
-    assert config.table() == shown
+    assert settings.table() == shown
 
 
 def test_every_setting_has_a_meaning() -> None:
-    assert set(config.Settings.__struct_fields__) == set(config.HELP)
+    assert set(settings.Settings.__struct_fields__) == set(settings.HELP)
 
 
 @pytest.mark.parametrize("document", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("[!.]*/**/*.md")), ids=str)
@@ -142,11 +142,11 @@ def test_links_lead_somewhere(document: Path) -> None:
             assert (document.parent / target).exists(), target
 
 
-METRICS = ("metrics.py", "depths.py", "http_metrics.py", "exposition.py")
+METRICS = ("jobs.py", "queue_depths.py", "http.py", "exposition.py")
 
 
 def test_the_metrics_that_the_readme_names_exist() -> None:
-    modules = [(ROOT / "ironforge" / name).read_text(encoding="utf-8") for name in METRICS]
+    modules = [(ROOT / "ironforge" / "metrics" / name).read_text(encoding="utf-8") for name in METRICS]
     source = "".join(ast.unparse(ast.parse(text)) for text in modules)
 
     for name in re.findall(r"`(ironforge_\w+)", README):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ironforge.config import Settings
-from ironforge.embedded import EmbeddedServer
+from ironforge.runtime.embedded_server import EmbeddedServer
+from ironforge.settings import Settings
 from tests.faults.kit import Ground
 
 

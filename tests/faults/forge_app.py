@@ -7,7 +7,7 @@ import os
 import sys
 
 from ironforge import Context, Forge
-from ironforge.node import run_node
+from ironforge.runtime.node import run_node
 
 LEDGER = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 forge = Forge()

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ironforge import Forge
-from ironforge.config import environment_name, load
-from ironforge.embedded import EmbeddedServer
 from ironforge.errors import StoreUnavailable
-from ironforge.job import JobState
+from ironforge.job.record import JobState
+from ironforge.runtime.embedded_server import EmbeddedServer
+from ironforge.settings import environment_name, load
 from ironforge.store import Doors
 from tests.support.waiting import PATIENCE_SECONDS, until
 
@@ -105,7 +105,7 @@ class Ground:
 
     async def check_settled(self, ids: list[str]) -> None:
         """Nothing is lost, and nothing settled twice: each job has one result, of the highest fence that ran."""
-        from ironforge.job import parse_id
+        from ironforge.job.record import parse_id
 
         highest: dict[str, int] = {}
         for line in self.lines():

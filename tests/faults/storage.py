@@ -16,7 +16,7 @@ from typing import Self
 
 import redis
 
-from ironforge.embedded import _find_binary
+from ironforge.runtime.embedded_server import _find_binary
 from tests.support.preload import disk_environment, synced_sizes
 from tests.support.topologies import free_port
 

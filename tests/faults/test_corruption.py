@@ -10,7 +10,7 @@ import pytest
 
 from ironforge.doctor import examine
 from ironforge.errors import InvalidState
-from ironforge.job import RECORD_VERSION, Job, JobState, decode, encode, parse_id
+from ironforge.job.record import RECORD_VERSION, Job, JobState, decode, encode, parse_id
 from tests.cli.kit import ironforge
 from tests.node.kit import Gate, World, until
 from tests.store.kit import job

@@ -15,13 +15,13 @@ import aiohttp
 import pytest
 
 from ironforge.api import create_app, serve
-from ironforge.config import Settings, load
 from ironforge.errors import StoreUnavailable
-from ironforge.job import format_id, parse_id
-from ironforge.registry import Forge
+from ironforge.handlers.forge import Forge
+from ironforge.job.record import format_id, parse_id
+from ironforge.redis.keys import Keys
+from ironforge.settings import Settings, load
 from ironforge.store import Doors
-from ironforge.store.checks import REPLICA_LAG_SECONDS
-from ironforge.store.keys import Keys
+from ironforge.store.server_checks import REPLICA_LAG_SECONDS
 from tests.faults.kit import until
 from tests.faults.storage import Server
 from tests.support.preload import disk_library, needs

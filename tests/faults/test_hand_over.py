@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterable
 
-from ironforge.job import parse_id
+from ironforge.job.record import parse_id
 from tests.faults.kit import PATIENCE_SECONDS, Ground, until
 
 LEASE_SECONDS = 1.5 * PATIENCE_SECONDS

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from actors import dead_letter
-from ironforge.config import Settings, load
+from ironforge.actors import dead_letter
 from ironforge.errors import StoreUnavailable
-from ironforge.job import JobState, parse_id
-from ironforge.node import running
-from ironforge.registry import Forge
+from ironforge.handlers.forge import Forge
+from ironforge.job.record import JobState, parse_id
+from ironforge.runtime.node import running
+from ironforge.settings import Settings, load
 from ironforge.store import Doors
-from ironforge.store.admission import Admission
+from ironforge.store.producer.admission import Admission
 from tests.faults.kit import until
 from tests.support.servers import valkey
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from ironforge.config import Settings
-from ironforge.embedded import EmbeddedServer
+from ironforge.runtime.embedded_server import EmbeddedServer
+from ironforge.settings import Settings
 from tests.cli.kit import Service, eventually
 from tests.cli.test_services import APPLICATION, free_port
 from tests.support.waiting import PATIENCE_SECONDS

@@ -19,11 +19,11 @@ import pytest
 from ironforge.api.problems import explain
 from ironforge.doctor import Finding, examine
 from ironforge.errors import InvalidState, JobNotFound, StoreError
-from ironforge.job import JobState, encode, parse_id
+from ironforge.job.record import JobState, encode, parse_id
 from ironforge.lock import Locks
+from ironforge.redis.keys import MINUTE_MS, Keys
+from ironforge.redis.scripts import TYPES
 from ironforge.store import Submission
-from ironforge.store.keys import MINUTE_MS, Keys
-from ironforge.store.scripts import TYPES
 from tests.node.kit import QUICK, Gate, World, until
 from tests.store.kit import job
 from tests.support.servers import valkey
@@ -279,7 +279,7 @@ async def test_a_lock_of_the_wrong_type_is_refused_in_words(world: World) -> Non
 
 
 def test_every_type_has_its_consequence_written_down() -> None:
-    from ironforge.store.types import CONSEQUENCES
+    from ironforge.redis.key_types import CONSEQUENCES
 
     assert TYPES.keys() == CONSEQUENCES.keys()
     manual = (files("ironforge") / "README.md").read_text(encoding="utf-8")

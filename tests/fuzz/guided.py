@@ -10,7 +10,7 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["ironforge", "actors"]):
+with atheris.instrument_imports(include=["ironforge"]):
     from tests.fuzz.targets import TARGETS
 
 

@@ -18,32 +18,34 @@ import msgspec
 import pydantic
 from multidict import CIMultiDict, MultiDict
 
-from actors.kernel.errors import BadFrame
-from actors.kernel.frames import decode as decode_frame
-from ironforge import transport
-from ironforge.api import batches, bodies, requests, strict_json, views
+from ironforge.actors.kernel.errors import BadFrame
+from ironforge.actors.kernel.frames import decode as decode_frame
 from ironforge.api.middleware import REQUEST_ID, request_id_of
+from ironforge.api.parsing import batches, bodies, requests, strict_json
+from ironforge.api.parsing.strict_json import InvalidJson
 from ironforge.api.problems import ApiProblem, explain, respond
-from ironforge.api.schemas import JobsQuery, NoQuery
-from ironforge.api.strict_json import InvalidJson
-from ironforge.child import read_status
-from ironforge.config import Settings
-from ironforge.cpu import HEADER, MAX_FRAME_BYTES, frame_size, read_reply
+from ironforge.api.schemas import views
+from ironforge.api.schemas.jobs import JobsQuery, NoQuery
+from ironforge.client import transport
 from ironforge.doctor import clock_finding
 from ironforge.errors import IncompatibleRecord, InvalidJob, InvalidPayload
-from ironforge.failure import RemoteFailure
-from ironforge.job import Job, JobState, decode, encode, new_id, parse_id
-from ironforge.options import check_idempotency_key, validate_options
-from ironforge.payload import binder_of
-from ironforge.store import checks, listing
-from ironforge.store.census import totals_of
+from ironforge.execution.process_pool import HEADER, MAX_FRAME_BYTES, frame_size, read_reply
+from ironforge.handlers.binding import binder_of
+from ironforge.job.options import check_idempotency_key, validate_options
+from ironforge.job.record import Job, JobState, decode, encode, new_id, parse_id
+from ironforge.job.tracebacks import RemoteFailure
+from ironforge.redis.keys import Location, queue_names
+from ironforge.redis.server_info import config_of, info_of, number_in, version_of
+from ironforge.runtime.parent_pipe import read_status
+from ironforge.settings import Settings
+from ironforge.store import server_checks
+from ironforge.store.consumer.consumer import memory_of
+from ironforge.store.consumer.notifications import _parse
+from ironforge.store.consumer.quarantine import id_in
 from ironforge.store.contract import JobView
-from ironforge.store.info import config_of, info_of, number_in, version_of
-from ironforge.store.keys import Location, queue_names
-from ironforge.store.quarantine import id_in
-from ironforge.store.records import milliseconds, readable, score_ms, state_at, terminal_record
-from ironforge.store.signals import _parse
-from ironforge.store.work import memory_of
+from ironforge.store.inspector import job_listing
+from ironforge.store.inspector.census import totals_of
+from ironforge.store.retention import milliseconds, readable, score_ms, state_at, terminal_record
 
 Target = Callable[[bytes], object]
 Errors = tuple[type[Exception], ...]
@@ -125,10 +127,10 @@ def _headers(raw: bytes) -> None:
 def _cursor(raw: bytes) -> None:
     """Both as it comes and with a checksum that fits: anybody can compute it."""
     with contextlib.suppress(ValueError):
-        listing._read_cursor(raw.decode("latin-1"))
-    forged = listing.base64.urlsafe_b64encode(listing._checksum(raw) + raw).decode().rstrip("=")
+        job_listing._read_cursor(raw.decode("latin-1"))
+    forged = job_listing.base64.urlsafe_b64encode(job_listing._checksum(raw) + raw).decode().rstrip("=")
     with contextlib.suppress(ValueError):
-        (kind, number, name), (at, offset) = listing._read_cursor(forged)
+        (kind, number, name), (at, offset) = job_listing._read_cursor(forged)
         assert (int, int, str, str, int) == tuple(map(type, (kind, number, name, at, offset)))
 
 
@@ -136,8 +138,10 @@ def _info(raw: bytes) -> None:
     info = info_of(raw)
     assert all(size >= 0 for size in (*memory_of(raw), *(number_in(info, name) for name in info)))
     version_of(_text(raw))
-    server = checks.Server({**info, "redis_version": _text(raw), "maxmemory": _text(raw)}, config_of([raw, raw, raw]))
-    checks._refusals(server, Settings(durability="replicated"))
+    server = server_checks.Server(
+        {**info, "redis_version": _text(raw), "maxmemory": _text(raw)}, config_of([raw, raw, raw])
+    )
+    server_checks._refusals(server, Settings(durability="replicated"))
     assert server.number("maxmemory") >= 0
 
 

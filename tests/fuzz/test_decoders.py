@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ironforge.errors import IncompatibleRecord, InvalidJob
-from ironforge.job import Job, decode, encode, new_id
-from ironforge.options import validate_options
+from ironforge.job.options import validate_options
+from ironforge.job.record import Job, decode, encode, new_id
 from tests.fuzz.targets import HOSTILE, TARGETS
 
 EXAMPLES = int(os.environ.get("IRONFORGE_FUZZ_EXAMPLES", "0"))
@@ -129,8 +129,8 @@ def test_hostile_bytes_take_neither_long_nor_much_memory(name: str) -> None:
 @profile
 @given(mutated_jobs())
 def test_what_is_accepted_as_a_job_can_be_stored_and_shown(record: bytes) -> None:
-    from ironforge.api.views import job_answer
-    from ironforge.job import JobState
+    from ironforge.api.schemas.views import job_answer
+    from ironforge.job.record import JobState
     from ironforge.store.contract import JobView
 
     with contextlib.suppress(IncompatibleRecord):

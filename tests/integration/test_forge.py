@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from ironforge.config import Settings
-from ironforge.embedded import EmbeddedServer
 from ironforge.errors import IdempotencyConflict, InvalidPayload
-from ironforge.job import JobState, format_id, new_id, parse_id
-from ironforge.registry import Forge
+from ironforge.handlers.forge import Forge
+from ironforge.job.record import JobState, format_id, new_id, parse_id
+from ironforge.runtime.embedded_server import EmbeddedServer
+from ironforge.settings import Settings
 from ironforge.store import Doors
 
 

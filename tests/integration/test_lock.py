@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from ironforge.config import Settings
-from ironforge.embedded import EmbeddedServer
 from ironforge.errors import LockNotHeld, LockTimeout, StoreUnavailable
 from ironforge.lock import Locks
+from ironforge.runtime.embedded_server import EmbeddedServer
+from ironforge.settings import Settings
 from tests.support.waiting import until
 
 KEY = "if:{default.0}:lock:report"

@@ -20,11 +20,11 @@ import redis
 import uvloop
 
 from ironforge import AsyncClient, Client, Forge
-from ironforge.config import Settings
 from ironforge.errors import ConfigError, StoreUnavailable
-from ironforge.job import parse_id
+from ironforge.job.record import parse_id
 from ironforge.lock import Locks
-from ironforge.loops import PerLoop
+from ironforge.process.per_loop import PerLoop
+from ironforge.settings import Settings
 from tests.cli.kit import Service
 from tests.support.servers import valkey
 from tests.support.waiting import eventually, until

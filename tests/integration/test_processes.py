@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ironforge.child import ParentLink
-from ironforge.processes import MAX_BACKOFF_SECONDS, MIN_BACKOFF_SECONDS, YOUNG_SECONDS, restart_delay
+from ironforge.runtime.parent_pipe import ParentLink
+from ironforge.runtime.process_manager import MAX_BACKOFF_SECONDS, MIN_BACKOFF_SECONDS, YOUNG_SECONDS, restart_delay
 from tests.integration.node_parent import Node, alive, eventually
 
 # How a child behaves: `behave` of the program in node_parent.

@@ -19,9 +19,9 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from ironforge import Context, Forge
-from ironforge.config import load
-from ironforge.node import run_node, serve
-from ironforge.telemetry import configure_logging
+from ironforge.logs.setup import configure_logging
+from ironforge.runtime.node import run_node, serve
+from ironforge.settings import load
 
 LEDGER = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 forge = Forge()

@@ -15,8 +15,8 @@ from typing import Any
 import redis
 
 from ironforge import Forge
-from ironforge.config import environment_name, load
-from ironforge.job import JobState, parse_id
+from ironforge.job.record import JobState, parse_id
+from ironforge.settings import environment_name, load
 from ironforge.store import Doors, JobView
 from tests.support.waiting import until
 

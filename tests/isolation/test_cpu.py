@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from ironforge.config import Settings
-from ironforge.cpu import HEADER, Child, Request
-from ironforge.executor import Ending, Executor, Interrupt
-from ironforge.failure import RemoteFailure
-from ironforge.forks import withhold
-from ironforge.job import decode
+from ironforge.execution.executor import Ending, Executor, Interrupt
+from ironforge.execution.process_pool import HEADER, Child, Request
+from ironforge.job.record import decode
+from ironforge.job.tracebacks import RemoteFailure
+from ironforge.process.forks import withhold
+from ironforge.settings import Settings
 from tests.integration import cpu_handlers
 from tests.integration.test_cpu import executor, is_gone, run
 from tests.support.waiting import until

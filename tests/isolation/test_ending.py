@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ironforge.job import JobState
+from ironforge.job.record import JobState
 from tests.isolation.kit import APP, subject
 from tests.support.servers import valkey
 from tests.support.waiting import PATIENCE_SECONDS, until

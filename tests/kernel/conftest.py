@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 import uvloop
 
-from actors.kernel import ActorSystem, ManualClock
+from ironforge.actors.kernel import ActorSystem, ManualClock
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from hypothesis import HealthCheck, settings
 
-from actors.kernel import (
+from ironforge.actors.kernel import (
     Actor,
     ActorDead,
     ActorRef,

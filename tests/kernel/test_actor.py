@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from actors.kernel import Actor, ActorFailed, Exit, handles, message
+from ironforge.actors.kernel import Actor, ActorFailed, Exit, handles, message
 from tests.kernel.kit import Boom, Do, Hostile, Puppet, Unheard, echo, number, settle, spec, until
 
 

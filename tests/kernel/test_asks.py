@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from actors.kernel import ActorDead, AskTimeout, BadFrame, MailboxFull
+from ironforge.actors.kernel import ActorDead, AskTimeout, BadFrame, MailboxFull
 from tests.kernel.kit import Do, Puppet, echo, spec, until
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.kernel import BeginAnew, Exit, RestartBudget, Strategy
+from ironforge.actors.kernel import BeginAnew, Exit, RestartBudget, Strategy
 from tests.kernel.kit import Do, Puppet, boss, crash, echo, spec, until
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from actors.kernel import ActorDead, ActorFailed, Exit
+from ironforge.actors.kernel import ActorDead, ActorFailed, Exit
 from tests.kernel.kit import Boom, Do, Puppet, boss, echo, number, settle, spec, until
 
 

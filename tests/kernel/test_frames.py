@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.kernel import BadFrame, decode, encode, message
+from ironforge.actors.kernel import BadFrame, decode, encode, message
 from tests.kernel.kit import unhurried
 
 

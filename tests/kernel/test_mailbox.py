@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.kernel import ActorDead, Mailbox, MailboxFull, Stop
+from ironforge.actors.kernel import ActorDead, Mailbox, MailboxFull, Stop
 from tests.kernel.kit import settle, unhurried
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.kernel import Actor, ChildSpec, Exit, Restart, RestartBudget, Strategy, should_restart
+from ironforge.actors.kernel import Actor, ChildSpec, Exit, Restart, RestartBudget, Strategy, should_restart
 from tests.kernel.kit import unhurried
 
 ORDER = ("a", "b", "c", "d")

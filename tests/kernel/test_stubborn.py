@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from actors.kernel import ActorSystem, Down, Exit, Strategy
+from ironforge.actors.kernel import ActorSystem, Down, Exit, Strategy
 from tests.kernel.kit import (
     Boss,
     Do,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from actors.kernel import (
+from ironforge.actors.kernel import (
     Actor,
     ActorError,
     ActorFailed,

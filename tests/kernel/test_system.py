@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from actors.kernel import ActorDead, ActorError, ActorSystem, Down, Exit, ManualClock, Strategy, SystemClock
+from ironforge.actors.kernel import ActorDead, ActorError, ActorSystem, Down, Exit, ManualClock, Strategy, SystemClock
 from tests.kernel.kit import Become, Boom, Do, Puppet, boss, crash, echo, number, settle, spec, until
 
 

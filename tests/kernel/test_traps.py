@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from actors.kernel import ActorDead, ActorFailed, Down, Exit, MailboxFull, Restart, SelfAsk, Stop, Strategy
+from ironforge.actors.kernel import ActorDead, ActorFailed, Down, Exit, MailboxFull, Restart, SelfAsk, Stop, Strategy
 from tests.kernel.kit import (
     Become,
     Boom,

@@ -14,7 +14,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from actors.kernel import ActorSystem, ChildSpec, Exit, ManualClock, Restart, RestartBudget, Strategy, should_restart
+from ironforge.actors.kernel import (
+    ActorSystem,
+    ChildSpec,
+    Exit,
+    ManualClock,
+    Restart,
+    RestartBudget,
+    Strategy,
+    should_restart,
+)
 from tests.kernel.kit import Become, Do, Puppet, boss, settle, spec, unhurried, until
 
 

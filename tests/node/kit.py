@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from ironforge import Backoff, Forge
-from ironforge.job import JobState, parse_id
-from ironforge.node import Node, running
+from ironforge.job.record import JobState, parse_id
+from ironforge.runtime.node import Node, running
 from ironforge.store import JobView
 from tests.store.kit import Cluster
 from tests.support.waiting import until

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from actors.stuck import SHOWN, blocker
-from ironforge.job import parse_id
-from ironforge.store.leases import RedisLeases
-from ironforge.store.sharded import ShardedLeases
+from ironforge.actors.blocked_loop import SHOWN, blocker
+from ironforge.job.record import parse_id
+from ironforge.store.consumer.leases import RedisLeases
+from ironforge.store.sharding import ShardedLeases
 from tests.node.kit import Gate, World, until
 
 

@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from actors.messages import Cancel
-from ironforge.job import JobState, parse_id
-from ironforge.node import Node
+from ironforge.actors.messages import Cancel
+from ironforge.job.record import JobState, parse_id
+from ironforge.runtime.node import Node
 from tests.node.kit import Gate, World, until
 
 

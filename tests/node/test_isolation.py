@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from ironforge import Context
-from ironforge.job import JobState
+from ironforge.job.record import JobState
 from tests.node.kit import World, until
 
 NEIGHBOURS = 6

@@ -7,13 +7,13 @@ import logging
 
 import pytest
 
-from actors import lease as lease_module
-from actors.lease import Heart
-from actors.messages import Done
 from ironforge import Context
+from ironforge.actors import leaseholder as lease_module
+from ironforge.actors.leaseholder import Heart
+from ironforge.actors.messages import Done
 from ironforge.errors import StoreUnavailable
-from ironforge.executor import Executor
-from ironforge.job import JobState
+from ironforge.execution.executor import Executor
+from ironforge.job.record import JobState
 from tests.node.kit import Gate, World, until
 
 

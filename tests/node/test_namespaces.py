@@ -9,9 +9,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ironforge import Context, Forge
-from ironforge.config import load
-from ironforge.job import Job, decode, parse_id
-from ironforge.node import running
+from ironforge.job.record import Job, decode, parse_id
+from ironforge.runtime.node import running
+from ironforge.settings import load
 from ironforge.store import Doors, NodeStore, Submission
 from tests.node.kit import QUICK, until
 from tests.store.kit import completed, job

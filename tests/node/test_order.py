@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ironforge.job import encode
+from ironforge.job.record import encode
 from tests.node.kit import Gate, World, until
 
 

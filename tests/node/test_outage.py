@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from actors import dispatcher
-from actors.messages import Heard
-from actors.session import ASK_SECONDS, NODE
-from ironforge import node as node_module
-from ironforge.config import Settings
-from ironforge.embedded import EmbeddedServer
+from ironforge.actors import dispatcher
+from ironforge.actors.messages import Heard
+from ironforge.actors.session import ASK_SECONDS, NODE
+from ironforge.runtime import node as node_module
+from ironforge.runtime.embedded_server import EmbeddedServer
+from ironforge.settings import Settings
 from tests.node.kit import Gate, World, until
 
 

@@ -7,9 +7,9 @@ import socket
 
 import pytest
 
-from actors import watch
 from ironforge import Context, Discard, Retry, Snooze
-from ironforge.job import JobState
+from ironforge.actors import attempt_timers
+from ironforge.job.record import JobState
 from tests.node.kit import QUICK, Gate, World, until
 
 
@@ -198,7 +198,7 @@ async def test_a_job_past_its_time_limit_is_cancelled_and_counts_as_failed(world
 async def test_a_handler_that_ignores_its_cancellation_does_not_keep_its_worker(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(watch, "STUBBORN_SECONDS", 0.02)
+    monkeypatch.setattr(attempt_timers, "STUBBORN_SECONDS", 0.02)
     world.change(concurrency=1)
     let_go = asyncio.Event()
 

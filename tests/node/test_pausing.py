@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from ironforge.config import load
-from ironforge.embedded import EmbeddedServer
-from ironforge.job import JobState
+from ironforge.job.record import JobState
+from ironforge.redis.keys import shards_of
+from ironforge.runtime.embedded_server import EmbeddedServer
+from ironforge.settings import load
 from ironforge.store import Doors
-from ironforge.store.keys import shards_of
 from tests.node.kit import Gate, World, until
 
 # "About a second", and what a machine that is busy with other things adds.

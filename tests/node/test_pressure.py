@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from actors.demand import LARGEST_BATCH
-from actors.supervisor import REPORTS_WAITING
+from ironforge.actors.fetch_demand import LARGEST_BATCH
+from ironforge.actors.supervisor import REPORTS_WAITING
 from tests.node.kit import QUICK, World, until
 
 

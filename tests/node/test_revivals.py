@@ -7,9 +7,9 @@ import time
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from ironforge.job import JobState, format_id, new_id
-from ironforge.node import Node
-from ironforge.store.checks import verify
+from ironforge.job.record import JobState, format_id, new_id
+from ironforge.runtime.node import Node
+from ironforge.store.server_checks import verify
 from tests.node.kit import QUICK, World, until
 from tests.store.kit import dead, job
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ironforge.store import Lease
-from ironforge.store.leases import RedisLeases
+from ironforge.store.consumer.leases import RedisLeases
 from tests.node.kit import World
 
 

@@ -8,16 +8,16 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from actors import alone
-from actors.messages import Heard
-from actors.retry_timer import RetryTimer
 from ironforge import Context, Forge, Snooze
-from ironforge.executor import Executor
-from ironforge.job import Job, JobState, decode, encode, shard_of
-from ironforge.retry import Verdict
-from ironforge.store import served
-from ironforge.store.checks import check_shards
-from ironforge.store.keys import shards_of
+from ironforge.actors import alone
+from ironforge.actors.messages import Heard
+from ironforge.actors.retry_timer import RetryTimer
+from ironforge.execution.executor import Executor
+from ironforge.job.record import Job, JobState, decode, encode, shard_of
+from ironforge.job.retry import Verdict
+from ironforge.redis.keys import shards_of
+from ironforge.store.consumer import stream_selector
+from ironforge.store.server_checks import check_shards
 from tests.node.kit import QUICK, Gate, World, until
 from tests.store.kit import job
 
@@ -25,8 +25,8 @@ from tests.store.kit import job
 @pytest.fixture(autouse=True)
 def prompt(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nodes look for suspects whenever they can."""
-    monkeypatch.setattr(served, "SUSPECTS_SECONDS", 0.0)
-    monkeypatch.setattr(served, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(stream_selector, "SUSPECTS_SECONDS", 0.0)
+    monkeypatch.setattr(stream_selector, "LOOK_SECONDS", 0.0)
     monkeypatch.setattr(alone, "SHIFT_SECONDS", 0.01)
     monkeypatch.setattr(alone, "FIRST_PATIENCE_SECONDS", 0.05)
 

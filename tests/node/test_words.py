@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from ironforge import Backoff, Discard, Retry, Snooze
-from ironforge.job import JobState
-from ironforge.options import Options
+from ironforge.job.options import Options
+from ironforge.job.record import JobState
 from ironforge.store import Submission
 from tests.node.kit import QUICK, World
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import redis
 
-from ironforge.config import Settings, load
-from ironforge.job import AttemptError, Job, JobState, created_ms_of, decode, encode, new_id
+from ironforge.job.record import AttemptError, Job, JobState, created_ms_of, decode, encode, new_id
+from ironforge.redis.keys import PERMANENT, Keys, shards_of
+from ironforge.settings import Settings, load
 from ironforge.store import Delivery, Doors, Lease, NodeStore, Rewrite, Settled, Submission
-from ironforge.store.keys import PERMANENT, Keys, shards_of
 
 HOUR_MS = 3_600_000
 _numbers = itertools.count()

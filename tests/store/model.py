@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from ironforge.errors import IdempotencyConflict, InvalidState
-from ironforge.job import Job, JobState
+from ironforge.job.record import Job, JobState
 from ironforge.store import Submission
 from tests.store.kit import Cluster, job
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ironforge.job import Job
+from ironforge.job.record import Job
 from tests.store.kit import Cluster, Node, job
 
 

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.exceptions import NoPermissionError
 
-from ironforge.config import Settings
 from ironforge.errors import QueueFull, StoreUnavailable
-from ironforge.job import JobState, format_id
-from ironforge.store import Accepted, Submission, admission
-from ironforge.store.checks import REPLICA_LAG_SECONDS, Server, refusal_of
+from ironforge.job.record import JobState, format_id
+from ironforge.settings import Settings
+from ironforge.store import Accepted, Submission
 from ironforge.store.contract import Rewrite
+from ironforge.store.producer import admission
+from ironforge.store.server_checks import REPLICA_LAG_SECONDS, Server, refusal_of
 from tests.store.kit import Cluster, completed, job
 
 # --------------------------------------------------------------------------- the bound of a queue

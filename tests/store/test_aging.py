@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ironforge.job import Job, encode, new_id, split_stream
+from ironforge.job.record import Job, encode, new_id, split_stream
 from ironforge.store import Delivery
 from tests.store.kit import Cluster, completed, job
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ironforge.errors import LeaseLost
-from ironforge.job import JobState, decode
+from ironforge.job.record import JobState, decode
 from tests.store.kit import Cluster, completed
 from tests.store.suspects import crash, held_by_dead, see, suspects
 

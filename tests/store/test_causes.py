@@ -12,11 +12,11 @@ import pytest
 import redis
 import trustme
 
-from ironforge.config import Settings
 from ironforge.errors import ConfigError, StoreError, StoreUnavailable
+from ironforge.redis.causes import is_known, said
+from ironforge.settings import Settings
 from ironforge.store import Doors
-from ironforge.store.causes import is_known, said
-from ironforge.store.checks import verify
+from ironforge.store.server_checks import verify
 from tests.support.servers import redis_server
 
 Urls = dict[str, str]

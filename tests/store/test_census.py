@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 from ironforge.errors import StoreUnavailable
-from ironforge.job import Job, JobState
+from ironforge.job.record import Job, JobState
 from ironforge.store import Stats
-from ironforge.store.shared import Shared
-from ironforge.store.usage import RedisUsage, Usage
+from ironforge.store.inspector.shared_reading import Shared
+from ironforge.store.inspector.usage import RedisUsage, Usage
 from tests.store.kit import Cluster, Node, dead, job, keyed, retry, rewrite
 
 LOOKS = 10_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ironforge.errors import InvalidState, JobNotFound, StoreUnavailable
-from ironforge.job import JobState, decode, encode
-from ironforge.store.scripts import CANCEL, REVIVE
+from ironforge.job.record import JobState, decode, encode
+from ironforge.redis.scripts import CANCEL, REVIVE
 from tests.store.kit import Cluster, completed, dead, job, retry
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ironforge.errors import ConfigError
-from ironforge.store import checks
+from ironforge.store import server_checks
 from tests.store.kit import Cluster
 
 
@@ -14,7 +14,7 @@ async def ask_nothing(*_: object) -> list[object]:
 
 
 async def test_a_fresh_server_is_fine_for_relaxed(cluster: Cluster) -> None:
-    await checks.verify(cluster.settings)
+    await server_checks.verify(cluster.settings)
 
 
 @pytest.mark.parametrize(
@@ -41,9 +41,9 @@ async def test_durability_is_what_the_server_really_does(
         assert bool(health.problems) == (found == "none" or refused)
         if refused:
             with pytest.raises(ConfigError, match=rf"IRONFORGE_DURABILITY=local needs .*({setting}|AOF)"):
-                await checks.verify(cluster.settings)
+                await server_checks.verify(cluster.settings)
         else:
-            await checks.verify(cluster.settings)
+            await server_checks.verify(cluster.settings)
     finally:
         cluster.raw.config_set(setting, before)
         cluster.raw.config_set("appendonly", "no")
@@ -53,7 +53,7 @@ async def test_a_server_that_evicts_is_refused(cluster: Cluster) -> None:
     try:
         cluster.raw.config_set("maxmemory-policy", "allkeys-lru")
         with pytest.raises(ConfigError, match="CONFIG SET maxmemory-policy noeviction"):
-            await checks.verify(cluster.settings)
+            await server_checks.verify(cluster.settings)
     finally:
         cluster.raw.config_set("maxmemory-policy", "noeviction")
 
@@ -61,14 +61,14 @@ async def test_a_server_that_evicts_is_refused(cluster: Cluster) -> None:
 async def test_replicated_needs_its_replicas(cluster: Cluster) -> None:
     cluster.with_settings(durability="replicated", replicas=2)
     with pytest.raises(ConfigError, match="needs 2 connected"):
-        await checks.verify(cluster.settings)
+        await server_checks.verify(cluster.settings)
 
 
 async def test_a_replica_is_refused_with_the_address_of_its_primary(cluster: Cluster) -> None:
     try:
         cluster.raw.replicaof("127.0.0.1", 1)
         with pytest.raises(ConfigError, match=r"read-only replica of 127\.0\.0\.1:1"):
-            await checks.verify(cluster.settings)
+            await server_checks.verify(cluster.settings)
     finally:
         cluster.raw.replicaof("NO", "ONE")
 
@@ -90,7 +90,7 @@ async def test_where_config_is_forbidden_info_tells_what_it_can(cluster: Cluster
     modest = _with_login(cluster, "modest", "secret")
     try:
         cluster.with_settings(redis_url=modest)
-        await checks.verify(cluster.settings)
+        await server_checks.verify(cluster.settings)
         assert "none" == (await cluster.doors.inspection.health()).durability
     finally:
         cluster.raw.acl_deluser("modest")
@@ -99,7 +99,7 @@ async def test_where_config_is_forbidden_info_tells_what_it_can(cluster: Cluster
 async def test_a_wrong_password_is_one_line_without_the_password(cluster: Cluster) -> None:
     cluster.with_settings(redis_url=_with_login(cluster, "nobody", "hush-hush"))
     with pytest.raises(ConfigError, match="check user and password") as caught:
-        await checks.verify(cluster.settings)
+        await server_checks.verify(cluster.settings)
     assert "hush-hush" not in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -108,7 +108,7 @@ async def test_a_wrong_password_is_one_line_without_the_password(cluster: Cluste
 async def test_a_server_that_is_not_there_is_one_line(cluster: Cluster, url: str) -> None:
     cluster.with_settings(redis_url=url)
     with pytest.raises(ConfigError, match="cannot talk to the server") as caught:
-        await checks.verify(cluster.settings)
+        await server_checks.verify(cluster.settings)
     assert "IRONFORGE_REDIS_URL=" in str(caught.value)
     assert "hush-hush" not in str(caught.value)
 
@@ -119,7 +119,7 @@ async def test_an_old_server_is_refused(cluster: Cluster) -> None:
             b"redis_version:6.2.14\r\nrole:master\r\nmaxmemory_policy:noeviction\r\nmaxmemory:0\r\nused_memory:1\r\n"
         ]
 
-    health = await checks.health_of(cluster.settings, old)
+    health = await server_checks.health_of(cluster.settings, old)
     assert "too old" in health.problems[0]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ironforge.errors import LeaseLost
-from ironforge.job import decode
-from ironforge.store.keys import LOST
+from ironforge.job.record import decode
+from ironforge.redis.keys import LOST
 from tests.store.kit import Cluster, completed, job, keyed
 
 

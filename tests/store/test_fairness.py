@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from ironforge.errors import QueueFull
-from ironforge.job import JobState, decode
+from ironforge.job.record import JobState, decode
 from ironforge.store import Delivery
 from tests.store.kit import Cluster, Node, completed, dead, job, keyed, retry, rewrite
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironforge.errors import LeaseLost
-from ironforge.job import decode, encode
-from ironforge.store.fetching import enough
+from ironforge.job.record import decode, encode
+from ironforge.store.consumer.stream_reader import enough
 from tests.store.kit import Cluster, Node, completed, job
 
 

@@ -8,7 +8,7 @@ import hashlib
 import pytest
 
 from ironforge.errors import IdempotencyConflict, IncompatibleRecord, StoreError
-from ironforge.job import JobState, format_id
+from ironforge.job.record import JobState, format_id
 from ironforge.store import Accepted, Submission
 from tests.store.kit import Cluster, job
 

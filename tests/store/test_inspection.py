@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from ironforge.errors import JobNotFound
-from ironforge.job import Job, JobState, Priority, decode, encode
+from ironforge.job.record import Job, JobState, Priority, decode, encode
 from ironforge.store import JobView, NodeView, StreamDepth
 from tests.store.kit import Cluster, completed, dead, job, now_ms, retry
 

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from ironforge.errors import LeaseLost, StoreUnavailable
-from ironforge.job import JobState, decode, encode
+from ironforge.job.record import JobState, decode, encode
+from ironforge.redis.scripts import RETIRE
 from ironforge.store import NodeStore
-from ironforge.store.scripts import RETIRE
 from tests.store.kit import Cluster, Node, completed, dead, job, now_ms, retry, rewrite
 
 

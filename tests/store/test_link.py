@@ -1,4 +1,4 @@
-"""One connection: every reply belongs to its question, whatever breaks the exchange; and what counts as an outage."""
+"""One connection: every reply belongs to its question, whatever breaks the exchange; and what counts as an outages."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ironforge.errors import LeaseLost, StoreError, StoreUnavailable
-from ironforge.store import outage
-from ironforge.store.link import Link
+from ironforge.redis import outages
+from ironforge.redis.connection import Link
 from tests.store.kit import Cluster, job
 
 
@@ -76,7 +76,7 @@ async def test_a_connection_cut_in_the_middle_is_an_outage(cluster: Cluster) -> 
     cluster.raw.client_kill_filter(_id=number)
     with pytest.raises(redis.ConnectionError) as caught:
         await call
-    assert "storage_unavailable" == outage.outage_code(caught.value)
+    assert "storage_unavailable" == outages.outage_code(caught.value)
     assert not link.connected
     await link.close()
 
@@ -155,7 +155,7 @@ CODES = {
 @pytest.mark.parametrize("reply", CODES)
 async def test_a_door_says_at_once_why_the_store_is_away(cluster: Cluster, reply: str) -> None:
     link = Link(cluster.url)
-    with pytest.raises(StoreUnavailable) as caught, outage.answering():
+    with pytest.raises(StoreUnavailable) as caught, outages.answering():
         await link.call("EVAL", f"return redis.error_reply('{reply}')", 0)
     assert CODES[reply] == caught.value.code
     await link.close()
@@ -163,19 +163,19 @@ async def test_a_door_says_at_once_why_the_store_is_away(cluster: Cluster, reply
 
 @pytest.mark.parametrize("error", [OSError("gone"), TimeoutError(), redis.ConnectionError("no"), redis.TimeoutError()])
 def test_every_way_to_lose_a_connection_is_an_outage(error: Exception) -> None:
-    with pytest.raises(StoreUnavailable) as caught, outage.answering():
+    with pytest.raises(StoreUnavailable) as caught, outages.answering():
         raise error
     assert "storage_unavailable" == caught.value.code
     assert not str(caught.value).endswith(": ")
 
 
 def test_what_is_no_outage_is_an_error() -> None:
-    with pytest.raises(StoreError, match="WRONGTYPE") as caught, outage.answering():
+    with pytest.raises(StoreError, match="WRONGTYPE") as caught, outages.answering():
         raise redis.ResponseError("WRONGTYPE no")
     assert not isinstance(caught.value, StoreUnavailable)
-    with pytest.raises(LeaseLost), outage.answering():
+    with pytest.raises(LeaseLost), outages.answering():
         raise redis.ResponseError("STALE the fence has moved")
-    with pytest.raises(ZeroDivisionError), outage.answering():
+    with pytest.raises(ZeroDivisionError), outages.answering():
         raise ZeroDivisionError
 
 
@@ -191,9 +191,9 @@ async def test_a_node_outlasts_an_outage_and_backs_off(monkeypatch: pytest.Monke
     async def no_sleep(seconds: float) -> None:
         waits.append(seconds)
 
-    monkeypatch.setattr(outage.asyncio, "sleep", no_sleep)
-    monkeypatch.setattr(outage.random, "uniform", lambda _, longest: longest)
-    assert "done" == await outage.outlast(operation)
+    monkeypatch.setattr(outages.asyncio, "sleep", no_sleep)
+    monkeypatch.setattr(outages.random, "uniform", lambda _, longest: longest)
+    assert "done" == await outages.outlast(operation)
     assert [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0] == waits
 
 
@@ -202,7 +202,7 @@ async def test_a_node_does_not_outlast_a_refusal() -> None:
         raise redis.ResponseError("NOPERM no")
 
     with pytest.raises(StoreError):
-        await outage.outlast(operation)
+        await outages.outlast(operation)
 
 
 async def test_a_node_outlasts_a_key_of_the_wrong_type_where_it_cannot_do_without() -> None:
@@ -213,9 +213,9 @@ async def test_a_node_outlasts_a_key_of_the_wrong_type_where_it_cannot_do_withou
             raise replies.pop()
         return "done"
 
-    with pytest.raises(outage.WrongType):
-        await outage.outlast(operation, until_repaired=False)
-    assert "done" == await outage.outlast(operation)
+    with pytest.raises(outages.WrongType):
+        await outages.outlast(operation, until_repaired=False)
+    assert "done" == await outages.outlast(operation)
 
 
 async def test_a_door_without_a_server_answers_at_once(cluster: Cluster) -> None:

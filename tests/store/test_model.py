@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from ironforge.errors import JobNotFound, LeaseLost
-from ironforge.job import JobState, decode, is_alone
-from ironforge.store import Delivery, served
+from ironforge.job.record import JobState, decode, is_alone
+from ironforge.store import Delivery
+from ironforge.store.consumer import stream_selector
 from tests.store.kit import Node, completed, dead, job, retry, rewrite
 from tests.store.model import ENDED, Doors, Known
 
@@ -199,7 +200,7 @@ class Life(Doors):
 
 
 def test_a_life_of_a_cluster(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(served, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(stream_selector, "LOOK_SECONDS", 0.0)
     machine = type("LifeOnServer", (Life,), {"url": server})
     examples = int(os.environ.get("IRONFORGE_MODEL_EXAMPLES", "15"))
     options = settings(

@@ -7,10 +7,11 @@ import time
 
 import pytest
 
-from ironforge.config import load
-from ironforge.job import decode, encode
-from ironforge.store import Delivery, Doors, NodeStore, Submission, served
-from ironforge.store.keys import shards_of
+from ironforge.job.record import decode, encode
+from ironforge.redis.keys import shards_of
+from ironforge.settings import load
+from ironforge.store import Delivery, Doors, NodeStore, Submission
+from ironforge.store.consumer import stream_selector
 from tests.store.kit import Cluster, job, keyed, retry
 
 HOUR_SECONDS = 3600.0
@@ -20,7 +21,7 @@ LONG_SECONDS = 30.0
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every read asks first, so that each test knows what its node knows."""
-    monkeypatch.setattr(served, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(stream_selector, "LOOK_SECONDS", 0.0)
 
 
 async def pause(cluster: Cluster, *queues: str, paused: bool = True) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ironforge.job import decode, encode
+from ironforge.job.record import decode, encode
 from tests.store.kit import Cluster, job
 
 

@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from ironforge.errors import QuotaExceeded
-from ironforge.job import Job, JobState, decode
+from ironforge.job.record import Job, JobState, decode
 from ironforge.store import Submission
-from ironforge.store.forgetting import forget_unused
+from ironforge.store.queue_names import forget_unused
 from tests.store.kit import Cluster, completed, dead, job, keyed, retry
 
 

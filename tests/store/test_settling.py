@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from redis.exceptions import ConnectionError as Disconnected
 
-from ironforge.job import JobState
-from ironforge.store.link import Link
+from ironforge.job.record import JobState
+from ironforge.redis.connection import Link
 from tests.store.kit import Cluster, completed, job
 
 

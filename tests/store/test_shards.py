@@ -10,10 +10,10 @@ from redis.crc import key_slot
 from ironforge import Forge
 from ironforge.doctor import examine
 from ironforge.errors import ConfigError, InvalidJob, JobNotFound, LeaseLost
-from ironforge.job import JobState, decode, format_id, new_id, parse_id, shard_of, tail_of
+from ironforge.job.record import JobState, decode, format_id, new_id, parse_id, shard_of, tail_of
+from ironforge.redis.keys import Keys, shards_of
 from ironforge.store import Submission
-from ironforge.store.checks import check_shards, verify
-from ironforge.store.keys import Keys, shards_of
+from ironforge.store.server_checks import check_shards, verify
 from tests.store.kit import Cluster, completed, dead, job
 
 SHARDS = 3

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from ironforge.store import Signal
-from ironforge.store.signals import RedisSignals
+from ironforge.store.consumer.notifications import RedisSignals
 from tests.store.kit import Cluster, job
 
 

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from ironforge.errors import IdempotencyConflict, StoreError, StoreUnavailable
-from ironforge.job import Job, JobState, encode
+from ironforge.job.record import Job, JobState, encode
 from ironforge.store import Accepted, Submission
 from tests.store.kit import Cluster, completed, dead, job, now_ms
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from ironforge.job import JobState, decode, encode
+from ironforge.job.record import JobState, decode, encode
 from ironforge.store import Submission
 from tests.store.kit import Cluster, dead, job, retry, rewrite
 from tests.store.suspects import crash, held_by_dead, suspects

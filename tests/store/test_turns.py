@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ironforge.job import Job, decode
+from ironforge.job.record import Job, decode
 from tests.store.kit import Cluster, completed, keyed
 
 MOVES = st.lists(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ironforge.errors import StoreError, StoreUnavailable
-from ironforge.job import RECORD_VERSION, JobState, decode, encode
+from ironforge.job.record import RECORD_VERSION, JobState, decode, encode
 from tests.store.kit import HOUR_MS, Cluster, completed, dead, job, now_ms, retry, rewrite
 
 

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from ironforge.client import AsyncClient
+from ironforge.client.client import AsyncClient
 from ironforge.errors import StoreError
-from ironforge.job import JobState, format_id, new_id, parse_id
+from ironforge.job.record import JobState, format_id, new_id, parse_id
 from ironforge.store import Submission
 from tests.cli.kit import Service
 from tests.faults.kit import Ground, until

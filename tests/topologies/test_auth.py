@@ -6,7 +6,7 @@ import contextlib
 import secrets
 
 from ironforge.auth.quota import Quota
-from ironforge.config import Settings
+from ironforge.settings import Settings
 from tests.auth.kit import House
 from tests.support.topologies import ClusterTopology
 

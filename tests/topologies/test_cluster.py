@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from ironforge.job import format_id, new_id, parse_id, shard_of
-from ironforge.store.address import Address
-from ironforge.store.keys import shards_of
+from ironforge.job.record import format_id, new_id, parse_id, shard_of
+from ironforge.redis.keys import shards_of
+from ironforge.redis.server_locator import Address
 from tests.faults.kit import until
 from tests.support.topologies import ClusterTopology
 from tests.topologies.kit import Load, api, ground_on, under_load

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ironforge.config import load
 from ironforge.errors import ConfigError
-from ironforge.store.checks import verify
+from ironforge.settings import load
+from ironforge.store.server_checks import verify
 from tests.support.topologies import SentinelTopology, until
 from tests.topologies.kit import Load, api, ground_on
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import structlog
 
-from ironforge import log_handlers
-from ironforge.config import Settings
-from ironforge.executor import Executor
-from ironforge.registry import Forge
+from ironforge.execution.executor import Executor
+from ironforge.handlers.forge import Forge
+from ironforge.logs import handlers as log_handlers
+from ironforge.settings import Settings
 
 
 @pytest.fixture

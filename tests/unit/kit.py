@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
-from ironforge.depths import Reading
-from ironforge.executor import Attempt, Executor, Interrupt, Outcome
-from ironforge.job import AttemptError, encode
-from ironforge.options import Options
+from ironforge.execution.executor import Attempt, Executor, Interrupt, Outcome
+from ironforge.job.options import Options
+from ironforge.job.record import AttemptError, encode
+from ironforge.metrics.queue_depths import Reading
 from ironforge.store import Stats, StreamDepth
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironforge.errors import ConfigError, InvalidPayload
-from ironforge.payload import binder_of
+from ironforge.handlers.binding import binder_of
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(st.characters(codec="utf-8")),

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironforge.api import batches, requests
-from ironforge.api.bodies import JSON, NDJSON
-from ironforge.api.large_bodies import to_the_end
+from ironforge.api.parsing import batches, requests
+from ironforge.api.parsing.bodies import JSON, NDJSON
+from ironforge.api.parsing.large_bodies import to_the_end
+from ironforge.api.parsing.strict_json import InvalidJson
 from ironforge.api.problems import ApiProblem, invalid
-from ironforge.api.strict_json import InvalidJson
-from ironforge.options import MAX_BATCH_VALUES, MAX_PAYLOAD_BYTES
-from ironforge.request_bodies import chunks_of, lines_of
+from ironforge.client.payloads import chunks_of, lines_of
+from ironforge.job.options import MAX_BATCH_VALUES, MAX_PAYLOAD_BYTES
 
 JOB = b'{"kind":"a"}'
 values = st.recursive(

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import bound, harness, report
 from benchmarks.peers import measure, table
-from ironforge.config import load
+from ironforge.settings import load
 from tests.support.waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ import difflib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironforge.closest import closest
+from ironforge.formats.suggest import closest
 
 words = st.text("abc", max_size=40)
 

@@ -7,20 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironforge import config
-from ironforge.config import BOUNDS, HELP, Settings
+from ironforge import settings
 from ironforge.errors import ConfigError
+from ironforge.settings import BOUNDS, HELP, Settings
 
 
 def refusal(environ: dict[str, str] | None = None, **flags: object) -> str:
     with pytest.raises(ConfigError) as caught:
-        config.load(environ or {}, **flags)
+        settings.load(environ or {}, **flags)
     return str(caught.value)
 
 
 def test_an_empty_environment_gives_the_defaults():
-    assert Settings() == config.load({})
-    assert Settings() == config.load({"IRONFORGE_CONCURRENCY": "", "OTHER": "1"})
+    assert Settings() == settings.load({})
+    assert Settings() == settings.load({"IRONFORGE_CONCURRENCY": "", "OTHER": "1"})
 
 
 def test_the_environment_is_read_and_flags_override_it():
@@ -30,17 +30,17 @@ def test_the_environment_is_read_and_flags_override_it():
         "IRONFORGE_QUEUES": " mail, default ,",
         "IRONFORGE_DURABILITY": "local",
     }
-    settings = config.load(environ, concurrency=16, drain_seconds=None)
+    loaded = settings.load(environ, concurrency=16, drain_seconds=None)
     assert (16, 2.5, ("mail", "default"), "local", 25.0) == (
-        settings.concurrency,
-        settings.lease_seconds,
-        settings.queues,
-        settings.durability,
-        settings.drain_seconds,
+        loaded.concurrency,
+        loaded.lease_seconds,
+        loaded.queues,
+        loaded.durability,
+        loaded.drain_seconds,
     )
 
 
-NAMES = st.lists(st.from_regex(config.NAME, fullmatch=True), min_size=1, max_size=3, unique=True).map(tuple)
+NAMES = st.lists(st.from_regex(settings.NAME, fullmatch=True), min_size=1, max_size=3, unique=True).map(tuple)
 
 
 @given(
@@ -53,19 +53,19 @@ NAMES = st.lists(st.from_regex(config.NAME, fullmatch=True), min_size=1, max_siz
                 else st.floats(low, high)
                 for name, (low, high) in BOUNDS.items()
             },
-            **{name: st.sampled_from(choices) for name, choices in config.CHOICES.items() if name != "auth"},
+            **{name: st.sampled_from(choices) for name, choices in settings.CHOICES.items() if name != "auth"},
             "queues": NAMES,
             "namespaces": NAMES,
-            "namespace": st.from_regex(config.NAME, fullmatch=True),
+            "namespace": st.from_regex(settings.NAME, fullmatch=True),
             "redis_url": st.just("unix:///run/a b/server"),
         },
     )
 )
 def test_another_process_is_told_every_setting_whatever_its_own_environment_says(changes):
-    settings = msgspec.structs.replace(Settings(), **changes)
+    told = msgspec.structs.replace(Settings(), **changes)
     inherited = {"IRONFORGE_QUEUES": "other", "IRONFORGE_NAMESPACES": "team:3", "IRONFORGE_RETENTION_SECONDS": "1"}
 
-    assert settings == config.load({**inherited, **config.environment_of(settings)})
+    assert told == settings.load({**inherited, **settings.environment_of(told)})
 
 
 def test_every_setting_is_explained():
@@ -77,7 +77,7 @@ def test_both_bounds_are_allowed_and_what_is_beyond_is_not(name):
     low, high = BOUNDS[name]
     kind = type(getattr(Settings(), name))
     for value in (low, high):
-        assert kind(value) == getattr(config.load({}, **{name: kind(value)}), name)
+        assert kind(value) == getattr(settings.load({}, **{name: kind(value)}), name)
     for value in (low - 1, high + 1):
         assert f"IRONFORGE_{name.upper()}=" in refusal(**{name: kind(value)})
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from structlog.testing import capture_logs
 
-from ironforge.context import Context
-from ironforge.job import new_id
+from ironforge.job.context import Context
+from ironforge.job.record import new_id
 
 
 def context(job_id: bytes | None = None, timeout_seconds: float = 30) -> Context:

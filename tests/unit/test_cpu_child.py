@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from ironforge.config import Settings
-from ironforge.cpu import Reply, Request, target_of
-from ironforge.cpu_child import perform
 from ironforge.errors import ConfigError
-from ironforge.job import format_id, new_id
+from ironforge.execution.process_pool import Reply, Request
+from ironforge.execution.process_worker import perform
+from ironforge.handlers.process_target import target_of
+from ironforge.job.record import format_id, new_id
+from ironforge.settings import Settings
 from tests.integration import cpu_handlers
 
 
@@ -94,7 +95,7 @@ def test_a_function_that_a_child_cannot_find_is_refused_in_time():
 
     with pytest.raises(ConfigError, match="top of its module"):
         target_of(nested)
-    assert ("ironforge.config", "", "Settings") == target_of(Settings)
+    assert ("ironforge.settings", "", "Settings") == target_of(Settings)
 
 
 def test_a_coroutine_is_awaited():

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironforge.crashes import Crash, cleared, is_poison, is_suspect, returned
-from ironforge.job import ERRORS_KEPT, Job, JobState
+from ironforge.job.crashes import Crash, cleared, is_poison, is_suspect, returned
+from ironforge.job.record import ERRORS_KEPT, Job, JobState
 from tests.store.kit import job
 
 budgets = st.integers(1, 100)

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.exposition import generate_latest
 
-from ironforge import depths as depths_module
-from ironforge.depths import Reading
-from ironforge.exposition import ChildMetrics
-from ironforge.http_metrics import BUCKETS, HttpMetrics
-from ironforge.metrics import Metrics
+from ironforge.metrics import queue_depths as depths_module
+from ironforge.metrics.exposition import ChildMetrics
+from ironforge.metrics.http import BUCKETS, HttpMetrics
+from ironforge.metrics.jobs import Metrics
+from ironforge.metrics.queue_depths import Reading
 from ironforge.store import NodeView, StreamDepth
 from ironforge.version import VERSION
 from tests.unit.kit import reading, samples

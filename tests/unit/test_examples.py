@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from ironforge import examples
-from ironforge.config import Settings
 from ironforge.examples import app, many_kinds
-from ironforge.executor import Ending, Executor, Interrupt, Outcome
-from ironforge.job import decode
-from ironforge.registry import Forge
+from ironforge.execution.executor import Ending, Executor, Interrupt, Outcome
+from ironforge.handlers.forge import Forge
+from ironforge.job.record import decode
+from ironforge.settings import Settings
 from tests.unit.kit import last_error, record
 
 FILES = sorted(path for path in Path(examples.__path__[0]).glob("*.py") if path.stem != "__init__")

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from ironforge.context import Context
 from ironforge.errors import Discard, IncompatibleRecord, Retry, Snooze
-from ironforge.executor import Ending
-from ironforge.job import decode, encode
+from ironforge.execution.executor import Ending
+from ironforge.job.context import Context
+from ironforge.job.record import decode, encode
 from tests.unit.kit import last_error, record, run
 
 

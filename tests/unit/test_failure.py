@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironforge.errors import Retry
-from ironforge.failure import (
+from ironforge.job.tracebacks import (
     LINKS,
     MESSAGE_CHARACTERS,
     NAME_CHARACTERS,
@@ -47,7 +48,8 @@ def caught(error: BaseException) -> BaseException:
 
 @given(st.text(alphabet=st.characters(codec=None)))
 def test_every_text_can_be_encoded(text):
-    error = caught(type(text.replace("\0", "") or "E", (ValueError,), {"__module__": text})(text))
+    name = re.sub("[\0\ud800-\udfff]", "", text) or "E"  # what Python takes for the name of a class
+    error = caught(type(name, (ValueError,), {"__module__": text})(text))
     error.__notes__ = [text]
     for part in describe(error):
         part.encode()

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from ironforge.context import Context
 from ironforge.errors import ConfigError
-from ironforge.executor import Ending
-from ironforge.job import decode
+from ironforge.execution.executor import Ending
+from ironforge.job.context import Context
+from ironforge.job.record import decode
 from tests.support.waiting import PATIENCE_SECONDS
 from tests.unit.kit import last_error, run
 

@@ -7,8 +7,8 @@ import contextlib
 
 import pytest
 
-from ironforge.executor import Attempt, Ending, Interrupt
-from ironforge.job import decode
+from ironforge.execution.executor import Attempt, Ending, Interrupt
+from ironforge.job.record import decode
 from tests.unit.kit import interrupted, last_error, record, start
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import uvloop
 
-from ironforge import isolation
-from ironforge.context import Context, running
-from ironforge.failure import RemoteFailure
-from ironforge.job import new_id
+from ironforge.execution import isolation
+from ironforge.job.context import Context, running
+from ironforge.job.record import new_id
+from ironforge.job.tracebacks import RemoteFailure
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironforge import job as jobs
 from ironforge.errors import IncompatibleRecord
-from ironforge.job import TRANSITIONS, AttemptError, Job, JobState, Priority
-from ironforge.options import Options
-from ironforge.store.running import record_head
+from ironforge.job import record as jobs
+from ironforge.job.options import Options
+from ironforge.job.record import TRANSITIONS, AttemptError, Job, JobState, Priority
+from ironforge.store.pending_jobs import record_head
 
 ERROR = AttemptError(1, 0, "ValueError", "boom", "node-1")
 COUNTS = st.integers(0, 2**53)

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import structlog
 
-from ironforge import log_handlers
-from ironforge.config import Settings
-from ironforge.context import Context, running
-from ironforge.job import new_id
-from ironforge.store.outage import outlast
-from ironforge.telemetry import configure_logging, get_logger
+from ironforge.job.context import Context, running
+from ironforge.job.record import new_id
+from ironforge.logs import handlers
+from ironforge.logs.setup import configure_logging, get_logger
+from ironforge.redis.outages import outlast
+from ironforge.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("own_logging")
 
@@ -47,7 +47,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 def log_both() -> None:
     logging.getLogger("shop").info("theirs")
-    logging.getLogger("actors.lease").info("ours")
+    logging.getLogger("ironforge.actors.leaseholder").info("ours")
     get_logger("ironforge.api").info("ours too")
 
 
@@ -56,7 +56,7 @@ def fields(line: str) -> tuple[str, str]:
     return event["logger"], event["event"]
 
 
-OURS = [("actors.lease", "ours"), ("ironforge.api", "ours too")]
+OURS = [("ironforge.actors.leaseholder", "ours"), ("ironforge.api", "ours too")]
 
 
 def basic() -> None:
@@ -81,7 +81,7 @@ def by_dict() -> None:
 
 @pytest.mark.parametrize("configure", [basic, by_force, by_dict])
 def test_an_application_that_configures_logging_as_it_is_loaded_gets_its_lines_its_way(capsys, configure):
-    logging.getLogger("actors.lease")
+    logging.getLogger("ironforge.actors.leaseholder")
     configure()
     configure_logging(SETTINGS)
     log_both()
@@ -94,7 +94,7 @@ def test_an_application_that_configures_logging_as_it_is_loaded_gets_its_lines_i
 def test_an_application_that_configures_logging_later_gets_its_lines_its_way_too(capsys, configure):
     configure_logging(SETTINGS)
     configure()
-    log_handlers.settle()
+    handlers.settle()
     log_both()
     theirs, *ours = lines(capsys)
     assert "SHOP theirs" == theirs
@@ -114,24 +114,24 @@ def test_the_level_of_the_application_is_for_its_own_lines(capsys):
     log_both()
     assert ["SHOP theirs"] == lines(capsys)
     logging.getLogger().setLevel(logging.CRITICAL)
-    logging.getLogger("actors.lease").warning("ours")
-    assert [("actors.lease", "ours")] == [fields(line) for line in lines(capsys)]
+    logging.getLogger("ironforge.actors.leaseholder").warning("ours")
+    assert [("ironforge.actors.leaseholder", "ours")] == [fields(line) for line in lines(capsys)]
 
 
 def test_a_handler_that_writes_elsewhere_hears_of_everything(capsys, tmp_path):
     logging.basicConfig(filename=tmp_path / "log", format="%(name)s")
     configure_logging(SETTINGS)
     logging.getLogger("shop").warning("theirs")
-    logging.getLogger("actors.lease").warning("ours")
+    logging.getLogger("ironforge.actors.leaseholder").warning("ours")
     logging.getLogger().handlers[0].close()
-    assert ["shop", "actors.lease"] == (tmp_path / "log").read_text().splitlines()
+    assert ["shop", "ironforge.actors.leaseholder"] == (tmp_path / "log").read_text().splitlines()
     assert [("shop", "theirs"), OURS[0]] == [fields(line) for line in lines(capsys)]
 
 
 def test_a_program_with_logging_of_its_own_is_left_alone():
     stranger = logging.StreamHandler(sys.stderr)
     logging.getLogger().addHandler(stranger)
-    log_handlers.settle()
+    handlers.settle()
     assert [stranger] == logging.getLogger().handlers
     assert [] == stranger.filters
 
@@ -158,7 +158,7 @@ def test_what_a_line_says_itself_stays(capsys):
 def test_a_line_in_the_format_of_the_application_names_the_job_at_its_end(capsys):
     basic()
     configure_logging(SETTINGS)
-    log_handlers.settle()  # which goes on as long as the node runs
+    handlers.settle()  # which goes on as long as the node runs
     job_id = in_a_run(logging.getLogger("shop").info, "theirs\nof two lines")
     assert [f"SHOP theirs [job_id={job_id} kind=email.send attempt=2]", "of two lines"] == lines(capsys)
 
@@ -238,15 +238,15 @@ class Raising(logging.Handler):
 def test_a_handler_that_raises_hurts_neither_who_logs_nor_the_line(capsys, error, first):
     configure_logging(SETTINGS)
     logging.getLogger().handlers.insert(0 if first else 99, Raising(error))
-    logging.getLogger("actors.lease").info("ours", extra={"job_id": "j-1"})
+    logging.getLogger("ironforge.actors.leaseholder").info("ours", extra={"job_id": "j-1"})
     complaint = f"what the application has added to logging raises {error.__name__}"
     assert ["ours", complaint] == [json.loads(line)["event"] for line in lines(capsys)]
 
 
 def test_a_logger_that_comes_later_is_guarded_as_well(capsys):
     configure_logging(SETTINGS)
-    late = logging.getLogger("actors.comes_later")
-    log_handlers.settle()
+    late = logging.getLogger("ironforge.actors.comes_later")
+    handlers.settle()
     logging.getLogger().addHandler(Raising(ValueError))
     late.info("ours")
     assert "ours" == json.loads(lines(capsys)[0])["event"]
@@ -257,7 +257,7 @@ def test_a_factory_of_records_that_raises_hurts_neither_who_logs_nor_the_line(ca
     before = logging.getLogRecordFactory()
     logging.setLogRecordFactory(lambda *_, **__: sys.exit(5))
     try:
-        logging.getLogger("actors.lease").info("ours", extra={"job_id": "j-1"})
+        logging.getLogger("ironforge.actors.leaseholder").info("ours", extra={"job_id": "j-1"})
     finally:
         logging.setLogRecordFactory(before)
     assert [("ours", "j-1")] == [(event["event"], event["job_id"]) for event in map(json.loads, lines(capsys))]

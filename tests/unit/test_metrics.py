@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.exposition import generate_latest
 
-from ironforge import metrics as module
-from ironforge.exposition import ChildMetrics
-from ironforge.job import Priority
-from ironforge.metrics import DURATION_BUCKETS, Metrics, measure_loop_lag
+from ironforge.job.record import Priority
+from ironforge.metrics import jobs as module
+from ironforge.metrics.exposition import ChildMetrics
+from ironforge.metrics.jobs import DURATION_BUCKETS, Metrics, measure_loop_lag
 from ironforge.store import StreamDepth
 from tests.support.waiting import PATIENCE_SECONDS
 from tests.unit.kit import reading, samples
@@ -159,7 +159,7 @@ async def test_loop_lag_shows_how_long_the_loop_was_blocked():
 
 def child(children: ChildMetrics, slot: int, code: str) -> None:
     """Run `code` in a process that counts for `slot`."""
-    program = "from ironforge.metrics import Metrics; metrics = Metrics()\n" + textwrap.dedent(code)
+    program = "from ironforge.metrics.jobs import Metrics; metrics = Metrics()\n" + textwrap.dedent(code)
     environment = {**os.environ, **children.environment(slot)}
     subprocess.run([sys.executable, "-c", program], env=environment, check=True)
 
@@ -217,7 +217,7 @@ def test_what_a_child_starts_or_forks_does_not_write_into_its_files(tmp_path):
     code = """
         import os, subprocess, sys
         metrics.completed("a", [0.1])
-        program = "from ironforge.metrics import Metrics; Metrics().completed('b', [0.1])"
+        program = "from ironforge.metrics.jobs import Metrics; Metrics().completed('b', [0.1])"
         subprocess.run([sys.executable, "-c", program], check=True)
         forked = os.fork()
         if forked == 0:

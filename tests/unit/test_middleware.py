@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from ironforge.config import Settings
-from ironforge.context import Context
 from ironforge.errors import Discard
-from ironforge.executor import Ending, Executor, Outcome
-from ironforge.job import decode, encode
-from ironforge.middleware import compose
-from ironforge.options import Options
-from ironforge.registry import Forge
+from ironforge.execution.executor import Ending, Executor, Outcome
+from ironforge.handlers.forge import Forge
+from ironforge.handlers.middleware import compose
+from ironforge.job.context import Context
+from ironforge.job.options import Options
+from ironforge.job.record import decode, encode
+from ironforge.settings import Settings
 
 
 async def outcome_of(forge: Forge, kind: str = "k") -> Outcome:

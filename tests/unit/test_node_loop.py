@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from ironforge import isolation, stop_signals
-from ironforge.context import Context, running
-from ironforge.job import new_id
-from ironforge.stop_signals import StopSignals
+from ironforge.execution import isolation
+from ironforge.job.context import Context, running
+from ironforge.job.record import new_id
+from ironforge.process import stop_signals
+from ironforge.process.stop_signals import StopSignals
 
 
 class Run:

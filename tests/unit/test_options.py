@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from ironforge import options
 from ironforge.errors import InvalidJob
-from ironforge.job import Priority, created_ms_of
-from ironforge.options import Options, validate_options
+from ironforge.job import options
+from ironforge.job.options import Options, validate_options
+from ironforge.job.record import Priority, created_ms_of
 
 
 def refused(**given: object) -> tuple[str, str | None]:

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironforge.context import Context
 from ironforge.errors import ConfigError, InvalidPayload, SerializationError
-from ironforge.failure import UnusableResult
-from ironforge.payload import binder_of
-from ironforge.values import encode_payload, encode_result
+from ironforge.handlers.binding import binder_of
+from ironforge.job.context import Context
+from ironforge.job.json_values import encode_payload, encode_result
+from ironforge.job.tracebacks import UnusableResult
 
 
 class Point(msgspec.Struct, forbid_unknown_fields=True):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironforge.cli import output
-from ironforge.plain import plain, plain_json
+from ironforge.formats.terminal_text import plain, plain_json
 
 TEXTS = st.text(st.characters())  # of every character there is, lone surrogates included
 HOSTILE = [

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from ironforge.config import Settings
 from ironforge.errors import ConfigError, InvalidJob, InvalidPayload, SerializationError, UnknownKind
-from ironforge.executor import Executor
-from ironforge.job import Priority, format_id, new_id
-from ironforge.options import Options
-from ironforge.registry import Forge
-from ironforge.retry import Backoff
+from ironforge.execution.executor import Executor
+from ironforge.handlers.forge import Forge
+from ironforge.job.options import Options
+from ironforge.job.record import Priority, format_id, new_id
+from ironforge.job.retry import Backoff
+from ironforge.settings import Settings
 
 
 async def on_loop(to: str = "ada") -> None: ...

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironforge.errors import ConfigError
-from ironforge.job import Job
-from ironforge.options import Options
-from ironforge.retry import Backoff, Verdict, decide
+from ironforge.job.options import Options
+from ironforge.job.record import Job
+from ironforge.job.retry import Backoff, Verdict, decide
 
 BACKOFFS = st.builds(
     Backoff,

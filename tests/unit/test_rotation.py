@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironforge.store.sharded.rotation import Rotation
+from ironforge.store.sharding.weighted_fair import Rotation
 
 WEIGHTS = st.lists(st.integers(1, 10), min_size=2, max_size=6)
 

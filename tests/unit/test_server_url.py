@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironforge.config import load
+from ironforge.addresses.server_url import SCHEMES, parse, without_password
 from ironforge.errors import ConfigError
-from ironforge.server_url import SCHEMES, parse, without_password
-from ironforge.store.address import Address
+from ironforge.redis.server_locator import Address
+from ironforge.settings import load
 
 HOSTS = st.lists(
     st.tuples(st.from_regex(r"[a-z][a-z0-9-]{0,20}(\.[a-z]{2,5})?", fullmatch=True), st.integers(1, 65_535)),

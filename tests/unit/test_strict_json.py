@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironforge.api.strict_json import InvalidJson, canonical, count_values
-from ironforge.json_rules import MAX_DEPTH, MAX_INTEGER, MIN_INTEGER
-from ironforge.options import MAX_VALUES
+from ironforge.api.parsing.strict_json import InvalidJson, canonical, count_values
+from ironforge.formats.json_rules import MAX_DEPTH, MAX_INTEGER, MIN_INTEGER
+from ironforge.job.options import MAX_VALUES
 
 
 def refusal(body: bytes) -> tuple[str, str | None]:

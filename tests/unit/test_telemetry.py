@@ -9,8 +9,8 @@ import warnings
 import pytest
 import structlog
 
-from ironforge.config import Settings
-from ironforge.telemetry import configure_logging, get_logger
+from ironforge.logs.setup import configure_logging, get_logger
+from ironforge.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("own_logging")
 

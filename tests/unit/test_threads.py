@@ -7,11 +7,11 @@ import contextvars
 import threading
 from typing import Any
 
-from ironforge.config import Settings
-from ironforge.context import Context
-from ironforge.executor import Ending, Interrupt
-from ironforge.job import decode
-from ironforge.threads import Threads
+from ironforge.execution.executor import Ending, Interrupt
+from ironforge.job.context import Context
+from ironforge.job.record import decode
+from ironforge.process.thread_pool import Threads
+from ironforge.settings import Settings
 from tests.unit.kit import interrupted, last_error, record, run
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from ironforge import isolation
+from ironforge.execution import isolation
 
 
 @pytest.mark.parametrize("make_loop", [asyncio.new_event_loop, uvloop.new_event_loop])

@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironforge.api.strict_json import InvalidJson, canonical
+from ironforge.api.parsing.strict_json import InvalidJson, canonical
+from ironforge.client.payloads import job_body, lines_of
 from ironforge.errors import SerializationError
-from ironforge.failure import UnusableResult
-from ironforge.json_rules import MAX_INTEGER, MIN_INTEGER
-from ironforge.registry import Forge
-from ironforge.request_bodies import job_body, lines_of
-from ironforge.values import encode_payload, encode_result
+from ironforge.formats.json_rules import MAX_INTEGER, MIN_INTEGER
+from ironforge.handlers.forge import Forge
+from ironforge.job.json_values import encode_payload, encode_result
+from ironforge.job.tracebacks import UnusableResult
 
 
 class Colour(enum.Enum):

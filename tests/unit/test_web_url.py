@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from ironforge.client import Client
-from ironforge.config import load
+from ironforge.addresses.web_url import checked
+from ironforge.client.api_url import api_url
+from ironforge.client.client import Client
 from ironforge.errors import ConfigError
-from ironforge.web_url import api_url, checked
+from ironforge.settings import load
 
 
 @pytest.mark.parametrize(

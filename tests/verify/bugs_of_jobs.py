@@ -11,10 +11,12 @@ from typing import Any
 import msgspec
 import uvloop
 
-from actors import retry_timer, worker
-from ironforge import executor, isolation, retry
-from ironforge.job import Job
-from ironforge.store import fetching, groups, leases, link, rewriting, scripts, settling, work
+from ironforge.actors import retry_timer, worker
+from ironforge.execution import executor, isolation
+from ironforge.job import retry
+from ironforge.job.record import Job
+from ironforge.redis import connection, scripts
+from ironforge.store.consumer import acknowledger, consumer, consumer_groups, leases, requeuer, stream_reader
 from ironforge.store.contract import Settled
 from tests.verify.planting import edit
 
@@ -23,7 +25,7 @@ STALE = "if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply
 
 def settle_without_the_fence() -> None:
     """A node that was taken over settles all the same."""
-    original = settling.Settler.__init__
+    original = acknowledger.Settler.__init__
 
     def unguarded(self: Any, *arguments: Any) -> None:
         original(self, *arguments)
@@ -35,13 +37,13 @@ def settle_without_the_fence() -> None:
     async def commit(self: Any, commands: list[Any], _touched: list[str]) -> None:
         await self._link.exchange([["MULTI"], *commands, ["EXEC"]])
 
-    settling.Settler.__init__ = unguarded
-    settling.Settler._commit = commit
+    acknowledger.Settler.__init__ = unguarded
+    acknowledger.Settler._commit = commit
 
 
 def watch_too_late() -> None:
     """The fence is watched from the settlement on: whoever was fenced before it commits."""
-    original = settling.Settler.__init__
+    original = acknowledger.Settler.__init__
 
     def unchecked(self: Any, *arguments: Any) -> None:
         original(self, *arguments)
@@ -52,32 +54,32 @@ def watch_too_late() -> None:
         await self._link.exchange([["WATCH", self._fence]])
         replies = await self._link.exchange([["MULTI"], *commands, ["EXEC"]])
         if replies[-1] is None:
-            raise settling._lost(self._lease)
+            raise acknowledger._lost(self._lease)
 
-    settling.Settler.__init__ = unchecked
-    settling.Settler._commit = commit
+    acknowledger.Settler.__init__ = unchecked
+    acknowledger.Settler._commit = commit
 
 
 def settle_twice() -> None:
     """A settlement is sent again although its answer has arrived, and counted again."""
-    settle = settling.Settler.settle
+    settle = acknowledger.Settler.settle
 
     async def again(self: Any, batch: list[Settled]) -> None:
         await settle(self, batch)
         await settle(self, batch)
 
-    settling.Settler.settle = again
+    acknowledger.Settler.settle = again
 
 
 def leave_the_index_behind() -> None:
     """A settlement leaves the job in the index."""
-    original = settling.Settler._commands
+    original = acknowledger.Settler._commands
 
     def leaky(self: Any, batch: list[Settled]) -> Any:
         commands, touched = original(self, batch)
         return [command for command in commands if command[0] != "HDEL"], touched
 
-    settling.Settler._commands = leaky
+    acknowledger.Settler._commands = leaky
 
 
 def as_soon_as_fetched(*commands: str) -> None:
@@ -94,8 +96,8 @@ def as_soon_as_fetched(*commands: str) -> None:
 
         return reading
 
-    work.RedisWork.fetch = early(work.RedisWork.fetch)
-    work.RedisWork.wait = early(work.RedisWork.wait)
+    consumer.RedisWork.fetch = early(consumer.RedisWork.fetch)
+    consumer.RedisWork.wait = early(consumer.RedisWork.wait)
 
 
 def settle_before_running() -> None:
@@ -115,13 +117,13 @@ def start_at_the_end() -> None:
         commands = [["XGROUP", "CREATE", key, "nodes", "$", "MKSTREAM"] for key in streams]
         await connection.pipeline(commands, tolerate=("BUSYGROUP",))
 
-    groups.make_groups = make
+    consumer_groups.make_groups = make
     leases.make_groups = make
 
 
 def lose_replies() -> None:
     """No bug but a bad network: every third delivery is lost on its way, with its connection."""
-    pipeline = link.Link.pipeline
+    pipeline = connection.Link.pipeline
     turn = itertools.count(1)
 
     async def broken(self: Any, commands: Any, **options: Any) -> Any:
@@ -132,7 +134,7 @@ def lose_replies() -> None:
             raise ConnectionResetError("the reply was lost")
         return replies
 
-    link.Link.pipeline = broken
+    connection.Link.pipeline = broken
 
 
 def never_audit() -> None:
@@ -141,7 +143,7 @@ def never_audit() -> None:
     async def nothing(self: Any) -> None:
         pass
 
-    fetching.Fetcher._audit_if_due = nothing
+    stream_reader.Fetcher._audit_if_due = nothing
 
 
 def same_fence_again() -> None:
@@ -157,7 +159,7 @@ def rewrite_without_the_fence() -> None:
     """A node that was taken over parks, buries and puts back all the same, also what it no longer holds."""
     held = "take(stream, entry, place == 'q' .. name .. ':' .. entry)"
     taken = "redis.call('XACK', stream, 'nodes', entry) + redis.call('XDEL', stream, entry) >= 0"
-    for script in (rewriting.PARK, rewriting.BURY, rewriting.REQUEUE):
+    for script in (requeuer.PARK, requeuer.BURY, requeuer.REQUEUE):
         edit(script, (STALE, ""), (held, taken))
 
 
@@ -190,12 +192,12 @@ def retry_for_ever() -> None:
 
 def due_at_once() -> None:
     """The schedule hands out what is not due yet."""
-    edit(work.PROMOTE, ("'-inf', now, 'BYSCORE'", "'-inf', '+inf', 'BYSCORE'"))
+    edit(consumer.PROMOTE, ("'-inf', now, 'BYSCORE'", "'-inf', '+inf', 'BYSCORE'"))
 
 
 def cancel_what_failed() -> None:
     """A failed attempt ends its job as cancelled, though nobody asked for it."""
-    edit(rewriting.PARK, ("if place == 'c' .. name .. ':' .. entry then", "if true then"))
+    edit(requeuer.PARK, ("if place == 'c' .. name .. ':' .. entry then", "if true then"))
 
 
 def share_the_context() -> None:
@@ -229,8 +231,8 @@ def let_tasks_out() -> None:
 
 def park_in_two_steps() -> None:
     """Between leaving its queue and coming into the schedule a job is nowhere."""
-    edit(rewriting.PARK, ("redis.call('ZADD', scheduled, due, id)", ""))
-    park = rewriting.Rewriter.park
+    edit(requeuer.PARK, ("redis.call('ZADD', scheduled, due, id)", ""))
+    park = requeuer.Rewriter.park
 
     async def late(self: Any, batch: Any) -> int:
         moved = await park(self, batch)
@@ -239,4 +241,4 @@ def park_in_two_steps() -> None:
             await self._link.call("ZADD", self._keys.scheduled, 1, item.job.id)
         return moved
 
-    rewriting.Rewriter.park = late
+    requeuer.Rewriter.park = late

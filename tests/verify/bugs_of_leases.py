@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from actors import lease
-from ironforge.job import Job, JobState
-from ironforge.store import leases, putting_back
+from ironforge.actors import leaseholder
+from ironforge.job.record import Job, JobState
+from ironforge.store.consumer import leases, recovery
 from ironforge.verify.handlers import LEDGER_FOLDER
 from tests.verify.planting import edit
 
@@ -24,22 +24,22 @@ def hear_late() -> None:
     def lost(self: Any, message: Any) -> None:
         pass
 
-    told = lease.Leaseholder._on_loss
+    told = leaseholder.Leaseholder._on_loss
 
     def later(self: Any, detail: str) -> None:
         asyncio.get_running_loop().call_later(DEAF_SECONDS, told, self, detail)
 
-    lease.Leaseholder.lease_gone = lost
-    lease.Leaseholder._on_loss = later
+    leaseholder.Leaseholder.lease_gone = lost
+    leaseholder.Leaseholder._on_loss = later
 
 
 def heartbeat_stops() -> None:
     """No heartbeat at all: a node that is alive looks dead, and nobody looks for the dead."""
-    lease.Heart.start = lambda self: None
+    leaseholder.Heart.start = lambda self: None
 
 
 def renew_nothing() -> None:
-    """The heartbeat looks for dead nodes, and does not renew its own lease."""
+    """The heartbeat looks for dead nodes, and does not renew its own leaseholder."""
     edit(leases.BEAT, (RENEW, ""))
 
 
@@ -95,47 +95,47 @@ def forget_to_requeue() -> None:
             await self._link.call("XACK", self._keys.stream(stream), "nodes", entry)
         return len(found)
 
-    putting_back.PutBack._move = drop
+    recovery.PutBack._move = drop
 
 
 def take_over_one_entry() -> None:
     """A take-over looks at the first entry of a stream alone, and forgets the node with all the others."""
-    pending = putting_back.PutBack._pending
+    pending = recovery.PutBack._pending
 
     async def first(self: Any, key: str, node: str, start: str, end: str) -> list[bytes]:
         return (await pending(self, key, node, start, end))[:1] if start == "-" else []
 
-    putting_back.PutBack._pending = first
-    edit(putting_back.RETIRE, ("if #pending > 0 then", "if false then"))
+    recovery.PutBack._pending = first
+    edit(recovery.RETIRE, ("if #pending > 0 then", "if false then"))
 
 
 def forget_before_moving() -> None:
     """A dead node's consumer is deleted with whatever it has pending, and then its jobs are looked for."""
-    edit(putting_back.RETIRE, ("if #pending > 0 then", "if false then"))
-    everything = putting_back.PutBack.everything
+    edit(recovery.RETIRE, ("if #pending > 0 then", "if false then"))
+    everything = recovery.PutBack.everything
 
     async def forget_first(self: Any, held: Any, node: str, end: Any) -> int:
         names = self._keys
         keys = [names.fence(held.node), names.nodes, names.roster, names.alone, *await self._read_by(node)]
-        await self._link.run(putting_back.RETIRE, keys, [held.epoch, node])
+        await self._link.run(recovery.RETIRE, keys, [held.epoch, node])
         return await everything(self, held, node, end)
 
-    putting_back.PutBack.everything = forget_first
+    recovery.PutBack.everything = forget_first
 
 
 def consumers_stay() -> None:
     """Nodes are forgotten, their consumers are not: every restart leaves one behind."""
-    edit(putting_back.RETIRE, ("redis.call('XGROUP', 'DELCONSUMER', KEYS[key], 'nodes', ARGV[2])", ""))
+    edit(recovery.RETIRE, ("redis.call('XGROUP', 'DELCONSUMER', KEYS[key], 'nodes', ARGV[2])", ""))
 
 
 def crashes_cost_nothing() -> None:
     """Nodes that die holding a job do not count: poison goes round for ever."""
-    move = putting_back.PutBack._move
+    move = recovery.PutBack._move
 
     async def free(self: Any, work: Any, found: list[Any], node: str, _: Any) -> int:
-        return await move(self, work, found, node, putting_back.RELEASED)
+        return await move(self, work, found, node, recovery.RELEASED)
 
-    putting_back.PutBack._move = free
+    recovery.PutBack._move = free
 
 
 def first_crash_kills() -> None:
@@ -145,4 +145,4 @@ def first_crash_kills() -> None:
         crashed = job.again(crashes=job.crashes + 1)
         return crashed.finish(JobState.DEAD, 1, reason="poison") if crash else job.again()
 
-    putting_back.returned = strict
+    recovery.returned = strict

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors import alone
-from ironforge.job import Job, JobState
-from ironforge.store import alone as store_alone
-from ironforge.store import putting_back, rewriting
+from ironforge.actors import alone
+from ironforge.job.record import Job, JobState
+from ironforge.store.consumer import alone as store_alone
+from ironforge.store.consumer import recovery, requeuer
 
 
 def bury_among_others() -> None:
@@ -18,8 +18,8 @@ def bury_among_others() -> None:
         spent = crash is not None and again.crashes >= budget
         return again.finish(JobState.DEAD, 1, reason="poison") if spent else again
 
-    putting_back.returned = counted
-    rewriting.is_suspect = lambda _job, _budget: False
+    recovery.returned = counted
+    requeuer.is_suspect = lambda _job, _budget: False
 
 
 def suspects_have_company() -> None:
@@ -47,4 +47,4 @@ def suspects_are_never_buried() -> None:
     def again(job: Job, _budget: int, _crash: Any = None) -> Job:
         return job.again(crashes=2)
 
-    putting_back.returned = again
+    recovery.returned = again

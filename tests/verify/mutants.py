@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from ironforge import node
+from ironforge.runtime import node
 from ironforge.verify.handlers import forge
 from tests.verify import bugs_of_jobs as jobs
 from tests.verify import bugs_of_leases as leases

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ironforge.store.scripts import Script
+from ironforge.redis.scripts import Script
 
 
 def edit(script: Script, *changes: tuple[str, str]) -> None:

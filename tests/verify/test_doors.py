@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from redis.exceptions import ConnectionError as Disconnected
 
-from ironforge.config import load
-from ironforge.store import flights
-from ironforge.store.scripts import CANCEL, SUBMIT, Script
+from ironforge.redis.scripts import CANCEL, SUBMIT, Script
+from ironforge.settings import load
+from ironforge.store.producer import group_commit
 from ironforge.verify import verdict as promises
 from ironforge.verify.run import Plan, verify
 from tests.support.servers import valkey
@@ -33,7 +33,7 @@ def without(planted: pytest.MonkeyPatch, script: Script, *lines: str) -> None:
 
 def lose_answers(planted: pytest.MonkeyPatch) -> None:
     """No bug but a bad network: every third answer to a submission is lost."""
-    send = flights.Flights._send
+    send = group_commit.Flights._send
     turn = itertools.count(1)
 
     async def broken(self: Any, calls: Any) -> Any:
@@ -42,13 +42,13 @@ def lose_answers(planted: pytest.MonkeyPatch) -> None:
             raise Disconnected("the answer was lost")
         return replies
 
-    planted.setattr(flights.Flights, "_send", broken)
+    planted.setattr(group_commit.Flights, "_send", broken)
 
 
 def submit_again_blindly(planted: pytest.MonkeyPatch) -> None:
     """What got no answer is sent again as it was, and nobody looks whether it is there already."""
     lose_answers(planted)
-    planted.setattr(flights._Call, "repeated", lambda self: self)
+    planted.setattr(group_commit._Call, "repeated", lambda self: self)
 
 
 def forget_the_key(planted: pytest.MonkeyPatch) -> None:

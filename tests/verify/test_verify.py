@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from ironforge import Forge
-from ironforge.config import Settings, load
+from ironforge.settings import Settings, load
 from ironforge.verify.run import Plan, verify
 from ironforge.verify.verdict import Violation
 from tests.cli.kit import ironforge

@@ -7,8 +7,8 @@ import random
 from collections.abc import Sequence
 
 from ironforge.errors import StoreUnavailable
-from ironforge.job import format_id, new_id
-from ironforge.store.scripts import SUBMIT
+from ironforge.job.record import format_id, new_id
+from ironforge.redis.scripts import SUBMIT
 from ironforge.verify.handlers import KIND
 from ironforge.verify.run import fairness
 from tests.chaos.installation import LOOK_SECONDS, Fault, Installation, Site

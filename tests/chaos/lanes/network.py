@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Sequence
 
-from ironforge.store.scripts import BEAT, FENCE, PARK, REQUEUE, RETIRE, SUBMIT
+from ironforge.redis.scripts import BEAT, FENCE, PARK, REQUEUE, RETIRE, SUBMIT
 from tests.chaos.installation import LOOK_SECONDS, Fault, Installation, Site
 from tests.chaos.proxy import Mode, Proxy
 

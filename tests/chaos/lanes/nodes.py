@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 
 from ironforge.errors import StoreUnavailable
-from ironforge.job import format_id, new_id
+from ironforge.job.record import format_id, new_id
 from ironforge.verify.handlers import KILLER
 from tests.chaos.handlers import BLOCK_LOOP, BLOCKING
 from tests.chaos.installation import LOOK_SECONDS, Installation

@@ -12,7 +12,7 @@ import signal
 import time
 from collections.abc import Sequence
 
-from ironforge.store.keys import GROUP, Keys
+from ironforge.redis.keys import GROUP, Keys
 from tests.chaos.installation import LOOK_SECONDS, Fault, Installation, Site
 from tests.support.preload import disk_library
 

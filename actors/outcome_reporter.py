@@ -1,0 +1,127 @@
+"""What a worker has to report: outcomes collected and sent to the roles that settle them.
+
+Completed and cancelled jobs go to the dispatcher, failed and snoozed ones to the retry timer, the hopeless to the
+dead letter; the dispatcher learns the number of all, because it counts what each worker holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import defaultdict
+
+from ironforge.actors.kernel import ActorDead, ActorRef, Message
+from ironforge.actors.messages import Delivered, Done, Ended, Exhausted, Failed, Rewritten, Snoozed, Unreadable
+from ironforge.execution.executor import Ending, Outcome
+from ironforge.job import record as records
+from ironforge.metrics.jobs import Metrics
+
+
+class _Tally:
+    """What is counted of one namespace: run times in seconds by kind."""
+
+    __slots__ = ("completed", "failed")
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self.completed: defaultdict[str, list[float]] = defaultdict(list)
+        self.failed: defaultdict[str, list[float]] = defaultdict(list)
+
+
+class Report:
+    dispatcher: ActorRef
+    retry_timer: ActorRef
+    dead_letter: ActorRef
+
+    def __init__(self, worker: int, metrics: Metrics) -> None:
+        self._worker = worker
+        self._metrics = metrics
+        self._tallies: dict[str, _Tally] = {}  # by namespace
+        self._tally_of: dict[str, _Tally] = {}  # by stream
+        self._waits: dict[str, list[float]] = {}  # by stream; kept, because every job asks for it
+        self._clear()
+
+    def connect(self, *, dispatcher: ActorRef, retry_timer: ActorRef, dead_letter: ActorRef) -> None:
+        self.dispatcher = dispatcher
+        self.retry_timer = retry_timer
+        self.dead_letter = dead_letter
+
+    def _clear(self) -> None:
+        self._count = 0
+        self._seconds = 0.0
+        self._ended: list[Ended] = []
+        self._failed: list[Rewritten] = []
+        self._snoozed: list[Rewritten] = []
+        self._exhausted: list[Delivered] = []
+        self._unreadable: list[Unreadable] = []
+
+    def started(self, stream: str, latency_seconds: float) -> None:
+        waits = self._waits.get(stream)
+        if waits is None:
+            namespace = self._metrics.namespace_of(stream)
+            self._tally_of[stream] = self._tallies.setdefault(namespace, _Tally())
+            waits = self._waits[stream] = []
+        waits.append(latency_seconds)
+
+    def unreadable(self, what: Unreadable) -> None:
+        self._count += 1
+        self._unreadable.append(what)
+
+    def add(self, delivered: Delivered, outcome: Outcome) -> None:
+        """The outcome of a job that was told to have started."""
+        stream, entry, _ = delivered
+        self._count += 1
+        self._seconds += outcome.seconds
+        ending = outcome.ending
+        if ending is Ending.COMPLETED:
+            self._tally_of[stream].completed[outcome.kind].append(outcome.seconds)
+            self._ended.append((stream, entry, outcome.job_id, outcome.record, outcome.keep_ms, "completed"))
+        elif ending is Ending.CANCELLED:
+            self._ended.append((stream, entry, outcome.job_id, outcome.record, outcome.keep_ms, "cancelled"))
+        else:
+            self._rewrite(stream, entry, outcome)
+
+    def _rewrite(self, stream: str, entry: bytes, outcome: Outcome) -> None:
+        assert outcome.job is not None
+        record = records.encode(outcome.job)
+        if outcome.ending is Ending.SNOOZED:
+            self._snoozed.append((stream, entry, record, outcome.delay_ms))
+            return
+        self._tally_of[stream].failed[outcome.kind].append(outcome.seconds)
+        if outcome.ending is Ending.DEAD:
+            self._exhausted.append((stream, entry, record))
+        else:
+            self._failed.append((stream, entry, record, outcome.delay_ms))
+
+    async def send(self) -> None:
+        """Downstream first: once the dispatcher counts a job as over, its rewrite is already on its way."""
+        if self._count == 0:
+            return
+        messages: list[tuple[ActorRef, Message]] = [(self.dead_letter, what) for what in self._unreadable]
+        if self._failed:
+            messages.append((self.retry_timer, Failed(tuple(self._failed))))
+        if self._snoozed:
+            messages.append((self.retry_timer, Snoozed(tuple(self._snoozed))))
+        if self._exhausted:
+            messages.append((self.dead_letter, Exhausted(tuple(self._exhausted))))
+        done = Done(self._worker, self._count, tuple(self._ended), self._seconds)
+        self._measure()
+        self._clear()
+        # Dead roles: the node ends, or all begin anew. What nobody was told stays pending and is handed back.
+        with contextlib.suppress(ActorDead):
+            for role, message in messages:
+                await role.tell(message)
+            self.dispatcher.try_tell(done)
+
+    def _measure(self) -> None:
+        for namespace, tally in self._tallies.items():
+            for kind, durations in tally.completed.items():
+                self._metrics.completed(kind, durations, namespace)
+            for kind, durations in tally.failed.items():
+                self._metrics.failed(kind, durations, namespace)
+            tally.clear()
+        for stream, waits in self._waits.items():
+            if waits:
+                self._metrics.started(waits, stream)
+                waits.clear()

@@ -1,0 +1,1 @@
+"""The calls of the HTTP API, as plain functions of a request."""

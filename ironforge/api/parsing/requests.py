@@ -1,0 +1,185 @@
+"""Turns request bytes into checked values: submissions, query parameters, job ids.
+
+Pure functions without I/O, so that a large body can be read in a thread. The payload bytes of a job are a
+slice of what the submitter sent, never a new encoding of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeVar, get_args
+
+import msgspec
+
+from ironforge.api.parsing import strict_json
+from ironforge.api.problems import ApiProblem
+from ironforge.api.schemas.jobs import ID_EXAMPLE, MAX_PAGE, DeadQuery, JobRequest
+from ironforge.api.schemas.keys import Children
+from ironforge.auth.caller import SCOPES
+from ironforge.codes import Code
+from ironforge.errors import InvalidJob
+from ironforge.formats.suggest import closest
+from ironforge.job import options
+from ironforge.job.record import LABELS, JobState, new_id, parse_id, tail_of
+from ironforge.store.contract import Submission
+
+T = TypeVar("T")
+Query = TypeVar("Query", bound=msgspec.Struct)
+
+_IDEMPOTENCY_KEY: Final = re.compile(r"[ -~]{1,255}\Z")
+_UNKNOWN: Final = re.compile(r"unknown field `([^`]*)`")
+_MISSING: Final = re.compile(r"missing required field `([^`]*)`")
+# By field, for every enumeration of a body or a query.
+_CHOICES: Final[Mapping[str, Sequence[str]]] = {
+    "priority": LABELS,
+    "state": tuple(JobState),
+    "scopes": SCOPES,
+    "children": get_args(Children),
+}
+_FIELD: Final = re.compile(r"[a-z_]+")
+_PLACE: Final = re.compile(r" - at `\$\.?(.*)`\Z")
+
+JOB_DECODER: Final = msgspec.json.Decoder(JobRequest)
+
+
+def read_job(body: bytes, key: str | None) -> Submission:
+    """The one submission of `POST /jobs`. Raises InvalidJson, InvalidJob, ApiProblem."""
+    canonical = strict_json.canonical(body, in_order=key is not None)
+    request = decode(JOB_DECODER, body)
+    if key is None:
+        return submission(request, None, b"", None)
+    return submission(request, key, hashlib.sha256(canonical).digest(), tail_of(key))
+
+
+def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """Typed decoding of a body that `strict_json` has let through. Raises ApiProblem (400)."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        fields = getattr(decoder.type, "__struct_fields__", ())
+        raise _mismatch(str(error), fields) from None
+
+
+def read_query(query: Mapping[str, str], model: type[Query]) -> Query:
+    """The query parameters. Raises ApiProblem (400, invalid_parameter)."""
+    if not query:
+        return model()
+    if len(query) != len(set(query)):
+        raise ApiProblem(400, "invalid_parameter", "a query parameter is given twice")
+    try:
+        values = msgspec.convert(dict(query), model, strict=False)
+    except msgspec.ValidationError as error:
+        problem = _mismatch(str(error), model.__struct_fields__)
+        raise ApiProblem(400, "invalid_parameter", problem.detail, **problem.extra) from None
+    if isinstance(values, DeadQuery):
+        _check_filters(values)
+    return values
+
+
+def _check_filters(query: DeadQuery) -> None:
+    if not 1 <= query.limit <= MAX_PAGE:
+        raise ApiProblem(
+            400,
+            "invalid_parameter",
+            f"limit {query.limit} is out of range: 1 to {MAX_PAGE}",
+            field="limit",
+        )
+    try:
+        if query.kind is not None:
+            options.check_kind(query.kind)
+        if query.queue is not None:
+            options.check_queue(query.queue)
+    except InvalidJob as error:
+        raise ApiProblem(400, "invalid_parameter", str(error), field=error.field) from None
+
+
+def read_id(text: str) -> bytes:
+    """Raises ApiProblem (400) when `text` cannot be a job id."""
+    try:
+        return parse_id(text)
+    except ValueError:
+        raise ApiProblem(
+            400,
+            "invalid_job_id",
+            f"{text[:100]!r} is not a job id: expected a UUIDv7 such as {ID_EXAMPLE}",
+            field="id",
+        ) from None
+
+
+def read_key(keys: Sequence[str]) -> str | None:
+    """What the Idempotency-Key headers of a request say. Raises ApiProblem (400)."""
+    if not keys:
+        return None
+    if len(set(keys)) > 1:
+        raise ApiProblem(
+            400,
+            "invalid_idempotency_key",
+            f"there are {len(keys)} Idempotency-Key headers that differ: send one",
+            field="Idempotency-Key",
+        )
+    if not _IDEMPOTENCY_KEY.match(keys[0]):
+        raise ApiProblem(
+            400,
+            "invalid_idempotency_key",
+            f"Idempotency-Key must be 1 to {options.MAX_KEY_CHARACTERS} printable ASCII characters",
+            field="Idempotency-Key",
+        )
+    return keys[0]
+
+
+# --------------------------------------------------------------------------- one submission
+
+
+def submission(request: JobRequest, key: str | None, content: bytes, tail: int | None, place: int = 0) -> Submission:
+    if "\0" in request.kind + (request.queue or "") + (request.fairness_key or ""):
+        raise InvalidJob("a name must not hold a NUL character", code="invalid_unicode", field="kind")
+    kind = options.check_kind(request.kind)
+    payload = options.check_payload_size(bytes(request.payload))
+    checked = options.validate_options(
+        priority=request.priority,
+        queue=request.queue,
+        max_retries=request.max_retries,
+        timeout_seconds=request.timeout_seconds,
+        retain_seconds=request.retain_seconds,
+        delay_seconds=request.delay_seconds,
+        run_at=request.run_at,
+        fairness_key=request.fairness_key,
+        fairness_weight=request.fairness_weight,
+    )
+    job = checked.job(kind, payload, new_id(tail))
+    return Submission(job, checked.delay_ms, checked.run_at_ms, key, content, place)
+
+
+# --------------------------------------------------------------------------- saying what is wrong
+
+
+def _mismatch(message: str, fields: tuple[str, ...]) -> ApiProblem:
+    """msgspec says everything in one sentence; programs need it in parts. Its words are pinned by a test."""
+    place = _PLACE.search(message)
+    path = place.group(1) if place else ""
+    text = message[: place.start()] if place else message
+    names = JobRequest.__struct_fields__ if path.endswith("]") else fields
+    if unknown := _UNKNOWN.search(text):
+        name = unknown.group(1)
+        close = closest(name, names)
+        known = f"known are {', '.join(names)}" if names else "none is known here"
+        hint = f"did you mean `{close}`?" if close else known
+        return ApiProblem(
+            400, "unknown_field", f"unknown field `{name[:100]}`: {hint}", field=_join(path, name), hint=hint
+        )
+    if missing := _MISSING.search(text):
+        name = missing.group(1)
+        return ApiProblem(400, "missing_field", f"the field `{name}` is required", field=_join(path, name))
+    code: Code = "invalid_type"
+    if text.startswith("Invalid enum value"):
+        name = _FIELD.findall(path)[-1]
+        if name == "priority":
+            code = "invalid_priority"
+        text += f": one of {', '.join(_CHOICES[name])}"
+    return ApiProblem(400, code, f"{path or 'the body'}: {text}", field=path or None)
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name

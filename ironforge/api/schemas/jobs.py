@@ -1,0 +1,218 @@
+"""The types of the HTTP contract: what a request may hold, what an answer holds.
+
+The OpenAPI document is generated from these types, and requests are decoded into them. Limits are only
+*described* here (`extra_json_schema`) and enforced by `ironforge.job.options`, so that both doors refuse with
+the same codes.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from ironforge.job import options
+from ironforge.job.record import MAX_WEIGHT, JobState
+
+MAX_BATCH = 10_000
+MAX_PAGE = 500
+DEFAULT_PAGE = 50
+
+NAME_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+ID_PATTERN = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$"
+ID_EXAMPLE = "0199a2b4-7c1e-7d3a-9f00-5b1c2d3e4f50"
+
+PriorityLabel = Literal["critical", "high", "medium", "low"]
+Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"}, examples=["2030-01-31T12:00:00.000Z"])]
+JobId = Annotated[str, Meta(extra_json_schema={"pattern": ID_PATTERN, "format": "uuid"}, examples=[ID_EXAMPLE])]
+
+
+def _range(low: float, high: float) -> dict[str, Any]:
+    return {"minimum": low, "maximum": high}
+
+
+# --------------------------------------------------------------------------- requests
+
+
+class JobRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """A job to accept. Only `kind` is required; null means the same as leaving a field out."""
+
+    kind: Annotated[
+        str,
+        Meta(
+            description="selects the handler",
+            examples=["email.send"],
+            extra_json_schema={"pattern": NAME_PATTERN},
+        ),
+    ]
+    payload: Annotated[
+        msgspec.Raw,
+        Meta(
+            description="any JSON value up to 1 MiB; handed to the handler byte for byte",
+            examples=[{"to": "ada@example.com"}],
+        ),
+    ] = msgspec.field(default_factory=lambda: msgspec.Raw(b"null"))
+    priority: Annotated[PriorityLabel | None, Meta(description="strict; default: medium")] = None
+    queue: Annotated[
+        str | None,
+        Meta(description="default: default", extra_json_schema={"pattern": NAME_PATTERN}),
+    ] = None
+    max_retries: Annotated[
+        int | None,
+        Meta(
+            description="retries after the first attempt; default: as the kind says",
+            extra_json_schema=_range(0, options.MAX_RETRIES),
+        ),
+    ] = None
+    timeout_seconds: Annotated[
+        float | None,
+        Meta(
+            description="time limit of one attempt; default: as the kind says",
+            extra_json_schema=_range(options.MIN_TIMEOUT_SECONDS, options.MAX_TIMEOUT_SECONDS),
+        ),
+    ] = None
+    delay_seconds: Annotated[
+        float | None,
+        Meta(
+            description="run this long from now; excludes run_at",
+            extra_json_schema=_range(0, options.MAX_DELAY_SECONDS),
+        ),
+    ] = None
+    run_at: Annotated[
+        str | None,
+        Meta(
+            description="run at this time, RFC 3339 with a zone; excludes delay_seconds",
+            extra_json_schema={"format": "date-time"},
+        ),
+    ] = None
+    retain_seconds: Annotated[
+        float | None,
+        Meta(
+            description="how long the job can be looked up after its end; default: as the installation says",
+            extra_json_schema=_range(0, options.MAX_RETAIN_SECONDS),
+        ),
+    ] = None
+    fairness_key: Annotated[
+        str | None,
+        Meta(
+            description="jobs with different keys take turns within their queue and priority",
+            extra_json_schema={"pattern": NAME_PATTERN},
+        ),
+    ] = None
+    fairness_weight: Annotated[
+        int | None,
+        Meta(
+            description="jobs of its key for each job of a key of weight 1; default: 1; needs fairness_key",
+            extra_json_schema=_range(1, MAX_WEIGHT),
+        ),
+    ] = None
+
+
+class BatchRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The array of jobs inside an object, for callers that cannot send an array."""
+
+    jobs: Annotated[list[JobRequest], Meta(extra_json_schema={"minItems": 1, "maxItems": MAX_BATCH})]
+
+
+class RetryRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """How a dead job comes back; the body may be left out."""
+
+    reset_retry_count: Annotated[
+        bool, Meta(description="true, the default: all its retries again; false: one more attempt")
+    ] = True
+
+
+class DeadQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """Which dead letters to list."""
+
+    kind: Annotated[str | None, Meta(extra_json_schema={"pattern": NAME_PATTERN})] = None
+    queue: Annotated[str | None, Meta(extra_json_schema={"pattern": NAME_PATTERN})] = None
+    limit: Annotated[int, Meta(description="jobs on one page", extra_json_schema=_range(1, MAX_PAGE))] = DEFAULT_PAGE
+    cursor: Annotated[str | None, Meta(description="`next` of the page before")] = None
+
+
+class JobsQuery(DeadQuery, forbid_unknown_fields=True):
+    """Which jobs to list."""
+
+    state: JobState | msgspec.UnsetType = msgspec.UNSET  # not None: the text `null` would be one
+
+
+class NoQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """A call without query parameters."""
+
+
+# --------------------------------------------------------------------------- answers
+
+
+class AcceptedJob(msgspec.Struct):
+    """A job that is kept from now on."""
+
+    id: JobId
+    status: JobState
+    kind: str
+    queue: str
+    priority: PriorityLabel
+
+
+class AcceptedBatch(msgspec.Struct):
+    """`ids` are in the order of the submission."""
+
+    ids: list[JobId]
+    count: int
+
+
+class FailedAttempt(msgspec.Struct):
+    """One attempt that failed. `attempt` counts from 1, anew after a revival that reset the retries."""
+
+    attempt: int
+    at: Time
+    type: str
+    message: str
+    node: str
+    trace: str
+    revival: Annotated[int, Meta(description="how often the job had come back from the dead letter by then")]
+
+
+class JobAnswer(msgspec.Struct):
+    """A job as it stands. `attempts` counts failed attempts so far; null options mean "as the kind says"."""
+
+    id: JobId
+    kind: str
+    queue: str
+    priority: PriorityLabel
+    status: JobState
+    payload: msgspec.Raw
+    attempts: int
+    max_retries: int | None
+    timeout_seconds: float | None
+    retain_seconds: float | None
+    fairness_key: str | None
+    fairness_weight: int
+    revivals: Annotated[int, Meta(description="how often it came back from the dead letter")]
+    crashes: Annotated[int, Meta(description="nodes that died while they held it, as far as they count")]
+    alone: Annotated[bool, Meta(description="it waits to run, or runs, with nothing else on its node")]
+    fence: Annotated[int, Meta(description="rises with every new run")]
+    created_at: Time
+    run_at: Annotated[Time | None, Meta(description="when a scheduled job is due")]
+    started_at: Time | None
+    finished_at: Time | None
+    node: Annotated[str | None, Meta(description="where it is running")]
+    result: Annotated[msgspec.Raw, Meta(description="what the handler returned")]
+    reason: Annotated[str | None, Meta(description="why it is dead or cancelled")]
+    cancel_requested: bool
+    errors: list[FailedAttempt]
+
+
+class JobPage(msgspec.Struct):
+    """A page may be short, even empty, before the end: `next` null is the end."""
+
+    jobs: list[JobAnswer]
+    next: Annotated[str | None, Meta(description="`cursor` of the next page")]
+
+
+class QueueAnswer(msgspec.Struct):
+    """Whether nodes leave a queue alone."""
+
+    queue: str
+    paused: bool

@@ -1,0 +1,105 @@
+"""The types of the calls for operators: depths, nodes, health, probes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from ironforge.api.schemas.jobs import JobId, PriorityLabel, Time
+from ironforge.store.node_view import JOBS_NAMED
+
+
+class StreamStats(msgspec.Struct):
+    """One priority of one queue that is in use."""
+
+    queue: str
+    priority: PriorityLabel
+    queued: int
+    running: int
+    oldest_age_seconds: Annotated[
+        float | None, Meta(description="how long the longest queued job has waited; null: none, or unknown")
+    ]
+    suspects: Annotated[int, Meta(description="queued jobs that wait to run alone: nodes died while they held them")]
+
+
+class QueueStats(msgspec.Struct):
+    """`totals` count since the namespace exists; `rates` are per second over a minute, null until known.
+
+    `paused`: names of queues, also of those that have no job. For a caller that is limited to some queues, what is
+    counted over all of them is null.
+    """
+
+    queues: list[StreamStats]
+    queued: int
+    running: int
+    scheduled: int | None
+    dlq_depth: int | None
+    paused: list[str]
+    oldest_age_seconds: float | None
+    totals: dict[str, int] | None
+    rates: dict[str, float] | None
+    at: Time
+
+
+class StoreHealth(msgspec.Struct):
+    """The server behind the API; `durability` is what its settings really give."""
+
+    server: str
+    version: str
+    durability: str
+    used_memory_bytes: int
+    max_memory_bytes: Annotated[int, Meta(description="0: no limit")]
+
+
+class HealthAnswer(msgspec.Struct):
+    """`unavailable` comes with status 503: the store cannot be used."""
+
+    status: Literal["ok", "degraded", "unavailable"]
+    version: str
+    durability: Annotated[str, Meta(description="what this installation asks for")]
+    store: StoreHealth | None
+    problems: list[str]
+
+
+class LiveAnswer(msgspec.Struct):
+    """The process answers; the lag is how long its event loop took for one turn."""
+
+    status: Literal["ok"]
+    loop_lag_seconds: float
+
+
+class ReadyAnswer(msgspec.Struct):
+    """`not ready` comes with status 503."""
+
+    status: Literal["ready", "not ready"]
+    problems: list[str]
+
+
+class NodeJob(msgspec.Struct):
+    """A job that a node runs."""
+
+    id: JobId
+    kind: str
+    queue: str
+    started_at: Time
+
+
+class NodeAnswer(msgspec.Struct):
+    """A node that holds a lease."""
+
+    name: str
+    lease_seconds_left: float
+    running: Annotated[int, Meta(description="how many jobs it runs")]
+    jobs: Annotated[list[NodeJob], Meta(description=f"what it runs: the first {JOBS_NAMED}, the oldest first")]
+    queues: Annotated[list[str], Meta(description="what it serves; empty: it did not say")]
+    concurrency: Annotated[int, Meta(description="jobs that it runs at a time; 0: it did not say")]
+    version: str
+    since: Annotated[Time | None, Meta(description="when it joined")]
+
+
+class NodesAnswer(msgspec.Struct):
+    """The nodes that hold a lease now."""
+
+    nodes: list[NodeAnswer]

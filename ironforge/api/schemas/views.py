@@ -1,0 +1,148 @@
+"""Shows what the store holds in the words of the HTTP contract: seconds, RFC 3339, labels.
+
+Payload and result go out as they were stored, byte for byte, so a JSON number never changes on its way
+through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import cast
+
+import msgspec
+
+from ironforge.api.schemas.jobs import (
+    FailedAttempt,
+    JobAnswer,
+    JobPage,
+    PriorityLabel,
+)
+from ironforge.api.schemas.operator import NodeAnswer, NodeJob, NodesAnswer, QueueStats, StreamStats
+from ironforge.job.record import LABELS, AttemptError, format_id
+from ironforge.store.contract import JobView, Page, Stats, StreamDepth
+from ironforge.store.node_view import NodeView, RunningJob
+
+_check = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+def label(priority: int) -> PriorityLabel:
+    return cast("PriorityLabel", LABELS[priority])
+
+
+def job_answer(view: JobView) -> JobAnswer:
+    job = view.job
+    return JobAnswer(
+        id=format_id(job.id),
+        kind=job.kind,
+        queue=job.queue,
+        priority=label(job.priority),
+        status=view.state,
+        payload=_json(job.payload),
+        attempts=job.attempt,
+        max_retries=job.max_retries,
+        timeout_seconds=_seconds(job.timeout_ms),
+        retain_seconds=_seconds(job.retain_ms),
+        fairness_key=job.fairness_key or None,
+        fairness_weight=job.fairness_weight,
+        revivals=job.revivals,
+        crashes=job.crashes,
+        alone=view.alone,
+        fence=job.fence,
+        created_at=rfc3339(job.created_ms),
+        run_at=optional_rfc3339(view.due_ms),
+        started_at=optional_rfc3339(view.started_ms or job.started_ms),
+        finished_at=optional_rfc3339(job.ended_ms),
+        node=view.node,
+        result=_json(job.result),
+        reason=job.reason or None,
+        cancel_requested=view.cancel_requested,
+        errors=[_failed_attempt(error) for error in job.errors],
+    )
+
+
+def bare_job_answer(view: JobView) -> JobAnswer:
+    """Without what came from the submitter and the handler."""
+    shown = job_answer(view)
+    shown.payload = shown.result = msgspec.Raw(b"null")
+    shown.errors, shown.reason = [], None
+    shown.fairness_key, shown.fairness_weight = None, 1
+    return shown
+
+
+def job_page(page: Page) -> JobPage:
+    return JobPage([job_answer(view) for view in page.jobs], page.cursor)
+
+
+def queue_stats(stats: Stats, rates: dict[str, float] | None) -> QueueStats:
+    streams = [_stream(depth, stats.now_ms) for depth in stats.streams]
+    ages = [stream.oldest_age_seconds for stream in streams if stream.oldest_age_seconds is not None]
+    return QueueStats(
+        queues=streams,
+        queued=sum(stream.queued for stream in streams),
+        running=sum(stream.running for stream in streams),
+        scheduled=stats.scheduled,
+        dlq_depth=stats.dead,
+        paused=list(stats.paused),
+        oldest_age_seconds=max(ages, default=None),
+        totals=stats.totals,
+        rates=rates,
+        at=rfc3339(stats.now_ms),
+    )
+
+
+def without_totals(stats: QueueStats) -> QueueStats:
+    """For a caller that may see some queues alone."""
+    stats.scheduled = stats.dlq_depth = stats.totals = stats.rates = None
+    return stats
+
+
+def node_list(nodes: Sequence[NodeView], *, may_read: bool) -> NodesAnswer:
+    """`may_read`: jobs are named."""
+    return NodesAnswer([_node(node, node.jobs if may_read else ()) for node in nodes])
+
+
+def _node(node: NodeView, running: Sequence[RunningJob]) -> NodeAnswer:
+    jobs = [NodeJob(format_id(job.id), job.kind, job.queue, rfc3339(job.started_ms)) for job in running]
+    return NodeAnswer(
+        node.name,
+        node.lease_ms_left / 1000,
+        node.running,
+        jobs,
+        list(node.queues),
+        node.concurrency,
+        node.version,
+        optional_rfc3339(node.since_ms),
+    )
+
+
+def _stream(depth: StreamDepth, now_ms: int) -> StreamStats:
+    age = None if depth.oldest_ms is None else max(0, now_ms - depth.oldest_ms) / 1000
+    return StreamStats(depth.queue, label(depth.priority), depth.queued, depth.running, age, depth.suspects)
+
+
+def _failed_attempt(error: AttemptError) -> FailedAttempt:
+    return FailedAttempt(
+        error.attempt, rfc3339(error.at_ms), error.type, error.message, error.node, error.trace, error.revival
+    )
+
+
+def _json(stored: bytes) -> msgspec.Raw:
+    """As stored; what a damaged record holds instead of JSON is shown as a text, or nobody could read the answer."""
+    try:
+        _check(stored.decode() or "null")
+        return msgspec.Raw(stored or b"null")
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return msgspec.Raw(msgspec.json.encode(stored.decode(errors="replace")))
+
+
+def _seconds(ms: int | None) -> float | None:
+    return None if ms is None else ms / 1000
+
+
+def rfc3339(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def optional_rfc3339(ms: int | None) -> str | None:
+    return rfc3339(ms) if ms else None

@@ -1,0 +1,143 @@
+"""The commands that look at an installation: `stats`, `nodes`, `doctor`, `version`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Group
+from rich.table import Table
+
+from ironforge.cli import output
+from ironforge.cli.generated_flags import NODE, AsJson, takes_settings
+from ironforge.cli.jobs import connected
+from ironforge.settings import Settings
+from ironforge.version import VERSION
+
+WATCH_SECONDS: Final = 1.0
+LEVEL_STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+
+@takes_settings("url")
+def stats(
+    watch: Annotated[bool, typer.Option("--watch", help="every second until Ctrl-C; as JSON: a line each")] = False,
+    as_json: AsJson = False,
+    *,
+    settings: Settings,
+) -> None:
+    """Show how many jobs wait and run, by queue and priority, and how fast they go."""
+    with connected(settings) as client:
+        if watch:
+            _watch(client.stats, as_json=as_json)
+        elif as_json:
+            output.print_json(client.stats())
+        else:
+            output.out.print(_stats(client.stats()))
+
+
+@takes_settings("url")
+def nodes(as_json: AsJson = False, *, settings: Settings) -> None:
+    """List the nodes that hold a lease, what they serve and how much they run; with --json also which jobs."""
+    with connected(settings) as client:
+        answer = client.nodes()
+    if as_json:
+        output.print_json(answer)
+    elif answer["nodes"]:
+        rows = [
+            (
+                node["name"],
+                ",".join(node["queues"]),
+                f"{node['running']}/{node['concurrency'] or '?'}",
+                f"{node['lease_seconds_left']:.1f}s",
+                node["version"],
+                node["since"] or "",
+            )
+            for node in answer["nodes"]
+        ]
+        columns = ("NODE", "QUEUES", "RUNNING", "LEASE", "VERSION", "SINCE")
+        output.out.print(output.table(columns, rows, right=("RUNNING", "LEASE")))
+    else:
+        output.say("no node is running: start one with `ironforge node APP`")
+
+
+@takes_settings(*NODE, "data_dir")
+def doctor(as_json: AsJson = False, *, settings: Settings) -> None:
+    """Examine settings, server and data, and say how to repair what is wrong. Asks the server itself, not the API."""
+    from ironforge.doctor import examine, server_of  # noqa: PLC0415
+
+    findings = asyncio.run(examine(server_of(settings)))
+    if as_json:
+        output.print_json([finding._asdict() for finding in findings])
+    else:
+        for finding in findings:
+            output.out.print(
+                output.cell(f"{finding.level:<5}", LEVEL_STYLES[finding.level]),
+                output.cell(f"{finding.check}: {finding.message}"),
+                soft_wrap=True,
+            )
+            if finding.fix:
+                output.out.print("      ->", output.cell(finding.fix), soft_wrap=True)
+    failed = [finding for finding in findings if finding.level == "fail"]
+    if failed:
+        raise typer.Exit(3 if failed[0].check == "server" else 1)
+
+
+def version() -> None:
+    """Print the version."""
+    output.line(VERSION)
+
+
+def _watch(read: Callable[[], dict[str, Any]], *, as_json: bool) -> None:
+    from rich.live import Live  # noqa: PLC0415
+
+    live = Live(console=output.out, auto_refresh=False) if output.out.is_terminal and not as_json else None
+    with suppress(KeyboardInterrupt), live or nullcontext():
+        while True:
+            answer = read()
+            if as_json:
+                output.print_json(answer)
+            elif live:
+                live.update(_stats(answer), refresh=True)
+            else:
+                output.out.print(_stats(answer))
+            time.sleep(WATCH_SECONDS)
+
+
+def _stats(answer: dict[str, Any]) -> Group:
+    rows = [
+        (
+            stream["queue"],
+            stream["priority"],
+            stream["queued"],
+            stream["running"],
+            output.duration(stream["oldest_age_seconds"]),
+        )
+        for stream in answer["queues"]
+        if stream["queued"] or stream["running"] or stream["priority"] == "medium"
+    ]
+    columns = ("QUEUE", "PRIORITY", "QUEUED", "RUNNING", "OLDEST")
+    streams = output.table(columns, rows, right=("QUEUED", "RUNNING", "OLDEST"))
+    paused = [output.cell(f"paused: {', '.join(answer['paused'])}", "yellow")] if answer["paused"] else []
+    if answer["totals"] is None:
+        return Group(streams, *paused, "", "totals are not shown: this key is limited to some queues")
+    return Group(streams, *paused, "", _counters(answer))
+
+
+def _counters(answer: dict[str, Any]) -> Table:
+    rates, totals = answer["rates"] or {}, answer["totals"]
+    now = {"scheduled": answer["scheduled"], "dead": answer["dlq_depth"]}
+    names = ("submitted", "completed", "failed", "retried", "cancelled", "dead", "scheduled")
+    rows = [
+        (
+            name,
+            now.get(name, ""),
+            totals.get(name, ""),
+            f"{rates[name]:.1f}" if name in rates else "",
+        )
+        for name in names
+    ]
+    return output.table(("JOBS", "NOW", "IN TOTAL", "PER SECOND"), rows, right=("NOW", "IN TOTAL", "PER SECOND"))

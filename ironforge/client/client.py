@@ -1,0 +1,264 @@
+"""The Python client of the HTTP API, for asyncio and for plain code.
+
+Every call is written once, as a coroutine: AsyncClient hands it to the caller, Client runs it to its end on an
+event loop in a thread of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final, Generic, Self, TypeVar
+
+import msgspec
+import uuid_utils
+
+from ironforge.client.payloads import chunks_of, job_body, lines_of
+from ironforge.client.transport import ApiError, ApiUnreachable, Json, Transport, member
+from ironforge.errors import InvalidJob, WaitTimeout
+from ironforge.formats.duration import Duration, seconds_of
+from ironforge.job.options import check_queue
+from ironforge.job.record import parse_id
+from ironforge.process.loop_thread import LoopThread
+
+__all__ = ["ApiError", "ApiUnreachable", "AsyncClient", "Client", "WaitTimeout"]
+
+FIRST_POLL_SECONDS: Final = 0.02
+LONGEST_POLL_SECONDS: Final = 1.0
+ENDED: Final = frozenset({"completed", "cancelled", "dead"})
+
+# What a call gives back: the value itself, or a coroutine of it.
+Answer = TypeVar("Answer")
+Ids = TypeVar("Ids")
+
+_JSON: Final = {"Content-Type": "application/json"}
+_NDJSON: Final = {"Content-Type": "application/x-ndjson"}
+
+
+class _OperatorCalls(Generic[Answer, Ids]):
+    """The calls about queues and the installation, whatever way they are run.
+
+    `url` and `api_key` None: the settings IRONFORGE_URL, IRONFORGE_API_KEY.
+
+    Every call raises ApiError (refused) or ApiUnreachable (nobody answered), both IronForgeError. A refusal is also
+    a JobNotFound, InvalidState, IdempotencyConflict, InvalidJob, QueueFull or StoreUnavailable, where that says what
+    happened.
+    """
+
+    def __init__(
+        self, url: str | None = None, *, api_key: str | None = None, timeout_seconds: Duration = 10.0, retries: int = 3
+    ) -> None:
+        self._http = Transport(url, seconds_of(timeout_seconds), retries, api_key)
+
+    def _answer(self, work: Coroutine[Any, Any, Json]) -> Answer:
+        raise NotImplementedError
+
+    def _ids(self, work: Coroutine[Any, Any, list[str]]) -> Ids:
+        raise NotImplementedError
+
+    def stats(self) -> Answer:
+        """Depths, totals and rates of the queues."""
+        return self._answer(self._http.call("GET", "/queues/stats"))
+
+    def pause_queue(self, queue: str) -> Answer:
+        """`{"queue", "paused"}`: nodes take no job of it any more. What they hold runs to its end."""
+        return self._answer(self._http.call("POST", f"/queues/{check_queue(queue)}/pause"))
+
+    def resume_queue(self, queue: str) -> Answer:
+        """`{"queue", "paused"}`: nodes take its jobs again."""
+        return self._answer(self._http.call("POST", f"/queues/{check_queue(queue)}/resume"))
+
+    def nodes(self) -> Answer:
+        """The nodes that hold a lease."""
+        return self._answer(self._http.call("GET", "/nodes"))
+
+    def health(self) -> Answer:
+        """The state of the store; an unavailable one is an answer here, not an error."""
+        return self._answer(self._http.call("GET", "/health", expected=(200, 503)))
+
+
+class _Calls(_OperatorCalls[Answer, Ids]):
+    """And those about jobs."""
+
+    def submit(
+        self,
+        kind: str,
+        payload: object = None,
+        *,
+        priority: str | None = None,
+        queue: str | None = None,
+        max_retries: int | None = None,
+        timeout_seconds: Duration | None = None,
+        delay_seconds: Duration | None = None,
+        run_at: datetime | str | None = None,
+        retain_seconds: Duration | None = None,
+        fairness_key: str | None = None,
+        fairness_weight: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Answer:
+        """Submit one job: `{"id", "status", …}`. Raises SerializationError before anything is sent.
+
+        Without an `idempotency_key` one is made, so that a repetition after a lost answer submits nothing twice.
+        """
+        options = {
+            "priority": priority,
+            "queue": queue,
+            "max_retries": max_retries,
+            "timeout_seconds": timeout_seconds,
+            "delay_seconds": delay_seconds,
+            "run_at": run_at,
+            "retain_seconds": retain_seconds,
+            "fairness_key": fairness_key,
+            "fairness_weight": fairness_weight,
+        }
+        body = job_body({"kind": kind, "payload": payload, **options})
+        headers = {**_JSON, "Idempotency-Key": idempotency_key or _new_key()}
+        return self._answer(self._http.call("POST", "/jobs", body=body, headers=headers))
+
+    def submit_many(self, jobs: Iterable[Mapping[str, Any]], *, idempotency_key: str | None = None) -> Ids:
+        """Submit jobs given as `{"kind": …, "payload": …, "priority": …}`; the ids in the same order.
+
+        They travel in chunks of up to 10,000; each chunk is accepted as a whole or not at all.
+        """
+        return self._ids(_submit_many(self._http, lines_of(jobs), idempotency_key or _new_key()))
+
+    def get(self, job_id: str) -> Answer:
+        """The job as it stands."""
+        return self._answer(self._http.call("GET", _path(job_id)))
+
+    def cancel(self, job_id: str) -> Answer:
+        """The job: its `status` is `cancelled`, or `running` when its node has been told to stop it."""
+        return self._answer(self._http.call("DELETE", _path(job_id)))
+
+    def retry(self, job_id: str, *, reset_retry_count: bool = True) -> Answer:
+        """Revive a dead job: with all its retries again, or for one more attempt."""
+        body = msgspec.json.encode({"reset_retry_count": reset_retry_count})
+        path = _path(job_id) + "/retry"
+        return self._answer(self._http.call("POST", path, body=body, headers=_JSON))
+
+    def jobs(self, **query: str | int | None) -> Answer:
+        """One page, `{"jobs", "next"}`; filters: state, kind, queue; limit; cursor is `next` of the page before."""
+        return self._answer(self._http.call("GET", "/jobs", query=query))
+
+    def dlq(self, **query: str | int | None) -> Answer:
+        """One page of dead letters; filters: kind, queue; limit, cursor."""
+        return self._answer(self._http.call("GET", "/dlq", query=query))
+
+    def wait(self, job_id: str, timeout_seconds: Duration = 60.0) -> Answer:
+        """The job once it is completed, cancelled or dead. Raises WaitTimeout."""
+        return self._answer(_wait(self._http, _path(job_id), seconds_of(timeout_seconds)))
+
+
+class AsyncClient(_Calls[Coroutine[Any, Any, Json], Coroutine[Any, Any, list[str]]]):
+    """For asyncio: `async with AsyncClient() as client: await client.submit("email.send", {…})`.
+
+    One may be used on several event loops, in several threads: it has connections for each.
+    """
+
+    def _answer(self, work: Coroutine[Any, Any, Json]) -> Coroutine[Any, Any, Json]:
+        return work
+
+    def _ids(self, work: Coroutine[Any, Any, list[str]]) -> Coroutine[Any, Any, list[str]]:
+        return work
+
+    def iter_jobs(self, **query: str | int | None) -> AsyncIterator[Json]:
+        """Every job that fits the filters (state, kind, queue), page by page."""
+        return _pages(self._http, query)
+
+    async def close(self) -> None:
+        await self._http.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        await self.close()
+
+
+class Client(_Calls[Json, list[str]]):
+    """For plain code and many threads: `with Client() as client: client.submit("email.send", {…})`."""
+
+    def __init__(
+        self, url: str | None = None, *, api_key: str | None = None, timeout_seconds: Duration = 10.0, retries: int = 3
+    ) -> None:
+        super().__init__(url, api_key=api_key, timeout_seconds=timeout_seconds, retries=retries)
+        self._loop = LoopThread("ironforge-client")
+
+    def _answer(self, work: Coroutine[Any, Any, Json]) -> Json:
+        return self._loop.run(work)
+
+    def _ids(self, work: Coroutine[Any, Any, list[str]]) -> list[str]:
+        return self._loop.run(work)
+
+    def iter_jobs(self, **query: str | int | None) -> Iterator[Json]:
+        """Every job that fits the filters (state, kind, queue), page by page."""
+        pages = _pages(self._http, query)
+        while (job := self._loop.run(_next(pages))) is not None:
+            yield job
+
+    def close(self) -> None:
+        """Ends the session and its thread; the client cannot be used afterwards."""
+        self._loop.close(self._http.close())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+
+async def _submit_many(http: Transport, lines: list[bytes], key: str) -> list[str]:
+    ids: list[str] = []
+    for number, chunk in enumerate(chunks_of(lines)):
+        headers = {**_NDJSON, "Idempotency-Key": f"{key}:{number}"}
+        answer = await http.call("POST", "/jobs/batch", body=b"\n".join(chunk), headers=headers)
+        given = member(answer, "ids", list)
+        if len(given) != len(chunk):
+            raise ApiError(200, {"code": "unexpected_answer", "detail": f"{len(given)} ids for {len(chunk)} jobs"})
+        ids += given
+    return ids
+
+
+async def _wait(http: Transport, path: str, timeout_seconds: float) -> Json:
+    pause = FIRST_POLL_SECONDS
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            while True:
+                job = await http.call("GET", path)
+                if member(job, "status", str) in ENDED:
+                    return job
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
+    except TimeoutError:
+        raise WaitTimeout(f"{path} has not ended within {timeout_seconds:g} s; it goes on") from None
+
+
+async def _pages(http: Transport, query: dict[str, str | int | None]) -> AsyncIterator[Json]:
+    while True:
+        page = await http.call("GET", "/jobs", query=query)
+        for job in member(page, "jobs", list):
+            yield job
+        if page.get("next") is None:
+            return
+        following = member(page, "next", str)
+        if following == query.get("cursor"):
+            raise ApiError(200, {"code": "unexpected_answer", "detail": "the next page is the same page again"})
+        query = {**query, "cursor": following}
+
+
+async def _next(jobs: AsyncIterator[Json]) -> Json | None:
+    return await anext(jobs, None)
+
+
+def _new_key() -> str:
+    return str(uuid_utils.uuid7())
+
+
+def _path(job_id: str) -> str:
+    """Checked here, because what is no id could become another path."""
+    try:
+        parse_id(job_id)
+    except ValueError:
+        raise InvalidJob(f"{job_id!r} is not a job id", code="invalid_job_id", field="id") from None
+    return f"/jobs/{job_id}"

@@ -1,0 +1,198 @@
+"""Runs one attempt of a job, from its record to its outcome: prepare (decode, resolve, bind), call, classify.
+
+Whether a failed job runs again is not decided here but in `retry.py`: the executor says what happened, not
+what follows. It keeps no time limit either: whoever runs the attempt sets `interrupt` and cancels the running
+task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import inspect
+from collections.abc import Awaitable
+from typing import Any
+
+from ironforge.errors import InvalidPayload, UnknownKind
+from ironforge.execution.conclusion import NOTHING, is_awaitable, raised, returned
+from ironforge.execution.isolation import contain_tasks, resumed
+from ironforge.execution.outcome import Attempt, Ending, Interrupt, Outcome, Outcomes
+from ironforge.execution.process_pool import Processes, Request
+from ironforge.handlers.binding import Arguments
+from ironforge.handlers.forge import Forge, Handler
+from ironforge.handlers.middleware import Endpoint, compose
+from ironforge.handlers.process_target import target_of
+from ironforge.job.context import Context, running
+from ironforge.job.record import Job, decode, part_of
+from ironforge.job.tracebacks import in_words, message_of
+from ironforge.process.thread_pool import Threads
+from ironforge.settings import Settings, namespaces_of
+
+__all__ = ["Attempt", "Ending", "Executor", "Interrupt", "Outcome"]
+
+
+class Executor:
+    """Runs attempts of the kinds that `forge` knows; `node` is named in their errors. Freezes `forge`.
+
+    Every run sees the context variables as they are when this is made, and none that another run has set.
+    """
+
+    def __init__(self, forge: Forge, settings: Settings, node: str) -> None:
+        self._forge = forge
+        self._base = contextvars.copy_context()
+        contain_tasks(asyncio.get_running_loop())
+        self._timeout_seconds = settings.default_timeout_seconds
+        self._outcomes = Outcomes(node, round(settings.retention_seconds * 1000))
+        threads = settings.threads or settings.concurrency
+        self._namespaces = namespaces_of(settings)
+        self._threads = Threads(keep=threads)
+        self._processes = Processes(settings)
+        self._slots: dict[str, asyncio.Semaphore] = {
+            "thread": asyncio.Semaphore(threads),
+            "process": asyncio.Semaphore(settings.cpu_processes),
+        }
+        layers = forge.freeze()
+        handlers = [forge.handler(kind) for kind in forge.kinds]
+        self._endpoints = {handler.kind: compose(layers, self._endpoint(handler)) for handler in handlers}
+
+    def prepare(self, record: bytes, stream: str = "") -> Attempt:
+        """Decode and find the handler. A job of an unknown kind gets its outcome here.
+
+        `stream`: where it was delivered from, which says the namespace when the node serves several.
+
+        Raises IncompatibleRecord when the bytes are no job.
+        """
+        job = decode(record)
+        namespace = self._namespaces[part_of(stream)]
+        try:
+            handler = self._forge.handler(job.kind)
+        except UnknownKind as error:
+            return self._unknown(job, error)
+        if job.timeout_ms is not None:
+            return Attempt(job, handler, job.timeout_ms / 1000, namespace)
+        limit = handler.timeout_ms
+        return Attempt(job, handler, self._timeout_seconds if limit is None else limit / 1000, namespace)
+
+    def start(self, attempt: Attempt) -> Awaitable[None] | None:
+        """Run it in the present task until its handler waits: the rest, to be awaited; None when it is over already.
+
+        Then `attempt.outcome` says how it ended; nothing is raised, whatever the handler does. To stop it, set
+        `attempt.interrupt` and call `attempt.stop()`. The handler may cancel the task as well, also later: who runs
+        others in it looks whether somebody holds it.
+        """
+        if attempt.outcome is not None:
+            return None
+        if attempt.interrupt is not None:
+            attempt.outcome = self._outcomes.interrupted(attempt)
+            return None
+        context, run = self._base.copy(), self._perform(attempt)
+        try:
+            awaited = context.run(run.send, None)
+        except StopIteration:
+            return None
+        attempt.task = asyncio.current_task()
+        if attempt.failure is not None:
+            attempt.stop()
+        return resumed(context, run, awaited)
+
+    async def run(self, attempt: Attempt) -> Outcome:
+        """Start it, await the rest, and say how it ended."""
+        rest = self.start(attempt)
+        if rest is not None:
+            await rest
+        assert attempt.outcome is not None
+        return attempt.outcome
+
+    async def _perform(self, attempt: Attempt) -> None:
+        """One coroutine and not several: every job pays for each."""
+        running.set(attempt)
+        handler, has_returned = attempt.handler, False
+        assert handler is not None
+        context = attempt.begin()
+        try:
+            attempt.arguments = handler.binder.bind(attempt.job.payload)
+        except BaseException as error:  # noqa: BLE001 - a type's own code may raise anything
+            words = message_of(error) if isinstance(error, InvalidPayload) else f"payload: {in_words(error)}"
+            attempt.outcome = self._hopeless(attempt, "invalid_arguments", words)
+            return
+        try:
+            if handler.executor == "async":
+                value = await self._endpoints[handler.kind](context, attempt)
+            else:
+                value = await self._call_in(handler, attempt)
+            end = NOTHING if value is None else returned(value)
+            has_returned = True
+        except BaseException as error:  # noqa: BLE001 - a handler may raise anything, SystemExit included
+            end = raised(error)
+        attempt.task = None
+        if attempt.outcome is not None:
+            return  # the worker has abandoned it meanwhile
+        if attempt.interrupt is None:
+            end = end if attempt.failure is None else raised(attempt.failure)
+        elif not (has_returned and attempt.interrupt is Interrupt.RELEASE):  # it was quicker: why run it again?
+            attempt.outcome = self._outcomes.interrupted(attempt)
+            return
+        attempt.outcome = self._outcomes.concluded(attempt, end)
+
+    def give_up(self, attempt: Attempt) -> None:
+        """Nobody waits for it any longer: its handler ignores the interrupt."""
+        attempt.outcome = self._outcomes.interrupted(attempt)
+
+    async def close(self) -> None:
+        """Ends child processes and idle threads; a thread that is still busy dies with this process."""
+        self._threads.close()
+        await self._processes.close()
+
+    def _unknown(self, job: Job, error: UnknownKind) -> Attempt:
+        attempt = Attempt(job, None, self._timeout_seconds)
+        attempt.outcome = self._hopeless(attempt, "unknown_kind", message_of(error))
+        return attempt
+
+    def _hopeless(self, attempt: Attempt, code: str, words: str) -> Outcome:
+        return self._outcomes.hopeless(attempt, code, f"{code}: {words}")
+
+    # ----------------------------------------------------------------------- calling
+
+    async def _call_in(self, handler: Handler, attempt: Attempt) -> Any:
+        attempt.wait()
+        async with self._slots[handler.executor]:
+            return await self._endpoints[handler.kind](attempt.begin(), attempt)
+
+    def _endpoint(self, handler: Handler) -> Endpoint:
+        function, context_name = handler.function, handler.binder.context_name
+
+        def arguments(context: Context, attempt: Attempt) -> Arguments:
+            if context_name is not None:
+                attempt.arguments[context_name] = context
+            return attempt.arguments
+
+        def on_loop(context: Context, attempt: Attempt) -> Awaitable[Any]:
+            result: Awaitable[Any] = function(**arguments(context, attempt))
+            return result
+
+        def wrapped_on_loop(context: Context, attempt: Attempt) -> Awaitable[Any]:
+            return _awaited(function(**arguments(context, attempt)))
+
+        async def in_thread(context: Context, attempt: Attempt) -> Any:
+            call = functools.partial(function, **arguments(context, attempt))
+            return await _awaited(await self._threads.run(call))
+
+        match handler.executor:
+            case "async":
+                return on_loop if inspect.iscoroutinefunction(function) else wrapped_on_loop
+            case "thread":
+                return in_thread
+        module, path, name = target_of(function)
+
+        def in_process(_: Context, attempt: Attempt) -> Awaitable[Any]:
+            job, limit = attempt.job, attempt.timeout_seconds
+            about = job.kind, job.payload, job.id, job.attempt + 1, job.fence, limit
+            return self._processes.run(Request(module, path, name, *about, attempt.namespace))
+
+        return in_process
+
+
+async def _awaited(result: Any) -> Any:
+    """A function need not say that it is asynchronous: decorators hide it, and any function may return a coroutine."""
+    return await result if is_awaitable(result) else result

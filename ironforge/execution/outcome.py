@@ -1,0 +1,173 @@
+"""How an attempt ended: a small table from what the handler's end means to what the record says.
+
+Everything that is run again leaves with a higher fence, and every attempt that failed leaves its error in the
+record, also the ones that ended in the dead letter at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import math
+import time
+
+import msgspec
+
+from ironforge.execution.conclusion import Conclusion, Verdict
+from ironforge.formats.timestamps import now_ms
+from ironforge.handlers.binding import Arguments
+from ironforge.handlers.forge import Handler
+from ironforge.job.context import Context
+from ironforge.job.record import AttemptError, Job, JobState, encode
+
+
+class Ending(enum.StrEnum):
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SNOOZED = "snoozed"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+    RELEASED = "released"
+
+
+class Interrupt(enum.StrEnum):
+    """Why an attempt is stopped from outside."""
+
+    TIMEOUT = "timeout"
+    CANCEL = "cancel"
+    RELEASE = "release"
+
+
+class Outcome(msgspec.Struct, frozen=True, gc=False):
+    """How an attempt ended. `record`: the encoded terminal record of a completed or cancelled job, empty when
+    nothing is retained; `job`: the rewritten job of every other ending. `seconds`: how long the handler ran.
+    `delay_ms`: the pause that the handler asked for; None leaves it to the backoff."""
+
+    ending: Ending
+    job: Job | None
+    record: bytes
+    job_id: bytes
+    kind: str
+    seconds: float
+    keep_ms: int
+    delay_ms: int | None = None
+
+
+class Attempt(msgspec.Struct, eq=False):
+    """One run of one job. `started` (monotonic) is infinite until the handler really runs: waiting for a free
+    thread or process does not count against the time limit. `outcome` is set when there is nothing to run."""
+
+    job: Job
+    handler: Handler | None
+    timeout_seconds: float
+    namespace: str = "default"
+    started: float = math.inf
+    started_ms: int = 0
+    arguments: Arguments = {}
+    context: Context | None = None
+    interrupt: Interrupt | None = None
+    outcome: Outcome | None = None
+    task: asyncio.Task[object] | None = None
+    failure: BaseException | None = None
+
+    def seconds_left(self) -> float:
+        """Of the time limit; all of it as long as the handler has not started."""
+        return min(self.timeout_seconds, self.started + self.timeout_seconds - time.monotonic())
+
+    @property
+    def seconds(self) -> float:
+        return max(0.0, time.monotonic() - self.started)
+
+    def begin(self) -> Context:
+        """From here on it takes of its time."""
+        job = self.job
+        self.started_ms = now_ms()
+        self.started = time.monotonic()
+        self.context = context = Context(
+            job.id, job.kind, job.attempt + 1, job.fence, self.timeout_seconds, self.namespace
+        )
+        return context
+
+    def wait(self) -> None:
+        """For a thread or process: it has not begun yet."""
+        self.started_ms, self.started = 0, math.inf
+
+    def fail(self, error: BaseException) -> bool:
+        """A task of its handler raised what ends more than that task; False when the run is over already."""
+        if self.outcome is not None:
+            return False
+        if self.failure is None:
+            self.failure = error
+            self.stop()
+        return True
+
+    def stop(self) -> None:
+        """Cancel its handler, if it waits for something."""
+        if self.task is not None:
+            self.task.cancel()
+
+
+class Outcomes:
+    """Makes the outcomes of one node. `keep_ms`: how long terminal records stay by default."""
+
+    def __init__(self, node: str, keep_ms: int) -> None:
+        self._node = node
+        self._keep_ms = keep_ms
+
+    def concluded(self, attempt: Attempt, end: Conclusion) -> Outcome:
+        if end.result:  # first and without a look at the verdict: most jobs come by here
+            return self._ended(attempt, Ending.COMPLETED, JobState.COMPLETED, end.result)
+        match end.verdict:
+            case Verdict.SNOOZE:
+                return self._rewritten(attempt, Ending.SNOOZED, attempt.job.again(), end.pause_ms)
+            case Verdict.DISCARD | Verdict.UNUSABLE:
+                return self.hopeless(attempt, end.type, end.message)
+            case _:
+                return self._failed(attempt, end.type, end.message, end.trace, end.pause_ms)
+
+    def interrupted(self, attempt: Attempt) -> Outcome:
+        """The outcome of an attempt that was stopped, whatever its handler made of it or still does."""
+        if attempt.context is not None:
+            attempt.context.request_cancel()
+        match attempt.interrupt:
+            case Interrupt.CANCEL:
+                return self._ended(attempt, Ending.CANCELLED, JobState.CANCELLED)
+            case Interrupt.TIMEOUT:
+                return self._failed(attempt, "Timeout", _timeout_message(attempt))
+            case _:
+                return self._rewritten(attempt, Ending.RELEASED, attempt.job.again(ready_ms=now_ms()))
+
+    def hopeless(self, attempt: Attempt, type_name: str, reason: str) -> Outcome:
+        """To the dead letter at once: trying again would change nothing. `reason` as it can be stored."""
+        failed = attempt.job.failed(self._error(attempt, type_name, reason.removeprefix(f"{type_name}: ")))
+        dead = failed.finish(JobState.DEAD, now_ms(), started_ms=attempt.started_ms, reason=reason)
+        return self._rewritten(attempt, Ending.DEAD, dead)
+
+    def _failed(
+        self, attempt: Attempt, type_name: str, message: str, trace: str = "", delay_ms: int | None = None
+    ) -> Outcome:
+        failed = attempt.job.failed(self._error(attempt, type_name, message, trace))
+        return self._rewritten(attempt, Ending.FAILED, failed.again(), delay_ms)
+
+    def _error(self, attempt: Attempt, type_name: str, message: str, trace: str = "") -> AttemptError:
+        return AttemptError(attempt.job.attempt + 1, now_ms(), type_name, message, self._node, trace)
+
+    def _rewritten(self, attempt: Attempt, ending: Ending, job: Job, delay_ms: int | None = None) -> Outcome:
+        return Outcome(ending, job, b"", job.id, job.kind, attempt.seconds, 0, delay_ms)
+
+    def _ended(self, attempt: Attempt, ending: Ending, state: JobState, result: bytes = b"") -> Outcome:
+        job, handler = attempt.job, attempt.handler
+        keep_ms = job.retain_ms
+        if keep_ms is None:
+            keep_ms = self._keep_ms if handler is None or handler.retain_ms is None else handler.retain_ms
+        record = b""
+        if keep_ms:
+            record = encode(job.finish(state, now_ms(), started_ms=attempt.started_ms, result=result))
+        return Outcome(ending, None, record, job.id, job.kind, attempt.seconds, keep_ms)
+
+
+def _timeout_message(attempt: Attempt) -> str:
+    message = f"the handler ran longer than its limit of {attempt.timeout_seconds:g} s"
+    if attempt.handler is not None and attempt.handler.executor == "thread":
+        return f"{message}; its thread cannot be stopped and may still be running: poll context.cancel_requested"
+    return message

@@ -1,0 +1,167 @@
+"""The main of a child process for CPU-bound handlers: reads a request, runs it, replies, until stdin ends.
+
+A thread reads stdin, so the child ends at once when its node dies, even in the middle of a job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import functools
+import importlib
+import importlib.util
+import itertools
+import operator
+import os
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from queue import SimpleQueue
+from types import ModuleType
+from typing import Any, BinaryIO, Final, NamedTuple, NoReturn
+
+import msgspec
+
+from ironforge.errors import ConfigError
+from ironforge.execution.conclusion import is_awaitable, raised, returned
+from ironforge.execution.process_pool import HEADER, Reply, Request, frame, frame_size
+from ironforge.handlers.binding import Binder, binder_of
+from ironforge.job.context import Context, running
+from ironforge.job.tracebacks import RemoteFailure
+from ironforge.logs.setup import configure_logging
+from ironforge.process.forks import withhold
+from ironforge.settings import environment_name, load
+
+SCRIPT: Final = "__ironforge_script__"
+LOG_SETTINGS: Final = environment_name("log_")
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Request).decode
+
+
+def main() -> None:
+    requests, replies = _take_over_pipes()
+    withhold(requests)
+    withhold(replies)
+    queue: SimpleQueue[tuple[int, Request]] = SimpleQueue()
+    threading.Thread(target=_read, args=(requests, queue), daemon=True).start()
+    places = _places_of(requests, replies)
+    while True:
+        number, request = queue.get()
+        _set_up_logging(request.module, request.path, request.function)
+        reply = _encode(perform(request))
+        if _places_of(requests, replies) != places:
+            _end("a handler has closed the pipes to the node, and may have opened files of its own under their numbers")
+        replies.write(frame(number, reply))
+        replies.flush()
+
+
+def _take_over_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Handlers that print must not write into the protocol, nor read from it."""
+    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
+    return requests, replies
+
+
+def _places_of(*pipes: BinaryIO) -> list[tuple[int, int]]:
+    with contextlib.suppress(OSError):
+        return [(found.st_dev, found.st_ino) for found in (os.fstat(pipe.fileno()) for pipe in pipes)]
+    return []
+
+
+def _read(requests: BinaryIO, queue: SimpleQueue[tuple[int, Request]]) -> None:
+    try:
+        for number in itertools.count(1):
+            header = requests.read(HEADER.size)
+            size = frame_size(header, number)
+            if size is None:
+                os._exit(0)
+            queue.put((number, _decode(requests.read(size))))
+    except OSError:  # a handler has closed it, which is seen elsewhere
+        return
+    except (msgspec.MsgspecError, RecursionError, ValueError, RemoteFailure) as error:
+        _end(f"this is no request: {error}")
+
+
+def _end(reason: str) -> NoReturn:
+    """The node would wait until the job's time is over; the end of this process it sees at once."""
+    sys.stderr.write(f"ironforge.execution.process_worker: {reason}; the process ends\n")
+    os._exit(1)
+
+
+def perform(request: Request) -> Reply:
+    """Never raises, whatever the handler does."""
+    context = Context(
+        request.job_id,
+        request.kind,
+        request.attempt,
+        request.fence,
+        request.timeout_seconds,
+        request.namespace,
+    )
+    return contextvars.copy_context().run(_run, _Run(context), request)
+
+
+class _Run(NamedTuple):
+    context: Context
+
+    def fail(self, _: BaseException) -> bool:
+        """This process runs nothing beside the handler that another task could fail."""
+        return False
+
+
+def _run(run: _Run, request: Request) -> Reply:
+    running.set(run)
+    try:
+        function, binder = _find(request.module, request.path, request.function)
+        arguments = binder.bind(request.payload)
+        if binder.context_name is not None:
+            arguments[binder.context_name] = run.context
+        result = function(**arguments)
+        end = returned(asyncio.run(_awaited(result)) if is_awaitable(result) else result)
+    except BaseException as error:  # noqa: BLE001 - SystemExit of a handler is its failure
+        end = raised(error)
+    seconds = None if end.pause_ms is None else end.pause_ms / 1000
+    return Reply(end.verdict, end.result, end.message, end.type, end.trace, seconds)
+
+
+async def _awaited(result: Awaitable[Any]) -> Any:
+    return await result
+
+
+@functools.cache
+def _set_up_logging(module: str, path: str, function: str) -> None:
+    """Once the application is loaded, which may have set up its own; what is wrong with it is told as it runs."""
+    with contextlib.suppress(BaseException):
+        _find(module, path, function)
+    configure_logging(load({name: value for name, value in os.environ.items() if name.startswith(LOG_SETTINGS)}))
+
+
+@functools.cache
+def _find(module_name: str, path: str, name: str) -> tuple[Callable[..., Any], Binder]:
+    module = _load_script(path) if path else importlib.import_module(module_name)
+    try:
+        function = operator.attrgetter(name)(module)
+    except AttributeError:
+        raise ConfigError(
+            f"the child process found no {name!r} in {path or module_name}: a handler with "
+            'executor="process" must keep its name at the top of its module'
+        ) from None
+    return function, binder_of(function)
+
+
+@functools.cache
+def _load_script(path: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(SCRIPT, path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path} is no Python file that a child process can load")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[SCRIPT] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+if __name__ == "__main__":
+    main()

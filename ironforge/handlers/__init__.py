@@ -1,0 +1,1 @@
+"""What applications write: handlers by kind, middleware around them, submission from Python."""

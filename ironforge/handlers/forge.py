@@ -1,0 +1,263 @@
+"""The Forge: an application's handlers by kind, its middleware, and submission of jobs from Python.
+
+A handler stays the plain function it was: registering it wraps nothing, so tests call it directly.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar, Unpack, get_args
+
+import msgspec
+
+from ironforge.errors import ConfigError, InvalidJob, UnknownKind
+from ironforge.handlers.binding import Binder, binder_of
+from ironforge.handlers.middleware import Middleware
+from ironforge.handlers.process_target import target_of
+from ironforge.handlers.submission import BatchOptions, Door, JobOptions, KindOptions, Template, check_names
+from ironforge.job import options
+from ironforge.job.json_values import encode_payload
+from ironforge.job.options import Options
+from ironforge.job.record import Priority
+from ironforge.job.retry import Backoff
+from ironforge.settings import Settings
+from ironforge.store import Submission, Submissions
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+ExecutorName = Literal["async", "thread", "process"]
+_CHOICES = ("auto", *get_args(ExecutorName))
+
+
+class Handler(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered function and the options of its kind; None: as the node's settings say."""
+
+    kind: str
+    function: Callable[..., Any]
+    executor: ExecutorName
+    binder: Binder
+    priority: Priority
+    queue: str
+    max_retries: int | None
+    timeout_ms: int | None
+    retain_ms: int | None
+    backoff: Backoff
+
+    @property
+    def timeout_seconds(self) -> float | None:
+        return None if self.timeout_ms is None else self.timeout_ms / 1000
+
+    @property
+    def defaults(self) -> Options:
+        """What a submission of this kind gets where it says nothing itself."""
+        return Options(self.priority, self.queue, self.max_retries, self.timeout_ms, self.retain_ms)
+
+    @property
+    def retain_seconds(self) -> float | None:
+        return None if self.retain_ms is None else self.retain_ms / 1000
+
+
+class Forge:
+    """`settings`: None reads the environment when the first job is submitted."""
+
+    def __init__(self, settings: Settings | None = None, *, submissions: Submissions | None = None) -> None:
+        self._door = Door(settings, submissions)
+        self._handlers: dict[str, Handler] = {}
+        self._kinds: dict[Callable[..., Any], str] = {}
+        self._middleware: list[Middleware] = []
+        self._frozen = False
+
+    # ----------------------------------------------------------------------- registration
+
+    def job(
+        self,
+        kind: str,
+        *,
+        executor: Literal["auto", "async", "thread", "process"] = "auto",
+        backoff: Backoff | None = None,
+        **given: Unpack[KindOptions],
+    ) -> Callable[[Function], Function]:
+        """Register the decorated function as the handler of `kind`. Raises ConfigError for anything wrong.
+
+        `executor`: async functions run on the event loop, also those that a decorator has wrapped; others in a thread;
+        "process" is for CPU work. What any of them returns is awaited if it can be.
+        """
+        check_names(f"@forge.job({kind!r})", given, KindOptions)
+        if not (backoff is None or isinstance(backoff, Backoff)):
+            raise ConfigError(f"@forge.job({kind!r}): backoff must be a Backoff, not {type(backoff).__name__}")
+        defaults = _checked(kind, given)
+
+        def register(function: Function) -> Function:
+            self._add(
+                Handler(
+                    kind=kind,
+                    function=function,
+                    executor=_executor_of(function, executor),
+                    binder=binder_of(function),
+                    priority=defaults.priority,
+                    queue=defaults.queue,
+                    max_retries=defaults.max_retries,
+                    timeout_ms=defaults.timeout_ms,
+                    retain_ms=defaults.retain_ms,
+                    backoff=Backoff() if backoff is None else backoff,
+                )
+            )
+            return function
+
+        return register
+
+    def middleware(self, function: Function) -> Function:
+        """Register `async def middleware(context, call_next)` around every handler, the first outermost."""
+        self._check_open("middleware")
+        if not inspect.iscoroutinefunction(function):
+            raise ConfigError(f"middleware {_name_of(function)} must be `async def`, taking (context, call_next)")
+        self._middleware.append(function)
+        return function
+
+    def freeze(self) -> Sequence[Middleware]:
+        """Called by a node as it starts: nothing can be registered afterwards. Returns the middleware."""
+        self._frozen = True
+        return tuple(self._middleware)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return tuple(self._handlers)
+
+    def handler(self, kind: str) -> Handler:
+        """Raises UnknownKind, with the closest names."""
+        try:
+            return self._handlers[kind]
+        except KeyError:
+            raise UnknownKind(_unknown(kind, self._handlers)) from None
+
+    def _add(self, handler: Handler) -> None:
+        self._check_open(handler.kind)
+        taken = self._handlers.get(handler.kind)
+        if taken is not None:
+            raise ConfigError(
+                f"kind {handler.kind!r} is registered twice: by {_name_of(taken.function)} "
+                f"and by {_name_of(handler.function)}"
+            )
+        self._handlers[handler.kind] = handler
+        self._kinds.setdefault(handler.function, handler.kind)
+
+    def _check_open(self, what: str) -> None:
+        if self._frozen:
+            raise ConfigError(f"{what}: a running node takes no more registrations; register when modules are loaded")
+
+    # ----------------------------------------------------------------------- submission
+
+    def prepare(
+        self, kind: str | Callable[..., Any], payload: object = None, /, **given: Unpack[JobOptions]
+    ) -> Submission:
+        """A checked submission for `submit_many`; nothing is sent. Options not given come from the kind.
+
+        Raises InvalidJob, InvalidPayload, SerializationError; UnknownKind for a function that is no handler.
+        """
+        check_names("a submission", given, JobOptions)
+        return _preparer(*self._known(kind), given)(payload)
+
+    async def submit(
+        self, kind: str | Callable[..., Any], payload: object = None, /, **given: Unpack[JobOptions]
+    ) -> str:
+        """Submit one job, checked as `prepare` does; its id. Raises IdempotencyConflict, QueueFull, StoreUnavailable.
+
+        A given `id` makes the call safe to repeat: a known id is answered, not stored twice.
+        """
+        submission = self.prepare(kind, payload, **given)
+        return (await self._door.submit([submission], again=given.get("id") is not None))[0]
+
+    async def submit_many(
+        self, kind: str | Callable[..., Any], payloads: Iterable[object], /, **given: Unpack[BatchOptions]
+    ) -> list[str]:
+        """Submit all or none, with the same options; an item made by `prepare` is taken as it is."""
+        check_names("a batch", given, BatchOptions)
+        prepare = _preparer(*self._known(kind), given)
+        return await self._door.submit([item if isinstance(item, Submission) else prepare(item) for item in payloads])
+
+    def _known(self, kind: str | Callable[..., Any]) -> tuple[str, Handler | None]:
+        """The name of a kind, and its handler if it is registered here."""
+        if isinstance(kind, str):
+            return options.check_kind(kind), self._handlers.get(kind)
+        try:
+            name = self._kinds[kind]
+        except (KeyError, TypeError):
+            raise UnknownKind(f"{_name_of(kind)} is no handler of this Forge: register it, or pass a kind") from None
+        return name, self._handlers[name]
+
+    async def close(self) -> None:
+        """Close the connection, if one was opened. The next submission opens a new one."""
+        await self._door.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def _preparer(name: str, handler: Handler | None, given: JobOptions | BatchOptions) -> Callable[[object], Submission]:
+    """Makes submissions of one kind with the same options, which are checked only once."""
+    template = Template(name, None if handler is None else handler.defaults, given)
+
+    def prepare(payload: object) -> Submission:
+        encoded = encode_payload(payload)
+        if handler is not None:
+            handler.binder.bind(encoded)
+        return template.submission(encoded)
+
+    return prepare
+
+
+def _checked(kind: str, given: KindOptions) -> Options:
+    """The kind's defaults; what is wrong in a program is a ConfigError, not the submitter's mistake."""
+    try:
+        options.check_kind(kind)
+        return options.validate_options(**given)
+    except InvalidJob as error:
+        raise ConfigError(f"@forge.job({kind!r}): {error}") from None
+
+
+def _executor_of(function: Callable[..., Any], choice: str) -> ExecutorName:
+    if not (inspect.isfunction(function) or inspect.ismethod(function)):
+        raise ConfigError(f"a handler must be a function, not {type(function).__name__} {function!r:.80}")
+    name = _name_of(function)
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ConfigError(f"handler {name} yields: a handler returns its result once")
+    is_async = inspect.iscoroutinefunction(function)
+    match choice, is_async:
+        case ("auto" | "async", True):
+            return "async"
+        case ("auto" | "async", False) if inspect.iscoroutinefunction(inspect.unwrap(function)):
+            return "async"
+        case ("auto" | "thread", False):
+            return "thread"
+        case ("process", False):
+            target_of(function)
+            return "process"
+        case ("thread" | "process", True):
+            raise ConfigError(
+                f"handler {name} is `async def` and runs on the event loop: executor={choice!r} needs `def`"
+            )
+        case ("async", False):
+            raise ConfigError(f"handler {name} would block the event loop: make it `async def`, or leave executor out")
+    raise ConfigError(f"handler {name}: executor {choice!r} is not one of {', '.join(_CHOICES)}")
+
+
+def _unknown(kind: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    close = difflib.get_close_matches(kind, names, n=3)
+    if close:
+        return f"no handler for kind {kind!r}: did you mean {' or '.join(repr(name) for name in close)}?"
+    if not names:
+        return f"no handler for kind {kind!r}: this application registers no kinds at all"
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return f"no handler for kind {kind!r}: this application knows {', '.join(names[:10])}{more}"
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    return f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', repr(function))}"

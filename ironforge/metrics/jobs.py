@@ -1,0 +1,204 @@
+"""The Prometheus metrics of a process: what happens to jobs in it, and how it is itself.
+
+The node's counters sit on its hot path, so whole batches are counted at once: durations are grouped by bucket
+first, and each bucket is raised once. No label ever carries an id; kinds, which strangers choose, are capped, in each
+namespace for itself. Who serves one namespace has no label for it: what most installations scrape stays as short.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from bisect import bisect_left
+from collections import Counter as Tally
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+from ironforge.job.record import LABELS, part_of, split_stream
+from ironforge.metrics.exposition import MULTIPROCESS_DIR, page, with_siblings
+from ironforge.metrics.queue_depths import OTHER, Depths, Reading
+
+# So many kinds are told apart in a namespace: clients that invent names must not fill the scraper's memory.
+MAX_KINDS: Final = 1_000
+
+DURATION_BUCKETS: Final = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
+    *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0),
+)
+LATENESS_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+AUDIT_FAILURES: Final = "ironforge_audit_failures_total"
+AUDIT_FAILURES_HELP: Final = "Things done that could not be written down in the audit trail"
+# A stall stays visible for this long, so that a scrape every 15 s sees each of them.
+LAG_WINDOW_SECONDS: Final = 15.0
+
+
+class Metrics:
+    """What this process counts. One per registry; `registry` defaults to a new one.
+
+    `parts`: the namespace of each part that this node serves, in the order by which its deliveries name them. If they
+    are several, job metrics have the label `namespace`, and `namespace` is the one that this process submits to.
+    Metrics without a kind are public prometheus_client objects: use them directly.
+    """
+
+    def __init__(
+        self, registry: CollectorRegistry | None = None, *, parts: Sequence[str] = (), namespace: str = "default"
+    ) -> None:
+        self.registry = registry or CollectorRegistry()
+        self.namespaces = frozenset(parts)
+        several = len(self.namespaces) > 1
+        self._parts = parts if several else ()
+        self._own = namespace if several else ""
+        labels = ("namespace",) if several else ()
+        self._make_job_metrics(self.registry, labels)
+        self._make_node_metrics(self.registry)
+        self._kinds: defaultdict[str, set[str]] = defaultdict(set)
+        self._submitted_of: dict[tuple[str, int], Counter] = {}
+        if MULTIPROCESS_DIR not in os.environ:
+            ProcessCollector(registry=self.registry)
+
+    def _make_job_metrics(self, registry: CollectorRegistry, namespace: tuple[str, ...]) -> None:
+        def counter(name: str, documentation: str, *labels: str) -> Counter:
+            return Counter(name, documentation, (*namespace, "kind", *labels), registry=registry)
+
+        self._submitted = counter("ironforge_jobs_submitted_total", "Jobs accepted", "priority")
+        self._completed = counter("ironforge_jobs_completed_total", "Jobs completed")
+        self._failed = counter("ironforge_jobs_failed_total", "Failed attempts")
+        self._retried = counter("ironforge_jobs_retried_total", "Retries scheduled")
+        self._dead = counter("ironforge_jobs_dlq_total", "Jobs that gave up and went to the dead letter")
+        self._duration = Histogram(
+            "ironforge_job_duration_seconds",
+            "Run time of one attempt, whatever its outcome",
+            (*namespace, "kind"),
+            registry=registry,
+            buckets=DURATION_BUCKETS,
+        )
+        self._latency = Histogram(
+            "ironforge_queue_latency_seconds",
+            "From when a job became ready to the start of its run",
+            (*namespace, "queue", "priority"),
+            registry=registry,
+            buckets=DURATION_BUCKETS,
+        )
+        self._latency_of: dict[str, Histogram] = {}
+
+    def _make_node_metrics(self, registry: CollectorRegistry) -> None:
+        self.active_jobs = Gauge(
+            "ironforge_active_jobs", "Jobs running now", registry=registry, multiprocess_mode="livesum"
+        )
+        self.loop_lag = Gauge(
+            "ironforge_loop_lag_seconds",
+            f"Longest delay of the event loop within the last {LAG_WINDOW_SECONDS:g} seconds",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self.lease_losses = Counter("ironforge_lease_losses_total", "Leases lost to a take-over", registry=registry)
+        self.stale_settlements = Counter(
+            "ironforge_stale_settlements_total", "Settlements refused by the fence", registry=registry
+        )
+        self._audit_failures = Counter(AUDIT_FAILURES, AUDIT_FAILURES_HELP, registry=registry)
+        self.suspect_runs = Counter(
+            "ironforge_suspect_runs_total", "Runs of a job with nothing else on its node", registry=registry
+        )
+        self._lateness = Histogram(
+            "ironforge_timer_lateness_seconds",
+            "From the due time of a delay or retry to its move into the queue",
+            registry=registry,
+            buckets=LATENESS_BUCKETS,
+        )
+
+    def namespace_of(self, stream: str) -> str:
+        """Of a stream as a delivery names it; empty where one namespace is served."""
+        return self._parts[part_of(stream)] if self._parts else ""
+
+    def submitted(self, kind: str, priority: int, count: int = 1) -> None:
+        """`count` jobs of this kind and priority were accepted."""
+        # `labels` costs five times what the counting does, and every submission over HTTP comes through here.
+        counter = self._submitted_of.get((kind, priority))
+        if counter is None:
+            labels = self._labels(self._own, kind)
+            counter = self._submitted.labels(*labels, LABELS[priority])
+            if labels[-1] == kind:
+                self._submitted_of[kind, priority] = counter
+        counter.inc(count)
+
+    def completed(self, kind: str, seconds: Sequence[float], namespace: str = "") -> None:
+        """One job completed per entry of `seconds`, its run time. `namespace`: as `namespace_of` names it."""
+        labels = self._labels(namespace, kind)
+        self._completed.labels(*labels).inc(len(seconds))
+        _observe(self._duration.labels(*labels), DURATION_BUCKETS, seconds)
+
+    def failed(self, kind: str, seconds: Sequence[float], namespace: str = "") -> None:
+        """One attempt failed per entry of `seconds`, its run time."""
+        labels = self._labels(namespace, kind)
+        self._failed.labels(*labels).inc(len(seconds))
+        _observe(self._duration.labels(*labels), DURATION_BUCKETS, seconds)
+
+    def retried(self, kind: str, stream: str = "") -> None:
+        """A retry was scheduled of a job that was delivered from `stream`."""
+        self._retried.labels(*self._labels(self.namespace_of(stream), kind)).inc()
+
+    def dead(self, kind: str, stream: str = "") -> None:
+        """A job that was delivered from `stream` went to the dead letter."""
+        self._dead.labels(*self._labels(self.namespace_of(stream), kind)).inc()
+
+    def started(self, latencies_seconds: Sequence[float], stream: str) -> None:
+        """Jobs that were delivered from `stream` began to run, each this long after it had become ready."""
+        histogram = self._latency_of.get(stream)
+        if histogram is None:
+            namespace = self.namespace_of(stream)
+            queue, priority = split_stream(stream.rpartition("/")[2])
+            labels = (*([namespace] if namespace else []), queue, priority.label)
+            histogram = self._latency_of[stream] = self._latency.labels(*labels)
+        _observe(histogram, DURATION_BUCKETS, _not_negative(latencies_seconds))
+
+    def timers_moved(self, lateness_seconds: Sequence[float]) -> None:
+        """Delays and retries were moved to their queues, each this long after it was due."""
+        _observe(self._lateness, LATENESS_BUCKETS, _not_negative(lateness_seconds))
+
+    def audit_failed(self) -> None:
+        """Something was done, and could not be written down in the audit trail."""
+        self._audit_failures.inc()
+
+    def exposition(self, reading: Reading | None = None) -> tuple[bytes, str]:
+        """The body of `/metrics` and its Content-Type; in a child process, for its siblings too."""
+        return page(with_siblings(self.registry), Depths(reading, self._own))
+
+    def _labels(self, namespace: str, kind: str) -> tuple[str, ...]:
+        kinds = self._kinds[namespace]
+        if len(kinds) < MAX_KINDS:
+            kinds.add(kind)
+        label = kind if kind in kinds else OTHER
+        return (namespace, label) if namespace else (label,)
+
+
+async def measure_loop_lag(metrics: Metrics, interval_seconds: float = 0.5) -> None:
+    """Run until cancelled: how late the loop wakes a sleeper is how long a handler blocks everything."""
+    loop = asyncio.get_running_loop()
+    recent: deque[float] = deque([0.0], maxlen=max(1, round(LAG_WINDOW_SECONDS / interval_seconds)))
+    while True:
+        due = loop.time() + interval_seconds
+        await asyncio.sleep(interval_seconds)
+        recent.append(max(0.0, loop.time() - due))
+        metrics.loop_lag.set(max(recent))
+
+
+def _observe(histogram: Histogram, bounds: tuple[float, ...], seconds: Sequence[float]) -> None:
+    """The same as `histogram.observe` on each entry.
+
+    prometheus_client has no public way to count many observations at once, and one `observe` costs more than
+    the rest of a job's bookkeeping; hence its private parts here, which a test compares with the public ones.
+    """
+    if not seconds:
+        return
+    histogram._sum.inc(sum(seconds))  # noqa: SLF001
+    for bucket, count in Tally(map(partial(bisect_left, bounds), seconds)).items():
+        histogram._buckets[bucket].inc(count)  # noqa: SLF001
+
+
+def _not_negative(seconds: Sequence[float]) -> Sequence[float]:
+    """The clocks of two machines differ: what ended before it began took no time."""
+    return seconds if not seconds or min(seconds) >= 0 else [max(0.0, each) for each in seconds]

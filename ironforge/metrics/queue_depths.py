@@ -1,0 +1,86 @@
+"""What the store says of its queues and nodes as Prometheus metrics: depths, ages, capacity.
+
+Read when somebody asks for them, and not kept: a queue that is gone leaves no series behind, and who never asks the
+store, as a node does not, shows no depth at all instead of a false 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from ironforge.job.record import Priority
+from ironforge.store import NodeView, Stats, StreamDepth
+
+# So many streams are told apart: clients that invent names must not fill the scraper's memory.
+MAX_STREAMS: Final = 1_000
+OTHER: Final = "other"
+
+
+class Reading(NamedTuple):
+    """What a page of metrics is made of beside what its process counts."""
+
+    stats: Stats
+    nodes: Sequence[NodeView]
+
+
+class Depths(Collector):
+    """Those of a reading, with the label `namespace` unless it is empty."""
+
+    def __init__(self, reading: Reading | None, namespace: str = "") -> None:
+        self._reading = reading
+        self._own = {"namespace": namespace} if namespace else {}
+
+    def collect(self) -> Iterable[Metric]:
+        if self._reading is None:
+            return
+        stats, nodes = self._reading
+        yield from self._of_streams(stats)
+        paused = self._family("ironforge_queue_paused", "1: nodes take no jobs of it", "queue")
+        for queue in dict.fromkeys(_told(number, queue) for number, queue in enumerate(stats.paused)):
+            paused.add_metric((*self._own.values(), queue), 1)
+        yield paused
+        alive = [node for node in nodes if node.lease_ms_left > 0]
+        for name, documentation, value in (
+            ("ironforge_scheduled_depth", "Jobs that are not due yet", stats.scheduled),
+            ("ironforge_dlq_depth", "Jobs in the dead letter", stats.dead),
+            ("ironforge_nodes", "Nodes that hold a lease", len(alive)),
+            ("ironforge_worker_slots", "Jobs that these can run at a time", sum(node.concurrency for node in alive)),
+        ):
+            family = self._family(name, documentation)
+            family.add_metric(tuple(self._own.values()), value)
+            yield family
+        poison = CounterMetricFamily("ironforge_poison_total", "Jobs buried as poison", labels=tuple(self._own))
+        poison.add_metric(tuple(self._own.values()), stats.totals.get("poison", 0))
+        yield poison
+
+    def _of_streams(self, stats: Stats) -> Iterable[GaugeMetricFamily]:
+        told: dict[tuple[str, str], StreamDepth] = {}
+        for number, stream in enumerate(stats.streams):
+            place = _told(number, stream.queue), Priority(stream.priority).label
+            told[place] = told[place].together(stream) if place in told else stream
+        labels = ("queue", "priority")
+        depth = self._family("ironforge_queue_depth", "Jobs waiting", *labels)
+        running = self._family("ironforge_queue_running", "Jobs running", *labels)
+        suspects = self._family("ironforge_queue_suspects", "Jobs of these that wait to run alone", *labels)
+        age = self._family("ironforge_queue_oldest_age_seconds", "How long the longest of them has waited", *labels)
+        for place, stream in told.items():
+            where = (*self._own.values(), *place)
+            depth.add_metric(where, stream.queued)
+            running.add_metric(where, stream.running)
+            suspects.add_metric(where, stream.suspects)
+            if not stream.queued:
+                age.add_metric(where, 0)
+            elif stream.oldest_ms is not None:
+                age.add_metric(where, max(0, stats.now_ms - stream.oldest_ms) / 1000)
+        yield from (depth, running, suspects, age)
+
+    def _family(self, name: str, documentation: str, *labels: str) -> GaugeMetricFamily:
+        return GaugeMetricFamily(name, documentation, labels=(*self._own, *labels))
+
+
+def _told(number: int, queue: str) -> str:
+    return queue if number < MAX_STREAMS else OTHER

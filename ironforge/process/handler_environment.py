@@ -1,0 +1,30 @@
+"""What handlers find in their environment: not what only the API needs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import MutableMapping
+from typing import Final
+
+from ironforge.settings import environment_name
+
+API_ALONE: Final = ("auth", "key_pepper", "jwt_issuers", "tls_cert", "tls_key")
+
+
+def hide_from_handlers(environ: MutableMapping[str, str]) -> bool:
+    """Take these settings out of `environ`; True: the pepper was there.
+
+    To be called before the first import of user code, and before the first child process.
+    """
+    taken = {name: environ.pop(environment_name(name), "") for name in API_ALONE}
+    return bool(taken["key_pepper"])
+
+
+def start_without_pepper() -> None:
+    """Have this process not only forget the pepper, but never have had it.
+
+    What a process was started with stays legible for whoever runs as the same user, so its program starts once more.
+    """
+    if hide_from_handlers(os.environ):
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - ourselves

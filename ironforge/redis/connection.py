@@ -1,0 +1,209 @@
+"""One explicit connection to the server: commands in, replies out, strictly in turn.
+
+It wraps redis-py's connection rather than its client: the client retries, pools and times out by rules of its own,
+and here every one of these is a decision about durability. Anything that breaks an exchange half-way, cancellation
+above all, closes the connection: a reply that nobody read would answer the next question (CVE-2023-28858).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Final, Self
+
+from hiredis import pack_command
+from redis.asyncio.connection import AbstractConnection, Connection, parse_url
+from redis.exceptions import AskError, NoScriptError, ResponseError
+from redis.exceptions import ConnectionError as Disconnected
+from redis.exceptions import TimeoutError as TimedOut
+
+from ironforge.errors import StoreUnavailable
+from ironforge.process.per_loop import let_go
+from ironforge.redis.outages import needs_reconnect
+from ironforge.redis.scripts import Script
+from ironforge.redis.server_locator import Address
+
+COMMAND_SECONDS: Final = 2.0
+BLOCKING_MARGIN_SECONDS: Final = 3.0
+
+Command = Sequence[str | bytes | int]
+
+
+def new_connection(url: str) -> AbstractConnection:
+    """A connection that is not open yet, without redis-py's retries and without its per-read timeouts."""
+    options: dict[str, Any] = {"socket_connect_timeout": COMMAND_SECONDS, **parse_url(url)}
+    kind = options.pop("connection_class", Connection)
+    options.update(protocol=2, socket_timeout=None, driver_info=None)
+    connection: AbstractConnection = kind(**options)
+    return connection
+
+
+def _packed(command: Command) -> bytes:
+    pack: Callable[[tuple[str | bytes | int, ...]], bytes] = pack_command  # type: ignore[assignment] # its stub errs
+    return pack(tuple(command))
+
+
+async def open_up(address: Address) -> AbstractConnection:
+    """A connection to the server that holds the keys now, logged in. Raises what redis-py raises."""
+    connection = new_connection(await address.find())
+    try:
+        await connection.connect()  # type: ignore[no-untyped-call]
+        if address.may_be_replica:
+            await connection.send_command("ROLE", check_health=False)
+            address.check_role(await connection.read_response(timeout=COMMAND_SECONDS))
+    except BaseException:
+        await connection.disconnect(nowait=True)
+        raise
+    return connection
+
+
+class Link:
+    """`tag`: the hash tag of the keys that are asked for, as in `Keys.prefix`; it says which server of a cluster.
+
+    `opening` is sent first on every new connection; `check` may refuse its replies by raising. With `may_be_woken`
+    it asks for its `client_id`, by which another connection can end what it waits for.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        tag: str = "",
+        *,
+        timeout_seconds: float = COMMAND_SECONDS,
+        opening: Sequence[Command] = (),
+        check: Callable[[list[Any]], None] | None = None,
+        may_be_woken: bool = False,
+    ) -> None:
+        self._address = Address(url, tag)
+        self._connection: AbstractConnection | None = None
+        self._timeout_seconds = timeout_seconds
+        self._opening = opening
+        self._check = check
+        self._turn = asyncio.Lock()
+        self._closed = False
+        self._may_be_woken = may_be_woken
+        self.client_id: int | None = None
+
+    @property
+    def connected(self) -> bool:
+        return self._connection is not None and bool(self._connection.is_connected)
+
+    async def call(self, *command: str | bytes | int, timeout_seconds: float | None = None) -> Any:
+        """One command. Raises what redis-py raises, OSError and TimeoutError included."""
+        return (await self.pipeline((command,), timeout_seconds=timeout_seconds))[0]
+
+    async def pipeline(
+        self,
+        commands: Sequence[Command],
+        *,
+        timeout_seconds: float | None = None,
+        tolerate: tuple[str, ...] = (),
+    ) -> list[Any]:
+        """All commands in one round trip; the first error is raised after all replies were read.
+
+        Errors that start with one of `tolerate` stay among the replies.
+        """
+        replies = await self.exchange(commands, timeout_seconds=timeout_seconds)
+        for reply in replies:
+            if isinstance(reply, Exception) and not (tolerate and str(reply).startswith(tolerate)):
+                raise reply
+        return replies
+
+    async def exchange(self, commands: Sequence[Command], *, timeout_seconds: float | None = None) -> list[Any]:
+        """Like `pipeline`, with errors among the replies."""
+        packed = [_packed(command) for command in commands]
+        async with self._turn:
+            if self._closed:
+                raise StoreUnavailable("this connection to the store was closed")
+            try:
+                async with asyncio.timeout(timeout_seconds or self._timeout_seconds):
+                    replies = await self._swap(await self._ready(), packed)
+                    if replies and all(isinstance(reply, AskError) for reply in replies):
+                        # The slot has moved, and nothing was carried out: its new owner is asked, once.
+                        await self.drop()
+                        replies = await self._swap(await self._ready(), packed)
+            except (TimeoutError, TimedOut):
+                silence = "no answer" if self._connection else self._address.silence
+                await self.drop()
+                raise TimeoutError(f"{silence} within {timeout_seconds or self._timeout_seconds:g} s") from None
+            except BaseException:
+                await self.drop()
+                raise
+            if any(isinstance(reply, Exception) and needs_reconnect(reply) for reply in replies):
+                await self.drop()
+            return replies
+
+    async def run(self, script: Script, keys: Sequence[str], arguments: Command) -> Any:
+        """A script by its hash, or by its text where the server has forgotten it."""
+        try:
+            return await self.call(*script.by_hash(keys, arguments))
+        except NoScriptError:
+            return await self.call(*script.by_text(keys, arguments))
+
+    async def drop(self) -> None:
+        """Close the connection; the next call opens a new one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.disconnect(nowait=True)
+
+    def abandon(self) -> None:
+        """Let go of the connection, for its loop is closed."""
+        connection: Any = self._connection
+        self._connection = None
+        if connection is not None and connection.is_connected:
+            let_go(connection._writer.transport)  # noqa: SLF001 - redis-py would ask the loop
+            connection._reader = connection._writer = None  # noqa: SLF001
+
+    async def close(self) -> None:
+        """Close for good: later calls raise StoreUnavailable."""
+        self._closed = True
+        await self.drop()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _ready(self) -> AbstractConnection:
+        connection = self._connection
+        # Between two exchanges there is nothing to read: it is the end of the connection, or a stray reply.
+        if connection is not None and connection.is_connected and not await connection.can_read():
+            return connection
+        await self.drop()
+        connection = self._connection = await open_up(self._address)
+        if self._may_be_woken:
+            (self.client_id,) = await self._swap(connection, [_packed(["CLIENT", "ID"])])
+        if self._opening:
+            replies = await self._swap(connection, [_packed(command) for command in self._opening])
+            if self._check:
+                self._check(replies)
+        return connection
+
+    async def _swap(self, connection: AbstractConnection, packed: Sequence[bytes]) -> list[Any]:
+        try:
+            await connection.send_packed_command(packed, check_health=False)
+        except RuntimeError as error:
+            # uvloop's word for a connection that the other side has reset: asyncio's own loop raises an OSError.
+            raise Disconnected(f"the connection was reset: {error}") from error
+        return [await _reply(connection) for _ in packed]
+
+
+async def _reply(connection: AbstractConnection) -> Any:
+    # An infinite timeout here: the deadline is one for the whole exchange, and a timer per reply costs more than
+    # the reply.
+    try:
+        return await connection.read_response(timeout=float("inf"))
+    except ResponseError as error:
+        return error
+
+
+async def all_keys(link: Link, prefix: str) -> AsyncIterator[bytes]:
+    """Every key with this prefix, some perhaps twice."""
+    cursor = b"0"
+    while True:
+        cursor, keys = await link.call("SCAN", cursor, "MATCH", f"{prefix}*", "COUNT", 1_000)
+        for key in keys:
+            yield key
+        if cursor == b"0":
+            return

@@ -1,0 +1,231 @@
+"""Composition roots with an HTTP API: `serve_dev` runs everything in one process, `serve_api` the API alone.
+
+`ironforge dev` is no simulation: the same API, node and store as in production, beside a server of its own. What is
+started last ends first, so that the API accepts nothing new while the node drains, and the server outlives both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+
+import msgspec
+from aiohttp import web
+
+from ironforge.addresses.authority import is_loopback
+from ironforge.addresses.web_url import url_of
+from ironforge.api.app import create_app
+from ironforge.api.server import serve
+from ironforge.handlers.forge import Forge
+from ironforge.logs.setup import get_logger
+from ironforge.metrics.http import HttpMetrics
+from ironforge.metrics.jobs import Metrics
+from ironforge.process.thread_pool import aside
+from ironforge.runtime.auth_setup import gate_of
+from ironforge.runtime.embedded_server import EmbeddedServer
+from ironforge.runtime.node import Node
+from ironforge.runtime.parent_pipe import ChildStatus, ParentLink
+from ironforge.runtime.tls import server_context
+from ironforge.settings import Settings
+from ironforge.store import Doors
+from ironforge.store.server_checks import verify
+
+# Called once with the URL of the API, as soon as it can be used.
+OnReady = Callable[[str], None]
+
+log = get_logger(__name__)
+
+
+async def serve_dev(
+    forge: Forge | None, settings: Settings, *, allow_public: bool = False, on_ready: OnReady | None = None
+) -> int:
+    """Run an API and a node until SIGTERM, SIGINT or SIGHUP; a second signal hurries the node. Returns the exit code.
+
+    Without `settings.redis_url` an embedded server in `settings.data_dir` runs as long. Without a `forge` there is
+    no node: jobs wait for the next start.
+    Raises ConfigError when a port or the data folder is taken, or the server does not fit.
+    """
+    async with AsyncExitStack() as stack:
+        told = stack.enter_context(_signals())
+        if not settings.redis_url:
+            settings = await stack.enter_async_context(_embedded(settings))
+        if told.event.is_set():
+            return 0
+        if forge is None:
+            return await _serve_until_told(settings, told, allow_public=allow_public, on_ready=on_ready)
+        await verify(settings)
+        node = Node(forge, settings)
+        told.then = node.stop
+        # The API first: where its address cannot be had, no node takes jobs that would have to end before that is said.
+        async with _api(settings, node.metrics, allow_public=allow_public, readiness=node.problems) as url:
+            await node.start()
+            stack.push_async_callback(node.close)
+            ended = asyncio.create_task(node.wait(), name="node")
+            if on_ready:
+                on_ready(url)
+            stopping = asyncio.create_task(told.event.wait())
+            await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+        return await ended
+
+
+async def serve_api(settings: Settings, *, allow_public: bool = False) -> int:
+    """Run the API alone until SIGTERM, SIGINT or SIGHUP, or until the parent process is gone; the exit code is 0.
+
+    A parent has other children that listen on the same port.
+    Raises ConfigError when the server does not fit, or the address cannot be listened on.
+    """
+    with _signals() as told:
+        link = await ParentLink.open()
+        if link is None:
+            return await _serve_until_told(settings, told, allow_public=allow_public)
+        async with _reporting(link, told) as on_ready:
+            return await _serve_until_told(
+                settings, told, allow_public=allow_public, on_ready=on_ready, shared_port=True
+            )
+
+
+@contextlib.asynccontextmanager
+async def _reporting(link: ParentLink, told: _Told) -> AsyncIterator[OnReady]:
+    """Keep the parent informed, and end when it is gone, while the block runs; ready from the call of `OnReady`."""
+    status = ChildStatus(ready=False, problems=("starting",))
+
+    def listening(_url: str) -> None:
+        nonlocal status
+        status = ChildStatus(ready=True)
+
+    async def stop_when_gone() -> None:
+        await link.gone()
+        log.warning("the parent process is gone: this api process ends")
+        told.hear()
+
+    watchers = [asyncio.create_task(link.keep_reporting(lambda: status)), asyncio.create_task(stop_when_gone())]
+    try:
+        yield listening
+    finally:
+        for watcher in watchers:
+            watcher.cancel()
+        link.close()
+
+
+async def _serve_until_told(
+    settings: Settings,
+    told: _Told,
+    *,
+    allow_public: bool,
+    on_ready: OnReady | None = None,
+    shared_port: bool = False,
+) -> int:
+    await verify(settings)
+    async with _api(settings, Metrics(), allow_public=allow_public, shared_port=shared_port) as url:
+        if on_ready:
+            on_ready(url)
+        await told.event.wait()
+        log.info("api is stopping")
+    return 0
+
+
+class _Told:
+    """`event` is set by the first signal that ends; each one also calls `then`, once there is one."""
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+        self.then: Callable[[], None] = lambda: None
+
+    def hear(self) -> None:
+        self.event.set()
+        self.then()
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[_Told]:
+    """From here on a signal is heard, and no longer ends the process where it happens to be."""
+    told = _Told()
+    loop = asyncio.get_running_loop()
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    # A terminal that is closed leaves no server behind; what `nohup` started outlives its terminal.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
+        loop.add_signal_handler(number, told.hear)
+    try:
+        yield told
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+@contextlib.asynccontextmanager
+async def _embedded(settings: Settings) -> AsyncIterator[Settings]:
+    """The settings that lead to a server of our own."""
+    server = EmbeddedServer(settings)
+    # In a thread: a signal must be heard while a large data folder loads.
+    await aside(server.start)
+    try:
+        yield msgspec.structs.replace(settings, redis_url=server.url)
+    finally:
+        await aside(server.stop)
+
+
+@contextlib.asynccontextmanager
+async def _api(
+    settings: Settings,
+    metrics: Metrics,
+    *,
+    allow_public: bool,
+    readiness: Callable[[], list[str]] | None = None,
+    shared_port: bool = False,
+) -> AsyncIterator[str]:
+    """The API while the block runs; its URL."""
+    tls = server_context(settings)
+    doors = Doors.open(settings)
+    try:
+        own = not shared_port and metrics.namespaces <= {settings.namespace}
+        async with gate_of(settings, metrics, own=own) as gate:
+            app = create_app(
+                settings,
+                doors.submissions,
+                doors.inspection,
+                readiness=readiness,
+                exposition=metrics.exposition,
+                on_submitted=metrics.submitted,
+                on_answered=HttpMetrics(metrics.registry).answered,
+                gate=gate,
+            )
+            allowed = allow_public or gate is not None
+            if gate is not None and tls is None and not is_loopback(settings.http_host):
+                log.warning("credentials travel unencrypted: set IRONFORGE_TLS_CERT, or put a TLS proxy in front")
+            async with _listening(settings, app, allow_public=allowed, tls=tls, shared_port=shared_port) as url:
+                yield url
+    finally:
+        await doors.close()
+
+
+@contextlib.asynccontextmanager
+async def _listening(
+    settings: Settings,
+    app: web.Application,
+    *,
+    allow_public: bool,
+    tls: ssl.SSLContext | None,
+    shared_port: bool,
+) -> AsyncIterator[str]:
+    runner = await serve(
+        app,
+        settings.http_host,
+        settings.http_port,
+        allow_public=allow_public,
+        tls=tls,
+        connections=settings.http_connections,
+        shared_port=shared_port,
+    )
+    try:
+        url = url_of(*runner.addresses[0][:2], tls=tls is not None)
+        log.info("api is listening", url=url)
+        yield url
+    finally:
+        await runner.cleanup()

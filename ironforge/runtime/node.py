@@ -1,0 +1,233 @@
+"""A node from its settings to its end: opens the store, starts the tree, runs until told to stop, drains.
+
+The composition root: the only module that knows every part. `run_node` is all an application needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Final
+
+from ironforge.actors.kernel import ActorDead, ActorError, ActorFailed, ActorRef, ActorSystem, Exit, MailboxFull
+from ironforge.actors.messages import Drain, Flush, Heard, Held, SeenDead
+from ironforge.actors.session import ASK_SECONDS, NODE
+from ironforge.actors.supervisor import Parts, node_spec
+from ironforge.execution import isolation
+from ironforge.execution.executor import Executor
+from ironforge.formats.numbers import counted
+from ironforge.handlers.forge import Forge
+from ironforge.logs import handlers
+from ironforge.logs.setup import configure_logging
+from ironforge.metrics.jobs import Metrics, measure_loop_lag
+from ironforge.process.ending import end_in_time
+from ironforge.process.first_process import leave_first_process
+from ironforge.process.forks import withhold_loop
+from ironforge.process.handler_environment import hide_from_handlers
+from ironforge.process.stop_signals import StopSignals
+from ironforge.runtime.parent_pipe import ChildStatus, Deaths, ParentLink
+from ironforge.settings import Settings, load, namespaces_of
+from ironforge.store import NodeStore
+from ironforge.store.server_checks import verify
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS: Final = 0.02
+PULSE_SECONDS: Final = 1.0
+# A blocking read of the server comes back every two seconds; one that is this late has no server behind it.
+DEAF_SECONDS: Final = 6.0
+# Beyond the drain: handlers clean up, the last results are stored, the lease is handed back.
+SHUTDOWN_SECONDS: Final = 15.0
+START_TRIES: Final = 3
+
+
+class Node:
+    """One node in this process: `start`, then `wait` until `stop` was called or the tree gave up, then `close`."""
+
+    def __init__(self, forge: Forge, settings: Settings, metrics: Metrics | None = None) -> None:
+        self._settings = settings
+        self.metrics = metrics or Metrics(parts=namespaces_of(settings), namespace=settings.namespace)
+        self._forge = forge
+        self.system = ActorSystem()
+        self._stops = 0
+        self._stopping = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._problem = "starting"
+        # Under which this node holds jobs: another one after each loss of its lease. `on_joined` hears of each.
+        self.name = ""
+        self.on_joined: Callable[[], None] = lambda: None
+
+    async def start(self) -> None:
+        """Raises ConfigError when the server cannot be reached or does not fit the settings."""
+        settings = self._settings
+        await withhold_loop()
+        await verify(settings, accepts_jobs=False)
+        if settings.durability == "local":
+            logger.info("whether the server writes accepted jobs through is not checked here, but by the API")
+        self._store = NodeStore.open(settings)
+        self._executor = Executor(self._forge, settings, f"{socket.gethostname()}-{os.getpid()}")
+        parts = Parts(
+            settings, self._store, self._forge, self._executor, self.metrics, self.system, on_joined=self._joined
+        )
+        self._root = await self._start_tree(parts)
+        self._problem = ""
+        self._helpers = [
+            asyncio.create_task(self._feel_pulse(), name="pulse"),
+            asyncio.create_task(measure_loop_lag(self.metrics), name="loop lag"),
+        ]
+        kinds = ", ".join(self._forge.kinds) or "none: this application registers no handlers"
+        logger.info("node is running %s at a time; kinds: %s", counted(settings.concurrency, "job"), kinds)
+
+    async def _start_tree(self, parts: Parts) -> ActorRef:
+        """A lease that is lost meanwhile ends the start, for there is no whole tree yet that could begin anew."""
+        for _ in range(START_TRIES - 1):
+            try:
+                return await self.system.spawn(node_spec(parts))
+            except ActorFailed as error:
+                logger.warning("the node did not start, it tries again: %s", error)
+        return await self.system.spawn(node_spec(parts))
+
+    def _joined(self, name: str) -> None:
+        self.name = name
+        self.on_joined()
+
+    def problems(self) -> list[str]:
+        """Why this node is not ready to take jobs; empty when it is."""
+        if self._stopping.is_set():
+            return ["draining: this node is being stopped"]
+        return [self._problem] if self._problem else []
+
+    def take_over(self, deaths: Deaths) -> None:
+        """Have the jobs of nodes whose processes were seen to end run again now."""
+        with contextlib.suppress(ActorDead, MailboxFull):  # the leases of those nodes will run out as well
+            self.system.ref(f"{NODE}/lease").try_tell(SeenDead(deaths.nodes))
+
+    def stop(self) -> None:
+        """Drain and end; called again: do not wait for running jobs any longer."""
+        (self._hurry if self._stopping.is_set() else self._stopping).set()
+
+    async def wait(self) -> int:
+        """The exit code: 0 after `stop`, 1 when the tree gave up because its roles kept crashing."""
+        ended = asyncio.create_task(self.system.wait(self._root))
+        told = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait([ended, told], return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
+        if ended.done():
+            logger.critical("this node gives up: its roles crashed too often, see the errors above")
+            return 0 if ended.result() is Exit.NORMAL else 1
+        try:
+            await self._drain()
+        except ActorError as error:  # a role crashed meanwhile: the lease hands back what it held
+            logger.warning("the drain was cut short: %s", error)
+        ended.cancel()
+        return 0
+
+    async def close(self) -> None:
+        """Stop the tree, hand back what is still held, close every connection."""
+        for helper in self._helpers:
+            helper.cancel()
+        survivors = await self.system.shutdown(SHUTDOWN_SECONDS)
+        if survivors:
+            logger.error("these did not stop in time: %s", ", ".join(survivors))
+        await self._executor.close()
+        await self._store.close()
+        logger.info("node has ended")
+
+    async def _drain(self) -> None:
+        dispatcher = self.system.ref(f"{NODE}/dispatcher")
+        deadline = time.monotonic() + self._settings.drain_seconds
+        await dispatcher.ask(Drain(), timeout_seconds=ASK_SECONDS)
+        logger.info("draining: no new jobs, up to %g s for those that run", self._settings.drain_seconds)
+        while await dispatcher.ask(Held(), timeout_seconds=ASK_SECONDS):
+            if self._hurry.is_set() or time.monotonic() > deadline:
+                logger.warning("jobs that still run are handed back: they will run again elsewhere")
+                break
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), LOOK_SECONDS)
+        for role in ("retry_timer", "dead_letter"):
+            await self.system.ref(f"{NODE}/{role}").ask(Flush(), timeout_seconds=ASK_SECONDS)
+
+    async def _feel_pulse(self) -> None:
+        """Ready means that this node has really heard from the server lately, not that its process exists."""
+        dispatcher = self.system.ref(f"{NODE}/dispatcher")
+        while True:
+            handlers.settle()
+            try:
+                silent_seconds = await dispatcher.ask(Heard(), timeout_seconds=ASK_SECONDS)
+            except ActorError as error:
+                self._problem = f"the dispatcher does not answer: {error}"
+            else:
+                deaf = silent_seconds > DEAF_SECONDS
+                self._problem = f"no answer from the server for {silent_seconds:.0f} s" if deaf else ""
+            await asyncio.sleep(PULSE_SECONDS)
+
+
+@contextlib.asynccontextmanager
+async def running(forge: Forge, settings: Settings, metrics: Metrics | None = None) -> AsyncIterator[Node]:
+    """A node while the block runs; it is drained at the end."""
+    node = Node(forge, settings, metrics)
+    with isolation.hidden_tasks():
+        await node.start()
+    try:
+        yield node
+    finally:
+        with isolation.hidden_tasks():
+            node.stop()
+            try:
+                await node.wait()
+            finally:
+                await node.close()
+                isolation.show_tasks(asyncio.get_running_loop())
+
+
+async def serve(forge: Forge, settings: Settings) -> int:
+    """Run a node until SIGTERM or SIGINT (a second one hurries), or until the parent process is gone."""
+    node = Node(forge, settings)
+    listening = StopSignals(node.stop, settings.drain_seconds).keep()
+    link = await ParentLink.open()
+    with_parent = () if link is None else _with_parent(link, node)
+    watchers = [asyncio.create_task(watch) for watch in (listening, *with_parent)]
+    await node.start()
+    try:
+        return await node.wait()
+    finally:
+        await node.close()
+        for watcher in watchers:
+            watcher.cancel()
+        if link is not None:
+            link.close()
+
+
+def _with_parent(link: ParentLink, node: Node) -> tuple[Coroutine[None, None, None], ...]:
+    def status() -> ChildStatus:
+        problems = node.problems()
+        return ChildStatus(ready=not problems, problems=tuple(problems), node=node.name)
+
+    async def stop_when_gone() -> None:
+        await link.gone(node.take_over)
+        logger.warning("the parent process is gone: this node drains and ends")
+        node.stop()
+
+    # At once, before it holds anything: a parent that sees this process die must know who died.
+    node.on_joined = lambda: link.report(status())
+    return link.keep_reporting(status), stop_when_gone()
+
+
+def run_node(forge: Forge, settings: Settings | None = None) -> int:
+    """Run one node in this process until it is told to stop; returns the exit code. Blocks.
+
+    At its end, Python waits 2 s for threads and processes of handlers and no longer. As PID 1 it forks first: one
+    process runs the node, the other waits for orphans.
+
+    Raises ConfigError when settings or server do not fit.
+    """
+    leave_first_process()
+    hide_from_handlers(os.environ)
+    settings = settings or load()
+    configure_logging(settings)
+    return end_in_time(isolation.run(serve(forge, settings)))

@@ -1,0 +1,136 @@
+"""Ending attempts for good, in one transaction that only the holder of the lease can commit.
+
+The connection keeps a WATCH on the node's fence. When another node takes over it moves the fence, EXEC then answers
+nil and nothing is written: fencing costs no round trip of its own. Native commands and not a script, because a script
+costs the server nearly twice as much a job.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, Final
+
+from redis.exceptions import ExecAbortError, OutOfMemoryError
+
+from ironforge.errors import LeaseLost
+from ironforge.logs.setup import get_logger
+from ironforge.redis.connection import Command, Link
+from ironforge.redis.keys import GROUP, Keys, minute_of
+from ironforge.redis.outages import WrongType, is_wrong_type, outlast
+from ironforge.redis.scripts import SETTLE
+from ironforge.settings import Settings
+from ironforge.store.contract import Lease, Settled
+from ironforge.store.retention import Place, Shelving
+
+BATCH: Final = 500
+HINT: Final = "`ironforge doctor` names the key"
+
+log = get_logger("ironforge.store")
+
+
+class Settler:
+    """One connection, armed with the fence of one lease."""
+
+    def __init__(self, settings: Settings, keys: Keys, lease: Lease) -> None:
+        self._keys = keys
+        self._lease = lease
+        self._epoch = str(lease.epoch).encode()
+        self._shelving = Shelving(keys, settings)
+        self._fence = keys.fence(lease.node)
+        self._arm: list[Command] = [["WATCH", self._fence], ["GET", self._fence]]
+        self._link = Link(settings.redis_url, keys.prefix, opening=self._arm, check=self._check)
+
+    async def settle(self, batch: Sequence[Settled]) -> None:
+        """Raises LeaseLost when the fence has moved; then nothing was written."""
+        commands, touched = self._commands(batch)
+        ways = itertools.chain((self._commit,), itertools.repeat(self._commit_by_script))
+        try:
+            # A repetition writes the same records over themselves; the script sees to it that none is counted twice.
+            await outlast(lambda: next(ways)(commands, touched), until_repaired=False)
+        except WrongType as error:
+            # Everything else was written: waiting would neither bring back what stood in that key, nor hurt it less.
+            log.error("settled_in_part", jobs=len(batch), error=str(error), hint=HINT)  # noqa: TRY400 - it says it all
+        except LeaseLost:
+            await self._link.drop()
+            raise
+
+    async def close(self) -> None:
+        await self._link.close()
+
+    def _check(self, replies: list[Any]) -> None:
+        for reply in replies:
+            if isinstance(reply, Exception) and not is_wrong_type(reply):
+                raise reply
+        if replies[-1] != self._epoch:  # also when the fence has become something else
+            raise _lost(self._lease)
+
+    async def _commit(self, commands: list[list[str | bytes | int]], touched: list[str]) -> None:
+        replies = await self._link.exchange([["MULTI"], *commands, ["EXEC"], *self._arm])
+        outcome, epoch = replies[-3], replies[-1]
+        if epoch != self._epoch:
+            # Lost between two batches: the next call arms anew and finds out, this one may have been in time.
+            await self._link.drop()
+        if outcome is None:
+            raise _lost(self._lease)
+        if isinstance(outcome, ExecAbortError):
+            refusals = [reply for reply in replies[1 : len(commands) + 1] if isinstance(reply, Exception)]
+            if not all(isinstance(refusal, OutOfMemoryError) for refusal in refusals):
+                raise refusals[0]
+            await self._commit_by_script(commands, touched)
+            return
+        for reply in (outcome,) if isinstance(outcome, Exception) else outcome:
+            if isinstance(reply, Exception):
+                raise reply
+
+    async def _commit_by_script(self, commands: list[list[str | bytes | int]], touched: list[str]) -> None:
+        arguments: list[str | bytes | int] = [self._lease.epoch]
+        for command in commands:
+            arguments += (len(command), *command)
+        await self._link.run(SETTLE, [self._fence, *touched], arguments)
+
+    def _commands(self, batch: Sequence[Settled]) -> tuple[list[list[str | bytes | int]], list[str]]:
+        """The commands of the transaction, and the keys they touch."""
+        keys = self._keys
+        entries: dict[str, list[bytes]] = defaultdict(list)
+        ids: list[bytes] = []
+        shelved: dict[tuple[int, int], list[bytes]] = defaultdict(list)
+        totals = {"completed": 0, "cancelled": 0}
+        for stream, entry, job_id, record, keep_ms, state in batch:
+            entries[stream].append(entry)
+            ids.append(job_id)
+            totals[state] += 1
+            if record and keep_ms > 0:
+                shelved[minute_of(job_id), keep_ms] += (job_id, record)
+        commands: list[list[str | bytes | int]] = []
+        for stream, taken in entries.items():
+            key = keys.stream(stream)
+            commands += (["XACK", key, GROUP, *taken], ["XDEL", key, *taken])
+        commands.append(["HDEL", keys.index, *ids])
+        kept, buckets = self._shelve(shelved)
+        commands += kept
+        commands += [["HINCRBY", keys.totals, state, count] for state, count in totals.items() if count]
+        streams = [keys.stream(stream) for stream in entries]
+        return commands, [keys.index, keys.totals, keys.buckets, *streams, *buckets]
+
+    def _shelve(self, shelved: dict[tuple[int, int], list[bytes]]) -> tuple[list[list[str | bytes | int]], list[str]]:
+        """Ids and records by creation minute and retention: how to keep them, and in which buckets."""
+        records: dict[str, list[bytes]] = defaultdict(list)
+        places: dict[str, Place] = {}
+        for (_, keep_ms), pairs in sorted(shelved.items()):  # the longest of those in one bucket comes last
+            place = self._shelving.place(pairs[0], keep_ms)
+            records[place.bucket] += pairs
+            places[place.bucket] = place
+        commands: list[list[str | bytes | int]] = []
+        for bucket, pairs in records.items():
+            seconds = places[bucket].seconds
+            commands.append(["HSET", bucket, *pairs])
+            # GT leaves a key without a time to live alone, so a new bucket gets its first one by NX.
+            commands += (["EXPIRE", bucket, seconds, "NX"], ["EXPIRE", bucket, seconds, "GT"])
+            commands.append(["ZADD", self._keys.buckets, "GT", places[bucket].expiry_ms, bucket])
+        return commands, list(records)
+
+
+def _lost(lease: Lease) -> LeaseLost:
+    return LeaseLost(f"node {lease.node} lost its lease: another node has taken over what it held")

@@ -1,0 +1,171 @@
+"""What a leaseholder does with jobs: fetch, settle, put back, park, bury, promote.
+
+Fetching and settling are native commands, because every job pays for them. The rest is scripts: they compare the
+fence, and only what is still pending is rewritten, so each may be repeated after a lost reply.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any, Final
+
+from ironforge.formats.timestamps import now_ms
+from ironforge.logs.setup import get_logger
+from ironforge.redis.connection import Command, Link
+from ironforge.redis.keys import Keys, queue_names
+from ironforge.redis.outages import WrongType, outlast
+from ironforge.redis.scripts import EXPIRE, PROMOTE, QUARANTINE, Script
+from ironforge.redis.server_info import info_of, number_in
+from ironforge.settings import Settings
+from ironforge.store.consumer.acknowledger import Settler
+from ironforge.store.consumer.alone import RedisAlone
+from ironforge.store.consumer.quarantine import Quarantine
+from ironforge.store.consumer.requeuer import Rewriter, parts
+from ironforge.store.consumer.stream_reader import Fetcher
+from ironforge.store.contract import Delivery, Due, Lease, Rewrite, Settled
+from ironforge.store.queue_names import forget_unused
+
+# Above this share of maxmemory terminal records go early, the oldest first.
+MEMORY_SHARE: Final = 0.8
+
+log = get_logger("ironforge.store")
+
+
+class RedisWork:
+    """Implements `contract.Work` for one lease."""
+
+    def __init__(self, settings: Settings, keys: Keys, lease: Lease, *, fetching: Link, commanding: Link) -> None:
+        self.lease = lease
+        self._settings = settings
+        self._keys = keys
+        self._fence = self._keys.fence(lease.node)
+        self._link = commanding
+        self.fetcher = Fetcher(settings, self._keys, lease.node, fetching, waking=commanding)
+        self.alone = RedisAlone(self._keys, lease, commanding, self.fetcher)
+        self._settler = Settler(settings, self._keys, lease)
+        self._rewriter = Rewriter(settings, self._keys, lease, commanding, self._settler)
+        self._quarantine = Quarantine(settings, self._keys, lease, commanding)
+
+    async def fetch(self, want: int) -> list[Delivery]:
+        """See `contract.Work.fetch`. What a cancelled call had already been given, the next call returns."""
+        return await self.fetcher.fetch(want)
+
+    async def wait(self, want: int, timeout_seconds: float) -> list[Delivery]:
+        """See `contract.Work.wait`."""
+        return await self.fetcher.wait(want, timeout_seconds)
+
+    async def settle(self, batch: Sequence[Settled]) -> None:
+        """See `contract.Work.settle`."""
+        for part in parts(batch):
+            await self._settler.settle(part)
+            self.fetcher.release(part)
+
+    async def requeue(self, batch: Sequence[Rewrite]) -> None:
+        """See `contract.Work.requeue`."""
+        await self.put_back(batch)
+
+    async def put_back(self, batch: Sequence[Rewrite]) -> int:
+        """`requeue` that tells how many jobs it moved or settled as cancelled."""
+        moved = await self._rewriter.requeue(batch)
+        self.fetcher.release(batch)
+        return moved
+
+    async def park(self, batch: Sequence[Rewrite]) -> None:
+        """See `contract.Work.park`."""
+        await self._rewriter.park(batch)
+        self.fetcher.release(batch)
+
+    async def bury(self, batch: Sequence[Rewrite]) -> None:
+        """See `contract.Work.bury`."""
+        await self._rewriter.bury(batch)
+        self.fetcher.release(batch)
+
+    async def bury_raw(self, delivery: Delivery, reason: str) -> None:
+        """See `contract.Work.bury_raw`."""
+        stream, entry, record = delivery
+        names = self._keys
+        keys = [self._fence, names.index, names.quarantine, names.stream(stream)]
+        arguments: Command = [self.lease.epoch, entry, await self._quarantine.id_of(delivery), record, reason]
+        try:
+            await outlast(lambda: self._link.run(QUARANTINE, keys, arguments), until_repaired=False)
+        except WrongType as error:
+            # It stays pending, and whoever holds it next tries again: others must not wait for it.
+            log.error("not_put_aside", stream=stream, error=str(error))  # noqa: TRY400 - it says it all
+            return
+        self.fetcher.release([delivery])
+
+    async def promote(self) -> Due:
+        """See `contract.Work.promote`."""
+        names = self._keys
+        lateness: list[int] = []
+        keys = [self._fence, names.index, names.scheduled, names.parked, names.quarantine, names.delayed, names.queues]
+        queues = list(self._settings.queues)
+        given: list[str | bytes] = [*queues]
+        for _ in range(2):
+            others, next_ms, *late = await self._run(
+                PROMOTE, [*keys, *names.streams(queues), *names.lines(queues)], given
+            )
+            lateness += late
+            if not others:
+                break
+            queues += queue_names(others)
+            given += others
+        return Due(len(lateness), None if next_ms < 0 else next_ms, lateness)
+
+    async def cancel_requested(self, job_ids: Sequence[bytes]) -> list[bytes]:
+        """See `contract.Work.cancel_requested`."""
+        if not job_ids:
+            return []
+        ask = functools.partial(self._link.call, "HMGET", self._keys.index, *job_ids)
+        try:
+            locations = await outlast(ask, until_repaired=False)
+        except WrongType:
+            return []
+        pairs = zip(job_ids, locations, strict=True)
+        return [job_id for job_id, location in pairs if location and location.startswith(b"c:")]
+
+    async def expire(self) -> int:
+        """See `contract.Work.expire`."""
+        names = self._keys
+        retention_ms = round(self._settings.dead_retention_seconds * 1000)
+        dropped: int = await self._run(EXPIRE, [self._fence, names.index, names.dead, names.parked], [retention_ms])
+        await outlast(lambda: forget_unused(self._link, names))
+        return dropped + await outlast(lambda: make_room(self._link, names))
+
+    async def restore(self) -> int:
+        """See `contract.Work.restore`."""
+        return await self._quarantine.restore()
+
+    async def close(self) -> None:
+        """Ends the settling connection; the others belong to the caller."""
+        await self._settler.close()
+
+    async def _run(self, script: Script, keys: list[str], arguments: Command) -> Any:
+        return await outlast(lambda: self._link.run(script, keys, [self.lease.epoch, *arguments]))
+
+
+async def make_room(link: Link, names: Keys) -> int:
+    """Drops the tenth of the buckets that expires first when memory is short; how many records that were."""
+    # Ten minutes: the scores are by the clocks of the nodes, the expiry itself by that of the server.
+    long_gone = now_ms() - 600_000
+    _, memory, buckets = await link.pipeline(
+        [
+            ["ZREMRANGEBYSCORE", names.buckets, "-inf", long_gone],
+            ["INFO", "memory"],
+            ["ZRANGE", names.buckets, 0, -1],
+        ]
+    )
+    used, limit = memory_of(memory)
+    if not limit or used <= limit * MEMORY_SHARE:
+        return 0
+    first = buckets[: max(1, len(buckets) // 10)]
+    sizes = await link.pipeline([["HLEN", bucket] for bucket in first])
+    await link.pipeline([["UNLINK", *first], ["ZREM", names.buckets, *first]] if first else [])
+    return sum(sizes)
+
+
+def memory_of(info: bytes) -> tuple[int, int]:
+    """Used and maximum memory in bytes from INFO; a maximum of 0 is no limit."""
+    fields = info_of(info)
+    return number_in(fields, "used_memory"), number_in(fields, "maxmemory")

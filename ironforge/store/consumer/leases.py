@@ -1,0 +1,140 @@
+"""Leases: joining, the heartbeat, and taking over what a dead node held.
+
+Only the entries of a node that has been fenced are touched, never those of a live one, however long its jobs run:
+so a long job is never started twice. The order is fence, move, forget; whoever finds a take-over half done repeats it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+from typing import Final
+
+from redis.exceptions import RedisError
+
+from ironforge.errors import LeaseLost
+from ironforge.formats.timestamps import now_ms
+from ironforge.redis.blocking_connection import Pulse
+from ironforge.redis.connection import Command, Link
+from ironforge.redis.keys import LOST, Keys
+from ironforge.redis.outages import SPOILT, WrongType, outlast, refuse
+from ironforge.redis.scripts import BEAT, FENCE, JOIN
+from ironforge.redis.server_locator import Address
+from ironforge.settings import Settings
+from ironforge.store.consumer.consumer_groups import make_groups
+from ironforge.store.consumer.recovery import RELEASED, End, PutBack
+from ironforge.store.contract import Lease
+from ironforge.store.pending_jobs import about, muster
+from ironforge.store.retention import milliseconds, score_ms
+
+_DIED: Final = "node %s died, or lost its lease,"
+
+
+class RedisLeases:
+    """Implements `leases_contract.Leases`. The heartbeat has a connection of its own, used from its own thread."""
+
+    def __init__(self, settings: Settings, keys: Keys, *, commanding: Link, fetching: Link) -> None:
+        self._settings = settings
+        self._keys = keys
+        self._link = commanding
+        self._put_back = PutBack(settings, keys, commanding=commanding, fetching=fetching)
+        self._lease_ms = round(settings.lease_seconds * 1000)
+        self._previous: Lease | None = None
+        self._pulse = Pulse(Address(settings.redis_url, keys.prefix), max(0.5, settings.lease_seconds / 6))
+
+    async def join(self, node: str = "") -> Lease:
+        """See `leases_contract.Leases.join`. `node`: the name, where the same node joins several shards."""
+        names = self._keys
+        node = node or new_name()
+        keys = [names.epoch, names.nodes, names.fence(node), names.queues, names.roster]
+        queues = self._settings.queues
+        said = about(self._settings, now_ms())
+        epoch = await outlast(lambda: self._link.run(JOIN, keys, [node, self._lease_ms, said, *queues]))
+        await outlast(lambda: make_groups(self._link, names, names.streams(queues)))
+        lease = Lease(node, epoch)
+        if self._previous is not None:
+            # Fenced or crashed, it may have read on until its end, and it can put nothing back itself any more. Its
+            # fence goes first: a settlement that is still under way must not end what is about to be put back.
+            previous = self._previous
+            # What it held has been counted by whoever took it over, or is not to be counted: an outage is nobody's
+            # fault. Here is put back what it had read on; but what it ran alone may be found here first.
+            taken_over = await self._was_taken_over(previous)
+            end = End(alone=True, what=_DIED % previous.node) if taken_over else RELEASED
+            await self._forget(previous)
+            await self._put_back.everything(lease, previous.node, end)
+            # It may have been fenced because a group was destroyed.
+            await self._put_back.everything(lease, LOST, RELEASED)
+        self._previous = lease
+        return lease
+
+    def beat(self, lease: Lease) -> list[str]:
+        """See `leases_contract.Leases.beat`."""
+        keys = [self._keys.fence(lease.node), self._keys.nodes]
+        arguments: list[str | bytes | int] = [lease.epoch, lease.node, self._lease_ms]
+        try:
+            reply = self._pulse.run(BEAT, keys, arguments)
+        except (RedisError, OSError) as error:
+            refuse(error)
+        names = [name.decode(errors="replace") for name in reply]
+        return [name for name in names if name != lease.node]
+
+    async def take_over(self, lease: Lease, node: str, *, crashed: bool = True, seen_dead: bool = False) -> int:
+        """See `leases_contract.Leases.take_over`. 0 as well when the node has a lease after all."""
+        names = self._keys
+        keys = [names.fence(lease.node), names.nodes, names.epoch, names.fence(node)]
+        arguments: Command = [lease.epoch, node, names.signals, int(seen_dead)]
+        if not await outlast(lambda: self._link.run(FENCE, keys, arguments)):
+            return 0
+        end = End(held=True, alone=True, what=_DIED % node) if crashed and node != LOST else RELEASED
+        return await self._put_back.everything(lease, node, end)
+
+    async def strays(self) -> list[str]:
+        """See `leases_contract.Leases.strays`. Those that hold nothing are named too: they are to be forgotten."""
+        try:
+            found = await outlast(lambda: muster(self._keys, self._link.run), until_repaired=False)
+        except WrongType:
+            return []
+        return sorted({consumer.name for consumer in found.consumers} - set(found.nodes))
+
+    def note_blocked(self, lease: Lease, job_id: bytes, seen: str) -> None:
+        """See `leases_contract.Leases.note_blocked`."""
+        key = self._keys.blocked(lease.node)
+        # Longer than it takes until somebody else asks for it.
+        command: Command = ["SET", key, job_id + seen.encode(), "PX", 4 * self._lease_ms] if seen else ["DEL", key]
+        try:
+            self._pulse.call(*command)
+        except (RedisError, OSError) as error:
+            refuse(error)
+
+    async def leave(self, lease: Lease, *, crashed: bool = False) -> None:
+        """See `leases_contract.Leases.leave`. A lease that is lost already is left already."""
+        end = End(held=True, alone=True, what=f"a role of node {lease.node} crashed") if crashed else RELEASED
+        try:
+            await self._put_back.everything(lease, lease.node, end)
+        except LeaseLost:
+            return
+        await self._forget(lease)
+
+    async def close(self) -> None:
+        self._pulse.close()
+
+    async def _was_taken_over(self, lease: Lease) -> bool:
+        """And not only fenced, as all nodes are when a group was destroyed: their leases have not run out."""
+        names = self._keys
+        asked: list[Command] = [["GET", names.fence(lease.node)], ["ZSCORE", names.nodes, lease.node], ["TIME"]]
+        fence, deadline, clock = await outlast(lambda: self._link.pipeline(asked, tolerate=SPOILT))
+        if not isinstance(fence, bytes) or fence == str(lease.epoch).encode():
+            return False
+        return not isinstance(deadline, bytes) or score_ms(deadline) <= milliseconds(clock)
+
+    async def _forget(self, lease: Lease) -> None:
+        await outlast(lambda: self._link.call("DEL", self._keys.fence(lease.node)))
+        self._previous = None
+
+
+def new_name() -> str:
+    """Of a node's incarnation: the machine, the process, and something that no other incarnation has."""
+    host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:40]
+    return f"{host}.{os.getpid()}.{secrets.token_hex(4)}"

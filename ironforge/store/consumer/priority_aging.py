@@ -1,0 +1,87 @@
+"""Priority aging, for a node: which streams have waited too long, and how much it takes of them before the others.
+
+A share and not all: jobs that are overdue are many when nodes are too few, and higher priorities must still mean
+something then. Ages are looked at about once a second, and only where the setting is on.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from ironforge.job.record import returned_stream, split_stream
+from ironforge.redis.connection import Command, Link
+from ironforge.redis.keys import Keys
+from ironforge.redis.outages import SPOILT
+from ironforge.store.retention import group_of, milliseconds, readable
+
+LOOK_SECONDS: Final = 1.0
+# What overdue jobs get of all that a node takes.
+SHARE: Final = 0.25
+# Of those that wait for their turn, the first of each key is in front: so many are looked at.
+HEADS: Final = 20
+
+
+class Aging:
+    """`starvation_seconds` 0: never."""
+
+    def __init__(self, keys: Keys, link: Link, starvation_seconds: float) -> None:
+        self._keys = keys
+        self._link = link
+        self._limit_ms = starvation_seconds * 1000
+        self._look_seconds = min(LOOK_SECONDS, starvation_seconds / 4)
+        self._looked_at = -math.inf
+        self._overdue: list[str] = []
+        self._credit = 0.0
+
+    async def overdue(self, streams: Sequence[str], want: int) -> tuple[list[str], int]:
+        """The overdue ones of these streams, the longest first, and how many of `want` jobs they get now."""
+        if not self._limit_ms:
+            return [], 0
+        if time.monotonic() - self._looked_at >= self._look_seconds:
+            self._overdue = await self._look([name for name in streams if name != returned_stream(name)])
+            self._looked_at = time.monotonic()
+        overdue = [name for name in self._overdue if name in streams]  # some may have been paused since
+        if not overdue:
+            return [], 0
+        self._credit = self._credit % 1 + want * SHARE
+        return overdue, int(self._credit)
+
+    async def _look(self, streams: list[str]) -> list[str]:
+        names = self._keys
+        keys = [names.stream(one) for name in streams for one in (returned_stream(name), name)]
+        asked: list[Command] = [["TIME"], *(["XINFO", "GROUPS", key] for key in keys)]
+        asked += [["ZRANGE", names.fair(name), 0, HEADS - 1] for name in streams]
+        now, *replies = await self._link.pipeline(asked, tolerate=SPOILT)
+        read = [group_of(reply)[1] for reply in replies[: len(keys)]]
+        waiting = [reply if isinstance(reply, list) and reply else [b""] for reply in replies[len(keys) :]]
+        first: list[Command] = [
+            ["XRANGE", key, b"(" + last, "+", "COUNT", 1] for key, last in zip(keys, read, strict=True)
+        ]
+        first += [["HMGET", names.parked, *ids] for ids in waiting]
+        heads = await self._link.pipeline(first, tolerate=SPOILT)
+        since: dict[str, int] = {}
+        for number, name in enumerate(streams):
+            oldest = [*map(_queued_ms, heads[2 * number : 2 * number + 2]), _ready_ms(heads[len(keys) + number])]
+            if known := [ms for ms in oldest if ms is not None]:
+                since[name] = min(known)
+        return self._late(since, milliseconds(now))
+
+    def _late(self, since: dict[str, int], now_ms: int) -> list[str]:
+        """What comes first anyway needs no help."""
+        highest = min((split_stream(name)[1] for name in since), default=None)
+        late = [name for name, ms in since.items() if now_ms - ms > self._limit_ms and split_stream(name)[1] != highest]
+        return sorted(late, key=since.__getitem__)
+
+
+def _queued_ms(head: Any) -> int | None:
+    """When the first undelivered entry came into its stream."""
+    return int(head[0][0].partition(b"-")[0]) if isinstance(head, list) and head else None
+
+
+def _ready_ms(records: Any) -> int | None:
+    """Since when the longest of these could have run."""
+    jobs = [readable(record) for record in records] if isinstance(records, list) else []
+    return min((max(job.created_ms, job.ready_ms) for job in jobs if job), default=None)

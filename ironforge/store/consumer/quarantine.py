@@ -1,0 +1,106 @@
+"""Records that cannot be read: found in the index before they are put aside, brought back by a node that can read them.
+
+During a rolling upgrade an older node meets records of a newer version. It puts them aside, and nothing trims what
+lies there, so a downgrade loses no job.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Final
+
+import msgspec
+
+from ironforge.errors import IncompatibleRecord, InvalidJob
+from ironforge.job.crashes import is_suspect
+from ironforge.job.options import check_queue
+from ironforge.job.record import Job, alone_stream, decode
+from ironforge.redis.connection import Command, Link
+from ironforge.redis.keys import Keys
+from ironforge.redis.outages import WrongType, outlast
+from ironforge.redis.scripts import RESTORE
+from ironforge.settings import Settings
+from ironforge.store.contract import Delivery, Lease
+
+PAGE: Final = 200
+SCAN: Final = 2_000
+
+
+class Quarantine:
+    """The node side of the quarantine under one lease. Each entry is looked at once: it does not change."""
+
+    def __init__(self, settings: Settings, keys: Keys, lease: Lease, link: Link) -> None:
+        self._crash_budget = settings.crash_budget
+        self._keys = keys
+        self._lease = lease
+        self._link = link
+        self._seen = "-"
+
+    async def id_of(self, delivery: Delivery) -> bytes:
+        """The job that the index keeps at this entry; empty when there is none."""
+        job_id = id_in(delivery.record)
+        if job_id:
+            return job_id
+        place = f"{delivery.stream}:".encode() + delivery.entry
+        cursor = b"0"
+        while True:
+            at = cursor
+            scan = functools.partial(self._link.call, "HSCAN", self._keys.index, at, "COUNT", SCAN)
+            try:
+                cursor, flat = await outlast(scan, until_repaired=False)
+            except WrongType:
+                return b""
+            for found, location in zip(flat[::2], flat[1::2], strict=True):
+                if location in (b"q:" + place, b"c:" + place):
+                    return bytes(found)
+            if cursor == b"0":
+                return b""
+
+    async def restore(self) -> int:
+        """Bring back a page of what this node can read; how many jobs that were."""
+        restored = 0
+        look = functools.partial(self._link.call, "XRANGE", self._keys.quarantine, self._seen, "+", "COUNT", PAGE)
+        try:
+            entries = await outlast(look, until_repaired=False)
+        except WrongType:
+            return 0
+        for entry, flat in entries:
+            fields = dict(zip(flat[::2], flat[1::2], strict=True))
+            job = _legible(fields.get(b"record", b""))
+            if job is not None:
+                restored += await self._bring_back(entry, job, fields[b"record"])
+            self._seen = "(" + entry.decode()
+        return restored
+
+    async def _bring_back(self, entry: bytes, job: Job, record: bytes) -> int:
+        names = self._keys
+        keys = [names.fence(self._lease.node), names.index, names.quarantine, names.queues, names.parked]
+        alone = is_suspect(job, self._crash_budget)
+        stream = names.stream(alone_stream(job.stream) if alone else job.stream)
+        keys += [stream, names.fair(job.stream), names.turns(job.stream)]
+        arguments: Command = [self._lease.epoch, entry, job.id, record, job.queue, "" if alone else job.mark]
+        try:
+            moved: int = await outlast(lambda: self._link.run(RESTORE, keys, arguments), until_repaired=False)
+        except WrongType:
+            return 0
+        return moved
+
+
+def _legible(record: bytes) -> Job | None:
+    try:
+        job = decode(record)
+        check_queue(job.queue)
+    except (IncompatibleRecord, InvalidJob):
+        return None
+    return job
+
+
+def id_in(record: bytes) -> bytes:
+    """The id in a record that cannot be read as a job, where at least that much is legible: a newer version's."""
+    try:
+        match msgspec.msgpack.decode(record):
+            case [_, bytes(job_id), *_] if len(job_id) == 16:
+                return job_id
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        pass
+    return b""

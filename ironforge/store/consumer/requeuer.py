@@ -1,0 +1,94 @@
+"""Putting a delivered job somewhere else: back to its stream, to the schedule, to the dead letter.
+
+Each is a script that compares the fence and moves only what is still pending, so it may be repeated after a lost
+reply. What somebody asked to cancel meanwhile is not moved: it is settled as cancelled instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+from ironforge.formats.timestamps import now_ms
+from ironforge.job.crashes import is_suspect
+from ironforge.job.record import JobState, alone_stream, encode, returned_stream
+from ironforge.redis.connection import Command, Link
+from ironforge.redis.keys import Keys
+from ironforge.redis.outages import outlast
+from ironforge.redis.scripts import BURY, PARK, REQUEUE, Script
+from ironforge.settings import Settings
+from ironforge.store.consumer.acknowledger import BATCH, Settler
+from ironforge.store.contract import Lease, Rewrite, Settled
+from ironforge.store.retention import Shelving
+
+T = TypeVar("T")
+
+
+class Rewriter:
+    """The three rewrites of one lease. Each returns how many jobs it moved or settled as cancelled."""
+
+    def __init__(self, settings: Settings, keys: Keys, lease: Lease, link: Link, settler: Settler) -> None:
+        self._keys = keys
+        self._crash_budget = settings.crash_budget
+        self._shelving = Shelving(keys, settings)
+        self._lease = lease
+        self._fence = keys.fence(lease.node)
+        self._link = link
+        self._settler = settler
+
+    async def requeue(self, batch: Sequence[Rewrite]) -> int:
+        keys = [self._fence, self._keys.index]
+        return await self._rewrite(REQUEUE, keys, [], batch, lambda item, numbers: (numbers[self._goal(item)],))
+
+    async def park(self, batch: Sequence[Rewrite]) -> int:
+        names = self._keys
+        keys = [self._fence, names.index, names.scheduled, names.parked, names.totals, names.delayed]
+        return await self._rewrite(
+            PARK, keys, [names.signals], batch, lambda item, _: (item.delay_ms, int(item.failed), item.job.mark)
+        )
+
+    async def bury(self, batch: Sequence[Rewrite]) -> int:
+        names = self._keys
+        keys = [self._fence, names.index, names.dead, names.parked, names.totals]
+        return await self._rewrite(BURY, keys, [], batch, lambda item, _: (int(item.failed),))
+
+    def _goal(self, item: Rewrite) -> str:
+        suspect = is_suspect(item.job, self._crash_budget)
+        return (alone_stream if suspect else returned_stream)(item.stream)
+
+    async def _rewrite(
+        self,
+        script: Script,
+        keys: list[str],
+        head: list[str],
+        batch: Sequence[Rewrite],
+        tail: Callable[[Rewrite, dict[str, int]], Command],
+    ) -> int:
+        moved = 0
+        for part in parts(batch):
+            streams = dict.fromkeys(stream for item in part for stream in (item.stream, self._goal(item)))
+            numbers = {stream: len(keys) + number for number, stream in enumerate(streams, start=1)}
+            names = [*keys, *map(self._keys.stream, streams)]
+            arguments: list[str | bytes | int] = [self._lease.epoch, *head]
+            for item in part:
+                arguments += (numbers[item.stream], item.entry, item.job.id, encode(item.job), *tail(item, numbers))
+            count, *cancelled = await self._run(script, names, arguments)
+            if cancelled:
+                await self._settler.settle([self._cancelled(part[number]) for number in cancelled])
+            moved += count + len(cancelled)
+        return moved
+
+    async def _run(self, script: Script, names: list[str], arguments: Command) -> list[int]:
+        reply: list[int] = await outlast(lambda: self._link.run(script, names, arguments))
+        return reply
+
+    def _cancelled(self, item: Rewrite) -> Settled:
+        job = item.job.finish(JobState.CANCELLED, now_ms())
+        keep_ms = self._shelving.keep_ms(job)
+        return Settled(item.stream, item.entry, job.id, encode(job), keep_ms, "cancelled")
+
+
+def parts(batch: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Scripts and transactions stay short: they hold up everybody else on the server."""
+    for start in range(0, len(batch), BATCH):
+        yield batch[start : start + BATCH]

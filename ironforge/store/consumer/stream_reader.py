@@ -1,0 +1,217 @@
+"""Reading jobs for a node, and knowing what it holds.
+
+The server remembers every delivery, also one whose reply was lost with a connection. Such a job belongs to a node
+that is alive and does not know of it, so nobody would ever run it. Therefore this module keeps the entries that it
+handed out, and from time to time asks for those that the server counts as delivered and it does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from redis.exceptions import RedisError, ResponseError
+
+from ironforge.redis.connection import BLOCKING_MARGIN_SECONDS, Command, Link
+from ironforge.redis.keys import GROUP, Keys
+from ironforge.redis.outages import is_wrong_type, outlast
+from ironforge.settings import Settings
+from ironforge.store.consumer.consumer_groups import Groups
+from ironforge.store.consumer.fair_queue import Turns
+from ironforge.store.consumer.priority_aging import Aging
+from ironforge.store.consumer.stream_selector import Served
+from ironforge.store.contract import Delivery, Rewrite, Settled
+
+PAGE: Final = 500
+# From this many wanted jobs a stream on, one round trip for all streams is worth the looser order within it.
+PLENTY: Final = 4
+# When many are wanted, this part of them may come with the next call: a round trip for it costs a node 9 % of a drain.
+FEW: Final = 1 / 32
+
+
+def enough(given: int, want: int) -> bool:
+    """Whether what is missing is not worth asking for."""
+    return want - given <= want * FEW
+
+
+class Fetcher:
+    """Reads the streams of the node's queues, one call at a time. `waking`: a link that can end what it waits for."""
+
+    def __init__(self, settings: Settings, keys: Keys, node: str, link: Link, *, waking: Link) -> None:
+        self._keys = keys
+        self._node = node
+        self._link = link
+        self._waking = waking
+        self.served = Served(settings, keys, link)
+        self.groups = Groups(keys, link, self.served)
+        self._busiest = 0
+        self._turns = Turns(keys, node, link)
+        self._aging = Aging(keys, link, settings.starvation_seconds)
+        self._audit_seconds = settings.lease_seconds
+        self._audited = time.monotonic()
+        self._held: dict[str, set[bytes]] = defaultdict(set)
+        self._found: list[Delivery] = []
+        self._turn = asyncio.Lock()
+        self._woken = asyncio.Event()
+
+    async def fetch(self, want: int) -> list[Delivery]:
+        """At most `want` jobs, strictly by priority where nothing is overdue."""
+        async with self._turn:
+            return await outlast(lambda: self._guarded(self._fetch(want)))
+
+    async def wait(self, want: int, timeout_seconds: float) -> list[Delivery]:
+        """Blocks until there is a job or the time is over."""
+        block_ms = max(1, round(timeout_seconds * 1000))
+        async with self._turn:
+            return await outlast(lambda: self._guarded(self._wait(want, block_ms)))
+
+    async def wake(self) -> None:
+        """End a `wait` that is under way, without a job. Harmless when there is none, or no server."""
+        self._woken.set()
+        if self._link.client_id is not None:
+            with contextlib.suppress(RedisError, OSError):
+                await self._waking.call("CLIENT", "UNBLOCK", self._link.client_id)
+
+    def release(self, batch: Sequence[Delivery] | Sequence[Settled] | Sequence[Rewrite]) -> None:
+        """These have left the node: to be called after the write that made it so, never before."""
+        held = self._held
+        for item in batch:  # by position: a batch to settle may hold plain tuples
+            held[item[0]].discard(item[1])
+
+    async def _guarded(self, reading: Any) -> Any:
+        try:
+            return await reading
+        except BaseException as error:
+            if is_wrong_type(error):
+                await self.served.look_at_types()
+            # What the broken call may have been given is looked for before anything new is read.
+            self._audited = float("-inf")
+            raise
+
+    async def _fetch(self, want: int) -> list[Delivery]:
+        await self._audit_if_due()
+        await self.served.look()
+        names = self.served.now
+        deliveries, self._found = self._found[:want], self._found[want:]
+        if not names:
+            return deliveries
+        try:
+            overdue, share = await self._aging.overdue(list(names.values()), want - len(deliveries))
+            if share:
+                deliveries += await self._by_turns(overdue, share, all_streams=False)
+            at = 0
+            if not self._turns.some and want - len(deliveries) >= PLENTY * len(names):
+                deliveries += await self._read_plenty(want - len(deliveries))
+                # One that gave its one job may have more: from there on it goes stream by stream.
+                at = min([self.served.place(one.stream) for one in deliveries[:1]] + [self._busiest + 1])
+            for number, key in enumerate(list(names)[at:], at):
+                if enough(len(deliveries), want) or self._turns.some:
+                    break
+                command = [*self._read(want - len(deliveries)), "STREAMS", key, ">"]
+                deliveries += self._take(await self._ask(command, look=not number))
+            if self._turns.some and len(deliveries) < want:
+                deliveries += await self._by_turns(names.values(), want - len(deliveries))
+        except BaseException:
+            self._found = deliveries + self._found
+            raise
+        if deliveries:
+            self._busiest = self.served.place(deliveries[0].stream)
+        return deliveries
+
+    async def _read_plenty(self, want: int) -> list[Delivery]:
+        """One round trip instead of one a stream: those before the busiest are only asked for one job each.
+
+        A stream that had more is the busiest next time, within the few milliseconds that a node's window lasts.
+        """
+        keys = list(self.served.now)
+        at = min(self._busiest, len(keys) - 1)  # streams may have been left out since
+        before, busiest = keys[:at], keys[at]
+        commands: list[Command] = [[*self._read(1), "STREAMS", key, ">"] for key in before]
+        commands.append([*self._read(want - len(before)), "STREAMS", busiest, ">"])
+        deliveries: list[Delivery] = []
+        *replies, some = await self._link.pipeline(
+            [*commands, self._turns.look(self.served.now.values())], tolerate=("NOGROUP",)
+        )
+        self._turns.some = bool(some)
+        for reply in replies:
+            if isinstance(reply, ResponseError):
+                await self.groups.make()
+            else:
+                deliveries += self._take(reply)
+        return deliveries
+
+    async def _wait(self, want: int, block_ms: int) -> list[Delivery]:
+        await self._audit_if_due()
+        if self._found:
+            deliveries, self._found = self._found[:want], self._found[want:]
+            return deliveries
+        await self.served.look()
+        names = self.served.now
+        if not names:  # all queues are paused
+            self._woken.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), block_ms / 1000)
+            return []
+        if not self._turns.some:
+            self._turns.some = bool(await self._link.call(*self._turns.look(names.values())))
+        if self._turns.some:
+            deliveries = await self._by_turns(names.values(), want)
+            if deliveries:
+                return deliveries
+        count = max(1, want // len(names))
+        command = [*self._read(count), "BLOCK", block_ms, "STREAMS", *names, *([">"] * len(names))]
+        return self._take(await self._ask(command, block_ms / 1000 + BLOCKING_MARGIN_SECONDS))
+
+    def _read(self, count: int) -> list[str | bytes | int]:
+        return ["XREADGROUP", "GROUP", GROUP, self._node, "COUNT", count]
+
+    async def _ask(self, command: Command, timeout_seconds: float | None = None, *, look: bool = False) -> Any:
+        looks = [self._turns.look(self.served.now.values())] if look else []
+        *some, reply = await self.groups.there(
+            lambda: self._link.pipeline([*looks, command], timeout_seconds=timeout_seconds)
+        )
+        if look:
+            self._turns.some = bool(some[0])
+        return reply
+
+    async def _by_turns(self, streams: Iterable[str], want: int, *, all_streams: bool = True) -> list[Delivery]:
+        return self._take(await self.groups.there(lambda: self._turns.read(streams, want, all_streams=all_streams)))
+
+    def _take(self, reply: Any) -> list[Delivery]:
+        deliveries = []
+        for key, entries in reply or ():
+            stream = self.served.all[key]
+            deliveries += [Delivery(stream, entry, fields[1]) for entry, fields in entries]
+            self._held[stream].update(entry for entry, _ in entries)
+        return deliveries
+
+    async def _audit_if_due(self) -> None:
+        if time.monotonic() - self._audited < self._audit_seconds:
+            return
+        if len(self.served.sound) < len(self.served.all):
+            await self.served.look_at_types()
+        # Of paused queues as well: what was delivered before is this node's to run.
+        for key, stream in self.served.sound.items():
+            start = "-"
+            while True:
+                command: Command = ["XPENDING", key, GROUP, start, "+", PAGE, self._node]
+                pending = await self._ask(command)
+                missing = [row[0] for row in pending if row[0] not in self._held[stream]]
+                await self._find(key, stream, missing)
+                if len(pending) < PAGE:
+                    break
+                start = "(" + pending[-1][0].decode()
+        self._audited = time.monotonic()
+
+    async def _find(self, key: bytes, stream: str, missing: list[bytes]) -> None:
+        if not missing:
+            return
+        bodies = await self._link.pipeline([["XRANGE", key, entry, entry] for entry in missing])
+        for entry, body in zip(missing, bodies, strict=True):
+            if body:
+                self._found.append(Delivery(stream, entry, body[0][1][1]))
+                self._held[stream].add(entry)

@@ -1,0 +1,85 @@
+"""Which of its streams a node reads now: not those of paused queues, and none that somebody has replaced.
+
+What is paused is asked for by the clock and not told by a signal: a question a few times a second costs nothing that
+could be measured, and there is nothing that could be lost on its way.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from ironforge.job.record import alone_streams_of, split_stream, streams_of
+from ironforge.logs.setup import get_logger
+from ironforge.redis.connection import Command, Link
+from ironforge.redis.keys import Keys
+from ironforge.redis.outages import SPOILT
+from ironforge.settings import Settings
+
+# How old the knowledge of what is paused may be when a read begins.
+LOOK_SECONDS: Final = 0.25
+# Jobs that wait to run alone are looked for less often: their nodes have to come to rest first anyway.
+SUSPECTS_SECONDS: Final = 1.0
+SOUND: Final = (b"stream", b"none")
+
+log = get_logger("ironforge.store")
+
+
+class Served:
+    """The streams of a node's queues: key to name, in the order in which the node takes from them.
+
+    `sound`: those of the right type; when none is, all, so that reading says what is wrong. `now`: those of them whose
+    queue is not paused, maybe none. `alone`: those of jobs that run alone, of queues that are not paused; `suspects`:
+    whether one was there at the last look.
+    """
+
+    def __init__(self, settings: Settings, keys: Keys, link: Link) -> None:
+        self._key = keys.paused
+        self._link = link
+        self._queues = settings.queues
+        self._paused: set[str] = set()
+        self._looked_at = self._sought_at = float("-inf")
+        self._alone = {keys.stream(name): name for name in alone_streams_of(settings.queues)}
+        self.suspects = False
+        self.all = {keys.stream(name).encode(): name for name in streams_of(settings.queues)}
+        self.sound = self.now = self.all
+        self._choose()
+
+    def place(self, stream: str) -> int:
+        """Of a stream among those that are read now; 0 for one that is not."""
+        return self._places.get(stream, 0)
+
+    async def look(self) -> None:
+        """Find out what is paused, unless that was done just before, and whether jobs wait to run alone."""
+        now = time.monotonic()
+        if now - self._looked_at < LOOK_SECONDS:
+            return
+        seek = now - self._sought_at >= SUSPECTS_SECONDS
+        lengths: list[Command] = [["XLEN", key] for key in self.alone] if seek else []
+        look: Command = ["SMISMEMBER", self._key, *self._queues]
+        flags, *found = await self._link.pipeline([look, *lengths], tolerate=SPOILT)
+        self._looked_at = now
+        if seek:
+            self._sought_at = now
+            self.suspects = any(isinstance(length, int) and length > 0 for length in found)
+        if isinstance(flags, Exception):  # while the key is of the wrong type, what was known of it stays true
+            return
+        paused = {queue for queue, flag in zip(self._queues, flags, strict=True) if flag}
+        if paused != self._paused:
+            self._paused = paused
+            self._choose()
+
+    async def look_at_types(self) -> None:
+        """Leave out streams that somebody has replaced, and take back those that are streams again."""
+        kinds = await self._link.pipeline([["TYPE", key] for key in self.all])
+        sound = {key: name for (key, name), kind in zip(self.all.items(), kinds, strict=True) if kind in SOUND}
+        if sound and len(sound) < len(self.sound):
+            missing = sorted(set(self.sound.values()) - set(sound.values()))
+            log.error("streams_left_out", streams=missing, hint="`ironforge doctor` says what to do")
+        self.sound = sound or self.all
+        self._choose()
+
+    def _choose(self) -> None:
+        self.now = {key: name for key, name in self.sound.items() if split_stream(name)[0] not in self._paused}
+        self.alone = {key: name for key, name in self._alone.items() if split_stream(name)[0] not in self._paused}
+        self._places = {name: number for number, name in enumerate(self.now.values())}

@@ -1,0 +1,1 @@
+"""Looking: jobs, lists, counts and nodes."""

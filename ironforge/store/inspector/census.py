@@ -1,0 +1,78 @@
+"""Counting the jobs of a shard: one script reads every place at the same moment, so none that lives is ever missed.
+
+It costs by the queues that are in use: what is empty is not told, and ages are looked for within a budget of bytes,
+because to see when a job came the server has to read its payload as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Final
+
+from ironforge.job.record import Priority, is_alone, split_stream
+from ironforge.redis.connection import Command
+from ironforge.redis.keys import LINE_ENDINGS, STREAM_ENDINGS, Keys, queue_names
+from ironforge.redis.scripts import CENSUS, Script
+from ironforge.redis.server_info import DIGITS
+from ironforge.store.contract import Stats, StreamDepth
+from ironforge.store.retention import milliseconds, readable
+
+TOTALS: Final = ("submitted", "completed", "failed", "retried", "dead", "cancelled", "poison")
+# What may be read for ages: a payload has up to 1 MiB.
+AGE_BYTES: Final = 4 * 1024 * 1024
+# So many of those that wait for their turn are looked at for the oldest: the first of each key is in front.
+HEADS: Final = 20
+
+Run = Callable[[Script, Sequence[str], Command], Awaitable[Any]]
+Ask = Callable[..., Awaitable[list[Any]]]
+
+
+async def census(keys: Keys, run: Run, ask: Ask) -> Stats:
+    """Of all queues in use: a depth for each priority, also an empty one."""
+    names = [keys.scheduled, keys.dead, keys.totals, keys.paused, keys.queues, keys.parked]
+    endings: Command = (len(STREAM_ENDINGS), *STREAM_ENDINGS, *LINE_ENDINGS)
+    time, scheduled, dead, totals, paused, queues, streams, lines = await run(
+        CENSUS, names, (AGE_BYTES, HEADS, *endings)
+    )
+    known = queue_names(queues)
+    depths = {
+        (queue, int(priority)): StreamDepth(queue, priority, 0, 0, None) for queue in known for priority in Priority
+    }
+    for name, length, running, since in zip(*(streams[at::4] for at in range(4)), strict=True):
+        _add(depths, name, max(0, length - running), running, since if since >= 0 else None)
+    heads = [head for ids in lines[2::3] for head in ids]
+    (records,) = await ask(["HMGET", keys.parked, *heads]) if heads else ([],)
+    ready = dict(zip(heads, map(_ready_ms, records), strict=True))
+    for name, length, ids in zip(*(lines[at::3] for at in range(3)), strict=True):
+        _add(depths, name, length, 0, _least(ready[head] for head in ids))
+    return Stats(list(depths.values()), scheduled, dead, totals_of(totals), milliseconds(time), queue_names(paused))
+
+
+def totals_of(flat: Sequence[bytes]) -> dict[str, int]:
+    """The counters in a reply of HGETALL. What is none of ours, or no count, is passed over."""
+    counted = dict.fromkeys(TOTALS, 0)
+    for name, count in zip(flat[::2], flat[1::2], strict=True):
+        known = name.decode("latin-1")
+        if known in counted and count.isdigit() and len(count) <= DIGITS:
+            counted[known] = int(count)
+    return counted
+
+
+def _add(
+    depths: dict[tuple[str, int], StreamDepth], name: bytes, queued: int, running: int, oldest_ms: int | None
+) -> None:
+    stream = name.decode(errors="replace")
+    queue, priority = split_stream(stream)
+    suspects = queued if is_alone(stream) else 0
+    place = queue, int(priority)
+    if place in depths:  # what is no queue's name was put there by somebody else
+        depths[place] = depths[place].together(StreamDepth(queue, priority, queued, running, oldest_ms, suspects))
+
+
+def _ready_ms(record: bytes | None) -> int | None:
+    job = readable(record)
+    return max(job.created_ms, job.ready_ms) if job else None
+
+
+def _least(times: Iterable[int | None]) -> int | None:
+    return min((ms for ms in times if ms is not None), default=None)

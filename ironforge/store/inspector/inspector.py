@@ -1,0 +1,145 @@
+"""Looking: one job, lists of jobs, counters, nodes, and the state of the server itself.
+
+Reads take turns over a few connections, so that a slow listing does not hold up the status of one job. A read is
+repeated once on a new connection, because nothing is easier to repeat.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any, Final
+
+from redis.exceptions import AskError
+from redis.exceptions import ConnectionError as Disconnected
+
+from ironforge.errors import JobNotFound
+from ironforge.job.record import JobState, format_id
+from ironforge.redis.connection import Command, Link
+from ironforge.redis.keys import Keys
+from ironforge.redis.outages import ABSENT, answering
+from ironforge.redis.scripts import LOOK, Script
+from ironforge.settings import Settings
+from ironforge.store.contract import Health, JobView, Page, Stats, Totals
+from ironforge.store.inspector.census import census, totals_of
+from ironforge.store.inspector.job_listing import Listing
+from ironforge.store.inspector.shared_reading import Shared
+from ironforge.store.node_view import NodeView
+from ironforge.store.pending_jobs import nodes
+from ironforge.store.retention import milliseconds, queued_or_running, readable, score_ms, terminal_record
+from ironforge.store.server_checks import health_of
+
+CONNECTIONS: Final = 4
+TOLD: Final = 1_000
+
+
+class RedisInspection:
+    """Implements `contract.Inspection`."""
+
+    def __init__(self, settings: Settings, keys: Keys) -> None:
+        self._settings = settings
+        self._keys = keys
+        self.links = [Link(settings.redis_url, keys.prefix) for _ in range(CONNECTIONS)]
+        self._turns = itertools.cycle(self.links)
+        self._listing = Listing(settings, self._keys, self._ask, self._run)
+        self._stats = Shared(self._read_stats)
+        # What was paused and resumed from here since the last reading began.
+        self._told: dict[str, bool] = {}
+        self._nodes = Shared(lambda: nodes(keys, self._run))
+
+    async def get(self, job_id: bytes) -> JobView:
+        """See `contract.Inspection.get`."""
+        with answering():
+            view = await self._look(job_id)
+        if view is None:
+            raise JobNotFound(f"there is no job {format_id(job_id)}: never submitted, or past its retention")
+        return view
+
+    async def jobs(
+        self,
+        *,
+        state: JobState | None = None,
+        kind: str | None = None,
+        queue: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page:
+        """See `contract.Inspection.jobs`."""
+        with answering():
+            return await self._listing.page(state, kind, queue, limit, cursor)
+
+    async def stats(self, *, max_age_seconds: float = 0.0) -> Stats:
+        """See `contract.Inspection.stats`."""
+        with answering():
+            stats = await self._stats.get(max_age_seconds)
+        if not self._told:
+            return stats
+        paused = {queue for queue in {*stats.paused, *self._told} if self._told.get(queue, True)}
+        return stats._replace(paused=sorted(paused))
+
+    def note_pause(self, queue: str, *, paused: bool) -> None:
+        """A caller that has just paused a queue sees it, though the counts are not all read again for it."""
+        if len(self._told) < TOLD:  # else nobody reads
+            self._told[queue] = paused
+
+    async def _read_stats(self) -> Stats:
+        self._told.clear()
+        return await census(self._keys, self._run, self._ask)
+
+    async def totals(self) -> Totals:
+        """See `contract.Inspection.totals`."""
+        with answering():
+            flat, time = await self._ask(["HGETALL", self._keys.totals], ["TIME"])
+        return Totals(totals_of(flat), milliseconds(time))
+
+    async def nodes(self, *, max_age_seconds: float = 0.0) -> list[NodeView]:
+        """See `contract.Inspection.nodes`."""
+        with answering():
+            return await self._nodes.get(max_age_seconds)
+
+    async def health(self) -> Health:
+        """See `contract.Inspection.health`."""
+        with answering():
+            return await health_of(self._settings, self._ask)
+
+    async def close(self) -> None:
+        for link in self.links:
+            await link.close()
+
+    async def _look(self, job_id: bytes) -> JobView | None:
+        """None: there is nothing where the index says that it is. Raises JobNotFound."""
+        keys = self._keys
+        buckets = [keys.bucket_of(job_id, "done"), keys.bucket_of(job_id, "kept")]
+        names = [keys.index, keys.parked, keys.scheduled, *buckets]
+        time, location, *found = await self._run(LOOK, names, [job_id])
+        record, where = (*found, None, None)[:2]
+        if not location:
+            job = terminal_record(record, self._settings)
+            return JobView(job, JobState(job.ended)) if job else None
+        job = readable(record)
+        if job is None:
+            return None
+        match location[:1]:
+            case b"q" | b"c":
+                return queued_or_running(job, where, location, milliseconds(time))
+            case b"f":
+                return JobView(job, JobState.QUEUED)
+            case b"d":
+                return JobView(job, JobState.DEAD)
+        return JobView(job, JobState.SCHEDULED, due_ms=score_ms(where))
+
+    async def _run(self, script: Script, keys: Sequence[str], arguments: Command) -> Any:
+        link = next(self._turns)
+        try:
+            return await link.run(script, keys, arguments)
+        except (Disconnected, AskError):
+            return await link.run(script, keys, arguments)
+
+    async def _ask(self, *commands: Command, tolerate: tuple[str, ...] = ABSENT) -> list[Any]:
+        if not commands:
+            return []
+        link = next(self._turns)
+        try:
+            return await link.pipeline(commands, tolerate=tolerate)
+        except (Disconnected, AskError):
+            return await link.pipeline(commands, tolerate=tolerate)

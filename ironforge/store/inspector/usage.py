@@ -1,0 +1,77 @@
+"""What a namespace costs the server now, and the buckets that limit how fast it may submit.
+
+Jobs are counted exactly, all at one moment, and bytes as the server estimates them; asking walks no job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from ironforge.redis.connection import Link
+from ironforge.redis.keys import LINE_ENDINGS, STREAM_ENDINGS, Keys, shards_of
+from ironforge.redis.outages import answering
+from ironforge.redis.scripts import Script
+from ironforge.settings import Settings
+
+_SPEND: Final = Script("spend")
+_USAGE: Final = Script("usage", "present")
+
+
+class Usage(NamedTuple):
+    """`stored_jobs`: not ended, or dead; `in_flight`: queued or running."""
+
+    stored_jobs: int
+    in_flight: int
+    stored_bytes: int
+
+
+class Bucket(NamedTuple):
+    """`name` tells the buckets of a namespace apart."""
+
+    name: str
+    per_second: float
+    capacity: int
+
+
+class Short(NamedTuple):
+    """The bucket at `place` has `tokens` only, and enough in `wait_seconds`."""
+
+    place: int
+    tokens: int
+    wait_seconds: float
+
+
+class RedisUsage:
+    """A connection to each shard of one namespace; the buckets are in the first.
+
+    Raises StoreUnavailable when a server cannot be used.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._shards = [(keys, Link(settings.redis_url, keys.prefix)) for keys in shards_of(settings)]
+
+    async def measure(self) -> Usage:
+        with answering():
+            parts = [await _measure(keys, link) for keys, link in self._shards]
+        return Usage(*(sum(numbers) for numbers in zip(*parts, strict=True)))
+
+    async def spend(self, jobs: int, buckets: Sequence[Bucket], *, paid: int = 0) -> Short | None:
+        """Take a token for each job from every bucket, or from none; None when all had enough. `paid`: tokens that were
+        taken before for the same submission."""
+        limits = [str(number) for bucket in buckets for number in (bucket.per_second, bucket.capacity)]
+        keys, link = self._shards[0]
+        names = [keys.rate(bucket.name) for bucket in buckets]
+        with answering():
+            number, *rest = await link.run(_SPEND, names, [jobs, paid, *limits])
+        return Short(number - 1, rest[0], rest[1] / 1000) if number else None
+
+    async def close(self) -> None:
+        for _, link in self._shards:
+            await link.close()
+
+
+async def _measure(keys: Keys, link: Link) -> Usage:
+    names = [keys.index, keys.scheduled, keys.dead, keys.parked, keys.buckets, keys.queues]
+    known, scheduled, dead, size = await link.run(_USAGE, names, [len(STREAM_ENDINGS), *STREAM_ENDINGS, *LINE_ENDINGS])
+    return Usage(known, known - scheduled - dead, size)

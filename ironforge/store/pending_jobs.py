@@ -1,0 +1,130 @@
+"""Who reads the streams of a shard, and what each node runs: one script looks at all pending lists at one moment."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from ironforge.job.record import split_stream
+from ironforge.redis.connection import Command
+from ironforge.redis.keys import STREAM_ENDINGS, Keys
+from ironforge.redis.scripts import CONSUMERS, Script
+from ironforge.settings import Settings
+from ironforge.store.node_view import JOBS_NAMED, NodeView, RunningJob
+from ironforge.store.retention import milliseconds, score_ms
+from ironforge.version import VERSION
+
+# What may be read for the names: the server has to read a payload to see what is in front of it.
+NAMING_BYTES: Final = 4 * 1024 * 1024
+
+Run = Callable[[Script, Sequence[str], Command], Awaitable[Any]]
+
+
+class About(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a node says of itself when it joins. `since_ms` by its own clock."""
+
+    queues: tuple[str, ...] = ()
+    concurrency: int = 0
+    version: str = ""
+    since_ms: int = 0
+
+
+class RecordHead(NamedTuple):
+    id: bytes
+    kind: str
+
+
+def record_head(beginning: bytes) -> RecordHead | None:
+    """What stands in front of a record's payload, from its first bytes; None when these are no job's."""
+    # An array of up to 15 fields, or of more: a version of one byte, 16 bytes of id, the kind.
+    start = {0x90: 1, 0xD0: 3}.get(beginning[0] & 0xF0, 0) if beginning else 0
+    fields = beginning[start + 1 + 18 :]
+    if not start or beginning[start + 1 : start + 3] != b"\xc4\x10" or not fields:
+        return None
+    size, at = (fields[0] & 0x1F, 1) if fields[0] & 0xE0 == 0xA0 else (int.from_bytes(fields[1:2], "big"), 2)
+    return RecordHead(beginning[start + 3 : start + 19], fields[at : at + size].decode(errors="replace"))
+
+
+class Consumer(NamedTuple):
+    """Of one stream. `jobs`: entry, ms since it was delivered, the beginning of its record; of the first of them."""
+
+    stream: str
+    name: str
+    running: int
+    jobs: list[tuple[bytes, int, bytes]]
+
+
+class Muster(NamedTuple):
+    """`nodes`: each with the end of its lease."""
+
+    now_ms: int
+    nodes: dict[str, int]
+    about: dict[str, About]
+    consumers: list[Consumer]
+
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(About).decode
+
+
+def about(settings: Settings, since_ms: int) -> bytes:
+    return _encode(About(settings.queues, settings.concurrency, VERSION, since_ms))
+
+
+async def muster(keys: Keys, run: Run, jobs_named: int = 0) -> Muster:
+    """Raises what redis-py raises."""
+    names = [keys.nodes, keys.roster, keys.queues]
+    time, leases, roster, found = await run(CONSUMERS, names, (jobs_named, NAMING_BYTES, *STREAM_ENDINGS))
+    told = roster if isinstance(roster, list) else []
+    consumers = [
+        Consumer(_text(stream), _text(name), running, list(zip(jobs[::3], jobs[1::3], jobs[2::3], strict=True)))
+        for stream, name, running, jobs in zip(*(found[at::4] for at in range(4)), strict=True)
+    ]
+    return Muster(
+        milliseconds(time),
+        {_text(node): score_ms(deadline) for node, deadline in zip(leases[::2], leases[1::2], strict=True)},
+        {_text(node): _about(said) for node, said in zip(told[::2], told[1::2], strict=True)},
+        consumers,
+    )
+
+
+async def nodes(keys: Keys, run: Run) -> list[NodeView]:
+    """Those that hold a lease, in the order in which these end."""
+    now_ms, leases, roster, consumers = await muster(keys, run, JOBS_NAMED)
+    by_queue: dict[str, Counter[str]] = {node: Counter() for node in leases}
+    jobs: dict[str, list[RunningJob]] = {node: [] for node in leases}
+    for consumer in consumers:
+        if consumer.name in leases and consumer.running:
+            by_queue[consumer.name][split_stream(consumer.stream)[0]] += consumer.running
+            jobs[consumer.name] += _jobs(consumer, now_ms)
+    return [
+        NodeView(
+            node,
+            deadline - now_ms,
+            dict(by_queue[node]),
+            sorted(jobs[node], key=lambda job: job.started_ms),
+            *msgspec.structs.astuple(roster.get(node, About())),
+        )
+        for node, deadline in leases.items()
+    ]
+
+
+def _jobs(consumer: Consumer, now_ms: int) -> Iterator[RunningJob]:
+    queue, _ = split_stream(consumer.stream)
+    for _, idle_ms, record in consumer.jobs:
+        if head := record_head(record):  # else bytes that are no job: a node is about to put them aside
+            yield RunningJob(head.id, head.kind, queue, now_ms - idle_ms)
+
+
+def _about(said: bytes) -> About:
+    try:
+        return _decode(said)
+    except (msgspec.MsgspecError, ValueError):
+        return About()
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="replace")

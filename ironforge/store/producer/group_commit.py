@@ -1,0 +1,281 @@
+"""Group commit: submissions that arrive while a script call is on its way share the next one.
+
+Only batches that cannot conflict are merged. One with idempotency keys is a script call of its own in the same round
+trip, so that one caller's conflict never fails another's jobs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from redis.exceptions import AskError, NoScriptError
+from redis.exceptions import ConnectionError as Disconnected
+
+from ironforge.errors import IdempotencyConflict, IncompatibleRecord, IronForgeError, QueueFull, StoreUnavailable
+from ironforge.job.record import JobState, encode, format_id, returned_stream, streams_of
+from ironforge.redis.connection import COMMAND_SECONDS, Command, Link
+from ironforge.redis.keys import Keys
+from ironforge.redis.outages import is_wrong_type, raise_first, refuse
+from ironforge.redis.scripts import SUBMIT
+from ironforge.settings import Settings, environment_name
+from ironforge.store.contract import Accepted, Submission
+from ironforge.store.producer.admission import Admission
+from ironforge.store.queue_names import too_many_queues
+from ironforge.store.retention import state_at
+
+# A flight takes whole batches until it has this many jobs: it bounds what the last of them waits for the first.
+FLIGHT_JOBS: Final = 1_000
+
+
+class _Waiting(NamedTuple):
+    batch: Sequence[Submission]
+    again: bool
+    most_queues: int
+    answer: asyncio.Future[list[Accepted]]
+
+    @property
+    def alone(self) -> bool:
+        return self.again or any(item.idempotency_key is not None for item in self.batch)
+
+
+class Flights:
+    """One connection for all submissions of a process: at most one flight is under way."""
+
+    def __init__(self, settings: Settings, keys: Keys) -> None:
+        self._settings = settings
+        self._keys = keys
+        self.link = Link(settings.redis_url, keys.prefix)
+        self._admission = Admission(settings)
+        self._waiting: list[_Waiting] = []
+        self._flying: asyncio.Task[None] | None = None
+
+    async def submit(self, batch: Sequence[Submission], *, again: bool = False, most_queues: int) -> list[Accepted]:
+        """Returns once the write has met the durability mode."""
+        if not batch:
+            return []
+        answer: asyncio.Future[list[Accepted]] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(batch, again, most_queues, answer))
+        if self._flying is None:
+            self._flying = asyncio.create_task(self._fly(), name="store-submissions")
+        return await answer
+
+    async def close(self) -> None:
+        """Ends the connection. Callers that still wait for an answer get StoreUnavailable."""
+        await self.link.close()
+        if self._flying:
+            await self._flying
+
+    async def _fly(self) -> None:
+        try:
+            while self._waiting:
+                passengers = self._board()
+                try:
+                    await self._admission.check(self.link)
+                    await self._carry(passengers)
+                except Exception as error:  # noqa: BLE001 - whatever it is, the callers get it
+                    _fail(passengers, error)
+        finally:
+            self._flying = None
+
+    def _board(self) -> list[_Waiting]:
+        jobs = taken = 0
+        while taken < len(self._waiting) and jobs < FLIGHT_JOBS:
+            jobs += len(self._waiting[taken].batch)
+            taken += 1
+        passengers, self._waiting = self._waiting[:taken], self._waiting[taken:]
+        return passengers
+
+    async def _carry(self, passengers: list[_Waiting]) -> None:
+        alone: list[_Waiting] = []
+        together: list[_Waiting] = []
+        for waiting in passengers:
+            (alone if waiting.alone else together).append(waiting)
+        await self._carry_groups(([together] if together else []) + [[waiting] for waiting in alone])
+
+    async def _carry_groups(self, groups: list[list[_Waiting]]) -> None:
+        calls = [_Call(self._keys, self._settings, group) for group in groups]
+        repeated = False
+        try:
+            replies, shortfall = await self._send(calls)
+        except (Disconnected, AskError):
+            # A server that restarted left us with a dead connection, or the keys have moved to another one. The
+            # answer may have been lost, or some calls have been carried out, so the repetition asks for every id first.
+            calls = [call.repeated() for call in calls]
+            repeated = True
+            replies, shortfall = await self._send(calls)
+        apart: list[list[_Waiting]] = []
+        for group, call, reply in zip(groups, calls, replies, strict=True):
+            if len(group) > 1 and (_is(reply, b"full") or _is(reply, b"queues") or is_wrong_type(reply)):
+                apart += [[waiting] for waiting in group]
+                continue
+            try:
+                _answer(group, call, reply, shortfall, own_repetition=repeated)
+            except IncompatibleRecord as error:  # what the server knows of one of them is damaged
+                _fail(group, error)
+        for group in apart:
+            await self._carry_alone(group)
+
+    async def _carry_alone(self, group: list[_Waiting]) -> None:
+        """Together they were refused and nothing was written: each of them alone may be taken."""
+        try:
+            await self._carry_groups([group])
+        except Exception as error:  # noqa: BLE001 - the others have answers of their own
+            _fail(group, error)
+
+    async def _send(self, calls: list[_Call]) -> tuple[list[Any], str]:
+        """The replies, and what keeps all of these writes from being as durable as was asked."""
+        commands: list[Command] = [SUBMIT.by_hash(call.keys, call.arguments) for call in calls]
+        commands += self._admission.questions(sum(len(call.items) for call in calls), sum(call.size for call in calls))
+        patience = COMMAND_SECONDS + sum(len(call.items) for call in calls) / 1_000
+        replies = await self.link.exchange(commands, timeout_seconds=patience)
+        raise_first(*(reply for reply in replies if isinstance(reply, AskError)))
+        forgotten = [number for number, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if forgotten:
+            texts: list[Command] = [SUBMIT.by_text(calls[at].keys, calls[at].arguments) for at in forgotten]
+            texts += commands[len(calls) :]
+            late = await self.link.exchange(texts, timeout_seconds=patience)
+            for number, reply in zip([*forgotten, *range(len(calls), len(commands))], late, strict=True):
+                replies[number] = reply
+        return replies[: len(calls)], self._admission.shortfall(replies[len(calls) :])
+
+
+class _Call:
+    """The keys and arguments of one `submit.lua` call for a group of batches."""
+
+    def __init__(self, keys: Keys, settings: Settings, group: list[_Waiting], *, again: bool | None = None) -> None:
+        self._made_of = keys, settings, group
+        self.items = [item for waiting in group for item in waiting.batch]
+        again = group[0].again if again is None else again
+        careful = again or group[0].alone
+        limit = settings.max_queue_length
+        names = [item.job.stream for item in self.items]
+        # What bounds a queue is all that is in it, whatever its priority.
+        streams = dict.fromkeys(streams_of([*dict.fromkeys(item.job.queue for item in self.items)]) if limit else names)
+        self.keys = [keys.index, keys.scheduled, keys.parked, keys.queues, keys.totals, keys.delayed]
+        numbers = {}
+        for stream in streams:
+            self.keys.append(keys.stream(stream))
+            numbers[stream] = len(self.keys)
+        fair: dict[str, int] = {}
+        keyed = dict.fromkeys(item.job.stream for item in self.items if item.job.fairness_key)
+        for stream in [name for name in streams if name != returned_stream(name)] if limit else keyed:
+            fair[stream] = len(self.keys) + 1
+            self.keys += (keys.fair(stream), keys.turns(stream))
+        self.arguments: list[str | bytes | int] = [keys.signals, 8 if careful else 4, len(streams) + 2 * len(fair)]
+        self.arguments += [max(1, round(settings.idempotency_seconds)), int(again), limit]
+        self.arguments.append(min(waiting.most_queues for waiting in group))
+        extra: dict[str, int] = {}
+        self._digests: dict[str, str] = {}
+        self.size = 0
+        for item, stream in zip(self.items, names, strict=True):
+            job = item.job
+            record = encode(job)
+            self.size += len(record)
+            place = f"{numbers[stream]},{fair[stream]}{job.mark}" if job.fairness_key else numbers[stream]
+            self.arguments += (place, job.id, record, _due(item))
+            if careful:
+                self.arguments += self._careful(item, keys, extra)
+
+    def repeated(self) -> _Call:
+        """The same call, asking first which of its jobs are known."""
+        keys, settings, group = self._made_of
+        return _Call(keys, settings, group, again=True)
+
+    def _careful(self, item: Submission, keys: Keys, extra: dict[str, int]) -> tuple[int, bytes, int, int]:
+        number, fingerprint = 0, b""
+        if item.idempotency_key is not None:
+            number = self._number(extra, self._idempotency(item.idempotency_key, keys))
+            fingerprint = hashlib.sha256(item.fingerprint).digest()[:16]
+        bucket = keys.bucket_of(item.job.id, "done")
+        if bucket not in extra:
+            self._number(extra, bucket)
+            self._number(extra, keys.bucket_of(item.job.id, "kept"))
+        return number, fingerprint, extra[bucket], item.place
+
+    def _idempotency(self, key: str, keys: Keys) -> str:
+        """The jobs of a batch share one key."""
+        if key not in self._digests:
+            self._digests[key] = keys.idempotency(hashlib.sha256(key.encode()).hexdigest())
+        return self._digests[key]
+
+    def _number(self, extra: dict[str, int], key: str) -> int:
+        if key not in extra:
+            self.keys.append(key)
+            extra[key] = len(self.keys)
+        return extra[key]
+
+
+def _due(item: Submission) -> str:
+    if item.delay_ms:
+        return f"+{item.delay_ms}"
+    return "" if item.run_at_ms is None else str(item.run_at_ms)
+
+
+def _is(reply: Any, verdict: bytes) -> bool:
+    return isinstance(reply, list) and bool(reply) and reply[0] == verdict
+
+
+def _refused(reply: Any) -> Exception | None:
+    if isinstance(reply, Exception):
+        return reply
+    if _is(reply, b"conflict"):
+        first = format_id(reply[1])
+        message = f"this idempotency key was used for a different submission; its job is {first}"
+        return IdempotencyConflict(message, job_id=first)
+    if _is(reply, b"full"):
+        return queue_full(reply)
+    return too_many_queues(reply) if _is(reply, b"queues") else None
+
+
+def queue_full(reply: list[Any]) -> QueueFull:
+    """What a script's `{'full', …}` says."""
+    queue = reply[1].decode()
+    length, wanted, limit = reply[2:]
+    message = (
+        f"queue {queue} has {length} jobs of at most {limit}, so {wanted} more do not fit: try again when nodes "
+        f"have worked some off, add nodes, or raise {environment_name('max_queue_length')}"
+    )
+    return QueueFull(message, queue=queue, length=length, limit=limit)
+
+
+def _answer(group: list[_Waiting], call: _Call, reply: Any, shortfall: str, *, own_repetition: bool) -> None:
+    refused = _refused(reply)
+    if refused is not None:
+        _fail(group, refused)
+        return
+    answers = [Accepted(item.job.id, JobState.SCHEDULED if _due(item) else JobState.QUEUED) for item in call.items]
+    for at in range(0, len(reply), 4):
+        number, job_id, where, before = reply[at : at + 4]
+        own = own_repetition and job_id == call.items[number].job.id
+        answers[number] = Accepted(job_id, state_at(where), bool(before) and not own)
+    start = 0
+    for waiting in group:
+        end = start + len(waiting.batch)
+        if shortfall:
+            _fail([waiting], _unconfirmed(shortfall, answers[start:end]))
+        elif not waiting.answer.done():
+            waiting.answer.set_result(answers[start:end])
+        start = end
+
+
+def _unconfirmed(shortfall: str, answers: list[Accepted]) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"{shortfall}: the jobs are stored, but not yet as safely as was asked; submit the same again with the same id "
+        "or idempotency key, nothing will be stored twice",
+        code="durability_not_confirmed",
+        job_ids=[format_id(answer.id) for answer in answers],
+    )
+
+
+def _fail(group: list[_Waiting], error: Exception) -> None:
+    if not isinstance(error, IronForgeError):
+        try:
+            refuse(error)
+        except IronForgeError as translated:
+            error = translated
+    for waiting in group:
+        if not waiting.answer.done():
+            waiting.answer.set_exception(error)

@@ -1,0 +1,197 @@
+"""Submitting, cancelling and reviving jobs: what the doors may do to them.
+
+Cancelling and reviving read where a job is, decide here, and let a script do it only if the job is still there: jobs
+are decoded in Python alone, and what moved in between is looked up again.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+from ironforge.errors import InvalidState, JobNotFound, QuotaExceeded, StoreUnavailable
+from ironforge.formats.timestamps import now_ms
+from ironforge.job.record import Job, JobState, decode, encode, format_id
+from ironforge.redis.connection import Command, Link
+from ironforge.redis.keys import GROUP, Keys, Location
+from ironforge.redis.outages import ABSENT, answering, first_of, raise_first
+from ironforge.redis.scripts import CANCEL, PAUSE, REVIVE, Script
+from ironforge.settings import Settings
+from ironforge.store.contract import Accepted, Submission
+from ironforge.store.producer.group_commit import Flights, queue_full
+from ironforge.store.queue_names import forget_unused, too_many_queues
+from ironforge.store.retention import Shelving, state_at, terminal_record
+
+# Others would have to move a job between every read and write for this many times in a row.
+CHASES: Final = 20
+LOOK_SECONDS: Final = 0.25
+
+
+class OnPause(Protocol):
+    def __call__(self, queue: str, *, paused: bool) -> None: ...
+
+
+class RedisSubmissions:
+    """Implements `contract.Submissions` over two connections: one for the flights, one for everything else."""
+
+    def __init__(self, settings: Settings, keys: Keys, on_pause: OnPause) -> None:
+        self._settings = settings
+        self._keys = keys
+        self._shelving = Shelving(self._keys, settings)
+        self._flights = Flights(settings, self._keys)
+        self._link = Link(settings.redis_url, keys.prefix)
+        self.links = (self._flights.link, self._link)
+        self._looked_at = -math.inf
+        self._on_pause = on_pause
+
+    async def submit(
+        self, batch: Sequence[Submission], *, again: bool = False, most_queues: int | None = None
+    ) -> list[Accepted]:
+        """See `contract.Submissions.submit`."""
+        most = self._most(most_queues)
+        try:
+            return await self._flights.submit(batch, again=again, most_queues=most)
+        except QuotaExceeded:
+            if not await self._made_room():
+                raise
+            return await self._flights.submit(batch, again=again, most_queues=most)
+
+    async def close(self) -> None:
+        """Ends the connections. Callers that still wait for an answer get StoreUnavailable."""
+        await self._flights.close()
+        await self._link.close()
+
+    async def cancel(self, job_id: bytes) -> JobState:
+        """See `contract.Submissions.cancel`."""
+        with answering():
+            for _ in range(CHASES):
+                location = await self._locate(job_id)
+                if location.place == "d":
+                    raise _not_now("cancelled", job_id, JobState.DEAD, "it is in the dead letter already")
+                record = await self._record_at(location, job_id)
+                if record is None:
+                    continue
+                verdict = await self._cancel_at(location, job_id, record)
+                if verdict != b"moved":
+                    return JobState.CANCELLED if verdict == b"cancelled" else JobState.RUNNING
+        raise _elusive(job_id)
+
+    async def _cancel_at(self, location: Location, job_id: bytes, record: bytes) -> bytes:
+        keys = self._keys
+        ended = decode(record).finish(JobState.CANCELLED, now_ms())
+        place = self._shelving.place(job_id, self._shelving.keep_ms(ended))
+        name = location.stream
+        kept = encode(ended) if place.seconds else b""
+        verdict: bytes = await self._link.run(
+            CANCEL,
+            (
+                *(keys.index, keys.scheduled, keys.parked, keys.totals, keys.delayed),
+                *(place.bucket, keys.buckets),
+                *((keys.fair(name), keys.turns(name)) if location.place == "f" else (keys.stream(name),)),
+            ),
+            (
+                *(keys.signals, job_id, location.raw, location.entry, record, kept),
+                *(place.seconds, place.expiry_ms, place.bucket),
+            ),
+        )
+        return verdict
+
+    async def revive(self, job_id: bytes, *, reset_retry_count: bool, most_queues: int | None = None) -> Job:
+        """See `contract.Submissions.revive`."""
+        keys = self._keys
+        with answering():
+            for _ in range(CHASES):
+                location = await self._locate(job_id)
+                if location.place != "d":
+                    raise _not_now("revived", job_id, await self._state(location), "only a dead job can be revived")
+                record = await self._record_at(location, job_id)
+                if record is None:
+                    continue
+                job = decode(record).revived(now_ms(), reset_retry_count=reset_retry_count)
+                names = [keys.index, keys.dead, keys.parked, keys.queues, keys.stream(job.stream)]
+                names += [keys.fair(job.stream), keys.turns(job.stream)]
+                limit = self._settings.max_queue_length
+                if limit:
+                    names += [*keys.streams([job.queue]), *keys.lines([job.queue])[::2]]
+                revived: Command = [job_id, record, encode(job), job.mark, job.queue, self._most(most_queues), limit]
+                if await self._within_quota(REVIVE, names, revived):
+                    return job
+        raise _elusive(job_id)
+
+    async def set_paused(self, queue: str, *, paused: bool, most_queues: int | None = None) -> None:
+        """See `contract.Submissions.set_paused`."""
+        keys = self._keys
+        with answering():
+            if paused:
+                await self._within_quota(PAUSE, [keys.paused, keys.queues], [queue, self._most(most_queues)])
+            else:
+                await self._link.call("SREM", keys.paused, queue)
+        self._on_pause(queue, paused=paused)
+
+    def _most(self, queues: int | None) -> int:
+        return self._settings.max_queues if queues is None else queues
+
+    async def _within_quota(self, script: Script, names: Sequence[str], arguments: Command) -> Any:
+        reply = await self._link.run(script, names, arguments)
+        if isinstance(reply, list) and reply[0] == b"queues" and await self._made_room():
+            reply = await self._link.run(script, names, arguments)
+        if isinstance(reply, list):
+            raise (queue_full if reply[0] == b"full" else too_many_queues)(reply)
+        return reply
+
+    async def _made_room(self) -> bool:
+        """Whether some of the names in use were no longer used. Nodes look regularly; here it is looked for a
+        few times a second at most, however often somebody is refused."""
+        if time.monotonic() - self._looked_at < LOOK_SECONDS:
+            return False
+        self._looked_at = time.monotonic()
+        with answering():
+            return await forget_unused(self._link, self._keys) > 0
+
+    async def _locate(self, job_id: bytes) -> Location:
+        """Raises JobNotFound, and InvalidState for a job that has ended."""
+        raw, done, kept = await self._link.pipeline(
+            [
+                ["HGET", self._keys.index, job_id],
+                ["HGET", self._keys.bucket_of(job_id, "done"), job_id],
+                ["HGET", self._keys.bucket_of(job_id, "kept"), job_id],
+            ],
+            tolerate=("WRONGTYPE",),
+        )
+        raise_first(raw)
+        if raw:
+            return Location(raw)
+        job = terminal_record(first_of(done, kept), self._settings)
+        if job is None:
+            raise JobNotFound(f"there is no job {format_id(job_id)}: never submitted, or past its retention")
+        raise _not_now("changed", job_id, JobState(job.ended), "it has ended")
+
+    async def _state(self, location: Location) -> JobState:
+        """Only the group's pending list tells a running job from a queued one."""
+        if location.place == "q":
+            key, entry = self._keys.stream(location.stream), location.entry
+            (pending,) = await self._link.pipeline([["XPENDING", key, GROUP, entry, entry, 1]], tolerate=ABSENT)
+            if isinstance(pending, list) and pending:
+                return JobState.RUNNING
+        return state_at(location.raw)
+
+    async def _record_at(self, location: Location, job_id: bytes) -> bytes | None:
+        record: bytes | None
+        if not location.entry:
+            record = await self._link.call("HGET", self._keys.parked, job_id)
+            return record
+        stream = self._keys.stream(location.stream)
+        entries = await self._link.call("XRANGE", stream, location.entry, location.entry)
+        record = entries[0][1][1] if entries else None
+        return record
+
+
+def _not_now(what: str, job_id: bytes, state: JobState, why: str) -> InvalidState:
+    message = f"job {format_id(job_id)} is {state.value} and cannot be {what}: {why}"
+    return InvalidState(message, state=state.value)
+
+
+def _elusive(job_id: bytes) -> StoreUnavailable:
+    return StoreUnavailable(f"job {format_id(job_id)} moved {CHASES} times while it was looked up; try again")

@@ -1,0 +1,44 @@
+"""Names of queues come with their first job, and go when nobody uses them: no job, no node, no pause.
+
+Whatever looks after queues costs by how many names there are, so those that were only ever tried out must not stay.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ironforge.errors import QuotaExceeded
+from ironforge.redis.connection import Command, Link
+from ironforge.redis.keys import LINE_ENDINGS, STREAM_ENDINGS, Keys
+from ironforge.redis.scripts import FORGET
+
+# Looked at in one script call, roughly: others wait meanwhile.
+NAMES: Final = 100
+# Names go within a few seconds once nobody uses them.
+RETRY_SECONDS: Final = 5.0
+
+
+async def forget_unused(link: Link, names: Keys) -> int:
+    """How many were forgotten. None while there is a node that does not say what it serves, as older versions do."""
+    keys = [names.queues, names.groups, names.paused, names.delayed, names.nodes, names.roster]
+    endings: Command = [NAMES, len(STREAM_ENDINGS), *STREAM_ENDINGS, *LINE_ENDINGS]
+    forgotten = 0
+    cursor = b"0"
+    while True:
+        cursor, count = await link.run(FORGET, keys, [cursor, *endings])
+        forgotten += int(count)
+        if cursor == b"0":
+            return forgotten
+
+
+def too_many_queues(reply: Any) -> QuotaExceeded:
+    """What a script's refusal means: `queues`, names in use, names to add, limit."""
+    _, used, more, limit = reply
+    return QuotaExceeded(
+        f"the namespace may use {limit} names of queues, {used} are in use, and {more} more do not fit: use the same "
+        "queue for jobs that the same nodes run, cancel or finish what is in others, or have the quota raised",
+        quota="namespace.queues",
+        current=used,
+        limit=limit,
+        retry_seconds=RETRY_SECONDS,
+    )

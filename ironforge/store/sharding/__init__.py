@@ -1,0 +1,14 @@
+"""Several shards behind the same contract: what `ironforge.store.factory` puts together when there is more than one.
+
+A shard is a whole installation under its own hash tag, on a server of a cluster. Nothing here knows Redis: each part
+is the store of one shard, and a part that does not answer keeps nobody waiting for the others.
+"""
+
+from __future__ import annotations
+
+from ironforge.store.sharding.clients import ShardedInspection, ShardedSubmissions
+from ironforge.store.sharding.consumer import ShardedWork
+from ironforge.store.sharding.leases import ShardedLeases
+from ironforge.store.sharding.notifications import ShardedSignals
+
+__all__ = ["ShardedInspection", "ShardedLeases", "ShardedSignals", "ShardedSubmissions", "ShardedWork"]

@@ -1,0 +1,168 @@
+"""Submitting to, and looking at, several shards: an id's last byte says which one is asked.
+
+All or nothing holds within a shard. Batches that the API and `submit_many` make lie in one, because their ids share
+that byte; ids that a caller chose may lie anywhere, and then a batch can be accepted in part before it fails.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from ironforge.errors import InvalidJob
+from ironforge.job.record import Job, JobState, shard_of, tail_of
+from ironforge.store.contract import (
+    Accepted,
+    Health,
+    Inspection,
+    JobView,
+    Page,
+    Stats,
+    StreamDepth,
+    Submission,
+    Submissions,
+    Totals,
+)
+from ironforge.store.node_view import NodeView
+from ironforge.store.sharding.fan_out import together
+
+# From the best to the worst.
+DURABILITY = ("local", "relaxed", "none")
+
+
+class ShardedSubmissions:
+    """Implements `contract.Submissions`."""
+
+    def __init__(self, parts: Sequence[Submissions]) -> None:
+        self._parts = parts
+
+    async def submit(
+        self, batch: Sequence[Submission], *, again: bool = False, most_queues: int | None = None
+    ) -> list[Accepted]:
+        """See `contract.Submissions.submit`. Raises InvalidJob for an id that its key would never find again."""
+        shards = [shard_of(item.job.id, len(self._parts)) for item in batch]
+        for item, shard in zip(batch, shards, strict=True):
+            self._check_key(item, shard)
+        if len(set(shards)) <= 1:
+            return await self._parts[shards[0] if shards else 0].submit(batch, again=again, most_queues=most_queues)
+        groups = [[at for at, shard in enumerate(shards) if shard == part] for part in range(len(self._parts))]
+        calls = [
+            part.submit([batch[at] for at in group], again=again, most_queues=most_queues)
+            for part, group in zip(self._parts, groups, strict=True)
+        ]
+        answers: dict[int, Accepted] = {}
+        for group, accepted in zip(groups, await together(calls), strict=True):
+            answers |= zip(group, accepted, strict=True)
+        return [answers[at] for at in range(len(batch))]
+
+    async def cancel(self, job_id: bytes) -> JobState:
+        """See `contract.Submissions.cancel`."""
+        return await self._of(job_id).cancel(job_id)
+
+    async def revive(self, job_id: bytes, *, reset_retry_count: bool, most_queues: int | None = None) -> Job:
+        """See `contract.Submissions.revive`."""
+        return await self._of(job_id).revive(job_id, reset_retry_count=reset_retry_count, most_queues=most_queues)
+
+    async def set_paused(self, queue: str, *, paused: bool, most_queues: int | None = None) -> None:
+        """See `contract.Submissions.set_paused`. When a shard is away, those that are not have done it."""
+        await together(part.set_paused(queue, paused=paused, most_queues=most_queues) for part in self._parts)
+
+    def _of(self, job_id: bytes) -> Submissions:
+        return self._parts[shard_of(job_id, len(self._parts))]
+
+    def _check_key(self, item: Submission, shard: int) -> None:
+        if item.idempotency_key is not None and tail_of(item.idempotency_key) % len(self._parts) != shard:
+            raise InvalidJob(
+                "an idempotency key and an id of one's own do not go together where there are several shards: give one "
+                "of them, either makes the submission safe to repeat",
+                code="invalid_job_id",
+                field="id",
+            )
+
+
+class ShardedInspection:
+    """Implements `contract.Inspection`. Lists go through one shard after the other."""
+
+    def __init__(self, parts: Sequence[Inspection]) -> None:
+        self._parts = parts
+
+    async def get(self, job_id: bytes) -> JobView:
+        """See `contract.Inspection.get`."""
+        return await self._parts[shard_of(job_id, len(self._parts))].get(job_id)
+
+    async def jobs(
+        self,
+        *,
+        state: JobState | None = None,
+        kind: str | None = None,
+        queue: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page:
+        """See `contract.Inspection.jobs`."""
+        shard, inner = self._read_cursor(cursor)
+        found: list[JobView] = []
+        while True:
+            left = limit - len(found)
+            page = await self._parts[shard].jobs(state=state, kind=kind, queue=queue, limit=left, cursor=inner)
+            found += page.jobs
+            if page.cursor is not None:
+                return Page(found, f"{shard}.{page.cursor}")
+            shard, inner = shard + 1, None
+            if shard == len(self._parts):
+                return Page(found, None)
+            if len(found) >= limit:
+                return Page(found, f"{shard}.")
+
+    async def stats(self, *, max_age_seconds: float = 0.0) -> Stats:
+        """See `contract.Inspection.stats`."""
+        parts = await together(part.stats(max_age_seconds=max_age_seconds) for part in self._parts)
+        depths: dict[tuple[str, int], StreamDepth] = {}
+        for depth in (depth for part in parts for depth in part.streams):
+            place = depth.queue, depth.priority
+            depths[place] = depth.together(depths[place]) if place in depths else depth
+        totals, now_ms = _sum(parts)
+        scheduled, dead = sum(part.scheduled for part in parts), sum(part.dead for part in parts)
+        paused = sorted({queue for part in parts for queue in part.paused})
+        return Stats(list(depths.values()), scheduled, dead, totals, now_ms, paused)
+
+    async def totals(self) -> Totals:
+        """See `contract.Inspection.totals`."""
+        return _sum(await together(part.totals() for part in self._parts))
+
+    async def nodes(self, *, max_age_seconds: float = 0.0) -> list[NodeView]:
+        """See `contract.Inspection.nodes`. A node is as well as it is in the shard where it is worst."""
+        found: dict[str, NodeView] = {}
+        parts = await together(part.nodes(max_age_seconds=max_age_seconds) for part in self._parts)
+        for node in itertools.chain(*parts):
+            other = found.get(node.name)
+            found[node.name] = node if other is None else other.together(node)
+        return list(found.values())
+
+    async def health(self) -> Health:
+        """See `contract.Inspection.health`. Memory of the fullest server: two shards may be on the same one."""
+        parts = await together(part.health() for part in self._parts)
+        fullest = max(parts, key=lambda part: part.used_memory / part.max_memory if part.max_memory else 0)
+        weakest = max((part.durability for part in parts), key=DURABILITY.index)
+        problems: dict[str, list[str]] = {}
+        for shard, part in enumerate(parts):
+            for problem in part.problems:
+                problems.setdefault(problem, []).append(str(shard))
+        told = [
+            problem if len(shards) == len(parts) else f"shard {', '.join(shards)}: {problem}"
+            for problem, shards in problems.items()
+        ]
+        return fullest._replace(durability=weakest, problems=told)
+
+    def _read_cursor(self, cursor: str | None) -> tuple[int, str | None]:
+        if cursor is None:
+            return 0, None
+        shard, dot, inner = cursor.partition(".")
+        if not dot or not shard.isascii() or not shard.isdigit() or int(shard[:3]) >= len(self._parts):
+            raise ValueError("this cursor was not given out by this API: take it unchanged from the page before")
+        return int(shard), inner or None
+
+
+def _sum(parts: Sequence[Stats] | Sequence[Totals]) -> Totals:
+    totals = {name: sum(part.totals[name] for part in parts) for name in parts[0].totals}
+    return Totals(totals, max(part.now_ms for part in parts))

@@ -1,0 +1,103 @@
+"""What a leaseholder does with the jobs of several shards, or of several namespaces.
+
+A delivery says by its stream which shard it came from (`2/default:1`), and everything that follows goes back there.
+Priorities are strict within a shard; between shards jobs are spread evenly, so each is asked for its share.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any, Final, TypeVar
+
+from ironforge.store.consumer.consumer import RedisWork
+from ironforge.store.contract import Delivery, Due, Rewrite, Settled
+from ironforge.store.sharding.alone import ShardedAlone
+from ironforge.store.sharding.fan_out import Round, together
+from ironforge.store.sharding.reader import ShardedFetcher
+
+# When a shard does not say when its next job is due, it is asked again after this time.
+LATE_MS: Final = 1_000
+
+Moved = TypeVar("Moved", Settled, Rewrite, Delivery)
+
+
+class ShardedWork:
+    """Implements `contract.Work` for one lease."""
+
+    def __init__(self, parts: Sequence[RedisWork], weights: Sequence[int], shards: int) -> None:
+        self._parts = parts
+        self.alone = ShardedAlone([part.alone for part in parts], shards)
+        self._fetcher = ShardedFetcher([part.fetcher for part in parts], weights)
+        self._dues: Round[Due] = Round()
+
+    async def fetch(self, want: int) -> list[Delivery]:
+        """See `contract.Work.fetch`."""
+        return await self._fetcher.fetch(want)
+
+    async def wait(self, want: int, timeout_seconds: float) -> list[Delivery]:
+        """See `contract.Work.wait`."""
+        return await self._fetcher.wait(want, timeout_seconds)
+
+    async def settle(self, batch: Sequence[Settled]) -> None:
+        """See `contract.Work.settle`."""
+        await self._each(batch, Settled, lambda part, own: part.settle(own))
+
+    async def requeue(self, batch: Sequence[Rewrite]) -> None:
+        """See `contract.Work.requeue`."""
+        await self._each(batch, Rewrite, lambda part, own: part.requeue(own))
+
+    async def park(self, batch: Sequence[Rewrite]) -> None:
+        """See `contract.Work.park`."""
+        await self._each(batch, Rewrite, lambda part, own: part.park(own))
+
+    async def bury(self, batch: Sequence[Rewrite]) -> None:
+        """See `contract.Work.bury`."""
+        await self._each(batch, Rewrite, lambda part, own: part.bury(own))
+
+    async def bury_raw(self, delivery: Delivery, reason: str) -> None:
+        """See `contract.Work.bury_raw`."""
+        await self._each([delivery], Delivery, lambda part, own: part.bury_raw(own[0], reason))
+
+    async def restore(self) -> int:
+        """See `contract.Work.restore`."""
+        return sum(await together(part.restore() for part in self._parts))
+
+    async def promote(self) -> Due:
+        """See `contract.Work.promote`."""
+        for number, part in enumerate(self._parts):
+            if not self._dues.asked(number):
+                self._dues.ask(number, part.promote())
+        dues = list((await self._dues.answers()).values())
+        nexts = [due.next_ms for due in dues if due.next_ms is not None] + [LATE_MS] * self._dues.late
+        lateness = [late for due in dues for late in due.lateness_ms]
+        return Due(sum(due.moved for due in dues), min(nexts, default=None), lateness)
+
+    async def cancel_requested(self, job_ids: Sequence[bytes]) -> list[bytes]:
+        """See `contract.Work.cancel_requested`."""
+        answers = await together(part.cancel_requested(job_ids) for part in self._parts)
+        return [job_id for asked in answers for job_id in asked]
+
+    async def expire(self) -> int:
+        """See `contract.Work.expire`."""
+        return sum(await together(part.expire() for part in self._parts))
+
+    async def close(self) -> None:
+        await self._fetcher.close()
+        await self._dues.stop()
+        await self.alone.close()
+        for part in self._parts:
+            await part.close()
+
+    async def _each(
+        self,
+        batch: Sequence[Moved],
+        kind: type[Moved],
+        call: Callable[[RedisWork, list[Moved]], Coroutine[Any, Any, None]],
+    ) -> None:
+        own: defaultdict[str, list[Moved]] = defaultdict(list)
+        items: Iterable[tuple[Any, ...]] = batch  # by position: a batch to settle may hold plain tuples
+        for stream, *rest in items:
+            part, _, own_stream = stream.partition("/")
+            own[part].append(kind._make((own_stream, *rest)))
+        await together(call(self._parts[int(part)], items) for part, items in own.items())
