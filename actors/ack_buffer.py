@@ -12,18 +12,18 @@ from typing import Any, Final, cast
 
 from ironforge.actors.messages import Ended
 from ironforge.actors.session import Session
-from ironforge.store import Rewrite, Settled, Work
+from ironforge.store import Consumer, Rewrite, Settled
 
 LARGEST_BATCH: Final = 1000
 
 
-class Settler:
+class AckBuffer:
     """`background` starts a task that belongs to the dispatcher: a lost lease ends it, and the dispatcher with it."""
 
     def __init__(
         self,
         session: Session,
-        work: Work,
+        work: Consumer,
         background: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
     ) -> None:
         self._session = session

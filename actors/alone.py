@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from ironforge.actors.ack_buffer import Settler
-from ironforge.actors.in_flight import Holdings
+from ironforge.actors.ack_buffer import AckBuffer
+from ironforge.actors.in_flight import InFlight
 from ironforge.actors.kernel import ActorError
 from ironforge.actors.messages import Flush
 from ironforge.actors.session import ASK_SECONDS, Session
@@ -43,8 +43,8 @@ class Alone:
         self,
         session: Session,
         work: AloneWork,
-        holdings: Holdings,
-        settler: Settler,
+        holdings: InFlight,
+        settler: AckBuffer,
         *,
         metrics: Metrics,
         assign: Callable[[list[Delivery]], None],

@@ -21,7 +21,7 @@ STUBBORN_SECONDS: Final = 5.0
 Alarm = Callable[[Attempt], None]
 
 
-class Watch:
+class AttemptTimers:
     """Every alarm is for the attempt of that moment; one that has ended meanwhile raises none."""
 
     def __init__(self, clock: Clock, *, time_is_up: Alarm, out_of_patience: Alarm, stubborn: Alarm) -> None:

@@ -12,10 +12,10 @@ import logging
 import time
 from typing import Final
 
-from ironforge.actors.ack_buffer import Settler
+from ironforge.actors.ack_buffer import AckBuffer
 from ironforge.actors.alone import Alone
-from ironforge.actors.fetch_demand import Demand
-from ironforge.actors.in_flight import Holdings
+from ironforge.actors.fetch_demand import FetchDemand
+from ironforge.actors.in_flight import InFlight
 from ironforge.actors.kernel import Actor, ActorDead, ActorRef, MailboxFull, handles
 from ironforge.actors.messages import (
     Announce,
@@ -55,8 +55,8 @@ class Dispatcher(Actor):
         self._crash_budget = settings.crash_budget
         self._metrics = metrics
         self._workers = [session.role(f"workers/{number}") for number in range(settings.concurrency)]
-        self._holdings = Holdings(settings.concurrency)
-        self._demand = Demand()
+        self._holdings = InFlight(settings.concurrency)
+        self._demand = FetchDemand()
         self._room = asyncio.Event()
         self._heard_at = time.monotonic()
         self._draining = False
@@ -65,7 +65,7 @@ class Dispatcher(Actor):
     async def started(self) -> None:
         self._node = (await self._session.lease()).node
         self._work = await self._session.work()
-        self._settler = Settler(self._session, self._work, self.background)
+        self._settler = AckBuffer(self._session, self._work, self.background)
         parts = (self._session, self._work.alone, self._holdings, self._settler)
         self._alone = Alone(*parts, metrics=self._metrics, assign=self._assign)
         self._dead_letter = self._session.role("dead_letter")

@@ -22,7 +22,7 @@ GROWTH: Final = 2.0
 SMOOTHING: Final = 0.2
 
 
-class Demand:
+class FetchDemand:
     """Times are seconds on any monotonic clock."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from ironforge.store import Delivery
 
 
-class Holdings:
+class InFlight:
     """Workers are numbered from 0. `count` is the number of jobs held by all of them."""
 
     def __init__(self, workers: int) -> None:

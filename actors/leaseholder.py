@@ -41,7 +41,7 @@ class Leaseholder(Actor):
         self._lease_seconds = settings.lease_seconds
         self._metrics = metrics
         self._taking_over: set[str] = set()
-        self._heart: Heart | None = None
+        self._heart: Heartbeat | None = None
         self._ticker: Cancellable | None = None
 
     async def started(self) -> None:
@@ -54,7 +54,7 @@ class Leaseholder(Actor):
         # A node that was itself away (or has just come) cannot tell whether the others were: it watches them for
         # one whole lease before it declares any of them dead.
         self._steady_since = self._strays_sought = time.monotonic()
-        self._heart = Heart(self._leases, self._lease, self._lease_seconds, self._on_beat, self._on_loss)
+        self._heart = Heartbeat(self._leases, self._lease, self._lease_seconds, self._on_beat, self._on_loss)
         self._tick()
         self._heart.start()
 
@@ -92,7 +92,7 @@ class Leaseholder(Actor):
         self._take_over_all(message.expired)
         if time.monotonic() - self._strays_sought > self._lease_seconds:
             self._strays_sought = time.monotonic()
-            self.background(self._find_strays(), name="strays")
+            self.background(self._find_orphan_consumers(), name="strays")
 
     @handles(SeenDead)
     def seen_dead(self, message: SeenDead) -> None:
@@ -105,8 +105,8 @@ class Leaseholder(Actor):
                 self._taking_over.add(node)
                 self.background(self._take_over(node, seen_dead=seen_dead), name=f"take over {node}")
 
-    async def _find_strays(self) -> None:
-        self._take_over_all(await self._leases.strays())
+    async def _find_orphan_consumers(self) -> None:
+        self._take_over_all(await self._leases.orphan_consumers())
 
     async def _take_over(self, node: str, *, seen_dead: bool) -> None:
         try:
@@ -132,7 +132,7 @@ class Leaseholder(Actor):
         self.ref.try_tell(LeaseGone(detail))
 
 
-class Heart:
+class Heartbeat:
     """The heartbeat thread. `on_beat(expired nodes, seconds since the last beat)` and `on_loss(detail)` run on the
     loop."""
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from ironforge.actors.kernel import Actor
 from ironforge.actors.messages import Cancel, DueAt, Fenced, Reconnected
 from ironforge.actors.session import Session
-from ironforge.store import Signals as SignalSource
+from ironforge.store import Notifications as SignalSource
 
 
-class Signals(Actor):
+class Notifications(Actor):
     def __init__(self, session: Session, source: SignalSource) -> None:
         self._session = session
         self._source = source

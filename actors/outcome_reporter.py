@@ -29,7 +29,7 @@ class _Tally:
         self.failed: defaultdict[str, list[float]] = defaultdict(list)
 
 
-class Report:
+class OutcomeReporter:
     dispatcher: ActorRef
     retry_timer: ActorRef
     dead_letter: ActorRef

@@ -13,7 +13,7 @@ from ironforge.actors.kernel import ActorDead, ActorRef, ActorSystem, BeginAnew,
 from ironforge.actors.messages import LeaseGone, WhoHolds
 from ironforge.errors import LeaseLost
 from ironforge.metrics.jobs import Metrics
-from ironforge.store import Lease, NodeStore, Work
+from ironforge.store import Consumer, Lease, NodeStore
 
 NODE = "node"
 ASK_SECONDS = 5.0
@@ -32,7 +32,7 @@ class Session:
         """The present one."""
         return Lease(*await self.role("lease").ask(WhoHolds(), timeout_seconds=ASK_SECONDS))
 
-    async def work(self) -> Work:
+    async def work(self) -> Consumer:
         """The store's node side under the present lease."""
         return self._store.work(await self.lease())
 

@@ -18,7 +18,7 @@ from ironforge.actors.dispatcher import Dispatcher
 from ironforge.actors.fetch_demand import LARGEST_BATCH
 from ironforge.actors.kernel import Actor, ActorSystem, ChildSpec, RestartBudget, Strategy, Supervisor
 from ironforge.actors.leaseholder import Leaseholder
-from ironforge.actors.notifications import Signals
+from ironforge.actors.notifications import Notifications
 from ironforge.actors.retry_timer import RetryTimer
 from ironforge.actors.session import NODE, Session
 from ironforge.actors.worker import Worker
@@ -95,7 +95,7 @@ class Node(Supervisor):
                 capacity=REPORTS_WAITING,
             ),
             _role("workers", lambda: Workers(parts), stop_seconds=math.inf),
-            _role("signals", lambda: Signals(session, parts.store.signals)),
+            _role("signals", lambda: Notifications(session, parts.store.signals)),
             _role(
                 "dispatcher",
                 lambda: Dispatcher(session, settings, metrics),

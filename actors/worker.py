@@ -16,10 +16,10 @@ import time
 from collections import deque
 from typing import Final
 
-from ironforge.actors.attempt_timers import Watch
+from ironforge.actors.attempt_timers import AttemptTimers
 from ironforge.actors.kernel import Actor, ActorDead, ActorFailed, Exit, handles
 from ironforge.actors.messages import Announce, Cancel, Delivered, GiveUpQueue, HandBack, Ready, Run, Unreadable
-from ironforge.actors.outcome_reporter import Report
+from ironforge.actors.outcome_reporter import OutcomeReporter
 from ironforge.errors import IncompatibleRecord
 from ironforge.execution.executor import Attempt, Executor, Interrupt
 from ironforge.execution.isolation import is_cancelled
@@ -35,14 +35,14 @@ class Worker(Actor):
     def __init__(self, number: int, executor: Executor, metrics: Metrics) -> None:
         self._number = number
         self._executor = executor
-        self._report = Report(number, metrics)
+        self._report = OutcomeReporter(number, metrics)
         self._queue: deque[Delivered] = deque()
         self._cancelled: set[bytes] = set()
         self._current: tuple[Delivered, Attempt] | None = None
         self._runner: asyncio.Task[None] | None = None
 
     async def started(self) -> None:
-        self._watch = Watch(
+        self._watch = AttemptTimers(
             self.clock,
             time_is_up=functools.partial(self._interrupt, Interrupt.TIMEOUT),
             out_of_patience=self._lose_patience,

@@ -24,7 +24,7 @@ MEASURED = (0.2, 0.95)
 async def _once(queued: int, flags: dict[str, Any]) -> tuple[float, float]:
     """Bytes a queued job, and jobs per second of one node while it works off the first SHORT of them."""
     with harness.server(**flags) as settings:
-        async with harness.doors(settings) as opened, Forge(settings) as submitter:
+        async with harness.store_client(settings) as opened, Forge(settings) as submitter:
             with redis.Redis.from_url(settings.redis_url) as client:
                 await submitter.submit("bench.noop", PAYLOAD)
                 before = client.info("memory")["used_memory"]

@@ -30,7 +30,7 @@ async def fill(
 async def rate(jobs: int, count: int, flags: dict[str, Any], options: Sequence[BatchOptions] = ({},)) -> float:
     """Jobs per second of `count` nodes."""
     with harness.server(**flags) as settings:
-        async with harness.doors(settings) as opened, Forge(settings) as submitter:
+        async with harness.store_client(settings) as opened, Forge(settings) as submitter:
             await fill(submitter, jobs, options)
             first, last = int(jobs * 0.2), int(jobs * 0.95)
             with harness.nodes(settings, count):

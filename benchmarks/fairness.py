@@ -17,7 +17,7 @@ from benchmarks import drain, harness, latency
 from ironforge.handlers.forge import Forge
 from ironforge.handlers.submission import BatchOptions, JobOptions
 from ironforge.job.record import parse_id
-from ironforge.store import Doors
+from ironforge.store import StoreClient
 
 RATE = 50
 WARM_UP_SECONDS = 2.0
@@ -33,7 +33,7 @@ async def _delay(jobs: int, seconds: float, *, keyed: bool, flags: dict[str, Any
     own: JobOptions = {"fairness_key": "b"} if keyed else {}
     other: BatchOptions = {"fairness_key": "a"} if keyed else {}
     with harness.server(**flags) as settings:
-        async with harness.doors(settings) as opened, Forge(settings) as submitter:
+        async with harness.store_client(settings) as opened, Forge(settings) as submitter:
             await drain.fill(submitter, jobs, [other], kind="bench.pause")
             with harness.nodes(settings, 1):
                 await submitter.submit("bench.noop", priority="critical")
@@ -44,13 +44,13 @@ async def _delay(jobs: int, seconds: float, *, keyed: bool, flags: dict[str, Any
     return {f"p{percent:g}": harness.percentile(found, percent) for percent in (50, 95, 99, 100)}
 
 
-async def _latencies(opened: Doors, due: Mapping[str, int]) -> list[float]:
+async def _latencies(opened: StoreClient, due: Mapping[str, int]) -> list[float]:
     """In milliseconds, once all have ended or the time for it is over."""
     ended: dict[str, float] = {}
     until = time.monotonic() + GRACE_SECONDS
     while len(ended) < len(due) and time.monotonic() < until:
         for job_id in due.keys() - ended.keys():
-            view = await opened.inspection.get(parse_id(job_id))
+            view = await opened.inspector.get(parse_id(job_id))
             if view.job.result:
                 ended[job_id] = (int(view.job.result) - due[job_id]) / 1e6
         await asyncio.sleep(LOOK_SECONDS)

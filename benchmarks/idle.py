@@ -29,7 +29,7 @@ def _sent(url: str, seconds: float) -> int:
 async def run(*, seconds: float = 20.0, **flags: Any) -> dict[str, Any]:
     """Percent of one core, and commands that the node sends a second."""
     with harness.server(**flags) as settings, harness.nodes(settings, 1) as [pid]:
-        async with harness.doors(settings) as opened, Forge(settings) as submitter:
+        async with harness.store_client(settings) as opened, Forge(settings) as submitter:
             await submitter.submit("bench.noop")
             await harness.time_of(opened, [1])
         await asyncio.sleep(WARM_UP_SECONDS)

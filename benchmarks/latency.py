@@ -15,7 +15,7 @@ from benchmarks import harness
 from ironforge.handlers.forge import Forge
 from ironforge.handlers.submission import JobOptions
 from ironforge.job import record as records
-from ironforge.store import Doors
+from ironforge.store import StoreClient
 
 WARM_UP_SECONDS = 2.0
 LOOK_UPS = 32
@@ -23,7 +23,7 @@ LOOK_UPS = 32
 
 async def _once(rate: int, seconds: float, flags: dict[str, Any]) -> dict[str, float]:
     with harness.server(**flags) as settings, harness.nodes(settings, 1):
-        async with harness.doors(settings) as opened, Forge(settings) as submitter:
+        async with harness.store_client(settings) as opened, Forge(settings) as submitter:
             await submitter.submit("bench.noop")
             await harness.time_of(opened, [1])
             await submit(submitter, "bench.clock", rate, WARM_UP_SECONDS)
@@ -53,14 +53,14 @@ async def submit(
     return due
 
 
-async def _latencies(opened: Doors, due: dict[str, int]) -> list[float]:
+async def _latencies(opened: StoreClient, due: dict[str, int]) -> list[float]:
     found: list[float] = []
     waiting = list(due.items())
 
     async def look() -> None:
         while waiting:
             job_id, due_ns = waiting.pop()
-            view = await opened.inspection.get(records.parse_id(job_id))
+            view = await opened.inspector.get(records.parse_id(job_id))
             found.append((int(view.job.result) - due_ns) / 1e6)
 
     await asyncio.gather(*(look() for _ in range(LOOK_UPS)))

@@ -21,7 +21,7 @@ async def run(*, jobs: int = 1_000_000, **flags: Any) -> dict[str, Any]:
     """Megabytes (PSS) after so many jobs, and the growth in percent."""
     points: list[tuple[float, float]] = []
     with harness.server(**flags) as settings, harness.nodes(settings, 1) as [pid]:
-        async with harness.doors(settings) as opened, Forge(settings) as submitter:
+        async with harness.store_client(settings) as opened, Forge(settings) as submitter:
             done = 100
             await fill(submitter, done)
             await harness.time_of(opened, [done])

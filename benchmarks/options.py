@@ -61,7 +61,7 @@ async def _once(variation: Variation, jobs: int) -> dict[str, float]:
         environment = dict(variation.environment)
         if environment:
             environment[MULTIPROCESS_DIR] = stack.enter_context(tempfile.TemporaryDirectory())
-        async with harness.doors(settings) as opened, Forge(settings) as submitter:
+        async with harness.store_client(settings) as opened, Forge(settings) as submitter:
             await submitter.submit_many("bench.noop", [None] * BATCH, queue="elsewhere")
             batches = [(variation.priorities[number % len(variation.priorities)]) for number in range(jobs // BATCH)]
             start = time.perf_counter()

@@ -37,7 +37,7 @@ SERVER = {"appendonly": "yes", "appendfsync": "everysec", "save": "", "maxmemory
 
 async def _once(shards: int, jobs: int, flags: dict[str, Any]) -> dict[str, float]:
     with _cluster(shards, flags) as (settings, servers):
-        async with harness.doors(settings) as opened, Forge(settings) as submitter:
+        async with harness.store_client(settings) as opened, Forge(settings) as submitter:
             await submitter.submit("bench.noop")
             before = _cpu_seconds(servers)
             await fill(submitter, jobs * shards)

@@ -23,7 +23,7 @@ Point = tuple[float, float]  # seconds since the start, jobs
 async def _once(rate: int, seconds: float, nodes: int, flags: dict[str, Any]) -> tuple[float, list[Point]]:
     """Jobs per second really submitted, and the backlog over time."""
     with harness.server(**flags) as settings, harness.nodes(settings, nodes):
-        async with harness.doors(settings) as opened, Forge(settings) as submitter:
+        async with harness.store_client(settings) as opened, Forge(settings) as submitter:
             await submitter.submit_many("bench.noop", [None] * BATCH)
             await harness.time_of(opened, [BATCH])
             submitted = 0

@@ -22,7 +22,7 @@ PAGE = 500
 
 async def _once(jobs: int, seconds: float, flags: dict[str, Any]) -> dict[str, float]:
     with harness.server(**flags) as settings, harness.nodes(settings, 1):
-        async with harness.doors(settings) as opened, Forge(settings) as submitter:
+        async with harness.store_client(settings) as opened, Forge(settings) as submitter:
             await submitter.submit("bench.noop")
             await harness.time_of(opened, [1])
             first = time.time() + LEAD_SECONDS
@@ -49,7 +49,7 @@ async def _all(opened: Any) -> list[JobView]:
     found: list[JobView] = []
     cursor = None
     while True:
-        page = await opened.inspection.jobs(state=records.JobState.COMPLETED, limit=PAGE, cursor=cursor)
+        page = await opened.inspector.jobs(state=records.JobState.COMPLETED, limit=PAGE, cursor=cursor)
         found += page.jobs
         cursor = page.cursor
         if cursor is None:

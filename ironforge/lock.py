@@ -19,9 +19,9 @@ from ironforge.errors import LockNotHeld, LockTimeout, StoreError, StoreUnavaila
 from ironforge.formats.duration import Duration, seconds_of
 from ironforge.formats.numbers import shown
 from ironforge.process.per_loop import PerLoop
-from ironforge.redis.connection import Command, Link
+from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import shards_of
-from ironforge.redis.outages import answering
+from ironforge.redis.outages import translating_errors
 from ironforge.redis.scripts import RELEASE, Script
 from ironforge.settings import NAME, Settings
 
@@ -43,7 +43,7 @@ class Locks:
     def __init__(self, settings: Settings) -> None:
         self._prefix = shards_of(settings)[0].prefix
         url, prefix = settings.redis_url, self._prefix
-        self._links = PerLoop(lambda: Link(url, prefix), Link.abandon)
+        self._connections = PerLoop(lambda: Connection(url, prefix), Connection.abandon)
 
     def __call__(self, name: str, *, ttl_seconds: Duration, wait_seconds: Duration | None = None) -> Lock:
         """The lock `name`, for `async with`. It runs out `ttl_seconds` after it was taken or extended.
@@ -60,7 +60,7 @@ class Locks:
 
     async def close(self) -> None:
         """Close the connection of the running loop; others are closed as their loops end."""
-        await self._links.close()
+        await self._connections.close()
 
     async def take(self, name: str, token: str, ttl_ms: int) -> int:
         """One try: the fence, or minus the milliseconds that the present holder has left."""
@@ -74,8 +74,8 @@ class Locks:
         return bool(await self._run(RELEASE, [self._key(name)], [token]))
 
     async def _run(self, script: Script, keys: list[str], arguments: Command) -> int:
-        with answering():
-            reply: int = await (await self._links.here()).run(script, keys, arguments)
+        with translating_errors():
+            reply: int = await (await self._connections.here()).run(script, keys, arguments)
         return reply
 
     def _key(self, name: str) -> str:

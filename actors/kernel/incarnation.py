@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ironforge.actors.kernel.actor import Actor, handler_of
 from ironforge.actors.kernel.errors import ActorFailed, BadFrame, BeginAnew, describe
 from ironforge.actors.kernel.frames import Down, Exit, Stop, decode, pack
-from ironforge.actors.kernel.owned_tasks import Belongings
+from ironforge.actors.kernel.owned_tasks import OwnedTasks
 from ironforge.actors.kernel.ref import acting_as, receiving
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Incarnation:
         self.cell = cell
         self.number = number
         self.decided = asyncio.Event()  # whether it has started
-        self.belongings = Belongings(cell, self.fail)
+        self.belongings = OwnedTasks(cell, self.fail)
         self.watchers: dict[Incarnation, None] = {}
         self.watching: dict[Incarnation, None] = {}
         self._failure: BaseException | None = None
@@ -91,12 +91,12 @@ class Incarnation:
     def watch(self, target: Incarnation) -> None:
         """Receive one Down when `target` ends; at once when it already has."""
         if target.closed:
-            self.cell.mailbox.signal(target.obituary())
+            self.cell.mailbox.signal(target.down_signal())
         else:
             target.watchers[self] = None
             self.watching[target] = None
 
-    def obituary(self) -> Down:
+    def down_signal(self) -> Down:
         """The notice of its end."""
         return Down(self.cell.address, self.number, self.exit, self.error)
 
@@ -106,7 +106,7 @@ class Incarnation:
         self.decided.set()
         for watcher in self.watchers:
             del watcher.watching[self]
-            watcher.cell.mailbox.signal(self.obituary())
+            watcher.cell.mailbox.signal(self.down_signal())
         for target in self.watching:
             del target.watchers[self]
         self.watchers.clear()
@@ -123,7 +123,7 @@ class Incarnation:
     async def _receive(self, actor: Actor) -> None:
         mailbox = self.cell.mailbox
         count = 0
-        while not self._doomed():
+        while not self._is_cancelled():
             item = await mailbox.get()
             if isinstance(item, bytes):
                 await self._handle(actor, item)
@@ -159,7 +159,7 @@ class Incarnation:
             system.asks.answer(self._ask, pack(result))
             self._ask = None
 
-    def _doomed(self) -> bool:
+    def _is_cancelled(self) -> bool:
         return self.killed or self._failure is not None or self.task.cancelling() > 0
 
     def _fail_ask(self, why: str) -> None:
@@ -173,7 +173,7 @@ class Incarnation:
         try:
             await step
         except BaseException as error:
-            was_cancelled = isinstance(error, asyncio.CancelledError) and self._doomed()
+            was_cancelled = isinstance(error, asyncio.CancelledError) and self._is_cancelled()
             cause = self._failure if was_cancelled else error
             while self.task.uncancel():
                 pass

@@ -41,7 +41,7 @@ class Timer:
         self._send()
 
 
-class Belongings:
+class OwnedTasks:
     """The timers and tasks of one incarnation; `on_failure` hears the name and error of a failed task."""
 
     def __init__(self, cell: Cell, on_failure: Callable[[str, BaseException], None]) -> None:

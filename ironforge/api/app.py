@@ -12,7 +12,7 @@ from typing import Final
 from aiohttp import web
 
 from ironforge.api import openapi
-from ironforge.api.authentication import Gate
+from ironforge.api.authentication import AuthenticationMiddleware
 from ironforge.api.middleware import OnAnswered, guarded_application
 from ironforge.api.operations.jobs import JobCalls
 from ironforge.api.operations.operator import OperatorCalls, Readiness
@@ -22,9 +22,9 @@ from ironforge.api.parsing.bodies import json_at_most
 from ironforge.api.parsing.cursors import Cursors
 from ironforge.api.parsing.large_bodies import LARGE_BODIES, LargeBodies
 from ironforge.api.routes import operations
-from ironforge.api.tenants import Desk
+from ironforge.api.tenants import RequestScope
 from ironforge.settings import Settings
-from ironforge.store.contract import Inspection, Submissions
+from ironforge.store.contract import Inspector, Producer
 
 # The handler of each call, as an attribute of a desk.
 _HANDLERS: Final = {
@@ -53,39 +53,39 @@ _HANDLERS: Final = {
 
 def create_app(
     settings: Settings,
-    submissions: Submissions,
-    inspection: Inspection,
+    producer: Producer,
+    inspector: Inspector,
     *,
     readiness: Readiness | None = None,
     exposition: Exposition | None = None,
     on_submitted: OnSubmitted | None = None,
     on_answered: OnAnswered | None = None,
-    gate: Gate | None = None,
+    authentication: AuthenticationMiddleware | None = None,
 ) -> web.Application:
     """The application, ready for `serve`.
 
     `readiness` says what keeps this process from taking requests, `exposition` gives body and Content-Type of
     /metrics, `on_submitted` hears kind, priority and number of newly accepted jobs, `on_answered` of every
-    answer. With a `gate` every caller has a
+    answer. With a `authentication` every caller has a
     desk of its own, and these doors serve only the calls that nobody has to prove anything for.
     """
-    operator = OperatorCalls(inspection, settings.durability, readiness, exposition, discreet=gate is not None)
-    submit = SubmitCalls(submissions, on_submitted)
-    desk = Desk(submit, JobCalls(submissions, inspection, Cursors(settings)), operator)
-    app = guarded_application(asks_callers=gate is not None, on_answered=on_answered)
+    operator = OperatorCalls(inspector, settings.durability, readiness, exposition, discreet=authentication is not None)
+    submit = SubmitCalls(producer, on_submitted)
+    scope = RequestScope(submit, JobCalls(producer, inspector, Cursors(settings)), operator)
+    app = guarded_application(asks_callers=authentication is not None, on_answered=on_answered)
     app[LARGE_BODIES] = LargeBodies()
     add = {"get": app.router.add_get, "post": app.router.add_post, "delete": app.router.add_delete}
-    for call in operations(auth=gate is not None):
+    for call in operations(auth=authentication is not None):
         if call.operation_id == "getOpenApi":
-            handler = openapi.serving(auth=gate is not None)
-        elif gate is None or call.access == "public":
-            handler = _HANDLERS[call.operation_id](desk)
+            handler = openapi.serving(auth=authentication is not None)
+        elif authentication is None or call.access == "public":
+            handler = _HANDLERS[call.operation_id](scope)
         else:
-            handler = gate.guarding(call, _HANDLERS[call.operation_id])
+            handler = authentication.guarding(call, _HANDLERS[call.operation_id])
         if call.method != "get" and not call.needs_body:
             handler = json_at_most(handler)
         # Otherwise GET /jobs/batch would look for a job of that name instead of saying 405.
         path = call.path.replace("{id}", "{id:(?!batch$)[^/]+}")
         add[call.method](path, handler)
-    app.cleanup_ctx.append(operator.sample if gate is None else gate.run)
+    app.cleanup_ctx.append(operator.sample if authentication is None else authentication.run)
     return app

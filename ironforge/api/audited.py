@@ -13,7 +13,7 @@ from aiohttp import web
 from ironforge.api.middleware import REQUEST_ID_OF
 from ironforge.api.operations.audit_details import QUEUE, TARGETS
 from ironforge.api.routes import Operation
-from ironforge.api.tenants import Office
+from ironforge.api.tenants import TenantServices
 from ironforge.auth import AUDIT_FAILED, AUDIT_HEADER
 from ironforge.auth.caller import Caller
 from ironforge.logs.setup import get_logger
@@ -22,15 +22,15 @@ _log: Final = get_logger(__name__)
 
 
 async def write_down(
-    call: Operation, request: web.Request, response: web.StreamResponse, caller: Caller, office: Office
+    call: Operation, request: web.Request, response: web.StreamResponse, caller: Caller, services: TenantServices
 ) -> None:
     """Never raises: there is an answer to give."""
     request_id, who, action = request[REQUEST_ID_OF], caller.identity, call.operation_id
     for target in request.get(TARGETS) or [next(iter(request.match_info.values()), "")]:
         _log.info("audit", who=who, action=action, target=target, request_id=request_id)
         try:
-            await office.audit.append(who, action, target, request_id, request.get(QUEUE, ""))
+            await services.audit.append(who, action, target, request_id, request.get(QUEUE, ""))
         except Exception as error:  # noqa: BLE001 - whatever it is, the call went well
             _log.error("the audit trail lacks what was logged just before", request_id=request_id, error=str(error))
-            office.on_audit_failed()
+            services.on_audit_failed()
             response.headers[AUDIT_HEADER] = AUDIT_FAILED

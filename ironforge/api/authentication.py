@@ -11,20 +11,20 @@ from ironforge.api.audited import write_down
 from ironforge.api.middleware import REQUEST_ID_OF, Handler
 from ironforge.api.parsing.large_bodies import CALLER_OF
 from ironforge.api.routes import Operation
-from ironforge.api.tenants import Desk, Offices, desk_of
-from ironforge.auth.api_keys import Keyring
+from ironforge.api.tenants import RequestScope, TenantPool, scope_of
+from ironforge.auth.api_keys import ApiKeys
 from ironforge.auth.authenticator import Authenticator
 
-Choose = Callable[[Desk], Handler]
+Choose = Callable[[RequestScope], Handler]
 
 
-class Gate:
+class AuthenticationMiddleware:
     """For one process. `close` after the last request."""
 
-    def __init__(self, authenticator: Authenticator, offices: Offices, keyring: Keyring) -> None:
+    def __init__(self, authenticator: Authenticator, tenants: TenantPool, api_keys: ApiKeys) -> None:
         self._authenticator = authenticator
-        self._offices = offices
-        self._keyring = keyring
+        self._tenants = tenants
+        self._api_keys = api_keys
 
     def guarding(self, call: Operation, choose: Choose) -> Handler:
         """The handler of `call` for callers who may: `choose` picks it from their desk."""
@@ -41,12 +41,12 @@ class Gate:
             request[CALLER_OF] = caller
             structlog.contextvars.bind_contextvars(namespace=caller.namespace)
             caller.require(call.access)
-            async with self._offices.visit(caller.namespace) as office:
+            async with self._tenants.acquire(caller.namespace) as services:
                 if call.access == "jobs:submit":
-                    await office.meter.arrives(caller)
-                response = await choose(desk_of(caller, office, self._keyring))(request)
+                    await services.quotas.arrives(caller)
+                response = await choose(scope_of(caller, services, self._api_keys))(request)
                 if call.audited:
-                    await write_down(call, request, response, caller, office)
+                    await write_down(call, request, response, caller, services)
             return response
 
         return handle
@@ -54,4 +54,4 @@ class Gate:
     async def run(self, _app: web.Application) -> AsyncIterator[None]:
         """Around the application's life."""
         yield
-        await self._offices.close()
+        await self._tenants.close()

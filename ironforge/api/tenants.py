@@ -18,20 +18,20 @@ from ironforge.api.operations.keys import KeyCalls
 from ironforge.api.operations.operator import OperatorCalls
 from ironforge.api.operations.submission import OnSubmitted, SubmitCalls
 from ironforge.api.parsing.cursors import Cursors
-from ironforge.auth.api_keys import Keyring
+from ironforge.auth.api_keys import ApiKeys
 from ironforge.auth.audit import AuditTrail
 from ironforge.auth.caller import Caller
 from ironforge.auth.quota import NO_QUOTA
-from ironforge.auth.quota_enforcer import Meter
-from ironforge.auth.quota_store import QuotaBook
-from ironforge.auth.restricted import CallersInspection, CallersSubmissions
-from ironforge.store.contract import Inspection, Submissions
+from ironforge.auth.quota_enforcer import QuotaEnforcer
+from ironforge.auth.quota_store import QuotaStore
+from ironforge.auth.restricted import CallersInspector, CallersProducer
+from ironforge.store.contract import Inspector, Producer
 
-OFFICES: Final = 64
+POOLED_TENANTS: Final = 64
 QUOTA_SECONDS: Final = 15.0
 
 
-class Desk(NamedTuple):
+class RequestScope(NamedTuple):
     """`keys` None: there is no authentication."""
 
     submit: SubmitCalls
@@ -40,13 +40,13 @@ class Desk(NamedTuple):
     keys: KeyCalls | None = None
 
 
-class Office(NamedTuple):
+class TenantServices(NamedTuple):
     """What a process holds open for one namespace."""
 
-    submissions: Submissions
-    inspection: Inspection
+    producer: Producer
+    inspector: Inspector
     operator: OperatorCalls
-    meter: Meter
+    quotas: QuotaEnforcer
     audit: AuditTrail
     on_submitted: OnSubmitted
     on_audit_failed: Callable[[], None]
@@ -56,85 +56,85 @@ class Office(NamedTuple):
 class _Open:
     """An office, who is in it, and how to close it."""
 
-    def __init__(self, office: Office, stack: contextlib.AsyncExitStack) -> None:
-        self.office = office
+    def __init__(self, services: TenantServices, stack: contextlib.AsyncExitStack) -> None:
+        self.services = services
         self.stack = stack
-        self.visitors = 0
+        self.users = 0
         self.quota_at = -QUOTA_SECONDS
 
 
-class Offices:
-    """`open_office` opens one for a namespace. At most `most` stay open while nobody is in them."""
+class TenantPool:
+    """`open_services` opens one for a namespace. At most `most` stay open while nobody is in them."""
 
     def __init__(
         self,
-        open_office: Callable[[str], AbstractAsyncContextManager[Office]],
-        quotas: QuotaBook,
+        open_services: Callable[[str], AbstractAsyncContextManager[TenantServices]],
+        quotas: QuotaStore,
         *,
-        most: int = OFFICES,
+        most: int = POOLED_TENANTS,
     ) -> None:
-        self._open_office = open_office
+        self._open_services = open_services
         self._quotas = quotas
         self._most = most
-        self._offices: OrderedDict[str, _Open] = OrderedDict()
+        self._tenants: OrderedDict[str, _Open] = OrderedDict()
 
     @contextlib.asynccontextmanager
-    async def visit(self, namespace: str) -> AsyncIterator[Office]:
+    async def acquire(self, namespace: str) -> AsyncIterator[TenantServices]:
         """The namespace's office; it stays open while the block runs. Raises StoreUnavailable."""
-        place = self._offices.get(namespace)
+        place = self._tenants.get(namespace)
         if place is None:
             stack = contextlib.AsyncExitStack()
-            office = await stack.enter_async_context(self._open_office(namespace))
-            place = self._offices.setdefault(namespace, _Open(office, stack))
+            services = await stack.enter_async_context(self._open_services(namespace))
+            place = self._tenants.setdefault(namespace, _Open(services, stack))
             if place.stack is not stack:
                 await stack.aclose()  # somebody else opened it meanwhile
-        self._offices.move_to_end(namespace)
-        place.visitors += 1
+        self._tenants.move_to_end(namespace)
+        place.users += 1
         try:
             await self._look_up_quota(namespace, place)
             await self._make_room()
-            yield place.office
+            yield place.services
         finally:
-            place.visitors -= 1
+            place.users -= 1
 
     async def close(self) -> None:
-        while self._offices:
-            _, place = self._offices.popitem()
+        while self._tenants:
+            _, place = self._tenants.popitem()
             await place.stack.aclose()
 
     async def _look_up_quota(self, namespace: str, place: _Open) -> None:
         now = time.monotonic()
         if now - place.quota_at >= QUOTA_SECONDS:
-            place.office.meter.quota = await self._quotas.get(namespace)
+            place.services.quotas.quota = await self._quotas.get(namespace)
             place.quota_at = now
 
     async def _make_room(self) -> None:
-        while len(self._offices) > self._most:
-            idle = next((name for name, place in self._offices.items() if not place.visitors), None)
+        while len(self._tenants) > self._most:
+            idle = next((name for name, place in self._tenants.items() if not place.users), None)
             if idle is None:
                 return
-            await self._offices.pop(idle).stack.aclose()
+            await self._tenants.pop(idle).stack.aclose()
 
 
-def desk_of(caller: Caller, office: Office, keyring: Keyring) -> Desk:
+def scope_of(caller: Caller, services: TenantServices, api_keys: ApiKeys) -> RequestScope:
     """The desk of this caller in its namespace's office."""
-    inspection: Inspection = office.inspection
-    submissions: Submissions = office.submissions
-    operator = office.operator
-    metered = caller.quota != NO_QUOTA or office.meter.quota != NO_QUOTA
+    inspector: Inspector = services.inspector
+    producer: Producer = services.producer
+    operator = services.operator
+    metered = caller.quota != NO_QUOTA or services.quotas.quota != NO_QUOTA
     if caller.queues is not None:
-        inspection = CallersInspection(inspection, caller, caller.queues)
+        inspector = CallersInspector(inspector, caller, caller.queues)
     if metered or caller.queues is not None:
-        submissions = CallersSubmissions(submissions, inspection, caller, office.meter if metered else None)
-    keys = KeyCalls(keyring, caller, office.meter, office.audit, office.cursors)
+        producer = CallersProducer(producer, inspector, caller, services.quotas if metered else None)
+    keys = KeyCalls(api_keys, caller, services.quotas, services.audit, services.cursors)
     may_read = "jobs:read" in caller.scopes
     if caller.queues is not None or not may_read:
-        operator = operator.over(inspection, caller.queues, may_read=may_read)
+        operator = operator.over(inspector, caller.queues, may_read=may_read)
     jobs = JobCalls(
-        submissions,
-        inspection,
-        office.cursors,
+        producer,
+        inspector,
+        services.cursors,
         may_read=may_read,
         queues=None if caller.queues is None else sorted(caller.queues),
     )
-    return Desk(SubmitCalls(submissions, office.on_submitted), jobs, operator, keys)
+    return RequestScope(SubmitCalls(producer, services.on_submitted), jobs, operator, keys)

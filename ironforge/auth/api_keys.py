@@ -18,9 +18,9 @@ from ironforge.auth.quota import NO_QUOTA, Quota, check
 from ironforge.errors import ConfigError, KeyNotFound, TooManyKeys, Unauthenticated
 from ironforge.formats.numbers import shown
 from ironforge.formats.timestamps import now_ms
-from ironforge.redis.connection import Link
+from ironforge.redis.connection import Connection
 from ironforge.redis.keys import RingKeys
-from ironforge.redis.outages import answering
+from ironforge.redis.outages import translating_errors
 from ironforge.redis.scripts import Script
 from ironforge.settings import NAME, Settings
 
@@ -76,13 +76,13 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(KeyRecord).decode
 
 
-class Keyring:
+class ApiKeys:
     """One connection for a whole process. Every method raises StoreUnavailable when the server cannot be used."""
 
     def __init__(self, settings: Settings) -> None:
         self._pepper = settings.key_pepper
         self._keys = RingKeys()
-        self._link = Link(settings.redis_url, self._keys.prefix)
+        self._connection = Connection(settings.redis_url, self._keys.prefix)
 
     async def create(
         self,
@@ -127,8 +127,8 @@ class Keyring:
         names = [self._keys.records, self._keys.of(record.namespace), self._keys.makers]
         limits = [LIVE_KEYS, NAMESPACE_KEYS, record.created_ms]
         makers = ",".join(maker.bucket for maker in record.makers)
-        with answering():
-            verdict = await self._link.run(
+        with translating_errors():
+            verdict = await self._connection.run(
                 _CREATE, names, [record.id, _encode(record), record.name, record.expires_ms, *limits, maker_id, makers]
             )
         if verdict == b"maker":
@@ -145,18 +145,18 @@ class Keyring:
 
     async def find(self, key_id: str) -> KeyRecord | None:
         """Whatever namespace it belongs to. What is not legible here does not count as a key."""
-        with answering():
-            raw = await self._link.call("HGET", self._keys.records, key_id)
+        with translating_errors():
+            raw = await self._connection.call("HGET", self._keys.records, key_id)
         return _legible(raw)
 
     async def listed(self, namespace: str) -> list[Listed]:
         """The keys of a namespace, oldest first."""
         keys = self._keys
-        with answering():
-            ids = await self._link.call("HKEYS", keys.of(namespace))
+        with translating_errors():
+            ids = await self._connection.call("HKEYS", keys.of(namespace))
             if not ids:
                 return []
-            raws, used = await self._link.pipeline([["HMGET", keys.records, *ids], ["HMGET", keys.used, *ids]])
+            raws, used = await self._connection.pipeline([["HMGET", keys.records, *ids], ["HMGET", keys.used, *ids]])
         records = [(_legible(raw), int(at or 0)) for raw, at in zip(raws, used, strict=True)]
         return sorted(
             (Listed(record, at) for record, at in records if record and record.namespace == namespace),
@@ -174,8 +174,8 @@ class Keyring:
         keys = self._keys
         gone: Any = []
         if KEY_ID.match(key_id) and await self._is_seen(key_id, revoker):
-            with answering():
-                gone = await self._link.run(
+            with translating_errors():
+                gone = await self._connection.run(
                     _REVOKE, [keys.of(namespace), keys.records, keys.used, keys.makers], [key_id, int(children)]
                 )
         if not gone:
@@ -190,11 +190,11 @@ class Keyring:
 
     async def touch(self, key_id: str) -> None:
         """Remember that the key was used now."""
-        with answering():
-            await self._link.run(_TOUCH, [self._keys.records, self._keys.used], [key_id, now_ms()])
+        with translating_errors():
+            await self._connection.run(_TOUCH, [self._keys.records, self._keys.used], [key_id, now_ms()])
 
     async def close(self) -> None:
-        await self._link.close()
+        await self._connection.close()
 
 
 def _legible(raw: bytes | None) -> KeyRecord | None:

@@ -19,9 +19,9 @@ import msgspec
 from ironforge.errors import StoreUnavailable
 from ironforge.formats.timestamps import now_ms
 from ironforge.logs.setup import get_logger
-from ironforge.redis.connection import Link
+from ironforge.redis.connection import Connection
 from ironforge.redis.keys import Keys
-from ironforge.redis.outages import answering
+from ironforge.redis.outages import translating_errors
 from ironforge.redis.scripts import Script
 from ironforge.settings import Settings
 
@@ -84,7 +84,7 @@ class AuditTrail:
 
     def __init__(self, settings: Settings, *, kept: int = KEPT_ENTRIES) -> None:
         self._keys = Keys(settings.namespace)
-        self._link = Link(settings.redis_url, self._keys.prefix)
+        self._connection = Connection(settings.redis_url, self._keys.prefix)
         self._kept = kept
         self._turn = asyncio.Lock()
         self._appended = 0  # the number of the last entry that this process wrote
@@ -107,8 +107,8 @@ class AuditTrail:
                 seal = _seal(self._key, before, raw)
                 following = str(Head(entry.number, seal))
                 self._known = None  # until this has gone well
-                with answering():
-                    appended = await self._link.run(
+                with translating_errors():
+                    appended = await self._connection.run(
                         _APPEND,
                         [self._keys.audit, self._keys.audit_head],
                         [head, following, raw, seal, self._kept, before],
@@ -121,8 +121,8 @@ class AuditTrail:
     async def newest(self, limit: int, before: str | None = None) -> tuple[list[AuditEntry], str | None]:
         """Newest first, and where the next page goes on. `before` is an entry id from an earlier page."""
         end = f"({before}" if before else "+"
-        with answering():
-            rows = await self._link.call("XREVRANGE", self._keys.audit, end, "-", "COUNT", limit)
+        with translating_errors():
+            rows = await self._connection.call("XREVRANGE", self._keys.audit, end, "-", "COUNT", limit)
         entries = [entry for _, fields in rows if (entry := _legible(fields)) is not None]
         return entries, rows[-1][0].decode() if len(rows) == limit else None
 
@@ -143,18 +143,18 @@ class AuditTrail:
                 return Verdict(walk.count, head, problems)
 
     async def _head(self) -> str:
-        with answering():
-            head: bytes | None = await self._link.call("GET", self._keys.audit_head)
+        with translating_errors():
+            head: bytes | None = await self._connection.call("GET", self._keys.audit_head)
         return (head or b"").decode(errors="replace")
 
     async def close(self) -> None:
-        await self._link.close()
+        await self._connection.close()
 
     async def _rows(self) -> AsyncIterator[tuple[str, dict[bytes, bytes]]]:
         start = "-"
         while True:
-            with answering():
-                rows = await self._link.call("XRANGE", self._keys.audit, start, "+", "COUNT", CHUNK)
+            with translating_errors():
+                rows = await self._connection.call("XRANGE", self._keys.audit, start, "+", "COUNT", CHUNK)
             for row_id, fields in rows:
                 yield row_id.decode(), dict(zip(fields[::2], fields[1::2], strict=True))
                 start = f"({row_id.decode()}"

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, NamedTuple, NoReturn, TypeVar
 
-from ironforge.auth.api_keys import KeyRecord, Keyring
+from ironforge.auth.api_keys import ApiKeys, KeyRecord
 from ironforge.auth.caller import Caller
 from ironforge.auth.credentials import PREFIX, read_key, seal
 from ironforge.auth.tokens import Tokens
@@ -42,13 +42,13 @@ class Authenticator:
 
     def __init__(
         self,
-        keyring: Keyring,
+        api_keys: ApiKeys,
         pepper: str,
         tokens: Tokens | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._keyring = keyring
+        self._api_keys = api_keys
         self._pepper = pepper
         self._tokens = tokens
         self._clock = clock
@@ -87,7 +87,7 @@ class Authenticator:
         expected = known.record.seal if known else bytes(32)
         if not hmac.compare_digest(seal(self._pepper, key.secret), expected) or known is None:
             if remembered:
-                await self._keyring.find(key.id)
+                await self._api_keys.find(key.id)
             _refuse("unknown, revoked, or with a wrong secret", key_id=key.id)
         if known.record.expires_ms and known.record.expires_ms <= now_ms():
             raise Unauthenticated("this API key has expired: have a new one made", code="token_expired")
@@ -95,7 +95,7 @@ class Authenticator:
         return known.caller
 
     async def _find(self, key_id: str, now: float) -> _Remembered | None:
-        record = await self._keyring.find(key_id)
+        record = await self._api_keys.find(key_id)
         if record is None:
             self._remembered.pop(key_id, None)
             return None
@@ -110,7 +110,7 @@ class Authenticator:
             return
         _keep(self._used, key_id, now)
         try:
-            await self._keyring.touch(key_id)
+            await self._api_keys.touch(key_id)
         except StoreError as error:
             _log.debug("the last use of a key could not be noted", key_id=key_id, error=str(error))
 

@@ -45,7 +45,7 @@ class _Owner(NamedTuple):
     quota: Quota
 
 
-class Meter:
+class QuotaEnforcer:
     """One namespace's account in this process. `queues`: how many names of queues it may use where its quota does not
     say. `clock` is monotonic."""
 

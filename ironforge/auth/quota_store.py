@@ -7,36 +7,36 @@ from typing import Final
 import msgspec
 
 from ironforge.auth.quota import NO_QUOTA, Quota, check
-from ironforge.redis.connection import Link
+from ironforge.redis.connection import Connection
 from ironforge.redis.keys import RingKeys
-from ironforge.redis.outages import answering
+from ironforge.redis.outages import translating_errors
 from ironforge.settings import Settings
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Quota).decode
 
 
-class QuotaBook:
+class QuotaStore:
     """One connection for a whole process. Every method raises StoreUnavailable when the server cannot be used."""
 
     def __init__(self, settings: Settings) -> None:
         keys = RingKeys()
         self._key = keys.quotas
-        self._link = Link(settings.redis_url, keys.prefix)
+        self._connection = Connection(settings.redis_url, keys.prefix)
 
     async def get(self, namespace: str) -> Quota:
-        with answering():
-            raw = await self._link.call("HGET", self._key, namespace)
+        with translating_errors():
+            raw = await self._connection.call("HGET", self._key, namespace)
         return _decode(raw) if raw else NO_QUOTA
 
     async def put(self, namespace: str, quota: Quota) -> None:
         """Counts from the next time that processes look, in 15 seconds at most. Raises ConfigError."""
         check(quota)
-        with answering():
+        with translating_errors():
             if quota == NO_QUOTA:
-                await self._link.call("HDEL", self._key, namespace)
+                await self._connection.call("HDEL", self._key, namespace)
             else:
-                await self._link.call("HSET", self._key, namespace, _encode(quota))
+                await self._connection.call("HSET", self._key, namespace, _encode(quota))
 
     async def close(self) -> None:
-        await self._link.close()
+        await self._connection.close()

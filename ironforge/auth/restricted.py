@@ -9,33 +9,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ironforge.auth.caller import Caller
-from ironforge.auth.quota_enforcer import Meter
+from ironforge.auth.quota_enforcer import QuotaEnforcer
 from ironforge.errors import IdempotencyConflict, JobNotFound
 from ironforge.job.record import Job, JobState, format_id, parse_id
 from ironforge.store.contract import (
     Accepted,
     Health,
-    Inspection,
+    Inspector,
     JobView,
     Page,
+    Producer,
     Stats,
     Submission,
-    Submissions,
     Totals,
 )
 from ironforge.store.node_view import NodeView
 
 
-class CallersInspection:
+class CallersInspector:
     """Implements `contract.Inspection` for a caller that is limited to some queues."""
 
-    def __init__(self, inspection: Inspection, caller: Caller, queues: frozenset[str]) -> None:
-        self._inspection = inspection
+    def __init__(self, inspector: Inspector, caller: Caller, queues: frozenset[str]) -> None:
+        self._inspector = inspector
         self._caller = caller
         self._queues = queues
 
     async def get(self, job_id: bytes) -> JobView:
-        view = await self._inspection.get(job_id)
+        view = await self._inspector.get(job_id)
         if view.job.queue not in self._queues:
             raise JobNotFound(f"there is no job {format_id(job_id)}: never submitted, or past its retention")
         return view
@@ -53,11 +53,11 @@ class CallersInspection:
             self._caller.require_queue(queue)
         elif len(self._queues) == 1:
             (queue,) = self._queues
-        page = await self._inspection.jobs(state=state, kind=kind, queue=queue, limit=limit, cursor=cursor)
+        page = await self._inspector.jobs(state=state, kind=kind, queue=queue, limit=limit, cursor=cursor)
         return page._replace(jobs=[view for view in page.jobs if view.job.queue in self._queues])
 
     async def stats(self, *, max_age_seconds: float = 0.0) -> Stats:
-        stats = await self._inspection.stats(max_age_seconds=max_age_seconds)
+        stats = await self._inspector.stats(max_age_seconds=max_age_seconds)
         return stats._replace(
             streams=[stream for stream in stats.streams if stream.queue in self._queues],
             scheduled=0,
@@ -67,24 +67,24 @@ class CallersInspection:
         )
 
     async def totals(self) -> Totals:
-        return await self._inspection.totals()
+        return await self._inspector.totals()
 
     async def nodes(self, *, max_age_seconds: float = 0.0) -> list[NodeView]:
-        nodes = await self._inspection.nodes(max_age_seconds=max_age_seconds)
+        nodes = await self._inspector.nodes(max_age_seconds=max_age_seconds)
         return [node.within(self._queues) for node in nodes]
 
     async def health(self) -> Health:
-        return await self._inspection.health()
+        return await self._inspector.health()
 
 
-class CallersSubmissions:
-    """Implements `contract.Submissions` for one caller. `inspection` is the caller's own view."""
+class CallersProducer:
+    """Implements `contract.Submissions` for one caller. `inspector` is the caller's own view."""
 
-    def __init__(self, submissions: Submissions, inspection: Inspection, caller: Caller, meter: Meter | None) -> None:
-        self._submissions = submissions
-        self._inspection = inspection
+    def __init__(self, producer: Producer, inspector: Inspector, caller: Caller, quotas: QuotaEnforcer | None) -> None:
+        self._producer = producer
+        self._inspector = inspector
         self._caller = caller
-        self._meter = meter
+        self._quotas = quotas
 
     async def submit(
         self, batch: Sequence[Submission], *, again: bool = False, most_queues: int | None = None
@@ -93,10 +93,10 @@ class CallersSubmissions:
             self._caller.require_queue(queue)
         most = self._most_queues(most_queues)
         try:
-            if self._meter is None:
-                return await self._submissions.submit(batch, again=again, most_queues=most)
-            async with self._meter.admitted(self._caller, batch):
-                return await self._submissions.submit(batch, again=again, most_queues=most)
+            if self._quotas is None:
+                return await self._producer.submit(batch, again=again, most_queues=most)
+            async with self._quotas.admitted(self._caller, batch):
+                return await self._producer.submit(batch, again=again, most_queues=most)
         except IdempotencyConflict as conflict:
             if not await self._is_visible(conflict.job_id):
                 message = "this idempotency key was used for a different submission, of a job that you may not see"
@@ -105,22 +105,22 @@ class CallersSubmissions:
 
     async def cancel(self, job_id: bytes) -> JobState:
         await self._visible(job_id)
-        return await self._submissions.cancel(job_id)
+        return await self._producer.cancel(job_id)
 
     async def revive(self, job_id: bytes, *, reset_retry_count: bool, most_queues: int | None = None) -> Job:
         await self._visible(job_id)
         most = self._most_queues(most_queues)
-        if self._meter is None:
-            return await self._submissions.revive(job_id, reset_retry_count=reset_retry_count, most_queues=most)
-        async with self._meter.revived(self._caller):
-            return await self._submissions.revive(job_id, reset_retry_count=reset_retry_count, most_queues=most)
+        if self._quotas is None:
+            return await self._producer.revive(job_id, reset_retry_count=reset_retry_count, most_queues=most)
+        async with self._quotas.revived(self._caller):
+            return await self._producer.revive(job_id, reset_retry_count=reset_retry_count, most_queues=most)
 
     async def set_paused(self, queue: str, *, paused: bool, most_queues: int | None = None) -> None:
         self._caller.require_queue(queue)
-        await self._submissions.set_paused(queue, paused=paused, most_queues=self._most_queues(most_queues))
+        await self._producer.set_paused(queue, paused=paused, most_queues=self._most_queues(most_queues))
 
     def _most_queues(self, most: int | None) -> int | None:
-        return self._meter.most_queues(self._caller) if most is None and self._meter is not None else most
+        return self._quotas.most_queues(self._caller) if most is None and self._quotas is not None else most
 
     async def _is_visible(self, job_id: str) -> bool:
         try:
@@ -131,4 +131,4 @@ class CallersSubmissions:
 
     async def _visible(self, job_id: bytes) -> None:
         if self._caller.queues is not None:
-            await self._inspection.get(job_id)
+            await self._inspector.get(job_id)

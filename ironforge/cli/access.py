@@ -17,8 +17,8 @@ from ironforge.formats.numbers import shown
 from ironforge.settings import Settings
 
 if TYPE_CHECKING:
-    from ironforge.auth.api_keys import KeyRecord, Keyring, Listed
-    from ironforge.auth.quota_store import QuotaBook
+    from ironforge.auth.api_keys import ApiKeys, KeyRecord, Listed
+    from ironforge.auth.quota_store import QuotaStore
 
 keys: Final = typer.Typer(no_args_is_help=True, epilog=output.EXIT_CODES, help="Make, list and revoke API keys.")
 quotas: Final = typer.Typer(no_args_is_help=True, epilog=output.EXIT_CODES, help="Show and set a namespace's limits.")
@@ -41,7 +41,7 @@ def create_key(
     need_pepper(settings)
     scopes = [word for text in scope for word in text.split(",") if word]
     key, record = with_opened(
-        lambda: _keyring(settings),
+        lambda: _api_keys(settings),
         lambda ring: ring.create(
             settings.namespace,
             name,
@@ -64,7 +64,7 @@ def create_key(
 @takes_settings(*SERVER)
 def list_keys(as_json: AsJson = False, *, settings: Settings) -> None:
     """List the keys of a namespace."""
-    listed = with_opened(lambda: _keyring(settings), lambda ring: ring.listed(settings.namespace))
+    listed = with_opened(lambda: _api_keys(settings), lambda ring: ring.listed(settings.namespace))
     if as_json:
         output.print_json({"keys": [_as_json(one) for one in listed]})
     elif listed:
@@ -97,7 +97,7 @@ def revoke_key(
     """Revoke a key, and those that come from it: they stop working within 15 seconds."""
     need_pepper(settings)
     gone = with_opened(
-        lambda: _keyring(settings),
+        lambda: _api_keys(settings),
         lambda ring: ring.revoke(settings.namespace, key_id, children=children == "revoke"),
     )
     write_down(settings, "revokeKey", *gone)
@@ -142,16 +142,16 @@ def set_quota(
     _print_quota(settings.namespace, quota, as_json=False)
 
 
-def _keyring(settings: Settings) -> Keyring:
-    from ironforge.auth.api_keys import Keyring  # noqa: PLC0415
+def _api_keys(settings: Settings) -> ApiKeys:
+    from ironforge.auth.api_keys import ApiKeys  # noqa: PLC0415
 
-    return Keyring(server_settings(settings))
+    return ApiKeys(server_settings(settings))
 
 
-def _book(settings: Settings) -> QuotaBook:
-    from ironforge.auth.quota_store import QuotaBook  # noqa: PLC0415
+def _book(settings: Settings) -> QuotaStore:
+    from ironforge.auth.quota_store import QuotaStore  # noqa: PLC0415
 
-    return QuotaBook(server_settings(settings))
+    return QuotaStore(server_settings(settings))
 
 
 def _print_quota(namespace: str, quota: Quota, *, as_json: bool) -> None:

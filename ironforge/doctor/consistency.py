@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from ironforge.formats import numbers
 from ironforge.job.record import format_id
-from ironforge.redis.connection import Command, Link
+from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import ID_BYTES, Keys, Location, queue_names
 
 SAMPLE: Final = 200
@@ -20,14 +20,14 @@ LOOKS: Final = 3
 Entry = tuple[bytes, bytes]  # job id, location
 
 
-async def inconsistencies(link: Link, keys: Keys) -> list[str]:
+async def inconsistencies(connection: Connection, keys: Keys) -> list[str]:
     """What does not fit, in words; empty when all is well. Raises what redis-py raises."""
-    return [*await _counts(link, keys), *await _sample(link, keys)]
+    return [*await _counts(connection, keys), *await _sample(connection, keys)]
 
 
-async def _counts(link: Link, keys: Keys) -> list[str]:
+async def _counts(connection: Connection, keys: Keys) -> list[str]:
     for _ in range(LOOKS):
-        names = queue_names(await link.call("SMEMBERS", keys.queues))
+        names = queue_names(await connection.call("SMEMBERS", keys.queues))
         streams = keys.streams(names)
         counted: list[Command] = [
             ["HLEN", keys.index],
@@ -38,7 +38,7 @@ async def _counts(link: Link, keys: Keys) -> list[str]:
             *(["XLEN", key] for key in streams),
             *(["ZCARD", key] for key in keys.lines(names)[::2]),
         ]
-        index, parked, scheduled, dead, queues, *lengths = await _at_once(link, counted)
+        index, parked, scheduled, dead, queues, *lengths = await _at_once(connection, counted)
         waiting = sum(lengths[len(streams) :])
         if queues == len(names):
             break
@@ -53,20 +53,20 @@ async def _counts(link: Link, keys: Keys) -> list[str]:
     return problems
 
 
-async def _at_once(link: Link, commands: Sequence[Command]) -> list[Any]:
-    replies = await link.pipeline([["MULTI"], *commands, ["EXEC"]])
+async def _at_once(connection: Connection, commands: Sequence[Command]) -> list[Any]:
+    replies = await connection.pipeline([["MULTI"], *commands, ["EXEC"]])
     result: list[Any] = replies[-1]
     return result
 
 
-async def _sample(link: Link, keys: Keys) -> list[str]:
-    flat = await link.call("HRANDFIELD", keys.index, SAMPLE, "WITHVALUES")
+async def _sample(connection: Connection, keys: Keys) -> list[str]:
+    flat = await connection.call("HRANDFIELD", keys.index, SAMPLE, "WITHVALUES")
     suspects: list[Entry] = list(zip(flat[::2], flat[1::2], strict=True))
     for _ in range(LOOKS):
-        suspects = await _missing(link, keys, suspects)
+        suspects = await _missing(connection, keys, suspects)
         if not suspects:
             return []
-        now = await link.call("HMGET", keys.index, *(job_id for job_id, _ in suspects))
+        now = await connection.call("HMGET", keys.index, *(job_id for job_id, _ in suspects))
         suspects = [(job_id, raw) for (job_id, _), raw in zip(suspects, now, strict=True) if raw is not None]
     return [
         f"job {_shown(job_id)} is not where the index says: {raw.decode(errors='replace')}" for job_id, raw in suspects
@@ -81,12 +81,12 @@ def _shown(job_id: bytes) -> str:
     return format_id(job_id) if len(job_id) == ID_BYTES else repr(job_id[:ID_BYTES])
 
 
-async def _missing(link: Link, keys: Keys, entries: Sequence[Entry]) -> list[Entry]:
+async def _missing(connection: Connection, keys: Keys, entries: Sequence[Entry]) -> list[Entry]:
     """Those that are not where the index says, at the moment of looking."""
     commands: list[Command] = []
     for job_id, raw in entries:
         commands += _look(keys, job_id, Location(raw))
-    replies = await link.pipeline(commands) if commands else []
+    replies = await connection.pipeline(commands) if commands else []
     pairs = zip(entries, replies[::2], replies[1::2], strict=True)
     return [entry for entry, place, record in pairs if place in (None, []) or not record]
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from ironforge.errors import IncompatibleRecord, NewerRecord
 from ironforge.job.record import decode, format_id
-from ironforge.redis.connection import Command, Link
+from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import ID_BYTES, Keys, queue_names
 from ironforge.redis.server_info import DIGITS
 from ironforge.store.consumer.quarantine import id_in
@@ -36,24 +36,24 @@ class Damage(NamedTuple):
     fix: str
 
 
-async def damages(link: Link, keys: Keys) -> list[Damage]:
+async def damages(connection: Connection, keys: Keys) -> list[Damage]:
     """Whatever is seen every time. Raises what redis-py raises."""
-    looks: list[Callable[[Link, Keys], Awaitable[list[Damage]]]] = [_names, _streams, _parked, _buckets]
+    looks: list[Callable[[Connection, Keys], Awaitable[list[Damage]]]] = [_names, _streams, _parked, _buckets]
     found = []
     for look in looks:
-        seen = await look(link, keys)
+        seen = await look(connection, keys)
         for _ in range(LOOKS - 1):
             if seen:
-                again = set(await look(link, keys))
+                again = set(await look(connection, keys))
                 seen = [damage for damage in seen if damage in again]
         found += seen
     return found
 
 
-async def _names(link: Link, keys: Keys) -> list[Damage]:
+async def _names(connection: Connection, keys: Keys) -> list[Damage]:
     """Members and fields by which others find their keys."""
     asked: list[Command] = [["SMEMBERS", keys.queues], ["ZRANGE", keys.nodes, 0, -1], ["ZRANGE", keys.buckets, 0, -1]]
-    queues, nodes, buckets, totals = await link.pipeline([*asked, ["HGETALL", keys.totals]])
+    queues, nodes, buckets, totals = await connection.pipeline([*asked, ["HGETALL", keys.totals]])
     bucket = re.compile(re.escape(keys.prefix).encode() + rb"(done|kept):[0-9]{1,15}")
     odd = [
         *((keys.queues, "queue", "SREM", member) for member in queues if not queue_names([member])),
@@ -72,11 +72,11 @@ async def _names(link: Link, keys: Keys) -> list[Damage]:
     return found
 
 
-async def _streams(link: Link, keys: Keys) -> list[Damage]:
+async def _streams(connection: Connection, keys: Keys) -> list[Damage]:
     found = []
-    names = queue_names(await link.call("SMEMBERS", keys.queues))
+    names = queue_names(await connection.call("SMEMBERS", keys.queues))
     for key in keys.streams(names):
-        entries = await link.call("XRANGE", key, "-", "+", "COUNT", SAMPLE)
+        entries = await connection.call("XRANGE", key, "-", "+", "COUNT", SAMPLE)
         places = {}
         for entry, fields in entries:
             where = f"entry {entry.decode()} of {key}"
@@ -87,21 +87,21 @@ async def _streams(link: Link, keys: Keys) -> list[Damage]:
             found += damage
             if job_id:
                 places[job_id] = f"{key.removeprefix(keys.stream(''))}:{entry.decode()}"
-        indexed = await link.call("HMGET", keys.index, *places) if places else []
+        indexed = await connection.call("HMGET", keys.index, *places) if places else []
         for (job_id, place), said in zip(places.items(), indexed, strict=True):
             if said not in (f"q:{place}".encode(), f"c:{place}".encode()):
                 found.append(Damage(f"job {_shown(job_id)} is in {key}, but the index says {_said(said)}", KEEP))
     return found
 
 
-async def _parked(link: Link, keys: Keys) -> list[Damage]:
+async def _parked(connection: Connection, keys: Keys) -> list[Damage]:
     found = []
-    fair = keys.lines(queue_names(await link.call("SMEMBERS", keys.queues)))[::2]
+    fair = keys.lines(queue_names(await connection.call("SMEMBERS", keys.queues)))[::2]
     for key, letter in ((keys.scheduled, b"s"), (keys.dead, b"d"), *((key, b"f") for key in fair)):
-        ids = await link.call("ZRANGE", key, 0, SAMPLE - 1)
+        ids = await connection.call("ZRANGE", key, 0, SAMPLE - 1)
         if not ids:
             continue
-        indexed, records = await link.pipeline([["HMGET", keys.index, *ids], ["HMGET", keys.parked, *ids]])
+        indexed, records = await connection.pipeline([["HMGET", keys.index, *ids], ["HMGET", keys.parked, *ids]])
         for job_id, said, record in zip(ids, indexed, records, strict=True):
             name = f"job {_shown(job_id)}"
             if said is None or said[:1] != letter:
@@ -113,10 +113,10 @@ async def _parked(link: Link, keys: Keys) -> list[Damage]:
     return found
 
 
-async def _buckets(link: Link, keys: Keys) -> list[Damage]:
+async def _buckets(connection: Connection, keys: Keys) -> list[Damage]:
     found = []
-    for bucket in await link.call("ZRANGE", keys.buckets, 0, BUCKETS - 1, "REV"):
-        _, flat = await link.call("HSCAN", bucket, 0, "COUNT", SAMPLE)
+    for bucket in await connection.call("ZRANGE", keys.buckets, 0, BUCKETS - 1, "REV"):
+        _, flat = await connection.call("HSCAN", bucket, 0, "COUNT", SAMPLE)
         for job_id, record in zip(flat[::2], flat[1::2], strict=True):
             where = f"the record of job {_shown(job_id)} in {bucket.decode(errors='replace')}"
             found += _read(record, where)[1]

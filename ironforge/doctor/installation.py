@@ -25,7 +25,7 @@ from ironforge.redis.causes import is_known
 from ironforge.redis.keys import shards_of
 from ironforge.runtime.embedded_server import SOCKET
 from ironforge.settings import PREFIX, Settings, environment_name
-from ironforge.store import Doors, NodeStore
+from ironforge.store import NodeStore, StoreClient
 from ironforge.store.contract import Stats
 from ironforge.store.server_checks import verify
 
@@ -51,8 +51,8 @@ def server_of(settings: Settings) -> Settings:
 async def examine(settings: Settings) -> list[Finding]:
     """Every check, in the order in which problems are best solved. Never raises for what it finds."""
     findings = list(_settings(settings))
-    doors = Doors.open(settings)
-    exam = _Exam(settings, doors)
+    store_client = StoreClient(settings)
+    exam = _Exam(settings, store_client)
     shards = [ShardExam(settings.redis_url, keys) for keys in shards_of(settings)]
     try:
         findings += await exam.server()
@@ -65,14 +65,14 @@ async def examine(settings: Settings) -> list[Finding]:
         findings += await _in_each(shards, lambda shard: (shard.clock, shard.persistence, shard.types))
         # What leans on a key of the wrong type cannot be judged.
         sound = not any(shard.misfits for shard in shards)
-        for check in (exam.nodes, exam.queues, *((exam.strays,) if sound else ())):
+        for check in (exam.nodes, exam.queues, *((exam.orphan_consumers,) if sound else ())):
             findings += await _guarded(check)
         if sound:
             findings += await _in_each(shards, lambda shard: (shard.schedule, shard.data))
     finally:
         for shard in shards:
             await shard.close()
-        await doors.close()
+        await store_client.close()
     return findings
 
 
@@ -108,13 +108,13 @@ def _settings(settings: Settings) -> Iterator[Finding]:
 class _Exam:
     """The checks that ask the server. Each returns at least one finding; StoreError when it cannot be asked."""
 
-    def __init__(self, settings: Settings, doors: Doors) -> None:
+    def __init__(self, settings: Settings, store_client: StoreClient) -> None:
         self._settings = settings
-        self._inspection = doors.inspection
+        self._inspector = store_client.inspector
         self._cli = _cli(settings)
 
     async def server(self) -> list[Finding]:
-        health = await self._inspection.health()
+        health = await self._inspector.health()
         limit = f"of {_megabytes(health.max_memory)}" if health.max_memory else "without limit"
         summary = f"{health.server} {health.version}, durability {health.durability}, "
         findings = [Finding("ok", "server", f"{summary}{_megabytes(health.used_memory)} used {limit}")]
@@ -133,7 +133,7 @@ class _Exam:
         return findings
 
     async def nodes(self) -> list[Finding]:
-        nodes = await self._inspection.nodes()
+        nodes = await self._inspector.nodes()
         alive = [node for node in nodes if node.lease_ms_left > 0]
         running = sum(node.running for node in alive)
         findings = [Finding("ok", "nodes", f"{len(alive)} running, with {counted(running, 'job')}")]
@@ -146,15 +146,15 @@ class _Exam:
                 findings.append(Finding("warn", "leases", message, "" if alive else NODE_START))
         return findings
 
-    async def strays(self) -> list[Finding]:
-        store = NodeStore.open(self._settings)
+    async def orphan_consumers(self) -> list[Finding]:
+        store = NodeStore(self._settings)
         try:
-            strays = await store.leases.strays()
+            orphan_consumers = await store.leases.orphan_consumers()
             # Nodes leave the list of leases and the groups one after the other: who has left by now is no stray.
-            again = await store.leases.strays() if strays else []
+            again = await store.leases.orphan_consumers() if orphan_consumers else []
         finally:
             await store.close()
-        names = [name for name in strays if name in again]
+        names = [name for name in orphan_consumers if name in again]
         if not names:
             return [Finding("ok", "consumers", "every consumer is a node")]
         message = f"{counted(len(names), 'consumer')} without a node, to be cleared away by a running one: "
@@ -162,7 +162,7 @@ class _Exam:
         return [Finding("warn", "consumers", message, NODE_START)]
 
     async def queues(self) -> list[Finding]:
-        stats = await self._inspection.stats()
+        stats = await self._inspector.stats()
         queued = sum(stream.queued for stream in stats.streams)
         paused = f"; paused: {', '.join(stats.paused)}" if stats.paused else ""
         findings = [Finding("ok", "queues", f"{counted(queued, 'waiting job')}{paused}")]
@@ -186,7 +186,7 @@ class _Exam:
 
     async def _unserved(self, stats: Stats) -> Counter[str]:
         """Waiting jobs by queue, where nodes run and say what they serve, and it is not that queue."""
-        served = [node.queues for node in await self._inspection.nodes() if node.lease_ms_left > 0]
+        served = [node.queues for node in await self._inspector.nodes() if node.lease_ms_left > 0]
         waiting: Counter[str] = Counter()
         for stream in stats.streams:
             if stream.queued and served and not any(not queues or stream.queue in queues for queues in served):

@@ -17,14 +17,21 @@ from ironforge.errors import ConfigError, InvalidJob, UnknownKind
 from ironforge.handlers.binding import Binder, binder_of
 from ironforge.handlers.middleware import Middleware
 from ironforge.handlers.process_target import target_of
-from ironforge.handlers.submission import BatchOptions, Door, JobOptions, KindOptions, Template, check_names
+from ironforge.handlers.submission import (
+    BatchOptions,
+    JobOptions,
+    KindOptions,
+    SubmissionBuilder,
+    Submitter,
+    check_names,
+)
 from ironforge.job import options
 from ironforge.job.json_values import encode_payload
 from ironforge.job.options import Options
 from ironforge.job.record import Priority
 from ironforge.job.retry import Backoff
 from ironforge.settings import Settings
-from ironforge.store import Submission, Submissions
+from ironforge.store import Producer, Submission
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 ExecutorName = Literal["async", "thread", "process"]
@@ -62,8 +69,8 @@ class Handler(msgspec.Struct, frozen=True, kw_only=True):
 class Forge:
     """`settings`: None reads the environment when the first job is submitted."""
 
-    def __init__(self, settings: Settings | None = None, *, submissions: Submissions | None = None) -> None:
-        self._door = Door(settings, submissions)
+    def __init__(self, settings: Settings | None = None, *, producer: Producer | None = None) -> None:
+        self._door = Submitter(settings, producer)
         self._handlers: dict[str, Handler] = {}
         self._kinds: dict[Callable[..., Any], str] = {}
         self._middleware: list[Middleware] = []
@@ -202,7 +209,7 @@ class Forge:
 
 def _preparer(name: str, handler: Handler | None, given: JobOptions | BatchOptions) -> Callable[[object], Submission]:
     """Makes submissions of one kind with the same options, which are checked only once."""
-    template = Template(name, None if handler is None else handler.defaults, given)
+    template = SubmissionBuilder(name, None if handler is None else handler.defaults, given)
 
     def prepare(payload: object) -> Submission:
         encoded = encode_payload(payload)

@@ -21,7 +21,7 @@ from ironforge.job.options import Options, check_idempotency_key, validate_optio
 from ironforge.job.record import Priority, format_id, new_id, parse_id, tail_of
 from ironforge.process.per_loop import PerLoop
 from ironforge.settings import Settings, load
-from ironforge.store import Doors, Submission, Submissions
+from ironforge.store import Producer, StoreClient, Submission
 from ironforge.store.server_checks import check_shards
 
 
@@ -61,7 +61,7 @@ def check_names(what: str, given: Iterable[str], allowed: type) -> None:
             raise TypeError(f"{what} takes no option {name!r}: {hint}")
 
 
-class Template:
+class SubmissionBuilder:
     """The options of one submission, or of all in a batch, checked once. Raises InvalidJob for any that is wrong."""
 
     def __init__(self, kind: str, defaults: Options | None, given: JobOptions | BatchOptions) -> None:
@@ -107,19 +107,19 @@ def fingerprint(kind: str, payload: bytes, options: Options) -> bytes:
     return hashlib.sha256(msgspec.msgpack.encode((kind, payload, values))).digest()
 
 
-class Door:
-    """Where submissions go in. Without `submissions` it connects when first used, as `settings` say."""
+class Submitter:
+    """Where submissions go in. Without `producer` it connects when first used, as `settings` say."""
 
-    def __init__(self, settings: Settings | None, submissions: Submissions | None = None) -> None:
-        self._submissions = submissions
+    def __init__(self, settings: Settings | None, producer: Producer | None = None) -> None:
+        self._producer = producer
         self._ways = PerLoop(lambda: _Way(settings), _Way.abandon)
 
     async def submit(self, batch: Sequence[Submission], *, again: bool = False) -> list[str]:
         """The ids as text. Raises IdempotencyConflict, QueueFull, StoreUnavailable."""
         if not batch:
             return []
-        submissions = self._submissions or await (await self._ways.here()).submissions()
-        accepted = await submissions.submit(batch, again=again)
+        producer = self._producer or await (await self._ways.here()).producer()
+        accepted = await producer.submit(batch, again=again)
         return [format_id(answer.id) for answer in accepted]
 
     async def close(self) -> None:
@@ -132,27 +132,27 @@ class _Way:
 
     def __init__(self, settings: Settings | None) -> None:
         self._settings = settings
-        self._doors: Doors | None = None
+        self._store_client: StoreClient | None = None
         self._connecting = asyncio.Lock()
 
-    async def submissions(self) -> Submissions:
-        if self._doors is None:
+    async def producer(self) -> Producer:
+        if self._store_client is None:
             async with self._connecting:
-                if self._doors is None:
-                    self._doors = await self._open()
-        return self._doors.submissions
+                if self._store_client is None:
+                    self._store_client = await self._open()
+        return self._store_client.producer
 
     async def close(self) -> None:
-        if self._doors is not None:
-            await self._doors.close()
+        if self._store_client is not None:
+            await self._store_client.close()
 
     def abandon(self) -> None:
-        if self._doors is not None:
-            self._doors.abandon()
+        if self._store_client is not None:
+            self._store_client.abandon()
 
-    async def _open(self) -> Doors:
+    async def _open(self) -> StoreClient:
         settings = load() if self._settings is None else self._settings
         if not settings.redis_url:
             raise ConfigError("no server to submit to: set IRONFORGE_REDIS_URL, for example redis://127.0.0.1:6379")
         await check_shards(settings)
-        return Doors.open(settings)
+        return StoreClient(settings)

@@ -10,13 +10,13 @@ from redis.exceptions import NoScriptError
 
 from ironforge.redis.connection import Command
 from ironforge.redis.scripts import Script
-from ironforge.redis.server_locator import Address, blocking
+from ironforge.redis.server_locator import ServerLocator, blocking
 
 
-class Pulse:
+class BlockingConnection:
     """One connection; after any error the next call looks for the server anew. Not for two threads at once."""
 
-    def __init__(self, address: Address, patience_seconds: float) -> None:
+    def __init__(self, address: ServerLocator, patience_seconds: float) -> None:
         self._address = address
         self._patience_seconds = patience_seconds
         self._client: redis.Redis | None = None

@@ -106,7 +106,7 @@ def said(error: BaseException) -> str:
 
 def _cause(error: BaseException | None) -> tuple[Signs, str, str] | None:
     chain = list(_chain(error))
-    return next((cause for cause in _CAUSES if any(_fits(cause[0], link) for link in chain)), None)
+    return next((cause for cause in _CAUSES if any(_fits(cause[0], connection) for connection in chain)), None)
 
 
 def _fits(sign: Signs, error: BaseException) -> bool:

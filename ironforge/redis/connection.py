@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final, Self
 
 from hiredis import pack_command
-from redis.asyncio.connection import AbstractConnection, Connection, parse_url
+from redis.asyncio.connection import AbstractConnection, parse_url
+from redis.asyncio.connection import Connection as TcpConnection
 from redis.exceptions import AskError, NoScriptError, ResponseError
 from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import TimeoutError as TimedOut
@@ -21,7 +22,7 @@ from ironforge.errors import StoreUnavailable
 from ironforge.process.per_loop import let_go
 from ironforge.redis.outages import needs_reconnect
 from ironforge.redis.scripts import Script
-from ironforge.redis.server_locator import Address
+from ironforge.redis.server_locator import ServerLocator
 
 COMMAND_SECONDS: Final = 2.0
 BLOCKING_MARGIN_SECONDS: Final = 3.0
@@ -32,7 +33,7 @@ Command = Sequence[str | bytes | int]
 def new_connection(url: str) -> AbstractConnection:
     """A connection that is not open yet, without redis-py's retries and without its per-read timeouts."""
     options: dict[str, Any] = {"socket_connect_timeout": COMMAND_SECONDS, **parse_url(url)}
-    kind = options.pop("connection_class", Connection)
+    kind = options.pop("connection_class", TcpConnection)
     options.update(protocol=2, socket_timeout=None, driver_info=None)
     connection: AbstractConnection = kind(**options)
     return connection
@@ -43,7 +44,7 @@ def _packed(command: Command) -> bytes:
     return pack(tuple(command))
 
 
-async def open_up(address: Address) -> AbstractConnection:
+async def open_up(address: ServerLocator) -> AbstractConnection:
     """A connection to the server that holds the keys now, logged in. Raises what redis-py raises."""
     connection = new_connection(await address.find())
     try:
@@ -57,7 +58,7 @@ async def open_up(address: Address) -> AbstractConnection:
     return connection
 
 
-class Link:
+class Connection:
     """`tag`: the hash tag of the keys that are asked for, as in `Keys.prefix`; it says which server of a cluster.
 
     `opening` is sent first on every new connection; `check` may refuse its replies by raising. With `may_be_woken`
@@ -74,7 +75,7 @@ class Link:
         check: Callable[[list[Any]], None] | None = None,
         may_be_woken: bool = False,
     ) -> None:
-        self._address = Address(url, tag)
+        self._address = ServerLocator(url, tag)
         self._connection: AbstractConnection | None = None
         self._timeout_seconds = timeout_seconds
         self._opening = opening
@@ -198,11 +199,11 @@ async def _reply(connection: AbstractConnection) -> Any:
         return error
 
 
-async def all_keys(link: Link, prefix: str) -> AsyncIterator[bytes]:
+async def all_keys(connection: Connection, prefix: str) -> AsyncIterator[bytes]:
     """Every key with this prefix, some perhaps twice."""
     cursor = b"0"
     while True:
-        cursor, keys = await link.call("SCAN", cursor, "MATCH", f"{prefix}*", "COUNT", 1_000)
+        cursor, keys = await connection.call("SCAN", cursor, "MATCH", f"{prefix}*", "COUNT", 1_000)
         for key in keys:
             yield key
         if cursor == b"0":

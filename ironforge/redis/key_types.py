@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from ironforge.redis.connection import Command, Link
+from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.scripts import TYPES
 
@@ -60,12 +60,12 @@ def word_of(key: str, prefix: str) -> str:
     return key.removeprefix(prefix).partition(":")[0] if key.startswith(prefix) else ""
 
 
-async def misfits(link: Link, keys: Keys) -> list[Misfit]:
+async def misfits(connection: Connection, keys: Keys) -> list[Misfit]:
     """The keys of the wrong type, sorted by name. Raises what redis-py raises."""
     named = {keys.prefix + word for word in TYPES}
     cursor = b"0"
     for _ in range(ROUNDS):
-        cursor, found = await link.call("SCAN", cursor, "MATCH", _literal(keys.prefix) + "*", "COUNT", SCAN)
+        cursor, found = await connection.call("SCAN", cursor, "MATCH", _literal(keys.prefix) + "*", "COUNT", SCAN)
         named.update(key.decode(errors="replace") for key in found)
         if cursor == b"0":
             break
@@ -74,7 +74,7 @@ async def misfits(link: Link, keys: Keys) -> list[Misfit]:
     for start in range(0, len(ours), SCAN):
         part = ours[start : start + SCAN]
         asked: list[Command] = [["TYPE", key] for key in part]
-        for key, reply in zip(part, await link.pipeline(asked), strict=True):
+        for key, reply in zip(part, await connection.pipeline(asked), strict=True):
             word, kind = word_of(key, keys.prefix), reply.decode()
             if kind not in ("none", TYPES[word]):
                 problems.append(Misfit(key, kind, TYPES[word], CONSEQUENCES[word]))

@@ -171,7 +171,7 @@ def shards_of(settings: Settings) -> list[Keys]:
     return [Keys(settings.namespace, shard, settings.shards) for shard in range(settings.shards)]
 
 
-class Part(NamedTuple):
+class NamespaceShard(NamedTuple):
     """One shard of one namespace that a node serves."""
 
     namespace: str
@@ -179,10 +179,10 @@ class Part(NamedTuple):
     weight: int
 
 
-def parts_of(settings: Settings) -> list[Part]:
+def namespace_shards_of(settings: Settings) -> list[NamespaceShard]:
     """What a node serves, in the order by which deliveries name it."""
     return [
-        Part(share.namespace, Keys(share.namespace, shard, settings.shards), share.weight)
+        NamespaceShard(share.namespace, Keys(share.namespace, shard, settings.shards), share.weight)
         for share in shares_of(settings)
         for shard in range(settings.shards)
     ]

@@ -58,12 +58,12 @@ def needs_reconnect(error: Exception) -> bool:
 
 
 @contextmanager
-def answering() -> Iterator[None]:
+def translating_errors() -> Iterator[None]:
     """Around a door's call: the server's errors become StoreUnavailable or StoreError."""
     try:
         yield
     except (server.RedisError, OSError) as error:
-        refuse(error)
+        raise_store_error(error)
 
 
 class WrongType(StoreError):
@@ -89,7 +89,7 @@ def first_of(*replies: bytes | Exception | None) -> bytes | None:
     return value
 
 
-def refuse(error: Exception) -> NoReturn:
+def raise_store_error(error: Exception) -> NoReturn:
     """Raises what the caller of the store shall see instead of `error`."""
     if str(error).startswith("STALE"):
         raise LeaseLost("another node took over what this node held: its lease had run out") from None
@@ -101,7 +101,7 @@ def refuse(error: Exception) -> NoReturn:
     raise StoreUnavailable(f"the store cannot be used now: {said(error)}", code=code) from error
 
 
-async def outlast(operation: Callable[[], Awaitable[T]], *, until_repaired: bool = True) -> T:
+async def retry_through_outage(operation: Callable[[], Awaitable[T]], *, until_repaired: bool = True) -> T:
     """Around a node's call: repeat `operation`, which must be safe to repeat, until the outage is over.
 
     `until_repaired`: False raises WrongType at once, for what can be left undone.
@@ -113,7 +113,7 @@ async def outlast(operation: Callable[[], Awaitable[T]], *, until_repaired: bool
         except (server.RedisError, OSError) as error:
             code = "wrong_type" if until_repaired and is_wrong_type(error) else outage_code(error)
             if code is None:
-                refuse(error)
+                raise_store_error(error)
             if attempt == 0:
                 log.warning("store_unavailable", code=code, error=said(error))
             # Full jitter: after a failover all nodes come back, and they shall not come back together.

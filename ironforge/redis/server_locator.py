@@ -44,7 +44,7 @@ def _connected(connection: Any) -> None:
     connection.on_connect()
 
 
-class Address:
+class ServerLocator:
     """The address of the keys with one hash tag. `tag`: any of them, or their common beginning with the whole tag."""
 
     def __init__(self, url: str, tag: str) -> None:

@@ -10,28 +10,30 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from ironforge.api.authentication import Gate
+from ironforge.api.authentication import AuthenticationMiddleware
 from ironforge.api.operations.operator import OperatorCalls
 from ironforge.api.parsing.cursors import Cursors
-from ironforge.api.tenants import Office, Offices
-from ironforge.auth.api_keys import Keyring
+from ironforge.api.tenants import TenantPool, TenantServices
+from ironforge.auth.api_keys import ApiKeys
 from ironforge.auth.audit import AuditTrail
 from ironforge.auth.authenticator import Authenticator
 from ironforge.auth.quota import NO_QUOTA
-from ironforge.auth.quota_enforcer import Meter
-from ironforge.auth.quota_store import QuotaBook
+from ironforge.auth.quota_enforcer import QuotaEnforcer
+from ironforge.auth.quota_store import QuotaStore
 from ironforge.auth.tokens import Tokens
 from ironforge.errors import ConfigError, StoreError
 from ironforge.metrics.jobs import Metrics
 from ironforge.metrics.tenants import NamespaceMetrics, TenantMetrics
 from ironforge.settings import Settings
-from ironforge.store import Doors
+from ironforge.store import StoreClient
 from ironforge.store.inspector.usage import RedisUsage
 from ironforge.store.server_checks import check_shards
 
 
 @contextlib.asynccontextmanager
-async def gate_of(settings: Settings, metrics: Metrics, *, own: bool = True) -> AsyncIterator[Gate | None]:
+async def authentication_of(
+    settings: Settings, metrics: Metrics, *, own: bool = True
+) -> AsyncIterator[AuthenticationMiddleware | None]:
     """The gate that `settings` ask for; None: there is no authentication. Raises ConfigError.
 
     `metrics` are those of the process, and `own`: of `settings.namespace`, for they hold nothing of another one.
@@ -41,40 +43,40 @@ async def gate_of(settings: Settings, metrics: Metrics, *, own: bool = True) -> 
         return
     tokens = Tokens.load(settings.jwt_issuers) if settings.jwt_issuers else None
     counts = NamespaceMetrics(metrics.registry, settings.namespace)
-    keyring, quotas = Keyring(settings), QuotaBook(settings)
+    api_keys, quotas = ApiKeys(settings), QuotaStore(settings)
 
-    def open_office(namespace: str) -> contextlib.AbstractAsyncContextManager[Office]:
+    def open_services(namespace: str) -> contextlib.AbstractAsyncContextManager[TenantServices]:
         inside = msgspec.structs.replace(settings, namespace=namespace, namespaces=())
-        return _office(inside, metrics if own and namespace == settings.namespace else counts.of(namespace))
+        return _tenant_services(inside, metrics if own and namespace == settings.namespace else counts.of(namespace))
 
     async with contextlib.AsyncExitStack() as stack:
-        stack.push_async_callback(keyring.close)
+        stack.push_async_callback(api_keys.close)
         stack.push_async_callback(quotas.close)
         if tokens is not None:
             stack.push_async_callback(tokens.close)
-        offices = Offices(open_office, quotas)
-        stack.push_async_callback(offices.close)
-        yield Gate(Authenticator(keyring, settings.key_pepper, tokens), offices, keyring)
+        tenants = TenantPool(open_services, quotas)
+        stack.push_async_callback(tenants.close)
+        yield AuthenticationMiddleware(Authenticator(api_keys, settings.key_pepper, tokens), tenants, api_keys)
 
 
 @contextlib.asynccontextmanager
-async def _office(settings: Settings, metrics: Metrics | TenantMetrics) -> AsyncIterator[Office]:
+async def _tenant_services(settings: Settings, metrics: Metrics | TenantMetrics) -> AsyncIterator[TenantServices]:
     """Metrics too are those of the namespace: nobody sees another's kinds and queues."""
     try:
         await check_shards(settings)
     except ConfigError as error:
         raise StoreError(str(error)) from None
     async with contextlib.AsyncExitStack() as stack:
-        doors, usage, audit = Doors.open(settings), RedisUsage(settings), AuditTrail(settings)
-        for close in (doors.close, usage.close, audit.close):
+        store_client, usage, audit = StoreClient(settings), RedisUsage(settings), AuditTrail(settings)
+        for close in (store_client.close, usage.close, audit.close):
             stack.push_async_callback(close)
-        operator = OperatorCalls(doors.inspection, settings.durability, None, metrics.exposition)
+        operator = OperatorCalls(store_client.inspector, settings.durability, None, metrics.exposition)
         await stack.enter_async_context(contextlib.asynccontextmanager(operator.sample)())
-        yield Office(
-            doors.submissions,
-            doors.inspection,
+        yield TenantServices(
+            store_client.producer,
+            store_client.inspector,
             operator,
-            Meter(usage, NO_QUOTA, queues=settings.max_queues),
+            QuotaEnforcer(usage, NO_QUOTA, queues=settings.max_queues),
             audit,
             metrics.submitted,
             metrics.audit_failed,

@@ -25,13 +25,13 @@ from ironforge.logs.setup import get_logger
 from ironforge.metrics.http import HttpMetrics
 from ironforge.metrics.jobs import Metrics
 from ironforge.process.thread_pool import aside
-from ironforge.runtime.auth_setup import gate_of
+from ironforge.runtime.auth_setup import authentication_of
 from ironforge.runtime.embedded_server import EmbeddedServer
 from ironforge.runtime.node import Node
 from ironforge.runtime.parent_pipe import ChildStatus, ParentLink
 from ironforge.runtime.tls import server_context
 from ironforge.settings import Settings
-from ironforge.store import Doors
+from ironforge.store import StoreClient
 from ironforge.store.server_checks import verify
 
 # Called once with the URL of the API, as soon as it can be used.
@@ -182,27 +182,27 @@ async def _api(
 ) -> AsyncIterator[str]:
     """The API while the block runs; its URL."""
     tls = server_context(settings)
-    doors = Doors.open(settings)
+    store_client = StoreClient(settings)
     try:
         own = not shared_port and metrics.namespaces <= {settings.namespace}
-        async with gate_of(settings, metrics, own=own) as gate:
+        async with authentication_of(settings, metrics, own=own) as authentication:
             app = create_app(
                 settings,
-                doors.submissions,
-                doors.inspection,
+                store_client.producer,
+                store_client.inspector,
                 readiness=readiness,
                 exposition=metrics.exposition,
                 on_submitted=metrics.submitted,
                 on_answered=HttpMetrics(metrics.registry).answered,
-                gate=gate,
+                authentication=authentication,
             )
-            allowed = allow_public or gate is not None
-            if gate is not None and tls is None and not is_loopback(settings.http_host):
+            allowed = allow_public or authentication is not None
+            if authentication is not None and tls is None and not is_loopback(settings.http_host):
                 log.warning("credentials travel unencrypted: set IRONFORGE_TLS_CERT, or put a TLS proxy in front")
             async with _listening(settings, app, allow_public=allowed, tls=tls, shared_port=shared_port) as url:
                 yield url
     finally:
-        await doors.close()
+        await store_client.close()
 
 
 @contextlib.asynccontextmanager

@@ -69,7 +69,7 @@ class Node:
         await verify(settings, accepts_jobs=False)
         if settings.durability == "local":
             logger.info("whether the server writes accepted jobs through is not checked here, but by the API")
-        self._store = NodeStore.open(settings)
+        self._store = NodeStore(settings)
         self._executor = Executor(self._forge, settings, f"{socket.gethostname()}-{os.getpid()}")
         parts = Parts(
             settings, self._store, self._forge, self._executor, self.metrics, self.system, on_joined=self._joined

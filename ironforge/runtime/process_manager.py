@@ -164,7 +164,7 @@ class _Slot:
         self._stopping = stopping
         self._hand_over = hand_over
         self._process: asyncio.subprocess.Process | None = None
-        self._link: asyncio.StreamWriter | None = None
+        self._connection: asyncio.StreamWriter | None = None
         # What it was told to take over goes to another heir when it dies as well; it may not have come to it.
         self._inherited: deque[str] = deque(maxlen=HEIRLOOMS)
         self._status: ChildStatus | None = None
@@ -186,9 +186,9 @@ class _Slot:
                 self._process.send_signal(number)
 
     def take_over(self, nodes: Sequence[str]) -> None:
-        assert self._link is not None
+        assert self._connection is not None
         self._inherited.extend(nodes)
-        tell(self._link, Deaths(tuple(nodes)))
+        tell(self._connection, Deaths(tuple(nodes)))
 
     async def keep(self) -> int:
         """Keep a child running until the parent stops. Returns the exit code that the parent should have."""
@@ -211,7 +211,7 @@ class _Slot:
     async def _run_once(self) -> int | None:
         """Start a child and wait for its end: its exit code, or None when it could not be started."""
         ours, theirs = socket.socketpair()
-        reader, self._link = await asyncio.open_connection(sock=ours)
+        reader, self._connection = await asyncio.open_connection(sock=ours)
         listener = asyncio.create_task(self._listen(reader), name=f"link-{self.number}")
         try:
             with theirs:
@@ -228,8 +228,8 @@ class _Slot:
             return self._process.returncode
         finally:
             listener.cancel()
-            self._link.close()
-            self._process = self._status = self._link = None
+            self._connection.close()
+            self._process = self._status = self._connection = None
             self._inherited.clear()
             self._metrics.child_gone(self.number)
 
@@ -240,14 +240,14 @@ class _Slot:
             self._status = None
             self._hand_over(nodes)
 
-    async def _start(self, link: socket.socket) -> asyncio.subprocess.Process:
+    async def _start(self, connection: socket.socket) -> asyncio.subprocess.Process:
         """In a session of its own: Ctrl-C must reach the parent alone, which then decides."""
-        environment = {PARENT_FD: str(link.fileno()), **self._metrics.environment(self.number)}
+        environment = {PARENT_FD: str(connection.fileno()), **self._metrics.environment(self.number)}
         process = await asyncio.create_subprocess_exec(
             *self._command,
             stdin=asyncio.subprocess.DEVNULL,
             env={**os.environ, **environment},
-            pass_fds=(link.fileno(),),
+            pass_fds=(connection.fileno(),),
             start_new_session=True,
         )
         log.info("%s process started", self._name, process=self.number, pid=process.pid)

@@ -1,6 +1,6 @@
 """The store: everything that is durable, behind the protocols of `ironforge.store.contract`.
 
-`Doors` is for whoever submits and looks, `NodeStore` for whoever runs jobs: neither can do the other's work.
+`StoreClient` is for whoever submits and looks, `NodeStore` for whoever runs jobs: neither can do the other's work.
 """
 
 from __future__ import annotations
@@ -8,48 +8,48 @@ from __future__ import annotations
 from ironforge.store.alone_contract import Alone
 from ironforge.store.contract import (
     Accepted,
+    Consumer,
     Delivery,
     Due,
     Health,
-    Inspection,
+    Inspector,
     JobView,
     Lease,
+    Notification,
+    Notifications,
     Page,
+    Producer,
     Rewrite,
     Settled,
-    Signal,
-    Signals,
     Stats,
     StreamDepth,
     Submission,
-    Submissions,
-    Work,
 )
-from ironforge.store.factory import Doors, NodeStore
+from ironforge.store.factory import NodeStore, StoreClient
 from ironforge.store.leases_contract import Leases
 from ironforge.store.node_view import NodeView
 
 __all__ = [
     "Accepted",
     "Alone",
+    "Consumer",
     "Delivery",
-    "Doors",
     "Due",
     "Health",
-    "Inspection",
+    "Inspector",
     "JobView",
     "Lease",
     "Leases",
     "NodeStore",
     "NodeView",
+    "Notification",
+    "Notifications",
     "Page",
+    "Producer",
     "Rewrite",
     "Settled",
-    "Signal",
-    "Signals",
     "Stats",
+    "StoreClient",
     "StreamDepth",
     "Submission",
-    "Submissions",
-    "Work",
 ]

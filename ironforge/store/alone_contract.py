@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Alone(Protocol):
-    """Jobs that run with nothing else on their node. Raises LeaseLost as `Work` does."""
+    """Jobs that run with nothing else on their node. Raises LeaseLost as `Consumer` does."""
 
     @property
     def wait(self) -> bool:

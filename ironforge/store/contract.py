@@ -42,7 +42,7 @@ class Accepted(NamedTuple):
     replayed: bool = False
 
 
-class Submissions(Protocol):
+class Producer(Protocol):
     async def submit(
         self, batch: Sequence[Submission], *, again: bool = False, most_queues: int | None = None
     ) -> list[Accepted]:
@@ -139,7 +139,7 @@ class Health(NamedTuple):
     problems: list[str]
 
 
-class Inspection(Protocol):
+class Inspector(Protocol):
     async def get(self, job_id: bytes) -> JobView:
         """Raises JobNotFound."""
 
@@ -223,7 +223,7 @@ class Due(NamedTuple):
     lateness_ms: list[int]
 
 
-class Work(Protocol):
+class Consumer(Protocol):
     """What a leaseholder does with jobs. Every write raises LeaseLost, and writes nothing, once the fence moved."""
 
     @property
@@ -268,14 +268,14 @@ class Work(Protocol):
         """
 
 
-class Signals(Protocol):
+class Notifications(Protocol):
     """What the namespace shouts: `("cancel", job_id)` and `("due", delay)`; lossy, so never the only way."""
 
-    def listen(self) -> AsyncIterator[Signal]:
+    def listen(self) -> AsyncIterator[Notification]:
         """Endless; reconnects by itself, and says so with `connected` (also the first time)."""
 
 
-class Signal(NamedTuple):
+class Notification(NamedTuple):
     """`cancel`: `job_id` shall stop. `due`: something is due in `due_ms`. `connected`: signals may have been lost."""
 
     name: Literal["cancel", "due", "fenced", "connected"]

@@ -5,49 +5,50 @@ Opening sends nothing: the first call connects, so a process can start while the
 
 from __future__ import annotations
 
-from typing import Self
-
-from ironforge.redis.connection import Link
-from ironforge.redis.keys import Keys, parts_of, shards_of
+from ironforge.redis.connection import Connection
+from ironforge.redis.keys import Keys, namespace_shards_of, shards_of
 from ironforge.settings import Settings
-from ironforge.store.consumer.consumer import RedisWork
+from ironforge.store.consumer.consumer import RedisConsumer
 from ironforge.store.consumer.leases import RedisLeases
-from ironforge.store.consumer.notifications import RedisSignals
-from ironforge.store.contract import Inspection, Lease, Signals, Submissions, Work
-from ironforge.store.inspector.inspector import RedisInspection
+from ironforge.store.consumer.notifications import RedisNotifications
+from ironforge.store.contract import Consumer, Inspector, Lease, Notifications, Producer
+from ironforge.store.inspector.inspector import RedisInspector
 from ironforge.store.leases_contract import Leases
-from ironforge.store.producer.producer import RedisSubmissions
-from ironforge.store.sharding import ShardedInspection, ShardedLeases, ShardedSignals, ShardedSubmissions, ShardedWork
+from ironforge.store.producer.producer import RedisProducer
+from ironforge.store.sharding import (
+    ShardedConsumer,
+    ShardedInspector,
+    ShardedLeases,
+    ShardedNotifications,
+    ShardedProducer,
+)
 
 
-class Doors:
+class StoreClient:
     """Submitting and looking: for the API and the command line."""
 
     def __init__(self, settings: Settings) -> None:
-        self._inspections = [RedisInspection(settings, keys) for keys in shards_of(settings)]
-        self._submissions = [
-            RedisSubmissions(settings, keys, inspection.note_pause)
-            for keys, inspection in zip(shards_of(settings), self._inspections, strict=True)
+        self._inspectors = [RedisInspector(settings, keys) for keys in shards_of(settings)]
+        self._producers = [
+            RedisProducer(settings, keys, inspector.note_pause)
+            for keys, inspector in zip(shards_of(settings), self._inspectors, strict=True)
         ]
         alone = settings.shards == 1
-        self.submissions: Submissions = self._submissions[0] if alone else ShardedSubmissions(self._submissions)
-        self.inspection: Inspection = self._inspections[0] if alone else ShardedInspection(self._inspections)
-
-    @classmethod
-    def open(cls, settings: Settings) -> Self:
-        return cls(settings)
+        self.producer: Producer = self._producers[0] if alone else ShardedProducer(self._producers)
+        self.inspector: Inspector = self._inspectors[0] if alone else ShardedInspector(self._inspectors)
 
     def abandon(self) -> None:
         """Let go of every connection, for their loop is closed."""
-        links = [link for part in self._submissions for link in part.links]
-        for link in [*links, *(link for part in self._inspections for link in part.links)]:
-            link.abandon()
+        for producer in self._producers:
+            producer.abandon()
+        for inspector in self._inspectors:
+            inspector.abandon()
 
     async def close(self) -> None:
-        for submissions in self._submissions:
-            await submissions.close()
-        for inspection in self._inspections:
-            await inspection.close()
+        for producer in self._producers:
+            await producer.close()
+        for inspector in self._inspectors:
+            await inspector.close()
 
 
 class Shard:
@@ -57,13 +58,13 @@ class Shard:
     def __init__(self, settings: Settings, keys: Keys, *, may_be_woken: bool) -> None:
         self._settings = settings
         self._keys = keys
-        self._fetching = Link(settings.redis_url, keys.prefix, may_be_woken=may_be_woken)
-        self._commanding = Link(settings.redis_url, keys.prefix)
+        self._fetching = Connection(settings.redis_url, keys.prefix, may_be_woken=may_be_woken)
+        self._commanding = Connection(settings.redis_url, keys.prefix)
         self.leases = RedisLeases(settings, keys, commanding=self._commanding, fetching=self._fetching)
-        self.signals = RedisSignals(settings, keys)
+        self.signals = RedisNotifications(settings, keys)
 
-    def work(self, lease: Lease) -> RedisWork:
-        return RedisWork(self._settings, self._keys, lease, fetching=self._fetching, commanding=self._commanding)
+    def work(self, lease: Lease) -> RedisConsumer:
+        return RedisConsumer(self._settings, self._keys, lease, fetching=self._fetching, commanding=self._commanding)
 
     async def close(self) -> None:
         await self.signals.close()
@@ -77,34 +78,30 @@ class NodeStore:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        parts = parts_of(settings)
+        parts = namespace_shards_of(settings)
         self._weights = [part.weight for part in parts]
         self._shards = [Shard(settings, part.keys, may_be_woken=len(parts) > 1) for part in parts]
-        self._works: dict[Lease, RedisWork | ShardedWork] = {}
+        self._works: dict[Lease, RedisConsumer | ShardedConsumer] = {}
         self._sharded: ShardedLeases | None = None
         self.leases: Leases = self._shards[0].leases
-        self.signals: Signals = self._shards[0].signals
+        self.signals: Notifications = self._shards[0].signals
         if len(self._shards) > 1:
             self._sharded = ShardedLeases([shard.leases for shard in self._shards], settings.lease_seconds)
             self.leases = self._sharded
-            self.signals = ShardedSignals([shard.signals for shard in self._shards])
+            self.signals = ShardedNotifications([shard.signals for shard in self._shards])
 
-    @classmethod
-    def open(cls, settings: Settings) -> Self:
-        return cls(settings)
-
-    def work(self, lease: Lease) -> Work:
+    def work(self, lease: Lease) -> Consumer:
         """What this lease may do: the same object for the same lease, because it knows what that lease holds."""
         if lease not in self._works:
             self._works[lease] = self._new_work(lease)
         return self._works[lease]
 
-    def _new_work(self, lease: Lease) -> RedisWork | ShardedWork:
+    def _new_work(self, lease: Lease) -> RedisConsumer | ShardedConsumer:
         if self._sharded is None:
             return self._shards[0].work(lease)
         held = self._sharded.held(lease)
         works = [shard.work(own) for shard, own in zip(self._shards, held, strict=True)]
-        return ShardedWork(works, self._weights, self._settings.shards)
+        return ShardedConsumer(works, self._weights, self._settings.shards)
 
     async def close(self) -> None:
         for work in self._works.values():

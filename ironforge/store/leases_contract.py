@@ -29,7 +29,7 @@ class Leases(Protocol):
         """Blocking, for the heartbeat thread: the handler of this job was `seen` to hold up the event loop, in words
         for its record, should the lease be lost meanwhile; "" when it does no longer. Raises StoreUnavailable."""
 
-    async def strays(self) -> list[str]:
+    async def orphan_consumers(self) -> list[str]:
         """Consumers with pending entries that are no node: a node read on after it had been taken over, then died."""
 
     async def leave(self, lease: Lease, *, crashed: bool = False) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ironforge.errors import QuotaExceeded
-from ironforge.redis.connection import Command, Link
+from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import LINE_ENDINGS, STREAM_ENDINGS, Keys
 from ironforge.redis.scripts import FORGET
 
@@ -18,14 +18,14 @@ NAMES: Final = 100
 RETRY_SECONDS: Final = 5.0
 
 
-async def forget_unused(link: Link, names: Keys) -> int:
+async def forget_unused(connection: Connection, names: Keys) -> int:
     """How many were forgotten. None while there is a node that does not say what it serves, as older versions do."""
     keys = [names.queues, names.groups, names.paused, names.delayed, names.nodes, names.roster]
     endings: Command = [NAMES, len(STREAM_ENDINGS), *STREAM_ENDINGS, *LINE_ENDINGS]
     forgotten = 0
     cursor = b"0"
     while True:
-        cursor, count = await link.run(FORGET, keys, [cursor, *endings])
+        cursor, count = await connection.run(FORGET, keys, [cursor, *endings])
         forgotten += int(count)
         if cursor == b"0":
             return forgotten

@@ -28,7 +28,7 @@ _PLACES: Final = {
 }
 
 
-class Place(NamedTuple):
+class RetentionBucket(NamedTuple):
     """`seconds` is 0 when nothing is to be kept. `expiry_ms` by this machine's clock: it only orders a list."""
 
     bucket: str
@@ -71,7 +71,7 @@ def group_of(reply: Any) -> tuple[int, bytes]:
     return 0, b"0-0"
 
 
-class Shelving:
+class RetentionBuckets:
     """Where a namespace puts the records of ended jobs."""
 
     def __init__(self, keys: Keys, settings: Settings) -> None:
@@ -82,10 +82,10 @@ class Shelving:
         """How long the record of this job stays readable once it has ended."""
         return self._default_ms if job.retain_ms is None else job.retain_ms
 
-    def place(self, job_id: bytes, keep_ms: int) -> Place:
+    def place(self, job_id: bytes, keep_ms: int) -> RetentionBucket:
         bucket = self._keys.bucket_of(job_id, "kept" if keep_ms > self._default_ms else "done")
         seconds = -(-keep_ms // 1000) + SLACK_SECONDS if keep_ms > 0 else 0
-        return Place(bucket, seconds, now_ms() + seconds * 1000)
+        return RetentionBucket(bucket, seconds, now_ms() + seconds * 1000)
 
 
 def terminal_record(record: bytes | None, settings: Settings) -> Job | None:

@@ -15,9 +15,9 @@ from redis.exceptions import RedisError, ResponseError
 from ironforge.addresses.server_url import without_password
 from ironforge.errors import ConfigError, StoreUnavailable
 from ironforge.redis.causes import said
-from ironforge.redis.connection import Command, Link
-from ironforge.redis.keys import Keys, parts_of
-from ironforge.redis.outages import answering, raise_first
+from ironforge.redis.connection import Command, Connection
+from ironforge.redis.keys import Keys, namespace_shards_of
+from ironforge.redis.outages import raise_first, translating_errors
 from ironforge.redis.server_info import config_of, info_of, number_in, version_of
 from ironforge.settings import Settings, environment_name, shares_of
 from ironforge.store.contract import Health
@@ -99,11 +99,11 @@ async def verify(settings: Settings, *, accepts_jobs: bool = True) -> None:
     """
     where = f"{environment_name('redis_url')}={without_password(settings.redis_url)}"
     problems: dict[str, None] = {}
-    for part in parts_of(settings):
+    for part in namespace_shards_of(settings):
         try:
-            async with Link(settings.redis_url, part.keys.prefix) as link:
+            async with Connection(settings.redis_url, part.keys.prefix) as connection:
                 asked = look(settings) if accepts_jobs else look(settings)[:1]
-                server = await _read(lambda *commands: link.pipeline(commands, tolerate=_FORBIDDEN), asked)
+                server = await _read(lambda *commands: connection.pipeline(commands, tolerate=_FORBIDDEN), asked)
         except (RedisError, OSError) as error:
             raise ConfigError(f"{where}: cannot talk to the server: {said(error)}") from None
         problems |= dict.fromkeys(_refusals(server, settings, accepts_jobs=accepts_jobs))
@@ -119,9 +119,9 @@ async def check_shards(settings: Settings) -> None:
     """
     for share in shares_of(settings):
         first = Keys(share.namespace)
-        with answering():
-            async with Link(settings.redis_url, first.prefix) as link:
-                spread = await _spread(link, first, settings.shards)
+        with translating_errors():
+            async with Connection(settings.redis_url, first.prefix) as connection:
+                spread = await _spread(connection, first, settings.shards)
         if spread != settings.shards:
             raise ConfigError(
                 f"{environment_name('shards')}={settings.shards}, but namespace {share.namespace!r} was begun with "
@@ -129,12 +129,12 @@ async def check_shards(settings: Settings) -> None:
             )
 
 
-async def _spread(link: Link, first: Keys, shards: int) -> int:
+async def _spread(connection: Connection, first: Keys, shards: int) -> int:
     """How many shards the namespace has; it is begun here if nobody did before."""
     if shards == 1:
-        return int(await link.call("GET", first.shards) or 1)
-    begun = 1 if await link.call("SCARD", first.queues) else shards
-    return int(await link.call("SET", first.shards, begun, "NX", "GET") or begun)
+        return int(await connection.call("GET", first.shards) or 1)
+    begun = 1 if await connection.call("SCARD", first.queues) else shards
+    return int(await connection.call("SET", first.shards, begun, "NX", "GET") or begun)
 
 
 async def health_of(settings: Settings, ask: Ask) -> Health:

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import TypeVar
 
 from ironforge.doctor.consistency import inconsistencies
-from ironforge.redis.connection import Command, Link, all_keys
+from ironforge.redis.connection import Command, Connection, all_keys
 from ironforge.redis.keys import GROUP, PERMANENT, Keys, queue_names, shards_of
 from ironforge.redis.outages import ABSENT
 from ironforge.settings import Settings
@@ -26,42 +26,44 @@ async def leftovers(settings: Settings) -> list[str]:
     return [what for found in await _in_each_shard(settings, _leftovers) for what in found]
 
 
-async def strays(settings: Settings) -> set[str]:
+async def orphan_consumers(settings: Settings) -> set[str]:
     """Consumers that are no nodes: somebody has to forget them yet."""
     return {name for found in await _in_each_shard(settings, _strays) for name in found}
 
 
-async def _in_each_shard(settings: Settings, look: Callable[[Link, Keys], Awaitable[T]]) -> list[T]:
+async def _in_each_shard(settings: Settings, look: Callable[[Connection, Keys], Awaitable[T]]) -> list[T]:
     found: list[T] = []
     for keys in shards_of(settings):
-        async with Link(settings.redis_url, keys.prefix) as link:
-            found.append(await look(link, keys))
+        async with Connection(settings.redis_url, keys.prefix) as connection:
+            found.append(await look(connection, keys))
     return found
 
 
-async def _leftovers(link: Link, keys: Keys) -> list[str]:
-    found = await inconsistencies(link, keys)
-    found += [f"{pending} pending entries of {name}" for name, pending in (await consumers(link, keys)).items()]
-    streams = await _streams(link, keys)
-    lengths = await link.pipeline([["XLEN", key] for key in streams]) if streams else []
+async def _leftovers(connection: Connection, keys: Keys) -> list[str]:
+    found = await inconsistencies(connection, keys)
+    found += [f"{pending} pending entries of {name}" for name, pending in (await consumers(connection, keys)).items()]
+    streams = await _streams(connection, keys)
+    lengths = await connection.pipeline([["XLEN", key] for key in streams]) if streams else []
     found += [f"{length} entries in {key}" for key, length in zip(streams, lengths, strict=True) if length]
-    lines = keys.lines(queue_names(await link.call("SMEMBERS", keys.queues)))
-    counts = await link.pipeline([["ZCARD", key] for key in lines]) if lines else []
+    lines = keys.lines(queue_names(await connection.call("SMEMBERS", keys.queues)))
+    counts = await connection.pipeline([["ZCARD", key] for key in lines]) if lines else []
     # Also turns that nobody waits for: whoever comes next would have to wait for them.
     found += [f"{count} members of {key}" for key, count in zip(lines, counts, strict=True) if count]
-    found += [f"the lease of {node.decode()}" for node in await link.call("ZRANGE", keys.nodes, 0, -1)]
-    return found + await _balance(link, keys) + await _keys_that_stay(link, keys)
+    found += [f"the lease of {node.decode()}" for node in await connection.call("ZRANGE", keys.nodes, 0, -1)]
+    return found + await _balance(connection, keys) + await _keys_that_stay(connection, keys)
 
 
-async def _strays(link: Link, keys: Keys) -> set[str]:
-    nodes = {node.decode() for node in await link.call("ZRANGE", keys.nodes, 0, -1)}
-    return set(await consumers(link, keys)) - nodes
+async def _strays(connection: Connection, keys: Keys) -> set[str]:
+    nodes = {node.decode() for node in await connection.call("ZRANGE", keys.nodes, 0, -1)}
+    return set(await consumers(connection, keys)) - nodes
 
 
-async def consumers(link: Link, keys: Keys) -> Counter[str]:
+async def consumers(connection: Connection, keys: Keys) -> Counter[str]:
     """Every consumer of the group, and how many entries it has pending."""
-    commands: list[Command] = [["XINFO", "CONSUMERS", key, GROUP] for key in await _streams(link, keys)]
-    replies = await link.pipeline(commands, tolerate=ABSENT) if commands else []  # or nobody has served this queue
+    commands: list[Command] = [["XINFO", "CONSUMERS", key, GROUP] for key in await _streams(connection, keys)]
+    replies = (
+        await connection.pipeline(commands, tolerate=ABSENT) if commands else []
+    )  # or nobody has served this queue
     found: Counter[str] = Counter()
     for reply in replies:
         for consumer in reply if isinstance(reply, list) else ():
@@ -69,22 +71,24 @@ async def consumers(link: Link, keys: Keys) -> Counter[str]:
     return found
 
 
-async def _streams(link: Link, keys: Keys) -> list[str]:
-    return keys.streams(queue_names(await link.call("SMEMBERS", keys.queues)))
+async def _streams(connection: Connection, keys: Keys) -> list[str]:
+    return keys.streams(queue_names(await connection.call("SMEMBERS", keys.queues)))
 
 
-async def _balance(link: Link, keys: Keys) -> list[str]:
-    submitted, *ends = (int(count or 0) for count in await link.call("HMGET", keys.totals, "submitted", *ENDS))
+async def _balance(connection: Connection, keys: Keys) -> list[str]:
+    submitted, *ends = (int(count or 0) for count in await connection.call("HMGET", keys.totals, "submitted", *ENDS))
     told = ", ".join(f"{count} {name}" for count, name in zip(ends, ENDS, strict=True))
     return [] if submitted == sum(ends) else [f"totals that do not add up: {submitted} submitted, {told}"]
 
 
-async def _keys_that_stay(link: Link, keys: Keys) -> list[str]:
+async def _keys_that_stay(connection: Connection, keys: Keys) -> list[str]:
     """Keys without a time to live that are not meant to stay. A fence stays only as long as its node."""
     suspects = [
-        name async for name in all_keys(link, keys.prefix) if not _permanent(name.decode().removeprefix(keys.prefix))
+        name
+        async for name in all_keys(connection, keys.prefix)
+        if not _permanent(name.decode().removeprefix(keys.prefix))
     ]
-    lives = await link.pipeline([["TTL", name] for name in suspects]) if suspects else []
+    lives = await connection.pipeline([["TTL", name] for name in suspects]) if suspects else []
     return [f"{name.decode()} for ever" for name, seconds in zip(suspects, lives, strict=True) if seconds == -1]
 
 

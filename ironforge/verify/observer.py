@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from ironforge.errors import StoreUnavailable
-from ironforge.store import Doors, Stats
+from ironforge.store import Stats, StoreClient
 
 LOOK_SECONDS: Final = 0.02
 # Enough to show it: one bug may tear them at every look.
@@ -16,10 +16,10 @@ MOST_TOLD: Final = 10
 
 
 @asynccontextmanager
-async def observing(doors: Doors) -> AsyncIterator[list[str]]:
+async def observing(store_client: StoreClient) -> AsyncIterator[list[str]]:
     """What the looks found that does not add up, in words, while the block runs."""
     torn: list[str] = []
-    looking = asyncio.create_task(_look(doors, torn), name="observer")
+    looking = asyncio.create_task(_look(store_client, torn), name="observer")
     try:
         yield torn
     finally:
@@ -28,10 +28,10 @@ async def observing(doors: Doors) -> AsyncIterator[list[str]]:
             await looking
 
 
-async def _look(doors: Doors, torn: list[str]) -> None:
+async def _look(store_client: StoreClient, torn: list[str]) -> None:
     while len(torn) < MOST_TOLD:
         with suppress(StoreUnavailable):
-            torn += imbalance(await doors.inspection.stats())
+            torn += imbalance(await store_client.inspector.stats())
         await asyncio.sleep(LOOK_SECONDS)
 
 

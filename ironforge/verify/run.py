@@ -20,10 +20,10 @@ import msgspec
 from ironforge.errors import InvalidState, JobNotFound, StoreUnavailable
 from ironforge.handlers.forge import Forge
 from ironforge.job.record import format_id, new_id, parse_id
-from ironforge.redis.connection import Link, all_keys
+from ironforge.redis.connection import Connection, all_keys
 from ironforge.redis.keys import Keys, shards_of
 from ironforge.settings import Settings
-from ironforge.store import Doors
+from ironforge.store import StoreClient
 from ironforge.verify.handlers import KILLER, KIND, MAX_RETRIES
 from ironforge.verify.ledger import Ledger, read
 from ironforge.verify.leftovers import leftovers
@@ -97,24 +97,24 @@ async def verify(settings: Settings, plan: Plan, *, say: Say, command: Sequence[
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(_emptied_afterwards(settings))
             forge = await stack.enter_async_context(Forge(settings))
-            doors = Doors.open(settings)
-            stack.push_async_callback(doors.close)
+            store_client = StoreClient(settings)
+            stack.push_async_callback(store_client.close)
             ledger = Ledger(Path(folder) / "run.ledger")
             stack.callback(ledger.close)
             nodes = Nodes(settings, Path(folder), ledger, command)
             stack.push_async_callback(nodes.stop)
             stack.push_async_callback(_ended, asyncio.create_task(nodes.keep(), name="nodes are kept"))
-            torn = await stack.enter_async_context(observing(doors))
-            load = Load(plan, random.Random(rng.random()), forge, doors, ledger)
+            torn = await stack.enter_async_context(observing(store_client))
+            load = Load(plan, random.Random(rng.random()), forge, store_client, ledger)
             await load.begin()
             nodes.start(plan.nodes)
-            await joined(doors, plan.nodes)
+            await joined(store_client, plan.nodes)
             await _under_load(plan, rng, load, nodes, say)
             say("no more faults; waiting until everything has ended")
-            await drained(doors, settings, nodes, plan.drain_seconds)
+            await drained(store_client, settings, nodes, plan.drain_seconds)
             await nodes.stop()
-            finals = await _finals(doors, load.ids)
-            completed = (await doors.inspection.stats()).totals.get("completed", 0)
+            finals = await _finals(store_client, load.ids)
+            completed = (await store_client.inspector.stats()).totals.get("completed", 0)
             left = await leftovers(settings)
         return judge(
             read(Path(folder)), finals, completed, lease_seconds=settings.lease_seconds, leftovers=left, torn=torn
@@ -139,11 +139,11 @@ class Load:
     """Submits for the time of the plan: quick, slow, failing, misbehaving and delayed jobs, and some of them twice with
     one key; cancels some of the delayed. Of all sorts some belong to tenants, and so wait for their turn."""
 
-    def __init__(self, plan: Plan, rng: random.Random, forge: Forge, doors: Doors, ledger: Ledger) -> None:
+    def __init__(self, plan: Plan, rng: random.Random, forge: Forge, store_client: StoreClient, ledger: Ledger) -> None:
         self._plan = plan
         self._rng = rng
         self._forge = forge
-        self._doors = doors
+        self._store_client = store_client
         self._ledger = ledger
         self.ids: list[str] = []
 
@@ -199,7 +199,7 @@ class Load:
         for job in ids:
             submission = self._forge.prepare(KIND, payload, id=job, idempotency_key=ids[0], **tenant)
             try:
-                [accepted] = await self._doors.submissions.submit([submission])
+                [accepted] = await self._store_client.producer.submit([submission])
             except StoreUnavailable:
                 self._ledger.note("submit_info", [job], name=ids[0])
                 continue
@@ -207,7 +207,7 @@ class Load:
 
     async def _cancel(self, job: str) -> None:
         try:
-            state = await self._doors.submissions.cancel(parse_id(job))
+            state = await self._store_client.producer.cancel(parse_id(job))
         except (InvalidState, JobNotFound):
             return
         except StoreUnavailable:
@@ -235,7 +235,7 @@ def fairness(rng: random.Random) -> Fairness:
     return {"fairness_key": key, "fairness_weight": weight}
 
 
-async def _finals(doors: Doors, ids: Sequence[str]) -> dict[str, FinalState]:
+async def _finals(store_client: StoreClient, ids: Sequence[str]) -> dict[str, FinalState]:
     finals: dict[str, FinalState] = {}
     waiting = list(ids)
 
@@ -243,7 +243,7 @@ async def _finals(doors: Doors, ids: Sequence[str]) -> dict[str, FinalState]:
         while waiting:
             job = waiting.pop()
             try:
-                view = await doors.inspection.get(parse_id(job))
+                view = await store_client.inspector.get(parse_id(job))
             except JobNotFound:
                 continue
             result = int(view.job.result) if view.job.result else None
@@ -265,6 +265,6 @@ async def _emptied_afterwards(settings: Settings) -> AsyncIterator[None]:
         yield
     finally:
         for keys in (Keys(settings.namespace), *shards_of(settings)):
-            async with Link(settings.redis_url, keys.prefix) as link:
-                async for key in all_keys(link, keys.prefix):
-                    await link.call("UNLINK", key)
+            async with Connection(settings.redis_url, keys.prefix) as connection:
+                async for key in all_keys(connection, keys.prefix):
+                    await connection.call("UNLINK", key)

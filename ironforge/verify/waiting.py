@@ -12,10 +12,10 @@ from contextlib import suppress
 from typing import Final, NamedTuple
 
 from ironforge.errors import StoreUnavailable
-from ironforge.redis.outages import answering
+from ironforge.redis.outages import translating_errors
 from ironforge.settings import Settings
-from ironforge.store import Doors
-from ironforge.verify.leftovers import strays
+from ironforge.store import StoreClient
+from ironforge.verify.leftovers import orphan_consumers
 from ironforge.verify.nodes import Nodes
 
 JOIN_SECONDS: Final = 30.0
@@ -30,16 +30,16 @@ class Unfinished(NamedTuple):
     dead: int
 
 
-async def joined(doors: Doors, count: int) -> None:
+async def joined(store_client: StoreClient, count: int) -> None:
     deadline = time.monotonic() + JOIN_SECONDS
     while time.monotonic() < deadline:
         with suppress(StoreUnavailable):
-            if len(await doors.inspection.nodes()) >= count:
+            if len(await store_client.inspector.nodes()) >= count:
                 return
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def drained(doors: Doors, settings: Settings, nodes: Nodes, patience_seconds: float) -> None:
+async def drained(store_client: StoreClient, settings: Settings, nodes: Nodes, patience_seconds: float) -> None:
     """Until nothing is unfinished, or nothing more has ended for so long.
 
     So a slow machine has the time that it needs, and what never ends is not waited for.
@@ -47,7 +47,7 @@ async def drained(doors: Doors, settings: Settings, nodes: Nodes, patience_secon
     best, deadline = None, time.monotonic() + patience_seconds
     while time.monotonic() < deadline:
         with suppress(StoreUnavailable):
-            left = await _unfinished(doors, settings, nodes)
+            left = await _unfinished(store_client, settings, nodes)
             if not any(left):
                 return
             if best is None or left < best:
@@ -56,10 +56,12 @@ async def drained(doors: Doors, settings: Settings, nodes: Nodes, patience_secon
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _unfinished(doors: Doors, settings: Settings, nodes: Nodes) -> Unfinished:
-    stats = await doors.inspection.stats()
+async def _unfinished(store_client: StoreClient, settings: Settings, nodes: Nodes) -> Unfinished:
+    stats = await store_client.inspector.stats()
     jobs = stats.scheduled + sum(depth.queued + depth.running for depth in stats.streams)
-    known = Counter(int(node.name.split(".")[-2]) for node in await doors.inspection.nodes())
+    known = Counter(int(node.name.split(".")[-2]) for node in await store_client.inspector.nodes())
     running = Counter(nodes.processes)
-    with answering():
-        return Unfinished(jobs, (running - known).total(), (known - running).total() + len(await strays(settings)))
+    with translating_errors():
+        return Unfinished(
+            jobs, (running - known).total(), (known - running).total() + len(await orphan_consumers(settings))
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hypothesis.strategies as st
 from hypothesis import given
 
-from ironforge.actors.fetch_demand import GROWTH, LARGEST_BATCH, LARGEST_FETCH, WINDOW_SECONDS, Demand
+from ironforge.actors.fetch_demand import GROWTH, LARGEST_BATCH, LARGEST_FETCH, WINDOW_SECONDS, FetchDemand
 
 reports = st.lists(
     st.tuples(st.integers(0, 500), st.floats(0, 10), st.floats(0, 0.1)),  # ended, seconds in handlers, time since
@@ -13,23 +13,23 @@ reports = st.lists(
 )
 
 
-def after(history: list[tuple[int, float, float]]) -> tuple[Demand, float]:
-    demand, now = Demand(), 100.0
+def after(history: list[tuple[int, float, float]]) -> tuple[FetchDemand, float]:
+    demand, now = FetchDemand(), 100.0
     for ended, seconds, pause in history:
         now += pause
         demand.ended(ended, seconds, now)
     return demand, now
 
 
-def busy_with(seconds_each: float, per_second: int) -> tuple[Demand, float]:
+def busy_with(seconds_each: float, per_second: int) -> tuple[FetchDemand, float]:
     pause = WINDOW_SECONDS * 1.25
     ended = round(per_second * pause)
     return after([(ended, ended * seconds_each, pause)] * 20)
 
 
 def test_a_new_node_asks_for_one_job_a_worker() -> None:
-    assert 1 == Demand().batch()
-    assert 8 == Demand().want(free_workers=8, held=0, now=100.0)
+    assert 1 == FetchDemand().batch()
+    assert 8 == FetchDemand().want(free_workers=8, held=0, now=100.0)
 
 
 @given(reports, st.integers(0, 200), st.integers(0, 1_000))

@@ -7,7 +7,7 @@ import itertools
 import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ironforge.actors.in_flight import Holdings
+from ironforge.actors.in_flight import InFlight
 from ironforge.store import Delivery
 
 WORKERS = 3
@@ -16,7 +16,7 @@ WORKERS = 3
 class HoldingsModel(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
-        self.holdings = Holdings(WORKERS)
+        self.holdings = InFlight(WORKERS)
         self.model: list[list[Delivery]] = [[] for _ in range(WORKERS)]
         self.known: set[int] = set()
         self.claimed: int | None = None

@@ -19,8 +19,8 @@ from ironforge.api import create_app, serve
 from ironforge.job.record import LABELS, AttemptError, JobState, decode
 from ironforge.runtime.embedded_server import EmbeddedServer
 from ironforge.settings import Settings
-from ironforge.store import Doors, NodeStore, Rewrite, Settled
-from ironforge.store.contract import Lease, Work
+from ironforge.store import NodeStore, Rewrite, Settled, StoreClient
+from ironforge.store.contract import Consumer, Lease
 
 
 class Answer(NamedTuple):
@@ -74,7 +74,7 @@ class Api:
 class Node:
     """Stands for a node: fetches through the store, and ends jobs as told."""
 
-    def __init__(self, lease: Lease, work: Work) -> None:
+    def __init__(self, lease: Lease, work: Consumer) -> None:
         self.lease = lease
         self._work = work
 
@@ -123,9 +123,11 @@ async def start_api() -> AsyncIterator[Callable[..., Awaitable[Api]]]:
     async with AsyncExitStack() as stack:
 
         async def start(settings: Settings, **options: Any) -> Api:
-            doors = Doors.open(settings)
-            stack.push_async_callback(doors.close)
-            runner = await serve(create_app(settings, doors.submissions, doors.inspection, **options), "127.0.0.1", 0)
+            store_client = StoreClient(settings)
+            stack.push_async_callback(store_client.close)
+            runner = await serve(
+                create_app(settings, store_client.producer, store_client.inspector, **options), "127.0.0.1", 0
+            )
             stack.push_async_callback(runner.cleanup)
             session = await stack.enter_async_context(aiohttp.ClientSession())
             return Api(settings, runner, session)
@@ -149,7 +151,7 @@ async def api(settings: Settings, start_api: Callable[..., Awaitable[Api]]) -> A
 
 @pytest.fixture
 async def node(settings: Settings) -> AsyncIterator[Node]:
-    store = NodeStore.open(settings)
+    store = NodeStore(settings)
     lease = await store.leases.join()
     yield Node(lease, store.work(lease))
     await store.close()
@@ -162,18 +164,21 @@ def api_in_thread(settings: Settings) -> Iterator[str]:
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
 
-    async def start() -> tuple[Any, Doors]:
-        doors = Doors.open(settings)
+    async def start() -> tuple[Any, StoreClient]:
+        store_client = StoreClient(settings)
         app = create_app(
-            settings, doors.submissions, doors.inspection, exposition=lambda _reading: (b"up 1\n", "text/plain")
+            settings,
+            store_client.producer,
+            store_client.inspector,
+            exposition=lambda _reading: (b"up 1\n", "text/plain"),
         )
-        return await serve(app, "127.0.0.1", 0), doors
+        return await serve(app, "127.0.0.1", 0), store_client
 
     async def stop() -> None:
         await runner.cleanup()
-        await doors.close()
+        await store_client.close()
 
-    runner, doors = asyncio.run_coroutine_threadsafe(start(), loop).result()
+    runner, store_client = asyncio.run_coroutine_threadsafe(start(), loop).result()
     yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     asyncio.run_coroutine_threadsafe(stop(), loop).result()
     loop.call_soon_threadsafe(loop.stop)

@@ -16,7 +16,7 @@ from ironforge.api.operations.rates import WINDOW_MS, Rates
 from ironforge.errors import ConfigError
 from ironforge.metrics.queue_depths import Reading
 from ironforge.settings import Settings
-from ironforge.store import Doors
+from ironforge.store import StoreClient
 from ironforge.store.contract import Totals
 
 
@@ -218,31 +218,33 @@ async def test_a_full_server_is_a_503_with_its_own_code(api: Any, redis_url: str
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "example.invalid"])
 async def test_a_public_address_is_refused_without_authentication(settings: Settings, host: str) -> None:
-    doors = Doors.open(settings)
-    app = create_app(settings, doors.submissions, doors.inspection)
+    store_client = StoreClient(settings)
+    app = create_app(settings, store_client.producer, store_client.inspector)
 
     with pytest.raises(ConfigError, match="--i-understand-no-auth"):
         await serve(app, host, 0)
 
 
 async def test_a_public_address_is_served_when_that_is_wanted(settings: Settings) -> None:
-    doors = Doors.open(settings)
-    runner = await serve(create_app(settings, doors.submissions, doors.inspection), "0.0.0.0", 0, allow_public=True)
+    store_client = StoreClient(settings)
+    runner = await serve(
+        create_app(settings, store_client.producer, store_client.inspector), "0.0.0.0", 0, allow_public=True
+    )
 
     assert runner.addresses
     await runner.cleanup()
-    await doors.close()
+    await store_client.close()
 
 
 @pytest.mark.parametrize(
     ("host", "says"), [("127.0.0.1", r"port \d+ on 127.0.0.1 is in use"), ("203.0.113.1", "cannot listen on 203")]
 )
 async def test_an_address_that_cannot_be_had_is_a_clear_error(settings: Settings, host: str, says: str) -> None:
-    doors = Doors.open(settings)
-    app = create_app(settings, doors.submissions, doors.inspection)
+    store_client = StoreClient(settings)
+    app = create_app(settings, store_client.producer, store_client.inspector)
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ConfigError, match=says):
         await serve(app, host, taken.getsockname()[1], allow_public=True)
-    await doors.close()
+    await store_client.close()
 
 
 async def test_requests_are_told_by_route_and_never_by_path(settings: Settings, start_api: Any) -> None:

@@ -17,7 +17,7 @@ from ironforge.api import connection_limits, create_app
 from ironforge.api.parsing import bodies
 from ironforge.api.server import serve
 from ironforge.settings import Settings
-from ironforge.store import Doors
+from ironforge.store import StoreClient
 
 SLOW = 300
 HEAD = b"POST /jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -134,11 +134,13 @@ async def test_a_body_that_comes_fast_enough_may_take_longer(api: Any, monkeypat
 @pytest.fixture
 async def small(settings: Settings) -> Any:
     """An API that holds three connection_limits."""
-    doors = Doors.open(settings)
-    runner = await serve(create_app(settings, doors.submissions, doors.inspection), "127.0.0.1", 0, connections=3)
+    store_client = StoreClient(settings)
+    runner = await serve(
+        create_app(settings, store_client.producer, store_client.inspector), "127.0.0.1", 0, connections=3
+    )
     yield runner
     await runner.cleanup()
-    await doors.close()
+    await store_client.close()
 
 
 async def test_one_connection_too_many_is_told_so_and_the_next_one_gets_in(small: Any) -> None:

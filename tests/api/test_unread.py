@@ -11,9 +11,9 @@ import pytest
 
 from ironforge.api import connection_limits, create_app
 from ironforge.api.server import serve
-from ironforge.handlers.submission import Template
+from ironforge.handlers.submission import SubmissionBuilder
 from ironforge.settings import Settings
-from ironforge.store import Doors
+from ironforge.store import StoreClient
 
 CONNECTIONS = 20
 ASK = b"GET /jobs HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -24,14 +24,14 @@ LAST = ASK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 async def port(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     """Of an API with few connections, which looks after them often; an answer to ASK is more than the system holds."""
     monkeypatch.setattr(connection_limits, "READ_SECONDS", 0.5)
-    doors = Doors.open(settings)
-    job = Template("demo.echo", None, {}).submission(b'"' + b"x" * 1_000_000 + b'"')
-    await doors.submissions.submit([job])
-    app = create_app(settings, doors.submissions, doors.inspection)
+    store_client = StoreClient(settings)
+    job = SubmissionBuilder("demo.echo", None, {}).submission(b'"' + b"x" * 1_000_000 + b'"')
+    await store_client.producer.submit([job])
+    app = create_app(settings, store_client.producer, store_client.inspector)
     runner = await serve(app, "127.0.0.1", 0, connections=CONNECTIONS)
     yield runner.addresses[0][1]
     await runner.cleanup()
-    await doors.close()
+    await store_client.close()
 
 
 def connect(port: int) -> socket.socket:

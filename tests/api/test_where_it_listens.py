@@ -12,17 +12,19 @@ from ironforge.api import create_app
 from ironforge.api.server import serve
 from ironforge.runtime.probes import probes
 from ironforge.settings import Settings
-from ironforge.store import Doors
+from ironforge.store import StoreClient
 
 
 @pytest.fixture
 async def public(settings: Settings) -> AsyncIterator[int]:
     """The port of an API that other machines reach, and that asks nobody who they are."""
-    doors = Doors.open(settings)
-    runner = await serve(create_app(settings, doors.submissions, doors.inspection), "0.0.0.0", 0, allow_public=True)
+    store_client = StoreClient(settings)
+    runner = await serve(
+        create_app(settings, store_client.producer, store_client.inspector), "0.0.0.0", 0, allow_public=True
+    )
     yield runner.addresses[0][1]
     await runner.cleanup()
-    await doors.close()
+    await store_client.close()
 
 
 async def test_on_an_address_of_others_any_name_may_be_its_own_but_no_page_of_another_site(public: int) -> None:

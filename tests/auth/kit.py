@@ -12,14 +12,14 @@ import aiohttp
 import msgspec
 
 from ironforge.api import create_app, serve
-from ironforge.auth.api_keys import Keyring
+from ironforge.auth.api_keys import ApiKeys
 from ironforge.auth.audit import AuditTrail
 from ironforge.auth.caller import SCOPES
-from ironforge.auth.quota_store import QuotaBook
+from ironforge.auth.quota_store import QuotaStore
 from ironforge.metrics.jobs import Metrics
-from ironforge.runtime.auth_setup import gate_of
+from ironforge.runtime.auth_setup import authentication_of
 from ironforge.settings import Settings
-from ironforge.store import Doors, NodeStore
+from ironforge.store import NodeStore, StoreClient
 from tests.api.conftest import Node
 
 
@@ -48,19 +48,25 @@ class House:
         self.namespace = f"ns-{uuid.uuid4().hex}"
         self._session = session
         self._stack = stack
-        self.keyring = Keyring(settings)
-        self.quotas = QuotaBook(settings)
-        stack.push_async_callback(self.keyring.close)
+        self.api_keys = ApiKeys(settings)
+        self.quotas = QuotaStore(settings)
+        stack.push_async_callback(self.api_keys.close)
         stack.push_async_callback(self.quotas.close)
 
     @classmethod
     async def build(cls, settings: Settings, **options: Any) -> AsyncIterator[House]:
         async with AsyncExitStack() as stack:
-            doors = Doors.open(settings)
-            stack.push_async_callback(doors.close)
+            store_client = StoreClient(settings)
+            stack.push_async_callback(store_client.close)
             metrics = Metrics()
-            gate = await stack.enter_async_context(gate_of(settings, metrics))
-            app = create_app(settings, doors.submissions, doors.inspection, exposition=metrics.exposition, gate=gate)
+            authentication = await stack.enter_async_context(authentication_of(settings, metrics))
+            app = create_app(
+                settings,
+                store_client.producer,
+                store_client.inspector,
+                exposition=metrics.exposition,
+                authentication=authentication,
+            )
             runner = await serve(app, "127.0.0.1", 0, **options)
             stack.push_async_callback(runner.cleanup)
             session = await stack.enter_async_context(aiohttp.ClientSession())
@@ -69,7 +75,7 @@ class House:
     async def key(self, scopes: Iterable[str] = SCOPES, namespace: str | None = None, **options: Any) -> str:
         """The text of a new key."""
         name = options.pop("name", None) or f"n{uuid.uuid4().hex}"
-        key, _ = await self.keyring.create(namespace or self.namespace, name, list(scopes), **options)
+        key, _ = await self.api_keys.create(namespace or self.namespace, name, list(scopes), **options)
         return key.text
 
     async def call(self, method: str, path: str, key: str | None = None, **options: Any) -> Answer:
@@ -86,7 +92,7 @@ class House:
 
     async def node(self, namespace: str | None = None) -> Node:
         settings = msgspec.structs.replace(self.inside(namespace), queues=("default", "ours", "theirs"))
-        store = NodeStore.open(settings)
+        store = NodeStore(settings)
         self._stack.push_async_callback(store.close)
         lease = await store.leases.join()
         return Node(lease, store.work(lease))

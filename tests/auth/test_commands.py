@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 import redis
 
-from ironforge.auth.api_keys import Keyring
+from ironforge.auth.api_keys import ApiKeys
 from ironforge.auth.credentials import read_key
 from ironforge.redis.keys import Keys
 from ironforge.settings import Settings
@@ -83,7 +83,7 @@ class Made(NamedTuple):
 
 def child_of(key_id: str, server: str) -> Made:
     async def make() -> str:
-        ring = Keyring(Settings(redis_url=server, key_pepper=PEPPER))
+        ring = ApiKeys(Settings(redis_url=server, key_pepper=PEPPER))
         record = await ring.find(key_id)
         assert record is not None
         _, child = await ring.create("default", f"of-{key_id}", ["keys:admin"], maker=record.caller())

@@ -130,7 +130,7 @@ async def test_more_than_the_maker_has_is_refused(house: House, fields: dict[str
     answer = await make(house, maker, **fields)
 
     assert (403, code) == (answer.status, answer.code)
-    assert 1 == len(await house.keyring.listed(house.namespace))
+    assert 1 == len(await house.api_keys.listed(house.namespace))
 
 
 async def test_a_rate_without_a_burst_bounds_the_burst(house: House) -> None:
@@ -239,7 +239,7 @@ async def test_another_word_for_children_is_refused(house: House) -> None:
 async def test_a_revoked_key_that_is_still_remembered_makes_no_more(house: House) -> None:
     maker = await house.key()
     assert 201 == (await make(house, maker)).status
-    await house.keyring.revoke(house.namespace, maker.split("_")[1])
+    await house.api_keys.revoke(house.namespace, maker.split("_")[1])
     answer = await make(house, maker)
 
     assert REMEMBERED_SECONDS > 0
@@ -250,7 +250,7 @@ async def test_revoking_while_children_make_children_leaves_none(house: House) -
     maker = await house.key()
     children = [(await make(house, maker)).body["key"] for _ in range(3)]
     making = [asyncio.create_task(make(house, key)) for key in children * 5]
-    await house.keyring.revoke(house.namespace, maker.split("_")[1])
+    await house.api_keys.revoke(house.namespace, maker.split("_")[1])
     await asyncio.gather(*making)
 
     assert [] == [one for one in (await listed(house)).values() if one["made_by"]]

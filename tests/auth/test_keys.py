@@ -10,7 +10,7 @@ import redis.asyncio as redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironforge.auth.api_keys import LIVE_KEYS, Keyring
+from ironforge.auth.api_keys import LIVE_KEYS, ApiKeys
 from ironforge.auth.authenticator import REMEMBERED_SECONDS, Authenticator
 from ironforge.auth.caller import SCOPES
 from ironforge.auth.credentials import ApiKey, new_key, read_key, seal
@@ -23,10 +23,10 @@ ALPHABET = string.ascii_letters + string.digits
 
 
 @pytest.fixture
-async def keyring(settings: Settings) -> Any:
-    keyring = Keyring(settings)
-    yield keyring
-    await keyring.close()
+async def api_keys(settings: Settings) -> Any:
+    api_keys = ApiKeys(settings)
+    yield api_keys
+    await api_keys.close()
 
 
 @pytest.fixture
@@ -35,8 +35,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def authenticator(keyring: Keyring, settings: Settings, clock: Clock) -> Authenticator:
-    return Authenticator(keyring, settings.key_pepper, clock=clock)
+def authenticator(api_keys: ApiKeys, settings: Settings, clock: Clock) -> Authenticator:
+    return Authenticator(api_keys, settings.key_pepper, clock=clock)
 
 
 async def refused(authenticator: Authenticator, text: str) -> str:
@@ -83,49 +83,49 @@ def test_nothing_may_follow_or_come_before(extra: str) -> None:
 # --------------------------------------------------------------------------- the store
 
 
-async def test_the_store_cannot_tell_what_the_secret_is(keyring: Keyring, settings: Settings, server: str) -> None:
-    key, record = await keyring.create(settings.namespace, "billing", ["jobs:read"])
+async def test_the_store_cannot_tell_what_the_secret_is(api_keys: ApiKeys, settings: Settings, server: str) -> None:
+    key, record = await api_keys.create(settings.namespace, "billing", ["jobs:read"])
     async with redis.Redis.from_url(server) as client:
         raw = await client.hget(RingKeys().records, key.id)
 
-    assert record == await keyring.find(key.id)
+    assert record == await api_keys.find(key.id)
     assert key.secret.encode() not in raw
     assert record.seal == seal(settings.key_pepper, key.secret)
     assert record.seal != seal("another pepper that is as long as this", key.secret)
 
 
-async def test_two_keys_of_a_name_count_and_a_third_is_refused(keyring: Keyring, settings: Settings) -> None:
-    made = [await keyring.create(settings.namespace, "billing", ["jobs:read"]) for _ in range(LIVE_KEYS)]
+async def test_two_keys_of_a_name_count_and_a_third_is_refused(api_keys: ApiKeys, settings: Settings) -> None:
+    made = [await api_keys.create(settings.namespace, "billing", ["jobs:read"]) for _ in range(LIVE_KEYS)]
     with pytest.raises(TooManyKeys, match="billing"):
-        await keyring.create(settings.namespace, "billing", ["jobs:read"])
+        await api_keys.create(settings.namespace, "billing", ["jobs:read"])
 
-    await keyring.create(settings.namespace, "reports", ["jobs:read"])
-    await keyring.create(settings.namespace + "2", "billing", ["jobs:read"])
-    await keyring.revoke(settings.namespace, made[0][0].id)
-    await keyring.create(settings.namespace, "billing", ["jobs:read"])
+    await api_keys.create(settings.namespace, "reports", ["jobs:read"])
+    await api_keys.create(settings.namespace + "2", "billing", ["jobs:read"])
+    await api_keys.revoke(settings.namespace, made[0][0].id)
+    await api_keys.create(settings.namespace, "billing", ["jobs:read"])
 
 
 async def test_an_expired_key_makes_room_for_a_new_one(
-    keyring: Keyring, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    api_keys: ApiKeys, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import time
 
     now = time.time_ns()
     monkeypatch.setattr("ironforge.formats.timestamps.time.time_ns", lambda: now - 60 * 10**9)
     for _ in range(LIVE_KEYS):
-        await keyring.create(settings.namespace, "billing", ["jobs:read"], expires_seconds=30)
+        await api_keys.create(settings.namespace, "billing", ["jobs:read"], expires_seconds=30)
     monkeypatch.undo()
 
-    await keyring.create(settings.namespace, "billing", ["jobs:read"])
+    await api_keys.create(settings.namespace, "billing", ["jobs:read"])
 
 
-async def test_a_key_belongs_to_its_namespace(keyring: Keyring, settings: Settings) -> None:
-    key, record = await keyring.create(settings.namespace, "billing", ["jobs:read"])
+async def test_a_key_belongs_to_its_namespace(api_keys: ApiKeys, settings: Settings) -> None:
+    key, record = await api_keys.create(settings.namespace, "billing", ["jobs:read"])
 
-    assert [] == await keyring.listed(settings.namespace + "2")
+    assert [] == await api_keys.listed(settings.namespace + "2")
     with pytest.raises(KeyNotFound):
-        await keyring.revoke(settings.namespace + "2", key.id)
-    assert [record] == [listed.record for listed in await keyring.listed(settings.namespace)]
+        await api_keys.revoke(settings.namespace + "2", key.id)
+    assert [record] == [listed.record for listed in await api_keys.listed(settings.namespace)]
 
 
 @pytest.mark.parametrize(
@@ -144,26 +144,26 @@ async def test_a_key_belongs_to_its_namespace(keyring: Keyring, settings: Settin
         ({"expires_seconds": -1}, "expires_seconds -1"),
     ],
 )
-async def test_what_makes_no_sense_is_no_key(keyring: Keyring, options: dict[str, Any], says: str) -> None:
+async def test_what_makes_no_sense_is_no_key(api_keys: ApiKeys, options: dict[str, Any], says: str) -> None:
     given = {"namespace": "home", "name": "n", "scopes": ["jobs:read"], **options}
     with pytest.raises(ConfigError, match=says.replace("{", r"\{")):
-        await keyring.create(given.pop("namespace"), given.pop("name"), given.pop("scopes"), **given)
+        await api_keys.create(given.pop("namespace"), given.pop("name"), given.pop("scopes"), **given)
 
 
-async def test_what_is_not_legible_here_is_no_key(keyring: Keyring, server: str, settings: Settings) -> None:
-    key, _ = await keyring.create(settings.namespace, "billing", ["jobs:read"])
+async def test_what_is_not_legible_here_is_no_key(api_keys: ApiKeys, server: str, settings: Settings) -> None:
+    key, _ = await api_keys.create(settings.namespace, "billing", ["jobs:read"])
     async with redis.Redis.from_url(server) as client:
         await client.hset(RingKeys().records, key.id, b"\xc1 garbage")
 
-    assert await keyring.find(key.id) is None
-    assert [] == await keyring.listed(settings.namespace)
+    assert await api_keys.find(key.id) is None
+    assert [] == await api_keys.listed(settings.namespace)
 
 
 # --------------------------------------------------------------------------- proving it
 
 
-async def test_a_key_becomes_a_caller(keyring: Keyring, authenticator: Authenticator, settings: Settings) -> None:
-    key, _ = await keyring.create(settings.namespace, "billing", ["jobs:read", "jobs:submit"], queues=["b", "a", "b"])
+async def test_a_key_becomes_a_caller(api_keys: ApiKeys, authenticator: Authenticator, settings: Settings) -> None:
+    key, _ = await api_keys.create(settings.namespace, "billing", ["jobs:read", "jobs:submit"], queues=["b", "a", "b"])
     caller = await authenticator.authenticate(f"bearer  {key.text} ")
 
     assert (settings.namespace, {"jobs:submit", "jobs:read"}) == (caller.namespace, caller.scopes)
@@ -171,11 +171,11 @@ async def test_a_key_becomes_a_caller(keyring: Keyring, authenticator: Authentic
 
 
 async def test_one_text_for_everything_that_does_not_count(
-    keyring: Keyring, authenticator: Authenticator, settings: Settings
+    api_keys: ApiKeys, authenticator: Authenticator, settings: Settings
 ) -> None:
-    key, _ = await keyring.create(settings.namespace, "billing", SCOPES)
-    gone, _ = await keyring.create(settings.namespace, "billing", SCOPES)
-    await keyring.revoke(settings.namespace, gone.id)
+    key, _ = await api_keys.create(settings.namespace, "billing", SCOPES)
+    gone, _ = await api_keys.create(settings.namespace, "billing", SCOPES)
+    await api_keys.revoke(settings.namespace, gone.id)
     texts = []
     for text in (
         new_key().text,
@@ -206,11 +206,11 @@ async def test_other_headers_do_not_count(authenticator: Authenticator, header: 
 
 
 async def test_an_expired_key_says_so_to_its_owner_alone(
-    keyring: Keyring, authenticator: Authenticator, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    api_keys: ApiKeys, authenticator: Authenticator, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import time
 
-    key, _ = await keyring.create(settings.namespace, "billing", SCOPES, expires_seconds=60)
+    key, _ = await api_keys.create(settings.namespace, "billing", SCOPES, expires_seconds=60)
     await authenticator.authenticate(f"Bearer {key.text}")
     later = time.time_ns() + 61 * 10**9
     monkeypatch.setattr("ironforge.formats.timestamps.time.time_ns", lambda: later)
@@ -220,39 +220,39 @@ async def test_an_expired_key_says_so_to_its_owner_alone(
 
 
 async def test_a_revoked_key_stops_to_count_in_time(
-    keyring: Keyring, authenticator: Authenticator, settings: Settings, clock: Clock
+    api_keys: ApiKeys, authenticator: Authenticator, settings: Settings, clock: Clock
 ) -> None:
-    key, _ = await keyring.create(settings.namespace, "billing", SCOPES)
+    key, _ = await api_keys.create(settings.namespace, "billing", SCOPES)
     await authenticator.authenticate(f"Bearer {key.text}")
-    await keyring.revoke(settings.namespace, key.id)
+    await api_keys.revoke(settings.namespace, key.id)
     clock.now += REMEMBERED_SECONDS
 
     assert REMEMBERED_SECONDS <= 30
     assert "invalid_credentials" == await refused(authenticator, key.text)
 
 
-async def test_with_another_pepper_no_key_counts(keyring: Keyring, settings: Settings) -> None:
-    key, _ = await keyring.create(settings.namespace, "billing", SCOPES)
+async def test_with_another_pepper_no_key_counts(api_keys: ApiKeys, settings: Settings) -> None:
+    key, _ = await api_keys.create(settings.namespace, "billing", SCOPES)
 
-    assert "invalid_credentials" == await refused(Authenticator(keyring, "x" * 32), key.text)
+    assert "invalid_credentials" == await refused(Authenticator(api_keys, "x" * 32), key.text)
 
 
 async def test_who_cannot_be_asked_about_does_not_get_in(settings: Settings) -> None:
-    keyring = Keyring(settings)
-    await keyring.close()
+    api_keys = ApiKeys(settings)
+    await api_keys.close()
 
     with pytest.raises(StoreUnavailable):
-        await Authenticator(keyring, settings.key_pepper).authenticate(f"Bearer {new_key().text}")
+        await Authenticator(api_keys, settings.key_pepper).authenticate(f"Bearer {new_key().text}")
 
 
 async def test_use_is_noted_once_a_minute(
-    keyring: Keyring, authenticator: Authenticator, settings: Settings, clock: Clock, server: str
+    api_keys: ApiKeys, authenticator: Authenticator, settings: Settings, clock: Clock, server: str
 ) -> None:
-    key, _ = await keyring.create(settings.namespace, "billing", SCOPES)
-    [unused] = await keyring.listed(settings.namespace)
+    key, _ = await api_keys.create(settings.namespace, "billing", SCOPES)
+    [unused] = await api_keys.listed(settings.namespace)
     assert 0 == unused.used_ms
     await authenticator.authenticate(f"Bearer {key.text}")
-    [used] = await keyring.listed(settings.namespace)
+    [used] = await api_keys.listed(settings.namespace)
     assert used.used_ms >= used.record.created_ms
 
     async with redis.Redis.from_url(server) as client:
@@ -264,16 +264,16 @@ async def test_use_is_noted_once_a_minute(
         await authenticator.authenticate(f"Bearer {key.text}")
         assert b"1" != await client.hget(RingKeys().used, key.id)
 
-        await keyring.revoke(settings.namespace, key.id)
-        await keyring.touch(key.id)
+        await api_keys.revoke(settings.namespace, key.id)
+        await api_keys.touch(key.id)
         assert await client.hget(RingKeys().used, key.id) is None
 
 
 async def test_the_same_questions_for_a_wrong_secret_as_for_a_key_that_is_not_there(
-    keyring: Keyring, authenticator: Authenticator, settings: Settings, server: str
+    api_keys: ApiKeys, authenticator: Authenticator, settings: Settings, server: str
 ) -> None:
     """What takes time is the question to the store: it must not tell a caller which ids exist."""
-    key, _ = await keyring.create(settings.namespace, "billing", SCOPES)
+    key, _ = await api_keys.create(settings.namespace, "billing", SCOPES)
     await authenticator.authenticate(f"Bearer {key.text}")
     async with redis.Redis.from_url(server) as client:
 

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 
 from ironforge.api import tenants
-from ironforge.api.tenants import Offices
+from ironforge.api.tenants import TenantPool
 from ironforge.auth.quota import NO_QUOTA, Quota
 from ironforge.errors import StoreUnavailable
 
 
-class Office:
+class TenantServices:
     """Stands for the doors of a namespace: only its life matters here."""
 
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
-        self.meter = self
+        self.quotas = self
         self.quota = NO_QUOTA
         self.open = True
 
@@ -43,41 +43,41 @@ class Book:
 class Building:
     def __init__(self, most: int) -> None:
         self.book = Book()
-        self.made: list[Office] = []
-        self.offices: Any = Offices(self._open, self.book, most=most)  # type: ignore[arg-type]
+        self.made: list[TenantServices] = []
+        self.tenants: Any = TenantPool(self._open, self.book, most=most)  # type: ignore[arg-type]
 
     @contextlib.asynccontextmanager
     async def _open(self, namespace: str) -> AsyncIterator[Any]:
-        office = Office(namespace)
-        self.made.append(office)
+        services = TenantServices(namespace)
+        self.made.append(services)
         await asyncio.sleep(0)
-        yield office
-        office.open = False
+        yield services
+        services.open = False
 
     @property
     def open(self) -> list[str]:
-        return sorted(office.namespace for office in self.made if office.open)
+        return sorted(services.namespace for services in self.made if services.open)
 
 
 async def test_an_office_is_opened_once_and_the_least_used_one_is_closed() -> None:
     building = Building(most=2)
     for namespace in ("a", "b", "a", "c"):
-        async with building.offices.visit(namespace) as office:
-            assert office.open
+        async with building.tenants.acquire(namespace) as services:
+            assert services.open
     assert ["a", "c"] == building.open
     assert 3 == len(building.made)
 
-    await building.offices.close()
+    await building.tenants.close()
     assert [] == building.open
 
 
 async def test_an_office_with_somebody_in_it_is_never_closed() -> None:
     building = Building(most=1)
-    async with building.offices.visit("a") as first:
+    async with building.tenants.acquire("a") as first:
         for namespace in ("b", "c", "d"):
-            async with building.offices.visit(namespace):
+            async with building.tenants.acquire(namespace):
                 assert first.open
-    async with building.offices.visit("e"):
+    async with building.tenants.acquire("e"):
         pass
 
     assert ["e"] == building.open
@@ -87,12 +87,12 @@ async def test_many_who_come_at_once_share_one_office() -> None:
     building = Building(most=8)
 
     async def come() -> Any:
-        async with building.offices.visit("a") as office:
+        async with building.tenants.acquire("a") as services:
             await asyncio.sleep(0)
-            return office
+            return services
 
-    offices = await asyncio.gather(*(come() for _ in range(20)))
-    assert 1 == len(set(offices))
+    tenants = await asyncio.gather(*(come() for _ in range(20)))
+    assert 1 == len(set(tenants))
     assert ["a"] == building.open
 
 
@@ -101,13 +101,13 @@ async def test_quotas_are_looked_up_now_and_then(monkeypatch: pytest.MonkeyPatch
     now = 1_000.0
     monkeypatch.setattr(tenants.time, "monotonic", lambda: now)
     for _ in range(3):
-        async with building.offices.visit("a") as office:
-            assert building.book.quota == office.quota
+        async with building.tenants.acquire("a") as services:
+            assert building.book.quota == services.quota
     assert 1 == building.book.asked
     building.book.quota = NO_QUOTA
     now += tenants.QUOTA_SECONDS
-    async with building.offices.visit("a") as office:
-        assert NO_QUOTA == office.quota
+    async with building.tenants.acquire("a") as services:
+        assert NO_QUOTA == services.quota
 
 
 async def test_without_its_quota_nobody_gets_in() -> None:
@@ -115,10 +115,10 @@ async def test_without_its_quota_nobody_gets_in() -> None:
     building.book.away = True
     for namespace in ("a", "b"):
         with pytest.raises(StoreUnavailable):
-            async with building.offices.visit(namespace):
+            async with building.tenants.acquire(namespace):
                 pytest.fail("somebody got in")
     building.book.away = False
-    async with building.offices.visit("c"):
+    async with building.tenants.acquire("c"):
         pass
 
     assert ["c"] == building.open

@@ -9,11 +9,11 @@ import pytest
 
 from ironforge.auth.caller import SCOPES, Caller
 from ironforge.auth.quota import Quota
-from ironforge.auth.restricted import CallersInspection, CallersSubmissions
+from ironforge.auth.restricted import CallersInspector, CallersProducer
 from ironforge.errors import Forbidden, JobNotFound
 from ironforge.job.record import JobState, parse_id
 from ironforge.settings import Settings
-from ironforge.store import Doors
+from ironforge.store import StoreClient
 from tests.auth.conftest import Build
 from tests.auth.kit import House
 
@@ -117,17 +117,17 @@ async def test_the_doors_themselves_keep_to_the_queues(house: House) -> None:
     """Handlers look before they change; whoever does not look first gets no further."""
     whole, limited = await house.key(), Caller(house.namespace, frozenset(SCOPES), "x", frozenset({"ours"}))
     job_id = parse_id(await house.submit(whole, queue="theirs"))
-    doors = Doors.open(house.inside())
-    own = CallersInspection(doors.inspection, limited, frozenset({"ours"}))
-    submissions = CallersSubmissions(doors.submissions, own, limited, None)
+    store_client = StoreClient(house.inside())
+    own = CallersInspector(store_client.inspector, limited, frozenset({"ours"}))
+    producer = CallersProducer(store_client.producer, own, limited, None)
     with pytest.raises(JobNotFound):
-        await submissions.cancel(job_id)
+        await producer.cancel(job_id)
     with pytest.raises(JobNotFound):
-        await submissions.revive(job_id, reset_retry_count=True)
+        await producer.revive(job_id, reset_retry_count=True)
     with pytest.raises(Forbidden):
-        await submissions.set_paused("theirs", paused=True)
-    state = (await doors.inspection.get(job_id)).state
-    await doors.close()
+        await producer.set_paused("theirs", paused=True)
+    state = (await store_client.inspector.get(job_id)).state
+    await store_client.close()
 
     assert JobState.QUEUED == state
 

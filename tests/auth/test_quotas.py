@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironforge.auth.quota import NO_QUOTA, Quota, check
-from ironforge.auth.quota_store import QuotaBook
+from ironforge.auth.quota_store import QuotaStore
 from ironforge.errors import ConfigError
 from ironforge.job.record import format_id
 from ironforge.settings import Settings
-from ironforge.store import Doors, Submission
+from ironforge.store import StoreClient, Submission
 from ironforge.store.inspector.usage import Bucket, RedisUsage
 from tests.auth.kit import House
 from tests.store.kit import job
@@ -124,9 +124,9 @@ async def test_scheduled_jobs_are_stored_but_not_in_flight(house: House) -> None
 
 async def dead_jobs(house: House, count: int) -> list[str]:
     """Jobs of this namespace that have died, submitted past all quotas."""
-    doors, node = Doors.open(house.inside()), await house.node()
-    accepted = await doors.submissions.submit([Submission(job()) for _ in range(count)])
-    await doors.close()
+    store_client, node = StoreClient(house.inside()), await house.node()
+    accepted = await store_client.producer.submit([Submission(job()) for _ in range(count)])
+    await store_client.close()
     for _ in accepted:
         await node.bury()
     return [format_id(one.id) for one in accepted]
@@ -264,7 +264,7 @@ async def test_a_bucket_fills_again_and_a_large_batch_leaves_a_debt(settings: Se
 
 
 async def test_a_quota_can_be_taken_back(settings: Settings) -> None:
-    book = QuotaBook(settings)
+    book = QuotaStore(settings)
     await book.put(settings.namespace, Quota(stored_jobs=1))
     assert Quota(stored_jobs=1) == await book.get(settings.namespace)
     await book.put(settings.namespace, NO_QUOTA)

@@ -26,7 +26,7 @@ from ironforge.errors import JobNotFound, StoreUnavailable
 from ironforge.job.record import decode, format_id, parse_id
 from ironforge.redis.keys import Keys
 from ironforge.settings import Settings
-from ironforge.store import Doors
+from ironforge.store import StoreClient
 from ironforge.verify.leftovers import leftovers
 from ironforge.verify.run import Load, Plan
 from ironforge.verify.verdict import EARLY, GOES_ON, Final, Verdict, Violation, judge
@@ -98,7 +98,7 @@ async def run(name: str, plan: Plan, *, kept: Path = KEPT) -> Outcome:
 
 async def under_load(here: Installation, plan: Plan, folder: Path, *lanes: Awaitable[None]) -> Found:
     """`lanes` run while jobs are submitted; then everything is healed, drained, looked at and judged."""
-    load = Load(plan, random.Random(plan.seed), here.forge, here.doors, here.ledger)
+    load = Load(plan, random.Random(plan.seed), here.forge, here.store_client, here.ledger)
     await load.begin()
     keeping = [asyncio.create_task(site.nodes.keep(), name="nodes are kept") for site in here.sites]
     lag = asyncio.create_task(_lag(plan.seconds))
@@ -113,7 +113,7 @@ async def under_load(here: Installation, plan: Plan, folder: Path, *lanes: Await
     for site in here.sites:
         await site.nodes.stop()
     finals = await _finals(here.settings, here.sight, here.ids + load.ids)
-    completed = (await here.sight.inspection.stats()).totals.get("completed", 0)
+    completed = (await here.sight.inspector.stats()).totals.get("completed", 0)
     left = await leftovers(here.settings)
     lag_seconds = await lag
     events = here.events(folder)
@@ -166,11 +166,11 @@ async def _drained(here: Installation) -> float:
     return time.monotonic() - healed
 
 
-async def _until_idle(doors: Doors, *, scheduled: bool = True) -> None:
+async def _until_idle(store_client: StoreClient, *, scheduled: bool = True) -> None:
     deadline = time.monotonic() + DRAIN_SECONDS
     while time.monotonic() < deadline:
         with contextlib.suppress(StoreUnavailable):
-            stats = await doors.inspection.stats()
+            stats = await store_client.inspector.stats()
             if not scheduled * stats.scheduled + sum(depth.queued + depth.running for depth in stats.streams):
                 return
         await asyncio.sleep(LOOK_SECONDS)
@@ -196,7 +196,7 @@ async def _lag(seconds: float) -> float:
     return worst
 
 
-async def _finals(settings: Settings, doors: Doors, ids: list[str]) -> dict[str, Final]:
+async def _finals(settings: Settings, store_client: StoreClient, ids: list[str]) -> dict[str, Final]:
     """Ended jobs in bulk from their shelves; every other one is asked for, as a user would."""
     finals: dict[str, Final] = {}
     async with redis.asyncio.Redis.from_url(settings.redis_url) as client:
@@ -210,6 +210,6 @@ async def _finals(settings: Settings, doors: Doors, ids: list[str]) -> dict[str,
     for job_id in ids:
         if job_id not in finals:
             with contextlib.suppress(JobNotFound):
-                view = await doors.inspection.get(parse_id(job_id))
+                view = await store_client.inspector.get(parse_id(job_id))
                 finals[job_id] = Final(str(view.state), view.job.fence, None, view.job.crashes)
     return finals

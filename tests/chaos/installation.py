@@ -20,9 +20,9 @@ import msgspec
 
 from ironforge.handlers.forge import Forge
 from ironforge.settings import Settings, load
-from ironforge.store import Doors
+from ironforge.store import StoreClient
 from ironforge.verify.ledger import UNSETTLED_SECONDS, Event, Ledger, read
-from ironforge.verify.leftovers import strays
+from ironforge.verify.leftovers import orphan_consumers
 from ironforge.verify.nodes import Nodes
 from tests.chaos.proxy import Proxy
 from tests.chaos.scenarios import Scenario
@@ -48,7 +48,7 @@ class Site(NamedTuple):
 
 
 class Installation(NamedTuple):
-    """`forge` and `doors` are the submitter's, `sight` sees the server without what its link suffers.
+    """`forge` and `store_client` are the submitter's, `sight` sees the server without what its link suffers.
 
     `ids`: every job that somebody tried to submit. `whole` is held by whoever stops the server.
     """
@@ -58,8 +58,8 @@ class Installation(NamedTuple):
     sites: list[Site]
     proxy: Proxy | None
     forge: Forge
-    doors: Doors
-    sight: Doors
+    store_client: StoreClient
+    sight: StoreClient
     settings: Settings
     ledger: Ledger
     ids: list[str]
@@ -112,7 +112,7 @@ async def installed(scenario: Scenario, nodes: int, seed: int, folder: Path) -> 
         links: list[Proxy | None] = [None] * (nodes + 1)
         if scenario.linked:
             links = [await stack.enter_async_context(Proxy(str(server.socket), seed=seed)) for _ in links]
-        sight = _doors(stack, direct)
+        sight = _opened(stack, direct)
         submitting = _through(direct, links[0])
         forge = await stack.enter_async_context(Forge(submitting))
         sites = []
@@ -124,7 +124,8 @@ async def installed(scenario: Scenario, nodes: int, seed: int, folder: Path) -> 
             stack.push_async_callback(group.stop)
             sites.append(Site(group, place, link, clock))
             group.start()
-        parts = (server, asyncio.Lock(), sites, links[0], forge, _doors(stack, submitting), sight, direct, ledger)
+        through = _opened(stack, submitting)
+        parts = (server, asyncio.Lock(), sites, links[0], forge, through, sight, direct, ledger)
         installation = Installation(*parts, ids=[])
         await everybody_there(installation)
         yield installation
@@ -136,9 +137,9 @@ async def everybody_there(installation: Installation) -> bool:
     while time.monotonic() < deadline:
         for site in installation.sites:
             site.nodes._look_for_dead()  # one that found no server when it was to start is started again
-        joined = sorted(int(node.name.split(".")[-2]) for node in await installation.sight.inspection.nodes())
+        joined = sorted(int(node.name.split(".")[-2]) for node in await installation.sight.inspector.nodes())
         wanted = sorted(pid for site in installation.sites for pid in site.nodes.processes)
-        if joined == wanted and not await strays(installation.settings):
+        if joined == wanted and not await orphan_consumers(installation.settings):
             return True
         await asyncio.sleep(LOOK_SECONDS)
     return False
@@ -174,10 +175,10 @@ def in_flight(folder: Path, begin: float) -> int:
     return count
 
 
-def _doors(stack: AsyncExitStack, settings: Settings) -> Doors:
-    doors = Doors.open(settings)
-    stack.push_async_callback(doors.close)
-    return doors
+def _opened(stack: AsyncExitStack, settings: Settings) -> StoreClient:
+    store_client = StoreClient(settings)
+    stack.push_async_callback(store_client.close)
+    return store_client
 
 
 def _through(settings: Settings, proxy: Proxy | None) -> Settings:

@@ -13,7 +13,7 @@ from ironforge.doctor import server_of
 from ironforge.job.record import Job, encode, new_id
 from ironforge.redis.keys import Keys
 from ironforge.settings import load
-from ironforge.store import Doors, Submission
+from ironforge.store import StoreClient, Submission
 from tests.cli.kit import Dev, eventually, ironforge
 
 KEYS = Keys("default")
@@ -31,10 +31,10 @@ def doctor(server: str, **settings: str) -> tuple[int, dict[str, list[dict[str, 
 async def submit(server: str, **options: int) -> bytes:
     """One job that waits, put there by the store itself."""
     job_id = new_id()
-    doors = Doors.open(load({}, redis_url=server))
+    store_client = StoreClient(load({}, redis_url=server))
     job = Job(1, job_id, "a.kind", "default", 2, b"null", int(time.time() * 1000))
-    await doors.submissions.submit([Submission(job, **options)])
-    await doors.close()
+    await store_client.producer.submit([Submission(job, **options)])
+    await store_client.close()
     return job_id
 
 
@@ -148,9 +148,9 @@ async def test_waiting_for_long_overdue_and_dead_jobs_are_warnings(client: redis
     client.sadd(KEYS.queues, "default")
     _, found = doctor(server)
     assert "--queues default" in found["queues"][1]["fix"]
-    doors = Doors.open(load({}, redis_url=server))
-    await doors.submissions.set_paused("default", paused=True)
-    await doors.close()
+    store_client = StoreClient(load({}, redis_url=server))
+    await store_client.producer.set_paused("default", paused=True)
+    await store_client.close()
     late, dead = await submit(server, delay_ms=600_000), await submit(server, delay_ms=600_000)
     client.zadd(KEYS.scheduled, {late: int(time.time() * 1000) - 60_000})
     client.zrem(KEYS.scheduled, dead)

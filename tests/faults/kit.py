@@ -19,7 +19,7 @@ from ironforge.errors import StoreUnavailable
 from ironforge.job.record import JobState
 from ironforge.runtime.embedded_server import EmbeddedServer
 from ironforge.settings import environment_name, load
-from ironforge.store import Doors
+from ironforge.store import StoreClient
 from tests.support.waiting import PATIENCE_SECONDS, until
 
 APP = Path(__file__).parent / "forge_app.py"
@@ -43,7 +43,7 @@ class Ground:
         usual = {"lease_seconds": 2.0, "concurrency": 8, "drain_seconds": 10.0}
         self.settings = load({}, redis_url=url, **(usual | settings))
         self.forge = Forge(self.settings)
-        self.doors = Doors.open(self.settings)
+        self.store_client = StoreClient(self.settings)
         self._ledger = ledger
         self._nodes: list[subprocess.Popen[bytes]] = []
 
@@ -64,7 +64,7 @@ class Ground:
         nodes = [self.start_node() for _ in range(count)]
 
         async def all_there() -> bool:
-            return len(await self.doors.inspection.nodes()) == count
+            return len(await self.store_client.inspector.nodes()) == count
 
         await until(all_there, f"{count} nodes to join")
         return nodes
@@ -88,14 +88,14 @@ class Ground:
         return {line.job_id for line in mine if line.what == "start"} - ended
 
     async def totals(self) -> dict[str, int]:
-        return (await self.doors.inspection.stats()).totals
+        return (await self.store_client.inspector.stats()).totals
 
     async def drained(self, count: int) -> None:
         """All jobs have ended; the server may be away meanwhile."""
 
         async def is_drained() -> bool:
             try:
-                stats = await self.doors.inspection.stats()
+                stats = await self.store_client.inspector.stats()
             except StoreUnavailable:
                 return False
             left = stats.scheduled + sum(depth.queued + depth.running for depth in stats.streams)
@@ -111,7 +111,7 @@ class Ground:
         for line in self.lines():
             highest[line.job_id] = max(line.fence, highest.get(line.job_id, 0))
         for job_id in ids:
-            view = await self.doors.inspection.get(parse_id(job_id))
+            view = await self.store_client.inspector.get(parse_id(job_id))
             assert JobState.COMPLETED is view.state
             assert int(view.job.result) == view.job.fence == highest[job_id]
 
@@ -125,4 +125,4 @@ class Ground:
                 node.send_signal(signal.SIGCONT)
                 await self.end(node)
         await self.forge.close()
-        await self.doors.close()
+        await self.store_client.close()

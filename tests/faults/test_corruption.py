@@ -100,7 +100,7 @@ CORRUPTIONS: list[Callable[[World], None]] = [
 
 @pytest.mark.parametrize("corrupt", CORRUPTIONS)
 async def test_nodes_and_doors_go_on(world: World, corrupt: Callable[[World], None]) -> None:
-    inspection = world.cluster.doors.inspection
+    inspector = world.cluster.store_client.inspector
     await world.submit("note")
     corrupt(world)
     async with world.node(lease_seconds=1.0) as node:
@@ -109,9 +109,9 @@ async def test_nodes_and_doors_go_on(world: World, corrupt: Callable[[World], No
         raw, keys = world.cluster.raw, world.cluster.keys
         await until(lambda: raw.xlen(keys.stream("default:2")) == 0, "the stream to be empty")
         assert node is not None
-        await inspection.stats()
-        await inspection.nodes()
-        await inspection.jobs()
+        await inspector.stats()
+        await inspector.nodes()
+        await inspector.jobs()
     assert 0 == world.cluster.raw.zcount(world.cluster.keys.scheduled, "-inf", "+inf")
 
 
@@ -198,7 +198,7 @@ async def test_a_key_of_a_wrong_type_is_a_refusal_in_words(world: World) -> None
 
     world.cluster.raw.set(world.cluster.keys.index, "not a hash")
     with pytest.raises(StoreError) as refused:
-        await world.cluster.doors.inspection.get(job().id)
+        await world.cluster.store_client.inspector.get(job().id)
     problem = explain(refused.value, "request-1")
     assert (503, "store_refused") == (problem.status, problem.code)
     assert "ironforge doctor" in problem.detail

@@ -20,7 +20,7 @@ from ironforge.handlers.forge import Forge
 from ironforge.job.record import format_id, parse_id
 from ironforge.redis.keys import Keys
 from ironforge.settings import Settings, load
-from ironforge.store import Doors
+from ironforge.store import StoreClient
 from ironforge.store.server_checks import REPLICA_LAG_SECONDS
 from tests.faults.kit import until
 from tests.faults.storage import Server
@@ -140,9 +140,9 @@ async def apis(settings: Settings) -> AsyncIterator[list[Api]]:
         found = []
         session = await stack.enter_async_context(aiohttp.ClientSession())
         for _ in range(2):
-            doors = Doors.open(settings)
-            stack.push_async_callback(doors.close)
-            runner = await serve(create_app(settings, doors.submissions, doors.inspection), "127.0.0.1", 0)
+            store_client = StoreClient(settings)
+            stack.push_async_callback(store_client.close)
+            runner = await serve(create_app(settings, store_client.producer, store_client.inspector), "127.0.0.1", 0)
             stack.push_async_callback(runner.cleanup)
             found.append(Api(f"http://127.0.0.1:{runner.addresses[0][1]}", session))
         yield found

@@ -23,7 +23,7 @@ async def start_children(ground: Ground, count: int) -> None:
     ground.start_node(options, lease_seconds=LEASE_SECONDS, drain_seconds=0.0)
 
     async def all_there() -> bool:
-        return len(await ground.doors.inspection.nodes()) == count
+        return len(await ground.store_client.inspector.nodes()) == count
 
     await until(all_there, "the children to join")
 
@@ -47,7 +47,7 @@ async def print_recovery(ground: Ground, jobs: Iterable[str]) -> None:
 
 
 async def crashes(ground: Ground, jobs: Iterable[str]) -> set[int]:
-    return {(await ground.doors.inspection.get(parse_id(job))).job.crashes for job in jobs}
+    return {(await ground.store_client.inspector.get(parse_id(job))).job.crashes for job in jobs}
 
 
 async def test_a_sibling_takes_over_at_once(ground: Ground) -> None:

@@ -15,7 +15,7 @@ from ironforge.handlers.forge import Forge
 from ironforge.job.record import JobState, parse_id
 from ironforge.runtime.node import running
 from ironforge.settings import Settings, load
-from ironforge.store import Doors
+from ironforge.store import StoreClient
 from ironforge.store.producer.admission import Admission
 from tests.faults.kit import until
 from tests.support.servers import valkey
@@ -81,21 +81,21 @@ async def test_a_full_server_is_worked_off_without_a_loss_and_then_takes_jobs_ag
     # The server's own refusal is the second line of defence, and seen only without the first.
     assert (share == 1.0) == any("command not allowed" in words for _, words in refusals)
 
-    doors = Doors.open(settings)
+    store_client = StoreClient(settings)
     async with running(forge, settings):
 
         async def drained() -> bool:
-            stats = await doors.inspection.stats()
+            stats = await store_client.inspector.stats()
             ended = stats.totals["completed"] + stats.totals["dead"]
             return ended == len(accepted) and not any(depth.queued + depth.running for depth in stats.streams)
 
         await until(drained, "all jobs to end")
         await until(lambda: _accepts(forge), "room for another job")
-    stats = await doors.inspection.stats()
+    stats = await store_client.inspector.stats()
     assert len(accepted) + 1 == stats.totals["submitted"]
-    dead = [job_id for job_id in accepted if await _state(doors, job_id) is JobState.DEAD]
+    dead = [job_id for job_id in accepted if await _state(store_client, job_id) is JobState.DEAD]
     assert len(dead) == stats.totals["dead"] >= len(accepted) // 10
-    await doors.close()
+    await store_client.close()
     await forge.close()
 
 
@@ -107,11 +107,11 @@ async def _accepts(forge: Forge) -> bool:
     return True
 
 
-async def _state(doors: Doors, job_id: str) -> JobState | None:
+async def _state(store_client: StoreClient, job_id: str) -> JobState | None:
     """None: completed, and dropped to make room."""
     from ironforge.errors import JobNotFound
 
     try:
-        return (await doors.inspection.get(parse_id(job_id))).state
+        return (await store_client.inspector.get(parse_id(job_id))).state
     except JobNotFound:
         return None

@@ -59,9 +59,9 @@ async def test_a_second_signal_releases_running_jobs_at_once(ground: Ground) -> 
     node.send_signal(signal.SIGINT)
     assert 0 == await asyncio.to_thread(node.wait, 9)
 
-    stats = await ground.doors.inspection.stats()
+    stats = await ground.store_client.inspector.stats()
     assert len(ids) == sum(depth.queued for depth in stats.streams)
-    assert [] == await ground.doors.inspection.nodes()
+    assert [] == await ground.store_client.inspector.nodes()
 
 
 async def test_a_node_that_was_paused_for_longer_than_its_lease_settles_nothing_it_lost(ground: Ground) -> None:
@@ -79,6 +79,6 @@ async def test_a_node_that_was_paused_for_longer_than_its_lease_settles_nothing_
     await ground.check_settled(ids)
 
     async def is_back() -> bool:
-        return len(await ground.doors.inspection.nodes()) == 2
+        return len(await ground.store_client.inspector.nodes()) == 2
 
     await until(is_back, "the paused node to join anew")

@@ -120,7 +120,7 @@ async def refused_in_words(call: Callable[[], Awaitable[object]]) -> bool:
 @pytest.mark.parametrize("name", CASES)
 async def test_what_does_not_need_the_key_goes_on(world: World, name: str) -> None:
     case, gate = CASES[name], Gate()
-    doors = world.cluster.doors
+    store_client = world.cluster.store_client
 
     @world.forge.job("gated", queue="other")
     async def gated() -> None:
@@ -139,11 +139,11 @@ async def test_what_does_not_need_the_key_goes_on(world: World, name: str) -> No
         assert case.delays is not await refused_in_words(
             lambda: world.submit("note", "late", queue="other", delay_seconds=0.01)
         )
-        assert case.finds is not await refused_in_words(lambda: doors.inspection.get(parse_id(running[0])))
-        for look in (doors.inspection.stats, doors.inspection.nodes, doors.inspection.jobs):
+        assert case.finds is not await refused_in_words(lambda: store_client.inspector.get(parse_id(running[0])))
+        for look in (store_client.inspector.stats, store_client.inspector.nodes, store_client.inspector.jobs):
             await refused_in_words(look)
         for state in JobState:
-            await refused_in_words(lambda: doors.inspection.jobs(state=state))  # noqa: B023 - called at once
+            await refused_in_words(lambda: store_client.inspector.jobs(state=state))  # noqa: B023 - called at once
         await refused_in_words(lambda: world.cancel(running[0]))
         await refused_in_words(lambda: world.revive(running[0], reset_retry_count=True))
         if case.submits:
@@ -233,7 +233,7 @@ async def test_a_job_that_is_due_for_a_replaced_stream_holds_nobody_up(world: Wo
 
 async def test_submissions_of_one_flight_do_not_share_the_fate_of_a_queue(world: World) -> None:
     spoil(world, world.cluster.keys.stream("default:2"))
-    submit = world.cluster.doors.submissions.submit
+    submit = world.cluster.store_client.producer.submit
     jobs = [job(queue=queue) for queue in ("other", "default", "other", "default")]
     answers = await asyncio.gather(*(submit([Submission(one)]) for one in jobs), return_exceptions=True)
     assert [False, True, False, True] == [isinstance(answer, StoreError) for answer in answers]
@@ -258,7 +258,7 @@ async def test_an_idempotency_key_of_the_wrong_type_refuses_that_key_alone(world
     keys: Keys = world.cluster.keys
     mine = keys.idempotency(hashlib.sha256(b"mine").hexdigest())
     spoil(world, mine)
-    submit = world.cluster.doors.submissions.submit
+    submit = world.cluster.store_client.producer.submit
     before = world.cluster.snapshot()
     with pytest.raises(StoreError, match="WRONGTYPE"):
         await submit([Submission(job(), idempotency_key="mine"), Submission(job())])

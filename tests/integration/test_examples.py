@@ -16,7 +16,7 @@ from ironforge.api.app import create_app
 from ironforge.api.server import serve
 from ironforge.runtime.embedded_server import EmbeddedServer
 from ironforge.settings import Settings
-from ironforge.store import Doors
+from ironforge.store import StoreClient
 
 ROOT = Path(__file__).parents[2]
 DEV = "from ironforge.examples.app import forge; from ironforge.node import run_node; raise SystemExit(run_node(forge))"
@@ -32,8 +32,8 @@ def server(tmp_path: Path) -> Iterator[EmbeddedServer]:
 async def environment(server: EmbeddedServer) -> AsyncIterator[dict[str, str]]:
     """With an API that the examples find."""
     settings = Settings(redis_url=server.url)
-    doors = Doors.open(settings)
-    runner = await serve(create_app(settings, doors.submissions, doors.inspection), "127.0.0.1", 0)
+    store_client = StoreClient(settings)
+    runner = await serve(create_app(settings, store_client.producer, store_client.inspector), "127.0.0.1", 0)
     yield {
         **os.environ,
         "PYTHONPATH": str(ROOT),
@@ -41,7 +41,7 @@ async def environment(server: EmbeddedServer) -> AsyncIterator[dict[str, str]]:
         "IRONFORGE_URL": f"http://127.0.0.1:{runner.addresses[0][1]}",
     }
     await runner.cleanup()
-    await doors.close()
+    await store_client.close()
 
 
 @asynccontextmanager

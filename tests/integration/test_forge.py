@@ -12,7 +12,7 @@ from ironforge.handlers.forge import Forge
 from ironforge.job.record import JobState, format_id, new_id, parse_id
 from ironforge.runtime.embedded_server import EmbeddedServer
 from ironforge.settings import Settings
-from ironforge.store import Doors
+from ironforge.store import StoreClient
 
 
 @pytest.fixture(scope="module")
@@ -38,15 +38,15 @@ async def forge(settings: Settings) -> AsyncIterator[Forge]:
 
 
 @pytest.fixture
-async def doors(settings: Settings) -> AsyncIterator[Doors]:
-    opened = Doors.open(settings)
+async def store_client(settings: Settings) -> AsyncIterator[StoreClient]:
+    opened = StoreClient(settings)
     yield opened
     await opened.close()
 
 
-async def test_a_submitted_job_is_queued_with_the_options_of_its_kind(forge, doors):
+async def test_a_submitted_job_is_queued_with_the_options_of_its_kind(forge, store_client):
     job_id = await forge.submit("email.send", {"to": "ada"})
-    view = await doors.inspection.get(parse_id(job_id))
+    view = await store_client.inspector.get(parse_id(job_id))
     assert (JobState.QUEUED, "email.send", b'{"to":"ada"}', 1, 7) == (
         view.state,
         view.job.kind,
@@ -56,31 +56,31 @@ async def test_a_submitted_job_is_queued_with_the_options_of_its_kind(forge, doo
     )
 
 
-async def test_a_delayed_job_is_scheduled(forge, doors):
+async def test_a_delayed_job_is_scheduled(forge, store_client):
     job_id = await forge.submit("email.send", {"to": "ada"}, delay_seconds=60)
-    assert JobState.SCHEDULED is (await doors.inspection.get(parse_id(job_id))).state
+    assert JobState.SCHEDULED is (await store_client.inspector.get(parse_id(job_id))).state
 
 
-async def test_many_jobs_are_accepted_in_their_order(forge, doors):
+async def test_many_jobs_are_accepted_in_their_order(forge, store_client):
     prepared = forge.prepare("email.send", {"to": "grace"}, priority="low")
     ids = await forge.submit_many("email.send", [{"to": "ada"}, prepared, {"to": "alan"}])
-    views = [await doors.inspection.get(parse_id(job_id)) for job_id in ids]
+    views = [await store_client.inspector.get(parse_id(job_id)) for job_id in ids]
     assert [b'{"to":"ada"}', b'{"to":"grace"}', b'{"to":"alan"}'] == [view.job.payload for view in views]
     assert [1, 3, 1] == [view.job.priority for view in views]
 
 
-async def test_one_wrong_payload_stores_nothing(forge, doors):
+async def test_one_wrong_payload_stores_nothing(forge, store_client):
     with pytest.raises(InvalidPayload):
         await forge.submit_many("email.send", [{"to": "ada"}, {"too": "ada"}])
     assert [] == await forge.submit_many("email.send", [])
-    assert [] == (await doors.inspection.jobs()).jobs
+    assert [] == (await store_client.inspector.jobs()).jobs
 
 
-async def test_repeating_a_submission_by_its_id_stores_it_once(forge, doors):
+async def test_repeating_a_submission_by_its_id_stores_it_once(forge, store_client):
     job_id = format_id(new_id())
     for _ in range(2):
         assert job_id == await forge.submit("email.send", {"to": "ada"}, id=job_id)
-    assert 1 == len((await doors.inspection.jobs()).jobs)
+    assert 1 == len((await store_client.inspector.jobs()).jobs)
 
 
 async def test_an_idempotency_key_answers_with_the_first_job(forge):

@@ -17,7 +17,7 @@ import redis
 from ironforge import Forge
 from ironforge.job.record import JobState, parse_id
 from ironforge.settings import environment_name, load
-from ironforge.store import Doors, JobView
+from ironforge.store import JobView, StoreClient
 from tests.support.waiting import until
 
 APP = Path(__file__).with_name("forking_app.py")
@@ -39,7 +39,7 @@ class Subject:
         self._told = {"redis_url": url, "drain_seconds": 0.5, "concurrency": 4, **settings}
         self.settings = load({}, **self._told)
         self.forge = Forge(self.settings)
-        self.doors = Doors.open(self.settings)
+        self.store_client = StoreClient(self.settings)
         self.admin: Any = redis.Redis.from_url(url)
         self._ledger = folder / "ledger"
         self.log = folder / "log"
@@ -68,7 +68,7 @@ class Subject:
         return [int(line.split()[-1]) for line in self.noted(what)]
 
     async def view(self, job_id: str) -> JobView:
-        return await self.doors.inspection.get(parse_id(job_id))
+        return await self.store_client.inspector.get(parse_id(job_id))
 
     async def done(self, kind: str, payload: Any = None) -> bytes | None:
         """The result of such a job, once it has one."""
@@ -96,7 +96,7 @@ class Subject:
             self.process.wait()
         self.admin.close()
         await self.forge.close()
-        await self.doors.close()
+        await self.store_client.close()
 
 
 @asynccontextmanager

@@ -46,8 +46,8 @@ async def test_a_copy_that_comes_back_from_its_handler_ends_there(node: Subject)
     assert len(node.pids("forked")) == 3 * len((*WAYS, "multiprocessing"))
     await gone(node.pids("forked"))
 
-    assert len(node.pids("forked")) == (await node.doors.inspection.stats()).totals["completed"]
-    [view] = await node.doors.inspection.nodes()
+    assert len(node.pids("forked")) == (await node.store_client.inspector.stats()).totals["completed"]
+    [view] = await node.store_client.inspector.nodes()
     assert f".{node.process.pid}." in view.name
 
 

@@ -69,7 +69,7 @@ class World:
             yield node
 
     async def get(self, job_id: str) -> JobView:
-        return await self.cluster.doors.inspection.get(parse_id(job_id))
+        return await self.cluster.store_client.inspector.get(parse_id(job_id))
 
     async def state(self, job_id: str) -> JobState:
         return (await self.get(job_id)).state
@@ -88,10 +88,10 @@ class World:
         return await self.reached(job_id, JobState.DEAD)
 
     async def cancel(self, job_id: str) -> JobState:
-        return await self.cluster.doors.submissions.cancel(parse_id(job_id))
+        return await self.cluster.store_client.producer.cancel(parse_id(job_id))
 
     async def revive(self, job_id: str, *, reset_retry_count: bool) -> None:
-        await self.cluster.doors.submissions.revive(parse_id(job_id), reset_retry_count=reset_retry_count)
+        await self.cluster.store_client.producer.revive(parse_id(job_id), reset_retry_count=reset_retry_count)
 
     async def close(self) -> None:
         await self.forge.close()

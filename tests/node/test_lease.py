@@ -9,7 +9,7 @@ import pytest
 
 from ironforge import Context
 from ironforge.actors import leaseholder as lease_module
-from ironforge.actors.leaseholder import Heart
+from ironforge.actors.leaseholder import Heartbeat
 from ironforge.actors.messages import Done
 from ironforge.errors import StoreUnavailable
 from ironforge.execution.executor import Executor
@@ -260,7 +260,7 @@ async def test_a_second_stop_does_not_wait_for_running_jobs(world: World) -> Non
 async def test_the_heart_stops_while_the_loop_is_stuck(world: World, caplog: pytest.LogCaptureFixture) -> None:
     node = await world.cluster.node()
     beats: list[object] = []
-    heart = Heart(node.leases, node.lease, 0.2, lambda *beat: beats.append(beat), beats.append)
+    heart = Heartbeat(node.leases, node.lease, 0.2, lambda *beat: beats.append(beat), beats.append)
     heart.start()
     with caplog.at_level(logging.WARNING):
         await until(lambda: "no heartbeat" in caplog.text, "the heart to notice that nobody ticks")
@@ -284,7 +284,7 @@ async def test_a_heartbeat_that_fails_is_tried_again(
 
     monkeypatch.setattr(node.leases, "beat", shaky)
     beats: list[object] = []
-    heart = Heart(node.leases, node.lease, 0.2, lambda *one: beats.append(one), beats.append)
+    heart = Heartbeat(node.leases, node.lease, 0.2, lambda *one: beats.append(one), beats.append)
     heart.start()
 
     def ticked() -> bool:

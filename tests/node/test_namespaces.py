@@ -12,7 +12,7 @@ from ironforge import Context, Forge
 from ironforge.job.record import Job, decode, parse_id
 from ironforge.runtime.node import running
 from ironforge.settings import load
-from ironforge.store import Doors, NodeStore, Submission
+from ironforge.store import NodeStore, StoreClient, Submission
 from tests.node.kit import QUICK, until
 from tests.store.kit import completed, job
 
@@ -23,17 +23,17 @@ class Tenants:
     def __init__(self, url: str, *shares: str) -> None:
         self.settings = load({}, redis_url=url, namespaces=shares, concurrency=4)
         self.names = [share.partition(":")[0] for share in shares]
-        self.doors = {name: Doors.open(load({}, redis_url=url, namespace=name)) for name in self.names}
+        self.store_client = {name: StoreClient(load({}, redis_url=url, namespace=name)) for name in self.names}
 
     async def submit(self, name: str, *jobs: Job) -> None:
-        await self.doors[name].submissions.submit([Submission(one) for one in jobs])
+        await self.store_client[name].producer.submit([Submission(one) for one in jobs])
 
     async def have_ended(self, name: str, end: str, count: int) -> bool:
-        return (await self.doors[name].inspection.stats()).totals.get(end, 0) == count
+        return (await self.store_client[name].inspector.stats()).totals.get(end, 0) == count
 
     async def close(self) -> None:
-        for doors in self.doors.values():
-            await doors.close()
+        for store_client in self.store_client.values():
+            await store_client.close()
 
 
 @pytest.fixture
@@ -60,8 +60,8 @@ async def test_jobs_run_in_the_namespace_that_they_belong_to(tenants: Tenants) -
         await until(lambda: len(ran) == 2, "both jobs to run")
     assert {(first, mine.text_id), (second, yours.text_id)} == set(ran)
     for name, own in ((first, mine), (second, yours)):
-        assert "completed" == (await tenants.doors[name].inspection.get(own.id)).state
-        assert 1 == (await tenants.doors[name].inspection.stats()).totals["completed"]
+        assert "completed" == (await tenants.store_client[name].inspector.get(own.id)).state
+        assert 1 == (await tenants.store_client[name].inspector.stats()).totals["completed"]
     await forge.close()
 
 
@@ -70,7 +70,7 @@ async def test_jobs_run_in_the_namespace_that_they_belong_to(tenants: Tenants) -
 async def test_a_long_queue_of_one_does_not_keep_another_waiting(tenants: Tenants, want: int) -> None:
     many, few = tenants.names
     await tenants.submit(many, *(job() for _ in range(1_000)))
-    store = NodeStore.open(tenants.settings)
+    store = NodeStore(tenants.settings)
     lease = await store.leases.join()
     work = store.work(lease)
     for _ in range(5):
@@ -97,9 +97,9 @@ async def test_a_namespace_is_not_seen_from_another(redis_url: str) -> None:
     tenants = Tenants(redis_url, "here", "there")
     mine = job()
     await tenants.submit("here", mine)
-    page = await tenants.doors["there"].inspection.jobs()
+    page = await tenants.store_client["there"].inspector.jobs()
     assert [] == page.jobs
-    await tenants.doors["here"].submissions.cancel(parse_id(mine.text_id))
+    await tenants.store_client["here"].producer.cancel(parse_id(mine.text_id))
     await tenants.close()
 
 

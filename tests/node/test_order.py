@@ -133,7 +133,7 @@ async def test_many_jobs_run_at_the_same_time_up_to_the_concurrency(world: World
     async with world.node():
         await asyncio.gather(*(world.submit("slow") for _ in range(6)))
         await until(lambda: len(gate.entered) == 4, "four jobs to run")
-        assert 2 == (await world.cluster.doors.inspection.stats()).streams[2].queued
+        assert 2 == (await world.cluster.store_client.inspector.stats()).streams[2].queued
         gate.open()
         await until(lambda: len(gate.left) == 6, "all jobs to end")
 

@@ -162,7 +162,7 @@ async def test_a_payload_that_does_not_fit_is_kept_with_a_reason(world: World) -
 
     strange = job(kind="typed")
     async with world.node():
-        await world.cluster.doors.submissions.submit([Submission(strange)])
+        await world.cluster.store_client.producer.submit([Submission(strange)])
         view = await world.dead(strange.text_id)
 
     assert view.job.reason.startswith("invalid_arguments")

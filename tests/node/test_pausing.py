@@ -14,7 +14,7 @@ from ironforge.job.record import JobState
 from ironforge.redis.keys import shards_of
 from ironforge.runtime.embedded_server import EmbeddedServer
 from ironforge.settings import load
-from ironforge.store import Doors
+from ironforge.store import StoreClient
 from tests.node.kit import Gate, World, until
 
 # "About a second", and what a machine that is busy with other things adds.
@@ -23,11 +23,11 @@ ENOUGH = 40
 
 
 async def pause(world: World, queue: str = "default", *, paused: bool = True) -> None:
-    await world.cluster.doors.submissions.set_paused(queue, paused=paused)
+    await world.cluster.store_client.producer.set_paused(queue, paused=paused)
 
 
 async def queued(world: World, queue: str = "default") -> int:
-    stats = await world.cluster.doors.inspection.stats()
+    stats = await world.cluster.store_client.inspector.stats()
     return sum(stream.queued for stream in stats.streams if stream.queue == queue)
 
 
@@ -137,11 +137,11 @@ async def test_a_cancelled_job_of_a_paused_queue_never_runs(world: World) -> Non
 
 def test_a_pause_survives_a_restart_of_the_server(tmp_path: Path) -> None:
     async def paused(url: str, *, pausing: bool) -> list[str]:
-        doors = Doors.open(load({}, redis_url=url))
+        store_client = StoreClient(load({}, redis_url=url))
         if pausing:
-            await doors.submissions.set_paused("mail", paused=True)
-        stats = await doors.inspection.stats()
-        await doors.close()
+            await store_client.producer.set_paused("mail", paused=True)
+        stats = await store_client.inspector.stats()
+        await store_client.close()
         return list(stats.paused)
 
     for pausing in (True, False):

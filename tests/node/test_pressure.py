@@ -20,7 +20,7 @@ async def test_failing_jobs_do_not_pile_up_inside_the_node(world: World) -> None
 
         async def all_dead() -> bool:
             nonlocal most
-            stats = await world.cluster.doors.inspection.stats()
+            stats = await world.cluster.store_client.inspector.stats()
             most = max(most, sum(depth.running for depth in stats.streams))
             return stats.dead == 6_000
 

@@ -93,7 +93,7 @@ async def test_arguments_whose_own_code_exits_are_invalid_and_no_more(world: Wor
 
     async with world.node():
         strange = Options().job("order", b'{"number":-1}')
-        await world.cluster.doors.submissions.submit([Submission(strange)])
+        await world.cluster.store_client.producer.submit([Submission(strange)])
         view = await world.dead(strange.text_id)
         await world.completed(await world.submit("order", {"number": 1}))
     assert "invalid_arguments: payload: SystemExit: 5" == view.job.reason

@@ -14,7 +14,7 @@ import redis
 from ironforge.job.record import AttemptError, Job, JobState, created_ms_of, decode, encode, new_id
 from ironforge.redis.keys import PERMANENT, Keys, shards_of
 from ironforge.settings import Settings, load
-from ironforge.store import Delivery, Doors, Lease, NodeStore, Rewrite, Settled, Submission
+from ironforge.store import Delivery, Lease, NodeStore, Rewrite, Settled, StoreClient, Submission
 
 HOUR_MS = 3_600_000
 _numbers = itertools.count()
@@ -75,34 +75,34 @@ class Cluster:
         self.raw: Any = redis.Redis.from_url(url, protocol=2)
         self.checked = True
         self._closing: list[Callable[[], Awaitable[None]]] = []
-        self._doors: Doors | None = None
+        self._store_client: StoreClient | None = None
 
     @property
-    def doors(self) -> Doors:
-        if self._doors is None:
-            self._doors = self.open_doors()
-        return self._doors
+    def store_client(self) -> StoreClient:
+        if self._store_client is None:
+            self._store_client = self.open_doors()
+        return self._store_client
 
     def with_settings(self, **changes: object) -> Settings:
         values = {name: getattr(self.settings, name) for name in Settings.__struct_fields__}
         self.settings = Settings(**{**values, **changes})
         return self.settings
 
-    def open_doors(self) -> Doors:
-        doors = Doors.open(self.settings)
-        self._closing.append(doors.close)
-        return doors
+    def open_doors(self) -> StoreClient:
+        store_client = StoreClient(self.settings)
+        self._closing.append(store_client.close)
+        return store_client
 
     async def node(self) -> Node:
-        store = NodeStore.open(self.settings)
+        store = NodeStore(self.settings)
         self._closing.append(store.close)
         return Node(store, await store.leases.join())
 
     async def submit(self, *jobs: Job, **options: Any) -> None:
-        await self.doors.submissions.submit([Submission(one, **options) for one in jobs])
+        await self.store_client.producer.submit([Submission(one, **options) for one in jobs])
 
     async def state(self, one: Job) -> JobState:
-        return (await self.doors.inspection.get(one.id)).state
+        return (await self.store_client.inspector.get(one.id)).state
 
     def lapse(self, *nodes: Node) -> None:
         """The leases of these nodes have run out."""

@@ -35,7 +35,7 @@ class Known:
     alone: bool = False
 
 
-class Doors(RuleBasedStateMachine):
+class StoreClient(RuleBasedStateMachine):
     url: str
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Doors(RuleBasedStateMachine):
             Submission(job(queue, priority, fairness_key=key), delay_ms=3_600_000 if later else None)
             for queue, priority, key, later in places
         ]
-        answers = self.run(self.cluster.doors.submissions.submit(batch))
+        answers = self.run(self.cluster.store_client.producer.submit(batch))
         for item, answer in zip(batch, answers, strict=True):
             state = JobState.SCHEDULED if item.delay_ms else JobState.QUEUED
             assert (item.job.id, state, False) == tuple(answer)
@@ -70,7 +70,7 @@ class Doors(RuleBasedStateMachine):
     def submit_with_a_key(self, key: str, content: bytes) -> None:
         one = job("a")
         first = self.keys.get(key)
-        submit = self.cluster.doors.submissions.submit([Submission(one, None, None, key, content)])
+        submit = self.cluster.store_client.producer.submit([Submission(one, None, None, key, content)])
         if first is not None and first[1] != content:
             with pytest.raises(IdempotencyConflict):
                 self.run(submit)
@@ -85,7 +85,7 @@ class Doors(RuleBasedStateMachine):
     def submit_again(self, number: int) -> None:
         if self.known:
             one = list(self.known.values())[number % len(self.known)]
-            (answer,) = self.run(self.cluster.doors.submissions.submit([Submission(one.job)], again=True))
+            (answer,) = self.run(self.cluster.store_client.producer.submit([Submission(one.job)], again=True))
             assert (one.job.id, True) == (answer.id, answer.replayed)
 
     @rule(state=st.sampled_from(list(JobState)), number=st.integers(0, 99))
@@ -93,7 +93,7 @@ class Doors(RuleBasedStateMachine):
         one = self.pick(state, number)
         if one is None:
             return
-        cancel = self.cluster.doors.submissions.cancel(one.job.id)
+        cancel = self.cluster.store_client.producer.cancel(one.job.id)
         if state in (JobState.DEAD, *ENDED):
             with pytest.raises(InvalidState) as caught:
                 self.run(cancel)
@@ -108,7 +108,7 @@ class Doors(RuleBasedStateMachine):
         one = self.pick(state, number)
         if one is None:
             return
-        revive = self.cluster.doors.submissions.revive(one.job.id, reset_retry_count=reset)
+        revive = self.cluster.store_client.producer.revive(one.job.id, reset_retry_count=reset)
         if state is not JobState.DEAD:
             with pytest.raises(InvalidState):
                 self.run(revive)
@@ -118,6 +118,6 @@ class Doors(RuleBasedStateMachine):
 
     @rule(queue=st.sampled_from("ab"), paused=st.booleans())
     def pause(self, queue: str, paused: bool) -> None:
-        self.run(self.cluster.doors.submissions.set_paused(queue, paused=paused))
+        self.run(self.cluster.store_client.producer.set_paused(queue, paused=paused))
         (self.paused.add if paused else self.paused.discard)(queue)
-        assert sorted(self.paused) == list(self.run(self.cluster.doors.inspection.stats()).paused)
+        assert sorted(self.paused) == list(self.run(self.cluster.store_client.inspector.stats()).paused)

@@ -28,7 +28,7 @@ def batch(count: int, queue: str = "default", **options: int) -> list[Submission
 
 async def test_a_queue_takes_as_many_jobs_as_it_may_and_all_or_none_of_a_batch(cluster: Cluster) -> None:
     cluster.with_settings(max_queue_length=5)
-    submit = cluster.doors.submissions.submit
+    submit = cluster.store_client.producer.submit
     await submit(batch(4))
     with pytest.raises(QueueFull, match="queue default has 4 jobs of at most 5, so 2 more do not fit") as caught:
         await submit(batch(2))
@@ -42,19 +42,19 @@ async def test_a_queue_takes_as_many_jobs_as_it_may_and_all_or_none_of_a_batch(c
 
 async def test_room_comes_back_when_jobs_have_ended(cluster: Cluster) -> None:
     cluster.with_settings(max_queue_length=2)
-    await cluster.doors.submissions.submit(batch(2))
+    await cluster.store_client.producer.submit(batch(2))
     node = await cluster.node()
     delivery, _ = await node.work.fetch(2)
     with pytest.raises(QueueFull):
-        await cluster.doors.submissions.submit(batch(1))
+        await cluster.store_client.producer.submit(batch(1))
     await node.work.settle([completed(delivery)])
-    await cluster.doors.submissions.submit(batch(1))
+    await cluster.store_client.producer.submit(batch(1))
 
 
 async def test_the_bound_holds_for_many_submitters_at_once(cluster: Cluster) -> None:
     cluster.with_settings(max_queue_length=100)
-    doors = [cluster.open_doors() for _ in range(4)]
-    calls = [doors[n % 4].submissions.submit(batch(1 + n % 5)) for n in range(80)]
+    store_client = [cluster.open_doors() for _ in range(4)]
+    calls = [store_client[n % 4].producer.submit(batch(1 + n % 5)) for n in range(80)]
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
     accepted = sum(len(outcome) for outcome in outcomes if isinstance(outcome, list))
     refused = [outcome for outcome in outcomes if not isinstance(outcome, list)]
@@ -66,7 +66,7 @@ async def test_the_bound_holds_for_many_submitters_at_once(cluster: Cluster) -> 
 
 async def test_a_full_queue_does_not_touch_its_neighbours_in_the_same_flight(cluster: Cluster) -> None:
     cluster.with_settings(max_queue_length=3)
-    submit = cluster.doors.submissions.submit
+    submit = cluster.store_client.producer.submit
     outcomes = await asyncio.gather(
         *(submit(batch(count, queue)) for count, queue in [(1, "a"), (2, "a"), (4, "a"), (3, "b"), (1, "a")]),
         return_exceptions=True,
@@ -78,7 +78,7 @@ async def test_a_full_queue_does_not_touch_its_neighbours_in_the_same_flight(clu
 
 async def test_a_repetition_is_answered_though_the_queue_is_full(cluster: Cluster) -> None:
     cluster.with_settings(max_queue_length=1)
-    submit = cluster.doors.submissions.submit
+    submit = cluster.store_client.producer.submit
     one = Submission(job(), idempotency_key="key", fingerprint=b"same")
     await submit([one])
     assert [Accepted(one.job.id, JobState.QUEUED, replayed=True)] == await submit([one])
@@ -87,7 +87,7 @@ async def test_a_repetition_is_answered_though_the_queue_is_full(cluster: Cluste
         await submit([Submission(job(), idempotency_key="other")])
     # The refused key is free: nothing was accepted under it.
     cluster.with_settings(max_queue_length=2)
-    await cluster.open_doors().submissions.submit([Submission(job(), idempotency_key="other", fingerprint=b"new")])
+    await cluster.open_doors().producer.submit([Submission(job(), idempotency_key="other", fingerprint=b"new")])
 
 
 @pytest.mark.parametrize("at_once", [False, True])
@@ -99,7 +99,7 @@ async def test_a_revival_needs_room_as_a_submission_does(cluster: Cluster, at_on
         await cluster.submit(one)
         [delivery] = await node.work.fetch(1)
         await node.work.bury([Rewrite(delivery.stream, delivery.entry, one.finish(JobState.DEAD, 1, reason="?"))])
-    revive = cluster.doors.submissions.revive
+    revive = cluster.store_client.producer.revive
     calls = [revive(one.id, reset_retry_count=True) for one in dead]
     if at_once:
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
@@ -109,15 +109,15 @@ async def test_a_revival_needs_room_as_a_submission_does(cluster: Cluster, at_on
 
     assert [QueueFull] * 4 == [type(one) for one in refused]
     assert "queue default has 2 jobs of at most 2, so 1 more do not fit" in str(refused[0])
-    assert 4 == len((await cluster.doors.inspection.jobs(state=JobState.DEAD)).jobs)
+    assert 4 == len((await cluster.store_client.inspector.jobs(state=JobState.DEAD)).jobs)
     with pytest.raises(QueueFull):
-        await cluster.doors.submissions.submit(batch(1))
+        await cluster.store_client.producer.submit(batch(1))
 
 
 async def test_what_is_scheduled_is_not_in_its_queue_yet(cluster: Cluster) -> None:
     cluster.with_settings(max_queue_length=1)
-    await cluster.doors.submissions.submit(batch(3, delay_ms=60_000))
-    await cluster.doors.submissions.submit(batch(1))
+    await cluster.store_client.producer.submit(batch(3, delay_ms=60_000))
+    await cluster.store_client.producer.submit(batch(1))
 
 
 # --------------------------------------------------------------------------- memory and durability
@@ -146,7 +146,7 @@ def changed(cluster: Cluster) -> Iterator[Callable[..., None]]:
 async def test_nearly_full_memory_refuses_before_the_server_does(
     cluster: Cluster, changed: Callable[..., None], impatient: None
 ) -> None:
-    submit = cluster.doors.submissions.submit
+    submit = cluster.store_client.producer.submit
     changed("maxmemory", int(cluster.raw.info("memory")["used_memory"] / 0.93))
     await submit(batch(1))
     for _ in range(3):
@@ -173,7 +173,7 @@ async def test_local_is_never_silently_less(
     changed("appendonly", "yes")
     changed("appendfsync", "always")
     cluster.with_settings(durability="local")
-    submit = cluster.doors.submissions.submit
+    submit = cluster.store_client.producer.submit
     await submit(batch(1))
     changed(name, value)
     # The very next one, though it had been looked at a moment ago.
@@ -184,7 +184,7 @@ async def test_local_is_never_silently_less(
     with pytest.raises(StoreUnavailable, match=f"CONFIG SET {name}") as caught:
         await _until_refused_before_it_is_stored(lambda: submit(batch(1)))
     assert "durability_lost" == caught.value.code
-    problems = (await cluster.doors.inspection.health()).problems
+    problems = (await cluster.store_client.inspector.health()).problems
     assert any(name in problem or "AOF" in problem for problem in problems)
 
 
@@ -221,7 +221,7 @@ async def _until_refused_before_it_is_stored(submit: Callable[[], Awaitable[obje
 async def test_a_server_that_began_to_evict_gets_no_more_jobs_until_it_is_mended(
     cluster: Cluster, changed: Callable[..., None], impatient: None
 ) -> None:
-    submit = cluster.doors.submissions.submit
+    submit = cluster.store_client.producer.submit
     changed("maxmemory-policy", "allkeys-lru")
     await submit(batch(1))
     with pytest.raises(StoreUnavailable, match="CONFIG SET maxmemory-policy noeviction") as caught:
@@ -238,11 +238,11 @@ async def test_who_may_not_ask_may_still_submit(cluster: Cluster, impatient: Non
     scheme, _, rest = cluster.url.partition("://")
     try:
         cluster.with_settings(redis_url=f"{scheme}://blind:x@{rest}")
-        await cluster.doors.submissions.submit(batch(1))
-        await cluster.doors.submissions.submit(batch(1))
+        await cluster.store_client.producer.submit(batch(1))
+        await cluster.store_client.producer.submit(batch(1))
         cluster.with_settings(durability="local")
         with pytest.raises(StoreUnavailable, match="appendfsync is unknown"):
-            await cluster.open_doors().submissions.submit(batch(1))
+            await cluster.open_doors().producer.submit(batch(1))
     finally:
         cluster.raw.acl_deluser("blind")
 

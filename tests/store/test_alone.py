@@ -19,7 +19,7 @@ async def test_its_delivery_is_announced_and_ends_with_it(cluster: Cluster) -> N
     (delivery,) = await node.work.alone.fetch()
 
     assert "default:2a" == delivery.stream
-    view = await cluster.doors.inspection.get(one.id)
+    view = await cluster.store_client.inspector.get(one.id)
     assert (JobState.RUNNING, node.lease.node) == (view.state, view.node)
     await node.work.settle([completed(delivery)])
     assert JobState.COMPLETED == await cluster.state(one)
@@ -77,7 +77,7 @@ async def test_they_come_strictly_by_priority_and_not_from_paused_queues(cluster
     cluster.with_settings(queues=("a", "b"))
     jobs = [held_by_dead(queue=queue, priority=priority) for queue, priority in (("a", 3), ("b", 0), ("a", 1))]
     await suspects(cluster, *jobs)
-    await cluster.doors.submissions.set_paused("b", paused=True)
+    await cluster.store_client.producer.set_paused("b", paused=True)
     node = await cluster.node()
     assert await see(cluster, node)
     (first,) = await node.work.alone.fetch()
@@ -88,7 +88,7 @@ async def test_they_come_strictly_by_priority_and_not_from_paused_queues(cluster
     assert [jobs[2].id, jobs[0].id] == [decode(one.record).id for one in (first, second)]
     assert [] == await node.work.alone.fetch()
     assert not await see(cluster, node)
-    await cluster.doors.submissions.set_paused("b", paused=False)
+    await cluster.store_client.producer.set_paused("b", paused=False)
     assert [False, True] == [await see(cluster, node) for _ in range(2)]
 
 
@@ -96,9 +96,9 @@ async def test_they_are_counted_and_listed_as_queued(cluster: Cluster) -> None:
     await suspects(cluster, held_by_dead(), held_by_dead())
     node = await cluster.node()
     await node.work.alone.fetch()
-    (depth,) = [depth for depth in (await cluster.doors.inspection.stats()).streams if depth.queued]
+    (depth,) = [depth for depth in (await cluster.store_client.inspector.stats()).streams if depth.queued]
     assert ("default", 2, 1, 1, 1) == (*depth[:4], depth.suspects)
-    assert 2 == len((await cluster.doors.inspection.jobs()).jobs)
+    assert 2 == len((await cluster.store_client.inspector.jobs()).jobs)
 
 
 async def test_nobody_waits_for_a_turn_that_somebody_has_replaced(cluster: Cluster) -> None:

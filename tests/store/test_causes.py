@@ -15,7 +15,7 @@ import trustme
 from ironforge.errors import ConfigError, StoreError, StoreUnavailable
 from ironforge.redis.causes import is_known, said
 from ironforge.settings import Settings
-from ironforge.store import Doors
+from ironforge.store import StoreClient
 from ironforge.store.server_checks import verify
 from tests.support.servers import redis_server
 
@@ -90,12 +90,12 @@ async def test_the_check_at_the_start_says_the_cause_and_no_password(urls: Urls,
 
 @pytest.mark.parametrize("url", ["unix://:hushed@{guarded}", "redis://{plain}/99", "rediss://{tls}", "redis://{tls}"])
 async def test_a_door_says_the_same(urls: Urls, url: str) -> None:
-    doors = Doors.open(Settings(redis_url=url.format(**urls)))
+    store_client = StoreClient(Settings(redis_url=url.format(**urls)))
     try:
         with pytest.raises(StoreError) as refusal:
-            await doors.inspection.stats()
+            await store_client.inspector.stats()
     finally:
-        await doors.close()
+        await store_client.close()
     assert CASES[url] in str(refusal.value)
 
 

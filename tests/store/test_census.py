@@ -32,7 +32,7 @@ async def hop(cluster: Cluster, node: Node, one: Job, stop: asyncio.Event) -> No
             await node.work.requeue([rewrite(delivery)])
         elif moves % 4 == 1:
             await node.work.bury([dead(delivery)])
-            await cluster.doors.submissions.revive(one.id, reset_retry_count=True)
+            await cluster.store_client.producer.revive(one.id, reset_retry_count=True)
         else:
             await node.work.park([retry(delivery)])
             await node.work.promote()
@@ -51,11 +51,11 @@ async def test_a_job_that_lives_is_never_uncounted(cluster: Cluster, keyed_one: 
     stored: Counter[int] = Counter()
     listed: Counter[int] = Counter()
     for look in range(LOOKS // 2):
-        seen[living(await cluster.doors.inspection.stats())] += 1
+        seen[living(await cluster.store_client.inspector.stats())] += 1
         if look % 5 == 0:
             states[await cluster.state(one)] += 1
             stored[(await usage.measure()).stored_jobs] += 1
-            listed[len((await cluster.doors.inspection.jobs()).jobs)] += 1
+            listed[len((await cluster.store_client.inspector.jobs()).jobs)] += 1
     stop.set()
     await hopping
     await usage.close()
@@ -85,7 +85,7 @@ async def test_ages_are_looked_for_within_a_budget(cluster: Cluster) -> None:
     waiting = [msgspec.structs.replace(one, payload=large) for one in keyed("key", 3, queue="q9")]
     await cluster.submit(*jobs)
     await cluster.submit(*waiting)
-    depths = [one for one in (await cluster.doors.inspection.stats()).streams if one.queued]
+    depths = [one for one in (await cluster.store_client.inspector.stats()).streams if one.queued]
     assert 12 == sum(one.queued for one in depths)
     assert 0 < sum(one.oldest_ms is not None for one in depths) < 10
 
@@ -96,7 +96,7 @@ async def test_the_age_of_one_that_waits_for_its_turn_counts_from_when_it_was_re
     now_ms = first.created_ms
     waits = msgspec.structs.replace(second, created_ms=now_ms - 3_600_000, ready_ms=now_ms - 5_000)
     await cluster.submit(first, waits)
-    [depth] = [one for one in (await cluster.doors.inspection.stats()).streams if one.queued]
+    [depth] = [one for one in (await cluster.store_client.inspector.stats()).streams if one.queued]
     assert (2, waits.ready_ms) == (depth.queued, depth.oldest_ms)
 
 
@@ -104,7 +104,7 @@ async def test_names_and_counts_that_somebody_else_put_there_do_not_matter(clust
     await cluster.submit(job())
     cluster.raw.sadd(cluster.keys.queues, "no name", b"\xff")
     cluster.raw.xadd(cluster.keys.stream("no name:0"), {"j": "x"})
-    stats = await cluster.doors.inspection.stats()
+    stats = await cluster.store_client.inspector.stats()
     assert 1 == living(stats)
     assert {"default"} == {one.queue for one in stats.streams}
     cluster.checked = False
@@ -182,8 +182,8 @@ async def test_an_error_is_told_to_all_who_wait_and_not_kept() -> None:
 
 
 async def test_the_server_is_asked_once_a_second_however_many_look(cluster: Cluster) -> None:
-    inspection = cluster.doors.inspection
-    for read in (inspection.stats, inspection.nodes):
+    inspector = cluster.store_client.inspector
+    for read in (inspector.stats, inspector.nodes):
         await read(max_age_seconds=60)
         before = cluster.raw.info("commandstats")["cmdstat_evalsha"]["calls"]
         await asyncio.gather(*(read(max_age_seconds=60) for _ in range(50)))

@@ -14,9 +14,9 @@ async def test_a_queued_job_is_cancelled_and_never_delivered(cluster: Cluster) -
     node = await cluster.node()
     one = job()
     await cluster.submit(one)
-    assert JobState.CANCELLED == await cluster.doors.submissions.cancel(one.id)
+    assert JobState.CANCELLED == await cluster.store_client.producer.cancel(one.id)
     assert [] == await node.work.fetch(1)
-    view = await cluster.doors.inspection.get(one.id)
+    view = await cluster.store_client.inspector.get(one.id)
     assert (JobState.CANCELLED, "cancelled") == (view.state, view.job.ended)
     assert {"submitted": 1, "cancelled": 1} == cluster.totals()
     assert 3_600 < cluster.raw.ttl(cluster.keys.bucket_of(one.id, "done")) <= 3_660
@@ -25,22 +25,22 @@ async def test_a_queued_job_is_cancelled_and_never_delivered(cluster: Cluster) -
 async def test_a_job_of_a_queue_that_nobody_serves_is_cancelled(cluster: Cluster) -> None:
     one = job(queue="nobody")
     await cluster.submit(one)
-    assert JobState.CANCELLED == await cluster.doors.submissions.cancel(one.id)
+    assert JobState.CANCELLED == await cluster.store_client.producer.cancel(one.id)
 
 
 async def test_a_scheduled_job_is_cancelled(cluster: Cluster) -> None:
     one = job()
     await cluster.submit(one, delay_ms=60_000)
-    assert JobState.CANCELLED == await cluster.doors.submissions.cancel(one.id)
+    assert JobState.CANCELLED == await cluster.store_client.producer.cancel(one.id)
     assert JobState.CANCELLED == await cluster.state(one)
 
 
 async def test_a_cancelled_job_without_retention_is_gone(cluster: Cluster) -> None:
     one = job(retain_ms=0)
     await cluster.submit(one)
-    assert JobState.CANCELLED == await cluster.doors.submissions.cancel(one.id)
+    assert JobState.CANCELLED == await cluster.store_client.producer.cancel(one.id)
     with pytest.raises(JobNotFound):
-        await cluster.doors.submissions.cancel(one.id)
+        await cluster.store_client.producer.cancel(one.id)
 
 
 async def test_the_node_of_a_running_job_is_told_each_time(cluster: Cluster) -> None:
@@ -52,9 +52,9 @@ async def test_the_node_of_a_running_job_is_told_each_time(cluster: Cluster) -> 
         ears.subscribe(cluster.keys.signals)
         ears.get_message(timeout=5)
         for _ in range(2):
-            assert JobState.RUNNING == await cluster.doors.submissions.cancel(one.id)
+            assert JobState.RUNNING == await cluster.store_client.producer.cancel(one.id)
             assert b"cancel:" + one.id == ears.get_message(timeout=5)["data"]
-    assert (await cluster.doors.inspection.get(one.id)).cancel_requested
+    assert (await cluster.store_client.inspector.get(one.id)).cancel_requested
     await node.work.settle([completed(delivery)])
     assert JobState.COMPLETED == await cluster.state(one)
 
@@ -67,16 +67,16 @@ async def test_what_has_ended_cannot_be_cancelled(cluster: Cluster, end: str, st
     (delivery,) = await node.work.fetch(1)
     await getattr(node.work, end)([{"settle": completed, "bury": dead}[end](delivery)])
     with pytest.raises(InvalidState) as caught:
-        await cluster.doors.submissions.cancel(one.id)
+        await cluster.store_client.producer.cancel(one.id)
     assert state == caught.value.state
 
 
 async def test_an_unknown_job_is_not_found(cluster: Cluster) -> None:
-    for call in (cluster.doors.submissions.cancel, cluster.doors.inspection.get):
+    for call in (cluster.store_client.producer.cancel, cluster.store_client.inspector.get):
         with pytest.raises(JobNotFound):
             await call(job().id)
     with pytest.raises(JobNotFound):
-        await cluster.doors.submissions.revive(job().id, reset_retry_count=True)
+        await cluster.store_client.producer.revive(job().id, reset_retry_count=True)
 
 
 @pytest.mark.parametrize(("reset", "attempt"), [(True, 0), (False, 1)])
@@ -87,7 +87,7 @@ async def test_a_dead_job_is_revived_with_its_history(cluster: Cluster, reset: b
     (delivery,) = await node.work.fetch(1)
     failed = retry(delivery).job
     await node.work.bury([dead(delivery._replace(record=encode(failed)))])
-    revived = await cluster.doors.submissions.revive(one.id, reset_retry_count=reset)
+    revived = await cluster.store_client.producer.revive(one.id, reset_retry_count=reset)
     (again,) = await node.work.fetch(1)
     assert decode(again.record) == revived
     assert (attempt, 0, failed.errors, "") == (revived.attempt, revived.crashes, revived.errors, revived.ended)
@@ -98,7 +98,7 @@ async def test_only_the_dead_are_revived(cluster: Cluster) -> None:
     one = job()
     await cluster.submit(one)
     with pytest.raises(InvalidState) as caught:
-        await cluster.doors.submissions.revive(one.id, reset_retry_count=True)
+        await cluster.store_client.producer.revive(one.id, reset_retry_count=True)
     assert "queued" == caught.value.state
 
 
@@ -106,8 +106,8 @@ async def test_a_job_that_moves_in_between_is_looked_up_again(cluster: Cluster) 
     node = await cluster.node()
     one = job()
     await cluster.submit(one)
-    submissions = cluster.doors.submissions
-    record_at, moves = submissions._record_at, []
+    producer = cluster.store_client.producer
+    record_at, moves = producer._record_at, []
 
     async def read_and_move(location, job_id):
         record = await record_at(location, job_id)
@@ -117,8 +117,8 @@ async def test_a_job_that_moves_in_between_is_looked_up_again(cluster: Cluster) 
             await node.work.park([retry(delivery, 60_000)])
         return record
 
-    submissions._record_at = read_and_move
-    assert JobState.CANCELLED == await submissions.cancel(one.id)
+    producer._record_at = read_and_move
+    assert JobState.CANCELLED == await producer.cancel(one.id)
     assert 1 == decode(cluster.raw.hget(cluster.keys.bucket_of(one.id, "done"), one.id)).attempt
 
 
@@ -127,19 +127,19 @@ async def test_a_job_that_dies_in_between_again_is_looked_up_again(cluster: Clus
     one = job()
     await cluster.submit(one)
     await node.work.bury([dead(delivery) for delivery in await node.work.fetch(1)])
-    submissions = cluster.doors.submissions
-    record_at, times = submissions._record_at, []
+    producer = cluster.store_client.producer
+    record_at, times = producer._record_at, []
 
     async def read_and_live_again(location, job_id):
         record = await record_at(location, job_id)
         if not times:
             times.append(record)
-            await cluster.open_doors().submissions.revive(one.id, reset_retry_count=True)
+            await cluster.open_doors().producer.revive(one.id, reset_retry_count=True)
             await node.work.bury([dead(delivery) for delivery in await node.work.fetch(1)])
         return record
 
-    submissions._record_at = read_and_live_again
-    assert 2 == (await submissions.revive(one.id, reset_retry_count=True)).fence
+    producer._record_at = read_and_live_again
+    assert 2 == (await producer.revive(one.id, reset_retry_count=True)).fence
 
 
 @pytest.mark.parametrize("call", ["cancel", "revive"])
@@ -148,7 +148,7 @@ async def test_the_chase_ends(cluster: Cluster, call: str) -> None:
     cluster.raw.hset(cluster.keys.index, one.id, "q:default:2:1-1" if call == "cancel" else "d")
     options = {} if call == "cancel" else {"reset_retry_count": True}
     with pytest.raises(StoreUnavailable, match="moved"):
-        await getattr(cluster.doors.submissions, call)(one.id, **options)
+        await getattr(cluster.store_client.producer, call)(one.id, **options)
     cluster.raw.delete(cluster.keys.index)
 
 

@@ -35,7 +35,7 @@ async def test_durability_is_what_the_server_really_does(
     before = cluster.raw.config_get(setting)[setting]
     try:
         cluster.raw.config_set(setting, value)
-        health = await cluster.doors.inspection.health()
+        health = await cluster.store_client.inspector.health()
         refused = durability == "local" and found != "local"
         assert found == health.durability
         assert bool(health.problems) == (found == "none" or refused)
@@ -76,7 +76,7 @@ async def test_a_replica_is_refused_with_the_address_of_its_primary(cluster: Clu
 async def test_memory_that_runs_short_is_a_problem(cluster: Cluster) -> None:
     try:
         cluster.raw.config_set("maxmemory", 1)
-        health = await cluster.doors.inspection.health()
+        health = await cluster.store_client.inspector.health()
     finally:
         cluster.raw.config_set("maxmemory", 0)
     assert 1 == health.max_memory < health.used_memory
@@ -91,7 +91,7 @@ async def test_where_config_is_forbidden_info_tells_what_it_can(cluster: Cluster
     try:
         cluster.with_settings(redis_url=modest)
         await server_checks.verify(cluster.settings)
-        assert "none" == (await cluster.doors.inspection.health()).durability
+        assert "none" == (await cluster.store_client.inspector.health()).durability
     finally:
         cluster.raw.acl_deluser("modest")
 

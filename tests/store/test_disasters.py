@@ -29,7 +29,7 @@ async def test_who_ran_a_job_when_its_group_was_destroyed_settles_it_no_more(clu
     assert {running.id, waiting.id} == set(runs)
     assert [1, 1] == [run.fence for run in runs.values()]
     assert [0, 0] == [run.crashes for run in runs.values()]
-    assert LOST not in await one.leases.strays()
+    assert LOST not in await one.leases.orphan_consumers()
 
 
 async def test_what_a_destroyed_group_left_is_taken_over_without_a_crash(cluster: Cluster) -> None:
@@ -41,7 +41,7 @@ async def test_what_a_destroyed_group_left_is_taken_over_without_a_crash(cluster
 
     await cluster.node()
     late = await cluster.node()
-    assert LOST in await late.leases.strays()
+    assert LOST in await late.leases.orphan_consumers()
     assert 1 == await late.leases.take_over(late.lease, LOST)
     (delivery,) = await late.work.fetch(5)
     assert (1, 0) == (decode(delivery.record).fence, decode(delivery.record).crashes)
@@ -56,7 +56,7 @@ async def test_a_clock_that_goes_back_does_not_keep_a_dead_node_alive(cluster: C
     assert [] == living.leases.beat(living.lease)
     assert [] == other.leases.beat(other.lease)
 
-    left = {view.name: view.lease_ms_left for view in await cluster.doors.inspection.nodes()}
+    left = {view.name: view.lease_ms_left for view in await cluster.store_client.inspector.nodes()}
     lease_ms = 1000 * cluster.settings.lease_seconds
     assert set(left) == {node.lease.node for node in (dead, living, other, newcomer)}
     assert all(0.8 * lease_ms < left_ms <= 1.2 * lease_ms for left_ms in left.values()), left

@@ -91,7 +91,7 @@ async def test_cancelled_jobs_give_their_turns_back(cluster: Cluster) -> None:
     mistaken = keyed("other", 50)
     await cluster.submit(*mistaken)
     for one in mistaken:
-        assert JobState.CANCELLED == await cluster.doors.submissions.cancel(one.id)
+        assert JobState.CANCELLED == await cluster.store_client.producer.cancel(one.id)
     await cluster.submit(*keyed("other", 1))
     assert "other" in (await drained(node, 1))[:4]
 
@@ -100,7 +100,7 @@ async def test_cancelling_the_last_that_waits_leaves_nothing_behind(cluster: Clu
     first, second = keyed("a", 2)
     await cluster.submit(first, second)
     assert JobState.QUEUED == await cluster.state(second)
-    assert JobState.CANCELLED == await cluster.doors.submissions.cancel(second.id)
+    assert JobState.CANCELLED == await cluster.store_client.producer.cancel(second.id)
     assert [] == cluster.raw.keys(cluster.keys.prefix + "[ft][au][ir][rn]*")
     assert JobState.CANCELLED == await cluster.state(second)
 
@@ -126,7 +126,7 @@ async def test_nobody_gets_ahead_by_a_detour(cluster: Cluster, bypass: str) -> N
     await cluster.submit(*keyed("clever", 40), *keyed("plain", 40))
     if bypass == "revival":
         for one in clever:
-            await cluster.doors.submissions.revive(one.id, reset_retry_count=True)
+            await cluster.store_client.producer.revive(one.id, reset_retry_count=True)
     elif bypass == "quarantine":
         assert 40 == await node.work.restore()
     else:
@@ -151,7 +151,7 @@ async def test_what_waits_is_found_counted_and_listed_as_queued(cluster: Cluster
     await cluster.node()
     waiting = keyed("a", 6)
     await cluster.submit(*waiting)
-    (depth,) = [one for one in (await cluster.doors.inspection.stats()).streams if one.queued]
+    (depth,) = [one for one in (await cluster.store_client.inspector.stats()).streams if one.queued]
     assert ("default", 2, 6, min(one.created_ms for one in waiting)) == (
         depth.queue,
         depth.priority,
@@ -160,7 +160,7 @@ async def test_what_waits_is_found_counted_and_listed_as_queued(cluster: Cluster
     )
     found, cursor = [], None
     while True:
-        page = await cluster.doors.inspection.jobs(state=JobState.QUEUED, limit=2, cursor=cursor)
+        page = await cluster.store_client.inspector.jobs(state=JobState.QUEUED, limit=2, cursor=cursor)
         found += [view.job.id for view in page.jobs]
         cursor = page.cursor
         if cursor is None:

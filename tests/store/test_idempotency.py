@@ -14,7 +14,7 @@ from tests.store.kit import Cluster, job
 
 
 async def test_a_key_makes_the_first_answer_stand(cluster: Cluster) -> None:
-    submit = cluster.doors.submissions.submit
+    submit = cluster.store_client.producer.submit
     first, second = job(), job()
     await submit([Submission(first, idempotency_key="order-1", fingerprint=b"a", delay_ms=60_000)])
     answers = await submit([Submission(second, idempotency_key="order-1", fingerprint=b"a", delay_ms=60_000)])
@@ -25,7 +25,7 @@ async def test_a_key_makes_the_first_answer_stand(cluster: Cluster) -> None:
 
 
 async def test_a_key_with_another_content_is_a_conflict_and_nothing_is_stored(cluster: Cluster) -> None:
-    submit = cluster.doors.submissions.submit
+    submit = cluster.store_client.producer.submit
     first = job()
     await submit([Submission(first, idempotency_key="k", fingerprint=b"a")])
     before = cluster.snapshot()
@@ -38,14 +38,14 @@ async def test_a_key_with_another_content_is_a_conflict_and_nothing_is_stored(cl
 async def test_the_same_key_twice_in_a_batch_is_one_job(cluster: Cluster) -> None:
     first, second = job(), job()
     batch = [Submission(one, idempotency_key="k", fingerprint=b"a") for one in (first, second)]
-    answers = await cluster.doors.submissions.submit(batch)
+    answers = await cluster.store_client.producer.submit(batch)
     assert [first.id, first.id] == [answer.id for answer in answers]
     assert [False, True] == [answer.replayed for answer in answers]
     assert {first.id} == set(cluster.entries())
 
 
 async def test_a_batch_with_one_key_is_answered_job_by_job_and_keeps_one_small_key(cluster: Cluster) -> None:
-    submit = cluster.doors.submissions.submit
+    submit = cluster.store_client.producer.submit
 
     def batch(count: int, mark: bytes = b"a") -> list[Submission]:
         due = [60_000 if place % 3 == 1 else None for place in range(count)]
@@ -70,7 +70,7 @@ async def test_a_batch_with_one_key_is_answered_job_by_job_and_keeps_one_small_k
 async def test_one_key_with_two_contents_in_a_batch_is_a_conflict(cluster: Cluster) -> None:
     one, other = job(), job()
     with pytest.raises(IdempotencyConflict) as caught:
-        await cluster.doors.submissions.submit(
+        await cluster.store_client.producer.submit(
             [Submission(one, None, None, "k", b"a"), Submission(other, None, None, "k", b"b", 1)]
         )
     assert format_id(one.id) == caught.value.job_id
@@ -83,15 +83,15 @@ async def test_a_damaged_answer_refuses_its_key_in_words(cluster: Cluster, value
     cluster.raw.set(key, value, ex=60)
     before = cluster.snapshot()
     with pytest.raises(StoreError, match="holds no answer: delete it"):
-        await cluster.doors.submissions.submit([Submission(job(), idempotency_key="k")])
+        await cluster.store_client.producer.submit([Submission(job(), idempotency_key="k")])
     assert before == cluster.snapshot()
     cluster.raw.set(key, b"\xff" * 33, ex=60)
     with pytest.raises(IdempotencyConflict):
-        await cluster.doors.submissions.submit([Submission(job(), idempotency_key="k")])
+        await cluster.store_client.producer.submit([Submission(job(), idempotency_key="k")])
 
 
 async def test_a_damaged_state_in_an_answer_fails_its_own_caller_alone(cluster: Cluster) -> None:
-    submit = cluster.doors.submissions.submit
+    submit = cluster.store_client.producer.submit
     await submit([Submission(job(), idempotency_key="k")])
     cluster.raw.setrange(cluster.keys.idempotency(hashlib.sha256(b"k").hexdigest()), 16, b"\xff")
     plain = job()

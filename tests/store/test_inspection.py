@@ -22,7 +22,7 @@ async def everything(cluster: Cluster, limit: int = 50, **filters: object) -> li
     views: list[JobView] = []
     cursor = None
     while True:
-        page = await cluster.doors.inspection.jobs(limit=limit, cursor=cursor, **filters)
+        page = await cluster.store_client.inspector.jobs(limit=limit, cursor=cursor, **filters)
         assert len(page.jobs) <= limit
         views += page.jobs
         cursor = page.cursor
@@ -33,7 +33,7 @@ async def everything(cluster: Cluster, limit: int = 50, **filters: object) -> li
 async def test_a_job_is_seen_in_each_of_its_states(cluster: Cluster) -> None:
     node = await cluster.node()
     one = job()
-    get = cluster.doors.inspection.get
+    get = cluster.store_client.inspector.get
     await cluster.submit(one)
     assert JobView(one, JobState.QUEUED) == await get(one.id)
     before = now_ms()
@@ -63,7 +63,7 @@ async def test_a_record_past_its_own_retention_is_gone_before_its_bucket(cluster
     while now_ms() <= decode(_record(cluster, short)).ended_ms + 1:
         await asyncio.sleep(0)
     with pytest.raises(JobNotFound):
-        await cluster.doors.inspection.get(short.id)
+        await cluster.store_client.inspector.get(short.id)
     assert [plain.id] == [view.job.id for view in await everything(cluster)]
 
 
@@ -76,7 +76,7 @@ async def test_an_index_that_points_at_nothing_is_no_job(cluster: Cluster, locat
     one = job()
     cluster.raw.hset(cluster.keys.index, one.id, location)
     with pytest.raises(JobNotFound):
-        await cluster.doors.inspection.get(one.id)
+        await cluster.store_client.inspector.get(one.id)
     cluster.checked = False
 
 
@@ -85,7 +85,7 @@ async def test_a_parked_record_without_a_due_time_is_no_scheduled_job(cluster: C
     cluster.raw.hset(cluster.keys.index, one.id, "s:default:2")
     cluster.raw.hset(cluster.keys.parked, one.id, encode(one))
     with pytest.raises(JobNotFound):
-        await cluster.doors.inspection.get(one.id)
+        await cluster.store_client.inspector.get(one.id)
     cluster.checked = False
 
 
@@ -93,9 +93,9 @@ async def test_a_read_survives_a_connection_that_was_cut(cluster: Cluster) -> No
     one = job()
     await cluster.submit(one)
     for _ in range(5):
-        await cluster.doors.inspection.get(one.id)
+        await cluster.store_client.inspector.get(one.id)
     cluster.raw.client_kill_filter(_type="normal", skipme=True)
-    views = [await cluster.doors.inspection.get(one.id) for _ in range(2)]
+    views = [await cluster.store_client.inspector.get(one.id) for _ in range(2)]
     assert [one, one] == [view.job for view in views]
 
 
@@ -110,7 +110,7 @@ async def populate(cluster: Cluster) -> dict[JobState, list[bytes]]:
     await node.work.settle([completed(deliveries[3], state="cancelled", keep_ms=7_200_000)])
     for delivery in deliveries[4:6]:
         await node.work.bury([dead(delivery)])
-    await cluster.doors.submissions.cancel(jobs[6].id)
+    await cluster.store_client.producer.cancel(jobs[6].id)
     ids = [one.id for one in jobs]
     return {
         JobState.COMPLETED: ids[:3],
@@ -171,9 +171,9 @@ async def test_a_large_bucket_is_paged_through(cluster: Cluster) -> None:
 
 async def test_a_page_looks_at_a_bounded_number_of_records(cluster: Cluster) -> None:
     await cluster.submit(*[job() for _ in range(2_100)], job(kind="rare"))
-    page = await cluster.doors.inspection.jobs(kind="rare")
+    page = await cluster.store_client.inspector.jobs(kind="rare")
     assert ([], True) == (page.jobs, page.cursor is not None)
-    page = await cluster.doors.inspection.jobs(kind="rare", cursor=page.cursor)
+    page = await cluster.store_client.inspector.jobs(kind="rare", cursor=page.cursor)
     assert (["rare"], None) == ([view.job.kind for view in page.jobs], page.cursor)
 
 
@@ -190,7 +190,7 @@ async def test_bytes_that_are_no_job_are_passed_over(cluster: Cluster) -> None:
     cluster.raw.xadd(cluster.keys.stream("default:2"), {"j": b"garbage"})
     await cluster.submit(one)
     assert [one.id] == [view.job.id for view in await everything(cluster)]
-    assert 2 == (await cluster.doors.inspection.stats()).streams[2].queued
+    assert 2 == (await cluster.store_client.inspector.stats()).streams[2].queued
     cluster.checked = False
 
 
@@ -199,17 +199,17 @@ async def test_a_cursor_goes_on_after_its_source_has_expired(cluster: Cluster) -
     old, new = job(id=b"\x01\x00" + job().id[2:]), job()
     await cluster.submit(old, new)
     await node.work.settle([completed(delivery) for delivery in await node.work.fetch(2)])
-    page = await cluster.doors.inspection.jobs(limit=1)
+    page = await cluster.store_client.inspector.jobs(limit=1)
     assert [new.id] == [view.job.id for view in page.jobs]
     cluster.raw.zrem(cluster.keys.buckets, cluster.keys.bucket_of(new.id, "done"))
-    page = await cluster.doors.inspection.jobs(limit=5, cursor=page.cursor)
+    page = await cluster.store_client.inspector.jobs(limit=5, cursor=page.cursor)
     assert ([old.id], None) == ([view.job.id for view in page.jobs], page.cursor)
 
 
 @pytest.mark.parametrize("cursor", ["x", "äöü", "AAAA", "AAAAAAAA", base64.b64encode(b"[1,2]" * 9).decode(), "!" * 40])
 async def test_a_cursor_from_elsewhere_is_refused(cluster: Cluster, cursor: str) -> None:
     with pytest.raises(ValueError, match="cursor"):
-        await cluster.doors.inspection.jobs(cursor=cursor)
+        await cluster.store_client.inspector.jobs(cursor=cursor)
 
 
 async def test_stats_count_each_stream(cluster: Cluster) -> None:
@@ -220,7 +220,7 @@ async def test_stats_count_each_stream(cluster: Cluster) -> None:
     await node.work.fetch(1)
     cluster.raw.xgroup_create(cluster.keys.stream("elsewhere:0"), "a stranger")
     before = now_ms()
-    stats = await cluster.doors.inspection.stats()
+    stats = await cluster.store_client.inspector.stats()
     waiting, elsewhere = [_came_ms(cluster, one) for one in jobs[1:]]
     assert StreamDepth("default", Priority.MEDIUM, 1, 1, waiting) == stats.streams[2]
     assert StreamDepth("elsewhere", Priority.CRITICAL, 1, 0, elsewhere) == stats.streams[4]
@@ -236,10 +236,10 @@ def _came_ms(cluster: Cluster, one: Job) -> int:
 
 
 async def test_an_empty_namespace_has_stats_too(cluster: Cluster) -> None:
-    stats = await cluster.doors.inspection.stats()
+    stats = await cluster.store_client.inspector.stats()
     zeros = dict.fromkeys(("submitted", "completed", "failed", "retried", "dead", "cancelled", "poison"), 0)
     assert ([], 0, 0, zeros) == stats[:4]
-    assert [] == await cluster.doors.inspection.nodes()
+    assert [] == await cluster.store_client.inspector.nodes()
     assert [] == await everything(cluster)
 
 
@@ -249,7 +249,7 @@ async def test_nodes_are_seen_with_their_lease_and_what_they_run(cluster: Cluste
     await busy.work.fetch(5)
     cluster.lapse(idle)
     deadline_ms, before = cluster.raw.zscore(cluster.keys.nodes, busy.lease.node), now_ms()
-    nodes = {node.name: node for node in await cluster.doors.inspection.nodes()}
+    nodes = {node.name: node for node in await cluster.store_client.inspector.nodes()}
     assert 2 == nodes[busy.lease.node].running
     assert before <= deadline_ms - nodes[busy.lease.node].lease_ms_left <= now_ms()
     assert isinstance(nodes[idle.lease.node], NodeView)
@@ -265,5 +265,5 @@ async def test_a_list_goes_on_behind_a_stream_that_somebody_has_replaced(cluster
     cluster.checked = False
 
     for kind in (None, mine.kind):
-        page = await cluster.doors.inspection.jobs(kind=kind)
+        page = await cluster.store_client.inspector.jobs(kind=kind)
         assert [mine.id] == [view.job.id for view in page.jobs]

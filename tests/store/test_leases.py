@@ -54,7 +54,7 @@ async def test_a_beat_survives_a_connection_that_was_cut(cluster: Cluster) -> No
 async def test_a_beat_does_not_wait_for_a_server_that_is_away(cluster: Cluster) -> None:
     node = await cluster.node()
     cluster.with_settings(redis_url="redis://127.0.0.1:1")
-    lonely = NodeStore.open(cluster.settings)
+    lonely = NodeStore(cluster.settings)
     with pytest.raises(StoreUnavailable):
         lonely.leases.beat(node.lease)
     await lonely.close()
@@ -111,7 +111,7 @@ async def test_a_take_over_cancels_what_was_to_be_cancelled(cluster: Cluster) ->
     one = job()
     await cluster.submit(one)
     await gone.work.fetch(1)
-    await cluster.doors.submissions.cancel(one.id)
+    await cluster.store_client.producer.cancel(one.id)
     cluster.lapse(gone)
     assert 1 == await heir.leases.take_over(heir.lease, gone.lease.node)
     assert JobState.CANCELLED == await cluster.state(one)
@@ -126,7 +126,7 @@ async def test_a_take_over_copes_with_entries_that_are_gone_or_no_job(cluster: C
     cluster.raw.xdel(stream, lost)
     cluster.lapse(gone)
     assert 0 == await heir.leases.take_over(heir.lease, gone.lease.node)
-    assert [] == await heir.leases.strays()
+    assert [] == await heir.leases.orphan_consumers()
     assert 1 == cluster.raw.xlen(cluster.keys.quarantine)
     assert 0 == cluster.pending()
 
@@ -136,7 +136,7 @@ async def test_a_half_done_take_over_is_finished_by_the_next(cluster: Cluster) -
     await cluster.submit(job(), job())
     await gone.work.fetch(2)
     cluster.lapse(gone)
-    retire = heir.leases._link.run
+    retire = heir.leases._connection.run
     calls = []
 
     async def die_after_the_fence(script, keys, arguments):
@@ -145,10 +145,10 @@ async def test_a_half_done_take_over_is_finished_by_the_next(cluster: Cluster) -
         calls.append(script.name)
         return await retire(script, keys, arguments)
 
-    heir.leases._link.run = die_after_the_fence
+    heir.leases._connection.run = die_after_the_fence
     with pytest.raises(KeyboardInterrupt):
         await heir.leases.take_over(heir.lease, gone.lease.node)
-    heir.leases._link.run = retire
+    heir.leases._connection.run = retire
     assert [gone.lease.node] == next_heir.leases.beat(next_heir.lease)
     assert 2 == await next_heir.leases.take_over(next_heir.lease, gone.lease.node)
     assert [1, 1] == [decode(one.record).crashes for one in await heir.work.fetch(5)]
@@ -168,12 +168,12 @@ async def test_a_node_that_read_on_after_its_end_is_a_stray_and_its_jobs_come_ba
     gone, heir = await cluster.node(), await cluster.node()
     cluster.lapse(gone)
     await heir.leases.take_over(heir.lease, gone.lease.node)
-    assert [] == await heir.leases.strays()
+    assert [] == await heir.leases.orphan_consumers()
     await cluster.submit(job(), job(queue="nobody"))
     await gone.work.fetch(1)
-    assert [gone.lease.node] == await heir.leases.strays()
+    assert [gone.lease.node] == await heir.leases.orphan_consumers()
     assert 1 == await heir.leases.take_over(heir.lease, gone.lease.node)
-    assert [] == await heir.leases.strays()
+    assert [] == await heir.leases.orphan_consumers()
     assert 1 == len(await heir.work.fetch(5))
 
 
@@ -186,10 +186,10 @@ async def test_a_consumer_with_something_pending_stays_where_its_node_is_forgott
     keys += cluster.keys.streams(["default"])
     retire = RETIRE.by_text(keys, [heir.lease.epoch, gone.lease.node])
     assert 1 == cluster.raw.execute_command(*retire)
-    assert [gone.lease.node] == await heir.leases.strays()
+    assert [gone.lease.node] == await heir.leases.orphan_consumers()
     assert 1 == cluster.pending()
     assert 1 == await heir.leases.take_over(heir.lease, gone.lease.node)
-    assert [] == await heir.leases.strays()
+    assert [] == await heir.leases.orphan_consumers()
 
 
 async def test_leaving_hands_back_and_forgets_the_node_without_burning_an_attempt(cluster: Cluster) -> None:
@@ -264,7 +264,7 @@ async def test_a_lease_lost_right_after_a_settlement_lets_that_one_stand(cluster
     first, second = job(), job()
     await cluster.submit(first, second)
     deliveries = await node.work.fetch(2)
-    settler = node.work._settler
+    settler = node.work._acknowledger
     settler._arm = [["SET", settler._fence, "999"], *settler._arm]
     await node.work.settle([completed(deliveries[0])])
     assert JobState.COMPLETED == await cluster.state(first)

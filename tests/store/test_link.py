@@ -15,70 +15,70 @@ from hypothesis import strategies as st
 
 from ironforge.errors import LeaseLost, StoreError, StoreUnavailable
 from ironforge.redis import outages
-from ironforge.redis.connection import Link
+from ironforge.redis.connection import Connection
 from tests.store.kit import Cluster, job
 
 
 async def test_replies_come_in_the_order_of_their_questions(cluster: Cluster) -> None:
-    link = Link(cluster.url)
-    assert [b"a", b"b", 0] == await link.pipeline([["ECHO", "a"], ["ECHO", b"b"], ["STRLEN", "nothing"]])
-    await link.close()
+    connection = Connection(cluster.url)
+    assert [b"a", b"b", 0] == await connection.pipeline([["ECHO", "a"], ["ECHO", b"b"], ["STRLEN", "nothing"]])
+    await connection.close()
 
 
 async def test_an_error_is_raised_after_all_replies_were_read(cluster: Cluster) -> None:
-    link = Link(cluster.url)
+    connection = Connection(cluster.url)
     with pytest.raises(redis.ResponseError):
-        await link.pipeline([["NOSUCH"], ["ECHO", "left over"]])
-    assert link.connected
-    assert b"next" == await link.call("ECHO", "next")
-    await link.close()
+        await connection.pipeline([["NOSUCH"], ["ECHO", "left over"]])
+    assert connection.connected
+    assert b"next" == await connection.call("ECHO", "next")
+    await connection.close()
 
 
 async def test_a_tolerated_error_stays_among_the_replies(cluster: Cluster) -> None:
-    link = Link(cluster.url)
-    error, reply = await link.pipeline([["NOSUCH"], ["ECHO", "a"]], tolerate=("unknown command",))
+    connection = Connection(cluster.url)
+    error, reply = await connection.pipeline([["NOSUCH"], ["ECHO", "a"]], tolerate=("unknown command",))
     assert (redis.ResponseError, b"a") == (type(error), reply)
-    await link.close()
+    await connection.close()
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(turns=st.lists(st.integers(0, 6), min_size=1, max_size=12))
 def test_cancellation_at_any_await_never_shifts_a_reply(server: str, turns: list[int]) -> None:
     async def scenario() -> None:
-        link = Link(server)
+        connection = Connection(server)
         for number, turn in enumerate(turns):
-            call = asyncio.create_task(link.pipeline([["ECHO", f"{number}.{part}"] for part in range(3)]))
+            call = asyncio.create_task(connection.pipeline([["ECHO", f"{number}.{part}"] for part in range(3)]))
             for _ in range(turn):
                 await asyncio.sleep(0)
             call.cancel()
             await asyncio.gather(call, return_exceptions=True)
-            assert f"after {number}".encode() == await link.call("ECHO", f"after {number}")
-        await link.close()
+            assert f"after {number}".encode() == await connection.call("ECHO", f"after {number}")
+        await connection.close()
 
     asyncio.run(scenario())
 
 
 async def test_a_call_that_takes_too_long_closes_the_connection(cluster: Cluster) -> None:
-    link = Link(cluster.url, timeout_seconds=0.05)
+    connection = Connection(cluster.url, timeout_seconds=0.05)
     with pytest.raises(TimeoutError):
-        await link.call("BLPOP", cluster.keys.prefix + "nothing", 30)
-    assert not link.connected
-    assert b"a" == await link.call("ECHO", "a", timeout_seconds=5)
-    await link.close()
+        await connection.call("BLPOP", cluster.keys.prefix + "nothing", 30)
+    assert not connection.connected
+    assert b"a" == await connection.call("ECHO", "a", timeout_seconds=5)
+    await connection.close()
 
 
 async def test_a_connection_cut_in_the_middle_is_an_outage(cluster: Cluster) -> None:
-    link = Link(cluster.url)
-    number = await link.call("CLIENT", "ID")
-    call = asyncio.create_task(link.call("BLPOP", cluster.keys.prefix + "nothing", 0, timeout_seconds=30))
+    connection = Connection(cluster.url)
+    number = await connection.call("CLIENT", "ID")
+    call = asyncio.create_task(connection.call("BLPOP", cluster.keys.prefix + "nothing", 0, timeout_seconds=30))
     while not cluster.raw.info("clients")["blocked_clients"]:
         await asyncio.sleep(0)
     cluster.raw.client_kill_filter(_id=number)
     with pytest.raises(redis.ConnectionError) as caught:
         await call
     assert "storage_unavailable" == outages.outage_code(caught.value)
-    assert not link.connected
-    await link.close()
+    assert not connection.connected
+    await connection.close()
 
 
 def test_a_connection_that_was_reset_while_idle_is_an_outage_on_every_loop() -> None:
@@ -91,18 +91,18 @@ def test_a_connection_that_was_reset_while_idle_is_an_outage_on_every_loop() -> 
                 writer.write(b"+PONG\r\n")
 
         listener = await asyncio.start_server(serve, "127.0.0.1", 0)
-        link = Link(f"redis://127.0.0.1:{listener.sockets[0].getsockname()[1]}")
+        connection = Connection(f"redis://127.0.0.1:{listener.sockets[0].getsockname()[1]}")
         with contextlib.closing(listener):
             for turns in range(10):  # from a reset that nobody has noticed yet to one that the loop knows of
-                await link.call("PING")
+                await connection.call("PING")
                 end = ends.get_nowait()
                 end.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 end.transport.abort()
                 for _ in range(turns):
                     await asyncio.sleep(0)
                 with contextlib.suppress(redis.ConnectionError):
-                    assert b"PONG" == await link.call("PING")
-            await link.close()
+                    assert b"PONG" == await connection.call("PING")
+            await connection.close()
 
     for loop in (asyncio.new_event_loop, uvloop.new_event_loop):
         with asyncio.Runner(loop_factory=loop) as runner:
@@ -110,32 +110,32 @@ def test_a_connection_that_was_reset_while_idle_is_an_outage_on_every_loop() -> 
 
 
 async def test_calls_of_many_tasks_take_turns(cluster: Cluster) -> None:
-    link = Link(cluster.url)
+    connection = Connection(cluster.url)
     names = [f"{number}".encode() for number in range(100)]
-    assert names == await asyncio.gather(*(link.call("ECHO", name) for name in names))
-    await link.close()
+    assert names == await asyncio.gather(*(connection.call("ECHO", name) for name in names))
+    await connection.close()
 
 
 async def test_a_closed_link_stays_closed(cluster: Cluster) -> None:
-    link = Link(cluster.url)
-    await link.close()
+    connection = Connection(cluster.url)
+    await connection.close()
     with pytest.raises(StoreUnavailable, match="closed"):
-        await link.call("PING")
+        await connection.call("PING")
 
 
 async def test_an_opening_without_a_check_is_only_sent(cluster: Cluster) -> None:
-    link = Link(cluster.url, opening=[["SET", cluster.keys.epoch, "7"]])
-    assert b"7" == await link.call("GET", cluster.keys.epoch)
-    await link.close()
+    connection = Connection(cluster.url, opening=[["SET", cluster.keys.epoch, "7"]])
+    assert b"7" == await connection.call("GET", cluster.keys.epoch)
+    await connection.close()
 
 
 async def test_a_server_that_wants_us_elsewhere_is_left(cluster: Cluster) -> None:
-    link = Link(cluster.url)
+    connection = Connection(cluster.url)
     text = "return redis.error_reply('READONLY You can not write against a read only replica.')"
     with pytest.raises(redis.exceptions.ReadOnlyError):
-        await link.call("EVAL", text, 0)
-    assert not link.connected
-    await link.close()
+        await connection.call("EVAL", text, 0)
+    assert not connection.connected
+    await connection.close()
 
 
 CODES = {
@@ -154,28 +154,28 @@ CODES = {
 
 @pytest.mark.parametrize("reply", CODES)
 async def test_a_door_says_at_once_why_the_store_is_away(cluster: Cluster, reply: str) -> None:
-    link = Link(cluster.url)
-    with pytest.raises(StoreUnavailable) as caught, outages.answering():
-        await link.call("EVAL", f"return redis.error_reply('{reply}')", 0)
+    connection = Connection(cluster.url)
+    with pytest.raises(StoreUnavailable) as caught, outages.translating_errors():
+        await connection.call("EVAL", f"return redis.error_reply('{reply}')", 0)
     assert CODES[reply] == caught.value.code
-    await link.close()
+    await connection.close()
 
 
 @pytest.mark.parametrize("error", [OSError("gone"), TimeoutError(), redis.ConnectionError("no"), redis.TimeoutError()])
 def test_every_way_to_lose_a_connection_is_an_outage(error: Exception) -> None:
-    with pytest.raises(StoreUnavailable) as caught, outages.answering():
+    with pytest.raises(StoreUnavailable) as caught, outages.translating_errors():
         raise error
     assert "storage_unavailable" == caught.value.code
     assert not str(caught.value).endswith(": ")
 
 
 def test_what_is_no_outage_is_an_error() -> None:
-    with pytest.raises(StoreError, match="WRONGTYPE") as caught, outages.answering():
+    with pytest.raises(StoreError, match="WRONGTYPE") as caught, outages.translating_errors():
         raise redis.ResponseError("WRONGTYPE no")
     assert not isinstance(caught.value, StoreUnavailable)
-    with pytest.raises(LeaseLost), outages.answering():
+    with pytest.raises(LeaseLost), outages.translating_errors():
         raise redis.ResponseError("STALE the fence has moved")
-    with pytest.raises(ZeroDivisionError), outages.answering():
+    with pytest.raises(ZeroDivisionError), outages.translating_errors():
         raise ZeroDivisionError
 
 
@@ -193,7 +193,7 @@ async def test_a_node_outlasts_an_outage_and_backs_off(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(outages.asyncio, "sleep", no_sleep)
     monkeypatch.setattr(outages.random, "uniform", lambda _, longest: longest)
-    assert "done" == await outages.outlast(operation)
+    assert "done" == await outages.retry_through_outage(operation)
     assert [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0] == waits
 
 
@@ -202,7 +202,7 @@ async def test_a_node_does_not_outlast_a_refusal() -> None:
         raise redis.ResponseError("NOPERM no")
 
     with pytest.raises(StoreError):
-        await outages.outlast(operation)
+        await outages.retry_through_outage(operation)
 
 
 async def test_a_node_outlasts_a_key_of_the_wrong_type_where_it_cannot_do_without() -> None:
@@ -214,17 +214,17 @@ async def test_a_node_outlasts_a_key_of_the_wrong_type_where_it_cannot_do_withou
         return "done"
 
     with pytest.raises(outages.WrongType):
-        await outages.outlast(operation, until_repaired=False)
-    assert "done" == await outages.outlast(operation)
+        await outages.retry_through_outage(operation, until_repaired=False)
+    assert "done" == await outages.retry_through_outage(operation)
 
 
 async def test_a_door_without_a_server_answers_at_once(cluster: Cluster) -> None:
     cluster.with_settings(redis_url="redis://127.0.0.1:1")
     for call in (
-        lambda doors: doors.inspection.get(job().id),
-        lambda doors: doors.submissions.cancel(job().id),
-        lambda doors: cluster.submit(job()),
+        lambda store_client: store_client.inspector.get(job().id),
+        lambda store_client: store_client.producer.cancel(job().id),
+        lambda store_client: cluster.submit(job()),
     ):
         with pytest.raises(StoreUnavailable) as caught:
-            await call(cluster.doors)
+            await call(cluster.store_client)
         assert "storage_unavailable" == caught.value.code

@@ -14,10 +14,10 @@ from ironforge.job.record import JobState, decode, is_alone
 from ironforge.store import Delivery
 from ironforge.store.consumer import stream_selector
 from tests.store.kit import Node, completed, dead, job, retry, rewrite
-from tests.store.model import ENDED, Doors, Known
+from tests.store.model import ENDED, Known, StoreClient
 
 
-class Life(Doors):
+class Life(StoreClient):
     def __init__(self) -> None:
         super().__init__()
         self.nodes: list[Node] = []
@@ -154,7 +154,7 @@ class Life(Doors):
     @invariant()
     def every_job_is_where_the_model_says(self) -> None:
         for job_id, one in self.known.items():
-            view = self.run(self.cluster.doors.inspection.get(job_id))
+            view = self.run(self.cluster.store_client.inspector.get(job_id))
             assert (one.state, one.crashes) == (view.state, view.job.crashes)
             if one.state is JobState.RUNNING:
                 assert one.cancel_asked == view.cancel_requested
@@ -167,7 +167,7 @@ class Life(Doors):
 
     @invariant()
     def the_list_shows_each_job_once(self) -> None:
-        page = self.run(self.cluster.doors.inspection.jobs(limit=1_000))
+        page = self.run(self.cluster.store_client.inspector.jobs(limit=1_000))
         assert sorted(self.known) == sorted(view.job.id for view in page.jobs)
 
     def teardown(self) -> None:
@@ -196,7 +196,7 @@ class Life(Doors):
             assert one.state in (JobState.DEAD, *ENDED)
             assert one.state == self.run(self.cluster.state(one.job))
         with pytest.raises(JobNotFound):
-            self.run(self.cluster.doors.inspection.get(job().id))
+            self.run(self.cluster.store_client.inspector.get(job().id))
 
 
 def test_a_life_of_a_cluster(server: str, monkeypatch: pytest.MonkeyPatch) -> None:

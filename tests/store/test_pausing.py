@@ -10,7 +10,7 @@ import pytest
 from ironforge.job.record import decode, encode
 from ironforge.redis.keys import shards_of
 from ironforge.settings import load
-from ironforge.store import Delivery, Doors, NodeStore, Submission
+from ironforge.store import Delivery, NodeStore, StoreClient, Submission
 from ironforge.store.consumer import stream_selector
 from tests.store.kit import Cluster, job, keyed, retry
 
@@ -26,7 +26,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def pause(cluster: Cluster, *queues: str, paused: bool = True) -> None:
     for queue in queues:
-        await cluster.doors.submissions.set_paused(queue, paused=paused)
+        await cluster.store_client.producer.set_paused(queue, paused=paused)
 
 
 def ids(deliveries: list[Delivery]) -> list[bytes]:
@@ -55,9 +55,9 @@ async def test_nothing_of_a_paused_queue_is_taken_whatever_its_priority(cluster:
 
 async def test_pausing_and_resuming_twice_is_the_same_as_once(cluster: Cluster) -> None:
     await pause(cluster, "b", "a", "b")
-    assert ["a", "b"] == list((await cluster.doors.inspection.stats()).paused)
+    assert ["a", "b"] == list((await cluster.store_client.inspector.stats()).paused)
     await pause(cluster, "a", "b", "a", "never", paused=False)
-    assert [] == list((await cluster.doors.inspection.stats()).paused)
+    assert [] == list((await cluster.store_client.inspector.stats()).paused)
 
 
 async def test_a_node_whose_queues_are_all_paused_waits_and_asks_nothing_meanwhile(cluster: Cluster) -> None:
@@ -78,18 +78,18 @@ async def test_a_node_that_waits_for_the_resumption_can_be_woken(cluster: Cluste
     await pause(cluster, "default")
     await cluster.submit(job())
     one = job()
-    doors = Doors.open(load({}, redis_url=cluster.url, namespace=busy))
-    store = NodeStore.open(load({}, redis_url=cluster.url, namespaces=(idle, busy)))
+    store_client = StoreClient(load({}, redis_url=cluster.url, namespace=busy))
+    store = NodeStore(load({}, redis_url=cluster.url, namespaces=(idle, busy)))
     work = store.work(await store.leases.join())
     waiting = asyncio.create_task(work.wait(1, LONG_SECONDS))
     while not cluster.raw.info("clients")["blocked_clients"]:
         await asyncio.sleep(0)
     began = time.monotonic()
-    await doors.submissions.submit([Submission(one)])
+    await store_client.producer.submit([Submission(one)])
     assert [one.id] == ids(await waiting)
     assert time.monotonic() - began < LONG_SECONDS / 3
     await store.close()
-    await doors.close()
+    await store_client.close()
     cluster.checked = False
 
 
@@ -183,7 +183,7 @@ async def test_every_shard_knows(cluster: Cluster) -> None:
     assert 3 == sum(cluster.raw.sismember(keys.paused, "default") for keys in shards_of(cluster.settings))
     assert [] == await node.work.fetch(100)
     assert [] == await node.work.wait(100, 0.01)
-    assert ["default"] == list((await cluster.doors.inspection.stats()).paused)
+    assert ["default"] == list((await cluster.store_client.inspector.stats()).paused)
     await pause(cluster, "default", paused=False)
     taken: list[bytes] = []
     while len(taken) < len(jobs):

@@ -25,7 +25,7 @@ async def test_what_was_put_aside_comes_back_once(cluster: Cluster) -> None:
     assert (1, 0, 0) == (await one.work.restore(), await one.work.restore(), await other.work.restore())
     assert {back.id} == set(cluster.entries())
     assert [b"no job"] == [fields[b"record"] for _, fields in cluster.raw.xrange(cluster.keys.quarantine)]
-    assert back == (await cluster.doors.inspection.get(back.id)).job
+    assert back == (await cluster.store_client.inspector.get(back.id)).job
 
 
 async def test_a_job_that_is_known_is_not_brought_back_a_second_time(cluster: Cluster) -> None:

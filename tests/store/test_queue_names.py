@@ -44,12 +44,12 @@ async def test_one_name_too_many_is_refused_and_nothing_of_its_batch_is_stored(c
 
 
 async def test_a_caller_may_have_another_limit(cluster: Cluster) -> None:
-    submissions = cluster.doors.submissions
+    producer = cluster.store_client.producer
     with pytest.raises(QuotaExceeded, match="may use 1 names"):
-        await submissions.submit([Submission(job("a")), Submission(job("b"))], most_queues=1)
-    await submissions.submit([Submission(job("a")), Submission(job("b"))], most_queues=2)
+        await producer.submit([Submission(job("a")), Submission(job("b"))], most_queues=1)
+    await producer.submit([Submission(job("a")), Submission(job("b"))], most_queues=2)
     with pytest.raises(QuotaExceeded):
-        await submissions.set_paused("z", paused=True, most_queues=2)
+        await producer.set_paused("z", paused=True, most_queues=2)
 
 
 async def test_a_refused_one_takes_nobody_along_in_its_flight(cluster: Cluster) -> None:
@@ -63,29 +63,29 @@ async def test_a_refused_one_takes_nobody_along_in_its_flight(cluster: Cluster) 
 
 async def test_who_repeats_a_submission_needs_no_further_place(cluster: Cluster) -> None:
     cluster.with_settings(max_queues=1)
-    submissions = cluster.doors.submissions
+    producer = cluster.store_client.producer
     first = Submission(job("a"), idempotency_key="key", delay_ms=60_000)
-    [accepted] = await submissions.submit([first])
-    await submissions.cancel(accepted.id)
+    [accepted] = await producer.submit([first])
+    await producer.cancel(accepted.id)
     await cluster.submit(job("b"))
-    repeated = await submissions.submit([first._replace(job=job("a"))])
+    repeated = await producer.submit([first._replace(job=job("a"))])
     assert [(accepted.id, True)] == [(one.id, one.replayed) for one in repeated]
-    assert [(accepted.id, True)] == [(one.id, one.replayed) for one in await submissions.submit([first], again=True)]
+    assert [(accepted.id, True)] == [(one.id, one.replayed) for one in await producer.submit([first], again=True)]
     assert {"b"} == names(cluster)
 
 
 async def test_names_that_are_only_paused_count_as_well(cluster: Cluster) -> None:
     cluster.with_settings(max_queues=2)
-    submissions = cluster.doors.submissions
-    await submissions.set_paused("a", paused=True)
-    await submissions.set_paused("b", paused=True)
-    await submissions.set_paused("b", paused=True)
+    producer = cluster.store_client.producer
+    await producer.set_paused("a", paused=True)
+    await producer.set_paused("b", paused=True)
+    await producer.set_paused("b", paused=True)
     with pytest.raises(QuotaExceeded, match="2 are in use"):
-        await submissions.set_paused("z", paused=True)
-    assert ["a", "b"] == list((await cluster.doors.inspection.stats()).paused)
-    await submissions.set_paused("z", paused=False)
-    await submissions.set_paused("b", paused=False)
-    await forget_unused(cluster.doors.submissions._link, cluster.keys)
+        await producer.set_paused("z", paused=True)
+    assert ["a", "b"] == list((await cluster.store_client.inspector.stats()).paused)
+    await producer.set_paused("z", paused=False)
+    await producer.set_paused("b", paused=False)
+    await forget_unused(cluster.store_client.producer._connection, cluster.keys)
     await cluster.submit(job("z"))
     assert {"a", "z"} == names(cluster)
 
@@ -96,7 +96,7 @@ async def test_who_is_refused_makes_room_by_itself(cluster: Cluster) -> None:
     tried = [job("a"), job("b")]
     await cluster.submit(*tried, delay_ms=60_000)
     for one in tried:
-        await cluster.doors.submissions.cancel(one.id)
+        await cluster.store_client.producer.cancel(one.id)
     await cluster.submit(job("y"), job("z"))
     assert {"y", "z"} == names(cluster)
 
@@ -112,11 +112,11 @@ async def test_a_revival_finds_its_queue_forgotten(cluster: Cluster) -> None:
     await cluster.submit(job("b"), job("z"))
     assert [] == own_keys(cluster, "a")
 
-    submissions = cluster.doors.submissions
+    producer = cluster.store_client.producer
     with pytest.raises(QuotaExceeded):
-        await submissions.revive(one.id, reset_retry_count=True)
+        await producer.revive(one.id, reset_retry_count=True)
     assert JobState.DEAD == await cluster.state(one)
-    await submissions.revive(one.id, reset_retry_count=True, most_queues=3)
+    await producer.revive(one.id, reset_retry_count=True, most_queues=3)
     assert {"a", "b", "z"} == names(cluster)
     again = await cluster.node()
     assert [one.id] == [decode(delivery.record).id for delivery in await again.work.fetch(1)]
@@ -129,12 +129,12 @@ async def test_queues_that_were_only_tried_out_are_forgotten(cluster: Cluster) -
     jobs = [job(f"q{number}") for number in range(250)]
     await cluster.submit(*jobs, delay_ms=60_000)
     for one in jobs:
-        await cluster.doors.submissions.cancel(one.id)
+        await cluster.store_client.producer.cancel(one.id)
     node = await cluster.node()
     assert 251 == len(names(cluster))
     await node.work.expire()
     assert {"default"} == names(cluster)
-    assert {queue.queue for queue in (await cluster.doors.inspection.stats()).streams} == {"default"}
+    assert {queue.queue for queue in (await cluster.store_client.inspector.stats()).streams} == {"default"}
 
 
 async def scheduled(cluster: Cluster) -> None:
@@ -156,7 +156,7 @@ async def waiting_for_its_turn(cluster: Cluster) -> None:
 
 
 async def paused(cluster: Cluster) -> None:
-    await cluster.doors.submissions.set_paused("a", paused=True)
+    await cluster.store_client.producer.set_paused("a", paused=True)
 
 
 async def served(cluster: Cluster) -> None:
@@ -207,7 +207,7 @@ async def test_while_a_node_does_not_say_what_it_serves_no_name_goes(cluster: Cl
     """As those of an older version do: it may serve the one that seems unused."""
     one = job("a")
     await cluster.submit(one)
-    await cluster.doors.submissions.cancel(one.id)
+    await cluster.store_client.producer.cancel(one.id)
     node, other = await cluster.node(), await cluster.node()
     cluster.raw.hdel(cluster.keys.roster, other.lease.node)
     await node.work.expire()
@@ -276,7 +276,7 @@ async def test_forgetting_loses_no_job_that_comes_at_the_same_time(cluster: Clus
             one = job(queue)
             await cluster.submit(one, delay_ms=60_000 if number % 2 else None)
             if number % 4 < 2:
-                await cluster.doors.submissions.cancel(one.id)
+                await cluster.store_client.producer.cancel(one.id)
             else:
                 kept.append(one)
         return kept

@@ -8,7 +8,7 @@ import pytest
 from redis.exceptions import ConnectionError as Disconnected
 
 from ironforge.job.record import JobState
-from ironforge.redis.connection import Link
+from ironforge.redis.connection import Connection
 from tests.store.kit import Cluster, completed, job
 
 
@@ -19,9 +19,9 @@ async def test_a_settlement_whose_answer_was_lost_is_counted_once(
     node, jobs = await cluster.node(), [job() for _ in range(3)]
     await cluster.submit(*jobs)
     deliveries = await node.work.fetch(3)
-    exchange, lose = Link.exchange, iter([True])
+    exchange, lose = Connection.exchange, iter([True])
 
-    async def losing(self: Link, commands: Any, **options: Any) -> Any:
+    async def losing(self: Connection, commands: Any, **options: Any) -> Any:
         lost = commands[0] == ["MULTI"] and next(lose, False)
         if lost and not arrived:
             raise Disconnected("the question was lost")
@@ -31,7 +31,7 @@ async def test_a_settlement_whose_answer_was_lost_is_counted_once(
             raise Disconnected("the answer was lost")
         return replies
 
-    monkeypatch.setattr(Link, "exchange", losing)
+    monkeypatch.setattr(Connection, "exchange", losing)
     await node.work.settle([completed(delivery) for delivery in deliveries])
 
     assert 3 == cluster.totals()["completed"]
@@ -45,15 +45,15 @@ async def test_a_repeated_settlement_is_counted_also_when_its_group_was_destroye
     node, jobs = await cluster.node(), [job() for _ in range(3)]
     await cluster.submit(*jobs)
     deliveries = await node.work.fetch(3)
-    exchange, lose = Link.exchange, iter([True])
+    exchange, lose = Connection.exchange, iter([True])
 
-    async def losing(self: Link, commands: Any, **options: Any) -> Any:
+    async def losing(self: Connection, commands: Any, **options: Any) -> Any:
         if commands[0] == ["MULTI"] and next(lose, False):
             cluster.raw.xgroup_destroy(cluster.keys.stream("default:2"), "nodes")
             raise Disconnected("the question was lost, and the group as well")
         return await exchange(self, commands, **options)
 
-    monkeypatch.setattr(Link, "exchange", losing)
+    monkeypatch.setattr(Connection, "exchange", losing)
     await node.work.settle([completed(delivery) for delivery in deliveries])
 
     assert 3 == cluster.totals()["completed"]

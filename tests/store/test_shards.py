@@ -64,7 +64,7 @@ async def test_a_key_and_an_id_that_lead_to_different_shards_are_refused_and_not
 
 async def test_ids_of_ones_own_may_lie_anywhere_and_are_answered_in_order(sharded: Cluster) -> None:
     jobs = [job(id=new_id(tail)) for tail in range(10)]
-    answers = await sharded.doors.submissions.submit([Submission(one) for one in jobs])
+    answers = await sharded.store_client.producer.submit([Submission(one) for one in jobs])
     assert [one.id for one in jobs] == [answer.id for answer in answers]
     assert [4, 3, 3] == lengths(sharded)
 
@@ -152,7 +152,7 @@ async def test_pages_go_through_all_shards_and_show_every_job_once(sharded: Clus
     await sharded.submit(*jobs)
     found, cursor = [], None
     while True:
-        page = await sharded.doors.inspection.jobs(limit=3, cursor=cursor)
+        page = await sharded.store_client.inspector.jobs(limit=3, cursor=cursor)
         assert len(page.jobs) <= 3
         found += [view.job.id for view in page.jobs]
         cursor = page.cursor
@@ -164,7 +164,7 @@ async def test_pages_go_through_all_shards_and_show_every_job_once(sharded: Clus
 @pytest.mark.parametrize("cursor", ["", "1", "3.", "x.", "0.nonsense", "٣.", "9" * 5_000 + "."])
 async def test_a_cursor_of_somebody_elses_is_refused(sharded: Cluster, cursor: str) -> None:
     with pytest.raises(ValueError, match="cursor was not given out"):
-        await sharded.doors.inspection.jobs(cursor=cursor)
+        await sharded.store_client.inspector.jobs(cursor=cursor)
 
 
 async def test_counts_nodes_and_health_are_told_of_all_shards_together(sharded: Cluster) -> None:
@@ -172,13 +172,13 @@ async def test_counts_nodes_and_health_are_told_of_all_shards_together(sharded: 
     await sharded.submit(*(job(id=new_id(tail)) for tail in range(9)))
     fetched = await node.work.fetch(6)
     await node.work.settle([completed(one) for one in fetched[:2]])
-    stats = await sharded.doors.inspection.stats()
-    (view,) = await sharded.doors.inspection.nodes()
+    stats = await sharded.store_client.inspector.stats()
+    (view,) = await sharded.store_client.inspector.nodes()
 
     assert (9, 2) == (stats.totals["submitted"], stats.totals["completed"])
     assert (3, 4) == (sum(one.queued for one in stats.streams), sum(one.running for one in stats.streams))
     assert (node.lease.node, 4) == (view.name, view.running)
-    health = await sharded.doors.inspection.health()
+    health = await sharded.store_client.inspector.health()
     assert "none" == health.durability
     assert all(not problem.startswith("shard ") for problem in health.problems)
 
@@ -188,13 +188,13 @@ async def test_a_job_is_looked_for_and_changed_in_the_shard_of_its_id(sharded: C
     jobs = [job(id=new_id(tail)) for tail in range(3)]
     await sharded.submit(*jobs)
     for one in jobs[:2]:
-        assert JobState.CANCELLED is await sharded.doors.submissions.cancel(one.id)
+        assert JobState.CANCELLED is await sharded.store_client.producer.cancel(one.id)
     (delivery,) = await node.work.fetch(5)
     await node.work.bury([dead(delivery)])
-    revived = await sharded.doors.submissions.revive(jobs[2].id, reset_retry_count=True)
+    revived = await sharded.store_client.producer.revive(jobs[2].id, reset_retry_count=True)
     assert jobs[2].id == revived.id
     with pytest.raises(JobNotFound, match=format_id(bytes(16))):
-        await sharded.doors.inspection.get(bytes(16))
+        await sharded.store_client.inspector.get(bytes(16))
 
 
 async def test_a_namespace_keeps_its_number_of_shards(cluster: Cluster) -> None:
@@ -255,7 +255,7 @@ async def test_each_shard_is_fair_for_itself_and_nothing_is_left_waiting(sharded
             await forge.submit("k", fairness_key="many")
         for _ in range(6):
             await forge.submit("k", fairness_key="few")
-        waiting = (await sharded.doors.inspection.stats()).streams
+        waiting = (await sharded.store_client.inspector.stats()).streams
         assert 66 == sum(depth.queued for depth in waiting)
         order: list[str] = []
         while deliveries := await node.work.fetch(6):

@@ -7,59 +7,61 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from ironforge.store import Signal
-from ironforge.store.consumer.notifications import RedisSignals
+from ironforge.store import Notification
+from ironforge.store.consumer.notifications import RedisNotifications
 from tests.store.kit import Cluster, job
 
 
 @pytest.fixture
-async def signals(cluster: Cluster) -> AsyncIterator[RedisSignals]:
-    signals = RedisSignals(cluster.settings, cluster.keys)
+async def signals(cluster: Cluster) -> AsyncIterator[RedisNotifications]:
+    signals = RedisNotifications(cluster.settings, cluster.keys)
     yield signals
     await signals.close()
 
 
-async def test_cancellations_and_due_times_are_heard(cluster: Cluster, signals: RedisSignals) -> None:
+async def test_cancellations_and_due_times_are_heard(cluster: Cluster, signals: RedisNotifications) -> None:
     heard = signals.listen()
-    assert Signal("connected") == await anext(heard)
+    assert Notification("connected") == await anext(heard)
     node = await cluster.node()
     one = job()
     await cluster.submit(one)
     await node.work.fetch(1)
-    await cluster.doors.submissions.cancel(one.id)
+    await cluster.store_client.producer.cancel(one.id)
     await cluster.submit(job(), delay_ms=5_000)
-    assert Signal("cancel", job_id=one.id) == await anext(heard)
-    assert Signal("due", due_ms=5_000) == await anext(heard)
+    assert Notification("cancel", job_id=one.id) == await anext(heard)
+    assert Notification("due", due_ms=5_000) == await anext(heard)
 
 
-async def test_a_node_that_was_fenced_is_told(cluster: Cluster, signals: RedisSignals) -> None:
+async def test_a_node_that_was_fenced_is_told(cluster: Cluster, signals: RedisNotifications) -> None:
     heard = signals.listen()
     await anext(heard)
     gone, heir = await cluster.node(), await cluster.node()
     cluster.lapse(gone)
     await heir.leases.take_over(heir.lease, gone.lease.node)
-    assert Signal("fenced", node=gone.lease.node) == await anext(heard)
+    assert Notification("fenced", node=gone.lease.node) == await anext(heard)
 
 
-async def test_shouts_of_a_newer_version_are_passed_over(cluster: Cluster, signals: RedisSignals) -> None:
+async def test_shouts_of_a_newer_version_are_passed_over(cluster: Cluster, signals: RedisNotifications) -> None:
     heard = signals.listen()
     await anext(heard)
     for shout in (b"what", b"due:soon", b"", b"due:7"):
         cluster.raw.publish(cluster.keys.signals, shout)
-    assert Signal("due", due_ms=7) == await anext(heard)
+    assert Notification("due", due_ms=7) == await anext(heard)
 
 
-async def test_a_listener_that_was_cut_off_reconnects_and_says_so(cluster: Cluster, signals: RedisSignals) -> None:
+async def test_a_listener_that_was_cut_off_reconnects_and_says_so(
+    cluster: Cluster, signals: RedisNotifications
+) -> None:
     heard = signals.listen()
-    assert Signal("connected") == await anext(heard)
+    assert Notification("connected") == await anext(heard)
     cluster.raw.client_kill_filter(_type="pubsub")
-    assert Signal("connected") == await anext(heard)
+    assert Notification("connected") == await anext(heard)
     cluster.raw.publish(cluster.keys.signals, b"due:1")
-    assert Signal("due", due_ms=1) == await anext(heard)
+    assert Notification("due", due_ms=1) == await anext(heard)
 
 
 async def test_silence_is_answered_with_a_ping(cluster: Cluster) -> None:
-    signals = RedisSignals(cluster.settings, cluster.keys, silence_seconds=0.02)
+    signals = RedisNotifications(cluster.settings, cluster.keys, silence_seconds=0.02)
     heard = signals.listen()
     await anext(heard)
     waiting = asyncio.ensure_future(anext(heard))
@@ -67,7 +69,7 @@ async def test_silence_is_answered_with_a_ping(cluster: Cluster) -> None:
     while cluster.raw.info("commandstats").get("cmdstat_ping", {"calls": 0})["calls"] < 3:
         await asyncio.sleep(0.005)
     cluster.raw.publish(cluster.keys.signals, b"due:1")
-    assert Signal("due", due_ms=1) == await waiting
+    assert Notification("due", due_ms=1) == await waiting
     await signals.close()
 
 
@@ -88,18 +90,18 @@ async def test_a_server_that_stays_silent_is_given_up(cluster: Cluster, after: s
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     cluster.with_settings(redis_url=f"redis://127.0.0.1:{port}")
-    signals = RedisSignals(cluster.settings, cluster.keys, silence_seconds=0.02)
+    signals = RedisNotifications(cluster.settings, cluster.keys, silence_seconds=0.02)
     heard = signals.listen()
-    assert Signal("connected") == await anext(heard)
+    assert Notification("connected") == await anext(heard)
     if after == "subscribe":
-        assert Signal("connected") == await anext(heard)
+        assert Notification("connected") == await anext(heard)
     assert 2 == connections
     await signals.close()
     server.close()
     await server.wait_closed()
 
 
-async def test_listening_ends_with_close(signals: RedisSignals) -> None:
+async def test_listening_ends_with_close(signals: RedisNotifications) -> None:
     heard = signals.listen()
     await anext(heard)
     waiting = asyncio.ensure_future(anext(heard))

@@ -15,7 +15,7 @@ from tests.store.kit import Cluster, completed, dead, job, now_ms
 
 async def test_a_fresh_job_is_one_entry_and_one_index_field(cluster: Cluster) -> None:
     one = job()
-    answers = await cluster.doors.submissions.submit([Submission(one)])
+    answers = await cluster.store_client.producer.submit([Submission(one)])
     ((entry, fields),) = cluster.raw.xrange(cluster.keys.stream("default:2"))
     assert [Accepted(one.id, JobState.QUEUED)] == answers
     assert {b"j": encode(one)} == fields
@@ -25,12 +25,12 @@ async def test_a_fresh_job_is_one_entry_and_one_index_field(cluster: Cluster) ->
 
 
 async def test_an_empty_batch_is_answered_without_a_server(cluster: Cluster) -> None:
-    assert [] == await cluster.doors.submissions.submit([])
+    assert [] == await cluster.store_client.producer.submit([])
 
 
 async def test_a_delayed_job_waits_in_the_schedule_by_the_servers_clock(cluster: Cluster) -> None:
     one, before = job(), now_ms()
-    answers = await cluster.doors.submissions.submit([Submission(one, delay_ms=60_000)])
+    answers = await cluster.store_client.producer.submit([Submission(one, delay_ms=60_000)])
     ((job_id, due),) = cluster.raw.zrange(cluster.keys.scheduled, 0, -1, withscores=True)
     assert [Accepted(one.id, JobState.SCHEDULED)] == answers
     assert one.id == job_id
@@ -42,7 +42,7 @@ async def test_a_delayed_job_waits_in_the_schedule_by_the_servers_clock(cluster:
 @pytest.mark.parametrize("options", [{"run_at_ms": 1}, {"delay_ms": 0}], ids=["past", "no delay"])
 async def test_what_is_due_already_is_queued(cluster: Cluster, options: dict[str, int]) -> None:
     one = job()
-    answers = await cluster.doors.submissions.submit([Submission(one, **options)])
+    answers = await cluster.store_client.producer.submit([Submission(one, **options)])
     assert [Accepted(one.id, JobState.QUEUED)] == answers
     assert JobState.QUEUED == await cluster.state(one)
 
@@ -51,7 +51,7 @@ async def test_a_large_mixed_batch_is_answered_in_its_order(cluster: Cluster) ->
     jobs = [job(queue=f"q{n % 3}", priority=n % 4) for n in range(2_500)]
     due = now_ms() + 60_000
     batch = [Submission(one, run_at_ms=due if n % 5 == 0 else None) for n, one in enumerate(jobs)]
-    answers = await cluster.doors.submissions.submit(batch)
+    answers = await cluster.store_client.producer.submit(batch)
     expected = [JobState.SCHEDULED if n % 5 == 0 else JobState.QUEUED for n in range(2_500)]
     assert [(one.id, state) for one, state in zip(jobs, expected, strict=True)] == [
         (answer.id, answer.state) for answer in answers
@@ -68,9 +68,9 @@ async def test_again_answers_known_ids_with_their_present_state(cluster: Cluster
     deliveries = await node.work.fetch(3)
     await node.work.settle([completed(deliveries[0])])
     await node.work.bury([dead(deliveries[1])])
-    await cluster.doors.submissions.cancel(running.id)
+    await cluster.store_client.producer.cancel(running.id)
     new = job()
-    answers = await cluster.doors.submissions.submit([Submission(one) for one in (*jobs, new)], again=True)
+    answers = await cluster.store_client.producer.submit([Submission(one) for one in (*jobs, new)], again=True)
     states = [JobState.COMPLETED, JobState.DEAD, JobState.RUNNING, JobState.QUEUED, JobState.SCHEDULED]
     assert [*states, JobState.QUEUED] == [answer.state for answer in answers]
     assert [True] * 5 + [False] == [answer.replayed for answer in answers]
@@ -78,7 +78,7 @@ async def test_again_answers_known_ids_with_their_present_state(cluster: Cluster
 
 
 async def test_concurrent_submissions_share_a_script_call_and_each_gets_its_own_answer(cluster: Cluster) -> None:
-    submit = cluster.doors.submissions.submit
+    submit = cluster.store_client.producer.submit
     await submit([Submission(job())])
     cluster.raw.config_resetstat()
     jobs = [job() for _ in range(200)]
@@ -89,7 +89,7 @@ async def test_concurrent_submissions_share_a_script_call_and_each_gets_its_own_
 
 
 async def test_one_callers_conflict_does_not_touch_the_others(cluster: Cluster) -> None:
-    submit = cluster.doors.submissions.submit
+    submit = cluster.store_client.producer.submit
     await submit([Submission(job(), idempotency_key="k", fingerprint=b"a")])
     plain, keyed = job(), job()
     outcomes = await asyncio.gather(
@@ -103,14 +103,14 @@ async def test_one_callers_conflict_does_not_touch_the_others(cluster: Cluster) 
 
 
 async def test_a_flight_is_bounded_and_the_rest_takes_the_next_one(cluster: Cluster) -> None:
-    submit = cluster.doors.submissions.submit
+    submit = cluster.store_client.producer.submit
     batches = [[Submission(job()) for _ in range(600)] for _ in range(4)]
     await asyncio.gather(*(submit(batch) for batch in batches))
     assert 2_400 == len(cluster.entries())
 
 
 async def test_a_caller_that_gives_up_does_not_take_the_flight_down(cluster: Cluster) -> None:
-    submit = cluster.doors.submissions.submit
+    submit = cluster.store_client.producer.submit
     kept, abandoned = job(), job()
     waiting = [asyncio.create_task(submit([Submission(one)])) for one in (kept, abandoned)]
     await asyncio.sleep(0)
@@ -124,15 +124,15 @@ async def test_a_connection_lost_while_idle_costs_no_submission(cluster: Cluster
     await cluster.submit(job())
     cluster.raw.client_kill_filter(_type="normal", skipme=True)
     one = job()
-    answers = await cluster.doors.submissions.submit([Submission(one)])
+    answers = await cluster.store_client.producer.submit([Submission(one)])
     assert [Accepted(one.id, JobState.QUEUED)] == answers
     assert 2 == len(cluster.entries())
 
 
 @pytest.mark.parametrize("key", [None, "k"])
 async def test_a_repetition_after_a_lost_answer_stores_nothing_twice(cluster: Cluster, key: str | None) -> None:
-    submissions = cluster.doors.submissions
-    flights = submissions._flights
+    producer = cluster.store_client.producer
+    flights = producer._group_commit
     one = job()
     send, lost = flights._send, []
 
@@ -144,7 +144,7 @@ async def test_a_repetition_after_a_lost_answer_stores_nothing_twice(cluster: Cl
         return replies
 
     flights._send = lose_the_first_answer
-    answers = await submissions.submit([Submission(one, idempotency_key=key)])
+    answers = await producer.submit([Submission(one, idempotency_key=key)])
     assert [Accepted(one.id, JobState.QUEUED)] == answers
     assert {one.id} == set(cluster.entries())
     assert {"submitted": 1} == cluster.totals()
@@ -171,10 +171,10 @@ async def test_a_shortfall_of_replicas_is_told_and_leaves_the_job_where_a_repeti
 
 
 async def test_closing_answers_whoever_still_waits(cluster: Cluster) -> None:
-    doors = cluster.open_doors()
-    waiting = asyncio.create_task(doors.submissions.submit([Submission(job())]))
+    store_client = cluster.open_doors()
+    waiting = asyncio.create_task(store_client.producer.submit([Submission(job())]))
     await asyncio.sleep(0)
-    await doors.close()
+    await store_client.close()
     with pytest.raises(StoreUnavailable):
         await waiting
 
@@ -192,18 +192,18 @@ async def test_the_earliest_due_job_is_shouted(cluster: Cluster) -> None:
 async def test_records_are_opaque_to_the_script(cluster: Cluster) -> None:
     hostile = Job(1, job().id, "k", "default", 2, bytes(range(256)) * 4, 1)
     await cluster.submit(hostile)
-    assert hostile == (await cluster.doors.inspection.get(hostile.id)).job
+    assert hostile == (await cluster.store_client.inspector.get(hostile.id)).job
 
 
 async def test_confirmed_by_enough_replicas_is_an_answer(cluster: Cluster) -> None:
     cluster.with_settings(durability="replicated", replicas=0)
     one = job()
-    assert [Accepted(one.id, JobState.QUEUED)] == await cluster.doors.submissions.submit([Submission(one)])
+    assert [Accepted(one.id, JobState.QUEUED)] == await cluster.store_client.producer.submit([Submission(one)])
 
 
 async def test_a_server_that_cannot_confirm_fails_the_flight_and_its_passengers_alone(cluster: Cluster) -> None:
     cluster.with_settings(durability="replicated", replicas=1)
-    submit = cluster.doors.submissions.submit
+    submit = cluster.store_client.producer.submit
     cluster.raw.acl_setuser("default", commands=["-wait"], enabled=True)
     try:
         waiting = [asyncio.create_task(submit([Submission(job())])) for _ in range(2)]

@@ -20,9 +20,9 @@ async def test_a_job_that_was_held_by_dead_nodes_goes_where_no_fetch_finds_it(cl
     await crash(cluster, victim, heir)
 
     assert [tame.id] == [decode(delivery.record).id for delivery in await heir.work.fetch(5)]
-    view = await cluster.doors.inspection.get(one.id)
+    view = await cluster.store_client.inspector.get(one.id)
     assert (JobState.QUEUED, 2, True) == (view.state, view.job.crashes, view.alone)
-    shown = {view.job.id: view.alone for view in (await cluster.doors.inspection.jobs()).jobs}
+    shown = {view.job.id: view.alone for view in (await cluster.store_client.inspector.jobs()).jobs}
     assert {one.id: True, tame.id: False} == shown
 
 
@@ -33,7 +33,7 @@ async def test_a_crash_of_its_own_run_buries_it_and_says_so(cluster: Cluster) ->
     await victim.work.alone.fetch()
     await crash(cluster, victim, heir)
 
-    view = await cluster.doors.inspection.get(one.id)
+    view = await cluster.store_client.inspector.get(one.id)
     said = f"node {victim.lease.node} died, or lost its lease, while it ran nothing but this job"
     assert (JobState.DEAD, 3, f"poison: {said}") == (view.state, view.job.crashes, view.job.reason)
     assert [("Crash", said, victim.lease.node)] == [(one.type, one.message, one.node) for one in view.job.errors]
@@ -48,7 +48,7 @@ async def test_no_crash_among_others_buries_a_job(cluster: Cluster) -> None:
     await victim.work.fetch(9)
     await crash(cluster, victim, heir)
 
-    views = [await cluster.doors.inspection.get(one.id) for one in jobs]
+    views = [await cluster.store_client.inspector.get(one.id) for one in jobs]
     assert {JobState.QUEUED} == {view.state for view in views}
     assert [1, 2, 2, 3, 4, 5, 6, 7, 8] == [view.job.crashes for view in views]
 
@@ -58,7 +58,10 @@ async def test_the_smallest_budget_also_wants_a_crash_of_its_own(cluster: Cluste
     cluster.with_settings(crash_budget=budget)
     one = job()
     await suspects(cluster, one)
-    assert (JobState.QUEUED, 1) == (await cluster.state(one), (await cluster.doors.inspection.get(one.id)).job.crashes)
+    assert (JobState.QUEUED, 1) == (
+        await cluster.state(one),
+        (await cluster.store_client.inspector.get(one.id)).job.crashes,
+    )
     victim, heir = await cluster.node(), await cluster.node()
     await victim.work.alone.fetch()
     await crash(cluster, victim, heir)
@@ -82,7 +85,7 @@ async def test_one_that_is_handed_back_waits_to_run_alone_again(cluster: Cluster
 async def test_one_that_waits_can_be_cancelled(cluster: Cluster) -> None:
     one = held_by_dead()
     await suspects(cluster, one)
-    assert JobState.CANCELLED == await cluster.doors.submissions.cancel(one.id)
+    assert JobState.CANCELLED == await cluster.store_client.producer.cancel(one.id)
     node = await cluster.node()
     assert [] == await node.work.alone.fetch()
 
@@ -92,7 +95,7 @@ async def test_one_that_is_to_be_cancelled_when_its_node_dies_is_cancelled(clust
     await suspects(cluster, one)
     victim, heir = await cluster.node(), await cluster.node()
     await victim.work.alone.fetch()
-    assert JobState.RUNNING == await cluster.doors.submissions.cancel(one.id)
+    assert JobState.RUNNING == await cluster.store_client.producer.cancel(one.id)
     await crash(cluster, victim, heir)
     assert JobState.CANCELLED == await cluster.state(one)
 
@@ -103,7 +106,7 @@ async def test_one_that_is_dead_is_revived_as_if_nothing_had_been(cluster: Clust
     victim, heir = await cluster.node(), await cluster.node()
     await victim.work.alone.fetch()
     await crash(cluster, victim, heir)
-    await cluster.doors.submissions.revive(one.id, reset_retry_count=False)
+    await cluster.store_client.producer.revive(one.id, reset_retry_count=False)
     (delivery,) = await heir.work.fetch(5)
     assert ("default:2", 0) == (delivery.stream, decode(delivery.record).crashes)
 
@@ -158,7 +161,7 @@ async def test_a_new_incarnation_buries_what_the_one_before_ran_alone_when_it_wa
     await node.leases.join()
 
     assert [JobState.DEAD, JobState.QUEUED] == [await cluster.state(one), await cluster.state(tame)]
-    assert 0 == (await cluster.doors.inspection.get(tame.id)).job.crashes
+    assert 0 == (await cluster.store_client.inspector.get(tame.id)).job.crashes
 
 
 async def test_a_new_incarnation_puts_back_what_the_one_before_ran_alone_when_only_a_group_was_destroyed(
@@ -174,7 +177,7 @@ async def test_a_new_incarnation_puts_back_what_the_one_before_ran_alone_when_on
 
     await node.leases.join()
 
-    view = await cluster.doors.inspection.get(one.id)
+    view = await cluster.store_client.inspector.get(one.id)
     assert (JobState.QUEUED, 2) == (view.state, view.job.crashes)
     await other.leases.leave(other.lease)
 
@@ -188,7 +191,7 @@ async def test_a_node_that_cannot_go_on_leaves_its_jobs_as_after_a_crash(cluster
     await node.work.alone.fetch()
     await node.leases.leave(node.lease, crashed=True)
 
-    views = [await cluster.doors.inspection.get(one.id) for one in (alone, held)]
+    views = [await cluster.store_client.inspector.get(one.id) for one in (alone, held)]
     assert [(JobState.DEAD, 3), (JobState.QUEUED, 1)] == [(view.state, view.job.crashes) for view in views]
     assert f"poison: a role of node {node.lease.node} crashed while it ran nothing but this job" == views[0].job.reason
 
@@ -202,10 +205,10 @@ async def test_what_blocked_the_loop_is_told_in_the_record(cluster: Cluster) -> 
     assert 0 < cluster.raw.pttl(cluster.keys.blocked(victim.lease.node)) <= 60_000
     await crash(cluster, victim, heir)
 
-    (error,) = (await cluster.doors.inspection.get(guilty.id)).job.errors
+    (error,) = (await cluster.store_client.inspector.get(guilty.id)).job.errors
     assert ("BlockedLoop", 1) == (error.type, error.attempt)
     assert error.message.endswith("held this job, whose handler blocked the event loop for 7 s in tasks.py:3 crunch")
-    assert () == (await cluster.doors.inspection.get(tame.id)).job.errors
+    assert () == (await cluster.store_client.inspector.get(tame.id)).job.errors
 
 
 async def test_what_does_no_longer_block_is_not_told(cluster: Cluster) -> None:
@@ -216,11 +219,11 @@ async def test_what_does_no_longer_block_is_not_told(cluster: Cluster) -> None:
     victim.leases.note_blocked(victim.lease, one.id, "blocked the event loop")
     victim.leases.note_blocked(victim.lease, one.id, "")
     await crash(cluster, victim, heir)
-    assert () == (await cluster.doors.inspection.get(one.id)).job.errors
+    assert () == (await cluster.store_client.inspector.get(one.id)).job.errors
 
 
 async def test_a_repeated_submission_finds_one_that_waits(cluster: Cluster) -> None:
     one = held_by_dead()
     await suspects(cluster, one)
-    (answer,) = await cluster.doors.submissions.submit([Submission(one)], again=True)
+    (answer,) = await cluster.store_client.producer.submit([Submission(one)], again=True)
     assert (one.id, JobState.QUEUED, True) == tuple(answer)

@@ -141,7 +141,7 @@ async def test_a_job_that_is_to_be_cancelled_is_settled_so_instead(cluster: Clus
     doomed, other = job(), job()
     await cluster.submit(other, doomed)
     deliveries = await node.work.fetch(2)
-    assert JobState.RUNNING == await cluster.doors.submissions.cancel(doomed.id)
+    assert JobState.RUNNING == await cluster.store_client.producer.cancel(doomed.id)
     assert [doomed.id] == await node.work.cancel_requested([doomed.id, other.id])
     make = {"requeue": rewrite, "park": retry, "bury": dead}[how]
     await getattr(node.work, how)([make(delivery) for delivery in deliveries])

@@ -75,7 +75,7 @@ class Load:
         async def none_left() -> bool:
             with contextlib.suppress(StoreError):
                 for job in list(waiting):
-                    if (await self.ground.doors.inspection.get(parse_id(job))).state is not JobState.COMPLETED:
+                    if (await self.ground.store_client.inspector.get(parse_id(job))).state is not JobState.COMPLETED:
                         return False
                     waiting.discard(job)
             return not waiting
@@ -99,7 +99,7 @@ class Load:
 
     async def _taken(self, prepared: list[Submission]) -> bool:
         try:
-            await self.ground.doors.submissions.submit(prepared, again=True)
+            await self.ground.store_client.producer.submit(prepared, again=True)
         except StoreError:
             return False
         return True

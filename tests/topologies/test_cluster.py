@@ -9,7 +9,7 @@ import redis
 
 from ironforge.job.record import format_id, new_id, parse_id, shard_of
 from ironforge.redis.keys import shards_of
-from ironforge.redis.server_locator import Address
+from ironforge.redis.server_locator import ServerLocator
 from tests.faults.kit import until
 from tests.support.topologies import ClusterTopology
 from tests.topologies.kit import Load, api, ground_on, under_load
@@ -56,7 +56,7 @@ async def test_while_one_shard_is_away_the_others_go_on_and_then_it_catches_up(
         meanwhile = []
         for shard in others:
             meanwhile += [format_id(new_id(shard)) for _ in range(5)]
-        await ground.doors.submissions.submit([ground.forge.prepare("work", id=job) for job in meanwhile])
+        await ground.store_client.producer.submit([ground.forge.prepare("work", id=job) for job in meanwhile])
         await until(lambda: set(meanwhile) <= set(ground.starts()), "the jobs of the other shards to start")
         away.resume()
         async with load.running():
@@ -84,4 +84,4 @@ async def test_a_primary_that_steps_down_in_order_is_left_by_all(cluster: Cluste
 
 async def test_a_cluster_of_which_no_node_answers_is_an_outage() -> None:
     with pytest.raises(redis.ConnectionError, match="no node of the cluster says who holds slot 5640"):
-        await Address("redis+cluster://127.0.0.1:1", "if:{default.0}:").find()
+        await ServerLocator("redis+cluster://127.0.0.1:1", "if:{default.0}:").find()

@@ -17,7 +17,7 @@ from ironforge.job.context import Context, running
 from ironforge.job.record import new_id
 from ironforge.logs import handlers
 from ironforge.logs.setup import configure_logging, get_logger
-from ironforge.redis.outages import outlast
+from ironforge.redis.outages import retry_through_outage
 from ironforge.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("own_logging")
@@ -203,7 +203,7 @@ async def test_what_the_store_logs_stays_ours(capsys):
         if error := next(answers):
             raise error
 
-    await outlast(ask)
+    await retry_through_outage(ask)
     said = [fields(line) for line in lines(capsys)]
     assert [("ironforge.store", "store_unavailable"), ("ironforge.store", "store_available")] == said
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ironforge.addresses.server_url import SCHEMES, parse, without_password
 from ironforge.errors import ConfigError
-from ironforge.redis.server_locator import Address
+from ironforge.redis.server_locator import ServerLocator
 from ironforge.settings import load
 
 HOSTS = st.lists(
@@ -138,4 +138,4 @@ def test_passwords_are_not_shown(url: str, shown: str) -> None:
 
 
 async def test_one_server_is_where_it_says() -> None:
-    assert "unix:///tmp/s" == await Address("unix:///tmp/s", "").find()
+    assert "unix:///tmp/s" == await ServerLocator("unix:///tmp/s", "").find()

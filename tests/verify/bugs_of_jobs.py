@@ -25,61 +25,61 @@ STALE = "if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply
 
 def settle_without_the_fence() -> None:
     """A node that was taken over settles all the same."""
-    original = acknowledger.Settler.__init__
+    original = acknowledger.Acknowledger.__init__
 
     def unguarded(self: Any, *arguments: Any) -> None:
         original(self, *arguments)
         self._arm = [["GET", self._fence], ["GET", self._fence]]
-        self._link._opening = self._arm
-        self._link._check = None
+        self._connection._opening = self._arm
+        self._connection._check = None
         self._epoch = None
 
     async def commit(self: Any, commands: list[Any], _touched: list[str]) -> None:
-        await self._link.exchange([["MULTI"], *commands, ["EXEC"]])
+        await self._connection.exchange([["MULTI"], *commands, ["EXEC"]])
 
-    acknowledger.Settler.__init__ = unguarded
-    acknowledger.Settler._commit = commit
+    acknowledger.Acknowledger.__init__ = unguarded
+    acknowledger.Acknowledger._commit = commit
 
 
 def watch_too_late() -> None:
     """The fence is watched from the settlement on: whoever was fenced before it commits."""
-    original = acknowledger.Settler.__init__
+    original = acknowledger.Acknowledger.__init__
 
     def unchecked(self: Any, *arguments: Any) -> None:
         original(self, *arguments)
-        self._link._opening = ()
-        self._link._check = None
+        self._connection._opening = ()
+        self._connection._check = None
 
     async def commit(self: Any, commands: list[Any], _touched: list[str]) -> None:
-        await self._link.exchange([["WATCH", self._fence]])
-        replies = await self._link.exchange([["MULTI"], *commands, ["EXEC"]])
+        await self._connection.exchange([["WATCH", self._fence]])
+        replies = await self._connection.exchange([["MULTI"], *commands, ["EXEC"]])
         if replies[-1] is None:
             raise acknowledger._lost(self._lease)
 
-    acknowledger.Settler.__init__ = unchecked
-    acknowledger.Settler._commit = commit
+    acknowledger.Acknowledger.__init__ = unchecked
+    acknowledger.Acknowledger._commit = commit
 
 
 def settle_twice() -> None:
     """A settlement is sent again although its answer has arrived, and counted again."""
-    settle = acknowledger.Settler.settle
+    settle = acknowledger.Acknowledger.settle
 
     async def again(self: Any, batch: list[Settled]) -> None:
         await settle(self, batch)
         await settle(self, batch)
 
-    acknowledger.Settler.settle = again
+    acknowledger.Acknowledger.settle = again
 
 
 def leave_the_index_behind() -> None:
     """A settlement leaves the job in the index."""
-    original = acknowledger.Settler._commands
+    original = acknowledger.Acknowledger._commands
 
     def leaky(self: Any, batch: list[Settled]) -> Any:
         commands, touched = original(self, batch)
         return [command for command in commands if command[0] != "HDEL"], touched
 
-    acknowledger.Settler._commands = leaky
+    acknowledger.Acknowledger._commands = leaky
 
 
 def as_soon_as_fetched(*commands: str) -> None:
@@ -91,13 +91,13 @@ def as_soon_as_fetched(*commands: str) -> None:
             for stream, entry, _ in deliveries:
                 key = self._keys.stream(stream)
                 words = {"XACK": ["XACK", key, "nodes", entry], "XDEL": ["XDEL", key, entry]}
-                await self._link.pipeline([words[command] for command in commands])
+                await self._connection.pipeline([words[command] for command in commands])
             return deliveries
 
         return reading
 
-    consumer.RedisWork.fetch = early(consumer.RedisWork.fetch)
-    consumer.RedisWork.wait = early(consumer.RedisWork.wait)
+    consumer.RedisConsumer.fetch = early(consumer.RedisConsumer.fetch)
+    consumer.RedisConsumer.wait = early(consumer.RedisConsumer.wait)
 
 
 def settle_before_running() -> None:
@@ -123,7 +123,7 @@ def start_at_the_end() -> None:
 
 def lose_replies() -> None:
     """No bug but a bad network: every third delivery is lost on its way, with its connection."""
-    pipeline = connection.Link.pipeline
+    pipeline = connection.Connection.pipeline
     turn = itertools.count(1)
 
     async def broken(self: Any, commands: Any, **options: Any) -> Any:
@@ -134,7 +134,7 @@ def lose_replies() -> None:
             raise ConnectionResetError("the reply was lost")
         return replies
 
-    connection.Link.pipeline = broken
+    connection.Connection.pipeline = broken
 
 
 def never_audit() -> None:
@@ -143,7 +143,7 @@ def never_audit() -> None:
     async def nothing(self: Any) -> None:
         pass
 
-    stream_reader.Fetcher._audit_if_due = nothing
+    stream_reader.StreamReader._audit_if_due = nothing
 
 
 def same_fence_again() -> None:
@@ -232,13 +232,13 @@ def let_tasks_out() -> None:
 def park_in_two_steps() -> None:
     """Between leaving its queue and coming into the schedule a job is nowhere."""
     edit(requeuer.PARK, ("redis.call('ZADD', scheduled, due, id)", ""))
-    park = requeuer.Rewriter.park
+    park = requeuer.Requeuer.park
 
     async def late(self: Any, batch: Any) -> int:
         moved = await park(self, batch)
         await asyncio.sleep(0.2)
         for item in batch:
-            await self._link.call("ZADD", self._keys.scheduled, 1, item.job.id)
+            await self._connection.call("ZADD", self._keys.scheduled, 1, item.job.id)
         return moved
 
-    requeuer.Rewriter.park = late
+    requeuer.Requeuer.park = late

@@ -35,7 +35,7 @@ def hear_late() -> None:
 
 def heartbeat_stops() -> None:
     """No heartbeat at all: a node that is alive looks dead, and nobody looks for the dead."""
-    leaseholder.Heart.start = lambda self: None
+    leaseholder.Heartbeat.start = lambda self: None
 
 
 def renew_nothing() -> None:
@@ -95,24 +95,24 @@ def forget_to_requeue() -> None:
             await self._link.call("XACK", self._keys.stream(stream), "nodes", entry)
         return len(found)
 
-    recovery.PutBack._move = drop
+    recovery.Recovery._move = drop
 
 
 def take_over_one_entry() -> None:
     """A take-over looks at the first entry of a stream alone, and forgets the node with all the others."""
-    pending = recovery.PutBack._pending
+    pending = recovery.Recovery._pending
 
     async def first(self: Any, key: str, node: str, start: str, end: str) -> list[bytes]:
         return (await pending(self, key, node, start, end))[:1] if start == "-" else []
 
-    recovery.PutBack._pending = first
+    recovery.Recovery._pending = first
     edit(recovery.RETIRE, ("if #pending > 0 then", "if false then"))
 
 
 def forget_before_moving() -> None:
     """A dead node's consumer is deleted with whatever it has pending, and then its jobs are looked for."""
     edit(recovery.RETIRE, ("if #pending > 0 then", "if false then"))
-    everything = recovery.PutBack.everything
+    everything = recovery.Recovery.everything
 
     async def forget_first(self: Any, held: Any, node: str, end: Any) -> int:
         names = self._keys
@@ -120,7 +120,7 @@ def forget_before_moving() -> None:
         await self._link.run(recovery.RETIRE, keys, [held.epoch, node])
         return await everything(self, held, node, end)
 
-    recovery.PutBack.everything = forget_first
+    recovery.Recovery.everything = forget_first
 
 
 def consumers_stay() -> None:
@@ -130,12 +130,12 @@ def consumers_stay() -> None:
 
 def crashes_cost_nothing() -> None:
     """Nodes that die holding a job do not count: poison goes round for ever."""
-    move = recovery.PutBack._move
+    move = recovery.Recovery._move
 
     async def free(self: Any, work: Any, found: list[Any], node: str, _: Any) -> int:
         return await move(self, work, found, node, recovery.RELEASED)
 
-    recovery.PutBack._move = free
+    recovery.Recovery._move = free
 
 
 def first_crash_kills() -> None:

@@ -33,7 +33,7 @@ def without(planted: pytest.MonkeyPatch, script: Script, *lines: str) -> None:
 
 def lose_answers(planted: pytest.MonkeyPatch) -> None:
     """No bug but a bad network: every third answer to a submission is lost."""
-    send = group_commit.Flights._send
+    send = group_commit.GroupCommit._send
     turn = itertools.count(1)
 
     async def broken(self: Any, calls: Any) -> Any:
@@ -42,13 +42,13 @@ def lose_answers(planted: pytest.MonkeyPatch) -> None:
             raise Disconnected("the answer was lost")
         return replies
 
-    planted.setattr(group_commit.Flights, "_send", broken)
+    planted.setattr(group_commit.GroupCommit, "_send", broken)
 
 
 def submit_again_blindly(planted: pytest.MonkeyPatch) -> None:
     """What got no answer is sent again as it was, and nobody looks whether it is there already."""
     lose_answers(planted)
-    planted.setattr(group_commit._Call, "repeated", lambda self: self)
+    planted.setattr(group_commit.SubmitCall, "repeated", lambda self: self)
 
 
 def forget_the_key(planted: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ from ironforge.errors import InvalidState
 from ironforge.formats.timestamps import now_ms
 from ironforge.job.options import check_queue
 from ironforge.job.record import JobState
-from ironforge.store.contract import Inspection, JobView, Page, Submissions
+from ironforge.store.contract import Inspector, JobView, Page, Producer
 
 _retry_decoder: Final = msgspec.json.Decoder(RetryRequest)
 
@@ -43,22 +43,22 @@ class JobCalls:
 
     def __init__(
         self,
-        submissions: Submissions,
-        inspection: Inspection,
+        producer: Producer,
+        inspector: Inspector,
         cursors: Cursors,
         *,
         may_read: bool = True,
         queues: Sequence[str] | None = None,
     ) -> None:
-        self._submissions = submissions
-        self._inspection = inspection
+        self._producer = producer
+        self._inspector = inspector
         self._cursors = cursors
         self._may_read = may_read
         self._queues = queues
 
     async def get_job(self, request: web.Request) -> web.Response:
         requests.read_query(request.query, NoQuery)
-        view = await self._inspection.get(requests.read_id(request.match_info["id"]))
+        view = await self._inspector.get(requests.read_id(request.match_info["id"]))
         return answer(views.job_answer(view))
 
     async def list_jobs(self, request: web.Request) -> web.Response:
@@ -74,9 +74,9 @@ class JobCalls:
         requests.read_query(request.query, NoQuery)
         job_id = requests.read_id(request.match_info["id"])
         # Looked up before: a job that is not retained cannot be shown any more once it is cancelled.
-        view = await self._inspection.get(job_id)
+        view = await self._inspector.get(job_id)
         request[QUEUE] = view.job.queue
-        state = await self._submissions.cancel(job_id)
+        state = await self._producer.cancel(job_id)
         if state is JobState.RUNNING:
             return answer(self._shown(view._replace(state=state, cancel_requested=True)), 202)
         cancelled = view.job.finish(state, now_ms())
@@ -86,12 +86,12 @@ class JobCalls:
         requests.read_query(request.query, NoQuery)
         job_id = requests.read_id(request.match_info["id"])
         reset = await self._reset_retry_count(request)
-        view = await self._inspection.get(job_id)
+        view = await self._inspector.get(job_id)
         state, request[QUEUE] = view.state, view.job.queue
         if state is not JobState.DEAD:
             # Reviving would refuse it too, but only looking can tell running from queued.
             raise InvalidState(f"the job is {state}: only a dead job can be revived", state=state)
-        job = await self._submissions.revive(job_id, reset_retry_count=reset)
+        job = await self._producer.revive(job_id, reset_retry_count=reset)
         return answer(self._shown(JobView(job, JobState.QUEUED)))
 
     async def pause_queue(self, request: web.Request) -> web.Response:
@@ -103,7 +103,7 @@ class JobCalls:
     async def _set_paused(self, request: web.Request, *, paused: bool) -> web.Response:
         requests.read_query(request.query, NoQuery)
         queue = request[QUEUE] = check_queue(request.match_info["queue"])
-        await self._submissions.set_paused(queue, paused=paused)
+        await self._producer.set_paused(queue, paused=paused)
         return answer(QueueAnswer(queue, paused))
 
     def _shown(self, view: JobView) -> JobAnswer:
@@ -119,7 +119,7 @@ class JobCalls:
     async def _page(self, query: DeadQuery, state: JobState | None) -> Page:
         purpose = ("jobs", self._queues, state, query.kind, query.queue)
         try:
-            page = await self._inspection.jobs(
+            page = await self._inspector.jobs(
                 state=state,
                 kind=query.kind,
                 queue=query.queue,

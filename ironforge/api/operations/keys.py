@@ -31,13 +31,13 @@ from ironforge.api.schemas.keys import (
     UsageAnswer,
 )
 from ironforge.api.schemas.views import optional_rfc3339, rfc3339
-from ironforge.auth.api_keys import Keyring, Listed
+from ironforge.auth.api_keys import ApiKeys, Listed
 from ironforge.auth.audit import AuditTrail
 from ironforge.auth.authenticator import REMEMBERED_SECONDS
 from ironforge.auth.caller import Caller
 from ironforge.auth.credentials import KEY_ID
 from ironforge.auth.quota import NO_QUOTA
-from ironforge.auth.quota_enforcer import Meter
+from ironforge.auth.quota_enforcer import QuotaEnforcer
 from ironforge.errors import ConfigError
 
 _decoder: Final = msgspec.json.Decoder(KeyRequest)
@@ -46,22 +46,24 @@ _decoder: Final = msgspec.json.Decoder(KeyRequest)
 class KeyCalls:
     """Handlers of /keys, /quotas and /audit for one caller."""
 
-    def __init__(self, keyring: Keyring, caller: Caller, meter: Meter, audit: AuditTrail, cursors: Cursors) -> None:
-        self._keyring = keyring
+    def __init__(
+        self, api_keys: ApiKeys, caller: Caller, quotas: QuotaEnforcer, audit: AuditTrail, cursors: Cursors
+    ) -> None:
+        self._api_keys = api_keys
         self._caller = caller
-        self._meter = meter
+        self._quotas = quotas
         self._audit = audit
         self._cursors = cursors
 
     async def get_quotas(self, request: web.Request) -> web.Response:
         requests.read_query(request.query, NoQuery)
         # What is stored and in flight is that of all queues together.
-        usage = UsageAnswer(**(await self._meter.usage())._asdict()) if self._caller.queues is None else None
-        return answer(QuotasAnswer(self._caller.namespace, self._meter.quota, self._caller.quota, usage))
+        usage = UsageAnswer(**(await self._quotas.usage())._asdict()) if self._caller.queues is None else None
+        return answer(QuotasAnswer(self._caller.namespace, self._quotas.quota, self._caller.quota, usage))
 
     async def list_keys(self, request: web.Request) -> web.Response:
         requests.read_query(request.query, NoQuery)
-        listed = await self._keyring.listed(self._caller.namespace)
+        listed = await self._api_keys.listed(self._caller.namespace)
         return answer(KeysAnswer([key_answer(one) for one in listed if self._caller.sees(one.record.queues)]))
 
     async def create_key(self, request: web.Request) -> web.Response:
@@ -71,7 +73,7 @@ class KeyCalls:
         strict_json.canonical(body)
         wanted = requests.decode(_decoder, body)
         try:
-            key, record = await self._keyring.create(
+            key, record = await self._api_keys.create(
                 self._caller.namespace,
                 wanted.name,
                 wanted.scopes,
@@ -104,7 +106,7 @@ class KeyCalls:
                 f"{key_id[:40]!r} is not the id of a key: expected one such as {KEY_ID_EXAMPLE}",
                 field="key_id",
             )
-        gone = await self._keyring.revoke(
+        gone = await self._api_keys.revoke(
             self._caller.namespace, key_id, children=query.children == "revoke", revoker=self._caller
         )
         request[TARGETS] = gone

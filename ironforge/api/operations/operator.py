@@ -29,7 +29,7 @@ from ironforge.api.schemas.operator import (
 )
 from ironforge.errors import StoreError
 from ironforge.metrics.queue_depths import Reading
-from ironforge.store.contract import Health, Inspection
+from ironforge.store.contract import Health, Inspector
 from ironforge.version import VERSION
 
 # What keeps this process from taking requests; empty: nothing.
@@ -48,7 +48,7 @@ class OperatorCalls:
 
     def __init__(
         self,
-        inspection: Inspection,
+        inspector: Inspector,
         durability: str,
         readiness: Readiness | None,
         exposition: Exposition | None,
@@ -57,7 +57,7 @@ class OperatorCalls:
         whole: bool = True,
         may_read: bool = True,
     ) -> None:
-        self._inspection = inspection
+        self._inspector = inspector
         self._durability = durability
         self._readiness = readiness
         self._exposition = exposition
@@ -66,18 +66,18 @@ class OperatorCalls:
         self._may_read = may_read
         self._rates = Rates()
 
-    def over(self, inspection: Inspection, queues: Collection[str] | None, *, may_read: bool) -> OperatorCalls:
-        """The same for a caller that sees less; `queues`: these alone, with `inspection`."""
+    def over(self, inspector: Inspector, queues: Collection[str] | None, *, may_read: bool) -> OperatorCalls:
+        """The same for a caller that sees less; `queues`: these alone, with `inspector`."""
         exposition, whole = self._exposition, queues is None
         if exposition is not None and queues is not None:
             exposition = of_queues(exposition, queues)
-        other = OperatorCalls(inspection, self._durability, self._readiness, exposition, whole=whole, may_read=may_read)
+        other = OperatorCalls(inspector, self._durability, self._readiness, exposition, whole=whole, may_read=may_read)
         other._rates = self._rates
         return other
 
     async def sample(self, _app: web.Application | None = None) -> AsyncIterator[None]:
         """Collect totals for the rates while the application runs."""
-        sampler = asyncio.create_task(self._rates.sample_forever(self._inspection))
+        sampler = asyncio.create_task(self._rates.sample_forever(self._inspector))
         yield
         sampler.cancel()
         with suppress(asyncio.CancelledError):
@@ -85,18 +85,18 @@ class OperatorCalls:
 
     async def get_queue_stats(self, request: web.Request) -> web.Response:
         read_query(request.query, NoQuery)
-        stats = await self._inspection.stats(max_age_seconds=SHARED_SECONDS)
+        stats = await self._inspector.stats(max_age_seconds=SHARED_SECONDS)
         shown = views.queue_stats(stats, self._rates.until(stats))
         return answer(shown if self._whole else views.without_totals(shown))
 
     async def list_nodes(self, request: web.Request) -> web.Response:
         read_query(request.query, NoQuery)
-        nodes = await self._inspection.nodes(max_age_seconds=SHARED_SECONDS)
+        nodes = await self._inspector.nodes(max_age_seconds=SHARED_SECONDS)
         return answer(views.node_list(nodes, may_read=self._may_read))
 
     async def get_health(self, _request: web.Request) -> web.Response:
         try:
-            health = await self._inspection.health()
+            health = await self._inspector.health()
         except StoreError as error:
             return answer(self._health(None, [str(error)]), 503)
         return answer(self._health(health, health.problems))
@@ -110,7 +110,7 @@ class OperatorCalls:
     async def get_readiness(self, _request: web.Request) -> web.Response:
         problems = self._readiness() if self._readiness else []
         try:
-            await self._inspection.health()
+            await self._inspector.health()
         except StoreError as error:
             problems = [*problems, str(error)]
         if problems:
@@ -127,8 +127,8 @@ class OperatorCalls:
     async def _reading(self) -> Reading | None:
         """None while the store is away: the rest of the page is wanted all the more then."""
         try:
-            stats = await self._inspection.stats(max_age_seconds=SHARED_SECONDS)
-            return Reading(stats, await self._inspection.nodes(max_age_seconds=SHARED_SECONDS))
+            stats = await self._inspector.stats(max_age_seconds=SHARED_SECONDS)
+            return Reading(stats, await self._inspector.nodes(max_age_seconds=SHARED_SECONDS))
         except StoreError:
             return None
 

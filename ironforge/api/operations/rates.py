@@ -12,7 +12,7 @@ from typing import Final
 
 from ironforge.errors import StoreError
 from ironforge.logs.setup import get_logger
-from ironforge.store.contract import Inspection, Stats, Totals
+from ironforge.store.contract import Inspector, Stats, Totals
 
 WINDOW_MS: Final = 60_000
 SAMPLE_SECONDS: Final = 5.0
@@ -41,11 +41,11 @@ class Rates:
             name: round(max(0, total - past.totals.get(name, 0)) / seconds, 3) for name, total in stats.totals.items()
         }
 
-    async def sample_forever(self, inspection: Inspection) -> None:
+    async def sample_forever(self, inspector: Inspector) -> None:
         """Until cancelled. An outage only leaves a gap."""
         while True:
             try:
-                self.add(await inspection.totals())
+                self.add(await inspector.totals())
             except StoreError as error:
                 _log.debug("no sample of the totals", error=str(error))
             await asyncio.sleep(SAMPLE_SECONDS)

@@ -15,7 +15,7 @@ from ironforge.api.responses import answer
 from ironforge.api.schemas import views
 from ironforge.api.schemas.jobs import AcceptedBatch, AcceptedJob, NoQuery
 from ironforge.job.record import format_id
-from ironforge.store.contract import Accepted, Submission, Submissions
+from ironforge.store.contract import Accepted, Producer, Submission
 
 # kind, priority, number of jobs
 OnSubmitted = Callable[[str, int, int], None]
@@ -24,8 +24,8 @@ OnSubmitted = Callable[[str, int, int], None]
 class SubmitCalls:
     """Handlers of `POST /jobs` and `POST /jobs/batch`. `on_submitted` hears of what was accepted."""
 
-    def __init__(self, submissions: Submissions, on_submitted: OnSubmitted | None) -> None:
-        self._submissions = submissions
+    def __init__(self, producer: Producer, on_submitted: OnSubmitted | None) -> None:
+        self._producer = producer
         self._on_submitted = on_submitted
 
     async def submit_job(self, request: web.Request) -> web.Response:
@@ -51,14 +51,14 @@ class SubmitCalls:
             return await self._accept_batch(await large.in_turns(read_batch(body, media_type, key)))
 
     async def _accept_job(self, submission: Submission) -> web.Response:
-        [accepted] = await self._submissions.submit([submission])
+        [accepted] = await self._producer.submit([submission])
         self._count([submission], [accepted])
         job, job_id = submission.job, format_id(accepted.id)
         body = AcceptedJob(job_id, accepted.state, job.kind, job.queue, views.label(job.priority))
         return answer(body, 201, Location=f"/jobs/{job_id}", **_replayed(accepted))
 
     async def _accept_batch(self, batch: list[Submission]) -> web.Response:
-        accepted = await self._submissions.submit(batch)
+        accepted = await self._producer.submit(batch)
         self._count(batch, accepted)
         ids = [format_id(one.id) for one in accepted]
         return answer(AcceptedBatch(ids, len(ids)), 201, **_replayed(accepted[0]))

@@ -16,13 +16,13 @@ from redis.exceptions import ExecAbortError, OutOfMemoryError
 
 from ironforge.errors import LeaseLost
 from ironforge.logs.setup import get_logger
-from ironforge.redis.connection import Command, Link
+from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import GROUP, Keys, minute_of
-from ironforge.redis.outages import WrongType, is_wrong_type, outlast
+from ironforge.redis.outages import WrongType, is_wrong_type, retry_through_outage
 from ironforge.redis.scripts import SETTLE
 from ironforge.settings import Settings
 from ironforge.store.contract import Lease, Settled
-from ironforge.store.retention import Place, Shelving
+from ironforge.store.retention import RetentionBucket, RetentionBuckets
 
 BATCH: Final = 500
 HINT: Final = "`ironforge doctor` names the key"
@@ -30,17 +30,17 @@ HINT: Final = "`ironforge doctor` names the key"
 log = get_logger("ironforge.store")
 
 
-class Settler:
+class Acknowledger:
     """One connection, armed with the fence of one lease."""
 
     def __init__(self, settings: Settings, keys: Keys, lease: Lease) -> None:
         self._keys = keys
         self._lease = lease
         self._epoch = str(lease.epoch).encode()
-        self._shelving = Shelving(keys, settings)
+        self._shelving = RetentionBuckets(keys, settings)
         self._fence = keys.fence(lease.node)
         self._arm: list[Command] = [["WATCH", self._fence], ["GET", self._fence]]
-        self._link = Link(settings.redis_url, keys.prefix, opening=self._arm, check=self._check)
+        self._connection = Connection(settings.redis_url, keys.prefix, opening=self._arm, check=self._check)
 
     async def settle(self, batch: Sequence[Settled]) -> None:
         """Raises LeaseLost when the fence has moved; then nothing was written."""
@@ -48,16 +48,16 @@ class Settler:
         ways = itertools.chain((self._commit,), itertools.repeat(self._commit_by_script))
         try:
             # A repetition writes the same records over themselves; the script sees to it that none is counted twice.
-            await outlast(lambda: next(ways)(commands, touched), until_repaired=False)
+            await retry_through_outage(lambda: next(ways)(commands, touched), until_repaired=False)
         except WrongType as error:
             # Everything else was written: waiting would neither bring back what stood in that key, nor hurt it less.
             log.error("settled_in_part", jobs=len(batch), error=str(error), hint=HINT)  # noqa: TRY400 - it says it all
         except LeaseLost:
-            await self._link.drop()
+            await self._connection.drop()
             raise
 
     async def close(self) -> None:
-        await self._link.close()
+        await self._connection.close()
 
     def _check(self, replies: list[Any]) -> None:
         for reply in replies:
@@ -67,11 +67,11 @@ class Settler:
             raise _lost(self._lease)
 
     async def _commit(self, commands: list[list[str | bytes | int]], touched: list[str]) -> None:
-        replies = await self._link.exchange([["MULTI"], *commands, ["EXEC"], *self._arm])
+        replies = await self._connection.exchange([["MULTI"], *commands, ["EXEC"], *self._arm])
         outcome, epoch = replies[-3], replies[-1]
         if epoch != self._epoch:
             # Lost between two batches: the next call arms anew and finds out, this one may have been in time.
-            await self._link.drop()
+            await self._connection.drop()
         if outcome is None:
             raise _lost(self._lease)
         if isinstance(outcome, ExecAbortError):
@@ -88,7 +88,7 @@ class Settler:
         arguments: list[str | bytes | int] = [self._lease.epoch]
         for command in commands:
             arguments += (len(command), *command)
-        await self._link.run(SETTLE, [self._fence, *touched], arguments)
+        await self._connection.run(SETTLE, [self._fence, *touched], arguments)
 
     def _commands(self, batch: Sequence[Settled]) -> tuple[list[list[str | bytes | int]], list[str]]:
         """The commands of the transaction, and the keys they touch."""
@@ -117,7 +117,7 @@ class Settler:
     def _shelve(self, shelved: dict[tuple[int, int], list[bytes]]) -> tuple[list[list[str | bytes | int]], list[str]]:
         """Ids and records by creation minute and retention: how to keep them, and in which buckets."""
         records: dict[str, list[bytes]] = defaultdict(list)
-        places: dict[str, Place] = {}
+        places: dict[str, RetentionBucket] = {}
         for (_, keep_ms), pairs in sorted(shelved.items()):  # the longest of those in one bucket comes last
             place = self._shelving.place(pairs[0], keep_ms)
             records[place.bucket] += pairs

@@ -12,17 +12,17 @@ from typing import Any, Final
 
 from ironforge.formats.timestamps import now_ms
 from ironforge.logs.setup import get_logger
-from ironforge.redis.connection import Command, Link
+from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys, queue_names
-from ironforge.redis.outages import WrongType, outlast
+from ironforge.redis.outages import WrongType, retry_through_outage
 from ironforge.redis.scripts import EXPIRE, PROMOTE, QUARANTINE, Script
 from ironforge.redis.server_info import info_of, number_in
 from ironforge.settings import Settings
-from ironforge.store.consumer.acknowledger import Settler
+from ironforge.store.consumer.acknowledger import Acknowledger
 from ironforge.store.consumer.alone import RedisAlone
 from ironforge.store.consumer.quarantine import Quarantine
-from ironforge.store.consumer.requeuer import Rewriter, parts
-from ironforge.store.consumer.stream_reader import Fetcher
+from ironforge.store.consumer.requeuer import Requeuer, parts
+from ironforge.store.consumer.stream_reader import StreamReader
 from ironforge.store.contract import Delivery, Due, Lease, Rewrite, Settled
 from ironforge.store.queue_names import forget_unused
 
@@ -32,34 +32,36 @@ MEMORY_SHARE: Final = 0.8
 log = get_logger("ironforge.store")
 
 
-class RedisWork:
+class RedisConsumer:
     """Implements `contract.Work` for one lease."""
 
-    def __init__(self, settings: Settings, keys: Keys, lease: Lease, *, fetching: Link, commanding: Link) -> None:
+    def __init__(
+        self, settings: Settings, keys: Keys, lease: Lease, *, fetching: Connection, commanding: Connection
+    ) -> None:
         self.lease = lease
         self._settings = settings
         self._keys = keys
         self._fence = self._keys.fence(lease.node)
-        self._link = commanding
-        self.fetcher = Fetcher(settings, self._keys, lease.node, fetching, waking=commanding)
-        self.alone = RedisAlone(self._keys, lease, commanding, self.fetcher)
-        self._settler = Settler(settings, self._keys, lease)
-        self._rewriter = Rewriter(settings, self._keys, lease, commanding, self._settler)
+        self._connection = commanding
+        self.reader = StreamReader(settings, self._keys, lease.node, fetching, waking=commanding)
+        self.alone = RedisAlone(self._keys, lease, commanding, self.reader)
+        self._acknowledger = Acknowledger(settings, self._keys, lease)
+        self._requeuer = Requeuer(settings, self._keys, lease, commanding, self._acknowledger)
         self._quarantine = Quarantine(settings, self._keys, lease, commanding)
 
     async def fetch(self, want: int) -> list[Delivery]:
         """See `contract.Work.fetch`. What a cancelled call had already been given, the next call returns."""
-        return await self.fetcher.fetch(want)
+        return await self.reader.fetch(want)
 
     async def wait(self, want: int, timeout_seconds: float) -> list[Delivery]:
         """See `contract.Work.wait`."""
-        return await self.fetcher.wait(want, timeout_seconds)
+        return await self.reader.wait(want, timeout_seconds)
 
     async def settle(self, batch: Sequence[Settled]) -> None:
         """See `contract.Work.settle`."""
         for part in parts(batch):
-            await self._settler.settle(part)
-            self.fetcher.release(part)
+            await self._acknowledger.settle(part)
+            self.reader.release(part)
 
     async def requeue(self, batch: Sequence[Rewrite]) -> None:
         """See `contract.Work.requeue`."""
@@ -67,19 +69,19 @@ class RedisWork:
 
     async def put_back(self, batch: Sequence[Rewrite]) -> int:
         """`requeue` that tells how many jobs it moved or settled as cancelled."""
-        moved = await self._rewriter.requeue(batch)
-        self.fetcher.release(batch)
+        moved = await self._requeuer.requeue(batch)
+        self.reader.release(batch)
         return moved
 
     async def park(self, batch: Sequence[Rewrite]) -> None:
         """See `contract.Work.park`."""
-        await self._rewriter.park(batch)
-        self.fetcher.release(batch)
+        await self._requeuer.park(batch)
+        self.reader.release(batch)
 
     async def bury(self, batch: Sequence[Rewrite]) -> None:
         """See `contract.Work.bury`."""
-        await self._rewriter.bury(batch)
-        self.fetcher.release(batch)
+        await self._requeuer.bury(batch)
+        self.reader.release(batch)
 
     async def bury_raw(self, delivery: Delivery, reason: str) -> None:
         """See `contract.Work.bury_raw`."""
@@ -88,12 +90,12 @@ class RedisWork:
         keys = [self._fence, names.index, names.quarantine, names.stream(stream)]
         arguments: Command = [self.lease.epoch, entry, await self._quarantine.id_of(delivery), record, reason]
         try:
-            await outlast(lambda: self._link.run(QUARANTINE, keys, arguments), until_repaired=False)
+            await retry_through_outage(lambda: self._connection.run(QUARANTINE, keys, arguments), until_repaired=False)
         except WrongType as error:
             # It stays pending, and whoever holds it next tries again: others must not wait for it.
             log.error("not_put_aside", stream=stream, error=str(error))  # noqa: TRY400 - it says it all
             return
-        self.fetcher.release([delivery])
+        self.reader.release([delivery])
 
     async def promote(self) -> Due:
         """See `contract.Work.promote`."""
@@ -117,9 +119,9 @@ class RedisWork:
         """See `contract.Work.cancel_requested`."""
         if not job_ids:
             return []
-        ask = functools.partial(self._link.call, "HMGET", self._keys.index, *job_ids)
+        ask = functools.partial(self._connection.call, "HMGET", self._keys.index, *job_ids)
         try:
-            locations = await outlast(ask, until_repaired=False)
+            locations = await retry_through_outage(ask, until_repaired=False)
         except WrongType:
             return []
         pairs = zip(job_ids, locations, strict=True)
@@ -130,8 +132,8 @@ class RedisWork:
         names = self._keys
         retention_ms = round(self._settings.dead_retention_seconds * 1000)
         dropped: int = await self._run(EXPIRE, [self._fence, names.index, names.dead, names.parked], [retention_ms])
-        await outlast(lambda: forget_unused(self._link, names))
-        return dropped + await outlast(lambda: make_room(self._link, names))
+        await retry_through_outage(lambda: forget_unused(self._connection, names))
+        return dropped + await retry_through_outage(lambda: make_room(self._connection, names))
 
     async def restore(self) -> int:
         """See `contract.Work.restore`."""
@@ -139,17 +141,17 @@ class RedisWork:
 
     async def close(self) -> None:
         """Ends the settling connection; the others belong to the caller."""
-        await self._settler.close()
+        await self._acknowledger.close()
 
     async def _run(self, script: Script, keys: list[str], arguments: Command) -> Any:
-        return await outlast(lambda: self._link.run(script, keys, [self.lease.epoch, *arguments]))
+        return await retry_through_outage(lambda: self._connection.run(script, keys, [self.lease.epoch, *arguments]))
 
 
-async def make_room(link: Link, names: Keys) -> int:
+async def make_room(connection: Connection, names: Keys) -> int:
     """Drops the tenth of the buckets that expires first when memory is short; how many records that were."""
     # Ten minutes: the scores are by the clocks of the nodes, the expiry itself by that of the server.
     long_gone = now_ms() - 600_000
-    _, memory, buckets = await link.pipeline(
+    _, memory, buckets = await connection.pipeline(
         [
             ["ZREMRANGEBYSCORE", names.buckets, "-inf", long_gone],
             ["INFO", "memory"],
@@ -160,8 +162,8 @@ async def make_room(link: Link, names: Keys) -> int:
     if not limit or used <= limit * MEMORY_SHARE:
         return 0
     first = buckets[: max(1, len(buckets) // 10)]
-    sizes = await link.pipeline([["HLEN", bucket] for bucket in first])
-    await link.pipeline([["UNLINK", *first], ["ZREM", names.buckets, *first]] if first else [])
+    sizes = await connection.pipeline([["HLEN", bucket] for bucket in first])
+    await connection.pipeline([["UNLINK", *first], ["ZREM", names.buckets, *first]] if first else [])
     return sum(sizes)
 
 

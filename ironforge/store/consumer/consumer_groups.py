@@ -10,24 +10,26 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from ironforge.redis.connection import Link
+from ironforge.redis.connection import Connection
 from ironforge.redis.keys import LOST, Keys
 from ironforge.redis.scripts import GROUPS
-from ironforge.store.consumer.stream_selector import Served
+from ironforge.store.consumer.stream_selector import StreamSelector
 
 
-class Groups:
-    """Of the streams that `served` calls sound."""
+class ConsumerGroups:
+    """Of the streams that `selector` calls sound."""
 
-    def __init__(self, keys: Keys, link: Link, served: Served) -> None:
+    def __init__(self, keys: Keys, connection: Connection, selector: StreamSelector) -> None:
         self._keys = keys
-        self._link = link
-        self._served = served
+        self._connection = connection
+        self._selector = selector
 
     async def make(self) -> None:
-        await make_groups(self._link, self._keys, [*(key.decode() for key in self._served.sound), *self._served.alone])
+        await make_groups(
+            self._connection, self._keys, [*(key.decode() for key in self._selector.valid), *self._selector.alone]
+        )
 
-    async def there(self, reading: Callable[[], Awaitable[Any]]) -> Any:
+    async def with_group(self, reading: Callable[[], Awaitable[Any]]) -> Any:
         """What the reading gives; where it finds a group gone, that is made and the reading repeated."""
         try:
             return await reading()
@@ -38,11 +40,11 @@ class Groups:
         return await reading()
 
 
-async def make_groups(link: Link, keys: Keys, streams: list[str]) -> None:
+async def make_groups(connection: Connection, keys: Keys, streams: list[str]) -> None:
     """Streams with the group `nodes`, reading from their beginning; those that exist stay as they are.
 
     A group that was destroyed takes with it who runs what: then every node is fenced, the caller as well.
     """
-    nodes = [node.decode(errors="replace") for node in await link.call("ZRANGE", keys.nodes, 0, -1)]
+    nodes = [node.decode(errors="replace") for node in await connection.call("ZRANGE", keys.nodes, 0, -1)]
     touched = [keys.epoch, keys.groups, keys.queues, *map(keys.fence, nodes), *streams]
-    await link.run(GROUPS, touched, [keys.signals, LOST, *nodes])
+    await connection.run(GROUPS, touched, [keys.signals, LOST, *nodes])

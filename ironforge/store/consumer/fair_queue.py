@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from ironforge.job.record import returned_stream
-from ironforge.redis.connection import Command, Link
+from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import GROUP, Keys
 from ironforge.redis.scripts import TAKE_TURNS
 
@@ -18,17 +18,17 @@ from ironforge.redis.scripts import TAKE_TURNS
 MOST: Final = 256
 
 
-class Turns:
-    """For one node. `some`: jobs wait for their turn, by the last look or reading."""
+class FairQueue:
+    """For one node. `has_waiting`: jobs wait for their turn, by the last look or reading."""
 
-    def __init__(self, keys: Keys, node: str, link: Link) -> None:
+    def __init__(self, keys: Keys, node: str, connection: Connection) -> None:
         self._keys = keys
         self._node = node
-        self._link = link
-        self.some = False
+        self._connection = connection
+        self.has_waiting = False
 
     def look(self, streams: Iterable[str]) -> Command:
-        """To be sent along with a read, and its reply to be kept in `some`: all that unused fairness costs."""
+        """To be sent along with a read, and its reply to be kept in `has_waiting`: all that unused fairness costs."""
         return ["EXISTS", *map(self._keys.fair, _own(streams))]
 
     async def read(self, streams: Iterable[str], want: int, *, all_streams: bool = True) -> Any:
@@ -41,13 +41,13 @@ class Turns:
         for name in _own(streams):
             keys += [names.stream(returned_stream(name)), names.stream(name), names.fair(name), names.turns(name)]
         while True:
-            more, *plan = await self._link.run(TAKE_TURNS, keys, [min(want, MOST)])
-            self.some = bool(more) or (self.some and not all_streams)
+            more, *plan = await self._connection.run(TAKE_TURNS, keys, [min(want, MOST)])
+            self.has_waiting = bool(more) or (self.has_waiting and not all_streams)
             reads: list[Command] = [
                 ["XREADGROUP", "GROUP", GROUP, self._node, "COUNT", count, "STREAMS", keys[number - 1], ">"]
                 for number, count in zip(plan[::2], plan[1::2], strict=True)
             ]
-            found = [reply[0] for reply in await self._link.pipeline(reads) if reply]
+            found = [reply[0] for reply in await self._connection.pipeline(reads) if reply]
             # A node that was waiting may have been faster: it has taken the turn of this one, which takes the next.
             if found or not reads:
                 return found

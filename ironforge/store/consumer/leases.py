@@ -16,15 +16,15 @@ from redis.exceptions import RedisError
 
 from ironforge.errors import LeaseLost
 from ironforge.formats.timestamps import now_ms
-from ironforge.redis.blocking_connection import Pulse
-from ironforge.redis.connection import Command, Link
+from ironforge.redis.blocking_connection import BlockingConnection
+from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import LOST, Keys
-from ironforge.redis.outages import SPOILT, WrongType, outlast, refuse
+from ironforge.redis.outages import SPOILT, WrongType, raise_store_error, retry_through_outage
 from ironforge.redis.scripts import BEAT, FENCE, JOIN
-from ironforge.redis.server_locator import Address
+from ironforge.redis.server_locator import ServerLocator
 from ironforge.settings import Settings
 from ironforge.store.consumer.consumer_groups import make_groups
-from ironforge.store.consumer.recovery import RELEASED, End, PutBack
+from ironforge.store.consumer.recovery import RELEASED, End, Recovery
 from ironforge.store.contract import Lease
 from ironforge.store.pending_jobs import about, muster
 from ironforge.store.retention import milliseconds, score_ms
@@ -35,14 +35,16 @@ _DIED: Final = "node %s died, or lost its lease,"
 class RedisLeases:
     """Implements `leases_contract.Leases`. The heartbeat has a connection of its own, used from its own thread."""
 
-    def __init__(self, settings: Settings, keys: Keys, *, commanding: Link, fetching: Link) -> None:
+    def __init__(self, settings: Settings, keys: Keys, *, commanding: Connection, fetching: Connection) -> None:
         self._settings = settings
         self._keys = keys
-        self._link = commanding
-        self._put_back = PutBack(settings, keys, commanding=commanding, fetching=fetching)
+        self._connection = commanding
+        self._put_back = Recovery(settings, keys, commanding=commanding, fetching=fetching)
         self._lease_ms = round(settings.lease_seconds * 1000)
         self._previous: Lease | None = None
-        self._pulse = Pulse(Address(settings.redis_url, keys.prefix), max(0.5, settings.lease_seconds / 6))
+        self._pulse = BlockingConnection(
+            ServerLocator(settings.redis_url, keys.prefix), max(0.5, settings.lease_seconds / 6)
+        )
 
     async def join(self, node: str = "") -> Lease:
         """See `leases_contract.Leases.join`. `node`: the name, where the same node joins several shards."""
@@ -51,8 +53,10 @@ class RedisLeases:
         keys = [names.epoch, names.nodes, names.fence(node), names.queues, names.roster]
         queues = self._settings.queues
         said = about(self._settings, now_ms())
-        epoch = await outlast(lambda: self._link.run(JOIN, keys, [node, self._lease_ms, said, *queues]))
-        await outlast(lambda: make_groups(self._link, names, names.streams(queues)))
+        epoch = await retry_through_outage(
+            lambda: self._connection.run(JOIN, keys, [node, self._lease_ms, said, *queues])
+        )
+        await retry_through_outage(lambda: make_groups(self._connection, names, names.streams(queues)))
         lease = Lease(node, epoch)
         if self._previous is not None:
             # Fenced or crashed, it may have read on until its end, and it can put nothing back itself any more. Its
@@ -76,7 +80,7 @@ class RedisLeases:
         try:
             reply = self._pulse.run(BEAT, keys, arguments)
         except (RedisError, OSError) as error:
-            refuse(error)
+            raise_store_error(error)
         names = [name.decode(errors="replace") for name in reply]
         return [name for name in names if name != lease.node]
 
@@ -85,15 +89,15 @@ class RedisLeases:
         names = self._keys
         keys = [names.fence(lease.node), names.nodes, names.epoch, names.fence(node)]
         arguments: Command = [lease.epoch, node, names.signals, int(seen_dead)]
-        if not await outlast(lambda: self._link.run(FENCE, keys, arguments)):
+        if not await retry_through_outage(lambda: self._connection.run(FENCE, keys, arguments)):
             return 0
         end = End(held=True, alone=True, what=_DIED % node) if crashed and node != LOST else RELEASED
         return await self._put_back.everything(lease, node, end)
 
-    async def strays(self) -> list[str]:
+    async def orphan_consumers(self) -> list[str]:
         """See `leases_contract.Leases.strays`. Those that hold nothing are named too: they are to be forgotten."""
         try:
-            found = await outlast(lambda: muster(self._keys, self._link.run), until_repaired=False)
+            found = await retry_through_outage(lambda: muster(self._keys, self._connection.run), until_repaired=False)
         except WrongType:
             return []
         return sorted({consumer.name for consumer in found.consumers} - set(found.nodes))
@@ -106,7 +110,7 @@ class RedisLeases:
         try:
             self._pulse.call(*command)
         except (RedisError, OSError) as error:
-            refuse(error)
+            raise_store_error(error)
 
     async def leave(self, lease: Lease, *, crashed: bool = False) -> None:
         """See `leases_contract.Leases.leave`. A lease that is lost already is left already."""
@@ -124,13 +128,13 @@ class RedisLeases:
         """And not only fenced, as all nodes are when a group was destroyed: their leases have not run out."""
         names = self._keys
         asked: list[Command] = [["GET", names.fence(lease.node)], ["ZSCORE", names.nodes, lease.node], ["TIME"]]
-        fence, deadline, clock = await outlast(lambda: self._link.pipeline(asked, tolerate=SPOILT))
+        fence, deadline, clock = await retry_through_outage(lambda: self._connection.pipeline(asked, tolerate=SPOILT))
         if not isinstance(fence, bytes) or fence == str(lease.epoch).encode():
             return False
         return not isinstance(deadline, bytes) or score_ms(deadline) <= milliseconds(clock)
 
     async def _forget(self, lease: Lease) -> None:
-        await outlast(lambda: self._link.call("DEL", self._keys.fence(lease.node)))
+        await retry_through_outage(lambda: self._connection.call("DEL", self._keys.fence(lease.node)))
         self._previous = None
 
 

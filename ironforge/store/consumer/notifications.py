@@ -15,10 +15,10 @@ from redis.exceptions import ConnectionError as Disconnected
 
 from ironforge.redis.connection import open_up
 from ironforge.redis.keys import Keys
-from ironforge.redis.outages import outlast
-from ironforge.redis.server_locator import Address
+from ironforge.redis.outages import retry_through_outage
+from ironforge.redis.server_locator import ServerLocator
 from ironforge.settings import Settings
-from ironforge.store.contract import Signal
+from ironforge.store.contract import Notification
 
 # Silence for this long is answered with a ping; twice as long, and the connection is dead.
 SILENCE_SECONDS: Final = 10.0
@@ -26,22 +26,22 @@ SILENCE_SECONDS: Final = 10.0
 DIGITS: Final = 15
 
 
-class RedisSignals:
+class RedisNotifications:
     """Implements `contract.Signals` over a connection of its own."""
 
     def __init__(self, settings: Settings, keys: Keys, *, silence_seconds: float = SILENCE_SECONDS) -> None:
         self._channel = keys.signals
-        self._address = Address(settings.redis_url, keys.prefix)
+        self._address = ServerLocator(settings.redis_url, keys.prefix)
         self._connection: AbstractConnection | None = None
         self._silence_seconds = silence_seconds
         self._reading: asyncio.Future[list[bytes]] | None = None
         self._pinged = False
         self._closed = False
 
-    async def listen(self) -> AsyncIterator[Signal]:
+    async def listen(self) -> AsyncIterator[Notification]:
         """See `contract.Signals.listen`. Ends after `close`."""
         while not self._closed:
-            signal = await outlast(self._next)
+            signal = await retry_through_outage(self._next)
             if signal is not None:
                 yield signal
 
@@ -49,13 +49,13 @@ class RedisSignals:
         self._closed = True
         await self._drop()
 
-    async def _next(self) -> Signal | None:
+    async def _next(self) -> Notification | None:
         if self._closed:
             return None
         connection = self._connection
         if connection is None or not connection.is_connected:
             await self._subscribe()
-            return Signal("connected")
+            return Notification("connected")
         message = await self._read(connection)
         if self._closed:
             return None
@@ -98,15 +98,15 @@ class RedisSignals:
             await connection.disconnect(nowait=True)
 
 
-def _parse(message: list[bytes]) -> Signal | None:
+def _parse(message: list[bytes]) -> Notification | None:
     """Shouts of a newer version, and the answer to a ping, are passed over."""
     if message[0] != b"message":
         return None
     name, _, rest = message[2].partition(b":")
     if name == b"cancel":
-        return Signal("cancel", job_id=rest)
+        return Notification("cancel", job_id=rest)
     if name == b"fenced":
-        return Signal("fenced", node=rest.decode(errors="replace"))
+        return Notification("fenced", node=rest.decode(errors="replace"))
     if name == b"due" and rest.isdigit() and len(rest) <= DIGITS:
-        return Signal("due", due_ms=int(rest))
+        return Notification("due", due_ms=int(rest))
     return None

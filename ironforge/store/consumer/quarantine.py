@@ -15,9 +15,9 @@ from ironforge.errors import IncompatibleRecord, InvalidJob
 from ironforge.job.crashes import is_suspect
 from ironforge.job.options import check_queue
 from ironforge.job.record import Job, alone_stream, decode
-from ironforge.redis.connection import Command, Link
+from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
-from ironforge.redis.outages import WrongType, outlast
+from ironforge.redis.outages import WrongType, retry_through_outage
 from ironforge.redis.scripts import RESTORE
 from ironforge.settings import Settings
 from ironforge.store.contract import Delivery, Lease
@@ -29,11 +29,11 @@ SCAN: Final = 2_000
 class Quarantine:
     """The node side of the quarantine under one lease. Each entry is looked at once: it does not change."""
 
-    def __init__(self, settings: Settings, keys: Keys, lease: Lease, link: Link) -> None:
+    def __init__(self, settings: Settings, keys: Keys, lease: Lease, connection: Connection) -> None:
         self._crash_budget = settings.crash_budget
         self._keys = keys
         self._lease = lease
-        self._link = link
+        self._connection = connection
         self._seen = "-"
 
     async def id_of(self, delivery: Delivery) -> bytes:
@@ -45,9 +45,9 @@ class Quarantine:
         cursor = b"0"
         while True:
             at = cursor
-            scan = functools.partial(self._link.call, "HSCAN", self._keys.index, at, "COUNT", SCAN)
+            scan = functools.partial(self._connection.call, "HSCAN", self._keys.index, at, "COUNT", SCAN)
             try:
-                cursor, flat = await outlast(scan, until_repaired=False)
+                cursor, flat = await retry_through_outage(scan, until_repaired=False)
             except WrongType:
                 return b""
             for found, location in zip(flat[::2], flat[1::2], strict=True):
@@ -59,9 +59,9 @@ class Quarantine:
     async def restore(self) -> int:
         """Bring back a page of what this node can read; how many jobs that were."""
         restored = 0
-        look = functools.partial(self._link.call, "XRANGE", self._keys.quarantine, self._seen, "+", "COUNT", PAGE)
+        look = functools.partial(self._connection.call, "XRANGE", self._keys.quarantine, self._seen, "+", "COUNT", PAGE)
         try:
-            entries = await outlast(look, until_repaired=False)
+            entries = await retry_through_outage(look, until_repaired=False)
         except WrongType:
             return 0
         for entry, flat in entries:
@@ -80,7 +80,9 @@ class Quarantine:
         keys += [stream, names.fair(job.stream), names.turns(job.stream)]
         arguments: Command = [self._lease.epoch, entry, job.id, record, job.queue, "" if alone else job.mark]
         try:
-            moved: int = await outlast(lambda: self._link.run(RESTORE, keys, arguments), until_repaired=False)
+            moved: int = await retry_through_outage(
+                lambda: self._connection.run(RESTORE, keys, arguments), until_repaired=False
+            )
         except WrongType:
             return 0
         return moved

@@ -11,12 +11,12 @@ from ironforge.errors import IncompatibleRecord
 from ironforge.job.crashes import Crash, returned
 from ironforge.job.record import decode, is_alone
 from ironforge.logs.setup import get_logger
-from ironforge.redis.connection import Command, Link
+from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import GROUP, ID_BYTES, Keys
-from ironforge.redis.outages import SPOILT, WrongType, outlast
+from ironforge.redis.outages import SPOILT, WrongType, retry_through_outage
 from ironforge.redis.scripts import RETIRE
 from ironforge.settings import Settings
-from ironforge.store.consumer.consumer import RedisWork
+from ironforge.store.consumer.consumer import RedisConsumer
 from ironforge.store.consumer.stream_reader import PAGE
 from ironforge.store.contract import Delivery, Lease, Rewrite
 from ironforge.store.pending_jobs import muster
@@ -44,13 +44,13 @@ class End(NamedTuple):
 RELEASED: Final = End()
 
 
-class PutBack:
+class Recovery:
     """For one shard. `fetching`: the link that a lease fetches by."""
 
-    def __init__(self, settings: Settings, keys: Keys, *, commanding: Link, fetching: Link) -> None:
+    def __init__(self, settings: Settings, keys: Keys, *, commanding: Connection, fetching: Connection) -> None:
         self._settings = settings
         self._keys = keys
-        self._link = commanding
+        self._connection = commanding
         self._fetching = fetching
 
     async def everything(self, lease: Lease, node: str, end: End) -> int:
@@ -58,7 +58,7 @@ class PutBack:
         if end.alone:
             end = await self._with_seen(end, node)
         names = self._keys
-        work = RedisWork(self._settings, names, lease, fetching=self._fetching, commanding=self._link)
+        work = RedisConsumer(self._settings, names, lease, fetching=self._fetching, commanding=self._connection)
         moved = 0
         try:
             while True:
@@ -66,7 +66,7 @@ class PutBack:
                 keys = [names.fence(lease.node), names.nodes, names.roster, names.alone, *streams]
                 for key in streams:
                     moved += await self._empty_stream(work, key, node, end)
-                left = await outlast(lambda: self._link.run(RETIRE, keys, [lease.epoch, node]))  # noqa: B023 - at once
+                left = await retry_through_outage(lambda: self._connection.run(RETIRE, keys, [lease.epoch, node]))  # noqa: B023 - at once
                 # A fenced node that is alive reads back what was just put back, until it hears of its fate: to go on
                 # would count a crash each time. It puts that back itself, or it is found as a stray.
                 if not left or node != lease.node:
@@ -74,26 +74,26 @@ class PutBack:
         finally:
             await work.close()
 
-    async def _empty_stream(self, work: RedisWork, key: str, node: str, end: End) -> int:
+    async def _empty_stream(self, work: RedisConsumer, key: str, node: str, end: End) -> int:
         moved = 0
         start = "-"
-        last = await outlast(lambda: self._last_entry(key))
-        while pending := await outlast(lambda: self._pending(key, node, start, last)):  # noqa: B023 - called at once
+        last = await retry_through_outage(lambda: self._last_entry(key))
+        while pending := await retry_through_outage(lambda: self._pending(key, node, start, last)):  # noqa: B023 - called at once
             start = "(" + pending[-1].decode()
             commands: list[Command] = [["XRANGE", key, entry, entry] for entry in pending]
-            bodies = await outlast(lambda: self._link.pipeline(commands))  # noqa: B023 - called at once
+            bodies = await retry_through_outage(lambda: self._connection.pipeline(commands))  # noqa: B023 - called at once
             name = key.removeprefix(self._keys.stream(""))
             found = [Delivery(name, rows[0][0], rows[0][1][1]) for rows in bodies if rows]
             gone = [entry for entry, rows in zip(pending, bodies, strict=True) if not rows]
             if gone:
-                await outlast(lambda: self._link.call("XACK", key, GROUP, *gone))  # noqa: B023 - called at once
+                await retry_through_outage(lambda: self._connection.call("XACK", key, GROUP, *gone))  # noqa: B023 - called at once
             moved += await self._move(work, found, node, end)
         return moved
 
     async def _last_entry(self, key: str) -> str:
         """What is put back comes after it, and is not to be looked at again. Pending entries may have lost their
         bodies, so the last id ever given counts and not the last entry that is there."""
-        (reply,) = await self._link.pipeline([["XINFO", "STREAM", key]], tolerate=("no such key", "WRONGTYPE"))
+        (reply,) = await self._connection.pipeline([["XINFO", "STREAM", key]], tolerate=("no such key", "WRONGTYPE"))
         if isinstance(reply, Exception):
             return "+"
         last: bytes = dict(zip(reply[::2], reply[1::2], strict=True))[b"last-generated-id"]
@@ -101,10 +101,10 @@ class PutBack:
 
     async def _pending(self, key: str, node: str, start: str, last: str) -> list[bytes]:
         command: Command = ["XPENDING", key, GROUP, start, last, PAGE, node]
-        (rows,) = await self._link.pipeline([command], tolerate=("NOGROUP", "WRONGTYPE"))
+        (rows,) = await self._connection.pipeline([command], tolerate=("NOGROUP", "WRONGTYPE"))
         return [] if isinstance(rows, Exception) else [row[0] for row in rows]
 
-    async def _move(self, work: RedisWork, found: list[Delivery], node: str, end: End) -> int:
+    async def _move(self, work: RedisConsumer, found: list[Delivery], node: str, end: End) -> int:
         back: list[Rewrite] = []
         poison: list[Rewrite] = []
         for delivery in found:
@@ -126,13 +126,15 @@ class PutBack:
         """The streams that it has read. Those of other queues than ours, while nobody can name them, are found as a
         stray's afterwards, and so is what a node reads that is alive after all."""
         try:
-            found = await outlast(lambda: muster(self._keys, self._link.run), until_repaired=False)
+            found = await retry_through_outage(lambda: muster(self._keys, self._connection.run), until_repaired=False)
         except WrongType:
             return self._keys.streams(self._settings.queues)
         return [self._keys.stream(one.stream) for one in found.consumers if one.name == node]
 
     async def _with_seen(self, end: End, node: str) -> End:
-        (seen,) = await outlast(lambda: self._link.pipeline([["GET", self._keys.blocked(node)]], tolerate=SPOILT))
+        (seen,) = await retry_through_outage(
+            lambda: self._connection.pipeline([["GET", self._keys.blocked(node)]], tolerate=SPOILT)
+        )
         if not isinstance(seen, bytes):
             return end
         return end._replace(blocked_by=seen[:ID_BYTES], seen=seen[ID_BYTES:].decode(errors="replace"))

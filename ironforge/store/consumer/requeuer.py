@@ -12,29 +12,31 @@ from typing import TypeVar
 from ironforge.formats.timestamps import now_ms
 from ironforge.job.crashes import is_suspect
 from ironforge.job.record import JobState, alone_stream, encode, returned_stream
-from ironforge.redis.connection import Command, Link
+from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
-from ironforge.redis.outages import outlast
+from ironforge.redis.outages import retry_through_outage
 from ironforge.redis.scripts import BURY, PARK, REQUEUE, Script
 from ironforge.settings import Settings
-from ironforge.store.consumer.acknowledger import BATCH, Settler
+from ironforge.store.consumer.acknowledger import BATCH, Acknowledger
 from ironforge.store.contract import Lease, Rewrite, Settled
-from ironforge.store.retention import Shelving
+from ironforge.store.retention import RetentionBuckets
 
 T = TypeVar("T")
 
 
-class Rewriter:
+class Requeuer:
     """The three rewrites of one lease. Each returns how many jobs it moved or settled as cancelled."""
 
-    def __init__(self, settings: Settings, keys: Keys, lease: Lease, link: Link, settler: Settler) -> None:
+    def __init__(
+        self, settings: Settings, keys: Keys, lease: Lease, connection: Connection, acknowledger: Acknowledger
+    ) -> None:
         self._keys = keys
         self._crash_budget = settings.crash_budget
-        self._shelving = Shelving(keys, settings)
+        self._shelving = RetentionBuckets(keys, settings)
         self._lease = lease
         self._fence = keys.fence(lease.node)
-        self._link = link
-        self._settler = settler
+        self._connection = connection
+        self._acknowledger = acknowledger
 
     async def requeue(self, batch: Sequence[Rewrite]) -> int:
         keys = [self._fence, self._keys.index]
@@ -74,12 +76,12 @@ class Rewriter:
                 arguments += (numbers[item.stream], item.entry, item.job.id, encode(item.job), *tail(item, numbers))
             count, *cancelled = await self._run(script, names, arguments)
             if cancelled:
-                await self._settler.settle([self._cancelled(part[number]) for number in cancelled])
+                await self._acknowledger.settle([self._cancelled(part[number]) for number in cancelled])
             moved += count + len(cancelled)
         return moved
 
     async def _run(self, script: Script, names: list[str], arguments: Command) -> list[int]:
-        reply: list[int] = await outlast(lambda: self._link.run(script, names, arguments))
+        reply: list[int] = await retry_through_outage(lambda: self._connection.run(script, names, arguments))
         return reply
 
     def _cancelled(self, item: Rewrite) -> Settled:

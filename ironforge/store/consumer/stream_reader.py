@@ -16,14 +16,14 @@ from typing import Any, Final
 
 from redis.exceptions import RedisError, ResponseError
 
-from ironforge.redis.connection import BLOCKING_MARGIN_SECONDS, Command, Link
+from ironforge.redis.connection import BLOCKING_MARGIN_SECONDS, Command, Connection
 from ironforge.redis.keys import GROUP, Keys
-from ironforge.redis.outages import is_wrong_type, outlast
+from ironforge.redis.outages import is_wrong_type, retry_through_outage
 from ironforge.settings import Settings
-from ironforge.store.consumer.consumer_groups import Groups
-from ironforge.store.consumer.fair_queue import Turns
-from ironforge.store.consumer.priority_aging import Aging
-from ironforge.store.consumer.stream_selector import Served
+from ironforge.store.consumer.consumer_groups import ConsumerGroups
+from ironforge.store.consumer.fair_queue import FairQueue
+from ironforge.store.consumer.priority_aging import PriorityAging
+from ironforge.store.consumer.stream_selector import StreamSelector
 from ironforge.store.contract import Delivery, Rewrite, Settled
 
 PAGE: Final = 500
@@ -38,19 +38,21 @@ def enough(given: int, want: int) -> bool:
     return want - given <= want * FEW
 
 
-class Fetcher:
+class StreamReader:
     """Reads the streams of the node's queues, one call at a time. `waking`: a link that can end what it waits for."""
 
-    def __init__(self, settings: Settings, keys: Keys, node: str, link: Link, *, waking: Link) -> None:
+    def __init__(
+        self, settings: Settings, keys: Keys, node: str, connection: Connection, *, waking: Connection
+    ) -> None:
         self._keys = keys
         self._node = node
-        self._link = link
+        self._connection = connection
         self._waking = waking
-        self.served = Served(settings, keys, link)
-        self.groups = Groups(keys, link, self.served)
+        self.selector = StreamSelector(settings, keys, connection)
+        self.groups = ConsumerGroups(keys, connection, self.selector)
         self._busiest = 0
-        self._turns = Turns(keys, node, link)
-        self._aging = Aging(keys, link, settings.starvation_seconds)
+        self._fair_queue = FairQueue(keys, node, connection)
+        self._priority_aging = PriorityAging(keys, connection, settings.starvation_seconds)
         self._audit_seconds = settings.lease_seconds
         self._audited = time.monotonic()
         self._held: dict[str, set[bytes]] = defaultdict(set)
@@ -61,20 +63,20 @@ class Fetcher:
     async def fetch(self, want: int) -> list[Delivery]:
         """At most `want` jobs, strictly by priority where nothing is overdue."""
         async with self._turn:
-            return await outlast(lambda: self._guarded(self._fetch(want)))
+            return await retry_through_outage(lambda: self._guarded(self._fetch(want)))
 
     async def wait(self, want: int, timeout_seconds: float) -> list[Delivery]:
         """Blocks until there is a job or the time is over."""
         block_ms = max(1, round(timeout_seconds * 1000))
         async with self._turn:
-            return await outlast(lambda: self._guarded(self._wait(want, block_ms)))
+            return await retry_through_outage(lambda: self._guarded(self._wait(want, block_ms)))
 
     async def wake(self) -> None:
         """End a `wait` that is under way, without a job. Harmless when there is none, or no server."""
         self._woken.set()
-        if self._link.client_id is not None:
+        if self._connection.client_id is not None:
             with contextlib.suppress(RedisError, OSError):
-                await self._waking.call("CLIENT", "UNBLOCK", self._link.client_id)
+                await self._waking.call("CLIENT", "UNBLOCK", self._connection.client_id)
 
     def release(self, batch: Sequence[Delivery] | Sequence[Settled] | Sequence[Rewrite]) -> None:
         """These have left the node: to be called after the write that made it so, never before."""
@@ -87,39 +89,39 @@ class Fetcher:
             return await reading
         except BaseException as error:
             if is_wrong_type(error):
-                await self.served.look_at_types()
+                await self.selector.look_at_types()
             # What the broken call may have been given is looked for before anything new is read.
             self._audited = float("-inf")
             raise
 
     async def _fetch(self, want: int) -> list[Delivery]:
         await self._audit_if_due()
-        await self.served.look()
-        names = self.served.now
+        await self.selector.look()
+        names = self.selector.readable
         deliveries, self._found = self._found[:want], self._found[want:]
         if not names:
             return deliveries
         try:
-            overdue, share = await self._aging.overdue(list(names.values()), want - len(deliveries))
+            overdue, share = await self._priority_aging.overdue(list(names.values()), want - len(deliveries))
             if share:
                 deliveries += await self._by_turns(overdue, share, all_streams=False)
             at = 0
-            if not self._turns.some and want - len(deliveries) >= PLENTY * len(names):
+            if not self._fair_queue.has_waiting and want - len(deliveries) >= PLENTY * len(names):
                 deliveries += await self._read_plenty(want - len(deliveries))
                 # One that gave its one job may have more: from there on it goes stream by stream.
-                at = min([self.served.place(one.stream) for one in deliveries[:1]] + [self._busiest + 1])
+                at = min([self.selector.place(one.stream) for one in deliveries[:1]] + [self._busiest + 1])
             for number, key in enumerate(list(names)[at:], at):
-                if enough(len(deliveries), want) or self._turns.some:
+                if enough(len(deliveries), want) or self._fair_queue.has_waiting:
                     break
                 command = [*self._read(want - len(deliveries)), "STREAMS", key, ">"]
                 deliveries += self._take(await self._ask(command, look=not number))
-            if self._turns.some and len(deliveries) < want:
+            if self._fair_queue.has_waiting and len(deliveries) < want:
                 deliveries += await self._by_turns(names.values(), want - len(deliveries))
         except BaseException:
             self._found = deliveries + self._found
             raise
         if deliveries:
-            self._busiest = self.served.place(deliveries[0].stream)
+            self._busiest = self.selector.place(deliveries[0].stream)
         return deliveries
 
     async def _read_plenty(self, want: int) -> list[Delivery]:
@@ -127,16 +129,16 @@ class Fetcher:
 
         A stream that had more is the busiest next time, within the few milliseconds that a node's window lasts.
         """
-        keys = list(self.served.now)
+        keys = list(self.selector.readable)
         at = min(self._busiest, len(keys) - 1)  # streams may have been left out since
         before, busiest = keys[:at], keys[at]
         commands: list[Command] = [[*self._read(1), "STREAMS", key, ">"] for key in before]
         commands.append([*self._read(want - len(before)), "STREAMS", busiest, ">"])
         deliveries: list[Delivery] = []
-        *replies, some = await self._link.pipeline(
-            [*commands, self._turns.look(self.served.now.values())], tolerate=("NOGROUP",)
+        *replies, some = await self._connection.pipeline(
+            [*commands, self._fair_queue.look(self.selector.readable.values())], tolerate=("NOGROUP",)
         )
-        self._turns.some = bool(some)
+        self._fair_queue.has_waiting = bool(some)
         for reply in replies:
             if isinstance(reply, ResponseError):
                 await self.groups.make()
@@ -149,16 +151,16 @@ class Fetcher:
         if self._found:
             deliveries, self._found = self._found[:want], self._found[want:]
             return deliveries
-        await self.served.look()
-        names = self.served.now
+        await self.selector.look()
+        names = self.selector.readable
         if not names:  # all queues are paused
             self._woken.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), block_ms / 1000)
             return []
-        if not self._turns.some:
-            self._turns.some = bool(await self._link.call(*self._turns.look(names.values())))
-        if self._turns.some:
+        if not self._fair_queue.has_waiting:
+            self._fair_queue.has_waiting = bool(await self._connection.call(*self._fair_queue.look(names.values())))
+        if self._fair_queue.has_waiting:
             deliveries = await self._by_turns(names.values(), want)
             if deliveries:
                 return deliveries
@@ -170,21 +172,23 @@ class Fetcher:
         return ["XREADGROUP", "GROUP", GROUP, self._node, "COUNT", count]
 
     async def _ask(self, command: Command, timeout_seconds: float | None = None, *, look: bool = False) -> Any:
-        looks = [self._turns.look(self.served.now.values())] if look else []
-        *some, reply = await self.groups.there(
-            lambda: self._link.pipeline([*looks, command], timeout_seconds=timeout_seconds)
+        looks = [self._fair_queue.look(self.selector.readable.values())] if look else []
+        *some, reply = await self.groups.with_group(
+            lambda: self._connection.pipeline([*looks, command], timeout_seconds=timeout_seconds)
         )
         if look:
-            self._turns.some = bool(some[0])
+            self._fair_queue.has_waiting = bool(some[0])
         return reply
 
     async def _by_turns(self, streams: Iterable[str], want: int, *, all_streams: bool = True) -> list[Delivery]:
-        return self._take(await self.groups.there(lambda: self._turns.read(streams, want, all_streams=all_streams)))
+        return self._take(
+            await self.groups.with_group(lambda: self._fair_queue.read(streams, want, all_streams=all_streams))
+        )
 
     def _take(self, reply: Any) -> list[Delivery]:
         deliveries = []
         for key, entries in reply or ():
-            stream = self.served.all[key]
+            stream = self.selector.all[key]
             deliveries += [Delivery(stream, entry, fields[1]) for entry, fields in entries]
             self._held[stream].update(entry for entry, _ in entries)
         return deliveries
@@ -192,10 +196,10 @@ class Fetcher:
     async def _audit_if_due(self) -> None:
         if time.monotonic() - self._audited < self._audit_seconds:
             return
-        if len(self.served.sound) < len(self.served.all):
-            await self.served.look_at_types()
+        if len(self.selector.valid) < len(self.selector.all):
+            await self.selector.look_at_types()
         # Of paused queues as well: what was delivered before is this node's to run.
-        for key, stream in self.served.sound.items():
+        for key, stream in self.selector.valid.items():
             start = "-"
             while True:
                 command: Command = ["XPENDING", key, GROUP, start, "+", PAGE, self._node]
@@ -210,7 +214,7 @@ class Fetcher:
     async def _find(self, key: bytes, stream: str, missing: list[bytes]) -> None:
         if not missing:
             return
-        bodies = await self._link.pipeline([["XRANGE", key, entry, entry] for entry in missing])
+        bodies = await self._connection.pipeline([["XRANGE", key, entry, entry] for entry in missing])
         for entry, body in zip(missing, bodies, strict=True):
             if body:
                 self._found.append(Delivery(stream, entry, body[0][1][1]))

@@ -11,7 +11,7 @@ from typing import Final
 
 from ironforge.job.record import alone_streams_of, split_stream, streams_of
 from ironforge.logs.setup import get_logger
-from ironforge.redis.connection import Command, Link
+from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.outages import SPOILT
 from ironforge.settings import Settings
@@ -20,29 +20,29 @@ from ironforge.settings import Settings
 LOOK_SECONDS: Final = 0.25
 # Jobs that wait to run alone are looked for less often: their nodes have to come to rest first anyway.
 SUSPECTS_SECONDS: Final = 1.0
-SOUND: Final = (b"stream", b"none")
+VALID: Final = (b"stream", b"none")
 
 log = get_logger("ironforge.store")
 
 
-class Served:
+class StreamSelector:
     """The streams of a node's queues: key to name, in the order in which the node takes from them.
 
-    `sound`: those of the right type; when none is, all, so that reading says what is wrong. `now`: those of them whose
-    queue is not paused, maybe none. `alone`: those of jobs that run alone, of queues that are not paused; `suspects`:
-    whether one was there at the last look.
+    `valid`: those of the right type; when none is, all, so that reading says what is wrong. `readable`: those of them
+    whose queue is not paused, maybe none. `alone`: those of jobs that run alone, of queues that are not paused;
+    `suspects`: whether one was there at the last look.
     """
 
-    def __init__(self, settings: Settings, keys: Keys, link: Link) -> None:
+    def __init__(self, settings: Settings, keys: Keys, connection: Connection) -> None:
         self._key = keys.paused
-        self._link = link
+        self._connection = connection
         self._queues = settings.queues
         self._paused: set[str] = set()
         self._looked_at = self._sought_at = float("-inf")
         self._alone = {keys.stream(name): name for name in alone_streams_of(settings.queues)}
         self.suspects = False
         self.all = {keys.stream(name).encode(): name for name in streams_of(settings.queues)}
-        self.sound = self.now = self.all
+        self.valid = self.readable = self.all
         self._choose()
 
     def place(self, stream: str) -> int:
@@ -57,7 +57,7 @@ class Served:
         seek = now - self._sought_at >= SUSPECTS_SECONDS
         lengths: list[Command] = [["XLEN", key] for key in self.alone] if seek else []
         look: Command = ["SMISMEMBER", self._key, *self._queues]
-        flags, *found = await self._link.pipeline([look, *lengths], tolerate=SPOILT)
+        flags, *found = await self._connection.pipeline([look, *lengths], tolerate=SPOILT)
         self._looked_at = now
         if seek:
             self._sought_at = now
@@ -71,15 +71,15 @@ class Served:
 
     async def look_at_types(self) -> None:
         """Leave out streams that somebody has replaced, and take back those that are streams again."""
-        kinds = await self._link.pipeline([["TYPE", key] for key in self.all])
-        sound = {key: name for (key, name), kind in zip(self.all.items(), kinds, strict=True) if kind in SOUND}
-        if sound and len(sound) < len(self.sound):
-            missing = sorted(set(self.sound.values()) - set(sound.values()))
+        kinds = await self._connection.pipeline([["TYPE", key] for key in self.all])
+        valid = {key: name for (key, name), kind in zip(self.all.items(), kinds, strict=True) if kind in VALID}
+        if valid and len(valid) < len(self.valid):
+            missing = sorted(set(self.valid.values()) - set(valid.values()))
             log.error("streams_left_out", streams=missing, hint="`ironforge doctor` says what to do")
-        self.sound = sound or self.all
+        self.valid = valid or self.all
         self._choose()
 
     def _choose(self) -> None:
-        self.now = {key: name for key, name in self.sound.items() if split_stream(name)[0] not in self._paused}
+        self.readable = {key: name for key, name in self.valid.items() if split_stream(name)[0] not in self._paused}
         self.alone = {key: name for key, name in self._alone.items() if split_stream(name)[0] not in self._paused}
-        self._places = {name: number for number, name in enumerate(self.now.values())}
+        self._places = {name: number for number, name in enumerate(self.readable.values())}

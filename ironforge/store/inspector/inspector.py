@@ -15,9 +15,9 @@ from redis.exceptions import ConnectionError as Disconnected
 
 from ironforge.errors import JobNotFound
 from ironforge.job.record import JobState, format_id
-from ironforge.redis.connection import Command, Link
+from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
-from ironforge.redis.outages import ABSENT, answering
+from ironforge.redis.outages import ABSENT, translating_errors
 from ironforge.redis.scripts import LOOK, Script
 from ironforge.settings import Settings
 from ironforge.store.contract import Health, JobView, Page, Stats, Totals
@@ -33,14 +33,14 @@ CONNECTIONS: Final = 4
 TOLD: Final = 1_000
 
 
-class RedisInspection:
-    """Implements `contract.Inspection`."""
+class RedisInspector:
+    """Implements `contract.Inspector`."""
 
     def __init__(self, settings: Settings, keys: Keys) -> None:
         self._settings = settings
         self._keys = keys
-        self.links = [Link(settings.redis_url, keys.prefix) for _ in range(CONNECTIONS)]
-        self._turns = itertools.cycle(self.links)
+        self._connections = [Connection(settings.redis_url, keys.prefix) for _ in range(CONNECTIONS)]
+        self._turns = itertools.cycle(self._connections)
         self._listing = Listing(settings, self._keys, self._ask, self._run)
         self._stats = Shared(self._read_stats)
         # What was paused and resumed from here since the last reading began.
@@ -48,8 +48,8 @@ class RedisInspection:
         self._nodes = Shared(lambda: nodes(keys, self._run))
 
     async def get(self, job_id: bytes) -> JobView:
-        """See `contract.Inspection.get`."""
-        with answering():
+        """See `contract.Inspector.get`."""
+        with translating_errors():
             view = await self._look(job_id)
         if view is None:
             raise JobNotFound(f"there is no job {format_id(job_id)}: never submitted, or past its retention")
@@ -64,13 +64,13 @@ class RedisInspection:
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page:
-        """See `contract.Inspection.jobs`."""
-        with answering():
+        """See `contract.Inspector.jobs`."""
+        with translating_errors():
             return await self._listing.page(state, kind, queue, limit, cursor)
 
     async def stats(self, *, max_age_seconds: float = 0.0) -> Stats:
-        """See `contract.Inspection.stats`."""
-        with answering():
+        """See `contract.Inspector.stats`."""
+        with translating_errors():
             stats = await self._stats.get(max_age_seconds)
         if not self._told:
             return stats
@@ -87,24 +87,29 @@ class RedisInspection:
         return await census(self._keys, self._run, self._ask)
 
     async def totals(self) -> Totals:
-        """See `contract.Inspection.totals`."""
-        with answering():
+        """See `contract.Inspector.totals`."""
+        with translating_errors():
             flat, time = await self._ask(["HGETALL", self._keys.totals], ["TIME"])
         return Totals(totals_of(flat), milliseconds(time))
 
     async def nodes(self, *, max_age_seconds: float = 0.0) -> list[NodeView]:
-        """See `contract.Inspection.nodes`."""
-        with answering():
+        """See `contract.Inspector.nodes`."""
+        with translating_errors():
             return await self._nodes.get(max_age_seconds)
 
     async def health(self) -> Health:
-        """See `contract.Inspection.health`."""
-        with answering():
+        """See `contract.Inspector.health`."""
+        with translating_errors():
             return await health_of(self._settings, self._ask)
 
+    def abandon(self) -> None:
+        """Let go of the connections, for their loop is closed."""
+        for connection in self._connections:
+            connection.abandon()
+
     async def close(self) -> None:
-        for link in self.links:
-            await link.close()
+        for connection in self._connections:
+            await connection.close()
 
     async def _look(self, job_id: bytes) -> JobView | None:
         """None: there is nothing where the index says that it is. Raises JobNotFound."""
@@ -129,17 +134,17 @@ class RedisInspection:
         return JobView(job, JobState.SCHEDULED, due_ms=score_ms(where))
 
     async def _run(self, script: Script, keys: Sequence[str], arguments: Command) -> Any:
-        link = next(self._turns)
+        connection = next(self._turns)
         try:
-            return await link.run(script, keys, arguments)
+            return await connection.run(script, keys, arguments)
         except (Disconnected, AskError):
-            return await link.run(script, keys, arguments)
+            return await connection.run(script, keys, arguments)
 
     async def _ask(self, *commands: Command, tolerate: tuple[str, ...] = ABSENT) -> list[Any]:
         if not commands:
             return []
-        link = next(self._turns)
+        connection = next(self._turns)
         try:
-            return await link.pipeline(commands, tolerate=tolerate)
+            return await connection.pipeline(commands, tolerate=tolerate)
         except (Disconnected, AskError):
-            return await link.pipeline(commands, tolerate=tolerate)
+            return await connection.pipeline(commands, tolerate=tolerate)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from ironforge.redis.connection import Link
+from ironforge.redis.connection import Connection
 from ironforge.redis.keys import LINE_ENDINGS, STREAM_ENDINGS, Keys, shards_of
-from ironforge.redis.outages import answering
+from ironforge.redis.outages import translating_errors
 from ironforge.redis.scripts import Script
 from ironforge.settings import Settings
 
@@ -49,29 +49,31 @@ class RedisUsage:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._shards = [(keys, Link(settings.redis_url, keys.prefix)) for keys in shards_of(settings)]
+        self._shards = [(keys, Connection(settings.redis_url, keys.prefix)) for keys in shards_of(settings)]
 
     async def measure(self) -> Usage:
-        with answering():
-            parts = [await _measure(keys, link) for keys, link in self._shards]
+        with translating_errors():
+            parts = [await _measure(keys, connection) for keys, connection in self._shards]
         return Usage(*(sum(numbers) for numbers in zip(*parts, strict=True)))
 
     async def spend(self, jobs: int, buckets: Sequence[Bucket], *, paid: int = 0) -> Short | None:
         """Take a token for each job from every bucket, or from none; None when all had enough. `paid`: tokens that were
         taken before for the same submission."""
         limits = [str(number) for bucket in buckets for number in (bucket.per_second, bucket.capacity)]
-        keys, link = self._shards[0]
+        keys, connection = self._shards[0]
         names = [keys.rate(bucket.name) for bucket in buckets]
-        with answering():
-            number, *rest = await link.run(_SPEND, names, [jobs, paid, *limits])
+        with translating_errors():
+            number, *rest = await connection.run(_SPEND, names, [jobs, paid, *limits])
         return Short(number - 1, rest[0], rest[1] / 1000) if number else None
 
     async def close(self) -> None:
-        for _, link in self._shards:
-            await link.close()
+        for _, connection in self._shards:
+            await connection.close()
 
 
-async def _measure(keys: Keys, link: Link) -> Usage:
+async def _measure(keys: Keys, connection: Connection) -> Usage:
     names = [keys.index, keys.scheduled, keys.dead, keys.parked, keys.buckets, keys.queues]
-    known, scheduled, dead, size = await link.run(_USAGE, names, [len(STREAM_ENDINGS), *STREAM_ENDINGS, *LINE_ENDINGS])
+    known, scheduled, dead, size = await connection.run(
+        _USAGE, names, [len(STREAM_ENDINGS), *STREAM_ENDINGS, *LINE_ENDINGS]
+    )
     return Usage(known, known - scheduled - dead, size)

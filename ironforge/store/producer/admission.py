@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 from ironforge.codes import Code
 from ironforge.errors import StoreUnavailable
-from ironforge.redis.connection import Command, Link
+from ironforge.redis.connection import Command, Connection
 from ironforge.redis.outages import raise_first
 from ironforge.redis.server_info import config_of, info_of
 from ironforge.settings import Settings
@@ -38,13 +38,13 @@ class Admission:
         self._refusal: StoreUnavailable | None = None
         self._bytes_until_look = math.inf
 
-    async def check(self, link: Link) -> None:
+    async def check(self, connection: Connection) -> None:
         """Raises StoreUnavailable while nothing may be accepted; looks again, by itself, before it goes on refusing."""
         if self._refusal is None:
             return
         if self._overdue():
-            await link.drop()  # what refused may have stepped down since: its successor is at the same address
-            self._look(*await link.exchange(self._looks))
+            await connection.drop()  # what refused may have stepped down since: its successor is at the same address
+            self._look(*await connection.exchange(self._looks))
         if self._refusal is not None:
             raise StoreUnavailable(str(self._refusal), code=cast("Code", self._refusal.code))
 

@@ -16,9 +16,9 @@ from redis.exceptions import ConnectionError as Disconnected
 
 from ironforge.errors import IdempotencyConflict, IncompatibleRecord, IronForgeError, QueueFull, StoreUnavailable
 from ironforge.job.record import JobState, encode, format_id, returned_stream, streams_of
-from ironforge.redis.connection import COMMAND_SECONDS, Command, Link
+from ironforge.redis.connection import COMMAND_SECONDS, Command, Connection
 from ironforge.redis.keys import Keys
-from ironforge.redis.outages import is_wrong_type, raise_first, refuse
+from ironforge.redis.outages import is_wrong_type, raise_first, raise_store_error
 from ironforge.redis.scripts import SUBMIT
 from ironforge.settings import Settings, environment_name
 from ironforge.store.contract import Accepted, Submission
@@ -27,10 +27,10 @@ from ironforge.store.queue_names import too_many_queues
 from ironforge.store.retention import state_at
 
 # A flight takes whole batches until it has this many jobs: it bounds what the last of them waits for the first.
-FLIGHT_JOBS: Final = 1_000
+COMMIT_JOBS: Final = 1_000
 
 
-class _Waiting(NamedTuple):
+class _Pending(NamedTuple):
     batch: Sequence[Submission]
     again: bool
     most_queues: int
@@ -41,62 +41,62 @@ class _Waiting(NamedTuple):
         return self.again or any(item.idempotency_key is not None for item in self.batch)
 
 
-class Flights:
+class GroupCommit:
     """One connection for all submissions of a process: at most one flight is under way."""
 
     def __init__(self, settings: Settings, keys: Keys) -> None:
         self._settings = settings
         self._keys = keys
-        self.link = Link(settings.redis_url, keys.prefix)
+        self.connection = Connection(settings.redis_url, keys.prefix)
         self._admission = Admission(settings)
-        self._waiting: list[_Waiting] = []
-        self._flying: asyncio.Task[None] | None = None
+        self._waiting: list[_Pending] = []
+        self._flushing: asyncio.Task[None] | None = None
 
     async def submit(self, batch: Sequence[Submission], *, again: bool = False, most_queues: int) -> list[Accepted]:
         """Returns once the write has met the durability mode."""
         if not batch:
             return []
         answer: asyncio.Future[list[Accepted]] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(batch, again, most_queues, answer))
-        if self._flying is None:
-            self._flying = asyncio.create_task(self._fly(), name="store-submissions")
+        self._waiting.append(_Pending(batch, again, most_queues, answer))
+        if self._flushing is None:
+            self._flushing = asyncio.create_task(self._flush(), name="store-submissions")
         return await answer
 
     async def close(self) -> None:
         """Ends the connection. Callers that still wait for an answer get StoreUnavailable."""
-        await self.link.close()
-        if self._flying:
-            await self._flying
+        await self.connection.close()
+        if self._flushing:
+            await self._flushing
 
-    async def _fly(self) -> None:
+    async def _flush(self) -> None:
         try:
             while self._waiting:
-                passengers = self._board()
+                pending = self._take_batch()
                 try:
-                    await self._admission.check(self.link)
-                    await self._carry(passengers)
+                    await self._admission.check(self.connection)
+                    await self._commit(pending)
                 except Exception as error:  # noqa: BLE001 - whatever it is, the callers get it
-                    _fail(passengers, error)
+                    _fail(pending, error)
         finally:
-            self._flying = None
+            self._flushing = None
 
-    def _board(self) -> list[_Waiting]:
+    def _take_batch(self) -> list[_Pending]:
         jobs = taken = 0
-        while taken < len(self._waiting) and jobs < FLIGHT_JOBS:
+        while taken < len(self._waiting) and jobs < COMMIT_JOBS:
             jobs += len(self._waiting[taken].batch)
             taken += 1
-        passengers, self._waiting = self._waiting[:taken], self._waiting[taken:]
-        return passengers
+        pending, self._waiting = self._waiting[:taken], self._waiting[taken:]
+        return pending
 
-    async def _carry(self, passengers: list[_Waiting]) -> None:
-        alone: list[_Waiting] = []
-        together: list[_Waiting] = []
-        for waiting in passengers:
+    async def _commit(self, pending: list[_Pending]) -> None:
+        alone: list[_Pending] = []
+        together: list[_Pending] = []
+        for waiting in pending:
             (alone if waiting.alone else together).append(waiting)
-        await self._carry_groups(([together] if together else []) + [[waiting] for waiting in alone])
+        await self._commit_groups(([together] if together else []) + [[waiting] for waiting in alone])
 
-    async def _carry_groups(self, groups: list[list[_Waiting]]) -> None:
-        calls = [_Call(self._keys, self._settings, group) for group in groups]
+    async def _commit_groups(self, groups: list[list[_Pending]]) -> None:
+        calls = [SubmitCall(self._keys, self._settings, group) for group in groups]
         repeated = False
         try:
             replies, shortfall = await self._send(calls)
@@ -106,7 +106,7 @@ class Flights:
             calls = [call.repeated() for call in calls]
             repeated = True
             replies, shortfall = await self._send(calls)
-        apart: list[list[_Waiting]] = []
+        apart: list[list[_Pending]] = []
         for group, call, reply in zip(groups, calls, replies, strict=True):
             if len(group) > 1 and (_is(reply, b"full") or _is(reply, b"queues") or is_wrong_type(reply)):
                 apart += [[waiting] for waiting in group]
@@ -116,36 +116,36 @@ class Flights:
             except IncompatibleRecord as error:  # what the server knows of one of them is damaged
                 _fail(group, error)
         for group in apart:
-            await self._carry_alone(group)
+            await self._commit_alone(group)
 
-    async def _carry_alone(self, group: list[_Waiting]) -> None:
+    async def _commit_alone(self, group: list[_Pending]) -> None:
         """Together they were refused and nothing was written: each of them alone may be taken."""
         try:
-            await self._carry_groups([group])
+            await self._commit_groups([group])
         except Exception as error:  # noqa: BLE001 - the others have answers of their own
             _fail(group, error)
 
-    async def _send(self, calls: list[_Call]) -> tuple[list[Any], str]:
+    async def _send(self, calls: list[SubmitCall]) -> tuple[list[Any], str]:
         """The replies, and what keeps all of these writes from being as durable as was asked."""
         commands: list[Command] = [SUBMIT.by_hash(call.keys, call.arguments) for call in calls]
         commands += self._admission.questions(sum(len(call.items) for call in calls), sum(call.size for call in calls))
         patience = COMMAND_SECONDS + sum(len(call.items) for call in calls) / 1_000
-        replies = await self.link.exchange(commands, timeout_seconds=patience)
+        replies = await self.connection.exchange(commands, timeout_seconds=patience)
         raise_first(*(reply for reply in replies if isinstance(reply, AskError)))
         forgotten = [number for number, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if forgotten:
             texts: list[Command] = [SUBMIT.by_text(calls[at].keys, calls[at].arguments) for at in forgotten]
             texts += commands[len(calls) :]
-            late = await self.link.exchange(texts, timeout_seconds=patience)
+            late = await self.connection.exchange(texts, timeout_seconds=patience)
             for number, reply in zip([*forgotten, *range(len(calls), len(commands))], late, strict=True):
                 replies[number] = reply
         return replies[: len(calls)], self._admission.shortfall(replies[len(calls) :])
 
 
-class _Call:
+class SubmitCall:
     """The keys and arguments of one `submit.lua` call for a group of batches."""
 
-    def __init__(self, keys: Keys, settings: Settings, group: list[_Waiting], *, again: bool | None = None) -> None:
+    def __init__(self, keys: Keys, settings: Settings, group: list[_Pending], *, again: bool | None = None) -> None:
         self._made_of = keys, settings, group
         self.items = [item for waiting in group for item in waiting.batch]
         again = group[0].again if again is None else again
@@ -179,10 +179,10 @@ class _Call:
             if careful:
                 self.arguments += self._careful(item, keys, extra)
 
-    def repeated(self) -> _Call:
+    def repeated(self) -> SubmitCall:
         """The same call, asking first which of its jobs are known."""
         keys, settings, group = self._made_of
-        return _Call(keys, settings, group, again=True)
+        return SubmitCall(keys, settings, group, again=True)
 
     def _careful(self, item: Submission, keys: Keys, extra: dict[str, int]) -> tuple[int, bytes, int, int]:
         number, fingerprint = 0, b""
@@ -241,7 +241,7 @@ def queue_full(reply: list[Any]) -> QueueFull:
     return QueueFull(message, queue=queue, length=length, limit=limit)
 
 
-def _answer(group: list[_Waiting], call: _Call, reply: Any, shortfall: str, *, own_repetition: bool) -> None:
+def _answer(group: list[_Pending], call: SubmitCall, reply: Any, shortfall: str, *, own_repetition: bool) -> None:
     refused = _refused(reply)
     if refused is not None:
         _fail(group, refused)
@@ -270,10 +270,10 @@ def _unconfirmed(shortfall: str, answers: list[Accepted]) -> StoreUnavailable:
     )
 
 
-def _fail(group: list[_Waiting], error: Exception) -> None:
+def _fail(group: list[_Pending], error: Exception) -> None:
     if not isinstance(error, IronForgeError):
         try:
-            refuse(error)
+            raise_store_error(error)
         except IronForgeError as translated:
             error = translated
     for waiting in group:

@@ -14,15 +14,15 @@ from typing import Any, Final, Protocol
 from ironforge.errors import InvalidState, JobNotFound, QuotaExceeded, StoreUnavailable
 from ironforge.formats.timestamps import now_ms
 from ironforge.job.record import Job, JobState, decode, encode, format_id
-from ironforge.redis.connection import Command, Link
+from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import GROUP, Keys, Location
-from ironforge.redis.outages import ABSENT, answering, first_of, raise_first
+from ironforge.redis.outages import ABSENT, first_of, raise_first, translating_errors
 from ironforge.redis.scripts import CANCEL, PAUSE, REVIVE, Script
 from ironforge.settings import Settings
 from ironforge.store.contract import Accepted, Submission
-from ironforge.store.producer.group_commit import Flights, queue_full
+from ironforge.store.producer.group_commit import GroupCommit, queue_full
 from ironforge.store.queue_names import forget_unused, too_many_queues
-from ironforge.store.retention import Shelving, state_at, terminal_record
+from ironforge.store.retention import RetentionBuckets, state_at, terminal_record
 
 # Others would have to move a job between every read and write for this many times in a row.
 CHASES: Final = 20
@@ -33,39 +33,43 @@ class OnPause(Protocol):
     def __call__(self, queue: str, *, paused: bool) -> None: ...
 
 
-class RedisSubmissions:
-    """Implements `contract.Submissions` over two connections: one for the flights, one for everything else."""
+class RedisProducer:
+    """Implements `contract.Producer` over two connections: one for group commits, one for everything else."""
 
     def __init__(self, settings: Settings, keys: Keys, on_pause: OnPause) -> None:
         self._settings = settings
         self._keys = keys
-        self._shelving = Shelving(self._keys, settings)
-        self._flights = Flights(settings, self._keys)
-        self._link = Link(settings.redis_url, keys.prefix)
-        self.links = (self._flights.link, self._link)
+        self._shelving = RetentionBuckets(self._keys, settings)
+        self._group_commit = GroupCommit(settings, self._keys)
+        self._connection = Connection(settings.redis_url, keys.prefix)
         self._looked_at = -math.inf
         self._on_pause = on_pause
 
     async def submit(
         self, batch: Sequence[Submission], *, again: bool = False, most_queues: int | None = None
     ) -> list[Accepted]:
-        """See `contract.Submissions.submit`."""
+        """See `contract.Producer.submit`."""
         most = self._most(most_queues)
         try:
-            return await self._flights.submit(batch, again=again, most_queues=most)
+            return await self._group_commit.submit(batch, again=again, most_queues=most)
         except QuotaExceeded:
             if not await self._made_room():
                 raise
-            return await self._flights.submit(batch, again=again, most_queues=most)
+            return await self._group_commit.submit(batch, again=again, most_queues=most)
+
+    def abandon(self) -> None:
+        """Let go of the connections, for their loop is closed."""
+        self._group_commit.connection.abandon()
+        self._connection.abandon()
 
     async def close(self) -> None:
         """Ends the connections. Callers that still wait for an answer get StoreUnavailable."""
-        await self._flights.close()
-        await self._link.close()
+        await self._group_commit.close()
+        await self._connection.close()
 
     async def cancel(self, job_id: bytes) -> JobState:
-        """See `contract.Submissions.cancel`."""
-        with answering():
+        """See `contract.Producer.cancel`."""
+        with translating_errors():
             for _ in range(CHASES):
                 location = await self._locate(job_id)
                 if location.place == "d":
@@ -84,7 +88,7 @@ class RedisSubmissions:
         place = self._shelving.place(job_id, self._shelving.keep_ms(ended))
         name = location.stream
         kept = encode(ended) if place.seconds else b""
-        verdict: bytes = await self._link.run(
+        verdict: bytes = await self._connection.run(
             CANCEL,
             (
                 *(keys.index, keys.scheduled, keys.parked, keys.totals, keys.delayed),
@@ -99,9 +103,9 @@ class RedisSubmissions:
         return verdict
 
     async def revive(self, job_id: bytes, *, reset_retry_count: bool, most_queues: int | None = None) -> Job:
-        """See `contract.Submissions.revive`."""
+        """See `contract.Producer.revive`."""
         keys = self._keys
-        with answering():
+        with translating_errors():
             for _ in range(CHASES):
                 location = await self._locate(job_id)
                 if location.place != "d":
@@ -121,22 +125,22 @@ class RedisSubmissions:
         raise _elusive(job_id)
 
     async def set_paused(self, queue: str, *, paused: bool, most_queues: int | None = None) -> None:
-        """See `contract.Submissions.set_paused`."""
+        """See `contract.Producer.set_paused`."""
         keys = self._keys
-        with answering():
+        with translating_errors():
             if paused:
                 await self._within_quota(PAUSE, [keys.paused, keys.queues], [queue, self._most(most_queues)])
             else:
-                await self._link.call("SREM", keys.paused, queue)
+                await self._connection.call("SREM", keys.paused, queue)
         self._on_pause(queue, paused=paused)
 
     def _most(self, queues: int | None) -> int:
         return self._settings.max_queues if queues is None else queues
 
     async def _within_quota(self, script: Script, names: Sequence[str], arguments: Command) -> Any:
-        reply = await self._link.run(script, names, arguments)
+        reply = await self._connection.run(script, names, arguments)
         if isinstance(reply, list) and reply[0] == b"queues" and await self._made_room():
-            reply = await self._link.run(script, names, arguments)
+            reply = await self._connection.run(script, names, arguments)
         if isinstance(reply, list):
             raise (queue_full if reply[0] == b"full" else too_many_queues)(reply)
         return reply
@@ -147,12 +151,12 @@ class RedisSubmissions:
         if time.monotonic() - self._looked_at < LOOK_SECONDS:
             return False
         self._looked_at = time.monotonic()
-        with answering():
-            return await forget_unused(self._link, self._keys) > 0
+        with translating_errors():
+            return await forget_unused(self._connection, self._keys) > 0
 
     async def _locate(self, job_id: bytes) -> Location:
         """Raises JobNotFound, and InvalidState for a job that has ended."""
-        raw, done, kept = await self._link.pipeline(
+        raw, done, kept = await self._connection.pipeline(
             [
                 ["HGET", self._keys.index, job_id],
                 ["HGET", self._keys.bucket_of(job_id, "done"), job_id],
@@ -172,7 +176,7 @@ class RedisSubmissions:
         """Only the group's pending list tells a running job from a queued one."""
         if location.place == "q":
             key, entry = self._keys.stream(location.stream), location.entry
-            (pending,) = await self._link.pipeline([["XPENDING", key, GROUP, entry, entry, 1]], tolerate=ABSENT)
+            (pending,) = await self._connection.pipeline([["XPENDING", key, GROUP, entry, entry, 1]], tolerate=ABSENT)
             if isinstance(pending, list) and pending:
                 return JobState.RUNNING
         return state_at(location.raw)
@@ -180,10 +184,10 @@ class RedisSubmissions:
     async def _record_at(self, location: Location, job_id: bytes) -> bytes | None:
         record: bytes | None
         if not location.entry:
-            record = await self._link.call("HGET", self._keys.parked, job_id)
+            record = await self._connection.call("HGET", self._keys.parked, job_id)
             return record
         stream = self._keys.stream(location.stream)
-        entries = await self._link.call("XRANGE", stream, location.entry, location.entry)
+        entries = await self._connection.call("XRANGE", stream, location.entry, location.entry)
         record = entries[0][1][1] if entries else None
         return record
 

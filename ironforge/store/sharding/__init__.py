@@ -6,9 +6,9 @@ is the store of one shard, and a part that does not answer keeps nobody waiting 
 
 from __future__ import annotations
 
-from ironforge.store.sharding.clients import ShardedInspection, ShardedSubmissions
-from ironforge.store.sharding.consumer import ShardedWork
+from ironforge.store.sharding.clients import ShardedInspector, ShardedProducer
+from ironforge.store.sharding.consumer import ShardedConsumer
 from ironforge.store.sharding.leases import ShardedLeases
-from ironforge.store.sharding.notifications import ShardedSignals
+from ironforge.store.sharding.notifications import ShardedNotifications
 
-__all__ = ["ShardedInspection", "ShardedLeases", "ShardedSignals", "ShardedSubmissions", "ShardedWork"]
+__all__ = ["ShardedConsumer", "ShardedInspector", "ShardedLeases", "ShardedNotifications", "ShardedProducer"]

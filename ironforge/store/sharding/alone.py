@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from ironforge.store.consumer.alone import RedisAlone
 from ironforge.store.contract import Delivery
-from ironforge.store.sharding.fan_out import Round
+from ironforge.store.sharding.fan_out import FanOut
 
 
 class ShardedAlone:
@@ -18,7 +18,7 @@ class ShardedAlone:
     def __init__(self, parts: Sequence[RedisAlone], shards: int) -> None:
         self._parts = parts
         self._shards = shards
-        self._claims: Round[bool] = Round()
+        self._claims: FanOut[bool] = FanOut()
         self._claimed: int | None = None
         self._next = 0
 

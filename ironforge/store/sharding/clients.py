@@ -14,26 +14,26 @@ from ironforge.job.record import Job, JobState, shard_of, tail_of
 from ironforge.store.contract import (
     Accepted,
     Health,
-    Inspection,
+    Inspector,
     JobView,
     Page,
+    Producer,
     Stats,
     StreamDepth,
     Submission,
-    Submissions,
     Totals,
 )
 from ironforge.store.node_view import NodeView
-from ironforge.store.sharding.fan_out import together
+from ironforge.store.sharding.fan_out import gather_all
 
 # From the best to the worst.
 DURABILITY = ("local", "relaxed", "none")
 
 
-class ShardedSubmissions:
+class ShardedProducer:
     """Implements `contract.Submissions`."""
 
-    def __init__(self, parts: Sequence[Submissions]) -> None:
+    def __init__(self, parts: Sequence[Producer]) -> None:
         self._parts = parts
 
     async def submit(
@@ -51,7 +51,7 @@ class ShardedSubmissions:
             for part, group in zip(self._parts, groups, strict=True)
         ]
         answers: dict[int, Accepted] = {}
-        for group, accepted in zip(groups, await together(calls), strict=True):
+        for group, accepted in zip(groups, await gather_all(calls), strict=True):
             answers |= zip(group, accepted, strict=True)
         return [answers[at] for at in range(len(batch))]
 
@@ -65,9 +65,9 @@ class ShardedSubmissions:
 
     async def set_paused(self, queue: str, *, paused: bool, most_queues: int | None = None) -> None:
         """See `contract.Submissions.set_paused`. When a shard is away, those that are not have done it."""
-        await together(part.set_paused(queue, paused=paused, most_queues=most_queues) for part in self._parts)
+        await gather_all(part.set_paused(queue, paused=paused, most_queues=most_queues) for part in self._parts)
 
-    def _of(self, job_id: bytes) -> Submissions:
+    def _of(self, job_id: bytes) -> Producer:
         return self._parts[shard_of(job_id, len(self._parts))]
 
     def _check_key(self, item: Submission, shard: int) -> None:
@@ -80,10 +80,10 @@ class ShardedSubmissions:
             )
 
 
-class ShardedInspection:
+class ShardedInspector:
     """Implements `contract.Inspection`. Lists go through one shard after the other."""
 
-    def __init__(self, parts: Sequence[Inspection]) -> None:
+    def __init__(self, parts: Sequence[Inspector]) -> None:
         self._parts = parts
 
     async def get(self, job_id: bytes) -> JobView:
@@ -116,7 +116,7 @@ class ShardedInspection:
 
     async def stats(self, *, max_age_seconds: float = 0.0) -> Stats:
         """See `contract.Inspection.stats`."""
-        parts = await together(part.stats(max_age_seconds=max_age_seconds) for part in self._parts)
+        parts = await gather_all(part.stats(max_age_seconds=max_age_seconds) for part in self._parts)
         depths: dict[tuple[str, int], StreamDepth] = {}
         for depth in (depth for part in parts for depth in part.streams):
             place = depth.queue, depth.priority
@@ -128,12 +128,12 @@ class ShardedInspection:
 
     async def totals(self) -> Totals:
         """See `contract.Inspection.totals`."""
-        return _sum(await together(part.totals() for part in self._parts))
+        return _sum(await gather_all(part.totals() for part in self._parts))
 
     async def nodes(self, *, max_age_seconds: float = 0.0) -> list[NodeView]:
         """See `contract.Inspection.nodes`. A node is as well as it is in the shard where it is worst."""
         found: dict[str, NodeView] = {}
-        parts = await together(part.nodes(max_age_seconds=max_age_seconds) for part in self._parts)
+        parts = await gather_all(part.nodes(max_age_seconds=max_age_seconds) for part in self._parts)
         for node in itertools.chain(*parts):
             other = found.get(node.name)
             found[node.name] = node if other is None else other.together(node)
@@ -141,7 +141,7 @@ class ShardedInspection:
 
     async def health(self) -> Health:
         """See `contract.Inspection.health`. Memory of the fullest server: two shards may be on the same one."""
-        parts = await together(part.health() for part in self._parts)
+        parts = await gather_all(part.health() for part in self._parts)
         fullest = max(parts, key=lambda part: part.used_memory / part.max_memory if part.max_memory else 0)
         weakest = max((part.durability for part in parts), key=DURABILITY.index)
         problems: dict[str, list[str]] = {}

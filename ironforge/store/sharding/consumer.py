@@ -10,10 +10,10 @@ from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
-from ironforge.store.consumer.consumer import RedisWork
+from ironforge.store.consumer.consumer import RedisConsumer
 from ironforge.store.contract import Delivery, Due, Rewrite, Settled
 from ironforge.store.sharding.alone import ShardedAlone
-from ironforge.store.sharding.fan_out import Round, together
+from ironforge.store.sharding.fan_out import FanOut, gather_all
 from ironforge.store.sharding.reader import ShardedFetcher
 
 # When a shard does not say when its next job is due, it is asked again after this time.
@@ -22,22 +22,22 @@ LATE_MS: Final = 1_000
 Moved = TypeVar("Moved", Settled, Rewrite, Delivery)
 
 
-class ShardedWork:
+class ShardedConsumer:
     """Implements `contract.Work` for one lease."""
 
-    def __init__(self, parts: Sequence[RedisWork], weights: Sequence[int], shards: int) -> None:
+    def __init__(self, parts: Sequence[RedisConsumer], weights: Sequence[int], shards: int) -> None:
         self._parts = parts
         self.alone = ShardedAlone([part.alone for part in parts], shards)
-        self._fetcher = ShardedFetcher([part.fetcher for part in parts], weights)
-        self._dues: Round[Due] = Round()
+        self._reader = ShardedFetcher([part.reader for part in parts], weights)
+        self._dues: FanOut[Due] = FanOut()
 
     async def fetch(self, want: int) -> list[Delivery]:
         """See `contract.Work.fetch`."""
-        return await self._fetcher.fetch(want)
+        return await self._reader.fetch(want)
 
     async def wait(self, want: int, timeout_seconds: float) -> list[Delivery]:
         """See `contract.Work.wait`."""
-        return await self._fetcher.wait(want, timeout_seconds)
+        return await self._reader.wait(want, timeout_seconds)
 
     async def settle(self, batch: Sequence[Settled]) -> None:
         """See `contract.Work.settle`."""
@@ -61,7 +61,7 @@ class ShardedWork:
 
     async def restore(self) -> int:
         """See `contract.Work.restore`."""
-        return sum(await together(part.restore() for part in self._parts))
+        return sum(await gather_all(part.restore() for part in self._parts))
 
     async def promote(self) -> Due:
         """See `contract.Work.promote`."""
@@ -75,15 +75,15 @@ class ShardedWork:
 
     async def cancel_requested(self, job_ids: Sequence[bytes]) -> list[bytes]:
         """See `contract.Work.cancel_requested`."""
-        answers = await together(part.cancel_requested(job_ids) for part in self._parts)
+        answers = await gather_all(part.cancel_requested(job_ids) for part in self._parts)
         return [job_id for asked in answers for job_id in asked]
 
     async def expire(self) -> int:
         """See `contract.Work.expire`."""
-        return sum(await together(part.expire() for part in self._parts))
+        return sum(await gather_all(part.expire() for part in self._parts))
 
     async def close(self) -> None:
-        await self._fetcher.close()
+        await self._reader.close()
         await self._dues.stop()
         await self.alone.close()
         for part in self._parts:
@@ -93,11 +93,11 @@ class ShardedWork:
         self,
         batch: Sequence[Moved],
         kind: type[Moved],
-        call: Callable[[RedisWork, list[Moved]], Coroutine[Any, Any, None]],
+        call: Callable[[RedisConsumer, list[Moved]], Coroutine[Any, Any, None]],
     ) -> None:
         own: defaultdict[str, list[Moved]] = defaultdict(list)
         items: Iterable[tuple[Any, ...]] = batch  # by position: a batch to settle may hold plain tuples
         for stream, *rest in items:
             part, _, own_stream = stream.partition("/")
             own[part].append(kind._make((own_stream, *rest)))
-        await together(call(self._parts[int(part)], items) for part, items in own.items())
+        await gather_all(call(self._parts[int(part)], items) for part, items in own.items())

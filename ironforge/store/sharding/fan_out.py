@@ -16,7 +16,7 @@ PATIENCE_SECONDS: Final = 0.25
 T = TypeVar("T")
 
 
-class Round(Generic[T]):
+class FanOut(Generic[T]):
     """At most one question of one kind to each part."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ def _answered(task: asyncio.Task[T]) -> bool:
     return not task.cancelled() and task.exception() is None
 
 
-async def together(questions: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+async def gather_all(questions: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """All answers. An error is raised only after every question has come to its end."""
     replies = await asyncio.gather(*questions, return_exceptions=True)
     answers: list[T] = []

@@ -15,7 +15,7 @@ from ironforge.logs.setup import get_logger
 from ironforge.process.thread_pool import aside
 from ironforge.store.consumer.leases import RedisLeases, new_name
 from ironforge.store.contract import Lease
-from ironforge.store.sharding.fan_out import together
+from ironforge.store.sharding.fan_out import gather_all
 
 log = get_logger("ironforge.store")
 
@@ -38,7 +38,7 @@ class ShardedLeases:
     async def join(self) -> Lease:
         """See `leases_contract.Leases.join`."""
         name = new_name()
-        leases = await together(part.join(name) for part in self._parts)
+        leases = await gather_all(part.join(name) for part in self._parts)
         self._held[name] = leases
         now = time.monotonic()
         self._beaten, self._steady_since = [now] * len(leases), [now] * len(leases)
@@ -74,12 +74,12 @@ class ShardedLeases:
         """See `leases_contract.Leases.take_over`. A shard where the node has renewed its lease leaves it alone."""
         pairs = zip(self._parts, self.held(lease), strict=True)
         return sum(
-            await together(part.take_over(held, node, crashed=crashed, seen_dead=seen_dead) for part, held in pairs)
+            await gather_all(part.take_over(held, node, crashed=crashed, seen_dead=seen_dead) for part, held in pairs)
         )
 
-    async def strays(self) -> list[str]:
+    async def orphan_consumers(self) -> list[str]:
         """See `leases_contract.Leases.strays`."""
-        parts = await together(part.strays() for part in self._parts)
+        parts = await gather_all(part.orphan_consumers() for part in self._parts)
         return sorted({name for part in parts for name in part})
 
     def note_blocked(self, lease: Lease, job_id: bytes, seen: str) -> None:
@@ -95,7 +95,7 @@ class ShardedLeases:
     async def leave(self, lease: Lease, *, crashed: bool = False) -> None:
         """See `leases_contract.Leases.leave`."""
         pairs = zip(self._parts, self.held(lease), strict=True)
-        await together(part.leave(held, crashed=crashed) for part, held in pairs)
+        await gather_all(part.leave(held, crashed=crashed) for part, held in pairs)
 
     async def close(self) -> None:
         """Ends the threads; the parts belong to the caller."""

@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-from ironforge.store.contract import Signal, Signals
+from ironforge.store.contract import Notification, Notifications
 
 
-class ShardedSignals:
+class ShardedNotifications:
     """Implements `contract.Signals`."""
 
-    def __init__(self, parts: Sequence[Signals]) -> None:
+    def __init__(self, parts: Sequence[Notifications]) -> None:
         self._parts = parts
 
-    async def listen(self) -> AsyncIterator[Signal]:
+    async def listen(self) -> AsyncIterator[Notification]:
         """See `contract.Signals.listen`."""
         # One place: a listener that is slow holds up the shards, as it would hold up one.
-        heard: asyncio.Queue[Signal] = asyncio.Queue(1)
+        heard: asyncio.Queue[Notification] = asyncio.Queue(1)
 
-        async def pass_on(part: Signals) -> None:
+        async def pass_on(part: Notifications) -> None:
             async for signal in part.listen():
                 await heard.put(signal)
 

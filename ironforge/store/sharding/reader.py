@@ -10,10 +10,10 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ironforge.store.consumer.stream_reader import Fetcher, enough
+from ironforge.store.consumer.stream_reader import StreamReader, enough
 from ironforge.store.contract import Delivery
-from ironforge.store.sharding.fan_out import PATIENCE_SECONDS, Round, together
-from ironforge.store.sharding.weighted_fair import Rotation
+from ironforge.store.sharding.fan_out import PATIENCE_SECONDS, FanOut, gather_all
+from ironforge.store.sharding.weighted_fair import WeightedFairScheduler
 
 MARGIN_SECONDS: Final = 1.0
 WAKE_SECONDS: Final = 0.002
@@ -25,10 +25,10 @@ WORTH_A_CALL: Final = 250
 class ShardedFetcher:
     """`fetch` and `wait` of `contract.Work`. A delivery's stream says which part it came from: `2/default:1`."""
 
-    def __init__(self, parts: Sequence[Fetcher], weights: Sequence[int]) -> None:
+    def __init__(self, parts: Sequence[StreamReader], weights: Sequence[int]) -> None:
         self._parts = parts
-        self._rotation = Rotation(weights)
-        self._reads: Round[list[Delivery]] = Round()
+        self._rotation = WeightedFairScheduler(weights)
+        self._reads: FanOut[list[Delivery]] = FanOut()
         self._found: list[Delivery] = []
 
     async def fetch(self, want: int) -> list[Delivery]:
@@ -71,7 +71,7 @@ class ShardedFetcher:
             self._reads.ask(part, self._parts[part].wait(max(1, want // len(self._parts)), timeout_seconds))
         patience = timeout_seconds + MARGIN_SECONDS
         self._keep(await self._reads.answers(return_when=asyncio.FIRST_COMPLETED, timeout_seconds=patience))
-        await together(self._wake(part) for part in waiting)
+        await gather_all(self._wake(part) for part in waiting)
         self._keep(await self._reads.answers())
 
     async def _read(self, wanted: Mapping[int, int]) -> dict[int, list[Delivery]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-class Rotation:
+class WeightedFairScheduler:
     """Parts are numbered from 0; `weights` are positive."""
 
     def __init__(self, weights: Sequence[int]) -> None:

@@ -83,7 +83,7 @@ async def pause_queue(here: Installation, rng: random.Random) -> Sequence[Site]:
 async def _set_paused(here: Installation, *, paused: bool) -> None:
     while True:
         try:
-            return await here.doors.submissions.set_paused("default", paused=paused)
+            return await here.store_client.producer.set_paused("default", paused=paused)
         except StoreUnavailable:
             await asyncio.sleep(LOOK_SECONDS)
 
