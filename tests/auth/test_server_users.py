@@ -14,7 +14,7 @@ from tests.cli.kit import Service, eventually, ironforge
 from tests.support.servers import redis_server
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "ironforge" / "auth" / "README.md").read_text(encoding="utf-8")
+README = (ROOT / "ironforge" / "docs" / "security.md").read_text(encoding="utf-8")
 PEPPER = "0123456789abcdef0123456789abcdef"
 APPLICATION = """
 from ironforge import Context, Forge, Retry, Settings, Snooze

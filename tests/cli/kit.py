@@ -56,9 +56,11 @@ def processes_with(text: str) -> list[str]:
 class Service:
     """A command that keeps running; use it as a context manager."""
 
+    PROGRAM: tuple[str, ...] = IRONFORGE
+
     def __init__(self, *arguments: str, cwd: Path | None = None, **settings: str) -> None:
         self._process = subprocess.Popen(
-            [*IRONFORGE, *arguments],
+            [*self.PROGRAM, *arguments],
             cwd=cwd,
             env=environment(**settings),
             stdout=subprocess.PIPE,

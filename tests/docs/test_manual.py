@@ -1,0 +1,76 @@
+"""Every page does what it says: its commands run, its programs run, its links lead somewhere."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from ironforge import settings
+from tests.docs.pages import API, MANUAL, ROOT, Block, Reader, section
+from tests.support.servers import valkey
+
+README = ROOT / "README.md"
+# The first steps have tests of their own.
+PAGES = [README, *sorted(set(MANUAL.glob("*.md")) - {MANUAL / "first_steps.md"})]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_does_what_it_says(page: Path, tmp_path: Path) -> None:
+    with valkey() as url, Reader(tmp_path, url) as reader:
+        reader.read(section(page))
+
+
+def test_a_call_that_is_refused_is_no_example(tmp_path: Path) -> None:
+    with valkey() as url, Reader(tmp_path, url) as reader, pytest.raises(AssertionError, match="job_not_found"):
+        reader.read([Block("sh", "", f"curl -s {API}/jobs/01a20cb5-64a0-7717-88ee-385134209657")])
+
+
+@pytest.mark.parametrize("document", [*ROOT.glob("*.md"), *sorted(ROOT.glob("[!.]*/**/*.md"))], ids=str)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", document.read_text(encoding="utf-8")):
+        path, _, heading = target.partition("#")
+        if "://" not in target:
+            found = document.parent / path if path else document
+            assert found.exists(), target
+            assert not heading or heading in anchors(found), target
+
+
+def anchors(document: Path) -> list[str]:
+    """As GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
+def test_the_readme_can_be_read_at_once() -> None:
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 200
+
+
+def test_the_table_of_settings_is_the_one_that_the_code_has() -> None:
+    text = (MANUAL / "settings.md").read_text(encoding="utf-8")
+    shown = text.split("<!-- settings: begin -->\n")[1].split("\n<!-- settings: end -->")[0]
+
+    assert shown == settings.table()
+
+
+def test_every_setting_has_a_meaning() -> None:
+    assert set(settings.Settings.__struct_fields__) == set(settings.HELP)
+
+
+def test_the_metrics_that_the_manual_names_exist() -> None:
+    modules = [path.read_text(encoding="utf-8") for path in (ROOT / "ironforge" / "metrics").glob("*.py")]
+    source = "".join(ast.unparse(ast.parse(text)) for text in modules)
+    named = re.findall(r"`(ironforge_\w+)", (MANUAL / "operating.md").read_text(encoding="utf-8"))
+
+    assert len(named) >= 25
+    assert [name for name in named if name not in source] == []
+
+
+def test_the_tests_that_the_security_document_names_exist() -> None:
+    document = (ROOT / "ironforge" / "auth" / "README.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/\S+\.py)`", document)
+
+    assert len(named) >= 10
+    assert [path for path in named if not (ROOT / path).exists()] == []
