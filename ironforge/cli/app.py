@@ -13,7 +13,7 @@ from typing import Final
 import typer
 
 from ironforge import errors
-from ironforge.cli import access, audit, jobs, queues, run, status, verify
+from ironforge.cli import access, audit, documentation, jobs, queues, run, status, verify
 from ironforge.cli.output import EXIT_CODES, say
 
 # The first that fits counts.
@@ -43,7 +43,7 @@ app.add_typer(queues.queues, name="queues")
 app.add_typer(access.keys, name="keys")
 app.add_typer(access.quotas, name="quotas")
 app.add_typer(audit.audit, name="audit")
-for _command in (status.stats, status.nodes, status.doctor, verify.verify, status.version):
+for _command in (status.stats, status.nodes, status.doctor, verify.verify, documentation.docs, status.version):
     app.command(epilog=EXIT_CODES)(_command)
 app.command("node-child", hidden=True)(run.node_child)
 app.command("api-child", hidden=True)(run.api_child)

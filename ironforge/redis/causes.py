@@ -50,7 +50,7 @@ _CAUSES: Final[tuple[tuple[Signs, str, str], ...]] = (
     (
         server.NoPermissionError,
         "the server's user may not do this",
-        "give it the commands and keys that ironforge/auth/README.md lists for it",
+        "give it the commands and keys that `ironforge docs security#users-of-the-server` lists for it",
     ),
     ("DB index is out of range", "the server has no such database", "write /0, or raise `databases` on the server"),
     ("SELECT is not allowed in cluster", "a cluster has only database 0", "write redis+cluster://, and no database"),
