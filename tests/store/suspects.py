@@ -27,6 +27,6 @@ def held_by_dead(**fields: object) -> Job:
 
 async def see(cluster: Cluster, node: Node) -> bool:
     """What the node knows after its next look."""
-    node.work.reader.selector._looked_at = node.work.reader.served._sought_at = float("-inf")
+    node.work.reader.selector._looked_at = node.work.reader.selector._sought_at = float("-inf")
     assert [] == await node.work.fetch(5)
     return node.work.alone.wait

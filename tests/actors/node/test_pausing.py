@@ -1,0 +1,153 @@
+"""Paused queues and whole nodes: busy, blocked in a read, started anew; and the server restarted between."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from ironforge.job.record import JobState
+from ironforge.redis.keys import shards_of
+from ironforge.runtime.embedded_server import EmbeddedServer
+from ironforge.settings import load
+from ironforge.store import StoreClient
+from tests.actors.node.kit import Gate, World, until
+
+# "About a second", and what a machine that is busy with other things adds.
+SOON_SECONDS = 3.0
+ENOUGH = 40
+
+
+async def pause(world: World, queue: str = "default", *, paused: bool = True) -> None:
+    await world.cluster.store_client.producer.set_paused(queue, paused=paused)
+
+
+async def queued(world: World, queue: str = "default") -> int:
+    stats = await world.cluster.store_client.inspector.stats()
+    return sum(stream.queued for stream in stats.streams if stream.queue == queue)
+
+
+async def fill(world: World, **options: Any) -> list[str]:
+    """Submits one job after the other until so many wait that the node cannot be taking them; all ids."""
+    ids: list[str] = []
+
+    async def filled() -> bool:
+        ids.append(await world.submit("note", len(ids), **options))
+        return len(ids) % 10 == 0 and await queued(world) >= ENOUGH
+
+    await until(filled, "jobs of the paused queue to wait")
+    return ids
+
+
+@pytest.mark.proof
+async def test_a_busy_node_stops_taking_within_about_a_second_and_finishes_what_it_holds(world: World) -> None:
+    world.change(queues=("default", "other"), concurrency=2)
+    gate = Gate()
+
+    @world.forge.job("gated")
+    async def gated() -> None:
+        await gate.pass_through()
+
+    async with world.node():
+        held = await world.submit("gated")
+        await until(lambda: gate.entered, "the node to hold a job")
+        began = time.monotonic()
+        await pause(world)
+        ids = await fill(world)
+        assert time.monotonic() - began < SOON_SECONDS
+        ran = len(world.ran)
+        await world.completed(await world.submit("note", "other", queue="other"))
+        gate.open()
+        await world.completed(held)
+        assert [ran + 1, len(ids) - ran] == [len(world.ran), await queued(world)]
+        await pause(world, paused=False)
+        for job_id in ids:
+            await world.completed(job_id)
+        assert len(ids) + 1 == len(world.ran)
+
+
+@pytest.mark.proof
+async def test_an_idle_node_that_waits_in_a_read_takes_nothing_of_what_comes_later(world: World) -> None:
+    async with world.node():
+        await world.completed(await world.submit("note", "before", priority="low"))
+        await until(lambda: world.cluster.raw.info("clients")["blocked_clients"], "the node to wait")
+        began = time.monotonic()
+        await pause(world)
+        ids = await fill(world, fairness_key="tenant")
+        assert time.monotonic() - began < SOON_SECONDS
+        began = time.monotonic()
+        await pause(world, paused=False)
+        await until(lambda: len(world.ran) == len(ids) + 1, "all of them to run")
+        assert time.monotonic() - began < SOON_SECONDS
+
+
+async def test_delays_and_retries_that_fall_due_wait_in_their_streams(world: World) -> None:
+    @world.forge.job("flaky", max_retries=1)
+    async def flaky() -> None:
+        await pause(world)
+        raise ValueError("the first time")
+
+    async with world.node():
+        retried = await world.submit("flaky")
+        await world.reached(retried, JobState.SCHEDULED)
+        delayed = await world.submit("note", "delayed", delay_seconds=600)
+        await fill(world)  # the node knows by now
+        for keys in shards_of(world.settings):
+            for job_id in world.cluster.raw.zrange(keys.scheduled, 0, -1):
+                world.cluster.raw.zadd(keys.scheduled, {job_id: 1})
+            world.cluster.raw.publish(keys.signals, b"due:0")
+        await world.reached(delayed, JobState.QUEUED)
+        await world.reached(retried, JobState.QUEUED)
+        await pause(world, paused=False)
+        await world.completed(delayed)
+        await world.dead(retried)
+
+
+async def test_a_node_that_begins_leaves_paused_queues_alone(world: World) -> None:
+    world.change(queues=("default", "other"))
+    async with world.node():
+        await pause(world)
+        await fill(world)
+    waiting = await queued(world)
+    async with world.node():
+        await world.completed(await world.submit("note", "other", queue="other"))
+        assert waiting == await queued(world)
+        await pause(world, paused=False)
+        await until(lambda: _none_wait(world), "all of them to run")
+
+
+async def _none_wait(world: World) -> bool:
+    return await queued(world) == 0
+
+
+async def test_a_cancelled_job_of_a_paused_queue_never_runs(world: World) -> None:
+    await pause(world)
+    async with world.node():
+        job_id = await world.submit("note", "cancelled")
+        assert JobState.CANCELLED is await world.cancel(job_id)
+        last = await world.submit("note", "last", priority="low")
+        await pause(world, paused=False)
+        await world.completed(last)
+    assert ["last"] == world.ran
+
+
+def test_a_pause_survives_a_restart_of_the_server(tmp_path: Path) -> None:
+    async def paused(url: str, *, pausing: bool) -> list[str]:
+        store_client = StoreClient(load({}, redis_url=url))
+        if pausing:
+            await store_client.producer.set_paused("mail", paused=True)
+        stats = await store_client.inspector.stats()
+        await store_client.close()
+        return list(stats.paused)
+
+    for pausing in (True, False):
+        server = EmbeddedServer(msgspec.structs.replace(load({}), data_dir=str(tmp_path)))
+        server.start()
+        try:
+            assert ["mail"] == asyncio.run(paused(server.url, pausing=pausing))
+        finally:
+            server.stop()

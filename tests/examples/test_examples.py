@@ -1,0 +1,123 @@
+"""The examples do what they say."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import importlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ironforge import examples
+from ironforge.examples import app, many_kinds
+from ironforge.execution.executor import Ending, Executor, Interrupt, Outcome
+from ironforge.handlers.forge import Forge
+from ironforge.job.record import decode
+from ironforge.settings import Settings
+from tests.execution.kit import last_error, record
+
+FILES = sorted(path for path in Path(examples.__path__[0]).glob("*.py") if path.stem != "__init__")
+RUNNABLE = ["batch_submit", "benchmark", "many_kinds", "simple_worker", "submit_jobs"]
+
+
+@pytest.fixture(params=["app", "many_kinds"])
+async def executor(request: pytest.FixtureRequest) -> AsyncIterator[Executor]:
+    forge: Forge = importlib.import_module(f"ironforge.examples.{request.param}").forge
+    made = Executor(forge, Settings(), "node-1")
+    yield made
+    await made.close()
+
+
+only_app = pytest.mark.parametrize("executor", ["app"], indirect=True)
+only_many_kinds = pytest.mark.parametrize("executor", ["many_kinds"], indirect=True)
+
+
+async def run(executor: Executor, kind: str, payload: bytes = b"null", **changes: Any) -> Outcome:
+    return await executor.run(executor.prepare(record(payload, kind, **changes)))
+
+
+async def result(executor: Executor, kind: str, payload: bytes = b"null", **changes: Any) -> bytes:
+    return decode((await run(executor, kind, payload, **changes)).record).result
+
+
+def test_the_five_examples_are_there():
+    assert set(RUNNABLE) <= {path.stem for path in FILES}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_an_example_says_how_to_run_it_and_is_short(path):
+    text = path.read_text()
+    documentation = ast.get_docstring(ast.parse(text)) or ""
+    command = "ironforge dev" if path.stem == "app" else f"python -m ironforge.examples.{path.stem}"
+    assert any(line.startswith("    ") and command in line for line in documentation.splitlines())
+    assert path.stem == "app" or len(text.splitlines()) <= 60
+
+
+def test_the_application_of_dev_has_every_promised_kind():
+    promised = {"email.send"} | {
+        f"demo.{name}" for name in ("echo", "noop", "sleep", "fail", "flaky", "cpu", "blocking")
+    }
+    assert promised == set(app.forge.kinds)
+
+
+@only_app
+@pytest.mark.parametrize(
+    ("kind", "payload", "expected"),
+    [
+        ("email.send", b'{"to":"ada@example.com"}', b'{"sent_to":"ada@example.com"}'),
+        ("demo.echo", b'[1,{"a":null}]', b'[1,{"a":null}]'),
+        ("demo.noop", b"null", b"null"),
+        ("demo.sleep", b'{"seconds":0}', b"0.0"),
+        ("demo.cpu", b'{"below":100}', b"25"),
+        ("demo.cpu", b'{"below":2}', b"0"),
+        ("demo.blocking", b'{"seconds":0.01}', b'"blocked for 0.01 s"'),
+    ],
+)
+async def test_a_kind_of_dev_completes(executor, kind, payload, expected):
+    assert expected == await result(executor, kind, payload)
+
+
+@only_app
+async def test_a_flaky_job_fails_as_often_as_it_was_told(executor):
+    endings = [(await run(executor, "demo.flaky", b'{"failures":2}', attempt=failed)).ending for failed in range(3)]
+    assert [Ending.FAILED, Ending.FAILED, Ending.COMPLETED] == endings
+
+
+@only_app
+async def test_a_failing_job_fails_with_its_message(executor):
+    assert "boom" == last_error(await run(executor, "demo.fail", b'{"message":"boom"}')).message
+
+
+@only_app
+async def test_a_blocking_job_stops_when_it_is_cancelled(executor):
+    attempt = executor.prepare(record(b'{"seconds":60}', "demo.blocking"))
+    task = asyncio.create_task(executor.run(attempt))
+    while attempt.context is None:
+        await asyncio.sleep(0)
+    attempt.interrupt = Interrupt.CANCEL
+    task.cancel()
+    assert Ending.CANCELLED is (await task).ending
+    assert attempt.context.cancel_requested
+
+
+@only_many_kinds
+async def test_many_kinds_shows_types_verdicts_and_processes(executor):
+    tomorrow = (datetime.now(UTC) + timedelta(days=2)).date()
+    invoice = b'{"customer":"Ada","due":"%s","cents":%d}'
+    sent = await result(executor, "invoice.send", invoice % (str(tomorrow).encode(), 100))
+    late = await run(executor, "invoice.send", invoice % (b"2001-01-01", 100))
+    wrong = await run(executor, "invoice.send", invoice % (b"2001-01-01", 0))
+    again = await run(executor, "report.import", b'{"url":"http://example.com"}')
+    assert b'"customer":"Ada"' in sent
+    assert [Ending.DEAD, Ending.DEAD] == [late.ending, wrong.ending]
+    assert "cents: Expected `int` >= 1" in last_error(wrong).message
+    assert (Ending.FAILED, 60_000) == (again.ending, again.delay_ms)
+    assert 64 + 2 == len(await result(executor, "file.digest", b'{"text":"a","rounds":1}'))
+
+
+def test_many_kinds_has_its_own_backoff():
+    assert 10.0 == many_kinds.forge.handler("invoice.send").backoff.base_seconds

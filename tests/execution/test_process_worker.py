@@ -1,0 +1,106 @@
+"""What a child process answers, without the process."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ironforge.errors import ConfigError
+from ironforge.execution.process_pool import Reply, Request
+from ironforge.execution.process_worker import perform
+from ironforge.handlers.process_target import target_of
+from ironforge.job.record import format_id, new_id
+from ironforge.settings import Settings
+from tests.execution import cpu_handlers
+
+
+def ask(function: Any, payload: bytes = b"{}", **changes: Any) -> Reply:
+    module, path, name = target_of(function)
+    return perform(request(module=module, path=path, function=name, payload=payload, **changes))
+
+
+def request(**changes: Any) -> Request:
+    fields: dict[str, Any] = {
+        "module": "tests.execution.cpu_handlers",
+        "path": "",
+        "function": "add",
+        "kind": "k",
+        "payload": b"{}",
+        "job_id": new_id(),
+        "attempt": 1,
+        "fence": 0,
+        "timeout_seconds": 30.0,
+    }
+    return Request(**{**fields, **changes})
+
+
+def test_a_result_is_json():
+    assert Reply("result", b"3") == ask(cpu_handlers.add, b'{"a":1,"b":2}')
+
+
+def test_the_context_is_rebuilt():
+    job_id = new_id()
+    reply = ask(cpu_handlers.whoami, job_id=job_id, attempt=2, fence=5)
+    assert f'[{os.getpid()},"{format_id(job_id)}","k",2,5,true]' == reply.result.decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("raise", Reply("retry", text="raised", type="Retry", seconds=2)),
+        ("retry", Reply("retry", text="the handler asked for a retry", type="Retry")),
+        ("later", Reply("retry", text="the handler asked for a retry", type="Retry", seconds=60)),
+        ("discard", Reply("discard", text="no", type="Discard")),
+        ("odd", Reply("discard", text="(its message could not be read: SystemExit)", type="Discard")),
+        ("snooze", Reply("snooze", seconds=5)),
+    ],
+)
+def test_verdicts_are_told(name, expected):
+    assert expected == ask(cpu_handlers.verdict, f'{{"name":"{name}"}}'.encode())
+
+
+@pytest.mark.parametrize(("function", "name"), [(cpu_handlers.fail, "KeyError"), (cpu_handlers.leave, "SystemExit")])
+def test_whatever_is_raised_is_a_failure(function, name):
+    reply = ask(function)
+    assert ("failure", name) == (reply.verdict, reply.type)
+
+
+def test_an_unusable_result_says_why():
+    code = "result_not_serialisable"
+    assert Reply("unusable", text=f"{code}: result: object is not a JSON value", type=code) == ask(
+        cpu_handlers.unusable
+    )
+
+
+def test_a_function_that_is_not_where_it_was_is_explained(tmp_path: Path):
+    missing = perform(request(function="renamed"))
+    assert "ironforge.errors.ConfigError" == missing.type
+    assert "no 'renamed' in tests.execution.cpu_handlers" in missing.text
+    assert "no Python file" in perform(request(path=str(tmp_path / "script.txt"))).text
+    assert "ModuleNotFoundError" == perform(request(module="no_such_module")).type
+
+
+def test_a_script_is_loaded_from_its_file_once(tmp_path: Path):
+    path = tmp_path / "script.py"
+    path.write_text("calls = []\ndef count() -> int:\n    calls.append(1)\n    return len(calls)\n")
+    replies = [perform(request(path=str(path), function="count")).result for _ in range(2)]
+    assert [b"1", b"2"] == replies
+
+
+def test_a_function_that_a_child_cannot_find_is_refused_in_time():
+    def nested() -> None: ...
+
+    with pytest.raises(ConfigError, match="top of its module"):
+        target_of(nested)
+    assert ("ironforge.settings", "", "Settings") == target_of(Settings)
+
+
+def test_a_coroutine_is_awaited():
+    assert Reply("result", b'"ada"') == ask(cpu_handlers.later, b'{"to":"ada"}')
+
+
+def test_no_run_sees_what_another_one_has_set():
+    assert [b"[]", b"[]"] == [ask(cpu_handlers.remember).result for _ in range(2)]

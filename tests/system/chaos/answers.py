@@ -1,0 +1,58 @@
+"""What only the chaos runs judge beyond the verdict: what a full memory forgot, and how soon each fault was over."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from ironforge.verify.ledger import Event
+from ironforge.verify.verdict import CANCELLED, COMPLETED, KEPT, Final, Violation
+from tests.system.chaos.installation import NOBODY
+
+
+def forgotten(events: Sequence[Event], finals: Mapping[str, Final]) -> dict[str, Final]:
+    """Jobs that ended, and whose records were dropped because memory was full, as it is promised.
+
+    That they ended is known from the ledger alone; `uncounted` sees to it that none of them was lost instead.
+    """
+    if not any(event.what == "fault" and event.name == "memory-full" for event in events):
+        return {}
+    found: dict[str, Final] = {}
+    fences: dict[str, int] = {}
+    unended = Counter(event.job for event in events if event.what == "start")
+    unended.subtract(event.job for event in events if event.what in ("end", "fail"))
+    for event in events:
+        if not event.job or event.job in finals:
+            continue
+        if event.what == "start":
+            fences[event.job] = max(event.fence, fences.get(event.job, 0))
+        elif event.what == "end" and event.fence >= found.get(event.job, Final(COMPLETED)).fence:
+            # A node that was taken over may end an older run later, and that settles nothing.
+            found[event.job] = Final(COMPLETED, event.fence, event.fence, unended[event.job])
+        elif event.what == "cancel_info" and not unended[event.job]:
+            # Whether it was cancelled is not known from the answer; that it is gone without a run says it.
+            found.setdefault(event.job, Final(CANCELLED, 0, None, 0))
+        elif event.what == "cancel_ok" and event.name == CANCELLED:
+            found[event.job] = Final(CANCELLED, fences.get(event.job, 0), None, unended[event.job])
+    return found
+
+
+def uncounted(finals: Mapping[str, Final], completed_total: int) -> list[Violation]:
+    """Each job that has ended was counted: one that was not has been lost before its settlement."""
+    completed = sum(final.state == COMPLETED for final in finals.values())
+    if completed <= completed_total:
+        return []
+    return [Violation(KEPT, "", f"{completed} ended, {completed_total} settlements counted", [])]
+
+
+def recovery(events: Iterable[Event]) -> dict[str, float]:
+    """The longest time in seconds, by fault, from its end to the next job that ended: at its node, if it has one."""
+    longest: dict[str, float] = {}
+    waiting: dict[tuple[str, int], float] = {}
+    for event in events:
+        if event.what == "healed" or (event.what == "fault" and event.pid == 0):
+            waiting[event.name, event.pid] = event.at
+        elif event.what == "end":
+            for name, pid in [key for key in waiting if key[1] in (NOBODY, 0, event.pid)]:
+                longest[name] = max(longest.get(name, 0.0), event.at - waiting.pop((name, pid)))
+    return longest

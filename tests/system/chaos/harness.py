@@ -1,0 +1,223 @@
+"""One run: a private server and nodes, load, faults in every lane, healing, drain, a look at every job, the verdict.
+
+Load, node faults and judgement are those of `ironforge verify`; what is added is a server, links, clocks and clients
+that may be hurt as well, and the ledger of a run that broke a promise is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import redis.asyncio
+
+from ironforge.errors import JobNotFound, StoreUnavailable
+from ironforge.job.record import decode, format_id, parse_id
+from ironforge.redis.keys import Keys
+from ironforge.settings import Settings
+from ironforge.store import StoreClient
+from ironforge.verify.leftovers import leftovers
+from ironforge.verify.run import Load, Plan
+from ironforge.verify.verdict import EARLY, GOES_ON, Final, Verdict, Violation, judge
+from tests.system.chaos.answers import forgotten, recovery, uncounted
+from tests.system.chaos.installation import (
+    LEASE_SECONDS,
+    LOOK_SECONDS,
+    Fault,
+    Installation,
+    everybody_there,
+    heal,
+    installed,
+)
+from tests.system.chaos.lanes import clients, clock, network, nodes, server
+from tests.system.chaos.scenarios import SCENARIOS, Scenario
+
+DRAIN_SECONDS = 60.0
+KEPT = Path(".ironforge/chaos")
+
+
+class Lane(NamedTuple):
+    """Faults of which one happens at a time. `alone`: it stops the server, and no other lane may meanwhile."""
+
+    faults: Mapping[str, Fault]
+    alone: bool = False
+
+
+LANES = {
+    "node_pause_seconds": Lane(nodes.FAULTS),
+    "server_pause_seconds": Lane(server.FAULTS, alone=True),
+    "network_pause_seconds": Lane(network.FAULTS),
+    "storage_pause_seconds": Lane(server.STORAGE_FAULTS, alone=True),
+    "clock_pause_seconds": Lane(clock.FAULTS),
+    "client_pause_seconds": Lane(clients.FAULTS),
+    "loop_pause_seconds": Lane(nodes.LOOP_FAULTS),
+    "guilty_pause_seconds": Lane(nodes.GUILTY),
+}
+
+
+class Outcome(msgspec.Struct):
+    """`recovery_seconds` by fault. `discarded`: this process itself was late by more than a third of a lease, so the
+    machine failed, not we."""
+
+    scenario: str
+    seed: int
+    verdict: Verdict
+    drain_seconds: float
+    recovery_seconds: dict[str, float]
+    lag_seconds: float
+    discarded: bool
+    seconds: float
+
+
+class Found(NamedTuple):
+    verdict: Verdict
+    drain_seconds: float
+    recovery_seconds: dict[str, float]
+    lag_seconds: float
+
+
+async def run(name: str, plan: Plan, *, kept: Path = KEPT) -> Outcome:
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="ironforge-chaos-") as base:
+        folder = Path(base)
+        scenario = SCENARIOS[name]
+        async with installed(scenario, plan.nodes, plan.seed, folder) as here:
+            with _hogs(scenario.hogs_per_core):
+                found = await _run(here, scenario, plan, folder)
+        discarded = found.lag_seconds > LEASE_SECONDS / 3 and not scenario.hogs_per_core
+        outcome = Outcome(name, plan.seed, *found, discarded, seconds=time.monotonic() - began)
+        if outcome.verdict.violations:
+            place = kept / f"{name}-{plan.seed}"
+            shutil.copytree(folder, place, dirs_exist_ok=True)
+            (place / "outcome.json").write_bytes(msgspec.json.encode(outcome))
+    return outcome
+
+
+async def under_load(here: Installation, plan: Plan, folder: Path, *lanes: Awaitable[None]) -> Found:
+    """`lanes` run while jobs are submitted; then everything is healed, drained, looked at and judged."""
+    load = Load(plan, random.Random(plan.seed), here.forge, here.store_client, here.ledger)
+    await load.begin()
+    keeping = [asyncio.create_task(site.nodes.keep(), name="nodes are kept") for site in here.sites]
+    lag = asyncio.create_task(_lag(plan.seconds))
+    await asyncio.gather(load.run(), *lanes)
+    await heal(here)
+    here.ledger.note("heal")
+    drain_seconds = await _drained(here)
+    violations = [] if await everybody_there(here) else [_absent()]
+    for keeper in keeping:
+        keeper.cancel()
+    await asyncio.wait(keeping)
+    for site in here.sites:
+        await site.nodes.stop()
+    finals = await _finals(here.settings, here.sight, here.ids + load.ids)
+    completed = (await here.sight.inspector.stats()).totals.get("completed", 0)
+    left = await leftovers(here.settings)
+    lag_seconds = await lag
+    events = here.events(folder)
+    finals |= forgotten(events, finals)
+    verdict = judge(events, finals, completed, lease_seconds=LEASE_SECONDS, leftovers=left)
+    if here.server.moving_clock:
+        # Due by a clock that was wrong is early, or late, by the true one.
+        violations += [violation for violation in verdict.violations if violation.promise != EARLY]
+    else:
+        violations += verdict.violations
+    violations += uncounted(finals, completed)
+    verdict = msgspec.structs.replace(verdict, violations=violations)
+    return Found(verdict, drain_seconds, recovery(events), lag_seconds)
+
+
+async def _run(here: Installation, scenario: Scenario, plan: Plan, folder: Path) -> Found:
+    rng = random.Random(plan.seed)
+    lanes = []
+    for name, lane in LANES.items():
+        own = random.Random(rng.random())
+        if (pause_seconds := getattr(scenario, name)) and lane.faults:
+            lanes.append(_in_lane(here, lane, pause_seconds, own, plan.seconds))
+    return await under_load(here, plan, folder, *lanes)
+
+
+@contextlib.contextmanager
+def _hogs(per_core: float) -> Iterator[None]:
+    count = round(per_core * (os.cpu_count() or 1))
+    hogs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for hog in hogs:
+            hog.kill()
+            hog.wait()
+
+
+def _absent() -> Violation:
+    return Violation(GOES_ON, "", "in the end not every node has a lease, or somebody else has", [])
+
+
+async def _drained(here: Installation) -> float:
+    """How long until nothing is queued, running or scheduled. A run that does not get there fails by what it left."""
+    healed = time.monotonic()
+    if here.server.moving_clock:
+        await _until_idle(here.sight, scheduled=False)
+        # What was put off while the clock was wrong is due by that clock: its time comes, as it would for a user.
+        await here.inflict("time-passes", clock.let_time_pass, random.Random())
+    await _until_idle(here.sight)
+    return time.monotonic() - healed
+
+
+async def _until_idle(store_client: StoreClient, *, scheduled: bool = True) -> None:
+    deadline = time.monotonic() + DRAIN_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(StoreUnavailable):
+            stats = await store_client.inspector.stats()
+            if not scheduled * stats.scheduled + sum(depth.queued + depth.running for depth in stats.streams):
+                return
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _in_lane(here: Installation, lane: Lane, pause_seconds: float, rng: random.Random, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        await asyncio.sleep(rng.expovariate(1 / pause_seconds))
+        if time.monotonic() > deadline:
+            return
+        name = rng.choice(list(lane.faults))
+        async with here.whole if lane.alone else contextlib.nullcontext():
+            await here.inflict(name, lane.faults[name], rng)
+
+
+async def _lag(seconds: float) -> float:
+    """How late this process was at worst: a machine that has no time proves nothing."""
+    worst, deadline = 0.0, time.monotonic() + seconds
+    while (now := time.monotonic()) < deadline:
+        await asyncio.sleep(LOOK_SECONDS)
+        worst = max(worst, time.monotonic() - now - LOOK_SECONDS)
+    return worst
+
+
+async def _finals(settings: Settings, store_client: StoreClient, ids: list[str]) -> dict[str, Final]:
+    """Ended jobs in bulk from their shelves; every other one is asked for, as a user would."""
+    finals: dict[str, Final] = {}
+    async with redis.asyncio.Redis.from_url(settings.redis_url) as client:
+        prefix = Keys(settings.namespace).prefix
+        for shelf in ("done", "kept"):
+            async for key in client.scan_iter(match=f"{prefix}{shelf}:*", count=1_000):
+                for job_id, record in (await client.hgetall(key)).items():
+                    job = decode(record)
+                    result = int(job.result) if job.result else None
+                    finals[format_id(job_id)] = Final(str(job.ended), job.fence, result, job.crashes)
+    for job_id in ids:
+        if job_id not in finals:
+            with contextlib.suppress(JobNotFound):
+                view = await store_client.inspector.get(parse_id(job_id))
+                finals[job_id] = Final(str(view.state), view.job.fence, None, view.job.crashes)
+    return finals

@@ -1,0 +1,39 @@
+"""What the chaos runs judge beyond the verdict, on written histories."""
+
+from __future__ import annotations
+
+from ironforge.verify.ledger import Event
+from ironforge.verify.verdict import Final
+from tests.system.chaos.answers import forgotten, recovery, uncounted
+
+DONE = Final("completed")
+
+
+def test_recovery_is_the_next_end_and_of_one_node_its_own() -> None:
+    told = [
+        *(Event(0.5, "fault", name="link-cut", pid=7), Event(1.0, "fault", name="server-kill")),
+        *(Event(1.2, "healed", name="link-cut", pid=7), Event(1.5, "end", pid=8), Event(3.2, "end", pid=7)),
+        *(Event(4.0, "fault", name="server-kill"), Event(4.1, "end", pid=8), Event(5.0, "fault", name="kill", pid=8)),
+    ]
+
+    assert {"server-kill": 0.5, "link-cut": 2.0} == recovery(told)
+
+
+def test_what_a_full_memory_forgot_ended_as_the_ledger_says() -> None:
+    told = [
+        *(
+            Event(0.5, "start", job="a", fence=2),
+            Event(1.0, "end", job="a", fence=2),
+            Event(1.0, "end", job="kept"),
+            Event(1.0, "start", job="lost"),
+        ),
+        *(Event(1.0, "cancel_ok", job="b", name="cancelled"), Event(2.0, "fault", name="memory-full")),
+    ]
+
+    assert {"a": Final("completed", 2, 2), "b": Final("cancelled")} == forgotten(told, {"kept": DONE})
+    assert {} == forgotten(told[:-1], {"kept": DONE})
+
+
+def test_more_ends_than_settlements_are_a_loss() -> None:
+    assert [] == uncounted({"a": DONE, "b": Final("dead")}, 1)
+    assert 1 == len(uncounted({"a": DONE, "b": DONE}, 1))

@@ -1,0 +1,65 @@
+"""Nodes with planted bugs: `python -m tests.system.verify.mutants NAME…` runs a node of the verification with them.
+
+Each is a mistake that job queues really make. The verification is worth something only if it finds them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from ironforge.runtime import node
+from ironforge.verify.handlers import forge
+from tests.system.verify import bugs_of_jobs as jobs
+from tests.system.verify import bugs_of_leases as leases
+from tests.system.verify import bugs_of_suspects as suspects
+
+MUTANTS: dict[str, Callable[[], None]] = {
+    function.__name__: function
+    for function in (
+        jobs.settle_without_the_fence,
+        jobs.watch_too_late,
+        jobs.settle_twice,
+        jobs.leave_the_index_behind,
+        jobs.settle_before_running,
+        jobs.delete_before_running,
+        jobs.start_at_the_end,
+        jobs.lose_replies,
+        jobs.never_audit,
+        leases.hear_late,
+        leases.heartbeat_stops,
+        leases.renew_nothing,
+        leases.trust_the_own_clock,
+        leases.take_over_the_living,
+        leases.never_take_over,
+        leases.take_over_late,
+        leases.forget_to_requeue,
+        leases.take_over_one_entry,
+        leases.forget_before_moving,
+        leases.consumers_stay,
+        jobs.same_fence_again,
+        jobs.rewrite_without_the_fence,
+        leases.crashes_cost_nothing,
+        leases.first_crash_kills,
+        suspects.bury_among_others,
+        suspects.suspects_have_company,
+        suspects.everybody_has_the_turn,
+        suspects.suspects_are_never_buried,
+        jobs.forget_whose_turn_it_is,
+        jobs.give_a_turn_twice,
+        jobs.leave_the_turns_behind,
+        jobs.never_retry,
+        jobs.retry_for_ever,
+        jobs.due_at_once,
+        jobs.cancel_what_failed,
+        jobs.park_in_two_steps,
+        jobs.share_the_context,
+        jobs.end_unnoticed,
+        jobs.let_tasks_out,
+    )
+}
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        MUTANTS[name]()
+    sys.exit(node.run_node(forge))

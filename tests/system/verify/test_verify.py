@@ -1,0 +1,122 @@
+"""The verification itself: a healthy IronForge passes under faults, and one with a planted bug does not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from ironforge import Forge
+from ironforge.settings import Settings, load
+from ironforge.verify.run import Plan, verify
+from ironforge.verify.verdict import Violation
+from tests.cli.kit import ironforge
+from tests.support.servers import valkey
+from tests.system.verify.mutants import MUTANTS
+from tests.system.verify.plans import CONTROL, GROUPS, Bugs
+
+pytestmark = pytest.mark.proof
+
+MUTANT = (sys.executable, "-m", "tests.system.verify.mutants")
+AT_ONCE = 4
+
+
+@pytest.fixture(scope="module")
+def redis_url() -> Iterator[str]:
+    with valkey(appendonly="yes") as url:
+        yield url
+
+
+@pytest.fixture
+def settings(redis_url: str) -> Settings:
+    return load({}, redis_url=redis_url, lease_seconds=1.0, concurrency=32, drain_seconds=5.0)
+
+
+def keys(redis_url: str) -> list[bytes]:
+    with redis.Redis.from_url(redis_url) as client:
+        return client.keys("*")
+
+
+async def test_without_faults_every_job_runs_once(settings: Settings) -> None:
+    plan = Plan(seed=1, seconds=4.0, rate=500, nodes=2, pause_seconds=0)
+
+    verdict = await verify(settings, plan, say=lambda _: None)
+
+    assert [] == verdict.violations
+    assert (0, {}) == (verdict.repeated_runs, verdict.faults)
+    assert verdict.acknowledged > 1_000
+
+
+async def test_what_the_users_own_nodes_serve_is_left_alone(
+    settings: Settings, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IRONFORGE_NAMESPACES", "theirs")
+    monkeypatch.setenv("IRONFORGE_QUEUES", "mail")
+    theirs = load(redis_url=redis_url, namespace="theirs", queues=("mail",))
+    async with Forge(theirs) as forge:
+        await forge.submit("mail.send", {}, queue="mail")
+    before = keys(redis_url)
+
+    verdict = await verify(
+        load(redis_url=redis_url, lease_seconds=1.0, concurrency=32),
+        Plan(seed=1, seconds=2.0, rate=100, nodes=1, pause_seconds=0, drain_seconds=10.0),
+        say=print,
+    )
+
+    assert [] == verdict.violations
+    assert sorted(before) == sorted(keys(redis_url))
+    with redis.Redis.from_url(redis_url) as client:
+        (waiting,) = (key for key in before if client.type(key) == b"stream")
+        assert 1 == client.xlen(waiting)
+        client.flushall()
+
+
+async def test_under_faults_nothing_is_lost_and_nothing_settled_twice(settings: Settings, redis_url: str) -> None:
+    verdict = await verify(settings, Plan(seed=2, seconds=10.0, rate=500, nodes=3, pause_seconds=0.5), say=print)
+
+    assert [] == verdict.violations
+    assert verdict.acknowledged > 2_000
+    assert sum(verdict.faults.values()) >= 4
+    assert [] == keys(redis_url)
+
+
+@pytest.mark.timeout(300)  # several nodes with a bug each, one after the other
+@pytest.mark.parametrize("group", GROUPS.values(), ids=GROUPS)
+async def test_planted_bugs_are_found_and_a_correct_node_passes(settings: Settings, group: Bugs) -> None:
+    """Each for the promise that it breaks, several at once: most of a run is waiting."""
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def found(bug: str) -> list[Violation]:
+        command = (*MUTANT, *group.conditions.split(), *bug.split())
+        async with room:
+            return (await verify(settings, group.plan, say=lambda _: None, command=command)).violations
+
+    control, *broken = await asyncio.gather(found(CONTROL), *(found(bug) for bug in group.broken))
+
+    assert [] == control
+    assert group.broken == {
+        bug: expected if expected in promises else f"not found, only {promises}"
+        for (bug, expected), violations in zip(group.broken.items(), broken, strict=True)
+        for promises in [{violation.promise for violation in violations}]
+    }
+
+
+def test_every_planted_bug_has_a_plan() -> None:
+    planned = {bug for group in GROUPS.values() for bug in (*group.broken, group.conditions) if bug}
+
+    assert set(MUTANTS) == planned
+
+
+def test_the_command_tells_its_verdict(redis_url: str) -> None:
+    done = ironforge(
+        *("verify", "--redis-url", redis_url, "--seconds", "4", "--rate", "200", "--node-processes", "2"),
+        *("--lease-seconds", "1", "--fault-every-seconds", "1", "--seed", "5", "--json"),
+    )
+
+    assert 0 == done.returncode
+    found = json.loads(done.stdout)
+    assert (5, 0, 0, []) == tuple(found[name] for name in ("seed", "lost", "settled_twice", "violations"))
