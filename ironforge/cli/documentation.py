@@ -16,7 +16,7 @@ INDEX: Final = "README"
 
 def docs(
     page: Annotated[
-        str, typer.Argument(metavar="[PAGE[#SECTION]]", help="such as handlers, or handlers#retries")
+        str, typer.Argument(metavar="PAGE[#SECTION]", help="such as handlers, or handlers#retries")
     ] = INDEX,
     search: Annotated[str | None, typer.Option(metavar="WORD", help="list the lines of all pages that have it")] = None,
 ) -> None:
@@ -49,18 +49,19 @@ def _known(name: str, names: dict[str, str], what: str) -> str:
 def _sections(text: str) -> dict[str, str]:
     """Anchor, as links to a heading have it, and text; the part before the first one has the anchor ``."""
     before, *others = text.split("\n## ")
-    return {"": before, **{_anchor(part.partition("\n")[0]): f"## {part}\n" for part in others}}
+    return {"": before, **{anchor(part.partition("\n")[0]): f"## {part}\n" for part in others}}
 
 
-def _anchor(heading: str) -> str:
+def anchor(heading: str) -> str:
+    """What a link to the heading ends with, as GitHub makes it."""
     return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
 def _search(pages: dict[str, str], word: str) -> None:
     found = [
-        f"{name}#{anchor}".removesuffix("#") + f": {line}"
+        f"{name}#{place}".removesuffix("#") + f": {line}"
         for name, text in sorted(pages.items())
-        for anchor, section in _sections(text).items()
+        for place, section in _sections(text).items()
         for line in section.splitlines()
         if word.casefold() in line.casefold()
     ]

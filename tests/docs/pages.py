@@ -37,6 +37,7 @@ READY: Final = re.compile(
     r'ready at (?P<dev>\S+).*Ctrl-C|api is (listening|starting)", "url": "(?P<api>[^"]+)|node is running', re.DOTALL
 )
 API: Final = "http://127.0.0.1:3000"
+CALLS: Final = re.compile(rf"{API}|\bClient\(|\bironforge (submit|jobs|dlq|queues|stats|nodes)\b")
 REDIS: Final = "redis://localhost:6379"
 # Where a reader of these pages finds what belongs to IronForge, and what a test does in a smaller size.
 HERE: Final = {
@@ -139,11 +140,12 @@ class Reader:
         self._url = self.service.ready()
 
     def _run(self, program: list[str], stdin: str = "") -> str:
+        url = self.url if CALLS.search(program[-1] + stdin) else ""
         done = subprocess.run(
-            [arguments.replace(API, self.url) for arguments in program],
-            input=stdin.replace(API, self.url),
+            [argument.replace(API, url) for argument in program],
+            input=stdin.replace(API, url),
             cwd=self._folder,
-            env={**environment(url=self.url, redis_url=self._redis_url), "CURL_HOME": str(self._folder)},
+            env={**environment(url=url, redis_url=self._redis_url), "CURL_HOME": str(self._folder)},
             capture_output=True,
             text=True,
             timeout=PATIENCE_SECONDS,

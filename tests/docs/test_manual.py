@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ironforge import settings
+from ironforge.cli.documentation import anchor
 from tests.docs.pages import API, MANUAL, ROOT, Block, Reader, section
 from tests.support.servers import valkey
 
@@ -39,13 +40,18 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 
 def anchors(document: Path) -> list[str]:
-    """As GitHub makes them."""
-    headings = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), re.MULTILINE)
-    return [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+    return [anchor(heading) for heading in re.findall(r"^#+ (.*)$", document.read_text("utf-8"), re.MULTILINE)]
 
 
 def test_the_readme_can_be_read_at_once() -> None:
     assert len(README.read_text(encoding="utf-8").splitlines()) <= 200
+
+
+def test_the_tree_of_the_readme_is_the_one_that_is_there() -> None:
+    shown = re.findall(r"^  (\w+)/ ", README.read_text(encoding="utf-8"), re.MULTILINE)
+    there = [path.name for part in ("actors", "ironforge") for path in (ROOT / part).glob("[!_.]*/") if path.is_dir()]
+
+    assert sorted(shown) == sorted(set(there) - {"actors"})
 
 
 def test_the_table_of_settings_is_the_one_that_the_code_has() -> None:
