@@ -120,8 +120,17 @@ def _target(then: str) -> None:
 
 @forge.job("multiprocessing_result")
 def multiprocessing_result() -> int:
-    with multiprocessing.get_context("fork").Pool(2) as pool:
-        return sum(pool.map(abs, [-1, -2, -3]))
+    """Without a Pool: its own threads and its forks may wait for each other for ever, in any program."""
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+    processes = [context.Process(target=theirs.send, args=(number,)) for number in (1, 2, 3)]
+    for process in processes:
+        process.start()
+    theirs.close()
+    total = sum(ours.recv() for _ in processes)
+    for process in processes:
+        process.join()
+    return total
 
 
 @forge.job("process_pool")
