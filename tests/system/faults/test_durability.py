@@ -153,19 +153,22 @@ async def test_what_replicated_acknowledged_is_on_the_replica_when_the_primary_i
 ) -> None:
     acknowledged: dict[str, float] = {}
     refused: list[dict[str, Any]] = []
+    stopped = False
 
     async def caller(api: Api) -> None:
         while True:
             status, answer = await api.submit()
-            if status != 201:
+            if status == 201:
+                acknowledged[answer["id"]] = time.monotonic()
+            elif stopped:
                 refused.append(answer)
                 return
-            acknowledged[answer["id"]] = time.monotonic()
 
     callers = [asyncio.create_task(caller(apis[n % 2])) for n in range(16)]
     await until(lambda: len(acknowledged) > 500, "many jobs to be acknowledged")
     # What the primary took after this is nowhere else when it is killed.
     replica.signal(signal.SIGSTOP)
+    stopped = True
     await until(lambda: refused, "the first refusal")
     await asyncio.to_thread(primary.kill)
     await asyncio.gather(*callers)
