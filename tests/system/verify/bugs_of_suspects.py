@@ -11,10 +11,10 @@ from ironforge.store.consumer import recovery, requeuer
 
 
 def bury_among_others() -> None:
-    """Every crash counts on all that the node held, until the budget is spent: nobody is told apart."""
+    """A crash spends the whole budget of all that the node held: nobody is told apart."""
 
     def counted(job: Job, budget: int, crash: Any = None) -> Job:
-        again = job.again(crashes=job.crashes + (crash is not None))
+        again = job.again(crashes=job.crashes + (budget if crash is not None else 0))
         spent = crash is not None and again.crashes >= budget
         return again.finish(JobState.DEAD, 1, reason="poison") if spent else again
 

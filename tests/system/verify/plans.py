@@ -46,10 +46,11 @@ KILLS = Plan(
     slow=0.3,
     drain_seconds=5.0,
 )
+# Each kill costs a lease and more, and there must be company until the third.
 KILLERS = Plan(
     seed=3,
-    seconds=5.0,
-    rate=350,
+    seconds=10.0,
+    rate=200,
     nodes=4,
     pause_seconds=0.0,
     slow=1.0,
@@ -126,7 +127,7 @@ GROUPS = {
         },
     ),
     "one killer": Bugs(
-        KILLERS._replace(rate=100, nodes=2, killers=1),
+        KILLERS._replace(seconds=5.0, rate=100, nodes=2, killers=1),
         {"suspects_are_never_buried": suspicion.GUILTY},
     ),
 }
