@@ -1,4 +1,6 @@
-"""Proofs: tests that need the machine's time. They run after all others, and once more when they do not pass.
+"""What holds for all tests: how many examples hypothesis looks for, and what a proof is.
+
+Proofs are tests that need the machine's time. They run after all others, and once more when they do not pass.
 
 The second run comes when every other test is over, so that one bad moment fakes no fault; both outcomes are told at
 the end, so that it hides none. One that found in its midst that the machine had no time, and skipped itself, has not
@@ -10,6 +12,12 @@ from __future__ import annotations
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Examples share their cores with other work, so how long one takes says nothing. `scripts/test --all` asks for `all`.
+settings.register_profile("quick", max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("all", settings.get_profile("quick"), max_examples=150)
+settings.load_profile("quick")
 
 UNPROVEN = "unproven at first"
 # True: it has not passed and shall run again. False: it does.

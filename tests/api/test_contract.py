@@ -15,6 +15,7 @@ from ironforge.api.routes import OPERATIONS
 from ironforge.codes import Code
 
 
+@pytest.mark.slow
 def test_schemathesis_finds_no_difference(api_in_thread: str, tmp_path: Path) -> None:
     """Examples, coverage, fuzzing and stateful sequences, with valid and invalid data."""
     run = subprocess.run(

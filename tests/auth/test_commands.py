@@ -18,6 +18,8 @@ from ironforge.settings import Settings
 from tests.cli.kit import Dev, eventually, ironforge
 from tests.support.servers import valkey
 
+pytestmark = pytest.mark.slow
+
 PEPPER = "0123456789abcdef0123456789abcdef"
 Run = Callable[..., CompletedProcess[str]]
 

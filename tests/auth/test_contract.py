@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from ironforge.api.openapi import document
 from ironforge.api.routes import OPERATIONS
 from ironforge.auth.caller import SCOPES
@@ -19,6 +21,7 @@ PEPPER = "0123456789abcdef0123456789abcdef"
 API_TESTS = Path(__file__).parents[1] / "api"
 
 
+@pytest.mark.slow
 def test_schemathesis_finds_no_difference(tmp_path: Path) -> None:
     """Above all that nothing answers without a credential, or with a wrong one (`ignored_auth`)."""
     with valkey() as server:

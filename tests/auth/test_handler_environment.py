@@ -16,6 +16,8 @@ from ironforge.settings import Settings, environment_name, environment_of
 from tests.cli.kit import Service, environment
 from tests.support.servers import valkey
 
+pytestmark = pytest.mark.slow
+
 PEPPER = "0123456789abcdef0123456789abcdef"
 APPLICATION = """
 import os

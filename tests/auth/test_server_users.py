@@ -7,11 +7,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import redis
 
 from ironforge.client.client import Client
 from tests.cli.kit import Service, eventually, ironforge
 from tests.support.servers import redis_server
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "ironforge" / "docs" / "security.md").read_text(encoding="utf-8")

@@ -40,6 +40,7 @@ def tls_server(certificates: Path) -> Iterator[Any]:
     return start
 
 
+@pytest.mark.slow
 def test_tls_to_the_server_checks_its_name(tls_server: Any, certificates: Path) -> None:
     with tls_server("localhost") as port:
         trusted = f"rediss://localhost:{port}/0?ssl_ca_certs={certificates / 'ca.pem'}"
@@ -83,6 +84,7 @@ async def test_the_api_speaks_tls(settings: Settings, build: Any, certificates: 
         await house.call("GET", "/jobs", key)
 
 
+@pytest.mark.slow
 def test_the_command_line_talks_tls_to_a_public_api(certificates: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificates / "ca.pem"))
     files = {"tls_cert": str(certificates / "localhost.pem"), "tls_key": str(certificates / "localhost.key")}
@@ -128,6 +130,7 @@ def test_settings_that_do_not_fit_are_refused(values: dict[str, str], says: str)
     assert "short" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_public_address_needs_authentication() -> None:
     with valkey() as server:
         done = ironforge("api", "--host", "0.0.0.0", "--port", "0", redis_url=server)

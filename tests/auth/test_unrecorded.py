@@ -102,6 +102,7 @@ async def test_the_client_and_the_command_say_so_too(house: House) -> None:
 # --------------------------------------------------------------------------- the commands that ask the server
 
 
+@pytest.mark.slow
 def test_a_key_is_shown_though_its_making_is_not_on_record(run: Run, server: str) -> None:  # noqa: F811
     with redis.Redis.from_url(server) as client:
         client.set(Keys("default").audit, "somebody's")
@@ -114,6 +115,7 @@ def test_a_key_is_shown_though_its_making_is_not_on_record(run: Run, server: str
     assert (0, True) == (gone.returncode, "not in the audit trail" in gone.stderr)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ada\x1b[2J", "ada\udc80", "\u202eada"])
 def test_whatever_the_environment_calls_the_operator(run: Run, name: str, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     monkeypatch.setenv("LOGNAME", name)
@@ -136,6 +138,7 @@ def test_who_has_no_name_is_called_by_a_number(monkeypatch: pytest.MonkeyPatch, 
     assert f"cli:{os.getuid()}" == caller_name()
 
 
+@pytest.mark.slow
 def test_a_head_that_was_kept_elsewhere_tells_what_the_trail_cannot(run: Run, server: str) -> None:  # noqa: F811
     run("quotas", "set", "--stored-jobs", "1")
     run("quotas", "set", "--stored-jobs", "2")
@@ -158,6 +161,7 @@ def test_a_head_that_was_kept_elsewhere_tells_what_the_trail_cannot(run: Run, se
     assert "had entry 2" in run("audit", "verify", "--head", head).stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["", "2", "2:abc", "nonsense"])
 def test_what_is_no_head_is_a_wrong_usage(run: Run, head: str) -> None:  # noqa: F811
     done = run("audit", "verify", "--head", head)

@@ -19,6 +19,8 @@ from tests.cli.kit import Service, eventually, ironforge
 from tests.support.servers import valkey
 from tests.support.waiting import PATIENCE_SECONDS
 
+pytestmark = pytest.mark.slow
+
 
 class Api(Service):
     """`ironforge api` with several processes on a port that it chose."""

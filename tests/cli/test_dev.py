@@ -20,6 +20,8 @@ from tests.cli.kit import Dev, Service, eventually, ironforge, processes_with
 from tests.support.servers import valkey
 from tests.support.topologies import free_port
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_first_run_completes_a_job_that_was_submitted_over_http(dev: Dev) -> None:
     job_id = dev.submit("email.send", {"to": "ada@example.com"})

@@ -16,6 +16,8 @@ from ironforge.settings import load
 from ironforge.store import StoreClient, Submission
 from tests.cli.kit import Dev, eventually, ironforge
 
+pytestmark = pytest.mark.slow
+
 KEYS = Keys("default")
 
 

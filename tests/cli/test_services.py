@@ -19,6 +19,8 @@ from ironforge.errors import ConfigError
 from tests.cli.kit import Service, eventually, ironforge
 from tests.support.servers import valkey
 
+pytestmark = pytest.mark.slow
+
 APPLICATION = """
 from ironforge import Forge
 forge = Forge()

@@ -12,6 +12,8 @@ from ironforge import Client
 from tests.docs.pages import MANUAL, Reader, section
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 PAGE = MANUAL / "first_steps.md"
 START = "scripts/dev"
 STEPS = ("## 1.", "## 2.", "## 3.", "## 4.")

@@ -23,7 +23,7 @@ from ironforge.job.record import Job, decode, encode, new_id
 from tests.fuzz.targets import HOSTILE, TARGETS
 
 EXAMPLES = int(os.environ.get("IRONFORGE_FUZZ_EXAMPLES", "0"))
-profile = settings(max_examples=EXAMPLES or 150, derandomize=not EXAMPLES, deadline=None, database=None)
+profile = settings(max_examples=EXAMPLES or settings.default.max_examples, derandomize=not EXAMPLES, database=None)
 
 # What the largest hostile text may cost: it is 1 MB, and the machine that runs this test may be busy.
 LONGEST_SECONDS = 10.0

@@ -41,7 +41,7 @@ async def test_a_tolerated_error_stays_among_the_replies(cluster: Cluster) -> No
     await connection.close()
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings.default.max_examples // 5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(turns=st.lists(st.integers(0, 6), min_size=1, max_size=12))
 def test_cancellation_at_any_await_never_shifts_a_reply(server: str, turns: list[int]) -> None:
     async def scenario() -> None:

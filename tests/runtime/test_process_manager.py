@@ -15,6 +15,8 @@ from ironforge.runtime.parent_pipe import ParentLink
 from ironforge.runtime.process_manager import MAX_BACKOFF_SECONDS, MIN_BACKOFF_SECONDS, YOUNG_SECONDS, restart_delay
 from tests.runtime.node_parent import Node, alive, eventually
 
+pytestmark = pytest.mark.slow
+
 # How a child behaves: `behave` of the program in node_parent.
 READY_UNTIL_TERM = """
 async def behave(link, terms, gone):

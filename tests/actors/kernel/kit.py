@@ -8,8 +8,6 @@ from collections.abc import Callable
 from inspect import isawaitable
 from typing import Any, NamedTuple
 
-from hypothesis import HealthCheck, settings
-
 from ironforge.actors.kernel import (
     Actor,
     ActorDead,
@@ -26,9 +24,6 @@ from ironforge.actors.kernel import (
     message,
 )
 from tests.support import waiting
-
-# Examples share their cores with other work, so how long one takes says nothing.
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @message

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironforge.actors.kernel import BadFrame, decode, encode, message
-from tests.actors.kernel.kit import unhurried
 
 
 @message
@@ -47,7 +46,6 @@ plain = st.recursive(
 )
 
 
-@unhurried
 @given(content=plain, sender=st.none() | st.text(), ask=st.none() | st.integers(0, 2**63))
 def test_a_frame_gives_back_what_was_put_in(content, sender, ask):
     frame = encode(Parcel(content, 3), sender, ask)
@@ -72,14 +70,12 @@ def test_a_subclass_of_a_message_is_another_message():
     assert type(decode(encode(Heir(1))).message) is Heir
 
 
-@unhurried
 @given(st.binary(max_size=200))
 def test_hostile_bytes_raise_nothing_but_bad_frame(data):
     with suppress(BadFrame):
         decode(data)
 
 
-@unhurried
 @given(st.data())
 def test_a_damaged_frame_raises_nothing_but_bad_frame(data):
     frame = bytearray(encode(Parcel(("some", b"content", {"k": 1.5})), "sender", 7))
@@ -89,7 +85,6 @@ def test_a_damaged_frame_raises_nothing_but_bad_frame(data):
         decode(bytes(frame))
 
 
-@unhurried
 @given(st.tuples(st.sampled_from(["Parcel", "Order", "Nobody", 7, None]), plain, plain, plain))
 def test_well_formed_but_wrong_frames_raise_nothing_but_bad_frame(parts):
     with suppress(BadFrame):

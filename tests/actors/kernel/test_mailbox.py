@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironforge.actors.kernel import ActorDead, Mailbox, MailboxFull, Stop
-from tests.actors.kernel.kit import settle, unhurried
+from tests.actors.kernel.kit import settle
 
 
 async def test_signals_overtake_messages_and_know_no_bound():
@@ -152,7 +152,6 @@ steps = st.lists(
 )
 
 
-@unhurried
 @given(capacity=st.integers(1, 3), script=steps)
 def test_under_random_cancellation_order_bound_and_wake_ups_hold(capacity, script):
     loop = asyncio.new_event_loop()

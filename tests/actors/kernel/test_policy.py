@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironforge.actors.kernel import Actor, ChildSpec, Exit, Restart, RestartBudget, Strategy, should_restart
-from tests.actors.kernel.kit import unhurried
 
 ORDER = ("a", "b", "c", "d")
 
@@ -54,7 +53,6 @@ def test_a_stranger_cannot_fall():
 orders = st.lists(st.text(min_size=1, max_size=3), min_size=1, max_size=8, unique=True).map(tuple)
 
 
-@unhurried
 @given(order=orders, strategy=st.sampled_from(Strategy), data=st.data())
 def test_the_fallen_keep_their_order_and_contain_the_failed(order, strategy, data):
     failed = data.draw(st.sampled_from(order))
@@ -86,7 +84,6 @@ def test_budget(intensity, times, verdicts):
     assert seen == verdicts
 
 
-@unhurried
 @given(
     intensity=st.integers(0, 5),
     period=st.integers(1, 20),

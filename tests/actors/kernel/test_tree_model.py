@@ -24,7 +24,7 @@ from ironforge.actors.kernel import (
     Strategy,
     should_restart,
 )
-from tests.actors.kernel.kit import Become, Do, Puppet, boss, settle, spec, unhurried, until
+from tests.actors.kernel.kit import Become, Do, Puppet, boss, settle, spec, until
 
 
 @dataclass
@@ -194,4 +194,4 @@ class TreeMachine(RuleBasedStateMachine):
 
 
 TestTree = TreeMachine.TestCase
-TestTree.settings = settings(unhurried, max_examples=150, stateful_step_count=20)
+TestTree.settings = settings(stateful_step_count=20)

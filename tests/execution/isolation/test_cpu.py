@@ -22,6 +22,8 @@ from tests.execution.kit import last_error, record
 from tests.execution.test_process_pool import executor, is_gone, run
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.slow
+
 
 async def result_of_next_job(made: Executor) -> bytes:
     return decode((await run(made, "add", b'{"a":1,"b":2}')).record).result

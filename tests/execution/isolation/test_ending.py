@@ -16,7 +16,7 @@ from tests.execution.isolation.kit import APP, subject
 from tests.support.servers import valkey
 from tests.support.waiting import PATIENCE_SECONDS, until
 
-pytestmark = pytest.mark.asyncio(loop_factories=["asyncio"])
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_factories=["asyncio"])]
 
 RUN_NODE = (sys.executable, str(APP), "uvloop")
 DEV = (sys.executable, "-m", "ironforge", "dev", APP.stem, "--http-port", "0")

@@ -16,7 +16,7 @@ from tests.execution.isolation.kit import APP, subject
 from tests.support.servers import valkey
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.asyncio(loop_factories=["asyncio"])
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_factories=["asyncio"])]
 
 NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc")
 ADOPT = "import ctypes, os, sys; ctypes.CDLL(None).prctl(36, 1, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])"

@@ -68,7 +68,7 @@ class Model:
 
 
 def test_turns_are_those_of_start_time_fair_queueing(server: str) -> None:
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=settings.default.max_examples // 4, suppress_health_check=list(HealthCheck))
     @given(moves=MOVES)
     def follow(moves: list[Any]) -> None:
         asyncio.run(_follow(server, moves))

@@ -11,8 +11,12 @@ import sys
 import time
 from collections.abc import Iterable
 
+import pytest
+
 from ironforge.job.record import parse_id
 from tests.system.faults.kit import PATIENCE_SECONDS, Ground, until
+
+pytestmark = pytest.mark.slow
 
 LEASE_SECONDS = 1.5 * PATIENCE_SECONDS
 JOBS = 4

@@ -241,6 +241,7 @@ async def test_submissions_of_one_flight_do_not_share_the_fate_of_a_queue(world:
     assert {one.id for one in jobs if one.queue == "other"} == set(world.cluster.raw.hkeys(world.cluster.keys.index))
 
 
+@pytest.mark.slow
 async def test_unreadable_bytes_wait_for_the_quarantine_and_nobody_waits_for_them(world: World) -> None:
     raw, keys = world.cluster.raw, world.cluster.keys
     spoil(world, keys.quarantine)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 import secrets
 
+import pytest
+
 from ironforge.auth.quota import Quota
 from ironforge.settings import Settings
 from tests.auth.kit import House
 from tests.support.topologies import ClusterTopology
+
+pytestmark = pytest.mark.slow
 
 
 async def test_who_may_do_what_is_asked_and_kept_across_slots(cluster: ClusterTopology) -> None:

@@ -14,6 +14,8 @@ from tests.support.topologies import ClusterTopology
 from tests.system.faults.kit import until
 from tests.system.topologies.kit import Load, api, ground_on, under_load
 
+pytestmark = pytest.mark.slow
+
 SHARDS = 3
 
 

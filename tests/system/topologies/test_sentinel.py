@@ -12,6 +12,8 @@ from ironforge.store.server_checks import verify
 from tests.support.topologies import SentinelTopology, until
 from tests.system.topologies.kit import Load, api, ground_on
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("fault", ["kill", "pause"])
 async def test_a_failover_under_load_loses_nothing_and_nobody_restarts(
