@@ -46,11 +46,11 @@ class Fault(NamedTuple):
     by: str = ""
     fence: int = 0
 
-    def touches(self, run: Run, before: float = math.inf) -> bool:
-        """Whether it may have kept the run, not yet settled and not repeated `before`, from being settled."""
+    def touches(self, run: Run, unsettled_until: float) -> bool:
+        """Whether it may have kept the run from being settled."""
         if self.name in HARMLESS or self.pid not in (0, run.pid):
             return False
-        return self.begin <= min(run.until + UNSETTLED_SECONDS, before) and run.at <= self.end + AFTERMATH_SECONDS
+        return self.begin <= unsettled_until and run.at <= self.end + AFTERMATH_SECONDS
 
 
 class Account:
@@ -75,6 +75,9 @@ class Account:
             else:
                 self._of_processes.append(event)
         self._pair(self._of_processes)
+        # Where nobody got a processor for some time, results were settled that much later as well.
+        starved = (event.seconds for event in self._of_processes if event.what == STARVED)
+        self._unsettled_seconds = UNSETTLED_SECONDS + max(starved, default=0.0)
         self.runs = {job: _runs(job, told) for job, told in self.by_job.items()}
         self.on_process: defaultdict[int, list[Run]] = defaultdict(list)
         for runs in self.runs.values():
@@ -91,8 +94,9 @@ class Account:
         return pairwise(sorted(self.runs[job], key=lambda run: (run.fence, run.at)))
 
     def touching(self, run: Run, before: float = math.inf) -> list[Fault]:
-        """The faults that explain that this run is repeated, those of the server included."""
-        return [fault for pid in (run.pid, 0) for fault in self._by_pid[pid] if fault.touches(run, before)]
+        """The faults that explain that this run, not repeated `before`, is repeated; those of the server included."""
+        unsettled_until = min(run.until + self._unsettled_seconds, before)
+        return [fault for pid in (run.pid, 0) for fault in self._by_pid[pid] if fault.touches(run, unsettled_until)]
 
     def evidence(self, job: str) -> list[Event]:
         """What happened to the job, and to the processes that ran it."""

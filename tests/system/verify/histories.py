@@ -88,6 +88,10 @@ GOOD = {
         "submit_ok|start 0|end 0|kill|start 1 @2|end 1 @2",
         Final("completed", 1, 1, crashes=1),
     ),
+    "its result was not settled when its node died, on a machine without time": (
+        "submit_ok|start 0|end 0|wait 10|starved 8 @3|kill|start 1 @2|end 1 @2",
+        Final("completed", 1, 1, crashes=1),
+    ),
     "its result was settled when its node died": (f"submit_ok|{RUN}|kill", DONE),
     "it was handed back before it had started": ("submit_ok|stop|start 1 @2|end 1 @2", AGAIN),
     "it was handed back twice": ("submit_ok|stop|stop @2|start 2 @3|end 2 @3", Final("completed", 2, 2)),

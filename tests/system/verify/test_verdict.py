@@ -66,7 +66,7 @@ def test_leftovers_are_caught() -> None:
 
 def test_the_figures_are_those_of_the_history() -> None:
     verdict = judged(
-        "submit_ok|start 0|kill|start 1 @2|end 1 @2|wait 9|pause @2|starved 4 @2", Final("completed", 1, 1, crashes=1)
+        "submit_ok|start 0|kill|start 1 @2|end 1 @2|wait 14|pause @2|starved 4 @2", Final("completed", 1, 1, crashes=1)
     )
 
     assert (1, 0, 0) == (verdict.acknowledged, verdict.unanswered, verdict.lost)
