@@ -7,8 +7,10 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
 
 from ironforge import settings
+from ironforge.cli.app import app
 from ironforge.cli.documentation import anchor
 from tests.docs.pages import API, MANUAL, ROOT, Block, Reader, section
 from tests.support.servers import valkey
@@ -53,6 +55,25 @@ def test_the_tree_of_the_readme_is_the_one_that_is_there() -> None:
     there = [path.name for part in ("actors", "ironforge") for path in (ROOT / part).glob("[!_.]*/") if path.is_dir()]
 
     assert sorted(shown) == sorted(set(there) - {"actors"})
+
+
+def test_the_manual_has_every_command() -> None:
+    page = (MANUAL / "command_line.md").read_text(encoding="utf-8")
+    shown = set()
+    for cell in re.findall(r"^\| (`ironforge .*?) \|", page, re.MULTILINE):
+        group = ""
+        for code in re.findall(r"`([^`]+)`", cell):
+            words = [word for word in code.split() if word.isalpha() and word.islower()]
+            group = words[1] if words[0] == "ironforge" else group
+            shown.add(" ".join(words[1:] if words[0] == "ironforge" else [group, *words]))
+    there = {
+        f"{name} {part}".strip()
+        for name, command in typer.main.get_command(app).commands.items()
+        for part in getattr(command, "commands", [""])
+        if not command.hidden
+    }
+
+    assert shown == there
 
 
 def test_the_table_of_settings_is_the_one_that_the_code_has() -> None:
