@@ -21,6 +21,7 @@ from ironforge.execution.outcome import Attempt, Ending, Interrupt, Outcome, Out
 from ironforge.execution.process_pool import Processes, Request
 from ironforge.handlers.binding import Arguments
 from ironforge.handlers.forge import Forge, Handler
+from ironforge.handlers.lifespan import Provided
 from ironforge.handlers.middleware import Endpoint, compose
 from ironforge.handlers.process_target import target_of
 from ironforge.job.context import Context, running
@@ -35,11 +36,14 @@ __all__ = ["Attempt", "Ending", "Executor", "Interrupt", "Outcome"]
 class Executor:
     """Runs attempts of the kinds that `forge` knows; `node` is named in their errors. Freezes `forge`.
 
+    `provided`: what the lifespans of `forge` have yielded, for the handlers that take it.
+
     Every run sees the context variables as they are when this is made, and none that another run has set.
     """
 
-    def __init__(self, forge: Forge, settings: Settings, node: str) -> None:
+    def __init__(self, forge: Forge, settings: Settings, node: str, provided: Provided | None = None) -> None:
         self._forge = forge
+        self._provided = provided or {}
         self._base = contextvars.copy_context()
         contain_tasks(asyncio.get_running_loop())
         self._timeout_seconds = settings.default_timeout_seconds
@@ -161,6 +165,9 @@ class Executor:
 
     def _endpoint(self, handler: Handler) -> Endpoint:
         function, context_name = handler.function, handler.binder.context_name
+        if handler.provided:
+            given = {name: self._provided[lifespan] for name, lifespan in handler.provided.items()}
+            function = functools.partial(function, **given)
 
         def arguments(context: Context, attempt: Attempt) -> Arguments:
             if context_name is not None:

@@ -2,8 +2,7 @@
 
 A handler takes either the whole payload (one parameter that is a Struct, a dataclass, a TypedDict or a
 pydantic model, or one named `payload`) or one JSON field per parameter. Decoding goes from the record's bytes
-to typed arguments in one step; only when that fails is the payload looked at again, to name every wrong field
-at once.
+to typed arguments in one step; only when that fails is the payload looked at again (`payload_errors`).
 """
 
 from __future__ import annotations
@@ -11,40 +10,21 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-import itertools
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 import msgspec
 
-from ironforge.errors import ConfigError, InvalidPayload
-from ironforge.formats.suggest import closest
+from ironforge.errors import ConfigError
+from ironforge.handlers.payload_errors import NOTHING, Shape, build, explain, explain_other, is_pydantic, shape_of
 from ironforge.job.context import Context
-from ironforge.job.tracebacks import in_words, message_of
 
 Arguments = dict[str, Any]
 
-SHOWN: Final = 20
-_NOTHING: Final = (b"", b"null")
 _JSON_VALUES: Final[tuple[object, ...]] = (None, True, 0, 0.0, "", [], {})
 _VARIADIC: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-
-
-class Field(typing.NamedTuple):
-    """One expected field of the payload; `name` as it stands in the JSON."""
-
-    name: str
-    type: Any
-    required: bool
-
-
-class Shape(typing.NamedTuple):
-    """What an object in the payload may hold; `closed`: nothing else."""
-
-    fields: tuple[Field, ...] = ()
-    closed: bool = False
 
 
 class Binder:
@@ -62,14 +42,14 @@ class Binder:
         try:
             return self._decode(payload)
         except msgspec.DecodeError as error:
-            raise _explain(payload, self._shape, error) from None
+            raise explain(payload, self._shape, error) from None
         except Exception as error:  # noqa: BLE001 - pydantic's, or of a user's __post_init__
-            raise _explain_other(error) from None
+            raise explain_other(error) from None
 
 
-def binder_of(function: Callable[..., Any]) -> Binder:
-    """Raises ConfigError when the signature cannot be bound to a JSON payload."""
-    hints = _hints(function)
+def binder_of(function: Callable[..., Any], provided: Collection[str] = ()) -> Binder:
+    """`provided`: parameters that get something else. Raises ConfigError where the others fit no JSON payload."""
+    hints = hints_of(function)
     context_name: str | None = None
     parameters: list[inspect.Parameter] = []
     for parameter in inspect.signature(function).parameters.values():
@@ -78,7 +58,7 @@ def binder_of(function: Callable[..., Any]) -> Binder:
             if context_name is not None:
                 raise _unbindable(function, "takes the context twice")
             context_name = parameter.name
-        else:
+        elif parameter.name not in provided:
             parameters.append(parameter)
     if not parameters:
         return Binder(lambda _: {}, context_name, Shape())
@@ -88,17 +68,29 @@ def binder_of(function: Callable[..., Any]) -> Binder:
             return _whole(name, hints.get(name, Any), context_name, parameters[0].default)
         return _by_field(function.__name__, parameters, hints, context_name)
     except TypeError as error:
-        raise _unbindable(function, f"has a parameter that no JSON value fits: {error}") from None
+        problem = f"has a parameter that no JSON value fits: {error}; a lifespan that yields it must stand before"
+        raise _unbindable(function, problem) from None
 
 
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+def is_of_payloads(annotation: Any) -> bool:
+    """Whether fields of payloads have this type in any application: text, numbers, lists of those and so on."""
+    if isinstance(annotation, typing.NewType) or _bare(annotation) is not annotation or _is_whole("", annotation):
+        return False
+    try:
+        _decoder(annotation)
+    except TypeError:
+        return False
+    return True
+
+
+def hints_of(function: Callable[..., Any], what: str = "handler") -> dict[str, Any]:
+    """The annotations of a handler, or what it is. Raises ConfigError for one that cannot be resolved."""
     try:
         hints = typing.get_type_hints(function, include_extras=True)
         return {name: _widened(hint) for name, hint in hints.items()}
     except NameError as error:
-        raise _unbindable(
-            function, f"has an annotation that cannot be resolved ({error}): define that type at module level"
-        ) from None
+        problem = f"has an annotation that cannot be resolved ({error}): define that type at module level"
+        raise _unbindable(function, problem, what) from None
 
 
 def _check_parameter(function: Callable[..., Any], parameter: inspect.Parameter, hints: Mapping[str, Any]) -> None:
@@ -113,8 +105,8 @@ def _check_parameter(function: Callable[..., Any], parameter: inspect.Parameter,
         )
 
 
-def _unbindable(function: Callable[..., Any], problem: str) -> ConfigError:
-    return ConfigError(f"handler {function.__qualname__}() {problem}")
+def _unbindable(function: Callable[..., Any], problem: str, what: str = "handler") -> ConfigError:
+    return ConfigError(f"{what} {function.__qualname__}() {problem}")
 
 
 def _widened(annotation: Any) -> Any:
@@ -141,11 +133,6 @@ def _bare(annotation: Any) -> Any:
     return annotation.__origin__ if typing.get_origin(annotation) is typing.Annotated else annotation
 
 
-def is_pydantic(cls: Any) -> bool:
-    """Without importing pydantic: whoever uses it has imported it."""
-    return isinstance(cls, type) and hasattr(cls, "model_validate_json") and hasattr(cls, "model_dump")
-
-
 def _is_whole(name: str, annotation: Any) -> bool:
     cls = _bare(annotation)
     if name == "payload" or is_pydantic(cls) or typing.is_typeddict(cls):
@@ -157,8 +144,8 @@ def _whole(name: str, annotation: Any, context_name: str | None, default: Any) -
     cls = _bare(annotation)
     decode = cls.model_validate_json if is_pydantic(cls) else _decoder(annotation)
     if default is inspect.Parameter.empty:
-        return Binder(lambda payload: {name: decode(payload)}, context_name, _shape_of(cls))
-    return Binder(lambda payload: {} if payload in _NOTHING else {name: decode(payload)}, context_name, _shape_of(cls))
+        return Binder(lambda payload: {name: decode(payload)}, context_name, shape_of(cls))
+    return Binder(lambda payload: {} if payload in NOTHING else {name: decode(payload)}, context_name, shape_of(cls))
 
 
 def _by_field(
@@ -174,9 +161,9 @@ def _by_field(
     struct = msgspec.defstruct(f"{name}_payload", definition, kw_only=True, forbid_unknown_fields=True)
     decode, asdict = _decoder(struct), msgspec.structs.asdict
     return Binder(
-        lambda payload: asdict(decode(b"{}" if payload in _NOTHING else payload)),
+        lambda payload: asdict(decode(b"{}" if payload in NOTHING else payload)),
         context_name,
-        _shape_of(struct),
+        shape_of(struct),
     )
 
 
@@ -188,7 +175,7 @@ def _same(value: Any) -> Any:
 def _decoder(annotation: Any) -> Callable[[bytes], Any]:
     """Raises TypeError for a type that JSON has no value for."""
     _check_type(msgspec.inspect.type_info(annotation), set())
-    decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(annotation, dec_hook=_build)
+    decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(annotation, dec_hook=build)
     return decoder.decode
 
 
@@ -206,89 +193,3 @@ def _check_type(part: Any, seen: set[int]) -> None:
 def _is_of_json(cls: type) -> bool:
     """Whether JSON values are instances of it as they are: of `object` all of them."""
     return any(isinstance(value, cls) for value in _JSON_VALUES)
-
-
-def _build(cls: Any, value: Any) -> Any:
-    """For the types that msgspec does not know and we do: pydantic models, and those that values have already."""
-    if not is_pydantic(cls):
-        return value  # msgspec looks whether it is one
-    try:
-        return cls.model_validate(value)
-    except ValueError as error:
-        raise ValueError("; ".join(_pydantic_problems(error)) or message_of(error)) from None
-
-
-# --------------------------------------------------------------------------- saying what is wrong
-
-
-def _shape_of(cls: Any) -> Shape:
-    """What to explain an invalid payload by; without fields for types that have none."""
-    if isinstance(cls, type) and issubclass(cls, msgspec.Struct):
-        known = tuple(Field(f.encode_name, f.type, f.required) for f in msgspec.structs.fields(cls))
-        return Shape(known, cls.__struct_config__.forbid_unknown_fields)
-    if isinstance(cls, type) and dataclasses.is_dataclass(cls):
-        hints = typing.get_type_hints(cls, include_extras=True)
-        given = [field for field in dataclasses.fields(cls) if field.init]
-        return Shape(tuple(Field(f.name, hints[f.name], _is_required(f)) for f in given))
-    return Shape()
-
-
-def _is_required(field: dataclasses.Field[Any]) -> bool:
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-
-
-def _explain(payload: bytes, shape: Shape, error: msgspec.DecodeError) -> InvalidPayload:
-    """Every problem of the payload, not only the first one that the decoder met."""
-    try:
-        raw = msgspec.json.decode(b"{}" if payload in _NOTHING else payload)
-    except (msgspec.DecodeError, RecursionError, ValueError):
-        return InvalidPayload(f"payload is not JSON: {error}", field="payload")
-    if not isinstance(raw, dict) or not shape.fields:
-        return InvalidPayload(f"payload: {_path(str(error), 'payload')}", field="payload")
-    problems: dict[str, str] = {}
-    names = [field.name for field in shape.fields]
-    for field in shape.fields:
-        if field.name in raw:
-            try:
-                msgspec.convert(raw[field.name], field.type, dec_hook=_build)
-            except Exception as wrong:  # noqa: BLE001 - msgspec's, or of a user's __post_init__
-                problems[field.name] = _path(message_of(wrong), field.name)
-        elif field.required:
-            problems[field.name] = "required, but missing"
-    if shape.closed:
-        unknown = (name for name in raw if name not in names)
-        # Looking for what was meant costs more than all the rest, and a payload may have 100,000 fields.
-        problems.update({name: _unknown(name, names) for name in itertools.islice(unknown, SHOWN)})
-    if not problems:  # a rule over several fields, or one inside a nested object
-        return InvalidPayload(f"payload: {_path(str(error), 'payload')}", field="payload")
-    text = "; ".join(f"{name}: {problem}" for name, problem in list(problems.items())[:SHOWN])
-    return InvalidPayload(text, field=next(iter(problems)))
-
-
-def _unknown(name: str, names: list[str]) -> str:
-    close = closest(name, names)
-    hint = f"did you mean {close!r}?" if close else f"expected {', '.join(names)}"
-    return f"unknown field, {hint}"
-
-
-def _path(message: str, root: str) -> str:
-    """msgspec writes paths from `$`; users know the field's name."""
-    return message.replace("`$.", f"`{root}.").replace("`$[", f"`{root}[").removesuffix(" - at `$`")
-
-
-def _explain_other(error: Exception) -> InvalidPayload:
-    problems = _pydantic_problems(error)
-    if problems:
-        return InvalidPayload("; ".join(problems[:SHOWN]), field=problems[0].partition(":")[0])
-    return InvalidPayload(f"payload: {in_words(error)}", field="payload")
-
-
-def _pydantic_problems(error: Any) -> list[str]:
-    """None for an error that is not pydantic's."""
-    try:
-        return [
-            f"{'.'.join(str(part) for part in problem['loc']) or 'payload'}: {problem['msg']}"
-            for problem in error.errors(include_url=False)
-        ]
-    except Exception:  # noqa: BLE001 - whatever the user's error calls by this name
-        return []

@@ -1,4 +1,4 @@
-"""The Forge: an application's handlers by kind, its middleware, and submission of jobs from Python.
+"""The Forge: an application's handlers by kind, what is around them, and submission of jobs from Python.
 
 A handler stays the plain function it was: registering it wraps nothing, so tests call it directly.
 """
@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, Unpack, get_args
+from typing import Any, Literal, Self, Unpack, get_args
 
 import msgspec
 
 from ironforge.errors import ConfigError, InvalidJob, UnknownKind
 from ironforge.handlers.binding import Binder, binder_of
-from ironforge.handlers.middleware import Middleware
+from ironforge.handlers.extensions import Extensions, Function
+from ironforge.handlers.lifespan import Lifespan
+from ironforge.handlers.names import name_of
 from ironforge.handlers.process_target import target_of
 from ironforge.handlers.submission import (
     BatchOptions,
@@ -33,18 +35,21 @@ from ironforge.job.retry import Backoff
 from ironforge.settings import Settings
 from ironforge.store import Producer, Submission
 
-Function = TypeVar("Function", bound=Callable[..., Any])
 ExecutorName = Literal["async", "thread", "process"]
 _CHOICES = ("auto", *get_args(ExecutorName))
 
 
 class Handler(msgspec.Struct, frozen=True, kw_only=True):
-    """A registered function and the options of its kind; None: as the node's settings say."""
+    """A registered function and the options of its kind; None: as the node's settings say.
+
+    `provided`: by name, the parameters that get what a lifespan yields.
+    """
 
     kind: str
     function: Callable[..., Any]
     executor: ExecutorName
     binder: Binder
+    provided: Mapping[str, Lifespan]
     priority: Priority
     queue: str
     max_retries: int | None
@@ -66,15 +71,14 @@ class Handler(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.retain_ms is None else self.retain_ms / 1000
 
 
-class Forge:
+class Forge(Extensions):
     """`settings`: None reads the environment when the first job is submitted."""
 
     def __init__(self, settings: Settings | None = None, *, producer: Producer | None = None) -> None:
+        super().__init__()
         self._door = Submitter(settings, producer)
         self._handlers: dict[str, Handler] = {}
         self._kinds: dict[Callable[..., Any], str] = {}
-        self._middleware: list[Middleware] = []
-        self._frozen = False
 
     # ----------------------------------------------------------------------- registration
 
@@ -97,12 +101,15 @@ class Forge:
         defaults = _checked(kind, given)
 
         def register(function: Function) -> Function:
+            runs_in = _executor_of(function, executor)
+            provided = self._provided_to(function, in_process=runs_in == "process")
             self._add(
                 Handler(
                     kind=kind,
                     function=function,
-                    executor=_executor_of(function, executor),
-                    binder=binder_of(function),
+                    executor=runs_in,
+                    binder=binder_of(function, provided),
+                    provided=provided,
                     priority=defaults.priority,
                     queue=defaults.queue,
                     max_retries=defaults.max_retries,
@@ -114,19 +121,6 @@ class Forge:
             return function
 
         return register
-
-    def middleware(self, function: Function) -> Function:
-        """Register `async def middleware(context, call_next)` around every handler, the first outermost."""
-        self._check_open("middleware")
-        if not inspect.iscoroutinefunction(function):
-            raise ConfigError(f"middleware {_name_of(function)} must be `async def`, taking (context, call_next)")
-        self._middleware.append(function)
-        return function
-
-    def freeze(self) -> Sequence[Middleware]:
-        """Called by a node as it starts: nothing can be registered afterwards. Returns the middleware."""
-        self._frozen = True
-        return tuple(self._middleware)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -144,15 +138,11 @@ class Forge:
         taken = self._handlers.get(handler.kind)
         if taken is not None:
             raise ConfigError(
-                f"kind {handler.kind!r} is registered twice: by {_name_of(taken.function)} "
-                f"and by {_name_of(handler.function)}"
+                f"kind {handler.kind!r} is registered twice: by {name_of(taken.function)} "
+                f"and by {name_of(handler.function)}"
             )
         self._handlers[handler.kind] = handler
         self._kinds.setdefault(handler.function, handler.kind)
-
-    def _check_open(self, what: str) -> None:
-        if self._frozen:
-            raise ConfigError(f"{what}: a running node takes no more registrations; register when modules are loaded")
 
     # ----------------------------------------------------------------------- submission
 
@@ -191,7 +181,7 @@ class Forge:
         try:
             name = self._kinds[kind]
         except (KeyError, TypeError):
-            raise UnknownKind(f"{_name_of(kind)} is no handler of this Forge: register it, or pass a kind") from None
+            raise UnknownKind(f"{name_of(kind)} is no handler of this Forge: register it, or pass a kind") from None
         return name, self._handlers[name]
 
     async def close(self) -> None:
@@ -232,7 +222,7 @@ def _checked(kind: str, given: KindOptions) -> Options:
 def _executor_of(function: Callable[..., Any], choice: str) -> ExecutorName:
     if not (inspect.isfunction(function) or inspect.ismethod(function)):
         raise ConfigError(f"a handler must be a function, not {type(function).__name__} {function!r:.80}")
-    name = _name_of(function)
+    name = name_of(function)
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise ConfigError(f"handler {name} yields: a handler returns its result once")
     is_async = inspect.iscoroutinefunction(function)
@@ -264,7 +254,3 @@ def _unknown(kind: str, known: Iterable[str]) -> str:
         return f"no handler for kind {kind!r}: this application registers no kinds at all"
     more = f" and {len(names) - 10} more" if len(names) > 10 else ""
     return f"no handler for kind {kind!r}: this application knows {', '.join(names[:10])}{more}"
-
-
-def _name_of(function: Callable[..., Any]) -> str:
-    return f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', repr(function))}"

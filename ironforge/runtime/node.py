@@ -30,6 +30,7 @@ from ironforge.process.first_process import leave_first_process
 from ironforge.process.forks import withhold_loop
 from ironforge.process.handler_environment import hide_from_handlers
 from ironforge.process.stop_signals import StopSignals
+from ironforge.runtime.lifespans import Lifespans
 from ironforge.runtime.parent_pipe import ChildStatus, Deaths, ParentLink
 from ironforge.settings import Settings, load, namespaces_of
 from ironforge.store import NodeStore
@@ -61,16 +62,31 @@ class Node:
         # Under which this node holds jobs: another one after each loss of its lease. `on_joined` hears of each.
         self.name = ""
         self.on_joined: Callable[[], None] = lambda: None
+        forge.freeze()
+        self._lifespans = Lifespans(forge.lifespans, self._stopping.set)
+        self._root: ActorRef | None = None
 
     async def start(self) -> None:
-        """Raises ConfigError when the server cannot be reached or does not fit the settings."""
-        settings = self._settings
+        """Told to stop while the lifespans of the application start, it runs no jobs: `wait` returns at once.
+
+        Raises ConfigError when a lifespan fails, or the server cannot be reached or does not fit the settings.
+        """
         await withhold_loop()
-        await verify(settings, accepts_jobs=False)
-        if settings.durability == "local":
+        await verify(self._settings, accepts_jobs=False)
+        if self._settings.durability == "local":
             logger.info("whether the server writes accepted jobs through is not checked here, but by the API")
+        try:
+            if await self._lifespans.start(self._stopping):
+                await self._run_jobs()
+        except BaseException:
+            await self._lifespans.end()
+            raise
+
+    async def _run_jobs(self) -> None:
+        settings = self._settings
         self._store = NodeStore(settings)
-        self._executor = Executor(self._forge, settings, f"{socket.gethostname()}-{os.getpid()}")
+        name = f"{socket.gethostname()}-{os.getpid()}"
+        self._executor = Executor(self._forge, settings, name, self._lifespans.provided)
         parts = Parts(
             settings, self._store, self._forge, self._executor, self.metrics, self.system, on_joined=self._joined
         )
@@ -112,7 +128,9 @@ class Node:
         (self._hurry if self._stopping.is_set() else self._stopping).set()
 
     async def wait(self) -> int:
-        """The exit code: 0 after `stop`, 1 when the tree gave up because its roles kept crashing."""
+        """The exit code: 0 after `stop`, 1 when the tree gave up as its roles kept crashing, or a lifespan failed."""
+        if self._root is None:
+            return 0
         ended = asyncio.create_task(self.system.wait(self._root))
         told = asyncio.create_task(self._stopping.wait())
         await asyncio.wait([ended, told], return_when=asyncio.FIRST_COMPLETED)
@@ -125,16 +143,19 @@ class Node:
         except ActorError as error:  # a role crashed meanwhile: the lease hands back what it held
             logger.warning("the drain was cut short: %s", error)
         ended.cancel()
-        return 0
+        return 1 if self._lifespans.failed else 0
 
     async def close(self) -> None:
-        """Stop the tree, hand back what is still held, close every connection."""
+        """Stop the tree, hand back what is still held, end the lifespans, close every connection."""
+        if self._root is None:
+            return
         for helper in self._helpers:
             helper.cancel()
         survivors = await self.system.shutdown(SHUTDOWN_SECONDS)
         if survivors:
             logger.error("these did not stop in time: %s", ", ".join(survivors))
         await self._executor.close()
+        await self._lifespans.end()
         await self._store.close()
         logger.info("node has ended")
 

@@ -1,0 +1,74 @@
+"""What an application registers beside its handlers: middleware around them, lifespans that provide for them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from ironforge.errors import ConfigError
+from ironforge.handlers.lifespan import Lifespan, lifespan_of, provided_to
+from ironforge.handlers.middleware import Middleware
+from ironforge.handlers.names import name_of
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Extensions:
+    def __init__(self) -> None:
+        self._middleware: list[Middleware] = []
+        self._lifespans: list[Lifespan] = []
+        self._bound: list[Callable[..., Any]] = []
+        self._frozen = False
+
+    def middleware(self, function: Function) -> Function:
+        """Register `async def middleware(context, call_next)` around every handler, the first outermost."""
+        self._check_open("middleware")
+        if not inspect.iscoroutinefunction(function):
+            raise ConfigError(f"middleware {name_of(function)} must be `async def`, taking (context, call_next)")
+        self._middleware.append(function)
+        return function
+
+    def lifespan(self, function: Function) -> Function:
+        """Register `async def pool() -> AsyncIterator[Pool]`: each node runs it to its `yield` before its first job,
+        and from there to its end after its last.
+
+        Handlers that are registered afterwards get what it yields in parameters annotated with exactly this type, and
+        so do later lifespans. The first starts first and ends last. A node whose lifespan fails does not start.
+        Raises ConfigError for anything wrong.
+        """
+        self._check_open("lifespan")
+        made = lifespan_of(function, self._lifespans)
+        for bound in self._bound:
+            if provided_to(bound, [made]):
+                raise ConfigError(
+                    f"lifespan {made.name} provides what handler {name_of(bound)} takes: register it before that"
+                )
+        self._lifespans.append(made)
+        return function
+
+    @property
+    def lifespans(self) -> Sequence[Lifespan]:
+        """In the order of their registration."""
+        return tuple(self._lifespans)
+
+    def freeze(self) -> Sequence[Middleware]:
+        """Called by a node as it starts: nothing can be registered afterwards. Returns the middleware."""
+        self._frozen = True
+        return tuple(self._middleware)
+
+    def _provided_to(self, handler: Callable[..., Any], *, in_process: bool) -> dict[str, Lifespan]:
+        """Its parameters that get what lifespans yield. They are found once: later lifespans provide nothing to it."""
+        provided = provided_to(handler, self._lifespans)
+        for parameter, lifespan in provided.items():
+            if in_process:
+                raise ConfigError(
+                    f"handler {name_of(handler)} runs in a process of its own, where there is nothing of lifespan "
+                    f"{lifespan.name}: open what {parameter!r} stands for in the handler, or leave executor out"
+                )
+        self._bound.append(handler)
+        return provided
+
+    def _check_open(self, what: str) -> None:
+        if self._frozen:
+            raise ConfigError(f"{what}: a running node takes no more registrations; register when modules are loaded")

@@ -1,0 +1,121 @@
+"""What is wrong with a payload: every wrong field by its name, and not only the first that the decoder met."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import typing
+from typing import Any, Final
+
+import msgspec
+
+from ironforge.errors import InvalidPayload
+from ironforge.formats.suggest import closest
+from ironforge.job.tracebacks import in_words, message_of
+
+SHOWN: Final = 20
+# Payloads that stand for an object without fields.
+NOTHING: Final = (b"", b"null")
+
+
+class Field(typing.NamedTuple):
+    """One expected field of the payload; `name` as it stands in the JSON."""
+
+    name: str
+    type: Any
+    required: bool
+
+
+class Shape(typing.NamedTuple):
+    """What an object in the payload may hold; `closed`: nothing else."""
+
+    fields: tuple[Field, ...] = ()
+    closed: bool = False
+
+
+def is_pydantic(cls: Any) -> bool:
+    """Without importing pydantic: whoever uses it has imported it."""
+    return isinstance(cls, type) and hasattr(cls, "model_validate_json") and hasattr(cls, "model_dump")
+
+
+def build(cls: Any, value: Any) -> Any:
+    """For the types that msgspec does not know and we do: pydantic models, and those that values have already."""
+    if not is_pydantic(cls):
+        return value  # msgspec looks whether it is one
+    try:
+        return cls.model_validate(value)
+    except ValueError as error:
+        raise ValueError("; ".join(_pydantic_problems(error)) or message_of(error)) from None
+
+
+def shape_of(cls: Any) -> Shape:
+    """What to explain an invalid payload by; without fields for types that have none."""
+    if isinstance(cls, type) and issubclass(cls, msgspec.Struct):
+        known = tuple(Field(f.encode_name, f.type, f.required) for f in msgspec.structs.fields(cls))
+        return Shape(known, cls.__struct_config__.forbid_unknown_fields)
+    if isinstance(cls, type) and dataclasses.is_dataclass(cls):
+        hints = typing.get_type_hints(cls, include_extras=True)
+        given = [field for field in dataclasses.fields(cls) if field.init]
+        return Shape(tuple(Field(f.name, hints[f.name], _is_required(f)) for f in given))
+    return Shape()
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def explain(payload: bytes, shape: Shape, error: msgspec.DecodeError) -> InvalidPayload:
+    """Every problem of the payload, not only the first one that the decoder met."""
+    try:
+        raw = msgspec.json.decode(b"{}" if payload in NOTHING else payload)
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        return InvalidPayload(f"payload is not JSON: {error}", field="payload")
+    if not isinstance(raw, dict) or not shape.fields:
+        return InvalidPayload(f"payload: {_path(str(error), 'payload')}", field="payload")
+    problems: dict[str, str] = {}
+    names = [field.name for field in shape.fields]
+    for field in shape.fields:
+        if field.name in raw:
+            try:
+                msgspec.convert(raw[field.name], field.type, dec_hook=build)
+            except Exception as wrong:  # noqa: BLE001 - msgspec's, or of a user's __post_init__
+                problems[field.name] = _path(message_of(wrong), field.name)
+        elif field.required:
+            problems[field.name] = "required, but missing"
+    if shape.closed:
+        unknown = (name for name in raw if name not in names)
+        # Looking for what was meant costs more than all the rest, and a payload may have 100,000 fields.
+        problems.update({name: _unknown(name, names) for name in itertools.islice(unknown, SHOWN)})
+    if not problems:  # a rule over several fields, or one inside a nested object
+        return InvalidPayload(f"payload: {_path(str(error), 'payload')}", field="payload")
+    text = "; ".join(f"{name}: {problem}" for name, problem in list(problems.items())[:SHOWN])
+    return InvalidPayload(text, field=next(iter(problems)))
+
+
+def _unknown(name: str, names: list[str]) -> str:
+    close = closest(name, names)
+    hint = f"did you mean {close!r}?" if close else f"expected {', '.join(names)}"
+    return f"unknown field, {hint}"
+
+
+def _path(message: str, root: str) -> str:
+    """msgspec writes paths from `$`; users know the field's name."""
+    return message.replace("`$.", f"`{root}.").replace("`$[", f"`{root}[").removesuffix(" - at `$`")
+
+
+def explain_other(error: Exception) -> InvalidPayload:
+    problems = _pydantic_problems(error)
+    if problems:
+        return InvalidPayload("; ".join(problems[:SHOWN]), field=problems[0].partition(":")[0])
+    return InvalidPayload(f"payload: {in_words(error)}", field="payload")
+
+
+def _pydantic_problems(error: Any) -> list[str]:
+    """None for an error that is not pydantic's."""
+    try:
+        return [
+            f"{'.'.join(str(part) for part in problem['loc']) or 'payload'}: {problem['msg']}"
+            for problem in error.errors(include_url=False)
+        ]
+    except Exception:  # noqa: BLE001 - whatever the user's error calls by this name
+        return []
