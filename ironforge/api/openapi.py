@@ -1,24 +1,23 @@
 """The OpenAPI 3.1 document, generated from the types that validate and answer.
 
-Types say what is in a body; the table of calls adds paths, statuses and summaries. Whether all of it is
+Types say what is in a body; the declarations of operations add paths, statuses and summaries. Whether all of it is
 true is checked by schemathesis against a running API.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import cache
 from typing import Any, Final
 
 import msgspec
-from aiohttp import web
 
-from ironforge.api.middleware import Handler
-from ironforge.api.parsing.bodies import JSON, NDJSON
+from ironforge.api.parsing.bodies import JSON
 from ironforge.api.problems import CONTENT_TYPE as PROBLEM
 from ironforge.api.routes import Operation, operations
 from ironforge.api.schemas import jobs
-from ironforge.api.schemas.keys import KEY_ID_EXAMPLE, KEY_ID_PATTERN, KeyRequest
+from ironforge.api.schemas.keys import KEY_ID_EXAMPLE, KEY_ID_PATTERN
 from ironforge.api.schemas.problem import Problem
 from ironforge.version import VERSION
 
@@ -26,6 +25,14 @@ _REF: Final = "#/components/schemas/{name}"
 
 _PROMISE: Final = "Accepted means kept; every accepted job runs at least once; it settles exactly once."
 _KEY_PATTERN: Final = "^[!-~]([ -~]*[!-~])?$"
+
+# By name: the schema of a path parameter, and an example.
+_PATH_PARAMETERS: Final[dict[str, tuple[dict[str, Any], str]]] = {
+    "id": ({"type": "string", "format": "uuid", "pattern": jobs.ID_PATTERN}, jobs.ID_EXAMPLE),
+    "key_id": ({"type": "string", "pattern": KEY_ID_PATTERN}, KEY_ID_EXAMPLE),
+    "queue": ({"type": "string", "pattern": jobs.NAME_PATTERN}, "default"),
+}
+_PATH_NAME: Final = re.compile(r"\{(\w+)\}")
 
 _MEANING: Final = {
     200: "done",
@@ -42,69 +49,6 @@ _MEANING: Final = {
     429: "the queue is full, or a quota is used up; repeating later is safe",
     500: "a fault of IronForge; its log has the request id",
     503: "the store cannot be used now, is full, or did not keep the jobs safe enough; repeating is safe",
-}
-
-
-_BODIES: Final[dict[str, dict[str, Any]]] = {
-    "job": {
-        "required": True,
-        "content": {
-            JSON: {
-                "schema": {"$ref": _REF.format(name="JobRequest")},
-                "examples": {
-                    "small": {"value": {"kind": "email.send", "payload": {"to": "ada@example.com"}}},
-                    "full": {
-                        "value": {
-                            "kind": "report.build",
-                            "payload": {"month": "2030-01"},
-                            "priority": "high",
-                            "queue": "reports",
-                            "max_retries": 5,
-                            "timeout_seconds": 120,
-                            "delay_seconds": 60,
-                            "retain_seconds": 86400,
-                        }
-                    },
-                },
-            }
-        },
-    },
-    "batch": {
-        "required": True,
-        "content": {
-            JSON: {
-                "schema": {
-                    "anyOf": [
-                        {
-                            "type": "array",
-                            "items": {"$ref": _REF.format(name="JobRequest")},
-                            "minItems": 1,
-                            "maxItems": jobs.MAX_BATCH,
-                        },
-                        {"$ref": _REF.format(name="BatchRequest")},
-                    ]
-                },
-                "example": [{"kind": "demo.echo", "payload": 1}, {"kind": "demo.echo", "payload": 2}],
-            },
-            NDJSON: {
-                "schema": {"type": "string", "description": "one JobRequest a line"},
-                "example": '{"kind":"demo.echo","payload":1}\n{"kind":"demo.echo","payload":2}\n',
-            },
-        },
-    },
-    "key": {
-        "required": True,
-        "content": {
-            JSON: {
-                "schema": {"$ref": _REF.format(name="KeyRequest")},
-                "example": {"name": "billing", "scopes": ["jobs:submit", "jobs:read"], "queues": ["invoices"]},
-            }
-        },
-    },
-    "retry": {
-        "required": False,
-        "content": {JSON: {"schema": {"$ref": _REF.format(name="RetryRequest")}, "example": {}}},
-    },
 }
 
 
@@ -145,22 +89,10 @@ _BEARER: Final = {
 }
 
 
-def serving(*, auth: bool) -> Handler:
-    """The handler that gives out the document."""
-    encoded = msgspec.json.encode(document(auth=auth))
-
-    async def get_document(_request: web.Request) -> web.Response:
-        return web.Response(body=encoded, content_type=JSON)
-
-    return get_document
-
-
 def _components(calls: Iterable[Operation]) -> dict[str, Any]:
-    types: list[Any] = [jobs.JobRequest, jobs.BatchRequest, jobs.RetryRequest, Problem]
-    types += [KeyRequest for operation in calls if operation.body == "key"]
-    for operation in calls:
-        types += [kind for kind in operation.answers.values() if kind not in (None, dict)]
-    _schemas, components = msgspec.json.schema_components(dict.fromkeys(types), ref_template=_REF)
+    types = [Problem, *(content.type for call in calls for content in call.body.values())]
+    types += [kind for call in calls for kind in call.answers.values() if kind is not None]
+    _schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
     for schema in components.values():
         for described in schema.get("properties", {}).values():
             # Generators take a field with a default for one that is always there, in requests as well.
@@ -169,9 +101,6 @@ def _components(calls: Iterable[Operation]) -> dict[str, Any]:
 
 
 def _describe(operation: Operation, *, auth: bool) -> dict[str, Any]:
-    problems = {400, 403, *operation.problems}  # every call may come from another site's page
-    if auth and operation.access != "public":
-        problems |= {401, 503} | ({429} if operation.access == "jobs:submit" else set())
     described: dict[str, Any] = {
         "operationId": operation.operation_id,
         "tags": [_tag(operation.path)],
@@ -179,15 +108,33 @@ def _describe(operation: Operation, *, auth: bool) -> dict[str, Any]:
         "parameters": list(_parameters(operation)),
         "responses": {
             **{str(status): _success(status, kind, operation) for status, kind in operation.answers.items()},
-            **{str(status): _refusal(status) for status in sorted(problems - set(operation.answers))},
+            **{str(status): _refusal(status) for status in sorted(_problems(operation, auth=auth))},
         },
     }
     if operation.body:
-        described["requestBody"] = _BODIES[operation.body]
+        content = {name: {"schema": _schema(of.type), **of.examples} for name, of in operation.body.items()}
+        described["requestBody"] = {"required": operation.needs_body, "content": content}
     if auth and operation.access != "public":
         # Scopes of a bearer scheme are roles in OpenAPI 3.1: tools may show them.
         described["security"] = [{_SCHEME: [] if operation.access == "caller" else [operation.access]}]
     return described
+
+
+def _problems(operation: Operation, *, auth: bool) -> set[int]:
+    """The statuses of an operation that come with a problem: what its declaration says, and what follows from it."""
+    problems = {400, 403, *operation.refusals, *operation.faults}  # every call may come from another site's page
+    if operation.method != "get":
+        problems.add(415)
+    if operation.body:
+        problems |= {408, 413}
+    if auth and operation.access != "public":
+        problems |= {401, 503} | ({429} if operation.access == "jobs:submit" else set())
+    return problems - set(operation.answers)
+
+
+def _schema(kind: Any) -> dict[str, Any]:
+    (schema,), _components = msgspec.json.schema_components([kind], ref_template=_REF)
+    return schema
 
 
 def _tag(path: str) -> str:
@@ -197,21 +144,11 @@ def _tag(path: str) -> str:
 
 
 def _success(status: int, kind: type | None, operation: Operation) -> dict[str, Any]:
-    if kind is None:
-        content: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
-    elif kind is dict:
-        content = {JSON: {"schema": {"type": "object"}}}
-    else:
-        content = {JSON: {"schema": {"$ref": _REF.format(name=kind.__name__)}}}
-    answer: dict[str, Any] = {"description": _MEANING[status], "headers": _headers(), "content": content}
-    if kind is jobs.AcceptedJob:
-        answer["headers"]["Location"] = {"schema": {"type": "string"}, "description": "path of the job"}
-        answer["links"] = {
-            name: {"operationId": name, "parameters": {"id": "$response.body#/id"}}
-            for name in ("getJob", "cancelJob", "retryJob")
-        }
-    if operation.body in ("job", "batch"):
-        answer["headers"]["Idempotency-Replayed"] = {
+    content = {"text/plain": {"schema": {"type": "string"}}} if kind is None else {JSON: {"schema": _schema(kind)}}
+    headers = {**_headers(), **operation.describes.get("headers", {})}
+    answer = {"description": _MEANING[status], "content": content, **operation.describes, "headers": headers}
+    if operation.keyed:
+        headers["Idempotency-Replayed"] = {
             "schema": {"type": "string", "const": "true"},
             "description": "this is the answer that an earlier request with the same key got",
         }
@@ -222,7 +159,7 @@ def _refusal(status: int) -> dict[str, Any]:
     refusal: dict[str, Any] = {
         "description": _MEANING[status],
         "headers": _headers(),
-        "content": {PROBLEM: {"schema": {"$ref": _REF.format(name="Problem")}}},
+        "content": {PROBLEM: {"schema": _schema(Problem)}},
     }
     if status == 401:
         refusal["headers"]["WWW-Authenticate"] = {"schema": {"type": "string"}}
@@ -236,19 +173,13 @@ def _headers() -> dict[str, Any]:
 
 
 def _parameters(operation: Operation) -> Iterable[dict[str, Any]]:
-    if "{id}" in operation.path:
-        schema = {"type": "string", "format": "uuid", "pattern": jobs.ID_PATTERN}
-        yield {"name": "id", "in": "path", "required": True, "schema": schema, "example": jobs.ID_EXAMPLE}
-    if "{key_id}" in operation.path:
-        schema = {"type": "string", "pattern": KEY_ID_PATTERN}
-        yield {"name": "key_id", "in": "path", "required": True, "schema": schema, "example": KEY_ID_EXAMPLE}
-    if "{queue}" in operation.path:
-        schema = {"type": "string", "pattern": jobs.NAME_PATTERN}
-        yield {"name": "queue", "in": "path", "required": True, "schema": schema, "example": "default"}
+    for name in _PATH_NAME.findall(operation.path):
+        schema, example = _PATH_PARAMETERS[name]
+        yield {"name": name, "in": "path", "required": True, "schema": schema, "example": example}
     _schemas, components = msgspec.json.schema_components([operation.query], ref_template=_REF)
     for name, schema in components[operation.query.__name__]["properties"].items():
         yield {"name": name, "in": "query", "required": False, "schema": _not_null(schema, components)}
-    if operation.body in ("job", "batch"):
+    if operation.keyed:
         yield {
             "name": "Idempotency-Key",
             "in": "header",

@@ -1,218 +1,114 @@
-"""Every call of the HTTP API as data: its path, what it takes, what it answers.
+"""Declares the operations of the HTTP API: what each takes and answers stands above its handler, and nowhere else.
 
-The routes and the OpenAPI document are both made from this table, so neither can know a call that the other
-does not.
+Routes, authentication, audit trail, metrics and the OpenAPI document are made from what is declared here.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple, TypeVar, get_type_hints
 
-from ironforge.api.schemas import jobs, keys, operator
+import msgspec
+from aiohttp import web
+
+from ironforge.api.parsing import bodies, requests, strict_json
+from ironforge.api.schemas.jobs import NoQuery
+from ironforge.api.scope import CallerScope, RequestScope
 from ironforge.auth.caller import Access
 
-_ASKED_STORE: Final = (500, 503)
-_LISTED: Final = (400, *_ASKED_STORE)
-_CHANGED: Final = (400, 415, *_ASKED_STORE)
-_READ_BODY: Final = (400, 408, 413, 415, 500, 503)
-_SUBMITTED: Final = (*_READ_BODY, 409, 429)
+Function = TypeVar("Function", bound=Callable[..., Awaitable[web.StreamResponse]])
+
+# For the audit trail, left by a handler beside its answer: what it made or unmade (without it the path says what was
+# meant), and the queue that it was done to.
+TARGETS: Final = web.RequestKey("targets", list[str])
+QUEUE: Final = web.RequestKey("queue", str)
+
+# Status of a fault that is not the caller's: of IronForge itself, and of the store.
+FAULT: Final = 500
+STORE_AWAY: Final = 503
 
 
-class Operation(NamedTuple):
-    """`access`: who may call it, where there is authentication. `answers`: the type per successful status; None: not
-    JSON. `problems`: statuses with a problem. `audited`: what it does is written down under its operation id.
-    `only_with_auth`: does not exist where nobody is asked who they are.
+class Content(NamedTuple):
+    """One media type of a body. `examples`: the members `example` or `examples` of OpenAPI."""
+
+    type: Any
+    examples: Mapping[str, Any]
+
+
+@dataclass(kw_only=True)
+class Operation:
+    """A decorator: declares an operation, and registers the coroutine function below it as its handler.
+
+    The handler is called with the request and its scope, and by name with `query` and `body`, decoded into what these
+    parameters are annotated with. Its name gives the operation id, the first line of its docstring the summary. One
+    that is annotated with CallerScope exists only with authentication.
+
+    `access`: who may call it, where there is authentication. `answers`: the type per successful status; None: not
+    JSON. `refusals`, `faults`: statuses with a problem, beside those that follow from the rest. `any_query`: query
+    parameters are ignored. `example`: of the decoded body. `body`: of one that the handler reads itself, by media type.
+    `audited`: what it does is written down under its id. `keyed`: it takes an idempotency key. `describes`: further
+    members of its successful answers in OpenAPI.
     """
 
-    method: str
-    path: str
-    operation_id: str
-    summary: str
+    method: str = field(kw_only=False)
+    path: str = field(kw_only=False)
     access: Access
     answers: dict[int, type | None]
-    problems: tuple[int, ...] = ()
-    query: type = jobs.NoQuery
-    body: str = ""
+    refusals: tuple[int, ...] = ()
+    faults: tuple[int, ...] = (FAULT, STORE_AWAY)
+    any_query: bool = False
+    example: Any = None
+    body: Mapping[str, Content] = field(default_factory=dict)
     audited: bool = False
-    only_with_auth: bool = False
+    keyed: bool = False
+    describes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    @property
-    def needs_body(self) -> bool:
-        return self.body not in ("", "retry")
+    def __call__(self, function: Function) -> Function:
+        hints = get_type_hints(function)
+        self.function: Callable[..., Awaitable[web.StreamResponse]] = function
+        first, *words = function.__name__.split("_")
+        self.operation_id = first + "".join(word.capitalize() for word in words)
+        self.summary = (function.__doc__ or "").partition("\n")[0].rstrip(".")
+        self.only_with_auth = hints["scope"] is CallerScope
+        self.query: type[msgspec.Struct] = hints.get("query", NoQuery)
+        self._passes_query = "query" in hints
+        self.needs_body = bool(self.body)
+        self._decoder: msgspec.json.Decoder[Any] | None = None
+        if "body" in hints:
+            self._decoder = msgspec.json.Decoder(hints["body"])
+            self.body = {bodies.JSON: Content(hints["body"], {"example": self.example})}
+            # One that has nothing but defaults may be left out.
+            self.needs_body = any(each.required for each in msgspec.structs.fields(hints["body"]))
+        OPERATIONS.append(self)
+        return function
 
+    async def respond(self, request: web.Request, scope: RequestScope) -> web.StreamResponse:
+        """What the handler answers. Raises ApiProblem for a query or body that does not fit."""
+        if self.method != "get" and not self.needs_body:
+            bodies.json_at_most(request)
+        given: dict[str, Any] = {}
+        if not self.any_query:
+            query = requests.read_query(request.query, self.query)
+            if self._passes_query:
+                given["query"] = query
+        if self._decoder is not None:
+            given["body"] = await self._read_body(request, self._decoder)
+        return await self.function(request, scope, **given)
 
-OPERATIONS: Final = (
-    Operation(
-        "post",
-        "/jobs",
-        "submitJob",
-        "Submit a job",
-        "jobs:submit",
-        {201: jobs.AcceptedJob},
-        _SUBMITTED,
-        body="job",
-    ),
-    Operation(
-        "post",
-        "/jobs/batch",
-        "submitBatch",
-        "Submit up to 10,000 jobs, all or none",
-        "jobs:submit",
-        {201: jobs.AcceptedBatch},
-        _SUBMITTED,
-        body="batch",
-    ),
-    Operation(
-        "get",
-        "/jobs",
-        "listJobs",
-        "List jobs, newest first",
-        "jobs:read",
-        {200: jobs.JobPage},
-        _LISTED,
-        query=jobs.JobsQuery,
-    ),
-    Operation("get", "/jobs/{id}", "getJob", "Look up a job", "jobs:read", {200: jobs.JobAnswer}, (*_LISTED, 404)),
-    Operation(
-        "delete",
-        "/jobs/{id}",
-        "cancelJob",
-        "Cancel a job",
-        "jobs:cancel",
-        {200: jobs.JobAnswer, 202: jobs.JobAnswer},
-        (*_CHANGED, 404, 409),
-        audited=True,
-    ),
-    Operation(
-        "post",
-        "/jobs/{id}/retry",
-        "retryJob",
-        "Revive a dead job",
-        "jobs:retry",
-        {200: jobs.JobAnswer},
-        (*_SUBMITTED, 404),
-        body="retry",
-        audited=True,
-    ),
-    Operation(
-        "get",
-        "/dlq",
-        "listDeadJobs",
-        "List the dead letters",
-        "jobs:read",
-        {200: jobs.JobPage},
-        _LISTED,
-        query=jobs.DeadQuery,
-    ),
-    Operation(
-        "get",
-        "/queues/stats",
-        "getQueueStats",
-        "Depths and rates",
-        "jobs:read",
-        {200: operator.QueueStats},
-        _LISTED,
-    ),
-    Operation(
-        "post",
-        "/queues/{queue}/pause",
-        "pauseQueue",
-        "Have nodes take no job of a queue",
-        "queues:admin",
-        {200: jobs.QueueAnswer},
-        _CHANGED,
-        audited=True,
-    ),
-    Operation(
-        "post",
-        "/queues/{queue}/resume",
-        "resumeQueue",
-        "Have nodes take jobs of a queue again",
-        "queues:admin",
-        {200: jobs.QueueAnswer},
-        _CHANGED,
-        audited=True,
-    ),
-    Operation("get", "/nodes", "listNodes", "List the nodes", "metrics:read", {200: operator.NodesAnswer}, _LISTED),
-    Operation(
-        "get",
-        "/health",
-        "getHealth",
-        "State of the store",
-        "metrics:read",
-        {200: operator.HealthAnswer, 503: operator.HealthAnswer},
-        (500,),
-    ),
-    Operation("get", "/livez", "getLiveness", "Is the process alive", "public", {200: operator.LiveAnswer}),
-    Operation(
-        "get",
-        "/readyz",
-        "getReadiness",
-        "Can it take requests",
-        "public",
-        {200: operator.ReadyAnswer, 503: operator.ReadyAnswer},
-        (500,),
-    ),
-    Operation("get", "/metrics", "getMetrics", "Prometheus metrics", "metrics:read", {200: None}, (404, 500)),
-    Operation("get", "/openapi.json", "getOpenApi", "This document", "public", {200: dict}),
-    Operation(
-        "get",
-        "/quotas",
-        "getQuotas",
-        "What may be submitted, and how much of it is used",
-        "caller",
-        {200: keys.QuotasAnswer},
-        _LISTED,
-        only_with_auth=True,
-    ),
-    Operation(
-        "get",
-        "/keys",
-        "listKeys",
-        "List the API keys",
-        "keys:admin",
-        {200: keys.KeysAnswer},
-        _LISTED,
-        only_with_auth=True,
-    ),
-    Operation(
-        "post",
-        "/keys",
-        "createKey",
-        "Make an API key",
-        "keys:admin",
-        {201: keys.NewKeyAnswer},
-        (*_READ_BODY, 409),
-        body="key",
-        audited=True,
-        only_with_auth=True,
-    ),
-    Operation(
-        "delete",
-        "/keys/{key_id}",
-        "revokeKey",
-        "Revoke an API key",
-        "keys:admin",
-        {200: keys.RevokedAnswer},
-        (*_CHANGED, 404),
-        query=keys.RevokeQuery,
-        audited=True,
-        only_with_auth=True,
-    ),
-    Operation(
-        "get",
-        "/audit",
-        "listAudit",
-        "Who did what, newest first",
-        "keys:admin",
-        {200: keys.AuditPage},
-        _LISTED,
-        query=keys.AuditQuery,
-        only_with_auth=True,
-    ),
-)
+    async def _read_body(self, request: web.Request, decoder: msgspec.json.Decoder[Any]) -> Any:
+        if not self.needs_body and not request.body_exists:
+            return decoder.type()
+        bodies.media_type(request, bodies.JSON)
+        body = await bodies.read(request)
+        strict_json.canonical(body)
+        return requests.decode(decoder, body)
 
 
-def operations(*, auth: bool) -> tuple[Operation, ...]:
-    """The calls that an API with or without authentication answers."""
-    return OPERATIONS if auth else tuple(call for call in OPERATIONS if not call.only_with_auth)
+operation = Operation
+OPERATIONS: Final[list[Operation]] = []
+
+
+def operations(*, auth: bool) -> list[Operation]:
+    """Those of an API with or without authentication."""
+    return [each for each in OPERATIONS if auth or not each.only_with_auth]

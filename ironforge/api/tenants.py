@@ -1,8 +1,5 @@
-"""What one caller works with: the handlers of every call, over the doors of the caller's namespace.
-
-Without authentication there is one desk for everybody. With it each namespace has an office, opened for its first
-caller and closed when others need the place; each caller gets a desk there that shows its own queues only.
-"""
+"""Holds open what requests of each namespace need, where there is authentication: from the first request of a namespace
+until others need the place."""
 
 from __future__ import annotations
 
@@ -11,50 +8,17 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Final, NamedTuple
+from typing import Final
 
-from ironforge.api.operations.jobs import JobCalls
-from ironforge.api.operations.keys import KeyCalls
-from ironforge.api.operations.operator import OperatorCalls
-from ironforge.api.operations.submission import OnSubmitted, SubmitCalls
-from ironforge.api.parsing.cursors import Cursors
-from ironforge.auth.api_keys import ApiKeys
-from ironforge.auth.audit import AuditTrail
-from ironforge.auth.caller import Caller
-from ironforge.auth.quota import NO_QUOTA
-from ironforge.auth.quota_enforcer import QuotaEnforcer
+from ironforge.api.scope import TenantServices
 from ironforge.auth.quota_store import QuotaStore
-from ironforge.auth.restricted import CallersInspector, CallersProducer
-from ironforge.store.contract import Inspector, Producer
 
 POOLED_TENANTS: Final = 64
 QUOTA_SECONDS: Final = 15.0
 
 
-class RequestScope(NamedTuple):
-    """`keys` None: there is no authentication."""
-
-    submit: SubmitCalls
-    jobs: JobCalls
-    operator: OperatorCalls
-    keys: KeyCalls | None = None
-
-
-class TenantServices(NamedTuple):
-    """What a process holds open for one namespace."""
-
-    producer: Producer
-    inspector: Inspector
-    operator: OperatorCalls
-    quotas: QuotaEnforcer
-    audit: AuditTrail
-    on_submitted: OnSubmitted
-    on_audit_failed: Callable[[], None]
-    cursors: Cursors
-
-
 class _Open:
-    """An office, who is in it, and how to close it."""
+    """The services of a namespace, how many requests use them, and how to close them."""
 
     def __init__(self, services: TenantServices, stack: contextlib.AsyncExitStack) -> None:
         self.services = services
@@ -64,7 +28,7 @@ class _Open:
 
 
 class TenantPool:
-    """`open_services` opens one for a namespace. At most `most` stay open while nobody is in them."""
+    """`open_services` opens those of a namespace. At most `most` stay open while no request uses them."""
 
     def __init__(
         self,
@@ -80,14 +44,14 @@ class TenantPool:
 
     @contextlib.asynccontextmanager
     async def acquire(self, namespace: str) -> AsyncIterator[TenantServices]:
-        """The namespace's office; it stays open while the block runs. Raises StoreUnavailable."""
+        """The services of the namespace, open while the block runs. Raises StoreUnavailable."""
         place = self._tenants.get(namespace)
         if place is None:
             stack = contextlib.AsyncExitStack()
             services = await stack.enter_async_context(self._open_services(namespace))
             place = self._tenants.setdefault(namespace, _Open(services, stack))
             if place.stack is not stack:
-                await stack.aclose()  # somebody else opened it meanwhile
+                await stack.aclose()  # another request opened them meanwhile
         self._tenants.move_to_end(namespace)
         place.users += 1
         try:
@@ -114,27 +78,3 @@ class TenantPool:
             if idle is None:
                 return
             await self._tenants.pop(idle).stack.aclose()
-
-
-def scope_of(caller: Caller, services: TenantServices, api_keys: ApiKeys) -> RequestScope:
-    """The desk of this caller in its namespace's office."""
-    inspector: Inspector = services.inspector
-    producer: Producer = services.producer
-    operator = services.operator
-    metered = caller.quota != NO_QUOTA or services.quotas.quota != NO_QUOTA
-    if caller.queues is not None:
-        inspector = CallersInspector(inspector, caller, caller.queues)
-    if metered or caller.queues is not None:
-        producer = CallersProducer(producer, inspector, caller, services.quotas if metered else None)
-    keys = KeyCalls(api_keys, caller, services.quotas, services.audit, services.cursors)
-    may_read = "jobs:read" in caller.scopes
-    if caller.queues is not None or not may_read:
-        operator = operator.over(inspector, caller.queues, may_read=may_read)
-    jobs = JobCalls(
-        producer,
-        inspector,
-        services.cursors,
-        may_read=may_read,
-        queues=None if caller.queues is None else sorted(caller.queues),
-    )
-    return RequestScope(SubmitCalls(producer, services.on_submitted), jobs, operator, keys)

@@ -43,6 +43,11 @@ class Caller(NamedTuple):
     expires_ms: int = 0
     makers: tuple[Account, ...] = ()
 
+    @property
+    def queue_names(self) -> list[str] | None:
+        """The only queues that it may use, sorted; None: all."""
+        return None if self.queues is None else sorted(self.queues)
+
     def sees(self, queues: Collection[str] | None) -> bool:
         """Whether what concerns these queues (None: all there are) concerns no others than the caller's own."""
         return self.queues is None or (queues is not None and self.queues.issuperset(queues))

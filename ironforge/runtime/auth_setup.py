@@ -1,7 +1,5 @@
-"""Composes what an API with authentication needs beside its handlers: who is asked, and an office for each namespace.
-
-Without authentication there is no gate, and none of this is loaded into the path of a request.
-"""
+"""Composes what an API with authentication needs beside its operations: the authenticator, and services for each
+namespace."""
 
 from __future__ import annotations
 
@@ -11,9 +9,9 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from ironforge.api.authentication import AuthenticationMiddleware
-from ironforge.api.operations.operator import OperatorCalls
 from ironforge.api.parsing.cursors import Cursors
-from ironforge.api.tenants import TenantPool, TenantServices
+from ironforge.api.scope import TenantServices
+from ironforge.api.tenants import TenantPool
 from ironforge.auth.api_keys import ApiKeys
 from ironforge.auth.audit import AuditTrail
 from ironforge.auth.authenticator import Authenticator
@@ -34,7 +32,7 @@ from ironforge.store.server_checks import check_shards
 async def authentication_of(
     settings: Settings, metrics: Metrics, *, own: bool = True
 ) -> AsyncIterator[AuthenticationMiddleware | None]:
-    """The gate that `settings` ask for; None: there is no authentication. Raises ConfigError.
+    """The authentication that `settings` ask for; None: there is none. Raises ConfigError.
 
     `metrics` are those of the process, and `own`: of `settings.namespace`, for they hold nothing of another one.
     """
@@ -47,7 +45,8 @@ async def authentication_of(
 
     def open_services(namespace: str) -> contextlib.AbstractAsyncContextManager[TenantServices]:
         inside = msgspec.structs.replace(settings, namespace=namespace, namespaces=())
-        return _tenant_services(inside, metrics if own and namespace == settings.namespace else counts.of(namespace))
+        counted = metrics if own and namespace == settings.namespace else counts.of(namespace)
+        return _tenant_services(inside, counted, api_keys)
 
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(api_keys.close)
@@ -56,12 +55,14 @@ async def authentication_of(
             stack.push_async_callback(tokens.close)
         tenants = TenantPool(open_services, quotas)
         stack.push_async_callback(tenants.close)
-        yield AuthenticationMiddleware(Authenticator(api_keys, settings.key_pepper, tokens), tenants, api_keys)
+        yield AuthenticationMiddleware(Authenticator(api_keys, settings.key_pepper, tokens), tenants)
 
 
 @contextlib.asynccontextmanager
-async def _tenant_services(settings: Settings, metrics: Metrics | TenantMetrics) -> AsyncIterator[TenantServices]:
-    """Metrics too are those of the namespace: nobody sees another's kinds and queues."""
+async def _tenant_services(
+    settings: Settings, metrics: Metrics | TenantMetrics, api_keys: ApiKeys
+) -> AsyncIterator[TenantServices]:
+    """Metrics too are those of the namespace: no caller sees another's kinds and queues."""
     try:
         await check_shards(settings)
     except ConfigError as error:
@@ -70,15 +71,18 @@ async def _tenant_services(settings: Settings, metrics: Metrics | TenantMetrics)
         store_client, usage, audit = StoreClient(settings), RedisUsage(settings), AuditTrail(settings)
         for close in (store_client.close, usage.close, audit.close):
             stack.push_async_callback(close)
-        operator = OperatorCalls(store_client.inspector, settings.durability, None, metrics.exposition)
-        await stack.enter_async_context(contextlib.asynccontextmanager(operator.sample)())
-        yield TenantServices(
+        services = TenantServices(
             store_client.producer,
             store_client.inspector,
-            operator,
-            QuotaEnforcer(usage, NO_QUOTA, queues=settings.max_queues),
-            audit,
-            metrics.submitted,
-            metrics.audit_failed,
             Cursors(settings),
+            settings.durability,
+            exposition=metrics.exposition,
+            on_submitted=metrics.submitted,
+            asks_callers=True,
+            api_keys=api_keys,
+            quotas=QuotaEnforcer(usage, NO_QUOTA, queues=settings.max_queues),
+            audit=audit,
+            on_audit_failed=metrics.audit_failed,
         )
+        await stack.enter_async_context(services.rates.sampled(services.inspector))
+        yield services

@@ -12,7 +12,7 @@ import redis
 
 from ironforge import __version__
 from ironforge.api import create_app, serve
-from ironforge.api.operations.rates import WINDOW_MS, Rates
+from ironforge.api.rates import WINDOW_MS, Rates
 from ironforge.errors import ConfigError
 from ironforge.metrics.queue_depths import Reading
 from ironforge.settings import Settings

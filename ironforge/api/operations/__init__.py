@@ -1,1 +1,8 @@
-"""The calls of the HTTP API, as plain functions of a request."""
+"""The operations of the HTTP API, as plain functions of a request and its scope. A module that is imported here
+registers its own."""
+
+from __future__ import annotations
+
+from ironforge.api.operations import jobs, keys, queues, service, submission
+
+__all__ = ["jobs", "keys", "queues", "service", "submission"]

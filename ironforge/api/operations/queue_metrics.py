@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from ironforge.api.scope import Exposition
 from ironforge.metrics.queue_depths import Reading
-
-# The body and the Content-Type of /metrics, of what the store says and what the process counts.
-Exposition = Callable[[Reading | None], tuple[bytes, str]]
 
 
 def of_queues(exposition: Exposition, queues: Collection[str]) -> Exposition:

@@ -1,82 +1,124 @@
-"""The two calls that submit jobs, one or many."""
+"""The two operations that submit jobs, one or many."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
+from typing import Annotated, Final
 
 from aiohttp import web
+from msgspec import Meta
 
 from ironforge.api.parsing import bodies, requests
 from ironforge.api.parsing.batches import read_batch
 from ironforge.api.parsing.large_bodies import LARGE_BODIES, to_the_end
 from ironforge.api.responses import answer
+from ironforge.api.routes import Content, operation
 from ironforge.api.schemas import views
-from ironforge.api.schemas.jobs import AcceptedBatch, AcceptedJob, NoQuery
+from ironforge.api.schemas.jobs import MAX_BATCH, AcceptedBatch, AcceptedJob, BatchRequest, JobRequest
+from ironforge.api.scope import OnSubmitted, RequestScope
 from ironforge.job.record import format_id
-from ironforge.store.contract import Accepted, Producer, Submission
+from ironforge.store.contract import Accepted, Submission
 
-# kind, priority, number of jobs
-OnSubmitted = Callable[[str, int, int], None]
+_JOB_EXAMPLES: Final = {
+    "small": {"value": {"kind": "email.send", "payload": {"to": "ada@example.com"}}},
+    "full": {
+        "value": {
+            "kind": "report.build",
+            "payload": {"month": "2030-01"},
+            "priority": "high",
+            "queue": "reports",
+            "max_retries": 5,
+            "timeout_seconds": 120,
+            "delay_seconds": 60,
+            "retain_seconds": 86400,
+        }
+    },
+}
+_JobArray = Annotated[list[JobRequest], Meta(min_length=1, max_length=MAX_BATCH)]
+_JobLines = Annotated[str, Meta(description="one JobRequest a line")]
 
 
-class SubmitCalls:
-    """Handlers of `POST /jobs` and `POST /jobs/batch`. `on_submitted` hears of what was accepted."""
+@operation(
+    "post",
+    "/jobs",
+    access="jobs:submit",
+    answers={201: AcceptedJob},
+    refusals=(409, 429),
+    body={bodies.JSON: Content(JobRequest, {"examples": _JOB_EXAMPLES})},
+    keyed=True,
+    describes={
+        "headers": {"Location": {"schema": {"type": "string"}, "description": "path of the job"}},
+        "links": {
+            name: {"operationId": name, "parameters": {"id": "$response.body#/id"}}
+            for name in ("getJob", "cancelJob", "retryJob")
+        },
+    },
+)
+async def submit_job(request: web.Request, scope: RequestScope) -> web.Response:
+    """Submit a job."""
+    key = requests.read_key(request.headers.getall("Idempotency-Key", ()))
+    bodies.media_type(request, bodies.JSON)
+    if bodies.is_small(request):
+        return await _accept_job(scope, requests.read_job(await bodies.read(request), key))
+    large = request.app[LARGE_BODIES]
+    with large.room(request) as room:
+        read = partial(requests.read_job, await bodies.read(request, bodies.MAX_BODY_BYTES, room), key)
+        return await _accept_job(scope, await large.in_thread(read))
 
-    def __init__(self, producer: Producer, on_submitted: OnSubmitted | None) -> None:
-        self._producer = producer
-        self._on_submitted = on_submitted
 
-    async def submit_job(self, request: web.Request) -> web.Response:
-        requests.read_query(request.query, NoQuery)
-        key = requests.read_key(request.headers.getall("Idempotency-Key", ()))
-        bodies.media_type(request, bodies.JSON)
-        if bodies.is_small(request):
-            return await self._accept_job(requests.read_job(await bodies.read(request), key))
-        large = request.app[LARGE_BODIES]
-        with large.room(request) as room:
-            read = partial(requests.read_job, await bodies.read(request, bodies.MAX_BODY_BYTES, room), key)
-            return await self._accept_job(await large.in_thread(read))
+@operation(
+    "post",
+    "/jobs/batch",
+    access="jobs:submit",
+    answers={201: AcceptedBatch},
+    refusals=(409, 429),
+    body={
+        bodies.JSON: Content(
+            _JobArray | BatchRequest,
+            {"example": [{"kind": "demo.echo", "payload": 1}, {"kind": "demo.echo", "payload": 2}]},
+        ),
+        bodies.NDJSON: Content(
+            _JobLines, {"example": '{"kind":"demo.echo","payload":1}\n{"kind":"demo.echo","payload":2}\n'}
+        ),
+    },
+    keyed=True,
+)
+async def submit_batch(request: web.Request, scope: RequestScope) -> web.Response:
+    """Submit up to 10,000 jobs, all or none."""
+    key = requests.read_key(request.headers.getall("Idempotency-Key", ()))
+    media_type = bodies.media_type(request, bodies.JSON, bodies.NDJSON)
+    if bodies.is_small(request):
+        return await _accept_batch(scope, to_the_end(read_batch(await bodies.read(request), media_type, key)))
+    large = request.app[LARGE_BODIES]
+    with large.room(request) as room:
+        body = await bodies.read(request, bodies.MAX_BATCH_BYTES, room)
+        return await _accept_batch(scope, await large.in_turns(read_batch(body, media_type, key)))
 
-    async def submit_batch(self, request: web.Request) -> web.Response:
-        requests.read_query(request.query, NoQuery)
-        key = requests.read_key(request.headers.getall("Idempotency-Key", ()))
-        media_type = bodies.media_type(request, bodies.JSON, bodies.NDJSON)
-        if bodies.is_small(request):
-            return await self._accept_batch(to_the_end(read_batch(await bodies.read(request), media_type, key)))
-        large = request.app[LARGE_BODIES]
-        with large.room(request) as room:
-            body = await bodies.read(request, bodies.MAX_BATCH_BYTES, room)
-            return await self._accept_batch(await large.in_turns(read_batch(body, media_type, key)))
 
-    async def _accept_job(self, submission: Submission) -> web.Response:
-        [accepted] = await self._producer.submit([submission])
-        self._count([submission], [accepted])
-        job, job_id = submission.job, format_id(accepted.id)
-        body = AcceptedJob(job_id, accepted.state, job.kind, job.queue, views.label(job.priority))
-        return answer(body, 201, Location=f"/jobs/{job_id}", **_replayed(accepted))
+async def _accept_job(scope: RequestScope, submission: Submission) -> web.Response:
+    [accepted] = await scope.producer.submit([submission])
+    job, job_id = submission.job, format_id(accepted.id)
+    if scope.services.on_submitted is not None and not accepted.replayed:
+        scope.services.on_submitted(job.kind, job.priority, 1)
+    body = AcceptedJob(job_id, accepted.state, job.kind, job.queue, views.label(job.priority))
+    return answer(body, 201, Location=f"/jobs/{job_id}", **_replayed(accepted))
 
-    async def _accept_batch(self, batch: list[Submission]) -> web.Response:
-        accepted = await self._producer.submit(batch)
-        self._count(batch, accepted)
-        ids = [format_id(one.id) for one in accepted]
-        return answer(AcceptedBatch(ids, len(ids)), 201, **_replayed(accepted[0]))
 
-    def _count(self, batch: list[Submission], accepted: list[Accepted]) -> None:
-        if self._on_submitted is None:
-            return
-        if len(batch) == 1:  # nearly every call, and a Counter costs it 4 us
-            if not accepted[0].replayed:
-                self._on_submitted(batch[0].job.kind, batch[0].job.priority, 1)
-            return
-        fresh = Counter(
-            (one.job.kind, one.job.priority)
-            for one, verdict in zip(batch, accepted, strict=True)
-            if not verdict.replayed
-        )
-        for (kind, priority), count in fresh.items():
-            self._on_submitted(kind, priority, count)
+async def _accept_batch(scope: RequestScope, batch: list[Submission]) -> web.Response:
+    accepted = await scope.producer.submit(batch)
+    if scope.services.on_submitted is not None:
+        _count(scope.services.on_submitted, batch, accepted)
+    ids = [format_id(one.id) for one in accepted]
+    return answer(AcceptedBatch(ids, len(ids)), 201, **_replayed(accepted[0]))
+
+
+def _count(on_submitted: OnSubmitted, batch: list[Submission], accepted: list[Accepted]) -> None:
+    fresh = Counter(
+        (one.job.kind, one.job.priority) for one, verdict in zip(batch, accepted, strict=True) if not verdict.replayed
+    )
+    for (kind, priority), count in fresh.items():
+        on_submitted(kind, priority, count)
 
 
 def _replayed(accepted: Accepted) -> dict[str, str]:

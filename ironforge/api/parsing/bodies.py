@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from aiohttp import hdrs, web
 
-from ironforge.api.middleware import HELD_BACK, Handler
+from ironforge.api.middleware import HELD_BACK
 from ironforge.api.problems import ApiProblem
 
 # Reading one that is larger would hold up every other request for longer than a millisecond.
@@ -50,16 +50,11 @@ def media_type(request: web.Request, *accepted: str) -> str:
     return plain
 
 
-def json_at_most(handler: Handler) -> Handler:
+def json_at_most(request: web.Request) -> None:
     """For a call that needs no body: what comes all the same is JSON. Types of forms are refused without a body too:
-    nobody but a web page has a reason to send them."""
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        if request.body_exists or request.content_type in FORMS:
-            media_type(request, JSON)
-        return await handler(request)
-
-    return handle
+    only a web page has a reason to send them."""
+    if request.body_exists or request.content_type in FORMS:
+        media_type(request, JSON)
 
 
 class Room(Protocol):

@@ -7,7 +7,9 @@ wait for it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
+from collections.abc import AsyncIterator
 from typing import Final
 
 from ironforge.errors import StoreError
@@ -41,7 +43,16 @@ class Rates:
             name: round(max(0, total - past.totals.get(name, 0)) / seconds, 3) for name, total in stats.totals.items()
         }
 
-    async def sample_forever(self, inspector: Inspector) -> None:
+    @contextlib.asynccontextmanager
+    async def sampled(self, inspector: Inspector) -> AsyncIterator[None]:
+        """Take samples while the block runs."""
+        sampler = asyncio.create_task(self._sample_forever(inspector))
+        yield
+        sampler.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sampler
+
+    async def _sample_forever(self, inspector: Inspector) -> None:
         """Until cancelled. An outage only leaves a gap."""
         while True:
             try:

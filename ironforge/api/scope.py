@@ -1,0 +1,95 @@
+"""What an operation works with: the services of one namespace, and who calls.
+
+Without authentication there is one scope for all requests, of a caller that may do everything. With it each request
+has its own, which shows the caller's queues only and charges the caller's quotas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from ironforge.api.parsing.cursors import Cursors
+from ironforge.api.rates import Rates
+from ironforge.auth.api_keys import ApiKeys
+from ironforge.auth.audit import AuditTrail
+from ironforge.auth.caller import SCOPES, Caller
+from ironforge.auth.quota import NO_QUOTA
+from ironforge.auth.quota_enforcer import QuotaEnforcer
+from ironforge.auth.restricted import CallersInspector, CallersProducer
+from ironforge.metrics.queue_depths import Reading
+from ironforge.store.contract import Inspector, Producer
+
+# What keeps this process from taking requests; empty: nothing.
+Readiness = Callable[[], list[str]]
+# The body and the Content-Type of /metrics, of what the store says and what the process counts.
+Exposition = Callable[[Reading | None], tuple[bytes, str]]
+# Hears kind, priority and number of newly accepted jobs.
+OnSubmitted = Callable[[str, int, int], None]
+
+
+@dataclass(slots=True)
+class Services:
+    """What a process holds open for one namespace. `asks_callers`: there is authentication."""
+
+    producer: Producer
+    inspector: Inspector
+    cursors: Cursors
+    durability: str
+    exposition: Exposition | None = None
+    readiness: Readiness | None = None
+    on_submitted: OnSubmitted | None = None
+    asks_callers: bool = False
+    rates: Rates = field(default_factory=Rates)
+
+
+@dataclass(slots=True, kw_only=True)
+class TenantServices(Services):
+    """And with authentication."""
+
+    api_keys: ApiKeys
+    quotas: QuotaEnforcer
+    audit: AuditTrail
+    on_audit_failed: Callable[[], None]
+
+
+@dataclass(slots=True)
+class RequestScope:
+    """`producer` and `inspector`: as this caller may use them."""
+
+    services: Services
+    caller: Caller
+    producer: Producer
+    inspector: Inspector
+
+    @property
+    def may_read(self) -> bool:
+        """Whether the caller may be shown what jobs carry, and which of them run."""
+        return "jobs:read" in self.caller.scopes
+
+
+@dataclass(slots=True)
+class CallerScope(RequestScope):
+    """Of an operation that exists only with authentication."""
+
+    services: TenantServices
+
+
+ANYONE: Final = Caller("", frozenset(SCOPES), "")
+
+
+def open_scope(services: Services) -> RequestScope:
+    """Of every request without authentication, and of those that need none."""
+    return RequestScope(services, ANYONE, services.producer, services.inspector)
+
+
+def scope_of(caller: Caller, services: TenantServices) -> CallerScope:
+    """Of a request of this caller."""
+    inspector, producer = services.inspector, services.producer
+    metered = caller.quota != NO_QUOTA or services.quotas.quota != NO_QUOTA
+    if caller.queues is not None:
+        inspector = CallersInspector(inspector, caller, caller.queues)
+    if metered or caller.queues is not None:
+        producer = CallersProducer(producer, inspector, caller, services.quotas if metered else None)
+    return CallerScope(services, caller, producer, inspector)
