@@ -1,22 +1,34 @@
-"""One line of the log for each failed attempt: whose, how, and what comes next."""
+"""What is told of a failed attempt, when it is decided: a line of the log, and the counts of retries and dead jobs."""
 
 from __future__ import annotations
 
 import logging
 
 from ironforge.job.record import Job
+from ironforge.metrics.jobs import Metrics
 
 logger = logging.getLogger("ironforge.job")
 
 
-def failed_attempt(job: Job, next_: str) -> None:
-    """Of the newest attempt of `job`; with its traceback where the level is debug."""
+def retried(job: Job, stream: str, delay_ms: int, metrics: Metrics) -> None:
+    """The newest attempt of `job` failed, and there will be another one in `delay_ms`."""
+    metrics.retried(job.kind, stream)
+    _log(job, f"retry in {delay_ms / 1000:g} s")
+
+
+def dead(job: Job, stream: str, metrics: Metrics) -> None:
+    """`job`, which was delivered from `stream`, gave up."""
+    metrics.dead(job.kind, stream)
     error = job.errors[-1]
-    how = f"{error.type}: {error.message}"
     # Where the failure itself is what ended the job, the line would say it twice.
-    if next_ in (f"dead: {how}", f"dead: {error.message}"):
-        next_ = "dead"
+    said_already = job.reason in (error.message, f"{error.type}: {error.message}")
+    _log(job, "dead" if said_already else f"dead: {job.reason}")
+
+
+def _log(job: Job, next_: str) -> None:
+    """With the traceback of the newest attempt where the level is debug."""
+    error = job.errors[-1]
     about = {"job_id": job.text_id, "kind": job.kind, "attempt": error.attempt, "next": next_}
     if error.trace and logger.isEnabledFor(logging.DEBUG):
         about["exception"] = error.trace
-    logger.warning("attempt %d of %s failed: %s", error.attempt, job.kind, how, extra=about)
+    logger.warning("attempt %d of %s failed: %s: %s", error.attempt, job.kind, error.type, error.message, extra=about)

@@ -9,14 +9,10 @@ import asyncio
 import logging
 from typing import Final
 
-from ironforge.actors.attempt_log import failed_attempt
 from ironforge.actors.kernel import Actor, handles
-from ironforge.actors.messages import Exhausted, Flush, Unreadable
+from ironforge.actors.messages import Bury, Flush, Unreadable
 from ironforge.actors.session import Session
-from ironforge.job import record as records
-from ironforge.job.crashes import is_poison
-from ironforge.metrics.jobs import Metrics
-from ironforge.store import Delivery, Rewrite
+from ironforge.store import Delivery
 
 logger = logging.getLogger(__name__)
 
@@ -25,24 +21,17 @@ EXPIRE_AGAIN_SECONDS: Final = 1.0
 
 
 class DeadLetter(Actor):
-    def __init__(self, session: Session, metrics: Metrics) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
-        self._metrics = metrics
 
     async def started(self) -> None:
         self._work = await self._session.work()
         self.background(self._expire_now_and_then(), name="expiry")
 
-    @handles(Exhausted)
-    async def exhausted(self, message: Exhausted) -> None:
-        jobs = [(stream, entry, records.decode(record)) for stream, entry, record in message.jobs]
-        # Nothing failed where a node or a worker crashed.
-        batch = [Rewrite(stream, entry, job, failed=not is_poison(job)) for stream, entry, job in jobs]
+    @handles(Bury)
+    async def bury(self, message: Bury) -> None:
         with self._session.reporting_loss():
-            await self._work.bury(batch)
-        for rewrite in batch:
-            self._metrics.dead(rewrite.job.kind, rewrite.stream)
-            failed_attempt(rewrite.job, f"dead: {rewrite.job.reason}")
+            await self._work.bury(message.jobs)
 
     @handles(Unreadable)
     async def unreadable(self, message: Unreadable) -> None:

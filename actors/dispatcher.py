@@ -12,6 +12,7 @@ import logging
 import time
 from typing import Final
 
+from ironforge.actors import attempt_log
 from ironforge.actors.ack_buffer import AckBuffer
 from ironforge.actors.alone import Alone
 from ironforge.actors.fetch_demand import FetchDemand
@@ -19,10 +20,10 @@ from ironforge.actors.in_flight import InFlight
 from ironforge.actors.kernel import Actor, ActorDead, ActorRef, MailboxFull, handles
 from ironforge.actors.messages import (
     Announce,
+    Bury,
     Cancel,
     Done,
     Drain,
-    Exhausted,
     GiveUpQueue,
     HandBack,
     Heard,
@@ -35,7 +36,7 @@ from ironforge.actors.messages import (
 from ironforge.actors.session import Session
 from ironforge.errors import IncompatibleRecord
 from ironforge.job import record as records
-from ironforge.job.crashes import Crash, returned
+from ironforge.job.crashes import Crash, is_suspect, returned
 from ironforge.job.record import is_alone
 from ironforge.metrics.jobs import Metrics
 from ironforge.settings import Settings
@@ -162,11 +163,13 @@ class Dispatcher(Actor):
             else:
                 crash = Crash(f"a worker of node {self._node} crashed", self._node, is_alone(delivery.stream))
                 job = returned(job, self._crash_budget, crash if crashed else None)
+                alone = is_suspect(job, self._crash_budget)
+                rewrite = Rewrite.of(delivery.stream, delivery.entry, job, failed=False, alone=alone)
                 if job.ended:
-                    poison = delivery._replace(record=records.encode(job))
-                    self.background(self._dead_letter.tell(Exhausted((poison,))))
+                    attempt_log.dead(job, delivery.stream, self._metrics)
+                    self.background(self._dead_letter.tell(Bury((rewrite,))))
                 else:
-                    back.append(Rewrite(delivery.stream, delivery.entry, job, failed=False))
+                    back.append(rewrite)
         self._settler.requeue(back)
 
     def _update(self) -> None:

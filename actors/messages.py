@@ -1,19 +1,18 @@
 """Every message two actors exchange: the protocol of a node on one page.
 
-Work flows down (dispatcher → worker → retry timer → dead letter), demand and results flow up. Jobs travel as the
-bytes that came out of the store; a frame carries many, so the cost of a frame is shared.
+Work flows down (dispatcher → worker → retry timer, dead letter), demand and results flow up. Jobs travel as the
+bytes that came out of the store, or go into it; a frame carries many, so the cost of a frame is shared.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ironforge.actors.kernel import message
+from ironforge.store import Rewrite
 
 # (stream, entry, record): how the store delivered it. Plain tuples, because that is what a frame gives back.
 Delivered = tuple[str, bytes, bytes]
-# (stream, entry, rewritten record, delay in ms or None: as the backoff says).
-Rewritten = tuple[str, bytes, bytes, int | None]
 # The fields of `store.Settled`.
 Ended = tuple[str, bytes, bytes, bytes, int, str]
 
@@ -111,29 +110,30 @@ class Reconnected(NamedTuple):
 
 
 @message
-class Failed(NamedTuple):
-    """worker → retry timer: failed attempts, their error already in the record."""
+class Park(NamedTuple):
+    """worker → retry timer: run these again after their delay."""
 
-    jobs: tuple[Rewritten, ...]
+    jobs: tuple[Rewrite, ...]
 
-
-@message
-class Snoozed(NamedTuple):
-    """worker → retry timer: run these again after their delay, no attempt spent."""
-
-    jobs: tuple[Rewritten, ...]
+    @classmethod
+    def rebuild(cls, fields: tuple[Any, ...]) -> Park:
+        return cls(_rewrites(*fields))
 
 
 @message
-class Exhausted(NamedTuple):
-    """worker, retry timer → dead letter: these gave up; the record says why."""
+class Bury(NamedTuple):
+    """worker, dispatcher → dead letter: these gave up; the record says why."""
 
-    jobs: tuple[Delivered, ...]
+    jobs: tuple[Rewrite, ...]
+
+    @classmethod
+    def rebuild(cls, fields: tuple[Any, ...]) -> Bury:
+        return cls(_rewrites(*fields))
 
 
 @message
 class Unreadable(NamedTuple):
-    """worker → dead letter: stored bytes that are no job."""
+    """worker, dispatcher → dead letter: stored bytes that are no job."""
 
     job: Delivered
     reason: str
@@ -164,3 +164,8 @@ class Heard(NamedTuple):
 @message
 class Flush(NamedTuple):
     """node → retry timer, dead letter (ask): answered once everything sent before it has been stored."""
+
+
+def _rewrites(jobs: tuple[tuple[Any, ...], ...]) -> tuple[Rewrite, ...]:
+    """A frame gives plain tuples back."""
+    return tuple(map(Rewrite._make, jobs))

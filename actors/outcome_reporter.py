@@ -1,6 +1,6 @@
 """What a worker has to report: outcomes collected and sent to the roles that settle them.
 
-Completed and cancelled jobs go to the dispatcher, failed and snoozed ones to the retry timer, the hopeless to the
+Completed and cancelled jobs go to the dispatcher, those that run again to the retry timer, those that gave up to the
 dead letter; the dispatcher learns the number of all, because it counts what each worker holds.
 """
 
@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 from collections import defaultdict
 
+from ironforge.actors import attempt_log
 from ironforge.actors.kernel import ActorDead, ActorRef, Message
-from ironforge.actors.messages import Delivered, Done, Ended, Exhausted, Failed, Rewritten, Snoozed, Unreadable
+from ironforge.actors.messages import Bury, Delivered, Done, Ended, Park, Unreadable
 from ironforge.execution.executor import Ending, Outcome
-from ironforge.job import record as records
 from ironforge.metrics.jobs import Metrics
+from ironforge.store import Rewrite
 
 
 class _Tally:
@@ -51,9 +52,8 @@ class OutcomeReporter:
         self._count = 0
         self._seconds = 0.0
         self._ended: list[Ended] = []
-        self._failed: list[Rewritten] = []
-        self._snoozed: list[Rewritten] = []
-        self._exhausted: list[Delivered] = []
+        self._again: list[Rewrite] = []
+        self._dead: list[Rewrite] = []
         self._unreadable: list[Unreadable] = []
 
     def started(self, stream: str, latency_seconds: float) -> None:
@@ -83,28 +83,28 @@ class OutcomeReporter:
             self._rewrite(stream, entry, outcome)
 
     def _rewrite(self, stream: str, entry: bytes, outcome: Outcome) -> None:
-        assert outcome.job is not None
-        record = records.encode(outcome.job)
-        if outcome.ending is Ending.SNOOZED:
-            self._snoozed.append((stream, entry, record, outcome.delay_ms))
-            return
-        self._tally_of[stream].failed[outcome.kind].append(outcome.seconds)
+        job, delay_ms, failed = outcome.job, outcome.delay_ms, outcome.ending is not Ending.SNOOZED
+        assert job is not None
+        rewrite = Rewrite.of(stream, entry, job, delay_ms=delay_ms, failed=failed)
+        if failed:
+            self._tally_of[stream].failed[outcome.kind].append(outcome.seconds)
         if outcome.ending is Ending.DEAD:
-            self._exhausted.append((stream, entry, record))
-        else:
-            self._failed.append((stream, entry, record, outcome.delay_ms))
+            self._dead.append(rewrite)
+            attempt_log.dead(job, stream, self._metrics)
+            return
+        self._again.append(rewrite)
+        if failed:
+            attempt_log.retried(job, stream, delay_ms, self._metrics)
 
     async def send(self) -> None:
         """Downstream first: once the dispatcher counts a job as over, its rewrite is already on its way."""
         if self._count == 0:
             return
         messages: list[tuple[ActorRef, Message]] = [(self.dead_letter, what) for what in self._unreadable]
-        if self._failed:
-            messages.append((self.retry_timer, Failed(tuple(self._failed))))
-        if self._snoozed:
-            messages.append((self.retry_timer, Snoozed(tuple(self._snoozed))))
-        if self._exhausted:
-            messages.append((self.dead_letter, Exhausted(tuple(self._exhausted))))
+        if self._again:
+            messages.append((self.retry_timer, Park(tuple(self._again))))
+        if self._dead:
+            messages.append((self.dead_letter, Bury(tuple(self._dead))))
         done = Done(self._worker, self._count, tuple(self._ended), self._seconds)
         self._measure()
         self._clear()

@@ -23,7 +23,6 @@ from ironforge.actors.retry_timer import RetryTimer
 from ironforge.actors.session import NODE, Session
 from ironforge.actors.worker import Worker
 from ironforge.execution.executor import Executor
-from ironforge.handlers.forge import Forge
 from ironforge.metrics.jobs import Metrics
 from ironforge.settings import Settings
 from ironforge.store import NodeStore
@@ -42,7 +41,6 @@ class Parts:
 
     settings: Settings
     store: NodeStore
-    forge: Forge
     executor: Executor
     metrics: Metrics
     system: ActorSystem
@@ -88,12 +86,8 @@ class Node(Supervisor):
                 lambda: Leaseholder(parts.store.leases, settings, metrics, parts.on_joined),
                 stop_seconds=LEASE_STOP_SECONDS,
             ),
-            _role("dead_letter", lambda: DeadLetter(session, metrics), capacity=REPORTS_WAITING),
-            _role(
-                "retry_timer",
-                lambda: RetryTimer(session, parts.forge, settings, metrics),
-                capacity=REPORTS_WAITING,
-            ),
+            _role("dead_letter", lambda: DeadLetter(session), capacity=REPORTS_WAITING),
+            _role("retry_timer", lambda: RetryTimer(session, metrics), capacity=REPORTS_WAITING),
             _role("workers", lambda: Workers(parts), stop_seconds=math.inf),
             _role("signals", lambda: Notifications(session, parts.store.signals)),
             _role(

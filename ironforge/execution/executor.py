@@ -1,8 +1,7 @@
 """Runs one attempt of a job, from its record to its outcome: prepare (decode, resolve, bind), call, classify.
 
-Whether a failed job runs again is not decided here but in `retry.py`: the executor says what happened, not
-what follows. It keeps no time limit either: whoever runs the attempt sets `interrupt` and cancels the running
-task.
+What the outcome says, and whether a failed job runs again, is decided in `outcome.py`. The executor keeps no time
+limit: the worker that runs the attempt sets `interrupt` and cancels the running task.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ class Executor:
         self._base = contextvars.copy_context()
         contain_tasks(asyncio.get_running_loop())
         self._timeout_seconds = settings.default_timeout_seconds
-        self._outcomes = Outcomes(node, round(settings.retention_seconds * 1000))
+        self._outcomes = Outcomes(node, settings)
         threads = settings.threads or settings.concurrency
         self._namespaces = namespaces_of(settings)
         self._threads = Threads(keep=threads)
@@ -111,7 +110,7 @@ class Executor:
     async def _perform(self, attempt: Attempt) -> None:
         """One coroutine and not several: every job pays for each."""
         running.set(attempt)
-        handler, has_returned = attempt.handler, False
+        handler = attempt.handler
         assert handler is not None
         context = attempt.begin()
         try:
@@ -126,18 +125,15 @@ class Executor:
             else:
                 value = await self._call_in(handler, attempt)
             end = NOTHING if value is None else returned(value)
-            has_returned = True
         except BaseException as error:  # noqa: BLE001 - a handler may raise anything, SystemExit included
             end = raised(error)
         attempt.task = None
         if attempt.outcome is not None:
             return  # the worker has abandoned it meanwhile
-        if attempt.interrupt is None:
-            end = end if attempt.failure is None else raised(attempt.failure)
-        elif not (has_returned and attempt.interrupt is Interrupt.RELEASE):  # it was quicker: why run it again?
+        if attempt.interrupt is not None:
             attempt.outcome = self._outcomes.interrupted(attempt)
             return
-        attempt.outcome = self._outcomes.concluded(attempt, end)
+        attempt.outcome = self._outcomes.concluded(attempt, end if attempt.failure is None else raised(attempt.failure))
 
     def give_up(self, attempt: Attempt) -> None:
         """Nobody waits for it any longer: its handler ignores the interrupt."""

@@ -1,33 +1,43 @@
-"""How an attempt ended: a small table from what the handler's end means to what the record says.
+"""How an attempt ended, and what follows: a small table from what the handler's end means to what the record says.
 
-Everything that is run again leaves with a higher fence, and every attempt that failed leaves its error in the
-record, also the ones that ended in the dead letter at once.
+This is where a failed attempt is decided, because the handler with its backoff and its limit is at hand: what leaves
+here is ready to be stored. Everything that is run again leaves with a higher fence, and every attempt that failed
+leaves its error in the record, also the ones that ended in the dead letter at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import enum
+import logging
 import math
+import random
 import time
 
 import msgspec
 
 from ironforge.execution.conclusion import Conclusion, Verdict
+from ironforge.formats.numbers import counted
 from ironforge.formats.timestamps import now_ms
 from ironforge.handlers.binding import Arguments
 from ironforge.handlers.forge import Handler
+from ironforge.job import retry
 from ironforge.job.context import Context
+from ironforge.job.crashes import cleared
 from ironforge.job.record import AttemptError, Job, JobState, encode
+from ironforge.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 
 class Ending(enum.StrEnum):
+    """FAILED: it is tried again; DEAD: it is not, because its retries are used up or could change nothing."""
+
     COMPLETED = "completed"
     FAILED = "failed"
     SNOOZED = "snoozed"
     DEAD = "dead"
     CANCELLED = "cancelled"
-    RELEASED = "released"
 
 
 class Interrupt(enum.StrEnum):
@@ -35,13 +45,12 @@ class Interrupt(enum.StrEnum):
 
     TIMEOUT = "timeout"
     CANCEL = "cancel"
-    RELEASE = "release"
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
     """How an attempt ended. `record`: the encoded terminal record of a completed or cancelled job, empty when
     nothing is retained; `job`: the rewritten job of every other ending. `seconds`: how long the handler ran.
-    `delay_ms`: the pause that the handler asked for; None leaves it to the backoff."""
+    `delay_ms`: how long a job that is run again waits."""
 
     ending: Ending
     job: Job | None
@@ -50,7 +59,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     kind: str
     seconds: float
     keep_ms: int
-    delay_ms: int | None = None
+    delay_ms: int = 0
 
 
 class Attempt(msgspec.Struct, eq=False):
@@ -108,18 +117,21 @@ class Attempt(msgspec.Struct, eq=False):
 
 
 class Outcomes:
-    """Makes the outcomes of one node. `keep_ms`: how long terminal records stay by default."""
+    """Makes the outcomes of one node."""
 
-    def __init__(self, node: str, keep_ms: int) -> None:
+    def __init__(self, node: str, settings: Settings) -> None:
         self._node = node
-        self._keep_ms = keep_ms
+        self._keep_ms = round(settings.retention_seconds * 1000)
+        self._max_retries = settings.default_max_retries
+        self._crash_budget = settings.crash_budget
+        self._random = random.Random()
 
     def concluded(self, attempt: Attempt, end: Conclusion) -> Outcome:
         if end.result:  # first and without a look at the verdict: most jobs come by here
             return self._ended(attempt, Ending.COMPLETED, JobState.COMPLETED, end.result)
         match end.verdict:
             case Verdict.SNOOZE:
-                return self._rewritten(attempt, Ending.SNOOZED, attempt.job.again(), end.pause_ms)
+                return self._run_again(attempt, Ending.SNOOZED, attempt.job, end.pause_ms or 0)
             case Verdict.DISCARD | Verdict.UNUSABLE:
                 return self.hopeless(attempt, end.type, end.message)
             case _:
@@ -129,31 +141,42 @@ class Outcomes:
         """The outcome of an attempt that was stopped, whatever its handler made of it or still does."""
         if attempt.context is not None:
             attempt.context.request_cancel()
-        match attempt.interrupt:
-            case Interrupt.CANCEL:
-                return self._ended(attempt, Ending.CANCELLED, JobState.CANCELLED)
-            case Interrupt.TIMEOUT:
-                return self._failed(attempt, "Timeout", _timeout_message(attempt))
-            case _:
-                return self._rewritten(attempt, Ending.RELEASED, attempt.job.again(ready_ms=now_ms()))
+        if attempt.interrupt is Interrupt.CANCEL:
+            return self._ended(attempt, Ending.CANCELLED, JobState.CANCELLED)
+        return self._failed(attempt, "Timeout", _timeout_message(attempt))
 
     def hopeless(self, attempt: Attempt, type_name: str, reason: str) -> Outcome:
         """To the dead letter at once: trying again would change nothing. `reason` as it can be stored."""
-        failed = attempt.job.failed(self._error(attempt, type_name, reason.removeprefix(f"{type_name}: ")))
-        dead = failed.finish(JobState.DEAD, now_ms(), started_ms=attempt.started_ms, reason=reason)
-        return self._rewritten(attempt, Ending.DEAD, dead)
+        return self._dead(attempt, self._spent(attempt, type_name, reason.removeprefix(f"{type_name}: ")), reason)
 
     def _failed(
-        self, attempt: Attempt, type_name: str, message: str, trace: str = "", delay_ms: int | None = None
+        self, attempt: Attempt, type_name: str, message: str, trace: str = "", pause_ms: int | None = None
     ) -> Outcome:
-        failed = attempt.job.failed(self._error(attempt, type_name, message, trace))
-        return self._rewritten(attempt, Ending.FAILED, failed.again(), delay_ms)
+        """`pause_ms`: how long the handler wants to wait; None leaves it to its backoff."""
+        job, handler = self._spent(attempt, type_name, message, trace), attempt.handler
+        assert handler is not None
+        max_retries = self._max_retries if handler.max_retries is None else handler.max_retries
+        verdict = retry.decide(
+            job, max_retries=max_retries, backoff=handler.backoff, after_ms=pause_ms, rng=self._random
+        )
+        if verdict.problem:
+            logger.error("the backoff of %s cannot be used: %s", job.kind, verdict.problem)
+        if verdict.retry:
+            return self._run_again(attempt, Ending.FAILED, job, verdict.delay_ms)
+        return self._dead(attempt, job.again(), f"gave up after {counted(job.attempt, 'failed attempt')}")
 
-    def _error(self, attempt: Attempt, type_name: str, message: str, trace: str = "") -> AttemptError:
-        return AttemptError(attempt.job.attempt + 1, now_ms(), type_name, message, self._node, trace)
+    def _spent(self, attempt: Attempt, type_name: str, message: str, trace: str = "") -> Job:
+        """The job with this attempt counted, and its error."""
+        job = attempt.job
+        return job.failed(AttemptError(job.attempt + 1, now_ms(), type_name, message, self._node, trace))
 
-    def _rewritten(self, attempt: Attempt, ending: Ending, job: Job, delay_ms: int | None = None) -> Outcome:
-        return Outcome(ending, job, b"", job.id, job.kind, attempt.seconds, 0, delay_ms)
+    def _run_again(self, attempt: Attempt, ending: Ending, job: Job, delay_ms: int) -> Outcome:
+        again = cleared(job, self._crash_budget).again(ready_ms=now_ms() + delay_ms)
+        return Outcome(ending, again, b"", job.id, job.kind, attempt.seconds, 0, delay_ms)
+
+    def _dead(self, attempt: Attempt, job: Job, reason: str) -> Outcome:
+        dead = job.finish(JobState.DEAD, now_ms(), started_ms=attempt.started_ms, reason=reason)
+        return Outcome(Ending.DEAD, dead, b"", job.id, job.kind, attempt.seconds, 0)
 
     def _ended(self, attempt: Attempt, ending: Ending, state: JobState, result: bytes = b"") -> Outcome:
         job, handler = attempt.job, attempt.handler

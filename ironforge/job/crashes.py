@@ -9,14 +9,12 @@ This is the one place where it is decided; every way by which a delivered job go
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from ironforge.formats.timestamps import now_ms
 from ironforge.job.record import AttemptError, Job, JobState
-
-POISON: Final = "poison"
 
 
 class Crash(NamedTuple):
@@ -45,16 +43,12 @@ def returned(job: Job, budget: int, crash: Crash | None = None) -> Job:
     again = job.again(crashes=job.crashes + 1, errors=_with_error(job, crash), ready_ms=now_ms())
     if again.crashes < budget:  # which has been raised since
         return again
-    return again.finish(JobState.DEAD, now_ms(), reason=f"{POISON}: {_told(crash)}")
+    return again.finish(JobState.DEAD, now_ms(), reason=f"poison: {_told(crash)}")
 
 
 def cleared(job: Job, budget: int) -> Job:
     """After a run that ended by itself, whatever came of it: one that was suspected ran alone, and killed nobody."""
     return msgspec.structs.replace(job, crashes=0) if is_suspect(job, budget) else job
-
-
-def is_poison(job: Job) -> bool:
-    return job.ended == JobState.DEAD and job.reason.startswith(POISON)
 
 
 def _with_error(job: Job, crash: Crash) -> tuple[AttemptError, ...]:

@@ -87,9 +87,7 @@ class Node:
         self._store = NodeStore(settings)
         name = f"{socket.gethostname()}-{os.getpid()}"
         self._executor = Executor(self._forge, settings, name, self._lifespans.provided)
-        parts = Parts(
-            settings, self._store, self._forge, self._executor, self.metrics, self.system, on_joined=self._joined
-        )
+        parts = Parts(settings, self._store, self._executor, self.metrics, self.system, on_joined=self._joined)
         self._root = await self._start_tree(parts)
         self._problem = ""
         self._helpers = [

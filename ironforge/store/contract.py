@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Literal, NamedTuple, Protocol
 
-from ironforge.job.record import Job, JobState
+from ironforge.job.record import Job, JobState, encode
 from ironforge.store.alone_contract import Alone
 from ironforge.store.node_view import NodeView
 
@@ -202,17 +202,28 @@ class Settled(NamedTuple):
 
 
 class Rewrite(NamedTuple):
-    """An attempt that did not end the job: `job` is the record to store instead of the delivered one.
+    """A delivered job that goes somewhere else: `record` is stored instead of the delivered one.
 
     A job whose cancellation was asked for is settled as cancelled instead, whatever the rewrite wanted.
-    `failed` counts the attempt among the failed ones; a snooze says False.
+    `failed` counts the attempt among the failed ones. `delay_ms` and `mark` (its fairness key with its weight) are
+    for a job that is parked; `alone` for one that is requeued, and shall share its node with nothing else.
     """
 
     stream: str
     entry: bytes
-    job: Job
+    job_id: bytes
+    record: bytes
     delay_ms: int = 0
     failed: bool = True
+    mark: str = ""
+    alone: bool = False
+
+    @classmethod
+    def of(
+        cls, stream: str, entry: bytes, job: Job, *, delay_ms: int = 0, failed: bool = True, alone: bool = False
+    ) -> Rewrite:
+        """`job`: as it is to be stored."""
+        return cls(stream, entry, job.id, encode(job), delay_ms, failed, job.mark, alone)
 
 
 class Due(NamedTuple):

@@ -94,7 +94,7 @@ class Node:
         job = decode(delivery.record)
         failed = job.failed(AttemptError(1, job.created_ms + 5, "ValueError", "boom", self.lease.node, "trace"))
         dead = failed.finish(JobState.DEAD, job.created_ms + 5, reason="retries are used up")
-        await self._work.bury([Rewrite(delivery.stream, delivery.entry, dead)])
+        await self._work.bury([Rewrite.of(delivery.stream, delivery.entry, dead)])
 
 
 def encode(job: Any) -> bytes:

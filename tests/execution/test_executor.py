@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+from ironforge import Backoff, Settings
 from ironforge.errors import Discard, IncompatibleRecord, Retry, Snooze
 from ironforge.execution.executor import Ending
 from ironforge.job.context import Context
 from ironforge.job.record import decode, encode
 from tests.execution.kit import last_error, record, run
+
+STEADY = Backoff(jitter=0)
 
 
 async def noop() -> None: ...
@@ -94,9 +97,9 @@ async def test_an_exception_fails_the_attempt_and_is_kept(executor_of):
     async def handler() -> None:
         raise KeyError("missing")
 
-    outcome = await run(executor_of(handler), attempt=1, fence=4)
+    outcome = await run(executor_of(handler, backoff=STEADY), attempt=1, fence=4)
     assert outcome.job is not None
-    assert (Ending.FAILED, None, 2, 5) == (
+    assert (Ending.FAILED, 4_000, 2, 5) == (
         outcome.ending,
         outcome.delay_ms,
         outcome.job.attempt,
@@ -104,6 +107,34 @@ async def test_an_exception_fails_the_attempt_and_is_kept(executor_of):
     )
     error = last_error(outcome)
     assert (2, "KeyError", "'missing'", "node-1") == (error.attempt, error.type, error.message, error.node)
+
+
+@pytest.mark.parametrize(
+    ("default", "of_the_kind", "of_the_job", "failed_before"), [(2, None, None, 2), (9, 1, None, 1), (9, 9, 0, 0)]
+)
+async def test_the_nearest_limit_of_retries_counts(executor_of, default, of_the_kind, of_the_job, failed_before):
+    async def handler() -> None:
+        raise KeyError
+
+    executor = executor_of(handler, Settings(default_max_retries=default), max_retries=of_the_kind)
+    last_but_one = await run(executor, max_retries=of_the_job, attempt=failed_before - 1) if failed_before else None
+    last = await run(executor, max_retries=of_the_job, attempt=failed_before)
+
+    assert last_but_one is None or Ending.FAILED is last_but_one.ending
+    assert Ending.DEAD is last.ending
+    assert last.job is not None
+    attempts = f"{failed_before + 1} failed attempt{'s' if failed_before else ''}"
+    assert f"gave up after {attempts}" == last.job.reason
+
+
+@pytest.mark.parametrize(("crashes", "after"), [(2, 0), (1, 1)])
+async def test_a_failure_clears_a_suspect_that_killed_nothing(executor_of, crashes, after):
+    async def handler() -> None:
+        raise KeyError
+
+    outcome = await run(executor_of(handler, Settings(crash_budget=3)), crashes=crashes)
+    assert outcome.job is not None
+    assert after == outcome.job.crashes
 
 
 async def test_a_trace_shows_the_users_frames_and_not_ours(executor_of):
@@ -177,11 +208,11 @@ async def test_stop_iteration_is_an_error_and_does_not_hang(executor_of, executo
 
 VERDICTS = [
     (Retry(after=1.5, reason="busy"), (Ending.FAILED, 1_500, 1)),
-    (Retry(), (Ending.FAILED, None, 1)),
+    (Retry(), (Ending.FAILED, 2_000, 1)),
     (Snooze(60), (Ending.SNOOZED, 60_000, 0)),
-    (Discard("no such user"), (Ending.DEAD, None, 1)),
-    (Retry(after=-1), (Ending.FAILED, None, 1)),
-    (Snooze(float("nan")), (Ending.FAILED, None, 1)),
+    (Discard("no such user"), (Ending.DEAD, 0, 1)),
+    (Retry(after=-1), (Ending.FAILED, 2_000, 1)),
+    (Snooze(float("nan")), (Ending.FAILED, 2_000, 1)),
 ]
 
 
@@ -193,7 +224,7 @@ async def test_a_verdict_counts_returned_or_raised(executor_of, raised, verdict,
             raise verdict
         return verdict
 
-    outcome = await run(executor_of(handler))
+    outcome = await run(executor_of(handler, backoff=STEADY))
     assert outcome.job is not None
     assert expected == (outcome.ending, outcome.delay_ms, outcome.job.attempt)
     assert (outcome.ending is not Ending.DEAD) == (outcome.job.fence == 1)

@@ -20,15 +20,12 @@ async def wait_for_ever(running: asyncio.Event) -> None:
 ENDINGS = {
     Interrupt.TIMEOUT: Ending.FAILED,
     Interrupt.CANCEL: Ending.CANCELLED,
-    Interrupt.RELEASE: Ending.RELEASED,
 }
 
 
 @pytest.mark.parametrize(("reason", "ending"), ENDINGS.items())
 @pytest.mark.parametrize("swallows", [False, True])
 async def test_an_interrupt_ends_the_attempt_even_if_the_handler_swallows_it(executor_of, reason, ending, swallows):
-    if swallows and reason is Interrupt.RELEASE:
-        ending = Ending.COMPLETED  # a node that goes down takes what is done
     running = asyncio.Event()
 
     async def handler() -> str:
@@ -61,17 +58,6 @@ async def test_a_cancelled_job_leaves_a_terminal_record(executor_of):
 
     outcome = await interrupted(executor_of(handler), Interrupt.CANCEL, running)
     assert ("cancelled", b"") == (decode(outcome.record).ended, decode(outcome.record).result)
-
-
-async def test_a_released_job_spends_no_attempt(executor_of):
-    running = asyncio.Event()
-
-    async def handler() -> None:
-        await wait_for_ever(running)
-
-    outcome = await interrupted(executor_of(handler), Interrupt.RELEASE, running)
-    assert outcome.job is not None
-    assert (0, 1, ()) == (outcome.job.attempt, outcome.job.fence, outcome.job.errors)
 
 
 async def test_an_interrupt_that_arrives_as_the_handler_returns_still_counts(executor_of):

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from ironforge import Backoff
 from ironforge.execution.executor import Ending, Executor, Interrupt, Outcome
 from ironforge.execution.process_pool import COMMAND, HEADER, Child
 from ironforge.handlers.forge import Forge
@@ -30,7 +31,7 @@ from tests.support.waiting import PATIENCE_SECONDS, until
 async def executor(*functions: Callable[..., Any], processes: int = 1) -> AsyncIterator[Executor]:
     forge = Forge()
     for function in functions:
-        forge.job(function.__name__, executor="process")(function)
+        forge.job(function.__name__, executor="process", backoff=Backoff(jitter=0))(function)
     made = Executor(forge, Settings(cpu_processes=processes), "node-1")
     try:
         yield made
@@ -73,9 +74,9 @@ async def test_jobs_run_in_as_many_processes_as_the_settings_say(tmp_path):
         await until(lambda: len(list(tmp_path.glob("[0-9]"))) == 2, "both to run")
         assert [True, True, False] == [attempt.started_ms > 0 for attempt in attempts]
         for attempt, task in zip(attempts, tasks, strict=True):
-            attempt.interrupt = Interrupt.RELEASE
+            attempt.interrupt = Interrupt.CANCEL
             task.cancel()
-        assert [Ending.RELEASED] * 3 == [(await task).ending for task in tasks]
+        assert [Ending.CANCELLED] * 3 == [(await task).ending for task in tasks]
 
 
 async def test_what_a_handler_prints_does_not_reach_the_protocol():
@@ -106,8 +107,8 @@ async def test_an_exception_arrives_with_its_type_message_and_trace():
     ("name", "expected"),
     [
         ("raise", (Ending.FAILED, 2_000)),
-        ("retry", (Ending.FAILED, None)),
-        ("discard", (Ending.DEAD, None)),
+        ("retry", (Ending.FAILED, 2_000)),
+        ("discard", (Ending.DEAD, 0)),
         ("snooze", (Ending.SNOOZED, 5_000)),
     ],
 )

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironforge.job.crashes import Crash, cleared, is_poison, is_suspect, returned
-from ironforge.job.record import ERRORS_KEPT, Job, JobState
+from ironforge.job.crashes import Crash, cleared, is_suspect, returned
+from ironforge.job.record import ERRORS_KEPT, Job
 from tests.store.kit import job
 
 budgets = st.integers(1, 100)
@@ -34,7 +34,7 @@ def test_crash_after_crash_makes_a_suspect_and_the_last_of_them_its_end(budget: 
         seen += 1
 
     assert (max(2, budget), max(2, budget)) == (seen, one.crashes)
-    assert is_poison(one)
+    assert ("dead", "poison: node n died while it ran nothing but this job") == (one.ended, one.reason)
 
 
 @given(budgets, crashes, st.sampled_from([None, HELD, ALONE]))
@@ -81,10 +81,6 @@ def test_a_record_does_not_grow_with_its_crashes() -> None:
     for _ in range(2 * ERRORS_KEPT):
         one = returned(one, 3, HELD._replace(seen="blocked the loop"))
     assert ERRORS_KEPT == len(one.errors)
-
-
-def test_a_job_that_gave_up_is_no_poison() -> None:
-    assert not is_poison(job().finish(JobState.DEAD, 1, reason="gave up after 4 failed attempts"))
 
 
 @pytest.mark.parametrize("crash", [HELD, ALONE])

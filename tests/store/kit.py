@@ -41,18 +41,18 @@ def completed(delivery: Delivery, *, keep_ms: int = HOUR_MS, state: str = "compl
 
 
 def rewrite(delivery: Delivery, delay_ms: int = 0) -> Rewrite:
-    return Rewrite(delivery.stream, delivery.entry, decode(delivery.record).again(), delay_ms)
+    return Rewrite.of(delivery.stream, delivery.entry, decode(delivery.record).again(), delay_ms=delay_ms)
 
 
 def retry(delivery: Delivery, delay_ms: int = 0) -> Rewrite:
     old = decode(delivery.record)
     failed = old.failed(AttemptError(old.attempt + 1, 1, "ValueError", "no", "n")).again()
-    return Rewrite(delivery.stream, delivery.entry, failed, delay_ms)
+    return Rewrite.of(delivery.stream, delivery.entry, failed, delay_ms=delay_ms)
 
 
 def dead(delivery: Delivery) -> Rewrite:
     gave_up = decode(delivery.record).finish(JobState.DEAD, now_ms(), reason="no more")
-    return Rewrite(delivery.stream, delivery.entry, gave_up)
+    return Rewrite.of(delivery.stream, delivery.entry, gave_up)
 
 
 class Node:

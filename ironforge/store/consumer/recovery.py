@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from ironforge.errors import IncompatibleRecord
-from ironforge.job.crashes import Crash, returned
+from ironforge.job.crashes import Crash, is_suspect, returned
 from ironforge.job.record import decode, is_alone
 from ironforge.logs.setup import get_logger
 from ironforge.redis.connection import Command, Connection
@@ -113,10 +113,12 @@ class Recovery:
             except IncompatibleRecord as error:
                 await work.bury_raw(delivery, str(error))
                 continue
-            job = returned(job, self._settings.crash_budget, end.crash(job.id, delivery.stream, node))
+            budget = self._settings.crash_budget
+            job = returned(job, budget, end.crash(job.id, delivery.stream, node))
             if job.ended:
                 log.warning("job_is_dead", job_id=job.text_id, kind=job.kind, reason=job.reason)
-            (poison if job.ended else back).append(Rewrite(delivery.stream, delivery.entry, job, failed=False))
+            rewrite = Rewrite.of(delivery.stream, delivery.entry, job, failed=False, alone=is_suspect(job, budget))
+            (poison if job.ended else back).append(rewrite)
         moved = await work.put_back(back) if back else 0
         if poison:
             await work.bury(poison)

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from ironforge.formats.timestamps import now_ms
-from ironforge.job.crashes import is_suspect
-from ironforge.job.record import JobState, alone_stream, encode, returned_stream
+from ironforge.job.record import JobState, alone_stream, decode, encode, returned_stream
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.outages import retry_through_outage
@@ -31,7 +30,6 @@ class Requeuer:
         self, settings: Settings, keys: Keys, lease: Lease, connection: Connection, acknowledger: Acknowledger
     ) -> None:
         self._keys = keys
-        self._crash_budget = settings.crash_budget
         self._shelving = RetentionBuckets(keys, settings)
         self._lease = lease
         self._fence = keys.fence(lease.node)
@@ -40,23 +38,19 @@ class Requeuer:
 
     async def requeue(self, batch: Sequence[Rewrite]) -> int:
         keys = [self._fence, self._keys.index]
-        return await self._rewrite(REQUEUE, keys, [], batch, lambda item, numbers: (numbers[self._goal(item)],))
+        return await self._rewrite(REQUEUE, keys, [], batch, lambda item, numbers: (numbers[_goal(item)],))
 
     async def park(self, batch: Sequence[Rewrite]) -> int:
         names = self._keys
         keys = [self._fence, names.index, names.scheduled, names.parked, names.totals, names.delayed]
         return await self._rewrite(
-            PARK, keys, [names.signals], batch, lambda item, _: (item.delay_ms, int(item.failed), item.job.mark)
+            PARK, keys, [names.signals], batch, lambda item, _: (item.delay_ms, int(item.failed), item.mark)
         )
 
     async def bury(self, batch: Sequence[Rewrite]) -> int:
         names = self._keys
         keys = [self._fence, names.index, names.dead, names.parked, names.totals]
         return await self._rewrite(BURY, keys, [], batch, lambda item, _: (int(item.failed),))
-
-    def _goal(self, item: Rewrite) -> str:
-        suspect = is_suspect(item.job, self._crash_budget)
-        return (alone_stream if suspect else returned_stream)(item.stream)
 
     async def _rewrite(
         self,
@@ -68,12 +62,12 @@ class Requeuer:
     ) -> int:
         moved = 0
         for part in parts(batch):
-            streams = dict.fromkeys(stream for item in part for stream in (item.stream, self._goal(item)))
+            streams = dict.fromkeys(stream for item in part for stream in (item.stream, _goal(item)))
             numbers = {stream: len(keys) + number for number, stream in enumerate(streams, start=1)}
             names = [*keys, *map(self._keys.stream, streams)]
             arguments: list[str | bytes | int] = [self._lease.epoch, *head]
             for item in part:
-                arguments += (numbers[item.stream], item.entry, item.job.id, encode(item.job), *tail(item, numbers))
+                arguments += (numbers[item.stream], item.entry, item.job_id, item.record, *tail(item, numbers))
             count, *cancelled = await self._run(script, names, arguments)
             if cancelled:
                 await self._acknowledger.settle([self._cancelled(part[number]) for number in cancelled])
@@ -85,9 +79,13 @@ class Requeuer:
         return reply
 
     def _cancelled(self, item: Rewrite) -> Settled:
-        job = item.job.finish(JobState.CANCELLED, now_ms())
+        job = decode(item.record).finish(JobState.CANCELLED, now_ms())
         keep_ms = self._shelving.keep_ms(job)
         return Settled(item.stream, item.entry, job.id, encode(job), keep_ms, "cancelled")
+
+
+def _goal(item: Rewrite) -> str:
+    return (alone_stream if item.alone else returned_stream)(item.stream)
 
 
 def parts(batch: Sequence[T]) -> Iterator[Sequence[T]]:

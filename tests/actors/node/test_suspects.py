@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -11,12 +11,12 @@ import pytest
 from ironforge import Context, Forge, Snooze
 from ironforge.actors import alone
 from ironforge.actors.messages import Heard
-from ironforge.actors.retry_timer import RetryTimer
 from ironforge.execution.executor import Executor
 from ironforge.job.record import Job, JobState, decode, encode, shard_of
-from ironforge.job.retry import Verdict
 from ironforge.redis.keys import shards_of
+from ironforge.store import Rewrite
 from ironforge.store.consumer import stream_selector
+from ironforge.store.consumer.consumer import RedisConsumer
 from ironforge.store.server_checks import check_shards
 from tests.actors.node.kit import QUICK, Gate, World, until
 from tests.store.kit import job
@@ -181,14 +181,14 @@ async def test_a_job_that_crashes_its_worker_is_buried_and_its_neighbours_are_no
 async def test_a_job_that_crashes_its_node_again_and_again_is_buried_and_its_neighbours_are_not(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decide = RetryTimer._decide
+    park = RedisConsumer.park
 
-    def broken(self: RetryTimer, one: Job, after_ms: int | None) -> Verdict:
-        if one.kind == "guilty":
+    async def broken(self: RedisConsumer, batch: Sequence[Rewrite]) -> None:
+        if any(decode(one.record).kind == "guilty" for one in batch):
             raise RuntimeError("a bug of ours")
-        return decide(self, one, after_ms)
+        await park(self, batch)
 
-    monkeypatch.setattr(RetryTimer, "_decide", broken)
+    monkeypatch.setattr(RedisConsumer, "park", broken)
     gate = Gate()
 
     @world.forge.job("guilty")

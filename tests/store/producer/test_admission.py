@@ -98,7 +98,7 @@ async def test_a_revival_needs_room_as_a_submission_does(cluster: Cluster, at_on
     for one in dead:
         await cluster.submit(one)
         [delivery] = await node.work.fetch(1)
-        await node.work.bury([Rewrite(delivery.stream, delivery.entry, one.finish(JobState.DEAD, 1, reason="?"))])
+        await node.work.bury([Rewrite.of(delivery.stream, delivery.entry, one.finish(JobState.DEAD, 1, reason="?"))])
     revive = cluster.store_client.producer.revive
     calls = [revive(one.id, reset_retry_count=True) for one in dead]
     if at_once:

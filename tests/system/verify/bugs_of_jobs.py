@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import uvloop
 
-from ironforge.actors import retry_timer, worker
+from ironforge.actors import worker
 from ironforge.execution import executor, isolation
 from ironforge.job import retry
 from ironforge.job.record import Job
@@ -182,12 +182,12 @@ def leave_the_turns_behind() -> None:
 
 def never_retry() -> None:
     """A failed job goes to the dead letter at once."""
-    retry_timer.retry.decide = lambda *_arguments, **_options: retry.Verdict(retry=False, delay_ms=0)
+    retry.decide = lambda *_arguments, **_options: retry.Verdict(retry=False, delay_ms=0)
 
 
 def retry_for_ever() -> None:
     """The limit of retries is not looked at."""
-    retry_timer.retry.decide = lambda *_arguments, **_options: retry.Verdict(retry=True, delay_ms=50)
+    retry.decide = lambda *_arguments, **_options: retry.Verdict(retry=True, delay_ms=50)
 
 
 def due_at_once() -> None:
