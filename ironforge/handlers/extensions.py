@@ -1,4 +1,4 @@
-"""What an application registers beside its handlers: middleware around them, lifespans that provide for them."""
+"""What an application registers beside its handlers: middleware around runs and submissions, lifespans."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from ironforge.errors import ConfigError
 from ironforge.handlers.lifespan import Lifespan, lifespan_of, provided_to
-from ironforge.handlers.middleware import Middleware
+from ironforge.handlers.middleware import Middleware, SubmissionMiddleware
 from ironforge.handlers.names import name_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -17,16 +17,23 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 class Extensions:
     def __init__(self) -> None:
         self._middleware: list[Middleware] = []
+        self._submission_middleware: list[SubmissionMiddleware] = []
         self._lifespans: list[Lifespan] = []
         self._bound: list[Callable[..., Any]] = []
         self._frozen = False
 
     def middleware(self, function: Function) -> Function:
         """Register `async def middleware(context, call_next)` around every handler, the first outermost."""
-        self._check_open("middleware")
-        if not inspect.iscoroutinefunction(function):
-            raise ConfigError(f"middleware {name_of(function)} must be `async def`, taking (context, call_next)")
-        self._middleware.append(function)
+        self._middleware.append(self._layer(function, "context"))
+        return function
+
+    def submission_middleware(self, function: Function) -> Function:
+        """Register `async def middleware(call, call_next)` around every `submit` and `submit_many` of this Forge.
+
+        `call` is a SubmissionCall. The first one registered is the outermost; raising refuses the submission. What
+        comes over HTTP passes none of them.
+        """
+        self._submission_middleware.append(self._layer(function, "call"))
         return function
 
     def lifespan(self, function: Function) -> Function:
@@ -56,6 +63,12 @@ class Extensions:
         """Called by a node as it starts: nothing can be registered afterwards. Returns the middleware."""
         self._frozen = True
         return tuple(self._middleware)
+
+    def _layer(self, function: Function, first: str) -> Function:
+        self._check_open("middleware")
+        if not inspect.iscoroutinefunction(function):
+            raise ConfigError(f"middleware {name_of(function)} must be `async def`, taking ({first}, call_next)")
+        return function
 
     def _provided_to(self, handler: Callable[..., Any], *, in_process: bool) -> dict[str, Lifespan]:
         """Its parameters that get what lifespans yield. They are found once: later lifespans provide nothing to it."""

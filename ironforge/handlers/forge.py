@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Literal, Self, Unpack, get_args
 
@@ -17,6 +17,7 @@ from ironforge.errors import ConfigError, InvalidJob, UnknownKind
 from ironforge.handlers.binding import Binder, binder_of
 from ironforge.handlers.extensions import Extensions, Function
 from ironforge.handlers.lifespan import Lifespan
+from ironforge.handlers.middleware import SubmissionCall, through
 from ironforge.handlers.names import name_of
 from ironforge.handlers.process_target import target_of
 from ironforge.handlers.submission import (
@@ -163,16 +164,32 @@ class Forge(Extensions):
 
         A given `id` makes the call safe to repeat: a known id is answered, not stored twice.
         """
-        submission = self.prepare(kind, payload, **given)
-        return (await self._door.submit([submission], again=given.get("id") is not None))[0]
+        return (await self._submit(JobOptions, kind, [payload], given))[0]
 
     async def submit_many(
         self, kind: str | Callable[..., Any], payloads: Iterable[object], /, **given: Unpack[BatchOptions]
     ) -> list[str]:
         """Submit all or none, with the same options; an item made by `prepare` is taken as it is."""
-        check_names("a batch", given, BatchOptions)
+        return await self._submit(BatchOptions, kind, payloads, given)
+
+    def _submit(
+        self, allowed: type, kind: str | Callable[..., Any], payloads: Iterable[object], given: Mapping[str, Any]
+    ) -> Awaitable[list[str]]:
+        """Through the middleware for submissions, where there is any."""
+        if not self._submission_middleware:
+            return self._send(allowed, kind, payloads, given)
+        call = SubmissionCall(self._known(kind)[0], list(payloads), dict(given))
+        return through(
+            self._submission_middleware, call, lambda: self._send(allowed, call.kind, call.payloads, call.options)
+        )
+
+    def _send(
+        self, allowed: type, kind: str | Callable[..., Any], payloads: Iterable[object], given: Mapping[str, Any]
+    ) -> Awaitable[list[str]]:
+        check_names("a submission" if allowed is JobOptions else "a batch", given, allowed)
         prepare = _preparer(*self._known(kind), given)
-        return await self._door.submit([item if isinstance(item, Submission) else prepare(item) for item in payloads])
+        batch = [item if isinstance(item, Submission) else prepare(item) for item in payloads]
+        return self._door.submit(batch, again=given.get("id") is not None)
 
     def _known(self, kind: str | Callable[..., Any]) -> tuple[str, Handler | None]:
         """The name of a kind, and its handler if it is registered here."""
@@ -197,7 +214,7 @@ class Forge(Extensions):
         await self.close()
 
 
-def _preparer(name: str, handler: Handler | None, given: JobOptions | BatchOptions) -> Callable[[object], Submission]:
+def _preparer(name: str, handler: Handler | None, given: Mapping[str, Any]) -> Callable[[object], Submission]:
     """Makes submissions of one kind with the same options, which are checked only once."""
     template = SubmissionBuilder(name, None if handler is None else handler.defaults, given)
 

@@ -1,6 +1,6 @@
-"""Middleware: user code around every handler, composed once when the node starts.
+"""Middleware: user code around every handler, composed once when the node starts, and around every submission.
 
-Composing ahead means that an application without middleware pays nothing for the possibility.
+An application without middleware pays nothing for the possibility.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ import functools
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import msgspec
+
+from ironforge.errors import ConfigError
 from ironforge.job.context import Context
 
 CallNext = Callable[[], Awaitable[Any]]
@@ -17,6 +20,23 @@ CallNext = Callable[[], Awaitable[Any]]
 Middleware = Callable[[Context, CallNext], Awaitable[Any]]
 # What the executor calls: the context, and whatever the innermost endpoint needs to call the handler.
 Endpoint = Callable[[Context, Any], Awaitable[Any]]
+
+
+class SubmissionCall(msgspec.Struct):
+    """A call of `forge.submit`, with one payload, or of `forge.submit_many`: middleware may change all of it.
+
+    `options`: as the call gave them, without those of the kind. Payloads that `forge.prepare` has made are Submissions,
+    with a kind and options of their own.
+    """
+
+    kind: str
+    payloads: list[Any]
+    options: dict[str, Any]
+
+
+CallNextSubmission = Callable[[], Awaitable[list[str]]]
+# Gets the call, and a function that submits what is in it then and answers the ids, one for each payload.
+SubmissionMiddleware = Callable[[SubmissionCall, CallNextSubmission], Awaitable[list[str]]]
 
 
 def compose(layers: Sequence[Middleware], endpoint: Endpoint) -> Endpoint:
@@ -31,3 +51,16 @@ def _wrap(layer: Middleware, inner: Endpoint) -> Endpoint:
         return layer(context, functools.partial(inner, context, run))
 
     return call
+
+
+async def through(
+    layers: Sequence[SubmissionMiddleware], call: SubmissionCall, submit: CallNextSubmission
+) -> list[str]:
+    """The ids that the outermost of `layers`, which is the first, answers for `call`."""
+    size = len(call.payloads)
+    for layer in reversed(layers):
+        submit = functools.partial(layer, call, submit)
+    ids = await submit()
+    if not isinstance(ids, list) or len(ids) != size:
+        raise ConfigError("middleware for submissions must return an id for each payload, as call_next() does")
+    return ids

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import msgspec
 
@@ -64,7 +64,7 @@ def check_names(what: str, given: Iterable[str], allowed: type) -> None:
 class SubmissionBuilder:
     """The options of one submission, or of all in a batch, checked once. Raises InvalidJob for any that is wrong."""
 
-    def __init__(self, kind: str, defaults: Options | None, given: JobOptions | BatchOptions) -> None:
+    def __init__(self, kind: str, defaults: Options | None, given: Mapping[str, Any]) -> None:
         rest = dict(given)
         self._kind = kind
         self._key = check_idempotency_key(rest.pop("idempotency_key", None))
@@ -81,7 +81,7 @@ class SubmissionBuilder:
         return Submission(job, options.delay_ms, options.run_at_ms, self._key, mark)
 
 
-def _filled(options: Options, defaults: Options, given: KindOptions) -> Options:
+def _filled(options: Options, defaults: Options, given: Mapping[str, Any]) -> Options:
     return options._replace(
         priority=defaults.priority if given.get("priority") is None else options.priority,
         queue=defaults.queue if given.get("queue") is None else options.queue,
