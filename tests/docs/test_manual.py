@@ -10,6 +10,8 @@ import pytest
 import typer
 
 from ironforge import settings
+from ironforge.api import openapi
+from ironforge.auth.caller import SCOPES
 from ironforge.cli.app import app
 from ironforge.cli.documentation import anchor
 from tests.docs.pages import API, MANUAL, ROOT, Block, Reader, section
@@ -74,6 +76,21 @@ def test_the_manual_has_every_command() -> None:
     }
 
     assert shown == there
+
+
+def test_the_manual_has_every_call_of_the_api() -> None:
+    page = (MANUAL / "http.md").read_text(encoding="utf-8")
+    cells = re.findall(r"^\| (`[A-Z]+ /.*?) \|", page, re.MULTILINE)
+    shown = {(method.lower(), path) for cell in cells for method, path in re.findall(r"`([A-Z]+) (\S+)`", cell)}
+
+    assert shown == {(method, path) for path, calls in openapi.document(auth=True)["paths"].items() for method in calls}
+
+
+def test_the_manual_has_every_scope() -> None:
+    text = (MANUAL / "security.md").read_text(encoding="utf-8")
+    shown = re.findall(r"`(\w+:\w+)`", text.split("## Scopes")[1].split("##")[0])
+
+    assert set(shown) == set(SCOPES)
 
 
 def test_the_table_of_settings_is_the_one_that_the_code_has() -> None:
