@@ -50,14 +50,14 @@ async def milliseconds(redis: Redis) -> int:
 async def test_a_lock_is_held_in_its_block_and_free_behind_it(locks, redis):
     async with locks("report", ttl_seconds=30):
         assert 29_000 < await redis.pttl(KEY) <= 30_000
-    assert 0 == await redis.exists(KEY)
+    assert await redis.exists(KEY) == 0
 
 
 async def test_a_lock_is_free_again_when_its_block_fails(locks, redis):
     with pytest.raises(ZeroDivisionError):
         async with locks("report", ttl_seconds=30):
             raise ZeroDivisionError
-    assert 0 == await redis.exists(KEY)
+    assert await redis.exists(KEY) == 0
 
 
 async def test_fifty_at_once_are_in_the_block_one_after_the_other_with_rising_fences(locks):
@@ -68,14 +68,14 @@ async def test_fifty_at_once_are_in_the_block_one_after_the_other_with_rising_fe
         nonlocal inside
         async with locks("report", ttl_seconds=30) as held:
             inside += 1
-            assert 1 == inside
+            assert inside == 1
             fences.append(held.fence)
             await asyncio.sleep(0)
             inside -= 1
 
     await asyncio.gather(*(work() for _ in range(50)))
-    assert 50 == len(set(fences))
-    assert sorted(fences) == fences
+    assert len(set(fences)) == 50
+    assert fences == sorted(fences)
 
 
 async def test_locks_of_different_names_and_namespaces_do_not_wait_for_each_other(locks, url):
@@ -120,7 +120,7 @@ async def test_a_late_holder_does_not_free_the_lock_of_the_next(locks, redis):
     async with locks("report", ttl_seconds=30):
         with pytest.raises(LockNotHeld):
             await late.release()
-        assert 1 == await redis.exists(KEY)
+        assert await redis.exists(KEY) == 1
 
 
 async def test_a_lock_that_nobody_frees_runs_out_by_itself(locks, redis):
@@ -159,7 +159,7 @@ async def test_the_error_of_the_block_is_not_hidden_by_a_lock_that_ran_out(locks
 async def test_a_block_may_free_its_lock_early(locks, redis):
     async with locks("report", ttl_seconds=30) as held:
         await held.release()
-        assert 0 == await redis.exists(KEY)
+        assert await redis.exists(KEY) == 0
 
 
 async def test_a_caller_cancelled_while_waiting_never_gets_the_lock(locks, redis):
@@ -170,8 +170,8 @@ async def test_a_caller_cancelled_while_waiting_never_gets_the_lock(locks, redis
         waiting.cancel()
         await asyncio.wait([waiting])
         assert waiting.cancelled()
-        assert token == await redis.get(KEY)
-    assert 0 == await redis.exists(KEY)
+        assert await redis.get(KEY) == token
+    assert await redis.exists(KEY) == 0
 
 
 @pytest.mark.parametrize("turns", range(8))
@@ -183,13 +183,13 @@ async def test_a_caller_cancelled_at_any_moment_of_its_try_leaves_no_lock(locks,
     await asyncio.wait([taking])
     if not taking.cancelled():
         await taking.result().release()
-    assert 0 == await redis.exists(KEY)
+    assert await redis.exists(KEY) == 0
 
 
 async def test_nothing_stays_for_ever(locks, redis):
     async with locks("report", ttl_seconds=30):
         assert 6 * 86_400_000 < await redis.pttl(FENCE_KEY) <= 7 * 86_400_000
-        assert {KEY.encode(), FENCE_KEY.encode()} == set(await redis.keys())
+        assert set(await redis.keys()) == {KEY.encode(), FENCE_KEY.encode()}
 
 
 async def test_fences_rise_even_when_their_counter_was_lost(locks, redis):

@@ -19,8 +19,8 @@ def refusal(environ: dict[str, str] | None = None, **flags: object) -> str:
 
 
 def test_an_empty_environment_gives_the_defaults():
-    assert Settings() == settings.load({})
-    assert Settings() == settings.load({"IRONFORGE_CONCURRENCY": "", "OTHER": "1"})
+    assert settings.load({}) == Settings()
+    assert settings.load({"IRONFORGE_CONCURRENCY": "", "OTHER": "1"}) == Settings()
 
 
 def test_the_environment_is_read_and_flags_override_it():
@@ -31,13 +31,11 @@ def test_the_environment_is_read_and_flags_override_it():
         "IRONFORGE_DURABILITY": "local",
     }
     loaded = settings.load(environ, concurrency=16, drain_seconds=None)
-    assert (16, 2.5, ("mail", "default"), "local", 25.0) == (
-        loaded.concurrency,
-        loaded.lease_seconds,
-        loaded.queues,
-        loaded.durability,
-        loaded.drain_seconds,
-    )
+    assert loaded.concurrency == 16
+    assert loaded.lease_seconds == 2.5
+    assert loaded.queues == ("mail", "default")
+    assert loaded.durability == "local"
+    assert loaded.drain_seconds == 25.0
 
 
 NAMES = st.lists(st.from_regex(settings.NAME, fullmatch=True), min_size=1, max_size=3, unique=True).map(tuple)
@@ -65,11 +63,11 @@ def test_another_process_is_told_every_setting_whatever_its_own_environment_says
     told = msgspec.structs.replace(Settings(), **changes)
     inherited = {"IRONFORGE_QUEUES": "other", "IRONFORGE_NAMESPACES": "team:3", "IRONFORGE_RETENTION_SECONDS": "1"}
 
-    assert told == settings.load({**inherited, **settings.environment_of(told)})
+    assert settings.load({**inherited, **settings.environment_of(told)}) == told
 
 
 def test_every_setting_is_explained():
-    assert set(Settings.__struct_fields__) == set(HELP)
+    assert set(HELP) == set(Settings.__struct_fields__)
 
 
 @pytest.mark.parametrize("name", BOUNDS)
@@ -77,7 +75,7 @@ def test_both_bounds_are_allowed_and_what_is_beyond_is_not(name):
     low, high = BOUNDS[name]
     kind = type(getattr(Settings(), name))
     for value in (low, high):
-        assert kind(value) == getattr(settings.load({}, **{name: kind(value)}), name)
+        assert getattr(settings.load({}, **{name: kind(value)}), name) == kind(value)
     for value in (low - 1, high + 1):
         assert f"IRONFORGE_{name.upper()}=" in refusal(**{name: kind(value)})
 

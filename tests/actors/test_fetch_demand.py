@@ -28,8 +28,8 @@ def busy_with(seconds_each: float, per_second: int) -> tuple[FetchDemand, float]
 
 
 def test_a_new_node_asks_for_one_job_a_worker() -> None:
-    assert 1 == FetchDemand().batch()
-    assert 8 == FetchDemand().want(free_workers=8, held=0, now=100.0)
+    assert FetchDemand().batch() == 1
+    assert FetchDemand().want(free_workers=8, held=0, now=100.0) == 8
 
 
 @given(reports, st.integers(0, 200), st.integers(0, 1_000))
@@ -50,24 +50,24 @@ def test_every_free_worker_is_always_worth_a_job(history, free, held) -> None:
 def test_slow_jobs_are_never_held_in_reserve() -> None:
     demand, now = busy_with(seconds_each=0.1, per_second=500)
 
-    assert 1 == demand.batch()
-    assert 3 == demand.want(free_workers=3, held=61, now=now)
+    assert demand.batch() == 1
+    assert demand.want(free_workers=3, held=61, now=now) == 3
 
 
 def test_quick_jobs_come_in_batches_worth_the_window() -> None:
     demand, now = busy_with(seconds_each=0.000_01, per_second=4_000)
 
-    assert LARGEST_BATCH == demand.batch()
+    assert demand.batch() == LARGEST_BATCH
     # What ended in the window that is still open counts in full: 100 so far.
-    assert GROWTH * 100 == demand.want(free_workers=64, held=0, now=now)
-    assert GROWTH * 100 - 120 == demand.want(free_workers=64, held=120, now=now)
+    assert demand.want(free_workers=64, held=0, now=now) == GROWTH * 100
+    assert demand.want(free_workers=64, held=120, now=now) == GROWTH * 100 - 120
 
 
 def test_one_fetch_is_bounded_so_that_the_next_can_be_under_way_meanwhile() -> None:
     demand, now = busy_with(seconds_each=0.000_01, per_second=40_000)
 
-    assert LARGEST_FETCH == demand.want(free_workers=64, held=0, now=now)
-    assert LARGEST_FETCH == demand.want(free_workers=56, held=LARGEST_FETCH, now=now)
+    assert demand.want(free_workers=64, held=0, now=now) == LARGEST_FETCH
+    assert demand.want(free_workers=56, held=LARGEST_FETCH, now=now) == LARGEST_FETCH
 
 
 def test_a_node_that_turns_slow_stops_reserving_within_a_few_reports() -> None:
@@ -77,10 +77,10 @@ def test_a_node_that_turns_slow_stops_reserving_within_a_few_reports() -> None:
         now += WINDOW_SECONDS
         demand.ended(1, 0.1, now)
 
-    assert 1 == demand.batch()
+    assert demand.batch() == 1
 
 
 def test_after_a_pause_the_demand_starts_from_the_free_workers_again() -> None:
     demand, now = busy_with(seconds_each=0.000_01, per_second=40_000)
 
-    assert 64 == demand.want(free_workers=64, held=0, now=now + 10)
+    assert demand.want(free_workers=64, held=0, now=now + 10) == 64

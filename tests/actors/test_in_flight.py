@@ -27,19 +27,19 @@ class HoldingsModel(RuleBasedStateMachine):
     def a_worker_is_new(self, worker: int) -> None:
         self.incarnations[worker] += 1
         lost = self.holdings.arrived(worker, self.incarnations[worker])
-        assert self.model[worker] == lost
+        assert lost == self.model[worker]
         self.model[worker] = []
         self.known.add(worker)
 
     @rule(worker=st.integers(0, WORKERS - 1))
     def a_worker_says_it_again(self, worker: int) -> None:
-        assert [] == self.holdings.arrived(worker, self.incarnations[worker] - 1)
+        assert self.holdings.arrived(worker, self.incarnations[worker] - 1) == []
 
     @precondition(lambda self: self.holdings.free > 0)
     @rule(count=st.integers(1, 5))
     def give(self, count: int) -> None:
         worker = self.holdings.claim_free()
-        assert [] == self.model[worker]
+        assert self.model[worker] == []
         jobs = [Delivery("default:2", b"%d-0" % next(self.numbers), b"") for _ in range(count)]
         self.holdings.give(worker, jobs)
         self.model[worker] += jobs
@@ -48,23 +48,23 @@ class HoldingsModel(RuleBasedStateMachine):
     def jobs_end(self, worker: int, data: st.DataObject) -> None:
         if self.model[worker]:
             count = data.draw(st.integers(1, len(self.model[worker])))
-            assert self.model[worker][:count] == self.holdings.ended(worker, count)
+            assert self.holdings.ended(worker, count) == self.model[worker][:count]
             del self.model[worker][:count]
 
     @rule(worker=st.integers(0, WORKERS - 1), data=st.data())
     def jobs_are_handed_back(self, worker: int, data: st.DataObject) -> None:
         if self.model[worker]:
             count = data.draw(st.integers(1, len(self.model[worker])))
-            assert self.model[worker][-count:] == self.holdings.handed_back(worker, count)
+            assert self.holdings.handed_back(worker, count) == self.model[worker][-count:]
             del self.model[worker][-count:]
 
     @invariant()
     def the_ledger_agrees_with_the_model(self) -> None:
         held = [job for jobs in self.model for job in jobs]
-        assert held == self.holdings.all()
-        assert len(held) == self.holdings.count
-        assert [worker for worker, jobs in enumerate(self.model) if jobs] == list(self.holdings.busy())
-        assert sum(not self.model[worker] for worker in self.known) == self.holdings.free
+        assert self.holdings.all() == held
+        assert self.holdings.count == len(held)
+        assert list(self.holdings.busy()) == [worker for worker, jobs in enumerate(self.model) if jobs]
+        assert self.holdings.free == sum(not self.model[worker] for worker in self.known)
 
 
 TestHoldings = HoldingsModel.TestCase

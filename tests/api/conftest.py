@@ -53,7 +53,7 @@ class Api:
 
     async def submit(self, **fields: Any) -> str:
         answer = await self.call("POST", "/jobs", json={"kind": "demo.echo", **fields})
-        assert 201 == answer.status, answer.body
+        assert answer.status == 201, answer.body
         return answer.body["id"]
 
     async def until(self, predicate: Callable[[], bool]) -> None:

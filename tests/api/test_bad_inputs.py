@@ -212,12 +212,14 @@ async def test_bad_input_gets_its_clear_error(api: Any, case: Case) -> None:
     data = case.data() if callable(case.data) else case.data
     answer = await api.call(case.method, case.path, data=data, headers=case.headers)
 
-    assert (case.status, case.code) == (answer.status, answer.code), answer.body
+    assert answer.status == case.status, answer.body
+    assert answer.code == case.code, answer.body
     assert case.says in answer.body["detail"]
-    assert "application/problem+json" == answer.headers["Content-Type"]
-    assert (f"urn:ironforge:problem:{case.code}", case.status) == (answer.body["type"], answer.body["status"])
-    assert answer.headers["X-Request-ID"] == answer.body["request_id"]
-    assert [] == (await api.call("GET", "/jobs")).body["jobs"]
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.body["type"] == f"urn:ironforge:problem:{case.code}"
+    assert answer.body["status"] == case.status
+    assert answer.body["request_id"] == answer.headers["X-Request-ID"]
+    assert (await api.call("GET", "/jobs")).body["jobs"] == []
 
 
 @pytest.mark.parametrize(
@@ -233,7 +235,7 @@ async def test_bad_input_gets_its_clear_error(api: Any, case: Case) -> None:
 async def test_a_request_that_is_not_http_gets_a_problem_and_is_cut_off(api: Any, head: bytes, says: bytes) -> None:
     answer = await api.send_raw(head)
 
-    assert b" 400 Bad Request" == answer.split(b"\r\n")[0][8:]
+    assert answer.split(b"\r\n")[0][8:] == b" 400 Bad Request"
     assert b"application/problem+json" in answer
     assert b'"code":"malformed_request"' in answer
     assert says in answer
@@ -244,13 +246,13 @@ async def test_a_harmful_request_id_is_replaced(api: Any, given: str) -> None:
     answer = await api.call("GET", "/nowhere", headers={"X-Request-ID": given})
 
     assert given != answer.headers["X-Request-ID"]
-    assert answer.headers["X-Request-ID"] == answer.body["request_id"]
+    assert answer.body["request_id"] == answer.headers["X-Request-ID"]
 
 
 async def test_a_harmless_request_id_is_echoed(api: Any) -> None:
     answers = [await api.call("GET", path, headers={"X-Request-ID": "a-1.b_2"}) for path in ("/livez", "/nowhere")]
 
-    assert ["a-1.b_2"] * 2 == [answer.headers["X-Request-ID"] for answer in answers]
+    assert [answer.headers["X-Request-ID"] for answer in answers] == ["a-1.b_2"] * 2
 
 
 async def test_a_body_that_does_not_arrive_in_time_is_given_up(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,7 +264,7 @@ async def test_a_body_that_does_not_arrive_in_time_is_given_up(api: Any, monkeyp
     answer = await reader.readuntil(b"}")
     writer.close()
 
-    assert b"HTTP/1.1 408" == answer[:12]
+    assert answer[:12] == b"HTTP/1.1 408"
     assert b'"code":"body_timeout"' in answer
 
 
@@ -272,7 +274,7 @@ async def test_a_body_with_broken_chunks_is_refused(api: Any) -> None:
         b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"
     )
 
-    assert b" 400 Bad Request" == answer.split(b"\r\n")[0][8:]
+    assert answer.split(b"\r\n")[0][8:] == b" 400 Bad Request"
     assert b"application/problem+json" in answer
 
 
@@ -286,4 +288,4 @@ async def test_a_caller_that_leaves_in_the_middle_is_no_fault(api: Any, capfd: p
     await api.until(lambda: not api.server.connections)
 
     captured = capfd.readouterr()
-    assert "" == captured.out + captured.err
+    assert captured.out + captured.err == ""

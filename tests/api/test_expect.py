@@ -56,7 +56,7 @@ async def first_words(port: int, request: bytes) -> bytes:
 async def test_a_body_that_nobody_will_read_is_not_asked_for(api: Any, request_head: bytes, status: int) -> None:
     answer = await first_words(api.port, request_head)
 
-    assert str(status) == answer.split()[1].decode()
+    assert answer.split()[1].decode() == str(status)
     assert b"Connection: close" in answer, "what comes next could be the body, or another request"
 
 
@@ -72,7 +72,7 @@ async def test_a_body_that_is_wanted_is_asked_for_once(api: Any, expectation: st
     reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
     for _ in range(2):
         writer.write(head("POST", "/jobs", Expect=expectation))
-        assert CONTINUE == await reader.readexactly(len(CONTINUE))
+        assert await reader.readexactly(len(CONTINUE)) == CONTINUE
         writer.write(BODY)
         answer = await reader.readuntil(b"}")
         assert answer.startswith(b"HTTP/1.1 201")
@@ -96,6 +96,6 @@ async def test_one_key_may_be_sent_twice_and_two_are_refused(api: Any) -> None:
         for values in ((f"same {path}", f"same {path}"), (f"a {path}", f"b {path}"), (f"a {path}", ""))
     }
 
-    assert [201, 400, 400] * 2 == [answer.status for answer in answers.values()]
-    assert {"invalid_idempotency_key"} == {answer.code for answer in answers.values() if answer.status == 400}
-    assert 2 == len((await api.call("GET", "/jobs")).body["jobs"])
+    assert [answer.status for answer in answers.values()] == [201, 400, 400] * 2
+    assert {answer.code for answer in answers.values() if answer.status == 400} == {"invalid_idempotency_key"}
+    assert len((await api.call("GET", "/jobs")).body["jobs"]) == 2

@@ -12,12 +12,13 @@ async def test_a_submitted_job_can_be_looked_up_where_location_says(api: Any) ->
     accepted = await api.call("POST", "/jobs", json={"kind": "email.send", "payload": {"to": "a"}, "priority": "high"})
     found = await api.call("GET", accepted.headers["Location"])
 
-    assert 201 == accepted.status
-    assert "queued" == accepted.body["status"]
-    assert ("email.send", "high", "default", {"to": "a"}) == tuple(
-        found.body[name] for name in ("kind", "priority", "queue", "payload")
-    )
-    assert [("email.send", "high", 1)] == api.submitted
+    assert accepted.status == 201
+    assert accepted.body["status"] == "queued"
+    assert found.body["kind"] == "email.send"
+    assert found.body["priority"] == "high"
+    assert found.body["queue"] == "default"
+    assert found.body["payload"] == {"to": "a"}
+    assert api.submitted == [("email.send", "high", 1)]
 
 
 async def test_the_payload_stays_the_submitters_bytes(api: Any) -> None:
@@ -37,16 +38,23 @@ async def test_every_option_is_kept(api: Any) -> None:
     job_id = await api.submit(**options, run_at=run_at.isoformat())
     job = (await api.call("GET", f"/jobs/{job_id}")).body
 
-    assert options == {name: job[name] for name in options}
-    assert ("scheduled", run_at) == (job["status"], datetime.fromisoformat(job["run_at"]))
-    assert (0, None, [], False) == (job["attempts"], job["finished_at"], job["errors"], job["cancel_requested"])
+    assert {name: job[name] for name in options} == options
+    assert job["status"] == "scheduled"
+    assert datetime.fromisoformat(job["run_at"]) == run_at
+    assert job["attempts"] == 0
+    assert job["finished_at"] is None
+    assert job["errors"] == []
+    assert job["cancel_requested"] is False
 
 
 async def test_null_means_left_out(api: Any) -> None:
     job_id = await api.submit(priority=None, queue=None, max_retries=None, delay_seconds=None, run_at=None)
     job = (await api.call("GET", f"/jobs/{job_id}")).body
 
-    assert ("medium", "default", None, None) == (job["priority"], job["queue"], job["max_retries"], job["payload"])
+    assert job["priority"] == "medium"
+    assert job["queue"] == "default"
+    assert job["max_retries"] is None
+    assert job["payload"] is None
 
 
 async def test_a_completed_job_shows_its_result_and_times(api: Any, node: Any) -> None:
@@ -54,7 +62,8 @@ async def test_a_completed_job_shows_its_result_and_times(api: Any, node: Any) -
     await node.complete(b'{"sum": 1.0}')
     job = (await api.call("GET", f"/jobs/{job_id}")).body
 
-    assert ("completed", {"sum": 1.0}) == (job["status"], job["result"])
+    assert job["status"] == "completed"
+    assert job["result"] == {"sum": 1.0}
     assert job["created_at"] < job["started_at"] < job["finished_at"]
 
 
@@ -63,7 +72,8 @@ async def test_a_running_job_shows_its_node(api: Any, node: Any) -> None:
     await node.take()
     job = (await api.call("GET", f"/jobs/{job_id}")).body
 
-    assert ("running", node.lease.node) == (job["status"], job["node"])
+    assert job["status"] == "running"
+    assert job["node"] == node.lease.node
 
 
 async def test_cancelling_a_queued_job_answers_the_cancelled_job(api: Any) -> None:
@@ -71,8 +81,9 @@ async def test_cancelling_a_queued_job_answers_the_cancelled_job(api: Any) -> No
     cancelled = await api.call("DELETE", f"/jobs/{job_id}")
     found = await api.call("GET", f"/jobs/{job_id}")
 
-    assert (200, "cancelled") == (cancelled.status, cancelled.body["status"])
-    assert "cancelled" == found.body["status"]
+    assert cancelled.status == 200
+    assert cancelled.body["status"] == "cancelled"
+    assert found.body["status"] == "cancelled"
     assert cancelled.body["finished_at"] is not None
 
 
@@ -80,7 +91,9 @@ async def test_cancelling_a_scheduled_job_that_is_not_retained_still_answers_it(
     job_id = await api.submit(delay_seconds=60, retain_seconds=0)
     cancelled = await api.call("DELETE", f"/jobs/{job_id}")
 
-    assert (200, job_id, "cancelled") == (cancelled.status, cancelled.body["id"], cancelled.body["status"])
+    assert cancelled.status == 200
+    assert cancelled.body["id"] == job_id
+    assert cancelled.body["status"] == "cancelled"
 
 
 async def test_cancelling_a_running_job_is_accepted_for_later(api: Any, node: Any) -> None:
@@ -89,11 +102,9 @@ async def test_cancelling_a_running_job_is_accepted_for_later(api: Any, node: An
     cancelled = await api.call("DELETE", f"/jobs/{job_id}")
     found = await api.call("GET", f"/jobs/{job_id}")
 
-    assert (202, "running", True) == (
-        cancelled.status,
-        cancelled.body["status"],
-        cancelled.body["cancel_requested"],
-    )
+    assert cancelled.status == 202
+    assert cancelled.body["status"] == "running"
+    assert cancelled.body["cancel_requested"] is True
     assert found.body["cancel_requested"] is True
 
 
@@ -103,9 +114,11 @@ async def test_a_dead_job_comes_back(api: Any, node: Any, body: Any, attempts: i
     await node.bury()
     revived = await api.call("POST", f"/jobs/{job_id}/retry", json=body)
 
-    assert (200, "queued", attempts) == (revived.status, revived.body["status"], revived.body["attempts"])
-    assert ["boom"] == [error["message"] for error in revived.body["errors"]]
-    assert "queued" == (await api.call("GET", f"/jobs/{job_id}")).body["status"]
+    assert revived.status == 200
+    assert revived.body["status"] == "queued"
+    assert revived.body["attempts"] == attempts
+    assert [error["message"] for error in revived.body["errors"]] == ["boom"]
+    assert (await api.call("GET", f"/jobs/{job_id}")).body["status"] == "queued"
 
 
 async def test_the_dead_letter_lists_jobs_with_their_errors(api: Any, node: Any) -> None:
@@ -114,14 +127,16 @@ async def test_the_dead_letter_lists_jobs_with_their_errors(api: Any, node: Any)
     await api.submit(kind="demo.echo")
     page = (await api.call("GET", "/dlq?kind=demo.fail")).body
 
-    assert [(job_id, "dead", "retries are used up")] == [
-        (job["id"], job["status"], job["reason"]) for job in page["jobs"]
+    assert [(job["id"], job["status"], job["reason"]) for job in page["jobs"]] == [
+        (job_id, "dead", "retries are used up")
     ]
     [error] = page["jobs"][0]["errors"]
-    assert (1, "ValueError", "boom", node.lease.node, "trace") == tuple(
-        error[name] for name in ("attempt", "type", "message", "node", "trace")
-    )
-    assert [] == (await api.call("GET", "/dlq?kind=demo.echo")).body["jobs"]
+    assert error["attempt"] == 1
+    assert error["type"] == "ValueError"
+    assert error["message"] == "boom"
+    assert error["node"] == node.lease.node
+    assert error["trace"] == "trace"
+    assert (await api.call("GET", "/dlq?kind=demo.echo")).body["jobs"] == []
 
 
 async def test_pages_lead_to_every_job_once(api: Any) -> None:
@@ -136,8 +151,8 @@ async def test_pages_lead_to_every_job_once(api: Any) -> None:
             break
         cursor = f"&cursor={page['next']}"
 
-    assert 5 == len(found)
-    assert expected == set(found)
+    assert len(found) == 5
+    assert set(found) == expected
 
 
 async def test_an_idempotency_key_replays_the_first_answer(api: Any) -> None:
@@ -145,10 +160,12 @@ async def test_an_idempotency_key_replays_the_first_answer(api: Any) -> None:
     first = await api.call("POST", "/jobs", json={"kind": "demo.echo", "payload": {"a": 1, "b": 2}}, headers=headers)
     again = await api.call("POST", "/jobs", json={"payload": {"b": 2, "a": 1}, "kind": "demo.echo"}, headers=headers)
 
-    assert (201, first.body["id"], "true") == (again.status, again.body["id"], again.headers["Idempotency-Replayed"])
+    assert again.status == 201
+    assert again.body["id"] == first.body["id"]
+    assert again.headers["Idempotency-Replayed"] == "true"
     assert "Idempotency-Replayed" not in first.headers
-    assert [("demo.echo", "medium", 1)] == api.submitted
-    assert 1 == len((await api.call("GET", "/jobs")).body["jobs"])
+    assert api.submitted == [("demo.echo", "medium", 1)]
+    assert len((await api.call("GET", "/jobs")).body["jobs"]) == 1
 
 
 async def test_an_idempotency_key_with_another_body_conflicts_without_echo(api: Any) -> None:
@@ -156,7 +173,9 @@ async def test_an_idempotency_key_with_another_body_conflicts_without_echo(api: 
     first = await api.call("POST", "/jobs", json={"kind": "demo.echo", "payload": "secret"}, headers=headers)
     other = await api.call("POST", "/jobs", json={"kind": "demo.echo", "payload": "other"}, headers=headers)
 
-    assert (409, "idempotency_conflict", first.body["id"]) == (other.status, other.code, other.body["job_id"])
+    assert other.status == 409
+    assert other.code == "idempotency_conflict"
+    assert other.body["job_id"] == first.body["id"]
     assert "secret" not in str(other.body)
 
 
@@ -166,23 +185,27 @@ async def test_batches_are_accepted_in_each_of_their_forms(api: Any) -> None:
     nested = await api.call("POST", "/jobs/batch", json={"jobs": [{"kind": "c"}]})
     lines = await api.call("POST", "/jobs/batch", data=b'{"kind":"d"}\n\n{"kind":"d"}\r\n', headers=ndjson)
 
-    assert [(201, 2), (201, 1), (201, 2)] == [
-        (answer.status, answer.body["count"]) for answer in (array, nested, lines)
+    assert [(answer.status, answer.body["count"]) for answer in (array, nested, lines)] == [
+        (201, 2),
+        (201, 1),
+        (201, 2),
     ]
     kinds = [
         (await api.call("GET", f"/jobs/{job_id}")).body["kind"]
         for answer in (array, nested, lines)
         for job_id in answer.body["ids"]
     ]
-    assert ["a", "b", "c", "d", "d"] == kinds
-    assert [("a", "medium", 1), ("b", "high", 1), ("c", "medium", 1), ("d", "medium", 2)] == api.submitted
+    assert kinds == ["a", "b", "c", "d", "d"]
+    assert api.submitted == [("a", "medium", 1), ("b", "high", 1), ("c", "medium", 1), ("d", "medium", 2)]
 
 
 async def test_a_batch_of_ten_thousand_is_accepted_at_once(api: Any) -> None:
     answer = await api.call("POST", "/jobs/batch", json=[{"kind": "demo.echo", "payload": n} for n in range(10_000)])
 
-    assert (201, 10_000, 10_000) == (answer.status, answer.body["count"], len(set(answer.body["ids"])))
-    assert 10_000 == (await api.call("GET", "/queues/stats")).body["queued"]
+    assert answer.status == 201
+    assert answer.body["count"] == 10_000
+    assert len(set(answer.body["ids"])) == 10_000
+    assert (await api.call("GET", "/queues/stats")).body["queued"] == 10_000
 
 
 async def test_a_batch_with_a_key_is_replayed_as_a_whole_or_conflicts(api: Any) -> None:
@@ -192,9 +215,11 @@ async def test_a_batch_with_a_key_is_replayed_as_a_whole_or_conflicts(api: Any) 
     again = await api.call("POST", "/jobs/batch", json={"jobs": jobs}, headers=headers)
     shorter = await api.call("POST", "/jobs/batch", json=jobs[:1], headers=headers)
 
-    assert (first.body["ids"], "true") == (again.body["ids"], again.headers["Idempotency-Replayed"])
-    assert (409, "idempotency_conflict") == (shorter.status, shorter.code)
-    assert 2 == (await api.call("GET", "/queues/stats")).body["queued"]
+    assert again.body["ids"] == first.body["ids"]
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert shorter.status == 409
+    assert shorter.code == "idempotency_conflict"
+    assert (await api.call("GET", "/queues/stats")).body["queued"] == 2
 
 
 async def test_a_bad_item_keeps_the_whole_batch_out(api: Any) -> None:
@@ -202,13 +227,11 @@ async def test_a_bad_item_keeps_the_whole_batch_out(api: Any) -> None:
     jobs[700] = {"kind": "demo.echo", "queue": "a:b"}
     answer = await api.call("POST", "/jobs/batch", json=jobs)
 
-    assert (400, "invalid_queue_name", 700, "queue") == (
-        answer.status,
-        answer.code,
-        answer.body["index"],
-        answer.body["field"],
-    )
-    assert 0 == (await api.call("GET", "/queues/stats")).body["queued"]
+    assert answer.status == 400
+    assert answer.code == "invalid_queue_name"
+    assert answer.body["index"] == 700
+    assert answer.body["field"] == "queue"
+    assert (await api.call("GET", "/queues/stats")).body["queued"] == 0
 
 
 async def test_an_unknown_job_is_not_found(api: Any) -> None:
@@ -219,7 +242,7 @@ async def test_an_unknown_job_is_not_found(api: Any) -> None:
         await api.call("POST", f"/jobs/{job_id}/retry"),
     ]
 
-    assert [(404, "job_not_found")] * 3 == [(answer.status, answer.code) for answer in answers]
+    assert [(answer.status, answer.code) for answer in answers] == [(404, "job_not_found")] * 3
 
 
 async def test_a_call_that_does_not_fit_the_state_says_the_state(api: Any, node: Any) -> None:
@@ -230,5 +253,9 @@ async def test_a_call_that_does_not_fit_the_state_says_the_state(api: Any, node:
     cancel = await api.call("DELETE", f"/jobs/{done}")
     retry = await api.call("POST", f"/jobs/{running}/retry")
 
-    assert (409, "invalid_state", "completed") == (cancel.status, cancel.code, cancel.body["state"])
-    assert (409, "invalid_state", "running") == (retry.status, retry.code, retry.body["state"])
+    assert cancel.status == 409
+    assert cancel.code == "invalid_state"
+    assert cancel.body["state"] == "completed"
+    assert retry.status == 409
+    assert retry.code == "invalid_state"
+    assert retry.body["state"] == "running"

@@ -37,12 +37,15 @@ async def test_a_full_queue_is_a_429_that_says_which_one_and_how_full(start_api:
     elsewhere = await api.call("POST", "/jobs", json={**JOB, "queue": "other"})
 
     for answer, length in ((batch, 0), (single, 3)):
-        assert (429, "queue_full") == (answer.status, answer.code)
-        assert ("default", length, 3) == tuple(answer.body[name] for name in ("queue", "length", "limit"))
+        assert answer.status == 429
+        assert answer.code == "queue_full"
+        assert answer.body["queue"] == "default"
+        assert answer.body["length"] == length
+        assert answer.body["limit"] == 3
         assert int(answer.headers["Retry-After"]) >= 1
         assert "add nodes" in answer.body["detail"]
-    assert 201 == elsewhere.status
-    assert 4 == len((await api.call("GET", "/jobs")).body["jobs"])
+    assert elsewhere.status == 201
+    assert len((await api.call("GET", "/jobs")).body["jobs"]) == 4
 
 
 async def test_both_ways_from_python_raise_the_same_error(start_api: Any, narrow: Settings, forge: Forge) -> None:
@@ -55,7 +58,9 @@ async def test_both_ways_from_python_raise_the_same_error(start_api: Any, narrow
         await forge.submit("demo.echo")
 
     for caught in (over_http, direct):
-        assert ("default", 3, 3) == (caught.value.queue, caught.value.length, caught.value.limit)
+        assert caught.value.queue == "default"
+        assert caught.value.length == 3
+        assert caught.value.limit == 3
 
 
 async def test_a_client_waits_for_room(start_api: Any, narrow: Settings, forge: Forge, node: Any) -> None:
@@ -65,7 +70,7 @@ async def test_a_client_waits_for_room(start_api: Any, narrow: Settings, forge: 
         submitting = asyncio.create_task(client.submit("demo.echo"))
         await api.until(lambda: api.server.requests_count == 2)
         await node.complete()
-        assert "queued" == (await submitting)["status"]
+        assert (await submitting)["status"] == "queued"
 
 
 async def test_nearly_full_memory_is_a_503_that_says_what_to_do(
@@ -86,8 +91,9 @@ async def test_nearly_full_memory_is_a_503_that_says_what_to_do(
             finally:
                 admin.config_set("maxmemory", "0")
 
-    assert [201, 503] == [answer.status for answer in answers]
-    assert "storage_full" == answers[1].code
+    assert [answer.status for answer in answers] == [201, 503]
+    assert answers[1].code == "storage_full"
     assert int(answers[1].headers["Retry-After"]) >= 1
-    assert (200, "degraded") == (health.status, health.body["status"])
+    assert health.status == 200
+    assert health.body["status"] == "degraded"
     assert "no jobs are accepted beyond 90%" in str(health.body["problems"])

@@ -75,7 +75,7 @@ async def test_hundreds_of_slow_heads_end_in_time_and_nobody_else_waits(api: Any
     await running
 
     assert accepted > 10
-    assert {(408, "head_timeout")} == {problem(one.answer) for one in slow}
+    assert {problem(one.answer) for one in slow} == {(408, "head_timeout")}
     assert max(one.seconds for one in slow) < connection_limits.HEAD_SECONDS + 3.0
     await api.until(lambda: len(api.server.connections) <= 1)
 
@@ -83,7 +83,7 @@ async def test_hundreds_of_slow_heads_end_in_time_and_nobody_else_waits(api: Any
 async def test_a_connection_that_says_nothing_ends_without_a_word(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection_limits, "HEAD_SECONDS", 0.1)
 
-    assert b"" == await api.send_raw(b"")
+    assert await api.send_raw(b"") == b""
 
 
 async def test_a_later_request_of_a_connection_has_as_little_time(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +104,7 @@ async def test_a_connection_may_idle_between_requests(api: Any, monkeypatch: pyt
     request = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
     for _ in range(2):
         writer.write(request)
-        assert b"HTTP/1.1 200" == (await reader.readuntil(b"}"))[:12]
+        assert (await reader.readuntil(b"}"))[:12] == b"HTTP/1.1 200"
         # One that began later has been given up by now.
         await api.send_raw(b"GET")
     writer.close()
@@ -116,7 +116,7 @@ async def test_slow_bodies_end_in_time(api: Any, monkeypatch: pytest.MonkeyPatch
     slow = [Trickle(api.port, HEAD + b"Content-Length: 900\r\n\r\n{", b" " * 899) for _ in range(SLOW)]
     await asyncio.gather(*(one.run() for one in slow))
 
-    assert {(408, "body_timeout")} == {problem(one.answer) for one in slow}
+    assert {problem(one.answer) for one in slow} == {(408, "body_timeout")}
     # The refusal, and then two seconds in which what still comes is thrown away. To send all would take minutes.
     assert max(one.seconds for one in slow) < 0.5 + 2.0 + 1.0
 
@@ -150,13 +150,14 @@ async def test_one_connection_too_many_is_told_so_and_the_next_one_gets_in(small
     async with aiohttp.ClientSession() as session:
         async with session.post(f"{url}/jobs", json={"kind": "a"}) as refused:
             answer = await refused.json(content_type="application/problem+json")
-            assert (503, "too_many_connections") == (refused.status, answer["code"])
-            assert "1" == refused.headers["Retry-After"]
+            assert refused.status == 503
+            assert answer["code"] == "too_many_connections"
+            assert refused.headers["Retry-After"] == "1"
         held[0][1].close()
         while len(small.server.connections) == 3:
             await asyncio.sleep(0.01)
         async with session.get(f"{url}/livez") as accepted:
-            assert 200 == accepted.status
+            assert accepted.status == 200
     for _, writer in held[1:]:
         writer.close()
 
@@ -170,10 +171,10 @@ async def test_refusals_are_bounded_too(small: Any, monkeypatch: pytest.MonkeyPa
         answer = await reader.read()
     except ConnectionError:
         answer = b""
-    assert b"" == answer
+    assert answer == b""
     # Those two have read nothing and sent nothing; they go all the same.
     for reader, _ in held[3:]:
-        assert (503, "too_many_connections") == problem(await reader.read())
+        assert problem(await reader.read()) == (503, "too_many_connections")
     while small.server.refusals:
         await asyncio.sleep(0.01)
     for _, one in [*held, (reader, writer)]:
@@ -192,12 +193,12 @@ def test_the_limit_of_open_files_is_raised_as_far_as_needed(files: Callable[[int
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     files(1024, hard)
 
-    assert 1500 == connection_limits.affordable(1500)
-    assert 1500 + connection_limits.RESERVED_FILES == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    assert connection_limits.affordable(1500) == 1500
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 1500 + connection_limits.RESERVED_FILES
 
 
 def test_what_the_system_does_not_allow_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 1024))
 
-    assert 1024 - connection_limits.RESERVED_FILES == connection_limits.affordable(10_000)
-    assert 700 == connection_limits.affordable(700)
+    assert connection_limits.affordable(10_000) == 1024 - connection_limits.RESERVED_FILES
+    assert connection_limits.affordable(700) == 700

@@ -84,7 +84,7 @@ async def test_a_slow_reader_that_reads_fast_enough_gets_everything(port: int, m
         await asyncio.sleep(0.01)
     slow.close()
 
-    assert 2 == answer.count(b"HTTP/1.1 200 OK")
+    assert answer.count(b"HTTP/1.1 200 OK") == 2
 
 
 async def test_what_waits_behind_an_unread_answer_is_neither_answered_nor_read(
@@ -95,7 +95,7 @@ async def test_what_waits_behind_an_unread_answer_is_neither_answered_nor_read(
     loop = asyncio.get_running_loop()
     sending = asyncio.create_task(loop.sock_sendall(one, ASK * 200_000))
     for _ in range(50):
-        assert 200 == await status(port)
+        assert await status(port) == 200
 
     assert not sending.done()
     sending.cancel()

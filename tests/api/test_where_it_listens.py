@@ -42,7 +42,7 @@ async def test_on_an_address_of_others_any_name_may_be_its_own_but_no_page_of_an
             ({"Host": "user@10.1.2.3"}, 400),
         ):
             async with session.post(url, headers=headers) as answer:
-                assert status == answer.status, headers
+                assert answer.status == status, headers
 
 
 @pytest.mark.parametrize(("host", "foreign"), [("127.0.0.1", 403), ("0.0.0.0", 200)])
@@ -58,8 +58,8 @@ async def test_probes_of_a_node_keep_to_the_same(host: str, foreign: int, free_p
             ("/jobs", {}, 404),
         ):
             async with session.get(path, headers=headers) as answer:
-                assert status == answer.status, (path, headers)
-                assert "ironforge" == answer.headers["Server"]
+                assert answer.status == status, (path, headers)
+                assert answer.headers["Server"] == "ironforge"
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
@@ -87,7 +88,7 @@ class House:
 
     async def submit(self, key: str, **fields: Any) -> str:
         answer = await self.call("POST", "/jobs", key, json={"kind": "demo.echo", **fields})
-        assert 201 == answer.status, answer.body
+        assert answer.status == 201, answer.body
         return answer.body["id"]
 
     async def node(self, namespace: str | None = None) -> Node:
@@ -113,3 +114,12 @@ KEPT = 20
 async def fill(trail: AuditTrail, count: int) -> None:
     for number in range(count):
         await trail.append("key:abc(ops)", "cancelJob", f"job-{number}", f"request-{number}")
+
+
+async def make(house: House, maker: str, **fields: Any) -> Answer:
+    wanted = {"name": f"n{time.monotonic_ns()}", "scopes": ["jobs:submit", "keys:admin"], **fields}
+    return await house.call("POST", "/keys", maker, json=wanted)
+
+
+async def listed(house: House) -> dict[str, dict[str, Any]]:
+    return {one["id"]: one for one in (await house.call("GET", "/keys", await house.key())).body["keys"]}

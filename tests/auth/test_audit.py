@@ -29,14 +29,14 @@ async def test_what_was_done_is_on_record_with_who_and_for_which_request(house: 
     who = f"key:{key.split('_')[1]}(ops)"
     entries = (await house.call("GET", "/audit", key)).body["entries"]
 
-    assert [
+    assert [(entry["who"], entry["action"], entry["target"]) for entry in entries] == [
         (who, "revokeKey", made.body["id"]),
         (who, "createKey", made.body["id"]),
         (who, "cancelJob", waiting),
         (who, "retryJob", dead),
-    ] == [(entry["who"], entry["action"], entry["target"]) for entry in entries]
-    assert ["r-2", "r-1"] == [entry["request_id"] for entry in entries[2:]]
-    assert (4, []) == (await house.trail().verify())[::2]
+    ]
+    assert [entry["request_id"] for entry in entries[2:]] == ["r-2", "r-1"]
+    assert (await house.trail().verify())[::2] == (4, [])
 
 
 async def test_pausing_and_resuming_is_on_record_with_the_queue(house: House) -> None:
@@ -45,8 +45,9 @@ async def test_pausing_and_resuming_is_on_record_with_the_queue(house: House) ->
         await house.call("POST", f"/queues/invoices/{verb}", key, headers={"X-Request-ID": verb})
     entries = (await house.call("GET", "/audit", key)).body["entries"]
 
-    assert [("resumeQueue", "invoices", "resume"), ("pauseQueue", "invoices", "pause")] == [
-        (entry["action"], entry["target"], entry["request_id"]) for entry in entries
+    assert [(entry["action"], entry["target"], entry["request_id"]) for entry in entries] == [
+        ("resumeQueue", "invoices", "resume"),
+        ("pauseQueue", "invoices", "pause"),
     ]
 
 
@@ -55,7 +56,7 @@ async def test_what_was_refused_is_not_on_record(house: House) -> None:
     await house.call("DELETE", "/jobs/0199a2b4-7c1e-7d3a-9f00-5b1c2d3e4f50", key)
     await house.call("POST", "/keys", await house.key(["jobs:read"]), json={"name": "n", "scopes": ["jobs:read"]})
 
-    assert [] == (await house.call("GET", "/audit", key)).body["entries"]
+    assert (await house.call("GET", "/audit", key)).body["entries"] == []
 
 
 async def test_pages_of_the_trail(house: House) -> None:
@@ -68,20 +69,22 @@ async def test_pages_of_the_trail(house: House) -> None:
         if page["next"] is None:
             break
         query["cursor"] = page["next"]
-    assert [5, 4, 3, 2, 1] == numbers
+    assert numbers == [5, 4, 3, 2, 1]
     for bad in ({"limit": "0"}, {"limit": "501"}, {"cursor": "x"}, {"cursor": "1-1\n"}, {"page": "2"}):
         answer = await house.call("GET", "/audit", key, params=bad)
-        assert (400, "invalid_parameter") == (answer.status, answer.code)
+        assert answer.status == 400
+        assert answer.code == "invalid_parameter"
 
 
 async def test_an_untouched_trail_is_whole_also_when_the_oldest_had_to_go(trail: AuditTrail) -> None:
-    assert (0, "", []) == await trail.verify()
+    assert await trail.verify() == (0, "", [])
     await fill(trail, KEPT)
-    assert (KEPT, []) == (await trail.verify())[::2]
+    assert (await trail.verify())[::2] == (KEPT, [])
     await fill(trail, 7)
     verdict = await trail.verify()
 
-    assert (KEPT, []) == (verdict.entries, verdict.problems)
+    assert verdict.entries == KEPT
+    assert verdict.problems == []
     assert verdict.head.startswith(f"{KEPT + 7}:")
 
 
@@ -92,7 +95,8 @@ async def test_many_processes_append_to_one_chain(settings: Settings) -> None:
     for trail in trails:
         await trail.close()
 
-    assert (40, []) == (verdict.entries, verdict.problems)
+    assert verdict.entries == 40
+    assert verdict.problems == []
 
 
 async def test_it_is_whole_while_others_append(settings: Settings) -> None:
@@ -100,7 +104,7 @@ async def test_it_is_whole_while_others_append(settings: Settings) -> None:
     await fill(one, KEPT)
     appending = asyncio.create_task(fill(other, 100))
     while not appending.done():
-        assert [] == (await one.verify()).problems
+        assert (await one.verify()).problems == []
     await one.close()
     await other.close()
 
@@ -157,7 +161,7 @@ async def test_who_has_no_pepper_cannot_make_a_trail_that_fits(trail: AuditTrail
     await fill(forger, 1)
     await forger.close()
 
-    assert ["entry 4: was changed, or did not follow the one before it"] == (await trail.verify()).problems
+    assert (await trail.verify()).problems == ["entry 4: was changed, or did not follow the one before it"]
 
 
 async def test_a_wrong_pepper_is_told_in_one_line(trail: AuditTrail, settings: Settings) -> None:
@@ -166,7 +170,7 @@ async def test_a_wrong_pepper_is_told_in_one_line(trail: AuditTrail, settings: S
     problems = (await stranger.verify()).problems
     await stranger.close()
 
-    assert 1 == len(problems)
+    assert len(problems) == 1
     assert "pepper" in problems[0]
 
 
@@ -176,4 +180,5 @@ async def test_of_very_many_problems_some_are_told(trail: AuditTrail, client: re
         await client.xadd(Keys(settings.namespace).audit, {"x": "y"})
     problems = (await trail.verify()).problems
 
-    assert (SHOWN_PROBLEMS + 1, "and 50 more") == (len(problems), problems[-1])
+    assert len(problems) == SHOWN_PROBLEMS + 1
+    assert problems[-1] == "and 50 more"

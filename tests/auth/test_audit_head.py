@@ -24,7 +24,7 @@ async def test_a_trail_that_goes_on_from_an_earlier_head_is_whole(trail: AuditTr
     anchor = await anchor_of(trail)
     await fill(trail, more)
 
-    assert [] == (await trail.verify(anchor)).problems
+    assert (await trail.verify(anchor)).problems == []
 
 
 async def put_back(client: redis.Redis, keys: Keys, number: int) -> None:
@@ -47,7 +47,7 @@ async def test_what_was_cut_off_the_end_shows(
     await fill(trail, 6)
     anchor = await anchor_of(trail)
     await put_back(client, Keys(settings.namespace), number)
-    assert [] == (await trail.verify()).problems
+    assert (await trail.verify()).problems == []
     await fill(trail, more)
     [problem] = (await trail.verify(anchor)).problems
 
@@ -64,7 +64,7 @@ async def test_who_appends_notices_that_what_it_wrote_is_gone(
     await fill(trail, 2)
 
     told = [record.getMessage() for record in caplog.records if "put back" in record.getMessage()]
-    assert 1 == len(told)
+    assert len(told) == 1
     assert "7" in told[0]
 
 
@@ -72,7 +72,7 @@ async def test_a_head_of_another_trail_does_not_fit(trail: AuditTrail, settings:
     await fill(trail, 3)
     problems = (await trail.verify(Head(2, "0" * 64))).problems
 
-    assert ["entry 2: is another one than when the head that was given was printed"] == problems
+    assert problems == ["entry 2: is another one than when the head that was given was printed"]
 
 
 async def test_a_head_that_is_no_longer_kept_proves_nothing(trail: AuditTrail) -> None:
@@ -95,7 +95,7 @@ async def test_the_oldest_that_is_kept_cannot_be_changed(
         entry = {**msgspec.json.decode(fields[b"e"]), **({"who": "somebody else"} if number == 0 else {})}
         await client.xadd(key, {**fields, b"e": msgspec.json.encode(entry)}, id=row_id)
 
-    assert ["entry 7: was changed, or did not follow the one before it"] == (await trail.verify()).problems
+    assert (await trail.verify()).problems == ["entry 7: was changed, or did not follow the one before it"]
 
 
 async def test_entries_of_before_still_verify(trail: AuditTrail, client: redis.Redis, settings: Settings) -> None:
@@ -108,7 +108,7 @@ async def test_entries_of_before_still_verify(trail: AuditTrail, client: redis.R
         await client.xadd(key, {name: fields[name] for name in (b"e", b"h")}, id=row_id)
     await fill(trail, 2)
 
-    assert [] == (await trail.verify()).problems
+    assert (await trail.verify()).problems == []
 
 
 @pytest.mark.parametrize("text", ["", "6", "6:", ":" + "0" * 64, "0:" + "0" * 64, "x:" + "0" * 64, "6:" + "0" * 65])
@@ -118,4 +118,4 @@ def test_what_is_no_head(text: str) -> None:
 
 def test_a_head_is_read_as_it_was_printed() -> None:
     head = Head(6, "a" * 64)
-    assert head == Head.read(str(head))
+    assert Head.read(str(head)) == head

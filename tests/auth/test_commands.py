@@ -40,7 +40,7 @@ def run(server: str) -> Run:
 
 
 def document(done: CompletedProcess[str]) -> Any:
-    assert 0 == done.returncode, done.stderr
+    assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
@@ -48,18 +48,22 @@ def test_a_key_from_its_making_to_its_end(run: Run) -> None:
     made = document(run("keys", "create", "billing", "--scope", "jobs:submit,jobs:read", "--queue", "a", "--json"))
     key = read_key(made["key"])
     assert key is not None
-    assert (made["id"], ["jobs:submit", "jobs:read"]) == (key.id, made["scopes"])
-    assert {"id", "key", "name", "scopes", "queues", "expires_at", "quota"} == set(made)
+    assert key.id == made["id"]
+    assert made["scopes"] == ["jobs:submit", "jobs:read"]
+    assert set(made) == {"id", "key", "name", "scopes", "queues", "expires_at", "quota"}
     [listed] = document(run("keys", "list", "--json"))["keys"]
-    assert (key.id, "billing", ["a"], None) == (listed["id"], listed["name"], listed["queues"], listed["expires_at"])
+    assert listed["id"] == key.id
+    assert listed["name"] == "billing"
+    assert listed["queues"] == ["a"]
+    assert listed["expires_at"] is None
     shown = run("keys", "list").stdout
     assert key.id in shown
     assert "never" in shown
     assert key.secret not in shown
 
-    assert 4 == run("keys", "revoke", key.id, namespace="other").returncode
-    assert 0 == run("keys", "revoke", key.id).returncode
-    assert 4 == run("keys", "revoke", key.id).returncode
+    assert run("keys", "revoke", key.id, namespace="other").returncode == 4
+    assert run("keys", "revoke", key.id).returncode == 0
+    assert run("keys", "revoke", key.id).returncode == 4
     assert "has no keys" in run("keys", "list").stderr
 
 
@@ -70,12 +74,13 @@ def test_a_revoked_key_takes_its_children_along_unless_told_otherwise(run: Run, 
     kept = run("keys", "revoke", made[0].maker, "--children", "keep")
     gone = run("keys", "revoke", made[1].maker)
 
-    assert (0, 0) == (kept.returncode, gone.returncode)
+    assert kept.returncode == 0
+    assert gone.returncode == 0
     assert made[0].id not in kept.stderr
     assert made[1].id in gone.stderr
-    assert [made[0].id] == [one["id"] for one in document(run("keys", "list", "--json"))["keys"]]
+    assert [one["id"] for one in document(run("keys", "list", "--json"))["keys"]] == [made[0].id]
     revoked = [one["target"] for one in document(run("audit", "list", "--json"))["entries"][:3]]
-    assert [made[1].id, made[1].maker, made[0].maker] == revoked
+    assert revoked == [made[1].id, made[1].maker, made[0].maker]
 
 
 class Made(NamedTuple):
@@ -116,7 +121,7 @@ def test_the_key_alone_is_on_stdout(run: Run) -> None:
 def test_what_makes_no_sense_is_refused(run: Run, arguments: tuple[str, ...], code: int, says: str) -> None:
     done = run(*arguments)
 
-    assert code == done.returncode
+    assert done.returncode == code
     assert says in done.stderr
 
 
@@ -124,30 +129,30 @@ def test_what_makes_no_sense_is_refused(run: Run, arguments: tuple[str, ...], co
 def test_without_the_pepper_nothing_is_made_or_judged(run: Run, arguments: tuple[str, ...]) -> None:
     done = run(*arguments, key_pepper="")
 
-    assert 2 == done.returncode
+    assert done.returncode == 2
     assert "IRONFORGE_KEY_PEPPER" in done.stderr
 
 
 def test_the_third_key_of_a_name_conflicts(run: Run) -> None:
     codes = [run("keys", "create", "n", "--scope", "jobs:read").returncode for _ in range(3)]
 
-    assert [0, 0, 5] == codes
+    assert codes == [0, 0, 5]
 
 
 def test_quotas_are_set_and_taken_back(run: Run) -> None:
     assert "has no limits" in run("quotas", "show").stderr
-    assert 0 == run("quotas", "set", "--submissions-per-second", "2.5", "--stored-jobs", "100").returncode
-    assert {"submissions_per_second": 2.5, "stored_jobs": 100} == document(run("quotas", "show", "--json"))
+    assert run("quotas", "set", "--submissions-per-second", "2.5", "--stored-jobs", "100").returncode == 0
+    assert document(run("quotas", "show", "--json")) == {"submissions_per_second": 2.5, "stored_jobs": 100}
     assert "stored_jobs" in run("quotas", "show").stdout
-    assert 0 == run("quotas", "set").returncode
-    assert {} == document(run("quotas", "show", "--json"))
+    assert run("quotas", "set").returncode == 0
+    assert document(run("quotas", "show", "--json")) == {}
 
 
 def test_what_the_operator_does_is_on_record_and_tampering_shows(run: Run, server: str) -> None:
     made = document(run("keys", "create", "billing", "--scope", "jobs:submit", "--json"))
     run("quotas", "set", "--stored-jobs", "1")
     entries = document(run("audit", "list", "--json"))["entries"]
-    assert [("setQuota", "default"), ("createKey", made["id"])] == [(one["action"], one["target"]) for one in entries]
+    assert [(one["action"], one["target"]) for one in entries] == [("setQuota", "default"), ("createKey", made["id"])]
     assert all(one["who"].startswith("cli:") for one in entries)
     assert made["id"] in run("audit", "list").stdout
     assert "is whole: 2 entries" in run("audit", "verify").stdout
@@ -156,7 +161,8 @@ def test_what_the_operator_does_is_on_record_and_tampering_shows(run: Run, serve
         [first, *_] = client.xrange(Keys("default").audit)
         client.xdel(Keys("default").audit, first[0])
     done = run("audit", "verify", "--json")
-    assert (1, ["there should be 2 entries, there are 1"]) == (done.returncode, json.loads(done.stdout)["problems"])
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["problems"] == ["there should be 2 entries, there are 1"]
 
 
 def test_dev_asks_who_is_calling_when_told_to(tmp_path: Any) -> None:
@@ -165,14 +171,15 @@ def test_dev_asks_who_is_calling_when_told_to(tmp_path: Any) -> None:
         eventually(lambda: "ironforge keys create" in "".join(list(dev.stdout)), "the banner to say how")
         folder = str(tmp_path / "data")
         key = ironforge("keys", "create", "me", "--scope", "jobs:submit,jobs:read", key_pepper=PEPPER, data_dir=folder)
-        assert 0 == key.returncode, key.stderr
+        assert key.returncode == 0, key.stderr
         done = ironforge("submit", "demo.echo", "1", "--wait", "--json", url=dev.url, api_key=key.stdout.strip())
-        assert "completed" == document(done)["status"]
+        assert document(done)["status"] == "completed"
         one = ironforge(
             "keys", "create", "one", "--scope", "jobs:read", "--queue", "a", key_pepper=PEPPER, data_dir=folder
         )
         stats = ironforge("stats", url=dev.url, api_key=one.stdout.strip())
         assert "totals are not shown: this key is limited to some queues" in stats.stdout
         nobody = ironforge("jobs", "list", url=dev.url)
-        assert (1, True) == (nobody.returncode, "take from IRONFORGE_API_KEY (401" in nobody.stderr)
+        assert nobody.returncode == 1
+        assert "take from IRONFORGE_API_KEY (401" in nobody.stderr
         dev.get("/livez")

@@ -44,19 +44,19 @@ def test_schemathesis_finds_no_difference(tmp_path: Path) -> None:
                 check=False,
             )
 
-    assert 0 == run.returncode, run.stdout[-8_000:] + run.stderr[-2_000:]
+    assert run.returncode == 0, run.stdout[-8_000:] + run.stderr[-2_000:]
 
 
 async def test_the_document_says_which_scope_a_call_needs(house: House) -> None:
     served = (await house.call("GET", "/openapi.json")).body
 
-    assert document(auth=True) == served
+    assert served == document(auth=True)
     for call in OPERATIONS:
         described = served["paths"][call.path][call.method]
         if call.access == "public":
             assert "security" not in described
             continue
-        assert [{"credential": [] if call.access == "caller" else [call.access]}] == described["security"]
+        assert described["security"] == [{"credential": [] if call.access == "caller" else [call.access]}]
         assert {"401", "403"} <= set(described["responses"])
 
 

@@ -46,8 +46,8 @@ async def scene(house: House) -> Scene:
     ids.append(await house.submit(whole, queue=SECRET, delay_seconds=600))
     for _ in range(3):
         await house.submit(whole, queue="ours")
-    assert 200 == (await house.call("DELETE", f"/jobs/{ids[0]}", whole)).status
-    assert 200 == (await house.call("POST", f"/queues/{SECRET}/pause", whole)).status
+    assert (await house.call("DELETE", f"/jobs/{ids[0]}", whole)).status == 200
+    assert (await house.call("POST", f"/queues/{SECRET}/pause", whole)).status == 200
     await house.key(queues=[SECRET], name="their-key")
     return Scene(house, whole, limited, [SECRET, "their-key", "their.kind", *ids])
 
@@ -76,8 +76,8 @@ async def test_nothing_that_is_read_tells_of_another_queue(scene: Scene, path: s
     await scene.call("POST", "/queues/ours/pause")
     answer = await scene.call("GET", path)
 
-    assert 200 == answer.status
-    assert [] == [word for word in scene.foreign if word in told(answer)]
+    assert answer.status == 200
+    assert [word for word in scene.foreign if word in told(answer)] == []
 
 
 async def test_counts_are_those_of_its_queues(scene: Scene) -> None:
@@ -87,8 +87,9 @@ async def test_counts_are_those_of_its_queues(scene: Scene) -> None:
     )
     names = ("queued", "scheduled", "dlq_depth", "totals", "rates")
 
-    assert [3, None, None, None, None] == [mine[name] for name in names]
-    assert (9, 1) == (all_of_it.body["queued"], all_of_it.body["scheduled"])
+    assert [mine[name] for name in names] == [3, None, None, None, None]
+    assert all_of_it.body["queued"] == 9
+    assert all_of_it.body["scheduled"] == 1
     assert (await scene.call("GET", "/quotas")).body["usage"] is None
     assert (await scene.house.call("GET", "/quotas", scene.whole)).body["usage"]["stored_jobs"] > 0
 
@@ -98,11 +99,12 @@ async def test_the_trail_is_that_of_its_queues_and_of_its_own_deeds(scene: Scene
     made = await scene.call("POST", "/keys", json={"name": "n", "scopes": ["jobs:read"]})
     entries = (await scene.call("GET", "/audit")).body["entries"]
 
-    assert [("createKey", made.body["id"], ""), ("pauseQueue", "ours", "ours")] == [
-        (entry["action"], entry["target"], entry["queue"]) for entry in entries
+    assert [(entry["action"], entry["target"], entry["queue"]) for entry in entries] == [
+        ("createKey", made.body["id"], ""),
+        ("pauseQueue", "ours", "ours"),
     ]
     everything = (await scene.house.call("GET", "/audit", scene.whole)).body["entries"]
-    assert [SECRET, SECRET] == [entry["queue"] for entry in everything[-2:]]
+    assert [entry["queue"] for entry in everything[-2:]] == [SECRET, SECRET]
 
 
 async def test_a_page_of_metrics_has_its_queues_alone() -> None:
@@ -116,9 +118,9 @@ async def test_a_page_of_metrics_has_its_queues_alone() -> None:
     assert {'{priority="medium",queue="ours"} 3.0', '{priority="medium",queue="more"} 5.0', '{queue="ours"} 1.0'} <= {
         line[line.index("{") :] for line in samples
     }
-    assert [] == [line for line in samples if "ours" not in line and "more" not in line]
+    assert [line for line in samples if "ours" not in line and "more" not in line] == []
     assert SECRET not in page.decode()
-    assert metrics.exposition()[1] == content_type
+    assert content_type == metrics.exposition()[1]
 
 
 async def test_nor_does_an_error_name_one(scene: Scene) -> None:
@@ -127,8 +129,8 @@ async def test_nor_does_an_error_name_one(scene: Scene) -> None:
         for number in range(4):
             await client.set(keys.stream(f"{SECRET}:{number}"), "somebody's")
     answers = [await scene.call(method, f"/jobs/{foreign}") for method in ("GET", "DELETE")]
-    assert [] == [answer for answer in answers if SECRET in told(answer)]
-    assert [503, 503] == [answer.status for answer in answers]
+    assert [answer for answer in answers if SECRET in told(answer)] == []
+    assert [answer.status for answer in answers] == [503, 503]
 
 
 # --------------------------------------------------------------------------- the same idempotency key
@@ -139,11 +141,13 @@ async def test_a_conflict_names_no_foreign_job(scene: Scene) -> None:
     first = await scene.house.call("POST", "/jobs", scene.whole, json=job, headers=key)
     conflict = await scene.call("POST", "/jobs", json={"kind": "a", "queue": "ours"}, headers=key)
 
-    assert (409, "idempotency_conflict") == (conflict.status, conflict.code)
+    assert conflict.status == 409
+    assert conflict.code == "idempotency_conflict"
     assert first.body["id"] not in told(conflict)
     assert conflict.body.get("job_id") is None
     known = await scene.house.call("POST", "/jobs", scene.whole, json={"kind": "b"}, headers=key)
-    assert (409, first.body["id"]) == (known.status, known.body["job_id"])
+    assert known.status == 409
+    assert known.body["job_id"] == first.body["id"]
 
 
 async def test_a_conflict_names_a_job_of_its_own(scene: Scene) -> None:
@@ -151,7 +155,8 @@ async def test_a_conflict_names_a_job_of_its_own(scene: Scene) -> None:
     first = await scene.call("POST", "/jobs", json={"kind": "a", "queue": "ours"}, headers=key)
     conflict = await scene.call("POST", "/jobs/batch", json=[{"kind": "b", "queue": "ours"}], headers=key)
 
-    assert (409, first.body["id"]) == (conflict.status, conflict.body["job_id"])
+    assert conflict.status == 409
+    assert conflict.body["job_id"] == first.body["id"]
 
 
 async def test_nobody_replays_the_answer_to_a_job_of_another_queue(scene: Scene) -> None:
@@ -159,7 +164,8 @@ async def test_nobody_replays_the_answer_to_a_job_of_another_queue(scene: Scene)
     first = await scene.house.call("POST", "/jobs", scene.whole, json=job, headers=key)
     again = await scene.call("POST", "/jobs", json=job, headers=key)
 
-    assert (403, "queue_not_allowed") == (again.status, again.code)
+    assert again.status == 403
+    assert again.code == "queue_not_allowed"
     assert first.body["id"] not in told(again)
 
 
@@ -167,11 +173,12 @@ async def test_a_full_quota_does_not_say_how_full(house: House) -> None:
     await house.quotas.put(house.namespace, Quota(in_flight=5))
     whole, limited = await house.key(), await house.key(queues=["ours"])
     statuses = [(await submit(house, whole)).status for _ in range(5)]
-    assert [201] * 5 == statuses
+    assert statuses == [201] * 5
     await house.quotas.put(house.namespace, Quota(in_flight=2))
     refused = await submit(house, await house.key(quota=Quota(in_flight=2), queues=["ours"]), queue="ours")
 
-    assert (429, 2) == (refused.status, refused.body["current"])
+    assert refused.status == 429
+    assert refused.body["current"] == 2
     assert "5" not in refused.body["detail"].replace("15", "")
     assert limited
 
@@ -186,12 +193,12 @@ async def test_a_cursor_is_opaque_and_good_for_its_own_list(scene: Scene) -> Non
     page = (await house.call("GET", "/jobs", scene.whole, params={"limit": 2})).body
     cursor = page["next"]
     raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-    assert [] == [word for word in (SECRET, "ours", house.namespace, "if:") if word.encode() in raw]
+    assert [word for word in (SECRET, "ours", house.namespace, "if:") if word.encode() in raw] == []
 
     other_namespace = await house.key(namespace=house.namespace + "x")
     mine = {"limit": 2, "cursor": cursor}
-    assert 200 == (await house.call("GET", "/jobs", scene.whole, params=mine)).status
-    assert 200 == (await house.call("GET", "/jobs", await house.key(), params={"cursor": cursor})).status
+    assert (await house.call("GET", "/jobs", scene.whole, params=mine)).status == 200
+    assert (await house.call("GET", "/jobs", await house.key(), params={"cursor": cursor})).status == 200
     for key, path, query in (
         (scene.limited, "/jobs", mine),
         (other_namespace, "/jobs", mine),
@@ -205,7 +212,9 @@ async def test_a_cursor_is_opaque_and_good_for_its_own_list(scene: Scene) -> Non
         (scene.whole, "/jobs", {"cursor": "x" * (MAX_CHARACTERS + 4)}),
     ):
         answer = await house.call("GET", path, key, params=query)
-        assert (400, "invalid_parameter", "cursor") == (answer.status, answer.code, answer.body["field"])
+        assert answer.status == 400
+        assert answer.code == "invalid_parameter"
+        assert answer.body["field"] == "cursor"
 
 
 @given(st.text(max_size=200), st.lists(st.none() | st.text(max_size=5) | st.lists(st.text(max_size=5)), max_size=4))
@@ -213,7 +222,7 @@ def test_what_was_sealed_is_opened_for_the_same_purpose(place: str, purpose: lis
     settings = Settings(key_pepper="x" * 32)
     sealed = Cursors(settings).seal(place, *purpose)
 
-    assert place == Cursors(settings).open(sealed, *purpose)
+    assert Cursors(settings).open(sealed, *purpose) == place
     for other in (settings, msgspec.structs.replace(settings, namespace="other"), Settings(key_pepper="y" * 32)):
         wrong = [*purpose, "more"] if other is settings else purpose
         with pytest.raises(ValueError, match="not given out by this API"):

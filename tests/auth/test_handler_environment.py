@@ -77,13 +77,13 @@ def test_a_node_keeps_the_pepper_from_its_handlers(application: Path, processes:
             found = results(json.loads(api.logged("api is listening"))["url"])
             started_with = Path(f"/proc/{node.pid}/environ").read_text()
 
-    assert set(KINDS) == set(found)
+    assert set(found) == set(KINDS)
     assert PEPPER not in started_with, "nor is it where others of this user could read it"
     assert "IRONFORGE_REDIS_URL" in started_with
     for kind, texts in found.items():
-        assert [] == [name for name in (PEPPER, "issuers.toml") if name in str(texts)], kind
+        assert [name for name in (PEPPER, "issuers.toml") if name in str(texts)] == [], kind
         assert "ifk_handlers" in str(texts), "handlers that submit need it"
-    assert "off" == found["in.loop"][3]
+    assert found["in.loop"][3] == "off"
 
 
 def test_a_node_starts_without_the_pepper_where_authentication_is_on(application: Path) -> None:
@@ -125,6 +125,6 @@ def test_everything_that_only_the_api_needs_is_hidden() -> None:
     environ = {**environment_of(Settings(key_pepper=PEPPER, auth="on")), "PATH": "/bin"}
     assert hide_from_handlers(environ)
     assert not {environment_name(name) for name in API_ALONE} & set(environ)
-    assert "/bin" == environ["PATH"]
+    assert environ["PATH"] == "/bin"
     assert environment_name("redis_url") in environ
     assert not hide_from_handlers(environ)

@@ -76,7 +76,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             namespace="home",
             key_pepper=PEPPER,
         )
-        assert 0 == made.returncode, made.stderr
+        assert made.returncode == 0, made.stderr
         options = {"auth": "on", "key_pepper": PEPPER, "jwt_issuers": str(folder / "issuers.toml")}
         with Service("api", "--port", "0", redis_url=url, log_level="debug", **options) as service:
             yield Running(service, json.loads(made.stdout)["key"])
@@ -99,7 +99,7 @@ def test_a_hostile_credential_or_request_id_stays_inside_its_line(running: Runni
         assert not {"X-Injected", "Set-Cookie"} & set(answered)
     marker = uuid.uuid4().hex
     running.call("GET", "/jobs", {"Authorization": "Bearer x", "X-Request-ID": marker})
-    assert "token refused" == running.logged(marker)["event"]
+    assert running.logged(marker)["event"] == "token refused"
     for line in running.log()[before:]:
         assert text not in json.dumps(line), "a credential has no place in a log"
 
@@ -108,14 +108,15 @@ def test_a_hostile_credential_or_request_id_stays_inside_its_line(running: Runni
 def test_names_that_are_none_never_get_into_the_store(running: Running, text: str) -> None:
     for fields in ({"name": text}, {"queues": [text]}):
         status, _, body = running.as_owner("POST", "/keys", {"name": "n", "scopes": ["jobs:read"], **fields})
-        assert (400, "invalid_key_request") == (status, body["code"])
+        assert status == 400
+        assert body["code"] == "invalid_key_request"
         assert len(body["detail"]) < 1_000
 
 
 @pytest.mark.parametrize("text", sorted(set(BODIES) - set(NAMES)))
 def test_a_subject_that_no_issuer_gives_is_nobodys(running: Running, text: str) -> None:
     credential = token(sub=text, ironforge_namespace="home", scope="jobs:read")
-    assert 401 == running.call("GET", "/jobs", {"Authorization": f"Bearer {credential}"})[0]
+    assert running.call("GET", "/jobs", {"Authorization": f"Bearer {credential}"})[0] == 401
 
 
 @pytest.mark.parametrize("text", NAMES)
@@ -123,12 +124,15 @@ def test_a_hostile_subject_stays_text_in_the_trail_and_the_log(running: Running,
     _, _, accepted = running.as_owner("POST", "/jobs", {"kind": "demo.echo"})
     credential = token(sub=text, ironforge_namespace="home", scope="jobs:cancel keys:admin")
     headers = {"Authorization": f"Bearer {credential}", "X-Request-ID": accepted["id"]}
-    assert 200 == running.call("DELETE", f"/jobs/{accepted['id']}", headers)[0]
+    assert running.call("DELETE", f"/jobs/{accepted['id']}", headers)[0] == 200
     newest = running.call("GET", "/audit?limit=1", headers)[2]["entries"][0]
     line = running.logged(accepted["id"])
 
-    assert (f"jwt:{ISSUER}#{text[:100]}", accepted["id"]) == (newest["who"], newest["target"])
-    assert ("audit", newest["who"], "home") == (line["event"], line["who"], line["namespace"])
+    assert newest["who"] == f"jwt:{ISSUER}#{text[:100]}"
+    assert newest["target"] == accepted["id"]
+    assert line["event"] == "audit"
+    assert line["who"] == newest["who"]
+    assert line["namespace"] == "home"
 
 
 def test_no_key_is_ever_logged(running: Running) -> None:

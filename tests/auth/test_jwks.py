@@ -56,17 +56,17 @@ async def test_keys_are_fetched_once_and_again_for_a_new_one_but_not_often(
 ) -> None:
     assert await jwks.key("one")
     assert await jwks.key("one")
-    assert 1 == site.asked
+    assert site.asked == 1
 
     site.keys = [jwk(OTHER_RSA, "two")]
     for number in range(100):
         assert await jwks.key(f"invented{number}") is None
     assert await jwks.key("two") is None
-    assert 1 == site.asked
+    assert site.asked == 1
     clock.now += REFRESH_SECONDS
     assert await jwks.key("two")
     assert await jwks.key("one") is None
-    assert 2 == site.asked
+    assert site.asked == 2
 
 
 async def test_a_withdrawn_key_stops_to_count(jwks: Jwks, site: Site, clock: Clock) -> None:
@@ -101,4 +101,4 @@ async def test_while_an_issuer_answers_nonsense_its_old_keys_count(
     clock.now += OLDEST_SECONDS
 
     assert await jwks.key("one")
-    assert 2 == site.asked
+    assert site.asked == 2

@@ -51,10 +51,10 @@ async def refused(authenticator: Authenticator, text: str) -> str:
 def test_a_key_is_long_enough_and_reads_back() -> None:
     key = new_key()
 
-    assert key == read_key(key.text)
-    assert 4 + 12 + 1 + 43 + 6 == len(key.text)
-    assert 256 <= len(key.secret) * 5.954196310386875  # bits a character of 62
-    assert 1_000 == len({new_key().text for _ in range(1_000)})
+    assert read_key(key.text) == key
+    assert len(key.text) == 4 + 12 + 1 + 43 + 6
+    assert len(key.secret) * 5.954196310386875 >= 256  # bits a character of 62
+    assert len({new_key().text for _ in range(1_000)}) == 1_000
 
 
 @given(place=st.integers(0, 65), character=st.sampled_from(ALPHABET))
@@ -88,9 +88,9 @@ async def test_the_store_cannot_tell_what_the_secret_is(api_keys: ApiKeys, setti
     async with redis.Redis.from_url(server) as client:
         raw = await client.hget(RingKeys().records, key.id)
 
-    assert record == await api_keys.find(key.id)
+    assert await api_keys.find(key.id) == record
     assert key.secret.encode() not in raw
-    assert record.seal == seal(settings.key_pepper, key.secret)
+    assert seal(settings.key_pepper, key.secret) == record.seal
     assert record.seal != seal("another pepper that is as long as this", key.secret)
 
 
@@ -122,10 +122,10 @@ async def test_an_expired_key_makes_room_for_a_new_one(
 async def test_a_key_belongs_to_its_namespace(api_keys: ApiKeys, settings: Settings) -> None:
     key, record = await api_keys.create(settings.namespace, "billing", ["jobs:read"])
 
-    assert [] == await api_keys.listed(settings.namespace + "2")
+    assert await api_keys.listed(settings.namespace + "2") == []
     with pytest.raises(KeyNotFound):
         await api_keys.revoke(settings.namespace + "2", key.id)
-    assert [record] == [listed.record for listed in await api_keys.listed(settings.namespace)]
+    assert [listed.record for listed in await api_keys.listed(settings.namespace)] == [record]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ async def test_what_is_not_legible_here_is_no_key(api_keys: ApiKeys, server: str
         await client.hset(RingKeys().records, key.id, b"\xc1 garbage")
 
     assert await api_keys.find(key.id) is None
-    assert [] == await api_keys.listed(settings.namespace)
+    assert await api_keys.listed(settings.namespace) == []
 
 
 # --------------------------------------------------------------------------- proving it
@@ -166,8 +166,10 @@ async def test_a_key_becomes_a_caller(api_keys: ApiKeys, authenticator: Authenti
     key, _ = await api_keys.create(settings.namespace, "billing", ["jobs:read", "jobs:submit"], queues=["b", "a", "b"])
     caller = await authenticator.authenticate(f"bearer  {key.text} ")
 
-    assert (settings.namespace, {"jobs:submit", "jobs:read"}) == (caller.namespace, caller.scopes)
-    assert (frozenset("ab"), f"key:{key.id}(billing)") == (caller.queues, caller.identity)
+    assert caller.namespace == settings.namespace
+    assert caller.scopes == {"jobs:submit", "jobs:read"}
+    assert caller.queues == frozenset("ab")
+    assert caller.identity == f"key:{key.id}(billing)"
 
 
 async def test_one_text_for_everything_that_does_not_count(
@@ -192,8 +194,8 @@ async def test_one_text_for_everything_that_does_not_count(
             await authenticator.authenticate(f"Bearer {text}")
         texts.append((caught.value.code, str(caught.value)))
 
-    assert 1 == len(set(texts))
-    assert "invalid_credentials" == texts[0][0]
+    assert len(set(texts)) == 1
+    assert texts[0][0] == "invalid_credentials"
 
 
 @pytest.mark.parametrize(
@@ -202,7 +204,7 @@ async def test_one_text_for_everything_that_does_not_count(
 async def test_other_headers_do_not_count(authenticator: Authenticator, header: str) -> None:
     with pytest.raises(Unauthenticated) as caught:
         await authenticator.authenticate(header)
-    assert "invalid_credentials" == caught.value.code
+    assert caught.value.code == "invalid_credentials"
 
 
 async def test_an_expired_key_says_so_to_its_owner_alone(
@@ -215,8 +217,8 @@ async def test_an_expired_key_says_so_to_its_owner_alone(
     later = time.time_ns() + 61 * 10**9
     monkeypatch.setattr("ironforge.formats.timestamps.time.time_ns", lambda: later)
 
-    assert "token_expired" == await refused(authenticator, key.text)
-    assert "invalid_credentials" == await refused(authenticator, ApiKey(key.id, new_key().secret).text)
+    assert await refused(authenticator, key.text) == "token_expired"
+    assert await refused(authenticator, ApiKey(key.id, new_key().secret).text) == "invalid_credentials"
 
 
 async def test_a_revoked_key_stops_to_count_in_time(
@@ -228,13 +230,13 @@ async def test_a_revoked_key_stops_to_count_in_time(
     clock.now += REMEMBERED_SECONDS
 
     assert REMEMBERED_SECONDS <= 30
-    assert "invalid_credentials" == await refused(authenticator, key.text)
+    assert await refused(authenticator, key.text) == "invalid_credentials"
 
 
 async def test_with_another_pepper_no_key_counts(api_keys: ApiKeys, settings: Settings) -> None:
     key, _ = await api_keys.create(settings.namespace, "billing", SCOPES)
 
-    assert "invalid_credentials" == await refused(Authenticator(api_keys, "x" * 32), key.text)
+    assert await refused(Authenticator(api_keys, "x" * 32), key.text) == "invalid_credentials"
 
 
 async def test_who_cannot_be_asked_about_does_not_get_in(settings: Settings) -> None:
@@ -250,7 +252,7 @@ async def test_use_is_noted_once_a_minute(
 ) -> None:
     key, _ = await api_keys.create(settings.namespace, "billing", SCOPES)
     [unused] = await api_keys.listed(settings.namespace)
-    assert 0 == unused.used_ms
+    assert unused.used_ms == 0
     await authenticator.authenticate(f"Bearer {key.text}")
     [used] = await api_keys.listed(settings.namespace)
     assert used.used_ms >= used.record.created_ms
@@ -259,10 +261,10 @@ async def test_use_is_noted_once_a_minute(
         await client.hset(RingKeys().used, key.id, 1)
         clock.now += 59
         await authenticator.authenticate(f"Bearer {key.text}")
-        assert b"1" == await client.hget(RingKeys().used, key.id)
+        assert await client.hget(RingKeys().used, key.id) == b"1"
         clock.now += 1
         await authenticator.authenticate(f"Bearer {key.text}")
-        assert b"1" != await client.hget(RingKeys().used, key.id)
+        assert await client.hget(RingKeys().used, key.id) != b"1"
 
         await api_keys.revoke(settings.namespace, key.id)
         await api_keys.touch(key.id)
@@ -279,8 +281,8 @@ async def test_the_same_questions_for_a_wrong_secret_as_for_a_key_that_is_not_th
 
         async def questions(text: str) -> int:
             before = (await client.info("commandstats"))["cmdstat_hget"]["calls"]
-            assert "invalid_credentials" == await refused(authenticator, text)
+            assert await refused(authenticator, text) == "invalid_credentials"
             return (await client.info("commandstats"))["cmdstat_hget"]["calls"] - before
 
-        assert 1 == await questions(new_key().text)
-        assert 1 == await questions(ApiKey(key.id, new_key().secret).text)
+        assert await questions(new_key().text) == 1
+        assert await questions(ApiKey(key.id, new_key().secret).text) == 1

@@ -95,9 +95,10 @@ async def test_without_a_credential(call: Operation, house: House) -> None:
     answer = await ask(house, call, await owners.target(call), None)
 
     if WHO_MAY[call.operation_id] == "public":
-        assert 200 == answer.status
+        assert answer.status == 200
     else:
-        assert (401, "missing_credentials") == (answer.status, answer.code)
+        assert answer.status == 401
+        assert answer.code == "missing_credentials"
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
@@ -112,14 +113,17 @@ async def test_with_one_scope(call: Operation, scope: str, house: House) -> None
     key = await house.key([scope], strangers)
     before = await paused(house, owners.key)
     answer = await ask(house, call, path, key, scope)
-    assert before == await paused(house, owners.key)
+    assert await paused(house, owners.key) == before
     if not may:
-        assert (403, "missing_scope") == (answer.status, answer.code)
+        assert answer.status == 403
+        assert answer.code == "missing_scope"
         assert WHO_MAY[call.operation_id] in answer.body["detail"]
     elif "{queue}" in call.path:  # of the same name, but one's own
-        assert (200, "theirs") == (answer.status, answer.body["queue"])
+        assert answer.status == 200
+        assert answer.body["queue"] == "theirs"
     elif "{" in call.path:
-        assert (404, "key_not_found" if "key" in call.path else "job_not_found") == (answer.status, answer.code)
+        assert answer.status == 404
+        assert answer.code == ("key_not_found" if "key" in call.path else "job_not_found")
     else:
         assert answer.status in call.answers
         if call.operation_id != "getOpenApi":
@@ -129,9 +133,10 @@ async def test_with_one_scope(call: Operation, scope: str, house: House) -> None
     if may:
         assert answer.status in call.answers, answer.body
         if "{queue}" in call.path:
-            assert (["theirs"] if answer.body["paused"] else []) == await paused(house, owners.key)
+            assert await paused(house, owners.key) == (["theirs"] if answer.body["paused"] else [])
     else:
-        assert (403, "missing_scope") == (answer.status, answer.code)
+        assert answer.status == 403
+        assert answer.code == "missing_scope"
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -143,10 +148,10 @@ async def test_what_was_refused_has_not_happened(call: Operation, house: House) 
     before = await inventory(house, owners.key)
     answer = await ask(house, call, path, lacking)
     if WHO_MAY[call.operation_id] not in ("public", "caller"):
-        assert 403 == answer.status
+        assert answer.status == 403
     await ask(house, call, path, await house.key(namespace="stranger-" + house.namespace))
 
-    assert before == await inventory(house, owners.key)
+    assert await inventory(house, owners.key) == before
 
 
 async def inventory(house: House, key: str) -> Any:

@@ -60,10 +60,10 @@ def test_also_where_processes_count_together(processes: str) -> None:
                 pages = [call(where, keys[name], "/metrics") for _ in range(10)]
                 assert not [page for page in pages if f"of-{other}" in page]
                 counted = [line for line in pages[0].splitlines() if f'kind="of-{name}"' in line]
-                assert [10.0] == [float(line.rpartition(" ")[2]) for line in counted]
+                assert [float(line.rpartition(" ")[2]) for line in counted] == [10.0]
                 assert "ironforge_dlq_depth" in pages[0]
             told = ["ironforge_http_requests_total{" in call(where, keys[name], "/metrics") for name in keys]
-            assert {"default": True, "other": False} == dict(zip(keys, told, strict=True))
+            assert dict(zip(keys, told, strict=True)) == {"default": True, "other": False}
 
 
 @pytest.mark.slow

@@ -33,9 +33,10 @@ async def test_it_submits_to_its_queues_alone(house: House, keys: tuple[str, str
         ("/jobs/batch", [{"kind": "a", "queue": "ours"}, {"kind": "a", "queue": "theirs"}]),
     ):
         answer = await house.call("POST", method, limited, json=body)
-        assert (403, "queue_not_allowed") == (answer.status, answer.code)
+        assert answer.status == 403
+        assert answer.code == "queue_not_allowed"
 
-    assert 1 == len((await house.call("GET", "/jobs", keys[0])).body["jobs"])
+    assert len((await house.call("GET", "/jobs", keys[0])).body["jobs"]) == 1
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/jobs/{}"), ("DELETE", "/jobs/{}"), ("POST", "/jobs/{}/retry")])
@@ -47,9 +48,10 @@ async def test_a_job_of_another_queue_is_not_there(house: House, keys: tuple[str
     answer = await house.call(method, path.format(job_id), limited)
     unknown = await house.call(method, path.format("0199a2b4-7c1e-7d3a-9f00-5b1c2d3e4f50"), limited)
 
-    assert (404, "job_not_found") == (answer.status, answer.code)
-    assert answer.body["detail"].replace(job_id, "") == unknown.body["detail"].replace(
-        "0199a2b4-7c1e-7d3a-9f00-5b1c2d3e4f50", ""
+    assert answer.status == 404
+    assert answer.code == "job_not_found"
+    assert unknown.body["detail"].replace("0199a2b4-7c1e-7d3a-9f00-5b1c2d3e4f50", "") == answer.body["detail"].replace(
+        job_id, ""
     )
     assert (await house.call("GET", f"/jobs/{job_id}", whole)).body["status"] in ("queued", "dead")
 
@@ -58,8 +60,8 @@ async def test_it_works_on_its_own(house: House, keys: tuple[str, str]) -> None:
     _, limited = keys
     dead = await house.submit(limited, queue="ours")
     await (await house.node()).bury()
-    assert 200 == (await house.call("POST", f"/jobs/{dead}/retry", limited)).status
-    assert "cancelled" == (await house.call("DELETE", f"/jobs/{dead}", limited)).body["status"]
+    assert (await house.call("POST", f"/jobs/{dead}/retry", limited)).status == 200
+    assert (await house.call("DELETE", f"/jobs/{dead}", limited)).body["status"] == "cancelled"
 
 
 async def test_lists_and_depths_show_its_queues(house: House, keys: tuple[str, str]) -> None:
@@ -69,16 +71,18 @@ async def test_lists_and_depths_show_its_queues(house: House, keys: tuple[str, s
 
     async def queues(path: str, **query: Any) -> list[str]:
         answer = await house.call("GET", path, limited, params=query)
-        assert 200 == answer.status, answer.body
+        assert answer.status == 200, answer.body
         return sorted(job["queue"] for job in answer.body["jobs"])
 
-    assert ["more", "ours"] == await queues("/jobs")
-    assert ["ours"] == await queues("/jobs", queue="ours")
+    assert await queues("/jobs") == ["more", "ours"]
+    assert await queues("/jobs", queue="ours") == ["ours"]
     for path in ("/jobs", "/dlq"):
         answer = await house.call("GET", path, limited, params={"queue": "theirs"})
-        assert (403, "queue_not_allowed") == (answer.status, answer.code)
+        assert answer.status == 403
+        assert answer.code == "queue_not_allowed"
     stats = (await house.call("GET", "/queues/stats", limited)).body
-    assert ({"ours", "more"}, 2) == ({stream["queue"] for stream in stats["queues"]}, stats["queued"])
+    assert {stream["queue"] for stream in stats["queues"]} == {"ours", "more"}
+    assert stats["queued"] == 2
 
 
 @pytest.mark.parametrize("verb", ["pause", "resume"])
@@ -89,11 +93,13 @@ async def test_it_pauses_and_resumes_its_queues_alone(house: House, keys: tuple[
     refused = await house.call("POST", f"/queues/theirs/{verb}", limited)
     done = await house.call("POST", f"/queues/ours/{verb}", limited)
 
-    assert (403, "queue_not_allowed") == (refused.status, refused.code)
-    assert (200, {"queue": "ours", "paused": verb == "pause"}) == (done.status, done.body)
+    assert refused.status == 403
+    assert refused.code == "queue_not_allowed"
+    assert done.status == 200
+    assert done.body == {"queue": "ours", "paused": verb == "pause"}
     ours = ["ours"] if verb == "pause" else []
-    assert ours == (await house.call("GET", "/queues/stats", limited)).body["paused"]
-    assert [*ours, "theirs"] == (await house.call("GET", "/queues/stats", whole)).body["paused"]
+    assert (await house.call("GET", "/queues/stats", limited)).body["paused"] == ours
+    assert (await house.call("GET", "/queues/stats", whole)).body["paused"] == [*ours, "theirs"]
 
 
 async def test_pages_reach_the_end_though_others_jobs_are_between(house: House) -> None:
@@ -110,7 +116,7 @@ async def test_pages_reach_the_end_though_others_jobs_are_between(house: House) 
         if cursor is None:
             break
 
-    assert ["ours"] * 5 == seen
+    assert seen == ["ours"] * 5
 
 
 async def test_the_doors_themselves_keep_to_the_queues(house: House) -> None:
@@ -129,7 +135,7 @@ async def test_the_doors_themselves_keep_to_the_queues(house: House) -> None:
     state = (await store_client.inspector.get(job_id)).state
     await store_client.close()
 
-    assert JobState.QUEUED == state
+    assert state == JobState.QUEUED
 
 
 async def test_a_key_may_use_as_many_names_as_its_namespace_or_less(settings: Settings, build: Build) -> None:
@@ -145,10 +151,10 @@ async def test_a_key_may_use_as_many_names_as_its_namespace_or_less(settings: Se
                 return number
         return 5
 
-    assert 1 == await names_in_use({"queues": 1}, "less")
-    assert 1 == await names_in_use({"queues": 10**15}, "more"), "one is in use"
+    assert await names_in_use({"queues": 1}, "less") == 1
+    assert await names_in_use({"queues": 10**15}, "more") == 1, "one is in use"
     await house.quotas.put(house.namespace, Quota(queues=4))
     other = await build(msgspec.structs.replace(house.settings, max_queues=2))
     other.namespace, house = house.namespace, other
     maker = await house.key()
-    assert 2 == await names_in_use({"queues": 10**15}, "most"), "the quota of the namespace goes before the settings"
+    assert await names_in_use({"queues": 10**15}, "most") == 2, "the quota of the namespace goes before the settings"

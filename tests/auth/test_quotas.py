@@ -33,15 +33,16 @@ async def submit(house: House, key: str, **fields: Any) -> Any:
 async def test_a_rate_is_kept_and_the_refusal_says_everything(house: House) -> None:
     key = await house.key(quota=Quota(submissions_per_second=NEVER, burst=3))
     for _ in range(3):
-        assert 201 == (await submit(house, key)).status
+        assert (await submit(house, key)).status == 201
     refused = await submit(house, key)
 
-    assert (429, "quota_exceeded") == (refused.status, refused.code)
-    assert ("key.submissions_per_second", 0, NEVER) == tuple(
-        refused.body[name] for name in ("quota", "current", "limit")
-    )
+    assert refused.status == 429
+    assert refused.code == "quota_exceeded"
+    assert refused.body["quota"] == "key.submissions_per_second"
+    assert refused.body["current"] == 0
+    assert refused.body["limit"] == NEVER
     assert int(refused.headers["Retry-After"]) > 1000
-    assert 201 == (await submit(house, await house.key())).status, "another key has its own bucket"
+    assert (await submit(house, await house.key())).status == 201, "another key has its own bucket"
 
 
 async def test_a_namespace_shares_its_bucket(house: House) -> None:
@@ -49,8 +50,8 @@ async def test_a_namespace_shares_its_bucket(house: House) -> None:
     keys = [await house.key() for _ in range(4)]
     statuses = [(await submit(house, key)).status for key in keys]
 
-    assert [201, 201, 201, 429] == statuses
-    assert 201 == (await submit(house, await house.key(namespace=house.namespace + "x"))).status
+    assert statuses == [201, 201, 201, 429]
+    assert (await submit(house, await house.key(namespace=house.namespace + "x"))).status == 201
 
 
 async def test_a_batch_counts_as_its_jobs_and_is_refused_as_a_whole(house: House) -> None:
@@ -59,9 +60,11 @@ async def test_a_batch_counts_as_its_jobs_and_is_refused_as_a_whole(house: House
     first = await house.call("POST", "/jobs/batch", key, json=batch)
     second = await house.call("POST", "/jobs/batch", key, json=batch)
 
-    assert (201, 429) == (first.status, second.status)
-    assert ("key.submissions_per_second", 2) == (second.body["quota"], second.body["current"])
-    assert 3 == len((await house.call("GET", "/jobs", key)).body["jobs"])
+    assert first.status == 201
+    assert second.status == 429
+    assert second.body["quota"] == "key.submissions_per_second"
+    assert second.body["current"] == 2
+    assert len((await house.call("GET", "/jobs", key)).body["jobs"]) == 3
 
 
 @pytest.mark.parametrize("path", ["/jobs", "/jobs/batch"])
@@ -70,14 +73,14 @@ async def test_what_is_over_the_rate_is_not_even_read(house: House, path: str) -
     key = await house.key(quota=Quota(submissions_per_second=NEVER, burst=2))
     answers = [await house.call("POST", path, key, data=b"[" * 100_000, headers=JSON) for _ in range(3)]
 
-    assert ["too_deep", "too_deep", "quota_exceeded"] == [answer.code for answer in answers]
+    assert [answer.code for answer in answers] == ["too_deep", "too_deep", "quota_exceeded"]
 
 
 async def test_a_batch_that_is_larger_than_the_bucket_may_come_when_it_is_full(house: House) -> None:
     key = await house.key(quota=Quota(submissions_per_second=NEVER, burst=2))
     answers = [await house.call("POST", "/jobs/batch", key, json=[{"kind": "demo.echo"}] * 5) for _ in range(2)]
 
-    assert [201, 429] == [answer.status for answer in answers]
+    assert [answer.status for answer in answers] == [201, 429]
 
 
 @pytest.mark.parametrize("owner", ["key", "namespace"])
@@ -99,9 +102,11 @@ async def test_what_is_stored_is_limited(house: House, owner: str, quota: Quota,
     answers.append(await submit(house, key))
     refused = [answer for answer in answers if answer.status == 429]
 
-    assert (fits, len(answers) - fits) == (sum(answer.status == 201 for answer in answers), len(refused))
-    assert 429 == answers[-1].status
-    assert (f"{owner}.{name}", fits) == tuple(refused[0].body[part] for part in ("quota", "limit"))
+    assert sum(answer.status == 201 for answer in answers) == fits
+    assert len(refused) == len(answers) - fits
+    assert answers[-1].status == 429
+    assert refused[0].body["quota"] == f"{owner}.{name}"
+    assert refused[0].body["limit"] == fits
     assert refused[0].body["current"] >= fits, "what is under way counts too, perhaps twice"
     assert int(refused[0].headers["Retry-After"]) >= 1
 
@@ -109,17 +114,18 @@ async def test_what_is_stored_is_limited(house: House, owner: str, quota: Quota,
     await node.complete()
     while (again := await submit(house, key)).status == 429:
         """The store is looked at again, but not for every refusal."""
-    assert 201 == again.status, "there is room again"
-    assert 429 == (await submit(house, key)).status
+    assert again.status == 201, "there is room again"
+    assert (await submit(house, key)).status == 429
 
 
 async def test_scheduled_jobs_are_stored_but_not_in_flight(house: House) -> None:
     key = await house.key(quota=Quota(in_flight=1))
     for _ in range(3):
-        assert 201 == (await submit(house, key, delay_seconds=60)).status
-    assert [201, 429] == [(await submit(house, key)).status for _ in range(2)]
+        assert (await submit(house, key, delay_seconds=60)).status == 201
+    assert [(await submit(house, key)).status for _ in range(2)] == [201, 429]
     usage = (await house.call("GET", "/quotas", key)).body["usage"]
-    assert (4, 1) == (usage["stored_jobs"], usage["in_flight"])
+    assert usage["stored_jobs"] == 4
+    assert usage["in_flight"] == 1
 
 
 async def dead_jobs(house: House, count: int) -> list[str]:
@@ -148,54 +154,56 @@ async def test_revivals_count_as_submissions_in_flight(house: House, owner: str,
     else:
         answers = [await revive(house, key, one) for one in ids]
 
-    assert [200] * 2 + [429] * 4 == sorted(answer.status for answer in answers)
-    assert {f"{owner}.in_flight"} == {answer.body["quota"] for answer in answers if answer.status == 429}
-    assert 429 == (await submit(house, key)).status, "submissions and revivals share the limit"
+    assert sorted(answer.status for answer in answers) == [200] * 2 + [429] * 4
+    assert {answer.body["quota"] for answer in answers if answer.status == 429} == {f"{owner}.in_flight"}
+    assert (await submit(house, key)).status == 429, "submissions and revivals share the limit"
     still = (await house.call("GET", "/dlq", key)).body["jobs"]
-    assert 4 == len(still), "what is refused stays dead"
+    assert len(still) == 4, "what is refused stays dead"
 
 
 async def test_revivals_take_from_the_rate(house: House) -> None:
     ids = await dead_jobs(house, 4)
     key = await house.key(quota=Quota(submissions_per_second=NEVER, burst=3))
-    assert 201 == (await submit(house, key)).status
+    assert (await submit(house, key)).status == 201
     statuses = [(await revive(house, key, one)).status for one in ids]
 
-    assert [200, 200, 429, 429] == statuses
+    assert statuses == [200, 200, 429, 429]
 
 
 async def test_what_cannot_be_revived_costs_nothing(house: House) -> None:
     [job_id] = await dead_jobs(house, 1)
     key = await house.key(quota=Quota(submissions_per_second=NEVER, burst=1))
     alive = await house.submit(await house.key())
-    assert 409 == (await revive(house, key, alive)).status
-    assert 404 == (await revive(house, key, "0199a2b4-7c1e-7d3a-9f00-5b1c2d3e4f50")).status
-    assert 200 == (await revive(house, key, job_id)).status
+    assert (await revive(house, key, alive)).status == 409
+    assert (await revive(house, key, "0199a2b4-7c1e-7d3a-9f00-5b1c2d3e4f50")).status == 404
+    assert (await revive(house, key, job_id)).status == 200
 
 
 async def test_a_revival_stores_nothing_new(house: House) -> None:
     ids = await dead_jobs(house, 2)
     key = await house.key(quota=Quota(stored_jobs=1, stored_bytes=1))
-    assert 429 == (await submit(house, key)).status
-    assert [200, 200] == [(await revive(house, key, one)).status for one in ids]
+    assert (await submit(house, key)).status == 429
+    assert [(await revive(house, key, one)).status for one in ids] == [200, 200]
 
 
 async def test_bytes_are_limited(house: House) -> None:
     key = await house.key(quota=Quota(stored_bytes=400_000))
     statuses = [(await submit(house, key, payload="x" * 50_000)).status for _ in range(12)]
 
-    assert 201 == statuses[0]
-    assert 429 == statuses[-1]
+    assert statuses[0] == 201
+    assert statuses[-1] == 429
     assert 4 <= statuses.count(201) <= 8
 
 
 async def test_how_far_ahead_is_limited(house: House) -> None:
     key = await house.key(quota=Quota(delay_seconds=60))
-    assert 201 == (await submit(house, key, delay_seconds=60)).status
+    assert (await submit(house, key, delay_seconds=60)).status == 201
     at = (datetime.now(UTC) + timedelta(seconds=90)).isoformat()
     for fields in ({"delay_seconds": 61}, {"run_at": at}):
         refused = await submit(house, key, **fields)
-        assert (429, "key.delay_seconds", 60) == (refused.status, refused.body["quota"], refused.body["limit"])
+        assert refused.status == 429
+        assert refused.body["quota"] == "key.delay_seconds"
+        assert refused.body["limit"] == 60
 
 
 async def test_everybody_may_read_what_they_are_held_to(house: House) -> None:
@@ -204,9 +212,11 @@ async def test_everybody_may_read_what_they_are_held_to(house: House) -> None:
     await submit(house, key, payload="x" * 1000)
     body = (await house.call("GET", "/quotas", key)).body
 
-    assert (house.namespace, {"stored_jobs": 100}) == (body["namespace"], body["namespace_quota"])
-    assert {"submissions_per_second": 2.5} == body["key_quota"]
-    assert (1, 1) == (body["usage"]["stored_jobs"], body["usage"]["in_flight"])
+    assert body["namespace"] == house.namespace
+    assert body["namespace_quota"] == {"stored_jobs": 100}
+    assert body["key_quota"] == {"submissions_per_second": 2.5}
+    assert body["usage"]["stored_jobs"] == 1
+    assert body["usage"]["in_flight"] == 1
     assert body["usage"]["stored_bytes"] > 1000
 
 
@@ -223,7 +233,7 @@ async def test_without_a_quota_nothing_is_asked(house: House, server: str) -> No
 
     more = {name: count - calls(before).get(name, 0) for name, count in calls(after).items()}
     asked = ("cmdstat_evalsha", "cmdstat_hget", "cmdstat_hlen", "cmdstat_memory|usage")
-    assert {"cmdstat_evalsha": 1} == {name: more[name] for name in asked if more.get(name)}
+    assert {name: more[name] for name in asked if more.get(name)} == {"cmdstat_evalsha": 1}
 
 
 async def test_two_processes_share_a_bucket(settings: Settings) -> None:
@@ -234,8 +244,8 @@ async def test_two_processes_share_a_bucket(settings: Settings) -> None:
     for process in processes:
         await process.close()
 
-    assert [None] * 10 == answers[:10]
-    assert [0, 0] == [answer.tokens for answer in answers[10:] if answer]
+    assert answers[:10] == [None] * 10
+    assert [answer.tokens for answer in answers[10:] if answer] == [0, 0]
 
 
 async def test_of_two_buckets_both_or_none_is_spent(settings: Settings) -> None:
@@ -245,7 +255,8 @@ async def test_of_two_buckets_both_or_none_is_spent(settings: Settings) -> None:
     for _ in range(3):
         short = await usage.spend(1, [wide, narrow])
         assert short is not None
-        assert (1, 0) == (short.place, short.tokens)
+        assert short.place == 1
+        assert short.tokens == 0
     assert await usage.spend(4, [wide]) is None
     await usage.close()
 
@@ -266,9 +277,9 @@ async def test_a_bucket_fills_again_and_a_large_batch_leaves_a_debt(settings: Se
 async def test_a_quota_can_be_taken_back(settings: Settings) -> None:
     book = QuotaStore(settings)
     await book.put(settings.namespace, Quota(stored_jobs=1))
-    assert Quota(stored_jobs=1) == await book.get(settings.namespace)
+    assert await book.get(settings.namespace) == Quota(stored_jobs=1)
     await book.put(settings.namespace, NO_QUOTA)
-    assert NO_QUOTA == await book.get(settings.namespace)
+    assert await book.get(settings.namespace) == NO_QUOTA
     await book.close()
 
 

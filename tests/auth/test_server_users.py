@@ -74,9 +74,9 @@ def test_a_jobs_whole_life_as_users_with_few_rights(tmp_path: Path) -> None:
         admin = {**common, "redis_url": url("ironforge-admin")}
         scopes = "jobs:submit,jobs:read,jobs:cancel,jobs:retry,queues:admin,metrics:read,keys:admin"
         made = ironforge("keys", "create", "ops", "--scope", scopes, **admin)
-        assert 0 == made.returncode, (made.stderr, denials(root))
+        assert made.returncode == 0, (made.stderr, denials(root))
         done = ironforge("quotas", "set", "--submissions-per-second", "1000", "--stored-bytes", "100000000", **admin)
-        assert 0 == done.returncode, (done.stderr, denials(root))
+        assert done.returncode == 0, (done.stderr, denials(root))
         with (
             Service("api", "--port", "0", auth="on", redis_url=url("ironforge-api"), key_pepper=PEPPER) as api,
             Service("node", "acl_app", "--node-http-port", "0", "--concurrency", "4", cwd=tmp_path, **node),
@@ -86,9 +86,9 @@ def test_a_jobs_whole_life_as_users_with_few_rights(tmp_path: Path) -> None:
                 live(client, root)
         for command in (("doctor",), ("audit", "verify"), ("audit", "list"), ("keys", "list"), ("quotas", "show")):
             done = ironforge(*command, **admin)
-            assert 0 == done.returncode, (command, done.stdout, done.stderr, denials(root))
+            assert done.returncode == 0, (command, done.stdout, done.stderr, denials(root))
 
-        assert [] == denials(root)
+        assert denials(root) == []
 
 
 CONFIG_GET = "+config|get"
@@ -103,7 +103,7 @@ def test_durability_local_needs_one_more_right_to_accept_jobs_and_none_to_run_th
         (tmp_path / "acl_app.py").write_text(APPLICATION.replace("{url}", url["ironforge-node"]))
         local = {"durability": "local", "lease_seconds": "1"}
         refused = ironforge("api", "--port", "0", redis_url=url["ironforge-api"], **local)
-        assert 2 == refused.returncode
+        assert refused.returncode == 2
         assert CONFIG_GET in refused.stderr
         root.execute_command("ACL", "SETUSER", "ironforge-api", CONFIG_GET)
         root.acl_log_reset()
@@ -113,9 +113,10 @@ def test_durability_local_needs_one_more_right_to_accept_jobs_and_none_to_run_th
         ):
             where = json.loads(api.logged("api is listening"))["url"]
             with Client(where, retries=0) as client:
-                assert 7 == client.wait(client.submit("do.echo", 7)["id"], 60)["result"]
-                assert ("ok", "local") == (client.health()["status"], client.health()["store"]["durability"])
-        assert [] == denials(root)
+                assert client.wait(client.submit("do.echo", 7)["id"], 60)["result"] == 7
+                assert client.health()["status"] == "ok"
+                assert client.health()["store"]["durability"] == "local"
+        assert denials(root) == []
 
 
 def test_a_node_of_several_namespaces_needs_to_wake_itself(tmp_path: Path) -> None:
@@ -132,8 +133,8 @@ def test_a_node_of_several_namespaces_needs_to_wake_itself(tmp_path: Path) -> No
             where = json.loads(api.logged("api is listening"))["url"]
             with Client(where, retries=0) as client:
                 for _ in range(3):
-                    assert 7 == client.wait(client.submit("do.echo", 7)["id"], 60)["result"]
-        assert [] == denials(root)
+                    assert client.wait(client.submit("do.echo", 7)["id"], 60)["result"] == 7
+        assert denials(root) == []
 
 
 def login(name: str, socket: Path) -> str:
@@ -145,19 +146,20 @@ def live(client: Client, root: redis.Redis) -> None:
     """Everything that can happen to a job."""
     echo = client.submit("do.echo", 7)["id"]
     eventually(lambda: denials(root) or client.get(echo)["status"] == "completed", "the job to run, or to be denied")
-    assert ([], 7) == (denials(root), client.get(echo)["result"])
-    assert "completed" == client.wait(client.submit("do.echo", 1, delay_seconds=0.05)["id"], 20)["status"]
-    assert "completed" == client.wait(client.submit("do.retry")["id"], 20)["status"]
+    assert denials(root) == []
+    assert client.get(echo)["result"] == 7
+    assert client.wait(client.submit("do.echo", 1, delay_seconds=0.05)["id"], 20)["status"] == "completed"
+    assert client.wait(client.submit("do.retry")["id"], 20)["status"] == "completed"
     locked = client.wait(client.submit("do.lock")["id"], 20)
-    assert "completed" == locked["status"], locked["errors"]
+    assert locked["status"] == "completed", locked["errors"]
     dead = client.submit("do.fail")["id"]
-    assert "dead" == client.wait(dead, 20)["status"]
+    assert client.wait(dead, 20)["status"] == "dead"
     client.retry(dead)
-    assert "dead" == client.wait(dead, 20)["status"]
+    assert client.wait(dead, 20)["status"] == "dead"
     running = client.submit("do.long")["id"]
     eventually(lambda: client.get(running)["status"] == "running", "the job to run")
     client.cancel(running)
-    assert "cancelled" == client.wait(running, 20)["status"]
+    assert client.wait(running, 20)["status"] == "cancelled"
     client.cancel(client.submit("do.echo", 1, delay_seconds=600)["id"])
     for id_ in client.submit_many([{"kind": "do.echo", "payload": n} for n in range(50)]):
         client.wait(id_, 20)
@@ -165,15 +167,15 @@ def live(client: Client, root: redis.Redis) -> None:
     client.resume_queue("default")
     fair = client.submit_many([{"kind": "do.echo", "payload": n, "fairness_key": f"of-{n % 3}"} for n in range(60)])
     for id_ in fair:
-        assert "completed" == client.wait(id_, 60)["status"]
+        assert client.wait(id_, 60)["status"] == "completed"
     elsewhere = [client.submit("do.echo", n, queue="elsewhere", fairness_key="one")["id"] for n in range(3)]
     for id_ in reversed(elsewhere):
-        assert "cancelled" == client.cancel(id_)["status"]
+        assert client.cancel(id_)["status"] == "cancelled"
     assert list(client.iter_jobs())
     assert client.dlq()["jobs"]
     assert client.stats()["totals"]["completed"] > 50
     assert client.nodes()["nodes"]
-    assert "unavailable" != client.health()["status"]
+    assert client.health()["status"] != "unavailable"
 
 
 def denials(root: redis.Redis) -> list[Any]:
@@ -236,9 +238,9 @@ def test_no_script_needs_a_right_that_its_user_has_not() -> None:
         rights = {rule[1:].partition("|")[0].upper() for rule in users()[name] if rule.startswith("+")}
         lacking[name] = sorted(needed - rights)
 
-    assert {name: [] for name in SCRIPTS} == lacking
+    assert lacking == {name: [] for name in SCRIPTS}
     told = {script for scripts in SCRIPTS.values() for script in scripts.split()}
-    assert {path.stem for path in folder.glob("*.lua")} == told
+    assert told == {path.stem for path in folder.glob("*.lua")}
 
 
 def test_every_right_is_of_use() -> None:
@@ -248,4 +250,4 @@ def test_every_right_is_of_use() -> None:
     # redis-py loads the scripts of locks; EVAL and EVALSHA send all others.
     used = {command for command in listed if re.search("""['"]""" + command.replace("|", '", "') + """['"]""", text)}
 
-    assert {"SCRIPT|LOAD"} == listed - used
+    assert listed - used == {"SCRIPT|LOAD"}

@@ -64,11 +64,11 @@ async def test_an_office_is_opened_once_and_the_least_used_one_is_closed() -> No
     for namespace in ("a", "b", "a", "c"):
         async with building.tenants.acquire(namespace) as services:
             assert services.open
-    assert ["a", "c"] == building.open
-    assert 3 == len(building.made)
+    assert building.open == ["a", "c"]
+    assert len(building.made) == 3
 
     await building.tenants.close()
-    assert [] == building.open
+    assert building.open == []
 
 
 async def test_an_office_with_somebody_in_it_is_never_closed() -> None:
@@ -80,7 +80,7 @@ async def test_an_office_with_somebody_in_it_is_never_closed() -> None:
     async with building.tenants.acquire("e"):
         pass
 
-    assert ["e"] == building.open
+    assert building.open == ["e"]
 
 
 async def test_many_who_come_at_once_share_one_office() -> None:
@@ -92,8 +92,8 @@ async def test_many_who_come_at_once_share_one_office() -> None:
             return services
 
     tenants = await asyncio.gather(*(come() for _ in range(20)))
-    assert 1 == len(set(tenants))
-    assert ["a"] == building.open
+    assert len(set(tenants)) == 1
+    assert building.open == ["a"]
 
 
 async def test_quotas_are_looked_up_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,12 +102,12 @@ async def test_quotas_are_looked_up_now_and_then(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(tenants.time, "monotonic", lambda: now)
     for _ in range(3):
         async with building.tenants.acquire("a") as services:
-            assert building.book.quota == services.quota
-    assert 1 == building.book.asked
+            assert services.quota == building.book.quota
+    assert building.book.asked == 1
     building.book.quota = NO_QUOTA
     now += tenants.QUOTA_SECONDS
     async with building.tenants.acquire("a") as services:
-        assert NO_QUOTA == services.quota
+        assert services.quota == NO_QUOTA
 
 
 async def test_without_its_quota_nobody_gets_in() -> None:
@@ -121,4 +121,4 @@ async def test_without_its_quota_nobody_gets_in() -> None:
     async with building.tenants.acquire("c"):
         pass
 
-    assert ["c"] == building.open
+    assert building.open == ["c"]

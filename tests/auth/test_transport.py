@@ -49,14 +49,15 @@ def test_tls_to_the_server_checks_its_name(tls_server: Any, certificates: Path) 
         with Service("api", "--port", "0", redis_url=trusted) as api:
             url = json.loads(api.logged("api is listening"))["url"]
             with Client(url) as client:
-                assert "queued" == client.submit("demo.echo")["status"]
+                assert client.submit("demo.echo")["status"] == "queued"
     with tls_server("elsewhere") as port:
         other = ironforge(
             "doctor", "--json", redis_url=f"rediss://localhost:{port}/0?ssl_ca_certs={certificates / 'ca.pem'}"
         )
 
-    assert 0 == good.returncode, good.stdout
-    assert (3, 3) == (stranger.returncode, other.returncode)
+    assert good.returncode == 0, good.stdout
+    assert stranger.returncode == 3
+    assert other.returncode == 3
     assert "certificate verify failed" in stranger.stdout
     assert "mismatch" in other.stdout
 
@@ -79,7 +80,7 @@ async def test_the_api_speaks_tls(settings: Settings, build: Any, certificates: 
     key = await house.key()
     trusting = ssl.create_default_context(cafile=certificates / "ca.pem")
 
-    assert 200 == (await house.call("GET", "/jobs", key, ssl=trusting)).status
+    assert (await house.call("GET", "/jobs", key, ssl=trusting)).status == 200
     with pytest.raises(aiohttp.ClientConnectorCertificateError):
         await house.call("GET", "/jobs", key)
 
@@ -95,9 +96,10 @@ def test_the_command_line_talks_tls_to_a_public_api(certificates: Path, monkeypa
             url = json.loads(api.logged("api is listening"))["url"].replace("0.0.0.0", "localhost")
             assert url.startswith("https://")
             done = ironforge("submit", "demo.echo", "--json", url=url, api_key=key)
-            assert 0 == done.returncode, done.stderr
+            assert done.returncode == 0, done.stderr
             refused = ironforge("submit", "demo.echo", "--json", url=url)
-            assert (1, True) == (refused.returncode, "missing_credentials" in refused.stderr)
+            assert refused.returncode == 1
+            assert "missing_credentials" in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -135,6 +137,6 @@ def test_a_public_address_needs_authentication() -> None:
     with valkey() as server:
         done = ironforge("api", "--host", "0.0.0.0", "--port", "0", redis_url=server)
 
-    assert 2 == done.returncode
+    assert done.returncode == 2
     for way in ("IRONFORGE_AUTH=on", "127.0.0.1", "--i-understand-no-auth"):
         assert way in done.stderr

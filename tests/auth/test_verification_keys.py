@@ -55,7 +55,7 @@ def test_a_key_for_other_purposes_verifies_nothing(family: Family, said: dict[st
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("said", [{}, {"use": "sig"}, {"key_ops": ["verify"]}, {"key_ops": ["sign", "verify"]}])
 def test_a_key_to_verify_with_counts(family: Family, said: dict[str, Any]) -> None:
-    assert "one" == read({**jwk(KEYS[family], "one"), **said}, family).id
+    assert read({**jwk(KEYS[family], "one"), **said}, family).id == "one"
 
 
 @pytest.mark.parametrize(
@@ -74,8 +74,8 @@ def test_a_key_to_verify_with_counts(family: Family, said: dict[str, Any]) -> No
     ],
 )
 def test_it_verifies_what_it_is_strong_enough_for(key: Any, family: Family, algorithms: tuple[str, ...]) -> None:
-    assert algorithms == read(jwk(key, "one"), family).algorithms
-    assert (algorithms[-1],) == read({**jwk(key, "one"), "alg": algorithms[-1]}, family).algorithms
+    assert read(jwk(key, "one"), family).algorithms == algorithms
+    assert read({**jwk(key, "one"), "alg": algorithms[-1]}, family).algorithms == (algorithms[-1],)
 
 
 @pytest.mark.parametrize(

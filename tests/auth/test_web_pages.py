@@ -18,8 +18,9 @@ async def test_with_authentication_names_are_free_and_pages_of_other_sites_are_n
     named = await house.call("GET", "/jobs", key, headers={"Host": "jobs.example"})
     for method, path in CHANGING:
         foreign = await house.call(method, path, key, headers={"Origin": "https://evil.example"})
-        assert (403, "cross_site_request") == (foreign.status, foreign.code)
+        assert foreign.status == 403
+        assert foreign.code == "cross_site_request"
     headers = {"Host": "jobs.example", "Origin": "https://jobs.example"}
 
-    assert 200 == named.status
-    assert 201 == (await house.call("POST", "/jobs", key, json={"kind": "a"}, headers=headers)).status, "a TLS proxy"
+    assert named.status == 200
+    assert (await house.call("POST", "/jobs", key, json={"kind": "a"}, headers=headers)).status == 201, "a TLS proxy"

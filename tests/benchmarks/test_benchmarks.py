@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 def test_a_size_that_a_question_does_not_have_is_refused():
     command = [sys.executable, "-m", "benchmarks", "drain", "--rates", "5"]
     done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
-    assert 2 == done.returncode
+    assert done.returncode == 2
     assert "drain does not take --rates" in done.stderr
 
 
@@ -38,12 +38,12 @@ def test_a_report_shows_figures_and_says_what_could_not_be_measured(tmp_path):
     assert "| 1 node | 41,234 | 0.99 |" in page
     assert "Not measured: RuntimeError: this benchmark needs wrk" in page
     assert "- huey could not be measured: no such package" in page
-    assert results == json.loads((tmp_path / "report" / "report.json").read_text())["results"]
+    assert json.loads((tmp_path / "report" / "report.json").read_text())["results"] == results
 
 
 async def test_the_server_takes_the_bare_commands_of_a_job():
     found = (await bound.run(repeats=1, jobs=1_000))["figures"]
-    assert [True, True] == [figure["median"] > 0 for figure in found.values()]
+    assert [figure["median"] > 0 for figure in found.values()] == [True, True]
 
 
 @pytest.mark.parametrize("side", ["submit", "work"])

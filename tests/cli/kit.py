@@ -123,7 +123,8 @@ class Dev(Service):
 
     def json(self, *arguments: str) -> Any:
         done = self.ironforge(*arguments, "--json")
-        assert (0, "") == (done.returncode, done.stderr)
+        assert done.returncode == 0
+        assert done.stderr == ""
         return json.loads(done.stdout)
 
     def get(self, path: str) -> bytes:

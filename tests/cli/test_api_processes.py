@@ -86,8 +86,8 @@ def test_requests_go_on_while_a_killed_process_is_replaced_and_metrics_count_on(
     submit(api, 30)
     eventually(lambda: api.reports() == 3, "another process to listen in its place")
     submit(api, 30)
-    assert [90.0] * 10 == [api.submitted() for _ in range(10)]
-    assert [victim, survivor] == api.children()[:2]
+    assert [api.submitted() for _ in range(10)] == [90.0] * 10
+    assert api.children()[:2] == [victim, survivor]
     assert "signal 9" in api.logged("api process ended")
 
 
@@ -128,7 +128,7 @@ def test_a_request_that_is_being_served_is_answered_before_sigterm_ends_its_proc
         connection.sendall(body)
         answer = connection.recv(65_536)
     assert answer.startswith(b"HTTP/1.1 201")
-    assert 0 == api.ended()
+    assert api.ended() == 0
     assert "Traceback" not in "".join(api.stderr)
 
 
@@ -141,24 +141,24 @@ def test_a_port_that_is_taken_is_said_once_and_nothing_starts(redis_url: str) ->
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = ironforge("api", "--processes", "3", "--port", port, redis_url=redis_url)
-    assert 2 == done.returncode
+    assert done.returncode == 2
     assert f"ironforge: port {port} on 127.0.0.1 is in use" in done.stderr
-    assert 1 == done.stderr.count("\n")
+    assert done.stderr.count("\n") == 1
 
 
 def test_two_installations_do_not_share_a_port(api: Api, redis_url: str) -> None:
     done = ironforge("api", "--processes", "2", "--port", str(api.port), redis_url=redis_url)
-    assert 2 == done.returncode
+    assert done.returncode == 2
     assert "is in use" in done.stderr
 
 
 def test_a_server_that_does_not_answer_is_said_once() -> None:
     done = ironforge("api", "--processes", "3", "--port", "0", redis_url="redis://127.0.0.1:1")
-    assert 2 == done.returncode
-    assert 1 == done.stderr.count("cannot talk to the server")
+    assert done.returncode == 2
+    assert done.stderr.count("cannot talk to the server") == 1
 
 
 def test_a_public_address_is_refused_before_anything_starts(redis_url: str) -> None:
     done = ironforge("api", "--processes", "2", "--host", "0.0.0.0", "--port", "0", redis_url=redis_url)
-    assert 2 == done.returncode
-    assert 1 == done.stderr.count("--i-understand-no-auth")
+    assert done.returncode == 2
+    assert done.stderr.count("--i-understand-no-auth") == 1

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 def test_the_first_run_completes_a_job_that_was_submitted_over_http(dev: Dev) -> None:
     job_id = dev.submit("email.send", {"to": "ada@example.com"})
     dev.becomes(job_id, "completed")
-    assert {"sent_to": "ada@example.com"} == json.loads(dev.get(f"/jobs/{job_id}"))["result"]
+    assert json.loads(dev.get(f"/jobs/{job_id}"))["result"] == {"sent_to": "ada@example.com"}
 
 
 def test_the_banner_says_where_the_api_the_data_and_the_handlers_are(dev: Dev) -> None:
@@ -178,7 +178,7 @@ async def test_what_nohup_started_does_not_hear_that_its_terminal_is_closed(tmp_
         await serve_dev(None, load({}, data_dir=str(tmp_path / "data"), http_port=0), on_ready=on_ready)
     finally:
         signal.signal(signal.SIGHUP, before)
-    assert [signal.SIG_IGN] == seen
+    assert seen == [signal.SIG_IGN]
 
 
 async def test_a_signal_while_the_server_starts_ends_it(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_no_body_costs_much_more_than_an_ordinary_batch_of_its_size(api: ApiProc
         print(f"{name:28} {answered} {seconds:5.2f} s")  # noqa: T201
     print(f"peak {api.peak_bytes >> 20} MiB")  # noqa: T201
 
-    assert 201 == status
-    assert {} == {name: answered for name, (answered, _) in measured.items() if answered not in (201, 400, 413)}
-    assert {} == {name: seconds for name, (_, seconds) in measured.items() if seconds > CPU_SHARE * ordinary}
+    assert status == 201
+    assert {name: answered for name, (answered, _) in measured.items() if answered not in (201, 400, 413)} == {}
+    assert {name: seconds for name, (_, seconds) in measured.items() if seconds > CPU_SHARE * ordinary} == {}
     assert api.peak_bytes < MEMORY_SHARE * peak

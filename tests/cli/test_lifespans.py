@@ -71,16 +71,16 @@ def test_each_process_of_a_node_runs_them_around_its_jobs(
     ) as node:
         eventually(lambda: diary() == [["starts"], ["starts"]], "both processes to start")
         node.signal(signal.SIGTERM)
-        assert 0 == node.ended()
-    assert [["starts", "ends"], ["starts", "ends"]] == diary()
+        assert node.ended() == 0
+    assert diary() == [["starts", "ends"], ["starts", "ends"]]
 
 
 def test_a_development_server_runs_them(tmp_path: Path, diary: Callable[[], list[list[str]]]):
     with Dev(tmp_path, "diary_app") as dev:
         dev.becomes(dev.submit("note"), "completed")
         dev.signal(signal.SIGTERM)
-        assert 0 == dev.ended()
-    assert [["starts", "runs", "ends"]] == diary()
+        assert dev.ended() == 0
+    assert diary() == [["starts", "runs", "ends"]]
 
 
 @pytest.mark.parametrize("command", [("node", "diary_app"), ("dev", "diary_app", "--port", "0")], ids=["node", "dev"])
@@ -93,6 +93,6 @@ def test_one_that_fails_as_it_starts_is_said_in_one_line(
 ):
     monkeypatch.setenv("DIARY_FAILS", "yes")
     done = ironforge(*command, cwd=tmp_path, redis_url=server, namespace="lifespans")
-    assert 2 == done.returncode
+    assert done.returncode == 2
     assert "ironforge: lifespan diary_app.diary failed as it started: ConnectionError: no diary" in done.stderr
-    assert [] == diary()
+    assert diary() == []

@@ -35,11 +35,15 @@ async def test_submits_with_every_option_and_looks_up(client: AsyncClient) -> No
     )
     job = await client.get(accepted["id"])
 
-    assert ("tenant-7", 3) == (job["fairness_key"], job["fairness_weight"])
-    assert ("scheduled", "low", "reports", 1, 2.5, 10, {"month": 3}) == tuple(
-        job[name]
-        for name in ("status", "priority", "queue", "max_retries", "timeout_seconds", "retain_seconds", "payload")
-    )
+    assert job["fairness_key"] == "tenant-7"
+    assert job["fairness_weight"] == 3
+    assert job["status"] == "scheduled"
+    assert job["priority"] == "low"
+    assert job["queue"] == "reports"
+    assert job["max_retries"] == 1
+    assert job["timeout_seconds"] == 2.5
+    assert job["retain_seconds"] == 10
+    assert job["payload"] == {"month": 3}
 
 
 async def test_durations_may_be_given_as_such(client: AsyncClient) -> None:
@@ -48,8 +52,9 @@ async def test_durations_may_be_given_as_such(client: AsyncClient) -> None:
     [other] = await client.submit_many([{"kind": "demo.echo", "delay_seconds": hour}])
     jobs = [await client.get(job_id) for job_id in (accepted["id"], other)]
 
-    assert (3600, 3600) == (jobs[0]["timeout_seconds"], jobs[0]["retain_seconds"])
-    assert ["scheduled", "scheduled"] == [job["status"] for job in jobs]
+    assert jobs[0]["timeout_seconds"] == 3600
+    assert jobs[0]["retain_seconds"] == 3600
+    assert [job["status"] for job in jobs] == ["scheduled", "scheduled"]
     with pytest.raises(WaitTimeout, match=r"within 0\.05 s"):
         await client.wait(other, timeout_seconds=timedelta(milliseconds=50))
 
@@ -60,8 +65,8 @@ async def test_many_jobs_travel_in_chunks_and_keep_their_order(
     monkeypatch.setattr("ironforge.client.payloads.CHUNK_JOBS", 3)
     ids = await client.submit_many({"kind": "demo.echo", "payload": n, "priority": "high"} for n in range(7))
 
-    assert list(range(7)) == [(await client.get(job_id))["payload"] for job_id in ids]
-    assert 7 == (await client.stats())["queued"]
+    assert [(await client.get(job_id))["payload"] for job_id in ids] == list(range(7))
+    assert (await client.stats())["queued"] == 7
 
 
 async def test_chunks_stay_below_the_size_that_the_api_accepts(
@@ -70,11 +75,11 @@ async def test_chunks_stay_below_the_size_that_the_api_accepts(
     monkeypatch.setattr("ironforge.client.payloads.CHUNK_BYTES", 100)
     ids = await client.submit_many({"kind": "demo.echo", "payload": "x" * n} for n in (10, 90, 10, 10))
 
-    assert [10, 90, 10, 10] == [len((await client.get(job_id))["payload"]) for job_id in ids]
+    assert [len((await client.get(job_id))["payload"]) for job_id in ids] == [10, 90, 10, 10]
 
 
 async def test_no_jobs_are_no_request(client: AsyncClient) -> None:
-    assert [] == await client.submit_many([])
+    assert await client.submit_many([]) == []
 
 
 async def test_a_value_that_json_cannot_carry_is_refused_before_any_request() -> None:
@@ -84,8 +89,8 @@ async def test_a_value_that_json_cannot_carry_is_refused_before_any_request() ->
     with pytest.raises(errors.SerializationError, match="job 1") as in_batch:
         client.submit_many([{"kind": "a"}, {"kind": "a", "payload": [print]}])
 
-    assert "payload.callback" == caught.value.field
-    assert "[1].payload[0]" == in_batch.value.field
+    assert caught.value.field == "payload.callback"
+    assert in_batch.value.field == "[1].payload[0]"
 
 
 async def test_refusals_are_the_errors_of_the_library(client: AsyncClient, node: Any) -> None:
@@ -103,10 +108,13 @@ async def test_refusals_are_the_errors_of_the_library(client: AsyncClient, node:
     with pytest.raises(errors.InvalidState) as state:
         await client.retry(first["id"])
 
-    assert (400, "invalid_priority", "priority") == (invalid.value.status, invalid.value.code, invalid.value.field)
-    assert ("unknown_field", 1) == (in_batch.value.code, in_batch.value.index)
-    assert first["id"] == conflict.value.job_id
-    assert "queued" == state.value.state
+    assert invalid.value.status == 400
+    assert invalid.value.code == "invalid_priority"
+    assert invalid.value.field == "priority"
+    assert in_batch.value.code == "unknown_field"
+    assert in_batch.value.index == 1
+    assert conflict.value.job_id == first["id"]
+    assert state.value.state == "queued"
 
 
 async def test_cancel_retry_and_the_dead_letter(client: AsyncClient, node: Any) -> None:
@@ -114,17 +122,18 @@ async def test_cancel_retry_and_the_dead_letter(client: AsyncClient, node: Any) 
     await node.bury()
     cancelled = (await client.submit("demo.echo"))["id"]
 
-    assert [dead] == [job["id"] for job in (await client.dlq(kind="demo.fail"))["jobs"]]
-    assert "cancelled" == (await client.cancel(cancelled))["status"]
+    assert [job["id"] for job in (await client.dlq(kind="demo.fail"))["jobs"]] == [dead]
+    assert (await client.cancel(cancelled))["status"] == "cancelled"
     revived = await client.retry(dead, reset_retry_count=False)
-    assert ("queued", 1) == (revived["status"], revived["attempts"])
+    assert revived["status"] == "queued"
+    assert revived["attempts"] == 1
 
 
 async def test_iterates_over_every_page(client: AsyncClient) -> None:
     ids = await client.submit_many({"kind": "demo.echo"} for _ in range(5))
 
-    assert set(ids) == {job["id"] async for job in client.iter_jobs(state="queued", limit=2)}
-    assert 2 == len((await client.jobs(limit=2))["jobs"])
+    assert {job["id"] async for job in client.iter_jobs(state="queued", limit=2)} == set(ids)
+    assert len((await client.jobs(limit=2))["jobs"]) == 2
 
 
 async def test_waits_until_a_job_has_ended(client: AsyncClient, node: Any) -> None:
@@ -134,7 +143,8 @@ async def test_waits_until_a_job_has_ended(client: AsyncClient, node: Any) -> No
 
     job = await waiting
 
-    assert ("completed", "done") == (job["status"], job["result"])
+    assert job["status"] == "completed"
+    assert job["result"] == "done"
 
 
 async def test_waiting_has_an_end(client: AsyncClient) -> None:
@@ -145,15 +155,15 @@ async def test_waiting_has_an_end(client: AsyncClient) -> None:
 
 
 async def test_shows_nodes_and_health(client: AsyncClient, node: Any) -> None:
-    assert [node.lease.node] == [one["name"] for one in (await client.nodes())["nodes"]]
+    assert [one["name"] for one in (await client.nodes())["nodes"]] == [node.lease.node]
     assert (await client.health())["store"]["version"]
 
 
 async def test_pauses_and_resumes_a_queue(client: AsyncClient) -> None:
-    assert {"queue": "mail", "paused": True} == await client.pause_queue("mail")
-    assert ["mail"] == (await client.stats())["paused"]
-    assert {"queue": "mail", "paused": False} == await client.resume_queue("mail")
-    assert [] == (await client.stats())["paused"]
+    assert await client.pause_queue("mail") == {"queue": "mail", "paused": True}
+    assert (await client.stats())["paused"] == ["mail"]
+    assert await client.resume_queue("mail") == {"queue": "mail", "paused": False}
+    assert (await client.stats())["paused"] == []
     with pytest.raises(errors.InvalidJob, match="not a name"):
         client.pause_queue("../jobs")
 
@@ -163,10 +173,10 @@ def test_the_plain_client_makes_the_same_calls_from_any_thread(api_in_thread: st
         job_id = client.submit("demo.echo", {"a": 1})["id"]
         ids = client.submit_many([{"kind": "demo.echo"}, {"kind": "demo.echo"}])
 
-        assert {"a": 1} == client.get(job_id)["payload"]
+        assert client.get(job_id)["payload"] == {"a": 1}
         assert client.pause_queue("mail")["paused"] is True
         assert client.resume_queue("mail")["paused"] is False
-        assert {job_id, *ids} == {job["id"] for job in client.iter_jobs(limit=1)}
+        assert {job["id"] for job in client.iter_jobs(limit=1)} == {job_id, *ids}
         with pytest.raises(errors.JobNotFound):
             client.cancel(format_id(new_id()))
     client.close()
@@ -231,8 +241,8 @@ async def test_a_submission_whose_answer_got_lost_is_repeated_but_stored_once(be
     accepted = await client.submit("demo.echo")
 
     assert len(proxy.keys) > 1
-    assert 1 == len(set(proxy.keys))
-    assert [accepted["id"]] == [job["id"] for job in (await api.call("GET", "/jobs")).body["jobs"]]
+    assert len(set(proxy.keys)) == 1
+    assert [job["id"] for job in (await api.call("GET", "/jobs")).body["jobs"]] == [accepted["id"]]
 
 
 @pytest.mark.parametrize("behind_proxy", [(504, 504, 504)], indirect=True)
@@ -241,7 +251,8 @@ async def test_repeating_has_an_end_and_says_what_came_back(behind_proxy: Any) -
     with pytest.raises(ApiError, match="bad gateway") as caught:
         await client.stats()
 
-    assert (504, "http_504") == (caught.value.status, caught.value.code)
+    assert caught.value.status == 504
+    assert caught.value.code == "http_504"
 
 
 @pytest.mark.parametrize("behind_proxy", [(418,)], indirect=True)
@@ -250,7 +261,7 @@ async def test_another_refusal_is_not_repeated(behind_proxy: Any) -> None:
     with pytest.raises(ApiError):
         await client.stats()
 
-    assert 1 == len(proxy.keys)
+    assert len(proxy.keys) == 1
 
 
 @pytest.mark.parametrize("behind_proxy", [(200,)], indirect=True)
@@ -274,6 +285,7 @@ async def test_a_redirection_is_not_followed_so_neither_job_nor_key_go_elsewhere
         for call in (client.submit("demo.echo", "secret"), client.jobs(), client.submit_many([{"kind": "demo.echo"}])):
             with pytest.raises(ApiError, match=f"redirection to '{api.url}/jobs', which is not followed") as caught:
                 await call
-            assert (caught.value.status, caught.value.code) == (status, "redirected")
+            assert status == caught.value.status
+            assert caught.value.code == "redirected"
     await runner.cleanup()
     assert (await api.call("GET", "/jobs")).body["jobs"] == []

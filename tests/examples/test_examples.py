@@ -61,7 +61,7 @@ def test_the_application_of_dev_has_every_promised_kind():
     promised = {"email.send"} | {
         f"demo.{name}" for name in ("echo", "noop", "sleep", "fail", "flaky", "cpu", "blocking")
     }
-    assert promised == set(app.forge.kinds)
+    assert set(app.forge.kinds) == promised
 
 
 @only_app
@@ -78,18 +78,18 @@ def test_the_application_of_dev_has_every_promised_kind():
     ],
 )
 async def test_a_kind_of_dev_completes(executor, kind, payload, expected):
-    assert expected == await result(executor, kind, payload)
+    assert await result(executor, kind, payload) == expected
 
 
 @only_app
 async def test_a_flaky_job_fails_as_often_as_it_was_told(executor):
     endings = [(await run(executor, "demo.flaky", b'{"failures":2}', attempt=failed)).ending for failed in range(3)]
-    assert [Ending.FAILED, Ending.FAILED, Ending.COMPLETED] == endings
+    assert endings == [Ending.FAILED, Ending.FAILED, Ending.COMPLETED]
 
 
 @only_app
 async def test_a_failing_job_fails_with_its_message(executor):
-    assert "boom" == last_error(await run(executor, "demo.fail", b'{"message":"boom"}')).message
+    assert last_error(await run(executor, "demo.fail", b'{"message":"boom"}')).message == "boom"
 
 
 @only_app
@@ -100,7 +100,7 @@ async def test_a_blocking_job_stops_when_it_is_cancelled(executor):
         await asyncio.sleep(0)
     attempt.interrupt = Interrupt.CANCEL
     task.cancel()
-    assert Ending.CANCELLED is (await task).ending
+    assert (await task).ending is Ending.CANCELLED
     assert attempt.context.cancel_requested
 
 
@@ -113,11 +113,12 @@ async def test_many_kinds_shows_types_verdicts_and_processes(executor):
     wrong = await run(executor, "invoice.send", invoice % (b"2001-01-01", 0))
     again = await run(executor, "report.import", b'{"url":"http://example.com"}')
     assert b'"customer":"Ada"' in sent
-    assert [Ending.DEAD, Ending.DEAD] == [late.ending, wrong.ending]
+    assert [late.ending, wrong.ending] == [Ending.DEAD, Ending.DEAD]
     assert "cents: Expected `int` >= 1" in last_error(wrong).message
-    assert (Ending.FAILED, 60_000) == (again.ending, again.delay_ms)
-    assert 64 + 2 == len(await result(executor, "file.digest", b'{"text":"a","rounds":1}'))
+    assert again.ending == Ending.FAILED
+    assert again.delay_ms == 60_000
+    assert len(await result(executor, "file.digest", b'{"text":"a","rounds":1}')) == 64 + 2
 
 
 def test_many_kinds_has_its_own_backoff():
-    assert 10.0 == many_kinds.forge.handler("invoice.send").backoff.base_seconds
+    assert many_kinds.forge.handler("invoice.send").backoff.base_seconds == 10.0

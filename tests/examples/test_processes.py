@@ -59,7 +59,7 @@ async def node(environment: dict[str, str], *arguments: str) -> AsyncIterator[No
     finally:
         process.send_signal(signal.SIGTERM)
         lines.append(await process.stderr.read())
-        assert 0 == await process.wait(), b"".join(lines).decode()
+        assert await process.wait() == 0, b"".join(lines).decode()
 
 
 async def output(environment: dict[str, str], name: str, *arguments: str) -> str:
@@ -73,7 +73,7 @@ async def output(environment: dict[str, str], name: str, *arguments: str) -> str
         stderr=asyncio.subprocess.STDOUT,
     )
     text = (await process.communicate())[0].decode()
-    assert 0 == process.returncode, text
+    assert process.returncode == 0, text
     return text
 
 
@@ -83,7 +83,7 @@ async def test_the_examples_of_submission_work_with_the_application_of_dev(envir
             await output(environment, *call)
             for call in (("submit_jobs",), ("batch_submit", "100"), ("benchmark", "200"))
         ]
-    assert 3 == submitted.count("completed: {'sent_to'")
+    assert submitted.count("completed: {'sent_to'") == 3
     assert "the same key, the same job: True" in submitted
     assert "100 jobs accepted" in batch
     assert "{'number': 99}" in batch

@@ -28,7 +28,7 @@ async def test_a_known_kind_is_bound_to_its_arguments(executor_of):
         return to
 
     outcome = await run(executor_of(handler), payload=b'{"to":"ada"}')
-    assert b'"ada"' == decode(outcome.record).result
+    assert decode(outcome.record).result == b'"ada"'
 
 
 @pytest.mark.parametrize(
@@ -37,14 +37,16 @@ async def test_a_known_kind_is_bound_to_its_arguments(executor_of):
 )
 async def test_the_nearest_time_limit_counts(executor_of, job_ms, kind_seconds, expected):
     executor = executor_of(noop, timeout_seconds=kind_seconds)
-    assert expected == executor.prepare(record(timeout_ms=job_ms)).timeout_seconds
+    assert executor.prepare(record(timeout_ms=job_ms)).timeout_seconds == expected
 
 
 async def test_an_unknown_kind_is_dead_and_says_what_this_node_knows(executor_of):
     outcome = await run(executor_of(noop), kind="zzz")
     assert outcome.job is not None
-    assert (Ending.DEAD, "dead", 1) == (outcome.ending, outcome.job.ended, outcome.job.attempt)
-    assert "unknown_kind: no handler for kind 'zzz': this application knows k" == outcome.job.reason
+    assert outcome.ending == Ending.DEAD
+    assert outcome.job.ended == "dead"
+    assert outcome.job.attempt == 1
+    assert outcome.job.reason == "unknown_kind: no handler for kind 'zzz': this application knows k"
     assert [error.message for error in outcome.job.errors] == ["no handler for kind 'zzz': this application knows k"]
 
 
@@ -53,7 +55,7 @@ async def test_a_payload_that_does_not_fit_is_dead_with_every_parameter(executor
 
     outcome = await run(executor_of(handler), payload=b'{"to":1}')
     assert outcome.job is not None
-    assert "invalid_arguments: to: Expected `str`, got `int`; count: required, but missing" == outcome.job.reason
+    assert outcome.job.reason == "invalid_arguments: to: Expected `str`, got `int`; count: required, but missing"
 
 
 async def test_bytes_that_are_no_job_are_left_to_the_caller(executor_of):
@@ -70,14 +72,12 @@ async def test_a_normal_value_completes_the_job(executor_of):
 
     outcome = await run(executor_of(handler))
     done = decode(outcome.record)
-    assert (Ending.COMPLETED, 3_600_000, b'{"answer":42}', "completed") == (
-        outcome.ending,
-        outcome.keep_ms,
-        done.result,
-        done.ended,
-    )
+    assert outcome.ending == Ending.COMPLETED
+    assert outcome.keep_ms == 3_600_000
+    assert done.result == b'{"answer":42}'
+    assert done.ended == "completed"
     assert 0 < done.started_ms <= done.ended_ms
-    assert outcome.job_id == done.id
+    assert done.id == outcome.job_id
 
 
 @pytest.mark.parametrize(
@@ -85,12 +85,14 @@ async def test_a_normal_value_completes_the_job(executor_of):
 )
 async def test_the_nearest_retention_counts(executor_of, job_ms, kind_seconds, expected):
     outcome = await run(executor_of(noop, retain_seconds=kind_seconds), retain_ms=job_ms)
-    assert expected == outcome.keep_ms
+    assert outcome.keep_ms == expected
 
 
 async def test_nothing_is_encoded_when_nothing_is_retained(executor_of):
     outcome = await run(executor_of(noop), retain_ms=0)
-    assert (Ending.COMPLETED, b"", 0) == (outcome.ending, outcome.record, outcome.keep_ms)
+    assert outcome.ending == Ending.COMPLETED
+    assert outcome.record == b""
+    assert outcome.keep_ms == 0
 
 
 async def test_an_exception_fails_the_attempt_and_is_kept(executor_of):
@@ -99,14 +101,15 @@ async def test_an_exception_fails_the_attempt_and_is_kept(executor_of):
 
     outcome = await run(executor_of(handler, backoff=STEADY), attempt=1, fence=4)
     assert outcome.job is not None
-    assert (Ending.FAILED, 4_000, 2, 5) == (
-        outcome.ending,
-        outcome.delay_ms,
-        outcome.job.attempt,
-        outcome.job.fence,
-    )
+    assert outcome.ending == Ending.FAILED
+    assert outcome.delay_ms == 4_000
+    assert outcome.job.attempt == 2
+    assert outcome.job.fence == 5
     error = last_error(outcome)
-    assert (2, "KeyError", "'missing'", "node-1") == (error.attempt, error.type, error.message, error.node)
+    assert error.attempt == 2
+    assert error.type == "KeyError"
+    assert error.message == "'missing'"
+    assert error.node == "node-1"
 
 
 @pytest.mark.parametrize(
@@ -121,10 +124,10 @@ async def test_the_nearest_limit_of_retries_counts(executor_of, default, of_the_
     last = await run(executor, max_retries=of_the_job, attempt=failed_before)
 
     assert last_but_one is None or Ending.FAILED is last_but_one.ending
-    assert Ending.DEAD is last.ending
+    assert last.ending is Ending.DEAD
     assert last.job is not None
     attempts = f"{failed_before + 1} failed attempt{'s' if failed_before else ''}"
-    assert f"gave up after {attempts}" == last.job.reason
+    assert last.job.reason == f"gave up after {attempts}"
 
 
 @pytest.mark.parametrize(("crashes", "after"), [(2, 0), (1, 1)])
@@ -134,7 +137,7 @@ async def test_a_failure_clears_a_suspect_that_killed_nothing(executor_of, crash
 
     outcome = await run(executor_of(handler, Settings(crash_budget=3)), crashes=crashes)
     assert outcome.job is not None
-    assert after == outcome.job.crashes
+    assert outcome.job.crashes == after
 
 
 async def test_a_trace_shows_the_users_frames_and_not_ours(executor_of):
@@ -159,7 +162,8 @@ async def test_a_long_error_is_cut(executor_of):
         raise error
 
     error = last_error(await run(executor_of(handler)))
-    assert (1_000, 4_000) == (len(error.message), len(error.trace))
+    assert len(error.message) == 1_000
+    assert len(error.trace) == 4_000
 
 
 class Unprintable(Exception):
@@ -190,8 +194,9 @@ async def test_whatever_a_handler_raises_is_a_failure_and_the_worker_survives(ex
         raise error
 
     outcome = await run(executor_of(on_loop if executor == "async" else in_thread))
-    assert (Ending.FAILED, name) == (outcome.ending, last_error(outcome).type)
-    assert outcome.job == decode(encode(outcome.job))
+    assert outcome.ending == Ending.FAILED
+    assert last_error(outcome).type == name
+    assert decode(encode(outcome.job)) == outcome.job
 
 
 @pytest.mark.parametrize("executor", ["async", "thread"])
@@ -203,7 +208,8 @@ async def test_stop_iteration_is_an_error_and_does_not_hang(executor_of, executo
         raise StopIteration("no more")
 
     error = last_error(await run(executor_of(on_loop if executor == "async" else in_thread)))
-    assert ("StopIteration", "no more") == (error.type, error.message)
+    assert error.type == "StopIteration"
+    assert error.message == "no more"
 
 
 VERDICTS = [
@@ -226,8 +232,8 @@ async def test_a_verdict_counts_returned_or_raised(executor_of, raised, verdict,
 
     outcome = await run(executor_of(handler, backoff=STEADY))
     assert outcome.job is not None
-    assert expected == (outcome.ending, outcome.delay_ms, outcome.job.attempt)
-    assert (outcome.ending is not Ending.DEAD) == (outcome.job.fence == 1)
+    assert (outcome.ending, outcome.delay_ms, outcome.job.attempt) == expected
+    assert (outcome.job.fence == 1) == (outcome.ending is not Ending.DEAD)
 
 
 async def test_a_discarded_job_keeps_the_reason(executor_of):
@@ -236,8 +242,10 @@ async def test_a_discarded_job_keeps_the_reason(executor_of):
 
     outcome = await run(executor_of(handler))
     assert outcome.job is not None
-    assert ("dead", "no such user") == (outcome.job.ended, outcome.job.reason)
-    assert ("Discard", "no such user") == (last_error(outcome).type, last_error(outcome).message)
+    assert outcome.job.ended == "dead"
+    assert outcome.job.reason == "no such user"
+    assert last_error(outcome).type == "Discard"
+    assert last_error(outcome).message == "no such user"
 
 
 @pytest.mark.parametrize(
@@ -253,7 +261,8 @@ async def test_an_unusable_result_is_dead_at_once(executor_of, value, reason):
 
     outcome = await run(executor_of(handler))
     assert outcome.job is not None
-    assert (Ending.DEAD, reason) == (outcome.ending, outcome.job.reason)
+    assert outcome.ending == Ending.DEAD
+    assert outcome.job.reason == reason
 
 
 async def test_the_context_belongs_to_this_attempt(executor_of):
@@ -261,4 +270,4 @@ async def test_the_context_belongs_to_this_attempt(executor_of):
         return [context.kind, context.attempt, context.fence, context.seconds_left() <= 30, to]
 
     outcome = await run(executor_of(handler, timeout_seconds=30), payload=b'{"to":"ada"}', attempt=2, fence=9)
-    assert b'["k",3,9,true,"ada"]' == decode(outcome.record).result
+    assert decode(outcome.record).result == b'["k",3,9,true,"ada"]'

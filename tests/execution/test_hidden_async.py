@@ -69,7 +69,7 @@ HIDDEN = {
 @pytest.mark.parametrize("function", HIDDEN.values(), ids=HIDDEN)
 async def test_what_it_returns_is_awaited_on_the_loop(executor_of, function):
     outcome = await run(executor_of(function), payload=b'{"to":"ada"}')
-    assert f'[{id(asyncio.get_running_loop())},"k","ada"]'.encode() == decode(outcome.record).result
+    assert decode(outcome.record).result == f'[{id(asyncio.get_running_loop())},"k","ada"]'.encode()
 
 
 async def test_one_that_returns_at_once_for_once_is_taken_at_its_word(executor_of):
@@ -78,7 +78,7 @@ async def test_one_that_returns_at_once_for_once_is_taken_at_its_word(executor_o
         return [to]
 
     outcome = await run(executor_of(cached), payload=b'{"to":"ada"}')
-    assert b'["ada"]' == decode(outcome.record).result
+    assert decode(outcome.record).result == b'["ada"]'
 
 
 async def test_one_that_runs_a_loop_of_its_own_is_told_to_be_in_a_thread(executor_of):
@@ -93,7 +93,7 @@ async def test_one_that_runs_a_loop_of_its_own_is_told_to_be_in_a_thread(executo
     async with asyncio.timeout(PATIENCE_SECONDS):
         in_thread = await run(executor_of(wrapper, executor="thread"), payload=b'{"to":"ada"}')
         on_loop = await run(executor_of(wrapper), payload=b'{"to":"ada"}')
-    assert Ending.COMPLETED is in_thread.ending
+    assert in_thread.ending is Ending.COMPLETED
     assert "cannot be called from a running event loop" in last_error(on_loop).message
 
 

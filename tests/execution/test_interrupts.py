@@ -37,7 +37,7 @@ async def test_an_interrupt_ends_the_attempt_even_if_the_handler_swallows_it(exe
         return "done anyway"
 
     outcome = await interrupted(executor_of(handler), reason, running)
-    assert ending is outcome.ending
+    assert outcome.ending is ending
 
 
 async def test_a_timeout_is_a_failure_that_names_the_limit(executor_of):
@@ -47,7 +47,8 @@ async def test_a_timeout_is_a_failure_that_names_the_limit(executor_of):
         await wait_for_ever(running)
 
     error = last_error(await interrupted(executor_of(handler), Interrupt.TIMEOUT, running))
-    assert ("Timeout", "the handler ran longer than its limit of 2 s") == (error.type, error.message)
+    assert error.type == "Timeout"
+    assert error.message == "the handler ran longer than its limit of 2 s"
 
 
 async def test_a_cancelled_job_leaves_a_terminal_record(executor_of):
@@ -57,7 +58,8 @@ async def test_a_cancelled_job_leaves_a_terminal_record(executor_of):
         await wait_for_ever(running)
 
     outcome = await interrupted(executor_of(handler), Interrupt.CANCEL, running)
-    assert ("cancelled", b"") == (decode(outcome.record).ended, decode(outcome.record).result)
+    assert decode(outcome.record).ended == "cancelled"
+    assert decode(outcome.record).result == b""
 
 
 async def test_an_interrupt_that_arrives_as_the_handler_returns_still_counts(executor_of):
@@ -73,7 +75,7 @@ async def test_an_interrupt_that_arrives_as_the_handler_returns_still_counts(exe
     attempts.append(executor.prepare(record()))
     task, outcomes = start(executor, attempts[0])
     await asyncio.wait([task])
-    assert [Ending.CANCELLED] == [outcome.ending for outcome in outcomes]
+    assert [outcome.ending for outcome in outcomes] == [Ending.CANCELLED]
 
 
 async def test_a_stubborn_handler_that_is_cancelled_again_ends_as_it_was_told_first(executor_of):
@@ -95,8 +97,8 @@ async def test_a_stubborn_handler_that_is_cancelled_again_ends_as_it_was_told_fi
     given_up = attempt.outcome
     attempt.stop()
     await asyncio.wait([task])
-    assert [given_up] == outcomes
-    assert Ending.FAILED is given_up.ending
+    assert outcomes == [given_up]
+    assert given_up.ending is Ending.FAILED
 
 
 async def test_an_attempt_that_was_interrupted_before_it_ran_does_not_run(executor_of):
@@ -106,4 +108,4 @@ async def test_an_attempt_that_was_interrupted_before_it_ran_does_not_run(execut
     executor = executor_of(handler)
     attempt = executor.prepare(record())
     attempt.interrupt = Interrupt.CANCEL
-    assert Ending.CANCELLED is (await executor.run(attempt)).ending
+    assert (await executor.run(attempt)).ending is Ending.CANCELLED

@@ -66,8 +66,8 @@ def test_a_task_made_in_a_run_fails_the_run_and_ends_no_loop(contained, exit_):
         return await asyncio.gather(end(), asyncio.create_task(end(), name="named"), return_exceptions=True)
 
     words = [(type(error), error.type_name) for error in contained(main)]
-    assert [(RemoteFailure, type(exit_).__name__)] * 2 == words
-    assert [exit_] * 2 == run.errors
+    assert words == [(RemoteFailure, type(exit_).__name__)] * 2
+    assert run.errors == [exit_] * 2
 
 
 def test_a_task_that_exits_as_it_is_cancelled_is_contained_too(contained):
@@ -87,7 +87,7 @@ def test_a_task_that_exits_as_it_is_cancelled_is_contained_too(contained):
         await asyncio.wait([task])
 
     contained(main)
-    assert [5] == [error.code for error in run.errors]
+    assert [error.code for error in run.errors] == [5]
 
 
 def test_a_task_that_is_cancelled_before_it_began_leaves_no_warning(contained):
@@ -118,7 +118,7 @@ def test_tasks_of_nobody_are_as_they_were(contained):
         task = asyncio.create_task(asyncio.sleep(0, "slept"))
         return type(task.get_coro()).__name__, await task
 
-    assert ("coroutine", "slept") == contained(main)
+    assert contained(main) == ("coroutine", "slept")
 
 
 def test_a_run_that_is_over_is_told_of_what_it_left_behind(contained, caplog):
@@ -128,7 +128,7 @@ def test_a_run_that_is_over_is_told_of_what_it_left_behind(contained, caplog):
         gc.collect()
 
     contained(main)
-    assert ["a task that a job of kind email.send had left behind raised SystemExit: 5"] == caplog.messages
+    assert caplog.messages == ["a task that a job of kind email.send had left behind raised SystemExit: 5"]
 
 
 def test_what_nobody_awaits_is_told_in_the_name_of_its_job(contained, caplog):
@@ -151,7 +151,7 @@ def test_what_nobody_awaits_is_told_in_the_name_of_its_job(contained, caplog):
     caplog.handler.addFilter(Filter())
     contained(main)
     assert "nobody awaits this" in caplog.text
-    assert [run] == told
+    assert told == [run]
 
 
 def test_a_task_factory_that_was_there_before_makes_the_tasks():
@@ -187,7 +187,7 @@ def test_what_callbacks_raise_ends_neither_the_loop_nor_the_program(caplog):
         await asyncio.sleep(0.01)
         return "done"
 
-    assert "done" == isolation.run(main())
+    assert isolation.run(main()) == "done"
     assert "a callback raised what would have ended this process" in caplog.text
 
 
@@ -200,7 +200,7 @@ def test_signals_are_heard_after_a_callback_has_exited():
         await told.wait()
         return "told"
 
-    assert "told" == isolation.run(main())
+    assert isolation.run(main()) == "told"
 
 
 def test_a_program_that_does_not_handle_the_keyboard_yet_ends_by_it():
@@ -229,7 +229,7 @@ def test_what_is_raised_as_the_loop_closes_does_not_change_the_end(caplog):
         await asyncio.sleep(0)
         return "done"
 
-    assert "done" == isolation.run(main())
+    assert isolation.run(main()) == "done"
     assert "otherwise" in caplog.text
 
 
@@ -238,7 +238,7 @@ def test_a_program_that_has_ended_ends_so_whatever_a_callback_raises_in_the_same
         asyncio.get_running_loop().call_soon(sys.exit, 2)
         return "done"
 
-    assert "done" == isolation.run(main())
+    assert isolation.run(main()) == "done"
 
 
 # --------------------------------------------------------------------------- others' tasks
@@ -262,7 +262,7 @@ def test_a_run_finds_neither_the_tasks_of_its_node_nor_those_of_other_runs(conta
         return expected, seen
 
     expected, seen = contained(main)
-    assert expected == seen
+    assert seen == expected
 
 
 def test_a_program_cannot_be_cancelled_by_way_of_all_tasks_and_ends_what_is_left():
@@ -279,5 +279,5 @@ def test_a_program_cannot_be_cancelled_by_way_of_all_tasks_and_ends_what_is_left
         await asyncio.sleep(0)
         return asyncio.all_tasks()
 
-    assert set() == isolation.run(main())
-    assert [True] == ended
+    assert isolation.run(main()) == set()
+    assert ended == [True]

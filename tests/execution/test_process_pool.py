@@ -54,7 +54,7 @@ def is_gone(pid: int) -> bool:
 async def test_the_result_comes_from_another_process_with_its_context():
     async with executor(cpu_handlers.whoami) as made:
         done = decode((await run(made, "whoami", attempt=1, fence=3)).record)
-    assert f',"{done.text_id}","whoami",2,3,true]'.encode() == done.result[done.result.index(b",") :]
+    assert done.result[done.result.index(b",") :] == f',"{done.text_id}","whoami",2,3,true]'.encode()
     assert os.getpid() != int(done.result[1 : done.result.index(b",")])
 
 
@@ -64,7 +64,7 @@ async def test_a_child_serves_one_job_after_the_other():
             decode((await run(made, kind, payload)).record).result.partition(b",")[0]
             for kind, payload in (("whoami", b"{}"), ("add", b'{"a":1,"b":2}'), ("whoami", b"{}"))
         ]
-    assert first == second
+    assert second == first
 
 
 async def test_jobs_run_in_as_many_processes_as_the_settings_say(tmp_path):
@@ -72,16 +72,16 @@ async def test_jobs_run_in_as_many_processes_as_the_settings_say(tmp_path):
         attempts = [made.prepare(record(f'{{"path":"{tmp_path}/{number}"}}'.encode(), "hang")) for number in range(3)]
         tasks = [asyncio.create_task(made.run(attempt)) for attempt in attempts]
         await until(lambda: len(list(tmp_path.glob("[0-9]"))) == 2, "both to run")
-        assert [True, True, False] == [attempt.started_ms > 0 for attempt in attempts]
+        assert [attempt.started_ms > 0 for attempt in attempts] == [True, True, False]
         for attempt, task in zip(attempts, tasks, strict=True):
             attempt.interrupt = Interrupt.CANCEL
             task.cancel()
-        assert [Ending.CANCELLED] * 3 == [(await task).ending for task in tasks]
+        assert [(await task).ending for task in tasks] == [Ending.CANCELLED] * 3
 
 
 async def test_what_a_handler_prints_does_not_reach_the_protocol():
     async with executor(cpu_handlers.noisy) as made:
-        assert b'"quiet"' == decode((await run(made, "noisy")).record).result
+        assert decode((await run(made, "noisy")).record).result == b'"quiet"'
 
 
 async def test_what_a_handler_logs_looks_like_the_nodes_own_lines(capfd):
@@ -97,10 +97,11 @@ async def test_an_exception_arrives_with_its_type_message_and_trace():
     async with executor(cpu_handlers.fail, cpu_handlers.leave) as made:
         error = last_error(await run(made, "fail"))
         left = last_error(await run(made, "leave"))
-    assert ("KeyError", "'missing'") == (error.type, error.message)
+    assert error.type == "KeyError"
+    assert error.message == "'missing'"
     assert 'raise KeyError("missing")' in error.trace
     assert "cpu_child.py" not in error.trace
-    assert "SystemExit" == left.type
+    assert left.type == "SystemExit"
 
 
 @pytest.mark.parametrize(
@@ -115,14 +116,14 @@ async def test_an_exception_arrives_with_its_type_message_and_trace():
 async def test_verdicts_cross_the_process_border(name, expected):
     async with executor(cpu_handlers.verdict) as made:
         outcome = await run(made, "verdict", f'{{"name":"{name}"}}'.encode())
-    assert expected == (outcome.ending, outcome.delay_ms)
+    assert (outcome.ending, outcome.delay_ms) == expected
 
 
 async def test_an_unusable_result_is_dead_at_once():
     async with executor(cpu_handlers.unusable) as made:
         outcome = await run(made, "unusable")
     assert outcome.job is not None
-    assert "result_not_serialisable: result: object is not a JSON value" == outcome.job.reason
+    assert outcome.job.reason == "result_not_serialisable: result: object is not a JSON value"
 
 
 @pytest.mark.parametrize(
@@ -136,12 +137,10 @@ async def test_a_child_that_dies_fails_its_job_and_is_replaced(how, message):
     async with executor(cpu_handlers.die, cpu_handlers.add) as made:
         outcome = await run(made, "die", f'{{"how":"{how}"}}'.encode())
         after = await run(made, "add", b'{"a":1,"b":2}')
-    assert (Ending.FAILED, "ProcessDied", message) == (
-        outcome.ending,
-        last_error(outcome).type,
-        last_error(outcome).message,
-    )
-    assert b"3" == decode(after.record).result
+    assert outcome.ending == Ending.FAILED
+    assert last_error(outcome).type == "ProcessDied"
+    assert last_error(outcome).message == message
+    assert decode(after.record).result == b"3"
 
 
 async def test_an_idle_child_that_was_killed_is_replaced_unnoticed(monkeypatch):
@@ -171,15 +170,13 @@ async def test_an_interrupt_kills_the_child_with_everything_it_started(tmp_path)
         task = asyncio.create_task(made.run(attempt))
         await until(path.exists, "the children to be noted")
         pids = [int(pid) for pid in path.read_text().split()]
-        assert [False, False] == [is_gone(pid) for pid in pids]
+        assert [is_gone(pid) for pid in pids] == [False, False]
         attempt.interrupt = Interrupt.TIMEOUT
         task.cancel()
-        assert ("Timeout", "the handler ran longer than its limit of 300 s") == (
-            last_error(await task).type,
-            last_error(task.result()).message,
-        )
+        assert last_error(await task).type == "Timeout"
+        assert last_error(task.result()).message == "the handler ran longer than its limit of 300 s"
         await until(lambda: all(is_gone(pid) for pid in pids), "all of them to be gone")
-        assert b"3" == decode((await run(made, "add", b'{"a":1,"b":2}')).record).result
+        assert decode((await run(made, "add", b'{"a":1,"b":2}')).record).result == b"3"
 
 
 async def test_closing_leaves_no_process_behind():
@@ -192,7 +189,7 @@ async def test_a_wrong_payload_never_reaches_a_child():
     async with executor(cpu_handlers.add) as made:
         outcome = await run(made, "add", b'{"a":1}')
     assert outcome.job is not None
-    assert "invalid_arguments: b: required, but missing" == outcome.job.reason
+    assert outcome.job.reason == "invalid_arguments: b: required, but missing"
 
 
 SCRIPT = """
@@ -241,7 +238,7 @@ def script(tmp_path: Path, *arguments: str, as_module: bool = False) -> subproce
 @pytest.mark.parametrize("as_module", [False, True])
 def test_handlers_of_a_script_run_too(tmp_path, as_module):
     output, _ = script(tmp_path, "double", '{"number": 21}', as_module=as_module).communicate(timeout=PATIENCE_SECONDS)
-    assert "42\n" == output
+    assert output == "42\n"
 
 
 async def test_a_busy_child_ends_with_its_node(tmp_path):
@@ -259,6 +256,6 @@ async def test_a_busy_child_ends_with_its_node(tmp_path):
 )
 def test_a_child_ends_at_a_request_that_it_cannot_read(sent: bytes) -> None:
     done = subprocess.run(COMMAND, input=sent, capture_output=True, check=False, timeout=PATIENCE_SECONDS)
-    assert 1 == done.returncode
+    assert done.returncode == 1
     assert b"this is no request" in done.stderr
     assert b"Traceback" not in done.stderr

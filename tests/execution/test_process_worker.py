@@ -38,13 +38,13 @@ def request(**changes: Any) -> Request:
 
 
 def test_a_result_is_json():
-    assert Reply("result", b"3") == ask(cpu_handlers.add, b'{"a":1,"b":2}')
+    assert ask(cpu_handlers.add, b'{"a":1,"b":2}') == Reply("result", b"3")
 
 
 def test_the_context_is_rebuilt():
     job_id = new_id()
     reply = ask(cpu_handlers.whoami, job_id=job_id, attempt=2, fence=5)
-    assert f'[{os.getpid()},"{format_id(job_id)}","k",2,5,true]' == reply.result.decode()
+    assert reply.result.decode() == f'[{os.getpid()},"{format_id(job_id)}","k",2,5,true]'
 
 
 @pytest.mark.parametrize(
@@ -59,35 +59,36 @@ def test_the_context_is_rebuilt():
     ],
 )
 def test_verdicts_are_told(name, expected):
-    assert expected == ask(cpu_handlers.verdict, f'{{"name":"{name}"}}'.encode())
+    assert ask(cpu_handlers.verdict, f'{{"name":"{name}"}}'.encode()) == expected
 
 
 @pytest.mark.parametrize(("function", "name"), [(cpu_handlers.fail, "KeyError"), (cpu_handlers.leave, "SystemExit")])
 def test_whatever_is_raised_is_a_failure(function, name):
     reply = ask(function)
-    assert ("failure", name) == (reply.verdict, reply.type)
+    assert reply.verdict == "failure"
+    assert reply.type == name
 
 
 def test_an_unusable_result_says_why():
     code = "result_not_serialisable"
-    assert Reply("unusable", text=f"{code}: result: object is not a JSON value", type=code) == ask(
-        cpu_handlers.unusable
+    assert ask(cpu_handlers.unusable) == Reply(
+        "unusable", text=f"{code}: result: object is not a JSON value", type=code
     )
 
 
 def test_a_function_that_is_not_where_it_was_is_explained(tmp_path: Path):
     missing = perform(request(function="renamed"))
-    assert "ironforge.errors.ConfigError" == missing.type
+    assert missing.type == "ironforge.errors.ConfigError"
     assert "no 'renamed' in tests.execution.cpu_handlers" in missing.text
     assert "no Python file" in perform(request(path=str(tmp_path / "script.txt"))).text
-    assert "ModuleNotFoundError" == perform(request(module="no_such_module")).type
+    assert perform(request(module="no_such_module")).type == "ModuleNotFoundError"
 
 
 def test_a_script_is_loaded_from_its_file_once(tmp_path: Path):
     path = tmp_path / "script.py"
     path.write_text("calls = []\ndef count() -> int:\n    calls.append(1)\n    return len(calls)\n")
     replies = [perform(request(path=str(path), function="count")).result for _ in range(2)]
-    assert [b"1", b"2"] == replies
+    assert replies == [b"1", b"2"]
 
 
 def test_a_function_that_a_child_cannot_find_is_refused_in_time():
@@ -95,12 +96,12 @@ def test_a_function_that_a_child_cannot_find_is_refused_in_time():
 
     with pytest.raises(ConfigError, match="top of its module"):
         target_of(nested)
-    assert ("ironforge.settings", "", "Settings") == target_of(Settings)
+    assert target_of(Settings) == ("ironforge.settings", "", "Settings")
 
 
 def test_a_coroutine_is_awaited():
-    assert Reply("result", b'"ada"') == ask(cpu_handlers.later, b'{"to":"ada"}')
+    assert ask(cpu_handlers.later, b'{"to":"ada"}') == Reply("result", b'"ada"')
 
 
 def test_no_run_sees_what_another_one_has_set():
-    assert [b"[]", b"[]"] == [ask(cpu_handlers.remember).result for _ in range(2)]
+    assert [ask(cpu_handlers.remember).result for _ in range(2)] == [b"[]", b"[]"]

@@ -20,7 +20,7 @@ async def test_a_plain_function_runs_in_a_thread_with_its_context(executor_of):
         return [threading.current_thread() is threading.main_thread(), context.kind, to]
 
     outcome = await run(executor_of(handler), payload=b'{"to":"ada"}')
-    assert b'[false,"k","ada"]' == decode(outcome.record).result
+    assert decode(outcome.record).result == b'[false,"k","ada"]'
 
 
 async def test_a_thread_that_is_out_of_time_is_told_and_left_behind(executor_of):
@@ -52,7 +52,7 @@ async def test_a_stuck_thread_does_not_take_the_place_of_the_next_job(executor_o
     await interrupted(executor, Interrupt.TIMEOUT, running)
     outcome = await run(executor)
     release.set()
-    assert b'"free"' == decode(outcome.record).result
+    assert decode(outcome.record).result == b'"free"'
 
 
 async def test_waiting_for_a_thread_does_not_count_against_the_time_limit(executor_of):
@@ -66,23 +66,24 @@ async def test_waiting_for_a_thread_does_not_count_against_the_time_limit(execut
     first, second = executor.prepare(record()), executor.prepare(record(timeout_ms=5_000))
     tasks = [asyncio.create_task(executor.run(first)), asyncio.create_task(executor.run(second))]
     await running.wait()
-    assert (True, 5.0) == (first.seconds_left() < 300, second.seconds_left())
+    assert first.seconds_left() < 300
+    assert second.seconds_left() == 5.0
     release.set()
-    assert [Ending.COMPLETED] * 2 == [(await task).ending for task in tasks]
+    assert [(await task).ending for task in tasks] == [Ending.COMPLETED] * 2
 
 
 async def test_a_thread_sees_the_callers_context_variables():
     variable = contextvars.ContextVar("variable", default="unset")
     variable.set("set")
     threads = Threads(keep=1)
-    assert "set" == await threads.run(variable.get)
+    assert await threads.run(variable.get) == "set"
     threads.close()
 
 
 async def test_an_idle_thread_is_used_again_and_ends_with_the_pool():
     threads = Threads(keep=1)
     first = await threads.run(threading.current_thread)
-    assert first is await threads.run(threading.current_thread)
+    assert await threads.run(threading.current_thread) is first
     threads.close()
     await asyncio.to_thread(first.join)
     assert not first.is_alive()

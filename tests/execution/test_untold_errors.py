@@ -20,7 +20,7 @@ def test_it_is_told_as_the_loop_itself_would(make_loop, caplog):
 
     with asyncio.Runner(loop_factory=make_loop) as runner:
         runner.run(main())
-    assert ["not of a job"] == [record.message for record in caplog.records]
+    assert [record.message for record in caplog.records] == ["not of a job"]
 
 
 def test_a_handler_of_exceptions_that_was_there_before_hears_of_them():
@@ -33,4 +33,4 @@ def test_a_handler_of_exceptions_that_was_there_before_hears_of_them():
         loop.call_exception_handler({"message": "not of a job"})
 
     asyncio.run(main())
-    assert [{"message": "not of a job"}] == heard
+    assert heard == [{"message": "not of a job"}]

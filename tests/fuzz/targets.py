@@ -131,7 +131,7 @@ def _cursor(raw: bytes) -> None:
     forged = job_listing.base64.urlsafe_b64encode(job_listing._checksum(raw) + raw).decode().rstrip("=")
     with contextlib.suppress(ValueError):
         (kind, number, name), (at, offset) = job_listing._read_cursor(forged)
-        assert (int, int, str, str, int) == tuple(map(type, (kind, number, name, at, offset)))
+        assert [type(part) for part in (kind, number, name, at, offset)] == [int, int, str, str, int]
 
 
 def _info(raw: bytes) -> None:
@@ -162,7 +162,9 @@ def _remote(raw: bytes) -> None:
     for status in (200, 302, 400, 404, 409, 413, 422, 503):
         error = transport.refusal(status, raw)
         assert isinstance(str(error), str)
-        assert (status, str, str) == (error.status, type(error.code), type(error.detail))
+        assert error.status == status
+        assert type(error.code) is str
+        assert type(error.detail) is str
         with contextlib.suppress(transport.ApiError):
             answer = transport._decode(status, raw)
             for kind in (str, list):

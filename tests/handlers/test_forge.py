@@ -30,7 +30,7 @@ def forge_with(function: Any = on_loop, kind: str = "email.send", **given: Any) 
 
 
 def test_the_function_is_returned_as_it_is():
-    assert on_loop is Forge().job("email.send")(on_loop)
+    assert Forge().job("email.send")(on_loop) is on_loop
 
 
 def test_a_handler_knows_the_options_of_its_kind():
@@ -43,30 +43,26 @@ def test_a_handler_knows_the_options_of_its_kind():
         retain_seconds=60,
         backoff=backoff,
     ).handler("email.send")
-    assert (Priority.HIGH, "mail", 5, 30.0, 60.0, backoff) == (
-        handler.priority,
-        handler.queue,
-        handler.max_retries,
-        handler.timeout_seconds,
-        handler.retain_seconds,
-        handler.backoff,
-    )
+    assert handler.priority == Priority.HIGH
+    assert handler.queue == "mail"
+    assert handler.max_retries == 5
+    assert handler.timeout_seconds == 30.0
+    assert handler.retain_seconds == 60.0
+    assert handler.backoff == backoff
 
 
 def test_without_options_the_settings_decide():
     handler = forge_with().handler("email.send")
-    assert (Options(), None, None, Backoff()) == (
-        handler.defaults,
-        handler.timeout_seconds,
-        handler.retain_seconds,
-        handler.backoff,
-    )
+    assert handler.defaults == Options()
+    assert handler.timeout_seconds is None
+    assert handler.retain_seconds is None
+    assert handler.backoff == Backoff()
 
 
 def test_where_a_handler_runs_follows_from_the_function():
-    assert "async" == forge_with(on_loop).handler("email.send").executor
-    assert "thread" == forge_with(in_thread).handler("email.send").executor
-    assert "process" == forge_with(in_thread, executor="process").handler("email.send").executor
+    assert forge_with(on_loop).handler("email.send").executor == "async"
+    assert forge_with(in_thread).handler("email.send").executor == "thread"
+    assert forge_with(in_thread, executor="process").handler("email.send").executor == "process"
 
 
 async def _yields() -> Any:
@@ -151,23 +147,20 @@ def test_a_submission_gets_the_options_of_its_kind_and_overrides_them():
     forge = forge_with(priority="high", queue="mail", max_retries=5, timeout_seconds=30)
     plain = forge.prepare("email.send").job
     other = forge.prepare("email.send", priority="medium", queue="default", max_retries=0).job
-    assert (Priority.HIGH, "mail", 5, 30_000) == (
-        plain.priority,
-        plain.queue,
-        plain.max_retries,
-        plain.timeout_ms,
-    )
-    assert (Priority.MEDIUM, "default", 0, 30_000) == (
-        other.priority,
-        other.queue,
-        other.max_retries,
-        other.timeout_ms,
-    )
+    assert plain.priority == Priority.HIGH
+    assert plain.queue == "mail"
+    assert plain.max_retries == 5
+    assert plain.timeout_ms == 30_000
+    assert other.priority == Priority.MEDIUM
+    assert other.queue == "default"
+    assert other.max_retries == 0
+    assert other.timeout_ms == 30_000
 
 
 def test_a_submission_may_name_the_function():
     submission = forge_with().prepare(on_loop, {"to": "ada"})
-    assert ("email.send", b'{"to":"ada"}') == (submission.job.kind, submission.job.payload)
+    assert submission.job.kind == "email.send"
+    assert submission.job.payload == b'{"to":"ada"}'
     with pytest.raises(UnknownKind, match="in_thread is no handler"):
         forge_with().prepare(in_thread)
 
@@ -180,24 +173,24 @@ def test_a_payload_that_the_handler_cannot_take_is_refused_before_it_is_sent():
 
 
 def test_a_kind_of_another_application_may_be_submitted():
-    assert b'{"anything":1}' == Forge().prepare("other.kind", {"anything": 1}).job.payload
+    assert Forge().prepare("other.kind", {"anything": 1}).job.payload == b'{"anything":1}'
     with pytest.raises(InvalidJob, match="kind 'a b' is not a name"):
         Forge().prepare("a b")
 
 
 def test_delay_and_time_are_part_of_the_submission():
-    assert 1_500 == Forge().prepare("k", delay_seconds=1.5).delay_ms
+    assert Forge().prepare("k", delay_seconds=1.5).delay_ms == 1_500
     moment = datetime.now(UTC) + timedelta(hours=1)
     assert int(moment.timestamp() * 1000) - 1 <= (Forge().prepare("k", run_at=moment).run_at_ms or 0)
 
 
 def test_an_id_may_be_given():
     job_id = new_id()
-    assert job_id == Forge().prepare("k", id=format_id(job_id)).job.id
+    assert Forge().prepare("k", id=format_id(job_id)).job.id == job_id
     for wrong in ("x", "6d3f7b3c-7d5c-4d0f-9d6e-1f6a3e0b5a11"):
         with pytest.raises(InvalidJob, match="not a UUIDv7") as caught:
             Forge().prepare("k", id=wrong)
-        assert "invalid_job_id" == caught.value.code
+        assert caught.value.code == "invalid_job_id"
 
 
 def test_the_fingerprint_tells_a_repetition_from_a_conflict():
@@ -205,7 +198,7 @@ def test_the_fingerprint_tells_a_repetition_from_a_conflict():
         return Forge().prepare("k", payload, idempotency_key="key", **given).fingerprint
 
     assert mark({"a": 1}) == mark({"a": 1})
-    assert 3 == len({mark({"a": 1}), mark({"a": 2}), mark({"a": 1}, delay_seconds=1)})
+    assert len({mark({"a": 1}), mark({"a": 2}), mark({"a": 1}, delay_seconds=1)}) == 3
 
 
 async def test_without_a_server_a_submission_names_the_setting():
@@ -221,4 +214,5 @@ def test_a_backoff_that_is_none_is_refused():
 
 def test_durations_are_taken_wherever_seconds_are():
     handler = forge_with(timeout_seconds=timedelta(minutes=1), retain_seconds=timedelta(0)).handler("email.send")
-    assert (60.0, 0.0) == (handler.timeout_seconds, handler.retain_seconds)
+    assert handler.timeout_seconds == 60.0
+    assert handler.retain_seconds == 0.0

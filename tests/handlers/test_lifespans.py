@@ -73,7 +73,7 @@ async def test_a_handler_gets_what_is_provided_beside_its_payload_and_context():
     async def handler(mail: Mail, pool: Pool, context: Context) -> str:
         return f"{mail.to} {pool.name} {context.kind}"
 
-    assert b'"ada main k"' == await result_of(forge, b'{"to":"ada"}', Pool("main"))
+    assert await result_of(forge, b'{"to":"ada"}', Pool("main")) == b'"ada main k"'
 
 
 async def test_a_handler_in_a_thread_gets_it_too():
@@ -83,7 +83,7 @@ async def test_a_handler_in_a_thread_gets_it_too():
     def handler(to: str, *, pool: Pool) -> str:
         return f"{to} {pool.name}"
 
-    assert b'"ada main"' == await result_of(forge, b'{"to":"ada"}', Pool("main"))
+    assert await result_of(forge, b'{"to":"ada"}', Pool("main")) == b'"ada main"'
 
 
 async def test_each_parameter_gets_the_one_of_exactly_its_annotation():
@@ -94,7 +94,7 @@ async def test_each_parameter_gets_the_one_of_exactly_its_annotation():
         return " ".join(one.name for one in (a["x"], b, c, d, e))
 
     values = (Pool("plain"), OtherPool("other"), Replica(Pool("replica")), Pool("marked"), {"x": Pool("generic")})
-    assert b'"generic marked replica other plain"' == await result_of(forge, b"{}", *values)
+    assert await result_of(forge, b"{}", *values) == b'"generic marked replica other plain"'
 
 
 async def test_a_type_that_is_provided_is_never_taken_from_the_payload():
@@ -104,7 +104,7 @@ async def test_a_type_that_is_provided_is_never_taken_from_the_payload():
     async def handler(config: Config) -> int:
         return config.limit
 
-    assert b"1" == await result_of(forge, b'{"limit":2}', Config(1))
+    assert await result_of(forge, b'{"limit":2}', Config(1)) == b"1"
 
 
 async def test_what_is_provided_is_no_field_of_a_submission():
@@ -113,7 +113,7 @@ async def test_what_is_provided_is_no_field_of_a_submission():
     @forge.job("k")
     async def handler(to: str, pool: Pool) -> None: ...
 
-    assert b'{"to":"ada"}' == forge.prepare("k", {"to": "ada"}).job.payload
+    assert forge.prepare("k", {"to": "ada"}).job.payload == b'{"to":"ada"}'
     with pytest.raises(InvalidPayload, match="unknown field, expected to"):
         forge.prepare("k", {"to": "ada", "pool": 1})
 
@@ -144,9 +144,9 @@ def test_a_lifespan_stands_before_the_handlers_that_take_what_it_provides():
 
     with pytest.raises(ConfigError, match=r"provides what handler .*handler takes: register it before"):
         forge.lifespan(lifespan(Config))
-    assert () == forge.lifespans
+    assert forge.lifespans == ()
     forge.lifespan(lifespan(Pool))
-    assert 1 == len(forge.lifespans)
+    assert len(forge.lifespans) == 1
 
 
 def test_the_usual_forms_of_a_lifespan_are_taken():
@@ -168,7 +168,7 @@ def test_the_usual_forms_of_a_lifespan_are_taken():
     for _ in range(2):
         forge.lifespan(lifespan(None))
 
-    assert [Pool, OtherPool, Config, None, None] == [one.provides for one in forge.lifespans]
+    assert [one.provides for one in forge.lifespans] == [Pool, OtherPool, Config, None, None]
 
 
 async def plain_coroutine() -> AsyncIterator[Pool]:

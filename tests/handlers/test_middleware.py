@@ -27,7 +27,7 @@ async def outcome_of(forge: Forge, kind: str = "k") -> Outcome:
 def test_without_middleware_the_endpoint_itself_is_called():
     async def endpoint(context: Context, run: Any) -> None: ...
 
-    assert endpoint is compose([], endpoint)
+    assert compose([], endpoint) is endpoint
 
 
 @pytest.mark.parametrize("executor", ["async", "thread"])
@@ -56,7 +56,7 @@ async def test_the_first_registered_middleware_is_the_outermost(executor):
             seen.append("handler")
 
     await outcome_of(forge)
-    assert ["a in k", "b in k", "handler", "b out", "a out"] == seen
+    assert seen == ["a in k", "b in k", "handler", "b out", "a out"]
 
 
 async def test_what_the_middleware_returns_is_the_result():
@@ -70,7 +70,7 @@ async def test_what_the_middleware_returns_is_the_result():
     async def handler() -> int:
         return 21
 
-    assert b"42" == decode((await outcome_of(forge)).record).result
+    assert decode((await outcome_of(forge)).record).result == b"42"
 
 
 async def test_middleware_sees_what_the_handler_raised_and_may_answer_for_it():
@@ -93,8 +93,8 @@ async def test_middleware_sees_what_the_handler_raised_and_may_answer_for_it():
     async def value() -> None:
         raise ValueError
 
-    assert b'"rescued"' == decode((await outcome_of(forge, "key")).record).result
-    assert Ending.DEAD is (await outcome_of(forge, "value")).ending
+    assert decode((await outcome_of(forge, "key")).record).result == b'"rescued"'
+    assert (await outcome_of(forge, "value")).ending is Ending.DEAD
 
 
 async def test_an_error_in_middleware_fails_the_attempt():
@@ -108,6 +108,6 @@ async def test_an_error_in_middleware_fails_the_attempt():
     async def handler() -> None: ...
 
     outcome = await outcome_of(forge)
-    assert Ending.FAILED is outcome.ending
+    assert outcome.ending is Ending.FAILED
     assert outcome.job is not None
-    assert "broken middleware" == outcome.job.errors[0].message
+    assert outcome.job.errors[0].message == "broken middleware"

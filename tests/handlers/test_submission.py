@@ -47,48 +47,46 @@ async def store_client(settings: Settings) -> AsyncIterator[StoreClient]:
 async def test_a_submitted_job_is_queued_with_the_options_of_its_kind(forge, store_client):
     job_id = await forge.submit("email.send", {"to": "ada"})
     view = await store_client.inspector.get(parse_id(job_id))
-    assert (JobState.QUEUED, "email.send", b'{"to":"ada"}', 1, 7) == (
-        view.state,
-        view.job.kind,
-        view.job.payload,
-        view.job.priority,
-        view.job.max_retries,
-    )
+    assert view.state == JobState.QUEUED
+    assert view.job.kind == "email.send"
+    assert view.job.payload == b'{"to":"ada"}'
+    assert view.job.priority == 1
+    assert view.job.max_retries == 7
 
 
 async def test_a_delayed_job_is_scheduled(forge, store_client):
     job_id = await forge.submit("email.send", {"to": "ada"}, delay_seconds=60)
-    assert JobState.SCHEDULED is (await store_client.inspector.get(parse_id(job_id))).state
+    assert (await store_client.inspector.get(parse_id(job_id))).state is JobState.SCHEDULED
 
 
 async def test_many_jobs_are_accepted_in_their_order(forge, store_client):
     prepared = forge.prepare("email.send", {"to": "grace"}, priority="low")
     ids = await forge.submit_many("email.send", [{"to": "ada"}, prepared, {"to": "alan"}])
     views = [await store_client.inspector.get(parse_id(job_id)) for job_id in ids]
-    assert [b'{"to":"ada"}', b'{"to":"grace"}', b'{"to":"alan"}'] == [view.job.payload for view in views]
-    assert [1, 3, 1] == [view.job.priority for view in views]
+    assert [view.job.payload for view in views] == [b'{"to":"ada"}', b'{"to":"grace"}', b'{"to":"alan"}']
+    assert [view.job.priority for view in views] == [1, 3, 1]
 
 
 async def test_one_wrong_payload_stores_nothing(forge, store_client):
     with pytest.raises(InvalidPayload):
         await forge.submit_many("email.send", [{"to": "ada"}, {"too": "ada"}])
-    assert [] == await forge.submit_many("email.send", [])
-    assert [] == (await store_client.inspector.jobs()).jobs
+    assert await forge.submit_many("email.send", []) == []
+    assert (await store_client.inspector.jobs()).jobs == []
 
 
 async def test_repeating_a_submission_by_its_id_stores_it_once(forge, store_client):
     job_id = format_id(new_id())
     for _ in range(2):
-        assert job_id == await forge.submit("email.send", {"to": "ada"}, id=job_id)
-    assert 1 == len((await store_client.inspector.jobs()).jobs)
+        assert await forge.submit("email.send", {"to": "ada"}, id=job_id) == job_id
+    assert len((await store_client.inspector.jobs()).jobs) == 1
 
 
 async def test_an_idempotency_key_answers_with_the_first_job(forge):
     first = await forge.submit("email.send", {"to": "ada"}, idempotency_key="welcome-ada")
-    assert first == await forge.submit("email.send", {"to": "ada"}, idempotency_key="welcome-ada")
+    assert await forge.submit("email.send", {"to": "ada"}, idempotency_key="welcome-ada") == first
     with pytest.raises(IdempotencyConflict) as caught:
         await forge.submit("email.send", {"to": "grace"}, idempotency_key="welcome-ada")
-    assert first == caught.value.job_id
+    assert caught.value.job_id == first
 
 
 async def test_a_closed_forge_connects_again(forge):

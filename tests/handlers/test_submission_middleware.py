@@ -72,7 +72,7 @@ async def test_the_first_registered_is_the_outermost(forge: Forge):
     layer("a")
     layer("b")
     await forge.submit("email.send", {"to": "ada"})
-    assert ["a in", "b in", "b out", "a out"] == seen
+    assert seen == ["a in", "b in", "b out", "a out"]
 
 
 async def test_it_sees_the_kind_the_payloads_and_the_options_of_each_call(forge: Forge):
@@ -86,8 +86,8 @@ async def test_it_sees_the_kind_the_payloads_and_the_options_of_each_call(forge:
     prepared = forge.prepare("email.send", {"to": "grace"})
     await forge.submit("email.send", {"to": "ada"}, queue="mail", idempotency_key="once")
     await forge.submit_many("email.send", iter([{"to": "alan"}, prepared]), delay_seconds=5)
-    assert SubmissionCall("email.send", [{"to": "ada"}], {"queue": "mail", "idempotency_key": "once"}) == seen[0]
-    assert SubmissionCall("email.send", [{"to": "alan"}, prepared], {"delay_seconds": 5}) == seen[1]
+    assert seen[0] == SubmissionCall("email.send", [{"to": "ada"}], {"queue": "mail", "idempotency_key": "once"})
+    assert seen[1] == SubmissionCall("email.send", [{"to": "alan"}, prepared], {"delay_seconds": 5})
 
 
 async def test_a_handler_is_seen_as_its_kind(forge: Forge):
@@ -96,7 +96,7 @@ async def test_a_handler_is_seen_as_its_kind(forge: Forge):
 
     @forge.submission_middleware
     async def watch(call: SubmissionCall, call_next: CallNextSubmission) -> list[str]:
-        assert "other" == call.kind
+        assert call.kind == "other"
         return await call_next()
 
     assert await forge.submit(other)
@@ -111,9 +111,9 @@ async def test_what_it_changes_is_what_is_stored(forge: Forge, stored: Stored):
         return await call_next()
 
     job = await stored.job(await forge.submit("email.send", {"to": "ada"}))
-    assert "email.queue" == job.kind
-    assert b'{"to":"ada","trace":"t-1"}' == job.payload
-    assert "mail" == job.queue
+    assert job.kind == "email.queue"
+    assert job.payload == b'{"to":"ada","trace":"t-1"}'
+    assert job.queue == "mail"
 
 
 async def test_raising_refuses_the_submission(forge: Forge, stored: Stored):
@@ -125,7 +125,7 @@ async def test_raising_refuses_the_submission(forge: Forge, stored: Stored):
         await forge.submit("email.send", {"to": "ada"})
     with pytest.raises(PermissionError, match="not today"):
         await forge.submit_many("email.send", [{"to": "ada"}])
-    assert 0 == await stored.count()
+    assert await stored.count() == 0
 
 
 async def test_what_it_changes_is_checked_as_any_submission_is(forge: Forge, stored: Stored):
@@ -145,7 +145,7 @@ async def test_what_it_changes_is_checked_as_any_submission_is(forge: Forge, sto
         await forge.submit_many("email.send", [{"to": "ada"}])
     with pytest.raises(InvalidPayload, match="too"):
         await forge.submit("email.send", {"to": "ada"})
-    assert 0 == await stored.count()
+    assert await stored.count() == 0
 
 
 @pytest.mark.parametrize("answer", [None, [], ["id", "another"], "id"])
@@ -163,8 +163,8 @@ async def test_it_may_answer_itself(forge: Forge, stored: Stored):
     async def pretend(call: SubmissionCall, call_next: CallNextSubmission) -> list[str]:
         return ["pretended"] * len(call.payloads)
 
-    assert "pretended" == await forge.submit("email.send", {"to": "ada"})
-    assert 0 == await stored.count()
+    assert await forge.submit("email.send", {"to": "ada"}) == "pretended"
+    assert await stored.count() == 0
 
 
 async def test_a_repeated_submission_is_still_one(forge: Forge):
@@ -174,7 +174,7 @@ async def test_a_repeated_submission_is_still_one(forge: Forge):
         return await call_next()
 
     job_id = "01a20cb5-64a0-7717-88ee-385134209657"
-    assert job_id == await forge.submit("email.send", {"to": "ada"}, id=job_id)
+    assert await forge.submit("email.send", {"to": "ada"}, id=job_id) == job_id
 
 
 def test_code_without_a_loop_passes_it_too(settings: Settings):
@@ -187,7 +187,7 @@ def test_code_without_a_loop_passes_it_too(settings: Settings):
 
     for _ in range(2):
         asyncio.run(forge.submit("email.send", {"to": "ada"}))
-    assert ["email.send", "email.send"] == seen
+    assert seen == ["email.send", "email.send"]
 
 
 def test_what_is_no_middleware_is_said_when_it_is_registered():

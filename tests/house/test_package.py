@@ -22,4 +22,4 @@ def test_a_wrong_name_is_an_attribute_error():
 
 def test_importing_it_loads_no_http_stack():
     code = "import sys, ironforge; print('aiohttp' in sys.modules)"
-    assert "False\n" == subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -59,7 +59,7 @@ def run(folder: Path, *options: str, suite: str = SUITE) -> tuple[int, str]:
 def test_a_proof_that_fails_runs_once_more_and_both_outcomes_are_told(tmp_path: Path) -> None:
     code, told = run(tmp_path)
 
-    assert pytest.ExitCode.TESTS_FAILED == code
+    assert code == pytest.ExitCode.TESTS_FAILED
     listed = dict(line.split(": ", 1) for line in told.splitlines() if "; then " in line)
     assert listed == {
         "test_it.py::test_disturbed_once": f"{FIRST} call: AssertionError: a bad moment; then passed in call",
@@ -74,7 +74,7 @@ def test_a_proof_that_fails_runs_once_more_and_both_outcomes_are_told(tmp_path: 
 def test_a_second_outcome_that_is_good_is_enough(tmp_path: Path) -> None:
     code, told = run(tmp_path, "-k", "not broken")
 
-    assert pytest.ExitCode.OK == code
+    assert code == pytest.ExitCode.OK
     assert "5 passed, 1 deselected, 2 unproven at first" in told
 
 
@@ -83,19 +83,19 @@ def test_a_proof_that_finds_no_time_for_itself_has_not_passed(tmp_path: Path) ->
 
     code, told = run(tmp_path, "-k", "disturbed", suite=late)
 
-    assert pytest.ExitCode.OK == code
+    assert code == pytest.ExitCode.OK
     assert f"{FIRST} call: Skipped: no time; then skipped in call: Skipped: no time" in told
 
 
 def test_what_is_no_proof_has_one_chance(tmp_path: Path) -> None:
     code, told = run(tmp_path, suite=SUITE.replace("@pytest.mark.proof\n", ""))
 
-    assert pytest.ExitCode.TESTS_FAILED == code
+    assert code == pytest.ExitCode.TESTS_FAILED
     assert "then " not in told
 
 
 def test_a_proof_that_is_not_alone_has_one_chance(tmp_path: Path) -> None:
     code, told = run(tmp_path, "-n", "1", "-k", "disturbed_once")
 
-    assert pytest.ExitCode.TESTS_FAILED == code
+    assert code == pytest.ExitCode.TESTS_FAILED
     assert "then " not in told

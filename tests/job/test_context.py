@@ -20,13 +20,11 @@ def test_it_names_the_job_and_the_attempt():
     job_id = new_id()
     actual = context(job_id)
     text = str(uuid.UUID(bytes=job_id))
-    assert (text, text, "email.send", 2, 7) == (
-        actual.id,
-        actual.idempotency_key,
-        actual.kind,
-        actual.attempt,
-        actual.fence,
-    )
+    assert text == actual.id
+    assert text == actual.idempotency_key
+    assert actual.kind == "email.send"
+    assert actual.attempt == 2
+    assert actual.fence == 7
 
 
 def test_the_deadline_and_the_seconds_left_agree():

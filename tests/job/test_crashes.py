@@ -22,7 +22,7 @@ ALONE = Crash("node n died", "n", alone=True)
 def test_no_crash_among_others_buries_a_job_or_takes_a_count_back(budget: int, count: int) -> None:
     again = returned(job(crashes=count), budget, HELD)
 
-    assert "" == again.ended
+    assert again.ended == ""
     assert count <= again.crashes <= max(count, budget - 1, 1)
 
 
@@ -33,26 +33,29 @@ def test_crash_after_crash_makes_a_suspect_and_the_last_of_them_its_end(budget: 
         one = returned(one, budget, ALONE if is_suspect(one, budget) else HELD)
         seen += 1
 
-    assert (max(2, budget), max(2, budget)) == (seen, one.crashes)
-    assert ("dead", "poison: node n died while it ran nothing but this job") == (one.ended, one.reason)
+    assert seen == max(2, budget)
+    assert one.crashes == max(2, budget)
+    assert one.ended == "dead"
+    assert one.reason == "poison: node n died while it ran nothing but this job"
 
 
 @given(budgets, crashes, st.sampled_from([None, HELD, ALONE]))
 def test_whatever_goes_back_carries_a_higher_fence(budget: int, count: int, crash: Crash | None) -> None:
     one = job(crashes=count, fence=7)
-    assert 8 == returned(one, budget, crash).fence
+    assert returned(one, budget, crash).fence == 8
     assert crash is not None or count == returned(one, budget, crash).crashes
 
 
 @given(budgets, crashes)
 def test_a_run_that_ended_by_itself_clears_a_suspect_and_nobody_else(budget: int, count: int) -> None:
     one = job(crashes=count)
-    assert (0 if is_suspect(one, budget) else count) == cleared(one, budget).crashes
+    assert cleared(one, budget).crashes == (0 if is_suspect(one, budget) else count)
 
 
 def test_a_budget_that_has_been_raised_gives_a_suspect_more_time() -> None:
     again = returned(job(crashes=2), 5, ALONE)
-    assert ("", 3) == (again.ended, again.crashes)
+    assert again.ended == ""
+    assert again.crashes == 3
 
 
 @pytest.mark.parametrize(
@@ -70,21 +73,21 @@ def test_a_budget_that_has_been_raised_gives_a_suspect_more_time() -> None:
 def test_what_is_known_is_told(crash: Crash, told: str | None) -> None:
     again: Job = returned(job(crashes=2, attempt=4), 3, crash)
 
-    assert ([told] if told else []) == [error.message for error in again.errors]
-    assert [(5, "n")] * len(again.errors) == [(error.attempt, error.node) for error in again.errors]
-    assert (f"poison: {told}" if crash.alone else "") == again.reason
-    assert 4 == again.attempt
+    assert [error.message for error in again.errors] == ([told] if told else [])
+    assert [(error.attempt, error.node) for error in again.errors] == [(5, "n")] * len(again.errors)
+    assert again.reason == (f"poison: {told}" if crash.alone else "")
+    assert again.attempt == 4
 
 
 def test_a_record_does_not_grow_with_its_crashes() -> None:
     one = job()
     for _ in range(2 * ERRORS_KEPT):
         one = returned(one, 3, HELD._replace(seen="blocked the loop"))
-    assert ERRORS_KEPT == len(one.errors)
+    assert len(one.errors) == ERRORS_KEPT
 
 
 @pytest.mark.parametrize("crash", [HELD, ALONE])
 def test_after_a_crash_it_waits_anew_and_what_never_started_has_waited_all_the_time(crash: Crash) -> None:
     one = job()
     assert abs(returned(one, 5, crash).ready_ms - time.time() * 1000) < 60_000
-    assert one.ready_ms == returned(one, 5).ready_ms
+    assert returned(one, 5).ready_ms == one.ready_ms

@@ -96,14 +96,13 @@ def test_every_python_door_says_the_same(value: Any, path: str, problem: str, co
     for door in (of_payload, of_client, of_forge):
         with pytest.raises(SerializationError) as caught:
             door()
-        assert (f"payload{path}: {problem}", code, f"payload{path}") == (
-            str(caught.value),
-            caught.value.code,
-            caught.value.field,
-        )
+        assert f"payload{path}: {problem}" == str(caught.value)
+        assert code == caught.value.code
+        assert f"payload{path}" == caught.value.field
     with pytest.raises(SerializationError) as in_batch:
         lines_of([{"kind": "a"}, {"kind": "a", "payload": value}])
-    assert (f"job 1: payload{path}: {problem}", code) == (str(in_batch.value), in_batch.value.code)
+    assert f"job 1: payload{path}: {problem}" == str(in_batch.value)
+    assert code == in_batch.value.code
     with pytest.raises(UnusableResult) as result:
         encode_result(value)
     assert f"result_not_serialisable: result{path}: {problem}" == result.value.reason
@@ -120,7 +119,8 @@ def test_http_says_what_python_says(text: str, value: Any) -> None:
         encode_payload({"items": [value]})
 
     assert str(over_http.value) == str(from_python.value)
-    assert (over_http.value.code, over_http.value.path) == (from_python.value.code, from_python.value.field)
+    assert over_http.value.code == from_python.value.code
+    assert over_http.value.path == from_python.value.field
 
 
 @pytest.mark.parametrize(("value", "read"), TAKEN)
@@ -187,3 +187,10 @@ def test_what_python_sends_is_what_http_takes(value: Any) -> None:
     except SerializationError:
         return
     assert canonical(encoded)
+
+
+def test_an_unusable_result_says_why():
+    with pytest.raises(UnusableResult, match=r"^result_not_serialisable: result\.a: object is not"):
+        encode_result({"a": object()})
+    with pytest.raises(UnusableResult, match=r"^result_too_large: 1048579 bytes"):
+        encode_result("x" * 1_048_577)

@@ -47,13 +47,13 @@ def new_job() -> Job:
 
 @given(JOBS)
 def test_a_record_decodes_to_the_job_that_was_encoded(job):
-    assert job == jobs.decode(jobs.encode(job))
+    assert jobs.decode(jobs.encode(job)) == job
 
 
 @given(st.binary())
 def test_bytes_that_are_no_job_never_raise_anything_else(noise):
     with contextlib.suppress(IncompatibleRecord):
-        assert noise == jobs.encode(jobs.decode(noise))
+        assert jobs.encode(jobs.decode(noise)) == noise
 
 
 @pytest.mark.parametrize(
@@ -85,8 +85,8 @@ def test_a_newer_record_asks_for_an_upgrade():
 def test_records_of_older_and_newer_nodes_are_read():
     job = new_job()
     fields = msgspec.msgpack.decode(jobs.encode(job))
-    assert job == jobs.decode(msgspec.msgpack.encode(fields[:7]))
-    assert job == jobs.decode(msgspec.msgpack.encode([*fields, "a field of the future"]))
+    assert jobs.decode(msgspec.msgpack.encode(fields[:7])) == job
+    assert jobs.decode(msgspec.msgpack.encode([*fields, "a field of the future"])) == job
 
 
 ARROWS = {
@@ -106,44 +106,49 @@ ARROWS = {
 @pytest.mark.parametrize("source", JobState)
 @pytest.mark.parametrize("target", JobState)
 def test_exactly_the_documented_transitions_are_legal(source, target):
-    assert ((source.value, target.value) in ARROWS) == (target in TRANSITIONS[source])
+    assert (target in TRANSITIONS[source]) == ((source.value, target.value) in ARROWS)
 
 
 @pytest.mark.parametrize("state", JobState)
 def test_a_state_is_terminal_when_no_arrow_leaves_it(state):
-    assert (not TRANSITIONS[state]) == state.is_terminal
+    assert state.is_terminal == (not TRANSITIONS[state])
 
 
 def test_a_further_run_carries_a_higher_fence():
     job = new_job()
-    assert 1 == job.again().fence
-    assert 2 == job.again().revived(1, reset_retry_count=False).fence
+    assert job.again().fence == 1
+    assert job.again().revived(1, reset_retry_count=False).fence == 2
 
 
 def test_a_failure_spends_an_attempt_and_keeps_its_error():
     failed = new_job().failed(ERROR)
-    assert (1, (ERROR,)) == (failed.attempt, failed.errors)
+    assert failed.attempt == 1
+    assert failed.errors == (ERROR,)
 
 
 def test_only_the_newest_errors_are_kept():
     job = new_job()
     for attempt in range(1, 61):
         job = job.failed(AttemptError(attempt, 0, "E", "m", "n"))
-    assert (60, 50, 11, 60) == (
-        job.attempt,
-        len(job.errors),
-        job.errors[0].attempt,
-        job.errors[-1].attempt,
-    )
+    assert job.attempt == 60
+    assert len(job.errors) == 50
+    assert job.errors[0].attempt == 11
+    assert job.errors[-1].attempt == 60
 
 
 def test_a_revived_job_keeps_its_errors_and_its_attempts_unless_asked():
     dead = new_job().failed(ERROR).finish(JobState.DEAD, 5, started_ms=4, reason="spent")
     kept, reset = dead.revived(7, reset_retry_count=False), dead.revived(7, reset_retry_count=True)
-    assert (1, 0) == (kept.attempt, reset.attempt)
-    assert (ERROR,) == kept.errors == reset.errors
-    assert ("", 0, 0, "") == (reset.ended, reset.ended_ms, reset.started_ms, reset.reason)
-    assert 7 == kept.ready_ms == reset.ready_ms
+    assert kept.attempt == 1
+    assert reset.attempt == 0
+    assert kept.errors == (ERROR,)
+    assert reset.errors == (ERROR,)
+    assert reset.ended == ""
+    assert reset.ended_ms == 0
+    assert reset.started_ms == 0
+    assert reset.reason == ""
+    assert kept.ready_ms == 7
+    assert reset.ready_ms == 7
 
 
 def test_each_error_says_to_which_revival_its_attempt_belongs():
@@ -152,15 +157,15 @@ def test_each_error_says_to_which_revival_its_attempt_belongs():
         for attempt in (1, 2):
             job = job.failed(AttemptError(attempt, 0, "E", "m", "n"))
         job = job.finish(JobState.DEAD, 5).revived(7, reset_retry_count=revival != 1)
-    assert 3 == job.revivals
-    assert [(0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (2, 2)] == [(one.revival, one.attempt) for one in job.errors]
+    assert job.revivals == 3
+    assert [(one.revival, one.attempt) for one in job.errors] == [(0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (2, 2)]
 
 
 def test_records_of_before_there_were_revivals_can_be_read():
     job = new_job().failed(ERROR)
     fields = list(msgspec.structs.astuple(job))[: Job.__struct_fields__.index("revivals")]
     fields[Job.__struct_fields__.index("errors")] = [list(msgspec.structs.astuple(ERROR))[:6]]
-    assert job == jobs.decode(msgspec.msgpack.encode(fields))
+    assert jobs.decode(msgspec.msgpack.encode(fields)) == job
 
 
 @given(JOBS)
@@ -168,8 +173,8 @@ def test_the_beginning_of_a_record_tells_id_and_kind(job):
     encoded = jobs.encode(job)
     size = len(job.kind.encode())
     if size < 256:
-        assert (job.id, job.kind) == record_head(encoded[:300])
-        assert (job.id, job.kind) == record_head(msgspec.msgpack.encode(msgspec.structs.astuple(job)[:15])[:300])
+        assert record_head(encoded[:300]) == (job.id, job.kind)
+        assert record_head(msgspec.msgpack.encode(msgspec.structs.astuple(job)[:15])[:300]) == (job.id, job.kind)
 
 
 @given(st.binary(max_size=40) | st.sampled_from([b"", b"\x90", b"\xdc\x00\x17", jobs.encode(new_job())[:21]]))
@@ -179,8 +184,8 @@ def test_the_beginning_of_something_else_tells_nothing(beginning):
 
 def test_ids_are_uuids_of_version_7_that_sort_by_creation():
     ids = [jobs.new_id() for _ in range(100)]
-    assert sorted(ids) == ids
-    assert {7} == {uuid.UUID(bytes=job_id).version for job_id in ids}
+    assert ids == sorted(ids)
+    assert {uuid.UUID(bytes=job_id).version for job_id in ids} == {7}
 
 
 def test_an_id_survives_its_text_form():
@@ -199,9 +204,9 @@ def test_what_is_no_id_is_refused(text):
 
 
 def test_priorities_are_strict_and_parsed_by_their_label_only():
-    assert ["critical", "high", "medium", "low"] == [priority.label for priority in sorted(Priority)]
-    assert [0, 1000, 2000, 3000] == [priority.weight for priority in Priority]
-    assert Priority.LOW is Priority.parse("low")
+    assert [priority.label for priority in sorted(Priority)] == ["critical", "high", "medium", "low"]
+    assert [priority.weight for priority in Priority] == [0, 1000, 2000, 3000]
+    assert Priority.parse("low") is Priority.LOW
     for label in ("LOW", "Low", "", "urgent", "__class__"):
         with pytest.raises(ValueError, match="is not one of critical, high, medium, low"):
             Priority.parse(label)
@@ -210,13 +215,13 @@ def test_priorities_are_strict_and_parsed_by_their_label_only():
 def test_a_node_takes_a_higher_priority_of_any_queue_first():
     streams = jobs.streams_of(["a", "b"])
 
-    assert ("a:0", "b:0", "a:1", "b:1", "a:2", "b:2", "a:3", "b:3") == streams[1::2]
-    assert tuple(map(jobs.returned_stream, streams[1::2])) == streams[::2]  # each behind its own twin
+    assert streams[1::2] == ("a:0", "b:0", "a:1", "b:1", "a:2", "b:2", "a:3", "b:3")
+    assert streams[::2] == tuple(map(jobs.returned_stream, streams[1::2]))  # each behind its own twin
 
 
 @given(queue=st.from_regex(r"[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True), priority=st.sampled_from(Priority))
 def test_the_name_of_a_stream_can_be_taken_apart(queue, priority):
-    assert (queue, priority) == jobs.split_stream(jobs.stream_name(queue, priority))
+    assert jobs.split_stream(jobs.stream_name(queue, priority)) == (queue, priority)
 
 
 @pytest.mark.parametrize(("key", "weight"), [("a:b", 1), ("-", 1), ("x" * 129, 1), ("a", 0), ("a", 101)])

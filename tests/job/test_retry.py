@@ -37,7 +37,7 @@ def verdict(job: Job, *, max_retries: int = 3, after_ms: int | None = None) -> V
 def test_the_default_delays_double_from_two_seconds_to_five_minutes():
     backoff = Backoff(jitter=0)
     delays = [backoff.delay_seconds(failures, Random(1)) for failures in range(1, 11)]
-    assert [2, 4, 8, 16, 32, 64, 128, 256, 300, 300] == delays
+    assert delays == [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
 
 
 def test_the_default_jitter_spreads_the_first_delay_by_a_tenth():
@@ -60,21 +60,21 @@ def test_without_jitter_a_later_delay_is_never_shorter(backoff, failures):
 
 @given(attempt=st.integers(1, 2_000), limit=st.integers(0, 1_000))
 def test_a_job_is_retried_exactly_as_often_as_its_limit_says(attempt, limit):
-    assert (attempt <= limit) == verdict(failed_job(attempt), max_retries=limit).retry
+    assert verdict(failed_job(attempt), max_retries=limit).retry == (attempt <= limit)
 
 
 def test_the_limit_of_the_job_beats_the_one_of_its_kind():
-    assert Verdict(True, 2_000) == verdict(failed_job(1, max_retries=1), max_retries=0)
-    assert Verdict(False, 0) == verdict(failed_job(1, max_retries=0), max_retries=5)
+    assert verdict(failed_job(1, max_retries=1), max_retries=0) == Verdict(True, 2_000)
+    assert verdict(failed_job(1, max_retries=0), max_retries=5) == Verdict(False, 0)
 
 
 def test_the_pause_that_the_handler_asked_for_replaces_the_backoff():
-    assert Verdict(True, 12_345) == verdict(failed_job(1), after_ms=12_345)
-    assert Verdict(True, 0) == verdict(failed_job(1), after_ms=0)
+    assert verdict(failed_job(1), after_ms=12_345) == Verdict(True, 12_345)
+    assert verdict(failed_job(1), after_ms=0) == Verdict(True, 0)
 
 
 def test_a_pause_does_not_lift_the_limit():
-    assert Verdict(False, 0) == verdict(failed_job(4), after_ms=1)
+    assert verdict(failed_job(4), after_ms=1) == Verdict(False, 0)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_an_impossible_backoff_is_refused_by_name(values, named):
 
 def test_a_backoff_takes_durations():
     backoff = Backoff(base_seconds=timedelta(seconds=1), max_seconds=timedelta(minutes=1), jitter=0)
-    assert [1, 2, 60] == [backoff.delay_seconds(failures, Random(1)) for failures in (1, 2, 9)]
+    assert [backoff.delay_seconds(failures, Random(1)) for failures in (1, 2, 9)] == [1, 2, 60]
 
 
 def test_a_backoff_takes_nothing_but_numbers():
@@ -116,7 +116,7 @@ def decided(pause: Any) -> Verdict:
 
 @pytest.mark.parametrize("pause", [90, 90.0, timedelta(seconds=90)])
 def test_a_backoff_of_ones_own_says_how_long(pause):
-    assert Verdict(True, 90_000) == decided(pause)
+    assert decided(pause) == Verdict(True, 90_000)
 
 
 @pytest.mark.parametrize("pause", [SystemExit("no"), ZeroDivisionError(), float("nan"), -1, 10**400, "2", None, True])

@@ -29,13 +29,13 @@ class Own(Exception):
 
 
 def test_builtin_types_have_a_short_name_and_others_a_full_one():
-    assert "ValueError" == describe(ValueError())[0]
-    assert "ironforge.errors.Retry" == describe(Retry())[0]
-    assert f"{__name__}.Own" == describe(Own())[0]
+    assert describe(ValueError())[0] == "ValueError"
+    assert describe(Retry())[0] == "ironforge.errors.Retry"
+    assert describe(Own())[0] == f"{__name__}.Own"
 
 
 def test_a_failure_of_another_process_is_passed_on_as_it_is():
-    assert ("KeyError", "'a'", "trace") == describe(RemoteFailure("KeyError", "'a'", "trace"))
+    assert describe(RemoteFailure("KeyError", "'a'", "trace")) == ("KeyError", "'a'", "trace")
 
 
 def caught(error: BaseException) -> BaseException:
@@ -96,43 +96,43 @@ class NotedOddly(Exception):
 
 def test_an_exception_that_raises_wherever_it_is_looked_at_is_described():
     name, message, trace = describe(caught(Hostile()))
-    assert f"{__name__}.Hostile" == name
-    assert "(its message could not be read: SystemExit)" == message
+    assert name == f"{__name__}.Hostile"
+    assert message == "(its message could not be read: SystemExit)"
     assert trace.endswith(f"    raise error\n{name}: {message}\n")
 
 
 def test_a_text_that_is_none_is_read_past_its_own_methods():
     message = describe(type("Odd", (ValueError,), {"__str__": lambda _: Text("odd")})())[1]
-    assert str is type(message)
-    assert "odd" == message
+    assert type(message) is str
+    assert message == "odd"
 
 
 def test_a_metaclass_has_no_say_in_the_name():
     odd = Named("Odd", (ValueError,), {})
-    assert f"{__name__}.Odd" == describe(odd())[0]
+    assert describe(odd())[0] == f"{__name__}.Odd"
 
 
 def test_a_module_that_is_no_text_is_left_out():
-    assert "Odd" == describe(type("Odd", (ValueError,), {"__module__": 5})())[0]
+    assert describe(type("Odd", (ValueError,), {"__module__": 5})())[0] == "Odd"
 
 
 def test_a_message_that_is_no_text_says_so():
     odd = type("Odd", (ValueError,), {"__str__": lambda _: 5})
-    assert "(its message could not be read: TypeError)" == describe(odd())[1]
+    assert describe(odd())[1] == "(its message could not be read: TypeError)"
 
 
 def test_notes_that_cannot_be_read_cost_the_trace_alone():
-    assert (f"{__name__}.NotedOddly", "odd", "") == describe(NotedOddly("odd"))
+    assert describe(NotedOddly("odd")) == (f"{__name__}.NotedOddly", "odd", "")
 
 
 def test_notes_stand_below_the_message():
     error = ValueError("first")
     error.add_note("then")
-    assert "ValueError: first\n    then\n" == trace_of(error)
+    assert trace_of(error) == "ValueError: first\n    then\n"
 
 
 def test_a_message_of_several_lines_cannot_pass_for_lines_of_a_log():
-    assert "ValueError: first\n    2026 [error] forged\n" == trace_of(ValueError("first\n2026 [error] forged"))
+    assert trace_of(ValueError("first\n2026 [error] forged")) == "ValueError: first\n    2026 [error] forged\n"
 
 
 # --------------------------------------------------------------------------- how far they are followed
@@ -204,22 +204,22 @@ def test_a_vast_exception_is_described_quickly_and_briefly(make):
 def test_the_nearest_causes_are_shown_and_the_rest_is_named():
     trace = trace_of(chain(LINKS + 1, "__cause__"))
     assert trace.startswith("(earlier exceptions are left out)\n")
-    assert LINKS == trace.count("ValueError: ")
+    assert trace.count("ValueError: ") == LINKS
     assert trace.endswith(f"The above exception was the direct cause of this one:\n\nValueError: {LINKS}\n")
 
 
 def test_a_context_is_shown_unless_it_is_hidden():
     error = chain(2, "__context__")
-    assert "ValueError: 0\n\nThe above exception was being handled before this one:\n\nValueError: 1\n" == trace_of(
-        error
+    assert (
+        trace_of(error) == "ValueError: 0\n\nThe above exception was being handled before this one:\n\nValueError: 1\n"
     )
     error.__suppress_context__ = True
-    assert "ValueError: 1\n" == trace_of(error)
+    assert trace_of(error) == "ValueError: 1\n"
 
 
 def test_a_group_says_what_is_in_it_and_where_it_came_from():
     group = ExceptionGroup("two", [caught(ValueError("a")), ExceptionGroup("inner", [KeyError("b")])])
     _, message, trace = describe(group)
-    assert "two (2 sub-exceptions): ValueError: a; KeyError: 'b'" == message
+    assert message == "two (2 sub-exceptions): ValueError: a; KeyError: 'b'"
     assert f"ExceptionGroup: {message}\n  | Traceback (most recent call last):\n  |   File" in trace
     assert trace.endswith("  |     raise error\n  | ValueError: a\n  | KeyError: 'b'\n")

@@ -86,8 +86,8 @@ def test_an_application_that_configures_logging_as_it_is_loaded_gets_its_lines_i
     configure_logging(SETTINGS)
     log_both()
     theirs, *ours = lines(capsys)
-    assert "SHOP theirs" == theirs
-    assert OURS == [fields(line) for line in ours]
+    assert theirs == "SHOP theirs"
+    assert [fields(line) for line in ours] == OURS
 
 
 @pytest.mark.parametrize("configure", [by_force, by_dict])
@@ -97,25 +97,25 @@ def test_an_application_that_configures_logging_later_gets_its_lines_its_way_too
     handlers.settle()
     log_both()
     theirs, *ours = lines(capsys)
-    assert "SHOP theirs" == theirs
-    assert OURS == [fields(line) for line in ours]
+    assert theirs == "SHOP theirs"
+    assert [fields(line) for line in ours] == OURS
 
 
 def test_an_application_that_only_asks_for_basics_later_has_them_already(capsys):
     configure_logging(SETTINGS)
     basic()
     log_both()
-    assert [("shop", "theirs"), *OURS] == [fields(line) for line in lines(capsys)]
+    assert [fields(line) for line in lines(capsys)] == [("shop", "theirs"), *OURS]
 
 
 def test_the_level_of_the_application_is_for_its_own_lines(capsys):
     basic()
     configure_logging(Settings(log_format="json", log_level="warning"))
     log_both()
-    assert ["SHOP theirs"] == lines(capsys)
+    assert lines(capsys) == ["SHOP theirs"]
     logging.getLogger().setLevel(logging.CRITICAL)
     logging.getLogger("ironforge.actors.leaseholder").warning("ours")
-    assert [("ironforge.actors.leaseholder", "ours")] == [fields(line) for line in lines(capsys)]
+    assert [fields(line) for line in lines(capsys)] == [("ironforge.actors.leaseholder", "ours")]
 
 
 def test_a_handler_that_writes_elsewhere_hears_of_everything(capsys, tmp_path):
@@ -124,16 +124,16 @@ def test_a_handler_that_writes_elsewhere_hears_of_everything(capsys, tmp_path):
     logging.getLogger("shop").warning("theirs")
     logging.getLogger("ironforge.actors.leaseholder").warning("ours")
     logging.getLogger().handlers[0].close()
-    assert ["shop", "ironforge.actors.leaseholder"] == (tmp_path / "log").read_text().splitlines()
-    assert [("shop", "theirs"), OURS[0]] == [fields(line) for line in lines(capsys)]
+    assert (tmp_path / "log").read_text().splitlines() == ["shop", "ironforge.actors.leaseholder"]
+    assert [fields(line) for line in lines(capsys)] == [("shop", "theirs"), OURS[0]]
 
 
 def test_a_program_with_logging_of_its_own_is_left_alone():
     stranger = logging.StreamHandler(sys.stderr)
     logging.getLogger().addHandler(stranger)
     handlers.settle()
-    assert [stranger] == logging.getLogger().handlers
-    assert [] == stranger.filters
+    assert logging.getLogger().handlers == [stranger]
+    assert stranger.filters == []
 
 
 # --------------------------------------------------------------------------- whose job
@@ -143,16 +143,18 @@ def test_whatever_logs_in_a_run_names_its_job(capsys):
     configure_logging(SETTINGS)
     job_id = in_a_run(logging.getLogger("httpx").info, "POST")
     [event] = map(json.loads, lines(capsys))
-    assert (job_id, "email.send", 2, "default") == tuple(
-        event[name] for name in ("job_id", "kind", "attempt", "namespace")
-    )
+    assert event["job_id"] == job_id
+    assert event["kind"] == "email.send"
+    assert event["attempt"] == 2
+    assert event["namespace"] == "default"
 
 
 def test_what_a_line_says_itself_stays(capsys):
     configure_logging(SETTINGS)
     in_a_run(lambda: logging.getLogger("shop").info("about another", extra={"job_id": "other"}))
     [event] = map(json.loads, lines(capsys))
-    assert ("other", "email.send") == (event["job_id"], event["kind"])
+    assert event["job_id"] == "other"
+    assert event["kind"] == "email.send"
 
 
 def test_a_line_in_the_format_of_the_application_names_the_job_at_its_end(capsys):
@@ -160,7 +162,7 @@ def test_a_line_in_the_format_of_the_application_names_the_job_at_its_end(capsys
     configure_logging(SETTINGS)
     handlers.settle()  # which goes on as long as the node runs
     job_id = in_a_run(logging.getLogger("shop").info, "theirs\nof two lines")
-    assert [f"SHOP theirs [job_id={job_id} kind=email.send attempt=2]", "of two lines"] == lines(capsys)
+    assert lines(capsys) == [f"SHOP theirs [job_id={job_id} kind=email.send attempt=2]", "of two lines"]
 
 
 def test_a_format_may_name_the_job_where_it_likes(capsys):
@@ -169,7 +171,7 @@ def test_a_format_may_name_the_job_where_it_likes(capsys):
     configure_logging(SETTINGS)
     job_id = in_a_run(logging.getLogger("shop").info, "theirs")
     logging.getLogger("shop").info("of no job")
-    assert [f"{job_id} email.send theirs", "- - of no job"] == lines(capsys)
+    assert lines(capsys) == [f"{job_id} email.send theirs", "- - of no job"]
 
 
 # --------------------------------------------------------------------------- structlog
@@ -190,8 +192,8 @@ def test_an_application_that_configures_structlog_gets_its_lines_its_way(capsys,
     structlog.get_logger().info("theirs")
     log_both()
     theirs, *others = lines(capsys)
-    assert "event='theirs'" == theirs
-    assert [("shop", "theirs"), *OURS] == [fields(line) for line in others]
+    assert theirs == "event='theirs'"
+    assert [fields(line) for line in others] == [("shop", "theirs"), *OURS]
 
 
 async def test_what_the_store_logs_stays_ours(capsys):
@@ -205,7 +207,7 @@ async def test_what_the_store_logs_stays_ours(capsys):
 
     await retry_through_outage(ask)
     said = [fields(line) for line in lines(capsys)]
-    assert [("ironforge.store", "store_unavailable"), ("ironforge.store", "store_available")] == said
+    assert said == [("ironforge.store", "store_unavailable"), ("ironforge.store", "store_available")]
 
 
 def test_structlog_without_a_configuration_logs_as_we_do(capsys):
@@ -213,7 +215,8 @@ def test_structlog_without_a_configuration_logs_as_we_do(capsys):
     configure_logging(SETTINGS)
     job_id = in_a_run(structlog.get_logger("shop").info, "theirs")
     [event] = map(json.loads, lines(capsys))
-    assert ("theirs", job_id) == (event["event"], event["job_id"])
+    assert event["event"] == "theirs"
+    assert event["job_id"] == job_id
 
 
 # --------------------------------------------------------------------------- what raises
@@ -240,7 +243,7 @@ def test_a_handler_that_raises_hurts_neither_who_logs_nor_the_line(capsys, error
     logging.getLogger().handlers.insert(0 if first else 99, Raising(error))
     logging.getLogger("ironforge.actors.leaseholder").info("ours", extra={"job_id": "j-1"})
     complaint = f"what the application has added to logging raises {error.__name__}"
-    assert ["ours", complaint] == [json.loads(line)["event"] for line in lines(capsys)]
+    assert [json.loads(line)["event"] for line in lines(capsys)] == ["ours", complaint]
 
 
 def test_a_logger_that_comes_later_is_guarded_as_well(capsys):
@@ -249,7 +252,7 @@ def test_a_logger_that_comes_later_is_guarded_as_well(capsys):
     handlers.settle()
     logging.getLogger().addHandler(Raising(ValueError))
     late.info("ours")
-    assert "ours" == json.loads(lines(capsys)[0])["event"]
+    assert json.loads(lines(capsys)[0])["event"] == "ours"
 
 
 def test_a_factory_of_records_that_raises_hurts_neither_who_logs_nor_the_line(capsys):
@@ -260,4 +263,4 @@ def test_a_factory_of_records_that_raises_hurts_neither_who_logs_nor_the_line(ca
         logging.getLogger("ironforge.actors.leaseholder").info("ours", extra={"job_id": "j-1"})
     finally:
         logging.setLogRecordFactory(before)
-    assert [("ours", "j-1")] == [(event["event"], event["job_id"]) for event in map(json.loads, lines(capsys))]
+    assert [(event["event"], event["job_id"]) for event in map(json.loads, lines(capsys))] == [("ours", "j-1")]

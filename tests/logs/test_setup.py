@@ -31,32 +31,31 @@ def test_an_event_is_one_json_object_with_time_level_logger_and_fields(capsys):
     get_logger("ironforge.test").info("job settled", kind="email.send", seconds=0.25)
     [event] = logged(capsys)
     assert str(event.pop("ts")).endswith("Z")
-    assert {
+    assert event == {
         "level": "info",
         "logger": "ironforge.test",
         "event": "job settled",
         "kind": "email.send",
         "seconds": 0.25,
-    } == event
+    }
 
 
 def test_the_standard_library_passes_through_the_same_formatter(capsys):
     configure_logging(Settings(log_format="json"))
     logging.getLogger("aiohttp.server").warning("bad request from %s", "::1", extra={"status": 400})
     [event] = logged(capsys)
-    assert ("warning", "aiohttp.server", "bad request from ::1", 400) == (
-        event["level"],
-        event["logger"],
-        event["event"],
-        event["status"],
-    )
+    assert event["level"] == "warning"
+    assert event["logger"] == "aiohttp.server"
+    assert event["event"] == "bad request from ::1"
+    assert event["status"] == 400
 
 
 def test_an_event_may_be_words_with_places_for_others(capsys):
     configure_logging(Settings(log_format="json"))
     get_logger("ours").info("%s process started", "node", pid=7)
     [event] = logged(capsys)
-    assert ("node process started", 7) == (event["event"], event["pid"])
+    assert event["event"] == "node process started"
+    assert event["pid"] == 7
     assert "positional_args" not in event
 
 
@@ -65,7 +64,7 @@ def test_context_variables_are_in_our_events_and_in_those_of_libraries(capsys):
     with structlog.contextvars.bound_contextvars(node="n-1"):
         get_logger("ours").info("one")
         logging.getLogger("theirs").warning("two")
-    assert ["n-1", "n-1"] == [event["node"] for event in logged(capsys)]
+    assert [event["node"] for event in logged(capsys)] == ["n-1", "n-1"]
 
 
 def test_events_below_the_level_are_not_written(capsys):
@@ -73,7 +72,7 @@ def test_events_below_the_level_are_not_written(capsys):
     get_logger("ours").info("no")
     logging.getLogger("theirs").info("no")
     get_logger("ours").warning("yes")
-    assert ["yes"] == [event["event"] for event in logged(capsys)]
+    assert [event["event"] for event in logged(capsys)] == ["yes"]
 
 
 def test_configuring_again_replaces_the_first_and_leaves_other_handlers_alone(capsys):
@@ -82,7 +81,7 @@ def test_configuring_again_replaces_the_first_and_leaves_other_handlers_alone(ca
     configure_logging(Settings(log_format="json"))
     configure_logging(Settings(log_format="json"))
     get_logger("ours").info("once")
-    assert ["once"] == [event["event"] for event in logged(capsys)]
+    assert [event["event"] for event in logged(capsys)] == ["once"]
     assert stranger in logging.getLogger().handlers
 
 
@@ -105,7 +104,7 @@ def test_nothing_that_is_logged_can_break_the_line(capsys, hostile):
     configure_logging(Settings(log_format="json"))
     get_logger("ours").info(str(hostile), value=hostile, other=1)
     [event] = logged(capsys)
-    assert 1 == event["other"]
+    assert event["other"] == 1
 
 
 def test_a_value_that_contains_itself_is_logged_as_its_repr(capsys):
@@ -113,7 +112,7 @@ def test_a_value_that_contains_itself_is_logged_as_its_repr(capsys):
     cycle: list[object] = []
     cycle.append(cycle)
     get_logger("ours").info("cycle", value=cycle)
-    assert ["[[...]]"] == [event["value"] for event in logged(capsys)]
+    assert [event["value"] for event in logged(capsys)] == ["[[...]]"]
 
 
 def test_an_exception_stays_inside_its_line(capsys):
@@ -133,14 +132,14 @@ def test_python_warnings_are_logged(capsys):
         logging.captureWarnings(True)
         warnings.warn("old call", stacklevel=1)
     [event] = logged(capsys)
-    assert "py.warnings" == event["logger"]
+    assert event["logger"] == "py.warnings"
 
 
 def test_the_console_shows_control_characters_as_text(capsys):
     configure_logging(Settings(log_format="console"))
     get_logger("ours").info("forged\n2026 [error] line", value="\x1b[31mred", **{"a\nkey": 1})
     lines = capsys.readouterr().err.splitlines()
-    assert 1 == len(lines)
+    assert len(lines) == 1
     assert "forged\\n2026 [error] line" in lines[0]
     assert "\\x1b[31mred" in lines[0]
     assert "a\\nkey=1" in lines[0]
@@ -160,7 +159,7 @@ def test_the_console_keeps_the_lines_of_a_traceback_but_not_its_escapes(capsys):
 def test_auto_is_json_where_stderr_is_no_terminal(capsys):
     configure_logging(Settings(log_format="auto"))
     get_logger("ours").info("hello")
-    assert ["hello"] == [event["event"] for event in logged(capsys)]
+    assert [event["event"] for event in logged(capsys)] == ["hello"]
 
 
 class Terminal:
@@ -202,4 +201,4 @@ def test_lines_of_a_process_that_serves_one_namespace_name_it(capsys, settings, 
     get_logger("ironforge.test").info("from us")
     logging.getLogger("aiohttp.server").info("from others")
 
-    assert [named, named] == [event.get("namespace") for event in logged(capsys)]
+    assert [event.get("namespace") for event in logged(capsys)] == [named, named]

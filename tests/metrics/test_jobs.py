@@ -32,15 +32,15 @@ def test_the_job_counters_have_the_promised_names_and_labels():
     metrics.retried("email.send")
     metrics.dead("email.send")
     found = samples(metrics.exposition())
-    assert {
+    assert {key: value for key, value in found.items() if key[0].startswith("ironforge_jobs_")} == {
         ("ironforge_jobs_submitted_total", "email.send", "high"): 3.0,
         ("ironforge_jobs_completed_total", "email.send"): 2.0,
         ("ironforge_jobs_failed_total", "email.send"): 1.0,
         ("ironforge_jobs_retried_total", "email.send"): 1.0,
         ("ironforge_jobs_dlq_total", "email.send"): 1.0,
-    } == {key: value for key, value in found.items() if key[0].startswith("ironforge_jobs_")}
-    assert 3.0 == found["ironforge_job_duration_seconds_count", "email.send"]
-    assert 0.6 == pytest.approx(found["ironforge_job_duration_seconds_sum", "email.send"])
+    }
+    assert found["ironforge_job_duration_seconds_count", "email.send"] == 3.0
+    assert pytest.approx(found["ironforge_job_duration_seconds_sum", "email.send"]) == 0.6
 
 
 def test_metrics_without_a_kind_are_there_from_the_start():
@@ -50,13 +50,13 @@ def test_metrics_without_a_kind_are_there_from_the_start():
     metrics.stale_settlements.inc(5)
     metrics.timers_moved([0.004, 0.2])
     found = samples(metrics.exposition())
-    assert [7.0, 1.0, 5.0, 2.0, 0.0] == [
+    assert [
         found["ironforge_active_jobs",],
         found["ironforge_lease_losses_total",],
         found["ironforge_stale_settlements_total",],
         found["ironforge_timer_lateness_seconds_count",],
         found["ironforge_loop_lag_seconds",],
-    ]
+    ] == [7.0, 1.0, 5.0, 2.0, 0.0]
 
 
 @given(st.lists(st.floats(0, 5000) | st.sampled_from(DURATION_BUCKETS), max_size=50))
@@ -75,13 +75,13 @@ def test_a_batch_is_counted_as_the_public_observe_counts_each_entry(seconds):
         reference.observe(each)
     expected = samples((generate_latest(reference_registry), ""))
     actual = samples(metrics.exposition())
-    assert expected == pytest.approx({key: actual[key] for key in expected})
+    assert pytest.approx({key: actual[key] for key in expected}) == expected
 
 
 def test_a_latency_below_zero_counts_as_zero_because_clocks_differ():
     metrics = Metrics()
     metrics.started([-3.0, 1.0], "mail:1")
-    assert 1.0 == samples(metrics.exposition())["ironforge_queue_latency_seconds_sum", "high", "mail"]
+    assert samples(metrics.exposition())["ironforge_queue_latency_seconds_sum", "high", "mail"] == 1.0
 
 
 def test_kinds_past_the_limit_are_counted_together(monkeypatch):
@@ -90,8 +90,10 @@ def test_kinds_past_the_limit_are_counted_together(monkeypatch):
     for kind in ("a", "b", "c", "d", "a"):
         metrics.completed(kind, [0.1])
     found = samples(metrics.exposition())
-    assert {"a": 2.0, "b": 1.0, "other": 2.0} == {
-        key[1]: value for key, value in found.items() if key[0] == "ironforge_jobs_completed_total"
+    assert {key[1]: value for key, value in found.items() if key[0] == "ironforge_jobs_completed_total"} == {
+        "a": 2.0,
+        "b": 1.0,
+        "other": 2.0,
     }
 
 
@@ -108,11 +110,11 @@ def test_several_namespaces_are_told_apart_by_the_part_in_the_name_of_a_stream()
     found = samples(metrics.exposition(reading(StreamDepth("mail", 1, 2, 0, None))))
     names = ("ironforge_jobs_completed_total", "ironforge_jobs_failed_total", "ironforge_jobs_retried_total")
     for name in (*names, "ironforge_jobs_dlq_total"):
-        assert [2.0, 1.0] == [found[name, "k", "a"], found[name, "k", "b"]]
-    assert [4.0, 2.0] == [found["ironforge_job_duration_seconds_count", "k", name] for name in "ab"]
-    assert [2.0, 1.0] == [found["ironforge_queue_latency_seconds_count", name, "high", "mail"] for name in "ab"]
-    assert 1.0 == found["ironforge_jobs_submitted_total", "k", "a", "high"]
-    assert [2.0, 0.0] == [found["ironforge_queue_depth", "a", "high", "mail"], found["ironforge_dlq_depth", "a"]]
+        assert [found[name, "k", "a"], found[name, "k", "b"]] == [2.0, 1.0]
+    assert [found["ironforge_job_duration_seconds_count", "k", name] for name in "ab"] == [4.0, 2.0]
+    assert [found["ironforge_queue_latency_seconds_count", name, "high", "mail"] for name in "ab"] == [2.0, 1.0]
+    assert found["ironforge_jobs_submitted_total", "k", "a", "high"] == 1.0
+    assert [found["ironforge_queue_depth", "a", "high", "mail"], found["ironforge_dlq_depth", "a"]] == [2.0, 0.0]
 
 
 def test_one_namespace_in_several_shards_has_no_label_for_it():
@@ -130,7 +132,7 @@ def test_one_namespace_in_several_shards_has_no_label_for_it():
         {key: value for key, value in samples(metrics.exposition(told)).items() if key[0].startswith("ironforge_")}
         for metrics in (parts, plain)
     )
-    assert theirs == ours
+    assert ours == theirs
 
 
 def test_kinds_that_one_namespace_invents_leave_room_for_those_of_another(monkeypatch):
@@ -140,8 +142,11 @@ def test_kinds_that_one_namespace_invents_leave_room_for_those_of_another(monkey
         metrics.completed(kind, [0.1], "a")
     metrics.completed("5", [0.1], "b")
     found = samples(metrics.exposition())
-    assert {("1", "a"), ("2", "a"), ("other", "a"), ("5", "b")} == {
-        key[1:] for key in found if key[0] == "ironforge_jobs_completed_total"
+    assert {key[1:] for key in found if key[0] == "ironforge_jobs_completed_total"} == {
+        ("1", "a"),
+        ("2", "a"),
+        ("other", "a"),
+        ("5", "b"),
     }
 
 
@@ -169,12 +174,12 @@ def test_one_scrape_adds_up_all_children(tmp_path):
     child(children, 0, "metrics.completed('a', [0.1]); metrics.active_jobs.set(3); metrics.loop_lag.set(0.5)")
     child(children, 1, "metrics.completed('a', [9, 8]); metrics.active_jobs.set(4); metrics.loop_lag.set(0.2)")
     found = samples(children.exposition())
-    assert [3.0, 3.0, 7.0, 0.5] == [
+    assert [
         found["ironforge_jobs_completed_total", "a"],
         found["ironforge_job_duration_seconds_count", "a"],
         found["ironforge_active_jobs",],
         found["ironforge_loop_lag_seconds",],
-    ]
+    ] == [3.0, 3.0, 7.0, 0.5]
     assert not [key for key in found if "depth" in key[0]]
 
 
@@ -189,8 +194,8 @@ def test_children_that_serve_several_namespaces_add_up_in_each(tmp_path):
     for slot in (0, 1):
         child(children, slot, code)
     found = samples(children.exposition())
-    assert [2.0, 4.0] == [found["ironforge_jobs_completed_total", "k", name] for name in "ab"]
-    assert [2.0, 4.0] == [found["ironforge_queue_latency_seconds_count", name, "high", "q"] for name in "ab"]
+    assert [found["ironforge_jobs_completed_total", "k", name] for name in "ab"] == [2.0, 4.0]
+    assert [found["ironforge_queue_latency_seconds_count", name, "high", "q"] for name in "ab"] == [2.0, 4.0]
 
 
 def test_a_child_that_is_gone_leaves_its_counters_and_takes_its_gauges(tmp_path):
@@ -198,7 +203,7 @@ def test_a_child_that_is_gone_leaves_its_counters_and_takes_its_gauges(tmp_path)
     child(children, 0, "metrics.completed('a', [0.1]); metrics.active_jobs.set(3)")
     children.child_gone(0)
     found = samples(children.exposition())
-    assert 1.0 == found["ironforge_jobs_completed_total", "a"]
+    assert found["ironforge_jobs_completed_total", "a"] == 1.0
     assert ("ironforge_active_jobs",) not in found
 
 
@@ -208,8 +213,8 @@ def test_the_next_child_in_a_slot_counts_on_in_the_same_files(tmp_path):
     files = sorted(tmp_path.iterdir())
     children.child_gone(0)
     child(children, 0, "metrics.completed('a', [0.2])")
-    assert 2.0 == samples(children.exposition())["ironforge_jobs_completed_total", "a"]
-    assert files == sorted(tmp_path.iterdir())
+    assert samples(children.exposition())["ironforge_jobs_completed_total", "a"] == 2.0
+    assert sorted(tmp_path.iterdir()) == files
 
 
 def test_what_a_child_starts_or_forks_does_not_write_into_its_files(tmp_path):
@@ -227,11 +232,11 @@ def test_what_a_child_starts_or_forks_does_not_write_into_its_files(tmp_path):
         metrics.completed("d", [0.1])
     """
     child(children, 0, code)
-    assert 3 == len(list(tmp_path.glob("counter_*.db")))
+    assert len(list(tmp_path.glob("counter_*.db"))) == 3
     found = samples(children.exposition())
-    assert {"a", "b", "c", "d"} == {key[1] for key in found if key[0] == "ironforge_jobs_completed_total"}
+    assert {key[1] for key in found if key[0] == "ironforge_jobs_completed_total"} == {"a", "b", "c", "d"}
 
 
 def test_a_new_parent_begins_with_an_empty_folder(tmp_path: Path):
     child(ChildMetrics(tmp_path), 0, "metrics.completed('a', [0.1])")
-    assert {"ironforge_build_info"} == {key[0] for key in samples(ChildMetrics(tmp_path).exposition())}
+    assert {key[0] for key in samples(ChildMetrics(tmp_path).exposition())} == {"ironforge_build_info"}

@@ -26,22 +26,24 @@ def depths(metrics: Metrics, told: Reading | None) -> dict[tuple[str, ...], floa
 
 def test_depths_are_those_of_the_reading_and_none_without_one():
     metrics = Metrics()
-    assert {} == depths(metrics, None)
+    assert depths(metrics, None) == {}
     told = reading(StreamDepth("mail", 0, 11, 3, None), dead=5)
-    assert {
+    assert depths(metrics, told) == {
         ("ironforge_queue_depth", "critical", "mail"): 11.0,
         ("ironforge_dlq_depth",): 5.0,
         ("ironforge_scheduled_depth",): 3.0,
-    } == depths(metrics, told)
-    assert 3.0 == samples(metrics.exposition(told))["ironforge_queue_running", "critical", "mail"]
+    }
+    assert samples(metrics.exposition(told))["ironforge_queue_running", "critical", "mail"] == 3.0
 
 
 def test_ages_count_from_when_the_oldest_became_ready_and_are_none_where_unknown():
     streams = (StreamDepth("a", 1, 2, 0, 7_500), StreamDepth("b", 1, 2, 0, None), StreamDepth("c", 1, 0, 1, None))
     ahead = StreamDepth("d", 1, 1, 0, 11_000)  # another machine's clock
     found = samples(Metrics().exposition(reading(*streams, ahead)))
-    assert {"a": 2.5, "c": 0.0, "d": 0.0} == {
-        key[2]: value for key, value in found.items() if key[0] == "ironforge_queue_oldest_age_seconds"
+    assert {key[2]: value for key, value in found.items() if key[0] == "ironforge_queue_oldest_age_seconds"} == {
+        "a": 2.5,
+        "c": 0.0,
+        "d": 0.0,
     }
 
 
@@ -49,15 +51,17 @@ def test_capacity_is_that_of_the_nodes_that_hold_a_lease():
     nodes = [NodeView("one", 5_000, {}, concurrency=64), NodeView("two", 1, {}, concurrency=4)]
     late = NodeView("late", -1, {}, concurrency=100)
     found = samples(Metrics().exposition(reading()._replace(nodes=[*nodes, late])))
-    assert [2.0, 68.0] == [found["ironforge_nodes",], found["ironforge_worker_slots",]]
+    assert [found["ironforge_nodes",], found["ironforge_worker_slots",]] == [2.0, 68.0]
 
 
 def test_paused_queues_are_named_up_to_the_limit(monkeypatch):
     monkeypatch.setattr(depths_module, "MAX_STREAMS", 2)
     metrics = Metrics()
     found = samples(metrics.exposition(reading(paused=["a", "b", "c", "d"])))
-    assert {"a": 1.0, "b": 1.0, "other": 1.0} == {
-        key[1]: value for key, value in found.items() if key[0] == "ironforge_queue_paused"
+    assert {key[1]: value for key, value in found.items() if key[0] == "ironforge_queue_paused"} == {
+        "a": 1.0,
+        "b": 1.0,
+        "other": 1.0,
     }
     assert not [key for key in samples(metrics.exposition(reading())) if key[0] == "ironforge_queue_paused"]
 
@@ -66,13 +70,13 @@ def test_streams_past_the_limit_are_added_up(monkeypatch):
     monkeypatch.setattr(depths_module, "MAX_STREAMS", 1)
     told = reading(*(StreamDepth(f"q{number}", 1, 2, 0, 9_000 - number) for number in range(3)))
     found = samples(Metrics().exposition(told))
-    assert [2.0, 4.0] == [found["ironforge_queue_depth", "high", name] for name in ("q0", "other")]
-    assert 1.002 == found["ironforge_queue_oldest_age_seconds", "high", "other"]
+    assert [found["ironforge_queue_depth", "high", name] for name in ("q0", "other")] == [2.0, 4.0]
+    assert found["ironforge_queue_oldest_age_seconds", "high", "other"] == 1.002
 
 
 def test_every_page_says_which_build_it_is_of(tmp_path):
     for page in (Metrics().exposition(), ChildMetrics(tmp_path).exposition()):
-        assert 1.0 == samples(page)["ironforge_build_info", platform.python_version(), VERSION]
+        assert samples(page)["ironforge_build_info", platform.python_version(), VERSION] == 1.0
 
 
 @given(st.lists(st.floats(0, 50) | st.sampled_from(BUCKETS), max_size=20))
@@ -91,6 +95,6 @@ def test_requests_are_counted_as_the_public_observe_counts_them(seconds):
         reference.labels("GET", "/jobs/{id}").observe(each)
     expected = samples((generate_latest(reference_registry), ""))
     actual = samples((generate_latest(registry), ""))
-    assert expected == pytest.approx({key: actual[key] for key in expected})
+    assert pytest.approx({key: actual[key] for key in expected}) == expected
     counted = {key: value for key, value in actual.items() if key[0] == "ironforge_http_requests_total"}
-    assert counted == ({("ironforge_http_requests_total", "GET", "/jobs/{id}", "2xx"): len(seconds)} if seconds else {})
+    assert ({("ironforge_http_requests_total", "GET", "/jobs/{id}", "2xx"): len(seconds)} if seconds else {}) == counted

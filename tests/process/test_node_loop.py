@@ -68,7 +68,7 @@ def test_what_a_handler_runs_in_a_thread_knows_its_job() -> None:
 
 def test_what_a_handler_runs_in_a_process_needs_no_more_than_before() -> None:
     with ProcessPoolExecutor() as pool:
-        assert 2 == isolation.run(in_executor(pool, abs, -2))
+        assert isolation.run(in_executor(pool, abs, -2)) == 2
 
 
 def test_a_coroutine_function_is_still_refused_by_a_thread() -> None:
@@ -117,4 +117,4 @@ def test_a_signal_to_stop_is_heard_again_soon_after_it_was_taken(
         keeping.cancel()
         return "told"
 
-    assert "told" == run(main())
+    assert run(main()) == "told"

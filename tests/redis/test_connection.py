@@ -21,7 +21,7 @@ from tests.store.kit import Cluster, job
 
 async def test_replies_come_in_the_order_of_their_questions(cluster: Cluster) -> None:
     connection = Connection(cluster.url)
-    assert [b"a", b"b", 0] == await connection.pipeline([["ECHO", "a"], ["ECHO", b"b"], ["STRLEN", "nothing"]])
+    assert await connection.pipeline([["ECHO", "a"], ["ECHO", b"b"], ["STRLEN", "nothing"]]) == [b"a", b"b", 0]
     await connection.close()
 
 
@@ -30,14 +30,15 @@ async def test_an_error_is_raised_after_all_replies_were_read(cluster: Cluster) 
     with pytest.raises(redis.ResponseError):
         await connection.pipeline([["NOSUCH"], ["ECHO", "left over"]])
     assert connection.connected
-    assert b"next" == await connection.call("ECHO", "next")
+    assert await connection.call("ECHO", "next") == b"next"
     await connection.close()
 
 
 async def test_a_tolerated_error_stays_among_the_replies(cluster: Cluster) -> None:
     connection = Connection(cluster.url)
     error, reply = await connection.pipeline([["NOSUCH"], ["ECHO", "a"]], tolerate=("unknown command",))
-    assert (redis.ResponseError, b"a") == (type(error), reply)
+    assert type(error) is redis.ResponseError
+    assert reply == b"a"
     await connection.close()
 
 
@@ -52,7 +53,7 @@ def test_cancellation_at_any_await_never_shifts_a_reply(server: str, turns: list
                 await asyncio.sleep(0)
             call.cancel()
             await asyncio.gather(call, return_exceptions=True)
-            assert f"after {number}".encode() == await connection.call("ECHO", f"after {number}")
+            assert await connection.call("ECHO", f"after {number}") == f"after {number}".encode()
         await connection.close()
 
     asyncio.run(scenario())
@@ -63,7 +64,7 @@ async def test_a_call_that_takes_too_long_closes_the_connection(cluster: Cluster
     with pytest.raises(TimeoutError):
         await connection.call("BLPOP", cluster.keys.prefix + "nothing", 30)
     assert not connection.connected
-    assert b"a" == await connection.call("ECHO", "a", timeout_seconds=5)
+    assert await connection.call("ECHO", "a", timeout_seconds=5) == b"a"
     await connection.close()
 
 
@@ -76,7 +77,7 @@ async def test_a_connection_cut_in_the_middle_is_an_outage(cluster: Cluster) -> 
     cluster.raw.client_kill_filter(_id=number)
     with pytest.raises(redis.ConnectionError) as caught:
         await call
-    assert "storage_unavailable" == outages.outage_code(caught.value)
+    assert outages.outage_code(caught.value) == "storage_unavailable"
     assert not connection.connected
     await connection.close()
 
@@ -101,7 +102,7 @@ def test_a_connection_that_was_reset_while_idle_is_an_outage_on_every_loop() -> 
                 for _ in range(turns):
                     await asyncio.sleep(0)
                 with contextlib.suppress(redis.ConnectionError):
-                    assert b"PONG" == await connection.call("PING")
+                    assert await connection.call("PING") == b"PONG"
             await connection.close()
 
     for loop in (asyncio.new_event_loop, uvloop.new_event_loop):
@@ -112,7 +113,7 @@ def test_a_connection_that_was_reset_while_idle_is_an_outage_on_every_loop() -> 
 async def test_calls_of_many_tasks_take_turns(cluster: Cluster) -> None:
     connection = Connection(cluster.url)
     names = [f"{number}".encode() for number in range(100)]
-    assert names == await asyncio.gather(*(connection.call("ECHO", name) for name in names))
+    assert await asyncio.gather(*(connection.call("ECHO", name) for name in names)) == names
     await connection.close()
 
 
@@ -125,7 +126,7 @@ async def test_a_closed_link_stays_closed(cluster: Cluster) -> None:
 
 async def test_an_opening_without_a_check_is_only_sent(cluster: Cluster) -> None:
     connection = Connection(cluster.url, opening=[["SET", cluster.keys.epoch, "7"]])
-    assert b"7" == await connection.call("GET", cluster.keys.epoch)
+    assert await connection.call("GET", cluster.keys.epoch) == b"7"
     await connection.close()
 
 
@@ -157,7 +158,7 @@ async def test_a_door_says_at_once_why_the_store_is_away(cluster: Cluster, reply
     connection = Connection(cluster.url)
     with pytest.raises(StoreUnavailable) as caught, outages.translating_errors():
         await connection.call("EVAL", f"return redis.error_reply('{reply}')", 0)
-    assert CODES[reply] == caught.value.code
+    assert caught.value.code == CODES[reply]
     await connection.close()
 
 
@@ -165,7 +166,7 @@ async def test_a_door_says_at_once_why_the_store_is_away(cluster: Cluster, reply
 def test_every_way_to_lose_a_connection_is_an_outage(error: Exception) -> None:
     with pytest.raises(StoreUnavailable) as caught, outages.translating_errors():
         raise error
-    assert "storage_unavailable" == caught.value.code
+    assert caught.value.code == "storage_unavailable"
     assert not str(caught.value).endswith(": ")
 
 
@@ -193,8 +194,8 @@ async def test_a_node_outlasts_an_outage_and_backs_off(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(outages.asyncio, "sleep", no_sleep)
     monkeypatch.setattr(outages.random, "uniform", lambda _, longest: longest)
-    assert "done" == await outages.retry_through_outage(operation)
-    assert [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0] == waits
+    assert await outages.retry_through_outage(operation) == "done"
+    assert waits == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0]
 
 
 async def test_a_node_does_not_outlast_a_refusal() -> None:
@@ -215,7 +216,7 @@ async def test_a_node_outlasts_a_key_of_the_wrong_type_where_it_cannot_do_withou
 
     with pytest.raises(outages.WrongType):
         await outages.retry_through_outage(operation, until_repaired=False)
-    assert "done" == await outages.retry_through_outage(operation)
+    assert await outages.retry_through_outage(operation) == "done"
 
 
 async def test_a_door_without_a_server_answers_at_once(cluster: Cluster) -> None:
@@ -227,4 +228,4 @@ async def test_a_door_without_a_server_answers_at_once(cluster: Cluster) -> None
     ):
         with pytest.raises(StoreUnavailable) as caught:
             await call(cluster.store_client)
-        assert "storage_unavailable" == caught.value.code
+        assert caught.value.code == "storage_unavailable"

@@ -58,7 +58,7 @@ def test_data_survive_a_restart(tmp_path):
     with EmbeddedServer(settings) as server, client(server) as connection:
         connection.set("key", "value")
     with EmbeddedServer(settings) as server, client(server) as connection:
-        assert "value" == connection.get("key")
+        assert connection.get("key") == "value"
 
 
 def test_nobody_else_can_read_anything_of_the_folder(tmp_path):
@@ -68,9 +68,9 @@ def test_nobody_else_can_read_anything_of_the_folder(tmp_path):
         connection.bgrewriteaof()
         eventually(lambda: not connection.info("persistence")["aof_rewrite_in_progress"], "the rewrite")
         made = [folder, *folder.rglob("*")]
-    assert {path.name: path.stat().st_mode & 0o077 for path in made if path.exists()} == dict.fromkeys(
-        (path.name for path in made if path.exists()), 0
-    )
+    assert dict.fromkeys((path.name for path in made if path.exists()), 0) == {
+        path.name: path.stat().st_mode & 0o077 for path in made if path.exists()
+    }
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o710, 0o701, 0o777])
@@ -101,14 +101,14 @@ def test_what_is_preloaded_already_is_left_alone_and_without_jemalloc_nothing_is
     monkeypatch.setattr(allocator, "FOLDERS", (str(tmp_path),))
     allocator.jemalloc.cache_clear()
     try:
-        assert {"A": "b"} == allocator.server_environment({"A": "b"})
+        assert allocator.server_environment({"A": "b"}) == {"A": "b"}
 
         library = tmp_path / "x86_64-linux-gnu" / allocator.LIBRARY
         library.touch()
         allocator.jemalloc.cache_clear()
-        assert {"A": "b", allocator.PRELOAD: str(library)} == allocator.server_environment({"A": "b"})
+        assert allocator.server_environment({"A": "b"}) == {"A": "b", allocator.PRELOAD: str(library)}
         given = {allocator.PRELOAD: "/lib/other.so"}
-        assert given == allocator.server_environment(given)
+        assert allocator.server_environment(given) == given
     finally:
         allocator.jemalloc.cache_clear()
 
@@ -119,14 +119,14 @@ def test_the_server_is_private_and_as_durable_as_asked(tmp_path, durability, fsy
     with EmbeddedServer(settings) as server, client(server) as connection:
         found = connection.config_get("port", "appendonly", "appendfsync", "maxmemory-policy", "save")
         mode = (tmp_path / "valkey.sock").stat().st_mode & 0o777
-    assert {
+    assert found == {
         "port": "0",
         "appendonly": "yes",
         "appendfsync": fsync,
         "maxmemory-policy": "noeviction",
         "save": "",
-    } == found
-    assert 0o700 == mode
+    }
+    assert mode == 0o700
 
 
 def test_a_path_with_odd_characters_works(tmp_path):
@@ -142,8 +142,8 @@ def test_a_path_too_long_for_a_socket_works_and_leaves_nothing_outside(tmp_path,
     settings = Settings(data_dir=str(tmp_path.joinpath(*["deep-folder"] * 12)))
     with EmbeddedServer(settings) as server, client(server) as connection:
         assert connection.ping()
-        assert 1 == len(list(short.iterdir()))
-    assert [] == list(short.iterdir())
+        assert len(list(short.iterdir())) == 1
+    assert list(short.iterdir()) == []
 
 
 def test_a_second_parent_on_the_same_folder_is_refused_with_the_pid_of_the_first(tmp_path):
@@ -170,8 +170,8 @@ def test_the_server_of_a_killed_parent_is_ended_gracefully_and_its_data_kept(tmp
             parent.wait()
             assert orphan.ping()
         with EmbeddedServer(Settings(data_dir=str(folder))) as server, client(server) as connection:
-            assert "value" == connection.get("key")
-            assert 1 == connection.info("clients")["connected_clients"]
+            assert connection.get("key") == "value"
+            assert connection.info("clients")["connected_clients"] == 1
         with redis.Redis.from_url(url) as gone, pytest.raises(redis.ConnectionError):
             gone.ping()
 
@@ -204,7 +204,7 @@ def test_a_torn_end_of_the_log_of_a_killed_server_does_not_prevent_the_start(tmp
     with log.open("ab") as file:
         file.write(b"*3\r\n$3\r\nSET\r\n$3\r\nke")
     with EmbeddedServer(settings) as server, client(server) as connection:
-        assert ["key"] == connection.keys()
+        assert connection.keys() == ["key"]
 
 
 def test_a_start_waits_until_all_data_are_loaded(tmp_path):
@@ -215,7 +215,7 @@ def test_a_start_waits_until_all_data_are_loaded(tmp_path):
             pipeline.set(f"key-{number}", "x" * 200)
         pipeline.execute()
     with EmbeddedServer(settings) as server, client(server) as connection:
-        assert 100_000 == connection.dbsize()
+        assert connection.dbsize() == 100_000
 
 
 def test_a_server_that_cannot_start_says_why(tmp_path):

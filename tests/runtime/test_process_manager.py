@@ -103,20 +103,20 @@ def node(tmp_path: Path) -> Iterator[Node]:
     ],
 )
 def test_a_child_restarts_at_once_unless_it_died_young(previous_seconds, lived_seconds, expected):
-    assert expected == restart_delay(previous_seconds, lived_seconds)
+    assert restart_delay(previous_seconds, lived_seconds) == expected
 
 
 def test_the_node_is_ready_when_all_of_its_processes_are(node):
     node.start(READY_WHEN_TOLD)
     node.until_not_ready("process 0: redis is away; process 1: redis is away")
     status, body = node.get("/readyz")
-    assert 503 == status
-    assert ["process 0: redis is away", "process 1: redis is away"] == json.loads(body)["problems"]
-    assert 200 == node.get("/livez")[0]
+    assert status == 503
+    assert json.loads(body)["problems"] == ["process 0: redis is away", "process 1: redis is away"]
+    assert node.get("/livez")[0] == 200
     (node.folder / "go").touch()
     node.until_ready()
     node.signal(signal.SIGTERM)
-    assert 0 == node.exit_code()
+    assert node.exit_code() == 0
 
 
 def test_a_killed_process_is_replaced_and_the_metrics_count_on(node):
@@ -130,8 +130,8 @@ def test_a_killed_process_is_replaced_and_the_metrics_count_on(node):
     assert 'ironforge_jobs_completed_total{kind="a.kind"} 3.0' in found
     assert "ironforge_active_jobs 4.0" in found
     node.signal(signal.SIGTERM)
-    assert 0 == node.exit_code()
-    assert [] == list((node.folder / "tmp").iterdir())
+    assert node.exit_code() == 0
+    assert list((node.folder / "tmp").iterdir()) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -139,8 +139,8 @@ def test_a_signal_drains_all_processes_and_the_parent_exits_with_0(node, number)
     node.start(READY_UNTIL_TERM)
     node.until_ready()
     node.signal(number)
-    assert 0 == node.exit_code()
-    assert ["0", "1"] == node.noted("term")
+    assert node.exit_code() == 0
+    assert node.noted("term") == ["0", "1"]
 
 
 def test_a_second_signal_reaches_the_processes_and_until_then_the_node_is_not_ready(node):
@@ -148,17 +148,17 @@ def test_a_second_signal_reaches_the_processes_and_until_then_the_node_is_not_re
     node.until_ready()
     node.signal(signal.SIGTERM)
     node.until_noted("first", ["0", "1"])
-    assert ["draining: this node is being stopped"] == json.loads(node.get("/readyz")[1])["problems"]
+    assert json.loads(node.get("/readyz")[1])["problems"] == ["draining: this node is being stopped"]
     node.signal(signal.SIGTERM)
-    assert 0 == node.exit_code()
-    assert ["0", "1"] == node.noted("second")
+    assert node.exit_code() == 0
+    assert node.noted("second") == ["0", "1"]
 
 
 def test_a_process_that_does_not_end_in_time_is_killed(node):
     node.start(IGNORES_TERM, drain_seconds=0)
     node.until_ready()
     node.signal(signal.SIGTERM)
-    assert 0 == node.exit_code()
+    assert node.exit_code() == 0
     assert not [pid for _slot, pid, _what in node.diary() if alive(int(pid))]
     assert "killing processes" in node.log.read_text()
 
@@ -167,8 +167,8 @@ def test_a_wrong_configuration_at_the_first_start_ends_the_whole_node(node):
     node.start(ONE_IS_MISCONFIGURED)
     node.until_noted("start", ["0", "1"])
     (node.folder / "go").touch()
-    assert 2 == node.exit_code()
-    assert ["0"] == node.noted("term")
+    assert node.exit_code() == 2
+    assert node.noted("term") == ["0"]
 
 
 def test_the_same_code_later_is_an_ordinary_crash(node):
@@ -176,7 +176,7 @@ def test_the_same_code_later_is_an_ordinary_crash(node):
     node.until_noted("start", ["0", "0", "0"])
     node.until_ready()
     node.signal(signal.SIGTERM)
-    assert 0 == node.exit_code()
+    assert node.exit_code() == 0
 
 
 def test_processes_learn_that_their_parent_was_killed(node):
@@ -191,7 +191,7 @@ def test_a_process_that_falls_silent_makes_the_node_not_ready(node):
     node.until_ready()
     node.until_not_ready("process 0: has not reported for")
     node.signal(signal.SIGTERM)
-    assert 0 == node.exit_code()
+    assert node.exit_code() == 0
 
 
 def test_reports_that_cannot_be_read_are_passed_over_and_the_next_one_counts(node):
@@ -199,31 +199,31 @@ def test_reports_that_cannot_be_read_are_passed_over_and_the_next_one_counts(nod
     eventually(lambda: node.log.read_text().count("cannot be read") == 3, "the parent to say so of each")
     node.until_ready()
     node.signal(signal.SIGTERM)
-    assert 0 == node.exit_code()
+    assert node.exit_code() == 0
 
 
 def test_a_command_that_cannot_be_started_is_tried_again_until_the_end(node):
     node.start_command(["/nowhere/python"], processes=1)
     eventually(lambda: node.log.read_text().count("cannot be started") >= 2, "it to be tried twice")
     node.signal(signal.SIGTERM)
-    assert 0 == node.exit_code()
+    assert node.exit_code() == 0
 
 
 def test_a_taken_port_is_a_configuration_error_before_anything_starts(node):
     with socket.create_server(("127.0.0.1", node.port)):
         node.start(READY_UNTIL_TERM)
-        assert 1 == node.exit_code()
+        assert node.exit_code() == 1
     assert f"port {node.port} on 127.0.0.1 is in use" in node.log.read_text()
     assert "IRONFORGE_NODE_HTTP_PORT" in node.log.read_text()
-    assert [] == node.diary()
+    assert node.diary() == []
 
 
 def test_without_a_port_the_node_runs_without_probes(node):
     node.start(READY_UNTIL_TERM, node_http_port=0)
     node.until_noted("start", ["0", "1"])
-    assert 0 == node.get("/livez")[0]
+    assert node.get("/livez")[0] == 0
     node.signal(signal.SIGTERM)
-    assert 0 == node.exit_code()
+    assert node.exit_code() == 0
 
 
 async def test_a_process_that_nobody_started_has_no_link(monkeypatch):

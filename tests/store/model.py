@@ -63,7 +63,9 @@ class StoreClient(RuleBasedStateMachine):
         answers = self.run(self.cluster.store_client.producer.submit(batch))
         for item, answer in zip(batch, answers, strict=True):
             state = JobState.SCHEDULED if item.delay_ms else JobState.QUEUED
-            assert (item.job.id, state, False) == tuple(answer)
+            assert answer.id == item.job.id
+            assert answer.state is state
+            assert answer.replayed is False
             self.known[item.job.id] = Known(item.job, state)
 
     @rule(key=st.sampled_from("xyz"), content=st.sampled_from([b"1", b"2"]))
@@ -79,14 +81,16 @@ class StoreClient(RuleBasedStateMachine):
         if first is None:
             self.keys[key] = one.id, content
             self.known[one.id] = Known(one, JobState.QUEUED)
-        assert (self.keys[key][0], first is not None) == (answer.id, answer.replayed)
+        assert self.keys[key][0] == answer.id
+        assert (first is not None) == answer.replayed
 
     @rule(number=st.integers(0, 99))
     def submit_again(self, number: int) -> None:
         if self.known:
             one = list(self.known.values())[number % len(self.known)]
             (answer,) = self.run(self.cluster.store_client.producer.submit([Submission(one.job)], again=True))
-            assert (one.job.id, True) == (answer.id, answer.replayed)
+            assert one.job.id == answer.id
+            assert answer.replayed is True
 
     @rule(state=st.sampled_from(list(JobState)), number=st.integers(0, 99))
     def cancel(self, state: JobState, number: int) -> None:

@@ -15,7 +15,7 @@ async def suspects(cluster: Cluster, *jobs: Job) -> None:
     """These jobs were held by a node that died, and now wait to run alone."""
     await cluster.submit(*jobs)
     victim, heir = await cluster.node(), await cluster.node()
-    assert len(jobs) == len(await victim.work.fetch(len(jobs)))
+    assert len(await victim.work.fetch(len(jobs))) == len(jobs)
     await crash(cluster, victim, heir)
     await heir.leases.leave(heir.lease)
 
@@ -28,5 +28,5 @@ def held_by_dead(**fields: object) -> Job:
 async def see(cluster: Cluster, node: Node) -> bool:
     """What the node knows after its next look."""
     node.work.reader.selector._looked_at = node.work.reader.selector._sought_at = float("-inf")
-    assert [] == await node.work.fetch(5)
+    assert await node.work.fetch(5) == []
     return node.work.alone.wait

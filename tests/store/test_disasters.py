@@ -19,16 +19,16 @@ async def test_who_ran_a_job_when_its_group_was_destroyed_settles_it_no_more(clu
     await cluster.submit(waiting)
     cluster.raw.xgroup_destroy(cluster.keys.stream("default:2"), "nodes")
 
-    assert [] == await other.work.fetch(5)
+    assert await other.work.fetch(5) == []
     with pytest.raises(LeaseLost):
         await one.work.settle([completed(delivery)])
     with pytest.raises(LeaseLost):
         one.leases.beat(one.lease)
     again = one.store.work(await one.leases.join())
     runs = {item.id: item for item in (decode(delivery.record) for delivery in await again.fetch(5))}
-    assert {running.id, waiting.id} == set(runs)
-    assert [1, 1] == [run.fence for run in runs.values()]
-    assert [0, 0] == [run.crashes for run in runs.values()]
+    assert set(runs) == {running.id, waiting.id}
+    assert [run.fence for run in runs.values()] == [1, 1]
+    assert [run.crashes for run in runs.values()] == [0, 0]
     assert LOST not in await one.leases.orphan_consumers()
 
 
@@ -42,9 +42,10 @@ async def test_what_a_destroyed_group_left_is_taken_over_without_a_crash(cluster
     await cluster.node()
     late = await cluster.node()
     assert LOST in await late.leases.orphan_consumers()
-    assert 1 == await late.leases.take_over(late.lease, LOST)
+    assert await late.leases.take_over(late.lease, LOST) == 1
     (delivery,) = await late.work.fetch(5)
-    assert (1, 0) == (decode(delivery.record).fence, decode(delivery.record).crashes)
+    assert decode(delivery.record).fence == 1
+    assert decode(delivery.record).crashes == 0
 
 
 async def test_a_clock_that_goes_back_does_not_keep_a_dead_node_alive(cluster: Cluster) -> None:
@@ -53,12 +54,12 @@ async def test_a_clock_that_goes_back_does_not_keep_a_dead_node_alive(cluster: C
         cluster.raw.zincrby(cluster.keys.nodes, 3_600_000, node.lease.node)
     newcomer = await cluster.node()
 
-    assert [] == living.leases.beat(living.lease)
-    assert [] == other.leases.beat(other.lease)
+    assert living.leases.beat(living.lease) == []
+    assert other.leases.beat(other.lease) == []
 
     left = {view.name: view.lease_ms_left for view in await cluster.store_client.inspector.nodes()}
     lease_ms = 1000 * cluster.settings.lease_seconds
-    assert set(left) == {node.lease.node for node in (dead, living, other, newcomer)}
+    assert {node.lease.node for node in (dead, living, other, newcomer)} == set(left)
     assert all(0.8 * lease_ms < left_ms <= 1.2 * lease_ms for left_ms in left.values()), left
 
 
@@ -71,7 +72,7 @@ async def test_nor_does_a_fairness_key_hide_that_a_group_was_destroyed(
     one, other = await cluster.node(), await cluster.node()
     await cluster.submit(*keyed("a", 4))
     deliveries = await one.work.fetch(2)
-    assert {"default:2", "default:2r"} == {delivery.stream for delivery in deliveries}
+    assert {delivery.stream for delivery in deliveries} == {"default:2", "default:2r"}
     [running] = [delivery for delivery in deliveries if delivery.stream == f"default:2{twin}"]
     cluster.raw.xgroup_destroy(cluster.keys.stream(running.stream), "nodes")
     if afterwards:
@@ -82,15 +83,15 @@ async def test_nor_does_a_fairness_key_hide_that_a_group_was_destroyed(
         await one.work.settle([completed(running)])
     again = one.store.work(await one.leases.join())
     fences = {item.id: item.fence for item in (decode(delivery.record) for delivery in await again.fetch(20))}
-    assert 1 == fences[decode(running.record).id]
+    assert fences[decode(running.record).id] == 1
 
 
 async def test_a_node_that_was_seen_to_die_is_taken_over_though_its_lease_goes_on(cluster: Cluster) -> None:
     gone, heir = await cluster.node(), await cluster.node()
     await cluster.submit(job())
     [delivery] = await gone.work.fetch(1)
-    assert 1 == await heir.leases.take_over(heir.lease, gone.lease.node, seen_dead=True)
+    assert await heir.leases.take_over(heir.lease, gone.lease.node, seen_dead=True) == 1
     [again] = await heir.work.fetch(1)
-    assert 1 == decode(again.record).crashes
+    assert decode(again.record).crashes == 1
     with pytest.raises(LeaseLost):
         await gone.work.settle([completed(delivery)])

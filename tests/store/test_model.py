@@ -51,7 +51,7 @@ class Life(StoreClient):
         waiting = [one.job for one in self.known.values() if one.state is JobState.QUEUED and not one.alone]
         queued = sorted(one.priority for one in waiting if one.queue not in self.paused)
         deliveries = self.run(self.nodes[number].work.fetch(want))
-        assert queued[:want] == [decode(delivery.record).priority for delivery in deliveries]
+        assert [decode(delivery.record).priority for delivery in deliveries] == queued[:want]
         for delivery in deliveries:
             one = self.of(delivery)
             assert one.state is JobState.QUEUED
@@ -69,12 +69,13 @@ class Life(StoreClient):
         has = [one for one in self.held[number] if is_alone(one.stream)]
         deliveries = self.run(self.nodes[number].work.alone.fetch())
         if has:
-            assert has == deliveries
+            assert deliveries == has
             return
-        assert queued[:1] == [decode(delivery.record).priority for delivery in deliveries]
+        assert [decode(delivery.record).priority for delivery in deliveries] == queued[:1]
         for delivery in deliveries:
             one = self.of(delivery)
-            assert (one.state, one.alone) == (JobState.QUEUED, True)
+            assert one.state == JobState.QUEUED
+            assert one.alone is True
             one.state, one.holder, one.fence = JobState.RUNNING, number, decode(delivery.record).fence
         self.held[number] += deliveries
 
@@ -104,7 +105,8 @@ class Life(StoreClient):
         self.cluster.ripen()
         due = self.run(self.nodes[node % len(self.nodes)].work.promote())
         waiting = [one for one in self.known.values() if one.state is JobState.SCHEDULED]
-        assert (len(waiting), None) == (due.moved, due.next_ms)
+        assert due.moved == len(waiting)
+        assert due.next_ms is None
         for one in waiting:
             one.state, one.alone = JobState.QUEUED, False
 
@@ -118,11 +120,11 @@ class Life(StoreClient):
     def crash(self, node: int) -> None:
         number = node % len(self.nodes)
         victim, witness = self.nodes[number], self.nodes[(number + 1) % len(self.nodes)]
-        assert 0 == self.run(witness.leases.take_over(witness.lease, victim.lease.node))
+        assert self.run(witness.leases.take_over(witness.lease, victim.lease.node)) == 0
         self.cluster.lapse(victim)
-        assert [victim.lease.node] == witness.leases.beat(witness.lease)
+        assert witness.leases.beat(witness.lease) == [victim.lease.node]
         moved = self.run(witness.leases.take_over(witness.lease, victim.lease.node))
-        assert len(self.held[number]) == moved
+        assert moved == len(self.held[number])
         self.zombies.append((victim, self.held[number]))
         self.depart(number, crashed=True)
 
@@ -155,20 +157,21 @@ class Life(StoreClient):
     def every_job_is_where_the_model_says(self) -> None:
         for job_id, one in self.known.items():
             view = self.run(self.cluster.store_client.inspector.get(job_id))
-            assert (one.state, one.crashes) == (view.state, view.job.crashes)
+            assert view.state == one.state
+            assert view.job.crashes == one.crashes
             if one.state is JobState.RUNNING:
-                assert one.cancel_asked == view.cancel_requested
+                assert view.cancel_requested == one.cancel_asked
 
     @invariant()
     def nothing_else_is_there(self) -> None:
         self.cluster.check()
-        assert sum(map(len, self.held)) == self.cluster.pending()
-        assert sorted(set(self.epochs)) == self.epochs
+        assert self.cluster.pending() == sum(map(len, self.held))
+        assert self.epochs == sorted(set(self.epochs))
 
     @invariant()
     def the_list_shows_each_job_once(self) -> None:
         page = self.run(self.cluster.store_client.inspector.jobs(limit=1_000))
-        assert sorted(self.known) == sorted(view.job.id for view in page.jobs)
+        assert sorted(view.job.id for view in page.jobs) == sorted(self.known)
 
     def teardown(self) -> None:
         self.come_to_rest()
@@ -191,10 +194,11 @@ class Life(StoreClient):
         for fetch in (lambda: work.fetch(10_000), work.alone.fetch):
             while rest := self.run(fetch()):
                 self.run(work.settle([completed(delivery) for delivery in rest]))
-        assert (0, 0) == (self.cluster.pending(), len(self.cluster.entries()))
+        assert self.cluster.pending() == 0
+        assert len(self.cluster.entries()) == 0
         for one in self.known.values():
             assert one.state in (JobState.DEAD, *ENDED)
-            assert one.state == self.run(self.cluster.state(one.job))
+            assert self.run(self.cluster.state(one.job)) == one.state
         with pytest.raises(JobNotFound):
             self.run(self.cluster.store_client.inspector.get(job().id))
 

@@ -43,21 +43,21 @@ async def test_nothing_of_a_paused_queue_is_taken_whatever_its_priority(cluster:
     await cluster.submit(*held_up)
     other = job("b", priority=3)
     await cluster.submit(other)
-    assert [other.id] == ids(await node.work.fetch(want))
-    assert [] == await node.work.fetch(want)
-    assert [] == await node.work.wait(want, 0.01)
+    assert ids(await node.work.fetch(want)) == [other.id]
+    assert await node.work.fetch(want) == []
+    assert await node.work.wait(want, 0.01) == []
     await pause(cluster, "a", paused=False)
     taken: list[bytes] = []
     while found := ids(await node.work.fetch(want)):
         taken += found
-    assert {one.id for one in held_up} == set(taken)
+    assert set(taken) == {one.id for one in held_up}
 
 
 async def test_pausing_and_resuming_twice_is_the_same_as_once(cluster: Cluster) -> None:
     await pause(cluster, "b", "a", "b")
-    assert ["a", "b"] == list((await cluster.store_client.inspector.stats()).paused)
+    assert list((await cluster.store_client.inspector.stats()).paused) == ["a", "b"]
     await pause(cluster, "a", "b", "a", "never", paused=False)
-    assert [] == list((await cluster.store_client.inspector.stats()).paused)
+    assert list((await cluster.store_client.inspector.stats()).paused) == []
 
 
 async def test_a_node_whose_queues_are_all_paused_waits_and_asks_nothing_meanwhile(cluster: Cluster) -> None:
@@ -67,9 +67,9 @@ async def test_a_node_whose_queues_are_all_paused_waits_and_asks_nothing_meanwhi
     await node.work.fetch(1)
     cluster.raw.config_resetstat()
     began = time.monotonic()
-    assert [] == await node.work.wait(1, 0.2)
+    assert await node.work.wait(1, 0.2) == []
     assert 0.2 <= time.monotonic() - began < LONG_SECONDS
-    assert 1 == cluster.raw.info("commandstats")["cmdstat_smismember"]["calls"]
+    assert cluster.raw.info("commandstats")["cmdstat_smismember"]["calls"] == 1
 
 
 async def test_a_node_that_waits_for_the_resumption_can_be_woken(cluster: Cluster) -> None:
@@ -86,7 +86,7 @@ async def test_a_node_that_waits_for_the_resumption_can_be_woken(cluster: Cluste
         await asyncio.sleep(0)
     began = time.monotonic()
     await store_client.producer.submit([Submission(one)])
-    assert [one.id] == ids(await waiting)
+    assert ids(await waiting) == [one.id]
     assert time.monotonic() - began < LONG_SECONDS / 3
     await store.close()
     await store_client.close()
@@ -103,11 +103,11 @@ async def test_a_retry_that_falls_due_waits_in_its_stream(cluster: Cluster) -> N
     delayed = job()
     await cluster.submit(delayed, delay_ms=60_000)
     cluster.ripen()
-    assert 2 == (await node.work.promote()).moved
-    assert {one.id, delayed.id} == set(cluster.entries())
-    assert [] == await node.work.fetch(5)
+    assert (await node.work.promote()).moved == 2
+    assert set(cluster.entries()) == {one.id, delayed.id}
+    assert await node.work.fetch(5) == []
     await pause(cluster, "default", paused=False)
-    assert {one.id, delayed.id} == set(ids(await node.work.fetch(5)))
+    assert set(ids(await node.work.fetch(5))) == {one.id, delayed.id}
 
 
 async def test_what_a_dead_node_held_of_a_paused_queue_goes_back_and_waits(cluster: Cluster) -> None:
@@ -117,23 +117,23 @@ async def test_what_a_dead_node_held_of_a_paused_queue_goes_back_and_waits(clust
     await gone.work.fetch(1)
     await pause(cluster, "default")
     cluster.lapse(gone)
-    assert 1 == await heir.leases.take_over(heir.lease, gone.lease.node)
-    assert [] == await heir.work.fetch(5)
-    assert "queued" == await cluster.state(one)
+    assert await heir.leases.take_over(heir.lease, gone.lease.node) == 1
+    assert await heir.work.fetch(5) == []
+    assert await cluster.state(one) == "queued"
     await pause(cluster, "default", paused=False)
-    assert [one.id] == ids(await heir.work.fetch(5))
+    assert ids(await heir.work.fetch(5)) == [one.id]
 
 
 async def test_a_delivery_whose_reply_was_lost_is_the_nodes_also_after_the_pause(cluster: Cluster) -> None:
     node = await cluster.node()
-    assert [] == await node.work.fetch(1)
+    assert await node.work.fetch(1) == []
     one = job()
     await cluster.submit(one)
     cluster.raw.xreadgroup("nodes", node.lease.node, {cluster.keys.stream("default:2"): ">"})
     await pause(cluster, "default")
     await cluster.submit(job())
     cluster.raw.client_kill_filter(_type="normal", skipme=True)
-    assert [one.id] == ids(await node.work.fetch(5))
+    assert ids(await node.work.fetch(5)) == [one.id]
 
 
 async def test_what_is_overdue_in_a_paused_queue_gets_no_share(cluster: Cluster) -> None:
@@ -144,9 +144,9 @@ async def test_what_is_overdue_in_a_paused_queue_gets_no_share(cluster: Cluster)
         cluster.raw.xadd(cluster.keys.stream(late.stream), {"j": encode(late)}, id=f"{number}-1")
         cluster.raw.hset(cluster.keys.index, late.id, f"q:{late.stream}:{number}-1")
     await cluster.submit(*[job("b", priority=0) for _ in range(16)])
-    assert 6 == [delivery.stream for delivery in await node.work.fetch(8)].count("b:0")
+    assert [delivery.stream for delivery in await node.work.fetch(8)].count("b:0") == 6
     await pause(cluster, "a")  # what was overdue is still known from the last look
-    assert ["b:0"] * 8 == [delivery.stream for delivery in await node.work.fetch(8)]
+    assert [delivery.stream for delivery in await node.work.fetch(8)] == ["b:0"] * 8
 
 
 async def test_turns_go_on_where_they_were(cluster: Cluster) -> None:
@@ -154,10 +154,10 @@ async def test_turns_go_on_where_they_were(cluster: Cluster) -> None:
     await cluster.submit(*keyed("big", 20), *keyed("small", 2))
     before = [decode(one.record).fairness_key for one in await node.work.fetch(3)]
     await pause(cluster, "default")
-    assert [] == await node.work.fetch(3)
+    assert await node.work.fetch(3) == []
     await pause(cluster, "default", paused=False)
     after = [decode(one.record).fairness_key for one in await node.work.fetch(3)]
-    assert 2 == [*before, *after].count("small")
+    assert [*before, *after].count("small") == 2
 
 
 async def test_groups_that_were_flushed_are_made_again_also_of_paused_queues(cluster: Cluster) -> None:
@@ -167,9 +167,9 @@ async def test_groups_that_were_flushed_are_made_again_also_of_paused_queues(clu
     await pause(cluster, "a")
     other = job("b")
     await cluster.submit(job("a"), other)
-    assert [other.id] == ids(await node.work.fetch(5))
+    assert ids(await node.work.fetch(5)) == [other.id]
     await pause(cluster, "a", paused=False)
-    assert 1 == len(await node.work.fetch(5))
+    assert len(await node.work.fetch(5)) == 1
     cluster.checked = False
 
 
@@ -180,15 +180,15 @@ async def test_every_shard_knows(cluster: Cluster) -> None:
     jobs = [job() for _ in range(30)]
     for one in jobs:
         await cluster.submit(one)
-    assert 3 == sum(cluster.raw.sismember(keys.paused, "default") for keys in shards_of(cluster.settings))
-    assert [] == await node.work.fetch(100)
-    assert [] == await node.work.wait(100, 0.01)
-    assert ["default"] == list((await cluster.store_client.inspector.stats()).paused)
+    assert sum(cluster.raw.sismember(keys.paused, "default") for keys in shards_of(cluster.settings)) == 3
+    assert await node.work.fetch(100) == []
+    assert await node.work.wait(100, 0.01) == []
+    assert list((await cluster.store_client.inspector.stats()).paused) == ["default"]
     await pause(cluster, "default", paused=False)
     taken: list[bytes] = []
     while len(taken) < len(jobs):
         taken += ids(await node.work.fetch(100))
-    assert {one.id for one in jobs} == set(taken)
+    assert set(taken) == {one.id for one in jobs}
 
 
 async def test_a_replaced_key_changes_nothing_that_nodes_know(cluster: Cluster) -> None:
@@ -197,10 +197,10 @@ async def test_a_replaced_key_changes_nothing_that_nodes_know(cluster: Cluster) 
     await pause(cluster, "a")
     other = job("b")
     await cluster.submit(job("a"), other)
-    assert [other.id] == ids(await node.work.fetch(5))
+    assert ids(await node.work.fetch(5)) == [other.id]
     cluster.raw.delete(cluster.keys.paused)
     cluster.raw.set(cluster.keys.paused, "no set")
-    assert [] == await node.work.fetch(5)
-    assert [] == await node.work.wait(5, 0.01)
+    assert await node.work.fetch(5) == []
+    assert await node.work.wait(5, 0.01) == []
     cluster.raw.delete(cluster.keys.paused)
-    assert 1 == len(await node.work.fetch(5))
+    assert len(await node.work.fetch(5)) == 1

@@ -35,12 +35,14 @@ async def test_one_name_too_many_is_refused_and_nothing_of_its_batch_is_stored(c
     for options in ({}, {"delay_ms": 60_000}):
         with pytest.raises(QuotaExceeded, match=r"may use 3 names of queues, 2 are in use, and 2 more") as refused:
             await cluster.submit(job("a"), job("z"), job("d"), **options)
-        assert ("namespace.queues", 2, 3) == (refused.value.quota, refused.value.current, refused.value.limit)
+        assert refused.value.quota == "namespace.queues"
+        assert refused.value.current == 2
+        assert refused.value.limit == 3
     with pytest.raises(QuotaExceeded):
         await cluster.submit(*keyed("key", 1, queue="z"), *keyed("key", 1, queue="d"))
-    assert before == cluster.snapshot()
+    assert cluster.snapshot() == before
     await cluster.submit(job("a"), job("z"))
-    assert {"a", "b", "z"} == names(cluster)
+    assert names(cluster) == {"a", "b", "z"}
 
 
 async def test_a_caller_may_have_another_limit(cluster: Cluster) -> None:
@@ -58,7 +60,7 @@ async def test_a_refused_one_takes_nobody_along_in_its_flight(cluster: Cluster) 
     answers = await asyncio.gather(
         *(cluster.submit(job(queue)) for queue in ("a", "b", "z", "a", "d")), return_exceptions=True
     )
-    assert [None, None, QuotaExceeded, None, QuotaExceeded] == [one and type(one) for one in answers]
+    assert [one and type(one) for one in answers] == [None, None, QuotaExceeded, None, QuotaExceeded]
 
 
 async def test_who_repeats_a_submission_needs_no_further_place(cluster: Cluster) -> None:
@@ -69,9 +71,9 @@ async def test_who_repeats_a_submission_needs_no_further_place(cluster: Cluster)
     await producer.cancel(accepted.id)
     await cluster.submit(job("b"))
     repeated = await producer.submit([first._replace(job=job("a"))])
-    assert [(accepted.id, True)] == [(one.id, one.replayed) for one in repeated]
-    assert [(accepted.id, True)] == [(one.id, one.replayed) for one in await producer.submit([first], again=True)]
-    assert {"b"} == names(cluster)
+    assert [(one.id, one.replayed) for one in repeated] == [(accepted.id, True)]
+    assert [(one.id, one.replayed) for one in await producer.submit([first], again=True)] == [(accepted.id, True)]
+    assert names(cluster) == {"b"}
 
 
 async def test_names_that_are_only_paused_count_as_well(cluster: Cluster) -> None:
@@ -82,12 +84,12 @@ async def test_names_that_are_only_paused_count_as_well(cluster: Cluster) -> Non
     await producer.set_paused("b", paused=True)
     with pytest.raises(QuotaExceeded, match="2 are in use"):
         await producer.set_paused("z", paused=True)
-    assert ["a", "b"] == list((await cluster.store_client.inspector.stats()).paused)
+    assert list((await cluster.store_client.inspector.stats()).paused) == ["a", "b"]
     await producer.set_paused("z", paused=False)
     await producer.set_paused("b", paused=False)
     await forget_unused(cluster.store_client.producer._connection, cluster.keys)
     await cluster.submit(job("z"))
-    assert {"a", "z"} == names(cluster)
+    assert names(cluster) == {"a", "z"}
 
 
 async def test_who_is_refused_makes_room_by_itself(cluster: Cluster) -> None:
@@ -98,7 +100,7 @@ async def test_who_is_refused_makes_room_by_itself(cluster: Cluster) -> None:
     for one in tried:
         await cluster.store_client.producer.cancel(one.id)
     await cluster.submit(job("y"), job("z"))
-    assert {"y", "z"} == names(cluster)
+    assert names(cluster) == {"y", "z"}
 
 
 async def test_a_revival_finds_its_queue_forgotten(cluster: Cluster) -> None:
@@ -110,16 +112,16 @@ async def test_a_revival_finds_its_queue_forgotten(cluster: Cluster) -> None:
     await node.work.bury([dead(delivery) for delivery in await node.work.fetch(1)])
     await node.leases.leave(node.lease)
     await cluster.submit(job("b"), job("z"))
-    assert [] == own_keys(cluster, "a")
+    assert own_keys(cluster, "a") == []
 
     producer = cluster.store_client.producer
     with pytest.raises(QuotaExceeded):
         await producer.revive(one.id, reset_retry_count=True)
-    assert JobState.DEAD == await cluster.state(one)
+    assert await cluster.state(one) == JobState.DEAD
     await producer.revive(one.id, reset_retry_count=True, most_queues=3)
-    assert {"a", "b", "z"} == names(cluster)
+    assert names(cluster) == {"a", "b", "z"}
     again = await cluster.node()
-    assert [one.id] == [decode(delivery.record).id for delivery in await again.work.fetch(1)]
+    assert [decode(delivery.record).id for delivery in await again.work.fetch(1)] == [one.id]
 
 
 # --------------------------------------------------------------------------- which of them are in use
@@ -131,9 +133,9 @@ async def test_queues_that_were_only_tried_out_are_forgotten(cluster: Cluster) -
     for one in jobs:
         await cluster.store_client.producer.cancel(one.id)
     node = await cluster.node()
-    assert 251 == len(names(cluster))
+    assert len(names(cluster)) == 251
     await node.work.expire()
-    assert {"default"} == names(cluster)
+    assert names(cluster) == {"default"}
     assert {queue.queue for queue in (await cluster.store_client.inspector.stats()).streams} == {"default"}
 
 
@@ -169,7 +171,7 @@ async def running(cluster: Cluster) -> None:
     await served(cluster)
     await cluster.submit(job("a"))
     reading = await cluster.node()
-    assert 1 == len(await reading.work.fetch(1))
+    assert len(await reading.work.fetch(1)) == 1
     cluster.raw.delete(cluster.keys.nodes)
     cluster.checked = False
 
@@ -199,8 +201,8 @@ async def test_a_queue_in_use_keeps_its_name(cluster: Cluster, use: Callable[[Cl
     node = await cluster.node()
     before = own_keys(cluster, "a")
     await node.work.expire()
-    assert {"a", "default"} == names(cluster)
-    assert before == own_keys(cluster, "a")
+    assert names(cluster) == {"a", "default"}
+    assert own_keys(cluster, "a") == before
 
 
 async def test_while_a_node_does_not_say_what_it_serves_no_name_goes(cluster: Cluster) -> None:
@@ -211,10 +213,10 @@ async def test_while_a_node_does_not_say_what_it_serves_no_name_goes(cluster: Cl
     node, other = await cluster.node(), await cluster.node()
     cluster.raw.hdel(cluster.keys.roster, other.lease.node)
     await node.work.expire()
-    assert {"a", "default"} == names(cluster)
+    assert names(cluster) == {"a", "default"}
     await other.leases.leave(other.lease)
     await node.work.expire()
-    assert {"default"} == names(cluster)
+    assert names(cluster) == {"default"}
 
 
 async def test_a_queue_that_its_last_node_has_left_goes_with_its_groups_and_comes_back_whole(cluster: Cluster) -> None:
@@ -226,12 +228,12 @@ async def test_a_queue_that_its_last_node_has_left_goes_with_its_groups_and_come
         node = await cluster.node()
         await cluster.submit(this)
         await node.work.settle([completed(delivery) for delivery in await node.work.fetch(5)])
-        assert JobState.COMPLETED == await cluster.state(this)
+        assert await cluster.state(this) == JobState.COMPLETED
         await node.leases.leave(node.lease)
         await bystander.work.expire()
-        assert [] == own_keys(cluster, "a")
+        assert own_keys(cluster, "a") == []
         assert not [name for name in cluster.raw.smembers(cluster.keys.groups) if name.startswith(b"a:")]
-    assert [] == bystander.leases.beat(bystander.lease)
+    assert bystander.leases.beat(bystander.lease) == []
 
 
 async def test_a_node_that_reads_on_after_its_queue_was_forgotten_makes_it_anew(cluster: Cluster) -> None:
@@ -242,8 +244,8 @@ async def test_a_node_that_reads_on_after_its_queue_was_forgotten_makes_it_anew(
     cluster.lapse(away)
     await node.leases.take_over(node.lease, away.lease.node)
     await node.work.expire()
-    assert [] == own_keys(cluster, "a")
-    assert [] == await away.work.fetch(1)
+    assert own_keys(cluster, "a") == []
+    assert await away.work.fetch(1) == []
     assert "a" in names(cluster)
 
 
@@ -254,11 +256,11 @@ async def test_a_delayed_job_brings_back_a_name_that_was_forgotten(cluster: Clus
     cluster.raw.delete(cluster.keys.delayed)
     node = await cluster.node()
     await node.work.expire()
-    assert {"default"} == names(cluster)
+    assert names(cluster) == {"default"}
     cluster.ripen()
-    assert 2 == (await node.work.promote()).moved
-    assert {"a", "b", "default"} == names(cluster)
-    assert [JobState.QUEUED] * 2 == [await cluster.state(this) for this in (one, two)]
+    assert (await node.work.promote()).moved == 2
+    assert names(cluster) == {"a", "b", "default"}
+    assert [await cluster.state(this) for this in (one, two)] == [JobState.QUEUED] * 2
 
 
 async def test_forgetting_loses_no_job_that_comes_at_the_same_time(cluster: Cluster) -> None:
@@ -291,4 +293,4 @@ async def test_forgetting_loses_no_job_that_comes_at_the_same_time(cluster: Clus
     cluster.ripen()
     await node.work.promote()
     found = {decode(delivery.record).id for delivery in await node.work.fetch(500)}
-    assert {one.id for one in kept} == found
+    assert found == {one.id for one in kept}

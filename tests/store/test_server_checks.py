@@ -37,8 +37,8 @@ async def test_durability_is_what_the_server_really_does(
         cluster.raw.config_set(setting, value)
         health = await cluster.store_client.inspector.health()
         refused = durability == "local" and found != "local"
-        assert found == health.durability
-        assert bool(health.problems) == (found == "none" or refused)
+        assert health.durability == found
+        assert (found == "none" or refused) == bool(health.problems)
         if refused:
             with pytest.raises(ConfigError, match=rf"IRONFORGE_DURABILITY=local needs .*({setting}|AOF)"):
                 await server_checks.verify(cluster.settings)
@@ -91,7 +91,7 @@ async def test_where_config_is_forbidden_info_tells_what_it_can(cluster: Cluster
     try:
         cluster.with_settings(redis_url=modest)
         await server_checks.verify(cluster.settings)
-        assert "none" == (await cluster.store_client.inspector.health()).durability
+        assert (await cluster.store_client.inspector.health()).durability == "none"
     finally:
         cluster.raw.acl_deluser("modest")
 

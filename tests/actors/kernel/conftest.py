@@ -29,7 +29,9 @@ async def system(clock: ManualClock) -> AsyncIterator[ActorSystem]:
     yield kept
     survivors = await kept.shutdown(5.0)
     assert survivors == []
-    assert (kept.tasks, kept.timers, len(kept.asks)) == (0, 0, 0)
+    assert kept.tasks == 0
+    assert kept.timers == 0
+    assert len(kept.asks) == 0
     assert kept.cells == {}
     assert asyncio.all_tasks() <= before | {asyncio.current_task()}
     assert clock.pending == 0

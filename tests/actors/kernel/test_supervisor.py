@@ -154,7 +154,8 @@ async def test_a_spent_budget_stops_the_children_and_escalates(system, caplog):
     await until(lambda: len(log) == 9, "the restart of the subtree")
     assert log == ["+a", "+b", "+c", "-b", "-c", "-a", "+a", "+b", "+c"]
     down = watcher_log[-1]
-    assert (down.address, down.exit) == ("node/sub", Exit.FAILED)
+    assert down.address == "node/sub"
+    assert down.exit == Exit.FAILED
     assert isinstance(down.error, RestartsExceeded)
     assert "node/sub: more than 0 restarts in 5.0 s, the last one of node/sub/b" in caplog.text
 

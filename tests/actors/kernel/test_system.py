@@ -90,7 +90,9 @@ async def test_a_monitor_hears_once_of_the_incarnation_it_watched(system):
     await echo(system.ref("node/a"))
     await echo(watcher)
     (down,) = log[1:]
-    assert (down.address, down.incarnation, down.exit) == ("node/a", watched, Exit.FAILED)
+    assert down.address == "node/a"
+    assert down.incarnation == watched
+    assert down.exit == Exit.FAILED
     assert isinstance(down.error, Boom)
 
 

@@ -164,7 +164,8 @@ class TreeMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "loop"):
             assert self.loop.run_until_complete(self.system.shutdown(5.0)) == []
-            assert (self.system.tasks, self.system.cells) == (0, {})
+            assert self.system.tasks == 0
+            assert self.system.cells == {}
             self.loop.close()
 
     async def _end(self, address: str, way: str) -> None:

@@ -96,3 +96,7 @@ class World:
     async def close(self) -> None:
         await self.forge.close()
         await self.cluster.close()
+
+
+def node_names(world: World) -> set[str]:
+    return {name.decode() for name in world.cluster.raw.zrange(world.cluster.keys.nodes, 0, -1)}

@@ -48,19 +48,20 @@ async def test_a_handler_that_blocks_the_loop_is_named(
             await world.completed(job_id)
             await until(lambda: len(noted) == 3, "the heart to forget it")
 
-    assert {parse_id(job_id)} == {job for job, _ in noted}
+    assert {job for job, _ in noted} == {parse_id(job_id)}
     place = rf"\d\.\d s in .*threading\.py:\d+ wait, called from .*{re.escape(__file__)}:\d+ crunch"
-    assert [True, True, False] == [bool(re.fullmatch(f"blocked the event loop for {place}", seen)) for _, seen in noted]
-    assert "" == noted[2][1]
+    assert [bool(re.fullmatch(f"blocked the event loop for {place}", seen)) for _, seen in noted] == [True, True, False]
+    assert noted[2][1] == ""
     (line, _) = [record for record in caplog.records if "blocks the event loop" in record.getMessage()]
-    assert ("blocking", job_id) == (line.kind, line.job_id)
+    assert line.kind == "blocking"
+    assert line.job_id == job_id
     assert "\n" not in line.getMessage()
 
 
 async def test_a_loop_that_no_handler_blocks_is_said_to_be_blocked_by_what_is_there() -> None:
     found = await asyncio.to_thread(blocker, threading.get_ident())
     assert found.attempt is None
-    assert SHOWN == len(found.place.split(", called from "))
+    assert len(found.place.split(", called from ")) == SHOWN
 
 
 async def test_a_task_that_a_handler_left_behind_is_no_job(world: World, caplog: pytest.LogCaptureFixture) -> None:

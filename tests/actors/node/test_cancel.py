@@ -16,22 +16,22 @@ from tests.actors.node.kit import Gate, World, until
 async def test_a_queued_job_that_was_cancelled_never_runs(world: World) -> None:
     job_id = await world.submit("note", "cancelled")
 
-    assert JobState.CANCELLED is await world.cancel(job_id)
+    assert await world.cancel(job_id) is JobState.CANCELLED
 
     async with world.node():
         await world.completed(await world.submit("note", "next"))
-    assert ["next"] == world.ran
-    assert JobState.CANCELLED is await world.state(job_id)
+    assert world.ran == ["next"]
+    assert await world.state(job_id) is JobState.CANCELLED
 
 
 async def test_a_scheduled_job_that_was_cancelled_never_runs(world: World) -> None:
     job_id = await world.submit("note", "cancelled", delay_seconds=0.05)
 
-    assert JobState.CANCELLED is await world.cancel(job_id)
+    assert await world.cancel(job_id) is JobState.CANCELLED
 
     async with world.node():
         await world.completed(await world.submit("note", "later", delay_seconds=0.06))
-    assert ["later"] == world.ran
+    assert world.ran == ["later"]
 
 
 @pytest.mark.one_shard
@@ -42,11 +42,11 @@ async def test_a_running_job_is_stopped_at_its_node(world: World) -> None:
         job_id = await world.submit("long")
         await until(lambda: gate.entered, "the job to run")
 
-        assert JobState.RUNNING is await world.cancel(job_id)
+        assert await world.cancel(job_id) is JobState.RUNNING
         await world.reached(job_id, JobState.CANCELLED)
 
-    assert ["job"] == gate.cancelled
-    assert {"cancelled": 1} == {k: v for k, v in world.cluster.totals().items() if k in ("cancelled", "completed")}
+    assert gate.cancelled == ["job"]
+    assert {k: v for k, v in world.cluster.totals().items() if k in ("cancelled", "completed")} == {"cancelled": 1}
 
 
 async def test_a_job_that_waits_in_its_node_behind_another_is_stopped_before_it_starts(world: World) -> None:
@@ -57,12 +57,12 @@ async def test_a_job_that_waits_in_its_node_behind_another_is_stopped_before_it_
         long = await world.submit("long")
         await until(lambda: gate.entered, "the first job to run")
         behind = await world.submit("note", "behind")
-        assert JobState.CANCELLED is await world.cancel(behind)
+        assert await world.cancel(behind) is JobState.CANCELLED
         gate.open()
         await world.completed(long)
         assert not node.problems()
 
-    assert [] == world.ran
+    assert world.ran == []
 
 
 @pytest.mark.one_shard

@@ -158,7 +158,7 @@ async def beside_neighbours(world: World, misbehave: Misbehaviour) -> str:
     async with world.node():
         views = [await world.completed(neighbour) for _, neighbour in pairs]
         await until(lambda: ended(world, pairs[0][0]), "the one that misbehaves to end")
-    assert {(b"1", (), 0)} == {(view.job.result, view.job.errors, view.job.crashes) for view in views}
+    assert {(view.job.result, view.job.errors, view.job.crashes) for view in views} == {(b"1", (), 0)}
     return pairs[0][0]
 
 
@@ -169,7 +169,7 @@ async def ended(world: World, job_id: str) -> bool:
 @pytest.mark.parametrize("misbehave", EXITS, ids=lambda function: function.__name__)
 async def test_a_task_of_a_handler_that_exits_fails_the_attempt_alone(world: World, misbehave: Misbehaviour) -> None:
     view = await world.get(await beside_neighbours(world, misbehave))
-    assert [("SystemExit", "5")] == [(error.type, error.message) for error in view.job.errors]
+    assert [(error.type, error.message) for error in view.job.errors] == [("SystemExit", "5")]
 
 
 async def test_an_interrupt_of_the_keyboard_is_an_exit_like_any_other(world: World) -> None:
@@ -177,7 +177,7 @@ async def test_an_interrupt_of_the_keyboard_is_an_exit_like_any_other(world: Wor
         await asyncio.gather(fall())
 
     view = await world.get(await beside_neighbours(world, misbehave))
-    assert ["KeyboardInterrupt"] == [error.type for error in view.job.errors]
+    assert [error.type for error in view.job.errors] == ["KeyboardInterrupt"]
 
 
 async def test_a_task_left_behind_that_exits_is_told_with_its_job(
@@ -201,9 +201,9 @@ async def test_a_task_left_behind_that_exits_is_told_with_its_job(
         await world.completed(await world.submit("note"))
         tasks.clear()
 
-    assert () == view.job.errors
+    assert view.job.errors == ()
     told = [record.getMessage() for record in caplog.records if "left behind" in record.getMessage()]
-    assert ["a task that a job of kind forgetful had left behind raised SystemExit: 5"] == told
+    assert told == ["a task that a job of kind forgetful had left behind raised SystemExit: 5"]
 
 
 @pytest.mark.parametrize(("misbehave", "fails"), CANCELLATIONS.items(), ids=lambda what: getattr(what, "__name__", ""))
@@ -212,7 +212,7 @@ async def test_a_cancellation_of_the_own_task_ends_the_own_job_at_once(
 ) -> None:
     view = await world.get(await beside_neighbours(world, misbehave))
     errors = [error.type for error in view.job.errors]
-    assert (["asyncio.exceptions.CancelledError"] if fails else []) == errors
+    assert errors == (["asyncio.exceptions.CancelledError"] if fails else [])
 
 
 async def test_a_handler_finds_no_task_of_its_node_or_of_another_handler(world: World) -> None:
@@ -232,7 +232,7 @@ async def test_a_handler_finds_no_task_of_its_node_or_of_another_handler(world: 
         view = await world.completed(await world.submit("look"))
         let_go.set()
         await world.completed(waiting)
-    assert b"[]" == view.job.result
+    assert view.job.result == b"[]"
 
 
 # --------------------------------------------------------------------------- context
@@ -263,4 +263,4 @@ async def test_no_run_sees_what_another_one_has_set(world: World, executor: str)
         for job_id in await world.forge.submit_many("mark", [None] * NEIGHBOURS):
             await world.completed(job_id)
     # The handler sees what its middleware set, and both what was there before the node.
-    assert [("base", {}), ("acme", {"tenant": "acme"})] * NEIGHBOURS == seen
+    assert seen == [("base", {}), ("acme", {"tenant": "acme"})] * NEIGHBOURS

@@ -84,7 +84,7 @@ async def test_they_start_before_the_first_job_and_end_after_the_last_in_reverse
         gate.open()
         await ending
     await world.completed(job_id)
-    assert ["a starts", "b starts", "job", "job done", "b ends", "a ends"] == seen
+    assert seen == ["a starts", "b starts", "job", "job done", "b ends", "a ends"]
 
 
 async def test_handlers_and_later_lifespans_get_what_earlier_ones_yield(world: World):
@@ -105,7 +105,7 @@ async def test_handlers_and_later_lifespans_get_what_earlier_ones_yield(world: W
 
     job_id = await world.submit("ask", {"question": "open?"})
     async with world.node():
-        assert b'["open?",true,true]' == (await world.completed(job_id)).job.result
+        assert (await world.completed(job_id)).job.result == b'["open?",true,true]'
 
 
 async def test_they_run_once_however_often_the_roles_begin_anew(world: World):
@@ -116,7 +116,7 @@ async def test_they_run_once_however_often_the_roles_begin_anew(world: World):
         world.cluster.raw.incr(world.cluster.keys.fence(before))
         await until(lambda: node.name != before, "the node to begin anew")
         await world.completed(await world.submit("note", 1))
-    assert ["a starts", "a ends"] == seen
+    assert seen == ["a starts", "a ends"]
 
 
 @pytest.mark.parametrize(
@@ -131,8 +131,8 @@ async def test_one_that_fails_as_it_starts_keeps_the_node_from_starting(world: W
     with pytest.raises(ConfigError, match=f"b failed as it started: {words}"):
         async with world.node():
             raise AssertionError("it has started")
-    assert ["a starts", "b starts", "a ends"] == seen
-    assert "queued" == await world.state(job_id)
+    assert seen == ["a starts", "b starts", "a ends"]
+    assert await world.state(job_id) == "queued"
 
 
 @pytest.mark.parametrize(
@@ -153,8 +153,8 @@ async def test_one_that_fails_as_it_ends_keeps_no_other_from_its_end(
     add(world, seen, "b", at_end=at_end)
     async with world.node():
         await world.completed(await world.submit("note", 1))
-    assert ["a starts", "b starts", "b ends", "a ends"] == seen
-    assert [1] == [caplog.text.count(words)]
+    assert seen == ["a starts", "b starts", "b ends", "a ends"]
+    assert [caplog.text.count(words)] == [1]
 
 
 async def test_the_node_ends_without_one_that_ignores_its_cancellation(
@@ -184,10 +184,10 @@ async def test_a_node_that_is_told_to_stop_while_they_start_runs_no_job(world: W
     await until(lambda: "b starts" in seen, "the second one to start")
     node.stop()
     await starting
-    assert 0 == await node.wait()
+    assert await node.wait() == 0
     await node.close()
-    assert ["a starts", "b starts", "a ends"] == seen
-    assert "queued" == await world.state(job_id)
+    assert seen == ["a starts", "b starts", "a ends"]
+    assert await world.state(job_id) == "queued"
 
 
 async def test_one_that_fails_while_the_node_runs_ends_the_node(world: World, caplog: pytest.LogCaptureFixture):
@@ -208,9 +208,9 @@ async def test_one_that_fails_while_the_node_runs_ends_the_node(world: World, ca
     await node.start()
     with caplog.at_level(logging.ERROR):
         broken.set()
-        assert 1 == await node.wait()
+        assert await node.wait() == 1
         await node.close()
-    assert ["a starts", "a ends"] == seen
+    assert seen == ["a starts", "a ends"]
     assert "ConnectionError: the stream has ended" in caplog.text
 
 
@@ -221,4 +221,4 @@ async def test_a_node_that_does_not_start_ends_them(world: World, monkeypatch: p
     monkeypatch.setattr(node, "_start_tree", raises)
     with pytest.raises(TypeError):
         await node.start()
-    assert ["a starts", "a ends"] == seen
+    assert seen == ["a starts", "a ends"]

@@ -21,7 +21,7 @@ async def test_priorities_are_strict(world: World) -> None:
         await world.completed(last)
         await until(lambda: len(world.ran) == 6, "all jobs to run")
 
-    assert ["critical", "critical", "high", "medium", "low", "low"] == world.ran
+    assert world.ran == ["critical", "critical", "high", "medium", "low", "low"]
 
 
 @pytest.mark.one_shard
@@ -34,7 +34,7 @@ async def test_within_a_priority_the_first_queue_of_a_node_comes_first(world: Wo
     async with world.node():
         await until(lambda: len(world.ran) == 3, "all jobs to run")
 
-    assert ["second high", "first", "second"] == world.ran
+    assert world.ran == ["second high", "first", "second"]
 
 
 async def test_a_node_leaves_queues_alone_that_it_does_not_serve(world: World) -> None:
@@ -42,8 +42,8 @@ async def test_a_node_leaves_queues_alone_that_it_does_not_serve(world: World) -
     async with world.node():
         await world.completed(await world.submit("note", "here"))
 
-    assert ["here"] == world.ran
-    assert "queued" == await world.state(other)
+    assert world.ran == ["here"]
+    assert await world.state(other) == "queued"
 
 
 @pytest.mark.one_shard
@@ -64,7 +64,7 @@ async def test_a_critical_job_overtakes_everything_that_is_queued(world: World) 
         gate.open()
         await until(lambda: len(world.ran) == 21, "all jobs to run")
 
-    assert "critical" == world.ran[0]
+    assert world.ran[0] == "critical"
 
 
 async def test_no_job_waits_at_a_busy_node_while_another_one_is_free(world: World) -> None:
@@ -99,7 +99,7 @@ async def test_quick_jobs_behind_one_that_turns_out_slow_are_handed_to_free_work
         await until(lambda: len(world.ran) == 2_000, "the quick ones to run")
         await world.forge.submit_many("sometimes.slow", ["slow", *range(200)])
         await until(lambda: len(world.ran) == 2_200, "those behind the slow one to run elsewhere")
-        assert 1 == len(gate.entered)
+        assert len(gate.entered) == 1
         gate.open()
 
 
@@ -119,7 +119,7 @@ async def test_results_before_a_slow_job_do_not_wait_for_it(world: World) -> Non
         await until(lambda: len(world.ran) == 1_000, "the dispatcher to learn that they are quick")
         ids = await world.forge.submit_many("sometimes.slow", ["quick", "slow"])
         await world.completed(ids[0])
-        assert 1 == len(gate.entered)
+        assert len(gate.entered) == 1
         gate.open()
 
 
@@ -133,7 +133,7 @@ async def test_many_jobs_run_at_the_same_time_up_to_the_concurrency(world: World
     async with world.node():
         await asyncio.gather(*(world.submit("slow") for _ in range(6)))
         await until(lambda: len(gate.entered) == 4, "four jobs to run")
-        assert 2 == (await world.cluster.store_client.inspector.stats()).streams[2].queued
+        assert (await world.cluster.store_client.inspector.stats()).streams[2].queued == 2
         gate.open()
         await until(lambda: len(gate.left) == 6, "all jobs to end")
 
@@ -144,7 +144,7 @@ async def test_a_delayed_job_does_not_start_before_its_time(world: World) -> Non
         near = await world.completed(await world.submit("note", "near", delay_seconds=0.1))
 
         assert near.job.started_ms - near.job.created_ms >= 100
-        assert "scheduled" == await world.state(far)
+        assert await world.state(far) == "scheduled"
 
 
 @pytest.mark.one_shard

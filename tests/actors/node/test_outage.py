@@ -37,7 +37,7 @@ async def test_a_node_that_was_busy_for_long_has_not_been_deaf(world: World) -> 
         await until(lambda: gate.entered, "the job to run")
         busy_since = time.monotonic()
         await until(lambda: time.monotonic() - busy_since > 0.5, "it to have run for a while")
-        assert 0.0 == await dispatcher.ask(Heard(), timeout_seconds=ASK_SECONDS)
+        assert await dispatcher.ask(Heard(), timeout_seconds=ASK_SECONDS) == 0.0
         gate.open()
         await world.completed(job_id)
         # It asks again, but nobody has answered yet: what counts is since when it has been waiting.
@@ -92,5 +92,7 @@ async def test_a_node_survives_an_outage_and_settles_afterwards_what_ended_meanw
         view = await world.completed(job_id)
         await until(lambda: not node.problems(), "the node to be ready again")
         await world.completed(await world.submit("note"))
-        assert (b'"kept"', 0, 0) == (view.job.result, view.job.attempt, view.job.crashes)
+        assert view.job.result == b'"kept"'
+        assert view.job.attempt == 0
+        assert view.job.crashes == 0
     await world.close()

@@ -19,8 +19,8 @@ async def test_a_job_completes_and_its_result_can_be_read(world: World) -> None:
 
         view = await world.completed(job_id)
 
-    assert b'{"to":"someone"}' == view.job.result
-    assert [{"to": "someone"}] == world.ran
+    assert view.job.result == b'{"to":"someone"}'
+    assert world.ran == [{"to": "someone"}]
     assert view.job.created_ms <= view.job.started_ms <= view.job.ended_ms
 
 
@@ -32,11 +32,11 @@ async def test_a_failing_job_is_retried_and_then_dead_with_its_whole_history(wor
     async with world.node():
         view = await world.dead(await world.submit("fail"))
 
-    assert ["attempt 1", "attempt 2", "attempt 3"] == [error.message for error in view.job.errors]
-    assert [1, 2, 3] == [error.attempt for error in view.job.errors]
-    assert {"ValueError"} == {error.type for error in view.job.errors}
-    assert 3 == view.job.attempt
-    assert "gave up after 3 failed attempts" == view.job.reason
+    assert [error.message for error in view.job.errors] == ["attempt 1", "attempt 2", "attempt 3"]
+    assert [error.attempt for error in view.job.errors] == [1, 2, 3]
+    assert {error.type for error in view.job.errors} == {"ValueError"}
+    assert view.job.attempt == 3
+    assert view.job.reason == "gave up after 3 failed attempts"
 
 
 async def test_the_retries_of_a_job_overrule_those_of_its_kind(world: World) -> None:
@@ -47,7 +47,7 @@ async def test_the_retries_of_a_job_overrule_those_of_its_kind(world: World) -> 
     async with world.node():
         view = await world.dead(await world.submit("fail", max_retries=0))
 
-    assert 1 == view.job.attempt
+    assert view.job.attempt == 1
 
 
 async def test_a_job_that_failed_may_complete_later(world: World) -> None:
@@ -60,9 +60,9 @@ async def test_a_job_that_failed_may_complete_later(world: World) -> None:
     async with world.node():
         view = await world.completed(await world.submit("flaky", {"failures": 2}))
 
-    assert b"3" == view.job.result
-    assert 2 == len(view.job.errors)
-    assert 2 == view.job.fence  # every further run carries a higher fence
+    assert view.job.result == b"3"
+    assert len(view.job.errors) == 2
+    assert view.job.fence == 2  # every further run carries a higher fence
 
 
 @pytest.mark.parametrize(("reset", "attempts"), [(True, 1), (False, 3)])
@@ -83,8 +83,8 @@ async def test_a_dead_job_can_be_revived(world: World, reset: bool, attempts: in
 
         view = await world.completed(job_id)
 
-    assert str(attempts).encode() == view.job.result
-    assert 2 == len(view.job.errors)
+    assert view.job.result == str(attempts).encode()
+    assert len(view.job.errors) == 2
 
 
 async def test_a_job_revived_without_a_reset_gets_one_attempt(world: World) -> None:
@@ -112,8 +112,8 @@ async def test_retry_spends_an_attempt_and_waits_as_long_as_it_says(world: World
     async with world.node():
         view = await world.reached(await world.submit("busy"), JobState.SCHEDULED)
 
-    assert 1 == view.job.attempt
-    assert ["come back later"] == [error.message for error in view.job.errors]
+    assert view.job.attempt == 1
+    assert [error.message for error in view.job.errors] == ["come back later"]
     assert view.due_ms is not None
     assert abs(view.due_ms - view.job.created_ms - 3_600_000) < 10_000
 
@@ -128,8 +128,8 @@ async def test_snooze_spends_no_attempt(world: World) -> None:
     async with world.node():
         view = await world.completed(await world.submit("sleepy"))
 
-    assert b"1" == view.job.result
-    assert () == view.job.errors
+    assert view.job.result == b"1"
+    assert view.job.errors == ()
 
 
 async def test_discard_goes_to_the_dead_letter_at_once(world: World) -> None:
@@ -140,8 +140,8 @@ async def test_discard_goes_to_the_dead_letter_at_once(world: World) -> None:
     async with world.node():
         view = await world.dead(await world.submit("hopeless"))
 
-    assert "the account is closed" == view.job.reason
-    assert 1 == view.job.attempt
+    assert view.job.reason == "the account is closed"
+    assert view.job.attempt == 1
 
 
 async def test_an_unknown_kind_is_kept_with_a_reason_that_says_so(world: World) -> None:
@@ -190,8 +190,8 @@ async def test_a_job_past_its_time_limit_is_cancelled_and_counts_as_failed(world
     async with world.node():
         view = await world.dead(await world.submit("endless"))
 
-    assert ["endless"] == gate.cancelled
-    assert ["Timeout"] == [error.type for error in view.job.errors]
+    assert gate.cancelled == ["endless"]
+    assert [error.type for error in view.job.errors] == ["Timeout"]
     assert "0.02 s" in view.job.errors[0].message
 
 
@@ -217,8 +217,8 @@ async def test_a_handler_that_ignores_its_cancellation_does_not_keep_its_worker(
         await world.completed(await world.submit("note"))  # the only worker is free again
         let_go.set()
 
-    assert ["Timeout"] == [error.type for error in view.job.errors]
-    assert JobState.DEAD is await world.state(job_id)
+    assert [error.type for error in view.job.errors] == ["Timeout"]
+    assert await world.state(job_id) is JobState.DEAD
     assert "ignores its cancellation" in caplog.text
 
 
@@ -230,7 +230,7 @@ async def test_synchronous_handlers_run_beside_the_loop(world: World) -> None:
     async with world.node():
         view = await world.completed(await world.submit("blocking", {"word": "hello"}))
 
-    assert b'"hello 1"' == view.job.result
+    assert view.job.result == b'"hello 1"'
 
 
 @pytest.mark.one_shard
@@ -242,7 +242,7 @@ async def test_bytes_that_are_no_job_are_put_aside_and_others_go_on(world: World
         await world.completed(await world.submit("note"))
         await until(lambda: raw.exists(keys.quarantine), "the record to be put aside")
 
-    assert 0 == world.cluster.pending()
+    assert world.cluster.pending() == 0
 
 
 async def test_nothing_is_kept_of_a_job_without_retention(world: World) -> None:
@@ -273,4 +273,4 @@ async def test_middleware_wraps_every_call(world: World) -> None:
     async with world.node():
         await world.completed(await world.submit("note", "x"))
 
-    assert [("before", "note"), "x", "after"] == world.ran
+    assert world.ran == [("before", "note"), "x", "after"]

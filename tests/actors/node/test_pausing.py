@@ -63,11 +63,11 @@ async def test_a_busy_node_stops_taking_within_about_a_second_and_finishes_what_
         await world.completed(await world.submit("note", "other", queue="other"))
         gate.open()
         await world.completed(held)
-        assert [ran + 1, len(ids) - ran] == [len(world.ran), await queued(world)]
+        assert [len(world.ran), await queued(world)] == [ran + 1, len(ids) - ran]
         await pause(world, paused=False)
         for job_id in ids:
             await world.completed(job_id)
-        assert len(ids) + 1 == len(world.ran)
+        assert len(world.ran) == len(ids) + 1
 
 
 @pytest.mark.proof
@@ -115,7 +115,7 @@ async def test_a_node_that_begins_leaves_paused_queues_alone(world: World) -> No
     waiting = await queued(world)
     async with world.node():
         await world.completed(await world.submit("note", "other", queue="other"))
-        assert waiting == await queued(world)
+        assert await queued(world) == waiting
         await pause(world, paused=False)
         await until(lambda: _none_wait(world), "all of them to run")
 
@@ -128,11 +128,11 @@ async def test_a_cancelled_job_of_a_paused_queue_never_runs(world: World) -> Non
     await pause(world)
     async with world.node():
         job_id = await world.submit("note", "cancelled")
-        assert JobState.CANCELLED is await world.cancel(job_id)
+        assert await world.cancel(job_id) is JobState.CANCELLED
         last = await world.submit("note", "last", priority="low")
         await pause(world, paused=False)
         await world.completed(last)
-    assert ["last"] == world.ran
+    assert world.ran == ["last"]
 
 
 def test_a_pause_survives_a_restart_of_the_server(tmp_path: Path) -> None:
@@ -148,6 +148,6 @@ def test_a_pause_survives_a_restart_of_the_server(tmp_path: Path) -> None:
         server = EmbeddedServer(msgspec.structs.replace(load({}), data_dir=str(tmp_path)))
         server.start()
         try:
-            assert ["mail"] == asyncio.run(paused(server.url, pausing=pausing))
+            assert asyncio.run(paused(server.url, pausing=pausing)) == ["mail"]
         finally:
             server.stop()

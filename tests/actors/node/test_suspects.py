@@ -39,7 +39,7 @@ async def suspected(world: World, *jobs: Job) -> list[str]:
         keys = shards_of(cluster.settings)[shard_of(one.id, cluster.settings.shards)]
         cluster.raw.xadd(keys.quarantine, {"record": encode(one), "stream": one.stream, "reason": "newer"})
     node = await cluster.node()
-    assert len(jobs) == await node.work.restore()
+    assert await node.work.restore() == len(jobs)
     await node.leases.leave(node.lease)
     return [one.text_id for one in jobs]
 
@@ -93,13 +93,13 @@ async def test_suspects_run_one_by_one_with_nothing_beside_them(world: World) ->
         others = [await world.submit("quick") for _ in range(50)]
         for other in others:  # they do not wait for the suspects, which wait for the long one
             await world.completed(other)
-        assert [JobState.QUEUED] * 6 == [await world.state(one) for one in suspects]
+        assert [await world.state(one) for one in suspects] == [JobState.QUEUED] * 6
         long.open()
         more = [await world.submit("quick") for _ in range(50)]
         for one in (*suspects, *more):
             await world.completed(one)
-        assert 6.0 == node.metrics.registry.get_sample_value("ironforge_suspect_runs_total")
-    assert [set()] * 6 == [company.beside[one] for one in suspects]
+        assert node.metrics.registry.get_sample_value("ironforge_suspect_runs_total") == 6.0
+    assert [company.beside[one] for one in suspects] == [set()] * 6
 
 
 async def test_a_node_that_is_empty_sooner_runs_them(world: World) -> None:
@@ -123,7 +123,7 @@ async def test_a_node_that_is_empty_sooner_runs_them(world: World) -> None:
         await until(lambda: gates[0].entered or gates[1].entered, "one of the nodes to be busy")
         (one,) = await suspected(world, suspect())
         await world.completed(one)
-        assert [gate for gate in gates if not gate.entered] == ran
+        assert ran == [gate for gate in gates if not gate.entered]
         for gate in gates:
             gate.open()
     for forge in forges:
@@ -170,12 +170,12 @@ async def test_a_job_that_crashes_its_worker_is_buried_and_its_neighbours_are_no
         view = await world.dead(guilty)
         for neighbour in neighbours:
             await world.completed(neighbour)
-        assert 1.0 == node.metrics.registry.get_sample_value("ironforge_suspect_runs_total")
+        assert node.metrics.registry.get_sample_value("ironforge_suspect_runs_total") == 1.0
 
-    assert 3 == view.job.crashes
+    assert view.job.crashes == 3
     assert view.job.reason.startswith("poison: a worker of node ")
     assert view.job.reason.endswith(" crashed while it ran nothing but this job")
-    assert 0 == world.cluster.totals().get("failed", 0)
+    assert world.cluster.totals().get("failed", 0) == 0
 
 
 async def test_a_job_that_crashes_its_node_again_and_again_is_buried_and_its_neighbours_are_not(
@@ -209,7 +209,8 @@ async def test_a_job_that_crashes_its_node_again_and_again_is_buried_and_its_nei
         for other in neighbours:
             await world.completed(other)
 
-    assert (3, "Crash") == (view.job.crashes, view.job.errors[-1].type)
+    assert view.job.crashes == 3
+    assert view.job.errors[-1].type == "Crash"
     assert "a role of node" in view.job.reason
 
 
@@ -223,10 +224,11 @@ async def test_a_suspect_that_outlasts_the_drain_is_handed_back_and_not_blamed(w
     (one,) = await suspected(world, suspect())
     async with world.node(drain_seconds=0.0):
         await until(lambda: gate.entered, "the suspect to run")
-        assert 1 == world.cluster.raw.exists(shards_of(world.settings)[0].alone)
+        assert world.cluster.raw.exists(shards_of(world.settings)[0].alone) == 1
     view = await world.get(one)
-    assert (JobState.QUEUED, 2) == (view.state, view.job.crashes)
-    assert 0 == world.cluster.raw.exists(shards_of(world.settings)[0].alone)
+    assert view.state == JobState.QUEUED
+    assert view.job.crashes == 2
+    assert world.cluster.raw.exists(shards_of(world.settings)[0].alone) == 0
     gate.open()
     async with world.node():
         await world.completed(one)
@@ -271,8 +273,8 @@ async def test_a_suspect_that_killed_nobody_is_none_any_longer(world: World, how
         await world.completed(other)
         gate.open()
         view = await world.completed(one)
-    assert 0 == view.job.crashes
-    assert {other} == company.beside[one]
+    assert view.job.crashes == 0
+    assert company.beside[one] == {other}
 
 
 async def test_a_node_is_ready_while_a_suspect_runs(world: World) -> None:
@@ -285,6 +287,6 @@ async def test_a_node_is_ready_while_a_suspect_runs(world: World) -> None:
     (one,) = await suspected(world, suspect())
     async with world.node() as node:
         await until(lambda: gate.entered, "the suspect to run")
-        assert 0.0 == await node.system.ref("node/dispatcher").ask(Heard(), timeout_seconds=5.0)
+        assert await node.system.ref("node/dispatcher").ask(Heard(), timeout_seconds=5.0) == 0.0
         gate.open()
         await world.completed(one)

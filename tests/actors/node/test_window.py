@@ -61,4 +61,4 @@ async def test_slow_jobs_are_not_fetched_ahead_and_a_critical_one_overtakes_them
     # At most the job that each worker was being given at that moment went first.
     assert started.index("critical") - before <= 2 * WORKERS
     # What had been fetched ahead would have come back to the stream, for a worker that is free.
-    assert {0} == set(put_back[8 * WORKERS : ran])
+    assert set(put_back[8 * WORKERS : ran]) == {0}

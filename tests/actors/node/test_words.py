@@ -67,8 +67,8 @@ async def test_an_outcome_that_cannot_be_read_is_a_failed_attempt_that_says_so(
     async with world.node() as node:
         view = await world.dead(await world.submit("odd"))
         await world.completed(await world.submit("note"))
-        assert [] == node.problems()
-    assert 1 == len(view.job.errors)
+        assert node.problems() == []
+    assert len(view.job.errors) == 1
     assert "could not be read" in view.job.errors[0].message
 
 
@@ -96,7 +96,7 @@ async def test_arguments_whose_own_code_exits_are_invalid_and_no_more(world: Wor
         await world.cluster.store_client.producer.submit([Submission(strange)])
         view = await world.dead(strange.text_id)
         await world.completed(await world.submit("order", {"number": 1}))
-    assert "invalid_arguments: payload: SystemExit: 5" == view.job.reason
+    assert view.job.reason == "invalid_arguments: payload: SystemExit: 5"
 
 
 # --------------------------------------------------------------------------- groups and durations
@@ -109,7 +109,7 @@ async def test_a_group_that_says_one_thing_is_taken_at_its_word(world: World) ->
 
     async with world.node():
         view = await world.dead(await world.submit("grouped"))
-    assert "no; never" == view.job.reason
+    assert view.job.reason == "no; never"
 
 
 @pytest.mark.parametrize("pause", [timedelta(hours=1), 3600])
@@ -167,11 +167,11 @@ async def test_every_failed_attempt_is_one_line_that_says_what_comes_next(
         job_id = await world.submit("mail")
         await world.dead(job_id)
     lines = [[getattr(line, name) for name in ("job_id", "kind", "attempt", "next")] for line in told(caplog)]
-    assert [
+    assert lines == [
         [job_id, "mail", 1, "retry in 0.001 s"],
         [job_id, "mail", 2, "dead: gave up after 2 failed attempts"],
-    ] == lines
-    assert "attempt 1 of mail failed: ValueError: no such user" == told(caplog)[0].getMessage()
+    ]
+    assert told(caplog)[0].getMessage() == "attempt 1 of mail failed: ValueError: no such user"
     assert not hasattr(told(caplog)[0], "exception")
 
 
@@ -185,7 +185,7 @@ async def test_the_line_of_a_failed_attempt_has_its_trace_where_the_level_is_deb
     caplog.set_level(logging.DEBUG, "ironforge.job")
     async with world.node():
         view = await world.dead(await world.submit("mail"))
-    assert [view.job.errors[0].trace] == [line.exception for line in told(caplog)]  # type: ignore[attr-defined]
+    assert [line.exception for line in told(caplog)] == [view.job.errors[0].trace]  # type: ignore[attr-defined]
     assert 'raise ValueError("no such user")' in view.job.errors[0].trace
 
 
@@ -196,5 +196,5 @@ async def test_a_job_that_is_discarded_is_one_line_too(world: World, caplog: pyt
 
     async with world.node():
         await world.dead(await world.submit("mail"))
-    assert ["attempt 1 of mail failed: Discard: the account is closed"] == [line.getMessage() for line in told(caplog)]
-    assert "dead" == told(caplog)[0].next, "the reason is said once"  # type: ignore[attr-defined]
+    assert [line.getMessage() for line in told(caplog)] == ["attempt 1 of mail failed: Discard: the account is closed"]
+    assert told(caplog)[0].next == "dead", "the reason is said once"  # type: ignore[attr-defined]

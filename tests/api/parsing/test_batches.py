@@ -51,8 +51,8 @@ def test_each_payload_is_the_slice_that_was_sent(sent: list[bytes], before: byte
     items = (before + b"," + after).join(b'{"kind":"a","payload":' + one + after + b"}" for one in sent)
     array = before + b"[" + after + items + before + b"]" + after
 
-    assert sent == payloads(array)
-    assert sent == payloads(before + b'{"jobs"' + after + b":" + array + b"}")
+    assert payloads(array) == sent
+    assert payloads(before + b'{"jobs"' + after + b":" + array + b"}") == sent
 
 
 @given(st.lists(values.map(spelled), min_size=1, max_size=6))
@@ -61,13 +61,13 @@ def test_an_array_and_lines_of_the_same_jobs_are_one_submission(sent: list[bytes
     spellings = ((b"[" + b",".join(items) + b" ]", JSON), (b"\n\r\n".join(items), NDJSON))
     marks = {to_the_end(batches.read_batch(*one, "key"))[0].fingerprint for one in spellings}
 
-    assert 1 == len(marks)
+    assert len(marks) == 1
 
 
 def test_a_repetition_of_what_an_older_version_accepted_is_no_conflict() -> None:
     [one] = to_the_end(batches.read_batch(b'[{"payload":1,"kind":"a"}]', JSON, "key"))
 
-    assert hashlib.sha256(b'[{"kind":"a","payload":1}]').digest() == one.fingerprint
+    assert one.fingerprint == hashlib.sha256(b'[{"kind":"a","payload":1}]').digest()
 
 
 def test_a_single_job_is_marked_by_its_value() -> None:
@@ -79,7 +79,7 @@ def test_a_single_job_is_marked_by_its_value() -> None:
         )
     }
 
-    assert 1 == len(marks)
+    assert len(marks) == 1
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_single_job_is_marked_by_its_value() -> None:
     ],
 )
 def test_what_is_no_batch_is_refused_where_it_goes_wrong(body: bytes, code: str, index: int | None) -> None:
-    assert (code, index) == refusal(body)
+    assert refusal(body) == (code, index)
 
 
 @pytest.mark.parametrize("head", [b"[", b'{"jobs":['])
@@ -120,36 +120,36 @@ def test_what_is_no_batch_is_refused_where_it_goes_wrong(body: bytes, code: str,
 def test_a_job_that_is_too_large_is_named_however_its_end_is_found(head: bytes, size: int) -> None:
     body = head + JOB + b',{"kind":"a","payload":"' + b"x" * size + b'"},' + JOB + b"]"
 
-    assert ("payload_too_large", 1) == refusal(body + b"}" * (len(head) > 1))
+    assert refusal(body + b"}" * (len(head) > 1)) == ("payload_too_large", 1)
 
 
 def test_values_are_counted_over_the_whole_batch() -> None:
     job = b'{"kind":"a","payload":[' + b"1," * 90_000 + b"0]}"
     several = MAX_BATCH_VALUES // 90_000 + 1
 
-    assert ("batch_too_large", None) == refusal(b"[" + b",".join([job] * several) + b"]")
-    assert ("batch_too_large", None) == refusal(b"\n".join([job] * several), NDJSON)
-    assert 2 == len(payloads(b"[" + b",".join([job] * 2) + b"]"))
+    assert refusal(b"[" + b",".join([job] * several) + b"]") == ("batch_too_large", None)
+    assert refusal(b"\n".join([job] * several), NDJSON) == ("batch_too_large", None)
+    assert len(payloads(b"[" + b",".join([job] * 2) + b"]")) == 2
 
 
 def test_commas_and_brackets_in_texts_are_no_values() -> None:
     job = b'{"kind":"a","payload":"' + b'[,{\\",' * 100_000 + b'"}'
 
-    assert 16 == len(payloads(b"[" + b",".join([job] * 16) + b"]"))
+    assert len(payloads(b"[" + b",".join([job] * 16) + b"]")) == 16
 
 
 def test_lines_that_are_nearly_all_blank_are_no_batch() -> None:
-    assert 1 == len(payloads(b"\n" * 20_000 + JOB, NDJSON))
-    assert ("batch_too_large", None) == refusal(b"\n" * 20_002 + JOB, NDJSON)
+    assert len(payloads(b"\n" * 20_000 + JOB, NDJSON)) == 1
+    assert refusal(b"\n" * 20_002 + JOB, NDJSON) == ("batch_too_large", None)
 
 
 def test_the_client_sends_no_more_values_at_once_than_are_accepted() -> None:
     lines = lines_of([{"kind": "a", "payload": [1] * 90_000}] * 25)
     chunks = list(chunks_of(lines))
 
-    assert lines == [line for chunk in chunks for line in chunk]
-    assert 3 == len(chunks)
-    assert [len(chunk) for chunk in chunks] == [len(payloads(b"\n".join(chunk), NDJSON)) for chunk in chunks]
+    assert [line for chunk in chunks for line in chunk] == lines
+    assert len(chunks) == 3
+    assert [len(payloads(b"\n".join(chunk), NDJSON)) for chunk in chunks] == [len(chunk) for chunk in chunks]
 
 
 @pytest.mark.parametrize("head", [b"[", b'{"jobs":['])
@@ -158,5 +158,5 @@ def test_no_job_is_lost_in_much_white_space(head: bytes) -> None:
     tail = b"]" + b"}" * (len(head) > 1) + space
     body = space + head + space + JOB + space + b"," + space + JOB + space + tail
 
-    assert 2 == len(payloads(body))
-    assert ("invalid_json", None) == refusal(body + b"x")
+    assert len(payloads(body)) == 2
+    assert refusal(body + b"x") == ("invalid_json", None)

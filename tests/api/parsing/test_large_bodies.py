@@ -28,8 +28,8 @@ def request_of(name: str | None) -> Any:
 def refused(room: Room, size: int) -> int:
     with pytest.raises(ApiProblem) as caught:
         room.take(size)
-    assert "1" == caught.value.headers["Retry-After"]
-    assert "too_many_large_bodies" == caught.value.code
+    assert caught.value.headers["Retry-After"] == "1"
+    assert caught.value.code == "too_many_large_bodies"
     return caught.value.status
 
 
@@ -37,17 +37,17 @@ def test_one_caller_cannot_take_all_the_room() -> None:
     large = LargeBodies()
     with large.room(request_of("a")) as first, large.room(request_of("a")) as second:
         first.take(CALLER)
-        assert 429 == refused(second, 1)
+        assert refused(second, 1) == 429
         with large.room(request_of("b")) as other, large.room(request_of("c")) as third:
             other.take(CALLER)
-            assert 503 == refused(third, PROCESS - 2 * CALLER + 1)
+            assert refused(third, PROCESS - 2 * CALLER + 1) == 503
 
 
 def test_without_authentication_only_the_process_has_a_limit() -> None:
     large = LargeBodies()
     with large.room(request_of(None)) as room:
         room.take(PROCESS)
-        assert 503 == refused(room, 1)
+        assert refused(room, 1) == 503
 
 
 def test_room_is_free_again_at_the_end_of_each_body() -> None:
@@ -56,7 +56,7 @@ def test_room_is_free_again_at_the_end_of_each_body() -> None:
         with large.room(request_of("a")) as room:
             room.take(CALLER)
 
-    assert {} == large._held
+    assert large._held == {}
 
 
 def test_a_check_takes_nothing() -> None:
@@ -84,10 +84,10 @@ async def test_others_have_their_turn_between_the_steps_of_one_body(monkeypatch:
 
     outcomes = await asyncio.gather(large.in_turns(steps("a")), large.in_turns(steps("b")), others())
 
-    assert ["a", "b", None] == outcomes
-    assert ["a0", "a1", "a2", "b0", "b1", "b2"] == [step for step in order if step != "-"]
-    assert {"-"} == set(order[order.index("a0") + 1 : order.index("a1")])
-    assert {"-"} == set(order[order.index("a1") + 1 : order.index("a2")])
+    assert outcomes == ["a", "b", None]
+    assert [step for step in order if step != "-"] == ["a0", "a1", "a2", "b0", "b1", "b2"]
+    assert set(order[order.index("a0") + 1 : order.index("a1")]) == {"-"}
+    assert set(order[order.index("a1") + 1 : order.index("a2")]) == {"-"}
 
 
 async def test_work_that_lasts_leaves_others_as_much_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +97,7 @@ async def test_work_that_lasts_leaves_others_as_much_time(monkeypatch: pytest.Mo
         yield
         return 1
 
-    assert 1 == await LargeBodies().in_turns(steps())
+    assert await LargeBodies().in_turns(steps()) == 1
 
 
 @pytest.mark.parametrize("path", ["/jobs", "/jobs/batch"])
@@ -109,9 +109,10 @@ async def test_a_large_body_without_room_is_refused_before_it_is_read(
     refused = await api.call("POST", path, data=body, headers=JSON)
     small = await api.call("POST", "/jobs", json={"kind": "demo.echo"})
 
-    assert (503, "too_many_large_bodies") == (refused.status, refused.code)
-    assert "1" == refused.headers["Retry-After"]
-    assert 201 == small.status
+    assert refused.status == 503
+    assert refused.code == "too_many_large_bodies"
+    assert refused.headers["Retry-After"] == "1"
+    assert small.status == 201
 
 
 @pytest.mark.parametrize("size", [100, 200_000])
@@ -128,11 +129,12 @@ async def test_a_body_in_chunks_takes_its_room_as_it_arrives(
 
     answer = await api.call("POST", "/jobs", data=chunks(), headers=JSON)
 
-    assert (201 if size == 100 else 503) == answer.status
+    assert answer.status == (201 if size == 100 else 503)
 
 
 async def test_what_is_no_job_may_be_no_large_body(api: Any) -> None:
     path = "/jobs/0199a2b4-7c1e-7d3a-9f00-5b1c2d3e4f50/retry"
     answer = await api.call("POST", path, data=b" " * (bodies.SMALL_BYTES + 1), headers=JSON)
 
-    assert (413, "payload_too_large") == (answer.status, answer.code)
+    assert answer.status == 413
+    assert answer.code == "payload_too_large"

@@ -54,7 +54,7 @@ def refusal(body: bytes) -> tuple[str, str | None]:
     ],
 )
 def test_refuses_what_readers_disagree_about(body: bytes, code: str, path: str | None) -> None:
-    assert (code, path) == refusal(body)
+    assert refusal(body) == (code, path)
 
 
 def test_names_line_and_column_of_a_syntax_error() -> None:
@@ -63,7 +63,7 @@ def test_names_line_and_column_of_a_syntax_error() -> None:
 
 
 def test_names_a_bad_number_in_broken_json_as_broken_json() -> None:
-    assert ("invalid_json", None) == refusal(b'{"a":NaN,')
+    assert refusal(b'{"a":NaN,') == ("invalid_json", None)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_names_a_bad_number_in_broken_json_as_broken_json() -> None:
     ],
 )
 def test_accepts_what_every_reader_understands_the_same_way(body: bytes, value: Any) -> None:
-    assert value == json.loads(canonical(body))
+    assert json.loads(canonical(body)) == value
 
 
 values = st.recursive(
@@ -100,7 +100,7 @@ values = st.recursive(
 
 @given(values)
 def test_reads_every_plain_value_back(value: Any) -> None:
-    assert value == json.loads(canonical(json.dumps(value).encode()))
+    assert json.loads(canonical(json.dumps(value).encode())) == value
 
 
 @given(st.lists(st.sampled_from([b"[", b"]", b'{"a":', b"}", b'"', b"\\", b",", b"1"]), max_size=120).map(b"".join))
@@ -110,7 +110,7 @@ def test_refuses_every_text_that_is_deeper_than_the_limit(body: bytes) -> None:
     except InvalidJson:
         return
     assert depth(value) <= MAX_DEPTH
-    assert json.loads(body) == value
+    assert value == json.loads(body)
 
 
 def depth(value: Any) -> int:
@@ -150,7 +150,7 @@ def test_takes_exactly_what_a_parser_in_python_would_take(body: bytes) -> None:
     except InvalidJson:
         taken = False
 
-    assert is_strict(body) == taken
+    assert taken == is_strict(body)
 
 
 def is_strict(body: bytes) -> bool:
@@ -204,4 +204,4 @@ def test_a_refusal_shows_no_more_of_a_key_than_helps() -> None:
     with pytest.raises(InvalidJson) as caught:
         canonical(b'{"' + b"k" * 500_000 + b'":[' + b"0," * 1_000 + b"NaN]}")
 
-    assert f"{'k' * 100}[1000]" == caught.value.path
+    assert caught.value.path == f"{'k' * 100}[1000]"

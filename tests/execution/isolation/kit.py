@@ -80,7 +80,7 @@ class Subject:
             return found[0].state in (JobState.COMPLETED, JobState.DEAD)
 
         await until(is_over, f"the job of kind {kind} to end")
-        assert JobState.COMPLETED is found[0].state
+        assert found[0].state is JobState.COMPLETED
         return found[0].job.result
 
     async def ended(self, seconds: float) -> int:

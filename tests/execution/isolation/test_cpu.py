@@ -37,16 +37,18 @@ async def test_a_killed_process_is_noticed_although_another_one_holds_its_pipe(t
         child, other = (int(pid) for pid in path.read_text().split())
         os.kill(child, signal.SIGKILL)
         error = last_error(await running)
-        assert ("ProcessDied", "the process of this job was ended by SIGKILL") == (error.type, error.message)
+        assert error.type == "ProcessDied"
+        assert error.message == "the process of this job was ended by SIGKILL"
         await until(lambda: is_gone(other), "the other program to be gone")
-        assert b"3" == await result_of_next_job(made)
+        assert await result_of_next_job(made) == b"3"
 
 
 async def test_a_handler_that_daemonises_has_left_its_process() -> None:
     async with executor(cpu_handlers.daemonise, cpu_handlers.add) as made:
         error = last_error(await run(made, "daemonise"))
-        assert ("ProcessDied", "the process of this job exited with code 0") == (error.type, error.message)
-        assert b"3" == await result_of_next_job(made)
+        assert error.type == "ProcessDied"
+        assert error.message == "the process of this job exited with code 0"
+        assert await result_of_next_job(made) == b"3"
 
 
 async def test_a_hook_for_forks_that_came_after_ours_ends_no_process_of_ours(tmp_path: Path) -> None:
@@ -54,32 +56,33 @@ async def test_a_hook_for_forks_that_came_after_ours_ends_no_process_of_ours(tmp
     with (tmp_path / "lock").open("w") as held:
         withhold(held)
         async with executor(cpu_handlers.add) as made:
-            assert b"3" == await result_of_next_job(made)
+            assert await result_of_next_job(made) == b"3"
 
 
 async def test_a_handler_that_closes_the_pipe_fails_while_it_still_runs() -> None:
     async with executor(cpu_handlers.close_pipes, cpu_handlers.add) as made:
         error = last_error(await run(made, "close_pipes", b'{"wait_seconds":600}'))
-        assert ("BrokenPipe", "the process of this job closed its pipe: it was ended") == (error.type, error.message)
-        assert b"3" == await result_of_next_job(made)
+        assert error.type == "BrokenPipe"
+        assert error.message == "the process of this job closed its pipe: it was ended"
+        assert await result_of_next_job(made) == b"3"
 
 
 async def test_a_result_does_not_go_into_a_file_that_took_the_place_of_the_pipe(tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     async with executor(cpu_handlers.close_pipes, cpu_handlers.add) as made:
         outcome = await run(made, "close_pipes", f'{{"then_open":"{mine}"}}'.encode())
-        assert Ending.FAILED is outcome.ending
-        assert b"3" == await result_of_next_job(made)
-    assert b"" == mine.read_bytes()
+        assert outcome.ending is Ending.FAILED
+        assert await result_of_next_job(made) == b"3"
+    assert mine.read_bytes() == b""
 
 
 @pytest.mark.parametrize("data", ["x", "\0" * 12, "\0" * 7 + "\1\0\0\0\2[]", "noise" * 1_000])
 async def test_what_a_handler_writes_into_the_pipe_fails_its_own_job(data: str) -> None:
     async with executor(cpu_handlers.write_pipe, cpu_handlers.add) as made:
-        assert b"3" == await result_of_next_job(made)
+        assert await result_of_next_job(made) == b"3"
         outcome = await run(made, "write_pipe", json.dumps({"data": data}).encode())
-        assert Ending.FAILED is outcome.ending
-        assert b"3" == await result_of_next_job(made)
+        assert outcome.ending is Ending.FAILED
+        assert await result_of_next_job(made) == b"3"
 
 
 async def test_a_process_that_stops_is_killed_when_its_job_is_out_of_time() -> None:
@@ -89,8 +92,8 @@ async def test_a_process_that_stops_is_killed_when_its_job_is_out_of_time() -> N
         await until(lambda: attempt.started_ms > 0, "the handler to run")
         attempt.interrupt = Interrupt.TIMEOUT
         running.cancel()
-        assert "Timeout" == last_error(await running).type
-        assert b"3" == await result_of_next_job(made)
+        assert last_error(await running).type == "Timeout"
+        assert await result_of_next_job(made) == b"3"
 
 
 @pytest.mark.parametrize(
@@ -124,4 +127,4 @@ async def test_a_handler_that_returns_in_two_processes_answers_for_no_job_but_it
     async with executor(cpu_handlers.fork) as made:
         for name in map(str, range(5)):
             done = decode((await run(made, "fork", f'{{"name":"{name}"}}'.encode())).record)
-            assert f'"{name}"'.encode() == done.result
+            assert done.result == f'"{name}"'.encode()

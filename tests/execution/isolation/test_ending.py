@@ -53,14 +53,14 @@ async def test_a_node_ends_although_a_handler_holds_on(
 
         node.process.send_signal(signal.SIGTERM)
         told = time.monotonic()
-        assert 0 == await node.ended(LIMIT_SECONDS)
+        assert await node.ended(LIMIT_SECONDS) == 0
         sys.stdout.write(f"\nended {time.monotonic() - told:.1f} s after it was told, with a drain of 0.5 s\n")
 
         views = [await node.view(job_id) for job_id in ids]
-        assert {(JobState.QUEUED, 0, 0)} == {(view.state, view.job.attempt, view.job.crashes) for view in views}
+        assert {(view.state, view.job.attempt, view.job.crashes) for view in views} == {(JobState.QUEUED, 0, 0)}
         log = node.log.read_text()
         assert holder in log.partition("kept from its end by")[2]
-        assert (holder != "") == ("ends by force" in log)
+        assert ("ends by force" in log) == (holder != "")
 
 
 @pytest.mark.parametrize("when", ["running", "cancelled"])
@@ -69,6 +69,6 @@ async def test_a_node_ends_although_a_handler_blocks_its_loop(server: str, tmp_p
         job_id = await node.forge.submit("block", {"when": when})
         await until(lambda: len(node.pids("sits")) == 1, "the handler to run")
         node.process.send_signal(signal.SIGTERM)
-        assert 0 == await node.ended(LIMIT_SECONDS)
-        assert 0 == (await node.view(job_id)).job.attempt
+        assert await node.ended(LIMIT_SECONDS) == 0
+        assert (await node.view(job_id)).job.attempt == 0
         assert "a handler blocks its event loop" in node.log.read_text()

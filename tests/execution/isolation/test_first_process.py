@@ -50,12 +50,12 @@ async def test_orphans_are_waited_for(server: str, tmp_path: Path, way: str, com
     before = NAMESPACE if way == "pid 1" else (sys.executable, "-c", ADOPT)
     async with subject(server, tmp_path, *before, *COMMANDS[command], namespace=f"{command}-{way[-1]}") as node:
         for _ in range(11):
-            assert b"[3,4]" == await node.done("orphan")
+            assert await node.done("orphan") == b"[3,4]"
         first = children(node.process.pid)[0] if way == "pid 1" else node.process.pid
         await until(lambda: len(children(first)) == 1, "nobody to be there but the process that does the work")
 
         os.kill(first, signal.SIGTERM)
-        assert 0 == await node.ended(30)
+        assert await node.ended(30) == 0
 
 
 async def test_the_exit_code_is_that_of_the_process_that_does_the_work(server: str, tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ async def test_the_exit_code_is_that_of_the_process_that_does_the_work(server: s
     async with subject(server, tmp_path, *command) as node:
         await node.done("next")
         os.kill(children(node.process.pid)[0], signal.SIGKILL)
-        assert 128 + signal.SIGKILL == await node.ended(30)
+        assert await node.ended(30) == 128 + signal.SIGKILL
 
 
 async def test_the_node_ends_in_order_when_the_process_that_waits_is_killed(server: str, tmp_path: Path) -> None:

@@ -42,11 +42,11 @@ async def gone(pids: list[int]) -> None:
 async def test_a_copy_that_comes_back_from_its_handler_ends_there(node: Subject) -> None:
     for way in (*WAYS, "multiprocessing"):
         for then in ("return", "exit", "raise"):
-            assert b'"done"' == await node.done(way, {"then": then})
-    assert len(node.pids("forked")) == 3 * len((*WAYS, "multiprocessing"))
+            assert await node.done(way, {"then": then}) == b'"done"'
+    assert 3 * len((*WAYS, "multiprocessing")) == len(node.pids("forked"))
     await gone(node.pids("forked"))
 
-    assert len(node.pids("forked")) == (await node.store_client.inspector.stats()).totals["completed"]
+    assert (await node.store_client.inspector.stats()).totals["completed"] == len(node.pids("forked"))
     [view] = await node.store_client.inspector.nodes()
     assert f".{node.process.pid}." in view.name
 
@@ -68,7 +68,7 @@ async def test_a_copy_shares_no_connection_with_its_node(node: Subject) -> None:
         await node.done(way, {"then": "stay"})
     await until(lambda: len(node.noted("holds")) == len(WAYS), "all copies to say what they hold")
 
-    assert ["[]"] * len(WAYS) == [line.partition(" ")[0] for line in node.noted("holds")]
+    assert [line.partition(" ")[0] for line in node.noted("holds")] == ["[]"] * len(WAYS)
 
 
 async def test_a_node_that_is_killed_leaves_no_connection_to_its_copies(node: Subject) -> None:
@@ -95,7 +95,7 @@ async def test_a_node_that_is_killed_leaves_no_connection_to_its_copies(node: Su
     ],
 )
 async def test_what_copies_are_made_for_works(node: Subject, kind: str, expected: bytes) -> None:
-    assert expected == await node.done(kind)
+    assert await node.done(kind) == expected
 
 
 def test_dev_starts_again_on_its_port_and_folder_while_a_copy_of_a_handler_lives(
@@ -115,11 +115,11 @@ def test_dev_starts_again_on_its_port_and_folder_while_a_copy_of_a_handler_lives
         return started
 
     with start(tmp_path / "first") as first:
-        assert 0 == ironforge("submit", "on_loop", '{"then":"stay"}', "--wait", url=url).returncode
+        assert ironforge("submit", "on_loop", '{"then":"stay"}', "--wait", url=url).returncode == 0
         first.kill()
     [copy] = [int(line.split()[1]) for line in ledger.read_text().splitlines() if line.startswith("began")]
     with start(tmp_path / "second") as second:
-        assert 0 == ironforge("submit", "next", "--wait", url=url).returncode
+        assert ironforge("submit", "next", "--wait", url=url).returncode == 0
         second.terminate()
     assert is_alive(copy)
     os.kill(copy, signal.SIGKILL)

@@ -34,9 +34,9 @@ async def test_a_settlement_whose_answer_was_lost_is_counted_once(
     monkeypatch.setattr(Connection, "exchange", losing)
     await node.work.settle([completed(delivery) for delivery in deliveries])
 
-    assert 3 == cluster.totals()["completed"]
-    assert 0 == cluster.pending()
-    assert {JobState.COMPLETED} == {await cluster.state(one) for one in jobs}
+    assert cluster.totals()["completed"] == 3
+    assert cluster.pending() == 0
+    assert {await cluster.state(one) for one in jobs} == {JobState.COMPLETED}
 
 
 async def test_a_repeated_settlement_is_counted_also_when_its_group_was_destroyed_meanwhile(
@@ -56,5 +56,5 @@ async def test_a_repeated_settlement_is_counted_also_when_its_group_was_destroye
     monkeypatch.setattr(Connection, "exchange", losing)
     await node.work.settle([completed(delivery) for delivery in deliveries])
 
-    assert 3 == cluster.totals()["completed"]
-    assert {JobState.COMPLETED} == {await cluster.state(one) for one in jobs}
+    assert cluster.totals()["completed"] == 3
+    assert {await cluster.state(one) for one in jobs} == {JobState.COMPLETED}

@@ -18,11 +18,12 @@ async def test_its_delivery_is_announced_and_ends_with_it(cluster: Cluster) -> N
 
     (delivery,) = await node.work.alone.fetch()
 
-    assert "default:2a" == delivery.stream
+    assert delivery.stream == "default:2a"
     view = await cluster.store_client.inspector.get(one.id)
-    assert (JobState.RUNNING, node.lease.node) == (view.state, view.node)
+    assert view.state == JobState.RUNNING
+    assert view.node == node.lease.node
     await node.work.settle([completed(delivery)])
-    assert JobState.COMPLETED == await cluster.state(one)
+    assert await cluster.state(one) == JobState.COMPLETED
     assert not await see(cluster, node)
 
 
@@ -40,12 +41,12 @@ async def test_a_node_that_lost_its_lease_announces_nothing(cluster: Cluster) ->
     for call in (gone.work.alone.fetch, gone.work.alone.claim):
         with pytest.raises(LeaseLost):
             await call()
-    assert before == cluster.snapshot()
+    assert cluster.snapshot() == before
 
 
 async def test_one_node_at_a_time_has_the_turn(cluster: Cluster) -> None:
     one, other = await cluster.node(), await cluster.node()
-    assert [True, True, False] == [await node.work.alone.claim() for node in (one, one, other)]
+    assert [await node.work.alone.claim() for node in (one, one, other)] == [True, True, False]
     await other.work.alone.unclaim()  # which is not its to give back
     assert not await other.work.alone.claim()
     await one.work.alone.unclaim()
@@ -62,7 +63,7 @@ async def test_a_turn_ends_with_the_node_that_has_it(cluster: Cluster, end: str)
         await other.leases.take_over(other.lease, one.lease.node)
     else:
         await one.leases.leave(one.lease)
-    assert 0 == cluster.raw.exists(cluster.keys.alone)
+    assert cluster.raw.exists(cluster.keys.alone) == 0
     assert await other.work.alone.claim()
 
 
@@ -85,11 +86,11 @@ async def test_they_come_strictly_by_priority_and_not_from_paused_queues(cluster
     (second,) = await node.work.alone.fetch()
     await node.work.settle([completed(second)])
 
-    assert [jobs[2].id, jobs[0].id] == [decode(one.record).id for one in (first, second)]
-    assert [] == await node.work.alone.fetch()
+    assert [decode(one.record).id for one in (first, second)] == [jobs[2].id, jobs[0].id]
+    assert await node.work.alone.fetch() == []
     assert not await see(cluster, node)
     await cluster.store_client.producer.set_paused("b", paused=False)
-    assert [False, True] == [await see(cluster, node) for _ in range(2)]
+    assert [await see(cluster, node) for _ in range(2)] == [False, True]
 
 
 async def test_they_are_counted_and_listed_as_queued(cluster: Cluster) -> None:
@@ -97,8 +98,9 @@ async def test_they_are_counted_and_listed_as_queued(cluster: Cluster) -> None:
     node = await cluster.node()
     await node.work.alone.fetch()
     (depth,) = [depth for depth in (await cluster.store_client.inspector.stats()).streams if depth.queued]
-    assert ("default", 2, 1, 1, 1) == (*depth[:4], depth.suspects)
-    assert 2 == len((await cluster.store_client.inspector.jobs()).jobs)
+    assert depth[:4] == ("default", 2, 1, 1)
+    assert depth.suspects == 1
+    assert len((await cluster.store_client.inspector.jobs()).jobs) == 2
 
 
 async def test_nobody_waits_for_a_turn_that_somebody_has_replaced(cluster: Cluster) -> None:

@@ -17,11 +17,13 @@ async def test_settling_leaves_the_record_alone_in_its_bucket(cluster: Cluster) 
     settled = completed(delivery)
     await node.work.settle([settled])
     bucket = cluster.keys.bucket_of(one.id, "done")
-    assert {one.id: settled.record} == cluster.raw.hgetall(bucket)
+    assert cluster.raw.hgetall(bucket) == {one.id: settled.record}
     assert 3_600 < cluster.raw.ttl(bucket) <= 3_660
-    assert [bucket.encode()] == cluster.raw.zrange(cluster.keys.buckets, 0, -1)
-    assert ({}, {}, 0) == (cluster.entries(), cluster.raw.hgetall(cluster.keys.index), cluster.pending())
-    assert {"submitted": 1, "completed": 1} == cluster.totals()
+    assert cluster.raw.zrange(cluster.keys.buckets, 0, -1) == [bucket.encode()]
+    assert cluster.entries() == {}
+    assert cluster.raw.hgetall(cluster.keys.index) == {}
+    assert cluster.pending() == 0
+    assert cluster.totals() == {"submitted": 1, "completed": 1}
 
 
 async def test_settling_twice_is_the_same_as_once(cluster: Cluster) -> None:
@@ -33,7 +35,7 @@ async def test_settling_twice_is_the_same_as_once(cluster: Cluster) -> None:
     before = cluster.snapshot()
     await node.work.settle(batch)
     after = cluster.snapshot()
-    assert set(before) == set(after)
+    assert set(after) == set(before)
     assert counted >= {key for key in before if before[key] != after[key]}
 
 
@@ -44,9 +46,9 @@ async def test_a_longer_retention_has_a_shelf_of_its_own_and_none_leaves_nothing
     keep = [0, HOUR_MS, 24 * HOUR_MS]
     deliveries = await node.work.fetch(3)
     await node.work.settle([completed(one, keep_ms=ms) for one, ms in zip(deliveries, keep, strict=True)])
-    assert {jobs[1].id} == set(cluster.raw.hkeys(cluster.keys.bucket_of(jobs[1].id, "done")))
+    assert set(cluster.raw.hkeys(cluster.keys.bucket_of(jobs[1].id, "done"))) == {jobs[1].id}
     kept = cluster.keys.bucket_of(jobs[2].id, "kept")
-    assert {jobs[2].id} == set(cluster.raw.hkeys(kept))
+    assert set(cluster.raw.hkeys(kept)) == {jobs[2].id}
     assert 86_400 < cluster.raw.ttl(kept) <= 86_460
 
 
@@ -66,7 +68,8 @@ async def test_more_than_a_batch_is_settled_in_parts(cluster: Cluster) -> None:
     node = await cluster.node()
     await cluster.submit(*[job() for _ in range(1_100)])
     await node.work.settle([completed(delivery) for delivery in await node.work.fetch(1_100)])
-    assert (1_100, {}) == (cluster.totals()["completed"], cluster.entries())
+    assert cluster.totals()["completed"] == 1_100
+    assert cluster.entries() == {}
 
 
 async def test_a_job_that_was_put_back_is_the_next_to_be_taken(cluster: Cluster) -> None:
@@ -76,14 +79,16 @@ async def test_a_job_that_was_put_back_is_the_next_to_be_taken(cluster: Cluster)
     (delivery,) = await node.work.fetch(1)
     for _ in range(2):
         await node.work.requeue([rewrite(delivery)])
-    assert {first.id, second.id} == set(cluster.entries())
+    assert set(cluster.entries()) == {first.id, second.id}
     (again, other) = await node.work.fetch(5)
-    assert [("default:2r", first.id, 1), ("default:2", second.id, 0)] == [
-        (one.stream, decode(one.record).id, decode(one.record).fence) for one in (again, other)
+    assert [(one.stream, decode(one.record).id, decode(one.record).fence) for one in (again, other)] == [
+        ("default:2r", first.id, 1),
+        ("default:2", second.id, 0),
     ]
     await node.work.requeue([rewrite(again)])
     ((stream, _, record),) = await node.work.fetch(1)
-    assert ("default:2r", 2) == (stream, decode(record).fence)
+    assert stream == "default:2r"
+    assert decode(record).fence == 2
 
 
 async def test_a_retry_of_a_job_that_was_put_back_goes_to_the_end(cluster: Cluster) -> None:
@@ -91,9 +96,9 @@ async def test_a_retry_of_a_job_that_was_put_back_goes_to_the_end(cluster: Clust
     await cluster.submit(job())
     await node.work.requeue([rewrite(delivery) for delivery in await node.work.fetch(1)])
     await node.work.park([retry(delivery) for delivery in await node.work.fetch(1)])
-    assert 1 == (await node.work.promote()).moved
+    assert (await node.work.promote()).moved == 1
     (delivery,) = await node.work.fetch(1)
-    assert "default:2" == delivery.stream
+    assert delivery.stream == "default:2"
 
 
 async def test_park_schedules_by_the_servers_clock_and_counts_failures_alone(cluster: Cluster) -> None:
@@ -106,8 +111,8 @@ async def test_park_schedules_by_the_servers_clock_and_counts_failures_alone(clu
         await node.work.park([retry(one, 60_000), rewrite(other, 5_000)._replace(failed=False)])
     due = dict(cluster.raw.zrange(cluster.keys.scheduled, 0, -1, withscores=True))
     assert before <= due[failed.id] - 60_000 <= now_ms()
-    assert 1 == decode(cluster.raw.hget(cluster.keys.parked, failed.id)).attempt
-    assert {"submitted": 2, "failed": 1, "retried": 1} == cluster.totals()
+    assert decode(cluster.raw.hget(cluster.keys.parked, failed.id)).attempt == 1
+    assert cluster.totals() == {"submitted": 2, "failed": 1, "retried": 1}
 
 
 async def test_park_shouts_when_it_is_the_earliest(cluster: Cluster) -> None:
@@ -120,7 +125,7 @@ async def test_park_shouts_when_it_is_the_earliest(cluster: Cluster) -> None:
         await node.work.park([retry(first, 60_000)])
         await node.work.park([retry(second, 90_000)])
         await cluster.submit(job(), delay_ms=30_000)
-        assert [b"due:60000", b"due:30000"] == [ears.get_message(timeout=5)["data"] for _ in range(2)]
+        assert [ears.get_message(timeout=5)["data"] for _ in range(2)] == [b"due:60000", b"due:30000"]
 
 
 async def test_bury_moves_to_the_dead_letter_with_its_record(cluster: Cluster) -> None:
@@ -130,9 +135,9 @@ async def test_bury_moves_to_the_dead_letter_with_its_record(cluster: Cluster) -
     (delivery,) = await node.work.fetch(1)
     for _ in range(2):
         await node.work.bury([dead(delivery)])
-    assert [one.id] == cluster.raw.zrange(cluster.keys.dead, 0, -1)
-    assert "no more" == decode(cluster.raw.hget(cluster.keys.parked, one.id)).reason
-    assert {"submitted": 1, "failed": 1, "dead": 1} == cluster.totals()
+    assert cluster.raw.zrange(cluster.keys.dead, 0, -1) == [one.id]
+    assert decode(cluster.raw.hget(cluster.keys.parked, one.id)).reason == "no more"
+    assert cluster.totals() == {"submitted": 1, "failed": 1, "dead": 1}
 
 
 @pytest.mark.parametrize("how", ["requeue", "park", "bury"])
@@ -141,19 +146,19 @@ async def test_a_job_that_is_to_be_cancelled_is_settled_so_instead(cluster: Clus
     doomed, other = job(), job()
     await cluster.submit(other, doomed)
     deliveries = await node.work.fetch(2)
-    assert JobState.RUNNING == await cluster.store_client.producer.cancel(doomed.id)
-    assert [doomed.id] == await node.work.cancel_requested([doomed.id, other.id])
+    assert await cluster.store_client.producer.cancel(doomed.id) == JobState.RUNNING
+    assert await node.work.cancel_requested([doomed.id, other.id]) == [doomed.id]
     make = {"requeue": rewrite, "park": retry, "bury": dead}[how]
     await getattr(node.work, how)([make(delivery) for delivery in deliveries])
-    assert JobState.CANCELLED == await cluster.state(doomed)
-    assert JobState.CANCELLED != await cluster.state(other)
-    assert 1 == cluster.totals()["cancelled"]
-    assert [] == await node.work.cancel_requested([doomed.id, other.id])
+    assert await cluster.state(doomed) == JobState.CANCELLED
+    assert await cluster.state(other) != JobState.CANCELLED
+    assert cluster.totals()["cancelled"] == 1
+    assert await node.work.cancel_requested([doomed.id, other.id]) == []
 
 
 async def test_cancel_requested_of_nothing_asks_nobody(cluster: Cluster) -> None:
     node = await cluster.node()
-    assert [] == await node.work.cancel_requested([])
+    assert await node.work.cancel_requested([]) == []
 
 
 async def test_bytes_that_are_no_job_go_to_quarantine(cluster: Cluster) -> None:
@@ -168,9 +173,10 @@ async def test_bytes_that_are_no_job_go_to_quarantine(cluster: Cluster) -> None:
         for _ in range(2):
             await node.work.bury_raw(delivery, "no job")
     kept = [fields for _, fields in cluster.raw.xrange(cluster.keys.quarantine)]
-    assert [b"\xc1garbage", record, b"\x93\x01\xc4\x01a\x02"] == [fields[b"record"] for fields in kept]
+    assert [fields[b"record"] for fields in kept] == [b"\xc1garbage", record, b"\x93\x01\xc4\x01a\x02"]
     assert {b"stream": b"default:2", b"reason": b"no job"}.items() <= kept[0].items()
-    assert (0, {}) == (cluster.raw.xlen(stream), cluster.raw.hgetall(cluster.keys.index))
+    assert cluster.raw.xlen(stream) == 0
+    assert cluster.raw.hgetall(cluster.keys.index) == {}
 
 
 async def test_promote_moves_what_is_due_and_says_what_comes_next(cluster: Cluster) -> None:
@@ -179,20 +185,23 @@ async def test_promote_moves_what_is_due_and_says_what_comes_next(cluster: Clust
     await cluster.submit(due, later, delay_ms=60_000)
     cluster.raw.zincrby(cluster.keys.scheduled, -60_500, due.id)
     moved, next_ms, lateness = await node.work.promote()
-    assert (1, True, True) == (moved, 58_000 < next_ms <= 60_000, 500 <= lateness[0] < 5_000)
-    assert JobState.QUEUED == await cluster.state(due)
-    assert JobState.SCHEDULED == await cluster.state(later)
+    assert moved == 1
+    assert 58_000 < next_ms <= 60_000
+    assert 500 <= lateness[0] < 5_000
+    assert await cluster.state(due) == JobState.QUEUED
+    assert await cluster.state(later) == JobState.SCHEDULED
 
 
 async def test_promote_learns_of_new_queues_and_moves_500_at_once(cluster: Cluster) -> None:
     node = await cluster.node()
-    assert (0, None, []) == await node.work.promote()
+    assert await node.work.promote() == (0, None, [])
     for queue in ("x", "y"):
         await cluster.submit(*[job(queue) for _ in range(300)], delay_ms=60_000)
     cluster.ripen()
     moved, next_ms, _ = await node.work.promote()
-    assert (500, 0) == (moved, next_ms)
-    assert (100, None) == (await node.work.promote())[:2]
+    assert moved == 500
+    assert next_ms == 0
+    assert (await node.work.promote())[:2] == (100, None)
 
 
 async def test_expire_drops_dead_letters_past_their_retention(cluster: Cluster) -> None:
@@ -201,18 +210,16 @@ async def test_expire_drops_dead_letters_past_their_retention(cluster: Cluster) 
     await cluster.submit(old, young)
     await node.work.bury([dead(delivery) for delivery in await node.work.fetch(2)])
     cluster.raw.zincrby(cluster.keys.dead, -31 * 86_400_000, old.id)
-    assert 1 == await node.work.expire()
-    assert ([young.id], [young.id]) == (
-        cluster.raw.zrange(cluster.keys.dead, 0, -1),
-        cluster.raw.hkeys(cluster.keys.parked),
-    )
+    assert await node.work.expire() == 1
+    assert cluster.raw.zrange(cluster.keys.dead, 0, -1) == [young.id]
+    assert cluster.raw.hkeys(cluster.keys.parked) == [young.id]
 
 
 async def test_expire_forgets_names_of_buckets_that_are_gone(cluster: Cluster) -> None:
     node = await cluster.node()
     cluster.raw.zadd(cluster.keys.buckets, {"long gone": 1, "still there": now_ms()})
-    assert 0 == await node.work.expire()
-    assert [b"still there"] == cluster.raw.zrange(cluster.keys.buckets, 0, -1)
+    assert await node.work.expire() == 0
+    assert cluster.raw.zrange(cluster.keys.buckets, 0, -1) == [b"still there"]
 
 
 async def test_expire_makes_room_when_memory_is_short(cluster: Cluster) -> None:
@@ -224,8 +231,8 @@ async def test_expire_makes_room_when_memory_is_short(cluster: Cluster) -> None:
         dropped = await node.work.expire() + await node.work.expire() + await node.work.expire()
     finally:
         cluster.raw.config_set("maxmemory", 0)
-    assert 7 == dropped
-    assert [] == cluster.raw.keys(cluster.keys.prefix + "done:*")
+    assert dropped == 7
+    assert cluster.raw.keys(cluster.keys.prefix + "done:*") == []
 
 
 async def test_a_full_server_refuses_submissions_and_lets_work_leave(cluster: Cluster) -> None:
@@ -239,20 +246,20 @@ async def test_a_full_server_refuses_submissions_and_lets_work_leave(cluster: Cl
         before = cluster.snapshot()
         with pytest.raises(StoreUnavailable) as caught:
             await cluster.submit(job())
-        assert before == cluster.snapshot()
+        assert cluster.snapshot() == before
         await node.work.settle([settled])
         await node.work.park([retry(parked)])
         await node.work.requeue([rewrite(back)])
         await node.work.bury([dead(buried)])
-        assert 1 == (await node.work.promote()).moved
+        assert (await node.work.promote()).moved == 1
         node.leases.beat(node.lease)
         await node.leases.leave(node.lease)
     finally:
         cluster.raw.config_set("maxmemory", 0)
-    assert "storage_full" == caught.value.code
+    assert caught.value.code == "storage_full"
     states = [JobState.COMPLETED, JobState.QUEUED, JobState.QUEUED, JobState.DEAD]
-    assert states == [await cluster.state(one) for one in jobs]
-    assert 1 == cluster.totals()["completed"]
+    assert [await cluster.state(one) for one in jobs] == states
+    assert cluster.totals()["completed"] == 1
 
 
 async def test_a_counter_that_cannot_count_stops_no_job(cluster: Cluster) -> None:
@@ -266,7 +273,7 @@ async def test_a_counter_that_cannot_count_stops_no_job(cluster: Cluster) -> Non
     await node.work.park([retry(second, 60_000)])
     await node.work.bury([dead(third)])
     states = [JobState.COMPLETED, JobState.SCHEDULED, JobState.DEAD]
-    assert states == [await cluster.state(one) for one in jobs]
+    assert [await cluster.state(one) for one in jobs] == states
 
 
 @pytest.mark.parametrize("command", ["hdel", "watch"])
@@ -288,4 +295,4 @@ async def test_nothing_to_write_writes_nothing(cluster: Cluster) -> None:
     node = await cluster.node()
     before = cluster.snapshot()
     await node.work.requeue([])
-    assert before == cluster.snapshot()
+    assert cluster.snapshot() == before

@@ -82,7 +82,7 @@ async def _follow(server: str, moves: list[Any]) -> None:
     for move in [*moves, *[6] * 40]:
         if isinstance(move, int):
             deliveries = await node.work.fetch(move)
-            assert model.fetch(move) == [decode(delivery.record).id for delivery in deliveries]
+            assert [decode(delivery.record).id for delivery in deliveries] == model.fetch(move)
             await node.work.settle([completed(delivery) for delivery in deliveries])
         else:
             key, count, weight = move
@@ -90,5 +90,5 @@ async def _follow(server: str, moves: list[Any]) -> None:
             await cluster.submit(*batch)
             for one in batch:
                 model.submit(one)
-    assert [] == [*model.ahead, *model.stream, *model.waiting]
+    assert [*model.ahead, *model.stream, *model.waiting] == []
     await cluster.close()

@@ -32,7 +32,7 @@ async def test_a_few_jobs_of_one_key_run_among_the_many_of_another_from_the_star
     await cluster.submit(*keyed("many", 5_000))
     await cluster.submit(*keyed("few", 10))
     order = await drained(node, 7)
-    assert Counter(many=5_000, few=10) == Counter(order)
+    assert Counter(order) == Counter(many=5_000, few=10)
     # One of the many had gone ahead before the few came, and one is always ready to wake a node.
     last = len(order) - order[::-1].index("few")
     assert last <= 2 * 10 + 2
@@ -67,7 +67,7 @@ async def test_jobs_without_a_key_take_one_turn_together(cluster: Cluster) -> No
     await cluster.submit(*[job() for _ in range(300)])
     await cluster.submit(*keyed("a", 300), *keyed("b", 300))
     order = await drained(node, 6)
-    assert [100, 100, 100] == [round(order[:300].count(key), -1) for key in ("", "a", "b")]
+    assert [round(order[:300].count(key), -1) for key in ("", "a", "b")] == [100, 100, 100]
 
 
 async def test_who_always_has_one_job_ready_gets_no_more_than_its_share(cluster: Cluster) -> None:
@@ -91,7 +91,7 @@ async def test_cancelled_jobs_give_their_turns_back(cluster: Cluster) -> None:
     mistaken = keyed("other", 50)
     await cluster.submit(*mistaken)
     for one in mistaken:
-        assert JobState.CANCELLED == await cluster.store_client.producer.cancel(one.id)
+        assert await cluster.store_client.producer.cancel(one.id) == JobState.CANCELLED
     await cluster.submit(*keyed("other", 1))
     assert "other" in (await drained(node, 1))[:4]
 
@@ -99,10 +99,10 @@ async def test_cancelled_jobs_give_their_turns_back(cluster: Cluster) -> None:
 async def test_cancelling_the_last_that_waits_leaves_nothing_behind(cluster: Cluster) -> None:
     first, second = keyed("a", 2)
     await cluster.submit(first, second)
-    assert JobState.QUEUED == await cluster.state(second)
-    assert JobState.CANCELLED == await cluster.store_client.producer.cancel(second.id)
-    assert [] == cluster.raw.keys(cluster.keys.prefix + "[ft][au][ir][rn]*")
-    assert JobState.CANCELLED == await cluster.state(second)
+    assert await cluster.state(second) == JobState.QUEUED
+    assert await cluster.store_client.producer.cancel(second.id) == JobState.CANCELLED
+    assert cluster.raw.keys(cluster.keys.prefix + "[ft][au][ir][rn]*") == []
+    assert await cluster.state(second) == JobState.CANCELLED
 
 
 @pytest.mark.parametrize("bypass", ["delay", "retry", "revival", "quarantine"])
@@ -114,7 +114,7 @@ async def test_nobody_gets_ahead_by_a_detour(cluster: Cluster, bypass: str) -> N
     else:
         await cluster.submit(*clever)
         deliveries = await node.work.fetch(40)
-        assert 40 == len(deliveries)
+        assert len(deliveries) == 40
         if bypass == "quarantine":
             for delivery in deliveries:
                 await node.work.bury_raw(delivery, "of a newer version")
@@ -128,10 +128,10 @@ async def test_nobody_gets_ahead_by_a_detour(cluster: Cluster, bypass: str) -> N
         for one in clever:
             await cluster.store_client.producer.revive(one.id, reset_retry_count=True)
     elif bypass == "quarantine":
-        assert 40 == await node.work.restore()
+        assert await node.work.restore() == 40
     else:
         cluster.ripen()
-        assert 40 == (await node.work.promote()).moved
+        assert (await node.work.promote()).moved == 40
     order = await drained(node, 4)
     assert abs(20 - order[:40].count("clever")) <= 2
 
@@ -140,11 +140,11 @@ async def test_priorities_stay_strict_and_what_is_handed_back_keeps_its_turn(clu
     node = await cluster.node()
     await cluster.submit(*keyed("a", 20, priority=2), *keyed("b", 20, priority=1))
     deliveries = await node.work.fetch(5)
-    assert [1] * 5 == [decode(delivery.record).priority for delivery in deliveries]
+    assert [decode(delivery.record).priority for delivery in deliveries] == [1] * 5
     await node.work.requeue([rewrite(delivery) for delivery in deliveries])
     again = await node.work.fetch(6)  # one of the others was ready already
-    assert [decode(one.record).id for one in deliveries] == [decode(one.record).id for one in again[1:]]
-    assert [1] * 14 + [2] * 20 == [decode(one.record).priority for one in await node.work.fetch(100)]
+    assert [decode(one.record).id for one in again[1:]] == [decode(one.record).id for one in deliveries]
+    assert [decode(one.record).priority for one in await node.work.fetch(100)] == [1] * 14 + [2] * 20
 
 
 async def test_what_waits_is_found_counted_and_listed_as_queued(cluster: Cluster) -> None:
@@ -152,12 +152,10 @@ async def test_what_waits_is_found_counted_and_listed_as_queued(cluster: Cluster
     waiting = keyed("a", 6)
     await cluster.submit(*waiting)
     (depth,) = [one for one in (await cluster.store_client.inspector.stats()).streams if one.queued]
-    assert ("default", 2, 6, min(one.created_ms for one in waiting)) == (
-        depth.queue,
-        depth.priority,
-        depth.queued,
-        depth.oldest_ms,
-    )
+    assert depth.queue == "default"
+    assert depth.priority == 2
+    assert depth.queued == 6
+    assert depth.oldest_ms == min(one.created_ms for one in waiting)
     found, cursor = [], None
     while True:
         page = await cluster.store_client.inspector.jobs(state=JobState.QUEUED, limit=2, cursor=cursor)
@@ -165,7 +163,7 @@ async def test_what_waits_is_found_counted_and_listed_as_queued(cluster: Cluster
         cursor = page.cursor
         if cursor is None:
             break
-    assert [one.id for one in waiting] == found
+    assert found == [one.id for one in waiting]
 
 
 async def test_a_full_queue_counts_what_waits_for_its_turn(cluster: Cluster) -> None:
@@ -173,7 +171,8 @@ async def test_a_full_queue_counts_what_waits_for_its_turn(cluster: Cluster) -> 
     await cluster.submit(*keyed("a", 8))
     with pytest.raises(QueueFull) as caught:
         await cluster.submit(*keyed("b", 3, priority=0))
-    assert (8, 10) == (caught.value.length, caught.value.limit)
+    assert caught.value.length == 8
+    assert caught.value.limit == 10
     await cluster.submit(*keyed("b", 2))
 
 
@@ -189,10 +188,10 @@ async def test_a_batch_wakes_every_node_that_has_nothing_to_do(cluster: Cluster)
 
     async with asyncio.timeout(10):
         taking = [asyncio.create_task(take(node)) for node in nodes]
-        while 3 > sum(client["cmd"] == "xreadgroup" for client in cluster.raw.client_list()):
+        while sum(client["cmd"] == "xreadgroup" for client in cluster.raw.client_list()) < 3:
             await asyncio.sleep(0)
         await cluster.submit(*keyed("a", 12))
-        assert [4, 4, 4] == list(await asyncio.gather(*taking))
+        assert list(await asyncio.gather(*taking)) == [4, 4, 4]
 
 
 async def test_a_lost_record_is_put_aside_when_its_turn_comes(cluster: Cluster) -> None:
@@ -200,9 +199,9 @@ async def test_a_lost_record_is_put_aside_when_its_turn_comes(cluster: Cluster) 
     first, lost, last = keyed("a", 3)
     await cluster.submit(first, lost, last)
     cluster.raw.hdel(cluster.keys.parked, lost.id)
-    assert {first.id, last.id} == {decode(one.record).id for one in await node.work.fetch(9) + await node.work.fetch(9)}
+    assert {decode(one.record).id for one in await node.work.fetch(9) + await node.work.fetch(9)} == {first.id, last.id}
     ((_, fields),) = cluster.raw.xrange(cluster.keys.quarantine)
-    assert lost.id == fields[b"id"]
+    assert fields[b"id"] == lost.id
 
 
 @pytest.mark.parametrize("word", ["fair", "turns"])
@@ -213,7 +212,7 @@ async def test_a_key_of_the_wrong_type_stops_nothing_else(cluster: Cluster, word
     await cluster.submit(plain)
     with pytest.raises(Exception, match=f"{word}:default:2 is a string"):
         await cluster.submit(*keyed("a", 1))
-    assert [plain.id] == [decode(one.record).id for one in await node.work.fetch(5)]
+    assert [decode(one.record).id for one in await node.work.fetch(5)] == [plain.id]
     cluster.raw.delete(f"{cluster.keys.prefix}{word}:default:2")
 
 
@@ -224,9 +223,9 @@ async def test_a_twin_of_the_wrong_type_holds_only_its_own_line_up(cluster: Clus
     await cluster.submit(*stuck, *other, plain)
     cluster.raw.set(cluster.keys.stream("default:2r"), "mine")
     taken = {decode(one.record).id for _ in range(4) for one in await node.work.fetch(9)}
-    assert {stuck[0].id, plain.id, *(one.id for one in other)} == taken
+    assert taken == {stuck[0].id, plain.id, *(one.id for one in other)}
     cluster.raw.delete(cluster.keys.stream("default:2r"))
-    assert [one.id for one in stuck[1:]] == [decode(one.record).id for _ in "12" for one in await node.work.fetch(1)]
+    assert [decode(one.record).id for _ in "12" for one in await node.work.fetch(1)] == [one.id for one in stuck[1:]]
 
 
 async def test_jobs_without_keys_cost_one_look_a_fetch_and_nothing_else(cluster: Cluster) -> None:
@@ -237,8 +236,9 @@ async def test_jobs_without_keys_cost_one_look_a_fetch_and_nothing_else(cluster:
     for _ in range(3):
         await node.work.settle([completed(delivery) for delivery in await node.work.fetch(1)])
     calls = {name: stats["calls"] for name, stats in cluster.raw.info("commandstats").items()}
-    assert 3 == calls["cmdstat_exists"]
-    assert (100, 18) == (calls["cmdstat_xadd"], calls["cmdstat_xreadgroup"])
+    assert calls["cmdstat_exists"] == 3
+    assert calls["cmdstat_xadd"] == 100
+    assert calls["cmdstat_xreadgroup"] == 18
     assert not {"cmdstat_zadd", "cmdstat_zcard", "cmdstat_zscore", "cmdstat_zpopmin"} & (calls.keys() - SETTLING)
 
 

@@ -24,31 +24,31 @@ async def test_joining_gives_a_name_a_lease_and_a_rising_epoch(cluster: Cluster)
     assert first.lease.node != second.lease.node
     assert first.lease.epoch < second.lease.epoch
     assert before <= renewed_ms(cluster, first) <= now_ms()
-    assert str(first.lease.epoch).encode() == cluster.raw.get(cluster.keys.fence(first.lease.node))
+    assert cluster.raw.get(cluster.keys.fence(first.lease.node)) == str(first.lease.epoch).encode()
     groups = [cluster.raw.xinfo_groups(key) for key in cluster.keys.streams(["default"])]
-    assert ["nodes"] * 12 == [group["name"].decode() for (group,) in groups]
+    assert [group["name"].decode() for (group,) in groups] == ["nodes"] * 12
 
 
 async def test_a_beat_renews_the_lease_and_names_those_that_ran_out(cluster: Cluster) -> None:
     nodes = [await cluster.node() for _ in range(3)]
     cluster.lapse(nodes[0], nodes[1])
     before = now_ms()
-    assert [nodes[1].lease.node] == nodes[0].leases.beat(nodes[0].lease)
+    assert nodes[0].leases.beat(nodes[0].lease) == [nodes[1].lease.node]
     assert before <= renewed_ms(cluster, nodes[0]) <= now_ms()
-    assert [nodes[1].lease.node] == nodes[2].leases.beat(nodes[2].lease)
+    assert nodes[2].leases.beat(nodes[2].lease) == [nodes[1].lease.node]
 
 
 async def test_a_beat_survives_a_server_that_forgot_the_script(cluster: Cluster) -> None:
     node = await cluster.node()
     cluster.raw.script_flush()
-    assert [] == node.leases.beat(node.lease)
+    assert node.leases.beat(node.lease) == []
 
 
 async def test_a_beat_survives_a_connection_that_was_cut(cluster: Cluster) -> None:
     node = await cluster.node()
     node.leases.beat(node.lease)
     cluster.raw.client_kill_filter(_type="normal", skipme=True)
-    assert [] == node.leases.beat(node.lease)
+    assert node.leases.beat(node.lease) == []
 
 
 async def test_a_beat_does_not_wait_for_a_server_that_is_away(cluster: Cluster) -> None:
@@ -65,8 +65,8 @@ async def test_a_node_with_a_lease_is_not_taken_over(cluster: Cluster) -> None:
     await cluster.submit(job())
     await holder.work.fetch(1)
     before = cluster.snapshot()
-    assert 0 == await other.leases.take_over(other.lease, holder.lease.node)
-    assert before == cluster.snapshot()
+    assert await other.leases.take_over(other.lease, holder.lease.node) == 0
+    assert cluster.snapshot() == before
 
 
 async def test_taking_over_puts_jobs_back_in_their_own_priority_and_forgets_the_node(cluster: Cluster) -> None:
@@ -75,11 +75,11 @@ async def test_taking_over_puts_jobs_back_in_their_own_priority_and_forgets_the_
     await cluster.submit(*jobs)
     await gone.work.fetch(3)
     cluster.lapse(gone)
-    assert 3 == await heir.leases.take_over(heir.lease, gone.lease.node)
-    assert [heir.lease.node.encode()] == cluster.raw.zrange(cluster.keys.nodes, 0, -1)
+    assert await heir.leases.take_over(heir.lease, gone.lease.node) == 3
+    assert cluster.raw.zrange(cluster.keys.nodes, 0, -1) == [heir.lease.node.encode()]
     assert 86_000 < cluster.raw.ttl(cluster.keys.fence(gone.lease.node)) <= 86_400
     found = [decode(delivery.record) for delivery in await heir.work.fetch(5)]
-    assert [(one.id, 1, 1) for one in jobs] == [(one.id, one.crashes, one.fence) for one in found]
+    assert [(one.id, one.crashes, one.fence) for one in found] == [(one.id, 1, 1) for one in jobs]
     for stream in cluster.keys.streams(["default"]):
         consumers = cluster.raw.xinfo_consumers(stream, "nodes")
         assert gone.lease.node.encode() not in [consumer["name"] for consumer in consumers]
@@ -91,9 +91,10 @@ async def test_jobs_of_a_live_node_stay_where_they_are(cluster: Cluster) -> None
     running = await third.work.fetch(600)
     await gone.work.fetch(600)
     cluster.lapse(gone)
-    assert 600 == await heir.leases.take_over(heir.lease, gone.lease.node)
+    assert await heir.leases.take_over(heir.lease, gone.lease.node) == 600
     await third.work.settle([completed(delivery) for delivery in running])
-    assert (600, 0) == (len(cluster.entries()), cluster.pending())
+    assert len(cluster.entries()) == 600
+    assert cluster.pending() == 0
 
 
 async def test_a_take_over_without_a_crash_burns_nothing(cluster: Cluster) -> None:
@@ -101,9 +102,9 @@ async def test_a_take_over_without_a_crash_burns_nothing(cluster: Cluster) -> No
     await cluster.submit(job(crashes=1))
     await gone.work.fetch(1)
     cluster.lapse(gone)
-    assert 1 == await heir.leases.take_over(heir.lease, gone.lease.node, crashed=False)
+    assert await heir.leases.take_over(heir.lease, gone.lease.node, crashed=False) == 1
     ((delivery,),) = [await heir.work.fetch(1)]
-    assert 1 == decode(delivery.record).crashes
+    assert decode(delivery.record).crashes == 1
 
 
 async def test_a_take_over_cancels_what_was_to_be_cancelled(cluster: Cluster) -> None:
@@ -113,8 +114,8 @@ async def test_a_take_over_cancels_what_was_to_be_cancelled(cluster: Cluster) ->
     await gone.work.fetch(1)
     await cluster.store_client.producer.cancel(one.id)
     cluster.lapse(gone)
-    assert 1 == await heir.leases.take_over(heir.lease, gone.lease.node)
-    assert JobState.CANCELLED == await cluster.state(one)
+    assert await heir.leases.take_over(heir.lease, gone.lease.node) == 1
+    assert await cluster.state(one) == JobState.CANCELLED
 
 
 async def test_a_take_over_copes_with_entries_that_are_gone_or_no_job(cluster: Cluster) -> None:
@@ -125,10 +126,10 @@ async def test_a_take_over_copes_with_entries_that_are_gone_or_no_job(cluster: C
     await gone.work.fetch(2)
     cluster.raw.xdel(stream, lost)
     cluster.lapse(gone)
-    assert 0 == await heir.leases.take_over(heir.lease, gone.lease.node)
-    assert [] == await heir.leases.orphan_consumers()
-    assert 1 == cluster.raw.xlen(cluster.keys.quarantine)
-    assert 0 == cluster.pending()
+    assert await heir.leases.take_over(heir.lease, gone.lease.node) == 0
+    assert await heir.leases.orphan_consumers() == []
+    assert cluster.raw.xlen(cluster.keys.quarantine) == 1
+    assert cluster.pending() == 0
 
 
 async def test_a_half_done_take_over_is_finished_by_the_next(cluster: Cluster) -> None:
@@ -149,9 +150,9 @@ async def test_a_half_done_take_over_is_finished_by_the_next(cluster: Cluster) -
     with pytest.raises(KeyboardInterrupt):
         await heir.leases.take_over(heir.lease, gone.lease.node)
     heir.leases._connection.run = retire
-    assert [gone.lease.node] == next_heir.leases.beat(next_heir.lease)
-    assert 2 == await next_heir.leases.take_over(next_heir.lease, gone.lease.node)
-    assert [1, 1] == [decode(one.record).crashes for one in await heir.work.fetch(5)]
+    assert next_heir.leases.beat(next_heir.lease) == [gone.lease.node]
+    assert await next_heir.leases.take_over(next_heir.lease, gone.lease.node) == 2
+    assert [decode(one.record).crashes for one in await heir.work.fetch(5)] == [1, 1]
 
 
 async def test_two_heirs_at_once_move_each_job_once(cluster: Cluster) -> None:
@@ -160,21 +161,21 @@ async def test_two_heirs_at_once_move_each_job_once(cluster: Cluster) -> None:
     await gone.work.fetch(50)
     cluster.lapse(gone)
     takes = (heir.leases.take_over(heir.lease, gone.lease.node) for heir in heirs)
-    assert 50 == sum(await asyncio.gather(*takes))
-    assert [1] * 50 == [decode(one.record).crashes for one in await heirs[0].work.fetch(99)]
+    assert sum(await asyncio.gather(*takes)) == 50
+    assert [decode(one.record).crashes for one in await heirs[0].work.fetch(99)] == [1] * 50
 
 
 async def test_a_node_that_read_on_after_its_end_is_a_stray_and_its_jobs_come_back(cluster: Cluster) -> None:
     gone, heir = await cluster.node(), await cluster.node()
     cluster.lapse(gone)
     await heir.leases.take_over(heir.lease, gone.lease.node)
-    assert [] == await heir.leases.orphan_consumers()
+    assert await heir.leases.orphan_consumers() == []
     await cluster.submit(job(), job(queue="nobody"))
     await gone.work.fetch(1)
-    assert [gone.lease.node] == await heir.leases.orphan_consumers()
-    assert 1 == await heir.leases.take_over(heir.lease, gone.lease.node)
-    assert [] == await heir.leases.orphan_consumers()
-    assert 1 == len(await heir.work.fetch(5))
+    assert await heir.leases.orphan_consumers() == [gone.lease.node]
+    assert await heir.leases.take_over(heir.lease, gone.lease.node) == 1
+    assert await heir.leases.orphan_consumers() == []
+    assert len(await heir.work.fetch(5)) == 1
 
 
 async def test_a_consumer_with_something_pending_stays_where_its_node_is_forgotten(cluster: Cluster) -> None:
@@ -185,11 +186,11 @@ async def test_a_consumer_with_something_pending_stays_where_its_node_is_forgott
     keys = [cluster.keys.fence(heir.lease.node), cluster.keys.nodes, cluster.keys.alone]
     keys += cluster.keys.streams(["default"])
     retire = RETIRE.by_text(keys, [heir.lease.epoch, gone.lease.node])
-    assert 1 == cluster.raw.execute_command(*retire)
-    assert [gone.lease.node] == await heir.leases.orphan_consumers()
-    assert 1 == cluster.pending()
-    assert 1 == await heir.leases.take_over(heir.lease, gone.lease.node)
-    assert [] == await heir.leases.orphan_consumers()
+    assert cluster.raw.execute_command(*retire) == 1
+    assert await heir.leases.orphan_consumers() == [gone.lease.node]
+    assert cluster.pending() == 1
+    assert await heir.leases.take_over(heir.lease, gone.lease.node) == 1
+    assert await heir.leases.orphan_consumers() == []
 
 
 async def test_leaving_hands_back_and_forgets_the_node_without_burning_an_attempt(cluster: Cluster) -> None:
@@ -198,9 +199,9 @@ async def test_leaving_hands_back_and_forgets_the_node_without_burning_an_attemp
     await leaver.work.fetch(3)
     await leaver.leases.leave(leaver.lease)
     found = [decode(delivery.record) for delivery in await other.work.fetch(5)]
-    assert [(0, 0, 1)] * 3 == [(one.attempt, one.crashes, one.fence) for one in found]
-    assert [other.lease.node.encode()] == cluster.raw.zrange(cluster.keys.nodes, 0, -1)
-    assert 0 == cluster.raw.exists(cluster.keys.fence(leaver.lease.node))
+    assert [(one.attempt, one.crashes, one.fence) for one in found] == [(0, 0, 1)] * 3
+    assert cluster.raw.zrange(cluster.keys.nodes, 0, -1) == [other.lease.node.encode()]
+    assert cluster.raw.exists(cluster.keys.fence(leaver.lease.node)) == 0
     with pytest.raises(LeaseLost):
         leaver.leases.beat(leaver.lease)
     await leaver.leases.leave(leaver.lease)
@@ -235,7 +236,7 @@ async def test_nothing_is_written_under_a_lost_lease(cluster: Cluster, write: st
     for _ in range(2):
         with pytest.raises(LeaseLost):
             await WRITES[write](node, deliveries[0])
-    assert before == cluster.snapshot()
+    assert cluster.snapshot() == before
 
 
 async def test_a_full_server_does_not_let_a_lost_lease_settle(cluster: Cluster) -> None:
@@ -248,7 +249,7 @@ async def test_a_full_server_does_not_let_a_lost_lease_settle(cluster: Cluster) 
             await node.work.settle([settled])
     finally:
         cluster.raw.config_set("maxmemory", 0)
-    assert before == cluster.snapshot()
+    assert cluster.snapshot() == before
 
 
 async def test_a_lease_lost_while_the_connection_was_down_is_seen_when_it_comes_back(cluster: Cluster) -> None:
@@ -267,13 +268,13 @@ async def test_a_lease_lost_right_after_a_settlement_lets_that_one_stand(cluster
     settler = node.work._acknowledger
     settler._arm = [["SET", settler._fence, "999"], *settler._arm]
     await node.work.settle([completed(deliveries[0])])
-    assert JobState.COMPLETED == await cluster.state(first)
+    assert await cluster.state(first) == JobState.COMPLETED
     with pytest.raises(LeaseLost):
         await node.work.settle([completed(deliveries[1])])
-    assert JobState.RUNNING == await cluster.state(second)
+    assert await cluster.state(second) == JobState.RUNNING
 
 
 async def test_one_lease_has_one_work(cluster: Cluster) -> None:
     node = await cluster.node()
-    assert node.work is node.store.work(node.lease)
+    assert node.store.work(node.lease) is node.work
     assert node.work is not node.store.work(await node.leases.join())

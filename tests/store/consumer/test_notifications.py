@@ -21,15 +21,15 @@ async def signals(cluster: Cluster) -> AsyncIterator[RedisNotifications]:
 
 async def test_cancellations_and_due_times_are_heard(cluster: Cluster, signals: RedisNotifications) -> None:
     heard = signals.listen()
-    assert Notification("connected") == await anext(heard)
+    assert await anext(heard) == Notification("connected")
     node = await cluster.node()
     one = job()
     await cluster.submit(one)
     await node.work.fetch(1)
     await cluster.store_client.producer.cancel(one.id)
     await cluster.submit(job(), delay_ms=5_000)
-    assert Notification("cancel", job_id=one.id) == await anext(heard)
-    assert Notification("due", due_ms=5_000) == await anext(heard)
+    assert await anext(heard) == Notification("cancel", job_id=one.id)
+    assert await anext(heard) == Notification("due", due_ms=5_000)
 
 
 async def test_a_node_that_was_fenced_is_told(cluster: Cluster, signals: RedisNotifications) -> None:
@@ -38,7 +38,7 @@ async def test_a_node_that_was_fenced_is_told(cluster: Cluster, signals: RedisNo
     gone, heir = await cluster.node(), await cluster.node()
     cluster.lapse(gone)
     await heir.leases.take_over(heir.lease, gone.lease.node)
-    assert Notification("fenced", node=gone.lease.node) == await anext(heard)
+    assert await anext(heard) == Notification("fenced", node=gone.lease.node)
 
 
 async def test_shouts_of_a_newer_version_are_passed_over(cluster: Cluster, signals: RedisNotifications) -> None:
@@ -46,18 +46,18 @@ async def test_shouts_of_a_newer_version_are_passed_over(cluster: Cluster, signa
     await anext(heard)
     for shout in (b"what", b"due:soon", b"", b"due:7"):
         cluster.raw.publish(cluster.keys.signals, shout)
-    assert Notification("due", due_ms=7) == await anext(heard)
+    assert await anext(heard) == Notification("due", due_ms=7)
 
 
 async def test_a_listener_that_was_cut_off_reconnects_and_says_so(
     cluster: Cluster, signals: RedisNotifications
 ) -> None:
     heard = signals.listen()
-    assert Notification("connected") == await anext(heard)
+    assert await anext(heard) == Notification("connected")
     cluster.raw.client_kill_filter(_type="pubsub")
-    assert Notification("connected") == await anext(heard)
+    assert await anext(heard) == Notification("connected")
     cluster.raw.publish(cluster.keys.signals, b"due:1")
-    assert Notification("due", due_ms=1) == await anext(heard)
+    assert await anext(heard) == Notification("due", due_ms=1)
 
 
 async def test_silence_is_answered_with_a_ping(cluster: Cluster) -> None:
@@ -69,7 +69,7 @@ async def test_silence_is_answered_with_a_ping(cluster: Cluster) -> None:
     while cluster.raw.info("commandstats").get("cmdstat_ping", {"calls": 0})["calls"] < 3:
         await asyncio.sleep(0.005)
     cluster.raw.publish(cluster.keys.signals, b"due:1")
-    assert Notification("due", due_ms=1) == await waiting
+    assert await waiting == Notification("due", due_ms=1)
     await signals.close()
 
 
@@ -92,10 +92,10 @@ async def test_a_server_that_stays_silent_is_given_up(cluster: Cluster, after: s
     cluster.with_settings(redis_url=f"redis://127.0.0.1:{port}")
     signals = RedisNotifications(cluster.settings, cluster.keys, silence_seconds=0.02)
     heard = signals.listen()
-    assert Notification("connected") == await anext(heard)
+    assert await anext(heard) == Notification("connected")
     if after == "subscribe":
-        assert Notification("connected") == await anext(heard)
-    assert 2 == connections
+        assert await anext(heard) == Notification("connected")
+    assert connections == 2
     await signals.close()
     server.close()
     await server.wait_closed()

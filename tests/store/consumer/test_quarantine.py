@@ -11,10 +11,10 @@ async def test_a_due_job_without_a_place_is_put_aside_and_is_not_due_for_ever(cl
     node = await cluster.node()
     lost = job()
     cluster.raw.zadd(cluster.keys.scheduled, {lost.id: 1})
-    assert (0, None) == (await node.work.promote())[:2]
-    assert 0 == cluster.raw.zcard(cluster.keys.scheduled)
+    assert (await node.work.promote())[:2] == (0, None)
+    assert cluster.raw.zcard(cluster.keys.scheduled) == 0
     [(_, aside)] = cluster.raw.xrange(cluster.keys.quarantine)
-    assert lost.id == aside[b"id"]
+    assert aside[b"id"] == lost.id
 
 
 async def test_what_was_put_aside_comes_back_once(cluster: Cluster) -> None:
@@ -22,16 +22,18 @@ async def test_what_was_put_aside_comes_back_once(cluster: Cluster) -> None:
     back = job(queue="elsewhere")
     cluster.raw.xadd(cluster.keys.quarantine, {"record": b"no job"})
     cluster.raw.xadd(cluster.keys.quarantine, {"stream": "elsewhere:2", "record": encode(back), "reason": "newer"})
-    assert (1, 0, 0) == (await one.work.restore(), await one.work.restore(), await other.work.restore())
-    assert {back.id} == set(cluster.entries())
-    assert [b"no job"] == [fields[b"record"] for _, fields in cluster.raw.xrange(cluster.keys.quarantine)]
-    assert back == (await cluster.store_client.inspector.get(back.id)).job
+    assert await one.work.restore() == 1
+    assert await one.work.restore() == 0
+    assert await other.work.restore() == 0
+    assert set(cluster.entries()) == {back.id}
+    assert [fields[b"record"] for _, fields in cluster.raw.xrange(cluster.keys.quarantine)] == [b"no job"]
+    assert (await cluster.store_client.inspector.get(back.id)).job == back
 
 
 async def test_a_job_that_is_known_is_not_brought_back_a_second_time(cluster: Cluster) -> None:
     node, known = await cluster.node(), job()
     await cluster.submit(known)
     cluster.raw.xadd(cluster.keys.quarantine, {"record": encode(known)})
-    assert 0 == await node.work.restore()
-    assert 1 == cluster.raw.xlen(cluster.keys.quarantine)  # should the index be wrong, this copy is all there is
-    assert [known] == [decode(delivery.record) for delivery in await node.work.fetch(5)]
+    assert await node.work.restore() == 0
+    assert cluster.raw.xlen(cluster.keys.quarantine) == 1  # should the index be wrong, this copy is all there is
+    assert [decode(delivery.record) for delivery in await node.work.fetch(5)] == [known]

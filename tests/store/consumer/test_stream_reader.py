@@ -24,9 +24,9 @@ async def test_fetch_takes_at_most_what_was_asked_and_strictly_by_priority(clust
     node = await cluster.node()
     await cluster.submit(*[job(queue, priority) for priority in (3, 1, 2, 0) for queue in ("b", "a")])
     streams = [delivery.stream for delivery in await node.work.fetch(5)]
-    assert ["a:0", "b:0", "a:1", "b:1", "a:2"] == streams
-    assert ["b:2", "a:3", "b:3"] == [delivery.stream for delivery in await node.work.fetch(5)]
-    assert [] == await node.work.fetch(5)
+    assert streams == ["a:0", "b:0", "a:1", "b:1", "a:2"]
+    assert [delivery.stream for delivery in await node.work.fetch(5)] == ["b:2", "a:3", "b:3"]
+    assert await node.work.fetch(5) == []
 
 
 async def test_a_delivery_carries_the_record_as_submitted(cluster: Cluster) -> None:
@@ -34,7 +34,8 @@ async def test_a_delivery_carries_the_record_as_submitted(cluster: Cluster) -> N
     node = await cluster.node()
     await cluster.submit(one)
     ((stream, _, record),) = await node.work.fetch(1)
-    assert ("default:2", encode(one)) == (stream, record)
+    assert stream == "default:2"
+    assert record == encode(one)
 
 
 async def test_wait_returns_as_soon_as_a_job_comes(cluster: Cluster) -> None:
@@ -43,13 +44,13 @@ async def test_wait_returns_as_soon_as_a_job_comes(cluster: Cluster) -> None:
     one = job(priority=3)
     await cluster.submit(one)
     (delivery,) = await waiting
-    assert one == decode(delivery.record)
+    assert decode(delivery.record) == one
 
 
 async def test_wait_ends_when_its_time_is_over(cluster: Cluster) -> None:
     node = await cluster.node()
-    assert [] == await node.work.wait(8, 0.01)
-    assert [] == await node.work.wait(8, 0)
+    assert await node.work.wait(8, 0.01) == []
+    assert await node.work.wait(8, 0) == []
 
 
 async def test_groups_that_were_flushed_are_made_again_from_the_beginning(cluster: Cluster) -> None:
@@ -58,7 +59,7 @@ async def test_groups_that_were_flushed_are_made_again_from_the_beginning(cluste
     one = job()
     await cluster.submit(one)
     (delivery,) = await node.work.fetch(5)
-    assert one == decode(delivery.record)
+    assert decode(delivery.record) == one
     cluster.checked = False
 
 
@@ -72,8 +73,8 @@ async def test_what_a_broken_fetch_had_been_given_comes_with_the_next(cluster: C
     cluster.raw.client_kill_filter(_type="normal", skipme=True)
     got = [decode(delivery.record).id for delivery in await node.work.fetch(1)]
     got += [decode(delivery.record).id for delivery in await node.work.wait(5, 1)]
-    assert jobs[0].id == decode(known.record).id
-    assert [jobs[1].id, jobs[2].id] == got
+    assert decode(known.record).id == jobs[0].id
+    assert got == [jobs[1].id, jobs[2].id]
 
 
 async def test_a_cancelled_wait_loses_no_job(cluster: Cluster) -> None:
@@ -87,7 +88,7 @@ async def test_a_cancelled_wait_loses_no_job(cluster: Cluster) -> None:
         await waiting
     one = job()
     await cluster.submit(one)
-    assert [one] == [decode(delivery.record) for delivery in await node.work.wait(5, 5)]
+    assert [decode(delivery.record) for delivery in await node.work.wait(5, 5)] == [one]
 
 
 async def test_the_audit_pages_over_what_the_node_holds(cluster: Cluster) -> None:
@@ -97,7 +98,7 @@ async def test_the_audit_pages_over_what_the_node_holds(cluster: Cluster) -> Non
     deliver_unheard(cluster, node, 2)
     cluster.raw.client_kill_filter(_type="normal", skipme=True)
     got = await node.work.fetch(10)
-    assert 1_203 == len({decode(one.record).id for one in [*held, *got]})
+    assert len({decode(one.record).id for one in [*held, *got]}) == 1_203
 
 
 async def test_fetch_and_settle_from_many_tasks_keep_their_replies_apart(cluster: Cluster) -> None:
@@ -111,7 +112,7 @@ async def test_fetch_and_settle_from_many_tasks_keep_their_replies_apart(cluster
             count += len(deliveries)
         return count
 
-    assert 300 == sum(await asyncio.gather(*(one_by_one() for _ in range(5))))
+    assert sum(await asyncio.gather(*(one_by_one() for _ in range(5)))) == 300
 
 
 async def test_an_entry_that_lost_its_body_is_not_found_again(cluster: Cluster) -> None:
@@ -122,7 +123,7 @@ async def test_an_entry_that_lost_its_body_is_not_found_again(cluster: Cluster) 
     ((entry, _),) = cluster.raw.xrange(stream)
     cluster.raw.xdel(stream, entry)
     cluster.raw.client_kill_filter(_type="normal", skipme=True)
-    assert [] == await node.work.fetch(1)
+    assert await node.work.fetch(1) == []
     cluster.raw.xack(stream, "nodes", entry)
     cluster.checked = False
 
@@ -136,8 +137,8 @@ async def test_a_key_that_is_no_stream_is_left_out_until_it_is_one_again(cluster
     cluster.raw.set(stream, "no stream")
     other = job(priority=1)
     await cluster.submit(other)
-    assert [other.id] == [decode(one.record).id for one in await node.work.fetch(want)]
-    assert [] == await node.work.wait(want, 0.01)
+    assert [decode(one.record).id for one in await node.work.fetch(want)] == [other.id]
+    assert await node.work.wait(want, 0.01) == []
     cluster.raw.delete(stream)
     urgent = job(priority=0)
     await cluster.submit(urgent)
@@ -162,7 +163,7 @@ async def test_a_node_waits_when_none_of_its_keys_is_a_stream(cluster: Cluster) 
     done, _ = await asyncio.wait([waiting], timeout=0.3)
     assert not done
     cluster.raw.delete(*streams)
-    assert [] == await waiting
+    assert await waiting == []
 
 
 async def test_plenty_is_read_from_all_streams_and_never_too_much(cluster: Cluster) -> None:
@@ -173,10 +174,11 @@ async def test_plenty_is_read_from_all_streams_and_never_too_much(cluster: Clust
     while deliveries := await node.work.fetch(50):
         sizes.append(len(deliveries))
         await node.work.settle([completed(delivery) for delivery in deliveries])
-    assert (120, True) == (sum(sizes), max(sizes) <= 50)
+    assert sum(sizes) == 120
+    assert max(sizes) <= 50
     cluster.raw.delete(cluster.keys.groups, *cluster.keys.streams(["default"]))
     await cluster.submit(job())
-    assert 1 == len(await node.work.fetch(50)) or 1 == len(await node.work.fetch(50))
+    assert len(await node.work.fetch(50)) == 1 or len(await node.work.fetch(50)) == 1
 
 
 async def test_the_last_few_of_many_are_not_worth_a_trip_of_their_own(cluster: Cluster) -> None:
@@ -189,7 +191,7 @@ async def test_the_last_few_of_many_are_not_worth_a_trip_of_their_own(cluster: C
     reads = cluster.raw.info("commandstats")["cmdstat_xreadgroup"]["calls"]
 
     streams = cluster.keys.streams(["default"])
-    assert streams.index(cluster.keys.stream("default:2")) + 1 == reads
+    assert reads == streams.index(cluster.keys.stream("default:2")) + 1
     assert 300 - len(streams) <= len(jobs) <= 300
 
 
@@ -197,7 +199,7 @@ async def test_few_are_given_to_the_last_one(cluster: Cluster) -> None:
     node = await cluster.node()
     await cluster.submit(*[job(priority=2) for _ in range(100)])
 
-    assert [31, 31, 31, 7] == [len(await node.work.fetch(31)) for _ in range(4)]
+    assert [len(await node.work.fetch(31)) for _ in range(4)] == [31, 31, 31, 7]
 
 
 @given(st.integers(0, 1_000), st.integers(0, 1_000))
@@ -216,5 +218,5 @@ async def test_the_last_stream_goes_on_when_the_first_is_left_out(cluster: Clust
     for _ in range(3):
         one = job(priority=3)
         await cluster.submit(one)
-        assert [one.id] == [decode(delivery.record).id for delivery in await node.work.fetch(want)]
+        assert [decode(delivery.record).id for delivery in await node.work.fetch(want)] == [one.id]
     cluster.checked = False

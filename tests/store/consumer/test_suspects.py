@@ -19,11 +19,13 @@ async def test_a_job_that_was_held_by_dead_nodes_goes_where_no_fetch_finds_it(cl
     await victim.work.fetch(2)
     await crash(cluster, victim, heir)
 
-    assert [tame.id] == [decode(delivery.record).id for delivery in await heir.work.fetch(5)]
+    assert [decode(delivery.record).id for delivery in await heir.work.fetch(5)] == [tame.id]
     view = await cluster.store_client.inspector.get(one.id)
-    assert (JobState.QUEUED, 2, True) == (view.state, view.job.crashes, view.alone)
+    assert view.state == JobState.QUEUED
+    assert view.job.crashes == 2
+    assert view.alone is True
     shown = {view.job.id: view.alone for view in (await cluster.store_client.inspector.jobs()).jobs}
-    assert {one.id: True, tame.id: False} == shown
+    assert shown == {one.id: True, tame.id: False}
 
 
 async def test_a_crash_of_its_own_run_buries_it_and_says_so(cluster: Cluster) -> None:
@@ -35,9 +37,11 @@ async def test_a_crash_of_its_own_run_buries_it_and_says_so(cluster: Cluster) ->
 
     view = await cluster.store_client.inspector.get(one.id)
     said = f"node {victim.lease.node} died, or lost its lease, while it ran nothing but this job"
-    assert (JobState.DEAD, 3, f"poison: {said}") == (view.state, view.job.crashes, view.job.reason)
-    assert [("Crash", said, victim.lease.node)] == [(one.type, one.message, one.node) for one in view.job.errors]
-    assert [0, 1, 1] == [cluster.totals().get(name, 0) for name in ("failed", "dead", "poison")]
+    assert view.state == JobState.DEAD
+    assert view.job.crashes == 3
+    assert view.job.reason == f"poison: {said}"
+    assert [(one.type, one.message, one.node) for one in view.job.errors] == [("Crash", said, victim.lease.node)]
+    assert [cluster.totals().get(name, 0) for name in ("failed", "dead", "poison")] == [0, 1, 1]
 
 
 async def test_no_crash_among_others_buries_a_job(cluster: Cluster) -> None:
@@ -49,8 +53,8 @@ async def test_no_crash_among_others_buries_a_job(cluster: Cluster) -> None:
     await crash(cluster, victim, heir)
 
     views = [await cluster.store_client.inspector.get(one.id) for one in jobs]
-    assert {JobState.QUEUED} == {view.state for view in views}
-    assert [1, 2, 2, 3, 4, 5, 6, 7, 8] == [view.job.crashes for view in views]
+    assert {view.state for view in views} == {JobState.QUEUED}
+    assert [view.job.crashes for view in views] == [1, 2, 2, 3, 4, 5, 6, 7, 8]
 
 
 @pytest.mark.parametrize("budget", [1, 2])
@@ -58,14 +62,12 @@ async def test_the_smallest_budget_also_wants_a_crash_of_its_own(cluster: Cluste
     cluster.with_settings(crash_budget=budget)
     one = job()
     await suspects(cluster, one)
-    assert (JobState.QUEUED, 1) == (
-        await cluster.state(one),
-        (await cluster.store_client.inspector.get(one.id)).job.crashes,
-    )
+    assert await cluster.state(one) == JobState.QUEUED
+    assert (await cluster.store_client.inspector.get(one.id)).job.crashes == 1
     victim, heir = await cluster.node(), await cluster.node()
     await victim.work.alone.fetch()
     await crash(cluster, victim, heir)
-    assert JobState.DEAD == await cluster.state(one)
+    assert await cluster.state(one) == JobState.DEAD
 
 
 async def test_one_that_is_handed_back_waits_to_run_alone_again(cluster: Cluster) -> None:
@@ -78,16 +80,17 @@ async def test_one_that_is_handed_back_waits_to_run_alone_again(cluster: Cluster
     await first.leases.leave(first.lease)
 
     (again,) = await second.work.alone.fetch()
-    assert (2, 3) == (decode(again.record).crashes, decode(again.record).fence)
-    assert [] == await second.work.fetch(5)
+    assert decode(again.record).crashes == 2
+    assert decode(again.record).fence == 3
+    assert await second.work.fetch(5) == []
 
 
 async def test_one_that_waits_can_be_cancelled(cluster: Cluster) -> None:
     one = held_by_dead()
     await suspects(cluster, one)
-    assert JobState.CANCELLED == await cluster.store_client.producer.cancel(one.id)
+    assert await cluster.store_client.producer.cancel(one.id) == JobState.CANCELLED
     node = await cluster.node()
-    assert [] == await node.work.alone.fetch()
+    assert await node.work.alone.fetch() == []
 
 
 async def test_one_that_is_to_be_cancelled_when_its_node_dies_is_cancelled(cluster: Cluster) -> None:
@@ -95,9 +98,9 @@ async def test_one_that_is_to_be_cancelled_when_its_node_dies_is_cancelled(clust
     await suspects(cluster, one)
     victim, heir = await cluster.node(), await cluster.node()
     await victim.work.alone.fetch()
-    assert JobState.RUNNING == await cluster.store_client.producer.cancel(one.id)
+    assert await cluster.store_client.producer.cancel(one.id) == JobState.RUNNING
     await crash(cluster, victim, heir)
-    assert JobState.CANCELLED == await cluster.state(one)
+    assert await cluster.state(one) == JobState.CANCELLED
 
 
 async def test_one_that_is_dead_is_revived_as_if_nothing_had_been(cluster: Cluster) -> None:
@@ -108,7 +111,8 @@ async def test_one_that_is_dead_is_revived_as_if_nothing_had_been(cluster: Clust
     await crash(cluster, victim, heir)
     await cluster.store_client.producer.revive(one.id, reset_retry_count=False)
     (delivery,) = await heir.work.fetch(5)
-    assert ("default:2", 0) == (delivery.stream, decode(delivery.record).crashes)
+    assert delivery.stream == "default:2"
+    assert decode(delivery.record).crashes == 0
 
 
 @pytest.mark.parametrize(("how", "state"), [("park", JobState.SCHEDULED), ("bury", JobState.DEAD)])
@@ -120,30 +124,30 @@ async def test_one_that_failed_leaves_like_any_other(cluster: Cluster, how: str,
     make = {"park": retry, "bury": dead}[how]
     for _ in range(2):  # the second is what a lost reply leads to
         await getattr(node.work, how)([make(delivery)])
-    assert state == await cluster.state(one)
+    assert await cluster.state(one) == state
     if how == "park":
         cluster.ripen()
-        assert 1 == (await node.work.promote()).moved
+        assert (await node.work.promote()).moved == 1
         (again,) = await node.work.fetch(5)
-        assert "default:2" == again.stream
+        assert again.stream == "default:2"
 
 
 async def test_a_fairness_key_is_no_way_around(cluster: Cluster) -> None:
     jobs = [held_by_dead(fairness_key=key) for key in "xy"]
     await suspects(cluster, *jobs)
     node = await cluster.node()
-    assert [] == await node.work.fetch(5)
-    assert 1 == len(await node.work.alone.fetch())
+    assert await node.work.fetch(5) == []
+    assert len(await node.work.alone.fetch()) == 1
 
 
 async def test_one_that_comes_back_from_the_quarantine_waits_to_run_alone(cluster: Cluster) -> None:
     one = job(crashes=2)
     cluster.raw.xadd(cluster.keys.quarantine, {"record": encode(one), "stream": "default:2", "reason": "newer"})
     node = await cluster.node()
-    assert 1 == await node.work.restore()
-    assert [] == await node.work.fetch(5)
+    assert await node.work.restore() == 1
+    assert await node.work.fetch(5) == []
     (delivery,) = await node.work.alone.fetch()
-    assert one == decode(delivery.record)
+    assert decode(delivery.record) == one
 
 
 async def test_a_new_incarnation_buries_what_the_one_before_ran_alone_when_it_was_taken_over(cluster: Cluster) -> None:
@@ -160,8 +164,8 @@ async def test_a_new_incarnation_buries_what_the_one_before_ran_alone_when_it_wa
 
     await node.leases.join()
 
-    assert [JobState.DEAD, JobState.QUEUED] == [await cluster.state(one), await cluster.state(tame)]
-    assert 0 == (await cluster.store_client.inspector.get(tame.id)).job.crashes
+    assert [await cluster.state(one), await cluster.state(tame)] == [JobState.DEAD, JobState.QUEUED]
+    assert (await cluster.store_client.inspector.get(tame.id)).job.crashes == 0
 
 
 async def test_a_new_incarnation_puts_back_what_the_one_before_ran_alone_when_only_a_group_was_destroyed(
@@ -178,7 +182,8 @@ async def test_a_new_incarnation_puts_back_what_the_one_before_ran_alone_when_on
     await node.leases.join()
 
     view = await cluster.store_client.inspector.get(one.id)
-    assert (JobState.QUEUED, 2) == (view.state, view.job.crashes)
+    assert view.state == JobState.QUEUED
+    assert view.job.crashes == 2
     await other.leases.leave(other.lease)
 
 
@@ -192,8 +197,8 @@ async def test_a_node_that_cannot_go_on_leaves_its_jobs_as_after_a_crash(cluster
     await node.leases.leave(node.lease, crashed=True)
 
     views = [await cluster.store_client.inspector.get(one.id) for one in (alone, held)]
-    assert [(JobState.DEAD, 3), (JobState.QUEUED, 1)] == [(view.state, view.job.crashes) for view in views]
-    assert f"poison: a role of node {node.lease.node} crashed while it ran nothing but this job" == views[0].job.reason
+    assert [(view.state, view.job.crashes) for view in views] == [(JobState.DEAD, 3), (JobState.QUEUED, 1)]
+    assert views[0].job.reason == f"poison: a role of node {node.lease.node} crashed while it ran nothing but this job"
 
 
 async def test_what_blocked_the_loop_is_told_in_the_record(cluster: Cluster) -> None:
@@ -206,9 +211,10 @@ async def test_what_blocked_the_loop_is_told_in_the_record(cluster: Cluster) -> 
     await crash(cluster, victim, heir)
 
     (error,) = (await cluster.store_client.inspector.get(guilty.id)).job.errors
-    assert ("BlockedLoop", 1) == (error.type, error.attempt)
+    assert error.type == "BlockedLoop"
+    assert error.attempt == 1
     assert error.message.endswith("held this job, whose handler blocked the event loop for 7 s in tasks.py:3 crunch")
-    assert () == (await cluster.store_client.inspector.get(tame.id)).job.errors
+    assert (await cluster.store_client.inspector.get(tame.id)).job.errors == ()
 
 
 async def test_what_does_no_longer_block_is_not_told(cluster: Cluster) -> None:
@@ -219,11 +225,13 @@ async def test_what_does_no_longer_block_is_not_told(cluster: Cluster) -> None:
     victim.leases.note_blocked(victim.lease, one.id, "blocked the event loop")
     victim.leases.note_blocked(victim.lease, one.id, "")
     await crash(cluster, victim, heir)
-    assert () == (await cluster.store_client.inspector.get(one.id)).job.errors
+    assert (await cluster.store_client.inspector.get(one.id)).job.errors == ()
 
 
 async def test_a_repeated_submission_finds_one_that_waits(cluster: Cluster) -> None:
     one = held_by_dead()
     await suspects(cluster, one)
     (answer,) = await cluster.store_client.producer.submit([Submission(one)], again=True)
-    assert (one.id, JobState.QUEUED, True) == tuple(answer)
+    assert answer.id == one.id
+    assert answer.state is JobState.QUEUED
+    assert answer.replayed is True

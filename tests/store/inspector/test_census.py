@@ -60,8 +60,9 @@ async def test_a_job_that_lives_is_never_uncounted(cluster: Cluster, keyed_one: 
     stop.set()
     await hopping
     await usage.close()
-    assert {1: LOOKS // 2} == seen
-    assert {1: LOOKS // 10} == stored == listed
+    assert seen == {1: LOOKS // 2}
+    assert stored == {1: LOOKS // 10}
+    assert listed == {1: LOOKS // 10}
     assert {JobState.QUEUED, JobState.RUNNING, JobState.SCHEDULED, JobState.DEAD} >= set(states)
 
 
@@ -74,8 +75,8 @@ async def test_what_is_measured_is_what_is_there(cluster: Cluster) -> None:
     await node.work.bury([dead(delivery) for delivery in await node.work.fetch(1)])
     full = await usage.measure()
     await usage.close()
-    assert (0, 0) == empty[:2]
-    assert Usage(7, 5, full.stored_bytes) == full
+    assert empty[:2] == (0, 0)
+    assert full == Usage(7, 5, full.stored_bytes)
     assert full.stored_bytes > empty.stored_bytes + 1_000
 
 
@@ -87,7 +88,7 @@ async def test_ages_are_looked_for_within_a_budget(cluster: Cluster) -> None:
     await cluster.submit(*jobs)
     await cluster.submit(*waiting)
     depths = [one for one in (await cluster.store_client.inspector.stats()).streams if one.queued]
-    assert 12 == sum(one.queued for one in depths)
+    assert sum(one.queued for one in depths) == 12
     assert 0 < sum(one.oldest_ms is not None for one in depths) < 10
 
 
@@ -98,7 +99,8 @@ async def test_the_age_of_one_that_waits_for_its_turn_counts_from_when_it_was_re
     waits = msgspec.structs.replace(second, created_ms=now_ms - 3_600_000, ready_ms=now_ms - 5_000)
     await cluster.submit(first, waits)
     [depth] = [one for one in (await cluster.store_client.inspector.stats()).streams if one.queued]
-    assert (2, waits.ready_ms) == (depth.queued, depth.oldest_ms)
+    assert depth.queued == 2
+    assert depth.oldest_ms == waits.ready_ms
 
 
 async def test_names_and_counts_that_somebody_else_put_there_do_not_matter(cluster: Cluster) -> None:
@@ -106,8 +108,8 @@ async def test_names_and_counts_that_somebody_else_put_there_do_not_matter(clust
     cluster.raw.sadd(cluster.keys.queues, "no name", b"\xff")
     cluster.raw.xadd(cluster.keys.stream("no name:0"), {"j": "x"})
     stats = await cluster.store_client.inspector.stats()
-    assert 1 == living(stats)
-    assert {"default"} == {one.queue for one in stats.streams}
+    assert living(stats) == 1
+    assert {one.queue for one in stats.streams} == {"default"}
     cluster.checked = False
 
 
@@ -117,7 +119,7 @@ async def test_a_count_of_scheduled_jobs_that_is_wrong_rights_itself(cluster: Cl
     node = await cluster.node()
     cluster.ripen()
     await node.work.promote()
-    assert {} == cluster.raw.hgetall(cluster.keys.delayed)
+    assert cluster.raw.hgetall(cluster.keys.delayed) == {}
 
 
 # --------------------------------------------------------------------------- shared
@@ -141,9 +143,9 @@ async def test_however_many_ask_it_is_read_once() -> None:
     asking = [asyncio.create_task(shared.get(60)) for _ in range(100)]
     await asyncio.sleep(0)
     reading.found.set_result(7)
-    assert [7] * 100 == await asyncio.gather(*asking)
-    assert 7 == await shared.get(60)
-    assert 1 == reading.times
+    assert await asyncio.gather(*asking) == [7] * 100
+    assert await shared.get(60) == 7
+    assert reading.times == 1
 
 
 async def test_who_wants_it_fresh_does_not_get_what_was_under_way() -> None:
@@ -152,10 +154,10 @@ async def test_who_wants_it_fresh_does_not_get_what_was_under_way() -> None:
     asking = [asyncio.create_task(shared.get(age)) for age in (60, 0, 60)]
     await asyncio.sleep(0)
     reading.found.set_result(7)
-    assert [7, 7, 7] == await asyncio.gather(*asking)
-    assert 2 == reading.times
+    assert await asyncio.gather(*asking) == [7, 7, 7]
+    assert reading.times == 2
     await shared.get(0)
-    assert 3 == reading.times
+    assert reading.times == 3
 
 
 async def test_who_gives_up_takes_it_from_nobody() -> None:
@@ -165,8 +167,8 @@ async def test_who_gives_up_takes_it_from_nobody() -> None:
     await asyncio.sleep(0)
     impatient.cancel()
     reading.found.set_result(7)
-    assert 7 == await patient
-    assert 1 == reading.times
+    assert await patient == 7
+    assert reading.times == 1
 
 
 async def test_an_error_is_told_to_all_who_wait_and_not_kept() -> None:
@@ -176,10 +178,10 @@ async def test_an_error_is_told_to_all_who_wait_and_not_kept() -> None:
     await asyncio.sleep(0)
     reading.found.set_exception(StoreUnavailable("away"))
     answers = await asyncio.gather(*asking, return_exceptions=True)
-    assert [StoreUnavailable] * 2 == [type(one) for one in answers]
+    assert [type(one) for one in answers] == [StoreUnavailable] * 2
     reading.found = asyncio.get_running_loop().create_future()
     reading.found.set_result(7)
-    assert 7 == await shared.get(60)
+    assert await shared.get(60) == 7
 
 
 async def test_the_server_is_asked_once_a_second_however_many_look(cluster: Cluster) -> None:
@@ -188,4 +190,4 @@ async def test_the_server_is_asked_once_a_second_however_many_look(cluster: Clus
         await read(max_age_seconds=60)
         before = cluster.raw.info("commandstats")["cmdstat_evalsha"]["calls"]
         await asyncio.gather(*(read(max_age_seconds=60) for _ in range(50)))
-        assert before == cluster.raw.info("commandstats")["cmdstat_evalsha"]["calls"]
+        assert cluster.raw.info("commandstats")["cmdstat_evalsha"]["calls"] == before

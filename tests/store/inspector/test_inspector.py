@@ -35,22 +35,26 @@ async def test_a_job_is_seen_in_each_of_its_states(cluster: Cluster) -> None:
     one = job()
     get = cluster.store_client.inspector.get
     await cluster.submit(one)
-    assert JobView(one, JobState.QUEUED) == await get(one.id)
+    assert await get(one.id) == JobView(one, JobState.QUEUED)
     before = now_ms()
     (delivery,) = await node.work.fetch(1)
     running = await get(one.id)
-    assert (JobState.RUNNING, node.lease.node, False) == (running.state, running.node, running.cancel_requested)
+    assert running.state == JobState.RUNNING
+    assert running.node == node.lease.node
+    assert running.cancel_requested is False
     assert before - BETWEEN_MS <= running.started_ms <= now_ms() + BETWEEN_MS
     before = now_ms()
     await node.work.park([retry(delivery, 60_000)])
     scheduled = await get(one.id)
-    assert (JobState.SCHEDULED, 1) == (scheduled.state, scheduled.job.attempt)
+    assert scheduled.state == JobState.SCHEDULED
+    assert scheduled.job.attempt == 1
     assert before <= scheduled.due_ms - 60_000 <= now_ms()
     cluster.ripen()
     await node.work.promote()
     (delivery,) = await node.work.fetch(1)
     await node.work.bury([dead(delivery)])
-    assert (JobState.DEAD, "no more") == ((await get(one.id)).state, (await get(one.id)).job.reason)
+    assert (await get(one.id)).state == JobState.DEAD
+    assert (await get(one.id)).job.reason == "no more"
 
 
 async def test_a_record_past_its_own_retention_is_gone_before_its_bucket(cluster: Cluster) -> None:
@@ -64,7 +68,7 @@ async def test_a_record_past_its_own_retention_is_gone_before_its_bucket(cluster
         await asyncio.sleep(0)
     with pytest.raises(JobNotFound):
         await cluster.store_client.inspector.get(short.id)
-    assert [plain.id] == [view.job.id for view in await everything(cluster)]
+    assert [view.job.id for view in await everything(cluster)] == [plain.id]
 
 
 def _record(cluster: Cluster, one) -> bytes:
@@ -96,7 +100,7 @@ async def test_a_read_survives_a_connection_that_was_cut(cluster: Cluster) -> No
         await cluster.store_client.inspector.get(one.id)
     cluster.raw.client_kill_filter(_type="normal", skipme=True)
     views = [await cluster.store_client.inspector.get(one.id) for _ in range(2)]
-    assert [one, one] == [view.job for view in views]
+    assert [view.job for view in views] == [one, one]
 
 
 async def populate(cluster: Cluster) -> dict[JobState, list[bytes]]:
@@ -127,8 +131,8 @@ async def test_pages_of_any_size_show_every_job_once(cluster: Cluster, limit: in
     expected = await populate(cluster)
     views = await everything(cluster, limit, queue="default")
     found = {state: sorted(view.job.id for view in views if view.state is state) for state in JobState}
-    assert {state: sorted(ids) for state, ids in expected.items()} == found
-    assert [True, False] == [view.cancel_requested for view in views if view.state is JobState.RUNNING]
+    assert found == {state: sorted(ids) for state, ids in expected.items()}
+    assert [view.cancel_requested for view in views if view.state is JobState.RUNNING] == [True, False]
     assert all(view.due_ms for view in views if view.state is JobState.SCHEDULED)
 
 
@@ -137,10 +141,10 @@ async def test_a_list_of_one_state_and_kind(cluster: Cluster, state: JobState) -
     expected = await populate(cluster)
     views = await everything(cluster, 2, state=state, kind="kind0", queue="default")
     wanted = set(expected[state]) & {view.job.id for view in views}
-    assert {view.job.id for view in views} == wanted
+    assert wanted == {view.job.id for view in views}
     assert {"kind0"} == {view.job.kind for view in views} or state is JobState.CANCELLED
     everyone = await everything(cluster, state=state, queue="default")
-    assert sorted(expected[state]) == sorted(view.job.id for view in everyone)
+    assert sorted(view.job.id for view in everyone) == sorted(expected[state])
 
 
 async def test_the_dead_come_newest_first(cluster: Cluster) -> None:
@@ -151,14 +155,14 @@ async def test_the_dead_come_newest_first(cluster: Cluster) -> None:
     for score, one in enumerate(jobs, start=1):
         cluster.raw.zadd(cluster.keys.dead, {one.id: score})
     views = await everything(cluster, 2, state=JobState.DEAD)
-    assert [one.id for one in reversed(jobs)] == [view.job.id for view in views]
+    assert [view.job.id for view in views] == [one.id for one in reversed(jobs)]
 
 
 async def test_a_batch_with_one_due_time_is_paged_through(cluster: Cluster) -> None:
     jobs = [job() for _ in range(700)]
     await cluster.submit(*jobs, run_at_ms=now_ms() + 60_000)
     views = await everything(cluster, 300, state=JobState.SCHEDULED)
-    assert sorted(one.id for one in jobs) == sorted(view.job.id for view in views)
+    assert sorted(view.job.id for view in views) == sorted(one.id for one in jobs)
 
 
 async def test_a_large_bucket_is_paged_through(cluster: Cluster) -> None:
@@ -166,15 +170,18 @@ async def test_a_large_bucket_is_paged_through(cluster: Cluster) -> None:
     await cluster.submit(*[job() for _ in range(1_500)])
     await node.work.settle([completed(delivery) for delivery in await node.work.fetch(1_500)])
     views = await everything(cluster, 170)
-    assert 1_500 == len({view.job.id for view in views}) == len(views)
+    assert len({view.job.id for view in views}) == 1_500
+    assert len(views) == 1_500
 
 
 async def test_a_page_looks_at_a_bounded_number_of_records(cluster: Cluster) -> None:
     await cluster.submit(*[job() for _ in range(2_100)], job(kind="rare"))
     page = await cluster.store_client.inspector.jobs(kind="rare")
-    assert ([], True) == (page.jobs, page.cursor is not None)
+    assert page.jobs == []
+    assert page.cursor is not None
     page = await cluster.store_client.inspector.jobs(kind="rare", cursor=page.cursor)
-    assert (["rare"], None) == ([view.job.kind for view in page.jobs], page.cursor)
+    assert [view.job.kind for view in page.jobs] == ["rare"]
+    assert page.cursor is None
 
 
 async def test_large_payloads_come_a_few_at_a_time_and_are_all_listed(cluster: Cluster) -> None:
@@ -182,15 +189,15 @@ async def test_large_payloads_come_a_few_at_a_time_and_are_all_listed(cluster: C
     jobs = [msgspec.structs.replace(job(queue), payload=large) for queue in ("a", "b") for _ in range(7)]
     await cluster.submit(*jobs[:10])
     await cluster.submit(*jobs[10:], delay_ms=60_000)
-    assert [one.id for one in jobs] == [view.job.id for view in await everything(cluster, 5)]
+    assert [view.job.id for view in await everything(cluster, 5)] == [one.id for one in jobs]
 
 
 async def test_bytes_that_are_no_job_are_passed_over(cluster: Cluster) -> None:
     one = job()
     cluster.raw.xadd(cluster.keys.stream("default:2"), {"j": b"garbage"})
     await cluster.submit(one)
-    assert [one.id] == [view.job.id for view in await everything(cluster)]
-    assert 2 == (await cluster.store_client.inspector.stats()).streams[2].queued
+    assert [view.job.id for view in await everything(cluster)] == [one.id]
+    assert (await cluster.store_client.inspector.stats()).streams[2].queued == 2
     cluster.checked = False
 
 
@@ -200,10 +207,11 @@ async def test_a_cursor_goes_on_after_its_source_has_expired(cluster: Cluster) -
     await cluster.submit(old, new)
     await node.work.settle([completed(delivery) for delivery in await node.work.fetch(2)])
     page = await cluster.store_client.inspector.jobs(limit=1)
-    assert [new.id] == [view.job.id for view in page.jobs]
+    assert [view.job.id for view in page.jobs] == [new.id]
     cluster.raw.zrem(cluster.keys.buckets, cluster.keys.bucket_of(new.id, "done"))
     page = await cluster.store_client.inspector.jobs(limit=5, cursor=page.cursor)
-    assert ([old.id], None) == ([view.job.id for view in page.jobs], page.cursor)
+    assert [view.job.id for view in page.jobs] == [old.id]
+    assert page.cursor is None
 
 
 @pytest.mark.parametrize("cursor", ["x", "äöü", "AAAA", "AAAAAAAA", base64.b64encode(b"[1,2]" * 9).decode(), "!" * 40])
@@ -222,11 +230,14 @@ async def test_stats_count_each_stream(cluster: Cluster) -> None:
     before = now_ms()
     stats = await cluster.store_client.inspector.stats()
     waiting, elsewhere = [_came_ms(cluster, one) for one in jobs[1:]]
-    assert StreamDepth("default", Priority.MEDIUM, 1, 1, waiting) == stats.streams[2]
-    assert StreamDepth("elsewhere", Priority.CRITICAL, 1, 0, elsewhere) == stats.streams[4]
-    assert StreamDepth("default", Priority.LOW, 0, 0, None) == stats.streams[3]
+    assert stats.streams[2] == StreamDepth("default", Priority.MEDIUM, 1, 1, waiting)
+    assert stats.streams[4] == StreamDepth("elsewhere", Priority.CRITICAL, 1, 0, elsewhere)
+    assert stats.streams[3] == StreamDepth("default", Priority.LOW, 0, 0, None)
     zeros = dict.fromkeys(("completed", "failed", "retried", "dead", "cancelled", "poison"), 0)
-    assert (8, 1, 0, {"submitted": 4, **zeros}) == (len(stats.streams), stats.scheduled, stats.dead, stats.totals)
+    assert len(stats.streams) == 8
+    assert stats.scheduled == 1
+    assert stats.dead == 0
+    assert stats.totals == {"submitted": 4, **zeros}
     assert before <= stats.now_ms <= now_ms()
 
 
@@ -238,9 +249,9 @@ def _came_ms(cluster: Cluster, one: Job) -> int:
 async def test_an_empty_namespace_has_stats_too(cluster: Cluster) -> None:
     stats = await cluster.store_client.inspector.stats()
     zeros = dict.fromkeys(("submitted", "completed", "failed", "retried", "dead", "cancelled", "poison"), 0)
-    assert ([], 0, 0, zeros) == stats[:4]
-    assert [] == await cluster.store_client.inspector.nodes()
-    assert [] == await everything(cluster)
+    assert stats[:4] == ([], 0, 0, zeros)
+    assert await cluster.store_client.inspector.nodes() == []
+    assert await everything(cluster) == []
 
 
 async def test_nodes_are_seen_with_their_lease_and_what_they_run(cluster: Cluster) -> None:
@@ -250,7 +261,7 @@ async def test_nodes_are_seen_with_their_lease_and_what_they_run(cluster: Cluste
     cluster.lapse(idle)
     deadline_ms, before = cluster.raw.zscore(cluster.keys.nodes, busy.lease.node), now_ms()
     nodes = {node.name: node for node in await cluster.store_client.inspector.nodes()}
-    assert 2 == nodes[busy.lease.node].running
+    assert nodes[busy.lease.node].running == 2
     assert before <= deadline_ms - nodes[busy.lease.node].lease_ms_left <= now_ms()
     assert isinstance(nodes[idle.lease.node], NodeView)
     assert nodes[idle.lease.node].lease_ms_left < 0
@@ -266,4 +277,4 @@ async def test_a_list_goes_on_behind_a_stream_that_somebody_has_replaced(cluster
 
     for kind in (None, mine.kind):
         page = await cluster.store_client.inspector.jobs(kind=kind)
-        assert [mine.id] == [view.job.id for view in page.jobs]
+        assert [view.job.id for view in page.jobs] == [mine.id]

@@ -32,12 +32,15 @@ async def test_a_queue_takes_as_many_jobs_as_it_may_and_all_or_none_of_a_batch(c
     await submit(batch(4))
     with pytest.raises(QueueFull, match="queue default has 4 jobs of at most 5, so 2 more do not fit") as caught:
         await submit(batch(2))
-    assert ("default", 4, 5) == (caught.value.queue, caught.value.length, caught.value.limit)
+    assert caught.value.queue == "default"
+    assert caught.value.length == 4
+    assert caught.value.limit == 5
     await submit(batch(1))
     await submit(batch(5, "other"))
     with pytest.raises(QueueFull):
         await submit(batch(1))
-    assert 10 == len(cluster.entries()) == cluster.totals()["submitted"]
+    assert len(cluster.entries()) == 10
+    assert cluster.totals()["submitted"] == 10
 
 
 async def test_room_comes_back_when_jobs_have_ended(cluster: Cluster) -> None:
@@ -61,7 +64,7 @@ async def test_the_bound_holds_for_many_submitters_at_once(cluster: Cluster) -> 
     assert accepted == len(cluster.entries()) == cluster.totals()["submitted"]
     # No batch had more than 5 jobs, so what is left free is less than the largest refused one.
     assert 95 < accepted <= 100
-    assert {QueueFull} == {type(one) for one in refused}
+    assert {type(one) for one in refused} == {QueueFull}
 
 
 async def test_a_full_queue_does_not_touch_its_neighbours_in_the_same_flight(cluster: Cluster) -> None:
@@ -71,8 +74,12 @@ async def test_a_full_queue_does_not_touch_its_neighbours_in_the_same_flight(clu
         *(submit(batch(count, queue)) for count, queue in [(1, "a"), (2, "a"), (4, "a"), (3, "b"), (1, "a")]),
         return_exceptions=True,
     )
-    assert [1, 2, QueueFull, 3, QueueFull] == [
-        len(outcome) if isinstance(outcome, list) else type(outcome) for outcome in outcomes
+    assert [len(outcome) if isinstance(outcome, list) else type(outcome) for outcome in outcomes] == [
+        1,
+        2,
+        QueueFull,
+        3,
+        QueueFull,
     ]
 
 
@@ -81,8 +88,8 @@ async def test_a_repetition_is_answered_though_the_queue_is_full(cluster: Cluste
     submit = cluster.store_client.producer.submit
     one = Submission(job(), idempotency_key="key", fingerprint=b"same")
     await submit([one])
-    assert [Accepted(one.job.id, JobState.QUEUED, replayed=True)] == await submit([one])
-    assert [Accepted(one.job.id, JobState.QUEUED, replayed=True)] == await submit([Submission(one.job)], again=True)
+    assert await submit([one]) == [Accepted(one.job.id, JobState.QUEUED, replayed=True)]
+    assert await submit([Submission(one.job)], again=True) == [Accepted(one.job.id, JobState.QUEUED, replayed=True)]
     with pytest.raises(QueueFull):
         await submit([Submission(job(), idempotency_key="other")])
     # The refused key is free: nothing was accepted under it.
@@ -107,9 +114,9 @@ async def test_a_revival_needs_room_as_a_submission_does(cluster: Cluster, at_on
         outcomes = [(await asyncio.gather(call, return_exceptions=True))[0] for call in calls]
     refused = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
 
-    assert [QueueFull] * 4 == [type(one) for one in refused]
+    assert [type(one) for one in refused] == [QueueFull] * 4
     assert "queue default has 2 jobs of at most 2, so 1 more do not fit" in str(refused[0])
-    assert 4 == len((await cluster.store_client.inspector.jobs(state=JobState.DEAD)).jobs)
+    assert len((await cluster.store_client.inspector.jobs(state=JobState.DEAD)).jobs) == 4
     with pytest.raises(QueueFull):
         await cluster.store_client.producer.submit(batch(1))
 
@@ -152,8 +159,8 @@ async def test_nearly_full_memory_refuses_before_the_server_does(
     for _ in range(3):
         with pytest.raises(StoreUnavailable, match=r"memory is 9\d% full.*beyond 90%.*raise maxmemory") as caught:
             await submit(batch(1))
-        assert "storage_full" == caught.value.code
-    assert 1 == len(cluster.entries())
+        assert caught.value.code == "storage_full"
+    assert len(cluster.entries()) == 1
     changed("maxmemory", 0)
     await submit(batch(1))
 
@@ -180,10 +187,11 @@ async def test_local_is_never_silently_less(
     one = Submission(job(), idempotency_key="key", fingerprint=b"same")
     with pytest.raises(StoreUnavailable, match=f"{name} is {value}") as caught:
         await submit([one])
-    assert ("durability_not_confirmed", (format_id(one.job.id),)) == (caught.value.code, caught.value.job_ids)
+    assert caught.value.code == "durability_not_confirmed"
+    assert caught.value.job_ids == (format_id(one.job.id),)
     with pytest.raises(StoreUnavailable, match=f"CONFIG SET {name}") as caught:
         await _until_refused_before_it_is_stored(lambda: submit(batch(1)))
-    assert "durability_lost" == caught.value.code
+    assert caught.value.code == "durability_lost"
     problems = (await cluster.store_client.inspector.health()).problems
     assert any(name in problem or "AOF" in problem for problem in problems)
 
@@ -205,8 +213,8 @@ EVICTS = "maxmemory-policy is allkeys-lru"
 def test_nor_is_replicated(said: object, found: str) -> None:
     """Who may not ask, as on a managed server, relies on what the replicas confirm."""
     asked = admission.Admission(Settings(durability="replicated"))
-    assert [["WAIT", 1, admission.CONFIRMATION_MS], ["INFO", "memory"]] == asked.questions(1, 1)[:2]
-    assert found == asked.shortfall([1, said])
+    assert asked.questions(1, 1)[:2] == [["WAIT", 1, admission.CONFIRMATION_MS], ["INFO", "memory"]]
+    assert asked.shortfall([1, said]) == found
 
 
 async def _until_refused_before_it_is_stored(submit: Callable[[], Awaitable[object]]) -> None:
@@ -226,7 +234,7 @@ async def test_a_server_that_began_to_evict_gets_no_more_jobs_until_it_is_mended
     await submit(batch(1))
     with pytest.raises(StoreUnavailable, match="CONFIG SET maxmemory-policy noeviction") as caught:
         await submit(batch(1))
-    assert "durability_lost" == caught.value.code
+    assert caught.value.code == "durability_lost"
     changed("maxmemory-policy", "noeviction")
     await submit(batch(1))
 
@@ -258,4 +266,4 @@ def test_only_replicas_that_keep_up_count(replicas: list[tuple[str, int]], neede
     info |= {"role": "master", "redis_version": "7.0.0", "maxmemory_policy": "noeviction"}
     kept_up = sum(state == "online" and lag <= REPLICA_LAG_SECONDS for state, lag in replicas)
     refusal = refusal_of(Server(info, {}), Settings(durability="replicated", replicas=needed))
-    assert (kept_up < needed) == (refusal is not None)
+    assert (refusal is not None) == (kept_up < needed)

@@ -14,31 +14,32 @@ async def test_a_queued_job_is_cancelled_and_never_delivered(cluster: Cluster) -
     node = await cluster.node()
     one = job()
     await cluster.submit(one)
-    assert JobState.CANCELLED == await cluster.store_client.producer.cancel(one.id)
-    assert [] == await node.work.fetch(1)
+    assert await cluster.store_client.producer.cancel(one.id) == JobState.CANCELLED
+    assert await node.work.fetch(1) == []
     view = await cluster.store_client.inspector.get(one.id)
-    assert (JobState.CANCELLED, "cancelled") == (view.state, view.job.ended)
-    assert {"submitted": 1, "cancelled": 1} == cluster.totals()
+    assert view.state == JobState.CANCELLED
+    assert view.job.ended == "cancelled"
+    assert cluster.totals() == {"submitted": 1, "cancelled": 1}
     assert 3_600 < cluster.raw.ttl(cluster.keys.bucket_of(one.id, "done")) <= 3_660
 
 
 async def test_a_job_of_a_queue_that_nobody_serves_is_cancelled(cluster: Cluster) -> None:
     one = job(queue="nobody")
     await cluster.submit(one)
-    assert JobState.CANCELLED == await cluster.store_client.producer.cancel(one.id)
+    assert await cluster.store_client.producer.cancel(one.id) == JobState.CANCELLED
 
 
 async def test_a_scheduled_job_is_cancelled(cluster: Cluster) -> None:
     one = job()
     await cluster.submit(one, delay_ms=60_000)
-    assert JobState.CANCELLED == await cluster.store_client.producer.cancel(one.id)
-    assert JobState.CANCELLED == await cluster.state(one)
+    assert await cluster.store_client.producer.cancel(one.id) == JobState.CANCELLED
+    assert await cluster.state(one) == JobState.CANCELLED
 
 
 async def test_a_cancelled_job_without_retention_is_gone(cluster: Cluster) -> None:
     one = job(retain_ms=0)
     await cluster.submit(one)
-    assert JobState.CANCELLED == await cluster.store_client.producer.cancel(one.id)
+    assert await cluster.store_client.producer.cancel(one.id) == JobState.CANCELLED
     with pytest.raises(JobNotFound):
         await cluster.store_client.producer.cancel(one.id)
 
@@ -52,11 +53,11 @@ async def test_the_node_of_a_running_job_is_told_each_time(cluster: Cluster) -> 
         ears.subscribe(cluster.keys.signals)
         ears.get_message(timeout=5)
         for _ in range(2):
-            assert JobState.RUNNING == await cluster.store_client.producer.cancel(one.id)
-            assert b"cancel:" + one.id == ears.get_message(timeout=5)["data"]
+            assert await cluster.store_client.producer.cancel(one.id) == JobState.RUNNING
+            assert ears.get_message(timeout=5)["data"] == b"cancel:" + one.id
     assert (await cluster.store_client.inspector.get(one.id)).cancel_requested
     await node.work.settle([completed(delivery)])
-    assert JobState.COMPLETED == await cluster.state(one)
+    assert await cluster.state(one) == JobState.COMPLETED
 
 
 @pytest.mark.parametrize(("end", "state"), [("settle", "completed"), ("bury", "dead")])
@@ -68,7 +69,7 @@ async def test_what_has_ended_cannot_be_cancelled(cluster: Cluster, end: str, st
     await getattr(node.work, end)([{"settle": completed, "bury": dead}[end](delivery)])
     with pytest.raises(InvalidState) as caught:
         await cluster.store_client.producer.cancel(one.id)
-    assert state == caught.value.state
+    assert caught.value.state == state
 
 
 async def test_an_unknown_job_is_not_found(cluster: Cluster) -> None:
@@ -89,8 +90,11 @@ async def test_a_dead_job_is_revived_with_its_history(cluster: Cluster, reset: b
     await node.work.bury([dead(delivery._replace(record=encode(failed)))])
     revived = await cluster.store_client.producer.revive(one.id, reset_retry_count=reset)
     (again,) = await node.work.fetch(1)
-    assert decode(again.record) == revived
-    assert (attempt, 0, failed.errors, "") == (revived.attempt, revived.crashes, revived.errors, revived.ended)
+    assert revived == decode(again.record)
+    assert revived.attempt == attempt
+    assert revived.crashes == 0
+    assert revived.errors == failed.errors
+    assert revived.ended == ""
     assert revived.fence > failed.fence
 
 
@@ -99,7 +103,7 @@ async def test_only_the_dead_are_revived(cluster: Cluster) -> None:
     await cluster.submit(one)
     with pytest.raises(InvalidState) as caught:
         await cluster.store_client.producer.revive(one.id, reset_retry_count=True)
-    assert "queued" == caught.value.state
+    assert caught.value.state == "queued"
 
 
 async def test_a_job_that_moves_in_between_is_looked_up_again(cluster: Cluster) -> None:
@@ -118,8 +122,8 @@ async def test_a_job_that_moves_in_between_is_looked_up_again(cluster: Cluster) 
         return record
 
     producer._record_at = read_and_move
-    assert JobState.CANCELLED == await producer.cancel(one.id)
-    assert 1 == decode(cluster.raw.hget(cluster.keys.bucket_of(one.id, "done"), one.id)).attempt
+    assert await producer.cancel(one.id) == JobState.CANCELLED
+    assert decode(cluster.raw.hget(cluster.keys.bucket_of(one.id, "done"), one.id)).attempt == 1
 
 
 async def test_a_job_that_dies_in_between_again_is_looked_up_again(cluster: Cluster) -> None:
@@ -139,7 +143,7 @@ async def test_a_job_that_dies_in_between_again_is_looked_up_again(cluster: Clus
         return record
 
     producer._record_at = read_and_live_again
-    assert 2 == (await producer.revive(one.id, reset_retry_count=True)).fence
+    assert (await producer.revive(one.id, reset_retry_count=True)).fence == 2
 
 
 @pytest.mark.parametrize("call", ["cancel", "revive"])
@@ -177,8 +181,8 @@ async def test_a_cancellation_that_comes_late_writes_nothing(cluster: Cluster) -
     ]
     for job_id, seen_at, entry, record in stale:
         arguments = [keys.signals, job_id, seen_at, entry, record, b"never", 60, 1, "bucket"]
-        assert b"moved" == cluster.raw.execute_command(*CANCEL.by_text(names, arguments))
-    assert before == cluster.snapshot()
+        assert cluster.raw.execute_command(*CANCEL.by_text(names, arguments)) == b"moved"
+    assert cluster.snapshot() == before
 
 
 async def test_a_revival_that_comes_late_writes_nothing(cluster: Cluster) -> None:
@@ -188,5 +192,5 @@ async def test_a_revival_that_comes_late_writes_nothing(cluster: Cluster) -> Non
     keys = cluster.keys
     names = [keys.index, keys.dead, keys.parked, keys.queues, keys.stream("default:2")]
     revival = [one.id, encode(one), encode(one), "", "default", 10]
-    assert 0 == cluster.raw.execute_command(*REVIVE.by_text(names, revival))
-    assert before == cluster.snapshot()
+    assert cluster.raw.execute_command(*REVIVE.by_text(names, revival)) == 0
+    assert cluster.snapshot() == before

@@ -19,8 +19,8 @@ async def test_a_key_makes_the_first_answer_stand(cluster: Cluster) -> None:
     await submit([Submission(first, idempotency_key="order-1", fingerprint=b"a", delay_ms=60_000)])
     answers = await submit([Submission(second, idempotency_key="order-1", fingerprint=b"a", delay_ms=60_000)])
     key = cluster.keys.idempotency(hashlib.sha256(b"order-1").hexdigest())
-    assert [Accepted(first.id, JobState.SCHEDULED, replayed=True)] == answers
-    assert {first.id} == set(cluster.raw.hkeys(cluster.keys.index))
+    assert answers == [Accepted(first.id, JobState.SCHEDULED, replayed=True)]
+    assert set(cluster.raw.hkeys(cluster.keys.index)) == {first.id}
     assert 86_000 < cluster.raw.ttl(key) <= 86_400
 
 
@@ -31,17 +31,17 @@ async def test_a_key_with_another_content_is_a_conflict_and_nothing_is_stored(cl
     before = cluster.snapshot()
     with pytest.raises(IdempotencyConflict) as caught:
         await submit([Submission(job()), Submission(job(), idempotency_key="k", fingerprint=b"b")])
-    assert format_id(first.id) == caught.value.job_id
-    assert before == cluster.snapshot()
+    assert caught.value.job_id == format_id(first.id)
+    assert cluster.snapshot() == before
 
 
 async def test_the_same_key_twice_in_a_batch_is_one_job(cluster: Cluster) -> None:
     first, second = job(), job()
     batch = [Submission(one, idempotency_key="k", fingerprint=b"a") for one in (first, second)]
     answers = await cluster.store_client.producer.submit(batch)
-    assert [first.id, first.id] == [answer.id for answer in answers]
-    assert [False, True] == [answer.replayed for answer in answers]
-    assert {first.id} == set(cluster.entries())
+    assert [answer.id for answer in answers] == [first.id, first.id]
+    assert [answer.replayed for answer in answers] == [False, True]
+    assert set(cluster.entries()) == {first.id}
 
 
 async def test_a_batch_with_one_key_is_answered_job_by_job_and_keeps_one_small_key(cluster: Cluster) -> None:
@@ -52,19 +52,19 @@ async def test_a_batch_with_one_key_is_answered_job_by_job_and_keeps_one_small_k
         return [Submission(job(), delay, None, "k", mark, place) for place, delay in enumerate(due)]
 
     first = await submit(batch(300))
-    assert [False] * 300 == [answer.replayed for answer in first]
+    assert [answer.replayed for answer in first] == [False] * 300
     again = await submit(batch(300))
-    assert [(one.id, one.state, True) for one in first] == list(map(tuple, again))
-    assert 300 == cluster.raw.hlen(cluster.keys.index)
-    assert first[:7] == [answer._replace(replayed=False) for answer in await submit(batch(7))]
+    assert list(map(tuple, again)) == [(one.id, one.state, True) for one in first]
+    assert cluster.raw.hlen(cluster.keys.index) == 300
+    assert [answer._replace(replayed=False) for answer in await submit(batch(7))] == first[:7]
     before = cluster.snapshot()
     for other in (batch(301), batch(300, b"b"), batch(1, b"b")):
         with pytest.raises(IdempotencyConflict) as caught:
             await submit(other)
-        assert format_id(first[0].id) == caught.value.job_id
-    assert before == cluster.snapshot()
+        assert caught.value.job_id == format_id(first[0].id)
+    assert cluster.snapshot() == before
     key = cluster.keys.idempotency(hashlib.sha256(b"k").hexdigest())
-    assert 16 + 17 * 300 == cluster.raw.strlen(key)
+    assert cluster.raw.strlen(key) == 16 + 17 * 300
 
 
 async def test_one_key_with_two_contents_in_a_batch_is_a_conflict(cluster: Cluster) -> None:
@@ -73,8 +73,8 @@ async def test_one_key_with_two_contents_in_a_batch_is_a_conflict(cluster: Clust
         await cluster.store_client.producer.submit(
             [Submission(one, None, None, "k", b"a"), Submission(other, None, None, "k", b"b", 1)]
         )
-    assert format_id(one.id) == caught.value.job_id
-    assert {} == cluster.snapshot()
+    assert caught.value.job_id == format_id(one.id)
+    assert cluster.snapshot() == {}
 
 
 @pytest.mark.parametrize("value", [b"", b"\xff" * 15, b"x" * 34, b"1" * 1_000_001])
@@ -84,7 +84,7 @@ async def test_a_damaged_answer_refuses_its_key_in_words(cluster: Cluster, value
     before = cluster.snapshot()
     with pytest.raises(StoreError, match="holds no answer: delete it"):
         await cluster.store_client.producer.submit([Submission(job(), idempotency_key="k")])
-    assert before == cluster.snapshot()
+    assert cluster.snapshot() == before
     cluster.raw.set(key, b"\xff" * 33, ex=60)
     with pytest.raises(IdempotencyConflict):
         await cluster.store_client.producer.submit([Submission(job(), idempotency_key="k")])
@@ -98,5 +98,5 @@ async def test_a_damaged_state_in_an_answer_fails_its_own_caller_alone(cluster: 
     outcomes = await asyncio.gather(
         submit([Submission(plain)]), submit([Submission(job(), idempotency_key="k")]), return_exceptions=True
     )
-    assert [list, IncompatibleRecord] == [type(outcome) for outcome in outcomes]
+    assert [type(outcome) for outcome in outcomes] == [list, IncompatibleRecord]
     assert plain.id in set(cluster.entries())

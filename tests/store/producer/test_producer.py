@@ -17,34 +17,34 @@ async def test_a_fresh_job_is_one_entry_and_one_index_field(cluster: Cluster) ->
     one = job()
     answers = await cluster.store_client.producer.submit([Submission(one)])
     ((entry, fields),) = cluster.raw.xrange(cluster.keys.stream("default:2"))
-    assert [Accepted(one.id, JobState.QUEUED)] == answers
-    assert {b"j": encode(one)} == fields
-    assert {one.id: b"q:default:2:" + entry} == cluster.raw.hgetall(cluster.keys.index)
-    assert {"submitted": 1} == cluster.totals()
-    assert {b"default"} == cluster.raw.smembers(cluster.keys.queues)
+    assert answers == [Accepted(one.id, JobState.QUEUED)]
+    assert fields == {b"j": encode(one)}
+    assert cluster.raw.hgetall(cluster.keys.index) == {one.id: b"q:default:2:" + entry}
+    assert cluster.totals() == {"submitted": 1}
+    assert cluster.raw.smembers(cluster.keys.queues) == {b"default"}
 
 
 async def test_an_empty_batch_is_answered_without_a_server(cluster: Cluster) -> None:
-    assert [] == await cluster.store_client.producer.submit([])
+    assert await cluster.store_client.producer.submit([]) == []
 
 
 async def test_a_delayed_job_waits_in_the_schedule_by_the_servers_clock(cluster: Cluster) -> None:
     one, before = job(), now_ms()
     answers = await cluster.store_client.producer.submit([Submission(one, delay_ms=60_000)])
     ((job_id, due),) = cluster.raw.zrange(cluster.keys.scheduled, 0, -1, withscores=True)
-    assert [Accepted(one.id, JobState.SCHEDULED)] == answers
-    assert one.id == job_id
+    assert answers == [Accepted(one.id, JobState.SCHEDULED)]
+    assert job_id == one.id
     assert before <= due - 60_000 <= now_ms()
-    assert encode(one) == cluster.raw.hget(cluster.keys.parked, one.id)
-    assert b"s:default:2" == cluster.raw.hget(cluster.keys.index, one.id)
+    assert cluster.raw.hget(cluster.keys.parked, one.id) == encode(one)
+    assert cluster.raw.hget(cluster.keys.index, one.id) == b"s:default:2"
 
 
 @pytest.mark.parametrize("options", [{"run_at_ms": 1}, {"delay_ms": 0}], ids=["past", "no delay"])
 async def test_what_is_due_already_is_queued(cluster: Cluster, options: dict[str, int]) -> None:
     one = job()
     answers = await cluster.store_client.producer.submit([Submission(one, **options)])
-    assert [Accepted(one.id, JobState.QUEUED)] == answers
-    assert JobState.QUEUED == await cluster.state(one)
+    assert answers == [Accepted(one.id, JobState.QUEUED)]
+    assert await cluster.state(one) == JobState.QUEUED
 
 
 async def test_a_large_mixed_batch_is_answered_in_its_order(cluster: Cluster) -> None:
@@ -53,10 +53,11 @@ async def test_a_large_mixed_batch_is_answered_in_its_order(cluster: Cluster) ->
     batch = [Submission(one, run_at_ms=due if n % 5 == 0 else None) for n, one in enumerate(jobs)]
     answers = await cluster.store_client.producer.submit(batch)
     expected = [JobState.SCHEDULED if n % 5 == 0 else JobState.QUEUED for n in range(2_500)]
-    assert [(one.id, state) for one, state in zip(jobs, expected, strict=True)] == [
-        (answer.id, answer.state) for answer in answers
+    assert [(answer.id, answer.state) for answer in answers] == [
+        (one.id, state) for one, state in zip(jobs, expected, strict=True)
     ]
-    assert (2_000, 500) == (len(cluster.entries()), cluster.raw.zcard(cluster.keys.scheduled))
+    assert len(cluster.entries()) == 2_000
+    assert cluster.raw.zcard(cluster.keys.scheduled) == 500
 
 
 async def test_again_answers_known_ids_with_their_present_state(cluster: Cluster) -> None:
@@ -72,9 +73,9 @@ async def test_again_answers_known_ids_with_their_present_state(cluster: Cluster
     new = job()
     answers = await cluster.store_client.producer.submit([Submission(one) for one in (*jobs, new)], again=True)
     states = [JobState.COMPLETED, JobState.DEAD, JobState.RUNNING, JobState.QUEUED, JobState.SCHEDULED]
-    assert [*states, JobState.QUEUED] == [answer.state for answer in answers]
-    assert [True] * 5 + [False] == [answer.replayed for answer in answers]
-    assert {running.id, queued.id, new.id} == set(cluster.entries())
+    assert [answer.state for answer in answers] == [*states, JobState.QUEUED]
+    assert [answer.replayed for answer in answers] == [True] * 5 + [False]
+    assert set(cluster.entries()) == {running.id, queued.id, new.id}
 
 
 async def test_concurrent_submissions_share_a_script_call_and_each_gets_its_own_answer(cluster: Cluster) -> None:
@@ -84,7 +85,7 @@ async def test_concurrent_submissions_share_a_script_call_and_each_gets_its_own_
     jobs = [job() for _ in range(200)]
     answers = await asyncio.gather(*(submit([Submission(one)]) for one in jobs))
     calls = cluster.raw.info("commandstats")["cmdstat_evalsha"]["calls"]
-    assert [[Accepted(one.id, JobState.QUEUED)] for one in jobs] == answers
+    assert answers == [[Accepted(one.id, JobState.QUEUED)] for one in jobs]
     assert calls <= 2
 
 
@@ -98,7 +99,7 @@ async def test_one_callers_conflict_does_not_touch_the_others(cluster: Cluster) 
         submit([Submission(keyed, idempotency_key="other")]),
         return_exceptions=True,
     )
-    assert [list, IdempotencyConflict, list] == [type(outcome) for outcome in outcomes]
+    assert [type(outcome) for outcome in outcomes] == [list, IdempotencyConflict, list]
     assert {plain.id, keyed.id} <= set(cluster.entries())
 
 
@@ -106,7 +107,7 @@ async def test_a_flight_is_bounded_and_the_rest_takes_the_next_one(cluster: Clus
     submit = cluster.store_client.producer.submit
     batches = [[Submission(job()) for _ in range(600)] for _ in range(4)]
     await asyncio.gather(*(submit(batch) for batch in batches))
-    assert 2_400 == len(cluster.entries())
+    assert len(cluster.entries()) == 2_400
 
 
 async def test_a_caller_that_gives_up_does_not_take_the_flight_down(cluster: Cluster) -> None:
@@ -116,7 +117,7 @@ async def test_a_caller_that_gives_up_does_not_take_the_flight_down(cluster: Clu
     await asyncio.sleep(0)
     waiting[1].cancel()
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
-    assert [Accepted(kept.id, JobState.QUEUED)] == outcomes[0]
+    assert outcomes[0] == [Accepted(kept.id, JobState.QUEUED)]
     assert isinstance(outcomes[1], asyncio.CancelledError)
 
 
@@ -125,8 +126,8 @@ async def test_a_connection_lost_while_idle_costs_no_submission(cluster: Cluster
     cluster.raw.client_kill_filter(_type="normal", skipme=True)
     one = job()
     answers = await cluster.store_client.producer.submit([Submission(one)])
-    assert [Accepted(one.id, JobState.QUEUED)] == answers
-    assert 2 == len(cluster.entries())
+    assert answers == [Accepted(one.id, JobState.QUEUED)]
+    assert len(cluster.entries()) == 2
 
 
 @pytest.mark.parametrize("key", [None, "k"])
@@ -145,9 +146,9 @@ async def test_a_repetition_after_a_lost_answer_stores_nothing_twice(cluster: Cl
 
     flights._send = lose_the_first_answer
     answers = await producer.submit([Submission(one, idempotency_key=key)])
-    assert [Accepted(one.id, JobState.QUEUED)] == answers
-    assert {one.id} == set(cluster.entries())
-    assert {"submitted": 1} == cluster.totals()
+    assert answers == [Accepted(one.id, JobState.QUEUED)]
+    assert set(cluster.entries()) == {one.id}
+    assert cluster.totals() == {"submitted": 1}
 
 
 async def test_the_script_is_sent_again_when_the_server_forgot_it(cluster: Cluster) -> None:
@@ -155,7 +156,7 @@ async def test_the_script_is_sent_again_when_the_server_forgot_it(cluster: Clust
     await cluster.submit(job())
     cluster.raw.script_flush()
     await cluster.submit(job())
-    assert 2 == len(cluster.entries())
+    assert len(cluster.entries()) == 2
 
 
 async def test_a_shortfall_of_replicas_is_told_and_leaves_the_job_where_a_repetition_finds_it(
@@ -166,8 +167,8 @@ async def test_a_shortfall_of_replicas_is_told_and_leaves_the_job_where_a_repeti
     one = job()
     with pytest.raises(StoreUnavailable) as caught:
         await cluster.submit(one)
-    assert "durability_not_confirmed" == caught.value.code
-    assert {one.id} == set(cluster.entries())
+    assert caught.value.code == "durability_not_confirmed"
+    assert set(cluster.entries()) == {one.id}
 
 
 async def test_closing_answers_whoever_still_waits(cluster: Cluster) -> None:
@@ -186,19 +187,19 @@ async def test_the_earliest_due_job_is_shouted(cluster: Cluster) -> None:
         for delay_ms in (50_000, 90_000, 20_000):
             await cluster.submit(job(), delay_ms=delay_ms)
         heard = [ears.get_message(timeout=5)["data"] for _ in range(2)]
-    assert [b"due:50000", b"due:20000"] == heard
+    assert heard == [b"due:50000", b"due:20000"]
 
 
 async def test_records_are_opaque_to_the_script(cluster: Cluster) -> None:
     hostile = Job(1, job().id, "k", "default", 2, bytes(range(256)) * 4, 1)
     await cluster.submit(hostile)
-    assert hostile == (await cluster.store_client.inspector.get(hostile.id)).job
+    assert (await cluster.store_client.inspector.get(hostile.id)).job == hostile
 
 
 async def test_confirmed_by_enough_replicas_is_an_answer(cluster: Cluster) -> None:
     cluster.with_settings(durability="replicated", replicas=0)
     one = job()
-    assert [Accepted(one.id, JobState.QUEUED)] == await cluster.store_client.producer.submit([Submission(one)])
+    assert await cluster.store_client.producer.submit([Submission(one)]) == [Accepted(one.id, JobState.QUEUED)]
 
 
 async def test_a_server_that_cannot_confirm_fails_the_flight_and_its_passengers_alone(cluster: Cluster) -> None:
@@ -212,4 +213,4 @@ async def test_a_server_that_cannot_confirm_fails_the_flight_and_its_passengers_
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)
     finally:
         cluster.raw.acl_setuser("default", commands=["+wait"], enabled=True)
-    assert [StoreError, asyncio.CancelledError] == [type(outcome) for outcome in outcomes]
+    assert [type(outcome) for outcome in outcomes] == [StoreError, asyncio.CancelledError]

@@ -39,8 +39,8 @@ async def test_single_jobs_spread_and_a_batch_stays_together(sharded: Cluster) -
         before = lengths(sharded)
         ids = await forge.submit_many("k", range(50))
     grown = [after - was for after, was in zip(lengths(sharded), before, strict=True)]
-    assert [0, 0, 50] == sorted(grown)
-    assert {grown.index(50)} == {shard_of(parse_id(job_id), SHARDS) for job_id in ids}
+    assert sorted(grown) == [0, 0, 50]
+    assert {shard_of(parse_id(job_id), SHARDS) for job_id in ids} == {grown.index(50)}
 
 
 async def test_a_repeated_key_finds_its_first_job_wherever_that_is(sharded: Cluster) -> None:
@@ -48,9 +48,9 @@ async def test_a_repeated_key_finds_its_first_job_wherever_that_is(sharded: Clus
         for number in range(20):
             key = f"order-{number}"
             first = await forge.submit("k", idempotency_key=key)
-            assert first == await forge.submit("k", idempotency_key=key)
-            assert shard_of(parse_id(first), SHARDS) == tail_of(key) % SHARDS
-    assert 20 == sum(lengths(sharded))
+            assert await forge.submit("k", idempotency_key=key) == first
+            assert tail_of(key) % SHARDS == shard_of(parse_id(first), SHARDS)
+    assert sum(lengths(sharded)) == 20
 
 
 async def test_a_key_and_an_id_that_lead_to_different_shards_are_refused_and_nothing_is_stored(
@@ -59,14 +59,14 @@ async def test_a_key_and_an_id_that_lead_to_different_shards_are_refused_and_not
     astray = new_id((tail_of("key") + 1) % SHARDS)
     with pytest.raises(InvalidJob, match="an idempotency key and an id of one's own"):
         await sharded.submit(job(), job(id=astray), idempotency_key="key")
-    assert [0] * SHARDS == lengths(sharded)
+    assert lengths(sharded) == [0] * SHARDS
 
 
 async def test_ids_of_ones_own_may_lie_anywhere_and_are_answered_in_order(sharded: Cluster) -> None:
     jobs = [job(id=new_id(tail)) for tail in range(10)]
     answers = await sharded.store_client.producer.submit([Submission(one) for one in jobs])
-    assert [one.id for one in jobs] == [answer.id for answer in answers]
-    assert [4, 3, 3] == lengths(sharded)
+    assert [answer.id for answer in answers] == [one.id for one in jobs]
+    assert lengths(sharded) == [4, 3, 3]
 
 
 async def test_a_node_gets_jobs_of_every_shard_and_settles_each_where_it_came_from(sharded: Cluster) -> None:
@@ -76,13 +76,13 @@ async def test_a_node_gets_jobs_of_every_shard_and_settles_each_where_it_came_fr
     first = await node.work.fetch(2)
     rest = await node.work.fetch(100)
 
-    assert 2 == len(first)
-    assert {one.id for one in jobs} == {completed(one).job_id for one in first + rest}
+    assert len(first) == 2
+    assert {completed(one).job_id for one in first + rest} == {one.id for one in jobs}
     await node.work.settle([completed(one) for one in first + rest[:-1]])
     await node.work.bury([dead(rest[-1])])
     states = [await sharded.state(one) for one in jobs]
-    assert [11, 1] == [states.count(JobState.COMPLETED), states.count(JobState.DEAD)]
-    assert [0, 0, 1] == sorted(lengths(sharded))
+    assert [states.count(JobState.COMPLETED), states.count(JobState.DEAD)] == [11, 1]
+    assert sorted(lengths(sharded)) == [0, 0, 1]
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))
@@ -93,8 +93,8 @@ async def test_a_node_that_waits_is_woken_by_any_shard_and_waits_for_no_other(sh
     await sharded.submit(one)
     async with asyncio.timeout(10):
         (delivery,) = await waiting
-        assert one.id == completed(delivery).job_id
-        assert [] == await node.work.fetch(8)
+        assert completed(delivery).job_id == one.id
+        assert await node.work.fetch(8) == []
     await node.work.settle([completed(delivery)])
 
 
@@ -110,7 +110,7 @@ async def test_a_read_that_is_cancelled_loses_no_job(sharded: Cluster) -> None:
     async with asyncio.timeout(10):
         while len(found) < len(jobs):
             found |= {completed(one).job_id for one in await node.work.fetch(8)}
-    assert {one.id for one in jobs} == found
+    assert found == {one.id for one in jobs}
 
 
 @pytest.mark.parametrize("seen_dead", [False, True])
@@ -122,8 +122,8 @@ async def test_a_take_over_in_all_shards_gives_the_jobs_to_the_heir(sharded: Clu
         for keys in shards_of(sharded.settings):
             sharded.raw.zadd(keys.nodes, {gone.lease.node: 1})
 
-    assert 6 == await heir.leases.take_over(heir.lease, gone.lease.node, seen_dead=seen_dead)
-    assert 6 == len(await heir.work.fetch(10))
+    assert await heir.leases.take_over(heir.lease, gone.lease.node, seen_dead=seen_dead) == 6
+    assert len(await heir.work.fetch(10)) == 6
     with pytest.raises(LeaseLost):
         await gone.work.settle([completed(one) for one in lost])
 
@@ -140,11 +140,11 @@ async def test_who_looks_dead_is_left_alone_until_a_lease_has_been_watched(shard
     node, other = await sharded.node(), await sharded.node()
     for keys in shards_of(sharded.settings):
         sharded.raw.zadd(keys.nodes, {other.lease.node: 1})
-    assert [] == node.leases.beat(node.lease)
+    assert node.leases.beat(node.lease) == []
     async with asyncio.timeout(10):
         while not (expired := node.leases.beat(node.lease)):
             await asyncio.sleep(0.2)
-    assert [other.lease.node] == expired
+    assert expired == [other.lease.node]
 
 
 async def test_pages_go_through_all_shards_and_show_every_job_once(sharded: Cluster) -> None:
@@ -158,7 +158,7 @@ async def test_pages_go_through_all_shards_and_show_every_job_once(sharded: Clus
         cursor = page.cursor
         if cursor is None:
             break
-    assert sorted(one.id for one in jobs) == sorted(found)
+    assert sorted(found) == sorted(one.id for one in jobs)
 
 
 @pytest.mark.parametrize("cursor", ["", "1", "3.", "x.", "0.nonsense", "٣.", "9" * 5_000 + "."])
@@ -175,11 +175,14 @@ async def test_counts_nodes_and_health_are_told_of_all_shards_together(sharded: 
     stats = await sharded.store_client.inspector.stats()
     (view,) = await sharded.store_client.inspector.nodes()
 
-    assert (9, 2) == (stats.totals["submitted"], stats.totals["completed"])
-    assert (3, 4) == (sum(one.queued for one in stats.streams), sum(one.running for one in stats.streams))
-    assert (node.lease.node, 4) == (view.name, view.running)
+    assert stats.totals["submitted"] == 9
+    assert stats.totals["completed"] == 2
+    assert sum(one.queued for one in stats.streams) == 3
+    assert sum(one.running for one in stats.streams) == 4
+    assert view.name == node.lease.node
+    assert view.running == 4
     health = await sharded.store_client.inspector.health()
-    assert "none" == health.durability
+    assert health.durability == "none"
     assert all(not problem.startswith("shard ") for problem in health.problems)
 
 
@@ -188,11 +191,11 @@ async def test_a_job_is_looked_for_and_changed_in_the_shard_of_its_id(sharded: C
     jobs = [job(id=new_id(tail)) for tail in range(3)]
     await sharded.submit(*jobs)
     for one in jobs[:2]:
-        assert JobState.CANCELLED is await sharded.store_client.producer.cancel(one.id)
+        assert await sharded.store_client.producer.cancel(one.id) is JobState.CANCELLED
     (delivery,) = await node.work.fetch(5)
     await node.work.bury([dead(delivery)])
     revived = await sharded.store_client.producer.revive(jobs[2].id, reset_retry_count=True)
-    assert jobs[2].id == revived.id
+    assert revived.id == jobs[2].id
     with pytest.raises(JobNotFound, match=format_id(bytes(16))):
         await sharded.store_client.inspector.get(bytes(16))
 
@@ -226,7 +229,7 @@ async def test_doctor_looks_into_every_shard_and_says_which_one_it_means(sharded
     failed = [finding.message for finding in findings if finding.level == "fail" and finding.check == "data"]
     assert failed
     assert all(message.startswith("shard 1: ") for message in failed)
-    assert SHARDS == sum(finding.check == "clock" for finding in findings)
+    assert sum(finding.check == "clock" for finding in findings) == SHARDS
 
 
 async def test_doctor_says_that_other_processes_spread_the_namespace_otherwise(sharded: Cluster) -> None:
@@ -238,14 +241,14 @@ async def test_doctor_says_that_other_processes_spread_the_namespace_otherwise(s
 @pytest.mark.parametrize("namespace", ["default", "team-a", "a.0"])
 def test_shards_lie_evenly_in_all_slots(namespace: str, shards: int) -> None:
     parts = [key_slot(Keys(namespace, shard, shards).index.encode()) * shards // 16_384 for shard in range(shards)]
-    assert [*range(shards)] == parts
+    assert parts == [*range(shards)]
 
 
 def test_no_two_namespaces_share_a_key() -> None:
     names = ["a", "a.0", "a.0.0", "a.1"]
     prefixes = [Keys(name, shard, shards).prefix for name in names for shards in (1, 4, 9) for shard in range(shards)]
     owners = {prefix: prefix.removeprefix("if:{").partition("}")[0].rpartition(".")[0] for prefix in prefixes}
-    assert set(names) == set(owners.values())
+    assert set(owners.values()) == set(names)
 
 
 async def test_each_shard_is_fair_for_itself_and_nothing_is_left_waiting(sharded: Cluster) -> None:
@@ -256,10 +259,11 @@ async def test_each_shard_is_fair_for_itself_and_nothing_is_left_waiting(sharded
         for _ in range(6):
             await forge.submit("k", fairness_key="few")
         waiting = (await sharded.store_client.inspector.stats()).streams
-        assert 66 == sum(depth.queued for depth in waiting)
+        assert sum(depth.queued for depth in waiting) == 66
         order: list[str] = []
         while deliveries := await node.work.fetch(6):
             await node.work.settle([completed(delivery) for delivery in deliveries])
             order += [decode(delivery.record).fairness_key for delivery in deliveries]
-    assert (60, 6) == (order.count("many"), order.count("few"))
+    assert order.count("many") == 60
+    assert order.count("few") == 6
     assert "few" not in order[42:]

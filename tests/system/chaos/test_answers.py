@@ -16,7 +16,7 @@ def test_recovery_is_the_next_end_and_of_one_node_its_own() -> None:
         *(Event(4.0, "fault", name="server-kill"), Event(4.1, "end", pid=8), Event(5.0, "fault", name="kill", pid=8)),
     ]
 
-    assert {"server-kill": 0.5, "link-cut": 2.0} == recovery(told)
+    assert recovery(told) == {"server-kill": 0.5, "link-cut": 2.0}
 
 
 def test_what_a_full_memory_forgot_ended_as_the_ledger_says() -> None:
@@ -30,10 +30,10 @@ def test_what_a_full_memory_forgot_ended_as_the_ledger_says() -> None:
         *(Event(1.0, "cancel_ok", job="b", name="cancelled"), Event(2.0, "fault", name="memory-full")),
     ]
 
-    assert {"a": Final("completed", 2, 2), "b": Final("cancelled")} == forgotten(told, {"kept": DONE})
-    assert {} == forgotten(told[:-1], {"kept": DONE})
+    assert forgotten(told, {"kept": DONE}) == {"a": Final("completed", 2, 2), "b": Final("cancelled")}
+    assert forgotten(told[:-1], {"kept": DONE}) == {}
 
 
 def test_more_ends_than_settlements_are_a_loss() -> None:
-    assert [] == uncounted({"a": DONE, "b": Final("dead")}, 1)
-    assert 1 == len(uncounted({"a": DONE, "b": DONE}, 1))
+    assert uncounted({"a": DONE, "b": Final("dead")}, 1) == []
+    assert len(uncounted({"a": DONE, "b": DONE}, 1)) == 1

@@ -38,7 +38,7 @@ async def hurt(scenario: str, faults: Mapping[str, Fault], folder: Path, *more: 
 def judged(found: Found) -> Found:
     if found.lag_seconds > LEASE_SECONDS / 3:
         pytest.skip(f"this process was {found.lag_seconds:.1f} s late: a machine without time proves nothing")
-    assert [] == found.verdict.violations
+    assert found.verdict.violations == []
     return found
 
 
@@ -47,7 +47,7 @@ async def test_links_are_cut_swallow_stall_and_slow_down(tmp_path: Path) -> None
 
     found = await hurt("network", faults, tmp_path)
 
-    assert set(faults) == set(found.verdict.faults)
+    assert set(found.verdict.faults) == set(faults)
 
 
 async def test_replies_are_lost_and_nothing_is_done_twice(tmp_path: Path) -> None:
@@ -64,8 +64,8 @@ async def test_a_server_loses_power_room_and_groups(tmp_path: Path) -> None:
 
     found = await hurt("storage", server.STORAGE_FAULTS, tmp_path)
 
-    assert set(server.STORAGE_FAULTS) == set(found.verdict.faults)
-    assert set(server.STORAGE_FAULTS) == set(found.recovery_seconds)
+    assert set(found.verdict.faults) == set(server.STORAGE_FAULTS)
+    assert set(found.recovery_seconds) == set(server.STORAGE_FAULTS)
 
 
 async def test_clocks_leap_and_few_nodes_are_taken_for_dead(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ async def test_clocks_leap_and_few_nodes_are_taken_for_dead(tmp_path: Path) -> N
         async with here.server.client() as client:
             epoch = int(await client.get(Keys(here.settings.namespace).epoch))
 
-    assert {*clock.FAULTS, "time-passes"} == set(found.verdict.faults)
+    assert set(found.verdict.faults) == {*clock.FAULTS, "time-passes"}
     # There, back, and on at the end: each leap may cost every node its lease, once, and it joins again.
     assert epoch <= PLAN.nodes + 3 * 2 * PLAN.nodes
 
@@ -86,19 +86,19 @@ async def test_submitters_give_up_and_ask_again_from_everywhere(tmp_path: Path) 
 
     found = await hurt("clients", sweep, tmp_path)
 
-    assert set(sweep) == set(found.verdict.faults)
-    assert 0 == found.verdict.repeated_runs
+    assert set(found.verdict.faults) == set(sweep)
+    assert found.verdict.repeated_runs == 0
 
 
 async def test_jobs_that_kill_or_block_their_nodes_hurt_nobody_else(tmp_path: Path) -> None:
     found = await hurt("suspects", nodes.GUILTY, tmp_path)
 
-    assert {"kill", "block-loop"} == set(found.verdict.faults)
-    assert 3 == found.verdict.faults["kill"]
+    assert set(found.verdict.faults) == {"kill", "block-loop"}
+    assert found.verdict.faults["kill"] == 3
 
 
 async def test_a_node_whose_loop_was_blocked_comes_back_by_itself(tmp_path: Path) -> None:
     found = await hurt("baseline", nodes.LOOP_FAULTS, tmp_path)
 
-    assert {"block-loop": 1} == found.verdict.faults
+    assert found.verdict.faults == {"block-loop": 1}
     assert 0.0 < found.recovery_seconds["block-loop"] < 3 * LEASE_SECONDS

@@ -77,7 +77,7 @@ async def test_requests_and_replies_pass_unchanged_whatever_their_size(proxy: Pr
     value = bytes(range(256)) * 4_000
     await client.set("big", value)
 
-    assert value == await client.get("big")
+    assert await client.get("big") == value
 
 
 async def test_cut_resets_and_refuses_until_healed(proxy: Proxy, client: Redis) -> None:
@@ -107,16 +107,16 @@ async def test_a_black_hole_takes_the_request_and_the_server_never_sees_it(
         for _ in range(2):  # the old connection, then a new one
             with pytest.raises(TimedOut):
                 await client.set("key", "swallowed")
-    assert b"before" == await direct.get("key")
+    assert await direct.get("key") == b"before"
     proxy.heal()
     assert await client.set("key", "after")
-    assert b"after" == await direct.get("key")
+    assert await direct.get("key") == b"after"
 
 
 async def test_a_connection_that_lost_bytes_is_reset_when_the_hole_closes(proxy: Proxy, client: Redis) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
     writer.write(b"*1\r\n$4\r\nPING\r\n")
-    assert b"+PONG\r\n" == await reader.readexactly(7)
+    assert await reader.readexactly(7) == b"+PONG\r\n"
     proxy.set(Mode.BLACK_HOLE)
     writer.write(b"*1\r\n$4\r\nPING\r\n")
     while not any(link.torn for link in proxy.links):
@@ -138,7 +138,7 @@ async def test_a_stall_holds_everything_and_loses_nothing(proxy: Proxy, direct: 
         assert await direct.get("key") is None
         proxy.heal()
         assert await setting
-        assert b"late" == await direct.get("key")
+        assert await direct.get("key") == b"late"
 
 
 async def test_half_open_ends_the_servers_side_only(proxy: Proxy, client: Redis, direct: Redis) -> None:
@@ -170,7 +170,7 @@ async def test_latency_delays_and_keeps_the_order(proxy: Proxy) -> None:
         begin = time.monotonic()
         await patient.ping()
 
-        assert b"49" == replies[-1]
+        assert replies[-1] == b"49"
         assert slowed > 0.02
         assert time.monotonic() - begin < slowed
 
@@ -183,9 +183,9 @@ async def test_a_lost_reply_belongs_to_a_request_that_was_carried_out(
     assert await client.set("other", 1)
     with pytest.raises(LOST):
         await client.incr("count")
-    assert b"1" == await direct.get("count")
-    assert [b"INCRBY"] == proxy.dropped
-    assert 2 == await client.incr("count")
+    assert await direct.get("count") == b"1"
+    assert proxy.dropped == [b"INCRBY"]
+    assert await client.incr("count") == 2
 
 
 async def test_replies_before_the_lost_one_arrive(proxy: Proxy) -> None:
@@ -193,7 +193,7 @@ async def test_replies_before_the_lost_one_arrive(proxy: Proxy) -> None:
     proxy.drop_reply("ECHO", containing=b"two")
     writer.write(b"".join(b"*2\r\n$4\r\nECHO\r\n$3\r\n%b\r\n" % word for word in (b"one", b"two", b"six")))
 
-    assert b"$3\r\none\r\n" == await reader.readexactly(9)
+    assert await reader.readexactly(9) == b"$3\r\none\r\n"
     with pytest.raises(ConnectionResetError):
         await reader.read()
 
@@ -209,10 +209,10 @@ async def test_a_connection_is_cut_after_exactly_so_many_bytes(proxy: Proxy, dir
         seen = await until_reset(reader)
 
         if direction == "reply":
-            assert count == len(seen)
+            assert len(seen) == count
         proxy.heal()
     wanted = b"5" if direction == "reply" else None
-    assert wanted == await direct.get("count")
+    assert await direct.get("count") == wanted
 
 
 async def test_nobody_behind_the_proxy_is_a_reset_and_no_hang(server: str) -> None:
@@ -236,8 +236,8 @@ def test_messages_end_where_they_end_however_they_are_cut(message: bytes) -> Non
     for at in range(len(message)):
         frames = Frames()
         found = frames.feed(message[:at]) + frames.feed(message[at:] + message)
-        assert [message, message] == found
+        assert found == [message, message]
 
 
 def test_words_of_a_request() -> None:
-    assert [b"SET", b"k\r\n", b""] == words(b"*3\r\n$3\r\nSET\r\n$3\r\nk\r\n\r\n$0\r\n\r\n")
+    assert words(b"*3\r\n$3\r\nSET\r\n$3\r\nk\r\n\r\n$0\r\n\r\n") == [b"SET", b"k\r\n", b""]

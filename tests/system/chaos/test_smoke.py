@@ -22,7 +22,7 @@ async def test_every_promise_is_kept(scenario: str, tmp_path: Path) -> None:
     if outcome.discarded:
         pytest.skip(f"this process was {outcome.lag_seconds:.1f} s late: a machine without time proves nothing")
     verdict = outcome.verdict
-    assert [] == verdict.violations
+    assert verdict.violations == []
     assert verdict.acknowledged > 500
-    assert (scenario == "baseline") == (verdict.faults == {})
+    assert (verdict.faults == {}) == (scenario == "baseline")
     assert scenario != "baseline" or verdict.repeated_runs == 0

@@ -112,7 +112,7 @@ class Ground:
             highest[line.job_id] = max(line.fence, highest.get(line.job_id, 0))
         for job_id in ids:
             view = await self.store_client.inspector.get(parse_id(job_id))
-            assert JobState.COMPLETED is view.state
+            assert view.state is JobState.COMPLETED
             assert int(view.job.result) == view.job.fence == highest[job_id]
 
     async def end(self, node: subprocess.Popen[bytes]) -> int:

@@ -105,14 +105,14 @@ async def test_nodes_and_doors_go_on(world: World, corrupt: Callable[[World], No
     corrupt(world)
     async with world.node(lease_seconds=1.0) as node:
         job_id = await world.submit("note", "later", delay_seconds=0.01)
-        assert "later" == msgspec.json.decode((await world.completed(job_id)).job.result)
+        assert msgspec.json.decode((await world.completed(job_id)).job.result) == "later"
         raw, keys = world.cluster.raw, world.cluster.keys
         await until(lambda: raw.xlen(keys.stream("default:2")) == 0, "the stream to be empty")
         assert node is not None
         await inspector.stats()
         await inspector.nodes()
         await inspector.jobs()
-    assert 0 == world.cluster.raw.zcount(world.cluster.keys.scheduled, "-inf", "+inf")
+    assert world.cluster.raw.zcount(world.cluster.keys.scheduled, "-inf", "+inf") == 0
 
 
 async def test_a_quarantined_record_leaves_nothing_in_the_index(world: World) -> None:
@@ -121,7 +121,7 @@ async def test_a_quarantined_record_leaves_nothing_in_the_index(world: World) ->
     async with world.node():
         await until(lambda: raw.xlen(keys.quarantine) == 1, "the record to be put aside")
 
-    assert 0 == raw.hlen(keys.index)
+    assert raw.hlen(keys.index) == 0
 
 
 async def test_a_record_of_a_newer_version_is_brought_back_by_a_node_that_can_read_it(world: World) -> None:
@@ -133,14 +133,14 @@ async def test_a_record_of_a_newer_version_is_brought_back_by_a_node_that_can_re
         await until(lambda: raw.xlen(keys.quarantine) == 1, "the record to be put aside")
     # What a node of the newer version would find there, in the terms of this one.
     [(aside, fields)] = raw.xrange(keys.quarantine)
-    assert newer(one) == fields[b"record"]
+    assert fields[b"record"] == newer(one)
     raw.xdel(keys.quarantine, aside)
     raw.xadd(keys.quarantine, {**fields, b"record": encode(one)})
 
     async with world.node():
         await until(lambda: world.ran, "the job to be brought back and to run")
-        assert JobState.COMPLETED is (await world.completed(one.text_id)).state
-    assert 0 == raw.xlen(keys.quarantine)
+        assert (await world.completed(one.text_id)).state is JobState.COMPLETED
+    assert raw.xlen(keys.quarantine) == 0
 
 
 async def test_a_due_job_that_the_index_has_lost_still_runs(world: World) -> None:
@@ -152,7 +152,7 @@ async def test_a_due_job_that_the_index_has_lost_still_runs(world: World) -> Non
         await until(lambda: raw.xlen(keys.quarantine) == 1 or world.ran, "it to be put aside")
     async with world.node():
         await until(lambda: world.ran, "it to be brought back and to run")
-        assert b'"found"' == (await world.completed(job_id)).job.result
+        assert (await world.completed(job_id)).job.result == b'"found"'
 
 
 async def test_an_unreadable_job_that_was_handed_back_unstarted_is_put_aside(world: World) -> None:
@@ -200,7 +200,8 @@ async def test_a_key_of_a_wrong_type_is_a_refusal_in_words(world: World) -> None
     with pytest.raises(StoreError) as refused:
         await world.cluster.store_client.inspector.get(job().id)
     problem = explain(refused.value, "request-1")
-    assert (503, "store_refused") == (problem.status, problem.code)
+    assert problem.status == 503
+    assert problem.code == "store_refused"
     assert "ironforge doctor" in problem.detail
 
 
@@ -256,7 +257,7 @@ async def test_the_doctor_finds_no_damage_in_what_is_sound(world: World) -> None
         await until(lambda: gate.entered, "it to run")
         found = [one for one in await examine(world.settings) if one.check == "data"]
         gate.open()
-    assert ["ok"] == [one.level for one in found]
+    assert [one.level for one in found] == ["ok"]
 
 
 async def test_a_newer_record_is_named_and_kept_and_others_go_on(world: World) -> None:
@@ -265,7 +266,7 @@ async def test_a_newer_record_is_named_and_kept_and_others_go_on(world: World) -
     raw.hset(keys.index, one.id, b"q:default:2:" + entry)
     raw.sadd(keys.queues, "default")
     [found] = [each for each in await examine(world.settings) if each.check == "data"]
-    assert "fail" == found.level
+    assert found.level == "fail"
     assert f"entry {entry.decode()}" in found.message
     assert "version" in found.message
     async with world.node():
@@ -279,7 +280,7 @@ def test_the_doctor_ends_with_1_for_damage(world: World) -> None:
     parked_garbage(world)
     url, namespace = world.settings.redis_url, world.settings.namespace
     done = ironforge("doctor", redis_url=url, namespace=namespace)
-    assert 1 == done.returncode
+    assert done.returncode == 1
     assert "is not a job" in done.stdout
 
 
@@ -290,5 +291,5 @@ async def test_names_that_no_node_can_have_do_not_crowd_out_a_dead_node(world: W
     cluster.raw.zadd(cluster.keys.nodes, strange)
     cluster.lapse(gone)
     found = [name for _ in range(3) for name in node.leases.beat(node.lease)]
-    assert {gone.lease.node} == set(found)
-    assert 2 == cluster.raw.zcard(cluster.keys.nodes)
+    assert set(found) == {gone.lease.node}
+    assert cluster.raw.zcard(cluster.keys.nodes) == 2

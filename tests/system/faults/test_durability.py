@@ -84,7 +84,7 @@ async def test_a_power_loss_takes_nothing_from_local_and_two_seconds_from_relaxe
 
     assert len(load_.acknowledged) > 200
     if mode == "local":
-        assert {} == lost
+        assert lost == {}
     else:
         # It does lose some, or this test would prove nothing for local either.
         assert lost
@@ -176,7 +176,7 @@ async def test_what_replicated_acknowledged_is_on_the_replica_when_the_primary_i
     with replica.client as client:
         client.replicaof("NO", "ONE")
 
-    assert {} == missing(replica, acknowledged)
+    assert missing(replica, acknowledged) == {}
     assert "durability_not_confirmed" in {answer["code"] for answer in refused}
 
 
@@ -185,16 +185,18 @@ async def test_without_its_replica_a_job_is_no_2xx_and_the_repetition_has_the_sa
 ) -> None:
     replica.signal(signal.SIGSTOP)
     status, first = await apis[0].submit("key")
-    assert (503, "durability_not_confirmed") == (status, first["code"])
+    assert status == 503
+    assert first["code"] == "durability_not_confirmed"
     assert "0 of 1 replicas confirmed" in first["detail"]
     # Also another process, whose connection to the primary has written nothing that could be confirmed.
     status, second = await apis[1].submit("key")
-    assert (503, first["job_id"]) == (status, second["job_id"])
+    assert status == 503
+    assert second["job_id"] == first["job_id"]
     replica.signal(signal.SIGCONT)
     for api in apis:
         await accepted(api, "key", first["job_id"])
     with replica.client as client:
-        assert [parse_id(first["job_id"])] == client.hkeys(Keys("default").index)
+        assert client.hkeys(Keys("default").index) == [parse_id(first["job_id"])]
 
 
 async def test_all_jobs_of_an_unconfirmed_batch_are_named(primary: Server, replica: Server, apis: list[Api]) -> None:
@@ -204,15 +206,16 @@ async def test_all_jobs_of_an_unconfirmed_batch_are_named(primary: Server, repli
     replica.signal(signal.SIGCONT)
     _, repeated = await apis[0].submit("key", "/jobs/batch", batch)
 
-    assert (503, 3) == (status, len(answer["job_ids"]))
-    assert answer["job_ids"] == repeated.get("ids", repeated.get("job_ids"))
+    assert status == 503
+    assert len(answer["job_ids"]) == 3
+    assert repeated.get("ids", repeated.get("job_ids")) == answer["job_ids"]
 
 
 async def test_a_lost_replica_shows_in_health_and_nothing_is_stored_until_it_is_back(
     primary: Server, replica: Server, apis: list[Api]
 ) -> None:
     api = apis[0]
-    assert "ok" == (await api.health())["status"]
+    assert (await api.health())["status"] == "ok"
     replica.signal(signal.SIGSTOP)
     stopped = time.monotonic()
 
@@ -224,17 +227,18 @@ async def test_a_lost_replica_shows_in_health_and_nothing_is_stored_until_it_is_
     assert time.monotonic() - stopped < REPLICA_LAG_SECONDS + 3.0
 
     async def refused() -> bool:
-        return "durability_lost" == (await api.submit())[1].get("code")
+        return (await api.submit())[1].get("code") == "durability_lost"
 
     await until(refused, "submissions to be refused")
     with primary.client as client:
         before = client.hlen(Keys("default").index)
         began = time.monotonic()
         status, answer = await api.submit()
-        assert (503, "durability_lost") == (status, answer["code"])
+        assert status == 503
+        assert answer["code"] == "durability_lost"
         # At once, and not after another second of waiting for the replica.
         assert time.monotonic() - began < 0.9
-        assert before == client.hlen(Keys("default").index)
+        assert client.hlen(Keys("default").index) == before
     replica.signal(signal.SIGCONT)
     await accepted(api)
 
@@ -248,7 +252,8 @@ async def test_replicated_takes_nothing_from_a_server_that_began_to_evict(
     status, answer = await apis[0].submit()
     health = await apis[0].health()
 
-    assert (503, "durability_not_confirmed") == (status, answer["code"])
+    assert status == 503
+    assert answer["code"] == "durability_not_confirmed"
     assert "maxmemory-policy is allkeys-lru" in answer["detail"]
     assert "CONFIG SET maxmemory-policy noeviction" in str(health["problems"])
 

@@ -62,9 +62,9 @@ async def test_a_sibling_takes_over_at_once(ground: Ground) -> None:
     os.kill(victim, signal.SIGKILL)
     await print_recovery(ground, held[victim])
 
-    assert {1} == await crashes(ground, held[victim])
-    assert {0} == await crashes(ground, held[other])
-    assert {1} == {ground.starts()[job] for job in held[other]}
+    assert await crashes(ground, held[victim]) == {1}
+    assert await crashes(ground, held[other]) == {0}
+    assert {ground.starts()[job] for job in held[other]} == {1}
 
 
 async def test_an_only_child_is_followed_by_one_that_takes_over_at_once(ground: Ground) -> None:
@@ -74,7 +74,7 @@ async def test_an_only_child_is_followed_by_one_that_takes_over_at_once(ground: 
     os.kill(victim, signal.SIGKILL)
     await print_recovery(ground, jobs)
 
-    assert {1} == await crashes(ground, jobs)
+    assert await crashes(ground, jobs) == {1}
 
 
 async def test_children_that_die_together_are_all_handed_over(ground: Ground) -> None:
@@ -92,4 +92,4 @@ async def test_a_child_that_a_handler_ended_as_if_in_order_is_handed_over_too(gr
 
     await until(lambda: ground.starts()[job_id] == 2, "the job to run again")
 
-    assert {1} == await crashes(ground, [job_id])
+    assert await crashes(ground, [job_id]) == {1}

@@ -78,10 +78,10 @@ async def test_a_full_server_is_worked_off_without_a_loss_and_then_takes_jobs_ag
         memory = client.info("memory")
     assert len(accepted) > 500
     assert memory["used_memory"] > 0.9 * memory["maxmemory"]
-    assert {"storage_full"} == {code for code, _ in refusals}
+    assert {code for code, _ in refusals} == {"storage_full"}
     assert all("raise maxmemory" in words for _, words in refusals)
     # The server's own refusal is the second line of defence, and seen only without the first.
-    assert (share == 1.0) == any("command not allowed" in words for _, words in refusals)
+    assert any("command not allowed" in words for _, words in refusals) == (share == 1.0)
 
     store_client = StoreClient(settings)
     async with running(forge, settings):
@@ -94,7 +94,7 @@ async def test_a_full_server_is_worked_off_without_a_loss_and_then_takes_jobs_ag
         await until(drained, "all jobs to end")
         await until(lambda: _accepts(forge), "room for another job")
     stats = await store_client.inspector.stats()
-    assert len(accepted) + 1 == stats.totals["submitted"]
+    assert stats.totals["submitted"] == len(accepted) + 1
     dead = [job_id for job_id in accepted if await _state(store_client, job_id) is JobState.DEAD]
     assert len(dead) == stats.totals["dead"] >= len(accepted) // 10
     await store_client.close()

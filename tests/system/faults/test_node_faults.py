@@ -29,9 +29,9 @@ async def test_a_node_that_is_killed_loses_nothing_and_its_jobs_run_elsewhere(gr
 
     assert orphans
     assert seconds <= 1.5 * ground.settings.lease_seconds + 1.0, "later than one and a half leases, and a second"
-    assert set(ids) == set(ground.starts())
+    assert set(ground.starts()) == set(ids)
     await ground.check_settled(ids)
-    assert len(ids) == (await ground.totals())["completed"]
+    assert (await ground.totals())["completed"] == len(ids)
     # Only what the victim held can have run twice: its running jobs, and results that it could not settle any more.
     twice = [job for job, starts in ground.starts().items() if starts > 1]
     assert len(twice) <= 64 * ground.settings.concurrency
@@ -42,12 +42,12 @@ async def test_a_node_that_is_told_to_stop_ends_its_jobs_and_exits_with_0(ground
     ids = await ground.submit(400, seconds=0.05)
     await until(lambda: ground.in_flight(node.pid), "the node to be busy")
 
-    assert 0 == await ground.end(node)
+    assert await ground.end(node) == 0
 
-    assert set() == ground.in_flight(node.pid)
+    assert ground.in_flight(node.pid) == set()
     await ground.drained(len(ids))
     await ground.check_settled(ids)
-    assert {1} == set(ground.starts().values())
+    assert set(ground.starts().values()) == {1}
 
 
 async def test_a_second_signal_releases_running_jobs_at_once(ground: Ground) -> None:
@@ -57,11 +57,11 @@ async def test_a_second_signal_releases_running_jobs_at_once(ground: Ground) -> 
 
     node.send_signal(signal.SIGTERM)
     node.send_signal(signal.SIGINT)
-    assert 0 == await asyncio.to_thread(node.wait, 9)
+    assert await asyncio.to_thread(node.wait, 9) == 0
 
     stats = await ground.store_client.inspector.stats()
-    assert len(ids) == sum(depth.queued for depth in stats.streams)
-    assert [] == await ground.store_client.inspector.nodes()
+    assert sum(depth.queued for depth in stats.streams) == len(ids)
+    assert await ground.store_client.inspector.nodes() == []
 
 
 async def test_a_node_that_was_paused_for_longer_than_its_lease_settles_nothing_it_lost(ground: Ground) -> None:
@@ -75,7 +75,7 @@ async def test_a_node_that_was_paused_for_longer_than_its_lease_settles_nothing_
     victim.send_signal(signal.SIGCONT)
     await ground.drained(len(ids))
 
-    assert len(ids) == (await ground.totals())["completed"]
+    assert (await ground.totals())["completed"] == len(ids)
     await ground.check_settled(ids)
 
     async def is_back() -> bool:

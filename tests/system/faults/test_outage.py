@@ -53,12 +53,13 @@ def stay_away(server: EmbeddedServer, api_port: str, node_port: str) -> None:
     server.stop()
     away = time.monotonic()
     status, refused = ask(api_port, "/jobs", JOB)
-    assert (503, "storage_unavailable") == (status, refused["code"])
+    assert status == 503
+    assert refused["code"] == "storage_unavailable"
     for port in (api_port, node_port):
         eventually(lambda port=port: ask(port, "/readyz")[0] == 503, "both to notice")
         assert ask(port, "/readyz")[1]["problems"]
     while time.monotonic() - away < OUTAGE_SECONDS:
-        assert [200, 200] == [ask(port, "/livez")[0] for port in (api_port, node_port)]
+        assert [ask(port, "/livez")[0] for port in (api_port, node_port)] == [200, 200]
         time.sleep(0.1)
     server.start()
 
@@ -83,7 +84,7 @@ def test_api_and_node_outlast_their_server_and_resume_at_once(server: EmbeddedSe
         back = time.monotonic()
         eventually(lambda: ask(api_port, "/readyz")[0] == 200, "the API to be ready")
         status, accepted = ask(api_port, "/jobs", JOB)
-        assert 201 == status
+        assert status == 201
         eventually(lambda: completed(accepted["id"]), "a job to run after")
         eventually(lambda: ask(node_port, "/readyz")[0] == 200, "the node to be ready")
         assert time.monotonic() - back < RESUMED_SECONDS
@@ -91,4 +92,4 @@ def test_api_and_node_outlast_their_server_and_resume_at_once(server: EmbeddedSe
     for service in (api, node):
         assert "Traceback" not in "".join(service.stderr)
     # The same processes: nobody started anew.
-    assert 1 == sum("node process started" in line for line in node.stderr)
+    assert sum("node process started" in line for line in node.stderr) == 1

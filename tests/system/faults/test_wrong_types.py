@@ -151,10 +151,10 @@ async def test_what_does_not_need_the_key_goes_on(world: World, name: str) -> No
 
         if name != "fence":  # its node has forgotten it already, and begun anew
             (finding,) = await findings(world, key)
-            assert "fail" == finding.level
+            assert finding.level == "fail"
             repair(world, finding)
-        assert [] == await findings(world, key)
-        assert "after" == msgspec.json.decode((await world.completed(await world.submit("note", "after"))).job.result)
+        assert await findings(world, key) == []
+        assert msgspec.json.decode((await world.completed(await world.submit("note", "after"))).job.result) == "after"
         await world.completed(await world.submit("note", "delayed", delay_seconds=0.01))
         await until(lambda: node.problems() == [], "the node to be ready")
 
@@ -188,7 +188,7 @@ async def test_a_failed_attempt_waits_in_its_node_for_the_key(world: World, name
             await until(lambda: "beside" in world.ran, "other jobs to run")
         world.cluster.raw.delete(key)
         await until(lambda: settled(world, job_id), "it to be retried")
-        assert 1 == (await world.get(job_id)).job.attempt
+        assert (await world.get(job_id)).job.attempt == 1
 
 
 async def test_a_running_job_whose_stream_is_replaced_is_still_retried(world: World) -> None:
@@ -225,7 +225,7 @@ async def test_a_job_that_is_due_for_a_replaced_stream_holds_nobody_up(world: Wo
     world.cluster.raw.zadd(world.cluster.keys.scheduled, {one.id: 1})
     async with world.node():
         await until(lambda: "held up" in world.ran, "the other one to run")
-        assert JobState.SCHEDULED is await world.cluster.state(one)
+        assert await world.cluster.state(one) is JobState.SCHEDULED
         world.cluster.raw.delete(stream)
         world.cluster.ripen()
         await world.completed(one.text_id)
@@ -236,9 +236,9 @@ async def test_submissions_of_one_flight_do_not_share_the_fate_of_a_queue(world:
     submit = world.cluster.store_client.producer.submit
     jobs = [job(queue=queue) for queue in ("other", "default", "other", "default")]
     answers = await asyncio.gather(*(submit([Submission(one)]) for one in jobs), return_exceptions=True)
-    assert [False, True, False, True] == [isinstance(answer, StoreError) for answer in answers]
+    assert [isinstance(answer, StoreError) for answer in answers] == [False, True, False, True]
     assert "default:2 is a string and must be a stream" in str(answers[1])
-    assert {one.id for one in jobs if one.queue == "other"} == set(world.cluster.raw.hkeys(world.cluster.keys.index))
+    assert set(world.cluster.raw.hkeys(world.cluster.keys.index)) == {one.id for one in jobs if one.queue == "other"}
 
 
 @pytest.mark.slow
@@ -249,7 +249,7 @@ async def test_unreadable_bytes_wait_for_the_quarantine_and_nobody_waits_for_the
         raw.xadd(keys.stream("default:2"), {"j": b"\xc1"})
     async with world.node():
         await world.completed(await world.submit("note", "beside"))
-        assert 40 == raw.xlen(keys.stream("default:2"))
+        assert raw.xlen(keys.stream("default:2")) == 40
     raw.delete(keys.quarantine)
     async with world.node():
         await until(lambda: raw.xlen(keys.quarantine) == 40, "them to be put aside")
@@ -263,9 +263,9 @@ async def test_an_idempotency_key_of_the_wrong_type_refuses_that_key_alone(world
     before = world.cluster.snapshot()
     with pytest.raises(StoreError, match="WRONGTYPE"):
         await submit([Submission(job(), idempotency_key="mine"), Submission(job())])
-    assert before == world.cluster.snapshot()
+    assert world.cluster.snapshot() == before
     await submit([Submission(job(), idempotency_key="another")])
-    assert 1 == len(await findings(world, mine))
+    assert len(await findings(world, mine)) == 1
 
 
 async def test_a_lock_of_the_wrong_type_is_refused_in_words(world: World) -> None:
@@ -276,12 +276,12 @@ async def test_a_lock_of_the_wrong_type_is_refused_in_words(world: World) -> Non
         async with locks("mine", ttl_seconds=5.0, wait_seconds=0.0):
             pass
     await locks.close()
-    assert 1 == len(await findings(world, key))
+    assert len(await findings(world, key)) == 1
 
 
 def test_every_type_has_its_consequence_written_down() -> None:
     from ironforge.redis.key_types import CONSEQUENCES
 
-    assert TYPES.keys() == CONSEQUENCES.keys()
+    assert CONSEQUENCES.keys() == TYPES.keys()
     manual = (files("ironforge") / "README.md").read_text(encoding="utf-8")
-    assert [] == [text for text in CONSEQUENCES.values() if f"| {text} |" not in manual]
+    assert [text for text in CONSEQUENCES.values() if f"| {text} |" not in manual] == []

@@ -116,4 +116,4 @@ async def under_load(url: str, folder: Path, **settings: Any) -> AsyncIterator[L
             yield load
             load.acknowledged.append((await client.submit("work"))["id"])
         await load.all_done()
-        assert [None, None] == [node.poll() for node in nodes]
+        assert [node.poll() for node in nodes] == [None, None]

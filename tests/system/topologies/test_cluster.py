@@ -32,13 +32,13 @@ async def test_a_moved_slot_is_followed_under_load_and_everything_settles_exactl
                 assert cluster.move_slot(keys.prefix) is not before
                 await load.more()
             batch = await client.submit_many([{"kind": "work"}] * 50)
-            assert 1 == len({shard_of(parse_id(job), SHARDS) for job in batch})
+            assert len({shard_of(parse_id(job), SHARDS) for job in batch}) == 1
         await load.all_done()
         await ground.drained(len(load.acknowledged) + 50)
 
         await ground.check_settled(load.acknowledged)
-        assert len(load.acknowledged) + 50 == (await ground.totals())["completed"]
-        assert [None, None] == [node.poll() for node in nodes]
+        assert (await ground.totals())["completed"] == len(load.acknowledged) + 50
+        assert [node.poll() for node in nodes] == [None, None]
 
 
 async def test_while_one_shard_is_away_the_others_go_on_and_then_it_catches_up(
@@ -64,7 +64,7 @@ async def test_while_one_shard_is_away_the_others_go_on_and_then_it_catches_up(
         async with load.running():
             await load.more()
         await load.all_done()
-        assert [None, None] == [node.poll() for node in nodes]
+        assert [node.poll() for node in nodes] == [None, None]
 
 
 async def test_a_failover_of_one_primary_is_followed_by_all(cluster: ClusterTopology, tmp_path: Path) -> None:

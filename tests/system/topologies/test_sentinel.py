@@ -41,7 +41,7 @@ async def test_a_failover_under_load_loses_nothing_and_nobody_restarts(
             load.acknowledged.append((await client.submit("work"))["id"])
         await load.all_done()
 
-        assert [None, None] == [node.poll() for node in nodes]
+        assert [node.poll() for node in nodes] == [None, None]
         assert set(load.acknowledged) <= set(ground.starts())
         until(lambda: all(one.has_replicas(2) for one in [sentinel.primary]), "two replicas again")
 

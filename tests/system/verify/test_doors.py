@@ -75,7 +75,7 @@ async def found(monkeypatch: pytest.MonkeyPatch, plant: Plant) -> set[str]:
 
 
 async def test_lost_answers_break_no_promise(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert set() == await found(monkeypatch, lose_answers)
+    assert await found(monkeypatch, lose_answers) == set()
 
 
 @pytest.mark.parametrize(

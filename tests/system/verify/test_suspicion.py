@@ -78,7 +78,7 @@ def judged(text: str, final: Final) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("text", "final"), GOOD.values(), ids=GOOD)
 def test_a_good_history_passes(text: str, final: Final) -> None:
-    assert [] == judged(text, final)
+    assert judged(text, final) == []
 
 
 @pytest.mark.parametrize(("text", "final", "promise"), BAD.values(), ids=BAD)
@@ -95,4 +95,4 @@ def test_two_suspects_at_once_are_caught() -> None:
     found: list[str] = []
     for account in (one_by_one, at_once):
         judge_suspects(account, {}, lambda promise, job, _: found.append(f"{promise}: {job}"))
-    assert [f"{suspicion.BY_ITSELF}: b"] == found
+    assert found == [f"{suspicion.BY_ITSELF}: b"]

@@ -21,20 +21,21 @@ def judged(text: str, final: Final) -> promises.Verdict:
 
 @pytest.mark.parametrize(("text", "final"), GOOD.values(), ids=GOOD)
 def test_a_good_history_passes(text: str, final: Final) -> None:
-    assert [] == judged(text, final).violations
+    assert judged(text, final).violations == []
 
 
 @pytest.mark.parametrize(("text", "final", "promise"), BAD.values(), ids=BAD)
 def test_a_bad_history_is_caught_for_its_reason(text: str, final: Final, promise: str) -> None:
     found = [violation for violation in judged(text, final).violations if violation.promise == promise]
 
-    assert {("a", True)} == {(violation.job, bool(violation.evidence)) for violation in found}
+    assert {(violation.job, bool(violation.evidence)) for violation in found} == {("a", True)}
 
 
 def test_two_settlements_of_one_job_are_caught() -> None:
     verdict = judge(events(f"submit_ok|{RUN}"), {"a": DONE}, completed_total=2)
 
-    assert (1, [promises.ONCE]) == (verdict.settled_twice, [violation.promise for violation in verdict.violations])
+    assert verdict.settled_twice == 1
+    assert [violation.promise for violation in verdict.violations] == [promises.ONCE]
 
 
 def test_two_jobs_for_one_key_are_caught() -> None:
@@ -50,10 +51,11 @@ def test_two_jobs_for_one_key_are_caught() -> None:
 def test_counts_that_do_not_add_up_are_caught() -> None:
     totals = {"submitted": 20, "completed": 5, "cancelled": 4}
     whole = Stats([StreamDepth("default", 2, 3, 2, None)], 4, 2, totals, 0)
-    assert [] == imbalance(whole)
+    assert imbalance(whole) == []
     [torn] = imbalance(whole._replace(scheduled=3))
     [violation] = judge([], {}, completed_total=0, torn=[torn]).violations
-    assert (promises.COUNTED, torn) == (violation.promise, violation.why)
+    assert violation.promise == promises.COUNTED
+    assert violation.why == torn
     assert "20 jobs were submitted" in torn
     assert "8 were counted as alive" in torn
 
@@ -61,7 +63,8 @@ def test_counts_that_do_not_add_up_are_caught() -> None:
 def test_leftovers_are_caught() -> None:
     [violation] = judge([], {}, completed_total=0, leftovers=["3 entries in q:default:2"]).violations
 
-    assert (promises.NOTHING_LEFT, "3 entries in q:default:2") == (violation.promise, violation.why)
+    assert violation.promise == promises.NOTHING_LEFT
+    assert violation.why == "3 entries in q:default:2"
 
 
 def test_the_figures_are_those_of_the_history() -> None:
@@ -69,17 +72,23 @@ def test_the_figures_are_those_of_the_history() -> None:
         "submit_ok|start 0|kill|start 1 @2|end 1 @2|wait 14|pause @2|starved 4 @2", Final("completed", 1, 1, crashes=1)
     )
 
-    assert (1, 0, 0) == (verdict.acknowledged, verdict.unanswered, verdict.lost)
-    assert ({"kill": 1, "pause": 1}, 1) == (verdict.faults, verdict.starved)
-    assert (1, 1) == (verdict.repeated_runs, verdict.repeated_runs_bound)
-    assert pytest.approx(STEP_SECONDS) == verdict.longest_recovery_seconds
-    assert (1, 0) == (verdict.recoveries, verdict.recoveries_judged)
+    assert verdict.acknowledged == 1
+    assert verdict.unanswered == 0
+    assert verdict.lost == 0
+    assert verdict.faults == {"kill": 1, "pause": 1}
+    assert verdict.starved == 1
+    assert verdict.repeated_runs == 1
+    assert verdict.repeated_runs_bound == 1
+    assert verdict.longest_recovery_seconds == pytest.approx(STEP_SECONDS)
+    assert verdict.recoveries == 1
+    assert verdict.recoveries_judged == 0
 
 
 def test_a_recovery_without_another_fault_is_judged() -> None:
     verdict = judged("submit_ok|start 0|kill|start 1 @2|end 1 @2", Final("completed", 1, 1, crashes=1))
 
-    assert (1, 1) == (verdict.recoveries, verdict.recoveries_judged)
+    assert verdict.recoveries == 1
+    assert verdict.recoveries_judged == 1
 
 
 def test_a_node_that_died_by_itself_is_caught() -> None:
@@ -87,7 +96,7 @@ def test_a_node_that_died_by_itself_is_caught() -> None:
 
     [violation] = judge(history, {}, completed_total=0).violations
 
-    assert "process 7 ended by itself: exit code 1" == violation.why
+    assert violation.why == "process 7 ended by itself: exit code 1"
 
 
 def test_evidence_is_what_happened_to_the_job() -> None:
@@ -95,7 +104,7 @@ def test_evidence_is_what_happened_to_the_job() -> None:
 
     [violation] = judge(history, {}, completed_total=0).violations
 
-    assert history == violation.evidence
+    assert violation.evidence == history
 
 
 def test_evidence_names_the_faults_of_the_processes_that_ran_the_job() -> None:
@@ -103,7 +112,7 @@ def test_evidence_names_the_faults_of_the_processes_that_ran_the_job() -> None:
 
     [violation] = judge(history, {"a": AGAIN}, completed_total=1).violations
 
-    assert [event for event in history if event.pid != 3] == violation.evidence
+    assert violation.evidence == [event for event in history if event.pid != 3]
 
 
 def test_a_ledger_keeps_what_was_written_and_leaves_out_a_torn_line(tmp_path) -> None:
@@ -117,5 +126,6 @@ def test_a_ledger_keeps_what_was_written_and_leaves_out_a_torn_line(tmp_path) ->
 
     found = read(tmp_path)
 
-    assert [("submit_ok", "a"), ("submit_ok", "b"), ("start", "a")] == [(event.what, event.job) for event in found]
-    assert (1, 7) == (found[-1].fence, found[-1].pid)
+    assert [(event.what, event.job) for event in found] == [("submit_ok", "a"), ("submit_ok", "b"), ("start", "a")]
+    assert found[-1].fence == 1
+    assert found[-1].pid == 7

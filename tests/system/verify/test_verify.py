@@ -46,8 +46,9 @@ async def test_without_faults_every_job_runs_once(settings: Settings) -> None:
 
     verdict = await verify(settings, plan, say=lambda _: None)
 
-    assert [] == verdict.violations
-    assert (0, {}) == (verdict.repeated_runs, verdict.faults)
+    assert verdict.violations == []
+    assert verdict.repeated_runs == 0
+    assert verdict.faults == {}
     assert verdict.acknowledged > 1_000
 
 
@@ -67,21 +68,21 @@ async def test_what_the_users_own_nodes_serve_is_left_alone(
         say=print,
     )
 
-    assert [] == verdict.violations
-    assert sorted(before) == sorted(keys(redis_url))
+    assert verdict.violations == []
+    assert sorted(keys(redis_url)) == sorted(before)
     with redis.Redis.from_url(redis_url) as client:
         (waiting,) = (key for key in before if client.type(key) == b"stream")
-        assert 1 == client.xlen(waiting)
+        assert client.xlen(waiting) == 1
         client.flushall()
 
 
 async def test_under_faults_nothing_is_lost_and_nothing_settled_twice(settings: Settings, redis_url: str) -> None:
     verdict = await verify(settings, Plan(seed=2, seconds=10.0, rate=500, nodes=3, pause_seconds=0.5), say=print)
 
-    assert [] == verdict.violations
+    assert verdict.violations == []
     assert verdict.acknowledged > 2_000
     assert sum(verdict.faults.values()) >= 4
-    assert [] == keys(redis_url)
+    assert keys(redis_url) == []
 
 
 @pytest.mark.timeout(300)  # several nodes with a bug each, one after the other
@@ -97,18 +98,18 @@ async def test_planted_bugs_are_found_and_a_correct_node_passes(settings: Settin
 
     control, *broken = await asyncio.gather(found(CONTROL), *(found(bug) for bug in group.broken))
 
-    assert [] == control
-    assert group.broken == {
+    assert control == []
+    assert {
         bug: expected if expected in promises else f"not found, only {promises}"
         for (bug, expected), violations in zip(group.broken.items(), broken, strict=True)
         for promises in [{violation.promise for violation in violations}]
-    }
+    } == group.broken
 
 
 def test_every_planted_bug_has_a_plan() -> None:
     planned = {bug for group in GROUPS.values() for bug in (*group.broken, group.conditions) if bug}
 
-    assert set(MUTANTS) == planned
+    assert planned == set(MUTANTS)
 
 
 def test_the_command_tells_its_verdict(redis_url: str) -> None:
@@ -117,6 +118,9 @@ def test_the_command_tells_its_verdict(redis_url: str) -> None:
         *("--lease-seconds", "1", "--fault-every-seconds", "1", "--seed", "5", "--json"),
     )
 
-    assert 0 == done.returncode
+    assert done.returncode == 0
     found = json.loads(done.stdout)
-    assert (5, 0, 0, []) == tuple(found[name] for name in ("seed", "lost", "settled_twice", "violations"))
+    assert found["seed"] == 5
+    assert found["lost"] == 0
+    assert found["settled_twice"] == 0
+    assert found["violations"] == []
