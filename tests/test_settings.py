@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from ironforge import settings
 from ironforge.errors import ConfigError
-from ironforge.settings import BOUNDS, HELP, Settings
+from ironforge.settings import Settings
+from ironforge.settings.declaration import DECLARED, Command, choices_of, settings_of
 
 
 def refusal(environ: dict[str, str] | None = None, **flags: object) -> str:
@@ -38,6 +39,7 @@ def test_the_environment_is_read_and_flags_override_it():
     assert loaded.drain_seconds == 25.0
 
 
+BOUNDS = {name: setting.bounds for name, setting in DECLARED.items() if setting.bounds}
 NAMES = st.lists(st.from_regex(settings.NAME, fullmatch=True), min_size=1, max_size=3, unique=True).map(tuple)
 
 
@@ -51,7 +53,7 @@ NAMES = st.lists(st.from_regex(settings.NAME, fullmatch=True), min_size=1, max_s
                 else st.floats(low, high)
                 for name, (low, high) in BOUNDS.items()
             },
-            **{name: st.sampled_from(choices) for name, choices in settings.CHOICES.items() if name != "auth"},
+            **{name: st.sampled_from(choices) for name in DECLARED if (choices := choices_of(name)) and name != "auth"},
             "queues": NAMES,
             "namespaces": NAMES,
             "namespace": st.from_regex(settings.NAME, fullmatch=True),
@@ -66,8 +68,10 @@ def test_another_process_is_told_every_setting_whatever_its_own_environment_says
     assert settings.load({**inherited, **settings.environment_of(told)}) == told
 
 
-def test_every_setting_is_explained():
-    assert set(HELP) == set(Settings.__struct_fields__)
+def test_every_setting_that_is_no_secret_has_a_flag_somewhere():
+    with_flags = {name for command in Command for name in settings_of(command)}
+
+    assert {name for name, setting in DECLARED.items() if not setting.secret} == with_flags
 
 
 @pytest.mark.parametrize("name", BOUNDS)

@@ -11,10 +11,11 @@ from ironforge.auth import AUDIT_FAILED
 from ironforge.auth.quota import NAMES, Quota
 from ironforge.cli import output
 from ironforge.cli.audit import caller_name, write_down
-from ironforge.cli.direct import SERVER, need_pepper, server_settings, shown_time, with_opened
+from ironforge.cli.direct import need_pepper, server_settings, shown_time, with_opened
 from ironforge.cli.generated_flags import AsJson, takes_settings
 from ironforge.formats.numbers import shown
 from ironforge.settings import Settings
+from ironforge.settings.declaration import Command
 
 if TYPE_CHECKING:
     from ironforge.auth.api_keys import ApiKeys, KeyRecord, Listed
@@ -27,7 +28,7 @@ Children = Literal["revoke", "keep"]
 
 
 @keys.command("create")
-@takes_settings(*SERVER)
+@takes_settings(Command.SERVER)
 def create_key(
     name: Annotated[str, typer.Argument(metavar="NAME", help="who uses it; at most two keys of one name count")],
     scope: Annotated[list[str], typer.Option(help="what it may do; repeat it, or separate by commas")],
@@ -61,7 +62,7 @@ def create_key(
 
 
 @keys.command("list")
-@takes_settings(*SERVER)
+@takes_settings(Command.SERVER)
 def list_keys(as_json: AsJson = False, *, settings: Settings) -> None:
     """List the keys of a namespace."""
     listed = with_opened(lambda: _api_keys(settings), lambda ring: ring.listed(settings.namespace))
@@ -85,7 +86,7 @@ def list_keys(as_json: AsJson = False, *, settings: Settings) -> None:
 
 
 @keys.command("revoke")
-@takes_settings(*SERVER)
+@takes_settings(Command.SERVER)
 def revoke_key(
     key_id: Annotated[str, typer.Argument(metavar="ID", help="as `ironforge keys list` shows it")],
     children: Annotated[
@@ -106,7 +107,7 @@ def revoke_key(
 
 
 @quotas.command("show")
-@takes_settings(*SERVER)
+@takes_settings(Command.SERVER)
 def show_quota(as_json: AsJson = False, *, settings: Settings) -> None:
     """Show the limits of a namespace."""
     quota = with_opened(lambda: _book(settings), lambda book: book.get(settings.namespace))
@@ -114,7 +115,7 @@ def show_quota(as_json: AsJson = False, *, settings: Settings) -> None:
 
 
 @quotas.command("set")
-@takes_settings(*SERVER)
+@takes_settings(Command.SERVER)
 def set_quota(
     *,
     submissions_per_second: Annotated[float | None, typer.Option(help="jobs per second in the long run")] = None,

@@ -10,10 +10,11 @@ import msgspec
 import typer
 
 from ironforge.cli import output
-from ironforge.cli.direct import SERVER, need_pepper, server_settings, shown_time, with_opened
+from ironforge.cli.direct import need_pepper, server_settings, shown_time, with_opened
 from ironforge.cli.generated_flags import AsJson, takes_settings
 from ironforge.errors import ConfigError, StoreError
 from ironforge.settings import Settings
+from ironforge.settings.declaration import Command
 
 if TYPE_CHECKING:
     from ironforge.auth.audit import AuditTrail
@@ -24,7 +25,7 @@ _EMPTY: Final = "the trail is empty, or was deleted: only --head with the head o
 
 
 @audit.command("list")
-@takes_settings(*SERVER)
+@takes_settings(Command.SERVER)
 def list_audit(
     limit: Annotated[int, typer.Option(help="newest entries to show", min=1, max=10_000)] = 100,
     as_json: AsJson = False,
@@ -43,7 +44,7 @@ def list_audit(
 
 
 @audit.command("verify")
-@takes_settings(*SERVER)
+@takes_settings(Command.SERVER)
 def verify_audit(
     head: Annotated[
         str | None, typer.Option(metavar="HEAD", help="what an earlier run printed and you kept outside the server")

@@ -8,12 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ironforge.errors import ConfigError
 from ironforge.settings import Settings, environment_name
-
-SERVER: Final = ("redis_url", "namespace", "data_dir")
 
 T = TypeVar("T")
 

@@ -1,8 +1,4 @@
-"""Settings as flags: a command names the settings that it uses, and gets them checked, as one object.
-
-Flags are made from `Settings` and `HELP`, so a new setting is one name in the list of a command, and flags,
-environment and README cannot drift apart.
-"""
+"""Settings as flags: a command gets the flags of the settings that are declared for it, and their checked values."""
 
 from __future__ import annotations
 
@@ -14,46 +10,26 @@ from typing import Annotated, Any, Final, get_type_hints
 import typer
 
 from ironforge.process.handler_environment import start_without_pepper
-from ironforge.settings import HELP, LISTS, Settings, environment_name, load, words
+from ironforge.settings import environment_name, load
+from ironforge.settings.declaration import DECLARED, DEFAULTS, TYPES, Command, settings_of
 
 DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6379/0"
-SHORTER: Final = {"http_host": ("--host",), "http_port": ("--port",)}
 
-LOGGING: Final = ("log_level", "log_format")
-STORE: Final = (
-    "redis_url",
-    "namespace",
-    "shards",
-    "durability",
-    "replicas",
-    "retention_seconds",
-    "idempotency_seconds",
-)
-API: Final = (
-    *(*STORE, "max_queue_length", "max_queues", "max_memory_share"),
-    *("http_host", "http_port", "http_connections", "auth", "jwt_issuers", "tls_cert", "tls_key", *LOGGING),
-)
-API_PARENT: Final = (*API, "processes")
-NODE: Final = (
-    *("redis_url", "namespace", "namespaces", "shards", "queues", "concurrency", "threads", "cpu_processes"),
-    *("lease_seconds", "drain_seconds", "default_timeout_seconds", "default_max_retries", "crash_budget"),
-    *("durability", "replicas", "retention_seconds", "dead_retention_seconds", *LOGGING),
-)
-NODE_PARENT: Final = (*NODE, "processes", "http_host", "node_http_port")
-DEV: Final = (*dict.fromkeys(("http_host", "http_port", "data_dir", *NODE, *API)),)
-
+Function = Callable[..., Any]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON document on stdout, for programs")]
 
-_DEFAULTS: Final = Settings()
 
-
-def takes_settings(*names: str, without_api: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command the flags of these settings; its own parameter `settings` receives the checked result.
+def takes_settings(
+    of: Command | str, *, without_api: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command the flags of a kind of commands, or of one setting; its parameter `settings` receives the result.
 
     `without_api`: those that only the API has a use for are neither read nor handed to child processes.
     """
 
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+    names = [of] if isinstance(of, str) else settings_of(of)
+
+    def decorate(command: Function) -> Function:
         hints = get_type_hints(command, include_extras=True)
         own = [
             parameter.replace(annotation=hints[parameter.name])
@@ -64,9 +40,6 @@ def takes_settings(*names: str, without_api: bool = False) -> Callable[[Callable
         @functools.wraps(command)
         def wrapper(**given: Any) -> Any:
             flags = {name: given.pop(name) for name in names}
-            for name in LISTS:
-                if flags.get(name) is not None:
-                    flags[name] = words(flags[name])
             if without_api:
                 start_without_pepper()
             return command(settings=load(**flags), **given)
@@ -80,13 +53,11 @@ def takes_settings(*names: str, without_api: bool = False) -> Callable[[Callable
 
 
 def _flag(name: str) -> inspect.Parameter:
-    default = getattr(_DEFAULTS, name)
-    shown = ",".join(default) if isinstance(default, tuple) else f"{default:g}" if name in _SECONDS else default
-    text = f"{HELP[name]} ({environment_name(name)}" + (f", default {shown})" if shown != "" else ")")
-    option = typer.Option("--" + name.replace("_", "-"), *SHORTER.get(name, ()), help=text, show_default=False)
-    kind = type(default) if isinstance(default, int | float) else str
+    default, setting = getattr(DEFAULTS, name), DECLARED[name]
+    shown = ",".join(default) if isinstance(default, tuple) else f"{default:g}" if TYPES[name] is float else default
+    text = f"{setting.meaning} ({environment_name(name)}" + (f", default {shown})" if shown != "" else ")")
+    names = ["--" + name.replace("_", "-"), *([setting.flag] if setting.flag else [])]
+    option = typer.Option(*names, help=text, show_default=False)
+    kind = TYPES[name] if TYPES[name] in (int, float) else str
     annotation = Annotated[kind | None, option]  # type: ignore[valid-type] # a type made at run time
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-
-
-_SECONDS: Final = frozenset(name for name in Settings.__struct_fields__ if name.endswith("_seconds"))

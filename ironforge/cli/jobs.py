@@ -17,6 +17,7 @@ from ironforge.client.api_url import api_url
 from ironforge.errors import InvalidPayload, InvalidState, JobNotFound
 from ironforge.formats.numbers import counted
 from ironforge.settings import Settings
+from ironforge.settings.declaration import Command
 
 if TYPE_CHECKING:
     from ironforge.client.client import AsyncClient, Client
@@ -57,7 +58,7 @@ def connected(settings: Settings) -> Iterator[Client]:
         yield client
 
 
-@takes_settings("url")
+@takes_settings(Command.CLIENT)
 def submit(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="what to run, such as email.send")],
     payload: Annotated[
@@ -99,7 +100,7 @@ def submit(
 
 
 @jobs.command("list", epilog=output.EXIT_CODES)
-@takes_settings("url")
+@takes_settings(Command.CLIENT)
 def list_jobs(
     *,
     state: Annotated[
@@ -120,7 +121,7 @@ def list_jobs(
 
 
 @jobs.command("show", epilog=output.EXIT_CODES)
-@takes_settings("url")
+@takes_settings(Command.CLIENT)
 def show(job_id: JobId, as_json: AsJson = False, *, settings: Settings) -> None:
     """Show one job: its state, payload, result and errors."""
     with connected(settings) as client:
@@ -128,7 +129,7 @@ def show(job_id: JobId, as_json: AsJson = False, *, settings: Settings) -> None:
 
 
 @jobs.command("cancel", epilog=output.EXIT_CODES)
-@takes_settings("url")
+@takes_settings(Command.CLIENT)
 def cancel(job_id: JobId, as_json: AsJson = False, *, settings: Settings) -> None:
     """Cancel a job: one that waits will never run, one that runs is stopped by its node."""
     with connected(settings) as client:
@@ -137,14 +138,14 @@ def cancel(job_id: JobId, as_json: AsJson = False, *, settings: Settings) -> Non
 
 
 @jobs.command("retry", epilog=output.EXIT_CODES)
-@takes_settings("url")
+@takes_settings(Command.CLIENT)
 def retry(job_id: JobId, reset: Reset = True, as_json: AsJson = False, *, settings: Settings) -> None:
     """Put a dead job back into its queue."""
     _retry_one(settings, job_id, reset=reset, as_json=as_json)
 
 
 @dlq.command("list", epilog=output.EXIT_CODES)
-@takes_settings("url")
+@takes_settings(Command.CLIENT)
 def list_dead(
     *,
     kind: Kind = None,
@@ -160,7 +161,7 @@ def list_dead(
 
 
 @dlq.command("retry", epilog=output.EXIT_CODES)
-@takes_settings("url")
+@takes_settings(Command.CLIENT)
 def retry_dead(
     job_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="one job, instead of --all")] = None,
     *,

@@ -19,6 +19,7 @@ from ironforge.client.api_url import api_url
 from ironforge.errors import InvalidPayload
 from ironforge.process.handler_environment import hide_from_handlers
 from ironforge.settings import Settings, environment_of, load
+from ironforge.settings.declaration import Command
 
 if TYPE_CHECKING:
     from ironforge.handlers.forge import Forge
@@ -38,7 +39,7 @@ MAIL: Final = """{"kind": "email.send", "payload": {"to": "you@example.com"}}"""
 _CHILD: Final = (sys.executable, "-P", "-m", "ironforge")
 
 
-@generated_flags.takes_settings(*generated_flags.DEV)
+@generated_flags.takes_settings(Command.DEV)
 def dev(
     app: Application = EXAMPLES,
     no_node: NoNode = False,
@@ -70,7 +71,7 @@ def dev(
     raise typer.Exit(end_in_time(isolation.run(served)))
 
 
-@generated_flags.takes_settings(*generated_flags.API_PARENT)
+@generated_flags.takes_settings(Command.API)
 def api(no_auth: NoAuth = False, *, settings: Settings) -> None:
     """Run the HTTP API alone, in one or more processes on one port; nodes run elsewhere, on the same Redis or Valkey.
 
@@ -108,7 +109,7 @@ def _serve_api(settings: Settings, *, no_auth: bool) -> NoReturn:
     raise typer.Exit(end_in_time(uvloop.run(serve_api(with_server(settings), allow_public=no_auth))))
 
 
-@generated_flags.takes_settings(*generated_flags.NODE_PARENT, without_api=True)
+@generated_flags.takes_settings(Command.NODE, without_api=True)
 def node(app: Application, *, settings: Settings) -> None:
     """Run the handlers of APP in one or more processes, and restart those that die."""
     from ironforge.logs.setup import configure_logging  # noqa: PLC0415

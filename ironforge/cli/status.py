@@ -13,16 +13,17 @@ from rich.console import Group
 from rich.table import Table
 
 from ironforge.cli import output
-from ironforge.cli.generated_flags import NODE, AsJson, takes_settings
+from ironforge.cli.generated_flags import AsJson, takes_settings
 from ironforge.cli.jobs import connected
 from ironforge.settings import Settings
+from ironforge.settings.declaration import Command
 from ironforge.version import VERSION
 
 WATCH_SECONDS: Final = 1.0
 LEVEL_STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
-@takes_settings("url")
+@takes_settings(Command.CLIENT)
 def stats(
     watch: Annotated[bool, typer.Option("--watch", help="every second until Ctrl-C; as JSON: a line each")] = False,
     as_json: AsJson = False,
@@ -39,7 +40,7 @@ def stats(
             output.out.print(_stats(client.stats()))
 
 
-@takes_settings("url")
+@takes_settings(Command.CLIENT)
 def nodes(as_json: AsJson = False, *, settings: Settings) -> None:
     """List the nodes that hold a lease, what they serve and how much they run; with --json also which jobs."""
     with connected(settings) as client:
@@ -64,7 +65,7 @@ def nodes(as_json: AsJson = False, *, settings: Settings) -> None:
         output.say("no node is running: start one with `ironforge node APP`")
 
 
-@takes_settings(*NODE, "data_dir")
+@takes_settings(Command.DOCTOR)
 def doctor(as_json: AsJson = False, *, settings: Settings) -> None:
     """Examine settings, server and data, and say how to repair what is wrong. Asks the server itself, not the API."""
     from ironforge.doctor import examine, server_of  # noqa: PLC0415

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ironforge.cli import output
-from ironforge.cli.generated_flags import LOGGING, AsJson, takes_settings
+from ironforge.cli.generated_flags import AsJson, takes_settings
 from ironforge.settings import Settings
+from ironforge.settings.declaration import Command
 
 if TYPE_CHECKING:
     from ironforge.verify.run import Plan
     from ironforge.verify.verdict import Verdict
 
 
-@takes_settings("redis_url", "lease_seconds", "concurrency", *LOGGING)
+@takes_settings(Command.VERIFY)
 def verify(
     *,
     seconds: Annotated[float, typer.Option(min=1, max=86_400, help="time under load and faults")] = 30.0,

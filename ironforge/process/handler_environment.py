@@ -5,11 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import MutableMapping
-from typing import Final
 
-from ironforge.settings import environment_name
-
-API_ALONE: Final = ("auth", "key_pepper", "jwt_issuers", "tls_cert", "tls_key")
+from ironforge.settings.declaration import DECLARED, environment_name
 
 
 def hide_from_handlers(environ: MutableMapping[str, str]) -> bool:
@@ -17,7 +14,7 @@ def hide_from_handlers(environ: MutableMapping[str, str]) -> bool:
 
     To be called before the first import of user code, and before the first child process.
     """
-    taken = {name: environ.pop(environment_name(name), "") for name in API_ALONE}
+    taken = {name: environ.pop(environment_name(name), "") for name, setting in DECLARED.items() if setting.only_api}
     return bool(taken["key_pepper"])
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from ironforge.client.client import Client
-from ironforge.process.handler_environment import API_ALONE, hide_from_handlers
+from ironforge.process.handler_environment import hide_from_handlers
 from ironforge.settings import Settings, environment_name, environment_of
+from ironforge.settings.declaration import DECLARED
 from tests.cli.kit import Service, environment
 from tests.support.servers import valkey
 
@@ -124,7 +125,7 @@ def test_dev_keeps_it_from_its_handlers_too(application: Path) -> None:
 def test_everything_that_only_the_api_needs_is_hidden() -> None:
     environ = {**environment_of(Settings(key_pepper=PEPPER, auth="on")), "PATH": "/bin"}
     assert hide_from_handlers(environ)
-    assert not {environment_name(name) for name in API_ALONE} & set(environ)
+    assert not {environment_name(name) for name, setting in DECLARED.items() if setting.only_api} & set(environ)
     assert environ["PATH"] == "/bin"
     assert environment_name("redis_url") in environ
     assert not hide_from_handlers(environ)
