@@ -98,9 +98,7 @@ def test_a_node_starts_without_the_pepper_where_authentication_is_on(application
 
 
 def test_so_does_an_application_that_runs_its_node_itself(application: Path) -> None:
-    (application / "main.py").write_text(
-        "import env_app, ironforge.runtime.node\nironforge.node.run_node(env_app.forge)\n"
-    )
+    (application / "main.py").write_text("import env_app, ironforge.node\nironforge.node.run_node(env_app.forge)\n")
     with valkey() as server, Service("api", "--port", "0", redis_url=server) as api:
         settings = environment(redis_url=server, key_pepper=PEPPER, auth="on")
         with subprocess.Popen(
