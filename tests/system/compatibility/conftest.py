@@ -36,6 +36,11 @@ def left_behind(folder: Path, server: str) -> Iterator[dict[str, str]]:
         yield {"redis_url": f"unix://{socket}"}
 
 
+def server_of(folder: Path) -> str:
+    """The URL of the embedded server of a `Dev` that runs there."""
+    return f"unix://{(folder / 'data' / 'valkey.sock').resolve()}"
+
+
 class Left(NamedTuple):
     """An API and no node over the data, and the URL of their server."""
 
@@ -47,7 +52,7 @@ class Left(NamedTuple):
 def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Left]:
     folder = tmp_path_factory.mktemp("left")
     with left_behind(folder, "embedded"), Dev(folder, "--no-node") as dev:
-        yield Left(dev, f"unix://{(folder / 'data' / 'valkey.sock').resolve()}")
+        yield Left(dev, server_of(folder))
 
 
 @pytest.fixture(scope="module")

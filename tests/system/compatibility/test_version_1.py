@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import urllib.request
 from collections import Counter
@@ -16,7 +17,7 @@ from ironforge.lock import Locks
 from tests.cli.kit import Dev, eventually, ironforge
 from tests.fixtures.version_1.answers import lasting
 from tests.fixtures.version_1.keyed import submit_all
-from tests.system.compatibility.conftest import Left, left_behind
+from tests.system.compatibility.conftest import Left, left_behind, server_of
 
 QUEUES = "default,reports,bulk,fair,orders,paused,suspects,held"
 SERVERS = ("embedded", "redis")
@@ -118,7 +119,11 @@ def ended(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         dev.becomes(jobs["in a paused queue"]["id"], "completed")
         answers = {name: json.loads(dev.get(f"/jobs/{job['id']}")) for name, job in jobs.items()}
         totals = dev.json("stats")["totals"]
-    return Ended(answers, totals, Counter((folder / "ledger").read_text(encoding="utf-8").split()))
+    return Ended(answers, totals, runs(folder))
+
+
+def runs(folder: Path) -> Counter[str]:
+    return Counter((folder / "ledger").read_text(encoding="utf-8").split())
 
 
 def test_every_job_ends_as_it_should(ended: Ended, recorded: Any) -> None:
@@ -165,3 +170,24 @@ def test_jobs_of_another_namespace_run_in_theirs(tmp_path: Path, recorded: Any) 
     (one,) = recorded["secured"]["answers"]["/jobs?state=queued"]
     with left_behind(tmp_path, "embedded"), Dev(tmp_path, "app", "--queues", "invoices", namespace=TEAM) as dev:
         dev.becomes(one, "completed")
+
+
+# ------------------------------------------------------------------------------- shards
+
+
+def test_a_namespace_of_several_shards_is_looked_up_repeated_and_run(
+    tmp_path: Path, recorded: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sharded = recorded["sharded"]
+    queues = "default,reports,bulk,orders"
+    with left_behind(tmp_path, "embedded"):
+        with Dev(tmp_path, "--no-node", **sharded["settings"]) as dev:
+            assert looked_up(dev, list(sharded["answers"])) == sharded["answers"]
+            given = {**sharded["settings"], "redis_url": server_of(tmp_path)}
+            for name, value in given.items():
+                monkeypatch.setenv(f"IRONFORGE_{name.upper()}", value)
+            assert asyncio.run(submit_all("sharded", dev.url)) == sharded["keyed"]
+        with Dev(tmp_path, "app", "--queues", queues, "--lease-seconds", "1", **sharded["settings"]) as dev:
+            for job_id in sharded["ids"]:
+                dev.becomes(job_id, "completed")
+    assert runs(tmp_path) == Counter(sharded["ids"])
