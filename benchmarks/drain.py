@@ -12,13 +12,13 @@ from typing import Any
 
 from benchmarks import harness
 from ironforge.handlers.forge import Forge
-from ironforge.handlers.submission import BatchOptions
+from ironforge.job.options import JobKeywords
 
 SUBMIT_BATCH = 5_000
 
 
 async def fill(
-    submitter: Forge, jobs: int, options: Sequence[BatchOptions] = ({},), *, kind: str = "bench.noop"
+    submitter: Forge, jobs: int, options: Sequence[JobKeywords] = ({},), *, kind: str = "bench.noop"
 ) -> None:
     """Jobs of one kind, in equal parts with each of `options`."""
     size = SUBMIT_BATCH // len(options)
@@ -27,7 +27,7 @@ async def fill(
         await submitter.submit_many(kind, [None] * min(size, jobs - start), **given)
 
 
-async def rate(jobs: int, count: int, flags: dict[str, Any], options: Sequence[BatchOptions] = ({},)) -> float:
+async def rate(jobs: int, count: int, flags: dict[str, Any], options: Sequence[JobKeywords] = ({},)) -> float:
     """Jobs per second of `count` nodes."""
     with harness.server(**flags) as settings:
         async with harness.store_client(settings) as opened, Forge(settings) as submitter:

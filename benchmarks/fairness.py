@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks import drain, harness, latency
 from ironforge.handlers.forge import Forge
-from ironforge.handlers.submission import BatchOptions, JobOptions
+from ironforge.job.options import JobKeywords, SubmissionKeywords
 from ironforge.job.record import parse_id
 from ironforge.store import StoreClient
 
@@ -30,8 +30,8 @@ FEW = 50_000
 
 async def _delay(jobs: int, seconds: float, *, keyed: bool, flags: dict[str, Any]) -> dict[str, float]:
     """B's latencies in ms, with `jobs` of A queued before the node starts."""
-    own: JobOptions = {"fairness_key": "b"} if keyed else {}
-    other: BatchOptions = {"fairness_key": "a"} if keyed else {}
+    own: SubmissionKeywords = {"fairness_key": "b"} if keyed else {}
+    other: JobKeywords = {"fairness_key": "a"} if keyed else {}
     with harness.server(**flags) as settings:
         async with harness.store_client(settings) as opened, Forge(settings) as submitter:
             await drain.fill(submitter, jobs, [other], kind="bench.pause")
@@ -70,8 +70,8 @@ async def run(*, jobs: int = 1_000_000, repeats: int = 3, seconds: float = 10.0,
     for name, (backlog, keyed) in cases.items():
         runs = [await _delay(backlog, seconds, keyed=keyed, flags=flags) for _ in range(repeats)]
         figures[f"{name}, ms"] = sorted(runs, key=lambda run: run["p99"])[len(runs) // 2]
-    tenants: list[BatchOptions] = [{"fairness_key": f"t{number}"} for number in range(TENANTS)]
-    both: list[Sequence[BatchOptions]] = [[{}], tenants]
+    tenants: list[JobKeywords] = [{"fairness_key": f"t{number}"} for number in range(TENANTS)]
+    both: list[Sequence[JobKeywords]] = [[{}], tenants]
     rates: list[list[float]] = [[], []]
     for _ in range(repeats):  # by turns, so that both meet the same machine
         for found, options in zip(rates, both, strict=True):

@@ -13,8 +13,8 @@ from typing import Any, Unpack
 
 from benchmarks import harness
 from ironforge.handlers.forge import Forge
-from ironforge.handlers.submission import JobOptions
 from ironforge.job import record as records
+from ironforge.job.options import SubmissionKeywords
 from ironforge.store import StoreClient
 
 WARM_UP_SECONDS = 2.0
@@ -34,7 +34,7 @@ async def _once(rate: int, seconds: float, flags: dict[str, Any]) -> dict[str, f
 
 
 async def submit(
-    submitter: Forge, kind: str, rate: int, seconds: float, **options: Unpack[JobOptions]
+    submitter: Forge, kind: str, rate: int, seconds: float, **options: Unpack[SubmissionKeywords]
 ) -> dict[str, int]:
     """Job id → when it was due, in nanoseconds."""
     due: dict[str, int] = {}

@@ -19,6 +19,7 @@ from ironforge.api.routes import Operation, operations
 from ironforge.api.schemas import jobs
 from ironforge.api.schemas.keys import KEY_ID_EXAMPLE, KEY_ID_PATTERN
 from ironforge.api.schemas.problem import Problem
+from ironforge.job.checks import NAME_PATTERN
 from ironforge.version import VERSION
 
 _REF: Final = "#/components/schemas/{name}"
@@ -30,7 +31,7 @@ _KEY_PATTERN: Final = "^[!-~]([ -~]*[!-~])?$"
 _PATH_PARAMETERS: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "id": ({"type": "string", "format": "uuid", "pattern": jobs.ID_PATTERN}, jobs.ID_EXAMPLE),
     "key_id": ({"type": "string", "pattern": KEY_ID_PATTERN}, KEY_ID_EXAMPLE),
-    "queue": ({"type": "string", "pattern": jobs.NAME_PATTERN}, "default"),
+    "queue": ({"type": "string", "pattern": NAME_PATTERN}, "default"),
 }
 _PATH_NAME: Final = re.compile(r"\{(\w+)\}")
 

@@ -13,9 +13,11 @@ import typer
 
 from ironforge.cli import output
 from ironforge.cli.generated_flags import AsJson, takes_settings
+from ironforge.cli.job_flags import takes_job_options
 from ironforge.client.api_url import api_url
 from ironforge.errors import InvalidPayload, InvalidState, JobNotFound
 from ironforge.formats.numbers import counted
+from ironforge.job.options import JobKeywords
 from ironforge.settings import Settings
 from ironforge.settings.declaration import Command
 
@@ -59,6 +61,7 @@ def connected(settings: Settings) -> Iterator[Client]:
 
 
 @takes_settings(Command.CLIENT)
+@takes_job_options
 def submit(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="what to run, such as email.send")],
     payload: Annotated[
@@ -66,15 +69,7 @@ def submit(
         typer.Argument(metavar="[PAYLOAD_JSON]", help="the handler's arguments as JSON; `-` reads them from stdin"),
     ] = "null",
     *,
-    priority: Annotated[str | None, typer.Option(help="critical, high, medium or low")] = None,
-    queue: Annotated[str | None, typer.Option(help="queue to wait in")] = None,
-    max_retries: Annotated[int | None, typer.Option(help="retries after the first attempt")] = None,
-    timeout_seconds: Annotated[float | None, typer.Option(help="time limit of one attempt")] = None,
-    delay_seconds: Annotated[float | None, typer.Option(help="run this long from now")] = None,
-    run_at: Annotated[str | None, typer.Option(help="run at this time, such as 2030-01-31T12:00:00Z")] = None,
-    retain_seconds: Annotated[float | None, typer.Option(help="how long it can be looked up once it ended")] = None,
-    fairness_key: Annotated[str | None, typer.Option(help="takes turns with other keys in its queue")] = None,
-    fairness_weight: Annotated[int | None, typer.Option(help="jobs of this key a turn, 1 to 100")] = None,
+    options: JobKeywords,
     idempotency_key: Annotated[str | None, typer.Option(help="submit once only, however often this runs")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="until it ended; exit 0 only if it completed")] = False,
     as_json: AsJson = False,
@@ -82,20 +77,7 @@ def submit(
 ) -> None:
     """Submit a job. Prints its id; with --wait, the job as it ended."""
     with connected(settings) as client:
-        accepted = client.submit(
-            kind,
-            _payload(payload),
-            priority=priority,
-            queue=queue,
-            max_retries=max_retries,
-            timeout_seconds=timeout_seconds,
-            delay_seconds=delay_seconds,
-            run_at=run_at,
-            retain_seconds=retain_seconds,
-            fairness_key=fairness_key,
-            fairness_weight=fairness_weight,
-            idempotency_key=idempotency_key,
-        )
+        accepted = client.submit(kind, _payload(payload), idempotency_key=idempotency_key, **options)
         _accepted(client, accepted, wait=wait, as_json=as_json)
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
-from datetime import datetime
-from typing import Any, Final, Generic, Self, TypeVar
+from typing import Any, Final, Generic, Self, TypeVar, Unpack
 
 import msgspec
 import uuid_utils
@@ -18,7 +17,8 @@ from ironforge.client.payloads import chunks_of, job_body, lines_of
 from ironforge.client.transport import ApiError, ApiUnreachable, Json, Transport, member
 from ironforge.errors import InvalidJob, WaitTimeout
 from ironforge.formats.duration import Duration, seconds_of
-from ironforge.job.options import check_queue
+from ironforge.job.checks import check_queue
+from ironforge.job.options import JobKeywords, check_names
 from ironforge.job.record import parse_id
 from ironforge.process.loop_thread import LoopThread
 
@@ -86,33 +86,15 @@ class _Calls(_OperatorCalls[Answer, Ids]):
         kind: str,
         payload: object = None,
         *,
-        priority: str | None = None,
-        queue: str | None = None,
-        max_retries: int | None = None,
-        timeout_seconds: Duration | None = None,
-        delay_seconds: Duration | None = None,
-        run_at: datetime | str | None = None,
-        retain_seconds: Duration | None = None,
-        fairness_key: str | None = None,
-        fairness_weight: int | None = None,
         idempotency_key: str | None = None,
+        **given: Unpack[JobKeywords],
     ) -> Answer:
         """Submit one job: `{"id", "status", …}`. Raises SerializationError before anything is sent.
 
         Without an `idempotency_key` one is made, so that a repetition after a lost answer submits nothing twice.
         """
-        options = {
-            "priority": priority,
-            "queue": queue,
-            "max_retries": max_retries,
-            "timeout_seconds": timeout_seconds,
-            "delay_seconds": delay_seconds,
-            "run_at": run_at,
-            "retain_seconds": retain_seconds,
-            "fairness_key": fairness_key,
-            "fairness_weight": fairness_weight,
-        }
-        body = job_body({"kind": kind, "payload": payload, **options})
+        check_names("a submission", given, JobKeywords)
+        body = job_body({"kind": kind, "payload": payload, **given})
         headers = {**_JSON, "Idempotency-Key": idempotency_key or _new_key()}
         return self._answer(self._http.call("POST", "/jobs", body=body, headers=headers))
 

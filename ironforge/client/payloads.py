@@ -10,9 +10,9 @@ from typing import Any, Final, cast
 
 from ironforge.codes import Code
 from ironforge.errors import SerializationError
-from ironforge.formats.duration import seconds_of
+from ironforge.job.checks import MAX_BATCH_VALUES, most_values
 from ironforge.job.json_values import encode, encode_payload
-from ironforge.job.options import MAX_BATCH_VALUES, most_values
+from ironforge.job.options import in_words_of_json
 
 # What the API accepts in one batch, with room below its limit for the line ends.
 CHUNK_JOBS: Final = 10_000
@@ -21,7 +21,7 @@ CHUNK_BYTES: Final = 15 * 1_048_576
 
 def job_body(fields: Mapping[str, Any]) -> bytes:
     """The body of one submission. Raises SerializationError."""
-    given = {name: seconds_of(value) for name, value in fields.items() if value is not None and name != "payload"}
+    given = {name: in_words_of_json(value) for name, value in fields.items() if value is not None and name != "payload"}
     options = encode(given, "job")
     payload = encode_payload(fields.get("payload"))
     return b'{"payload":%b%b%b' % (payload, b"," if given else b"", options[1:])

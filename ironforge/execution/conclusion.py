@@ -14,8 +14,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from ironforge.errors import Discard, InvalidJob, JobControl, Retry, Snooze
+from ironforge.job.checks import check_pause
 from ironforge.job.json_values import encode_result
-from ironforge.job.options import check_pause
 from ironforge.job.tracebacks import UnusableResult, describe, leaves_of, message_of, type_name
 
 GROUP_MEMBERS: Final = 1_000

@@ -74,8 +74,8 @@ class Executor:
             return self._unknown(job, error)
         if job.timeout_ms is not None:
             return Attempt(job, handler, job.timeout_ms / 1000, namespace)
-        limit = handler.timeout_ms
-        return Attempt(job, handler, self._timeout_seconds if limit is None else limit / 1000, namespace)
+        limit = handler.options.timeout_seconds
+        return Attempt(job, handler, self._timeout_seconds if limit is None else limit, namespace)
 
     def start(self, attempt: Attempt) -> Awaitable[None] | None:
         """Run it in the present task until its handler waits: the rest, to be awaited; None when it is over already.

@@ -155,7 +155,8 @@ class Outcomes:
         """`pause_ms`: how long the handler wants to wait; None leaves it to its backoff."""
         job, handler = self._spent(attempt, type_name, message, trace), attempt.handler
         assert handler is not None
-        max_retries = self._max_retries if handler.max_retries is None else handler.max_retries
+        given = handler.options.max_retries
+        max_retries = self._max_retries if given is None else given
         verdict = retry.decide(
             job, max_retries=max_retries, backoff=handler.backoff, after_ms=pause_ms, rng=self._random
         )
@@ -182,7 +183,8 @@ class Outcomes:
         job, handler = attempt.job, attempt.handler
         keep_ms = job.retain_ms
         if keep_ms is None:
-            keep_ms = self._keep_ms if handler is None or handler.retain_ms is None else handler.retain_ms
+            seconds = None if handler is None else handler.options.retain_seconds
+            keep_ms = self._keep_ms if seconds is None else round(seconds * 1000)
         record = b""
         if keep_ms:
             record = encode(job.finish(state, now_ms(), started_ms=attempt.started_ms, result=result))

@@ -20,18 +20,10 @@ from ironforge.handlers.lifespan import Lifespan
 from ironforge.handlers.middleware import SubmissionCall, through
 from ironforge.handlers.names import name_of
 from ironforge.handlers.process_target import target_of
-from ironforge.handlers.submission import (
-    BatchOptions,
-    JobOptions,
-    KindOptions,
-    SubmissionBuilder,
-    Submitter,
-    check_names,
-)
-from ironforge.job import options
+from ironforge.handlers.submission import SubmissionBuilder, Submitter
+from ironforge.job.checks import check_kind
 from ironforge.job.json_values import encode_payload
-from ironforge.job.options import Options
-from ironforge.job.record import Priority
+from ironforge.job.options import JobKeywords, JobOptions, KindKeywords, SubmissionKeywords, check_names, options_of
 from ironforge.job.retry import Backoff
 from ironforge.settings import Settings
 from ironforge.store import Producer, Submission
@@ -41,8 +33,9 @@ _CHOICES = ("auto", *get_args(ExecutorName))
 
 
 class Handler(msgspec.Struct, frozen=True, kw_only=True):
-    """A registered function and the options of its kind; None: as the node's settings say.
+    """A registered function.
 
+    `options`: what a submission of this kind gets where it says nothing itself.
     `provided`: by name, the parameters that get what a lifespan yields.
     """
 
@@ -51,25 +44,8 @@ class Handler(msgspec.Struct, frozen=True, kw_only=True):
     executor: ExecutorName
     binder: Binder
     provided: Mapping[str, Lifespan]
-    priority: Priority
-    queue: str
-    max_retries: int | None
-    timeout_ms: int | None
-    retain_ms: int | None
+    options: JobOptions
     backoff: Backoff
-
-    @property
-    def timeout_seconds(self) -> float | None:
-        return None if self.timeout_ms is None else self.timeout_ms / 1000
-
-    @property
-    def defaults(self) -> Options:
-        """What a submission of this kind gets where it says nothing itself."""
-        return Options(self.priority, self.queue, self.max_retries, self.timeout_ms, self.retain_ms)
-
-    @property
-    def retain_seconds(self) -> float | None:
-        return None if self.retain_ms is None else self.retain_ms / 1000
 
 
 class Forge(Extensions):
@@ -89,17 +65,17 @@ class Forge(Extensions):
         *,
         executor: Literal["auto", "async", "thread", "process"] = "auto",
         backoff: Backoff | None = None,
-        **given: Unpack[KindOptions],
+        **given: Unpack[KindKeywords],
     ) -> Callable[[Function], Function]:
         """Register the decorated function as the handler of `kind`. Raises ConfigError for anything wrong.
 
         `executor`: async functions run on the event loop, also those that a decorator has wrapped; others in a thread;
         "process" is for CPU work. What any of them returns is awaited if it can be.
         """
-        check_names(f"@forge.job({kind!r})", given, KindOptions)
+        check_names(f"@forge.job({kind!r})", given, KindKeywords)
         if not (backoff is None or isinstance(backoff, Backoff)):
             raise ConfigError(f"@forge.job({kind!r}): backoff must be a Backoff, not {type(backoff).__name__}")
-        defaults = _checked(kind, given)
+        options = _checked(kind, given)
 
         def register(function: Function) -> Function:
             runs_in = _executor_of(function, executor)
@@ -111,11 +87,7 @@ class Forge(Extensions):
                     executor=runs_in,
                     binder=binder_of(function, provided),
                     provided=provided,
-                    priority=defaults.priority,
-                    queue=defaults.queue,
-                    max_retries=defaults.max_retries,
-                    timeout_ms=defaults.timeout_ms,
-                    retain_ms=defaults.retain_ms,
+                    options=options,
                     backoff=Backoff() if backoff is None else backoff,
                 )
             )
@@ -148,29 +120,29 @@ class Forge(Extensions):
     # ----------------------------------------------------------------------- submission
 
     def prepare(
-        self, kind: str | Callable[..., Any], payload: object = None, /, **given: Unpack[JobOptions]
+        self, kind: str | Callable[..., Any], payload: object = None, /, **given: Unpack[SubmissionKeywords]
     ) -> Submission:
         """A checked submission for `submit_many`; nothing is sent. Options not given come from the kind.
 
         Raises InvalidJob, InvalidPayload, SerializationError; UnknownKind for a function that is no handler.
         """
-        check_names("a submission", given, JobOptions)
+        check_names("a submission", given, SubmissionKeywords)
         return _preparer(*self._known(kind), given)(payload)
 
     async def submit(
-        self, kind: str | Callable[..., Any], payload: object = None, /, **given: Unpack[JobOptions]
+        self, kind: str | Callable[..., Any], payload: object = None, /, **given: Unpack[SubmissionKeywords]
     ) -> str:
         """Submit one job, checked as `prepare` does; its id. Raises IdempotencyConflict, QueueFull, StoreUnavailable.
 
         A given `id` makes the call safe to repeat: a known id is answered, not stored twice.
         """
-        return (await self._submit(JobOptions, kind, [payload], given))[0]
+        return (await self._submit(SubmissionKeywords, kind, [payload], given))[0]
 
     async def submit_many(
-        self, kind: str | Callable[..., Any], payloads: Iterable[object], /, **given: Unpack[BatchOptions]
+        self, kind: str | Callable[..., Any], payloads: Iterable[object], /, **given: Unpack[JobKeywords]
     ) -> list[str]:
         """Submit all or none, with the same options; an item made by `prepare` is taken as it is."""
-        return await self._submit(BatchOptions, kind, payloads, given)
+        return await self._submit(JobKeywords, kind, payloads, given)
 
     def _submit(
         self, allowed: type, kind: str | Callable[..., Any], payloads: Iterable[object], given: Mapping[str, Any]
@@ -186,7 +158,7 @@ class Forge(Extensions):
     def _send(
         self, allowed: type, kind: str | Callable[..., Any], payloads: Iterable[object], given: Mapping[str, Any]
     ) -> Awaitable[list[str]]:
-        check_names("a submission" if allowed is JobOptions else "a batch", given, allowed)
+        check_names("a submission" if allowed is SubmissionKeywords else "a batch", given, allowed)
         prepare = _preparer(*self._known(kind), given)
         batch = [item if isinstance(item, Submission) else prepare(item) for item in payloads]
         return self._door.submit(batch, again=given.get("id") is not None)
@@ -194,7 +166,7 @@ class Forge(Extensions):
     def _known(self, kind: str | Callable[..., Any]) -> tuple[str, Handler | None]:
         """The name of a kind, and its handler if it is registered here."""
         if isinstance(kind, str):
-            return options.check_kind(kind), self._handlers.get(kind)
+            return check_kind(kind), self._handlers.get(kind)
         try:
             name = self._kinds[kind]
         except (KeyError, TypeError):
@@ -216,7 +188,7 @@ class Forge(Extensions):
 
 def _preparer(name: str, handler: Handler | None, given: Mapping[str, Any]) -> Callable[[object], Submission]:
     """Makes submissions of one kind with the same options, which are checked only once."""
-    template = SubmissionBuilder(name, None if handler is None else handler.defaults, given)
+    template = SubmissionBuilder(name, None if handler is None else handler.options, given)
 
     def prepare(payload: object) -> Submission:
         encoded = encode_payload(payload)
@@ -227,13 +199,15 @@ def _preparer(name: str, handler: Handler | None, given: Mapping[str, Any]) -> C
     return prepare
 
 
-def _checked(kind: str, given: KindOptions) -> Options:
+def _checked(kind: str, given: KindKeywords) -> JobOptions:
     """The kind's defaults; what is wrong in a program is a ConfigError, not the submitter's mistake."""
     try:
-        options.check_kind(kind)
-        return options.validate_options(**given)
+        check_kind(kind)
+        options = options_of(given)
+        options.checked()
     except InvalidJob as error:
         raise ConfigError(f"@forge.job({kind!r}): {error}") from None
+    return options
 
 
 def _executor_of(function: Callable[..., Any], choice: str) -> ExecutorName:

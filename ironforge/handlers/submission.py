@@ -8,87 +8,39 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import Any, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from ironforge.errors import ConfigError, InvalidJob
-from ironforge.formats.duration import Duration
-from ironforge.formats.suggest import closest
-from ironforge.job.options import Options, check_idempotency_key, validate_options
-from ironforge.job.record import Priority, format_id, new_id, parse_id, tail_of
+from ironforge.job.checks import check_idempotency_key
+from ironforge.job.options import CheckedOptions, JobOptions, merge, options_of
+from ironforge.job.record import format_id, new_id, parse_id, tail_of
 from ironforge.process.per_loop import PerLoop
 from ironforge.settings import Settings, load
 from ironforge.store import Producer, StoreClient, Submission
 from ironforge.store.server_checks import check_shards
 
 
-class KindOptions(TypedDict, total=False):
-    """What a kind may fix for its jobs, and a submission may override. None: not given."""
-
-    priority: str | Priority | None
-    queue: str | None
-    max_retries: int | None
-    timeout_seconds: Duration | None
-    retain_seconds: Duration | None
-
-
-class BatchOptions(KindOptions, total=False):
-    """What many jobs may have in common. `run_at` needs a zone, and excludes `delay_seconds`."""
-
-    delay_seconds: Duration | None
-    run_at: datetime | None
-    fairness_key: str | None
-    fairness_weight: int | None
-
-
-class JobOptions(BatchOptions, total=False):
-    """What belongs to one job alone. `id` is a UUIDv7 as text."""
-
-    idempotency_key: str | None
-    id: str | None
-
-
-def check_names(what: str, given: Iterable[str], allowed: type) -> None:
-    """Raises TypeError, as Python does for keywords that a function does not take."""
-    names = allowed.__annotations__
-    for name in given:
-        if name not in names:
-            close = closest(name, names)
-            hint = f"did you mean {close!r}?" if close else f"it takes {', '.join(names)}"
-            raise TypeError(f"{what} takes no option {name!r}: {hint}")
-
-
 class SubmissionBuilder:
     """The options of one submission, or of all in a batch, checked once. Raises InvalidJob for any that is wrong."""
 
-    def __init__(self, kind: str, defaults: Options | None, given: Mapping[str, Any]) -> None:
+    def __init__(self, kind: str, defaults: JobOptions | None, given: Mapping[str, Any]) -> None:
         rest = dict(given)
         self._kind = kind
         self._key = check_idempotency_key(rest.pop("idempotency_key", None))
         text_id = rest.pop("id", None)
         self._job_id = None if text_id is None else _parsed(text_id)
         self._tail = random.randrange(256) if self._key is None else tail_of(self._key)
-        options = validate_options(**rest)
-        self._options = options if defaults is None else _filled(options, defaults, given)
+        options = options_of(rest)
+        self._checked = (options if defaults is None else merge(defaults, options)).checked()
 
     def submission(self, payload: bytes) -> Submission:
-        options = self._options
-        mark = b"" if self._key is None else fingerprint(self._kind, payload, options)
-        job = options.job(self._kind, payload, self._job_id or new_id(self._tail))
-        return Submission(job, options.delay_ms, options.run_at_ms, self._key, mark)
-
-
-def _filled(options: Options, defaults: Options, given: Mapping[str, Any]) -> Options:
-    return options._replace(
-        priority=defaults.priority if given.get("priority") is None else options.priority,
-        queue=defaults.queue if given.get("queue") is None else options.queue,
-        max_retries=defaults.max_retries if options.max_retries is None else options.max_retries,
-        timeout_ms=defaults.timeout_ms if options.timeout_ms is None else options.timeout_ms,
-        retain_ms=defaults.retain_ms if options.retain_ms is None else options.retain_ms,
-    )
+        checked = self._checked
+        mark = b"" if self._key is None else fingerprint(self._kind, payload, checked)
+        job = checked.job(self._kind, payload, self._job_id or new_id(self._tail))
+        return Submission(job, checked.delay_ms, checked.run_at_ms, self._key, mark)
 
 
 def _parsed(job_id: object) -> bytes:
@@ -100,10 +52,14 @@ def _parsed(job_id: object) -> bytes:
         ) from None
 
 
-def fingerprint(kind: str, payload: bytes, options: Options) -> bytes:
+def fingerprint(kind: str, payload: bytes, checked: CheckedOptions) -> bytes:
     """Tells a repeated submission from a different one under the same idempotency key."""
+    fields, delay_ms, run_at_ms = checked
+    values = [fields.get(name) for name in ("priority", "queue", "max_retries", "timeout_ms", "retain_ms")]
+    values += [delay_ms, run_at_ms]
     # Without a fairness key it is what it was before there were any, so an upgrade makes no conflicts.
-    values = tuple(options) if options.fairness_key else tuple(options)[:-2]
+    if "fairness_key" in fields:
+        values += [fields["fairness_key"], fields["fairness_weight"]]
     return hashlib.sha256(msgspec.msgpack.encode((kind, payload, values))).digest()
 
 

@@ -24,7 +24,7 @@ from ironforge.formats.json_rules import (
     repeated_key,
     sendable,
 )
-from ironforge.job.options import MAX_RESULT_BYTES, check_payload_size
+from ironforge.job.checks import MAX_RESULT_BYTES, check_payload_size
 from ironforge.job.tracebacks import UnusableResult, in_words, message_of
 
 _decode: Final = msgspec.json.Decoder().decode

@@ -1,52 +1,151 @@
-"""The limits of a submission and the one check of them, shared by the Python door and the HTTP door.
+"""The options of a job: each is declared once, in `JobOptions`, with its type, bounds, words and check.
 
-Out-of-range values are refused, never clamped: a job that silently runs with other options than asked for is
-found weeks later, a refused submission at once.
+HTTP decodes into this struct and Python converts into it; OpenAPI, the flags of `ironforge submit`, the answers about
+a job and its record take from it what they need. A new option is a field here, one with its name at the end of `Job`
+where it has to be remembered, and the code that acts on it.
 """
 
 from __future__ import annotations
 
-import time
-from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Annotated, Any, Final, NamedTuple, TypedDict, TypeVar, get_args, get_type_hints
+
+import msgspec
+from msgspec import Meta
 
 from ironforge.codes import Code
 from ironforge.errors import InvalidJob
-from ironforge.formats import numbers, timestamps
-from ironforge.formats.duration import is_number, seconds_of
-from ironforge.job.record import MAX_WEIGHT, RECORD_VERSION, Job, Priority, created_ms_of, new_id
-from ironforge.settings import NAME
-
-MAX_RETRIES: Final = 1_000
-MIN_TIMEOUT_SECONDS: Final = 0.001
-MAX_TIMEOUT_SECONDS: Final = 604_800.0
-MAX_DELAY_SECONDS: Final = 365 * 86_400.0
-MAX_RETAIN_SECONDS: Final = 604_800.0
-MAX_PAYLOAD_BYTES: Final = 1_048_576
-# JSON values of one job, and of one batch: what can be built, compared and dropped again before anybody else notices.
-MAX_VALUES: Final = 200_000
-MAX_BATCH_VALUES: Final = 1_000_000
-MAX_RESULT_BYTES: Final = 1_048_576
-MAX_KEY_CHARACTERS: Final = 255
+from ironforge.formats.duration import Duration, seconds_of
+from ironforge.formats.suggest import closest
+from ironforge.job import checks
+from ironforge.job.record import (
+    LABELS,
+    MAX_WEIGHT,
+    RECORD_VERSION,
+    Job,
+    Priority,
+    PriorityLabel,
+    created_ms_of,
+    new_id,
+)
 
 DEFAULT_QUEUE: Final = "default"
 DEFAULT_PRIORITY: Final = Priority.MEDIUM
+MAX_RETRIES: Final = 1_000
+MIN_TIMEOUT_SECONDS: Final = 0.001
+MAX_TIMEOUT_SECONDS: Final = 604_800.0
+MAX_RETAIN_SECONDS: Final = 604_800.0
 
-_NAME_RULE: Final = "1 to 128 letters, digits, '.', '_' or '-', starting with a letter or a digit"
+Given = TypeVar("Given", bound="JobOptions")
 
 
-class Options(NamedTuple):
-    """Checked options of one submission, in record units. None: as the kind says, or not given."""
+def _option(
+    description: str,
+    check: Callable[[str, Any], Any],
+    shown: Callable[[Any], Any] = lambda value: value,
+    *,
+    default: Any = None,
+    **schema: Any,
+) -> Meta:
+    """`check` makes of the field's name and a value what the record holds, and raises InvalidJob; `shown` is its
+    inverse. `default`: what the record holds when the option is not given, unless that is told from any value."""
+    extra = {"check": check, "shown": shown, "default": default}
+    return Meta(description=description, extra_json_schema=schema, extra=extra)
 
-    priority: Priority = DEFAULT_PRIORITY
-    queue: str = DEFAULT_QUEUE
-    max_retries: int | None = None
-    timeout_ms: int | None = None
-    retain_ms: int | None = None
-    delay_ms: int | None = None
-    run_at_ms: int | None = None
-    fairness_key: str = ""
-    fairness_weight: int = 1
+
+def _name(description: str, code: Code, default: str | None = None) -> Meta:
+    def check(field: str, value: object) -> str:
+        return checks.check_name(field, value, code)
+
+    return _option(description, check, lambda name: name or None, default=default, pattern=checks.NAME_PATTERN)
+
+
+def _whole(description: str, low: int, high: int, default: int | None = None) -> Meta:
+    def check(field: str, value: object) -> int:
+        return checks.check_whole(field, value, low, high)
+
+    return _option(description, check, default=default, minimum=low, maximum=high)
+
+
+def _seconds(description: str, low: float, high: float, code: Code = "out_of_range") -> Meta:
+    def check(field: str, value: object) -> int:
+        return checks.check_duration(field, value, low, high, code)
+
+    def shown(ms: int | None) -> float | None:
+        return None if ms is None else ms / 1000
+
+    return _option(description, check, shown, minimum=low, maximum=high)
+
+
+class KindOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """What a kind may fix for its jobs, and a submission may override. None: not given."""
+
+    priority: Annotated[
+        PriorityLabel | None,
+        _option("strict; default: medium", checks.check_priority, LABELS.__getitem__, default=DEFAULT_PRIORITY),
+    ] = None
+    queue: Annotated[str | None, _name("default: default", "invalid_queue_name", DEFAULT_QUEUE)] = None
+    max_retries: Annotated[
+        int | None, _whole("retries after the first attempt; default: as the kind says", 0, MAX_RETRIES)
+    ] = None
+    timeout_seconds: Annotated[
+        float | None,
+        _seconds("time limit of one attempt; default: as the kind says", MIN_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS),
+    ] = None
+    retain_seconds: Annotated[
+        float | None,
+        _seconds(
+            "how long the job can be looked up after its end; default: as the installation says", 0, MAX_RETAIN_SECONDS
+        ),
+    ] = None
+
+
+class JobOptions(KindOptions):
+    """And what belongs to the jobs of one submission."""
+
+    delay_seconds: Annotated[
+        float | None,
+        _seconds("run this long from now; excludes run_at", 0, checks.MAX_DELAY_SECONDS, "invalid_delay"),
+    ] = None
+    run_at: Annotated[
+        str | None,
+        _option(
+            "run at this time, RFC 3339 with a zone; excludes delay_seconds", checks.check_run_at, format="date-time"
+        ),
+    ] = None
+    fairness_key: Annotated[
+        str | None,
+        _name("jobs with different keys take turns within their queue and priority", "invalid_fairness_key"),
+    ] = None
+    fairness_weight: Annotated[
+        int | None,
+        _whole("jobs of its key for each job of a key of weight 1; default: 1; needs fairness_key", 1, MAX_WEIGHT, 1),
+    ] = None
+
+    def checked(self) -> CheckedOptions:
+        """Raises InvalidJob with `code` and `field`."""
+        if self.delay_seconds is not None and self.run_at is not None:
+            raise InvalidJob(
+                "delay_seconds and run_at exclude each other: give one", code="invalid_delay", field="run_at"
+            )
+        if self.fairness_weight is not None and self.fairness_key is None:
+            raise InvalidJob("fairness_weight needs a fairness_key", code="missing_field", field="fairness_key")
+        values = _DEFAULTS.copy()
+        for name, stored, check in _CHECKS:
+            given = getattr(self, name)
+            if given is not None:
+                values[stored] = check(name, given)
+        return CheckedOptions(values, values.pop("delay_ms", None), values.pop("run_at_ms", None))
+
+
+class CheckedOptions(NamedTuple):
+    """In record units: `fields` of the record, of the options that were given or have a default; and when the job may
+    start, counted from its submission or as Unix time."""
+
+    fields: dict[str, Any]
+    delay_ms: int | None
+    run_at_ms: int | None
 
     def job(self, kind: str, payload: bytes, job_id: bytes | None = None) -> Job:
         """The record of a new job of a checked kind and payload; `job_id` is made when not given."""
@@ -54,194 +153,100 @@ class Options(NamedTuple):
         created_ms = created_ms_of(job_id)
         ready_ms = created_ms + self.delay_ms if self.delay_ms else self.run_at_ms or 0
         return Job(
-            RECORD_VERSION,
-            job_id,
-            kind,
-            self.queue,
-            int(self.priority),
-            payload,
-            created_ms,
-            self.max_retries,
-            self.timeout_ms,
-            self.retain_ms,
+            version=RECORD_VERSION,
+            id=job_id,
+            kind=kind,
+            payload=payload,
+            created_ms=created_ms,
             ready_ms=ready_ms,
-            fairness_key=self.fairness_key,
-            fairness_weight=self.fairness_weight,
+            **self.fields,
         )
 
 
-def validate_options(
-    *,
-    priority: object = None,
-    queue: object = None,
-    max_retries: object = None,
-    timeout_seconds: object = None,
-    retain_seconds: object = None,
-    delay_seconds: object = None,
-    run_at: object = None,
-    fairness_key: object = None,
-    fairness_weight: object = None,
-) -> Options:
-    """The options in record units; None means not given. Raises InvalidJob with `code` and `field`.
+class Option(NamedTuple):
+    """One option, as `JobOptions` declares it. `type` is that of a value which is given, `stored` the name of what it
+    becomes: a field of the record, except for when a job may start."""
 
-    `priority` is a label or a Priority; `run_at` a datetime with a zone, or ISO 8601 text with one.
-    """
-    if delay_seconds is not None and run_at is not None:
-        raise InvalidJob("delay_seconds and run_at exclude each other: give one", code="invalid_delay", field="run_at")
-    return Options(
-        DEFAULT_PRIORITY if priority is None else check_priority(priority),
-        DEFAULT_QUEUE if queue is None else check_queue(queue),
-        check_max_retries(max_retries),
-        check_timeout(timeout_seconds),
-        check_retain(retain_seconds),
-        _milliseconds("delay_seconds", delay_seconds, 0, MAX_DELAY_SECONDS, code="invalid_delay"),
-        None if run_at is None else check_run_at(run_at),
-        "" if fairness_key is None else _name("fairness_key", fairness_key, "invalid_fairness_key"),
-        check_weight(fairness_weight, fairness_key),
-    )
+    name: str
+    type: Any
+    stored: str
+    description: str
+    check: Callable[[str, Any], Any]
+    shown: Callable[[Any], Any]
+    default: Any
 
 
-def check_kind(kind: object) -> str:
-    return _name("kind", kind, "invalid_kind")
+def _declared(name: str, hint: Any) -> Option:
+    given, meta = get_args(hint)
+    stored = f"{name}_ms" if name == "run_at" else name.replace("_seconds", "_ms")
+    kind = get_args(given)[0]
+    return Option(name, kind, stored, meta.description, **meta.extra)
 
 
-def check_queue(queue: object) -> str:
-    return _name("queue", queue, "invalid_queue_name")
+OPTIONS: Final = tuple(_declared(name, hint) for name, hint in get_type_hints(JobOptions, include_extras=True).items())
+# Those that the record remembers.
+RECORDED: Final = tuple(option for option in OPTIONS if option.stored in Job.__struct_fields__)
+_DEFAULTS: Final = {option.stored: option.default for option in OPTIONS if option.default is not None}
+_CHECKS: Final = tuple((option.name, option.stored, option.check) for option in OPTIONS)
 
 
-def check_priority(priority: object) -> Priority:
-    if isinstance(priority, Priority):
-        return priority
-    if not isinstance(priority, str):
-        raise _wrong_type("priority", priority, "one of critical, high, medium, low")
-    try:
-        return Priority.parse(priority)
-    except ValueError as error:
-        raise InvalidJob(str(error), code="invalid_priority", field="priority") from None
+def shown(job: Job) -> dict[str, Any]:
+    """The options of a job by their names, as they hold for it. None: as the kind says, or not given."""
+    return {option.name: option.shown(getattr(job, option.stored)) for option in RECORDED}
 
 
-def check_max_retries(retries: object) -> int | None:
-    return None if retries is None else _whole("max_retries", retries, 0, MAX_RETRIES)
+def merge(defaults: KindOptions, given: Given) -> Given:
+    """`given`, with the defaults of its kind where it says nothing."""
+    missing = [name for name in KindOptions.__struct_fields__ if getattr(given, name) is None]
+    return msgspec.structs.replace(given, **{name: getattr(defaults, name) for name in missing})
 
 
-def check_weight(weight: object, fairness_key: object) -> int:
-    """1 when not given."""
-    if weight is None:
-        return 1
-    if fairness_key is None:
-        raise InvalidJob("fairness_weight needs a fairness_key", code="missing_field", field="fairness_key")
-    return _whole("fairness_weight", weight, 1, MAX_WEIGHT)
+# --------------------------------------------------------------------------- from Python
 
 
-def check_timeout(seconds: object) -> int | None:
-    """In milliseconds."""
-    return _milliseconds("timeout_seconds", seconds, MIN_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS)
+class KindKeywords(TypedDict, total=False):
+    """`KindOptions` as Python writes them, for type checkers."""
+
+    priority: str | Priority | None
+    queue: str | None
+    max_retries: int | None
+    timeout_seconds: Duration | None
+    retain_seconds: Duration | None
 
 
-def check_retain(seconds: object) -> int | None:
-    """In milliseconds."""
-    return _milliseconds("retain_seconds", seconds, 0, MAX_RETAIN_SECONDS)
+class JobKeywords(KindKeywords, total=False):
+    """`JobOptions` as Python writes them, for type checkers."""
+
+    delay_seconds: Duration | None
+    run_at: datetime | str | None
+    fairness_key: str | None
+    fairness_weight: int | None
 
 
-def check_pause(what: str, seconds: object) -> int:
-    """In milliseconds."""
-    return _duration_ms(what, seconds, 0, MAX_DELAY_SECONDS)
+class SubmissionKeywords(JobKeywords, total=False):
+    """And what belongs to one job alone. `id` is a UUIDv7 as text."""
+
+    idempotency_key: str | None
+    id: str | None
 
 
-def check_run_at(moment: object) -> int:
-    """Unix milliseconds. A time in the past is fine: the job is due at once."""
-    if isinstance(moment, str):
-        try:
-            moment = timestamps.read(moment)
-        except ValueError as error:
-            raise InvalidJob(f"run_at {error}", code="invalid_type", field="run_at") from None
-    if not isinstance(moment, datetime):
-        raise _wrong_type("run_at", moment, f"a time with a zone such as {timestamps.EXAMPLE}")
-    if moment.utcoffset() is None:
-        raise InvalidJob(
-            f"run_at {moment.isoformat()} has no time zone: append Z for UTC, or an offset such as +02:00",
-            code="timezone_required",
-            field="run_at",
-        )
-    latest = time.time() + MAX_DELAY_SECONDS
-    if moment.timestamp() > latest:
-        bound = datetime.fromtimestamp(latest, UTC).isoformat(timespec="seconds")
-        raise InvalidJob(
-            f"run_at {moment.isoformat()} is out of range: at most {MAX_DELAY_SECONDS / 86_400:g} days ahead, "
-            f"now {bound}",
-            code="invalid_delay",
-            field="run_at",
-        )
-    return max(0, round(moment.timestamp() * 1000))
+def check_names(what: str, given: Iterable[str], allowed: type) -> None:
+    """Raises TypeError, as Python does for keywords that a function does not take."""
+    names = allowed.__annotations__
+    for name in given:
+        if name not in names:
+            close = closest(name, names)
+            hint = f"did you mean {close!r}?" if close else f"it takes {', '.join(names)}"
+            raise TypeError(f"{what} takes no option {name!r}: {hint}")
 
 
-def most_values(text: bytes) -> int:
-    """The most JSON values that `text` can hold: there are fewer where its strings have commas and brackets."""
-    return text.count(b"[") + text.count(b"{") + text.count(b",") + 1
+def in_words_of_json(value: Any) -> Any:
+    """A value that Python writes in a way of its own: a Priority, a timedelta, a datetime."""
+    if isinstance(value, Priority):
+        return value.label
+    return value.isoformat() if isinstance(value, datetime) else seconds_of(value)
 
 
-def check_payload_size(payload: bytes) -> bytes:
-    if len(payload) > MAX_PAYLOAD_BYTES:
-        raise InvalidJob(
-            f"the payload has {len(payload)} bytes, at most {MAX_PAYLOAD_BYTES} are allowed: "
-            "store large data elsewhere and submit a reference to it",
-            code="payload_too_large",
-            field="payload",
-        )
-    return payload
-
-
-def check_idempotency_key(key: object) -> str | None:
-    if key is None:
-        return None
-    if not isinstance(key, str):
-        raise _wrong_type("idempotency_key", key, "text")
-    if not 1 <= len(key) <= MAX_KEY_CHARACTERS or not key.isprintable():
-        raise InvalidJob(
-            f"idempotency_key {key[:60]!r} is not 1 to {MAX_KEY_CHARACTERS} printable characters",
-            code="invalid_idempotency_key",
-            field="idempotency_key",
-        )
-    return key
-
-
-def _name(field: str, value: object, code: Code) -> str:
-    if not isinstance(value, str):
-        raise _wrong_type(field, value, "text")
-    if not NAME.match(value):
-        raise InvalidJob(f"{field} {value[:150]!r} is not a name: {_NAME_RULE}", code=code, field=field)
-    return value
-
-
-def _whole(field: str, value: object, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise _wrong_type(field, value, "a whole number")
-    if not low <= value <= high:
-        raise _out_of_range(field, value, low, high)
-    return value
-
-
-def _milliseconds(field: str, seconds: object, low: float, high: float, code: Code = "out_of_range") -> int | None:
-    return None if seconds is None else _duration_ms(field, seconds, low, high, code)
-
-
-def _duration_ms(field: str, given: object, low: float, high: float, code: Code = "out_of_range") -> int:
-    seconds = seconds_of(given)
-    if not is_number(seconds):
-        raise _wrong_type(field, seconds, "a number of seconds")
-    if not low <= seconds <= high:  # also refuses NaN
-        raise _out_of_range(field, seconds, low, high, code)
-    return round(float(seconds) * 1000)
-
-
-def _wrong_type(field: str, value: object, expected: str) -> InvalidJob:
-    return InvalidJob(f"{field} must be {expected}, not {_shown(value)}", code="invalid_type", field=field)
-
-
-def _shown(value: object) -> str:
-    return f"{value[:60]!r}" if isinstance(value, str) else f"{type(value).__name__}"
-
-
-def _out_of_range(field: str, value: float, low: float, high: float, code: Code = "out_of_range") -> InvalidJob:
-    message = f"{field} {numbers.shown(value)} is out of range: {numbers.shown(low)} to {numbers.shown(high)}"
-    return InvalidJob(message, code=code, field=field)
+def options_of(given: Mapping[str, Any]) -> JobOptions:
+    """The options that Python calls by these names. Nothing is checked yet but the names."""
+    return JobOptions(**{name: in_words_of_json(value) for name, value in given.items()})

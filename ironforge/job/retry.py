@@ -13,7 +13,7 @@ import msgspec
 from ironforge.errors import ConfigError
 from ironforge.formats.duration import Duration, is_number, seconds_of
 from ironforge.formats.numbers import shown
-from ironforge.job.options import check_pause
+from ironforge.job.checks import check_pause
 from ironforge.job.record import Job
 from ironforge.job.tracebacks import in_words
 

@@ -15,7 +15,7 @@ from typing import Final, Literal, NamedTuple
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from ironforge.errors import InvalidJob
-from ironforge.job.options import check_queue
+from ironforge.job.checks import check_queue
 from ironforge.job.record import Priority, alone_streams_of, created_ms_of, stream_name, streams_of
 from ironforge.settings import Settings, shares_of
 

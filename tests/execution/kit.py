@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 
 from ironforge.execution.executor import Attempt, Executor, Interrupt, Outcome
-from ironforge.job.options import Options
+from ironforge.job.options import JobOptions
 from ironforge.job.record import AttemptError, encode
 
 
 def record(payload: bytes = b"{}", kind: str = "k", **changes: Any) -> bytes:
-    return encode(msgspec.structs.replace(Options().job(kind, payload), **changes))
+    return encode(msgspec.structs.replace(JobOptions().checked().job(kind, payload), **changes))
 
 
 async def run(executor: Executor, **changes: Any) -> Outcome:

@@ -197,7 +197,7 @@ SCRIPT = """
     from ironforge import Forge, Settings
     from ironforge.execution.executor import Executor
     from ironforge.job.record import decode, encode
-    from ironforge.job.options import Options
+    from ironforge.job.options import JobOptions
 
     forge = Forge()
 
@@ -213,7 +213,7 @@ SCRIPT = """
 
     async def main() -> None:
         executor = Executor(forge, Settings(), "node-1")
-        attempt = executor.prepare(encode(Options().job(sys.argv[1], sys.argv[2].encode())))
+        attempt = executor.prepare(encode(JobOptions().checked().job(sys.argv[1], sys.argv[2].encode())))
         print(decode((await executor.run(attempt)).record).result.decode())
         await executor.close()
 

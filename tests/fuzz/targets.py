@@ -31,7 +31,7 @@ from ironforge.doctor import clock_finding
 from ironforge.errors import IncompatibleRecord, InvalidJob, InvalidPayload
 from ironforge.execution.process_pool import HEADER, MAX_FRAME_BYTES, frame_size, read_reply
 from ironforge.handlers.binding import binder_of
-from ironforge.job.options import check_idempotency_key, validate_options
+from ironforge.job.checks import check_idempotency_key, check_run_at
 from ironforge.job.record import Job, JobState, decode, encode, new_id, parse_id
 from ironforge.job.tracebacks import RemoteFailure
 from ironforge.redis.keys import Location, queue_names
@@ -201,7 +201,7 @@ TARGETS: dict[str, tuple[Target, Errors]] = {
     "queue names": (lambda raw: queue_names([raw]), ()),
     "cursor": (_cursor, ()),
     "job id": (lambda raw: parse_id(raw.decode("latin-1")), (ValueError,)),
-    "run_at": (lambda raw: validate_options(run_at=raw.decode("latin-1")), (InvalidJob,)),
+    "run_at": (lambda raw: check_run_at("run_at", raw.decode("latin-1")), (InvalidJob,)),
     "payload": (_payload, ()),
     "one job": (lambda raw: _answered(lambda: requests.read_job(raw, "key")), ()),
     "array batch": (_batch(bodies.JSON, "key"), ()),

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ironforge.errors import IncompatibleRecord, InvalidJob
-from ironforge.job.options import validate_options
+from ironforge.job.checks import check_run_at
 from ironforge.job.record import Job, decode, encode, new_id
 from tests.fuzz.targets import HOSTILE, TARGETS
 
@@ -144,7 +144,7 @@ def test_what_is_accepted_as_a_job_can_be_stored_and_shown(record: bytes) -> Non
 )
 def test_a_time_at_the_edge_of_the_calendar_is_refused_or_accepted(run_at: str) -> None:
     with contextlib.suppress(InvalidJob):
-        validate_options(run_at=run_at)
+        check_run_at("run_at", run_at)
 
 
 def test_a_deep_and_a_huge_record_are_no_jobs() -> None:

@@ -11,7 +11,7 @@ import pytest
 from ironforge.errors import ConfigError, InvalidJob, InvalidPayload, SerializationError, UnknownKind
 from ironforge.execution.executor import Executor
 from ironforge.handlers.forge import Forge
-from ironforge.job.options import Options
+from ironforge.job.options import JobOptions
 from ironforge.job.record import Priority, format_id, new_id
 from ironforge.job.retry import Backoff
 from ironforge.settings import Settings
@@ -43,19 +43,15 @@ def test_a_handler_knows_the_options_of_its_kind():
         retain_seconds=60,
         backoff=backoff,
     ).handler("email.send")
-    assert handler.priority == Priority.HIGH
-    assert handler.queue == "mail"
-    assert handler.max_retries == 5
-    assert handler.timeout_seconds == 30.0
-    assert handler.retain_seconds == 60.0
-    assert handler.backoff == backoff
+    assert handler.options == JobOptions(
+        priority="high", queue="mail", max_retries=5, timeout_seconds=30, retain_seconds=60
+    )
+    assert handler.backoff is backoff
 
 
 def test_without_options_the_settings_decide():
     handler = forge_with().handler("email.send")
-    assert handler.defaults == Options()
-    assert handler.timeout_seconds is None
-    assert handler.retain_seconds is None
+    assert handler.options == JobOptions()
     assert handler.backoff == Backoff()
 
 
@@ -214,5 +210,5 @@ def test_a_backoff_that_is_none_is_refused():
 
 def test_durations_are_taken_wherever_seconds_are():
     handler = forge_with(timeout_seconds=timedelta(minutes=1), retain_seconds=timedelta(0)).handler("email.send")
-    assert handler.timeout_seconds == 60.0
-    assert handler.retain_seconds == 0.0
+    assert handler.options.timeout_seconds == 60.0
+    assert handler.options.retain_seconds == 0.0

@@ -11,7 +11,7 @@ from ironforge.execution.executor import Ending, Executor, Outcome
 from ironforge.handlers.forge import Forge
 from ironforge.handlers.middleware import compose
 from ironforge.job.context import Context
-from ironforge.job.options import Options
+from ironforge.job.options import JobOptions
 from ironforge.job.record import decode, encode
 from ironforge.settings import Settings
 
@@ -19,7 +19,7 @@ from ironforge.settings import Settings
 async def outcome_of(forge: Forge, kind: str = "k") -> Outcome:
     executor = Executor(forge, Settings(), "node-1")
     try:
-        return await executor.run(executor.prepare(encode(Options().job(kind, b"{}"))))
+        return await executor.run(executor.prepare(encode(JobOptions().checked().job(kind, b"{}"))))
     finally:
         await executor.close()
 

@@ -7,25 +7,32 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from ironforge.errors import InvalidJob
-from ironforge.job import options
-from ironforge.job.options import Options, validate_options
+from ironforge.job import checks, options
+from ironforge.job.options import CheckedOptions, JobOptions, merge, options_of
 from ironforge.job.record import Priority, created_ms_of
+
+
+def checked(**given: object) -> CheckedOptions:
+    return options_of(given).checked()
 
 
 def refused(**given: object) -> tuple[str, str | None]:
     with pytest.raises(InvalidJob) as caught:
-        validate_options(**given)
+        checked(**given)
     return caught.value.code, caught.value.field
 
 
 def test_nothing_given_means_the_defaults():
-    assert validate_options() == Options(Priority.MEDIUM, "default")
+    job = checked().job("k", b"{}")
+    assert job.queue == "default"
+    assert job.priority == Priority.MEDIUM
+    assert job.fairness_weight == 1
+    assert job.max_retries is None
 
 
 def test_given_values_arrive_in_record_units():
-    assert validate_options(priority=Priority.LOW).priority is Priority.LOW
-    expected = Options(Priority.HIGH, "mail", 5, 1_500, 0, 250, None)
-    actual = validate_options(
+    assert checked(priority=Priority.LOW).fields["priority"] is Priority.LOW
+    actual = checked(
         priority="high",
         queue="mail",
         max_retries=5,
@@ -33,7 +40,45 @@ def test_given_values_arrive_in_record_units():
         retain_seconds=0,
         delay_seconds=0.25,
     )
-    assert actual == expected
+    fields = {
+        "priority": Priority.HIGH,
+        "queue": "mail",
+        "max_retries": 5,
+        "timeout_ms": 1_500,
+        "retain_ms": 0,
+        "fairness_weight": 1,
+    }
+    assert actual == CheckedOptions(fields, 250, None)
+
+
+def test_a_job_shows_its_options_as_they_were_given():
+    given = {
+        "priority": "high",
+        "queue": "mail",
+        "max_retries": 5,
+        "timeout_seconds": 1.5,
+        "retain_seconds": 60.0,
+        "fairness_key": "a",
+        "fairness_weight": 2,
+    }
+    assert options.shown(checked(**given).job("k", b"{}")) == given
+
+
+def test_the_defaults_of_a_kind_hold_where_a_submission_says_nothing():
+    merged = merge(JobOptions(priority="high", max_retries=0), JobOptions(priority="low", delay_seconds=1.0))
+    assert merged == JobOptions(priority="low", max_retries=0, delay_seconds=1.0)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "struct"), [(options.KindKeywords, options.KindOptions), (options.JobKeywords, JobOptions)]
+)
+def test_type_checkers_know_every_option(keywords, struct):
+    assert tuple(keywords.__annotations__) == struct.__struct_fields__
+
+
+def test_every_option_has_a_check_and_words():
+    assert [option.name for option in options.OPTIONS if not option.description] == []
+    assert [option.name for option in options.OPTIONS] == [*JobOptions.__struct_fields__]
 
 
 @pytest.mark.parametrize(
@@ -47,8 +92,8 @@ def test_given_values_arrive_in_record_units():
 )
 def test_both_bounds_are_allowed_and_the_next_value_is_not(field, low, high):
     code = "invalid_delay" if field == "delay_seconds" else "out_of_range"
-    validate_options(**{field: low})
-    validate_options(**{field: high})
+    checked(**{field: low})
+    checked(**{field: high})
     assert refused(**{field: low - 1}) == (code, field)
     assert refused(**{field: high + 1}) == (code, field)
     assert refused(**{field: 10**400}) == (code, field)
@@ -79,12 +124,16 @@ def test_a_value_of_the_wrong_type_is_refused(field, value):
     assert refused(**{field: value}) == ("invalid_type", field)
 
 
-@pytest.mark.parametrize("name", ["", "a:b", "{x}", "../", "a" * 129, "-a", "ä", "a\n", "a b", "a\0"])
+@pytest.mark.parametrize("name", ["", "a:b", "{x}", "../", "a" * 129, "-a", "ä", "a\n", "a b"])
 def test_names_that_would_break_keys_are_refused(name):
     assert refused(queue=name) == ("invalid_queue_name", "queue")
     with pytest.raises(InvalidJob) as caught:
-        options.check_kind(name)
+        checks.check_kind(name)
     assert caught.value.code == "invalid_kind"
+
+
+def test_a_nul_in_a_name_is_told_as_what_it_is():
+    assert refused(queue="a\0") == ("invalid_unicode", "queue")
 
 
 @pytest.mark.parametrize("label", ["High", "urgent", "", "1000"])
@@ -101,12 +150,12 @@ def test_a_time_is_the_same_moment_in_every_zone():
     moment = datetime.now(UTC).replace(microsecond=250_000) + timedelta(hours=1)
     elsewhere = moment.astimezone(timezone(timedelta(hours=-7)))
     expected = int(moment.timestamp() * 1000)
-    assert validate_options(run_at=moment).run_at_ms == expected
-    assert validate_options(run_at=elsewhere.isoformat()).run_at_ms == expected
+    assert checked(run_at=moment).run_at_ms == expected
+    assert checked(run_at=elsewhere.isoformat()).run_at_ms == expected
 
 
 def test_a_time_in_the_past_is_due_at_once_and_one_too_far_ahead_is_refused():
-    assert validate_options(run_at="1970-01-01T00:00:00Z").run_at_ms == 0
+    assert checked(run_at="1970-01-01T00:00:00Z").run_at_ms == 0
     assert refused(run_at=datetime.now(UTC) + timedelta(days=366)) == ("invalid_delay", "run_at")
     assert refused(run_at=datetime.max.replace(tzinfo=UTC)) == ("invalid_delay", "run_at")
     assert refused(run_at="9999-12-31T23:59:59-14:00") == ("invalid_delay", "run_at")
@@ -114,7 +163,7 @@ def test_a_time_in_the_past_is_due_at_once_and_one_too_far_ahead_is_refused():
 
 @pytest.mark.parametrize("text", ["1969-12-31T23:59:59Z", "0001-01-01T00:00:00+23:59"])
 def test_a_time_before_all_clocks_is_due_at_once_like_any_other_in_the_past(text):
-    assert validate_options(run_at=text).run_at_ms == 0
+    assert checked(run_at=text).run_at_ms == 0
 
 
 @pytest.mark.parametrize(
@@ -128,7 +177,7 @@ def test_a_time_before_all_clocks_is_due_at_once_like_any_other_in_the_past(text
     ],
 )
 def test_a_time_may_be_written_in_every_way_of_rfc_3339(text, same):
-    assert validate_options(run_at=same).run_at_ms == validate_options(run_at=text).run_at_ms
+    assert checked(run_at=same).run_at_ms == checked(run_at=text).run_at_ms
 
 
 @pytest.mark.parametrize(
@@ -148,7 +197,7 @@ def test_a_time_may_be_written_in_every_way_of_rfc_3339(text, same):
 )
 def test_what_is_no_time_says_why(text, reason):
     with pytest.raises(InvalidJob) as caught:
-        validate_options(run_at=text)
+        checked(run_at=text)
     assert reason in str(caught.value)
 
 
@@ -160,7 +209,7 @@ def test_a_time_too_far_ahead_is_told_with_the_bound():
     with pytest.raises(
         InvalidJob, match=r"run_at 2999-01-01T00:00:00\+00:00 is out of range: at most 365 days ahead, now"
     ):
-        validate_options(run_at="2999-01-01T00:00:00Z")
+        checked(run_at="2999-01-01T00:00:00Z")
 
 
 @pytest.mark.parametrize(
@@ -176,7 +225,7 @@ def test_a_time_too_far_ahead_is_told_with_the_bound():
 )
 def test_a_value_out_of_range_is_told_by_every_digit(given, message):
     with pytest.raises(InvalidJob) as caught:
-        validate_options(**given)
+        checked(**given)
     assert message == str(caught.value)
 
 
@@ -185,35 +234,35 @@ def test_delay_and_time_exclude_each_other():
 
 
 def test_a_payload_of_one_mebibyte_is_allowed_and_a_byte_more_is_not():
-    assert len(options.check_payload_size(bytes(options.MAX_PAYLOAD_BYTES))) == options.MAX_PAYLOAD_BYTES
+    assert len(checks.check_payload_size(bytes(checks.MAX_PAYLOAD_BYTES))) == checks.MAX_PAYLOAD_BYTES
     with pytest.raises(InvalidJob, match="1048577 bytes") as caught:
-        options.check_payload_size(bytes(options.MAX_PAYLOAD_BYTES + 1))
+        checks.check_payload_size(bytes(checks.MAX_PAYLOAD_BYTES + 1))
     assert caught.value.code == "payload_too_large"
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "a\nb"])
 def test_a_malformed_idempotency_key_is_refused(key):
     with pytest.raises(InvalidJob) as caught:
-        options.check_idempotency_key(key)
+        checks.check_idempotency_key(key)
     assert caught.value.code == "invalid_idempotency_key"
 
 
 def test_an_idempotency_key_is_text():
-    assert options.check_idempotency_key(None) is None
-    assert options.check_idempotency_key("k" * 255) == "k" * 255
+    assert checks.check_idempotency_key(None) is None
+    assert checks.check_idempotency_key("k" * 255) == "k" * 255
     with pytest.raises(InvalidJob, match="must be text, not int"):
-        options.check_idempotency_key(7)
+        checks.check_idempotency_key(7)
 
 
 def test_a_delayed_job_knows_when_it_may_start():
-    delayed = validate_options(delay_seconds=1.5).job("a.b", b"{}")
+    delayed = checked(delay_seconds=1.5).job("a.b", b"{}")
     assert delayed.ready_ms == delayed.created_ms + 1_500
-    assert validate_options(run_at="1970-01-01T00:00:01Z").job("a.b", b"{}").ready_ms == 1_000
-    assert validate_options().job("a.b", b"{}").ready_ms == 0
+    assert checked(run_at="1970-01-01T00:00:01Z").job("a.b", b"{}").ready_ms == 1_000
+    assert checked().job("a.b", b"{}").ready_ms == 0
 
 
 def test_a_new_job_was_created_when_its_id_says():
-    job = validate_options(max_retries=2).job("a.b", b"{}")
+    job = checked(max_retries=2).job("a.b", b"{}")
     assert job.created_ms == created_ms_of(job.id)
     assert job.kind == "a.b"
     assert job.queue == "default"
@@ -223,8 +272,8 @@ def test_a_new_job_was_created_when_its_id_says():
 
 
 def test_a_fairness_key_has_a_weight_of_one_unless_given():
-    assert tuple(validate_options(fairness_key="a.b-1"))[-2:] == ("a.b-1", 1)
-    assert tuple(validate_options(fairness_key="a", fairness_weight=100))[-2:] == ("a", 100)
+    assert checked(fairness_key="a.b-1").fields["fairness_weight"] == 1
+    assert checked(fairness_key="a", fairness_weight=100).fields["fairness_weight"] == 100
     assert refused(fairness_key="a b") == ("invalid_fairness_key", "fairness_key")
     assert refused(fairness_key="a", fairness_weight=1.5) == ("invalid_type", "fairness_weight")
     assert refused(fairness_weight=2) == ("missing_field", "fairness_key")
@@ -233,9 +282,9 @@ def test_a_fairness_key_has_a_weight_of_one_unless_given():
 @pytest.mark.parametrize("field", ["timeout_seconds", "retain_seconds", "delay_seconds"])
 @pytest.mark.parametrize("seconds", [0.001, 1.5, 604_800])
 def test_a_duration_is_its_seconds(field, seconds):
-    assert validate_options(**{field: timedelta(seconds=seconds)}) == validate_options(**{field: seconds})
+    assert checked(**{field: timedelta(seconds=seconds)}) == checked(**{field: seconds})
 
 
 def test_a_duration_out_of_range_is_refused_in_seconds():
     with pytest.raises(InvalidJob, match="delay_seconds -1 is out of range"):
-        validate_options(delay_seconds=timedelta(seconds=-1))
+        checked(delay_seconds=timedelta(seconds=-1))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ironforge.errors import IncompatibleRecord
 from ironforge.job import record as jobs
-from ironforge.job.options import Options
+from ironforge.job.options import JobOptions
 from ironforge.job.record import TRANSITIONS, AttemptError, Job, JobState, Priority
 from ironforge.store.pending_jobs import record_head
 
@@ -42,7 +42,7 @@ JOBS = st.builds(
 
 
 def new_job() -> Job:
-    return Options().job("email.send", b"{}")
+    return JobOptions().checked().job("email.send", b"{}")
 
 
 @given(JOBS)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironforge.errors import ConfigError
-from ironforge.job.options import Options
+from ironforge.job.options import JobOptions
 from ironforge.job.record import Job
 from ironforge.job.retry import Backoff, Verdict, decide
 
@@ -26,7 +26,7 @@ BACKOFFS = st.builds(
 
 
 def failed_job(attempt: int, max_retries: int | None = None) -> Job:
-    job = Options(max_retries=max_retries).job("k", b"{}")
+    job = JobOptions(max_retries=max_retries).checked().job("k", b"{}")
     return msgspec.structs.replace(job, attempt=attempt)
 
 

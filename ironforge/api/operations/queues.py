@@ -12,7 +12,7 @@ from ironforge.api.schemas import views
 from ironforge.api.schemas.jobs import QueueAnswer
 from ironforge.api.schemas.operator import QueueStats
 from ironforge.api.scope import RequestScope
-from ironforge.job.options import check_queue
+from ironforge.job.checks import check_queue
 
 # How old a reading of counts may be that is given to many: the server is not asked more often, however many look.
 SHARED_SECONDS: Final = 1.0

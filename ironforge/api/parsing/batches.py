@@ -21,7 +21,7 @@ from ironforge.api.parsing.strict_json import SPACE, InvalidJson
 from ironforge.api.problems import ApiProblem, invalid
 from ironforge.api.schemas.jobs import MAX_BATCH, BatchRequest, JobRequest
 from ironforge.errors import InvalidJob
-from ironforge.job.options import MAX_BATCH_VALUES, MAX_PAYLOAD_BYTES, MAX_VALUES
+from ironforge.job.checks import MAX_BATCH_VALUES, MAX_PAYLOAD_BYTES, MAX_VALUES
 from ironforge.job.record import tail_of
 from ironforge.store.contract import Submission
 

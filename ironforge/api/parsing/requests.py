@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final, TypeVar, get_args
+from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 
@@ -21,7 +21,7 @@ from ironforge.auth.caller import SCOPES
 from ironforge.codes import Code
 from ironforge.errors import InvalidJob
 from ironforge.formats.suggest import closest
-from ironforge.job import options
+from ironforge.job import checks
 from ironforge.job.record import LABELS, JobState, new_id, parse_id, tail_of
 from ironforge.store.contract import Submission
 
@@ -58,8 +58,7 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        fields = getattr(decoder.type, "__struct_fields__", ())
-        raise _mismatch(str(error), fields) from None
+        raise _mismatch(str(error), decoder.type) from None
 
 
 def read_query(query: Mapping[str, str], model: type[Query]) -> Query:
@@ -71,7 +70,7 @@ def read_query(query: Mapping[str, str], model: type[Query]) -> Query:
     try:
         values = msgspec.convert(dict(query), model, strict=False)
     except msgspec.ValidationError as error:
-        problem = _mismatch(str(error), model.__struct_fields__)
+        problem = _mismatch(str(error), model)
         raise ApiProblem(400, "invalid_parameter", problem.detail, **problem.extra) from None
     if isinstance(values, DeadQuery):
         _check_filters(values)
@@ -88,9 +87,9 @@ def _check_filters(query: DeadQuery) -> None:
         )
     try:
         if query.kind is not None:
-            options.check_kind(query.kind)
+            checks.check_kind(query.kind)
         if query.queue is not None:
-            options.check_queue(query.queue)
+            checks.check_queue(query.queue)
     except InvalidJob as error:
         raise ApiProblem(400, "invalid_parameter", str(error), field=error.field) from None
 
@@ -123,7 +122,7 @@ def read_key(keys: Sequence[str]) -> str | None:
         raise ApiProblem(
             400,
             "invalid_idempotency_key",
-            f"Idempotency-Key must be 1 to {options.MAX_KEY_CHARACTERS} printable ASCII characters",
+            f"Idempotency-Key must be 1 to {checks.MAX_KEY_CHARACTERS} printable ASCII characters",
             field="Idempotency-Key",
         )
     return keys[0]
@@ -133,21 +132,9 @@ def read_key(keys: Sequence[str]) -> str | None:
 
 
 def submission(request: JobRequest, key: str | None, content: bytes, tail: int | None, place: int = 0) -> Submission:
-    if "\0" in request.kind + (request.queue or "") + (request.fairness_key or ""):
-        raise InvalidJob("a name must not hold a NUL character", code="invalid_unicode", field="kind")
-    kind = options.check_kind(request.kind)
-    payload = options.check_payload_size(bytes(request.payload))
-    checked = options.validate_options(
-        priority=request.priority,
-        queue=request.queue,
-        max_retries=request.max_retries,
-        timeout_seconds=request.timeout_seconds,
-        retain_seconds=request.retain_seconds,
-        delay_seconds=request.delay_seconds,
-        run_at=request.run_at,
-        fairness_key=request.fairness_key,
-        fairness_weight=request.fairness_weight,
-    )
+    kind = checks.check_kind(request.kind)
+    payload = checks.check_payload_size(bytes(request.payload))
+    checked = request.checked()
     job = checked.job(kind, payload, new_id(tail))
     return Submission(job, checked.delay_ms, checked.run_at_ms, key, content, place)
 
@@ -155,12 +142,12 @@ def submission(request: JobRequest, key: str | None, content: bytes, tail: int |
 # --------------------------------------------------------------------------- saying what is wrong
 
 
-def _mismatch(message: str, fields: tuple[str, ...]) -> ApiProblem:
+def _mismatch(message: str, model: Any) -> ApiProblem:
     """msgspec says everything in one sentence; programs need it in parts. Its words are pinned by a test."""
     place = _PLACE.search(message)
     path = place.group(1) if place else ""
     text = message[: place.start()] if place else message
-    names = JobRequest.__struct_fields__ if path.endswith("]") else fields
+    names = _fields(JobRequest if path.endswith("]") else model)
     if unknown := _UNKNOWN.search(text):
         name = unknown.group(1)
         close = closest(name, names)
@@ -179,6 +166,12 @@ def _mismatch(message: str, fields: tuple[str, ...]) -> ApiProblem:
             code = "invalid_priority"
         text += f": one of {', '.join(_CHOICES[name])}"
     return ApiProblem(400, code, f"{path or 'the body'}: {text}", field=path or None)
+
+
+def _fields(model: Any) -> list[str]:
+    """Its own first."""
+    names = getattr(model, "__struct_fields__", ())
+    return [*dict.fromkeys((*model.__annotations__, *names))] if names else []
 
 
 def _join(path: str, name: str) -> str:

@@ -31,7 +31,7 @@ from ironforge.formats.json_rules import (
     repeated_key,
     sendable,
 )
-from ironforge.job.options import MAX_VALUES, most_values
+from ironforge.job.checks import MAX_VALUES, most_values
 
 # A text with more values than FEW, and more than one in SPARSE bytes, is worth the pass that counts them exactly.
 _FEW: Final = 64

@@ -1,29 +1,27 @@
 """The types of the HTTP contract: what a request may hold, what an answer holds.
 
-The OpenAPI document is generated from these types, and requests are decoded into them. Limits are only
-*described* here (`extra_json_schema`) and enforced by `ironforge.job.options`, so that both doors refuse with
-the same codes.
+The OpenAPI document is generated from these types, and requests are decoded into them. What `extra_json_schema` says is
+only *described* by it: `JobOptions.checked` enforces it, so that every door refuses with the same codes.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from ironforge.job import options
-from ironforge.job.record import MAX_WEIGHT, JobState
+from ironforge.job.checks import NAME_PATTERN
+from ironforge.job.options import RECORDED, JobOptions
+from ironforge.job.record import JobState, PriorityLabel
 
 MAX_BATCH = 10_000
 MAX_PAGE = 500
 DEFAULT_PAGE = 50
 
-NAME_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 ID_PATTERN = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$"
 ID_EXAMPLE = "0199a2b4-7c1e-7d3a-9f00-5b1c2d3e4f50"
 
-PriorityLabel = Literal["critical", "high", "medium", "low"]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"}, examples=["2030-01-31T12:00:00.000Z"])]
 JobId = Annotated[str, Meta(extra_json_schema={"pattern": ID_PATTERN, "format": "uuid"}, examples=[ID_EXAMPLE])]
 
@@ -35,7 +33,7 @@ def _range(low: float, high: float) -> dict[str, Any]:
 # --------------------------------------------------------------------------- requests
 
 
-class JobRequest(msgspec.Struct, forbid_unknown_fields=True):
+class JobRequest(JobOptions, kw_only=True):
     """A job to accept. Only `kind` is required; null means the same as leaving a field out."""
 
     kind: Annotated[
@@ -53,60 +51,6 @@ class JobRequest(msgspec.Struct, forbid_unknown_fields=True):
             examples=[{"to": "ada@example.com"}],
         ),
     ] = msgspec.field(default_factory=lambda: msgspec.Raw(b"null"))
-    priority: Annotated[PriorityLabel | None, Meta(description="strict; default: medium")] = None
-    queue: Annotated[
-        str | None,
-        Meta(description="default: default", extra_json_schema={"pattern": NAME_PATTERN}),
-    ] = None
-    max_retries: Annotated[
-        int | None,
-        Meta(
-            description="retries after the first attempt; default: as the kind says",
-            extra_json_schema=_range(0, options.MAX_RETRIES),
-        ),
-    ] = None
-    timeout_seconds: Annotated[
-        float | None,
-        Meta(
-            description="time limit of one attempt; default: as the kind says",
-            extra_json_schema=_range(options.MIN_TIMEOUT_SECONDS, options.MAX_TIMEOUT_SECONDS),
-        ),
-    ] = None
-    delay_seconds: Annotated[
-        float | None,
-        Meta(
-            description="run this long from now; excludes run_at",
-            extra_json_schema=_range(0, options.MAX_DELAY_SECONDS),
-        ),
-    ] = None
-    run_at: Annotated[
-        str | None,
-        Meta(
-            description="run at this time, RFC 3339 with a zone; excludes delay_seconds",
-            extra_json_schema={"format": "date-time"},
-        ),
-    ] = None
-    retain_seconds: Annotated[
-        float | None,
-        Meta(
-            description="how long the job can be looked up after its end; default: as the installation says",
-            extra_json_schema=_range(0, options.MAX_RETAIN_SECONDS),
-        ),
-    ] = None
-    fairness_key: Annotated[
-        str | None,
-        Meta(
-            description="jobs with different keys take turns within their queue and priority",
-            extra_json_schema={"pattern": NAME_PATTERN},
-        ),
-    ] = None
-    fairness_weight: Annotated[
-        int | None,
-        Meta(
-            description="jobs of its key for each job of a key of weight 1; default: 1; needs fairness_key",
-            extra_json_schema=_range(1, MAX_WEIGHT),
-        ),
-    ] = None
 
 
 class BatchRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -174,21 +118,25 @@ class FailedAttempt(msgspec.Struct):
     revival: Annotated[int, Meta(description="how often the job had come back from the dead letter by then")]
 
 
-class JobAnswer(msgspec.Struct):
-    """A job as it stands. `attempts` counts failed attempts so far; null options mean "as the kind says"."""
-
+class _NamedJob(msgspec.Struct):
     id: JobId
     kind: str
-    queue: str
-    priority: PriorityLabel
+
+
+# Static types know nothing of the options here: each is what `JobOptions` says, as it holds for the job.
+_WithOptions: Any = msgspec.defstruct(
+    "_WithOptions",
+    [(option.name, option.type if option.default is not None else option.type | None) for option in RECORDED],
+    bases=(_NamedJob,),
+)
+
+
+class JobAnswer(_WithOptions):  # type: ignore[misc] # made at run time
+    """A job as it stands. `attempts` counts failed attempts so far; null options mean "as the kind says"."""
+
     status: JobState
     payload: msgspec.Raw
     attempts: int
-    max_retries: int | None
-    timeout_seconds: float | None
-    retain_seconds: float | None
-    fairness_key: str | None
-    fairness_weight: int
     revivals: Annotated[int, Meta(description="how often it came back from the dead letter")]
     crashes: Annotated[int, Meta(description="nodes that died while they held it, as far as they count")]
     alone: Annotated[bool, Meta(description="it waits to run, or runs, with nothing else on its node")]

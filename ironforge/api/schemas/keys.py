@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from ironforge.api.schemas.jobs import DEFAULT_PAGE, MAX_PAGE, NAME_PATTERN, Time
+from ironforge.api.schemas.jobs import DEFAULT_PAGE, MAX_PAGE, Time
 from ironforge.auth.api_keys import LONGEST_LIFE_SECONDS
 from ironforge.auth.caller import MAX_QUEUES, Scope
 from ironforge.auth.quota import Quota
+from ironforge.job.checks import NAME_PATTERN
 
 KEY_ID_PATTERN = "^[a-z0-9]{12}$"
 KEY_ID_EXAMPLE = "k3v9q2m8x1ab"

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from ironforge.api.schemas.jobs import JobId, PriorityLabel, Time
+from ironforge.api.schemas.jobs import JobId, Time
+from ironforge.job.record import PriorityLabel
 from ironforge.store.node_view import JOBS_NAMED
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import cast
 
 import msgspec
 
@@ -16,10 +15,10 @@ from ironforge.api.schemas.jobs import (
     FailedAttempt,
     JobAnswer,
     JobPage,
-    PriorityLabel,
 )
 from ironforge.api.schemas.operator import NodeAnswer, NodeJob, NodesAnswer, QueueStats, StreamStats
-from ironforge.job.record import LABELS, AttemptError, format_id
+from ironforge.job import options
+from ironforge.job.record import LABELS, AttemptError, PriorityLabel, format_id
 from ironforge.store.contract import JobView, Page, Stats, StreamDepth
 from ironforge.store.node_view import NodeView, RunningJob
 
@@ -27,7 +26,7 @@ _check = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 def label(priority: int) -> PriorityLabel:
-    return cast("PriorityLabel", LABELS[priority])
+    return LABELS[priority]
 
 
 def job_answer(view: JobView) -> JobAnswer:
@@ -35,16 +34,10 @@ def job_answer(view: JobView) -> JobAnswer:
     return JobAnswer(
         id=format_id(job.id),
         kind=job.kind,
-        queue=job.queue,
-        priority=label(job.priority),
+        **options.shown(job),
         status=view.state,
         payload=_json(job.payload),
         attempts=job.attempt,
-        max_retries=job.max_retries,
-        timeout_seconds=_seconds(job.timeout_ms),
-        retain_seconds=_seconds(job.retain_ms),
-        fairness_key=job.fairness_key or None,
-        fairness_weight=job.fairness_weight,
         revivals=job.revivals,
         crashes=job.crashes,
         alone=view.alone,
@@ -66,7 +59,9 @@ def bare_job_answer(view: JobView) -> JobAnswer:
     shown = job_answer(view)
     shown.payload = shown.result = msgspec.Raw(b"null")
     shown.errors, shown.reason = [], None
-    shown.fairness_key, shown.fairness_weight = None, 1
+    for option in options.RECORDED:
+        if option.name not in options.KindOptions.__struct_fields__:
+            setattr(shown, option.name, option.default)
     return shown
 
 
@@ -134,10 +129,6 @@ def _json(stored: bytes) -> msgspec.Raw:
         return msgspec.Raw(stored or b"null")
     except (msgspec.MsgspecError, RecursionError, ValueError):
         return msgspec.Raw(msgspec.json.encode(stored.decode(errors="replace")))
-
-
-def _seconds(ms: int | None) -> float | None:
-    return None if ms is None else ms / 1000
 
 
 def rfc3339(ms: int) -> str:

@@ -12,8 +12,8 @@ from typing import Final
 import msgspec
 
 from ironforge.errors import IncompatibleRecord, InvalidJob
+from ironforge.job.checks import check_queue
 from ironforge.job.crashes import is_suspect
-from ironforge.job.options import check_queue
 from ironforge.job.record import Job, alone_stream, decode
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys

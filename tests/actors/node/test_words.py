@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ironforge import Backoff, Discard, Retry, Snooze
-from ironforge.job.options import Options
+from ironforge.job.options import JobOptions
 from ironforge.job.record import JobState
 from ironforge.store import Submission
 from tests.actors.node.kit import QUICK, World
@@ -92,7 +92,7 @@ async def test_arguments_whose_own_code_exits_are_invalid_and_no_more(world: Wor
         return order.number
 
     async with world.node():
-        strange = Options().job("order", b'{"number":-1}')
+        strange = JobOptions().checked().job("order", b'{"number":-1}')
         await world.cluster.store_client.producer.submit([Submission(strange)])
         view = await world.dead(strange.text_id)
         await world.completed(await world.submit("order", {"number": 1}))

@@ -16,7 +16,7 @@ from ironforge.api.parsing.large_bodies import to_the_end
 from ironforge.api.parsing.strict_json import InvalidJson
 from ironforge.api.problems import ApiProblem, invalid
 from ironforge.client.payloads import chunks_of, lines_of
-from ironforge.job.options import MAX_BATCH_VALUES, MAX_PAYLOAD_BYTES
+from ironforge.job.checks import MAX_BATCH_VALUES, MAX_PAYLOAD_BYTES
 
 JOB = b'{"kind":"a"}'
 values = st.recursive(

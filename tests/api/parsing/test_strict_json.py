@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ironforge.api.parsing.strict_json import InvalidJson, canonical, count_values
 from ironforge.formats.json_rules import MAX_DEPTH, MAX_INTEGER, MIN_INTEGER
-from ironforge.job.options import MAX_VALUES
+from ironforge.job.checks import MAX_VALUES
 
 
 def refusal(body: bytes) -> tuple[str, str | None]:
