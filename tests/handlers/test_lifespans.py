@@ -11,7 +11,7 @@ import pytest
 
 from ironforge import ConfigError, Context, Forge, InvalidPayload
 from ironforge.execution.executor import Executor
-from ironforge.job.options import Options
+from ironforge.job.options import JobOptions
 from ironforge.job.record import decode, encode
 from ironforge.settings import Settings
 
@@ -60,7 +60,7 @@ def lifespan(annotation: Any, name: str = "opened") -> Callable[[], AsyncIterato
 async def result_of(forge: Forge, payload: bytes, *values: Any) -> Any:
     executor = Executor(forge, Settings(), "node-1", dict(zip(forge.lifespans, values, strict=True)))
     try:
-        outcome = await executor.run(executor.prepare(encode(Options().job("k", payload))))
+        outcome = await executor.run(executor.prepare(encode(JobOptions().checked().job("k", payload))))
         return decode(outcome.record).result if outcome.record else outcome.job
     finally:
         await executor.close()
