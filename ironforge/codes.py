@@ -1,32 +1,19 @@
-"""Why something was refused, for programs: every code that the API answers, and that errors of a submission carry.
+"""Why something was refused, for programs: every code that the API answers, and that errors of a submission carry, by
+the HTTP status it is answered with.
 
-A code keeps its meaning. The type checker compares each place where one is raised with this list, from which
-`/openapi.json` has it.
+A code keeps its meaning. The type checker compares each place where one is raised with these lists, from which
+`/openapi.json` has them.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal, get_args
 
-Code = Literal[
-    "batch_too_large",
+S400 = Literal[
     "body_required",
-    "body_timeout",
-    "content_encoding_not_supported",
-    "cross_site_request",
     "duplicate_key",
-    "durability_lost",
-    "durability_not_confirmed",
     "empty_batch",
-    "expiry_not_held",
-    "head_timeout",
-    "host_not_allowed",
-    "idempotency_conflict",
-    "incompatible_record",
-    "internal_error",
-    "invalid_arguments",
     "invalid_body",
-    "invalid_credentials",
     "invalid_delay",
     "invalid_fairness_key",
     "invalid_host",
@@ -42,41 +29,94 @@ Code = Literal[
     "invalid_priority",
     "invalid_queue_name",
     "invalid_request",
-    "invalid_state",
-    "invalid_token",
     "invalid_type",
     "invalid_unicode",
-    "job_not_found",
-    "key_not_found",
     "malformed_request",
-    "method_not_allowed",
-    "metrics_not_available",
-    "missing_credentials",
     "missing_field",
-    "missing_scope",
-    "not_found",
     "not_serialisable",
     "number_out_of_range",
     "out_of_range",
-    "payload_too_large",
-    "queue_full",
+    "timezone_required",
+    "too_deep",
+    "unknown_field",
+]
+S401 = Literal[
+    "invalid_credentials",
+    "invalid_token",
+    "missing_credentials",
+    "token_expired",
+]
+S403 = Literal[
+    "cross_site_request",
+    "expiry_not_held",
+    "host_not_allowed",
+    "missing_scope",
     "queue_not_allowed",
-    "quota_exceeded",
     "quota_not_held",
     "scope_not_held",
+    "too_many_generations",
+]
+S404 = Literal[
+    "job_not_found",
+    "key_not_found",
+    "metrics_not_available",
+    "not_found",
+]
+S405 = Literal["method_not_allowed"]
+S408 = Literal[
+    "body_timeout",
+    "head_timeout",
+]
+S409 = Literal[
+    "idempotency_conflict",
+    "invalid_state",
+    "too_many_keys",
+]
+S413 = Literal[
+    "batch_too_large",
+    "payload_too_large",
+    "too_many_values",
+]
+S415 = Literal[
+    "content_encoding_not_supported",
+    "unsupported_media_type",
+]
+S422 = Literal["invalid_arguments"]
+S429 = Literal[
+    "queue_full",
+    "quota_exceeded",
+]
+S500 = Literal[
+    "incompatible_record",
+    "internal_error",
+]
+S503 = Literal[
+    "durability_lost",
+    "durability_not_confirmed",
     "storage_full",
     "storage_loading",
     "storage_readonly",
     "storage_unavailable",
     "store_refused",
-    "timezone_required",
-    "token_expired",
-    "too_deep",
     "too_many_connections",
-    "too_many_generations",
-    "too_many_keys",
     "too_many_large_bodies",
-    "too_many_values",
-    "unknown_field",
-    "unsupported_media_type",
 ]
+Code = Literal[S400, S401, S403, S404, S405, S408, S409, S413, S415, S422, S429, S500, S503]
+
+_GROUPS: Final = {
+    400: S400,
+    401: S401,
+    403: S403,
+    404: S404,
+    405: S405,
+    408: S408,
+    409: S409,
+    413: S413,
+    415: S415,
+    422: S422,
+    429: S429,
+    500: S500,
+    503: S503,
+}
+# The HTTP status of each code.
+STATUS: Final[dict[str, int]] = {code: status for status, group in _GROUPS.items() for code in get_args(group)}

@@ -5,9 +5,10 @@ Every message names what was wrong, with which value, and what to do about it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final
 
-from ironforge.codes import Code
+from ironforge.codes import S401, S403, STATUS, Code
 from ironforge.formats.duration import Duration, seconds_of
 
 
@@ -19,17 +20,54 @@ class ConfigError(IronForgeError):
     """A setting is wrong, or two settings contradict each other."""
 
 
-class InvalidJob(IronForgeError):
-    """A submission that can never become a job. `field` names the culprit, `code` is stable for programs."""
+class Refused(IronForgeError):
+    """What was asked for is refused, and nothing was done. `code` is stable for programs, `status` is HTTP's for it.
+
+    `members`: the attributes that a problem document over HTTP carries too, and their types. One that the client raises
+    has also the whole document, `problem`, and in `detail` what the API said.
+    """
+
+    code: str
+    members: ClassVar[tuple[tuple[str, type], ...]] = ()
+
+    def __init__(self, message: str, *, code: Code | None = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
+        self.status: int = STATUS[self.code]
+        self.detail = message
+        self.problem: Mapping[str, Any] = {}
+
+    def facts(self) -> dict[str, Any]:
+        """The members, as a problem document shows them."""
+        return {name: value for name, _ in self.members if (value := getattr(self, name)) not in (None, "")}
+
+    def take(self, problem: Mapping[str, Any]) -> None:
+        """The other way round. A document that is not of our making may hold anything: what does not fit is left."""
+        for name, kind in self.members:
+            value = problem.get(name)
+            fits = isinstance(value, int | float if kind is float else kind)
+            setattr(self, name, value if fits else getattr(type(self), name, kind()))
+
+
+class InvalidJob(Refused):
+    """A submission that can never become a job. `field` names the culprit. Over HTTP also `index`, the bad job's place
+    in its batch, and `hint`, what may have been meant."""
+
+    members = (("field", str), ("index", int), ("hint", str))
+    field: str | None = None
+    index: int | None = None
+    hint: str | None = None
 
     def __init__(self, message: str, *, code: Code = "invalid_job", field: str | None = None) -> None:
-        super().__init__(message)
-        self.code: str = code
+        super().__init__(message, code=code)
         self.field = field
 
 
 class InvalidPayload(InvalidJob):
     """The payload does not fit the handler's annotated parameters."""
+
+    code = "invalid_arguments"
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
         super().__init__(message, code="invalid_arguments", field=field)
@@ -43,8 +81,10 @@ class SerializationError(InvalidJob):
         super().__init__(message, code=code, field=field)
 
 
-class IncompatibleRecord(IronForgeError):
+class IncompatibleRecord(Refused):
     """Stored bytes that are no job, or a job of a newer version."""
+
+    code = "incompatible_record"
 
 
 class NewerRecord(IncompatibleRecord):
@@ -55,29 +95,39 @@ class UnknownKind(IronForgeError):
     """No handler is registered for a job's kind."""
 
 
-class JobNotFound(IronForgeError):
+class JobNotFound(Refused):
     """No such job: never submitted, or ended and past its retention."""
 
+    code = "job_not_found"
 
-class InvalidState(IronForgeError):
+
+class InvalidState(Refused):
     """The call does not fit the state the job is in. `state` is the present one."""
+
+    code = "invalid_state"
+    members = (("state", str),)
 
     def __init__(self, message: str, *, state: str) -> None:
         super().__init__(message)
         self.state = state
 
 
-class IdempotencyConflict(IronForgeError):
+class IdempotencyConflict(Refused):
     """An idempotency key came back with a different submission. `job_id` is the first one's, in text form; "" where
     the caller may not know it."""
+
+    code = "idempotency_conflict"
+    members = (("job_id", str),)
 
     def __init__(self, message: str, *, job_id: str) -> None:
         super().__init__(message)
         self.job_id = job_id
 
 
-class StoreError(IronForgeError):
+class StoreError(Refused):
     """The server answered, and refused."""
+
+    code = "store_refused"
 
 
 class StoreUnavailable(StoreError):
@@ -86,13 +136,24 @@ class StoreUnavailable(StoreError):
     was asked; `job_ids` are then the ids of the submission). Repeating the same call later is safe."""
 
     def __init__(self, message: str, *, code: Code = "storage_unavailable", job_ids: Sequence[str] = ()) -> None:
-        super().__init__(message)
-        self.code: str = code
+        super().__init__(message, code=code)
         self.job_ids = tuple(job_ids)
+
+    def facts(self) -> dict[str, Any]:
+        if len(self.job_ids) == 1:
+            return {"job_id": self.job_ids[0]}
+        return {"job_ids": list(self.job_ids)} if self.job_ids else {}
+
+    def take(self, problem: Mapping[str, Any]) -> None:
+        several, job_id = problem.get("job_ids"), problem.get("job_id")
+        self.job_ids = tuple(several) if isinstance(several, list) else (job_id,) if isinstance(job_id, str) else ()
 
 
 class QueueFull(StoreError):
     """Nothing was stored, because `queue` would have more than `limit` jobs; it has `length` now. Try again later."""
+
+    code = "queue_full"
+    members = (("queue", str), ("length", int), ("limit", int))
 
     def __init__(self, message: str, *, queue: str, length: int, limit: int) -> None:
         super().__init__(message)
@@ -101,27 +162,28 @@ class QueueFull(StoreError):
         self.limit = limit
 
 
-class Unauthenticated(IronForgeError):
+class Unauthenticated(Refused):
     """No credential, or one that does not count. `code`: missing_credentials, invalid_credentials, invalid_token,
     token_expired. The message never says which part was wrong: that is for the log."""
 
-    def __init__(self, message: str, *, code: Code) -> None:
-        super().__init__(message)
-        self.code: str = code
+    def __init__(self, message: str, *, code: S401) -> None:
+        super().__init__(message, code=code)
 
 
-class Forbidden(IronForgeError):
+class Forbidden(Refused):
     """The caller is known, and may not do this. `code`: missing_scope, queue_not_allowed, and for what a key would have
     beyond its maker scope_not_held, quota_not_held, expiry_not_held, too_many_generations."""
 
-    def __init__(self, message: str, *, code: Code) -> None:
-        super().__init__(message)
-        self.code: str = code
+    def __init__(self, message: str, *, code: S403) -> None:
+        super().__init__(message, code=code)
 
 
-class QuotaExceeded(IronForgeError):
+class QuotaExceeded(Refused):
     """Nothing was accepted. `quota` says whose limit and which one (`key.stored_jobs`), `current` where it stands;
     after `retry_seconds` another try may succeed."""
+
+    code = "quota_exceeded"
+    members = (("quota", str), ("current", float), ("limit", float), ("retry_seconds", float))
 
     def __init__(self, message: str, *, quota: str, current: float, limit: float, retry_seconds: float) -> None:
         super().__init__(message)
@@ -131,12 +193,52 @@ class QuotaExceeded(IronForgeError):
         self.retry_seconds = retry_seconds
 
 
-class KeyNotFound(IronForgeError):
+class KeyNotFound(Refused):
     """No such API key in this namespace."""
 
+    code = "key_not_found"
 
-class TooManyKeys(IronForgeError):
+
+class TooManyKeys(Refused):
     """The name has two keys that count already, or the namespace has as many as it may."""
+
+    code = "too_many_keys"
+
+
+# What a refusal over HTTP is raised as by the client: the error that its code belongs to, or else its status.
+_OF_CODE: Final[dict[str, type[Refused]]] = {
+    error.code: error
+    for error in (
+        IdempotencyConflict,
+        IncompatibleRecord,
+        InvalidPayload,
+        InvalidState,
+        JobNotFound,
+        KeyNotFound,
+        QueueFull,
+        QuotaExceeded,
+        TooManyKeys,
+    )
+}
+_OF_STATUS: Final[dict[int, type[Refused]]] = {
+    400: InvalidJob,
+    401: Unauthenticated,
+    403: Forbidden,
+    413: InvalidJob,
+    422: InvalidJob,
+    503: StoreUnavailable,
+}
+
+
+def refused(status: int, problem: Mapping[str, Any]) -> Refused:
+    """The error that the API answered with: the one that `forge` raises for the same reason."""
+    code, detail = (value if isinstance(value := problem.get(name), str) else "" for name in ("code", "detail"))
+    kind = _OF_CODE.get(code) or _OF_STATUS.get(status, Refused)
+    code = code or f"http_{status}"
+    error = kind.__new__(kind, f"{detail} ({status} {code})")
+    error.code, error.status, error.detail, error.problem = code, status, detail, problem
+    error.take(problem)
+    return error
 
 
 class LeaseLost(IronForgeError):

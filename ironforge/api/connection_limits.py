@@ -127,7 +127,7 @@ class Refusal(asyncio.Protocol):
             return
         self._others.add(self)
         detail = f"this process holds {self._limit} connections, the most it takes: try again, or start more processes"
-        transport.write(plain(ApiProblem(503, "too_many_connections", detail, headers={"Retry-After": "1"})))
+        transport.write(plain(ApiProblem(503, "too_many_connections", detail)))
         # What the caller still sends is read until it has our answer: closing at once could destroy it on its way.
         if transport.can_write_eof():
             transport.write_eof()

@@ -15,7 +15,7 @@ import uuid_utils
 
 from ironforge.client.payloads import chunks_of, job_body, lines_of
 from ironforge.client.transport import ApiError, ApiUnreachable, Json, Transport, member
-from ironforge.errors import InvalidJob, WaitTimeout
+from ironforge.errors import InvalidJob, WaitTimeout, refused
 from ironforge.formats.duration import Duration, seconds_of
 from ironforge.job.checks import check_queue
 from ironforge.job.options import JobKeywords, check_names
@@ -197,7 +197,7 @@ async def _submit_many(http: Transport, lines: list[bytes], key: str) -> list[st
         answer = await http.call("POST", "/jobs/batch", body=b"\n".join(chunk), headers=headers)
         given = member(answer, "ids", list)
         if len(given) != len(chunk):
-            raise ApiError(200, {"code": "unexpected_answer", "detail": f"{len(given)} ids for {len(chunk)} jobs"})
+            raise refused(200, {"code": "unexpected_answer", "detail": f"{len(given)} ids for {len(chunk)} jobs"})
         ids += given
     return ids
 
@@ -225,7 +225,7 @@ async def _pages(http: Transport, query: dict[str, str | int | None]) -> AsyncIt
             return
         following = member(page, "next", str)
         if following == query.get("cursor"):
-            raise ApiError(200, {"code": "unexpected_answer", "detail": "the next page is the same page again"})
+            raise refused(200, {"code": "unexpected_answer", "detail": "the next page is the same page again"})
         query = {**query, "cursor": following}
 
 

@@ -41,105 +41,8 @@ class ApiUnreachable(errors.IronForgeError):
     """Nobody answered at the API's address, in spite of the retries."""
 
 
-class ApiError(errors.IronForgeError):
-    """The API refused. `status` is HTTP's, `code` is stable, `problem` the whole problem document.
-
-    A refusal that has a class of its own in `ironforge.errors` is an instance of that class too.
-    """
-
-    def __init__(self, status: int, problem: Json) -> None:
-        self.status = status
-        self.problem = problem
-        self.code: str = _text(problem, "code") or f"http_{status}"
-        self.detail: str = _text(problem, "detail") or ""
-        Exception.__init__(self, f"{self.detail} ({status} {self.code})")
-
-
-class ApiInvalidJob(ApiError, errors.InvalidJob):
-    """`index` is the bad job's place in its batch, `hint` what may have been meant."""
-
-    def __init__(self, status: int, problem: Json) -> None:
-        ApiError.__init__(self, status, problem)
-        index = problem.get("index")
-        self.field = _text(problem, "field")
-        self.index = index if isinstance(index, int) else None
-        self.hint = _text(problem, "hint")
-
-
-class ApiJobNotFound(ApiError, errors.JobNotFound):
-    """No such job, or past its retention."""
-
-
-class ApiInvalidState(ApiError, errors.InvalidState):
-    """The call does not fit the job's `state`."""
-
-    def __init__(self, status: int, problem: Json) -> None:
-        ApiError.__init__(self, status, problem)
-        self.state = _text(problem, "state") or ""
-
-
-class ApiIdempotencyConflict(ApiError, errors.IdempotencyConflict):
-    """The key belongs to the job `job_id`, which was submitted with other content."""
-
-    def __init__(self, status: int, problem: Json) -> None:
-        ApiError.__init__(self, status, problem)
-        self.job_id = _text(problem, "job_id") or ""
-
-
-class ApiQueueFull(ApiError, errors.QueueFull):
-    """`queue` has `length` jobs, and may have `limit`."""
-
-    def __init__(self, status: int, problem: Json) -> None:
-        ApiError.__init__(self, status, problem)
-        self.queue: str = problem.get("queue", "")
-        self.length: int = problem.get("length", 0)
-        self.limit: int = problem.get("limit", 0)
-
-
-class ApiUnauthenticated(ApiError, errors.Unauthenticated):
-    """The API asks for a credential, or for a better one: set IRONFORGE_API_KEY or pass api_key=."""
-
-
-class ApiForbidden(ApiError, errors.Forbidden):
-    """The credential may not do this."""
-
-
-class ApiQuotaExceeded(ApiError, errors.QuotaExceeded):
-    """`quota` stands at `current` of `limit`; after `retry_seconds` another try may succeed."""
-
-    def __init__(self, status: int, problem: Json) -> None:
-        ApiError.__init__(self, status, problem)
-        self.quota = _text(problem, "quota") or ""
-        self.current, self.limit, self.retry_seconds = (
-            value if isinstance(value := problem.get(name), int | float) else 0.0
-            for name in ("current", "limit", "retry_seconds")
-        )
-
-
-class ApiStoreUnavailable(ApiError, errors.StoreUnavailable):
-    """The store behind the API cannot be used now; `job_ids` are known when the jobs are stored, but unconfirmed."""
-
-    def __init__(self, status: int, problem: Json) -> None:
-        ApiError.__init__(self, status, problem)
-        job_id = problem.get("job_id")
-        self.job_ids: tuple[str, ...] = tuple(problem.get("job_ids", () if job_id is None else (job_id,)))
-
-
-_BY_CODE: Final[dict[str, type[ApiError]]] = {
-    "job_not_found": ApiJobNotFound,
-    "invalid_state": ApiInvalidState,
-    "idempotency_conflict": ApiIdempotencyConflict,
-    "queue_full": ApiQueueFull,
-    "quota_exceeded": ApiQuotaExceeded,
-}
-_BY_STATUS: Final[dict[int, type[ApiError]]] = {
-    400: ApiInvalidJob,
-    401: ApiUnauthenticated,
-    403: ApiForbidden,
-    413: ApiInvalidJob,
-    422: ApiInvalidJob,
-    503: ApiStoreUnavailable,
-}
+# The name by which users of the client know it.
+ApiError = errors.Refused
 
 
 class Transport:
@@ -168,7 +71,7 @@ class Transport:
     ) -> Json:
         """The answer, decoded; with `audit` when what was done could not be written down.
 
-        Raises ApiError (or a subclass) and ApiUnreachable.
+        Raises ApiError (a subclass where one says more) and ApiUnreachable.
         """
         options: dict[str, Any] = {"data": body, "headers": headers}
         options["params"] = {name: str(value) for name, value in (query or {}).items() if value is not None}
@@ -210,7 +113,7 @@ class Transport:
     def _redirected(self, status: int, location: str) -> ApiError:
         there = location.partition("?")[0][:200]
         detail = f"{self.url} answers with a redirection to {there!r}, which is not followed: if that is the API, set"
-        return ApiError(status, {"code": "redirected", "detail": f"{detail} IRONFORGE_URL or pass url="})
+        return errors.refused(status, {"code": "redirected", "detail": f"{detail} IRONFORGE_URL or pass url="})
 
     def _unreachable(self, error: Exception) -> ApiUnreachable:
         return ApiUnreachable(
@@ -229,19 +132,12 @@ def _abandon(session: aiohttp.ClientSession) -> None:
 
 
 def refusal(status: int, content: bytes) -> ApiError:
-    """The exception for an answer that is none; a proxy's own page becomes an ApiError with its first words."""
+    """The error for an answer that is none; a proxy's own page becomes one with its first words."""
     try:
         problem = msgspec.json.decode(content, type=Json)
     except _UNREADABLE:
         problem = {"detail": content[:200].decode(errors="replace")}
-    kind = _BY_CODE.get(_text(problem, "code") or "") or _BY_STATUS.get(status, ApiError)
-    return kind(status, problem)
-
-
-def _text(problem: Json, name: str) -> str | None:
-    """A member of a problem that is not of our making may be anything."""
-    value = problem.get(name)
-    return value if isinstance(value, str) else None
+    return errors.refused(status, problem)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
@@ -250,7 +146,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
         content += chunk
         if len(content) > MAX_ANSWER_BYTES:
             problem = f"the answer has more than {MAX_ANSWER_BYTES} bytes: ask for less, for a page with a lower limit"
-            raise ApiError(response.status, {"code": "answer_too_large", "detail": problem})
+            raise errors.refused(response.status, {"code": "answer_too_large", "detail": problem})
     return bytes(content)
 
 
@@ -258,7 +154,7 @@ def _decode(status: int, content: bytes) -> Json:
     try:
         return msgspec.json.decode(content, type=Json)
     except _UNREADABLE:
-        raise ApiError(status, {"detail": "the answer is not JSON: does the URL lead to IronForge?"}) from None
+        raise errors.refused(status, {"detail": "the answer is not JSON: does the URL lead to IronForge?"}) from None
 
 
 def member(answer: Json, name: str, kind: type[T]) -> T:
@@ -266,7 +162,7 @@ def member(answer: Json, name: str, kind: type[T]) -> T:
     value = answer.get(name)
     if not isinstance(value, kind):
         detail = f"the answer has no `{name}` as IronForge gives it: does the URL lead to IronForge?"
-        raise ApiError(200, {"code": "unexpected_answer", "detail": detail})
+        raise errors.refused(200, {"code": "unexpected_answer", "detail": detail})
     return value
 
 

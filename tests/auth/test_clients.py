@@ -7,7 +7,6 @@ import pytest
 from ironforge import errors
 from ironforge.auth.quota import Quota
 from ironforge.client.client import AsyncClient
-from ironforge.client.transport import ApiForbidden, ApiQuotaExceeded, ApiUnauthenticated
 from tests.auth.kit import House
 
 
@@ -28,8 +27,8 @@ async def test_refusals_are_what_the_errors_say(house: House) -> None:
         with pytest.raises(errors.Forbidden) as lacking:
             await client.submit("demo.echo")
 
-    assert isinstance(nobody.value, ApiUnauthenticated)
-    assert isinstance(lacking.value, ApiForbidden)
+    assert type(nobody.value) is errors.Unauthenticated
+    assert type(lacking.value) is errors.Forbidden
     assert nobody.value.code == "missing_credentials"
     assert lacking.value.code == "missing_scope"
 
@@ -41,7 +40,7 @@ async def test_a_quota_that_frees_late_is_not_waited_for(house: House) -> None:
         with pytest.raises(errors.QuotaExceeded) as caught:
             await client.submit("demo.echo")
 
-    assert isinstance(caught.value, ApiQuotaExceeded)
+    assert type(caught.value) is errors.QuotaExceeded
     assert caught.value.quota == "key.submissions_per_second"
     assert caught.value.current == 0
     assert caught.value.limit == 1e-6

@@ -12,7 +12,7 @@ import pytest
 
 from ironforge.api.parsing import bodies, large_bodies
 from ironforge.api.parsing.large_bodies import CALLER_OF, LargeBodies, Room
-from ironforge.api.problems import ApiProblem
+from ironforge.api.problems import ApiProblem, respond
 from ironforge.auth.caller import Caller
 
 PROCESS, CALLER = (limit for _, _, limit in reversed(large_bodies._LIMITS))
@@ -28,7 +28,7 @@ def request_of(name: str | None) -> Any:
 def refused(room: Room, size: int) -> int:
     with pytest.raises(ApiProblem) as caught:
         room.take(size)
-    assert caught.value.headers["Retry-After"] == "1"
+    assert respond(caught.value, "id").headers["Retry-After"] == "1"
     assert caught.value.code == "too_many_large_bodies"
     return caught.value.status
 
