@@ -32,39 +32,46 @@ def nested(unit: bytes, size: int = 1_600) -> bytes:
     return jobs(repeated(unit, size=size))
 
 
-ORDINARY = jobs(b'{"to":"' + b"x" * 700 + b'","items":[' + b'{"sku":"a-123456","price":1.5},' * 26 + b"0]}")
-DEEP = b"[" * 28 + b"]" * 28 + b","
-DEEP_KEYS = b'{"":' * 28 + b"0" + b"}" * 28 + b","
-KEYS = b",".join(b'"%x":0' % number for number in range(100_000))
-HOSTILE = {
-    "empty arrays": repeated(b"[],"),
-    "open arrays": b"[" * SIZE,
-    "open objects": b'{"a":' * (SIZE // 5),
-    "numbers and an escape": repeated(b"1,", tail=b'"\\u0041"]'),
-    "short strings": repeated(b'"",'),
-    "repeated keys": b"{" + b'"":0,' * (SIZE // 5 - 1) + b'"":0}',
-    "white space": b" " * SIZE,
-    "digits": b"9" * SIZE,
-    "huge exponents": repeated(b"1e99999,"),
-    "escapes": b'"' + b"\\u0000" * (SIZE // 6 - 1) + b'"',
-    "smallest jobs": b"[" + (b'{"kind":"a"},' * (SIZE // 13))[:-1] + b"]",
-    "one endless job": b'[{"kind":"a","payload":"' + b"a" * (SIZE - 30),
-    "jobs of empty arrays": nested(b"[],"),
-    "jobs of deep arrays": nested(DEEP),
-    "jobs of deep objects": nested(DEEP_KEYS),
-    "jobs of objects": nested(b'{"a":1},'),
-    "jobs of numbers": nested(b"1,"),
-    "jobs of spelled colons": nested(b'"\\u003a",'),
-    "jobs of brackets in texts": nested(b'"[",[],'),
-    "large jobs of empty arrays": nested(b"[],", 290_000),
-    "large jobs of deep arrays": nested(DEEP, 350_000),
-    "large jobs of deep objects": nested(DEEP_KEYS, 900_000),
-    "large jobs of keys": jobs(b"{" + KEYS + b"}"),
-    "a repeated key behind many": jobs(b"{" + KEYS + b',"0":0}'),
-    "large jobs of quotes": jobs(b'"' + b'\\"' * 500_000 + b'"'),
-    "large jobs of digits": jobs(b"0." + b"1" * 1_000_000),
-}
-LINES = {"lines": b"1\n" * (SIZE // 2), "blank lines": b"\n" * SIZE, "jobs on lines": nested(b"[],").strip(b"[]")}
+def ordinary_batch() -> bytes:
+    return jobs(b'{"to":"' + b"x" * 700 + b'","items":[' + b'{"sku":"a-123456","price":1.5},' * 26 + b"0]}")
+
+
+def hostile_bodies() -> dict[str, bytes]:
+    deep = b"[" * 28 + b"]" * 28 + b","
+    deep_keys = b'{"":' * 28 + b"0" + b"}" * 28 + b","
+    keys = b",".join(b'"%x":0' % number for number in range(100_000))
+    return {
+        "empty arrays": repeated(b"[],"),
+        "open arrays": b"[" * SIZE,
+        "open objects": b'{"a":' * (SIZE // 5),
+        "numbers and an escape": repeated(b"1,", tail=b'"\\u0041"]'),
+        "short strings": repeated(b'"",'),
+        "repeated keys": b"{" + b'"":0,' * (SIZE // 5 - 1) + b'"":0}',
+        "white space": b" " * SIZE,
+        "digits": b"9" * SIZE,
+        "huge exponents": repeated(b"1e99999,"),
+        "escapes": b'"' + b"\\u0000" * (SIZE // 6 - 1) + b'"',
+        "smallest jobs": b"[" + (b'{"kind":"a"},' * (SIZE // 13))[:-1] + b"]",
+        "one endless job": b'[{"kind":"a","payload":"' + b"a" * (SIZE - 30),
+        "jobs of empty arrays": nested(b"[],"),
+        "jobs of deep arrays": nested(deep),
+        "jobs of deep objects": nested(deep_keys),
+        "jobs of objects": nested(b'{"a":1},'),
+        "jobs of numbers": nested(b"1,"),
+        "jobs of spelled colons": nested(b'"\\u003a",'),
+        "jobs of brackets in texts": nested(b'"[",[],'),
+        "large jobs of empty arrays": nested(b"[],", 290_000),
+        "large jobs of deep arrays": nested(deep, 350_000),
+        "large jobs of deep objects": nested(deep_keys, 900_000),
+        "large jobs of keys": jobs(b"{" + keys + b"}"),
+        "a repeated key behind many": jobs(b"{" + keys + b',"0":0}'),
+        "large jobs of quotes": jobs(b'"' + b'\\"' * 500_000 + b'"'),
+        "large jobs of digits": jobs(b"0." + b"1" * 1_000_000),
+    }
+
+
+def hostile_lines() -> dict[str, bytes]:
+    return {"lines": b"1\n" * (SIZE // 2), "blank lines": b"\n" * SIZE, "jobs on lines": nested(b"[],").strip(b"[]")}
 
 
 class ApiProcess:
@@ -101,11 +108,12 @@ def api(server: str) -> Iterator[ApiProcess]:
 @pytest.mark.proof
 def test_no_body_costs_much_more_than_an_ordinary_batch_of_its_size(api: ApiProcess) -> None:
     measured = {}
-    status, ordinary = min(api.post(ORDINARY) for _ in range(3))
+    body = ordinary_batch()
+    status, ordinary = min(api.post(body) for _ in range(3))
     peak = api.peak_bytes
-    for name, body in HOSTILE.items():
+    for name, body in hostile_bodies().items():
         measured[name] = api.post(body, **{"Idempotency-Key": name})
-    for name, body in LINES.items():
+    for name, body in hostile_lines().items():
         measured[name] = api.post(body, "application/x-ndjson")
     print(f"{'ordinary':28} {status} {ordinary:5.2f} s, peak {peak >> 20} MiB")  # noqa: T201 - the table is the point
     for name, (answered, seconds) in measured.items():
