@@ -11,27 +11,23 @@ import asyncio
 import os
 from bisect import bisect_left
 from collections import Counter as Tally
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from ironforge.job.record import LABELS, part_of, split_stream
+from ironforge.job.record import part_of, split_stream
 from ironforge.metrics.exposition import MULTIPROCESS_DIR, page, with_siblings
-from ironforge.metrics.queue_depths import OTHER, Depths, Reading
-
-# So many kinds are told apart in a namespace: clients that invent names must not fill the scraper's memory.
-MAX_KINDS: Final = 1_000
+from ironforge.metrics.kinds import AcceptedJobs, KindLabels, audit_failures
+from ironforge.metrics.queue_depths import Depths, Reading
 
 DURATION_BUCKETS: Final = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
     *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0),
 )
 LATENESS_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
-AUDIT_FAILURES: Final = "ironforge_audit_failures_total"
-AUDIT_FAILURES_HELP: Final = "Things done that could not be written down in the audit trail"
 # A stall stays visible for this long, so that a scrape every 15 s sees each of them.
 LAG_WINDOW_SECONDS: Final = 15.0
 
@@ -53,18 +49,17 @@ class Metrics:
         self._parts = parts if several else ()
         self._own = namespace if several else ""
         labels = ("namespace",) if several else ()
+        self._kinds = KindLabels()
+        self._accepted = AcceptedJobs(self.registry, self._kinds, labels)
         self._make_job_metrics(self.registry, labels)
         self._make_node_metrics(self.registry)
-        self._kinds: defaultdict[str, set[str]] = defaultdict(set)
-        self._submitted_of: dict[tuple[str, int], Counter] = {}
         if MULTIPROCESS_DIR not in os.environ:
             ProcessCollector(registry=self.registry)
 
     def _make_job_metrics(self, registry: CollectorRegistry, namespace: tuple[str, ...]) -> None:
-        def counter(name: str, documentation: str, *labels: str) -> Counter:
-            return Counter(name, documentation, (*namespace, "kind", *labels), registry=registry)
+        def counter(name: str, documentation: str) -> Counter:
+            return Counter(name, documentation, (*namespace, "kind"), registry=registry)
 
-        self._submitted = counter("ironforge_jobs_submitted_total", "Jobs accepted", "priority")
         self._completed = counter("ironforge_jobs_completed_total", "Jobs completed")
         self._failed = counter("ironforge_jobs_failed_total", "Failed attempts")
         self._retried = counter("ironforge_jobs_retried_total", "Retries scheduled")
@@ -99,7 +94,7 @@ class Metrics:
         self.stale_settlements = Counter(
             "ironforge_stale_settlements_total", "Settlements refused by the fence", registry=registry
         )
-        self._audit_failures = Counter(AUDIT_FAILURES, AUDIT_FAILURES_HELP, registry=registry)
+        self._audit_failures = audit_failures(registry)
         self.suspect_runs = Counter(
             "ironforge_suspect_runs_total", "Runs of a job with nothing else on its node", registry=registry
         )
@@ -116,34 +111,27 @@ class Metrics:
 
     def submitted(self, kind: str, priority: int, count: int = 1) -> None:
         """`count` jobs of this kind and priority were accepted."""
-        # `labels` costs five times what the counting does, and every submission over HTTP comes through here.
-        counter = self._submitted_of.get((kind, priority))
-        if counter is None:
-            labels = self._labels(self._own, kind)
-            counter = self._submitted.labels(*labels, LABELS[priority])
-            if labels[-1] == kind:
-                self._submitted_of[kind, priority] = counter
-        counter.inc(count)
+        self._accepted.count(self._own, kind, priority, count)
 
     def completed(self, kind: str, seconds: Sequence[float], namespace: str = "") -> None:
         """One job completed per entry of `seconds`, its run time. `namespace`: as `namespace_of` names it."""
-        labels = self._labels(namespace, kind)
+        labels = self._kinds.of(namespace, kind)
         self._completed.labels(*labels).inc(len(seconds))
         _observe(self._duration.labels(*labels), DURATION_BUCKETS, seconds)
 
     def failed(self, kind: str, seconds: Sequence[float], namespace: str = "") -> None:
         """One attempt failed per entry of `seconds`, its run time."""
-        labels = self._labels(namespace, kind)
+        labels = self._kinds.of(namespace, kind)
         self._failed.labels(*labels).inc(len(seconds))
         _observe(self._duration.labels(*labels), DURATION_BUCKETS, seconds)
 
     def retried(self, kind: str, stream: str = "") -> None:
         """A retry was scheduled of a job that was delivered from `stream`."""
-        self._retried.labels(*self._labels(self.namespace_of(stream), kind)).inc()
+        self._retried.labels(*self._kinds.of(self.namespace_of(stream), kind)).inc()
 
     def dead(self, kind: str, stream: str = "") -> None:
         """A job that was delivered from `stream` went to the dead letter."""
-        self._dead.labels(*self._labels(self.namespace_of(stream), kind)).inc()
+        self._dead.labels(*self._kinds.of(self.namespace_of(stream), kind)).inc()
 
     def started(self, latencies_seconds: Sequence[float], stream: str) -> None:
         """Jobs that were delivered from `stream` began to run, each this long after it had become ready."""
@@ -166,13 +154,6 @@ class Metrics:
     def exposition(self, reading: Reading | None = None) -> tuple[bytes, str]:
         """The body of `/metrics` and its Content-Type; in a child process, for its siblings too."""
         return page(with_siblings(self.registry), Depths(reading, self._own))
-
-    def _labels(self, namespace: str, kind: str) -> tuple[str, ...]:
-        kinds = self._kinds[namespace]
-        if len(kinds) < MAX_KINDS:
-            kinds.add(kind)
-        label = kind if kind in kinds else OTHER
-        return (namespace, label) if namespace else (label,)
 
 
 async def measure_loop_lag(metrics: Metrics, interval_seconds: float = 0.5) -> None:

@@ -6,18 +6,16 @@ write to the same file where several processes count together.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from ironforge.job.record import LABELS
 from ironforge.metrics.exposition import page, with_siblings
 from ironforge.metrics.http import PREFIX
-from ironforge.metrics.jobs import AUDIT_FAILURES, AUDIT_FAILURES_HELP, MAX_KINDS
-from ironforge.metrics.queue_depths import OTHER, Depths, Reading
+from ironforge.metrics.kinds import AcceptedJobs, KindLabels, audit_failures
+from ironforge.metrics.queue_depths import Depths, Reading
 
 
 class NamespaceMetrics:
@@ -27,14 +25,8 @@ class NamespaceMetrics:
         self.of_process = of_process
         self.home = home
         self.registry = CollectorRegistry()
-        self.submitted = Counter(
-            "ironforge_jobs_submitted_total",
-            "Jobs accepted",
-            ("namespace", "kind", "priority"),
-            registry=self.registry,
-        )
-        self.audit_failures = Counter(AUDIT_FAILURES, AUDIT_FAILURES_HELP, ("namespace",), registry=self.registry)
-        self.kinds: defaultdict[str, set[str]] = defaultdict(set)
+        self.accepted = AcceptedJobs(self.registry, KindLabels(), ("namespace",))
+        self.audit_failures = audit_failures(self.registry, "namespace")
 
     def of(self, namespace: str) -> TenantMetrics:
         return TenantMetrics(self, namespace)
@@ -46,22 +38,11 @@ class TenantMetrics(Collector):
     def __init__(self, metrics: NamespaceMetrics, namespace: str) -> None:
         self._metrics = metrics
         self._namespace = namespace
-        self._kinds = metrics.kinds[namespace]
         self._audit_failures = metrics.audit_failures.labels(namespace)
-        # `labels` costs more than the counting, and every submission comes through here.
-        self._submitted_of: dict[tuple[str, int], Counter] = {}
 
     def submitted(self, kind: str, priority: int, count: int = 1) -> None:
         """`count` jobs of this kind and priority were accepted."""
-        counter = self._submitted_of.get((kind, priority))
-        if counter is None:
-            if len(self._kinds) < MAX_KINDS:
-                self._kinds.add(kind)
-            label = kind if kind in self._kinds else OTHER
-            counter = self._metrics.submitted.labels(self._namespace, label, LABELS[priority])
-            if label == kind:
-                self._submitted_of[kind, priority] = counter
-        counter.inc(count)
+        self._metrics.accepted.count(self._namespace, kind, priority, count)
 
     def audit_failed(self) -> None:
         """Something was done, and could not be written down in the audit trail."""

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.exposition import generate_latest
 
 from ironforge.job.record import Priority
-from ironforge.metrics import jobs as module
+from ironforge.metrics import kinds
 from ironforge.metrics.exposition import ChildMetrics
 from ironforge.metrics.jobs import DURATION_BUCKETS, Metrics, measure_loop_lag
 from ironforge.store import StreamDepth
@@ -85,7 +85,7 @@ def test_a_latency_below_zero_counts_as_zero_because_clocks_differ():
 
 
 def test_kinds_past_the_limit_are_counted_together(monkeypatch):
-    monkeypatch.setattr(module, "MAX_KINDS", 2)
+    monkeypatch.setattr(kinds, "MAX_KINDS", 2)
     metrics = Metrics()
     for kind in ("a", "b", "c", "d", "a"):
         metrics.completed(kind, [0.1])
@@ -136,7 +136,7 @@ def test_one_namespace_in_several_shards_has_no_label_for_it():
 
 
 def test_kinds_that_one_namespace_invents_leave_room_for_those_of_another(monkeypatch):
-    monkeypatch.setattr(module, "MAX_KINDS", 2)
+    monkeypatch.setattr(kinds, "MAX_KINDS", 2)
     metrics = Metrics(parts=("a", "b"), namespace="a")
     for kind in ("1", "2", "3", "4"):
         metrics.completed(kind, [0.1], "a")
