@@ -35,6 +35,7 @@ class Worker(Actor):
     def __init__(self, number: int, executor: Executor, metrics: Metrics) -> None:
         self._number = number
         self._executor = executor
+        self._hooks = executor.hooks
         self._report = OutcomeReporter(number, metrics)
         self._queue: deque[Delivered] = deque()
         self._cancelled: set[bytes] = set()
@@ -143,6 +144,8 @@ class Worker(Actor):
             attempt.interrupt = Interrupt.CANCEL
         self._current = delivered, attempt
         self._watch.begin(attempt)
+        if self._hooks is not None:
+            self._hooks.started(attempt)
         return attempt
 
     def _ended(self, delivered: Delivered, attempt: Attempt) -> None:
@@ -150,6 +153,8 @@ class Worker(Actor):
         self._current = None
         self._watch.end()
         self._report.add(delivered, attempt.outcome)
+        if self._hooks is not None:
+            self._hooks.ended(attempt)
 
     def _lose_patience(self, _attempt: Attempt) -> None:
         """Neither the jobs behind a slow one nor the results of those before it shall wait for it."""

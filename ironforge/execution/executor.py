@@ -15,6 +15,7 @@ from typing import Any
 
 from ironforge.errors import InvalidPayload, UnknownKind
 from ironforge.execution.conclusion import NOTHING, is_awaitable, raised, returned
+from ironforge.execution.event_hooks import EventHooks
 from ironforge.execution.isolation import contain_tasks, resumed
 from ironforge.execution.outcome import Attempt, Ending, Interrupt, Outcome, Outcomes
 from ironforge.execution.process_pool import Processes, Request
@@ -56,6 +57,8 @@ class Executor:
             "process": asyncio.Semaphore(settings.cpu_processes),
         }
         layers = forge.freeze()
+        # None without hooks: then telling of events costs no more than to look.
+        self.hooks = EventHooks(forge.hooks, node, self._provided) if forge.hooks else None
         handlers = [forge.handler(kind) for kind in forge.kinds]
         self._endpoints = {handler.kind: compose(layers, self._endpoint(handler)) for handler in handlers}
 
@@ -140,7 +143,9 @@ class Executor:
         attempt.outcome = self._outcomes.interrupted(attempt)
 
     async def close(self) -> None:
-        """Ends child processes and idle threads; a thread that is still busy dies with this process."""
+        """Ends hooks, child processes and idle threads; a thread that is still busy dies with this process."""
+        if self.hooks is not None:
+            await self.hooks.close()
         self._threads.close()
         await self._processes.close()
 

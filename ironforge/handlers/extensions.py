@@ -1,12 +1,14 @@
-"""What an application registers beside its handlers: middleware around runs and submissions, lifespans."""
+"""What an application registers beside its handlers: middleware around runs and submissions, lifespans, hooks."""
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from ironforge.errors import ConfigError
+from ironforge.handlers.events import EventName, Hook, check_hook
 from ironforge.handlers.lifespan import Lifespan, lifespan_of, provided_to
 from ironforge.handlers.middleware import Middleware, SubmissionMiddleware
 from ironforge.handlers.names import name_of
@@ -19,6 +21,7 @@ class Extensions:
         self._middleware: list[Middleware] = []
         self._submission_middleware: list[SubmissionMiddleware] = []
         self._lifespans: list[Lifespan] = []
+        self._hooks: list[Hook] = []
         self._bound: list[Callable[..., Any]] = []
         self._frozen = False
 
@@ -48,11 +51,33 @@ class Extensions:
         made = lifespan_of(function, self._lifespans)
         for bound in self._bound:
             if provided_to(bound, [made]):
-                raise ConfigError(
-                    f"lifespan {made.name} provides what handler {name_of(bound)} takes: register it before that"
-                )
+                raise ConfigError(f"lifespan {made.name} provides what {name_of(bound)} takes: register it before that")
         self._lifespans.append(made)
         return function
+
+    @overload
+    def on(self, event: EventName) -> Callable[[Function], Function]: ...
+
+    @overload
+    def on(self, event: EventName, function: Function) -> Function: ...
+
+    def on(self, event: EventName, function: Function | None = None) -> Any:
+        """Have nodes call the decorated or given function with each such event; `ironforge.handlers.events` lists them.
+
+        At most once, best effort, beside the jobs: what a hook raises is logged, and a slow one loses events. Plain
+        functions are called in a thread, asynchronous ones on the event loop, for 10 seconds at most.
+        Raises ConfigError for an event that there is not.
+        """
+        check_hook(event, function)
+        if function is None:
+            return functools.partial(self.on, event)
+        self._check_open("hook")
+        self._hooks.append(Hook(event, function, self._provided_to(function)))
+        return function
+
+    @property
+    def hooks(self) -> Sequence[Hook]:
+        return tuple(self._hooks)
 
     @property
     def lifespans(self) -> Sequence[Lifespan]:
@@ -70,16 +95,16 @@ class Extensions:
             raise ConfigError(f"middleware {name_of(function)} must be `async def`, taking ({first}, call_next)")
         return function
 
-    def _provided_to(self, handler: Callable[..., Any], *, in_process: bool) -> dict[str, Lifespan]:
+    def _provided_to(self, function: Callable[..., Any], *, in_process: bool = False) -> dict[str, Lifespan]:
         """Its parameters that get what lifespans yield. They are found once: later lifespans provide nothing to it."""
-        provided = provided_to(handler, self._lifespans)
+        provided = provided_to(function, self._lifespans)
         for parameter, lifespan in provided.items():
             if in_process:
                 raise ConfigError(
-                    f"handler {name_of(handler)} runs in a process of its own, where there is nothing of lifespan "
+                    f"handler {name_of(function)} runs in a process of its own, where there is nothing of lifespan "
                     f"{lifespan.name}: open what {parameter!r} stands for in the handler, or leave executor out"
                 )
-        self._bound.append(handler)
+        self._bound.append(function)
         return provided
 
     def _check_open(self, what: str) -> None:

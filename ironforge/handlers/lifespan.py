@@ -59,9 +59,9 @@ def lifespan_of(function: Callable[..., Any], earlier: Sequence[Lifespan]) -> Li
 
 def provided_to(function: Callable[..., Any], lifespans: Sequence[Lifespan]) -> dict[str, Lifespan]:
     """Which parameters of `function` get what which lifespan yields: those annotated with exactly its type."""
-    if not lifespans:
+    if not lifespans or not hasattr(function, "__annotations__"):  # as methods of built-in types, which hooks may be
         return {}
-    hints = hints_of(function)
+    hints = hints_of(function, "function")
     providers = {name: _provider(hints.get(name), lifespans) for name in inspect.signature(function).parameters}
     return {name: provider for name, provider in providers.items() if provider is not None}
 

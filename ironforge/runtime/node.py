@@ -21,6 +21,7 @@ from ironforge.actors.supervisor import Parts, node_spec
 from ironforge.execution import isolation
 from ironforge.execution.executor import Executor
 from ironforge.formats.numbers import counted
+from ironforge.handlers.events import EventName
 from ironforge.handlers.forge import Forge
 from ironforge.logs import handlers
 from ironforge.logs.setup import configure_logging
@@ -88,14 +89,23 @@ class Node:
         name = f"{socket.gethostname()}-{os.getpid()}"
         self._executor = Executor(self._forge, settings, name, self._lifespans.provided)
         parts = Parts(settings, self._store, self._executor, self.metrics, self.system, on_joined=self._joined)
-        self._root = await self._start_tree(parts)
+        try:
+            self._root = await self._start_tree(parts)
+        except BaseException:
+            await self._executor.close()
+            raise
         self._problem = ""
         self._helpers = [
             asyncio.create_task(self._feel_pulse(), name="pulse"),
             asyncio.create_task(measure_loop_lag(self.metrics), name="loop lag"),
         ]
+        self._tell("node_started")
         kinds = ", ".join(self._forge.kinds) or "none: this application registers no handlers"
         logger.info("node is running %s at a time; kinds: %s", counted(settings.concurrency, "job"), kinds)
+
+    def _tell(self, event: EventName) -> None:
+        if self._executor.hooks is not None:
+            self._executor.hooks.tell_of_node(event)
 
     async def _start_tree(self, parts: Parts) -> ActorRef:
         """A lease that is lost meanwhile ends the start, for there is no whole tree yet that could begin anew."""
@@ -152,6 +162,7 @@ class Node:
         survivors = await self.system.shutdown(SHUTDOWN_SECONDS)
         if survivors:
             logger.error("these did not stop in time: %s", ", ".join(survivors))
+        self._tell("node_stopped")
         await self._executor.close()
         await self._lifespans.end()
         await self._store.close()
@@ -161,6 +172,7 @@ class Node:
         dispatcher = self.system.ref(f"{NODE}/dispatcher")
         deadline = time.monotonic() + self._settings.drain_seconds
         await dispatcher.ask(Drain(), timeout_seconds=ASK_SECONDS)
+        self._tell("node_draining")
         logger.info("draining: no new jobs, up to %g s for those that run", self._settings.drain_seconds)
         while await dispatcher.ask(Held(), timeout_seconds=ASK_SECONDS):
             if self._hurry.is_set() or time.monotonic() > deadline:

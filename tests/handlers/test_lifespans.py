@@ -142,7 +142,7 @@ def test_a_lifespan_stands_before_the_handlers_that_take_what_it_provides():
     @forge.job("k")
     async def handler(config: Config) -> None: ...
 
-    with pytest.raises(ConfigError, match=r"provides what handler .*handler takes: register it before"):
+    with pytest.raises(ConfigError, match=r"provides what .*handler takes: register it before"):
         forge.lifespan(lifespan(Config))
     assert forge.lifespans == ()
     forge.lifespan(lifespan(Pool))
