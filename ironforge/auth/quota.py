@@ -13,16 +13,6 @@ import msgspec
 from ironforge.errors import ConfigError
 from ironforge.formats.numbers import shown
 
-NAMES: Final = (
-    "submissions_per_second",
-    "burst",
-    "stored_jobs",
-    "stored_bytes",
-    "in_flight",
-    "delay_seconds",
-    "queues",
-)
-
 
 class Quota(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """`burst` jobs may come at once where `submissions_per_second` jobs may come in the long run.
@@ -60,6 +50,7 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
 
 
 NO_QUOTA: Final = Quota()
+NAMES: Final = Quota.__struct_fields__
 
 
 def check(quota: Quota) -> Quota:
