@@ -6,7 +6,6 @@ The connection is opened by the first submission: an application that only defin
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,6 +14,7 @@ import msgspec
 
 from ironforge.errors import ConfigError, InvalidJob
 from ironforge.job.checks import check_idempotency_key
+from ironforge.job.fingerprint import content, digest, in_order
 from ironforge.job.options import CheckedOptions, JobOptions, merge, options_of
 from ironforge.job.record import format_id, new_id, parse_id, tail_of
 from ironforge.process.per_loop import PerLoop
@@ -33,14 +33,19 @@ class SubmissionBuilder:
         text_id = rest.pop("id", None)
         self._job_id = None if text_id is None else _parsed(text_id)
         self._tail = random.randrange(256) if self._key is None else tail_of(self._key)
-        options = options_of(rest)
-        self._checked = (options if defaults is None else merge(defaults, options)).checked()
+        self._given = options_of(rest)
+        self._checked = (self._given if defaults is None else merge(defaults, self._given)).checked()
 
     def submission(self, payload: bytes) -> Submission:
         checked = self._checked
-        mark = b"" if self._key is None else fingerprint(self._kind, payload, checked)
         job = checked.job(self._kind, payload, self._job_id or new_id(self._tail))
-        return Submission(job, checked.delay_ms, checked.run_at_ms, self._key, mark)
+        submission = Submission(job, checked.delay_ms, checked.run_at_ms, self._key)
+        if self._key is None:
+            return submission
+        return submission._replace(
+            fingerprint=digest(content(self._kind, in_order(payload), self._given)),
+            former_fingerprint=digest(_former_content(self._kind, payload, checked)),
+        )
 
 
 def _parsed(job_id: object) -> bytes:
@@ -52,15 +57,14 @@ def _parsed(job_id: object) -> bytes:
         ) from None
 
 
-def fingerprint(kind: str, payload: bytes, checked: CheckedOptions) -> bytes:
-    """Tells a repeated submission from a different one under the same idempotency key."""
+def _former_content(kind: str, payload: bytes, checked: CheckedOptions) -> bytes:
+    """What the first version took for the content: a key that it has stored may be repeated after an upgrade."""
     fields, delay_ms, run_at_ms = checked
     values = [fields.get(name) for name in ("priority", "queue", "max_retries", "timeout_ms", "retain_ms")]
     values += [delay_ms, run_at_ms]
-    # Without a fairness key it is what it was before there were any, so an upgrade makes no conflicts.
     if "fairness_key" in fields:
         values += [fields["fairness_key"], fields["fairness_weight"]]
-    return hashlib.sha256(msgspec.msgpack.encode((kind, payload, values))).digest()
+    return msgspec.msgpack.encode((kind, payload, values))
 
 
 class Submitter:

@@ -22,8 +22,9 @@ class Submission(NamedTuple):
 
     `delay_ms` counts from the server's clock when it arrives there; `run_at_ms` is Unix time; at most one is given.
     `idempotency_key` makes the first submission's answer stand for all later ones; `fingerprint` (any bytes that
-    identify the content) tells a repetition from a conflict. A batch that has one key as a whole numbers its jobs by
-    `place`, from 0 and without gaps; with the same place too, a job is the same job.
+    identify the content) tells a repetition from a conflict, and so does `former_fingerprint`, which an older version
+    made of the same content. A batch that has one key as a whole numbers its jobs by `place`, from 0 and without gaps;
+    with the same place too, a job is the same job.
     """
 
     job: Job
@@ -32,6 +33,7 @@ class Submission(NamedTuple):
     idempotency_key: str | None = None
     fingerprint: bytes = b""
     place: int = 0
+    former_fingerprint: bytes = b""
 
 
 class Accepted(NamedTuple):

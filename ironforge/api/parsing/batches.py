@@ -16,7 +16,7 @@ import msgspec
 
 from ironforge.api.parsing import strict_json
 from ironforge.api.parsing.bodies import NDJSON, SMALL_BYTES
-from ironforge.api.parsing.requests import JOB_DECODER, decode, submission
+from ironforge.api.parsing.requests import JOB_DECODER, content_of, decode, submission
 from ironforge.api.parsing.strict_json import SPACE, InvalidJson
 from ironforge.api.problems import ApiProblem, invalid
 from ironforge.api.schemas.jobs import MAX_BATCH, BatchRequest, JobRequest
@@ -46,27 +46,30 @@ def read_batch(body: bytes, media_type: str, key: str | None) -> Generator[None,
     All of them share the key and the fingerprint of the whole: another batch under this key conflicts.
     """
     tail = random.randrange(256) if key is None else tail_of(key)
-    whole = hashlib.sha256()
+    whole, former = hashlib.sha256(), hashlib.sha256()
     batch: list[Submission] = []
     values = 0
     for index, item in enumerate(_lines(body) if media_type == NDJSON else _items(body)):
         try:
             count = strict_json.count_values(_sized(item))
             canonical = strict_json.canonical(item, values=count, in_order=key is not None)
-            batch.append(submission(decode(JOB_DECODER, item), key, b"", tail, index))
+            request = decode(JOB_DECODER, item)
+            batch.append(submission(request, key, tail, index))
         except (InvalidJson, InvalidJob, ApiProblem) as error:
             raise _at(index, error) from None
         values += count
         _check_size(len(batch), values)
         if key is not None:
-            whole.update((b"," if index else b"[") + canonical)
+            whole.update((b"," if index else b"[") + content_of(request, canonical))
+            former.update((b"," if index else b"[") + canonical)
         yield
     if not batch:
         raise ApiProblem(400, "empty_batch", "the batch holds no job")
     if key is None:
         return batch
     whole.update(b"]")
-    return [one._replace(fingerprint=whole.digest()) for one in batch]
+    former.update(b"]")
+    return [one._replace(fingerprint=whole.digest(), former_fingerprint=former.digest()) for one in batch]
 
 
 def _lines(body: bytes) -> Iterator[bytes]:

@@ -6,7 +6,6 @@ slice of what the submitter sent, never a new encoding of it.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar, get_args
@@ -22,6 +21,7 @@ from ironforge.codes import Code
 from ironforge.errors import InvalidJob
 from ironforge.formats.suggest import closest
 from ironforge.job import checks
+from ironforge.job.fingerprint import content, digest
 from ironforge.job.record import LABELS, JobState, new_id, parse_id, tail_of
 from ironforge.store.contract import Submission
 
@@ -49,8 +49,14 @@ def read_job(body: bytes, key: str | None) -> Submission:
     canonical = strict_json.canonical(body, in_order=key is not None)
     request = decode(JOB_DECODER, body)
     if key is None:
-        return submission(request, None, b"", None)
-    return submission(request, key, hashlib.sha256(canonical).digest(), tail_of(key))
+        return submission(request, None, None)
+    accepted = submission(request, key, tail_of(key))
+    return accepted._replace(fingerprint=digest(content_of(request, canonical)), former_fingerprint=digest(canonical))
+
+
+def content_of(request: JobRequest, canonical: bytes) -> bytes:
+    """What identifies a checked request. `canonical`: its body, in order."""
+    return content(request.kind, bytes(JOB_DECODER.decode(canonical).payload), request)
 
 
 def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
@@ -131,12 +137,13 @@ def read_key(keys: Sequence[str]) -> str | None:
 # --------------------------------------------------------------------------- one submission
 
 
-def submission(request: JobRequest, key: str | None, content: bytes, tail: int | None, place: int = 0) -> Submission:
+def submission(request: JobRequest, key: str | None, tail: int | None, place: int = 0) -> Submission:
+    """Without what identifies it under its key. Raises InvalidJob."""
     kind = checks.check_kind(request.kind)
     payload = checks.check_payload_size(bytes(request.payload))
     checked = request.checked()
     job = checked.job(kind, payload, new_id(tail))
-    return Submission(job, checked.delay_ms, checked.run_at_ms, key, content, place)
+    return Submission(job, checked.delay_ms, checked.run_at_ms, key, place=place)
 
 
 # --------------------------------------------------------------------------- saying what is wrong

@@ -6,7 +6,8 @@
 --       most jobs of a queue (0: no limit; else the keys are all of the queues), most names of queues, then per job:
 --         stream (number of its key; for a job with a fairness key followed by a comma, the number of fair, which
 --           turns follows, and `:<weight>:<fairness key>`), id, record, due ('' now | '+<ms>' from now | '<ms>' Unix time)
---         and in the long form: idempotency key (number, or 0), fingerprint, done bucket (number; kept is the next),
+--         and in the long form: idempotency key (number, or 0), fingerprint (16 bytes, or 32 with the former
+--           one, which a key may hold as well), done bucket (number; kept is the next),
 --         place among the jobs with this key (from 0, in order)
 -- Returns {'conflict', id of the first submission}, {'full', queue, jobs in it, jobs to add, limit},
 --         {'queues', names in use, names to add, limit}
@@ -46,7 +47,8 @@ end
 local earlier, given = {}, {}
 if width == 8 then
   for at = first, #ARGV, width do
-    local id, key, fingerprint = ARGV[at + 1], tonumber(ARGV[at + 4]), ARGV[at + 5]
+    local id, key = ARGV[at + 1], tonumber(ARGV[at + 4])
+    local fingerprint, former = string.sub(ARGV[at + 5], 1, 16), string.sub(ARGV[at + 5], 17)
     local nth = tonumber(ARGV[at + 7])
     if key > 0 then
       if not given[key] then
@@ -58,7 +60,8 @@ if width == 8 then
         end
       end
       local value, jobs = earlier[key] or given[key][1], given[key]
-      if value and string.sub(value, 18, 33) ~= fingerprint then return {'conflict', string.sub(value, 1, 16)} end
+      local mark = value and string.sub(value, 18, 33)
+      if value and mark ~= fingerprint and mark ~= former then return {'conflict', string.sub(value, 1, 16)} end
       local found = jobs[nth + 1]
       if earlier[key] then
         local start = nth == 0 and 1 or 17 + 17 * nth

@@ -188,7 +188,9 @@ class SubmitCall:
         number, fingerprint = 0, b""
         if item.idempotency_key is not None:
             number = self._number(extra, self._idempotency(item.idempotency_key, keys))
-            fingerprint = hashlib.sha256(item.fingerprint).digest()[:16]
+            fingerprint = _short(item.fingerprint)
+            if item.former_fingerprint not in (b"", item.fingerprint):
+                fingerprint += _short(item.former_fingerprint)
         bucket = keys.bucket_of(item.job.id, "done")
         if bucket not in extra:
             self._number(extra, bucket)
@@ -206,6 +208,10 @@ class SubmitCall:
             self.keys.append(key)
             extra[key] = len(self.keys)
         return extra[key]
+
+
+def _short(fingerprint: bytes) -> bytes:
+    return hashlib.sha256(fingerprint).digest()[:16]
 
 
 def _due(item: Submission) -> str:

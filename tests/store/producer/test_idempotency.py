@@ -35,6 +35,16 @@ async def test_a_key_with_another_content_is_a_conflict_and_nothing_is_stored(cl
     assert cluster.snapshot() == before
 
 
+async def test_a_key_that_an_older_version_stored_answers_a_repetition(cluster: Cluster) -> None:
+    submit = cluster.store_client.producer.submit
+    first = job()
+    await submit([Submission(first, idempotency_key="k", fingerprint=b"former")])
+    again = Submission(job(), idempotency_key="k", fingerprint=b"a", former_fingerprint=b"former")
+    assert await submit([again]) == [Accepted(first.id, JobState.QUEUED, replayed=True)]
+    with pytest.raises(IdempotencyConflict):
+        await submit([again._replace(former_fingerprint=b"b")])
+
+
 async def test_the_same_key_twice_in_a_batch_is_one_job(cluster: Cluster) -> None:
     first, second = job(), job()
     batch = [Submission(one, idempotency_key="k", fingerprint=b"a") for one in (first, second)]
