@@ -13,8 +13,8 @@ from ironforge.api import openapi
 from ironforge.auth.caller import SCOPES
 from ironforge.cli.app import app
 from ironforge.cli.documentation import anchor
-from ironforge.settings.loading import table
 from tests.docs.pages import API, MANUAL, ROOT, Block, Reader, section
+from tests.docs.tables import TABLES, place_of
 from tests.support.servers import valkey
 
 README = ROOT / "README.md"
@@ -93,11 +93,13 @@ def test_the_manual_has_every_scope() -> None:
     assert set(shown) == set(SCOPES)
 
 
-def test_the_table_of_settings_is_the_one_that_the_code_has() -> None:
-    text = (MANUAL / "settings.md").read_text(encoding="utf-8")
-    shown = text.split("<!-- settings: begin -->\n")[1].split("\n<!-- settings: end -->")[0]
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_is_the_one_that_the_code_makes(name: str) -> None:
+    page, make = TABLES[name]
+    shown = place_of(name).search(page.read_text(encoding="utf-8"))
 
-    assert shown == table()
+    assert shown is not None
+    assert shown[0] == make(), "python -m tests.docs.tables writes it anew"
 
 
 def test_the_metrics_that_the_manual_names_exist() -> None:
