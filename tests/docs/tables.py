@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, get_args, get_type_hints
 
+from ironforge.codes import STATUS
 from ironforge.handlers.events import EVENTS, NodeEvent
 from ironforge.job.options import JobOptions, KindOptions
 from ironforge.settings.loading import table as settings
@@ -48,6 +49,12 @@ def told(kind: type[NodeEvent]) -> str:
     return f"`{kind.__name__}`: {own}" + (f", and all of `{base.__name__}`" if inherited else "")
 
 
+def codes() -> str:
+    statuses = sorted(set(STATUS.values()))
+    rows = [(str(status), ", ".join(f"`{code}`" for code in STATUS if STATUS[code] == status)) for status in statuses]
+    return rows_of(("status", "codes"), rows)
+
+
 def rows_of(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (columns, ("---",) * len(columns), *rows))
 
@@ -55,6 +62,7 @@ def rows_of(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 TABLES: Final[dict[str, tuple[Path, Callable[[], str]]]] = {
     "settings": (MANUAL / "settings.md", settings),
     "options": (MANUAL / "handlers.md", options),
+    "codes": (MANUAL / "http.md", codes),
     "events": (MANUAL / "handlers.md", events),
 }
 
