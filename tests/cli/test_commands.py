@@ -155,13 +155,13 @@ def test_stats_show_depths_and_totals(dev: Dev):
 
 
 def test_a_queue_is_paused_and_resumed(dev: Dev):
-    assert dev.json("queues", "pause", "demo-paused") == {"queue": "demo-paused", "paused": True}
-    assert "queue demo-paused is paused" in dev.ironforge("queues", "pause", "demo-paused").stderr
-    assert dev.json("stats")["paused"] == ["demo-paused"]
-    assert "paused: demo-paused" in dev.ironforge("stats").stdout
-    eventually(lambda: b'ironforge_queue_paused{queue="demo-paused"} 1' in dev.get("/metrics"), "the metric")
-    assert "queue demo-paused is not paused" in dev.ironforge("queues", "resume", "demo-paused").stderr
-    assert dev.json("queues", "resume", "demo-paused") == {"queue": "demo-paused", "paused": False}
+    assert dev.json("queues", "pause", "demo-idle") == {"queue": "demo-idle", "paused": True}
+    assert "queue demo-idle is paused" in dev.ironforge("queues", "pause", "demo-idle").stderr
+    assert dev.json("stats")["paused"] == ["demo-idle"]
+    assert "paused: demo-idle" in dev.ironforge("stats").stdout
+    eventually(lambda: b'ironforge_queue_paused{queue="demo-idle"} 1' in dev.get("/metrics"), "the metric")
+    assert "queue demo-idle is not paused" in dev.ironforge("queues", "resume", "demo-idle").stderr
+    assert dev.json("queues", "resume", "demo-idle") == {"queue": "demo-idle", "paused": False}
     assert "paused" not in dev.ironforge("stats").stdout
     wrong = dev.ironforge("queues", "pause", "no/name")
     assert wrong.returncode == 2

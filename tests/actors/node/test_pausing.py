@@ -15,6 +15,7 @@ from ironforge.redis.keys import shards_of
 from ironforge.runtime.embedded_server import EmbeddedServer
 from ironforge.settings import load
 from ironforge.store import StoreClient
+from ironforge.store.server_checks import check_shards
 from tests.actors.node.kit import Gate, World, until
 
 # "About a second", and what a machine that is busy with other things adds.
@@ -23,6 +24,8 @@ ENOUGH = 40
 
 
 async def pause(world: World, queue: str = "default", *, paused: bool = True) -> None:
+    """As the API does, which looks for the number of shards when it starts."""
+    await check_shards(world.settings)
     await world.cluster.store_client.producer.set_paused(queue, paused=paused)
 
 
