@@ -8,23 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
+from ironforge.actors.kernel.clock import Clock
 from ironforge.actors.kernel.errors import ActorDead
 from ironforge.actors.kernel.frames import Down, Exit, Message, Stop, tag_of
+from ironforge.actors.kernel.incarnation import Incarnation
+from ironforge.actors.kernel.owned_tasks import Timer
 from ironforge.actors.kernel.ref import ActorRef
-
-if TYPE_CHECKING:
-    from ironforge.actors.kernel.clock import Clock
-    from ironforge.actors.kernel.incarnation import Incarnation
-    from ironforge.actors.kernel.owned_tasks import Timer
-    from ironforge.actors.kernel.system import ActorSystem
+from ironforge.actors.kernel.system import ActorSystem
 
 T = TypeVar("T")
 A = TypeVar("A", bound="Actor")
 M = TypeVar("M", bound=Message)
-
-_handlers: dict[type[Actor], dict[type, Callable[[Any, Any], Any]]] = {}
 
 
 def handles(message_type: type[M]) -> Callable[[Callable[[A, M], T]], Callable[[A, M], T]]:
@@ -49,13 +45,14 @@ class Actor:
     system: ActorSystem
     incarnation: int
     supervises: ClassVar[bool] = False
+    _handlers: ClassVar[dict[type, Callable[[Any, Any], Any]]] = {}
     _life: Incarnation
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         names = {kind: name for base in reversed(cls.__mro__) for kind, name in _marked(base).items()}
         # Looked up by name, so that a subclass may override a handler without marking it again.
-        _handlers[cls] = {kind: getattr(cls, name) for kind, name in names.items()}
+        cls._handlers = {kind: getattr(cls, name) for kind, name in names.items()}
 
     async def started(self) -> None:
         """Prepare; no message is received before this returns. On a first start a crash fails the parent."""
@@ -93,7 +90,7 @@ class Actor:
         if self._life.over:
             coro.close()
             raise ActorDead(f"{self.ref.address} is ending and can own no new task")
-        return self._life.belongings.add_task(coro, name)
+        return self._life.owned.add_task(coro, name)
 
     def after(self, delay_seconds: float, message: Message) -> Timer:
         """Send `message` to this incarnation after `delay_seconds`; it waits for room when it is due.
@@ -102,18 +99,18 @@ class Actor:
         """
         if self._life.over:
             raise ActorDead(f"{self.ref.address} is ending and can set no timer")
-        return self._life.belongings.add_timer(delay_seconds, message)
+        return self._life.owned.add_timer(delay_seconds, message)
 
     def stop_self(self, reason: str = "stopped itself") -> None:
         """End this incarnation normally after the message in hand."""
         if not self._life.over:  # the mailbox may belong to the next incarnation by now
-            self._life.cell.mailbox.signal(Stop(reason))
+            self._life.mailbox.signal(Stop(reason))
 
-    def bind(self, life: Incarnation) -> None:
+    def bind(self, life: Incarnation, system: ActorSystem) -> None:
         """For the kernel: attach the actor to its incarnation; not in `__init__`, which is the role's."""
         self._life = life
-        self.system = life.cell.system
-        self.ref = self.system.ref(life.cell.address)
+        self.system = system
+        self.ref = system.ref(life.address)
         self.incarnation = life.number
 
     async def begin(self) -> None:
@@ -124,10 +121,9 @@ class Actor:
         """For the kernel: all that happens on a Down."""
         await self.down(signal)
 
-
-def handler_of(actor: Actor, message: Message) -> Callable[[Any, Any], Any] | None:
-    """The function that handles `message` for this class of actor, if any."""
-    return _handlers[type(actor)].get(type(message))
+    def handler_of(self, message: Message) -> Callable[[Any, Any], Any] | None:
+        """For the kernel: the function that handles `message` for this class of actor, if any."""
+        return self._handlers.get(type(message))
 
 
 def _marked(cls: type) -> dict[type, str]:

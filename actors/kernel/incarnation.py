@@ -9,18 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from inspect import isawaitable
-from typing import TYPE_CHECKING
 
-from ironforge.actors.kernel.actor import Actor, handler_of
+from ironforge.actors.kernel.directory import Directory
 from ironforge.actors.kernel.errors import ActorFailed, BadFrame, BeginAnew, describe
 from ironforge.actors.kernel.frames import Down, Exit, Stop, decode, pack
+from ironforge.actors.kernel.mailbox import Mailbox
 from ironforge.actors.kernel.owned_tasks import OwnedTasks
+from ironforge.actors.kernel.policy import ChildSpec, Role
 from ironforge.actors.kernel.ref import acting_as, receiving
-
-if TYPE_CHECKING:
-    from ironforge.actors.kernel.cell import Cell
 
 logger = logging.getLogger(__name__)
 
@@ -29,10 +27,10 @@ _MESSAGES_PER_TURN = 16
 
 
 class Incarnation:
-    """One life of the actor at one address."""
+    """One life of the actor at one address. `end_children` stops the children that this life has left."""
 
     task: asyncio.Task[None]
-    actor: Actor | None = None
+    actor: Role | None = None
     exit = Exit.NORMAL
     error: BaseException | None = None
     sender: str | None = None
@@ -41,13 +39,23 @@ class Incarnation:
     killed = False  # has been cancelled by the kernel
     closed = False  # its end has been reported
 
-    def __init__(self, cell: Cell, number: int) -> None:
-        self.cell = cell
-        self.number = number
+    def __init__(
+        self,
+        directory: Directory,
+        spec: ChildSpec,
+        mailbox: Mailbox,
+        end_children: Callable[[Incarnation], Coroutine[None, None, None]],
+    ) -> None:
+        self.address = mailbox.address
+        self.mailbox = mailbox
+        self.number = next(directory.numbers)
         self.decided = asyncio.Event()  # whether it has started
-        self.belongings = OwnedTasks(cell, self.fail)
+        self.owned = OwnedTasks(directory, mailbox, self.fail)
         self.watchers: dict[Incarnation, None] = {}
         self.watching: dict[Incarnation, None] = {}
+        self._directory = directory
+        self._spec = spec
+        self._end_children = end_children
         self._failure: BaseException | None = None
         self._ask: int | None = None
         self._doing = "started"
@@ -59,16 +67,16 @@ class Incarnation:
 
     async def run(self) -> None:
         """Live and end; raises nothing."""
-        acting_as.set(self.cell.address)
-        receiving.set(self.cell.address)
+        acting_as.set(self.address)
+        receiving.set(self.address)
         await self._guard(self._live())
         self.ending = True
         self._fail_ask(f"ended in {self._doing}: {describe(self.error)}")
         self._doing = "its end"
-        self.belongings.cancel()
-        seconds = self.cell.system.kill_seconds / 2 if self.killed else self.cell.spec.shutdown_seconds
-        await self._guard(self.belongings.ended(finite(seconds)))
-        await self._guard(self.cell.end_children(self))
+        self.owned.cancel()
+        seconds = self._directory.kill_seconds / 2 if self.killed else self._spec.shutdown_seconds
+        await self._guard(self.owned.ended(finite(seconds)))
+        await self._guard(self._end_children(self))
         self._doing = "stopped"
         await self._guard(self._say_stopped())
 
@@ -77,12 +85,12 @@ class Incarnation:
         if not self.killed:
             self.killed = True
             self.task.cancel()
-            self.belongings.cancel()
+            self.owned.cancel()
 
     def fail(self, what: str, error: BaseException) -> None:
         """End it as failed because `what`, outside the receive loop, has failed."""
         if self.over or self._failure is not None:
-            logger.error("%s: %s failed as well: %s", self.cell.address, what, describe(error), exc_info=error)
+            logger.error("%s: %s failed as well: %s", self.address, what, describe(error), exc_info=error)
             return
         self._doing = what
         self._failure = error
@@ -91,37 +99,37 @@ class Incarnation:
     def watch(self, target: Incarnation) -> None:
         """Receive one Down when `target` ends; at once when it already has."""
         if target.closed:
-            self.cell.mailbox.signal(target.down_signal())
+            self.mailbox.signal(target.down_signal())
         else:
             target.watchers[self] = None
             self.watching[target] = None
 
     def down_signal(self) -> Down:
         """The notice of its end."""
-        return Down(self.cell.address, self.number, self.exit, self.error)
+        return Down(self.address, self.number, self.exit, self.error)
 
     def close(self) -> None:
-        """Send its obituary to those who watch, and stop watching others."""
+        """Send the notice of its end to those that watch it, and stop watching others."""
         self.closed = True
         self.decided.set()
         for watcher in self.watchers:
             del watcher.watching[self]
-            watcher.cell.mailbox.signal(self.down_signal())
+            watcher.mailbox.signal(self.down_signal())
         for target in self.watching:
             del target.watchers[self]
         self.watchers.clear()
         self.watching.clear()
 
     async def _live(self) -> None:
-        self.actor = actor = self.cell.spec.start()
-        actor.bind(self)
+        self.actor = actor = self._spec.start()
+        actor.bind(self, self._directory)
         await actor.begin()
         self.has_started = True
         self.decided.set()
         await self._receive(actor)
 
-    async def _receive(self, actor: Actor) -> None:
-        mailbox = self.cell.mailbox
+    async def _receive(self, actor: Role) -> None:
+        mailbox = self.mailbox
         count = 0
         while not self._is_cancelled():
             item = await mailbox.get()
@@ -139,24 +147,24 @@ class Incarnation:
                 await asyncio.sleep(0)
         raise asyncio.CancelledError  # actor code has swallowed it
 
-    async def _handle(self, actor: Actor, frame: bytes) -> None:
-        system = self.cell.system
+    async def _handle(self, actor: Role, frame: bytes) -> None:
+        directory = self._directory
         try:
             message, self.sender, self._ask = decode(frame)
         except BadFrame as error:  # the sender's mistake must not crash the receiver
-            system.count_unhandled(self.cell.address, "BadFrame", describe(error))
+            directory.count_unhandled(self.address, "BadFrame", describe(error))
             return
         self._doing = type(message).__name__
-        handler = handler_of(actor, message)
+        handler = actor.handler_of(message)
         if handler is None:
-            system.count_unhandled(self.cell.address, self._doing, "no handler")
+            directory.count_unhandled(self.address, self._doing, "no handler")
             self._fail_ask(f"does not handle {self._doing}")
             return
         result = handler(actor, message)
         if result is not None and isawaitable(result):
             result = await result
         if self._ask is not None:
-            system.asks.answer(self._ask, pack(result))
+            directory.asks.answer(self._ask, pack(result))
             self._ask = None
 
     def _is_cancelled(self) -> bool:
@@ -164,9 +172,9 @@ class Incarnation:
 
     def _fail_ask(self, why: str) -> None:
         if self._ask is not None:
-            failed = ActorFailed(f"{self.cell.address} {why}")
+            failed = ActorFailed(f"{self.address} {why}")
             failed.__cause__ = self.error
-            self.cell.system.asks.answer(self._ask, failed)
+            self._directory.asks.answer(self._ask, failed)
             self._ask = None
 
     async def _guard(self, step: Coroutine[None, None, None]) -> None:
@@ -178,11 +186,11 @@ class Incarnation:
             while self.task.uncancel():
                 pass
             if cause is None:
-                logger.warning("%s: cancelled in %s", self.cell.address, self._doing)
+                logger.warning("%s: cancelled in %s", self.address, self._doing)
             elif isinstance(cause, BeginAnew):
-                logger.warning("%s: begins anew: %s", self.cell.address, cause)
+                logger.warning("%s: begins anew: %s", self.address, cause)
             else:
-                what = (self.cell.address, self._doing, describe(cause))
+                what = (self.address, self._doing, describe(cause))
                 logger.error("%s: crashed in %s: %s", *what, exc_info=cause)  # noqa: TRY400 - may be another error
             if self.exit is Exit.NORMAL:  # the first cause decides
                 self.exit = Exit.KILLED if cause is None else Exit.FAILED
@@ -190,7 +198,7 @@ class Incarnation:
 
     async def _say_stopped(self) -> None:
         if self.actor is not None:
-            async with asyncio.timeout(finite(self.cell.spec.shutdown_seconds)):
+            async with asyncio.timeout(finite(self._spec.shutdown_seconds)):
                 await self.actor.stopped(self.exit)
 
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+from ironforge.actors.kernel.clock import Clock
+from ironforge.actors.kernel.directory import Directory
 from ironforge.actors.kernel.errors import ActorFailed, MailboxFull, describe
 from ironforge.actors.kernel.frames import Message, encode
+from ironforge.actors.kernel.mailbox import Mailbox
 from ironforge.actors.kernel.ref import acting_as, receiving
-
-if TYPE_CHECKING:
-    from ironforge.actors.kernel.cell import Cell
-    from ironforge.actors.kernel.clock import Clock
 
 T = TypeVar("T")
 
@@ -44,18 +43,21 @@ class Timer:
 class OwnedTasks:
     """The timers and tasks of one incarnation; `on_failure` hears the name and error of a failed task."""
 
-    def __init__(self, cell: Cell, on_failure: Callable[[str, BaseException], None]) -> None:
+    def __init__(
+        self, directory: Directory, mailbox: Mailbox, on_failure: Callable[[str, BaseException], None]
+    ) -> None:
         self.timers: set[Timer] = set()
-        self._cell = cell
+        self._directory = directory
+        self._mailbox = mailbox
         self._on_failure = on_failure
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def add_task(self, coro: Coroutine[Any, Any, T], name: str | None) -> asyncio.Task[T]:
         """Run `coro` in the actor's name, though not as its receive loop: it may ask the actor."""
         context = contextvars.copy_context()
-        context.run(acting_as.set, self._cell.address)
+        context.run(acting_as.set, self._mailbox.address)
         context.run(receiving.set, None)
-        task = self._cell.system.own(_contained(coro), self._cell.address, name=name, context=context)
+        task = self._directory.own(_contained(coro), self._mailbox.address, name=name, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._task_done)
         task.add_done_callback(lambda _: coro.close())  # cancelled before its first step, it never began
@@ -63,15 +65,15 @@ class OwnedTasks:
 
     def add_timer(self, delay_seconds: float, message: Message) -> Timer:
         """Put `message` into the actor's mailbox after `delay_seconds`."""
-        frame = encode(message, self._cell.address)
+        frame = encode(message, self._mailbox.address)
 
         def send() -> None:
             try:
-                self._cell.mailbox.try_put(frame)
+                self._mailbox.try_put(frame)
             except MailboxFull:  # a lost tick would silently end a periodic actor
-                self.add_task(self._cell.mailbox.put(frame), f"{self._cell.address} timer")
+                self.add_task(self._mailbox.put(frame), f"{self._mailbox.address} timer")
 
-        return Timer(self.timers, self._cell.system.clock, delay_seconds, send)
+        return Timer(self.timers, self._directory.clock, delay_seconds, send)
 
     def cancel(self) -> None:
         """Take back all timers and cancel all tasks."""

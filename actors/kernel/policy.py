@@ -8,12 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
-from ironforge.actors.kernel.frames import Exit
-
-if TYPE_CHECKING:
-    from ironforge.actors.kernel.actor import Actor
+from ironforge.actors.kernel.frames import Down, Exit, Message
 
 
 class Restart(Enum):
@@ -66,6 +63,32 @@ class RestartBudget:
         return recent, len(recent) > self.intensity
 
 
+class Role(Protocol):
+    """What the kernel asks of an actor; `Actor` has all of it."""
+
+    @property
+    def supervises(self) -> bool:
+        """Whether it decides what becomes of its children."""
+
+    def bind(self, life: Any, system: Any) -> None:
+        """Attach it to its incarnation, in its actor system."""
+
+    async def begin(self) -> None:
+        """All that happens before the first message."""
+
+    def handler_of(self, message: Message) -> Callable[[Any, Any], Any] | None:
+        """The function of (role, message) that handles `message`, if any."""
+
+    async def notice(self, signal: Down) -> None:
+        """All that happens on a Down."""
+
+    async def stopping(self, reason: str) -> None:
+        """All that happens on a Stop."""
+
+    async def stopped(self, why: Exit) -> None:
+        """All that happens at the end."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
     """How to start, restart and stop one actor.
@@ -77,7 +100,7 @@ class ChildSpec:
     """
 
     id: str
-    start: Callable[[], Actor]
+    start: Callable[[], Role]
     restart: Restart = Restart.PERMANENT
     shutdown_seconds: float = 5.0
     capacity: int = 1024

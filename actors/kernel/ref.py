@@ -8,14 +8,12 @@ from __future__ import annotations
 import asyncio
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ironforge.actors.kernel.directory import Directory
 from ironforge.actors.kernel.errors import ActorDead, ActorError, AskTimeout, SelfAsk
 from ironforge.actors.kernel.frames import Message, Stop, encode, unpack
-
-if TYPE_CHECKING:
-    from ironforge.actors.kernel.mailbox import Mailbox
-    from ironforge.actors.kernel.system import ActorSystem
+from ironforge.actors.kernel.mailbox import Mailbox
 
 # Two variables, because a background task sends in its actor's name but may wait for its actor's answer.
 acting_as: ContextVar[str | None] = ContextVar("acting_as", default=None)
@@ -27,7 +25,7 @@ class ActorRef:
     """The address of an actor, alive or not."""
 
     address: str
-    _system: ActorSystem = field(repr=False)
+    _directory: Directory = field(repr=False)
 
     async def tell(self, message: Message) -> None:
         """Send, waiting for room. Raises ActorDead, BadFrame, and MailboxFull to a full oneself.
@@ -51,7 +49,7 @@ class ActorRef:
         """
         if receiving.get() == self.address:
             raise SelfAsk(f"{self.address} asked itself; call the method, or ask from a background task")
-        with self._system.asks.opened(self.address) as (ask, reply):
+        with self._directory.asks.opened(self.address) as (ask, reply):
             frame = encode(message, acting_as.get(), ask)
             try:
                 async with asyncio.timeout(timeout_seconds):
@@ -66,12 +64,12 @@ class ActorRef:
 
     def stop(self, reason: str = "stopped") -> None:
         """End the current incarnation after the message in hand; no effect on a dead actor."""
-        cell = self._system.cells.get(self.address)
-        if cell is not None:
-            cell.mailbox.signal(Stop(reason))
+        mailbox = self._directory.mailboxes.get(self.address)
+        if mailbox is not None:
+            mailbox.signal(Stop(reason))
 
     def _mailbox(self) -> Mailbox:
-        cell = self._system.cells.get(self.address)
-        if cell is None:
+        mailbox = self._directory.mailboxes.get(self.address)
+        if mailbox is None:
             raise ActorDead(f"no actor lives at {self.address}")
-        return cell.mailbox
+        return mailbox

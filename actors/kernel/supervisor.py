@@ -13,8 +13,10 @@ from ironforge.actors.kernel.actor import Actor
 from ironforge.actors.kernel.cell import Cell
 from ironforge.actors.kernel.errors import ActorDead, ActorError, ActorFailed, BeginAnew, RestartsExceeded
 from ironforge.actors.kernel.frames import Down
+from ironforge.actors.kernel.incarnation import Incarnation
 from ironforge.actors.kernel.policy import ChildSpec, Restart, RestartBudget, Strategy, should_restart
 from ironforge.actors.kernel.ref import ActorRef, receiving
+from ironforge.actors.kernel.system import ActorSystem
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +28,7 @@ class Supervisor(Actor):
     strategy: Strategy = Strategy.ONE_FOR_ONE
     budget: RestartBudget = RestartBudget(intensity=3, period_seconds=5.0)
     _history: tuple[float, ...] = ()
+    _cell: Cell
 
     def children(self) -> list[ChildSpec]:
         """The children to start with, in order."""
@@ -45,11 +48,15 @@ class Supervisor(Actor):
         Raises ActorDead for an unknown child.
         """
         self._check_turn()
-        child = self._life.cell.children.get(child_id)
+        child = self._cell.children.get(child_id)
         if child is None:
             raise ActorDead(f"{self.ref.address} has no child {child_id!r}")
         await child.halt("stopped by its supervisor")
         child.remove()
+
+    def bind(self, life: Incarnation, system: ActorSystem) -> None:
+        super().bind(life, system)
+        self._cell = system.cells[life.address]
 
     async def begin(self) -> None:
         for spec in self.children():
@@ -64,7 +71,7 @@ class Supervisor(Actor):
         if cell is None or cell.life.number != signal.incarnation:
             return  # late: that incarnation has already been replaced
         self._forget_finished()
-        if cell.spec.id in self._life.cell.children:
+        if cell.spec.id in self._cell.children:
             await self._recover(cell)
 
     async def _recover(self, cell: Cell) -> None:
@@ -83,7 +90,7 @@ class Supervisor(Actor):
             )
 
     async def _restart_with_siblings(self, failed: Cell) -> Cell | None:
-        cells = self._life.cell.children
+        cells = self._cell.children
         fallen = [cells[child_id] for child_id in self.strategy.fallen(tuple(cells), failed.spec.id)]
         for cell in reversed(fallen):
             await cell.halt("its sibling failed")
@@ -99,8 +106,8 @@ class Supervisor(Actor):
         return None
 
     def _forget_finished(self) -> None:
-        # A child may have ended in the same turn as the one that failed; a group restart must not revive it.
-        for cell in tuple(self._life.cell.children.values()):
+        # A child may have ended in the same turn as the one that failed; a group restart must not start it again.
+        for cell in tuple(self._cell.children.values()):
             if cell.life.closed and not should_restart(cell.spec.restart, cell.life.exit):
                 cell.remove()
 
