@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from ironforge.actors.ack_buffer import AckBuffer
 from ironforge.actors.in_flight import InFlight
 from ironforge.actors.kernel import ActorError
 from ironforge.actors.messages import Flush
@@ -34,7 +33,8 @@ FLUSHED: Final = ("retry_timer", "dead_letter")
 
 
 class Alone:
-    """For the dispatcher, between two fetches. `assign` gives deliveries to workers.
+    """For the dispatcher, between two fetches. `held` counts the jobs that are not stored yet; `assign` gives
+    deliveries to workers.
 
     `active`: the node fetches nothing else.
     """
@@ -43,16 +43,16 @@ class Alone:
         self,
         session: Session,
         work: AloneWork,
-        holdings: InFlight,
-        settler: AckBuffer,
+        in_flight: InFlight,
         *,
+        held: Callable[[], int],
         metrics: Metrics,
         assign: Callable[[list[Delivery]], None],
     ) -> None:
         self._session = session
         self._work = work
-        self._holdings = holdings
-        self._settler = settler
+        self._in_flight = in_flight
+        self._held = held
         self._metrics = metrics
         self._assign = assign
         self._patience_seconds = FIRST_PATIENCE_SECONDS
@@ -72,7 +72,7 @@ class Alone:
                 finally:
                     self.active = False
                     # While one runs the turn is its own, also on a node that drains: it ends with the lease.
-                    if not any(is_alone(delivery.stream) for delivery in self._holdings.all()):
+                    if not any(is_alone(stream) for stream, _, _ in self._in_flight.all()):
                         await self._work.unclaim()
         self._next_at = max(self._next_at, time.monotonic() + SHIFT_SECONDS)
         return claimed
@@ -94,7 +94,7 @@ class Alone:
 
     async def _rest(self) -> None:
         """Until this node holds nothing: all has ended, and what became of it is stored."""
-        while self._holdings.count or self._settler.pending:
+        while self._held():
             await asyncio.sleep(LOOK_SECONDS)
         for role in FLUSHED:
             # One that is busy for long waits for the server; one that is gone takes all others with it.

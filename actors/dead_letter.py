@@ -12,7 +12,7 @@ from typing import Final
 from ironforge.actors.kernel import Actor, handles
 from ironforge.actors.messages import Bury, Flush, Unreadable
 from ironforge.actors.session import Session
-from ironforge.store import Delivery
+from ironforge.actors.write_buffer import MOST_WAITING, WriteBuffer
 
 logger = logging.getLogger(__name__)
 
@@ -26,22 +26,24 @@ class DeadLetter(Actor):
 
     async def started(self) -> None:
         self._work = await self._session.work()
+        self._burying = WriteBuffer(self._session, self._work.bury, self.background)
         self.background(self._expire_now_and_then(), name="expiry")
 
     @handles(Bury)
     async def bury(self, message: Bury) -> None:
-        with self._session.reporting_loss():
-            await self._work.bury(message.jobs)
+        self._burying.add(message.jobs)
+        if self._burying.pending > MOST_WAITING:
+            await self._burying.written()
 
     @handles(Unreadable)
     async def unreadable(self, message: Unreadable) -> None:
         with self._session.reporting_loss():
-            await self._work.bury_raw(Delivery(*message.job), message.reason)
+            await self._work.bury_raw(message.job, message.reason)
         logger.error("a stored record was put aside: %s", message.reason)
 
     @handles(Flush)
-    def flush(self, _: Flush) -> None:
-        """Nothing to do: by the time this message is read, those before it are stored."""
+    async def flush(self, _: Flush) -> None:
+        await self._burying.written()
 
     async def _expire_now_and_then(self) -> None:
         while True:

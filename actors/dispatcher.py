@@ -13,7 +13,6 @@ import time
 from typing import Final
 
 from ironforge.actors import attempt_log
-from ironforge.actors.ack_buffer import AckBuffer
 from ironforge.actors.alone import Alone
 from ironforge.actors.fetch_demand import FetchDemand
 from ironforge.actors.in_flight import InFlight
@@ -34,6 +33,7 @@ from ironforge.actors.messages import (
     Unreadable,
 )
 from ironforge.actors.session import Session
+from ironforge.actors.write_buffer import WriteBuffer
 from ironforge.errors import IncompatibleRecord
 from ironforge.job import record as records
 from ironforge.job.crashes import Crash, is_suspect, returned
@@ -56,7 +56,7 @@ class Dispatcher(Actor):
         self._crash_budget = settings.crash_budget
         self._metrics = metrics
         self._workers = [session.role(f"workers/{number}") for number in range(settings.concurrency)]
-        self._holdings = InFlight(settings.concurrency)
+        self._in_flight = InFlight(settings.concurrency)
         self._demand = FetchDemand()
         self._room = asyncio.Event()
         self._heard_at = time.monotonic()
@@ -66,9 +66,10 @@ class Dispatcher(Actor):
     async def started(self) -> None:
         self._node = (await self._session.lease()).node
         self._work = await self._session.work()
-        self._settler = AckBuffer(self._session, self._work, self.background)
-        parts = (self._session, self._work.alone, self._holdings, self._settler)
-        self._alone = Alone(*parts, metrics=self._metrics, assign=self._assign)
+        self._settling = WriteBuffer(self._session, self._work.settle, self.background)
+        self._requeueing = WriteBuffer(self._session, self._work.requeue, self.background)
+        parts = (self._session, self._work.alone, self._in_flight)
+        self._alone = Alone(*parts, held=lambda: self.held(Held()), metrics=self._metrics, assign=self._assign)
         self._dead_letter = self._session.role("dead_letter")
         self._fetcher = self.background(self._fetch_forever())
         for worker in self._workers:
@@ -76,7 +77,7 @@ class Dispatcher(Actor):
 
     @handles(Ready)
     def ready(self, message: Ready) -> None:
-        lost = self._holdings.arrived(message.worker, message.incarnation)
+        lost = self._in_flight.arrived(message.worker, message.incarnation)
         if lost:
             logger.error("worker %d crashed; it held %d jobs", message.worker, len(lost))
             self._give_back(lost, crashed=True)
@@ -84,21 +85,21 @@ class Dispatcher(Actor):
 
     @handles(Done)
     def done(self, message: Done) -> None:
-        self._holdings.ended(message.worker, message.size)
+        self._in_flight.ended(message.worker, message.size)
         self._demand.ended(message.size, message.seconds, time.monotonic())
-        self._settler.settle(message.settled)
+        self._settling.add(message.settled)
         self._update()
 
     @handles(HandBack)
     def handed_back(self, message: HandBack) -> None:
-        self._assign(self._holdings.handed_back(message.worker, message.size))
+        self._assign(self._in_flight.handed_back(message.worker, message.size))
 
     @handles(Cancel)
     def cancel(self, message: Cancel) -> None:
         now = time.monotonic()
         recent = {job: at for job, at in self._cancels.items() if now - at < REMEMBER_CANCEL_SECONDS}
         self._cancels = {**recent, message.job_id: now}
-        for worker in self._holdings.busy():
+        for worker in self._in_flight.busy():
             _try_tell(self._workers[worker], message)
 
     @handles(Reconnected)
@@ -109,12 +110,12 @@ class Dispatcher(Actor):
     def drain(self, _: Drain) -> None:
         self._draining = True
         self._fetcher.cancel()
-        for worker in self._holdings.busy():
+        for worker in self._in_flight.busy():
             _try_tell(self._workers[worker], GiveUpQueue())
 
     @handles(Held)
     def held(self, _: Held) -> int:
-        return self._holdings.count + self._settler.pending
+        return self._in_flight.count + self._settling.pending + self._requeueing.pending
 
     @handles(Heard)
     def heard(self, _: Heard) -> float:
@@ -127,7 +128,7 @@ class Dispatcher(Actor):
             await self._room.wait()
             if await self._alone.turn():
                 continue
-            want = self._demand.want(self._holdings.free, self._holdings.count, time.monotonic())
+            want = self._demand.want(self._in_flight.free, self._in_flight.count, time.monotonic())
             if not idle:
                 deliveries = await self._work.fetch(want)
             if not deliveries:
@@ -140,12 +141,12 @@ class Dispatcher(Actor):
     def _assign(self, deliveries: list[Delivery]) -> None:
         batch = self._demand.batch()
         at = 0
-        while at < len(deliveries) and self._holdings.free and not self._draining:
-            worker = self._holdings.claim_free()
+        while at < len(deliveries) and self._in_flight.free and not self._draining:
+            worker = self._in_flight.claim_free()
             jobs = deliveries[at : at + batch]
             if not _try_tell(self._workers[worker], Run(tuple(jobs))):
                 continue  # it is restarting, and says Ready when it is back
-            self._holdings.give(worker, jobs)
+            self._in_flight.give(worker, jobs)
             at += len(jobs)
             for job_id in self._cancels:
                 _try_tell(self._workers[worker], Cancel(job_id))
@@ -156,25 +157,26 @@ class Dispatcher(Actor):
         """To their queues, for another worker or node. What cannot be read is put aside, as a worker would do."""
         back: list[Rewrite] = []
         for delivery in deliveries:
+            stream, entry, record = delivery
             try:
-                job = records.decode(delivery.record)
+                job = records.decode(record)
             except IncompatibleRecord as error:
                 self.background(self._dead_letter.tell(Unreadable(delivery, str(error))))
             else:
-                crash = Crash(f"a worker of node {self._node} crashed", self._node, is_alone(delivery.stream))
+                crash = Crash(f"a worker of node {self._node} crashed", self._node, is_alone(stream))
                 job = returned(job, self._crash_budget, crash if crashed else None)
                 alone = is_suspect(job, self._crash_budget)
-                rewrite = Rewrite.of(delivery.stream, delivery.entry, job, failed=False, alone=alone)
+                rewrite = Rewrite.of(stream, entry, job, failed=False, alone=alone)
                 if job.ended:
-                    attempt_log.dead(job, delivery.stream, self._metrics)
+                    attempt_log.dead(job, stream, self._metrics)
                     self.background(self._dead_letter.tell(Bury((rewrite,))))
                 else:
                     back.append(rewrite)
-        self._settler.requeue(back)
+        self._requeueing.add(back)
 
     def _update(self) -> None:
-        self._metrics.active_jobs.set(self._holdings.count)
-        if self._holdings.free:
+        self._metrics.active_jobs.set(self._in_flight.count)
+        if self._in_flight.free:
             if not self._room.is_set():
                 # While there was no room nobody was asked: silence counts from here.
                 self._heard_at = time.monotonic()
@@ -184,9 +186,9 @@ class Dispatcher(Actor):
 
     async def _find_cancellations(self) -> None:
         ids: list[bytes] = []
-        for delivery in self._holdings.all():
+        for _, _, record in self._in_flight.all():
             with contextlib.suppress(IncompatibleRecord):
-                ids.append(records.decode(delivery.record).id)
+                ids.append(records.decode(record).id)
         for job_id in await self._work.cancel_requested(ids):
             self.cancel(Cancel(job_id))
 

@@ -9,12 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ironforge.actors.kernel import message
-from ironforge.store import Rewrite
-
-# (stream, entry, record): how the store delivered it. Plain tuples, because that is what a frame gives back.
-Delivered = tuple[str, bytes, bytes]
-# The fields of `store.Settled`.
-Ended = tuple[str, bytes, bytes, bytes, int, str]
+from ironforge.store import Delivery, Rewrite, Settled
 
 
 @message
@@ -67,7 +62,7 @@ class Ready(NamedTuple):
 class Run(NamedTuple):
     """dispatcher → worker: run these, in this order."""
 
-    jobs: tuple[Delivered, ...]
+    jobs: tuple[Delivery, ...]
 
 
 @message
@@ -80,7 +75,7 @@ class Done(NamedTuple):
 
     worker: int
     size: int
-    settled: tuple[Ended, ...]
+    settled: tuple[Settled, ...]
     seconds: float
 
 
@@ -135,7 +130,7 @@ class Bury(NamedTuple):
 class Unreadable(NamedTuple):
     """worker, dispatcher → dead letter: stored bytes that are no job."""
 
-    job: Delivered
+    job: Delivery
     reason: str
 
 

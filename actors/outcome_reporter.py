@@ -11,10 +11,10 @@ from collections import defaultdict
 
 from ironforge.actors import attempt_log
 from ironforge.actors.kernel import ActorDead, ActorRef, Message
-from ironforge.actors.messages import Bury, Delivered, Done, Ended, Park, Unreadable
+from ironforge.actors.messages import Bury, Done, Park, Unreadable
 from ironforge.execution.executor import Ending, Outcome
 from ironforge.metrics.jobs import Metrics
-from ironforge.store import Rewrite
+from ironforge.store import Delivery, Rewrite, Settled
 
 
 class _Tally:
@@ -51,7 +51,7 @@ class OutcomeReporter:
     def _clear(self) -> None:
         self._count = 0
         self._seconds = 0.0
-        self._ended: list[Ended] = []
+        self._ended: list[Settled] = []
         self._again: list[Rewrite] = []
         self._dead: list[Rewrite] = []
         self._unreadable: list[Unreadable] = []
@@ -68,7 +68,7 @@ class OutcomeReporter:
         self._count += 1
         self._unreadable.append(what)
 
-    def add(self, delivered: Delivered, outcome: Outcome) -> None:
+    def add(self, delivered: Delivery, outcome: Outcome) -> None:
         """The outcome of a job that was told to have started."""
         stream, entry, _ = delivered
         self._count += 1

@@ -14,6 +14,7 @@ from typing import Final
 from ironforge.actors.kernel import Actor, handles
 from ironforge.actors.messages import DueAt, Flush, Park
 from ironforge.actors.session import Session
+from ironforge.actors.write_buffer import MOST_WAITING, WriteBuffer
 from ironforge.metrics.jobs import Metrics
 
 LONGEST_SLEEP_SECONDS: Final = 2.5
@@ -27,20 +28,22 @@ class RetryTimer(Actor):
 
     async def started(self) -> None:
         self._work = await self._session.work()
+        self._parking = WriteBuffer(self._session, self._work.park, self.background)
         self.background(self._move_due_jobs(), name="due jobs")
 
     @handles(Park)
     async def park(self, message: Park) -> None:
-        with self._session.reporting_loss():
-            await self._work.park(message.jobs)
+        self._parking.add(message.jobs)
+        if self._parking.pending > MOST_WAITING:
+            await self._parking.written()
 
     @handles(DueAt)
     def due_at(self, _: DueAt) -> None:
         self._sooner.set()
 
     @handles(Flush)
-    def flush(self, _: Flush) -> None:
-        """Nothing to do: by the time this message is read, those before it are stored."""
+    async def flush(self, _: Flush) -> None:
+        await self._parking.written()
 
     async def _move_due_jobs(self) -> None:
         while True:

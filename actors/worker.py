@@ -18,12 +18,13 @@ from typing import Final
 
 from ironforge.actors.attempt_timers import AttemptTimers
 from ironforge.actors.kernel import Actor, ActorDead, ActorFailed, Exit, handles
-from ironforge.actors.messages import Announce, Cancel, Delivered, GiveUpQueue, HandBack, Ready, Run, Unreadable
+from ironforge.actors.messages import Announce, Cancel, GiveUpQueue, HandBack, Ready, Run, Unreadable
 from ironforge.actors.outcome_reporter import OutcomeReporter
 from ironforge.errors import IncompatibleRecord
 from ironforge.execution.executor import Attempt, Executor, Interrupt
 from ironforge.execution.isolation import is_cancelled
 from ironforge.metrics.jobs import Metrics
+from ironforge.store import Delivery
 
 logger = logging.getLogger(__name__)
 
@@ -37,9 +38,9 @@ class Worker(Actor):
         self._executor = executor
         self._hooks = executor.hooks
         self._report = OutcomeReporter(number, metrics)
-        self._queue: deque[Delivered] = deque()
+        self._queue: deque[Delivery] = deque()
         self._cancelled: set[bytes] = set()
-        self._current: tuple[Delivered, Attempt] | None = None
+        self._current: tuple[Delivery, Attempt] | None = None
         self._runner: asyncio.Task[None] | None = None
 
     async def started(self) -> None:
@@ -132,7 +133,7 @@ class Worker(Actor):
         with contextlib.suppress(ActorDead):  # it was the end of this actor that cancelled the old one
             self._runner = self.background(self._run_queue(), name="jobs")
 
-    def _prepared(self, delivered: Delivered) -> Attempt | None:
+    def _prepared(self, delivered: Delivery) -> Attempt | None:
         try:
             attempt = self._executor.prepare(delivered[2], delivered[0])
         except IncompatibleRecord as error:
@@ -148,7 +149,7 @@ class Worker(Actor):
             self._hooks.started(attempt)
         return attempt
 
-    def _ended(self, delivered: Delivered, attempt: Attempt) -> None:
+    def _ended(self, delivered: Delivery, attempt: Attempt) -> None:
         assert attempt.outcome is not None
         self._current = None
         self._watch.end()

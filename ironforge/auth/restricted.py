@@ -12,17 +12,7 @@ from ironforge.auth.caller import Caller
 from ironforge.auth.quota_enforcer import QuotaEnforcer
 from ironforge.errors import IdempotencyConflict, JobNotFound
 from ironforge.job.record import Job, JobState, format_id, parse_id
-from ironforge.store.contract import (
-    Accepted,
-    Health,
-    Inspector,
-    JobView,
-    Page,
-    Producer,
-    Stats,
-    Submission,
-    Totals,
-)
+from ironforge.store.contract import Accepted, Health, Inspector, JobView, Page, Producer, Stats, Submission, Totals
 from ironforge.store.node_view import NodeView
 
 

@@ -5,28 +5,30 @@
 
 from __future__ import annotations
 
-from ironforge.store.alone_contract import Alone
 from ironforge.store.contract import (
     Accepted,
-    Consumer,
-    Delivery,
-    Due,
     Health,
     Inspector,
     JobView,
-    Lease,
-    Notification,
-    Notifications,
     Page,
     Producer,
-    Rewrite,
-    Settled,
     Stats,
     StreamDepth,
     Submission,
 )
 from ironforge.store.factory import NodeStore, StoreClient
-from ironforge.store.leases_contract import Leases
+from ironforge.store.node_contract import (
+    Alone,
+    Consumer,
+    Delivery,
+    Due,
+    Lease,
+    Leases,
+    Notification,
+    Notifications,
+    Rewrite,
+    Settled,
+)
 from ironforge.store.node_view import NodeView
 
 __all__ = [

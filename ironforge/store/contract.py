@@ -1,17 +1,15 @@
-"""The whole persistence contract on one page: what the doors (API, client) and the nodes ask of the store.
+"""What applications and the API ask of the store: submitting and changing, looking. For nodes see `node_contract`.
 
-Four small protocols instead of one: each caller sees only what it may do. All of them are backed by the same keys.
-Every method raises StoreUnavailable when the server cannot be used now; node-side methods (Work, Leases) never do:
-they retry an outage with jittered backoff until it ends, because an outage is not a bug.
+Small protocols instead of one: each caller sees only what it may do. All of them are backed by the same keys.
+Every method raises StoreUnavailable when the server cannot be used now.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from typing import Literal, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
-from ironforge.job.record import Job, JobState, encode
-from ironforge.store.alone_contract import Alone
+from ironforge.job.record import Job, JobState
 from ironforge.store.node_view import NodeView
 
 # --------------------------------------------------------------------------- submitting and changing
@@ -169,129 +167,3 @@ class Inspector(Protocol):
         """As old as `stats` at most."""
 
     async def health(self) -> Health: ...
-
-
-# --------------------------------------------------------------------------- a node's side
-
-
-class Lease(NamedTuple):
-    """A node's right to settle: its name (also its consumer name) and the epoch that must not have moved."""
-
-    node: str
-    epoch: int
-
-
-class Delivery(NamedTuple):
-    """One fetched job: where it came from (`<queue>:<priority>`, entry id) and its record, not yet decoded."""
-
-    stream: str
-    entry: bytes
-    record: bytes
-
-
-class Settled(NamedTuple):
-    """An attempt that ended for good. `record` is the terminal record, or empty when nothing is retained.
-
-    `state`: completed or cancelled. `keep_ms`: how long the record stays readable.
-    """
-
-    stream: str
-    entry: bytes
-    job_id: bytes
-    record: bytes
-    keep_ms: int
-    state: Literal["completed", "cancelled"] = "completed"
-
-
-class Rewrite(NamedTuple):
-    """A delivered job that goes somewhere else: `record` is stored instead of the delivered one.
-
-    A job whose cancellation was asked for is settled as cancelled instead, whatever the rewrite wanted.
-    `failed` counts the attempt among the failed ones. `delay_ms` and `mark` (its fairness key with its weight) are
-    for a job that is parked; `alone` for one that is requeued, and shall share its node with nothing else.
-    """
-
-    stream: str
-    entry: bytes
-    job_id: bytes
-    record: bytes
-    delay_ms: int = 0
-    failed: bool = True
-    mark: str = ""
-    alone: bool = False
-
-    @classmethod
-    def of(
-        cls, stream: str, entry: bytes, job: Job, *, delay_ms: int = 0, failed: bool = True, alone: bool = False
-    ) -> Rewrite:
-        """`job`: as it is to be stored."""
-        return cls(stream, entry, job.id, encode(job), delay_ms, failed, job.mark, alone)
-
-
-class Due(NamedTuple):
-    """`moved` jobs went to their streams; the next one is due in `next_ms` (None: none is scheduled)."""
-
-    moved: int
-    next_ms: int | None
-    lateness_ms: list[int]
-
-
-class Consumer(Protocol):
-    """What a leaseholder does with jobs. Every write raises LeaseLost, and writes nothing, once the fence moved."""
-
-    @property
-    def alone(self) -> Alone: ...
-
-    async def fetch(self, want: int) -> list[Delivery]:
-        """At most `want` jobs, at once, strictly by priority, within one by turns; [] when there are none.
-
-        What is overdue (`starvation_seconds`) gets its share first.
-        """
-
-    async def wait(self, want: int, timeout_seconds: float) -> list[Delivery]:
-        """Like `fetch`, but waits until a job comes or the time is over. May exceed `want` by a race: hand back."""
-
-    async def settle(self, batch: Sequence[Settled]) -> None: ...
-
-    async def requeue(self, batch: Sequence[Rewrite]) -> None:
-        """Back to the end of their streams, now (handed back, released, taken over)."""
-
-    async def park(self, batch: Sequence[Rewrite]) -> None:
-        """To the schedule, due `delay_ms` from now (retry, snooze)."""
-
-    async def bury(self, batch: Sequence[Rewrite]) -> None:
-        """To the dead letter. `job.ended` must say dead."""
-
-    async def bury_raw(self, delivery: Delivery, reason: str) -> None:
-        """Quarantine bytes that are no job: out of the stream, kept aside for `ironforge doctor`."""
-
-    async def restore(self) -> int:
-        """Bring back what was quarantined by an older node and is readable here; how many jobs that were."""
-
-    async def promote(self) -> Due:
-        """Move up to 500 due jobs to their queues."""
-
-    async def cancel_requested(self, job_ids: Sequence[bytes]) -> list[bytes]:
-        """Which of these running jobs somebody asked to cancel (signals may have been missed)."""
-
-    async def expire(self) -> int:
-        """Drop dead letters past their retention, and terminal records early when memory is short; how many.
-
-        Names of queues that nobody uses any more are forgotten as well.
-        """
-
-
-class Notifications(Protocol):
-    """What the namespace shouts: `("cancel", job_id)` and `("due", delay)`; lossy, so never the only way."""
-
-    def listen(self) -> AsyncIterator[Notification]:
-        """Endless; reconnects by itself, and says so with `connected` (also the first time)."""
-
-
-class Notification(NamedTuple):
-    """`cancel`: `job_id` shall stop. `due`: something is due in `due_ms`. `connected`: signals may have been lost."""
-
-    name: Literal["cancel", "due", "fenced", "connected"]
-    job_id: bytes = b""
-    due_ms: int = 0
-    node: str = ""

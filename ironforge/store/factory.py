@@ -11,9 +11,9 @@ from ironforge.settings import Settings
 from ironforge.store.consumer.consumer import RedisConsumer
 from ironforge.store.consumer.leases import RedisLeases
 from ironforge.store.consumer.notifications import RedisNotifications
-from ironforge.store.contract import Consumer, Inspector, Lease, Notifications, Producer
+from ironforge.store.contract import Inspector, Producer
 from ironforge.store.inspector.inspector import RedisInspector
-from ironforge.store.leases_contract import Leases
+from ironforge.store.node_contract import Consumer, Lease, Leases, Notifications
 from ironforge.store.producer.producer import RedisProducer
 from ironforge.store.sharding import (
     ShardedConsumer,

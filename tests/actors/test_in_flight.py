@@ -40,7 +40,7 @@ class HoldingsModel(RuleBasedStateMachine):
     def give(self, count: int) -> None:
         worker = self.holdings.claim_free()
         assert self.model[worker] == []
-        jobs = [Delivery("default:2", b"%d-0" % next(self.numbers), b"") for _ in range(count)]
+        jobs: list[Delivery] = [("default:2", b"%d-0" % next(self.numbers), b"") for _ in range(count)]
         self.holdings.give(worker, jobs)
         self.model[worker] += jobs
 

@@ -19,8 +19,8 @@ from ironforge.api import create_app, serve
 from ironforge.job.record import LABELS, AttemptError, JobState, decode
 from ironforge.runtime.embedded_server import EmbeddedServer
 from ironforge.settings import Settings
-from ironforge.store import NodeStore, Rewrite, Settled, StoreClient
-from ironforge.store.contract import Consumer, Lease
+from ironforge.store import NodeStore, Rewrite, StoreClient
+from ironforge.store.node_contract import Consumer, Lease
 
 
 class Answer(NamedTuple):
@@ -84,17 +84,16 @@ class Node:
 
     async def complete(self, result: bytes = b"null") -> None:
         delivery = await self.take()
-        job = decode(delivery.record)
+        job = decode(delivery[2])
         record = job.finish(JobState.COMPLETED, job.created_ms + 5, started_ms=job.created_ms + 1, result=result)
-        settled = Settled(delivery.stream, delivery.entry, job.id, encode(record), 60_000)
-        await self._work.settle([settled])
+        await self._work.settle([(*delivery[:2], job.id, encode(record), 60_000, "completed")])
 
     async def bury(self) -> None:
         delivery = await self.take()
-        job = decode(delivery.record)
+        job = decode(delivery[2])
         failed = job.failed(AttemptError(1, job.created_ms + 5, "ValueError", "boom", self.lease.node, "trace"))
         dead = failed.finish(JobState.DEAD, job.created_ms + 5, reason="retries are used up")
-        await self._work.bury([Rewrite.of(delivery.stream, delivery.entry, dead)])
+        await self._work.bury([Rewrite.of(*delivery[:2], dead)])
 
 
 def encode(job: Any) -> bytes:

@@ -7,11 +7,11 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Literal
 
 import redis
 
-from ironforge.job.record import AttemptError, Job, JobState, created_ms_of, decode, encode, new_id
+from ironforge.job.record import AttemptError, Job, JobState, created_ms_of, decode, encode, is_alone, new_id
 from ironforge.redis.keys import PERMANENT, Keys, shards_of
 from ironforge.settings import Settings, load
 from ironforge.store import Delivery, Lease, NodeStore, Rewrite, Settled, StoreClient, Submission
@@ -34,25 +34,35 @@ def keyed(key: str, count: int, weight: int = 1, **fields: Any) -> list[Job]:
     return [job(fairness_key=key, fairness_weight=weight, **fields) for _ in range(count)]
 
 
-def completed(delivery: Delivery, *, keep_ms: int = HOUR_MS, state: str = "completed") -> Settled:
-    done = decode(delivery.record).finish(JobState(state), now_ms())
-    record = encode(done) if keep_ms else b""
-    return Settled(delivery.stream, delivery.entry, done.id, record, keep_ms, state)
+def job_in(delivery: Delivery) -> Job:
+    return decode(delivery[2])
+
+
+def stream_of(delivery: Delivery) -> str:
+    return delivery[0]
+
+
+def completed(
+    delivery: Delivery, *, keep_ms: int = HOUR_MS, state: Literal["completed", "cancelled"] = "completed"
+) -> Settled:
+    stream, entry, record = delivery
+    done = decode(record).finish(JobState(state), now_ms())
+    return stream, entry, done.id, encode(done) if keep_ms else b"", keep_ms, state
 
 
 def rewrite(delivery: Delivery, delay_ms: int = 0) -> Rewrite:
-    return Rewrite.of(delivery.stream, delivery.entry, decode(delivery.record).again(), delay_ms=delay_ms)
+    return Rewrite.of(*delivery[:2], job_in(delivery).again(), delay_ms=delay_ms, alone=is_alone(delivery[0]))
 
 
 def retry(delivery: Delivery, delay_ms: int = 0) -> Rewrite:
-    old = decode(delivery.record)
+    old = job_in(delivery)
     failed = old.failed(AttemptError(old.attempt + 1, 1, "ValueError", "no", "n")).again()
-    return Rewrite.of(delivery.stream, delivery.entry, failed, delay_ms=delay_ms)
+    return Rewrite.of(*delivery[:2], failed, delay_ms=delay_ms)
 
 
 def dead(delivery: Delivery) -> Rewrite:
-    gave_up = decode(delivery.record).finish(JobState.DEAD, now_ms(), reason="no more")
-    return Rewrite.of(delivery.stream, delivery.entry, gave_up)
+    gave_up = job_in(delivery).finish(JobState.DEAD, now_ms(), reason="no more")
+    return Rewrite.of(*delivery[:2], gave_up)
 
 
 class Node:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ironforge.errors import LeaseLost
-from ironforge.job.record import decode
 from ironforge.redis.keys import LOST
-from tests.store.kit import Cluster, completed, job, keyed
+from tests.store.kit import Cluster, completed, job, job_in, keyed, stream_of
 
 
 async def test_who_ran_a_job_when_its_group_was_destroyed_settles_it_no_more(cluster: Cluster) -> None:
@@ -25,7 +24,7 @@ async def test_who_ran_a_job_when_its_group_was_destroyed_settles_it_no_more(clu
     with pytest.raises(LeaseLost):
         one.leases.beat(one.lease)
     again = one.store.work(await one.leases.join())
-    runs = {item.id: item for item in (decode(delivery.record) for delivery in await again.fetch(5))}
+    runs = {item.id: item for item in (job_in(delivery) for delivery in await again.fetch(5))}
     assert set(runs) == {running.id, waiting.id}
     assert [run.fence for run in runs.values()] == [1, 1]
     assert [run.crashes for run in runs.values()] == [0, 0]
@@ -44,8 +43,8 @@ async def test_what_a_destroyed_group_left_is_taken_over_without_a_crash(cluster
     assert LOST in await late.leases.orphan_consumers()
     assert await late.leases.take_over(late.lease, LOST) == 1
     (delivery,) = await late.work.fetch(5)
-    assert decode(delivery.record).fence == 1
-    assert decode(delivery.record).crashes == 0
+    assert job_in(delivery).fence == 1
+    assert job_in(delivery).crashes == 0
 
 
 async def test_a_clock_that_goes_back_does_not_keep_a_dead_node_alive(cluster: Cluster) -> None:
@@ -72,9 +71,9 @@ async def test_nor_does_a_fairness_key_hide_that_a_group_was_destroyed(
     one, other = await cluster.node(), await cluster.node()
     await cluster.submit(*keyed("a", 4))
     deliveries = await one.work.fetch(2)
-    assert {delivery.stream for delivery in deliveries} == {"default:2", "default:2r"}
-    [running] = [delivery for delivery in deliveries if delivery.stream == f"default:2{twin}"]
-    cluster.raw.xgroup_destroy(cluster.keys.stream(running.stream), "nodes")
+    assert {stream_of(delivery) for delivery in deliveries} == {"default:2", "default:2r"}
+    [running] = [delivery for delivery in deliveries if stream_of(delivery) == f"default:2{twin}"]
+    cluster.raw.xgroup_destroy(cluster.keys.stream(stream_of(running)), "nodes")
     if afterwards:
         await cluster.submit(*keyed("b", afterwards))
 
@@ -82,8 +81,8 @@ async def test_nor_does_a_fairness_key_hide_that_a_group_was_destroyed(
     with pytest.raises(LeaseLost):
         await one.work.settle([completed(running)])
     again = one.store.work(await one.leases.join())
-    fences = {item.id: item.fence for item in (decode(delivery.record) for delivery in await again.fetch(20))}
-    assert fences[decode(running.record).id] == 1
+    fences = {item.id: item.fence for item in (job_in(delivery) for delivery in await again.fetch(20))}
+    assert fences[job_in(running).id] == 1
 
 
 async def test_a_node_that_was_seen_to_die_is_taken_over_though_its_lease_goes_on(cluster: Cluster) -> None:
@@ -92,6 +91,6 @@ async def test_a_node_that_was_seen_to_die_is_taken_over_though_its_lease_goes_o
     [delivery] = await gone.work.fetch(1)
     assert await heir.leases.take_over(heir.lease, gone.lease.node, seen_dead=True) == 1
     [again] = await heir.work.fetch(1)
-    assert decode(again.record).crashes == 1
+    assert job_in(again).crashes == 1
     with pytest.raises(LeaseLost):
         await gone.work.settle([completed(delivery)])

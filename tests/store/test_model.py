@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from ironforge.errors import JobNotFound, LeaseLost
-from ironforge.job.record import JobState, decode, is_alone
+from ironforge.job.record import JobState, is_alone
 from ironforge.store import Delivery
 from ironforge.store.consumer import stream_selector
-from tests.store.kit import Node, completed, dead, job, retry, rewrite
+from tests.store.kit import Node, completed, dead, job, job_in, retry, rewrite, stream_of
 from tests.store.model import ENDED, Known, StoreClient
 
 
@@ -37,7 +37,7 @@ class Life(StoreClient):
         self.held.append([])
 
     def of(self, delivery: Delivery) -> Known:
-        return self.known[decode(delivery.record).id]
+        return self.known[job_in(delivery).id]
 
     def take(self, node: int, number: int) -> Delivery | None:
         held = self.held[node % len(self.nodes)]
@@ -51,12 +51,12 @@ class Life(StoreClient):
         waiting = [one.job for one in self.known.values() if one.state is JobState.QUEUED and not one.alone]
         queued = sorted(one.priority for one in waiting if one.queue not in self.paused)
         deliveries = self.run(self.nodes[number].work.fetch(want))
-        assert [decode(delivery.record).priority for delivery in deliveries] == queued[:want]
+        assert [job_in(delivery).priority for delivery in deliveries] == queued[:want]
         for delivery in deliveries:
             one = self.of(delivery)
             assert one.state is JobState.QUEUED
-            assert decode(delivery.record).fence > one.fence
-            one.state, one.holder, one.fence = JobState.RUNNING, number, decode(delivery.record).fence
+            assert job_in(delivery).fence > one.fence
+            one.state, one.holder, one.fence = JobState.RUNNING, number, job_in(delivery).fence
         self.held[number] += deliveries
 
     @rule(node=st.integers(0, 9))
@@ -66,17 +66,17 @@ class Life(StoreClient):
         waiting = [one.job for one in self.known.values() if one.state is JobState.QUEUED and one.alone]
         queued = sorted(one.priority for one in waiting if one.queue not in self.paused)
         self.run(self.nodes[number].work.fetch(0))  # looks at what is paused
-        has = [one for one in self.held[number] if is_alone(one.stream)]
+        has = [one for one in self.held[number] if is_alone(stream_of(one))]
         deliveries = self.run(self.nodes[number].work.alone.fetch())
         if has:
             assert deliveries == has
             return
-        assert [decode(delivery.record).priority for delivery in deliveries] == queued[:1]
+        assert [job_in(delivery).priority for delivery in deliveries] == queued[:1]
         for delivery in deliveries:
             one = self.of(delivery)
             assert one.state == JobState.QUEUED
             assert one.alone is True
-            one.state, one.holder, one.fence = JobState.RUNNING, number, decode(delivery.record).fence
+            one.state, one.holder, one.fence = JobState.RUNNING, number, job_in(delivery).fence
         self.held[number] += deliveries
 
     @rule(node=st.integers(0, 9), number=st.integers(0, 9), twice=st.booleans())
@@ -131,7 +131,7 @@ class Life(StoreClient):
     def depart(self, number: int, *, crashed: bool) -> None:
         for delivery in self.held[number]:
             one = self.of(delivery)
-            poison = crashed and is_alone(delivery.stream)
+            poison = crashed and is_alone(stream_of(delivery))
             one.crashes = one.crashes + 1 if poison else max(one.crashes, int(crashed))
             one.alone = one.crashes > 0
             one.state = JobState.DEAD if poison else JobState.QUEUED

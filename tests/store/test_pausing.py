@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from ironforge.job.record import decode, encode
+from ironforge.job.record import encode
 from ironforge.redis.keys import shards_of
 from ironforge.settings import load
 from ironforge.store import Delivery, NodeStore, StoreClient, Submission
 from ironforge.store.consumer import stream_selector
-from tests.store.kit import Cluster, job, keyed, retry
+from tests.store.kit import Cluster, job, job_in, keyed, retry, stream_of
 
 HOUR_SECONDS = 3600.0
 LONG_SECONDS = 30.0
@@ -30,7 +30,7 @@ async def pause(cluster: Cluster, *queues: str, paused: bool = True) -> None:
 
 
 def ids(deliveries: list[Delivery]) -> list[bytes]:
-    return [decode(delivery.record).id for delivery in deliveries]
+    return [job_in(delivery).id for delivery in deliveries]
 
 
 @pytest.mark.parametrize("want", [1, 100])
@@ -144,19 +144,19 @@ async def test_what_is_overdue_in_a_paused_queue_gets_no_share(cluster: Cluster)
         cluster.raw.xadd(cluster.keys.stream(late.stream), {"j": encode(late)}, id=f"{number}-1")
         cluster.raw.hset(cluster.keys.index, late.id, f"q:{late.stream}:{number}-1")
     await cluster.submit(*[job("b", priority=0) for _ in range(16)])
-    assert [delivery.stream for delivery in await node.work.fetch(8)].count("b:0") == 6
+    assert [stream_of(delivery) for delivery in await node.work.fetch(8)].count("b:0") == 6
     await pause(cluster, "a")  # what was overdue is still known from the last look
-    assert [delivery.stream for delivery in await node.work.fetch(8)] == ["b:0"] * 8
+    assert [stream_of(delivery) for delivery in await node.work.fetch(8)] == ["b:0"] * 8
 
 
 async def test_turns_go_on_where_they_were(cluster: Cluster) -> None:
     node = await cluster.node()
     await cluster.submit(*keyed("big", 20), *keyed("small", 2))
-    before = [decode(one.record).fairness_key for one in await node.work.fetch(3)]
+    before = [job_in(one).fairness_key for one in await node.work.fetch(3)]
     await pause(cluster, "default")
     assert await node.work.fetch(3) == []
     await pause(cluster, "default", paused=False)
-    after = [decode(one.record).fairness_key for one in await node.work.fetch(3)]
+    after = [job_in(one).fairness_key for one in await node.work.fetch(3)]
     assert [*before, *after].count("small") == 2
 
 

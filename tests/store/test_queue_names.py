@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from ironforge.errors import QuotaExceeded
-from ironforge.job.record import Job, JobState, decode
+from ironforge.job.record import Job, JobState
 from ironforge.store import Submission
 from ironforge.store.queue_names import forget_unused
-from tests.store.kit import Cluster, completed, dead, job, keyed, retry
+from tests.store.kit import Cluster, completed, dead, job, job_in, keyed, retry
 
 
 def names(cluster: Cluster) -> set[str]:
@@ -121,7 +121,7 @@ async def test_a_revival_finds_its_queue_forgotten(cluster: Cluster) -> None:
     await producer.revive(one.id, reset_retry_count=True, most_queues=3)
     assert names(cluster) == {"a", "b", "z"}
     again = await cluster.node()
-    assert [decode(delivery.record).id for delivery in await again.work.fetch(1)] == [one.id]
+    assert [job_in(delivery).id for delivery in await again.work.fetch(1)] == [one.id]
 
 
 # --------------------------------------------------------------------------- which of them are in use
@@ -292,5 +292,5 @@ async def test_forgetting_loses_no_job_that_comes_at_the_same_time(cluster: Clus
     node = await cluster.node()
     cluster.ripen()
     await node.work.promote()
-    found = {decode(delivery.record).id for delivery in await node.work.fetch(500)}
+    found = {job_in(delivery).id for delivery in await node.work.fetch(500)}
     assert found == {one.id for one in kept}

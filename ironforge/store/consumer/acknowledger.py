@@ -21,7 +21,7 @@ from ironforge.redis.keys import GROUP, Keys, minute_of
 from ironforge.redis.outages import WrongType, is_wrong_type, retry_through_outage
 from ironforge.redis.scripts import SETTLE
 from ironforge.settings import Settings
-from ironforge.store.contract import Lease, Settled
+from ironforge.store.node_contract import Lease, Settled
 from ironforge.store.retention import RetentionBucket, RetentionBuckets
 
 BATCH: Final = 500

@@ -14,11 +14,11 @@ from ironforge.redis.keys import Keys
 from ironforge.redis.outages import WrongType, retry_through_outage
 from ironforge.redis.scripts import CLAIM, RELEASE, TAKE_ALONE
 from ironforge.store.consumer.stream_reader import StreamReader
-from ironforge.store.contract import Delivery, Lease
+from ironforge.store.node_contract import Delivery, Lease
 
 
 class RedisAlone:
-    """Implements `alone_contract.Alone` for one lease. Of several shards the first one has the turn."""
+    """Implements `node_contract.Alone` for one lease. Of several shards the first one has the turn."""
 
     def __init__(self, keys: Keys, lease: Lease, connection: Connection, reader: StreamReader) -> None:
         self._keys = keys
@@ -30,11 +30,11 @@ class RedisAlone:
 
     @property
     def wait(self) -> bool:
-        """See `alone_contract.Alone.wait`."""
+        """See `node_contract.Alone.wait`."""
         return self._selector.suspects
 
     async def claim(self) -> bool:
-        """See `alone_contract.Alone.claim`."""
+        """See `node_contract.Alone.claim`."""
         keys = [self._fence, self._keys.nodes, self._keys.alone]
         try:
             turn: int = await retry_through_outage(
@@ -45,7 +45,7 @@ class RedisAlone:
         return bool(turn)
 
     async def fetch(self) -> list[Delivery]:
-        """See `alone_contract.Alone.fetch`."""
+        """See `node_contract.Alone.fetch`."""
         streams = list(self._selector.alone.items())
         take = functools.partial(
             self._connection.run, TAKE_ALONE, [self._fence, *(key for key, _ in streams)], self._who
@@ -54,8 +54,8 @@ class RedisAlone:
         if not found:
             return []
         number, entry, record = found
-        return [Delivery(streams[number - 2][1], entry, record)]
+        return [(streams[number - 2][1], entry, record)]
 
     async def unclaim(self) -> None:
-        """See `alone_contract.Alone.unclaim`."""
+        """See `node_contract.Alone.unclaim`."""
         await retry_through_outage(lambda: self._connection.run(RELEASE, [self._keys.alone], [self._who[1]]))

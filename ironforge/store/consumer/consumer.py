@@ -23,7 +23,7 @@ from ironforge.store.consumer.alone import RedisAlone
 from ironforge.store.consumer.quarantine import Quarantine
 from ironforge.store.consumer.requeuer import Requeuer, parts
 from ironforge.store.consumer.stream_reader import StreamReader
-from ironforge.store.contract import Delivery, Due, Lease, Rewrite, Settled
+from ironforge.store.node_contract import Delivery, Due, Lease, Rewrite, Settled
 from ironforge.store.queue_names import forget_unused
 
 # Above this share of maxmemory terminal records go early, the oldest first.
@@ -33,7 +33,7 @@ log = get_logger("ironforge.store")
 
 
 class RedisConsumer:
-    """Implements `contract.Work` for one lease."""
+    """Implements `node_contract.Consumer` for one lease."""
 
     def __init__(
         self, settings: Settings, keys: Keys, lease: Lease, *, fetching: Connection, commanding: Connection
@@ -50,21 +50,21 @@ class RedisConsumer:
         self._quarantine = Quarantine(settings, self._keys, lease, commanding)
 
     async def fetch(self, want: int) -> list[Delivery]:
-        """See `contract.Work.fetch`. What a cancelled call had already been given, the next call returns."""
+        """See `node_contract.Consumer.fetch`. What a cancelled call had already been given, the next call returns."""
         return await self.reader.fetch(want)
 
     async def wait(self, want: int, timeout_seconds: float) -> list[Delivery]:
-        """See `contract.Work.wait`."""
+        """See `node_contract.Consumer.wait`."""
         return await self.reader.wait(want, timeout_seconds)
 
     async def settle(self, batch: Sequence[Settled]) -> None:
-        """See `contract.Work.settle`."""
+        """See `node_contract.Consumer.settle`."""
         for part in parts(batch):
             await self._acknowledger.settle(part)
             self.reader.release(part)
 
     async def requeue(self, batch: Sequence[Rewrite]) -> None:
-        """See `contract.Work.requeue`."""
+        """See `node_contract.Consumer.requeue`."""
         await self.put_back(batch)
 
     async def put_back(self, batch: Sequence[Rewrite]) -> int:
@@ -74,17 +74,17 @@ class RedisConsumer:
         return moved
 
     async def park(self, batch: Sequence[Rewrite]) -> None:
-        """See `contract.Work.park`."""
+        """See `node_contract.Consumer.park`."""
         await self._requeuer.park(batch)
         self.reader.release(batch)
 
     async def bury(self, batch: Sequence[Rewrite]) -> None:
-        """See `contract.Work.bury`."""
+        """See `node_contract.Consumer.bury`."""
         await self._requeuer.bury(batch)
         self.reader.release(batch)
 
     async def bury_raw(self, delivery: Delivery, reason: str) -> None:
-        """See `contract.Work.bury_raw`."""
+        """See `node_contract.Consumer.bury_raw`."""
         stream, entry, record = delivery
         names = self._keys
         keys = [self._fence, names.index, names.quarantine, names.stream(stream)]
@@ -98,7 +98,7 @@ class RedisConsumer:
         self.reader.release([delivery])
 
     async def promote(self) -> Due:
-        """See `contract.Work.promote`."""
+        """See `node_contract.Consumer.promote`."""
         names = self._keys
         lateness: list[int] = []
         keys = [self._fence, names.index, names.scheduled, names.parked, names.quarantine, names.delayed, names.queues]
@@ -116,7 +116,7 @@ class RedisConsumer:
         return Due(len(lateness), None if next_ms < 0 else next_ms, lateness)
 
     async def cancel_requested(self, job_ids: Sequence[bytes]) -> list[bytes]:
-        """See `contract.Work.cancel_requested`."""
+        """See `node_contract.Consumer.cancel_requested`."""
         if not job_ids:
             return []
         ask = functools.partial(self._connection.call, "HMGET", self._keys.index, *job_ids)
@@ -128,7 +128,7 @@ class RedisConsumer:
         return [job_id for job_id, location in pairs if location and location.startswith(b"c:")]
 
     async def expire(self) -> int:
-        """See `contract.Work.expire`."""
+        """See `node_contract.Consumer.expire`."""
         names = self._keys
         retention_ms = round(self._settings.dead_retention_seconds * 1000)
         dropped: int = await self._run(EXPIRE, [self._fence, names.index, names.dead, names.parked], [retention_ms])
@@ -136,7 +136,7 @@ class RedisConsumer:
         return dropped + await retry_through_outage(lambda: make_room(self._connection, names))
 
     async def restore(self) -> int:
-        """See `contract.Work.restore`."""
+        """See `node_contract.Consumer.restore`."""
         return await self._quarantine.restore()
 
     async def close(self) -> None:

@@ -25,7 +25,7 @@ from ironforge.redis.server_locator import ServerLocator
 from ironforge.settings import Settings
 from ironforge.store.consumer.consumer_groups import make_groups
 from ironforge.store.consumer.recovery import RELEASED, End, Recovery
-from ironforge.store.contract import Lease
+from ironforge.store.node_contract import Lease
 from ironforge.store.pending_jobs import about, muster
 from ironforge.store.retention import milliseconds, score_ms
 
@@ -33,7 +33,7 @@ _DIED: Final = "node %s died, or lost its lease,"
 
 
 class RedisLeases:
-    """Implements `leases_contract.Leases`. The heartbeat has a connection of its own, used from its own thread."""
+    """Implements `node_contract.Leases`. The heartbeat has a connection of its own, used from its own thread."""
 
     def __init__(self, settings: Settings, keys: Keys, *, commanding: Connection, fetching: Connection) -> None:
         self._settings = settings
@@ -47,7 +47,7 @@ class RedisLeases:
         )
 
     async def join(self, node: str = "") -> Lease:
-        """See `leases_contract.Leases.join`. `node`: the name, where the same node joins several shards."""
+        """See `node_contract.Leases.join`. `node`: the name, where the same node joins several shards."""
         names = self._keys
         node = node or new_name()
         keys = [names.epoch, names.nodes, names.fence(node), names.queues, names.roster]
@@ -74,7 +74,7 @@ class RedisLeases:
         return lease
 
     def beat(self, lease: Lease) -> list[str]:
-        """See `leases_contract.Leases.beat`."""
+        """See `node_contract.Leases.beat`."""
         keys = [self._keys.fence(lease.node), self._keys.nodes]
         arguments: list[str | bytes | int] = [lease.epoch, lease.node, self._lease_ms]
         try:
@@ -85,7 +85,7 @@ class RedisLeases:
         return [name for name in names if name != lease.node]
 
     async def take_over(self, lease: Lease, node: str, *, crashed: bool = True, seen_dead: bool = False) -> int:
-        """See `leases_contract.Leases.take_over`. 0 as well when the node has a lease after all."""
+        """See `node_contract.Leases.take_over`. 0 as well when the node has a lease after all."""
         names = self._keys
         keys = [names.fence(lease.node), names.nodes, names.epoch, names.fence(node)]
         arguments: Command = [lease.epoch, node, names.signals, int(seen_dead)]
@@ -95,7 +95,7 @@ class RedisLeases:
         return await self._put_back.everything(lease, node, end)
 
     async def orphan_consumers(self) -> list[str]:
-        """See `leases_contract.Leases.strays`. Those that hold nothing are named too: they are to be forgotten."""
+        """See `node_contract.Leases.strays`. Those that hold nothing are named too: they are to be forgotten."""
         try:
             found = await retry_through_outage(lambda: muster(self._keys, self._connection.run), until_repaired=False)
         except WrongType:
@@ -103,7 +103,7 @@ class RedisLeases:
         return sorted({consumer.name for consumer in found.consumers} - set(found.nodes))
 
     def note_blocked(self, lease: Lease, job_id: bytes, seen: str) -> None:
-        """See `leases_contract.Leases.note_blocked`."""
+        """See `node_contract.Leases.note_blocked`."""
         key = self._keys.blocked(lease.node)
         # Longer than it takes until somebody else asks for it.
         command: Command = ["SET", key, job_id + seen.encode(), "PX", 4 * self._lease_ms] if seen else ["DEL", key]
@@ -113,7 +113,7 @@ class RedisLeases:
             raise_store_error(error)
 
     async def leave(self, lease: Lease, *, crashed: bool = False) -> None:
-        """See `leases_contract.Leases.leave`. A lease that is lost already is left already."""
+        """See `node_contract.Leases.leave`. A lease that is lost already is left already."""
         end = End(held=True, alone=True, what=f"a role of node {lease.node} crashed") if crashed else RELEASED
         try:
             await self._put_back.everything(lease, lease.node, end)

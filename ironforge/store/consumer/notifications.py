@@ -18,7 +18,7 @@ from ironforge.redis.keys import Keys
 from ironforge.redis.outages import retry_through_outage
 from ironforge.redis.server_locator import ServerLocator
 from ironforge.settings import Settings
-from ironforge.store.contract import Notification
+from ironforge.store.node_contract import Notification
 
 # Silence for this long is answered with a ping; twice as long, and the connection is dead.
 SILENCE_SECONDS: Final = 10.0
@@ -27,7 +27,7 @@ DIGITS: Final = 15
 
 
 class RedisNotifications:
-    """Implements `contract.Signals` over a connection of its own."""
+    """Implements `node_contract.Notifications` over a connection of its own."""
 
     def __init__(self, settings: Settings, keys: Keys, *, silence_seconds: float = SILENCE_SECONDS) -> None:
         self._channel = keys.signals
@@ -39,7 +39,7 @@ class RedisNotifications:
         self._closed = False
 
     async def listen(self) -> AsyncIterator[Notification]:
-        """See `contract.Signals.listen`. Ends after `close`."""
+        """See `node_contract.Notifications.listen`. Ends after `close`."""
         while not self._closed:
             signal = await retry_through_outage(self._next)
             if signal is not None:

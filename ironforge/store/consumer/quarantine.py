@@ -20,7 +20,7 @@ from ironforge.redis.keys import Keys
 from ironforge.redis.outages import WrongType, retry_through_outage
 from ironforge.redis.scripts import RESTORE
 from ironforge.settings import Settings
-from ironforge.store.contract import Delivery, Lease
+from ironforge.store.node_contract import Delivery, Lease
 
 PAGE: Final = 200
 SCAN: Final = 2_000
@@ -38,10 +38,11 @@ class Quarantine:
 
     async def id_of(self, delivery: Delivery) -> bytes:
         """The job that the index keeps at this entry; empty when there is none."""
-        job_id = id_in(delivery.record)
+        stream, entry, record = delivery
+        job_id = id_in(record)
         if job_id:
             return job_id
-        place = f"{delivery.stream}:".encode() + delivery.entry
+        place = f"{stream}:".encode() + entry
         cursor = b"0"
         while True:
             at = cursor

@@ -18,7 +18,7 @@ from ironforge.redis.scripts import RETIRE
 from ironforge.settings import Settings
 from ironforge.store.consumer.consumer import RedisConsumer
 from ironforge.store.consumer.stream_reader import PAGE
-from ironforge.store.contract import Delivery, Lease, Rewrite
+from ironforge.store.node_contract import Delivery, Lease, Rewrite
 from ironforge.store.pending_jobs import muster
 
 log = get_logger("ironforge.store")
@@ -83,7 +83,7 @@ class Recovery:
             commands: list[Command] = [["XRANGE", key, entry, entry] for entry in pending]
             bodies = await retry_through_outage(lambda: self._connection.pipeline(commands))  # noqa: B023 - called at once
             name = key.removeprefix(self._keys.stream(""))
-            found = [Delivery(name, rows[0][0], rows[0][1][1]) for rows in bodies if rows]
+            found = [(name, rows[0][0], rows[0][1][1]) for rows in bodies if rows]
             gone = [entry for entry, rows in zip(pending, bodies, strict=True) if not rows]
             if gone:
                 await retry_through_outage(lambda: self._connection.call("XACK", key, GROUP, *gone))  # noqa: B023 - called at once
@@ -108,16 +108,17 @@ class Recovery:
         back: list[Rewrite] = []
         poison: list[Rewrite] = []
         for delivery in found:
+            stream, entry, record = delivery
             try:
-                job = decode(delivery.record)
+                job = decode(record)
             except IncompatibleRecord as error:
                 await work.bury_raw(delivery, str(error))
                 continue
             budget = self._settings.crash_budget
-            job = returned(job, budget, end.crash(job.id, delivery.stream, node))
+            job = returned(job, budget, end.crash(job.id, stream, node))
             if job.ended:
                 log.warning("job_is_dead", job_id=job.text_id, kind=job.kind, reason=job.reason)
-            rewrite = Rewrite.of(delivery.stream, delivery.entry, job, failed=False, alone=is_suspect(job, budget))
+            rewrite = Rewrite.of(stream, entry, job, failed=False, alone=is_suspect(job, budget))
             (poison if job.ended else back).append(rewrite)
         moved = await work.put_back(back) if back else 0
         if poison:

@@ -17,7 +17,7 @@ from ironforge.redis.outages import retry_through_outage
 from ironforge.redis.scripts import BURY, PARK, REQUEUE, Script
 from ironforge.settings import Settings
 from ironforge.store.consumer.acknowledger import BATCH, Acknowledger
-from ironforge.store.contract import Lease, Rewrite, Settled
+from ironforge.store.node_contract import Lease, Rewrite, Settled
 from ironforge.store.retention import RetentionBuckets
 
 T = TypeVar("T")
@@ -81,7 +81,7 @@ class Requeuer:
     def _cancelled(self, item: Rewrite) -> Settled:
         job = decode(item.record).finish(JobState.CANCELLED, now_ms())
         keep_ms = self._shelving.keep_ms(job)
-        return Settled(item.stream, item.entry, job.id, encode(job), keep_ms, "cancelled")
+        return item.stream, item.entry, job.id, encode(job), keep_ms, "cancelled"
 
 
 def _goal(item: Rewrite) -> str:

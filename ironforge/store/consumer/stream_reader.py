@@ -24,7 +24,7 @@ from ironforge.store.consumer.consumer_groups import ConsumerGroups
 from ironforge.store.consumer.fair_queue import FairQueue
 from ironforge.store.consumer.priority_aging import PriorityAging
 from ironforge.store.consumer.stream_selector import StreamSelector
-from ironforge.store.contract import Delivery, Rewrite, Settled
+from ironforge.store.node_contract import Delivery, Rewrite, Settled
 
 PAGE: Final = 500
 # From this many wanted jobs a stream on, one round trip for all streams is worth the looser order within it.
@@ -81,8 +81,8 @@ class StreamReader:
     def release(self, batch: Sequence[Delivery] | Sequence[Settled] | Sequence[Rewrite]) -> None:
         """These have left the node: to be called after the write that made it so, never before."""
         held = self._held
-        for item in batch:  # by position: a batch to settle may hold plain tuples
-            held[item[0]].discard(item[1])
+        for stream, entry, *_ in batch:
+            held[stream].discard(entry)
 
     async def _guarded(self, reading: Any) -> Any:
         try:
@@ -109,7 +109,7 @@ class StreamReader:
             if not self._fair_queue.has_waiting and want - len(deliveries) >= PLENTY * len(names):
                 deliveries += await self._read_plenty(want - len(deliveries))
                 # One that gave its one job may have more: from there on it goes stream by stream.
-                at = min([self.selector.place(one.stream) for one in deliveries[:1]] + [self._busiest + 1])
+                at = min([self.selector.place(stream) for stream, _, _ in deliveries[:1]] + [self._busiest + 1])
             for number, key in enumerate(list(names)[at:], at):
                 if enough(len(deliveries), want) or self._fair_queue.has_waiting:
                     break
@@ -121,7 +121,7 @@ class StreamReader:
             self._found = deliveries + self._found
             raise
         if deliveries:
-            self._busiest = self.selector.place(deliveries[0].stream)
+            self._busiest = self.selector.place(deliveries[0][0])
         return deliveries
 
     async def _read_plenty(self, want: int) -> list[Delivery]:
@@ -186,10 +186,10 @@ class StreamReader:
         )
 
     def _take(self, reply: Any) -> list[Delivery]:
-        deliveries = []
+        deliveries: list[Delivery] = []
         for key, entries in reply or ():
             stream = self.selector.all[key]
-            deliveries += [Delivery(stream, entry, fields[1]) for entry, fields in entries]
+            deliveries += [(stream, entry, fields[1]) for entry, fields in entries]
             self._held[stream].update(entry for entry, _ in entries)
         return deliveries
 
@@ -217,5 +217,5 @@ class StreamReader:
         bodies = await self._connection.pipeline([["XRANGE", key, entry, entry] for entry in missing])
         for entry, body in zip(missing, bodies, strict=True):
             if body:
-                self._found.append(Delivery(stream, entry, body[0][1][1]))
+                self._found.append((stream, entry, body[0][1][1]))
                 self._held[stream].add(entry)

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ironforge.store.consumer.alone import RedisAlone
-from ironforge.store.contract import Delivery
+from ironforge.store.node_contract import Delivery
 from ironforge.store.sharding.fan_out import FanOut
 
 
 class ShardedAlone:
-    """Implements `alone_contract.Alone`. `shards`: how many parts in a row are one namespace."""
+    """Implements `node_contract.Alone`. `shards`: how many parts in a row are one namespace."""
 
     def __init__(self, parts: Sequence[RedisAlone], shards: int) -> None:
         self._parts = parts
@@ -24,11 +24,11 @@ class ShardedAlone:
 
     @property
     def wait(self) -> bool:
-        """See `alone_contract.Alone.wait`."""
+        """See `node_contract.Alone.wait`."""
         return any(part.wait for part in self._parts)
 
     async def claim(self) -> bool:
-        """See `alone_contract.Alone.claim`. The namespaces are asked in turn, one that is away only once."""
+        """See `node_contract.Alone.claim`. The namespaces are asked in turn, one that is away only once."""
         firsts = range(0, len(self._parts), self._shards)
         for at in range(len(firsts)):
             first = firsts[(self._next + at) % len(firsts)]
@@ -44,15 +44,15 @@ class ShardedAlone:
         return self._claimed is not None
 
     async def fetch(self) -> list[Delivery]:
-        """See `alone_contract.Alone.fetch`."""
+        """See `node_contract.Alone.fetch`."""
         assert self._claimed is not None
         for number, part in enumerate(self._of(self._claimed), self._claimed):
             for stream, entry, record in await part.fetch() if part.wait else ():
-                return [Delivery(f"{number}/{stream}", entry, record)]
+                return [(f"{number}/{stream}", entry, record)]
         return []
 
     async def unclaim(self) -> None:
-        """See `alone_contract.Alone.unclaim`."""
+        """See `node_contract.Alone.unclaim`."""
         first, self._claimed = self._claimed, None
         if first is not None:
             await self._parts[first].unclaim()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 from ironforge.store.consumer.consumer import RedisConsumer
-from ironforge.store.contract import Delivery, Due, Rewrite, Settled
+from ironforge.store.node_contract import Delivery, Due, Rewrite, Settled
 from ironforge.store.sharding.alone import ShardedAlone
 from ironforge.store.sharding.fan_out import FanOut, gather_all
 from ironforge.store.sharding.reader import ShardedFetcher
@@ -19,11 +19,11 @@ from ironforge.store.sharding.reader import ShardedFetcher
 # When a shard does not say when its next job is due, it is asked again after this time.
 LATE_MS: Final = 1_000
 
-Moved = TypeVar("Moved", Settled, Rewrite, Delivery)
+Moved = TypeVar("Moved", Settled, Rewrite)
 
 
 class ShardedConsumer:
-    """Implements `contract.Work` for one lease."""
+    """Implements `node_contract.Consumer` for one lease."""
 
     def __init__(self, parts: Sequence[RedisConsumer], weights: Sequence[int], shards: int) -> None:
         self._parts = parts
@@ -32,39 +32,41 @@ class ShardedConsumer:
         self._dues: FanOut[Due] = FanOut()
 
     async def fetch(self, want: int) -> list[Delivery]:
-        """See `contract.Work.fetch`."""
+        """See `node_contract.Consumer.fetch`."""
         return await self._reader.fetch(want)
 
     async def wait(self, want: int, timeout_seconds: float) -> list[Delivery]:
-        """See `contract.Work.wait`."""
+        """See `node_contract.Consumer.wait`."""
         return await self._reader.wait(want, timeout_seconds)
 
     async def settle(self, batch: Sequence[Settled]) -> None:
-        """See `contract.Work.settle`."""
-        await self._each(batch, Settled, lambda part, own: part.settle(own))
+        """See `node_contract.Consumer.settle`."""
+        await self._each(batch, tuple, lambda part, own: part.settle(own))
 
     async def requeue(self, batch: Sequence[Rewrite]) -> None:
-        """See `contract.Work.requeue`."""
-        await self._each(batch, Rewrite, lambda part, own: part.requeue(own))
+        """See `node_contract.Consumer.requeue`."""
+        await self._each(batch, Rewrite._make, lambda part, own: part.requeue(own))
 
     async def park(self, batch: Sequence[Rewrite]) -> None:
-        """See `contract.Work.park`."""
-        await self._each(batch, Rewrite, lambda part, own: part.park(own))
+        """See `node_contract.Consumer.park`."""
+        await self._each(batch, Rewrite._make, lambda part, own: part.park(own))
 
     async def bury(self, batch: Sequence[Rewrite]) -> None:
-        """See `contract.Work.bury`."""
-        await self._each(batch, Rewrite, lambda part, own: part.bury(own))
+        """See `node_contract.Consumer.bury`."""
+        await self._each(batch, Rewrite._make, lambda part, own: part.bury(own))
 
     async def bury_raw(self, delivery: Delivery, reason: str) -> None:
-        """See `contract.Work.bury_raw`."""
-        await self._each([delivery], Delivery, lambda part, own: part.bury_raw(own[0], reason))
+        """See `node_contract.Consumer.bury_raw`."""
+        stream, entry, record = delivery
+        part, _, own_stream = stream.partition("/")
+        await self._parts[int(part)].bury_raw((own_stream, entry, record), reason)
 
     async def restore(self) -> int:
-        """See `contract.Work.restore`."""
+        """See `node_contract.Consumer.restore`."""
         return sum(await gather_all(part.restore() for part in self._parts))
 
     async def promote(self) -> Due:
-        """See `contract.Work.promote`."""
+        """See `node_contract.Consumer.promote`."""
         for number, part in enumerate(self._parts):
             if not self._dues.asked(number):
                 self._dues.ask(number, part.promote())
@@ -74,12 +76,12 @@ class ShardedConsumer:
         return Due(sum(due.moved for due in dues), min(nexts, default=None), lateness)
 
     async def cancel_requested(self, job_ids: Sequence[bytes]) -> list[bytes]:
-        """See `contract.Work.cancel_requested`."""
+        """See `node_contract.Consumer.cancel_requested`."""
         answers = await gather_all(part.cancel_requested(job_ids) for part in self._parts)
         return [job_id for asked in answers for job_id in asked]
 
     async def expire(self) -> int:
-        """See `contract.Work.expire`."""
+        """See `node_contract.Consumer.expire`."""
         return sum(await gather_all(part.expire() for part in self._parts))
 
     async def close(self) -> None:
@@ -92,12 +94,11 @@ class ShardedConsumer:
     async def _each(
         self,
         batch: Sequence[Moved],
-        kind: type[Moved],
+        make: Callable[[Iterable[Any]], Any],
         call: Callable[[RedisConsumer, list[Moved]], Coroutine[Any, Any, None]],
     ) -> None:
         own: defaultdict[str, list[Moved]] = defaultdict(list)
-        items: Iterable[tuple[Any, ...]] = batch  # by position: a batch to settle may hold plain tuples
-        for stream, *rest in items:
+        for stream, *rest in batch:
             part, _, own_stream = stream.partition("/")
-            own[part].append(kind._make((own_stream, *rest)))
+            own[part].append(make((own_stream, *rest)))
         await gather_all(call(self._parts[int(part)], items) for part, items in own.items())

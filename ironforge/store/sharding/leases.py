@@ -14,14 +14,14 @@ from ironforge.errors import StoreUnavailable
 from ironforge.logs.setup import get_logger
 from ironforge.process.thread_pool import aside
 from ironforge.store.consumer.leases import RedisLeases, new_name
-from ironforge.store.contract import Lease
+from ironforge.store.node_contract import Lease
 from ironforge.store.sharding.fan_out import gather_all
 
 log = get_logger("ironforge.store")
 
 
 class ShardedLeases:
-    """Implements `leases_contract.Leases`. The lease that it gives out carries the epoch of the first shard."""
+    """Implements `node_contract.Leases`. The lease that it gives out carries the epoch of the first shard."""
 
     def __init__(self, parts: Sequence[RedisLeases], lease_seconds: float) -> None:
         self._parts = parts
@@ -36,7 +36,7 @@ class ShardedLeases:
         return self._held[lease.node]
 
     async def join(self) -> Lease:
-        """See `leases_contract.Leases.join`."""
+        """See `node_contract.Leases.join`."""
         name = new_name()
         leases = await gather_all(part.join(name) for part in self._parts)
         self._held[name] = leases
@@ -45,7 +45,7 @@ class ShardedLeases:
         return leases[0]
 
     def beat(self, lease: Lease) -> list[str]:
-        """See `leases_contract.Leases.beat`. Raises StoreUnavailable only when no shard answers."""
+        """See `node_contract.Leases.beat`. Raises StoreUnavailable only when no shard answers."""
         expired: list[str] = []
         away: list[StoreUnavailable] = []
         calls = [
@@ -71,19 +71,19 @@ class ShardedLeases:
         return list(dict.fromkeys(expired))
 
     async def take_over(self, lease: Lease, node: str, *, crashed: bool = True, seen_dead: bool = False) -> int:
-        """See `leases_contract.Leases.take_over`. A shard where the node has renewed its lease leaves it alone."""
+        """See `node_contract.Leases.take_over`. A shard where the node has renewed its lease leaves it alone."""
         pairs = zip(self._parts, self.held(lease), strict=True)
         return sum(
             await gather_all(part.take_over(held, node, crashed=crashed, seen_dead=seen_dead) for part, held in pairs)
         )
 
     async def orphan_consumers(self) -> list[str]:
-        """See `leases_contract.Leases.strays`."""
+        """See `node_contract.Leases.strays`."""
         parts = await gather_all(part.orphan_consumers() for part in self._parts)
         return sorted({name for part in parts for name in part})
 
     def note_blocked(self, lease: Lease, job_id: bytes, seen: str) -> None:
-        """See `leases_contract.Leases.note_blocked`. Everywhere: who finds the job knows its id alone."""
+        """See `node_contract.Leases.note_blocked`. Everywhere: who finds the job knows its id alone."""
         calls = [
             self._threads.submit(part.note_blocked, held, job_id, seen)
             for part, held in zip(self._parts, self.held(lease), strict=True)
@@ -93,7 +93,7 @@ class ShardedLeases:
                 raise error
 
     async def leave(self, lease: Lease, *, crashed: bool = False) -> None:
-        """See `leases_contract.Leases.leave`."""
+        """See `node_contract.Leases.leave`."""
         pairs = zip(self._parts, self.held(lease), strict=True)
         await gather_all(part.leave(held, crashed=crashed) for part, held in pairs)
 

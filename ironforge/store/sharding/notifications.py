@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-from ironforge.store.contract import Notification, Notifications
+from ironforge.store.node_contract import Notification, Notifications
 
 
 class ShardedNotifications:
-    """Implements `contract.Signals`."""
+    """Implements `node_contract.Notifications`."""
 
     def __init__(self, parts: Sequence[Notifications]) -> None:
         self._parts = parts
 
     async def listen(self) -> AsyncIterator[Notification]:
-        """See `contract.Signals.listen`."""
+        """See `node_contract.Notifications.listen`."""
         # One place: a listener that is slow holds up the shards, as it would hold up one.
         heard: asyncio.Queue[Notification] = asyncio.Queue(1)
 

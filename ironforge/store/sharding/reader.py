@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ironforge.store.consumer.stream_reader import StreamReader, enough
-from ironforge.store.contract import Delivery
+from ironforge.store.node_contract import Delivery
 from ironforge.store.sharding.fan_out import PATIENCE_SECONDS, FanOut, gather_all
 from ironforge.store.sharding.weighted_fair import WeightedFairScheduler
 
@@ -23,7 +23,7 @@ WORTH_A_CALL: Final = 250
 
 
 class ShardedFetcher:
-    """`fetch` and `wait` of `contract.Work`. A delivery's stream says which part it came from: `2/default:1`."""
+    """`fetch` and `wait` of `node_contract.Consumer`. A delivery's stream says which part gave it: `2/default:1`."""
 
     def __init__(self, parts: Sequence[StreamReader], weights: Sequence[int]) -> None:
         self._parts = parts
@@ -32,7 +32,7 @@ class ShardedFetcher:
         self._found: list[Delivery] = []
 
     async def fetch(self, want: int) -> list[Delivery]:
-        """See `contract.Work.fetch`. Parts are asked for their shares, and those that may have more for the rest."""
+        """See `node_contract.Consumer.fetch`. Parts are asked for their shares, full ones for the rest."""
         self._keep(await self._reads.answers(timeout_seconds=0))
         eager = self._in_turn()
         left = max(0, want - len(self._found))
@@ -48,7 +48,7 @@ class ShardedFetcher:
         return self._take(want)
 
     async def wait(self, want: int, timeout_seconds: float) -> list[Delivery]:
-        """See `contract.Work.wait`. When one part has a job, the others are told to wait no longer."""
+        """See `node_contract.Consumer.wait`. When one part has a job, the others are told to wait no longer."""
         self._keep(await self._reads.answers(timeout_seconds=0))
         if not self._found:
             try:
@@ -92,7 +92,7 @@ class ShardedFetcher:
     def _keep(self, answers: dict[int, list[Delivery]]) -> None:
         for part, deliveries in answers.items():
             self._rotation.took(part, len(deliveries))
-            self._found += [Delivery(f"{part}/{stream}", entry, record) for stream, entry, record in deliveries]
+            self._found += [(f"{part}/{stream}", entry, record) for stream, entry, record in deliveries]
 
     def _take(self, want: int) -> list[Delivery]:
         taken, self._found = self._found[:want], self._found[want:]

@@ -9,12 +9,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ironforge import Context, Forge
-from ironforge.job.record import Job, decode, parse_id
+from ironforge.job.record import Job, parse_id
 from ironforge.runtime.node import running
 from ironforge.settings import load
 from ironforge.store import NodeStore, StoreClient, Submission
 from tests.actors.node.kit import QUICK, until
-from tests.store.kit import completed, job
+from tests.store.kit import completed, job, job_in
 
 
 class Tenants:
@@ -81,7 +81,7 @@ async def test_a_long_queue_of_one_does_not_keep_another_waiting(tenants: Tenant
     taken: list[bytes] = []
     while len(taken) < 200:
         deliveries = await work.fetch(want)
-        taken += [decode(one.record).id for one in deliveries]
+        taken += [job_in(one).id for one in deliveries]
         await work.settle([completed(one) for one in deliveries])
     share = int(tenants.settings.namespaces[0].partition(":")[2] or 1)
     places = [taken.index(one.id) for one in late]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ironforge.errors import LeaseLost
-from ironforge.job.record import JobState, decode
-from tests.store.kit import Cluster, completed
+from ironforge.job.record import JobState
+from tests.store.kit import Cluster, completed, job_in, stream_of
 from tests.store.suspects import crash, held_by_dead, see, suspects
 
 
@@ -18,7 +18,7 @@ async def test_its_delivery_is_announced_and_ends_with_it(cluster: Cluster) -> N
 
     (delivery,) = await node.work.alone.fetch()
 
-    assert delivery.stream == "default:2a"
+    assert stream_of(delivery) == "default:2a"
     view = await cluster.store_client.inspector.get(one.id)
     assert view.state == JobState.RUNNING
     assert view.node == node.lease.node
@@ -86,7 +86,7 @@ async def test_they_come_strictly_by_priority_and_not_from_paused_queues(cluster
     (second,) = await node.work.alone.fetch()
     await node.work.settle([completed(second)])
 
-    assert [decode(one.record).id for one in (first, second)] == [jobs[2].id, jobs[0].id]
+    assert [job_in(one).id for one in (first, second)] == [jobs[2].id, jobs[0].id]
     assert await node.work.alone.fetch() == []
     assert not await see(cluster, node)
     await cluster.store_client.producer.set_paused("b", paused=False)

@@ -6,7 +6,7 @@ import pytest
 
 from ironforge.errors import StoreError, StoreUnavailable
 from ironforge.job.record import RECORD_VERSION, JobState, decode, encode
-from tests.store.kit import HOUR_MS, Cluster, completed, dead, job, now_ms, retry, rewrite
+from tests.store.kit import HOUR_MS, Cluster, completed, dead, job, job_in, now_ms, retry, rewrite, stream_of
 
 
 async def test_settling_leaves_the_record_alone_in_its_bucket(cluster: Cluster) -> None:
@@ -17,7 +17,7 @@ async def test_settling_leaves_the_record_alone_in_its_bucket(cluster: Cluster) 
     settled = completed(delivery)
     await node.work.settle([settled])
     bucket = cluster.keys.bucket_of(one.id, "done")
-    assert cluster.raw.hgetall(bucket) == {one.id: settled.record}
+    assert cluster.raw.hgetall(bucket) == {one.id: settled[3]}
     assert 3_600 < cluster.raw.ttl(bucket) <= 3_660
     assert cluster.raw.zrange(cluster.keys.buckets, 0, -1) == [bucket.encode()]
     assert cluster.entries() == {}
@@ -81,7 +81,7 @@ async def test_a_job_that_was_put_back_is_the_next_to_be_taken(cluster: Cluster)
         await node.work.requeue([rewrite(delivery)])
     assert set(cluster.entries()) == {first.id, second.id}
     (again, other) = await node.work.fetch(5)
-    assert [(one.stream, decode(one.record).id, decode(one.record).fence) for one in (again, other)] == [
+    assert [(stream_of(one), job_in(one).id, job_in(one).fence) for one in (again, other)] == [
         ("default:2r", first.id, 1),
         ("default:2", second.id, 0),
     ]
@@ -98,7 +98,7 @@ async def test_a_retry_of_a_job_that_was_put_back_goes_to_the_end(cluster: Clust
     await node.work.park([retry(delivery) for delivery in await node.work.fetch(1)])
     assert (await node.work.promote()).moved == 1
     (delivery,) = await node.work.fetch(1)
-    assert delivery.stream == "default:2"
+    assert stream_of(delivery) == "default:2"
 
 
 async def test_park_schedules_by_the_servers_clock_and_counts_failures_alone(cluster: Cluster) -> None:

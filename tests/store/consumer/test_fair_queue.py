@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ironforge.job.record import Job, decode
-from tests.store.kit import Cluster, completed, keyed
+from ironforge.job.record import Job
+from tests.store.kit import Cluster, completed, job_in, keyed
 
 MOVES = st.lists(
     st.one_of(
@@ -82,7 +82,7 @@ async def _follow(server: str, moves: list[Any]) -> None:
     for move in [*moves, *[6] * 40]:
         if isinstance(move, int):
             deliveries = await node.work.fetch(move)
-            assert [decode(delivery.record).id for delivery in deliveries] == model.fetch(move)
+            assert [job_in(delivery).id for delivery in deliveries] == model.fetch(move)
             await node.work.settle([completed(delivery) for delivery in deliveries])
         else:
             key, count, weight = move

@@ -9,13 +9,13 @@ from itertools import pairwise
 import pytest
 
 from ironforge.errors import QueueFull
-from ironforge.job.record import JobState, decode
+from ironforge.job.record import JobState
 from ironforge.store import Delivery
-from tests.store.kit import Cluster, Node, completed, dead, job, keyed, retry, rewrite
+from tests.store.kit import Cluster, Node, completed, dead, job, job_in, keyed, retry, rewrite
 
 
 def keys_of(deliveries: list[Delivery]) -> list[str]:
-    return [decode(delivery.record).fairness_key for delivery in deliveries]
+    return [job_in(delivery).fairness_key for delivery in deliveries]
 
 
 async def drained(node: Node, want: int) -> list[str]:
@@ -140,11 +140,11 @@ async def test_priorities_stay_strict_and_what_is_handed_back_keeps_its_turn(clu
     node = await cluster.node()
     await cluster.submit(*keyed("a", 20, priority=2), *keyed("b", 20, priority=1))
     deliveries = await node.work.fetch(5)
-    assert [decode(delivery.record).priority for delivery in deliveries] == [1] * 5
+    assert [job_in(delivery).priority for delivery in deliveries] == [1] * 5
     await node.work.requeue([rewrite(delivery) for delivery in deliveries])
     again = await node.work.fetch(6)  # one of the others was ready already
-    assert [decode(one.record).id for one in again[1:]] == [decode(one.record).id for one in deliveries]
-    assert [decode(one.record).priority for one in await node.work.fetch(100)] == [1] * 14 + [2] * 20
+    assert [job_in(one).id for one in again[1:]] == [job_in(one).id for one in deliveries]
+    assert [job_in(one).priority for one in await node.work.fetch(100)] == [1] * 14 + [2] * 20
 
 
 async def test_what_waits_is_found_counted_and_listed_as_queued(cluster: Cluster) -> None:
@@ -199,7 +199,7 @@ async def test_a_lost_record_is_put_aside_when_its_turn_comes(cluster: Cluster) 
     first, lost, last = keyed("a", 3)
     await cluster.submit(first, lost, last)
     cluster.raw.hdel(cluster.keys.parked, lost.id)
-    assert {decode(one.record).id for one in await node.work.fetch(9) + await node.work.fetch(9)} == {first.id, last.id}
+    assert {job_in(one).id for one in await node.work.fetch(9) + await node.work.fetch(9)} == {first.id, last.id}
     ((_, fields),) = cluster.raw.xrange(cluster.keys.quarantine)
     assert fields[b"id"] == lost.id
 
@@ -212,7 +212,7 @@ async def test_a_key_of_the_wrong_type_stops_nothing_else(cluster: Cluster, word
     await cluster.submit(plain)
     with pytest.raises(Exception, match=f"{word}:default:2 is a string"):
         await cluster.submit(*keyed("a", 1))
-    assert [decode(one.record).id for one in await node.work.fetch(5)] == [plain.id]
+    assert [job_in(one).id for one in await node.work.fetch(5)] == [plain.id]
     cluster.raw.delete(f"{cluster.keys.prefix}{word}:default:2")
 
 
@@ -222,10 +222,10 @@ async def test_a_twin_of_the_wrong_type_holds_only_its_own_line_up(cluster: Clus
     stuck, other, plain = keyed("a", 3), keyed("a", 3, priority=3), job(priority=3)
     await cluster.submit(*stuck, *other, plain)
     cluster.raw.set(cluster.keys.stream("default:2r"), "mine")
-    taken = {decode(one.record).id for _ in range(4) for one in await node.work.fetch(9)}
+    taken = {job_in(one).id for _ in range(4) for one in await node.work.fetch(9)}
     assert taken == {stuck[0].id, plain.id, *(one.id for one in other)}
     cluster.raw.delete(cluster.keys.stream("default:2r"))
-    assert [decode(one.record).id for _ in "12" for one in await node.work.fetch(1)] == [one.id for one in stuck[1:]]
+    assert [job_in(one).id for _ in "12" for one in await node.work.fetch(1)] == [one.id for one in stuck[1:]]
 
 
 async def test_jobs_without_keys_cost_one_look_a_fetch_and_nothing_else(cluster: Cluster) -> None:

@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from ironforge.errors import LeaseLost, StoreUnavailable
-from ironforge.job.record import JobState, decode, encode
+from ironforge.job.record import JobState, encode
 from ironforge.redis.scripts import RETIRE
 from ironforge.store import NodeStore
-from tests.store.kit import Cluster, Node, completed, dead, job, now_ms, retry, rewrite
+from tests.store.kit import Cluster, Node, completed, dead, job, job_in, now_ms, retry, rewrite
 
 
 def renewed_ms(cluster: Cluster, node: Node) -> float:
@@ -78,7 +78,7 @@ async def test_taking_over_puts_jobs_back_in_their_own_priority_and_forgets_the_
     assert await heir.leases.take_over(heir.lease, gone.lease.node) == 3
     assert cluster.raw.zrange(cluster.keys.nodes, 0, -1) == [heir.lease.node.encode()]
     assert 86_000 < cluster.raw.ttl(cluster.keys.fence(gone.lease.node)) <= 86_400
-    found = [decode(delivery.record) for delivery in await heir.work.fetch(5)]
+    found = [job_in(delivery) for delivery in await heir.work.fetch(5)]
     assert [(one.id, one.crashes, one.fence) for one in found] == [(one.id, 1, 1) for one in jobs]
     for stream in cluster.keys.streams(["default"]):
         consumers = cluster.raw.xinfo_consumers(stream, "nodes")
@@ -104,7 +104,7 @@ async def test_a_take_over_without_a_crash_burns_nothing(cluster: Cluster) -> No
     cluster.lapse(gone)
     assert await heir.leases.take_over(heir.lease, gone.lease.node, crashed=False) == 1
     ((delivery,),) = [await heir.work.fetch(1)]
-    assert decode(delivery.record).crashes == 1
+    assert job_in(delivery).crashes == 1
 
 
 async def test_a_take_over_cancels_what_was_to_be_cancelled(cluster: Cluster) -> None:
@@ -152,7 +152,7 @@ async def test_a_half_done_take_over_is_finished_by_the_next(cluster: Cluster) -
     heir.leases._connection.run = retire
     assert next_heir.leases.beat(next_heir.lease) == [gone.lease.node]
     assert await next_heir.leases.take_over(next_heir.lease, gone.lease.node) == 2
-    assert [decode(one.record).crashes for one in await heir.work.fetch(5)] == [1, 1]
+    assert [job_in(one).crashes for one in await heir.work.fetch(5)] == [1, 1]
 
 
 async def test_two_heirs_at_once_move_each_job_once(cluster: Cluster) -> None:
@@ -162,7 +162,7 @@ async def test_two_heirs_at_once_move_each_job_once(cluster: Cluster) -> None:
     cluster.lapse(gone)
     takes = (heir.leases.take_over(heir.lease, gone.lease.node) for heir in heirs)
     assert sum(await asyncio.gather(*takes)) == 50
-    assert [decode(one.record).crashes for one in await heirs[0].work.fetch(99)] == [1] * 50
+    assert [job_in(one).crashes for one in await heirs[0].work.fetch(99)] == [1] * 50
 
 
 async def test_a_node_that_read_on_after_its_end_is_a_stray_and_its_jobs_come_back(cluster: Cluster) -> None:
@@ -198,7 +198,7 @@ async def test_leaving_hands_back_and_forgets_the_node_without_burning_an_attemp
     await cluster.submit(*[job() for _ in range(3)])
     await leaver.work.fetch(3)
     await leaver.leases.leave(leaver.lease)
-    found = [decode(delivery.record) for delivery in await other.work.fetch(5)]
+    found = [job_in(delivery) for delivery in await other.work.fetch(5)]
     assert [(one.attempt, one.crashes, one.fence) for one in found] == [(0, 0, 1)] * 3
     assert cluster.raw.zrange(cluster.keys.nodes, 0, -1) == [other.lease.node.encode()]
     assert cluster.raw.exists(cluster.keys.fence(leaver.lease.node)) == 0

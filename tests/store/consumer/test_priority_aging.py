@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ironforge.job.record import Job, encode, new_id, split_stream
 from ironforge.store import Delivery
-from tests.store.kit import Cluster, completed, job
+from tests.store.kit import Cluster, completed, job, stream_of
 
 HOUR_SECONDS = 3600.0
 
@@ -17,7 +17,7 @@ def overdue(cluster: Cluster, *jobs: Job) -> None:
 
 
 def priorities(deliveries: list[Delivery]) -> list[int]:
-    return [split_stream(delivery.stream)[1] for delivery in deliveries]
+    return [split_stream(stream_of(delivery))[1] for delivery in deliveries]
 
 
 def early() -> bytes:

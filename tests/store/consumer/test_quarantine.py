@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ironforge.job.record import decode, encode
-from tests.store.kit import Cluster, job
+from ironforge.job.record import encode
+from tests.store.kit import Cluster, job, job_in
 
 
 async def test_a_due_job_without_a_place_is_put_aside_and_is_not_due_for_ever(cluster: Cluster) -> None:
@@ -36,4 +36,4 @@ async def test_a_job_that_is_known_is_not_brought_back_a_second_time(cluster: Cl
     cluster.raw.xadd(cluster.keys.quarantine, {"record": encode(known)})
     assert await node.work.restore() == 0
     assert cluster.raw.xlen(cluster.keys.quarantine) == 1  # should the index be wrong, this copy is all there is
-    assert [decode(delivery.record) for delivery in await node.work.fetch(5)] == [known]
+    assert [job_in(delivery) for delivery in await node.work.fetch(5)] == [known]

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironforge.errors import LeaseLost
-from ironforge.job.record import decode, encode
+from ironforge.job.record import encode
 from ironforge.store.consumer.stream_reader import enough
-from tests.store.kit import Cluster, Node, completed, job
+from tests.store.kit import Cluster, Node, completed, job, job_in, stream_of
 
 
 def deliver_unheard(cluster: Cluster, node: Node, count: int) -> None:
@@ -23,9 +23,9 @@ async def test_fetch_takes_at_most_what_was_asked_and_strictly_by_priority(clust
     cluster.with_settings(queues=("a", "b"))
     node = await cluster.node()
     await cluster.submit(*[job(queue, priority) for priority in (3, 1, 2, 0) for queue in ("b", "a")])
-    streams = [delivery.stream for delivery in await node.work.fetch(5)]
+    streams = [stream_of(delivery) for delivery in await node.work.fetch(5)]
     assert streams == ["a:0", "b:0", "a:1", "b:1", "a:2"]
-    assert [delivery.stream for delivery in await node.work.fetch(5)] == ["b:2", "a:3", "b:3"]
+    assert [stream_of(delivery) for delivery in await node.work.fetch(5)] == ["b:2", "a:3", "b:3"]
     assert await node.work.fetch(5) == []
 
 
@@ -44,7 +44,7 @@ async def test_wait_returns_as_soon_as_a_job_comes(cluster: Cluster) -> None:
     one = job(priority=3)
     await cluster.submit(one)
     (delivery,) = await waiting
-    assert decode(delivery.record) == one
+    assert job_in(delivery) == one
 
 
 async def test_wait_ends_when_its_time_is_over(cluster: Cluster) -> None:
@@ -59,7 +59,7 @@ async def test_groups_that_were_flushed_are_made_again_from_the_beginning(cluste
     one = job()
     await cluster.submit(one)
     (delivery,) = await node.work.fetch(5)
-    assert decode(delivery.record) == one
+    assert job_in(delivery) == one
     cluster.checked = False
 
 
@@ -71,9 +71,9 @@ async def test_what_a_broken_fetch_had_been_given_comes_with_the_next(cluster: C
     (known,) = await node.work.fetch(1)
     deliver_unheard(cluster, node, 2)
     cluster.raw.client_kill_filter(_type="normal", skipme=True)
-    got = [decode(delivery.record).id for delivery in await node.work.fetch(1)]
-    got += [decode(delivery.record).id for delivery in await node.work.wait(5, 1)]
-    assert decode(known.record).id == jobs[0].id
+    got = [job_in(delivery).id for delivery in await node.work.fetch(1)]
+    got += [job_in(delivery).id for delivery in await node.work.wait(5, 1)]
+    assert job_in(known).id == jobs[0].id
     assert got == [jobs[1].id, jobs[2].id]
 
 
@@ -88,7 +88,7 @@ async def test_a_cancelled_wait_loses_no_job(cluster: Cluster) -> None:
         await waiting
     one = job()
     await cluster.submit(one)
-    assert [decode(delivery.record) for delivery in await node.work.wait(5, 5)] == [one]
+    assert [job_in(delivery) for delivery in await node.work.wait(5, 5)] == [one]
 
 
 async def test_the_audit_pages_over_what_the_node_holds(cluster: Cluster) -> None:
@@ -98,7 +98,7 @@ async def test_the_audit_pages_over_what_the_node_holds(cluster: Cluster) -> Non
     deliver_unheard(cluster, node, 2)
     cluster.raw.client_kill_filter(_type="normal", skipme=True)
     got = await node.work.fetch(10)
-    assert len({decode(one.record).id for one in [*held, *got]}) == 1_203
+    assert len({job_in(one).id for one in [*held, *got]}) == 1_203
 
 
 async def test_fetch_and_settle_from_many_tasks_keep_their_replies_apart(cluster: Cluster) -> None:
@@ -137,7 +137,7 @@ async def test_a_key_that_is_no_stream_is_left_out_until_it_is_one_again(cluster
     cluster.raw.set(stream, "no stream")
     other = job(priority=1)
     await cluster.submit(other)
-    assert [decode(one.record).id for one in await node.work.fetch(want)] == [other.id]
+    assert [job_in(one).id for one in await node.work.fetch(want)] == [other.id]
     assert await node.work.wait(want, 0.01) == []
     cluster.raw.delete(stream)
     urgent = job(priority=0)
@@ -151,7 +151,7 @@ async def test_a_key_that_is_no_stream_is_left_out_until_it_is_one_again(cluster
         except LeaseLost:  # with the stream its group was gone, and so who ran what
             lease = await node.leases.join()
             work = node.store.work(lease)
-    assert urgent.id in [decode(one.record).id for one in found]
+    assert urgent.id in [job_in(one).id for one in found]
 
 
 async def test_a_node_waits_when_none_of_its_keys_is_a_stream(cluster: Cluster) -> None:
@@ -218,5 +218,5 @@ async def test_the_last_stream_goes_on_when_the_first_is_left_out(cluster: Clust
     for _ in range(3):
         one = job(priority=3)
         await cluster.submit(one)
-        assert [decode(delivery.record).id for delivery in await node.work.fetch(want)] == [one.id]
+        assert [job_in(delivery).id for delivery in await node.work.fetch(want)] == [one.id]
     cluster.checked = False

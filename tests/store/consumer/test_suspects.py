@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from ironforge.job.record import JobState, decode, encode
+from ironforge.job.record import JobState, encode
 from ironforge.store import Submission
-from tests.store.kit import Cluster, dead, job, retry, rewrite
+from tests.store.kit import Cluster, dead, job, job_in, retry, rewrite, stream_of
 from tests.store.suspects import crash, held_by_dead, suspects
 
 
@@ -19,7 +19,7 @@ async def test_a_job_that_was_held_by_dead_nodes_goes_where_no_fetch_finds_it(cl
     await victim.work.fetch(2)
     await crash(cluster, victim, heir)
 
-    assert [decode(delivery.record).id for delivery in await heir.work.fetch(5)] == [tame.id]
+    assert [job_in(delivery).id for delivery in await heir.work.fetch(5)] == [tame.id]
     view = await cluster.store_client.inspector.get(one.id)
     assert view.state == JobState.QUEUED
     assert view.job.crashes == 2
@@ -80,8 +80,8 @@ async def test_one_that_is_handed_back_waits_to_run_alone_again(cluster: Cluster
     await first.leases.leave(first.lease)
 
     (again,) = await second.work.alone.fetch()
-    assert decode(again.record).crashes == 2
-    assert decode(again.record).fence == 3
+    assert job_in(again).crashes == 2
+    assert job_in(again).fence == 3
     assert await second.work.fetch(5) == []
 
 
@@ -111,8 +111,8 @@ async def test_one_that_is_dead_is_revived_as_if_nothing_had_been(cluster: Clust
     await crash(cluster, victim, heir)
     await cluster.store_client.producer.revive(one.id, reset_retry_count=False)
     (delivery,) = await heir.work.fetch(5)
-    assert delivery.stream == "default:2"
-    assert decode(delivery.record).crashes == 0
+    assert stream_of(delivery) == "default:2"
+    assert job_in(delivery).crashes == 0
 
 
 @pytest.mark.parametrize(("how", "state"), [("park", JobState.SCHEDULED), ("bury", JobState.DEAD)])
@@ -129,7 +129,7 @@ async def test_one_that_failed_leaves_like_any_other(cluster: Cluster, how: str,
         cluster.ripen()
         assert (await node.work.promote()).moved == 1
         (again,) = await node.work.fetch(5)
-        assert again.stream == "default:2"
+        assert stream_of(again) == "default:2"
 
 
 async def test_a_fairness_key_is_no_way_around(cluster: Cluster) -> None:
@@ -147,7 +147,7 @@ async def test_one_that_comes_back_from_the_quarantine_waits_to_run_alone(cluste
     assert await node.work.restore() == 1
     assert await node.work.fetch(5) == []
     (delivery,) = await node.work.alone.fetch()
-    assert decode(delivery.record) == one
+    assert job_in(delivery) == one
 
 
 async def test_a_new_incarnation_buries_what_the_one_before_ran_alone_when_it_was_taken_over(cluster: Cluster) -> None:

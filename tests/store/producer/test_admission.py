@@ -14,7 +14,7 @@ from ironforge.errors import QueueFull, StoreUnavailable
 from ironforge.job.record import JobState, format_id
 from ironforge.settings import Settings
 from ironforge.store import Accepted, Submission
-from ironforge.store.contract import Rewrite
+from ironforge.store.node_contract import Rewrite
 from ironforge.store.producer import admission
 from ironforge.store.server_checks import REPLICA_LAG_SECONDS, Server, refusal_of
 from tests.store.kit import Cluster, completed, job
@@ -105,7 +105,7 @@ async def test_a_revival_needs_room_as_a_submission_does(cluster: Cluster, at_on
     for one in dead:
         await cluster.submit(one)
         [delivery] = await node.work.fetch(1)
-        await node.work.bury([Rewrite.of(delivery.stream, delivery.entry, one.finish(JobState.DEAD, 1, reason="?"))])
+        await node.work.bury([Rewrite.of(*delivery[:2], one.finish(JobState.DEAD, 1, reason="?"))])
     revive = cluster.store_client.producer.revive
     calls = [revive(one.id, reset_retry_count=True) for one in dead]
     if at_once:

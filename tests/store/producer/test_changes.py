@@ -7,7 +7,7 @@ import pytest
 from ironforge.errors import InvalidState, JobNotFound, StoreUnavailable
 from ironforge.job.record import JobState, decode, encode
 from ironforge.redis.scripts import CANCEL, REVIVE
-from tests.store.kit import Cluster, completed, dead, job, retry
+from tests.store.kit import Cluster, completed, dead, job, job_in, retry
 
 
 async def test_a_queued_job_is_cancelled_and_never_delivered(cluster: Cluster) -> None:
@@ -86,11 +86,12 @@ async def test_a_dead_job_is_revived_with_its_history(cluster: Cluster, reset: b
     one = job(crashes=2)
     await cluster.submit(one)
     (delivery,) = await node.work.fetch(1)
-    failed = retry(delivery).job
-    await node.work.bury([dead(delivery._replace(record=encode(failed)))])
+    record = retry(delivery).record
+    failed = decode(record)
+    await node.work.bury([dead((*delivery[:2], record))])
     revived = await cluster.store_client.producer.revive(one.id, reset_retry_count=reset)
     (again,) = await node.work.fetch(1)
-    assert revived == decode(again.record)
+    assert revived == job_in(again)
     assert revived.attempt == attempt
     assert revived.crashes == 0
     assert revived.errors == failed.errors

@@ -10,11 +10,11 @@ from redis.crc import key_slot
 from ironforge import Forge
 from ironforge.doctor import examine
 from ironforge.errors import ConfigError, InvalidJob, JobNotFound, LeaseLost
-from ironforge.job.record import JobState, decode, format_id, new_id, parse_id, shard_of, tail_of
+from ironforge.job.record import JobState, format_id, new_id, parse_id, shard_of, tail_of
 from ironforge.redis.keys import Keys, shards_of
 from ironforge.store import Submission
 from ironforge.store.server_checks import check_shards, verify
-from tests.store.kit import Cluster, completed, dead, job
+from tests.store.kit import Cluster, completed, dead, job, job_in
 
 SHARDS = 3
 
@@ -77,7 +77,7 @@ async def test_a_node_gets_jobs_of_every_shard_and_settles_each_where_it_came_fr
     rest = await node.work.fetch(100)
 
     assert len(first) == 2
-    assert {completed(one).job_id for one in first + rest} == {one.id for one in jobs}
+    assert {job_in(one).id for one in first + rest} == {one.id for one in jobs}
     await node.work.settle([completed(one) for one in first + rest[:-1]])
     await node.work.bury([dead(rest[-1])])
     states = [await sharded.state(one) for one in jobs]
@@ -93,7 +93,7 @@ async def test_a_node_that_waits_is_woken_by_any_shard_and_waits_for_no_other(sh
     await sharded.submit(one)
     async with asyncio.timeout(10):
         (delivery,) = await waiting
-        assert completed(delivery).job_id == one.id
+        assert job_in(delivery).id == one.id
         assert await node.work.fetch(8) == []
     await node.work.settle([completed(delivery)])
 
@@ -109,7 +109,7 @@ async def test_a_read_that_is_cancelled_loses_no_job(sharded: Cluster) -> None:
     found = set()
     async with asyncio.timeout(10):
         while len(found) < len(jobs):
-            found |= {completed(one).job_id for one in await node.work.fetch(8)}
+            found |= {job_in(one).id for one in await node.work.fetch(8)}
     assert found == {one.id for one in jobs}
 
 
@@ -263,7 +263,7 @@ async def test_each_shard_is_fair_for_itself_and_nothing_is_left_waiting(sharded
         order: list[str] = []
         while deliveries := await node.work.fetch(6):
             await node.work.settle([completed(delivery) for delivery in deliveries])
-            order += [decode(delivery.record).fairness_key for delivery in deliveries]
+            order += [job_in(delivery).fairness_key for delivery in deliveries]
     assert order.count("many") == 60
     assert order.count("few") == 6
     assert "few" not in order[42:]

@@ -17,7 +17,7 @@ from ironforge.job import retry
 from ironforge.job.record import Job
 from ironforge.redis import connection, scripts
 from ironforge.store.consumer import acknowledger, consumer, consumer_groups, leases, requeuer, stream_reader
-from ironforge.store.contract import Settled
+from ironforge.store.node_contract import Settled
 from tests.system.verify.planting import edit
 
 STALE = "if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('STALE the fence has moved') end"
@@ -238,7 +238,7 @@ def park_in_two_steps() -> None:
         moved = await park(self, batch)
         await asyncio.sleep(0.2)
         for item in batch:
-            await self._connection.call("ZADD", self._keys.scheduled, 1, item.job.id)
+            await self._connection.call("ZADD", self._keys.scheduled, 1, item.job_id)
         return moved
 
     requeuer.Requeuer.park = late

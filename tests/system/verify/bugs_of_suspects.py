@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ironforge.actors import alone
+from ironforge.actors import alone, dispatcher
 from ironforge.job.record import Job, JobState
 from ironforge.store.consumer import alone as store_alone
-from ironforge.store.consumer import recovery, requeuer
+from ironforge.store.consumer import recovery
 
 
 def bury_among_others() -> None:
@@ -19,7 +19,7 @@ def bury_among_others() -> None:
         return again.finish(JobState.DEAD, 1, reason="poison") if spent else again
 
     recovery.returned = counted
-    requeuer.is_suspect = lambda _job, _budget: False
+    recovery.is_suspect = dispatcher.is_suspect = lambda _job, _budget: False
 
 
 def suspects_have_company() -> None:

@@ -1,0 +1,172 @@
+"""What nodes ask of the store: leases, deliveries and what becomes of them, jobs that run alone, notifications.
+
+No method raises StoreUnavailable, but for those of the heartbeat thread: they retry an outage with jittered backoff
+until it ends, because an outage is not a bug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Literal, NamedTuple, Protocol, TypeAlias
+
+from ironforge.job.record import Job, encode
+
+
+class Lease(NamedTuple):
+    """A node's right to settle: its name (also its consumer name) and the epoch that must not have moved."""
+
+    node: str
+    epoch: int
+
+
+# One fetched job: the stream it came from (`<queue>:<priority>`), its entry there, and its record, not yet decoded.
+# A plain tuple, as the messages between actors carry it: every job would pay for an object of a class of its own.
+Delivery: TypeAlias = tuple[str, bytes, bytes]
+
+# An attempt that ended for good, a plain tuple as well: stream and entry, the job's id, its terminal record (empty when
+# nothing is retained), for how many milliseconds the record stays readable, and the state that is counted.
+Settled: TypeAlias = tuple[str, bytes, bytes, bytes, int, Literal["completed", "cancelled"]]
+
+
+class Rewrite(NamedTuple):
+    """A delivered job that goes somewhere else: `record` is stored instead of the delivered one.
+
+    A job whose cancellation was asked for is settled as cancelled instead, whatever the rewrite wanted.
+    `failed` counts the attempt among the failed ones. `delay_ms` and `mark` (its fairness key with its weight) are
+    for a job that is parked; `alone` for one that is requeued, and shall share its node with nothing else.
+    """
+
+    stream: str
+    entry: bytes
+    job_id: bytes
+    record: bytes
+    delay_ms: int = 0
+    failed: bool = True
+    mark: str = ""
+    alone: bool = False
+
+    @classmethod
+    def of(
+        cls, stream: str, entry: bytes, job: Job, *, delay_ms: int = 0, failed: bool = True, alone: bool = False
+    ) -> Rewrite:
+        """`job`: as it is to be stored."""
+        return cls(stream, entry, job.id, encode(job), delay_ms, failed, job.mark, alone)
+
+
+class Due(NamedTuple):
+    """`moved` jobs went to their streams; the next one is due in `next_ms` (None: none is scheduled)."""
+
+    moved: int
+    next_ms: int | None
+    lateness_ms: list[int]
+
+
+class Alone(Protocol):
+    """Jobs that run with nothing else on their node. Raises LeaseLost as `Consumer` does."""
+
+    @property
+    def wait(self) -> bool:
+        """Whether there are some, by the last look at the queues that are not paused."""
+
+    async def claim(self) -> bool:
+        """Whether it is this node's turn to run them, until it unclaims it or its lease ends.
+
+        One node of a namespace has it at a time.
+        """
+
+    async def fetch(self) -> list[Delivery]:
+        """The first of them, when there is one still. That it is delivered announces its run: if this node dies before
+        the job is settled or put somewhere else, it was this job."""
+
+    async def unclaim(self) -> None: ...
+
+
+class Consumer(Protocol):
+    """What a leaseholder does with jobs. Every write raises LeaseLost, and writes nothing, once the fence moved."""
+
+    @property
+    def alone(self) -> Alone: ...
+
+    async def fetch(self, want: int) -> list[Delivery]:
+        """At most `want` jobs, at once, strictly by priority, within one by turns; [] when there are none.
+
+        What is overdue (`starvation_seconds`) gets its share first.
+        """
+
+    async def wait(self, want: int, timeout_seconds: float) -> list[Delivery]:
+        """Like `fetch`, but waits until a job comes or the time is over. May exceed `want` by a race: hand back."""
+
+    async def settle(self, batch: Sequence[Settled]) -> None: ...
+
+    async def requeue(self, batch: Sequence[Rewrite]) -> None:
+        """Back to the end of their streams, now (handed back, released, taken over)."""
+
+    async def park(self, batch: Sequence[Rewrite]) -> None:
+        """To the schedule, due `delay_ms` from now (retry, snooze)."""
+
+    async def bury(self, batch: Sequence[Rewrite]) -> None:
+        """To the dead letter. `job.ended` must say dead."""
+
+    async def bury_raw(self, delivery: Delivery, reason: str) -> None:
+        """Quarantine bytes that are no job: out of the stream, kept aside for `ironforge doctor`."""
+
+    async def restore(self) -> int:
+        """Bring back what was quarantined by an older node and is readable here; how many jobs that were."""
+
+    async def promote(self) -> Due:
+        """Move up to 500 due jobs to their queues."""
+
+    async def cancel_requested(self, job_ids: Sequence[bytes]) -> list[bytes]:
+        """Which of these running jobs somebody asked to cancel (signals may have been missed)."""
+
+    async def expire(self) -> int:
+        """Drop dead letters past their retention, and terminal records early when memory is short; how many.
+
+        Names of queues that nobody uses any more are forgotten as well.
+        """
+
+
+class Notifications(Protocol):
+    """What the namespace shouts: `("cancel", job_id)` and `("due", delay)`; lossy, so never the only way."""
+
+    def listen(self) -> AsyncIterator[Notification]:
+        """Endless; reconnects by itself, and says so with `connected` (also the first time)."""
+
+
+class Notification(NamedTuple):
+    """`cancel`: `job_id` shall stop. `due`: something is due in `due_ms`. `connected`: signals may have been lost."""
+
+    name: Literal["cancel", "due", "fenced", "connected"]
+    job_id: bytes = b""
+    due_ms: int = 0
+    node: str = ""
+
+
+class Leases(Protocol):
+    async def join(self) -> Lease:
+        """A new incarnation: a fresh node name and epoch; its consumers and groups exist afterwards. What the one
+        before still holds is put back; only what that ran alone, when it was taken over, counts a crash."""
+
+    def beat(self, lease: Lease) -> list[str]:
+        """Blocking, for the heartbeat thread: renew, and return nodes whose lease has run out.
+
+        Raises LeaseLost, and StoreUnavailable (no retry: the next beat is the retry).
+        """
+
+    async def take_over(self, lease: Lease, node: str, *, crashed: bool = True, seen_dead: bool = False) -> int:
+        """Fence `node`, put what it held back to its streams, forget it. Returns the number of jobs moved.
+
+        `crashed` raises their crash count, and buries the one that ran alone. `seen_dead`: somebody saw its process
+        end, so that its lease need not have run out; 0 and nothing is done for a lease that has not.
+        """
+
+    def note_blocked(self, lease: Lease, job_id: bytes, seen: str) -> None:
+        """Blocking, for the heartbeat thread: the handler of this job was `seen` to hold up the event loop, in words
+        for its record, should the lease be lost meanwhile; "" when it does no longer. Raises StoreUnavailable."""
+
+    async def orphan_consumers(self) -> list[str]:
+        """Consumers with pending entries that are no node: a node read on after it had been taken over, then died."""
+
+    async def leave(self, lease: Lease, *, crashed: bool = False) -> None:
+        """Hand back whatever is still held, without burning an attempt, and forget this node. `crashed`: it cannot
+        go on, and what it held may be why."""
