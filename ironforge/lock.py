@@ -20,13 +20,11 @@ from ironforge.formats.duration import Duration, seconds_of
 from ironforge.formats.numbers import shown
 from ironforge.process.per_loop import PerLoop
 from ironforge.redis.connection import Command, Connection
-from ironforge.redis.keys import shards_of
 from ironforge.redis.outages import translating_errors
-from ironforge.redis.scripts import RELEASE, Script
+from ironforge.redis.scripts import LOCK_ACQUIRE, LOCK_EXTEND, LOCK_RELEASE, Script
+from ironforge.redis.shards import shards_of
 from ironforge.settings import NAME, Settings
 
-ACQUIRE: Final = Script("lock_acquire")
-EXTEND: Final = Script("lock_extend")
 MIN_POLL_SECONDS: Final = 0.01
 MAX_POLL_SECONDS: Final = 0.25
 MIN_TTL_SECONDS: Final = 0.001
@@ -41,8 +39,8 @@ class Locks:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._prefix = shards_of(settings)[0].prefix
-        url, prefix = settings.redis_url, self._prefix
+        self._keys = shards_of(settings)[0]
+        url, prefix = settings.redis_url, self._keys.prefix
         self._connections = PerLoop(lambda: Connection(url, prefix), Connection.abandon)
 
     def __call__(self, name: str, *, ttl_seconds: Duration, wait_seconds: Duration | None = None) -> Lock:
@@ -64,22 +62,19 @@ class Locks:
 
     async def take(self, name: str, token: str, ttl_ms: int) -> int:
         """One try: the fence, or minus the milliseconds that the present holder has left."""
-        keys = [self._key(name), f"{self._prefix}lockfence:{name}"]
-        return await self._run(ACQUIRE, keys, [token, ttl_ms, FENCE_KEPT_MS])
+        keys = LOCK_ACQUIRE.keys(self._keys, lock=self._keys.lock(name), lock_fence=self._keys.lock_fence(name))
+        return await self._run(LOCK_ACQUIRE, keys, [token, ttl_ms, FENCE_KEPT_MS])
 
     async def extend(self, name: str, token: str, ttl_ms: int) -> bool:
-        return bool(await self._run(EXTEND, [self._key(name)], [token, ttl_ms]))
+        return bool(await self._run(LOCK_EXTEND, [self._keys.lock(name)], [token, ttl_ms]))
 
     async def free(self, name: str, token: str) -> bool:
-        return bool(await self._run(RELEASE, [self._key(name)], [token]))
+        return bool(await self._run(LOCK_RELEASE, [self._keys.lock(name)], [token]))
 
     async def _run(self, script: Script, keys: list[str], arguments: Command) -> int:
         with translating_errors():
             reply: int = await (await self._connections.here()).run(script, keys, arguments)
         return reply
-
-    def _key(self, name: str) -> str:
-        return f"{self._prefix}lock:{name}"
 
 
 class Lock:

@@ -21,17 +21,13 @@ from ironforge.formats.timestamps import now_ms
 from ironforge.redis.connection import Connection
 from ironforge.redis.keys import RingKeys
 from ironforge.redis.outages import translating_errors
-from ironforge.redis.scripts import Script
+from ironforge.redis.scripts import KEY_CREATE, KEY_REVOKE, KEY_TOUCH
 from ironforge.settings import NAME, Settings
 
 # Of one name: the one in use and the one that replaces it.
 LIVE_KEYS: Final = 2
 NAMESPACE_KEYS: Final = 1_000
 LONGEST_LIFE_SECONDS: Final = 10 * 365 * 86_400.0
-
-_CREATE: Final = Script("key_create")
-_TOUCH: Final = Script("key_touch")
-_REVOKE: Final = Script("key_revoke")
 
 
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,12 +120,14 @@ class ApiKeys:
         return key, record
 
     async def _store(self, record: KeyRecord, maker_id: str) -> None:
-        names = [self._keys.records, self._keys.of(record.namespace), self._keys.makers]
+        names = KEY_CREATE.keys(self._keys, of=self._keys.of(record.namespace))
         limits = [LIVE_KEYS, NAMESPACE_KEYS, record.created_ms]
         makers = ",".join(maker.bucket for maker in record.makers)
         with translating_errors():
             verdict = await self._connection.run(
-                _CREATE, names, [record.id, _encode(record), record.name, record.expires_ms, *limits, maker_id, makers]
+                KEY_CREATE,
+                names,
+                [record.id, _encode(record), record.name, record.expires_ms, *limits, maker_id, makers],
             )
         if verdict == b"maker":
             raise Unauthenticated("the key that makes this one has been revoked", code="invalid_credentials")
@@ -176,7 +174,7 @@ class ApiKeys:
         if KEY_ID.match(key_id) and await self._is_seen(key_id, revoker):
             with translating_errors():
                 gone = await self._connection.run(
-                    _REVOKE, [keys.of(namespace), keys.records, keys.used, keys.makers], [key_id, int(children)]
+                    KEY_REVOKE, KEY_REVOKE.keys(keys, of=keys.of(namespace)), [key_id, int(children)]
                 )
         if not gone:
             raise KeyNotFound(f"there is no key {key_id[:40]!r} in namespace {namespace!r}")
@@ -191,7 +189,7 @@ class ApiKeys:
     async def touch(self, key_id: str) -> None:
         """Remember that the key was used now."""
         with translating_errors():
-            await self._connection.run(_TOUCH, [self._keys.records, self._keys.used], [key_id, now_ms()])
+            await self._connection.run(KEY_TOUCH, KEY_TOUCH.keys(self._keys), [key_id, now_ms()])
 
     async def close(self) -> None:
         await self._connection.close()

@@ -22,7 +22,7 @@ from ironforge.logs.setup import get_logger
 from ironforge.redis.connection import Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.outages import translating_errors
-from ironforge.redis.scripts import Script
+from ironforge.redis.scripts import AUDIT
 from ironforge.settings import Settings
 
 KEPT_ENTRIES: Final = 100_000
@@ -35,7 +35,6 @@ SHOWN_PROBLEMS: Final = 100
 
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}")
 _SEAL: Final = re.compile(r"[0-9a-f]{64}")
-_APPEND: Final = Script("audit")
 
 
 class AuditEntry(msgspec.Struct, frozen=True):
@@ -109,8 +108,8 @@ class AuditTrail:
                 self._known = None  # until this has gone well
                 with translating_errors():
                     appended = await self._connection.run(
-                        _APPEND,
-                        [self._keys.audit, self._keys.audit_head],
+                        AUDIT,
+                        AUDIT.keys(self._keys),
                         [head, following, raw, seal, self._kept, before],
                     )
                 if appended:

@@ -12,7 +12,9 @@ from typing import Any, Final
 from ironforge.formats import numbers
 from ironforge.job.record import format_id
 from ironforge.redis.connection import Command, Connection
-from ironforge.redis.keys import ID_BYTES, Keys, Location, queue_names
+from ironforge.redis.keys import ID_BYTES, Keys
+from ironforge.redis.location import Location
+from ironforge.store.queue_names import queue_names
 
 SAMPLE: Final = 200
 LOOKS: Final = 3
@@ -36,7 +38,7 @@ async def _counts(connection: Connection, keys: Keys) -> list[str]:
             ["ZCARD", keys.dead],
             ["SCARD", keys.queues],
             *(["XLEN", key] for key in streams),
-            *(["ZCARD", key] for key in keys.lines(names)[::2]),
+            *(["ZCARD", key] for key in keys.lines(names)),
         ]
         index, parked, scheduled, dead, queues, *lengths = await _at_once(connection, counted)
         waiting = sum(lengths[len(streams) :])

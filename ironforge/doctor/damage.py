@@ -13,10 +13,11 @@ from typing import Final, NamedTuple
 from ironforge.errors import IncompatibleRecord, NewerRecord
 from ironforge.job.record import decode, format_id
 from ironforge.redis.connection import Command, Connection
-from ironforge.redis.keys import ID_BYTES, Keys, queue_names
+from ironforge.redis.keys import ID_BYTES, Keys
 from ironforge.redis.server_info import DIGITS
 from ironforge.store.consumer.quarantine import id_in
 from ironforge.store.inspector.census import TOTALS
+from ironforge.store.queue_names import queue_names
 
 SAMPLE: Final = 200
 BUCKETS: Final = 10
@@ -96,7 +97,7 @@ async def _streams(connection: Connection, keys: Keys) -> list[Damage]:
 
 async def _parked(connection: Connection, keys: Keys) -> list[Damage]:
     found = []
-    fair = keys.lines(queue_names(await connection.call("SMEMBERS", keys.queues)))[::2]
+    fair = keys.lines(queue_names(await connection.call("SMEMBERS", keys.queues)))
     for key, letter in ((keys.scheduled, b"s"), (keys.dead, b"d"), *((key, b"f") for key in fair)):
         ids = await connection.call("ZRANGE", key, 0, SAMPLE - 1)
         if not ids:

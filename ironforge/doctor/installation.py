@@ -22,7 +22,7 @@ from ironforge.errors import ConfigError, StoreError
 from ironforge.formats.numbers import counted
 from ironforge.formats.suggest import closest
 from ironforge.redis.causes import is_known
-from ironforge.redis.keys import shards_of
+from ironforge.redis.shards import shards_of
 from ironforge.runtime.embedded_server import SOCKET
 from ironforge.settings import PREFIX, Settings, environment_name
 from ironforge.store import NodeStore, StoreClient
@@ -64,7 +64,7 @@ async def examine(settings: Settings) -> list[Finding]:
     else:
         findings += await _in_each(shards, lambda shard: (shard.clock, shard.persistence, shard.types))
         # What leans on a key of the wrong type cannot be judged.
-        sound = not any(shard.misfits for shard in shards)
+        sound = not any(shard.wrong_types for shard in shards)
         for check in (exam.nodes, exam.queues, *((exam.orphan_consumers,) if sound else ())):
             findings += await _guarded(check)
         if sound:

@@ -15,11 +15,11 @@ from ironforge.doctor.finding import Finding
 from ironforge.formats.numbers import counted
 from ironforge.formats.timestamps import now_ms
 from ironforge.redis.connection import Connection
-from ironforge.redis.key_types import Misfit, misfits
 from ironforge.redis.keys import Keys
 from ironforge.redis.outages import translating_errors
 from ironforge.redis.server_info import info_of
 from ironforge.redis.server_locator import ServerLocator
+from ironforge.redis.wrong_types import WrongType, wrong_types
 from ironforge.store.retention import milliseconds, score_ms
 
 SKEW_SECONDS: Final = 1.0
@@ -39,7 +39,7 @@ class ShardExam:
         self._address = ServerLocator(url, keys.prefix)
         self._connection = Connection(url, keys.prefix)
         self._cli = "redis-cli"  # until `clock` has found out which server it is
-        self.misfits: list[Misfit] = []
+        self.wrong_types: list[WrongType] = []
 
     async def clock(self) -> list[Finding]:
         with translating_errors():
@@ -60,10 +60,10 @@ class ShardExam:
 
     async def types(self) -> list[Finding]:
         with translating_errors():
-            self.misfits = await misfits(self._connection, self._keys)
+            self.wrong_types = await wrong_types(self._connection, self._keys)
         findings = []
-        for key, found, wanted, consequence in self.misfits:
-            message = f"{key} is a {found} and must be a {wanted}: {consequence}"
+        for key, found, spec in self.wrong_types:
+            message = f"{key} is a {found} and must be a {spec.type}: {spec.without}"
             aside = f"to keep what is there: {self._cli} RENAME '{key}' '{ASIDE}{key}'"
             if key == self._keys.epoch:  # it must never give out a number a second time
                 aside += f"; then {self._cli} SET '{key}' {now_ms()}"

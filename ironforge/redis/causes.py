@@ -86,6 +86,7 @@ _CAUSES: Final[tuple[tuple[Signs, str, str], ...]] = (
         "the server is silent",
         "is it stopped, overloaded, or behind a firewall?",
     ),
+    ("WRONGTYPE", "a key holds something else", "`ironforge doctor` names it, and the command that puts it aside"),
     (server.OutOfMemoryError, "its memory is full", "let nodes work off what waits, add nodes, or raise maxmemory"),
 )
 # redis-py shows its whole client behind the first words.

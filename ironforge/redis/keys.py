@@ -1,4 +1,4 @@
-"""Every key that IronForge has in the server, its type and who lets it go.
+"""Every key that IronForge has in the server: its name, type and lifetime, what it holds, and what is lost without it.
 
 One hash tag for a whole namespace and shard, so that every script and every transaction touches one slot: the same
 code runs on one server, behind Sentinel and in a cluster.
@@ -6,18 +6,15 @@ code runs on one server, behind Sentinel and in a cluster.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
-from collections.abc import Iterable, Sequence
-from typing import Final, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Final, Literal
 
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
-from ironforge.errors import InvalidJob
-from ironforge.job.checks import check_queue
 from ironforge.job.record import Priority, alone_streams_of, created_ms_of, stream_name, streams_of
-from ironforge.settings import Settings, shares_of
+from ironforge.redis.key_spec import EXPIRES, STAYS, WITH_LEASE, Key, KeyFamily, KeySpace
 
 GROUP: Final = "nodes"
 # The consumer that holds what was in a stream when its group had been destroyed. No node has such a name.
@@ -28,126 +25,253 @@ ID_BYTES: Final = 16
 STREAM_ENDINGS: Final = (*streams_of([""]), *alone_streams_of([""]))
 LINE_ENDINGS: Final = tuple(stream_name("", priority) for priority in Priority)
 
-Shelf = Literal["done", "kept"]
-
-# Keys that stay by design, as glob patterns behind the prefix. Every other key has a time to live.
-PERMANENT: Final = (
-    "q:*",
-    "fair:*",
-    "turns:*",
-    "index",
-    "scheduled",
-    "delayed",
-    "parked",
-    "dead",
-    "nodes",
-    "roster",
-    "fence:*",  # of nodes that hold a lease; a fence that was bumped expires
-    "epoch",
-    "queues",
-    "paused",
-    "groups",
-    "totals",
-    "buckets",
-    "quarantine",
-    "audit",
-    "audithead",
-    "shards",
-    "alone",
-)
+Bucket = Literal["done", "kept"]
 
 
-class Keys:
+class Keys(KeySpace):
     """The keys of one namespace and shard. Job ids are the raw 16 bytes, everywhere in the server."""
+
+    stream = KeyFamily(
+        "q:<queue>:<priority>",
+        "stream",
+        STAYS,
+        "group `nodes`; the record itself, field `j`; never trimmed. `…r` is its redelivery stream, for jobs that came "
+        "back, which is read first; `…a` holds those that run alone, whose run is announced by being pending there",
+        "none can be submitted there, nodes that serve the queue take none, and what it held is gone",
+    )
+    fair = KeyFamily(
+        "fair:<queue>:<priority>",
+        "zset",
+        STAYS,
+        "ids of jobs with a fairness key that wait, by turn",
+        "none with a fairness key can be submitted there, nodes that serve the queue take none, and those are gone",
+    )
+    turns = KeyFamily(
+        "turns:<queue>:<priority>",
+        "zset",
+        STAYS,
+        "fairness key → end of its last turn, where ahead of the turn that was taken last, which is the score of the "
+        "empty member; `-` stands for jobs without a key; gone when nothing waits",
+        "none with a fairness key can be submitted there; while some wait, nodes that serve the queue take none",
+    )
+    index = Key(
+        "index",
+        "hash",
+        STAYS,
+        "job id → location; absent: terminal or unknown",
+        "no job can be submitted, found, cancelled or retried, and none ends",
+    )
+    scheduled = Key(
+        "scheduled",
+        "zset",
+        STAYS,
+        "job id by due time (ms): delays and retries",
+        "no job can be submitted, retries wait in their nodes, nothing becomes due",
+    )
+    delayed = Key(
+        "delayed",
+        "hash",
+        STAYS,
+        "queue → how many of its jobs are in `scheduled`",
+        "no job can be submitted, retries wait in their nodes, nothing becomes due",
+    )
+    parked = Key(
+        "parked",
+        "hash",
+        STAYS,
+        "records of jobs that are in no stream: scheduled, waiting for their turn, dead",
+        "no job can be submitted, retries and dead letters wait in their nodes",
+    )
+    dead = Key(
+        "dead",
+        "zset",
+        STAYS,
+        "job id by time of death (ms)",
+        "jobs that give up wait in their nodes, dead letters cannot be listed or retried",
+    )
+    done = KeyFamily(
+        "done:<minute>",
+        "hash",
+        EXPIRES,
+        "terminal records by creation minute",
+        "jobs that were created in this minute do not end, and those that had ended cannot be read",
+    )
+    kept = KeyFamily(
+        "kept:<minute>",
+        "hash",
+        EXPIRES,
+        "those with a longer retention than the default, so that they do not hold back the many",
+        "jobs of this minute with a longer retention do not end, and those that had ended cannot be read",
+    )
+    buckets = Key(
+        "buckets",
+        "zset",
+        STAYS,
+        "names of those hashes by expiry (ms)",
+        "no job ends, and those that have ended cannot be listed",
+    )
+    nodes = Key(
+        "nodes",
+        "zset",
+        STAYS,
+        "node → end of its lease (ms), by the server's clock",
+        "no node can join, renew its lease or be taken over; those that run go on",
+    )
+    roster = Key(
+        "roster",
+        "hash",
+        STAYS,
+        "node → what it said of itself when it joined: queues, concurrency, version, time",
+        "no node can join or be taken over, and nodes cannot be listed",
+    )
+    fence = KeyFamily(
+        "fence:<node>",
+        "string",
+        WITH_LEASE,
+        "the node's epoch; a bumped one expires",
+        "this node does nothing, then begins anew under another name",
+    )
+    epoch = Key(
+        "epoch",
+        "string",
+        STAYS,
+        "the highest epoch ever given",
+        "no node can join or be taken over; those that run go on",
+    )
+    alone = Key(
+        "alone",
+        "string",
+        STAYS,
+        "in shard 0: the node whose turn it is to run a job with nothing beside it",
+        "jobs that may have killed nodes wait, and no node can be taken over",
+    )
+    blocked = KeyFamily(
+        "blocked:<node>",
+        "string",
+        EXPIRES,
+        "the job that holds up a node's event loop (16 bytes), and where",
+        "what this node held cannot be taken over",
+    )
+    idempotency = KeyFamily(
+        "idem:<digest>",
+        "string",
+        EXPIRES,
+        "the first answer to an idempotency key: 16 bytes, and 17 for each job of its batch",
+        "a submission with this idempotency key is refused",
+    )
+    queues = Key(
+        "queues",
+        "set",
+        STAYS,
+        "queues in use: with a job, a node or a pause; others are forgotten",
+        "no job can be submitted, no node can join, statistics and lists cannot be read",
+    )
+    paused = Key(
+        "paused",
+        "set",
+        STAYS,
+        "queues that nodes take nothing of; the same in every shard",
+        "no node takes a job, no queue can be paused or resumed, statistics cannot be read",
+    )
+    totals = Key(
+        "totals",
+        "hash",
+        STAYS,
+        "counters since the namespace exists",
+        "no job can be submitted or ends, statistics cannot be read",
+    )
+    groups = Key(
+        "groups",
+        "set",
+        STAYS,
+        "streams that have had their group since they are there: of one without it the group was destroyed",
+        "no node can join, and no queue is forgotten",
+    )
+    shards = Key(
+        "shards",
+        "string",
+        STAYS,
+        "in shard 0: how many shards the namespace has, when more than one",
+        "no process can start",
+    )
+    quarantine = Key(
+        "quarantine",
+        "stream",
+        STAYS,
+        "bytes that are no job, records of a newer version, due jobs without a place; never trimmed",
+        "nothing becomes due, none with a fairness key is taken, and a node that meets a record it cannot read waits",
+    )
+    lock = KeyFamily("lock:<name>", "string", EXPIRES, "the holder of a distributed lock", "this lock cannot be had")
+    lock_fence = KeyFamily("lockfence:<name>", "string", EXPIRES, "the last fence of a lock", "this lock cannot be had")
+    rate = KeyFamily(
+        "rate:<bucket>",
+        "hash",
+        EXPIRES,
+        "tokens of a quota on submissions, and their time",
+        "submissions that this quota is for are refused",
+    )
+    audit = Key(
+        "audit",
+        "stream",
+        STAYS,
+        "the audit trail, capped; only with authentication",
+        "what is done is in the log alone, which says so",
+    )
+    audit_head = Key(
+        "audithead",
+        "string",
+        STAYS,
+        "number and seal of its newest entry",
+        "what is done is in the log alone, which says so",
+    )
 
     def __init__(self, namespace: str, shard: int = 0, shards: int = 1) -> None:
         self.prefix = f"if:{{{tag_of(namespace, shard, shards)}}}:"
-        self.index = self.prefix + "index"  # hash: job id -> location; absent: terminal or unknown
-        self.scheduled = self.prefix + "scheduled"  # zset: job id by due time, ms
-        self.delayed = self.prefix + "delayed"  # hash: queue -> how many of its jobs are in `scheduled`
-        self.parked = self.prefix + "parked"  # hash: job id -> record, of jobs outside streams
-        self.dead = self.prefix + "dead"  # zset: job id by time of death, ms
-        self.nodes = self.prefix + "nodes"  # zset: node by the end of its lease, ms
-        self.roster = self.prefix + "roster"  # hash: node -> what it said of itself when it joined, JSON
-        self.epoch = self.prefix + "epoch"  # string: counter; the highest epoch ever given
-        self.queues = self.prefix + "queues"  # set: names of queues with a job, a node or a pause; others are forgotten
-        self.paused = self.prefix + "paused"  # set: names of queues that nodes take nothing of; in every shard
-        self.groups = self.prefix + "groups"  # set: names of streams that have had their group since they are there
-        self.alone = self.prefix + "alone"  # string, in shard 0: the node that may run a job with nothing beside it
-        self.shards = self.prefix + "shards"  # string, in shard 0: how many shards the namespace has
-        self.totals = self.prefix + "totals"  # hash: counters since the namespace exists
-        self.buckets = self.prefix + "buckets"  # zset: names of buckets by their expiry, ms
-        self.quarantine = self.prefix + "quarantine"  # stream: bytes that are no job here
-        self.audit = self.prefix + "audit"  # stream, capped: who did what; exists only with authentication
-        self.audit_head = self.prefix + "audithead"  # string: number and hash of its newest entry
-        self.signals = self.prefix + "signals"  # pub/sub channel, no key
-
-    def stream(self, name: str) -> str:
-        """Stream: the records of one queue and priority, field `j`, with the group `nodes`. Never trimmed.
-
-        Each has a twin, `<name>r`, for jobs that were handed back or taken over; it is read first. And `<name>a` is for
-        those that run alone: what is pending there is announced by it, so that this ends with the run or the lease.
-        """
-        return f"{self.prefix}q:{name}"
+        self.signals = self.prefix + "signals"  # a channel of PUBLISH, and no key
 
     def streams(self, queues: Sequence[str]) -> list[str]:
         """The keys of all streams of these queues, in a stable order."""
         return [self.stream(queue + ending) for queue in queues for ending in STREAM_ENDINGS]
 
-    def blocked(self, node: str) -> str:
-        """String, expires: the job whose handler blocks the event loop of a node, 16 bytes, and where, as text."""
-        return f"{self.prefix}blocked:{node}"
-
-    def fair(self, name: str) -> str:
-        """Zset: jobs with a fairness key that wait for the stream `name`, by the turn at which each may be taken."""
-        return f"{self.prefix}fair:{name}"
-
-    def turns(self, name: str) -> str:
-        """Zset: the end of the last turn of each fairness key that is ahead of what was taken last, which is the
-        empty member's score; `-` stands for jobs without a key. Gone when nothing waits."""
-        return f"{self.prefix}turns:{name}"
-
     def lines(self, queues: Sequence[str]) -> list[str]:
-        """The keys `fair` and `turns` of all priorities of these queues."""
-        names = [queue + ending for ending in LINE_ENDINGS for queue in queues]
-        return [key for name in names for key in (self.fair(name), self.turns(name))]
+        """The keys `fair` of all priorities of these queues."""
+        return [self.fair(queue + ending) for ending in LINE_ENDINGS for queue in queues]
 
-    def fence(self, node: str) -> str:
-        """String: the epoch of a node."""
-        return f"{self.prefix}fence:{node}"
+    def turns_of(self, queues: Sequence[str]) -> list[str]:
+        """The keys `turns` of all priorities of these queues."""
+        return [self.turns(queue + ending) for ending in LINE_ENDINGS for queue in queues]
 
-    def bucket(self, shelf: Shelf, minute: int) -> str:
-        """Hash, expires as a whole: terminal records of one creation minute.
-
-        `kept` holds those with a longer retention than the default, so that they do not hold back the many.
-        """
-        return f"{self.prefix}{shelf}:{minute}"
-
-    def bucket_of(self, job_id: bytes, shelf: Shelf) -> str:
-        return self.bucket(shelf, minute_of(job_id))
-
-    def rate(self, name: str) -> str:
-        """Hash, expires: tokens and time of a bucket that limits submissions."""
-        return f"{self.prefix}rate:{name}"
-
-    def idempotency(self, digest: str) -> str:
-        """String, expires: id and first state of each job that came first with this key, and their fingerprint."""
-        return f"{self.prefix}idem:{digest}"
+    def bucket_of(self, job_id: bytes, bucket: Bucket) -> str:
+        return (self.done if bucket == "done" else self.kept)(str(minute_of(job_id)))
 
 
-class RingKeys:
+class RingKeys(KeySpace):
     """The keys of all namespaces together: who may call. No namespace can have this name."""
 
-    def __init__(self) -> None:
-        self.prefix = "if:{@auth}:"
-        self.records = self.prefix + "keys"  # hash: id of an API key -> its record
-        self.used = self.prefix + "used"  # hash: id of an API key -> time of its last use, ms
-        self.makers = self.prefix + "makers"  # hash: id of an API key -> ids of those that it comes from
-        self.quotas = self.prefix + "quotas"  # hash: namespace -> its quota
+    prefix = "if:{@auth}:"
+    records = Key("keys", "hash", STAYS, "id of an API key → its record", "no API key counts; tokens do")
+    of = KeyFamily(
+        "of:<namespace>",
+        "hash",
+        STAYS,
+        "id of an API key of the namespace → expiry and name",
+        "the namespace's keys cannot be made, listed or revoked",
+    )
+    used = Key("used", "hash", STAYS, "id of an API key → its last use (ms)", "keys cannot be listed or revoked")
+    makers = Key(
+        "makers", "hash", STAYS, "id of an API key → ids of those that it comes from", "keys cannot be made or revoked"
+    )
+    quotas = Key(
+        "quotas",
+        "hash",
+        STAYS,
+        "namespace → its quota",
+        "nobody gets in once what processes remember is 15 seconds old",
+    )
 
-    def of(self, namespace: str) -> str:
-        """Hash: the ids of a namespace's API keys -> expiry and name."""
-        return f"{self.prefix}of:{namespace}"
+
+# The type of every key by the first word behind its prefix.
+TYPES: Final = {word: spec.type for space in (Keys, RingKeys) for word, spec in space.specs().items()}
 
 
 def minute_of(job_id: bytes) -> int:
@@ -164,53 +288,3 @@ def tag_of(namespace: str, shard: int, shards: int) -> str:
     """
     tags = itertools.chain((f"{namespace}.{shard}",), (f"{namespace}.{shard}~{more}" for more in itertools.count()))
     return next(tag for tag in tags if key_slot(tag.encode()) * shards // REDIS_CLUSTER_HASH_SLOTS == shard)
-
-
-def shards_of(settings: Settings) -> list[Keys]:
-    """The keys of every shard of the namespace."""
-    return [Keys(settings.namespace, shard, settings.shards) for shard in range(settings.shards)]
-
-
-class NamespaceShard(NamedTuple):
-    """One shard of one namespace that a node serves."""
-
-    namespace: str
-    keys: Keys
-    weight: int
-
-
-def namespace_shards_of(settings: Settings) -> list[NamespaceShard]:
-    """What a node serves, in the order by which deliveries name it."""
-    return [
-        NamespaceShard(share.namespace, Keys(share.namespace, shard, settings.shards), share.weight)
-        for share in shares_of(settings)
-        for shard in range(settings.shards)
-    ]
-
-
-def queue_names(members: Iterable[bytes]) -> list[str]:
-    """The queues in `queues`, sorted. What is no queue's name was put there by somebody else, and is passed over."""
-    names = []
-    for member in members:
-        with contextlib.suppress(InvalidJob):
-            names.append(check_queue(member.decode(errors="replace")))
-    return sorted(names)
-
-
-class Location:
-    """Where a job is, as the index says it.
-
-    `q:<queue>:<priority>:<entry>` in a stream, with `c:` instead when cancellation was asked for while it ran;
-    `s:<queue>:<priority>` scheduled, `f:<queue>:<priority>` waiting for its turn, both followed by
-    `:<weight>:<fairness key>` for a job that has one; `d` dead.
-    """
-
-    __slots__ = ("entry", "place", "raw", "stream")
-
-    def __init__(self, raw: bytes) -> None:
-        self.raw = raw
-        self.place = raw[:1].decode(errors="replace")
-        rest = raw[2:].decode(errors="replace")
-        self.stream, self.entry = ":".join(rest.split(":")[:2]), ""
-        if self.place in ("q", "c"):
-            self.stream, _, self.entry = rest.rpartition(":")

@@ -35,8 +35,6 @@ _PASSING: Final = ("UNBLOCKED", "MISCONF", "NOREPLICAS", "BUSY ")
 
 # Replies that say that there is no such stream, or no group of it.
 ABSENT: Final = ("NOGROUP", "no such key")
-# And, where what one queue or one minute has lost must not hide the others, that somebody has replaced it.
-SPOILT: Final = (*ABSENT, "WRONGTYPE")
 
 T = TypeVar("T")
 log = get_logger("ironforge.store")
@@ -66,27 +64,16 @@ def translating_errors() -> Iterator[None]:
         raise_store_error(error)
 
 
-class WrongType(StoreError):
-    """A key holds what is none of ours: an outage of whatever needs this key, until somebody puts it away."""
-
-
 def is_wrong_type(error: object) -> bool:
+    """Whether a key holds what is none of ours: an outage of what needs it, until it is out of the way."""
     return isinstance(error, server.ResponseError) and str(error).startswith("WRONGTYPE")
 
 
 def raise_first(*replies: object) -> None:
-    """Raises the first error among replies that were tolerated until it is known which of them are needed."""
+    """Raises the first error among these replies."""
     for reply in replies:
         if isinstance(reply, Exception):
             raise reply
-
-
-def first_of(*replies: bytes | Exception | None) -> bytes | None:
-    """The first value among tolerated replies. Raises the first error when there is no value."""
-    value = next((reply for reply in replies if isinstance(reply, bytes)), None)
-    if value is None:
-        raise_first(*replies)
-    return value
 
 
 def raise_store_error(error: Exception) -> NoReturn:
@@ -94,24 +81,22 @@ def raise_store_error(error: Exception) -> NoReturn:
     if str(error).startswith("STALE"):
         raise LeaseLost("another node took over what this node held: its lease had run out") from None
     code = outage_code(error)
-    if is_wrong_type(error):
-        raise WrongType(f"the store refused: {error}") from error
     if code is None:
         raise StoreError(f"the store refused: {said(error)}") from error
     raise StoreUnavailable(f"the store cannot be used now: {said(error)}", code=code) from error
 
 
-async def retry_through_outage(operation: Callable[[], Awaitable[T]], *, until_repaired: bool = True) -> T:
-    """Around a node's call: repeat `operation`, which must be safe to repeat, until the outage is over.
-
-    `until_repaired`: False raises WrongType at once, for what can be left undone.
-    """
+async def retry_through_outage(
+    operation: Callable[[], Awaitable[T]], *, repetition: Callable[[], Awaitable[T]] | None = None
+) -> T:
+    """Around a node's call: repeat `operation` until the outage is over; or `repetition`, when only that is safe to
+    repeat. A key of the wrong type is an outage too: it ends when that key is out of the way."""
     attempt = 0
     while True:
         try:
-            result = await operation()
+            result = await (repetition or operation)() if attempt else await operation()
         except (server.RedisError, OSError) as error:
-            code = "wrong_type" if until_repaired and is_wrong_type(error) else outage_code(error)
+            code = "wrong_type" if is_wrong_type(error) else outage_code(error)
             if code is None:
                 raise_store_error(error)
             if attempt == 0:

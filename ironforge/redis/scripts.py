@@ -1,87 +1,58 @@
-"""The Lua scripts: read once from this package, run by their hash.
+"""The Lua commands: read once from this package, run by their hash.
 
 By hash and not as server functions: during a rolling upgrade two versions of a script are in use at the same time,
 and a function library has only one.
+
+A command is `lua/<name>.lua`, a line here, and its caller. The head of the file declares it: behind `-- KEYS` and
+`-- ARGV` stand the names of its keys and arguments, which become local variables of the script, up to the first that
+is no name; behind `-- USES` the files of `lua/shared` that it needs. A script that writes is refused in front of its
+first write while one of its keys is of the wrong type; one whose first key is `fence` also for a caller that has lost
+its lease, by its first argument, `epoch`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
+import re
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import Final
 
-# The type of each key by the first word behind the prefix.
-TYPES: Final = {
-    "q": "stream",
-    "fair": "zset",
-    "turns": "zset",
-    "index": "hash",
-    "scheduled": "zset",
-    "delayed": "hash",
-    "parked": "hash",
-    "dead": "zset",
-    "done": "hash",
-    "kept": "hash",
-    "buckets": "zset",
-    "nodes": "zset",
-    "roster": "hash",
-    "fence": "string",
-    "epoch": "string",
-    "alone": "string",
-    "blocked": "string",
-    "idem": "string",
-    "queues": "set",
-    "paused": "set",
-    "totals": "hash",
-    "quarantine": "stream",
-    "lock": "string",
-    "lockfence": "string",
-    "rate": "hash",
-    "audit": "stream",
-    "audithead": "string",
-}
+from ironforge.redis.key_spec import KeySpace
+from ironforge.redis.keys import TYPES
 
-# A script that fails half-way stays half done, so whatever it cannot do without is looked at before the first write.
-_PROLOGUE: Final = """
-local types = {%s}
-local function misfit(key)
-  local found, wanted = redis.call('TYPE', key).ok, types[string.match(key, '}:(%%a+)')]
-  if found ~= wanted and found ~= 'none' then
-    return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. found .. ' and must be a ' .. wanted)
-  end
-end
--- Takes an entry off a stream: false when it was not pending. Where somebody has replaced the stream, only the index
--- can tell that it was not taken before.
-local function take(stream, entry, indexed)
-  local acknowledged = redis.pcall('XACK', stream, 'nodes', entry)
-  if type(acknowledged) == 'table' then return indexed end
-  if acknowledged == 0 then return false end
-  redis.call('XDEL', stream, entry)
-  return true
-end
--- How many jobs of a queue are scheduled: what keeps its name in use. `place`: `s:<queue>:<priority>…`.
-local function delay(delayed, place, by)
-  local queue = string.match(place, '^s?:([^:]*):')
-  local count = queue and redis.pcall('HINCRBY', delayed, queue, by)
-  if type(count) == 'number' and count <= 0 then redis.call('HDEL', delayed, queue) end
-end
-local function misfits(first, last)
-  local wrong
-  for at = first, last do wrong = wrong or misfit(KEYS[at]) end
-  return wrong
-end
-""" % ", ".join(f"{word} = '{kind}'" for word, kind in TYPES.items())  # noqa: UP031 - braces are Lua's
+_TYPES: Final = "local types = {%s}\n" % ", ".join(f"{word} = '{kind}'" for word, kind in TYPES.items())  # noqa: UP031 - braces are Lua's
+# What may run which commands: the users of the server that the manual has rights for.
+USERS: Final[dict[str, list[Script]]] = {"api": [], "node": [], "admin": []}
 
 
 class Script:
-    """The text of `lua/<name>.lua`, behind what all of them and what some of them share, and its hash."""
+    """The text of `lua/<name>.lua` behind what it declares, and its hash. `users`: words of `USERS`."""
 
-    def __init__(self, name: str, shared: str = "") -> None:
+    def __init__(self, name: str, users: str) -> None:
         self.name = name
         flags, _, body = _text_of(name).partition("\n")
-        self.text = f"{flags}{_PROLOGUE}{_text_of(shared) if shared else ''}{body}"
+        self._keys = _declared(body, "KEYS")
+        fenced = self._keys[:1] == ["fence"]
+        shared = [use for use in _declared(body, "USES") if use != "clock"]
+        parts = [
+            *map(_shared, shared),
+            _locals(self._keys, "KEYS"),
+            _locals(_declared(body, "ARGV"), "ARGV"),
+            _shared("fenced") if fenced else "",
+            _TYPES + _shared("types") if "no-writes" not in flags else "",
+            _shared("clock") if "clock" in _declared(body, "USES") else "",
+        ]
+        self.text = "\n".join([flags, *parts, body])
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+        for user in users.split():
+            USERS[user].append(self)
+
+    def keys(self, space: KeySpace, *more: str, **given: str) -> list[str]:
+        """The keys that the script declares, in their order: those given, the others by their names in `space`; then
+        `more`. A given key that is not declared comes at the end."""
+        return [*(given.get(name) or getattr(space, name) for name in self._keys), *more]
 
     def by_hash(self, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> list[str | bytes | int]:
         """The command to send; the server answers NOSCRIPT when it does not know the script."""
@@ -96,29 +67,51 @@ def _text_of(name: str) -> str:
     return files(__package__).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
 
 
-SUBMIT: Final = Script("submit", "enqueue")
-CANCEL: Final = Script("cancel")
-REVIVE: Final = Script("revive", "enqueue")
-PAUSE: Final = Script("pause", "enqueue")
-REQUEUE: Final = Script("requeue")
-PARK: Final = Script("park")
-BURY: Final = Script("bury")
-QUARANTINE: Final = Script("quarantine")
-RESTORE: Final = Script("restore", "enqueue")
-PROMOTE: Final = Script("promote", "enqueue")
-TAKE_TURNS: Final = Script("take_turns", "enqueue")
-EXPIRE: Final = Script("expire")
-SETTLE: Final = Script("settle")
-JOIN: Final = Script("join")
-GROUPS: Final = Script("groups")
-BEAT: Final = Script("beat")
-FENCE: Final = Script("fence")
-RETIRE: Final = Script("retire")
-FORGET: Final = Script("forget")
-CENSUS: Final = Script("census", "present")
-CONSUMERS: Final = Script("consumers", "present")
-LOOK: Final = Script("look")
-PAGE: Final = Script("page", "present")
-CLAIM: Final = Script("claim")
-TAKE_ALONE: Final = Script("take_alone")
-RELEASE: Final = Script("lock_release")
+def _shared(name: str) -> str:
+    return _text_of(f"shared/{name}")
+
+
+def _declared(body: str, what: str) -> list[str]:
+    """The names behind `-- WHAT`, up to the first that is none."""
+    line = re.search(rf"^-- {what} +(.*)$", body, re.MULTILINE)
+    return list(itertools.takewhile(str.isidentifier, line[1].split(", "))) if line else []
+
+
+def _locals(names: list[str], table: str) -> str:
+    return f"local {', '.join(names)} = unpack({table}, 1, {len(names)})" if names else ""
+
+
+SUBMIT: Final = Script("submit", "api")
+CANCEL: Final = Script("cancel", "api")
+REVIVE: Final = Script("revive", "api")
+PAUSE: Final = Script("pause", "api")
+SPEND: Final = Script("spend", "api")
+PAGE: Final = Script("page", "api")
+USAGE: Final = Script("usage", "api")
+CENSUS: Final = Script("census", "api admin")
+LOOK: Final = Script("look", "api admin")
+CONSUMERS: Final = Script("consumers", "api node admin")
+FORGET: Final = Script("forget", "api node")
+AUDIT: Final = Script("audit", "api admin")
+KEY_CREATE: Final = Script("key_create", "api admin")
+KEY_REVOKE: Final = Script("key_revoke", "api admin")
+KEY_TOUCH: Final = Script("key_touch", "api")
+JOIN: Final = Script("join", "node")
+GROUPS: Final = Script("groups", "node")
+BEAT: Final = Script("beat", "node")
+FENCE: Final = Script("fence", "node")
+RETIRE: Final = Script("retire", "node")
+TAKE_TURNS: Final = Script("take_turns", "node")
+CLAIM: Final = Script("claim", "node")
+TAKE_ALONE: Final = Script("take_alone", "node")
+SETTLE: Final = Script("settle", "node")
+REQUEUE: Final = Script("requeue", "node")
+PARK: Final = Script("park", "node")
+BURY: Final = Script("bury", "node")
+QUARANTINE: Final = Script("quarantine", "node")
+RESTORE: Final = Script("restore", "node")
+PROMOTE: Final = Script("promote", "node")
+EXPIRE: Final = Script("expire", "node")
+LOCK_ACQUIRE: Final = Script("lock_acquire", "node")
+LOCK_EXTEND: Final = Script("lock_extend", "node")
+LOCK_RELEASE: Final = Script("lock_release", "node")

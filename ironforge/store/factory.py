@@ -6,7 +6,8 @@ Opening sends nothing: the first call connects, so a process can start while the
 from __future__ import annotations
 
 from ironforge.redis.connection import Connection
-from ironforge.redis.keys import Keys, namespace_shards_of, shards_of
+from ironforge.redis.keys import Keys
+from ironforge.redis.shards import namespace_shards_of, shards_of
 from ironforge.settings import Settings
 from ironforge.store.consumer.consumer import RedisConsumer
 from ironforge.store.consumer.leases import RedisLeases

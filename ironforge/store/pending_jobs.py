@@ -14,7 +14,7 @@ from ironforge.redis.keys import STREAM_ENDINGS, Keys
 from ironforge.redis.scripts import CONSUMERS, Script
 from ironforge.settings import Settings
 from ironforge.store.node_view import JOBS_NAMED, NodeView, RunningJob
-from ironforge.store.retention import milliseconds, score_ms
+from ironforge.store.retention import score_ms
 from ironforge.version import VERSION
 
 # What may be read for the names: the server has to read a payload to see what is in front of it.
@@ -76,17 +76,17 @@ def about(settings: Settings, since_ms: int) -> bytes:
 
 async def muster(keys: Keys, run: Run, jobs_named: int = 0) -> Muster:
     """Raises what redis-py raises."""
-    names = [keys.nodes, keys.roster, keys.queues]
-    time, leases, roster, found = await run(CONSUMERS, names, (jobs_named, NAMING_BYTES, *STREAM_ENDINGS))
-    told = roster if isinstance(roster, list) else []
+    now_ms, leases, roster, found = await run(
+        CONSUMERS, CONSUMERS.keys(keys), (jobs_named, NAMING_BYTES, *STREAM_ENDINGS)
+    )
     consumers = [
         Consumer(_text(stream), _text(name), running, list(zip(jobs[::3], jobs[1::3], jobs[2::3], strict=True)))
         for stream, name, running, jobs in zip(*(found[at::4] for at in range(4)), strict=True)
     ]
     return Muster(
-        milliseconds(time),
+        now_ms,
         {_text(node): score_ms(deadline) for node, deadline in zip(leases[::2], leases[1::2], strict=True)},
-        {_text(node): _about(said) for node, said in zip(told[::2], told[1::2], strict=True)},
+        {_text(node): _about(said) for node, said in zip(roster[::2], roster[1::2], strict=True)},
         consumers,
     )
 

@@ -5,9 +5,12 @@ Whatever looks after queues costs by how many names there are, so those that wer
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable
 from typing import Any, Final
 
-from ironforge.errors import QuotaExceeded
+from ironforge.errors import InvalidJob, QuotaExceeded
+from ironforge.job.options import check_queue
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import LINE_ENDINGS, STREAM_ENDINGS, Keys
 from ironforge.redis.scripts import FORGET
@@ -18,9 +21,18 @@ NAMES: Final = 100
 RETRY_SECONDS: Final = 5.0
 
 
+def queue_names(members: Iterable[bytes]) -> list[str]:
+    """The queues in `queues`, sorted. What is no queue's name was put there by somebody else, and is passed over."""
+    names = []
+    for member in members:
+        with contextlib.suppress(InvalidJob):
+            names.append(check_queue(member.decode(errors="replace")))
+    return sorted(names)
+
+
 async def forget_unused(connection: Connection, names: Keys) -> int:
     """How many were forgotten. None while there is a node that does not say what it serves, as older versions do."""
-    keys = [names.queues, names.groups, names.paused, names.delayed, names.nodes, names.roster]
+    keys = FORGET.keys(names)
     endings: Command = [NAMES, len(STREAM_ENDINGS), *STREAM_ENDINGS, *LINE_ENDINGS]
     forgotten = 0
     cursor = b"0"

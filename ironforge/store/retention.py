@@ -11,7 +11,8 @@ from typing import Any, Final, NamedTuple
 from ironforge.errors import IncompatibleRecord
 from ironforge.formats.timestamps import now_ms
 from ironforge.job.record import Job, JobState, decode, is_alone
-from ironforge.redis.keys import GROUP, Keys, Location
+from ironforge.redis.keys import GROUP, Keys
+from ironforge.redis.location import Location
 from ironforge.settings import Settings
 from ironforge.store.contract import JobView
 

@@ -16,9 +16,10 @@ from ironforge.addresses.server_url import without_password
 from ironforge.errors import ConfigError, StoreUnavailable
 from ironforge.redis.causes import said
 from ironforge.redis.connection import Command, Connection
-from ironforge.redis.keys import Keys, namespace_shards_of
+from ironforge.redis.keys import Keys
 from ironforge.redis.outages import raise_first, translating_errors
 from ironforge.redis.server_info import config_of, info_of, number_in, version_of
+from ironforge.redis.shards import namespace_shards_of
 from ironforge.settings import Settings, environment_name, shares_of
 from ironforge.store.contract import Health
 

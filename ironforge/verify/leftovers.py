@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from fnmatch import fnmatchcase
 from typing import TypeVar
 
 from ironforge.doctor.consistency import inconsistencies
 from ironforge.redis.connection import Command, Connection, all_keys
-from ironforge.redis.keys import GROUP, PERMANENT, Keys, queue_names, shards_of
+from ironforge.redis.key_spec import STAYS
+from ironforge.redis.keys import GROUP, Keys
 from ironforge.redis.outages import ABSENT
+from ironforge.redis.shards import shards_of
 from ironforge.settings import Settings
+from ironforge.store.queue_names import queue_names
 
 ENDS = ("completed", "cancelled", "dead")
 
@@ -45,7 +47,8 @@ async def _leftovers(connection: Connection, keys: Keys) -> list[str]:
     streams = await _streams(connection, keys)
     lengths = await connection.pipeline([["XLEN", key] for key in streams]) if streams else []
     found += [f"{length} entries in {key}" for key, length in zip(streams, lengths, strict=True) if length]
-    lines = keys.lines(queue_names(await connection.call("SMEMBERS", keys.queues)))
+    queues = queue_names(await connection.call("SMEMBERS", keys.queues))
+    lines = [*keys.lines(queues), *keys.turns_of(queues)]
     counts = await connection.pipeline([["ZCARD", key] for key in lines]) if lines else []
     # Also turns that nobody waits for: whoever comes next would have to wait for them.
     found += [f"{count} members of {key}" for key, count in zip(lines, counts, strict=True) if count]
@@ -86,11 +89,7 @@ async def _keys_that_stay(connection: Connection, keys: Keys) -> list[str]:
     suspects = [
         name
         async for name in all_keys(connection, keys.prefix)
-        if not _permanent(name.decode().removeprefix(keys.prefix))
+        if not (spec := keys.spec_of(name.decode())) or spec.lifetime != STAYS
     ]
     lives = await connection.pipeline([["TTL", name] for name in suspects]) if suspects else []
     return [f"{name.decode()} for ever" for name, seconds in zip(suspects, lives, strict=True) if seconds == -1]
-
-
-def _permanent(name: str) -> bool:
-    return not name.startswith("fence:") and any(fnmatchcase(name, pattern) for pattern in PERMANENT)

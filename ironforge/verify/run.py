@@ -21,7 +21,8 @@ from ironforge.errors import InvalidState, JobNotFound, StoreUnavailable
 from ironforge.handlers.forge import Forge
 from ironforge.job.record import format_id, new_id, parse_id
 from ironforge.redis.connection import Connection, all_keys
-from ironforge.redis.keys import Keys, shards_of
+from ironforge.redis.keys import Keys
+from ironforge.redis.shards import shards_of
 from ironforge.settings import Settings
 from ironforge.store import StoreClient
 from ironforge.verify.handlers import KILLER, KIND, MAX_RETRIES

@@ -34,7 +34,7 @@ from ironforge.handlers.binding import binder_of
 from ironforge.job.checks import check_idempotency_key, check_run_at
 from ironforge.job.record import Job, JobState, decode, encode, new_id, parse_id
 from ironforge.job.tracebacks import RemoteFailure
-from ironforge.redis.keys import Location, queue_names
+from ironforge.redis.location import Location
 from ironforge.redis.server_info import config_of, info_of, number_in, version_of
 from ironforge.runtime.parent_pipe import read_status
 from ironforge.settings import Settings
@@ -45,6 +45,7 @@ from ironforge.store.consumer.quarantine import id_in
 from ironforge.store.contract import JobView
 from ironforge.store.inspector import job_listing
 from ironforge.store.inspector.census import totals_of
+from ironforge.store.queue_names import queue_names
 from ironforge.store.retention import milliseconds, readable, score_ms, state_at, terminal_record
 
 Target = Callable[[bytes], object]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import itertools
 import time
 from collections import Counter
@@ -12,7 +11,9 @@ from typing import Any, Literal
 import redis
 
 from ironforge.job.record import AttemptError, Job, JobState, created_ms_of, decode, encode, is_alone, new_id
-from ironforge.redis.keys import PERMANENT, Keys, shards_of
+from ironforge.redis.key_spec import EXPIRES
+from ironforge.redis.keys import Keys
+from ironforge.redis.shards import shards_of
 from ironforge.settings import Settings, load
 from ironforge.store import Delivery, Lease, NodeStore, Rewrite, Settled, StoreClient, Submission
 
@@ -157,7 +158,9 @@ class Cluster:
             name = key.decode().removeprefix(self.keys.prefix)
             if self.raw.ttl(key) > 0:
                 continue
-            assert any(fnmatch.fnmatch(name, pattern) for pattern in PERMANENT), f"{name} has no owner"
+            spec = self.keys.spec_of(key.decode())
+            assert spec, f"{name} has no owner"
+            assert spec.lifetime != EXPIRES, f"{name} stays"
             if name.startswith("fence:"):
                 assert name.removeprefix("fence:") in nodes, f"{name} outlives its node"
         index = self.raw.hgetall(self.keys.index)

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from ironforge.job.record import encode
-from ironforge.redis.keys import shards_of
+from ironforge.redis.shards import shards_of
 from ironforge.settings import load
 from ironforge.store import Delivery, NodeStore, StoreClient, Submission
 from ironforge.store.consumer import stream_selector
@@ -189,18 +189,3 @@ async def test_every_shard_knows(cluster: Cluster) -> None:
     while len(taken) < len(jobs):
         taken += ids(await node.work.fetch(100))
     assert set(taken) == {one.id for one in jobs}
-
-
-async def test_a_replaced_key_changes_nothing_that_nodes_know(cluster: Cluster) -> None:
-    cluster.with_settings(queues=("a", "b"))
-    node = await cluster.node()
-    await pause(cluster, "a")
-    other = job("b")
-    await cluster.submit(job("a"), other)
-    assert ids(await node.work.fetch(5)) == [other.id]
-    cluster.raw.delete(cluster.keys.paused)
-    cluster.raw.set(cluster.keys.paused, "no set")
-    assert await node.work.fetch(5) == []
-    assert await node.work.wait(5, 0.01) == []
-    cluster.raw.delete(cluster.keys.paused)
-    assert len(await node.work.fetch(5)) == 1

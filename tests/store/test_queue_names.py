@@ -184,17 +184,10 @@ async def retried(cluster: Cluster) -> None:
     await node.leases.leave(node.lease)
 
 
-async def replaced_by_somebody(cluster: Cluster) -> None:
-    await cluster.submit(job("a"))
-    cluster.raw.delete(cluster.keys.stream("a:2"))
-    cluster.raw.set(cluster.keys.stream("a:2"), "somebody's")
-    cluster.checked = False
-
-
 USES = [scheduled, scheduled_by_turns, queued, waiting_for_its_turn, paused, served, running, retried]
 
 
-@pytest.mark.parametrize("use", [*USES, replaced_by_somebody], ids=lambda use: use.__name__)
+@pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
 async def test_a_queue_in_use_keeps_its_name(cluster: Cluster, use: Callable[[Cluster], Awaitable[None]]) -> None:
     await use(cluster)
     cluster.with_settings(queues=("default",))

@@ -1,10 +1,11 @@
 #!lua
 -- Appends to the audit trail, if nobody else did meanwhile.
--- KEYS  trail, head
--- ARGV  head that the entry follows ('' for the first), head that it becomes, entry, hash, entries kept,
---       hash of the entry that it follows
+-- KEYS  audit, audit_head
+-- ARGV  seen, head, entry, seal, kept, before
+--       seen: the head that the entry follows ('' for the first); head: what it becomes; kept: how many entries stay;
+--       before: the seal of the entry that it follows
 -- Returns 1, or 0: the head is another one
-if (redis.call('GET', KEYS[2]) or '') ~= ARGV[1] then return 0 end
-redis.call('XADD', KEYS[1], 'MAXLEN', '=', ARGV[5], '*', 'e', ARGV[3], 'h', ARGV[4], 'b', ARGV[6])
-redis.call('SET', KEYS[2], ARGV[2])
+if (redis.call('GET', audit_head) or '') ~= seen then return 0 end
+redis.call('XADD', audit, 'MAXLEN', '=', kept, '*', 'e', entry, 'h', seal, 'b', before)
+redis.call('SET', audit_head, head)
 return 1

@@ -1,16 +1,16 @@
 #!lua flags=no-writes
 -- Counts every job of a shard where it is, all at one moment: none that lives is missed or counted twice.
 -- KEYS  scheduled, dead, totals, paused, queues, parked
--- ARGV  bytes that may be read for ages, jobs of a line to name, how many endings of streams follow, those, then those
---         of lines
+-- ARGV  bytes, heads, endings, then as many endings of streams, then those of lines
+--       bytes that may be read for ages, jobs of a line to name
+-- USES  clock, present
 -- Returns the time, scheduled, dead, totals and paused as the server gives them, the names of queues, per stream
 --         that is not empty: name, jobs, those of them that run, when the first of the others came into it (ms, -1: none,
 --         or not looked at), and per line that is not empty: name, jobs, ids of the first of them
 --         (none where looking at them would be too much)
-local time = redis.call('TIME')
-local queues = redis.call('SMEMBERS', KEYS[5])
-local prefix, left = string.match(KEYS[5], '^(.*})') .. ':', tonumber(ARGV[1])
-local last = 3 + tonumber(ARGV[3])
+local names = redis.call('SMEMBERS', queues)
+local prefix, left = string.match(queues, '^(.*})') .. ':', tonumber(bytes)
+local last = 3 + tonumber(endings)
 local streams, lines = {}, {}
 
 -- How many run, and the time of the first that does not.
@@ -27,12 +27,11 @@ local function progress(stream, length)
   return running, tonumber(string.match(head[1], '^%d+'))
 end
 
-for _, queue in ipairs(queues) do
+for _, queue in ipairs(names) do
   for at = 4, present(prefix .. 'q:', queue, 4, last) and last or 0 do
     local stream = prefix .. 'q:' .. queue .. ARGV[at]
-    local length = redis.pcall('XLEN', stream)
-    -- One that somebody has replaced holds no jobs.
-    if type(length) == 'number' and length > 0 then
+    local length = redis.call('XLEN', stream)
+    if length > 0 then
       local running, since = progress(stream, length)
       local n = #streams
       streams[n + 1], streams[n + 2], streams[n + 3], streams[n + 4] = queue .. ARGV[at], length, running, since
@@ -40,17 +39,17 @@ for _, queue in ipairs(queues) do
   end
   for at = last + 1, present(prefix .. 'fair:', queue, last + 1, #ARGV) and #ARGV or 0 do
     local line = prefix .. 'fair:' .. queue .. ARGV[at]
-    local length = redis.pcall('ZCARD', line)
-    if type(length) == 'number' and length > 0 then
+    local length = redis.call('ZCARD', line)
+    if length > 0 then
       local n = #lines
       lines[n + 1], lines[n + 2] = queue .. ARGV[at], length
       lines[n + 3] = {}
-      for _, id in ipairs(redis.call('ZRANGE', line, 0, tonumber(ARGV[2]) - 1)) do
-        left = left - redis.call('HSTRLEN', KEYS[6], id)
+      for _, id in ipairs(redis.call('ZRANGE', line, 0, tonumber(heads) - 1)) do
+        left = left - redis.call('HSTRLEN', parked, id)
         if left > 0 then table.insert(lines[n + 3], id) end
       end
     end
   end
 end
-return {time, redis.call('ZCARD', KEYS[1]), redis.call('ZCARD', KEYS[2]), redis.call('HGETALL', KEYS[3]),
-  redis.call('SMEMBERS', KEYS[4]), queues, streams, lines}
+return {now, redis.call('ZCARD', scheduled), redis.call('ZCARD', dead), redis.call('HGETALL', totals),
+  redis.call('SMEMBERS', paused), names, streams, lines}

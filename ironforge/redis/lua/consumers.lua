@@ -1,11 +1,13 @@
 #!lua flags=no-writes
 -- Who reads the streams of all queues, and what each of them runs, at one moment.
 -- KEYS  nodes, roster, queues
--- ARGV  how many running jobs of each consumer to name, bytes that may be read for that, endings of streams
+-- ARGV  most, bytes, then endings of streams
+--       most running jobs of each consumer to name, bytes that may be read for that
+-- USES  clock, present
 -- Returns the time, the nodes with their leases, the roster, then per stream and consumer: stream, consumer, how many
 --         it runs, and of each job that is named: entry, ms since it was delivered, the beginning of its record
-local prefix, most = string.match(KEYS[3], '^(.*})') .. ':', tonumber(ARGV[1])
-local bytes = tonumber(ARGV[2])
+local prefix = string.match(queues, '^(.*})') .. ':'
+most, bytes = tonumber(most), tonumber(bytes)
 local found, named = {}, {}
 
 local function runs(stream, consumer, pending)
@@ -24,10 +26,10 @@ local function runs(stream, consumer, pending)
   return rows
 end
 
-for _, queue in ipairs(redis.call('SMEMBERS', KEYS[3])) do
+for _, queue in ipairs(redis.call('SMEMBERS', queues)) do
   for at = 3, present(prefix .. 'q:', queue, 3, #ARGV) and #ARGV or 0 do
     local stream = prefix .. 'q:' .. queue .. ARGV[at]
-    -- An error here says that there is no such stream, that it has no group, or that somebody has replaced it.
+    -- An error here says that there is no such stream, or that it has no group.
     local consumers = redis.pcall('XINFO', 'CONSUMERS', stream, 'nodes')
     for _, consumer in ipairs(consumers.err and {} or consumers) do
       local n = #found
@@ -36,4 +38,4 @@ for _, queue in ipairs(redis.call('SMEMBERS', KEYS[3])) do
     end
   end
 end
-return {redis.call('TIME'), redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES'), redis.pcall('HGETALL', KEYS[2]), found}
+return {now, redis.call('ZRANGE', nodes, 0, -1, 'WITHSCORES'), redis.call('HGETALL', roster), found}

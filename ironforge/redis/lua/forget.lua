@@ -3,12 +3,10 @@
 -- them. Their empty streams go, with their groups, and nothing remembers that there were any: for whoever uses such a
 -- queue next it is new. The dead letter keeps its jobs: a revival brings the name back.
 -- KEYS  queues, groups, paused, delayed, nodes, roster
--- ARGV  cursor of the call before ('0': from the start), how many names to look at, roughly, how many endings of
---         streams follow, those, then those of lines (`:2` of the zsets fair and turns)
+-- ARGV  cursor, most, endings, then as many endings of streams, then those of lines (`:2` of the zsets fair and turns)
+--       cursor of the call before ('0': from the start), most names to look at, roughly
 -- Returns the next cursor ('0': all were looked at), how many names were forgotten
-local queues, groups, paused, delayed, nodes, roster = unpack(KEYS)
-if misfit(queues) or misfits(3, 6) then return {'0', 0} end
-local prefix, last = string.match(queues, '^(.*})') .. ':', 3 + tonumber(ARGV[3])
+local prefix, last = string.match(queues, '^(.*})') .. ':', 3 + tonumber(endings)
 local served = {}
 for _, node in ipairs(redis.call('ZRANGE', nodes, 0, -1)) do
   local known, about = pcall(cjson.decode, redis.call('HGET', roster, node) or '')
@@ -17,36 +15,30 @@ for _, node in ipairs(redis.call('ZRANGE', nodes, 0, -1)) do
   for _, queue in ipairs(about.queues) do served[queue] = true end
 end
 
--- What is of the wrong type is somebody's, and not empty.
-local function filled(command, key)
-  local length = redis.pcall(command, key)
-  return type(length) ~= 'number' or length > 0
-end
-
 local function used(name)
   if served[name] or redis.call('SISMEMBER', paused, name) == 1 or redis.call('HEXISTS', delayed, name) == 1 then
     return true
   end
   for at = 4, last do
     local stream = prefix .. 'q:' .. name .. ARGV[at]
-    if filled('XLEN', stream) then return true end
+    if redis.call('XLEN', stream) > 0 then return true end
     local pending = redis.pcall('XPENDING', stream, 'nodes')
     if not pending.err and pending[1] > 0 then return true end
   end
   for at = last + 1, #ARGV do
-    if filled('ZCARD', prefix .. 'fair:' .. name .. ARGV[at]) then return true end
+    if redis.call('ZCARD', prefix .. 'fair:' .. name .. ARGV[at]) > 0 then return true end
   end
   return false
 end
 
-local found = redis.call('SSCAN', queues, ARGV[1], 'COUNT', ARGV[2])
+local found = redis.call('SSCAN', queues, cursor, 'COUNT', most)
 local forgotten = 0
 for _, name in ipairs(found[2]) do
   -- What is no queue's name was put there by somebody else.
   if string.find(name, '^%w[%w._-]*$') and not used(name) then
     for at = 4, last do
       redis.call('DEL', prefix .. 'q:' .. name .. ARGV[at])
-      redis.pcall('SREM', groups, name .. ARGV[at])
+      redis.call('SREM', groups, name .. ARGV[at])
     end
     for at = last + 1, #ARGV do redis.call('DEL', prefix .. 'turns:' .. name .. ARGV[at]) end
     redis.call('SREM', queues, name)

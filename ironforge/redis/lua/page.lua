@@ -2,15 +2,15 @@
 -- Reads jobs that have not ended where they are, from one place on and through all that follow, at one moment: one that
 -- moves meanwhile is neither missed nor seen twice.
 -- KEYS  queues, scheduled, dead, parked
--- ARGV  most jobs, most bytes, queue ('': all), places to look in (any of `streams lines scheduled dead`), where to go on
---         (number of the kind of place, name, position, offset), how many endings of streams follow, those, then those
---         of lines
+-- ARGV  left, bytes, wanted, places, kind, after, position, offset, endings, then as many endings of streams, then those of
+--         lines
+--       left, bytes: at most so many jobs and bytes; wanted: a queue ('': all); places to look in: any of `streams lines
+--         scheduled dead`; kind (number of a kind of place), after (its name), position, offset: where to go on
+-- USES  clock, present
 -- Returns the time, 1 when there is nothing behind, then per job: number of the kind of place, name, position and offset
---         to go on from, record, row of the pending list or score; an error WRONGTYPE for the only queue that was wanted
-local queues, scheduled, dead, parked = unpack(KEYS)
-local left, bytes, wanted, places = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
-local kind, after, position, offset = tonumber(ARGV[5]), ARGV[6], ARGV[7], tonumber(ARGV[8])
-local last = 9 + tonumber(ARGV[9])
+--         to go on from, record, row of the pending list or score
+left, bytes, kind, offset = tonumber(left), tonumber(bytes), tonumber(kind), tonumber(offset)
+local last = 9 + tonumber(endings)
 local prefix, rows = string.match(queues, '^(.*})') .. ':', {}
 
 local function row(...)
@@ -20,15 +20,9 @@ end
 
 local function whole() return left > 0 and bytes > 0 end
 
--- Of a stream that somebody has replaced the jobs are gone, and the others can be shown.
-local function spoilt(reply)
-  if reply.err and (wanted ~= '' or not string.find(reply.err, 'WRONGTYPE', 1, true)) then error(reply) end
-  return reply.err
-end
-
 local function stream(name, from)
-  local entries = redis.pcall('XRANGE', prefix .. 'q:' .. name, from == '' and '-' or from, '+', 'COUNT', left)
-  if spoilt(entries) or #entries == 0 then return end
+  local entries = redis.call('XRANGE', prefix .. 'q:' .. name, from == '' and '-' or from, '+', 'COUNT', left)
+  if #entries == 0 then return end
   local pending, runs = redis.pcall('XPENDING', prefix .. 'q:' .. name, 'nodes', entries[1][1], entries[#entries][1], left), {}
   for _, one in ipairs(pending.err and {} or pending) do runs[one[1]] = one end
   for _, entry in ipairs(entries) do
@@ -42,9 +36,8 @@ local function shelf(number, key, name, from, skipped)
   local words = {'ZRANGE', key, order[2], order[3], 'BYSCORE'}
   if order[1] then words[6] = order[1] end
   for _, word in ipairs({'LIMIT', skipped, left, 'WITHSCORES'}) do words[#words + 1] = word end
-  local found = redis.pcall(unpack(words))
-  if number == 1 and spoilt(found) or #found == 0 then return end
-  if found.err then error(found) end
+  local found = redis.call(unpack(words))
+  if #found == 0 then return end
   local ids = {}
   for at = 1, #found, 2 do ids[#ids + 1] = found[at] end
   local records = redis.call('HMGET', parked, unpack(ids))
@@ -90,4 +83,4 @@ for _, place in ipairs(all) do
   look(place[1], place[2], here and position or '', here and offset or 0)
   if not whole() then break end
 end
-return {redis.call('TIME'), whole() and 1 or 0, rows}
+return {now, whole() and 1 or 0, rows}

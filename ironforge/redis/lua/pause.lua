@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
 -- Has nodes leave a queue alone. Its name counts as used while it is paused.
 -- KEYS  paused, queues
--- ARGV  queue, most names of queues
+-- ARGV  queue, most
+--       most names of queues
+-- USES  enqueue
 -- Returns 1, or {'queues', names in use, names to add, limit}
-local wrong = misfits(1, 2)
-if wrong then return wrong end
-local full = admit(KEYS[2], {ARGV[1]}, tonumber(ARGV[2]))
+local full = admit(queues, {queue}, tonumber(most))
 if full then return full end
-redis.call('SADD', KEYS[1], ARGV[1])
+redis.call('SADD', paused, queue)
 return 1

@@ -3,13 +3,9 @@
 -- KEYS  fence, index, scheduled, parked, quarantine, delayed, queues, then streams, fair and turns of some queues
 -- ARGV  epoch, then the queues that have these streams and no others, if any: what belongs to none of them is put aside,
 --         or it would be due for ever
+-- USES  clock, delay, enqueue
 -- Returns the other queues of due jobs, ms to the next due time (-1: none is scheduled), then for each
 --         job that moved by how many ms it is late
-if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('STALE the fence has moved') end
-local wrong = misfits(2, 4)
-if wrong then return wrong end
-local index, scheduled, parked = unpack(KEYS, 2, 4)
-local quarantine, delayed, queues = unpack(KEYS, 5, 7)
 local streams = {q = {}, fair = {}, turns = {}}
 local settled = {}
 for at = 2, #ARGV do settled[ARGV[at]] = true end
@@ -17,8 +13,6 @@ for key = 8, #KEYS do
   local word, name = string.match(KEYS[key], '}:(%a+)(:.*)$')
   streams[word]['s' .. name] = KEYS[key]
 end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local due = redis.call('ZRANGE', scheduled, '-inf', now, 'BYSCORE', 'LIMIT', 0, 500, 'WITHSCORES')
 local reply, unknown, waits = {{}, -1}, {}, {}
 for at = 1, #due, 2 do
@@ -31,9 +25,7 @@ for at = 1, #due, 2 do
   end
   local queue = not stream and string.match(place, '^s:([^:]*):')
   local fair, turns = streams.fair[name or ''], streams.turns[name or '']
-  if stream and (misfit(stream) or mark ~= '' and (misfit(fair) or misfit(turns))) then
-    redis.call('ZADD', scheduled, now + 60000, id)
-  elseif stream and record then
+  if stream and record then
     redis.call('ZREM', scheduled, id)
     redis.call('HDEL', parked, id)
     waits[name] = (waits[name] or 0) + 1
@@ -42,7 +34,7 @@ for at = 1, #due, 2 do
   elseif queue and not settled[queue] then
     if not unknown[queue] then table.insert(reply[1], queue) end
     unknown[queue] = true
-  elseif not misfit(quarantine) then
+  else
     redis.call('ZREM', scheduled, id)
     waits[place] = (waits[place] or 0) + 1
     -- One that the index knows elsewhere is there; what it has here is a leftover.
@@ -58,7 +50,7 @@ enqueued(parked)
 for place, count in pairs(waits) do
   delay(delayed, place, -count)
   -- It may have been forgotten: an older version does not count what is scheduled.
-  if streams.q[place] then redis.pcall('SADD', queues, string.match(place, '^s:([^:]*):')) end
+  if streams.q[place] then redis.call('SADD', queues, string.match(place, '^s:([^:]*):')) end
 end
 local following = redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')
 if following[2] then reply[2] = math.max(0, tonumber(following[2]) - now) else redis.call('DEL', delayed) end

@@ -1,15 +1,13 @@
 #!lua flags=allow-oom
 -- Puts one dead job back to the end of its queue.
--- KEYS  index, dead, parked, queues, stream, fair, turns; where a queue has a limit, then all streams and lines of it
--- ARGV  id, record seen, new record, fairness key and weight as the index says them, queue, most names of queues,
---       most jobs of a queue (0: no limit)
+-- KEYS  index, dead, parked, queues, stream, fair, turns, then where a queue has a limit all streams and lines of it
+-- ARGV  id, seen, record, mark, queue, most, limit
+--       the record that was seen, and the new one; mark: fairness key and weight as the index says them; most names of
+--       queues; limit: most jobs of a queue (0: none)
+-- USES  enqueue
 -- Returns 1, or 0 when the job is no longer dead or has died again since, or {'queues', names in use, names to add,
 --         limit}: its queue was forgotten meanwhile, and there is no room for its name, or {'full', queue, jobs in it,
 --         jobs to add, limit}
-local index, dead, parked, queues, stream, fair, turns = unpack(KEYS)
-local id, seen, record, mark, queue, most, limit = unpack(ARGV)
-local wrong = misfits(1, 3) or misfits(5, mark == '' and 5 or 7) or misfits(8, #KEYS)
-if wrong then return wrong end
 if redis.call('HGET', index, id) ~= 'd' or redis.call('HGET', parked, id) ~= seen then return 0 end
 local length = 0
 for at = 8, #KEYS do

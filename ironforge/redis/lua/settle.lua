@@ -6,7 +6,6 @@
 -- KEYS  fence, then every key that the commands touch
 -- ARGV  epoch, then per command: number of its words, its words; XDEL comes before what it is counted by (HINCRBY)
 -- Returns how many entries were still there; as MULTI does, it runs the commands behind one that fails
-if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('STALE the fence has moved') end
 local ended, failed = 0, nil
 local at = 2
 while at < #ARGV do

@@ -1,11 +1,12 @@
 #!lua
 -- Takes tokens from buckets, by the server's clock: from all of them or, when one has too few, from none.
 -- KEYS  buckets: hashes of tokens `t` and time `at` (ms)
--- ARGV  tokens to take, tokens that were taken before for the same, then per bucket: tokens per second, capacity
+-- ARGV  want, paid, then per bucket: tokens per second, capacity
+--       tokens to take, tokens that were taken before for the same
+-- USES  clock
 -- Returns {0} or {number of the short bucket, tokens it has (rounded down), ms until it has enough}
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local want, paid, left = tonumber(ARGV[1]), tonumber(ARGV[2]), {}
+local left = {}
+want, paid = tonumber(want), tonumber(paid)
 for at, key in ipairs(KEYS) do
   local rate, capacity = tonumber(ARGV[2 * at + 1]), tonumber(ARGV[2 * at + 2])
   local held = redis.call('HMGET', key, 't', 'at')

@@ -1,13 +1,15 @@
 #!lua flags=allow-oom
 -- Says what a node shall read where jobs with fairness keys wait: strictly by priority, within it by turns. Whose turn
--- it is goes into the twin stream, from where it is read like everything else. Jobs without a key share one turn.
--- KEYS  index, parked, quarantine, then for each queue and priority, in order: twin, stream, fair, turns
--- ARGV  how many jobs the node wants
+-- it is goes into the redelivery stream, from where it is read like everything else. Jobs without a key share one turn.
+-- KEYS  index, parked, quarantine, then for each queue and priority, in order: redelivery stream, stream, fair,
+--         turns
+-- ARGV  left
+--       how many jobs the node wants
+-- USES  enqueue
 -- Returns 1 when more jobs wait for their turn, else 0; then pairs: number of the stream's key, how many to read of it;
 -- an error NOGROUP when a stream has lost its group
-local index, parked, quarantine = unpack(KEYS, 1, 3)
-local left, reply = tonumber(ARGV[1]), {0}
-local able = not misfits(1, 2)
+local reply = {0}
+left = tonumber(left)
 
 local function read(key, count)
   if count == 0 then return end
@@ -16,18 +18,18 @@ local function read(key, count)
   left = left - count
 end
 
-local function release(twin, fair, turns, count, now)
+local function release(redelivery, fair, turns, count, now)
   if count == 0 then return end
   local taken = redis.call('ZPOPMIN', fair, count)
-  local place, ids, located = string.match(twin, '}:(q:.*)$') .. ':', {}, {}
+  local place, ids, located = string.match(redelivery, '}:(q:.*)$') .. ':', {}, {}
   for at = 1, #taken, 2 do ids[#ids + 1] = taken[at] end
   local records = redis.call('HMGET', parked, unpack(ids))
   for at, id in ipairs(ids) do
     if records[at] then
       located[#located + 1] = id
-      located[#located + 1] = place .. redis.call('XADD', twin, '*', 'j', records[at])
+      located[#located + 1] = place .. redis.call('XADD', redelivery, '*', 'j', records[at])
     else
-      redis.pcall('XADD', quarantine, '*', 'id', id, 'record', '', 'reason', 'its turn came, but its record is gone')
+      redis.call('XADD', quarantine, '*', 'id', id, 'record', '', 'reason', 'its turn came, but its record is gone')
       redis.call('HDEL', index, id)
     end
   end
@@ -63,24 +65,19 @@ local function share(fair, turns, behind)
   return keyed, plain, now
 end
 
-local function length(stream)
-  if misfit(stream) then return 0 end
-  return undelivered(stream)
-end
-
 for key = 4, #KEYS, 4 do
-  local twin, stream, fair, turns = unpack(KEYS, key, key + 3)
-  local ahead, lost = length(twin)
-  local behind, gone = length(stream)
-  local waits = able and not (misfit(twin) or misfits(key + 2, key + 3)) and redis.call('EXISTS', fair) == 1
-  if lost or gone or waits and redis.call('EXISTS', twin) == 0 then
-    return redis.error_reply('NOGROUP of ' .. stream .. ' or its twin')
+  local redelivery, stream, fair, turns = unpack(KEYS, key, key + 3)
+  local ahead, lost = undelivered(redelivery)
+  local behind, gone = undelivered(stream)
+  local waits = redis.call('EXISTS', fair) == 1
+  if lost or gone or waits and redis.call('EXISTS', redelivery) == 0 then
+    return redis.error_reply('NOGROUP of ' .. stream .. ' or its redelivery stream')
   end
   local taken = math.min(ahead, left)
   read(key, taken)
   if waits and left > 0 then
     local keyed, plain, now = share(fair, turns, behind)
-    keyed = release(twin, fair, turns, keyed, now) or 0
+    keyed = release(redelivery, fair, turns, keyed, now) or 0
     if keyed > 0 then read(key, keyed) end
     read(key + 1, plain)
     behind = behind - plain
@@ -88,7 +85,7 @@ for key = 4, #KEYS, 4 do
   end
   if waits then
     -- One goes ahead, which wakes the next node that has nothing to do.
-    if ahead <= taken then release(twin, fair, turns, 1, tonumber(redis.call('ZSCORE', turns, '') or 0)) end
+    if ahead <= taken then release(redelivery, fair, turns, 1, tonumber(redis.call('ZSCORE', turns, '') or 0)) end
     reply[1] = redis.call('EXISTS', fair)
     if reply[1] == 1 then return reply end
   end

@@ -1,17 +1,18 @@
 #!lua flags=no-writes
 -- Measures what a shard keeps, at one moment.
 -- KEYS  index, scheduled, dead, parked, buckets, queues
--- ARGV  how many endings of streams follow, those, then those of lines
+-- ARGV  endings, then as many endings of streams, then those of lines
+-- USES  present
 -- Returns the jobs that have not ended, those that are scheduled, those that are dead, and bytes as the server estimates
 local function size(key)
   local bytes = redis.pcall("MEMORY", "USAGE", key)
   return type(bytes) == 'number' and bytes or 0
 end
 
-local prefix, bytes, last = string.match(KEYS[6], '^(.*})') .. ':', 0, 1 + tonumber(ARGV[1])
+local prefix, bytes, last = string.match(queues, '^(.*})') .. ':', 0, 1 + tonumber(endings)
 for at = 1, 4 do bytes = bytes + size(KEYS[at]) end
-for _, bucket in ipairs(redis.call('ZRANGE', KEYS[5], 0, -1)) do bytes = bytes + size(bucket) end
-for _, queue in ipairs(redis.call('SMEMBERS', KEYS[6])) do
+for _, bucket in ipairs(redis.call('ZRANGE', buckets, 0, -1)) do bytes = bytes + size(bucket) end
+for _, queue in ipairs(redis.call('SMEMBERS', queues)) do
   for at = 2, present(prefix .. 'q:', queue, 2, last) and last or 0 do
     bytes = bytes + size(prefix .. 'q:' .. queue .. ARGV[at])
   end
@@ -19,4 +20,4 @@ for _, queue in ipairs(redis.call('SMEMBERS', KEYS[6])) do
     bytes = bytes + size(prefix .. 'fair:' .. queue .. ARGV[at]) + size(prefix .. 'turns:' .. queue .. ARGV[at])
   end
 end
-return {redis.call('HLEN', KEYS[1]), redis.call('ZCARD', KEYS[2]), redis.call('ZCARD', KEYS[3]), bytes}
+return {redis.call('HLEN', index), redis.call('ZCARD', scheduled), redis.call('ZCARD', dead), bytes}

@@ -7,7 +7,6 @@ costs the server nearly twice as much a job.
 
 from __future__ import annotations
 
-import itertools
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
@@ -15,19 +14,15 @@ from typing import Any, Final
 from redis.exceptions import ExecAbortError, OutOfMemoryError
 
 from ironforge.errors import LeaseLost
-from ironforge.logs.setup import get_logger
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import GROUP, Keys, minute_of
-from ironforge.redis.outages import WrongType, is_wrong_type, retry_through_outage
+from ironforge.redis.outages import raise_first, retry_through_outage
 from ironforge.redis.scripts import SETTLE
 from ironforge.settings import Settings
 from ironforge.store.node_contract import Lease, Settled
 from ironforge.store.retention import RetentionBucket, RetentionBuckets
 
 BATCH: Final = 500
-HINT: Final = "`ironforge doctor` names the key"
-
-log = get_logger("ironforge.store")
 
 
 class Acknowledger:
@@ -45,13 +40,11 @@ class Acknowledger:
     async def settle(self, batch: Sequence[Settled]) -> None:
         """Raises LeaseLost when the fence has moved; then nothing was written."""
         commands, touched = self._commands(batch)
-        ways = itertools.chain((self._commit,), itertools.repeat(self._commit_by_script))
         try:
             # A repetition writes the same records over themselves; the script sees to it that none is counted twice.
-            await retry_through_outage(lambda: next(ways)(commands, touched), until_repaired=False)
-        except WrongType as error:
-            # Everything else was written: waiting would neither bring back what stood in that key, nor hurt it less.
-            log.error("settled_in_part", jobs=len(batch), error=str(error), hint=HINT)  # noqa: TRY400 - it says it all
+            await retry_through_outage(
+                lambda: self._commit(commands, touched), repetition=lambda: self._commit_by_script(commands, touched)
+            )
         except LeaseLost:
             await self._connection.drop()
             raise
@@ -60,9 +53,7 @@ class Acknowledger:
         await self._connection.close()
 
     def _check(self, replies: list[Any]) -> None:
-        for reply in replies:
-            if isinstance(reply, Exception) and not is_wrong_type(reply):
-                raise reply
+        raise_first(*replies)
         if replies[-1] != self._epoch:  # also when the fence has become something else
             raise _lost(self._lease)
 
@@ -80,9 +71,7 @@ class Acknowledger:
                 raise refusals[0]
             await self._commit_by_script(commands, touched)
             return
-        for reply in (outcome,) if isinstance(outcome, Exception) else outcome:
-            if isinstance(reply, Exception):
-                raise reply
+        raise_first(*((outcome,) if isinstance(outcome, Exception) else outcome))
 
     async def _commit_by_script(self, commands: list[list[str | bytes | int]], touched: list[str]) -> None:
         arguments: list[str | bytes | int] = [self._lease.epoch]

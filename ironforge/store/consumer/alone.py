@@ -11,8 +11,8 @@ from typing import Any
 
 from ironforge.redis.connection import Connection
 from ironforge.redis.keys import Keys
-from ironforge.redis.outages import WrongType, retry_through_outage
-from ironforge.redis.scripts import CLAIM, RELEASE, TAKE_ALONE
+from ironforge.redis.outages import retry_through_outage
+from ironforge.redis.scripts import CLAIM, LOCK_RELEASE, TAKE_ALONE
 from ironforge.store.consumer.stream_reader import StreamReader
 from ironforge.store.node_contract import Delivery, Lease
 
@@ -35,21 +35,14 @@ class RedisAlone:
 
     async def claim(self) -> bool:
         """See `node_contract.Alone.claim`."""
-        keys = [self._fence, self._keys.nodes, self._keys.alone]
-        try:
-            turn: int = await retry_through_outage(
-                lambda: self._connection.run(CLAIM, keys, self._who), until_repaired=False
-            )
-        except WrongType:
-            return False
-        return bool(turn)
+        keys = CLAIM.keys(self._keys, fence=self._fence)
+        return bool(await retry_through_outage(lambda: self._connection.run(CLAIM, keys, self._who)))
 
     async def fetch(self) -> list[Delivery]:
         """See `node_contract.Alone.fetch`."""
         streams = list(self._selector.alone.items())
-        take = functools.partial(
-            self._connection.run, TAKE_ALONE, [self._fence, *(key for key, _ in streams)], self._who
-        )
+        keys = TAKE_ALONE.keys(self._keys, *(key for key, _ in streams), fence=self._fence)
+        take = functools.partial(self._connection.run, TAKE_ALONE, keys, self._who)
         found: list[Any] = await retry_through_outage(lambda: self._groups.with_group(take))
         if not found:
             return []
@@ -58,4 +51,5 @@ class RedisAlone:
 
     async def unclaim(self) -> None:
         """See `node_contract.Alone.unclaim`."""
-        await retry_through_outage(lambda: self._connection.run(RELEASE, [self._keys.alone], [self._who[1]]))
+        keys = LOCK_RELEASE.keys(self._keys, lock=self._keys.alone)
+        await retry_through_outage(lambda: self._connection.run(LOCK_RELEASE, keys, [self._who[1]]))

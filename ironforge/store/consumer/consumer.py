@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from ironforge.formats.timestamps import now_ms
-from ironforge.logs.setup import get_logger
 from ironforge.redis.connection import Command, Connection
-from ironforge.redis.keys import Keys, queue_names
-from ironforge.redis.outages import WrongType, retry_through_outage
+from ironforge.redis.keys import Keys
+from ironforge.redis.outages import retry_through_outage
 from ironforge.redis.scripts import EXPIRE, PROMOTE, QUARANTINE, Script
 from ironforge.redis.server_info import info_of, number_in
 from ironforge.settings import Settings
@@ -24,12 +23,10 @@ from ironforge.store.consumer.quarantine import Quarantine
 from ironforge.store.consumer.requeuer import Requeuer, parts
 from ironforge.store.consumer.stream_reader import StreamReader
 from ironforge.store.node_contract import Delivery, Due, Lease, Rewrite, Settled
-from ironforge.store.queue_names import forget_unused
+from ironforge.store.queue_names import forget_unused, queue_names
 
 # Above this share of maxmemory terminal records go early, the oldest first.
 MEMORY_SHARE: Final = 0.8
-
-log = get_logger("ironforge.store")
 
 
 class RedisConsumer:
@@ -86,28 +83,21 @@ class RedisConsumer:
     async def bury_raw(self, delivery: Delivery, reason: str) -> None:
         """See `node_contract.Consumer.bury_raw`."""
         stream, entry, record = delivery
-        names = self._keys
-        keys = [self._fence, names.index, names.quarantine, names.stream(stream)]
-        arguments: Command = [self.lease.epoch, entry, await self._quarantine.id_of(delivery), record, reason]
-        try:
-            await retry_through_outage(lambda: self._connection.run(QUARANTINE, keys, arguments), until_repaired=False)
-        except WrongType as error:
-            # It stays pending, and whoever holds it next tries again: others must not wait for it.
-            log.error("not_put_aside", stream=stream, error=str(error))  # noqa: TRY400 - it says it all
-            return
+        keys = QUARANTINE.keys(self._keys, fence=self._fence, stream=self._keys.stream(stream))
+        await self._run(QUARANTINE, keys, [entry, await self._quarantine.id_of(delivery), record, reason])
         self.reader.release([delivery])
 
     async def promote(self) -> Due:
         """See `node_contract.Consumer.promote`."""
         names = self._keys
         lateness: list[int] = []
-        keys = [self._fence, names.index, names.scheduled, names.parked, names.quarantine, names.delayed, names.queues]
         queues = list(self._settings.queues)
         given: list[str | bytes] = [*queues]
         for _ in range(2):
-            others, next_ms, *late = await self._run(
-                PROMOTE, [*keys, *names.streams(queues), *names.lines(queues)], given
+            keys = PROMOTE.keys(
+                names, *names.streams(queues), *names.lines(queues), *names.turns_of(queues), fence=self._fence
             )
+            others, next_ms, *late = await self._run(PROMOTE, keys, given)
             lateness += late
             if not others:
                 break
@@ -120,10 +110,7 @@ class RedisConsumer:
         if not job_ids:
             return []
         ask = functools.partial(self._connection.call, "HMGET", self._keys.index, *job_ids)
-        try:
-            locations = await retry_through_outage(ask, until_repaired=False)
-        except WrongType:
-            return []
+        locations = await retry_through_outage(ask)
         pairs = zip(job_ids, locations, strict=True)
         return [job_id for job_id, location in pairs if location and location.startswith(b"c:")]
 
@@ -131,7 +118,7 @@ class RedisConsumer:
         """See `node_contract.Consumer.expire`."""
         names = self._keys
         retention_ms = round(self._settings.dead_retention_seconds * 1000)
-        dropped: int = await self._run(EXPIRE, [self._fence, names.index, names.dead, names.parked], [retention_ms])
+        dropped: int = await self._run(EXPIRE, EXPIRE.keys(names, fence=self._fence), [retention_ms])
         await retry_through_outage(lambda: forget_unused(self._connection, names))
         return dropped + await retry_through_outage(lambda: make_room(self._connection, names))
 

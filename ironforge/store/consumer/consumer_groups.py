@@ -17,7 +17,7 @@ from ironforge.store.consumer.stream_selector import StreamSelector
 
 
 class ConsumerGroups:
-    """Of the streams that `selector` calls sound."""
+    """Of the streams of `selector`."""
 
     def __init__(self, keys: Keys, connection: Connection, selector: StreamSelector) -> None:
         self._keys = keys
@@ -26,7 +26,7 @@ class ConsumerGroups:
 
     async def make(self) -> None:
         await make_groups(
-            self._connection, self._keys, [*(key.decode() for key in self._selector.valid), *self._selector.alone]
+            self._connection, self._keys, [*(key.decode() for key in self._selector.all), *self._selector.alone]
         )
 
     async def with_group(self, reading: Callable[[], Awaitable[Any]]) -> Any:
@@ -46,5 +46,5 @@ async def make_groups(connection: Connection, keys: Keys, streams: list[str]) ->
     A group that was destroyed takes with it who runs what: then every node is fenced, the caller as well.
     """
     nodes = [node.decode(errors="replace") for node in await connection.call("ZRANGE", keys.nodes, 0, -1)]
-    touched = [keys.epoch, keys.groups, keys.queues, *map(keys.fence, nodes), *streams]
+    touched = GROUPS.keys(keys, *map(keys.fence, nodes), *streams)
     await connection.run(GROUPS, touched, [keys.signals, LOST, *nodes])

@@ -19,7 +19,7 @@ from ironforge.formats.timestamps import now_ms
 from ironforge.redis.blocking_connection import BlockingConnection
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import LOST, Keys
-from ironforge.redis.outages import SPOILT, WrongType, raise_store_error, retry_through_outage
+from ironforge.redis.outages import raise_store_error, retry_through_outage
 from ironforge.redis.scripts import BEAT, FENCE, JOIN
 from ironforge.redis.server_locator import ServerLocator
 from ironforge.settings import Settings
@@ -50,7 +50,7 @@ class RedisLeases:
         """See `node_contract.Leases.join`. `node`: the name, where the same node joins several shards."""
         names = self._keys
         node = node or new_name()
-        keys = [names.epoch, names.nodes, names.fence(node), names.queues, names.roster]
+        keys = JOIN.keys(names, own_fence=names.fence(node))
         queues = self._settings.queues
         said = about(self._settings, now_ms())
         epoch = await retry_through_outage(
@@ -75,7 +75,7 @@ class RedisLeases:
 
     def beat(self, lease: Lease) -> list[str]:
         """See `node_contract.Leases.beat`."""
-        keys = [self._keys.fence(lease.node), self._keys.nodes]
+        keys = BEAT.keys(self._keys, fence=self._keys.fence(lease.node))
         arguments: list[str | bytes | int] = [lease.epoch, lease.node, self._lease_ms]
         try:
             reply = self._pulse.run(BEAT, keys, arguments)
@@ -87,7 +87,7 @@ class RedisLeases:
     async def take_over(self, lease: Lease, node: str, *, crashed: bool = True, seen_dead: bool = False) -> int:
         """See `node_contract.Leases.take_over`. 0 as well when the node has a lease after all."""
         names = self._keys
-        keys = [names.fence(lease.node), names.nodes, names.epoch, names.fence(node)]
+        keys = FENCE.keys(names, fence=names.fence(lease.node), highest=names.epoch, other_fence=names.fence(node))
         arguments: Command = [lease.epoch, node, names.signals, int(seen_dead)]
         if not await retry_through_outage(lambda: self._connection.run(FENCE, keys, arguments)):
             return 0
@@ -95,11 +95,8 @@ class RedisLeases:
         return await self._put_back.everything(lease, node, end)
 
     async def orphan_consumers(self) -> list[str]:
-        """See `node_contract.Leases.strays`. Those that hold nothing are named too: they are to be forgotten."""
-        try:
-            found = await retry_through_outage(lambda: muster(self._keys, self._connection.run), until_repaired=False)
-        except WrongType:
-            return []
+        """See `node_contract.Leases.orphan_consumers`. Those that hold nothing are named too: they are to be forgotten."""
+        found = await retry_through_outage(lambda: muster(self._keys, self._connection.run))
         return sorted({consumer.name for consumer in found.consumers} - set(found.nodes))
 
     def note_blocked(self, lease: Lease, job_id: bytes, seen: str) -> None:
@@ -128,7 +125,7 @@ class RedisLeases:
         """And not only fenced, as all nodes are when a group was destroyed: their leases have not run out."""
         names = self._keys
         asked: list[Command] = [["GET", names.fence(lease.node)], ["ZSCORE", names.nodes, lease.node], ["TIME"]]
-        fence, deadline, clock = await retry_through_outage(lambda: self._connection.pipeline(asked, tolerate=SPOILT))
+        fence, deadline, clock = await retry_through_outage(lambda: self._connection.pipeline(asked))
         if not isinstance(fence, bytes) or fence == str(lease.epoch).encode():
             return False
         return not isinstance(deadline, bytes) or score_ms(deadline) <= milliseconds(clock)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from ironforge.job.record import returned_stream, split_stream
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
-from ironforge.redis.outages import SPOILT
+from ironforge.redis.outages import ABSENT
 from ironforge.store.retention import group_of, milliseconds, readable
 
 LOOK_SECONDS: Final = 1.0
@@ -54,14 +54,14 @@ class PriorityAging:
         keys = [names.stream(one) for name in streams for one in (returned_stream(name), name)]
         asked: list[Command] = [["TIME"], *(["XINFO", "GROUPS", key] for key in keys)]
         asked += [["ZRANGE", names.fair(name), 0, HEADS - 1] for name in streams]
-        now, *replies = await self._connection.pipeline(asked, tolerate=SPOILT)
+        now, *replies = await self._connection.pipeline(asked, tolerate=ABSENT)
         read = [group_of(reply)[1] for reply in replies[: len(keys)]]
         waiting = [reply if isinstance(reply, list) and reply else [b""] for reply in replies[len(keys) :]]
         first: list[Command] = [
             ["XRANGE", key, b"(" + last, "+", "COUNT", 1] for key, last in zip(keys, read, strict=True)
         ]
         first += [["HMGET", names.parked, *ids] for ids in waiting]
-        heads = await self._connection.pipeline(first, tolerate=SPOILT)
+        heads = await self._connection.pipeline(first, tolerate=ABSENT)
         since: dict[str, int] = {}
         for number, name in enumerate(streams):
             oldest = [*map(_queued_ms, heads[2 * number : 2 * number + 2]), _ready_ms(heads[len(keys) + number])]

@@ -17,7 +17,7 @@ from ironforge.job.crashes import is_suspect
 from ironforge.job.record import Job, alone_stream, decode
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
-from ironforge.redis.outages import WrongType, retry_through_outage
+from ironforge.redis.outages import retry_through_outage
 from ironforge.redis.scripts import RESTORE
 from ironforge.settings import Settings
 from ironforge.store.node_contract import Delivery, Lease
@@ -47,10 +47,7 @@ class Quarantine:
         while True:
             at = cursor
             scan = functools.partial(self._connection.call, "HSCAN", self._keys.index, at, "COUNT", SCAN)
-            try:
-                cursor, flat = await retry_through_outage(scan, until_repaired=False)
-            except WrongType:
-                return b""
+            cursor, flat = await retry_through_outage(scan)
             for found, location in zip(flat[::2], flat[1::2], strict=True):
                 if location in (b"q:" + place, b"c:" + place):
                     return bytes(found)
@@ -61,11 +58,7 @@ class Quarantine:
         """Bring back a page of what this node can read; how many jobs that were."""
         restored = 0
         look = functools.partial(self._connection.call, "XRANGE", self._keys.quarantine, self._seen, "+", "COUNT", PAGE)
-        try:
-            entries = await retry_through_outage(look, until_repaired=False)
-        except WrongType:
-            return 0
-        for entry, flat in entries:
+        for entry, flat in await retry_through_outage(look):
             fields = dict(zip(flat[::2], flat[1::2], strict=True))
             job = _legible(fields.get(b"record", b""))
             if job is not None:
@@ -75,17 +68,16 @@ class Quarantine:
 
     async def _bring_back(self, entry: bytes, job: Job, record: bytes) -> int:
         names = self._keys
-        keys = [names.fence(self._lease.node), names.index, names.quarantine, names.queues, names.parked]
         alone = is_suspect(job, self._crash_budget)
-        stream = names.stream(alone_stream(job.stream) if alone else job.stream)
-        keys += [stream, names.fair(job.stream), names.turns(job.stream)]
+        keys = RESTORE.keys(
+            names,
+            fence=names.fence(self._lease.node),
+            stream=names.stream(alone_stream(job.stream) if alone else job.stream),
+            fair=names.fair(job.stream),
+            turns=names.turns(job.stream),
+        )
         arguments: Command = [self._lease.epoch, entry, job.id, record, job.queue, "" if alone else job.mark]
-        try:
-            moved: int = await retry_through_outage(
-                lambda: self._connection.run(RESTORE, keys, arguments), until_repaired=False
-            )
-        except WrongType:
-            return 0
+        moved: int = await retry_through_outage(lambda: self._connection.run(RESTORE, keys, arguments))
         return moved
 
 

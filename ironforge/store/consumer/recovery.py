@@ -13,7 +13,7 @@ from ironforge.job.record import decode, is_alone
 from ironforge.logs.setup import get_logger
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import GROUP, ID_BYTES, Keys
-from ironforge.redis.outages import SPOILT, WrongType, retry_through_outage
+from ironforge.redis.outages import ABSENT, retry_through_outage
 from ironforge.redis.scripts import RETIRE
 from ironforge.settings import Settings
 from ironforge.store.consumer.consumer import RedisConsumer
@@ -63,7 +63,7 @@ class Recovery:
         try:
             while True:
                 streams = await self._read_by(node)
-                keys = [names.fence(lease.node), names.nodes, names.roster, names.alone, *streams]
+                keys = RETIRE.keys(names, *streams, fence=names.fence(lease.node))
                 for key in streams:
                     moved += await self._empty_stream(work, key, node, end)
                 left = await retry_through_outage(lambda: self._connection.run(RETIRE, keys, [lease.epoch, node]))  # noqa: B023 - at once
@@ -93,7 +93,7 @@ class Recovery:
     async def _last_entry(self, key: str) -> str:
         """What is put back comes after it, and is not to be looked at again. Pending entries may have lost their
         bodies, so the last id ever given counts and not the last entry that is there."""
-        (reply,) = await self._connection.pipeline([["XINFO", "STREAM", key]], tolerate=("no such key", "WRONGTYPE"))
+        (reply,) = await self._connection.pipeline([["XINFO", "STREAM", key]], tolerate=ABSENT)
         if isinstance(reply, Exception):
             return "+"
         last: bytes = dict(zip(reply[::2], reply[1::2], strict=True))[b"last-generated-id"]
@@ -101,7 +101,7 @@ class Recovery:
 
     async def _pending(self, key: str, node: str, start: str, last: str) -> list[bytes]:
         command: Command = ["XPENDING", key, GROUP, start, last, PAGE, node]
-        (rows,) = await self._connection.pipeline([command], tolerate=("NOGROUP", "WRONGTYPE"))
+        (rows,) = await self._connection.pipeline([command], tolerate=ABSENT)
         return [] if isinstance(rows, Exception) else [row[0] for row in rows]
 
     async def _move(self, work: RedisConsumer, found: list[Delivery], node: str, end: End) -> int:
@@ -126,18 +126,12 @@ class Recovery:
         return moved + len(poison)
 
     async def _read_by(self, node: str) -> list[str]:
-        """The streams that it has read. Those of other queues than ours, while nobody can name them, are found as a
-        stray's afterwards, and so is what a node reads that is alive after all."""
-        try:
-            found = await retry_through_outage(lambda: muster(self._keys, self._connection.run), until_repaired=False)
-        except WrongType:
-            return self._keys.streams(self._settings.queues)
+        """The streams that it has read. What a node that is alive reads afterwards is found as an orphan's."""
+        found = await retry_through_outage(lambda: muster(self._keys, self._connection.run))
         return [self._keys.stream(one.stream) for one in found.consumers if one.name == node]
 
     async def _with_seen(self, end: End, node: str) -> End:
-        (seen,) = await retry_through_outage(
-            lambda: self._connection.pipeline([["GET", self._keys.blocked(node)]], tolerate=SPOILT)
-        )
-        if not isinstance(seen, bytes):
+        seen = await retry_through_outage(lambda: self._connection.call("GET", self._keys.blocked(node)))
+        if seen is None:
             return end
         return end._replace(blocked_by=seen[:ID_BYTES], seen=seen[ID_BYTES:].decode(errors="replace"))

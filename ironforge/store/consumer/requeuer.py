@@ -37,30 +37,25 @@ class Requeuer:
         self._acknowledger = acknowledger
 
     async def requeue(self, batch: Sequence[Rewrite]) -> int:
-        keys = [self._fence, self._keys.index]
-        return await self._rewrite(REQUEUE, keys, [], batch, lambda item, numbers: (numbers[_goal(item)],))
+        return await self._rewrite(REQUEUE, [], batch, lambda item, numbers: (numbers[_goal(item)],))
 
     async def park(self, batch: Sequence[Rewrite]) -> int:
-        names = self._keys
-        keys = [self._fence, names.index, names.scheduled, names.parked, names.totals, names.delayed]
         return await self._rewrite(
-            PARK, keys, [names.signals], batch, lambda item, _: (item.delay_ms, int(item.failed), item.mark)
+            PARK, [self._keys.signals], batch, lambda item, _: (item.delay_ms, int(item.failed), item.mark)
         )
 
     async def bury(self, batch: Sequence[Rewrite]) -> int:
-        names = self._keys
-        keys = [self._fence, names.index, names.dead, names.parked, names.totals]
-        return await self._rewrite(BURY, keys, [], batch, lambda item, _: (int(item.failed),))
+        return await self._rewrite(BURY, [], batch, lambda item, _: (int(item.failed),))
 
     async def _rewrite(
         self,
         script: Script,
-        keys: list[str],
         head: list[str],
         batch: Sequence[Rewrite],
         tail: Callable[[Rewrite, dict[str, int]], Command],
     ) -> int:
         moved = 0
+        keys = script.keys(self._keys, fence=self._fence)
         for part in parts(batch):
             streams = dict.fromkeys(stream for item in part for stream in (item.stream, _goal(item)))
             numbers = {stream: len(keys) + number for number, stream in enumerate(streams, start=1)}

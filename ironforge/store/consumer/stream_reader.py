@@ -18,7 +18,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from ironforge.redis.connection import BLOCKING_MARGIN_SECONDS, Command, Connection
 from ironforge.redis.keys import GROUP, Keys
-from ironforge.redis.outages import is_wrong_type, retry_through_outage
+from ironforge.redis.outages import retry_through_outage
 from ironforge.settings import Settings
 from ironforge.store.consumer.consumer_groups import ConsumerGroups
 from ironforge.store.consumer.fair_queue import FairQueue
@@ -87,9 +87,7 @@ class StreamReader:
     async def _guarded(self, reading: Any) -> Any:
         try:
             return await reading
-        except BaseException as error:
-            if is_wrong_type(error):
-                await self.selector.look_at_types()
+        except BaseException:
             # What the broken call may have been given is looked for before anything new is read.
             self._audited = float("-inf")
             raise
@@ -130,7 +128,7 @@ class StreamReader:
         A stream that had more is the busiest next time, within the few milliseconds that a node's window lasts.
         """
         keys = list(self.selector.readable)
-        at = min(self._busiest, len(keys) - 1)  # streams may have been left out since
+        at = min(self._busiest, len(keys) - 1)  # queues may have been paused since
         before, busiest = keys[:at], keys[at]
         commands: list[Command] = [[*self._read(1), "STREAMS", key, ">"] for key in before]
         commands.append([*self._read(want - len(before)), "STREAMS", busiest, ">"])
@@ -196,10 +194,8 @@ class StreamReader:
     async def _audit_if_due(self) -> None:
         if time.monotonic() - self._audited < self._audit_seconds:
             return
-        if len(self.selector.valid) < len(self.selector.all):
-            await self.selector.look_at_types()
         # Of paused queues as well: what was delivered before is this node's to run.
-        for key, stream in self.selector.valid.items():
+        for key, stream in self.selector.all.items():
             start = "-"
             while True:
                 command: Command = ["XPENDING", key, GROUP, start, "+", PAGE, self._node]

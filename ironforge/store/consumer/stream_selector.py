@@ -1,4 +1,4 @@
-"""Which of its streams a node reads now: not those of paused queues, and none that somebody has replaced.
+"""Which of its streams a node reads now: not those of paused queues.
 
 What is paused is asked for by the clock and not told by a signal: a question a few times a second costs nothing that
 could be measured, and there is nothing that could be lost on its way.
@@ -10,27 +10,21 @@ import time
 from typing import Final
 
 from ironforge.job.record import alone_streams_of, split_stream, streams_of
-from ironforge.logs.setup import get_logger
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
-from ironforge.redis.outages import SPOILT
 from ironforge.settings import Settings
 
 # How old the knowledge of what is paused may be when a read begins.
 LOOK_SECONDS: Final = 0.25
 # Jobs that wait to run alone are looked for less often: their nodes have to come to rest first anyway.
 SUSPECTS_SECONDS: Final = 1.0
-VALID: Final = (b"stream", b"none")
-
-log = get_logger("ironforge.store")
 
 
 class StreamSelector:
     """The streams of a node's queues: key to name, in the order in which the node takes from them.
 
-    `valid`: those of the right type; when none is, all, so that reading says what is wrong. `readable`: those of them
-    whose queue is not paused, maybe none. `alone`: those of jobs that run alone, of queues that are not paused;
-    `suspects`: whether one was there at the last look.
+    `readable`: those of queues that are not paused, maybe none. `alone`: those of jobs that run alone, of queues that
+    are not paused; `suspects`: whether one was there at the last look.
     """
 
     def __init__(self, settings: Settings, keys: Keys, connection: Connection) -> None:
@@ -42,7 +36,6 @@ class StreamSelector:
         self._alone = {keys.stream(name): name for name in alone_streams_of(settings.queues)}
         self.suspects = False
         self.all = {keys.stream(name).encode(): name for name in streams_of(settings.queues)}
-        self.valid = self.readable = self.all
         self._choose()
 
     def place(self, stream: str) -> int:
@@ -57,29 +50,17 @@ class StreamSelector:
         seek = now - self._sought_at >= SUSPECTS_SECONDS
         lengths: list[Command] = [["XLEN", key] for key in self.alone] if seek else []
         look: Command = ["SMISMEMBER", self._key, *self._queues]
-        flags, *found = await self._connection.pipeline([look, *lengths], tolerate=SPOILT)
+        flags, *found = await self._connection.pipeline([look, *lengths])
         self._looked_at = now
         if seek:
             self._sought_at = now
-            self.suspects = any(isinstance(length, int) and length > 0 for length in found)
-        if isinstance(flags, Exception):  # while the key is of the wrong type, what was known of it stays true
-            return
+            self.suspects = any(found)
         paused = {queue for queue, flag in zip(self._queues, flags, strict=True) if flag}
         if paused != self._paused:
             self._paused = paused
             self._choose()
 
-    async def look_at_types(self) -> None:
-        """Leave out streams that somebody has replaced, and take back those that are streams again."""
-        kinds = await self._connection.pipeline([["TYPE", key] for key in self.all])
-        valid = {key: name for (key, name), kind in zip(self.all.items(), kinds, strict=True) if kind in VALID}
-        if valid and len(valid) < len(self.valid):
-            missing = sorted(set(self.valid.values()) - set(valid.values()))
-            log.error("streams_left_out", streams=missing, hint="`ironforge doctor` says what to do")
-        self.valid = valid or self.all
-        self._choose()
-
     def _choose(self) -> None:
-        self.readable = {key: name for key, name in self.valid.items() if split_stream(name)[0] not in self._paused}
+        self.readable = {key: name for key, name in self.all.items() if split_stream(name)[0] not in self._paused}
         self.alone = {key: name for key, name in self._alone.items() if split_stream(name)[0] not in self._paused}
         self._places = {name: number for number, name in enumerate(self.readable.values())}

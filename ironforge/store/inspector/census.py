@@ -11,11 +11,12 @@ from typing import Any, Final
 
 from ironforge.job.record import Priority, is_alone, split_stream
 from ironforge.redis.connection import Command
-from ironforge.redis.keys import LINE_ENDINGS, STREAM_ENDINGS, Keys, queue_names
+from ironforge.redis.keys import LINE_ENDINGS, STREAM_ENDINGS, Keys
 from ironforge.redis.scripts import CENSUS, Script
 from ironforge.redis.server_info import DIGITS
 from ironforge.store.contract import Stats, StreamDepth
-from ironforge.store.retention import milliseconds, readable
+from ironforge.store.queue_names import queue_names
+from ironforge.store.retention import readable
 
 TOTALS: Final = ("submitted", "completed", "failed", "retried", "dead", "cancelled", "poison")
 # What may be read for ages: a payload has up to 1 MiB.
@@ -29,10 +30,9 @@ Ask = Callable[..., Awaitable[list[Any]]]
 
 async def census(keys: Keys, run: Run, ask: Ask) -> Stats:
     """Of all queues in use: a depth for each priority, also an empty one."""
-    names = [keys.scheduled, keys.dead, keys.totals, keys.paused, keys.queues, keys.parked]
     endings: Command = (len(STREAM_ENDINGS), *STREAM_ENDINGS, *LINE_ENDINGS)
-    time, scheduled, dead, totals, paused, queues, streams, lines = await run(
-        CENSUS, names, (AGE_BYTES, HEADS, *endings)
+    now_ms, scheduled, dead, totals, paused, queues, streams, lines = await run(
+        CENSUS, CENSUS.keys(keys), (AGE_BYTES, HEADS, *endings)
     )
     known = queue_names(queues)
     depths = {
@@ -45,7 +45,7 @@ async def census(keys: Keys, run: Run, ask: Ask) -> Stats:
     ready = dict(zip(heads, map(_ready_ms, records), strict=True))
     for name, length, ids in zip(*(lines[at::3] for at in range(3)), strict=True):
         _add(depths, name, length, 0, _least(ready[head] for head in ids))
-    return Stats(list(depths.values()), scheduled, dead, totals_of(totals), milliseconds(time), queue_names(paused))
+    return Stats(list(depths.values()), scheduled, dead, totals_of(totals), now_ms, queue_names(paused))
 
 
 def totals_of(flat: Sequence[bytes]) -> dict[str, int]:

@@ -114,9 +114,8 @@ class RedisInspector:
     async def _look(self, job_id: bytes) -> JobView | None:
         """None: there is nothing where the index says that it is. Raises JobNotFound."""
         keys = self._keys
-        buckets = [keys.bucket_of(job_id, "done"), keys.bucket_of(job_id, "kept")]
-        names = [keys.index, keys.parked, keys.scheduled, *buckets]
-        time, location, *found = await self._run(LOOK, names, [job_id])
+        names = LOOK.keys(keys, done=keys.bucket_of(job_id, "done"), kept=keys.bucket_of(job_id, "kept"))
+        now_ms, location, *found = await self._run(LOOK, names, [job_id])
         record, where = (*found, None, None)[:2]
         if not location:
             job = terminal_record(record, self._settings)
@@ -126,7 +125,7 @@ class RedisInspector:
             return None
         match location[:1]:
             case b"q" | b"c":
-                return queued_or_running(job, where, location, milliseconds(time))
+                return queued_or_running(job, where, location, now_ms)
             case b"f":
                 return JobView(job, JobState.QUEUED)
             case b"d":

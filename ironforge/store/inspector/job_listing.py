@@ -15,17 +15,15 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import msgspec
-from redis.exceptions import ResponseError
 
 from ironforge.job.record import Job, JobState
 from ironforge.redis.connection import Command
 from ironforge.redis.keys import LINE_ENDINGS, STREAM_ENDINGS, Keys
-from ironforge.redis.outages import is_wrong_type
 from ironforge.redis.scripts import PAGE
 from ironforge.settings import Settings
 from ironforge.store.contract import JobView, Page
 from ironforge.store.inspector.census import Ask, Run
-from ironforge.store.retention import milliseconds, queued_or_running, readable, score_ms, terminal_record
+from ironforge.store.retention import queued_or_running, readable, score_ms, terminal_record
 
 LOOKED_AT: Final = 2_000
 # Read at one moment, while others wait.
@@ -96,17 +94,17 @@ class Listing:
         if state in (None, JobState.COMPLETED, JobState.CANCELLED):
             for bucket in await self._buckets():
                 if bucket >= rank:
-                    async for step in self._ended(bucket, position if bucket == rank else START, queue):
+                    async for step in self._ended(bucket, position if bucket == rank else START):
                         yield step
 
     async def _alive(self, places: str, queue: str, rank: Rank, position: Position) -> AsyncIterator[Step]:
         keys = self._keys
-        names = [keys.queues, keys.scheduled, keys.dead, keys.parked]
+        names = PAGE.keys(keys)
         endings: Command = (len(STREAM_ENDINGS), *STREAM_ENDINGS, *LINE_ENDINGS)
         nothing_behind = False
         while not nothing_behind:
             go_on: Command = (rank[0], rank[2], *position)
-            time, nothing_behind, flat = await self._run(
+            now_ms, nothing_behind, flat = await self._run(
                 PAGE, names, (CHUNK, CHUNK_BYTES, queue, places, *go_on, *endings)
             )
             jobs = [readable(record) for record in flat[4::6]]
@@ -116,7 +114,7 @@ class Listing:
             ):
                 job, rank, position = jobs[number], (kind, 0, name.decode(errors="replace")), (at.decode(), offset)
                 where = locations.get(number) or b"q:%b:" % name
-                yield (_view(kind, job, extra, where, milliseconds(time)) if job else None), rank, position
+                yield (_view(kind, job, extra, where, now_ms) if job else None), rank, position
 
     async def _locations(self, kinds: list[int], jobs: list[Job | None]) -> dict[int, bytes]:
         """Of the jobs in streams: what the index says of those that somebody asked to cancel."""
@@ -129,18 +127,12 @@ class Listing:
         found = (name.decode(errors="replace").removeprefix(self._keys.prefix).partition(":") for name in names)
         return sorted((BUCKET, -int(minute), shelf) for shelf, _, minute in found if minute.isdigit())
 
-    async def _ended(self, rank: Rank, position: Position, queue: str | None) -> AsyncIterator[Step]:
+    async def _ended(self, rank: Rank, position: Position) -> AsyncIterator[Step]:
         """The offset counts inside one answer of the scan: the server may give more than was asked for."""
         cursor, offset = position[0] or "0", position[1]
         key = f"{self._keys.prefix}{rank[2]}:{-rank[1]}"
         while True:
-            try:
-                ((following, fields),) = await self._ask(["HSCAN", key, cursor, "COUNT", CHUNK])
-            except ResponseError as error:
-                # The jobs of one minute that somebody has replaced are gone: the others can be shown.
-                if queue is not None or not is_wrong_type(error):
-                    raise
-                return
+            ((following, fields),) = await self._ask(["HSCAN", key, cursor, "COUNT", CHUNK])
             records = fields[1::2]
             for at in range(offset, len(records)):
                 job = terminal_record(records[at], self._settings)

@@ -6,16 +6,14 @@ Jobs are counted exactly, all at one moment, and bytes as the server estimates t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from ironforge.redis.connection import Connection
-from ironforge.redis.keys import LINE_ENDINGS, STREAM_ENDINGS, Keys, shards_of
+from ironforge.redis.keys import LINE_ENDINGS, STREAM_ENDINGS, Keys
 from ironforge.redis.outages import translating_errors
-from ironforge.redis.scripts import Script
+from ironforge.redis.scripts import SPEND, USAGE
+from ironforge.redis.shards import shards_of
 from ironforge.settings import Settings
-
-_SPEND: Final = Script("spend")
-_USAGE: Final = Script("usage", "present")
 
 
 class Usage(NamedTuple):
@@ -63,7 +61,7 @@ class RedisUsage:
         keys, connection = self._shards[0]
         names = [keys.rate(bucket.name) for bucket in buckets]
         with translating_errors():
-            number, *rest = await connection.run(_SPEND, names, [jobs, paid, *limits])
+            number, *rest = await connection.run(SPEND, names, [jobs, paid, *limits])
         return Short(number - 1, rest[0], rest[1] / 1000) if number else None
 
     async def close(self) -> None:
@@ -72,8 +70,7 @@ class RedisUsage:
 
 
 async def _measure(keys: Keys, connection: Connection) -> Usage:
-    names = [keys.index, keys.scheduled, keys.dead, keys.parked, keys.buckets, keys.queues]
     known, scheduled, dead, size = await connection.run(
-        _USAGE, names, [len(STREAM_ENDINGS), *STREAM_ENDINGS, *LINE_ENDINGS]
+        USAGE, USAGE.keys(keys), [len(STREAM_ENDINGS), *STREAM_ENDINGS, *LINE_ENDINGS]
     )
     return Usage(known, known - scheduled - dead, size)

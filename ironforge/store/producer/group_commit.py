@@ -154,17 +154,16 @@ class SubmitCall:
         names = [item.job.stream for item in self.items]
         # What bounds a queue is all that is in it, whatever its priority.
         streams = dict.fromkeys(streams_of([*dict.fromkeys(item.job.queue for item in self.items)]) if limit else names)
-        self.keys = [keys.index, keys.scheduled, keys.parked, keys.queues, keys.totals, keys.delayed]
+        self.keys = SUBMIT.keys(keys)
         numbers = {}
         for stream in streams:
             self.keys.append(keys.stream(stream))
             numbers[stream] = len(self.keys)
-        fair: dict[str, int] = {}
         keyed = dict.fromkeys(item.job.stream for item in self.items if item.job.fairness_key)
-        for stream in [name for name in streams if name != returned_stream(name)] if limit else keyed:
-            fair[stream] = len(self.keys) + 1
+        lines = [name for name in streams if name != returned_stream(name)] if limit else keyed
+        for stream in lines:
             self.keys += (keys.fair(stream), keys.turns(stream))
-        self.arguments: list[str | bytes | int] = [keys.signals, 8 if careful else 4, len(streams) + 2 * len(fair)]
+        self.arguments: list[str | bytes | int] = [keys.signals, 9 if careful else 5, len(streams) + 2 * len(lines)]
         self.arguments += [max(1, round(settings.idempotency_seconds)), int(again), limit]
         self.arguments.append(min(waiting.most_queues for waiting in group))
         extra: dict[str, int] = {}
@@ -174,8 +173,7 @@ class SubmitCall:
             job = item.job
             record = encode(job)
             self.size += len(record)
-            place = f"{numbers[stream]},{fair[stream]}{job.mark}" if job.fairness_key else numbers[stream]
-            self.arguments += (place, job.id, record, _due(item))
+            self.arguments += (numbers[stream], job.id, record, _due(item), job.mark)
             if careful:
                 self.arguments += self._careful(item, keys, extra)
 

@@ -15,8 +15,9 @@ from ironforge.errors import InvalidState, JobNotFound, QuotaExceeded, StoreUnav
 from ironforge.formats.timestamps import now_ms
 from ironforge.job.record import Job, JobState, decode, encode, format_id
 from ironforge.redis.connection import Command, Connection
-from ironforge.redis.keys import GROUP, Keys, Location
-from ironforge.redis.outages import ABSENT, first_of, raise_first, translating_errors
+from ironforge.redis.keys import GROUP, Keys
+from ironforge.redis.location import Location
+from ironforge.redis.outages import ABSENT, translating_errors
 from ironforge.redis.scripts import CANCEL, PAUSE, REVIVE, Script
 from ironforge.settings import Settings
 from ironforge.store.contract import Accepted, Submission
@@ -88,17 +89,11 @@ class RedisProducer:
         place = self._shelving.place(job_id, self._shelving.keep_ms(ended))
         name = location.stream
         kept = encode(ended) if place.seconds else b""
+        turns = (keys.turns(name),) if location.place == "f" else ()
         verdict: bytes = await self._connection.run(
             CANCEL,
-            (
-                *(keys.index, keys.scheduled, keys.parked, keys.totals, keys.delayed),
-                *(place.bucket, keys.buckets),
-                *((keys.fair(name), keys.turns(name)) if location.place == "f" else (keys.stream(name),)),
-            ),
-            (
-                *(keys.signals, job_id, location.raw, location.entry, record, kept),
-                *(place.seconds, place.expiry_ms, place.bucket),
-            ),
+            CANCEL.keys(keys, *turns, bucket=place.bucket, place=(keys.fair if turns else keys.stream)(name)),
+            [keys.signals, job_id, location.raw, location.entry, record, kept, place.seconds, place.expiry_ms],
         )
         return verdict
 
@@ -114,11 +109,10 @@ class RedisProducer:
                 if record is None:
                     continue
                 job = decode(record).revived(now_ms(), reset_retry_count=reset_retry_count)
-                names = [keys.index, keys.dead, keys.parked, keys.queues, keys.stream(job.stream)]
-                names += [keys.fair(job.stream), keys.turns(job.stream)]
                 limit = self._settings.max_queue_length
-                if limit:
-                    names += [*keys.streams([job.queue]), *keys.lines([job.queue])[::2]]
+                bounded = (*keys.streams([job.queue]), *keys.lines([job.queue])) if limit else ()
+                stream, fair, turns = (key(job.stream) for key in (keys.stream, keys.fair, keys.turns))
+                names = REVIVE.keys(keys, *bounded, stream=stream, fair=fair, turns=turns)
                 revived: Command = [job_id, record, encode(job), job.mark, job.queue, self._most(most_queues), limit]
                 if await self._within_quota(REVIVE, names, revived):
                     return job
@@ -129,7 +123,7 @@ class RedisProducer:
         keys = self._keys
         with translating_errors():
             if paused:
-                await self._within_quota(PAUSE, [keys.paused, keys.queues], [queue, self._most(most_queues)])
+                await self._within_quota(PAUSE, PAUSE.keys(keys), [queue, self._most(most_queues)])
             else:
                 await self._connection.call("SREM", keys.paused, queue)
         self._on_pause(queue, paused=paused)
@@ -161,13 +155,11 @@ class RedisProducer:
                 ["HGET", self._keys.index, job_id],
                 ["HGET", self._keys.bucket_of(job_id, "done"), job_id],
                 ["HGET", self._keys.bucket_of(job_id, "kept"), job_id],
-            ],
-            tolerate=("WRONGTYPE",),
+            ]
         )
-        raise_first(raw)
         if raw:
             return Location(raw)
-        job = terminal_record(first_of(done, kept), self._settings)
+        job = terminal_record(done or kept, self._settings)
         if job is None:
             raise JobNotFound(f"there is no job {format_id(job_id)}: never submitted, or past its retention")
         raise _not_now("changed", job_id, JobState(job.ended), "it has ended")

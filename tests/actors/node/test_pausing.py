@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from ironforge.job.record import JobState
-from ironforge.redis.keys import shards_of
+from ironforge.redis.shards import shards_of
 from ironforge.runtime.embedded_server import EmbeddedServer
 from ironforge.settings import load
 from ironforge.store import StoreClient

@@ -13,7 +13,7 @@ from ironforge.actors import alone
 from ironforge.actors.messages import Heard
 from ironforge.execution.executor import Executor
 from ironforge.job.record import Job, JobState, decode, encode, shard_of
-from ironforge.redis.keys import shards_of
+from ironforge.redis.shards import shards_of
 from ironforge.store import Rewrite
 from ironforge.store.consumer import stream_selector
 from ironforge.store.consumer.consumer import RedisConsumer

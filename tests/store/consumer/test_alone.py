@@ -101,11 +101,3 @@ async def test_they_are_counted_and_listed_as_queued(cluster: Cluster) -> None:
     assert depth[:4] == ("default", 2, 1, 1)
     assert depth.suspects == 1
     assert len((await cluster.store_client.inspector.jobs()).jobs) == 2
-
-
-async def test_nobody_waits_for_a_turn_that_somebody_has_replaced(cluster: Cluster) -> None:
-    node = await cluster.node()
-    cluster.raw.hset(cluster.keys.alone, "not", "ours")
-    assert not await node.work.alone.claim()
-    await node.leases.leave(node.lease)
-    cluster.raw.delete(cluster.keys.alone)

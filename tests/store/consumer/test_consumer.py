@@ -267,8 +267,7 @@ async def test_a_counter_that_cannot_count_stops_no_job(cluster: Cluster) -> Non
     jobs = [job(), job(), job()]
     await cluster.submit(*jobs)
     first, second, third = await node.work.fetch(3)
-    cluster.raw.delete(cluster.keys.totals)
-    cluster.raw.set(cluster.keys.totals, "not a hash")
+    cluster.raw.hset(cluster.keys.totals, mapping={"failed": "no number", "dead": "no number"})
     await node.work.settle([completed(first)])
     await node.work.park([retry(second, 60_000)])
     await node.work.bury([dead(third)])

@@ -204,30 +204,6 @@ async def test_a_lost_record_is_put_aside_when_its_turn_comes(cluster: Cluster) 
     assert fields[b"id"] == lost.id
 
 
-@pytest.mark.parametrize("word", ["fair", "turns"])
-async def test_a_key_of_the_wrong_type_stops_nothing_else(cluster: Cluster, word: str) -> None:
-    node = await cluster.node()
-    cluster.raw.set(f"{cluster.keys.prefix}{word}:default:2", "mine")
-    plain = job()
-    await cluster.submit(plain)
-    with pytest.raises(Exception, match=f"{word}:default:2 is a string"):
-        await cluster.submit(*keyed("a", 1))
-    assert [job_in(one).id for one in await node.work.fetch(5)] == [plain.id]
-    cluster.raw.delete(f"{cluster.keys.prefix}{word}:default:2")
-
-
-async def test_a_twin_of_the_wrong_type_holds_only_its_own_line_up(cluster: Cluster) -> None:
-    cluster.checked = False
-    node = await cluster.node()
-    stuck, other, plain = keyed("a", 3), keyed("a", 3, priority=3), job(priority=3)
-    await cluster.submit(*stuck, *other, plain)
-    cluster.raw.set(cluster.keys.stream("default:2r"), "mine")
-    taken = {job_in(one).id for _ in range(4) for one in await node.work.fetch(9)}
-    assert taken == {stuck[0].id, plain.id, *(one.id for one in other)}
-    cluster.raw.delete(cluster.keys.stream("default:2r"))
-    assert [job_in(one).id for _ in "12" for one in await node.work.fetch(1)] == [one.id for one in stuck[1:]]
-
-
 async def test_jobs_without_keys_cost_one_look_a_fetch_and_nothing_else(cluster: Cluster) -> None:
     node = await cluster.node()
     await cluster.submit(job())

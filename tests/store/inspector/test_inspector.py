@@ -265,16 +265,3 @@ async def test_nodes_are_seen_with_their_lease_and_what_they_run(cluster: Cluste
     assert before <= deadline_ms - nodes[busy.lease.node].lease_ms_left <= now_ms()
     assert isinstance(nodes[idle.lease.node], NodeView)
     assert nodes[idle.lease.node].lease_ms_left < 0
-
-
-async def test_a_list_goes_on_behind_a_stream_that_somebody_has_replaced(cluster: Cluster) -> None:
-    mine = job(queue="sound")
-    await cluster.submit(job(queue="broken"), mine)
-    broken = cluster.keys.stream("broken:2")
-    cluster.raw.delete(broken)
-    cluster.raw.set(broken, "somebody's")
-    cluster.checked = False
-
-    for kind in (None, mine.kind):
-        page = await cluster.store_client.inspector.jobs(kind=kind)
-        assert [view.job.id for view in page.jobs] == [mine.id]

@@ -11,7 +11,8 @@ from ironforge import Forge
 from ironforge.doctor import examine
 from ironforge.errors import ConfigError, InvalidJob, JobNotFound, LeaseLost
 from ironforge.job.record import JobState, format_id, new_id, parse_id, shard_of, tail_of
-from ironforge.redis.keys import Keys, shards_of
+from ironforge.redis.keys import Keys
+from ironforge.redis.shards import shards_of
 from ironforge.store import Submission
 from ironforge.store.server_checks import check_shards, verify
 from tests.store.kit import Cluster, completed, dead, job, job_in

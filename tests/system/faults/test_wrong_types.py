@@ -1,7 +1,7 @@
-"""Each key replaced by one of another type under a running node: what needs it waits, everything else goes on.
+"""Each key replaced by one of another type under a running node: nothing is half stored, and all of it can be mended.
 
-The table says of every key what still works. Whatever a call does not do it refuses in words, `ironforge doctor` names
-the key, and once it is out of the way the same node does everything again, what had to wait included.
+What needs the key is refused in words or waits, `ironforge doctor` names the key and says what to do, and once that is
+done the same node does everything again by itself, what had to wait included.
 """
 
 from __future__ import annotations
@@ -9,39 +9,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from importlib.resources import files
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import msgspec
 import pytest
 
 from ironforge.api.problems import explain
 from ironforge.doctor import Finding, examine
-from ironforge.errors import InvalidState, JobNotFound, StoreError
-from ironforge.job.record import JobState, encode, parse_id
+from ironforge.errors import JobNotFound, StoreError
+from ironforge.job.record import JobState
 from ironforge.lock import Locks
 from ironforge.redis.keys import MINUTE_MS, Keys
-from ironforge.redis.scripts import TYPES
 from ironforge.store import Submission
 from tests.actors.node.kit import QUICK, Gate, World, until
 from tests.store.kit import job
 from tests.support.servers import valkey
-
-QUEUES = ("default", "other")
-
-
-class Case(NamedTuple):
-    """`submits` and `delays`: a job without and with a delay is accepted. `finds`: it can be looked up."""
-
-    key: Callable[[World], str]
-    submits: bool = True
-    delays: bool = True
-    finds: bool = True
-
-
-def plain(name: str) -> Callable[[World], str]:
-    return lambda world: getattr(world.cluster.keys, name)
 
 
 def of_node(world: World) -> str:
@@ -50,28 +33,23 @@ def of_node(world: World) -> str:
 
 
 def of_minute(world: World) -> str:
-    minute = int(world.cluster.raw.time()[0]) * 1000 // MINUTE_MS
-    return world.cluster.keys.bucket("kept", minute)
+    return world.cluster.keys.done(str(int(world.cluster.raw.time()[0]) * 1000 // MINUTE_MS))
 
 
-CASES = {
-    "stream": Case(lambda world: world.cluster.keys.stream("default:2")),
-    "twin": Case(lambda world: world.cluster.keys.stream("default:2r")),
-    "fair": Case(lambda world: world.cluster.keys.fair("default:2")),
-    "turns": Case(lambda world: world.cluster.keys.turns("default:2")),
-    "index": Case(plain("index"), submits=False, delays=False, finds=False),
-    "scheduled": Case(plain("scheduled"), delays=False),
-    "parked": Case(plain("parked"), delays=False),
-    "dead": Case(plain("dead")),
-    "kept": Case(of_minute),
-    "buckets": Case(plain("buckets")),
-    "nodes": Case(plain("nodes")),
-    "fence": Case(of_node),
-    "epoch": Case(plain("epoch")),
-    "queues": Case(plain("queues")),
-    "paused": Case(plain("paused")),
-    "totals": Case(plain("totals")),
-    "quarantine": Case(plain("quarantine")),
+def plain(name: str) -> Callable[[World], str]:
+    return lambda world: getattr(world.cluster.keys, name)
+
+
+# What a submission with a delay needs, and what else a node needs.
+SUBMITTING = ("index", "scheduled", "parked", "delayed", "queues", "totals")
+OTHERS = ("dead", "buckets", "nodes", "roster", "epoch", "paused", "groups", "quarantine")
+KEYS = {
+    "stream": lambda world: world.cluster.keys.stream("default:2"),
+    "redelivery stream": lambda world: world.cluster.keys.stream("default:2r"),
+    "fair": lambda world: world.cluster.keys.fair("default:2"),
+    "done": of_minute,
+    "fence": of_node,
+    **{name: plain(name) for name in (*SUBMITTING, *OTHERS)},
 }
 
 
@@ -79,7 +57,7 @@ CASES = {
 async def world() -> AsyncIterator[World]:
     with valkey() as url:
         world = World(url)
-        world.change(queues=QUEUES, concurrency=2, lease_seconds=1.0)
+        world.change(concurrency=2, lease_seconds=1.0)
         world.cluster.checked = False
         yield world
         await world.close()
@@ -87,12 +65,11 @@ async def world() -> AsyncIterator[World]:
 
 def spoil(world: World, key: str) -> None:
     """What stood there is gone, as after a careless SET or RENAME."""
+    spec = world.cluster.keys.spec_of(key)
+    assert spec is not None
     raw = world.cluster.raw
     raw.delete(key)
-    if TYPES[key.removeprefix(world.cluster.keys.prefix).partition(":")[0]] == "string":
-        raw.rpush(key, "somebody's", "list")
-    else:
-        raw.set(key, "somebody's text")
+    raw.rpush(key, "somebody's", "list") if spec.type == "string" else raw.set(key, "somebody's text")
 
 
 def repair(world: World, finding: Finding) -> None:
@@ -107,62 +84,62 @@ async def findings(world: World, key: str) -> list[Finding]:
     return [one for one in await examine(world.settings) if one.check == "keys" and key in one.message]
 
 
-async def refused_in_words(call: Callable[[], Awaitable[object]]) -> bool:
-    """Whether it was refused; a refusal becomes an HTTP answer that is no failure of ours."""
-    refusal: Exception | None = None
-    try:
-        await call()
-    except (StoreError, JobNotFound, InvalidState) as error:
-        refusal = error
-    return refusal is not None and explain(refusal, "request").status in (404, 409, 503)
+async def ended(world: World, job_id: str) -> bool:
+    """Its record may have to wait in the node."""
+    with contextlib.suppress(JobNotFound):
+        return await world.state(job_id) is JobState.COMPLETED
+    return False
 
 
-@pytest.mark.parametrize("name", CASES)
-async def test_what_does_not_need_the_key_goes_on(world: World, name: str) -> None:
-    case, gate = CASES[name], Gate()
-    store_client = world.cluster.store_client
+@pytest.mark.parametrize("name", KEYS)
+async def test_all_goes_on_by_itself_once_the_doctor_was_obeyed(world: World, name: str) -> None:
+    gate = Gate()
 
-    @world.forge.job("gated", queue="other")
+    @world.forge.job("gated")
     async def gated() -> None:
         await gate.pass_through()
 
     async with world.node() as node:
-        running = [await world.submit("gated") for _ in range(2)]
-        await until(lambda: len(gate.entered) == 2, "the node to be busy")
-        await world.submit("note", "waiting", queue="other")
-        key = case.key(world)
+        running = await world.submit("gated")
+        await until(lambda: gate.entered, "the node to be busy")
+        key = KEYS[name](world)
         spoil(world, key)
         gate.open()
-        await until(lambda: "waiting" in world.ran, "the job that waited to run")
-
-        assert case.submits is not await refused_in_words(lambda: world.submit("note", "new", queue="other"))
-        assert case.delays is not await refused_in_words(
-            lambda: world.submit("note", "late", queue="other", delay_seconds=0.01)
-        )
-        assert case.finds is not await refused_in_words(lambda: store_client.inspector.get(parse_id(running[0])))
-        for look in (store_client.inspector.stats, store_client.inspector.nodes, store_client.inspector.jobs):
-            await refused_in_words(look)
-        for state in JobState:
-            await refused_in_words(lambda: store_client.inspector.jobs(state=state))  # noqa: B023 - called at once
-        await refused_in_words(lambda: world.cancel(running[0]))
-        await refused_in_words(lambda: world.revive(running[0], reset_retry_count=True))
-        if case.submits:
-            await until(lambda: "new" in world.ran, "the new job to run")
-
-        if name != "fence":  # its node has forgotten it already, and begun anew
-            (finding,) = await findings(world, key)
-            assert finding.level == "fail"
-            repair(world, finding)
+        (finding,) = await findings(world, key)
+        assert finding.level == "fail"
+        repair(world, finding)
         assert await findings(world, key) == []
-        assert msgspec.json.decode((await world.completed(await world.submit("note", "after"))).job.result) == "after"
+        await until(lambda: ended(world, running), "the job that ran meanwhile to end")
+        after = await world.completed(await world.submit("note", "after"))
+        assert msgspec.json.decode(after.job.result) == "after"
         await world.completed(await world.submit("note", "delayed", delay_seconds=0.01))
         await until(lambda: node.problems() == [], "the node to be ready")
 
 
-async def settled(world: World, job_id: str) -> bool:
-    with contextlib.suppress(JobNotFound):
-        return await world.state(job_id) is JobState.COMPLETED
-    return False
+@pytest.mark.parametrize("name", SUBMITTING)
+async def test_a_submission_is_refused_as_a_whole_and_in_words(world: World, name: str) -> None:
+    spoil(world, getattr(world.cluster.keys, name))
+    before = world.cluster.snapshot()
+    with pytest.raises(StoreError) as refused:
+        await world.cluster.submit(job(), job(queue="other"), delay_ms=1)
+    assert world.cluster.snapshot() == before
+    problem = explain(refused.value, "request")
+    assert problem.status == 503
+    assert problem.code == "store_refused"
+    assert f"{name} is a string and must be a" in problem.detail
+    assert "ironforge doctor" in problem.detail
+
+
+@pytest.mark.parametrize("name", ["stream", "paused", "scheduled"])
+async def test_a_waiting_node_says_why(world: World, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    def told() -> list[Any]:
+        return [one.msg for one in caplog.records if "wrong_type" in str(one.msg)]
+
+    async with world.node():
+        spoil(world, KEYS[name](world))
+        await until(told, "the node to tell that it waits")
+        assert "ironforge doctor" in str(told()[0])
+        world.cluster.raw.delete(KEYS[name](world))
 
 
 @pytest.mark.parametrize("name", ["index", "scheduled", "parked"])
@@ -179,59 +156,28 @@ async def test_a_failed_attempt_waits_in_its_node_for_the_key(world: World, name
     async with world.node():
         job_id = await world.submit("flaky")
         await until(lambda: gate.entered, "it to run")
-        key = CASES[name].key(world)
+        key = KEYS[name](world)
         spoil(world, key)
         gate.open()
-        await world.submit("note", "beside", queue="other") if name != "index" else None
         await until(lambda: gate.left, "it to fail")
-        if name != "index":
-            await until(lambda: "beside" in world.ran, "other jobs to run")
         world.cluster.raw.delete(key)
-        await until(lambda: settled(world, job_id), "it to be retried")
+        await until(lambda: ended(world, job_id), "it to be retried")
         assert (await world.get(job_id)).job.attempt == 1
 
 
-async def test_a_running_job_whose_stream_is_replaced_is_still_retried(world: World) -> None:
-    """The node has its record in hand, and the index says that nobody else has moved it."""
-    gate = Gate()
-
-    @world.forge.job("flaky", backoff=QUICK)
-    async def flaky() -> None:
-        if not gate.left:
-            await gate.pass_through()
-            raise ValueError("the first time")
-
+async def test_unreadable_bytes_wait_for_the_quarantine(world: World) -> None:
+    raw, keys = world.cluster.raw, world.cluster.keys
+    spoil(world, keys.quarantine)
+    for _ in range(40):
+        raw.xadd(keys.stream("default:2"), {"j": b"\xc1"})
     async with world.node():
-        job_id = await world.submit("flaky")
-        await until(lambda: gate.entered, "it to run")
-        stream = world.cluster.keys.stream("default:2")
-        spoil(world, stream)
-        gate.open()
-        raw, keys = world.cluster.raw, world.cluster.keys
-        await until(lambda: [parse_id(job_id)] == raw.zrange(keys.scheduled, 0, -1), "it to be scheduled")
-        raw.delete(stream)
-        world.cluster.ripen()
-        await world.completed(job_id)
+        await until(lambda: raw.xpending(keys.stream("default:2"), "nodes")["pending"], "them to be read")
+        assert raw.xlen(keys.stream("default:2")) == 40
+        raw.delete(keys.quarantine)
+        await until(lambda: raw.xlen(keys.quarantine) == 40, "them to be put aside")
 
 
-async def test_a_job_that_is_due_for_a_replaced_stream_holds_nobody_up(world: World) -> None:
-    stream = world.cluster.keys.stream("default:2")
-    spoil(world, stream)
-    world.cluster.raw.sadd(world.cluster.keys.queues, *QUEUES)
-    await world.submit("note", "held up", queue="other", delay_seconds=0.01)
-    one = job(kind="note")
-    world.cluster.raw.hset(world.cluster.keys.parked, one.id, encode(one))
-    world.cluster.raw.hset(world.cluster.keys.index, one.id, b"s:default:2")
-    world.cluster.raw.zadd(world.cluster.keys.scheduled, {one.id: 1})
-    async with world.node():
-        await until(lambda: "held up" in world.ran, "the other one to run")
-        assert await world.cluster.state(one) is JobState.SCHEDULED
-        world.cluster.raw.delete(stream)
-        world.cluster.ripen()
-        await world.completed(one.text_id)
-
-
-async def test_submissions_of_one_flight_do_not_share_the_fate_of_a_queue(world: World) -> None:
+async def test_merged_submissions_do_not_share_the_fate_of_a_queue(world: World) -> None:
     spoil(world, world.cluster.keys.stream("default:2"))
     submit = world.cluster.store_client.producer.submit
     jobs = [job(queue=queue) for queue in ("other", "default", "other", "default")]
@@ -239,20 +185,6 @@ async def test_submissions_of_one_flight_do_not_share_the_fate_of_a_queue(world:
     assert [isinstance(answer, StoreError) for answer in answers] == [False, True, False, True]
     assert "default:2 is a string and must be a stream" in str(answers[1])
     assert set(world.cluster.raw.hkeys(world.cluster.keys.index)) == {one.id for one in jobs if one.queue == "other"}
-
-
-@pytest.mark.slow
-async def test_unreadable_bytes_wait_for_the_quarantine_and_nobody_waits_for_them(world: World) -> None:
-    raw, keys = world.cluster.raw, world.cluster.keys
-    spoil(world, keys.quarantine)
-    for _ in range(40):
-        raw.xadd(keys.stream("default:2"), {"j": b"\xc1"})
-    async with world.node():
-        await world.completed(await world.submit("note", "beside"))
-        assert raw.xlen(keys.stream("default:2")) == 40
-    raw.delete(keys.quarantine)
-    async with world.node():
-        await until(lambda: raw.xlen(keys.quarantine) == 40, "them to be put aside")
 
 
 async def test_an_idempotency_key_of_the_wrong_type_refuses_that_key_alone(world: World) -> None:
@@ -269,7 +201,7 @@ async def test_an_idempotency_key_of_the_wrong_type_refuses_that_key_alone(world
 
 
 async def test_a_lock_of_the_wrong_type_is_refused_in_words(world: World) -> None:
-    key = world.cluster.keys.prefix + "lock:mine"
+    key = world.cluster.keys.lock("mine")
     spoil(world, key)
     locks = Locks(world.settings)
     with pytest.raises(StoreError, match="lock:mine is a list"):
@@ -277,11 +209,3 @@ async def test_a_lock_of_the_wrong_type_is_refused_in_words(world: World) -> Non
             pass
     await locks.close()
     assert len(await findings(world, key)) == 1
-
-
-def test_every_type_has_its_consequence_written_down() -> None:
-    from ironforge.redis.key_types import CONSEQUENCES
-
-    assert CONSEQUENCES.keys() == TYPES.keys()
-    manual = (files("ironforge") / "README.md").read_text(encoding="utf-8")
-    assert [text for text in CONSEQUENCES.values() if f"| {text} |" not in manual] == []

@@ -8,8 +8,8 @@ import pytest
 import redis
 
 from ironforge.job.record import format_id, new_id, parse_id, shard_of
-from ironforge.redis.keys import shards_of
 from ironforge.redis.server_locator import ServerLocator
+from ironforge.redis.shards import shards_of
 from tests.support.topologies import ClusterTopology
 from tests.system.faults.kit import until
 from tests.system.topologies.kit import Load, api, ground_on, under_load

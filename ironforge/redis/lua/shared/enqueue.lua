@@ -18,11 +18,11 @@ local function in_parts(command, key, words)
 end
 
 -- Takes the names of queues into use, unless they would be too many: then it says so, as {'queues', names in use, names
--- to add, limit}. While the key is of the wrong type nobody can tell, and jobs come in all the same.
+-- to add, limit}.
 local function admit(queues, names, most)
   local fresh = {}
   for _, name in ipairs(names) do
-    if redis.pcall('SISMEMBER', queues, name) == 0 then fresh[#fresh + 1] = name end
+    if redis.call('SISMEMBER', queues, name) == 0 then fresh[#fresh + 1] = name end
   end
   if #fresh == 0 then return end
   local used = redis.call('SCARD', queues)

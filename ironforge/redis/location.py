@@ -1,0 +1,22 @@
+"""Where a job is, in the words of the index."""
+
+from __future__ import annotations
+
+
+class Location:
+    """Where a job is, as the index says it.
+
+    `q:<queue>:<priority>:<entry>` in a stream, with `c:` instead when cancellation was asked for while it ran;
+    `s:<queue>:<priority>` scheduled, `f:<queue>:<priority>` waiting for its turn, both followed by
+    `:<weight>:<fairness key>` for a job that has one; `d` dead.
+    """
+
+    __slots__ = ("entry", "place", "raw", "stream")
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self.place = raw[:1].decode(errors="replace")
+        rest = raw[2:].decode(errors="replace")
+        self.stream, self.entry = ":".join(rest.split(":")[:2]), ""
+        if self.place in ("q", "c"):
+            self.stream, _, self.entry = rest.rpartition(":")

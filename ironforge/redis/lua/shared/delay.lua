@@ -1,0 +1,6 @@
+-- How many jobs of a queue are scheduled: what keeps its name in use. `place`: `s:<queue>:<priority>…`.
+local function delay(delayed, place, by)
+  local queue = string.match(place, '^s?:([^:]*):')
+  local count = queue and redis.pcall('HINCRBY', delayed, queue, by)
+  if type(count) == 'number' and count <= 0 then redis.call('HDEL', delayed, queue) end
+end

@@ -1,0 +1,30 @@
+"""The shards that a process works with."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ironforge.redis.keys import Keys
+from ironforge.settings import Settings, shares_of
+
+
+def shards_of(settings: Settings) -> list[Keys]:
+    """The keys of every shard of the namespace."""
+    return [Keys(settings.namespace, shard, settings.shards) for shard in range(settings.shards)]
+
+
+class NamespaceShard(NamedTuple):
+    """One shard of one namespace that a node serves."""
+
+    namespace: str
+    keys: Keys
+    weight: int
+
+
+def namespace_shards_of(settings: Settings) -> list[NamespaceShard]:
+    """What a node serves, in the order by which deliveries name it."""
+    return [
+        NamespaceShard(share.namespace, Keys(share.namespace, shard, settings.shards), share.weight)
+        for share in shares_of(settings)
+        for shard in range(settings.shards)
+    ]
