@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from ironforge.errors import InvalidJob, QuotaExceeded
-from ironforge.job.options import check_queue
+from ironforge.job.checks import check_queue
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import LINE_ENDINGS, STREAM_ENDINGS, Keys
 from ironforge.redis.scripts import FORGET

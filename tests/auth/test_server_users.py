@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from ironforge.client.client import Client
+from ironforge.redis.scripts import USERS
 from tests.cli.kit import Service, eventually, ironforge
 from tests.support.servers import redis_server
 
@@ -214,40 +215,29 @@ def test_these_users_can_do_nothing_else() -> None:
                 assert b"permission" in denied or b"no permissions" in denied, (name, command, denied)
 
 
-# Which scripts each of them runs.
-SCRIPTS = {
-    "ironforge-api": "submit cancel revive pause enqueue forget present census consumers look page usage spend audit "
-    "key_create key_revoke key_touch",
-    "ironforge-node": "requeue park bury quarantine restore enqueue promote take_turns expire settle join groups beat "
-    "fence retire claim take_alone forget present consumers lock_acquire lock_extend lock_release",
-    "ironforge-admin": "audit key_create key_revoke present census consumers look",
-}
-
-
 def test_no_script_needs_a_right_that_its_user_has_not() -> None:
     """Also those on paths that no test of theirs takes."""
     with redis_server("--port", "0") as socket, redis.Redis.from_url(f"unix://{socket}") as root:
         commands = {name.upper() for name in root.command()}
-    folder = ROOT / "ironforge" / "store" / "lua"
-    shared = re.findall(r"local function (\w+)(.*?)\nend", (folder.parent / "scripts.py").read_text("utf-8"), re.DOTALL)
     lacking = {}
-    for name, scripts in SCRIPTS.items():
-        text = "\n".join((folder / f"{script}.lua").read_text(encoding="utf-8") for script in scripts.split())
-        text += "\n".join(body for function, body in shared if f"{function}(" in text)
-        needed = set(re.findall("'([A-Z]{3,})'", text)) & commands
-        rights = {rule[1:].partition("|")[0].upper() for rule in users()[name] if rule.startswith("+")}
+    for name, scripts in USERS.items():
+        needed = set(re.findall("'([A-Z]{3,})'", "".join(script.text for script in scripts))) & commands
+        rights = {rule[1:].partition("|")[0].upper() for rule in users()[f"ironforge-{name}"] if rule.startswith("+")}
         lacking[name] = sorted(needed - rights)
 
-    assert lacking == {name: [] for name in SCRIPTS}
-    told = {script for scripts in SCRIPTS.values() for script in scripts.split()}
-    assert told == {path.stem for path in folder.glob("*.lua")}
+    assert lacking == {name: [] for name in USERS}
+
+
+def test_every_script_is_somebodys() -> None:
+    told = {script.name for scripts in USERS.values() for script in scripts}
+
+    assert told == {path.stem for path in (ROOT / "ironforge" / "redis" / "lua").glob("*.lua")}
 
 
 def test_every_right_is_of_use() -> None:
     sources = [*(ROOT / "ironforge").rglob("*.lua"), *(ROOT / "ironforge").rglob("*.py")]
     text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     listed = {rule[1:].upper() for rules in users().values() for rule in rules if rule.startswith("+")}
-    # redis-py loads the scripts of locks; EVAL and EVALSHA send all others.
     used = {command for command in listed if re.search("""['"]""" + command.replace("|", '", "') + """['"]""", text)}
 
-    assert listed - used == {"SCRIPT|LOAD"}
+    assert listed - used == set()

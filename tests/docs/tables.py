@@ -7,6 +7,7 @@ writes them anew.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Any, Final, get_args, get_type_hints
 from ironforge.codes import STATUS
 from ironforge.handlers.events import EVENTS, NodeEvent
 from ironforge.job.options import JobOptions, KindOptions
+from ironforge.redis.key_spec import KeySpace
+from ironforge.redis.keys import Keys, RingKeys
 from ironforge.settings.loading import table as settings
 from tests.docs.pages import MANUAL
 
@@ -55,6 +58,14 @@ def codes() -> str:
     return rows_of(("status", "codes"), rows)
 
 
+def keys(space: type[KeySpace], prefix: str) -> str:
+    rows = [
+        (f"`{prefix}{spec.name}`", f"{spec.type}, {spec.lifetime}", spec.holds, spec.without)
+        for spec in space.specs().values()
+    ]
+    return rows_of(("key", "type", "holds", "while something else stands there"), rows)
+
+
 def rows_of(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (columns, ("---",) * len(columns), *rows))
 
@@ -64,6 +75,8 @@ TABLES: Final[dict[str, tuple[Path, Callable[[], str]]]] = {
     "options": (MANUAL / "handlers.md", options),
     "codes": (MANUAL / "http.md", codes),
     "events": (MANUAL / "handlers.md", events),
+    "keys": (MANUAL.parent / "README.md", functools.partial(keys, Keys, "if:T:")),
+    "auth keys": (MANUAL.parent / "README.md", functools.partial(keys, RingKeys, "")),
 }
 
 

@@ -95,7 +95,7 @@ class RedisLeases:
         return await self._put_back.everything(lease, node, end)
 
     async def orphan_consumers(self) -> list[str]:
-        """See `node_contract.Leases.orphan_consumers`. Those that hold nothing are named too: they are to be forgotten."""
+        """See `node_contract.Leases.orphan_consumers`. Also those that hold nothing: they are to be forgotten."""
         found = await retry_through_outage(lambda: muster(self._keys, self._connection.run))
         return sorted({consumer.name for consumer in found.consumers} - set(found.nodes))
 
