@@ -62,7 +62,7 @@ class Extensions:
     def on(self, event: EventName, function: Function) -> Function: ...
 
     def on(self, event: EventName, function: Function | None = None) -> Any:
-        """Have nodes call the decorated or given function with each such event; `ironforge.handlers.events` lists them.
+        """Have nodes call the decorated or given function with each such event; `ironforge.events.EVENTS` lists them.
 
         At most once, best effort, beside the jobs: what a hook raises is logged, and a slow one loses events. Plain
         functions are called in a thread, asynchronous ones on the event loop, for 10 seconds at most.

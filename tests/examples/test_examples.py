@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ironforge import examples
-from ironforge.examples import app, many_kinds
+from ironforge.examples import app, lifecycle, many_kinds
 from ironforge.execution.executor import Ending, Executor, Interrupt, Outcome
 from ironforge.handlers.forge import Forge
 from ironforge.job.record import decode
@@ -21,7 +21,7 @@ from ironforge.settings import Settings
 from tests.execution.kit import last_error, record
 
 FILES = sorted(path for path in Path(examples.__path__[0]).glob("*.py") if path.stem != "__init__")
-RUNNABLE = ["batch_submit", "benchmark", "many_kinds", "simple_worker", "submit_jobs"]
+RUNNABLE = ["batch_submit", "benchmark", "lifecycle", "many_kinds", "simple_worker", "submit_jobs"]
 
 
 @pytest.fixture(params=["app", "many_kinds"])
@@ -44,7 +44,7 @@ async def result(executor: Executor, kind: str, payload: bytes = b"null", **chan
     return decode((await run(executor, kind, payload, **changes)).record).result
 
 
-def test_the_five_examples_are_there():
+def test_the_examples_are_there():
     assert set(RUNNABLE) <= {path.stem for path in FILES}
 
 
@@ -122,3 +122,17 @@ async def test_many_kinds_shows_types_verdicts_and_processes(executor):
 
 def test_many_kinds_has_its_own_backoff():
     assert many_kinds.forge.handler("invoice.send").backoff.base_seconds == 10.0
+
+
+async def test_lifecycle_hands_its_outbox_to_handlers_and_hooks():
+    outbox = lifecycle.Outbox()
+    executor = Executor(lifecycle.forge, Settings(), "node-1", dict.fromkeys(lifecycle.forge.lifespans, outbox))
+    attempt = executor.prepare(record(b"{}", "order.confirm"))
+    await run(executor, "order.confirm", b'{"customer":"ada@example.com"}')
+    await executor.run(attempt)
+    assert executor.hooks is not None
+    executor.hooks.ended(attempt)
+    await executor.close()
+    assert outbox.sent[0] == "ada@example.com: thank you for your order"
+    assert outbox.sent[1].startswith("operator@example.com: order.confirm ")
+    assert "is dead: invalid_arguments: customer: required, but missing" in outbox.sent[1]

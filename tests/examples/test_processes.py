@@ -90,7 +90,7 @@ async def test_the_examples_of_submission_work_with_the_application_of_dev(envir
     assert "all done" in benchmark
 
 
-@pytest.mark.parametrize("name", ["simple_worker", "many_kinds"])
+@pytest.mark.parametrize("name", ["simple_worker", "many_kinds", "lifecycle"])
 async def test_the_example_nodes_start_and_stop(environment, name):
     async with node(environment, "-m", f"ironforge.examples.{name}"):
         pass
