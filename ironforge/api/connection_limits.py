@@ -100,7 +100,7 @@ class PunctualConnection(web.RequestHandler):
         self._head_timer = None
         if self._head_began and self.transport is not None:
             detail = f"the head of the request did not arrive within {HEAD_SECONDS:g} seconds"
-            self.transport.write(plain(ApiProblem(408, "head_timeout", detail)))
+            self.transport.write(plain(ApiProblem("head_timeout", detail)))
         self.force_close()
 
 
@@ -127,7 +127,7 @@ class Refusal(asyncio.Protocol):
             return
         self._others.add(self)
         detail = f"this process holds {self._limit} connections, the most it takes: try again, or start more processes"
-        transport.write(plain(ApiProblem(503, "too_many_connections", detail)))
+        transport.write(plain(ApiProblem("too_many_connections", detail)))
         # What the caller still sends is read until it has our answer: closing at once could destroy it on its way.
         if transport.can_write_eof():
             transport.write_eof()

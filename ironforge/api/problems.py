@@ -14,10 +14,8 @@ import msgspec
 import uuid_utils
 from aiohttp import web
 
-from ironforge import errors
-from ironforge.api.parsing.strict_json import InvalidJson
 from ironforge.api.schemas.problem import Problem
-from ironforge.codes import STATUS, Code
+from ironforge.codes import Code
 from ironforge.errors import Refused
 from ironforge.logs.setup import get_logger
 
@@ -27,23 +25,23 @@ CONTENT_TYPE: Final = "application/problem+json"
 
 _log = get_logger(__name__)
 _encode: Final = msgspec.json.Encoder().encode
-_BY_STATUS: Final[dict[int, Code]] = {404: "not_found", 405: "method_not_allowed"}
 
 
 class ApiProblem(Refused):
-    """A refusal that only the HTTP API knows. `extra` are further members of `Problem`."""
+    """A refusal that only the HTTP API knows. `status`: where it is not the one of its code; `extra`: further members
+    of `Problem`."""
 
     def __init__(
         self,
-        status: int,
         code: Code,
         detail: str,
         *,
+        status: int | None = None,
         headers: Mapping[str, str] | None = None,
         **extra: Any,
     ) -> None:
         super().__init__(detail, code=code)
-        self.status = status
+        self.status = status or self.status
         self.headers = headers or {}
         self.extra = extra
 
@@ -89,7 +87,6 @@ def explain(error: Exception, request_id: str) -> Refused:
     if known is None:
         _log.error("request failed", request_id=request_id, exc_info=error)
         return ApiProblem(
-            500,
             "internal_error",
             f"IronForge failed on this request; its log has the details under request id {request_id}",
         )
@@ -98,30 +95,21 @@ def explain(error: Exception, request_id: str) -> Refused:
     return known
 
 
-def invalid(error: errors.InvalidJob | InvalidJson) -> ApiProblem:
-    """A submission that cannot become a job, or a text that is no JSON."""
-    path = error.path if isinstance(error, InvalidJson) else error.field
-    return ApiProblem(STATUS[error.code], cast("Code", error.code), str(error), field=path)
-
-
 def _known(error: Exception) -> Refused | None:
-    if isinstance(error, InvalidJson):
-        return invalid(error)
     if isinstance(error, web.HTTPException):
         return _from_aiohttp(error)
     if not isinstance(error, Refused):
         return None
     if error.code == "store_refused":
-        return ApiProblem(503, "store_refused", f"{error}; `ironforge doctor` says what to do")
+        return ApiProblem("store_refused", f"{error}; `ironforge doctor` says what to do")
     return error
 
 
 def _from_aiohttp(error: web.HTTPException) -> ApiProblem:
-    code: Code = _BY_STATUS.get(error.status, "invalid_request")
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
         detail = f"{error.method} is not possible here, but {allowed}"
-        return ApiProblem(405, code, detail, headers={"Allow": allowed})
+        return ApiProblem("method_not_allowed", detail, headers={"Allow": allowed})
     if error.status == 404:
-        return ApiProblem(404, code, "there is nothing at this path; /openapi.json lists every call")
-    return ApiProblem(error.status, code, error.text or error.reason)
+        return ApiProblem("not_found", "there is nothing at this path; /openapi.json lists every call")
+    return ApiProblem("invalid_request", error.text or error.reason, status=error.status)

@@ -113,7 +113,7 @@ class _Connection(PunctualConnection):
             problem = explain(exc, request_id)
         else:
             detail = " ".join((message or "it is not HTTP").split())[:300]
-            problem = ApiProblem(status, "malformed_request", f"the request could not be read: {detail}")
+            problem = ApiProblem("malformed_request", f"the request could not be read: {detail}", status=status)
         response = respond(problem, request_id)
         response.force_close()
         return response

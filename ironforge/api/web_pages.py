@@ -54,14 +54,13 @@ class Site:
             self._check_host(host)
         target = request.raw_path
         if target[:1] != "/" and "://" in target and urlsplit(target).netloc.lower() != (host or "").lower():
-            raise ApiProblem(400, "invalid_host", f"the target {target[:100]!r} is not at the host {_shown(host)}")
+            raise ApiProblem("invalid_host", f"the target {target[:100]!r} is not at the host {_shown(host)}")
         if hdrs.ORIGIN in headers:
             origin = ", ".join(headers.getall(hdrs.ORIGIN))
             if not self._is_own(origin, host or ""):
                 raise _foreign(f"Origin {origin[:100]!r}")
             if not self._asks_callers and not _cannot_be_rebound(host or ""):
                 raise ApiProblem(
-                    403,
                     "host_not_allowed",
                     f"a web page under the name {_shown(host)} may be anybody's: whoever owns a name can have it mean "
                     "this machine. Without authentication browsers use an address or a name without a dot here, or "
@@ -77,10 +76,9 @@ class Site:
             return  # HTTP/1.0 has none
         found = _HOST.match(host or "")
         if host is None or found is None:
-            raise ApiProblem(400, "invalid_host", f"Host {_shown(host)} is not a name or address with a port")
+            raise ApiProblem("invalid_host", f"Host {_shown(host)} is not a name or address with a port")
         if self._only_loopback and not is_loopback(found[1].strip("[]")):
             raise ApiProblem(
-                403,
                 "host_not_allowed",
                 f"Host {_shown(host)} is not this machine's own: without authentication the API answers to localhost, "
                 "127.0.0.1 and [::1] alone, or any web page could reach it under a name of its own. Use one of these "
@@ -113,9 +111,7 @@ def _cannot_be_rebound(host: str) -> bool:
 
 
 def _foreign(what: str) -> ApiProblem:
-    return ApiProblem(
-        403, "cross_site_request", f"{what} is another site's: its pages cannot use this API from a browser"
-    )
+    return ApiProblem("cross_site_request", f"{what} is another site's: its pages cannot use this API from a browser")
 
 
 def _shown(host: str | None) -> str:

@@ -206,9 +206,9 @@ def _payload(text: str) -> msgspec.Raw:
         canonical(content)
     except InvalidJson as error:
         if error.code not in ("invalid_json", "body_required"):
-            place = "payload" if (error.path or "[").startswith("[") else "payload."
-            words = f"{place}{error}" if error.path else str(error).replace("the body", place, 1)
-            raise InvalidPayload(words, field=error.path) from None
+            place = "payload" if (error.field or "[").startswith("[") else "payload."
+            words = f"{place}{error}" if error.field else str(error).replace("the body", place, 1)
+            raise InvalidPayload(words, field=error.field) from None
         problem = str(error).removeprefix("the body is not valid JSON: ")
         raise InvalidPayload(
             f'the payload is not JSON: {problem}. Quote it for the shell, as in \'{{"to": "you@example.com"}}\''

@@ -120,7 +120,7 @@ def test_http_says_what_python_says(text: str, value: Any) -> None:
 
     assert str(over_http.value) == str(from_python.value)
     assert over_http.value.code == from_python.value.code
-    assert over_http.value.path == from_python.value.field
+    assert over_http.value.field == from_python.value.field
 
 
 @pytest.mark.parametrize(("value", "read"), TAKEN)

@@ -98,5 +98,5 @@ async def _page(scope: RequestScope, query: DeadQuery, state: JobState | None) -
             cursor=cursors.open(query.cursor, *purpose),
         )
     except ValueError as error:
-        raise ApiProblem(400, "invalid_parameter", f"cursor: {error}", field="cursor") from None
+        raise ApiProblem("invalid_parameter", f"cursor: {error}", field="cursor") from None
     return answer(views.job_page(page._replace(cursor=cursors.seal(page.cursor, *purpose))))

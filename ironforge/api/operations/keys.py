@@ -73,7 +73,7 @@ async def create_key(request: web.Request, scope: CallerScope, body: KeyRequest)
             maker=scope.caller,
         )
     except ConfigError as error:
-        raise ApiProblem(400, "invalid_key_request", str(error)) from None
+        raise ApiProblem("invalid_key_request", str(error)) from None
     request[TARGETS] = [key.id]
     made = NewKeyAnswer(
         key.id,
@@ -93,7 +93,6 @@ async def revoke_key(request: web.Request, scope: CallerScope, query: RevokeQuer
     key_id = request.match_info["key_id"]
     if not KEY_ID.match(key_id):
         raise ApiProblem(
-            400,
             "invalid_key_id",
             f"{key_id[:40]!r} is not the id of a key: expected one such as {KEY_ID_EXAMPLE}",
             field="key_id",
@@ -109,15 +108,13 @@ async def revoke_key(request: web.Request, scope: CallerScope, query: RevokeQuer
 async def list_audit(_request: web.Request, scope: CallerScope, query: AuditQuery) -> web.Response:
     """Who did what, newest first."""
     if not 1 <= query.limit <= MAX_PAGE:
-        raise ApiProblem(
-            400, "invalid_parameter", f"limit {query.limit} is out of range: 1 to {MAX_PAGE}", field="limit"
-        )
+        raise ApiProblem("invalid_parameter", f"limit {query.limit} is out of range: 1 to {MAX_PAGE}", field="limit")
     caller, cursors = scope.caller, scope.services.cursors
     purpose = ("audit", caller.queue_names)
     try:
         place = cursors.open(query.cursor, *purpose)
     except ValueError as error:
-        raise ApiProblem(400, "invalid_parameter", f"cursor: {error}", field="cursor") from None
+        raise ApiProblem("invalid_parameter", f"cursor: {error}", field="cursor") from None
     entries, following = await scope.services.audit.newest(query.limit, place)
     shown = [
         AuditAnswer(

@@ -95,7 +95,7 @@ async def get_metrics(_request: web.Request, scope: RequestScope) -> web.Respons
     """Prometheus metrics."""
     exposition = scope.services.exposition
     if exposition is None:
-        raise ApiProblem(404, "metrics_not_available", "this process exposes no metrics")
+        raise ApiProblem("metrics_not_available", "this process exposes no metrics")
     if scope.caller.queues is not None:
         exposition = of_queues(exposition, scope.caller.queues)
     body, content_type = exposition(await _reading(scope.inspector))

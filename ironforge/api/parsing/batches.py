@@ -10,7 +10,7 @@ import hashlib
 import random
 import re
 from collections.abc import Generator, Iterator
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -18,9 +18,10 @@ from ironforge.api.parsing import strict_json
 from ironforge.api.parsing.bodies import NDJSON, SMALL_BYTES
 from ironforge.api.parsing.requests import JOB_DECODER, content_of, decode, submission
 from ironforge.api.parsing.strict_json import SPACE, InvalidJson
-from ironforge.api.problems import ApiProblem, invalid
+from ironforge.api.problems import ApiProblem
 from ironforge.api.schemas.jobs import MAX_BATCH, BatchRequest, JobRequest
-from ironforge.errors import InvalidJob
+from ironforge.codes import Code
+from ironforge.errors import InvalidJob, Refused
 from ironforge.job.checks import MAX_BATCH_VALUES, MAX_PAYLOAD_BYTES, MAX_VALUES
 from ironforge.job.record import tail_of
 from ironforge.store.contract import Submission
@@ -41,7 +42,7 @@ _skip: Final = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 def read_batch(body: bytes, media_type: str, key: str | None) -> Generator[None, None, list[Submission]]:
-    """The submissions; what is wrong with one carries its index. Raises InvalidJson, ApiProblem.
+    """The submissions; what is wrong with one carries its index. Raises ApiProblem.
 
     All of them share the key and the fingerprint of the whole: another batch under this key conflicts.
     """
@@ -55,8 +56,9 @@ def read_batch(body: bytes, media_type: str, key: str | None) -> Generator[None,
             canonical = strict_json.canonical(item, values=count, in_order=key is not None)
             request = decode(JOB_DECODER, item)
             batch.append(submission(request, key, tail, index))
-        except (InvalidJson, InvalidJob, ApiProblem) as error:
-            raise _at(index, error) from None
+        except Refused as error:
+            detail = f"job {index} of the batch: {error.detail}"
+            raise ApiProblem(cast("Code", error.code), detail, **{**error.facts(), "index": index}) from None
         values += count
         _check_size(len(batch), values)
         if key is not None:
@@ -64,7 +66,7 @@ def read_batch(body: bytes, media_type: str, key: str | None) -> Generator[None,
             former.update((b"," if index else b"[") + canonical)
         yield
     if not batch:
-        raise ApiProblem(400, "empty_batch", "the batch holds no job")
+        raise ApiProblem("empty_batch", "the batch holds no job")
     if key is None:
         return batch
     whole.update(b"]")
@@ -150,7 +152,7 @@ def _no_batch(body: bytes) -> ApiProblem:
         strict_json.canonical(body)
         _decode_batch(body)
     expected = 'an array of jobs, or `{"jobs": […]}` with nothing before that key'
-    return ApiProblem(400, "invalid_type", f"the batch is not {expected}")
+    return ApiProblem("invalid_type", f"the batch is not {expected}")
 
 
 def _decode_batch(body: bytes) -> None:
@@ -179,11 +181,4 @@ def _check_size(jobs: int, values: int) -> None:
 
 
 def _too_large(what: str) -> ApiProblem:
-    return ApiProblem(413, "batch_too_large", f"the batch holds {what}: split it")
-
-
-def _at(index: int, error: InvalidJson | InvalidJob | ApiProblem) -> ApiProblem:
-    problem = error if isinstance(error, ApiProblem) else invalid(error)
-    problem.extra["index"] = index
-    problem.detail = f"job {index} of the batch: {problem.detail}"
-    return problem
+    return ApiProblem("batch_too_large", f"the batch holds {what}: split it")

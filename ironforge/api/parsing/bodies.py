@@ -35,7 +35,6 @@ def media_type(request: web.Request, *accepted: str) -> str:
     coded += [each for each in request.headers.getall(hdrs.TRANSFER_ENCODING, ()) if each.lower() != "chunked"]
     if coded:
         raise ApiProblem(
-            415,
             "content_encoding_not_supported",
             "compressed bodies are not accepted: send the body without Content-Encoding, and in chunks at most",
         )
@@ -43,7 +42,6 @@ def media_type(request: web.Request, *accepted: str) -> str:
     plain = given.partition(";")[0].strip().lower()
     if plain not in accepted:
         raise ApiProblem(
-            415,
             "unsupported_media_type",
             f"Content-Type {given[:100]!r} is not accepted: send {' or '.join(accepted)}",
         )
@@ -97,9 +95,9 @@ async def read(request: web.Request, limit: int = SMALL_BYTES, room: Room | None
         detail = (
             f"the body took longer than {BODY_SECONDS:g} seconds and arrived at less than {BYTES_PER_SECOND} bytes/s"
         )
-        raise ApiProblem(408, "body_timeout", detail) from None
+        raise ApiProblem("body_timeout", detail) from None
     except web.RequestPayloadError as error:
-        raise ApiProblem(400, "invalid_body", f"the body could not be read: {error}") from None
+        raise ApiProblem("invalid_body", f"the body could not be read: {error}") from None
 
 
 async def _collect(request: web.Request, limit: int, room: Room | None, deadline: asyncio.Timeout) -> bytes:
@@ -118,4 +116,4 @@ async def _collect(request: web.Request, limit: int, room: Room | None, deadline
 
 
 def _too_large(limit: int) -> ApiProblem:
-    return ApiProblem(413, "payload_too_large", f"the body has more than {limit} bytes, the most accepted here")
+    return ApiProblem("payload_too_large", f"the body has more than {limit} bytes, the most accepted here")

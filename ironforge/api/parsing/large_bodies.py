@@ -85,7 +85,7 @@ class Room:
             status, whose, limit = _LIMITS[holder == _EVERYBODY]
             if self._held[holder] + size > limit:
                 detail = f"{whose} have more than {limit} bytes together: send fewer at a time, or smaller ones"
-                raise ApiProblem(status, "too_many_large_bodies", detail)
+                raise ApiProblem("too_many_large_bodies", detail, status=status)
 
     def take(self, size: int) -> None:
         """Raises ApiProblem as `check` does."""

@@ -72,12 +72,12 @@ def read_query(query: Mapping[str, str], model: type[Query]) -> Query:
     if not query:
         return model()
     if len(query) != len(set(query)):
-        raise ApiProblem(400, "invalid_parameter", "a query parameter is given twice")
+        raise ApiProblem("invalid_parameter", "a query parameter is given twice")
     try:
         values = msgspec.convert(dict(query), model, strict=False)
     except msgspec.ValidationError as error:
         problem = _mismatch(str(error), model)
-        raise ApiProblem(400, "invalid_parameter", problem.detail, **problem.extra) from None
+        raise ApiProblem("invalid_parameter", problem.detail, **problem.extra) from None
     if isinstance(values, DeadQuery):
         _check_filters(values)
     return values
@@ -86,7 +86,6 @@ def read_query(query: Mapping[str, str], model: type[Query]) -> Query:
 def _check_filters(query: DeadQuery) -> None:
     if not 1 <= query.limit <= MAX_PAGE:
         raise ApiProblem(
-            400,
             "invalid_parameter",
             f"limit {query.limit} is out of range: 1 to {MAX_PAGE}",
             field="limit",
@@ -97,7 +96,7 @@ def _check_filters(query: DeadQuery) -> None:
         if query.queue is not None:
             checks.check_queue(query.queue)
     except InvalidJob as error:
-        raise ApiProblem(400, "invalid_parameter", str(error), field=error.field) from None
+        raise ApiProblem("invalid_parameter", str(error), field=error.field) from None
 
 
 def read_id(text: str) -> bytes:
@@ -106,7 +105,6 @@ def read_id(text: str) -> bytes:
         return parse_id(text)
     except ValueError:
         raise ApiProblem(
-            400,
             "invalid_job_id",
             f"{text[:100]!r} is not a job id: expected a UUIDv7 such as {ID_EXAMPLE}",
             field="id",
@@ -119,14 +117,12 @@ def read_key(keys: Sequence[str]) -> str | None:
         return None
     if len(set(keys)) > 1:
         raise ApiProblem(
-            400,
             "invalid_idempotency_key",
             f"there are {len(keys)} Idempotency-Key headers that differ: send one",
             field="Idempotency-Key",
         )
     if not _IDEMPOTENCY_KEY.match(keys[0]):
         raise ApiProblem(
-            400,
             "invalid_idempotency_key",
             f"Idempotency-Key must be 1 to {checks.MAX_KEY_CHARACTERS} printable ASCII characters",
             field="Idempotency-Key",
@@ -160,19 +156,17 @@ def _mismatch(message: str, model: Any) -> ApiProblem:
         close = closest(name, names)
         known = f"known are {', '.join(names)}" if names else "none is known here"
         hint = f"did you mean `{close}`?" if close else known
-        return ApiProblem(
-            400, "unknown_field", f"unknown field `{name[:100]}`: {hint}", field=_join(path, name), hint=hint
-        )
+        return ApiProblem("unknown_field", f"unknown field `{name[:100]}`: {hint}", field=_join(path, name), hint=hint)
     if missing := _MISSING.search(text):
         name = missing.group(1)
-        return ApiProblem(400, "missing_field", f"the field `{name}` is required", field=_join(path, name))
+        return ApiProblem("missing_field", f"the field `{name}` is required", field=_join(path, name))
     code: Code = "invalid_type"
     if text.startswith("Invalid enum value"):
         name = _FIELD.findall(path)[-1]
         if name == "priority":
             code = "invalid_priority"
         text += f": one of {', '.join(_CHOICES[name])}"
-    return ApiProblem(400, code, f"{path or 'the body'}: {text}", field=path or None)
+    return ApiProblem(code, f"{path or 'the body'}: {text}", field=path or None)
 
 
 def _fields(model: Any) -> list[str]:

@@ -18,6 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from ironforge.codes import Code
+from ironforge.errors import InvalidJob
 from ironforge.formats.json_rules import (
     MAX_DEPTH,
     MAX_INTEGER,
@@ -49,13 +50,11 @@ _sorted: Final = msgspec.json.Encoder(order="deterministic").encode
 _encode_64_bit: Final = msgspec.msgpack.Encoder().encode
 
 
-class InvalidJson(ValueError):
-    """A text that is refused. `code` is stable for programs, `path` leads to the culprit (`payload.id`)."""
+class InvalidJson(InvalidJob):
+    """A text that is refused. `field` is the path to the culprit (`payload.id`)."""
 
     def __init__(self, code: Code, message: str, *, path: str | None = None) -> None:
-        super().__init__(sendable(message))
-        self.code = code
-        self.path = None if path is None else sendable(path)
+        super().__init__(sendable(message), code=code, field=None if path is None else sendable(path))
 
 
 def canonical(body: bytes, *, in_order: bool = False, values: int | None = None) -> bytes:

@@ -14,7 +14,7 @@ from ironforge.api.parsing import batches, requests
 from ironforge.api.parsing.bodies import JSON, NDJSON
 from ironforge.api.parsing.large_bodies import to_the_end
 from ironforge.api.parsing.strict_json import InvalidJson
-from ironforge.api.problems import ApiProblem, invalid
+from ironforge.api.problems import ApiProblem
 from ironforge.client.payloads import chunks_of, lines_of
 from ironforge.job.checks import MAX_BATCH_VALUES, MAX_PAYLOAD_BYTES
 
@@ -42,8 +42,7 @@ def payloads(body: bytes, media_type: str = JSON) -> list[bytes]:
 def refusal(body: bytes, media_type: str = JSON) -> tuple[str, int | None]:
     with pytest.raises((ApiProblem, InvalidJson)) as caught:
         payloads(body, media_type)
-    problem = caught.value if isinstance(caught.value, ApiProblem) else invalid(caught.value)
-    return problem.code, problem.extra.get("index")
+    return caught.value.code, caught.value.facts().get("index")
 
 
 @given(st.lists(values.map(spelled), min_size=1, max_size=6), space, space)

@@ -16,7 +16,7 @@ from ironforge.job.checks import MAX_VALUES
 def refusal(body: bytes) -> tuple[str, str | None]:
     with pytest.raises(InvalidJson) as caught:
         canonical(body)
-    return caught.value.code, caught.value.path
+    return caught.value.code, caught.value.field
 
 
 @pytest.mark.parametrize(
@@ -204,4 +204,4 @@ def test_a_refusal_shows_no_more_of_a_key_than_helps() -> None:
     with pytest.raises(InvalidJson) as caught:
         canonical(b'{"' + b"k" * 500_000 + b'":[' + b"0," * 1_000 + b"NaN]}")
 
-    assert caught.value.path == f"{'k' * 100}[1000]"
+    assert caught.value.field == f"{'k' * 100}[1000]"
