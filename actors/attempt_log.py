@@ -1,4 +1,5 @@
-"""What is told of a failed attempt, when it is decided: a line of the log, and the counts of retries and dead jobs."""
+"""A failed attempt as operators see it, from the moment it is decided: a line of the log, and the counts of retries and
+dead jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who holds up the event loop, seen from another thread: the frames of the loop's own thread, at this moment."""
+"""Which handler holds up the event loop, seen from another thread by the frames of the loop's own thread."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def blocker(thread_id: int) -> Blocker:
     frames = list(_frames(thread_id))
     inside = [_attempt_of(frame) for frame in frames]
     attempt = next(filter(None, inside), None)
-    # Of a handler's frames only its own: what is around them is this program's way to call it.
+    # Of a handler's frames only its own: those around them are this program's way to call it.
     own = frames[: inside.index(attempt)] if attempt else frames
     places = [f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}" for frame in own]
     return Blocker(attempt, ", called from ".join(islice(places, SHOWN)))

@@ -54,5 +54,5 @@ class DeadLetter(Actor):
                 logger.info("brought back %d jobs that had been put aside and can be read here", restored)
             if dropped:
                 logger.info("dropped %d records whose retention is over", dropped)
-            # What is dropped at once is a part: while memory is short, or much is past its time, there is more.
+            # One call drops a bounded number: while memory is short, or much is past its time, there is more.
             await asyncio.sleep(EXPIRE_AGAIN_SECONDS if dropped else EXPIRE_EVERY_SECONDS)

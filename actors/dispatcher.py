@@ -23,12 +23,12 @@ from ironforge.actors.messages import (
     Cancel,
     Done,
     Drain,
-    GiveUpQueue,
-    HandBack,
     Heard,
     Held,
     Ready,
     Reconnected,
+    Requeue,
+    RequeueRest,
     Run,
     Unreadable,
 )
@@ -36,7 +36,7 @@ from ironforge.actors.session import Session
 from ironforge.actors.write_buffer import WriteBuffer
 from ironforge.errors import IncompatibleRecord
 from ironforge.job import record as records
-from ironforge.job.crashes import Crash, is_suspect, returned
+from ironforge.job.crashes import Crash, is_suspect, requeued
 from ironforge.job.record import is_alone
 from ironforge.metrics.jobs import Metrics
 from ironforge.settings import Settings
@@ -80,7 +80,7 @@ class Dispatcher(Actor):
         lost = self._in_flight.arrived(message.worker, message.incarnation)
         if lost:
             logger.error("worker %d crashed; it held %d jobs", message.worker, len(lost))
-            self._give_back(lost, crashed=True)
+            self._requeue(lost, crashed=True)
         self._update()
 
     @handles(Done)
@@ -90,9 +90,9 @@ class Dispatcher(Actor):
         self._settling.add(message.settled)
         self._update()
 
-    @handles(HandBack)
-    def handed_back(self, message: HandBack) -> None:
-        self._assign(self._in_flight.handed_back(message.worker, message.size))
+    @handles(Requeue)
+    def reassign(self, message: Requeue) -> None:
+        self._assign(self._in_flight.requeued(message.worker, message.size))
 
     @handles(Cancel)
     def cancel(self, message: Cancel) -> None:
@@ -111,7 +111,7 @@ class Dispatcher(Actor):
         self._draining = True
         self._fetcher.cancel()
         for worker in self._in_flight.busy():
-            _try_tell(self._workers[worker], GiveUpQueue())
+            _try_tell(self._workers[worker], RequeueRest())
 
     @handles(Held)
     def held(self, _: Held) -> int:
@@ -150,10 +150,10 @@ class Dispatcher(Actor):
             at += len(jobs)
             for job_id in self._cancels:
                 _try_tell(self._workers[worker], Cancel(job_id))
-        self._give_back(deliveries[at:])
+        self._requeue(deliveries[at:])
         self._update()
 
-    def _give_back(self, deliveries: list[Delivery], *, crashed: bool = False) -> None:
+    def _requeue(self, deliveries: list[Delivery], *, crashed: bool = False) -> None:
         """To their queues, for another worker or node. What cannot be read is put aside, as a worker would do."""
         back: list[Rewrite] = []
         for delivery in deliveries:
@@ -164,7 +164,7 @@ class Dispatcher(Actor):
                 self.background(self._dead_letter.tell(Unreadable(delivery, str(error))))
             else:
                 crash = Crash(f"a worker of node {self._node} crashed", self._node, is_alone(stream))
-                job = returned(job, self._crash_budget, crash if crashed else None)
+                job = requeued(job, self._crash_budget, crash if crashed else None)
                 alone = is_suspect(job, self._crash_budget)
                 rewrite = Rewrite.of(stream, entry, job, failed=False, alone=alone)
                 if job.ended:
@@ -178,7 +178,7 @@ class Dispatcher(Actor):
         self._metrics.active_jobs.set(self._in_flight.count)
         if self._in_flight.free:
             if not self._room.is_set():
-                # While there was no room nobody was asked: silence counts from here.
+                # While there was no room the server was not asked: silence counts from here.
                 self._heard_at = time.monotonic()
             self._room.set()
         else:
@@ -193,7 +193,7 @@ class Dispatcher(Actor):
             self.cancel(Cancel(job_id))
 
 
-def _try_tell(worker: ActorRef, message: Announce | Cancel | GiveUpQueue | Run) -> bool:
+def _try_tell(worker: ActorRef, message: Announce | Cancel | RequeueRest | Run) -> bool:
     with contextlib.suppress(ActorDead, MailboxFull):
         worker.try_tell(message)
         return True

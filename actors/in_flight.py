@@ -1,6 +1,6 @@
 """Which worker holds which jobs: the dispatcher's ledger, plain data without I/O.
 
-A worker ends its jobs in the order in which it got them and hands back from the end, so counts are enough to name
+A worker ends its jobs in the order in which it got them and requeues from the end, so counts are enough to name
 them, and the ledger needs no look-up by id.
 """
 
@@ -27,7 +27,7 @@ class InFlight:
         return len(self._free)
 
     def arrived(self, worker: int, incarnation: int) -> list[Delivery]:
-        """A worker says that it is new: it is free, and what its earlier incarnation held is returned as lost."""
+        """A worker says that it is new: it is free; what its earlier incarnation held is the answer, and lost."""
         if incarnation <= self._incarnations[worker]:
             return []
         self._incarnations[worker] = incarnation
@@ -48,7 +48,7 @@ class InFlight:
         self._taken(worker, count)
         return jobs
 
-    def handed_back(self, worker: int, count: int) -> list[Delivery]:
+    def requeued(self, worker: int, count: int) -> list[Delivery]:
         """The last `count` jobs of a worker, in their order."""
         held = self._held[worker]
         jobs = [held.pop() for _ in range(count)]

@@ -40,7 +40,7 @@ class Beaten(NamedTuple):
 
 @message
 class SeenDead(NamedTuple):
-    """parent process → lease: the processes of these nodes have ended; nobody has to wait for their leases."""
+    """parent process → lease: the processes of these nodes have ended; their leases need not run out first."""
 
     nodes: tuple[str, ...]
 
@@ -80,16 +80,16 @@ class Done(NamedTuple):
 
 
 @message
-class HandBack(NamedTuple):
-    """worker → dispatcher: the last `size` of what it holds will not start soon; give them to others."""
+class Requeue(NamedTuple):
+    """worker → dispatcher: the last `size` of what it holds will not start soon; other workers or nodes shall."""
 
     worker: int
     size: int
 
 
 @message
-class GiveUpQueue(NamedTuple):
-    """dispatcher → worker: hand back whatever you have not started (the node drains)."""
+class RequeueRest(NamedTuple):
+    """dispatcher → worker: requeue what you have not started (the node drains)."""
 
 
 @message
@@ -143,7 +143,7 @@ class DueAt(NamedTuple):
 
 @message
 class Drain(NamedTuple):
-    """node → dispatcher (ask): fetch no more, hand back what has not started."""
+    """node → dispatcher (ask): fetch no more, requeue what has not started."""
 
 
 @message

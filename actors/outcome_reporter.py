@@ -18,7 +18,7 @@ from ironforge.store import Delivery, Rewrite, Settled
 
 
 class _Tally:
-    """What is counted of one namespace: run times in seconds by kind."""
+    """Run times of one namespace, in seconds by kind."""
 
     __slots__ = ("completed", "failed")
 
@@ -108,7 +108,7 @@ class OutcomeReporter:
         done = Done(self._worker, self._count, tuple(self._ended), self._seconds)
         self._measure()
         self._clear()
-        # Dead roles: the node ends, or all begin anew. What nobody was told stays pending and is handed back.
+        # Dead roles: the node ends, or all begin anew. What could not be told stays pending and is requeued.
         with contextlib.suppress(ActorDead):
             for role, message in messages:
                 await role.tell(message)

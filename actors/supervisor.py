@@ -1,7 +1,7 @@
 """The node's tree as data: who is started in which order, who falls with whom, and when to give up.
 
 All roles of a node share one lease, and each holds a part of what the node has fetched. When one of them falls the
-parts no longer fit together: so all start anew under a new lease (one_for_all), the old one hands back what is
+parts no longer fit together: so all start anew under a new lease (one_for_all), the old one requeues what is
 still open, and no role needs recovery code of its own. Only workers fall alone: the dispatcher knows what they held.
 """
 
@@ -27,7 +27,7 @@ from ironforge.metrics.jobs import Metrics
 from ironforge.settings import Settings
 from ironforge.store import NodeStore
 
-# What a cancelled handler may take to clean up, and the leaseholder to hand back what is open.
+# What a cancelled handler may take to clean up, and the leaseholder to requeue what is open.
 WORKER_STOP_SECONDS: Final = 2.0
 LEASE_STOP_SECONDS: Final = 10.0
 # Reports of up to 64 failed jobs each. When so many wait to be stored, workers wait with them, and the node fetches

@@ -2,7 +2,7 @@
 
 The actor itself never waits for user code: it stays free to answer cancel and stop while its task runs. Quick jobs
 come several at a time (the dispatcher knows how quick they are) and are reported together; a job that turns out
-slow makes the worker hand back those behind it, so no job waits for a busy worker while another one is free.
+slow makes the worker requeue those behind it, so no job waits for a busy worker while another one is free.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Final
 
 from ironforge.actors.attempt_timers import AttemptTimers
 from ironforge.actors.kernel import Actor, ActorDead, ActorFailed, Exit, handles
-from ironforge.actors.messages import Announce, Cancel, GiveUpQueue, HandBack, Ready, Run, Unreadable
+from ironforge.actors.messages import Announce, Cancel, Ready, Requeue, RequeueRest, Run, Unreadable
 from ironforge.actors.outcome_reporter import OutcomeReporter
 from ironforge.errors import IncompatibleRecord
 from ironforge.execution.executor import Attempt, Executor, Interrupt
@@ -72,11 +72,11 @@ class Worker(Actor):
         if self._runner is None:
             self._go_on()
 
-    @handles(GiveUpQueue)
-    def give_up_queue(self, _: GiveUpQueue) -> None:
+    @handles(RequeueRest)
+    def requeue_rest(self, _: RequeueRest) -> None:
         if self._queue:
-            with contextlib.suppress(ActorDead):  # then all begin anew, and what is held goes back with the lease
-                self._report.dispatcher.try_tell(HandBack(self._number, len(self._queue)))
+            with contextlib.suppress(ActorDead):  # then all begin anew, and what is held is requeued with the lease
+                self._report.dispatcher.try_tell(Requeue(self._number, len(self._queue)))
             self._queue.clear()
 
     @handles(Cancel)
@@ -159,7 +159,7 @@ class Worker(Actor):
 
     def _lose_patience(self, _attempt: Attempt) -> None:
         """Neither the jobs behind a slow one nor the results of those before it shall wait for it."""
-        self.give_up_queue(GiveUpQueue())
+        self.requeue_rest(RequeueRest())
         self.background(self._report.send(), name="report")
 
     def _interrupt(self, reason: Interrupt, attempt: Attempt) -> None:

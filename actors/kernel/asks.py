@@ -1,7 +1,7 @@
 """The questions that still wait for an answer.
 
 Failures are delivered as results, not as exceptions of the future: an asker that was cancelled in the same
-turn would otherwise leave an exception nobody retrieves, and asyncio would log it as a bug.
+turn would otherwise leave an exception that is never retrieved, and asyncio would log it as a bug.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Asks:
             reply.set_result(answer)
 
     def fail_all(self, address: str) -> None:
-        """Tell every asker of `address` that nobody lives there any more."""
+        """Tell every asker of `address` that no actor lives there any more."""
         for asked, reply in self._pending.values():
             if asked == address and not reply.done():
                 reply.set_result(ActorDead(f"{address} ended before it answered"))

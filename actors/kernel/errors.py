@@ -11,7 +11,7 @@ class ActorError(Exception):
 
 
 class ActorDead(ActorError):
-    """Nobody lives at this address, or it is stopping for good."""
+    """No actor lives at this address, or it is stopping for good."""
 
 
 class ActorFailed(ActorError):
@@ -35,7 +35,7 @@ class BadFrame(ActorError):
 
 
 class BeginAnew(ActorError):
-    """Raised by an actor to end its incarnation: what it stood for is over, through nobody's fault here.
+    """Raised by an actor to end its incarnation: what it stood for is over, and no bug of its own was the cause.
 
     It is restarted like one that failed, with the siblings that share its fate, and the restart budget is not charged:
     that is for bugs, and what happens outside may happen as often as it likes.

@@ -33,7 +33,7 @@ class ActorRef:
         Wait only for actors that never wait for you: two full mailboxes can wait for each other for ever.
         """
         if receiving.get() == self.address:
-            self.try_tell(message)  # nobody but the waiting actor itself could make room
+            self.try_tell(message)  # only the waiting actor itself could make room
         else:
             await self._mailbox().put(encode(message, acting_as.get()))
 

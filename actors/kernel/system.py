@@ -75,7 +75,7 @@ class ActorSystem(Directory):
         return await asyncio.shield(gone)
 
     async def shutdown(self, grace_seconds: float) -> list[str]:
-        """Stop every root, last started first; after `grace_seconds` cancel what is left.
+        """Stop every root, last started first; after `grace_seconds` cancel the rest.
 
         Returns the addresses that would not stop, at the latest `kill_seconds` after the grace. Not to be
         called from inside an actor of this system, which could not end while it waits.

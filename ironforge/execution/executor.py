@@ -85,7 +85,7 @@ class Executor:
 
         Then `attempt.outcome` says how it ended; nothing is raised, whatever the handler does. To stop it, set
         `attempt.interrupt` and call `attempt.stop()`. The handler may cancel the task as well, also later: who runs
-        others in it looks whether somebody holds it.
+        others in it looks whether the handler has kept it.
         """
         if attempt.outcome is not None:
             return None
@@ -139,7 +139,7 @@ class Executor:
         attempt.outcome = self._outcomes.concluded(attempt, end if attempt.failure is None else raised(attempt.failure))
 
     def give_up(self, attempt: Attempt) -> None:
-        """Nobody waits for it any longer: its handler ignores the interrupt."""
+        """The worker waits for it no longer: its handler ignores the interrupt."""
         attempt.outcome = self._outcomes.interrupted(attempt)
 
     async def close(self) -> None:

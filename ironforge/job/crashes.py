@@ -1,10 +1,10 @@
 """What a crash does to the jobs that were held when it happened: they are counted, suspected, buried. Pure.
 
-Nobody can tell which of many jobs has killed a node, so a crash counts on all that it held, up to the crash budget less
+Which of many jobs has killed a node cannot be told, so a crash counts on all that it held, up to the crash budget less
 one, and no further. A job that stands there is a suspect: it runs with nothing else on its node, and a crash of that
-run is its own. So the guilty is buried after as many crashes as the budget says, and nobody else ever is.
+run is its own. So the guilty is buried after as many crashes as the budget says, and no other job ever is.
 
-This is the one place where it is decided; every way by which a delivered job goes back leads through `returned`.
+This is the one place where it is decided; every way by which a delivered job is requeued leads through `requeued`.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def is_suspect(job: Job, budget: int) -> bool:
     return job.crashes >= max(1, budget - 1)
 
 
-def returned(job: Job, budget: int, crash: Crash | None = None) -> Job:
-    """The record with which a delivered job goes back; one that has ended as dead is to be buried instead."""
+def requeued(job: Job, budget: int, crash: Crash | None = None) -> Job:
+    """The record with which a delivered job is requeued; one that has ended as dead is to be buried instead."""
     if crash is None:
         return job.again()
     if not crash.alone:
@@ -47,7 +47,7 @@ def returned(job: Job, budget: int, crash: Crash | None = None) -> Job:
 
 
 def cleared(job: Job, budget: int) -> Job:
-    """After a run that ended by itself, whatever came of it: one that was suspected ran alone, and killed nobody."""
+    """After a run that ended by itself, whatever came of it: one that was suspected ran alone, and killed no node."""
     return msgspec.structs.replace(job, crashes=0) if is_suspect(job, budget) else job
 
 

@@ -89,7 +89,7 @@ TRANSITIONS: Final[dict[JobState, frozenset[JobState]]] = {
         {
             JobState.COMPLETED,
             JobState.SCHEDULED,  # retry with backoff, snooze
-            JobState.QUEUED,  # handed back by a draining node, or taken over from a dead one
+            JobState.QUEUED,  # requeued by a draining node, or taken over from a dead one
             JobState.CANCELLED,
             JobState.DEAD,
         }
@@ -240,7 +240,7 @@ def stream_name(queue: str, priority: int) -> str:
 
 
 def returned_stream(name: str) -> str:
-    """Where the jobs of a stream go that were handed back or taken over: read before it, so they keep their turn."""
+    """Where the jobs of a stream go that were requeued or taken over: read before it, so they keep their turn."""
     return name if name.endswith(RETURNED) else name.removesuffix(ALONE) + RETURNED
 
 

@@ -43,7 +43,7 @@ LOOK_SECONDS: Final = 0.02
 PULSE_SECONDS: Final = 1.0
 # A blocking read of the server comes back every two seconds; one that is this late has no server behind it.
 DEAF_SECONDS: Final = 6.0
-# Beyond the drain: handlers clean up, the last results are stored, the lease is handed back.
+# Beyond the drain: handlers clean up, the last results are stored, what is still held is requeued.
 SHUTDOWN_SECONDS: Final = 15.0
 START_TRIES: Final = 3
 
@@ -148,13 +148,13 @@ class Node:
             return 0 if ended.result() is Exit.NORMAL else 1
         try:
             await self._drain()
-        except ActorError as error:  # a role crashed meanwhile: the lease hands back what it held
+        except ActorError as error:  # a role crashed meanwhile: the lease requeues what it held
             logger.warning("the drain was cut short: %s", error)
         ended.cancel()
         return 1 if self._lifespans.failed else 0
 
     async def close(self) -> None:
-        """Stop the tree, hand back what is still held, end the lifespans, close every connection."""
+        """Stop the tree, requeue what is still held, end the lifespans, close every connection."""
         if self._root is None:
             return
         for helper in self._helpers:

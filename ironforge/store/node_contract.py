@@ -94,12 +94,12 @@ class Consumer(Protocol):
         """
 
     async def wait(self, want: int, timeout_seconds: float) -> list[Delivery]:
-        """Like `fetch`, but waits until a job comes or the time is over. May exceed `want` by a race: hand back."""
+        """Like `fetch`, but waits until a job comes or the time is over. May exceed `want` by a race: requeue."""
 
     async def settle(self, batch: Sequence[Settled]) -> None: ...
 
     async def requeue(self, batch: Sequence[Rewrite]) -> None:
-        """Back to the end of their streams, now (handed back, released, taken over)."""
+        """Back to the end of their streams, now (a drain, a crash, a take-over)."""
 
     async def park(self, batch: Sequence[Rewrite]) -> None:
         """To the schedule, due `delay_ms` from now (retry, snooze)."""
@@ -168,5 +168,5 @@ class Leases(Protocol):
         """Consumers with pending entries that are no node: a node read on after it had been taken over, then died."""
 
     async def leave(self, lease: Lease, *, crashed: bool = False) -> None:
-        """Hand back whatever is still held, without burning an attempt, and forget this node. `crashed`: it cannot
+        """Requeue whatever is still held, without burning an attempt, and forget this node. `crashed`: it cannot
         go on, and what it held may be why."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironforge.job.crashes import Crash, cleared, is_suspect, returned
+from ironforge.job.crashes import Crash, cleared, is_suspect, requeued
 from ironforge.job.record import ERRORS_KEPT, Job
 from tests.store.kit import job
 
@@ -20,7 +20,7 @@ ALONE = Crash("node n died", "n", alone=True)
 
 @given(budgets, crashes)
 def test_no_crash_among_others_buries_a_job_or_takes_a_count_back(budget: int, count: int) -> None:
-    again = returned(job(crashes=count), budget, HELD)
+    again = requeued(job(crashes=count), budget, HELD)
 
     assert again.ended == ""
     assert count <= again.crashes <= max(count, budget - 1, 1)
@@ -30,7 +30,7 @@ def test_no_crash_among_others_buries_a_job_or_takes_a_count_back(budget: int, c
 def test_crash_after_crash_makes_a_suspect_and_the_last_of_them_its_end(budget: int) -> None:
     one, seen = job(), 0
     while not one.ended:
-        one = returned(one, budget, ALONE if is_suspect(one, budget) else HELD)
+        one = requeued(one, budget, ALONE if is_suspect(one, budget) else HELD)
         seen += 1
 
     assert seen == max(2, budget)
@@ -42,8 +42,8 @@ def test_crash_after_crash_makes_a_suspect_and_the_last_of_them_its_end(budget: 
 @given(budgets, crashes, st.sampled_from([None, HELD, ALONE]))
 def test_whatever_goes_back_carries_a_higher_fence(budget: int, count: int, crash: Crash | None) -> None:
     one = job(crashes=count, fence=7)
-    assert returned(one, budget, crash).fence == 8
-    assert crash is not None or count == returned(one, budget, crash).crashes
+    assert requeued(one, budget, crash).fence == 8
+    assert crash is not None or count == requeued(one, budget, crash).crashes
 
 
 @given(budgets, crashes)
@@ -53,7 +53,7 @@ def test_a_run_that_ended_by_itself_clears_a_suspect_and_nobody_else(budget: int
 
 
 def test_a_budget_that_has_been_raised_gives_a_suspect_more_time() -> None:
-    again = returned(job(crashes=2), 5, ALONE)
+    again = requeued(job(crashes=2), 5, ALONE)
     assert again.ended == ""
     assert again.crashes == 3
 
@@ -71,7 +71,7 @@ def test_a_budget_that_has_been_raised_gives_a_suspect_more_time() -> None:
     ],
 )
 def test_what_is_known_is_told(crash: Crash, told: str | None) -> None:
-    again: Job = returned(job(crashes=2, attempt=4), 3, crash)
+    again: Job = requeued(job(crashes=2, attempt=4), 3, crash)
 
     assert [error.message for error in again.errors] == ([told] if told else [])
     assert [(error.attempt, error.node) for error in again.errors] == [(5, "n")] * len(again.errors)
@@ -82,12 +82,12 @@ def test_what_is_known_is_told(crash: Crash, told: str | None) -> None:
 def test_a_record_does_not_grow_with_its_crashes() -> None:
     one = job()
     for _ in range(2 * ERRORS_KEPT):
-        one = returned(one, 3, HELD._replace(seen="blocked the loop"))
+        one = requeued(one, 3, HELD._replace(seen="blocked the loop"))
     assert len(one.errors) == ERRORS_KEPT
 
 
 @pytest.mark.parametrize("crash", [HELD, ALONE])
 def test_after_a_crash_it_waits_anew_and_what_never_started_has_waited_all_the_time(crash: Crash) -> None:
     one = job()
-    assert abs(returned(one, 5, crash).ready_ms - time.time() * 1000) < 60_000
-    assert returned(one, 5).ready_ms == one.ready_ms
+    assert abs(requeued(one, 5, crash).ready_ms - time.time() * 1000) < 60_000
+    assert requeued(one, 5).ready_ms == one.ready_ms

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from ironforge.errors import IncompatibleRecord
-from ironforge.job.crashes import Crash, is_suspect, returned
+from ironforge.job.crashes import Crash, is_suspect, requeued
 from ironforge.job.record import decode, is_alone
 from ironforge.logs.setup import get_logger
 from ironforge.redis.connection import Command, Connection
@@ -115,7 +115,7 @@ class Recovery:
                 await work.bury_raw(delivery, str(error))
                 continue
             budget = self._settings.crash_budget
-            job = returned(job, budget, end.crash(job.id, stream, node))
+            job = requeued(job, budget, end.crash(job.id, stream, node))
             if job.ended:
                 log.warning("job_is_dead", job_id=job.text_id, kind=job.kind, reason=job.reason)
             rewrite = Rewrite.of(stream, entry, job, failed=False, alone=is_suspect(job, budget))

@@ -8,8 +8,7 @@ import logging
 import pytest
 
 from ironforge import Context
-from ironforge.actors import leaseholder as lease_module
-from ironforge.actors.leaseholder import Heartbeat
+from ironforge.actors.heartbeat import BEATS_PER_LEASE, Heartbeat
 from ironforge.actors.messages import Done
 from ironforge.errors import StoreUnavailable
 from ironforge.execution.executor import Executor
@@ -233,4 +232,4 @@ async def test_a_heartbeat_that_fails_is_tried_again(
     await until(ticked, "the second heartbeat")
     await asyncio.to_thread(heart.stop)
     assert "the server is away" in caplog.text
-    assert lease_module.BEATS_PER_LEASE >= 3
+    assert BEATS_PER_LEASE >= 3

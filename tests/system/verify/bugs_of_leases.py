@@ -145,4 +145,4 @@ def first_crash_kills() -> None:
         crashed = job.again(crashes=job.crashes + 1)
         return crashed.finish(JobState.DEAD, 1, reason="poison") if crash else job.again()
 
-    recovery.returned = strict
+    recovery.requeued = strict

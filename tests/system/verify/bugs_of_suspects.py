@@ -18,7 +18,7 @@ def bury_among_others() -> None:
         spent = crash is not None and again.crashes >= budget
         return again.finish(JobState.DEAD, 1, reason="poison") if spent else again
 
-    recovery.returned = counted
+    recovery.requeued = counted
     recovery.is_suspect = dispatcher.is_suspect = lambda _job, _budget: False
 
 
@@ -47,4 +47,4 @@ def suspects_are_never_buried() -> None:
     def again(job: Job, _budget: int, _crash: Any = None) -> Job:
         return job.again(crashes=2)
 
-    recovery.returned = again
+    recovery.requeued = again
