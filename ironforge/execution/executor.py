@@ -74,7 +74,7 @@ class Executor:
         try:
             handler = self._forge.handler(job.kind)
         except UnknownKind as error:
-            return self._unknown(job, error)
+            return self._unknown(job, namespace, error)
         if job.timeout_ms is not None:
             return Attempt(job, handler, job.timeout_ms / 1000, namespace)
         limit = handler.options.timeout_seconds
@@ -149,8 +149,8 @@ class Executor:
         self._threads.close()
         await self._processes.close()
 
-    def _unknown(self, job: Job, error: UnknownKind) -> Attempt:
-        attempt = Attempt(job, None, self._timeout_seconds)
+    def _unknown(self, job: Job, namespace: str, error: UnknownKind) -> Attempt:
+        attempt = Attempt(job, None, self._timeout_seconds, namespace)
         attempt.outcome = self._hopeless(attempt, "unknown_kind", message_of(error))
         return attempt
 

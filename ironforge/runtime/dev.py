@@ -65,7 +65,7 @@ async def serve_dev(
             await node.start()
             stack.push_async_callback(node.close)
             ended = asyncio.create_task(node.wait(), name="node")
-            if on_ready:
+            if on_ready and not told.event.is_set():
                 on_ready(url)
             stopping = asyncio.create_task(told.event.wait())
             await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)

@@ -37,6 +37,13 @@ async def diary() -> AsyncIterator[Diary]:
     Diary().note("ends")
 
 
+@forge.lifespan
+async def second(diary: Diary) -> AsyncIterator[None]:
+    diary.note("second-starts")
+    yield
+    diary.note("second-ends")
+
+
 @forge.job("note")
 async def note(diary: Diary) -> None:
     diary.note("runs")
@@ -69,10 +76,10 @@ def test_each_process_of_a_node_runs_them_around_its_jobs(
     with Service(
         "node", "diary_app", "--processes", "2", cwd=tmp_path, redis_url=server, namespace="lifespans"
     ) as node:
-        eventually(lambda: diary() == [["starts"], ["starts"]], "both processes to start")
+        eventually(lambda: diary() == [["starts", "second-starts"]] * 2, "both processes to start")
         node.signal(signal.SIGTERM)
         assert node.ended() == 0
-    assert diary() == [["starts", "ends"], ["starts", "ends"]]
+    assert diary() == [["starts", "second-starts", "second-ends", "ends"]] * 2
 
 
 def test_a_development_server_runs_them(tmp_path: Path, diary: Callable[[], list[list[str]]]):
@@ -80,7 +87,7 @@ def test_a_development_server_runs_them(tmp_path: Path, diary: Callable[[], list
         dev.becomes(dev.submit("note"), "completed")
         dev.signal(signal.SIGTERM)
         assert dev.ended() == 0
-    assert diary() == [["starts", "runs", "ends"]]
+    assert diary() == [["starts", "second-starts", "runs", "second-ends", "ends"]]
 
 
 @pytest.mark.parametrize("command", [("node", "diary_app"), ("dev", "diary_app", "--port", "0")], ids=["node", "dev"])

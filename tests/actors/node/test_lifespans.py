@@ -178,6 +178,7 @@ async def test_a_node_that_is_told_to_stop_while_they_start_runs_no_job(world: W
     seen: list[str] = []
     add(world, seen, "a")
     add(world, seen, "b", at_start=hangs)
+    add(world, seen, "c")
     job_id = await world.submit("note", 1)
     node = Node(world.forge, world.settings)
     starting = asyncio.create_task(node.start())
