@@ -116,6 +116,7 @@ async def test_a_read_that_is_cancelled_loses_no_job(sharded: Cluster) -> None:
 
 @pytest.mark.parametrize("seen_dead", [False, True])
 async def test_a_take_over_in_all_shards_gives_the_jobs_to_the_heir(sharded: Cluster, seen_dead: bool) -> None:
+    sharded.with_settings(lease_seconds=600.0)
     gone, heir = await sharded.node(), await sharded.node()
     await sharded.submit(*(job(id=new_id(tail)) for tail in range(6)))
     lost = await gone.work.fetch(6)
