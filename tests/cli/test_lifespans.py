@@ -10,6 +10,8 @@ import pytest
 
 from tests.cli.kit import Dev, Service, eventually, ironforge
 
+pytestmark = pytest.mark.slow
+
 APPLICATION = """
 import os
 import sys
