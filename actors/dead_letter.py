@@ -12,7 +12,7 @@ from typing import Final
 from ironforge.actors.kernel import Actor, handles
 from ironforge.actors.messages import Bury, Flush, Unreadable
 from ironforge.actors.session import Session
-from ironforge.actors.write_buffer import MOST_WAITING, WriteBuffer
+from ironforge.actors.write_buffer import WriteBuffer
 
 logger = logging.getLogger(__name__)
 
@@ -31,9 +31,7 @@ class DeadLetter(Actor):
 
     @handles(Bury)
     async def bury(self, message: Bury) -> None:
-        self._burying.add(message.jobs)
-        if self._burying.pending > MOST_WAITING:
-            await self._burying.written()
+        await self._burying.put(message.jobs)
 
     @handles(Unreadable)
     async def unreadable(self, message: Unreadable) -> None:

@@ -12,6 +12,7 @@ from collections import defaultdict
 from ironforge.actors import attempt_log
 from ironforge.actors.kernel import ActorDead, ActorRef, Message
 from ironforge.actors.messages import Bury, Done, Park, Unreadable
+from ironforge.actors.session import Session
 from ironforge.execution.executor import Ending, Outcome
 from ironforge.metrics.jobs import Metrics
 from ironforge.store import Delivery, Rewrite, Settled
@@ -31,22 +32,16 @@ class _Tally:
 
 
 class OutcomeReporter:
-    dispatcher: ActorRef
-    retry_timer: ActorRef
-    dead_letter: ActorRef
-
-    def __init__(self, worker: int, metrics: Metrics) -> None:
+    def __init__(self, session: Session, worker: int, metrics: Metrics) -> None:
+        self._dispatcher = session.role("dispatcher")
+        self._retry_timer = session.role("retry_timer")
+        self._dead_letter = session.role("dead_letter")
         self._worker = worker
         self._metrics = metrics
         self._tallies: dict[str, _Tally] = {}  # by namespace
         self._tally_of: dict[str, _Tally] = {}  # by stream
         self._waits: dict[str, list[float]] = {}  # by stream; kept, because every job asks for it
         self._clear()
-
-    def connect(self, *, dispatcher: ActorRef, retry_timer: ActorRef, dead_letter: ActorRef) -> None:
-        self.dispatcher = dispatcher
-        self.retry_timer = retry_timer
-        self.dead_letter = dead_letter
 
     def _clear(self) -> None:
         self._count = 0
@@ -100,11 +95,11 @@ class OutcomeReporter:
         """Downstream first: once the dispatcher counts a job as over, its rewrite is already on its way."""
         if self._count == 0:
             return
-        messages: list[tuple[ActorRef, Message]] = [(self.dead_letter, what) for what in self._unreadable]
+        messages: list[tuple[ActorRef, Message]] = [(self._dead_letter, what) for what in self._unreadable]
         if self._again:
-            messages.append((self.retry_timer, Park(tuple(self._again))))
+            messages.append((self._retry_timer, Park(tuple(self._again))))
         if self._dead:
-            messages.append((self.dead_letter, Bury(tuple(self._dead))))
+            messages.append((self._dead_letter, Bury(tuple(self._dead))))
         done = Done(self._worker, self._count, tuple(self._ended), self._seconds)
         self._measure()
         self._clear()
@@ -112,7 +107,7 @@ class OutcomeReporter:
         with contextlib.suppress(ActorDead):
             for role, message in messages:
                 await role.tell(message)
-            self.dispatcher.try_tell(done)
+            self._dispatcher.try_tell(done)
 
     def _measure(self) -> None:
         for namespace, tally in self._tallies.items():

@@ -14,7 +14,7 @@ from typing import Final
 from ironforge.actors.kernel import Actor, handles
 from ironforge.actors.messages import DueAt, Flush, Park
 from ironforge.actors.session import Session
-from ironforge.actors.write_buffer import MOST_WAITING, WriteBuffer
+from ironforge.actors.write_buffer import WriteBuffer
 from ironforge.metrics.jobs import Metrics
 
 LONGEST_SLEEP_SECONDS: Final = 2.5
@@ -33,9 +33,7 @@ class RetryTimer(Actor):
 
     @handles(Park)
     async def park(self, message: Park) -> None:
-        self._parking.add(message.jobs)
-        if self._parking.pending > MOST_WAITING:
-            await self._parking.written()
+        await self._parking.put(message.jobs)
 
     @handles(DueAt)
     def due_at(self, _: DueAt) -> None:

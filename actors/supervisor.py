@@ -59,11 +59,11 @@ class Workers(Supervisor):
         self._parts = parts
 
     def children(self) -> list[ChildSpec]:
-        parts = self._parts
+        parts, session = self._parts, self._parts.session
         return [
             _role(
                 str(number),
-                functools.partial(Worker, number, parts.executor, parts.metrics),
+                functools.partial(Worker, session, number, parts.executor, parts.metrics),
                 stop_seconds=WORKER_STOP_SECONDS,
             )
             for number in range(parts.settings.concurrency)

@@ -20,6 +20,7 @@ from ironforge.actors.attempt_timers import AttemptTimers
 from ironforge.actors.kernel import Actor, ActorDead, ActorFailed, Exit, handles
 from ironforge.actors.messages import Announce, Cancel, Ready, Requeue, RequeueRest, Run, Unreadable
 from ironforge.actors.outcome_reporter import OutcomeReporter
+from ironforge.actors.session import Session
 from ironforge.errors import IncompatibleRecord
 from ironforge.execution.executor import Attempt, Executor, Interrupt
 from ironforge.execution.isolation import is_cancelled
@@ -33,11 +34,12 @@ REPORT_SECONDS: Final = 0.005
 
 
 class Worker(Actor):
-    def __init__(self, number: int, executor: Executor, metrics: Metrics) -> None:
+    def __init__(self, session: Session, number: int, executor: Executor, metrics: Metrics) -> None:
         self._number = number
         self._executor = executor
         self._hooks = executor.hooks
-        self._report = OutcomeReporter(number, metrics)
+        self._dispatcher = session.role("dispatcher")
+        self._report = OutcomeReporter(session, number, metrics)
         self._queue: deque[Delivery] = deque()
         self._cancelled: set[bytes] = set()
         self._current: tuple[Delivery, Attempt] | None = None
@@ -50,12 +52,6 @@ class Worker(Actor):
             out_of_patience=self._lose_patience,
             stubborn=self._abandon,
         )
-        node = self.ref.address.split("/")[0]
-        self._report.connect(
-            dispatcher=self.system.ref(f"{node}/dispatcher"),
-            retry_timer=self.system.ref(f"{node}/retry_timer"),
-            dead_letter=self.system.ref(f"{node}/dead_letter"),
-        )
         self.announce(Announce())
 
     async def stopped(self, _exit: Exit) -> None:
@@ -64,7 +60,7 @@ class Worker(Actor):
     @handles(Announce)
     def announce(self, _: Announce) -> None:
         with contextlib.suppress(ActorDead):  # it has not started yet, and will ask
-            self._report.dispatcher.try_tell(Ready(self._number, self.incarnation))
+            self._dispatcher.try_tell(Ready(self._number, self.incarnation))
 
     @handles(Run)
     def run(self, message: Run) -> None:
@@ -76,7 +72,7 @@ class Worker(Actor):
     def requeue_rest(self, _: RequeueRest) -> None:
         if self._queue:
             with contextlib.suppress(ActorDead):  # then all begin anew, and what is held is requeued with the lease
-                self._report.dispatcher.try_tell(Requeue(self._number, len(self._queue)))
+                self._dispatcher.try_tell(Requeue(self._number, len(self._queue)))
             self._queue.clear()
 
     @handles(Cancel)

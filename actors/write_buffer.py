@@ -13,7 +13,6 @@ from typing import Any, Final, Generic, TypeVar
 from ironforge.actors.session import Session
 
 LARGEST_BATCH: Final = 1000
-# When more wait, an actor that gets them by reports reads no further ones: so those who report wait with it.
 MOST_WAITING: Final = 500
 
 T = TypeVar("T")
@@ -44,6 +43,12 @@ class WriteBuffer(Generic[T]):
         self._waiting.extend(items)
         if self._task is None and self._waiting:
             self._task = self._background(self._run())
+
+    async def put(self, items: Iterable[T]) -> None:
+        """Add them, and wait while too many wait: an actor that reads no message meanwhile lets its senders wait."""
+        self.add(items)
+        if self.pending > MOST_WAITING:
+            await self.written()
 
     async def written(self) -> None:
         """Wait until all that was added before is written."""
