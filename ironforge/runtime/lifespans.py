@@ -94,13 +94,13 @@ class Lifespans:
             self._open.append((lifespan, manager))
 
     async def _until_the_end(self) -> None:
-        try:
-            await self._ending.wait()
-        except asyncio.CancelledError:  # by a task group that a lifespan holds open, when a task in it fails
-            logger.critical("a lifespan has failed, the node drains and ends; what happened is told as it ends")
-            self.failed = True
-            self._on_failure()
-            await self._ending.wait()
+        while not self._ending.is_set():
+            try:
+                await self._ending.wait()
+            except asyncio.CancelledError:  # by a task group that a lifespan holds open, when a task in it fails
+                logger.critical("a lifespan has failed, the node drains and ends; what happened is told as it ends")
+                self.failed = True
+                self._on_failure()
 
     async def _leave(self, lifespan: Lifespan, manager: AbstractAsyncContextManager[Any], seconds: float) -> None:
         limit = asyncio.timeout(seconds)

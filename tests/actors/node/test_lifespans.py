@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -191,27 +190,32 @@ async def test_a_node_that_is_told_to_stop_while_they_start_runs_no_job(world: W
     assert await world.state(job_id) == "queued"
 
 
-async def test_one_that_fails_while_the_node_runs_ends_the_node(world: World, caplog: pytest.LogCaptureFixture):
-    seen, broken = [], asyncio.Event()
+@pytest.mark.parametrize("count", [1, 2])
+async def test_one_that_fails_while_the_node_runs_ends_the_node(
+    world: World, caplog: pytest.LogCaptureFixture, count: int
+):
+    seen: list[str] = []
+    broken = asyncio.Event()
     add(world, seen, "a")
 
-    @world.forge.lifespan
-    async def with_tasks() -> AsyncIterator[None]:
-        async def breaks() -> None:
-            await broken.wait()
-            raise ConnectionError("the stream has ended")
+    async def breaks() -> None:
+        await broken.wait()
+        raise ConnectionError("the stream has ended")
 
+    async def with_tasks() -> AsyncIterator[None]:
         async with asyncio.TaskGroup() as group:
             group.create_task(breaks())
             yield
 
+    for _ in range(count):
+        world.forge.lifespan(with_tasks)
     node = Node(world.forge, world.settings)
     await node.start()
-    with caplog.at_level(logging.ERROR):
-        broken.set()
-        assert await node.wait() == 1
-        await node.close()
+    broken.set()
+    assert await node.wait() == 1
+    await node.close()
     assert seen == ["a starts", "a ends"]
+    assert caplog.text.count("with_tasks failed as it ended") == count
     assert "ConnectionError: the stream has ended" in caplog.text
 
 
