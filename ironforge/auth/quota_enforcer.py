@@ -81,7 +81,7 @@ class QuotaEnforcer:
             yield
 
     @contextlib.asynccontextmanager
-    async def revived(self, caller: Caller) -> AsyncIterator[None]:
+    async def retried(self, caller: Caller) -> AsyncIterator[None]:
         """Around the revival of a dead job, which is stored already: one more that comes, and is in flight."""
         async with self._charged(caller, self._owners(caller), 1, Usage(0, 1, 0)):
             yield

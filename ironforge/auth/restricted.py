@@ -97,13 +97,13 @@ class CallersProducer:
         await self._visible(job_id)
         return await self._producer.cancel(job_id)
 
-    async def revive(self, job_id: bytes, *, reset_retry_count: bool, most_queues: int | None = None) -> Job:
+    async def retry(self, job_id: bytes, *, reset_retry_count: bool, most_queues: int | None = None) -> Job:
         await self._visible(job_id)
         most = self._most_queues(most_queues)
         if self._quotas is None:
-            return await self._producer.revive(job_id, reset_retry_count=reset_retry_count, most_queues=most)
-        async with self._quotas.revived(self._caller):
-            return await self._producer.revive(job_id, reset_retry_count=reset_retry_count, most_queues=most)
+            return await self._producer.retry(job_id, reset_retry_count=reset_retry_count, most_queues=most)
+        async with self._quotas.retried(self._caller):
+            return await self._producer.retry(job_id, reset_retry_count=reset_retry_count, most_queues=most)
 
     async def set_paused(self, queue: str, *, paused: bool, most_queues: int | None = None) -> None:
         self._caller.require_queue(queue)

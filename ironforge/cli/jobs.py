@@ -176,20 +176,20 @@ def _retry_one(settings: Settings, job_id: str, *, reset: bool, as_json: bool) -
 
 
 async def _retry_all(url: str, kind: str | None, queue: str | None, *, reset: bool) -> tuple[int, int]:
-    """How many were revived, and how many were not there any more."""
+    """How many are retried, and how many were not there any more."""
     from ironforge.client.client import AsyncClient  # noqa: PLC0415
 
     async with AsyncClient(url) as client:
         # All ids first: a job that fails again at once must not be met a second time.
         found = [job["id"] async for job in client.iter_jobs(state="dead", kind=kind, queue=queue, limit=PAGE)]
-        revived = 0
+        retried = 0
         for start in range(0, len(found), RETRIES_AT_ONCE):
             some = found[start : start + RETRIES_AT_ONCE]
-            revived += sum(await asyncio.gather(*(_revive(client, job_id, reset=reset) for job_id in some)))
-    return revived, len(found) - revived
+            retried += sum(await asyncio.gather(*(_was_retried(client, job_id, reset=reset) for job_id in some)))
+    return retried, len(found) - retried
 
 
-async def _revive(client: AsyncClient, job_id: str, *, reset: bool) -> bool:
+async def _was_retried(client: AsyncClient, job_id: str, *, reset: bool) -> bool:
     try:
         await client.retry(job_id, reset_retry_count=reset)
     except (JobNotFound, InvalidState):

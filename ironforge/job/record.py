@@ -78,7 +78,7 @@ class JobState(enum.StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Dead is not terminal: it waits in the dead letter until it is revived or expires."""
+        """Dead is not terminal: it waits in the dead letter until it is retried or expires."""
         return self in (JobState.COMPLETED, JobState.CANCELLED)
 
 
@@ -191,7 +191,7 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
             self, ended=state, ended_ms=ended_ms, started_ms=started_ms, result=result, reason=reason
         )
 
-    def revived(self, now_ms: int, *, reset_retry_count: bool) -> Job:
+    def retried(self, now_ms: int, *, reset_retry_count: bool) -> Job:
         """A dead job as it goes back to its stream; its error history stays."""
         attempt = 0 if reset_retry_count else self.attempt
         alive = self.again(attempt=attempt, crashes=0, ready_ms=now_ms, revivals=self.revivals + 1)

@@ -83,7 +83,7 @@ def _locals(names: list[str], table: str) -> str:
 
 SUBMIT: Final = Script("submit", "api")
 CANCEL: Final = Script("cancel", "api")
-REVIVE: Final = Script("revive", "api")
+RETRY: Final = Script("retry", "api")
 PAUSE: Final = Script("pause", "api")
 SPEND: Final = Script("spend", "api")
 PAGE: Final = Script("page", "api")

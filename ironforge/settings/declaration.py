@@ -169,7 +169,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     )
     max_queue_length: int = _setting(
         0,
-        "jobs that may wait and run in one queue; to submit or revive more is refused; 0: no limit",
+        "jobs that may wait and run in one queue; to submit or retry more is refused; 0: no limit",
         APIS,
         bounds=(0, 1_000_000_000),
     )

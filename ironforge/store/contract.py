@@ -56,7 +56,7 @@ class Producer(Protocol):
     async def cancel(self, job_id: bytes) -> JobState:
         """CANCELLED: it will never run. RUNNING: its node has been told. Raises JobNotFound, InvalidState."""
 
-    async def revive(self, job_id: bytes, *, reset_retry_count: bool, most_queues: int | None = None) -> Job:
+    async def retry(self, job_id: bytes, *, reset_retry_count: bool, most_queues: int | None = None) -> Job:
         """A dead job goes back to its stream. Raises JobNotFound, InvalidState, QueueFull, QuotaExceeded."""
 
     async def set_paused(self, queue: str, *, paused: bool, most_queues: int | None = None) -> None:

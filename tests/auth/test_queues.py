@@ -129,7 +129,7 @@ async def test_the_doors_themselves_keep_to_the_queues(house: House) -> None:
     with pytest.raises(JobNotFound):
         await producer.cancel(job_id)
     with pytest.raises(JobNotFound):
-        await producer.revive(job_id, reset_retry_count=True)
+        await producer.retry(job_id, reset_retry_count=True)
     with pytest.raises(Forbidden):
         await producer.set_paused("theirs", paused=True)
     state = (await store_client.inspector.get(job_id)).state

@@ -117,7 +117,7 @@ def test_a_state_is_terminal_when_no_arrow_leaves_it(state):
 def test_a_further_run_carries_a_higher_fence():
     job = new_job()
     assert job.again().fence == 1
-    assert job.again().revived(1, reset_retry_count=False).fence == 2
+    assert job.again().retried(1, reset_retry_count=False).fence == 2
 
 
 def test_a_failure_spends_an_attempt_and_keeps_its_error():
@@ -138,7 +138,7 @@ def test_only_the_newest_errors_are_kept():
 
 def test_a_revived_job_keeps_its_errors_and_its_attempts_unless_asked():
     dead = new_job().failed(ERROR).finish(JobState.DEAD, 5, started_ms=4, reason="spent")
-    kept, reset = dead.revived(7, reset_retry_count=False), dead.revived(7, reset_retry_count=True)
+    kept, reset = dead.retried(7, reset_retry_count=False), dead.retried(7, reset_retry_count=True)
     assert kept.attempt == 1
     assert reset.attempt == 0
     assert kept.errors == (ERROR,)
@@ -156,7 +156,7 @@ def test_each_error_says_to_which_revival_its_attempt_belongs():
     for revival in range(3):
         for attempt in (1, 2):
             job = job.failed(AttemptError(attempt, 0, "E", "m", "n"))
-        job = job.finish(JobState.DEAD, 5).revived(7, reset_retry_count=revival != 1)
+        job = job.finish(JobState.DEAD, 5).retried(7, reset_retry_count=revival != 1)
     assert job.revivals == 3
     assert [(one.revival, one.attempt) for one in job.errors] == [(0, 1), (0, 2), (1, 1), (1, 2), (2, 1), (2, 2)]
 

@@ -1,4 +1,4 @@
-"""The part of the model that stands before the doors: what is submitted, cancelled, revived and paused, and what
+"""The part of the model that stands before the doors: what is submitted, cancelled, retried and paused, and what
 follows for each job. `test_model.py` adds the nodes."""
 
 from __future__ import annotations
@@ -108,11 +108,11 @@ class StoreClient(RuleBasedStateMachine):
         one.state, one.cancel_asked = expected, True
 
     @rule(state=st.sampled_from(list(JobState)), number=st.integers(0, 99), reset=st.booleans())
-    def revive(self, state: JobState, number: int, reset: bool) -> None:
+    def retry(self, state: JobState, number: int, reset: bool) -> None:
         one = self.pick(state, number)
         if one is None:
             return
-        revive = self.cluster.store_client.producer.revive(one.job.id, reset_retry_count=reset)
+        revive = self.cluster.store_client.producer.retry(one.job.id, reset_retry_count=reset)
         if state is not JobState.DEAD:
             with pytest.raises(InvalidState):
                 self.run(revive)

@@ -116,9 +116,9 @@ async def test_a_revival_finds_its_queue_forgotten(cluster: Cluster) -> None:
 
     producer = cluster.store_client.producer
     with pytest.raises(QuotaExceeded):
-        await producer.revive(one.id, reset_retry_count=True)
+        await producer.retry(one.id, reset_retry_count=True)
     assert await cluster.state(one) == JobState.DEAD
-    await producer.revive(one.id, reset_retry_count=True, most_queues=3)
+    await producer.retry(one.id, reset_retry_count=True, most_queues=3)
     assert names(cluster) == {"a", "b", "z"}
     again = await cluster.node()
     assert [job_in(delivery).id for delivery in await again.work.fetch(1)] == [one.id]

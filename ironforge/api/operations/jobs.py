@@ -70,8 +70,8 @@ async def retry_job(request: web.Request, scope: RequestScope, body: RetryReques
     state, request[QUEUE] = view.state, view.job.queue
     if state is not JobState.DEAD:
         # Reviving would refuse it too, but only looking can tell running from queued.
-        raise InvalidState(f"the job is {state}: only a dead job can be revived", state=state)
-    job = await scope.producer.revive(job_id, reset_retry_count=body.reset_retry_count)
+        raise InvalidState(f"the job is {state}: only a dead job can be retried", state=state)
+    job = await scope.producer.retry(job_id, reset_retry_count=body.reset_retry_count)
     return answer(_shown(scope, JobView(job, JobState.QUEUED)))
 
 

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Forgets names of queues that nobody uses: no job waits, runs or is scheduled, no node serves them, nobody paused
 -- them. Their empty streams go, with their groups, and nothing remembers that there were any: for whoever uses such a
--- queue next it is new. The dead letter keeps its jobs: a revival brings the name back.
+-- queue next it is new. The dead letter keeps its jobs: a retry brings the name back.
 -- KEYS  queues, groups, paused, delayed, nodes, roster
 -- ARGV  cursor, most, endings, then as many endings of streams, then those of lines (`:2` of the zsets fair and turns)
 --       cursor of the call before ('0': from the start), most names to look at, roughly

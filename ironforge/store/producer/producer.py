@@ -1,6 +1,6 @@
-"""Submitting, cancelling and reviving jobs: what the doors may do to them.
+"""Submitting, cancelling and retrying jobs: what the doors may do to them.
 
-Cancelling and reviving read where a job is, decide here, and let a script do it only if the job is still there: jobs
+Cancelling and retrying read where a job is, decide here, and let a script do it only if the job is still there: jobs
 are decoded in Python alone, and what moved in between is looked up again.
 """
 
@@ -18,7 +18,7 @@ from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import GROUP, Keys
 from ironforge.redis.location import Location
 from ironforge.redis.outages import ABSENT, translating_errors
-from ironforge.redis.scripts import CANCEL, PAUSE, REVIVE, Script
+from ironforge.redis.scripts import CANCEL, PAUSE, RETRY, Script
 from ironforge.settings import Settings
 from ironforge.store.contract import Accepted, Submission
 from ironforge.store.producer.group_commit import GroupCommit, queue_full
@@ -97,24 +97,24 @@ class RedisProducer:
         )
         return verdict
 
-    async def revive(self, job_id: bytes, *, reset_retry_count: bool, most_queues: int | None = None) -> Job:
-        """See `contract.Producer.revive`."""
+    async def retry(self, job_id: bytes, *, reset_retry_count: bool, most_queues: int | None = None) -> Job:
+        """See `contract.Producer.retry`."""
         keys = self._keys
         with translating_errors():
             for _ in range(CHASES):
                 location = await self._locate(job_id)
                 if location.place != "d":
-                    raise _not_now("revived", job_id, await self._state(location), "only a dead job can be revived")
+                    raise _not_now("retried", job_id, await self._state(location), "only a dead job can be retried")
                 record = await self._record_at(location, job_id)
                 if record is None:
                     continue
-                job = decode(record).revived(now_ms(), reset_retry_count=reset_retry_count)
+                job = decode(record).retried(now_ms(), reset_retry_count=reset_retry_count)
                 limit = self._settings.max_queue_length
                 bounded = (*keys.streams([job.queue]), *keys.lines([job.queue])) if limit else ()
                 stream, fair, turns = (key(job.stream) for key in (keys.stream, keys.fair, keys.turns))
-                names = REVIVE.keys(keys, *bounded, stream=stream, fair=fair, turns=turns)
-                revived: Command = [job_id, record, encode(job), job.mark, job.queue, self._most(most_queues), limit]
-                if await self._within_quota(REVIVE, names, revived):
+                names = RETRY.keys(keys, *bounded, stream=stream, fair=fair, turns=turns)
+                arguments: Command = [job_id, record, encode(job), job.mark, job.queue, self._most(most_queues), limit]
+                if await self._within_quota(RETRY, names, arguments):
                     return job
         raise _elusive(job_id)
 

@@ -59,9 +59,9 @@ class ShardedProducer:
         """See `contract.Submissions.cancel`."""
         return await self._of(job_id).cancel(job_id)
 
-    async def revive(self, job_id: bytes, *, reset_retry_count: bool, most_queues: int | None = None) -> Job:
-        """See `contract.Submissions.revive`."""
-        return await self._of(job_id).revive(job_id, reset_retry_count=reset_retry_count, most_queues=most_queues)
+    async def retry(self, job_id: bytes, *, reset_retry_count: bool, most_queues: int | None = None) -> Job:
+        """See `contract.Submissions.retry`."""
+        return await self._of(job_id).retry(job_id, reset_retry_count=reset_retry_count, most_queues=most_queues)
 
     async def set_paused(self, queue: str, *, paused: bool, most_queues: int | None = None) -> None:
         """See `contract.Submissions.set_paused`. When a shard is away, those that are not have done it."""

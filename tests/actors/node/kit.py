@@ -90,8 +90,8 @@ class World:
     async def cancel(self, job_id: str) -> JobState:
         return await self.cluster.store_client.producer.cancel(parse_id(job_id))
 
-    async def revive(self, job_id: str, *, reset_retry_count: bool) -> None:
-        await self.cluster.store_client.producer.revive(parse_id(job_id), reset_retry_count=reset_retry_count)
+    async def retry(self, job_id: str, *, reset_retry_count: bool) -> None:
+        await self.cluster.store_client.producer.retry(parse_id(job_id), reset_retry_count=reset_retry_count)
 
     async def close(self) -> None:
         await self.forge.close()

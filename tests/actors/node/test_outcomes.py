@@ -79,7 +79,7 @@ async def test_a_dead_job_can_be_revived(world: World, reset: bool, attempts: in
         job_id = await world.submit("fragile")
         await world.dead(job_id)
         broken = False
-        await world.revive(job_id, reset_retry_count=reset)
+        await world.retry(job_id, reset_retry_count=reset)
 
         view = await world.completed(job_id)
 
@@ -95,7 +95,7 @@ async def test_a_job_revived_without_a_reset_gets_one_attempt(world: World) -> N
     async with world.node():
         job_id = await world.submit("fail")
         await world.dead(job_id)
-        await world.revive(job_id, reset_retry_count=False)
+        await world.retry(job_id, reset_retry_count=False)
 
         async def has_run_again() -> bool:
             view = await world.get(job_id)

@@ -35,7 +35,7 @@ async def test_each_error_says_after_which_revival_it_came(world: World) -> None
     async with world.node():
         job_id = await world.submit("fail")
         await world.dead(job_id)
-        await world.revive(job_id, reset_retry_count=True)
+        await world.retry(job_id, reset_retry_count=True)
 
         async def is_dead_again() -> bool:
             view = await world.get(job_id)
@@ -52,7 +52,7 @@ async def test_the_time_in_the_dead_letter_is_no_time_in_a_queue(world: World) -
     burying = await world.cluster.node()
     await world.cluster.submit(job(kind="note", id=an_hour_ago))
     await burying.work.bury([dead(delivery) for delivery in await burying.work.fetch(1)])
-    await world.revive(format_id(an_hour_ago), reset_retry_count=True)
+    await world.retry(format_id(an_hour_ago), reset_retry_count=True)
     async with world.node() as node:
         await world.completed(format_id(an_hour_ago))
         await until(lambda: waited(node)[0], "the wait to be counted")

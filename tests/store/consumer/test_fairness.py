@@ -126,7 +126,7 @@ async def test_nobody_gets_ahead_by_a_detour(cluster: Cluster, bypass: str) -> N
     await cluster.submit(*keyed("clever", 40), *keyed("plain", 40))
     if bypass == "revival":
         for one in clever:
-            await cluster.store_client.producer.revive(one.id, reset_retry_count=True)
+            await cluster.store_client.producer.retry(one.id, reset_retry_count=True)
     elif bypass == "quarantine":
         assert await node.work.restore() == 40
     else:

@@ -109,7 +109,7 @@ async def test_one_that_is_dead_is_revived_as_if_nothing_had_been(cluster: Clust
     victim, heir = await cluster.node(), await cluster.node()
     await victim.work.alone.fetch()
     await crash(cluster, victim, heir)
-    await cluster.store_client.producer.revive(one.id, reset_retry_count=False)
+    await cluster.store_client.producer.retry(one.id, reset_retry_count=False)
     (delivery,) = await heir.work.fetch(5)
     assert stream_of(delivery) == "default:2"
     assert job_in(delivery).crashes == 0

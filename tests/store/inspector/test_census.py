@@ -32,7 +32,7 @@ async def hop(cluster: Cluster, node: Node, one: Job, stop: asyncio.Event) -> No
             await node.work.requeue([rewrite(delivery)])
         elif moves % 4 == 1:
             await node.work.bury([dead(delivery)])
-            await cluster.store_client.producer.revive(one.id, reset_retry_count=True)
+            await cluster.store_client.producer.retry(one.id, reset_retry_count=True)
         else:
             await node.work.park([retry(delivery)])
             await node.work.promote()

@@ -106,7 +106,7 @@ async def test_a_revival_needs_room_as_a_submission_does(cluster: Cluster, at_on
         await cluster.submit(one)
         [delivery] = await node.work.fetch(1)
         await node.work.bury([Rewrite.of(*delivery[:2], one.finish(JobState.DEAD, 1, reason="?"))])
-    revive = cluster.store_client.producer.revive
+    revive = cluster.store_client.producer.retry
     calls = [revive(one.id, reset_retry_count=True) for one in dead]
     if at_once:
         outcomes = await asyncio.gather(*calls, return_exceptions=True)

@@ -6,7 +6,7 @@ import pytest
 
 from ironforge.errors import InvalidState, JobNotFound, StoreUnavailable
 from ironforge.job.record import JobState, decode, encode
-from ironforge.redis.scripts import CANCEL, REVIVE
+from ironforge.redis.scripts import CANCEL, RETRY
 from tests.store.kit import Cluster, completed, dead, job, job_in, retry
 
 
@@ -77,7 +77,7 @@ async def test_an_unknown_job_is_not_found(cluster: Cluster) -> None:
         with pytest.raises(JobNotFound):
             await call(job().id)
     with pytest.raises(JobNotFound):
-        await cluster.store_client.producer.revive(job().id, reset_retry_count=True)
+        await cluster.store_client.producer.retry(job().id, reset_retry_count=True)
 
 
 @pytest.mark.parametrize(("reset", "attempt"), [(True, 0), (False, 1)])
@@ -89,7 +89,7 @@ async def test_a_dead_job_is_revived_with_its_history(cluster: Cluster, reset: b
     record = retry(delivery).record
     failed = decode(record)
     await node.work.bury([dead((*delivery[:2], record))])
-    revived = await cluster.store_client.producer.revive(one.id, reset_retry_count=reset)
+    revived = await cluster.store_client.producer.retry(one.id, reset_retry_count=reset)
     (again,) = await node.work.fetch(1)
     assert revived == job_in(again)
     assert revived.attempt == attempt
@@ -103,7 +103,7 @@ async def test_only_the_dead_are_revived(cluster: Cluster) -> None:
     one = job()
     await cluster.submit(one)
     with pytest.raises(InvalidState) as caught:
-        await cluster.store_client.producer.revive(one.id, reset_retry_count=True)
+        await cluster.store_client.producer.retry(one.id, reset_retry_count=True)
     assert caught.value.state == "queued"
 
 
@@ -139,15 +139,15 @@ async def test_a_job_that_dies_in_between_again_is_looked_up_again(cluster: Clus
         record = await record_at(location, job_id)
         if not times:
             times.append(record)
-            await cluster.open_doors().producer.revive(one.id, reset_retry_count=True)
+            await cluster.open_doors().producer.retry(one.id, reset_retry_count=True)
             await node.work.bury([dead(delivery) for delivery in await node.work.fetch(1)])
         return record
 
     producer._record_at = read_and_live_again
-    assert (await producer.revive(one.id, reset_retry_count=True)).fence == 2
+    assert (await producer.retry(one.id, reset_retry_count=True)).fence == 2
 
 
-@pytest.mark.parametrize("call", ["cancel", "revive"])
+@pytest.mark.parametrize("call", ["cancel", "retry"])
 async def test_the_chase_ends(cluster: Cluster, call: str) -> None:
     one = job()
     cluster.raw.hset(cluster.keys.index, one.id, "q:default:2:1-1" if call == "cancel" else "d")
@@ -193,5 +193,5 @@ async def test_a_revival_that_comes_late_writes_nothing(cluster: Cluster) -> Non
     keys = cluster.keys
     names = [keys.index, keys.dead, keys.parked, keys.queues, keys.stream("default:2")]
     revival = [one.id, encode(one), encode(one), "", "default", 10]
-    assert cluster.raw.execute_command(*REVIVE.by_text(names, revival)) == 0
+    assert cluster.raw.execute_command(*RETRY.by_text(names, revival)) == 0
     assert cluster.snapshot() == before

@@ -196,7 +196,7 @@ async def test_a_job_is_looked_for_and_changed_in_the_shard_of_its_id(sharded: C
         assert await sharded.store_client.producer.cancel(one.id) is JobState.CANCELLED
     (delivery,) = await node.work.fetch(5)
     await node.work.bury([dead(delivery)])
-    revived = await sharded.store_client.producer.revive(jobs[2].id, reset_retry_count=True)
+    revived = await sharded.store_client.producer.retry(jobs[2].id, reset_retry_count=True)
     assert revived.id == jobs[2].id
     with pytest.raises(JobNotFound, match=format_id(bytes(16))):
         await sharded.store_client.inspector.get(bytes(16))

@@ -183,11 +183,11 @@ async def test_reviving_a_running_job_says_that_it_runs(world: World) -> None:
 
     job_id = await world.submit("slow")
     with pytest.raises(InvalidState, match="is queued"):
-        await world.revive(job_id, reset_retry_count=False)
+        await world.retry(job_id, reset_retry_count=False)
     async with world.node():
         await until(lambda: gate.entered, "the job to run")
         with pytest.raises(InvalidState, match="is running"):
-            await world.revive(job_id, reset_retry_count=False)
+            await world.retry(job_id, reset_retry_count=False)
         gate.open()
         assert decode(encode((await world.completed(job_id)).job)).ended == "completed"
 
