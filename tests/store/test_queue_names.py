@@ -20,9 +20,9 @@ def names(cluster: Cluster) -> set[str]:
 
 
 def own_keys(cluster: Cluster, queue: str) -> list[bytes]:
-    return [
+    return sorted(
         key for word in ("q", "fair", "turns") for key in cluster.raw.keys(f"{cluster.keys.prefix}{word}:{queue}:*")
-    ]
+    )
 
 
 # --------------------------------------------------------------------------- how many

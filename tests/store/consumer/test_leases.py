@@ -183,8 +183,8 @@ async def test_a_consumer_with_something_pending_stays_where_its_node_is_forgott
     await cluster.submit(job())
     await gone.work.fetch(1)
     cluster.raw.expire(cluster.keys.fence(gone.lease.node), 60)
-    keys = [cluster.keys.fence(heir.lease.node), cluster.keys.nodes, cluster.keys.alone]
-    keys += cluster.keys.streams(["default"])
+    streams = cluster.keys.streams(["default"])
+    keys = RETIRE.keys(cluster.keys, *streams, fence=cluster.keys.fence(heir.lease.node))
     retire = RETIRE.by_text(keys, [heir.lease.epoch, gone.lease.node])
     assert cluster.raw.execute_command(*retire) == 1
     assert await heir.leases.orphan_consumers() == [gone.lease.node]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironforge.errors import LeaseLost
 from ironforge.job.record import encode
+from ironforge.store.consumer import stream_selector
 from ironforge.store.consumer.stream_reader import enough
 from tests.store.kit import Cluster, Node, completed, job, job_in, stream_of
 
@@ -128,32 +128,6 @@ async def test_an_entry_that_lost_its_body_is_not_found_again(cluster: Cluster) 
     cluster.checked = False
 
 
-@pytest.mark.parametrize("want", [1, 100])
-async def test_a_key_that_is_no_stream_is_left_out_until_it_is_one_again(cluster: Cluster, want: int) -> None:
-    cluster.with_settings(lease_seconds=1.0)
-    node = await cluster.node()
-    stream = cluster.keys.stream("default:0")
-    cluster.raw.delete(stream)
-    cluster.raw.set(stream, "no stream")
-    other = job(priority=1)
-    await cluster.submit(other)
-    assert [job_in(one).id for one in await node.work.fetch(want)] == [other.id]
-    assert await node.work.wait(want, 0.01) == []
-    cluster.raw.delete(stream)
-    urgent = job(priority=0)
-    await cluster.submit(urgent)
-    found = []
-    lease, work = node.lease, node.work
-    while not found:
-        found = await work.wait(want, 0.1)
-        try:
-            node.leases.beat(lease)
-        except LeaseLost:  # with the stream its group was gone, and so who ran what
-            lease = await node.leases.join()
-            work = node.store.work(lease)
-    assert urgent.id in [job_in(one).id for one in found]
-
-
 async def test_a_node_waits_when_none_of_its_keys_is_a_stream(cluster: Cluster) -> None:
     node = await cluster.node()
     streams = cluster.keys.streams(["default"])
@@ -211,12 +185,15 @@ def test_what_is_enough_lacks_little_of_many_and_nothing_of_few(found: int, want
 
 
 @pytest.mark.parametrize("want", [1, 100])
-async def test_the_last_stream_goes_on_when_the_first_is_left_out(cluster: Cluster, want: int) -> None:
+async def test_the_last_stream_goes_on_when_those_before_it_are_paused(
+    cluster: Cluster, want: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it was the busiest, and its number is none any more."""
+    monkeypatch.setattr(stream_selector, "LOOK_SECONDS", 0.0)
+    cluster.with_settings(queues=("other", "default"))
     node = await cluster.node()
-    cluster.raw.delete(cluster.keys.stream("default:0"))
-    cluster.raw.set(cluster.keys.stream("default:0"), "no stream")
-    for _ in range(3):
+    for paused in (False, True):
+        await cluster.store_client.producer.set_paused("other", paused=paused)
         one = job(priority=3)
         await cluster.submit(one)
         assert [job_in(delivery).id for delivery in await node.work.fetch(want)] == [one.id]
-    cluster.checked = False
