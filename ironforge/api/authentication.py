@@ -45,7 +45,7 @@ class AuthenticationMiddleware:
             request[CALLER_OF] = caller
             structlog.contextvars.bind_contextvars(namespace=caller.namespace)
             caller.require(operation.access)
-            async with self._tenants.acquire(caller.namespace) as services:
+            with await self._tenants.acquire(caller.namespace) as services:
                 if operation.access == "jobs:submit":
                     await services.quotas.arrives(caller)
                 response = await operation.respond(request, scope_of(caller, services))

@@ -1,6 +1,6 @@
-"""Keeps out what is not for us, gives every request an id, and makes every failure a problem.
+"""Keeps out what is not for us, gives every request an id, makes every failure a problem, and counts.
 
-One middleware for all three, because each layer costs every request: the id of a good request is only echoed.
+One middleware for all of it, because each layer costs every request: the id of a good request is only echoed.
 """
 
 from __future__ import annotations
@@ -44,45 +44,34 @@ def guarded_application(*, asks_callers: bool, on_answered: OnAnswered | None = 
     found its way here.
     """
     site = Site(asks_callers=asks_callers)
-    guard = _guarding(site)
-    application = web.Application(middlewares=[guard if on_answered is None else _counting(guard, on_answered)])
+    application = web.Application(middlewares=[_guarding(site, on_answered)])
     application[SITE] = site
     return application
 
 
-def _guarding(site: Site) -> Middleware:
+def _guarding(site: Site, on_answered: OnAnswered | None) -> Middleware:
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        begun, status = time.perf_counter(), GONE
         request_id = request[REQUEST_ID_OF] = request_id_of(request)
         try:
             site.check(request)
             response = await handler(request)
+            response.headers["X-Request-ID"] = request_id
+            response.headers["Server"] = SERVER
+            status = response.status
         except ConnectionError:
             raise  # the caller is gone: there is nobody to answer
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a problem
             response = respond(explain(error, request_id), request_id)
-        else:
-            response.headers["X-Request-ID"] = request_id
-            response.headers["Server"] = SERVER
+            status = response.status
+        finally:
+            if on_answered is not None:
+                resource = request.match_info.route.resource
+                route, method = (resource.canonical, request.method) if resource else (UNKNOWN, UNKNOWN)
+                on_answered(route, method, status, time.perf_counter() - begun)
         if HELD_BACK in request and not request.content.is_eof():
             response.force_close()  # what comes next may be the body that was held back, or another request
         return response
 
     return guard
-
-
-def _counting(guard: Middleware, on_answered: OnAnswered) -> Middleware:
-    @web.middleware
-    async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
-        begun = time.perf_counter()
-        status = GONE
-        try:
-            response = await guard(request, handler)
-            status = response.status
-            return response
-        finally:
-            resource = request.match_info.route.resource
-            route, method = (resource.canonical, request.method) if resource else (UNKNOWN, UNKNOWN)
-            on_answered(route, method, status, time.perf_counter() - begun)
-
-    return count

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Final
 
@@ -17,14 +17,21 @@ POOLED_TENANTS: Final = 64
 QUOTA_SECONDS: Final = 15.0
 
 
-class _Open:
-    """The services of a namespace, how many requests use them, and how to close them."""
+class _Tenant:
+    """The services of a namespace, which stay open while a `with` block of one of its requests runs."""
 
     def __init__(self, services: TenantServices, stack: contextlib.AsyncExitStack) -> None:
         self.services = services
         self.stack = stack
         self.users = 0
         self.quota_at = -QUOTA_SECONDS
+
+    def __enter__(self) -> TenantServices:
+        self.users += 1
+        return self.services
+
+    def __exit__(self, *_exception: object) -> None:
+        self.users -= 1
 
 
 class TenantPool:
@@ -40,41 +47,37 @@ class TenantPool:
         self._open_services = open_services
         self._quotas = quotas
         self._most = most
-        self._tenants: OrderedDict[str, _Open] = OrderedDict()
+        self._tenants: OrderedDict[str, _Tenant] = OrderedDict()
 
-    @contextlib.asynccontextmanager
-    async def acquire(self, namespace: str) -> AsyncIterator[TenantServices]:
-        """The services of the namespace, open while the block runs. Raises StoreUnavailable."""
-        place = self._tenants.get(namespace)
-        if place is None:
-            stack = contextlib.AsyncExitStack()
-            services = await stack.enter_async_context(self._open_services(namespace))
-            place = self._tenants.setdefault(namespace, _Open(services, stack))
-            if place.stack is not stack:
-                await stack.aclose()  # another request opened them meanwhile
+    async def acquire(self, namespace: str) -> _Tenant:
+        """For `with await acquire(…) as services`, without a pause between the two. Raises StoreUnavailable."""
+        while (tenant := self._tenants.get(namespace)) is None:
+            await self._open(namespace)
         self._tenants.move_to_end(namespace)
-        place.users += 1
-        try:
-            await self._look_up_quota(namespace, place)
-            await self._make_room()
-            yield place.services
-        finally:
-            place.users -= 1
+        now = time.monotonic()
+        if now - tenant.quota_at >= QUOTA_SECONDS or len(self._tenants) > self._most:
+            with tenant as services:
+                services.quotas.quota = await self._quotas.get(namespace)
+                tenant.quota_at = now
+                await self._make_room()
+        return tenant
 
     async def close(self) -> None:
         while self._tenants:
-            _, place = self._tenants.popitem()
-            await place.stack.aclose()
+            _, tenant = self._tenants.popitem()
+            await tenant.stack.aclose()
 
-    async def _look_up_quota(self, namespace: str, place: _Open) -> None:
-        now = time.monotonic()
-        if now - place.quota_at >= QUOTA_SECONDS:
-            place.services.quotas.quota = await self._quotas.get(namespace)
-            place.quota_at = now
+    async def _open(self, namespace: str) -> None:
+        stack = contextlib.AsyncExitStack()
+        services = await stack.enter_async_context(self._open_services(namespace))
+        if namespace in self._tenants:
+            await stack.aclose()  # another request opened them meanwhile
+        else:
+            self._tenants[namespace] = _Tenant(services, stack)
 
     async def _make_room(self) -> None:
         while len(self._tenants) > self._most:
-            idle = next((name for name, place in self._tenants.items() if not place.users), None)
+            idle = next((name for name, tenant in self._tenants.items() if not tenant.users), None)
             if idle is None:
                 return
             await self._tenants.pop(idle).stack.aclose()

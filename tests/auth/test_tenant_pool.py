@@ -62,7 +62,7 @@ class Building:
 async def test_an_office_is_opened_once_and_the_least_used_one_is_closed() -> None:
     building = Building(most=2)
     for namespace in ("a", "b", "a", "c"):
-        async with building.tenants.acquire(namespace) as services:
+        with await building.tenants.acquire(namespace) as services:
             assert services.open
     assert building.open == ["a", "c"]
     assert len(building.made) == 3
@@ -73,11 +73,11 @@ async def test_an_office_is_opened_once_and_the_least_used_one_is_closed() -> No
 
 async def test_an_office_with_somebody_in_it_is_never_closed() -> None:
     building = Building(most=1)
-    async with building.tenants.acquire("a") as first:
+    with await building.tenants.acquire("a") as first:
         for namespace in ("b", "c", "d"):
-            async with building.tenants.acquire(namespace):
+            with await building.tenants.acquire(namespace):
                 assert first.open
-    async with building.tenants.acquire("e"):
+    with await building.tenants.acquire("e"):
         pass
 
     assert building.open == ["e"]
@@ -87,7 +87,7 @@ async def test_many_who_come_at_once_share_one_office() -> None:
     building = Building(most=8)
 
     async def come() -> Any:
-        async with building.tenants.acquire("a") as services:
+        with await building.tenants.acquire("a") as services:
             await asyncio.sleep(0)
             return services
 
@@ -101,12 +101,12 @@ async def test_quotas_are_looked_up_now_and_then(monkeypatch: pytest.MonkeyPatch
     now = 1_000.0
     monkeypatch.setattr(tenants.time, "monotonic", lambda: now)
     for _ in range(3):
-        async with building.tenants.acquire("a") as services:
+        with await building.tenants.acquire("a") as services:
             assert services.quota == building.book.quota
     assert building.book.asked == 1
     building.book.quota = NO_QUOTA
     now += tenants.QUOTA_SECONDS
-    async with building.tenants.acquire("a") as services:
+    with await building.tenants.acquire("a") as services:
         assert services.quota == NO_QUOTA
 
 
@@ -114,11 +114,10 @@ async def test_without_its_quota_nobody_gets_in() -> None:
     building = Building(most=1)
     building.book.away = True
     for namespace in ("a", "b"):
-        with pytest.raises(StoreUnavailable):
-            async with building.tenants.acquire(namespace):
-                pytest.fail("somebody got in")
+        with pytest.raises(StoreUnavailable), await building.tenants.acquire(namespace):
+            pytest.fail("somebody got in")
     building.book.away = False
-    async with building.tenants.acquire("c"):
+    with await building.tenants.acquire("c"):
         pass
 
     assert building.open == ["c"]
