@@ -190,32 +190,36 @@ async def test_a_node_that_is_told_to_stop_while_they_start_runs_no_job(world: W
     assert await world.state(job_id) == "queued"
 
 
-@pytest.mark.parametrize("count", [1, 2])
-async def test_one_that_fails_while_the_node_runs_ends_the_node(
-    world: World, caplog: pytest.LogCaptureFixture, count: int
+async def test_those_that_fail_while_the_node_runs_end_the_node_and_no_other(
+    world: World, caplog: pytest.LogCaptureFixture
 ):
     seen: list[str] = []
-    broken = asyncio.Event()
+    broken = [asyncio.Event(), asyncio.Event()]
+    waiting = iter(broken)
     add(world, seen, "a")
 
-    async def breaks() -> None:
-        await broken.wait()
+    async def breaks(event: asyncio.Event) -> None:
+        await event.wait()
         raise ConnectionError("the stream has ended")
 
     async def with_tasks() -> AsyncIterator[None]:
         async with asyncio.TaskGroup() as group:
-            group.create_task(breaks())
+            group.create_task(breaks(next(waiting)))
             yield
 
-    for _ in range(count):
+    for _ in broken:
         world.forge.lifespan(with_tasks)
     node = Node(world.forge, world.settings)
     await node.start()
-    broken.set()
+    for number, event in enumerate(broken, 1):
+        event.set()
+        await until(
+            lambda number=number: caplog.text.count("a lifespan has failed") == number, "the node to hear of it"
+        )
     assert await node.wait() == 1
     await node.close()
     assert seen == ["a starts", "a ends"]
-    assert caplog.text.count("with_tasks failed as it ended") == count
+    assert caplog.text.count("with_tasks failed as it ended") == 2
     assert "ConnectionError: the stream has ended" in caplog.text
 
 
