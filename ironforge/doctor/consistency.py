@@ -1,6 +1,6 @@
 """Whether the index, the streams, the schedule and the dead letter of a namespace tell the same story.
 
-Scripts and transactions keep them equal, so a difference is a bug or somebody else's write, never a passing state.
+Scripts and transactions keep them equal, so a difference is a bug or a foreign write, never a passing state.
 What moved between two reads is read again before it counts.
 """
 
@@ -71,15 +71,11 @@ async def _sample(connection: Connection, keys: Keys) -> list[str]:
         now = await connection.call("HMGET", keys.index, *(job_id for job_id, _ in suspects))
         suspects = [(job_id, raw) for (job_id, _), raw in zip(suspects, now, strict=True) if raw is not None]
     return [
-        f"job {_shown(job_id)} is not where the index says: {raw.decode(errors='replace')}" for job_id, raw in suspects
+        f"job {shown(job_id)} is not where the index says: {raw.decode(errors='replace')}" for job_id, raw in suspects
     ]
 
 
-def _text(raw: bytes) -> str:
-    return raw.decode(errors="replace")
-
-
-def _shown(job_id: bytes) -> str:
+def shown(job_id: bytes) -> str:
     return format_id(job_id) if len(job_id) == ID_BYTES else repr(job_id[:ID_BYTES])
 
 

@@ -1,4 +1,4 @@
-"""What lies in a namespace and is none of ours: bytes that are no job, jobs that the index knows elsewhere, odd names.
+"""Finds damage in a namespace: bytes that are no job, jobs that the index knows elsewhere, names of nothing.
 
 It looks at the oldest of everything, because damage stays where it is while jobs move on, and it reports what it has
 seen several times in a row: a job that moved between two reads is seen once.
@@ -10,10 +10,11 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
+from ironforge.doctor.consistency import shown
 from ironforge.errors import IncompatibleRecord, NewerRecord
-from ironforge.job.record import decode, format_id
+from ironforge.job.record import decode
 from ironforge.redis.connection import Command, Connection
-from ironforge.redis.keys import ID_BYTES, Keys
+from ironforge.redis.keys import Keys
 from ironforge.redis.server_info import DIGITS
 from ironforge.store.consumer.quarantine import id_in
 from ironforge.store.inspector.census import TOTALS
@@ -38,7 +39,7 @@ class Damage(NamedTuple):
 
 
 async def damages(connection: Connection, keys: Keys) -> list[Damage]:
-    """Whatever is seen every time. Raises what redis-py raises."""
+    """All that is seen every time. Raises what redis-py raises."""
     looks: list[Callable[[Connection, Keys], Awaitable[list[Damage]]]] = [_names, _streams, _parked, _buckets]
     found = []
     for look in looks:
@@ -91,7 +92,7 @@ async def _streams(connection: Connection, keys: Keys) -> list[Damage]:
         indexed = await connection.call("HMGET", keys.index, *places) if places else []
         for (job_id, place), said in zip(places.items(), indexed, strict=True):
             if said not in (f"q:{place}".encode(), f"c:{place}".encode()):
-                found.append(Damage(f"job {_shown(job_id)} is in {key}, but the index says {_said(said)}", KEEP))
+                found.append(Damage(f"job {shown(job_id)} is in {key}, but the index says {_said(said)}", KEEP))
     return found
 
 
@@ -104,7 +105,7 @@ async def _parked(connection: Connection, keys: Keys) -> list[Damage]:
             continue
         indexed, records = await connection.pipeline([["HMGET", keys.index, *ids], ["HMGET", keys.parked, *ids]])
         for job_id, said, record in zip(ids, indexed, records, strict=True):
-            name = f"job {_shown(job_id)}"
+            name = f"job {shown(job_id)}"
             if said is None or said[:1] != letter:
                 found.append(Damage(f"{name} is in {key}, but the index says {_said(said)}", PUT_ASIDE))
             if record is None:
@@ -119,7 +120,7 @@ async def _buckets(connection: Connection, keys: Keys) -> list[Damage]:
     for bucket in await connection.call("ZRANGE", keys.buckets, 0, BUCKETS - 1, "REV"):
         _, flat = await connection.call("HSCAN", bucket, 0, "COUNT", SAMPLE)
         for job_id, record in zip(flat[::2], flat[1::2], strict=True):
-            where = f"the record of job {_shown(job_id)} in {bucket.decode(errors='replace')}"
+            where = f"the record of job {shown(job_id)} in {bucket.decode(errors='replace')}"
             found += _read(record, where)[1]
     return found
 
@@ -130,14 +131,10 @@ def _read(record: bytes, where: str) -> tuple[bytes, list[Damage]]:
         return decode(record).id, []
     except IncompatibleRecord as error:
         legible = id_in(record)
-        name = f" (job {_shown(legible)})" if legible else ""
+        name = f" (job {shown(legible)})" if legible else ""
         fix = BRING_BACK if isinstance(error, NewerRecord) else PUT_ASIDE
         return b"", [Damage(f"{where}{name}: {error}", fix)]
 
 
 def _said(place: bytes | None) -> str:
     return "nothing" if place is None else repr(place[:100])
-
-
-def _shown(job_id: bytes) -> str:
-    return format_id(job_id) if len(job_id) == ID_BYTES else repr(job_id[:ID_BYTES])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -20,6 +20,19 @@ STARVED: Final = "starved"
 AFTERMATH_SECONDS: Final = 1.0
 # A drain waits for what runs, and scripts come back by their text: neither repeats anything.
 HARMLESS: Final = ("stop", "script-flush")
+
+
+# Tells a broken promise: which one, of which job (or none), and how it shows.
+Tell = Callable[[str, str, str], None]
+
+
+class Ended(NamedTuple):
+    """What the store says of a job at the end. `result`: the fence that its accepted run returned."""
+
+    state: str
+    fence: int = 0
+    result: int | None = None
+    crashes: int = 0
 
 
 class Run(NamedTuple):
@@ -36,8 +49,8 @@ class Run(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """`pid` 0: the server, and so everybody. `end` is when it was healed, for a kill when it happened. `by`: the job
-    that did it, and the fence of its run."""
+    """`pid` 0: the server, and so every process. `end` is when it was healed, for a kill when it happened. `by`: the
+    job that did it, and the fence of its run."""
 
     name: str
     pid: int
@@ -75,7 +88,7 @@ class Account:
             else:
                 self._of_processes.append(event)
         self._pair(self._of_processes)
-        # Where nobody got a processor for some time, results were settled that much later as well.
+        # Where no process got a processor for some time, results were settled that much later as well.
         starved = (event.seconds for event in self._of_processes if event.what == STARVED)
         self._unsettled_seconds = UNSETTLED_SECONDS + max(starved, default=0.0)
         self.runs = {job: _runs(job, told) for job, told in self.by_job.items()}

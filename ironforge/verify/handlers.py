@@ -1,6 +1,6 @@
 """The application that the nodes under test run: its one handler writes every run into the ledger.
 
-A node also tells when the machine gave it no processor: who cannot run cannot renew a lease, and that is no bug.
+A node also tells when the machine gave it no processor: then it cannot renew its lease, and that is no bug.
 """
 
 from __future__ import annotations
@@ -48,35 +48,38 @@ def _watch(told: Ledger, starved_seconds: float) -> None:
         last = now
 
 
+def _note(context: Context, what: str, name: str = "") -> None:
+    ledger().note(what, [context.id], fence=context.fence, pid=os.getpid(), name=name)
+
+
 @forge.job(KIND, max_retries=MAX_RETRIES, backoff=Backoff(base_seconds=0.05, max_seconds=0.2))
 async def work(context: Context, seconds: float = 0.0, failures: int = 0, how: str = "") -> int:
     """Returns the fence of its run, so that the accepted result names the run that it came from.
 
     `how` it fails: by raising an error, or by one of the ways to misbehave.
     """
-    ledger().note("start", [context.id], fence=context.fence, pid=os.getpid())
+    _note(context, "start")
     if left_behind.get():
-        ledger().note("felt", [context.id], fence=context.fence, pid=os.getpid(), name=left_behind.get())
+        _note(context, "felt", left_behind.get())
     left_behind.set(context.id)
     if seconds:
         try:
             await asyncio.sleep(seconds)
         except asyncio.CancelledError:
-            ledger().note("left", [context.id], fence=context.fence, pid=os.getpid())
+            _note(context, "left")
             raise
     if context.attempt <= failures:
-        ledger().note("fail", [context.id], fence=context.fence, pid=os.getpid())
+        _note(context, "fail")
         if how:
             await MISBEHAVIOUR[how]()
         raise RuntimeError(f"attempt {context.attempt} shall fail")
-    ledger().note("end", [context.id], fence=context.fence, pid=os.getpid())
+    _note(context, "end")
     return context.fence
 
 
 @forge.job(KILLER)
 async def kill(context: Context) -> None:
-    """Ends its node in every run. The fault is told first: nobody could tell it afterwards."""
-    pid = os.getpid()
-    ledger().note("start", [context.id], fence=context.fence, pid=pid)
-    ledger().note("fault", name="kill", pid=pid, by=context.id, fence=context.fence)
-    os.kill(pid, signal.SIGKILL)
+    """Ends its node in every run. The fault is told first: afterwards there is no process to tell it."""
+    _note(context, "start")
+    ledger().note("fault", name="kill", pid=os.getpid(), by=context.id, fence=context.fence)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -22,11 +22,11 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `what`: submit_ok and submit_info (the answer was lost) by the submitter, with the idempotency key as `name`; start,
     end and fail by a handler, with the `fence` of the run and the process that ran it, and left when it was told to
-    stop; felt by one that found what another run had left behind, with the job of that as `name`; fault by whoever
-    injects one, with the jobs that were in flight at its target, or `by` the job whose handler does it, and healed once
-    a node is whole again; for the server (`pid` 0)
-    fault_begin and then fault; starved by a node that got no processor for some `seconds`; died for a node that ended
-    and nobody had hurt it; cancel_ok with the state that the answer named, cancel_info when that answer was lost.
+    stop; felt by one that found what another run had left behind, with the job of that as `name`; fault by the code
+    that injects one, with the jobs that were in flight at its target, or `by` the job whose handler does it, and healed
+    once a node is whole again; for the server (`pid` 0) fault_begin and then fault; starved by a node that got no
+    processor for some `seconds`; died for a node that ended and was not hurt; cancel_ok with the state that the answer
+    named, cancel_info when that answer was lost.
     `due`: no run may start before it; 0 for at once.
     """
 
@@ -58,11 +58,11 @@ class Ledger:
         os.close(self._file)
 
 
-def read(folder: Path) -> list[Event]:
-    """Every event of every ledger in `folder`, in their order. A line that was cut off is left out."""
+def read(folder: Path, name: str = "*") -> list[Event]:
+    """Every event of the ledgers of this name in `folder`, in their order. A line that was cut off is left out."""
     events: list[Event] = []
     decode = msgspec.json.Decoder(Event).decode
-    for path in folder.glob("*.ledger"):
+    for path in folder.glob(f"{name}.ledger"):
         for line in path.read_bytes().splitlines():
             try:
                 events.append(decode(line))

@@ -1,6 +1,6 @@
-"""What is still in the store when every job has ended and every node has left: only ended jobs may be.
+"""Finds what is still in the store when every job has ended and every node has left: only ended jobs may be.
 
-Found by looking at the keys themselves, because what nobody remembers shows in no view.
+It looks at the keys themselves, because a forgotten one shows in no view.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ async def leftovers(settings: Settings) -> list[str]:
 
 
 async def orphan_consumers(settings: Settings) -> set[str]:
-    """Consumers that are no nodes: somebody has to forget them yet."""
-    return {name for found in await _in_each_shard(settings, _strays) for name in found}
+    """Consumers that are no nodes: a node has to forget them yet."""
+    return {name for found in await _in_each_shard(settings, _orphans) for name in found}
 
 
 async def _in_each_shard(settings: Settings, look: Callable[[Connection, Keys], Awaitable[T]]) -> list[T]:
@@ -50,13 +50,13 @@ async def _leftovers(connection: Connection, keys: Keys) -> list[str]:
     queues = queue_names(await connection.call("SMEMBERS", keys.queues))
     lines = [*keys.lines(queues), *keys.turns_of(queues)]
     counts = await connection.pipeline([["ZCARD", key] for key in lines]) if lines else []
-    # Also turns that nobody waits for: whoever comes next would have to wait for them.
+    # Also turns that no job waits for: the next job would have to wait for them.
     found += [f"{count} members of {key}" for key, count in zip(lines, counts, strict=True) if count]
     found += [f"the lease of {node.decode()}" for node in await connection.call("ZRANGE", keys.nodes, 0, -1)]
     return found + await _balance(connection, keys) + await _keys_that_stay(connection, keys)
 
 
-async def _strays(connection: Connection, keys: Keys) -> set[str]:
+async def _orphans(connection: Connection, keys: Keys) -> set[str]:
     nodes = {node.decode() for node in await connection.call("ZRANGE", keys.nodes, 0, -1)}
     return set(await consumers(connection, keys)) - nodes
 
@@ -64,9 +64,8 @@ async def _strays(connection: Connection, keys: Keys) -> set[str]:
 async def consumers(connection: Connection, keys: Keys) -> Counter[str]:
     """Every consumer of the group, and how many entries it has pending."""
     commands: list[Command] = [["XINFO", "CONSUMERS", key, GROUP] for key in await _streams(connection, keys)]
-    replies = (
-        await connection.pipeline(commands, tolerate=ABSENT) if commands else []
-    )  # or nobody has served this queue
+    # Absent: no node has served this queue.
+    replies = await connection.pipeline(commands, tolerate=ABSENT) if commands else []
     found: Counter[str] = Counter()
     for reply in replies:
         for consumer in reply if isinstance(reply, list) else ():

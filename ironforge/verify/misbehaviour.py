@@ -1,4 +1,4 @@
-"""Handlers that misbehave, as users' handlers do: each hurts its own attempt, and nobody else may notice."""
+"""Handlers that misbehave, as users' handlers do: each hurts its own attempt, and no other may notice."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-# Who has set it; no other run may see that.
+# The job that has set it; no other run may see that.
 left_behind: Final[contextvars.ContextVar[str]] = contextvars.ContextVar("left_behind", default="")
 # For those that end at once when they are contained.
 LONG_SECONDS: Final = 600.0

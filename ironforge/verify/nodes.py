@@ -1,4 +1,4 @@
-"""The node processes of a run: started, hurt and replaced by the run, and by nobody else's hand.
+"""The node processes of a run: started, hurt and replaced by the run alone.
 
 Only processes that were started here are ever signalled.
 """
@@ -6,7 +6,6 @@ Only processes that were started here are ever signalled.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import random
 import signal
@@ -22,11 +21,11 @@ import msgspec
 from ironforge.process.handler_environment import hide_from_handlers
 from ironforge.settings import Settings, environment_of
 from ironforge.verify.handlers import LEDGER_FOLDER, LOOK_SECONDS
-from ironforge.verify.ledger import UNSETTLED_SECONDS, Event, Ledger
+from ironforge.verify.ledger import UNSETTLED_SECONDS, Ledger, read
 
 COMMAND: Final = (sys.executable, "-m", "ironforge", "node-child", "ironforge.verify.handlers:forge")
 STOP_SECONDS: Final = 30.0
-# A configuration that cannot be used, for nobody answered; or a server that went away while it was looked at.
+# A configuration that cannot be used, for no server answered; or one that went away while it was looked at.
 NO_SERVER: Final = (2, 3)
 # Twice as many kills: each takes less time than the others, and is the one that happens in practice.
 FAULTS: Final = ("kill", "kill", "pause", "stop")
@@ -53,14 +52,14 @@ class Nodes:
         environment = {**os.environ, **told, LEDGER_FOLDER: str(self._folder)}
         hide_from_handlers(environment)
         for _ in range(count):
-            # What a node logs while it is being killed is no news to anybody.
+            # What a node logs while it is being killed is no news.
             process = subprocess.Popen(  # noqa: S603 - the command is ours
                 self._command, env=environment, stderr=subprocess.DEVNULL, start_new_session=True
             )
             self._running.append(process)
 
     async def keep(self) -> None:
-        """Until cancelled: replaces at once whatever ends by itself, or by a job that it ran."""
+        """Until cancelled: replaces at once each node that ends by itself, or by a job that it ran."""
         while True:
             self._look_for_dead()
             await asyncio.sleep(LOOK_SECONDS)
@@ -92,7 +91,7 @@ class Nodes:
             self._ledger.note("healed", name=name, pid=victim.pid)
 
     async def stop(self) -> None:
-        """End all of them in order; whoever does not end in time is killed."""
+        """End all of them in order; one that does not end in time is killed."""
         self._look_for_dead()
         self._leaving.update(self._running)
         for process in self._running:
@@ -101,9 +100,9 @@ class Nodes:
             await self._gone(process)
 
     def _look_for_dead(self) -> None:
-        """Nodes that nobody hurt and that ended: a finding, if no job killed its own. Each is replaced.
+        """Nodes that ended and were not hurt: a finding, if no job killed its own. Each is replaced.
 
-        Not so one that found no server when it started: it says so and ends, and whoever keeps it tries again.
+        One that found no server when it started is no finding: it says so and ends, and is only started again.
         """
         ended = [process for process in self._running if process not in self._leaving and process.poll() is not None]
         for process in ended:
@@ -113,7 +112,7 @@ class Nodes:
             self.start()
 
     async def _busy(self, process: subprocess.Popen[bytes]) -> None:
-        """Until it runs a job, for a lease at most: who does nothing cannot be disturbed."""
+        """Until it runs a job, for a lease at most: a node that does nothing cannot be disturbed."""
         deadline = time.monotonic() + self._settings.lease_seconds
         while not self._in_flight(process.pid, 0.0) and time.monotonic() < deadline:
             await asyncio.sleep(LOOK_SECONDS)
@@ -130,13 +129,9 @@ class Nodes:
         """How many jobs the node has started and not ended, or so short a time ago that they may not be settled."""
         held: set[str] = set()
         now = time.monotonic()
-        decode = msgspec.json.Decoder(Event).decode
-        with contextlib.suppress(FileNotFoundError):  # it has run nothing yet
-            for line in (self._folder / f"node-{pid}.ledger").read_bytes().splitlines():
-                with contextlib.suppress(msgspec.MsgspecError):
-                    event = decode(line)
-                    if event.what == "start":
-                        held.add(event.job)
-                    elif now - event.at > unsettled_seconds:
-                        held.discard(event.job)
+        for event in read(self._folder, f"node-{pid}"):
+            if event.what == "start":
+                held.add(event.job)
+            elif now - event.at > unsettled_seconds:
+                held.discard(event.job)
         return len(held)

@@ -1,4 +1,4 @@
-"""Looks at the counts all the time: whatever happens, each job that was submitted has ended or is in one of them."""
+"""Looks at the counts all the time: at every moment each job that was submitted has ended or is in one of them."""
 
 from __future__ import annotations
 

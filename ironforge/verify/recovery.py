@@ -1,7 +1,7 @@
 """How soon the jobs of a killed node started elsewhere.
 
 Judged only where no other fault is near: a node that has just come, or was away itself, watches the others for one
-whole lease before it takes over from any of them, and a job that was put back may be with a node that is hurt next.
+whole lease before it takes over from any of them, and a job that was requeued may be with a node that is hurt next.
 Nor where a job killed its node: it kills the next one as well, and all that are left have just come.
 """
 

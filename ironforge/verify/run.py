@@ -25,6 +25,7 @@ from ironforge.redis.keys import Keys
 from ironforge.redis.shards import shards_of
 from ironforge.settings import Settings
 from ironforge.store import StoreClient
+from ironforge.verify.account import Ended
 from ironforge.verify.handlers import KILLER, KIND, MAX_RETRIES
 from ironforge.verify.ledger import Ledger, read
 from ironforge.verify.leftovers import leftovers
@@ -32,7 +33,6 @@ from ironforge.verify.misbehaviour import MISBEHAVIOUR
 from ironforge.verify.nodes import COMMAND, FAULTS, Nodes
 from ironforge.verify.observer import observing
 from ironforge.verify.suspicion import CRASH_BUDGET
-from ironforge.verify.verdict import Final as FinalState
 from ironforge.verify.verdict import Verdict, judge
 from ironforge.verify.waiting import drained, joined
 
@@ -149,7 +149,7 @@ class Load:
         self.ids: list[str] = []
 
     async def begin(self) -> None:
-        """A few jobs of every sort before there are nodes: whoever comes later has to find them."""
+        """A few jobs of every sort before there are nodes: those that come later have to find them."""
         await self._submit(FIRST_JOBS)
         await self._submit_twice()
 
@@ -236,8 +236,8 @@ def fairness(rng: random.Random) -> Fairness:
     return {"fairness_key": key, "fairness_weight": weight}
 
 
-async def _finals(store_client: StoreClient, ids: Sequence[str]) -> dict[str, FinalState]:
-    finals: dict[str, FinalState] = {}
+async def _finals(store_client: StoreClient, ids: Sequence[str]) -> dict[str, Ended]:
+    finals: dict[str, Ended] = {}
     waiting = list(ids)
 
     async def reader() -> None:
@@ -248,7 +248,7 @@ async def _finals(store_client: StoreClient, ids: Sequence[str]) -> dict[str, Fi
             except JobNotFound:
                 continue
             result = int(view.job.result) if view.job.result else None
-            finals[job] = FinalState(str(view.state), view.job.fence, result, view.job.crashes)
+            finals[job] = Ended(str(view.state), view.job.fence, result, view.job.crashes)
 
     await asyncio.gather(*(reader() for _ in range(READERS)))
     return finals

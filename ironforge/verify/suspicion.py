@@ -1,4 +1,4 @@
-"""Judges what became of jobs whose nodes died: who was suspected, who was buried, and what else ran meanwhile.
+"""Judges the jobs whose nodes died: which were suspected, which were buried, and what else ran meanwhile.
 
 Judged by what handlers and faults told, and not by the node's own count: a node that counts wrongly would be right.
 """
@@ -6,12 +6,12 @@ Judged by what handlers and faults told, and not by the node's own count: a node
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import combinations
-from typing import Final, Protocol
+from typing import Final
 
 from ironforge.settings import Settings
-from ironforge.verify.account import Account, Fault, Run
+from ironforge.verify.account import Account, Ended, Fault, Run, Tell
 
 CRASH_BUDGET: Final = Settings().crash_budget
 DEAD: Final = "dead"
@@ -21,19 +21,6 @@ GUILTY: Final = "who kills its nodes is buried, by a crash of its own, in time"
 BY_ITSELF: Final = "a suspect runs alone"
 # Two runs that follow each other at once are told by two handlers, and a handler tells its end before it is over.
 SLACK_SECONDS: Final = 0.002
-
-Tell = Callable[[str, str, str], None]
-
-
-class Ended(Protocol):
-    """What the store says of a job at the end."""
-
-    @property
-    def state(self) -> str: ...
-    @property
-    def fence(self) -> int: ...
-    @property
-    def crashes(self) -> int: ...
 
 
 def judge_suspects(account: Account, finals: Mapping[str, Ended], tell: Tell) -> None:
@@ -87,7 +74,7 @@ def _innocent(account: Account, job: str, final: Ended, own: list[Fault], tell: 
 def _guilty(account: Account, job: str, final: Ended | None, faults: list[Fault], tell: Tell) -> None:
     kills = [fault for fault in faults if fault.name == "kill"]
     if not kills:
-        return  # one that blocks its node may be done before anybody sees it
+        return  # one that blocks its node may be done before that shows
     others = sum(fault.pid == 0 for fault in account.faults)
     if final is None or final.state != DEAD:
         tell(GUILTY, job, f"it killed {len(kills)} nodes, and is {final.state if final else 'missing'}")
@@ -102,7 +89,7 @@ def _guilty(account: Account, job: str, final: Ended | None, faults: list[Fault]
 
 
 def _beside(account: Account, run: Run) -> list[Run]:
-    """What else ran on its process. What another fault has cut short there may be one that nobody waits for."""
+    """The other runs on its process. One that another fault has cut short there may be waited for no longer."""
     end = _end(account, run)
     others = [other for other in account.on_process[run.pid] if other != run]
     return [
@@ -124,5 +111,5 @@ def _end(account: Account, run: Run) -> float:
 
 
 def _cut(account: Account, other: Run, run: Run) -> bool:
-    """Whether the other one had lost its lease before: then it ended without anybody being told."""
+    """Whether the other one had lost its lease before: then it ended without a word."""
     return math.isinf(other.left) and any(fault.name != "kill" for fault in account.touching(other, run.at))

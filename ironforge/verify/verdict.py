@@ -20,21 +20,20 @@ The invariants of job systems, and the promise that covers each:
 
 Not judged here: memory and open connections, replies that belong to other requests, and the durability that an answer
 promised (the chaos runs take servers down, the tests of the store the rest). IronForge has no limits of concurrency a
-key, no cron, no webhooks and no order between jobs of one priority but by turns of fairness keys: whoever is not given
-one is not `KEPT`, and which turn is whose is judged by the tests of the store.
+key, no cron, no webhooks and no order between jobs of one priority but by turns of fairness keys: a job that never has
+its turn is not `KEPT`, and the order of turns is judged by the tests of the store.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final as Constant
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 import msgspec
 
-from ironforge.verify.account import CANCELLED, HARMLESS, STARVED, Account, Run
+from ironforge.verify.account import CANCELLED, HARMLESS, STARVED, Account, Ended, Run, Tell
 from ironforge.verify.handlers import MAX_RETRIES
 from ironforge.verify.ledger import Event
 from ironforge.verify.recovery import Recoveries, recoveries
@@ -42,9 +41,9 @@ from ironforge.verify.suspicion import CRASH_BUDGET, DEAD, judge_suspects
 
 COMPLETED, MISSING = "completed", "missing"
 # The ledger is told by the machine's clock, due times are by the server's, in whole milliseconds.
-CLOCK_SECONDS: Constant = 0.01
+CLOCK_SECONDS: Final = 0.01
 # The store counts settlements, it does not name them: jobs that ended twice may be those that were counted twice.
-SUSPECTS: Constant = 10
+SUSPECTS: Final = 10
 
 KEPT = "accepted means kept"
 ONCE = "settles exactly once"
@@ -64,15 +63,6 @@ ALONE = "a handler hurts only its own job"
 GOES_ON = "a node that nobody hurts goes on"
 NOTHING_LEFT = "nothing is left behind"
 COUNTED = "a job that lives is always counted"
-
-
-class Final(NamedTuple):
-    """What the store says of a job at the end. `result`: the fence that its accepted run returned."""
-
-    state: str
-    fence: int = 0
-    result: int | None = None
-    crashes: int = 0
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -106,12 +96,9 @@ class Verdict(msgspec.Struct, frozen=True):
     recoveries_judged: int = 0
 
 
-Tell = Callable[[str, str, str], None]
-
-
 def judge(
     events: Iterable[Event],
-    finals: Mapping[str, Final],
+    finals: Mapping[str, Ended],
     completed_total: int,
     *,
     lease_seconds: float = 0.0,
@@ -131,7 +118,7 @@ def judge(
         violations.append(Violation(promise, job, why, account.evidence(job) if job else []))
 
     for job in sorted(account.by_job):
-        final = finals.get(job, Final(MISSING))
+        final = finals.get(job, Ended(MISSING))
         for promise in (_kept, _settled, _fences, _times, _cancelled, _dead, _crashes, _repeats, _alone):
             promise(account, job, final, tell)
     _keys(account, finals, tell)
@@ -176,14 +163,14 @@ def _verdict(account: Account, violations: list[Violation], settled_twice: int, 
     )
 
 
-def _kept(account: Account, job: str, final: Final, tell: Tell) -> None:
+def _kept(account: Account, job: str, final: Ended, tell: Tell) -> None:
     if job in account.accepted and final.state not in (COMPLETED, CANCELLED, DEAD):
         tell(KEPT, job, f"it was accepted, and in the end it is {final.state}")
     if account.runs[job] and job not in account.accepted and job not in account.unanswered:
         tell(PHANTOM, job, "it ran, and nobody submitted it")
 
 
-def _settled(account: Account, job: str, final: Final, tell: Tell) -> None:
+def _settled(account: Account, job: str, final: Ended, tell: Tell) -> None:
     if final.state != COMPLETED:
         return
     finished = [run.fence for run in account.runs[job] if run.outcome == "end"]
@@ -193,8 +180,8 @@ def _settled(account: Account, job: str, final: Final, tell: Tell) -> None:
         tell(ONCE, job, f"its record is of run {final.fence}, its result of run {final.result}")
 
 
-def _fences(account: Account, job: str, final: Final, tell: Tell) -> None:
-    """A node that was away may start a job late that others have run meanwhile; nobody else may go back."""
+def _fences(account: Account, job: str, final: Ended, tell: Tell) -> None:
+    """A node that was away may start a job late that others have run meanwhile; no other run may go back."""
     seen: set[int] = set()
     runs = account.runs[job]
     for run in runs:
@@ -206,14 +193,14 @@ def _fences(account: Account, job: str, final: Final, tell: Tell) -> None:
         tell(FENCE, job, f"run {max(seen)} was the newest, and it was run {final.fence} that ended the job")
 
 
-def _times(account: Account, job: str, _: Final, tell: Tell) -> None:
+def _times(account: Account, job: str, _: Ended, tell: Tell) -> None:
     due = account.due.get(job, 0.0)
     early = [run for run in account.runs[job] if run.at < due - CLOCK_SECONDS]
     if early:
         tell(EARLY, job, f"it started {due - early[0].at:.3f} s before it was due")
 
 
-def _cancelled(account: Account, job: str, final: Final, tell: Tell) -> None:
+def _cancelled(account: Account, job: str, final: Ended, tell: Tell) -> None:
     at = account.cancelled_at.get(job)
     if at is not None and any(run.at > at for run in account.runs[job]):
         tell(CANCEL, job, "it started after its cancellation was acknowledged")
@@ -223,7 +210,7 @@ def _cancelled(account: Account, job: str, final: Final, tell: Tell) -> None:
         tell(ASKED, job, "it is cancelled, and nobody asked for it")
 
 
-def _dead(account: Account, job: str, final: Final, tell: Tell) -> None:
+def _dead(account: Account, job: str, final: Ended, tell: Tell) -> None:
     """A failure that was not accepted cannot be told from one that was, so only untouched ones speak against us."""
     fails = [run for run in account.runs[job] if run.outcome == "fail"]
     if final.state == DEAD and len(fails) <= MAX_RETRIES and final.crashes < CRASH_BUDGET:
@@ -233,13 +220,13 @@ def _dead(account: Account, job: str, final: Final, tell: Tell) -> None:
         tell(LIMIT, job, f"it failed {len(untouched)} times with {MAX_RETRIES} retries, and is {final.state}")
 
 
-def _crashes(account: Account, job: str, final: Final, tell: Tell) -> None:
+def _crashes(account: Account, job: str, final: Ended, tell: Tell) -> None:
     if final.state == MISSING:
         return
     following = {run: again.at for run, again in account.followed(job)}
     killed = 0
     for run in sorted(account.runs[job], key=lambda run: run.fence):
-        # A run that failed may have been that of a suspect: it killed nobody, and is none any longer.
+        # A run that failed may have been that of a suspect: it killed no node, and is none any longer.
         killed = 0 if run.outcome == "fail" else killed + _killed(account, run, following.get(run, math.inf))
     possible = sum(fault.name not in HARMLESS for fault in account.faults)
     if not killed <= final.crashes <= possible:
@@ -258,7 +245,7 @@ def _stopped(account: Account, run: Run, killed: float) -> bool:
     return any(fault.pid == run.pid and fault.name == "stop" for fault in account.between(run.at, killed))
 
 
-def _repeats(account: Account, job: str, _: Final, tell: Tell) -> None:
+def _repeats(account: Account, job: str, _: Ended, tell: Tell) -> None:
     for run, again in _repeated(account, job):
         if not account.touching(run, again.at):
             tell(REPEATS, job, f"run {run.fence} on process {run.pid} was repeated, and no fault touched it")
@@ -270,14 +257,14 @@ def _repeated(account: Account, job: str) -> list[tuple[Run, Run]]:
     return [(run, again) for run, again in pairs if not (run.outcome == "fail" and run.until <= again.at)]
 
 
-def _alone(account: Account, job: str, _: Final, tell: Tell) -> None:
+def _alone(account: Account, job: str, _: Ended, tell: Tell) -> None:
     """Cancelled or failed by another one it would run again: that is a repeat without a fault."""
     felt = [event for event in account.by_job[job] if event.what == "felt"]
     if felt:
         tell(ALONE, job, f"run {felt[0].fence} found what job {felt[0].name} had left behind")
 
 
-def _keys(account: Account, finals: Mapping[str, Final], tell: Tell) -> None:
+def _keys(account: Account, finals: Mapping[str, Ended], tell: Tell) -> None:
     for key, jobs in account.by_key.items():
         exist = sorted(job for job in jobs if job in account.accepted or job in finals or account.runs[job])
         if len(exist) > 1:

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from ironforge.verify.account import Ended
 from ironforge.verify.ledger import Event
-from ironforge.verify.verdict import CANCELLED, COMPLETED, KEPT, Final, Violation
+from ironforge.verify.verdict import CANCELLED, COMPLETED, KEPT, Violation
 from tests.system.chaos.installation import NOBODY
 
 
-def forgotten(events: Sequence[Event], finals: Mapping[str, Final]) -> dict[str, Final]:
+def forgotten(events: Sequence[Event], finals: Mapping[str, Ended]) -> dict[str, Ended]:
     """Jobs that ended, and whose records were dropped because memory was full, as it is promised.
 
     That they ended is known from the ledger alone; `uncounted` sees to it that none of them was lost instead.
     """
     if not any(event.what == "fault" and event.name == "memory-full" for event in events):
         return {}
-    found: dict[str, Final] = {}
+    found: dict[str, Ended] = {}
     fences: dict[str, int] = {}
     unended = Counter(event.job for event in events if event.what == "start")
     unended.subtract(event.job for event in events if event.what in ("end", "fail"))
@@ -26,18 +27,18 @@ def forgotten(events: Sequence[Event], finals: Mapping[str, Final]) -> dict[str,
             continue
         if event.what == "start":
             fences[event.job] = max(event.fence, fences.get(event.job, 0))
-        elif event.what == "end" and event.fence >= found.get(event.job, Final(COMPLETED)).fence:
+        elif event.what == "end" and event.fence >= found.get(event.job, Ended(COMPLETED)).fence:
             # A node that was taken over may end an older run later, and that settles nothing.
-            found[event.job] = Final(COMPLETED, event.fence, event.fence, unended[event.job])
+            found[event.job] = Ended(COMPLETED, event.fence, event.fence, unended[event.job])
         elif event.what == "cancel_info" and not unended[event.job]:
             # Whether it was cancelled is not known from the answer; that it is gone without a run says it.
-            found.setdefault(event.job, Final(CANCELLED, 0, None, 0))
+            found.setdefault(event.job, Ended(CANCELLED, 0, None, 0))
         elif event.what == "cancel_ok" and event.name == CANCELLED:
-            found[event.job] = Final(CANCELLED, fences.get(event.job, 0), None, unended[event.job])
+            found[event.job] = Ended(CANCELLED, fences.get(event.job, 0), None, unended[event.job])
     return found
 
 
-def uncounted(finals: Mapping[str, Final], completed_total: int) -> list[Violation]:
+def uncounted(finals: Mapping[str, Ended], completed_total: int) -> list[Violation]:
     """Each job that has ended was counted: one that was not has been lost before its settlement."""
     completed = sum(final.state == COMPLETED for final in finals.values())
     if completed <= completed_total:

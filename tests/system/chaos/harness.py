@@ -27,9 +27,10 @@ from ironforge.job.record import decode, format_id, parse_id
 from ironforge.redis.keys import Keys
 from ironforge.settings import Settings
 from ironforge.store import StoreClient
+from ironforge.verify.account import Ended
 from ironforge.verify.leftovers import leftovers
 from ironforge.verify.run import Load, Plan
-from ironforge.verify.verdict import EARLY, GOES_ON, Final, Verdict, Violation, judge
+from ironforge.verify.verdict import EARLY, GOES_ON, Verdict, Violation, judge
 from tests.system.chaos.answers import forgotten, recovery, uncounted
 from tests.system.chaos.installation import (
     LEASE_SECONDS,
@@ -204,9 +205,9 @@ async def _lag(seconds: float) -> float:
     return worst
 
 
-async def _finals(settings: Settings, store_client: StoreClient, ids: list[str]) -> dict[str, Final]:
+async def _finals(settings: Settings, store_client: StoreClient, ids: list[str]) -> dict[str, Ended]:
     """Ended jobs in bulk from their shelves; every other one is asked for, as a user would."""
-    finals: dict[str, Final] = {}
+    finals: dict[str, Ended] = {}
     async with redis.asyncio.Redis.from_url(settings.redis_url) as client:
         prefix = Keys(settings.namespace).prefix
         for shelf in ("done", "kept"):
@@ -214,10 +215,10 @@ async def _finals(settings: Settings, store_client: StoreClient, ids: list[str])
                 for job_id, record in (await client.hgetall(key)).items():
                     job = decode(record)
                     result = int(job.result) if job.result else None
-                    finals[format_id(job_id)] = Final(str(job.ended), job.fence, result, job.crashes)
+                    finals[format_id(job_id)] = Ended(str(job.ended), job.fence, result, job.crashes)
     for job_id in ids:
         if job_id not in finals:
             with contextlib.suppress(JobNotFound):
                 view = await store_client.inspector.get(parse_id(job_id))
-                finals[job_id] = Final(str(view.state), view.job.fence, None, view.job.crashes)
+                finals[job_id] = Ended(str(view.state), view.job.fence, None, view.job.crashes)
     return finals

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from ironforge.verify.account import Ended
 from ironforge.verify.ledger import Event
-from ironforge.verify.verdict import Final
 from tests.system.chaos.answers import forgotten, recovery, uncounted
 
-DONE = Final("completed")
+DONE = Ended("completed")
 
 
 def test_recovery_is_the_next_end_and_of_one_node_its_own() -> None:
@@ -30,10 +30,10 @@ def test_what_a_full_memory_forgot_ended_as_the_ledger_says() -> None:
         *(Event(1.0, "cancel_ok", job="b", name="cancelled"), Event(2.0, "fault", name="memory-full")),
     ]
 
-    assert forgotten(told, {"kept": DONE}) == {"a": Final("completed", 2, 2), "b": Final("cancelled")}
+    assert forgotten(told, {"kept": DONE}) == {"a": Ended("completed", 2, 2), "b": Ended("cancelled")}
     assert forgotten(told[:-1], {"kept": DONE}) == {}
 
 
 def test_more_ends_than_settlements_are_a_loss() -> None:
-    assert uncounted({"a": DONE, "b": Final("dead")}, 1) == []
+    assert uncounted({"a": DONE, "b": Ended("dead")}, 1) == []
     assert len(uncounted({"a": DONE, "b": DONE}, 1)) == 1

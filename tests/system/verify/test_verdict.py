@@ -6,26 +6,27 @@ import pytest
 
 from ironforge.store import Stats, StreamDepth
 from ironforge.verify import verdict as promises
+from ironforge.verify.account import Ended
 from ironforge.verify.ledger import Event, Ledger, read
 from ironforge.verify.observer import imbalance
-from ironforge.verify.verdict import Final, judge
+from ironforge.verify.verdict import judge
 from tests.system.verify.histories import AGAIN, BAD, DONE, GOOD, RUN, STEP_SECONDS, events
 
 LEASE_SECONDS = 1.0
 
 
-def judged(text: str, final: Final) -> promises.Verdict:
+def judged(text: str, final: Ended) -> promises.Verdict:
     done = int(final.state == "completed")
     return judge(events(text), {"a": final}, completed_total=done, lease_seconds=LEASE_SECONDS)
 
 
 @pytest.mark.parametrize(("text", "final"), GOOD.values(), ids=GOOD)
-def test_a_good_history_passes(text: str, final: Final) -> None:
+def test_a_good_history_passes(text: str, final: Ended) -> None:
     assert judged(text, final).violations == []
 
 
 @pytest.mark.parametrize(("text", "final", "promise"), BAD.values(), ids=BAD)
-def test_a_bad_history_is_caught_for_its_reason(text: str, final: Final, promise: str) -> None:
+def test_a_bad_history_is_caught_for_its_reason(text: str, final: Ended, promise: str) -> None:
     found = [violation for violation in judged(text, final).violations if violation.promise == promise]
 
     assert {(violation.job, bool(violation.evidence)) for violation in found} == {("a", True)}
@@ -41,7 +42,7 @@ def test_two_settlements_of_one_job_are_caught() -> None:
 def test_two_jobs_for_one_key_are_caught() -> None:
     history = [Event(0, "submit_ok", "a", name="key"), Event(1, "submit_info", "b", name="key")]
 
-    one = judge(history, {"a": Final("cancelled")}, completed_total=0)
+    one = judge(history, {"a": Ended("cancelled")}, completed_total=0)
     two = judge(history, {"a": DONE, "b": DONE}, completed_total=2)
 
     assert promises.KEY not in [violation.promise for violation in one.violations]
@@ -69,7 +70,7 @@ def test_leftovers_are_caught() -> None:
 
 def test_the_figures_are_those_of_the_history() -> None:
     verdict = judged(
-        "submit_ok|start 0|kill|start 1 @2|end 1 @2|wait 14|pause @2|starved 4 @2", Final("completed", 1, 1, crashes=1)
+        "submit_ok|start 0|kill|start 1 @2|end 1 @2|wait 14|pause @2|starved 4 @2", Ended("completed", 1, 1, crashes=1)
     )
 
     assert verdict.acknowledged == 1
@@ -85,7 +86,7 @@ def test_the_figures_are_those_of_the_history() -> None:
 
 
 def test_a_recovery_without_another_fault_is_judged() -> None:
-    verdict = judged("submit_ok|start 0|kill|start 1 @2|end 1 @2", Final("completed", 1, 1, crashes=1))
+    verdict = judged("submit_ok|start 0|kill|start 1 @2|end 1 @2", Ended("completed", 1, 1, crashes=1))
 
     assert verdict.recoveries == 1
     assert verdict.recoveries_judged == 1
