@@ -1,6 +1,6 @@
-"""The part of a URL between `//` and the path: `user:password@host:port`, what is wrong with one, and who reaches it.
+"""Reads the part of a URL between `//` and the path, `user:password@host:port`, and tells the mistakes in it.
 
-No message shows what may be a password, or a part of one: whoever forgets to encode a `/` has the rest of it elsewhere.
+No message shows what may be a password, or a part of one: after a `/` that is not encoded the rest of it is elsewhere.
 """
 
 from __future__ import annotations

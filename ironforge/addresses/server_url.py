@@ -1,6 +1,6 @@
 """The address of the store as one setting: a server, the sentinels that know it, or some nodes of a cluster.
 
-Everything behind the `?` is redis-py's, except what is for the sentinels themselves.
+Parameters behind the `?` are redis-py's, except those for the sentinels themselves.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from ironforge.addresses.authority import LOGIN_RULE, host_of, split
 from ironforge.errors import ConfigError
 from ironforge.formats.suggest import closest
 
+DEFAULT_URL: Final = "redis://127.0.0.1:6379/0"
 SENTINEL_PORT: Final = 26_379
 SERVER_PORT: Final = 6_379
 SINGLE: Final = ("redis", "rediss", "unix")
@@ -57,7 +58,7 @@ class ServerUrl(NamedTuple):
     asking: dict[str, str]
 
     def __repr__(self) -> str:
-        return f"ServerUrl({self.scheme}, {self.kind}, {self.hosts})"  # a traceback may show it to somebody
+        return f"ServerUrl({self.scheme}, {self.kind}, {self.hosts})"  # a traceback may show it
 
     def server(self, host: str, port: int) -> str:
         """The plain URL of one server."""
@@ -155,7 +156,7 @@ def _is_number(text: str, kind: Callable[[str], float]) -> bool:
 
 
 def without_password(url: str) -> str:
-    """For messages: the user's name and password are nobody's business, wherever in the address they are."""
+    """For messages: without the user's name and password, wherever in the address they are."""
     try:
         parse(url)
     except ConfigError:

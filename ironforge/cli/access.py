@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 import typer
@@ -11,7 +12,7 @@ from ironforge.auth import AUDIT_FAILED
 from ironforge.auth.quota import NAMES, Quota
 from ironforge.cli import output
 from ironforge.cli.audit import caller_name, write_down
-from ironforge.cli.direct import need_pepper, server_settings, shown_time, with_opened
+from ironforge.cli.direct import need_pepper, shown_time, with_opened
 from ironforge.cli.generated_flags import AsJson, takes_settings
 from ironforge.formats.numbers import shown
 from ironforge.settings import Settings
@@ -25,6 +26,7 @@ keys: Final = typer.Typer(no_args_is_help=True, epilog=output.EXIT_CODES, help="
 quotas: Final = typer.Typer(no_args_is_help=True, epilog=output.EXIT_CODES, help="Show and set a namespace's limits.")
 
 Children = Literal["revoke", "keep"]
+T = TypeVar("T")
 
 
 @keys.command("create")
@@ -41,8 +43,8 @@ def create_key(
     """Make an API key. It is shown this once."""
     need_pepper(settings)
     scopes = [word for text in scope for word in text.split(",") if word]
-    key, record = with_opened(
-        lambda: _api_keys(settings),
+    key, record = _with_keys(
+        settings,
         lambda ring: ring.create(
             settings.namespace,
             name,
@@ -65,7 +67,7 @@ def create_key(
 @takes_settings(Command.SERVER)
 def list_keys(as_json: AsJson = False, *, settings: Settings) -> None:
     """List the keys of a namespace."""
-    listed = with_opened(lambda: _api_keys(settings), lambda ring: ring.listed(settings.namespace))
+    listed = _with_keys(settings, lambda ring: ring.listed(settings.namespace))
     if as_json:
         output.print_json({"keys": [_as_json(one) for one in listed]})
     elif listed:
@@ -97,10 +99,7 @@ def revoke_key(
 ) -> None:
     """Revoke a key, and those that come from it: they stop working within 15 seconds."""
     need_pepper(settings)
-    gone = with_opened(
-        lambda: _api_keys(settings),
-        lambda ring: ring.revoke(settings.namespace, key_id, children=children == "revoke"),
-    )
+    gone = _with_keys(settings, lambda ring: ring.revoke(settings.namespace, key_id, children=children == "revoke"))
     write_down(settings, "revokeKey", *gone)
     for one in gone:
         output.say(f"key {one} is revoked; it stops working within 15 seconds")
@@ -110,7 +109,7 @@ def revoke_key(
 @takes_settings(Command.SERVER)
 def show_quota(as_json: AsJson = False, *, settings: Settings) -> None:
     """Show the limits of a namespace."""
-    quota = with_opened(lambda: _book(settings), lambda book: book.get(settings.namespace))
+    quota = _with_quotas(settings, lambda store: store.get(settings.namespace))
     _print_quota(settings.namespace, quota, as_json=as_json)
 
 
@@ -138,21 +137,21 @@ def set_quota(
         delay_seconds=delay_seconds,
         queues=queues,
     )
-    with_opened(lambda: _book(settings), lambda book: book.put(settings.namespace, quota))
+    _with_quotas(settings, lambda store: store.put(settings.namespace, quota))
     write_down(settings, "setQuota", settings.namespace)
     _print_quota(settings.namespace, quota, as_json=False)
 
 
-def _api_keys(settings: Settings) -> ApiKeys:
+def _with_keys(settings: Settings, work: Callable[[ApiKeys], Coroutine[Any, Any, T]]) -> T:
     from ironforge.auth.api_keys import ApiKeys  # noqa: PLC0415
 
-    return ApiKeys(server_settings(settings))
+    return with_opened(ApiKeys, settings, work)
 
 
-def _book(settings: Settings) -> QuotaStore:
+def _with_quotas(settings: Settings, work: Callable[[QuotaStore], Coroutine[Any, Any, T]]) -> T:
     from ironforge.auth.quota_store import QuotaStore  # noqa: PLC0415
 
-    return QuotaStore(server_settings(settings))
+    return with_opened(QuotaStore, settings, work)
 
 
 def _print_quota(namespace: str, quota: Quota, *, as_json: bool) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import getpass
 import os
-from typing import TYPE_CHECKING, Annotated, Final
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import msgspec
 import typer
 
 from ironforge.cli import output
-from ironforge.cli.direct import need_pepper, server_settings, shown_time, with_opened
+from ironforge.cli.direct import need_pepper, shown_time, with_opened
 from ironforge.cli.generated_flags import AsJson, takes_settings
 from ironforge.errors import ConfigError, StoreError
 from ironforge.settings import Settings
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 audit: Final = typer.Typer(no_args_is_help=True, epilog=output.EXIT_CODES, help="Read and verify the audit trail.")
 
-_EMPTY: Final = "the trail is empty, or was deleted: only --head with the head of an earlier run can tell"
+T = TypeVar("T")
 
 
 @audit.command("list")
@@ -33,7 +34,7 @@ def list_audit(
     settings: Settings,
 ) -> None:
     """Show who did what, newest first."""
-    entries, _ = with_opened(lambda: _trail(settings), lambda trail: trail.newest(limit))
+    entries, _ = _with_trail(settings, lambda trail: trail.newest(limit))
     if as_json:
         output.print_json(
             {"entries": [{**msgspec.structs.asdict(one), "at": shown_time(one.at_ms)} for one in entries]}
@@ -55,7 +56,7 @@ def verify_audit(
 ) -> None:
     """Check that every entry is where it was put and what it was. Keep the head that it prints outside the server.
 
-    Without --head nobody can tell a trail from one whose end was cut off, nor an empty one from one that was deleted.
+    Without --head a trail cannot be told from one whose end was cut off, nor an empty one from one that was deleted.
     """
     from ironforge.auth.audit import Head  # noqa: PLC0415
 
@@ -65,7 +66,7 @@ def verify_audit(
         raise ConfigError(
             f"--head {head[:100]!r} is no head: give it as an earlier run printed it, <number>:<64 digits>"
         )
-    verdict = with_opened(lambda: _trail(settings), lambda trail: trail.verify(anchor))
+    verdict = _with_trail(settings, lambda trail: trail.verify(anchor))
     problems = verdict.problems or (
         [] if verdict.entries else ["the trail is empty, or was deleted: --head would tell"]
     )
@@ -93,7 +94,7 @@ def write_down(settings: Settings, action: str, *targets: str) -> bool:
             await trail.append(who, action, target)
 
     try:
-        with_opened(lambda: _trail(settings), append)
+        _with_trail(settings, append)
     except StoreError as error:
         output.say(f"it is done, but not in the audit trail, which cannot be written: {error}")
         return False
@@ -101,7 +102,7 @@ def write_down(settings: Settings, action: str, *targets: str) -> bool:
 
 
 def caller_name() -> str:
-    """Who runs the command, as the audit trail calls them; the environment may say anything, or nothing."""
+    """The user of the command, as the audit trail names them; the environment may say anything, or nothing."""
     try:
         name = getpass.getuser()
     except (OSError, KeyError):
@@ -109,7 +110,7 @@ def caller_name() -> str:
     return "cli:" + "".join(letter if letter.isprintable() else "?" for letter in name[:100])
 
 
-def _trail(settings: Settings) -> AuditTrail:
+def _with_trail(settings: Settings, work: Callable[[AuditTrail], Coroutine[Any, Any, T]]) -> T:
     from ironforge.auth.audit import AuditTrail  # noqa: PLC0415
 
-    return AuditTrail(server_settings(settings))
+    return with_opened(AuditTrail, settings, work)

@@ -1,6 +1,6 @@
-"""What commands share that ask the server itself, not the API.
+"""What the commands share that ask the server itself, not the API.
 
-Somebody has to make the first key, and only whoever runs the installation has the address of the server and the pepper.
+No key can allow the first one to be made; that an operator may is shown by the address of the server and the pepper.
 """
 
 from __future__ import annotations
@@ -8,24 +8,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from ironforge.errors import ConfigError
+from ironforge.process.per_loop import Closable
 from ironforge.settings import Settings, environment_name
 
 T = TypeVar("T")
+Opened = TypeVar("Opened", bound=Closable)
 
 
-class _Closable(Protocol):
-    async def close(self) -> None: ...
+def with_opened(
+    kind: Callable[[Settings], Opened], settings: Settings, work: Callable[[Opened], Coroutine[Any, Any, T]]
+) -> T:
+    """The result of `work` with a `kind` that is connected to the server of the settings meanwhile."""
+    from ironforge.doctor import server_of  # noqa: PLC0415
 
-
-Opened = TypeVar("Opened", bound=_Closable)
-
-
-def with_opened(opened: Callable[[], Opened], work: Callable[[Opened], Coroutine[Any, Any, T]]) -> T:
     async def run() -> T:
-        one = opened()
+        one = kind(server_of(settings))
         try:
             return await work(one)
         finally:
@@ -40,12 +40,6 @@ def need_pepper(settings: Settings) -> None:
             f"{environment_name('key_pepper')} is not set: it must be the one that the API has "
             '(make the first one with python -c "import secrets; print(secrets.token_hex(32))")'
         )
-
-
-def server_settings(settings: Settings) -> Settings:
-    from ironforge.doctor import server_of  # noqa: PLC0415
-
-    return server_of(settings)
 
 
 def shown_time(ms: int) -> str:

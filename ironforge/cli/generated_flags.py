@@ -4,52 +4,51 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
-from typing import Annotated, Any, Final, get_type_hints
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
 from ironforge.process.handler_environment import start_without_pepper
-from ironforge.settings import environment_name, load
+from ironforge.settings import Settings, environment_name, load
 from ironforge.settings.declaration import DECLARED, DEFAULTS, TYPES, Command, settings_of
-
-DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6379/0"
 
 Function = Callable[..., Any]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON document on stdout, for programs")]
 
 
-def takes_settings(
-    of: Command | str, *, without_api: bool = False
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def with_flags(
+    command: Function, name: str, flags: Sequence[inspect.Parameter], made_of: Callable[[dict[str, Any]], Any]
+) -> Function:
+    """`command` with these flags in the place of its parameter `name`, which receives what is made of their values."""
+    hints = get_type_hints(command, include_extras=True)
+
+    @functools.wraps(command)
+    def wrapper(**given: Any) -> Any:
+        values = {flag.name: given.pop(flag.name) for flag in flags}
+        return command(**{name: made_of(values)}, **given)
+
+    parameters: list[inspect.Parameter] = []
+    for own, parameter in inspect.signature(command).parameters.items():
+        parameters += flags if own == name else [parameter.replace(annotation=hints[own])]
+    wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return wrapper
+
+
+def takes_settings(of: Command | str, *, without_api: bool = False) -> Callable[[Function], Function]:
     """Give a command the flags of a kind of commands, or of one setting; its parameter `settings` receives the result.
 
     `without_api`: those that only the API has a use for are neither read nor handed to child processes.
     """
 
-    names = [of] if isinstance(of, str) else settings_of(of)
+    def settings_from(flags: dict[str, Any]) -> Settings:
+        if without_api:
+            start_without_pepper()
+        return load(**flags)
 
-    def decorate(command: Function) -> Function:
-        hints = get_type_hints(command, include_extras=True)
-        own = [
-            parameter.replace(annotation=hints[parameter.name])
-            for parameter in inspect.signature(command).parameters.values()
-            if parameter.name != "settings"
-        ]
-
-        @functools.wraps(command)
-        def wrapper(**given: Any) -> Any:
-            flags = {name: given.pop(name) for name in names}
-            if without_api:
-                start_without_pepper()
-            return command(settings=load(**flags), **given)
-
-        parameters = [*own, *(_flag(name) for name in names)]
-        wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        return wrapper
-
-    return decorate
+    flags = [_flag(name) for name in ([of] if isinstance(of, str) else settings_of(of))]
+    return lambda command: with_flags(command, "settings", flags, settings_from)
 
 
 def _flag(name: str) -> inspect.Parameter:

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
+from ironforge.cli.generated_flags import with_flags
 from ironforge.job.options import OPTIONS, Option
 
 
 def takes_job_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command a flag for each option; its own parameter `options` receives those that were given."""
-    hints = get_type_hints(command, include_extras=True)
 
-    @functools.wraps(command)
-    def wrapper(**given: Any) -> Any:
-        options = {option.name: given.pop(option.name) for option in OPTIONS}
-        return command(options={name: value for name, value in options.items() if value is not None}, **given)
+    def given(options: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in options.items() if value is not None}
 
-    parameters: list[inspect.Parameter] = []
-    for name, parameter in inspect.signature(command).parameters.items():
-        parameters += map(_flag, OPTIONS) if name == "options" else [parameter.replace(annotation=hints[name])]
-    wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return wrapper
+    return with_flags(command, "options", [_flag(option) for option in OPTIONS], given)
 
 
 def _flag(option: Option) -> inspect.Parameter:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
@@ -52,12 +51,10 @@ Query = dict[str, str | int | None]
 Ask = Callable[..., dict[str, Any]]
 
 
-@contextmanager
-def connected(settings: Settings) -> Iterator[Client]:
+def connected(settings: Settings) -> Client:
     from ironforge.client.client import Client  # noqa: PLC0415
 
-    with Client(api_url(settings)) as client:
-        yield client
+    return Client(api_url(settings))
 
 
 @takes_settings(Command.CLIENT)
@@ -116,7 +113,8 @@ def cancel(job_id: JobId, as_json: AsJson = False, *, settings: Settings) -> Non
     """Cancel a job: one that waits will never run, one that runs is stopped by its node."""
     with connected(settings) as client:
         job = client.cancel(job_id)
-    _changed(job, "its node has been told to stop it" if job["status"] == "running" else "cancelled", as_json=as_json)
+    done = "its node has been told to stop it" if job["status"] == "running" else "cancelled"
+    output.report(job, f"{job['id']}: {done}", as_json=as_json)
 
 
 @jobs.command("retry", epilog=output.EXIT_CODES)
@@ -172,7 +170,7 @@ def retry_dead(
 def _retry_one(settings: Settings, job_id: str, *, reset: bool, as_json: bool) -> None:
     with connected(settings) as client:
         job = client.retry(job_id, reset_retry_count=reset)
-    _changed(job, "queued again", as_json=as_json)
+    output.report(job, f"{job['id']}: queued again", as_json=as_json)
 
 
 async def _retry_all(url: str, kind: str | None, queue: str | None, *, reset: bool) -> tuple[int, int]:
@@ -243,14 +241,6 @@ def _job(job: dict[str, Any], *, as_json: bool) -> None:
         output.print_json(job)
     else:
         output.out.print(output.job_details(job))
-
-
-def _changed(job: dict[str, Any], what: str, *, as_json: bool) -> None:
-    output.say_unrecorded(job)
-    if as_json:
-        output.print_json(job)
-    else:
-        output.say(f"{job['id']}: {what}")
 
 
 def _accepted(client: Client, accepted: dict[str, Any], *, wait: bool, as_json: bool) -> None:

@@ -1,6 +1,6 @@
 """What commands print: data on stdout, messages on stderr; tables for people, JSON for programs.
 
-A job's kind and payload were chosen by strangers: nothing of them may be taken for markup or steer a terminal.
+A job's kind and payload were chosen by callers: nothing of them may be taken for markup or steer a terminal.
 """
 
 from __future__ import annotations
@@ -43,10 +43,14 @@ STATE_STYLES: Final = {
 }
 
 
-def say_unrecorded(answer: Mapping[str, Any]) -> None:
-    """Tell that the audit trail lacks what this is the answer to, if it does."""
+def report(answer: Mapping[str, Any], words: str, *, as_json: bool) -> None:
+    """What the API has done, in its own words or in these; and whether the audit trail lacks it."""
     if answer.get("audit") == AUDIT_FAILED:
         say("it is done, but not in the audit trail, which could not be written; the log of the API has it")
+    if as_json:
+        print_json(answer)
+    else:
+        say(words)
 
 
 def say(text: str) -> None:

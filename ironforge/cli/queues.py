@@ -34,8 +34,5 @@ def resume(name: Name, as_json: AsJson = False, *, settings: Settings) -> None:
 def _change(settings: Settings, name: str, *, paused: bool, as_json: bool) -> None:
     with connected(settings) as client:
         answer = client.pause_queue(name) if paused else client.resume_queue(name)
-    output.say_unrecorded(answer)
-    if as_json:
-        output.print_json(answer)
-    else:
-        output.say(f"queue {answer['queue']} {'is paused' if answer['paused'] else 'is not paused'}")
+    state = "is paused" if answer["paused"] else "is not paused"
+    output.report(answer, f"queue {answer['queue']} {state}", as_json=as_json)

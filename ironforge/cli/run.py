@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 import msgspec
 import typer
 
-from ironforge.addresses.server_url import without_password
-from ironforge.cli import generated_flags, output
+from ironforge.addresses.server_url import DEFAULT_URL, without_password
+from ironforge.cli import output
+from ironforge.cli.generated_flags import takes_settings
 from ironforge.client.api_url import api_url
 from ironforge.errors import InvalidPayload
 from ironforge.process.handler_environment import hide_from_handlers
@@ -39,7 +40,7 @@ MAIL: Final = """{"kind": "email.send", "payload": {"to": "you@example.com"}}"""
 _CHILD: Final = (sys.executable, "-P", "-m", "ironforge")
 
 
-@generated_flags.takes_settings(Command.DEV)
+@takes_settings(Command.DEV)
 def dev(
     app: Application = EXAMPLES,
     no_node: NoNode = False,
@@ -71,7 +72,7 @@ def dev(
     raise typer.Exit(end_in_time(isolation.run(served)))
 
 
-@generated_flags.takes_settings(Command.API)
+@takes_settings(Command.API)
 def api(no_auth: NoAuth = False, *, settings: Settings) -> None:
     """Run the HTTP API alone, in one or more processes on one port; nodes run elsewhere, on the same Redis or Valkey.
 
@@ -92,7 +93,7 @@ def api(no_auth: NoAuth = False, *, settings: Settings) -> None:
     raise typer.Exit(asyncio.run(run_api_processes(command, settings, allow_public=no_auth)))
 
 
-@generated_flags.takes_settings("http_port")
+@takes_settings("http_port")
 def api_child(no_auth: NoAuth = False, *, settings: Settings) -> None:
     """One process of `ironforge api`; its settings come in its environment, its port is the parent's choice."""
     _serve_api(settings, no_auth=no_auth)
@@ -109,7 +110,7 @@ def _serve_api(settings: Settings, *, no_auth: bool) -> NoReturn:
     raise typer.Exit(end_in_time(uvloop.run(serve_api(with_server(settings), allow_public=no_auth))))
 
 
-@generated_flags.takes_settings(Command.NODE, without_api=True)
+@takes_settings(Command.NODE, without_api=True)
 def node(app: Application, *, settings: Settings) -> None:
     """Run the handlers of APP in one or more processes, and restart those that die."""
     from ironforge.logs.setup import configure_logging  # noqa: PLC0415
@@ -138,7 +139,7 @@ def node_child(app: Application, check: Annotated[bool, typer.Option("--check")]
 
 
 def with_server(settings: Settings) -> Settings:
-    return msgspec.structs.replace(settings, redis_url=settings.redis_url or generated_flags.DEFAULT_REDIS_URL)
+    return msgspec.structs.replace(settings, redis_url=settings.redis_url or DEFAULT_URL)
 
 
 def _example(forge: Forge | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from ironforge.cli import output
@@ -32,7 +33,6 @@ def verify(
 
     In a namespace of its own on your server, empty again afterwards; no other is touched. Exit code 1: a promise broke.
     """
-    import msgspec  # noqa: PLC0415
     import uvloop  # noqa: PLC0415
 
     from ironforge.cli.run import with_server  # noqa: PLC0415
@@ -46,12 +46,11 @@ def verify(
 
     output.say(f"seed {plan.seed}: {seconds:g} s at {rate} jobs/s on {node_processes} nodes")
     verdict = uvloop.run(_checked(settings, plan))
-    document = {"seed": plan.seed, **msgspec.to_builtins(verdict)}
     if as_json:
-        output.print_json(document)
+        output.print_json({"seed": plan.seed, **msgspec.to_builtins(verdict)})
     else:
-        _show(document)
-    raise typer.Exit(1 if document["violations"] else 0)
+        _show(verdict)
+    raise typer.Exit(1 if verdict.violations else 0)
 
 
 async def _checked(settings: Settings, plan: Plan) -> Verdict:
@@ -62,25 +61,24 @@ async def _checked(settings: Settings, plan: Plan) -> Verdict:
     return await run(settings, plan, say=output.say)
 
 
-def _show(found: dict[str, object]) -> None:
-    faults = found["faults"]
-    assert isinstance(faults, dict)
+def _show(found: Verdict) -> None:
+    faults = ", ".join(f"{count} {name}" for name, count in sorted(found.faults.items()))
+    judged = f"{found.recoveries_judged} of {found.recoveries}: those with no other fault near"
     rows = [
-        ("jobs acknowledged", found["acknowledged"]),
-        ("submissions without an answer", found["unanswered"]),
-        ("faults", ", ".join(f"{count} {name}" for name, count in sorted(faults.items())) or "none"),
-        ("lost", found["lost"]),
-        ("settled twice", found["settled_twice"]),
-        ("repeated runs", f"{found['repeated_runs']} of at most {found['repeated_runs_bound']}"),
-        ("longest recovery", f"{found['longest_recovery_seconds']:.1f} s"),
-        ("of them judged", f"{found['recoveries_judged']} of {found['recoveries']}: those with no other fault near"),
-        ("nodes without a processor", f"{found['starved']} times"),
+        ("jobs acknowledged", found.acknowledged),
+        ("submissions without an answer", found.unanswered),
+        ("faults", faults or "none"),
+        ("lost", found.lost),
+        ("settled twice", found.settled_twice),
+        ("repeated runs", f"{found.repeated_runs} of at most {found.repeated_runs_bound}"),
+        ("longest recovery", f"{found.longest_recovery_seconds:.1f} s"),
+        ("of them judged", judged),
+        ("nodes without a processor", f"{found.starved} times"),
     ]
     output.out.print(output.table(("", "FOUND"), rows))
-    violations = found["violations"]
-    assert isinstance(violations, list)
-    for violation in violations[:20]:
-        output.say(f"BROKEN: {violation['promise']}: {violation['job']} {violation['why']}")
-        for event in violation["evidence"]:
-            output.say(f"   {event}")
-    output.say("every promise was kept" if not violations else f"{len(violations)} promises were broken")
+    for violation in found.violations[:20]:
+        output.say(f"BROKEN: {violation.promise}: {violation.job} {violation.why}")
+        for event in violation.evidence:
+            output.say(f"   {msgspec.to_builtins(event)}")
+    broken = len(found.violations)
+    output.say(f"{broken} promises were broken" if broken else "every promise was kept")

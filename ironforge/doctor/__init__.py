@@ -1,4 +1,4 @@
-"""`ironforge doctor`: what is wrong with an installation, how bad it is, and how to mend it."""
+"""`ironforge doctor`: the problems of an installation, how bad each is, and how to mend it."""
 
 from __future__ import annotations
 

@@ -15,26 +15,27 @@ from urllib.parse import quote
 
 import msgspec
 
-from ironforge.addresses.server_url import parse
+from ironforge.addresses.server_url import DEFAULT_URL, parse
 from ironforge.doctor.finding import Finding, Level
 from ironforge.doctor.shard import NODE_START, ShardExam, cli
 from ironforge.errors import ConfigError, StoreError
 from ironforge.formats.numbers import counted
 from ironforge.formats.suggest import closest
+from ironforge.metrics.exposition import SLOT
 from ironforge.redis.causes import is_known
 from ironforge.redis.shards import shards_of
 from ironforge.runtime.embedded_server import SOCKET
+from ironforge.runtime.parent_pipe import PARENT_FD
 from ironforge.settings import PREFIX, Settings, environment_name
 from ironforge.store import NodeStore, StoreClient
 from ironforge.store.contract import Stats
 from ironforge.store.server_checks import verify
 
-DEFAULT_SERVER: Final = "redis://127.0.0.1:6379/0"
 PATIENCE_SECONDS: Final = 10.0
 # A queue whose oldest job has waited for this long is not served, or not served fast enough.
 LONG_WAIT_SECONDS: Final = 300.0
 # Environment variables with our prefix that are no settings: processes tell them to their children.
-INTERNAL: Final = ("IRONFORGE_PARENT_FD", "IRONFORGE_SLOT")
+INTERNAL: Final = (PARENT_FD, SLOT)
 
 Check = Callable[[], Awaitable[list[Finding]]]
 
@@ -44,7 +45,7 @@ def server_of(settings: Settings) -> Settings:
     if settings.redis_url:
         return settings
     socket = Path(settings.data_dir).absolute() / SOCKET
-    url = f"unix://{quote(str(socket))}" if socket.exists() else DEFAULT_SERVER
+    url = f"unix://{quote(str(socket))}" if socket.exists() else DEFAULT_URL
     return msgspec.structs.replace(settings, redis_url=url)
 
 
@@ -150,7 +151,7 @@ class _Exam:
         store = NodeStore(self._settings)
         try:
             orphan_consumers = await store.leases.orphan_consumers()
-            # Nodes leave the list of leases and the groups one after the other: who has left by now is no stray.
+            # A node leaves the list of leases before the groups: one that has left both by now is no orphan.
             again = await store.leases.orphan_consumers() if orphan_consumers else []
         finally:
             await store.close()

@@ -1,4 +1,4 @@
-"""Examines one shard: its server's clock and disk, and whether what is stored there fits together.
+"""Examines one shard: its server's clock and disk, and whether the data stored there fit together.
 
 It only reads. Counts are exact, because one transaction reads them all; single jobs are looked at as a sample.
 """
