@@ -1,6 +1,6 @@
-"""The page of `/metrics`: of one process, or of all children of a parent, who count together in files.
+"""The page of `/metrics`: of one process, or of all children of a parent, which count together in files.
 
-Whatever makes a metric imports this first: a child process has to know its files before there is one.
+Every module that makes a metric imports this first: a child process has to know its files before there is one.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry, disable_created_metrics, values
@@ -41,7 +40,7 @@ if _IS_CHILD:
     _claim_slot(os.environ.pop(SLOT))
 
 
-# A `_created` time next to every counter would double the page, and nobody reads it.
+# A `_created` time next to every counter would double the page, and has no use.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
@@ -60,27 +59,24 @@ class ChildMetrics:
     Each child writes to memory-mapped files in `folder`, named by its slot and not by its process id.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for leftover in self.folder.glob("*.db"):
-            leftover.unlink()
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
 
     def environment(self, slot: int) -> dict[str, str]:
         """What the child in `slot` needs in its environment before it starts."""
-        return {MULTIPROCESS_DIR: str(self.folder), SLOT: str(slot)}
+        return {MULTIPROCESS_DIR: self._folder, SLOT: str(slot)}
 
     def child_gone(self, slot: int) -> None:
         """The child in `slot` has ended: its gauges vanish, its counters stay."""
-        mark_process_dead(slot, str(self.folder))  # type: ignore[no-untyped-call]
+        mark_process_dead(slot, self._folder)  # type: ignore[no-untyped-call]
 
     def exposition(self) -> tuple[bytes, str]:
         """The body of `/metrics` and its Content-Type."""
-        return page(_family(str(self.folder)))
+        return page(_family(self._folder))
 
 
 def page(*collectors: Collector) -> tuple[bytes, str]:
-    """What these have collected, none of which may have a metric of another, and the Content-Type."""
+    """The body for these collectors, no two of which may have the same metric, and the Content-Type."""
     registry = CollectorRegistry()
     for collector in (BuildInfo(), *collectors):
         registry.register(collector)

@@ -2,7 +2,7 @@
 
 The node's counters sit on its hot path, so whole batches are counted at once: durations are grouped by bucket
 first, and each bucket is raised once. No label ever carries an id; kinds, which strangers choose, are capped, in each
-namespace for itself. Who serves one namespace has no label for it: what most installations scrape stays as short.
+namespace for itself. A process that serves one namespace has no label for it, so most pages stay short.
 """
 
 from __future__ import annotations
@@ -33,17 +33,15 @@ LAG_WINDOW_SECONDS: Final = 15.0
 
 
 class Metrics:
-    """What this process counts. One per registry; `registry` defaults to a new one.
+    """What this process counts, in a registry of its own.
 
     `parts`: the namespace of each part that this node serves, in the order by which its deliveries name them. If they
     are several, job metrics have the label `namespace`, and `namespace` is the one that this process submits to.
     Metrics without a kind are public prometheus_client objects: use them directly.
     """
 
-    def __init__(
-        self, registry: CollectorRegistry | None = None, *, parts: Sequence[str] = (), namespace: str = "default"
-    ) -> None:
-        self.registry = registry or CollectorRegistry()
+    def __init__(self, *, parts: Sequence[str] = (), namespace: str = "default") -> None:
+        self.registry = CollectorRegistry()
         self.namespaces = frozenset(parts)
         several = len(self.namespaces) > 1
         self._parts = parts if several else ()
@@ -115,14 +113,15 @@ class Metrics:
 
     def completed(self, kind: str, seconds: Sequence[float], namespace: str = "") -> None:
         """One job completed per entry of `seconds`, its run time. `namespace`: as `namespace_of` names it."""
-        labels = self._kinds.of(namespace, kind)
-        self._completed.labels(*labels).inc(len(seconds))
-        _observe(self._duration.labels(*labels), DURATION_BUCKETS, seconds)
+        self._attempted(self._completed, kind, seconds, namespace)
 
     def failed(self, kind: str, seconds: Sequence[float], namespace: str = "") -> None:
         """One attempt failed per entry of `seconds`, its run time."""
+        self._attempted(self._failed, kind, seconds, namespace)
+
+    def _attempted(self, counter: Counter, kind: str, seconds: Sequence[float], namespace: str) -> None:
         labels = self._kinds.of(namespace, kind)
-        self._failed.labels(*labels).inc(len(seconds))
+        counter.labels(*labels).inc(len(seconds))
         _observe(self._duration.labels(*labels), DURATION_BUCKETS, seconds)
 
     def retried(self, kind: str, stream: str = "") -> None:

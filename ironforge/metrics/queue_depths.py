@@ -1,7 +1,7 @@
-"""What the store says of its queues and nodes as Prometheus metrics: depths, ages, capacity.
+"""Queues and nodes, as the store counts them, as Prometheus metrics: depths, ages, capacity.
 
-Read when somebody asks for them, and not kept: a queue that is gone leaves no series behind, and who never asks the
-store, as a node does not, shows no depth at all instead of a false 0.
+Read when a scraper asks for them, and not remembered: a queue that is gone leaves no series behind, and a process that
+never asks the store, as a node does not, shows no depth at all instead of a false 0.
 """
 
 from __future__ import annotations

@@ -28,9 +28,6 @@ class NamespaceMetrics:
         self.accepted = AcceptedJobs(self.registry, KindLabels(), ("namespace",))
         self.audit_failures = audit_failures(self.registry, "namespace")
 
-    def of(self, namespace: str) -> TenantMetrics:
-        return TenantMetrics(self, namespace)
-
 
 class TenantMetrics(Collector):
     """One namespace's part."""

@@ -25,6 +25,6 @@ def jemalloc() -> Path | None:
 
 
 def server_environment(given: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment for a server. What somebody already preloads is left alone."""
+    """The environment for a server. A library that it preloads already is left alone."""
     library = jemalloc()
     return {PRELOAD: str(library), **given} if library else dict(given)

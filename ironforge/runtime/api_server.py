@@ -1,7 +1,7 @@
 """The parent of `ironforge api --processes N`: holds the port, and keeps N API processes listening on it.
 
-Each process listens on its own (SO_REUSEPORT), so the system spreads connections over them and nothing has to be
-handed around. The parent binds the port too but never listens: it owns the choice of a free port, and keeps it while
+Each process listens on its own (SO_REUSEPORT), so the system spreads connections over them and none has to be
+passed on. The parent binds the port too but never listens: it owns the choice of a free port, and keeps it while
 every child is dead. On macOS the last process to listen gets the connections; the others are its reserve.
 """
 

@@ -45,7 +45,7 @@ async def authentication_of(
 
     def open_services(namespace: str) -> contextlib.AbstractAsyncContextManager[TenantServices]:
         inside = msgspec.structs.replace(settings, namespace=namespace, namespaces=())
-        counted = metrics if own and namespace == settings.namespace else counts.of(namespace)
+        counted = metrics if own and namespace == settings.namespace else TenantMetrics(counts, namespace)
         return _tenant_services(inside, counted, api_keys)
 
     async with contextlib.AsyncExitStack() as stack:

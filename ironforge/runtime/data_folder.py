@@ -1,4 +1,4 @@
-"""The folder of the embedded server: nobody else may look into it, and one process at a time uses it."""
+"""The folder of the embedded server: no other user may look into it, and one process at a time uses it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import IO, Final
 from ironforge.errors import ConfigError
 from ironforge.process.forks import withhold
 
-# For the server as well: what it writes are the jobs of everybody who submits here.
+# For the server as well: it writes the jobs of all that submit here.
 PRIVATE_UMASK: Final = 0o077
 
 

@@ -1,7 +1,7 @@
 """Composition roots with an HTTP API: `serve_dev` runs everything in one process, `serve_api` the API alone.
 
-`ironforge dev` is no simulation: the same API, node and store as in production, beside a server of its own. What is
-started last ends first, so that the API accepts nothing new while the node drains, and the server outlives both.
+`ironforge dev` is no simulation: the same API, node and store as in production, beside a server of its own. The last
+part to start ends first, so that the API accepts nothing new while the node drains, and the server outlives both.
 """
 
 from __future__ import annotations
@@ -9,12 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 
 import msgspec
-from aiohttp import web
 
 from ironforge.addresses.authority import is_loopback
 from ironforge.addresses.web_url import url_of
@@ -28,7 +26,7 @@ from ironforge.process.thread_pool import aside
 from ironforge.runtime.auth_setup import authentication_of
 from ironforge.runtime.embedded_server import EmbeddedServer
 from ironforge.runtime.node import Node
-from ironforge.runtime.parent_pipe import ChildStatus, ParentLink
+from ironforge.runtime.parent_pipe import ChildStatus, reporting
 from ironforge.runtime.tls import server_context
 from ironforge.settings import Settings
 from ironforge.store import StoreClient
@@ -52,7 +50,11 @@ async def serve_dev(
     async with AsyncExitStack() as stack:
         told = stack.enter_context(_signals())
         if not settings.redis_url:
-            settings = await stack.enter_async_context(_embedded(settings))
+            server = EmbeddedServer(settings)
+            # In a thread: a signal must be heard while a large data folder loads.
+            await aside(server.start)
+            stack.push_async_callback(aside, server.stop)
+            settings = msgspec.structs.replace(settings, redis_url=server.url)
         if told.event.is_set():
             return 0
         if forge is None:
@@ -79,37 +81,17 @@ async def serve_api(settings: Settings, *, allow_public: bool = False) -> int:
     A parent has other children that listen on the same port.
     Raises ConfigError when the server does not fit, or the address cannot be listened on.
     """
-    with _signals() as told:
-        link = await ParentLink.open()
-        if link is None:
-            return await _serve_until_told(settings, told, allow_public=allow_public)
-        async with _reporting(link, told) as on_ready:
-            return await _serve_until_told(
-                settings, told, allow_public=allow_public, on_ready=on_ready, shared_port=True
-            )
-
-
-@contextlib.asynccontextmanager
-async def _reporting(link: ParentLink, told: _Told) -> AsyncIterator[OnReady]:
-    """Keep the parent informed, and end when it is gone, while the block runs; ready from the call of `OnReady`."""
     status = ChildStatus(ready=False, problems=("starting",))
 
-    def listening(_url: str) -> None:
+    def on_ready(_url: str) -> None:
         nonlocal status
         status = ChildStatus(ready=True)
 
-    async def stop_when_gone() -> None:
-        await link.gone()
-        log.warning("the parent process is gone: this api process ends")
-        told.hear()
-
-    watchers = [asyncio.create_task(link.keep_reporting(lambda: status)), asyncio.create_task(stop_when_gone())]
-    try:
-        yield listening
-    finally:
-        for watcher in watchers:
-            watcher.cancel()
-        link.close()
+    with _signals() as told:
+        async with reporting(lambda: status, told.hear) as link:
+            return await _serve_until_told(
+                settings, told, allow_public=allow_public, on_ready=on_ready, shared_port=link is not None
+            )
 
 
 async def _serve_until_told(
@@ -160,18 +142,6 @@ def _signals() -> Iterator[_Told]:
 
 
 @contextlib.asynccontextmanager
-async def _embedded(settings: Settings) -> AsyncIterator[Settings]:
-    """The settings that lead to a server of our own."""
-    server = EmbeddedServer(settings)
-    # In a thread: a signal must be heard while a large data folder loads.
-    await aside(server.start)
-    try:
-        yield msgspec.structs.replace(settings, redis_url=server.url)
-    finally:
-        await aside(server.stop)
-
-
-@contextlib.asynccontextmanager
 async def _api(
     settings: Settings,
     metrics: Metrics,
@@ -182,11 +152,15 @@ async def _api(
 ) -> AsyncIterator[str]:
     """The API while the block runs; its URL."""
     tls = server_context(settings)
-    store_client = StoreClient(settings)
-    try:
+    async with AsyncExitStack() as stack:
+        store_client = StoreClient(settings)
+        stack.push_async_callback(store_client.close)
         own = not shared_port and metrics.namespaces <= {settings.namespace}
-        async with authentication_of(settings, metrics, own=own) as authentication:
-            app = create_app(
+        authentication = await stack.enter_async_context(authentication_of(settings, metrics, own=own))
+        if authentication is not None and tls is None and not is_loopback(settings.http_host):
+            log.warning("credentials travel unencrypted: set IRONFORGE_TLS_CERT, or put a TLS proxy in front")
+        runner = await serve(
+            create_app(
                 settings,
                 store_client.producer,
                 store_client.inspector,
@@ -195,37 +169,15 @@ async def _api(
                 on_submitted=metrics.submitted,
                 on_answered=HttpMetrics(metrics.registry).answered,
                 authentication=authentication,
-            )
-            allowed = allow_public or authentication is not None
-            if authentication is not None and tls is None and not is_loopback(settings.http_host):
-                log.warning("credentials travel unencrypted: set IRONFORGE_TLS_CERT, or put a TLS proxy in front")
-            async with _listening(settings, app, allow_public=allowed, tls=tls, shared_port=shared_port) as url:
-                yield url
-    finally:
-        await store_client.close()
-
-
-@contextlib.asynccontextmanager
-async def _listening(
-    settings: Settings,
-    app: web.Application,
-    *,
-    allow_public: bool,
-    tls: ssl.SSLContext | None,
-    shared_port: bool,
-) -> AsyncIterator[str]:
-    runner = await serve(
-        app,
-        settings.http_host,
-        settings.http_port,
-        allow_public=allow_public,
-        tls=tls,
-        connections=settings.http_connections,
-        shared_port=shared_port,
-    )
-    try:
+            ),
+            settings.http_host,
+            settings.http_port,
+            allow_public=allow_public or authentication is not None,
+            tls=tls,
+            connections=settings.http_connections,
+            shared_port=shared_port,
+        )
+        stack.push_async_callback(runner.cleanup)
         url = url_of(*runner.addresses[0][:2], tls=tls is not None)
         log.info("api is listening", url=url)
         yield url
-    finally:
-        await runner.cleanup()

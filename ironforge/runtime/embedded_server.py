@@ -15,8 +15,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Final, Literal, Self
+from typing import IO, Final, Self
 from urllib.parse import quote
 
 import redis
@@ -80,7 +79,12 @@ class EmbeddedServer:
     def stop(self) -> None:
         """End the server, which writes out its data first, and free the folder. Harmless when not started."""
         if self._process:
-            _end(self._process)
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
             self._process = None
             _remove_socket(self.folder / SOCKET)
         if self._lock:
@@ -91,15 +95,12 @@ class EmbeddedServer:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def _place_socket(self) -> None:
         """In the folder; where that path is too long for a socket, elsewhere, with a link in the folder."""
-        link = self.folder / SOCKET
-        self._socket = link
+        self._socket = link = self.folder / SOCKET
         if len(os.fsencode(link)) > SOCKET_PATH_LIMIT:
             self._socket = Path(tempfile.mkdtemp(prefix=PRIVATE_PREFIX)) / SOCKET
             link.symlink_to(self._socket)
@@ -130,12 +131,15 @@ class EmbeddedServer:
         deadline = time.monotonic() + self._start_seconds
         with _client(self._socket) as client:
             while process.poll() is None and time.monotonic() < deadline:
-                state = _state(client)
-                if state == "ready":
-                    return
-                if state == "loading":
+                try:
+                    client.ping()
+                except redis.BusyLoadingError:
                     # Much data takes long to load; a server that says so is well.
                     deadline = time.monotonic() + self._start_seconds
+                except redis.RedisError:
+                    pass  # it does not listen yet
+                else:
+                    return
                 time.sleep(POLL_SECONDS)
         lines = (self.folder / LOG).read_text(errors="replace").splitlines()[-LOG_LINES:]
         how = "ended" if process.poll() is not None else f"did not answer for {self._start_seconds:g} s"
@@ -174,16 +178,6 @@ def _stop_orphan(folder: Path) -> IO[str]:
     return file
 
 
-def _state(client: redis.Redis) -> Literal["ready", "loading", "absent"]:
-    try:
-        client.ping()
-    except redis.BusyLoadingError:
-        return "loading"
-    except redis.RedisError:
-        return "absent"
-    return "ready"
-
-
 def _remove_socket(link: Path) -> None:
     socket = link.resolve()
     if link.is_symlink() and socket.parent.name.startswith(PRIVATE_PREFIX):
@@ -201,30 +195,19 @@ def _client(socket: Path) -> redis.Redis:
 
 
 def _config(folder: Path, socket: Path, fsync: str) -> str:
-    lines = [
-        "port 0",
-        f"unixsocket {_quoted(socket)}",
-        "unixsocketperm 700",
-        f"dir {_quoted(folder)}",
-        'save ""',
-        "appendonly yes",
-        f"appendfsync {fsync}",
-        "aof-load-truncated yes",
-        "maxmemory-policy noeviction",
-    ]
-    return "\n".join(lines) + "\n"
+    return f"""port 0
+unixsocket {_quoted(socket)}
+unixsocketperm 700
+dir {_quoted(folder)}
+save ""
+appendonly yes
+appendfsync {fsync}
+aof-load-truncated yes
+maxmemory-policy noeviction
+"""
 
 
 def _quoted(path: Path) -> str:
     """Of the bytes, only what cannot end a quoted string of the server's configuration stays as it is."""
     plain = set(range(0x20, 0x7F)) - set(b'"\\')
     return '"' + "".join(chr(byte) if byte in plain else f"\\x{byte:02x}" for byte in os.fsencode(path)) + '"'
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

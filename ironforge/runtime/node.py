@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from ironforge.actors.kernel import ActorDead, ActorError, ActorFailed, ActorRef, ActorSystem, Exit, MailboxFull
@@ -32,7 +32,7 @@ from ironforge.process.forks import withhold_loop
 from ironforge.process.handler_environment import hide_from_handlers
 from ironforge.process.stop_signals import StopSignals
 from ironforge.runtime.lifespans import Lifespans
-from ironforge.runtime.parent_pipe import ChildStatus, Deaths, ParentLink
+from ironforge.runtime.parent_pipe import ChildStatus, Deaths, reporting
 from ironforge.settings import Settings, load, namespaces_of
 from ironforge.store import NodeStore
 from ironforge.store.server_checks import verify
@@ -51,12 +51,11 @@ START_TRIES: Final = 3
 class Node:
     """One node in this process: `start`, then `wait` until `stop` was called or the tree gave up, then `close`."""
 
-    def __init__(self, forge: Forge, settings: Settings, metrics: Metrics | None = None) -> None:
+    def __init__(self, forge: Forge, settings: Settings) -> None:
         self._settings = settings
-        self.metrics = metrics or Metrics(parts=namespaces_of(settings), namespace=settings.namespace)
+        self.metrics = Metrics(parts=namespaces_of(settings), namespace=settings.namespace)
         self._forge = forge
         self.system = ActorSystem()
-        self._stops = 0
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
         self._problem = "starting"
@@ -199,9 +198,9 @@ class Node:
 
 
 @contextlib.asynccontextmanager
-async def running(forge: Forge, settings: Settings, metrics: Metrics | None = None) -> AsyncIterator[Node]:
+async def running(forge: Forge, settings: Settings) -> AsyncIterator[Node]:
     """A node while the block runs; it is drained at the end."""
-    node = Node(forge, settings, metrics)
+    node = Node(forge, settings)
     with isolation.hidden_tasks():
         await node.start()
     try:
@@ -219,34 +218,22 @@ async def running(forge: Forge, settings: Settings, metrics: Metrics | None = No
 async def serve(forge: Forge, settings: Settings) -> int:
     """Run a node until SIGTERM or SIGINT (a second one hurries), or until the parent process is gone."""
     node = Node(forge, settings)
-    listening = StopSignals(node.stop, settings.drain_seconds).keep()
-    link = await ParentLink.open()
-    with_parent = () if link is None else _with_parent(link, node)
-    watchers = [asyncio.create_task(watch) for watch in (listening, *with_parent)]
-    await node.start()
-    try:
-        return await node.wait()
-    finally:
-        await node.close()
-        for watcher in watchers:
-            watcher.cancel()
-        if link is not None:
-            link.close()
+    listening = asyncio.create_task(StopSignals(node.stop, settings.drain_seconds).keep())
 
-
-def _with_parent(link: ParentLink, node: Node) -> tuple[Coroutine[None, None, None], ...]:
     def status() -> ChildStatus:
         problems = node.problems()
         return ChildStatus(ready=not problems, problems=tuple(problems), node=node.name)
 
-    async def stop_when_gone() -> None:
-        await link.gone(node.take_over)
-        logger.warning("the parent process is gone: this node drains and ends")
-        node.stop()
-
-    # At once, before it holds anything: a parent that sees this process die must know who died.
-    node.on_joined = lambda: link.report(status())
-    return link.keep_reporting(status), stop_when_gone()
+    async with reporting(status, node.stop, node.take_over) as link:
+        if link is not None:
+            # At once, before it holds anything: a parent that sees this process die must know which node died.
+            node.on_joined = lambda: link.report(status())
+        await node.start()
+        try:
+            return await node.wait()
+        finally:
+            await node.close()
+            listening.cancel()
 
 
 def run_node(forge: Forge, settings: Settings | None = None) -> int:

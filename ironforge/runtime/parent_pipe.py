@@ -1,7 +1,7 @@
 """A child process's link to the parent that started it: tells the parent how it is, and learns of its death.
 
 One socket pair does both. Its end of file is the only sign of a killed parent that cannot be missed: a signal
-would have to be sent by somebody who is gone, and a parent's process id may be reused.
+would have to be sent by a process that is gone, and a parent's process id may be reused.
 """
 
 from __future__ import annotations
@@ -10,16 +10,20 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Final, Self
 
 import msgspec
 
+from ironforge.logs.setup import get_logger
+
 PARENT_FD: Final = "IRONFORGE_PARENT_FD"
 REPORT_SECONDS: Final = 1.0
 LOOK_SECONDS: Final = 0.1
-# Who does not read is stopped or overloaded; what it would read later is stale, so it is dropped.
+# A side that does not read is stopped or overloaded; what it would read later is stale, so it is dropped.
 UNREAD_BYTES: Final = 65_536
+
+log = get_logger(__name__)
 
 
 class ChildStatus(msgspec.Struct, frozen=True):
@@ -41,7 +45,7 @@ def read_status(line: bytes) -> ChildStatus | None:
     """None for a line that is no report: it was torn, or a handler wrote where it should not."""
     try:
         return msgspec.json.decode(line, type=ChildStatus)
-    except (msgspec.MsgspecError, RecursionError, ValueError):
+    except (RecursionError, ValueError):  # all of msgspec's are ValueErrors
         return None
 
 
@@ -91,3 +95,27 @@ class ParentLink:
 
     def close(self) -> None:
         self._writer.close()
+
+
+@contextlib.asynccontextmanager
+async def reporting(
+    status: Callable[[], ChildStatus], stop: Callable[[], None], on_deaths: Callable[[Deaths], None] = lambda _: None
+) -> AsyncIterator[ParentLink | None]:
+    """Keep the parent informed while the block runs, and `stop` when it is gone; None when no parent started this."""
+    link = await ParentLink.open()
+    if link is None:
+        yield None
+        return
+
+    async def stop_when_gone() -> None:
+        await link.gone(on_deaths)
+        log.warning("the parent process is gone: this process drains and ends")
+        stop()
+
+    watchers = [asyncio.create_task(link.keep_reporting(status)), asyncio.create_task(stop_when_gone())]
+    try:
+        yield link
+    finally:
+        for watcher in watchers:
+            watcher.cancel()
+        link.close()

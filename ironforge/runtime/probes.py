@@ -30,7 +30,7 @@ async def probes(
 ) -> AsyncIterator[None]:
     """Serve while the block runs; nothing at all when `port` is 0. Ready means that `problems()` is empty.
 
-    Nobody is asked who they are: on an address of this machine alone, only its own names are answered to.
+    No caller is asked for a key: on an address of this machine alone, only its own names are answered to.
     Raises ConfigError when the address cannot be listened on.
     """
     if port == 0:

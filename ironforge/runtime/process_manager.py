@@ -14,12 +14,11 @@ import socket
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from ironforge.logs.setup import get_logger
-from ironforge.metrics.exposition import MULTIPROCESS_DIR, ChildMetrics
+from ironforge.metrics.exposition import ChildMetrics
 from ironforge.runtime.parent_pipe import PARENT_FD, ChildStatus, Deaths, read_status, tell
 from ironforge.runtime.probes import probes
 from ironforge.settings import Settings
@@ -30,7 +29,7 @@ MIN_BACKOFF_SECONDS: Final = 0.5
 MAX_BACKOFF_SECONDS: Final = 10.0
 # A child reports every second; one that has been silent for this long has a stuck event loop.
 SILENCE_SECONDS: Final = 5.0
-# After the drain a child cleans up, stores its last results and hands its jobs back, in 15 s or by force. It must
+# After the drain a child cleans up, stores its last results and requeues its jobs, in 15 s or by force. It must
 # be let: a kill here counts as a crash of every job that it still holds.
 GRACE_SECONDS: Final = 20.0
 CONFIG_ERROR_CODE: Final = 2
@@ -51,8 +50,8 @@ def restart_delay(previous_seconds: float, lived_seconds: float) -> float:
 async def run_processes(command: Sequence[str], settings: Settings) -> int:
     """Run `settings.processes` children of `command` until a signal ends them; returns the exit code.
 
-    0 after SIGTERM or SIGINT: the first one drains the children, a second one makes them release their jobs
-    at once, and whoever is still there `drain_seconds` + 20 s after the first one is killed. 2 when a child
+    0 after SIGTERM or SIGINT: the first one drains the children, a second one makes them requeue their jobs
+    at once, and a child that is still there `drain_seconds` + 20 s after the first one is killed. 2 when a child
     says at its first start, by this code, that the configuration is wrong.
     Raises ConfigError when the probes' port is taken.
     """
@@ -68,15 +67,9 @@ async def run_processes(command: Sequence[str], settings: Settings) -> int:
             return await parent.run()
 
 
-@contextlib.contextmanager
-def metrics_folder() -> Iterator[Path]:
+def metrics_folder() -> tempfile.TemporaryDirectory[str]:
     """Where children write what they count, while the block runs."""
-    chosen = os.environ.get(MULTIPROCESS_DIR)
-    if chosen:
-        yield Path(chosen)
-    else:
-        with tempfile.TemporaryDirectory(prefix="ironforge-metrics-") as folder:
-            yield Path(folder)
+    return tempfile.TemporaryDirectory(prefix="ironforge-metrics-")
 
 
 class Parent:
