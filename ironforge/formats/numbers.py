@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-# A longer integer is told by its sign: nobody reads it, and Python refuses to print one of 4,300 digits.
+# A longer integer is told by its sign: no reader wants it, and Python refuses to print one of 4,300 digits.
 _PRINTED: Final = 10**18
 
 

@@ -1,4 +1,4 @@
-"""Who writes which line: our handler, and those that the application has set up for itself.
+"""Which handler writes which line: ours, or those that the application has set up for itself.
 
 An application may call `logging.basicConfig`, `dictConfig` or `setLevel` as if it were alone: its lines, and those of
 its libraries, then come out as it says, and once. Ours come out as the settings say, whatever it does.
@@ -21,7 +21,7 @@ _installed: Final[list[tuple[OurHandler, int]]] = []
 
 
 class OurHandler(logging.StreamHandler[Any]):
-    """Writes our lines, and everybody's while nobody else does."""
+    """Writes our lines, and all others while no handler of the application does."""
 
     last: Callable[[], logging.LogRecord | None] = staticmethod(lambda: None)
 
@@ -34,7 +34,7 @@ class OurHandler(logging.StreamHandler[Any]):
 
 
 class _OurLogger(logging.Logger):
-    """What an application hangs into logging may raise anything: that hurts neither who logs nor our line."""
+    """What an application hangs into logging may raise anything: that hurts neither the code that logs nor our line."""
 
     def makeRecord(self, *args: Any, **options: Any) -> logging.LogRecord:  # noqa: N802 - logging's name
         try:

@@ -1,4 +1,4 @@
-"""The end of a process that has done its work: it comes in time, whoever still holds on to it.
+"""The end of a process that has done its work: it comes in time, whatever handlers still hold.
 
 Python waits at its end for threads and for children of `multiprocessing`, and asyncio for tasks that ignore their
 cancellation, as long as they like. Such a handler would keep a drained node alive, long after its jobs run elsewhere.

@@ -1,6 +1,6 @@
 """The first process of a container adopts orphans, and has to wait for them: else they stay zombies.
 
-Waiting for just anybody would take the exit codes of children that others here wait for. So the work is done in a
+Waiting for every child would take the exit codes that other code here waits for. So the work is done in a
 second process, and the first one does nothing but that: it waits for all, and passes signals on.
 """
 

@@ -2,7 +2,7 @@
 
 A forked process begins as a copy of ours in the middle of a handler. Left alone it would wake our event loop with its
 own signals, keep our connections open after our end, and go on as a second node under our name as soon as the handler
-returns in it. So it gets the default signal handlers, `/dev/null` in the place of what is ours, and ends where control
+returns in it. So it gets the default signal handlers, `/dev/null` in the place of our files, and ends where control
 would come back to us.
 """
 

@@ -21,7 +21,7 @@ def hide_from_handlers(environ: MutableMapping[str, str]) -> bool:
 def start_without_pepper() -> None:
     """Have this process not only forget the pepper, but never have had it.
 
-    What a process was started with stays legible for whoever runs as the same user, so its program starts once more.
+    The environment of its start stays legible to every process of the same user, so its program starts once more.
     """
     if hide_from_handlers(os.environ):
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - ourselves

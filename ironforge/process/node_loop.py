@@ -1,4 +1,4 @@
-"""The event loop of a node process: what belongs to all who run in it is not for one handler to change or end."""
+"""The event loop of a node process: all of its jobs share it, so it is not for one handler to change or end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import uvloop
 from ironforge.job.context import running
 
 
-def _for_everybody(name: str) -> Callable[..., Any]:
+def _not_for_handlers(name: str) -> Callable[..., Any]:
     method = getattr(uvloop.Loop, name)
 
     @functools.wraps(method)
@@ -27,21 +27,21 @@ def _for_everybody(name: str) -> Callable[..., Any]:
 
 
 class NodeLoop(uvloop.Loop):
-    """Raises RuntimeError where code of a handler would change it for everybody.
+    """Raises RuntimeError where code of a handler would change it for the whole node.
 
     What a handler runs in a thread has its context, however it comes there: its lines of the log say whose they are.
     """
 
-    stop = _for_everybody("stop")
-    close = _for_everybody("close")
-    set_debug = _for_everybody("set_debug")
-    set_task_factory = _for_everybody("set_task_factory")
-    set_exception_handler = _for_everybody("set_exception_handler")
-    set_default_executor = _for_everybody("set_default_executor")
-    shutdown_default_executor = _for_everybody("shutdown_default_executor")
-    shutdown_asyncgens = _for_everybody("shutdown_asyncgens")
-    add_signal_handler = _for_everybody("add_signal_handler")  # type: ignore[assignment]
-    remove_signal_handler = _for_everybody("remove_signal_handler")
+    stop = _not_for_handlers("stop")
+    close = _not_for_handlers("close")
+    set_debug = _not_for_handlers("set_debug")
+    set_task_factory = _not_for_handlers("set_task_factory")
+    set_exception_handler = _not_for_handlers("set_exception_handler")
+    set_default_executor = _not_for_handlers("set_default_executor")
+    shutdown_default_executor = _not_for_handlers("shutdown_default_executor")
+    shutdown_asyncgens = _not_for_handlers("shutdown_asyncgens")
+    add_signal_handler = _not_for_handlers("add_signal_handler")  # type: ignore[assignment]
+    remove_signal_handler = _not_for_handlers("remove_signal_handler")
 
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:  # type: ignore[override]
         in_thread = executor is None or isinstance(executor, ThreadPoolExecutor)

@@ -83,4 +83,4 @@ def let_go(transport: Any) -> None:
         with contextlib.suppress(RuntimeError):  # it cannot tell the loop, which it does last
             transport.abort()
         inner._sock.close()  # noqa: SLF001
-        inner._sock = None  # noqa: SLF001 - or it would warn that nobody closed it
+        inner._sock = None  # noqa: SLF001 - or it would warn that it was not closed

@@ -77,5 +77,5 @@ class StopSignals:
         return turned.wait(TURN_SECONDS) or self._loop.is_closed()
 
     def _wake(self) -> None:
-        with contextlib.suppress(OSError, ValueError):  # somebody has closed it
+        with contextlib.suppress(OSError, ValueError):  # a handler has closed it
             signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)

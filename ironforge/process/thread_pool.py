@@ -28,7 +28,6 @@ class _Call(NamedTuple):
     function: Callable[[], Any]
     context: contextvars.Context
     future: asyncio.Future[_Returned]
-    loop: asyncio.AbstractEventLoop
 
 
 class _Returned(NamedTuple):
@@ -49,8 +48,7 @@ class Threads:
 
     async def run(self, function: Callable[[], Any]) -> Any:
         """The function's result; raises what it raised. Cancelled, it leaves the thread to end by itself."""
-        loop = asyncio.get_running_loop()
-        call = _Call(function, contextvars.copy_context(), loop.create_future(), loop)
+        call = _Call(function, contextvars.copy_context(), asyncio.get_running_loop().create_future())
         with self._lock:
             fresh = self._idle == 0
             self._idle -= not fresh
@@ -75,12 +73,12 @@ class Threads:
         while call is not None:
             returned = _perform(call)
             with self._lock:
-                # Free before anybody hears of the result: the next call then finds this thread, not a new one.
+                # Free before its caller hears of the result: the next call then finds this thread, not a new one.
                 stays = self._idle < self._keep
                 self._idle += stays
-            # When the loop has gone, nobody waits for this result any more.
+            # When the loop has gone, this result is waited for no longer.
             with contextlib.suppress(RuntimeError):
-                call.loop.call_soon_threadsafe(_resolve, call.future, returned)
+                call.future.get_loop().call_soon_threadsafe(_resolve, call.future, returned)
             if not stays:
                 return
             del call, returned  # an idle thread must not keep the last job's values alive
