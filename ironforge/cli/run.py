@@ -18,6 +18,8 @@ from ironforge.cli import output
 from ironforge.cli.generated_flags import takes_settings
 from ironforge.client.api_url import api_url
 from ironforge.errors import InvalidPayload
+from ironforge.process.ending import end_in_time
+from ironforge.process.first_process import leave_first_process
 from ironforge.process.handler_environment import hide_from_handlers
 from ironforge.settings import Settings, environment_of, load
 from ironforge.settings.declaration import Command
@@ -55,8 +57,6 @@ def dev(
     from ironforge.cli.application import load_application  # noqa: PLC0415
     from ironforge.execution import isolation  # noqa: PLC0415
     from ironforge.logs.setup import configure_logging  # noqa: PLC0415
-    from ironforge.process.ending import end_in_time  # noqa: PLC0415
-    from ironforge.process.first_process import leave_first_process  # noqa: PLC0415
     from ironforge.runtime.dev import serve_dev  # noqa: PLC0415
 
     leave_first_process()
@@ -78,7 +78,6 @@ def api(no_auth: NoAuth = False, *, settings: Settings) -> None:
 
     With several processes, one that dies is started again while the others go on.
     """
-    from ironforge.process.first_process import leave_first_process  # noqa: PLC0415
 
     leave_first_process()
     if settings.processes == 1:
@@ -103,7 +102,6 @@ def _serve_api(settings: Settings, *, no_auth: bool) -> NoReturn:
     import uvloop  # noqa: PLC0415
 
     from ironforge.logs.setup import configure_logging  # noqa: PLC0415
-    from ironforge.process.ending import end_in_time  # noqa: PLC0415
     from ironforge.runtime.dev import serve_api  # noqa: PLC0415
 
     configure_logging(settings)
@@ -114,7 +112,6 @@ def _serve_api(settings: Settings, *, no_auth: bool) -> NoReturn:
 def node(app: Application, *, settings: Settings) -> None:
     """Run the handlers of APP in one or more processes, and restart those that die."""
     from ironforge.logs.setup import configure_logging  # noqa: PLC0415
-    from ironforge.process.first_process import leave_first_process  # noqa: PLC0415
     from ironforge.runtime.process_manager import run_processes  # noqa: PLC0415
 
     leave_first_process()

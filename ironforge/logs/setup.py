@@ -14,6 +14,7 @@ import textwrap
 from typing import Final, cast
 
 import structlog
+from structlog.processors import JSONRenderer
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 from ironforge.formats.terminal_text import plain, plain_json
@@ -56,7 +57,7 @@ def configure_logging(settings: Settings) -> None:
                 *_naming(settings),
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
-                *(_console(colors=stream.isatty()) if console else _json()),
+                *(_console(colors=stream.isatty()) if console else [JSONRenderer(serializer=_to_json)]),
             ],
         )
     )
@@ -111,10 +112,6 @@ def _naming(settings: Settings) -> list[Processor]:
         return event
 
     return [name]
-
-
-def _json() -> list[Processor]:
-    return [structlog.processors.JSONRenderer(serializer=_to_json)]
 
 
 def _console(*, colors: bool) -> list[Processor]:

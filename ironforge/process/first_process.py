@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import logging
 import os
 import signal
 import sys
 from pathlib import Path
 from typing import Final
 
-from ironforge.logs.setup import get_logger
-
 PR_SET_PDEATHSIG: Final = 1
 PR_GET_CHILD_SUBREAPER: Final = 37
 # The sender of a signal is the terminal: it has sent it to the second process as well.
 SI_KERNEL: Final = 0x80
 
-log = get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def leave_first_process() -> None:
@@ -29,7 +28,9 @@ def leave_first_process() -> None:
     if not _adopts_orphans():
         return
     if len(list(Path("/proc/self/task").iterdir())) > 1:
-        log.warning("this process has threads already, so orphans stay zombies: start it with an init (docker --init)")
+        logger.warning(
+            "this process has threads already, so orphans stay zombies: start it with an init (docker --init)"
+        )
         return
     sys.stdout.flush()
     sys.stderr.flush()

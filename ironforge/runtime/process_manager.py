@@ -14,7 +14,7 @@ import socket
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from ironforge.logs.setup import get_logger
@@ -78,22 +78,23 @@ class Parent:
     def __init__(
         self, name: str, command: Sequence[str], count: int, metrics: ChildMetrics, patience_seconds: float
     ) -> None:
+        self.name = name
+        self.command = command
+        self.metrics = metrics
+        self.stopping = asyncio.Event()
         self._patience_seconds = patience_seconds
-        self._stopping = asyncio.Event()
         self._heirless: list[str] = []
-        self._slots = [
-            _Slot(name, number, command, metrics, self._stopping, hand_over=self._hand_over) for number in range(count)
-        ]
+        self._slots = [_Slot(self, number) for number in range(count)]
 
     def problems(self) -> list[str]:
         """Why this node is not ready; empty when every process is."""
-        if self._stopping.is_set():
+        if self.stopping.is_set():
             return ["draining: this node is being stopped"]
         return [f"process {slot.number}: {problem}" for slot in self._slots for problem in slot.problems()]
 
     def stop(self) -> None:
         """Begin the end, or hurry it: children get a further SIGTERM with each call."""
-        self._stopping.set()
+        self.stopping.set()
         for slot in self._slots:
             slot.send(signal.SIGTERM)
 
@@ -103,19 +104,19 @@ class Parent:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled, number)
         keepers = [asyncio.create_task(slot.keep(), name=f"slot-{slot.number}") for slot in self._slots]
-        stopping = asyncio.create_task(self._stopping.wait(), name="stopping")
+        stopping = asyncio.create_task(self.stopping.wait(), name="stopping")
         try:
             await asyncio.wait([stopping, *keepers], return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
-            if not self._stopping.is_set():
+            if not self.stopping.is_set():
                 self.stop()
             await self._ended(keepers)
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
         return max(keeper.result() for keeper in keepers)
 
-    def _hand_over(self, nodes: Iterable[str] = ()) -> None:
+    def hand_over(self, nodes: Iterable[str] = ()) -> None:
         """Have a child that is ready, now or later, take over from dead nodes without waiting for their leases."""
         self._heirless += nodes
         heir = next((slot for slot in self._slots if not slot.problems()), None)
@@ -124,7 +125,7 @@ class Parent:
             self._heirless = []
 
     def _signalled(self, number: signal.Signals) -> None:
-        again = self._stopping.is_set()
+        again = self.stopping.is_set()
         log.info("ending at once" if again else "draining", signal=number.name)
         self.stop()
 
@@ -140,22 +141,9 @@ class Parent:
 class _Slot:
     """One place for a child: starts it, hears from it, and starts the next one when it died."""
 
-    def __init__(
-        self,
-        name: str,
-        number: int,
-        command: Sequence[str],
-        metrics: ChildMetrics,
-        stopping: asyncio.Event,
-        *,
-        hand_over: Callable[..., None],
-    ) -> None:
+    def __init__(self, parent: Parent, number: int) -> None:
         self.number = number
-        self._name = name
-        self._command = command
-        self._metrics = metrics
-        self._stopping = stopping
-        self._hand_over = hand_over
+        self._parent = parent
         self._process: asyncio.subprocess.Process | None = None
         self._connection: asyncio.StreamWriter | None = None
         # What it was told to take over goes to another heir when it dies as well; it may not have come to it.
@@ -187,18 +175,20 @@ class _Slot:
         """Keep a child running until the parent stops. Returns the exit code that the parent should have."""
         delay_seconds = 0.0
         first = True
-        while not self._stopping.is_set():
+        while not self._parent.stopping.is_set():
             started = time.monotonic()
             code = await self._run_once()
-            if self._stopping.is_set():
+            if self._parent.stopping.is_set():
                 break
             if first and code == CONFIG_ERROR_CODE:
                 return CONFIG_ERROR_CODE
             first = False
             delay_seconds = restart_delay(delay_seconds, time.monotonic() - started)
-            log.warning("%s process ended", self._name, process=self.number, how=_how(code), restart_in=delay_seconds)
+            log.warning(
+                "%s process ended", self._parent.name, process=self.number, how=_how(code), restart_in=delay_seconds
+            )
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), delay_seconds)
+                await asyncio.wait_for(self._parent.stopping.wait(), delay_seconds)
         return 0
 
     async def _run_once(self) -> int | None:
@@ -209,13 +199,13 @@ class _Slot:
         try:
             with theirs:
                 self._process = await self._start(theirs)
-            if self._stopping.is_set():
+            if self._parent.stopping.is_set():
                 self.send(signal.SIGTERM)
             await self._process.wait()
             await asyncio.wait([listener], timeout=LAST_WORDS_SECONDS)
             self._bequeath()
         except OSError as error:
-            log.warning("%s process cannot be started", self._name, process=self.number, error=str(error))
+            log.warning("%s process cannot be started", self._parent.name, process=self.number, error=str(error))
             return None
         else:
             return self._process.returncode
@@ -224,26 +214,26 @@ class _Slot:
             self._connection.close()
             self._process = self._status = self._connection = None
             self._inherited.clear()
-            self._metrics.child_gone(self.number)
+            self._parent.metrics.child_gone(self.number)
 
     def _bequeath(self) -> None:
         """The process has been waited for, so it settles nothing more. What ended in order has left nothing behind."""
         if self._status is not None and self._status.node:
             nodes = [self._status.node, *self._inherited]
             self._status = None
-            self._hand_over(nodes)
+            self._parent.hand_over(nodes)
 
     async def _start(self, connection: socket.socket) -> asyncio.subprocess.Process:
         """In a session of its own: Ctrl-C must reach the parent alone, which then decides."""
-        environment = {PARENT_FD: str(connection.fileno()), **self._metrics.environment(self.number)}
+        environment = {PARENT_FD: str(connection.fileno()), **self._parent.metrics.environment(self.number)}
         process = await asyncio.create_subprocess_exec(
-            *self._command,
+            *self._parent.command,
             stdin=asyncio.subprocess.DEVNULL,
             env={**os.environ, **environment},
             pass_fds=(connection.fileno(),),
             start_new_session=True,
         )
-        log.info("%s process started", self._name, process=self.number, pid=process.pid)
+        log.info("%s process started", self._parent.name, process=self.number, pid=process.pid)
         return process
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
@@ -254,11 +244,13 @@ class _Slot:
                     log.warning("passed over a report that cannot be read", process=self.number, line=repr(line[:100]))
                     continue
                 if self._status is None or status.ready != self._status.ready:
-                    log.info("%s process reports", self._name, process=self.number, ready=status.ready)
+                    log.info("%s process reports", self._parent.name, process=self.number, ready=status.ready)
                 self._status, self._heard_at = status, time.monotonic()
-                self._hand_over()
+                self._parent.hand_over()
         except (ConnectionError, ValueError) as error:
-            log.warning("the reports of a %s process cannot be read", self._name, process=self.number, error=str(error))
+            log.warning(
+                "the reports of a %s process cannot be read", self._parent.name, process=self.number, error=str(error)
+            )
 
 
 def _how(code: int | None) -> str:
