@@ -47,16 +47,23 @@ def takes_settings(of: Command | str, *, without_api: bool = False) -> Callable[
             start_without_pepper()
         return load(**flags)
 
-    flags = [_flag(name) for name in ([of] if isinstance(of, str) else settings_of(of))]
+    flags = [_setting_flag(name) for name in ([of] if isinstance(of, str) else settings_of(of))]
     return lambda command: with_flags(command, "settings", flags, settings_from)
 
 
-def _flag(name: str) -> inspect.Parameter:
+def flag(name: str, kind: Any, text: str, *other_names: str) -> inspect.Parameter:
+    """An option of a command that need not be given; None: it is not."""
+    option = typer.Option(flag_name(name), *other_names, help=text, show_default=False)
+    annotation = Annotated[kind | None, option]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def flag_name(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _setting_flag(name: str) -> inspect.Parameter:
     default, setting = getattr(DEFAULTS, name), DECLARED[name]
     shown = ",".join(default) if isinstance(default, tuple) else f"{default:g}" if TYPES[name] is float else default
     text = f"{setting.meaning} ({environment_name(name)}" + (f", default {shown})" if shown != "" else ")")
-    names = ["--" + name.replace("_", "-"), *([setting.flag] if setting.flag else [])]
-    option = typer.Option(*names, help=text, show_default=False)
-    kind = TYPES[name] if TYPES[name] in (int, float) else str
-    annotation = Annotated[kind | None, option]  # type: ignore[valid-type] # a type made at run time
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+    return flag(name, TYPES[name] if TYPES[name] in (int, float) else str, text, *filter(None, [setting.flag]))

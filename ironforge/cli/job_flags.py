@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
-import typer
-
-from ironforge.cli.generated_flags import with_flags
+from ironforge.cli.generated_flags import flag, flag_name, with_flags
 from ironforge.job.options import OPTIONS, Option
 
 
@@ -25,11 +23,5 @@ def _flag(option: Option) -> inspect.Parameter:
     choices = get_args(option.type) if get_origin(option.type) is Literal else ()
     text = f"{', '.join(choices)}; {option.description}" if choices else option.description
     for other in (each for each in OPTIONS if "_" in each.name):  # a name of one word may be meant as a word
-        text = text.replace(other.name, _flag_name(other))
-    kind = str if choices else option.type
-    annotation = Annotated[kind | None, typer.Option(_flag_name(option), help=text)]  # type: ignore[valid-type]
-    return inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-
-
-def _flag_name(option: Option) -> str:
-    return "--" + option.name.replace("_", "-")
+        text = text.replace(other.name, flag_name(other.name))
+    return flag(option.name, str if choices else option.type, text)

@@ -52,7 +52,7 @@ def dev(
 ) -> None:
     """Run everything in one process: an embedded server, the HTTP API, and a node with the handlers of APP.
 
-    With a redis-url no server is started. Ctrl-C ends it after running jobs; a second one hands them back at once.
+    With a redis-url no server is started. Ctrl-C ends it after running jobs; a second one requeues them at once.
     """
     from ironforge.cli.application import load_application  # noqa: PLC0415
     from ironforge.execution import isolation  # noqa: PLC0415

@@ -20,8 +20,7 @@ T = TypeVar("T")
 
 async def aside(function: Callable[[], T]) -> T:
     """The result of what blocks, in a thread of its own: handlers may have filled the pool of the event loop."""
-    result: T = await Threads(keep=0).run(function)
-    return result
+    return await Threads(keep=0).run(function)
 
 
 class _Call(NamedTuple):
@@ -46,7 +45,7 @@ class Threads:
         self._lock = threading.Lock()
         self._idle = 0
 
-    async def run(self, function: Callable[[], Any]) -> Any:
+    async def run(self, function: Callable[[], T]) -> T:
         """The function's result; raises what it raised. Cancelled, it leaves the thread to end by itself."""
         call = _Call(function, contextvars.copy_context(), asyncio.get_running_loop().create_future())
         with self._lock:
@@ -56,10 +55,10 @@ class Threads:
             threading.Thread(target=self._work, args=(call,), name="ironforge-handler", daemon=True).start()
         else:
             self._calls.put(call)
-        returned = await call.future
-        if returned.error is not None:
-            raise returned.error
-        return returned.value
+        value, error = await call.future
+        if error is not None:
+            raise error
+        return value  # type: ignore[no-any-return] # of a queue of calls with all types
 
     def close(self) -> None:
         """Idle threads end now, busy ones after their call."""

@@ -175,7 +175,7 @@ class Node:
         logger.info("draining: no new jobs, up to %g s for those that run", self._settings.drain_seconds)
         while await dispatcher.ask(Held(), timeout_seconds=ASK_SECONDS):
             if self._hurry.is_set() or time.monotonic() > deadline:
-                logger.warning("jobs that still run are handed back: they will run again elsewhere")
+                logger.warning("jobs that still run are requeued: they will run again elsewhere")
                 break
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), LOOK_SECONDS)

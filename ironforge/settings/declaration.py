@@ -108,7 +108,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         bounds=(1, 3_600),
     )
     drain_seconds: float = _setting(
-        25.0, "after SIGTERM, how long running jobs may finish before they are handed back", NODES, bounds=(0, 86_400)
+        25.0, "after SIGTERM, how long running jobs may finish before they are requeued", NODES, bounds=(0, 86_400)
     )
     default_timeout_seconds: float = _setting(
         300.0,
