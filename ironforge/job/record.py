@@ -23,7 +23,7 @@ RECORD_VERSION: Final = 1
 # A job with a thousand retries must not carry a thousand tracebacks: the newest entries are kept.
 ERRORS_KEPT: Final = 50
 # Behind the priority in a stream's name. No queue's name can end so that the two are mistaken: a digit comes before.
-RETURNED: Final = "r"
+REDELIVERY: Final = "r"
 # As the one before: where jobs wait, and run, that share their node with nothing else.
 ALONE: Final = "a"
 # Numbers outside these limits are no job's: the server or a calendar would refuse them later, in the middle of a node.
@@ -239,14 +239,14 @@ def stream_name(queue: str, priority: int) -> str:
     return f"{queue}:{priority}"
 
 
-def returned_stream(name: str) -> str:
+def redelivery_stream(name: str) -> str:
     """Where the jobs of a stream go that were requeued or taken over: read before it, so they keep their turn."""
-    return name if name.endswith(RETURNED) else name.removesuffix(ALONE) + RETURNED
+    return name if name.endswith(REDELIVERY) else name.removesuffix(ALONE) + REDELIVERY
 
 
 def alone_stream(name: str) -> str:
     """Where the jobs of a stream go that may have killed nodes: read by a node that does nothing else meanwhile."""
-    return name.removesuffix(RETURNED).removesuffix(ALONE) + ALONE
+    return name.removesuffix(REDELIVERY).removesuffix(ALONE) + ALONE
 
 
 def is_alone(stream: str) -> bool:
@@ -255,7 +255,7 @@ def is_alone(stream: str) -> bool:
 
 
 def split_stream(name: str) -> tuple[str, Priority]:
-    queue, _, priority = name.removesuffix(RETURNED).removesuffix(ALONE).rpartition(":")
+    queue, _, priority = name.removesuffix(REDELIVERY).removesuffix(ALONE).rpartition(":")
     return queue, Priority(int(priority))
 
 
@@ -269,7 +269,7 @@ def part_of(stream: str) -> int:
 def streams_of(queues: Sequence[str]) -> tuple[str, ...]:
     """Every stream of these queues in the order in which a node takes from them: strict over all queues."""
     names = (stream_name(queue, priority) for priority in Priority for queue in queues)
-    return tuple(stream for name in names for stream in (returned_stream(name), name))
+    return tuple(stream for name in names for stream in (redelivery_stream(name), name))
 
 
 def alone_streams_of(queues: Sequence[str]) -> tuple[str, ...]:

@@ -216,7 +216,7 @@ def test_a_node_takes_a_higher_priority_of_any_queue_first():
     streams = jobs.streams_of(["a", "b"])
 
     assert streams[1::2] == ("a:0", "b:0", "a:1", "b:1", "a:2", "b:2", "a:3", "b:3")
-    assert streams[::2] == tuple(map(jobs.returned_stream, streams[1::2]))  # each behind its own twin
+    assert streams[::2] == tuple(map(jobs.redelivery_stream, streams[1::2]))  # each behind its own twin
 
 
 @given(queue=st.from_regex(r"[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True), priority=st.sampled_from(Priority))

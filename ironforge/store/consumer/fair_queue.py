@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from ironforge.job.record import returned_stream
+from ironforge.job.record import redelivery_stream
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import GROUP, Keys
 from ironforge.redis.scripts import TAKE_TURNS
@@ -39,7 +39,7 @@ class FairQueue:
         names = self._keys
         keys = [names.index, names.parked, names.quarantine]
         for name in _own(streams):
-            keys += [names.stream(returned_stream(name)), names.stream(name), names.fair(name), names.turns(name)]
+            keys += [names.stream(redelivery_stream(name)), names.stream(name), names.fair(name), names.turns(name)]
         while True:
             more, *plan = await self._connection.run(TAKE_TURNS, keys, [min(want, MOST)])
             self.has_waiting = bool(more) or (self.has_waiting and not all_streams)
@@ -54,5 +54,5 @@ class FairQueue:
 
 
 def _own(streams: Iterable[str]) -> list[str]:
-    """Without the twins."""
-    return list(dict.fromkeys(name for name in streams if name != returned_stream(name)))
+    """Without the redelivery streams."""
+    return list(dict.fromkeys(name for name in streams if name != redelivery_stream(name)))

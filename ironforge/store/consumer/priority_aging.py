@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from ironforge.job.record import returned_stream, split_stream
+from ironforge.job.record import redelivery_stream, split_stream
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.outages import ABSENT
@@ -41,7 +41,7 @@ class PriorityAging:
         if not self._limit_ms:
             return [], 0
         if time.monotonic() - self._looked_at >= self._look_seconds:
-            self._overdue = await self._look([name for name in streams if name != returned_stream(name)])
+            self._overdue = await self._look([name for name in streams if name != redelivery_stream(name)])
             self._looked_at = time.monotonic()
         overdue = [name for name in self._overdue if name in streams]  # some may have been paused since
         if not overdue:
@@ -51,7 +51,7 @@ class PriorityAging:
 
     async def _look(self, streams: list[str]) -> list[str]:
         names = self._keys
-        keys = [names.stream(one) for name in streams for one in (returned_stream(name), name)]
+        keys = [names.stream(one) for name in streams for one in (redelivery_stream(name), name)]
         asked: list[Command] = [["TIME"], *(["XINFO", "GROUPS", key] for key in keys)]
         asked += [["ZRANGE", names.fair(name), 0, HEADS - 1] for name in streams]
         now, *replies = await self._connection.pipeline(asked, tolerate=ABSENT)

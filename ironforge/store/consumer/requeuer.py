@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from ironforge.formats.timestamps import now_ms
-from ironforge.job.record import JobState, alone_stream, decode, encode, returned_stream
+from ironforge.job.record import JobState, alone_stream, decode, encode, redelivery_stream
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.outages import retry_through_outage
@@ -80,7 +80,7 @@ class Requeuer:
 
 
 def _goal(item: Rewrite) -> str:
-    return (alone_stream if item.alone else returned_stream)(item.stream)
+    return (alone_stream if item.alone else redelivery_stream)(item.stream)
 
 
 def parts(batch: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -15,7 +15,7 @@ from redis.exceptions import AskError, NoScriptError
 from redis.exceptions import ConnectionError as Disconnected
 
 from ironforge.errors import IdempotencyConflict, IncompatibleRecord, IronForgeError, QueueFull, StoreUnavailable
-from ironforge.job.record import JobState, encode, format_id, returned_stream, streams_of
+from ironforge.job.record import JobState, encode, format_id, redelivery_stream, streams_of
 from ironforge.redis.connection import COMMAND_SECONDS, Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.outages import is_wrong_type, raise_first, raise_store_error
@@ -160,7 +160,7 @@ class SubmitCall:
             self.keys.append(keys.stream(stream))
             numbers[stream] = len(self.keys)
         keyed = dict.fromkeys(item.job.stream for item in self.items if item.job.fairness_key)
-        lines = [name for name in streams if name != returned_stream(name)] if limit else keyed
+        lines = [name for name in streams if name != redelivery_stream(name)] if limit else keyed
         for stream in lines:
             self.keys += (keys.fair(stream), keys.turns(stream))
         self.arguments: list[str | bytes | int] = [keys.signals, 9 if careful else 5, len(streams) + 2 * len(lines)]
