@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import urllib.request
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
@@ -75,7 +76,18 @@ class Command(Service):
             return READY.search("".join([*self.stdout, *self.stderr]))
 
         match = eventually(found, "the service")
-        return str(match["dev"] or match["api"] or "")
+        url = str(match["dev"] or match["api"] or "")
+        # The parent of several API processes says where they will be before any of them is.
+        eventually(lambda: not url or is_ready(url), f"{url} to be ready")
+        return url
+
+
+def is_ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=PATIENCE_SECONDS):
+            return True
+    except OSError:
+        return False
 
 
 class Reader:
