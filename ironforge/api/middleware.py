@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import uuid_utils
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
+from multidict import istr
 
 from ironforge.api.problems import SERVER, explain, respond
 from ironforge.api.web_pages import SITE, Site
@@ -20,9 +22,12 @@ from ironforge.api.web_pages import SITE, Site
 REQUEST_ID_OF: Final = web.RequestKey("request_id", str)
 # Of a request whose caller keeps its body until it is asked for.
 HELD_BACK: Final = web.RequestKey("held_back", bool)
+_REQUEST_ID: Final = istr("X-Request-ID")
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+# The same to aiohttp, which makes another kind of request of what is no HTTP.
+Answering = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 # Route, method, status, seconds.
 OnAnswered = Callable[[str, str, int, float], None]
 # What counts for a request to no route of ours, and for one whose caller did not wait for the answer.
@@ -32,7 +37,7 @@ GONE: Final = 499
 
 def request_id_of(request: web.BaseRequest) -> str:
     """The caller's own id when it is harmless in headers and logs, else a new one."""
-    given = request.headers.get("X-Request-ID")
+    given = request.headers.get(_REQUEST_ID)
     return given if given is not None and REQUEST_ID.match(given) else uuid_utils.uuid7().hex
 
 
@@ -49,6 +54,29 @@ def guarded_application(*, asks_callers: bool, on_answered: OnAnswered | None = 
     return application
 
 
+def direct_handler(application: web.Application, otherwise: Answering) -> Answering:
+    """Answers a request to a route without parameters by its handler, inside the middleware of `application`; any other
+    as `otherwise` does: aiohttp looks through the routes, and wraps the handler, for each request anew."""
+    [middleware] = application.middlewares
+    known: dict[tuple[str, str], tuple[web.UrlMappingMatchInfo, Handler]] = {}
+    for route in application.router.routes():
+        if isinstance(route.resource, web.PlainResource):
+            match_info = web.UrlMappingMatchInfo({}, route)
+            match_info.add_app(application)
+            match_info.freeze()
+            known[route.method, route.resource.canonical] = match_info, partial(middleware, handler=route.handler)
+
+    def handle(request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
+        found = known.get((request.method, request.raw_path))
+        if found is None:
+            return otherwise(request)
+        assert isinstance(request, web.Request)
+        request._match_info, handler = found  # noqa: SLF001 - as aiohttp's own
+        return handler(request)
+
+    return handle
+
+
 def _guarding(site: Site, on_answered: OnAnswered | None) -> Middleware:
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -57,8 +85,8 @@ def _guarding(site: Site, on_answered: OnAnswered | None) -> Middleware:
         try:
             site.check(request)
             response = await handler(request)
-            response.headers["X-Request-ID"] = request_id
-            response.headers["Server"] = SERVER
+            headers = response.headers
+            headers[_REQUEST_ID], headers[hdrs.SERVER] = request_id, SERVER
             status = response.status
         except ConnectionError:
             raise  # the caller is gone: there is nobody to answer

@@ -21,7 +21,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from ironforge.addresses.authority import is_loopback
 from ironforge.api.connection_limits import PunctualConnection, Refusal, affordable, cut_unread
-from ironforge.api.middleware import HELD_BACK, request_id_of
+from ironforge.api.middleware import HELD_BACK, direct_handler, request_id_of
 from ironforge.api.problems import ApiProblem, explain, respond
 from ironforge.api.web_pages import SITE
 from ironforge.errors import ConfigError
@@ -161,7 +161,8 @@ class _Runner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         plain = await super()._make_server()
-        server = _Server(plain.request_handler, request_factory=_requests(plain.request_factory))
+        handler = direct_handler(self.app, plain.request_handler)
+        server = _Server(handler, request_factory=_requests(plain.request_factory))
         server.limit, server.refusals = self.limit, set()
         return server
 

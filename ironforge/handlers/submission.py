@@ -59,11 +59,11 @@ def _parsed(job_id: object) -> bytes:
 
 def _former_content(kind: str, payload: bytes, checked: CheckedOptions) -> bytes:
     """What the first version took for the content: a key that it has stored may be repeated after an upgrade."""
-    fields, delay_ms, run_at_ms = checked
-    values = [fields.get(name) for name in ("priority", "queue", "max_retries", "timeout_ms", "retain_ms")]
+    record, delay_ms, run_at_ms = checked
+    values = [record.priority, record.queue, record.max_retries, record.timeout_ms, record.retain_ms]
     values += [delay_ms, run_at_ms]
-    if "fairness_key" in fields:
-        values += [fields["fairness_key"], fields["fairness_weight"]]
+    if record.fairness_key:
+        values += [record.fairness_key, record.fairness_weight]
     return msgspec.msgpack.encode((kind, payload, values))
 
 

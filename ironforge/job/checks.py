@@ -47,11 +47,11 @@ def check_name(field: str, value: object, code: Code) -> str:
     raise InvalidJob(f"{field} {value[:150]!r} is not a name: {_NAME_RULE}", code=code, field=field)
 
 
-def check_priority(field: str, label: object) -> Priority:
+def check_priority(field: str, label: object) -> int:
     if not isinstance(label, str):
         raise _wrong_type(field, label, f"one of {', '.join(LABELS)}")
     try:
-        return Priority.parse(label)
+        return Priority.parse(label).value
     except ValueError as error:
         raise InvalidJob(str(error), code="invalid_priority", field=field) from None
 

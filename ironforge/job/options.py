@@ -83,7 +83,7 @@ class KindOptions(msgspec.Struct, forbid_unknown_fields=True):
 
     priority: Annotated[
         PriorityLabel | None,
-        _option("strict; default: medium", checks.check_priority, LABELS.__getitem__, default=DEFAULT_PRIORITY),
+        _option("strict; default: medium", checks.check_priority, LABELS.__getitem__, default=DEFAULT_PRIORITY.value),
     ] = None
     queue: Annotated[str | None, _name("default: default", "invalid_queue_name", DEFAULT_QUEUE)] = None
     max_retries: Annotated[
@@ -131,35 +131,32 @@ class JobOptions(KindOptions):
             )
         if self.fairness_weight is not None and self.fairness_key is None:
             raise InvalidJob("fairness_weight needs a fairness_key", code="missing_field", field="fairness_key")
-        values = _DEFAULTS.copy()
-        for name, stored, check in _CHECKS:
-            given = getattr(self, name)
-            if given is not None:
-                values[stored] = check(name, given)
-        return CheckedOptions(values, values.pop("delay_ms", None), values.pop("run_at_ms", None))
+        given = msgspec.structs.astuple(self)[: len(OPTIONS)]
+        if given == _NOTHING:  # most submissions
+            return _DEFAULTS
+        values = {}
+        for option, value in zip(OPTIONS, given, strict=True):
+            if value is not None:
+                values[option.stored] = option.check(option.name, value)
+        delay_ms, run_at_ms = values.pop("delay_ms", None), values.pop("run_at_ms", None)
+        return CheckedOptions(msgspec.structs.replace(_DEFAULTS.record, **values), delay_ms, run_at_ms)
 
 
 class CheckedOptions(NamedTuple):
-    """In record units: `fields` of the record, of the options that were given or have a default; and when the job may
-    start, counted from its submission or as Unix time."""
+    """In record units: `record` is that of a job with these options, and nothing else in it; when the job may start is
+    counted from its submission, or Unix time."""
 
-    fields: dict[str, Any]
-    delay_ms: int | None
-    run_at_ms: int | None
+    record: Job
+    delay_ms: int | None = None
+    run_at_ms: int | None = None
 
     def job(self, kind: str, payload: bytes, job_id: bytes | None = None) -> Job:
         """The record of a new job of a checked kind and payload; `job_id` is made when not given."""
         job_id = new_id() if job_id is None else job_id
         created_ms = created_ms_of(job_id)
         ready_ms = created_ms + self.delay_ms if self.delay_ms else self.run_at_ms or 0
-        return Job(
-            version=RECORD_VERSION,
-            id=job_id,
-            kind=kind,
-            payload=payload,
-            created_ms=created_ms,
-            ready_ms=ready_ms,
-            **self.fields,
+        return msgspec.structs.replace(
+            self.record, id=job_id, kind=kind, payload=payload, created_ms=created_ms, ready_ms=ready_ms
         )
 
 
@@ -186,8 +183,17 @@ def _declared(name: str, hint: Any) -> Option:
 OPTIONS: Final = tuple(_declared(name, hint) for name, hint in get_type_hints(JobOptions, include_extras=True).items())
 # Those that the record remembers.
 RECORDED: Final = tuple(option for option in OPTIONS if option.stored in Job.__struct_fields__)
-_DEFAULTS: Final = {option.stored: option.default for option in OPTIONS if option.default is not None}
-_CHECKS: Final = tuple((option.name, option.stored, option.check) for option in OPTIONS)
+_NOTHING: Final = (None,) * len(OPTIONS)
+_DEFAULTS: Final = CheckedOptions(
+    Job(
+        version=RECORD_VERSION,
+        id=b"",
+        kind="",
+        payload=b"",
+        created_ms=0,
+        **{option.stored: option.default for option in OPTIONS if option.default is not None},
+    )
+)
 
 
 def shown(job: Job) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from ironforge.errors import InvalidJob
 from ironforge.job import checks, options
 from ironforge.job.options import CheckedOptions, JobOptions, merge, options_of
-from ironforge.job.record import Priority, created_ms_of
+from ironforge.job.record import Job, Priority, created_ms_of
 
 
 def checked(**given: object) -> CheckedOptions:
@@ -31,7 +31,7 @@ def test_nothing_given_means_the_defaults():
 
 
 def test_given_values_arrive_in_record_units():
-    assert checked(priority=Priority.LOW).fields["priority"] is Priority.LOW
+    assert checked(priority=Priority.LOW).record.priority == Priority.LOW
     actual = checked(
         priority="high",
         queue="mail",
@@ -40,15 +40,8 @@ def test_given_values_arrive_in_record_units():
         retain_seconds=0,
         delay_seconds=0.25,
     )
-    fields = {
-        "priority": Priority.HIGH,
-        "queue": "mail",
-        "max_retries": 5,
-        "timeout_ms": 1_500,
-        "retain_ms": 0,
-        "fairness_weight": 1,
-    }
-    assert actual == CheckedOptions(fields, 250, None)
+    record = Job(1, b"", "", "mail", Priority.HIGH, b"", 0, max_retries=5, timeout_ms=1_500, retain_ms=0)
+    assert actual == CheckedOptions(record, delay_ms=250)
 
 
 def test_a_job_shows_its_options_as_they_were_given():
@@ -272,8 +265,8 @@ def test_a_new_job_was_created_when_its_id_says():
 
 
 def test_a_fairness_key_has_a_weight_of_one_unless_given():
-    assert checked(fairness_key="a.b-1").fields["fairness_weight"] == 1
-    assert checked(fairness_key="a", fairness_weight=100).fields["fairness_weight"] == 100
+    assert checked(fairness_key="a.b-1").record.fairness_weight == 1
+    assert checked(fairness_key="a", fairness_weight=100).record.fairness_weight == 100
     assert refused(fairness_key="a b") == ("invalid_fairness_key", "fairness_key")
     assert refused(fairness_key="a", fairness_weight=1.5) == ("invalid_type", "fairness_weight")
     assert refused(fairness_weight=2) == ("missing_field", "fairness_key")

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 from aiohttp import web
 from msgspec import Meta
+from multidict import istr
 
 from ironforge.api.parsing import bodies, requests
 from ironforge.api.parsing.batches import read_batch
@@ -20,6 +21,7 @@ from ironforge.api.scope import OnSubmitted, RequestScope
 from ironforge.job.record import format_id
 from ironforge.store.contract import Accepted, Submission
 
+_KEY: Final = istr("Idempotency-Key")
 _JOB_EXAMPLES: Final = {
     "small": {"value": {"kind": "email.send", "payload": {"to": "ada@example.com"}}},
     "full": {
@@ -57,7 +59,7 @@ _JobLines = Annotated[str, Meta(description="one JobRequest a line")]
 )
 async def submit_job(request: web.Request, scope: RequestScope) -> web.Response:
     """Submit a job."""
-    key = requests.read_key(request.headers.getall("Idempotency-Key", ()))
+    key = requests.read_key(request.headers.getall(_KEY, ()))
     bodies.media_type(request, bodies.JSON)
     if bodies.is_small(request):
         return await _accept_job(scope, requests.read_job(await bodies.read(request), key))
@@ -86,7 +88,7 @@ async def submit_job(request: web.Request, scope: RequestScope) -> web.Response:
 )
 async def submit_batch(request: web.Request, scope: RequestScope) -> web.Response:
     """Submit up to 10,000 jobs, all or none."""
-    key = requests.read_key(request.headers.getall("Idempotency-Key", ()))
+    key = requests.read_key(request.headers.getall(_KEY, ()))
     media_type = bodies.media_type(request, bodies.JSON, bodies.NDJSON)
     if bodies.is_small(request):
         return await _accept_batch(scope, to_the_end(read_batch(await bodies.read(request), media_type, key)))

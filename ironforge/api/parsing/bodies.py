@@ -30,6 +30,10 @@ FORMS: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-d
 
 def media_type(request: web.Request, *accepted: str) -> str:
     """The request's media type. Raises ApiProblem (415) when it is not one of `accepted`."""
+    headers = request.headers
+    given = headers.get(hdrs.CONTENT_TYPE, "")
+    if hdrs.CONTENT_ENCODING not in headers and hdrs.TRANSFER_ENCODING not in headers and given in accepted:
+        return given
     coded = [each for each in request.headers.getall(hdrs.CONTENT_ENCODING, ()) if each.lower() != "identity"]
     # The parser takes the chunks apart, and leaves what else was done to a body on its way.
     coded += [each for each in request.headers.getall(hdrs.TRANSFER_ENCODING, ()) if each.lower() != "chunked"]
@@ -38,7 +42,6 @@ def media_type(request: web.Request, *accepted: str) -> str:
             "content_encoding_not_supported",
             "compressed bodies are not accepted: send the body without Content-Encoding, and in chunks at most",
         )
-    given = request.headers.get("Content-Type", "")
     plain = given.partition(";")[0].strip().lower()
     if plain not in accepted:
         raise ApiProblem(
