@@ -135,9 +135,15 @@ def read_key(keys: Sequence[str]) -> str | None:
 
 def submission(request: JobRequest, key: str | None, tail: int | None, place: int = 0) -> Submission:
     """Without what identifies it under its key. Raises InvalidJob."""
-    kind = checks.check_kind(request.kind)
-    payload = checks.check_payload_size(bytes(request.payload))
-    checked = request.checked()
+    try:
+        kind = checks.check_kind(request.kind)
+        payload = checks.check_payload_size(bytes(request.payload))
+        checked = request.checked()
+    except InvalidJob as error:
+        if "\0" in str(getattr(request, error.field or "", "")):
+            message = f"{error.field} must not hold a NUL character"
+            raise InvalidJob(message, code="invalid_unicode", field=error.field) from None
+        raise
     job = checked.job(kind, payload, new_id(tail))
     return Submission(job, checked.delay_ms, checked.run_at_ms, key, place=place)
 
