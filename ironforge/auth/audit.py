@@ -22,6 +22,7 @@ from ironforge.logs.setup import get_logger
 from ironforge.redis.connection import Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.outages import translating_errors
+from ironforge.redis.replies import pairs
 from ironforge.redis.scripts import AUDIT
 from ironforge.settings import Settings
 
@@ -155,7 +156,7 @@ class AuditTrail:
             with translating_errors():
                 rows = await self._connection.call("XRANGE", self._keys.audit, start, "+", "COUNT", CHUNK)
             for row_id, fields in rows:
-                yield row_id.decode(), dict(zip(fields[::2], fields[1::2], strict=True))
+                yield row_id.decode(), dict(pairs(fields))
                 start = f"({row_id.decode()}"
             if len(rows) < CHUNK:
                 return
@@ -237,7 +238,7 @@ def _seal(key: bytes, before: str, raw: bytes) -> str:
 
 
 def _legible(fields: Any) -> AuditEntry | None:
-    held = fields if isinstance(fields, dict) else dict(zip(fields[::2], fields[1::2], strict=True))
+    held = fields if isinstance(fields, dict) else dict(pairs(fields))
     try:
         return _decode(held[b"e"])
     except (KeyError, msgspec.MsgspecError):

@@ -17,7 +17,7 @@ from ironforge.store.node_view import NodeView
 
 
 class CallersInspector:
-    """Implements `contract.Inspection` for a caller that is limited to some queues."""
+    """Implements `contract.Inspector` for a caller that is limited to some queues."""
 
     def __init__(self, inspector: Inspector, caller: Caller, queues: frozenset[str]) -> None:
         self._inspector = inspector
@@ -68,7 +68,7 @@ class CallersInspector:
 
 
 class CallersProducer:
-    """Implements `contract.Submissions` for one caller. `inspector` is the caller's own view."""
+    """Implements `contract.Producer` for one caller. `inspector` is the caller's own view."""
 
     def __init__(self, producer: Producer, inspector: Inspector, caller: Caller, quotas: QuotaEnforcer | None) -> None:
         self._producer = producer

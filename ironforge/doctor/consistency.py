@@ -14,6 +14,7 @@ from ironforge.job.record import format_id
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import ID_BYTES, Keys
 from ironforge.redis.location import Location
+from ironforge.redis.replies import pairs
 from ironforge.store.queue_names import queue_names
 
 SAMPLE: Final = 200
@@ -63,7 +64,7 @@ async def _at_once(connection: Connection, commands: Sequence[Command]) -> list[
 
 async def _sample(connection: Connection, keys: Keys) -> list[str]:
     flat = await connection.call("HRANDFIELD", keys.index, SAMPLE, "WITHVALUES")
-    suspects: list[Entry] = list(zip(flat[::2], flat[1::2], strict=True))
+    suspects: list[Entry] = list(pairs(flat))
     for _ in range(LOOKS):
         suspects = await _missing(connection, keys, suspects)
         if not suspects:

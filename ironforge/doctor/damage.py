@@ -15,6 +15,7 @@ from ironforge.errors import IncompatibleRecord, NewerRecord
 from ironforge.job.record import decode
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
+from ironforge.redis.replies import pairs
 from ironforge.redis.server_info import DIGITS
 from ironforge.store.consumer.quarantine import id_in
 from ironforge.store.inspector.census import TOTALS
@@ -67,7 +68,7 @@ async def _names(connection: Connection, keys: Keys) -> list[Damage]:
         for key, what, command, member in odd
     ]
     known = [name.encode() for name in TOTALS]
-    for name, count in zip(totals[::2], totals[1::2], strict=True):
+    for name, count in pairs(totals):
         if name not in known or not count.isdigit() or len(count) > DIGITS:
             message = f"{keys.totals} holds {name[:100]!r} with {count[:100]!r}, which is no counter"
             found.append(Damage(message, f"take it out with HDEL {keys.totals}"))
@@ -119,7 +120,7 @@ async def _buckets(connection: Connection, keys: Keys) -> list[Damage]:
     found = []
     for bucket in await connection.call("ZRANGE", keys.buckets, 0, BUCKETS - 1, "REV"):
         _, flat = await connection.call("HSCAN", bucket, 0, "COUNT", SAMPLE)
-        for job_id, record in zip(flat[::2], flat[1::2], strict=True):
+        for job_id, record in pairs(flat):
             where = f"the record of job {shown(job_id)} in {bucket.decode(errors='replace')}"
             found += _read(record, where)[1]
     return found

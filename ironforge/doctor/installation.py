@@ -17,13 +17,18 @@ import msgspec
 
 from ironforge.addresses.server_url import DEFAULT_URL, parse
 from ironforge.doctor.finding import Finding, Level
-from ironforge.doctor.shard import NODE_START, ShardExam, cli
+from ironforge.doctor.shard import NODE_START, ShardExam, cli, wrong_type_findings
 from ironforge.errors import ConfigError, StoreError
 from ironforge.formats.numbers import counted
 from ironforge.formats.suggest import closest
 from ironforge.metrics.exposition import SLOT
 from ironforge.redis.causes import is_known
+from ironforge.redis.connection import Connection
+from ironforge.redis.keys import RingKeys
+from ironforge.redis.outages import translating_errors
+from ironforge.redis.server_locator import ServerLocator
 from ironforge.redis.shards import shards_of
+from ironforge.redis.wrong_types import wrong_types
 from ironforge.runtime.embedded_server import SOCKET
 from ironforge.runtime.parent_pipe import PARENT_FD
 from ironforge.settings import PREFIX, Settings, environment_name
@@ -64,6 +69,7 @@ async def examine(settings: Settings) -> list[Finding]:
         findings.append(Finding("fail", "server", str(error), fix))
     else:
         findings += await _in_each(shards, lambda shard: (shard.clock, shard.persistence, shard.types))
+        findings += await _guarded(exam.api_keys)
         # What leans on a key of the wrong type cannot be judged.
         sound = not any(shard.wrong_types for shard in shards)
         for check in (exam.nodes, exam.queues, *((exam.orphan_consumers,) if sound else ())):
@@ -132,6 +138,14 @@ class _Exam:
         if refusals and not any(problem in refusals for problem in health.problems):
             findings.append(Finding("fail", "settings", refusals))  # not the server's, but ours
         return findings
+
+    async def api_keys(self) -> list[Finding]:
+        """What all namespaces share may be on another server of a cluster than any of the shards."""
+        keys = RingKeys()
+        async with Connection(self._settings.redis_url, keys.prefix) as connection:
+            with translating_errors():
+                start = cli(await ServerLocator(self._settings.redis_url, keys.prefix).find())
+                return wrong_type_findings(await wrong_types(connection, keys), start)
 
     async def nodes(self) -> list[Finding]:
         nodes = await self._inspector.nodes()

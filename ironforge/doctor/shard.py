@@ -6,6 +6,7 @@ It only reads. Counts are exact, because one transaction reads them all; single 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -61,13 +62,7 @@ class ShardExam:
     async def types(self) -> list[Finding]:
         with translating_errors():
             self.wrong_types = await wrong_types(self._connection, self._keys)
-        findings = []
-        for key, found, spec in self.wrong_types:
-            message = f"{key} is a {found} and must be a {spec.type}: {spec.without}"
-            aside = f"to keep what is there: {self._cli} RENAME '{key}' '{ASIDE}{key}'"
-            if key == self._keys.epoch:  # it must never give out a number a second time
-                aside += f"; then {self._cli} SET '{key}' {now_ms()}"
-            findings.append(Finding("fail", "keys", message, aside))
+        findings = wrong_type_findings(self.wrong_types, self._cli)
         return findings or [Finding("ok", "keys", "every key has its type")]
 
     async def schedule(self) -> list[Finding]:
@@ -102,6 +97,18 @@ class ShardExam:
 
     async def close(self) -> None:
         await self._connection.close()
+
+
+def wrong_type_findings(found: Sequence[WrongType], start: str) -> list[Finding]:
+    """`start`: of a command for their server."""
+    findings = []
+    for key, kind, spec in found:
+        aside = f"to keep what is there: {start} RENAME '{key}' '{ASIDE}{key}'"
+        if spec.word == "epoch":  # it must never give out a number a second time
+            aside += f"; then {start} SET '{key}' {now_ms()}"
+        message = f"{key} is a {kind} and must be a {spec.type}: {spec.without}"
+        findings.append(Finding("fail", "keys", message, aside))
+    return findings
 
 
 def clock_finding(ahead_seconds: float, trip_seconds: float) -> Finding:

@@ -11,6 +11,7 @@ import msgspec
 from ironforge.job.record import split_stream
 from ironforge.redis.connection import Command
 from ironforge.redis.keys import STREAM_ENDINGS, Keys
+from ironforge.redis.replies import pairs, rows
 from ironforge.redis.scripts import CONSUMERS, Script
 from ironforge.settings import Settings
 from ironforge.store.node_view import JOBS_NAMED, NodeView, RunningJob
@@ -80,13 +81,13 @@ async def muster(keys: Keys, run: Run, jobs_named: int = 0) -> Muster:
         CONSUMERS, CONSUMERS.keys(keys), (jobs_named, NAMING_BYTES, *STREAM_ENDINGS)
     )
     consumers = [
-        Consumer(_text(stream), _text(name), running, list(zip(jobs[::3], jobs[1::3], jobs[2::3], strict=True)))
-        for stream, name, running, jobs in zip(*(found[at::4] for at in range(4)), strict=True)
+        Consumer(_text(stream), _text(name), running, list(rows(jobs, 3)))
+        for stream, name, running, jobs in rows(found, 4)
     ]
     return Muster(
         now_ms,
-        {_text(node): score_ms(deadline) for node, deadline in zip(leases[::2], leases[1::2], strict=True)},
-        {_text(node): _about(said) for node, said in zip(roster[::2], roster[1::2], strict=True)},
+        {_text(node): score_ms(deadline) for node, deadline in pairs(leases)},
+        {_text(node): _about(said) for node, said in pairs(roster)},
         consumers,
     )
 

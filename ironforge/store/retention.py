@@ -13,6 +13,7 @@ from ironforge.formats.timestamps import now_ms
 from ironforge.job.record import Job, JobState, decode, is_alone
 from ironforge.redis.keys import GROUP, Keys
 from ironforge.redis.location import Location
+from ironforge.redis.replies import pairs
 from ironforge.settings import Settings
 from ironforge.store.contract import JobView
 
@@ -66,7 +67,7 @@ def queued_or_running(job: Job, pending: list[Any] | None, location: bytes, now_
 def group_of(reply: Any) -> tuple[int, bytes]:
     """How many entries are pending, and up to which one the group has read."""
     for group in reply if isinstance(reply, list) else ():
-        fields = dict(zip(group[::2], group[1::2], strict=True))
+        fields = dict(pairs(group))
         if fields[b"name"] == GROUP.encode():
             return fields[b"pending"], fields[b"last-delivered-id"]
     return 0, b"0-0"

@@ -12,6 +12,7 @@ from typing import Any, Final
 from ironforge.job.record import redelivery_stream
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import GROUP, Keys
+from ironforge.redis.replies import pairs
 from ironforge.redis.scripts import TAKE_TURNS
 
 # At most so many at once: what a node has in hand is ahead of whoever comes now.
@@ -45,7 +46,7 @@ class FairQueue:
             self.has_waiting = bool(more) or (self.has_waiting and not all_streams)
             reads: list[Command] = [
                 ["XREADGROUP", "GROUP", GROUP, self._node, "COUNT", count, "STREAMS", keys[number - 1], ">"]
-                for number, count in zip(plan[::2], plan[1::2], strict=True)
+                for number, count in pairs(plan)
             ]
             found = [reply[0] for reply in await self._connection.pipeline(reads) if reply]
             # A node that was waiting may have been faster: it has taken the turn of this one, which takes the next.

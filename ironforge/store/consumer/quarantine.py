@@ -18,6 +18,7 @@ from ironforge.job.record import Job, alone_stream, decode
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.outages import retry_through_outage
+from ironforge.redis.replies import pairs
 from ironforge.redis.scripts import RESTORE
 from ironforge.settings import Settings
 from ironforge.store.node_contract import Delivery, Lease
@@ -48,7 +49,7 @@ class Quarantine:
             at = cursor
             scan = functools.partial(self._connection.call, "HSCAN", self._keys.index, at, "COUNT", SCAN)
             cursor, flat = await retry_through_outage(scan)
-            for found, location in zip(flat[::2], flat[1::2], strict=True):
+            for found, location in pairs(flat):
                 if location in (b"q:" + place, b"c:" + place):
                     return bytes(found)
             if cursor == b"0":
@@ -59,7 +60,7 @@ class Quarantine:
         restored = 0
         look = functools.partial(self._connection.call, "XRANGE", self._keys.quarantine, self._seen, "+", "COUNT", PAGE)
         for entry, flat in await retry_through_outage(look):
-            fields = dict(zip(flat[::2], flat[1::2], strict=True))
+            fields = dict(pairs(flat))
             job = _legible(fields.get(b"record", b""))
             if job is not None:
                 restored += await self._bring_back(entry, job, fields[b"record"])

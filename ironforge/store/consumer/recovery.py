@@ -14,6 +14,7 @@ from ironforge.logs.setup import get_logger
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import GROUP, ID_BYTES, Keys
 from ironforge.redis.outages import ABSENT, retry_through_outage
+from ironforge.redis.replies import pairs
 from ironforge.redis.scripts import RETIRE
 from ironforge.settings import Settings
 from ironforge.store.consumer.consumer import RedisConsumer
@@ -96,7 +97,7 @@ class Recovery:
         (reply,) = await self._connection.pipeline([["XINFO", "STREAM", key]], tolerate=ABSENT)
         if isinstance(reply, Exception):
             return "+"
-        last: bytes = dict(zip(reply[::2], reply[1::2], strict=True))[b"last-generated-id"]
+        last: bytes = dict(pairs(reply))[b"last-generated-id"]
         return last.decode()
 
     async def _pending(self, key: str, node: str, start: str, last: str) -> list[bytes]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from ironforge.job.record import Priority, is_alone, split_stream
 from ironforge.redis.connection import Command
 from ironforge.redis.keys import LINE_ENDINGS, STREAM_ENDINGS, Keys
+from ironforge.redis.replies import pairs, rows
 from ironforge.redis.scripts import CENSUS, Script
 from ironforge.redis.server_info import DIGITS
 from ironforge.store.contract import Stats, StreamDepth
@@ -38,12 +39,12 @@ async def census(keys: Keys, run: Run, ask: Ask) -> Stats:
     depths = {
         (queue, int(priority)): StreamDepth(queue, priority, 0, 0, None) for queue in known for priority in Priority
     }
-    for name, length, running, since in zip(*(streams[at::4] for at in range(4)), strict=True):
+    for name, length, running, since in rows(streams, 4):
         _add(depths, name, max(0, length - running), running, since if since >= 0 else None)
     heads = [head for ids in lines[2::3] for head in ids]
     (records,) = await ask(["HMGET", keys.parked, *heads]) if heads else ([],)
     ready = dict(zip(heads, map(_ready_ms, records), strict=True))
-    for name, length, ids in zip(*(lines[at::3] for at in range(3)), strict=True):
+    for name, length, ids in rows(lines, 3):
         _add(depths, name, length, 0, _least(ready[head] for head in ids))
     return Stats(list(depths.values()), scheduled, dead, totals_of(totals), now_ms, queue_names(paused))
 
@@ -51,7 +52,7 @@ async def census(keys: Keys, run: Run, ask: Ask) -> Stats:
 def totals_of(flat: Sequence[bytes]) -> dict[str, int]:
     """The counters in a reply of HGETALL. What is none of ours, or no count, is passed over."""
     counted = dict.fromkeys(TOTALS, 0)
-    for name, count in zip(flat[::2], flat[1::2], strict=True):
+    for name, count in pairs(flat):
         known = name.decode("latin-1")
         if known in counted and count.isdigit() and len(count) <= DIGITS:
             counted[known] = int(count)

@@ -19,6 +19,7 @@ import msgspec
 from ironforge.job.record import Job, JobState
 from ironforge.redis.connection import Command
 from ironforge.redis.keys import LINE_ENDINGS, STREAM_ENDINGS, Keys
+from ironforge.redis.replies import rows
 from ironforge.redis.scripts import PAGE
 from ironforge.settings import Settings
 from ironforge.store.contract import JobView, Page
@@ -109,9 +110,7 @@ class Listing:
             )
             jobs = [readable(record) for record in flat[4::6]]
             locations = await self._locations(flat[0::6], jobs)
-            for number, (kind, name, at, offset, _, extra) in enumerate(
-                zip(*(flat[n::6] for n in range(6)), strict=True)
-            ):
+            for number, (kind, name, at, offset, _, extra) in enumerate(rows(flat, 6)):
                 job, rank, position = jobs[number], (kind, 0, name.decode(errors="replace")), (at.decode(), offset)
                 where = locations.get(number) or b"q:%b:" % name
                 yield (_view(kind, job, extra, where, now_ms) if job else None), rank, position

@@ -29,31 +29,24 @@ class ShardedConsumer:
         self._parts = parts
         self.alone = ShardedAlone([part.alone for part in parts], shards)
         self._reader = ShardedFetcher([part.reader for part in parts], weights)
+        self.fetch, self.wait = self._reader.fetch, self._reader.wait
         self._dues: FanOut[Due] = FanOut()
-
-    async def fetch(self, want: int) -> list[Delivery]:
-        """See `node_contract.Consumer.fetch`."""
-        return await self._reader.fetch(want)
-
-    async def wait(self, want: int, timeout_seconds: float) -> list[Delivery]:
-        """See `node_contract.Consumer.wait`."""
-        return await self._reader.wait(want, timeout_seconds)
 
     async def settle(self, batch: Sequence[Settled]) -> None:
         """See `node_contract.Consumer.settle`."""
-        await self._each(batch, tuple, lambda part, own: part.settle(own))
+        await self._each(batch, tuple, RedisConsumer.settle)
 
     async def requeue(self, batch: Sequence[Rewrite]) -> None:
         """See `node_contract.Consumer.requeue`."""
-        await self._each(batch, Rewrite._make, lambda part, own: part.requeue(own))
+        await self._each(batch, Rewrite._make, RedisConsumer.requeue)
 
     async def park(self, batch: Sequence[Rewrite]) -> None:
         """See `node_contract.Consumer.park`."""
-        await self._each(batch, Rewrite._make, lambda part, own: part.park(own))
+        await self._each(batch, Rewrite._make, RedisConsumer.park)
 
     async def bury(self, batch: Sequence[Rewrite]) -> None:
         """See `node_contract.Consumer.bury`."""
-        await self._each(batch, Rewrite._make, lambda part, own: part.bury(own))
+        await self._each(batch, Rewrite._make, RedisConsumer.bury)
 
     async def bury_raw(self, delivery: Delivery, reason: str) -> None:
         """See `node_contract.Consumer.bury_raw`."""

@@ -7,7 +7,7 @@ in one shard is to lose it: the node begins anew in all of them.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from ironforge.errors import StoreUnavailable
@@ -48,9 +48,7 @@ class ShardedLeases:
         """See `node_contract.Leases.beat`. Raises StoreUnavailable only when no shard answers."""
         expired: list[str] = []
         away: list[StoreUnavailable] = []
-        calls = [
-            self._threads.submit(part.beat, held) for part, held in zip(self._parts, self.held(lease), strict=True)
-        ]
+        calls = [self._threads.submit(part.beat, held) for part, held in self._of(lease)]
         for shard, call in enumerate(calls):
             try:
                 names = call.result()
@@ -72,31 +70,28 @@ class ShardedLeases:
 
     async def take_over(self, lease: Lease, node: str, *, crashed: bool = True, seen_dead: bool = False) -> int:
         """See `node_contract.Leases.take_over`. A shard where the node has renewed its lease leaves it alone."""
-        pairs = zip(self._parts, self.held(lease), strict=True)
-        return sum(
-            await gather_all(part.take_over(held, node, crashed=crashed, seen_dead=seen_dead) for part, held in pairs)
-        )
+        calls = (part.take_over(held, node, crashed=crashed, seen_dead=seen_dead) for part, held in self._of(lease))
+        return sum(await gather_all(calls))
 
     async def orphan_consumers(self) -> list[str]:
-        """See `node_contract.Leases.strays`."""
+        """See `node_contract.Leases.orphan_consumers`."""
         parts = await gather_all(part.orphan_consumers() for part in self._parts)
         return sorted({name for part in parts for name in part})
 
     def note_blocked(self, lease: Lease, job_id: bytes, seen: str) -> None:
         """See `node_contract.Leases.note_blocked`. Everywhere: who finds the job knows its id alone."""
-        calls = [
-            self._threads.submit(part.note_blocked, held, job_id, seen)
-            for part, held in zip(self._parts, self.held(lease), strict=True)
-        ]
+        calls = [self._threads.submit(part.note_blocked, held, job_id, seen) for part, held in self._of(lease)]
         for error in [call.exception() for call in calls]:
             if error is not None:
                 raise error
 
     async def leave(self, lease: Lease, *, crashed: bool = False) -> None:
         """See `node_contract.Leases.leave`."""
-        pairs = zip(self._parts, self.held(lease), strict=True)
-        await gather_all(part.leave(held, crashed=crashed) for part, held in pairs)
+        await gather_all(part.leave(held, crashed=crashed) for part, held in self._of(lease))
 
     async def close(self) -> None:
         """Ends the threads; the parts belong to the caller."""
         await aside(self._threads.shutdown)
+
+    def _of(self, lease: Lease) -> Iterable[tuple[RedisLeases, Lease]]:
+        return zip(self._parts, self.held(lease), strict=True)

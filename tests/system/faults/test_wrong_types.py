@@ -20,7 +20,7 @@ from ironforge.doctor import Finding, examine
 from ironforge.errors import JobNotFound, StoreError
 from ironforge.job.record import JobState
 from ironforge.lock import Locks
-from ironforge.redis.keys import MINUTE_MS, Keys
+from ironforge.redis.keys import MINUTE_MS, Keys, RingKeys
 from ironforge.store import Submission
 from tests.actors.node.kit import QUICK, Gate, World, until
 from tests.store.kit import job
@@ -209,3 +209,13 @@ async def test_a_lock_of_the_wrong_type_is_refused_in_words(world: World) -> Non
             pass
     await locks.close()
     assert len(await findings(world, key)) == 1
+
+
+@pytest.mark.parametrize("name", ["records", "used", "makers", "quotas"])
+async def test_the_doctor_names_a_key_that_all_namespaces_share(world: World, name: str) -> None:
+    key = getattr(RingKeys(), name)
+    world.cluster.raw.set(key, "somebody's text")
+    (finding,) = await findings(world, key)
+    assert finding.level == "fail"
+    repair(world, finding)
+    assert await findings(world, key) == []
