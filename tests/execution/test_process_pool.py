@@ -46,7 +46,7 @@ async def run(made: Executor, kind: str, payload: bytes = b"{}", **changes: Any)
 def is_gone(pid: int) -> bool:
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return True
     return status.rpartition(")")[2].split()[0] == "Z"
 

@@ -96,7 +96,7 @@ def test_a_function_that_a_child_cannot_find_is_refused_in_time():
 
     with pytest.raises(ConfigError, match="top of its module"):
         target_of(nested)
-    assert target_of(Settings) == ("ironforge.settings", "", "Settings")
+    assert target_of(Settings) == (Settings.__module__, "", "Settings")
 
 
 def test_a_coroutine_is_awaited():
