@@ -1,6 +1,6 @@
-"""Signals listens to what the namespace shouts and passes it on: cancellations, and schedules that became earlier.
+"""Passes on what the namespace announces to its nodes: cancellations, and schedules that became earlier.
 
-Shouts can be lost while the connection is down, so after every (re)connection the dispatcher looks for itself.
+Announcements can be lost while the connection is down, so after every (re)connection the dispatcher looks for itself.
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ class Consumer(Protocol):
 
 
 class Notifications(Protocol):
-    """What the namespace shouts: `("cancel", job_id)` and `("due", delay)`; lossy, so never the only way."""
+    """What the namespace announces: `("cancel", job_id)` and `("due", delay)`; lossy, so never the only way."""
 
     def listen(self) -> AsyncIterator[Notification]:
         """Endless; reconnects by itself, and says so with `connected` (also the first time)."""
