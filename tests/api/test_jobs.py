@@ -259,3 +259,18 @@ async def test_a_call_that_does_not_fit_the_state_says_the_state(api: Any, node:
     assert retry.status == 409
     assert retry.code == "invalid_state"
     assert retry.body["state"] == "running"
+
+
+async def test_a_caller_of_http_1_0_gets_its_answer_and_the_end_of_the_connection(api: Any) -> None:
+    body = b'{"kind":"demo.echo"}'
+    head = b"POST /jobs HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    answer = await api.send_raw(head % len(body) + body)
+
+    assert answer.startswith(b"HTTP/1.0 201 Created\r\n")
+    assert b"Connection" not in answer
+
+
+async def test_a_caller_that_ends_its_connection_is_told_that_it_ends(api: Any) -> None:
+    answer = await api.send_raw(b"GET /jobs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+
+    assert b"Connection: close\r\n" in answer

@@ -54,7 +54,8 @@ def test_a_job_shows_its_options_as_they_were_given():
         "fairness_key": "a",
         "fairness_weight": 2,
     }
-    assert options.shown(checked(**given).job("k", b"{}")) == given
+    expected = {**options.shown(checked().job("k", b"{}")), **given}
+    assert options.shown(checked(**given).job("k", b"{}")) == expected
 
 
 def test_the_defaults_of_a_kind_hold_where_a_submission_says_nothing():
