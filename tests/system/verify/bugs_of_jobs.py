@@ -20,7 +20,7 @@ from ironforge.store.consumer import acknowledger, consumer, consumer_groups, le
 from ironforge.store.node_contract import Settled
 from tests.system.verify.planting import edit
 
-STALE = "if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return redis.error_reply('STALE the fence has moved') end"
+STALE = "if redis.pcall('GET', fence) ~= epoch then return redis.error_reply('STALE the fence has moved') end"
 
 
 def settle_without_the_fence() -> None:
@@ -157,8 +157,8 @@ def same_fence_again() -> None:
 
 def rewrite_without_the_fence() -> None:
     """A node that was taken over parks, buries and puts back all the same, also what it no longer holds."""
-    held = "take(stream, entry, place == 'q' .. name .. ':' .. entry)"
-    taken = "redis.call('XACK', stream, 'nodes', entry) + redis.call('XDEL', stream, entry) >= 0"
+    held = "redis.call('XACK', stream, 'nodes', entry) == 1"
+    taken = "redis.call('XACK', stream, 'nodes', entry) >= 0"
     for script in (requeuer.PARK, requeuer.BURY, requeuer.REQUEUE):
         edit(script, (STALE, ""), (held, taken))
 
@@ -171,7 +171,7 @@ def forget_whose_turn_it_is() -> None:
 
 def give_a_turn_twice() -> None:
     """Whose turn has come goes into the stream twice."""
-    entry = "redis.call('XADD', twin, '*', 'j', records[at])"
+    entry = "redis.call('XADD', redelivery, '*', 'j', records[at])"
     edit(scripts.TAKE_TURNS, ("located[#located + 1] = id\n", f"located[#located + 1] = id {entry}\n"))
 
 
@@ -197,7 +197,7 @@ def due_at_once() -> None:
 
 def cancel_what_failed() -> None:
     """A failed attempt ends its job as cancelled, though nobody asked for it."""
-    edit(requeuer.PARK, ("if place == 'c' .. name .. ':' .. entry then", "if true then"))
+    edit(requeuer.PARK, ("if redis.call('HGET', index, id) == 'c' .. name .. ':' .. entry then", "if true then"))
 
 
 def share_the_context() -> None:

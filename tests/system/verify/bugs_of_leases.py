@@ -13,7 +13,7 @@ from ironforge.store.consumer import leases, recovery
 from ironforge.verify.handlers import LEDGER_FOLDER
 from tests.system.verify.planting import edit
 
-RENEW = "redis.call('ZADD', KEYS[2], till, ARGV[2])"
+RENEW = "redis.call('ZADD', nodes, till, node)"
 LATE_SECONDS = 4.0
 DEAF_SECONDS = 0.5
 
@@ -92,7 +92,7 @@ def forget_to_requeue() -> None:
 
     async def drop(self: Any, work: Any, found: list[Any], *_: Any) -> int:
         for stream, entry, _ in found:
-            await self._link.call("XACK", self._keys.stream(stream), "nodes", entry)
+            await self._connection.call("XACK", self._keys.stream(stream), "nodes", entry)
         return len(found)
 
     recovery.Recovery._move = drop
@@ -117,7 +117,7 @@ def forget_before_moving() -> None:
     async def forget_first(self: Any, held: Any, node: str, end: Any) -> int:
         names = self._keys
         keys = [names.fence(held.node), names.nodes, names.roster, names.alone, *await self._read_by(node)]
-        await self._link.run(recovery.RETIRE, keys, [held.epoch, node])
+        await self._connection.run(recovery.RETIRE, keys, [held.epoch, node])
         return await everything(self, held, node, end)
 
     recovery.Recovery.everything = forget_first
@@ -125,7 +125,7 @@ def forget_before_moving() -> None:
 
 def consumers_stay() -> None:
     """Nodes are forgotten, their consumers are not: every restart leaves one behind."""
-    edit(recovery.RETIRE, ("redis.call('XGROUP', 'DELCONSUMER', KEYS[key], 'nodes', ARGV[2])", ""))
+    edit(recovery.RETIRE, ("redis.call('XGROUP', 'DELCONSUMER', KEYS[key], 'nodes', node)", ""))
 
 
 def crashes_cost_nothing() -> None:
