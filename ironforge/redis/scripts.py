@@ -6,8 +6,8 @@ and a function library has only one.
 A command is `lua/<name>.lua`, a line here, and its caller. The head of the file declares it: behind `-- KEYS` and
 `-- ARGV` stand the names of its keys and arguments, which become local variables of the script, up to the first that
 is no name; behind `-- USES` the files of `lua/shared` that it needs. A script that writes is refused in front of its
-first write while one of its keys is of the wrong type; one whose first key is `fence` also for a caller that has lost
-its lease, by its first argument, `epoch`.
+first write while one of its keys is of the wrong type, unless it uses `types` and so looks at its keys itself; one
+whose first key is `fence` also for a caller that has lost its lease, by its first argument, `epoch`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ironforge.redis.key_spec import KeySpace
 from ironforge.redis.keys import TYPES
 
 _TYPES: Final = "local types = {%s}\n" % ", ".join(f"{word} = '{kind}'" for word, kind in TYPES.items())  # noqa: UP031 - braces are Lua's
+_CHECK_ALL: Final = "local wrong = wrong_type(KEYS) if wrong then return wrong end"
 # What may run which commands: the users of the server that the manual has rights for.
 USERS: Final[dict[str, list[Script]]] = {"api": [], "node": [], "admin": []}
 
@@ -35,14 +36,16 @@ class Script:
         flags, _, body = _text_of(name).partition("\n")
         self._keys = _declared(body, "KEYS")
         fenced = self._keys[:1] == ["fence"]
-        shared = [use for use in _declared(body, "USES") if use != "clock"]
+        uses = _declared(body, "USES")
+        shared = [use for use in uses if use not in ("clock", "types")]
         parts = [
             *map(_shared, shared),
             _locals(self._keys, "KEYS"),
             _locals(_declared(body, "ARGV"), "ARGV"),
             _shared("fenced") if fenced else "",
-            _TYPES + _shared("types") if "no-writes" not in flags else "",
-            _shared("clock") if "clock" in _declared(body, "USES") else "",
+            "" if "no-writes" in flags else _TYPES + _shared("types"),
+            "" if "no-writes" in flags or "types" in uses else _CHECK_ALL,
+            _shared("clock") if "clock" in uses else "",
         ]
         self.text = "\n".join([flags, *parts, body])
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()

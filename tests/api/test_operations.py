@@ -57,20 +57,11 @@ async def test_a_paused_queue_is_shown_until_it_is_resumed_also_without_a_job(ap
     assert (await api.call("GET", "/queues/stats")).body["paused"] == ["default"]
 
 
-@pytest.mark.parametrize(
-    ("name", "code"),
-    [
-        ("a:b", "invalid_queue_name"),
-        ("q" * 200, "invalid_queue_name"),
-        ("%2e%2e%2f", "invalid_queue_name"),
-        ("a%2Fb", "invalid_queue_name"),
-        ("a%00b", "invalid_unicode"),
-    ],
-)
-async def test_what_is_no_name_of_a_queue_is_not_paused(api: Any, name: str, code: str) -> None:
+@pytest.mark.parametrize("name", ["a:b", "q" * 200, "a%00b", "%2e%2e%2f", "a%2Fb"])
+async def test_what_is_no_name_of_a_queue_is_not_paused(api: Any, name: str) -> None:
     answer = await api.call("POST", f"/queues/{name}/pause")
     assert answer.status == 400
-    assert answer.code == code
+    assert answer.code == "invalid_queue_name"
     assert answer.body["field"] == "queue"
     assert (await api.call("GET", "/queues/stats")).body["paused"] == []
 

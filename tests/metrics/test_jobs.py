@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -235,8 +234,3 @@ def test_what_a_child_starts_or_forks_does_not_write_into_its_files(tmp_path):
     assert len(list(tmp_path.glob("counter_*.db"))) == 3
     found = samples(children.exposition())
     assert {key[1] for key in found if key[0] == "ironforge_jobs_completed_total"} == {"a", "b", "c", "d"}
-
-
-def test_a_new_parent_begins_with_an_empty_folder(tmp_path: Path):
-    child(ChildMetrics(tmp_path), 0, "metrics.completed('a', [0.1])")
-    assert {key[0] for key in samples(ChildMetrics(tmp_path).exposition())} == {"ironforge_build_info"}

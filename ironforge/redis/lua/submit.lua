@@ -11,7 +11,7 @@
 --       width: arguments per job (5 or 9); streams: number of streams and so on; seconds for which an idempotency key is
 --       remembered; again: whether ids may be known (0 or 1); limit: most jobs of a queue (0: none; else the keys are all
 --       of the queues); most names of queues
--- USES  clock, delay, announce, enqueue
+-- USES  types, clock, delay, announce, enqueue
 -- Returns {'conflict', id of the first submission}, {'full', queue, jobs in it, jobs to add, limit},
 --         {'queues', names in use, names to add, limit}
 --       or, flat, only for jobs that were not simply stored as asked:
@@ -33,6 +33,18 @@ local function answer(at, id, where, before)
   answers[n + 1], answers[n + 2] = (at - first) / width, id
   answers[n + 3], answers[n + 4] = where, before
 end
+
+-- Most calls touch neither the schedule nor a line nor the answers to keys.
+local touched = {index, queues, totals}
+for key = 7, 6 + streams do touched[#touched + 1] = KEYS[key] end
+for at = first, #ARGV, width do
+  if width == 9 or ARGV[at + 3] ~= '' or ARGV[at + 4] ~= '' then
+    touched = KEYS
+    break
+  end
+end
+local wrong = wrong_type(touched)
+if wrong then return wrong end
 
 -- What a key holds: id, first state ('q' or 's') and fingerprint of its first job, then id and state of the others.
 local earlier, given = {}, {}
@@ -92,11 +104,15 @@ end
 
 -- Of each queue that gets jobs: how many go there at once. Those that are stored already need no place.
 local entering, wanted = {}, {}
-for at = first, #ARGV, width do
-  if not known[at] then
-    local queue = queue_of[ARGV[at]]
-    entering[queue] = (entering[queue] or 0) + (due_of(ARGV[at + 3]) and 0 or 1)
+if limit > 0 or next(known) then
+  for at = first, #ARGV, width do
+    if not known[at] then
+      local queue = queue_of[ARGV[at]]
+      entering[queue] = (entering[queue] or 0) + (due_of(ARGV[at + 3]) and 0 or 1)
+    end
   end
+else
+  for _, queue in pairs(queue_of) do entering[queue] = 0 end
 end
 for queue, jobs in pairs(entering) do
   wanted[#wanted + 1] = queue
