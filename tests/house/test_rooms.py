@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ ROOT = Path(__file__).parent.parent.parent
 FILE_LINES = 300
 FUNCTION_LINES = 40
 CLASS_METHODS = 15
+FOLDER_FILES = 20
 CONSTRUCTOR_PARAMETERS = 8
 TOP_LEVEL = {"ironforge", "actors", "tests", "benchmarks", "scripts", "pyproject.toml", "README.md", "LICENSE"}
 
@@ -56,6 +58,12 @@ def too_big(path: Path) -> Iterator[str]:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_rooms_stay_small(path: Path) -> None:
     assert list(too_big(path)) == []
+
+
+def test_no_folder_of_the_product_is_crowded() -> None:
+    folders = Counter(path.parent for path in FILES if path.relative_to(ROOT).parts[0] in ("ironforge", "actors"))
+
+    assert [str(folder) for folder, files in folders.items() if files > FOLDER_FILES] == []
 
 
 def test_nothing_else_lies_at_the_top() -> None:
