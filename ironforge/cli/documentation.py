@@ -42,7 +42,7 @@ def _known(name: str, names: dict[str, str], what: str) -> str:
     if name in names:
         return name
     close = closest(name, names)
-    hint = f"did you mean {close!r}?" if close else f"there are {', '.join(sorted(set(names) - {INDEX}))}"
+    hint = f"did you mean {close!r}?" if close else f"there are {', '.join(sorted(set(names) - {INDEX, ''}))}"
     raise typer.BadParameter(f"there is no {what} {name!r}: {hint}")
 
 

@@ -63,6 +63,7 @@ def test_a_search_says_where_a_word_stands() -> None:
         (("handlrs",), "there is no page 'handlrs': did you mean 'handlers'?"),
         (("zzz",), f"there is no page 'zzz': there are {', '.join(PAGES)}"),
         (("handlers#retrys",), "there is no section of handlers 'retrys': did you mean 'retries'?"),
+        (("handlers#zzz",), "there is no section of handlers 'zzz': there are context, events, "),
         (("--search", "zyzzyva"), "no page has 'zyzzyva'"),
     ],
 )
