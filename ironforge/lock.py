@@ -23,7 +23,7 @@ from ironforge.redis.connection import Command, Connection
 from ironforge.redis.outages import translating_errors
 from ironforge.redis.scripts import LOCK_ACQUIRE, LOCK_EXTEND, LOCK_RELEASE, Script
 from ironforge.redis.shards import shards_of
-from ironforge.settings import NAME, Settings
+from ironforge.settings import NAME, NAME_RULE, Settings
 
 MIN_POLL_SECONDS: Final = 0.01
 MAX_POLL_SECONDS: Final = 0.25
@@ -50,10 +50,7 @@ class Locks:
         Raises ValueError when a name or a time limit makes no sense.
         """
         if not NAME.match(name):
-            raise ValueError(
-                f"lock name {name!r} is not a name: 1 to 128 letters, digits, '.', '_' or '-', "
-                "starting with a letter or a digit"
-            )
+            raise ValueError(f"lock name {name!r} is not a name: {NAME_RULE}")
         return Lock(self, name, _to_ms(ttl_seconds), seconds_of(wait_seconds))
 
     async def close(self) -> None:

@@ -22,7 +22,7 @@ from ironforge.redis.connection import Connection
 from ironforge.redis.keys import RingKeys
 from ironforge.redis.outages import translating_errors
 from ironforge.redis.scripts import KEY_CREATE, KEY_REVOKE, KEY_TOUCH
-from ironforge.settings import NAME, Settings
+from ironforge.settings import NAME, NAME_RULE, Settings
 
 # Of one name: the one in use and the one that replaces it.
 LIVE_KEYS: Final = 2
@@ -207,10 +207,7 @@ def _check(
 ) -> None:
     for what, text in (("namespace", namespace), ("name", name), *(("queue", queue) for queue in queues or ())):
         if not NAME.match(text):
-            raise ConfigError(
-                f"{what} {text[:140]!r} is not a name: 1 to 128 letters, digits, '.', '_' or '-', "
-                "starting with a letter or a digit"
-            )
+            raise ConfigError(f"{what} {text[:140]!r} is not a name: {NAME_RULE}")
     unknown = sorted(set(scopes) - set(SCOPES))
     if unknown or not scopes:
         raise ConfigError(

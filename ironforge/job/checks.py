@@ -15,7 +15,7 @@ from ironforge.errors import InvalidJob
 from ironforge.formats import numbers, timestamps
 from ironforge.formats.duration import is_number, seconds_of
 from ironforge.job.record import LABELS, Priority
-from ironforge.settings import NAME
+from ironforge.settings import NAME, NAME_RULE
 
 MAX_DELAY_SECONDS: Final = 365 * 86_400.0
 MAX_PAYLOAD_BYTES: Final = 1_048_576
@@ -26,7 +26,6 @@ MAX_RESULT_BYTES: Final = 1_048_576
 MAX_KEY_CHARACTERS: Final = 255
 
 NAME_PATTERN: Final = "^" + NAME.pattern.replace(r"\Z", "$")
-_NAME_RULE: Final = "1 to 128 letters, digits, '.', '_' or '-', starting with a letter or a digit"
 
 
 def check_kind(kind: object) -> str:
@@ -41,7 +40,7 @@ def check_name(field: str, value: object, code: Code) -> str:
     if not isinstance(value, str):
         raise _wrong_type(field, value, "text")
     if not NAME.match(value):
-        raise InvalidJob(f"{field} {value[:150]!r} is not a name: {_NAME_RULE}", code=code, field=field)
+        raise InvalidJob(f"{field} {value[:150]!r} is not a name: {NAME_RULE}", code=code, field=field)
     return value
 
 

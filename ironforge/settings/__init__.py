@@ -2,6 +2,16 @@
 
 from ironforge.settings.declaration import PREFIX, Settings, environment_name
 from ironforge.settings.loading import environment_of, load
-from ironforge.settings.namespaces import NAME, namespaces_of, shares_of
+from ironforge.settings.namespaces import NAME, NAME_RULE, namespaces_of, shares_of
 
-__all__ = ["NAME", "PREFIX", "Settings", "environment_name", "environment_of", "load", "namespaces_of", "shares_of"]
+__all__ = [
+    "NAME",
+    "NAME_RULE",
+    "PREFIX",
+    "Settings",
+    "environment_name",
+    "environment_of",
+    "load",
+    "namespaces_of",
+    "shares_of",
+]

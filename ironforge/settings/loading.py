@@ -12,7 +12,7 @@ from ironforge.addresses.server_url import parse
 from ironforge.errors import ConfigError
 from ironforge.formats.numbers import shown
 from ironforge.settings.declaration import DECLARED, DEFAULTS, TYPES, Settings, choices_of, environment_name, is_list
-from ironforge.settings.namespaces import NAME, shares_of
+from ironforge.settings.namespaces import NAME, NAME_RULE, shares_of
 
 MIN_PEPPER: Final = 32
 
@@ -102,10 +102,7 @@ def _check_names(settings: Settings) -> None:
         raise ConfigError(f"{environment_name('queues')} names no queue: a node must serve at least one")
     for what, name in (("namespace", settings.namespace), *(("queues", queue) for queue in settings.queues)):
         if not NAME.match(name):
-            raise ConfigError(
-                f"{environment_name(what)}: {name!r} is not a name: 1 to 128 letters, digits, '.', '_' or '-', "
-                "starting with a letter or a digit"
-            )
+            raise ConfigError(f"{environment_name(what)}: {name!r} is not a name: {NAME_RULE}")
     if len(set(settings.queues)) != len(settings.queues):
         raise ConfigError(f"{environment_name('queues')}={','.join(settings.queues)} names a queue twice")
     names = [share.namespace for share in shares_of(settings)]

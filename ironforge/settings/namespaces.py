@@ -9,6 +9,7 @@ from ironforge.errors import ConfigError
 from ironforge.settings.declaration import Settings, environment_name
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
+NAME_RULE: Final = "1 to 128 letters, digits, '.', '_' or '-', starting with a letter or a digit"
 MAX_SHARE: Final = 100
 
 
