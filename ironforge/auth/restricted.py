@@ -11,8 +11,19 @@ from collections.abc import Sequence
 from ironforge.auth.caller import Caller
 from ironforge.auth.quota_enforcer import QuotaEnforcer
 from ironforge.errors import IdempotencyConflict, JobNotFound
-from ironforge.job.record import Job, JobState, format_id, parse_id
-from ironforge.store.contract import Accepted, Health, Inspector, JobView, Page, Producer, Stats, Submission, Totals
+from ironforge.job.record import Job, JobState, parse_id
+from ironforge.store.contract import (
+    Accepted,
+    Health,
+    Inspector,
+    JobView,
+    Page,
+    Producer,
+    Stats,
+    Submission,
+    Totals,
+    no_such_job,
+)
 from ironforge.store.node_view import NodeView
 
 
@@ -27,7 +38,7 @@ class CallersInspector:
     async def get(self, job_id: bytes) -> JobView:
         view = await self._inspector.get(job_id)
         if view.job.queue not in self._queues:
-            raise JobNotFound(f"there is no job {format_id(job_id)}: never submitted, or past its retention")
+            raise no_such_job(job_id)
         return view
 
     async def jobs(

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from ironforge.job.record import Job, JobState
+from ironforge.errors import JobNotFound
+from ironforge.job.record import Job, JobState, format_id
 from ironforge.store.node_view import NodeView
 
 # --------------------------------------------------------------------------- submitting and changing
@@ -167,3 +168,12 @@ class Inspector(Protocol):
         """As old as `stats` at most."""
 
     async def health(self) -> Health: ...
+
+
+def no_such_job(job_id: bytes) -> JobNotFound:
+    """Also what a caller hears of a job that it may not see: the two must not be told apart."""
+    return JobNotFound(f"there is no job {format_id(job_id)}: never submitted, or past its retention")
+
+
+def foreign_cursor() -> ValueError:
+    return ValueError("this cursor was not given out by this API: take it unchanged from the page before")

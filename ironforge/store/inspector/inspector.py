@@ -13,14 +13,13 @@ from typing import Any, Final
 from redis.exceptions import AskError
 from redis.exceptions import ConnectionError as Disconnected
 
-from ironforge.errors import JobNotFound
-from ironforge.job.record import JobState, format_id
+from ironforge.job.record import JobState
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.outages import ABSENT, translating_errors
 from ironforge.redis.scripts import LOOK, Script
 from ironforge.settings import Settings
-from ironforge.store.contract import Health, JobView, Page, Stats, Totals
+from ironforge.store.contract import Health, JobView, Page, Stats, Totals, no_such_job
 from ironforge.store.inspector.census import census, totals_of
 from ironforge.store.inspector.job_listing import Listing
 from ironforge.store.inspector.shared_reading import Shared
@@ -52,7 +51,7 @@ class RedisInspector:
         with translating_errors():
             view = await self._look(job_id)
         if view is None:
-            raise JobNotFound(f"there is no job {format_id(job_id)}: never submitted, or past its retention")
+            raise no_such_job(job_id)
         return view
 
     async def jobs(

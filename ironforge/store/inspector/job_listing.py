@@ -22,7 +22,7 @@ from ironforge.redis.keys import LINE_ENDINGS, STREAM_ENDINGS, Keys
 from ironforge.redis.replies import rows
 from ironforge.redis.scripts import PAGE
 from ironforge.settings import Settings
-from ironforge.store.contract import JobView, Page
+from ironforge.store.contract import JobView, Page, foreign_cursor
 from ironforge.store.inspector.census import Ask, Run
 from ironforge.store.retention import queued_or_running, readable, score_ms, terminal_record
 
@@ -166,7 +166,7 @@ def _read_cursor(cursor: str) -> tuple[Rank, Position]:
         raw = b""
     checksum, text = raw[:CHECK_BYTES], raw[CHECK_BYTES:]
     if not text or checksum != _checksum(text):
-        raise ValueError("this cursor was not given out by this API: take it unchanged from the page before")
+        raise foreign_cursor()
     try:
         rank, position = _decode_cursor(text)
     except (msgspec.MsgspecError, RecursionError, ValueError):
@@ -174,7 +174,7 @@ def _read_cursor(cursor: str) -> tuple[Rank, Position]:
     # The checksum only finds mistakes: whoever made this one on purpose gets no further than a mistake would.
     form = _POSITIONS.get(rank[0])
     if form is None or position[1] not in range(MAX_OFFSET) or not form.fullmatch(position[0]):
-        raise ValueError("this cursor was not given out by this API: take it unchanged from the page before")
+        raise foreign_cursor()
     return rank, position
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
-from ironforge.errors import InvalidState, JobNotFound, QuotaExceeded, StoreUnavailable
+from ironforge.errors import InvalidState, QuotaExceeded, StoreUnavailable
 from ironforge.formats.timestamps import now_ms
 from ironforge.job.record import Job, JobState, decode, encode, format_id
 from ironforge.redis.connection import Command, Connection
@@ -20,7 +20,7 @@ from ironforge.redis.location import Location
 from ironforge.redis.outages import ABSENT, translating_errors
 from ironforge.redis.scripts import CANCEL, PAUSE, RETRY, Script
 from ironforge.settings import Settings
-from ironforge.store.contract import Accepted, Submission
+from ironforge.store.contract import Accepted, Submission, no_such_job
 from ironforge.store.producer.group_commit import GroupCommit, queue_full
 from ironforge.store.queue_names import forget_unused, too_many_queues
 from ironforge.store.retention import RetentionBuckets, state_at, terminal_record
@@ -161,7 +161,7 @@ class RedisProducer:
             return Location(raw)
         job = terminal_record(done or kept, self._settings)
         if job is None:
-            raise JobNotFound(f"there is no job {format_id(job_id)}: never submitted, or past its retention")
+            raise no_such_job(job_id)
         raise _not_now("changed", job_id, JobState(job.ended), "it has ended")
 
     async def _state(self, location: Location) -> JobState:

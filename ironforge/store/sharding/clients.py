@@ -22,6 +22,7 @@ from ironforge.store.contract import (
     StreamDepth,
     Submission,
     Totals,
+    foreign_cursor,
 )
 from ironforge.store.node_view import NodeView
 from ironforge.store.sharding.fan_out import gather_all
@@ -159,7 +160,7 @@ class ShardedInspector:
             return 0, None
         shard, dot, inner = cursor.partition(".")
         if not dot or not shard.isascii() or not shard.isdigit() or int(shard[:3]) >= len(self._parts):
-            raise ValueError("this cursor was not given out by this API: take it unchanged from the page before")
+            raise foreign_cursor()
         return int(shard), inner or None
 
 
