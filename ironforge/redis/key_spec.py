@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Final
 
@@ -51,12 +52,13 @@ class KeySpace:
     prefix: str
 
     @classmethod
+    @functools.cache  # the doctor asks it for each key of a namespace
     def specs(cls) -> dict[str, KeySpec]:
         """By the first word behind the prefix."""
         return {spec.word: spec for spec in vars(cls).values() if isinstance(spec, KeySpec)}
 
     def spec_of(self, key: str) -> KeySpec | None:
         """None for a key that is none of ours."""
-        return (
-            self.specs().get(key.removeprefix(self.prefix).partition(":")[0]) if key.startswith(self.prefix) else None
-        )
+        if not key.startswith(self.prefix):
+            return None
+        return self.specs().get(key.removeprefix(self.prefix).partition(":")[0])

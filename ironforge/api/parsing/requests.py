@@ -78,18 +78,15 @@ def read_query(query: Mapping[str, str], model: type[Query]) -> Query:
     except msgspec.ValidationError as error:
         problem = _mismatch(str(error), model)
         raise ApiProblem("invalid_parameter", problem.detail, **problem.extra) from None
+    limit = getattr(values, "limit", 1)
+    if not 1 <= limit <= MAX_PAGE:
+        raise ApiProblem("invalid_parameter", f"limit {limit} is out of range: 1 to {MAX_PAGE}", field="limit")
     if isinstance(values, DeadQuery):
         _check_filters(values)
     return values
 
 
 def _check_filters(query: DeadQuery) -> None:
-    if not 1 <= query.limit <= MAX_PAGE:
-        raise ApiProblem(
-            "invalid_parameter",
-            f"limit {query.limit} is out of range: 1 to {MAX_PAGE}",
-            field="limit",
-        )
     try:
         if query.kind is not None:
             checks.check_kind(query.kind)
