@@ -123,11 +123,7 @@ def judge(
             promise(account, job, final, tell)
     _keys(account, finals, tell)
     judge_suspects(account, finals, tell)
-    for event in account.died:
-        if account.killed(event.pid) <= event.at:
-            continue  # by a job that it ran
-        why = f"process {event.pid} ended by itself: {event.name}"
-        violations.append(Violation(GOES_ON, "", why, [event]))
+    violations += _ended_by_themselves(account)
     completed = sum(final.state == COMPLETED for final in finals.values())
     settled_twice = max(0, completed_total - completed)
     if settled_twice:
@@ -141,6 +137,14 @@ def judge(
         for why in whys:
             tell(promise_of_all, "", why)
     return _verdict(account, violations, settled_twice, recovered)
+
+
+def _ended_by_themselves(account: Account) -> list[Violation]:
+    return [
+        Violation(GOES_ON, "", f"process {event.pid} ended by itself: {event.name}", [event])
+        for event in account.died
+        if account.killed(event.pid) > event.at  # else by a job that it ran
+    ]
 
 
 def _verdict(account: Account, violations: list[Violation], settled_twice: int, recovered: Recoveries) -> Verdict:
