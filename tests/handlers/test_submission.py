@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 
 from ironforge.errors import IdempotencyConflict, InvalidPayload
 from ironforge.handlers.forge import Forge
 from ironforge.job.record import JobState, format_id, new_id, parse_id
-from ironforge.runtime.embedded_server import EmbeddedServer
 from ironforge.settings import Settings
 from ironforge.store import StoreClient
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    folder: Path = tmp_path_factory.mktemp("server")
-    with EmbeddedServer(Settings(data_dir=str(folder))) as running:
-        yield running
-
-
-@pytest.fixture
-def settings(server: EmbeddedServer, request: pytest.FixtureRequest) -> Settings:
-    return Settings(redis_url=server.url, namespace=request.node.name[:100])
 
 
 @pytest.fixture

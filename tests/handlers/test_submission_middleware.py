@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -12,20 +11,7 @@ import pytest
 from ironforge import ConfigError, Forge, InvalidJob, InvalidPayload, Settings
 from ironforge.job.record import Job, parse_id
 from ironforge.middleware import CallNextSubmission, SubmissionCall
-from ironforge.runtime.embedded_server import EmbeddedServer
 from ironforge.store import StoreClient
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    folder: Path = tmp_path_factory.mktemp("server")
-    with EmbeddedServer(Settings(data_dir=str(folder))) as running:
-        yield running
-
-
-@pytest.fixture
-def settings(server: EmbeddedServer, request: pytest.FixtureRequest) -> Settings:
-    return Settings(redis_url=server.url, namespace=request.node.name[:100])
 
 
 @pytest.fixture
