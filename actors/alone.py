@@ -9,15 +9,12 @@ and no node spends more than a fifth of its time on waiting.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 from typing import Final
 
 from ironforge.actors.in_flight import InFlight
-from ironforge.actors.kernel import ActorError
-from ironforge.actors.messages import Flush
-from ironforge.actors.session import ASK_SECONDS, Session
+from ironforge.actors.session import Session
 from ironforge.job.record import is_alone
 from ironforge.metrics.jobs import Metrics
 from ironforge.store import Alone as AloneWork
@@ -29,7 +26,6 @@ SHIFT_SECONDS: Final = 1.0
 # After it has waited in vain it works for so many times as long.
 WORKS: Final = 4
 LOOK_SECONDS: Final = 0.01
-FLUSHED: Final = ("retry_timer", "dead_letter")
 
 
 class Alone:
@@ -96,10 +92,3 @@ class Alone:
         """Until this node holds nothing: all has ended, and what became of it is stored."""
         while self._held():
             await asyncio.sleep(LOOK_SECONDS)
-        for role in FLUSHED:
-            # One that is busy for long waits for the server; one that is gone takes all others with it.
-            while True:
-                with contextlib.suppress(ActorError):
-                    await self._session.role(role).ask(Flush(), timeout_seconds=ASK_SECONDS)
-                    break
-                await asyncio.sleep(LOOK_SECONDS)

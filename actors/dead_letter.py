@@ -1,7 +1,4 @@
-"""The dead letter keeps jobs that gave up, with their history, and drops records whose retention is over.
-
-What cannot even be read is put aside instead of being retried: bytes that are no job today are none tomorrow.
-"""
+"""The dead letter drops records whose retention is over, and brings back those that can be read again."""
 
 from __future__ import annotations
 
@@ -9,10 +6,8 @@ import asyncio
 import logging
 from typing import Final
 
-from ironforge.actors.kernel import Actor, handles
-from ironforge.actors.messages import Bury, Flush, Unreadable
+from ironforge.actors.kernel import Actor
 from ironforge.actors.session import Session
-from ironforge.actors.write_buffer import WriteBuffer
 
 logger = logging.getLogger(__name__)
 
@@ -26,22 +21,7 @@ class DeadLetter(Actor):
 
     async def started(self) -> None:
         self._work = await self._session.work()
-        self._burying = WriteBuffer(self._session, self._work.bury, self.background)
         self.background(self._expire_now_and_then(), name="expiry")
-
-    @handles(Bury)
-    async def bury(self, message: Bury) -> None:
-        await self._burying.put(message.jobs)
-
-    @handles(Unreadable)
-    async def unreadable(self, message: Unreadable) -> None:
-        with self._session.reporting_loss():
-            await self._work.bury_raw(message.job, message.reason)
-        logger.error("a stored record was put aside: %s", message.reason)
-
-    @handles(Flush)
-    async def flush(self, _: Flush) -> None:
-        await self._burying.written()
 
     async def _expire_now_and_then(self) -> None:
         while True:

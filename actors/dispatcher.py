@@ -1,6 +1,6 @@
-"""The dispatcher fetches as many jobs as its workers have room for, and has completed work settled in batches.
+"""The dispatcher fetches as many jobs as its workers have room for, and has written in batches what becomes of them.
 
-It alone knows what each worker holds. Fetching and settling run beside its mailbox on connections of their own, so
+It alone knows what each worker holds. Fetching and writing run beside its mailbox on connections of their own, so
 it answers at once whatever the server does.
 """
 
@@ -19,7 +19,6 @@ from ironforge.actors.in_flight import InFlight
 from ironforge.actors.kernel import Actor, ActorDead, ActorRef, MailboxFull, handles
 from ironforge.actors.messages import (
     Announce,
-    Bury,
     Cancel,
     Done,
     Drain,
@@ -30,10 +29,9 @@ from ironforge.actors.messages import (
     Requeue,
     RequeueRest,
     Run,
-    Unreadable,
 )
 from ironforge.actors.session import Session
-from ironforge.actors.write_buffer import WriteBuffer
+from ironforge.actors.write_buffer import Writes
 from ironforge.errors import IncompatibleRecord
 from ironforge.job import record as records
 from ironforge.job.crashes import Crash, is_suspect, requeued
@@ -66,11 +64,9 @@ class Dispatcher(Actor):
     async def started(self) -> None:
         self._node = (await self._session.lease()).node
         self._work = await self._session.work()
-        self._settling = WriteBuffer(self._session, self._work.settle, self.background)
-        self._requeueing = WriteBuffer(self._session, self._work.requeue, self.background)
+        self._writes = Writes(self._session, self._work, self.background)
         parts = (self._session, self._work.alone, self._in_flight)
         self._alone = Alone(*parts, held=lambda: self.held(Held()), metrics=self._metrics, assign=self._assign)
-        self._dead_letter = self._session.role("dead_letter")
         self._fetcher = self.background(self._fetch_forever())
         for worker in self._workers:
             _try_tell(worker, Announce())
@@ -87,7 +83,10 @@ class Dispatcher(Actor):
     def done(self, message: Done) -> None:
         self._in_flight.ended(message.worker, message.size)
         self._demand.ended(message.size, message.seconds, time.monotonic())
-        self._settling.add(message.settled)
+        self._writes.settle.add(message.settled)
+        self._writes.park.add(message.parked)
+        self._writes.bury.add(message.buried)
+        self._writes.quarantine.add(message.unreadable)
         self._update()
 
     @handles(Requeue)
@@ -115,7 +114,7 @@ class Dispatcher(Actor):
 
     @handles(Held)
     def held(self, _: Held) -> int:
-        return self._in_flight.count + self._settling.pending + self._requeueing.pending
+        return self._in_flight.count + self._writes.pending
 
     @handles(Heard)
     def heard(self, _: Heard) -> float:
@@ -126,6 +125,7 @@ class Dispatcher(Actor):
         idle = False
         while True:
             await self._room.wait()
+            await self._writes.room()
             if await self._alone.turn():
                 continue
             want = self._demand.want(self._in_flight.free, self._in_flight.count, time.monotonic())
@@ -155,13 +155,12 @@ class Dispatcher(Actor):
 
     def _requeue(self, deliveries: list[Delivery], *, crashed: bool = False) -> None:
         """To their queues, for another worker or node. What cannot be read is put aside, as a worker would do."""
-        back: list[Rewrite] = []
         for delivery in deliveries:
             stream, entry, record = delivery
             try:
                 job = records.decode(record)
             except IncompatibleRecord as error:
-                self.background(self._dead_letter.tell(Unreadable(delivery, str(error))))
+                self._writes.quarantine.add([(delivery, str(error))])
             else:
                 crash = Crash(f"a worker of node {self._node} crashed", self._node, is_alone(stream))
                 job = requeued(job, self._crash_budget, crash if crashed else None)
@@ -169,10 +168,9 @@ class Dispatcher(Actor):
                 rewrite = Rewrite.of(stream, entry, job, failed=False, alone=alone)
                 if job.ended:
                     attempt_log.dead(job, stream, self._metrics)
-                    self.background(self._dead_letter.tell(Bury((rewrite,))))
+                    self._writes.bury.add([rewrite])
                 else:
-                    back.append(rewrite)
-        self._requeueing.add(back)
+                    self._writes.requeue.add([rewrite])
 
     def _update(self) -> None:
         self._metrics.active_jobs.set(self._in_flight.count)

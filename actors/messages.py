@@ -1,15 +1,18 @@
 """Every message two actors exchange: the protocol of a node on one page.
 
-Work flows down (dispatcher → worker → retry timer, dead letter), demand and results flow up. Jobs travel as the
-bytes that came out of the store, or go into it; a frame carries many, so the cost of a frame is shared.
+Work flows down (dispatcher → worker), demand and results flow up. Jobs travel as the bytes that came out of the store,
+or go into it; a frame carries many, so the cost of a frame is shared.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from ironforge.actors.kernel import message
 from ironforge.store import Delivery, Rewrite, Settled
+
+# Stored bytes that are no job, and why.
+Unreadable: TypeAlias = tuple[Delivery, str]
 
 
 @message
@@ -69,14 +72,26 @@ class Run(NamedTuple):
 class Done(NamedTuple):
     """worker → dispatcher: the first `size` of what it holds are over, in the order of `Run`.
 
-    `settled` are those to settle now; the others went to the retry timer or the dead
-    letter. `seconds` is their time in handlers, summed: the dispatcher sizes its demand by it.
+    Each of them is in one of the four lists, by what is to be written of it; `unreadable` says why. `seconds` is their
+    time in handlers, summed: the dispatcher sizes its demand by it.
     """
 
     worker: int
     size: int
-    settled: tuple[Settled, ...]
     seconds: float
+    settled: tuple[Settled, ...]
+    parked: tuple[Rewrite, ...]
+    buried: tuple[Rewrite, ...]
+    unreadable: tuple[Unreadable, ...]
+
+    @classmethod
+    def rebuild(cls, fields: tuple[Any, ...]) -> Done:
+        """A frame gives plain tuples back."""
+        done = cls._make(fields)
+        if not done.parked and not done.buried:  # first: most jobs come by here
+            return done
+        parked, buried = map(Rewrite._make, done.parked), map(Rewrite._make, done.buried)
+        return done._replace(parked=tuple(parked), buried=tuple(buried))
 
 
 @message
@@ -105,36 +120,6 @@ class Reconnected(NamedTuple):
 
 
 @message
-class Park(NamedTuple):
-    """worker → retry timer: run these again after their delay."""
-
-    jobs: tuple[Rewrite, ...]
-
-    @classmethod
-    def rebuild(cls, fields: tuple[Any, ...]) -> Park:
-        return cls(_rewrites(*fields))
-
-
-@message
-class Bury(NamedTuple):
-    """worker, dispatcher → dead letter: these gave up; the record says why."""
-
-    jobs: tuple[Rewrite, ...]
-
-    @classmethod
-    def rebuild(cls, fields: tuple[Any, ...]) -> Bury:
-        return cls(_rewrites(*fields))
-
-
-@message
-class Unreadable(NamedTuple):
-    """worker, dispatcher → dead letter: stored bytes that are no job."""
-
-    job: Delivery
-    reason: str
-
-
-@message
 class DueAt(NamedTuple):
     """signals → retry timer: something was scheduled for `due_ms`, earlier than all else."""
 
@@ -154,13 +139,3 @@ class Held(NamedTuple):
 @message
 class Heard(NamedTuple):
     """node → dispatcher (ask): seconds since the server was last seen to deliver, or to have nothing to deliver."""
-
-
-@message
-class Flush(NamedTuple):
-    """node → retry timer, dead letter (ask): answered once everything sent before it has been stored."""
-
-
-def _rewrites(jobs: tuple[tuple[Any, ...], ...]) -> tuple[Rewrite, ...]:
-    """A frame gives plain tuples back."""
-    return tuple(map(Rewrite._make, jobs))

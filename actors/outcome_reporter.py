@@ -1,8 +1,4 @@
-"""What a worker has to report: outcomes collected and sent to the roles that settle them.
-
-Completed and cancelled jobs go to the dispatcher, those that run again to the retry timer, those that gave up to the
-dead letter; the dispatcher learns the number of all, because it counts what each worker holds.
-"""
+"""What a worker has to report: outcomes collected by what is to be written of them, and measured."""
 
 from __future__ import annotations
 
@@ -10,8 +6,8 @@ import contextlib
 from collections import defaultdict
 
 from ironforge.actors import attempt_log
-from ironforge.actors.kernel import ActorDead, ActorRef, Message
-from ironforge.actors.messages import Bury, Done, Park, Unreadable
+from ironforge.actors.kernel import ActorDead
+from ironforge.actors.messages import Done, Unreadable
 from ironforge.actors.session import Session
 from ironforge.execution.executor import Ending, Outcome
 from ironforge.metrics.jobs import Metrics
@@ -34,8 +30,6 @@ class _Tally:
 class OutcomeReporter:
     def __init__(self, session: Session, worker: int, metrics: Metrics) -> None:
         self._dispatcher = session.role("dispatcher")
-        self._retry_timer = session.role("retry_timer")
-        self._dead_letter = session.role("dead_letter")
         self._worker = worker
         self._metrics = metrics
         self._tallies: dict[str, _Tally] = {}  # by namespace
@@ -47,8 +41,8 @@ class OutcomeReporter:
         self._count = 0
         self._seconds = 0.0
         self._ended: list[Settled] = []
-        self._again: list[Rewrite] = []
-        self._dead: list[Rewrite] = []
+        self._parked: list[Rewrite] = []
+        self._buried: list[Rewrite] = []
         self._unreadable: list[Unreadable] = []
 
     def started(self, stream: str, latency_seconds: float) -> None:
@@ -59,9 +53,9 @@ class OutcomeReporter:
             waits = self._waits[stream] = []
         waits.append(latency_seconds)
 
-    def unreadable(self, what: Unreadable) -> None:
+    def unreadable(self, delivered: Delivery, reason: str) -> None:
         self._count += 1
-        self._unreadable.append(what)
+        self._unreadable.append((delivered, reason))
 
     def add(self, delivered: Delivery, outcome: Outcome) -> None:
         """The outcome of a job that was told to have started."""
@@ -84,29 +78,22 @@ class OutcomeReporter:
         if failed:
             self._tally_of[stream].failed[outcome.kind].append(outcome.seconds)
         if outcome.ending is Ending.DEAD:
-            self._dead.append(rewrite)
+            self._buried.append(rewrite)
             attempt_log.dead(job, stream, self._metrics)
             return
-        self._again.append(rewrite)
+        self._parked.append(rewrite)
         if failed:
             attempt_log.retried(job, stream, delay_ms, self._metrics)
 
-    async def send(self) -> None:
-        """Downstream first: once the dispatcher counts a job as over, its rewrite is already on its way."""
+    def send(self) -> None:
         if self._count == 0:
             return
-        messages: list[tuple[ActorRef, Message]] = [(self._dead_letter, what) for what in self._unreadable]
-        if self._again:
-            messages.append((self._retry_timer, Park(tuple(self._again))))
-        if self._dead:
-            messages.append((self._dead_letter, Bury(tuple(self._dead))))
-        done = Done(self._worker, self._count, tuple(self._ended), self._seconds)
+        settled, parked, buried = tuple(self._ended), tuple(self._parked), tuple(self._buried)
+        done = Done(self._worker, self._count, self._seconds, settled, parked, buried, tuple(self._unreadable))
         self._measure()
         self._clear()
-        # Dead roles: the node ends, or all begin anew. What could not be told stays pending and is requeued.
+        # Without a dispatcher the node ends, or all begin anew. What could not be told stays pending and is requeued.
         with contextlib.suppress(ActorDead):
-            for role, message in messages:
-                await role.tell(message)
             self._dispatcher.try_tell(done)
 
     def _measure(self) -> None:

@@ -1,4 +1,4 @@
-"""The retry timer parks jobs that run again later, and moves those that are due back to their streams.
+"""The retry timer moves jobs that are due from the schedule to their streams.
 
 It sleeps until the next due time instead of polling: whatever is scheduled earlier is announced, and because an
 announcement can be lost it looks again every few seconds. Every node runs one; moving a job is atomic, so they do not
@@ -12,9 +12,8 @@ import contextlib
 from typing import Final
 
 from ironforge.actors.kernel import Actor, handles
-from ironforge.actors.messages import DueAt, Flush, Park
+from ironforge.actors.messages import DueAt
 from ironforge.actors.session import Session
-from ironforge.actors.write_buffer import WriteBuffer
 from ironforge.metrics.jobs import Metrics
 
 LONGEST_SLEEP_SECONDS: Final = 2.5
@@ -28,20 +27,11 @@ class RetryTimer(Actor):
 
     async def started(self) -> None:
         self._work = await self._session.work()
-        self._parking = WriteBuffer(self._session, self._work.park, self.background)
         self.background(self._move_due_jobs(), name="due jobs")
-
-    @handles(Park)
-    async def park(self, message: Park) -> None:
-        await self._parking.put(message.jobs)
 
     @handles(DueAt)
     def due_at(self, _: DueAt) -> None:
         self._sooner.set()
-
-    @handles(Flush)
-    async def flush(self, _: Flush) -> None:
-        await self._parking.written()
 
     async def _move_due_jobs(self) -> None:
         while True:

@@ -30,9 +30,6 @@ from ironforge.store import NodeStore
 # What a cancelled handler may take to clean up, and the leaseholder to requeue what is open.
 WORKER_STOP_SECONDS: Final = 2.0
 LEASE_STOP_SECONDS: Final = 10.0
-# Reports of up to 64 failed jobs each. When so many wait to be stored, workers wait with them, and the node fetches
-# no more: what it holds stays bounded also when everything fails.
-REPORTS_WAITING: Final = 16
 
 
 @dataclass(frozen=True)
@@ -86,8 +83,8 @@ class Node(Supervisor):
                 lambda: Leaseholder(parts.store.leases, settings, metrics, parts.on_joined),
                 stop_seconds=LEASE_STOP_SECONDS,
             ),
-            _role("dead_letter", lambda: DeadLetter(session), capacity=REPORTS_WAITING),
-            _role("retry_timer", lambda: RetryTimer(session, metrics), capacity=REPORTS_WAITING),
+            _role("dead_letter", lambda: DeadLetter(session)),
+            _role("retry_timer", lambda: RetryTimer(session, metrics)),
             _role("workers", lambda: Workers(parts), stop_seconds=math.inf),
             _role("signals", lambda: Notifications(session, parts.store.signals)),
             _role(

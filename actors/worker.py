@@ -18,7 +18,7 @@ from typing import Final
 
 from ironforge.actors.attempt_timers import AttemptTimers
 from ironforge.actors.kernel import Actor, ActorDead, ActorFailed, Exit, handles
-from ironforge.actors.messages import Announce, Cancel, Ready, Requeue, RequeueRest, Run, Unreadable
+from ironforge.actors.messages import Announce, Cancel, Ready, Requeue, RequeueRest, Run
 from ironforge.actors.outcome_reporter import OutcomeReporter
 from ironforge.actors.session import Session
 from ironforge.errors import IncompatibleRecord
@@ -115,13 +115,11 @@ class Worker(Actor):
                 self._go_on()
                 return
             if self._queue and time.monotonic() - last_report > REPORT_SECONDS:
-                await self._report.send()
+                self._report.send()
                 last_report = time.monotonic()
         self._cancelled.clear()
-        await self._report.send()
+        self._report.send()
         self._runner = None
-        if self._queue:  # came while the report was on its way
-            self._go_on()
 
     def _go_on(self) -> None:
         """With what waits, in a new task."""
@@ -133,7 +131,7 @@ class Worker(Actor):
         try:
             attempt = self._executor.prepare(delivered[2], delivered[0])
         except IncompatibleRecord as error:
-            self._report.unreadable(Unreadable(delivered, str(error)))
+            self._report.unreadable(delivered, str(error))
             return None
         job = attempt.job
         self._report.started(delivered[0], time.time() - (job.ready_ms or job.created_ms) / 1000)
@@ -156,7 +154,7 @@ class Worker(Actor):
     def _lose_patience(self, _attempt: Attempt) -> None:
         """Neither the jobs behind a slow one nor the results of those before it shall wait for it."""
         self.requeue_rest(RequeueRest())
-        self.background(self._report.send(), name="report")
+        self._report.send()
 
     def _interrupt(self, reason: Interrupt, attempt: Attempt) -> None:
         if attempt.interrupt is None:

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from ironforge.actors.kernel import ActorDead, ActorError, ActorFailed, ActorRef, ActorSystem, Exit, MailboxFull
-from ironforge.actors.messages import Drain, Flush, Heard, Held, SeenDead
+from ironforge.actors.messages import Drain, Heard, Held, SeenDead
 from ironforge.actors.session import ASK_SECONDS, NODE
 from ironforge.actors.supervisor import Parts, node_spec
 from ironforge.execution import isolation
@@ -179,8 +179,6 @@ class Node:
                 break
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), LOOK_SECONDS)
-        for role in ("retry_timer", "dead_letter"):
-            await self.system.ref(f"{NODE}/{role}").ask(Flush(), timeout_seconds=ASK_SECONDS)
 
     async def _feel_pulse(self) -> None:
         """Ready means that this node has really heard from the server lately, not that its process exists."""

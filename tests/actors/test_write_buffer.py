@@ -57,10 +57,12 @@ async def test_a_batch_is_no_larger_than_the_largest(slow: Slow) -> None:
     assert slow.batches == [LARGEST_BATCH, LARGEST_BATCH, 1]
 
 
-async def test_to_put_waits_only_while_too_many_wait(slow: Slow) -> None:
-    await slow.buffer.put(range(MOST_WAITING))
-    waiting = asyncio.create_task(slow.buffer.put([1]))
-    await until(lambda: slow.batches == [MOST_WAITING], "the first batch")
+async def test_there_is_no_room_only_while_too_many_wait(slow: Slow) -> None:
+    slow.buffer.add(range(MOST_WAITING))
+    await slow.buffer.room()
+    slow.buffer.add([1])
+    waiting = asyncio.create_task(slow.buffer.room())
+    await until(lambda: slow.batches == [MOST_WAITING + 1], "the first batch")
     assert not waiting.done()
     slow.let_go_on()
     await waiting

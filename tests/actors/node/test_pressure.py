@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ironforge.actors.fetch_demand import LARGEST_BATCH
-from ironforge.actors.supervisor import REPORTS_WAITING
+from ironforge.actors.write_buffer import MOST_WAITING
 from tests.actors.node.kit import QUICK, World, until
 
 
@@ -26,5 +26,5 @@ async def test_failing_jobs_do_not_pile_up_inside_the_node(world: World) -> None
 
         await until(all_dead, "all jobs to fail")
 
-    # What waits at the retry timer and at the dead letter, what the workers hold, and one fetch on its way.
-    assert most <= (2 * REPORTS_WAITING + 2 * 8 + 2) * LARGEST_BATCH
+    # What waits to be buried, what the workers hold, and one fetch on its way.
+    assert most <= MOST_WAITING + (2 * 8 + 2) * LARGEST_BATCH
