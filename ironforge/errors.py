@@ -6,7 +6,7 @@ Every message names what was wrong, with which value, and what to do about it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from ironforge.codes import S401, S403, STATUS, Code
 from ironforge.formats.duration import Duration, seconds_of
@@ -54,12 +54,13 @@ class InvalidJob(Refused):
     """A submission that can never become a job. `field` names the culprit. Over HTTP also `index`, the bad job's place
     in its batch, and `hint`, what may have been meant."""
 
+    code = "invalid_job"
     members = (("field", str), ("index", int), ("hint", str))
     field: str | None = None
     index: int | None = None
     hint: str | None = None
 
-    def __init__(self, message: str, *, code: Code = "invalid_job", field: str | None = None) -> None:
+    def __init__(self, message: str, *, code: Code | None = None, field: str | None = None) -> None:
         super().__init__(message, code=code)
         self.field = field
 
@@ -69,16 +70,12 @@ class InvalidPayload(InvalidJob):
 
     code = "invalid_arguments"
 
-    def __init__(self, message: str, *, field: str | None = None) -> None:
-        super().__init__(message, code="invalid_arguments", field=field)
-
 
 class SerializationError(InvalidJob):
     """A Python value that JSON cannot carry; `field` is the path to it. `code`: not_serialisable, or what the HTTP API
     says of the same value: invalid_number, number_out_of_range, duplicate_key."""
 
-    def __init__(self, message: str, *, code: Code = "not_serialisable", field: str | None = None) -> None:
-        super().__init__(message, code=code, field=field)
+    code = "not_serialisable"
 
 
 class IncompatibleRecord(Refused):
@@ -203,42 +200,6 @@ class TooManyKeys(Refused):
     """The name has two keys that count already, or the namespace has as many as it may."""
 
     code = "too_many_keys"
-
-
-# What a refusal over HTTP is raised as by the client: the error that its code belongs to, or else its status.
-_OF_CODE: Final[dict[str, type[Refused]]] = {
-    error.code: error
-    for error in (
-        IdempotencyConflict,
-        IncompatibleRecord,
-        InvalidPayload,
-        InvalidState,
-        JobNotFound,
-        KeyNotFound,
-        QueueFull,
-        QuotaExceeded,
-        TooManyKeys,
-    )
-}
-_OF_STATUS: Final[dict[int, type[Refused]]] = {
-    400: InvalidJob,
-    401: Unauthenticated,
-    403: Forbidden,
-    413: InvalidJob,
-    422: InvalidJob,
-    503: StoreUnavailable,
-}
-
-
-def refused(status: int, problem: Mapping[str, Any]) -> Refused:
-    """The error that the API answered with: the one that `forge` raises for the same reason."""
-    code, detail = (value if isinstance(value := problem.get(name), str) else "" for name in ("code", "detail"))
-    kind = _OF_CODE.get(code) or _OF_STATUS.get(status, Refused)
-    code = code or f"http_{status}"
-    error = kind.__new__(kind, f"{detail} ({status} {code})")
-    error.code, error.status, error.detail, error.problem = code, status, detail, problem
-    error.take(problem)
-    return error
 
 
 class LeaseLost(IronForgeError):

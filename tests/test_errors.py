@@ -10,6 +10,7 @@ import pytest
 from ironforge import errors
 from ironforge.api.problems import explain, respond
 from ironforge.client.client import ApiError
+from ironforge.client.refusals import refused
 from ironforge.codes import STATUS, Code
 
 REFUSALS: list[errors.Refused] = [
@@ -36,7 +37,7 @@ REFUSALS: list[errors.Refused] = [
 def over_http(error: errors.Refused) -> errors.Refused:
     answer = respond(explain(error, "id"), "id")
     assert isinstance(answer.body, bytes)
-    return errors.refused(answer.status, json.loads(answer.body))
+    return refused(answer.status, json.loads(answer.body))
 
 
 @pytest.mark.parametrize("error", REFUSALS, ids=lambda error: f"{type(error).__name__}-{error.code}")
@@ -62,14 +63,14 @@ def test_every_refusal_is_an_api_error() -> None:
 
 @pytest.mark.parametrize("code", [1, None, "no_code_of_ours"])
 def test_a_document_of_others_is_taken_by_its_status(code: object) -> None:
-    raised = errors.refused(429, {"code": code, "queue": 7, "detail": ["?"]})
+    raised = refused(429, {"code": code, "queue": 7, "detail": ["?"]})
     assert type(raised) is errors.Refused
     assert raised.status == 429
     assert raised.detail == ""
 
 
 def test_members_of_another_type_are_left() -> None:
-    raised = errors.refused(429, {"code": "queue_full", "queue": 7, "length": "many", "limit": None})
+    raised = refused(429, {"code": "queue_full", "queue": 7, "length": "many", "limit": None})
     assert isinstance(raised, errors.QueueFull)
     assert raised.queue == ""
     assert raised.length == 0

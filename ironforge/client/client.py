@@ -14,8 +14,9 @@ import msgspec
 import uuid_utils
 
 from ironforge.client.payloads import chunks_of, job_body, lines_of
+from ironforge.client.refusals import refused
 from ironforge.client.transport import ApiError, ApiUnreachable, Json, Transport, member
-from ironforge.errors import InvalidJob, WaitTimeout, refused
+from ironforge.errors import InvalidJob, WaitTimeout
 from ironforge.formats.duration import Duration, seconds_of
 from ironforge.job.checks import check_queue
 from ironforge.job.options import JobKeywords, check_names

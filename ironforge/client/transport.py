@@ -18,6 +18,7 @@ from ironforge import errors
 from ironforge.addresses.web_url import checked
 from ironforge.auth import AUDIT_HEADER
 from ironforge.client.api_url import api_url
+from ironforge.client.refusals import UNREADABLE, refusal, refused
 from ironforge.client.unreachable import said
 from ironforge.process.per_loop import PerLoop, let_go
 from ironforge.settings import load
@@ -33,8 +34,6 @@ LONGEST_WAIT_SECONDS: Final = 60.0
 # The largest page holds 500 jobs; one that is larger than this is asked for in parts, or is no answer of ours.
 MAX_ANSWER_BYTES: Final = 256 * 1_048_576
 CHUNK_BYTES: Final = 65_536
-# Everything that msgspec lets out of itself for bytes that are no JSON.
-_UNREADABLE: Final = (msgspec.MsgspecError, RecursionError, ValueError)
 
 
 class ApiUnreachable(errors.IronForgeError):
@@ -113,7 +112,7 @@ class Transport:
     def _redirected(self, status: int, location: str) -> ApiError:
         there = location.partition("?")[0][:200]
         detail = f"{self.url} answers with a redirection to {there!r}, which is not followed: if that is the API, set"
-        return errors.refused(status, {"code": "redirected", "detail": f"{detail} IRONFORGE_URL or pass url="})
+        return refused(status, {"code": "redirected", "detail": f"{detail} IRONFORGE_URL or pass url="})
 
     def _unreachable(self, error: Exception) -> ApiUnreachable:
         return ApiUnreachable(
@@ -131,30 +130,21 @@ def _abandon(session: aiohttp.ClientSession) -> None:
     connector._closed = True  # noqa: SLF001
 
 
-def refusal(status: int, content: bytes) -> ApiError:
-    """The error for an answer that is none; a proxy's own page becomes one with its first words."""
-    try:
-        problem = msgspec.json.decode(content, type=Json)
-    except _UNREADABLE:
-        problem = {"detail": content[:200].decode(errors="replace")}
-    return errors.refused(status, problem)
-
-
 async def _read(response: aiohttp.ClientResponse) -> bytes:
     content = bytearray()
     async for chunk in response.content.iter_chunked(CHUNK_BYTES):
         content += chunk
         if len(content) > MAX_ANSWER_BYTES:
             problem = f"the answer has more than {MAX_ANSWER_BYTES} bytes: ask for less, for a page with a lower limit"
-            raise errors.refused(response.status, {"code": "answer_too_large", "detail": problem})
+            raise refused(response.status, {"code": "answer_too_large", "detail": problem})
     return bytes(content)
 
 
 def _decode(status: int, content: bytes) -> Json:
     try:
         return msgspec.json.decode(content, type=Json)
-    except _UNREADABLE:
-        raise errors.refused(status, {"detail": "the answer is not JSON: does the URL lead to IronForge?"}) from None
+    except UNREADABLE:
+        raise refused(status, {"detail": "the answer is not JSON: does the URL lead to IronForge?"}) from None
 
 
 def member(answer: Json, name: str, kind: type[T]) -> T:
@@ -162,7 +152,7 @@ def member(answer: Json, name: str, kind: type[T]) -> T:
     value = answer.get(name)
     if not isinstance(value, kind):
         detail = f"the answer has no `{name}` as IronForge gives it: does the URL lead to IronForge?"
-        raise errors.refused(200, {"code": "unexpected_answer", "detail": detail})
+        raise refused(200, {"code": "unexpected_answer", "detail": detail})
     return value
 
 
