@@ -61,7 +61,7 @@ class Shard:
         self._keys = keys
         self._fetching = Connection(settings.redis_url, keys.prefix, may_be_woken=may_be_woken)
         self._commanding = Connection(settings.redis_url, keys.prefix)
-        self.leases = RedisLeases(settings, keys, commanding=self._commanding, fetching=self._fetching)
+        self.leases = RedisLeases(settings, keys, self._commanding)
         self.signals = RedisNotifications(settings, keys)
 
     def work(self, lease: Lease) -> RedisConsumer:

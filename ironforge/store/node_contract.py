@@ -145,7 +145,7 @@ class Notification(NamedTuple):
 class Leases(Protocol):
     async def join(self) -> Lease:
         """A new incarnation: a fresh node name and epoch; its consumers and groups exist afterwards. What the one
-        before still holds is put back; only what that ran alone, when it was taken over, counts a crash."""
+        before still holds is requeued; only what that ran alone, when it was taken over, counts a crash."""
 
     def beat(self, lease: Lease) -> list[str]:
         """Blocking, for the heartbeat thread: renew, and return nodes whose lease has run out.
@@ -154,7 +154,7 @@ class Leases(Protocol):
         """
 
     async def take_over(self, lease: Lease, node: str, *, crashed: bool = True, seen_dead: bool = False) -> int:
-        """Fence `node`, put what it held back to its streams, forget it. Returns the number of jobs moved.
+        """Fence `node`, requeue what it held, forget it. Returns the number of jobs moved.
 
         `crashed` raises their crash count, and buries the one that ran alone. `seen_dead`: somebody saw its process
         end, so that its lease need not have run out; 0 and nothing is done for a lease that has not.

@@ -30,16 +30,13 @@ class RedisAlone:
 
     @property
     def wait(self) -> bool:
-        """See `node_contract.Alone.wait`."""
         return self._selector.suspects
 
     async def claim(self) -> bool:
-        """See `node_contract.Alone.claim`."""
         keys = CLAIM.keys(self._keys, fence=self._fence)
         return bool(await retry_through_outage(lambda: self._connection.run(CLAIM, keys, self._who)))
 
     async def fetch(self) -> list[Delivery]:
-        """See `node_contract.Alone.fetch`."""
         streams = list(self._selector.alone.items())
         keys = TAKE_ALONE.keys(self._keys, *(key for key, _ in streams), fence=self._fence)
         take = functools.partial(self._connection.run, TAKE_ALONE, keys, self._who)
@@ -50,6 +47,5 @@ class RedisAlone:
         return [(streams[number - 2][1], entry, record)]
 
     async def unclaim(self) -> None:
-        """See `node_contract.Alone.unclaim`."""
         keys = LOCK_RELEASE.keys(self._keys, lock=self._keys.alone)
         await retry_through_outage(lambda: self._connection.run(LOCK_RELEASE, keys, [self._who[1]]))

@@ -1,4 +1,4 @@
-"""What a leaseholder does with jobs: fetch, settle, put back, park, bury, promote.
+"""What a leaseholder does with jobs: fetch, settle, requeue, park, bury, promote.
 
 Fetching and settling are native commands, because every job pays for them. The rest is scripts: they compare the
 fence, and only what is still pending is rewritten, so each may be repeated after a lost reply.
@@ -14,7 +14,7 @@ from ironforge.formats.timestamps import now_ms
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.outages import retry_through_outage
-from ironforge.redis.scripts import EXPIRE, PROMOTE, QUARANTINE, Script
+from ironforge.redis.scripts import EXPIRE, PROMOTE, Script
 from ironforge.redis.server_info import info_of, number_in
 from ironforge.settings import Settings
 from ironforge.store.consumer.acknowledger import Acknowledger
@@ -47,48 +47,34 @@ class RedisConsumer:
         self._quarantine = Quarantine(settings, self._keys, lease, commanding)
 
     async def fetch(self, want: int) -> list[Delivery]:
-        """See `node_contract.Consumer.fetch`. What a cancelled call had already been given, the next call returns."""
+        """What a cancelled call had already been given, the next call returns."""
         return await self.reader.fetch(want)
 
     async def wait(self, want: int, timeout_seconds: float) -> list[Delivery]:
-        """See `node_contract.Consumer.wait`."""
         return await self.reader.wait(want, timeout_seconds)
 
     async def settle(self, batch: Sequence[Settled]) -> None:
-        """See `node_contract.Consumer.settle`."""
         for part in parts(batch):
             await self._acknowledger.settle(part)
             self.reader.release(part)
 
     async def requeue(self, batch: Sequence[Rewrite]) -> None:
-        """See `node_contract.Consumer.requeue`."""
-        await self.put_back(batch)
-
-    async def put_back(self, batch: Sequence[Rewrite]) -> int:
-        """`requeue` that tells how many jobs it moved or settled as cancelled."""
-        moved = await self._requeuer.requeue(batch)
+        await self._requeuer.requeue(batch)
         self.reader.release(batch)
-        return moved
 
     async def park(self, batch: Sequence[Rewrite]) -> None:
-        """See `node_contract.Consumer.park`."""
         await self._requeuer.park(batch)
         self.reader.release(batch)
 
     async def bury(self, batch: Sequence[Rewrite]) -> None:
-        """See `node_contract.Consumer.bury`."""
         await self._requeuer.bury(batch)
         self.reader.release(batch)
 
     async def bury_raw(self, delivery: Delivery, reason: str) -> None:
-        """See `node_contract.Consumer.bury_raw`."""
-        stream, entry, record = delivery
-        keys = QUARANTINE.keys(self._keys, fence=self._fence, stream=self._keys.stream(stream))
-        await self._run(QUARANTINE, keys, [entry, await self._quarantine.id_of(delivery), record, reason])
+        await self._requeuer.quarantine(delivery, reason)
         self.reader.release([delivery])
 
     async def promote(self) -> Due:
-        """See `node_contract.Consumer.promote`."""
         names = self._keys
         lateness: list[int] = []
         queues = list(self._settings.queues)
@@ -106,7 +92,6 @@ class RedisConsumer:
         return Due(len(lateness), None if next_ms < 0 else next_ms, lateness)
 
     async def cancel_requested(self, job_ids: Sequence[bytes]) -> list[bytes]:
-        """See `node_contract.Consumer.cancel_requested`."""
         if not job_ids:
             return []
         ask = functools.partial(self._connection.call, "HMGET", self._keys.index, *job_ids)
@@ -115,7 +100,6 @@ class RedisConsumer:
         return [job_id for job_id, location in pairs if location and location.startswith(b"c:")]
 
     async def expire(self) -> int:
-        """See `node_contract.Consumer.expire`."""
         names = self._keys
         retention_ms = round(self._settings.dead_retention_seconds * 1000)
         dropped: int = await self._run(EXPIRE, EXPIRE.keys(names, fence=self._fence), [retention_ms])
@@ -123,7 +107,6 @@ class RedisConsumer:
         return dropped + await retry_through_outage(lambda: make_room(self._connection, names))
 
     async def restore(self) -> int:
-        """See `node_contract.Consumer.restore`."""
         return await self._quarantine.restore()
 
     async def close(self) -> None:

@@ -35,11 +35,11 @@ _DIED: Final = "node %s died, or lost its lease,"
 class RedisLeases:
     """Implements `node_contract.Leases`. The heartbeat has a connection of its own, used from its own thread."""
 
-    def __init__(self, settings: Settings, keys: Keys, *, commanding: Connection, fetching: Connection) -> None:
+    def __init__(self, settings: Settings, keys: Keys, connection: Connection) -> None:
         self._settings = settings
         self._keys = keys
-        self._connection = commanding
-        self._put_back = Recovery(settings, keys, commanding=commanding, fetching=fetching)
+        self._connection = connection
+        self._recovery = Recovery(settings, keys, connection)
         self._lease_ms = round(settings.lease_seconds * 1000)
         self._previous: Lease | None = None
         self._pulse = BlockingConnection(
@@ -47,7 +47,7 @@ class RedisLeases:
         )
 
     async def join(self, node: str = "") -> Lease:
-        """See `node_contract.Leases.join`. `node`: the name, where the same node joins several shards."""
+        """`node`: the name, where the same node joins several shards."""
         names = self._keys
         node = node or new_name()
         keys = JOIN.keys(names, own_fence=names.fence(node))
@@ -59,22 +59,21 @@ class RedisLeases:
         await retry_through_outage(lambda: make_groups(self._connection, names, names.streams(queues)))
         lease = Lease(node, epoch)
         if self._previous is not None:
-            # Fenced or crashed, it may have read on until its end, and it can put nothing back itself any more. Its
-            # fence goes first: a settlement that is still under way must not end what is about to be put back.
+            # Fenced or crashed, it may have read on until its end, and it can requeue nothing itself any more. Its
+            # fence goes first: a settlement that is still under way must not end what is about to be requeued.
             previous = self._previous
             # What it held has been counted by whoever took it over, or is not to be counted: an outage is nobody's
-            # fault. Here is put back what it had read on; but what it ran alone may be found here first.
+            # fault. Here is requeued what it had read on; but what it ran alone may be found here first.
             taken_over = await self._was_taken_over(previous)
             end = End(alone=True, what=_DIED % previous.node) if taken_over else RELEASED
             await self._forget(previous)
-            await self._put_back.everything(lease, previous.node, end)
+            await self._recovery.everything(lease, previous.node, end)
             # It may have been fenced because a group was destroyed.
-            await self._put_back.everything(lease, LOST, RELEASED)
+            await self._recovery.everything(lease, LOST, RELEASED)
         self._previous = lease
         return lease
 
     def beat(self, lease: Lease) -> list[str]:
-        """See `node_contract.Leases.beat`."""
         keys = BEAT.keys(self._keys, fence=self._keys.fence(lease.node))
         arguments: list[str | bytes | int] = [lease.epoch, lease.node, self._lease_ms]
         try:
@@ -85,22 +84,21 @@ class RedisLeases:
         return [name for name in names if name != lease.node]
 
     async def take_over(self, lease: Lease, node: str, *, crashed: bool = True, seen_dead: bool = False) -> int:
-        """See `node_contract.Leases.take_over`. 0 as well when the node has a lease after all."""
+        """0 as well when the node has a lease after all."""
         names = self._keys
         keys = FENCE.keys(names, fence=names.fence(lease.node), highest=names.epoch, other_fence=names.fence(node))
         arguments: Command = [lease.epoch, node, names.signals, int(seen_dead)]
         if not await retry_through_outage(lambda: self._connection.run(FENCE, keys, arguments)):
             return 0
         end = End(held=True, alone=True, what=_DIED % node) if crashed and node != LOST else RELEASED
-        return await self._put_back.everything(lease, node, end)
+        return await self._recovery.everything(lease, node, end)
 
     async def orphan_consumers(self) -> list[str]:
-        """See `node_contract.Leases.orphan_consumers`. Also those that hold nothing: they are to be forgotten."""
+        """Also those that hold nothing: they are to be forgotten."""
         found = await retry_through_outage(lambda: muster(self._keys, self._connection.run))
         return sorted({consumer.name for consumer in found.consumers} - set(found.nodes))
 
     def note_blocked(self, lease: Lease, job_id: bytes, seen: str) -> None:
-        """See `node_contract.Leases.note_blocked`."""
         key = self._keys.blocked(lease.node)
         # Longer than it takes until somebody else asks for it.
         command: Command = ["SET", key, job_id + seen.encode(), "PX", 4 * self._lease_ms] if seen else ["DEL", key]
@@ -110,10 +108,10 @@ class RedisLeases:
             raise_store_error(error)
 
     async def leave(self, lease: Lease, *, crashed: bool = False) -> None:
-        """See `node_contract.Leases.leave`. A lease that is lost already is left already."""
+        """A lease that is lost already is left already."""
         end = End(held=True, alone=True, what=f"a role of node {lease.node} crashed") if crashed else RELEASED
         try:
-            await self._put_back.everything(lease, lease.node, end)
+            await self._recovery.everything(lease, lease.node, end)
         except LeaseLost:
             return
         await self._forget(lease)

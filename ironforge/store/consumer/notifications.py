@@ -39,7 +39,7 @@ class RedisNotifications:
         self._closed = False
 
     async def listen(self) -> AsyncIterator[Notification]:
-        """See `node_contract.Notifications.listen`. Ends after `close`."""
+        """Ends after `close`."""
         while not self._closed:
             signal = await retry_through_outage(self._next)
             if signal is not None:

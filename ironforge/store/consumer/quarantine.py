@@ -37,24 +37,6 @@ class Quarantine:
         self._connection = connection
         self._seen = "-"
 
-    async def id_of(self, delivery: Delivery) -> bytes:
-        """The job that the index keeps at this entry; empty when there is none."""
-        stream, entry, record = delivery
-        job_id = id_in(record)
-        if job_id:
-            return job_id
-        place = f"{stream}:".encode() + entry
-        cursor = b"0"
-        while True:
-            at = cursor
-            scan = functools.partial(self._connection.call, "HSCAN", self._keys.index, at, "COUNT", SCAN)
-            cursor, flat = await retry_through_outage(scan)
-            for found, location in pairs(flat):
-                if location in (b"q:" + place, b"c:" + place):
-                    return bytes(found)
-            if cursor == b"0":
-                return b""
-
     async def restore(self) -> int:
         """Bring back a page of what this node can read; how many jobs that were."""
         restored = 0
@@ -80,6 +62,24 @@ class Quarantine:
         arguments: Command = [self._lease.epoch, entry, job.id, record, job.queue, "" if alone else job.mark]
         moved: int = await retry_through_outage(lambda: self._connection.run(RESTORE, keys, arguments))
         return moved
+
+
+async def id_of(delivery: Delivery, keys: Keys, connection: Connection) -> bytes:
+    """The job that the index keeps at this entry; empty when there is none."""
+    stream, entry, record = delivery
+    job_id = id_in(record)
+    if job_id:
+        return job_id
+    place = f"{stream}:".encode() + entry
+    cursor = b"0"
+    while True:
+        scan = functools.partial(connection.call, "HSCAN", keys.index, cursor, "COUNT", SCAN)
+        cursor, flat = await retry_through_outage(scan)
+        for found, location in pairs(flat):
+            if location in (b"q:" + place, b"c:" + place):
+                return bytes(found)
+        if cursor == b"0":
+            return b""
 
 
 def _legible(record: bytes) -> Job | None:

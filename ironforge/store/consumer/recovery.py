@@ -1,4 +1,4 @@
-"""Putting back what a node held, entry by entry, whatever ended it: taken over, left, or begun anew.
+"""Requeuing what a node held, entry by entry, whatever ended it: taken over, left, or begun anew.
 
 Only the entries of a node that has been fenced are touched, or the caller's own. Whoever finds it half done repeats it.
 """
@@ -17,7 +17,8 @@ from ironforge.redis.outages import ABSENT, retry_through_outage
 from ironforge.redis.replies import pairs
 from ironforge.redis.scripts import RETIRE
 from ironforge.settings import Settings
-from ironforge.store.consumer.consumer import RedisConsumer
+from ironforge.store.consumer.acknowledger import Acknowledger
+from ironforge.store.consumer.requeuer import Requeuer
 from ironforge.store.consumer.stream_reader import PAGE
 from ironforge.store.node_contract import Delivery, Lease, Rewrite
 from ironforge.store.pending_jobs import muster
@@ -46,20 +47,20 @@ RELEASED: Final = End()
 
 
 class Recovery:
-    """For one shard. `fetching`: the link that a lease fetches by."""
+    """For one shard."""
 
-    def __init__(self, settings: Settings, keys: Keys, *, commanding: Connection, fetching: Connection) -> None:
+    def __init__(self, settings: Settings, keys: Keys, connection: Connection) -> None:
         self._settings = settings
         self._keys = keys
-        self._connection = commanding
-        self._fetching = fetching
+        self._connection = connection
 
     async def everything(self, lease: Lease, node: str, end: End) -> int:
         """Of `node`, and forget it; how many jobs moved. Raises LeaseLost when that is the caller's fate."""
         if end.alone:
             end = await self._with_seen(end, node)
         names = self._keys
-        work = RedisConsumer(self._settings, names, lease, fetching=self._fetching, commanding=self._connection)
+        acknowledger = Acknowledger(self._settings, names, lease)
+        work = Requeuer(self._settings, names, lease, self._connection, acknowledger)
         moved = 0
         try:
             while True:
@@ -68,14 +69,14 @@ class Recovery:
                 for key in streams:
                     moved += await self._empty_stream(work, key, node, end)
                 left = await retry_through_outage(lambda: self._connection.run(RETIRE, keys, [lease.epoch, node]))  # noqa: B023 - at once
-                # A fenced node that is alive reads back what was just put back, until it hears of its fate: to go on
-                # would count a crash each time. It puts that back itself, or it is found as a stray.
+                # A fenced node that is alive reads back what was just requeued, until it hears of its fate: to go on
+                # would count a crash each time. It requeues that itself, or it is found as an orphan.
                 if not left or node != lease.node:
                     return moved
         finally:
-            await work.close()
+            await acknowledger.close()
 
-    async def _empty_stream(self, work: RedisConsumer, key: str, node: str, end: End) -> int:
+    async def _empty_stream(self, work: Requeuer, key: str, node: str, end: End) -> int:
         moved = 0
         start = "-"
         last = await retry_through_outage(lambda: self._last_entry(key))
@@ -92,7 +93,7 @@ class Recovery:
         return moved
 
     async def _last_entry(self, key: str) -> str:
-        """What is put back comes after it, and is not to be looked at again. Pending entries may have lost their
+        """What is requeued comes after it, and is not to be looked at again. Pending entries may have lost their
         bodies, so the last id ever given counts and not the last entry that is there."""
         (reply,) = await self._connection.pipeline([["XINFO", "STREAM", key]], tolerate=ABSENT)
         if isinstance(reply, Exception):
@@ -105,7 +106,7 @@ class Recovery:
         (rows,) = await self._connection.pipeline([command], tolerate=ABSENT)
         return [] if isinstance(rows, Exception) else [row[0] for row in rows]
 
-    async def _move(self, work: RedisConsumer, found: list[Delivery], node: str, end: End) -> int:
+    async def _move(self, work: Requeuer, found: list[Delivery], node: str, end: End) -> int:
         back: list[Rewrite] = []
         poison: list[Rewrite] = []
         for delivery in found:
@@ -113,7 +114,7 @@ class Recovery:
             try:
                 job = decode(record)
             except IncompatibleRecord as error:
-                await work.bury_raw(delivery, str(error))
+                await work.quarantine(delivery, str(error))
                 continue
             budget = self._settings.crash_budget
             job = requeued(job, budget, end.crash(job.id, stream, node))
@@ -121,10 +122,8 @@ class Recovery:
                 log.warning("job_is_dead", job_id=job.text_id, kind=job.kind, reason=job.reason)
             rewrite = Rewrite.of(stream, entry, job, failed=False, alone=is_suspect(job, budget))
             (poison if job.ended else back).append(rewrite)
-        moved = await work.put_back(back) if back else 0
-        if poison:
-            await work.bury(poison)
-        return moved + len(poison)
+        await work.bury(poison)
+        return await work.requeue(back) + len(poison)
 
     async def _read_by(self, node: str) -> list[str]:
         """The streams that it has read. What a node that is alive reads afterwards is found as an orphan's."""

@@ -1,4 +1,4 @@
-"""Putting a delivered job somewhere else: back to its stream, to the schedule, to the dead letter.
+"""Putting a delivered job somewhere else: back to its stream, to the schedule, to the dead letter, to the quarantine.
 
 Each is a script that compares the fence and moves only what is still pending, so it may be repeated after a lost
 reply. What somebody asked to cancel meanwhile is not moved: it is settled as cancelled instead.
@@ -7,24 +7,25 @@ reply. What somebody asked to cancel meanwhile is not moved: it is settled as ca
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ironforge.formats.timestamps import now_ms
 from ironforge.job.record import JobState, alone_stream, decode, encode, redelivery_stream
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.outages import retry_through_outage
-from ironforge.redis.scripts import BURY, PARK, REQUEUE, Script
+from ironforge.redis.scripts import BURY, PARK, QUARANTINE, REQUEUE, Script
 from ironforge.settings import Settings
 from ironforge.store.consumer.acknowledger import BATCH, Acknowledger
-from ironforge.store.node_contract import Lease, Rewrite, Settled
+from ironforge.store.consumer.quarantine import id_of
+from ironforge.store.node_contract import Delivery, Lease, Rewrite, Settled
 from ironforge.store.retention import RetentionBuckets
 
 T = TypeVar("T")
 
 
 class Requeuer:
-    """The three rewrites of one lease. Each returns how many jobs it moved or settled as cancelled."""
+    """The rewrites of one lease. Those of batches return how many jobs they moved or settled as cancelled."""
 
     def __init__(
         self, settings: Settings, keys: Keys, lease: Lease, connection: Connection, acknowledger: Acknowledger
@@ -46,6 +47,12 @@ class Requeuer:
 
     async def bury(self, batch: Sequence[Rewrite]) -> int:
         return await self._rewrite(BURY, [], batch, lambda item, _: (int(item.failed),))
+
+    async def quarantine(self, delivery: Delivery, reason: str) -> None:
+        stream, entry, record = delivery
+        keys = QUARANTINE.keys(self._keys, fence=self._fence, stream=self._keys.stream(stream))
+        job_id = await id_of(delivery, self._keys, self._connection)
+        await self._run(QUARANTINE, keys, [self._lease.epoch, entry, job_id, record, reason])
 
     async def _rewrite(
         self,
@@ -69,9 +76,8 @@ class Requeuer:
             moved += count + len(cancelled)
         return moved
 
-    async def _run(self, script: Script, names: list[str], arguments: Command) -> list[int]:
-        reply: list[int] = await retry_through_outage(lambda: self._connection.run(script, names, arguments))
-        return reply
+    async def _run(self, script: Script, names: list[str], arguments: Command) -> Any:
+        return await retry_through_outage(lambda: self._connection.run(script, names, arguments))
 
     def _cancelled(self, item: Rewrite) -> Settled:
         job = decode(item.record).finish(JobState.CANCELLED, now_ms())

@@ -47,7 +47,6 @@ class RedisInspector:
         self._nodes = Shared(lambda: nodes(keys, self._run))
 
     async def get(self, job_id: bytes) -> JobView:
-        """See `contract.Inspector.get`."""
         with translating_errors():
             view = await self._look(job_id)
         if view is None:
@@ -63,12 +62,10 @@ class RedisInspector:
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page:
-        """See `contract.Inspector.jobs`."""
         with translating_errors():
             return await self._listing.page(state, kind, queue, limit, cursor)
 
     async def stats(self, *, max_age_seconds: float = 0.0) -> Stats:
-        """See `contract.Inspector.stats`."""
         with translating_errors():
             stats = await self._stats.get(max_age_seconds)
         if not self._told:
@@ -86,18 +83,15 @@ class RedisInspector:
         return await census(self._keys, self._run, self._ask)
 
     async def totals(self) -> Totals:
-        """See `contract.Inspector.totals`."""
         with translating_errors():
             flat, time = await self._ask(["HGETALL", self._keys.totals], ["TIME"])
         return Totals(totals_of(flat), milliseconds(time))
 
     async def nodes(self, *, max_age_seconds: float = 0.0) -> list[NodeView]:
-        """See `contract.Inspector.nodes`."""
         with translating_errors():
             return await self._nodes.get(max_age_seconds)
 
     async def health(self) -> Health:
-        """See `contract.Inspector.health`."""
         with translating_errors():
             return await health_of(self._settings, self._ask)
 

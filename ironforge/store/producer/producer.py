@@ -49,7 +49,6 @@ class RedisProducer:
     async def submit(
         self, batch: Sequence[Submission], *, again: bool = False, most_queues: int | None = None
     ) -> list[Accepted]:
-        """See `contract.Producer.submit`."""
         most = self._most(most_queues)
         try:
             return await self._group_commit.submit(batch, again=again, most_queues=most)
@@ -69,7 +68,6 @@ class RedisProducer:
         await self._connection.close()
 
     async def cancel(self, job_id: bytes) -> JobState:
-        """See `contract.Producer.cancel`."""
         with translating_errors():
             for _ in range(CHASES):
                 location = await self._locate(job_id)
@@ -98,7 +96,6 @@ class RedisProducer:
         return verdict
 
     async def retry(self, job_id: bytes, *, reset_retry_count: bool, most_queues: int | None = None) -> Job:
-        """See `contract.Producer.retry`."""
         keys = self._keys
         with translating_errors():
             for _ in range(CHASES):
@@ -119,7 +116,6 @@ class RedisProducer:
         raise _elusive(job_id)
 
     async def set_paused(self, queue: str, *, paused: bool, most_queues: int | None = None) -> None:
-        """See `contract.Producer.set_paused`."""
         keys = self._keys
         with translating_errors():
             if paused:

@@ -24,11 +24,10 @@ class ShardedAlone:
 
     @property
     def wait(self) -> bool:
-        """See `node_contract.Alone.wait`."""
         return any(part.wait for part in self._parts)
 
     async def claim(self) -> bool:
-        """See `node_contract.Alone.claim`. The namespaces are asked in turn, one that is away only once."""
+        """The namespaces are asked in turn, one that is away only once."""
         firsts = range(0, len(self._parts), self._shards)
         for at in range(len(firsts)):
             first = firsts[(self._next + at) % len(firsts)]
@@ -44,7 +43,6 @@ class ShardedAlone:
         return self._claimed is not None
 
     async def fetch(self) -> list[Delivery]:
-        """See `node_contract.Alone.fetch`."""
         assert self._claimed is not None
         for number, part in enumerate(self._of(self._claimed), self._claimed):
             for stream, entry, record in await part.fetch() if part.wait else ():
@@ -52,7 +50,6 @@ class ShardedAlone:
         return []
 
     async def unclaim(self) -> None:
-        """See `node_contract.Alone.unclaim`."""
         first, self._claimed = self._claimed, None
         if first is not None:
             await self._parts[first].unclaim()

@@ -40,7 +40,7 @@ class ShardedProducer:
     async def submit(
         self, batch: Sequence[Submission], *, again: bool = False, most_queues: int | None = None
     ) -> list[Accepted]:
-        """See `contract.Producer.submit`. Raises InvalidJob for an id that its key would never find again."""
+        """Raises InvalidJob for an id that its key would never find again."""
         shards = [shard_of(item.job.id, len(self._parts)) for item in batch]
         for item, shard in zip(batch, shards, strict=True):
             self._check_key(item, shard)
@@ -57,15 +57,13 @@ class ShardedProducer:
         return [answers[at] for at in range(len(batch))]
 
     async def cancel(self, job_id: bytes) -> JobState:
-        """See `contract.Producer.cancel`."""
         return await self._of(job_id).cancel(job_id)
 
     async def retry(self, job_id: bytes, *, reset_retry_count: bool, most_queues: int | None = None) -> Job:
-        """See `contract.Producer.retry`."""
         return await self._of(job_id).retry(job_id, reset_retry_count=reset_retry_count, most_queues=most_queues)
 
     async def set_paused(self, queue: str, *, paused: bool, most_queues: int | None = None) -> None:
-        """See `contract.Producer.set_paused`. When a shard is away, those that are not have done it."""
+        """When a shard is away, those that are not have done it."""
         await gather_all(part.set_paused(queue, paused=paused, most_queues=most_queues) for part in self._parts)
 
     def _of(self, job_id: bytes) -> Producer:
@@ -88,7 +86,6 @@ class ShardedInspector:
         self._parts = parts
 
     async def get(self, job_id: bytes) -> JobView:
-        """See `contract.Inspector.get`."""
         return await self._parts[shard_of(job_id, len(self._parts))].get(job_id)
 
     async def jobs(
@@ -100,7 +97,6 @@ class ShardedInspector:
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page:
-        """See `contract.Inspector.jobs`."""
         shard, inner = self._read_cursor(cursor)
         found: list[JobView] = []
         while True:
@@ -116,7 +112,6 @@ class ShardedInspector:
                 return Page(found, f"{shard}.")
 
     async def stats(self, *, max_age_seconds: float = 0.0) -> Stats:
-        """See `contract.Inspector.stats`."""
         parts = await gather_all(part.stats(max_age_seconds=max_age_seconds) for part in self._parts)
         depths: dict[tuple[str, int], StreamDepth] = {}
         for depth in (depth for part in parts for depth in part.streams):
@@ -128,11 +123,10 @@ class ShardedInspector:
         return Stats(list(depths.values()), scheduled, dead, totals, now_ms, paused)
 
     async def totals(self) -> Totals:
-        """See `contract.Inspector.totals`."""
         return _sum(await gather_all(part.totals() for part in self._parts))
 
     async def nodes(self, *, max_age_seconds: float = 0.0) -> list[NodeView]:
-        """See `contract.Inspector.nodes`. A node is as well as it is in the shard where it is worst."""
+        """A node is as well as it is in the shard where it is worst."""
         found: dict[str, NodeView] = {}
         parts = await gather_all(part.nodes(max_age_seconds=max_age_seconds) for part in self._parts)
         for node in itertools.chain(*parts):
@@ -141,7 +135,7 @@ class ShardedInspector:
         return list(found.values())
 
     async def health(self) -> Health:
-        """See `contract.Inspector.health`. Memory of the fullest server: two shards may be on the same one."""
+        """Memory of the fullest server: two shards may be on the same one."""
         parts = await gather_all(part.health() for part in self._parts)
         fullest = max(parts, key=lambda part: part.used_memory / part.max_memory if part.max_memory else 0)
         weakest = max((part.durability for part in parts), key=DURABILITY.index)

@@ -7,7 +7,7 @@ Priorities are strict within a shard; between shards jobs are spread evenly, so 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
 from ironforge.store.consumer.consumer import RedisConsumer
@@ -22,45 +22,47 @@ LATE_MS: Final = 1_000
 Moved = TypeVar("Moved", Settled, Rewrite)
 
 
+def _routed(
+    call: Callable[[RedisConsumer, Sequence[Moved]], Coroutine[Any, Any, None]],
+) -> Callable[[ShardedConsumer, Sequence[Moved]], Coroutine[Any, Any, None]]:
+    """`call` to each shard, with those of a batch that came from there."""
+
+    async def routed(self: ShardedConsumer, batch: Sequence[Moved]) -> None:
+        own: defaultdict[str, list[Moved]] = defaultdict(list)
+        make: Any = getattr(type(batch[0]), "_make", tuple) if batch else tuple
+        for stream, *rest in batch:
+            part, _, own_stream = stream.partition("/")
+            own[part].append(make((own_stream, *rest)))
+        await gather_all(call(self.parts[int(part)], items) for part, items in own.items())
+
+    return routed
+
+
 class ShardedConsumer:
     """Implements `node_contract.Consumer` for one lease."""
 
     def __init__(self, parts: Sequence[RedisConsumer], weights: Sequence[int], shards: int) -> None:
-        self._parts = parts
+        self.parts = parts
         self.alone = ShardedAlone([part.alone for part in parts], shards)
         self._reader = ShardedFetcher([part.reader for part in parts], weights)
         self.fetch, self.wait = self._reader.fetch, self._reader.wait
         self._dues: FanOut[Due] = FanOut()
 
-    async def settle(self, batch: Sequence[Settled]) -> None:
-        """See `node_contract.Consumer.settle`."""
-        await self._each(batch, tuple, RedisConsumer.settle)
-
-    async def requeue(self, batch: Sequence[Rewrite]) -> None:
-        """See `node_contract.Consumer.requeue`."""
-        await self._each(batch, Rewrite._make, RedisConsumer.requeue)
-
-    async def park(self, batch: Sequence[Rewrite]) -> None:
-        """See `node_contract.Consumer.park`."""
-        await self._each(batch, Rewrite._make, RedisConsumer.park)
-
-    async def bury(self, batch: Sequence[Rewrite]) -> None:
-        """See `node_contract.Consumer.bury`."""
-        await self._each(batch, Rewrite._make, RedisConsumer.bury)
+    settle = _routed(RedisConsumer.settle)
+    requeue = _routed(RedisConsumer.requeue)
+    park = _routed(RedisConsumer.park)
+    bury = _routed(RedisConsumer.bury)
 
     async def bury_raw(self, delivery: Delivery, reason: str) -> None:
-        """See `node_contract.Consumer.bury_raw`."""
         stream, entry, record = delivery
         part, _, own_stream = stream.partition("/")
-        await self._parts[int(part)].bury_raw((own_stream, entry, record), reason)
+        await self.parts[int(part)].bury_raw((own_stream, entry, record), reason)
 
     async def restore(self) -> int:
-        """See `node_contract.Consumer.restore`."""
-        return sum(await gather_all(part.restore() for part in self._parts))
+        return sum(await gather_all(part.restore() for part in self.parts))
 
     async def promote(self) -> Due:
-        """See `node_contract.Consumer.promote`."""
-        for number, part in enumerate(self._parts):
+        for number, part in enumerate(self.parts):
             if not self._dues.asked(number):
                 self._dues.ask(number, part.promote())
         dues = list((await self._dues.answers()).values())
@@ -69,29 +71,15 @@ class ShardedConsumer:
         return Due(sum(due.moved for due in dues), min(nexts, default=None), lateness)
 
     async def cancel_requested(self, job_ids: Sequence[bytes]) -> list[bytes]:
-        """See `node_contract.Consumer.cancel_requested`."""
-        answers = await gather_all(part.cancel_requested(job_ids) for part in self._parts)
+        answers = await gather_all(part.cancel_requested(job_ids) for part in self.parts)
         return [job_id for asked in answers for job_id in asked]
 
     async def expire(self) -> int:
-        """See `node_contract.Consumer.expire`."""
-        return sum(await gather_all(part.expire() for part in self._parts))
+        return sum(await gather_all(part.expire() for part in self.parts))
 
     async def close(self) -> None:
         await self._reader.close()
         await self._dues.stop()
         await self.alone.close()
-        for part in self._parts:
+        for part in self.parts:
             await part.close()
-
-    async def _each(
-        self,
-        batch: Sequence[Moved],
-        make: Callable[[Iterable[Any]], Any],
-        call: Callable[[RedisConsumer, list[Moved]], Coroutine[Any, Any, None]],
-    ) -> None:
-        own: defaultdict[str, list[Moved]] = defaultdict(list)
-        for stream, *rest in batch:
-            part, _, own_stream = stream.partition("/")
-            own[part].append(make((own_stream, *rest)))
-        await gather_all(call(self._parts[int(part)], items) for part, items in own.items())

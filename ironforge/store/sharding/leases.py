@@ -36,7 +36,6 @@ class ShardedLeases:
         return self._held[lease.node]
 
     async def join(self) -> Lease:
-        """See `node_contract.Leases.join`."""
         name = new_name()
         leases = await gather_all(part.join(name) for part in self._parts)
         self._held[name] = leases
@@ -45,7 +44,7 @@ class ShardedLeases:
         return leases[0]
 
     def beat(self, lease: Lease) -> list[str]:
-        """See `node_contract.Leases.beat`. Raises StoreUnavailable only when no shard answers."""
+        """Raises StoreUnavailable only when no shard answers."""
         expired: list[str] = []
         away: list[StoreUnavailable] = []
         calls = [self._threads.submit(part.beat, held) for part, held in self._of(lease)]
@@ -69,24 +68,22 @@ class ShardedLeases:
         return list(dict.fromkeys(expired))
 
     async def take_over(self, lease: Lease, node: str, *, crashed: bool = True, seen_dead: bool = False) -> int:
-        """See `node_contract.Leases.take_over`. A shard where the node has renewed its lease leaves it alone."""
+        """A shard where the node has renewed its lease leaves it alone."""
         calls = (part.take_over(held, node, crashed=crashed, seen_dead=seen_dead) for part, held in self._of(lease))
         return sum(await gather_all(calls))
 
     async def orphan_consumers(self) -> list[str]:
-        """See `node_contract.Leases.orphan_consumers`."""
         parts = await gather_all(part.orphan_consumers() for part in self._parts)
         return sorted({name for part in parts for name in part})
 
     def note_blocked(self, lease: Lease, job_id: bytes, seen: str) -> None:
-        """See `node_contract.Leases.note_blocked`. Everywhere: who finds the job knows its id alone."""
+        """Everywhere: who finds the job knows its id alone."""
         calls = [self._threads.submit(part.note_blocked, held, job_id, seen) for part, held in self._of(lease)]
         for error in [call.exception() for call in calls]:
             if error is not None:
                 raise error
 
     async def leave(self, lease: Lease, *, crashed: bool = False) -> None:
-        """See `node_contract.Leases.leave`."""
         await gather_all(part.leave(held, crashed=crashed) for part, held in self._of(lease))
 
     async def close(self) -> None:

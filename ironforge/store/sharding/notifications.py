@@ -15,7 +15,6 @@ class ShardedNotifications:
         self._parts = parts
 
     async def listen(self) -> AsyncIterator[Notification]:
-        """See `node_contract.Notifications.listen`."""
         # One place: a listener that is slow holds up the shards, as it would hold up one.
         heard: asyncio.Queue[Notification] = asyncio.Queue(1)
 

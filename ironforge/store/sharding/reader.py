@@ -32,7 +32,7 @@ class ShardedFetcher:
         self._found: list[Delivery] = []
 
     async def fetch(self, want: int) -> list[Delivery]:
-        """See `node_contract.Consumer.fetch`. Parts are asked for their shares, full ones for the rest."""
+        """Parts are asked for their shares, full ones for the rest."""
         self._keep(await self._reads.answers(timeout_seconds=0))
         eager = self._in_turn()
         left = max(0, want - len(self._found))
@@ -48,7 +48,7 @@ class ShardedFetcher:
         return self._take(want)
 
     async def wait(self, want: int, timeout_seconds: float) -> list[Delivery]:
-        """See `node_contract.Consumer.wait`. When one part has a job, the others are told to wait no longer."""
+        """When one part has a job, the others are told to wait no longer."""
         self._keep(await self._reads.answers(timeout_seconds=0))
         if not self._found:
             try:

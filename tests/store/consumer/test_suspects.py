@@ -159,7 +159,7 @@ async def test_a_new_incarnation_buries_what_the_one_before_ran_alone_when_it_wa
     await cluster.submit(tame)
     await node.work.fetch(1)
     cluster.lapse(node)
-    heir.leases._put_back.everything = lambda *_: asyncio.sleep(0, 0)
+    heir.leases._recovery.everything = lambda *_: asyncio.sleep(0, 0)
     await heir.leases.take_over(heir.lease, node.lease.node)
 
     await node.leases.join()
