@@ -19,8 +19,8 @@ from ironforge.errors import ConfigError, KeyNotFound, TooManyKeys, Unauthentica
 from ironforge.formats.numbers import shown
 from ironforge.formats.timestamps import now_ms
 from ironforge.redis.connection import Connection
-from ironforge.redis.keys import RingKeys
 from ironforge.redis.outages import translating_errors
+from ironforge.redis.ring_keys import RingKeys
 from ironforge.redis.scripts import KEY_CREATE, KEY_REVOKE, KEY_TOUCH
 from ironforge.settings import NAME, NAME_RULE, Settings
 

@@ -8,8 +8,8 @@ import msgspec
 
 from ironforge.auth.quota import NO_QUOTA, Quota, check
 from ironforge.redis.connection import Connection
-from ironforge.redis.keys import RingKeys
 from ironforge.redis.outages import translating_errors
+from ironforge.redis.ring_keys import RingKeys
 from ironforge.settings import Settings
 
 _encode: Final = msgspec.msgpack.Encoder().encode

@@ -24,8 +24,8 @@ from ironforge.formats.suggest import closest
 from ironforge.metrics.exposition import SLOT
 from ironforge.redis.causes import is_known
 from ironforge.redis.connection import Connection
-from ironforge.redis.keys import RingKeys
 from ironforge.redis.outages import translating_errors
+from ironforge.redis.ring_keys import RingKeys
 from ironforge.redis.server_locator import ServerLocator
 from ironforge.redis.shards import shards_of
 from ironforge.redis.wrong_types import wrong_types

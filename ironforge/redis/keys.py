@@ -1,4 +1,4 @@
-"""Every key that IronForge has in the server: its name, type and lifetime, what it holds, and what is lost without it.
+"""Every key of a namespace in the server: its name, type and lifetime, what it holds, and what is lost without it.
 
 One hash tag for a whole namespace and shard, so that every script and every transaction touches one slot: the same
 code runs on one server, behind Sentinel and in a cluster.
@@ -15,6 +15,7 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from ironforge.job.record import Priority, alone_streams_of, created_ms_of, stream_name, streams_of
 from ironforge.redis.key_spec import EXPIRES, STAYS, WITH_LEASE, Key, KeyFamily, KeySpace
+from ironforge.redis.ring_keys import RingKeys
 
 GROUP: Final = "nodes"
 # The consumer that holds what was in a stream when its group had been destroyed. No node has such a name.
@@ -243,31 +244,6 @@ class Keys(KeySpace):
 
     def bucket_of(self, job_id: bytes, bucket: Bucket) -> str:
         return (self.done if bucket == "done" else self.kept)(str(minute_of(job_id)))
-
-
-class RingKeys(KeySpace):
-    """The keys of all namespaces together: who may call. No namespace can have this name."""
-
-    prefix = "if:{@auth}:"
-    records = Key("keys", "hash", STAYS, "id of an API key → its record", "no API key counts; tokens do")
-    of = KeyFamily(
-        "of:<namespace>",
-        "hash",
-        STAYS,
-        "id of an API key of the namespace → expiry and name",
-        "the namespace's keys cannot be made, listed or revoked",
-    )
-    used = Key("used", "hash", STAYS, "id of an API key → its last use (ms)", "keys cannot be listed or revoked")
-    makers = Key(
-        "makers", "hash", STAYS, "id of an API key → ids of those that it comes from", "keys cannot be made or revoked"
-    )
-    quotas = Key(
-        "quotas",
-        "hash",
-        STAYS,
-        "namespace → its quota",
-        "nobody gets in once what processes remember is 15 seconds old",
-    )
 
 
 # The type of every key by the first word behind its prefix.

@@ -15,7 +15,7 @@ from ironforge.auth.authenticator import REMEMBERED_SECONDS, Authenticator
 from ironforge.auth.caller import SCOPES
 from ironforge.auth.credentials import ApiKey, new_key, read_key, seal
 from ironforge.errors import ConfigError, KeyNotFound, StoreUnavailable, TooManyKeys, Unauthenticated
-from ironforge.redis.keys import RingKeys
+from ironforge.redis.ring_keys import RingKeys
 from ironforge.settings import Settings
 from tests.auth.kit import Clock
 

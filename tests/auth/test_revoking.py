@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from ironforge.auth.authenticator import REMEMBERED_SECONDS
-from ironforge.redis.keys import RingKeys
+from ironforge.redis.ring_keys import RingKeys
 from tests.auth.kit import House, listed, make
 from tests.auth.test_quotas import submit
 

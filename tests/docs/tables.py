@@ -17,7 +17,8 @@ from ironforge.codes import STATUS
 from ironforge.handlers.events import EVENTS, NodeEvent
 from ironforge.job.options import JobOptions, KindOptions
 from ironforge.redis.key_spec import KeySpace
-from ironforge.redis.keys import Keys, RingKeys
+from ironforge.redis.keys import Keys
+from ironforge.redis.ring_keys import RingKeys
 from ironforge.settings.loading import table as settings
 from tests.docs.pages import MANUAL
 

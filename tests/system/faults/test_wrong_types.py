@@ -20,7 +20,8 @@ from ironforge.doctor import Finding, examine
 from ironforge.errors import JobNotFound, StoreError
 from ironforge.job.record import JobState
 from ironforge.lock import Locks
-from ironforge.redis.keys import MINUTE_MS, Keys, RingKeys
+from ironforge.redis.keys import MINUTE_MS, Keys
+from ironforge.redis.ring_keys import RingKeys
 from ironforge.store import Submission
 from tests.actors.node.kit import QUICK, Gate, World, until
 from tests.store.kit import job
