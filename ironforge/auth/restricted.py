@@ -87,17 +87,15 @@ class CallersProducer:
         self._caller = caller
         self._quotas = quotas
 
-    async def submit(
-        self, batch: Sequence[Submission], *, again: bool = False, most_queues: int | None = None
-    ) -> list[Accepted]:
+    async def submit(self, batch: Sequence[Submission], *, most_queues: int | None = None) -> list[Accepted]:
         for queue in {item.job.queue for item in batch}:
             self._caller.require_queue(queue)
         most = self._most_queues(most_queues)
         try:
             if self._quotas is None:
-                return await self._producer.submit(batch, again=again, most_queues=most)
+                return await self._producer.submit(batch, most_queues=most)
             async with self._quotas.admitted(self._caller, batch):
-                return await self._producer.submit(batch, again=again, most_queues=most)
+                return await self._producer.submit(batch, most_queues=most)
         except IdempotencyConflict as conflict:
             if not await self._is_visible(conflict.job_id):
                 message = "this idempotency key was used for a different submission, of a job that you may not see"

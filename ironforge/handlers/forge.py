@@ -161,7 +161,7 @@ class Forge(Extensions):
         check_names("a submission" if allowed is SubmissionKeywords else "a batch", given, allowed)
         prepare = _preparer(*self._known(kind), given)
         batch = [item if isinstance(item, Submission) else prepare(item) for item in payloads]
-        return self._door.submit(batch, again=given.get("id") is not None)
+        return self._door.submit(batch)
 
     def _known(self, kind: str | Callable[..., Any]) -> tuple[str, Handler | None]:
         """The name of a kind, and its handler if it is registered here."""

@@ -39,7 +39,8 @@ class SubmissionBuilder:
     def submission(self, payload: bytes) -> Submission:
         checked = self._checked
         job = checked.job(self._kind, payload, self._job_id or new_id(self._tail))
-        submission = Submission(job, checked.delay_ms, checked.run_at_ms, self._key)
+        again = self._job_id is not None
+        submission = Submission(job, checked.delay_ms, checked.run_at_ms, self._key, again=again)
         if self._key is None:
             return submission
         return submission._replace(
@@ -74,12 +75,12 @@ class Submitter:
         self._producer = producer
         self._ways = PerLoop(lambda: _Way(settings), _Way.abandon)
 
-    async def submit(self, batch: Sequence[Submission], *, again: bool = False) -> list[str]:
+    async def submit(self, batch: Sequence[Submission]) -> list[str]:
         """The ids as text. Raises IdempotencyConflict, QueueFull, StoreUnavailable."""
         if not batch:
             return []
         producer = self._producer or await (await self._ways.here()).producer()
-        accepted = await producer.submit(batch, again=again)
+        accepted = await producer.submit(batch)
         return [format_id(answer.id) for answer in accepted]
 
     async def close(self) -> None:

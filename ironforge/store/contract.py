@@ -23,7 +23,8 @@ class Submission(NamedTuple):
     `idempotency_key` makes the first submission's answer stand for all later ones; `fingerprint` (any bytes that
     identify the content) tells a repetition from a conflict, and so does `former_fingerprint`, which an older version
     made of the same content. A batch that has one key as a whole numbers its jobs by `place`, from 0 and without gaps;
-    with the same place too, a job is the same job.
+    with the same place too, a job is the same job. `again`: the id may have been submitted before (the first answer was
+    lost); if it was, that is answered, and nothing is stored twice.
     """
 
     job: Job
@@ -33,6 +34,7 @@ class Submission(NamedTuple):
     fingerprint: bytes = b""
     place: int = 0
     former_fingerprint: bytes = b""
+    again: bool = False
 
 
 class Accepted(NamedTuple):
@@ -44,14 +46,11 @@ class Accepted(NamedTuple):
 
 
 class Producer(Protocol):
-    async def submit(
-        self, batch: Sequence[Submission], *, again: bool = False, most_queues: int | None = None
-    ) -> list[Accepted]:
+    async def submit(self, batch: Sequence[Submission], *, most_queues: int | None = None) -> list[Accepted]:
         """Accept all or none, in one atomic script; returns after the write met the durability mode.
 
-        `again` says that ids may have been submitted before (the first answer was lost): a known id is answered,
-        not stored twice. `most_queues`: how many names of queues may be in use, in each shard; None: as the settings
-        say. Raises IdempotencyConflict, QueueFull, QuotaExceeded, StoreUnavailable.
+        `most_queues`: how many names of queues may be in use, in each shard; None: as the settings say. Raises
+        IdempotencyConflict, QueueFull, QuotaExceeded, StoreUnavailable.
         """
 
     async def cancel(self, job_id: bytes) -> JobState:

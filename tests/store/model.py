@@ -88,7 +88,7 @@ class StoreClient(RuleBasedStateMachine):
     def submit_again(self, number: int) -> None:
         if self.known:
             one = list(self.known.values())[number % len(self.known)]
-            (answer,) = self.run(self.cluster.store_client.producer.submit([Submission(one.job)], again=True))
+            (answer,) = self.run(self.cluster.store_client.producer.submit([Submission(one.job, again=True)]))
             assert one.job.id == answer.id
             assert answer.replayed is True
 

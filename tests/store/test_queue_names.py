@@ -72,7 +72,8 @@ async def test_who_repeats_a_submission_needs_no_further_place(cluster: Cluster)
     await cluster.submit(job("b"))
     repeated = await producer.submit([first._replace(job=job("a"))])
     assert [(one.id, one.replayed) for one in repeated] == [(accepted.id, True)]
-    assert [(one.id, one.replayed) for one in await producer.submit([first], again=True)] == [(accepted.id, True)]
+    repeated = await producer.submit([first._replace(again=True)])
+    assert [(one.id, one.replayed) for one in repeated] == [(accepted.id, True)]
     assert names(cluster) == {"b"}
 
 

@@ -32,13 +32,12 @@ COMMIT_JOBS: Final = 1_000
 
 class _Pending(NamedTuple):
     batch: Sequence[Submission]
-    again: bool
     most_queues: int
     answer: asyncio.Future[list[Accepted]]
 
     @property
     def alone(self) -> bool:
-        return self.again or any(item.idempotency_key is not None for item in self.batch)
+        return any(item.again or item.idempotency_key is not None for item in self.batch)
 
 
 class GroupCommit:
@@ -52,12 +51,12 @@ class GroupCommit:
         self._waiting: list[_Pending] = []
         self._flushing: asyncio.Task[None] | None = None
 
-    async def submit(self, batch: Sequence[Submission], *, again: bool = False, most_queues: int) -> list[Accepted]:
+    async def submit(self, batch: Sequence[Submission], *, most_queues: int) -> list[Accepted]:
         """Returns once the write has met the durability mode."""
         if not batch:
             return []
         answer: asyncio.Future[list[Accepted]] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Pending(batch, again, most_queues, answer))
+        self._waiting.append(_Pending(batch, most_queues, answer))
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush(), name="store-submissions")
         return await answer
@@ -96,16 +95,17 @@ class GroupCommit:
         await self._commit_groups(([together] if together else []) + [[waiting] for waiting in alone])
 
     async def _commit_groups(self, groups: list[list[_Pending]]) -> None:
-        calls = [SubmitCall(self._keys, self._settings, group) for group in groups]
-        repeated = False
-        try:
-            replies, shortfall = await self._send(calls)
-        except (Disconnected, AskError):
-            # A server that restarted left us with a dead connection, or the keys have moved to another one. The
-            # answer may have been lost, or some calls have been carried out, so the repetition asks for every id first.
-            calls = [call.repeated() for call in calls]
-            repeated = True
-            replies, shortfall = await self._send(calls)
+        for repeated in (False, True):
+            calls = [SubmitCall(self._keys, self._settings, group, repeated=repeated) for group in groups]
+            try:
+                replies, shortfall = await self._send(calls)
+                break
+            except (Disconnected, AskError):
+                # A server that restarted left us with a dead connection, or the keys have moved to another one. The
+                # answer may have been lost, or some calls have been carried out, so the repetition asks for every id
+                # first.
+                if repeated:
+                    raise
         apart: list[list[_Pending]] = []
         for group, call, reply in zip(groups, calls, replies, strict=True):
             if len(group) > 1 and (_is(reply, b"full") or _is(reply, b"queues") or is_wrong_type(reply)):
@@ -143,13 +143,13 @@ class GroupCommit:
 
 
 class SubmitCall:
-    """The keys and arguments of one `submit.lua` call for a group of batches."""
+    """The keys and arguments of one `submit.lua` call for a group of batches. `repeated`: it may have been carried out
+    before, so it asks first which of its jobs are known."""
 
-    def __init__(self, keys: Keys, settings: Settings, group: list[_Pending], *, again: bool | None = None) -> None:
-        self._made_of = keys, settings, group
+    def __init__(self, keys: Keys, settings: Settings, group: list[_Pending], *, repeated: bool) -> None:
         self.items = [item for waiting in group for item in waiting.batch]
-        again = group[0].again if again is None else again
-        careful = again or group[0].alone
+        careful = repeated or group[0].alone
+        again = careful and (repeated or any(item.again for item in self.items))
         limit = settings.max_queue_length
         names = [item.job.stream for item in self.items]
         # What bounds a queue is all that is in it, whatever its priority.
@@ -176,11 +176,6 @@ class SubmitCall:
             self.arguments += (numbers[stream], job.id, record, _due(item), job.mark)
             if careful:
                 self.arguments += self._careful(item, keys, extra)
-
-    def repeated(self) -> SubmitCall:
-        """The same call, asking first which of its jobs are known."""
-        keys, settings, group = self._made_of
-        return SubmitCall(keys, settings, group, again=True)
 
     def _careful(self, item: Submission, keys: Keys, extra: dict[str, int]) -> tuple[int, bytes, int, int]:
         number, fingerprint = 0, b""

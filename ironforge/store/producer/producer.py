@@ -46,16 +46,14 @@ class RedisProducer:
         self._looked_at = -math.inf
         self._on_pause = on_pause
 
-    async def submit(
-        self, batch: Sequence[Submission], *, again: bool = False, most_queues: int | None = None
-    ) -> list[Accepted]:
+    async def submit(self, batch: Sequence[Submission], *, most_queues: int | None = None) -> list[Accepted]:
         most = self._most(most_queues)
         try:
-            return await self._group_commit.submit(batch, again=again, most_queues=most)
+            return await self._group_commit.submit(batch, most_queues=most)
         except QuotaExceeded:
             if not await self._made_room():
                 raise
-            return await self._group_commit.submit(batch, again=again, most_queues=most)
+            return await self._group_commit.submit(batch, most_queues=most)
 
     def abandon(self) -> None:
         """Let go of the connections, for their loop is closed."""

@@ -37,18 +37,16 @@ class ShardedProducer:
     def __init__(self, parts: Sequence[Producer]) -> None:
         self._parts = parts
 
-    async def submit(
-        self, batch: Sequence[Submission], *, again: bool = False, most_queues: int | None = None
-    ) -> list[Accepted]:
+    async def submit(self, batch: Sequence[Submission], *, most_queues: int | None = None) -> list[Accepted]:
         """Raises InvalidJob for an id that its key would never find again."""
         shards = [shard_of(item.job.id, len(self._parts)) for item in batch]
         for item, shard in zip(batch, shards, strict=True):
             self._check_key(item, shard)
         if len(set(shards)) <= 1:
-            return await self._parts[shards[0] if shards else 0].submit(batch, again=again, most_queues=most_queues)
+            return await self._parts[shards[0] if shards else 0].submit(batch, most_queues=most_queues)
         groups = [[at for at, shard in enumerate(shards) if shard == part] for part in range(len(self._parts))]
         calls = [
-            part.submit([batch[at] for at in group], again=again, most_queues=most_queues)
+            part.submit([batch[at] for at in group], most_queues=most_queues)
             for part, group in zip(self._parts, groups, strict=True)
         ]
         answers: dict[int, Accepted] = {}

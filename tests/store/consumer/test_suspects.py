@@ -231,7 +231,7 @@ async def test_what_does_no_longer_block_is_not_told(cluster: Cluster) -> None:
 async def test_a_repeated_submission_finds_one_that_waits(cluster: Cluster) -> None:
     one = held_by_dead()
     await suspects(cluster, one)
-    (answer,) = await cluster.store_client.producer.submit([Submission(one)], again=True)
+    (answer,) = await cluster.store_client.producer.submit([Submission(one, again=True)])
     assert answer.id == one.id
     assert answer.state is JobState.QUEUED
     assert answer.replayed is True

@@ -89,7 +89,7 @@ async def test_a_repetition_is_answered_though_the_queue_is_full(cluster: Cluste
     one = Submission(job(), idempotency_key="key", fingerprint=b"same")
     await submit([one])
     assert await submit([one]) == [Accepted(one.job.id, JobState.QUEUED, replayed=True)]
-    assert await submit([Submission(one.job)], again=True) == [Accepted(one.job.id, JobState.QUEUED, replayed=True)]
+    assert await submit([Submission(one.job, again=True)]) == [Accepted(one.job.id, JobState.QUEUED, replayed=True)]
     with pytest.raises(QueueFull):
         await submit([Submission(job(), idempotency_key="other")])
     # The refused key is free: nothing was accepted under it.

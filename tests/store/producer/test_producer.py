@@ -71,7 +71,7 @@ async def test_again_answers_known_ids_with_their_present_state(cluster: Cluster
     await node.work.bury([dead(deliveries[1])])
     await cluster.store_client.producer.cancel(running.id)
     new = job()
-    answers = await cluster.store_client.producer.submit([Submission(one) for one in (*jobs, new)], again=True)
+    answers = await cluster.store_client.producer.submit([Submission(one, again=True) for one in (*jobs, new)])
     states = [JobState.COMPLETED, JobState.DEAD, JobState.RUNNING, JobState.QUEUED, JobState.SCHEDULED]
     assert [answer.state for answer in answers] == [*states, JobState.QUEUED]
     assert [answer.replayed for answer in answers] == [True] * 5 + [False]

@@ -99,7 +99,7 @@ class Load:
 
     async def _taken(self, prepared: list[Submission]) -> bool:
         try:
-            await self.ground.store_client.producer.submit(prepared, again=True)
+            await self.ground.store_client.producer.submit([one._replace(again=True) for one in prepared])
         except StoreError:
             return False
         return True
