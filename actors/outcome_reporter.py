@@ -65,9 +65,9 @@ class OutcomeReporter:
         ending = outcome.ending
         if ending is Ending.COMPLETED:
             self._tally_of[stream].completed[outcome.kind].append(outcome.seconds)
-            self._ended.append((stream, entry, outcome.job_id, outcome.record, outcome.keep_ms, "completed"))
+            self._ended.append((stream, entry, outcome.job_id, outcome.record, outcome.retention_ms, "completed"))
         elif ending is Ending.CANCELLED:
-            self._ended.append((stream, entry, outcome.job_id, outcome.record, outcome.keep_ms, "cancelled"))
+            self._ended.append((stream, entry, outcome.job_id, outcome.record, outcome.retention_ms, "cancelled"))
         else:
             self._rewrite(stream, entry, outcome)
 

@@ -58,7 +58,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     job_id: bytes
     kind: str
     seconds: float
-    keep_ms: int
+    retention_ms: int
     delay_ms: int = 0
 
 
@@ -121,7 +121,7 @@ class Outcomes:
 
     def __init__(self, node: str, settings: Settings) -> None:
         self._node = node
-        self._keep_ms = round(settings.retention_seconds * 1000)
+        self._retention_ms = round(settings.retention_seconds * 1000)
         self._max_retries = settings.default_max_retries
         self._crash_budget = settings.crash_budget
         self._random = random.Random()
@@ -181,14 +181,14 @@ class Outcomes:
 
     def _ended(self, attempt: Attempt, ending: Ending, state: JobState, result: bytes = b"") -> Outcome:
         job, handler = attempt.job, attempt.handler
-        keep_ms = job.retain_ms
-        if keep_ms is None:
+        retention_ms = job.retain_ms
+        if retention_ms is None:
             seconds = None if handler is None else handler.options.retain_seconds
-            keep_ms = self._keep_ms if seconds is None else round(seconds * 1000)
+            retention_ms = self._retention_ms if seconds is None else round(seconds * 1000)
         record = b""
-        if keep_ms:
+        if retention_ms:
             record = encode(job.finish(state, now_ms(), started_ms=attempt.started_ms, result=result))
-        return Outcome(ending, None, record, job.id, job.kind, attempt.seconds, keep_ms)
+        return Outcome(ending, None, record, job.id, job.kind, attempt.seconds, retention_ms)
 
 
 def _timeout_message(attempt: Attempt) -> str:

@@ -80,13 +80,13 @@ class RetentionBuckets:
         self._keys = keys
         self._default_ms = round(settings.retention_seconds * 1000)
 
-    def keep_ms(self, job: Job) -> int:
+    def retention_ms(self, job: Job) -> int:
         """How long the record of this job stays readable once it has ended."""
         return self._default_ms if job.retain_ms is None else job.retain_ms
 
-    def place(self, job_id: bytes, keep_ms: int) -> RetentionBucket:
-        bucket = self._keys.bucket_of(job_id, "kept" if keep_ms > self._default_ms else "done")
-        seconds = -(-keep_ms // 1000) + SLACK_SECONDS if keep_ms > 0 else 0
+    def place(self, job_id: bytes, retention_ms: int) -> RetentionBucket:
+        bucket = self._keys.bucket_of(job_id, "kept" if retention_ms > self._default_ms else "done")
+        seconds = -(-retention_ms // 1000) + SLACK_SECONDS if retention_ms > 0 else 0
         return RetentionBucket(bucket, seconds, now_ms() + seconds * 1000)
 
 
@@ -95,8 +95,8 @@ def terminal_record(record: bytes | None, settings: Settings) -> Job | None:
     job = readable(record) if record else None
     if job is None or not job.ended:
         return None
-    keep_ms = settings.retention_seconds * 1000 if job.retain_ms is None else job.retain_ms
-    return job if job.ended_ms + keep_ms > now_ms() else None
+    retention_ms = settings.retention_seconds * 1000 if job.retain_ms is None else job.retain_ms
+    return job if job.ended_ms + retention_ms > now_ms() else None
 
 
 def state_at(where: bytes) -> JobState:

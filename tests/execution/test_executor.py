@@ -73,7 +73,7 @@ async def test_a_normal_value_completes_the_job(executor_of):
     outcome = await run(executor_of(handler))
     done = decode(outcome.record)
     assert outcome.ending == Ending.COMPLETED
-    assert outcome.keep_ms == 3_600_000
+    assert outcome.retention_ms == 3_600_000
     assert done.result == b'{"answer":42}'
     assert done.ended == "completed"
     assert 0 < done.started_ms <= done.ended_ms
@@ -85,14 +85,14 @@ async def test_a_normal_value_completes_the_job(executor_of):
 )
 async def test_the_nearest_retention_counts(executor_of, job_ms, kind_seconds, expected):
     outcome = await run(executor_of(noop, retain_seconds=kind_seconds), retain_ms=job_ms)
-    assert outcome.keep_ms == expected
+    assert outcome.retention_ms == expected
 
 
 async def test_nothing_is_encoded_when_nothing_is_retained(executor_of):
     outcome = await run(executor_of(noop), retain_ms=0)
     assert outcome.ending == Ending.COMPLETED
     assert outcome.record == b""
-    assert outcome.keep_ms == 0
+    assert outcome.retention_ms == 0
 
 
 async def test_an_exception_fails_the_attempt_and_is_kept(executor_of):

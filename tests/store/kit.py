@@ -44,11 +44,11 @@ def stream_of(delivery: Delivery) -> str:
 
 
 def completed(
-    delivery: Delivery, *, keep_ms: int = HOUR_MS, state: Literal["completed", "cancelled"] = "completed"
+    delivery: Delivery, *, retention_ms: int = HOUR_MS, state: Literal["completed", "cancelled"] = "completed"
 ) -> Settled:
     stream, entry, record = delivery
     done = decode(record).finish(JobState(state), now_ms())
-    return stream, entry, done.id, encode(done) if keep_ms else b"", keep_ms, state
+    return stream, entry, done.id, encode(done) if retention_ms else b"", retention_ms, state
 
 
 def rewrite(delivery: Delivery, delay_ms: int = 0) -> Rewrite:

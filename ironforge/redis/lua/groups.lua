@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Makes the groups of streams, reading from their beginning; those that exist stay as they are. A group that had been
 -- there was destroyed, and with it who runs what. So every node is fenced, and all that is in the stream is given to a
--- consumer that is no node: from there it is put back as from a dead node, for runs with higher fences.
+-- consumer that is no node: from there it is requeued as from a dead node, for runs with higher fences.
 -- KEYS  epoch, groups, queues, then the fences of all nodes, then streams
 -- ARGV  channel, lost, then the nodes
 --       the channel tells the nodes; lost: the consumer that is no node

@@ -32,7 +32,7 @@ class Acknowledger:
         self._keys = keys
         self._lease = lease
         self._epoch = str(lease.epoch).encode()
-        self._shelving = RetentionBuckets(keys, settings)
+        self._retention = RetentionBuckets(keys, settings)
         self._fence = keys.fence(lease.node)
         self._arm: list[Command] = [["WATCH", self._fence], ["GET", self._fence]]
         self._connection = Connection(settings.redis_url, keys.prefix, opening=self._arm, check=self._check)
@@ -57,7 +57,7 @@ class Acknowledger:
         if replies[-1] != self._epoch:  # also when the fence has become something else
             raise _lost(self._lease)
 
-    async def _commit(self, commands: list[list[str | bytes | int]], touched: list[str]) -> None:
+    async def _commit(self, commands: list[Command], touched: list[str]) -> None:
         replies = await self._connection.exchange([["MULTI"], *commands, ["EXEC"], *self._arm])
         outcome, epoch = replies[-3], replies[-1]
         if epoch != self._epoch:
@@ -73,45 +73,45 @@ class Acknowledger:
             return
         raise_first(*((outcome,) if isinstance(outcome, Exception) else outcome))
 
-    async def _commit_by_script(self, commands: list[list[str | bytes | int]], touched: list[str]) -> None:
+    async def _commit_by_script(self, commands: list[Command], touched: list[str]) -> None:
         arguments: list[str | bytes | int] = [self._lease.epoch]
         for command in commands:
             arguments += (len(command), *command)
         await self._connection.run(SETTLE, [self._fence, *touched], arguments)
 
-    def _commands(self, batch: Sequence[Settled]) -> tuple[list[list[str | bytes | int]], list[str]]:
+    def _commands(self, batch: Sequence[Settled]) -> tuple[list[Command], list[str]]:
         """The commands of the transaction, and the keys they touch."""
         keys = self._keys
         entries: dict[str, list[bytes]] = defaultdict(list)
         ids: list[bytes] = []
-        shelved: dict[tuple[int, int], list[bytes]] = defaultdict(list)
+        retained: dict[tuple[int, int], list[bytes]] = defaultdict(list)
         totals = {"completed": 0, "cancelled": 0}
-        for stream, entry, job_id, record, keep_ms, state in batch:
+        for stream, entry, job_id, record, retention_ms, state in batch:
             entries[stream].append(entry)
             ids.append(job_id)
             totals[state] += 1
-            if record and keep_ms > 0:
-                shelved[minute_of(job_id), keep_ms] += (job_id, record)
-        commands: list[list[str | bytes | int]] = []
+            if record and retention_ms > 0:
+                retained[minute_of(job_id), retention_ms] += (job_id, record)
+        commands: list[Command] = []
         for stream, taken in entries.items():
             key = keys.stream(stream)
             commands += (["XACK", key, GROUP, *taken], ["XDEL", key, *taken])
         commands.append(["HDEL", keys.index, *ids])
-        kept, buckets = self._shelve(shelved)
+        kept, buckets = self._retained(retained)
         commands += kept
         commands += [["HINCRBY", keys.totals, state, count] for state, count in totals.items() if count]
         streams = [keys.stream(stream) for stream in entries]
         return commands, [keys.index, keys.totals, keys.buckets, *streams, *buckets]
 
-    def _shelve(self, shelved: dict[tuple[int, int], list[bytes]]) -> tuple[list[list[str | bytes | int]], list[str]]:
+    def _retained(self, retained: dict[tuple[int, int], list[bytes]]) -> tuple[list[Command], list[str]]:
         """Ids and records by creation minute and retention: how to keep them, and in which buckets."""
         records: dict[str, list[bytes]] = defaultdict(list)
         places: dict[str, RetentionBucket] = {}
-        for (_, keep_ms), pairs in sorted(shelved.items()):  # the longest of those in one bucket comes last
-            place = self._shelving.place(pairs[0], keep_ms)
+        for (_, retention_ms), pairs in sorted(retained.items()):  # the longest of those in one bucket comes last
+            place = self._retention.place(pairs[0], retention_ms)
             records[place.bucket] += pairs
             places[place.bucket] = place
-        commands: list[list[str | bytes | int]] = []
+        commands: list[Command] = []
         for bucket, pairs in records.items():
             seconds = places[bucket].seconds
             commands.append(["HSET", bucket, *pairs])

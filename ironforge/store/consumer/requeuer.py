@@ -31,7 +31,7 @@ class Requeuer:
         self, settings: Settings, keys: Keys, lease: Lease, connection: Connection, acknowledger: Acknowledger
     ) -> None:
         self._keys = keys
-        self._shelving = RetentionBuckets(keys, settings)
+        self._retention = RetentionBuckets(keys, settings)
         self._lease = lease
         self._fence = keys.fence(lease.node)
         self._connection = connection
@@ -81,8 +81,8 @@ class Requeuer:
 
     def _cancelled(self, item: Rewrite) -> Settled:
         job = decode(item.record).finish(JobState.CANCELLED, now_ms())
-        keep_ms = self._shelving.keep_ms(job)
-        return item.stream, item.entry, job.id, encode(job), keep_ms, "cancelled"
+        retention_ms = self._retention.retention_ms(job)
+        return item.stream, item.entry, job.id, encode(job), retention_ms, "cancelled"
 
 
 def _goal(item: Rewrite) -> str:

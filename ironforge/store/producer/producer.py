@@ -40,7 +40,7 @@ class RedisProducer:
     def __init__(self, settings: Settings, keys: Keys, on_pause: OnPause) -> None:
         self._settings = settings
         self._keys = keys
-        self._shelving = RetentionBuckets(self._keys, settings)
+        self._retention = RetentionBuckets(self._keys, settings)
         self._group_commit = GroupCommit(settings, self._keys)
         self._connection = Connection(settings.redis_url, keys.prefix)
         self._looked_at = -math.inf
@@ -82,7 +82,7 @@ class RedisProducer:
     async def _cancel_at(self, location: Location, job_id: bytes, record: bytes) -> bytes:
         keys = self._keys
         ended = decode(record).finish(JobState.CANCELLED, now_ms())
-        place = self._shelving.place(job_id, self._shelving.keep_ms(ended))
+        place = self._retention.place(job_id, self._retention.retention_ms(ended))
         name = location.stream
         kept = encode(ended) if place.seconds else b""
         turns = (keys.turns(name),) if location.place == "f" else ()

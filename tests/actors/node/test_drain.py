@@ -8,7 +8,7 @@ from ironforge.job.record import JobState
 from tests.actors.node.kit import Gate, World, node_names, until
 
 
-async def test_jobs_that_outlast_the_drain_are_handed_back_without_spending_an_attempt(world: World) -> None:
+async def test_jobs_that_outlast_the_drain_are_requeued_without_spending_an_attempt(world: World) -> None:
     gate = Gate()
 
     @world.forge.job("long")

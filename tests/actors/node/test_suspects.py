@@ -214,7 +214,7 @@ async def test_a_job_that_crashes_its_node_again_and_again_is_buried_and_its_nei
     assert "a role of node" in view.job.reason
 
 
-async def test_a_suspect_that_outlasts_the_drain_is_handed_back_and_not_blamed(world: World) -> None:
+async def test_a_suspect_that_outlasts_the_drain_is_requeued_and_not_blamed(world: World) -> None:
     gate = Gate()
 
     @world.forge.job("alone")

@@ -38,12 +38,12 @@ async def test_with_slow_handlers_no_job_waits_for_a_busy_worker_while_another_o
 async def test_slow_jobs_are_not_fetched_ahead_and_a_critical_one_overtakes_them_all(world: World) -> None:
     world.change(concurrency=WORKERS)
     started: list[str] = []
-    put_back: list[int] = []
+    requeued: list[int] = []
 
     @world.forge.job("slow")
     async def slow(payload: str, context: Context) -> None:
         started.append(payload)
-        put_back.append(context.fence)
+        requeued.append(context.fence)
         await asyncio.sleep(SLOW_SECONDS)
 
     async with world.node(), world.node():
@@ -56,9 +56,9 @@ async def test_slow_jobs_are_not_fetched_ahead_and_a_critical_one_overtakes_them
         before = len(started)
         await world.submit("slow", "critical", priority="critical")
         await until(lambda: "critical" in started, "the critical job to start")
-        ran = len(started)  # the node that is stopped first hands back what it holds, and the other one runs it
+        ran = len(started)  # the node that is stopped first requeues what it holds, and the other one runs it
 
     # At most the job that each worker was being given at that moment went first.
     assert started.index("critical") - before <= 2 * WORKERS
     # What had been fetched ahead would have come back to the stream, for a worker that is free.
-    assert set(put_back[8 * WORKERS : ran]) == {0}
+    assert set(requeued[8 * WORKERS : ran]) == {0}

@@ -45,7 +45,7 @@ async def test_a_longer_retention_has_a_shelf_of_its_own_and_none_leaves_nothing
     await cluster.submit(*jobs)
     keep = [0, HOUR_MS, 24 * HOUR_MS]
     deliveries = await node.work.fetch(3)
-    await node.work.settle([completed(one, keep_ms=ms) for one, ms in zip(deliveries, keep, strict=True)])
+    await node.work.settle([completed(one, retention_ms=ms) for one, ms in zip(deliveries, keep, strict=True)])
     assert set(cluster.raw.hkeys(cluster.keys.bucket_of(jobs[1].id, "done"))) == {jobs[1].id}
     kept = cluster.keys.bucket_of(jobs[2].id, "kept")
     assert set(cluster.raw.hkeys(kept)) == {jobs[2].id}
@@ -59,8 +59,8 @@ async def test_a_bucket_lives_as_long_as_its_longest_record(cluster: Cluster) ->
     bucket = cluster.keys.bucket_of(jobs[0].id, "done")
     await cluster.submit(*jobs)
     deliveries = await node.work.fetch(4)
-    for delivery, keep_ms in zip(deliveries, (HOUR_MS, 2 * HOUR_MS, HOUR_MS), strict=False):
-        await node.work.settle([completed(delivery, keep_ms=keep_ms)])
+    for delivery, retention_ms in zip(deliveries, (HOUR_MS, 2 * HOUR_MS, HOUR_MS), strict=False):
+        await node.work.settle([completed(delivery, retention_ms=retention_ms)])
     assert 7_200 < cluster.raw.ttl(bucket) <= 7_260
 
 
@@ -72,7 +72,7 @@ async def test_more_than_a_batch_is_settled_in_parts(cluster: Cluster) -> None:
     assert cluster.entries() == {}
 
 
-async def test_a_job_that_was_put_back_is_the_next_to_be_taken(cluster: Cluster) -> None:
+async def test_a_job_that_was_requeued_is_the_next_to_be_taken(cluster: Cluster) -> None:
     node = await cluster.node()
     first, second = job(), job()
     await cluster.submit(first, second)
@@ -91,7 +91,7 @@ async def test_a_job_that_was_put_back_is_the_next_to_be_taken(cluster: Cluster)
     assert decode(record).fence == 2
 
 
-async def test_a_retry_of_a_job_that_was_put_back_goes_to_the_end(cluster: Cluster) -> None:
+async def test_a_retry_of_a_job_that_was_requeued_goes_to_the_end(cluster: Cluster) -> None:
     node = await cluster.node()
     await cluster.submit(job())
     await node.work.requeue([rewrite(delivery) for delivery in await node.work.fetch(1)])

@@ -136,7 +136,7 @@ async def test_nobody_gets_ahead_by_a_detour(cluster: Cluster, bypass: str) -> N
     assert abs(20 - order[:40].count("clever")) <= 2
 
 
-async def test_priorities_stay_strict_and_what_is_handed_back_keeps_its_turn(cluster: Cluster) -> None:
+async def test_priorities_stay_strict_and_what_is_requeued_keeps_its_turn(cluster: Cluster) -> None:
     node = await cluster.node()
     await cluster.submit(*keyed("a", 20, priority=2), *keyed("b", 20, priority=1))
     deliveries = await node.work.fetch(5)

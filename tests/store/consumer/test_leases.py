@@ -69,7 +69,7 @@ async def test_a_node_with_a_lease_is_not_taken_over(cluster: Cluster) -> None:
     assert cluster.snapshot() == before
 
 
-async def test_taking_over_puts_jobs_back_in_their_own_priority_and_forgets_the_node(cluster: Cluster) -> None:
+async def test_taking_over_requeues_jobs_in_their_own_priority_and_forgets_the_node(cluster: Cluster) -> None:
     gone, heir = await cluster.node(), await cluster.node()
     jobs = [job(priority=priority) for priority in (0, 1, 3)]
     await cluster.submit(*jobs)

@@ -70,7 +70,7 @@ async def test_the_smallest_budget_also_wants_a_crash_of_its_own(cluster: Cluste
     assert await cluster.state(one) == JobState.DEAD
 
 
-async def test_one_that_is_handed_back_waits_to_run_alone_again(cluster: Cluster) -> None:
+async def test_one_that_is_requeued_waits_to_run_alone_again(cluster: Cluster) -> None:
     one = held_by_dead()
     await suspects(cluster, one)
     first, second = await cluster.node(), await cluster.node()
@@ -168,7 +168,7 @@ async def test_a_new_incarnation_buries_what_the_one_before_ran_alone_when_it_wa
     assert (await cluster.store_client.inspector.get(tame.id)).job.crashes == 0
 
 
-async def test_a_new_incarnation_puts_back_what_the_one_before_ran_alone_when_only_a_group_was_destroyed(
+async def test_a_new_incarnation_requeues_what_the_one_before_ran_alone_when_only_a_group_was_destroyed(
     cluster: Cluster,
 ) -> None:
     one = held_by_dead()

@@ -62,7 +62,7 @@ async def test_a_record_past_its_own_retention_is_gone_before_its_bucket(cluster
     short, plain = job(retain_ms=1), job()
     await cluster.submit(short, plain)
     deliveries = await node.work.fetch(2)
-    await node.work.settle([completed(deliveries[0], keep_ms=1)])
+    await node.work.settle([completed(deliveries[0], retention_ms=1)])
     await node.work.settle([completed(deliveries[1])])
     while now_ms() <= decode(_record(cluster, short)).ended_ms + 1:
         await asyncio.sleep(0)
@@ -111,7 +111,7 @@ async def populate(cluster: Cluster) -> dict[JobState, list[bytes]]:
     await cluster.submit(job(queue="other"), run_at_ms=now_ms() + 60_000)
     deliveries = await node.work.fetch(8)
     await node.work.settle([completed(delivery) for delivery in deliveries[:3]])
-    await node.work.settle([completed(deliveries[3], state="cancelled", keep_ms=7_200_000)])
+    await node.work.settle([completed(deliveries[3], state="cancelled", retention_ms=7_200_000)])
     for delivery in deliveries[4:6]:
         await node.work.bury([dead(delivery)])
     await cluster.store_client.producer.cancel(jobs[6].id)

@@ -155,7 +155,7 @@ async def test_a_due_job_that_the_index_has_lost_still_runs(world: World) -> Non
         assert (await world.completed(job_id)).job.result == b'"found"'
 
 
-async def test_an_unreadable_job_that_was_handed_back_unstarted_is_put_aside(world: World) -> None:
+async def test_an_unreadable_job_that_was_requeued_unstarted_is_put_aside(world: World) -> None:
     gate = Gate()
 
     @world.forge.job("slow")

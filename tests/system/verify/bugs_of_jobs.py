@@ -106,7 +106,7 @@ def settle_before_running() -> None:
 
 
 def delete_before_running() -> None:
-    """Jobs stay pending, and their records are gone: a take-over finds nothing to put back."""
+    """Jobs stay pending, and their records are gone: a take-over finds nothing to requeue."""
     as_soon_as_fetched("XDEL")
 
 
@@ -147,7 +147,7 @@ def never_audit() -> None:
 
 
 def same_fence_again() -> None:
-    """Jobs that are put back do not get a higher fence."""
+    """Jobs that are requeued do not get a higher fence."""
 
     def again(self: Job, **changes: Any) -> Job:
         return msgspec.structs.replace(self, **changes)
@@ -156,7 +156,7 @@ def same_fence_again() -> None:
 
 
 def rewrite_without_the_fence() -> None:
-    """A node that was taken over parks, buries and puts back all the same, also what it no longer holds."""
+    """A node that was taken over parks, buries and requeues all the same, also what it no longer holds."""
     held = "redis.call('XACK', stream, 'nodes', entry) == 1"
     taken = "redis.call('XACK', stream, 'nodes', entry) >= 0"
     for script in (requeuer.PARK, requeuer.BURY, requeuer.REQUEUE):

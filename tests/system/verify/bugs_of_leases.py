@@ -88,7 +88,7 @@ def take_over_late() -> None:
 
 
 def forget_to_requeue() -> None:
-    """A take-over acknowledges what it finds, and puts nothing back."""
+    """A take-over acknowledges what it finds, and requeues nothing."""
 
     async def drop(self: Any, work: Any, found: list[Any], *_: Any) -> int:
         for stream, entry, _ in found:

@@ -93,8 +93,8 @@ GOOD = {
         Ended("completed", 1, 1, crashes=1),
     ),
     "its result was settled when its node died": (f"submit_ok|{RUN}|kill", DONE),
-    "it was handed back before it had started": ("submit_ok|stop|start 1 @2|end 1 @2", AGAIN),
-    "it was handed back twice": ("submit_ok|stop|stop @2|start 2 @3|end 2 @3", Ended("completed", 2, 2)),
+    "it was requeued before it had started": ("submit_ok|stop|start 1 @2|end 1 @2", AGAIN),
+    "it was requeued twice": ("submit_ok|stop|stop @2|start 2 @3|end 2 @3", Ended("completed", 2, 2)),
     "it ran again under a fault that outlasted another one": (
         "submit_ok|link-cut|pause|healed|wait 12|start 0|end 0|start 1 @2|end 1 @2|linked",
         AGAIN,
