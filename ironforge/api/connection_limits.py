@@ -88,6 +88,11 @@ class PunctualConnection(web.RequestHandler):
             self._head_began = True
             self._await_head()
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        # Each body that is taken resumes what is seldom paused; aiohttp would ask its parser for more all the same.
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def _await_head(self) -> None:
         self._head_timer = asyncio.get_running_loop().call_later(HEAD_SECONDS, self._head_is_late)
 

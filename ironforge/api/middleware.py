@@ -98,7 +98,7 @@ def _guarding(site: Site, on_answered: OnAnswered | None) -> Middleware:
                 resource = request.match_info.route.resource
                 route, method = (resource.canonical, request.method) if resource else (UNKNOWN, UNKNOWN)
                 on_answered(route, method, status, time.perf_counter() - begun)
-        if HELD_BACK in request and not request.content.is_eof():
+        if not request.content.is_eof() and HELD_BACK in request:
             response.force_close()  # what comes next may be the body that was held back, or another request
         return response
 

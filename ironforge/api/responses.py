@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import msgspec
 from aiohttp import HttpVersion11, hdrs, web
-from aiohttp.abc import AbstractStreamWriter
 from aiohttp.helpers import rfc822_formatted_time
 from multidict import CIMultiDict
 
@@ -15,26 +14,29 @@ _encode: Final = msgspec.json.Encoder().encode
 
 class Answer(web.Response):
     """A body that goes out as it is: with nothing left to negotiate, it needs none of the questions that aiohttp asks
-    before it writes a head, which take as long as reading a job."""
+    before it writes a head and a body, which take longer than reading a job."""
 
     def __init__(self, body: bytes, status: int, headers: CIMultiDict[str]) -> None:
         web.StreamResponse.__init__(self, status=status, _real_headers=headers)
         self._body = body
         headers[hdrs.CONTENT_LENGTH] = str(len(body))
 
-    async def _start(self, request: web.BaseRequest) -> AbstractStreamWriter:
-        if request.version != HttpVersion11:
-            return await super()._start(request)
-        self._req, writer = request, request._payload_writer  # noqa: SLF001 - as aiohttp's own
-        self._payload_writer = writer
+    def suits(self, request: web.BaseRequest) -> bool:
+        """Whether `send` can answer it; aiohttp can answer any."""
+        return request.version == HttpVersion11 and request.method != hdrs.METH_HEAD
+
+    async def send(self, request: web.BaseRequest) -> None:
+        """In one write. Raises ConnectionError: the caller is gone."""
         if self._keep_alive is None:
             self._keep_alive = request.keep_alive
         headers = self._headers
         headers[hdrs.DATE] = rfc822_formatted_time()
         if not self._keep_alive:
             headers[hdrs.CONNECTION] = "close"
+        writer = request.writer
         await writer.write_headers(f"HTTP/1.1 {self._status} {self._reason}", headers)
-        return writer
+        assert isinstance(self._body, bytes)
+        await writer.write_eof(self._body)
 
 
 def answer(body: Any, status: int = 200, **headers: str) -> web.Response:

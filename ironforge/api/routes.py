@@ -88,7 +88,7 @@ class Operation:
         if self.method != "get" and not self.needs_body:
             bodies.json_at_most(request)
         given: dict[str, Any] = {}
-        if not self.any_query:
+        if not self.any_query and (self._passes_query or "?" in request.raw_path):
             query = requests.read_query(request.query, self.query)
             if self._passes_query:
                 given["query"] = query

@@ -23,6 +23,7 @@ from ironforge.addresses.authority import is_loopback
 from ironforge.api.connection_limits import PunctualConnection, Refusal, affordable, cut_unread
 from ironforge.api.middleware import HELD_BACK, direct_handler, request_id_of
 from ironforge.api.problems import ApiProblem, explain, respond
+from ironforge.api.responses import Answer
 from ironforge.api.web_pages import SITE
 from ironforge.errors import ConfigError
 from ironforge.settings import Settings
@@ -117,6 +118,19 @@ class _Connection(PunctualConnection):
         response = respond(problem, request_id)
         response.force_close()
         return response
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """As aiohttp's own: the answer, and whether the caller is gone."""
+        # Behind an offer to speak something else the parser waits until aiohttp has turned it down.
+        if not isinstance(resp, Answer) or self._upgraded or not resp.suits(request):
+            return await super().finish_response(request, resp, start_time)
+        try:
+            await resp.send(request)
+        except ConnectionError:
+            return resp, True
+        return resp, False
 
     def reads_body(self) -> bool:
         """Whether a request is being served whose body has not arrived."""

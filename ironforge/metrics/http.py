@@ -36,7 +36,7 @@ class HttpMetrics:
             requests = self._requests.labels(route, method, f"{status // 100}xx")
             known = self._known[route, method, status // 100] = requests, self._duration.labels(route, method)
         requests, duration = known
-        requests.inc()
-        # As `observe`, which walks over all buckets.
+        # As `inc` and `observe`, which ask first whether there are labels, and walk over all buckets.
+        requests._value.inc(1)  # noqa: SLF001
         duration._sum.inc(seconds)  # noqa: SLF001
         duration._buckets[bisect_left(BUCKETS, seconds)].inc(1)  # noqa: SLF001

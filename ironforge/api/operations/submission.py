@@ -62,11 +62,13 @@ async def submit_job(request: web.Request, scope: RequestScope) -> web.Response:
     key = requests.read_key(request.headers.getall(_KEY, ()))
     bodies.media_type(request, bodies.JSON)
     if bodies.is_small(request):
-        return await _accept_job(scope, requests.read_job(await bodies.read(request), key))
+        submission = requests.read_job(await bodies.read(request), key)
+        return _accepted(scope, submission, await scope.producer.submit([submission]))
     large = request.app[LARGE_BODIES]
     with large.room(request) as room:
         read = partial(requests.read_job, await bodies.read(request, bodies.MAX_BODY_BYTES, room), key)
-        return await _accept_job(scope, await large.in_thread(read))
+        submission = await large.in_thread(read)
+        return _accepted(scope, submission, await scope.producer.submit([submission]))
 
 
 @operation(
@@ -98,8 +100,8 @@ async def submit_batch(request: web.Request, scope: RequestScope) -> web.Respons
         return await _accept_batch(scope, await large.in_turns(read_batch(body, media_type, key)))
 
 
-async def _accept_job(scope: RequestScope, submission: Submission) -> web.Response:
-    [accepted] = await scope.producer.submit([submission])
+def _accepted(scope: RequestScope, submission: Submission, verdicts: list[Accepted]) -> web.Response:
+    [accepted] = verdicts
     job, job_id = submission.job, format_id(accepted.id)
     if scope.services.on_submitted is not None and not accepted.replayed:
         scope.services.on_submitted(job.kind, job.priority, 1)

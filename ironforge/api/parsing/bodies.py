@@ -77,9 +77,6 @@ async def read(request: web.Request, limit: int = SMALL_BYTES, room: Room | None
 
     Raises ApiProblem: 413 past `limit` bytes, 408 when it comes too slowly, 400 when it is broken.
     """
-    length = request.content_length or 0
-    if length > limit:
-        raise _too_large(limit)
     if request.content.is_eof():
         body = request.content.read_nowait()
         if len(body) > limit:
@@ -87,6 +84,9 @@ async def read(request: web.Request, limit: int = SMALL_BYTES, room: Room | None
         if room is not None:
             room.take(len(body))
         return body
+    length = request.content_length or 0
+    if length > limit:
+        raise _too_large(limit)
     if room is not None:
         room.check(length)
     if HELD_BACK in request:  # and nothing speaks against it any more
