@@ -30,6 +30,14 @@ async def everything(cluster: Cluster, limit: int = 50, **filters: object) -> li
             return views
 
 
+async def test_a_job_that_runs_began_at_the_same_moment_whenever_it_is_looked_at(cluster: Cluster) -> None:
+    node, one = await cluster.node(), job()
+    await cluster.submit(one)
+    await node.work.fetch(1)
+    looks = [await cluster.store_client.inspector.get(one.id) for _ in range(1_000)]
+    assert len({look.started_ms for look in looks}) == 1
+
+
 async def test_a_job_is_seen_in_each_of_its_states(cluster: Cluster) -> None:
     node = await cluster.node()
     one = job()
