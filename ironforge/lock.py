@@ -19,8 +19,7 @@ from ironforge.errors import LockNotHeld, LockTimeout, StoreError, StoreUnavaila
 from ironforge.formats.duration import Duration, seconds_of
 from ironforge.formats.numbers import shown
 from ironforge.process.per_loop import PerLoop
-from ironforge.redis.connection import Command, Connection
-from ironforge.redis.outages import translating_errors
+from ironforge.redis.connection import Command, DoorConnection
 from ironforge.redis.scripts import LOCK_ACQUIRE, LOCK_EXTEND, LOCK_RELEASE, Script
 from ironforge.redis.shards import shards_of
 from ironforge.settings import NAME, NAME_RULE, Settings
@@ -41,7 +40,7 @@ class Locks:
     def __init__(self, settings: Settings) -> None:
         self._keys = shards_of(settings)[0]
         url, prefix = settings.redis_url, self._keys.prefix
-        self._connections = PerLoop(lambda: Connection(url, prefix), Connection.abandon)
+        self._connections = PerLoop(lambda: DoorConnection(url, prefix), DoorConnection.abandon)
 
     def __call__(self, name: str, *, ttl_seconds: Duration, wait_seconds: Duration | None = None) -> Lock:
         """The lock `name`, for `async with`. It runs out `ttl_seconds` after it was taken or extended.
@@ -69,8 +68,7 @@ class Locks:
         return bool(await self._run(LOCK_RELEASE, [self._keys.lock(name)], [token]))
 
     async def _run(self, script: Script, keys: list[str], arguments: Command) -> int:
-        with translating_errors():
-            reply: int = await (await self._connections.here()).run(script, keys, arguments)
+        reply: int = await (await self._connections.here()).run(script, keys, arguments)
         return reply
 
 

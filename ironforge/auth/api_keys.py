@@ -18,8 +18,7 @@ from ironforge.auth.quota import NO_QUOTA, Quota, check
 from ironforge.errors import ConfigError, KeyNotFound, TooManyKeys, Unauthenticated
 from ironforge.formats.numbers import shown
 from ironforge.formats.timestamps import now_ms
-from ironforge.redis.connection import Connection
-from ironforge.redis.outages import translating_errors
+from ironforge.redis.connection import DoorConnection
 from ironforge.redis.ring_keys import RingKeys
 from ironforge.redis.scripts import KEY_CREATE, KEY_REVOKE, KEY_TOUCH
 from ironforge.settings import NAME, NAME_RULE, Settings
@@ -78,7 +77,7 @@ class ApiKeys:
     def __init__(self, settings: Settings) -> None:
         self._pepper = settings.key_pepper
         self._keys = RingKeys()
-        self._connection = Connection(settings.redis_url, self._keys.prefix)
+        self._connection = DoorConnection(settings.redis_url, self._keys.prefix)
 
     async def create(
         self,
@@ -123,12 +122,11 @@ class ApiKeys:
         names = KEY_CREATE.keys(self._keys, of=self._keys.of(record.namespace))
         limits = [LIVE_KEYS, NAMESPACE_KEYS, record.created_ms]
         makers = ",".join(maker.bucket for maker in record.makers)
-        with translating_errors():
-            verdict = await self._connection.run(
-                KEY_CREATE,
-                names,
-                [record.id, _encode(record), record.name, record.expires_ms, *limits, maker_id, makers],
-            )
+        verdict = await self._connection.run(
+            KEY_CREATE,
+            names,
+            [record.id, _encode(record), record.name, record.expires_ms, *limits, maker_id, makers],
+        )
         if verdict == b"maker":
             raise Unauthenticated("the key that makes this one has been revoked", code="invalid_credentials")
         if verdict == b"name":
@@ -143,18 +141,16 @@ class ApiKeys:
 
     async def find(self, key_id: str) -> KeyRecord | None:
         """Whatever namespace it belongs to. What is not legible here does not count as a key."""
-        with translating_errors():
-            raw = await self._connection.call("HGET", self._keys.records, key_id)
+        raw = await self._connection.call("HGET", self._keys.records, key_id)
         return _legible(raw)
 
     async def listed(self, namespace: str) -> list[Listed]:
         """The keys of a namespace, oldest first."""
         keys = self._keys
-        with translating_errors():
-            ids = await self._connection.call("HKEYS", keys.of(namespace))
-            if not ids:
-                return []
-            raws, used = await self._connection.pipeline([["HMGET", keys.records, *ids], ["HMGET", keys.used, *ids]])
+        ids = await self._connection.call("HKEYS", keys.of(namespace))
+        if not ids:
+            return []
+        raws, used = await self._connection.pipeline([["HMGET", keys.records, *ids], ["HMGET", keys.used, *ids]])
         records = [(_legible(raw), int(at or 0)) for raw, at in zip(raws, used, strict=True)]
         return sorted(
             (Listed(record, at) for record, at in records if record and record.namespace == namespace),
@@ -172,10 +168,9 @@ class ApiKeys:
         keys = self._keys
         gone: Any = []
         if KEY_ID.match(key_id) and await self._is_seen(key_id, revoker):
-            with translating_errors():
-                gone = await self._connection.run(
-                    KEY_REVOKE, KEY_REVOKE.keys(keys, of=keys.of(namespace)), [key_id, int(children)]
-                )
+            gone = await self._connection.run(
+                KEY_REVOKE, KEY_REVOKE.keys(keys, of=keys.of(namespace)), [key_id, int(children)]
+            )
         if not gone:
             raise KeyNotFound(f"there is no key {key_id[:40]!r} in namespace {namespace!r}")
         return [one.decode() for one in gone]
@@ -188,8 +183,7 @@ class ApiKeys:
 
     async def touch(self, key_id: str) -> None:
         """Remember that the key was used now."""
-        with translating_errors():
-            await self._connection.run(KEY_TOUCH, KEY_TOUCH.keys(self._keys), [key_id, now_ms()])
+        await self._connection.run(KEY_TOUCH, KEY_TOUCH.keys(self._keys), [key_id, now_ms()])
 
     async def close(self) -> None:
         await self._connection.close()

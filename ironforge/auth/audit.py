@@ -19,9 +19,8 @@ import msgspec
 from ironforge.errors import StoreUnavailable
 from ironforge.formats.timestamps import now_ms
 from ironforge.logs.setup import get_logger
-from ironforge.redis.connection import Connection
+from ironforge.redis.connection import DoorConnection
 from ironforge.redis.keys import Keys
-from ironforge.redis.outages import translating_errors
 from ironforge.redis.replies import pairs
 from ironforge.redis.scripts import AUDIT
 from ironforge.settings import Settings
@@ -84,7 +83,7 @@ class AuditTrail:
 
     def __init__(self, settings: Settings, *, kept: int = KEPT_ENTRIES) -> None:
         self._keys = Keys(settings.namespace)
-        self._connection = Connection(settings.redis_url, self._keys.prefix)
+        self._connection = DoorConnection(settings.redis_url, self._keys.prefix)
         self._kept = kept
         self._turn = asyncio.Lock()
         self._appended = 0  # the number of the last entry that this process wrote
@@ -107,12 +106,11 @@ class AuditTrail:
                 seal = _seal(self._key, before, raw)
                 following = str(Head(entry.number, seal))
                 self._known = None  # until this has gone well
-                with translating_errors():
-                    appended = await self._connection.run(
-                        AUDIT,
-                        AUDIT.keys(self._keys),
-                        [head, following, raw, seal, self._kept, before],
-                    )
+                appended = await self._connection.run(
+                    AUDIT,
+                    AUDIT.keys(self._keys),
+                    [head, following, raw, seal, self._kept, before],
+                )
                 if appended:
                     self._known, self._appended = following, entry.number
                     return entry
@@ -121,8 +119,7 @@ class AuditTrail:
     async def newest(self, limit: int, before: str | None = None) -> tuple[list[AuditEntry], str | None]:
         """Newest first, and where the next page goes on. `before` is an entry id from an earlier page."""
         end = f"({before}" if before else "+"
-        with translating_errors():
-            rows = await self._connection.call("XREVRANGE", self._keys.audit, end, "-", "COUNT", limit)
+        rows = await self._connection.call("XREVRANGE", self._keys.audit, end, "-", "COUNT", limit)
         entries = [entry for _, fields in rows if (entry := _legible(fields)) is not None]
         return entries, rows[-1][0].decode() if len(rows) == limit else None
 
@@ -143,8 +140,7 @@ class AuditTrail:
                 return Verdict(walk.count, head, problems)
 
     async def _head(self) -> str:
-        with translating_errors():
-            head: bytes | None = await self._connection.call("GET", self._keys.audit_head)
+        head: bytes | None = await self._connection.call("GET", self._keys.audit_head)
         return (head or b"").decode(errors="replace")
 
     async def close(self) -> None:
@@ -153,8 +149,7 @@ class AuditTrail:
     async def _rows(self) -> AsyncIterator[tuple[str, dict[bytes, bytes]]]:
         start = "-"
         while True:
-            with translating_errors():
-                rows = await self._connection.call("XRANGE", self._keys.audit, start, "+", "COUNT", CHUNK)
+            rows = await self._connection.call("XRANGE", self._keys.audit, start, "+", "COUNT", CHUNK)
             for row_id, fields in rows:
                 yield row_id.decode(), dict(pairs(fields))
                 start = f"({row_id.decode()}"

@@ -15,7 +15,7 @@ from ironforge.doctor.damage import KEEP, damages
 from ironforge.doctor.finding import Finding
 from ironforge.formats.numbers import counted
 from ironforge.formats.timestamps import now_ms
-from ironforge.redis.connection import Connection
+from ironforge.redis.connection import DoorConnection
 from ironforge.redis.keys import Keys
 from ironforge.redis.outages import translating_errors
 from ironforge.redis.server_info import info_of
@@ -38,7 +38,7 @@ class ShardExam:
     def __init__(self, url: str, keys: Keys) -> None:
         self._keys = keys
         self._address = ServerLocator(url, keys.prefix)
-        self._connection = Connection(url, keys.prefix)
+        self._connection = DoorConnection(url, keys.prefix)
         self._cli = "redis-cli"  # until `clock` has found out which server it is
         self.wrong_types: list[WrongType] = []
 
@@ -46,30 +46,24 @@ class ShardExam:
         with translating_errors():
             self._cli = cli(await self._address.find())
         before = time.time()
-        with translating_errors():
-            reply = await self._connection.call("TIME")
+        reply = await self._connection.call("TIME")
         after = time.time()
         return [clock_finding(milliseconds(reply) / 1000 - (before + after) / 2, after - before)]
 
     async def persistence(self) -> list[Finding]:
-        with translating_errors():
-            info = info_of(await self._connection.call("INFO", "persistence"))
+        info = info_of(await self._connection.call("INFO", "persistence"))
         broken = [name for name in LAST_WRITES if info.get(name, "ok") != "ok"]
         fix = f"make room on the server's disk, then {self._cli} BGREWRITEAOF"
         failed = [Finding("fail", "persistence", f"the server cannot write to its disk: {', '.join(broken)}", fix)]
         return failed if broken else [Finding("ok", "persistence", "the server's last writes to its disk went well")]
 
     async def types(self) -> list[Finding]:
-        with translating_errors():
-            self.wrong_types = await wrong_types(self._connection, self._keys)
+        self.wrong_types = await wrong_types(self._connection, self._keys)
         findings = wrong_type_findings(self.wrong_types, self._cli)
         return findings or [Finding("ok", "keys", "every key has its type")]
 
     async def schedule(self) -> list[Finding]:
-        with translating_errors():
-            first, now = await self._connection.pipeline(
-                [["ZRANGE", self._keys.scheduled, 0, 0, "WITHSCORES"], ["TIME"]]
-            )
+        first, now = await self._connection.pipeline([["ZRANGE", self._keys.scheduled, 0, 0, "WITHSCORES"], ["TIME"]])
         late_seconds = (milliseconds(now) - score_ms(first[1])) / 1000 if first else 0.0
         if late_seconds > LATE_SECONDS:
             message = f"a scheduled job has been due for {late_seconds:.0f} s: no node moves it to its queue"
@@ -77,10 +71,9 @@ class ShardExam:
         return [Finding("ok", "schedule", "nothing is overdue")]
 
     async def data(self) -> list[Finding]:
-        with translating_errors():
-            quarantined = await self._connection.call("XLEN", self._keys.quarantine)
-            problems = [(problem, KEEP) for problem in await inconsistencies(self._connection, self._keys)]
-            problems += await damages(self._connection, self._keys)
+        quarantined = await self._connection.call("XLEN", self._keys.quarantine)
+        problems = [(problem, KEEP) for problem in await inconsistencies(self._connection, self._keys)]
+        problems += await damages(self._connection, self._keys)
         findings = [Finding("fail", "data", message, fix) for message, fix in problems[:MOST_SHOWN]]
         if len(problems) > MOST_SHOWN:
             message = f"and {len(problems) - MOST_SHOWN} more of this kind"

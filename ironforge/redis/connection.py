@@ -14,13 +14,13 @@ from typing import Any, Final, Self
 from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, parse_url
 from redis.asyncio.connection import Connection as TcpConnection
-from redis.exceptions import AskError, NoScriptError, ResponseError
+from redis.exceptions import AskError, NoScriptError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import TimeoutError as TimedOut
 
 from ironforge.errors import StoreUnavailable
 from ironforge.process.per_loop import let_go
-from ironforge.redis.outages import needs_reconnect
+from ironforge.redis.outages import needs_reconnect, raise_store_error
 from ironforge.redis.scripts import Script
 from ironforge.redis.server_locator import ServerLocator
 
@@ -188,6 +188,24 @@ class Connection:
             # uvloop's word for a connection that the other side has reset: asyncio's own loop raises an OSError.
             raise Disconnected(f"the connection was reset: {error}") from error
         return [await _reply(connection) for _ in packed]
+
+
+class DoorConnection(Connection):
+    """Of a door, which says at once what is wrong: what redis-py raises becomes StoreUnavailable or StoreError."""
+
+    async def pipeline(
+        self,
+        commands: Sequence[Command],
+        *,
+        timeout_seconds: float | None = None,
+        tolerate: tuple[str, ...] = (),
+    ) -> list[Any]:
+        try:
+            return await super().pipeline(commands, timeout_seconds=timeout_seconds, tolerate=tolerate)
+        except NoScriptError:  # it is `run` that meets it
+            raise
+        except (RedisError, OSError) as error:
+            raise_store_error(error)
 
 
 async def _reply(connection: AbstractConnection) -> Any:

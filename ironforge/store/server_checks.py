@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from ironforge.addresses.server_url import without_password
 from ironforge.errors import ConfigError, StoreUnavailable
 from ironforge.redis.causes import said
-from ironforge.redis.connection import Command, Connection
+from ironforge.redis.connection import Command, Connection, DoorConnection
 from ironforge.redis.keys import Keys
-from ironforge.redis.outages import raise_first, translating_errors
 from ironforge.redis.server_info import config_of, info_of, number_in, version_of
 from ironforge.redis.shards import namespace_shards_of
 from ironforge.settings import Settings, environment_name, shares_of
@@ -104,13 +104,17 @@ async def verify(settings: Settings, *, accepts_jobs: bool = True) -> None:
         try:
             async with Connection(settings.redis_url, part.keys.prefix) as connection:
                 asked = look(settings) if accepts_jobs else look(settings)[:1]
-                server = await _read(lambda *commands: connection.pipeline(commands, tolerate=_FORBIDDEN), asked)
+                server = await _read(partial(_ask, connection), asked)
         except (RedisError, OSError) as error:
             raise ConfigError(f"{where}: cannot talk to the server: {said(error)}") from None
         problems |= dict.fromkeys(_refusals(server, settings, accepts_jobs=accepts_jobs))
     if problems:
         raise ConfigError("; ".join(problems))
     await check_shards(settings)
+
+
+async def _ask(connection: Connection, *commands: Command, tolerate: tuple[str, ...] = ()) -> list[Any]:
+    return await connection.pipeline(commands, tolerate=tolerate)
 
 
 async def check_shards(settings: Settings) -> None:
@@ -120,9 +124,8 @@ async def check_shards(settings: Settings) -> None:
     """
     for share in shares_of(settings):
         first = Keys(share.namespace)
-        with translating_errors():
-            async with Connection(settings.redis_url, first.prefix) as connection:
-                spread = await _spread(connection, first, settings.shards)
+        async with DoorConnection(settings.redis_url, first.prefix) as connection:
+            spread = await _spread(connection, first, settings.shards)
         if spread != settings.shards:
             raise ConfigError(
                 f"{environment_name('shards')}={settings.shards}, but namespace {share.namespace!r} was begun with "
@@ -172,17 +175,11 @@ def _memory_refusal(server: Server, settings: Settings) -> str:
     )
 
 
-_FORBIDDEN: Final = ("this user has no permissions", "User ", "unknown command", "NOPERM")
-
-
 async def _read(ask: Ask, asked: Sequence[Command]) -> Server:
     info_command, *config_commands = asked
     (info,) = await ask(info_command)
-    raise_first(info)
-    try:
-        config = await ask(*config_commands) if config_commands else []
-    except ResponseError:
-        config = []
+    # Whatever the server has against it: what it does not say counts as not known.
+    config = await ask(*config_commands, tolerate=("",)) if config_commands else []
     return Server.of(info, *config)
 
 

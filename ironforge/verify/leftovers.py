@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from ironforge.doctor.consistency import inconsistencies
-from ironforge.redis.connection import Command, Connection, all_keys
+from ironforge.redis.connection import Command, Connection, DoorConnection, all_keys
 from ironforge.redis.key_spec import STAYS
 from ironforge.redis.keys import GROUP, Keys
 from ironforge.redis.outages import ABSENT
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 async def leftovers(settings: Settings) -> list[str]:
-    """In words; empty when there are none. Raises what redis-py raises."""
+    """In words; empty when there are none. Raises StoreError."""
     return [what for found in await _in_each_shard(settings, _leftovers) for what in found]
 
 
@@ -36,7 +36,7 @@ async def orphan_consumers(settings: Settings) -> set[str]:
 async def _in_each_shard(settings: Settings, look: Callable[[Connection, Keys], Awaitable[T]]) -> list[T]:
     found: list[T] = []
     for keys in shards_of(settings):
-        async with Connection(settings.redis_url, keys.prefix) as connection:
+        async with DoorConnection(settings.redis_url, keys.prefix) as connection:
             found.append(await look(connection, keys))
     return found
 

@@ -12,7 +12,6 @@ from contextlib import suppress
 from typing import Final, NamedTuple
 
 from ironforge.errors import StoreUnavailable
-from ironforge.redis.outages import translating_errors
 from ironforge.settings import Settings
 from ironforge.store import StoreClient
 from ironforge.verify.leftovers import orphan_consumers
@@ -61,7 +60,6 @@ async def _unfinished(store_client: StoreClient, settings: Settings, nodes: Node
     jobs = stats.scheduled + sum(depth.queued + depth.running for depth in stats.streams)
     known = Counter(int(node.name.split(".")[-2]) for node in await store_client.inspector.nodes())
     running = Counter(nodes.processes)
-    with translating_errors():
-        return Unfinished(
-            jobs, (running - known).total(), (known - running).total() + len(await orphan_consumers(settings))
-        )
+    return Unfinished(
+        jobs, (running - known).total(), (known - running).total() + len(await orphan_consumers(settings))
+    )

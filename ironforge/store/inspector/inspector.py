@@ -47,8 +47,7 @@ class RedisInspector:
         self._nodes = Shared(lambda: nodes(keys, self._run))
 
     async def get(self, job_id: bytes) -> JobView:
-        with translating_errors():
-            view = await self._look(job_id)
+        view = await self._look(job_id)
         if view is None:
             raise no_such_job(job_id)
         return view
@@ -62,12 +61,10 @@ class RedisInspector:
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page:
-        with translating_errors():
-            return await self._listing.page(state, kind, queue, limit, cursor)
+        return await self._listing.page(state, kind, queue, limit, cursor)
 
     async def stats(self, *, max_age_seconds: float = 0.0) -> Stats:
-        with translating_errors():
-            stats = await self._stats.get(max_age_seconds)
+        stats = await self._stats.get(max_age_seconds)
         if not self._told:
             return stats
         paused = {queue for queue in {*stats.paused, *self._told} if self._told.get(queue, True)}
@@ -83,17 +80,14 @@ class RedisInspector:
         return await census(self._keys, self._run, self._ask)
 
     async def totals(self) -> Totals:
-        with translating_errors():
-            flat, time = await self._ask(["HGETALL", self._keys.totals], ["TIME"])
+        flat, time = await self._ask(["HGETALL", self._keys.totals], ["TIME"])
         return Totals(totals_of(flat), milliseconds(time))
 
     async def nodes(self, *, max_age_seconds: float = 0.0) -> list[NodeView]:
-        with translating_errors():
-            return await self._nodes.get(max_age_seconds)
+        return await self._nodes.get(max_age_seconds)
 
     async def health(self) -> Health:
-        with translating_errors():
-            return await health_of(self._settings, self._ask)
+        return await health_of(self._settings, self._ask)
 
     def abandon(self) -> None:
         """Let go of the connections, for their loop is closed."""
@@ -127,16 +121,18 @@ class RedisInspector:
 
     async def _run(self, script: Script, keys: Sequence[str], arguments: Command) -> Any:
         connection = next(self._turns)
-        try:
-            return await connection.run(script, keys, arguments)
-        except (Disconnected, AskError):
-            return await connection.run(script, keys, arguments)
+        with translating_errors():
+            try:
+                return await connection.run(script, keys, arguments)
+            except (Disconnected, AskError):
+                return await connection.run(script, keys, arguments)
 
     async def _ask(self, *commands: Command, tolerate: tuple[str, ...] = ABSENT) -> list[Any]:
         if not commands:
             return []
         connection = next(self._turns)
-        try:
-            return await connection.pipeline(commands, tolerate=tolerate)
-        except (Disconnected, AskError):
-            return await connection.pipeline(commands, tolerate=tolerate)
+        with translating_errors():
+            try:
+                return await connection.pipeline(commands, tolerate=tolerate)
+            except (Disconnected, AskError):
+                return await connection.pipeline(commands, tolerate=tolerate)

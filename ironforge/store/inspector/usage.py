@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ironforge.redis.connection import Connection
+from ironforge.redis.connection import DoorConnection
 from ironforge.redis.keys import LINE_ENDINGS, STREAM_ENDINGS, Keys
-from ironforge.redis.outages import translating_errors
 from ironforge.redis.scripts import SPEND, USAGE
 from ironforge.redis.shards import shards_of
 from ironforge.settings import Settings
@@ -47,11 +46,10 @@ class RedisUsage:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._shards = [(keys, Connection(settings.redis_url, keys.prefix)) for keys in shards_of(settings)]
+        self._shards = [(keys, DoorConnection(settings.redis_url, keys.prefix)) for keys in shards_of(settings)]
 
     async def measure(self) -> Usage:
-        with translating_errors():
-            parts = [await _measure(keys, connection) for keys, connection in self._shards]
+        parts = [await _measure(keys, connection) for keys, connection in self._shards]
         return Usage(*(sum(numbers) for numbers in zip(*parts, strict=True)))
 
     async def spend(self, jobs: int, buckets: Sequence[Bucket], *, paid: int = 0) -> Short | None:
@@ -60,8 +58,7 @@ class RedisUsage:
         limits = [str(number) for bucket in buckets for number in (bucket.per_second, bucket.capacity)]
         keys, connection = self._shards[0]
         names = [keys.rate(bucket.name) for bucket in buckets]
-        with translating_errors():
-            number, *rest = await connection.run(SPEND, names, [jobs, paid, *limits])
+        number, *rest = await connection.run(SPEND, names, [jobs, paid, *limits])
         return Short(number - 1, rest[0], rest[1] / 1000) if number else None
 
     async def close(self) -> None:
@@ -69,7 +66,7 @@ class RedisUsage:
             await connection.close()
 
 
-async def _measure(keys: Keys, connection: Connection) -> Usage:
+async def _measure(keys: Keys, connection: DoorConnection) -> Usage:
     known, scheduled, dead, size = await connection.run(
         USAGE, USAGE.keys(keys), [len(STREAM_ENDINGS), *STREAM_ENDINGS, *LINE_ENDINGS]
     )

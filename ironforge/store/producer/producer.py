@@ -14,10 +14,10 @@ from typing import Any, Final, Protocol
 from ironforge.errors import InvalidState, QuotaExceeded, StoreUnavailable
 from ironforge.formats.timestamps import now_ms
 from ironforge.job.record import Job, JobState, decode, encode, format_id
-from ironforge.redis.connection import Command, Connection
+from ironforge.redis.connection import Command, DoorConnection
 from ironforge.redis.keys import GROUP, Keys
 from ironforge.redis.location import Location
-from ironforge.redis.outages import ABSENT, translating_errors
+from ironforge.redis.outages import ABSENT
 from ironforge.redis.scripts import CANCEL, PAUSE, RETRY, Script
 from ironforge.settings import Settings
 from ironforge.store.contract import Accepted, Submission, no_such_job
@@ -42,7 +42,7 @@ class RedisProducer:
         self._keys = keys
         self._retention = RetentionBuckets(self._keys, settings)
         self._group_commit = GroupCommit(settings, self._keys)
-        self._connection = Connection(settings.redis_url, keys.prefix)
+        self._connection = DoorConnection(settings.redis_url, keys.prefix)
         self._looked_at = -math.inf
         self._on_pause = on_pause
 
@@ -66,17 +66,16 @@ class RedisProducer:
         await self._connection.close()
 
     async def cancel(self, job_id: bytes) -> JobState:
-        with translating_errors():
-            for _ in range(CHASES):
-                location = await self._locate(job_id)
-                if location.place == "d":
-                    raise _not_now("cancelled", job_id, JobState.DEAD, "it is in the dead letter already")
-                record = await self._record_at(location, job_id)
-                if record is None:
-                    continue
-                verdict = await self._cancel_at(location, job_id, record)
-                if verdict != b"moved":
-                    return JobState.CANCELLED if verdict == b"cancelled" else JobState.RUNNING
+        for _ in range(CHASES):
+            location = await self._locate(job_id)
+            if location.place == "d":
+                raise _not_now("cancelled", job_id, JobState.DEAD, "it is in the dead letter already")
+            record = await self._record_at(location, job_id)
+            if record is None:
+                continue
+            verdict = await self._cancel_at(location, job_id, record)
+            if verdict != b"moved":
+                return JobState.CANCELLED if verdict == b"cancelled" else JobState.RUNNING
         raise _elusive(job_id)
 
     async def _cancel_at(self, location: Location, job_id: bytes, record: bytes) -> bytes:
@@ -95,31 +94,29 @@ class RedisProducer:
 
     async def retry(self, job_id: bytes, *, reset_retry_count: bool, most_queues: int | None = None) -> Job:
         keys = self._keys
-        with translating_errors():
-            for _ in range(CHASES):
-                location = await self._locate(job_id)
-                if location.place != "d":
-                    raise _not_now("retried", job_id, await self._state(location), "only a dead job can be retried")
-                record = await self._record_at(location, job_id)
-                if record is None:
-                    continue
-                job = decode(record).retried(now_ms(), reset_retry_count=reset_retry_count)
-                limit = self._settings.max_queue_length
-                bounded = (*keys.streams([job.queue]), *keys.lines([job.queue])) if limit else ()
-                stream, fair, turns = (key(job.stream) for key in (keys.stream, keys.fair, keys.turns))
-                names = RETRY.keys(keys, *bounded, stream=stream, fair=fair, turns=turns)
-                arguments: Command = [job_id, record, encode(job), job.mark, job.queue, self._most(most_queues), limit]
-                if await self._within_quota(RETRY, names, arguments):
-                    return job
+        for _ in range(CHASES):
+            location = await self._locate(job_id)
+            if location.place != "d":
+                raise _not_now("retried", job_id, await self._state(location), "only a dead job can be retried")
+            record = await self._record_at(location, job_id)
+            if record is None:
+                continue
+            job = decode(record).retried(now_ms(), reset_retry_count=reset_retry_count)
+            limit = self._settings.max_queue_length
+            bounded = (*keys.streams([job.queue]), *keys.lines([job.queue])) if limit else ()
+            stream, fair, turns = (key(job.stream) for key in (keys.stream, keys.fair, keys.turns))
+            names = RETRY.keys(keys, *bounded, stream=stream, fair=fair, turns=turns)
+            arguments: Command = [job_id, record, encode(job), job.mark, job.queue, self._most(most_queues), limit]
+            if await self._within_quota(RETRY, names, arguments):
+                return job
         raise _elusive(job_id)
 
     async def set_paused(self, queue: str, *, paused: bool, most_queues: int | None = None) -> None:
         keys = self._keys
-        with translating_errors():
-            if paused:
-                await self._within_quota(PAUSE, PAUSE.keys(keys), [queue, self._most(most_queues)])
-            else:
-                await self._connection.call("SREM", keys.paused, queue)
+        if paused:
+            await self._within_quota(PAUSE, PAUSE.keys(keys), [queue, self._most(most_queues)])
+        else:
+            await self._connection.call("SREM", keys.paused, queue)
         self._on_pause(queue, paused=paused)
 
     def _most(self, queues: int | None) -> int:
@@ -139,8 +136,7 @@ class RedisProducer:
         if time.monotonic() - self._looked_at < LOOK_SECONDS:
             return False
         self._looked_at = time.monotonic()
-        with translating_errors():
-            return await forget_unused(self._connection, self._keys) > 0
+        return await forget_unused(self._connection, self._keys) > 0
 
     async def _locate(self, job_id: bytes) -> Location:
         """Raises JobNotFound, and InvalidState for a job that has ended."""
