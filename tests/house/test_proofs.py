@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,90 +13,81 @@ import pytest
 pytestmark = pytest.mark.slow
 
 SUITE = """
+import os
+import signal
 import pytest
 
-runs = []
+BESIDE_OTHERS = "PYTEST_XDIST_WORKER" in os.environ
+
+def test_that_is_no_proof():
+    pytest.fail("always")
 
 @pytest.mark.proof
-def test_disturbed_once():
-    runs.append("disturbed")
-    print(f"run {runs.count('disturbed')}")
-    assert 1 < runs.count("disturbed"), "a bad moment"
-
-@pytest.mark.proof
-def test_broken():
-    runs.append("broken")
-    pytest.fail(f"broken {runs.count('broken')}")
-
-@pytest.mark.proof
-def test_sound():
-    runs.append("sound")
-
-@pytest.fixture
-def disturbed_at_the_end():
-    yield
-    runs.append("end")
-    assert 1 < runs.count("end"), "a bad end"
+def test_disturbed():
+    assert not BESIDE_OTHERS, "a bad moment"
 
 @pytest.mark.proof
 def test_that_ends_badly(disturbed_at_the_end):
     pass
 
-def test_that_needs_no_time():
-    assert [] == runs, "a proof came first"
+@pytest.fixture
+def disturbed_at_the_end():
+    yield
+    assert not BESIDE_OTHERS, "a bad end"
+
+@pytest.mark.proof
+def test_without_time():
+    pytest.skip("no time")
+
+@pytest.mark.proof
+def test_that_cannot_run_here(missing):
+    pass
+
+@pytest.fixture
+def missing():
+    pytest.skip("not installed")
+
+@pytest.mark.proof
+def test_sound():
+    pass
+
+@pytest.mark.slow
+def test_signals_are_heard():
+    assert signal.SIG_IGN not in (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGHUP))
 """
-FIRST = "unproven at first in"
-CONFIG = "[pytest]\naddopts = -p no:cacheprovider -p no:schemathesis --strict-markers\nmarkers = proof\n"
+CONFIG = "[pytest]\naddopts = -p no:schemathesis --strict-markers\nmarkers =\n    proof\n    slow\n"
+PROOFS = ("-m", "proof")
+AGAIN = ("--last-failed", "--last-failed-no-failures", "none")
 
 
-def run(folder: Path, *options: str, suite: str = SUITE) -> tuple[int, str]:
+def run(folder: Path, *options: str) -> tuple[int, str]:
+    """The exit code, and the last line in words."""
     shutil.copy(Path(__file__).parents[1] / "conftest.py", folder)
     (folder / "pytest.ini").write_text(CONFIG)
-    (folder / "test_it.py").write_text(suite)
-    done = subprocess.run([sys.executable, "-m", "pytest", *options], cwd=folder, capture_output=True, check=False)
-    return done.returncode, done.stdout.decode()
+    (folder / "test_it.py").write_text(SUITE)
+    command = (sys.executable, "-m", "pytest", *options)
+    ignoring = {"preexec_fn": ignore_signals}
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, **ignoring)
+    return done.returncode, done.stdout.splitlines()[-1].strip("= ").partition(" in ")[0]
 
 
-def test_a_proof_that_fails_runs_once_more_and_both_outcomes_are_told(tmp_path: Path) -> None:
-    code, told = run(tmp_path)
-
-    assert code == pytest.ExitCode.TESTS_FAILED
-    listed = dict(line.split(": ", 1) for line in told.splitlines() if "; then " in line)
-    assert listed == {
-        "test_it.py::test_disturbed_once": f"{FIRST} call: AssertionError: a bad moment; then passed in call",
-        "test_it.py::test_broken": f"{FIRST} call: Failed: broken 1; then failed in call: Failed: broken 2",
-        "test_it.py::test_that_ends_badly": f"{FIRST} teardown: AssertionError: a bad end; then passed in call",
-    }
-    assert "1 failed, 5 passed, 3 unproven at first" in told
-    assert 'assert 1 < runs.count("disturbed"), "a bad moment"' in told
-    assert "run 1" in told
+def ignore_signals() -> None:
+    """As a shell has it what it runs in the background."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 
 
-def test_a_second_outcome_that_is_good_is_enough(tmp_path: Path) -> None:
-    code, told = run(tmp_path, "-k", "not broken")
-
-    assert code == pytest.ExitCode.OK
-    assert "5 passed, 1 deselected, 2 unproven at first" in told
-
-
-def test_a_proof_that_finds_no_time_for_itself_has_not_passed(tmp_path: Path) -> None:
-    late = SUITE.replace('assert 1 < runs.count("disturbed"), "a bad moment"', 'pytest.skip("no time")')
-
-    code, told = run(tmp_path, "-k", "disturbed", suite=late)
-
-    assert code == pytest.ExitCode.OK
-    assert f"{FIRST} call: Skipped: no time; then skipped in call: Skipped: no time" in told
+def test_a_proof_that_does_not_pass_beside_others_runs_once_more_alone(tmp_path: Path) -> None:
+    beside_others = run(tmp_path, *PROOFS, "-n", "1")
+    assert beside_others == (pytest.ExitCode.TESTS_FAILED, "2 failed, 2 passed, 1 skipped, 1 error")
+    alone = run(tmp_path, *PROOFS, *AGAIN)
+    assert alone == (pytest.ExitCode.OK, "2 passed, 1 skipped")
 
 
 def test_what_is_no_proof_has_one_chance(tmp_path: Path) -> None:
-    code, told = run(tmp_path, suite=SUITE.replace("@pytest.mark.proof\n", ""))
-
-    assert code == pytest.ExitCode.TESTS_FAILED
-    assert "then " not in told
+    assert run(tmp_path, "-m", "not proof", "-n", "1")[0] == pytest.ExitCode.TESTS_FAILED
+    assert run(tmp_path, *PROOFS, *AGAIN)[0] == pytest.ExitCode.NO_TESTS_COLLECTED
 
 
-def test_a_proof_that_is_not_alone_has_one_chance(tmp_path: Path) -> None:
-    code, told = run(tmp_path, "-n", "1", "-k", "disturbed_once")
-
-    assert code == pytest.ExitCode.TESTS_FAILED
-    assert "then " not in told
+def test_signals_that_a_shell_ignores_in_the_background_are_heard(tmp_path: Path) -> None:
+    assert run(tmp_path, "-k", "signals") == (pytest.ExitCode.OK, "1 passed, 6 deselected")
