@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Final
 
 import msgspec
 from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.helpers import rfc822_formatted_time
-from multidict import CIMultiDict
+from multidict import CIMultiDict, istr
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -22,26 +23,34 @@ class Answer(web.Response):
         headers[hdrs.CONTENT_LENGTH] = str(len(body))
 
     def suits(self, request: web.BaseRequest) -> bool:
-        """Whether `send` can answer it; aiohttp can answer any."""
+        """Whether `message` can answer it; aiohttp can answer any."""
         return request.version == HttpVersion11 and request.method != hdrs.METH_HEAD
 
-    async def send(self, request: web.BaseRequest) -> None:
-        """In one write. Raises ConnectionError: the caller is gone."""
+    def message(self, request: web.BaseRequest) -> bytes:
+        """Head and body. Raises ValueError for a header that would be several."""
         if self._keep_alive is None:
             self._keep_alive = request.keep_alive
         headers = self._headers
         headers[hdrs.DATE] = rfc822_formatted_time()
         if not self._keep_alive:
             headers[hdrs.CONNECTION] = "close"
-        writer = request.writer
-        await writer.write_headers(f"HTTP/1.1 {self._status} {self._reason}", headers)
+        lines = [f"HTTP/1.1 {self._status} {self._reason}", *map(": ".join, headers.items())]
+        head = "\r\n".join(lines)
+        if head.count("\n") + head.count("\r") != 2 * len(lines) - 2:
+            raise ValueError("a header of the answer holds a line break")
         assert isinstance(self._body, bytes)
-        await writer.write_eof(self._body)
+        return b"%b\r\n\r\n%b" % (head.encode(), self._body)
+
+
+@functools.cache
+def _header(name: str) -> istr:
+    return istr(name.replace("_", "-"))
 
 
 def answer(body: Any, status: int = 200, **headers: str) -> web.Response:
     """`headers` are written with underscores: `Location=…`, `Idempotency_Replayed=…`."""
-    named = CIMultiDict({hdrs.CONTENT_TYPE: "application/json"})
+    named: CIMultiDict[str] = CIMultiDict()
+    named[hdrs.CONTENT_TYPE] = "application/json"
     for name, value in headers.items():
-        named[name.replace("_", "-")] = value
+        named[_header(name)] = value
     return Answer(_encode(body), status, named)

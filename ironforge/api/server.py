@@ -127,7 +127,9 @@ class _Connection(PunctualConnection):
         if not isinstance(resp, Answer) or self._upgraded or not resp.suits(request):
             return await super().finish_response(request, resp, start_time)
         try:
-            await resp.send(request)
+            await request.writer.write(resp.message(request))
+            if self.writing_paused:
+                await request.writer.drain()
         except ConnectionError:
             return resp, True
         return resp, False
@@ -145,12 +147,12 @@ def _requests(make_request: MakeRequest) -> MakeRequest:
         message: RawRequestMessage, payload: Any, protocol: Any, writer: AbstractStreamWriter, task: Any
     ) -> web.BaseRequest:
         protocol.answers_by(writer)
-        rest = (payload, protocol, writer, task)
         if hdrs.EXPECT not in message.headers:
-            return make_request(message, *rest)
+            return make_request(message, payload, protocol, writer, task)
         headers = CIMultiDict(message.headers)
         expectations = headers.popall(hdrs.EXPECT)
-        request = make_request(message._replace(headers=CIMultiDictProxy(headers)), *rest)
+        message = message._replace(headers=CIMultiDictProxy(headers))
+        request = make_request(message, payload, protocol, writer, task)
         if "100-continue" in [each.lower() for each in expectations]:
             request[HELD_BACK] = True
         return request

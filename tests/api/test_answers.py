@@ -6,6 +6,12 @@ import asyncio
 import re
 from typing import Any
 
+from aiohttp import web
+
+from ironforge.api.middleware import guarded_application
+from ironforge.api.responses import answer
+from ironforge.api.server import serve
+
 ASK = b"GET /livez %b\r\nHost: localhost\r\n"
 LAST = (ASK % b"HTTP/1.1") + b"Connection: close\r\n\r\n"
 
@@ -60,3 +66,18 @@ async def test_a_caller_that_is_gone_before_its_answer_leaves_others_alone(api: 
     writer.transport.abort()
 
     assert (await api.call("GET", "/livez")).status == 200
+
+
+async def test_a_header_never_becomes_two() -> None:
+    async def tell(_request: web.Request) -> web.Response:
+        return answer(None, Note="a\r\nSet-Cookie: b=c")
+
+    app = guarded_application(asks_callers=False)
+    app.router.add_get("/livez", tell)
+    runner = await serve(app, "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])
+    writer.write(LAST)
+
+    assert await reader.read() == b""
+    writer.close()
+    await runner.cleanup()

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+import msgspec
 from redis.exceptions import AskError, NoScriptError
 from redis.exceptions import ConnectionError as Disconnected
 
@@ -30,7 +31,7 @@ from ironforge.store.retention import state_at
 COMMIT_JOBS: Final = 1_000
 
 
-class _Pending(NamedTuple):
+class _Pending(msgspec.Struct, frozen=True):
     batch: Sequence[Submission]
     most_queues: int
     answer: asyncio.Future[list[Accepted]]
@@ -51,15 +52,16 @@ class GroupCommit:
         self._waiting: list[_Pending] = []
         self._flushing: asyncio.Task[None] | None = None
 
-    async def submit(self, batch: Sequence[Submission], *, most_queues: int) -> list[Accepted]:
-        """Returns once the write has met the durability mode."""
-        if not batch:
-            return []
+    def submit(self, batch: Sequence[Submission], *, most_queues: int) -> asyncio.Future[list[Accepted]]:
+        """Done once the write has met the durability mode."""
         answer: asyncio.Future[list[Accepted]] = asyncio.get_running_loop().create_future()
+        if not batch:
+            answer.set_result([])
+            return answer
         self._waiting.append(_Pending(batch, most_queues, answer))
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush(), name="store-submissions")
-        return await answer
+        return answer
 
     async def close(self) -> None:
         """Ends the connection. Callers that still wait for an answer get StoreUnavailable."""
