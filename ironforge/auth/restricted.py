@@ -24,6 +24,7 @@ from ironforge.store.contract import (
     Totals,
     no_such_job,
 )
+from ironforge.store.kinds import Kinds
 from ironforge.store.node_view import NodeView
 
 
@@ -73,6 +74,10 @@ class CallersInspector:
     async def nodes(self, *, max_age_seconds: float = 0.0) -> list[NodeView]:
         nodes = await self._inspector.nodes(max_age_seconds=max_age_seconds)
         return [node.within(self._queues) for node in nodes]
+
+    async def kinds(self, *, max_age_seconds: float = 0.0) -> Kinds:
+        kinds = await self._inspector.kinds(max_age_seconds=max_age_seconds)
+        return kinds.within(self._queues)
 
     async def health(self) -> Health:
         return await self._inspector.health()

@@ -46,19 +46,22 @@ def _option(
     shown: Callable[[Any], Any] = lambda value: value,
     *,
     default: Any = None,
+    at_door: bool = False,
     **schema: Any,
 ) -> Meta:
     """`check` makes of the field's name and a value what the record holds, and raises InvalidJob; `shown` is its
-    inverse. `default`: what the record holds when the option is not given, unless that is told from any value."""
-    extra = {"check": check, "shown": shown, "default": default}
+    inverse. `default`: what the record holds when the option is not given, unless that is told from any value.
+    `at_door`: what the kind says is put into the record at submission; else the node asks the kind when it needs it."""
+    extra = {"check": check, "shown": shown, "default": default, "at_door": at_door}
     return Meta(description=description, extra_json_schema=schema, extra=extra)
 
 
-def _name(description: str, code: Code, default: str | None = None) -> Meta:
+def _name(description: str, code: Code, default: str | None = None, *, at_door: bool = False) -> Meta:
     def check(field: str, value: object) -> str:
         return checks.check_name(field, value, code)
 
-    return _option(description, check, lambda name: name or None, default=default, pattern=checks.NAME_PATTERN)
+    pattern = checks.NAME_PATTERN
+    return _option(description, check, lambda name: name or None, default=default, at_door=at_door, pattern=pattern)
 
 
 def _whole(description: str, low: int, high: int, default: int | None = None) -> Meta:
@@ -83,9 +86,18 @@ class KindOptions(msgspec.Struct, forbid_unknown_fields=True):
 
     priority: Annotated[
         PriorityLabel | None,
-        _option("strict; default: medium", checks.check_priority, LABELS.__getitem__, default=DEFAULT_PRIORITY.value),
+        _option(
+            "strict; default: as the kind says, else medium",
+            checks.check_priority,
+            LABELS.__getitem__,
+            default=DEFAULT_PRIORITY.value,
+            at_door=True,
+        ),
     ] = None
-    queue: Annotated[str | None, _name("default: default", "invalid_queue_name", DEFAULT_QUEUE)] = None
+    queue: Annotated[
+        str | None,
+        _name("default: as the kind says, else default", "invalid_queue_name", DEFAULT_QUEUE, at_door=True),
+    ] = None
     max_retries: Annotated[
         int | None, _whole("retries after the first attempt; default: as the kind says", 0, MAX_RETRIES)
     ] = None
@@ -123,8 +135,10 @@ class JobOptions(KindOptions):
         _whole("jobs of its key for each job of a key of weight 1; default: 1; needs fairness_key", 1, MAX_WEIGHT, 1),
     ] = None
 
-    def checked(self) -> CheckedOptions:
-        """Raises InvalidJob with `code` and `field`."""
+    def checked(self, defaults: CheckedOptions | None = None) -> CheckedOptions:
+        """`defaults`: what holds where nothing is given; None: as the installation says. Raises InvalidJob with `code`
+        and `field`."""
+        defaults = _DEFAULTS if defaults is None else defaults
         if self.delay_seconds is not None and self.run_at is not None:
             raise InvalidJob(
                 "delay_seconds and run_at exclude each other: give one", code="invalid_delay", field="run_at"
@@ -133,13 +147,13 @@ class JobOptions(KindOptions):
             raise InvalidJob("fairness_weight needs a fairness_key", code="missing_field", field="fairness_key")
         given = msgspec.structs.astuple(self)[: len(OPTIONS)]
         if given == _NOTHING:  # most submissions
-            return _DEFAULTS
+            return defaults
         values = {}
         for option, value in zip(OPTIONS, given, strict=True):
             if value is not None:
                 values[option.stored] = option.check(option.name, value)
         delay_ms, run_at_ms = values.pop("delay_ms", None), values.pop("run_at_ms", None)
-        return CheckedOptions(msgspec.structs.replace(_DEFAULTS.record, **values), delay_ms, run_at_ms)
+        return CheckedOptions(msgspec.structs.replace(defaults.record, **values), delay_ms, run_at_ms)
 
 
 class CheckedOptions(NamedTuple):
@@ -171,6 +185,7 @@ class Option(NamedTuple):
     check: Callable[[str, Any], Any]
     shown: Callable[[Any], Any]
     default: Any
+    at_door: bool
 
 
 def _declared(name: str, hint: Any) -> Option:
@@ -183,6 +198,8 @@ def _declared(name: str, hint: Any) -> Option:
 OPTIONS: Final = tuple(_declared(name, hint) for name, hint in get_type_hints(JobOptions, include_extras=True).items())
 # Those that the record remembers.
 RECORDED: Final = tuple(option for option in OPTIONS if option.stored in Job.__struct_fields__)
+# Those of a kind that doors put into the record.
+DOOR_OPTIONS: Final = frozenset(option.name for option in OPTIONS if option.at_door)
 _NOTHING: Final = (None,) * len(OPTIONS)
 _DEFAULTS: Final = CheckedOptions(
     Job(

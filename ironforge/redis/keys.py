@@ -125,6 +125,20 @@ class Keys(KeySpace):
         "node → what it said of itself when it joined: queues, concurrency, version, time",
         "no node can join or be taken over, and nodes cannot be listed",
     )
+    announced = Key(
+        "announced",
+        "hash",
+        STAYS,
+        "in shard 0: node → the kinds that it runs, each with the digest of its definition (JSON)",
+        "no node can join or be taken over, and doors go by what they knew of kinds",
+    )
+    kinds = Key(
+        "kinds",
+        "hash",
+        STAYS,
+        "in shard 0: kind → its last definitions, the newest first (JSON); the empty field changes with them",
+        "no node can join, and doors go by what they knew of kinds",
+    )
     fence = KeyFamily(
         "fence:<node>",
         "string",

@@ -14,9 +14,10 @@ def shards_of(settings: Settings) -> list[Keys]:
 
 
 class NamespaceShard(NamedTuple):
-    """One shard of one namespace that a node serves."""
+    """One shard of one namespace that a node serves, by its number."""
 
     namespace: str
+    shard: int
     keys: Keys
     weight: int
 
@@ -24,7 +25,7 @@ class NamespaceShard(NamedTuple):
 def namespace_shards_of(settings: Settings) -> list[NamespaceShard]:
     """What a node serves, in the order by which deliveries name it."""
     return [
-        NamespaceShard(share.namespace, Keys(share.namespace, shard, settings.shards), share.weight)
+        NamespaceShard(share.namespace, shard, Keys(share.namespace, shard, settings.shards), share.weight)
         for share in shares_of(settings)
         for shard in range(settings.shards)
     ]

@@ -21,6 +21,7 @@ from ironforge.actors.supervisor import Parts, node_spec
 from ironforge.execution import isolation
 from ironforge.execution.executor import Executor
 from ironforge.formats.numbers import counted
+from ironforge.handlers.announcements import announcements_of
 from ironforge.handlers.events import EventName
 from ironforge.handlers.forge import Forge
 from ironforge.logs import handlers
@@ -63,6 +64,7 @@ class Node:
         self.name = ""
         self.on_joined: Callable[[], None] = lambda: None
         forge.freeze()
+        self._announcements = announcements_of(forge, settings.app_version)
         self._lifespans = Lifespans(forge.lifespans, self._stopping.set)
         self._root: ActorRef | None = None
 
@@ -84,7 +86,7 @@ class Node:
 
     async def _run_jobs(self) -> None:
         settings = self._settings
-        self._store = NodeStore(settings)
+        self._store = NodeStore(settings, self._announcements)
         name = f"{socket.gethostname()}-{os.getpid()}"
         self._executor = Executor(self._forge, settings, name, self._lifespans.provided)
         parts = Parts(settings, self._store, self._executor, self.metrics, self.system, on_joined=self._joined)

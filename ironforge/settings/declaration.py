@@ -20,6 +20,7 @@ Auth = Literal["off", "on"]
 Durability = Literal["local", "replicated", "relaxed"]
 LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+UnknownKinds = Literal["accept", "refuse"]
 
 
 class Command(enum.Flag):
@@ -145,6 +146,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     )
     idempotency_seconds: float = _setting(
         86400.0, "how long an Idempotency-Key replays its first answer", APIS, bounds=(1, 604_800)
+    )
+    app_version: str = _setting("", "version of the application, which its nodes announce with their kinds", NODES)
+    unknown_kinds: UnknownKinds = _setting(
+        "accept", "refuse: no job of a kind that no node has announced within 30 days is accepted", APIS
     )
     durability: Durability = _setting(
         "relaxed", "what an accepted job has survived: local (AOF, fsync always), replicated (WAIT), relaxed", BOTH

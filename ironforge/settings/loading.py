@@ -15,6 +15,7 @@ from ironforge.settings.declaration import DECLARED, DEFAULTS, TYPES, Settings, 
 from ironforge.settings.namespaces import NAME, NAME_RULE, shares_of
 
 MIN_PEPPER: Final = 32
+MAX_VERSION: Final = 64
 
 
 def load(environ: Mapping[str, str] | None = None, **flags: object) -> Settings:
@@ -103,6 +104,11 @@ def _check_names(settings: Settings) -> None:
     for what, name in (("namespace", settings.namespace), *(("queues", queue) for queue in settings.queues)):
         if not NAME.match(name):
             raise ConfigError(f"{environment_name(what)}: {name!r} is not a name: {NAME_RULE}")
+    if len(settings.app_version) > MAX_VERSION or not settings.app_version.isprintable():
+        raise ConfigError(
+            f"{environment_name('app_version')}={settings.app_version[:100]!r} is no version: up to {MAX_VERSION} "
+            "characters, and none that cannot be printed"
+        )
     if len(set(settings.queues)) != len(settings.queues):
         raise ConfigError(f"{environment_name('queues')}={','.join(settings.queues)} names a queue twice")
     names = [share.namespace for share in shares_of(settings)]

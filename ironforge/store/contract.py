@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 from ironforge.errors import JobNotFound
 from ironforge.job.record import Job, JobState, format_id
+from ironforge.store.kinds import Kinds
 from ironforge.store.node_view import NodeView
 
 # --------------------------------------------------------------------------- submitting and changing
@@ -164,6 +165,9 @@ class Inspector(Protocol):
         """What is counted anyway, for rates: looks at nothing else."""
 
     async def nodes(self, *, max_age_seconds: float = 0.0) -> list[NodeView]:
+        """As old as `stats` at most."""
+
+    async def kinds(self, *, max_age_seconds: float = 0.0) -> Kinds:
         """As old as `stats` at most."""
 
     async def health(self) -> Health: ...

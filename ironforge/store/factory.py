@@ -5,6 +5,9 @@ Opening sends nothing: the first call connects, so a process can start while the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from ironforge.job.definition import Announcement
 from ironforge.redis.connection import Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.shards import namespace_shards_of, shards_of
@@ -56,12 +59,14 @@ class Shard:
     """A node's way into one shard of one namespace. Fetching, settling, commands and heartbeat have a connection
     each. `may_be_woken`: what waits here has to end early when another shard has jobs."""
 
-    def __init__(self, settings: Settings, keys: Keys, *, may_be_woken: bool) -> None:
+    def __init__(
+        self, settings: Settings, keys: Keys, announced: Sequence[Announcement] | None, *, may_be_woken: bool
+    ) -> None:
         self._settings = settings
         self._keys = keys
         self._fetching = Connection(settings.redis_url, keys.prefix, may_be_woken=may_be_woken)
         self._commanding = Connection(settings.redis_url, keys.prefix)
-        self.leases = RedisLeases(settings, keys, self._commanding)
+        self.leases = RedisLeases(settings, keys, self._commanding, announced)
         self.signals = RedisNotifications(settings, keys)
 
     def work(self, lease: Lease) -> RedisConsumer:
@@ -75,13 +80,18 @@ class Shard:
 
 
 class NodeStore:
-    """Leases, work and signals: for a node, of all namespaces that it serves."""
+    """Leases, work and signals: for a node, of all namespaces that it serves.
 
-    def __init__(self, settings: Settings) -> None:
+    `announced`: the kinds that it runs; None: it does not say, and may run any.
+    """
+
+    def __init__(self, settings: Settings, announced: Sequence[Announcement] | None = None) -> None:
         self._settings = settings
         parts = namespace_shards_of(settings)
         self._weights = [part.weight for part in parts]
-        self._shards = [Shard(settings, part.keys, may_be_woken=len(parts) > 1) for part in parts]
+        self._shards = [
+            Shard(settings, part.keys, None if part.shard else announced, may_be_woken=len(parts) > 1) for part in parts
+        ]
         self._works: dict[Lease, RedisConsumer | ShardedConsumer] = {}
         self._sharded: ShardedLeases | None = None
         self.leases: Leases = self._shards[0].leases

@@ -7,8 +7,20 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
+import msgspec
+
 # Of each node; the number of its jobs is always the whole one.
 JOBS_NAMED: Final = 100
+
+
+class About(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a node says of itself when it joins. `since_ms` by its own clock; `app_version`: of its application."""
+
+    queues: tuple[str, ...] = ()
+    concurrency: int = 0
+    version: str = ""
+    since_ms: int = 0
+    app_version: str = ""
 
 
 class RunningJob(NamedTuple):
@@ -21,8 +33,8 @@ class RunningJob(NamedTuple):
 class NodeView(NamedTuple):
     """A node that holds a lease. `by_queue`: how many jobs it runs; `jobs` names the first of them.
 
-    `queues` that it serves, how many jobs it runs at a time, its version, and when it joined, by its own clock: empty
-    and 0 for a node that did not say, as older versions do not.
+    `queues` that it serves, how many jobs it runs at a time, its version, when it joined, by its own clock, the version
+    of its application, and the kinds that it runs: empty and 0 for a node that did not say, as older versions do not.
     """
 
     name: str
@@ -33,6 +45,8 @@ class NodeView(NamedTuple):
     concurrency: int = 0
     version: str = ""
     since_ms: int = 0
+    app_version: str = ""
+    kinds: Sequence[str] = ()
 
     @property
     def running(self) -> int:
@@ -40,10 +54,12 @@ class NodeView(NamedTuple):
 
     def within(self, queues: AbstractSet[str]) -> NodeView:
         """Without what it serves and runs of other queues."""
+        served = [queue for queue in self.queues if queue in queues]
         return self._replace(
             by_queue={queue: count for queue, count in self.by_queue.items() if queue in queues},
             jobs=[job for job in self.jobs if job.queue in queues],
-            queues=[queue for queue in self.queues if queue in queues],
+            queues=served,
+            kinds=self.kinds if served else (),
         )
 
     def together(self, other: NodeView) -> NodeView:
@@ -52,4 +68,5 @@ class NodeView(NamedTuple):
         by_queue.update(other.by_queue)
         jobs = sorted((*self.jobs, *other.jobs), key=lambda job: job.started_ms)[:JOBS_NAMED]
         left = min(self.lease_ms_left, other.lease_ms_left)
-        return self._replace(lease_ms_left=left, by_queue=dict(by_queue), jobs=jobs)
+        kinds = self.kinds or other.kinds  # only one shard has them
+        return self._replace(lease_ms_left=left, by_queue=dict(by_queue), jobs=jobs, kinds=kinds)

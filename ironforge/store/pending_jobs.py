@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
+from ironforge.job.definition import Announcement
 from ironforge.job.record import split_stream
 from ironforge.redis.connection import Command
 from ironforge.redis.keys import STREAM_ENDINGS, Keys
 from ironforge.redis.replies import pairs, rows
 from ironforge.redis.scripts import CONSUMERS, Script
 from ironforge.settings import Settings
-from ironforge.store.node_view import JOBS_NAMED, NodeView, RunningJob
+from ironforge.store.node_view import JOBS_NAMED, About, NodeView, RunningJob
 from ironforge.store.retention import score_ms
 from ironforge.version import VERSION
 
 # What may be read for the names: the server has to read a payload to see what is in front of it.
 NAMING_BYTES: Final = 4 * 1024 * 1024
 
+T = TypeVar("T")
 Run = Callable[[Script, Sequence[str], Command], Awaitable[Any]]
-
-
-class About(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a node says of itself when it joins. `since_ms` by its own clock."""
-
-    queues: tuple[str, ...] = ()
-    concurrency: int = 0
-    version: str = ""
-    since_ms: int = 0
 
 
 class RecordHead(NamedTuple):
@@ -59,25 +52,33 @@ class Consumer(NamedTuple):
 
 
 class Muster(NamedTuple):
-    """`nodes`: each with the end of its lease."""
+    """`nodes`: each with the end of its lease. `runs`: the kinds that nodes announced, each with the digest of its
+    definition; empty where no job is named."""
 
     now_ms: int
     nodes: dict[str, int]
     about: dict[str, About]
+    runs: dict[str, dict[str, str]]
     consumers: list[Consumer]
 
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(About).decode
+_decode_runs: Final = msgspec.json.Decoder(dict[str, str]).decode
 
 
 def about(settings: Settings, since_ms: int) -> bytes:
-    return _encode(About(settings.queues, settings.concurrency, VERSION, since_ms))
+    return _encode(About(settings.queues, settings.concurrency, VERSION, since_ms, settings.app_version))
+
+
+def runs(announced: Iterable[Announcement]) -> bytes:
+    """What `announced` holds of a node: its kinds, each with the digest of its definition."""
+    return _encode({each.kind: each.digest for each in announced})
 
 
 async def muster(keys: Keys, run: Run, jobs_named: int = 0) -> Muster:
     """Raises what redis-py raises."""
-    now_ms, leases, roster, found = await run(
+    now_ms, leases, roster, announced, found = await run(
         CONSUMERS, CONSUMERS.keys(keys), (jobs_named, NAMING_BYTES, *STREAM_ENDINGS)
     )
     consumers = [
@@ -87,14 +88,15 @@ async def muster(keys: Keys, run: Run, jobs_named: int = 0) -> Muster:
     return Muster(
         now_ms,
         {_text(node): score_ms(deadline) for node, deadline in pairs(leases)},
-        {_text(node): _about(said) for node, said in pairs(roster)},
+        read_roster(roster),
+        read_runs(announced),
         consumers,
     )
 
 
 async def nodes(keys: Keys, run: Run) -> list[NodeView]:
     """Those that hold a lease, in the order in which these end."""
-    now_ms, leases, roster, consumers = await muster(keys, run, JOBS_NAMED)
+    now_ms, leases, roster, announced, consumers = await muster(keys, run, JOBS_NAMED)
     by_queue: dict[str, Counter[str]] = {node: Counter() for node in leases}
     jobs: dict[str, list[RunningJob]] = {node: [] for node in leases}
     for consumer in consumers:
@@ -107,7 +109,7 @@ async def nodes(keys: Keys, run: Run) -> list[NodeView]:
             deadline - now_ms,
             dict(by_queue[node]),
             sorted(jobs[node], key=lambda job: job.started_ms),
-            *msgspec.structs.astuple(roster.get(node, About())),
+            *(*msgspec.structs.astuple(roster.get(node, About())), sorted(announced.get(node, ()))),
         )
         for node, deadline in leases.items()
     ]
@@ -120,11 +122,21 @@ def _jobs(consumer: Consumer, now_ms: int) -> Iterator[RunningJob]:
             yield RunningJob(head.id, head.kind, queue, now_ms - idle_ms)
 
 
-def _about(said: bytes) -> About:
+def read_roster(flat: Sequence[bytes]) -> dict[str, About]:
+    """By node."""
+    return {_text(node): _read(_decode, said, About()) for node, said in pairs(flat)}
+
+
+def read_runs(flat: Sequence[bytes]) -> dict[str, dict[str, str]]:
+    """By node, the kinds that it announced, each with the digest of its definition."""
+    return {_text(node): _read(_decode_runs, said, {}) for node, said in pairs(flat)}
+
+
+def _read(decode: Callable[[bytes], T], said: bytes, nothing: T) -> T:
     try:
-        return _decode(said)
+        return decode(said)
     except (msgspec.MsgspecError, ValueError):
-        return About()
+        return nothing
 
 
 def _text(raw: bytes) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal
 
 import redis
 
+from ironforge.job.definition import Announcement
 from ironforge.job.record import AttemptError, Job, JobState, created_ms_of, decode, encode, is_alone, new_id
 from ironforge.redis.key_spec import EXPIRES
 from ironforge.redis.keys import Keys
@@ -104,8 +105,8 @@ class Cluster:
         self._closing.append(store_client.close)
         return store_client
 
-    async def node(self) -> Node:
-        store = NodeStore(self.settings)
+    async def node(self, announced: Sequence[Announcement] | None = None) -> Node:
+        store = NodeStore(self.settings, announced)
         self._closing.append(store.close)
         return Node(store, await store.leases.join())
 

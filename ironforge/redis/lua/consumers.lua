@@ -1,11 +1,12 @@
 #!lua flags=no-writes
 -- Who reads the streams of all queues, and what each of them runs, at one moment.
--- KEYS  nodes, roster, queues
+-- KEYS  nodes, roster, queues, announced
 -- ARGV  most, bytes, then endings of streams
 --       most running jobs of each consumer to name, bytes that may be read for that
 -- USES  clock, present
--- Returns the time, the nodes with their leases, the roster, then per stream and consumer: stream, consumer, how many
---         it runs, and of each job that is named: entry, ms since it was delivered, the beginning of its record
+-- Returns the time, the nodes with their leases, the roster, what they announced (nothing when no job is to be named), then
+--         per stream and consumer: stream, consumer, how many it runs, and of each job that is named: entry, ms since it was
+--         delivered, the beginning of its record
 local prefix = string.match(queues, '^(.*})') .. ':'
 most, bytes = tonumber(most), tonumber(bytes)
 local found, named = {}, {}
@@ -38,4 +39,5 @@ for _, queue in ipairs(redis.call('SMEMBERS', queues)) do
     end
   end
 end
-return {now, redis.call('ZRANGE', nodes, 0, -1, 'WITHSCORES'), redis.call('HGETALL', roster), found}
+return {now, redis.call('ZRANGE', nodes, 0, -1, 'WITHSCORES'), redis.call('HGETALL', roster),
+  most > 0 and redis.call('HGETALL', announced) or {}, found}

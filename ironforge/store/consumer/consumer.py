@@ -7,6 +7,7 @@ fence, and only what is still pending is rewritten, so each may be repeated afte
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -14,7 +15,8 @@ from ironforge.formats.timestamps import now_ms
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.outages import retry_through_outage
-from ironforge.redis.scripts import EXPIRE, PROMOTE, Script
+from ironforge.redis.replies import pairs
+from ironforge.redis.scripts import EXPIRE, FORGET_KINDS, PROMOTE, Script
 from ironforge.redis.server_info import info_of, number_in
 from ironforge.settings import Settings
 from ironforge.store.consumer.acknowledger import Acknowledger
@@ -22,11 +24,14 @@ from ironforge.store.consumer.alone import RedisAlone
 from ironforge.store.consumer.quarantine import Quarantine
 from ironforge.store.consumer.requeuer import Requeuer, parts
 from ironforge.store.consumer.stream_reader import StreamReader
+from ironforge.store.kinds import KEPT_MS, NOTED_MS
 from ironforge.store.node_contract import Delivery, Due, Lease, Rewrite, Settled
 from ironforge.store.queue_names import forget_unused, queue_names
 
 # Above this share of maxmemory terminal records go early, the oldest first.
 MEMORY_SHARE: Final = 0.8
+# Definitions looked at in one script call.
+KINDS_AT_ONCE: Final = 100
 
 
 class RedisConsumer:
@@ -45,6 +50,7 @@ class RedisConsumer:
         self._acknowledger = Acknowledger(settings, self._keys, lease)
         self._requeuer = Requeuer(settings, self._keys, lease, commanding, self._acknowledger)
         self._quarantine = Quarantine(settings, self._keys, lease, commanding)
+        self._kinds_due = 0.0
 
     async def fetch(self, want: int) -> list[Delivery]:
         """What a cancelled call had already been given, the next call returns."""
@@ -96,15 +102,27 @@ class RedisConsumer:
             return []
         ask = functools.partial(self._connection.call, "HMGET", self._keys.index, *job_ids)
         locations = await retry_through_outage(ask)
-        pairs = zip(job_ids, locations, strict=True)
-        return [job_id for job_id, location in pairs if location and location.startswith(b"c:")]
+        asked = zip(job_ids, locations, strict=True)
+        return [job_id for job_id, location in asked if location and location.startswith(b"c:")]
 
     async def expire(self) -> int:
         names = self._keys
         retention_ms = round(self._settings.dead_retention_seconds * 1000)
         dropped: int = await self._run(EXPIRE, EXPIRE.keys(names, fence=self._fence), [retention_ms])
         await retry_through_outage(lambda: forget_unused(self._connection, names))
+        await self._forget_kinds()
         return dropped + await retry_through_outage(lambda: make_room(self._connection, names))
+
+    async def _forget_kinds(self) -> None:
+        """As often as it is noted that nodes still run theirs; a node that has just joined looks at once."""
+        if time.monotonic() < self._kinds_due:
+            return
+        self._kinds_due = time.monotonic() + NOTED_MS / 1000
+        keys = FORGET_KINDS.keys(self._keys, fence=self._fence)
+        stored = await retry_through_outage(lambda: self._connection.call("HGETALL", self._keys.kinds))
+        names = [name for name, _ in pairs(stored) if name]  # that without a name has the revision
+        for start in range(0, len(names), KINDS_AT_ONCE):
+            await self._run(FORGET_KINDS, keys, [KEPT_MS, NOTED_MS, *names[start : start + KINDS_AT_ONCE]])
 
     async def restore(self) -> int:
         return await self._quarantine.restore()

@@ -10,12 +10,15 @@ import os
 import re
 import secrets
 import socket
+from collections.abc import Sequence
 from typing import Final
 
 from redis.exceptions import RedisError
 
 from ironforge.errors import LeaseLost
 from ironforge.formats.timestamps import now_ms
+from ironforge.job.definition import Announcement
+from ironforge.logs.setup import get_logger
 from ironforge.redis.blocking_connection import BlockingConnection
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import LOST, Keys
@@ -25,23 +28,33 @@ from ironforge.redis.server_locator import ServerLocator
 from ironforge.settings import Settings
 from ironforge.store.consumer.consumer_groups import make_groups
 from ironforge.store.consumer.recovery import RELEASED, End, Recovery
+from ironforge.store.kinds import KINDS_KEPT, VERSIONS_KEPT
 from ironforge.store.node_contract import Lease
-from ironforge.store.pending_jobs import about, muster
+from ironforge.store.pending_jobs import about, muster, runs
 from ironforge.store.retention import milliseconds, score_ms
+
+log = get_logger("ironforge.store")
 
 _DIED: Final = "node %s died, or lost its lease,"
 
 
 class RedisLeases:
-    """Implements `node_contract.Leases`. The heartbeat has a connection of its own, used from its own thread."""
+    """Implements `node_contract.Leases`. The heartbeat has a connection of its own, used from its own thread.
 
-    def __init__(self, settings: Settings, keys: Keys, connection: Connection) -> None:
+    `announced`: the kinds that this node runs; None where it does not say, as in all shards but the first.
+    """
+
+    def __init__(
+        self, settings: Settings, keys: Keys, connection: Connection, announced: Sequence[Announcement] | None = None
+    ) -> None:
         self._settings = settings
+        self._announced = announced
         self._keys = keys
         self._connection = connection
         self._recovery = Recovery(settings, keys, connection)
         self._lease_ms = round(settings.lease_seconds * 1000)
         self._previous: Lease | None = None
+        self._has_announced = False
         self._pulse = BlockingConnection(
             ServerLocator(settings.redis_url, keys.prefix), max(0.5, settings.lease_seconds / 6)
         )
@@ -50,12 +63,8 @@ class RedisLeases:
         """`node`: the name, where the same node joins several shards."""
         names = self._keys
         node = node or new_name()
-        keys = JOIN.keys(names, own_fence=names.fence(node))
         queues = self._settings.queues
-        said = about(self._settings, now_ms())
-        epoch = await retry_through_outage(
-            lambda: self._connection.run(JOIN, keys, [node, self._lease_ms, said, *queues])
-        )
+        epoch = await self._enter(node)
         await retry_through_outage(lambda: make_groups(self._connection, names, names.streams(queues)))
         lease = Lease(node, epoch)
         if self._previous is not None:
@@ -118,6 +127,21 @@ class RedisLeases:
 
     async def close(self) -> None:
         self._pulse.close()
+
+    async def _enter(self, node: str) -> int:
+        """The epoch of its lease."""
+        names, queues = self._keys, self._settings.queues
+        arguments: list[str | bytes | int] = [node, self._lease_ms, about(self._settings, now_ms())]
+        arguments += ["" if self._announced is None else runs(self._announced), int(self._has_announced)]
+        arguments += [VERSIONS_KEPT, KINDS_KEPT, names.signals, len(queues), *queues]
+        for each in self._announced or ():
+            arguments += each
+        keys = JOIN.keys(names, own_fence=names.fence(node))
+        epoch, refused = await retry_through_outage(lambda: self._connection.run(JOIN, keys, arguments))
+        self._has_announced = True
+        if refused:
+            log.warning("kinds_not_kept", kinds=refused, most=KINDS_KEPT)
+        return int(epoch)
 
     async def _was_taken_over(self, lease: Lease) -> bool:
         """And not only fenced, as all nodes are when a group was destroyed: their leases have not run out."""

@@ -22,7 +22,9 @@ from ironforge.settings import Settings
 from ironforge.store.contract import Health, JobView, Page, Stats, Totals, no_such_job
 from ironforge.store.inspector.census import census, totals_of
 from ironforge.store.inspector.job_listing import Listing
+from ironforge.store.inspector.kinds_reader import KindsReader
 from ironforge.store.inspector.shared_reading import Shared
+from ironforge.store.kinds import Kinds
 from ironforge.store.node_view import NodeView
 from ironforge.store.pending_jobs import nodes
 from ironforge.store.retention import milliseconds, queued_or_running, readable, score_ms, terminal_record
@@ -45,6 +47,7 @@ class RedisInspector:
         # What was paused and resumed from here since the last reading began.
         self._told: dict[str, bool] = {}
         self._nodes = Shared(lambda: nodes(keys, self._run))
+        self._kinds = Shared(KindsReader(keys, self._run).read)
 
     async def get(self, job_id: bytes) -> JobView:
         view = await self._look(job_id)
@@ -85,6 +88,9 @@ class RedisInspector:
 
     async def nodes(self, *, max_age_seconds: float = 0.0) -> list[NodeView]:
         return await self._nodes.get(max_age_seconds)
+
+    async def kinds(self, *, max_age_seconds: float = 0.0) -> Kinds:
+        return await self._kinds.get(max_age_seconds)
 
     async def health(self) -> Health:
         return await health_of(self._settings, self._ask)

@@ -24,6 +24,7 @@ from ironforge.store.contract import (
     Totals,
     foreign_cursor,
 )
+from ironforge.store.kinds import Kinds
 from ironforge.store.node_view import NodeView
 from ironforge.store.sharding.fan_out import gather_all
 
@@ -131,6 +132,10 @@ class ShardedInspector:
             other = found.get(node.name)
             found[node.name] = node if other is None else other.together(node)
         return list(found.values())
+
+    async def kinds(self, *, max_age_seconds: float = 0.0) -> Kinds:
+        """The first shard has them."""
+        return await self._parts[0].kinds(max_age_seconds=max_age_seconds)
 
     async def health(self) -> Health:
         """Memory of the fullest server: two shards may be on the same one."""

@@ -1,0 +1,74 @@
+"""What an application says of a kind: the options that it fixes for its jobs, and the schema of their payloads.
+
+Nodes announce it, doors go by it. A newer version may fix options that this one does not know: they count as not given.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from ironforge.errors import InvalidJob
+from ironforge.job.options import DOOR_OPTIONS, CheckedOptions, JobOptions, KindOptions
+
+# A schema that makes its definition larger is not announced.
+MAX_DEFINITION_BYTES: Final = 32_768
+# Kinds that one application may have.
+MAX_KINDS: Final = 2_000
+DIGEST_CHARACTERS: Final = 16
+
+_encode: Final = msgspec.json.Encoder(order="deterministic").encode
+
+
+class KindDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`version`: the application's. `defaults`: the options that the kind fixes, as HTTP writes them. `schema`: JSON
+    Schema of the payload; None: none is known."""
+
+    version: str = ""
+    defaults: Mapping[str, Any] = {}
+    schema: Mapping[str, Any] | None = None
+
+
+class Announcement(NamedTuple):
+    """A kind that a node runs. `definition`: the encoded KindDefinition, `digest` tells it from others."""
+
+    kind: str
+    digest: str
+    definition: bytes
+
+    @classmethod
+    def of(cls, kind: str, version: str, options: KindOptions, schema: Mapping[str, Any] | None) -> Announcement:
+        """Without the schema where that is too large."""
+        given = {name: getattr(options, name) for name in KindOptions.__struct_fields__}
+        defaults = {name: value for name, value in given.items() if value is not None}
+        encoded = _encode(KindDefinition(version, defaults, schema))
+        if len(encoded) > MAX_DEFINITION_BYTES:
+            encoded = _encode(KindDefinition(version, defaults))
+        return cls(kind, hashlib.sha256(encoded).hexdigest()[:DIGEST_CHARACTERS], encoded)
+
+
+def decode_definition(encoded: bytes | str) -> KindDefinition:
+    """An empty one for bytes that are none."""
+    try:
+        return msgspec.json.decode(encoded, type=KindDefinition)
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return KindDefinition()
+
+
+def door_defaults(definition: KindDefinition) -> CheckedOptions:
+    """What `JobOptions.checked` goes by for jobs of the kind. A default that is not valid here counts as not given."""
+    valid = {name: value for name, value in definition.defaults.items() if _is_valid(name, value)}
+    return msgspec.convert(valid, JobOptions).checked()
+
+
+def _is_valid(name: str, value: Any) -> bool:
+    if name not in DOOR_OPTIONS:
+        return False
+    try:
+        msgspec.convert({name: value}, JobOptions).checked()
+    except (msgspec.ValidationError, InvalidJob):
+        return False
+    return True

@@ -1,0 +1,90 @@
+"""The kinds of a namespace, as its nodes announced them: what doors go by, and which nodes run them.
+
+Definitions outlive their nodes, for installations that scale to zero; that a node runs a kind ends with its lease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from ironforge.job.definition import KindDefinition
+from ironforge.job.options import CheckedOptions
+from ironforge.store.node_view import About
+
+# How long a definition is kept after the last node that had it, and how exactly that time is noted.
+KEPT_MS: Final = 30 * 86_400_000
+NOTED_MS: Final = 3_600_000
+# Definitions that are kept of a kind, and kinds that a namespace keeps.
+VERSIONS_KEPT: Final = 8
+KINDS_KEPT: Final = 10_000
+
+
+class KindVersion(NamedTuple):
+    """`nodes` that run it, sorted; `seen_ms`: when that was last noted of any."""
+
+    digest: str
+    announced_ms: int
+    seen_ms: int
+    definition: KindDefinition
+    nodes: Sequence[str] = ()
+
+
+class Kind(NamedTuple):
+    """`versions`: the one announced last first, which counts. `defaults`: what a door makes of its options."""
+
+    name: str
+    versions: Sequence[KindVersion]
+    defaults: CheckedOptions
+
+    @property
+    def definition(self) -> KindDefinition:
+        return self.versions[0].definition
+
+    @property
+    def queue(self) -> str:
+        """Where its jobs go that name no queue."""
+        return self.defaults.record.queue
+
+    @property
+    def live(self) -> Sequence[KindVersion]:
+        """Those that some node runs."""
+        return [version for version in self.versions if version.nodes]
+
+    @property
+    def nodes(self) -> list[str]:
+        return sorted(node for version in self.versions for node in version.nodes)
+
+
+class Kinds(NamedTuple):
+    """At one moment, `now_ms`. `nodes`: those that hold a lease, with what they said; `runs`: the kinds that they
+    announced, each with the digest of its definition. A node that announced nothing, as older versions do not, may run
+    any kind, and one that did not say which queues it serves may serve any."""
+
+    now_ms: int
+    known: Mapping[str, Kind]
+    nodes: Mapping[str, About]
+    runs: Mapping[str, Mapping[str, str]]
+
+    def serving(self, queue: str, kind: str | None = None) -> Iterator[str]:
+        """The nodes that take jobs from this queue, and run this kind, if one is given."""
+        for node, about in self.nodes.items():
+            if (queue in about.queues or not about.queues) and (kind is None or self.may_run(node, kind)):
+                yield node
+
+    def may_run(self, node: str, kind: str) -> bool:
+        return node not in self.runs or kind in self.runs[node]
+
+    def is_run(self, kind: str) -> bool:
+        return any(self.may_run(node, kind) for node in self.nodes)
+
+    def within(self, queues: Iterable[str]) -> Kinds:
+        """Of nodes that serve these queues, and of kinds that these run or whose jobs go there."""
+        seen = {node for queue in queues for node in self.serving(queue)}
+        known = {}
+        for name, kind in self.known.items():
+            versions = [each._replace(nodes=[node for node in each.nodes if node in seen]) for each in kind.versions]
+            if kind.queue in queues or any(each.nodes for each in versions):
+                known[name] = kind._replace(versions=versions)
+        nodes = {name: about for name, about in self.nodes.items() if name in seen}
+        return self._replace(known=known, nodes=nodes)
