@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks import harness
 from ironforge.handlers.forge import Forge
 from ironforge.job import record as records
-from ironforge.store import JobView
+from ironforge.store import JobFilter, JobView
 
 LEAD_SECONDS = 15.0
 PAGE = 500
@@ -49,7 +49,7 @@ async def _all(opened: Any) -> list[JobView]:
     found: list[JobView] = []
     cursor = None
     while True:
-        page = await opened.inspector.jobs(state=records.JobState.COMPLETED, limit=PAGE, cursor=cursor)
+        page = await opened.inspector.jobs(JobFilter(records.JobState.COMPLETED), limit=PAGE, cursor=cursor)
         found += page.jobs
         cursor = page.cursor
         if cursor is None:

@@ -13,15 +13,15 @@ from ironforge.auth.quota_enforcer import QuotaEnforcer
 from ironforge.errors import IdempotencyConflict, JobNotFound
 from ironforge.job.record import Job, JobState, parse_id
 from ironforge.store.contract import (
+    ANY_JOB,
     Accepted,
-    Health,
     Inspector,
+    JobFilter,
     JobView,
     Page,
     Producer,
     Stats,
     Submission,
-    Totals,
     no_such_job,
 )
 from ironforge.store.kinds import Kinds
@@ -35,6 +35,7 @@ class CallersInspector:
         self._inspector = inspector
         self._caller = caller
         self._queues = queues
+        self.totals, self.health = inspector.totals, inspector.health
 
     async def get(self, job_id: bytes) -> JobView:
         view = await self._inspector.get(job_id)
@@ -42,20 +43,12 @@ class CallersInspector:
             raise no_such_job(job_id)
         return view
 
-    async def jobs(
-        self,
-        *,
-        state: JobState | None = None,
-        kind: str | None = None,
-        queue: str | None = None,
-        limit: int = 50,
-        cursor: str | None = None,
-    ) -> Page:
-        if queue is not None:
-            self._caller.require_queue(queue)
+    async def jobs(self, wanted: JobFilter = ANY_JOB, *, limit: int = 50, cursor: str | None = None) -> Page:
+        if wanted.queue is not None:
+            self._caller.require_queue(wanted.queue)
         elif len(self._queues) == 1:
-            (queue,) = self._queues
-        page = await self._inspector.jobs(state=state, kind=kind, queue=queue, limit=limit, cursor=cursor)
+            wanted = wanted._replace(queue=next(iter(self._queues)))
+        page = await self._inspector.jobs(wanted, limit=limit, cursor=cursor)
         return page._replace(jobs=[view for view in page.jobs if view.job.queue in self._queues])
 
     async def stats(self, *, max_age_seconds: float = 0.0) -> Stats:
@@ -68,9 +61,6 @@ class CallersInspector:
             paused=[queue for queue in stats.paused if queue in self._queues],
         )
 
-    async def totals(self) -> Totals:
-        return await self._inspector.totals()
-
     async def nodes(self, *, max_age_seconds: float = 0.0) -> list[NodeView]:
         nodes = await self._inspector.nodes(max_age_seconds=max_age_seconds)
         return [node.within(self._queues) for node in nodes]
@@ -78,9 +68,6 @@ class CallersInspector:
     async def kinds(self, *, max_age_seconds: float = 0.0) -> Kinds:
         kinds = await self._inspector.kinds(max_age_seconds=max_age_seconds)
         return kinds.within(self._queues)
-
-    async def health(self) -> Health:
-        return await self._inspector.health()
 
 
 class CallersProducer:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 from ironforge.doctor.consistency import shown
+from ironforge.doctor.finding import Finding
 from ironforge.errors import IncompatibleRecord, NewerRecord
 from ironforge.job.record import decode
 from ironforge.redis.connection import Command, Connection
@@ -32,28 +33,25 @@ KEEP: Final = "keep a copy of the server's data, and report it: this must not ha
 _NODE: Final = re.compile(rb"[!-~]+")
 
 
-class Damage(NamedTuple):
-    """`fix`: what to do."""
-
-    message: str
-    fix: str
+def damage(message: str, fix: str = KEEP) -> Finding:
+    return Finding("fail", "data", message, fix)
 
 
-async def damages(connection: Connection, keys: Keys) -> list[Damage]:
+async def damages(connection: Connection, keys: Keys) -> list[Finding]:
     """All that is seen every time. Raises what redis-py raises."""
-    looks: list[Callable[[Connection, Keys], Awaitable[list[Damage]]]] = [_names, _streams, _parked, _buckets]
+    looks: list[Callable[[Connection, Keys], Awaitable[list[Finding]]]] = [_names, _streams, _parked, _buckets]
     found = []
     for look in looks:
         seen = await look(connection, keys)
         for _ in range(LOOKS - 1):
             if seen:
                 again = set(await look(connection, keys))
-                seen = [damage for damage in seen if damage in again]
+                seen = [finding for finding in seen if finding in again]
         found += seen
     return found
 
 
-async def _names(connection: Connection, keys: Keys) -> list[Damage]:
+async def _names(connection: Connection, keys: Keys) -> list[Finding]:
     """Members and fields by which others find their keys."""
     asked: list[Command] = [["SMEMBERS", keys.queues], ["ZRANGE", keys.nodes, 0, -1], ["ZRANGE", keys.buckets, 0, -1]]
     queues, nodes, buckets, totals = await connection.pipeline([*asked, ["HGETALL", keys.totals]])
@@ -64,18 +62,18 @@ async def _names(connection: Connection, keys: Keys) -> list[Damage]:
         *((keys.buckets, "minute's records", "ZREM", member) for member in buckets if not bucket.fullmatch(member)),
     ]
     found = [
-        Damage(f"{key} holds {member[:100]!r}, which is the name of no {what}", f"take it out with {command} {key}")
+        damage(f"{key} holds {member[:100]!r}, which is the name of no {what}", f"take it out with {command} {key}")
         for key, what, command, member in odd
     ]
     known = [name.encode() for name in TOTALS]
     for name, count in pairs(totals):
         if name not in known or not count.isdigit() or len(count) > DIGITS:
             message = f"{keys.totals} holds {name[:100]!r} with {count[:100]!r}, which is no counter"
-            found.append(Damage(message, f"take it out with HDEL {keys.totals}"))
+            found.append(damage(message, f"take it out with HDEL {keys.totals}"))
     return found
 
 
-async def _streams(connection: Connection, keys: Keys) -> list[Damage]:
+async def _streams(connection: Connection, keys: Keys) -> list[Finding]:
     found = []
     names = queue_names(await connection.call("SMEMBERS", keys.queues))
     for key in keys.streams(names):
@@ -84,20 +82,20 @@ async def _streams(connection: Connection, keys: Keys) -> list[Damage]:
         for entry, fields in entries:
             where = f"entry {entry.decode()} of {key}"
             if fields[0] != b"j":
-                found.append(Damage(f"{where} has the field {fields[0][:100]!r} where a record should be", PUT_ASIDE))
+                found.append(damage(f"{where} has the field {fields[0][:100]!r} where a record should be", PUT_ASIDE))
                 continue
-            job_id, damage = _read(fields[1], where)
-            found += damage
+            job_id, damaged = _read(fields[1], where)
+            found += damaged
             if job_id:
                 places[job_id] = f"{key.removeprefix(keys.stream(''))}:{entry.decode()}"
         indexed = await connection.call("HMGET", keys.index, *places) if places else []
         for (job_id, place), said in zip(places.items(), indexed, strict=True):
             if said not in (f"q:{place}".encode(), f"c:{place}".encode()):
-                found.append(Damage(f"job {shown(job_id)} is in {key}, but the index says {_said(said)}", KEEP))
+                found.append(damage(f"job {shown(job_id)} is in {key}, but the index says {_said(said)}"))
     return found
 
 
-async def _parked(connection: Connection, keys: Keys) -> list[Damage]:
+async def _parked(connection: Connection, keys: Keys) -> list[Finding]:
     found = []
     fair = keys.lines(queue_names(await connection.call("SMEMBERS", keys.queues)))
     for key, letter in ((keys.scheduled, b"s"), (keys.dead, b"d"), *((key, b"f") for key in fair)):
@@ -108,15 +106,15 @@ async def _parked(connection: Connection, keys: Keys) -> list[Damage]:
         for job_id, said, record in zip(ids, indexed, records, strict=True):
             name = f"job {shown(job_id)}"
             if said is None or said[:1] != letter:
-                found.append(Damage(f"{name} is in {key}, but the index says {_said(said)}", PUT_ASIDE))
+                found.append(damage(f"{name} is in {key}, but the index says {_said(said)}", PUT_ASIDE))
             if record is None:
-                found.append(Damage(f"{name} is in {key}, but its record is not in {keys.parked}", PUT_ASIDE))
+                found.append(damage(f"{name} is in {key}, but its record is not in {keys.parked}", PUT_ASIDE))
             else:
                 found += _read(record, f"the record of {name} in {keys.parked}")[1]
     return found
 
 
-async def _buckets(connection: Connection, keys: Keys) -> list[Damage]:
+async def _buckets(connection: Connection, keys: Keys) -> list[Finding]:
     found = []
     for bucket in await connection.call("ZRANGE", keys.buckets, 0, BUCKETS - 1, "REV"):
         _, flat = await connection.call("HSCAN", bucket, 0, "COUNT", SAMPLE)
@@ -126,7 +124,7 @@ async def _buckets(connection: Connection, keys: Keys) -> list[Damage]:
     return found
 
 
-def _read(record: bytes, where: str) -> tuple[bytes, list[Damage]]:
+def _read(record: bytes, where: str) -> tuple[bytes, list[Finding]]:
     """The id in a record, if it is one."""
     try:
         return decode(record).id, []
@@ -134,7 +132,7 @@ def _read(record: bytes, where: str) -> tuple[bytes, list[Damage]]:
         legible = id_in(record)
         name = f" (job {shown(legible)})" if legible else ""
         fix = BRING_BACK if isinstance(error, NewerRecord) else PUT_ASIDE
-        return b"", [Damage(f"{where}{name}: {error}", fix)]
+        return b"", [damage(f"{where}{name}: {error}", fix)]
 
 
 def _said(place: bytes | None) -> str:

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
 import msgspec
 
@@ -29,7 +28,7 @@ from ironforge.redis.ring_keys import RingKeys
 from ironforge.redis.server_locator import ServerLocator
 from ironforge.redis.shards import shards_of
 from ironforge.redis.wrong_types import wrong_types
-from ironforge.runtime.embedded_server import SOCKET
+from ironforge.runtime.embedded_server import SOCKET, url_of
 from ironforge.runtime.parent_pipe import PARENT_FD
 from ironforge.settings import PREFIX, Settings, environment_name
 from ironforge.store import NodeStore, StoreClient
@@ -50,7 +49,7 @@ def server_of(settings: Settings) -> Settings:
     if settings.redis_url:
         return settings
     socket = Path(settings.data_dir).absolute() / SOCKET
-    url = f"unix://{quote(str(socket))}" if socket.exists() else DEFAULT_URL
+    url = url_of(socket) if socket.exists() else DEFAULT_URL
     return msgspec.structs.replace(settings, redis_url=url)
 
 

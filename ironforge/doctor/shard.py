@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from ironforge.doctor.consistency import inconsistencies
-from ironforge.doctor.damage import KEEP, damages
+from ironforge.doctor.damage import damage, damages
 from ironforge.doctor.finding import Finding
 from ironforge.formats.numbers import counted
 from ironforge.formats.timestamps import now_ms
@@ -72,9 +72,9 @@ class ShardExam:
 
     async def data(self) -> list[Finding]:
         quarantined = await self._connection.call("XLEN", self._keys.quarantine)
-        problems = [(problem, KEEP) for problem in await inconsistencies(self._connection, self._keys)]
+        problems = [damage(problem) for problem in await inconsistencies(self._connection, self._keys)]
         problems += await damages(self._connection, self._keys)
-        findings = [Finding("fail", "data", message, fix) for message, fix in problems[:MOST_SHOWN]]
+        findings = problems[:MOST_SHOWN]
         if len(problems) > MOST_SHOWN:
             message = f"and {len(problems) - MOST_SHOWN} more of this kind"
             findings.append(Finding("fail", "data", message, "see to those above, then ask again"))

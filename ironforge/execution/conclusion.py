@@ -32,7 +32,7 @@ class Verdict(enum.StrEnum):
     UNUSABLE = "unusable"
 
 
-class Conclusion(msgspec.Struct, frozen=True):
+class Conclusion(msgspec.Struct, array_like=True, frozen=True):
     """`pause_ms`: how long the handler wants to wait, None for as long as the backoff says; `result`: JSON."""
 
     verdict: Verdict

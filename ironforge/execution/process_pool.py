@@ -18,6 +18,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from ironforge.errors import Discard, Retry, Snooze
+from ironforge.execution.conclusion import Conclusion, Verdict
 from ironforge.job.tracebacks import RemoteFailure, UnusableResult
 from ironforge.settings import Settings, environment_name
 
@@ -45,19 +46,8 @@ class Request(msgspec.Struct, array_like=True, frozen=True):
     namespace: str = "default"
 
 
-class Reply(msgspec.Struct, array_like=True, frozen=True):
-    """`verdict`: result, unusable, failure, retry, discard or snooze; the others as it needs them."""
-
-    verdict: str
-    result: bytes = b""
-    text: str = ""
-    type: str = ""
-    trace: str = ""
-    seconds: float | None = None
-
-
 _encode = msgspec.msgpack.Encoder().encode
-_decode_reply = msgspec.msgpack.Decoder(Reply).decode
+_decode_reply = msgspec.msgpack.Decoder(Conclusion).decode
 
 
 def frame(number: int, body: bytes) -> bytes:
@@ -84,7 +74,7 @@ def frame_size(received: bytes | bytearray, number: int) -> int | None:
     return int(size)
 
 
-def read_reply(body: bytes | bytearray) -> Reply:
+def read_reply(body: bytes | bytearray) -> Conclusion:
     """Raises RemoteFailure for bytes that are no reply."""
     try:
         return _decode_reply(body)
@@ -105,7 +95,7 @@ class Child(asyncio.SubprocessProtocol):
         self._transport: asyncio.SubprocessTransport | None = None
         self._received = bytearray()
         self._number = 0
-        self._reply: asyncio.Future[Reply] | None = None
+        self._reply: asyncio.Future[Conclusion] | None = None
         self._code: asyncio.Future[int] = self._loop.create_future()
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self._is_killed = False
@@ -135,7 +125,7 @@ class Child(asyncio.SubprocessProtocol):
     def has_ended(self) -> bool:
         return self._code.done()
 
-    async def ask(self, request: Request) -> Reply:
+    async def ask(self, request: Request) -> Conclusion:
         """Raises RemoteFailure of type ProcessDied when the child dies first, BrokenPipe when it is out of step."""
         assert self._transport is not None
         self._number += 1
@@ -255,17 +245,18 @@ class Processes:
         return child
 
 
-def _value(reply: Reply) -> Any:
+def _value(reply: Conclusion) -> Any:
+    """As the handler's end would have come in this process: around it there may be middleware."""
     match reply.verdict:
-        case "result":
+        case Verdict.RESULT:
             return msgspec.Raw(reply.result)
-        case "retry":
-            raise Retry(reply.seconds, reply.text)
-        case "discard":
-            raise Discard(reply.text)
-        case "snooze":
-            raise Snooze(reply.seconds or 0.0)
-        case "unusable":
-            raise UnusableResult(reply.text)
+        case Verdict.RETRY:
+            raise Retry(None if reply.pause_ms is None else reply.pause_ms / 1000, reply.message)
+        case Verdict.DISCARD:
+            raise Discard(reply.message)
+        case Verdict.SNOOZE:
+            raise Snooze((reply.pause_ms or 0) / 1000)
+        case Verdict.UNUSABLE:
+            raise UnusableResult(reply.message)
         case _:
-            raise RemoteFailure(reply.type, reply.text, reply.trace)
+            raise RemoteFailure(reply.type, reply.message, reply.trace)

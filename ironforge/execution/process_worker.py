@@ -24,8 +24,8 @@ from typing import Any, BinaryIO, Final, NamedTuple, NoReturn
 import msgspec
 
 from ironforge.errors import ConfigError
-from ironforge.execution.conclusion import is_awaitable, raised, returned
-from ironforge.execution.process_pool import HEADER, Reply, Request, frame, frame_size
+from ironforge.execution.conclusion import Conclusion, is_awaitable, raised, returned
+from ironforge.execution.process_pool import HEADER, Request, frame, frame_size
 from ironforge.handlers.binding import Binder, binder_of
 from ironforge.job.context import Context, running
 from ironforge.job.tracebacks import RemoteFailure
@@ -91,7 +91,7 @@ def _end(reason: str) -> NoReturn:
     os._exit(1)
 
 
-def perform(request: Request) -> Reply:
+def perform(request: Request) -> Conclusion:
     """Never raises, whatever the handler does."""
     context = Context(
         request.job_id,
@@ -112,7 +112,7 @@ class _Run(NamedTuple):
         return False
 
 
-def _run(run: _Run, request: Request) -> Reply:
+def _run(run: _Run, request: Request) -> Conclusion:
     running.set(run)
     try:
         function, binder = _find(request.module, request.path, request.function)
@@ -120,11 +120,9 @@ def _run(run: _Run, request: Request) -> Reply:
         if binder.context_name is not None:
             arguments[binder.context_name] = run.context
         result = function(**arguments)
-        end = returned(asyncio.run(_awaited(result)) if is_awaitable(result) else result)
+        return returned(asyncio.run(_awaited(result)) if is_awaitable(result) else result)
     except BaseException as error:  # noqa: BLE001 - SystemExit of a handler is its failure
-        end = raised(error)
-    seconds = None if end.pause_ms is None else end.pause_ms / 1000
-    return Reply(end.verdict, end.result, end.message, end.type, end.trace, seconds)
+        return raised(error)
 
 
 async def _awaited(result: Awaitable[Any]) -> Any:

@@ -19,10 +19,10 @@ from typing import IO, Final, Self
 from urllib.parse import quote
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from ironforge.errors import ConfigError, StoreUnavailable
+from ironforge.redis.connection import COMMAND_SECONDS
+from ironforge.redis.server_locator import blocking
 from ironforge.runtime import data_folder
 from ironforge.runtime.allocator import server_environment
 from ironforge.settings import Settings
@@ -56,7 +56,7 @@ class EmbeddedServer:
     @property
     def url(self) -> str:
         """The address for IRONFORGE_REDIS_URL, valid from `start` to `stop`."""
-        return f"unix://{quote(str(self._socket))}"
+        return url_of(self._socket)
 
     @property
     def running(self) -> bool:
@@ -129,7 +129,7 @@ class EmbeddedServer:
 
     def _wait_until_loaded(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + self._start_seconds
-        with _client(self._socket) as client:
+        with blocking(url_of(self._socket), COMMAND_SECONDS) as client:
             while process.poll() is None and time.monotonic() < deadline:
                 try:
                     client.ping()
@@ -164,7 +164,7 @@ def _stop_orphan(folder: Path) -> IO[str]:
     """The lock that a server inherits, once no server holds it: one that still runs belongs to a killed parent."""
     file = data_folder.open_private(folder / "server.lock", "a+")
     deadline = time.monotonic() + STOP_SECONDS
-    with _client((folder / SOCKET).resolve()) as client:
+    with blocking(url_of((folder / SOCKET).resolve()), COMMAND_SECONDS) as client:
         while not data_folder.is_locked(file):
             if time.monotonic() > deadline:
                 file.close()
@@ -185,13 +185,8 @@ def _remove_socket(link: Path) -> None:
     link.unlink(missing_ok=True)
 
 
-def _client(socket: Path) -> redis.Redis:
-    return redis.Redis(
-        unix_socket_path=str(socket),
-        socket_timeout=2.0,
-        socket_connect_timeout=2.0,
-        retry=Retry(NoBackoff(), 0),
-    )
+def url_of(socket: Path) -> str:
+    return f"unix://{quote(str(socket))}"
 
 
 def _config(folder: Path, socket: Path, fsync: str) -> str:

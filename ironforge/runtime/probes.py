@@ -10,10 +10,11 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
-import msgspec
 from aiohttp import web
 
 from ironforge.api.middleware import guarded_application
+from ironforge.api.problems import CONTENT_TYPE
+from ironforge.api.responses import answer
 from ironforge.api.server import serve
 
 CONNECTIONS: Final = 256
@@ -53,14 +54,14 @@ async def probes(
 
 def _application(problems: Callable[[], Sequence[str]], exposition: Callable[[], tuple[bytes, str]]) -> web.Application:
     async def livez(_request: web.Request) -> web.Response:
-        return _answer(200, {"status": "alive"})
+        return answer({"status": "alive"}, Cache_Control="no-store")
 
     async def readyz(_request: web.Request) -> web.Response:
         found = list(problems())
         if not found:
-            return _answer(200, {"status": "ready"})
+            return answer({"status": "ready"}, Cache_Control="no-store")
         problem = {"title": "Not ready", "status": 503, "detail": "; ".join(found), "problems": found}
-        return _answer(503, problem, "application/problem+json")
+        return answer(problem, 503, Content_Type=CONTENT_TYPE, Cache_Control="no-store")
 
     async def metrics(_request: web.Request) -> web.Response:
         body, content_type = exposition()
@@ -69,12 +70,3 @@ def _application(problems: Callable[[], Sequence[str]], exposition: Callable[[],
     application = guarded_application(asks_callers=False)
     application.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)])
     return application
-
-
-def _answer(status: int, content: object, content_type: str = "application/json") -> web.Response:
-    return web.Response(
-        status=status,
-        body=msgspec.json.encode(content),
-        content_type=content_type,
-        headers={"Cache-Control": "no-store"},
-    )

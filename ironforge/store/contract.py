@@ -7,7 +7,7 @@ Every method raises StoreUnavailable when the server cannot be used now.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from ironforge.errors import JobNotFound
 from ironforge.job.record import Job, JobState, format_id
@@ -84,6 +84,21 @@ class JobView(NamedTuple):
     alone: bool = False
 
 
+class JobFilter(NamedTuple):
+    """Which jobs to list; None: whatever it is."""
+
+    state: JobState | None = None
+    kind: str | None = None
+    queue: str | None = None
+
+    def fits(self, view: JobView) -> bool:
+        found = view.state, view.job.kind, view.job.queue
+        return all(wanted in (None, value) for wanted, value in zip(self, found, strict=True))
+
+
+ANY_JOB: Final = JobFilter()
+
+
 class Page(NamedTuple):
     """`cursor` is None at the end. A page may be short or empty before the end: filters look at a bounded number."""
 
@@ -144,15 +159,7 @@ class Inspector(Protocol):
     async def get(self, job_id: bytes) -> JobView:
         """Raises JobNotFound."""
 
-    async def jobs(
-        self,
-        *,
-        state: JobState | None = None,
-        kind: str | None = None,
-        queue: str | None = None,
-        limit: int = 50,
-        cursor: str | None = None,
-    ) -> Page:
+    async def jobs(self, wanted: JobFilter = ANY_JOB, *, limit: int = 50, cursor: str | None = None) -> Page:
         """Raises ValueError when `cursor` is not one this store gave out."""
 
     async def stats(self, *, max_age_seconds: float = 0.0) -> Stats:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ironforge.errors import ConfigError
-from ironforge.execution.process_pool import Reply, Request
+from ironforge.execution.conclusion import Conclusion, Verdict
+from ironforge.execution.process_pool import Request
 from ironforge.execution.process_worker import perform
 from ironforge.handlers.process_target import target_of
 from ironforge.job.record import format_id, new_id
@@ -17,7 +18,7 @@ from ironforge.settings import Settings
 from tests.execution import cpu_handlers
 
 
-def ask(function: Any, payload: bytes = b"{}", **changes: Any) -> Reply:
+def ask(function: Any, payload: bytes = b"{}", **changes: Any) -> Conclusion:
     module, path, name = target_of(function)
     return perform(request(module=module, path=path, function=name, payload=payload, **changes))
 
@@ -38,7 +39,7 @@ def request(**changes: Any) -> Request:
 
 
 def test_a_result_is_json():
-    assert ask(cpu_handlers.add, b'{"a":1,"b":2}') == Reply("result", b"3")
+    assert ask(cpu_handlers.add, b'{"a":1,"b":2}') == Conclusion(Verdict.RESULT, result=b"3")
 
 
 def test_the_context_is_rebuilt():
@@ -50,12 +51,12 @@ def test_the_context_is_rebuilt():
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("raise", Reply("retry", text="raised", type="Retry", seconds=2)),
-        ("retry", Reply("retry", text="the handler asked for a retry", type="Retry")),
-        ("later", Reply("retry", text="the handler asked for a retry", type="Retry", seconds=60)),
-        ("discard", Reply("discard", text="no", type="Discard")),
-        ("odd", Reply("discard", text="(its message could not be read: SystemExit)", type="Discard")),
-        ("snooze", Reply("snooze", seconds=5)),
+        ("raise", Conclusion(Verdict.RETRY, "Retry", "raised", pause_ms=2_000)),
+        ("retry", Conclusion(Verdict.RETRY, "Retry", "the handler asked for a retry")),
+        ("later", Conclusion(Verdict.RETRY, "Retry", "the handler asked for a retry", pause_ms=60_000)),
+        ("discard", Conclusion(Verdict.DISCARD, "Discard", "no")),
+        ("odd", Conclusion(Verdict.DISCARD, "Discard", "(its message could not be read: SystemExit)")),
+        ("snooze", Conclusion(Verdict.SNOOZE, pause_ms=5_000)),
     ],
 )
 def test_verdicts_are_told(name, expected):
@@ -71,16 +72,16 @@ def test_whatever_is_raised_is_a_failure(function, name):
 
 def test_an_unusable_result_says_why():
     code = "result_not_serialisable"
-    assert ask(cpu_handlers.unusable) == Reply(
-        "unusable", text=f"{code}: result: object is not a JSON value", type=code
+    assert ask(cpu_handlers.unusable) == Conclusion(
+        Verdict.UNUSABLE, code, f"{code}: result: object is not a JSON value"
     )
 
 
 def test_a_function_that_is_not_where_it_was_is_explained(tmp_path: Path):
     missing = perform(request(function="renamed"))
     assert missing.type == "ironforge.errors.ConfigError"
-    assert "no 'renamed' in tests.execution.cpu_handlers" in missing.text
-    assert "no Python file" in perform(request(path=str(tmp_path / "script.txt"))).text
+    assert "no 'renamed' in tests.execution.cpu_handlers" in missing.message
+    assert "no Python file" in perform(request(path=str(tmp_path / "script.txt"))).message
     assert perform(request(module="no_such_module")).type == "ModuleNotFoundError"
 
 
@@ -100,7 +101,7 @@ def test_a_function_that_a_child_cannot_find_is_refused_in_time():
 
 
 def test_a_coroutine_is_awaited():
-    assert ask(cpu_handlers.later, b'{"to":"ada"}') == Reply("result", b'"ada"')
+    assert ask(cpu_handlers.later, b'{"to":"ada"}') == Conclusion(Verdict.RESULT, result=b'"ada"')
 
 
 def test_no_run_sees_what_another_one_has_set():

@@ -18,7 +18,7 @@ from ironforge.api.scope import RequestScope
 from ironforge.errors import InvalidState
 from ironforge.formats.timestamps import now_ms
 from ironforge.job.record import JobState
-from ironforge.store.contract import JobView
+from ironforge.store.contract import JobFilter, JobView
 
 
 @operation("get", "/jobs", access="jobs:read", answers={200: JobPage})
@@ -88,15 +88,10 @@ def _shown(scope: RequestScope, view: JobView) -> JobAnswer:
 
 async def _page(scope: RequestScope, query: DeadQuery, state: JobState | None) -> web.Response:
     cursors = scope.services.cursors
-    purpose = ("jobs", scope.caller.queue_names, state, query.kind, query.queue)
+    wanted = JobFilter(state, query.kind, query.queue)
+    purpose = ("jobs", scope.caller.queue_names, *wanted)
     try:
-        page = await scope.inspector.jobs(
-            state=state,
-            kind=query.kind,
-            queue=query.queue,
-            limit=query.limit,
-            cursor=cursors.open(query.cursor, *purpose),
-        )
+        page = await scope.inspector.jobs(wanted, limit=query.limit, cursor=cursors.open(query.cursor, *purpose))
     except ValueError as error:
         raise ApiProblem("invalid_parameter", f"cursor: {error}", field="cursor") from None
     return answer(views.job_page(page._replace(cursor=cursors.seal(page.cursor, *purpose))))

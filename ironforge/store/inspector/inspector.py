@@ -19,7 +19,7 @@ from ironforge.redis.keys import Keys
 from ironforge.redis.outages import ABSENT, translating_errors
 from ironforge.redis.scripts import LOOK, Script
 from ironforge.settings import Settings
-from ironforge.store.contract import Health, JobView, Page, Stats, Totals, no_such_job
+from ironforge.store.contract import ANY_JOB, Health, JobFilter, JobView, Page, Stats, Totals, no_such_job
 from ironforge.store.inspector.census import census, totals_of
 from ironforge.store.inspector.job_listing import Listing
 from ironforge.store.inspector.kinds_reader import KindsReader
@@ -55,16 +55,8 @@ class RedisInspector:
             raise no_such_job(job_id)
         return view
 
-    async def jobs(
-        self,
-        *,
-        state: JobState | None = None,
-        kind: str | None = None,
-        queue: str | None = None,
-        limit: int = 50,
-        cursor: str | None = None,
-    ) -> Page:
-        return await self._listing.page(state, kind, queue, limit, cursor)
+    async def jobs(self, wanted: JobFilter = ANY_JOB, *, limit: int = 50, cursor: str | None = None) -> Page:
+        return await self._listing.page(wanted, limit, cursor)
 
     async def stats(self, *, max_age_seconds: float = 0.0) -> Stats:
         stats = await self._stats.get(max_age_seconds)

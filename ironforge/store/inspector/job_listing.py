@@ -22,7 +22,7 @@ from ironforge.redis.keys import LINE_ENDINGS, STREAM_ENDINGS, Keys
 from ironforge.redis.replies import rows
 from ironforge.redis.scripts import PAGE
 from ironforge.settings import Settings
-from ironforge.store.contract import JobView, Page, foreign_cursor
+from ironforge.store.contract import JobFilter, JobView, Page, foreign_cursor
 from ironforge.store.inspector.census import Ask, Run
 from ironforge.store.retention import queued_or_running, readable, score_ms, terminal_record
 
@@ -71,16 +71,14 @@ class Listing:
         self._ask = ask
         self._run = run
 
-    async def page(
-        self, state: JobState | None, kind: str | None, queue: str | None, limit: int, cursor: str | None
-    ) -> Page:
+    async def page(self, wanted: JobFilter, limit: int, cursor: str | None) -> Page:
         """Raises ValueError for a cursor that did not come from here."""
         rank, position = _read_cursor(cursor) if cursor else ((-1, 0, ""), START)
         found: list[JobView] = []
         looked_at = 0
-        async for view, at, after in self._steps(state, queue, rank, position):
+        async for view, at, after in self._steps(wanted.state, wanted.queue, rank, position):
             looked_at += 1
-            if view is not None and _matches(view, state, kind, queue):
+            if view is not None and wanted.fits(view):
                 found.append(view)
             if len(found) >= limit or looked_at >= LOOKED_AT:
                 return Page(found, _write_cursor(at, after))
@@ -148,10 +146,6 @@ def _view(kind: int, job: Job, extra: Any, location: bytes, now_ms: int) -> JobV
     if kind == SCHEDULED:
         return JobView(job, JobState.SCHEDULED, due_ms=score_ms(extra))
     return JobView(job, JobState.QUEUED if kind == LINE else JobState.DEAD)
-
-
-def _matches(view: JobView, state: JobState | None, kind: str | None, queue: str | None) -> bool:
-    return state in (None, view.state) and kind in (None, view.job.kind) and queue in (None, view.job.queue)
 
 
 def _write_cursor(rank: Rank, position: Position) -> str:

@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from ironforge.errors import InvalidJob
 from ironforge.job.record import Job, JobState, shard_of, tail_of
 from ironforge.store.contract import (
+    ANY_JOB,
     Accepted,
     Health,
     Inspector,
+    JobFilter,
     JobView,
     Page,
     Producer,
@@ -87,20 +89,12 @@ class ShardedInspector:
     async def get(self, job_id: bytes) -> JobView:
         return await self._parts[shard_of(job_id, len(self._parts))].get(job_id)
 
-    async def jobs(
-        self,
-        *,
-        state: JobState | None = None,
-        kind: str | None = None,
-        queue: str | None = None,
-        limit: int = 50,
-        cursor: str | None = None,
-    ) -> Page:
+    async def jobs(self, wanted: JobFilter = ANY_JOB, *, limit: int = 50, cursor: str | None = None) -> Page:
         shard, inner = self._read_cursor(cursor)
         found: list[JobView] = []
         while True:
             left = limit - len(found)
-            page = await self._parts[shard].jobs(state=state, kind=kind, queue=queue, limit=left, cursor=inner)
+            page = await self._parts[shard].jobs(wanted, limit=left, cursor=inner)
             found += page.jobs
             if page.cursor is not None:
                 return Page(found, f"{shard}.{page.cursor}")

@@ -10,7 +10,7 @@ import pytest
 
 from ironforge.errors import QueueFull
 from ironforge.job.record import JobState
-from ironforge.store import Delivery
+from ironforge.store import Delivery, JobFilter
 from tests.store.kit import Cluster, Node, completed, dead, job, job_in, keyed, retry, rewrite
 
 
@@ -158,7 +158,7 @@ async def test_what_waits_is_found_counted_and_listed_as_queued(cluster: Cluster
     assert depth.oldest_ms == min(one.created_ms for one in waiting)
     found, cursor = [], None
     while True:
-        page = await cluster.store_client.inspector.jobs(state=JobState.QUEUED, limit=2, cursor=cursor)
+        page = await cluster.store_client.inspector.jobs(JobFilter(JobState.QUEUED), limit=2, cursor=cursor)
         found += [view.job.id for view in page.jobs]
         cursor = page.cursor
         if cursor is None:

@@ -10,7 +10,7 @@ import pytest
 
 from ironforge.errors import JobNotFound
 from ironforge.job.record import Job, JobState, Priority, decode, encode
-from ironforge.store import JobView, NodeView, StreamDepth
+from ironforge.store import JobFilter, JobView, NodeView, StreamDepth
 from tests.store.kit import Cluster, completed, dead, job, now_ms, retry
 
 # The age of a delivery and the time are told one after the other.
@@ -22,7 +22,7 @@ async def everything(cluster: Cluster, limit: int = 50, **filters: object) -> li
     views: list[JobView] = []
     cursor = None
     while True:
-        page = await cluster.store_client.inspector.jobs(limit=limit, cursor=cursor, **filters)
+        page = await cluster.store_client.inspector.jobs(JobFilter(**filters), limit=limit, cursor=cursor)
         assert len(page.jobs) <= limit
         views += page.jobs
         cursor = page.cursor
@@ -184,10 +184,10 @@ async def test_a_large_bucket_is_paged_through(cluster: Cluster) -> None:
 
 async def test_a_page_looks_at_a_bounded_number_of_records(cluster: Cluster) -> None:
     await cluster.submit(*[job() for _ in range(2_100)], job(kind="rare"))
-    page = await cluster.store_client.inspector.jobs(kind="rare")
+    page = await cluster.store_client.inspector.jobs(JobFilter(kind="rare"))
     assert page.jobs == []
     assert page.cursor is not None
-    page = await cluster.store_client.inspector.jobs(kind="rare", cursor=page.cursor)
+    page = await cluster.store_client.inspector.jobs(JobFilter(kind="rare"), cursor=page.cursor)
     assert [view.job.kind for view in page.jobs] == ["rare"]
     assert page.cursor is None
 

@@ -13,7 +13,7 @@ from redis.exceptions import NoPermissionError
 from ironforge.errors import QueueFull, StoreUnavailable
 from ironforge.job.record import JobState, format_id
 from ironforge.settings import Settings
-from ironforge.store import Accepted, Submission
+from ironforge.store import Accepted, JobFilter, Submission
 from ironforge.store.node_contract import Rewrite
 from ironforge.store.producer import admission
 from ironforge.store.server_checks import REPLICA_LAG_SECONDS, Server, refusal_of
@@ -116,7 +116,7 @@ async def test_a_revival_needs_room_as_a_submission_does(cluster: Cluster, at_on
 
     assert [type(one) for one in refused] == [QueueFull] * 4
     assert "queue default has 2 jobs of at most 2, so 1 more do not fit" in str(refused[0])
-    assert len((await cluster.store_client.inspector.jobs(state=JobState.DEAD)).jobs) == 4
+    assert len((await cluster.store_client.inspector.jobs(JobFilter(JobState.DEAD))).jobs) == 4
     with pytest.raises(QueueFull):
         await cluster.store_client.producer.submit(batch(1))
 
