@@ -15,7 +15,10 @@ FUNCTION_LINES = 40
 CLASS_METHODS = 15
 FOLDER_FILES = 20
 CONSTRUCTOR_PARAMETERS = 8
-TOP_LEVEL = {"ironforge", "actors", "tests", "benchmarks", "scripts", "pyproject.toml", "README.md", "LICENSE"}
+TOP_LEVEL = {
+    *("ironforge", "actors", "tests", "benchmarks", "scripts"),
+    *("pyproject.toml", "setup.py", "README.md", "LICENSE"),
+}
 
 FILES = sorted(
     path for folder in ("ironforge", "actors", "benchmarks", "tests") for path in (ROOT / folder).rglob("*.py")
