@@ -6,29 +6,29 @@ can bring down.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from ironforge.errors import ConfigError
 from ironforge.formats.numbers import shown
 
 
+def _meaning(words: str) -> Meta:
+    return Meta(extra={"meaning": words})
+
+
 class Quota(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """`burst` jobs may come at once where `submissions_per_second` jobs may come in the long run.
+    """`burst` jobs may come at once where `submissions_per_second` jobs may come in the long run."""
 
-    `stored_jobs` counts jobs that have not ended, and the dead letter; `stored_bytes` is the server's memory for
-    all that the namespace keeps; `delay_seconds` is how far ahead a job may be scheduled; `queues` how many names of
-    queues may be in use, None: as many as the settings say.
-    """
-
-    submissions_per_second: float | None = None
-    burst: int | None = None
-    stored_jobs: int | None = None
-    stored_bytes: int | None = None
-    in_flight: int | None = None
-    delay_seconds: float | None = None
-    queues: int | None = None
+    submissions_per_second: Annotated[float | None, _meaning("jobs per second in the long run")] = None
+    burst: Annotated[int | None, _meaning("jobs that may come at once; default: a second's worth")] = None
+    stored_jobs: Annotated[int | None, _meaning("jobs that have not ended, and dead ones")] = None
+    stored_bytes: Annotated[int | None, _meaning("memory of the server for the namespace")] = None
+    in_flight: Annotated[int | None, _meaning("jobs that are queued or running")] = None
+    delay_seconds: Annotated[float | None, _meaning("how far ahead a job may be scheduled")] = None
+    queues: Annotated[int | None, _meaning("names of queues in use; default: as the settings say")] = None
 
     @property
     def limits_rate(self) -> bool:

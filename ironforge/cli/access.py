@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_args, get_type_hints
 
 import msgspec
 import typer
@@ -13,7 +13,7 @@ from ironforge.auth.quota import NAMES, Quota
 from ironforge.cli import output
 from ironforge.cli.audit import caller_name, write_down
 from ironforge.cli.direct import need_pepper, shown_time, with_opened
-from ironforge.cli.generated_flags import AsJson, takes_settings
+from ironforge.cli.generated_flags import AsJson, flag, takes_settings, with_flags
 from ironforge.formats.numbers import shown
 from ironforge.settings import Settings
 from ironforge.settings.declaration import Command
@@ -27,6 +27,19 @@ quotas: Final = typer.Typer(no_args_is_help=True, epilog=output.EXIT_CODES, help
 
 Children = Literal["revoke", "keep"]
 T = TypeVar("T")
+
+
+def _takes_quota(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command a flag for each limit; its own parameter `quota` receives what they say."""
+    limits = get_type_hints(Quota, include_extras=True)
+    flags = [flag(name, *_limit(limits[name])) for name in NAMES]
+    return with_flags(command, "quota", flags, lambda given: Quota(**given))
+
+
+def _limit(declared: Any) -> tuple[Any, str]:
+    """Type and words of a limit."""
+    given, meta = get_args(declared)
+    return get_args(given)[0], meta.extra["meaning"]
 
 
 @keys.command("create")
@@ -115,28 +128,10 @@ def show_quota(as_json: AsJson = False, *, settings: Settings) -> None:
 
 @quotas.command("set")
 @takes_settings(Command.SERVER)
-def set_quota(
-    *,
-    submissions_per_second: Annotated[float | None, typer.Option(help="jobs per second in the long run")] = None,
-    burst: Annotated[int | None, typer.Option(help="jobs that may come at once; default: a second's worth")] = None,
-    stored_jobs: Annotated[int | None, typer.Option(help="jobs that have not ended, and dead ones")] = None,
-    stored_bytes: Annotated[int | None, typer.Option(help="memory of the server for the namespace")] = None,
-    in_flight: Annotated[int | None, typer.Option(help="jobs that are queued or running")] = None,
-    delay_seconds: Annotated[float | None, typer.Option(help="how far ahead a job may be scheduled")] = None,
-    queues: Annotated[int | None, typer.Option(help="names of queues in use; default: as the settings say")] = None,
-    settings: Settings,
-) -> None:
+@_takes_quota
+def set_quota(*, quota: Quota, settings: Settings) -> None:
     """Set the limits of a namespace: those given, and no others. They count within 15 seconds."""
     need_pepper(settings)
-    quota = Quota(
-        submissions_per_second=submissions_per_second,
-        burst=burst,
-        stored_jobs=stored_jobs,
-        stored_bytes=stored_bytes,
-        in_flight=in_flight,
-        delay_seconds=delay_seconds,
-        queues=queues,
-    )
     _with_quotas(settings, lambda store: store.put(settings.namespace, quota))
     write_down(settings, "setQuota", settings.namespace)
     _print_quota(settings.namespace, quota, as_json=False)
