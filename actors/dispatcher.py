@@ -84,9 +84,10 @@ class Dispatcher(Actor):
         self._in_flight.ended(message.worker, message.size)
         self._demand.ended(message.size, message.seconds, time.monotonic())
         self._writes.settle.add(message.settled)
-        self._writes.park.add(message.parked)
-        self._writes.bury.add(message.buried)
-        self._writes.quarantine.add(message.unreadable)
+        if message.size > len(message.settled):  # most reports are of nothing else
+            self._writes.park.add(message.parked)
+            self._writes.bury.add(message.buried)
+            self._writes.quarantine.add(message.unreadable)
         self._update()
 
     @handles(Requeue)
