@@ -67,6 +67,14 @@ async def test_repeating_a_submission_by_its_id_stores_it_once(forge, store_clie
     assert len((await store_client.inspector.jobs()).jobs) == 1
 
 
+async def test_repeating_a_prepared_job_with_an_id_of_its_own_stores_it_once(forge, store_client):
+    job_id = format_id(new_id())
+    prepared = forge.prepare("email.send", {"to": "ada"}, id=job_id)
+    for _ in range(2):
+        assert await forge.submit_many("email.send", [prepared]) == [job_id]
+    assert len((await store_client.inspector.jobs()).jobs) == 1
+
+
 async def test_an_idempotency_key_answers_with_the_first_job(forge):
     first = await forge.submit("email.send", {"to": "ada"}, idempotency_key="welcome-ada")
     assert await forge.submit("email.send", {"to": "ada"}, idempotency_key="welcome-ada") == first
