@@ -25,7 +25,8 @@ from ironforge.handlers.lifespan import Provided
 from ironforge.handlers.middleware import Endpoint, compose
 from ironforge.handlers.process_target import target_of
 from ironforge.job.context import Context, running
-from ironforge.job.record import Job, decode, part_of
+from ironforge.job.parts import part_of
+from ironforge.job.record import Job, decode
 from ironforge.job.tracebacks import in_words, message_of
 from ironforge.process.thread_pool import Threads
 from ironforge.settings import Settings, namespaces_of

@@ -20,6 +20,7 @@ from ironforge.formats.duration import Duration, seconds_of
 from ironforge.formats.suggest import closest
 from ironforge.job import checks
 from ironforge.job.record import (
+    FIRST_VERSION,
     LABELS,
     MAX_WEIGHT,
     RECORD_VERSION,
@@ -153,7 +154,10 @@ class JobOptions(KindOptions):
             if value is not None:
                 values[option.stored] = option.check(option.name, value)
         delay_ms, run_at_ms = values.pop("delay_ms", None), values.pop("run_at_ms", None)
-        return CheckedOptions(msgspec.structs.replace(defaults.record, **values), delay_ms, run_at_ms)
+        record = msgspec.structs.replace(defaults.record, **values)
+        if record.limits or record.unique or record.expires_ms:  # what an older node must not run
+            record = msgspec.structs.replace(record, version=RECORD_VERSION)
+        return CheckedOptions(record, delay_ms, run_at_ms)
 
 
 class CheckedOptions(NamedTuple):
@@ -203,7 +207,7 @@ DOOR_OPTIONS: Final = frozenset(option.name for option in OPTIONS if option.at_d
 _NOTHING: Final = (None,) * len(OPTIONS)
 _DEFAULTS: Final = CheckedOptions(
     Job(
-        version=RECORD_VERSION,
+        version=FIRST_VERSION,
         id=b"",
         kind="",
         payload=b"",

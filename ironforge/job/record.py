@@ -7,7 +7,6 @@ IronForge never re-encodes what somebody else wrote.
 from __future__ import annotations
 
 import enum
-import functools
 import hashlib
 import uuid
 from collections.abc import Sequence
@@ -17,9 +16,13 @@ import msgspec
 import uuid_utils
 
 from ironforge.errors import IncompatibleRecord, NewerRecord
+from ironforge.job.limits import LimitUse
+from ironforge.job.uniqueness import UniqueUse
 from ironforge.settings import NAME
 
-RECORD_VERSION: Final = 1
+# The newest that can be read. A job that uses nothing of it has the first: older nodes run it as well.
+RECORD_VERSION: Final = 2
+FIRST_VERSION: Final = 1
 # A job with a thousand retries must not carry a thousand tracebacks: the newest entries are kept.
 ERRORS_KEPT: Final = 50
 # Behind the priority in a stream's name. No queue's name can end so that the two are mistaken: a digit comes before.
@@ -122,7 +125,8 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
     job came back into a stream: it rises with every new run, so a later run always carries a higher fence.
     Jobs with the same `fairness_key` take turns with others of their queue and priority, `fairness_weight` a turn.
     `ready_ms` is since when it may start, again, after a delay, a retry, an interruption or a revival (0: from its
-    creation on). `revivals` counts how often it came back from the dead letter.
+    creation on). `revivals` counts how often it came back from the dead letter. `expires_ms`: a job that
+    has not started by then is cancelled (0: never).
     New fields go to the end with a default: older and newer nodes then read each other's records.
     """
 
@@ -149,6 +153,9 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
     fairness_key: str = ""
     fairness_weight: Annotated[int, msgspec.Meta(ge=1, le=MAX_WEIGHT)] = 1
     revivals: Count = 0
+    limits: tuple[LimitUse, ...] = ()
+    unique: UniqueUse | None = None
+    expires_ms: TimeMs = 0
 
     @property
     def stream(self) -> str:
@@ -257,13 +264,6 @@ def is_alone(stream: str) -> bool:
 def split_stream(name: str) -> tuple[str, Priority]:
     queue, _, priority = name.removesuffix(REDELIVERY).removesuffix(ALONE).rpartition(":")
     return queue, Priority(int(priority))
-
-
-@functools.cache
-def part_of(stream: str) -> int:
-    """Which of the parts that a node serves gave a delivery of this stream: 2 for `2/default:1`, 0 without a number."""
-    part, slash, _ = stream.partition("/")
-    return int(part) if slash else 0
 
 
 def streams_of(queues: Sequence[str]) -> tuple[str, ...]:

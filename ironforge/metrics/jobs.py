@@ -18,7 +18,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from ironforge.job.record import part_of, split_stream
+from ironforge.job.parts import part_of
+from ironforge.job.record import split_stream
 from ironforge.metrics.exposition import MULTIPROCESS_DIR, page, with_siblings
 from ironforge.metrics.kinds import AcceptedJobs, KindLabels, audit_failures
 from ironforge.metrics.queue_depths import Depths, Reading

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
+from typing import get_args
 
 import msgspec
 import pytest
@@ -12,17 +13,30 @@ from hypothesis import strategies as st
 
 from ironforge.errors import IncompatibleRecord
 from ironforge.job import record as jobs
+from ironforge.job.limits import LimitUse
 from ironforge.job.options import JobOptions
-from ironforge.job.record import TRANSITIONS, AttemptError, Job, JobState, Priority
+from ironforge.job.record import RECORD_VERSION, TRANSITIONS, AttemptError, Job, JobState, Priority
+from ironforge.job.uniqueness import MAX_WINDOW_MS, Holding, OnConflict, UniqueUse
 from ironforge.store.pending_jobs import record_head
 
 ERROR = AttemptError(1, 0, "ValueError", "boom", "node-1")
 COUNTS = st.integers(0, 2**53)
 TIMES = st.integers(0, jobs.MAX_TIME_MS)
 DURATIONS = st.integers(0, jobs.MAX_DURATION_MS)
+NAMES = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True)
+KEY_LETTERS = st.characters(min_codepoint=33, max_codepoint=126)
+WINDOWS = st.integers(0, MAX_WINDOW_MS)
+HOLDINGS, CONFLICTS = st.sampled_from(get_args(Holding)), st.sampled_from(get_args(OnConflict))
+
+
+def unlike(uses: list[LimitUse]) -> tuple[LimitUse, ...]:
+    """A job uses each limit once."""
+    return tuple({use.name: use for use in uses}.values())
+
+
 JOBS = st.builds(
     Job,
-    version=st.just(1),
+    version=st.sampled_from([1, 2]),
     id=st.binary(min_size=16, max_size=16),
     kind=st.text(),
     queue=st.text(),
@@ -38,6 +52,11 @@ JOBS = st.builds(
     errors=st.lists(st.builds(AttemptError, COUNTS, TIMES, st.text(), st.text(), st.text()), max_size=3).map(tuple),
     result=st.binary(),
     reason=st.text(),
+    limits=st.lists(
+        st.builds(LimitUse, NAMES, st.text(KEY_LETTERS, max_size=128), st.integers(1, 10**9)), max_size=4
+    ).map(unlike),
+    unique=st.none() | st.builds(UniqueUse, st.text(), HOLDINGS, WINDOWS, CONFLICTS, WINDOWS),
+    expires_ms=TIMES,
 )
 
 
@@ -77,7 +96,7 @@ def test_a_damaged_record_is_refused(record):
 
 
 def test_a_newer_record_asks_for_an_upgrade():
-    newer = msgspec.structs.replace(new_job(), version=2)
+    newer = msgspec.structs.replace(new_job(), version=RECORD_VERSION + 1)
     with pytest.raises(IncompatibleRecord, match="upgrade this node"):
         jobs.decode(jobs.encode(newer))
 
@@ -87,6 +106,13 @@ def test_records_of_older_and_newer_nodes_are_read():
     fields = msgspec.msgpack.decode(jobs.encode(job))
     assert jobs.decode(msgspec.msgpack.encode(fields[:7])) == job
     assert jobs.decode(msgspec.msgpack.encode([*fields, "a field of the future"])) == job
+
+
+@pytest.mark.parametrize("field", ["limits", "unique", "expires_ms"])
+def test_records_of_before_there_was_this_field_can_be_read(field):
+    job = new_job()
+    fields = list(msgspec.structs.astuple(job))[: Job.__struct_fields__.index(field)]
+    assert jobs.decode(msgspec.msgpack.encode(fields)) == job
 
 
 ARROWS = {

@@ -1,0 +1,28 @@
+"""Unique keys: what a job holds so that there is no second one like it while it waits, until its end, or for a time."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+MAX_WINDOW_MS: Final = 365 * 86_400_000
+
+# How long the key is held: until the job starts, until it ends or is dead, or for its time alone.
+Holding = Literal["queued", "unfinished", ""]
+OnConflict = Literal["return", "reject", "replace", "debounce"]
+WindowMs = Annotated[int, msgspec.Meta(ge=0, le=MAX_WINDOW_MS)]
+
+
+class UniqueUse(msgspec.Struct, array_like=True, frozen=True):
+    """The unique key that a job holds. Keys of different kinds are different ones, as with most schedulers.
+
+    `for_ms`: at most so long, from the submission on; 0: no time. `max_wait_ms`: how long later submissions may put off
+    the start of a debounced job, from its creation on; 0: without an end.
+    """
+
+    key: str
+    holding: Holding = "unfinished"
+    for_ms: WindowMs = 0
+    on_conflict: OnConflict = "return"
+    max_wait_ms: WindowMs = 0
