@@ -22,47 +22,38 @@ LATE_MS: Final = 1_000
 Moved = TypeVar("Moved", Settled, Rewrite)
 
 
-def _routed(
-    call: Callable[[RedisConsumer, Sequence[Moved]], Coroutine[Any, Any, None]],
-) -> Callable[[ShardedConsumer, Sequence[Moved]], Coroutine[Any, Any, None]]:
-    """`call` to each shard, with those of a batch that came from there."""
-
-    async def routed(self: ShardedConsumer, batch: Sequence[Moved]) -> None:
-        own: defaultdict[str, list[Moved]] = defaultdict(list)
-        make: Any = getattr(type(batch[0]), "_make", tuple) if batch else tuple
-        for stream, *rest in batch:
-            part, _, own_stream = stream.partition("/")
-            own[part].append(make((own_stream, *rest)))
-        await gather_all(call(self.parts[int(part)], items) for part, items in own.items())
-
-    return routed
-
-
 class ShardedConsumer:
     """Implements `node_contract.Consumer` for one lease."""
 
     def __init__(self, parts: Sequence[RedisConsumer], weights: Sequence[int], shards: int) -> None:
-        self.parts = parts
+        self._parts = parts
         self.alone = ShardedAlone([part.alone for part in parts], shards)
         self._reader = ShardedFetcher([part.reader for part in parts], weights)
         self.fetch, self.wait = self._reader.fetch, self._reader.wait
         self._dues: FanOut[Due] = FanOut()
 
-    settle = _routed(RedisConsumer.settle)
-    requeue = _routed(RedisConsumer.requeue)
-    park = _routed(RedisConsumer.park)
-    bury = _routed(RedisConsumer.bury)
+    async def settle(self, batch: Sequence[Settled]) -> None:
+        await self._each(batch, RedisConsumer.settle)
+
+    async def requeue(self, batch: Sequence[Rewrite]) -> None:
+        await self._each(batch, RedisConsumer.requeue)
+
+    async def park(self, batch: Sequence[Rewrite]) -> None:
+        await self._each(batch, RedisConsumer.park)
+
+    async def bury(self, batch: Sequence[Rewrite]) -> None:
+        await self._each(batch, RedisConsumer.bury)
 
     async def bury_raw(self, delivery: Delivery, reason: str) -> None:
         stream, entry, record = delivery
         part, _, own_stream = stream.partition("/")
-        await self.parts[int(part)].bury_raw((own_stream, entry, record), reason)
+        await self._parts[int(part)].bury_raw((own_stream, entry, record), reason)
 
     async def restore(self) -> int:
-        return sum(await gather_all(part.restore() for part in self.parts))
+        return sum(await gather_all(part.restore() for part in self._parts))
 
     async def promote(self) -> Due:
-        for number, part in enumerate(self.parts):
+        for number, part in enumerate(self._parts):
             if not self._dues.asked(number):
                 self._dues.ask(number, part.promote())
         dues = list((await self._dues.answers()).values())
@@ -71,15 +62,28 @@ class ShardedConsumer:
         return Due(sum(due.moved for due in dues), min(nexts, default=None), lateness)
 
     async def cancel_requested(self, job_ids: Sequence[bytes]) -> list[bytes]:
-        answers = await gather_all(part.cancel_requested(job_ids) for part in self.parts)
+        answers = await gather_all(part.cancel_requested(job_ids) for part in self._parts)
         return [job_id for asked in answers for job_id in asked]
 
     async def expire(self) -> int:
-        return sum(await gather_all(part.expire() for part in self.parts))
+        return sum(await gather_all(part.expire() for part in self._parts))
 
     async def close(self) -> None:
         await self._reader.close()
         await self._dues.stop()
         await self.alone.close()
-        for part in self.parts:
+        for part in self._parts:
             await part.close()
+
+    async def _each(
+        self,
+        batch: Sequence[Moved],
+        call: Callable[[RedisConsumer, Sequence[Moved]], Coroutine[Any, Any, None]],
+    ) -> None:
+        """`call` to each shard, with those of the batch that came from there."""
+        own: defaultdict[str, list[Moved]] = defaultdict(list)
+        make: Any = getattr(type(batch[0]), "_make", tuple) if batch else tuple
+        for stream, *rest in batch:
+            part, _, own_stream = stream.partition("/")
+            own[part].append(make((own_stream, *rest)))
+        await gather_all(call(self._parts[int(part)], items) for part, items in own.items())
