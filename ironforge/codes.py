@@ -81,7 +81,10 @@ S415 = Literal[
     "content_encoding_not_supported",
     "unsupported_media_type",
 ]
-S422 = Literal["invalid_arguments"]
+S422 = Literal[
+    "invalid_arguments",
+    "unknown_kind",
+]
 S429 = Literal[
     "queue_full",
     "quota_exceeded",

@@ -19,6 +19,7 @@ from ironforge.api.routes import operations
 from ironforge.api.scope import Exposition, OnSubmitted, Readiness, Services, open_scope
 from ironforge.settings import Settings
 from ironforge.store.contract import Inspector, Producer
+from ironforge.store.kind_catalog import KindCatalog
 
 
 def create_app(
@@ -41,7 +42,15 @@ def create_app(
     """
     auth = authentication is not None
     services = Services(
-        producer, inspector, Cursors(settings), settings.durability, exposition, readiness, on_submitted, auth
+        producer,
+        inspector,
+        KindCatalog(inspector, settings),
+        Cursors(settings),
+        settings.durability,
+        exposition,
+        readiness,
+        on_submitted,
+        auth,
     )
     app = guarded_application(asks_callers=auth, on_answered=on_answered)
     app[LARGE_BODIES] = LargeBodies()
@@ -56,4 +65,5 @@ def create_app(
         add[operation.method](path, handler)
     if not auth:
         app.cleanup_ctx.append(lambda _app: services.rates.sampled(inspector))
+        app.cleanup_ctx.append(lambda _app: services.kinds.kept_fresh())
     return app

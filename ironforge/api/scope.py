@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from ironforge.api.parsing.cursors import Cursors
@@ -20,6 +21,7 @@ from ironforge.auth.quota_enforcer import QuotaEnforcer
 from ironforge.auth.restricted import CallersInspector, CallersProducer
 from ironforge.metrics.queue_depths import Reading
 from ironforge.store.contract import Inspector, Producer
+from ironforge.store.kind_catalog import KindCatalog, LookUp
 
 # What keeps this process from taking requests; empty: nothing.
 Readiness = Callable[[], list[str]]
@@ -35,6 +37,7 @@ class Services:
 
     producer: Producer
     inspector: Inspector
+    kinds: KindCatalog
     cursors: Cursors
     durability: str
     exposition: Exposition | None = None
@@ -62,6 +65,12 @@ class RequestScope:
     caller: Caller
     producer: Producer
     inspector: Inspector
+
+    @property
+    def look_up(self) -> LookUp:
+        """No name of a kind is told to a caller that may not see all of them."""
+        look_up = self.services.kinds.look_up
+        return look_up if self.caller.queues is None else partial(look_up, hints=False)
 
     @property
     def may_read(self) -> bool:

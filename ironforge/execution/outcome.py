@@ -181,10 +181,11 @@ class Outcomes:
 
     def _ended(self, attempt: Attempt, ending: Ending, state: JobState, result: bytes = b"") -> Outcome:
         job, handler = attempt.job, attempt.handler
-        retention_ms = job.retain_ms
-        if retention_ms is None:
-            seconds = None if handler is None else handler.options.retain_seconds
-            retention_ms = self._retention_ms if seconds is None else round(seconds * 1000)
+        kind_seconds = None if handler is None else handler.options.retain_seconds
+        if job.retain_ms is None and kind_seconds is not None:
+            # The record says it from here on: readers ask no kind.
+            job = msgspec.structs.replace(job, retain_ms=round(kind_seconds * 1000))
+        retention_ms = self._retention_ms if job.retain_ms is None else job.retain_ms
         record = b""
         if retention_ms:
             record = encode(job.finish(state, now_ms(), started_ms=attempt.started_ms, result=result))

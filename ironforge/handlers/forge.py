@@ -122,12 +122,13 @@ class Forge(Extensions):
     def prepare(
         self, kind: str | Callable[..., Any], payload: object = None, /, **given: Unpack[SubmissionKeywords]
     ) -> Submission:
-        """A checked submission for `submit_many`; nothing is sent. Options not given come from the kind.
+        """A checked submission for `submit_many`; nothing is sent. Options not given come from the kind, when it is.
 
         Raises InvalidJob, InvalidPayload, SerializationError; UnknownKind for a function that is no handler.
         """
         check_names("a submission", given, SubmissionKeywords)
-        return _preparer(*self._known(kind), given)(payload)
+        name, handler = self._known(kind)
+        return _builder(name, handler, given).submission(_encoded(handler, payload))
 
     async def submit(
         self, kind: str | Callable[..., Any], payload: object = None, /, **given: Unpack[SubmissionKeywords]
@@ -159,9 +160,10 @@ class Forge(Extensions):
         self, allowed: type, kind: str | Callable[..., Any], payloads: Iterable[object], given: Mapping[str, Any]
     ) -> Awaitable[list[str]]:
         check_names("a submission" if allowed is SubmissionKeywords else "a batch", given, allowed)
-        prepare = _preparer(*self._known(kind), given)
-        batch = [item if isinstance(item, Submission) else prepare(item) for item in payloads]
-        return self._door.submit(batch)
+        name, handler = self._known(kind)
+        builder = _builder(name, handler, given)
+        items = [item if isinstance(item, Submission) else _encoded(handler, item) for item in payloads]
+        return self._door.submit(items, builder)
 
     def _known(self, kind: str | Callable[..., Any]) -> tuple[str, Handler | None]:
         """The name of a kind, and its handler if it is registered here."""
@@ -186,17 +188,17 @@ class Forge(Extensions):
         await self.close()
 
 
-def _preparer(name: str, handler: Handler | None, given: Mapping[str, Any]) -> Callable[[object], Submission]:
+def _builder(name: str, handler: Handler | None, given: Mapping[str, Any]) -> SubmissionBuilder:
     """Makes submissions of one kind with the same options, which are checked only once."""
-    template = SubmissionBuilder(name, None if handler is None else handler.options, given)
+    return SubmissionBuilder(name, None if handler is None else handler.options, given)
 
-    def prepare(payload: object) -> Submission:
-        encoded = encode_payload(payload)
-        if handler is not None:
-            handler.binder.bind(encoded)
-        return template.submission(encoded)
 
-    return prepare
+def _encoded(handler: Handler | None, payload: object) -> bytes:
+    """Raises InvalidPayload, SerializationError."""
+    encoded = encode_payload(payload)
+    if handler is not None:
+        handler.binder.bind(encoded)
+    return encoded
 
 
 def _checked(kind: str, given: KindKeywords) -> JobOptions:

@@ -15,18 +15,22 @@ import msgspec
 from ironforge.errors import ConfigError, InvalidJob
 from ironforge.job.checks import check_idempotency_key
 from ironforge.job.fingerprint import content, digest, in_order
-from ironforge.job.options import CheckedOptions, JobOptions, merge, options_of
+from ironforge.job.options import CheckedOptions, JobOptions, at_door, merge, options_of
 from ironforge.job.record import format_id, new_id, parse_id, tail_of
 from ironforge.process.per_loop import PerLoop
 from ironforge.settings import Settings, load
 from ironforge.store import Producer, StoreClient, Submission
+from ironforge.store.kind_catalog import KindCatalog, LookUp, nothing_known
 from ironforge.store.server_checks import check_shards
 
 
 class SubmissionBuilder:
-    """The options of one submission, or of all in a batch, checked once. Raises InvalidJob for any that is wrong."""
+    """The options of one submission, or of all in a batch, checked once. Raises InvalidJob for any that is wrong.
 
-    def __init__(self, kind: str, defaults: JobOptions | None, given: Mapping[str, Any]) -> None:
+    `registered`: what this application says of the kind; None: it does not have it.
+    """
+
+    def __init__(self, kind: str, registered: JobOptions | None, given: Mapping[str, Any]) -> None:
         rest = dict(given)
         self._kind = kind
         self._key = check_idempotency_key(rest.pop("idempotency_key", None))
@@ -34,18 +38,27 @@ class SubmissionBuilder:
         self._job_id = None if text_id is None else _parsed(text_id)
         self._tail = random.randrange(256) if self._key is None else tail_of(self._key)
         self._given = options_of(rest)
-        self._checked = (self._given if defaults is None else merge(defaults, self._given)).checked()
+        self._registered = JobOptions() if registered is None else registered
+        self._checked = self._given.checked(at_door(self._registered))
+
+    def ask(self, look_up: LookUp) -> None:
+        """What nodes announced of the kind goes before what this application says of it. Raises as `LookUp` does."""
+        known = look_up(self._kind)
+        if known is not None:
+            self._checked = self._given.checked(known.defaults)
 
     def submission(self, payload: bytes) -> Submission:
         checked = self._checked
         job = checked.job(self._kind, payload, self._job_id or new_id(self._tail))
         again = self._job_id is not None
-        submission = Submission(job, checked.delay_ms, checked.run_at_ms, self._key, again=again)
+        submission = Submission(job, checked.delay_ms, checked.run_at_ms, self._key, again=again, given=self._given)
         if self._key is None:
             return submission
         return submission._replace(
             fingerprint=digest(content(self._kind, in_order(payload), self._given)),
-            former_fingerprint=digest(_former_content(self._kind, payload, checked)),
+            former_fingerprint=digest(
+                _former_content(self._kind, payload, merge(self._registered, self._given).checked())
+            ),
         )
 
 
@@ -75,17 +88,32 @@ class Submitter:
         self._producer = producer
         self._ways = PerLoop(lambda: _Way(settings), _Way.abandon)
 
-    async def submit(self, batch: Sequence[Submission]) -> list[str]:
-        """The ids as text. Raises IdempotencyConflict, QueueFull, StoreUnavailable."""
-        if not batch:
+    async def submit(self, items: Sequence[Submission | bytes], builder: SubmissionBuilder) -> list[str]:
+        """The ids as text. `builder` makes submissions of encoded payloads. Raises IdempotencyConflict, QueueFull,
+        InvalidJob, StoreUnavailable."""
+        if not items:
             return []
-        producer = self._producer or await (await self._ways.here()).producer()
+        producer, look_up = await self._open()
+        builder.ask(look_up)
+        batch = [builder.submission(item) if isinstance(item, bytes) else _asked(item, look_up) for item in items]
         accepted = await producer.submit(batch)
         return [format_id(answer.id) for answer in accepted]
+
+    async def _open(self) -> tuple[Producer, LookUp]:
+        return (self._producer, nothing_known) if self._producer else await (await self._ways.here()).open()
 
     async def close(self) -> None:
         """Close what the running loop has; the next submission opens it again."""
         await self._ways.close()
+
+
+def _asked(item: Submission, look_up: LookUp) -> Submission:
+    """As nodes announced its kind."""
+    known = look_up(item.job.kind)
+    if known is None or item.given is None:
+        return item
+    checked = item.given.checked(known.defaults)
+    return item._replace(job=checked.job(item.job.kind, item.job.payload, item.job.id))
 
 
 class _Way:
@@ -94,14 +122,19 @@ class _Way:
     def __init__(self, settings: Settings | None) -> None:
         self._settings = settings
         self._store_client: StoreClient | None = None
+        self._kinds: KindCatalog | None = None
         self._connecting = asyncio.Lock()
 
-    async def producer(self) -> Producer:
-        if self._store_client is None:
+    async def open(self) -> tuple[Producer, LookUp]:
+        """What takes submissions, and what knows their kinds."""
+        if self._kinds is None:
             async with self._connecting:
-                if self._store_client is None:
-                    self._store_client = await self._open()
-        return self._store_client.producer
+                if self._kinds is None:
+                    settings, self._store_client = await self._open()
+                    self._kinds = KindCatalog(self._store_client.inspector, settings)
+        assert self._store_client is not None
+        await self._kinds.refresh_if_due()
+        return self._store_client.producer, self._kinds.look_up
 
     async def close(self) -> None:
         if self._store_client is not None:
@@ -111,9 +144,9 @@ class _Way:
         if self._store_client is not None:
             self._store_client.abandon()
 
-    async def _open(self) -> StoreClient:
+    async def _open(self) -> tuple[Settings, StoreClient]:
         settings = load() if self._settings is None else self._settings
         if not settings.redis_url:
             raise ConfigError("no server to submit to: set IRONFORGE_REDIS_URL, for example redis://127.0.0.1:6379")
         await check_shards(settings)
-        return StoreClient(settings)
+        return settings, StoreClient(settings)

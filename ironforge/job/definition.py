@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from ironforge.errors import InvalidJob
-from ironforge.job.options import DOOR_OPTIONS, CheckedOptions, JobOptions, KindOptions
+from ironforge.job.options import DOOR_OPTIONS, CheckedOptions, KindOptions, at_door
 
 # A schema that makes its definition larger is not announced.
 MAX_DEFINITION_BYTES: Final = 32_768
@@ -61,14 +61,14 @@ def decode_definition(encoded: bytes | str) -> KindDefinition:
 def door_defaults(definition: KindDefinition) -> CheckedOptions:
     """What `JobOptions.checked` goes by for jobs of the kind. A default that is not valid here counts as not given."""
     valid = {name: value for name, value in definition.defaults.items() if _is_valid(name, value)}
-    return msgspec.convert(valid, JobOptions).checked()
+    return at_door(msgspec.convert(valid, KindOptions))
 
 
 def _is_valid(name: str, value: Any) -> bool:
     if name not in DOOR_OPTIONS:
         return False
     try:
-        msgspec.convert({name: value}, JobOptions).checked()
+        at_door(msgspec.convert({name: value}, KindOptions))
     except (msgspec.ValidationError, InvalidJob):
         return False
     return True

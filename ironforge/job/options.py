@@ -222,6 +222,11 @@ def shown(job: Job) -> dict[str, Any]:
     return {option.name: option.shown(getattr(job, option.stored)) for option in RECORDED}
 
 
+def at_door(options: KindOptions) -> CheckedOptions:
+    """What `JobOptions.checked` goes by for jobs of a kind that fixes these. Raises InvalidJob."""
+    return JobOptions(**{name: getattr(options, name) for name in DOOR_OPTIONS}).checked()
+
+
 def merge(defaults: KindOptions, given: Given) -> Given:
     """`given`, with the defaults of its kind where it says nothing."""
     missing = [name for name in KindOptions.__struct_fields__ if getattr(given, name) is None]

@@ -25,6 +25,7 @@ from ironforge.metrics.tenants import NamespaceMetrics, TenantMetrics
 from ironforge.settings import Settings
 from ironforge.store import StoreClient
 from ironforge.store.inspector.usage import RedisUsage
+from ironforge.store.kind_catalog import KindCatalog
 from ironforge.store.server_checks import check_shards
 
 
@@ -74,6 +75,7 @@ async def _tenant_services(
         services = TenantServices(
             store_client.producer,
             store_client.inspector,
+            KindCatalog(store_client.inspector, settings),
             Cursors(settings),
             settings.durability,
             exposition=metrics.exposition,
@@ -85,4 +87,5 @@ async def _tenant_services(
             on_audit_failed=metrics.audit_failed,
         )
         await stack.enter_async_context(services.rates.sampled(services.inspector))
+        await stack.enter_async_context(services.kinds.kept_fresh())
         yield services

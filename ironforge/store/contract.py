@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
 from ironforge.errors import JobNotFound
+from ironforge.job.options import JobOptions
 from ironforge.job.record import Job, JobState, format_id
 from ironforge.store.kinds import Kinds
 from ironforge.store.node_view import NodeView
@@ -25,7 +26,8 @@ class Submission(NamedTuple):
     identify the content) tells a repetition from a conflict, and so does `former_fingerprint`, which an older version
     made of the same content. A batch that has one key as a whole numbers its jobs by `place`, from 0 and without gaps;
     with the same place too, a job is the same job. `again`: the id may have been submitted before (the first answer was
-    lost); if it was, that is answered, and nothing is stored twice.
+    lost); if it was, that is answered, and nothing is stored twice. `given`: the options of one that was made without
+    asking what nodes announced of its kind.
     """
 
     job: Job
@@ -36,6 +38,7 @@ class Submission(NamedTuple):
     place: int = 0
     former_fingerprint: bytes = b""
     again: bool = False
+    given: JobOptions | None = None
 
 
 class Accepted(NamedTuple):

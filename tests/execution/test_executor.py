@@ -88,6 +88,16 @@ async def test_the_nearest_retention_counts(executor_of, job_ms, kind_seconds, e
     assert outcome.retention_ms == expected
 
 
+@pytest.mark.parametrize(
+    ("job_ms", "kind_seconds", "expected"), [(None, None, None), (None, 60, 60_000), (5_000, 60, 5_000)]
+)
+async def test_a_record_that_is_kept_as_its_kind_says_tells_so_to_its_readers(
+    executor_of, job_ms, kind_seconds, expected
+):
+    outcome = await run(executor_of(noop, retain_seconds=kind_seconds), retain_ms=job_ms)
+    assert decode(outcome.record).retain_ms == expected
+
+
 async def test_nothing_is_encoded_when_nothing_is_retained(executor_of):
     outcome = await run(executor_of(noop), retain_ms=0)
     assert outcome.ending == Ending.COMPLETED

@@ -145,12 +145,14 @@ def test_a_submission_gets_the_options_of_its_kind_and_overrides_them():
     other = forge.prepare("email.send", priority="medium", queue="default", max_retries=0).job
     assert plain.priority == Priority.HIGH
     assert plain.queue == "mail"
-    assert plain.max_retries == 5
-    assert plain.timeout_ms == 30_000
     assert other.priority == Priority.MEDIUM
     assert other.queue == "default"
     assert other.max_retries == 0
-    assert other.timeout_ms == 30_000
+
+
+def test_what_the_node_asks_the_kind_for_is_left_open_in_a_submission():
+    plain = forge_with(max_retries=5, timeout_seconds=30, retain_seconds=60).prepare("email.send").job
+    assert (plain.max_retries, plain.timeout_ms, plain.retain_ms) == (None, None, None)
 
 
 def test_a_submission_may_name_the_function():

@@ -18,7 +18,8 @@ from ironforge.api.routes import Content, operation
 from ironforge.api.schemas import views
 from ironforge.api.schemas.jobs import MAX_BATCH, AcceptedBatch, AcceptedJob, BatchRequest, JobRequest
 from ironforge.api.scope import OnSubmitted, RequestScope
-from ironforge.job.record import format_id
+from ironforge.errors import JobNotFound
+from ironforge.job.record import Job, format_id
 from ironforge.store.contract import Accepted, Submission
 
 _KEY: Final = istr("Idempotency-Key")
@@ -46,7 +47,7 @@ _JobLines = Annotated[str, Meta(description="one JobRequest a line")]
     "/jobs",
     access="jobs:submit",
     answers={201: AcceptedJob},
-    refusals=(409, 429),
+    refusals=(409, 422, 429),
     body={bodies.JSON: Content(JobRequest, {"examples": _JOB_EXAMPLES})},
     keyed=True,
     describes={
@@ -62,13 +63,17 @@ async def submit_job(request: web.Request, scope: RequestScope) -> web.Response:
     key = requests.read_key(request.headers.getall(_KEY, ()))
     bodies.media_type(request, bodies.JSON)
     if bodies.is_small(request):
-        submission = requests.read_job(await bodies.read(request), key)
-        return _accepted(scope, submission, await scope.producer.submit([submission]))
+        submission = requests.read_job(await bodies.read(request), key, scope.look_up)
+        [accepted] = await scope.producer.submit([submission])
+        job = await _first(scope, accepted.id, submission.job) if accepted.replayed else submission.job
+        return _accepted(scope, job, accepted)
     large = request.app[LARGE_BODIES]
     with large.room(request) as room:
-        read = partial(requests.read_job, await bodies.read(request, bodies.MAX_BODY_BYTES, room), key)
+        read = partial(requests.read_job, await bodies.read(request, bodies.MAX_BODY_BYTES, room), key, scope.look_up)
         submission = await large.in_thread(read)
-        return _accepted(scope, submission, await scope.producer.submit([submission]))
+        [accepted] = await scope.producer.submit([submission])
+        job = await _first(scope, accepted.id, submission.job) if accepted.replayed else submission.job
+        return _accepted(scope, job, accepted)
 
 
 @operation(
@@ -76,7 +81,7 @@ async def submit_job(request: web.Request, scope: RequestScope) -> web.Response:
     "/jobs/batch",
     access="jobs:submit",
     answers={201: AcceptedBatch},
-    refusals=(409, 429),
+    refusals=(409, 422, 429),
     body={
         bodies.JSON: Content(
             _JobArray | BatchRequest,
@@ -93,16 +98,24 @@ async def submit_batch(request: web.Request, scope: RequestScope) -> web.Respons
     key = requests.read_key(request.headers.getall(_KEY, ()))
     media_type = bodies.media_type(request, bodies.JSON, bodies.NDJSON)
     if bodies.is_small(request):
-        return await _accept_batch(scope, to_the_end(read_batch(await bodies.read(request), media_type, key)))
+        reading = read_batch(await bodies.read(request), media_type, key, scope.look_up)
+        return await _accept_batch(scope, to_the_end(reading))
     large = request.app[LARGE_BODIES]
     with large.room(request) as room:
         body = await bodies.read(request, bodies.MAX_BATCH_BYTES, room)
-        return await _accept_batch(scope, await large.in_turns(read_batch(body, media_type, key)))
+        return await _accept_batch(scope, await large.in_turns(read_batch(body, media_type, key, scope.look_up)))
 
 
-def _accepted(scope: RequestScope, submission: Submission, verdicts: list[Accepted]) -> web.Response:
-    [accepted] = verdicts
-    job, job_id = submission.job, format_id(accepted.id)
+async def _first(scope: RequestScope, job_id: bytes, repeated: Job) -> Job:
+    """The job of the first answer, whose kind may have fixed other options then."""
+    try:
+        return (await scope.inspector.get(job_id)).job
+    except JobNotFound:  # it has ended, and is not kept any more
+        return repeated
+
+
+def _accepted(scope: RequestScope, job: Job, accepted: Accepted) -> web.Response:
+    job_id = format_id(accepted.id)
     if scope.services.on_submitted is not None and not accepted.replayed:
         scope.services.on_submitted(job.kind, job.priority, 1)
     body = AcceptedJob(job_id, accepted.state, job.kind, job.queue, views.label(job.priority))

@@ -25,6 +25,7 @@ from ironforge.errors import InvalidJob, Refused
 from ironforge.job.checks import MAX_BATCH_VALUES, MAX_PAYLOAD_BYTES, MAX_VALUES
 from ironforge.job.record import tail_of
 from ironforge.store.contract import Submission
+from ironforge.store.kind_catalog import LookUp, nothing_known
 
 # A job with the largest payload, and all that it may have beside.
 MAX_JOB_BYTES: Final = MAX_PAYLOAD_BYTES + 65_536
@@ -41,8 +42,10 @@ _split: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _skip: Final = msgspec.json.Decoder(msgspec.Raw).decode
 
 
-def read_batch(body: bytes, media_type: str, key: str | None) -> Generator[None, None, list[Submission]]:
-    """The submissions; what is wrong with one carries its index. Raises ApiProblem.
+def read_batch(
+    body: bytes, media_type: str, key: str | None, look_up: LookUp = nothing_known
+) -> Generator[None, None, list[Submission]]:
+    """The submissions; what is wrong with one carries its index. Raises ApiProblem, StoreUnavailable.
 
     All of them share the key and the fingerprint of the whole: another batch under this key conflicts.
     """
@@ -55,7 +58,7 @@ def read_batch(body: bytes, media_type: str, key: str | None) -> Generator[None,
             count = strict_json.count_values(_sized(item))
             canonical = strict_json.canonical(item, values=count, in_order=key is not None)
             request = decode(JOB_DECODER, item)
-            batch.append(submission(request, key, tail, index))
+            batch.append(submission(request, key, tail, look_up, index))
         except Refused as error:
             detail = f"job {index} of the batch: {error.detail}"
             raise ApiProblem(cast("Code", error.code), detail, **{**error.facts(), "index": index}) from None

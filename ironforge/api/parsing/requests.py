@@ -24,6 +24,7 @@ from ironforge.job import checks
 from ironforge.job.fingerprint import content, digest
 from ironforge.job.record import LABELS, JobState, new_id, parse_id, tail_of
 from ironforge.store.contract import Submission
+from ironforge.store.kind_catalog import LookUp, nothing_known
 
 T = TypeVar("T")
 Query = TypeVar("Query", bound=msgspec.Struct)
@@ -44,13 +45,13 @@ _PLACE: Final = re.compile(r" - at `\$\.?(.*)`\Z")
 JOB_DECODER: Final = msgspec.json.Decoder(JobRequest)
 
 
-def read_job(body: bytes, key: str | None) -> Submission:
-    """The one submission of `POST /jobs`. Raises InvalidJson, InvalidJob, ApiProblem."""
+def read_job(body: bytes, key: str | None, look_up: LookUp = nothing_known) -> Submission:
+    """The one submission of `POST /jobs`. Raises InvalidJson, InvalidJob, ApiProblem, StoreUnavailable."""
     canonical = strict_json.canonical(body, in_order=key is not None)
     request = decode(JOB_DECODER, body)
     if key is None:
-        return submission(request, None, None)
-    accepted = submission(request, key, tail_of(key))
+        return submission(request, None, None, look_up)
+    accepted = submission(request, key, tail_of(key), look_up)
     return accepted._replace(fingerprint=digest(content_of(request, canonical)), former_fingerprint=digest(canonical))
 
 
@@ -130,12 +131,13 @@ def read_key(keys: Sequence[str]) -> str | None:
 # --------------------------------------------------------------------------- one submission
 
 
-def submission(request: JobRequest, key: str | None, tail: int | None, place: int = 0) -> Submission:
-    """Without what identifies it under its key. Raises InvalidJob."""
+def submission(request: JobRequest, key: str | None, tail: int | None, look_up: LookUp, place: int = 0) -> Submission:
+    """Without what identifies it under its key. Raises InvalidJob, StoreUnavailable."""
     try:
         kind = checks.check_kind(request.kind)
+        known = look_up(kind)
         payload = checks.check_payload_size(bytes(request.payload))
-        checked = request.checked()
+        checked = request.checked(None if known is None else known.defaults)
     except InvalidJob as error:
         if "\0" in str(getattr(request, error.field or "", "")):
             message = f"{error.field} must not hold a NUL character"
