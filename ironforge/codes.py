@@ -59,6 +59,7 @@ S403 = Literal[
 S404 = Literal[
     "job_not_found",
     "key_not_found",
+    "kind_not_found",
     "metrics_not_available",
     "not_found",
 ]

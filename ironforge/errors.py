@@ -190,6 +190,12 @@ class QuotaExceeded(Refused):
         self.retry_seconds = retry_seconds
 
 
+class KindNotFound(Refused):
+    """No node has announced this kind, or the last one that ran it is long gone."""
+
+    code = "kind_not_found"
+
+
 class KeyNotFound(Refused):
     """No such API key in this namespace."""
 

@@ -30,6 +30,7 @@ _KEY_PATTERN: Final = "^[!-~]([ -~]*[!-~])?$"
 # By name: the schema of a path parameter, and an example.
 _PATH_PARAMETERS: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "id": ({"type": "string", "format": "uuid", "pattern": jobs.ID_PATTERN}, jobs.ID_EXAMPLE),
+    "kind": ({"type": "string", "pattern": NAME_PATTERN}, "email.send"),
     "key_id": ({"type": "string", "pattern": KEY_ID_PATTERN}, KEY_ID_EXAMPLE),
     "queue": ({"type": "string", "pattern": NAME_PATTERN}, "default"),
 }
@@ -47,6 +48,7 @@ _MEANING: Final = {
     409: "the request does not fit the present state",
     413: "too large",
     415: "media type or encoding is not accepted",
+    422: "this installation does not take such a job; `field` names the culprit",
     429: "the queue is full, or a quota is used up; repeating later is safe",
     500: "a fault of IronForge; its log has the request id",
     503: "the store cannot be used now, is full, or did not keep the jobs safe enough; repeating is safe",
@@ -141,7 +143,7 @@ def _schema(kind: Any) -> dict[str, Any]:
 def _tag(path: str) -> str:
     """Generators make a group of calls, or a file, of each; what is about the service itself is one."""
     first = path.split("/")[1]
-    return first if first in ("jobs", "dlq", "queues", "nodes", "keys", "quotas", "audit") else "service"
+    return first if first in ("jobs", "dlq", "queues", "nodes", "kinds", "keys", "quotas", "audit") else "service"
 
 
 def _success(status: int, kind: type | None, operation: Operation) -> dict[str, Any]:

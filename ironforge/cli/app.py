@@ -13,12 +13,12 @@ from typing import Final
 import typer
 
 from ironforge import errors
-from ironforge.cli import access, audit, documentation, jobs, queues, run, status, verify
+from ironforge.cli import access, audit, documentation, jobs, kinds, queues, run, status, verify
 from ironforge.cli.output import EXIT_CODES, say
 
 # The first that fits counts.
 _CODES: Final = (
-    ((errors.JobNotFound, errors.KeyNotFound), 4),
+    ((errors.JobNotFound, errors.KeyNotFound, errors.KindNotFound), 4),
     ((errors.InvalidState, errors.IdempotencyConflict, errors.TooManyKeys), 5),
     (errors.StoreUnavailable, 3),
     ((errors.ConfigError, errors.InvalidJob, errors.UnknownKind), 2),
@@ -40,6 +40,7 @@ for _command in (run.dev, run.api, run.node, jobs.submit):
 app.add_typer(jobs.jobs, name="jobs")
 app.add_typer(jobs.dlq, name="dlq")
 app.add_typer(queues.queues, name="queues")
+app.add_typer(kinds.kinds, name="kinds")
 app.add_typer(access.keys, name="keys")
 app.add_typer(access.quotas, name="quotas")
 app.add_typer(audit.audit, name="audit")
@@ -66,8 +67,8 @@ def explain(error: Exception) -> int:
         say("This is a bug in IronForge; set IRONFORGE_LOG_LEVEL=debug to see where it happened.")
         return FAILED
     say(f"ironforge: {error}")
-    for kinds, code in _CODES:
-        if isinstance(error, kinds):
+    for classes, code in _CODES:
+        if isinstance(error, classes):
             return code
     # Imported only now: a command that talked to the API has it already.
     from ironforge.client.transport import ApiUnreachable  # noqa: PLC0415

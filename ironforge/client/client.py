@@ -18,7 +18,7 @@ from ironforge.client.refusals import refused
 from ironforge.client.transport import ApiError, ApiUnreachable, Json, Transport, member
 from ironforge.errors import InvalidJob, WaitTimeout
 from ironforge.formats.duration import Duration, seconds_of
-from ironforge.job.checks import check_queue
+from ironforge.job.checks import check_kind, check_queue
 from ironforge.job.options import JobKeywords, check_names
 from ironforge.job.record import parse_id
 from ironforge.process.loop_thread import LoopThread
@@ -73,6 +73,14 @@ class _OperatorCalls(Generic[Answer, Ids]):
     def nodes(self) -> Answer:
         """The nodes that hold a lease."""
         return self._answer(self._http.call("GET", "/nodes"))
+
+    def kinds(self, **query: str | int | None) -> Answer:
+        """One page, `{"kinds", "next"}`, of the kinds that nodes announced; limit, cursor."""
+        return self._answer(self._http.call("GET", "/kinds", query=query))
+
+    def kind(self, kind: str) -> Answer:
+        """A kind: its versions with their defaults and schemas, and the nodes that run them. Raises KindNotFound."""
+        return self._answer(self._http.call("GET", f"/kinds/{check_kind(kind)}"))
 
     def health(self) -> Answer:
         """The state of the store; an unavailable one is an answer here, not an error."""

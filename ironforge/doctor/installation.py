@@ -16,7 +16,7 @@ import msgspec
 
 from ironforge.addresses.server_url import DEFAULT_URL, parse
 from ironforge.doctor.finding import Finding, Level
-from ironforge.doctor.shard import NODE_START, ShardExam, cli, wrong_type_findings
+from ironforge.doctor.shard import MOST_SHOWN, NODE_START, ShardExam, cli, wrong_type_findings
 from ironforge.errors import ConfigError, StoreError
 from ironforge.formats.numbers import counted
 from ironforge.formats.suggest import closest
@@ -33,6 +33,7 @@ from ironforge.runtime.parent_pipe import PARENT_FD
 from ironforge.settings import PREFIX, Settings, environment_name
 from ironforge.store import NodeStore, StoreClient
 from ironforge.store.contract import Stats
+from ironforge.store.kinds import Kinds
 from ironforge.store.server_checks import verify
 
 PATIENCE_SECONDS: Final = 10.0
@@ -71,7 +72,7 @@ async def examine(settings: Settings) -> list[Finding]:
         findings += await _guarded(exam.api_keys)
         # What leans on a key of the wrong type cannot be judged.
         sound = not any(shard.wrong_types for shard in shards)
-        for check in (exam.nodes, exam.queues, *((exam.orphan_consumers,) if sound else ())):
+        for check in (exam.nodes, exam.queues, exam.kinds, *((exam.orphan_consumers,) if sound else ())):
             findings += await _guarded(check)
         if sound:
             findings += await _in_each(shards, lambda shard: (shard.schedule, shard.data))
@@ -175,12 +176,27 @@ class _Exam:
         message += ", ".join(names[:5])
         return [Finding("warn", "consumers", message, NODE_START)]
 
+    async def kinds(self) -> list[Finding]:
+        kinds = await self._inspector.kinds()
+        if not kinds.nodes:  # which `nodes` says
+            return [Finding("ok", "kinds", f"{counted(len(kinds.known), 'known kind')}")]
+        servers = kinds.servers()
+        findings = [
+            Finding("warn", "kinds", f"no running node runs kind {name}, which was announced before", NODE_START)
+            for name in kinds.unserved[:MOST_SHOWN]
+        ]
+        for name, kind in sorted(kinds.known.items()):
+            if kind.nodes and not servers(kind.queue):
+                message = f"jobs of kind {name} go to queue {kind.queue}, which no running node serves"
+                findings.append(Finding("warn", "kinds", message, f"{NODE_START} --queues {kind.queue}"))
+        return findings or [Finding("ok", "kinds", f"running nodes run each of {counted(len(kinds.known), 'kind')}")]
+
     async def queues(self) -> list[Finding]:
         stats = await self._inspector.stats()
         queued = sum(stream.queued for stream in stats.streams)
         paused = f"; paused: {', '.join(stats.paused)}" if stats.paused else ""
         findings = [Finding("ok", "queues", f"{counted(queued, 'waiting job')}{paused}")]
-        unserved = await self._unserved(stats)
+        unserved = _unserved(stats, await self._inspector.kinds())
         for queue, waiting in unserved.items():
             message = f"queue {queue} has {counted(waiting, 'waiting job')}, and no running node serves it"
             findings.append(Finding("warn", "queues", message, f"{NODE_START} --queues {queue}"))
@@ -198,14 +214,15 @@ class _Exam:
             findings.append(Finding("warn", "dead letter", f"{counted(stats.dead, 'job')} gave up", fix))
         return findings
 
-    async def _unserved(self, stats: Stats) -> Counter[str]:
-        """Waiting jobs by queue, where nodes run and say what they serve, and it is not that queue."""
-        served = [node.queues for node in await self._inspector.nodes() if node.lease_ms_left > 0]
-        waiting: Counter[str] = Counter()
-        for stream in stats.streams:
-            if stream.queued and served and not any(not queues or stream.queue in queues for queues in served):
-                waiting[stream.queue] += stream.queued
-        return waiting
+
+def _unserved(stats: Stats, kinds: Kinds) -> Counter[str]:
+    """Waiting jobs by queue, where nodes run, and none takes them."""
+    waiting: Counter[str] = Counter()
+    servers = kinds.servers()
+    for stream in stats.streams:
+        if stream.queued and kinds.nodes and not servers(stream.queue):
+            waiting[stream.queue] += stream.queued
+    return waiting
 
 
 def _cli(settings: Settings) -> str:

@@ -108,9 +108,7 @@ class KindOptions(msgspec.Struct, forbid_unknown_fields=True):
     ] = None
     retain_seconds: Annotated[
         float | None,
-        _seconds(
-            "how long the job can be looked up after its end; default: as the installation says", 0, MAX_RETAIN_SECONDS
-        ),
+        _seconds("how long the job can be looked up after its end; default: as the kind says", 0, MAX_RETAIN_SECONDS),
     ] = None
 
 

@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from ironforge.job.record import Priority
 from ironforge.store import NodeView, Stats, StreamDepth
+from ironforge.store.kinds import NO_KINDS, Kinds
 
 # So many streams are told apart: clients that invent names must not fill the scraper's memory.
 MAX_STREAMS: Final = 1_000
@@ -25,6 +26,7 @@ class Reading(NamedTuple):
 
     stats: Stats
     nodes: Sequence[NodeView]
+    kinds: Kinds = NO_KINDS
 
 
 class Depths(Collector):
@@ -37,8 +39,9 @@ class Depths(Collector):
     def collect(self) -> Iterable[Metric]:
         if self._reading is None:
             return
-        stats, nodes = self._reading
+        stats, nodes, kinds = self._reading
         yield from self._of_streams(stats)
+        yield self._servers(stats, kinds)
         paused = self._family("ironforge_queue_paused", "1: nodes take no jobs of it", "queue")
         for queue in dict.fromkeys(_told(number, queue) for number, queue in enumerate(stats.paused)):
             paused.add_metric((*self._own.values(), queue), 1)
@@ -47,6 +50,7 @@ class Depths(Collector):
         for name, documentation, value in (
             ("ironforge_scheduled_depth", "Jobs that are not due yet", stats.scheduled),
             ("ironforge_dlq_depth", "Jobs in the dead letter", stats.dead),
+            ("ironforge_unserved_kinds", "Kinds that are known and that no node runs", len(kinds.unserved)),
             ("ironforge_nodes", "Nodes that hold a lease", len(alive)),
             ("ironforge_worker_slots", "Jobs that these can run at a time", sum(node.concurrency for node in alive)),
         ):
@@ -77,6 +81,15 @@ class Depths(Collector):
             elif stream.oldest_ms is not None:
                 age.add_metric(where, max(0, stats.now_ms - stream.oldest_ms) / 1000)
         yield from (depth, running, suspects, age)
+
+    def _servers(self, stats: Stats, kinds: Kinds) -> GaugeMetricFamily:
+        family = self._family("ironforge_queue_nodes", "Nodes that take jobs from it", "queue")
+        servers = kinds.servers()
+        told = {_told(number, stream.queue): servers(stream.queue) for number, stream in enumerate(stats.streams)}
+        told.pop(OTHER, None)  # of several queues
+        for queue, nodes in told.items():
+            family.add_metric((*self._own.values(), queue), nodes)
+        return family
 
     def _family(self, name: str, documentation: str, *labels: str) -> GaugeMetricFamily:
         return GaugeMetricFamily(name, documentation, labels=(*self._own, *labels))

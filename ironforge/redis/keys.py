@@ -130,14 +130,14 @@ class Keys(KeySpace):
         "hash",
         STAYS,
         "in shard 0: node → the kinds that it runs, each with the digest of its definition (JSON)",
-        "no node can join or be taken over, and doors go by what they knew of kinds",
+        "no node can join or be taken over, kinds and statistics cannot be read, and doors go by what they knew",
     )
     kinds = Key(
         "kinds",
         "hash",
         STAYS,
         "in shard 0: kind → its last definitions, the newest first (JSON); the empty field changes with them",
-        "no node can join, and doors go by what they knew of kinds",
+        "no node can join, kinds and statistics cannot be read, and doors go by what they knew",
     )
     fence = KeyFamily(
         "fence:<node>",

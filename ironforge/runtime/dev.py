@@ -28,6 +28,7 @@ from ironforge.runtime.embedded_server import EmbeddedServer
 from ironforge.runtime.node import Node
 from ironforge.runtime.parent_pipe import ChildStatus, reporting
 from ironforge.runtime.tls import server_context
+from ironforge.runtime.unserved import warn_of_unserved_queues
 from ironforge.settings import Settings
 from ironforge.store import StoreClient
 from ironforge.store.server_checks import verify
@@ -106,6 +107,7 @@ async def _serve_until_told(
     async with _api(settings, Metrics(), allow_public=allow_public, shared_port=shared_port) as url:
         if on_ready:
             on_ready(url)
+        await warn_of_unserved_queues(settings)
         await told.event.wait()
         log.info("api is stopping")
     return 0

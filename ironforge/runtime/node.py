@@ -34,6 +34,7 @@ from ironforge.process.handler_environment import hide_from_handlers
 from ironforge.process.stop_signals import StopSignals
 from ironforge.runtime.lifespans import Lifespans
 from ironforge.runtime.parent_pipe import ChildStatus, Deaths, reporting
+from ironforge.runtime.unserved import warn_of_unserved_kinds
 from ironforge.settings import Settings, load, namespaces_of
 from ironforge.store import NodeStore
 from ironforge.store.server_checks import verify
@@ -99,6 +100,7 @@ class Node:
         self._helpers = [
             asyncio.create_task(self._feel_pulse(), name="pulse"),
             asyncio.create_task(measure_loop_lag(self.metrics), name="loop lag"),
+            asyncio.create_task(warn_of_unserved_kinds(self._forge, settings), name="unserved kinds"),
         ]
         self._tell("node_started")
         kinds = ", ".join(self._forge.kinds) or "none: this application registers no handlers"

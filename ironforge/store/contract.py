@@ -14,6 +14,7 @@ from ironforge.job.options import JobOptions
 from ironforge.job.record import Job, JobState, format_id
 from ironforge.store.kinds import Kinds
 from ironforge.store.node_view import NodeView
+from ironforge.store.waiting import Waiting
 
 # --------------------------------------------------------------------------- submitting and changing
 
@@ -76,7 +77,7 @@ class Producer(Protocol):
 
 class JobView(NamedTuple):
     """A job as it stands. `due_ms` of a scheduled job; `node` and `started_ms` of a running one.
-    `alone`: its node runs nothing else meanwhile."""
+    `alone`: its node runs nothing else meanwhile. `waiting_for`: of a queued one, where it is more than its turn."""
 
     job: Job
     state: JobState
@@ -85,6 +86,7 @@ class JobView(NamedTuple):
     started_ms: int | None = None
     cancel_requested: bool = False
     alone: bool = False
+    waiting_for: Waiting | None = None
 
 
 class JobFilter(NamedTuple):

@@ -5,7 +5,8 @@ Definitions outlive their nodes, for installations that scale to zero; that a no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from ironforge.job.definition import KindDefinition
@@ -72,6 +73,17 @@ class Kinds(NamedTuple):
             if (queue in about.queues or not about.queues) and (kind is None or self.may_run(node, kind)):
                 yield node
 
+    def servers(self) -> Callable[[str], int]:
+        """How many nodes take jobs from a queue, for many queues."""
+        counts = Counter(queue for about in self.nodes.values() for queue in about.queues)
+        everywhere = sum(not about.queues for about in self.nodes.values())
+        return lambda queue: counts[queue] + everywhere
+
+    @property
+    def unserved(self) -> list[str]:
+        """The kinds that no node runs, sorted."""
+        return sorted(name for name in self.known if not self.is_run(name))
+
     def may_run(self, node: str, kind: str) -> bool:
         return node not in self.runs or kind in self.runs[node]
 
@@ -88,3 +100,6 @@ class Kinds(NamedTuple):
                 known[name] = kind._replace(versions=versions)
         nodes = {name: about for name, about in self.nodes.items() if name in seen}
         return self._replace(known=known, nodes=nodes)
+
+
+NO_KINDS: Final = Kinds(0, {}, {}, {})

@@ -60,6 +60,8 @@ def test_operation_ids_are_unique_and_stable() -> None:
         "getQueueStats",
         "pauseQueue",
         "resumeQueue",
+        "listKinds",
+        "getKind",
         "listNodes",
         "getHealth",
         "getLiveness",

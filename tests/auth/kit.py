@@ -17,6 +17,8 @@ from ironforge.auth.api_keys import ApiKeys
 from ironforge.auth.audit import AuditTrail
 from ironforge.auth.caller import SCOPES
 from ironforge.auth.quota_store import QuotaStore
+from ironforge.job.definition import Announcement
+from ironforge.job.options import KindOptions
 from ironforge.metrics.jobs import Metrics
 from ironforge.runtime.auth_setup import authentication_of
 from ironforge.settings import Settings
@@ -91,9 +93,9 @@ class House:
         assert answer.status == 201, answer.body
         return answer.body["id"]
 
-    async def node(self, namespace: str | None = None) -> Node:
+    async def node(self, namespace: str | None = None, kinds: Iterable[str] = ()) -> Node:
         settings = msgspec.structs.replace(self.inside(namespace), queues=("default", "ours", "theirs"))
-        store = NodeStore(settings)
+        store = NodeStore(settings, [Announcement.of(kind, "", KindOptions(queue="theirs"), None) for kind in kinds])
         self._stack.push_async_callback(store.close)
         lease = await store.leases.join()
         return Node(lease, store.work(lease))

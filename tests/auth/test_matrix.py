@@ -25,6 +25,8 @@ WHO_MAY: Final = {
     "getQueueStats": "jobs:read",
     "pauseQueue": "queues:admin",
     "resumeQueue": "queues:admin",
+    "listKinds": "jobs:read",
+    "getKind": "jobs:read",
     "listNodes": "metrics:read",
     "getHealth": "metrics:read",
     "getMetrics": "metrics:read",
@@ -38,6 +40,7 @@ WHO_MAY: Final = {
     "getOpenApi": "public",
 }
 JOB: Final = {"kind": "theirs.only", "queue": "theirs"}
+NOT_THERE: Final = {"id": "job_not_found", "key_id": "key_not_found", "kind": "kind_not_found"}
 BODIES: Final = {
     "submitJob": {"kind": "ours.only", "queue": "ours"},
     "submitBatch": [{"kind": "ours.only", "queue": "ours"}],
@@ -61,6 +64,9 @@ class Owners:
         if "{key_id}" in call.path:
             text = await self.house.key(["jobs:read"])
             return call.path.replace("{key_id}", text.split("_")[1])
+        if "{kind}" in call.path:
+            await self.house.node(kinds=["theirs.only"])
+            return call.path.replace("{kind}", "theirs.only")
         if "{queue}" in call.path:
             path = call.path.replace("{queue}", "theirs")
             if call.operation_id == "resumeQueue":
@@ -123,7 +129,7 @@ async def test_with_one_scope(call: Operation, scope: str, house: House) -> None
         assert answer.body["queue"] == "theirs"
     elif "{" in call.path:
         assert answer.status == 404
-        assert answer.code == ("key_not_found" if "key" in call.path else "job_not_found")
+        assert answer.code == NOT_THERE[call.path.split("{")[1].partition("}")[0]]
     else:
         assert answer.status in call.answers
         if call.operation_id != "getOpenApi":

@@ -71,7 +71,7 @@ def test_the_manual_has_every_command() -> None:
     there = {
         f"{name} {part}".strip()
         for name, command in typer.main.get_command(app).commands.items()
-        for part in getattr(command, "commands", [""])
+        for part in (*getattr(command, "commands", [""]), *([""] * getattr(command, "invoke_without_command", False)))
         if not command.hidden
     }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 from aiohttp import web
 
+from ironforge.api.operations.queues import SHARED_SECONDS
 from ironforge.api.parsing import requests
 from ironforge.api.problems import ApiProblem
 from ironforge.api.responses import answer
@@ -18,7 +19,8 @@ from ironforge.api.scope import RequestScope
 from ironforge.errors import InvalidState
 from ironforge.formats.timestamps import now_ms
 from ironforge.job.record import JobState
-from ironforge.store.contract import JobFilter, JobView
+from ironforge.store.contract import JobFilter, JobView, Page
+from ironforge.store.waiting import without_node
 
 
 @operation("get", "/jobs", access="jobs:read", answers={200: JobPage})
@@ -30,7 +32,8 @@ async def list_jobs(_request: web.Request, scope: RequestScope, query: JobsQuery
 @operation("get", "/jobs/{id}", access="jobs:read", answers={200: JobAnswer}, refusals=(404,))
 async def get_job(request: web.Request, scope: RequestScope) -> web.Response:
     """Look up a job."""
-    return answer(views.job_answer(await scope.inspector.get(requests.read_id(request.match_info["id"]))))
+    view = await scope.inspector.get(requests.read_id(request.match_info["id"]))
+    return answer(views.job_answer(*await _explained(scope, view)))
 
 
 @operation(
@@ -72,7 +75,7 @@ async def retry_job(request: web.Request, scope: RequestScope, body: RetryReques
         # Reviving would refuse it too, but only looking can tell running from queued.
         raise InvalidState(f"the job is {state}: only a dead job can be retried", state=state)
     job = await scope.producer.retry(job_id, reset_retry_count=body.reset_retry_count)
-    return answer(_shown(scope, JobView(job, JobState.QUEUED)))
+    return answer(_shown(scope, *await _explained(scope, JobView(job, JobState.QUEUED))))
 
 
 @operation("get", "/dlq", access="jobs:read", answers={200: JobPage})
@@ -94,4 +97,17 @@ async def _page(scope: RequestScope, query: DeadQuery, state: JobState | None) -
         page = await scope.inspector.jobs(wanted, limit=query.limit, cursor=cursors.open(query.cursor, *purpose))
     except ValueError as error:
         raise ApiProblem("invalid_parameter", f"cursor: {error}", field="cursor") from None
-    return answer(views.job_page(page._replace(cursor=cursors.seal(page.cursor, *purpose))))
+    return answer(views.job_page(Page(await _explained(scope, *page.jobs), cursors.seal(page.cursor, *purpose))))
+
+
+async def _explained(scope: RequestScope, *shown: JobView) -> list[JobView]:
+    """With what those that are queued wait for."""
+    if not any(view.state is JobState.QUEUED for view in shown):
+        return [*shown]
+    kinds = await scope.inspector.kinds(max_age_seconds=SHARED_SECONDS)
+    return [
+        view._replace(waiting_for=view.waiting_for or without_node(view.job, kinds))
+        if view.state is JobState.QUEUED
+        else view
+        for view in shown
+    ]

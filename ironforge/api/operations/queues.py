@@ -22,7 +22,8 @@ SHARED_SECONDS: Final = 1.0
 async def get_queue_stats(_request: web.Request, scope: RequestScope) -> web.Response:
     """Depths and rates."""
     stats = await scope.inspector.stats(max_age_seconds=SHARED_SECONDS)
-    shown = views.queue_stats(stats, scope.services.rates.until(stats))
+    kinds = await scope.inspector.kinds(max_age_seconds=SHARED_SECONDS)
+    shown = views.queue_stats(stats, kinds, scope.services.rates.until(stats))
     # What is counted over all queues tells of some that a limited caller may not use.
     return answer(shown if scope.caller.queues is None else views.without_totals(shown))
 

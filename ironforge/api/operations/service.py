@@ -117,6 +117,7 @@ async def _reading(inspector: Inspector) -> Reading | None:
     """None while the store is away: the rest of the page is wanted all the more then."""
     try:
         stats = await inspector.stats(max_age_seconds=SHARED_SECONDS)
-        return Reading(stats, await inspector.nodes(max_age_seconds=SHARED_SECONDS))
+        nodes = await inspector.nodes(max_age_seconds=SHARED_SECONDS)
+        return Reading(stats, nodes, await inspector.kinds(max_age_seconds=SHARED_SECONDS))
     except StoreError:
         return None

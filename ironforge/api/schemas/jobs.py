@@ -14,6 +14,7 @@ from msgspec import Meta
 from ironforge.job.checks import NAME_PATTERN
 from ironforge.job.options import RECORDED, JobOptions
 from ironforge.job.record import JobState, PriorityLabel
+from ironforge.store.waiting import WaitingCode
 
 MAX_BATCH = 10_000
 MAX_PAGE = 500
@@ -131,10 +132,19 @@ _WithOptions: Any = msgspec.defstruct(
 )
 
 
+class WaitingFor(msgspec.Struct):
+    """What has to change before a queued job runs, where that is more than its turn."""
+
+    code: WaitingCode
+    detail: str
+    until: Annotated[Time | None, Meta(description="when it ends by itself; null: that is not known")]
+
+
 class JobAnswer(_WithOptions):  # type: ignore[misc] # made at run time
     """A job as it stands. `attempts` counts failed attempts so far; null options mean "as the kind says"."""
 
     status: JobState
+    waiting_for: Annotated[WaitingFor | None, Meta(description="of a queued job; null: it has its turn soon")]
     payload: msgspec.Raw
     attempts: int
     revivals: Annotated[int, Meta(description="how often it came back from the dead letter")]

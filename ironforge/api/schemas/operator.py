@@ -11,6 +11,9 @@ from ironforge.api.schemas.jobs import JobId, Time
 from ironforge.job.record import PriorityLabel
 from ironforge.store.node_view import JOBS_NAMED
 
+# Of the kinds in an answer.
+UNSERVED_NAMED = 100
+
 
 class StreamStats(msgspec.Struct):
     """One priority of one queue that is in use."""
@@ -22,7 +25,15 @@ class StreamStats(msgspec.Struct):
     oldest_age_seconds: Annotated[
         float | None, Meta(description="how long the longest queued job has waited; null: none, or unknown")
     ]
+    served_by: Annotated[int, Meta(description="nodes that take jobs from the queue")]
     suspects: Annotated[int, Meta(description="queued jobs that wait to run alone: nodes died while they held them")]
+
+
+class UnservedAnswer(msgspec.Struct):
+    """What waits until a node comes: queues with waiting jobs, and kinds that are known."""
+
+    queues: list[str]
+    kinds: Annotated[list[str], Meta(description=f"the first {UNSERVED_NAMED}, in the order of their names")]
 
 
 class QueueStats(msgspec.Struct):
@@ -38,6 +49,7 @@ class QueueStats(msgspec.Struct):
     scheduled: int | None
     dlq_depth: int | None
     paused: list[str]
+    unserved: Annotated[UnservedAnswer, Meta(description="what no running node takes")]
     oldest_age_seconds: float | None
     totals: dict[str, int] | None
     rates: dict[str, float] | None
@@ -98,6 +110,8 @@ class NodeAnswer(msgspec.Struct):
     concurrency: Annotated[int, Meta(description="jobs that it runs at a time; 0: it did not say")]
     version: str
     since: Annotated[Time | None, Meta(description="when it joined")]
+    app_version: Annotated[str, Meta(description="version of its application; empty: it did not say")]
+    kinds: Annotated[list[str], Meta(description="what it runs; empty as well for a caller that may not read jobs")]
 
 
 class NodesAnswer(msgspec.Struct):

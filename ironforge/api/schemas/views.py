@@ -15,12 +15,24 @@ from ironforge.api.schemas.jobs import (
     FailedAttempt,
     JobAnswer,
     JobPage,
+    WaitingFor,
 )
-from ironforge.api.schemas.operator import NodeAnswer, NodeJob, NodesAnswer, QueueStats, StreamStats
+from ironforge.api.schemas.kinds import KindAnswer, KindSummary, KindVersionAnswer
+from ironforge.api.schemas.operator import (
+    UNSERVED_NAMED,
+    NodeAnswer,
+    NodeJob,
+    NodesAnswer,
+    QueueStats,
+    StreamStats,
+    UnservedAnswer,
+)
 from ironforge.job import options
 from ironforge.job.record import LABELS, AttemptError, PriorityLabel, format_id
 from ironforge.store.contract import JobView, Page, Stats, StreamDepth
-from ironforge.store.node_view import NodeView, RunningJob
+from ironforge.store.kinds import Kind, Kinds, KindVersion
+from ironforge.store.node_view import NodeView
+from ironforge.store.waiting import Waiting
 
 _check = msgspec.json.Decoder(msgspec.Raw).decode
 
@@ -36,6 +48,7 @@ def job_answer(view: JobView) -> JobAnswer:
         kind=job.kind,
         **options.shown(job),
         status=view.state,
+        waiting_for=_waiting_for(view.waiting_for),
         payload=_json(job.payload),
         attempts=job.attempt,
         revivals=job.revivals,
@@ -69,8 +82,10 @@ def job_page(page: Page) -> JobPage:
     return JobPage([job_answer(view) for view in page.jobs], page.cursor)
 
 
-def queue_stats(stats: Stats, rates: dict[str, float] | None) -> QueueStats:
-    streams = [_stream(depth, stats.now_ms) for depth in stats.streams]
+def queue_stats(stats: Stats, kinds: Kinds, rates: dict[str, float] | None) -> QueueStats:
+    servers = kinds.servers()
+    streams = [_stream(depth, stats.now_ms, servers(depth.queue)) for depth in stats.streams]
+    unserved = dict.fromkeys(stream.queue for stream in streams if stream.queued and not stream.served_by)
     ages = [stream.oldest_age_seconds for stream in streams if stream.oldest_age_seconds is not None]
     return QueueStats(
         queues=streams,
@@ -79,6 +94,7 @@ def queue_stats(stats: Stats, rates: dict[str, float] | None) -> QueueStats:
         scheduled=stats.scheduled,
         dlq_depth=stats.dead,
         paused=list(stats.paused),
+        unserved=UnservedAnswer([*unserved], kinds.unserved[:UNSERVED_NAMED]),
         oldest_age_seconds=max(ages, default=None),
         totals=stats.totals,
         rates=rates,
@@ -93,12 +109,12 @@ def without_totals(stats: QueueStats) -> QueueStats:
 
 
 def node_list(nodes: Sequence[NodeView], *, may_read: bool) -> NodesAnswer:
-    """`may_read`: jobs are named."""
-    return NodesAnswer([_node(node, node.jobs if may_read else ()) for node in nodes])
+    """`may_read`: jobs and kinds are named."""
+    return NodesAnswer([_node(node if may_read else node._replace(jobs=(), kinds=())) for node in nodes])
 
 
-def _node(node: NodeView, running: Sequence[RunningJob]) -> NodeAnswer:
-    jobs = [NodeJob(format_id(job.id), job.kind, job.queue, rfc3339(job.started_ms)) for job in running]
+def _node(node: NodeView) -> NodeAnswer:
+    jobs = [NodeJob(format_id(job.id), job.kind, job.queue, rfc3339(job.started_ms)) for job in node.jobs]
     return NodeAnswer(
         node.name,
         node.lease_ms_left / 1000,
@@ -108,12 +124,37 @@ def _node(node: NodeView, running: Sequence[RunningJob]) -> NodeAnswer:
         node.concurrency,
         node.version,
         optional_rfc3339(node.since_ms),
+        node.app_version,
+        list(node.kinds),
     )
 
 
-def _stream(depth: StreamDepth, now_ms: int) -> StreamStats:
+def kind_summary(kind: Kind) -> KindSummary:
+    newest, definition = kind.versions[0], kind.definition
+    nodes = len(kind.nodes)
+    announced_at = rfc3339(newest.announced_ms)
+    return KindSummary(kind.name, nodes > 0, nodes, definition.version, announced_at, {**definition.defaults})
+
+
+def kind_answer(kind: Kind) -> KindAnswer:
+    return KindAnswer(kind.name, bool(kind.nodes), [_kind_version(version) for version in kind.versions])
+
+
+def _kind_version(version: KindVersion) -> KindVersionAnswer:
+    definition = version.definition
+    schema = None if definition.schema is None else {**definition.schema}
+    return KindVersionAnswer(
+        definition.version, rfc3339(version.announced_ms), list(version.nodes), {**definition.defaults}, schema
+    )
+
+
+def _waiting_for(waiting: Waiting | None) -> WaitingFor | None:
+    return WaitingFor(waiting.code, waiting.detail, optional_rfc3339(waiting.until_ms)) if waiting else None
+
+
+def _stream(depth: StreamDepth, now_ms: int, served_by: int) -> StreamStats:
     age = None if depth.oldest_ms is None else max(0, now_ms - depth.oldest_ms) / 1000
-    return StreamStats(depth.queue, label(depth.priority), depth.queued, depth.running, age, depth.suspects)
+    return StreamStats(depth.queue, label(depth.priority), depth.queued, depth.running, age, served_by, depth.suspects)
 
 
 def _failed_attempt(error: AttemptError) -> FailedAttempt:

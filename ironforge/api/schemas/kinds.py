@@ -1,0 +1,61 @@
+"""The types of the calls about kinds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from ironforge.api.schemas.jobs import DEFAULT_PAGE, MAX_PAGE, Time
+
+Defaults = Annotated[
+    dict[str, Any],
+    Meta(description="options that the kind fixes, as in a submission, which may say others"),
+]
+Version = Annotated[str, Meta(description="of the application; empty: it did not say")]
+
+
+class KindsQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """Which page of the kinds."""
+
+    limit: Annotated[
+        int, Meta(description="kinds on one page", extra_json_schema={"minimum": 1, "maximum": MAX_PAGE})
+    ] = DEFAULT_PAGE
+    cursor: Annotated[str | None, Meta(description="`next` of the page before")] = None
+
+
+class KindSummary(msgspec.Struct):
+    """A kind as the node that joined last announced it."""
+
+    kind: str
+    live: Annotated[bool, Meta(description="a node runs it now")]
+    nodes: Annotated[int, Meta(description="how many nodes run it, in any version")]
+    version: Version
+    announced_at: Time
+    defaults: Defaults
+
+
+class KindPage(msgspec.Struct):
+    """In the order of their names; `next` null is the end."""
+
+    kinds: list[KindSummary]
+    next: Annotated[str | None, Meta(description="`cursor` of the next page")]
+
+
+class KindVersionAnswer(msgspec.Struct):
+    """What the nodes of one version of the application announced."""
+
+    version: Version
+    announced_at: Annotated[Time, Meta(description="when a node last joined with it")]
+    nodes: Annotated[list[str], Meta(description="the nodes that run it now")]
+    defaults: Defaults
+    schema: Annotated[dict[str, Any] | None, Meta(description="JSON Schema of the payload; null: none is known")]
+
+
+class KindAnswer(msgspec.Struct):
+    """`versions`: the one announced last first; its defaults count."""
+
+    kind: str
+    live: Annotated[bool, Meta(description="a node runs it now")]
+    versions: list[KindVersionAnswer]

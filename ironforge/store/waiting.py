@@ -1,0 +1,27 @@
+"""What a queued job waits for, where that is more than its turn: each reason is made here, and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from ironforge.job.record import Job
+from ironforge.store.kinds import Kinds
+
+WaitingCode = Literal["no_node_for_queue", "no_node_for_kind"]
+
+
+class Waiting(NamedTuple):
+    """`until_ms`: when it ends by itself, Unix time; None: that is not known."""
+
+    code: WaitingCode
+    detail: str
+    until_ms: int | None = None
+
+
+def without_node(job: Job, kinds: Kinds) -> Waiting | None:
+    """None: some node takes jobs of its queue and runs its kind."""
+    if not any(kinds.serving(job.queue)):
+        return Waiting("no_node_for_queue", f"no running node serves queue {job.queue}")
+    if not any(kinds.serving(job.queue, job.kind)):
+        return Waiting("no_node_for_kind", f"no running node that serves queue {job.queue} runs kind {job.kind}")
+    return None
