@@ -41,13 +41,12 @@ def where() -> list[str]:
 
 
 class Built(NamedTuple):
-    """A checkout, its wheel and its source distribution; the wheels that are made of the latter and of an archive."""
+    """A checkout, its wheel, its source distribution, and the wheel that is made of the latter."""
 
     checkout: Path
     wheel: Path
     sdist: Path
     wheel_of_sdist: Path
-    wheel_of_archive: Path
 
 
 @pytest.fixture(scope="module")
@@ -63,20 +62,13 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory, backend: dict[str, str]) -> Built:
     folder = tmp_path_factory.mktemp("built")
-    names = ("checkout", "unpacked", "archive", "first", "second", "third")
-    checkout, unpacked, archive, first, second, third = (folder / name for name in names)
+    checkout, unpacked, first, second = (folder / name for name in ("checkout", "unpacked", "first", "second"))
     left_out = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "*.egg-info")
     shutil.copytree(ROOT, checkout, symlinks=True, ignore=left_out)
-    shutil.copytree(checkout, archive, symlinks=True)
-    (archive / "ironforge" / "actors").unlink()
-    (archive / "ironforge" / "actors").write_text("../actors", encoding="utf-8")
-    (left_over := checkout / "build" / "lib" / "actors").mkdir(parents=True)
-    (left_over / "__init__.py").touch()
     sdist, wheel = build("sdist", checkout, first, backend), build("wheel", checkout, first, backend)
     unpacked.mkdir()
     subprocess.run(["tar", "xzf", sdist, "-C", unpacked, "--strip-components", "1"], check=True)
-    others = build("wheel", unpacked, second, backend), build("wheel", archive, third, backend)
-    return Built(checkout, wheel, sdist, *others)
+    return Built(checkout, wheel, sdist, build("wheel", unpacked, second, backend))
 
 
 def build(what: str, source: Path, target: Path, environment: dict[str, str]) -> Path:
@@ -97,7 +89,7 @@ def contents(wheel: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def test_the_wheel_installs_one_package_although_an_earlier_build_left_another(built: Built) -> None:
+def test_the_wheel_installs_one_package(built: Built) -> None:
     top = {name.partition("/")[0] for name in contents(built.wheel)}
     assert {name for name in top if not name.endswith(".dist-info")} == {"ironforge"}
 
@@ -123,10 +115,6 @@ def test_the_source_distribution_holds_files_and_no_links(built: Built) -> None:
 
 def test_the_source_distribution_makes_the_same_wheel(built: Built) -> None:
     assert contents(built.wheel_of_sdist) == contents(built.wheel)
-
-
-def test_an_archive_in_which_links_are_text_makes_the_same_wheel(built: Built) -> None:
-    assert contents(built.wheel_of_archive) == contents(built.wheel)
 
 
 @pytest.fixture(scope="module", params=["wheel", "sdist", "checkout"])

@@ -17,7 +17,7 @@ FOLDER_FILES = 20
 CONSTRUCTOR_PARAMETERS = 8
 TOP_LEVEL = {
     *("ironforge", "actors", "tests", "benchmarks", "scripts"),
-    *("pyproject.toml", "setup.py", "README.md", "LICENSE"),
+    *("pyproject.toml", "README.md", "LICENSE"),
 }
 
 FILES = sorted(
