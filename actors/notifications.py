@@ -1,4 +1,4 @@
-"""Passes on what the namespace announces to its nodes: cancellations, and schedules that became earlier.
+"""Passes on what the namespace announces to its nodes: cancellations, schedules that became earlier, room in a limit.
 
 Announcements can be lost while the connection is down, so after every (re)connection the dispatcher looks for itself.
 """
@@ -20,6 +20,7 @@ class Notifications(Actor):
         self._dispatcher = self._session.role("dispatcher")
         self._lease = self._session.role("lease")
         self._retry_timer = self._session.role("retry_timer")
+        self._work = await self._session.work()
         self.background(self._listen(), name="listen")
 
     async def _listen(self) -> None:
@@ -31,5 +32,7 @@ class Notifications(Actor):
                     await self._retry_timer.tell(DueAt(signal.due_ms))
                 case "fenced":
                     await self._lease.tell(Fenced(signal.node))
+                case "room":
+                    self.background(self._work.wake())
                 case "connected":
                     await self._dispatcher.tell(Reconnected())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
+from typing import Literal
 
 from ironforge.actors import attempt_log
 from ironforge.actors.kernel import ActorDead
@@ -65,11 +66,15 @@ class OutcomeReporter:
         ending = outcome.ending
         if ending is Ending.COMPLETED:
             self._tally_of[stream].completed[outcome.kind].append(outcome.seconds)
-            self._ended.append((stream, entry, outcome.job_id, outcome.record, outcome.retention_ms, "completed"))
+            self._end(stream, entry, outcome, "completed")
         elif ending is Ending.CANCELLED:
-            self._ended.append((stream, entry, outcome.job_id, outcome.record, outcome.retention_ms, "cancelled"))
+            self._end(stream, entry, outcome, "cancelled")
         else:
             self._rewrite(stream, entry, outcome)
+
+    def _end(self, stream: str, entry: bytes, outcome: Outcome, state: Literal["completed", "cancelled"]) -> None:
+        record, retention_ms = outcome.record, outcome.retention_ms
+        self._ended.append((stream, entry, outcome.job_id, record, retention_ms, state, outcome.claims))
 
     def _rewrite(self, stream: str, entry: bytes, outcome: Outcome) -> None:
         job, delay_ms, failed = outcome.job, outcome.delay_ms, outcome.ending is not Ending.SNOOZED

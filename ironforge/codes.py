@@ -24,6 +24,7 @@ S400 = Literal[
     "invalid_key_id",
     "invalid_key_request",
     "invalid_kind",
+    "invalid_limit",
     "invalid_number",
     "invalid_parameter",
     "invalid_priority",
@@ -60,6 +61,7 @@ S404 = Literal[
     "job_not_found",
     "key_not_found",
     "kind_not_found",
+    "limit_not_found",
     "metrics_not_available",
     "not_found",
 ]
@@ -85,6 +87,9 @@ S415 = Literal[
 S422 = Literal[
     "invalid_arguments",
     "unknown_kind",
+    "keys_apart",
+    "unknown_limit",
+    "units_over_burst",
 ]
 S429 = Literal[
     "queue_full",

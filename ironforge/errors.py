@@ -98,6 +98,12 @@ class JobNotFound(Refused):
     code = "job_not_found"
 
 
+class LimitNotFound(Refused):
+    """The namespace has no limit of this name."""
+
+    code = "limit_not_found"
+
+
 class InvalidState(Refused):
     """The call does not fit the state the job is in. `state` is the present one."""
 

@@ -95,5 +95,7 @@ def _look(keys: Keys, job_id: bytes, location: Location) -> list[Command]:
     if location.entry:
         key = keys.stream(location.stream)
         return [["XRANGE", key, location.entry, location.entry], ["EXISTS", key]]
+    if location.place == "l":
+        return [["ZSCORE", keys.line(location.line), job_id], ["HEXISTS", keys.parked, job_id]]
     shelf = {"d": keys.dead, "f": keys.fair(location.stream)}.get(location.place, keys.scheduled)
     return [["ZSCORE", shelf, job_id], ["HEXISTS", keys.parked, job_id]]

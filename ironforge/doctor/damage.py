@@ -97,15 +97,15 @@ async def _streams(connection: Connection, keys: Keys) -> list[Finding]:
 
 async def _parked(connection: Connection, keys: Keys) -> list[Finding]:
     found = []
-    fair = keys.lines(queue_names(await connection.call("SMEMBERS", keys.queues)))
-    for key, letter in ((keys.scheduled, b"s"), (keys.dead, b"d"), *((key, b"f") for key in fair)):
+    waits = keys.lines(queue_names(await connection.call("SMEMBERS", keys.queues)))
+    for key, letters in ((keys.scheduled, b"s"), (keys.dead, b"d"), *((key, b"fl") for key in waits)):
         ids = await connection.call("ZRANGE", key, 0, SAMPLE - 1)
         if not ids:
             continue
         indexed, records = await connection.pipeline([["HMGET", keys.index, *ids], ["HMGET", keys.parked, *ids]])
         for job_id, said, record in zip(ids, indexed, records, strict=True):
             name = f"job {shown(job_id)}"
-            if said is None or said[:1] != letter:
+            if said is None or said[:1] not in letters:
                 found.append(damage(f"{name} is in {key}, but the index says {_said(said)}", PUT_ASIDE))
             if record is None:
                 found.append(damage(f"{name} is in {key}, but its record is not in {keys.parked}", PUT_ASIDE))

@@ -24,6 +24,7 @@ from ironforge.handlers.forge import Handler
 from ironforge.job import retry
 from ironforge.job.context import Context
 from ironforge.job.crashes import cleared
+from ironforge.job.limits import claims_of
 from ironforge.job.record import AttemptError, Job, JobState, encode
 from ironforge.settings import Settings
 
@@ -50,7 +51,7 @@ class Interrupt(enum.StrEnum):
 class Outcome(msgspec.Struct, frozen=True, gc=False):
     """How an attempt ended. `record`: the encoded terminal record of a completed or cancelled job, empty when
     nothing is retained; `job`: the rewritten job of every other ending. `seconds`: how long the handler ran.
-    `delay_ms`: how long a job that is run again waits."""
+    `delay_ms`: how long a job that is run again waits. `claims`: what one that ended held of limits."""
 
     ending: Ending
     job: Job | None
@@ -60,6 +61,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     seconds: float
     retention_ms: int
     delay_ms: int = 0
+    claims: tuple[str, ...] = ()
 
 
 class Attempt(msgspec.Struct, eq=False):
@@ -189,7 +191,8 @@ class Outcomes:
         record = b""
         if retention_ms:
             record = encode(job.finish(state, now_ms(), started_ms=attempt.started_ms, result=result))
-        return Outcome(ending, None, record, job.id, job.kind, attempt.seconds, retention_ms)
+        claims = claims_of(job.limits) if job.limits else ()
+        return Outcome(ending, None, record, job.id, job.kind, attempt.seconds, retention_ms, 0, claims)
 
 
 def _timeout_message(attempt: Attempt) -> str:

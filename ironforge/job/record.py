@@ -16,7 +16,7 @@ import msgspec
 import uuid_utils
 
 from ironforge.errors import IncompatibleRecord, NewerRecord
-from ironforge.job.limits import LimitUse
+from ironforge.job.limits import LimitUse, are_valid, mark_of
 from ironforge.job.uniqueness import UniqueUse
 from ironforge.settings import NAME
 
@@ -163,8 +163,9 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
 
     @property
     def mark(self) -> str:
-        """The fairness key with its weight, as the index and the scripts want it; empty without a key."""
-        return f":{self.fairness_weight}:{self.fairness_key}" if self.fairness_key else ""
+        """Its fairness key with the weight, and its limits, as the index and the scripts want them; empty without."""
+        turn = f":{self.fairness_weight}:{self.fairness_key}" if self.fairness_key else ""
+        return mark_of(self.limits, turn, self.created_ms if self.fence else 0) if self.limits else turn
 
     @property
     def text_id(self) -> str:
@@ -294,6 +295,6 @@ def decode(record: bytes) -> Job:
         )
     if len(job.id) != 16 or not 0 <= job.priority <= 3 or job.ended not in _ENDINGS:
         raise IncompatibleRecord("this record is not a job: its id, its priority or its end is out of range")
-    if job.fairness_key and not NAME.match(job.fairness_key):
-        raise IncompatibleRecord("this record is not a job: its fairness key is not a name")
+    if (job.fairness_key and not NAME.match(job.fairness_key)) or (job.limits and not are_valid(job.limits)):
+        raise IncompatibleRecord("this record is not a job: its fairness key is not a name, or its limits are none")
     return job

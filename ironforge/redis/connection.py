@@ -61,8 +61,8 @@ async def open_up(address: ServerLocator) -> AbstractConnection:
 class Connection:
     """`tag`: the hash tag of the keys that are asked for, as in `Keys.prefix`; it says which server of a cluster.
 
-    `opening` is sent first on every new connection; `check` may refuse its replies by raising. With `may_be_woken`
-    it asks for its `client_id`, by which another connection can end what it waits for.
+    `opening` is sent first on every new connection; `check` may refuse its replies by raising. While `may_be_woken`
+    it asks for its `client_id`, by which another connection can end what it waits for (0: it has no right to know).
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Connection:
         self._check = check
         self._turn = asyncio.Lock()
         self._closed = False
-        self._may_be_woken = may_be_woken
+        self.may_be_woken = may_be_woken
         self.client_id: int | None = None
 
     @property
@@ -170,16 +170,22 @@ class Connection:
         connection = self._connection
         # Between two exchanges there is nothing to read: it is the end of the connection, or a stray reply.
         if connection is not None and connection.is_connected and not await connection.can_read():
+            await self._ask_for_id(connection)
             return connection
         await self.drop()
         connection = self._connection = await open_up(self._address)
-        if self._may_be_woken:
-            (self.client_id,) = await self._swap(connection, [_packed(["CLIENT", "ID"])])
+        self.client_id = None
+        await self._ask_for_id(connection)
         if self._opening:
             replies = await self._swap(connection, [_packed(command) for command in self._opening])
             if self._check:
                 self._check(replies)
         return connection
+
+    async def _ask_for_id(self, connection: AbstractConnection) -> None:
+        if self.may_be_woken and self.client_id is None:
+            (found,) = await self._swap(connection, [_packed(["CLIENT", "ID"])])
+            self.client_id = found if isinstance(found, int) else 0  # one may do without the right to it
 
     async def _swap(self, connection: AbstractConnection, packed: Sequence[bytes]) -> list[Any]:
         try:

@@ -55,7 +55,8 @@ class KeySpace:
     @functools.cache  # the doctor asks it for each key of a namespace
     def specs(cls) -> dict[str, KeySpec]:
         """By the first word behind the prefix."""
-        return {spec.word: spec for spec in vars(cls).values() if isinstance(spec, KeySpec)}
+        declared = (spec for part in reversed(cls.__mro__) for spec in vars(part).values())
+        return {spec.word: spec for spec in declared if isinstance(spec, KeySpec)}
 
     def spec_of(self, key: str) -> KeySpec | None:
         """None for a key that is none of ours."""

@@ -14,7 +14,8 @@ from typing import Final, Literal
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from ironforge.job.record import Priority, alone_streams_of, created_ms_of, stream_name, streams_of
-from ironforge.redis.key_spec import EXPIRES, STAYS, WITH_LEASE, Key, KeyFamily, KeySpace
+from ironforge.redis.key_spec import EXPIRES, STAYS, WITH_LEASE, Key, KeyFamily
+from ironforge.redis.limit_keys import LimitKeys
 from ironforge.redis.ring_keys import RingKeys
 
 GROUP: Final = "nodes"
@@ -29,7 +30,7 @@ LINE_ENDINGS: Final = tuple(stream_name("", priority) for priority in Priority)
 Bucket = Literal["done", "kept"]
 
 
-class Keys(KeySpace):
+class Keys(LimitKeys):
     """The keys of one namespace and shard. Job ids are the raw 16 bytes, everywhere in the server."""
 
     stream = KeyFamily(
@@ -249,8 +250,9 @@ class Keys(KeySpace):
         return [self.stream(queue + ending) for queue in queues for ending in STREAM_ENDINGS]
 
     def lines(self, queues: Sequence[str]) -> list[str]:
-        """The keys `fair` of all priorities of these queues."""
-        return [self.fair(queue + ending) for ending in LINE_ENDINGS for queue in queues]
+        """The keys `fair` and `behind` of all priorities of these queues: what waits, each job in one of them."""
+        names = [queue + ending for ending in LINE_ENDINGS for queue in queues]
+        return [*map(self.fair, names), *map(self.behind, names)]
 
     def turns_of(self, queues: Sequence[str]) -> list[str]:
         """The keys `turns` of all priorities of these queues."""

@@ -7,16 +7,19 @@ class Location:
     """Where a job is, as the index says it.
 
     `q:<queue>:<priority>:<entry>` in a stream, with `c:` instead when cancellation was asked for while it ran;
-    `s:<queue>:<priority>` scheduled, `f:<queue>:<priority>` waiting for its turn, both followed by
-    `:<weight>:<fairness key>` for a job that has one; `d` dead.
+    `s:<queue>:<priority>` scheduled, `f:<queue>:<priority>` waiting for its turn, both followed by the job's mark
+    (`:<weight>:<fairness key>`, and its limits), `l:<queue>:<priority>` and the mark waiting behind the first of its
+    limits; `d` dead.
     """
 
-    __slots__ = ("entry", "place", "raw", "stream")
+    __slots__ = ("entry", "line", "place", "raw", "stream")
 
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
         self.place = raw[:1].decode(errors="replace")
         rest = raw[2:].decode(errors="replace")
         self.stream, self.entry = ":".join(rest.split(":")[:2]), ""
+        # The line that it waits in, as its key ends.
+        self.line = f"{self.stream}:" + "\n".join(rest.split("\n")[2:4]) if self.place == "l" else ""
         if self.place in ("q", "c"):
             self.stream, _, self.entry = rest.rpartition(":")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
 from ironforge.errors import JobNotFound
+from ironforge.job.limits import Limit, LimitDefinition, Override
 from ironforge.job.options import JobOptions
 from ironforge.job.record import Job, JobState, format_id
 from ironforge.store.kinds import Kinds
@@ -147,6 +148,45 @@ class Totals(NamedTuple):
 
     totals: dict[str, int]
     now_ms: int
+
+
+class LimitKey(NamedTuple):
+    """One key of a limit. `remaining`: how many may start now, as far as it goes by this limit; `resets_ms`: when its
+    rate is as if unused, or it is no longer stopped; `next_ms`: when the next one is let in, where that is known;
+    `stopped_ms`: until when a handler has stopped it; `holders`: some that have its places, and since when."""
+
+    running: int
+    waiting: int
+    remaining: int
+    resets_ms: int
+    next_ms: int | None
+    stopped_ms: int | None
+    holders: list[tuple[bytes, int]]
+
+
+class Limits(Protocol):
+    """Limits of a namespace. A changed one holds at once, also for jobs that wait."""
+
+    async def put(self, name: str, limit: Limit) -> None:
+        """What the code says; what an operator says instead stays. Raises InvalidJob."""
+
+    async def override(self, name: str, override: Override | None) -> None:
+        """What an operator says instead; None takes it back. Raises LimitNotFound."""
+
+    async def delete(self, name: str) -> None:
+        """Jobs that use it run as if they did not. Raises LimitNotFound."""
+
+    async def get(self, name: str) -> LimitDefinition:
+        """Raises LimitNotFound."""
+
+    async def all(self) -> dict[str, LimitDefinition]:
+        """By name, sorted."""
+
+    async def key(self, name: str, key: str = "") -> LimitKey:
+        """Raises LimitNotFound."""
+
+    async def resume(self, name: str, key: str = "") -> int:
+        """Lets a key go on that waits for dead jobs (fifo, `park`) or was stopped; how many jobs it waited for."""
 
 
 class Health(NamedTuple):

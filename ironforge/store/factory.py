@@ -15,14 +15,16 @@ from ironforge.settings import Settings
 from ironforge.store.consumer.consumer import RedisConsumer
 from ironforge.store.consumer.leases import RedisLeases
 from ironforge.store.consumer.notifications import RedisNotifications
-from ironforge.store.contract import Inspector, Producer
+from ironforge.store.contract import Inspector, Limits, Producer
 from ironforge.store.inspector.inspector import RedisInspector
+from ironforge.store.limits import RedisLimits
 from ironforge.store.node_contract import Consumer, Lease, Leases, Notifications
 from ironforge.store.producer.producer import RedisProducer
 from ironforge.store.sharding import (
     ShardedConsumer,
     ShardedInspector,
     ShardedLeases,
+    ShardedLimits,
     ShardedNotifications,
     ShardedProducer,
 )
@@ -39,6 +41,8 @@ class StoreClient:
         ]
         alone = settings.shards == 1
         self.producer: Producer = self._producers[0] if alone else ShardedProducer(self._producers)
+        self._limits = [RedisLimits(settings, keys) for keys in shards_of(settings)]
+        self.limits: Limits = self._limits[0] if alone else ShardedLimits(self._limits)
         self.inspector: Inspector = self._inspectors[0] if alone else ShardedInspector(self._inspectors)
 
     def abandon(self) -> None:
@@ -47,12 +51,16 @@ class StoreClient:
             producer.abandon()
         for inspector in self._inspectors:
             inspector.abandon()
+        for limits in self._limits:
+            limits.abandon()
 
     async def close(self) -> None:
         for producer in self._producers:
             await producer.close()
         for inspector in self._inspectors:
             await inspector.close()
+        for limits in self._limits:
+            await limits.close()
 
 
 class Shard:

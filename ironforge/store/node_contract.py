@@ -24,8 +24,9 @@ class Lease(NamedTuple):
 Delivery: TypeAlias = tuple[str, bytes, bytes]
 
 # An attempt that ended for good, a plain tuple as well: stream and entry, the job's id, its terminal record (empty when
-# nothing is retained), for how many milliseconds the record stays readable, and the state that is counted.
-Settled: TypeAlias = tuple[str, bytes, bytes, bytes, int, Literal["completed", "cancelled"]]
+# nothing is retained), for how many milliseconds the record stays readable, the state that is counted, and what the job
+# held of limits (`claims_of`).
+Settled: TypeAlias = tuple[str, bytes, bytes, bytes, int, Literal["completed", "cancelled"], tuple[str, ...]]
 
 
 class Rewrite(NamedTuple):
@@ -96,6 +97,9 @@ class Consumer(Protocol):
     async def wait(self, want: int, timeout_seconds: float) -> list[Delivery]:
         """Like `fetch`, but waits until a job comes or the time is over. May exceed `want` by a race: requeue."""
 
+    async def wake(self) -> None:
+        """End a `wait` that is under way: a limit may let a job in."""
+
     async def settle(self, batch: Sequence[Settled]) -> None: ...
 
     async def requeue(self, batch: Sequence[Rewrite]) -> None:
@@ -127,16 +131,17 @@ class Consumer(Protocol):
 
 
 class Notifications(Protocol):
-    """What the namespace announces: `("cancel", job_id)` and `("due", delay)`; lossy, so never the only way."""
+    """What the namespace announces: see `Notification`; lossy, so never the only way."""
 
     def listen(self) -> AsyncIterator[Notification]:
         """Endless; reconnects by itself, and says so with `connected` (also the first time)."""
 
 
 class Notification(NamedTuple):
-    """`cancel`: `job_id` shall stop. `due`: something is due in `due_ms`. `connected`: signals may have been lost."""
+    """`cancel`: `job_id` shall stop. `due`: something is due in `due_ms`. `room`: a limit may let
+    a job in. `connected`: signals may have been lost."""
 
-    name: Literal["cancel", "due", "fenced", "connected"]
+    name: Literal["cancel", "due", "fenced", "room", "connected"]
     job_id: bytes = b""
     due_ms: int = 0
     node: str = ""

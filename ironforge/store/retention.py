@@ -25,6 +25,7 @@ _PLACES: Final = {
     "q": JobState.QUEUED,
     "c": JobState.RUNNING,
     "f": JobState.QUEUED,
+    "l": JobState.QUEUED,
     "s": JobState.SCHEDULED,
     "d": JobState.DEAD,
 }

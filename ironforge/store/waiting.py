@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from ironforge.job.record import Job
 from ironforge.store.kinds import Kinds
 
-WaitingCode = Literal["no_node_for_queue", "no_node_for_kind"]
+WaitingCode = Literal["no_node_for_queue", "no_node_for_kind", "limit"]
 
 
 class Waiting(NamedTuple):
@@ -25,3 +25,9 @@ def without_node(job: Job, kinds: Kinds) -> Waiting | None:
     if not any(kinds.serving(job.queue, job.kind)):
         return Waiting("no_node_for_kind", f"no running node that serves queue {job.queue} runs kind {job.kind}")
     return None
+
+
+def behind_limit(name: str, key: str, next_ms: int | None) -> Waiting:
+    """`next_ms`: when its rate lets the next one in."""
+    jobs = f" of key {key}" if key else ""
+    return Waiting("limit", f"limit {name} lets no more{jobs} start now", next_ms)

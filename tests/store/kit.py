@@ -11,6 +11,7 @@ from typing import Any, Literal
 import redis
 
 from ironforge.job.definition import Announcement
+from ironforge.job.limits import LimitUse, claims_of
 from ironforge.job.record import AttemptError, Job, JobState, created_ms_of, decode, encode, is_alone, new_id
 from ironforge.redis.key_spec import EXPIRES
 from ironforge.redis.keys import Keys
@@ -29,15 +30,24 @@ def now_ms() -> int:
 
 def job(queue: str = "default", priority: int = 2, kind: str = "k", **fields: Any) -> Job:
     job_id = fields.pop("id", None) or new_id()
-    return Job(1, job_id, kind, queue, priority, b"{}", created_ms_of(job_id), **fields)
+    version = 2 if fields.get("limits") else 1
+    return Job(version, job_id, kind, queue, priority, b"{}", created_ms_of(job_id), **fields)
 
 
 def keyed(key: str, count: int, weight: int = 1, **fields: Any) -> list[Job]:
     return [job(fairness_key=key, fairness_weight=weight, **fields) for _ in range(count)]
 
 
+def limited(count: int, key: str = "a", name: str = "one", **fields: Any) -> list[Job]:
+    return [job(limits=(LimitUse(name, key),), **fields) for _ in range(count)]
+
+
 def job_in(delivery: Delivery) -> Job:
     return decode(delivery[2])
+
+
+def ids_in(deliveries: Sequence[Delivery]) -> list[bytes]:
+    return [job_in(delivery).id for delivery in deliveries]
 
 
 def stream_of(delivery: Delivery) -> str:
@@ -49,7 +59,11 @@ def completed(
 ) -> Settled:
     stream, entry, record = delivery
     done = decode(record).finish(JobState(state), now_ms())
-    return stream, entry, done.id, encode(done) if retention_ms else b"", retention_ms, state
+    return stream, entry, done.id, encode(done) if retention_ms else b"", retention_ms, state, claims_of(done.limits)
+
+
+async def settle(node: Node, deliveries: Sequence[Delivery]) -> None:
+    await node.work.settle([completed(delivery) for delivery in deliveries])
 
 
 def rewrite(delivery: Delivery, delay_ms: int = 0) -> Rewrite:
@@ -165,7 +179,7 @@ class Cluster:
             if name.startswith("fence:"):
                 assert name.removeprefix("fence:") in nodes, f"{name} outlives its node"
         index = self.raw.hgetall(self.keys.index)
-        by_place: dict[bytes, set[bytes]] = {place: set() for place in (b"q", b"s", b"d", b"f")}
+        by_place: dict[bytes, set[bytes]] = {place: set() for place in (b"q", b"s", b"d", b"f", b"l")}
         for job_id, location in index.items():
             by_place[location[:1].replace(b"c", b"q")].add(job_id)
         entries = self.entries()
@@ -175,9 +189,15 @@ class Cluster:
         assert delayed == {name: int(count) for name, count in self.raw.hgetall(self.keys.delayed).items()}
         assert by_place[b"d"] == set(self.raw.zrange(self.keys.dead, 0, -1))
         fair = self.raw.keys(self.keys.fair("*"))
-        assert by_place[b"f"] == {one for key in fair for one in self.raw.zrange(key, 0, -1)}
+        waits = by_place[b"f"] | by_place[b"l"]
+        assert waits == self._members("fair:*") | self._members("behind:*")
+        assert by_place[b"l"] == self._members("line:*")
+        assert self._members("holders:*") <= set(index)
         assert len(self.raw.keys(self.keys.turns("*"))) <= len(fair)
-        assert by_place[b"s"] | by_place[b"d"] | by_place[b"f"] == set(self.raw.hkeys(self.keys.parked))
+        assert by_place[b"s"] | by_place[b"d"] | waits == set(self.raw.hkeys(self.keys.parked))
+
+    def _members(self, pattern: str) -> set[bytes]:
+        return {one for key in self.raw.keys(self.keys.prefix + pattern) for one in self.raw.zrange(key, 0, -1)}
 
     async def close(self) -> None:
         for close in reversed(self._closing):

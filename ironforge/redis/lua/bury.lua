@@ -1,16 +1,23 @@
 #!lua flags=allow-oom
 -- Moves delivered jobs to the dead letter.
 -- KEYS  fence, index, dead, parked, totals, then streams
--- ARGV  epoch, then per job: stream, entry and id as `move` takes them, record, failed (0 or 1)
--- USES  clock, move, count
+-- ARGV  epoch, then per job: stream, entry and id as `move` takes them, record, failed (0 or 1), mark
+-- USES  clock, move, count, limits
 -- Returns as `move` does
 local failed = 0
-local reply = move(index, 2, 5, function(at, id)
+local reply = move(index, 2, 6, function(at, id)
   redis.call('ZADD', dead, now, id)
   redis.call('HSET', parked, id, ARGV[at])
   redis.call('HSET', index, id, 'd')
   failed = failed + tonumber(ARGV[at + 1])
+  local mark = ARGV[at + 2]
+  if is_limited(mark) and keeps(mark, true) then
+    for _, claim in ipairs((claims_of(mark))) do redis.call('ZADD', stem .. 'holders:' .. claim.key, 'XX', -now, id) end
+  elseif is_limited(mark) then
+    release(id, mark)
+  end
 end)
+tell_of_room()
 count(totals, 'dead', reply[1])
 count(totals, 'failed', failed)
 -- What is buried without having failed has crashed.

@@ -37,16 +37,18 @@ for _, queue in ipairs(names) do
       streams[n + 1], streams[n + 2], streams[n + 3], streams[n + 4] = queue .. ARGV[at], length, running, since
     end
   end
-  for at = last + 1, present(prefix .. 'fair:', queue, last + 1, #ARGV) and #ARGV or 0 do
-    local line = prefix .. 'fair:' .. queue .. ARGV[at]
-    local length = redis.call('ZCARD', line)
-    if length > 0 then
-      local n = #lines
-      lines[n + 1], lines[n + 2] = queue .. ARGV[at], length
-      lines[n + 3] = {}
-      for _, id in ipairs(redis.call('ZRANGE', line, 0, tonumber(heads) - 1)) do
-        left = left - redis.call('HSTRLEN', parked, id)
-        if left > 0 then table.insert(lines[n + 3], id) end
+  for _, word in ipairs({'fair:', 'behind:'}) do
+    for at = last + 1, present(prefix .. word, queue, last + 1, #ARGV) and #ARGV or 0 do
+      local line = prefix .. word .. queue .. ARGV[at]
+      local length = redis.call('ZCARD', line)
+      if length > 0 then
+        local n = #lines
+        lines[n + 1], lines[n + 2] = queue .. ARGV[at], length
+        lines[n + 3] = {}
+        for _, id in ipairs(redis.call('ZRANGE', line, 0, tonumber(heads) - 1)) do
+          left = left - redis.call('HSTRLEN', parked, id)
+          if left > 0 then table.insert(lines[n + 3], id) end
+        end
       end
     end
   end

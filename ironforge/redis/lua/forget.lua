@@ -26,7 +26,9 @@ local function used(name)
     if not pending.err and pending[1] > 0 then return true end
   end
   for at = last + 1, #ARGV do
-    if redis.call('ZCARD', prefix .. 'fair:' .. name .. ARGV[at]) > 0 then return true end
+    if redis.call('EXISTS', prefix .. 'fair:' .. name .. ARGV[at], prefix .. 'behind:' .. name .. ARGV[at]) > 0 then
+      return true
+    end
   end
   return false
 end

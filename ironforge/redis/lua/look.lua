@@ -5,7 +5,7 @@
 -- ARGV  id
 -- USES  clock
 -- Returns the time, then where the index says that it is ('' when it knows none), its record (nil: it is not there), the
---         row of the pending list when it runs, or when it is due
+--         row of the pending list when it runs, or when it is due, or when its limit may let it in
 local location = redis.call('HGET', index, id)
 if not location then return {now, '', redis.call('HGET', done, id) or redis.call('HGET', kept, id)} end
 local prefix = string.match(index, '^(.*})') .. ':'
@@ -24,6 +24,11 @@ if name then
 end
 local record, place = redis.call('HGET', parked, id), string.sub(location, 1, 1)
 if place == 'd' then return {now, location, record} end
+local waits, key = string.match(location, '^l:([^:]*:%d):[^\n]*\n[^\n]*\n([^\n]*\n[^\n]*)')
+if waits then
+  local there = redis.call('ZSCORE', prefix .. 'line:' .. waits .. ':' .. key, id)
+  return {now, location, there and record or false, redis.call('ZSCORE', prefix .. 'dueroom', key)}
+end
 local line = place == 'f' and prefix .. 'fair:' .. (string.match(location, '^f:([^:]*:[^:]*)') or '')
 local due = redis.call('ZSCORE', line or scheduled, id)
 return {now, location, due and record or false, due}

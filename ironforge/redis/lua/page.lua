@@ -52,7 +52,7 @@ end
 
 local function look(number, name, from, skipped)
   if number == 0 then return stream(name, from) end
-  shelf(number, number == 1 and prefix .. 'fair:' .. name or number == 2 and scheduled or dead, name, from, skipped)
+  shelf(number, number == 1 and prefix .. name or number == 2 and scheduled or dead, name, from, skipped)
 end
 
 local all = {}
@@ -69,8 +69,10 @@ for _, queue in ipairs(redis.call('SMEMBERS', queues)) do
   -- What is no queue's name was put there by somebody else.
   if (wanted == '' or queue == wanted) and string.find(queue, '^%w[%w._-]*$') then
     for at = 10, present(prefix .. 'q:', queue, 10, last) and last or 0 do streams[#streams + 1] = queue .. ARGV[at] end
-    for at = last + 1, present(prefix .. 'fair:', queue, last + 1, #ARGV) and #ARGV or 0 do
-      lines[#lines + 1] = queue .. ARGV[at]
+    for _, word in ipairs({'fair:', 'behind:'}) do
+      for at = last + 1, present(prefix .. word, queue, last + 1, #ARGV) and #ARGV or 0 do
+        lines[#lines + 1] = word .. queue .. ARGV[at]
+      end
     end
   end
 end

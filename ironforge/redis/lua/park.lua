@@ -3,7 +3,7 @@
 -- KEYS  fence, index, scheduled, parked, totals, delayed, then streams
 -- ARGV  epoch, channel, then per job: stream, entry and id as `move` takes them, record, delay in ms, failed (0 or 1), what
 --         the index says behind its queue and priority
--- USES  clock, move, count, delay, announce
+-- USES  clock, move, count, delay, announce, limits
 -- Returns as `move` does
 local waits, failed, soonest = {}, 0, nil
 local reply = move(index, 3, 7, function(at, id, name)
@@ -16,9 +16,11 @@ local reply = move(index, 3, 7, function(at, id, name)
   waits[home] = (waits[home] or 0) + 1
   if not soonest or due < soonest then soonest = due end
   failed = failed + tonumber(ARGV[at + 2])
+  if is_limited(ARGV[at + 3]) and not keeps(ARGV[at + 3]) then release(id, ARGV[at + 3]) end
 end)
 for place, jobs in pairs(waits) do delay(delayed, place, jobs) end
 count(totals, 'failed', failed)
 count(totals, 'retried', failed)
+tell_of_room()
 if soonest then announce(scheduled, channel, soonest, now) end
 return reply

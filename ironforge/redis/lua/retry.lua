@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
 -- Puts one dead job back to the end of its queue.
--- KEYS  index, dead, parked, queues, stream, fair, turns, then where a queue has a limit all streams and lines of it
+-- KEYS  index, dead, parked, queues, stream, fair, turns, then where a queue has a limit all streams and all that waits in it
 -- ARGV  id, seen, record, mark, queue, most, limit
 --       the record that was seen, and the new one; mark: fairness key and weight as the index says them; most names of
 --       queues; limit: most jobs of a queue (0: none)
--- USES  enqueue
+-- USES  limits, enqueue
 -- Returns 1, or 0 when the job is no longer dead or has died again since, or {'queues', names in use, names to add,
 --         limit}: its queue was forgotten meanwhile, and there is no room for its name, or {'full', queue, jobs in it,
 --         jobs to add, limit}

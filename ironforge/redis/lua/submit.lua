@@ -4,16 +4,16 @@
 --         jobs name by number
 -- ARGV  channel, width, streams, seconds, again, limit, most, then per job:
 --         stream (number of its key), id, record, due ('' now | '+<ms>' from now | '<ms>' Unix time), mark ('' or, of a
---           job with a fairness key, `:<weight>:<key>`)
+--           job with a fairness key, `:<weight>:<key>`, and its limits)
 --         and in the long form: idempotency key (number, or 0), fingerprint (16 bytes, or 32 with the former
 --           one, which a key may hold as well), done bucket (number; kept is the next),
 --         place among the jobs with this key (from 0, in order)
 --       width: arguments per job (5 or 9); streams: number of streams and so on; seconds for which an idempotency key is
 --       remembered; again: whether ids may be known (0 or 1); limit: most jobs of a queue (0: none; else the keys are all
 --       of the queues); most names of queues
--- USES  types, clock, delay, announce, enqueue
+-- USES  types, clock, delay, announce, limits, enqueue
 -- Returns {'conflict', id of the first submission}, {'full', queue, jobs in it, jobs to add, limit},
---         {'queues', names in use, names to add, limit}
+--         {'queues', names in use, names to add, limit}, {'limit', name, units of the job, burst (-1: unknown limit)}
 --       or, flat, only for jobs that were not simply stored as asked:
 --         number of the job, id, where it is (a location or a terminal record), known before (0 or 1)
 -- A call of 10,000 jobs takes about 70 ms. That is long for a script, and it is what all-or-nothing costs.
@@ -84,6 +84,28 @@ if width == 9 then
         known[at] = true
         answer(at, id, where, 1)
       end
+    end
+  end
+end
+
+-- A limit must be there and let as many units through at once; the lines that jobs join must be lines.
+local looked_at = {}
+for at = first, #ARGV, width do
+  local mark = ARGV[at + 4]
+  if is_limited(mark) and not known[at] then
+    local claims = claims_of(mark)
+    for _, claim in ipairs(claims) do
+      local limit = definition(claim.name)
+      local burst = not limit and -1 or limit.rate and burst_of(limit.rate)
+      if burst and claim.units > burst then return {'limit', claim.name, claim.units, burst} end
+    end
+    local place = string.match(KEYS[tonumber(ARGV[at])], '}:q:(.*)$')
+    local line = stem .. 'line:' .. place .. ':' .. claims[1].key
+    if not looked_at[line] then
+      looked_at[line] = true
+      wrong = wrong_type({line, stem .. 'places:' .. claims[1].key, stem .. 'inuse:' .. claims[1].name,
+        stem .. 'behind:' .. place})
+      if wrong then return wrong end
     end
   end
 end

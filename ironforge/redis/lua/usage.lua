@@ -16,8 +16,10 @@ for _, queue in ipairs(redis.call('SMEMBERS', queues)) do
   for at = 2, present(prefix .. 'q:', queue, 2, last) and last or 0 do
     bytes = bytes + size(prefix .. 'q:' .. queue .. ARGV[at])
   end
-  for at = last + 1, present(prefix .. 'fair:', queue, last + 1, #ARGV) and #ARGV or 0 do
-    bytes = bytes + size(prefix .. 'fair:' .. queue .. ARGV[at]) + size(prefix .. 'turns:' .. queue .. ARGV[at])
+  for _, word in ipairs({'fair:', 'turns:', 'behind:'}) do
+    for at = last + 1, present(prefix .. word, queue, last + 1, #ARGV) and #ARGV or 0 do
+      bytes = bytes + size(prefix .. word .. queue .. ARGV[at])
+    end
   end
 end
 return {redis.call('HLEN', index), redis.call('ZCARD', scheduled), redis.call('ZCARD', dead), bytes}

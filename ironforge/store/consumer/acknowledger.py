@@ -85,11 +85,14 @@ class Acknowledger:
         entries: dict[str, list[bytes]] = defaultdict(list)
         ids: list[bytes] = []
         retained: dict[tuple[int, int], list[bytes]] = defaultdict(list)
+        held: dict[str, list[bytes]] = defaultdict(list)
         totals = {"completed": 0, "cancelled": 0}
-        for stream, entry, job_id, record, retention_ms, state in batch:
+        for stream, entry, job_id, record, retention_ms, state, claims in batch:
             entries[stream].append(entry)
             ids.append(job_id)
             totals[state] += 1
+            for claim in claims:
+                held[claim].append(job_id)
             if record and retention_ms > 0:
                 retained[minute_of(job_id), retention_ms] += (job_id, record)
         commands: list[Command] = []
@@ -100,8 +103,12 @@ class Acknowledger:
         kept, buckets = self._retained(retained)
         commands += kept
         commands += [["HINCRBY", keys.totals, state, count] for state, count in totals.items() if count]
-        streams = [keys.stream(stream) for stream in entries]
-        return commands, [keys.index, keys.totals, keys.buckets, *streams, *buckets]
+        touched = [keys.index, keys.totals, keys.buckets, *map(keys.stream, entries), *buckets]
+        if held:
+            commands += [["ZREM", keys.holders(claim), *gone] for claim, gone in held.items()]
+            commands += [["SADD", keys.room, *held], ["PUBLISH", keys.signals, "room:"]]
+            touched += [keys.room, *map(keys.holders, held)]
+        return commands, touched
 
     def _retained(self, retained: dict[tuple[int, int], list[bytes]]) -> tuple[list[Command], list[str]]:
         """Ids and records by creation minute and retention: how to keep them, and in which buckets."""

@@ -46,6 +46,7 @@ class RedisConsumer:
         self._fence = self._keys.fence(lease.node)
         self._connection = commanding
         self.reader = StreamReader(settings, self._keys, lease.node, fetching, waking=commanding)
+        self.wake = self.reader.wake
         self.alone = RedisAlone(self._keys, lease, commanding, self.reader)
         self._acknowledger = Acknowledger(settings, self._keys, lease)
         self._requeuer = Requeuer(settings, self._keys, lease, commanding, self._acknowledger)

@@ -107,6 +107,8 @@ def _parse(message: list[bytes]) -> Notification | None:
         return Notification("cancel", job_id=rest)
     if name == b"fenced":
         return Notification("fenced", node=rest.decode(errors="replace"))
+    if name == b"room":
+        return Notification("room")
     if name == b"due" and rest.isdigit() and len(rest) <= DIGITS:
         return Notification("due", due_ms=int(rest))
     return None

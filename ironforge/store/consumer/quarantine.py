@@ -59,7 +59,9 @@ class Quarantine:
             fair=names.fair(job.stream),
             turns=names.turns(job.stream),
         )
-        arguments: Command = [self._lease.epoch, entry, job.id, record, job.queue, "" if alone else job.mark]
+        # One with limits gets its places again first, wherever it runs.
+        mark = "" if alone and not job.limits else job.mark
+        arguments: Command = [self._lease.epoch, entry, job.id, record, job.queue, mark]
         moved: int = await retry_through_outage(lambda: self._connection.run(RESTORE, keys, arguments))
         return moved
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from ironforge.formats.timestamps import now_ms
+from ironforge.job.limits import claims_of
 from ironforge.job.record import JobState, alone_stream, decode, encode, redelivery_stream
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
@@ -46,7 +47,7 @@ class Requeuer:
         )
 
     async def bury(self, batch: Sequence[Rewrite]) -> int:
-        return await self._rewrite(BURY, [], batch, lambda item, _: (int(item.failed),))
+        return await self._rewrite(BURY, [], batch, lambda item, _: (int(item.failed), item.mark))
 
     async def quarantine(self, delivery: Delivery, reason: str) -> None:
         stream, entry, record = delivery
@@ -82,7 +83,7 @@ class Requeuer:
     def _cancelled(self, item: Rewrite) -> Settled:
         job = decode(item.record).finish(JobState.CANCELLED, now_ms())
         retention_ms = self._retention.retention_ms(job)
-        return item.stream, item.entry, job.id, encode(job), retention_ms, "cancelled"
+        return item.stream, item.entry, job.id, encode(job), retention_ms, "cancelled", claims_of(job.limits)
 
 
 def _goal(item: Rewrite) -> str:

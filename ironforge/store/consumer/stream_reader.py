@@ -24,9 +24,11 @@ from ironforge.store.consumer.consumer_groups import ConsumerGroups
 from ironforge.store.consumer.fair_queue import FairQueue
 from ironforge.store.consumer.priority_aging import PriorityAging
 from ironforge.store.consumer.stream_selector import StreamSelector
+from ironforge.store.located_jobs import LocatedJobs
 from ironforge.store.node_contract import Delivery, Rewrite, Settled
 
 PAGE: Final = 500
+WAKE_SECONDS: Final = 0.002
 # From this many wanted jobs a stream on, one round trip for all streams is worth the looser order within it.
 PLENTY: Final = 4
 # When many are wanted, this part of them may come with the next call: a round trip for it costs a node 9 % of a drain.
@@ -51,7 +53,7 @@ class StreamReader:
         self.selector = StreamSelector(settings, keys, connection)
         self.groups = ConsumerGroups(keys, connection, self.selector)
         self._busiest = 0
-        self._fair_queue = FairQueue(keys, node, connection)
+        self._fair_queue = FairQueue(keys, node, connection, LocatedJobs(settings, keys, waking).make_way)
         self._priority_aging = PriorityAging(keys, connection, settings.starvation_seconds)
         self._audit_seconds = settings.lease_seconds
         self._audited = time.monotonic()
@@ -59,6 +61,7 @@ class StreamReader:
         self._found: list[Delivery] = []
         self._turn = asyncio.Lock()
         self._woken = asyncio.Event()
+        self._blocks = False
 
     async def fetch(self, want: int) -> list[Delivery]:
         """At most `want` jobs, strictly by priority where nothing is overdue."""
@@ -74,9 +77,13 @@ class StreamReader:
     async def wake(self) -> None:
         """End a `wait` that is under way, without a job. Harmless when there is none, or no server."""
         self._woken.set()
-        if self._connection.client_id is not None:
-            with contextlib.suppress(RedisError, OSError):
-                await self._waking.call("CLIENT", "UNBLOCK", self._connection.client_id)
+        self._connection.may_be_woken = True  # from its next read on: most nodes need never be
+        with contextlib.suppress(RedisError, OSError):
+            # What blocks may not have got there yet.
+            while self._blocks and self._connection.client_id:
+                if await self._waking.call("CLIENT", "UNBLOCK", self._connection.client_id):
+                    return
+                await asyncio.sleep(WAKE_SECONDS)
 
     def release(self, batch: Sequence[Delivery] | Sequence[Settled] | Sequence[Rewrite]) -> None:
         """These have left the node: to be called after the write that made it so, never before."""
@@ -136,7 +143,7 @@ class StreamReader:
         *replies, some = await self._connection.pipeline(
             [*commands, self._fair_queue.look(self.selector.readable.values())], tolerate=("NOGROUP",)
         )
-        self._fair_queue.has_waiting = bool(some)
+        self._fair_queue.note(some)
         for reply in replies:
             if isinstance(reply, ResponseError):
                 await self.groups.make()
@@ -149,22 +156,30 @@ class StreamReader:
         if self._found:
             deliveries, self._found = self._found[:want], self._found[want:]
             return deliveries
+        self._woken.clear()
         await self.selector.look()
         names = self.selector.readable
         if not names:  # all queues are paused
-            self._woken.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), block_ms / 1000)
             return []
         if not self._fair_queue.has_waiting:
-            self._fair_queue.has_waiting = bool(await self._connection.call(*self._fair_queue.look(names.values())))
+            self._fair_queue.note(await self._connection.call(*self._fair_queue.look(names.values())))
         if self._fair_queue.has_waiting:
             deliveries = await self._by_turns(names.values(), want)
             if deliveries:
                 return deliveries
         count = max(1, want // len(names))
+        if self._fair_queue.next_ms is not None:
+            block_ms = max(1, min(block_ms, self._fair_queue.next_ms))
+        if self._woken.is_set():
+            return []
         command = [*self._read(count), "BLOCK", block_ms, "STREAMS", *names, *([">"] * len(names))]
-        return self._take(await self._ask(command, block_ms / 1000 + BLOCKING_MARGIN_SECONDS))
+        self._blocks = True
+        try:
+            return self._take(await self._ask(command, block_ms / 1000 + BLOCKING_MARGIN_SECONDS))
+        finally:
+            self._blocks = False
 
     def _read(self, count: int) -> list[str | bytes | int]:
         return ["XREADGROUP", "GROUP", GROUP, self._node, "COUNT", count]
@@ -175,7 +190,7 @@ class StreamReader:
             lambda: self._connection.pipeline([*looks, command], timeout_seconds=timeout_seconds)
         )
         if look:
-            self._fair_queue.has_waiting = bool(some[0])
+            self._fair_queue.note(some[0])
         return reply
 
     async def _by_turns(self, streams: Iterable[str], want: int, *, all_streams: bool = True) -> list[Delivery]:

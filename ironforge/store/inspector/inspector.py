@@ -29,6 +29,7 @@ from ironforge.store.node_view import NodeView
 from ironforge.store.pending_jobs import nodes
 from ironforge.store.retention import milliseconds, queued_or_running, readable, score_ms, terminal_record
 from ironforge.store.server_checks import health_of
+from ironforge.store.waiting import Waiting, behind_limit
 
 CONNECTIONS: Final = 4
 TOLD: Final = 1_000
@@ -111,8 +112,8 @@ class RedisInspector:
         match location[:1]:
             case b"q" | b"c":
                 return queued_or_running(job, where, location, now_ms)
-            case b"f":
-                return JobView(job, JobState.QUEUED)
+            case b"f" | b"l":
+                return JobView(job, JobState.QUEUED, waiting_for=_limit_of(location, where))
             case b"d":
                 return JobView(job, JobState.DEAD)
         return JobView(job, JobState.SCHEDULED, due_ms=score_ms(where))
@@ -134,3 +135,10 @@ class RedisInspector:
                 return await connection.pipeline(commands, tolerate=tolerate)
             except (Disconnected, AskError):
                 return await connection.pipeline(commands, tolerate=tolerate)
+
+
+def _limit_of(location: bytes, next_ms: bytes | None) -> Waiting | None:
+    if location[:1] != b"l":
+        return None
+    name, key = location.decode(errors="replace").split("\n")[2:4]
+    return behind_limit(name, key, None if next_ms is None else score_ms(next_ms))

@@ -15,16 +15,16 @@ import msgspec
 from redis.exceptions import AskError, NoScriptError
 from redis.exceptions import ConnectionError as Disconnected
 
-from ironforge.errors import IdempotencyConflict, IncompatibleRecord, IronForgeError, QueueFull, StoreUnavailable
+from ironforge.errors import IncompatibleRecord, IronForgeError, StoreUnavailable
 from ironforge.job.record import JobState, encode, format_id, redelivery_stream, streams_of
 from ironforge.redis.connection import COMMAND_SECONDS, Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.outages import is_wrong_type, raise_first, raise_store_error
 from ironforge.redis.scripts import SUBMIT
-from ironforge.settings import Settings, environment_name
+from ironforge.settings import Settings
 from ironforge.store.contract import Accepted, Submission
 from ironforge.store.producer.admission import Admission
-from ironforge.store.queue_names import too_many_queues
+from ironforge.store.producer.refusals import REFUSALS, refusal, verdict
 from ironforge.store.retention import state_at
 
 # A flight takes whole batches until it has this many jobs: it bounds what the last of them waits for the first.
@@ -110,7 +110,7 @@ class GroupCommit:
                     raise
         apart: list[list[_Pending]] = []
         for group, call, reply in zip(groups, calls, replies, strict=True):
-            if len(group) > 1 and (_is(reply, b"full") or _is(reply, b"queues") or is_wrong_type(reply)):
+            if len(group) > 1 and (verdict(reply) in REFUSALS or is_wrong_type(reply)):
                 apart += [[waiting] for waiting in group]
                 continue
             try:
@@ -161,11 +161,11 @@ class SubmitCall:
         for stream in streams:
             self.keys.append(keys.stream(stream))
             numbers[stream] = len(self.keys)
-        keyed = dict.fromkeys(item.job.stream for item in self.items if item.job.fairness_key)
+        keyed = dict.fromkeys(item.job.stream for item in self.items if item.job.fairness_key or item.job.limits)
         lines = [name for name in streams if name != redelivery_stream(name)] if limit else keyed
         for stream in lines:
-            self.keys += (keys.fair(stream), keys.turns(stream))
-        self.arguments: list[str | bytes | int] = [keys.signals, 9 if careful else 5, len(streams) + 2 * len(lines)]
+            self.keys += (keys.fair(stream), keys.turns(stream), keys.behind(stream))
+        self.arguments: list[str | bytes | int] = [keys.signals, 9 if careful else 5, len(streams) + 3 * len(lines)]
         self.arguments += [max(1, round(settings.idempotency_seconds)), int(again), limit]
         self.arguments.append(min(waiting.most_queues for waiting in group))
         extra: dict[str, int] = {}
@@ -215,35 +215,8 @@ def _due(item: Submission) -> str:
     return "" if item.run_at_ms is None else str(item.run_at_ms)
 
 
-def _is(reply: Any, verdict: bytes) -> bool:
-    return isinstance(reply, list) and bool(reply) and reply[0] == verdict
-
-
-def _refused(reply: Any) -> Exception | None:
-    if isinstance(reply, Exception):
-        return reply
-    if _is(reply, b"conflict"):
-        first = format_id(reply[1])
-        message = f"this idempotency key was used for a different submission; its job is {first}"
-        return IdempotencyConflict(message, job_id=first)
-    if _is(reply, b"full"):
-        return queue_full(reply)
-    return too_many_queues(reply) if _is(reply, b"queues") else None
-
-
-def queue_full(reply: list[Any]) -> QueueFull:
-    """What a script's `{'full', …}` says."""
-    queue = reply[1].decode()
-    length, wanted, limit = reply[2:]
-    message = (
-        f"queue {queue} has {length} jobs of at most {limit}, so {wanted} more do not fit: try again when nodes "
-        f"have worked some off, add nodes, or raise {environment_name('max_queue_length')}"
-    )
-    return QueueFull(message, queue=queue, length=length, limit=limit)
-
-
 def _answer(group: list[_Pending], call: SubmitCall, reply: Any, shortfall: str, *, own_repetition: bool) -> None:
-    refused = _refused(reply)
+    refused = refusal(reply)
     if refused is not None:
         _fail(group, refused)
         return

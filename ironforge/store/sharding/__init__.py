@@ -9,6 +9,14 @@ from __future__ import annotations
 from ironforge.store.sharding.clients import ShardedInspector, ShardedProducer
 from ironforge.store.sharding.consumer import ShardedConsumer
 from ironforge.store.sharding.leases import ShardedLeases
+from ironforge.store.sharding.limits import ShardedLimits
 from ironforge.store.sharding.notifications import ShardedNotifications
 
-__all__ = ["ShardedConsumer", "ShardedInspector", "ShardedLeases", "ShardedNotifications", "ShardedProducer"]
+__all__ = [
+    "ShardedConsumer",
+    "ShardedInspector",
+    "ShardedLeases",
+    "ShardedLimits",
+    "ShardedNotifications",
+    "ShardedProducer",
+]

@@ -32,6 +32,9 @@ class ShardedConsumer:
         self.fetch, self.wait = self._reader.fetch, self._reader.wait
         self._dues: FanOut[Due] = FanOut()
 
+    async def wake(self) -> None:
+        await gather_all(part.wake() for part in self._parts)
+
     async def settle(self, batch: Sequence[Settled]) -> None:
         await self._each(batch, RedisConsumer.settle)
 

@@ -112,7 +112,7 @@ async def test_a_job_that_moves_in_between_is_looked_up_again(cluster: Cluster) 
     one = job()
     await cluster.submit(one)
     producer = cluster.store_client.producer
-    record_at, moves = producer._record_at, []
+    record_at, moves = producer._located.record, []
 
     async def read_and_move(location, job_id):
         record = await record_at(location, job_id)
@@ -122,7 +122,7 @@ async def test_a_job_that_moves_in_between_is_looked_up_again(cluster: Cluster) 
             await node.work.park([retry(delivery, 60_000)])
         return record
 
-    producer._record_at = read_and_move
+    producer._located.record = read_and_move
     assert await producer.cancel(one.id) == JobState.CANCELLED
     assert decode(cluster.raw.hget(cluster.keys.bucket_of(one.id, "done"), one.id)).attempt == 1
 
@@ -133,7 +133,7 @@ async def test_a_job_that_dies_in_between_again_is_looked_up_again(cluster: Clus
     await cluster.submit(one)
     await node.work.bury([dead(delivery) for delivery in await node.work.fetch(1)])
     producer = cluster.store_client.producer
-    record_at, times = producer._record_at, []
+    record_at, times = producer._located.record, []
 
     async def read_and_live_again(location, job_id):
         record = await record_at(location, job_id)
@@ -143,7 +143,7 @@ async def test_a_job_that_dies_in_between_again_is_looked_up_again(cluster: Clus
             await node.work.bury([dead(delivery) for delivery in await node.work.fetch(1)])
         return record
 
-    producer._record_at = read_and_live_again
+    producer._located.record = read_and_live_again
     assert (await producer.retry(one.id, reset_retry_count=True)).fence == 2
 
 

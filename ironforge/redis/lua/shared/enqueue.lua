@@ -1,6 +1,7 @@
 -- Shared by scripts that put queues to use, or jobs into them. A job with a fairness key goes to its stream only while nothing waits;
--- else it waits for its turn: max(turn of what was taken last, end of the last turn of its key).
-local lines = {}
+-- else it waits for its turn: max(turn of what was taken last, end of the last turn of its key). One with limits joins
+-- the line of the first of them.
+local lines, joined = {}, {}
 
 -- Of a stream without its group everything, and then true: to make one is for `groups` alone, which knows whether one
 -- was there before and who ran what is forgotten.
@@ -30,33 +31,106 @@ local function admit(queues, names, most)
   in_parts('SADD', queues, fresh)
 end
 
--- mark: '' or ':<weight>:<fairness key>'. Returns where the job is, for the index; what waits is written by
--- `enqueued`, all at once.
-local function enqueue(stream, fair, turns, id, record, mark)
-  local line = mark ~= '' and lines[fair]
-  if mark ~= '' and not line then
-    line = {turns = turns, ends = {}, starts = {}, records = {}}
+local function turns_at(fair, turns)
+  if not lines[fair] then
+    local line = {turns = turns, ends = {}, starts = {}, records = {}}
     line.waits = redis.call('ZCARD', fair) > 0
     line.now = tonumber(redis.call('ZSCORE', turns, '') or 0)
     lines[fair] = line
   end
-  if not line or not line.waits and undelivered(stream) == 0 then
-    return string.match(stream, '}:(q:.*)$') .. ':' .. redis.call('XADD', stream, '*', 'j', record)
-  end
+  return lines[fair]
+end
+
+-- Among the turns, with the next one of its key; written by `enqueued`.
+local function stand(line, id, mark)
   line.waits = true
-  local weight, key = string.match(mark, '^:(%d+):(.+)$')
-  local start = math.max(line.now, line.ends[key] or tonumber(redis.call('ZSCORE', turns, key) or 0))
+  local weight, key = string.match(mark, '^:(%d+):([^\n]+)')
+  local start = math.max(line.now, line.ends[key] or tonumber(redis.call('ZSCORE', line.turns, key) or 0))
   line.ends[key] = start + 1 / tonumber(weight)
   local n = #line.starts
   line.starts[n + 1], line.starts[n + 2] = start, id
+end
+
+-- Lets the head of a line stand among the turns, where its key has room; true when it came there now. `place`:
+-- `<queue>:<priority>`.
+local function offer(place, key)
+  local line, behind = stem .. 'line:' .. place .. ':' .. key, stem .. 'behind:' .. place
+  local head = redis.pcall('ZRANGE', line, 0, 0)
+  if head.err then return end
+  if not head[1] then
+    redis.call('SREM', stem .. 'places:' .. key, place)
+    return
+  end
+  if not redis.call('ZSCORE', behind, head[1]) then return end
+  local where = joined[head[1]] or redis.call('HGET', stem .. 'index', head[1])
+  local mark = string.match(where or '', '^l:[^:]*:%d(:.*)$')
+  if not mark then return end
+  local claim = claims_of(mark)[1]
+  local wait = closed(claim, head[1])
+  if wait and (definition(claim.name).when_full or 'wait') == 'wait' then
+    if wait > 0 then redis.call('ZADD', stem .. 'dueroom', math.ceil((micros() + wait) / 1000), key) end
+    return
+  end
+  redis.call('ZREM', behind, head[1])
+  stand(turns_at(stem .. 'fair:' .. place, stem .. 'turns:' .. place), head[1], mark)
+  freed = true
+  return true
+end
+
+local arrivals, arriving = {}, 0
+
+local function join(stream, id, record, mark)
+  local claims, since = claims_of(mark)
+  local place, key = string.match(stream, '}:q:(.*)$'), claims[1].key
+  local name = place .. ':' .. key
+  local line = arrivals[name]
+  if not line then
+    line = {place = place, claim = claims[1], words = {}, records = {}}
+    arrivals[name] = line
+  end
+  local n = #line.words
+  line.words[n + 1] = string.format('%.0f', since == '' and micros() + arriving or tonumber(since) * 1000)
+  line.words[n + 2] = id
+  line.records[n + 1], line.records[n + 2] = id, record
+  arriving = arriving + 1
+  joined[id] = 'l:' .. place .. mark
+  return joined[id]
+end
+
+-- mark: '' or ':<weight>:<fairness key>' and its limits. Returns where the job is, for the index; what waits is written by
+-- `enqueued`, all at once.
+local function enqueue(stream, fair, turns, id, record, mark)
+  if is_limited(mark) then return join(stream, id, record, mark) end
+  local line = mark ~= '' and turns_at(fair, turns)
+  if not line or not line.waits and undelivered(stream) == 0 then
+    return string.match(stream, '}:(q:.*)$') .. ':' .. redis.call('XADD', stream, '*', 'j', record)
+  end
+  stand(line, id, mark)
+  local n = #line.records
   line.records[n + 1], line.records[n + 2] = id, record
   return 'f' .. string.match(stream, '}:q(:.*)$') .. mark
 end
 
 local function enqueued(parked)
+  for name, line in pairs(arrivals) do
+    in_parts('ZADD', stem .. 'line:' .. name, line.words)
+    in_parts('ZADD', stem .. 'behind:' .. line.place, line.words)
+    in_parts('HSET', parked, line.records)
+    redis.call('SADD', stem .. 'places:' .. line.claim.key, line.place)
+    redis.call('SADD', stem .. 'inuse:' .. line.claim.name, line.claim.text)
+    offer(line.place, line.claim.key)
+  end
   for fair, line in pairs(lines) do
     for key, ends in pairs(line.ends) do redis.call('ZADD', line.turns, ends, key) end
     in_parts('ZADD', fair, line.starts)
     in_parts('HSET', parked, line.records)
   end
+  arrivals, lines = {}, {}
+  tell_of_room()
+end
+
+-- Gives the turn of one that stood back, or its key would wait for jobs that never ran.
+local function give_back(turns, mark)
+  local weight, key = string.match(mark, '^:(%d+):([^\n]+)')
+  if weight and redis.call('ZSCORE', turns, key) then redis.call('ZINCRBY', turns, -1 / tonumber(weight), key) end
 end

@@ -1,0 +1,83 @@
+"""The keys of limits: their definitions, what waits behind them, and what holds them.
+
+Nothing of them is there while no limit is used. Who waits stands in two of them: in its line, and among all that wait.
+"""
+
+from __future__ import annotations
+
+from ironforge.redis.key_spec import EXPIRES, STAYS, Key, KeyFamily, KeySpace
+
+
+class LimitKeys(KeySpace):
+    """Of one namespace and shard."""
+
+    behind = KeyFamily(
+        "behind:<queue>:<priority>",
+        "zset",
+        STAYS,
+        "ids of jobs that wait behind a limit, by first arrival (µs); one that may have its turn is in `fair` instead",
+        "none with a limit can be submitted there, and those are gone",
+    )
+    limits = Key(
+        "limits",
+        "hash",
+        STAYS,
+        "limit → its definition (JSON), and what an operator says instead; the same in every shard",
+        "none with a limit can be submitted, and those that wait run without",
+    )
+    line = KeyFamily(
+        "line:<queue>:<priority>:<limit>\\n<key>",
+        "zset",
+        STAYS,
+        "ids of all that wait behind this key of a limit, by first arrival (µs)",
+        "none with this key can be submitted, and those that wait stay",
+    )
+    places = KeyFamily(
+        "places:<limit>\\n<key>",
+        "set",
+        STAYS,
+        "`<queue>:<priority>` that have a line of this key",
+        "none with this key can be submitted, and those that wait stay",
+    )
+    holders = KeyFamily(
+        "holders:<limit>\\n<key>",
+        "zset",
+        STAYS,
+        "ids of jobs that have a place of this key, since when (ms; below 0: died, and the key waits for them)",
+        "none with this key starts, and those that run do not end",
+    )
+    in_use = KeyFamily(
+        "inuse:<limit>",
+        "set",
+        STAYS,
+        "keys of the limit that jobs wait for or hold; those that none does any more go some time later",
+        "none with this limit can be submitted",
+    )
+    tat = KeyFamily(
+        "tat:<limit>\\n<key>",
+        "string",
+        EXPIRES,
+        "until when the rate of this key is used up (µs)",
+        "none with this key starts",
+    )
+    stops = Key(
+        "stops",
+        "zset",
+        STAYS,
+        "keys that a handler has throttled, until when (ms)",
+        "no key is throttled",
+    )
+    room = Key(
+        "room",
+        "set",
+        STAYS,
+        "keys of limits where a place may be free: the next look offers it",
+        "no job with a limit ends, and nodes take nothing where some wait",
+    )
+    dueroom = Key(
+        "dueroom",
+        "zset",
+        STAYS,
+        "keys of limits by when their rate lets the next one start (ms)",
+        "nodes take nothing where jobs with limits wait",
+    )

@@ -1,0 +1,33 @@
+#!lua flags=allow-oom
+-- Looks after some keys of a limit: a holder whose job is gone goes, a head that could run stands among the turns, and a key
+-- that no job uses is forgotten.
+-- KEYS  fence, index, parked, in_use
+-- ARGV  epoch, name, then keys of the limit
+-- USES  limits, enqueue
+-- Returns how many holders were lost, and how many heads stood nowhere
+local lost, forgotten = 0, 0
+for at = 3, #ARGV do
+  local key = name .. '\n' .. ARGV[at]
+  for _, id in ipairs(redis.call('ZRANGE', stem .. 'holders:' .. key, 0, 199)) do
+    if redis.call('HEXISTS', index, id) == 0 then
+      -- One below 0 is that of a dead job whose retention is over: it was to be waited for until then.
+      if tonumber(redis.call('ZSCORE', stem .. 'holders:' .. key, id)) >= 0 then lost = lost + 1 end
+      redis.call('ZREM', stem .. 'holders:' .. key, id)
+      redis.call('SADD', stem .. 'room', key)
+      freed = true
+    end
+  end
+  if redis.call('SISMEMBER', stem .. 'room', key) == 0 and not redis.call('ZSCORE', stem .. 'dueroom', key) then
+    for _, place in ipairs(redis.call('SMEMBERS', stem .. 'places:' .. key)) do
+      if offer(place, key) then forgotten = forgotten + 1 end
+    end
+  end
+end
+enqueued(parked)
+for at = 3, #ARGV do
+  local key = name .. '\n' .. ARGV[at]
+  if redis.call('EXISTS', stem .. 'holders:' .. key, stem .. 'places:' .. key) == 0 then
+    redis.call('SREM', in_use, ARGV[at])
+  end
+end
+return {lost, forgotten}

@@ -1,0 +1,13 @@
+#!lua
+-- Says what holds for a limit: what the code says (`limit`), or what an operator says instead (`override`).
+-- KEYS  limits
+-- ARGV  name, part, said
+--       said: JSON, '' to take it back
+-- Returns 1, or 0: there is no such limit
+local known, found = pcall(cjson.decode, redis.call('HGET', limits, name) or '')
+if not known or type(found) ~= 'table' then found = {} end
+if part == 'override' and not found.limit then return 0 end
+if said == '' then found[part] = nil else found[part] = cjson.decode(said) end
+-- The name of one that was taken back stays: jobs that wait for it are to be let in.
+redis.call('HSET', limits, name, next(found) and cjson.encode(found) or '{}')
+return 1

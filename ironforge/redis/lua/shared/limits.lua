@@ -1,0 +1,122 @@
+-- Limits. What a job uses of them stands in its mark behind the turn: `\n<since ms>`, and for each limit
+-- `\n<name>\n<key>\n<units>`. It waits in the line of the first of them, and holds all of them or none. The head of a line
+-- stays there until it is admitted; it stands among the turns while its key has room.
+local stem = string.match(KEYS[1], '^(.*})') .. ':'
+local instant, definitions, freed = nil, {}, false
+
+-- Unix time in microseconds.
+local function micros()
+  if not instant then
+    local time = redis.call('TIME')
+    instant = time[1] * 1000000 + time[2]
+  end
+  return instant
+end
+
+-- What holds for a limit now; false: there is none of this name, and it limits nothing.
+local function definition(name)
+  if definitions[name] == nil then
+    local text = redis.pcall('HGET', stem .. 'limits', name)
+    local known, found = pcall(cjson.decode, type(text) == 'string' and text or '')
+    local limit = known and type(found) == 'table' and type(found.limit) == 'table' and found.limit or false
+    local override = limit and found.override
+    if override and ((override.until_ms or 0) == 0 or override.until_ms * 1000 > micros()) then
+      limit.concurrency, limit.rate = override.concurrency or limit.concurrency, override.rate or limit.rate
+    end
+    definitions[name] = limit
+  end
+  return definitions[name]
+end
+
+-- The units that a rate lets through at once.
+local function burst_of(rate)
+  if (rate.burst or 0) > 0 then return rate.burst end
+  return math.max(1, math.floor(rate.units / (rate.per_seconds or 1) / 10))
+end
+
+-- What a mark says that a job uses, and since when it waits ('': for the first time).
+local function claims_of(mark)
+  local words, claims = {}, {}
+  for word in string.gmatch(mark, '\n([^\n]*)') do words[#words + 1] = word end
+  for at = 2, #words, 3 do
+    local name, text = words[at], words[at + 1]
+    claims[#claims + 1] = {name = name, text = text, key = name .. '\n' .. text, units = tonumber(words[at + 2])}
+  end
+  return claims, words[1]
+end
+
+local function is_limited(mark) return string.find(mark, '\n', 1, true) ~= nil end
+
+-- nil: this job may use what it claims of the key. Else in how many µs to look again, 0: when a place is freed.
+local function closed(claim, id)
+  local limit, now = definition(claim.name), micros()
+  if not limit then return end
+  local stop = tonumber(redis.pcall('ZSCORE', stem .. 'stops', claim.key) or 0)
+  if stop and stop * 1000 > now then return stop * 1000 - now end
+  if limit.concurrency then
+    local held = redis.pcall('ZCARD', stem .. 'holders:' .. claim.key)
+    -- A key of the wrong type is mended by somebody, some time.
+    if type(held) ~= 'number' then return 1000000 end
+    if held >= limit.concurrency and not redis.call('ZSCORE', stem .. 'holders:' .. claim.key, id) then return 0 end
+  end
+  if limit.rate then
+    local each = (limit.rate.per_seconds or 1) * 1000000 / limit.rate.units
+    local burst = each * burst_of(limit.rate)
+    local stored = redis.pcall('GET', stem .. 'tat:' .. claim.key)
+    if type(stored) == 'table' then return 1000000 end
+    -- No further ahead than the burst allows: a clock that was put back must not stop the key until it is there again.
+    local used = math.max(now, math.min(tonumber(stored or 0) or 0, now + burst))
+    claim.used = used + claim.units * each
+    -- One that is larger than a burst that was lowered since starts when nothing is used: it would never.
+    if claim.used - burst > now and used > now then
+      -- Rather some at once than a look for each: half of a burst is never lost by that.
+      return math.max(claim.used - burst - now, math.min(burst / 2, 20000))
+    end
+  end
+end
+
+-- After `closed` has said nil for all of them.
+local function occupy(claims, id)
+  for _, claim in ipairs(claims) do
+    redis.call('ZADD', stem .. 'holders:' .. claim.key, math.floor(micros() / 1000), id)
+    if #claims > 1 then redis.call('SADD', stem .. 'inuse:' .. claim.name, claim.text) end
+    if claim.used then
+      local left = math.ceil((claim.used - micros()) / 1000) + 1000
+      redis.call('SET', stem .. 'tat:' .. claim.key, string.format('%.0f', claim.used), 'PX', left)
+    end
+  end
+end
+
+-- Gives back all that a job holds; with `refund` what it used of rates as well: it has not started.
+local function release(id, mark, refund)
+  for _, claim in ipairs((claims_of(mark))) do
+    if redis.call('ZREM', stem .. 'holders:' .. claim.key, id) == 1 then
+      redis.call('SADD', stem .. 'room', claim.key)
+      local limit = refund and definition(claim.name)
+      local used = limit and limit.rate and redis.pcall('GET', stem .. 'tat:' .. claim.key)
+      if type(used) == 'string' then
+        used = used - claim.units * (limit.rate.per_seconds or 1) * 1000000 / limit.rate.units
+        redis.call('SET', stem .. 'tat:' .. claim.key, string.format('%.0f', used), 'KEEPTTL')
+      end
+      freed = true
+    end
+  end
+end
+
+-- Whether a job keeps what it holds while it waits for its retry, or lies dead: then the next one must not overtake it.
+local function keeps(mark, dead)
+  for _, claim in ipairs((claims_of(mark))) do
+    local limit = definition(claim.name)
+    if limit and limit.order == 'fifo' then
+      local policy = limit.on_failure or 'block'
+      if policy == 'park' or policy == 'block' and not dead then return true end
+    end
+  end
+  return false
+end
+
+-- Nodes that have nothing to do look again.
+local function tell_of_room()
+  if freed then redis.call('PUBLISH', stem .. 'signals', 'room:') end
+  freed = false
+end

@@ -1,0 +1,146 @@
+"""Limits in one shard: their definitions, what an operator says instead, and how one key of them stands."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import msgspec
+
+from ironforge.errors import LimitNotFound
+from ironforge.job.limits import Limit, LimitDefinition, Override, check_limit, claim_of
+from ironforge.redis.connection import Command, Connection, DoorConnection
+from ironforge.redis.keys import Keys
+from ironforge.redis.replies import pairs
+from ironforge.redis.scripts import DEFINE, KEY_STATE, RESUME
+from ironforge.settings import Settings
+from ironforge.store.contract import LimitKey
+from ironforge.store.retention import score_ms
+
+HOLDERS_NAMED: Final = 100
+AT_ONCE: Final = 500
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(LimitDefinition).decode
+
+
+class RedisLimits:
+    """Implements `contract.Limits`."""
+
+    def __init__(self, settings: Settings, keys: Keys) -> None:
+        self._keys = keys
+        self._connection = DoorConnection(settings.redis_url, keys.prefix)
+
+    def abandon(self) -> None:
+        """Let go of the connection, for its loop is closed."""
+        self._connection.abandon()
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+    async def put(self, name: str, limit: Limit) -> None:
+        await self._define(name, "limit", _encode(check_limit(name, limit)))
+
+    async def override(self, name: str, override: Override | None) -> None:
+        await self._define(name, "override", b"" if override is None else _encode(override))
+
+    async def delete(self, name: str) -> None:
+        await self.get(name)
+        await self._define(name, "override", b"")
+        await self._define(name, "limit", b"")
+
+    async def get(self, name: str) -> LimitDefinition:
+        said = await self._connection.call("HGET", self._keys.limits, name)
+        definition = _legible(said)
+        if definition is None:
+            raise _no_such_limit(name)
+        return definition
+
+    async def all(self) -> dict[str, LimitDefinition]:
+        flat = await self._connection.call("HGETALL", self._keys.limits)
+        found = {name.decode(errors="replace"): _legible(said) for name, said in pairs(flat)}
+        return {name: definition for name, definition in sorted(found.items()) if definition is not None}
+
+    async def key(self, name: str, key: str = "") -> LimitKey:
+        claim = claim_of(name, key)
+        names = KEY_STATE.keys(
+            self._keys, holders=self._keys.holders(claim), places=self._keys.places(claim), tat=self._keys.tat(claim)
+        )
+        now_ms, said, running, waiting, *rest = await self._connection.run(
+            KEY_STATE, names, [name, claim, HOLDERS_NAMED]
+        )
+        definition = _legible(said)
+        if definition is None:
+            raise _no_such_limit(name)
+        return _key_state(definition, now_ms, running, waiting, rest)
+
+    async def resume(self, name: str, key: str = "") -> int:
+        claim = claim_of(name, key)
+        names = RESUME.keys(self._keys, holders=self._keys.holders(claim))
+        gone: int = await self._connection.run(RESUME, names, [claim, self._keys.signals])
+        return gone
+
+    async def _define(self, name: str, part: str, said: bytes) -> None:
+        if not await self._connection.run(DEFINE, DEFINE.keys(self._keys), [name, part, said]):
+            raise _no_such_limit(name)
+        # What waits may be let in by what holds now.
+        async for texts in pages_of(self._connection, self._keys.in_use(name)):
+            claims = [claim_of(name, text.decode()) for text in texts]
+            offered: list[Command] = [["SADD", self._keys.room, *claims], ["PUBLISH", self._keys.signals, "room:"]]
+            await self._connection.pipeline(offered)
+
+
+async def pages_of(connection: Connection, key: str) -> AsyncIterator[list[bytes]]:
+    """The members of a set, some perhaps twice."""
+    cursor = b"0"
+    while True:
+        cursor, members = await connection.call("SSCAN", key, cursor, "COUNT", AT_ONCE)
+        if members:
+            yield members
+        if cursor == b"0":
+            return
+
+
+def effective(definition: LimitDefinition, now_ms: int) -> Limit:
+    """What holds now."""
+    limit, override = definition.limit, definition.override
+    if override is None or 0 < override.until_ms <= now_ms:
+        return limit
+    concurrency = limit.concurrency if override.concurrency is None else override.concurrency
+    rate = limit.rate if override.rate is None else override.rate
+    return msgspec.structs.replace(limit, concurrency=concurrency, rate=rate)
+
+
+def _key_state(definition: LimitDefinition, now_ms: int, running: int, waiting: int, rest: list[Any]) -> LimitKey:
+    used, stopped, due, *holders = rest
+    limit = effective(definition, now_ms)
+    remaining: list[int] = []
+    resets_ms = now_ms
+    if limit.concurrency is not None:
+        remaining.append(max(0, limit.concurrency - running))
+    if limit.rate is not None:
+        each_us = limit.rate.per_seconds * 1e6 / limit.rate.units
+        ahead_us = max(0, int(used) - now_ms * 1000) if used.isdigit() else 0
+        remaining.append(max(0, int(limit.rate.most_at_once - ahead_us / each_us)))
+        resets_ms += -int(-ahead_us // 1000)
+    stopped_ms = score_ms(stopped) if stopped and score_ms(stopped) > now_ms else None
+    return LimitKey(
+        running,
+        waiting,
+        0 if stopped_ms else min(remaining),
+        max(resets_ms, stopped_ms or 0),
+        score_ms(due) if due else None,
+        stopped_ms,
+        [(job_id, abs(round(float(since)))) for job_id, since in pairs(holders)],
+    )
+
+
+def _legible(said: bytes | None) -> LimitDefinition | None:
+    try:
+        return _decode(said or b"")
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return None
+
+
+def _no_such_limit(name: str) -> LimitNotFound:
+    return LimitNotFound(f"there is no limit {name}: define it first")

@@ -1,0 +1,132 @@
+"""What becomes of a job that meets a full limit, of its rate, and of limits that are changed while jobs wait."""
+
+from __future__ import annotations
+
+import pytest
+
+from ironforge.errors import InvalidJob, LimitNotFound
+from ironforge.job.limits import Limit, LimitUse, Override, Rate
+from ironforge.job.record import JobState
+from tests.store.kit import Cluster, completed, dead, ids_in, job, job_in, limited, retry, settle
+
+
+@pytest.fixture
+async def one(cluster: Cluster) -> Cluster:
+    """With the limit `one`: one job of a key at a time."""
+    await cluster.store_client.limits.put("one", Limit(concurrency=1))
+    return cluster
+
+
+@pytest.mark.parametrize("policy", ["block", "skip", "park"])
+async def test_the_head_of_a_fifo_line_holds_it_as_its_policy_says(cluster: Cluster, policy: str) -> None:
+    await cluster.store_client.limits.put("one", Limit(concurrency=1, order="fifo", on_failure=policy))  # type: ignore[arg-type]
+    node = await cluster.node()
+    first, second = limited(2)
+    await cluster.submit(first, second)
+    await node.work.park([retry((await node.work.fetch(10))[0])])
+    waiting = await node.work.fetch(10)
+    assert ids_in(waiting) == ([second.id] if policy == "skip" else [])
+    cluster.ripen()
+    await node.work.promote()
+    await settle(node, waiting)
+    (again,) = await node.work.fetch(10)
+    assert job_in(again).id == first.id
+    if policy != "skip":
+        await node.work.bury([dead(again)])
+        assert ids_in(await node.work.fetch(10)) == ([second.id] if policy == "block" else [])
+    if policy == "park":
+        assert await cluster.store_client.limits.resume("one", "a") == 1
+        assert ids_in(await node.work.fetch(10)) == [second.id]
+
+
+async def test_a_key_that_is_full_cancels_the_new_one_where_it_says_so(cluster: Cluster) -> None:
+    await cluster.store_client.limits.put("one", Limit(concurrency=1, when_full="cancel_new"))
+    node = await cluster.node()
+    first, second = limited(2)
+    await cluster.submit(first)
+    held = await node.work.fetch(10)
+    await cluster.submit(second)
+    assert await node.work.fetch(10) == []
+    view = await cluster.store_client.inspector.get(second.id)
+    assert (view.state, view.job.reason) == (JobState.CANCELLED, "limit_full")
+    await settle(node, held)
+
+
+async def test_a_key_that_is_full_cancels_the_oldest_where_it_says_so(cluster: Cluster) -> None:
+    await cluster.store_client.limits.put("one", Limit(concurrency=1, when_full="cancel_oldest"))
+    node = await cluster.node()
+    first, second = limited(2)
+    await cluster.submit(first)
+    held = await node.work.fetch(10)
+    await cluster.submit(second)
+    assert await node.work.fetch(10) == []
+    assert await node.work.cancel_requested([first.id]) == [first.id]
+    await node.work.settle([completed(held[0], state="cancelled")])
+    assert ids_in(await node.work.fetch(10)) == [second.id]
+
+
+async def test_a_door_refuses_what_can_never_run(one: Cluster) -> None:
+    await one.store_client.limits.put("rate", Limit(rate=Rate(10, burst=5)))
+    before = one.snapshot()
+    with pytest.raises(InvalidJob) as unknown:
+        await one.submit(job(), *limited(1, name="none"))
+    with pytest.raises(InvalidJob) as large:
+        await one.submit(job(limits=(LimitUse("rate", "a", 6),)))
+    assert (unknown.value.code, large.value.code) == ("unknown_limit", "units_over_burst")
+    assert one.snapshot() == before
+
+
+async def test_a_rate_lets_in_its_burst_and_says_when_to_look_again(cluster: Cluster) -> None:
+    await cluster.store_client.limits.put("rate", Limit(rate=Rate(1, per_seconds=3600, burst=4)))
+    node = await cluster.node()
+    await cluster.submit(*limited(10, name="rate"))
+    held = await node.work.fetch(10)
+    assert len(held) == 4
+    await settle(node, held)
+    assert await node.work.fetch(10) == []
+    key = await cluster.store_client.limits.key("rate", "a")
+    assert (key.running, key.waiting, key.remaining) == (0, 6, 0)
+    assert key.next_ms is not None
+
+
+async def test_what_an_operator_says_holds_at_once_and_until_it_is_taken_back(one: Cluster) -> None:
+    node = await one.node()
+    limits = one.store_client.limits
+    await one.submit(*limited(9))
+    held = await node.work.fetch(10)
+    await limits.override("one", Override(concurrency=3, note="more hands"))
+    await limits.put("one", Limit(concurrency=1))  # a restart
+    held += await node.work.fetch(10)
+    assert len(held) == 3
+    key = await limits.key("one", "a")
+    assert (key.running, key.waiting, len(key.holders)) == (3, 6, 3)
+    await limits.override("one", None)
+    await settle(node, held[1:])
+    assert await node.work.fetch(10) == []
+
+
+async def test_what_waits_for_a_limit_that_is_deleted_runs(one: Cluster) -> None:
+    node = await one.node()
+    await one.submit(*limited(3))
+    assert len(await node.work.fetch(10)) == 1
+    await one.store_client.limits.delete("one")
+    assert len(await node.work.fetch(10)) == 2
+    with pytest.raises(LimitNotFound):
+        await one.store_client.limits.get("one")
+    assert await one.store_client.limits.all() == {}
+
+
+async def test_a_waiting_node_is_told_of_room(one: Cluster) -> None:
+    """By `signals`, as it is blocked in its read; here it is woken by hand."""
+    node, other = await one.node(), await one.node()
+    await one.submit(*limited(2))
+    held = await node.work.fetch(10)
+    heard = []
+    async for signal in other.store.signals.listen():
+        heard.append(signal.name)
+        if signal.name == "connected":
+            await settle(node, held)
+        if signal.name == "room":
+            break
+    await other.store.signals.close()
+    assert len(await other.work.wait(1, 5)) == 1
