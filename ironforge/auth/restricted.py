@@ -62,8 +62,9 @@ class CallersInspector:
         )
 
     async def nodes(self, *, max_age_seconds: float = 0.0) -> list[NodeView]:
+        known = (await self.kinds(max_age_seconds=max_age_seconds)).known
         nodes = await self._inspector.nodes(max_age_seconds=max_age_seconds)
-        return [node.within(self._queues) for node in nodes]
+        return [node.within(self._queues, known) for node in nodes]
 
     async def kinds(self, *, max_age_seconds: float = 0.0) -> Kinds:
         kinds = await self._inspector.kinds(max_age_seconds=max_age_seconds)

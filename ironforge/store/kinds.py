@@ -91,12 +91,13 @@ class Kinds(NamedTuple):
         return any(self.may_run(node, kind) for node in self.nodes)
 
     def within(self, queues: Iterable[str]) -> Kinds:
-        """Of nodes that serve these queues, and of kinds that these run or whose jobs go there."""
+        """Of nodes that serve these queues, and of kinds whose jobs go there, or that these run with no queue fixed."""
         seen = {node for queue in queues for node in self.serving(queue)}
         known = {}
         for name, kind in self.known.items():
             versions = [each._replace(nodes=[node for node in each.nodes if node in seen]) for each in kind.versions]
-            if kind.queue in queues or any(each.nodes for each in versions):
+            roams = "queue" not in kind.definition.defaults and any(each.nodes for each in versions)
+            if kind.queue in queues or roams:
                 known[name] = kind._replace(versions=versions)
         nodes = {name: about for name, about in self.nodes.items() if name in seen}
         return self._replace(known=known, nodes=nodes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
@@ -52,14 +52,13 @@ class NodeView(NamedTuple):
     def running(self) -> int:
         return sum(self.by_queue.values())
 
-    def within(self, queues: AbstractSet[str]) -> NodeView:
-        """Without what it serves and runs of other queues."""
-        served = [queue for queue in self.queues if queue in queues]
+    def within(self, queues: AbstractSet[str], kinds: Container[str]) -> NodeView:
+        """Without what it serves and runs of other queues and kinds."""
         return self._replace(
             by_queue={queue: count for queue, count in self.by_queue.items() if queue in queues},
             jobs=[job for job in self.jobs if job.queue in queues],
-            queues=served,
-            kinds=self.kinds if served else (),
+            queues=[queue for queue in self.queues if queue in queues],
+            kinds=[kind for kind in self.kinds if kind in kinds],
         )
 
     def together(self, other: NodeView) -> NodeView:

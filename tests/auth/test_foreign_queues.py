@@ -21,6 +21,7 @@ from ironforge.metrics.queue_depths import Reading
 from ironforge.redis.keys import Keys
 from ironforge.settings import Settings
 from ironforge.store.contract import Stats, StreamDepth
+from tests.auth.conftest import Build
 from tests.auth.kit import Answer, House
 from tests.auth.test_quotas import submit
 
@@ -41,6 +42,7 @@ class Scene(msgspec.Struct):
 
 @pytest.fixture
 async def scene(house: House) -> Scene:
+    await house.node(kinds=["their.kind"])
     whole, limited = await house.key(name="whole"), await house.key(SCOPES, queues=["ours"], name="limited")
     ids = [await house.submit(whole, queue=SECRET, kind="their.kind") for _ in range(7)]
     ids.append(await house.submit(whole, queue=SECRET, delay_seconds=600))
@@ -65,6 +67,7 @@ def told(answer: Answer) -> str:
         "/dlq",
         "/queues/stats",
         "/nodes",
+        "/kinds",
         "/health",
         "/metrics",
         "/quotas",
@@ -78,6 +81,23 @@ async def test_nothing_that_is_read_tells_of_another_queue(scene: Scene, path: s
 
     assert answer.status == 200
     assert [word for word in scene.foreign if word in told(answer)] == []
+
+
+async def test_a_kind_whose_jobs_go_to_another_queue_is_not_there(scene: Scene) -> None:
+    answer = await scene.call("GET", "/kinds/their.kind")
+    assert (answer.status, answer.code) == (404, "kind_not_found")
+    assert (await scene.house.call("GET", "/kinds/their.kind", scene.whole)).status == 200
+
+
+async def test_an_unknown_kind_is_refused_without_the_name_of_another(settings: Settings, build: Build) -> None:
+    house = await build(msgspec.structs.replace(settings, unknown_kinds="refuse"))
+    await house.node(kinds=["their.kind"])
+    limited, job = await house.key(SCOPES, queues=["ours"]), {"kind": "their.kin", "queue": "ours"}
+    told_all = await house.call("POST", "/jobs", await house.key(), json=job)
+    told_less = await house.call("POST", "/jobs", limited, json=job)
+    assert (told_all.status, told_all.body["hint"]) == (422, "their.kind")
+    assert (told_less.status, told_less.body.get("hint")) == (422, None)
+    assert "their.kind" not in told_less.body["detail"]
 
 
 async def test_counts_are_those_of_its_queues(scene: Scene) -> None:

@@ -10,12 +10,15 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.exposition import generate_latest
 
+from ironforge.job.definition import KindDefinition, door_defaults
 from ironforge.metrics import queue_depths as depths_module
 from ironforge.metrics.exposition import ChildMetrics
 from ironforge.metrics.http import BUCKETS, HttpMetrics
 from ironforge.metrics.jobs import Metrics
 from ironforge.metrics.queue_depths import Reading
 from ironforge.store import NodeView, StreamDepth
+from ironforge.store.kinds import Kind, Kinds, KindVersion
+from ironforge.store.node_view import About
 from ironforge.version import VERSION
 from tests.metrics.kit import reading, samples
 
@@ -98,3 +101,21 @@ def test_requests_are_counted_as_the_public_observe_counts_them(seconds):
     assert pytest.approx({key: actual[key] for key in expected}) == expected
     counted = {key: value for key, value in actual.items() if key[0] == "ironforge_http_requests_total"}
     assert ({("ironforge_http_requests_total", "GET", "/jobs/{id}", "2xx"): len(seconds)} if seconds else {}) == counted
+
+
+def test_nodes_are_counted_for_each_queue_and_kinds_that_none_of_them_runs():
+    kind = Kind("gone", [KindVersion("d", 1, 1, KindDefinition())], door_defaults(KindDefinition()))
+    nodes = {"one": About(queues=("mail",)), "two": About(queues=("mail", "other"))}
+    kinds = Kinds(1, {"gone": kind, "here": kind}, nodes, {"one": {"here": "d"}, "two": {}})
+    told = reading(StreamDepth("mail", 0, 1, 0, None), StreamDepth("lonely", 0, 1, 0, None))._replace(kinds=kinds)
+    found = samples(Metrics().exposition(told))
+    assert found["ironforge_queue_nodes", "mail"] == 2.0
+    assert found["ironforge_queue_nodes", "lonely"] == 0.0
+    assert found["ironforge_unserved_kinds",] == 1.0
+
+
+def test_queues_past_the_limit_have_no_nodes_of_their_own(monkeypatch):
+    monkeypatch.setattr(depths_module, "MAX_STREAMS", 1)
+    told = reading(StreamDepth("mail", 0, 1, 0, None), StreamDepth("other.queue", 0, 1, 0, None))
+    found = samples(Metrics().exposition(told))
+    assert [key[1] for key in found if key[0] == "ironforge_queue_nodes"] == ["mail"]

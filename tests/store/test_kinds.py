@@ -212,6 +212,14 @@ async def serving(cluster: Cluster, queue: str, name: str | None = None) -> Sequ
     return [*(await look(cluster)).serving(queue, name)]
 
 
+async def test_a_kind_that_fixes_no_queue_is_seen_wherever_nodes_run_it(cluster: Cluster) -> None:
+    cluster.with_settings(queues=("mails", "calls"))
+    node = await cluster.node([*announced("free"), *announced("bound", queue="calls")])
+    assert sorted((await look(cluster)).within(frozenset({"mails"})).known) == ["free"]
+    await node.leases.leave(node.lease)
+    assert sorted((await look(cluster)).within(frozenset({"mails"})).known) == []
+
+
 async def serving_node(cluster: Cluster, *queues: str) -> Node:
     cluster.with_settings(queues=queues)
     return await cluster.node(announced("mail", queue=queues[0]))
@@ -226,14 +234,14 @@ async def test_a_job_is_served_by_nodes_that_serve_its_queue_and_run_its_kind(cl
 
 
 async def test_within_some_queues_others_nodes_and_kinds_are_not_seen(cluster: Cluster) -> None:
-    mails, calls = await serving_node(cluster, "mails"), await serving_node(cluster, "calls")
+    calls, mails = await serving_node(cluster, "calls"), await serving_node(cluster, "mails")
     found = (await look(cluster)).within(frozenset({"mails"}))
     assert [*found.nodes] == [mails.lease.node]
     assert found.known["mail"].nodes == [mails.lease.node]
     await mails.leases.leave(mails.lease)
     await calls.leases.leave(calls.lease)
-    assert [*(await look(cluster)).within(frozenset({"mails"})).known] == []
-    assert [*(await look(cluster)).within(frozenset({"calls"})).known] == ["mail"]
+    assert [*(await look(cluster)).within(frozenset({"mails"})).known] == ["mail"]
+    assert [*(await look(cluster)).within(frozenset({"calls"})).known] == []
 
 
 @pytest.mark.parametrize("shards", [3])
