@@ -12,10 +12,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
+import msgspec
 import pytest
 from aiohttp import web
 
+from ironforge import Forge
 from ironforge.api import create_app, serve
+from ironforge.handlers.announcements import announcements_of
+from ironforge.job.definition import Announcement
+from ironforge.job.options import KindOptions
 from ironforge.job.record import LABELS, AttemptError, JobState, decode
 from ironforge.runtime.embedded_server import EmbeddedServer
 from ironforge.settings import Settings
@@ -146,6 +151,54 @@ async def api(settings: Settings, start_api: Callable[..., Awaitable[Api]]) -> A
     )
     api.submitted, api.not_ready = submitted, not_ready
     return api
+
+
+class Announced(NamedTuple):
+    """A node that has joined; `leave` takes it away again."""
+
+    node: str
+    leave: Callable[[], Awaitable[None]]
+
+
+def application(**options: Any) -> Forge:
+    forge = Forge()
+
+    @forge.job("report.build", **options)
+    async def build(payload: Any) -> None:
+        """Nobody calls it."""
+
+    return forge
+
+
+@pytest.fixture
+async def announce(settings: Settings) -> AsyncIterator[Callable[..., Any]]:
+    """Has a node of an application with `report.build` join."""
+    stores = []
+
+    async def join(version: str = "1", serves: tuple[str, ...] = ("default",), **options: Any) -> Announced:
+        own = msgspec.structs.replace(settings, app_version=version, queues=serves)
+        store = NodeStore(own, announcements_of(application(**options), version))
+        stores.append(store)
+        lease = await store.leases.join()
+        return Announced(lease.node, lambda: store.leases.leave(lease))
+
+    yield join
+    for store in stores:
+        await store.close()
+
+
+@pytest.fixture
+async def announce_kinds(settings: Settings) -> AsyncIterator[Callable[..., Awaitable[None]]]:
+    """Has a node join that runs these kinds."""
+    stores = []
+
+    async def join(*kinds: str) -> None:
+        stores.append(NodeStore(settings, [Announcement.of(kind, "", KindOptions(), None) for kind in kinds]))
+        await stores[-1].leases.join()
+
+    yield join
+    for store in stores:
+        await store.close()
 
 
 @pytest.fixture

@@ -3,47 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from ironforge import AsyncClient, Forge
-from ironforge.handlers.announcements import announcements_of
 from ironforge.job.record import Job, parse_id
 from ironforge.settings import Settings
 from ironforge.store import NodeStore, StoreClient
-from tests.api.conftest import Api
+from tests.api.conftest import Api, application
 from tests.support.waiting import until
 
-Announce = Callable[..., Any]
 NDJSON = {"Content-Type": "application/x-ndjson"}
-
-
-def application(**options: Any) -> Forge:
-    forge = Forge()
-
-    @forge.job("report.build", **options)
-    async def build(payload: Any) -> None:
-        """Nobody calls it."""
-
-    return forge
-
-
-@pytest.fixture
-async def announce(settings: Settings) -> AsyncIterator[Announce]:
-    """Has a node of an application with `report.build` join; what it gives out takes the node away again."""
-    stores = []
-
-    async def join(**options: Any) -> Callable[[], Any]:
-        store = NodeStore(settings, announcements_of(application(**options), "1"))
-        stores.append(store)
-        lease = await store.leases.join()
-        return lambda: store.leases.leave(lease)
-
-    yield join
-    for store in stores:
-        await store.close()
 
 
 @pytest.fixture
@@ -145,8 +117,7 @@ async def test_the_answer_to_a_submission_says_where_the_job_went(announce, star
 
 
 async def test_defaults_stay_when_the_last_node_has_left(announce, start_api, settings) -> None:
-    leave = await announce(queue="reports")
-    await leave()
+    await (await announce(queue="reports")).leave()
     answer = await (await start_api(settings)).call("POST", "/jobs", json={"kind": "report.build"})
     assert answer.body["queue"] == "reports"
 
@@ -235,8 +206,7 @@ async def test_a_kind_that_no_node_has_announced_can_be_refused(announce, start_
 async def test_a_known_kind_is_accepted_where_others_are_refused_also_without_a_node(
     announce, start_api, settings
 ) -> None:
-    leave = await announce()
-    await leave()
+    await (await announce()).leave()
     answer = await (await start_api(refusing(settings))).call("POST", "/jobs", json={"kind": "report.build"})
     assert answer.status == 201
 

@@ -127,7 +127,8 @@ async def test_counts_are_read_once_a_second_however_many_ask(api: Any) -> None:
         begun, before = time.monotonic(), calls()
         answers = await asyncio.gather(*(api.call("GET", path) for _ in range(100)))
         assert {answer.status for answer in answers} == {200}
-        assert calls() - before <= 1 + (time.monotonic() - begun) // 1
+        # Counts, kinds, and those again for the submissions.
+        assert calls() - before <= 3 * (1 + (time.monotonic() - begun) // 1)
     raw.close()
 
 

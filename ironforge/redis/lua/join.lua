@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Gives a new node its lease and its epoch, the highest so far, and writes down what it announces of its kinds.
 -- KEYS  epoch, nodes, own_fence, queues, roster, announced, kinds
--- ARGV  node, lease_ms, about, runs, again, versions_kept, kinds_kept, channel, served, then as many queues that it serves,
+-- ARGV  node, lease_ms, about, runs, again, versions_kept, kinds_kept, served, then as many queues that it serves,
 --       then for each kind: its name, digest, definition
 --       about: what it says of itself; runs: its kinds with their digests ('': it announces none here)
 --       again: 1 when this process announced them before: they are no newer than what was announced meanwhile
@@ -11,8 +11,8 @@ local given = redis.call('INCR', epoch)
 redis.call('SET', own_fence, given)
 redis.call('ZADD', nodes, now + tonumber(lease_ms), node)
 redis.call('HSET', roster, node, about)
-local first = 10 + tonumber(served)
-redis.call('SADD', queues, unpack(ARGV, 10, first - 1))
+local first = 9 + tonumber(served)
+redis.call('SADD', queues, unpack(ARGV, 9, first - 1))
 if runs == '' then return {given, 0} end
 
 local function announce(kind, digest, definition)
@@ -37,5 +37,4 @@ redis.call('HSET', announced, node, runs)
 redis.call('HSET', kinds, '', now .. '.' .. given)
 local refused = 0
 for at = first, #ARGV, 3 do refused = refused + announce(ARGV[at], ARGV[at + 1], ARGV[at + 2]) end
-redis.call('PUBLISH', channel, 'kinds')
 return {given, refused}

@@ -133,7 +133,7 @@ class RedisLeases:
         names, queues = self._keys, self._settings.queues
         arguments: list[str | bytes | int] = [node, self._lease_ms, about(self._settings, now_ms())]
         arguments += ["" if self._announced is None else runs(self._announced), int(self._has_announced)]
-        arguments += [VERSIONS_KEPT, KINDS_KEPT, names.signals, len(queues), *queues]
+        arguments += [VERSIONS_KEPT, KINDS_KEPT, len(queues), *queues]
         for each in self._announced or ():
             arguments += each
         keys = JOIN.keys(names, own_fence=names.fence(node))
