@@ -14,7 +14,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from ironforge.errors import InvalidPayload, UnknownKind
-from ironforge.execution.conclusion import NOTHING, is_awaitable, raised, returned
+from ironforge.execution.conclusion import NOTHING, Conclusion, Verdict, is_awaitable, raised, returned
 from ironforge.execution.event_hooks import EventHooks
 from ironforge.execution.isolation import contain_tasks, resumed
 from ironforge.execution.outcome import Attempt, Ending, Interrupt, Outcome, Outcomes
@@ -121,7 +121,8 @@ class Executor:
             attempt.arguments = handler.binder.bind(attempt.job.payload)
         except BaseException as error:  # noqa: BLE001 - a type's own code may raise anything
             words = message_of(error) if isinstance(error, InvalidPayload) else f"payload: {in_words(error)}"
-            attempt.outcome = self._hopeless(attempt, "invalid_arguments", words)
+            # It is tried again: the next node may have the version of the application that the payload was made for.
+            attempt.outcome = self._outcomes.concluded(attempt, Conclusion(Verdict.FAILURE, "invalid_arguments", words))
             return
         try:
             if handler.executor == "async":

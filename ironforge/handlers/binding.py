@@ -1,5 +1,7 @@
 """From a job's JSON payload to the arguments of its handler: the signature is read once, at registration.
 
+Fields that the handler does not name are ignored, since the submitter may be newer than the node, unless `strict`.
+
 A handler takes either the whole payload (one parameter that is a Struct, a dataclass, a TypedDict or a
 pydantic model, or one named `payload`) or one JSON field per parameter. Decoding goes from the record's bytes
 to typed arguments in one step; only when that fails is the payload looked at again (`payload_errors`).
@@ -18,7 +20,17 @@ from typing import Any, Final
 import msgspec
 
 from ironforge.errors import ConfigError
-from ironforge.handlers.payload_errors import NOTHING, Shape, build, explain, explain_other, is_pydantic, shape_of
+from ironforge.handlers.payload_errors import (
+    NOTHING,
+    Field,
+    Shape,
+    build,
+    explain,
+    explain_other,
+    is_pydantic,
+    names_of,
+    shape_of,
+)
 from ironforge.job.context import Context
 
 Arguments = dict[str, Any]
@@ -47,7 +59,7 @@ class Binder:
             raise explain_other(error) from None
 
 
-def binder_of(function: Callable[..., Any], provided: Collection[str] = ()) -> Binder:
+def binder_of(function: Callable[..., Any], provided: Collection[str] = (), *, strict: bool = False) -> Binder:
     """`provided`: parameters that get something else. Raises ConfigError where the others fit no JSON payload."""
     hints = hints_of(function)
     context_name: str | None = None
@@ -60,13 +72,12 @@ def binder_of(function: Callable[..., Any], provided: Collection[str] = ()) -> B
             context_name = parameter.name
         elif parameter.name not in provided:
             parameters.append(parameter)
-    if not parameters:
+    if not parameters and not strict:
         return Binder(lambda _: {}, context_name, Shape())
     try:
         if len(parameters) == 1 and _is_whole(parameters[0].name, hints.get(parameters[0].name, Any)):
-            name = parameters[0].name
-            return _whole(name, hints.get(name, Any), context_name, parameters[0].default)
-        return _by_field(function.__name__, parameters, hints, context_name)
+            return _whole(function, parameters[0], hints.get(parameters[0].name, Any), context_name, strict=strict)
+        return _by_field(function.__name__, parameters, hints, context_name, strict=strict)
     except TypeError as error:
         problem = f"has a parameter that no JSON value fits: {error}; a lifespan that yields it must stand before"
         raise _unbindable(function, problem) from None
@@ -140,16 +151,48 @@ def _is_whole(name: str, annotation: Any) -> bool:
     return isinstance(cls, type) and (issubclass(cls, msgspec.Struct) or dataclasses.is_dataclass(cls))
 
 
-def _whole(name: str, annotation: Any, context_name: str | None, default: Any) -> Binder:
-    cls = _bare(annotation)
+def _whole(
+    function: Callable[..., Any],
+    parameter: inspect.Parameter,
+    annotation: Any,
+    context_name: str | None,
+    *,
+    strict: bool,
+) -> Binder:
+    name, cls = parameter.name, _bare(annotation)
     decode = cls.model_validate_json if is_pydantic(cls) else _decoder(annotation)
-    if default is inspect.Parameter.empty:
-        return Binder(lambda payload: {name: decode(payload)}, context_name, shape_of(cls))
-    return Binder(lambda payload: {} if payload in NOTHING else {name: decode(payload)}, context_name, shape_of(cls))
+    shape = shape_of(cls)
+    if strict:
+        names = names_of(cls)
+        if not names:
+            raise _unbindable(function, f"takes any field in {name!r}: strict=True could refuse none")
+        others = sorted(names.difference(field.name for field in shape.fields))
+        shape = Shape(shape.fields + tuple(Field(other, Any, required=False) for other in others), closed=True)
+        decode = _refusing_others(decode, names)
+    if parameter.default is inspect.Parameter.empty:
+        return Binder(lambda payload: {name: decode(payload)}, context_name, shape)
+    return Binder(lambda payload: {} if payload in NOTHING else {name: decode(payload)}, context_name, shape)
+
+
+def _refusing_others(decode: Callable[[bytes], Any], names: Collection[str]) -> Callable[[bytes], Any]:
+    """The same for objects of these fields alone. What is inside them is for their own types to refuse."""
+
+    def decode_known(payload: bytes) -> Any:
+        value, given = decode(payload), msgspec.json.decode(payload)
+        if isinstance(given, dict) and any(name not in names for name in given):
+            raise msgspec.ValidationError("unknown fields")
+        return value
+
+    return decode_known
 
 
 def _by_field(
-    name: str, parameters: list[inspect.Parameter], hints: Mapping[str, Any], context_name: str | None
+    name: str,
+    parameters: list[inspect.Parameter],
+    hints: Mapping[str, Any],
+    context_name: str | None,
+    *,
+    strict: bool,
 ) -> Binder:
     definition: list[Any] = []
     for parameter in parameters:
@@ -158,7 +201,7 @@ def _by_field(
         else:
             default = msgspec.field(default_factory=functools.partial(_same, parameter.default))
             definition.append((parameter.name, hints[parameter.name], default))
-    struct = msgspec.defstruct(f"{name}_payload", definition, kw_only=True, forbid_unknown_fields=True)
+    struct = msgspec.defstruct(f"{name}_payload", definition, kw_only=True, forbid_unknown_fields=strict)
     decode, asdict = _decoder(struct), msgspec.structs.asdict
     return Binder(
         lambda payload: asdict(decode(b"{}" if payload in NOTHING else payload)),

@@ -65,12 +65,14 @@ class Forge(Extensions):
         *,
         executor: Literal["auto", "async", "thread", "process"] = "auto",
         backoff: Backoff | None = None,
+        strict: bool = False,
         **given: Unpack[KindKeywords],
     ) -> Callable[[Function], Function]:
         """Register the decorated function as the handler of `kind`. Raises ConfigError for anything wrong.
 
         `executor`: async functions run on the event loop, also those that a decorator has wrapped; others in a thread;
-        "process" is for CPU work. What any of them returns is awaited if it can be.
+        "process" is for CPU work. What any of them returns is awaited if it can be. `strict`: payloads with fields that
+        the handler does not name are refused; else these are ignored.
         """
         check_names(f"@forge.job({kind!r})", given, KindKeywords)
         if not (backoff is None or isinstance(backoff, Backoff)):
@@ -85,7 +87,7 @@ class Forge(Extensions):
                     kind=kind,
                     function=function,
                     executor=runs_in,
-                    binder=binder_of(function, provided),
+                    binder=binder_of(function, provided, strict=strict),
                     provided=provided,
                     options=options,
                     backoff=Backoff() if backoff is None else backoff,

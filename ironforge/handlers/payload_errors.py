@@ -51,13 +51,39 @@ def build(cls: Any, value: Any) -> Any:
 def shape_of(cls: Any) -> Shape:
     """What to explain an invalid payload by; without fields for types that have none."""
     if isinstance(cls, type) and issubclass(cls, msgspec.Struct):
-        known = tuple(Field(f.encode_name, f.type, f.required) for f in msgspec.structs.fields(cls))
-        return Shape(known, cls.__struct_config__.forbid_unknown_fields)
+        config = cls.__struct_config__
+        known = [Field(f.encode_name, f.type, f.required) for f in msgspec.structs.fields(cls)]
+        known += [Field(config.tag_field, Any, required=False)] if config.tag_field else []
+        return Shape(tuple(known), config.forbid_unknown_fields)
+    if typing.is_typeddict(cls):
+        hints, read = typing.get_type_hints(cls), msgspec.inspect.type_info(cls)
+        assert isinstance(read, msgspec.inspect.TypedDictType)  # `__required_keys__` knows no annotation that is text
+        return Shape(tuple(Field(field.name, hints[field.name], field.required) for field in read.fields))
     if isinstance(cls, type) and dataclasses.is_dataclass(cls):
         hints = typing.get_type_hints(cls, include_extras=True)
         given = [field for field in dataclasses.fields(cls) if field.init]
         return Shape(tuple(Field(f.name, hints[f.name], _is_required(f)) for f in given))
     return Shape()
+
+
+def names_of(cls: Any) -> frozenset[str]:
+    """The fields that a payload of this type is read from; none for types that are no objects of known fields."""
+    names = {field.name for field in shape_of(cls).fields}
+    if is_pydantic(cls) and not getattr(cls, "__pydantic_root_model__", False):
+        for name, field in cls.model_fields.items():
+            names |= _pydantic_names(name, field.validation_alias, cls.model_config)
+    return frozenset(names)
+
+
+def _pydantic_names(name: str, alias: Any, config: typing.Mapping[str, Any]) -> set[str]:
+    """Under which the payload may have a field: an alias, the first steps of several ways to it, or its own name."""
+    if alias is None:
+        return {name}
+    own = {name} if config.get("populate_by_name") or config.get("validate_by_name") else set()
+    if isinstance(alias, str):
+        return own | {alias}
+    paths = alias.convert_to_aliases()
+    return own | ({path[0] for path in paths} if isinstance(paths[0], list) else {paths[0]})
 
 
 def _is_required(field: dataclasses.Field[Any]) -> bool:
@@ -70,10 +96,10 @@ def explain(payload: bytes, shape: Shape, error: msgspec.DecodeError) -> Invalid
         raw = msgspec.json.decode(b"{}" if payload in NOTHING else payload)
     except (msgspec.DecodeError, RecursionError, ValueError):
         return InvalidPayload(f"payload is not JSON: {error}", field="payload")
-    if not isinstance(raw, dict) or not shape.fields:
+    if not isinstance(raw, dict) or not (shape.fields or shape.closed):
         return InvalidPayload(f"payload: {_path(str(error), 'payload')}", field="payload")
     problems: dict[str, str] = {}
-    names = [field.name for field in shape.fields]
+    missing: list[str] = []
     for field in shape.fields:
         if field.name in raw:
             try:
@@ -82,20 +108,25 @@ def explain(payload: bytes, shape: Shape, error: msgspec.DecodeError) -> Invalid
                 problems[field.name] = _path(message_of(wrong), field.name)
         elif field.required:
             problems[field.name] = "required, but missing"
-    if shape.closed:
-        unknown = (name for name in raw if name not in names)
-        # Looking for what was meant costs more than all the rest, and a payload may have 100,000 fields.
-        problems.update({name: _unknown(name, names) for name in itertools.islice(unknown, SHOWN)})
+            missing.append(field.name)
+    problems |= _unknown_fields(raw, shape, missing)
     if not problems:  # a rule over several fields, or one inside a nested object
         return InvalidPayload(f"payload: {_path(str(error), 'payload')}", field="payload")
     text = "; ".join(f"{name}: {problem}" for name, problem in list(problems.items())[:SHOWN])
     return InvalidPayload(text, field=next(iter(problems)))
 
 
-def _unknown(name: str, names: list[str]) -> str:
-    close = closest(name, names)
-    hint = f"did you mean {close!r}?" if close else f"expected {', '.join(names)}"
-    return f"unknown field, {hint}"
+def _unknown_fields(raw: dict[str, Any], shape: Shape, missing: list[str]) -> dict[str, str]:
+    """All where they are refused; else those that may have been meant for one that is missing."""
+    names = [field.name for field in shape.fields]
+    problems = {}
+    # Looking for what was meant costs more than all the rest, and a payload may have 100,000 fields.
+    for name in itertools.islice((name for name in raw if name not in names), SHOWN):
+        if close := closest(name, names if shape.closed else missing):
+            problems[name] = f"unknown field, did you mean {close!r}?"
+        elif shape.closed:
+            problems[name] = f"unknown field, expected {', '.join(names) or 'none'}"
+    return problems
 
 
 def _path(message: str, root: str) -> str:

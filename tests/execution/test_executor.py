@@ -50,12 +50,29 @@ async def test_an_unknown_kind_is_dead_and_says_what_this_node_knows(executor_of
     assert [error.message for error in outcome.job.errors] == ["no handler for kind 'zzz': this application knows k"]
 
 
-async def test_a_payload_that_does_not_fit_is_dead_with_every_parameter(executor_of):
+async def test_a_payload_that_does_not_fit_is_tried_again_and_names_every_parameter(executor_of):
     async def handler(to: str, count: int) -> None: ...
 
     outcome = await run(executor_of(handler), payload=b'{"to":1}')
-    assert outcome.job is not None
-    assert outcome.job.reason == "invalid_arguments: to: Expected `str`, got `int`; count: required, but missing"
+    assert outcome.ending is Ending.FAILED
+    assert last_error(outcome).type == "invalid_arguments"
+    assert last_error(outcome).message == "to: Expected `str`, got `int`; count: required, but missing"
+
+
+async def test_a_payload_that_never_fits_gives_up_after_its_retries(executor_of):
+    async def handler(to: str) -> None: ...
+
+    outcome = await run(executor_of(handler, max_retries=2), payload=b"{}", attempt=2)
+    assert outcome.ending is Ending.DEAD
+    assert last_error(outcome).message == "to: required, but missing"
+
+
+async def test_fields_that_a_handler_does_not_name_do_not_stop_it(executor_of):
+    async def handler(to: str) -> str:
+        return to
+
+    outcome = await run(executor_of(handler), payload=b'{"to":"ada","note":"of a newer version"}')
+    assert decode(outcome.record).result == b'"ada"'
 
 
 async def test_bytes_that_are_no_job_are_left_to_the_caller(executor_of):

@@ -188,8 +188,8 @@ async def test_closing_leaves_no_process_behind():
 async def test_a_wrong_payload_never_reaches_a_child():
     async with executor(cpu_handlers.add) as made:
         outcome = await run(made, "add", b'{"a":1}')
-    assert outcome.job is not None
-    assert outcome.job.reason == "invalid_arguments: b: required, but missing"
+    assert last_error(outcome).type == "invalid_arguments"
+    assert last_error(outcome).message == "b: required, but missing"
 
 
 SCRIPT = """

@@ -110,7 +110,7 @@ async def test_a_type_that_is_provided_is_never_taken_from_the_payload():
 async def test_what_is_provided_is_no_field_of_a_submission():
     forge = forge_with(Pool)
 
-    @forge.job("k")
+    @forge.job("k", strict=True)
     async def handler(to: str, pool: Pool) -> None: ...
 
     assert forge.prepare("k", {"to": "ada"}).job.payload == b'{"to":"ada"}'

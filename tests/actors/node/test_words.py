@@ -87,7 +87,7 @@ class Order:
 
 
 async def test_arguments_whose_own_code_exits_are_invalid_and_no_more(world: World) -> None:
-    @world.forge.job("order")
+    @world.forge.job("order", max_retries=0)
     async def order(order: Order) -> int:
         return order.number
 
@@ -96,7 +96,8 @@ async def test_arguments_whose_own_code_exits_are_invalid_and_no_more(world: Wor
         await world.cluster.store_client.producer.submit([Submission(strange)])
         view = await world.dead(strange.text_id)
         await world.completed(await world.submit("order", {"number": 1}))
-    assert view.job.reason == "invalid_arguments: payload: SystemExit: 5"
+    assert view.job.errors[-1].type == "invalid_arguments"
+    assert view.job.errors[-1].message == "payload: SystemExit: 5"
 
 
 # --------------------------------------------------------------------------- groups and durations
