@@ -1,4 +1,5 @@
-"""The dead letter drops records whose retention is over, and brings back those that can be read again."""
+"""The dead letter drops records whose retention is over, brings back those that can be read again, and looks after what
+may be left behind of limits."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from typing import Final
 
 from ironforge.actors.kernel import Actor
 from ironforge.actors.session import Session
+from ironforge.metrics.jobs import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -16,8 +18,9 @@ EXPIRE_AGAIN_SECONDS: Final = 1.0
 
 
 class DeadLetter(Actor):
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, metrics: Metrics) -> None:
         self._session = session
+        self._metrics = metrics
 
     async def started(self) -> None:
         self._work = await self._session.work()
@@ -28,6 +31,10 @@ class DeadLetter(Actor):
             with self._session.reporting_loss():
                 restored = await self._work.restore()
                 dropped = await self._work.expire()
+                lost = await self._work.audit_limits()
+            if lost:
+                self._metrics.lost_places.inc(lost)
+                logger.error("%d places of limits had no job, or would have been given to none: mended", lost)
             if restored:
                 logger.info("brought back %d jobs that had been put aside and can be read here", restored)
             if dropped:

@@ -83,7 +83,7 @@ class Node(Supervisor):
                 lambda: Leaseholder(parts.store.leases, settings, metrics, parts.on_joined),
                 stop_seconds=LEASE_STOP_SECONDS,
             ),
-            _role("dead_letter", lambda: DeadLetter(session)),
+            _role("dead_letter", lambda: DeadLetter(session, metrics)),
             _role("retry_timer", lambda: RetryTimer(session, metrics)),
             _role("workers", lambda: Workers(parts), stop_seconds=math.inf),
             _role("signals", lambda: Notifications(session, parts.store.signals)),

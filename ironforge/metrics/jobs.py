@@ -93,6 +93,9 @@ class Metrics:
         self.stale_settlements = Counter(
             "ironforge_stale_settlements_total", "Settlements refused by the fence", registry=registry
         )
+        self.lost_places = Counter(
+            "ironforge_limit_places_lost_total", "Places of limits without a job, found and mended", registry=registry
+        )
         self._audit_failures = audit_failures(registry)
         self.suspect_runs = Counter(
             "ironforge_suspect_runs_total", "Runs of a job with nothing else on its node", registry=registry

@@ -129,6 +129,9 @@ class Consumer(Protocol):
         Names of queues that nobody uses any more are forgotten as well.
         """
 
+    async def audit_limits(self) -> int:
+        """Look after some keys of limits: how many of their places had no job, or would have been given to none."""
+
 
 class Notifications(Protocol):
     """What the namespace announces: see `Notification`; lossy, so never the only way."""

@@ -21,6 +21,7 @@ from ironforge.redis.server_info import info_of, number_in
 from ironforge.settings import Settings
 from ironforge.store.consumer.acknowledger import Acknowledger
 from ironforge.store.consumer.alone import RedisAlone
+from ironforge.store.consumer.limit_audit import LimitAudit
 from ironforge.store.consumer.quarantine import Quarantine
 from ironforge.store.consumer.requeuer import Requeuer, parts
 from ironforge.store.consumer.stream_reader import StreamReader
@@ -47,6 +48,7 @@ class RedisConsumer:
         self._connection = commanding
         self.reader = StreamReader(settings, self._keys, lease.node, fetching, waking=commanding)
         self.wake = self.reader.wake
+        self.audit_limits = LimitAudit(keys, lease, commanding).page
         self.alone = RedisAlone(self._keys, lease, commanding, self.reader)
         self._acknowledger = Acknowledger(settings, self._keys, lease)
         self._requeuer = Requeuer(settings, self._keys, lease, commanding, self._acknowledger)

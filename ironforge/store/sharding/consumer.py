@@ -71,6 +71,9 @@ class ShardedConsumer:
     async def expire(self) -> int:
         return sum(await gather_all(part.expire() for part in self._parts))
 
+    async def audit_limits(self) -> int:
+        return sum(await gather_all(part.audit_limits() for part in self._parts))
+
     async def close(self) -> None:
         await self._reader.close()
         await self._dues.stop()

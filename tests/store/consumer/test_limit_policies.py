@@ -130,3 +130,33 @@ async def test_a_waiting_node_is_told_of_room(one: Cluster) -> None:
             break
     await other.store.signals.close()
     assert len(await other.work.wait(1, 5)) == 1
+
+
+async def test_a_place_without_a_job_is_found_and_mended(one: Cluster) -> None:
+    node = await one.node()
+    (first,) = limited(1)
+    one.raw.zadd(one.keys.holders("one\na"), {b"of a job that is gone"[:16]: 1})
+    await one.submit(first)
+    assert await node.work.fetch(10) == []
+    assert await node.work.audit_limits() == 1
+    assert ids_in(await node.work.fetch(10)) == [first.id]
+
+
+async def test_a_head_that_stands_nowhere_is_found_and_stands_again(one: Cluster) -> None:
+    node = await one.node()
+    (first,) = limited(1)
+    await one.submit(first)
+    one.raw.zrem(one.keys.fair("default:2"), first.id)
+    one.raw.zadd(one.keys.behind("default:2"), {first.id: 1})
+    assert await node.work.fetch(10) == []
+    assert await node.work.audit_limits() == 1
+    assert ids_in(await node.work.fetch(10)) == [first.id]
+
+
+async def test_keys_that_no_job_uses_are_forgotten(one: Cluster) -> None:
+    node = await one.node()
+    await one.submit(*limited(1, "a"), *limited(2, "b"))
+    held = await node.work.fetch(10)
+    await settle(node, held)
+    assert await node.work.audit_limits() == 0
+    assert one.raw.smembers(one.keys.in_use("one")) == {b"b"}

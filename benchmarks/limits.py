@@ -1,0 +1,127 @@
+"""What do limits cost, and how exactly do they hold?
+
+Jobs with one concurrency key each are drained beside plain ones, by turns. A rate is met by two nodes that have more
+than enough to do. Another key's jobs are timed alone, and while many wait behind a key that is full. Memory is what the
+server takes for keys that are in use, beside what their jobs take without.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+
+from benchmarks import harness
+from ironforge.job.limits import Limit, LimitUse, Rate
+from ironforge.job.record import RECORD_VERSION, Job, JobState, created_ms_of, new_id
+from ironforge.redis.keys import Keys
+from ironforge.settings import Settings
+from ironforge.store import StoreClient, Submission
+
+BATCH = 500
+KEYS = 1_000
+RATE = 1_000
+TIMED = 500
+
+
+def _job(*limits: LimitUse, kind: str = "bench.noop") -> Job:
+    job_id = new_id()
+    return Job(
+        RECORD_VERSION if limits else 1, job_id, kind, "default", 2, b"null", created_ms_of(job_id), limits=limits
+    )
+
+
+async def _fill(opened: StoreClient, jobs: Sequence[Job]) -> None:
+    for start in range(0, len(jobs), BATCH):
+        await opened.producer.submit([Submission(job) for job in jobs[start : start + BATCH]])
+
+
+async def _drain(jobs: int, flags: dict[str, Any], *, keyed: bool) -> dict[str, float]:
+    """Jobs per second."""
+    with harness.server(**flags) as settings:
+        async with harness.store_client(settings) as opened:
+            await opened.limits.put("one", Limit(concurrency=1))
+            made = [_job(*([LimitUse("one", f"k{number % KEYS}")] if keyed else [])) for number in range(jobs)]
+            start = time.perf_counter()
+            await _fill(opened, made)
+            submitted = jobs / (time.perf_counter() - start)
+            first, last = int(jobs * 0.2), int(jobs * 0.95)
+            with harness.nodes(settings, 1, quiet=True):
+                begin, end = await harness.time_of(opened, [first, last])
+                await harness.time_of(opened, [jobs])
+    return {"submit": submitted, "drain": (last - first) / (end - begin)}
+
+
+async def _rate(seconds: float, flags: dict[str, Any]) -> float:
+    """Starts per second of a limit of `RATE`, once its burst is used up."""
+    with harness.server(**flags) as settings:
+        async with harness.store_client(settings) as opened:
+            await opened.limits.put("rate", Limit(rate=Rate(RATE)))
+            await _fill(opened, [_job(LimitUse("rate", "a")) for _ in range(int(RATE * (seconds + 4)))])
+            with harness.nodes(settings, 2, quiet=True):
+                await harness.time_of(opened, [2 * RATE])
+                begin, first = time.perf_counter(), await harness.completed(opened)
+                await harness.time_of(opened, [first + int(RATE * seconds)], look_seconds=0.01)
+                return (await harness.completed(opened) - first) / (time.perf_counter() - begin)
+
+
+async def _others(behind: int, flags: dict[str, Any]) -> dict[str, float]:
+    """Milliseconds from submission to end of jobs of another key, with `behind` jobs behind a full one."""
+    with harness.server(**flags) as settings:
+        async with harness.store_client(settings) as opened:
+            await opened.limits.put("one", Limit(concurrency=1))
+            await opened.limits.put("free", Limit(concurrency=100))
+            with redis.Redis.from_url(settings.redis_url) as raw:
+                raw.zadd(_keys(settings).holders("one\nfull"), {b"another holder: ": 1})
+            await _fill(opened, [_job(LimitUse("one", "full")) for _ in range(behind)])
+            with harness.nodes(settings, 1, quiet=True):
+                await _time(opened)
+                found = [await _time(opened) for _ in range(TIMED)]
+    return {f"p{percent:g}": harness.percentile(sorted(found), percent) for percent in (50, 99)}
+
+
+async def _time(opened: StoreClient) -> float:
+    job = _job(LimitUse("free", "other"))
+    begin = time.perf_counter()
+    await opened.producer.submit([Submission(job)])
+    while (await opened.inspector.get(job.id)).state is not JobState.COMPLETED:
+        pass
+    return (time.perf_counter() - begin) * 1000
+
+
+async def _memory(keys: int, flags: dict[str, Any]) -> float:
+    """Bytes a key in use, beside a job without."""
+    used = []
+    for keyed in (False, True):
+        with harness.server(**flags) as settings:
+            async with harness.store_client(settings) as opened:
+                await opened.limits.put("one", Limit(concurrency=1))
+                await _fill(opened, [_job(*([LimitUse("one", f"account-{n}")] if keyed else [])) for n in range(keys)])
+                used.append((await opened.inspector.health()).used_memory)
+    return (used[1] - used[0]) / keys
+
+
+def _keys(settings: Settings) -> Keys:
+    return Keys(settings.namespace)
+
+
+async def run(
+    *, jobs: int = 100_000, behind: int = 100_000, repeats: int = 3, seconds: float = 10.0, **flags: Any
+) -> dict[str, Any]:
+    """`jobs` drained, and keys in use; `behind`: jobs that wait behind a full key."""
+    runs: dict[str, list[dict[str, float]]] = {"plain": [], f"{KEYS:,} keys": []}
+    for _ in range(repeats):
+        for (_, found), keyed in zip(runs.items(), (False, True), strict=True):
+            found.append(await _drain(jobs, flags, keyed=keyed))
+    figures: dict[str, Any] = {
+        f"{what}, {name}, jobs/s": harness.spread([one[what] for one in found])
+        for what in ("drain", "submit")
+        for name, found in runs.items()
+    }
+    figures[f"a rate of {RATE:,}, two nodes, jobs/s"] = await _rate(seconds, flags)
+    figures["another key alone, ms"] = await _others(0, flags)
+    figures[f"another key, {behind:,} behind a full one, ms"] = await _others(behind, flags)
+    figures["memory of a key in use, bytes"] = await _memory(jobs, flags)
+    return {"unit": "jobs/s, ms, bytes", "jobs": jobs, "figures": figures}
