@@ -60,15 +60,16 @@ def decode_definition(encoded: bytes | str) -> KindDefinition:
 
 def door_defaults(definition: KindDefinition) -> CheckedOptions:
     """What `JobOptions.checked` goes by for jobs of the kind. A default that is not valid here counts as not given."""
-    valid = {name: value for name, value in definition.defaults.items() if _is_valid(name, value)}
-    return at_door(msgspec.convert(valid, KindOptions))
+    known = {name: value for name, value in definition.defaults.items() if name in DOOR_OPTIONS}
+    if (found := _at_door(known)) is None:
+        found = _at_door({name: value for name, value in known.items() if _at_door({name: value}) is not None})
+    assert found is not None
+    return found
 
 
-def _is_valid(name: str, value: Any) -> bool:
-    if name not in DOOR_OPTIONS:
-        return False
+def _at_door(options: Mapping[str, Any]) -> CheckedOptions | None:
+    """None: one of them is not valid."""
     try:
-        at_door(msgspec.convert({name: value}, KindOptions))
+        return at_door(msgspec.convert(options, KindOptions))
     except (msgspec.ValidationError, InvalidJob):
-        return False
-    return True
+        return None

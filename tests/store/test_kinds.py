@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -129,6 +130,13 @@ async def test_a_restart_with_the_same_definition_moves_its_time_alone(cluster: 
     after = (await kind(cluster)).versions
     assert [each.digest for each in after] == [each.digest for each in before]
     assert after[0].announced_ms > before[0].announced_ms
+
+
+async def test_readings_at_the_same_time_all_know_what_was_announced_before_them(cluster: Cluster) -> None:
+    for version in ("1", "2"):
+        await cluster.node(announced("mail", version=version))
+        found = await asyncio.gather(*(kind(cluster) for _ in range(5)))
+        assert {versions(each)[0] for each in found} == {version}
 
 
 async def test_the_newest_versions_of_a_kind_are_kept(cluster: Cluster) -> None:

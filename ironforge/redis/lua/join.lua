@@ -17,6 +17,12 @@ if runs == '' then return {given, 0} end
 
 local function announce(kind, digest, definition)
   local stored = redis.call('HGET', kinds, kind)
+  -- Most nodes announce what was announced last: only its times change then, without reading the rest.
+  local rest = stored and string.match(stored, '^%[%["' .. digest .. '",%d+,%d+(,.*)$')
+  if rest then
+    if again == '0' then redis.call('HSET', kinds, kind, table.concat({'[["', digest, '",', now, ',', now, rest})) end
+    return 0
+  end
   if not stored and redis.call('HLEN', kinds) > tonumber(kinds_kept) then return 1 end
   local versions, version = versions_of(stored), {digest, now, now, definition}
   local place = again == '1' and #versions + 1 or 1

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
-from ironforge.job.definition import decode_definition, door_defaults
+from ironforge.job.definition import KindDefinition, decode_definition, door_defaults
+from ironforge.job.options import CheckedOptions
 from ironforge.redis.keys import Keys
 from ironforge.redis.replies import pairs
 from ironforge.redis.scripts import KINDS
 from ironforge.store.kinds import KEPT_MS, NOTED_MS, Kind, Kinds, KindVersion
 from ironforge.store.pending_jobs import Run, read_roster, read_runs
+
+# And what a door makes of it.
+_Definition: TypeAlias = tuple[KindDefinition, CheckedOptions]
 
 
 class KindsReader:
@@ -23,16 +27,16 @@ class KindsReader:
         self._run = run
         self._revision = b"-"
         self._stored: dict[str, Kind] = {}
+        self._decoded: dict[str, _Definition] = {}
         self._made_of: object = None
         self._known: Mapping[str, Kind] = {}
 
     async def read(self) -> Kinds:
         """Raises what redis-py raises."""
-        now_ms, revision, names, roster, announced, stored = await self._run(
-            KINDS, KINDS.keys(self._keys), [self._revision]
-        )
-        if revision != self._revision:
-            self._stored = dict(_kinds(stored))
+        had = self._revision
+        now_ms, revision, names, roster, announced, stored = await self._run(KINDS, KINDS.keys(self._keys), [had])
+        if revision != had:  # not what is had by now: another reading may have been faster
+            self._stored = dict(self._kinds(stored))
             self._revision = revision
         held = {name.decode(errors="replace") for name in names}
         nodes = {name: about for name, about in read_roster(roster).items() if name in held}
@@ -43,23 +47,29 @@ class KindsReader:
             self._made_of = made_of
         return Kinds(now_ms, self._known, nodes, runs)
 
+    def _kinds(self, stored: Sequence[bytes]) -> Iterator[tuple[str, Kind]]:
+        """With definitions as they were decoded before, where these have not changed: a restart changes times alone."""
+        before, self._decoded = self._decoded, {}
+        for name, versions in pairs(stored):
+            kind = name.decode(errors="replace")
+            try:
+                rows = _decode(versions)
+            except (msgspec.MsgspecError, ValueError):
+                continue  # also the field that has the revision
+            known = []
+            for digest, announced_ms, seen_ms, text in rows:
+                definition, defaults = self._decoded[text] = before.get(text) or _definition(text)
+                known.append((KindVersion(digest, announced_ms, seen_ms, definition), defaults))
+            if known:
+                yield kind, Kind(kind, [version for version, _ in known], known[0][1])
+
 
 _decode: Final = msgspec.json.Decoder(list[tuple[str, int, int, str]]).decode
 
 
-def _kinds(stored: Sequence[bytes]) -> Iterator[tuple[str, Kind]]:
-    for name, versions in pairs(stored):
-        kind = name.decode(errors="replace")
-        try:
-            rows = _decode(versions)
-        except (msgspec.MsgspecError, ValueError):
-            continue  # also the field that has the revision
-        known = [
-            KindVersion(digest, announced_ms, seen_ms, decode_definition(text))
-            for digest, announced_ms, seen_ms, text in rows
-        ]
-        if known:
-            yield kind, Kind(kind, known, door_defaults(known[0].definition))
+def _definition(text: str) -> _Definition:
+    definition = decode_definition(text)
+    return definition, door_defaults(definition)
 
 
 def _with_nodes(stored: Mapping[str, Kind], runs: Mapping[str, Mapping[str, str]], since_ms: int) -> dict[str, Kind]:
