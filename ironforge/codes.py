@@ -86,6 +86,7 @@ S415 = Literal[
 ]
 S422 = Literal[
     "invalid_arguments",
+    "invalid_payload",
     "unknown_kind",
     "keys_apart",
     "unknown_limit",

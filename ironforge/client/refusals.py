@@ -19,7 +19,7 @@ _OF_CODE: Final[dict[str, type[Refused]]] = {
     kind.code: kind
     for kind in vars(errors).values()
     if isinstance(kind, type) and issubclass(kind, Refused) and "code" in vars(kind) and kind is not errors.StoreError
-}
+} | {"invalid_payload": errors.InvalidPayload}  # by an announced schema, the error's own code by the handler
 _OF_STATUS: Final[dict[int, type[Refused]]] = {
     400: errors.InvalidJob,
     401: errors.Unauthenticated,

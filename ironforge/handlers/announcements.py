@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from ironforge.errors import ConfigError
-from ironforge.handlers.forge import Forge
-from ironforge.job.definition import MAX_KINDS, Announcement
+from ironforge.handlers.forge import Forge, Handler
+from ironforge.job.definition import MAX_KINDS, Announcement, decode_definition
+from ironforge.logs.setup import get_logger
+
+_log = get_logger("ironforge.handlers")
 
 
 def announcements_of(forge: Forge, version: str) -> list[Announcement]:
@@ -15,4 +18,12 @@ def announcements_of(forge: Forge, version: str) -> list[Announcement]:
             "use one kind for jobs that the same handler runs, and tell them apart by their payloads"
         )
     handlers = map(forge.handler, forge.kinds)
-    return [Announcement.of(each.kind, version, each.options, None) for each in handlers]
+    return [_announcement(each, version) for each in handlers]
+
+
+def _announcement(handler: Handler, version: str) -> Announcement:
+    schema = handler.payload_schema()
+    made = Announcement.of(handler.kind, version, handler.options, schema)
+    if schema is not None and decode_definition(made.definition).schema is None:
+        _log.warning("the schema of a payload is too large to announce: doors do not check it", kind=handler.kind)
+    return made

@@ -31,6 +31,7 @@ from ironforge.handlers.payload_errors import (
     names_of,
     shape_of,
 )
+from ironforge.handlers.payload_schema import parts_of, schema_of
 from ironforge.job.context import Context
 
 Arguments = dict[str, Any]
@@ -42,12 +43,27 @@ _VARIADIC: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYW
 class Binder:
     """Decodes payloads for one handler. `context_name` is the parameter that wants the Context, if any."""
 
-    __slots__ = ("_decode", "_shape", "context_name")
+    __slots__ = ("_decode", "_model", "_optional", "_shape", "context_name")
 
-    def __init__(self, decode: Callable[[bytes], Arguments], context_name: str | None, shape: Shape) -> None:
+    def __init__(
+        self,
+        decode: Callable[[bytes], Arguments],
+        context_name: str | None,
+        shape: Shape,
+        model: Any = Any,
+        *,
+        optional: bool = False,
+    ) -> None:
         self._decode = decode
         self.context_name = context_name
         self._shape = shape
+        self._model = model
+        self._optional = optional
+
+    def payload_schema(self) -> dict[str, Any] | None:
+        """JSON Schema 2020-12 that accepts each payload which `bind` accepts; None where anything may fit."""
+        names = [field.name for field in self._shape.fields] if self._shape.closed else ()
+        return schema_of(self._model, names, optional=self._optional)
 
     def bind(self, payload: bytes) -> Arguments:
         """The keyword arguments, without the context. Raises InvalidPayload naming every wrong field."""
@@ -170,8 +186,14 @@ def _whole(
         shape = Shape(shape.fields + tuple(Field(other, Any, required=False) for other in others), closed=True)
         decode = _refusing_others(decode, names)
     if parameter.default is inspect.Parameter.empty:
-        return Binder(lambda payload: {name: decode(payload)}, context_name, shape)
-    return Binder(lambda payload: {} if payload in NOTHING else {name: decode(payload)}, context_name, shape)
+        return Binder(lambda payload: {name: decode(payload)}, context_name, shape, annotation)
+    return Binder(
+        lambda payload: {} if payload in NOTHING else {name: decode(payload)},
+        context_name,
+        shape,
+        annotation,
+        optional=True,
+    )
 
 
 def _refusing_others(decode: Callable[[bytes], Any], names: Collection[str]) -> Callable[[bytes], Any]:
@@ -207,6 +229,8 @@ def _by_field(
         lambda payload: asdict(decode(b"{}" if payload in NOTHING else payload)),
         context_name,
         shape_of(struct),
+        struct,
+        optional=all(parameter.default is not inspect.Parameter.empty for parameter in parameters),
     )
 
 
@@ -217,20 +241,16 @@ def _same(value: Any) -> Any:
 
 def _decoder(annotation: Any) -> Callable[[bytes], Any]:
     """Raises TypeError for a type that JSON has no value for."""
-    _check_type(msgspec.inspect.type_info(annotation), set())
+    _check_types(msgspec.inspect.type_info(annotation))
     decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(annotation, dec_hook=build)
     return decoder.decode
 
 
-def _check_type(part: Any, seen: set[int]) -> None:
+def _check_types(whole: msgspec.inspect.Type) -> None:
     """msgspec itself would notice a class that it cannot build only when the first payload arrives."""
-    if id(part) in seen or not isinstance(part, tuple | msgspec.inspect.Type | msgspec.inspect.Field):
-        return
-    seen.add(id(part))
-    if isinstance(part, msgspec.inspect.CustomType) and not (is_pydantic(part.cls) or _is_of_json(part.cls)):
-        raise TypeError(f"{part.cls.__qualname__} cannot be built from JSON")
-    for inner in part if isinstance(part, tuple) else msgspec.structs.astuple(part):
-        _check_type(inner, seen)
+    for part in parts_of(whole, set()):
+        if isinstance(part, msgspec.inspect.CustomType) and not (is_pydantic(part.cls) or _is_of_json(part.cls)):
+            raise TypeError(f"{part.cls.__qualname__} cannot be built from JSON")
 
 
 def _is_of_json(cls: type) -> bool:

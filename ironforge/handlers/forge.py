@@ -24,6 +24,7 @@ from ironforge.handlers.submission import SubmissionBuilder, Submitter
 from ironforge.job.checks import check_kind
 from ironforge.job.json_values import encode_payload
 from ironforge.job.options import JobKeywords, JobOptions, KindKeywords, SubmissionKeywords, check_names, options_of
+from ironforge.job.payload_schema import compile_schema
 from ironforge.job.retry import Backoff
 from ironforge.settings import Settings
 from ironforge.store import Producer, Submission
@@ -37,6 +38,7 @@ class Handler(msgspec.Struct, frozen=True, kw_only=True):
 
     `options`: what a submission of this kind gets where it says nothing itself.
     `provided`: by name, the parameters that get what a lifespan yields.
+    `schema`: that of the payload, where the application gives one of its own.
     """
 
     kind: str
@@ -46,6 +48,11 @@ class Handler(msgspec.Struct, frozen=True, kw_only=True):
     provided: Mapping[str, Lifespan]
     options: JobOptions
     backoff: Backoff
+    schema: Mapping[str, Any] | None = None
+
+    def payload_schema(self) -> Mapping[str, Any] | None:
+        """The given one, or that of the signature; None: anything may fit."""
+        return self.binder.payload_schema() if self.schema is None else self.schema
 
 
 class Forge(Extensions):
@@ -66,18 +73,21 @@ class Forge(Extensions):
         executor: Literal["auto", "async", "thread", "process"] = "auto",
         backoff: Backoff | None = None,
         strict: bool = False,
+        schema: Mapping[str, Any] | None = None,
         **given: Unpack[KindKeywords],
     ) -> Callable[[Function], Function]:
         """Register the decorated function as the handler of `kind`. Raises ConfigError for anything wrong.
 
         `executor`: async functions run on the event loop, also those that a decorator has wrapped; others in a thread;
         "process" is for CPU work. What any of them returns is awaited if it can be. `strict`: payloads with fields that
-        the handler does not name are refused; else these are ignored.
+        the handler does not name are refused; else these are ignored. `schema`: JSON Schema of the payload, by which
+        doors check in place of the one that is made of the signature.
         """
         check_names(f"@forge.job({kind!r})", given, KindKeywords)
         if not (backoff is None or isinstance(backoff, Backoff)):
             raise ConfigError(f"@forge.job({kind!r}): backoff must be a Backoff, not {type(backoff).__name__}")
         options = _checked(kind, given)
+        _check_schema(kind, schema)
 
         def register(function: Function) -> Function:
             runs_in = _executor_of(function, executor)
@@ -91,6 +101,7 @@ class Forge(Extensions):
                     provided=provided,
                     options=options,
                     backoff=Backoff() if backoff is None else backoff,
+                    schema=schema,
                 )
             )
             return function
@@ -212,6 +223,17 @@ def _checked(kind: str, given: KindKeywords) -> JobOptions:
     except InvalidJob as error:
         raise ConfigError(f"@forge.job({kind!r}): {error}") from None
     return options
+
+
+def _check_schema(kind: str, schema: Mapping[str, Any] | None) -> None:
+    if schema is None:
+        return
+    if not isinstance(schema, Mapping):
+        raise ConfigError(f"@forge.job({kind!r}): schema must be a dict, not {type(schema).__name__}")
+    try:
+        compile_schema(schema)
+    except ValueError as error:
+        raise ConfigError(f"@forge.job({kind!r}): this is no JSON Schema: {error}") from None
 
 
 def _executor_of(function: Callable[..., Any], choice: str) -> ExecutorName:

@@ -16,6 +16,7 @@ from ironforge.errors import ConfigError, InvalidJob
 from ironforge.job.checks import check_idempotency_key
 from ironforge.job.fingerprint import content, digest, in_order
 from ironforge.job.options import CheckedOptions, JobOptions, at_door, merge, options_of
+from ironforge.job.payload_schema import check_payload
 from ironforge.job.record import format_id, new_id, parse_id, tail_of
 from ironforge.process.per_loop import PerLoop
 from ironforge.settings import Settings, load
@@ -40,15 +41,19 @@ class SubmissionBuilder:
         self._given = options_of(rest)
         self._registered = JobOptions() if registered is None else registered
         self._checked = self._given.checked(at_door(self._registered))
+        self._schemas: Sequence[str] = ()
 
     def ask(self, look_up: LookUp) -> None:
         """What nodes announced of the kind goes before what this application says of it. Raises as `LookUp` does."""
         known = look_up(self._kind)
         if known is not None:
             self._checked = self._given.checked(known.defaults)
+            self._schemas = known.schemas
 
     def submission(self, payload: bytes) -> Submission:
         checked = self._checked
+        if self._schemas:
+            check_payload(self._kind, self._schemas, payload)
         job = checked.job(self._kind, payload, self._job_id or new_id(self._tail))
         again = self._job_id is not None
         submission = Submission(job, checked.delay_ms, checked.run_at_ms, self._key, again=again, given=self._given)
@@ -112,6 +117,8 @@ def _asked(item: Submission, look_up: LookUp) -> Submission:
     known = look_up(item.job.kind)
     if known is None or item.given is None:
         return item
+    if known.schemas:
+        check_payload(item.job.kind, known.schemas, item.job.payload)
     checked = item.given.checked(known.defaults)
     return item._replace(job=checked.job(item.job.kind, item.job.payload, item.job.id))
 

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+import msgspec
+
 from ironforge.job.definition import KindDefinition
 from ironforge.job.options import CheckedOptions
 from ironforge.store.node_view import About
@@ -32,11 +34,22 @@ class KindVersion(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """`versions`: the one announced last first, which counts. `defaults`: what a door makes of its options."""
+    """`versions`: the one announced last first, which counts. `defaults`: what a door makes of its options.
+    `schemas`: encoded; a door takes payloads that one of them accepts, and all when there is none."""
 
     name: str
     versions: Sequence[KindVersion]
     defaults: CheckedOptions
+    schemas: Sequence[str] = ()
+
+    def with_versions(self, versions: Sequence[KindVersion]) -> Kind:
+        """A door checks by those that nodes run, or by the last one; a version without schema may take anything."""
+        counting = [version for version in versions if version.nodes] or versions[:1]
+        schemas = [version.definition.schema for version in counting]
+        encoded = (
+            () if None in schemas else tuple(dict.fromkeys(msgspec.json.encode(each).decode() for each in schemas))
+        )
+        return self._replace(versions=versions, schemas=encoded)
 
     @property
     def definition(self) -> KindDefinition:

@@ -22,6 +22,7 @@ from ironforge.errors import InvalidJob
 from ironforge.formats.suggest import closest
 from ironforge.job import checks
 from ironforge.job.fingerprint import content, digest
+from ironforge.job.payload_schema import check_payload
 from ironforge.job.record import LABELS, JobState, new_id, parse_id, tail_of
 from ironforge.store.contract import Submission
 from ironforge.store.kind_catalog import LookUp, nothing_known
@@ -137,6 +138,8 @@ def submission(request: JobRequest, key: str | None, tail: int | None, look_up: 
         kind = checks.check_kind(request.kind)
         known = look_up(kind)
         payload = checks.check_payload_size(bytes(request.payload))
+        if known is not None and known.schemas:
+            check_payload(kind, known.schemas, payload)
         checked = request.checked(None if known is None else known.defaults)
     except InvalidJob as error:
         if "\0" in str(getattr(request, error.field or "", "")):

@@ -82,5 +82,5 @@ def _with_nodes(stored: Mapping[str, Kind], runs: Mapping[str, Mapping[str, str]
     for name, kind in stored.items():
         versions = [each._replace(nodes=nodes.get((name, each.digest), ())) for each in kind.versions]
         if any(each.nodes or each.seen_ms >= since_ms for each in versions):
-            found[name] = kind._replace(versions=versions)
+            found[name] = kind.with_versions(versions)
     return found

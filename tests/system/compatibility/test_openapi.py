@@ -23,7 +23,10 @@ KINDS = (
         f"{SCHEMAS} → JobRequest → properties → {name} → description"
         for name in ("priority", "queue", "retain_seconds")
     ),
-    *(f"{SCHEMAS} → Problem → properties → code → enum → {code}" for code in ("kind_not_found", "unknown_kind")),
+    *(
+        f"{SCHEMAS} → Problem → properties → code → enum → {code}"
+        for code in ("invalid_payload", "kind_not_found", "unknown_kind")
+    ),
     *(f"{SCHEMAS} → {name}" for name in ("KindPage", "KindSummary", "KindAnswer", "KindVersionAnswer")),
     *(f"{SCHEMAS} → {name}" for name in ("UnservedAnswer", "WaitingFor")),
     *(
