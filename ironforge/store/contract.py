@@ -185,6 +185,13 @@ class Limits(Protocol):
     async def key(self, name: str, key: str = "") -> LimitKey:
         """Raises LimitNotFound."""
 
+    async def throttle(self, name: str, key: str, seconds: float) -> None:
+        """The target says that it is too much: nobody starts for so long, then the rate lets in one, and the next a
+        turn later. Raises LimitNotFound."""
+
+    async def used(self, name: str, key: str, more: int) -> None:
+        """A job used so many more units of the rate than it said, below 0: fewer. Raises LimitNotFound."""
+
     async def resume(self, name: str, key: str = "") -> int:
         """Lets a key go on that waits for dead jobs (fifo, `park`) or was stopped; how many jobs it waited for."""
 

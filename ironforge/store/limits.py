@@ -12,7 +12,7 @@ from ironforge.job.limits import Limit, LimitDefinition, Override, check_limit, 
 from ironforge.redis.connection import Command, Connection, DoorConnection
 from ironforge.redis.keys import Keys
 from ironforge.redis.replies import pairs
-from ironforge.redis.scripts import DEFINE, KEY_STATE, RESUME
+from ironforge.redis.scripts import DEFINE, KEY_STATE, RESUME, THROTTLE, USED, Script
 from ironforge.settings import Settings
 from ironforge.store.contract import LimitKey
 from ironforge.store.retention import score_ms
@@ -79,6 +79,17 @@ class RedisLimits:
         names = RESUME.keys(self._keys, holders=self._keys.holders(claim))
         gone: int = await self._connection.run(RESUME, names, [claim, self._keys.signals])
         return gone
+
+    async def throttle(self, name: str, key: str, seconds: float) -> None:
+        await self._rate(THROTTLE, name, key, round(seconds * 1000))
+
+    async def used(self, name: str, key: str, more: int) -> None:
+        await self._rate(USED, name, key, more)
+
+    async def _rate(self, script: Script, name: str, key: str, amount: int) -> None:
+        await self.get(name)
+        claim = claim_of(name, key)
+        await self._connection.run(script, script.keys(self._keys, tat=self._keys.tat(claim)), [name, claim, amount])
 
     async def _define(self, name: str, part: str, said: bytes) -> None:
         if not await self._connection.run(DEFINE, DEFINE.keys(self._keys), [name, part, said]):

@@ -77,7 +77,10 @@ local function let_in(place, id, mark, turns)
   end
   occupy(claims, id)
   redis.call('ZREM', line, id)
-  offer(place, key)
+  -- Most keys are full now, and then it does not matter who is next.
+  local limit = definition(claims[1].name)
+  local is_plain = limit and limit.concurrency and limit.order ~= 'fifo' and (limit.when_full or 'wait') == 'wait'
+  if not is_plain or redis.call('ZCARD', stem .. 'holders:' .. key) < limit.concurrency then offer(place, key) end
   return true
 end
 

@@ -71,6 +71,14 @@ class ShardedProducer:
         return self._parts[shard_of(job_id, len(self._parts))]
 
     def _check_key(self, item: Submission, shard: int) -> None:
+        for use in item.job.limits:
+            if use.key and tail_of(use.key) % len(self._parts) != shard:
+                raise InvalidJob(
+                    f"key {use.key!r} of limit {use.name} lies in another shard than the job: where there are several, "
+                    "a job has limits of one key, and an id that is made for that",
+                    code="keys_apart",
+                    field="limits",
+                )
         if item.idempotency_key is not None and tail_of(item.idempotency_key) % len(self._parts) != shard:
             raise InvalidJob(
                 "an idempotency key and an id of one's own do not go together where there are several shards: give one "

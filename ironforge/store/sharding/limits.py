@@ -32,9 +32,7 @@ class ShardedLimits:
         return await self._parts[0].all()
 
     async def key(self, name: str, key: str = "") -> LimitKey:
-        if key:
-            return await self._of(key).key(name, key)
-        found = await gather_all(part.key(name) for part in self._parts)
+        found = await gather_all(part.key(name, key) for part in self._of(key))
         nexts = [one.next_ms for one in found if one.next_ms is not None]
         stops = [one.stopped_ms for one in found if one.stopped_ms is not None]
         return LimitKey(
@@ -47,10 +45,14 @@ class ShardedLimits:
             [holder for one in found for holder in one.holders],
         )
 
-    async def resume(self, name: str, key: str = "") -> int:
-        if key:
-            return await self._of(key).resume(name, key)
-        return sum(await gather_all(part.resume(name) for part in self._parts))
+    async def throttle(self, name: str, key: str, seconds: float) -> None:
+        await gather_all(part.throttle(name, key, seconds) for part in self._of(key))
 
-    def _of(self, key: str) -> Limits:
-        return self._parts[tail_of(key) % len(self._parts)]
+    async def used(self, name: str, key: str, more: int) -> None:
+        await gather_all(part.used(name, key, more) for part in self._of(key))
+
+    async def resume(self, name: str, key: str = "") -> int:
+        return sum(await gather_all(part.resume(name, key) for part in self._of(key)))
+
+    def _of(self, key: str) -> Sequence[Limits]:
+        return [self._parts[tail_of(key) % len(self._parts)]] if key else self._parts

@@ -158,5 +158,33 @@ async def test_keys_that_no_job_uses_are_forgotten(one: Cluster) -> None:
     await one.submit(*limited(1, "a"), *limited(2, "b"))
     held = await node.work.fetch(10)
     await settle(node, held)
+    assert len(await node.work.fetch(10)) == 1
     assert await node.work.audit_limits() == 0
     assert one.raw.smembers(one.keys.in_use("one")) == {b"b"}
+
+
+async def test_a_key_that_is_stopped_lets_nobody_in_until_it_goes_on(cluster: Cluster) -> None:
+    limits = cluster.store_client.limits
+    await limits.put("one", Limit(concurrency=5))
+    node = await cluster.node()
+    await cluster.submit(*limited(2, "a"), *limited(1, "b"))
+    await limits.throttle("one", "a", 3600)
+    assert [job_in(one).limits[0].key for one in await node.work.fetch(10)] == ["b"]
+    assert (await limits.key("one", "a")).stopped_ms is not None
+    await limits.resume("one", "a")
+    assert len(await node.work.fetch(10)) == 2
+
+
+async def test_what_was_used_beyond_the_estimate_is_worked_off_first(cluster: Cluster) -> None:
+    limits = cluster.store_client.limits
+    await limits.put("rate", Limit(rate=Rate(1, per_seconds=3600, burst=10)))
+    node = await cluster.node()
+    await cluster.submit(*limited(1, name="rate"))
+    await node.work.fetch(10)
+    await limits.used("rate", "a", 4)
+    assert (await limits.key("rate", "a")).remaining == 5
+    await limits.used("rate", "a", -2)
+    assert (await limits.key("rate", "a")).remaining == 7
+    await limits.used("rate", "a", 100)
+    await cluster.submit(*limited(1, name="rate"))
+    assert await node.work.fetch(10) == []

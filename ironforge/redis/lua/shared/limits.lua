@@ -2,7 +2,7 @@
 -- `\n<name>\n<key>\n<units>`. It waits in the line of the first of them, and holds all of them or none. The head of a line
 -- stays there until it is admitted; it stands among the turns while its key has room.
 local stem = string.match(KEYS[1], '^(.*})') .. ':'
-local instant, definitions, freed = nil, {}, false
+local instant, definitions, freed, has_stops = nil, {}, false, nil
 
 -- Unix time in microseconds.
 local function micros()
@@ -36,7 +36,12 @@ end
 
 -- What a mark says that a job uses, and since when it waits ('': for the first time).
 local function claims_of(mark)
+  -- Most jobs have one limit.
+  local since, only, key, units = string.match(mark, '\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)$')
   local words, claims = {}, {}
+  if since and string.find(mark, '\n', 1, true) == #mark - #since - #only - #key - #units - 3 then
+    return {{name = only, text = key, key = only .. '\n' .. key, units = tonumber(units)}}, since
+  end
   for word in string.gmatch(mark, '\n([^\n]*)') do words[#words + 1] = word end
   for at = 2, #words, 3 do
     local name, text = words[at], words[at + 1]
@@ -51,7 +56,8 @@ local function is_limited(mark) return string.find(mark, '\n', 1, true) ~= nil e
 local function closed(claim, id)
   local limit, now = definition(claim.name), micros()
   if not limit then return end
-  local stop = tonumber(redis.pcall('ZSCORE', stem .. 'stops', claim.key) or 0)
+  if has_stops == nil then has_stops = redis.call('EXISTS', stem .. 'stops') == 1 end
+  local stop = has_stops and tonumber(redis.pcall('ZSCORE', stem .. 'stops', claim.key) or 0)
   if stop and stop * 1000 > now then return stop * 1000 - now end
   if limit.concurrency then
     local held = redis.pcall('ZCARD', stem .. 'holders:' .. claim.key)
