@@ -74,7 +74,7 @@ class OutcomeReporter:
 
     def _end(self, stream: str, entry: bytes, outcome: Outcome, state: Literal["completed", "cancelled"]) -> None:
         record, retention_ms = outcome.record, outcome.retention_ms
-        self._ended.append((stream, entry, outcome.job_id, record, retention_ms, state, outcome.claims))
+        self._ended.append((stream, entry, outcome.job_id, record, retention_ms, state, outcome.claims, outcome.held))
 
     def _rewrite(self, stream: str, entry: bytes, outcome: Outcome) -> None:
         job, delay_ms, failed = outcome.job, outcome.delay_ms, outcome.ending is not Ending.SNOOZED

@@ -13,6 +13,7 @@ from ironforge import errors
 from ironforge.errors import (
     ConfigError,
     Discard,
+    Duplicate,
     IdempotencyConflict,
     InvalidJob,
     InvalidPayload,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from ironforge.handlers.forge import Forge
     from ironforge.job.context import Context
     from ironforge.job.retry import Backoff
+    from ironforge.job.unique_option import Unique
 
 __version__: Final = VERSION
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "ConfigError",
     "Context",
     "Discard",
+    "Duplicate",
     "Forge",
     "IdempotencyConflict",
     "InvalidJob",
@@ -56,6 +59,7 @@ __all__ = [
     "Settings",
     "Snooze",
     "StoreUnavailable",
+    "Unique",
     "UnknownKind",
     "__version__",
     "errors",
@@ -67,6 +71,7 @@ _HOMES: Final = {
     "Client": "ironforge.client.client",
     "Context": "ironforge.job.context",
     "Forge": "ironforge.handlers.forge",
+    "Unique": "ironforge.job.unique_option",
 }
 
 

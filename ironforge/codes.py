@@ -71,6 +71,7 @@ S408 = Literal[
     "head_timeout",
 ]
 S409 = Literal[
+    "duplicate",
     "idempotency_conflict",
     "invalid_state",
     "too_many_keys",
@@ -87,8 +88,9 @@ S415 = Literal[
 S422 = Literal[
     "invalid_arguments",
     "invalid_payload",
-    "unknown_kind",
+    "invalid_unique",
     "keys_apart",
+    "unknown_kind",
     "unknown_limit",
     "units_over_burst",
 ]

@@ -127,6 +127,17 @@ class IdempotencyConflict(Refused):
         self.job_id = job_id
 
 
+class Duplicate(Refused):
+    """Another job holds the unique key. `job_id` is that one's, in text form; "" where the caller may not know it."""
+
+    code = "duplicate"
+    members = (("job_id", str),)
+
+    def __init__(self, message: str, *, job_id: str) -> None:
+        super().__init__(message)
+        self.job_id = job_id
+
+
 class StoreError(Refused):
     """The server answered, and refused."""
 

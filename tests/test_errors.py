@@ -21,6 +21,7 @@ REFUSALS: list[errors.Refused] = [
     errors.InvalidState("no", state="queued"),
     errors.IdempotencyConflict("no", job_id="0199a2b4-7c1e-7d3a-9f00-5b1c2d3e4f50"),
     errors.IdempotencyConflict("no", job_id=""),
+    errors.Duplicate("no", job_id="0199a2b4-7c1e-7d3a-9f00-5b1c2d3e4f50"),
     errors.QueueFull("no", queue="mail", length=0, limit=10),
     errors.Unauthenticated("no", code="token_expired"),
     errors.Forbidden("no", code="missing_scope"),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ironforge.auth.caller import Caller
 from ironforge.auth.quota_enforcer import QuotaEnforcer
-from ironforge.errors import IdempotencyConflict, JobNotFound
+from ironforge.errors import Duplicate, IdempotencyConflict, JobNotFound
 from ironforge.job.record import Job, JobState, parse_id
 from ironforge.store.contract import (
     ANY_JOB,
@@ -94,6 +94,14 @@ class CallersProducer:
                 message = "this idempotency key was used for a different submission, of a job that you may not see"
                 raise IdempotencyConflict(message, job_id="") from None
             raise
+        except Duplicate as duplicate:
+            raise await self._told(duplicate) from None
+
+    async def _told(self, duplicate: Duplicate) -> Duplicate:
+        """Without the id of a job that the caller may not see."""
+        if await self._is_visible(duplicate.job_id):
+            return duplicate
+        return Duplicate("a job that you may not see holds this unique key", job_id="")
 
     async def cancel(self, job_id: bytes) -> JobState:
         await self._visible(job_id)

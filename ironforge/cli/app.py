@@ -19,7 +19,7 @@ from ironforge.cli.output import EXIT_CODES, say
 # The first that fits counts.
 _CODES: Final = (
     ((errors.JobNotFound, errors.KeyNotFound, errors.KindNotFound), 4),
-    ((errors.InvalidState, errors.IdempotencyConflict, errors.TooManyKeys), 5),
+    ((errors.InvalidState, errors.IdempotencyConflict, errors.Duplicate, errors.TooManyKeys), 5),
     (errors.StoreUnavailable, 3),
     ((errors.ConfigError, errors.InvalidJob, errors.UnknownKind), 2),
 )

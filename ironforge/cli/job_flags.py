@@ -6,17 +6,27 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Literal, get_args, get_origin
 
+import msgspec
+
 from ironforge.cli.generated_flags import flag, flag_name, with_flags
 from ironforge.job.options import OPTIONS, Option
+from ironforge.job.unique_option import Unique
 
 
 def takes_job_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command a flag for each option; its own parameter `options` receives those that were given."""
 
     def given(options: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in options.items() if value is not None}
+        return {name: _read(name, value) for name, value in options.items() if value is not None}
 
     return with_flags(command, "options", [_flag(option) for option in OPTIONS], given)
+
+
+def _read(name: str, value: Any) -> Any:
+    """A unique key may be given as it is, or as the object that HTTP takes."""
+    if name != "unique":
+        return value
+    return msgspec.json.decode(value) if value.startswith("{") else {"key": value}
 
 
 def _flag(option: Option) -> inspect.Parameter:
@@ -24,4 +34,4 @@ def _flag(option: Option) -> inspect.Parameter:
     text = f"{', '.join(choices)}; {option.description}" if choices else option.description
     for other in (each for each in OPTIONS if "_" in each.name):  # a name of one word may be meant as a word
         text = text.replace(other.name, flag_name(other.name))
-    return flag(option.name, str if choices else option.type, text)
+    return flag(option.name, str if choices or option.type is Unique else option.type, text)

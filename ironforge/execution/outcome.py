@@ -26,6 +26,7 @@ from ironforge.job.context import Context
 from ironforge.job.crashes import cleared
 from ironforge.job.limits import claims_of
 from ironforge.job.record import AttemptError, Job, JobState, encode
+from ironforge.job.uniqueness import held_key
 from ironforge.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,8 @@ class Interrupt(enum.StrEnum):
 class Outcome(msgspec.Struct, frozen=True, gc=False):
     """How an attempt ended. `record`: the encoded terminal record of a completed or cancelled job, empty when
     nothing is retained; `job`: the rewritten job of every other ending. `seconds`: how long the handler ran.
-    `delay_ms`: how long a job that is run again waits. `claims`: what one that ended held of limits."""
+    `delay_ms`: how long a job that is run again waits. `claims`: what one that ended held of limits, `held` its unique
+    key."""
 
     ending: Ending
     job: Job | None
@@ -62,6 +64,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     retention_ms: int
     delay_ms: int = 0
     claims: tuple[str, ...] = ()
+    held: str = ""
 
 
 class Attempt(msgspec.Struct, eq=False):
@@ -192,7 +195,8 @@ class Outcomes:
         if retention_ms:
             record = encode(job.finish(state, now_ms(), started_ms=attempt.started_ms, result=result))
         claims = claims_of(job.limits) if job.limits else ()
-        return Outcome(ending, None, record, job.id, job.kind, attempt.seconds, retention_ms, 0, claims)
+        held = "" if job.unique is None else held_key(job.kind, job.unique)
+        return Outcome(ending, None, record, job.id, job.kind, attempt.seconds, retention_ms, 0, claims, held)
 
 
 def _timeout_message(attempt: Attempt) -> str:

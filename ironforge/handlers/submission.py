@@ -13,11 +13,12 @@ from typing import Any
 import msgspec
 
 from ironforge.errors import ConfigError, InvalidJob
+from ironforge.job.checked_options import CheckedOptions
 from ironforge.job.checks import check_idempotency_key
 from ironforge.job.fingerprint import content, digest, in_order
-from ironforge.job.options import CheckedOptions, JobOptions, at_door, merge, options_of
+from ironforge.job.options import JobOptions, at_door, merge, options_of
 from ironforge.job.payload_schema import check_payload
-from ironforge.job.record import format_id, new_id, parse_id, tail_of
+from ironforge.job.record import format_id, parse_id, tail_of
 from ironforge.process.per_loop import PerLoop
 from ironforge.settings import Settings, load
 from ironforge.store import Producer, StoreClient, Submission
@@ -54,7 +55,7 @@ class SubmissionBuilder:
         checked = self._checked
         if self._schemas:
             check_payload(self._kind, self._schemas, payload)
-        job = checked.job(self._kind, payload, self._job_id or new_id(self._tail))
+        job = checked.job(self._kind, payload, self._job_id, self._tail)
         again = self._job_id is not None
         submission = Submission(job, checked.delay_ms, checked.run_at_ms, self._key, again=again, given=self._given)
         if self._key is None:
@@ -78,9 +79,9 @@ def _parsed(job_id: object) -> bytes:
 
 def _former_content(kind: str, payload: bytes, checked: CheckedOptions) -> bytes:
     """What the first version took for the content: a key that it has stored may be repeated after an upgrade."""
-    record, delay_ms, run_at_ms = checked
+    record = checked.record
     values = [record.priority, record.queue, record.max_retries, record.timeout_ms, record.retain_ms]
-    values += [delay_ms, run_at_ms]
+    values += [checked.delay_ms, checked.run_at_ms]
     if record.fairness_key:
         values += [record.fairness_key, record.fairness_weight]
     return msgspec.msgpack.encode((kind, payload, values))

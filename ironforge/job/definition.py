@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from ironforge.errors import InvalidJob
-from ironforge.job.options import DOOR_OPTIONS, CheckedOptions, KindOptions, at_door
+from ironforge.job.checked_options import CheckedOptions
+from ironforge.job.options import DOOR_OPTIONS, KindOptions, at_door
 
 # A schema that makes its definition larger is not announced.
 MAX_DEFINITION_BYTES: Final = 32_768

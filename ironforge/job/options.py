@@ -19,6 +19,7 @@ from ironforge.errors import InvalidJob
 from ironforge.formats.duration import Duration, seconds_of
 from ironforge.formats.suggest import closest
 from ironforge.job import checks
+from ironforge.job.checked_options import CheckedOptions
 from ironforge.job.record import (
     FIRST_VERSION,
     LABELS,
@@ -27,9 +28,8 @@ from ironforge.job.record import (
     Job,
     Priority,
     PriorityLabel,
-    created_ms_of,
-    new_id,
 )
+from ironforge.job.unique_option import Unique, check_unique, shown_unique
 
 DEFAULT_QUEUE: Final = "default"
 DEFAULT_PRIORITY: Final = Priority.MEDIUM
@@ -82,6 +82,14 @@ def _seconds(description: str, low: float, high: float, code: Code = "out_of_ran
     return _option(description, check, shown, minimum=low, maximum=high)
 
 
+_UNIQUE: Final = _option(
+    "no second job of the kind with this key; of a kind, the key is a path into the payload",
+    check_unique,
+    shown_unique,
+    at_door=True,
+)
+
+
 class KindOptions(msgspec.Struct, forbid_unknown_fields=True):
     """What a kind may fix for its jobs, and a submission may override. None: not given."""
 
@@ -110,6 +118,7 @@ class KindOptions(msgspec.Struct, forbid_unknown_fields=True):
         float | None,
         _seconds("how long the job can be looked up after its end; default: as the kind says", 0, MAX_RETAIN_SECONDS),
     ] = None
+    unique: Annotated[Unique | None, _UNIQUE] = None
 
 
 class JobOptions(KindOptions):
@@ -144,36 +153,19 @@ class JobOptions(KindOptions):
             )
         if self.fairness_weight is not None and self.fairness_key is None:
             raise InvalidJob("fairness_weight needs a fairness_key", code="missing_field", field="fairness_key")
+        inherits = self.unique is None and defaults.record.unique is not None
         given = msgspec.structs.astuple(self)[: len(OPTIONS)]
         if given == _NOTHING:  # most submissions
-            return defaults
+            return defaults._replace(unique_by_path=True) if inherits else defaults
         values = {}
         for option, value in zip(OPTIONS, given, strict=True):
             if value is not None:
                 values[option.stored] = option.check(option.name, value)
         delay_ms, run_at_ms = values.pop("delay_ms", None), values.pop("run_at_ms", None)
         record = msgspec.structs.replace(defaults.record, **values)
-        if record.limits or record.unique or record.expires_ms:  # what an older node must not run
+        if record.limits or record.unique:  # what an older node must not run
             record = msgspec.structs.replace(record, version=RECORD_VERSION)
-        return CheckedOptions(record, delay_ms, run_at_ms)
-
-
-class CheckedOptions(NamedTuple):
-    """In record units: `record` is that of a job with these options, and nothing else in it; when the job may start is
-    counted from its submission, or Unix time."""
-
-    record: Job
-    delay_ms: int | None = None
-    run_at_ms: int | None = None
-
-    def job(self, kind: str, payload: bytes, job_id: bytes | None = None) -> Job:
-        """The record of a new job of a checked kind and payload; `job_id` is made when not given."""
-        job_id = new_id() if job_id is None else job_id
-        created_ms = created_ms_of(job_id)
-        ready_ms = created_ms + self.delay_ms if self.delay_ms else self.run_at_ms or 0
-        return msgspec.structs.replace(
-            self.record, id=job_id, kind=kind, payload=payload, created_ms=created_ms, ready_ms=ready_ms
-        )
+        return CheckedOptions(record, delay_ms, run_at_ms, inherits)
 
 
 class Option(NamedTuple):
@@ -242,6 +234,7 @@ class KindKeywords(TypedDict, total=False):
     max_retries: int | None
     timeout_seconds: Duration | None
     retain_seconds: Duration | None
+    unique: Unique | None
 
 
 class JobKeywords(KindKeywords, total=False):

@@ -6,7 +6,8 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-MAX_WINDOW_MS: Final = 365 * 86_400_000
+MAX_WINDOW_SECONDS: Final = 365 * 86_400.0
+MAX_WINDOW_MS: Final = round(MAX_WINDOW_SECONDS * 1000)
 
 # How long the key is held: until the job starts, until it ends or is dead, or for its time alone.
 Holding = Literal["queued", "unfinished", ""]
@@ -26,3 +27,8 @@ class UniqueUse(msgspec.Struct, array_like=True, frozen=True):
     for_ms: WindowMs = 0
     on_conflict: OnConflict = "return"
     max_wait_ms: WindowMs = 0
+
+
+def held_key(kind: str, unique: UniqueUse | None) -> str:
+    """The key that the end of the job releases, as its name in the server goes on; empty when it holds none."""
+    return f"{kind}:{unique.key}" if unique is not None and unique.holding else ""

@@ -175,6 +175,13 @@ class Keys(LimitKeys):
         "the first answer to an idempotency key: 16 bytes, and 17 for each job of its batch",
         "a submission with this idempotency key is refused",
     )
+    unique = KeyFamily(
+        "unique:<kind>:<key>",
+        "set",
+        STAYS,
+        "the job that holds this unique key (16 bytes), and nothing when it has ended; expires where it has a window",
+        "a submission with this unique key is refused, and jobs that hold it do not end",
+    )
     queues = Key(
         "queues",
         "set",

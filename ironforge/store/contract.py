@@ -44,11 +44,13 @@ class Submission(NamedTuple):
 
 
 class Accepted(NamedTuple):
-    """`replayed`: this is the answer an earlier submission with the same key got."""
+    """`replayed`: this is the answer an earlier submission with the same key got. `deduplicated`: the job was there
+    already and holds the unique key; where it waits it may have what was submitted now."""
 
     id: bytes
     state: JobState
     replayed: bool = False
+    deduplicated: bool = False
 
 
 class Producer(Protocol):

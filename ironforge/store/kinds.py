@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from ironforge.job.checked_options import CheckedOptions
 from ironforge.job.definition import KindDefinition
-from ironforge.job.options import CheckedOptions
 from ironforge.store.node_view import About
 
 # How long a definition is kept after the last node that had it, and how exactly that time is noted.

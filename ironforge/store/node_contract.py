@@ -24,9 +24,9 @@ class Lease(NamedTuple):
 Delivery: TypeAlias = tuple[str, bytes, bytes]
 
 # An attempt that ended for good, a plain tuple as well: stream and entry, the job's id, its terminal record (empty when
-# nothing is retained), for how many milliseconds the record stays readable, the state that is counted, and what the job
-# held of limits (`claims_of`).
-Settled: TypeAlias = tuple[str, bytes, bytes, bytes, int, Literal["completed", "cancelled"], tuple[str, ...]]
+# nothing is retained), for how many milliseconds the record stays readable, the state that is counted, what the job
+# held of limits (`claims_of`), and its unique key (`held_key`).
+Settled: TypeAlias = tuple[str, bytes, bytes, bytes, int, Literal["completed", "cancelled"], tuple[str, ...], str]
 
 
 class Rewrite(NamedTuple):

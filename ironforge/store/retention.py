@@ -28,6 +28,9 @@ _PLACES: Final = {
     "l": JobState.QUEUED,
     "s": JobState.SCHEDULED,
     "d": JobState.DEAD,
+    # What has ended, and perhaps cannot be looked up any more.
+    "e": JobState.COMPLETED,
+    "x": JobState.CANCELLED,
 }
 
 

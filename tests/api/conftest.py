@@ -91,7 +91,7 @@ class Node:
         delivery = await self.take()
         job = decode(delivery[2])
         record = job.finish(JobState.COMPLETED, job.created_ms + 5, started_ms=job.created_ms + 1, result=result)
-        await self._work.settle([(*delivery[:2], job.id, encode(record), 60_000, "completed")])
+        await self._work.settle([(*delivery[:2], job.id, encode(record), 60_000, "completed", (), "")])
 
     async def bury(self) -> None:
         delivery = await self.take()

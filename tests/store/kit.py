@@ -13,6 +13,7 @@ import redis
 from ironforge.job.definition import Announcement
 from ironforge.job.limits import LimitUse, claims_of
 from ironforge.job.record import AttemptError, Job, JobState, created_ms_of, decode, encode, is_alone, new_id
+from ironforge.job.uniqueness import held_key
 from ironforge.redis.key_spec import EXPIRES
 from ironforge.redis.keys import Keys
 from ironforge.redis.shards import shards_of
@@ -59,7 +60,8 @@ def completed(
 ) -> Settled:
     stream, entry, record = delivery
     done = decode(record).finish(JobState(state), now_ms())
-    return stream, entry, done.id, encode(done) if retention_ms else b"", retention_ms, state, claims_of(done.limits)
+    held = claims_of(done.limits), held_key(done.kind, done.unique)
+    return stream, entry, done.id, encode(done) if retention_ms else b"", retention_ms, state, *held
 
 
 async def settle(node: Node, deliveries: Sequence[Delivery]) -> None:

@@ -46,7 +46,7 @@ _JobLines = Annotated[str, Meta(description="one JobRequest a line")]
     "post",
     "/jobs",
     access="jobs:submit",
-    answers={201: AcceptedJob},
+    answers={200: AcceptedJob, 201: AcceptedJob},
     refusals=(409, 422, 429),
     body={bodies.JSON: Content(JobRequest, {"examples": _JOB_EXAMPLES})},
     keyed=True,
@@ -65,14 +65,14 @@ async def submit_job(request: web.Request, scope: RequestScope) -> web.Response:
     if bodies.is_small(request):
         submission = requests.read_job(await bodies.read(request), key, scope.look_up)
         [accepted] = await scope.producer.submit([submission])
-        job = await _first(scope, accepted.id, submission.job) if accepted.replayed else submission.job
+        job = await _answered(scope, accepted, submission.job)
         return _accepted(scope, job, accepted)
     large = request.app[LARGE_BODIES]
     with large.room(request) as room:
         read = partial(requests.read_job, await bodies.read(request, bodies.MAX_BODY_BYTES, room), key, scope.look_up)
         submission = await large.in_thread(read)
         [accepted] = await scope.producer.submit([submission])
-        job = await _first(scope, accepted.id, submission.job) if accepted.replayed else submission.job
+        job = await _answered(scope, accepted, submission.job)
         return _accepted(scope, job, accepted)
 
 
@@ -106,20 +106,22 @@ async def submit_batch(request: web.Request, scope: RequestScope) -> web.Respons
         return await _accept_batch(scope, await large.in_turns(read_batch(body, media_type, key, scope.look_up)))
 
 
-async def _first(scope: RequestScope, job_id: bytes, repeated: Job) -> Job:
-    """The job of the first answer, whose kind may have fixed other options then."""
+async def _answered(scope: RequestScope, accepted: Accepted, submitted: Job) -> Job:
+    """What the answer is about: another job may have been there, whose kind may have fixed other options then."""
+    if not (accepted.replayed or accepted.deduplicated):
+        return submitted
     try:
-        return (await scope.inspector.get(job_id)).job
+        return (await scope.inspector.get(accepted.id)).job
     except JobNotFound:  # it has ended, and is not kept any more
-        return repeated
+        return submitted
 
 
 def _accepted(scope: RequestScope, job: Job, accepted: Accepted) -> web.Response:
     job_id = format_id(accepted.id)
-    if scope.services.on_submitted is not None and not accepted.replayed:
+    if scope.services.on_submitted is not None and not (accepted.replayed or accepted.deduplicated):
         scope.services.on_submitted(job.kind, job.priority, 1)
-    body = AcceptedJob(job_id, accepted.state, job.kind, job.queue, views.label(job.priority))
-    return answer(body, 201, Location=f"/jobs/{job_id}", **_replayed(accepted))
+    body = AcceptedJob(job_id, accepted.state, job.kind, job.queue, views.label(job.priority), accepted.deduplicated)
+    return answer(body, 200 if accepted.deduplicated else 201, Location=f"/jobs/{job_id}", **_replayed(accepted))
 
 
 async def _accept_batch(scope: RequestScope, batch: list[Submission]) -> web.Response:
@@ -127,12 +129,15 @@ async def _accept_batch(scope: RequestScope, batch: list[Submission]) -> web.Res
     if scope.services.on_submitted is not None:
         _count(scope.services.on_submitted, batch, accepted)
     ids = [format_id(one.id) for one in accepted]
-    return answer(AcceptedBatch(ids, len(ids)), 201, **_replayed(accepted[0]))
+    deduplicated = [index for index, one in enumerate(accepted) if one.deduplicated]
+    return answer(AcceptedBatch(ids, len(ids), deduplicated), 201, **_replayed(accepted[0]))
 
 
 def _count(on_submitted: OnSubmitted, batch: list[Submission], accepted: list[Accepted]) -> None:
     fresh = Counter(
-        (one.job.kind, one.job.priority) for one, verdict in zip(batch, accepted, strict=True) if not verdict.replayed
+        (one.job.kind, one.job.priority)
+        for one, verdict in zip(batch, accepted, strict=True)
+        if not (verdict.replayed or verdict.deduplicated)
     )
     for (kind, priority), count in fresh.items():
         on_submitted(kind, priority, count)

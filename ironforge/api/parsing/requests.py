@@ -23,7 +23,7 @@ from ironforge.formats.suggest import closest
 from ironforge.job import checks
 from ironforge.job.fingerprint import content, digest
 from ironforge.job.payload_schema import check_payload
-from ironforge.job.record import LABELS, JobState, new_id, parse_id, tail_of
+from ironforge.job.record import LABELS, JobState, parse_id, tail_of
 from ironforge.store.contract import Submission
 from ironforge.store.kind_catalog import LookUp, nothing_known
 
@@ -146,7 +146,7 @@ def submission(request: JobRequest, key: str | None, tail: int | None, look_up: 
             message = f"{error.field} must not hold a NUL character"
             raise InvalidJob(message, code="invalid_unicode", field=error.field) from None
         raise
-    job = checked.job(kind, payload, new_id(tail))
+    job = checked.job(kind, payload, tail=tail)
     return Submission(job, checked.delay_ms, checked.run_at_ms, key, place=place)
 
 

@@ -98,6 +98,7 @@ class AcceptedJob(msgspec.Struct):
     kind: str
     queue: str
     priority: PriorityLabel
+    deduplicated: Annotated[bool, Meta(description="it was there already, and holds the unique key")]
 
 
 class AcceptedBatch(msgspec.Struct):
@@ -105,6 +106,7 @@ class AcceptedBatch(msgspec.Struct):
 
     ids: list[JobId]
     count: int
+    deduplicated: Annotated[list[int], Meta(description="indexes of those whose unique key another job holds")]
 
 
 class FailedAttempt(msgspec.Struct):

@@ -2,13 +2,14 @@
 -- Moves delivered jobs to the dead letter.
 -- KEYS  fence, index, dead, parked, totals, then streams
 -- ARGV  epoch, then per job: stream, entry and id as `move` takes them, record, failed (0 or 1), mark
--- USES  clock, move, count, limits
+-- USES  clock, move, count, limits, unique
 -- Returns as `move` does
 local failed = 0
 local reply = move(index, 2, 6, function(at, id)
   redis.call('ZADD', dead, now, id)
   redis.call('HSET', parked, id, ARGV[at])
   redis.call('HSET', index, id, 'd')
+  release_key(id, ARGV[at])
   failed = failed + tonumber(ARGV[at + 1])
   local mark = ARGV[at + 2]
   if is_limited(mark) and keeps(mark, true) then

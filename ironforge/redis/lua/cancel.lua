@@ -5,9 +5,8 @@
 -- ARGV  channel, id, location, entry, seen, record, seconds, expiry, mark
 --       location and entry ('' when in no stream) as they were seen, and the record; the cancelled record ('' to keep
 --       none), the bucket's seconds to live and its expiry in ms; its fairness key and its limits as the index says them
--- USES  count, delay, limits, enqueue
+-- USES  count, delay, limits, enqueue, withdraw, unique
 -- Returns 'moved' when it is no longer there, 'running' when its node was told, 'cancelled' when it will never run
-local turns = KEYS[9]
 if redis.call('HGET', index, id) ~= location then return 'moved' end
 if entry ~= '' then
   -- An error here says that there is no group: nobody ever served this queue, so nothing of it is running.
@@ -20,23 +19,12 @@ if entry ~= '' then
   if redis.call('XDEL', place, entry) == 0 then return 'moved' end
 else
   if redis.call('HGET', parked, id) ~= seen then return 'moved' end
-  if redis.call('ZREM', scheduled, id) == 1 then delay(delayed, location, -1) end
-  if turns then
-    if redis.call('ZREM', place, id) == 1 then give_back(turns, string.match(location, '^%a:[^:]*:%d(:.*)$')) end
-    if redis.call('EXISTS', place) == 0 then redis.call('DEL', turns) end
-  end
-  redis.call('HDEL', parked, id)
+  withdraw(scheduled, parked, delayed, id, location)
 end
 redis.call('HDEL', index, id)
+release_key(id, seen)
 if is_limited(mark) then
   release(id, mark)
-  local queue, waits = string.match(location, '^l:([^:]*:%d)(:.*)$')
-  if queue then
-    local key = claims_of(waits)[1].key
-    redis.call('ZREM', stem .. 'line:' .. queue .. ':' .. key, id)
-    redis.call('ZREM', stem .. 'behind:' .. queue, id)
-    offer(queue, key)
-  end
   enqueued(parked)
 end
 count(totals, 'cancelled', 1)

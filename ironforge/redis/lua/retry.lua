@@ -4,10 +4,11 @@
 -- ARGV  id, seen, record, mark, queue, most, limit
 --       the record that was seen, and the new one; mark: fairness key and weight as the index says them; most names of
 --       queues; limit: most jobs of a queue (0: none)
--- USES  limits, enqueue
+-- USES  limits, enqueue, unique
 -- Returns 1, or 0 when the job is no longer dead or has died again since, or {'queues', names in use, names to add,
 --         limit}: its queue was forgotten meanwhile, and there is no room for its name, or {'full', queue, jobs in it,
---         jobs to add, limit}
+--         jobs to add, limit}, or {'duplicate', id of the job that has its unique key now,
+--         letter of its place}
 if redis.call('HGET', index, id) ~= 'd' or redis.call('HGET', parked, id) ~= seen then return 0 end
 local length = 0
 for at = 8, #KEYS do
@@ -16,6 +17,8 @@ end
 if tonumber(limit) > 0 and length >= tonumber(limit) then return {'full', queue, length, 1, tonumber(limit)} end
 local full = admit(queues, {queue}, tonumber(most))
 if full then return full end
+local taken, owner = take_key(id, record)
+if not taken then return {'duplicate', owner, string.sub(redis.call('HGET', index, owner) or 'e', 1, 1)} end
 redis.call('ZREM', dead, id)
 redis.call('HDEL', parked, id)
 redis.call('HSET', index, id, enqueue(stream, fair, turns, id, record, mark))

@@ -7,15 +7,18 @@
 --           job with a fairness key, `:<weight>:<key>`, and its limits)
 --         and in the long form: idempotency key (number, or 0), fingerprint (16 bytes, or 32 with the former
 --           one, which a key may hold as well), done bucket (number; kept is the next),
---         place among the jobs with this key (from 0, in order)
---       width: arguments per job (5 or 9); streams: number of streams and so on; seconds for which an idempotency key is
+--         place among the jobs with this key (from 0, in order), unique key ('' or, as `resolve` takes it,
+--           `<conflict>:<ms>:<most ms>:<kind>:<key>`)
+--       width: arguments per job (5 or 10); streams: number of streams and so on; seconds for which an idempotency key is
 --       remembered; again: whether ids may be known (0 or 1); limit: most jobs of a queue (0: none; else the keys are all
 --       of the queues); most names of queues
--- USES  types, clock, delay, announce, limits, enqueue
+-- USES  types, clock, delay, announce, limits, enqueue, unique, withdraw, conflict
 -- Returns {'conflict', id of the first submission}, {'full', queue, jobs in it, jobs to add, limit},
---         {'queues', names in use, names to add, limit}, {'limit', name, units of the job, burst (-1: unknown limit)}
+--         {'queues', names in use, names to add, limit}, {'limit', name, units of the job, burst (-1: unknown limit)},
+--         {'duplicate', id of the job that has the unique key, letter of its place}
 --       or, flat, only for jobs that were not simply stored as asked:
---         number of the job, id, where it is (a location or a terminal record), known before (0 or 1)
+--         number of the job, id, where it is (a location, its letter or a terminal record), and 1 when it was known
+--         before, 2 when it stands for another one with its unique key, 3 for both
 -- A call of 10,000 jobs takes about 70 ms. That is long for a script, and it is what all-or-nothing costs.
 width, streams, limit = tonumber(width), tonumber(streams), tonumber(limit)
 local first = 8
@@ -38,7 +41,7 @@ end
 local touched = {index, queues, totals}
 for key = 7, 6 + streams do touched[#touched + 1] = KEYS[key] end
 for at = first, #ARGV, width do
-  if width == 9 or ARGV[at + 3] ~= '' or ARGV[at + 4] ~= '' then
+  if width == 10 or ARGV[at + 3] ~= '' or ARGV[at + 4] ~= '' then
     touched = KEYS
     break
   end
@@ -46,37 +49,43 @@ end
 local wrong = wrong_type(touched)
 if wrong then return wrong end
 
--- What a key holds: id, first state ('q' or 's') and fingerprint of its first job, then id and state of the others.
+-- What a key holds: id, first state ('q' or 's'; of a job that stands for another one a capital) and fingerprint of its
+-- first job, then id and state of the others.
 local earlier, given = {}, {}
-if width == 9 then
-  for at = first, #ARGV, width do
-    local id, key = ARGV[at + 1], tonumber(ARGV[at + 5])
-    local fingerprint, former = string.sub(ARGV[at + 6], 1, 16), string.sub(ARGV[at + 6], 17)
-    local nth = tonumber(ARGV[at + 8])
-    if key > 0 then
-      if not given[key] then
-        given[key], earlier[key] = {}, redis.call('GET', KEYS[key])
-        if earlier[key] and #earlier[key] % 17 ~= 16 then
-          return redis.error_reply('CORRUPT ' .. KEYS[key] .. ' holds no answer: delete it')
-        end
-      end
-      local value, jobs = earlier[key] or given[key][1], given[key]
-      local mark = value and string.sub(value, 18, 33)
-      if value and mark ~= fingerprint and mark ~= former then return {'conflict', string.sub(value, 1, 16)} end
-      local found = jobs[nth + 1]
-      if earlier[key] then
-        local start = nth == 0 and 1 or 17 + 17 * nth
-        found = string.sub(value, start, start + 16)
-        if found == '' then return {'conflict', string.sub(value, 1, 16)} end
-      end
-      if found then
-        known[at] = true
-        answer(at, string.sub(found, 1, 16), string.sub(found, 17, 17), 1)
-      else
-        jobs[#jobs + 1] = id .. (due_of(ARGV[at + 3]) and 's' or 'q') .. (nth == 0 and fingerprint or '')
-      end
+
+-- What an idempotency key says: the id with the state where it is known, what refuses the call, and where to note it.
+local function remembered(at)
+  local key, nth = tonumber(ARGV[at + 5]), tonumber(ARGV[at + 8])
+  local fingerprint, former = string.sub(ARGV[at + 6], 1, 16), string.sub(ARGV[at + 6], 17)
+  if key == 0 then return end
+  if not given[key] then
+    given[key], earlier[key] = {}, redis.call('GET', KEYS[key])
+    if earlier[key] and #earlier[key] % 17 ~= 16 then
+      return nil, redis.error_reply('CORRUPT ' .. KEYS[key] .. ' holds no answer: delete it')
     end
-    if again == '1' and not known[at] then
+  end
+  local value, jobs = earlier[key] or given[key][1], given[key]
+  local mark = value and string.sub(value, 18, 33)
+  if value and mark ~= fingerprint and mark ~= former then return nil, {'conflict', string.sub(value, 1, 16)} end
+  local found = jobs[nth + 1]
+  if earlier[key] then
+    local start = nth == 0 and 1 or 17 + 17 * nth
+    found = string.sub(value, start, start + 16)
+    if found == '' then return nil, {'conflict', string.sub(value, 1, 16)} end
+  end
+  return found, nil, not found and jobs, nth == 0 and fingerprint or ''
+end
+
+if width == 10 then
+  for at = first, #ARGV, width do
+    local id, found, refused, jobs, fingerprint = ARGV[at + 1], remembered(at)
+    if refused then return refused end
+    if found then
+      known[at] = true
+      local letter = string.sub(found, 17, 17)
+      local small = string.lower(letter)
+      answer(at, string.sub(found, 1, 16), small, small == letter and 1 or 3)
+    elseif again == '1' then
       local bucket = tonumber(ARGV[at + 7])
       local where = redis.call('HGET', index, id) or redis.call('HGET', KEYS[bucket], id)
         or redis.call('HGET', KEYS[bucket + 1], id)
@@ -85,6 +94,16 @@ if width == 9 then
         answer(at, id, where, 1)
       end
     end
+    local state = due_of(ARGV[at + 3]) and 's' or 'q'
+    if not known[at] and ARGV[at + 9] ~= '' then
+      local other, letter, refused = resolve(at, id, ARGV[at + 9], due_of(ARGV[at + 3]))
+      if refused then return refused end
+      if other then
+        id, state, known[at] = other, string.upper(letter), not stored_as[at] or nil
+        answer(at, other, letter, 2)
+      end
+    end
+    if jobs then jobs[#jobs + 1] = id .. state .. fingerprint end
   end
 end
 
@@ -130,7 +149,7 @@ if limit > 0 or next(known) then
   for at = first, #ARGV, width do
     if not known[at] then
       local queue = queue_of[ARGV[at]]
-      entering[queue] = (entering[queue] or 0) + (due_of(ARGV[at + 3]) and 0 or 1)
+      entering[queue] = (entering[queue] or 0) + ((due_of(ARGV[at + 3]) or stored_as[at]) and 0 or 1)
     end
   end
 else
@@ -143,11 +162,16 @@ end
 local full = admit(queues, wanted, tonumber(most))
 if full then return full end
 
-local located, waits, soonest, stored = {}, {}, nil, 0
+if next(owners) then take_keys(scheduled, parked, delayed) end
+local located, waits, soonest, stored, places = {}, {}, nil, 0, 0
 for at = first, #ARGV, width do
-  if not known[at] then
+  if not known[at] and not outdated[at] then
     local name, id, record, due, mark = names[ARGV[at]], ARGV[at + 1], ARGV[at + 2], due_of(ARGV[at + 3]), ARGV[at + 4]
-    local stream, where = KEYS[tonumber(ARGV[at])], nil
+    local stream, where, instead = KEYS[tonumber(ARGV[at])], nil, stored_as[at]
+    if instead then
+      id, record = instead.id, under_id(record, instead.id)
+      if due and instead.latest then due = instead.latest > now and math.min(due, instead.latest) or nil end
+    end
     if due then
       redis.call('ZADD', scheduled, due, id)
       redis.call('HSET', parked, id, record)
@@ -161,10 +185,11 @@ for at = first, #ARGV, width do
       else
         where = 'q' .. name .. ':' .. redis.call('XADD', stream, '*', 'j', record)
       end
-      if ARGV[at + 3] ~= '' then answer(at, id, where, 0) end
+      if ARGV[at + 3] ~= '' then answer(at, id, where, instead and 2 or 0) end
     end
-    stored = stored + 1
-    located[2 * stored - 1], located[2 * stored] = id, where
+    if not instead or instead.fresh then stored = stored + 1 end
+    places = places + 2
+    located[places - 1], located[places] = id, where
   end
 end
 enqueued(parked)

@@ -86,8 +86,9 @@ class Acknowledger:
         ids: list[bytes] = []
         retained: dict[tuple[int, int], list[bytes]] = defaultdict(list)
         held: dict[str, list[bytes]] = defaultdict(list)
+        unique: dict[str, list[bytes]] = defaultdict(list)
         totals = {"completed": 0, "cancelled": 0}
-        for stream, entry, job_id, record, retention_ms, state, claims in batch:
+        for stream, entry, job_id, record, retention_ms, state, claims, key in batch:
             entries[stream].append(entry)
             ids.append(job_id)
             totals[state] += 1
@@ -95,15 +96,20 @@ class Acknowledger:
                 held[claim].append(job_id)
             if record and retention_ms > 0:
                 retained[minute_of(job_id), retention_ms] += (job_id, record)
+            if key:
+                unique[key].append(job_id)
         commands: list[Command] = []
         for stream, taken in entries.items():
-            key = keys.stream(stream)
-            commands += (["XACK", key, GROUP, *taken], ["XDEL", key, *taken])
+            name = keys.stream(stream)
+            commands += (["XACK", name, GROUP, *taken], ["XDEL", name, *taken])
         commands.append(["HDEL", keys.index, *ids])
         kept, buckets = self._retained(retained)
         commands += kept
         commands += [["HINCRBY", keys.totals, state, count] for state, count in totals.items() if count]
         touched = [keys.index, keys.totals, keys.buckets, *map(keys.stream, entries), *buckets]
+        if unique:
+            commands += [["SREM", keys.unique(key), *gone] for key, gone in unique.items()]
+            touched += map(keys.unique, unique)
         if held:
             commands += [["ZREM", keys.holders(claim), *gone] for claim, gone in held.items()]
             commands += [["SADD", keys.room, *held], ["PUBLISH", keys.signals, "room:"]]

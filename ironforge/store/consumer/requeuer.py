@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from ironforge.formats.timestamps import now_ms
 from ironforge.job.limits import claims_of
 from ironforge.job.record import JobState, alone_stream, decode, encode, redelivery_stream
+from ironforge.job.uniqueness import held_key
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.outages import retry_through_outage
@@ -83,7 +84,8 @@ class Requeuer:
     def _cancelled(self, item: Rewrite) -> Settled:
         job = decode(item.record).finish(JobState.CANCELLED, now_ms())
         retention_ms = self._retention.retention_ms(job)
-        return item.stream, item.entry, job.id, encode(job), retention_ms, "cancelled", claims_of(job.limits)
+        held = claims_of(job.limits), held_key(job.kind, job.unique)
+        return item.stream, item.entry, job.id, encode(job), retention_ms, "cancelled", *held
 
 
 def _goal(item: Rewrite) -> str:

@@ -7,8 +7,8 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from ironforge.job.checked_options import CheckedOptions
 from ironforge.job.definition import KindDefinition, decode_definition, door_defaults
-from ironforge.job.options import CheckedOptions
 from ironforge.redis.keys import Keys
 from ironforge.redis.replies import pairs
 from ironforge.redis.scripts import KINDS

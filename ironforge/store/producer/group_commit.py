@@ -16,7 +16,8 @@ from redis.exceptions import AskError, NoScriptError
 from redis.exceptions import ConnectionError as Disconnected
 
 from ironforge.errors import IncompatibleRecord, IronForgeError, StoreUnavailable
-from ironforge.job.record import JobState, encode, format_id, redelivery_stream, streams_of
+from ironforge.job.record import Job, JobState, encode, format_id, redelivery_stream, streams_of
+from ironforge.job.uniqueness import OnConflict
 from ironforge.redis.connection import COMMAND_SECONDS, Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.outages import is_wrong_type, raise_first, raise_store_error
@@ -29,6 +30,7 @@ from ironforge.store.retention import state_at
 
 # A flight takes whole batches until it has this many jobs: it bounds what the last of them waits for the first.
 COMMIT_JOBS: Final = 1_000
+_CONFLICTS: Final[dict[OnConflict, str]] = {"return": "r", "reject": "j", "replace": "p", "debounce": "d"}
 
 
 class _Pending(msgspec.Struct, frozen=True):
@@ -150,7 +152,7 @@ class SubmitCall:
 
     def __init__(self, keys: Keys, settings: Settings, group: list[_Pending], *, repeated: bool) -> None:
         self.items = [item for waiting in group for item in waiting.batch]
-        careful = repeated or group[0].alone
+        careful = repeated or group[0].alone or any(item.job.unique for item in self.items)
         again = careful and (repeated or any(item.again for item in self.items))
         limit = settings.max_queue_length
         names = [item.job.stream for item in self.items]
@@ -165,7 +167,7 @@ class SubmitCall:
         lines = [name for name in streams if name != redelivery_stream(name)] if limit else keyed
         for stream in lines:
             self.keys += (keys.fair(stream), keys.turns(stream), keys.behind(stream))
-        self.arguments: list[str | bytes | int] = [keys.signals, 9 if careful else 5, len(streams) + 3 * len(lines)]
+        self.arguments: list[str | bytes | int] = [keys.signals, 10 if careful else 5, len(streams) + 3 * len(lines)]
         self.arguments += [max(1, round(settings.idempotency_seconds)), int(again), limit]
         self.arguments.append(min(waiting.most_queues for waiting in group))
         extra: dict[str, int] = {}
@@ -179,7 +181,7 @@ class SubmitCall:
             if careful:
                 self.arguments += self._careful(item, keys, extra)
 
-    def _careful(self, item: Submission, keys: Keys, extra: dict[str, int]) -> tuple[int, bytes, int, int]:
+    def _careful(self, item: Submission, keys: Keys, extra: dict[str, int]) -> tuple[int, bytes, int, int, str]:
         number, fingerprint = 0, b""
         if item.idempotency_key is not None:
             number = self._number(extra, self._idempotency(item.idempotency_key, keys))
@@ -190,7 +192,7 @@ class SubmitCall:
         if bucket not in extra:
             self._number(extra, bucket)
             self._number(extra, keys.bucket_of(item.job.id, "kept"))
-        return number, fingerprint, extra[bucket], item.place
+        return number, fingerprint, extra[bucket], item.place, _unique(item.job)
 
     def _idempotency(self, key: str, keys: Keys) -> str:
         """The jobs of a batch share one key."""
@@ -209,6 +211,14 @@ def _short(fingerprint: bytes) -> bytes:
     return hashlib.sha256(fingerprint).digest()[:16]
 
 
+def _unique(job: Job) -> str:
+    """As `conflict.lua` takes it."""
+    use = job.unique
+    if use is None:
+        return ""
+    return f"{_CONFLICTS[use.on_conflict]}:{use.for_ms}:{use.max_wait_ms}:{job.kind}:{use.key}"
+
+
 def _due(item: Submission) -> str:
     if item.delay_ms:
         return f"+{item.delay_ms}"
@@ -224,7 +234,7 @@ def _answer(group: list[_Pending], call: SubmitCall, reply: Any, shortfall: str,
     for at in range(0, len(reply), 4):
         number, job_id, where, before = reply[at : at + 4]
         own = own_repetition and job_id == call.items[number].job.id
-        answers[number] = Accepted(job_id, state_at(where), bool(before) and not own)
+        answers[number] = Accepted(job_id, state_at(where), bool(before & 1) and not own, bool(before & 2))
     start = 0
     for waiting in group:
         end = start + len(waiting.batch)

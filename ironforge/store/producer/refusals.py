@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
-from ironforge.errors import IdempotencyConflict, InvalidJob, QueueFull
+from ironforge.errors import Duplicate, IdempotencyConflict, InvalidJob, QueueFull
 from ironforge.job.record import format_id
 from ironforge.settings import environment_name
 from ironforge.store.queue_names import too_many_queues
+from ironforge.store.retention import state_at
 
 # Of several batches in one call one is refused: each of the others may be taken.
-REFUSALS: Final = (b"full", b"queues", b"limit")
+REFUSALS: Final = (b"full", b"queues", b"limit", b"duplicate")
 
 
 def verdict(reply: Any) -> Any:
@@ -22,18 +24,20 @@ def refusal(reply: Any) -> Exception | None:
     """None for a reply that refuses nothing."""
     if isinstance(reply, Exception):
         return reply
-    match verdict(reply):
-        case b"conflict":
-            first = format_id(reply[1])
-            message = f"this idempotency key was used for a different submission; its job is {first}"
-            return IdempotencyConflict(message, job_id=first)
-        case b"full":
-            return _queue_full(reply)
-        case b"queues":
-            return too_many_queues(reply)
-        case b"limit":
-            return _limit_refused(reply)
-    return None
+    word = verdict(reply)
+    meaning = _MEANINGS.get(word) if isinstance(word, bytes) else None
+    return meaning(reply) if meaning else None
+
+
+def _conflict(reply: list[Any]) -> IdempotencyConflict:
+    first = format_id(reply[1])
+    message = f"this idempotency key was used for a different submission; its job is {first}"
+    return IdempotencyConflict(message, job_id=first)
+
+
+def _duplicate(reply: list[Any]) -> Duplicate:
+    first = format_id(reply[1])
+    return Duplicate(f"job {first}, which is {state_at(reply[2]).value}, holds this unique key", job_id=first)
 
 
 def _queue_full(reply: list[Any]) -> QueueFull:
@@ -53,3 +57,12 @@ def _limit_refused(reply: list[Any]) -> InvalidJob:
         return InvalidJob(message, code="unknown_limit", field="limits")
     message = f"{units} units of limit {name} can never be had: it lets at most {burst} through at once"
     return InvalidJob(f"{message}; ask for fewer, or raise its burst", code="units_over_burst", field="limits")
+
+
+_MEANINGS: Final[dict[bytes, Callable[[list[Any]], Exception]]] = {
+    b"conflict": _conflict,
+    b"duplicate": _duplicate,
+    b"full": _queue_full,
+    b"queues": too_many_queues,
+    b"limit": _limit_refused,
+}

@@ -43,6 +43,8 @@ class ShardedProducer:
     async def submit(self, batch: Sequence[Submission], *, most_queues: int | None = None) -> list[Accepted]:
         """Raises InvalidJob for an id that its key would never find again."""
         shards = [shard_of(item.job.id, len(self._parts)) for item in batch]
+        if len(self._parts) > 1:
+            _check_together(batch)
         for item, shard in zip(batch, shards, strict=True):
             self._check_key(item, shard)
         if len(set(shards)) <= 1:
@@ -79,6 +81,13 @@ class ShardedProducer:
                     code="keys_apart",
                     field="limits",
                 )
+        unique = item.job.unique
+        if unique is not None and tail_of(unique.key) % len(self._parts) != shard:
+            raise InvalidJob(
+                "a unique key and an id of one's own do not go together in several shards: leave the id out",
+                code="invalid_job_id",
+                field="id",
+            )
         if item.idempotency_key is not None and tail_of(item.idempotency_key) % len(self._parts) != shard:
             raise InvalidJob(
                 "an idempotency key and an id of one's own do not go together where there are several shards: give one "
@@ -86,6 +95,18 @@ class ShardedProducer:
                 code="invalid_job_id",
                 field="id",
             )
+
+
+def _check_together(batch: Sequence[Submission]) -> None:
+    """Keys of different text lie in different shards, or might: that must not depend on chance."""
+    unique = {item.job.unique.key for item in batch if item.job.unique is not None}
+    if unique and len(unique | {item.idempotency_key for item in batch if item.idempotency_key is not None}) > 1:
+        raise InvalidJob(
+            "in several shards the unique and idempotency keys of one job or batch must have the same text: "
+            "submit the jobs one by one, or give the unique key as the Idempotency-Key",
+            code="keys_apart",
+            field="unique",
+        )
 
 
 class ShardedInspector:

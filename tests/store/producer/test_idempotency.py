@@ -64,7 +64,7 @@ async def test_a_batch_with_one_key_is_answered_job_by_job_and_keeps_one_small_k
     first = await submit(batch(300))
     assert [answer.replayed for answer in first] == [False] * 300
     again = await submit(batch(300))
-    assert list(map(tuple, again)) == [(one.id, one.state, True) for one in first]
+    assert again == [one._replace(replayed=True) for one in first]
     assert cluster.raw.hlen(cluster.keys.index) == 300
     assert [answer._replace(replayed=False) for answer in await submit(batch(7))] == first[:7]
     before = cluster.snapshot()

@@ -41,7 +41,25 @@ KINDS = (
         )
     ),
 )
-ALLOWED: dict[str, str] = dict.fromkeys(KINDS, "nodes announce the kinds that they run")
+UNIQUE = (
+    "paths → /jobs → post → responses → 200",
+    *(f"{SCHEMAS} → {name}" for name in ("Unique",)),
+    *(f"{SCHEMAS} → Problem → properties → code → enum → {code}" for code in ("duplicate", "invalid_unique")),
+    f"{SCHEMAS} → JobRequest → properties → unique",
+    *(
+        f"{SCHEMAS} → {answer} → {part} → {field}"
+        for part in ("properties", "required")
+        for answer, field in (
+            ("JobAnswer", "unique"),
+            ("AcceptedJob", "deduplicated"),
+            ("AcceptedBatch", "deduplicated"),
+        )
+    ),
+)
+ALLOWED: dict[str, str] = {
+    **dict.fromkeys(KINDS, "nodes announce the kinds that they run"),
+    **dict.fromkeys(UNIQUE, "jobs may have a unique key"),
+}
 
 
 def differences(before: object, now: object, place: str = "") -> Iterator[str]:

@@ -1,0 +1,44 @@
+"""The options of a job once they are checked, and the records that are made with them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from ironforge.errors import InvalidJob
+from ironforge.job.record import Job, created_ms_of, new_id, tail_of
+from ironforge.job.unique_option import key_in
+
+
+class CheckedOptions(NamedTuple):
+    """In record units: `record` is that of a job with these options, and nothing else in it; when the job may start is
+    counted from its submission, or Unix time."""
+
+    record: Job
+    delay_ms: int | None = None
+    run_at_ms: int | None = None
+    # The key is the kind's: a path into the payload.
+    unique_by_path: bool = False
+
+    def job(self, kind: str, payload: bytes, job_id: bytes | None = None, tail: int | None = None) -> Job:
+        """The record of a new job of a checked kind and payload. Without `job_id` one is made, with the tail of the
+        unique key, or else this one. Raises InvalidJob when the payload has no unique key where its kind says."""
+        template, unique = self.record, self.record.unique
+        if unique is not None:
+            if unique.on_conflict == "debounce" and not self.delay_ms:
+                raise InvalidJob(
+                    "debounce starts the delay of a job again: give delay_seconds, and no run_at",
+                    code="invalid_unique",
+                    field="delay_seconds",
+                )
+            if self.unique_by_path:
+                unique = msgspec.structs.replace(unique, key=key_in(payload, unique.key))
+                template = msgspec.structs.replace(template, unique=unique)
+            tail = tail_of(unique.key)
+        job_id = new_id(tail) if job_id is None else job_id
+        created_ms = created_ms_of(job_id)
+        ready_ms = created_ms + self.delay_ms if self.delay_ms else self.run_at_ms or 0
+        return msgspec.structs.replace(
+            template, id=job_id, kind=kind, payload=payload, created_ms=created_ms, ready_ms=ready_ms
+        )

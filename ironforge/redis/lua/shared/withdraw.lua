@@ -1,0 +1,22 @@
+-- Takes a job that waits from where it waits. `location`: as the index says it.
+local function withdraw(scheduled, parked, delayed, id, location)
+  local stream, entry = string.match(location, '^q:(.*):(%d+%-%d+)$')
+  if stream then
+    redis.call('XDEL', stem .. 'q:' .. stream, entry)
+    return
+  end
+  if redis.call('ZREM', scheduled, id) == 1 then delay(delayed, location, -1) end
+  local letter, place, mark = string.match(location, '^([fl]):([^:]*:%d)(:.*)$')
+  if letter then
+    local fair, turns = stem .. 'fair:' .. place, stem .. 'turns:' .. place
+    if redis.call('ZREM', fair, id) == 1 then give_back(turns, mark) end
+    if redis.call('EXISTS', fair) == 0 then redis.call('DEL', turns) end
+  end
+  redis.call('HDEL', parked, id)
+  if letter == 'l' then
+    local key = claims_of(mark)[1].key
+    redis.call('ZREM', stem .. 'line:' .. place .. ':' .. key, id)
+    redis.call('ZREM', stem .. 'behind:' .. place, id)
+    offer(place, key)
+  end
+end
