@@ -66,11 +66,21 @@ def nodes(as_json: AsJson = False, *, settings: Settings) -> None:
 
 
 @takes_settings(Command.DOCTOR)
-def doctor(as_json: AsJson = False, *, settings: Settings) -> None:
+def doctor(
+    deploy: Annotated[
+        str | None,
+        typer.Option("--deploy", metavar="APP", help="only say which waiting jobs this application could not run"),
+    ] = None,
+    as_json: AsJson = False,
+    *,
+    settings: Settings,
+) -> None:
     """Examine settings, server and data, and say how to repair what is wrong. Asks the server itself, not the API."""
-    from ironforge.doctor import examine, server_of  # noqa: PLC0415
+    from ironforge.cli.application import load_application  # noqa: PLC0415
+    from ironforge.doctor import examine, examine_deploy, server_of  # noqa: PLC0415
 
-    findings = asyncio.run(examine(server_of(settings)))
+    own = server_of(settings)
+    findings = asyncio.run(examine(own) if deploy is None else examine_deploy(load_application(deploy), own))
     if as_json:
         output.print_json([finding._asdict() for finding in findings])
     else:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ironforge.doctor.deploy import examine_deploy
 from ironforge.doctor.finding import Finding
 from ironforge.doctor.installation import examine, server_of
 from ironforge.doctor.shard import clock_finding
 
-__all__ = ["Finding", "clock_finding", "examine", "server_of"]
+__all__ = ["Finding", "clock_finding", "examine", "examine_deploy", "server_of"]

@@ -1,0 +1,59 @@
+"""`ironforge doctor --deploy`: which waiting jobs the new code could not run, before it is rolled out."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from ironforge.job.options import JobOptions
+from ironforge.settings import load
+from ironforge.store import StoreClient, Submission
+from tests.cli.kit import ironforge
+
+APP = "ironforge.examples.many_kinds"
+
+
+async def submit(server: str, kind: str, payload: bytes = b"null", delay_ms: int | None = None, **options: Any) -> str:
+    job = JobOptions(**options).checked().job(kind, payload)
+    store_client = StoreClient(load({}, redis_url=server))
+    await store_client.producer.submit([Submission(job, delay_ms)])
+    await store_client.close()
+    return job.text_id
+
+
+def deploy(server: str, *flags: str) -> tuple[int, list[str]]:
+    """The exit code, and what was found, by level and in words."""
+    done = ironforge("doctor", "--json", "--deploy", APP, *flags, redis_url=server)
+    return done.returncode, [f"{one['level']} {one['message']}" for one in json.loads(done.stdout)]
+
+
+@pytest.mark.usefixtures("client")
+async def test_jobs_that_the_code_could_run_are_well(server: str) -> None:
+    await submit(server, "report.import", b'{"url":"https://a","note":"more"}')
+    assert deploy(server) == (
+        0,
+        ["ok 1 queued job could run", "ok 0 scheduled jobs could run", "ok 0 dead jobs could run"],
+    )
+
+
+@pytest.mark.usefixtures("client")
+async def test_jobs_that_it_could_not_run_are_counted_with_examples(server: str) -> None:
+    old = await submit(server, "old.kind")
+    wrong = await submit(server, "report.import", b"{}", delay_ms=3_600_000)
+    code, found = deploy(server)
+    assert code == 1
+    assert found[0] == f"fail 1 queued job of kind 'old.kind', which this application does not have: {old}"
+    assert found[1] == (
+        "fail 1 scheduled job of kind 'report.import' with a payload that its handler refuses: "
+        f"{wrong} (url: required, but missing)"
+    )
+
+
+@pytest.mark.usefixtures("client")
+async def test_queues_that_the_nodes_do_not_serve_are_found(server: str) -> None:
+    job_id = await submit(server, "report.import", b'{"url":"https://a"}', queue="mail")
+    code, found = deploy(server, "--queues", "default")
+    assert code == 1
+    assert found[0] == f"fail 1 queued job of queue 'mail', which --queues does not name: {job_id}"
