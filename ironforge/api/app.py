@@ -18,7 +18,7 @@ from ironforge.api.parsing.large_bodies import LARGE_BODIES, LargeBodies
 from ironforge.api.routes import operations
 from ironforge.api.scope import Exposition, OnSubmitted, Readiness, Services, open_scope
 from ironforge.settings import Settings
-from ironforge.store.contract import Inspector, Producer
+from ironforge.store.contract import Inspector, Limits, Producer
 from ironforge.store.kind_catalog import KindCatalog
 
 
@@ -26,6 +26,7 @@ def create_app(
     settings: Settings,
     producer: Producer,
     inspector: Inspector,
+    limits: Limits,
     *,
     readiness: Readiness | None = None,
     exposition: Exposition | None = None,
@@ -44,6 +45,7 @@ def create_app(
     services = Services(
         producer,
         inspector,
+        limits,
         KindCatalog(inspector, settings),
         Cursors(settings),
         settings.durability,
@@ -54,7 +56,6 @@ def create_app(
     )
     app = guarded_application(asks_callers=auth, on_answered=on_answered)
     app[LARGE_BODIES] = LargeBodies()
-    add = {"get": app.router.add_get, "post": app.router.add_post, "delete": app.router.add_delete}
     for operation in operations(auth=auth):
         if authentication is None or operation.access == "public":
             handler: Handler = partial(operation.respond, scope=open_scope(services))
@@ -62,7 +63,7 @@ def create_app(
             handler = authentication.guarding(operation)
         # Otherwise GET /jobs/batch would look for a job of that name instead of saying 405.
         path = operation.path.replace("{id}", "{id:(?!batch$)[^/]+}")
-        add[operation.method](path, handler)
+        getattr(app.router, f"add_{operation.method}")(path, handler)
     if not auth:
         app.cleanup_ctx.append(lambda _app: services.rates.sampled(inspector))
         app.cleanup_ctx.append(lambda _app: services.kinds.kept_fresh())

@@ -31,6 +31,7 @@ _KEY_PATTERN: Final = "^[!-~]([ -~]*[!-~])?$"
 _PATH_PARAMETERS: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "id": ({"type": "string", "format": "uuid", "pattern": jobs.ID_PATTERN}, jobs.ID_EXAMPLE),
     "kind": ({"type": "string", "pattern": NAME_PATTERN}, "email.send"),
+    "limit": ({"type": "string", "pattern": NAME_PATTERN}, "stripe"),
     "key_id": ({"type": "string", "pattern": KEY_ID_PATTERN}, KEY_ID_EXAMPLE),
     "queue": ({"type": "string", "pattern": NAME_PATTERN}, "default"),
 }
@@ -53,6 +54,10 @@ _MEANING: Final = {
     500: "a fault of IronForge; its log has the request id",
     503: "the store cannot be used now, is full, or did not keep the jobs safe enough; repeating is safe",
 }
+
+
+# First parts of paths that make a group.
+_GROUPS: Final = ("jobs", "dlq", "queues", "nodes", "kinds", "limits", "keys", "quotas", "audit")
 
 
 @cache
@@ -143,7 +148,7 @@ def _schema(kind: Any) -> dict[str, Any]:
 def _tag(path: str) -> str:
     """Generators make a group of calls, or a file, of each; what is about the service itself is one."""
     first = path.split("/")[1]
-    return first if first in ("jobs", "dlq", "queues", "nodes", "kinds", "keys", "quotas", "audit") else "service"
+    return first if first in _GROUPS else "service"
 
 
 def _success(status: int, kind: type | None, operation: Operation) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from ironforge.auth.quota import NO_QUOTA
 from ironforge.auth.quota_enforcer import QuotaEnforcer
 from ironforge.auth.restricted import CallersInspector, CallersProducer
 from ironforge.metrics.queue_depths import Reading
-from ironforge.store.contract import Inspector, Producer
+from ironforge.store.contract import Inspector, Limits, Producer
 from ironforge.store.kind_catalog import KindCatalog, LookUp
 
 # What keeps this process from taking requests; empty: nothing.
@@ -37,6 +37,7 @@ class Services:
 
     producer: Producer
     inspector: Inspector
+    limits: Limits
     kinds: KindCatalog
     cursors: Cursors
     durability: str

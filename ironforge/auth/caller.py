@@ -11,7 +11,16 @@ from typing import Final, Literal, NamedTuple, get_args
 from ironforge.auth.quota import NO_QUOTA, Quota
 from ironforge.errors import Forbidden
 
-Scope = Literal["jobs:submit", "jobs:read", "jobs:cancel", "jobs:retry", "queues:admin", "metrics:read", "keys:admin"]
+Scope = Literal[
+    "jobs:submit",
+    "jobs:read",
+    "jobs:cancel",
+    "jobs:retry",
+    "queues:admin",
+    "limits:admin",
+    "metrics:read",
+    "keys:admin",
+]
 # `public`: nobody is asked who they are; `caller`: any credential will do.
 Access = Scope | Literal["public", "caller"]
 

@@ -13,12 +13,12 @@ from typing import Final
 import typer
 
 from ironforge import errors
-from ironforge.cli import access, audit, documentation, jobs, kinds, queues, run, status, verify
+from ironforge.cli import access, audit, documentation, jobs, kinds, limits, queues, run, status, verify
 from ironforge.cli.output import EXIT_CODES, say
 
 # The first that fits counts.
 _CODES: Final = (
-    ((errors.JobNotFound, errors.KeyNotFound, errors.KindNotFound), 4),
+    ((errors.JobNotFound, errors.KeyNotFound, errors.KindNotFound, errors.LimitNotFound), 4),
     ((errors.InvalidState, errors.IdempotencyConflict, errors.Duplicate, errors.TooManyKeys), 5),
     (errors.StoreUnavailable, 3),
     ((errors.ConfigError, errors.InvalidJob, errors.UnknownKind), 2),
@@ -41,6 +41,7 @@ app.add_typer(jobs.jobs, name="jobs")
 app.add_typer(jobs.dlq, name="dlq")
 app.add_typer(queues.queues, name="queues")
 app.add_typer(kinds.kinds, name="kinds")
+app.add_typer(limits.limits, name="limits")
 app.add_typer(access.keys, name="keys")
 app.add_typer(access.quotas, name="quotas")
 app.add_typer(audit.audit, name="audit")

@@ -13,6 +13,7 @@ from typing import Any, Final, Generic, Self, TypeVar, Unpack
 import msgspec
 import uuid_utils
 
+from ironforge.client.limit_calls import JSON, Answer, LimitCalls
 from ironforge.client.payloads import chunks_of, job_body, lines_of
 from ironforge.client.refusals import refused
 from ironforge.client.transport import ApiError, ApiUnreachable, Json, Transport, member
@@ -29,15 +30,12 @@ FIRST_POLL_SECONDS: Final = 0.02
 LONGEST_POLL_SECONDS: Final = 1.0
 ENDED: Final = frozenset({"completed", "cancelled", "dead"})
 
-# What a call gives back: the value itself, or a coroutine of it.
-Answer = TypeVar("Answer")
 Ids = TypeVar("Ids")
 
-_JSON: Final = {"Content-Type": "application/json"}
 _NDJSON: Final = {"Content-Type": "application/x-ndjson"}
 
 
-class _OperatorCalls(Generic[Answer, Ids]):
+class _OperatorCalls(LimitCalls[Answer], Generic[Answer, Ids]):
     """The calls about queues and the installation, whatever way they are run.
 
     `url` and `api_key` None: the settings IRONFORGE_URL, IRONFORGE_API_KEY.
@@ -51,9 +49,6 @@ class _OperatorCalls(Generic[Answer, Ids]):
         self, url: str | None = None, *, api_key: str | None = None, timeout_seconds: Duration = 10.0, retries: int = 3
     ) -> None:
         self._http = Transport(url, seconds_of(timeout_seconds), retries, api_key)
-
-    def _answer(self, work: Coroutine[Any, Any, Json]) -> Answer:
-        raise NotImplementedError
 
     def _ids(self, work: Coroutine[Any, Any, list[str]]) -> Ids:
         raise NotImplementedError
@@ -104,7 +99,7 @@ class _Calls(_OperatorCalls[Answer, Ids]):
         """
         check_names("a submission", given, JobKeywords)
         body = job_body({"kind": kind, "payload": payload, **given})
-        headers = {**_JSON, "Idempotency-Key": idempotency_key or _new_key()}
+        headers = {**JSON, "Idempotency-Key": idempotency_key or _new_key()}
         return self._answer(self._http.call("POST", "/jobs", body=body, headers=headers))
 
     def submit_many(self, jobs: Iterable[Mapping[str, Any]], *, idempotency_key: str | None = None) -> Ids:
@@ -126,7 +121,7 @@ class _Calls(_OperatorCalls[Answer, Ids]):
         """Revive a dead job: with all its retries again, or for one more attempt."""
         body = msgspec.json.encode({"reset_retry_count": reset_retry_count})
         path = _path(job_id) + "/retry"
-        return self._answer(self._http.call("POST", path, body=body, headers=_JSON))
+        return self._answer(self._http.call("POST", path, body=body, headers=JSON))
 
     def jobs(self, **query: str | int | None) -> Answer:
         """One page, `{"jobs", "next"}`; filters: state, kind, queue; limit; cursor is `next` of the page before."""

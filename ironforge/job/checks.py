@@ -78,6 +78,31 @@ def check_pause(what: str, given: object) -> int:
 
 def check_run_at(field: str, text: object) -> int:
     """Unix milliseconds. A time in the past is fine: the job is due at once."""
+    moment = _check_moment(field, text)
+    latest = time.time() + MAX_DELAY_SECONDS
+    if moment.timestamp() > latest:
+        bound = datetime.fromtimestamp(latest, UTC).isoformat(timespec="seconds")
+        raise InvalidJob(
+            f"{field} {moment.isoformat()} is out of range: at most {MAX_DELAY_SECONDS / 86_400:g} days ahead, "
+            f"now {bound}",
+            code="invalid_delay",
+            field=field,
+        )
+    return max(0, round(moment.timestamp() * 1000))
+
+
+def check_until(field: str, text: object) -> int:
+    """Unix milliseconds of a time to come."""
+    moment = _check_moment(field, text)
+    if moment.timestamp() <= time.time():
+        error = InvalidJob(f"{field} {moment.isoformat()} is in the past", code="out_of_range", field=field)
+        error.hint = "give a time to come"
+        raise error
+    return round(moment.timestamp() * 1000)
+
+
+def _check_moment(field: str, text: object) -> datetime:
+    """With a zone."""
     if not isinstance(text, str):
         raise _wrong_type(field, text, f"a time with a zone such as {timestamps.EXAMPLE}")
     try:
@@ -90,16 +115,7 @@ def check_run_at(field: str, text: object) -> int:
             code="timezone_required",
             field=field,
         )
-    latest = time.time() + MAX_DELAY_SECONDS
-    if moment.timestamp() > latest:
-        bound = datetime.fromtimestamp(latest, UTC).isoformat(timespec="seconds")
-        raise InvalidJob(
-            f"{field} {moment.isoformat()} is out of range: at most {MAX_DELAY_SECONDS / 86_400:g} days ahead, "
-            f"now {bound}",
-            code="invalid_delay",
-            field=field,
-        )
-    return max(0, round(moment.timestamp() * 1000))
+    return moment
 
 
 def most_values(text: bytes) -> int:

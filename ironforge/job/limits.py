@@ -24,6 +24,7 @@ BURST_SECONDS: Final = 0.1
 WhenFull = Literal["wait", "cancel_new", "cancel_oldest"]
 OnFailure = Literal["block", "skip", "park"]
 Units = Annotated[int, msgspec.Meta(ge=1, le=MAX_UNITS)]
+Concurrency = Annotated[int, msgspec.Meta(ge=1, le=MAX_CONCURRENCY)]
 
 
 class LimitUse(msgspec.Struct, array_like=True, frozen=True):
@@ -53,7 +54,7 @@ class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     for the revival of the dead job as well (`park`), or the next one runs (`skip`).
     """
 
-    concurrency: Annotated[int, msgspec.Meta(ge=1, le=MAX_CONCURRENCY)] | None = None
+    concurrency: Concurrency | None = None
     rate: Rate | None = None
     when_full: WhenFull = "wait"
     order: Literal["", "fifo"] = ""
@@ -63,7 +64,7 @@ class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 class Override(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What an operator says instead of the code, `until_ms` (0: until it is taken back), and why."""
 
-    concurrency: Annotated[int, msgspec.Meta(ge=1, le=MAX_CONCURRENCY)] | None = None
+    concurrency: Concurrency | None = None
     rate: Rate | None = None
     until_ms: Annotated[int, msgspec.Meta(ge=0)] = 0
     note: str = ""
@@ -94,18 +95,28 @@ def mark_of(uses: Sequence[LimitUse], turn: str, came_ms: int) -> str:
     return "\n".join(words)
 
 
+def check_limit_name(name: str) -> str:
+    """Raises InvalidJob."""
+    if not NAME.match(name):
+        raise _invalid(f"limit {name[:150]!r} is not a name: {NAME_RULE}", "invalid_limit")
+    return name
+
+
+def check_limit_key(name: str, key: str, field: str = "limits") -> str:
+    """Raises InvalidJob."""
+    if len(key) > MAX_LIMIT_KEY or (key and not key.isprintable()):
+        message = f"key {key[:60]!r} of limit {name} is not at most {MAX_LIMIT_KEY} printable characters"
+        raise _invalid(message, "invalid_limit", field)
+    return key
+
+
 def check_uses(uses: Sequence[LimitUse]) -> tuple[LimitUse, ...]:
     """Raises InvalidJob. Whether there are such limits, and whether they allow so much, the server knows."""
     if len(uses) > MAX_LIMITS:
         raise _invalid(f"limits has {len(uses)} entries: a job has at most {MAX_LIMITS}", "out_of_range")
     for use in uses:
-        if not NAME.match(use.name):
-            raise _invalid(f"limit {use.name[:150]!r} is not a name: {NAME_RULE}", "invalid_limit")
-        if len(use.key) > MAX_LIMIT_KEY or (use.key and not use.key.isprintable()):
-            raise _invalid(
-                f"key {use.key[:60]!r} of limit {use.name} is not at most {MAX_LIMIT_KEY} printable characters",
-                "invalid_limit",
-            )
+        check_limit_name(use.name)
+        check_limit_key(use.name, use.key)
         if not 1 <= use.units <= MAX_UNITS:
             raise _invalid(f"units {use.units} of limit {use.name} is out of range: 1 to {MAX_UNITS}", "out_of_range")
     names = [use.name for use in uses]
@@ -124,18 +135,19 @@ def are_valid(uses: Sequence[LimitUse]) -> bool:
 
 def check_limit(name: str, limit: Limit) -> Limit:
     """Raises InvalidJob."""
-    if not NAME.match(name):
-        raise _invalid(f"limit {name[:150]!r} is not a name: {NAME_RULE}", "invalid_limit")
+    check_limit_name(name)
     if limit.concurrency is None and limit.rate is None:
-        raise _invalid(f"limit {name} limits nothing: give concurrency, rate, or both", "invalid_limit")
+        raise _invalid(f"limit {name} limits nothing: give concurrency, rate, or both", "invalid_limit", "concurrency")
     if limit.when_full == "cancel_oldest" and limit.concurrency is None:
-        raise _invalid(f"cancel_oldest of limit {name} needs concurrency: else none is the oldest", "invalid_limit")
+        raise _invalid(
+            f"cancel_oldest of limit {name} needs concurrency: else none is the oldest", "invalid_limit", "when_full"
+        )
     if limit.order == "fifo" and limit.concurrency != 1:
-        raise _invalid(f"order fifo of limit {name} needs concurrency 1", "invalid_limit")
+        raise _invalid(f"order fifo of limit {name} needs concurrency 1", "invalid_limit", "order")
     if limit.on_failure and limit.order != "fifo":
-        raise _invalid(f"on_failure of limit {name} needs order fifo", "invalid_limit")
+        raise _invalid(f"on_failure of limit {name} needs order fifo", "invalid_limit", "on_failure")
     return limit
 
 
-def _invalid(message: str, code: Literal["invalid_limit", "out_of_range"]) -> InvalidJob:
-    return InvalidJob(message, code=code, field="limits")
+def _invalid(message: str, code: Literal["invalid_limit", "out_of_range"], field: str = "limits") -> InvalidJob:
+    return InvalidJob(message, code=code, field=field)

@@ -75,6 +75,7 @@ async def _tenant_services(
         services = TenantServices(
             store_client.producer,
             store_client.inspector,
+            store_client.limits,
             KindCatalog(store_client.inspector, settings),
             Cursors(settings),
             settings.durability,

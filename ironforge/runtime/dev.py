@@ -166,6 +166,7 @@ async def _api(
                 settings,
                 store_client.producer,
                 store_client.inspector,
+                store_client.limits,
                 readiness=readiness,
                 exposition=metrics.exposition,
                 on_submitted=metrics.submitted,

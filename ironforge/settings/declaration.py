@@ -184,6 +184,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         APIS,
         bounds=(1, 1_000_000),
     )
+    max_limits: int = _setting(
+        1_000,
+        "limits that a namespace may define",
+        APIS | NODE,
+        bounds=(1, 1_000_000),
+    )
     max_memory_share: float = _setting(
         0.9,
         "share of the server's maxmemory beyond which no jobs are accepted, so that results fit",

@@ -170,7 +170,7 @@ class Limits(Protocol):
     """Limits of a namespace. A changed one holds at once, also for jobs that wait."""
 
     async def put(self, name: str, limit: Limit) -> None:
-        """What the code says; what an operator says instead stays. Raises InvalidJob."""
+        """What the code says; what an operator says instead stays. Raises InvalidJob, QuotaExceeded."""
 
     async def override(self, name: str, override: Override | None) -> None:
         """What an operator says instead; None takes it back. Raises LimitNotFound."""

@@ -7,18 +7,19 @@ from typing import Any, Final
 
 import msgspec
 
-from ironforge.errors import LimitNotFound
+from ironforge.errors import LimitNotFound, QuotaExceeded
 from ironforge.job.limits import Limit, LimitDefinition, Override, check_limit, claim_of
 from ironforge.redis.connection import Command, Connection, DoorConnection
 from ironforge.redis.keys import Keys
 from ironforge.redis.replies import pairs
 from ironforge.redis.scripts import DEFINE, KEY_STATE, RESUME, THROTTLE, USED, Script
-from ironforge.settings import Settings
+from ironforge.settings import Settings, environment_name
 from ironforge.store.contract import LimitKey
 from ironforge.store.retention import score_ms
 
 HOLDERS_NAMED: Final = 100
 AT_ONCE: Final = 500
+RETRY_SECONDS: Final = 60.0
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(LimitDefinition).decode
@@ -29,6 +30,7 @@ class RedisLimits:
 
     def __init__(self, settings: Settings, keys: Keys) -> None:
         self._keys = keys
+        self._most = settings.max_limits
         self._connection = DoorConnection(settings.redis_url, keys.prefix)
 
     def abandon(self) -> None:
@@ -92,8 +94,18 @@ class RedisLimits:
         await self._connection.run(script, script.keys(self._keys, tat=self._keys.tat(claim)), [name, claim, amount])
 
     async def _define(self, name: str, part: str, said: bytes) -> None:
-        if not await self._connection.run(DEFINE, DEFINE.keys(self._keys), [name, part, said]):
+        done = await self._connection.run(DEFINE, DEFINE.keys(self._keys), [name, part, said, self._most])
+        if done == 0:
             raise _no_such_limit(name)
+        if done < 0:
+            raise QuotaExceeded(
+                f"the namespace may define {self._most} limits, and has as many: use one limit with a key for each "
+                f"target, delete those that are not used, or raise {environment_name('max_limits')}",
+                quota="namespace.limits",
+                current=self._most,
+                limit=self._most,
+                retry_seconds=RETRY_SECONDS,
+            )
         # What waits may be let in by what holds now.
         async for texts in pages_of(self._connection, self._keys.in_use(name)):
             claims = [claim_of(name, text.decode()) for text in texts]

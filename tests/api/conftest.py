@@ -130,7 +130,9 @@ async def start_api() -> AsyncIterator[Callable[..., Awaitable[Api]]]:
             store_client = StoreClient(settings)
             stack.push_async_callback(store_client.close)
             runner = await serve(
-                create_app(settings, store_client.producer, store_client.inspector, **options), "127.0.0.1", 0
+                create_app(settings, store_client.producer, store_client.inspector, store_client.limits, **options),
+                "127.0.0.1",
+                0,
             )
             stack.push_async_callback(runner.cleanup)
             session = await stack.enter_async_context(aiohttp.ClientSession())
@@ -222,6 +224,7 @@ def api_in_thread(settings: Settings) -> Iterator[str]:
             settings,
             store_client.producer,
             store_client.inspector,
+            store_client.limits,
             exposition=lambda _reading: (b"up 1\n", "text/plain"),
         )
         return await serve(app, "127.0.0.1", 0), store_client

@@ -20,7 +20,10 @@ async def public(settings: Settings) -> AsyncIterator[int]:
     """The port of an API that other machines reach, and that asks nobody who they are."""
     store_client = StoreClient(settings)
     runner = await serve(
-        create_app(settings, store_client.producer, store_client.inspector), "0.0.0.0", 0, allow_public=True
+        create_app(settings, store_client.producer, store_client.inspector, store_client.limits),
+        "0.0.0.0",
+        0,
+        allow_public=True,
     )
     yield runner.addresses[0][1]
     await runner.cleanup()

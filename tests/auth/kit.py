@@ -67,6 +67,7 @@ class House:
                 settings,
                 store_client.producer,
                 store_client.inspector,
+                store_client.limits,
                 exposition=metrics.exposition,
                 authentication=authentication,
             )

@@ -25,6 +25,12 @@ WHO_MAY: Final = {
     "getQueueStats": "jobs:read",
     "pauseQueue": "queues:admin",
     "resumeQueue": "queues:admin",
+    "listLimits": "jobs:read",
+    "getLimit": "jobs:read",
+    "putLimit": "limits:admin",
+    "overrideLimit": "limits:admin",
+    "deleteLimit": "limits:admin",
+    "resumeLimit": "limits:admin",
     "listKinds": "jobs:read",
     "getKind": "jobs:read",
     "listNodes": "metrics:read",
@@ -40,10 +46,17 @@ WHO_MAY: Final = {
     "getOpenApi": "public",
 }
 JOB: Final = {"kind": "theirs.only", "queue": "theirs"}
-NOT_THERE: Final = {"id": "job_not_found", "key_id": "key_not_found", "kind": "kind_not_found"}
+NOT_THERE: Final = {
+    "id": "job_not_found",
+    "key_id": "key_not_found",
+    "kind": "kind_not_found",
+    "limit": "limit_not_found",
+}
 BODIES: Final = {
     "submitJob": {"kind": "ours.only", "queue": "ours"},
     "submitBatch": [{"kind": "ours.only", "queue": "ours"}],
+    "putLimit": {"concurrency": 1},
+    "overrideLimit": {"override": {"concurrency": 2}},
 }
 CALLS: Final = [pytest.param(call, id=call.operation_id) for call in OPERATIONS]
 
@@ -78,8 +91,10 @@ class Owners:
             return call.path.replace("{id}", job_id)
         if "{id}" in call.path:
             return call.path.replace("{id}", await self.house.submit(self.key, **JOB))
+        if "{limit}" in call.path:
+            await self.house.call("PUT", "/limits/theirs", self.key, json={"concurrency": 7})
         await self.house.submit(self.key, **JOB)
-        return call.path
+        return call.path.replace("{limit}", "theirs")
 
 
 async def ask(house: House, call: Operation, path: str, key: str | None, scope: str = "") -> Answer:
@@ -127,6 +142,8 @@ async def test_with_one_scope(call: Operation, scope: str, house: House) -> None
     elif "{queue}" in call.path:  # of the same name, but one's own
         assert answer.status == 200
         assert answer.body["queue"] == "theirs"
+    elif call.operation_id == "putLimit":  # of the same name, but one's own
+        assert answer.status == 200
     elif "{" in call.path:
         assert answer.status == 404
         assert answer.code == NOT_THERE[call.path.split("{")[1].partition("}")[0]]
@@ -164,7 +181,8 @@ async def inventory(house: House, key: str) -> Any:
     jobs = (await house.call("GET", "/jobs", key)).body["jobs"]
     keys = (await house.call("GET", "/keys", key)).body["keys"]
     audit = (await house.call("GET", "/audit", key)).body
-    return jobs, sorted((one["id"], one["name"]) for one in keys), audit, await paused(house, key)
+    limits = (await house.call("GET", "/limits", key)).body
+    return jobs, sorted((one["id"], one["name"]) for one in keys), audit, await paused(house, key), limits
 
 
 async def paused(house: House, key: str) -> Any:

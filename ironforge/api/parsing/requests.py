@@ -22,6 +22,7 @@ from ironforge.errors import InvalidJob
 from ironforge.formats.suggest import closest
 from ironforge.job import checks
 from ironforge.job.fingerprint import content, digest
+from ironforge.job.limits import OnFailure, WhenFull
 from ironforge.job.payload_schema import check_payload
 from ironforge.job.record import LABELS, JobState, parse_id, tail_of
 from ironforge.store.contract import Submission
@@ -39,7 +40,11 @@ _CHOICES: Final[Mapping[str, Sequence[str]]] = {
     "state": tuple(JobState),
     "scopes": SCOPES,
     "children": get_args(Children),
+    "when_full": get_args(WhenFull),
+    "order": ("fifo",),
+    "on_failure": get_args(OnFailure),
 }
+_BOUND: Final = re.compile(r"Expected `\w+` [<>]=? ")
 _FIELD: Final = re.compile(r"[a-z_]+")
 _PLACE: Final = re.compile(r" - at `\$\.?(.*)`\Z")
 
@@ -168,7 +173,7 @@ def _mismatch(message: str, model: Any) -> ApiProblem:
     if missing := _MISSING.search(text):
         name = missing.group(1)
         return ApiProblem("missing_field", f"the field `{name}` is required", field=_join(path, name))
-    code: Code = "invalid_type"
+    code: Code = "out_of_range" if _BOUND.match(text) else "invalid_type"
     if text.startswith("Invalid enum value"):
         name = _FIELD.findall(path)[-1]
         if name == "priority":
