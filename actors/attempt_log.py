@@ -26,6 +26,12 @@ def dead(job: Job, stream: str, metrics: Metrics) -> None:
     _log(job, "dead" if said_already else f"dead: {job.reason}")
 
 
+def unserved(job: Job, stream: str, metrics: Metrics) -> None:
+    """`job`, which was delivered from `stream` and declined, waited in vain for a node that knows its kind."""
+    metrics.dead(job.kind, stream)
+    logger.warning("%s is dead: %s", job.kind, job.reason, extra={"job_id": job.text_id, "kind": job.kind})
+
+
 def _log(job: Job, next_: str) -> None:
     """With the traceback of the newest attempt where the level is debug."""
     error = job.errors[-1]

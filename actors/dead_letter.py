@@ -1,5 +1,5 @@
-"""The dead letter drops records whose retention is over, brings back those that can be read again, and looks after what
-may be left behind of limits."""
+"""The dead letter drops records whose retention is over, brings back those that can be read again, takes declined jobs
+that no node serves, and looks after what may be left behind of limits."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import asyncio
 import logging
 from typing import Final
 
+from ironforge.actors import attempt_log
 from ironforge.actors.kernel import Actor
 from ironforge.actors.session import Session
 from ironforge.metrics.jobs import Metrics
@@ -32,12 +33,15 @@ class DeadLetter(Actor):
                 restored = await self._work.restore()
                 dropped = await self._work.expire()
                 lost = await self._work.audit_limits()
+                unserved = await self._work.bury_unserved()
             if lost:
                 self._metrics.lost_places.inc(lost)
                 logger.error("%d places of limits had no job, or would have been given to none: mended", lost)
+            for stream, job in unserved:
+                attempt_log.unserved(job, stream, self._metrics)
             if restored:
                 logger.info("brought back %d jobs that had been put aside and can be read here", restored)
             if dropped:
                 logger.info("dropped %d records whose retention is over", dropped)
             # One call drops a bounded number: while memory is short, or much is past its time, there is more.
-            await asyncio.sleep(EXPIRE_AGAIN_SECONDS if dropped else EXPIRE_EVERY_SECONDS)
+            await asyncio.sleep(EXPIRE_AGAIN_SECONDS if dropped or unserved else EXPIRE_EVERY_SECONDS)

@@ -87,6 +87,7 @@ class Dispatcher(Actor):
         if message.size > len(message.settled):  # most reports are of nothing else
             self._writes.park.add(message.parked)
             self._writes.bury.add(message.buried)
+            self._writes.decline.add(message.declined)
             self._writes.quarantine.add(message.unreadable)
         self._update()
 

@@ -72,7 +72,7 @@ class Run(NamedTuple):
 class Done(NamedTuple):
     """worker → dispatcher: the first `size` of what it holds are over, in the order of `Run`.
 
-    Each of them is in one of the four lists, by what is to be written of it; `unreadable` says why. `seconds` is their
+    Each of them is in one of the five lists, by what is to be written of it; `unreadable` says why. `seconds` is their
     time in handlers, summed: the dispatcher sizes its demand by it.
     """
 
@@ -82,16 +82,19 @@ class Done(NamedTuple):
     settled: tuple[Settled, ...]
     parked: tuple[Rewrite, ...]
     buried: tuple[Rewrite, ...]
+    declined: tuple[Rewrite, ...]
     unreadable: tuple[Unreadable, ...]
 
     @classmethod
     def rebuild(cls, fields: tuple[Any, ...]) -> Done:
         """A frame gives plain tuples back."""
         done = cls._make(fields)
-        if not done.parked and not done.buried:  # first: most jobs come by here
+        if not done.parked and not done.buried and not done.declined:  # first: most jobs come by here
             return done
-        parked, buried = map(Rewrite._make, done.parked), map(Rewrite._make, done.buried)
-        return done._replace(parked=tuple(parked), buried=tuple(buried))
+        parked, buried, declined = (
+            tuple(map(Rewrite._make, rewrites)) for rewrites in (done.parked, done.buried, done.declined)
+        )
+        return done._replace(parked=parked, buried=buried, declined=declined)
 
 
 @message

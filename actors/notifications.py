@@ -17,6 +17,7 @@ class Notifications(Actor):
         self._source = source
 
     async def started(self) -> None:
+        self._work = await self._session.work()
         self._dispatcher = self._session.role("dispatcher")
         self._lease = self._session.role("lease")
         self._retry_timer = self._session.role("retry_timer")

@@ -11,6 +11,7 @@ from ironforge.actors.kernel import ActorDead
 from ironforge.actors.messages import Done, Unreadable
 from ironforge.actors.session import Session
 from ironforge.execution.executor import Ending, Outcome
+from ironforge.job.record import decode
 from ironforge.metrics.jobs import Metrics
 from ironforge.store import Delivery, Rewrite, Settled
 
@@ -44,6 +45,7 @@ class OutcomeReporter:
         self._ended: list[Settled] = []
         self._parked: list[Rewrite] = []
         self._buried: list[Rewrite] = []
+        self._declined: list[Rewrite] = []
         self._unreadable: list[Unreadable] = []
 
     def started(self, stream: str, latency_seconds: float) -> None:
@@ -57,6 +59,14 @@ class OutcomeReporter:
     def unreadable(self, delivered: Delivery, reason: str) -> None:
         self._count += 1
         self._unreadable.append((delivered, reason))
+
+    def declined(self, delivered: Delivery) -> None:
+        """A job of a kind that this node does not know. Its record stays as it is: nothing was tried."""
+        stream, entry, record = delivered
+        job = decode(record)
+        self._count += 1
+        self._declined.append(Rewrite(stream, entry, job.id, record))
+        self._metrics.declined(job.kind, stream)
 
     def add(self, delivered: Delivery, outcome: Outcome) -> None:
         """The outcome of a job that was told to have started."""
@@ -94,7 +104,8 @@ class OutcomeReporter:
         if self._count == 0:
             return
         settled, parked, buried = tuple(self._ended), tuple(self._parked), tuple(self._buried)
-        done = Done(self._worker, self._count, self._seconds, settled, parked, buried, tuple(self._unreadable))
+        others = tuple(self._declined), tuple(self._unreadable)
+        done = Done(self._worker, self._count, self._seconds, settled, parked, buried, *others)
         self._measure()
         self._clear()
         # Without a dispatcher the node ends, or all begin anew. What could not be told stays pending and is requeued.

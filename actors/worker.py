@@ -21,7 +21,7 @@ from ironforge.actors.kernel import Actor, ActorDead, ActorFailed, Exit, handles
 from ironforge.actors.messages import Announce, Cancel, Ready, Requeue, RequeueRest, Run
 from ironforge.actors.outcome_reporter import OutcomeReporter
 from ironforge.actors.session import Session
-from ironforge.errors import IncompatibleRecord
+from ironforge.errors import IncompatibleRecord, UnknownKind
 from ironforge.execution.executor import Attempt, Executor, Interrupt
 from ironforge.execution.isolation import is_cancelled
 from ironforge.metrics.jobs import Metrics
@@ -132,6 +132,9 @@ class Worker(Actor):
             attempt = self._executor.prepare(delivered[2], delivered[0])
         except IncompatibleRecord as error:
             self._report.unreadable(delivered, str(error))
+            return None
+        except UnknownKind:
+            self._report.declined(delivered)
             return None
         job = attempt.job
         self._report.started(delivered[0], time.time() - (job.ready_ms or job.created_ms) / 1000)

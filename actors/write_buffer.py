@@ -75,6 +75,7 @@ class Writes:
         self.requeue = WriteBuffer(session, work.requeue, background)
         self.park = WriteBuffer(session, work.park, background)
         self.bury = WriteBuffer(session, work.bury, background)
+        self.decline = WriteBuffer(session, work.decline, background)
         self.quarantine = WriteBuffer(session, self._quarantine, background)
 
     @property
@@ -89,7 +90,7 @@ class Writes:
 
     @property
     def _scripted(self) -> tuple[WriteBuffer[Any], ...]:
-        return self.park, self.bury, self.quarantine
+        return self.park, self.bury, self.decline, self.quarantine
 
     async def _quarantine(self, batch: Sequence[Unreadable]) -> None:
         for delivery, reason in batch:

@@ -31,7 +31,7 @@ async def inconsistencies(connection: Connection, keys: Keys) -> list[str]:
 async def _counts(connection: Connection, keys: Keys) -> list[str]:
     for _ in range(LOOKS):
         names = queue_names(await connection.call("SMEMBERS", keys.queues))
-        streams = keys.streams(names)
+        streams, lines = keys.streams(names), keys.lines(names)
         counted: list[Command] = [
             ["HLEN", keys.index],
             ["HLEN", keys.parked],
@@ -39,7 +39,7 @@ async def _counts(connection: Connection, keys: Keys) -> list[str]:
             ["ZCARD", keys.dead],
             ["SCARD", keys.queues],
             *(["XLEN", key] for key in streams),
-            *(["ZCARD", key] for key in keys.lines(names)),
+            *(["ZCARD", key] for key in lines),
         ]
         index, parked, scheduled, dead, queues, *lengths = await _at_once(connection, counted)
         waiting = sum(lengths[len(streams) :])
@@ -97,5 +97,6 @@ def _look(keys: Keys, job_id: bytes, location: Location) -> list[Command]:
         return [["XRANGE", key, location.entry, location.entry], ["EXISTS", key]]
     if location.place == "l":
         return [["ZSCORE", keys.line(location.line), job_id], ["HEXISTS", keys.parked, job_id]]
-    shelf = {"d": keys.dead, "f": keys.fair(location.stream)}.get(location.place, keys.scheduled)
-    return [["ZSCORE", shelf, job_id], ["HEXISTS", keys.parked, job_id]]
+    shelves = {"d": keys.dead, "f": keys.fair(location.stream), "k": keys.declined(location.stream)}
+    shelf = shelves.get(location.place, keys.scheduled)
+    return [["ZSCORE", shelf, location.member(job_id)], ["HEXISTS", keys.parked, job_id]]

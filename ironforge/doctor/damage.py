@@ -15,7 +15,7 @@ from ironforge.doctor.finding import Finding
 from ironforge.errors import IncompatibleRecord, NewerRecord
 from ironforge.job.record import decode
 from ironforge.redis.connection import Command, Connection
-from ironforge.redis.keys import Keys
+from ironforge.redis.keys import ID_BYTES, Keys
 from ironforge.redis.replies import pairs
 from ironforge.redis.server_info import DIGITS
 from ironforge.store.consumer.quarantine import id_in
@@ -98,10 +98,11 @@ async def _streams(connection: Connection, keys: Keys) -> list[Finding]:
 async def _parked(connection: Connection, keys: Keys) -> list[Finding]:
     found = []
     waits = keys.lines(queue_names(await connection.call("SMEMBERS", keys.queues)))
-    for key, letters in ((keys.scheduled, b"s"), (keys.dead, b"d"), *((key, b"fl") for key in waits)):
-        ids = await connection.call("ZRANGE", key, 0, SAMPLE - 1)
-        if not ids:
+    for key, letters in ((keys.scheduled, b"s"), (keys.dead, b"d"), *((key, b"flk") for key in waits)):
+        members = await connection.call("ZRANGE", key, 0, SAMPLE - 1)
+        if not members:
             continue
+        ids = [member[-ID_BYTES:] for member in members]  # of a declined job it stands behind its kind
         indexed, records = await connection.pipeline([["HMGET", keys.index, *ids], ["HMGET", keys.parked, *ids]])
         for job_id, said, record in zip(ids, indexed, records, strict=True):
             name = f"job {shown(job_id)}"

@@ -26,7 +26,7 @@ from ironforge.handlers.middleware import Endpoint, compose
 from ironforge.handlers.process_target import target_of
 from ironforge.job.context import Context, running
 from ironforge.job.parts import part_of
-from ironforge.job.record import Job, decode
+from ironforge.job.record import decode
 from ironforge.job.tracebacks import in_words, message_of
 from ironforge.process.thread_pool import Threads
 from ironforge.settings import Settings, namespaces_of
@@ -60,22 +60,21 @@ class Executor:
         layers = forge.freeze()
         # None without hooks: then telling of events costs no more than to look.
         self.hooks = EventHooks(forge.hooks, node, self._provided) if forge.hooks else None
-        handlers = [forge.handler(kind) for kind in forge.kinds]
-        self._endpoints = {handler.kind: compose(layers, self._endpoint(handler)) for handler in handlers}
+        self._handlers = {kind: forge.handler(kind) for kind in forge.kinds}
+        self._endpoints = {kind: compose(layers, self._endpoint(each)) for kind, each in self._handlers.items()}
 
     def prepare(self, record: bytes, stream: str = "") -> Attempt:
-        """Decode and find the handler. A job of an unknown kind gets its outcome here.
+        """Decode and find the handler.
 
         `stream`: where it was delivered from, which says the namespace when the node serves several.
 
-        Raises IncompatibleRecord when the bytes are no job.
+        Raises IncompatibleRecord when the bytes are no job, and UnknownKind when no handler here is for it.
         """
         job = decode(record)
         namespace = self._namespaces[part_of(stream)]
-        try:
-            handler = self._forge.handler(job.kind)
-        except UnknownKind as error:
-            return self._unknown(job, namespace, error)
+        handler = self._handlers.get(job.kind)
+        if handler is None:
+            raise UnknownKind(f"this node knows no kind {job.kind!r}")
         if job.timeout_ms is not None:
             return Attempt(job, handler, job.timeout_ms / 1000, namespace)
         limit = handler.options.timeout_seconds
@@ -115,7 +114,6 @@ class Executor:
         """One coroutine and not several: every job pays for each."""
         running.set(attempt)
         handler = attempt.handler
-        assert handler is not None
         context = attempt.begin()
         try:
             attempt.arguments = handler.binder.bind(attempt.job.payload)
@@ -150,11 +148,6 @@ class Executor:
             await self.hooks.close()
         self._threads.close()
         await self._processes.close()
-
-    def _unknown(self, job: Job, namespace: str, error: UnknownKind) -> Attempt:
-        attempt = Attempt(job, None, self._timeout_seconds, namespace)
-        attempt.outcome = self._hopeless(attempt, "unknown_kind", message_of(error))
-        return attempt
 
     def _hopeless(self, attempt: Attempt, code: str, words: str) -> Outcome:
         return self._outcomes.hopeless(attempt, code, f"{code}: {words}")

@@ -72,7 +72,7 @@ class Attempt(msgspec.Struct, eq=False):
     thread or process does not count against the time limit. `outcome` is set when there is nothing to run."""
 
     job: Job
-    handler: Handler | None
+    handler: Handler
     timeout_seconds: float
     namespace: str = "default"
     started: float = math.inf
@@ -159,7 +159,6 @@ class Outcomes:
     ) -> Outcome:
         """`pause_ms`: how long the handler wants to wait; None leaves it to its backoff."""
         job, handler = self._spent(attempt, type_name, message, trace), attempt.handler
-        assert handler is not None
         given = handler.options.max_retries
         max_retries = self._max_retries if given is None else given
         verdict = retry.decide(
@@ -186,7 +185,7 @@ class Outcomes:
 
     def _ended(self, attempt: Attempt, ending: Ending, state: JobState, result: bytes = b"") -> Outcome:
         job, handler = attempt.job, attempt.handler
-        kind_seconds = None if handler is None else handler.options.retain_seconds
+        kind_seconds = handler.options.retain_seconds
         if job.retain_ms is None and kind_seconds is not None:
             # The record says it from here on: readers ask no kind.
             job = msgspec.structs.replace(job, retain_ms=round(kind_seconds * 1000))
@@ -201,6 +200,6 @@ class Outcomes:
 
 def _timeout_message(attempt: Attempt) -> str:
     message = f"the handler ran longer than its limit of {attempt.timeout_seconds:g} s"
-    if attempt.handler is not None and attempt.handler.executor == "thread":
+    if attempt.handler.executor == "thread":
         return f"{message}; its thread cannot be stopped and may still be running: poll context.cancel_requested"
     return message

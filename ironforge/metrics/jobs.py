@@ -63,6 +63,7 @@ class Metrics:
         self._failed = counter("ironforge_jobs_failed_total", "Failed attempts")
         self._retried = counter("ironforge_jobs_retried_total", "Retries scheduled")
         self._dead = counter("ironforge_jobs_dlq_total", "Jobs that gave up and went to the dead letter")
+        self._declined = counter("ironforge_jobs_declined_total", "Jobs of a kind that their node did not know")
         self._duration = Histogram(
             "ironforge_job_duration_seconds",
             "Run time of one attempt, whatever its outcome",
@@ -135,6 +136,10 @@ class Metrics:
     def dead(self, kind: str, stream: str = "") -> None:
         """A job that was delivered from `stream` went to the dead letter."""
         self._dead.labels(*self._kinds.of(self.namespace_of(stream), kind)).inc()
+
+    def declined(self, kind: str, stream: str = "") -> None:
+        """A job that was delivered from `stream` waits for a node that knows its kind."""
+        self._declined.labels(*self._kinds.of(self.namespace_of(stream), kind)).inc()
 
     def started(self, latencies_seconds: Sequence[float], stream: str) -> None:
         """Jobs that were delivered from `stream` began to run, each this long after it had become ready."""

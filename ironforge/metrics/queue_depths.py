@@ -70,17 +70,21 @@ class Depths(Collector):
         depth = self._family("ironforge_queue_depth", "Jobs waiting", *labels)
         running = self._family("ironforge_queue_running", "Jobs running", *labels)
         suspects = self._family("ironforge_queue_suspects", "Jobs of these that wait to run alone", *labels)
+        declined = self._family(
+            "ironforge_queue_declined", "Jobs of these that wait for a node that knows their kind", *labels
+        )
         age = self._family("ironforge_queue_oldest_age_seconds", "How long the longest of them has waited", *labels)
         for place, stream in told.items():
             where = (*self._own.values(), *place)
             depth.add_metric(where, stream.queued)
             running.add_metric(where, stream.running)
             suspects.add_metric(where, stream.suspects)
+            declined.add_metric(where, stream.declined)
             if not stream.queued:
                 age.add_metric(where, 0)
             elif stream.oldest_ms is not None:
                 age.add_metric(where, max(0, stats.now_ms - stream.oldest_ms) / 1000)
-        yield from (depth, running, suspects, age)
+        yield from (depth, running, suspects, declined, age)
 
     def _servers(self, stats: Stats, kinds: Kinds) -> GaugeMetricFamily:
         family = self._family("ironforge_queue_nodes", "Nodes that take jobs from it", "queue")

@@ -14,6 +14,7 @@ from typing import Final, Literal
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from ironforge.job.record import Priority, alone_streams_of, created_ms_of, stream_name, streams_of
+from ironforge.redis.declined_keys import DeclinedKeys
 from ironforge.redis.key_spec import EXPIRES, STAYS, WITH_LEASE, Key, KeyFamily
 from ironforge.redis.limit_keys import LimitKeys
 from ironforge.redis.ring_keys import RingKeys
@@ -30,7 +31,7 @@ LINE_ENDINGS: Final = tuple(stream_name("", priority) for priority in Priority)
 Bucket = Literal["done", "kept"]
 
 
-class Keys(LimitKeys):
+class Keys(DeclinedKeys, LimitKeys):
     """The keys of one namespace and shard. Job ids are the raw 16 bytes, everywhere in the server."""
 
     stream = KeyFamily(
@@ -81,7 +82,7 @@ class Keys(LimitKeys):
         "parked",
         "hash",
         STAYS,
-        "records of jobs that are in no stream: scheduled, waiting for their turn, dead",
+        "records of jobs that are in no stream: scheduled, waiting for their turn, declined, dead",
         "no job can be submitted, retries and dead letters wait in their nodes",
     )
     dead = Key(
@@ -130,7 +131,7 @@ class Keys(LimitKeys):
         "announced",
         "hash",
         STAYS,
-        "in shard 0: node → the kinds that it runs, each with the digest of its definition (JSON)",
+        "node → the kinds that it runs, each with the digest of its definition (JSON)",
         "no node can join or be taken over, kinds and statistics cannot be read, and doors go by what they knew",
     )
     kinds = Key(
@@ -257,9 +258,9 @@ class Keys(LimitKeys):
         return [self.stream(queue + ending) for queue in queues for ending in STREAM_ENDINGS]
 
     def lines(self, queues: Sequence[str]) -> list[str]:
-        """The keys `fair` and `behind` of all priorities of these queues: what waits, each job in one of them."""
+        """The keys `fair`, `behind` and `declined` of all priorities of these queues: what waits, each job in one."""
         names = [queue + ending for ending in LINE_ENDINGS for queue in queues]
-        return [*map(self.fair, names), *map(self.behind, names)]
+        return [*map(self.fair, names), *map(self.behind, names), *map(self.declined, names)]
 
     def turns_of(self, queues: Sequence[str]) -> list[str]:
         """The keys `turns` of all priorities of these queues."""

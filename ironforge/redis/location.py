@@ -9,7 +9,8 @@ class Location:
     `q:<queue>:<priority>:<entry>` in a stream, with `c:` instead when cancellation was asked for while it ran;
     `s:<queue>:<priority>` scheduled, `f:<queue>:<priority>` waiting for its turn, both followed by the job's mark
     (`:<weight>:<fairness key>`, and its limits), `l:<queue>:<priority>` and the mark waiting behind the first of its
-    limits; `d` dead.
+    limits; `k:<queue>:<priority>:<kind>` declined, with `:a` behind it for a job that runs alone, and then a line feed
+    and the mark of one with limits; `d` dead.
     """
 
     __slots__ = ("entry", "line", "place", "raw", "stream")
@@ -23,3 +24,8 @@ class Location:
         self.line = f"{self.stream}:" + "\n".join(rest.split("\n")[2:4]) if self.place == "l" else ""
         if self.place in ("q", "c"):
             self.stream, _, self.entry = rest.rpartition(":")
+
+    def member(self, job_id: bytes) -> bytes:
+        """What stands for the job in the sorted set where it is: its id, for a declined one behind its kind."""
+        kind = self.raw.split(b":", 3)[-1].partition(b"\n")[0]
+        return kind + b"\n" + job_id if self.place == "k" else job_id

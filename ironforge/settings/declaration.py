@@ -147,6 +147,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     idempotency_seconds: float = _setting(
         86400.0, "how long an Idempotency-Key replays its first answer", APIS, bounds=(1, 604_800)
     )
+    unserved_seconds: float = _setting(
+        86400.0,
+        "a declined job goes to the dead letter when no live node has served its kind for so long; 0: never",
+        BOTH,
+        bounds=(0, 31_536_000),
+    )
     app_version: str = _setting("", "version of the application, which its nodes announce with their kinds", NODES)
     unknown_kinds: UnknownKinds = _setting(
         "accept", "refuse: no job of a kind that no node has announced within 30 days is accepted", APIS

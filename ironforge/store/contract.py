@@ -121,6 +121,7 @@ class StreamDepth(NamedTuple):
     running: int
     oldest_ms: int | None  # when the longest queued job became ready; None as well where that would cost too much
     suspects: int = 0  # of those that are queued: they wait to run alone
+    declined: int = 0  # of those that are queued: they wait for a node that knows their kind
 
     def together(self, other: StreamDepth) -> StreamDepth:
         """Of two places that hold jobs of the same queue and priority."""
@@ -130,6 +131,7 @@ class StreamDepth(NamedTuple):
             running=self.running + other.running,
             oldest_ms=min(oldest, default=None),
             suspects=self.suspects + other.suspects,
+            declined=self.declined + other.declined,
         )
 
 

@@ -65,20 +65,29 @@ class StoreClient:
 
 class Shard:
     """A node's way into one shard of one namespace. Fetching, settling, commands and heartbeat have a connection
-    each. `may_be_woken`: what waits here has to end early when another shard has jobs."""
+    each. `defines`: this shard keeps the definitions of kinds; `may_be_woken`: what waits here has to end early when
+    another shard has jobs."""
 
     def __init__(
-        self, settings: Settings, keys: Keys, announced: Sequence[Announcement] | None, *, may_be_woken: bool
+        self,
+        settings: Settings,
+        keys: Keys,
+        announced: Sequence[Announcement] | None,
+        *,
+        defines: bool,
+        may_be_woken: bool,
     ) -> None:
         self._settings = settings
         self._keys = keys
         self._fetching = Connection(settings.redis_url, keys.prefix, may_be_woken=may_be_woken)
         self._commanding = Connection(settings.redis_url, keys.prefix)
-        self.leases = RedisLeases(settings, keys, self._commanding, announced)
+        self.leases = RedisLeases(settings, keys, self._commanding, announced, defines=defines)
+        self._kinds = [each.kind for each in announced or ()]
         self.signals = RedisNotifications(settings, keys)
 
     def work(self, lease: Lease) -> RedisConsumer:
-        return RedisConsumer(self._settings, self._keys, lease, fetching=self._fetching, commanding=self._commanding)
+        links = {"fetching": self._fetching, "commanding": self._commanding}
+        return RedisConsumer(self._settings, self._keys, lease, **links, kinds=self._kinds)
 
     async def close(self) -> None:
         await self.signals.close()
@@ -98,7 +107,7 @@ class NodeStore:
         parts = namespace_shards_of(settings)
         self._weights = [part.weight for part in parts]
         self._shards = [
-            Shard(settings, part.keys, None if part.shard else announced, may_be_woken=len(parts) > 1) for part in parts
+            Shard(settings, part.keys, announced, defines=not part.shard, may_be_woken=len(parts) > 1) for part in parts
         ]
         self._works: dict[Lease, RedisConsumer | ShardedConsumer] = {}
         self._sharded: ShardedLeases | None = None

@@ -90,7 +90,8 @@ class LocatedJobs:
         name = location.stream
         kept = encode(ended) if place.seconds else b""
         turns = (keys.turns(name),) if location.place in ("f", "l") else ()
-        names = CANCEL.keys(keys, *turns, bucket=place.bucket, place=(keys.fair if turns else keys.stream)(name))
+        shelf = {"f": keys.fair, "l": keys.fair, "k": keys.declined}.get(location.place, keys.stream)
+        names = CANCEL.keys(keys, *turns, bucket=place.bucket, place=shelf(name))
         seen: Command = (keys.signals, job_id, location.raw, location.entry, record)
         arguments: Command = [*seen, kept, place.seconds, place.expiry_ms, job.mark]
         verdict: bytes = await self._connection.run(CANCEL, names, arguments)

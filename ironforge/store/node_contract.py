@@ -82,7 +82,27 @@ class Alone(Protocol):
     async def unclaim(self) -> None: ...
 
 
-class Consumer(Protocol):
+class Upkeep(Protocol):
+    """What a leaseholder sees to from time to time. Raises LeaseLost as `Consumer` does."""
+
+    async def restore(self) -> int:
+        """Bring back what was quarantined by an older node and is readable here; how many jobs that were."""
+
+    async def bury_unserved(self) -> list[tuple[str, Job]]:
+        """To the dead letter: declined jobs whose kind no live node has served for `unserved_seconds`. A bounded number
+        of them, each with the stream that it had come from."""
+
+    async def expire(self) -> int:
+        """Drop dead letters past their retention, and terminal records early when memory is short; how many.
+
+        Names of queues that nobody uses any more are forgotten as well.
+        """
+
+    async def audit_limits(self) -> int:
+        """Look after some keys of limits: how many of their places had no job, or would have been given to none."""
+
+
+class Consumer(Upkeep, Protocol):
     """What a leaseholder does with jobs. Every write raises LeaseLost, and writes nothing, once the fence moved."""
 
     @property
@@ -98,7 +118,7 @@ class Consumer(Protocol):
         """Like `fetch`, but waits until a job comes or the time is over. May exceed `want` by a race: requeue."""
 
     async def wake(self) -> None:
-        """End a `wait` that is under way: a limit may let a job in."""
+        """End a `wait` that is under way: a limit may let a job in, or another node declined one."""
 
     async def settle(self, batch: Sequence[Settled]) -> None: ...
 
@@ -111,26 +131,17 @@ class Consumer(Protocol):
     async def bury(self, batch: Sequence[Rewrite]) -> None:
         """To the dead letter. `job.ended` must say dead."""
 
+    async def decline(self, batch: Sequence[Rewrite]) -> None:
+        """To wait for a node that knows their kind, with their records as they were delivered."""
+
     async def bury_raw(self, delivery: Delivery, reason: str) -> None:
         """Quarantine bytes that are no job: out of the stream, kept aside for `ironforge doctor`."""
-
-    async def restore(self) -> int:
-        """Bring back what was quarantined by an older node and is readable here; how many jobs that were."""
 
     async def promote(self) -> Due:
         """Move up to 500 due jobs to their queues."""
 
     async def cancel_requested(self, job_ids: Sequence[bytes]) -> list[bytes]:
         """Which of these running jobs somebody asked to cancel (signals may have been missed)."""
-
-    async def expire(self) -> int:
-        """Drop dead letters past their retention, and terminal records early when memory is short; how many.
-
-        Names of queues that nobody uses any more are forgotten as well.
-        """
-
-    async def audit_limits(self) -> int:
-        """Look after some keys of limits: how many of their places had no job, or would have been given to none."""
 
 
 class Notifications(Protocol):
@@ -142,7 +153,7 @@ class Notifications(Protocol):
 
 class Notification(NamedTuple):
     """`cancel`: `job_id` shall stop. `due`: something is due in `due_ms`. `room`: a limit may let
-    a job in. `connected`: signals may have been lost."""
+    a job in, or one was declined. `connected`: signals may have been lost."""
 
     name: Literal["cancel", "due", "fenced", "room", "connected"]
     job_id: bytes = b""

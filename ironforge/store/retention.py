@@ -26,6 +26,7 @@ _PLACES: Final = {
     "c": JobState.RUNNING,
     "f": JobState.QUEUED,
     "l": JobState.QUEUED,
+    "k": JobState.QUEUED,
     "s": JobState.SCHEDULED,
     "d": JobState.DEAD,
     # What has ended, and perhaps cannot be looked up any more.

@@ -31,3 +31,9 @@ def behind_limit(name: str, key: str, next_ms: int | None) -> Waiting:
     """`next_ms`: when its rate lets the next one in."""
     jobs = f" of key {key}" if key else ""
     return Waiting("limit", f"limit {name} lets no more{jobs} start now", next_ms)
+
+
+def declined(job: Job, until_ms: int | None = None) -> Waiting:
+    """Of a job that nodes declined; `until_ms`: when it goes to the dead letter, if no node comes."""
+    detail = f"nodes without kind {job.kind} declined it: it waits for one that runs it and serves queue {job.queue}"
+    return Waiting("no_node_for_kind", detail, until_ms)

@@ -48,7 +48,7 @@ async def _leftovers(connection: Connection, keys: Keys) -> list[str]:
     lengths = await connection.pipeline([["XLEN", key] for key in streams]) if streams else []
     found += [f"{length} entries in {key}" for key, length in zip(streams, lengths, strict=True) if length]
     queues = queue_names(await connection.call("SMEMBERS", keys.queues))
-    lines = [*keys.lines(queues), *keys.turns_of(queues)]
+    lines = [*keys.lines(queues), *keys.turns_of(queues), keys.unserved]
     counts = await connection.pipeline([["ZCARD", key] for key in lines]) if lines else []
     # Also turns that no job waits for: the next job would have to wait for them.
     found += [f"{count} members of {key}" for key, count in zip(lines, counts, strict=True) if count]

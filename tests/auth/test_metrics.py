@@ -74,7 +74,8 @@ def test_nor_does_it_see_what_a_node_in_the_same_process_does_for_another() -> N
         with Service("dev", "--port", "0", auth="on", namespaces="default,other", **common) as dev:
             where = json.loads(dev.logged("api is listening"))["url"]
             job = json.loads(call(where, keys["other"], "/jobs", {"kind": "of-other"}))["id"]
-            eventually(lambda: '"dead"' in call(where, keys["other"], f"/jobs/{job}"), "the node to run it")
+            waits = '"until":"'
+            eventually(lambda: waits in call(where, keys["other"], f"/jobs/{job}"), "the node to decline it")
             call(where, keys["default"], "/jobs", {"kind": "of-default"})
             page = call(where, keys["default"], "/metrics")
     assert 'kind="of-default"' in page

@@ -116,11 +116,19 @@ def test_a_traceback_for_the_author_of_a_bug_is_printable_too(capsys, monkeypatc
 
 
 def test_a_reason_is_told_once_and_without_its_code_twice(dev: Dev):
-    job_id = dev.submit("no.such.kind", max_retries=0)
+    job_id = dev.submit("demo.fail", {"message": 7}, max_retries=0)
     dev.becomes(job_id, "dead")
-    listed = dev.ironforge("dlq", "list", "--kind", "no.such.kind").stdout
-    assert listed.count("unknown_kind") == 1
-    assert listed.count("no handler for kind") == 1
+    reason = dev.json("jobs", "show", job_id)["reason"]
+    listed = dev.ironforge("dlq", "list", "--kind", "demo.fail").stdout
+    assert reason.startswith("invalid_arguments: message:")
+    assert listed.count("invalid_arguments") == 1
+
+
+def test_a_job_of_a_kind_that_no_node_knows_waits_and_says_so(dev: Dev):
+    job_id = dev.submit("no.such.kind")
+    eventually(lambda: (dev.json("jobs", "show", job_id)["waiting_for"] or {}).get("until"), "the node to decline it")
+    shown = dev.json("jobs", "show", job_id)
+    assert (shown["status"], shown["waiting_for"]["code"]) == ("queued", "no_node_for_kind")
 
 
 def test_there_are_more_only_where_there_are(dev: Dev):

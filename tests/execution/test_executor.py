@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ironforge import Backoff, Settings
-from ironforge.errors import Discard, IncompatibleRecord, Retry, Snooze
+from ironforge.errors import Discard, IncompatibleRecord, Retry, Snooze, UnknownKind
 from ironforge.execution.executor import Ending
 from ironforge.job.context import Context
 from ironforge.job.record import decode, encode
@@ -40,14 +40,9 @@ async def test_the_nearest_time_limit_counts(executor_of, job_ms, kind_seconds, 
     assert executor.prepare(record(timeout_ms=job_ms)).timeout_seconds == expected
 
 
-async def test_an_unknown_kind_is_dead_and_says_what_this_node_knows(executor_of):
-    outcome = await run(executor_of(noop), kind="zzz")
-    assert outcome.job is not None
-    assert outcome.ending == Ending.DEAD
-    assert outcome.job.ended == "dead"
-    assert outcome.job.attempt == 1
-    assert outcome.job.reason == "unknown_kind: no handler for kind 'zzz': this application knows k"
-    assert [error.message for error in outcome.job.errors] == ["no handler for kind 'zzz': this application knows k"]
+async def test_a_job_of_an_unknown_kind_is_not_this_nodes_to_run(executor_of):
+    with pytest.raises(UnknownKind, match="this node knows no kind 'zzz'"):
+        executor_of(noop).prepare(record(kind="zzz"))
 
 
 async def test_a_payload_that_does_not_fit_is_tried_again_and_names_every_parameter(executor_of):

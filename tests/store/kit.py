@@ -181,7 +181,7 @@ class Cluster:
             if name.startswith("fence:"):
                 assert name.removeprefix("fence:") in nodes, f"{name} outlives its node"
         index = self.raw.hgetall(self.keys.index)
-        by_place: dict[bytes, set[bytes]] = {place: set() for place in (b"q", b"s", b"d", b"f", b"l")}
+        by_place: dict[bytes, set[bytes]] = {place: set() for place in (b"q", b"s", b"d", b"f", b"l", b"k")}
         for job_id, location in index.items():
             by_place[location[:1].replace(b"c", b"q")].add(job_id)
         entries = self.entries()
@@ -196,10 +196,23 @@ class Cluster:
         assert by_place[b"l"] == self._members("line:*")
         assert self._members("holders:*") <= set(index)
         assert len(self.raw.keys(self.keys.turns("*"))) <= len(fair)
-        assert by_place[b"s"] | by_place[b"d"] | waits == set(self.raw.hkeys(self.keys.parked))
+        self._check_declined({one: index[one] for one in by_place[b"k"]})
+        shelved = by_place[b"s"] | by_place[b"d"] | waits | by_place[b"k"]
+        assert shelved == set(self.raw.hkeys(self.keys.parked))
 
     def _members(self, pattern: str) -> set[bytes]:
         return {one for key in self.raw.keys(self.keys.prefix + pattern) for one in self.raw.zrange(key, 0, -1)}
+
+    def _check_declined(self, index: dict[bytes, bytes]) -> None:
+        index = {one: location.partition(b"\n")[0] for one, location in index.items()}
+        members = {}
+        for key in self.raw.keys(self.keys.declined("*")):
+            place = key.decode().removeprefix(self.keys.declined("")).encode()
+            for member in self.raw.zrange(key, 0, -1):
+                members[member[-16:]] = b"k:" + place + b":" + member[:-17]
+        assert members == index
+        lines = {b"", b"at", *(location[2:] for location in index.values())} if index else set()
+        assert set(self.raw.zrange(self.keys.unserved, 0, -1)) == lines
 
     async def close(self) -> None:
         for close in reversed(self._closing):

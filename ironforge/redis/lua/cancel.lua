@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
 -- Cancels one job where it was last seen.
--- KEYS  index, scheduled, parked, totals, delayed, bucket, buckets, place, then turns
---       place: the stream that it was seen in, or the zset fair, which turns follows
+-- KEYS  index, scheduled, parked, totals, delayed, bucket, buckets, unserved, place, then turns
+--       place: the stream that it was seen in, or the zset fair, which turns follows, or the zset declined
 -- ARGV  channel, id, location, entry, seen, record, seconds, expiry, mark
 --       location and entry ('' when in no stream) as they were seen, and the record; the cancelled record ('' to keep
 --       none), the bucket's seconds to live and its expiry in ms; its fairness key and its limits as the index says them
--- USES  count, delay, limits, enqueue, withdraw, unique
+-- USES  count, delay, limits, enqueue, kind_line, vacate, withdraw, unique
 -- Returns 'moved' when it is no longer there, 'running' when its node was told, 'cancelled' when it will never run
 if redis.call('HGET', index, id) ~= location then return 'moved' end
 if entry ~= '' then

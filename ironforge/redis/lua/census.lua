@@ -1,13 +1,16 @@
 #!lua flags=no-writes
 -- Counts every job of a shard where it is, all at one moment: none that lives is missed or counted twice.
--- KEYS  scheduled, dead, totals, paused, queues, parked
+-- KEYS  scheduled, dead, totals, paused, queues, parked, unserved
 -- ARGV  bytes, heads, endings, then as many endings of streams, then those of lines
 --       bytes that may be read for ages, jobs of a line to name
--- USES  clock, present
+-- USES  clock, present, kind_line
 -- Returns the time, scheduled, dead, totals and paused as the server gives them, the names of queues, per stream
 --         that is not empty: name, jobs, those of them that run, when the first of the others came into it (ms, -1: none,
 --         or not looked at), and per line that is not empty: name, jobs, ids of the first of them
---         (none where looking at them would be too much)
+--         (none where looking at them would be too much), then where jobs were declined: name, jobs, and of the first lines of
+--         kinds there: name, id of the first job
+-- So many lines of kinds are looked at for the oldest of their jobs: those that have waited for the longest for a node.
+local LINES = 100
 local names = redis.call('SMEMBERS', queues)
 local prefix, left = string.match(queues, '^(.*})') .. ':', tonumber(bytes)
 local last = 3 + tonumber(endings)
@@ -53,5 +56,19 @@ for _, queue in ipairs(names) do
     end
   end
 end
+local declined, firsts = {}, {}
+if redis.call('EXISTS', unserved) == 1 then
+  for _, queue in ipairs(names) do
+    for at = last + 1, present(prefix .. 'declined:', queue, last + 1, #ARGV) and #ARGV or 0 do
+      local length = redis.call('ZCARD', prefix .. 'declined:' .. queue .. ARGV[at])
+      if length > 0 then declined[#declined + 1], declined[#declined + 2] = queue .. ARGV[at], length end
+    end
+  end
+  for _, name in ipairs(redis.call('ZRANGE', unserved, 0, LINES)) do
+    local place = string.match(name, '^[^:]*:%d')
+    local member = place and first_of(prefix .. 'declined:' .. place, kind_of(name), 1)[1]
+    if member then firsts[#firsts + 1], firsts[#firsts + 2] = place, string.sub(member, -16) end
+  end
+end
 return {now, redis.call('ZCARD', scheduled), redis.call('ZCARD', dead), redis.call('HGETALL', totals),
-  redis.call('SMEMBERS', paused), names, streams, lines}
+  redis.call('SMEMBERS', paused), names, streams, lines, declined, firsts}

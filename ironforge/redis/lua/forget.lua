@@ -3,7 +3,7 @@
 -- them. Their empty streams go, with their groups, and nothing remembers that there were any: for whoever uses such a
 -- queue next it is new. The dead letter keeps its jobs: a retry brings the name back.
 -- KEYS  queues, groups, paused, delayed, nodes, roster
--- ARGV  cursor, most, endings, then as many endings of streams, then those of lines (`:2` of the zsets fair and turns)
+-- ARGV  cursor, most, endings, then as many endings of streams, then those of lines (`:2` of the zsets fair, turns and declined)
 --       cursor of the call before ('0': from the start), most names to look at, roughly
 -- Returns the next cursor ('0': all were looked at), how many names were forgotten
 local prefix, last = string.match(queues, '^(.*})') .. ':', 3 + tonumber(endings)
@@ -26,7 +26,9 @@ local function used(name)
     if not pending.err and pending[1] > 0 then return true end
   end
   for at = last + 1, #ARGV do
-    if redis.call('EXISTS', prefix .. 'fair:' .. name .. ARGV[at], prefix .. 'behind:' .. name .. ARGV[at]) > 0 then
+    local waits = {'fair:', 'behind:', 'declined:'}
+    for number, word in ipairs(waits) do waits[number] = prefix .. word .. name .. ARGV[at] end
+    if redis.call('EXISTS', unpack(waits)) > 0 then
       return true
     end
   end

@@ -3,7 +3,7 @@
 -- KEYS  epoch, nodes, own_fence, queues, roster, announced, kinds
 -- ARGV  node, lease_ms, about, runs, again, versions_kept, kinds_kept, served, then as many queues that it serves,
 --       then for each kind: its name, digest, definition
---       about: what it says of itself; runs: its kinds with their digests ('': it announces none here)
+--       about: what it says of itself; runs: its kinds with their digests ('': it does not say)
 --       again: 1 when this process announced them before: they are no newer than what was announced meanwhile
 -- USES  clock, versions
 -- Returns the epoch, and for how many kinds there was no room
@@ -40,6 +40,7 @@ local function announce(kind, digest, definition)
 end
 
 redis.call('HSET', announced, node, runs)
+if first > #ARGV then return {given, 0} end
 redis.call('HSET', kinds, '', now .. '.' .. given)
 local refused = 0
 for at = first, #ARGV, 3 do refused = refused + announce(ARGV[at], ARGV[at + 1], ARGV[at + 2]) end

@@ -1,11 +1,12 @@
 #!lua flags=no-writes
 -- Looks at one job where it is, at one moment.
--- KEYS  index, parked, scheduled, done, kept
+-- KEYS  index, parked, scheduled, unserved, done, kept
 --       done, kept: the buckets of its minute
 -- ARGV  id
 -- USES  clock
 -- Returns the time, then where the index says that it is ('' when it knows none), its record (nil: it is not there), the
---         row of the pending list when it runs, or when it is due, or when its limit may let it in
+--         row of the pending list when it runs, or when it is due, or when its limit may let it in, or of a declined job since
+--         when its line is unserved
 local location = redis.call('HGET', index, id)
 if not location then return {now, '', redis.call('HGET', done, id) or redis.call('HGET', kept, id)} end
 local prefix = string.match(index, '^(.*})') .. ':'
@@ -28,6 +29,13 @@ local waits, key = string.match(location, '^l:([^:]*:%d):[^\n]*\n[^\n]*\n([^\n]*
 if waits then
   local there = redis.call('ZSCORE', prefix .. 'line:' .. waits .. ':' .. key, id)
   return {now, location, there and record or false, redis.call('ZSCORE', prefix .. 'dueroom', key)}
+end
+local declined, kind = string.match(location, '^k:([^:]*:%d):([^\n]*)')
+if declined then
+  local there = redis.call('ZSCORE', prefix .. 'declined:' .. declined, kind .. '\n' .. id)
+  local watch, at = redis.call('ZSCORE', unserved, '') or 0, redis.call('ZSCORE', unserved, 'at') or now
+  local score = redis.call('ZSCORE', unserved, declined .. ':' .. kind) or watch
+  return {now, location, there and record or false, string.format('%.0f', at - watch + score)}
 end
 local line = place == 'f' and prefix .. 'fair:' .. (string.match(location, '^f:([^:]*:[^:]*)') or '')
 local due = redis.call('ZSCORE', line or scheduled, id)

@@ -39,7 +39,7 @@ local function shelf(number, key, name, from, skipped)
   local found = redis.call(unpack(words))
   if #found == 0 then return end
   local ids = {}
-  for at = 1, #found, 2 do ids[#ids + 1] = found[at] end
+  for at = 1, #found, 2 do ids[#ids + 1] = string.sub(found[at], -16) end
   local records = redis.call('HMGET', parked, unpack(ids))
   for at, record in ipairs(records) do
     local score = found[2 * at]
@@ -69,7 +69,7 @@ for _, queue in ipairs(redis.call('SMEMBERS', queues)) do
   -- What is no queue's name was put there by somebody else.
   if (wanted == '' or queue == wanted) and string.find(queue, '^%w[%w._-]*$') then
     for at = 10, present(prefix .. 'q:', queue, 10, last) and last or 0 do streams[#streams + 1] = queue .. ARGV[at] end
-    for _, word in ipairs({'fair:', 'behind:'}) do
+    for _, word in ipairs({'fair:', 'behind:', 'declined:'}) do
       for at = last + 1, present(prefix .. word, queue, last + 1, #ARGV) and #ARGV or 0 do
         lines[#lines + 1] = word .. queue .. ARGV[at]
       end

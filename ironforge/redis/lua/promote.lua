@@ -1,12 +1,12 @@
 #!lua flags=allow-oom
 -- Moves up to 500 due jobs to their streams.
--- KEYS  fence, index, scheduled, parked, quarantine, delayed, queues, then streams, fair, behind and turns of some queues
+-- KEYS  fence, index, scheduled, parked, quarantine, delayed, queues, then streams, fair, behind, declined and turns of some queues
 -- ARGV  epoch, then the queues that have these streams and no others, if any: what belongs to none of them is put aside,
 --         or it would be due for ever
 -- USES  clock, delay, limits, enqueue
 -- Returns the other queues of due jobs, ms to the next due time (-1: none is scheduled), then for each
 --         job that moved by how many ms it is late
-local streams = {q = {}, fair = {}, turns = {}, behind = {}}
+local streams = {q = {}, fair = {}, turns = {}, behind = {}, declined = {}}
 local settled = {}
 for at = 2, #ARGV do settled[ARGV[at]] = true end
 for key = 8, #KEYS do
@@ -38,7 +38,7 @@ for at = 1, #due, 2 do
     redis.call('ZREM', scheduled, id)
     waits[place] = (waits[place] or 0) + 1
     -- One that the index knows elsewhere is there; what it has here is a leftover.
-    if not string.match(place, '^[qcfl]:') and place ~= 'd' then
+    if not string.match(place, '^[qcflk]:') and place ~= 'd' then
       local reason = record and 'due, but in no known queue' or 'due, but its record is gone'
       redis.call('XADD', quarantine, '*', 'id', id, 'record', record or '', 'reason', reason)
       redis.call('HDEL', index, id)

@@ -26,6 +26,7 @@ class RedisAlone:
         self._who = (lease.epoch, lease.node)
         self._connection = connection
         self._selector = reader.selector
+        self._declined = reader.declined
         self._groups = reader.groups
 
     @property
@@ -42,9 +43,16 @@ class RedisAlone:
         take = functools.partial(self._connection.run, TAKE_ALONE, keys, self._who)
         found: list[Any] = await retry_through_outage(lambda: self._groups.with_group(take))
         if not found:
-            return []
+            return await self._declined_ones()
         number, entry, record = found
         return [(streams[number - 2][1], entry, record)]
+
+    async def _declined_ones(self) -> list[Delivery]:
+        lines = self._declined.suspects(self._selector.alone.values())
+        take = functools.partial(self._declined.read_alone, lines)
+        given: list[Any] = await retry_through_outage(lambda: self._groups.with_group(take))
+        streams = self._selector.alone
+        return [(streams[key.decode()], entry, fields[1]) for key, entries in given for entry, fields in entries]
 
     async def unclaim(self) -> None:
         keys = LOCK_RELEASE.keys(self._keys, lock=self._keys.alone)

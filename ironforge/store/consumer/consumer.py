@@ -1,4 +1,4 @@
-"""What a leaseholder does with jobs: fetch, settle, requeue, park, bury, promote.
+"""What a leaseholder does with jobs: fetch, settle, requeue, park, decline, bury, promote.
 
 Fetching and settling are native commands, because every job pays for them. The rest is scripts: they compare the
 fence, and only what is still pending is rewritten, so each may be repeated after a lost reply.
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from ironforge.formats.timestamps import now_ms
+from ironforge.job.record import Job
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.outages import retry_through_outage
@@ -25,6 +26,7 @@ from ironforge.store.consumer.limit_audit import LimitAudit
 from ironforge.store.consumer.quarantine import Quarantine
 from ironforge.store.consumer.requeuer import Requeuer, parts
 from ironforge.store.consumer.stream_reader import StreamReader
+from ironforge.store.consumer.unserved_lines import UnservedLines
 from ironforge.store.kinds import KEPT_MS, NOTED_MS
 from ironforge.store.node_contract import Delivery, Due, Lease, Rewrite, Settled
 from ironforge.store.queue_names import forget_unused, queue_names
@@ -36,31 +38,34 @@ KINDS_AT_ONCE: Final = 100
 
 
 class RedisConsumer:
-    """Implements `node_contract.Consumer` for one lease."""
+    """Implements `node_contract.Consumer` for one lease. `kinds`: those that its node announced."""
 
     def __init__(
-        self, settings: Settings, keys: Keys, lease: Lease, *, fetching: Connection, commanding: Connection
+        self,
+        settings: Settings,
+        keys: Keys,
+        lease: Lease,
+        *,
+        fetching: Connection,
+        commanding: Connection,
+        kinds: Sequence[str] = (),
     ) -> None:
         self.lease = lease
         self._settings = settings
         self._keys = keys
         self._fence = self._keys.fence(lease.node)
         self._connection = commanding
-        self.reader = StreamReader(settings, self._keys, lease.node, fetching, waking=commanding)
+        self.reader = StreamReader(settings, keys, lease, fetching, waking=commanding, kinds=kinds)
         self.wake = self.reader.wake
+        # What a cancelled call had already been given, the next call returns.
+        self.fetch, self.wait = self.reader.fetch, self.reader.wait
         self.audit_limits = LimitAudit(keys, lease, commanding).page
         self.alone = RedisAlone(self._keys, lease, commanding, self.reader)
         self._acknowledger = Acknowledger(settings, self._keys, lease)
         self._requeuer = Requeuer(settings, self._keys, lease, commanding, self._acknowledger)
-        self._quarantine = Quarantine(settings, self._keys, lease, commanding)
+        self.restore = Quarantine(settings, self._keys, lease, commanding).restore
+        self._unserved = UnservedLines(settings, keys, lease, commanding, kinds)
         self._kinds_due = 0.0
-
-    async def fetch(self, want: int) -> list[Delivery]:
-        """What a cancelled call had already been given, the next call returns."""
-        return await self.reader.fetch(want)
-
-    async def wait(self, want: int, timeout_seconds: float) -> list[Delivery]:
-        return await self.reader.wait(want, timeout_seconds)
 
     async def settle(self, batch: Sequence[Settled]) -> None:
         for part in parts(batch):
@@ -78,6 +83,13 @@ class RedisConsumer:
     async def bury(self, batch: Sequence[Rewrite]) -> None:
         await self._requeuer.bury(batch)
         self.reader.release(batch)
+
+    async def decline(self, batch: Sequence[Rewrite]) -> None:
+        await self._requeuer.decline(batch)
+        self.reader.release(batch)
+
+    async def bury_unserved(self) -> list[tuple[str, Job]]:
+        return [(job.stream, job) for job in await self._unserved.bury()]
 
     async def bury_raw(self, delivery: Delivery, reason: str) -> None:
         await self._requeuer.quarantine(delivery, reason)
@@ -126,9 +138,6 @@ class RedisConsumer:
         names = [name for name, _ in pairs(stored) if name]  # that without a name has the revision
         for start in range(0, len(names), KINDS_AT_ONCE):
             await self._run(FORGET_KINDS, keys, [KEPT_MS, NOTED_MS, *names[start : start + KINDS_AT_ONCE]])
-
-    async def restore(self) -> int:
-        return await self._quarantine.restore()
 
     async def close(self) -> None:
         """Ends the settling connection; the others belong to the caller."""

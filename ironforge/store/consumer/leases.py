@@ -41,14 +41,21 @@ _DIED: Final = "node %s died, or lost its lease,"
 class RedisLeases:
     """Implements `node_contract.Leases`. The heartbeat has a connection of its own, used from its own thread.
 
-    `announced`: the kinds that this node runs; None where it does not say, as in all shards but the first.
+    `announced`: the kinds that this node runs; None where it does not say. `defines`: their definitions are kept here.
     """
 
     def __init__(
-        self, settings: Settings, keys: Keys, connection: Connection, announced: Sequence[Announcement] | None = None
+        self,
+        settings: Settings,
+        keys: Keys,
+        connection: Connection,
+        announced: Sequence[Announcement] | None = None,
+        *,
+        defines: bool = True,
     ) -> None:
         self._settings = settings
         self._announced = announced
+        self._defines = defines
         self._keys = keys
         self._connection = connection
         self._recovery = Recovery(settings, keys, connection)
@@ -134,7 +141,7 @@ class RedisLeases:
         arguments: list[str | bytes | int] = [node, self._lease_ms, about(self._settings, now_ms())]
         arguments += ["" if self._announced is None else runs(self._announced), int(self._has_announced)]
         arguments += [VERSIONS_KEPT, KINDS_KEPT, len(queues), *queues]
-        for each in self._announced or ():
+        for each in (self._defines and self._announced) or ():
             arguments += each
         keys = JOIN.keys(names, own_fence=names.fence(node))
         epoch, refused = await retry_through_outage(lambda: self._connection.run(JOIN, keys, arguments))

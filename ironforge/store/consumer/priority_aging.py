@@ -6,15 +6,17 @@ something then. Ages are looked at about once a second, and only where the setti
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from ironforge.job.record import redelivery_stream, split_stream
 from ironforge.redis.connection import Command, Connection
-from ironforge.redis.keys import Keys
+from ironforge.redis.keys import ID_BYTES, Keys
 from ironforge.redis.outages import ABSENT
+from ironforge.store.consumer.declined_jobs import DeclinedJobs
 from ironforge.store.retention import group_of, milliseconds, readable
 
 LOOK_SECONDS: Final = 1.0
@@ -27,9 +29,10 @@ HEADS: Final = 20
 class PriorityAging:
     """`starvation_seconds` 0: never."""
 
-    def __init__(self, keys: Keys, connection: Connection, starvation_seconds: float) -> None:
+    def __init__(self, keys: Keys, connection: Connection, starvation_seconds: float, declined: DeclinedJobs) -> None:
         self._keys = keys
         self._connection = connection
+        self._declined = declined
         self._limit_ms = starvation_seconds * 1000
         self._look_seconds = min(LOOK_SECONDS, starvation_seconds / 4)
         self._looked_at = -math.inf
@@ -53,10 +56,13 @@ class PriorityAging:
         names = self._keys
         keys = [names.stream(one) for name in streams for one in (redelivery_stream(name), name)]
         asked: list[Command] = [["TIME"], *(["XINFO", "GROUPS", key] for key in keys)]
-        asked += [["ZRANGE", names.fair(name), 0, HEADS - 1] for name in streams]
-        now, *replies = await self._connection.pipeline(asked, tolerate=ABSENT)
+        shelves: list[list[Command]] = [
+            [["ZRANGE", names.fair(name), 0, HEADS - 1], *self._declined.heads(name)] for name in streams
+        ]
+        now, *replies = await self._connection.pipeline([*asked, *itertools.chain(*shelves)], tolerate=ABSENT)
         read = [group_of(reply)[1] for reply in replies[: len(keys)]]
-        waiting = [reply if isinstance(reply, list) and reply else [b""] for reply in replies[len(keys) :]]
+        shelved = iter(replies[len(keys) :])
+        waiting = [_ids(itertools.islice(shelved, len(shelf))) for shelf in shelves]
         first: list[Command] = [
             ["XRANGE", key, b"(" + last, "+", "COUNT", 1] for key, last in zip(keys, read, strict=True)
         ]
@@ -74,6 +80,12 @@ class PriorityAging:
         highest = min((split_stream(name)[1] for name in since), default=None)
         late = [name for name, ms in since.items() if now_ms - ms > self._limit_ms and split_stream(name)[1] != highest]
         return sorted(late, key=since.__getitem__)
+
+
+def _ids(replies: Iterable[Any]) -> list[bytes]:
+    """Of the jobs that these members end with; never none, for a command needs one."""
+    members = itertools.chain(*(reply for reply in replies if isinstance(reply, list)))
+    return [member[-ID_BYTES:] for member in members] or [b""]
 
 
 def _queued_ms(head: Any) -> int | None:

@@ -1,4 +1,5 @@
-"""Putting a delivered job somewhere else: back to its stream, to the schedule, to the dead letter, to the quarantine.
+"""Putting a delivered job somewhere else: back to its stream, to the schedule, to the line of its kind, to the dead
+letter, to the quarantine.
 
 Each is a script that compares the fence and moves only what is still pending, so it may be repeated after a lost
 reply. What somebody asked to cancel meanwhile is not moved: it is settled as cancelled instead.
@@ -6,19 +7,30 @@ reply. What somebody asked to cancel meanwhile is not moved: it is settled as ca
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from ironforge.formats.timestamps import now_ms
 from ironforge.job.limits import claims_of
-from ironforge.job.record import JobState, alone_stream, decode, encode, redelivery_stream
+from ironforge.job.record import (
+    JobState,
+    alone_stream,
+    decode,
+    encode,
+    is_alone,
+    redelivery_stream,
+    split_stream,
+    stream_name,
+)
 from ironforge.job.uniqueness import held_key
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.outages import retry_through_outage
-from ironforge.redis.scripts import BURY, PARK, QUARANTINE, REQUEUE, Script
+from ironforge.redis.scripts import BURY, DECLINE, PARK, QUARANTINE, REQUEUE, Script
 from ironforge.settings import Settings
 from ironforge.store.consumer.acknowledger import BATCH, Acknowledger
+from ironforge.store.consumer.declined_jobs import SUSPECT
 from ironforge.store.consumer.quarantine import id_of
 from ironforge.store.node_contract import Delivery, Lease, Rewrite, Settled
 from ironforge.store.retention import RetentionBuckets
@@ -40,11 +52,27 @@ class Requeuer:
         self._acknowledger = acknowledger
 
     async def requeue(self, batch: Sequence[Rewrite]) -> int:
-        return await self._rewrite(REQUEUE, [], batch, lambda item, numbers: (numbers[_goal(item)],))
+        streams = self._keys.stream
+        return await self._rewrite(REQUEUE, [], batch, lambda _, goal: (goal,), goal=lambda item: streams(_goal(item)))
 
     async def park(self, batch: Sequence[Rewrite]) -> int:
         return await self._rewrite(
             PARK, [self._keys.signals], batch, lambda item, _: (item.delay_ms, int(item.failed), item.mark)
+        )
+
+    async def decline(self, batch: Sequence[Rewrite]) -> int:
+        names = self._keys
+
+        def line(item: Rewrite, goal: int) -> Command:
+            job = decode(item.record)
+            return goal, job.kind + (SUSPECT if is_alone(item.stream) else ""), job.mark
+
+        return await self._rewrite(
+            DECLINE,
+            [names.signals],
+            batch,
+            line,
+            goal=lambda item: names.declined(stream_name(*split_stream(item.stream))),
         )
 
     async def bury(self, batch: Sequence[Rewrite]) -> int:
@@ -61,17 +89,21 @@ class Requeuer:
         script: Script,
         head: list[str],
         batch: Sequence[Rewrite],
-        tail: Callable[[Rewrite, dict[str, int]], Command],
+        tail: Callable[[Rewrite, int], Command],
+        *,
+        goal: Callable[[Rewrite], str] | None = None,
     ) -> int:
+        """`goal`: the key that a job goes to, whose number `tail` is given; without it that is its stream's."""
+        stream = self._keys.stream
         moved = 0
         keys = script.keys(self._keys, fence=self._fence)
         for part in parts(batch):
-            streams = dict.fromkeys(stream for item in part for stream in (item.stream, _goal(item)))
-            numbers = {stream: len(keys) + number for number, stream in enumerate(streams, start=1)}
-            names = [*keys, *map(self._keys.stream, streams)]
+            places = [(stream(item.stream), goal(item) if goal else stream(item.stream)) for item in part]
+            names = [*keys, *dict.fromkeys(itertools.chain(*places))]
+            numbers = {name: number for number, name in enumerate(names, start=1)}
             arguments: list[str | bytes | int] = [self._lease.epoch, *head]
-            for item in part:
-                arguments += (numbers[item.stream], item.entry, item.job_id, item.record, *tail(item, numbers))
+            for item, (source, end) in zip(part, places, strict=True):
+                arguments += (numbers[source], item.entry, item.job_id, item.record, *tail(item, numbers[end]))
             count, *cancelled = await self._run(script, names, arguments)
             if cancelled:
                 await self._acknowledger.settle([self._cancelled(part[number]) for number in cancelled])

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import itertools
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -16,16 +18,18 @@ from typing import Any, Final
 
 from redis.exceptions import RedisError, ResponseError
 
+from ironforge.job.record import split_stream
 from ironforge.redis.connection import BLOCKING_MARGIN_SECONDS, Command, Connection
 from ironforge.redis.keys import GROUP, Keys
 from ironforge.redis.outages import retry_through_outage
 from ironforge.settings import Settings
 from ironforge.store.consumer.consumer_groups import ConsumerGroups
+from ironforge.store.consumer.declined_jobs import DeclinedJobs
 from ironforge.store.consumer.fair_queue import FairQueue
 from ironforge.store.consumer.priority_aging import PriorityAging
 from ironforge.store.consumer.stream_selector import StreamSelector
 from ironforge.store.located_jobs import LocatedJobs
-from ironforge.store.node_contract import Delivery, Rewrite, Settled
+from ironforge.store.node_contract import Delivery, Lease, Rewrite, Settled
 
 PAGE: Final = 500
 WAKE_SECONDS: Final = 0.002
@@ -41,20 +45,29 @@ def enough(given: int, want: int) -> bool:
 
 
 class StreamReader:
-    """Reads the streams of the node's queues, one call at a time. `waking`: a link that can end what it waits for."""
+    """Reads the streams of the node's queues, one call at a time. `waking`: a link that can end what it waits for;
+    `kinds`: those of which it takes jobs that other nodes declined."""
 
     def __init__(
-        self, settings: Settings, keys: Keys, node: str, connection: Connection, *, waking: Connection
+        self,
+        settings: Settings,
+        keys: Keys,
+        lease: Lease,
+        connection: Connection,
+        *,
+        waking: Connection,
+        kinds: Sequence[str] = (),
     ) -> None:
         self._keys = keys
-        self._node = node
+        self._node = node = lease.node
         self._connection = connection
         self._waking = waking
-        self.selector = StreamSelector(settings, keys, connection)
+        self.declined = DeclinedJobs(keys, lease, connection, settings.queues, kinds)
+        self.selector = StreamSelector(settings, keys, connection, self.declined)
         self.groups = ConsumerGroups(keys, connection, self.selector)
         self._busiest = 0
         self._fair_queue = FairQueue(keys, node, connection, LocatedJobs(settings, keys, waking).make_way)
-        self._priority_aging = PriorityAging(keys, connection, settings.starvation_seconds)
+        self._priority_aging = PriorityAging(keys, connection, settings.starvation_seconds, self.declined)
         self._audit_seconds = settings.lease_seconds
         self._audited = time.monotonic()
         self._held: dict[str, set[bytes]] = defaultdict(set)
@@ -77,6 +90,7 @@ class StreamReader:
     async def wake(self) -> None:
         """End a `wait` that is under way, without a job. Harmless when there is none, or no server."""
         self._woken.set()
+        self.selector.look_again()
         self._connection.may_be_woken = True  # from its next read on: most nodes need never be
         with contextlib.suppress(RedisError, OSError):
             # What blocks may not have got there yet.
@@ -110,6 +124,8 @@ class StreamReader:
             overdue, share = await self._priority_aging.overdue(list(names.values()), want - len(deliveries))
             if share:
                 deliveries += await self._by_turns(overdue, share, all_streams=False)
+            if self.declined.within(names.values()):
+                deliveries += await self._with_declined(want - len(deliveries))
             at = 0
             if not self._fair_queue.has_waiting and want - len(deliveries) >= PLENTY * len(names):
                 deliveries += await self._read_plenty(want - len(deliveries))
@@ -159,6 +175,8 @@ class StreamReader:
         self._woken.clear()
         await self.selector.look()
         names = self.selector.readable
+        if self.declined.within(names.values()) and (deliveries := await self._with_declined(want)):
+            return deliveries
         if not names:  # all queues are paused
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), block_ms / 1000)
@@ -194,9 +212,31 @@ class StreamReader:
         return reply
 
     async def _by_turns(self, streams: Iterable[str], want: int, *, all_streams: bool = True) -> list[Delivery]:
-        return self._take(
-            await self.groups.with_group(lambda: self._fair_queue.read(streams, want, all_streams=all_streams))
-        )
+        """What was declined comes first: it came before what is new."""
+        lines = self.declined.within(streams)
+        deliveries = self._take(await self.groups.with_group(lambda: self.declined.read(lines, want)))
+        left = want - len(deliveries)
+        if not left:
+            return deliveries
+        try:
+            read = functools.partial(self._fair_queue.read, streams, left, all_streams=all_streams)
+            return deliveries + self._take(await self.groups.with_group(read))
+        except BaseException:
+            self._found = deliveries + self._found
+            raise
+
+    async def _with_declined(self, want: int) -> list[Delivery]:
+        """One priority after the other."""
+        deliveries: list[Delivery] = []
+        by_priority = itertools.groupby(self.selector.readable.values(), key=lambda name: split_stream(name)[1])
+        try:
+            for streams in [list(same) for _, same in by_priority]:
+                if len(deliveries) < want:
+                    deliveries += await self._by_turns(streams, want - len(deliveries), all_streams=False)
+        except BaseException:
+            self._found = deliveries + self._found
+            raise
+        return deliveries
 
     def _take(self, reply: Any) -> list[Delivery]:
         deliveries: list[Delivery] = []
@@ -216,17 +256,11 @@ class StreamReader:
                 command: Command = ["XPENDING", key, GROUP, start, "+", PAGE, self._node]
                 pending = await self._ask(command)
                 missing = [row[0] for row in pending if row[0] not in self._held[stream]]
-                await self._find(key, stream, missing)
+                bodies = await self._connection.pipeline([["XRANGE", key, entry, entry] for entry in missing])
+                found = [(stream, entry, body[0][1][1]) for entry, body in zip(missing, bodies, strict=True) if body]
+                self._found += found
+                self._held[stream].update(entry for _, entry, _ in found)
                 if len(pending) < PAGE:
                     break
                 start = "(" + pending[-1][0].decode()
         self._audited = time.monotonic()
-
-    async def _find(self, key: bytes, stream: str, missing: list[bytes]) -> None:
-        if not missing:
-            return
-        bodies = await self._connection.pipeline([["XRANGE", key, entry, entry] for entry in missing])
-        for entry, body in zip(missing, bodies, strict=True):
-            if body:
-                self._found.append((stream, entry, body[0][1][1]))
-                self._held[stream].add(entry)

@@ -13,6 +13,7 @@ from ironforge.job.record import alone_streams_of, split_stream, streams_of
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.settings import Settings
+from ironforge.store.consumer.declined_jobs import DeclinedJobs
 
 # How old the knowledge of what is paused may be when a read begins.
 LOOK_SECONDS: Final = 0.25
@@ -27,9 +28,10 @@ class StreamSelector:
     are not paused; `suspects`: whether one was there at the last look.
     """
 
-    def __init__(self, settings: Settings, keys: Keys, connection: Connection) -> None:
+    def __init__(self, settings: Settings, keys: Keys, connection: Connection, declined: DeclinedJobs) -> None:
         self._key = keys.paused
         self._connection = connection
+        self._declined = declined
         self._queues = settings.queues
         self._paused: set[str] = set()
         self._looked_at = self._sought_at = float("-inf")
@@ -42,19 +44,29 @@ class StreamSelector:
         """Of a stream among those that are read now; 0 for one that is not."""
         return self._places.get(stream, 0)
 
+    def look_again(self) -> None:
+        """The next look is due."""
+        self._looked_at = float("-inf")
+
     async def look(self) -> None:
-        """Find out what is paused, unless that was done just before, and whether jobs wait to run alone."""
+        """Find out what is paused and what was declined, unless that was done just before, and whether jobs wait to
+        run alone."""
         now = time.monotonic()
         if now - self._looked_at < LOOK_SECONDS:
             return
         seek = now - self._sought_at >= SUSPECTS_SECONDS
         lengths: list[Command] = [["XLEN", key] for key in self.alone] if seek else []
         look: Command = ["SMISMEMBER", self._key, *self._queues]
-        flags, *found = await self._connection.pipeline([look, *lengths])
+        declined = self._declined.look()
+        flags, *found = await self._connection.pipeline([look, *declined, *lengths])
+        if declined and found.pop(0):
+            await self._declined.seek()
+        else:
+            self._declined.forget()
         self._looked_at = now
         if seek:
             self._sought_at = now
-            self.suspects = any(found)
+            self.suspects = any(found) or bool(self._declined.suspects(self.alone.values()))
         paused = {queue for queue, flag in zip(self._queues, flags, strict=True) if flag}
         if paused != self._paused:
             self._paused = paused

@@ -6,10 +6,11 @@ because to see when a job came the server has to read its payload as well.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final
 
-from ironforge.job.record import Priority, is_alone, split_stream
+from ironforge.job.record import Priority, created_ms_of, is_alone, split_stream
 from ironforge.redis.connection import Command
 from ironforge.redis.keys import LINE_ENDINGS, STREAM_ENDINGS, Keys
 from ironforge.redis.replies import pairs, rows
@@ -32,7 +33,7 @@ Ask = Callable[..., Awaitable[list[Any]]]
 async def census(keys: Keys, run: Run, ask: Ask) -> Stats:
     """Of all queues in use: a depth for each priority, also an empty one."""
     endings: Command = (len(STREAM_ENDINGS), *STREAM_ENDINGS, *LINE_ENDINGS)
-    now_ms, scheduled, dead, totals, paused, queues, streams, lines = await run(
+    now_ms, scheduled, dead, totals, paused, queues, streams, lines, declined, firsts = await run(
         CENSUS, CENSUS.keys(keys), (AGE_BYTES, HEADS, *endings)
     )
     known = queue_names(queues)
@@ -46,6 +47,11 @@ async def census(keys: Keys, run: Run, ask: Ask) -> Stats:
     ready = dict(zip(heads, map(_ready_ms, records), strict=True))
     for name, length, ids in rows(lines, 3):
         _add(depths, name, length, 0, _least(ready[head] for head in ids))
+    oldest: defaultdict[bytes, list[int]] = defaultdict(list)
+    for name, job_id in pairs(firsts):
+        oldest[name].append(created_ms_of(job_id))
+    for name, length in pairs(declined):
+        _add(depths, name, length, 0, min(oldest[name], default=None), declined=length)
     return Stats(list(depths.values()), scheduled, dead, totals_of(totals), now_ms, queue_names(paused))
 
 
@@ -60,14 +66,22 @@ def totals_of(flat: Sequence[bytes]) -> dict[str, int]:
 
 
 def _add(
-    depths: dict[tuple[str, int], StreamDepth], name: bytes, queued: int, running: int, oldest_ms: int | None
+    depths: dict[tuple[str, int], StreamDepth],
+    name: bytes,
+    queued: int,
+    running: int,
+    oldest_ms: int | None,
+    *,
+    declined: int = 0,
 ) -> None:
     stream = name.decode(errors="replace")
     queue, priority = split_stream(stream)
     suspects = queued if is_alone(stream) else 0
     place = queue, int(priority)
     if place in depths:  # what is no queue's name was put there by somebody else
-        depths[place] = depths[place].together(StreamDepth(queue, priority, queued, running, oldest_ms, suspects))
+        depths[place] = depths[place].together(
+            StreamDepth(queue, priority, queued, running, oldest_ms, suspects, declined)
+        )
 
 
 def _ready_ms(record: bytes | None) -> int | None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from redis.exceptions import AskError
 from redis.exceptions import ConnectionError as Disconnected
 
-from ironforge.job.record import JobState
+from ironforge.job.record import Job, JobState
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.outages import ABSENT, translating_errors
@@ -27,9 +27,15 @@ from ironforge.store.inspector.shared_reading import Shared
 from ironforge.store.kinds import Kinds
 from ironforge.store.node_view import NodeView
 from ironforge.store.pending_jobs import nodes
-from ironforge.store.retention import milliseconds, queued_or_running, readable, score_ms, terminal_record
+from ironforge.store.retention import (
+    milliseconds,
+    queued_or_running,
+    readable,
+    score_ms,
+    terminal_record,
+)
 from ironforge.store.server_checks import health_of
-from ironforge.store.waiting import Waiting, behind_limit
+from ironforge.store.waiting import Waiting, behind_limit, declined
 
 CONNECTIONS: Final = 4
 TOLD: Final = 1_000
@@ -112,8 +118,8 @@ class RedisInspector:
         match location[:1]:
             case b"q" | b"c":
                 return queued_or_running(job, where, location, now_ms)
-            case b"f" | b"l":
-                return JobView(job, JobState.QUEUED, waiting_for=_limit_of(location, where))
+            case b"f" | b"l" | b"k":
+                return JobView(job, JobState.QUEUED, waiting_for=_waiting_for(job, location, where, self._settings))
             case b"d":
                 return JobView(job, JobState.DEAD)
         return JobView(job, JobState.SCHEDULED, due_ms=score_ms(where))
@@ -137,8 +143,12 @@ class RedisInspector:
                 return await connection.pipeline(commands, tolerate=tolerate)
 
 
-def _limit_of(location: bytes, next_ms: bytes | None) -> Waiting | None:
+def _waiting_for(job: Job, location: bytes, where: bytes | None, settings: Settings) -> Waiting | None:
+    """`where`: as the script says it of a job outside the streams."""
+    if location[:1] == b"k":
+        limit_ms = round(settings.unserved_seconds * 1000)
+        return declined(job, int(where or 0) + limit_ms if limit_ms else None)
     if location[:1] != b"l":
         return None
     name, key = location.decode(errors="replace").split("\n")[2:4]
-    return behind_limit(name, key, None if next_ms is None else score_ms(next_ms))
+    return behind_limit(name, key, None if where is None else score_ms(where))

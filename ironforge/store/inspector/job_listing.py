@@ -25,6 +25,7 @@ from ironforge.settings import Settings
 from ironforge.store.contract import JobFilter, JobView, Page, foreign_cursor
 from ironforge.store.inspector.census import Ask, Run
 from ironforge.store.retention import queued_or_running, readable, score_ms, terminal_record
+from ironforge.store.waiting import declined
 
 LOOKED_AT: Final = 2_000
 # Read at one moment, while others wait.
@@ -111,7 +112,9 @@ class Listing:
             for number, (kind, name, at, offset, _, extra) in enumerate(rows(flat, 6)):
                 job, rank, position = jobs[number], (kind, 0, name.decode(errors="replace")), (at.decode(), offset)
                 where = locations.get(number) or b"q:%b:" % name
-                yield (_view(kind, job, extra, where, now_ms) if job else None), rank, position
+                waits = kind == LINE and rank[2].startswith("declined:")
+                view = _view(kind, job, extra, where, now_ms) if job else None
+                yield (view._replace(waiting_for=declined(view.job)) if view and waits else view), rank, position
 
     async def _locations(self, kinds: list[int], jobs: list[Job | None]) -> dict[int, bytes]:
         """Of the jobs in streams: what the index says of those that somebody asked to cancel."""

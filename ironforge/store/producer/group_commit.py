@@ -166,8 +166,8 @@ class SubmitCall:
         keyed = dict.fromkeys(item.job.stream for item in self.items if item.job.fairness_key or item.job.limits)
         lines = [name for name in streams if name != redelivery_stream(name)] if limit else keyed
         for stream in lines:
-            self.keys += (keys.fair(stream), keys.turns(stream), keys.behind(stream))
-        self.arguments: list[str | bytes | int] = [keys.signals, 10 if careful else 5, len(streams) + 3 * len(lines)]
+            self.keys += (keys.fair(stream), keys.turns(stream), keys.behind(stream), keys.declined(stream))
+        self.arguments: list[str | bytes | int] = [keys.signals, 10 if careful else 5, len(streams) + 4 * len(lines)]
         self.arguments += [max(1, round(settings.idempotency_seconds)), int(again), limit]
         self.arguments.append(min(waiting.most_queues for waiting in group))
         extra: dict[str, int] = {}

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
+from ironforge.job.record import Job
 from ironforge.store.consumer.consumer import RedisConsumer
 from ironforge.store.node_contract import Delivery, Due, Rewrite, Settled
 from ironforge.store.sharding.alone import ShardedAlone
@@ -22,11 +23,31 @@ LATE_MS: Final = 1_000
 Moved = TypeVar("Moved", Settled, Rewrite)
 
 
-class ShardedConsumer:
+class ShardedUpkeep:
+    """Implements `node_contract.Upkeep`."""
+
+    def __init__(self, parts: Sequence[RedisConsumer]) -> None:
+        self._parts = parts
+
+    async def restore(self) -> int:
+        return sum(await gather_all(part.restore() for part in self._parts))
+
+    async def bury_unserved(self) -> list[tuple[str, Job]]:
+        found = await gather_all(part.bury_unserved() for part in self._parts)
+        return [(f"{number}/{stream}", job) for number, jobs in enumerate(found) for stream, job in jobs]
+
+    async def expire(self) -> int:
+        return sum(await gather_all(part.expire() for part in self._parts))
+
+    async def audit_limits(self) -> int:
+        return sum(await gather_all(part.audit_limits() for part in self._parts))
+
+
+class ShardedConsumer(ShardedUpkeep):
     """Implements `node_contract.Consumer` for one lease."""
 
     def __init__(self, parts: Sequence[RedisConsumer], weights: Sequence[int], shards: int) -> None:
-        self._parts = parts
+        super().__init__(parts)
         self.alone = ShardedAlone([part.alone for part in parts], shards)
         self._reader = ShardedFetcher([part.reader for part in parts], weights)
         self.fetch, self.wait = self._reader.fetch, self._reader.wait
@@ -47,13 +68,13 @@ class ShardedConsumer:
     async def bury(self, batch: Sequence[Rewrite]) -> None:
         await self._each(batch, RedisConsumer.bury)
 
+    async def decline(self, batch: Sequence[Rewrite]) -> None:
+        await self._each(batch, RedisConsumer.decline)
+
     async def bury_raw(self, delivery: Delivery, reason: str) -> None:
         stream, entry, record = delivery
         part, _, own_stream = stream.partition("/")
         await self._parts[int(part)].bury_raw((own_stream, entry, record), reason)
-
-    async def restore(self) -> int:
-        return sum(await gather_all(part.restore() for part in self._parts))
 
     async def promote(self) -> Due:
         for number, part in enumerate(self._parts):
@@ -67,12 +88,6 @@ class ShardedConsumer:
     async def cancel_requested(self, job_ids: Sequence[bytes]) -> list[bytes]:
         answers = await gather_all(part.cancel_requested(job_ids) for part in self._parts)
         return [job_id for asked in answers for job_id in asked]
-
-    async def expire(self) -> int:
-        return sum(await gather_all(part.expire() for part in self._parts))
-
-    async def audit_limits(self) -> int:
-        return sum(await gather_all(part.audit_limits() for part in self._parts))
 
     async def close(self) -> None:
         await self._reader.close()

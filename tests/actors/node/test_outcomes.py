@@ -144,14 +144,6 @@ async def test_discard_goes_to_the_dead_letter_at_once(world: World) -> None:
     assert view.job.attempt == 1
 
 
-async def test_an_unknown_kind_is_kept_with_a_reason_that_says_so(world: World) -> None:
-    async with world.node():
-        view = await world.dead(await world.submit("noet"))
-
-    assert view.job.reason.startswith("unknown_kind")
-    assert "note" in view.job.reason
-
-
 async def test_a_payload_that_does_not_fit_is_kept_with_a_reason(world: World) -> None:
     @world.forge.job("typed", max_retries=0)
     async def typed(count: int) -> None:

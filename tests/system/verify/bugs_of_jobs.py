@@ -96,8 +96,8 @@ def as_soon_as_fetched(*commands: str) -> None:
 
         return reading
 
-    consumer.RedisConsumer.fetch = early(consumer.RedisConsumer.fetch)
-    consumer.RedisConsumer.wait = early(consumer.RedisConsumer.wait)
+    stream_reader.StreamReader.fetch = early(stream_reader.StreamReader.fetch)
+    stream_reader.StreamReader.wait = early(stream_reader.StreamReader.wait)
 
 
 def settle_before_running() -> None:

@@ -12,6 +12,12 @@ local function withdraw(scheduled, parked, delayed, id, location)
     if redis.call('ZREM', fair, id) == 1 then give_back(turns, mark) end
     if redis.call('EXISTS', fair) == 0 then redis.call('DEL', turns) end
   end
+  local line = string.match(location, '^k:([^\n]*)')
+  if line then
+    local declined = stem .. 'declined:' .. string.match(line, '^[^:]*:%d')
+    redis.call('ZREM', declined, kind_of(line) .. '\n' .. id)
+    vacate(stem .. 'unserved', declined, line)
+  end
   redis.call('HDEL', parked, id)
   if letter == 'l' then
     local key = claims_of(mark)[1].key

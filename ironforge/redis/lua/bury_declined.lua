@@ -1,0 +1,22 @@
+#!lua flags=allow-oom
+-- Gives up jobs of a kind that no node serves: to the dead letter. Nothing was tried, so nothing counts as failed or crashed.
+-- KEYS  fence, index, dead, parked, totals, unserved, declined
+-- ARGV  epoch, name, score, then per job: id, record
+--       name of the line, its score as it was seen: a node that serves it has changed that
+-- USES  clock, count, kind_line, vacate, unique
+-- Returns the ids of those that were still there
+if tonumber(redis.call('ZSCORE', unserved, name)) ~= tonumber(score) then return {} end
+local buried = {}
+for at = 4, #ARGV, 2 do
+  local id, record = ARGV[at], ARGV[at + 1]
+  if redis.call('ZREM', declined, kind_of(name) .. '\n' .. id) == 1 then
+    redis.call('ZADD', dead, now, id)
+    redis.call('HSET', parked, id, record)
+    redis.call('HSET', index, id, 'd')
+    release_key(id, record)
+    buried[#buried + 1] = id
+  end
+end
+count(totals, 'dead', #buried)
+vacate(unserved, declined, name)
+return buried

@@ -1,0 +1,7 @@
+-- Shared by scripts that take jobs out of the line of a kind: `<queue>:<priority>:<kind>`, a part of one zset `declined`.
+local function kind_of(name) return string.match(name, '^[^:]*:%d:(.*)$') end
+
+-- The first of its members, at most so many.
+local function first_of(declined, kind, most)
+  return redis.call('ZRANGE', declined, '[' .. kind .. '\n', '(' .. kind .. '\11', 'BYLEX', 'LIMIT', 0, most)
+end

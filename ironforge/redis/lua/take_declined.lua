@@ -1,0 +1,82 @@
+#!lua flags=allow-oom
+-- Gives a node jobs of kinds that it knows, and others declined: into a stream and to this node in one step, and only while
+-- nothing else is undelivered there, so no node that does not know the kind gets them in between.
+-- KEYS  own_fence, index, parked, quarantine, unserved, then in order pairs: a zset `declined`, the stream to deliver from
+-- ARGV  epoch, node, want, then pairs: number of a zset's key, kind of which jobs wait there
+-- USES  limits, enqueue, kind_line, vacate
+-- Returns entries as XREADGROUP does, none to a node that has lost its lease; an error NOGROUP when a stream has lost its group
+-- What it was given would only wait for its end to be noticed, and of a job that runs alone it would announce a run.
+if redis.pcall('GET', own_fence) ~= epoch then return {} end
+local wanted, found, kinds = tonumber(want), {}, {}
+for at = 4, #ARGV, 2 do
+  local key = tonumber(ARGV[at])
+  kinds[key] = kinds[key] or {}
+  table.insert(kinds[key], ARGV[at + 1])
+end
+
+local function deliver(stream, count)
+  local reply = redis.call('XREADGROUP', 'GROUP', 'nodes', node, 'COUNT', count, 'STREAMS', stream, '>')
+  if not reply then return end
+  found[#found + 1] = reply[1]
+  wanted = wanted - #reply[1][2]
+end
+
+-- Of all kinds together, those that were created first.
+local function first(key)
+  local members = {}
+  for _, kind in ipairs(kinds[key]) do
+    for _, member in ipairs(first_of(KEYS[key], kind, wanted)) do members[#members + 1] = member end
+  end
+  table.sort(members, function(one, other) return string.sub(one, -16) < string.sub(other, -16) end)
+  return {unpack(members, 1, wanted)}
+end
+
+-- With all of its limits or none: else it stays where it is, until the next look.
+local function let_in(id)
+  local mark = string.match(redis.call('HGET', index, id) or '', '^k:[^\n]*\n(.*)$')
+  if not mark then return true end
+  local claims = claims_of(mark)
+  for _, claim in ipairs(claims) do
+    local wait = closed(claim, id)
+    if wait and wait > 0 then redis.call('ZADD', stem .. 'dueroom', math.ceil((micros() + wait) / 1000), claim.key) end
+    if wait then return false end
+  end
+  occupy(claims, id)
+  return true
+end
+
+local function go_ahead(key, stream)
+  local place, moved = string.match(stream, '}:(q:.*)$') .. ':', 0
+  for _, member in ipairs(first(key)) do
+    local id = string.sub(member, -16)
+    local record, gone = redis.call('HGET', parked, id), true
+    if record and not let_in(id) then
+      gone = false
+    elseif record then
+      moved = moved + 1
+      redis.call('HSET', index, id, place .. redis.call('XADD', stream, '*', 'j', record))
+    else
+      redis.call('XADD', quarantine, '*', 'id', id, 'record', '', 'reason', 'a node knows its kind, but its record is gone')
+      redis.call('HDEL', index, id)
+    end
+    if gone then
+      redis.call('HDEL', parked, id)
+      redis.call('ZREM', KEYS[key], member)
+    end
+  end
+  if moved > 0 then deliver(stream, moved) end
+end
+
+for key = 6, #KEYS, 2 do
+  local declined, stream = KEYS[key], KEYS[key + 1]
+  local ahead, lost = undelivered(stream)
+  if lost or redis.call('EXISTS', stream) == 0 then return redis.error_reply('NOGROUP of ' .. stream) end
+  if wanted > 0 and ahead > 0 then deliver(stream, math.min(ahead, wanted)) end
+  if wanted > 0 then go_ahead(key, stream) end
+  local name = string.match(declined, '}:declined:(.*)$') .. ':'
+  for _, kind in ipairs(kinds[key]) do
+    redis.call('ZADD', unserved, 'XX', redis.call('ZSCORE', unserved, '') or 0, name .. kind)
+    vacate(unserved, declined, name .. kind)
+  end
+end
+return found
