@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from ironforge.client.client import AsyncClient, Client
     from ironforge.handlers.forge import Forge
     from ironforge.job.context import Context
+    from ironforge.job.limits import Rate
+    from ironforge.job.limits_option import Use
     from ironforge.job.retry import Backoff
     from ironforge.job.unique_option import Unique
 
@@ -54,6 +56,7 @@ __all__ = [
     "IronForgeError",
     "JobNotFound",
     "QueueFull",
+    "Rate",
     "Retry",
     "SerializationError",
     "Settings",
@@ -61,6 +64,7 @@ __all__ = [
     "StoreUnavailable",
     "Unique",
     "UnknownKind",
+    "Use",
     "__version__",
     "errors",
 ]
@@ -71,6 +75,8 @@ _HOMES: Final = {
     "Client": "ironforge.client.client",
     "Context": "ironforge.job.context",
     "Forge": "ironforge.handlers.forge",
+    "Rate": "ironforge.job.limits",
+    "Use": "ironforge.job.limits_option",
     "Unique": "ironforge.job.unique_option",
 }
 

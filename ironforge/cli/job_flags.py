@@ -23,10 +23,20 @@ def takes_job_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _read(name: str, value: Any) -> Any:
-    """A unique key may be given as it is, or as the object that HTTP takes."""
+    """A unique key may be given as it is, or as the object that HTTP takes; a use of a limit is NAME:KEY:UNITS."""
+    if name == "limits":
+        return [_use(text) for text in value]
     if name != "unique":
         return value
     return msgspec.json.decode(value) if value.startswith("{") else {"key": value}
+
+
+def _use(text: str) -> dict[str, Any]:
+    name, _, rest = text.partition(":")
+    key, colon, units = rest.rpartition(":")
+    if not (colon and units.isdecimal()):
+        return {"name": name, "key": rest}
+    return {"name": name, "key": key, "units": int(units)}
 
 
 def _flag(option: Option) -> inspect.Parameter:
@@ -34,4 +44,6 @@ def _flag(option: Option) -> inspect.Parameter:
     text = f"{', '.join(choices)}; {option.description}" if choices else option.description
     for other in (each for each in OPTIONS if "_" in each.name):  # a name of one word may be meant as a word
         text = text.replace(other.name, flag_name(other.name))
+    if option.name == "limits":
+        return flag("limits", list[str], f"NAME:KEY:UNITS; repeat it; {text}", "--limit")
     return flag(option.name, str if choices or option.type is Unique else option.type, text)

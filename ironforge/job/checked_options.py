@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from ironforge.errors import InvalidJob
+from ironforge.job.limits_option import limits_in
 from ironforge.job.record import Job, created_ms_of, new_id, tail_of
 from ironforge.job.unique_option import key_in
 
@@ -18,13 +19,19 @@ class CheckedOptions(NamedTuple):
     record: Job
     delay_ms: int | None = None
     run_at_ms: int | None = None
-    # The key is the kind's: a path into the payload.
+    # Keys are the kind's: paths into the payload.
     unique_by_path: bool = False
+    limits_by_path: bool = False
 
     def job(self, kind: str, payload: bytes, job_id: bytes | None = None, tail: int | None = None) -> Job:
         """The record of a new job of a checked kind and payload. Without `job_id` one is made, with the tail of the
-        unique key, or else this one. Raises InvalidJob when the payload has no unique key where its kind says."""
+        unique key, or else of a limit's, or else this one. Raises InvalidJob when the payload has no key where its kind
+        says."""
         template, unique = self.record, self.record.unique
+        if template.limits:
+            if self.limits_by_path:
+                template = msgspec.structs.replace(template, limits=limits_in(payload, template.limits))
+            tail = next((tail_of(use.key) for use in template.limits if use.key), tail)
         if unique is not None:
             if unique.on_conflict == "debounce" and not self.delay_ms:
                 raise InvalidJob(

@@ -7,7 +7,7 @@ where it has to be remembered, and the code that acts on it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, NamedTuple, TypedDict, TypeVar, get_args, get_type_hints
 
@@ -20,6 +20,8 @@ from ironforge.formats.duration import Duration, seconds_of
 from ironforge.formats.suggest import closest
 from ironforge.job import checks
 from ironforge.job.checked_options import CheckedOptions
+from ironforge.job.limits import MAX_LIMITS
+from ironforge.job.limits_option import Use, check_limits, shown_limits
 from ironforge.job.record import (
     FIRST_VERSION,
     LABELS,
@@ -88,6 +90,14 @@ _UNIQUE: Final = _option(
     shown_unique,
     at_door=True,
 )
+_LIMITS: Final = _option(
+    "what the job uses of limits; of a kind, the keys are paths into the payload",
+    check_limits,
+    shown_limits,
+    default=(),
+    at_door=True,
+    maxItems=MAX_LIMITS,
+)
 
 
 class KindOptions(msgspec.Struct, forbid_unknown_fields=True):
@@ -119,6 +129,7 @@ class KindOptions(msgspec.Struct, forbid_unknown_fields=True):
         _seconds("how long the job can be looked up after its end; default: as the kind says", 0, MAX_RETAIN_SECONDS),
     ] = None
     unique: Annotated[Unique | None, _UNIQUE] = None
+    limits: Annotated[list[Use] | None, _LIMITS] = None
 
 
 class JobOptions(KindOptions):
@@ -153,10 +164,13 @@ class JobOptions(KindOptions):
             )
         if self.fairness_weight is not None and self.fairness_key is None:
             raise InvalidJob("fairness_weight needs a fairness_key", code="missing_field", field="fairness_key")
-        inherits = self.unique is None and defaults.record.unique is not None
+        unique_by_path = self.unique is None and defaults.record.unique is not None
+        limits_by_path = self.limits is None and bool(defaults.record.limits)
         given = msgspec.structs.astuple(self)[: len(OPTIONS)]
         if given == _NOTHING:  # most submissions
-            return defaults._replace(unique_by_path=True) if inherits else defaults
+            if not (unique_by_path or limits_by_path):
+                return defaults
+            return defaults._replace(unique_by_path=unique_by_path, limits_by_path=limits_by_path)
         values = {}
         for option, value in zip(OPTIONS, given, strict=True):
             if value is not None:
@@ -165,7 +179,7 @@ class JobOptions(KindOptions):
         record = msgspec.structs.replace(defaults.record, **values)
         if record.limits or record.unique:  # what an older node must not run
             record = msgspec.structs.replace(record, version=RECORD_VERSION)
-        return CheckedOptions(record, delay_ms, run_at_ms, inherits)
+        return CheckedOptions(record, delay_ms, run_at_ms, unique_by_path, limits_by_path)
 
 
 class Option(NamedTuple):
@@ -235,6 +249,7 @@ class KindKeywords(TypedDict, total=False):
     timeout_seconds: Duration | None
     retain_seconds: Duration | None
     unique: Unique | None
+    limits: Sequence[Use | Mapping[str, Any]] | None
 
 
 class JobKeywords(KindKeywords, total=False):

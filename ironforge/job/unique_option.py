@@ -10,6 +10,7 @@ import msgspec
 from ironforge.errors import InvalidJob
 from ironforge.formats.duration import Duration
 from ironforge.job import checks
+from ironforge.job.payload_path import text_at
 from ironforge.job.uniqueness import MAX_WINDOW_SECONDS, Holding, OnConflict, UniqueUse
 
 MAX_UNIQUE_KEY: Final = 255
@@ -65,16 +66,7 @@ def shown_unique(use: UniqueUse | None) -> Unique | None:
 
 def key_in(payload: bytes, path: str) -> str:
     """What stands at a kind's path in a payload. Raises InvalidJob when there is no text, number or truth value."""
-    value = msgspec.json.decode(payload)
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, dict) else None
-    if value is None or isinstance(value, dict | list):
-        raise InvalidJob(
-            f"the payload has no text or number at {path}, from which this kind makes its unique key",
-            code="invalid_unique",
-            field="payload",
-        )
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    text = text_at(payload, path, "unique key", "invalid_unique")
     return check_unique("unique", Unique(text)).key
 
 

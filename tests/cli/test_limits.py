@@ -32,3 +32,17 @@ def test_what_makes_no_sense_is_told(dev: Dev):
     fifo = dev.ironforge("limits", "put", "stripe", "--concurrency", "2", "--fifo")
     assert fifo.returncode == 2
     assert "order fifo of limit stripe needs concurrency 1" in fifo.stderr
+
+
+def test_a_job_is_submitted_with_its_limits(dev: Dev):
+    dev.ironforge("limits", "put", "stripe", "--rate", "100/1s", "--burst", "20")
+    dev.ironforge("limits", "put", "mail", "--concurrency", "2")
+    used = ("--limit", "stripe:acct:42:3", "--limit", "mail:acct_42", "--limit", "plain")
+    dev.ironforge("limits", "put", "plain", "--concurrency", "1")
+    job = dev.json("submit", "demo.echo", "1", *used, "--wait")
+    assert job["status"] == "completed"
+    assert job["limits"] == [
+        {"name": "stripe", "key": "acct:42", "units": 3},
+        {"name": "mail", "key": "acct_42", "units": 1},
+        {"name": "plain", "key": "", "units": 1},
+    ]

@@ -23,6 +23,7 @@ from ironforge.formats.suggest import closest
 from ironforge.job import checks
 from ironforge.job.fingerprint import content, digest
 from ironforge.job.limits import OnFailure, WhenFull
+from ironforge.job.limits_option import Use
 from ironforge.job.payload_schema import check_payload
 from ironforge.job.record import LABELS, JobState, parse_id, tail_of
 from ironforge.store.contract import Submission
@@ -163,7 +164,7 @@ def _mismatch(message: str, model: Any) -> ApiProblem:
     place = _PLACE.search(message)
     path = place.group(1) if place else ""
     text = message[: place.start()] if place else message
-    names = _fields(JobRequest if path.endswith("]") else model)
+    names = _fields(Use if "limits[" in path else JobRequest if path.endswith("]") else model)
     if unknown := _UNKNOWN.search(text):
         name = unknown.group(1)
         close = closest(name, names)

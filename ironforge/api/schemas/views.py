@@ -73,7 +73,7 @@ def bare_job_answer(view: JobView) -> JobAnswer:
     shown.payload = shown.result = msgspec.Raw(b"null")
     shown.errors, shown.reason = [], None
     for option in options.RECORDED:
-        if option.name not in options.KindOptions.__struct_fields__:
+        if option.name not in options.KindOptions.__struct_fields__ or option.name in ("unique", "limits"):
             setattr(shown, option.name, option.default)
     return shown
 

@@ -1,0 +1,48 @@
+"""The option `limits` as callers write it, and what it says about a job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ironforge.errors import InvalidJob
+from ironforge.job.limits import LimitUse, Units, check_limit_key, check_uses
+from ironforge.job.payload_path import text_at
+
+
+class Use(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a job uses of a limit: `units` of its rate, and one of the places of `key`; empty: it has one for all.
+
+    Of a kind, `key` is a path into the payload, such as `customer.id`.
+    """
+
+    name: str
+    key: str = ""
+    units: Units = 1
+
+
+def check_limits(field: str, given: object) -> tuple[LimitUse, ...]:
+    """Raises InvalidJob with `code` and `field`."""
+    try:
+        uses = msgspec.convert([_plain(use) for use in given] if isinstance(given, Sequence) else given, list[Use])
+    except msgspec.ValidationError as error:
+        raise InvalidJob(f"{field}: {error}", code="invalid_limit", field=field) from None
+    return check_uses([LimitUse(use.name, use.key, use.units) for use in uses])
+
+
+def shown_limits(uses: Sequence[LimitUse]) -> list[Use]:
+    return [Use(use.name, use.key, use.units) for use in uses]
+
+
+def limits_in(payload: bytes, uses: Sequence[LimitUse]) -> tuple[LimitUse, ...]:
+    """Those of a kind, whose keys are paths. Raises InvalidJob when the payload has no text or number there."""
+    found = []
+    for use in uses:
+        key = text_at(payload, use.key, f"key of limit {use.name}", "invalid_limit") if use.key else ""
+        found.append(msgspec.structs.replace(use, key=check_limit_key(use.name, key)))
+    return tuple(found)
+
+
+def _plain(use: object) -> object:
+    return msgspec.to_builtins(use) if isinstance(use, Use) else use
