@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, overload
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeVar, overload
 
-from ironforge.errors import ConfigError
+import msgspec
+
+from ironforge.errors import ConfigError, InvalidJob
 from ironforge.handlers.events import EventName, Hook, check_hook
 from ironforge.handlers.lifespan import Lifespan, lifespan_of, provided_to
 from ironforge.handlers.middleware import Middleware, SubmissionMiddleware
 from ironforge.handlers.names import name_of
+from ironforge.job.limits import Limit, OnFailure, Rate, WhenFull, check_limit
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -22,6 +25,7 @@ class Extensions:
         self._submission_middleware: list[SubmissionMiddleware] = []
         self._lifespans: list[Lifespan] = []
         self._hooks: list[Hook] = []
+        self._limits: dict[str, Limit] = {}
         self._bound: list[Callable[..., Any]] = []
         self._frozen = False
 
@@ -74,6 +78,33 @@ class Extensions:
         self._check_open("hook")
         self._hooks.append(Hook(event, function, self._provided_to(function)))
         return function
+
+    def limit(
+        self,
+        name: str,
+        *,
+        concurrency: int | None = None,
+        rate: Rate | None = None,
+        when_full: WhenFull = "wait",
+        order: Literal["", "fifo"] = "",
+        on_failure: OnFailure | Literal[""] = "",
+    ) -> None:
+        """Define a limit, which nodes announce as they start; an operator's override goes before it. Raises
+        ConfigError for anything wrong."""
+        self._check_open(f"limit {name}")
+        if name in self._limits:
+            raise ConfigError(f"limit {name!r} is defined twice")
+        limit = Limit(concurrency, rate, when_full, order, on_failure)
+        try:
+            # A struct made in Python has not been checked against its own types.
+            self._limits[name] = check_limit(name, msgspec.convert(msgspec.to_builtins(limit), Limit))
+        except (InvalidJob, msgspec.ValidationError) as error:
+            raise ConfigError(f"limit {name!r}: {error}") from None
+
+    @property
+    def limits(self) -> Mapping[str, Limit]:
+        """By name, in the order of their definition."""
+        return self._limits
 
     @property
     def hooks(self) -> Sequence[Hook]:

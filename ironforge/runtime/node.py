@@ -33,6 +33,7 @@ from ironforge.process.forks import withhold_loop
 from ironforge.process.handler_environment import hide_from_handlers
 from ironforge.process.stop_signals import StopSignals
 from ironforge.runtime.lifespans import Lifespans
+from ironforge.runtime.limits import define_limits
 from ironforge.runtime.parent_pipe import ChildStatus, Deaths, reporting
 from ironforge.runtime.unserved import warn_of_unserved_kinds
 from ironforge.settings import Settings, load, namespaces_of
@@ -79,6 +80,7 @@ class Node:
         if self._settings.durability == "local":
             logger.info("whether the server writes accepted jobs through is not checked here, but by the API")
         try:
+            await define_limits(self._forge, self._settings)
             if await self._lifespans.start(self._stopping):
                 await self._run_jobs()
         except BaseException:

@@ -37,6 +37,9 @@ def values(kind: type, schema: dict[str, Any]) -> str:
         return " to ".join(f"{bound:,}".removesuffix(".0") for bound in (schema["minimum"], schema["maximum"]))
     if "pattern" in schema:
         return "a name"
+    struct = next((each for each in (kind, *get_args(kind)) if hasattr(each, "__struct_encode_fields__")), None)
+    if struct is not None:
+        return ", ".join(f"`{field}`" for field in struct.__struct_encode_fields__)
     return ", ".join(map(str, get_args(kind))) or "a time"
 
 
