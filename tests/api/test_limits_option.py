@@ -127,3 +127,9 @@ async def test_the_same_key_with_other_limits_is_another_submission(api: Api) ->
 def test_a_kind_with_uses_that_make_no_sense_is_not_registered() -> None:
     with pytest.raises(ConfigError, match="a b"):
         Forge().job("k", limits=[Use("a b")])
+
+
+@pytest.mark.parametrize("field", ["while", "on_conflict"])
+async def test_a_word_of_a_unique_key_that_is_none(api: Api, field: str) -> None:
+    answer = await api.call("POST", "/jobs", json={"kind": "k", "unique": {"key": "a", field: "no"}})
+    assert (answer.status, answer.code, answer.body["field"]) == (400, "invalid_type", f"unique.{field}")

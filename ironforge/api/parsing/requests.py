@@ -26,6 +26,8 @@ from ironforge.job.limits import OnFailure, WhenFull
 from ironforge.job.limits_option import Use
 from ironforge.job.payload_schema import check_payload
 from ironforge.job.record import LABELS, JobState, parse_id, tail_of
+from ironforge.job.unique_option import While
+from ironforge.job.uniqueness import OnConflict
 from ironforge.store.contract import Submission
 from ironforge.store.kind_catalog import LookUp, nothing_known
 
@@ -44,6 +46,8 @@ _CHOICES: Final[Mapping[str, Sequence[str]]] = {
     "when_full": get_args(WhenFull),
     "order": ("fifo",),
     "on_failure": get_args(OnFailure),
+    "while": get_args(While),
+    "on_conflict": get_args(OnConflict),
 }
 _BOUND: Final = re.compile(r"Expected `\w+` [<>]=? ")
 _FIELD: Final = re.compile(r"[a-z_]+")
