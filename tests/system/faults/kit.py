@@ -47,7 +47,9 @@ class Ground:
         self._ledger = ledger
         self._nodes: list[subprocess.Popen[bytes]] = []
 
-    def start_node(self, parent: Sequence[str] | None = None, **changes: Any) -> subprocess.Popen[bytes]:
+    def start_node(
+        self, parent: Sequence[str] | None = None, *, program: Sequence[str] = (str(APP),), **changes: Any
+    ) -> subprocess.Popen[bytes]:
         """A node alone, or with these options of `ironforge node` a parent with its children."""
         settings = msgspec.structs.replace(self.settings, **changes)
         environment = {
@@ -55,7 +57,7 @@ class Ground:
             "LEDGER": str(self._ledger),
             **{environment_name(name): str(getattr(settings, name)) for name in TOLD},
         }
-        command = [sys.executable, str(APP)] if parent is None else [*IRONFORGE, "node", APP.stem, *parent]
+        command = [sys.executable, *program] if parent is None else [*IRONFORGE, "node", APP.stem, *parent]
         node = subprocess.Popen(command, cwd=APP.parent, env=environment, start_new_session=True)
         self._nodes.append(node)
         return node

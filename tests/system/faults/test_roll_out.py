@@ -1,0 +1,80 @@
+"""Two nodes of an application are replaced by a newer version and back again, under load of both: nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.system.faults.kit import Ground, until
+
+pytestmark = pytest.mark.slow
+
+PROGRAM = str(Path(__file__).parent / "versions_app.py")
+RATE = 200
+LOOK_SECONDS = 0.05
+
+
+class Load:
+    """Of jobs of both kinds, until it is stopped."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self.ids: list[str] = []
+        self._task = asyncio.create_task(self._submit())
+
+    async def _submit(self) -> None:
+        loop, begun = asyncio.get_running_loop(), asyncio.get_running_loop().time()
+        while True:
+            for kind in ("old", "new"):
+                due = int((loop.time() - begun) * RATE) - len(self.ids)
+                payloads = [{"n": n, "text": "more"} if kind == "old" else {"n": n} for n in range(due // 2 + 1)]
+                self.ids += await self._ground.forge.submit_many(kind, payloads)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def more(self) -> None:
+        """Wait until some more were submitted, of whichever kind."""
+        enough = len(self.ids) + RATE
+        await until(lambda: len(self.ids) >= enough, "more submissions")
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+
+def start(ground: Ground, version: int) -> subprocess.Popen[bytes]:
+    return ground.start_node(program=(PROGRAM, str(version)))
+
+
+async def replace(ground: Ground, node: subprocess.Popen[bytes], version: int) -> subprocess.Popen[bytes]:
+    """The new one is there before the old one goes."""
+    newer = start(ground, version)
+
+    async def is_there() -> bool:
+        return any(f".{newer.pid}." in view.name for view in await ground.store_client.inspector.nodes())
+
+    await until(is_there, "the new node to join")
+    assert await ground.end(node) == 0
+    return newer
+
+
+async def test_nothing_is_lost_in_a_roll_out_and_back(ground: Ground) -> None:
+    nodes = [start(ground, 1), start(ground, 1)]
+    load = Load(ground)
+    await load.more()
+    for version in (2, 2, 1, 1):
+        nodes = [nodes[1], await replace(ground, nodes[0], version)]
+        await load.more()
+    await load.stop()
+    start(ground, 2)
+    await ground.drained(len(load.ids))
+    await ground.check_settled(load.ids)
+
+    totals = await ground.totals()
+    assert (totals["completed"], totals["dead"], totals["failed"]) == (totals["submitted"], 0, 0)
+    declined = Counter(line[1:] for line in ground.lines() if line.what == "declined")
+    assert declined.total() > 0
+    assert max(declined.values()) == 1  # of a run, by a node
