@@ -31,7 +31,7 @@ class CheckedOptions(NamedTuple):
         if template.limits:
             if self.limits_by_path:
                 template = msgspec.structs.replace(template, limits=limits_in(payload, template.limits))
-            tail = next((tail_of(use.key) for use in template.limits if use.key), tail)
+            tail = tail_of(template.limits[0].key)
         if unique is not None:
             if unique.on_conflict == "debounce" and not self.delay_ms:
                 raise InvalidJob(

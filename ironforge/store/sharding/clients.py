@@ -74,7 +74,7 @@ class ShardedProducer:
 
     def _check_key(self, item: Submission, shard: int) -> None:
         for use in item.job.limits:
-            if use.key and tail_of(use.key) % len(self._parts) != shard:
+            if tail_of(use.key) % len(self._parts) != shard:
                 raise InvalidJob(
                     f"key {use.key!r} of limit {use.name} lies in another shard than the job: where there are several, "
                     "a job has limits of one key, and an id that is made for that",
@@ -98,7 +98,16 @@ class ShardedProducer:
 
 
 def _check_together(batch: Sequence[Submission]) -> None:
-    """Keys of different text lie in different shards, or might: that must not depend on chance."""
+    """Keys of different text lie in different shards, or might: that must not depend on chance. A limit that is used
+    without a key has the empty one."""
+    limited = {use.key for item in batch for use in item.job.limits}
+    if len(limited) > 1:
+        raise InvalidJob(
+            f"the limits of this job or batch have {len(limited)} keys, and in several shards they must have one: "
+            "submit the jobs one by one, each with limits of one key",
+            code="keys_apart",
+            field="limits",
+        )
     unique = {item.job.unique.key for item in batch if item.job.unique is not None}
     if unique and len(unique | {item.idempotency_key for item in batch if item.idempotency_key is not None}) > 1:
         raise InvalidJob(

@@ -1,4 +1,8 @@
-"""Limits of several shards: the same in each. A key lies in the shard of its text, as the jobs that use it."""
+"""Limits of several shards: the same in each. A key lies in the shard of its text, as the jobs that use it.
+
+A limit without a key is not divided: its jobs lie in the shard of the empty text, for with parts of a limit jobs would
+wait in one shard while another has room.
+"""
 
 from __future__ import annotations
 
@@ -32,27 +36,16 @@ class ShardedLimits:
         return await self._parts[0].all()
 
     async def key(self, name: str, key: str = "") -> LimitKey:
-        found = await gather_all(part.key(name, key) for part in self._of(key))
-        nexts = [one.next_ms for one in found if one.next_ms is not None]
-        stops = [one.stopped_ms for one in found if one.stopped_ms is not None]
-        return LimitKey(
-            sum(one.running for one in found),
-            sum(one.waiting for one in found),
-            sum(one.remaining for one in found),
-            max(one.resets_ms for one in found),
-            min(nexts, default=None),
-            max(stops, default=None),
-            [holder for one in found for holder in one.holders],
-        )
+        return await self._of(key).key(name, key)
 
     async def throttle(self, name: str, key: str, seconds: float) -> None:
-        await gather_all(part.throttle(name, key, seconds) for part in self._of(key))
+        await self._of(key).throttle(name, key, seconds)
 
     async def used(self, name: str, key: str, more: int) -> None:
-        await gather_all(part.used(name, key, more) for part in self._of(key))
+        await self._of(key).used(name, key, more)
 
     async def resume(self, name: str, key: str = "") -> int:
-        return sum(await gather_all(part.resume(name, key) for part in self._of(key)))
+        return await self._of(key).resume(name, key)
 
-    def _of(self, key: str) -> Sequence[Limits]:
-        return [self._parts[tail_of(key) % len(self._parts)]] if key else self._parts
+    def _of(self, key: str) -> Limits:
+        return self._parts[tail_of(key) % len(self._parts)]

@@ -33,7 +33,8 @@ async def test_jobs_of_a_key_run_one_at_a_time_and_an_override_survives_a_restar
     store_client = StoreClient(settings)
     async with running(forge, settings):
         payloads = [{"account": name} for name in "ab" * 10]
-        ids = [parse_id(job_id) for job_id in await forge.submit_many("charge", payloads)]
+        submitted = await asyncio.gather(*(forge.submit("charge", payload) for payload in payloads))
+        ids = [parse_id(job_id) for job_id in submitted]
         views = []
         while not views or any(view.state != "completed" for view in views):
             views = [await store_client.inspector.get(job_id) for job_id in ids]

@@ -19,14 +19,15 @@ async def sharded(cluster: Cluster) -> Cluster:
     return cluster
 
 
-async def test_a_key_is_one_however_many_shards_there_are(sharded: Cluster) -> None:
+@pytest.mark.parametrize("key", ["a", ""])
+async def test_a_key_is_one_however_many_shards_there_are(sharded: Cluster, key: str) -> None:
     node = await sharded.node()
-    jobs = [job(id=new_id(tail_of("a")), limits=(LimitUse("one", "a"),)) for _ in range(3)]
+    jobs = [job(id=new_id(tail_of(key)), limits=(LimitUse("one", key),)) for _ in range(3)]
     await sharded.submit(*jobs)
     order = []
     while deliveries := await node.work.fetch(10):
         assert len(deliveries) == 1
-        assert (await sharded.store_client.limits.key("one", "a")).running == 1
+        assert (await sharded.store_client.limits.key("one", key)).running == 1
         order += ids_in(deliveries)
         await node.work.settle([completed(deliveries[0])])
     assert order == [one.id for one in jobs]
@@ -37,3 +38,12 @@ async def test_a_job_lies_where_its_key_lies_or_is_refused(sharded: Cluster) -> 
     with pytest.raises(InvalidJob) as caught:
         await sharded.submit(job(id=astray, limits=(LimitUse("one", "a"),)))
     assert caught.value.code == "keys_apart"
+
+
+@pytest.mark.parametrize("others", [("b",), ("",)])
+async def test_keys_of_different_text_are_refused_wherever_they_lie(sharded: Cluster, others: tuple[str, ...]) -> None:
+    jobs = [job(id=new_id(tail_of(key)), limits=(LimitUse("one", key),)) for key in ("a", *others)]
+    with pytest.raises(InvalidJob) as caught:
+        await sharded.submit(*jobs)
+    assert caught.value.code == "keys_apart"
+    assert (await sharded.store_client.inspector.stats()).totals["submitted"] == 0
