@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -66,8 +67,10 @@ def run(folder: Path, *options: str) -> tuple[int, str]:
     (folder / "pytest.ini").write_text(CONFIG)
     (folder / "test_it.py").write_text(SUITE)
     command = (sys.executable, "-m", "pytest", *options)
-    ignoring = {"preexec_fn": ignore_signals}
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, **ignoring)
+    # Run by a process of xdist, it must not take itself for one.
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
+    given = {"env": own, "preexec_fn": ignore_signals}
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, **given)
     return done.returncode, done.stdout.splitlines()[-1].strip("= ").partition(" in ")[0]
 
 

@@ -6,8 +6,11 @@ import os
 import threading
 
 import msgspec
+import pytest
 
 from ironforge import Context, Forge
+from ironforge.errors import InvalidPayload
+from tests.support.waiting import eventually
 
 forge = Forge()
 
@@ -50,10 +53,18 @@ def test_a_payload_becomes_the_handlers_own_type(client):
 
 
 def test_a_payload_that_does_not_fit_is_refused_with_the_reason(client):
-    # No attempt of it could succeed: the job goes to the dead letter, and says which field was wrong.
-    job = client.wait(client.submit("order.ship", {"number": "seven"})["id"])
-    assert job["status"] == "dead"
-    assert "number" in job["reason"]
+    # Nodes announce what their handlers take, and within a second the API knows it.
+    eventually(lambda: is_refused(client, {"number": "seven"}), "the API to know what the handler takes")
+    with pytest.raises(InvalidPayload, match="/payload/number"):
+        client.submit("order.ship", {"number": "seven"})
+
+
+def is_refused(client, payload):
+    try:
+        client.submit("order.ship", payload)
+    except InvalidPayload:
+        return True
+    return False
 
 
 def test_a_plain_function_runs_in_a_thread(client):

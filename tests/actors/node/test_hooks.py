@@ -92,10 +92,9 @@ async def test_a_job_that_is_given_up_at_once_fails_and_is_dead(world: World):
     seen = listening(world, "attempt_failed", "job_dead")
     async with world.node():
         await world.dead(await world.submit("discard"))
-        await world.dead(await world.submit("unknown.kind"))
-    assert names(seen) == ["attempt_failed", "job_dead"] * 2
+    assert names(seen) == ["attempt_failed", "job_dead"]
     assert {event.namespace for event in seen} == {world.settings.namespace}
-    assert [event.retry_seconds for event in seen if event.event == "attempt_failed"] == [None, None]
+    assert [event.retry_seconds for event in seen if event.event == "attempt_failed"] == [None]
 
 
 async def test_snoozed_and_cancelled_attempts_are_told_as_that(world: World):
@@ -196,7 +195,8 @@ async def test_a_hook_that_hangs_loses_events_and_holds_up_nothing(
                 await world.completed(job_id)
     finally:
         over.set()
-    assert caplog.text.count("is too slow, 3 events wait for it: further ones are dropped") == 1
+    slow = "hook is too slow" if is_async else "block is too slow"
+    assert caplog.text.count(f"{slow}, 3 events wait for it: further ones are dropped") == 1
     assert "5 events did not reach it" in caplog.text
 
 

@@ -169,7 +169,7 @@ async def test_when_a_role_crashes_the_node_begins_anew_and_loses_nothing(
         await until(lambda: gate.entered, "the job to run")
         before = node_names(world)
 
-        await node.system.ref("node/dispatcher").tell(Done(999, 1, 0.0, (), (), (), ()))
+        await node.system.ref("node/dispatcher").tell(Done(999, 1, 0.0, (), (), (), (), ()))
 
         await until(lambda: len(gate.entered) == 2, "the job to run again")
         gate.open()
@@ -186,7 +186,7 @@ async def test_a_node_whose_roles_keep_crashing_gives_up(world: World) -> None:
 
         async def crash_again() -> bool:
             try:
-                node.system.ref("node/dispatcher").try_tell(Done(999, 1, 0.0, (), (), (), ()))
+                node.system.ref("node/dispatcher").try_tell(Done(999, 1, 0.0, (), (), (), (), ()))
             except Exception:
                 await asyncio.sleep(0)
             return ended.done()

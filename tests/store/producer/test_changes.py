@@ -172,8 +172,9 @@ async def test_a_cancellation_that_comes_late_writes_nothing(cluster: Cluster) -
         keys.delayed,
         keys.bucket_of(queued.id, "done"),
         keys.buckets,
+        keys.unserved,
+        keys.stream("default:2"),
     ]
-    names.append(keys.stream("default:2"))
     location = cluster.raw.hget(keys.index, queued.id)
     stale = [
         (queued.id, b"q:default:2:1-1", b"1-1", b""),
@@ -181,7 +182,7 @@ async def test_a_cancellation_that_comes_late_writes_nothing(cluster: Cluster) -
         (scheduled.id, b"s:default:2", b"", b"an older record"),
     ]
     for job_id, seen_at, entry, record in stale:
-        arguments = [keys.signals, job_id, seen_at, entry, record, b"never", 60, 1, "bucket"]
+        arguments = [keys.signals, job_id, seen_at, entry, record, b"never", 60, 1, ""]
         assert cluster.raw.execute_command(*CANCEL.by_text(names, arguments)) == b"moved"
     assert cluster.snapshot() == before
 
