@@ -13,7 +13,6 @@ import redis
 from ironforge import Forge
 from ironforge.settings import Settings, load
 from ironforge.verify.run import Plan, verify
-from ironforge.verify.verdict import Violation
 from tests.cli.kit import ironforge
 from tests.support.servers import valkey
 from tests.system.verify.mutants import MUTANTS
@@ -91,18 +90,22 @@ async def test_planted_bugs_are_found_and_a_correct_node_passes(settings: Settin
     """Each for the promise that it breaks, several at once: most of a run is waiting."""
     room = asyncio.Semaphore(AT_ONCE)
 
-    async def found(bug: str) -> list[Violation]:
+    async def broken(bug: str) -> set[str]:
         command = (*MUTANT, *group.conditions.split(), *bug.split())
         async with room:
-            return (await verify(settings, group.plan, say=lambda _: None, command=command)).violations
+            verdict = await verify(settings, group.plan, say=lambda _: None, command=command)
+        return {violation.promise for violation in verdict.violations}
 
-    control, *broken = await asyncio.gather(found(CONTROL), *(found(bug) for bug in group.broken))
+    control, *promises = await asyncio.gather(broken(CONTROL), *(broken(bug) for bug in group.broken))
+    found = dict(zip(group.broken, promises, strict=True))
+    # Not every run meets a bug that needs a bad moment, least of all where machines are slow. Then it has a second one.
+    for bug in [bug for bug, promise in group.broken.items() if promise not in found[bug]]:
+        found[bug] |= await broken(bug)
 
-    assert control == []
+    assert control == set()
     assert {
-        bug: expected if expected in promises else f"not found, only {promises}"
-        for (bug, expected), violations in zip(group.broken.items(), broken, strict=True)
-        for promises in [{violation.promise for violation in violations}]
+        bug: expected if expected in found[bug] else f"not found, only {found[bug]}"
+        for bug, expected in group.broken.items()
     } == group.broken
 
 
