@@ -123,6 +123,7 @@ def test_doctor_names_a_kind_that_no_running_node_runs(installation: Installatio
 
 
 def test_kinds_are_listed_and_shown_in_words(dev: Dev):
+    eventually(lambda: dev.json("kinds")["kinds"], "the node to announce its kinds")
     listed = dev.ironforge("kinds", "--limit", "1")
     assert listed.stdout.split()[:5] == ["KIND", "NODES", "VERSION", "ANNOUNCED", "DEFAULTS"]
     assert "more with --cursor" in listed.stderr
