@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Coroutine
 from datetime import datetime
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, TypeVar, Unpack
 
 import msgspec
 
 from ironforge.client.transport import Json, Transport
-from ironforge.job.limits import Limit, OnFailure, Rate, WhenFull, check_limit_name
+from ironforge.job.limits import Limit, LimitKeywords, Rate, check_limit_name
 from ironforge.job.options import in_words_of_json
 
 # What a call gives back: the value itself, or a coroutine of it.
@@ -35,19 +35,9 @@ class LimitCalls(Generic[Answer]):
         remaining, resets_at, holders. Raises LimitNotFound."""
         return self._answer(self._http.call("GET", _path(name), query={"key": key}))
 
-    def put_limit(
-        self,
-        name: str,
-        *,
-        concurrency: int | None = None,
-        rate: Rate | None = None,
-        when_full: WhenFull = "wait",
-        order: Literal["", "fifo"] = "",
-        on_failure: OnFailure | Literal[""] = "",
-    ) -> Answer:
+    def put_limit(self, name: str, **given: Unpack[LimitKeywords]) -> Answer:
         """Define a limit, or define it anew; what an operator says instead stays."""
-        limit = Limit(concurrency, rate, when_full, order, on_failure)
-        body = msgspec.json.encode(limit)
+        body = msgspec.json.encode(Limit(**given))
         return self._answer(self._http.call("PUT", _path(name), body=body, headers=JSON))
 
     def override_limit(

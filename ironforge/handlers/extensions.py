@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, TypeVar, Unpack, overload
 
 import msgspec
 
@@ -14,7 +14,7 @@ from ironforge.handlers.events import EventName, Hook, check_hook
 from ironforge.handlers.lifespan import Lifespan, lifespan_of, provided_to
 from ironforge.handlers.middleware import Middleware, SubmissionMiddleware
 from ironforge.handlers.names import name_of
-from ironforge.job.limits import Limit, OnFailure, Rate, WhenFull, check_limit
+from ironforge.job.limits import Limit, LimitKeywords, check_limit
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -79,22 +79,13 @@ class Extensions:
         self._hooks.append(Hook(event, function, self._provided_to(function)))
         return function
 
-    def limit(
-        self,
-        name: str,
-        *,
-        concurrency: int | None = None,
-        rate: Rate | None = None,
-        when_full: WhenFull = "wait",
-        order: Literal["", "fifo"] = "",
-        on_failure: OnFailure | Literal[""] = "",
-    ) -> None:
+    def limit(self, name: str, **given: Unpack[LimitKeywords]) -> None:
         """Define a limit, which nodes announce as they start; an operator's override goes before it. Raises
         ConfigError for anything wrong."""
         self._check_open(f"limit {name}")
         if name in self._limits:
             raise ConfigError(f"limit {name!r} is defined twice")
-        limit = Limit(concurrency, rate, when_full, order, on_failure)
+        limit = Limit(**given)
         try:
             # A struct made in Python has not been checked against its own types.
             self._limits[name] = check_limit(name, msgspec.convert(msgspec.to_builtins(limit), Limit))

@@ -6,7 +6,7 @@ Scripts decide by the definition that the server has. It is JSON, in the words o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypedDict
 
 import msgspec
 
@@ -59,6 +59,16 @@ class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     when_full: WhenFull = "wait"
     order: Literal["", "fifo"] = ""
     on_failure: OnFailure | Literal[""] = ""
+
+
+class LimitKeywords(TypedDict, total=False):
+    """`Limit` as Python writes it, for type checkers."""
+
+    concurrency: int | None
+    rate: Rate | None
+    when_full: WhenFull
+    order: Literal["", "fifo"]
+    on_failure: OnFailure | Literal[""]
 
 
 class Override(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
