@@ -28,9 +28,10 @@ class CheckedOptions(NamedTuple):
         unique key, or else of a limit's, or else this one. Raises InvalidJob when the payload has no key where its kind
         says."""
         template, unique = self.record, self.record.unique
+        decoded = msgspec.json.decode(payload) if self.limits_by_path or self.unique_by_path else None
         if template.limits:
             if self.limits_by_path:
-                template = msgspec.structs.replace(template, limits=limits_in(payload, template.limits))
+                template = msgspec.structs.replace(template, limits=limits_in(decoded, template.limits))
             tail = tail_of(template.limits[0].key)
         if unique is not None:
             if unique.on_conflict == "debounce" and not self.delay_ms:
@@ -40,7 +41,7 @@ class CheckedOptions(NamedTuple):
                     field="delay_seconds",
                 )
             if self.unique_by_path:
-                unique = msgspec.structs.replace(unique, key=key_in(payload, unique.key))
+                unique = msgspec.structs.replace(unique, key=key_in(decoded, unique.key))
                 template = msgspec.structs.replace(template, unique=unique)
             tail = tail_of(unique.key)
         job_id = new_id(tail) if job_id is None else job_id

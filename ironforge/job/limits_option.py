@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -35,8 +36,8 @@ def shown_limits(uses: Sequence[LimitUse]) -> list[Use]:
     return [Use(use.name, use.key, use.units) for use in uses]
 
 
-def limits_in(payload: bytes, uses: Sequence[LimitUse]) -> tuple[LimitUse, ...]:
-    """Those of a kind, whose keys are paths. Raises InvalidJob when the payload has no text or number there."""
+def limits_in(payload: Any, uses: Sequence[LimitUse]) -> tuple[LimitUse, ...]:
+    """Those of a kind, whose keys are paths into the decoded payload. Raises InvalidJob when there is no text."""
     found = []
     for use in uses:
         key = text_at(payload, use.key, f"key of limit {use.name}", "invalid_limit") if use.key else ""

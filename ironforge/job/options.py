@@ -165,7 +165,7 @@ class JobOptions(KindOptions):
         if self.fairness_weight is not None and self.fairness_key is None:
             raise InvalidJob("fairness_weight needs a fairness_key", code="missing_field", field="fairness_key")
         unique_by_path = self.unique is None and defaults.record.unique is not None
-        limits_by_path = self.limits is None and bool(defaults.record.limits)
+        limits_by_path = self.limits is None and any(use.key for use in defaults.record.limits)
         given = msgspec.structs.astuple(self)[: len(OPTIONS)]
         if given == _NOTHING:  # most submissions
             if not (unique_by_path or limits_by_path):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from ironforge.codes import Code
 from ironforge.errors import InvalidJob
 
 
-def text_at(payload: bytes, path: str, what: str, code: Code) -> str:
-    """Raises InvalidJob when there is no text, number or truth value to make a `what` of."""
-    value = msgspec.json.decode(payload)
+def text_at(payload: Any, path: str, what: str, code: Code) -> str:
+    """`payload`: decoded. Raises InvalidJob when there is no text, number or truth value to make a `what` of."""
+    value = payload
     for name in path.split("."):
         value = value.get(name) if isinstance(value, dict) else None
     if value is None or isinstance(value, dict | list):

@@ -64,8 +64,8 @@ def shown_unique(use: UniqueUse | None) -> Unique | None:
     return Unique(use.key, use.holding or None, _seconds(use.for_ms), use.on_conflict, _seconds(use.max_wait_ms))
 
 
-def key_in(payload: bytes, path: str) -> str:
-    """What stands at a kind's path in a payload. Raises InvalidJob when there is no text, number or truth value."""
+def key_in(payload: Any, path: str) -> str:
+    """What stands at a kind's path in a decoded payload. Raises InvalidJob as `text_at` does."""
     text = text_at(payload, path, "unique key", "invalid_unique")
     return check_unique("unique", Unique(text)).key
 
