@@ -31,6 +31,13 @@ def _range(low: float, high: float) -> dict[str, Any]:
     return {"minimum": low, "maximum": high}
 
 
+def page_size(what: str) -> Meta:
+    """Of the field `limit` of a query for a page."""
+    return Meta(description=f"{what} on one page", extra_json_schema=_range(1, MAX_PAGE))
+
+
+Cursor = Annotated[str | None, Meta(description="`next` of the page before")]
+
 # --------------------------------------------------------------------------- requests
 
 
@@ -73,8 +80,8 @@ class DeadQuery(msgspec.Struct, forbid_unknown_fields=True):
 
     kind: Annotated[str | None, Meta(extra_json_schema={"pattern": NAME_PATTERN})] = None
     queue: Annotated[str | None, Meta(extra_json_schema={"pattern": NAME_PATTERN})] = None
-    limit: Annotated[int, Meta(description="jobs on one page", extra_json_schema=_range(1, MAX_PAGE))] = DEFAULT_PAGE
-    cursor: Annotated[str | None, Meta(description="`next` of the page before")] = None
+    limit: Annotated[int, page_size("jobs")] = DEFAULT_PAGE
+    cursor: Cursor = None
 
 
 class JobsQuery(DeadQuery, forbid_unknown_fields=True):

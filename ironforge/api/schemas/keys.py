@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from ironforge.api.schemas.jobs import DEFAULT_PAGE, MAX_PAGE, Time
+from ironforge.api.schemas.jobs import DEFAULT_PAGE, Cursor, Time, page_size
 from ironforge.auth.api_keys import LONGEST_LIFE_SECONDS
 from ironforge.auth.caller import MAX_QUEUES, Scope
 from ironforge.auth.quota import Quota
@@ -54,10 +54,8 @@ class RevokeQuery(msgspec.Struct, forbid_unknown_fields=True):
 class AuditQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Which part of the trail to list."""
 
-    limit: Annotated[
-        int, Meta(description="entries on one page", extra_json_schema={"minimum": 1, "maximum": MAX_PAGE})
-    ] = DEFAULT_PAGE
-    cursor: Annotated[str | None, Meta(description="`next` of the page before")] = None
+    limit: Annotated[int, page_size("entries")] = DEFAULT_PAGE
+    cursor: Cursor = None
 
 
 class KeyAnswer(msgspec.Struct):

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from ironforge.api.schemas.jobs import DEFAULT_PAGE, MAX_PAGE, Time
+from ironforge.api.schemas.jobs import DEFAULT_PAGE, Cursor, Time, page_size
 
 Defaults = Annotated[
     dict[str, Any],
@@ -19,10 +19,8 @@ Version = Annotated[str, Meta(description="of the application; empty: it did not
 class KindsQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Which page of the kinds."""
 
-    limit: Annotated[
-        int, Meta(description="kinds on one page", extra_json_schema={"minimum": 1, "maximum": MAX_PAGE})
-    ] = DEFAULT_PAGE
-    cursor: Annotated[str | None, Meta(description="`next` of the page before")] = None
+    limit: Annotated[int, page_size("kinds")] = DEFAULT_PAGE
+    cursor: Cursor = None
 
 
 class KindSummary(msgspec.Struct):
