@@ -63,17 +63,11 @@ async def submit_job(request: web.Request, scope: RequestScope) -> web.Response:
     key = requests.read_key(request.headers.getall(_KEY, ()))
     bodies.media_type(request, bodies.JSON)
     if bodies.is_small(request):
-        submission = requests.read_job(await bodies.read(request), key, scope.look_up)
-        [accepted] = await scope.producer.submit([submission])
-        job = await _answered(scope, accepted, submission.job)
-        return _accepted(scope, job, accepted)
+        return await _accept_job(scope, requests.read_job(await bodies.read(request), key, scope.look_up))
     large = request.app[LARGE_BODIES]
     with large.room(request) as room:
         read = partial(requests.read_job, await bodies.read(request, bodies.MAX_BODY_BYTES, room), key, scope.look_up)
-        submission = await large.in_thread(read)
-        [accepted] = await scope.producer.submit([submission])
-        job = await _answered(scope, accepted, submission.job)
-        return _accepted(scope, job, accepted)
+        return await _accept_job(scope, await large.in_thread(read))
 
 
 @operation(
@@ -106,22 +100,23 @@ async def submit_batch(request: web.Request, scope: RequestScope) -> web.Respons
         return await _accept_batch(scope, await large.in_turns(read_batch(body, media_type, key, scope.look_up)))
 
 
-async def _answered(scope: RequestScope, accepted: Accepted, submitted: Job) -> Job:
-    """What the answer is about: another job may have been there, whose kind may have fixed other options then."""
-    if not (accepted.replayed or accepted.deduplicated):
-        return submitted
+async def _accept_job(scope: RequestScope, submission: Submission) -> web.Response:
+    [accepted] = await scope.producer.submit([submission])
+    job, job_id = submission.job, format_id(accepted.id)
+    if accepted.replayed or accepted.deduplicated:
+        job = await _earlier(scope, accepted, job)
+    elif scope.services.on_submitted is not None:
+        scope.services.on_submitted(job.kind, job.priority, 1)
+    body = AcceptedJob(job_id, accepted.state, job.kind, job.queue, views.label(job.priority), accepted.deduplicated)
+    return answer(body, 200 if accepted.deduplicated else 201, Location=f"/jobs/{job_id}", **_replayed(accepted))
+
+
+async def _earlier(scope: RequestScope, accepted: Accepted, submitted: Job) -> Job:
+    """What the answer is about: another job was there, whose kind may have fixed other options then."""
     try:
         return (await scope.inspector.get(accepted.id)).job
     except JobNotFound:  # it has ended, and is not kept any more
         return submitted
-
-
-def _accepted(scope: RequestScope, job: Job, accepted: Accepted) -> web.Response:
-    job_id = format_id(accepted.id)
-    if scope.services.on_submitted is not None and not (accepted.replayed or accepted.deduplicated):
-        scope.services.on_submitted(job.kind, job.priority, 1)
-    body = AcceptedJob(job_id, accepted.state, job.kind, job.queue, views.label(job.priority), accepted.deduplicated)
-    return answer(body, 200 if accepted.deduplicated else 201, Location=f"/jobs/{job_id}", **_replayed(accepted))
 
 
 async def _accept_batch(scope: RequestScope, batch: list[Submission]) -> web.Response:
