@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from itertools import islice
 from typing import Final
 
@@ -41,7 +41,7 @@ class KindCatalog:
         self._inspector = inspector
         self._refuses = settings.unknown_kinds == "refuse"
         self._kinds: Kinds | None = None
-        self._known: dict[str, Kind] = {}
+        self._known: Mapping[str, Kind] = {}
         self._due = 0.0
 
     def look_up(self, kind: str, *, hints: bool = True) -> Kind | None:
@@ -72,7 +72,7 @@ class KindCatalog:
         except StoreError as error:
             _log.debug("the kinds could not be read", error=str(error))
         else:
-            self._known = dict(self._kinds.known)
+            self._known = self._kinds.known
 
     async def refresh_if_due(self) -> None:
         """For a door that has nothing running in the background."""
