@@ -47,7 +47,8 @@ local function resolve(at, id, words, due)
   local owner = owners[key]
   if owner.wrong then return nil, nil, owner.wrong end
   if owner.free or how == 'd' and owner.started then
-    owners[key] = {id = id, fresh = true, for_ms = tonumber(for_ms), at = at, letter = due and 's' or 'q'}
+    owners[key] = {id = id, fresh = true, for_ms = tonumber(for_ms), at = at, letter = due and 's' or 'q',
+      held = owner.id ~= nil}
     return
   end
   if how == 'r' then return owner.id, owner.letter end
@@ -65,7 +66,7 @@ local function under_id(record, id) return string.sub(record, 1, 6) .. id .. str
 local function take_keys(scheduled, parked, delayed)
   for key, owner in pairs(owners) do
     if owner.fresh then
-      redis.call('DEL', key)
+      if owner.held then redis.call('DEL', key) end
       redis.call('SADD', key, owner.id)
       if owner.for_ms > 0 then redis.call('PEXPIRE', key, owner.for_ms) end
     elseif owner.at then
