@@ -16,7 +16,6 @@ from ironforge.job.record import Job
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.outages import retry_through_outage
-from ironforge.redis.replies import pairs
 from ironforge.redis.scripts import EXPIRE, FORGET_KINDS, PROMOTE, Script
 from ironforge.redis.server_info import info_of, number_in
 from ironforge.settings import Settings
@@ -134,8 +133,8 @@ class RedisConsumer:
             return
         self._kinds_due = time.monotonic() + NOTED_MS / 1000
         keys = FORGET_KINDS.keys(self._keys, fence=self._fence)
-        stored = await retry_through_outage(lambda: self._connection.call("HGETALL", self._keys.kinds))
-        names = [name for name, _ in pairs(stored) if name]  # that without a name has the revision
+        stored = await retry_through_outage(lambda: self._connection.call("HKEYS", self._keys.kinds))
+        names = [name for name in stored if name]  # that without a name has the revision
         for start in range(0, len(names), KINDS_AT_ONCE):
             await self._run(FORGET_KINDS, keys, [KEPT_MS, NOTED_MS, *names[start : start + KINDS_AT_ONCE]])
 

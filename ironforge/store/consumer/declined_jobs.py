@@ -34,9 +34,9 @@ def line_range(kind: str) -> tuple[str, str]:
 
 async def waiting(connection: Connection, keys: Keys, names: Sequence[str]) -> list[str]:
     """Those of these lines that have jobs."""
-    if not names or not await connection.call("EXISTS", keys.unserved):
+    if not names:
         return []
-    scores = await connection.pipeline([["ZSCORE", keys.unserved, name] for name in names])
+    scores = await connection.call("ZMSCORE", keys.unserved, *names)
     return [name for name, score in zip(names, scores, strict=True) if score is not None]
 
 

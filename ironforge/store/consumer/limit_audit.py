@@ -28,7 +28,8 @@ class LimitAudit:
     async def page(self) -> int:
         """How many holders were lost, and heads of lines that nobody would have looked at again, among some keys."""
         if not self._left:
-            self._left = sorted(await retry_through_outage(self._limits))
+            names = await retry_through_outage(lambda: self._connection.call("HKEYS", self._keys.limits))
+            self._left = sorted(names)
         if not self._left:
             return 0
         name = self._left[0].decode()
@@ -36,10 +37,6 @@ class LimitAudit:
         if self._cursor == b"0":
             self._left.pop(0)
         return lost
-
-    async def _limits(self) -> list[bytes]:
-        flat: list[bytes] = await self._connection.call("HGETALL", self._keys.limits)
-        return flat[::2]
 
     async def _look(self, name: str) -> int:
         in_use = self._keys.in_use(name)

@@ -40,6 +40,8 @@ class UnservedLines:
     async def bury(self) -> list[Job]:
         """Jobs whose line no live node has served for too long go to the dead letter; a bounded number at once."""
         names = self._keys
+        if not await retry_through_outage(lambda: self._connection.call("EXISTS", names.unserved)):
+            return []
         served = await retry_through_outage(lambda: waiting(self._connection, names, self._names))
         limit_ms = round(self._limit_seconds * 1000)
         arguments: Command = [limit_ms, GAP_MS, LINES, JOBS, *served]
