@@ -56,7 +56,15 @@ def create_app(
     )
     app = guarded_application(asks_callers=auth, on_answered=on_answered)
     app[LARGE_BODIES] = LargeBodies()
-    for operation in operations(auth=auth):
+    _add_routes(app, services, authentication)
+    if not auth:
+        app.cleanup_ctx.append(lambda _app: services.rates.sampled(inspector))
+        app.cleanup_ctx.append(lambda _app: services.kinds.kept_fresh())
+    return app
+
+
+def _add_routes(app: web.Application, services: Services, authentication: AuthenticationMiddleware | None) -> None:
+    for operation in operations(auth=authentication is not None):
         if authentication is None or operation.access == "public":
             handler: Handler = partial(operation.respond, scope=open_scope(services))
         else:
@@ -64,7 +72,3 @@ def create_app(
         # Otherwise GET /jobs/batch would look for a job of that name instead of saying 405.
         path = operation.path.replace("{id}", "{id:(?!batch$)[^/]+}")
         getattr(app.router, f"add_{operation.method}")(path, handler)
-    if not auth:
-        app.cleanup_ctx.append(lambda _app: services.rates.sampled(inspector))
-        app.cleanup_ctx.append(lambda _app: services.kinds.kept_fresh())
-    return app

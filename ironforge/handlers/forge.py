@@ -84,8 +84,7 @@ class Forge(Extensions):
         doors check in place of the one that is made of the signature.
         """
         check_names(f"@forge.job({kind!r})", given, KindKeywords)
-        if not (backoff is None or isinstance(backoff, Backoff)):
-            raise ConfigError(f"@forge.job({kind!r}): backoff must be a Backoff, not {type(backoff).__name__}")
+        _check_backoff(kind, backoff)
         options = _checked(kind, given)
         _check_schema(kind, schema)
 
@@ -212,6 +211,11 @@ def _encoded(handler: Handler | None, payload: object) -> bytes:
     if handler is not None:
         handler.binder.bind(encoded)
     return encoded
+
+
+def _check_backoff(kind: str, backoff: object) -> None:
+    if not (backoff is None or isinstance(backoff, Backoff)):
+        raise ConfigError(f"@forge.job({kind!r}): backoff must be a Backoff, not {type(backoff).__name__}")
 
 
 def _checked(kind: str, given: KindKeywords) -> JobOptions:

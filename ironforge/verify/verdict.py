@@ -127,9 +127,7 @@ def judge(
     completed = sum(final.state == COMPLETED for final in finals.values())
     settled_twice = max(0, completed_total - completed)
     if settled_twice:
-        why = f"{completed} jobs are completed, {completed_total} settlements counted"
-        suspects = account.ended_twice()[:SUSPECTS]
-        violations.append(Violation(ONCE, "", why, [event for job in suspects for event in account.evidence(job)]))
+        violations.append(_settled_twice(account, completed, completed_total))
     recovered = recoveries(account, lease_seconds)
     for late in recovered.late:
         tell(IN_TIME, late.job, f"its node was killed, and it started again after {late.seconds:.1f} s")
@@ -137,6 +135,12 @@ def judge(
         for why in whys:
             tell(promise_of_all, "", why)
     return _verdict(account, violations, settled_twice, recovered)
+
+
+def _settled_twice(account: Account, completed: int, completed_total: int) -> Violation:
+    why = f"{completed} jobs are completed, {completed_total} settlements counted"
+    suspects = account.ended_twice()[:SUSPECTS]
+    return Violation(ONCE, "", why, [event for job in suspects for event in account.evidence(job)])
 
 
 def _ended_by_themselves(account: Account) -> list[Violation]:
