@@ -3,7 +3,7 @@
 -- that no job uses is forgotten.
 -- KEYS  fence, index, parked, in_use
 -- ARGV  epoch, name, then keys of the limit
--- USES  limits, enqueue
+-- USES  stem, limits, enqueue
 -- Returns how many holders were lost, and how many heads stood nowhere
 local lost, forgotten = 0, 0
 for at = 3, #ARGV do

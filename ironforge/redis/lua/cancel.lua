@@ -5,7 +5,7 @@
 -- ARGV  channel, id, location, entry, seen, record, seconds, expiry, mark
 --       location and entry ('' when in no stream) as they were seen, and the record; the cancelled record ('' to keep
 --       none), the bucket's seconds to live and its expiry in ms; its fairness key and its limits as the index says them
--- USES  count, delay, limits, enqueue, kind_line, vacate, withdraw, unique
+-- USES  stem, count, delay, limits, enqueue, kind_line, vacate, withdraw, unique
 -- Returns 'moved' when it is no longer there, 'running' when its node was told, 'cancelled' when it will never run
 if redis.call('HGET', index, id) ~= location then return 'moved' end
 if entry ~= '' then

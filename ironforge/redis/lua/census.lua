@@ -3,7 +3,7 @@
 -- KEYS  scheduled, dead, totals, paused, queues, parked, unserved
 -- ARGV  bytes, heads, endings, then as many endings of streams, then those of lines
 --       bytes that may be read for ages, jobs of a line to name
--- USES  clock, present, kind_line
+-- USES  stem, clock, present, kind_line
 -- Returns the time, scheduled, dead, totals and paused as the server gives them, the names of queues, per stream
 --         that is not empty: name, jobs, those of them that run, when the first of the others came into it (ms, -1: none,
 --         or not looked at), and per line that is not empty: name, jobs, ids of the first of them
@@ -12,7 +12,7 @@
 -- So many lines of kinds are looked at for the oldest of their jobs: those that have waited for the longest for a node.
 local LINES = 100
 local names = redis.call('SMEMBERS', queues)
-local prefix, left = string.match(queues, '^(.*})') .. ':', tonumber(bytes)
+local left = tonumber(bytes)
 local last = 3 + tonumber(endings)
 local streams, lines = {}, {}
 
@@ -31,8 +31,8 @@ local function progress(stream, length)
 end
 
 for _, queue in ipairs(names) do
-  for at = 4, present(prefix .. 'q:', queue, 4, last) and last or 0 do
-    local stream = prefix .. 'q:' .. queue .. ARGV[at]
+  for at = 4, present(stem .. 'q:', queue, 4, last) and last or 0 do
+    local stream = stem .. 'q:' .. queue .. ARGV[at]
     local length = redis.call('XLEN', stream)
     if length > 0 then
       local running, since = progress(stream, length)
@@ -41,8 +41,8 @@ for _, queue in ipairs(names) do
     end
   end
   for _, word in ipairs({'fair:', 'behind:'}) do
-    for at = last + 1, present(prefix .. word, queue, last + 1, #ARGV) and #ARGV or 0 do
-      local line = prefix .. word .. queue .. ARGV[at]
+    for at = last + 1, present(stem .. word, queue, last + 1, #ARGV) and #ARGV or 0 do
+      local line = stem .. word .. queue .. ARGV[at]
       local length = redis.call('ZCARD', line)
       if length > 0 then
         local n = #lines
@@ -59,14 +59,14 @@ end
 local declined, firsts = {}, {}
 if redis.call('EXISTS', unserved) == 1 then
   for _, queue in ipairs(names) do
-    for at = last + 1, present(prefix .. 'declined:', queue, last + 1, #ARGV) and #ARGV or 0 do
-      local length = redis.call('ZCARD', prefix .. 'declined:' .. queue .. ARGV[at])
+    for at = last + 1, present(stem .. 'declined:', queue, last + 1, #ARGV) and #ARGV or 0 do
+      local length = redis.call('ZCARD', stem .. 'declined:' .. queue .. ARGV[at])
       if length > 0 then declined[#declined + 1], declined[#declined + 2] = queue .. ARGV[at], length end
     end
   end
   for _, name in ipairs(redis.call('ZRANGE', unserved, 0, LINES)) do
     local place = string.match(name, '^[^:]*:%d')
-    local member = place and first_of(prefix .. 'declined:' .. place, kind_of(name), 1)[1]
+    local member = place and first_of(stem .. 'declined:' .. place, kind_of(name), 1)[1]
     if member then firsts[#firsts + 1], firsts[#firsts + 2] = place, string.sub(member, -16) end
   end
 end

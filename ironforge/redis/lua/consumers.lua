@@ -3,11 +3,10 @@
 -- KEYS  nodes, roster, queues, announced
 -- ARGV  most, bytes, then endings of streams
 --       most running jobs of each consumer to name, bytes that may be read for that
--- USES  clock, present
+-- USES  stem, clock, present
 -- Returns the time, the nodes with their leases, the roster, what they announced (nothing when no job is to be named), then
 --         per stream and consumer: stream, consumer, how many it runs, and of each job that is named: entry, ms since it was
 --         delivered, the beginning of its record
-local prefix = string.match(queues, '^(.*})') .. ':'
 most, bytes = tonumber(most), tonumber(bytes)
 local found, named = {}, {}
 
@@ -28,8 +27,8 @@ local function runs(stream, consumer, pending)
 end
 
 for _, queue in ipairs(redis.call('SMEMBERS', queues)) do
-  for at = 3, present(prefix .. 'q:', queue, 3, #ARGV) and #ARGV or 0 do
-    local stream = prefix .. 'q:' .. queue .. ARGV[at]
+  for at = 3, present(stem .. 'q:', queue, 3, #ARGV) and #ARGV or 0 do
+    local stream = stem .. 'q:' .. queue .. ARGV[at]
     -- An error here says that there is no such stream, or that it has no group.
     local consumers = redis.pcall('XINFO', 'CONSUMERS', stream, 'nodes')
     for _, consumer in ipairs(consumers.err and {} or consumers) do

@@ -5,8 +5,9 @@
 -- KEYS  queues, groups, paused, delayed, nodes, roster
 -- ARGV  cursor, most, endings, then as many endings of streams, then those of lines (`:2` of the zsets fair, turns and declined)
 --       cursor of the call before ('0': from the start), most names to look at, roughly
+-- USES  stem
 -- Returns the next cursor ('0': all were looked at), how many names were forgotten
-local prefix, last = string.match(queues, '^(.*})') .. ':', 3 + tonumber(endings)
+local last = 3 + tonumber(endings)
 local served = {}
 for _, node in ipairs(redis.call('ZRANGE', nodes, 0, -1)) do
   local known, about = pcall(cjson.decode, redis.call('HGET', roster, node) or '')
@@ -20,14 +21,14 @@ local function used(name)
     return true
   end
   for at = 4, last do
-    local stream = prefix .. 'q:' .. name .. ARGV[at]
+    local stream = stem .. 'q:' .. name .. ARGV[at]
     if redis.call('XLEN', stream) > 0 then return true end
     local pending = redis.pcall('XPENDING', stream, 'nodes')
     if not pending.err and pending[1] > 0 then return true end
   end
   for at = last + 1, #ARGV do
     local waits = {'fair:', 'behind:', 'declined:'}
-    for number, word in ipairs(waits) do waits[number] = prefix .. word .. name .. ARGV[at] end
+    for number, word in ipairs(waits) do waits[number] = stem .. word .. name .. ARGV[at] end
     if redis.call('EXISTS', unpack(waits)) > 0 then
       return true
     end
@@ -41,10 +42,10 @@ for _, name in ipairs(found[2]) do
   -- What is no queue's name was put there by somebody else.
   if string.find(name, '^%w[%w._-]*$') and not used(name) then
     for at = 4, last do
-      redis.call('DEL', prefix .. 'q:' .. name .. ARGV[at])
+      redis.call('DEL', stem .. 'q:' .. name .. ARGV[at])
       redis.call('SREM', groups, name .. ARGV[at])
     end
-    for at = last + 1, #ARGV do redis.call('DEL', prefix .. 'turns:' .. name .. ARGV[at]) end
+    for at = last + 1, #ARGV do redis.call('DEL', stem .. 'turns:' .. name .. ARGV[at]) end
     redis.call('SREM', queues, name)
     forgotten = forgotten + 1
   end

@@ -3,12 +3,12 @@
 -- KEYS  limits, holders, places, tat, stops, dueroom
 -- ARGV  name, claim, most
 --       claim: limit and key; most: holders to name
--- USES  clock
+-- USES  stem, clock
 -- Returns the time, the definition, how many hold it, how many wait, until when its rate is used up (µs), until when it is
 --         stopped, when the next look is due ('' for each that is not there), then pairs: holder, since when
-local waiting, prefix = 0, string.match(limits, '^(.*})') .. ':'
+local waiting = 0
 for _, place in ipairs(redis.call('SMEMBERS', places)) do
-  waiting = waiting + redis.call('ZCARD', prefix .. 'line:' .. place .. ':' .. claim)
+  waiting = waiting + redis.call('ZCARD', stem .. 'line:' .. place .. ':' .. claim)
 end
 local reply = {now, redis.call('HGET', limits, name) or '', redis.call('ZCARD', holders), waiting,
   redis.call('GET', tat) or '', redis.call('ZSCORE', stops, claim) or '', redis.call('ZSCORE', dueroom, claim) or ''}

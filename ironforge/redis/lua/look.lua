@@ -3,16 +3,15 @@
 -- KEYS  index, parked, scheduled, unserved, done, kept
 --       done, kept: the buckets of its minute
 -- ARGV  id
--- USES  clock
+-- USES  stem, clock
 -- Returns the time, then where the index says that it is ('' when it knows none), its record (nil: it is not there), the
 --         row of the pending list when it runs, or when it is due, or when its limit may let it in, or of a declined job since
 --         when its line is unserved
 local location = redis.call('HGET', index, id)
 if not location then return {now, '', redis.call('HGET', done, id) or redis.call('HGET', kept, id)} end
-local prefix = string.match(index, '^(.*})') .. ':'
 local name, entry = string.match(location, '^[qc]:(.*):(%d+%-%d+)$')
 if name then
-  local stream = prefix .. 'q:' .. name
+  local stream = stem .. 'q:' .. name
   local entries = redis.call('XRANGE', stream, entry, entry)
   -- Without a group nobody runs anything. The row counts back from its own moment, which is ours only within one
   -- millisecond: before Redis 7.2 time goes on while a script runs.
@@ -27,16 +26,16 @@ local record, place = redis.call('HGET', parked, id), string.sub(location, 1, 1)
 if place == 'd' then return {now, location, record} end
 local waits, key = string.match(location, '^l:([^:]*:%d):[^\n]*\n[^\n]*\n([^\n]*\n[^\n]*)')
 if waits then
-  local there = redis.call('ZSCORE', prefix .. 'line:' .. waits .. ':' .. key, id)
-  return {now, location, there and record or false, redis.call('ZSCORE', prefix .. 'dueroom', key)}
+  local there = redis.call('ZSCORE', stem .. 'line:' .. waits .. ':' .. key, id)
+  return {now, location, there and record or false, redis.call('ZSCORE', stem .. 'dueroom', key)}
 end
 local declined, kind = string.match(location, '^k:([^:]*:%d):([^\n]*)')
 if declined then
-  local there = redis.call('ZSCORE', prefix .. 'declined:' .. declined, kind .. '\n' .. id)
+  local there = redis.call('ZSCORE', stem .. 'declined:' .. declined, kind .. '\n' .. id)
   local watch, at = redis.call('ZSCORE', unserved, '') or 0, redis.call('ZSCORE', unserved, 'at') or now
   local score = redis.call('ZSCORE', unserved, declined .. ':' .. kind) or watch
   return {now, location, there and record or false, string.format('%.0f', at - watch + score)}
 end
-local line = place == 'f' and prefix .. 'fair:' .. (string.match(location, '^f:([^:]*:[^:]*)') or '')
+local line = place == 'f' and stem .. 'fair:' .. (string.match(location, '^f:([^:]*:[^:]*)') or '')
 local due = redis.call('ZSCORE', line or scheduled, id)
 return {now, location, due and record or false, due}

@@ -6,12 +6,12 @@
 --         lines
 --       left, bytes: at most so many jobs and bytes; wanted: a queue ('': all); places to look in: any of `streams lines
 --         scheduled dead`; kind (number of a kind of place), after (its name), position, offset: where to go on
--- USES  clock, present
+-- USES  stem, clock, present
 -- Returns the time, 1 when there is nothing behind, then per job: number of the kind of place, name, position and offset
 --         to go on from, record, row of the pending list or score
 left, bytes, kind, offset = tonumber(left), tonumber(bytes), tonumber(kind), tonumber(offset)
 local last = 9 + tonumber(endings)
-local prefix, rows = string.match(queues, '^(.*})') .. ':', {}
+local rows = {}
 
 local function row(...)
   for _, word in ipairs({...}) do rows[#rows + 1] = word end
@@ -21,9 +21,9 @@ end
 local function whole() return left > 0 and bytes > 0 end
 
 local function stream(name, from)
-  local entries = redis.call('XRANGE', prefix .. 'q:' .. name, from == '' and '-' or from, '+', 'COUNT', left)
+  local entries = redis.call('XRANGE', stem .. 'q:' .. name, from == '' and '-' or from, '+', 'COUNT', left)
   if #entries == 0 then return end
-  local pending, runs = redis.pcall('XPENDING', prefix .. 'q:' .. name, 'nodes', entries[1][1], entries[#entries][1], left), {}
+  local pending, runs = redis.pcall('XPENDING', stem .. 'q:' .. name, 'nodes', entries[1][1], entries[#entries][1], left), {}
   for _, one in ipairs(pending.err and {} or pending) do runs[one[1]] = one end
   for _, entry in ipairs(entries) do
     row(0, name, '(' .. entry[1], 0, entry[2][2], runs[entry[1]] or false)
@@ -52,7 +52,7 @@ end
 
 local function look(number, name, from, skipped)
   if number == 0 then return stream(name, from) end
-  shelf(number, number == 1 and prefix .. name or number == 2 and scheduled or dead, name, from, skipped)
+  shelf(number, number == 1 and stem .. name or number == 2 and scheduled or dead, name, from, skipped)
 end
 
 local all = {}
@@ -68,9 +68,9 @@ local streams, lines = {}, {}
 for _, queue in ipairs(redis.call('SMEMBERS', queues)) do
   -- What is no queue's name was put there by somebody else.
   if (wanted == '' or queue == wanted) and string.find(queue, '^%w[%w._-]*$') then
-    for at = 10, present(prefix .. 'q:', queue, 10, last) and last or 0 do streams[#streams + 1] = queue .. ARGV[at] end
+    for at = 10, present(stem .. 'q:', queue, 10, last) and last or 0 do streams[#streams + 1] = queue .. ARGV[at] end
     for _, word in ipairs({'fair:', 'behind:', 'declined:'}) do
-      for at = last + 1, present(prefix .. word, queue, last + 1, #ARGV) and #ARGV or 0 do
+      for at = last + 1, present(stem .. word, queue, last + 1, #ARGV) and #ARGV or 0 do
         lines[#lines + 1] = word .. queue .. ARGV[at]
       end
     end

@@ -3,7 +3,7 @@
 -- KEYS  fence, index, scheduled, parked, totals, delayed, then streams
 -- ARGV  epoch, channel, then per job: stream, entry and id as `move` takes them, record, delay in ms, failed (0 or 1), what
 --         the index says behind its queue and priority
--- USES  clock, move, count, delay, announce, limits
+-- USES  stem, clock, move, count, delay, announce, limits
 -- Returns as `move` does
 local waits, failed, soonest = {}, 0, nil
 local reply = move(index, 3, 7, function(at, id, name)

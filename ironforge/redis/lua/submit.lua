@@ -12,7 +12,7 @@
 --       width: arguments per job (5 or 10); streams: number of streams and so on; seconds for which an idempotency key is
 --       remembered; again: whether ids may be known (0 or 1); limit: most jobs of a queue (0: none; else the keys are all
 --       of the queues); most names of queues
--- USES  types, clock, delay, announce, limits, enqueue, unique, kind_line, vacate, withdraw, conflict
+-- USES  stem, types, clock, delay, announce, limits, enqueue, unique, kind_line, vacate, withdraw, conflict
 -- Returns {'conflict', id of the first submission}, {'full', queue, jobs in it, jobs to add, limit},
 --         {'queues', names in use, names to add, limit}, {'limit', name, units of the job, burst (-1: unknown limit)},
 --         {'duplicate', id of the job that has the unique key, letter of its place}

@@ -3,7 +3,7 @@
 -- nothing else is undelivered there, so no node that does not know the kind gets them in between.
 -- KEYS  own_fence, index, parked, quarantine, unserved, then in order pairs: a zset `declined`, the stream to deliver from
 -- ARGV  epoch, node, want, then pairs: number of a zset's key, kind of which jobs wait there
--- USES  limits, enqueue, kind_line, vacate
+-- USES  stem, limits, enqueue, kind_line, vacate
 -- Returns entries as XREADGROUP does, none to a node that has lost its lease; an error NOGROUP when a stream has lost its group
 -- What it was given would only wait for its end to be noticed, and of a job that runs alone it would announce a run.
 if redis.pcall('GET', own_fence) ~= epoch then return {} end

@@ -2,7 +2,7 @@
 -- Stops a key of a limit for a while, for everybody; then its rate lets in one, and the next one a turn later.
 -- KEYS  limits, stops, tat, dueroom
 -- ARGV  name, claim, wait_ms
--- USES  clock, limits
+-- USES  stem, clock, limits
 -- Returns 1
 local till = now + tonumber(wait_ms)
 redis.call('ZREMRANGEBYSCORE', stops, '-inf', now)

@@ -2,23 +2,23 @@
 -- Measures what a shard keeps, at one moment.
 -- KEYS  index, scheduled, dead, parked, unserved, buckets, queues
 -- ARGV  endings, then as many endings of streams, then those of lines
--- USES  present
+-- USES  stem, present
 -- Returns the jobs that have not ended, those that are scheduled, those that are dead, and bytes as the server estimates
 local function size(key)
   local bytes = redis.pcall("MEMORY", "USAGE", key)
   return type(bytes) == 'number' and bytes or 0
 end
 
-local prefix, bytes, last = string.match(queues, '^(.*})') .. ':', 0, 1 + tonumber(endings)
+local bytes, last = 0, 1 + tonumber(endings)
 for at = 1, 5 do bytes = bytes + size(KEYS[at]) end
 for _, bucket in ipairs(redis.call('ZRANGE', buckets, 0, -1)) do bytes = bytes + size(bucket) end
 for _, queue in ipairs(redis.call('SMEMBERS', queues)) do
-  for at = 2, present(prefix .. 'q:', queue, 2, last) and last or 0 do
-    bytes = bytes + size(prefix .. 'q:' .. queue .. ARGV[at])
+  for at = 2, present(stem .. 'q:', queue, 2, last) and last or 0 do
+    bytes = bytes + size(stem .. 'q:' .. queue .. ARGV[at])
   end
   for _, word in ipairs({'fair:', 'turns:', 'behind:', 'declined:'}) do
-    for at = last + 1, present(prefix .. word, queue, last + 1, #ARGV) and #ARGV or 0 do
-      bytes = bytes + size(prefix .. word .. queue .. ARGV[at])
+    for at = last + 1, present(stem .. word, queue, last + 1, #ARGV) and #ARGV or 0 do
+      bytes = bytes + size(stem .. word .. queue .. ARGV[at])
     end
   end
 end

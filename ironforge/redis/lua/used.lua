@@ -3,7 +3,7 @@
 -- KEYS  limits, stops, tat, dueroom, room
 -- ARGV  name, claim, more
 --       more: units, below 0 when fewer were used
--- USES  clock, limits
+-- USES  stem, clock, limits
 -- Returns 1, or 0: the limit has no rate
 local limit = definition(name)
 if not limit or not limit.rate then return 0 end

@@ -5,7 +5,7 @@
 -- ARGV  epoch, limit_ms, gap_ms, lines, jobs, then the lines that the caller serves
 --       limit_ms: for how long a line may be unserved (0: for ever); gap_ms: most that counts between two calls; lines, jobs:
 --         most to return, and of each
--- USES  clock, kind_line
+-- USES  stem, clock, kind_line
 -- Returns for each line that was unserved for too long: its name, its score, records of its first jobs
 if redis.call('EXISTS', unserved) == 0 then return {} end
 local before = tonumber(redis.call('ZSCORE', unserved, 'at') or now)
@@ -33,7 +33,7 @@ local function served(name)
   return false
 end
 
-local late, stem = {}, string.match(unserved, '^(.*})') .. ':'
+local late = {}
 local found = redis.call('ZRANGE', unserved, '-inf', watch - tonumber(limit_ms), 'BYSCORE', 'LIMIT', 0, lines, 'WITHSCORES')
 for at = 1, #found, 2 do
   local name = found[at]

@@ -1,7 +1,6 @@
 -- Limits. What a job uses of them stands in its mark behind the turn: `\n<since ms>`, and for each limit
 -- `\n<name>\n<key>\n<units>`. It waits in the line of the first of them, and holds all of them or none. The head of a line
 -- stays there until it is admitted; it stands among the turns while its key has room.
-local stem = string.match(KEYS[1], '^(.*})') .. ':'
 local instant, definitions, freed, has_stops = nil, {}, false, nil
 
 -- Unix time in microseconds.

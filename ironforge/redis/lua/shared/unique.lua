@@ -46,7 +46,7 @@ local function unique_of(record)
   local job = values(record, 4, 25)
   if job[25] == '\192' then return end
   local unique = values(job[25], 2, 3)
-  local key = string.match(KEYS[1], '^(.*})') .. ':unique:' .. text_of(job[3]) .. ':' .. text_of(unique[1])
+  local key = stem .. 'unique:' .. text_of(job[3]) .. ':' .. text_of(unique[1])
   return key, text_of(unique[2]), number_of(unique[3]), job
 end
 

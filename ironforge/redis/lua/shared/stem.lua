@@ -1,0 +1,2 @@
+-- What the keys of this shard begin with.
+local stem = string.match(KEYS[1], '^(.*})') .. ':'
