@@ -38,8 +38,14 @@ def leave_first_process() -> None:
     worker = os.fork()
     if worker:
         os._exit(_wait_for_all(worker))
-    _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    be_told_of_parents_end(signal.SIGTERM)
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def be_told_of_parents_end(by: signal.Signals) -> None:
+    """This process gets the signal when the one that started it ends, however it ends; on Linux alone."""
+    if sys.platform == "linux":
+        _prctl(PR_SET_PDEATHSIG, by)
 
 
 def _adopts_orphans() -> bool:

@@ -17,6 +17,7 @@ from typing import Final
 from ironforge.handlers.forge import Forge
 from ironforge.job.context import Context
 from ironforge.job.retry import Backoff
+from ironforge.process.first_process import be_told_of_parents_end
 from ironforge.settings import environment_name
 from ironforge.verify.ledger import Ledger
 from ironforge.verify.misbehaviour import MISBEHAVIOUR, left_behind
@@ -28,6 +29,8 @@ MAX_RETRIES: Final = 5
 LOOK_SECONDS: Final = 0.05
 
 forge = Forge()
+# A node that is paused when its run is killed has to go on, or it could not find out that the run is over.
+be_told_of_parents_end(signal.SIGCONT)
 
 
 @cache

@@ -9,6 +9,7 @@ import asyncio
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from typing import Final
 import msgspec
 
 from ironforge.process.handler_environment import hide_from_handlers
+from ironforge.runtime.parent_pipe import PARENT_FD
 from ironforge.settings import Settings, environment_of
 from ironforge.verify.handlers import LEDGER_FOLDER, LOOK_SECONDS
 from ironforge.verify.ledger import UNSETTLED_SECONDS, Ledger, read
@@ -41,6 +43,8 @@ class Nodes:
         self._command = list(command)
         self._running: list[subprocess.Popen[bytes]] = []
         self._leaving: set[subprocess.Popen[bytes]] = set()
+        # Its other end closes when this process ends, however it ends: then they drain, and end as well.
+        self._link, self._their_link = socket.socketpair()
 
     @property
     def processes(self) -> list[int]:
@@ -51,10 +55,17 @@ class Nodes:
         told = environment_of(msgspec.structs.replace(self._settings, log_level="error"))
         environment = {**os.environ, **told, LEDGER_FOLDER: str(self._folder)}
         hide_from_handlers(environment)
+        environment[PARENT_FD] = str(self._their_link.fileno())
         for _ in range(count):
-            # What a node logs while it is being killed is no news.
+            # What a node logs while it is being killed is no news, and what it prints is not for our output.
             process = subprocess.Popen(  # noqa: S603 - the command is ours
-                self._command, env=environment, stderr=subprocess.DEVNULL, start_new_session=True
+                self._command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(self._their_link.fileno(),),
+                start_new_session=True,
             )
             self._running.append(process)
 
@@ -98,6 +109,8 @@ class Nodes:
             process.send_signal(signal.SIGTERM)
         for process in list(self._running):
             await self._gone(process)
+        self._link.close()
+        self._their_link.close()
 
     def _look_for_dead(self) -> None:
         """Nodes that ended and were not hurt: a finding, if no job killed its own. Each is replaced.
