@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from ironforge.job.limits import Limit
 from tests.store.kit import Cluster
 from tests.support.servers import redis_server, valkey
 
@@ -26,3 +27,10 @@ async def cluster(server: str) -> AsyncIterator[Cluster]:
     cluster = Cluster(server)
     yield cluster
     await cluster.close()
+
+
+@pytest.fixture
+async def one(cluster: Cluster) -> Cluster:
+    """With the limit `one`: one job of a key at a time."""
+    await cluster.store_client.limits.put("one", Limit(concurrency=1))
+    return cluster

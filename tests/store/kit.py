@@ -19,6 +19,7 @@ from ironforge.redis.keys import Keys
 from ironforge.redis.shards import shards_of
 from ironforge.settings import Settings, load
 from ironforge.store import Delivery, Lease, NodeStore, Rewrite, Settled, StoreClient, Submission
+from tests.store.holding import check_holding
 
 HOUR_MS = 3_600_000
 _numbers = itertools.count()
@@ -41,6 +42,11 @@ def keyed(key: str, count: int, weight: int = 1, **fields: Any) -> list[Job]:
 
 def limited(count: int, key: str = "a", name: str = "one", **fields: Any) -> list[Job]:
     return [job(limits=(LimitUse(name, key),), **fields) for _ in range(count)]
+
+
+def early() -> bytes:
+    """The id of a job that was submitted in 1970."""
+    return (1).to_bytes(6) + new_id()[6:]
 
 
 def job_in(delivery: Delivery) -> Job:
@@ -197,6 +203,7 @@ class Cluster:
         assert self._members("holders:*") <= set(index)
         assert len(self.raw.keys(self.keys.turns("*"))) <= len(fair)
         self._check_declined({one: index[one] for one in by_place[b"k"]})
+        check_holding(self.raw, self.keys)
         shelved = by_place[b"s"] | by_place[b"d"] | waits | by_place[b"k"]
         assert shelved == set(self.raw.hkeys(self.keys.parked))
 

@@ -10,13 +10,6 @@ from ironforge.job.record import JobState
 from tests.store.kit import Cluster, completed, dead, ids_in, job, job_in, limited, retry, settle
 
 
-@pytest.fixture
-async def one(cluster: Cluster) -> Cluster:
-    """With the limit `one`: one job of a key at a time."""
-    await cluster.store_client.limits.put("one", Limit(concurrency=1))
-    return cluster
-
-
 @pytest.mark.parametrize("policy", ["block", "skip", "park"])
 async def test_the_head_of_a_fifo_line_holds_it_as_its_policy_says(cluster: Cluster, policy: str) -> None:
     await cluster.store_client.limits.put("one", Limit(concurrency=1, order="fifo", on_failure=policy))  # type: ignore[arg-type]

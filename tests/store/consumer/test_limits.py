@@ -11,13 +11,6 @@ from ironforge.store import JobFilter, Submission
 from tests.store.kit import Cluster, dead, ids_in, job, job_in, keyed, limited, retry, rewrite, settle
 
 
-@pytest.fixture
-async def one(cluster: Cluster) -> Cluster:
-    """With the limit `one`: one job of a key at a time."""
-    await cluster.store_client.limits.put("one", Limit(concurrency=1))
-    return cluster
-
-
 async def test_no_more_of_a_key_run_than_it_allows(cluster: Cluster) -> None:
     await cluster.store_client.limits.put("three", Limit(concurrency=3))
     first, second = await cluster.node(), await cluster.node()

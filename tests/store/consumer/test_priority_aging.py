@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ironforge.job.record import Job, encode, new_id, split_stream
+from ironforge.job.record import Job, encode, split_stream
 from ironforge.store import Delivery
-from tests.store.kit import Cluster, completed, job, stream_of
+from tests.store.kit import Cluster, completed, early, job, stream_of
 
 HOUR_SECONDS = 3600.0
 
@@ -18,10 +18,6 @@ def overdue(cluster: Cluster, *jobs: Job) -> None:
 
 def priorities(deliveries: list[Delivery]) -> list[int]:
     return [split_stream(stream_of(delivery))[1] for delivery in deliveries]
-
-
-def early() -> bytes:
-    return (1).to_bytes(6) + new_id()[6:]
 
 
 async def test_what_is_overdue_gets_a_quarter_of_what_a_node_takes(cluster: Cluster) -> None:
