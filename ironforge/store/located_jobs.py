@@ -76,7 +76,7 @@ class LocatedJobs:
         that is not there any more has made way."""
         with contextlib.suppress(JobNotFound, InvalidState):
             location = await self.find(job_id)
-            if location.place == "l" or not reason:
+            if location.place == "l" if reason else location.place != "d":
                 await self._cancel_at(location, job_id, reason)
 
     async def _cancel_at(self, location: Location, job_id: bytes, reason: str = "") -> JobState | None:

@@ -5,6 +5,8 @@
 -- ARGV  epoch, node, want, then pairs: number of a zset's key, kind of which jobs wait there
 -- USES  stem, limits, enqueue, kind_line, vacate
 -- Returns entries as XREADGROUP does, none to a node that has lost its lease; an error NOGROUP when a stream has lost its group
+-- Members of a line that are looked at in one call.
+local MOST = 1000
 -- What it was given would only wait for its end to be noticed, and of a job that runs alone it would announce a run.
 if redis.pcall('GET', own_fence) ~= epoch then return {} end
 local wanted, found, kinds = tonumber(want), {}, {}
@@ -22,14 +24,16 @@ local function deliver(stream, count)
 end
 
 -- Of all kinds together, those that were created first.
-local function first(key)
+local function first(key, most)
   local members = {}
   for _, kind in ipairs(kinds[key]) do
-    for _, member in ipairs(first_of(KEYS[key], kind, wanted)) do members[#members + 1] = member end
+    for _, member in ipairs(first_of(KEYS[key], kind, most)) do members[#members + 1] = member end
   end
   table.sort(members, function(one, other) return string.sub(one, -16) < string.sub(other, -16) end)
-  return {unpack(members, 1, wanted)}
+  return {unpack(members, 1, most)}
 end
+
+local full = {}
 
 -- With all of its limits or none: else it stays where it is, until the next look.
 local function let_in(id)
@@ -37,33 +41,43 @@ local function let_in(id)
   if not mark then return true end
   local claims = claims_of(mark)
   for _, claim in ipairs(claims) do
-    local wait = closed(claim, id)
+    local wait = not full[claim.key] and closed(claim, id)
     if wait and wait > 0 then redis.call('ZADD', stem .. 'dueroom', math.ceil((micros() + wait) / 1000), claim.key) end
-    if wait then return false end
+    if wait ~= nil then
+      full[claim.key] = true
+      return false
+    end
   end
   occupy(claims, id)
   return true
 end
 
 local function go_ahead(key, stream)
-  local place, moved = string.match(stream, '}:(q:.*)$') .. ':', 0
-  for _, member in ipairs(first(key)) do
-    local id = string.sub(member, -16)
-    local record, gone = redis.call('HGET', parked, id), true
-    if record and not let_in(id) then
-      gone = false
-    elseif record then
-      moved = moved + 1
-      redis.call('HSET', index, id, place .. redis.call('XADD', stream, '*', 'j', record))
-    else
-      redis.call('XADD', quarantine, '*', 'id', id, 'record', '', 'reason', 'a node knows its kind, but its record is gone')
-      redis.call('HDEL', index, id)
+  local place, moved, kept, most = string.match(stream, '}:(q:.*)$') .. ':', 0, {}, wanted
+  repeat
+    local members = first(key, most)
+    for _, member in ipairs(members) do
+      if moved == wanted then break end
+      local id = string.sub(member, -16)
+      local record = not kept[id] and redis.call('HGET', parked, id)
+      if kept[id] or record and not let_in(id) then
+        kept[id] = true
+      elseif record then
+        moved = moved + 1
+        redis.call('HSET', index, id, place .. redis.call('XADD', stream, '*', 'j', record))
+      else
+        redis.call('XADD', quarantine, '*', 'id', id, 'record', '', 'reason', 'a node knows its kind, but its record is gone')
+        redis.call('HDEL', index, id)
+      end
+      if not kept[id] then
+        redis.call('HDEL', parked, id)
+        redis.call('ZREM', KEYS[key], member)
+      end
     end
-    if gone then
-      redis.call('HDEL', parked, id)
-      redis.call('ZREM', KEYS[key], member)
-    end
-  end
+    -- Those behind a full limit let others by.
+    local all = #members < most or most >= MOST
+    most = math.min(4 * most, MOST)
+  until moved == wanted or all
   if moved > 0 then deliver(stream, moved) end
 end
 

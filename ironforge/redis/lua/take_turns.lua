@@ -13,8 +13,8 @@ local unwanted = {}
 local reply = {0, -1, unwanted}
 local has_limits = redis.call('EXISTS', stem .. 'limits') == 1
 left = tonumber(left)
--- Keys of limits that are looked at in one call: others wait meanwhile.
-local KEYS_AT_ONCE = 200
+-- Keys of limits, and holders of one, that are looked at in one call: others wait meanwhile.
+local AT_ONCE = 200
 
 local function read(key, count)
   if count == 0 then return end
@@ -40,6 +40,21 @@ local function move(place, id, mark, claims, number, arrival)
   offer(place, claims[1].key)
 end
 
+-- As many holders are to end as jobs wait for their places, and no more however often one of these is looked at.
+local function cancel_oldest(claim)
+  local waiting = 0
+  for _, place in ipairs(redis.call('SMEMBERS', stem .. 'places:' .. claim.key)) do
+    waiting = waiting + redis.call('ZCARD', stem .. 'line:' .. place .. ':' .. claim.key)
+  end
+  for _, holder in ipairs(redis.call('ZRANGE', stem .. 'holders:' .. claim.key, 0, math.min(waiting, AT_ONCE) - 1)) do
+    -- Those that died, and those that are told already, are in front.
+    if not string.find(redis.call('HGET', index, holder) or 'c', '^[cd]') then
+      unwanted[#unwanted + 1], unwanted[#unwanted + 2] = holder, ''
+      return
+    end
+  end
+end
+
 -- One that waits behind a limit: whether all of its limits let it in. If not, it goes on waiting for the one that does not.
 local function let_in(place, id, mark, turns)
   local claims = claims_of(mark)
@@ -59,19 +74,14 @@ local function let_in(place, id, mark, turns)
   for number, claim in ipairs(claims) do
     local wait = closed(claim, id)
     if wait then
+      if wait > 0 then redis.call('ZADD', stem .. 'dueroom', math.ceil((micros() + wait) / 1000), claim.key) end
+      if number > 1 then move(place, id, mark, claims, number, head[2]) end
       local policy = definition(claim.name).when_full
       if policy == 'cancel_new' then
         unwanted[#unwanted + 1], unwanted[#unwanted + 2] = id, 'limit_full'
       elseif policy == 'cancel_oldest' and wait == 0 then
-        for _, holder in ipairs(redis.call('ZRANGE', stem .. 'holders:' .. claim.key, 0, 9)) do
-          if not string.find(redis.call('HGET', index, holder) or 'c', '^c') then
-            unwanted[#unwanted + 1], unwanted[#unwanted + 2] = holder, ''
-            break
-          end
-        end
+        cancel_oldest(claim)
       end
-      if wait > 0 then redis.call('ZADD', stem .. 'dueroom', math.ceil((micros() + wait) / 1000), claim.key) end
-      if number > 1 then move(place, id, mark, claims, number, head[2]) end
       return refused(head[2])
     end
   end
@@ -93,7 +103,11 @@ local function go_ahead(redelivery, fair, turns, count, now)
   for at = 1, #taken, 2 do ids[#ids + 1] = taken[at] end
   local records = redis.call('HMGET', parked, unpack(ids))
   local places = has_limits and redis.call('HMGET', index, unpack(ids)) or {}
+  local had = 0
   for at, id in ipairs(ids) do
+    -- The next one of a line may be before those that came along with its head.
+    if lines[fair] and lines[fair].soonest < tonumber(taken[2 * at]) then break end
+    had, now = at, math.max(now, tonumber(taken[2 * at]))
     local mark = string.match(places[at] or '', '^l:[^:]*:%d(:.*)$')
     if not records[at] then
       redis.call('XADD', quarantine, '*', 'id', id, 'record', '', 'reason', 'its turn came, but its record is gone')
@@ -106,17 +120,17 @@ local function go_ahead(redelivery, fair, turns, count, now)
       gone[#gone + 1] = id
     end
   end
+  for at = had + 1, #ids do redis.call('ZADD', fair, taken[2 * at], ids[at]) end
   if #located > 0 then redis.call('HSET', index, unpack(located)) end
   if #gone > 0 then redis.call('HDEL', parked, unpack(gone)) end
   enqueued(parked)
   if redis.call('EXISTS', fair) == 0 then
     redis.call('DEL', turns)
   else
-    now = math.max(now, tonumber(taken[#taken]))
     redis.call('ZADD', turns, now, '')
     redis.call('ZREMRANGEBYSCORE', turns, '-inf', '(' .. string.format('%.17g', now))
   end
-  return #ids, #located / 2
+  return had, #located / 2
 end
 
 -- Of the next jobs: how many by key, how many from the stream that has `behind`, and the turn that they lead to.
@@ -141,9 +155,9 @@ end
 
 -- Where room is said to be, heads of lines come among the turns.
 if has_limits then
-  local ripe = redis.call('ZRANGE', stem .. 'dueroom', '-inf', micros() / 1000, 'BYSCORE', 'LIMIT', 0, KEYS_AT_ONCE)
+  local ripe = redis.call('ZRANGE', stem .. 'dueroom', '-inf', micros() / 1000, 'BYSCORE', 'LIMIT', 0, AT_ONCE)
   if #ripe > 0 then redis.call('ZREM', stem .. 'dueroom', unpack(ripe)) end
-  for _, key in ipairs(redis.call('SPOP', stem .. 'room', KEYS_AT_ONCE)) do ripe[#ripe + 1] = key end
+  for _, key in ipairs(redis.call('SPOP', stem .. 'room', AT_ONCE)) do ripe[#ripe + 1] = key end
   for _, key in ipairs(ripe) do
     for _, place in ipairs(redis.call('SMEMBERS', stem .. 'places:' .. key)) do offer(place, key) end
   end

@@ -63,7 +63,8 @@ class FairQueue:
             ]
             found = [reply[0] for reply in await self._connection.pipeline(reads) if reply]
             # A node that was waiting may have been faster: it has taken the turn of this one, which takes the next.
-            if found or not (reads or more):
+            # Where one made way for another, that one may start now.
+            if found or not (reads or more or unwanted):
                 return found
 
 

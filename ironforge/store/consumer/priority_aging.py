@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from ironforge.job.record import redelivery_stream, split_stream
+from ironforge.job.record import Job, redelivery_stream, split_stream
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import ID_BYTES, Keys
 from ironforge.redis.outages import ABSENT
@@ -36,6 +36,8 @@ class PriorityAging:
         self._limit_ms = starvation_seconds * 1000
         self._look_seconds = min(LOOK_SECONDS, starvation_seconds / 4)
         self._looked_at = -math.inf
+        # Of jobs with limits: when they were first seen to have room. To wait behind a limit is no starvation.
+        self._seen_ms: dict[bytes, int] = {}
         self._overdue: list[str] = []
         self._credit = 0.0
 
@@ -68,12 +70,19 @@ class PriorityAging:
         ]
         first += [["HMGET", names.parked, *ids] for ids in waiting]
         heads = await self._connection.pipeline(first, tolerate=ABSENT)
+        shelved_jobs = [_jobs(records) for records in heads[len(keys) :]]
+        now_ms, seen_ms = milliseconds(now), self._seen_ms
+        self._seen_ms = {job.id: seen_ms.get(job.id, now_ms) for jobs in shelved_jobs for job in jobs if job.limits}
         since: dict[str, int] = {}
-        for number, name in enumerate(streams):
-            oldest = [*map(_queued_ms, heads[2 * number : 2 * number + 2]), _ready_ms(heads[len(keys) + number])]
+        for number, (name, jobs) in enumerate(zip(streams, shelved_jobs, strict=True)):
+            oldest = [*map(_queued_ms, heads[2 * number : 2 * number + 2]), *map(self._ready_ms, jobs)]
             if known := [ms for ms in oldest if ms is not None]:
                 since[name] = min(known)
-        return self._late(since, milliseconds(now))
+        return self._late(since, now_ms)
+
+    def _ready_ms(self, job: Job) -> int:
+        """Since when it could have run."""
+        return max(job.created_ms, job.ready_ms, self._seen_ms.get(job.id, 0))
 
     def _late(self, since: dict[str, int], now_ms: int) -> list[str]:
         """What comes first anyway needs no help."""
@@ -93,7 +102,7 @@ def _queued_ms(head: Any) -> int | None:
     return int(head[0][0].partition(b"-")[0]) if isinstance(head, list) and head else None
 
 
-def _ready_ms(records: Any) -> int | None:
-    """Since when the longest of these could have run."""
+def _jobs(records: Any) -> list[Job]:
+    """Those that can be read."""
     jobs = [readable(record) for record in records] if isinstance(records, list) else []
-    return min((max(job.created_ms, job.ready_ms) for job in jobs if job), default=None)
+    return [job for job in jobs if job]

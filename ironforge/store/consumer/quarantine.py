@@ -25,6 +25,7 @@ from ironforge.store.node_contract import Delivery, Lease
 
 PAGE: Final = 200
 SCAN: Final = 2_000
+_of_any_version: Final = msgspec.msgpack.Decoder(Job).decode
 
 
 class Quarantine:
@@ -51,7 +52,8 @@ class Quarantine:
 
     async def _bring_back(self, entry: bytes, job: Job, record: bytes) -> int:
         names = self._keys
-        alone = is_suspect(job, self._crash_budget)
+        # One with limits waits for its places first, and so among others; after another crash it runs alone again.
+        alone = is_suspect(job, self._crash_budget) and not job.limits
         keys = RESTORE.keys(
             names,
             fence=names.fence(self._lease.node),
@@ -59,9 +61,7 @@ class Quarantine:
             fair=names.fair(job.stream),
             turns=names.turns(job.stream),
         )
-        # One with limits gets its places again first, wherever it runs.
-        mark = "" if alone and not job.limits else job.mark
-        arguments: Command = [self._lease.epoch, entry, job.id, record, job.queue, mark]
+        arguments: Command = [self._lease.epoch, entry, job.id, record, job.queue, "" if alone else job.mark]
         moved: int = await retry_through_outage(lambda: self._connection.run(RESTORE, keys, arguments))
         return moved
 
@@ -91,6 +91,14 @@ def _legible(record: bytes) -> Job | None:
     except (IncompatibleRecord, InvalidJob):
         return None
     return job
+
+
+def mark_in(record: bytes) -> str:
+    """Fairness key and limits in a record, also of a newer version, whose new fields are at the end."""
+    try:
+        return _of_any_version(record).mark
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return ""
 
 
 def id_in(record: bytes) -> bytes:

@@ -31,7 +31,7 @@ from ironforge.redis.scripts import BURY, DECLINE, PARK, QUARANTINE, REQUEUE, Sc
 from ironforge.settings import Settings
 from ironforge.store.consumer.acknowledger import BATCH, Acknowledger
 from ironforge.store.consumer.declined_jobs import SUSPECT
-from ironforge.store.consumer.quarantine import id_of
+from ironforge.store.consumer.quarantine import id_of, mark_in
 from ironforge.store.node_contract import Delivery, Lease, Rewrite, Settled
 from ironforge.store.retention import RetentionBuckets
 
@@ -82,7 +82,7 @@ class Requeuer:
         stream, entry, record = delivery
         keys = QUARANTINE.keys(self._keys, fence=self._fence, stream=self._keys.stream(stream))
         job_id = await id_of(delivery, self._keys, self._connection)
-        await self._run(QUARANTINE, keys, [self._lease.epoch, entry, job_id, record, reason])
+        await self._run(QUARANTINE, keys, [self._lease.epoch, entry, job_id, record, reason, mark_in(record)])
 
     async def _rewrite(
         self,

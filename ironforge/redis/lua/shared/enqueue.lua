@@ -33,7 +33,7 @@ end
 
 local function turns_at(fair, turns)
   if not lines[fair] then
-    local line = {turns = turns, ends = {}, starts = {}, records = {}}
+    local line = {turns = turns, ends = {}, starts = {}, records = {}, soonest = math.huge}
     line.waits = redis.call('ZCARD', fair) > 0
     line.now = tonumber(redis.call('ZSCORE', turns, '') or 0)
     lines[fair] = line
@@ -47,12 +47,13 @@ local function stand(line, id, mark)
   local weight, key = string.match(mark, '^:(%d+):([^\n]+)')
   local start = math.max(line.now, line.ends[key] or tonumber(redis.call('ZSCORE', line.turns, key) or 0))
   line.ends[key] = start + 1 / tonumber(weight)
+  line.soonest = math.min(line.soonest, start)
   local n = #line.starts
   line.starts[n + 1], line.starts[n + 2] = start, id
 end
 
--- Lets the head of a line stand among the turns, where its key has room; true when it came there now. `place`:
--- `<queue>:<priority>`.
+-- Lets the head of a line stand among the turns, where its key has room or does not let it wait; true when it came there
+-- now and has room. `place`: `<queue>:<priority>`.
 local function offer(place, key)
   local line, behind = stem .. 'line:' .. place .. ':' .. key, stem .. 'behind:' .. place
   local head = redis.pcall('ZRANGE', line, 0, 0)
@@ -74,7 +75,7 @@ local function offer(place, key)
   redis.call('ZREM', behind, head[1])
   stand(turns_at(stem .. 'fair:' .. place, stem .. 'turns:' .. place), head[1], mark)
   freed = true
-  return true
+  return not wait
 end
 
 local arrivals, arriving = {}, 0

@@ -92,9 +92,11 @@ local function occupy(claims, id)
   end
 end
 
--- Gives back all that a job holds; with `refund` what it used of rates as well: it has not started.
+-- Gives back all that a job holds; with `refund` what it used of rates as well, unless it has run before: it has not started.
 local function release(id, mark, refund)
-  for _, claim in ipairs((claims_of(mark))) do
+  local claims, since = claims_of(mark)
+  refund = refund and since == ''
+  for _, claim in ipairs(claims) do
     if redis.call('ZREM', stem .. 'holders:' .. claim.key, id) == 1 then
       redis.call('SADD', stem .. 'room', claim.key)
       local limit = refund and definition(claim.name)
