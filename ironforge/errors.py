@@ -6,7 +6,7 @@ Every message names what was wrong, with which value, and what to do about it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from ironforge.codes import S401, S403, STATUS, Code
 from ironforge.formats.duration import Duration, seconds_of
@@ -20,31 +20,38 @@ class ConfigError(IronForgeError):
     """A setting is wrong, or two settings contradict each other."""
 
 
+_HINT: Final = ("hint", str)
+
+
 class Refused(IronForgeError):
     """What was asked for is refused, and nothing was done. `code` is stable for programs, `status` is HTTP's for it.
 
-    `members`: the attributes that a problem document over HTTP carries too, and their types. One that the client raises
-    has also the whole document, `problem`, and in `detail` what the API said.
+    `hint`: what to do, or what may have been meant. `members`: the attributes that a problem document over HTTP carries
+    too, beside the hint, and their types. One that the client raises has also the whole document, `problem`, and in
+    `detail` what the API said.
     """
 
     code: str
     members: ClassVar[tuple[tuple[str, type], ...]] = ()
+    hint: str | None = None
 
-    def __init__(self, message: str, *, code: Code | None = None) -> None:
+    def __init__(self, message: str, *, code: Code | None = None, hint: str | None = None) -> None:
         super().__init__(message)
         if code is not None:
             self.code = code
+        if hint is not None:
+            self.hint = hint
         self.status: int = STATUS[self.code]
         self.detail = message
         self.problem: Mapping[str, Any] = {}
 
     def facts(self) -> dict[str, Any]:
         """The members, as a problem document shows them."""
-        return {name: value for name, _ in self.members if (value := getattr(self, name)) not in (None, "")}
+        return {name: value for name, _ in (*self.members, _HINT) if (value := getattr(self, name)) not in (None, "")}
 
     def take(self, problem: Mapping[str, Any]) -> None:
         """The other way round. A document that is not of our making may hold anything: what does not fit is left."""
-        for name, kind in self.members:
+        for name, kind in (*self.members, _HINT):
             value = problem.get(name)
             fits = isinstance(value, int | float if kind is float else kind)
             setattr(self, name, value if fits else getattr(type(self), name, kind()))
@@ -52,16 +59,17 @@ class Refused(IronForgeError):
 
 class InvalidJob(Refused):
     """A submission that can never become a job. `field` names the culprit. Over HTTP also `index`, the bad job's place
-    in its batch, and `hint`, what may have been meant."""
+    in its batch."""
 
     code = "invalid_job"
-    members = (("field", str), ("index", int), ("hint", str))
+    members = (("field", str), ("index", int))
     field: str | None = None
     index: int | None = None
-    hint: str | None = None
 
-    def __init__(self, message: str, *, code: Code | None = None, field: str | None = None) -> None:
-        super().__init__(message, code=code)
+    def __init__(
+        self, message: str, *, code: Code | None = None, field: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, code=code, hint=hint)
         self.field = field
 
 

@@ -6,10 +6,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from ironforge.errors import InvalidJob
 from ironforge.job.limits_option import limits_in
 from ironforge.job.record import Job, created_ms_of, new_id, tail_of
-from ironforge.job.unique_option import key_in
+from ironforge.job.unique_option import check_wait, key_in
 
 
 class CheckedOptions(NamedTuple):
@@ -34,12 +33,7 @@ class CheckedOptions(NamedTuple):
                 template = msgspec.structs.replace(template, limits=limits_in(decoded, template.limits))
             tail = tail_of(template.limits[0].key)
         if unique is not None:
-            if unique.on_conflict == "debounce" and not self.delay_ms:
-                raise InvalidJob(
-                    "debounce starts the delay of a job again: give delay_seconds, and no run_at",
-                    code="invalid_unique",
-                    field="delay_seconds",
-                )
+            check_wait(unique, self.delay_ms)
             if self.unique_by_path:
                 unique = msgspec.structs.replace(unique, key=key_in(decoded, unique.key))
                 template = msgspec.structs.replace(template, unique=unique)

@@ -17,7 +17,10 @@ from ironforge.formats.duration import is_number, seconds_of
 from ironforge.job.record import LABELS, Priority
 from ironforge.settings import NAME, NAME_RULE
 
-MAX_DELAY_SECONDS: Final = 365 * 86_400.0
+YEAR_SECONDS: Final = 365 * 86_400.0
+MAX_DELAY_SECONDS: Final = YEAR_SECONDS
+# The server's scripts write larger numbers of milliseconds in a way that is no whole number any more.
+MAX_UNTIL_SECONDS: Final = 100 * YEAR_SECONDS
 MAX_PAYLOAD_BYTES: Final = 1_048_576
 # JSON values of one job, and of one batch: what can be built, compared and dropped again before other callers notice.
 MAX_VALUES: Final = 200_000
@@ -40,7 +43,7 @@ def check_name(field: str, value: object, code: Code) -> str:
     if not isinstance(value, str):
         raise _wrong_type(field, value, "text")
     if not NAME.match(value):
-        raise InvalidJob(f"{field} {value[:150]!r} is not a name: {NAME_RULE}", code=code, field=field)
+        raise InvalidJob(f"{field} {value[:150]!r} is not a name: {NAME_RULE}", code=code, field=field, hint=NAME_RULE)
     return value
 
 
@@ -50,7 +53,8 @@ def check_priority(field: str, label: object) -> int:
     try:
         return Priority.parse(label).value
     except ValueError as error:
-        raise InvalidJob(str(error), code="invalid_priority", field=field) from None
+        hint = f"one of {', '.join(LABELS)}"
+        raise InvalidJob(str(error), code="invalid_priority", field=field, hint=hint) from None
 
 
 def check_whole(field: str, value: object, low: int, high: int) -> int:
@@ -82,22 +86,22 @@ def check_run_at(field: str, text: object) -> int:
     latest = time.time() + MAX_DELAY_SECONDS
     if moment.timestamp() > latest:
         bound = datetime.fromtimestamp(latest, UTC).isoformat(timespec="seconds")
-        raise InvalidJob(
-            f"{field} {moment.isoformat()} is out of range: at most {MAX_DELAY_SECONDS / 86_400:g} days ahead, "
-            f"now {bound}",
-            code="invalid_delay",
-            field=field,
-        )
+        hint = f"at most {MAX_DELAY_SECONDS / 86_400:g} days ahead, now {bound}"
+        message = f"{field} {moment.isoformat()} is out of range: {hint}"
+        raise InvalidJob(message, code="invalid_delay", field=field, hint=hint)
     return max(0, round(moment.timestamp() * 1000))
 
 
 def check_until(field: str, text: object) -> int:
     """Unix milliseconds of a time to come."""
     moment = _check_moment(field, text)
-    if moment.timestamp() <= time.time():
-        error = InvalidJob(f"{field} {moment.isoformat()} is in the past", code="out_of_range", field=field)
-        error.hint = "give a time to come"
-        raise error
+    ahead = moment.timestamp() - time.time()
+    if not 0 < ahead <= MAX_UNTIL_SECONDS:
+        where, hint = "in the past", "give a time to come"
+        if ahead > 0:
+            where, hint = "too far ahead", f"give one within {MAX_UNTIL_SECONDS / YEAR_SECONDS:g} years, or none"
+        message = f"{field} {moment.isoformat()} is {where}: {hint}"
+        raise InvalidJob(message, code="out_of_range", field=field, hint=hint)
     return round(moment.timestamp() * 1000)
 
 
@@ -108,13 +112,12 @@ def _check_moment(field: str, text: object) -> datetime:
     try:
         moment = timestamps.read(text)
     except ValueError as error:
-        raise InvalidJob(f"{field} {error}", code="invalid_type", field=field) from None
+        hint = f"give a time with a zone such as {timestamps.EXAMPLE}"
+        raise InvalidJob(f"{field} {error}", code="invalid_type", field=field, hint=hint) from None
     if moment.utcoffset() is None:
-        raise InvalidJob(
-            f"{field} {moment.isoformat()} has no time zone: append Z for UTC, or an offset such as +02:00",
-            code="timezone_required",
-            field=field,
-        )
+        hint = "append Z for UTC, or an offset such as +02:00"
+        message = f"{field} {moment.isoformat()} has no time zone: {hint}"
+        raise InvalidJob(message, code="timezone_required", field=field, hint=hint)
     return moment
 
 
@@ -149,7 +152,8 @@ def check_idempotency_key(key: object) -> str | None:
 
 
 def _wrong_type(field: str, value: object, expected: str) -> InvalidJob:
-    return InvalidJob(f"{field} must be {expected}, not {_shown(value)}", code="invalid_type", field=field)
+    message = f"{field} must be {expected}, not {_shown(value)}"
+    return InvalidJob(message, code="invalid_type", field=field, hint=f"give {expected}")
 
 
 def _shown(value: object) -> str:
@@ -157,5 +161,6 @@ def _shown(value: object) -> str:
 
 
 def _out_of_range(field: str, value: float, low: float, high: float, code: Code) -> InvalidJob:
-    message = f"{field} {numbers.shown(value)} is out of range: {numbers.shown(low)} to {numbers.shown(high)}"
-    return InvalidJob(message, code=code, field=field)
+    allowed = f"{numbers.shown(low)} to {numbers.shown(high)}"
+    message = f"{field} {numbers.shown(value)} is out of range: {allowed}"
+    return InvalidJob(message, code=code, field=field, hint=f"give {allowed}")

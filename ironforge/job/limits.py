@@ -17,6 +17,7 @@ MAX_LIMITS: Final = 4
 MAX_LIMIT_KEY: Final = 128
 MAX_UNITS: Final = 1_000_000_000
 MAX_CONCURRENCY: Final = 1_000_000
+MIN_PER_SECONDS: Final = 0.001
 MAX_PER_SECONDS: Final = 31_536_000.0
 # Of a rate that does not say how many units may come at once: this part of a second's.
 BURST_SECONDS: Final = 0.1
@@ -39,7 +40,7 @@ class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`units` in `per_seconds`; `burst`: how many at once when none were used for a while, 0: a tenth of a second's."""
 
     units: Units
-    per_seconds: Annotated[float, msgspec.Meta(gt=0, le=MAX_PER_SECONDS)] = 1.0
+    per_seconds: Annotated[float, msgspec.Meta(ge=MIN_PER_SECONDS, le=MAX_PER_SECONDS)] = 1.0
     burst: Annotated[int, msgspec.Meta(ge=0, le=MAX_UNITS)] = 0
 
     @property
@@ -105,33 +106,37 @@ def mark_of(uses: Sequence[LimitUse], turn: str, came_ms: int) -> str:
     return "\n".join(words)
 
 
-def check_limit_name(name: str) -> str:
+def check_limit_name(name: str, field: str = "limit") -> str:
     """Raises InvalidJob."""
     if not NAME.match(name):
-        raise _invalid(f"limit {name[:150]!r} is not a name: {NAME_RULE}", "invalid_limit")
+        raise _invalid(f"limit {name[:150]!r} is not a name", NAME_RULE, field)
     return name
 
 
-def check_limit_key(name: str, key: str, field: str = "limits") -> str:
+def check_limit_key(name: str, key: str, field: str = "key") -> str:
     """Raises InvalidJob."""
     if len(key) > MAX_LIMIT_KEY or (key and not key.isprintable()):
-        message = f"key {key[:60]!r} of limit {name} is not at most {MAX_LIMIT_KEY} printable characters"
-        raise _invalid(message, "invalid_limit", field)
+        hint = f"give at most {MAX_LIMIT_KEY} printable characters, such as an account's number"
+        raise _invalid(f"key {key[:60]!r} of limit {name} is too long, or not printable", hint, field)
     return key
 
 
 def check_uses(uses: Sequence[LimitUse]) -> tuple[LimitUse, ...]:
     """Raises InvalidJob. Whether there are such limits, and whether they allow so much, the server knows."""
     if len(uses) > MAX_LIMITS:
-        raise _invalid(f"limits has {len(uses)} entries: a job has at most {MAX_LIMITS}", "out_of_range")
-    for use in uses:
-        check_limit_name(use.name)
-        check_limit_key(use.name, use.key)
+        hint = f"a job has at most {MAX_LIMITS}"
+        raise _invalid(f"limits has {len(uses)} entries", hint, "limits", "out_of_range")
+    names: set[str] = set()
+    for place, use in enumerate(uses):
+        at = f"limits[{place}]"
+        check_limit_name(use.name, f"{at}.name")
+        check_limit_key(use.name, use.key, f"{at}.key")
         if not 1 <= use.units <= MAX_UNITS:
-            raise _invalid(f"units {use.units} of limit {use.name} is out of range: 1 to {MAX_UNITS}", "out_of_range")
-    names = [use.name for use in uses]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise _invalid(f"limit {twice} stands twice among limits: a job uses each once", "invalid_limit")
+            message = f"units {use.units} of limit {use.name} is out of range"
+            raise _invalid(message, f"give 1 to {MAX_UNITS}", f"{at}.units", "out_of_range")
+        if use.name in names:
+            raise _invalid(f"limit {use.name} stands twice among limits", "a job uses each once", f"{at}.name")
+        names.add(use.name)
     return tuple(uses)
 
 
@@ -147,17 +152,18 @@ def check_limit(name: str, limit: Limit) -> Limit:
     """Raises InvalidJob."""
     check_limit_name(name)
     if limit.concurrency is None and limit.rate is None:
-        raise _invalid(f"limit {name} limits nothing: give concurrency, rate, or both", "invalid_limit", "concurrency")
+        raise _invalid(f"limit {name} limits nothing", "give concurrency, rate, or both", "concurrency")
     if limit.when_full == "cancel_oldest" and limit.concurrency is None:
-        raise _invalid(
-            f"cancel_oldest of limit {name} needs concurrency: else none is the oldest", "invalid_limit", "when_full"
-        )
+        message = f"cancel_oldest of limit {name} needs concurrency, else none is the oldest"
+        raise _invalid(message, "give concurrency, or cancel_new", "when_full")
     if limit.order == "fifo" and limit.concurrency != 1:
-        raise _invalid(f"order fifo of limit {name} needs concurrency 1", "invalid_limit", "order")
+        raise _invalid(f"order fifo of limit {name} needs concurrency 1", "give that, or no order", "order")
     if limit.on_failure and limit.order != "fifo":
-        raise _invalid(f"on_failure of limit {name} needs order fifo", "invalid_limit", "on_failure")
+        raise _invalid(f"on_failure of limit {name} needs order fifo", "give that, or no on_failure", "on_failure")
     return limit
 
 
-def _invalid(message: str, code: Literal["invalid_limit", "out_of_range"], field: str = "limits") -> InvalidJob:
-    return InvalidJob(message, code=code, field=field)
+def _invalid(
+    message: str, hint: str, field: str, code: Literal["invalid_limit", "out_of_range"] = "invalid_limit"
+) -> InvalidJob:
+    return InvalidJob(f"{message}: {hint}", code=code, field=field, hint=hint)

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from ironforge.errors import InvalidJob
 from ironforge.job.limits import LimitUse, Units, check_limit_key, check_uses
-from ironforge.job.payload_path import text_at
+from ironforge.job.mismatch import fitted
+from ironforge.job.payload_path import pointer_to, text_at
 
 
 class Use(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,12 +24,8 @@ class Use(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def check_limits(field: str, given: object) -> tuple[LimitUse, ...]:
-    """Raises InvalidJob with `code` and `field`."""
-    try:
-        uses = msgspec.convert([_plain(use) for use in given] if isinstance(given, Sequence) else given, list[Use])
-    except msgspec.ValidationError as error:
-        raise InvalidJob(f"{field}: {error}", code="invalid_limit", field=field) from None
-    return check_uses([LimitUse(use.name, use.key, use.units) for use in uses])
+    """Raises InvalidJob with `code`, `field` and `hint`."""
+    return check_uses([LimitUse(use.name, use.key, use.units) for use in fitted(field, given, list[Use])])
 
 
 def shown_limits(uses: Sequence[LimitUse]) -> list[Use]:
@@ -41,9 +37,5 @@ def limits_in(payload: Any, uses: Sequence[LimitUse]) -> tuple[LimitUse, ...]:
     found = []
     for use in uses:
         key = text_at(payload, use.key, f"key of limit {use.name}", "invalid_limit") if use.key else ""
-        found.append(msgspec.structs.replace(use, key=check_limit_key(use.name, key)))
+        found.append(msgspec.structs.replace(use, key=check_limit_key(use.name, key, pointer_to(use.key))))
     return tuple(found)
-
-
-def _plain(use: object) -> object:
-    return msgspec.to_builtins(use) if isinstance(use, Use) else use

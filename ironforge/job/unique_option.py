@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 import msgspec
 
 from ironforge.errors import InvalidJob
 from ironforge.formats.duration import Duration
 from ironforge.job import checks
-from ironforge.job.payload_path import text_at
+from ironforge.job.mismatch import fitted
+from ironforge.job.payload_path import pointer_to, text_at
 from ironforge.job.uniqueness import MAX_WINDOW_SECONDS, Holding, OnConflict, UniqueUse
 
 MAX_UNIQUE_KEY: Final = 255
@@ -34,20 +34,21 @@ class Unique(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 
 
 def check_unique(field: str, given: object) -> UniqueUse:
-    """Raises InvalidJob with `code` and `field`."""
-    unique = given if isinstance(given, Unique) else _converted(field, given)
-    if not isinstance(unique.key, str) or not 1 <= len(unique.key) <= MAX_UNIQUE_KEY or not unique.key.isprintable():
-        raise _wrong(f"{field}.key", f"{unique.key!r:.60} is not 1 to {MAX_UNIQUE_KEY} printable characters")
-    for name, allowed in (("while", (None, *get_args(While))), ("on_conflict", get_args(OnConflict))):
-        value = unique.while_ if name == "while" else unique.on_conflict
-        if value not in allowed:
-            raise _wrong(f"{field}.{name}", f"{value!r:.60} is not one of {', '.join(filter(None, allowed))}")
+    """Raises InvalidJob with `code`, `field` and `hint`."""
+    unique = fitted(field, given, Unique)
+    _check_key(f"{field}.key", unique.key)
     debounces = unique.on_conflict == "debounce"
     if debounces and unique.while_ == "unfinished":
-        raise _wrong(f"{field}.while", "debounce ends when the job starts: leave `while` out, or say queued")
+        raise _wrong(f"{field}.while", "debounce ends when the job starts", "leave `while` out, or say queued")
+    if debounces and unique.for_seconds is not None:
+        hint = "give max_wait_seconds to bound how long it is put off"
+        raise _wrong(f"{field}.for_seconds", "a debounced job holds its key until it starts", hint)
     if unique.max_wait_seconds is not None and not debounces:
-        raise _wrong(f"{field}.max_wait_seconds", "only a debounced job is put off: it needs on_conflict debounce")
+        raise _wrong(f"{field}.max_wait_seconds", "only a debounced job is put off", "give on_conflict debounce")
     by_default: Holding = "queued" if debounces else "unfinished" if unique.for_seconds is None else ""
+    if unique.on_conflict == "replace" and not (unique.while_ or by_default):
+        hint = "say `while` queued or unfinished, or leave for_seconds out"
+        raise _wrong(f"{field}.on_conflict", "for_seconds alone holds the key of a job that has run as well", hint)
     return UniqueUse(
         unique.key,
         unique.while_ or by_default,
@@ -66,15 +67,24 @@ def shown_unique(use: UniqueUse | None) -> Unique | None:
 
 def key_in(payload: Any, path: str) -> str:
     """What stands at a kind's path in a decoded payload. Raises InvalidJob as `text_at` does."""
-    text = text_at(payload, path, "unique key", "invalid_unique")
-    return check_unique("unique", Unique(text)).key
+    return _check_key(pointer_to(path), text_at(payload, path, "unique key", "invalid_unique"))
 
 
-def _converted(field: str, given: object) -> Unique:
-    try:
-        return msgspec.convert(dict(given) if isinstance(given, Mapping) else given, Unique)
-    except msgspec.ValidationError as error:
-        raise _wrong(field, f"{error}") from None
+def check_wait(unique: UniqueUse, delay_ms: int | None) -> None:
+    """Whether a debounced job has a delay that can be started again. Raises InvalidJob."""
+    if unique.on_conflict != "debounce":
+        return
+    if not delay_ms:
+        raise _wrong("delay_seconds", "debounce starts the delay of a job again", "give delay_seconds, and no run_at")
+    if 0 < unique.max_wait_ms < delay_ms:
+        message = f"{unique.max_wait_ms / 1000:g} is less than the delay of {delay_ms / 1000:g} s"
+        raise _wrong("unique.max_wait_seconds", message, "give at least the delay")
+
+
+def _check_key(field: str, key: str) -> str:
+    if not 1 <= len(key) <= MAX_UNIQUE_KEY or not key.isprintable():
+        raise _wrong(field, f"{key!r:.60} is no unique key", f"give 1 to {MAX_UNIQUE_KEY} printable characters")
+    return key
 
 
 def _window(field: str, given: Any) -> int:
@@ -85,5 +95,5 @@ def _seconds(ms: int) -> float | None:
     return ms / 1000 if ms else None
 
 
-def _wrong(field: str, why: str) -> InvalidJob:
-    return InvalidJob(f"{field}: {why}", code="invalid_unique", field=field)
+def _wrong(field: str, why: str, hint: str) -> InvalidJob:
+    return InvalidJob(f"{field}: {why}: {hint}", code="invalid_unique", field=field, hint=hint)

@@ -168,4 +168,4 @@ def _legible(said: bytes | None) -> LimitDefinition | None:
 
 
 def _no_such_limit(name: str) -> LimitNotFound:
-    return LimitNotFound(f"there is no limit {name}: define it first")
+    return LimitNotFound(f"there is no limit {name}: define it first", hint="define it first")

@@ -10,7 +10,7 @@ import pytest
 
 from ironforge.job.limits import LimitUse, Rate
 from ironforge.job.options import JobOptions
-from ironforge.job.record import Job, decode, parse_id
+from ironforge.job.record import Job, decode, format_id, parse_id
 from ironforge.settings import Settings
 from ironforge.store import StoreClient, Submission
 
@@ -85,7 +85,7 @@ async def test_a_deleted_limit_is_not_there(api: Any) -> None:
         ("PATCH", "", {"override": {"concurrency": 1}}),
     ):
         answer = await api.call(method, "/limits/stripe" + path, json=body)
-        assert (answer.status, answer.code) == (404, "limit_not_found")
+        assert (answer.status, answer.code, answer.body["hint"]) == (404, "limit_not_found", "define it first")
 
 
 async def test_a_key_that_nothing_holds_up_goes_on(api: Any) -> None:
@@ -103,7 +103,20 @@ async def test_a_key_that_nothing_holds_up_goes_on(api: Any) -> None:
         ({"concurrency": 1_000_001}, "out_of_range", "concurrency"),
         ({"concurrency": "1"}, "invalid_type", "concurrency"),
         ({"rate": {"units": 0}}, "out_of_range", "rate.units"),
-        ({"rate": {"units": 1, "per_seconds": 0}}, "out_of_range", "rate.per_seconds"),
+        *(({"rate": {"units": units}}, "out_of_range", "rate.units") for units in (-1, 10**12)),
+        *(
+            ({"rate": {"units": 1, "per_seconds": seconds}}, "out_of_range", "rate.per_seconds")
+            for seconds in (0, -1, 1e-300, 1e300)
+        ),
+        ({"rate": {"units": 1, "burst": -1}}, "out_of_range", "rate.burst"),
+        ({"rate": {"units": "1"}}, "invalid_type", "rate.units"),
+        ({"rate": {}}, "missing_field", "rate.units"),
+        ({"rate": 5}, "invalid_type", "rate"),
+        ({"rate": None}, "invalid_limit", "concurrency"),
+        ({"concurency": 1}, "unknown_field", "concurency"),
+        ({"concurrency": True}, "invalid_type", "concurrency"),
+        ({"concurrency": 1.5}, "invalid_type", "concurrency"),
+        ({"rate": {"units": 1}, "order": "fifo"}, "invalid_limit", "order"),
         ({"rate": {"units": 1, "per": 1}}, "unknown_field", "rate.per"),
         ({"concurrency": 2, "order": "fifo"}, "invalid_limit", "order"),
         ({"concurrency": 1, "order": "lifo"}, "invalid_type", "order"),
@@ -115,7 +128,14 @@ async def test_a_key_that_nothing_holds_up_goes_on(api: Any) -> None:
 async def test_a_definition_that_makes_no_sense(api: Any, limit: Any, code: str, field: str) -> None:
     answer = await put(api, **limit)
     assert (answer.status, answer.code, answer.body["field"]) == (400, code, field)
+    assert answer.body["hint"]
     assert (await api.call("GET", "/limits")).body == {"limits": []}
+
+
+async def test_a_rate_is_a_number(api: Any) -> None:
+    for number in ("nan", "inf"):
+        answer = await put(api, rate={"units": 1, "per_seconds": float(number)})
+        assert (answer.status, answer.code, answer.body["field"]) == (400, "invalid_number", "rate.per_seconds")
 
 
 @pytest.mark.parametrize(
@@ -124,7 +144,15 @@ async def test_a_definition_that_makes_no_sense(api: Any, limit: Any, code: str,
         ({}, "missing_field", "override"),
         ({"override": {}}, "invalid_limit", "override"),
         ({"override": {"concurrency": 2}}, "invalid_limit", "order"),
-        ({"override": {"concurrency": 1}, "until": "2020-01-31T12:00:00Z"}, "out_of_range", "until"),
+        ({"override": {"when_full": "wait"}}, "unknown_field", "override.when_full"),
+        ({"override": {"concurrency": 1}, "untill": None}, "unknown_field", "untill"),
+        *(
+            ({"override": {"concurrency": 1}, "until": f"{year}-01-31T12:00:00Z"}, "out_of_range", "until")
+            for year in (2020, 9999)
+        ),
+        ({"override": {"concurrency": 1}, "until": 5}, "invalid_type", "until"),
+        ({"override": None, "until": "2040-01-31T12:00:00Z"}, "invalid_limit", "until"),
+        ({"override": None, "note": "why"}, "invalid_limit", "note"),
         ({"override": {"concurrency": 1}, "until": "2040-01-31T12:00:00"}, "timezone_required", "until"),
         ({"override": {"concurrency": 1}, "until": "soon"}, "invalid_type", "until"),
         ({"override": {"concurrency": 1}, "note": "x" * 501}, "out_of_range", "note"),
@@ -134,6 +162,7 @@ async def test_an_override_that_makes_no_sense(api: Any, said: Any, code: str, f
     await put(api, concurrency=1, order="fifo")
     answer = await api.call("PATCH", "/limits/stripe", json=said)
     assert (answer.status, answer.code, answer.body["field"]) == (400, code, field)
+    assert answer.body["hint"]
     assert (await api.call("GET", "/limits/stripe")).body["override"] is None
 
 
@@ -153,7 +182,18 @@ async def test_a_key_that_is_none(api: Any, key: str) -> None:
 
 async def test_a_name_that_is_none(api: Any) -> None:
     answer = await put(api, name="a%20b", concurrency=1)
-    assert (answer.status, answer.code) == (400, "invalid_limit")
+    assert (answer.status, answer.code, answer.body["field"]) == (400, "invalid_limit", "limit")
+
+
+async def test_a_limit_that_is_in_use_is_deleted_and_what_waits_behind_it_goes_on(api: Any, node: Any) -> None:
+    await put(api, concurrency=1)
+    first, second = [await api.submit(limits=[{"name": "stripe", "key": "a"}]) for _ in range(2)]
+    running = await node.take()
+    deleted = await api.call("DELETE", "/limits/stripe")
+    assert deleted.body == {"name": "stripe", "deleted": True}
+    assert sorted(map(format_id, (decode(running[2]).id, decode((await node.take())[2]).id))) == [first, second]
+    refused = await api.call("POST", "/jobs", json={"kind": "k", "limits": [{"name": "stripe", "key": "a"}]})
+    assert (refused.status, refused.code) == (422, "unknown_limit")
 
 
 async def test_a_namespace_has_as_many_limits_as_it_may(start_api: Any, settings: Settings) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ironforge import AsyncClient, Forge, InvalidJob, Use
+from ironforge import AsyncClient, Forge, InvalidJob, Unique, Use
 from ironforge.errors import ConfigError
 from ironforge.handlers.announcements import announcements_of
 from ironforge.job.options import JobOptions
@@ -83,37 +83,45 @@ async def test_a_payload_without_the_key_is_refused(charge: Forge, settings: Set
     api = await start_api(settings)
     job = {"kind": "charge", "payload": {"customer": {}}}
     refused = await api.call("POST", "/jobs", json=job)
-    assert (refused.status, refused.code, refused.body["field"]) == (400, "invalid_limit", "payload")
+    assert (refused.status, refused.code, refused.body["field"]) == (400, "invalid_limit", "/payload/customer/id")
     assert "no text or number at customer.id" in refused.body["detail"]
     in_batch = await api.call("POST", "/jobs/batch", json=[{"kind": "k"}, job])
     assert (in_batch.code, in_batch.body["index"]) == ("invalid_limit", 1)
-    with pytest.raises(InvalidJob, match=r"no text or number at customer\.id"):
+    with pytest.raises(InvalidJob, match=r"no text or number at customer\.id") as caught:
         await charge.submit("charge", job["payload"])
+    assert (caught.value.field, caught.value.hint) == (refused.body["field"], refused.body["hint"])
 
 
+def by_path(payload: bytes, **option: Any) -> Any:
+    """The job of a kind that fixes this option."""
+    return JobOptions().checked(JobOptions(**option).checked()).job("k", payload)
+
+
+OPTIONS = ({"limits": [Use("stripe", key="customer.id")]}, {"unique": Unique("customer.id")})
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=["limits", "unique"])
 @pytest.mark.parametrize(
-    ("limits", "status", "code", "field"),
+    "payload",
     [
-        ([{"name": "unknown"}], 422, "unknown_limit", "limits"),
-        ([{"name": "stripe", "units": 11}], 422, "units_over_burst", "limits"),
-        ([{"name": "stripe", "key": "x" * 129}], 400, "invalid_limit", "limits"),
-        ([{"name": "a b"}], 400, "invalid_limit", "limits"),
-        ([{"name": "stripe"}, {"name": "stripe"}], 400, "invalid_limit", "limits"),
-        ([{"name": f"l{number}"} for number in range(5)], 400, "out_of_range", "limits"),
-        ([{"name": "stripe", "units": 0}], 400, "out_of_range", "limits[0].units"),
-        ([{"name": "stripe", "unit": 1}], 400, "unknown_field", "limits[0].unit"),
-        ("stripe", 400, "invalid_type", "limits"),
+        *("null", "1", "[]", "{}", '{"customer":1}', '{"customer":[]}', '{"customer":{}}', '{"customer.id":"a"}'),
+        *(f'{{"customer":{{"id":{value}}}}}' for value in ("null", '""', "{}", "[1]", f'"{"x" * 256}"', r'"a\n"')),
     ],
 )
-async def test_uses_that_make_no_sense(api: Api, limits: Any, status: int, code: str, field: str) -> None:
-    answer = await api.call("POST", "/jobs", json={"kind": "k", "limits": limits})
-    assert (answer.status, answer.code, answer.body["field"]) == (status, code, field)
+def test_a_payload_that_makes_no_key_is_pointed_at(payload: str, option: dict[str, Any]) -> None:
+    with pytest.raises(InvalidJob) as caught:
+        by_path(payload.encode(), **option)
+    assert caught.value.field == "/payload/customer/id"
+    assert caught.value.code == f"invalid_{'limit' if 'limits' in option else 'unique'}"
+    assert caught.value.hint
 
 
-@pytest.mark.parametrize("limits", ["stripe", [1], [{"nam": "stripe"}], 5])
-def test_python_refuses_them_too(limits: Any) -> None:
-    with pytest.raises(InvalidJob, match="limits"):
-        JobOptions(limits=limits).checked()
+@pytest.mark.parametrize(("value", "key"), [('"ключ"', "ключ"), ("7", "7"), ("1.5", "1.5"), ("true", "true")])
+def test_a_key_is_made_of_text_numbers_and_truth_values(value: str, key: str) -> None:
+    payload = f'{{"customer":{{"id":{value}}}}}'.encode()
+    [limited, unique] = [by_path(payload, **option) for option in OPTIONS]
+    assert limited.limits[0].key == key
+    assert unique.unique.key == key
 
 
 async def test_the_same_key_with_other_limits_is_another_submission(api: Api) -> None:
@@ -127,9 +135,3 @@ async def test_the_same_key_with_other_limits_is_another_submission(api: Api) ->
 def test_a_kind_with_uses_that_make_no_sense_is_not_registered() -> None:
     with pytest.raises(ConfigError, match="a b"):
         Forge().job("k", limits=[Use("a b")])
-
-
-@pytest.mark.parametrize("field", ["while", "on_conflict"])
-async def test_a_word_of_a_unique_key_that_is_none(api: Api, field: str) -> None:
-    answer = await api.call("POST", "/jobs", json={"kind": "k", "unique": {"key": "a", field: "no"}})
-    assert (answer.status, answer.code, answer.body["field"]) == (400, "invalid_type", f"unique.{field}")

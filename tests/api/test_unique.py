@@ -60,30 +60,6 @@ async def test_a_job_shows_its_unique_key(api: Api) -> None:
     assert shown.body["unique"] == {"key": "a", "while": "unfinished", "on_conflict": "replace"}
 
 
-WRONG: list[tuple[dict[str, Any], str, str]] = [
-    ({"key": ""}, "invalid_unique", "unique.key"),
-    ({"key": "x" * 256}, "invalid_unique", "unique.key"),
-    ({"key": "a\n"}, "invalid_unique", "unique.key"),
-    ({"on_conflict": "debounce", "while": "unfinished"}, "invalid_unique", "unique.while"),
-    ({"max_wait_seconds": 5}, "invalid_unique", "unique.max_wait_seconds"),
-    ({"on_conflict": "debounce"}, "invalid_unique", "delay_seconds"),
-    ({"for_seconds": 0}, "out_of_range", "unique.for_seconds"),
-]
-
-
-@pytest.mark.parametrize(("unique", "code", "field"), WRONG)
-async def test_what_contradicts_itself_is_refused(api: Api, unique: dict[str, Any], code: str, field: str) -> None:
-    answer = await api.call("POST", "/jobs", json=job(**unique))
-    assert answer.status == (422 if code == "invalid_unique" else 400)
-    assert answer.code == code
-    assert answer.body["field"] == field
-
-
-async def test_debounce_and_a_fixed_time_exclude_each_other(api: Api) -> None:
-    answer = await api.call("POST", "/jobs", json={**job(on_conflict="debounce"), "run_at": "2020-01-01T00:00:00Z"})
-    assert answer.code == "invalid_unique"
-
-
 async def test_the_client_takes_and_raises_the_same(api: Api) -> None:
     async with AsyncClient(api.url) as client:
         first = await client.submit("k", 1, unique=Unique("a", on_conflict="reject"))

@@ -127,18 +127,21 @@ def _override(body: LimitPatch) -> Override | None:
     said = body.override
     until_ms = 0 if body.until is None else check_until("until", body.until)
     if len(body.note) > MAX_NOTE:
-        raise InvalidJob(
-            f"note has {len(body.note)} characters, at most {MAX_NOTE} are kept", code="out_of_range", field="note"
-        )
+        hint = f"give at most {MAX_NOTE}"
+        raise InvalidJob(f"note has {len(body.note)} characters: {hint}", code="out_of_range", field="note", hint=hint)
     if said is None:
+        for field in ("until", "note"):
+            if getattr(body, field):
+                raise _contradiction(field, f"{field} belongs to an override, and it is taken back", "leave it out")
         return None
     if said.concurrency is None and said.rate is None:
-        raise InvalidJob(
-            "the override changes nothing: give concurrency, rate, or both, or null to take one back",
-            code="invalid_limit",
-            field="override",
-        )
+        hint = "give concurrency, rate, or both, or null to take one back"
+        raise _contradiction("override", "the override changes nothing", hint)
     return Override(said.concurrency, said.rate, until_ms, body.note)
+
+
+def _contradiction(field: str, message: str, hint: str) -> InvalidJob:
+    return InvalidJob(f"{message}: {hint}", code="invalid_limit", field=field, hint=hint)
 
 
 async def _stands(scope: RequestScope, name: str) -> web.Response:

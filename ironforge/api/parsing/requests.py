@@ -8,26 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeVar, get_args
+from typing import Final, TypeVar, cast
 
 import msgspec
 
 from ironforge.api.parsing import strict_json
 from ironforge.api.problems import ApiProblem
 from ironforge.api.schemas.jobs import ID_EXAMPLE, MAX_PAGE, DeadQuery, JobRequest
-from ironforge.api.schemas.keys import Children
-from ironforge.auth.caller import SCOPES
 from ironforge.codes import Code
 from ironforge.errors import InvalidJob
-from ironforge.formats.suggest import closest
 from ironforge.job import checks
 from ironforge.job.fingerprint import content, digest
-from ironforge.job.limits import OnFailure, WhenFull
-from ironforge.job.limits_option import Use
+from ironforge.job.mismatch import mismatch
 from ironforge.job.payload_schema import check_payload
-from ironforge.job.record import LABELS, JobState, parse_id, tail_of
-from ironforge.job.unique_option import While
-from ironforge.job.uniqueness import OnConflict
+from ironforge.job.record import parse_id, tail_of
 from ironforge.store.contract import Submission
 from ironforge.store.kind_catalog import LookUp, nothing_known
 
@@ -35,24 +29,6 @@ T = TypeVar("T")
 Query = TypeVar("Query", bound=msgspec.Struct)
 
 _IDEMPOTENCY_KEY: Final = re.compile(r"[ -~]{1,255}\Z")
-_UNKNOWN: Final = re.compile(r"unknown field `([^`]*)`")
-_MISSING: Final = re.compile(r"missing required field `([^`]*)`")
-# By field, for every enumeration of a body or a query.
-_CHOICES: Final[Mapping[str, Sequence[str]]] = {
-    "priority": LABELS,
-    "state": tuple(JobState),
-    "scopes": SCOPES,
-    "children": get_args(Children),
-    "when_full": get_args(WhenFull),
-    "order": ("fifo",),
-    "on_failure": get_args(OnFailure),
-    "while": get_args(While),
-    "on_conflict": get_args(OnConflict),
-}
-_BOUND: Final = re.compile(r"Expected `\w+` [<>]=? ")
-_FIELD: Final = re.compile(r"[a-z_]+")
-_PLACE: Final = re.compile(r" - at `\$\.?(.*)`\Z")
-
 JOB_DECODER: Final = msgspec.json.Decoder(JobRequest)
 
 
@@ -76,7 +52,8 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise _mismatch(str(error), decoder.type) from None
+        problem = mismatch(str(error), decoder.type)
+        raise ApiProblem(cast("Code", problem.code), problem.detail, **problem.facts()) from None
 
 
 def read_query(query: Mapping[str, str], model: type[Query]) -> Query:
@@ -88,8 +65,8 @@ def read_query(query: Mapping[str, str], model: type[Query]) -> Query:
     try:
         values = msgspec.convert(dict(query), model, strict=False)
     except msgspec.ValidationError as error:
-        problem = _mismatch(str(error), model)
-        raise ApiProblem("invalid_parameter", problem.detail, **problem.extra) from None
+        problem = mismatch(str(error), model)
+        raise ApiProblem("invalid_parameter", problem.detail, **problem.facts()) from None
     limit = getattr(values, "limit", 1)
     if not 1 <= limit <= MAX_PAGE:
         raise ApiProblem("invalid_parameter", f"limit {limit} is out of range: 1 to {MAX_PAGE}", field="limit")
@@ -158,40 +135,3 @@ def submission(request: JobRequest, key: str | None, tail: int | None, look_up: 
         raise
     job = checked.job(kind, payload, tail=tail)
     return Submission(job, checked.delay_ms, checked.run_at_ms, key, place=place)
-
-
-# --------------------------------------------------------------------------- saying what is wrong
-
-
-def _mismatch(message: str, model: Any) -> ApiProblem:
-    """msgspec says everything in one sentence; programs need it in parts. Its words are pinned by a test."""
-    place = _PLACE.search(message)
-    path = place.group(1) if place else ""
-    text = message[: place.start()] if place else message
-    names = _fields(Use if "limits[" in path else JobRequest if path.endswith("]") else model)
-    if unknown := _UNKNOWN.search(text):
-        name = unknown.group(1)
-        close = closest(name, names)
-        known = f"known are {', '.join(names)}" if names else "none is known here"
-        hint = f"did you mean `{close}`?" if close else known
-        return ApiProblem("unknown_field", f"unknown field `{name[:100]}`: {hint}", field=_join(path, name), hint=hint)
-    if missing := _MISSING.search(text):
-        name = missing.group(1)
-        return ApiProblem("missing_field", f"the field `{name}` is required", field=_join(path, name))
-    code: Code = "out_of_range" if _BOUND.match(text) else "invalid_type"
-    if text.startswith("Invalid enum value"):
-        name = _FIELD.findall(path)[-1]
-        if name == "priority":
-            code = "invalid_priority"
-        text += f": one of {', '.join(_CHOICES[name])}"
-    return ApiProblem(code, f"{path or 'the body'}: {text}", field=path or None)
-
-
-def _fields(model: Any) -> list[str]:
-    """Its own first."""
-    names = getattr(model, "__struct_fields__", ())
-    return [*dict.fromkeys((*model.__annotations__, *names))] if names else []
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name

@@ -14,7 +14,8 @@
 --       of the queues); most names of queues
 -- USES  stem, types, clock, delay, announce, limits, enqueue, unique, kind_line, vacate, withdraw, conflict
 -- Returns {'conflict', id of the first submission}, {'full', queue, jobs in it, jobs to add, limit},
---         {'queues', names in use, names to add, limit}, {'limit', name, units of the job, burst (-1: unknown limit)},
+--         {'queues', names in use, names to add, limit},
+--         {'limit', why (unknown, units, fifo), number of the job, of the limit (from 0), its name, units, burst},
 --         {'duplicate', id of the job that has the unique key, letter of its place}
 --       or, flat, only for jobs that were not simply stored as asked:
 --         number of the job, id, where it is (a location, its letter or a terminal record), and 1 when it was known
@@ -109,15 +110,22 @@ end
 
 -- A limit must be there and let as many units through at once; the lines that jobs join must be lines.
 local looked_at = {}
+local function refused(why, at, number, claim, burst)
+  return {'limit', why, (at - first) / width, number - 1, claim.name, claim.units, burst or 0}
+end
 for at = first, #ARGV, width do
   local mark = ARGV[at + 4]
   if is_limited(mark) and not known[at] then
-    local claims = claims_of(mark)
-    for _, claim in ipairs(claims) do
+    local claims, concurrent, fifo = claims_of(mark), 0, nil
+    for number, claim in ipairs(claims) do
       local limit = definition(claim.name)
-      local burst = not limit and -1 or limit.rate and burst_of(limit.rate)
-      if burst and claim.units > burst then return {'limit', claim.name, claim.units, burst} end
+      if not limit then return refused('unknown', at, number, claim) end
+      local burst = limit.rate and burst_of(limit.rate)
+      if burst and claim.units > burst then return refused('units', at, number, claim, burst) end
+      if limit.concurrency then concurrent = concurrent + 1 end
+      if limit.order == 'fifo' then fifo = number end
     end
+    if fifo and concurrent > 1 then return refused('fifo', at, fifo, claims[fifo]) end
     local place = string.match(KEYS[tonumber(ARGV[at])], '}:q:(.*)$')
     local line = stem .. 'line:' .. place .. ':' .. claims[1].key
     if not looked_at[line] then

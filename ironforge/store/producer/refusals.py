@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from ironforge.codes import Code
 from ironforge.errors import Duplicate, IdempotencyConflict, InvalidJob, QueueFull
 from ironforge.job.record import format_id
 from ironforge.settings import environment_name
@@ -51,12 +52,20 @@ def _queue_full(reply: list[Any]) -> QueueFull:
 
 
 def _limit_refused(reply: list[Any]) -> InvalidJob:
-    name, units, burst = reply[1].decode(), *reply[2:]
-    if burst < 0:
-        message = f"there is no limit {name}: define it first, then submit jobs that use it"
-        return InvalidJob(message, code="unknown_limit", field="limits")
-    message = f"{units} units of limit {name} can never be had: it lets at most {burst} through at once"
-    return InvalidJob(f"{message}; ask for fewer, or raise its burst", code="units_over_burst", field="limits")
+    why, name = reply[1].decode(), reply[4].decode()
+    job, place, units, burst = *reply[2:4], *reply[5:]
+    code: Code = "invalid_limit"
+    if why == "unknown":
+        code, message, hint = "unknown_limit", f"there is no limit {name}", "define it first, then submit jobs"
+    elif why == "units":
+        code, hint = "units_over_burst", "ask for fewer, or raise its burst"
+        message = f"{units} units of limit {name} can never be had, it lets at most {burst} through at once"
+    else:
+        message, hint = f"limit {name} is fifo, and so the only concurrency a job can wait for", "use one of them alone"
+    part = "units" if why == "units" else "name"
+    error = InvalidJob(f"{message}: {hint}", code=code, field=f"limits[{place}].{part}", hint=hint)
+    error.index = job
+    return error
 
 
 _MEANINGS: Final[dict[bytes, Callable[[list[Any]], Exception]]] = {
