@@ -15,10 +15,11 @@ for at = 8, #KEYS do
   length = length + redis.call(string.find(KEYS[at], '}:q:', 1, true) and 'XLEN' or 'ZCARD', KEYS[at])
 end
 if tonumber(limit) > 0 and length >= tonumber(limit) then return {'full', queue, length, 1, tonumber(limit)} end
+local other, take = rival(id, record)
+if other then return other.wrong or {'duplicate', other.id, other.letter} end
 local full = admit(queues, {queue}, tonumber(most))
 if full then return full end
-local taken, owner = take_key(id, record)
-if not taken then return {'duplicate', owner, string.sub(redis.call('HGET', index, owner) or 'e', 1, 1)} end
+take()
 redis.call('ZREM', dead, id)
 redis.call('HDEL', parked, id)
 redis.call('HSET', index, id, enqueue(stream, fair, turns, id, record, mark))

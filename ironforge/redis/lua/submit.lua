@@ -156,8 +156,10 @@ local entering, wanted = {}, {}
 if limit > 0 or next(known) then
   for at = first, #ARGV, width do
     if not known[at] then
-      local queue = queue_of[ARGV[at]]
-      entering[queue] = (entering[queue] or 0) + ((due_of(ARGV[at + 3]) or stored_as[at]) and 0 or 1)
+      local queue, before = queue_of[ARGV[at]], (stored_as[at] or {}).location or ''
+      local stays = string.sub(before, 1, 1) ~= 's' and string.match(before, '^%a:([^:]*):') == queue
+      local adds = not due_of(ARGV[at + 3]) and not stays and not outdated[at]
+      entering[queue] = (entering[queue] or 0) + (adds and 1 or 0)
     end
   end
 else

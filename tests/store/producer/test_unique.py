@@ -10,27 +10,11 @@ import msgspec
 import pytest
 
 from ironforge.errors import Duplicate
-from ironforge.job.record import Job, JobState, decode, format_id
+from ironforge.job.record import JobState, decode, format_id
 from ironforge.job.uniqueness import UniqueUse
 from ironforge.store import Accepted, Submission
 from tests.store.kit import Cluster, completed, dead, job, now_ms, retry, rewrite
-
-
-def unique(use: UniqueUse, payload: bytes = b"{}", **fields: Any) -> Job:
-    return msgspec.structs.replace(job(**fields), version=2, unique=use, payload=payload)
-
-
-RETURN, REJECT = UniqueUse("a"), UniqueUse("a", on_conflict="reject")
-REPLACE = UniqueUse("a", on_conflict="replace")
-DEBOUNCE = UniqueUse("a", "queued", on_conflict="debounce")
-
-
-async def submit(cluster: Cluster, one: Job, **options: Any) -> Accepted:
-    return (await cluster.store_client.producer.submit([Submission(one, **options)]))[0]
-
-
-async def holders(cluster: Cluster, key: str = "k:a") -> set[bytes]:
-    return set(cluster.raw.smembers(cluster.keys.unique(key)))
+from tests.store.uniqueness import DEBOUNCE, REJECT, REPLACE, RETURN, holders, submit, unique
 
 
 async def test_a_second_job_gets_the_answer_of_the_first(cluster: Cluster) -> None:

@@ -3,41 +3,6 @@
 -- of the same call take the place of.
 local owners, stored_as, outdated = {}, {}, {}
 
-local function minute_of(id)
-  local ms = 0
-  for at = 1, 6 do ms = ms * 256 + string.byte(id, at) end
-  return ms, string.format('%.0f', math.floor(ms / 60000))
-end
-
--- As cancel finds it: what is pending has started. What ran before, or was delivered, has a fence, too.
-local function owner_of(key)
-  local held = redis.pcall('SMEMBERS', key)
-  if held.err then return {wrong = redis.error_reply('WRONGTYPE ' .. key .. ' must be a set')} end
-  local id = held[1]
-  if not id then return {free = true} end
-  local owner, location = {id = id}, redis.call('HGET', stem .. 'index', id)
-  if not location then
-    local _, minute = minute_of(id)
-    local ended = redis.call('HGET', stem .. 'done:' .. minute, id) or redis.call('HGET', stem .. 'kept:' .. minute, id)
-    owner.letter = 'e'
-    if ended and values(ended, 4, 15)[15] == '\169cancelled' then owner.letter = 'x' end
-    owner.started = true
-    return owner
-  end
-  local stream, entry = string.match(location, '^[qc]:(.*):(%d+%-%d+)$')
-  local record, running = redis.call('HGET', stem .. 'parked', id), false
-  if stream then
-    local body = redis.call('XRANGE', stem .. 'q:' .. stream, entry, entry)[1]
-    local pending = redis.pcall('XPENDING', stem .. 'q:' .. stream, 'nodes', entry, entry, 1)
-    record, running = body and body[2][2], not pending.err and #pending > 0
-  end
-  owner.location, owner.letter = location, running and 'c' or string.sub(location, 1, 1)
-  local _, holding, _, job = unique_of(record or '')
-  owner.started = running or not job or job[11] ~= '\0' or job[13] ~= '\0' or owner.letter == 'd'
-  owner.free = running and holding == 'queued'
-  return owner
-end
-
 -- How the submission at `at` gets on: nothing when it is stored as it is; else the job that it stands for with the letter
 -- of its place, or what refuses the call. `due`: when it may start, nil: at once.
 local function resolve(at, id, words, due)
@@ -66,11 +31,11 @@ local function under_id(record, id) return string.sub(record, 1, 6) .. id .. str
 local function take_keys(scheduled, parked, delayed)
   for key, owner in pairs(owners) do
     if owner.fresh then
-      if owner.held then redis.call('DEL', key) end
-      redis.call('SADD', key, owner.id)
-      if owner.for_ms > 0 then redis.call('PEXPIRE', key, owner.for_ms) end
+      take_key(key, owner.id, owner.for_ms, owner.held)
     elseif owner.at then
       withdraw(scheduled, parked, delayed, owner.id, owner.location)
+      -- One that was let in, and not delivered yet, has its places already.
+      if owner.mark ~= '' then release(owner.id, owner.mark, true) end
     end
   end
 end

@@ -56,12 +56,64 @@ local function release_key(id, record)
   if key and holding ~= '' then redis.pcall('SREM', key, id) end
 end
 
--- Takes the key for a job: false, and which has it, when another one does.
-local function take_key(id, record)
+-- The limits in a record of a job that has not run yet, as its mark has them.
+local function mark_of(limits)
+  local words = {}
+  for _, use in ipairs(values(limits, 2, string.byte(limits) - 144)) do
+    local name, key, units = unpack(values(use, 2, 3))
+    words[#words + 1] = '\n' .. text_of(name) .. '\n' .. text_of(key) .. '\n' .. string.format('%.0f', number_of(units))
+  end
+  return #words > 0 and ':1:-\n' .. table.concat(words) or ''
+end
+
+local function minute_of(id)
+  local ms = 0
+  for at = 1, 6 do ms = ms * 256 + string.byte(id, at) end
+  return ms, string.format('%.0f', math.floor(ms / 60000))
+end
+
+-- As cancel finds it: what is pending has started. What ran before, or was delivered, has a fence, too.
+local function owner_of(key)
+  local held = redis.pcall('SMEMBERS', key)
+  if held.err then return {wrong = redis.error_reply('WRONGTYPE ' .. key .. ' must be a set')} end
+  local id = held[1]
+  if not id then return {free = true} end
+  local owner, location = {id = id}, redis.call('HGET', stem .. 'index', id)
+  if not location then
+    local _, minute = minute_of(id)
+    local ended = redis.call('HGET', stem .. 'done:' .. minute, id) or redis.call('HGET', stem .. 'kept:' .. minute, id)
+    owner.letter = 'e'
+    if ended and values(ended, 4, 15)[15] == '\169cancelled' then owner.letter = 'x' end
+    owner.started = true
+    return owner
+  end
+  local stream, entry = string.match(location, '^[qc]:(.*):(%d+%-%d+)$')
+  local record, running = redis.call('HGET', stem .. 'parked', id), false
+  if stream then
+    local body = redis.call('XRANGE', stem .. 'q:' .. stream, entry, entry)[1]
+    local pending = redis.pcall('XPENDING', stem .. 'q:' .. stream, 'nodes', entry, entry, 1)
+    record, running = body and body[2][2], not pending.err and #pending > 0
+  end
+  owner.location, owner.letter = location, running and 'c' or string.sub(location, 1, 1)
+  local _, holding, _, job = unique_of(record or '')
+  owner.started = running or not job or job[11] ~= '\0' or job[13] ~= '\0' or owner.letter == 'd'
+  owner.free = owner.started and holding == 'queued'
+  owner.mark = job and mark_of(job[24]) or ''
+  return owner
+end
+
+-- `held`: another job is in it, which needs it no more.
+local function take_key(key, id, for_ms, held)
+  if held then redis.call('DEL', key) end
+  redis.call('SADD', key, id)
+  if for_ms > 0 then redis.call('PEXPIRE', key, for_ms) end
+end
+
+-- Of a job that comes back: the one that has its key, which then it may not have. Without one: what takes the key.
+local function rival(id, record)
   local key, holding, for_ms = unique_of(record)
-  if not key or holding == '' then return true end
-  local owner = redis.call('SMEMBERS', key)[1]
-  if owner and owner ~= id then return false, owner end
-  if redis.call('SADD', key, id) == 1 and for_ms > 0 then redis.call('PEXPIRE', key, for_ms) end
-  return true
+  if not key or holding == '' then return nil, function() end end
+  local owner = owner_of(key)
+  if owner.id ~= id and not owner.free then return owner end
+  return nil, function() take_key(key, id, for_ms, owner.id) end
 end
