@@ -93,17 +93,21 @@ local function occupy(claims, id)
 end
 
 -- Gives back all that a job holds; with `refund` what it used of rates as well, unless it has run before: it has not started.
+-- But what time has worked off of that, others may have used already: twice it would let in more than the rate allows.
 local function release(id, mark, refund)
   local claims, since = claims_of(mark)
   refund = refund and since == ''
   for _, claim in ipairs(claims) do
-    if redis.call('ZREM', stem .. 'holders:' .. claim.key, id) == 1 then
+    local holders, tat = stem .. 'holders:' .. claim.key, stem .. 'tat:' .. claim.key
+    local held_ms = refund and redis.call('ZSCORE', holders, id)
+    if redis.call('ZREM', holders, id) == 1 then
       redis.call('SADD', stem .. 'room', claim.key)
       local limit = refund and definition(claim.name)
-      local used = limit and limit.rate and redis.pcall('GET', stem .. 'tat:' .. claim.key)
+      local used = limit and limit.rate and redis.pcall('GET', tat)
       if type(used) == 'string' then
-        used = used - claim.units * (limit.rate.per_seconds or 1) * 1000000 / limit.rate.units
-        redis.call('SET', stem .. 'tat:' .. claim.key, string.format('%.0f', used), 'KEEPTTL')
+        local charged = claim.units * (limit.rate.per_seconds or 1) * 1000000 / limit.rate.units
+        local back = math.max(0, math.min(charged, charged - micros() + held_ms * 1000))
+        redis.call('SET', tat, string.format('%.0f', used - back), 'KEEPTTL')
       end
       freed = true
     end
