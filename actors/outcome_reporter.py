@@ -89,7 +89,7 @@ class OutcomeReporter:
     def _rewrite(self, stream: str, entry: bytes, outcome: Outcome) -> None:
         job, delay_ms, failed = outcome.job, outcome.delay_ms, outcome.ending is not Ending.SNOOZED
         assert job is not None
-        rewrite = Rewrite.of(stream, entry, job, delay_ms=delay_ms, failed=failed)
+        rewrite = Rewrite.of(stream, entry, job, delay_ms=delay_ms, failed=failed, throttled=outcome.throttled)
         if failed:
             self._tally_of[stream].failed[outcome.kind].append(outcome.seconds)
         if outcome.ending is Ending.DEAD:

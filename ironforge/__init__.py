@@ -25,6 +25,7 @@ from ironforge.errors import (
     SerializationError,
     Snooze,
     StoreUnavailable,
+    Throttled,
     UnknownKind,
 )
 from ironforge.settings import Settings
@@ -62,6 +63,7 @@ __all__ = [
     "Settings",
     "Snooze",
     "StoreUnavailable",
+    "Throttled",
     "Unique",
     "UnknownKind",
     "Use",

@@ -107,7 +107,7 @@ class JobNotFound(Refused):
 
 
 class LimitNotFound(Refused):
-    """The namespace has no limit of this name."""
+    """The namespace has no limit of this name, or a handler names one that its job does not use."""
 
     code = "limit_not_found"
 
@@ -271,6 +271,17 @@ class Snooze(JobControl):
 
     def __init__(self, seconds: Duration) -> None:
         super().__init__(f"snoozed for {seconds_of(seconds):g} s")
+        self.seconds = seconds
+
+
+class Throttled(JobControl):
+    """The target of a limit said that it is too much, as by HTTP's 429. The limit's key, as this job uses it, stops for
+    everybody for `seconds` (or a timedelta); then one job goes first, and the others once it has ended. No attempt is
+    spent, and this job keeps its place in line. A limit that the job does not use makes the attempt a failed one."""
+
+    def __init__(self, limit: str, seconds: Duration) -> None:
+        super().__init__(f"the target of limit {limit} throttles")
+        self.limit = limit
         self.seconds = seconds
 
 

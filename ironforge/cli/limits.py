@@ -57,7 +57,7 @@ def show(
         return
     _print(found)
     for what, value in (found["key"] or {}).items():
-        if what != "holders" and value is not None:
+        if what != "holders" and value not in (None, False):
             output.line(f"  {what}: {value}")
     for holder in (found["key"] or {}).get("holders") or ():
         output.line(f"  held by {holder['id']} since {holder['since']}")

@@ -13,8 +13,8 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from ironforge.errors import Discard, InvalidJob, JobControl, Retry, Snooze
-from ironforge.job.checks import check_pause
+from ironforge.errors import Discard, InvalidJob, JobControl, Retry, Snooze, Throttled
+from ironforge.job.checks import check_pause, check_throttle
 from ironforge.job.json_values import encode_result
 from ironforge.job.tracebacks import UnusableResult, describe, leaves_of, message_of, type_name
 
@@ -28,12 +28,15 @@ class Verdict(enum.StrEnum):
     FAILURE = "failure"
     RETRY = "retry"
     SNOOZE = "snooze"
+    THROTTLED = "throttled"
     DISCARD = "discard"
     UNUSABLE = "unusable"
 
 
 class Conclusion(msgspec.Struct, array_like=True, frozen=True):
-    """`pause_ms`: how long the handler wants to wait, None for as long as the backoff says; `result`: JSON."""
+    """`pause_ms`: how long the handler wants to wait, None for as long as the backoff says; `result`: JSON.
+
+    `throttled`: names of limits whose targets throttle, each with for how many milliseconds; one may be there twice."""
 
     verdict: Verdict
     type: str = ""
@@ -41,6 +44,7 @@ class Conclusion(msgspec.Struct, array_like=True, frozen=True):
     trace: str = ""
     pause_ms: int | None = None
     result: bytes = b""
+    throttled: tuple[tuple[str, int], ...] = ()
 
 
 # Of a handler that returned None, as most do.
@@ -76,12 +80,8 @@ def _read(error: BaseException) -> Conclusion:
         error = error.__cause__  # a coroutine cannot raise it as it is, a child process can
     said = _said(error)
     try:
-        if snoozes := _all(said, Snooze):
-            pauses = [check_pause("the pause of Snooze", snooze.seconds) for snooze in snoozes]
-            return Conclusion(Verdict.SNOOZE, pause_ms=max(pauses))
-        if retries := _all(said, Retry):
-            given = [check_pause("the pause of Retry", retry.after) for retry in retries if retry.after is not None]
-            return Conclusion(Verdict.RETRY, "Retry", _reasons(retries), pause_ms=max(given, default=None))
+        if later := _later(said):
+            return later
     except InvalidJob as invalid:
         return Conclusion(Verdict.FAILURE, "ValueError", message_of(invalid))
     if discards := _all(said, Discard):
@@ -89,6 +89,20 @@ def _read(error: BaseException) -> Conclusion:
     if isinstance(error, UnusableResult):
         return Conclusion(Verdict.UNUSABLE, error.reason.partition(":")[0], message_of(error))
     return Conclusion(Verdict.FAILURE, *describe(error))
+
+
+def _later(said: Sequence[BaseException]) -> Conclusion | None:
+    """When all of them want the job to run again. Raises InvalidJob for a pause that is none."""
+    if snoozes := _all(said, Snooze):
+        pauses = [check_pause("the pause of Snooze", snooze.seconds) for snooze in snoozes]
+        return Conclusion(Verdict.SNOOZE, pause_ms=max(pauses))
+    if throttles := _all(said, Throttled):
+        stops = ((str(one.limit), check_throttle("seconds of Throttled", one.seconds)) for one in throttles)
+        return Conclusion(Verdict.THROTTLED, throttled=tuple(stops))
+    if retries := _all(said, Retry):
+        given = [check_pause("the pause of Retry", retry.after) for retry in retries if retry.after is not None]
+        return Conclusion(Verdict.RETRY, "Retry", _reasons(retries), pause_ms=max(given, default=None))
+    return None
 
 
 def _said(error: BaseException) -> Sequence[BaseException]:

@@ -16,6 +16,7 @@ import time
 
 import msgspec
 
+from ironforge.errors import LimitNotFound
 from ironforge.execution.conclusion import Conclusion, Verdict
 from ironforge.formats.numbers import counted
 from ironforge.formats.timestamps import now_ms
@@ -24,7 +25,7 @@ from ironforge.handlers.forge import Handler
 from ironforge.job import retry
 from ironforge.job.context import Context
 from ironforge.job.crashes import cleared
-from ironforge.job.limits import claims_of
+from ironforge.job.limits import LimitUse, claims_of, throttled_mark, use_of
 from ironforge.job.record import AttemptError, Job, JobState, encode
 from ironforge.job.uniqueness import held_key
 from ironforge.settings import Settings
@@ -53,7 +54,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     """How an attempt ended. `record`: the encoded terminal record of a completed or cancelled job, empty when
     nothing is retained; `job`: the rewritten job of every other ending. `seconds`: how long the handler ran.
     `delay_ms`: how long a job that is run again waits. `claims`: what one that ended held of limits, `held` its unique
-    key."""
+    key. `throttled`: keys of limits that stop, as `throttled_mark` says them."""
 
     ending: Ending
     job: Job | None
@@ -65,6 +66,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     delay_ms: int = 0
     claims: tuple[str, ...] = ()
     held: str = ""
+    throttled: str = ""
 
 
 class Attempt(msgspec.Struct, eq=False):
@@ -137,6 +139,8 @@ class Outcomes:
         match end.verdict:
             case Verdict.SNOOZE:
                 return self._run_again(attempt, Ending.SNOOZED, attempt.job, end.pause_ms or 0)
+            case Verdict.THROTTLED:
+                return self._throttled(attempt, end)
             case Verdict.DISCARD | Verdict.UNUSABLE:
                 return self.hopeless(attempt, end.type, end.message)
             case _:
@@ -175,9 +179,21 @@ class Outcomes:
         job = attempt.job
         return job.failed(AttemptError(job.attempt + 1, now_ms(), type_name, message, self._node, trace))
 
-    def _run_again(self, attempt: Attempt, ending: Ending, job: Job, delay_ms: int) -> Outcome:
+    def _throttled(self, attempt: Attempt, end: Conclusion) -> Outcome:
+        """Like a snooze, until its key goes on."""
+        keys: dict[LimitUse, int] = {}
+        try:
+            for name, ms in end.throttled:
+                use = use_of(attempt.job.limits, name)
+                keys[use] = max(ms, keys.get(use, 0))
+        except LimitNotFound as error:
+            return self._failed(attempt, type(error).__name__, str(error))
+        mark = throttled_mark(keys)
+        return self._run_again(attempt, Ending.SNOOZED, attempt.job, max(keys.values()), mark)
+
+    def _run_again(self, attempt: Attempt, ending: Ending, job: Job, delay_ms: int, throttled: str = "") -> Outcome:
         again = cleared(job, self._crash_budget).again(ready_ms=now_ms() + delay_ms)
-        return Outcome(ending, again, b"", job.id, job.kind, attempt.seconds, 0, delay_ms)
+        return Outcome(ending, again, b"", job.id, job.kind, attempt.seconds, 0, delay_ms=delay_ms, throttled=throttled)
 
     def _dead(self, attempt: Attempt, job: Job, reason: str) -> Outcome:
         dead = job.finish(JobState.DEAD, now_ms(), started_ms=attempt.started_ms, reason=reason)

@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from ironforge.errors import Discard, Retry, Snooze
+from ironforge.errors import Discard, Retry, Snooze, Throttled
 from ironforge.execution.conclusion import Conclusion, Verdict
 from ironforge.job.tracebacks import RemoteFailure, UnusableResult
 from ironforge.settings import Settings, environment_name
@@ -256,6 +256,9 @@ def _value(reply: Conclusion) -> Any:
             raise Discard(reply.message)
         case Verdict.SNOOZE:
             raise Snooze((reply.pause_ms or 0) / 1000)
+        case Verdict.THROTTLED:
+            throttled = [Throttled(name, ms / 1000) for name, ms in reply.throttled]
+            raise throttled[0] if len(throttled) == 1 else ExceptionGroup("limits", throttled)
         case Verdict.UNUSABLE:
             raise UnusableResult(reply.message)
         case _:

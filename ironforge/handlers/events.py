@@ -78,7 +78,7 @@ EVENTS: Final[Mapping[EventName, tuple[type[NodeEvent], str]]] = {
     "attempt_started": (AttemptEvent, "a worker begins with a job, which may still have to wait for a free thread"),
     "attempt_completed": (AttemptEnded, "the handler has returned a result"),
     "attempt_failed": (AttemptFailed, "the handler has failed, and it is decided whether the job is tried again"),
-    "attempt_snoozed": (AttemptSnoozed, "the handler has put the job off by Snooze"),
+    "attempt_snoozed": (AttemptSnoozed, "the handler has put the job off by Snooze or Throttled"),
     "attempt_cancelled": (AttemptEnded, "the job was cancelled while a worker of the node had it"),
     "job_dead": (JobDead, "the job is not tried again after an attempt in this node, and goes to the dead letter"),
 }

@@ -80,6 +80,11 @@ def check_pause(what: str, given: object) -> int:
     return check_duration(what, given, 0, MAX_DELAY_SECONDS)
 
 
+def check_throttle(what: str, given: object) -> int:
+    """In milliseconds, for how long a target wants to be left alone."""
+    return check_duration(what, given, 0.001, MAX_DELAY_SECONDS)
+
+
 def check_run_at(field: str, text: object) -> int:
     """Unix milliseconds. A time in the past is fine: the job is due at once."""
     moment = _check_moment(field, text)

@@ -5,12 +5,12 @@ Scripts decide by the definition that the server has. It is JSON, in the words o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final, Literal, TypedDict
 
 import msgspec
 
-from ironforge.errors import InvalidJob
+from ironforge.errors import InvalidJob, LimitNotFound
 from ironforge.settings import NAME, NAME_RULE
 
 MAX_LIMITS: Final = 4
@@ -104,6 +104,20 @@ def mark_of(uses: Sequence[LimitUse], turn: str, came_ms: int) -> str:
     for use in uses:
         words += (use.name, use.key, str(use.units))
     return "\n".join(words)
+
+
+def throttled_mark(keys: Mapping[LimitUse, int]) -> str:
+    """That the targets of these throttle, each for so many milliseconds, in the form of a mark."""
+    return mark_of([LimitUse(use.name, use.key, ms) for use, ms in keys.items()], "", 0)
+
+
+def use_of(uses: Sequence[LimitUse], name: str) -> LimitUse:
+    """What a job uses of this limit. Raises LimitNotFound."""
+    for use in uses:
+        if use.name == name:
+            return use
+    known = ", ".join(use.name for use in uses) or "none"
+    raise LimitNotFound(f"this job uses no limit {name!r}: it uses {known}")
 
 
 def check_limit_name(name: str, field: str = "limit") -> str:

@@ -64,8 +64,15 @@ class LimitKeys(KeySpace):
         "stops",
         "zset",
         STAYS,
-        "keys that a handler has throttled, until when (ms)",
+        "keys that a handler has throttled, or that used more than their burst, until when (ms)",
         "no key is throttled",
+    )
+    probes = Key(
+        "probes",
+        "zset",
+        STAYS,
+        "keys that were throttled, since when the one job runs that goes first (ms); 0: it is the next to start",
+        "after it was throttled, a key goes on at its full rate",
     )
     room = Key(
         "room",

@@ -19,6 +19,7 @@ from ironforge.store.contract import (
 )
 from ironforge.store.factory import NodeStore, StoreClient
 from ironforge.store.node_contract import (
+    Adjustment,
     Alone,
     Consumer,
     Delivery,
@@ -34,6 +35,7 @@ from ironforge.store.node_view import NodeView
 
 __all__ = [
     "Accepted",
+    "Adjustment",
     "Alone",
     "Consumer",
     "Delivery",

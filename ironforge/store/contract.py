@@ -156,8 +156,10 @@ class Totals(NamedTuple):
 
 class LimitKey(NamedTuple):
     """One key of a limit. `remaining`: how many may start now, as far as it goes by this limit; `resets_ms`: when its
-    rate is as if unused, or it is no longer stopped; `next_ms`: when the next one is let in, where that is known;
-    `stopped_ms`: until when a handler has stopped it; `holders`: some that have its places, and since when."""
+    rate is as if unused, or it is no longer stopped; `next_ms`: when the next one is let in, where that is known.
+    `stopped_ms`: until when it is stopped, as a handler throttled it or jobs used more than they said; `probing`: it
+    was throttled, and until one job has ended, the probe, no other one starts. `holders`: some that have its places,
+    and since when."""
 
     running: int
     waiting: int
@@ -165,6 +167,7 @@ class LimitKey(NamedTuple):
     resets_ms: int
     next_ms: int | None
     stopped_ms: int | None
+    probing: bool
     holders: list[tuple[bytes, int]]
 
 
@@ -188,13 +191,6 @@ class Limits(Protocol):
 
     async def key(self, name: str, key: str = "") -> LimitKey:
         """Raises LimitNotFound."""
-
-    async def throttle(self, name: str, key: str, seconds: float) -> None:
-        """The target says that it is too much: nobody starts for so long, then the rate lets in one, and the next a
-        turn later. Raises LimitNotFound."""
-
-    async def used(self, name: str, key: str, more: int) -> None:
-        """A job used so many more units of the rate than it said, below 0: fewer. Raises LimitNotFound."""
 
     async def resume(self, name: str, key: str = "") -> int:
         """Lets a key go on that waits for dead jobs (fifo, `park`) or was stopped; how many jobs it waited for."""

@@ -12,7 +12,7 @@ from ironforge.job.limits import Limit, LimitDefinition, Override, check_limit, 
 from ironforge.redis.connection import Command, Connection, DoorConnection
 from ironforge.redis.keys import Keys
 from ironforge.redis.replies import pairs
-from ironforge.redis.scripts import DEFINE, KEY_STATE, RESUME, THROTTLE, USED, Script
+from ironforge.redis.scripts import DEFINE, KEY_STATE, RESUME
 from ironforge.settings import Settings, environment_name
 from ironforge.store.contract import LimitKey
 from ironforge.store.retention import score_ms
@@ -82,17 +82,6 @@ class RedisLimits:
         gone: int = await self._connection.run(RESUME, names, [claim, self._keys.signals])
         return gone
 
-    async def throttle(self, name: str, key: str, seconds: float) -> None:
-        await self._rate(THROTTLE, name, key, round(seconds * 1000))
-
-    async def used(self, name: str, key: str, more: int) -> None:
-        await self._rate(USED, name, key, more)
-
-    async def _rate(self, script: Script, name: str, key: str, amount: int) -> None:
-        await self.get(name)
-        claim = claim_of(name, key)
-        await self._connection.run(script, script.keys(self._keys, tat=self._keys.tat(claim)), [name, claim, amount])
-
     async def _define(self, name: str, part: str, said: bytes) -> None:
         done = await self._connection.run(DEFINE, DEFINE.keys(self._keys), [name, part, said, self._most])
         if done == 0:
@@ -135,7 +124,7 @@ def effective(definition: LimitDefinition, now_ms: int) -> Limit:
 
 
 def _key_state(definition: LimitDefinition, now_ms: int, running: int, waiting: int, rest: list[Any]) -> LimitKey:
-    used, stopped, due, *holders = rest
+    used, stopped, probing, due, *holders = rest
     limit = effective(definition, now_ms)
     remaining: list[int] = []
     resets_ms = now_ms
@@ -156,6 +145,7 @@ def _key_state(definition: LimitDefinition, now_ms: int, running: int, waiting: 
         max(resets_ms, stopped_ms or 0),
         score_ms(due) if due else None,
         stopped_ms,
+        probing != b"" and stopped_ms is None,
         [(job_id, abs(round(float(since)))) for job_id, since in pairs(holders)],
     )
 

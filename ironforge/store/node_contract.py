@@ -34,7 +34,8 @@ class Rewrite(NamedTuple):
 
     A job whose cancellation was asked for is settled as cancelled instead, whatever the rewrite wanted.
     `failed` counts the attempt among the failed ones. `delay_ms` and `mark` (its fairness key with its weight) are
-    for a job that is parked; `alone` for one that is requeued, and shall share its node with nothing else.
+    for a job that is parked, `throttled` (`throttled_mark`) for one that goes back into its line instead, as a target
+    throttles; `alone` for one that is requeued, and shall share its node with nothing else.
     """
 
     stream: str
@@ -45,13 +46,35 @@ class Rewrite(NamedTuple):
     failed: bool = True
     mark: str = ""
     alone: bool = False
+    throttled: str = ""
 
     @classmethod
     def of(
-        cls, stream: str, entry: bytes, job: Job, *, delay_ms: int = 0, failed: bool = True, alone: bool = False
+        cls,
+        stream: str,
+        entry: bytes,
+        job: Job,
+        *,
+        delay_ms: int = 0,
+        failed: bool = True,
+        alone: bool = False,
+        throttled: str = "",
     ) -> Rewrite:
         """`job`: as it is to be stored."""
-        return cls(stream, entry, job.id, encode(job), delay_ms, failed, job.mark, alone)
+        return cls(stream, entry, job.id, encode(job), delay_ms, failed, job.mark, alone, throttled)
+
+
+class Adjustment(NamedTuple):
+    """What a handler says of a key of a limit that its job uses. `throttled_ms`: its target throttles, for so long
+    (0: it does not). `units`: how many more the run used of its rate than the job said, below 0: fewer.
+
+    `stream`: where the job was delivered from; `claim`: as `claim_of` makes it.
+    """
+
+    stream: str
+    claim: str
+    throttled_ms: int = 0
+    units: int = 0
 
 
 class Due(NamedTuple):
@@ -126,7 +149,12 @@ class Consumer(Upkeep, Protocol):
         """Back to the end of their streams, now (a drain, a crash, a take-over)."""
 
     async def park(self, batch: Sequence[Rewrite]) -> None:
-        """To the schedule, due `delay_ms` from now (retry, snooze)."""
+        """To the schedule, due `delay_ms` from now (retry, snooze). One that is `throttled` goes back to its place in
+        line: its keys stop for everybody, then one job starts, and the others once that has ended."""
+
+    async def adjust(self, batch: Sequence[Adjustment]) -> None:
+        """Keys of limits by what handlers say. After a lost reply what was used less is not given back: twice would
+        be above the rate."""
 
     async def bury(self, batch: Sequence[Rewrite]) -> None:
         """To the dead letter. `job.ended` must say dead."""

@@ -27,10 +27,14 @@ def without_node(job: Job, kinds: Kinds) -> Waiting | None:
     return None
 
 
-def behind_limit(name: str, key: str, next_ms: int | None) -> Waiting:
-    """`next_ms`: when its rate lets the next one in."""
+def behind_limit(name: str, key: str, next_ms: int | None, throttled: str = "") -> Waiting:
+    """`next_ms`: when the next one is let in. `throttled`: `stopped` or `probing`, when its target throttled."""
     jobs = f" of key {key}" if key else ""
-    return Waiting("limit", f"limit {name} lets no more{jobs} start now", next_ms)
+    detail = {
+        "stopped": f"limit {name} lets none{jobs} start: a handler said that its target throttles",
+        "probing": f"limit {name} lets one{jobs} go first, since its target throttled, and that one has not ended",
+    }.get(throttled, f"limit {name} lets no more{jobs} start now")
+    return Waiting("limit", detail, next_ms)
 
 
 def declined(job: Job, until_ms: int | None = None) -> Waiting:

@@ -24,7 +24,7 @@ from ironforge.job.options import KindOptions
 from ironforge.job.record import LABELS, AttemptError, JobState, decode
 from ironforge.runtime.embedded_server import EmbeddedServer
 from ironforge.settings import Settings
-from ironforge.store import NodeStore, Rewrite, StoreClient
+from ironforge.store import Adjustment, NodeStore, Rewrite, StoreClient
 from ironforge.store.node_contract import Consumer, Lease
 
 
@@ -82,6 +82,9 @@ class Node:
     def __init__(self, lease: Lease, work: Consumer) -> None:
         self.lease = lease
         self._work = work
+
+    async def throttle(self, claim: str, ms: int) -> None:
+        await self._work.adjust([Adjustment("default:2", claim, throttled_ms=ms)])
 
     async def take(self) -> Any:
         [delivery] = await self._work.fetch(1)

@@ -73,6 +73,21 @@ async def test_a_key_says_who_runs_and_waits(api: Any, node: Any, store_client: 
     assert (empty["key"], empty["running"], empty["holders"]) == ("", 0, [])
 
 
+async def test_a_key_and_its_jobs_say_that_its_target_throttles(api: Any, node: Any, store_client: StoreClient) -> None:
+    await put(api, concurrency=2)
+    job = limited(JobOptions().checked().job("demo.echo", b"1"), "acct_42")
+    await node.throttle("stripe\nacct_42", 60_000)
+    await store_client.producer.submit([Submission(job)])
+    stands = (await api.call("GET", "/limits/stripe?key=acct_42")).body["key"]
+    waiting = (await api.call("GET", f"/jobs/{job.text_id}")).body["waiting_for"]
+
+    assert (stands["remaining"], stands["probing"]) == (0, False)
+    assert waiting["until"] == stands["stopped_until"] == stands["next_at"]
+    assert waiting["detail"] == (
+        "limit stripe lets none of key acct_42 start: a handler said that its target throttles"
+    )
+
+
 async def test_a_deleted_limit_is_not_there(api: Any) -> None:
     await put(api, concurrency=1)
     gone = await api.call("DELETE", "/limits/stripe")

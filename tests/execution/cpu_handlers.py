@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from ironforge.errors import Discard, Retry, Snooze
+from ironforge.errors import Discard, Retry, Snooze, Throttled
 from ironforge.job.context import Context
 
 
@@ -59,7 +59,12 @@ def verdict(name: str) -> Any:
         "discard": Discard("no"),
         "snooze": Snooze(timedelta(seconds=5)),
         "odd": Discard(Unreadable()),
+        "throttled": Throttled("stripe", timedelta(seconds=5)),
     }[name]
+
+
+def throttle_both() -> None:
+    raise ExceptionGroup("both", [Throttled("stripe", 5), Throttled("llm", 1.5)])
 
 
 class Unreadable:

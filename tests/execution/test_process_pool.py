@@ -20,6 +20,7 @@ from ironforge import Backoff
 from ironforge.execution.executor import Ending, Executor, Interrupt, Outcome
 from ironforge.execution.process_pool import COMMAND, HEADER, Child
 from ironforge.handlers.forge import Forge
+from ironforge.job.limits import LimitUse, throttled_mark
 from ironforge.job.record import decode, format_id
 from ironforge.settings import Settings
 from tests.execution import cpu_handlers
@@ -117,6 +118,13 @@ async def test_verdicts_cross_the_process_border(name, expected):
     async with executor(cpu_handlers.verdict) as made:
         outcome = await run(made, "verdict", f'{{"name":"{name}"}}'.encode())
     assert (outcome.ending, outcome.delay_ms) == expected
+
+
+async def test_several_targets_that_throttle_cross_the_process_border():
+    uses = LimitUse("stripe", "a"), LimitUse("llm", "b")
+    async with executor(cpu_handlers.throttle_both) as made:
+        outcome = await run(made, "throttle_both", limits=uses)
+    assert outcome.throttled == throttled_mark({uses[0]: 5_000, uses[1]: 1_500})
 
 
 async def test_an_unusable_result_is_dead_at_once():

@@ -57,6 +57,7 @@ def test_the_context_is_rebuilt():
         ("discard", Conclusion(Verdict.DISCARD, "Discard", "no")),
         ("odd", Conclusion(Verdict.DISCARD, "Discard", "(its message could not be read: SystemExit)")),
         ("snooze", Conclusion(Verdict.SNOOZE, pause_ms=5_000)),
+        ("throttled", Conclusion(Verdict.THROTTLED, throttled=(("stripe", 5_000),))),
     ],
 )
 def test_verdicts_are_told(name, expected):

@@ -165,5 +165,6 @@ def _key(text: str, key: LimitKey, *, all_queues: bool) -> LimitKeyAnswer:
         rfc3339(key.resets_ms),
         optional_rfc3339(key.next_ms),
         optional_rfc3339(key.stopped_ms),
+        key.probing,
         [HolderAnswer(format_id(job_id), rfc3339(since)) for job_id, since in key.holders] if all_queues else None,
     )

@@ -75,7 +75,8 @@ class LimitKeyAnswer(msgspec.Struct):
     remaining: Annotated[int, Meta(description="how many may start now, as far as it goes by this limit")]
     resets_at: Annotated[Time, Meta(description="when its rate is as if unused, or it is stopped no longer")]
     next_at: Annotated[Time | None, Meta(description="when the next job is let in; null: that is not known")]
-    stopped_until: Annotated[Time | None, Meta(description="a handler said that the target has had enough")]
+    stopped_until: Annotated[Time | None, Meta(description="its target throttles, or jobs used too much")]
+    probing: Annotated[bool, Meta(description="its target throttled: one job goes first, and has not ended yet")]
     holders: Annotated[list[HolderAnswer] | None, Meta(description="the first 100")]
 
 

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Looks after some keys of a limit: a holder whose job is gone goes, a head that could run stands among the turns, and a key
--- that no job uses is forgotten.
--- KEYS  fence, index, parked, in_use
+-- that no job uses is forgotten, and that it was throttled, once it is stopped no longer.
+-- KEYS  fence, index, parked, in_use, stops, probes
 -- ARGV  epoch, name, then keys of the limit
 -- USES  stem, limits, enqueue
 -- Returns how many holders were lost, and how many heads stood nowhere
@@ -28,6 +28,7 @@ for at = 3, #ARGV do
   local key = name .. '\n' .. ARGV[at]
   if redis.call('EXISTS', stem .. 'holders:' .. key, stem .. 'places:' .. key) == 0 then
     redis.call('SREM', in_use, ARGV[at])
+    if tonumber(redis.call('ZSCORE', stops, key) or 0) * 1000 <= micros() then redis.call('ZREM', probes, key) end
   end
 end
 return {lost, forgotten}

@@ -6,7 +6,7 @@
 -- USES  stem, clock
 -- Returns the time, then where the index says that it is ('' when it knows none), its record (nil: it is not there), the
 --         row of the pending list when it runs, or when it is due, or when its limit may let it in, or of a declined job since
---         when its line is unserved
+--         when its line is unserved; then, when its limit was throttled, `stopped` or `probing`
 local location = redis.call('HGET', index, id)
 if not location then return {now, '', redis.call('HGET', done, id) or redis.call('HGET', kept, id)} end
 local name, entry = string.match(location, '^[qc]:(.*):(%d+%-%d+)$')
@@ -27,7 +27,9 @@ if place == 'd' then return {now, location, record} end
 local waits, key = string.match(location, '^l:([^:]*:%d):[^\n]*\n[^\n]*\n([^\n]*\n[^\n]*)')
 if waits then
   local there = redis.call('ZSCORE', stem .. 'line:' .. waits .. ':' .. key, id)
-  return {now, location, there and record or false, redis.call('ZSCORE', stem .. 'dueroom', key)}
+  local throttled = redis.call('ZSCORE', stem .. 'probes', key) and 'probing'
+  if throttled and tonumber(redis.call('ZSCORE', stem .. 'stops', key) or 0) > now then throttled = 'stopped' end
+  return {now, location, there and record or false, redis.call('ZSCORE', stem .. 'dueroom', key), throttled}
 end
 local declined, kind = string.match(location, '^k:([^:]*:%d):([^\n]*)')
 if declined then

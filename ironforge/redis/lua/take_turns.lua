@@ -72,14 +72,14 @@ local function let_in(place, id, mark, turns)
     return false
   end
   for number, claim in ipairs(claims) do
-    local wait = closed(claim, id)
+    local wait, is_full = closed(claim, id)
     if wait then
       if wait > 0 then redis.call('ZADD', stem .. 'dueroom', math.ceil((micros() + wait) / 1000), claim.key) end
       if number > 1 then move(place, id, mark, claims, number, head[2]) end
       local policy = definition(claim.name).when_full
       if policy == 'cancel_new' then
         unwanted[#unwanted + 1], unwanted[#unwanted + 2] = id, 'limit_full'
-      elseif policy == 'cancel_oldest' and wait == 0 then
+      elseif policy == 'cancel_oldest' and is_full then
         cancel_oldest(claim)
       end
       return refused(head[2])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, Final
 
 from ironforge.formats.timestamps import now_ms
@@ -16,7 +16,7 @@ from ironforge.job.record import Job
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.outages import retry_through_outage
-from ironforge.redis.scripts import EXPIRE, FORGET_KINDS, PROMOTE, Script
+from ironforge.redis.scripts import ADJUST, EXPIRE, FORGET_KINDS, PROMOTE, Script
 from ironforge.redis.server_info import info_of, number_in
 from ironforge.settings import Settings
 from ironforge.store.consumer.acknowledger import Acknowledger
@@ -27,7 +27,7 @@ from ironforge.store.consumer.requeuer import Requeuer, parts
 from ironforge.store.consumer.stream_reader import StreamReader
 from ironforge.store.consumer.unserved_lines import UnservedLines
 from ironforge.store.kinds import KEPT_MS, NOTED_MS
-from ironforge.store.node_contract import Delivery, Due, Lease, Rewrite, Settled
+from ironforge.store.node_contract import Adjustment, Delivery, Due, Lease, Rewrite, Settled
 from ironforge.store.queue_names import forget_unused, queue_names
 
 # Above this share of maxmemory terminal records go early, the oldest first.
@@ -78,6 +78,17 @@ class RedisConsumer:
     async def park(self, batch: Sequence[Rewrite]) -> None:
         await self._requeuer.park(batch)
         self.reader.release(batch)
+
+    async def adjust(self, batch: Sequence[Adjustment]) -> None:
+        keys = ADJUST.keys(self._keys, fence=self._fence)
+
+        def write(part: Sequence[Adjustment]) -> Awaitable[int]:
+            words = [word for one in part for word in one[1:]]
+            return self._connection.run(ADJUST, keys, [self.lease.epoch, self._keys.signals, *words])
+
+        for part in parts(batch):
+            safe = [one._replace(units=max(0, one.units)) for one in part]
+            await retry_through_outage(functools.partial(write, part), repetition=functools.partial(write, safe))
 
     async def bury(self, batch: Sequence[Rewrite]) -> None:
         await self._requeuer.bury(batch)

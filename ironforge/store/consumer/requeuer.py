@@ -57,7 +57,10 @@ class Requeuer:
 
     async def park(self, batch: Sequence[Rewrite]) -> int:
         return await self._rewrite(
-            PARK, [self._keys.signals], batch, lambda item, _: (item.delay_ms, int(item.failed), item.mark)
+            PARK,
+            [self._keys.signals],
+            batch,
+            lambda item, _: (item.delay_ms, int(item.failed), item.mark, item.throttled),
         )
 
     async def decline(self, batch: Sequence[Rewrite]) -> int:

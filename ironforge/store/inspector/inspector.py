@@ -108,7 +108,7 @@ class RedisInspector:
         keys = self._keys
         names = LOOK.keys(keys, done=keys.bucket_of(job_id, "done"), kept=keys.bucket_of(job_id, "kept"))
         now_ms, location, *found = await self._run(LOOK, names, [job_id])
-        record, where = (*found, None, None)[:2]
+        record, *where = found
         if not location:
             job = terminal_record(record, self._settings)
             return JobView(job, JobState(job.ended)) if job else None
@@ -117,12 +117,12 @@ class RedisInspector:
             return None
         match location[:1]:
             case b"q" | b"c":
-                return queued_or_running(job, where, location, now_ms)
+                return queued_or_running(job, where[0], location, now_ms)
             case b"f" | b"l" | b"k":
-                return JobView(job, JobState.QUEUED, waiting_for=_waiting_for(job, location, where, self._settings))
+                return JobView(job, JobState.QUEUED, waiting_for=_waiting_for(job, location, self._settings, *where))
             case b"d":
                 return JobView(job, JobState.DEAD)
-        return JobView(job, JobState.SCHEDULED, due_ms=score_ms(where))
+        return JobView(job, JobState.SCHEDULED, due_ms=score_ms(where[0]))
 
     async def _run(self, script: Script, keys: Sequence[str], arguments: Command) -> Any:
         connection = next(self._turns)
@@ -143,12 +143,14 @@ class RedisInspector:
                 return await connection.pipeline(commands, tolerate=tolerate)
 
 
-def _waiting_for(job: Job, location: bytes, where: bytes | None, settings: Settings) -> Waiting | None:
-    """`where`: as the script says it of a job outside the streams."""
+def _waiting_for(
+    job: Job, location: bytes, settings: Settings, where: bytes | None = None, throttled: bytes | None = None
+) -> Waiting | None:
+    """`where` and `throttled`: as the script says it of a job outside the streams."""
     if location[:1] == b"k":
         limit_ms = round(settings.unserved_seconds * 1000)
         return declined(job, int(where or 0) + limit_ms if limit_ms else None)
     if location[:1] != b"l":
         return None
     name, key = location.decode(errors="replace").split("\n")[2:4]
-    return behind_limit(name, key, None if where is None else score_ms(where))
+    return behind_limit(name, key, None if where is None else score_ms(where), (throttled or b"").decode())

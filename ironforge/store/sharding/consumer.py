@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from ironforge.job.record import Job
 from ironforge.store.consumer.consumer import RedisConsumer
-from ironforge.store.node_contract import Delivery, Due, Rewrite, Settled
+from ironforge.store.node_contract import Adjustment, Delivery, Due, Rewrite, Settled
 from ironforge.store.sharding.alone import ShardedAlone
 from ironforge.store.sharding.fan_out import FanOut, gather_all
 from ironforge.store.sharding.reader import ShardedFetcher
@@ -20,7 +20,7 @@ from ironforge.store.sharding.reader import ShardedFetcher
 # When a shard does not say when its next job is due, it is asked again after this time.
 LATE_MS: Final = 1_000
 
-Moved = TypeVar("Moved", Settled, Rewrite)
+Moved = TypeVar("Moved", Settled, Rewrite, Adjustment)
 
 
 class ShardedUpkeep:
@@ -64,6 +64,9 @@ class ShardedConsumer(ShardedUpkeep):
 
     async def park(self, batch: Sequence[Rewrite]) -> None:
         await self._each(batch, RedisConsumer.park)
+
+    async def adjust(self, batch: Sequence[Adjustment]) -> None:
+        await self._each(batch, RedisConsumer.adjust)
 
     async def bury(self, batch: Sequence[Rewrite]) -> None:
         await self._each(batch, RedisConsumer.bury)

@@ -38,12 +38,6 @@ class ShardedLimits:
     async def key(self, name: str, key: str = "") -> LimitKey:
         return await self._of(key).key(name, key)
 
-    async def throttle(self, name: str, key: str, seconds: float) -> None:
-        await self._of(key).throttle(name, key, seconds)
-
-    async def used(self, name: str, key: str, more: int) -> None:
-        await self._of(key).used(name, key, more)
-
     async def resume(self, name: str, key: str = "") -> int:
         return await self._of(key).resume(name, key)
 

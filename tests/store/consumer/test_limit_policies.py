@@ -7,7 +7,8 @@ import pytest
 from ironforge.errors import InvalidJob, LimitNotFound
 from ironforge.job.limits import Limit, LimitUse, Override, Rate
 from ironforge.job.record import JobState
-from tests.store.kit import Cluster, completed, dead, ids_in, job, job_in, limited, retry, settle
+from ironforge.store import Adjustment
+from tests.store.kit import HOUR_MS, Cluster, completed, dead, ids_in, job, job_in, limited, retry, settle
 
 
 @pytest.mark.parametrize("policy", ["block", "skip", "park"])
@@ -161,7 +162,7 @@ async def test_a_key_that_is_stopped_lets_nobody_in_until_it_goes_on(cluster: Cl
     await limits.put("one", Limit(concurrency=5))
     node = await cluster.node()
     await cluster.submit(*limited(2, "a"), *limited(1, "b"))
-    await limits.throttle("one", "a", 3600)
+    await node.work.adjust([Adjustment("default:2", "one\na", throttled_ms=HOUR_MS)])
     assert [job_in(one).limits[0].key for one in await node.work.fetch(10)] == ["b"]
     assert (await limits.key("one", "a")).stopped_ms is not None
     await limits.resume("one", "a")
@@ -174,10 +175,12 @@ async def test_what_was_used_beyond_the_estimate_is_worked_off_first(cluster: Cl
     node = await cluster.node()
     await cluster.submit(*limited(1, name="rate"))
     await node.work.fetch(10)
-    await limits.used("rate", "a", 4)
+    await node.work.adjust([Adjustment("default:2", "rate\na", units=4)])
     assert (await limits.key("rate", "a")).remaining == 5
-    await limits.used("rate", "a", -2)
+    await node.work.adjust([Adjustment("default:2", "rate\na", units=-2)])
     assert (await limits.key("rate", "a")).remaining == 7
-    await limits.used("rate", "a", 100)
+    await node.work.adjust([Adjustment("default:2", "rate\na", units=100)])
+    key = await limits.key("rate", "a")
+    assert (key.stopped_ms is None, key.probing) == (False, False)
     await cluster.submit(*limited(1, name="rate"))
     assert await node.work.fetch(10) == []

@@ -1,7 +1,7 @@
 -- Limits. What a job uses of them stands in its mark behind the turn: `\n<since ms>`, and for each limit
 -- `\n<name>\n<key>\n<units>`. It waits in the line of the first of them, and holds all of them or none. The head of a line
 -- stays there until it is admitted; it stands among the turns while its key has room.
-local instant, definitions, freed, has_stops = nil, {}, false, nil
+local instant, definitions, freed, has_throttled = nil, {}, false, nil
 
 -- Unix time in microseconds.
 local function micros()
@@ -51,18 +51,45 @@ end
 
 local function is_limited(mark) return string.find(mark, '\n', 1, true) ~= nil end
 
--- nil: this job may use what it claims of the key. Else in how many µs to look again, 0: when a place is freed.
+-- Its target said that it is too much: it stops, and then one job goes first, the probe, until whose end no other one starts.
+local function throttle(key, till)
+  redis.call('ZREMRANGEBYSCORE', stem .. 'stops', '-inf', micros() / 1000)
+  redis.call('ZADD', stem .. 'stops', 'GT', till, key)
+  redis.call('ZADD', stem .. 'probes', 0, key)
+  redis.call('ZADD', stem .. 'dueroom', till, key)
+  has_throttled = true
+end
+
+-- Whether its probe runs. One that a fifo key waits for, as it failed, is not kept waiting by itself.
+local function is_probed(claim, id)
+  local since = tonumber(redis.pcall('ZSCORE', stem .. 'probes', claim.key))
+  if not since then return false end
+  local holders = stem .. 'holders:' .. claim.key
+  if since > 0 and not redis.call('ZSCORE', holders, id) then
+    if redis.call('ZRANGE', holders, since, '+inf', 'BYSCORE', 'LIMIT', 0, 1)[1] then return true end
+    redis.call('ZREM', stem .. 'probes', claim.key)
+    return false
+  end
+  claim.is_probe = true
+  return false
+end
+
+-- nil: this job may use what it claims of the key. Else in how many µs to look again, 0: when a job ends; then whether it is
+-- since all places are taken.
 local function closed(claim, id)
   local limit, now = definition(claim.name), micros()
   if not limit then return end
-  if has_stops == nil then has_stops = redis.call('EXISTS', stem .. 'stops') == 1 end
-  local stop = has_stops and tonumber(redis.pcall('ZSCORE', stem .. 'stops', claim.key) or 0)
-  if stop and stop * 1000 > now then return stop * 1000 - now end
+  if has_throttled == nil then has_throttled = redis.call('EXISTS', stem .. 'stops', stem .. 'probes') > 0 end
+  if has_throttled then
+    local stop = tonumber(redis.pcall('ZSCORE', stem .. 'stops', claim.key))
+    if stop and stop * 1000 > now then return stop * 1000 - now end
+    if is_probed(claim, id) then return 0 end
+  end
   if limit.concurrency then
     local held = redis.pcall('ZCARD', stem .. 'holders:' .. claim.key)
     -- A key of the wrong type is mended by somebody, some time.
     if type(held) ~= 'number' then return 1000000 end
-    if held >= limit.concurrency and not redis.call('ZSCORE', stem .. 'holders:' .. claim.key, id) then return 0 end
+    if held >= limit.concurrency and not redis.call('ZSCORE', stem .. 'holders:' .. claim.key, id) then return 0, true end
   end
   if limit.rate then
     local each = (limit.rate.per_seconds or 1) * 1000000 / limit.rate.units
@@ -83,7 +110,9 @@ end
 -- After `closed` has said nil for all of them.
 local function occupy(claims, id)
   for _, claim in ipairs(claims) do
-    redis.call('ZADD', stem .. 'holders:' .. claim.key, math.floor(micros() / 1000), id)
+    local since = math.floor(micros() / 1000)
+    redis.call('ZADD', stem .. 'holders:' .. claim.key, since, id)
+    if claim.is_probe then redis.call('ZADD', stem .. 'probes', since, claim.key) end
     if #claims > 1 then redis.call('SADD', stem .. 'inuse:' .. claim.name, claim.text) end
     if claim.used then
       local left = math.ceil((claim.used - micros()) / 1000) + 1000
@@ -96,13 +125,17 @@ end
 -- But what time has worked off of that, others may have used already: twice it would let in more than the rate allows.
 local function release(id, mark, refund)
   local claims, since = claims_of(mark)
-  refund = refund and since == ''
+  local is_fresh = refund and since == ''
   for _, claim in ipairs(claims) do
     local holders, tat = stem .. 'holders:' .. claim.key, stem .. 'tat:' .. claim.key
-    local held_ms = refund and redis.call('ZSCORE', holders, id)
+    local held_ms = refund and tonumber(redis.call('ZSCORE', holders, id))
     if redis.call('ZREM', holders, id) == 1 then
       redis.call('SADD', stem .. 'room', claim.key)
-      local limit = refund and definition(claim.name)
+      -- A probe that did not run was none: the next one is.
+      if held_ms and held_ms == tonumber(redis.call('ZSCORE', stem .. 'probes', claim.key)) then
+        redis.call('ZADD', stem .. 'probes', 0, claim.key)
+      end
+      local limit = is_fresh and definition(claim.name)
       local used = limit and limit.rate and redis.pcall('GET', tat)
       if type(used) == 'string' then
         local charged = claim.units * (limit.rate.per_seconds or 1) * 1000000 / limit.rate.units
