@@ -202,13 +202,24 @@ class Forbidden(Refused):
 
 class QuotaExceeded(Refused):
     """Nothing was accepted. `quota` says whose limit and which one (`key.stored_jobs`), `current` where it stands;
-    after `retry_seconds` another try may succeed."""
+    after `retry_seconds` another try may succeed. `field`: what of the submission asks for it, where it is one."""
 
     code = "quota_exceeded"
-    members = (("quota", str), ("current", float), ("limit", float), ("retry_seconds", float))
+    members = (("quota", str), ("current", float), ("limit", float), ("retry_seconds", float), ("field", str))
 
-    def __init__(self, message: str, *, quota: str, current: float, limit: float, retry_seconds: float) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str,
+        *,
+        quota: str,
+        current: float,
+        limit: float,
+        retry_seconds: float,
+        field: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.field = field
         self.quota = quota
         self.current = current
         self.limit = limit

@@ -17,7 +17,7 @@ from ironforge.auth.caller import Caller
 from ironforge.auth.quota import NO_QUOTA, Quota
 from ironforge.errors import QuotaExceeded
 from ironforge.formats.numbers import shown
-from ironforge.store.contract import Submission
+from ironforge.store.contract import Most, Submission
 from ironforge.store.inspector.usage import Bucket, Short, Usage
 
 MEASURED_SECONDS: Final = 1.0
@@ -46,14 +46,14 @@ class _Owner(NamedTuple):
 
 
 class QuotaEnforcer:
-    """One namespace's account in this process. `queues`: how many names of queues it may use where its quota does not
-    say. `clock` is monotonic."""
+    """One namespace's account in this process. `most`: of the names that it may use where its quota does not say.
+    `clock` is monotonic."""
 
     def __init__(
-        self, meters: Meters, quota: Quota, *, queues: int, clock: Callable[[], float] = time.monotonic
+        self, meters: Meters, quota: Quota, *, most: Most, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.quota = quota
-        self._queues = queues
+        self._most = most
         self._meters = meters
         self._clock = clock
         self._usage = _NOTHING
@@ -113,10 +113,14 @@ class QuotaEnforcer:
         finally:
             self._under_way = _sum(self._under_way, size, -1)
 
-    def most_queues(self, caller: Caller) -> int:
-        """How many names of queues may be in use: a key has as many as its namespace, or less. The store compares."""
-        most = self._queues if self.quota.queues is None else self.quota.queues
-        return most if caller.quota.queues is None else min(most, caller.quota.queues)
+    def most(self, caller: Caller) -> Most:
+        """How many names may be in use: a key has as many as its namespace, or less. The store compares."""
+        found = self._most._asdict()
+        for name, otherwise in found.items():
+            own, callers = getattr(self.quota, name), getattr(caller.quota, name)
+            allowed = otherwise if own is None else own
+            found[name] = allowed if callers is None else min(allowed, callers)
+        return Most(**found)
 
     async def usage(self) -> Usage:
         """Measured now; what is accepted meanwhile counts, whether the measurement saw it or not."""

@@ -18,6 +18,7 @@ from ironforge.store.contract import (
     Inspector,
     JobFilter,
     JobView,
+    Most,
     Page,
     Producer,
     Stats,
@@ -80,15 +81,15 @@ class CallersProducer:
         self._caller = caller
         self._quotas = quotas
 
-    async def submit(self, batch: Sequence[Submission], *, most_queues: int | None = None) -> list[Accepted]:
+    async def submit(self, batch: Sequence[Submission], *, most: Most | None = None) -> list[Accepted]:
         for queue in {item.job.queue for item in batch}:
             self._caller.require_queue(queue)
-        most = self._most_queues(most_queues)
+        most = self._most(most)
         try:
             if self._quotas is None:
-                return await self._producer.submit(batch, most_queues=most)
+                return await self._producer.submit(batch, most=most)
             async with self._quotas.admitted(self._caller, batch):
-                return await self._producer.submit(batch, most_queues=most)
+                return await self._producer.submit(batch, most=most)
         except IdempotencyConflict as conflict:
             if not await self._is_visible(conflict.job_id):
                 message = "this idempotency key was used for a different submission, of a job that you may not see"
@@ -107,20 +108,20 @@ class CallersProducer:
         await self._visible(job_id)
         return await self._producer.cancel(job_id)
 
-    async def retry(self, job_id: bytes, *, reset_retry_count: bool, most_queues: int | None = None) -> Job:
+    async def retry(self, job_id: bytes, *, reset_retry_count: bool, most: Most | None = None) -> Job:
         await self._visible(job_id)
-        most = self._most_queues(most_queues)
+        most = self._most(most)
         if self._quotas is None:
-            return await self._producer.retry(job_id, reset_retry_count=reset_retry_count, most_queues=most)
+            return await self._producer.retry(job_id, reset_retry_count=reset_retry_count, most=most)
         async with self._quotas.retried(self._caller):
-            return await self._producer.retry(job_id, reset_retry_count=reset_retry_count, most_queues=most)
+            return await self._producer.retry(job_id, reset_retry_count=reset_retry_count, most=most)
 
-    async def set_paused(self, queue: str, *, paused: bool, most_queues: int | None = None) -> None:
+    async def set_paused(self, queue: str, *, paused: bool, most: Most | None = None) -> None:
         self._caller.require_queue(queue)
-        await self._producer.set_paused(queue, paused=paused, most_queues=self._most_queues(most_queues))
+        await self._producer.set_paused(queue, paused=paused, most=self._most(most))
 
-    def _most_queues(self, most: int | None) -> int | None:
-        return self._quotas.most_queues(self._caller) if most is None and self._quotas is not None else most
+    def _most(self, most: Most | None) -> Most | None:
+        return self._quotas.most(self._caller) if most is None and self._quotas is not None else most
 
     async def _is_visible(self, job_id: str) -> bool:
         try:

@@ -12,6 +12,7 @@ from typing import Final
 
 from ironforge.doctor.consistency import shown
 from ironforge.doctor.finding import Finding
+from ironforge.doctor.holders import places_of_nobody, unique_keys_of_nobody
 from ironforge.errors import IncompatibleRecord, NewerRecord
 from ironforge.job.record import decode
 from ironforge.redis.connection import Command, Connection
@@ -39,7 +40,10 @@ def damage(message: str, fix: str = KEEP) -> Finding:
 
 async def damages(connection: Connection, keys: Keys) -> list[Finding]:
     """All that is seen every time. Raises what redis-py raises."""
-    looks: list[Callable[[Connection, Keys], Awaitable[list[Finding]]]] = [_names, _streams, _parked, _buckets]
+    looks: list[Callable[[Connection, Keys], Awaitable[list[Finding]]]] = [
+        *(_names, _streams, _parked, _buckets),
+        *(places_of_nobody, unique_keys_of_nobody),
+    ]
     found = []
     for look in looks:
         seen = await look(connection, keys)

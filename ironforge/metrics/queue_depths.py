@@ -57,9 +57,13 @@ class Depths(Collector):
             family = self._family(name, documentation)
             family.add_metric(tuple(self._own.values()), value)
             yield family
-        poison = CounterMetricFamily("ironforge_poison_total", "Jobs buried as poison", labels=tuple(self._own))
-        poison.add_metric(tuple(self._own.values()), stats.totals.get("poison", 0))
-        yield poison
+        for total, name, documentation in (
+            ("poison", "ironforge_poison_total", "Jobs buried as poison"),
+            ("lost_unique_keys", "ironforge_unique_keys_lost_total", "Unique keys of jobs that were gone, mended"),
+        ):
+            counter = CounterMetricFamily(name, documentation, labels=tuple(self._own))
+            counter.add_metric(tuple(self._own.values()), stats.totals.get(total, 0))
+            yield counter
 
     def _of_streams(self, stats: Stats) -> Iterable[GaugeMetricFamily]:
         told: dict[tuple[str, str], StreamDepth] = {}

@@ -46,12 +46,12 @@ class LimitKeys(KeySpace):
         "ids of jobs that have a place of this key, since when (ms; below 0: died, and the key waits for them)",
         "none with this key starts, and those that run do not end",
     )
-    in_use = KeyFamily(
-        "inuse:<limit>",
+    in_use = Key(
+        "inuse",
         "set",
         STAYS,
-        "keys of the limit that jobs wait for or hold; those that none does any more go some time later",
-        "none with this limit can be submitted",
+        "`<limit>\\n<key>` that jobs wait for or hold; those that none does any more go with the next look at them",
+        "none with a limit can be submitted, and nodes take nothing where some wait",
     )
     tat = KeyFamily(
         "tat:<limit>\\n<key>",

@@ -6,6 +6,7 @@ nothing is written over, because it may be somebody's data.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Final, NamedTuple
 
 from ironforge.redis.connection import Command, Connection
@@ -25,12 +26,7 @@ class WrongType(NamedTuple):
 async def wrong_types(connection: Connection, keys: KeySpace) -> list[WrongType]:
     """Sorted by name. Raises what redis-py raises."""
     named = {keys.prefix + word for word in keys.specs()}
-    cursor = b"0"
-    for _ in range(ROUNDS):
-        cursor, found = await connection.call("SCAN", cursor, "MATCH", _literal(keys.prefix) + "*", "COUNT", SCAN)
-        named.update(key.decode(errors="replace") for key in found)
-        if cursor == b"0":
-            break
+    named.update([key async for key in keys_of(connection, keys.prefix)])
     ours = [(key, spec) for key in sorted(named) if (spec := keys.spec_of(key))]
     problems: list[WrongType] = []
     for start in range(0, len(ours), SCAN):
@@ -41,6 +37,17 @@ async def wrong_types(connection: Connection, keys: KeySpace) -> list[WrongType]
             if kind not in ("none", spec.type):
                 problems.append(WrongType(key, kind, spec))
     return problems
+
+
+async def keys_of(connection: Connection, start: str) -> AsyncIterator[str]:
+    """The names of keys that begin so, some perhaps twice. Raises what redis-py raises."""
+    cursor = b"0"
+    for _ in range(ROUNDS):
+        cursor, found = await connection.call("SCAN", cursor, "MATCH", _literal(start) + "*", "COUNT", SCAN)
+        for key in found:
+            yield key.decode(errors="replace")
+        if cursor == b"0":
+            return
 
 
 def _literal(text: str) -> str:

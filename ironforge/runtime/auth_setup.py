@@ -24,6 +24,7 @@ from ironforge.metrics.jobs import Metrics
 from ironforge.metrics.tenants import NamespaceMetrics, TenantMetrics
 from ironforge.settings import Settings
 from ironforge.store import StoreClient
+from ironforge.store.contract import Most
 from ironforge.store.inspector.usage import RedisUsage
 from ironforge.store.kind_catalog import KindCatalog
 from ironforge.store.server_checks import check_shards
@@ -83,7 +84,7 @@ async def _tenant_services(
             on_submitted=metrics.submitted,
             asks_callers=True,
             api_keys=api_keys,
-            quotas=QuotaEnforcer(usage, NO_QUOTA, queues=settings.max_queues),
+            quotas=QuotaEnforcer(usage, NO_QUOTA, most=Most(settings.max_queues, settings.max_limit_keys)),
             audit=audit,
             on_audit_failed=metrics.audit_failed,
         )

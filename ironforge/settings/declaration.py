@@ -190,6 +190,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         APIS,
         bounds=(1, 1_000_000),
     )
+    max_limit_keys: int = _setting(
+        1_000_000,
+        "keys of limits that jobs of a namespace may wait for and hold at a time; its quota `limit_keys` goes before",
+        APIS,
+        bounds=(1, 1_000_000_000),
+    )
     max_limits: int = _setting(
         1_000,
         "limits that a namespace may define",

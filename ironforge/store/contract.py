@@ -53,21 +53,28 @@ class Accepted(NamedTuple):
     deduplicated: bool = False
 
 
+class Most(NamedTuple):
+    """How many names of queues and keys of limits may be in use, in each shard."""
+
+    queues: int
+    limit_keys: int
+
+
 class Producer(Protocol):
-    async def submit(self, batch: Sequence[Submission], *, most_queues: int | None = None) -> list[Accepted]:
+    async def submit(self, batch: Sequence[Submission], *, most: Most | None = None) -> list[Accepted]:
         """Accept all or none, in one atomic script; returns after the write met the durability mode.
 
-        `most_queues`: how many names of queues may be in use, in each shard; None: as the settings say. Raises
-        IdempotencyConflict, QueueFull, QuotaExceeded, StoreUnavailable.
+        `most`: of names that may be in use; None: as the settings say. Raises IdempotencyConflict, QueueFull,
+        QuotaExceeded, StoreUnavailable.
         """
 
     async def cancel(self, job_id: bytes) -> JobState:
         """CANCELLED: it will never run. RUNNING: its node has been told. Raises JobNotFound, InvalidState."""
 
-    async def retry(self, job_id: bytes, *, reset_retry_count: bool, most_queues: int | None = None) -> Job:
+    async def retry(self, job_id: bytes, *, reset_retry_count: bool, most: Most | None = None) -> Job:
         """A dead job goes back to its stream. Raises JobNotFound, InvalidState, QueueFull, QuotaExceeded."""
 
-    async def set_paused(self, queue: str, *, paused: bool, most_queues: int | None = None) -> None:
+    async def set_paused(self, queue: str, *, paused: bool, most: Most | None = None) -> None:
         """Nodes take no job of a paused queue, until it is resumed; it takes effect within about a second.
 
         Everything else goes on: jobs come in, fall due, are cancelled, and what nodes hold runs to its end. Raises

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import msgspec
 
 from ironforge.errors import LimitNotFound, QuotaExceeded
 from ironforge.job.limits import Limit, LimitDefinition, Override, check_limit, claim_of
-from ironforge.redis.connection import Command, Connection, DoorConnection
+from ironforge.redis.connection import Command, DoorConnection
 from ironforge.redis.keys import Keys
 from ironforge.redis.replies import pairs
 from ironforge.redis.scripts import DEFINE, KEY_STATE, RESUME
@@ -18,7 +17,9 @@ from ironforge.store.contract import LimitKey
 from ironforge.store.retention import score_ms
 
 HOLDERS_NAMED: Final = 100
-AT_ONCE: Final = 500
+# Of the keys in use, which are looked through when a definition has changed.
+AT_ONCE: Final = 2_000
+CHANGED: Final = 1
 RETRY_SECONDS: Final = 60.0
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -95,22 +96,20 @@ class RedisLimits:
                 limit=self._most,
                 retry_seconds=RETRY_SECONDS,
             )
-        # What waits may be let in by what holds now.
-        async for texts in pages_of(self._connection, self._keys.in_use(name)):
-            claims = [claim_of(name, text.decode()) for text in texts]
-            offered: list[Command] = [["SADD", self._keys.room, *claims], ["PUBLISH", self._keys.signals, "room:"]]
-            await self._connection.pipeline(offered)
+        if done == CHANGED:
+            await self._offer(name)
 
-
-async def pages_of(connection: Connection, key: str) -> AsyncIterator[list[bytes]]:
-    """The members of a set, some perhaps twice."""
-    cursor = b"0"
-    while True:
-        cursor, members = await connection.call("SSCAN", key, cursor, "COUNT", AT_ONCE)
-        if members:
-            yield members
-        if cursor == b"0":
-            return
+    async def _offer(self, name: str) -> None:
+        """What waits may be let in by what holds now."""
+        cursor = b"0"
+        while True:
+            asked: Command = ["SSCAN", self._keys.in_use, cursor, "MATCH", claim_of(name, "*"), "COUNT", AT_ONCE]
+            cursor, claims = await self._connection.call(*asked)
+            if claims:
+                offered: list[Command] = [["SADD", self._keys.room, *claims], ["PUBLISH", self._keys.signals, "room:"]]
+                await self._connection.pipeline(offered)
+            if cursor == b"0":
+                return
 
 
 def effective(definition: LimitDefinition, now_ms: int) -> Limit:

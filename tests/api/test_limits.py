@@ -223,5 +223,18 @@ async def test_a_namespace_has_as_many_limits_as_it_may(start_api: Any, settings
     assert (await put(api, name="c", concurrency=1)).status == 200
 
 
+async def test_a_namespace_has_as_many_keys_in_use_as_it_may(start_api: Any, settings: Settings) -> None:
+    api = await start_api(msgspec.structs.replace(settings, max_limit_keys=1))
+    await put(api, concurrency=1)
+    job = {"kind": "k", "limits": [{"name": "stripe", "key": "a"}]}
+    assert (await api.call("POST", "/jobs/batch", json=[job, job])).status == 201
+    other = {"kind": "k", "limits": [{"name": "stripe", "key": "b"}]}
+    for path, body in (("/jobs", other), ("/jobs/batch", [job, other])):
+        refused = await api.call("POST", path, json=body)
+        assert (refused.status, refused.code, refused.body["field"]) == (429, "quota_exceeded", "limits")
+        assert (refused.body["quota"], refused.body["current"]) == ("namespace.limit_keys", 1)
+        assert refused.body["hint"].startswith("take keys that many jobs share")
+
+
 def test_a_rate_says_how_many_may_come_at_once() -> None:
     assert Rate(100).most_at_once == 10

@@ -158,3 +158,23 @@ async def test_a_key_may_use_as_many_names_as_its_namespace_or_less(settings: Se
     other.namespace, house = house.namespace, other
     maker = await house.key()
     assert await names_in_use({"queues": 10**15}, "most") == 2, "the quota of the namespace goes before the settings"
+
+
+async def test_a_key_may_use_as_many_keys_of_limits_as_its_namespace_or_less(settings: Settings, build: Build) -> None:
+    house = await build(msgspec.structs.replace(settings, max_limit_keys=2))
+    maker = await house.key()
+    await house.call("PUT", "/limits/stripe", maker, json={"concurrency": 1})
+
+    async def keys_in_use(quota: dict[str, int], prefix: str) -> int:
+        asked = {"name": prefix, "scopes": ["jobs:submit"], "quota": quota}
+        key = (await house.call("POST", "/keys", maker, json=asked)).body["key"]
+        for number in range(5):
+            submitted = {"kind": "a", "limits": [{"name": "stripe", "key": f"{prefix}{number}"}]}
+            answer = await house.call("POST", "/jobs", key, json=submitted)
+            if answer.status != 201:
+                assert answer.body["quota"] == "namespace.limit_keys"
+                return number
+        return 5
+
+    assert await keys_in_use({"limit_keys": 1}, "less") == 1
+    assert await keys_in_use({"limit_keys": 10**15}, "more") == 1, "one is in use"

@@ -183,6 +183,24 @@ async def test_an_index_that_disagrees_with_the_streams_fails(client: redis.Redi
     assert problems.count("is not where the index says") == 2
 
 
+def test_what_is_held_for_jobs_that_are_gone_fails(client: redis.Redis, server: str):
+    client.sadd(KEYS.in_use, "stripe\nacct_42")
+    client.zadd(KEYS.holders("stripe\nacct_42"), {new_id(): 1})
+    client.sadd(KEYS.unique("charge:a"), new_id())
+    client.sadd(KEYS.unique("charge:timed"), new_id())
+    client.pexpire(KEYS.unique("charge:timed"), 60_000)
+    code, found = doctor(server)
+    assert code == 1
+    assert [finding["message"].partition(" for job ")[0] for finding in found["limits"]] == [
+        "limit stripe, key 'acct_42' has a place"
+    ]
+    assert "ironforge node APP" in found["limits"][0]["fix"]
+    assert [finding["message"].partition(" by job ")[0] for finding in found["unique"]] == [
+        "unique key 'charge:a' is held"
+    ]
+    assert "next submission" in found["unique"][0]["fix"]
+
+
 def test_a_clock_that_is_off_is_a_warning():
     # No server's clock can be set here: the finding is made from the two times.
     from ironforge.doctor import clock_finding

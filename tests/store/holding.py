@@ -22,6 +22,10 @@ def check_holding(raw: Any, keys: Keys) -> None:
         claim = key.decode().removeprefix(keys.holders(""))
         strangers = [one for one in raw.zrange(key, 0, -1) if claim not in claims_of(jobs[one].limits)]
         assert strangers == [], f"{claim} is held by jobs that do not claim it"
+        assert raw.sismember(keys.in_use, claim), f"{claim} is held and not known to be in use"
+    for key in raw.keys(keys.places("*")):
+        claim = key.decode().removeprefix(keys.places(""))
+        assert raw.sismember(keys.in_use, claim), f"{claim} is waited for and not known to be in use"
     for key in raw.keys(keys.unique("*")):
         if raw.ttl(key) > 0:
             continue

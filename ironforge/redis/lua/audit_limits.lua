@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
--- Looks after some keys of a limit: a holder whose job is gone goes, a head that could run stands among the turns, and a key
+-- Looks after some keys of limits: a holder whose job is gone goes, a head that could run stands among the turns, and a key
 -- that no job uses is forgotten, and that it was throttled, once it is stopped no longer.
 -- KEYS  fence, index, parked, in_use, stops, probes
--- ARGV  epoch, name, then keys of the limit
+-- ARGV  epoch, then `<limit>\n<key>` of some
 -- USES  stem, limits, enqueue
 -- Returns how many holders were lost, and how many heads stood nowhere
 local lost, forgotten = 0, 0
-for at = 3, #ARGV do
-  local key = name .. '\n' .. ARGV[at]
+for at = 2, #ARGV do
+  local key = ARGV[at]
   for _, id in ipairs(redis.call('ZRANGE', stem .. 'holders:' .. key, 0, 199)) do
     if redis.call('HEXISTS', index, id) == 0 then
       -- One below 0 is that of a dead job whose retention is over: it was to be waited for until then.
@@ -24,11 +24,11 @@ for at = 3, #ARGV do
   end
 end
 enqueued(parked)
-for at = 3, #ARGV do
-  local key = name .. '\n' .. ARGV[at]
-  if redis.call('EXISTS', stem .. 'holders:' .. key, stem .. 'places:' .. key) == 0 then
-    redis.call('SREM', in_use, ARGV[at])
-    if tonumber(redis.call('ZSCORE', stops, key) or 0) * 1000 <= micros() then redis.call('ZREM', probes, key) end
+for at = 2, #ARGV do
+  local key = ARGV[at]
+  if is_unused(key) and tonumber(redis.call('ZSCORE', stops, key) or 0) * 1000 <= micros() then
+    redis.call('ZREM', probes, key)
   end
+  forget_unused(key)
 end
 return {lost, forgotten}

@@ -2,7 +2,7 @@
 -- Accepts jobs: all of them or, on an idempotency conflict, when a queue, the list of queues or memory is full, none.
 -- KEYS  index, scheduled, parked, queues, totals, delayed, then streams with fair and turns, and the zsets declined, where needed, then whatever the
 --         jobs name by number
--- ARGV  channel, width, streams, seconds, again, limit, most, then per job:
+-- ARGV  channel, width, streams, seconds, again, limit, most, most_keys, then per job:
 --         stream (number of its key), id, record, due ('' now | '+<ms>' from now | '<ms>' Unix time), mark ('' or, of a
 --           job with a fairness key, `:<weight>:<key>`, and its limits)
 --         and in the long form: idempotency key (number, or 0), fingerprint (16 bytes, or 32 with the former
@@ -11,10 +11,11 @@
 --           `<conflict>:<ms>:<most ms>:<kind>:<key>`)
 --       width: arguments per job (5 or 10); streams: number of streams and so on; seconds for which an idempotency key is
 --       remembered; again: whether ids may be known (0 or 1); limit: most jobs of a queue (0: none; else the keys are all
---       of the queues); most names of queues
+--       of the queues); most names of queues; most keys of limits in use
 -- USES  stem, types, clock, delay, announce, limits, enqueue, unique, kind_line, vacate, withdraw, conflict
 -- Returns {'conflict', id of the first submission}, {'full', queue, jobs in it, jobs to add, limit},
 --         {'queues', names in use, names to add, limit},
+--         {'keys', keys of limits in use, keys to add, limit},
 --         {'limit', why (unknown, units, fifo), number of the job, of the limit (from 0), its name, units, burst},
 --         {'duplicate', id of the job that has the unique key, letter of its place}
 --       or, flat, only for jobs that were not simply stored as asked:
@@ -22,7 +23,7 @@
 --         before, 2 when it stands for another one with its unique key, 3 for both
 -- A call of 10,000 jobs takes about 70 ms. That is long for a script, and it is what all-or-nothing costs.
 width, streams, limit = tonumber(width), tonumber(streams), tonumber(limit)
-local first = 8
+local first = 9
 
 local function due_of(text)
   if text == '' then return nil end
@@ -108,8 +109,9 @@ if width == 10 then
   end
 end
 
--- A limit must be there and let as many units through at once; the lines that jobs join must be lines.
-local looked_at = {}
+-- A limit must be there and let as many units through at once; the lines that jobs join must be lines. A new key must
+-- not be one too many.
+local looked_at, claimed, keys_claimed = {}, {}, 0
 local function refused(why, at, number, claim, burst)
   return {'limit', why, (at - first) / width, number - 1, claim.name, claim.units, burst or 0}
 end
@@ -124,17 +126,23 @@ for at = first, #ARGV, width do
       if burst and claim.units > burst then return refused('units', at, number, claim, burst) end
       if limit.concurrency then concurrent = concurrent + 1 end
       if limit.order == 'fifo' then fifo = number end
+      if not claimed[claim.key] then claimed[claim.key], keys_claimed = true, keys_claimed + 1 end
     end
     if fifo and concurrent > 1 then return refused('fifo', at, fifo, claims[fifo]) end
     local place = string.match(KEYS[tonumber(ARGV[at])], '}:q:(.*)$')
     local line = stem .. 'line:' .. place .. ':' .. claims[1].key
     if not looked_at[line] then
       looked_at[line] = true
-      wrong = wrong_type({line, stem .. 'places:' .. claims[1].key, stem .. 'inuse:' .. claims[1].name,
-        stem .. 'behind:' .. place})
+      wrong = wrong_type({line, stem .. 'places:' .. claims[1].key, stem .. 'inuse', stem .. 'behind:' .. place})
       if wrong then return wrong end
     end
   end
+end
+local in_use = keys_claimed > 0 and redis.call('SCARD', stem .. 'inuse')
+if in_use and in_use + keys_claimed > tonumber(most_keys) then
+  local fresh = 0
+  for key in pairs(claimed) do fresh = fresh + 1 - redis.call('SISMEMBER', stem .. 'inuse', key) end
+  if fresh > 0 and in_use + fresh > tonumber(most_keys) then return {'keys', in_use, fresh, tonumber(most_keys)} end
 end
 
 -- By the number of a stream's key, as the jobs give it: its name, and its queue. By name: the number of the key fair.

@@ -35,7 +35,7 @@ local function move(place, id, mark, claims, number, arrival)
   redis.call('ZREM', stem .. 'line:' .. place .. ':' .. claims[1].key, id)
   redis.call('ZADD', stem .. 'line:' .. place .. ':' .. claims[number].key, arrival, id)
   redis.call('SADD', stem .. 'places:' .. claims[number].key, place)
-  redis.call('SADD', stem .. 'inuse:' .. claims[number].name, claims[number].text)
+  redis.call('SADD', stem .. 'inuse', claims[number].key)
   redis.call('HSET', index, id, 'l:' .. place .. table.concat(words, '\n'))
   offer(place, claims[1].key)
 end
@@ -85,7 +85,7 @@ local function let_in(place, id, mark, turns)
       return refused(head[2])
     end
   end
-  occupy(claims, id)
+  occupy(claims, id, true)
   redis.call('ZREM', line, id)
   -- Most keys are full now, and then it does not matter who is next.
   local limit = definition(claims[1].name)
@@ -160,6 +160,7 @@ if has_limits then
   for _, key in ipairs(redis.call('SPOP', stem .. 'room', AT_ONCE)) do ripe[#ripe + 1] = key end
   for _, key in ipairs(ripe) do
     for _, place in ipairs(redis.call('SMEMBERS', stem .. 'places:' .. key)) do offer(place, key) end
+    forget_unused(key)
   end
   enqueued(parked)
   reply[1] = redis.call('EXISTS', stem .. 'room')

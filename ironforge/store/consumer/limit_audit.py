@@ -22,28 +22,17 @@ class LimitAudit:
         self._keys = keys
         self._lease = lease
         self._connection = connection
-        self._left: list[bytes] = []
         self._cursor = b"0"
 
     async def page(self) -> int:
         """How many holders were lost, and heads of lines that nobody would have looked at again, among some keys."""
-        if not self._left:
-            names = await retry_through_outage(lambda: self._connection.call("HKEYS", self._keys.limits))
-            self._left = sorted(names)
-        if not self._left:
-            return 0
-        name = self._left[0].decode()
-        lost: int = await retry_through_outage(lambda: self._look(name))
-        if self._cursor == b"0":
-            self._left.pop(0)
-        return lost
+        return await retry_through_outage(self._look)
 
-    async def _look(self, name: str) -> int:
-        in_use = self._keys.in_use(name)
-        cursor, texts = await self._connection.call("SSCAN", in_use, self._cursor, "COUNT", PAGE)
+    async def _look(self) -> int:
+        cursor, claims = await self._connection.call("SSCAN", self._keys.in_use, self._cursor, "COUNT", PAGE)
         found = (0, 0)
-        if texts:
-            keys = AUDIT_LIMITS.keys(self._keys, fence=self._keys.fence(self._lease.node), in_use=in_use)
-            found = await self._connection.run(AUDIT_LIMITS, keys, [self._lease.epoch, name, *texts])
+        if claims:
+            keys = AUDIT_LIMITS.keys(self._keys, fence=self._keys.fence(self._lease.node))
+            found = await self._connection.run(AUDIT_LIMITS, keys, [self._lease.epoch, *claims])
         self._cursor = cursor
         return sum(found)

@@ -23,7 +23,7 @@ from ironforge.redis.keys import Keys
 from ironforge.redis.outages import is_wrong_type, raise_first, raise_store_error
 from ironforge.redis.scripts import SUBMIT
 from ironforge.settings import Settings
-from ironforge.store.contract import Accepted, Submission
+from ironforge.store.contract import Accepted, Most, Submission
 from ironforge.store.producer.admission import Admission
 from ironforge.store.producer.refusals import REFUSALS, refusal, verdict
 from ironforge.store.retention import state_at
@@ -35,7 +35,7 @@ _CONFLICTS: Final[dict[OnConflict, str]] = {"return": "r", "reject": "j", "repla
 
 class _Pending(msgspec.Struct, frozen=True):
     batch: Sequence[Submission]
-    most_queues: int
+    most: Most
     answer: asyncio.Future[list[Accepted]]
 
     @property
@@ -54,13 +54,13 @@ class GroupCommit:
         self._waiting: list[_Pending] = []
         self._flushing: asyncio.Task[None] | None = None
 
-    def submit(self, batch: Sequence[Submission], *, most_queues: int) -> asyncio.Future[list[Accepted]]:
+    def submit(self, batch: Sequence[Submission], *, most: Most) -> asyncio.Future[list[Accepted]]:
         """Done once the write has met the durability mode."""
         answer: asyncio.Future[list[Accepted]] = asyncio.get_running_loop().create_future()
         if not batch:
             answer.set_result([])
             return answer
-        self._waiting.append(_Pending(batch, most_queues, answer))
+        self._waiting.append(_Pending(batch, most, answer))
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush(), name="store-submissions")
         return answer
@@ -169,7 +169,7 @@ class SubmitCall:
             self.keys += (keys.fair(stream), keys.turns(stream), keys.behind(stream), keys.declined(stream))
         self.arguments: list[str | bytes | int] = [keys.signals, 10 if careful else 5, len(streams) + 4 * len(lines)]
         self.arguments += [max(1, round(settings.idempotency_seconds)), int(again), limit]
-        self.arguments.append(min(waiting.most_queues for waiting in group))
+        self.arguments += map(min, zip(*(waiting.most for waiting in group), strict=True))
         extra: dict[str, int] = {}
         self._digests: dict[str, str] = {}
         self.size = 0

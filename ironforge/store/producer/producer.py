@@ -20,7 +20,7 @@ from ironforge.redis.location import Location
 from ironforge.redis.outages import ABSENT
 from ironforge.redis.scripts import PAUSE, RETRY, Script
 from ironforge.settings import Settings
-from ironforge.store.contract import Accepted, Submission
+from ironforge.store.contract import Accepted, Most, Submission
 from ironforge.store.located_jobs import CHASES, LocatedJobs, elusive, not_now
 from ironforge.store.producer.group_commit import GroupCommit
 from ironforge.store.producer.refusals import refusal
@@ -39,6 +39,7 @@ class RedisProducer:
 
     def __init__(self, settings: Settings, keys: Keys, on_pause: OnPause) -> None:
         self._settings = settings
+        self._most = Most(settings.max_queues, settings.max_limit_keys)
         self._keys = keys
         self._group_commit = GroupCommit(settings, self._keys)
         self._connection = DoorConnection(settings.redis_url, keys.prefix)
@@ -46,14 +47,14 @@ class RedisProducer:
         self._looked_at = -math.inf
         self._on_pause = on_pause
 
-    async def submit(self, batch: Sequence[Submission], *, most_queues: int | None = None) -> list[Accepted]:
-        most = self._most(most_queues)
+    async def submit(self, batch: Sequence[Submission], *, most: Most | None = None) -> list[Accepted]:
+        most = self._most if most is None else most
         try:
-            return await self._group_commit.submit(batch, most_queues=most)
+            return await self._group_commit.submit(batch, most=most)
         except QuotaExceeded:
             if not await self._made_room():
                 raise
-            return await self._group_commit.submit(batch, most_queues=most)
+            return await self._group_commit.submit(batch, most=most)
 
     def abandon(self) -> None:
         """Let go of the connections, for their loop is closed."""
@@ -68,7 +69,7 @@ class RedisProducer:
     async def cancel(self, job_id: bytes) -> JobState:
         return await self._located.cancel(job_id)
 
-    async def retry(self, job_id: bytes, *, reset_retry_count: bool, most_queues: int | None = None) -> Job:
+    async def retry(self, job_id: bytes, *, reset_retry_count: bool, most: Most | None = None) -> Job:
         keys = self._keys
         for _ in range(CHASES):
             location = await self._located.find(job_id)
@@ -82,21 +83,18 @@ class RedisProducer:
             bounded = (*keys.streams([job.queue]), *keys.lines([job.queue])) if limit else ()
             stream, fair, turns = (key(job.stream) for key in (keys.stream, keys.fair, keys.turns))
             names = RETRY.keys(keys, *bounded, stream=stream, fair=fair, turns=turns)
-            arguments: Command = [job_id, record, encode(job), job.mark, job.queue, self._most(most_queues), limit]
+            arguments: Command = [job_id, record, encode(job), job.mark, job.queue, (most or self._most).queues, limit]
             if await self._within_quota(RETRY, names, arguments):
                 return job
         raise elusive(job_id)
 
-    async def set_paused(self, queue: str, *, paused: bool, most_queues: int | None = None) -> None:
+    async def set_paused(self, queue: str, *, paused: bool, most: Most | None = None) -> None:
         keys = self._keys
         if paused:
-            await self._within_quota(PAUSE, PAUSE.keys(keys), [queue, self._most(most_queues)])
+            await self._within_quota(PAUSE, PAUSE.keys(keys), [queue, (most or self._most).queues])
         else:
             await self._connection.call("SREM", keys.paused, queue)
         self._on_pause(queue, paused=paused)
-
-    def _most(self, queues: int | None) -> int:
-        return self._settings.max_queues if queues is None else queues
 
     async def _within_quota(self, script: Script, names: Sequence[str], arguments: Command) -> Any:
         reply = await self._connection.run(script, names, arguments)

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ironforge.codes import Code
-from ironforge.errors import Duplicate, IdempotencyConflict, InvalidJob, QueueFull
+from ironforge.errors import Duplicate, IdempotencyConflict, InvalidJob, QueueFull, QuotaExceeded
 from ironforge.job.record import format_id
 from ironforge.settings import environment_name
-from ironforge.store.queue_names import too_many_queues
+from ironforge.store.queue_names import RETRY_SECONDS, too_many_queues
 from ironforge.store.retention import state_at
 
 # Of several batches in one call one is refused: each of the others may be taken.
-REFUSALS: Final = (b"full", b"queues", b"limit", b"duplicate")
+REFUSALS: Final = (b"full", b"queues", b"keys", b"limit", b"duplicate")
 
 
 def verdict(reply: Any) -> Any:
@@ -51,6 +51,20 @@ def _queue_full(reply: list[Any]) -> QueueFull:
     return QueueFull(message, queue=queue, length=length, limit=limit)
 
 
+def _too_many_keys(reply: list[Any]) -> QuotaExceeded:
+    used, more, limit = reply[1:]
+    hint = "take keys that many jobs share, such as customers, wait until jobs have ended, or have the quota raised"
+    return QuotaExceeded(
+        f"the namespace may have {limit} keys of limits in use, it has {used}, and {more} more do not fit: {hint}",
+        quota="namespace.limit_keys",
+        current=used,
+        limit=limit,
+        retry_seconds=RETRY_SECONDS,
+        field="limits",
+        hint=hint,
+    )
+
+
 def _limit_refused(reply: list[Any]) -> InvalidJob:
     why, name = reply[1].decode(), reply[4].decode()
     job, place, units, burst = *reply[2:4], *reply[5:]
@@ -73,5 +87,6 @@ _MEANINGS: Final[dict[bytes, Callable[[list[Any]], Exception]]] = {
     b"duplicate": _duplicate,
     b"full": _queue_full,
     b"queues": too_many_queues,
+    b"keys": _too_many_keys,
     b"limit": _limit_refused,
 }

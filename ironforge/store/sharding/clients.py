@@ -18,6 +18,7 @@ from ironforge.store.contract import (
     Inspector,
     JobFilter,
     JobView,
+    Most,
     Page,
     Producer,
     Stats,
@@ -40,7 +41,7 @@ class ShardedProducer:
     def __init__(self, parts: Sequence[Producer]) -> None:
         self._parts = parts
 
-    async def submit(self, batch: Sequence[Submission], *, most_queues: int | None = None) -> list[Accepted]:
+    async def submit(self, batch: Sequence[Submission], *, most: Most | None = None) -> list[Accepted]:
         """Raises InvalidJob for an id that its key would never find again."""
         shards = [shard_of(item.job.id, len(self._parts)) for item in batch]
         if len(self._parts) > 1:
@@ -48,11 +49,10 @@ class ShardedProducer:
         for item, shard in zip(batch, shards, strict=True):
             self._check_key(item, shard)
         if len(set(shards)) <= 1:
-            return await self._parts[shards[0] if shards else 0].submit(batch, most_queues=most_queues)
+            return await self._parts[shards[0] if shards else 0].submit(batch, most=most)
         groups = [[at for at, shard in enumerate(shards) if shard == part] for part in range(len(self._parts))]
         calls = [
-            part.submit([batch[at] for at in group], most_queues=most_queues)
-            for part, group in zip(self._parts, groups, strict=True)
+            part.submit([batch[at] for at in group], most=most) for part, group in zip(self._parts, groups, strict=True)
         ]
         answers: dict[int, Accepted] = {}
         for group, accepted in zip(groups, await gather_all(calls), strict=True):
@@ -62,12 +62,12 @@ class ShardedProducer:
     async def cancel(self, job_id: bytes) -> JobState:
         return await self._of(job_id).cancel(job_id)
 
-    async def retry(self, job_id: bytes, *, reset_retry_count: bool, most_queues: int | None = None) -> Job:
-        return await self._of(job_id).retry(job_id, reset_retry_count=reset_retry_count, most_queues=most_queues)
+    async def retry(self, job_id: bytes, *, reset_retry_count: bool, most: Most | None = None) -> Job:
+        return await self._of(job_id).retry(job_id, reset_retry_count=reset_retry_count, most=most)
 
-    async def set_paused(self, queue: str, *, paused: bool, most_queues: int | None = None) -> None:
+    async def set_paused(self, queue: str, *, paused: bool, most: Most | None = None) -> None:
         """When a shard is away, those that are not have done it."""
-        await gather_all(part.set_paused(queue, paused=paused, most_queues=most_queues) for part in self._parts)
+        await gather_all(part.set_paused(queue, paused=paused, most=most) for part in self._parts)
 
     def _of(self, job_id: bytes) -> Producer:
         return self._parts[shard_of(job_id, len(self._parts))]

@@ -13,7 +13,7 @@ local function resolve(at, id, words, due)
   if owner.wrong then return nil, nil, owner.wrong end
   if owner.free or how == 'd' and owner.started then
     owners[key] = {id = id, fresh = true, for_ms = tonumber(for_ms), at = at, letter = due and 's' or 'q',
-      held = owner.id ~= nil}
+      before = owner}
     return
   end
   if how == 'r' then return owner.id, owner.letter end
@@ -31,7 +31,7 @@ local function under_id(record, id) return string.sub(record, 1, 6) .. id .. str
 local function take_keys(scheduled, parked, delayed)
   for key, owner in pairs(owners) do
     if owner.fresh then
-      take_key(key, owner.id, owner.for_ms, owner.held)
+      take_key(key, owner.id, owner.for_ms, owner.before)
     elseif owner.at then
       withdraw(scheduled, parked, delayed, owner.id, owner.location)
       -- One that was let in, and not delivered yet, has its places already.

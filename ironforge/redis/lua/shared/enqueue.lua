@@ -118,7 +118,7 @@ local function enqueued(parked)
     in_parts('ZADD', stem .. 'behind:' .. line.place, line.words)
     in_parts('HSET', parked, line.records)
     redis.call('SADD', stem .. 'places:' .. line.claim.key, line.place)
-    redis.call('SADD', stem .. 'inuse:' .. line.claim.name, line.claim.text)
+    redis.call('SADD', stem .. 'inuse', line.claim.key)
     offer(line.place, line.claim.key)
   end
   for fair, line in pairs(lines) do

@@ -108,12 +108,13 @@ local function closed(claim, id)
 end
 
 -- After `closed` has said nil for all of them.
-local function occupy(claims, id)
-  for _, claim in ipairs(claims) do
+-- `from_line`: it waited behind the first of them, whose key is known to be in use.
+local function occupy(claims, id, from_line)
+  for number, claim in ipairs(claims) do
     local since = math.floor(micros() / 1000)
     redis.call('ZADD', stem .. 'holders:' .. claim.key, since, id)
     if claim.is_probe then redis.call('ZADD', stem .. 'probes', since, claim.key) end
-    if #claims > 1 then redis.call('SADD', stem .. 'inuse:' .. claim.name, claim.text) end
+    if number > 1 or not from_line then redis.call('SADD', stem .. 'inuse', claim.key) end
     if claim.used then
       local left = math.ceil((claim.used - micros()) / 1000) + 1000
       redis.call('SET', stem .. 'tat:' .. claim.key, string.format('%.0f', claim.used), 'PX', left)
@@ -145,6 +146,15 @@ local function release(id, mark, refund)
       freed = true
     end
   end
+end
+
+local function is_unused(key)
+  return redis.call('EXISTS', stem .. 'holders:' .. key, stem .. 'places:' .. key) == 0
+end
+
+-- A key that no job waits for or holds is no longer in use. One that was throttled is still to let one job go first.
+local function forget_unused(key)
+  if is_unused(key) and not redis.call('ZSCORE', stem .. 'probes', key) then redis.call('SREM', stem .. 'inuse', key) end
 end
 
 -- Whether a job keeps what it holds while it waits for its retry, or lies dead: then the next one must not overtake it.

@@ -72,6 +72,12 @@ local function minute_of(id)
   return ms, string.format('%.0f', math.floor(ms / 60000))
 end
 
+-- What ends gives its key back in the same transaction. So one without a time of its own and without its job is a bug, or
+-- damage; but what lies in the quarantine may be brought back.
+local function is_lost(key)
+  return redis.call('PTTL', key) == -1 and redis.pcall('XLEN', stem .. 'quarantine') == 0
+end
+
 -- As cancel finds it: what is pending has started. What ran before, or was delivered, has a fence, too.
 local function owner_of(key)
   local held = redis.pcall('SMEMBERS', key)
@@ -80,6 +86,7 @@ local function owner_of(key)
   if not id then return {free = true} end
   local owner, location = {id = id}, redis.call('HGET', stem .. 'index', id)
   if not location then
+    if is_lost(key) then return {id = id, free = true, lost = true} end
     local _, minute = minute_of(id)
     local ended = redis.call('HGET', stem .. 'done:' .. minute, id) or redis.call('HGET', stem .. 'kept:' .. minute, id)
     owner.letter = 'e'
@@ -102,9 +109,10 @@ local function owner_of(key)
   return owner
 end
 
--- `held`: another job is in it, which needs it no more.
-local function take_key(key, id, for_ms, held)
-  if held then redis.call('DEL', key) end
+-- `before`: as `owner_of` says; a job that has it needs it no more.
+local function take_key(key, id, for_ms, before)
+  if before.id then redis.call('DEL', key) end
+  if before.lost then redis.call('HINCRBY', stem .. 'totals', 'lost_unique_keys', 1) end
   redis.call('SADD', key, id)
   if for_ms > 0 then redis.call('PEXPIRE', key, for_ms) end
 end
@@ -115,5 +123,5 @@ local function rival(id, record)
   if not key or holding == '' then return nil, function() end end
   local owner = owner_of(key)
   if owner.id ~= id and not owner.free then return owner end
-  return nil, function() take_key(key, id, for_ms, owner.id) end
+  return nil, function() take_key(key, id, for_ms, owner) end
 end
