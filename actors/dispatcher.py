@@ -165,7 +165,7 @@ class Dispatcher(Actor):
                 self._writes.quarantine.add([(delivery, str(error))])
             else:
                 crash = Crash(f"a worker of node {self._node} crashed", self._node, is_alone(stream))
-                job = requeued(job, self._crash_budget, crash if crashed else None)
+                job = requeued(job, self._crash_budget, crash if crashed else None, may_have_started=crashed)
                 alone = is_suspect(job, self._crash_budget)
                 rewrite = Rewrite.of(stream, entry, job, failed=False, alone=alone)
                 if job.ended:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
-from typing import Literal
 
 from ironforge.actors import attempt_log
 from ironforge.actors.kernel import ActorDead
@@ -13,7 +12,7 @@ from ironforge.actors.session import Session
 from ironforge.execution.executor import Ending, Outcome
 from ironforge.job.record import decode
 from ironforge.metrics.jobs import Metrics
-from ironforge.store import Delivery, Rewrite, Settled
+from ironforge.store import Delivery, Ended, Rewrite, Settled
 
 
 class _Tally:
@@ -69,7 +68,7 @@ class OutcomeReporter:
         self._metrics.declined(job.kind, stream)
 
     def add(self, delivered: Delivery, outcome: Outcome) -> None:
-        """The outcome of a job that was told to have started."""
+        """The outcome of a job that was told to have started, or has expired."""
         stream, entry, _ = delivered
         self._count += 1
         self._seconds += outcome.seconds
@@ -79,12 +78,14 @@ class OutcomeReporter:
             self._end(stream, entry, outcome, "completed")
         elif ending is Ending.CANCELLED:
             self._end(stream, entry, outcome, "cancelled")
+        elif ending is Ending.EXPIRED:
+            self._end(stream, entry, outcome, "expired")
         else:
             self._rewrite(stream, entry, outcome)
 
-    def _end(self, stream: str, entry: bytes, outcome: Outcome, state: Literal["completed", "cancelled"]) -> None:
+    def _end(self, stream: str, entry: bytes, outcome: Outcome, how: Ended) -> None:
         record, retention_ms = outcome.record, outcome.retention_ms
-        self._ended.append((stream, entry, outcome.job_id, record, retention_ms, state, outcome.claims, outcome.held))
+        self._ended.append((stream, entry, outcome.job_id, record, retention_ms, how, outcome.claims, outcome.held))
 
     def _rewrite(self, stream: str, entry: bytes, outcome: Outcome) -> None:
         job, delay_ms, failed = outcome.job, outcome.delay_ms, outcome.ending is not Ending.SNOOZED

@@ -36,6 +36,10 @@ class Session:
         """The store's node side under the present lease."""
         return self._store.work(await self.lease())
 
+    def now_ms(self, stream: str) -> float:
+        """Unix time by the server that this stream of a delivery is on, and never behind it."""
+        return self._store.now_ms(stream)
+
     @contextlib.contextmanager
     def reporting_loss(self) -> Iterator[None]:
         """Turns LeaseLost into a report to the leaseholder, then into BeginAnew: this role is over as well."""

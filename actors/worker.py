@@ -24,6 +24,7 @@ from ironforge.actors.session import Session
 from ironforge.errors import IncompatibleRecord, UnknownKind
 from ironforge.execution.executor import Attempt, Executor, Interrupt
 from ironforge.execution.isolation import is_cancelled
+from ironforge.job.expiry import is_expired
 from ironforge.metrics.jobs import Metrics
 from ironforge.store import Delivery
 
@@ -35,6 +36,7 @@ REPORT_SECONDS: Final = 0.005
 
 class Worker(Actor):
     def __init__(self, session: Session, number: int, executor: Executor, metrics: Metrics) -> None:
+        self._session = session
         self._number = number
         self._executor = executor
         self._hooks = executor.hooks
@@ -137,6 +139,9 @@ class Worker(Actor):
             self._report.declined(delivered)
             return None
         job = attempt.job
+        if job.expires_ms and is_expired(job, self._session.now_ms(delivered[0])):
+            self._report.add(delivered, self._executor.expire(attempt))
+            return None
         self._report.started(delivered[0], time.time() - (job.ready_ms or job.created_ms) / 1000)
         if job.id in self._cancelled:
             attempt.interrupt = Interrupt.CANCEL

@@ -87,6 +87,7 @@ S415 = Literal[
 ]
 S422 = Literal[
     "invalid_arguments",
+    "invalid_expiry",
     "invalid_payload",
     "invalid_unique",
     "keys_apart",

@@ -7,13 +7,13 @@ wait for it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
-from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from ironforge.errors import StoreError
 from ironforge.logs.setup import get_logger
+from ironforge.process.background import in_background
 from ironforge.store.contract import Inspector, Stats, Totals
 
 WINDOW_MS: Final = 60_000
@@ -43,14 +43,9 @@ class Rates:
             name: round(max(0, total - past.totals.get(name, 0)) / seconds, 3) for name, total in stats.totals.items()
         }
 
-    @contextlib.asynccontextmanager
-    async def sampled(self, inspector: Inspector) -> AsyncIterator[None]:
+    def sampled(self, inspector: Inspector) -> AbstractAsyncContextManager[None]:
         """Take samples while the block runs."""
-        sampler = asyncio.create_task(self._sample_forever(inspector))
-        yield
-        sampler.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await sampler
+        return in_background(self._sample_forever(inspector), "samples of totals")
 
     async def _sample_forever(self, inspector: Inspector) -> None:
         """Until cancelled. An outage only leaves a gap."""

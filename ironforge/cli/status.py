@@ -141,7 +141,7 @@ def _stats(answer: dict[str, Any]) -> Group:
 def _counters(answer: dict[str, Any]) -> Table:
     rates, totals = answer["rates"] or {}, answer["totals"]
     now = {"scheduled": answer["scheduled"], "dead": answer["dlq_depth"]}
-    names = ("submitted", "completed", "failed", "retried", "cancelled", "dead", "scheduled")
+    names = ("submitted", "completed", "failed", "retried", "cancelled", "expired", "dead", "scheduled")
     rows = [
         (
             name,

@@ -25,10 +25,10 @@ from ironforge.handlers.lifespan import Provided
 from ironforge.handlers.middleware import Endpoint, compose
 from ironforge.handlers.process_target import target_of
 from ironforge.job.context import Context, running
-from ironforge.job.parts import part_of
 from ironforge.job.record import decode
 from ironforge.job.tracebacks import in_words, message_of
 from ironforge.process.thread_pool import Threads
+from ironforge.redis.shards import part_of
 from ironforge.settings import Settings, namespaces_of
 
 __all__ = ["Attempt", "Ending", "Executor", "Interrupt", "Outcome"]
@@ -79,6 +79,10 @@ class Executor:
             return Attempt(job, handler, job.timeout_ms / 1000, namespace)
         limit = handler.options.timeout_seconds
         return Attempt(job, handler, self._timeout_seconds if limit is None else limit, namespace)
+
+    def expire(self, attempt: Attempt) -> Outcome:
+        """Instead of starting it."""
+        return self._outcomes.expired(attempt)
 
     def start(self, attempt: Attempt) -> Awaitable[None] | None:
         """Run it in the present task until its handler waits: the rest, to be awaited; None when it is over already.

@@ -25,6 +25,7 @@ from ironforge.handlers.forge import Handler
 from ironforge.job import retry
 from ironforge.job.context import Context
 from ironforge.job.crashes import cleared
+from ironforge.job.expiry import EXPIRED
 from ironforge.job.limits import LimitUse, claims_of, throttled_mark, use_of
 from ironforge.job.record import AttemptError, Job, JobState, encode
 from ironforge.job.uniqueness import held_key
@@ -34,13 +35,15 @@ logger = logging.getLogger(__name__)
 
 
 class Ending(enum.StrEnum):
-    """FAILED: it is tried again; DEAD: it is not, because its retries are used up or could change nothing."""
+    """FAILED: it is tried again; DEAD: it is not, because its retries are used up or could change nothing. EXPIRED: it
+    was too late to start it."""
 
     COMPLETED = "completed"
     FAILED = "failed"
     SNOOZED = "snoozed"
     DEAD = "dead"
     CANCELLED = "cancelled"
+    EXPIRED = "expired"
 
 
 class Interrupt(enum.StrEnum):
@@ -154,6 +157,9 @@ class Outcomes:
             return self._ended(attempt, Ending.CANCELLED, JobState.CANCELLED)
         return self._failed(attempt, "Timeout", _timeout_message(attempt))
 
+    def expired(self, attempt: Attempt) -> Outcome:
+        return self._ended(attempt, Ending.EXPIRED, JobState.CANCELLED, reason=EXPIRED)
+
     def hopeless(self, attempt: Attempt, type_name: str, reason: str) -> Outcome:
         """To the dead letter at once: trying again would change nothing. `reason` as it can be stored."""
         return self._dead(attempt, self._spent(attempt, type_name, reason.removeprefix(f"{type_name}: ")), reason)
@@ -199,7 +205,9 @@ class Outcomes:
         dead = job.finish(JobState.DEAD, now_ms(), started_ms=attempt.started_ms, reason=reason)
         return Outcome(Ending.DEAD, dead, b"", job.id, job.kind, attempt.seconds, 0)
 
-    def _ended(self, attempt: Attempt, ending: Ending, state: JobState, result: bytes = b"") -> Outcome:
+    def _ended(
+        self, attempt: Attempt, ending: Ending, state: JobState, result: bytes = b"", reason: str = ""
+    ) -> Outcome:
         job, handler = attempt.job, attempt.handler
         kind_seconds = handler.options.retain_seconds
         if job.retain_ms is None and kind_seconds is not None:
@@ -208,7 +216,8 @@ class Outcomes:
         retention_ms = self._retention_ms if job.retain_ms is None else job.retain_ms
         record = b""
         if retention_ms:
-            record = encode(job.finish(state, now_ms(), started_ms=attempt.started_ms, result=result))
+            started_ms = attempt.started_ms
+            record = encode(job.finish(state, now_ms(), started_ms=started_ms, result=result, reason=reason))
         claims = claims_of(job.limits) if job.limits else ()
         held = "" if job.unique is None else held_key(job.kind, job.unique)
         return Outcome(ending, None, record, job.id, job.kind, attempt.seconds, retention_ms, 0, claims, held)

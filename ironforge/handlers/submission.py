@@ -57,7 +57,15 @@ class SubmissionBuilder:
             check_payload(self._kind, self._schemas, payload)
         job = checked.job(self._kind, payload, self._job_id, self._tail)
         again = self._job_id is not None
-        submission = Submission(job, checked.delay_ms, checked.run_at_ms, self._key, again=again, given=self._given)
+        submission = Submission(
+            job,
+            checked.delay_ms,
+            checked.run_at_ms,
+            self._key,
+            again=again,
+            given=self._given,
+            expires_in_ms=checked.expires_in_ms,
+        )
         if self._key is None:
             return submission
         return submission._replace(
@@ -121,7 +129,8 @@ def _asked(item: Submission, look_up: LookUp) -> Submission:
     if known.schemas:
         check_payload(item.job.kind, known.schemas, item.job.payload)
     checked = item.given.checked(known.defaults)
-    return item._replace(job=checked.job(item.job.kind, item.job.payload, item.job.id))
+    job = checked.job(item.job.kind, item.job.payload, item.job.id)
+    return item._replace(job=job, expires_in_ms=checked.expires_in_ms)
 
 
 class _Way:

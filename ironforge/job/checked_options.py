@@ -13,11 +13,12 @@ from ironforge.job.unique_option import check_wait, key_in
 
 class CheckedOptions(NamedTuple):
     """In record units: `record` is that of a job with these options, and nothing else in it; when the job may start is
-    counted from its submission, or Unix time."""
+    counted from its submission, or Unix time, and when it expires from its submission (0: never)."""
 
     record: Job
     delay_ms: int | None = None
     run_at_ms: int | None = None
+    expires_in_ms: int = 0
     # Keys are the kind's: paths into the payload.
     unique_by_path: bool = False
     limits_by_path: bool = False

@@ -32,10 +32,10 @@ def is_suspect(job: Job, budget: int) -> bool:
     return job.crashes >= max(1, budget - 1)
 
 
-def requeued(job: Job, budget: int, crash: Crash | None = None) -> Job:
+def requeued(job: Job, budget: int, crash: Crash | None = None, *, may_have_started: bool = True) -> Job:
     """The record with which a delivered job is requeued; one that has ended as dead is to be buried instead."""
     if crash is None:
-        return job.again()
+        return job.again() if may_have_started else job.again(expires_ms=job.expires_ms)
     if not crash.alone:
         crashes = max(job.crashes, min(job.crashes + 1, max(1, budget - 1)))
         errors = _with_error(job, crash) if crash.seen else job.errors

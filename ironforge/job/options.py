@@ -20,17 +20,10 @@ from ironforge.formats.duration import Duration, seconds_of
 from ironforge.formats.suggest import closest
 from ironforge.job import checks
 from ironforge.job.checked_options import CheckedOptions
+from ironforge.job.expiry import MIN_EXPIRY_SECONDS, check_expiry
 from ironforge.job.limits import MAX_LIMITS
 from ironforge.job.limits_option import Use, check_limits, shown_limits
-from ironforge.job.record import (
-    FIRST_VERSION,
-    LABELS,
-    MAX_WEIGHT,
-    RECORD_VERSION,
-    Job,
-    Priority,
-    PriorityLabel,
-)
+from ironforge.job.record import FIRST_VERSION, LABELS, MAX_WEIGHT, RECORD_VERSION, Job, Priority, PriorityLabel
 from ironforge.job.unique_option import Unique, check_unique, shown_unique
 
 DEFAULT_QUEUE: Final = "default"
@@ -74,14 +67,14 @@ def _whole(description: str, low: int, high: int, default: int | None = None) ->
     return _option(description, check, default=default, minimum=low, maximum=high)
 
 
-def _seconds(description: str, low: float, high: float, code: Code = "out_of_range") -> Meta:
+def _seconds(description: str, low: float, high: float, code: Code = "out_of_range", *, at_door: bool = False) -> Meta:
     def check(field: str, value: object) -> int:
         return checks.check_duration(field, value, low, high, code)
 
     def shown(ms: int | None) -> float | None:
         return None if ms is None else ms / 1000
 
-    return _option(description, check, shown, minimum=low, maximum=high)
+    return _option(description, check, shown, at_door=at_door, minimum=low, maximum=high)
 
 
 _UNIQUE: Final = _option(
@@ -127,6 +120,15 @@ class KindOptions(msgspec.Struct, forbid_unknown_fields=True):
     retain_seconds: Annotated[
         float | None,
         _seconds("how long the job can be looked up after its end; default: as the kind says", 0, MAX_RETAIN_SECONDS),
+    ] = None
+    expires_in_seconds: Annotated[
+        float | None,
+        _seconds(
+            "cancelled if it has not started this long after its submission; default: never",
+            MIN_EXPIRY_SECONDS,
+            checks.MAX_DELAY_SECONDS,
+            at_door=True,
+        ),
     ] = None
     unique: Annotated[Unique | None, _UNIQUE] = None
     limits: Annotated[list[Use] | None, _LIMITS] = None
@@ -176,15 +178,17 @@ class JobOptions(KindOptions):
             if value is not None:
                 values[option.stored] = option.check(option.name, value)
         delay_ms, run_at_ms = values.pop("delay_ms", None), values.pop("run_at_ms", None)
+        expires_in_ms = values.pop("expires_in_ms", defaults.expires_in_ms)
+        check_expiry(expires_in_ms, delay_ms, run_at_ms)
         record = msgspec.structs.replace(defaults.record, **values)
-        if record.limits or record.unique:  # what an older node must not run
+        if record.limits or record.unique or expires_in_ms:  # what an older node must not run
             record = msgspec.structs.replace(record, version=RECORD_VERSION)
-        return CheckedOptions(record, delay_ms, run_at_ms, unique_by_path, limits_by_path)
+        return CheckedOptions(record, delay_ms, run_at_ms, expires_in_ms, unique_by_path, limits_by_path)
 
 
 class Option(NamedTuple):
     """One option, as `JobOptions` declares it. `type` is that of a value which is given, `stored` the name of what it
-    becomes: a field of the record, except for when a job may start."""
+    becomes: a field of the record, except for when a job may start and when it expires."""
 
     name: str
     type: Any
@@ -248,6 +252,7 @@ class KindKeywords(TypedDict, total=False):
     max_retries: int | None
     timeout_seconds: Duration | None
     retain_seconds: Duration | None
+    expires_in_seconds: Duration | None
     unique: Unique | None
     limits: Sequence[Use | Mapping[str, Any]] | None
 

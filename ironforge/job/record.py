@@ -126,7 +126,7 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
     Jobs with the same `fairness_key` take turns with others of their queue and priority, `fairness_weight` a turn.
     `ready_ms` is since when it may start, again, after a delay, a retry, an interruption or a revival (0: from its
     creation on). `revivals` counts how often it came back from the dead letter. `expires_ms`: a job that
-    has not started by then is cancelled (0: never).
+    has not started by then is cancelled (0: never, or no longer); the server writes it, by its own clock.
     New fields go to the end with a default: older and newer nodes then read each other's records.
     """
 
@@ -172,8 +172,8 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
         return format_id(self.id)
 
     def again(self, **changes: object) -> Job:
-        """The record of a further run: the fence rises."""
-        return msgspec.structs.replace(self, fence=self.fence + 1, **changes)
+        """The record of a further run: the fence rises, and what has started once expires no more."""
+        return msgspec.structs.replace(self, **{"fence": self.fence + 1, "expires_ms": 0, **changes})
 
     def failed(self, error: AttemptError) -> Job:
         """One attempt spent, its error kept."""

@@ -59,6 +59,7 @@ class Depths(Collector):
             yield family
         for total, name, documentation in (
             ("poison", "ironforge_poison_total", "Jobs buried as poison"),
+            ("expired", "ironforge_expired_total", "Jobs cancelled because they had not started in time"),
             ("lost_unique_keys", "ironforge_unique_keys_lost_total", "Unique keys of jobs that were gone, mended"),
         ):
             counter = CounterMetricFamily(name, documentation, labels=tuple(self._own))

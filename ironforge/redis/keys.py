@@ -78,6 +78,13 @@ class Keys(DeclinedKeys, LimitKeys):
         "queue → how many of its jobs are in `scheduled`",
         "no job can be submitted, retries wait in their nodes, nothing becomes due",
     )
+    expiries = Key(
+        "expiries",
+        "zset",
+        STAYS,
+        "job id by when it expires (ms), if it has not started; of one that has, or has ended, until then",
+        "no job that expires can be submitted, and those that wait are not cancelled; too late none starts",
+    )
     parked = Key(
         "parked",
         "hash",

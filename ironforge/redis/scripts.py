@@ -86,6 +86,7 @@ def _locals(names: list[str], table: str) -> str:
 
 SUBMIT: Final = Script("submit", "api")
 CANCEL: Final = Script("cancel", "api node")
+EXPIRED: Final = Script("expired", "api node")
 RETRY: Final = Script("retry", "api")
 PAUSE: Final = Script("pause", "api")
 DEFINE: Final = Script("define", "api")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 from ironforge.redis.keys import Keys
@@ -29,3 +30,11 @@ def namespace_shards_of(settings: Settings) -> list[NamespaceShard]:
         for share in shares_of(settings)
         for shard in range(settings.shards)
     ]
+
+
+@functools.cache
+def part_of(stream: str) -> int:
+    """The place in `namespace_shards_of` of what a delivery came from, by its stream: 2 for `2/default:1`, 0 without a
+    number."""
+    part, slash, _ = stream.partition("/")
+    return int(part) if slash else 0

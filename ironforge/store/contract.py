@@ -24,6 +24,7 @@ class Submission(NamedTuple):
     """One job to accept.
 
     `delay_ms` counts from the server's clock when it arrives there; `run_at_ms` is Unix time; at most one is given.
+    `expires_in_ms` counts as `delay_ms` does (0: never); the record gets its moment there.
     `idempotency_key` makes the first submission's answer stand for all later ones; `fingerprint` (any bytes that
     identify the content) tells a repetition from a conflict, and so does `former_fingerprint`, which an older version
     made of the same content. A batch that has one key as a whole numbers its jobs by `place`, from 0 and without gaps;
@@ -41,6 +42,7 @@ class Submission(NamedTuple):
     former_fingerprint: bytes = b""
     again: bool = False
     given: JobOptions | None = None
+    expires_in_ms: int = 0
 
 
 class Accepted(NamedTuple):
@@ -144,7 +146,8 @@ class StreamDepth(NamedTuple):
 
 class Stats(NamedTuple):
     """`totals` counts since the namespace exists: submitted, completed, failed, retried, dead (poison: of those),
-    cancelled; all, also those that are 0. `paused`: names of queues, sorted, also of those that have no job."""
+    cancelled (expired: of those); all, also those that are 0. `paused`: names of queues, sorted, also of those that
+    have no job."""
 
     streams: list[StreamDepth]
     scheduled: int

@@ -5,21 +5,25 @@ Opening sends nothing: the first call connects, so a process can start while the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 
 from ironforge.job.definition import Announcement
-from ironforge.redis.connection import Connection
+from ironforge.process.background import in_background
+from ironforge.redis.connection import Connection, DoorConnection
 from ironforge.redis.keys import Keys
-from ironforge.redis.shards import namespace_shards_of, shards_of
+from ironforge.redis.shards import namespace_shards_of, part_of, shards_of
 from ironforge.settings import Settings
 from ironforge.store.consumer.consumer import RedisConsumer
 from ironforge.store.consumer.leases import RedisLeases
 from ironforge.store.consumer.notifications import RedisNotifications
 from ironforge.store.contract import Inspector, Limits, Producer
+from ironforge.store.expiry import ExpirySweep
 from ironforge.store.inspector.inspector import RedisInspector
 from ironforge.store.limits import RedisLimits
 from ironforge.store.node_contract import Consumer, Lease, Leases, Notifications
 from ironforge.store.producer.producer import RedisProducer
+from ironforge.store.server_clock import ServerClock
 from ironforge.store.sharding import (
     ShardedConsumer,
     ShardedInspector,
@@ -34,6 +38,7 @@ class StoreClient:
     """Submitting and looking: for the API and the command line."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._inspectors = [RedisInspector(settings, keys) for keys in shards_of(settings)]
         self._producers = [
             RedisProducer(settings, keys, inspector.note_pause)
@@ -44,6 +49,16 @@ class StoreClient:
         self._limits = [RedisLimits(settings, keys) for keys in shards_of(settings)]
         self.limits: Limits = self._limits[0] if alone else ShardedLimits(self._limits)
         self.inspector: Inspector = self._inspectors[0] if alone else ShardedInspector(self._inspectors)
+
+    @contextlib.asynccontextmanager
+    async def expiring(self) -> AsyncIterator[None]:
+        """Cancels jobs that have not started in time while the block runs, in each shard for itself."""
+        async with contextlib.AsyncExitStack() as stack:
+            for keys in shards_of(self._settings):
+                link = await stack.enter_async_context(DoorConnection(self._settings.redis_url, keys.prefix))
+                sweep = ExpirySweep(self._settings, keys, link)
+                await stack.enter_async_context(in_background(sweep.sweep_forever(), "expired jobs"))
+            yield
 
     def abandon(self) -> None:
         """Let go of every connection, for their loop is closed."""
@@ -81,13 +96,14 @@ class Shard:
         self._keys = keys
         self._fetching = Connection(settings.redis_url, keys.prefix, may_be_woken=may_be_woken)
         self._commanding = Connection(settings.redis_url, keys.prefix)
-        self.leases = RedisLeases(settings, keys, self._commanding, announced, defines=defines)
+        self.clock = ServerClock()
+        self.leases = RedisLeases(settings, keys, self._commanding, announced, defines=defines, clock=self.clock)
         self._kinds = [each.kind for each in announced or ()]
         self.signals = RedisNotifications(settings, keys)
 
     def work(self, lease: Lease) -> RedisConsumer:
         links = {"fetching": self._fetching, "commanding": self._commanding}
-        return RedisConsumer(self._settings, self._keys, lease, **links, kinds=self._kinds)
+        return RedisConsumer(self._settings, self._keys, lease, **links, kinds=self._kinds, clock=self.clock)
 
     async def close(self) -> None:
         await self.signals.close()
@@ -123,6 +139,10 @@ class NodeStore:
         if lease not in self._works:
             self._works[lease] = self._new_work(lease)
         return self._works[lease]
+
+    def now_ms(self, stream: str) -> float:
+        """Unix time by the server that this stream of a delivery is on, and never behind it."""
+        return self._shards[part_of(stream)].clock.now_ms()
 
     def _new_work(self, lease: Lease) -> RedisConsumer | ShardedConsumer:
         if self._sharded is None:

@@ -15,6 +15,7 @@ from typing import Final
 from ironforge.errors import InvalidJob, StoreError, StoreUnavailable
 from ironforge.formats.suggest import closest
 from ironforge.logs.setup import get_logger
+from ironforge.process.background import in_background
 from ironforge.settings import Settings
 from ironforge.store.contract import Inspector
 from ironforge.store.kinds import Kind, Kinds
@@ -83,11 +84,8 @@ class KindCatalog:
     async def kept_fresh(self) -> AsyncIterator[None]:
         """Read before the block, and again and again while it runs."""
         await self.refresh()
-        refreshing = asyncio.create_task(self._refresh_forever(), name="kinds")
-        yield
-        refreshing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await refreshing
+        async with in_background(self._refresh_forever(), "kinds"):
+            yield
 
     async def _refresh_forever(self) -> None:
         while True:

@@ -11,6 +11,7 @@ from typing import Final
 
 from ironforge.errors import InvalidState, JobNotFound, StoreUnavailable
 from ironforge.formats.timestamps import now_ms
+from ironforge.job.expiry import EXPIRED
 from ironforge.job.record import JobState, decode, encode, format_id
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
@@ -66,7 +67,8 @@ class LocatedJobs:
             location = await self.find(job_id)
             if location.place == "d":
                 raise not_now("cancelled", job_id, JobState.DEAD, "it is in the dead letter already")
-            state = await self._cancel_at(location, job_id)
+            record = await self.record(location, job_id)
+            state = await self.cancel_at(location, job_id, record)
             if state is not None:
                 return state
         raise elusive(job_id)
@@ -77,11 +79,13 @@ class LocatedJobs:
         with contextlib.suppress(JobNotFound, InvalidState):
             location = await self.find(job_id)
             if location.place == "l" if reason else location.place != "d":
-                await self._cancel_at(location, job_id, reason)
+                await self.cancel_at(location, job_id, await self.record(location, job_id), reason)
 
-    async def _cancel_at(self, location: Location, job_id: bytes, reason: str = "") -> JobState | None:
-        """None: it has moved."""
-        record = await self.record(location, job_id)
+    async def cancel_at(
+        self, location: Location, job_id: bytes, record: bytes | None, reason: str = ""
+    ) -> JobState | None:
+        """Where it was seen, with this record. None: it has moved. RUNNING: its node has been told, but not of one that
+        has expired."""
         if record is None:
             return None
         keys, job = self._keys, decode(record)
@@ -93,7 +97,7 @@ class LocatedJobs:
         shelf = {"f": keys.fair, "l": keys.fair, "k": keys.declined}.get(location.place, keys.stream)
         names = CANCEL.keys(keys, *turns, bucket=place.bucket, place=shelf(name))
         seen: Command = (keys.signals, job_id, location.raw, location.entry, record)
-        arguments: Command = [*seen, kept, place.seconds, place.expiry_ms, job.mark]
+        arguments: Command = [*seen, kept, place.seconds, place.expiry_ms, job.mark, int(reason == EXPIRED)]
         verdict: bytes = await self._connection.run(CANCEL, names, arguments)
         return {b"cancelled": JobState.CANCELLED, b"running": JobState.RUNNING}.get(verdict)
 

@@ -24,9 +24,10 @@ class Lease(NamedTuple):
 Delivery: TypeAlias = tuple[str, bytes, bytes]
 
 # An attempt that ended for good, a plain tuple as well: stream and entry, the job's id, its terminal record (empty when
-# nothing is retained), for how many milliseconds the record stays readable, the state that is counted, what the job
-# held of limits (`claims_of`), and its unique key (`held_key`).
-Settled: TypeAlias = tuple[str, bytes, bytes, bytes, int, Literal["completed", "cancelled"], tuple[str, ...], str]
+# nothing is retained), for how many milliseconds the record stays readable, what is counted (expired: cancelled as
+# well), what the job held of limits (`claims_of`), and its unique key (`held_key`).
+Ended = Literal["completed", "cancelled", "expired"]
+Settled: TypeAlias = tuple[str, bytes, bytes, bytes, int, Ended, tuple[str, ...], str]
 
 
 class Rewrite(NamedTuple):
@@ -166,7 +167,7 @@ class Consumer(Upkeep, Protocol):
         """Quarantine bytes that are no job: out of the stream, kept aside for `ironforge doctor`."""
 
     async def promote(self) -> Due:
-        """Move up to 500 due jobs to their queues."""
+        """Move up to 500 due jobs to their queues, and cancel some that have expired."""
 
     async def cancel_requested(self, job_ids: Sequence[bytes]) -> list[bytes]:
         """Which of these running jobs somebody asked to cancel (signals may have been missed)."""

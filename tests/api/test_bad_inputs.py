@@ -128,6 +128,14 @@ CASES = [
     field("max_retries", '"3"', 400, "invalid_type", "max_retries"),
     field("timeout_seconds", "0", 400, "out_of_range", "0.001 to 604800"),
     field("retain_seconds", "1e9", 400, "out_of_range", "0 to 604800"),
+    *(
+        field("expires_in_seconds", number, 400, "out_of_range", "0.001 to 31536000")
+        for number in ("0", "-1", "0.0009", "31536000.5", "1e300")
+    ),
+    field("expires_in_seconds", "NaN", 400, "invalid_number", "NaN"),
+    field("expires_in_seconds", "true", 400, "invalid_type", "expires_in_seconds"),
+    field("expires_in_seconds", '"60"', 400, "invalid_type", "expires_in_seconds"),
+    field("expires_in_seconds", '60,"delay_seconds":60', 422, "invalid_expiry", "would never run"),
     *(field("fairness_key", json.dumps(name), 400, "invalid_fairness_key", "letters") for name in ("a:b", "", "-")),
     field("fairness_weight", "2", 400, "missing_field", "needs a fairness_key"),
     *(field("fairness_weight", f'{n},"fairness_key":"a"', 400, "out_of_range", "1 to 100") for n in (0, 101)),

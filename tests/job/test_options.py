@@ -82,6 +82,7 @@ def test_every_option_has_a_check_and_words():
         ("timeout_seconds", 0.001, 604_800),
         ("delay_seconds", 0, 365 * 86_400),
         ("retain_seconds", 0, 604_800),
+        ("expires_in_seconds", 0.001, 365 * 86_400),
     ],
 )
 def test_both_bounds_are_allowed_and_the_next_value_is_not(field, low, high):
@@ -93,7 +94,7 @@ def test_both_bounds_are_allowed_and_the_next_value_is_not(field, low, high):
     assert refused(**{field: 10**400}) == (code, field)
 
 
-@pytest.mark.parametrize("field", ["timeout_seconds", "retain_seconds", "delay_seconds"])
+@pytest.mark.parametrize("field", ["timeout_seconds", "retain_seconds", "delay_seconds", "expires_in_seconds"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_numbers_that_are_none_are_refused(field, value):
     code = "invalid_delay" if field == "delay_seconds" else "out_of_range"
@@ -221,6 +222,21 @@ def test_a_value_out_of_range_is_told_by_every_digit(given, message):
 
 def test_delay_and_time_exclude_each_other():
     assert refused(delay_seconds=1, run_at=datetime.now(UTC)) == ("invalid_delay", "run_at")
+
+
+def test_what_expires_before_it_may_start_is_refused_whoever_says_so():
+    soon = datetime.now(UTC) + timedelta(seconds=30)
+    assert refused(delay_seconds=2, expires_in_seconds=2) == ("invalid_expiry", "delay_seconds")
+    assert refused(run_at=soon, expires_in_seconds=29) == ("invalid_expiry", "run_at")
+    kind = checked(expires_in_seconds=10)
+    with pytest.raises(InvalidJob, match="expires 10 s after its submission and may not start before 11 s"):
+        JobOptions(delay_seconds=11).checked(kind)
+    assert JobOptions(delay_seconds=11, expires_in_seconds=12).checked(kind).expires_in_ms == 12_000
+    assert JobOptions().checked(kind) == kind
+
+
+def test_what_expires_is_nothing_for_an_older_node():
+    assert [checked(expires_in_seconds=1).record.version, checked().record.version] == [2, 1]
 
 
 def test_a_payload_of_one_mebibyte_is_allowed_and_a_byte_more_is_not():

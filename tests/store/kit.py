@@ -6,7 +6,7 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import redis
 
@@ -18,7 +18,7 @@ from ironforge.redis.key_spec import EXPIRES
 from ironforge.redis.keys import Keys
 from ironforge.redis.shards import shards_of
 from ironforge.settings import Settings, load
-from ironforge.store import Delivery, Lease, NodeStore, Rewrite, Settled, StoreClient, Submission
+from ironforge.store import Delivery, Ended, Lease, NodeStore, Rewrite, Settled, StoreClient, Submission
 from tests.store.holding import check_holding
 
 HOUR_MS = 3_600_000
@@ -61,11 +61,9 @@ def stream_of(delivery: Delivery) -> str:
     return delivery[0]
 
 
-def completed(
-    delivery: Delivery, *, retention_ms: int = HOUR_MS, state: Literal["completed", "cancelled"] = "completed"
-) -> Settled:
+def completed(delivery: Delivery, *, retention_ms: int = HOUR_MS, state: Ended = "completed") -> Settled:
     stream, entry, record = delivery
-    done = decode(record).finish(JobState(state), now_ms())
+    done = decode(record).finish(JobState("cancelled" if state == "expired" else state), now_ms())
     held = claims_of(done.limits), held_key(done.kind, done.unique)
     return stream, entry, done.id, encode(done) if retention_ms else b"", retention_ms, state, *held
 

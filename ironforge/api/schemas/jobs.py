@@ -162,6 +162,9 @@ class JobAnswer(_WithOptions):  # type: ignore[misc] # made at run time
     fence: Annotated[int, Meta(description="rises with every new run")]
     created_at: Time
     run_at: Annotated[Time | None, Meta(description="when a scheduled job is due")]
+    expires_at: Annotated[
+        Time | None, Meta(description="cancelled if it has not started by then; null: never, or no longer")
+    ]
     started_at: Time | None
     finished_at: Time | None
     node: Annotated[str | None, Meta(description="where it is running")]

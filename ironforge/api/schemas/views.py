@@ -57,6 +57,7 @@ def job_answer(view: JobView) -> JobAnswer:
         fence=job.fence,
         created_at=rfc3339(job.created_ms),
         run_at=optional_rfc3339(view.due_ms),
+        expires_at=optional_rfc3339(job.expires_ms),
         started_at=optional_rfc3339(view.started_ms or job.started_ms),
         finished_at=optional_rfc3339(job.ended_ms),
         node=view.node,

@@ -2,9 +2,10 @@
 -- Cancels one job where it was last seen.
 -- KEYS  index, scheduled, parked, totals, delayed, bucket, buckets, unserved, place, then turns
 --       place: the stream that it was seen in, or the zset fair, which turns follows, or the zset declined
--- ARGV  channel, id, location, entry, seen, record, seconds, expiry, mark
+-- ARGV  channel, id, location, entry, seen, record, seconds, expiry, mark, expired
 --       location and entry ('' when in no stream) as they were seen, and the record; the cancelled record ('' to keep
---       none), the bucket's seconds to live and its expiry in ms; its fairness key and its limits as the index says them
+--       none), the bucket's seconds to live and its expiry in ms; its fairness key and its limits as the index says them;
+--       expired: 1 when it is cancelled for that, which is for the node alone once it has the job
 -- USES  stem, count, delay, limits, enqueue, kind_line, vacate, withdraw, unique
 -- Returns 'moved' when it is no longer there, 'running' when its node was told, 'cancelled' when it will never run
 if redis.call('HGET', index, id) ~= location then return 'moved' end
@@ -12,6 +13,7 @@ if entry ~= '' then
   -- An error here says that there is no group: nobody ever served this queue, so nothing of it is running.
   local pending = redis.pcall('XPENDING', place, 'nodes', entry, entry, 1)
   if not pending.err and #pending > 0 then
+    if expired == '1' then return 'running' end
     redis.call('HSET', index, id, 'c' .. string.sub(location, 2))
     redis.call('PUBLISH', channel, 'cancel:' .. id)
     return 'running'
@@ -28,6 +30,7 @@ if is_limited(mark) then
   enqueued(parked)
 end
 count(totals, 'cancelled', 1)
+count(totals, 'expired', tonumber(expired))
 if record ~= '' then
   redis.call('HSET', bucket, id, record)
   redis.call('EXPIRE', bucket, seconds, 'NX')

@@ -6,14 +6,14 @@
 --       about: what it says of itself; runs: its kinds with their digests ('': it does not say)
 --       again: 1 when this process announced them before: they are no newer than what was announced meanwhile
 -- USES  clock, versions
--- Returns the epoch, and for how many kinds there was no room
+-- Returns the epoch, for how many kinds there was no room, and the time
 local given = redis.call('INCR', epoch)
 redis.call('SET', own_fence, given)
 redis.call('ZADD', nodes, now + tonumber(lease_ms), node)
 redis.call('HSET', roster, node, about)
 local first = 9 + tonumber(served)
 redis.call('SADD', queues, unpack(ARGV, 9, first - 1))
-if runs == '' then return {given, 0} end
+if runs == '' then return {given, 0, now} end
 
 local function announce(kind, digest, definition)
   local stored = redis.call('HGET', kinds, kind)
@@ -40,8 +40,8 @@ local function announce(kind, digest, definition)
 end
 
 redis.call('HSET', announced, node, runs)
-if first > #ARGV then return {given, 0} end
+if first > #ARGV then return {given, 0, now} end
 redis.call('HSET', kinds, '', now .. '.' .. given)
 local refused = 0
 for at = first, #ARGV, 3 do refused = refused + announce(ARGV[at], ARGV[at + 1], ARGV[at + 2]) end
-return {given, refused}
+return {given, refused, now}

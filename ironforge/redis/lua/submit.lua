@@ -2,7 +2,7 @@
 -- Accepts jobs: all of them or, on an idempotency conflict, when a queue, the list of queues or memory is full, none.
 -- KEYS  index, scheduled, parked, queues, totals, delayed, then streams with fair and turns, and the zsets declined, where needed, then whatever the
 --         jobs name by number
--- ARGV  channel, width, streams, seconds, again, limit, most, most_keys, then per job:
+-- ARGV  channel, width, streams, seconds, again, limit, most, most_keys, expiring, then per job:
 --         stream (number of its key), id, record, due ('' now | '+<ms>' from now | '<ms>' Unix time), mark ('' or, of a
 --           job with a fairness key, `:<weight>:<key>`, and its limits)
 --         and in the long form: idempotency key (number, or 0), fingerprint (16 bytes, or 32 with the former
@@ -11,7 +11,8 @@
 --           `<conflict>:<ms>:<most ms>:<kind>:<key>`)
 --       width: arguments per job (5 or 10); streams: number of streams and so on; seconds for which an idempotency key is
 --       remembered; again: whether ids may be known (0 or 1); limit: most jobs of a queue (0: none; else the keys are all
---       of the queues); most names of queues; most keys of limits in use
+--       of the queues); most names of queues; most keys of limits in use; expiring: of each job that expires its number
+--       and in how many ms, as in `0:60000,3:500`
 -- USES  stem, types, clock, delay, announce, limits, enqueue, unique, kind_line, vacate, withdraw, conflict
 -- Returns {'conflict', id of the first submission}, {'full', queue, jobs in it, jobs to add, limit},
 --         {'queues', names in use, names to add, limit},
@@ -23,7 +24,7 @@
 --         before, 2 when it stands for another one with its unique key, 3 for both
 -- A call of 10,000 jobs takes about 70 ms. That is long for a script, and it is what all-or-nothing costs.
 width, streams, limit = tonumber(width), tonumber(streams), tonumber(limit)
-local first = 9
+local first = 10
 
 local function due_of(text)
   if text == '' then return nil end
@@ -49,6 +50,12 @@ for at = first, #ARGV, width do
   end
 end
 local wrong = wrong_type(touched)
+if wrong then return wrong end
+
+-- By job, as `at` says, and then each with its moment.
+local expires, moments = {}, {}
+for number, ms in string.gmatch(expiring, '(%d+):(%d+)') do expires[first + number * width] = now + ms end
+wrong = next(expires) and wrong_type({stem .. 'expiries'})
 if wrong then return wrong end
 
 -- What a key holds: id, first state ('q' or 's'; of a job that stands for another one a capital) and fingerprint of its
@@ -190,6 +197,10 @@ for at = first, #ARGV, width do
       id, record = instead.id, under_id(record, instead.id)
       if due and instead.latest then due = instead.latest > now and math.min(due, instead.latest) or nil end
     end
+    if expires[at] then
+      record = with_expiry(record, expires[at])
+      moments[#moments + 1], moments[#moments + 2] = expires[at], id
+    end
     if due then
       redis.call('ZADD', scheduled, due, id)
       redis.call('HSET', parked, id, record)
@@ -212,6 +223,7 @@ for at = first, #ARGV, width do
 end
 enqueued(parked)
 in_parts('HSET', index, located)
+in_parts('ZADD', stem .. 'expiries', moments)
 for place, jobs in pairs(waits) do delay(delayed, place, jobs) end
 for key, jobs in pairs(given) do
   if not earlier[key] then redis.call('SET', KEYS[key], table.concat(jobs), 'EX', seconds) end

@@ -87,7 +87,7 @@ class Acknowledger:
         retained: dict[tuple[int, int], list[bytes]] = defaultdict(list)
         held: dict[str, list[bytes]] = defaultdict(list)
         unique: dict[str, list[bytes]] = defaultdict(list)
-        totals = {"completed": 0, "cancelled": 0}
+        totals = {"completed": 0, "cancelled": 0, "expired": 0}
         for stream, entry, job_id, record, retention_ms, state, claims, key in batch:
             entries[stream].append(entry)
             ids.append(job_id)
@@ -98,6 +98,7 @@ class Acknowledger:
                 retained[minute_of(job_id), retention_ms] += (job_id, record)
             if key:
                 unique[key].append(job_id)
+        totals["cancelled"] += totals["expired"]
         commands: list[Command] = []
         for stream, taken in entries.items():
             name = keys.stream(stream)

@@ -26,9 +26,11 @@ from ironforge.store.consumer.quarantine import Quarantine
 from ironforge.store.consumer.requeuer import Requeuer, parts
 from ironforge.store.consumer.stream_reader import StreamReader
 from ironforge.store.consumer.unserved_lines import UnservedLines
+from ironforge.store.expiry import ExpirySweep
 from ironforge.store.kinds import KEPT_MS, NOTED_MS
 from ironforge.store.node_contract import Adjustment, Delivery, Due, Lease, Rewrite, Settled
 from ironforge.store.queue_names import forget_unused, queue_names
+from ironforge.store.server_clock import ServerClock
 
 # Above this share of maxmemory terminal records go early, the oldest first.
 MEMORY_SHARE: Final = 0.8
@@ -37,7 +39,8 @@ KINDS_AT_ONCE: Final = 100
 
 
 class RedisConsumer:
-    """Implements `node_contract.Consumer` for one lease. `kinds`: those that its node announced."""
+    """Implements `node_contract.Consumer` for one lease. `kinds`: those that its node announced. `clock` is set by
+    each answer that says the time."""
 
     def __init__(
         self,
@@ -48,8 +51,10 @@ class RedisConsumer:
         fetching: Connection,
         commanding: Connection,
         kinds: Sequence[str] = (),
+        clock: ServerClock | None = None,
     ) -> None:
         self.lease = lease
+        self._expiry = ExpirySweep(settings, keys, commanding, clock)
         self._settings = settings
         self._keys = keys
         self._fence = self._keys.fence(lease.node)
@@ -120,6 +125,8 @@ class RedisConsumer:
                 break
             queues += queue_names(others)
             given += others
+        if await self._expiry.sweep_if_due():
+            next_ms = 0
         return Due(len(lateness), None if next_ms < 0 else next_ms, lateness)
 
     async def cancel_requested(self, job_ids: Sequence[bytes]) -> list[bytes]:

@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import socket
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -32,6 +33,7 @@ from ironforge.store.kinds import KINDS_KEPT, VERSIONS_KEPT
 from ironforge.store.node_contract import Lease
 from ironforge.store.pending_jobs import about, muster, runs
 from ironforge.store.retention import milliseconds, score_ms
+from ironforge.store.server_clock import ServerClock
 
 log = get_logger("ironforge.store")
 
@@ -42,6 +44,7 @@ class RedisLeases:
     """Implements `node_contract.Leases`. The heartbeat has a connection of its own, used from its own thread.
 
     `announced`: the kinds that this node runs; None where it does not say. `defines`: their definitions are kept here.
+    `clock` is set by each answer that says the time.
     """
 
     def __init__(
@@ -52,7 +55,9 @@ class RedisLeases:
         announced: Sequence[Announcement] | None = None,
         *,
         defines: bool = True,
+        clock: ServerClock | None = None,
     ) -> None:
+        self._clock = clock or ServerClock()
         self._settings = settings
         self._announced = announced
         self._defines = defines
@@ -144,11 +149,17 @@ class RedisLeases:
         for each in (self._defines and self._announced) or ():
             arguments += each
         keys = JOIN.keys(names, own_fence=names.fence(node))
-        epoch, refused = await retry_through_outage(lambda: self._connection.run(JOIN, keys, arguments))
+        epoch, refused = await retry_through_outage(lambda: self._joined(keys, arguments))
         self._has_announced = True
         if refused:
             log.warning("kinds_not_kept", kinds=refused, most=KINDS_KEPT)
-        return int(epoch)
+        return epoch
+
+    async def _joined(self, keys: list[str], arguments: Command) -> tuple[int, int]:
+        asked_at = time.monotonic()
+        epoch, refused, server_ms = await self._connection.run(JOIN, keys, arguments)
+        self._clock.note(server_ms, asked_at)
+        return epoch, refused
 
     async def _was_taken_over(self, lease: Lease) -> bool:
         """And not only fenced, as all nodes are when a group was destroyed: their leases have not run out."""

@@ -20,7 +20,17 @@ from ironforge.store.contract import Stats, StreamDepth
 from ironforge.store.queue_names import queue_names
 from ironforge.store.retention import readable
 
-TOTALS: Final = ("submitted", "completed", "failed", "retried", "dead", "cancelled", "poison", "lost_unique_keys")
+TOTALS: Final = (
+    "submitted",
+    "completed",
+    "failed",
+    "retried",
+    "dead",
+    "cancelled",
+    "expired",
+    "poison",
+    "lost_unique_keys",
+)
 # What may be read for ages: a payload has up to 1 MiB.
 AGE_BYTES: Final = 4 * 1024 * 1024
 # So many of those that wait for their turn are looked at for the oldest: the first of each key is in front.

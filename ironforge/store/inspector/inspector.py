@@ -20,6 +20,7 @@ from ironforge.redis.outages import ABSENT, translating_errors
 from ironforge.redis.scripts import LOOK, Script
 from ironforge.settings import Settings
 from ironforge.store.contract import ANY_JOB, Health, JobFilter, JobView, Page, Stats, Totals, no_such_job
+from ironforge.store.expiry import as_it_counts
 from ironforge.store.inspector.census import census, totals_of
 from ironforge.store.inspector.job_listing import Listing
 from ironforge.store.inspector.kinds_reader import KindsReader
@@ -113,16 +114,7 @@ class RedisInspector:
             job = terminal_record(record, self._settings)
             return JobView(job, JobState(job.ended)) if job else None
         job = readable(record)
-        if job is None:
-            return None
-        match location[:1]:
-            case b"q" | b"c":
-                return queued_or_running(job, where[0], location, now_ms)
-            case b"f" | b"l" | b"k":
-                return JobView(job, JobState.QUEUED, waiting_for=_waiting_for(job, location, self._settings, *where))
-            case b"d":
-                return JobView(job, JobState.DEAD)
-        return JobView(job, JobState.SCHEDULED, due_ms=score_ms(where[0]))
+        return as_it_counts(_view(job, location, where, now_ms, self._settings), now_ms) if job else None
 
     async def _run(self, script: Script, keys: Sequence[str], arguments: Command) -> Any:
         connection = next(self._turns)
@@ -141,6 +133,18 @@ class RedisInspector:
                 return await connection.pipeline(commands, tolerate=tolerate)
             except (Disconnected, AskError):
                 return await connection.pipeline(commands, tolerate=tolerate)
+
+
+def _view(job: Job, location: bytes, where: Sequence[Any], now_ms: int, settings: Settings) -> JobView:
+    """Of a job that has not ended. `where`: as the script says it."""
+    match location[:1]:
+        case b"q" | b"c":
+            return queued_or_running(job, where[0], location, now_ms)
+        case b"f" | b"l" | b"k":
+            return JobView(job, JobState.QUEUED, waiting_for=_waiting_for(job, location, settings, *where))
+        case b"d":
+            return JobView(job, JobState.DEAD)
+    return JobView(job, JobState.SCHEDULED, due_ms=score_ms(where[0]))
 
 
 def _waiting_for(

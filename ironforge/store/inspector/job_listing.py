@@ -23,6 +23,7 @@ from ironforge.redis.replies import rows
 from ironforge.redis.scripts import PAGE
 from ironforge.settings import Settings
 from ironforge.store.contract import JobFilter, JobView, Page, foreign_cursor
+from ironforge.store.expiry import as_it_counts
 from ironforge.store.inspector.census import Ask, Run
 from ironforge.store.retention import queued_or_running, readable, score_ms, terminal_record
 from ironforge.store.waiting import declined
@@ -114,7 +115,9 @@ class Listing:
                 where = locations.get(number) or b"q:%b:" % name
                 waits = kind == LINE and rank[2].startswith("declined:")
                 view = _view(kind, job, extra, where, now_ms) if job else None
-                yield (view._replace(waiting_for=declined(view.job)) if view and waits else view), rank, position
+                if view and waits:
+                    view = view._replace(waiting_for=declined(view.job))
+                yield (as_it_counts(view, now_ms) if view else None), rank, position
 
     async def _locations(self, kinds: list[int], jobs: list[Job | None]) -> dict[int, bytes]:
         """Of the jobs in streams: what the index says of those that somebody asked to cancel."""

@@ -170,6 +170,8 @@ class SubmitCall:
         self.arguments: list[str | bytes | int] = [keys.signals, 10 if careful else 5, len(streams) + 4 * len(lines)]
         self.arguments += [max(1, round(settings.idempotency_seconds)), int(again), limit]
         self.arguments += map(min, zip(*(waiting.most for waiting in group), strict=True))
+        expiring = [f"{number}:{item.expires_in_ms}" for number, item in enumerate(self.items) if item.expires_in_ms]
+        self.arguments.append(",".join(expiring))
         extra: dict[str, int] = {}
         self._digests: dict[str, str] = {}
         self.size = 0

@@ -72,7 +72,7 @@ async def test_declined_jobs_are_no_attempts(world: World) -> None:
 
     assert 'kind="new"' not in "".join(line for line in page.splitlines() if "declined" not in line)
     assert (await world.cluster.store_client.inspector.stats()).totals == dict.fromkeys(
-        ("completed", "failed", "retried", "dead", "cancelled", "poison", "lost_unique_keys"), 0
+        ("completed", "failed", "retried", "dead", "cancelled", "expired", "poison", "lost_unique_keys"), 0
     ) | {"submitted": 1}
 
 

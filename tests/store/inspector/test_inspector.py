@@ -241,7 +241,9 @@ async def test_stats_count_each_stream(cluster: Cluster) -> None:
     assert stats.streams[2] == StreamDepth("default", Priority.MEDIUM, 1, 1, waiting)
     assert stats.streams[4] == StreamDepth("elsewhere", Priority.CRITICAL, 1, 0, elsewhere)
     assert stats.streams[3] == StreamDepth("default", Priority.LOW, 0, 0, None)
-    zeros = dict.fromkeys(("completed", "failed", "retried", "dead", "cancelled", "poison", "lost_unique_keys"), 0)
+    zeros = dict.fromkeys(
+        ("completed", "failed", "retried", "dead", "cancelled", "expired", "poison", "lost_unique_keys"), 0
+    )
     assert len(stats.streams) == 8
     assert stats.scheduled == 1
     assert stats.dead == 0
@@ -257,7 +259,7 @@ def _came_ms(cluster: Cluster, one: Job) -> int:
 async def test_an_empty_namespace_has_stats_too(cluster: Cluster) -> None:
     stats = await cluster.store_client.inspector.stats()
     zeros = dict.fromkeys(
-        ("submitted", "completed", "failed", "retried", "dead", "cancelled", "poison", "lost_unique_keys"), 0
+        ("submitted", "completed", "failed", "retried", "dead", "cancelled", "expired", "poison", "lost_unique_keys"), 0
     )
     assert stats[:4] == ([], 0, 0, zeros)
     assert await cluster.store_client.inspector.nodes() == []

@@ -40,6 +40,13 @@ local function number_of(value)
   return number
 end
 
+-- The record of a job that expires, with its moment, the 26th of the values.
+local function with_expiry(record, moment)
+  local from = 4
+  for _ = 1, 25 do from = behind(record, from) end
+  return string.sub(record, 1, from - 1) .. '\207' .. struct.pack('>I8', moment) .. string.sub(record, behind(record, from))
+end
+
 -- Its key, how that is held and for how many ms, and all values of the record; nothing without a unique key.
 local function unique_of(record)
   if string.byte(record, 1) ~= 220 or string.byte(record, 4) ~= 2 then return end
