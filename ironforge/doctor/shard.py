@@ -63,12 +63,24 @@ class ShardExam:
         return findings or [Finding("ok", "keys", "every key has its type")]
 
     async def schedule(self) -> list[Finding]:
-        first, now = await self._connection.pipeline([["ZRANGE", self._keys.scheduled, 0, 0, "WITHSCORES"], ["TIME"]])
-        late_seconds = (milliseconds(now) - score_ms(first[1])) / 1000 if first else 0.0
+        late_seconds = await self._late_seconds(self._keys.scheduled)
         if late_seconds > LATE_SECONDS:
             message = f"a scheduled job has been due for {late_seconds:.0f} s: no node moves it to its queue"
             return [Finding("warn", "schedule", message, NODE_START)]
         return [Finding("ok", "schedule", "nothing is overdue")]
+
+    async def expiry(self) -> list[Finding]:
+        """Whoever looks at a moment that is past forgets it, or puts it off while its job is there."""
+        late_seconds = await self._late_seconds(self._keys.expiries)
+        if late_seconds > LATE_SECONDS:
+            message = f"for {late_seconds:.0f} s nothing has looked for jobs that expire: they may hold places and keys"
+            return [Finding("warn", "expiry", message, f"{NODE_START}, or ironforge api")]
+        return [Finding("ok", "expiry", "what expires is looked for")]
+
+    async def _late_seconds(self, moments: str) -> float:
+        """For how long the first of these moments has been past; below 0: it is to come."""
+        first, now = await self._connection.pipeline([["ZRANGE", moments, 0, 0, "WITHSCORES"], ["TIME"]])
+        return (milliseconds(now) - score_ms(first[1])) / 1000 if first else 0.0
 
     async def data(self) -> list[Finding]:
         quarantined = await self._connection.call("XLEN", self._keys.quarantine)

@@ -62,6 +62,17 @@ async def test_a_sound_server_without_nodes_is_only_a_warning(server: str):
     assert found["nodes"][0]["fix"] == "ironforge node APP"
 
 
+@pytest.mark.usefixtures("client")
+async def test_jobs_that_expire_and_that_nothing_looks_for_are_a_warning(client: redis.Redis, server: str):
+    job_id = await submit(server, expires_in_ms=60_000)
+    assert doctor(server)[1]["expiry"][0]["level"] == "ok"
+    client.zadd(KEYS.expiries, {job_id: int(time.time() * 1000) - 60_000})
+    [finding] = doctor(server)[1]["expiry"]
+    assert finding["level"] == "warn"
+    assert finding["message"].startswith("for 6")
+    assert finding["fix"] == "ironforge node APP, or ironforge api"
+
+
 def test_a_server_that_would_throw_jobs_away_fails_with_the_command_that_repairs_it(client: redis.Redis, server: str):
     client.config_set("maxmemory-policy", "allkeys-lru")
     code, found = doctor(server)

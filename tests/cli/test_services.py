@@ -16,6 +16,7 @@ import redis
 
 from ironforge.cli.application import load_application
 from ironforge.errors import ConfigError
+from ironforge.redis.keys import Keys
 from tests.cli.kit import Service, eventually, ironforge
 from tests.support.servers import valkey
 
@@ -40,6 +41,24 @@ def child_of(node: Service, slot: int) -> int:
     """The process id of the child that runs in this slot now."""
     started = [json.loads(line) for line in list(node.stderr) if "node process started" in line]
     return int([line["pid"] for line in started if line["process"] == slot][-1])
+
+
+def test_an_api_alone_cancels_what_expires(client: redis.Redis, server: str):
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with Service("api", "--port", port, redis_url=server) as api:
+        api.logged("api is listening")
+        for where in ((), ("--delay-seconds", "0.01"), ("--fairness-key", "a")):
+            done = ironforge("submit", "a.kind", "--expires-in-seconds", "0.05", *where, url=url)
+            assert done.returncode == 0, done.stderr
+
+        def counted() -> bool:
+            with urlopen(f"{url}/queues/stats") as answer:
+                stats = json.load(answer)
+            return (stats["totals"]["expired"], stats["queued"], stats["scheduled"]) == (3, 0, 0)
+
+        eventually(counted, "the jobs to be cancelled")
+    assert client.hlen(Keys("default").index) == 0
 
 
 def test_api_and_node_work_together_and_a_killed_child_is_replaced(tmp_path: Path, client: redis.Redis, server: str):

@@ -15,7 +15,9 @@ from ironforge.redis.keys import Keys
 from ironforge.redis.shards import shards_of
 from ironforge.store import Submission
 from ironforge.store.server_checks import check_shards, verify
+from tests.store.expiring import expiring
 from tests.store.kit import Cluster, completed, dead, job, job_in
+from tests.support.waiting import until
 
 SHARDS = 3
 
@@ -269,3 +271,23 @@ async def test_each_shard_is_fair_for_itself_and_nothing_is_left_waiting(sharded
     assert order.count("many") == 60
     assert order.count("few") == 6
     assert "few" not in order[42:]
+
+
+async def test_jobs_expire_in_every_shard_by_doors_and_by_nodes(sharded: Cluster) -> None:
+    door, node = [expiring(id=new_id(tail)) for tail in range(SHARDS)], await sharded.node()
+    others = [expiring(id=new_id(tail)) for tail in range(SHARDS)]
+
+    async def cancelled(count: int) -> bool:
+        return (await sharded.store_client.inspector.totals()).totals["expired"] == count
+
+    await sharded.store_client.producer.submit([Submission(one, expires_in_ms=1) for one in door])
+    async with sharded.store_client.expiring():
+        await until(lambda: cancelled(SHARDS), "the door to cancel them")
+    await sharded.store_client.producer.submit([Submission(one, expires_in_ms=1) for one in others])
+
+    async def promoted() -> bool:
+        await node.work.promote()
+        return await cancelled(2 * SHARDS)
+
+    await until(promoted, "the node to cancel them")
+    assert lengths(sharded) == [0] * SHARDS
