@@ -32,6 +32,29 @@ async def test_the_moment_is_the_servers_and_in_the_record(cluster: Cluster) -> 
     assert cluster.raw.zscore(cluster.keys.expiries, one.id) == stored.expires_ms
 
 
+FULL: dict[str, Any] = {
+    "max_retries": 1_000,
+    "timeout_ms": 604_800_000,
+    "retain_ms": 70_000,
+    "ready_ms": 253_402_300_799_000,
+    "fairness_key": "f" * 128,
+    "fairness_weight": 100,
+    "limits": (LimitUse("one", "a" * 128, 1_000_000_000),),
+    "unique": UniqueUse("ü" * 127, "queued", 31_536_000_000, "replace", 5),
+}
+
+
+@pytest.mark.parametrize("size", [0, 255, 256, 70_000])
+@pytest.mark.parametrize("fields", [{}, FULL], ids=["bare", "full"])
+async def test_nothing_else_of_a_record_changes(cluster: Cluster, fields: dict[str, Any], size: int) -> None:
+    await cluster.store_client.limits.put("one", Limit(concurrency=1))
+    one = msgspec.structs.replace(expiring(kind="k" * 128, **fields), payload=b"9" * size)
+    await submit(cluster, one, expires_in_ms=HOUR_MS, delay_ms=60_000)
+    stored = cluster.raw.hget(cluster.keys.parked, one.id)
+    moment = int(cluster.raw.zscore(cluster.keys.expiries, one.id))
+    assert stored == encode(msgspec.structs.replace(one, expires_ms=moment))
+
+
 async def test_of_a_batch_those_expire_that_shall(cluster: Cluster) -> None:
     jobs = [job(), expiring(), expiring()]
     batch = [Submission(one, expires_in_ms=1_000 * n) for n, one in enumerate(jobs)]

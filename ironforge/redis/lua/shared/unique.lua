@@ -1,20 +1,24 @@
 -- Unique keys, as records of version 2 say them. The server's own msgpack reads no bytes, so values are cut out here.
+-- By their first byte: of how many bytes the size of a text or of bytes is, and how long a number is.
+local widths = {[196] = 1, [197] = 2, [198] = 4, [217] = 1, [218] = 2, [219] = 4}
+local numbers = {[202] = 5, [203] = 9, [204] = 2, [205] = 3, [206] = 5, [207] = 9, [208] = 2, [209] = 3, [210] = 5, [211] = 9}
+
+local function size_at(text, at, bytes)
+  local found = 0
+  for n = 1, bytes do found = found * 256 + string.byte(text, at + n) end
+  return found
+end
+
 local behind
 function behind(text, at)
   local head = string.byte(text, at)
-  local function size(bytes)
-    local found = 0
-    for n = 1, bytes do found = found * 256 + string.byte(text, at + n) end
-    return found
-  end
   if head < 128 or head > 223 or head == 192 or head == 194 or head == 195 then return at + 1 end
   if head > 159 and head < 192 then return at + 1 + head - 160 end
-  local width = ({[196] = 1, [197] = 2, [198] = 4, [217] = 1, [218] = 2, [219] = 4})[head]
-  if width then return at + 1 + width + size(width) end
-  local number = ({[202] = 5, [203] = 9, [204] = 2, [205] = 3, [206] = 5, [207] = 9, [208] = 2, [209] = 3, [210] = 5, [211] = 9})[head]
+  local width, number = widths[head], numbers[head]
+  if width then return at + 1 + width + size_at(text, at, width) end
   if number then return at + number end
   local items, from = head - 144, at + 1
-  if head == 220 then items, from = size(2), at + 3 end
+  if head == 220 then items, from = size_at(text, at, 2), at + 3 end
   for _ = 1, items do from = behind(text, from) end
   return from
 end
