@@ -56,11 +56,8 @@ def show(
         output.print_json(found)
         return
     _print(found)
-    for what, value in (found["key"] or {}).items():
-        if what != "holders" and value not in (None, False):
-            output.line(f"  {what}: {value}")
-    for holder in (found["key"] or {}).get("holders") or ():
-        output.line(f"  held by {holder['id']} since {holder['since']}")
+    if found["key"]:
+        _print_key(found["key"])
 
 
 @limits.command("put", epilog=output.EXIT_CODES)
@@ -157,6 +154,20 @@ def _print(found: dict[str, Any]) -> None:
     if found["override"]:
         output.line(f"  defined: {_words(found['limit'])}")
         output.line(f"  overridden: {_override(found['override'])}")
+
+
+def _print_key(key: dict[str, Any]) -> None:
+    output.line(f"  key: {key['key'] or '(none)'}")
+    for what in ("running", "waiting", "remaining"):
+        if key[what] is not None:
+            output.line(f"  {what}: {key[what]}")
+    for what, words in (("next_at", "next in"), ("resets_at", "unused in"), ("stopped_until", "stopped for")):
+        if key[what] is not None:
+            output.line(f"  {words}: {output.until(key[what])}")
+    if key["probing"]:
+        output.line("  one job goes first, since its target throttled")
+    for holder in key["holders"] or ():
+        output.line(f"  held by {holder['id']} for {output.age(holder['since'])}")
 
 
 def _words(limit: dict[str, Any]) -> str:

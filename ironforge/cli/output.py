@@ -109,6 +109,12 @@ def job_details(job: Mapping[str, Any]) -> Table:
             shown = json.dumps(value, ensure_ascii=False)
         elif value in (None, "", [], False) or name == "errors":
             continue
+        elif name == "waiting_for":
+            shown = _reason(value)
+        elif name == "limits":
+            shown = "; ".join(map(_use, value))
+        elif name == "unique":
+            shown = ", ".join(f"{word} {said}" for word, said in value.items() if said is not None)
         else:
             shown = str(value)
         made.add_row(cell(name), cell(shown, STATE_STYLES.get(shown, "") if name == "status" else ""))
@@ -141,12 +147,30 @@ def duration(seconds: float | None) -> str:
     return f"{hours}h{minutes_left:02}m" if hours else f"{minutes}m{seconds_left:02}s"
 
 
+def until(time: str) -> str:
+    """How long from now an RFC 3339 time is, in its two largest units."""
+    return duration((datetime.fromisoformat(time) - datetime.now(UTC)).total_seconds())
+
+
+def _reason(waiting: Mapping[str, Any]) -> str:
+    """Why a queued job waits, and for how long if that is known."""
+    end = f", for {until(waiting['until'])} at most" if waiting["until"] else ""
+    return f"{waiting['detail']}{end}"
+
+
+def _use(use: Mapping[str, Any]) -> str:
+    key = f", key {use['key']}" if use["key"] else ""
+    return f"{use['name']}{key}" + (f", {use['units']} units" if use["units"] != 1 else "")
+
+
 def _note(job: Mapping[str, Any]) -> str:
     """The one thing more that is worth knowing at a glance."""
     if job["status"] == "running":
         return f"on {job['node']}" + (", cancel requested" if job["cancel_requested"] else "")
     if job["status"] == "scheduled" and job["run_at"]:
         return f"due {job['run_at']}"
+    if job["status"] == "queued" and job.get("waiting_for"):
+        return _reason(job["waiting_for"])
     if job["status"] == "completed" or not (job["reason"] or job["errors"]):
         return ""
     last = "".join(f"{error['type']}: {error['message']}" for error in job["errors"][-1:])

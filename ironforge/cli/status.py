@@ -132,10 +132,23 @@ def _stats(answer: dict[str, Any]) -> Group:
     ]
     columns = ("QUEUE", "PRIORITY", "QUEUED", "RUNNING", "OLDEST")
     streams = output.table(columns, rows, right=("QUEUED", "RUNNING", "OLDEST"))
-    paused = [output.cell(f"paused: {', '.join(answer['paused'])}", "yellow")] if answer["paused"] else []
+    found = (("paused", answer["paused"]), *_waits(answer))
+    paused = [output.cell(f"{what}: {', '.join(names)}", "yellow") for what, names in found if names]
     if answer["totals"] is None:
         return Group(streams, *paused, "", "totals are not shown: this key is limited to some queues")
     return Group(streams, *paused, "", _counters(answer))
+
+
+def _waits(answer: dict[str, Any]) -> tuple[tuple[str, list[str]], ...]:
+    """Why jobs wait, where that is more than their turn: words, and names of what is concerned."""
+    declined = [
+        f"{each['declined']} of {each['queue']}/{each['priority']}" for each in answer["queues"] if each["declined"]
+    ]
+    return (
+        ("no running node serves queue", answer["unserved"]["queues"]),
+        ("no running node runs kind", answer["unserved"]["kinds"]),
+        ("declined, and waiting for a node that knows their kind", declined),
+    )
 
 
 def _counters(answer: dict[str, Any]) -> Table:
