@@ -23,7 +23,7 @@ from ironforge.store import Delivery
 FIRST_PATIENCE_SECONDS: Final = 1.0
 # Several quick ones follow each other while nothing else is there; then the node does its other work for as long.
 SHIFT_SECONDS: Final = 1.0
-# After it has waited in vain it works for so many times as long.
+# After it has waited in vain, also for one that then may not run, it works for so many times as long.
 WORKS: Final = 4
 LOOK_SECONDS: Final = 0.01
 
@@ -74,6 +74,7 @@ class Alone:
         return claimed
 
     async def _shift(self) -> None:
+        began = time.monotonic()
         try:
             async with asyncio.timeout(self._patience_seconds):
                 await self._rest()
@@ -82,11 +83,14 @@ class Alone:
             self._patience_seconds *= 2
             return
         self._patience_seconds = FIRST_PATIENCE_SECONDS
-        end = time.monotonic() + SHIFT_SECONDS
+        rested = time.monotonic()
+        end = rested + SHIFT_SECONDS
         while time.monotonic() < end and (deliveries := await self._work.fetch()):
             self._metrics.suspect_runs.inc()
             self._assign(deliveries)
             await self._rest()
+            began = rested
+        self._next_at = rested + WORKS * (rested - began)
 
     async def _rest(self) -> None:
         """Until this node holds nothing: all has ended, and what became of it is stored."""
