@@ -7,7 +7,20 @@ import pytest
 from ironforge.errors import LeaseLost
 from ironforge.job.limits import Limit, Rate
 from ironforge.job.record import JobState
-from tests.store.kit import Cluster, Node, completed, dead, ids_in, job, job_in, limited, retry, rewrite, settle
+from tests.store.kit import (
+    Cluster,
+    Node,
+    completed,
+    dead,
+    ids_in,
+    job,
+    job_in,
+    limited,
+    retry,
+    rewrite,
+    settle,
+    stream_of,
+)
 from tests.store.suspects import crash, held_by_dead, suspects
 
 
@@ -160,3 +173,17 @@ async def test_a_settlement_of_a_full_server_frees_the_place(one: Cluster) -> No
     finally:
         one.raw.config_set("maxmemory", 0)
     assert ids_in(await node.work.fetch(10)) == [second.id]
+
+
+async def test_a_place_is_kept_where_the_group_of_its_stream_was_destroyed(one: Cluster) -> None:
+    node, other = await one.node(), await one.node()
+    first, second = limited(2)
+    await one.submit(first, second)
+    (delivery,) = await node.work.fetch(10)
+    one.raw.xgroup_destroy(one.keys.stream(stream_of(delivery)), "nodes")
+    assert await other.work.fetch(5) == []
+    again = node.store.work(await node.leases.join())
+    held = await again.fetch(5)
+    assert ids_in(held) == [first.id]
+    await again.settle([completed(each) for each in held])
+    assert ids_in(await again.fetch(5)) == [second.id]
