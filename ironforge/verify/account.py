@@ -18,8 +18,11 @@ CANCELLED: Final = "cancelled"
 STARVED: Final = "starved"
 # A node that was away goes on under a dead name until it hears of its fate: for this long its runs may be repeated.
 AFTERMATH_SECONDS: Final = 1.0
+# The ledger is told by the machine's clock, due times and rates are by the server's, in whole milliseconds.
+CLOCK_SECONDS: Final = 0.01
 # A drain waits for what runs, and scripts come back by their text: neither repeats anything.
-HARMLESS: Final = ("stop", "script-flush")
+DRAINS: Final = ("stop", "deploy")
+HARMLESS: Final = (*DRAINS, "script-flush")
 
 
 # Tells a broken promise: which one, of which job (or none), and how it shows.
@@ -74,6 +77,10 @@ class Account:
         self.asked_to_cancel: set[str] = set()
         self.due: dict[str, float] = {}
         self.by_key: defaultdict[str, set[str]] = defaultdict(set)
+        self.asked: dict[str, Event] = {}
+        self.answered: list[Event] = []
+        self.told_apart: list[Event] = []
+        self.waited: list[Event] = []
         self.by_job: defaultdict[str, list[Event]] = defaultdict(list)
         self.died: list[Event] = []
         self.faults: list[Fault] = []
@@ -90,7 +97,7 @@ class Account:
         self._pair(self._of_processes)
         # Where no process got a processor for some time, results were settled that much later as well.
         starved = (event.seconds for event in self._of_processes if event.what == STARVED)
-        self._unsettled_seconds = UNSETTLED_SECONDS + max(starved, default=0.0)
+        self.unsettled_seconds = UNSETTLED_SECONDS + max(starved, default=0.0)
         self.runs = {job: _runs(job, told) for job, told in self.by_job.items()}
         self.on_process: defaultdict[int, list[Run]] = defaultdict(list)
         for runs in self.runs.values():
@@ -108,7 +115,7 @@ class Account:
 
     def touching(self, run: Run, before: float = math.inf) -> list[Fault]:
         """The faults that explain that this run, not repeated `before`, is repeated; those of the server included."""
-        unsettled_until = min(run.until + self._unsettled_seconds, before)
+        unsettled_until = min(run.until + self.unsettled_seconds, before)
         return [fault for pid in (run.pid, 0) for fault in self._by_pid[pid] if fault.touches(run, unsettled_until)]
 
     def evidence(self, job: str) -> list[Event]:
@@ -127,8 +134,16 @@ class Account:
     def _note(self, event: Event) -> None:
         if event.due:
             self.due[event.job] = event.due
+        if event.what == "asked":
+            self.asked[event.job] = event
+        elif event.what == "told_apart":
+            self.told_apart.append(event)
+        elif event.what == "waited":
+            self.waited.append(event)
         if event.what in ("submit_ok", "submit_info"):
             (self.accepted if event.what == "submit_ok" else self.unanswered).add(event.job)
+            if event.what == "submit_ok":
+                self.answered.append(event)
             if event.name:
                 self.by_key[event.name].add(event.job)
         elif event.what in ("cancel_ok", "cancel_info"):

@@ -1,4 +1,6 @@
-"""The application that the nodes under test run: its one handler writes every run into the ledger.
+"""The application that the nodes under test run: its handlers write every run into the ledger.
+
+Nodes of its older version do not know one of the kinds.
 
 A node also tells when the machine gave it no processor: then it cannot renew its lease, and that is no bug.
 """
@@ -10,6 +12,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -25,8 +28,14 @@ from ironforge.verify.misbehaviour import MISBEHAVIOUR, left_behind
 LEDGER_FOLDER: Final = "IRONFORGE_VERIFY_LEDGER"
 KIND: Final = "verify.work"
 KILLER: Final = "verify.kill"
+NEWER_KIND: Final = "verify.newer"
+# Of the application, as its nodes announce it.
+OLDER, NEWER = "1", "2"
 MAX_RETRIES: Final = 5
 LOOK_SECONDS: Final = 0.05
+BACKOFF: Final = Backoff(base_seconds=0.05, max_seconds=0.2)
+
+Payload = Mapping[str, float | str]
 
 forge = Forge()
 # A node that is paused when its run is killed has to go on, or it could not find out that the run is over.
@@ -55,7 +64,7 @@ def _note(context: Context, what: str, name: str = "") -> None:
     ledger().note(what, [context.id], fence=context.fence, pid=os.getpid(), name=name)
 
 
-@forge.job(KIND, max_retries=MAX_RETRIES, backoff=Backoff(base_seconds=0.05, max_seconds=0.2))
+@forge.job(KIND, max_retries=MAX_RETRIES, backoff=BACKOFF)
 async def work(context: Context, seconds: float = 0.0, failures: int = 0, how: str = "") -> int:
     """Returns the fence of its run, so that the accepted result names the run that it came from.
 
@@ -78,6 +87,10 @@ async def work(context: Context, seconds: float = 0.0, failures: int = 0, how: s
         raise RuntimeError(f"attempt {context.attempt} shall fail")
     _note(context, "end")
     return context.fence
+
+
+if os.environ.get(environment_name("app_version")) != OLDER:
+    forge.job(NEWER_KIND, max_retries=MAX_RETRIES, backoff=BACKOFF)(work)
 
 
 @forge.job(KILLER)

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
+
+from ironforge.job.limits import LimitUse
 
 # A result that was reported less than this long ago may not be settled yet, and is repeated if its node dies now.
 UNSETTLED_SECONDS: Final = 0.5
@@ -27,6 +29,9 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     once a node is whole again; for the server (`pid` 0) fault_begin and then fault; starved by a node that got no
     processor for some `seconds`; died for a node that ended and was not hurt; cancel_ok with the state that the answer
     named, cancel_info when that answer was lost.
+    Of some jobs also asked, before they are submitted, with the kind as `name`, their `limits` and their `unique` key;
+    told_apart by who submitted another one with that key and got this job for an answer, which took `seconds`; waited
+    for one that stood for so many `seconds` at the head of a limit's line (`name`) that had room.
     `due`: no run may start before it; 0 for at once.
     """
 
@@ -40,6 +45,8 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     due: float = 0.0
     seconds: float = 0.0
     by: str = ""
+    limits: tuple[LimitUse, ...] = ()
+    unique: str = ""
 
 
 class Ledger:
@@ -49,7 +56,7 @@ class Ledger:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._encode = msgspec.json.Encoder().encode
 
-    def note(self, what: str, jobs: Iterable[str] = ("",), **fields: float | str) -> None:
+    def note(self, what: str, jobs: Iterable[str] = ("",), **fields: float | str | Sequence[LimitUse]) -> None:
         at = time.monotonic()
         lines = [self._encode({"at": at, "what": what, "job": job, **fields}) for job in jobs]
         os.write(self._file, b"".join(line + b"\n" for line in lines))

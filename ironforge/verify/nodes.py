@@ -22,7 +22,7 @@ import msgspec
 from ironforge.process.handler_environment import hide_from_handlers
 from ironforge.runtime.parent_pipe import PARENT_FD
 from ironforge.settings import Settings, environment_of
-from ironforge.verify.handlers import LEDGER_FOLDER, LOOK_SECONDS
+from ironforge.verify.handlers import LEDGER_FOLDER, LOOK_SECONDS, NEWER, OLDER
 from ironforge.verify.ledger import UNSETTLED_SECONDS, Ledger, read
 
 COMMAND: Final = (sys.executable, "-m", "ironforge", "node-child", "ironforge.verify.handlers:forge")
@@ -30,7 +30,7 @@ STOP_SECONDS: Final = 30.0
 # A configuration that cannot be used, for no server answered; or one that went away while it was looked at.
 NO_SERVER: Final = (2, 3)
 # Twice as many kills: each takes less time than the others, and is the one that happens in practice.
-FAULTS: Final = ("kill", "kill", "pause", "stop")
+FAULTS: Final = ("kill", "kill", "pause", "stop", "deploy")
 
 
 class Nodes:
@@ -41,8 +41,9 @@ class Nodes:
         self._folder = folder
         self._ledger = ledger
         self._command = list(command)
-        self._running: list[subprocess.Popen[bytes]] = []
+        self._running: dict[subprocess.Popen[bytes], str] = {}
         self._leaving: set[subprocess.Popen[bytes]] = set()
+        self._hurting = asyncio.Lock()
         # Its other end closes when this process ends, however it ends: then they drain, and end as well.
         self._link, self._their_link = socket.socketpair()
 
@@ -51,8 +52,14 @@ class Nodes:
         """Those that run, in ascending order; each is part of the name of its node."""
         return sorted(process.pid for process in self._running)
 
-    def start(self, count: int = 1) -> None:
-        told = environment_of(msgspec.structs.replace(self._settings, log_level="error"))
+    @property
+    def versions(self) -> list[str]:
+        """Those of their applications."""
+        return list(self._running.values())
+
+    def start(self, count: int = 1, version: str = NEWER) -> None:
+        """`version`: of their application."""
+        told = environment_of(msgspec.structs.replace(self._settings, log_level="error", app_version=version))
         environment = {**os.environ, **told, LEDGER_FOLDER: str(self._folder)}
         hide_from_handlers(environment)
         environment[PARENT_FD] = str(self._their_link.fileno())
@@ -67,7 +74,7 @@ class Nodes:
                 pass_fds=(self._their_link.fileno(),),
                 start_new_session=True,
             )
-            self._running.append(process)
+            self._running[process] = version
 
     async def keep(self) -> None:
         """Until cancelled: replaces at once each node that ends by itself, or by a job that it ran."""
@@ -77,27 +84,33 @@ class Nodes:
 
     async def hurt(self, rng: random.Random, faults: Sequence[str] = FAULTS) -> None:
         """One of these faults on one node, and its repair: afterwards there are as many nodes as before."""
-        self._look_for_dead()
-        victim = rng.choice([process for process in self._running if process not in self._leaving])
-        name = rng.choice(faults)
-        await self._busy(victim)
+        async with self._hurting:
+            self._look_for_dead()
+            victim = rng.choice(list(self._running))
+            name = rng.choice(faults)
+            await self._busy(victim)
+            if victim.poll() is None:  # else a job has killed it meanwhile
+                await self._hurt(victim, name, rng)
+
+    async def _hurt(self, victim: subprocess.Popen[bytes], name: str, rng: random.Random) -> None:
+        version = self._other_version(victim) if name == "deploy" else self._running[victim]
         self._ledger.note("fault", name=name, pid=victim.pid, in_flight=self._in_flight(victim.pid, UNSETTLED_SECONDS))
-        if name != "pause":
-            self._leaving.add(victim)
-        if name == "kill":
-            victim.kill()
-            await self._gone(victim)
-            self.start()
-        elif name == "pause":
+        if name == "pause":
             victim.send_signal(signal.SIGSTOP)
             try:
                 await asyncio.sleep(self._settings.lease_seconds * rng.uniform(0.5, 2.0))
             finally:
                 victim.send_signal(signal.SIGCONT)
                 self._ledger.note("healed", name=name, pid=victim.pid)
+            return
+        self._leaving.add(victim)
+        if name == "kill":
+            victim.kill()
+            await self._gone(victim)
+            self.start(version=version)
         else:
             victim.send_signal(signal.SIGTERM)
-            self.start()
+            self.start(version=version)
             await self._gone(victim)
             self._ledger.note("healed", name=name, pid=victim.pid)
 
@@ -121,8 +134,12 @@ class Nodes:
         for process in ended:
             if process.returncode not in NO_SERVER:
                 self._ledger.note("died", pid=process.pid, name=f"exit code {process.returncode}")
-            self._running.remove(process)
-            self.start()
+            self.start(version=self._running.pop(process))
+
+    def _other_version(self, process: subprocess.Popen[bytes]) -> str:
+        """Of several the last newer one stays: jobs that only that can run would wait."""
+        goes_back = self._running[process] == NEWER and (self.versions.count(NEWER) > 1 or len(self._running) == 1)
+        return OLDER if goes_back else NEWER
 
     async def _busy(self, process: subprocess.Popen[bytes]) -> None:
         """Until it runs a job, for a lease at most: a node that does nothing cannot be disturbed."""
@@ -136,7 +153,7 @@ class Nodes:
         except subprocess.TimeoutExpired:
             process.kill()
             await asyncio.to_thread(process.wait)
-        self._running.remove(process)
+        del self._running[process]
 
     def _in_flight(self, pid: int, unsettled_seconds: float) -> int:
         """How many jobs the node has started and not ended, or so short a time ago that they may not be settled."""

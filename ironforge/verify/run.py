@@ -10,7 +10,7 @@ import asyncio
 import random
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final, NamedTuple, TypedDict
@@ -26,9 +26,11 @@ from ironforge.redis.shards import shards_of
 from ironforge.settings import Settings
 from ironforge.store import StoreClient
 from ironforge.verify.account import Ended
-from ironforge.verify.handlers import KILLER, KIND, MAX_RETRIES
+from ironforge.verify.flow_load import FlowLoad
+from ironforge.verify.handlers import KILLER, KIND, MAX_RETRIES, OLDER, Payload
 from ironforge.verify.ledger import Ledger, read
 from ironforge.verify.leftovers import leftovers
+from ironforge.verify.line_watch import watching_lines
 from ironforge.verify.misbehaviour import MISBEHAVIOUR
 from ironforge.verify.nodes import COMMAND, FAULTS, Nodes
 from ironforge.verify.observer import observing
@@ -43,7 +45,6 @@ TENANTS: Final = (("small", 1), ("middle", 2), ("large", 5))
 KEYED: Final = 0.4
 
 Say = Callable[[str], None]
-Payload = Mapping[str, float | str]
 
 MISBEHAVING: Final[Sequence[Payload]] = [{"failures": 1, "how": how} for how in MISBEHAVIOUR]
 FIRST_JOBS: Final[Sequence[Payload]] = (
@@ -79,6 +80,11 @@ class Plan(NamedTuple):
     drain_seconds: float = 60.0
     killers: int = 0
 
+    @property
+    def older_nodes(self) -> int:
+        """Those whose application does not know every kind; not all."""
+        return int(self.nodes > 1)
+
 
 async def verify(settings: Settings, plan: Plan, *, say: Say, command: Sequence[str] = COMMAND) -> Verdict:
     """Run the plan in a namespace of its own on `settings.redis_url`, which is empty again afterwards.
@@ -106,19 +112,28 @@ async def verify(settings: Settings, plan: Plan, *, say: Say, command: Sequence[
             stack.push_async_callback(nodes.stop)
             stack.push_async_callback(_ended, asyncio.create_task(nodes.keep(), name="nodes are kept"))
             torn = await stack.enter_async_context(observing(store_client))
+            strays = await stack.enter_async_context(watching_lines(settings, ledger))
             load = Load(plan, random.Random(rng.random()), forge, store_client, ledger)
             await load.begin()
-            nodes.start(plan.nodes)
+            stack.push_async_callback(_ended, asyncio.create_task(load.flow.operate(), name="operator"))
+            nodes.start(plan.nodes - plan.older_nodes)
+            nodes.start(plan.older_nodes, OLDER)
             await joined(store_client, plan.nodes)
             await _under_load(plan, rng, load, nodes, say)
             say("no more faults; waiting until everything has ended")
             await drained(store_client, settings, nodes, plan.drain_seconds)
             await nodes.stop()
-            finals = await _finals(store_client, load.ids)
+            finals = await _finals(store_client, load.ids + load.flow.ids)
             completed = (await store_client.inspector.stats()).totals.get("completed", 0)
             left = await leftovers(settings)
         return judge(
-            read(Path(folder)), finals, completed, lease_seconds=settings.lease_seconds, leftovers=left, torn=torn
+            read(Path(folder)),
+            finals,
+            completed,
+            lease_seconds=settings.lease_seconds,
+            leftovers=left,
+            torn=torn,
+            strays=strays,
         )
 
 
@@ -138,7 +153,8 @@ async def _under_load(plan: Plan, rng: random.Random, load: Load, nodes: Nodes, 
 
 class Load:
     """Submits for the time of the plan: quick, slow, failing, misbehaving and delayed jobs, and some of them twice with
-    one key; cancels some of the delayed. Of all sorts some belong to tenants, and so wait for their turn."""
+    one key; cancels some of the delayed. Of all sorts some belong to tenants, and so wait for their turn. `flow`: the
+    load beside them."""
 
     def __init__(self, plan: Plan, rng: random.Random, forge: Forge, store_client: StoreClient, ledger: Ledger) -> None:
         self._plan = plan
@@ -147,13 +163,18 @@ class Load:
         self._store_client = store_client
         self._ledger = ledger
         self.ids: list[str] = []
+        self.flow = FlowLoad(random.Random(plan.seed), forge, store_client, ledger)
 
     async def begin(self) -> None:
         """A few jobs of every sort before there are nodes: those that come later have to find them."""
+        await self.flow.begin()
         await self._submit(FIRST_JOBS)
         await self._submit_twice()
 
     async def run(self) -> None:
+        await asyncio.gather(self._run(), self.flow.run(self._plan.seconds))
+
+    async def _run(self) -> None:
         start = time.monotonic()
         already = len(self.ids)
         killers = self._plan.killers

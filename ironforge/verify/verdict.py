@@ -17,11 +17,13 @@ The invariants of job systems, and the promise that covers each:
 - orphans are taken over in time, and every node goes on: `IN_TIME`, `GOES_ON`; not suspects, which wait for their turn.
   No handler hurts another job: `ALONE`, `REPEATS`, `GOES_ON`. One that kills its nodes hurts itself alone: `INNOCENT`,
   `GUILTY`, `BY_ITSELF` in `suspicion.py`.
+- limits hold, and let in who may: `HOLDERS`, `RATE`, `ORDER`, `WAITED` in `flow_verdict.py`, `STRAY`. A unique key is
+  one job's, and nobody's when that has ended: `UNIQUE`, `LET_GO`. Who meets older nodes runs all the same: `DECLINED`.
 
 Not judged here: memory and open connections, replies that belong to other requests, and the durability that an answer
-promised (the chaos runs take servers down, the tests of the store the rest). IronForge has no limits of concurrency a
-key, no cron, no webhooks and no order between jobs of one priority but by turns of fairness keys: a job that never has
-its turn is not `KEPT`, and the order of turns is judged by the tests of the store.
+promised (the chaos runs take servers down, the tests of the store the rest). IronForge has no cron, no webhooks and no
+order between jobs of one priority but by fifo limits and turns of fairness keys: a job that never has its turn is not
+`KEPT`, and the order of turns is judged by the tests of the store.
 """
 
 from __future__ import annotations
@@ -33,15 +35,14 @@ from typing import Final
 
 import msgspec
 
-from ironforge.verify.account import CANCELLED, HARMLESS, STARVED, Account, Ended, Run, Tell
+from ironforge.verify.account import CANCELLED, CLOCK_SECONDS, DRAINS, HARMLESS, STARVED, Account, Ended, Run, Tell
+from ironforge.verify.flow_verdict import judge_flow
 from ironforge.verify.handlers import MAX_RETRIES
 from ironforge.verify.ledger import Event
 from ironforge.verify.recovery import Recoveries, recoveries
 from ironforge.verify.suspicion import CRASH_BUDGET, DEAD, judge_suspects
 
 COMPLETED, MISSING = "completed", "missing"
-# The ledger is told by the machine's clock, due times are by the server's, in whole milliseconds.
-CLOCK_SECONDS: Final = 0.01
 # The store counts settlements, it does not name them: jobs that ended twice may be those that were counted twice.
 SUSPECTS: Final = 10
 
@@ -63,6 +64,7 @@ ALONE = "a handler hurts only its own job"
 GOES_ON = "a node that nobody hurts goes on"
 NOTHING_LEFT = "nothing is left behind"
 COUNTED = "a job that lives is always counted"
+STRAY = "no holder without a job"
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -104,12 +106,13 @@ def judge(
     lease_seconds: float = 0.0,
     leftovers: Iterable[str] = (),
     torn: Iterable[str] = (),
+    strays: Iterable[str] = (),
 ) -> Verdict:
     """`completed_total`: how many settlements as completed the store has counted.
 
     `lease_seconds`: judges how soon the jobs of a killed node started elsewhere; 0: only tells it. `leftovers`: what
     was found in the store, in words, when all jobs had ended and all nodes had left. `torn`: counts that did not add
-    up while they had not, in words.
+    up while they had not, `strays`: holders of limits whose jobs had ended, in words.
     """
     account = Account(events)
     violations: list[Violation] = []
@@ -123,6 +126,7 @@ def judge(
             promise(account, job, final, tell)
     _keys(account, finals, tell)
     judge_suspects(account, finals, tell)
+    judge_flow(account, finals, tell)
     violations += _ended_by_themselves(account)
     completed = sum(final.state == COMPLETED for final in finals.values())
     settled_twice = max(0, completed_total - completed)
@@ -131,7 +135,7 @@ def judge(
     recovered = recoveries(account, lease_seconds)
     for late in recovered.late:
         tell(IN_TIME, late.job, f"its node was killed, and it started again after {late.seconds:.1f} s")
-    for promise_of_all, whys in ((NOTHING_LEFT, leftovers), (COUNTED, torn)):
+    for promise_of_all, whys in ((NOTHING_LEFT, leftovers), (COUNTED, torn), (STRAY, strays)):
         for why in whys:
             tell(promise_of_all, "", why)
     return _verdict(account, violations, settled_twice, recovered)
@@ -250,7 +254,7 @@ def _killed(account: Account, run: Run, before: float) -> bool:
 
 
 def _stopped(account: Account, run: Run, killed: float) -> bool:
-    return any(fault.pid == run.pid and fault.name == "stop" for fault in account.between(run.at, killed))
+    return any(fault.pid == run.pid and fault.name in DRAINS for fault in account.between(run.at, killed))
 
 
 def _repeats(account: Account, job: str, _: Ended, tell: Tell) -> None:

@@ -21,6 +21,7 @@ import msgspec
 from ironforge.handlers.forge import Forge
 from ironforge.settings import Settings, load
 from ironforge.store import StoreClient
+from ironforge.verify.handlers import NEWER
 from ironforge.verify.ledger import UNSETTLED_SECONDS, Event, Ledger, read
 from ironforge.verify.leftovers import orphan_consumers
 from ironforge.verify.nodes import Nodes
@@ -146,7 +147,8 @@ async def everybody_there(installation: Installation) -> bool:
 
 
 async def heal(installation: Installation) -> None:
-    """Whatever a fault left behind: all links pass, the server runs, has room and the true time."""
+    """Whatever a fault left behind: all links pass, the server runs, has room and the true time, and
+    nodes know every kind."""
     for proxy in (installation.proxy, *(site.proxy for site in installation.sites)):
         if proxy:
             proxy.heal()
@@ -155,6 +157,9 @@ async def heal(installation: Installation) -> None:
     if not server.running:
         await server.end(signal.SIGKILL)
         await server.start()
+    for site in installation.sites:
+        while NEWER not in site.nodes.versions:
+            await site.nodes.hurt(random.Random(), ("deploy",))
 
 
 def in_flight(folder: Path, begin: float) -> int:

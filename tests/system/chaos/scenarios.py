@@ -22,6 +22,7 @@ class Scenario(NamedTuple):
     client_pause_seconds: float = 0.0
     loop_pause_seconds: float = 0.0
     guilty_pause_seconds: float = 0.0
+    deploy_pause_seconds: float = 0.0
     hogs_per_core: float = 0.0
 
     @property
@@ -39,11 +40,12 @@ SCENARIOS = {
     "storage": Scenario(storage_pause_seconds=1.0),
     "clock": Scenario(clock_pause_seconds=0.7, node_pause_seconds=2.0),
     "clients": Scenario(client_pause_seconds=0.1, server_pause_seconds=4.0),
+    "deploy": Scenario(deploy_pause_seconds=1.0, node_pause_seconds=2.0, network_pause_seconds=3.0),
     "soak": Scenario(hogs_per_core=2.0),
-    "everything": Scenario(0.5, 2.5, 1.5, 3.0, 3.0, 0.5, 4.0, 8.0),
+    "everything": Scenario(0.5, 2.5, 1.5, 3.0, 3.0, 0.5, 4.0, 8.0, 4.0),
 }
 # One scenario after the other, seed by seed; `nodes` alone leaves server and links as they are.
-ROTATION = ("nodes", "everything", "network", "storage", "clock", "clients", "suspects")
+ROTATION = ("nodes", "everything", "network", "storage", "clock", "clients", "suspects", "deploy")
 
 
 def scenario_of(seed: int) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from ironforge.runtime import node
 from ironforge.verify.handlers import forge
+from tests.system.verify import bugs_of_flow as flow
 from tests.system.verify import bugs_of_jobs as jobs
 from tests.system.verify import bugs_of_leases as leases
 from tests.system.verify import bugs_of_suspects as suspects
@@ -56,6 +57,14 @@ MUTANTS: dict[str, Callable[[], None]] = {
         jobs.share_the_context,
         jobs.end_unnoticed,
         jobs.let_tasks_out,
+        flow.let_one_more_in,
+        flow.use_up_nothing,
+        flow.overtake_a_retry,
+        flow.keep_the_place,
+        flow.say_nothing_of_room,
+        flow.keep_the_key,
+        flow.drop_the_key_at_a_retry,
+        flow.take_nothing_declined,
     )
 }
 

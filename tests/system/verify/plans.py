@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ironforge.verify import flow_verdict as flow
 from ironforge.verify import suspicion
 from ironforge.verify import verdict as promises
 from ironforge.verify.run import Plan
@@ -80,6 +81,19 @@ GROUPS = {
             "share_the_context": promises.ALONE,
             "end_unnoticed": promises.KEPT,
             "let_tasks_out": promises.GOES_ON,
+        },
+    ),
+    "limits": Bugs(
+        Plan(seed=1, seconds=3.0, rate=20, nodes=2, pause_seconds=0, drain_seconds=3.0),
+        {
+            "let_one_more_in": flow.HOLDERS,
+            "use_up_nothing": flow.RATE,
+            "overtake_a_retry": flow.ORDER,
+            "keep_the_place": promises.STRAY,
+            "say_nothing_of_room": flow.WAITED,
+            "keep_the_key": flow.LET_GO,
+            "drop_the_key_at_a_retry": flow.UNIQUE,
+            "take_nothing_declined": flow.DECLINED,
         },
     ),
     "kills": Bugs(

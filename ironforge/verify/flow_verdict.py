@@ -1,0 +1,165 @@
+"""Judges limits, unique keys and kinds that not every node knows, by what submitters and handlers told.
+
+A run counts while the lease of its node surely holds: one that a fault has touched runs on for nobody, and does not
+count from that fault on. A node that is killed keeps its places, for the same jobs: of those it may be known when they
+are over for sure, and that is their next run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise, zip_longest
+from typing import Final, NamedTuple
+
+from ironforge.job.limits import Rate, claim_of
+from ironforge.verify.account import AFTERMATH_SECONDS, CLOCK_SECONDS, Account, Ended, Run, Tell
+from ironforge.verify.flow_load import LIMITS
+from ironforge.verify.handlers import NEWER_KIND
+
+ENDED: Final = ("completed", "cancelled", "dead")
+
+HOLDERS: Final = "never more holders of a key than its limit says"
+RATE: Final = "never more starts than the rate allows"
+ORDER: Final = "fifo keeps the order"
+WAITED: Final = "who could run does not wait"
+UNIQUE: Final = "one unfinished job a unique key"
+LET_GO: Final = "a unique key goes with its job"
+DECLINED: Final = "no job is declined for ever"
+
+
+class Held(NamedTuple):
+    """A run, and until when it surely held the places of its job; before it began, when it never surely did."""
+
+    run: Run
+    until: float
+
+
+def judge_flow(account: Account, finals: Mapping[str, Ended], tell: Tell) -> None:
+    held = {job: list(_held(account, job)) for job in account.asked}
+    for claim, jobs in _users(account).items():
+        limit = LIMITS[claim.partition("\n")[0]]
+        if limit.concurrency is not None:
+            _holders(limit.concurrency, claim, [one for job in jobs for one in held[job]], tell)
+        if limit.rate is not None:
+            _starts(account, claim, jobs, limit.rate, tell)
+        if limit.order:
+            in_order = [job for job in jobs if job in account.accepted and held[job]]
+            _order([held[job] for job in in_order], claim, whole=limit.on_failure != "skip", tell=tell)
+    for event in account.waited:
+        if not account.between(event.at - event.seconds - AFTERMATH_SECONDS, event.at):
+            tell(WAITED, event.job, f"it headed the line of {event.name!r}, which had room, for {event.seconds:.1f} s")
+    _unique(account, finals, tell)
+    for job, event in account.asked.items():
+        state = finals[job].state if job in finals else "missing"
+        if event.name == NEWER_KIND and job in account.accepted and state not in ENDED:
+            tell(DECLINED, job, f"nodes know its kind, and in the end it is {state}")
+
+
+def _users(account: Account) -> dict[str, list[str]]:
+    """The jobs that use each key of a limit, in the order in which they were submitted."""
+    users: defaultdict[str, list[str]] = defaultdict(list)
+    for job, event in account.asked.items():
+        for use in event.limits:
+            users[claim_of(use.name, use.key)].append(job)
+    return users
+
+
+def _held(account: Account, job: str) -> Iterator[Held]:
+    runs = sorted(account.runs[job], key=lambda run: (run.fence, run.at))
+    for run, following in zip_longest(runs, runs[1:]):
+        again = following.at if following else math.inf
+        faults = account.touching(run, again)
+        kept = following is not None and following.fence == run.fence + 1 and account.asked[job].name != NEWER_KIND
+        if kept and not run.outcome and [fault.name for fault in faults] == ["kill"]:
+            yield Held(run, again)
+        else:
+            yield Held(run, min(run.until, run.left, again, *(fault.begin for fault in faults)))
+
+
+def _holders(most: int, claim: str, held: Sequence[Held], tell: Tell) -> None:
+    changes = sorted(
+        (at, begins, run.job)
+        for run, until in held
+        if until > run.at
+        for at, begins in ((run.at, True), (until, False))
+    )
+    running: Counter[str] = Counter()
+    for _, begins, job in changes:
+        running[job] += 1 if begins else -1
+        running = +running
+        if len(running) > most:
+            return tell(HOLDERS, job, f"it began while {sorted(running)} held {claim!r}, of which {most} may run")
+    return None
+
+
+def _starts(account: Account, claim: str, jobs: Sequence[str], rate: Rate, tell: Tell) -> None:
+    """In any time from a submission to a start. What was let in before and had not started yet may come on top: at most
+    that is what was submitted before."""
+    units = {
+        job: use.units for job in jobs for use in account.asked[job].limits if claim_of(use.name, use.key) == claim
+    }
+    a_second = rate.units / rate.per_seconds
+    changes = [(account.asked[job].at, 0, job) for job in jobs]
+    changes += [(at, 1, job) for job in jobs for at in _let_in(account, job)]
+    changes += [(run.until, 2, job) for job in jobs for run in account.runs[job] if run.outcome == "fail"]
+    pending: dict[str, int] = {}
+    started, least = 0, math.inf
+    for at, what, job in sorted(changes):
+        if what != 1:
+            least = min(least, started + sum(pending.values()) - a_second * at)
+            pending[job] = units[job]
+            continue
+        pending.pop(job, None)
+        started += units[job]
+        if (over := started - a_second * (at + CLOCK_SECONDS) - least - rate.most_at_once) > 0:
+            return tell(RATE, job, f"{over:.1f} more units of {claim!r} had started than its rate and burst allow")
+    return None
+
+
+def _let_in(account: Account, job: str) -> Iterator[float]:
+    """When runs began that a rate has let in. One that was taken over is not let in again: the first of them counts."""
+    runs = sorted(account.runs[job], key=lambda run: (run.fence, run.at))
+    begun = math.inf
+    for run in runs:
+        begun = min(begun, run.at)
+        if run.outcome == "fail" and not account.touching(run):
+            yield begun
+            begun = math.inf
+    if not math.isinf(begun):
+        yield begun
+
+
+def _order(jobs: Sequence[Sequence[Held]], claim: str, *, whole: bool, tell: Tell) -> None:
+    """`whole`: no job begins before all runs of the one before it have."""
+    sure = [held for held in jobs if held[0].until > held[0].run.at]
+    for before, after in pairwise(sure):
+        runs = before if whole else before[:1]
+        late = [run for run, until in runs if until > run.at and run.at > after[0].run.at]
+        if late:
+            return tell(
+                ORDER, after[0].run.job, f"it came to run before run {late[0].fence} of {late[0].job}, {claim!r}"
+            )
+    return None
+
+
+def _unique(account: Account, finals: Mapping[str, Ended], tell: Tell) -> None:
+    last = {job: run for job in account.asked if (run := _last(account, job, finals.get(job)))}
+    by_key: defaultdict[str, list[str]] = defaultdict(list)
+    for event in account.answered:
+        if event.job in account.asked and (key := account.asked[event.job].unique):
+            for other in by_key[key]:
+                if other in last and last[other].until > event.at:
+                    tell(UNIQUE, event.job, f"it was accepted with the key {key!r}, and {other} ended after that")
+            by_key[key].append(event.job)
+    for event in account.told_apart:
+        run = last.get(event.job)
+        if run and run.until + account.unsettled_seconds < event.at - event.seconds and not account.touching(run):
+            tell(LET_GO, event.job, f"it had ended, and a submission with its key {event.unique!r} stood for it")
+
+
+def _last(account: Account, job: str, final: Ended | None) -> Run | None:
+    """The run that ended the job, where one did."""
+    runs = [run for run in account.runs[job] if final and run.fence == final.fence and run.outcome]
+    return runs[-1] if runs and final and final.state in ENDED else None

@@ -1,0 +1,203 @@
+"""What the judge says of limits, unique keys and declined jobs, on ledgers written by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from ironforge.job.limits import Limit, LimitUse, Rate
+from ironforge.verify import flow_verdict as flow
+from ironforge.verify.account import Account, Ended
+from ironforge.verify.flow_load import BLOCK, CROWD, LIMITS, SKIP, TURNSTILE
+from ironforge.verify.flow_verdict import judge_flow
+from ironforge.verify.handlers import KIND, NEWER_KIND
+from ironforge.verify.ledger import Event
+from ironforge.verify.line_watch import has_room
+
+ALL_AT_ONCE = LIMITS[CROWD].concurrency
+BURST = LIMITS[TURNSTILE].rate.most_at_once
+
+
+def asked(job: str, limit: str = "", *, at: float = 0.0, kind: str = KIND, unique: str = "") -> list[Event]:
+    """It was submitted, and accepted a hundredth of a second later."""
+    limits = (LimitUse(limit, "a"),) if limit else ()
+    return [
+        Event(at, "asked", job, name=kind, limits=limits, unique=unique),
+        Event(at + 0.01, "submit_ok", job),
+    ]
+
+
+def run(
+    job: str, begin: float, end: float | None = None, *, fence: int = 0, pid: int = 1, how: str = "end"
+) -> list[Event]:
+    told = [Event(begin, "start", job, fence=fence, pid=pid)]
+    return told if end is None else [*told, Event(end, how, job, fence=fence, pid=pid)]
+
+
+def fault(name: str, begin: float, end: float | None = None, pid: int = 1) -> list[Event]:
+    told = [Event(begin, "fault", name=name, pid=pid)]
+    return told if end is None else [*told, Event(end, "healed", name=name, pid=pid)]
+
+
+def found(*parts: list[Event], **finals: Ended) -> list[tuple[str, str]]:
+    broken: list[tuple[str, str]] = []
+    events = sorted((event for part in parts for event in part), key=lambda event: event.at)
+    judge_flow(Account(events), finals, lambda promise, job, _: broken.append((promise, job)))
+    return broken
+
+
+def crowd(count: int) -> list[Event]:
+    """So many of one key at the same time."""
+    return [event for number in range(count) for event in (*asked(f"j{number}", CROWD), *run(f"j{number}", 1, 2))]
+
+
+def test_as_many_holders_as_the_limit_says_are_right() -> None:
+    assert found(crowd(ALL_AT_ONCE)) == []
+
+
+def test_one_holder_too_many_is_caught() -> None:
+    assert found(crowd(ALL_AT_ONCE + 1)) == [(flow.HOLDERS, f"j{ALL_AT_ONCE}")]
+
+
+def test_one_that_begins_when_another_one_ends_is_right() -> None:
+    late = [*asked("late", CROWD), *run("late", 2, 3)]
+
+    assert found(crowd(ALL_AT_ONCE), late) == []
+
+
+def test_holders_of_another_key_do_not_count() -> None:
+    other = [Event(0, "asked", "x", name=KIND, limits=(LimitUse(CROWD, "b"),)), *run("x", 1, 2)]
+
+    assert found(crowd(ALL_AT_ONCE), other) == []
+
+
+def test_a_run_on_a_node_that_is_away_holds_nothing_when_its_job_has_ended_elsewhere() -> None:
+    first = [*asked("a", BLOCK), *run("a", 1, 9), *fault("pause", 1.5, 8), *run("a", 3, 4, fence=1, pid=2)]
+    second = [*asked("b", BLOCK, at=0.5), *run("b", 5, 6, pid=2)]
+
+    assert found(first, second) == []
+
+
+def test_one_that_begins_while_a_killed_node_keeps_the_place_is_caught() -> None:
+    first = [*asked("a", BLOCK), *run("a", 1), *fault("kill", 1.5), *run("a", 4, 5, fence=1, pid=2)]
+    second = [*asked("b", BLOCK, at=0.5), *run("b", 2, 3, pid=2)]
+
+    assert (flow.HOLDERS, "b") in found(first, second)
+
+
+def test_a_place_may_have_gone_where_an_older_node_declined_the_job_of_a_killed_one() -> None:
+    first = [*asked("a", BLOCK, kind=NEWER_KIND), *run("a", 1), *fault("kill", 1.5), *run("a", 4, 5, fence=1, pid=2)]
+    second = [*asked("b", SKIP, at=0.5), *run("b", 2, 3, pid=2)]
+
+    assert found(first, second, a=Ended("completed", 1, 1)) == []
+
+
+def by_rate(*starts: float) -> list[Event]:
+    jobs = [asked(f"j{number}", TURNSTILE) + run(f"j{number}", at, at) for number, at in enumerate(starts)]
+    return [event for job in jobs for event in job]
+
+
+def test_a_burst_and_then_one_after_the_other_is_right() -> None:
+    assert found(by_rate(*[0.1] * BURST, 0.2, 0.3, 0.4)) == []
+
+
+def test_a_start_above_the_rate_is_caught() -> None:
+    assert found(by_rate(*[0.0] * (BURST + 1))) == [(flow.RATE, f"j{BURST}")]
+
+
+def test_a_start_above_the_rate_long_after_the_first_ones_is_caught() -> None:
+    more = [asked(f"k{number}", TURNSTILE, at=9) + run(f"k{number}", 9.02, 9.1) for number in range(BURST + 1)]
+
+    assert found(by_rate(0.1), *more) == [(flow.RATE, f"k{BURST}")]
+
+
+def test_those_that_a_node_held_before_they_started_may_come_together() -> None:
+    assert found(by_rate(*[9.0] * (BURST + 5)), asked("later", TURNSTILE, at=8.9)) == []
+
+
+def test_a_take_over_uses_nothing_of_the_rate() -> None:
+    moved = [*asked("a", TURNSTILE), *run("a", 0.01), *fault("kill", 0.02), *run("a", 0.05, 0.1, fence=1, pid=2)]
+
+    assert found(by_rate(*[0.05] * (BURST - 1)), moved) == []
+
+
+def test_a_retry_does() -> None:
+    tried = [*asked("a", TURNSTILE), *run("a", 0.01, 0.02, how="fail"), *run("a", 0.05, 0.06, fence=1)]
+
+    assert found(by_rate(*[0.05] * (BURST - 1)), tried) == [(flow.RATE, f"j{BURST - 2}")]
+
+
+def in_order(limit: str, *second: float) -> list[Event]:
+    """The first one fails, waits, and runs again from 3 to 4."""
+    first = [*asked("a", limit), *run("a", 1, 1.5, how="fail"), *run("a", 3, 4, fence=1)]
+    return [*first, *asked("b", limit, at=0.5), *run("b", *second)]
+
+
+@pytest.mark.parametrize(("limit", "begin"), [(BLOCK, 5.0), (SKIP, 2.0), (SKIP, 5.0)])
+def test_the_order_is_kept(limit: str, begin: float) -> None:
+    assert found(in_order(limit, begin, begin + 0.5)) == []
+
+
+@pytest.mark.parametrize(("limit", "begin"), [(BLOCK, 2.0), (BLOCK, 0.7), (SKIP, 0.7)])
+def test_a_job_that_overtakes_another_one_is_caught(limit: str, begin: float) -> None:
+    assert found(in_order(limit, begin, begin + 0.2)) == [(flow.ORDER, "b")]
+
+
+def test_a_job_that_waits_although_it_could_run_is_caught() -> None:
+    waited = [Event(9, "waited", "a", name=f"{CROWD}\na", seconds=1.1)]
+
+    assert found(asked("a", CROWD), waited) == [(flow.WAITED, "a")]
+
+
+def test_one_that_waits_where_a_fault_is_near_is_not() -> None:
+    waited = [Event(9, "waited", "a", name=f"{CROWD}\na", seconds=1.1)]
+
+    assert found(asked("a", CROWD), waited, fault("pause", 6, 7.5)) == []
+
+
+def test_two_unfinished_jobs_of_one_unique_key_are_caught() -> None:
+    first, second = asked("a", unique="u") + run("a", 1, 3), asked("b", unique="u", at=2) + run("b", 4, 5)
+    ended = {"a": Ended("completed", 0, 0), "b": Ended("completed", 0, 0)}
+
+    assert found(first, second, **ended) == [(flow.UNIQUE, "b")]
+
+
+def test_one_unique_job_after_the_other_is_right() -> None:
+    first, second = asked("a", unique="u") + run("a", 1, 3), asked("b", unique="u", at=3) + run("b", 4, 5)
+
+    assert found(first, second, a=Ended("completed", 0, 0)) == []
+
+
+def told_apart(at: float) -> list[Event]:
+    return [Event(at, "told_apart", "a", unique="u", seconds=0.1)]
+
+
+def test_a_submission_that_stands_for_an_ended_job_is_caught() -> None:
+    job = asked("a", unique="u") + run("a", 1, 3)
+
+    assert found(job, told_apart(3.2), a=Ended("completed", 0, 0)) == []
+    assert found(job, told_apart(5.0), a=Ended("completed", 0, 0)) == [(flow.LET_GO, "a")]
+
+
+def test_one_that_stands_for_a_job_that_a_fault_brought_back_is_right() -> None:
+    job = asked("a", unique="u") + run("a", 1, 3) + fault("pause", 2.5, 4.5)
+
+    assert found(job, told_apart(5.0), a=Ended("completed", 0, 0)) == []
+
+
+@pytest.mark.parametrize(("kind", "broken"), [(NEWER_KIND, [(flow.DECLINED, "a")]), (KIND, [])])
+def test_a_job_that_is_declined_for_ever_is_caught(kind: str, broken: list[tuple[str, str]]) -> None:
+    assert found(asked("a", kind=kind), a=Ended("queued")) == broken
+
+
+@pytest.mark.parametrize(
+    ("limit", "holders", "ahead_us", "room"),
+    [
+        (Limit(concurrency=2), 1, 0, True),
+        (Limit(concurrency=2), 2, 0, False),
+        (Limit(rate=Rate(10, burst=2)), 9, 100_000, True),
+        (Limit(rate=Rate(10, burst=2)), 9, 100_001, False),
+        (Limit(rate=Rate(10, burst=1)), 9, 0, True),
+    ],
+)
+def test_a_key_has_room_as_its_limit_says(limit: Limit, holders: int, ahead_us: int, room: bool) -> None:
+    assert has_room(limit, holders, 5_000_000 + ahead_us, 5_000_000) is room
