@@ -148,3 +148,4 @@ def test_a_clock_that_was_put_back_keeps_no_job_longer_than_its_own_units(
     now = NOON_US - hours * 3_600_000_000
     [wait] = key.run((now, 99, 1, False))
     assert (wait or 0) <= max(key.each_us, LOOK_US) + ROUNDING_US
+    assert wait is None or key.run((now + math.ceil(wait) + ROUNDING_US, 99, 1, False)) == [None]

@@ -101,6 +101,10 @@ local function closed(claim, id)
     claim.used = used + claim.units * each
     -- One that is larger than a burst that was lowered since starts when nothing is used: it would never.
     if claim.used - burst > now and used > now then
+      -- Written down, or it would be as far ahead at the next look, and at all until the clock is there again.
+      if tonumber(stored) > used then
+        redis.call('SET', stem .. 'tat:' .. claim.key, string.format('%.0f', used), 'KEEPTTL')
+      end
       -- Rather some at once than a look for each: half of a burst is never lost by that.
       return math.max(claim.used - burst - now, math.min(burst / 2, 20000))
     end
