@@ -16,6 +16,7 @@ def let_one_more_in() -> None:
     """A full key lets one more in."""
     for script in (TAKE_TURNS, TAKE_DECLINED):
         edit(script, ("held >= limit.concurrency and", "held > limit.concurrency and"))
+    edit(TAKE_TURNS, ("'holders:' .. key) < limit.concurrency", "'holders:' .. key) <= limit.concurrency"))
 
 
 def use_up_nothing() -> None:
@@ -48,11 +49,6 @@ def keep_the_place() -> None:
 def say_nothing_of_room() -> None:
     """A job that ends gives its place back, and nobody hears of it."""
     settle_without(lambda command: command[0] == "PUBLISH" or (command[0] == "SADD" and command[1].endswith(":room")))
-
-
-def keep_the_key() -> None:
-    """A job that ends keeps its unique key."""
-    settle_without(lambda command: command[0] == "SREM")
 
 
 def drop_the_key_at_a_retry() -> None:

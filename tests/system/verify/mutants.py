@@ -62,7 +62,6 @@ MUTANTS: dict[str, Callable[[], None]] = {
         flow.overtake_a_retry,
         flow.keep_the_place,
         flow.say_nothing_of_room,
-        flow.keep_the_key,
         flow.drop_the_key_at_a_retry,
         flow.take_nothing_declined,
     )

@@ -91,7 +91,6 @@ GROUPS = {
             "overtake_a_retry": flow.ORDER,
             "keep_the_place": promises.STRAY,
             "say_nothing_of_room": flow.WAITED,
-            "keep_the_key": flow.LET_GO,
             "drop_the_key_at_a_retry": flow.UNIQUE,
             "take_nothing_declined": flow.DECLINED,
         },
