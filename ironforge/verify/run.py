@@ -92,14 +92,7 @@ async def verify(settings: Settings, plan: Plan, *, say: Say, command: Sequence[
     Raises StoreUnavailable when the server goes away for good.
     """
     rng = random.Random(plan.seed)
-    settings = msgspec.structs.replace(
-        settings,
-        namespace=f"verify-{new_id().hex()}",
-        namespaces=(),
-        retention_seconds=RETENTION_SECONDS,
-        queues=("default",),
-        crash_budget=CRASH_BUDGET,
-    )
+    settings = _in_a_namespace_of_its_own(settings)
     with tempfile.TemporaryDirectory(prefix="ironforge-verify-") as folder:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(_emptied_afterwards(settings))
@@ -135,6 +128,17 @@ async def verify(settings: Settings, plan: Plan, *, say: Say, command: Sequence[
             torn=torn,
             strays=strays,
         )
+
+
+def _in_a_namespace_of_its_own(settings: Settings) -> Settings:
+    return msgspec.structs.replace(
+        settings,
+        namespace=f"verify-{new_id().hex()}",
+        namespaces=(),
+        retention_seconds=RETENTION_SECONDS,
+        queues=("default",),
+        crash_budget=CRASH_BUDGET,
+    )
 
 
 async def _under_load(plan: Plan, rng: random.Random, load: Load, nodes: Nodes, say: Say) -> None:
