@@ -61,6 +61,23 @@ async def replace(ground: Ground, node: subprocess.Popen[bytes], version: int) -
     return newer
 
 
+async def test_jobs_with_and_without_a_field_that_the_new_version_needs_complete(ground: Ground) -> None:
+    for version in (1, 2):
+        start(ground, version)
+
+    async def is_known() -> bool:
+        kinds = await ground.store_client.inspector.kinds()
+        return "grown" in kinds.known and len(kinds.known["grown"].schemas) == 2
+
+    await until(is_known, "both versions to be announced")
+    payloads = [{"n": n} if n % 2 else {"n": n, "text": "more"} for n in range(200)]
+    ids = await ground.forge.submit_many("grown", payloads)
+    await ground.drained(len(ids))
+    await ground.check_settled(ids)
+    totals = await ground.totals()
+    assert (totals["completed"], totals["dead"]) == (len(ids), 0)
+
+
 async def test_nothing_is_lost_in_a_roll_out_and_back(ground: Ground) -> None:
     nodes = [start(ground, 1), start(ground, 1)]
     load = Load(ground)

@@ -1,4 +1,5 @@
-"""A node program in two versions, by its argument: the second one knows a kind more, and a field more of the other.
+"""A node program in two versions, by its argument: the second one knows a kind more, a field more of another one, and
+needs a field more of a third.
 
 What a node declines it writes into the ledger as well.
 """
@@ -9,7 +10,7 @@ import asyncio
 import os
 import sys
 
-from ironforge import Context, Forge
+from ironforge import Backoff, Context, Forge
 from ironforge.actors.outcome_reporter import OutcomeReporter
 from ironforge.job.record import decode
 from ironforge.runtime.node import run_node
@@ -44,15 +45,26 @@ async def old_with_more(context: Context, n: int, text: str = "") -> int:
     return await run(context)
 
 
+async def grown(context: Context, n: int) -> int:
+    return await run(context)
+
+
+async def grown_with_more(context: Context, n: int, text: str) -> int:
+    return await run(context)
+
+
 async def new(context: Context, n: int) -> int:
     return await run(context)
 
 
 if __name__ == "__main__":
     OutcomeReporter.declined = declined  # type: ignore[method-assign]
+    grows = forge.job("grown", max_retries=100, backoff=Backoff(base_seconds=0.02, max_seconds=0.1))
     if sys.argv[1] == "1":
         forge.job("old")(old)
+        grows(grown)
     else:
+        grows(grown_with_more)
         forge.job("old")(old_with_more)
         forge.job("new")(new)
     sys.exit(run_node(forge))
