@@ -184,3 +184,18 @@ async def test_what_was_used_beyond_the_estimate_is_worked_off_first(cluster: Cl
     assert (key.stopped_ms is None, key.probing) == (False, False)
     await cluster.submit(*limited(1, name="rate"))
     assert await node.work.fetch(10) == []
+
+
+async def test_one_that_keeps_its_place_comes_back_in_front_of_those_that_a_clock_says_came_before(
+    cluster: Cluster,
+) -> None:
+    await cluster.store_client.limits.put("one", Limit(concurrency=1, order="fifo", on_failure="block"))
+    node = await cluster.node()
+    first, second = limited(2)
+    await cluster.submit(first, second)
+    await node.work.park([retry((await node.work.fetch(10))[0])])
+    for key in (cluster.keys.line("default:2:one\na"), cluster.keys.behind("default:2")):
+        cluster.raw.zadd(key, {second.id: 1_000})
+    cluster.ripen()
+    await node.work.promote()
+    assert ids_in(await node.work.fetch(10)) == [first.id]

@@ -90,7 +90,13 @@ local function join(stream, id, record, mark)
     arrivals[name] = line
   end
   local n = #line.words
-  line.words[n + 1] = string.format('%.0f', since == '' and micros() + arriving or tonumber(since) * 1000)
+  local came = since == '' and micros() + arriving or tonumber(since) * 1000
+  -- One that has kept its place goes in front: by a clock that was put back others came before it, and wait for it.
+  if since ~= '' and redis.pcall('ZSCORE', stem .. 'holders:' .. key, id) then
+    local head = redis.call('ZRANGE', stem .. 'line:' .. name, 0, 0, 'WITHSCORES')[2]
+    came = math.min(came, head and head - 1 or came)
+  end
+  line.words[n + 1] = string.format('%.0f', came)
   line.words[n + 2] = id
   line.records[n + 1], line.records[n + 2] = id, record
   arriving = arriving + 1
