@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from ironforge.job.limits_option import limits_in
-from ironforge.job.record import Job, created_ms_of, new_id, tail_of
+from ironforge.job.record import Job, created_ms_of, new_id
 from ironforge.job.unique_option import check_wait, key_in
 
 
@@ -24,21 +24,17 @@ class CheckedOptions(NamedTuple):
     limits_by_path: bool = False
 
     def job(self, kind: str, payload: bytes, job_id: bytes | None = None, tail: int | None = None) -> Job:
-        """The record of a new job of a checked kind and payload. Without `job_id` one is made, with the tail of the
-        unique key, or else of a limit's, or else this one. Raises InvalidJob when the payload has no key where its kind
-        says."""
+        """The record of a new job of a checked kind and payload. Without `job_id` one is made, with this tail. Raises
+        InvalidJob when the payload has no key where its kind says."""
         template, unique = self.record, self.record.unique
         decoded = msgspec.json.decode(payload) if self.limits_by_path or self.unique_by_path else None
-        if template.limits:
-            if self.limits_by_path:
-                template = msgspec.structs.replace(template, limits=limits_in(decoded, template.limits))
-            tail = tail_of(template.limits[0].key)
+        if self.limits_by_path:
+            template = msgspec.structs.replace(template, limits=limits_in(decoded, template.limits))
         if unique is not None:
             check_wait(unique, self.delay_ms)
             if self.unique_by_path:
                 unique = msgspec.structs.replace(unique, key=key_in(decoded, unique.key))
                 template = msgspec.structs.replace(template, unique=unique)
-            tail = tail_of(unique.key)
         job_id = new_id(tail) if job_id is None else job_id
         created_ms = created_ms_of(job_id)
         ready_ms = created_ms + self.delay_ms if self.delay_ms else self.run_at_ms or 0

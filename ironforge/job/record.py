@@ -212,12 +212,16 @@ def new_id(tail: int | None = None) -> bytes:
     Its last byte decides the shard, so `tail`, 0 to 255, is what jobs have in common that shall go to the same one.
     """
     job_id: bytes = uuid_utils.uuid7().bytes
-    return job_id if tail is None else job_id[:-1] + bytes((tail,))
+    return job_id if tail is None else with_tail(job_id, tail)
 
 
-def tail_of(idempotency_key: str) -> int:
-    """The last byte of the ids submitted with this key: repeated, it has to meet what it was first used for."""
-    return hashlib.sha256(idempotency_key.encode()).digest()[0]
+def with_tail(job_id: bytes, tail: int) -> bytes:
+    return job_id[:-1] + bytes((tail,))
+
+
+def tail_of(key: str) -> int:
+    """The last byte of the ids submitted with this unique, limit or idempotency key: it has to meet its others."""
+    return hashlib.sha256(key.encode()).digest()[0]
 
 
 def shard_of(job_id: bytes, shards: int) -> int:

@@ -7,6 +7,7 @@ code runs on one server, behind Sentinel and in a cluster.
 from __future__ import annotations
 
 import functools
+import hashlib
 import itertools
 from collections.abc import Sequence
 from typing import Final, Literal
@@ -180,7 +181,8 @@ class Keys(DeclinedKeys, LimitKeys):
         "idem:<digest>",
         "string",
         EXPIRES,
-        "the first answer to an idempotency key: 16 bytes, and 17 for each job of its batch",
+        "the first answer to an idempotency key: 16 bytes, and 17 for each job of its batch; or, where its jobs lie in "
+        "another shard, the route there: `<generation>:<shard>`",
         "a submission with this idempotency key is refused",
     )
     unique = KeyFamily(
@@ -272,6 +274,9 @@ class Keys(DeclinedKeys, LimitKeys):
     def turns_of(self, queues: Sequence[str]) -> list[str]:
         """The keys `turns` of all priorities of these queues."""
         return [self.turns(queue + ending) for ending in LINE_ENDINGS for queue in queues]
+
+    def answer_to(self, idempotency_key: str) -> str:
+        return self.idempotency(hashlib.sha256(idempotency_key.encode()).hexdigest())
 
     def bucket_of(self, job_id: bytes, bucket: Bucket) -> str:
         return (self.done if bucket == "done" else self.kept)(str(minute_of(job_id)))

@@ -2,7 +2,7 @@
 -- Accepts jobs: all of them or, on an idempotency conflict, when a queue, the list of queues or memory is full, none.
 -- KEYS  index, scheduled, parked, queues, totals, delayed, then streams with fair and turns, and the zsets declined, where needed, then whatever the
 --         jobs name by number
--- ARGV  channel, width, streams, seconds, again, limit, most, most_keys, expiring, then per job:
+-- ARGV  channel, width, streams, seconds, again, limit, most, most_keys, expiring, generations, then per job:
 --         stream (number of its key), id, record, due ('' now | '+<ms>' from now | '<ms>' Unix time), mark ('' or, of a
 --           job with a fairness key, `:<weight>:<key>`, and its limits)
 --         and in the long form: idempotency key (number, or 0), fingerprint (16 bytes, or 32 with the former
@@ -12,10 +12,11 @@
 --       width: arguments per job (5 or 10); streams: number of streams and so on; seconds for which an idempotency key is
 --       remembered; again: whether ids may be known (0 or 1); limit: most jobs of a queue (0: none; else the keys are all
 --       of the queues); most names of queues; most keys of limits in use; expiring: of each job that expires its number
---       and in how many ms, as in `0:60000,3:500`
+--       and in how many ms, as in `0:60000,3:500`; generations: of the routes of idempotency keys,
+--       `<number of the key>=<generation>` each, 0 where none is said
 -- USES  stem, types, clock, delay, announce, limits, enqueue, unique, kind_line, vacate, withdraw, conflict
--- Returns {'conflict', id of the first submission}, {'full', queue, jobs in it, jobs to add, limit},
---         {'queues', names in use, names to add, limit},
+-- Returns {'conflict', id of the first submission}, {'moved', id of the job, generation of the route that its key has},
+--         {'full', queue, jobs in it, jobs to add, limit}, {'queues', names in use, names to add, limit},
 --         {'keys', keys of limits in use, keys to add, limit},
 --         {'limit', why (unknown, units, fifo), number of the job, of the limit (from 0), its name, units, burst},
 --         {'duplicate', id of the job that has the unique key, letter of its place}
@@ -24,7 +25,7 @@
 --         before, 2 when it stands for another one with its unique key, 3 for both
 -- A call of 10,000 jobs takes about 70 ms. That is long for a script, and it is what all-or-nothing costs.
 width, streams, limit = tonumber(width), tonumber(streams), tonumber(limit)
-local first = 10
+local first = 11
 
 local function due_of(text)
   if text == '' then return nil end
@@ -58,6 +59,9 @@ for number, ms in string.gmatch(expiring, '(%d+):(%d+)') do expires[first + numb
 wrong = next(expires) and wrong_type({stem .. 'expiries'})
 if wrong then return wrong end
 
+local generation_of = {}
+for key, generation in string.gmatch(generations, '(%d+)=(%-?%d+)') do generation_of[tonumber(key)] = tonumber(generation) end
+
 -- What a key holds: id, first state ('q' or 's'; of a job that stands for another one a capital) and fingerprint of its
 -- first job, then id and state of the others.
 local earlier, given = {}, {}
@@ -68,10 +72,13 @@ local function remembered(at)
   local fingerprint, former = string.sub(ARGV[at + 6], 1, 16), string.sub(ARGV[at + 6], 17)
   if key == 0 then return end
   if not given[key] then
-    given[key], earlier[key] = {}, redis.call('GET', KEYS[key])
-    if earlier[key] and #earlier[key] % 17 ~= 16 then
+    local held = redis.call('GET', KEYS[key])
+    local route = not held and 0 or tonumber(string.match(held, '^(%d+):%d+$'))
+    if route and (generation_of[key] or 0) < route then return nil, {'moved', ARGV[at + 1], route} end
+    if held and not route and #held % 17 ~= 16 then
       return nil, redis.error_reply('CORRUPT ' .. KEYS[key] .. ' holds no answer: delete it')
     end
+    given[key], earlier[key] = {}, not route and held
   end
   local value, jobs = earlier[key] or given[key][1], given[key]
   local mark = value and string.sub(value, 18, 33)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -26,6 +26,7 @@ from ironforge.settings import Settings
 from ironforge.store.contract import Accepted, Most, Submission
 from ironforge.store.producer.admission import Admission
 from ironforge.store.producer.refusals import REFUSALS, refusal, verdict
+from ironforge.store.producer.routes import remembered_seconds
 from ironforge.store.retention import state_at
 
 # A flight takes whole batches until it has this many jobs: it bounds what the last of them waits for the first.
@@ -36,6 +37,7 @@ _CONFLICTS: Final[dict[OnConflict, str]] = {"return": "r", "reject": "j", "repla
 class _Pending(msgspec.Struct, frozen=True):
     batch: Sequence[Submission]
     most: Most
+    generations: Mapping[str, int]
     answer: asyncio.Future[list[Accepted]]
 
     @property
@@ -54,13 +56,15 @@ class GroupCommit:
         self._waiting: list[_Pending] = []
         self._flushing: asyncio.Task[None] | None = None
 
-    def submit(self, batch: Sequence[Submission], *, most: Most) -> asyncio.Future[list[Accepted]]:
-        """Done once the write has met the durability mode."""
+    def submit(
+        self, batch: Sequence[Submission], *, most: Most, generations: Mapping[str, int]
+    ) -> asyncio.Future[list[Accepted]]:
+        """Done once the write has met the durability mode. `generations` of idempotency keys that have a route."""
         answer: asyncio.Future[list[Accepted]] = asyncio.get_running_loop().create_future()
         if not batch:
             answer.set_result([])
             return answer
-        self._waiting.append(_Pending(batch, most, answer))
+        self._waiting.append(_Pending(batch, most, generations, answer))
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush(), name="store-submissions")
         return answer
@@ -168,12 +172,13 @@ class SubmitCall:
         for stream in lines:
             self.keys += (keys.fair(stream), keys.turns(stream), keys.behind(stream), keys.declined(stream))
         self.arguments: list[str | bytes | int] = [keys.signals, 10 if careful else 5, len(streams) + 4 * len(lines)]
-        self.arguments += [max(1, round(settings.idempotency_seconds)), int(again), limit]
+        self.arguments += [remembered_seconds(settings), int(again), limit]
         self.arguments += map(min, zip(*(waiting.most for waiting in group), strict=True))
         expiring = [f"{number}:{item.expires_in_ms}" for number, item in enumerate(self.items) if item.expires_in_ms]
-        self.arguments.append(",".join(expiring))
+        self.arguments += (",".join(expiring), "")
+        head = len(self.arguments)
         extra: dict[str, int] = {}
-        self._digests: dict[str, str] = {}
+        self._answers: dict[str, str] = {}
         self.size = 0
         for item, stream in zip(self.items, names, strict=True):
             job = item.job
@@ -182,11 +187,15 @@ class SubmitCall:
             self.arguments += (numbers[stream], job.id, record, _due(item), job.mark)
             if careful:
                 self.arguments += self._careful(item, keys, extra)
+        if routes := group[0].generations:
+            self.arguments[head - 1] = " ".join(
+                f"{extra[self._answers[key]]}={number}" for key, number in routes.items()
+            )
 
     def _careful(self, item: Submission, keys: Keys, extra: dict[str, int]) -> tuple[int, bytes, int, int, str]:
         number, fingerprint = 0, b""
         if item.idempotency_key is not None:
-            number = self._number(extra, self._idempotency(item.idempotency_key, keys))
+            number = self._number(extra, self._answer(item.idempotency_key, keys))
             fingerprint = _short(item.fingerprint)
             if item.former_fingerprint not in (b"", item.fingerprint):
                 fingerprint += _short(item.former_fingerprint)
@@ -196,11 +205,11 @@ class SubmitCall:
             self._number(extra, keys.bucket_of(item.job.id, "kept"))
         return number, fingerprint, extra[bucket], item.place, _unique(item.job)
 
-    def _idempotency(self, key: str, keys: Keys) -> str:
+    def _answer(self, key: str, keys: Keys) -> str:
         """The jobs of a batch share one key."""
-        if key not in self._digests:
-            self._digests[key] = keys.idempotency(hashlib.sha256(key.encode()).hexdigest())
-        return self._digests[key]
+        if key not in self._answers:
+            self._answers[key] = keys.answer_to(key)
+        return self._answers[key]
 
     def _number(self, extra: dict[str, int], key: str) -> int:
         if key not in extra:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from ironforge.errors import QuotaExceeded
@@ -18,16 +19,18 @@ from ironforge.redis.connection import Command, DoorConnection
 from ironforge.redis.keys import GROUP, Keys
 from ironforge.redis.location import Location
 from ironforge.redis.outages import ABSENT
-from ironforge.redis.scripts import PAUSE, RETRY, Script
+from ironforge.redis.scripts import PAUSE, RETRY, ROUTE, Script
 from ironforge.settings import Settings
 from ironforge.store.contract import Accepted, Most, Submission
 from ironforge.store.located_jobs import CHASES, LocatedJobs, elusive, not_now
 from ironforge.store.producer.group_commit import GroupCommit
 from ironforge.store.producer.refusals import refusal
+from ironforge.store.producer.routes import Route, remembered_seconds
 from ironforge.store.queue_names import forget_unused
 from ironforge.store.retention import state_at
 
 LOOK_SECONDS: Final = 0.25
+_NO_ROUTES: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class OnPause(Protocol):
@@ -47,14 +50,21 @@ class RedisProducer:
         self._looked_at = -math.inf
         self._on_pause = on_pause
 
-    async def submit(self, batch: Sequence[Submission], *, most: Most | None = None) -> list[Accepted]:
+    async def submit(
+        self, batch: Sequence[Submission], *, most: Most | None = None, generations: Mapping[str, int] = _NO_ROUTES
+    ) -> list[Accepted]:
         most = self._most if most is None else most
         try:
-            return await self._group_commit.submit(batch, most=most)
+            return await self._group_commit.submit(batch, most=most, generations=generations)
         except QuotaExceeded:
             if not await self._made_room():
                 raise
-            return await self._group_commit.submit(batch, most=most)
+            return await self._group_commit.submit(batch, most=most, generations=generations)
+
+    async def route(self, idempotency_key: str, route: Route) -> Route | None:
+        names = ROUTE.keys(self._keys, idempotency=self._keys.answer_to(idempotency_key))
+        found = await self._connection.run(ROUTE, names, [*route, remembered_seconds(self._settings)])
+        return Route(*found) if found else None
 
     def abandon(self) -> None:
         """Let go of the connections, for their loop is closed."""

@@ -9,6 +9,7 @@ from ironforge.codes import Code
 from ironforge.errors import Duplicate, IdempotencyConflict, InvalidJob, QueueFull, QuotaExceeded
 from ironforge.job.record import format_id
 from ironforge.settings import environment_name
+from ironforge.store.producer.routes import Moved
 from ironforge.store.queue_names import RETRY_SECONDS, too_many_queues
 from ironforge.store.retention import state_at
 
@@ -89,4 +90,5 @@ _MEANINGS: Final[dict[bytes, Callable[[list[Any]], Exception]]] = {
     b"queues": too_many_queues,
     b"keys": _too_many_keys,
     b"limit": _limit_refused,
+    b"moved": lambda reply: Moved(*reply[1:]),
 }

@@ -6,11 +6,12 @@ is the store of one shard, and a part that does not answer keeps nobody waiting 
 
 from __future__ import annotations
 
-from ironforge.store.sharding.clients import ShardedInspector, ShardedProducer
+from ironforge.store.sharding.clients import ShardedInspector
 from ironforge.store.sharding.consumer import ShardedConsumer
 from ironforge.store.sharding.leases import ShardedLeases
 from ironforge.store.sharding.limits import ShardedLimits
 from ironforge.store.sharding.notifications import ShardedNotifications
+from ironforge.store.sharding.producer import ShardedProducer
 
 __all__ = [
     "ShardedConsumer",

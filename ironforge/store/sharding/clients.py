@@ -1,29 +1,20 @@
-"""Submitting to, and looking at, several shards: an id's last byte says which one is asked.
-
-All or nothing holds within a shard. Batches that the API and `submit_many` make lie in one, because their ids share
-that byte; ids that a caller chose may lie anywhere, and then a batch can be accepted in part before it fails.
-"""
+"""Looking at several shards: an id's last byte says which one is asked."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
 
-from ironforge.errors import InvalidJob
-from ironforge.job.record import Job, JobState, shard_of, tail_of
+from ironforge.job.record import shard_of
 from ironforge.store.contract import (
     ANY_JOB,
-    Accepted,
     Health,
     Inspector,
     JobFilter,
     JobView,
-    Most,
     Page,
-    Producer,
     Stats,
     StreamDepth,
-    Submission,
     Totals,
     foreign_cursor,
 )
@@ -33,89 +24,6 @@ from ironforge.store.sharding.fan_out import gather_all
 
 # From the best to the worst.
 DURABILITY = ("local", "relaxed", "none")
-
-
-class ShardedProducer:
-    """Implements `contract.Producer`."""
-
-    def __init__(self, parts: Sequence[Producer]) -> None:
-        self._parts = parts
-
-    async def submit(self, batch: Sequence[Submission], *, most: Most | None = None) -> list[Accepted]:
-        """Raises InvalidJob for an id that its key would never find again."""
-        shards = [shard_of(item.job.id, len(self._parts)) for item in batch]
-        if len(self._parts) > 1:
-            _check_together(batch)
-        for item, shard in zip(batch, shards, strict=True):
-            self._check_key(item, shard)
-        if len(set(shards)) <= 1:
-            return await self._parts[shards[0] if shards else 0].submit(batch, most=most)
-        groups = [[at for at, shard in enumerate(shards) if shard == part] for part in range(len(self._parts))]
-        calls = [
-            part.submit([batch[at] for at in group], most=most) for part, group in zip(self._parts, groups, strict=True)
-        ]
-        answers: dict[int, Accepted] = {}
-        for group, accepted in zip(groups, await gather_all(calls), strict=True):
-            answers |= zip(group, accepted, strict=True)
-        return [answers[at] for at in range(len(batch))]
-
-    async def cancel(self, job_id: bytes) -> JobState:
-        return await self._of(job_id).cancel(job_id)
-
-    async def retry(self, job_id: bytes, *, reset_retry_count: bool, most: Most | None = None) -> Job:
-        return await self._of(job_id).retry(job_id, reset_retry_count=reset_retry_count, most=most)
-
-    async def set_paused(self, queue: str, *, paused: bool, most: Most | None = None) -> None:
-        """When a shard is away, those that are not have done it."""
-        await gather_all(part.set_paused(queue, paused=paused, most=most) for part in self._parts)
-
-    def _of(self, job_id: bytes) -> Producer:
-        return self._parts[shard_of(job_id, len(self._parts))]
-
-    def _check_key(self, item: Submission, shard: int) -> None:
-        for use in item.job.limits:
-            if tail_of(use.key) % len(self._parts) != shard:
-                raise InvalidJob(
-                    f"key {use.key!r} of limit {use.name} lies in another shard than the job: where there are several, "
-                    "a job has limits of one key, and an id that is made for that",
-                    code="keys_apart",
-                    field="limits",
-                )
-        unique = item.job.unique
-        if unique is not None and tail_of(unique.key) % len(self._parts) != shard:
-            raise InvalidJob(
-                "a unique key and an id of one's own do not go together in several shards: leave the id out",
-                code="invalid_job_id",
-                field="id",
-            )
-        if item.idempotency_key is not None and tail_of(item.idempotency_key) % len(self._parts) != shard:
-            raise InvalidJob(
-                "an idempotency key and an id of one's own do not go together where there are several shards: give one "
-                "of them, either makes the submission safe to repeat",
-                code="invalid_job_id",
-                field="id",
-            )
-
-
-def _check_together(batch: Sequence[Submission]) -> None:
-    """Keys of different text lie in different shards, or might: that must not depend on chance. A limit that is used
-    without a key has the empty one."""
-    limited = {use.key for item in batch for use in item.job.limits}
-    if len(limited) > 1:
-        raise InvalidJob(
-            f"the limits of this job or batch have {len(limited)} keys, and in several shards they must have one: "
-            "submit the jobs one by one, each with limits of one key",
-            code="keys_apart",
-            field="limits",
-        )
-    unique = {item.job.unique.key for item in batch if item.job.unique is not None}
-    if unique and len(unique | {item.idempotency_key for item in batch if item.idempotency_key is not None}) > 1:
-        raise InvalidJob(
-            "in several shards the unique and idempotency keys of one job or batch must have the same text: "
-            "submit the jobs one by one, or give the unique key as the Idempotency-Key",
-            code="keys_apart",
-            field="unique",
-        )
 
 
 class ShardedInspector:

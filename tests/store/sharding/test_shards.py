@@ -14,24 +14,11 @@ from ironforge.job.record import JobState, format_id, new_id, parse_id, shard_of
 from ironforge.redis.keys import Keys
 from ironforge.redis.shards import shards_of
 from ironforge.store import Submission
-from ironforge.store.server_checks import check_shards, verify
+from ironforge.store.server_checks import check_shards
 from tests.store.expiring import expiring
 from tests.store.kit import Cluster, completed, dead, job, job_in
+from tests.store.sharding.kit import SHARDS, lengths
 from tests.support.waiting import until
-
-SHARDS = 3
-
-
-@pytest.fixture
-async def sharded(cluster: Cluster) -> Cluster:
-    cluster.with_settings(shards=SHARDS)
-    await verify(cluster.settings)
-    return cluster
-
-
-def lengths(cluster: Cluster) -> list[int]:
-    """Jobs by shard."""
-    return [cluster.raw.hlen(keys.index) for keys in shards_of(cluster.settings)]
 
 
 async def test_single_jobs_spread_and_a_batch_stays_together(sharded: Cluster) -> None:
@@ -56,12 +43,11 @@ async def test_a_repeated_key_finds_its_first_job_wherever_that_is(sharded: Clus
     assert sum(lengths(sharded)) == 20
 
 
-async def test_a_key_and_an_id_that_lead_to_different_shards_are_refused_and_nothing_is_stored(
+async def test_ids_of_one_key_that_lead_to_different_shards_are_refused_and_nothing_is_stored(
     sharded: Cluster,
 ) -> None:
-    astray = new_id((tail_of("key") + 1) % SHARDS)
-    with pytest.raises(InvalidJob, match="an idempotency key and an id of one's own"):
-        await sharded.submit(job(), job(id=astray), idempotency_key="key")
+    with pytest.raises(InvalidJob, match="the jobs of one idempotency key have ids of one's own"):
+        await sharded.submit(job(id=new_id(0)), job(id=new_id(1)), idempotency_key="key")
     assert lengths(sharded) == [0] * SHARDS
 
 
