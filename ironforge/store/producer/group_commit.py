@@ -188,9 +188,8 @@ class SubmitCall:
             if careful:
                 self.arguments += self._careful(item, keys, extra)
         if routes := group[0].generations:
-            self.arguments[head - 1] = " ".join(
-                f"{extra[self._answers[key]]}={number}" for key, number in routes.items()
-            )
+            asked = (f"{extra[name]}={routes.get(key, 0)}" for key, name in self._answers.items())
+            self.arguments[head - 1] = " ".join(asked)
 
     def _careful(self, item: Submission, keys: Keys, extra: dict[str, int]) -> tuple[int, bytes, int, int, str]:
         number, fingerprint = 0, b""

@@ -7,8 +7,8 @@ accepted in part before it fails. An idempotency key yields to where the jobs li
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -51,9 +51,11 @@ class ShardedProducer:
             return await self._submit(next(iter(groups)), placed, most_queues)
         self._check_undivided(placed)
         answers: dict[int, Accepted] = {}
-        calls = [self._submit(shard, [placed[at] for at in group], most_queues) for shard, group in groups.items()]
-        for group, accepted in zip(groups.values(), await gather_all(calls), strict=True):
-            answers |= zip(group, accepted, strict=True)
+        calls = [
+            _in_order(answers, group, self._submit(shard, [placed[at] for at in group], most_queues))
+            for shard, group in groups.items()
+        ]
+        await gather_all(calls)
         return [answers[at] for at in range(len(batch))]
 
     async def cancel(self, job_id: bytes) -> JobState:
@@ -122,17 +124,17 @@ class ShardedProducer:
         self, routes: Mapping[str, Route], shard: int, batch: Sequence[Submission], most_queues: int | None
     ) -> list[Accepted]:
         """Answers that other shards have come first: when one is a conflict nothing is stored."""
-        if not routes:
-            return await self._parts[shard].submit(batch, most_queues=most_queues)
         elsewhere = {key: route.shard for key, route in routes.items() if route.shard != shard}
+        generations = {key: route.generation for key, route in routes.items()}
+        if not elsewhere:
+            return await self._parts[shard].submit(batch, most_queues=most_queues, generations=generations)
         answers: dict[int, Accepted] = {}
         for place in (*dict.fromkeys(elsewhere.values()), shard):
             group = [at for at, item in enumerate(batch) if elsewhere.get(item.idempotency_key or "", shard) == place]
-            generations = {key: route.generation for key, route in routes.items() if route.shard == place}
-            accepted = await self._parts[place].submit(
-                [batch[at] for at in group], most_queues=most_queues, generations=generations
+            part = [batch[at] for at in group]
+            await _in_order(
+                answers, group, self._parts[place].submit(part, most_queues=most_queues, generations=generations)
             )
-            answers |= zip(group, accepted, strict=True)
         return [answers[at] for at in range(len(batch))]
 
     async def _route(self, key: str, shard: int, generation: int = 0) -> Route:
@@ -152,6 +154,17 @@ class ShardedProducer:
             if shut is None:
                 return Route(REPLAY, found.shard)
             generation = max(found.generation + 1, shut.generation)
+
+
+async def _in_order(
+    answers: dict[int, Accepted], group: Sequence[int], call: Coroutine[Any, Any, list[Accepted]]
+) -> None:
+    """What `call` answers to some jobs of a batch, which have these numbers in it."""
+    try:
+        answers |= zip(group, await call, strict=True)
+    except InvalidJob as error:
+        error.index = group[error.index or 0]  # one that is alone has none
+        raise
 
 
 def _only_key(batch: Sequence[Submission]) -> str | None:

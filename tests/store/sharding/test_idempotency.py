@@ -178,6 +178,17 @@ async def test_an_answer_that_was_given_elsewhere_is_one_of_a_batch(sharded: Clu
     assert lengths(sharded) == [0, 1, 1]
 
 
+async def test_a_refusal_says_which_job_of_the_whole_batch_it_means(with_limits: Cluster) -> None:
+    known = await submit(with_limits, unique(text_in(ELSEWHERE)))
+    answered = Submission(unique(text_in(THERE), kind="other"), idempotency_key=KEY, fingerprint=b"a")
+    own = Submission(job(id=new_id(ELSEWHERE)), again=True)
+    wrong = Submission(limited(text_in(THERE), "none"), idempotency_key="fresh")
+    with pytest.raises(InvalidJob, match="there is no limit none") as caught:
+        await with_limits.store_client.producer.submit([own, answered, wrong])
+    assert caught.value.index == 2
+    assert {one.id for jobs in stored(with_limits) for one in jobs} == {known.id, own.job.id}
+
+
 async def test_a_route_is_forgotten_as_its_answer_is(sharded: Cluster) -> None:
     sharded.with_settings(idempotency_seconds=1_000.0)
     await submit(sharded, unique(text_in(THERE)))
