@@ -14,7 +14,7 @@ import msgspec
 
 from ironforge.errors import InvalidJob
 from ironforge.job.record import Job, JobState, shard_of, tail_of, with_tail
-from ironforge.store.contract import Accepted, Producer, Submission
+from ironforge.store.contract import Accepted, Most, Producer, Submission
 from ironforge.store.producer.routes import REPLAY, Moved, Route
 from ironforge.store.sharding.fan_out import gather_all
 
@@ -26,7 +26,7 @@ class ShardProducer(Producer, Protocol):
         self,
         batch: Sequence[Submission],
         *,
-        most_queues: int | None = None,
+        most: Most | None = None,
         generations: Mapping[str, int] = ...,
     ) -> list[Accepted]:
         """`generations` of the routes that idempotency keys have. Raises Moved for a key that has a later one."""
@@ -41,18 +41,18 @@ class ShardedProducer:
     def __init__(self, parts: Sequence[ShardProducer]) -> None:
         self._parts = parts
 
-    async def submit(self, batch: Sequence[Submission], *, most_queues: int | None = None) -> list[Accepted]:
+    async def submit(self, batch: Sequence[Submission], *, most: Most | None = None) -> list[Accepted]:
         """Raises InvalidJob for keys, or an id, that lead to different shards."""
         placed = self._placed(batch)
         groups: dict[int, list[int]] = {}
         for at, item in enumerate(placed):
             groups.setdefault(shard_of(item.job.id, len(self._parts)), []).append(at)
         if len(groups) == 1:
-            return await self._submit(next(iter(groups)), placed, most_queues)
+            return await self._submit(next(iter(groups)), placed, most)
         self._check_undivided(placed)
         answers: dict[int, Accepted] = {}
         calls = [
-            _in_order(answers, group, self._submit(shard, [placed[at] for at in group], most_queues))
+            _in_order(answers, group, self._submit(shard, [placed[at] for at in group], most))
             for shard, group in groups.items()
         ]
         await gather_all(calls)
@@ -61,12 +61,12 @@ class ShardedProducer:
     async def cancel(self, job_id: bytes) -> JobState:
         return await self._of(job_id).cancel(job_id)
 
-    async def retry(self, job_id: bytes, *, reset_retry_count: bool, most_queues: int | None = None) -> Job:
-        return await self._of(job_id).retry(job_id, reset_retry_count=reset_retry_count, most_queues=most_queues)
+    async def retry(self, job_id: bytes, *, reset_retry_count: bool, most: Most | None = None) -> Job:
+        return await self._of(job_id).retry(job_id, reset_retry_count=reset_retry_count, most=most)
 
-    async def set_paused(self, queue: str, *, paused: bool, most_queues: int | None = None) -> None:
+    async def set_paused(self, queue: str, *, paused: bool, most: Most | None = None) -> None:
         """When a shard is away, those that are not have done it."""
-        await gather_all(part.set_paused(queue, paused=paused, most_queues=most_queues) for part in self._parts)
+        await gather_all(part.set_paused(queue, paused=paused, most=most) for part in self._parts)
 
     def _of(self, job_id: bytes) -> ShardProducer:
         return self._parts[shard_of(job_id, len(self._parts))]
@@ -107,7 +107,7 @@ class ShardedProducer:
                 field="id",
             )
 
-    async def _submit(self, shard: int, batch: Sequence[Submission], most_queues: int | None) -> list[Accepted]:
+    async def _submit(self, shard: int, batch: Sequence[Submission], most: Most | None) -> list[Accepted]:
         """Jobs that lie in one shard."""
         keys = {item.job.id: item.idempotency_key for item in batch if item.idempotency_key is not None}
         routes = {
@@ -115,26 +115,24 @@ class ShardedProducer:
         }
         while True:
             try:
-                return await self._submit_by(routes, shard, batch, most_queues)
+                return await self._submit_by(routes, shard, batch, most)
             except Moved as moved:
                 key = keys[moved.job_id]
                 routes[key] = await self._route(key, shard, moved.generation)
 
     async def _submit_by(
-        self, routes: Mapping[str, Route], shard: int, batch: Sequence[Submission], most_queues: int | None
+        self, routes: Mapping[str, Route], shard: int, batch: Sequence[Submission], most: Most | None
     ) -> list[Accepted]:
         """Answers that other shards have come first: when one is a conflict nothing is stored."""
         elsewhere = {key: route.shard for key, route in routes.items() if route.shard != shard}
         generations = {key: route.generation for key, route in routes.items()}
         if not elsewhere:
-            return await self._parts[shard].submit(batch, most_queues=most_queues, generations=generations)
+            return await self._parts[shard].submit(batch, most=most, generations=generations)
         answers: dict[int, Accepted] = {}
         for place in (*dict.fromkeys(elsewhere.values()), shard):
             group = [at for at, item in enumerate(batch) if elsewhere.get(item.idempotency_key or "", shard) == place]
             part = [batch[at] for at in group]
-            await _in_order(
-                answers, group, self._parts[place].submit(part, most_queues=most_queues, generations=generations)
-            )
+            await _in_order(answers, group, self._parts[place].submit(part, most=most, generations=generations))
         return [answers[at] for at in range(len(batch))]
 
     async def _route(self, key: str, shard: int, generation: int = 0) -> Route:

@@ -16,6 +16,7 @@ from ironforge.errors import IdempotencyConflict, InvalidJob
 from ironforge.job.record import Job, new_id, tail_of
 from ironforge.redis.shards import shards_of
 from ironforge.store import Accepted, Submission
+from ironforge.store.contract import Most
 from ironforge.store.producer.producer import RedisProducer
 from ironforge.store.producer.routes import Route
 from ironforge.store.sharding import ShardedProducer
@@ -51,10 +52,10 @@ class SteppedShard(RedisProducer):
     steps: Steps
 
     async def submit(
-        self, batch: Sequence[Submission], *, most_queues: int | None = None, generations: Mapping[str, int] = {}
+        self, batch: Sequence[Submission], *, most: Most | None = None, generations: Mapping[str, int] = {}
     ) -> list[Accepted]:
         await self.steps.turn()
-        answers = await super().submit(batch, most_queues=most_queues, generations=generations)
+        answers = await super().submit(batch, most=most, generations=generations)
         await self.steps.turn()  # crashes have the answer lost as well
         return answers
 
