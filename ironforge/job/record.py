@@ -212,11 +212,7 @@ def new_id(tail: int | None = None) -> bytes:
     Its last byte decides the shard, so `tail`, 0 to 255, is what jobs have in common that shall go to the same one.
     """
     job_id: bytes = uuid_utils.uuid7().bytes
-    return job_id if tail is None else with_tail(job_id, tail)
-
-
-def with_tail(job_id: bytes, tail: int) -> bytes:
-    return job_id[:-1] + bytes((tail,))
+    return job_id if tail is None else job_id[:-1] + bytes((tail,))
 
 
 def tail_of(key: str) -> int:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import msgspec
 
 from ironforge.errors import InvalidJob
-from ironforge.job.record import Job, JobState, shard_of, tail_of, with_tail
+from ironforge.job.record import Job, JobState, shard_of, tail_of
 from ironforge.store.contract import Accepted, Most, Producer, Submission
 from ironforge.store.producer.routes import REPLAY, Moved, Route
 from ironforge.store.sharding.fan_out import gather_all
@@ -182,4 +182,4 @@ def _only_key(batch: Sequence[Submission]) -> str | None:
 
 
 def _moved(item: Submission, tail: int) -> Submission:
-    return item._replace(job=msgspec.structs.replace(item.job, id=with_tail(item.job.id, tail)))
+    return item._replace(job=msgspec.structs.replace(item.job, id=item.job.id[:-1] + bytes((tail,))))
