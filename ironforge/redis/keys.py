@@ -7,7 +7,6 @@ code runs on one server, behind Sentinel and in a cluster.
 from __future__ import annotations
 
 import functools
-import hashlib
 import itertools
 from collections.abc import Sequence
 from typing import Final, Literal
@@ -274,9 +273,6 @@ class Keys(DeclinedKeys, LimitKeys):
     def turns_of(self, queues: Sequence[str]) -> list[str]:
         """The keys `turns` of all priorities of these queues."""
         return [self.turns(queue + ending) for ending in LINE_ENDINGS for queue in queues]
-
-    def answer_to(self, idempotency_key: str) -> str:
-        return self.idempotency(hashlib.sha256(idempotency_key.encode()).hexdigest())
 
     def bucket_of(self, job_id: bytes, bucket: Bucket) -> str:
         return (self.done if bucket == "done" else self.kept)(str(minute_of(job_id)))

@@ -26,7 +26,7 @@ from ironforge.settings import Settings
 from ironforge.store.contract import Accepted, Most, Submission
 from ironforge.store.producer.admission import Admission
 from ironforge.store.producer.refusals import REFUSALS, refusal, verdict
-from ironforge.store.producer.routes import remembered_seconds
+from ironforge.store.producer.routes import answer_key, remembered_seconds
 from ironforge.store.retention import state_at
 
 # A flight takes whole batches until it has this many jobs: it bounds what the last of them waits for the first.
@@ -207,7 +207,7 @@ class SubmitCall:
     def _answer(self, key: str, keys: Keys) -> str:
         """The jobs of a batch share one key."""
         if key not in self._answers:
-            self._answers[key] = keys.answer_to(key)
+            self._answers[key] = answer_key(keys, key)
         return self._answers[key]
 
     def _number(self, extra: dict[str, int], key: str) -> int:

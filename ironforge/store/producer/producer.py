@@ -25,7 +25,7 @@ from ironforge.store.contract import Accepted, Most, Submission
 from ironforge.store.located_jobs import CHASES, LocatedJobs, elusive, not_now
 from ironforge.store.producer.group_commit import GroupCommit
 from ironforge.store.producer.refusals import refusal
-from ironforge.store.producer.routes import Route, remembered_seconds
+from ironforge.store.producer.routes import Route, answer_key, remembered_seconds
 from ironforge.store.queue_names import forget_unused
 from ironforge.store.retention import state_at
 
@@ -62,7 +62,7 @@ class RedisProducer:
             return await self._group_commit.submit(batch, most=most, generations=generations)
 
     async def route(self, idempotency_key: str, route: Route) -> Route | None:
-        names = ROUTE.keys(self._keys, idempotency=self._keys.answer_to(idempotency_key))
+        names = ROUTE.keys(self._keys, idempotency=answer_key(self._keys, idempotency_key))
         found = await self._connection.run(ROUTE, names, [*route, remembered_seconds(self._settings)])
         return Route(*found) if found else None
 

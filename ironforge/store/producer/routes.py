@@ -9,10 +9,12 @@ which shuts out submissions that are still under way there, then the shard of th
 
 from __future__ import annotations
 
+import hashlib
 from typing import Final, NamedTuple
 
 from ironforge.errors import IronForgeError
 from ironforge.job.record import format_id
+from ironforge.redis.keys import Keys
 from ironforge.settings import Settings
 
 # Of submissions that want an answer which is there, and are never to be stored.
@@ -39,3 +41,8 @@ class Moved(IronForgeError):
 def remembered_seconds(settings: Settings) -> int:
     """How long an idempotency key is known, with its answer or its route."""
     return max(1, round(settings.idempotency_seconds))
+
+
+def answer_key(keys: Keys, idempotency_key: str) -> str:
+    """Where a shard keeps the answer to an idempotency key, or the route to it."""
+    return keys.idempotency(hashlib.sha256(idempotency_key.encode()).hexdigest())

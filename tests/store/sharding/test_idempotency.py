@@ -11,6 +11,7 @@ from ironforge.job.record import Job, JobState, format_id, new_id, shard_of, tai
 from ironforge.redis.shards import shards_of
 from ironforge.store import Accepted, Submission
 from ironforge.store.contract import Producer
+from ironforge.store.producer.routes import answer_key
 from tests.store.kit import Cluster, job
 from tests.store.sharding.kit import SHARDS, lengths, limited, stored, text_in, unique
 
@@ -192,7 +193,7 @@ async def test_a_refusal_says_which_job_of_the_whole_batch_it_means(with_limits:
 async def test_a_route_is_forgotten_as_its_answer_is(sharded: Cluster) -> None:
     sharded.with_settings(idempotency_seconds=1_000.0)
     await submit(sharded, unique(text_in(THERE)))
-    keys = [keys.answer_to(KEY) for keys in shards_of(sharded.settings)]
+    keys = [answer_key(keys, KEY) for keys in shards_of(sharded.settings)]
     assert [900 < sharded.raw.ttl(key) <= 1_000 for key in keys] == [True, True, False]
     sharded.raw.delete(*keys)
     assert (await submit(sharded, unique(text_in(ELSEWHERE)), b"b")).replayed is False
@@ -200,7 +201,7 @@ async def test_a_route_is_forgotten_as_its_answer_is(sharded: Cluster) -> None:
 
 async def test_an_answer_that_expires_on_the_way_is_given_anew(sharded: Cluster) -> None:
     await submit(sharded, unique(text_in(THERE)))
-    home, there, _ = (keys.answer_to(KEY) for keys in shards_of(sharded.settings))
+    home, there, _ = (answer_key(keys, KEY) for keys in shards_of(sharded.settings))
     sharded.raw.delete(there)
     assert sharded.raw.get(home) == b"1:1"
     answer = await submit(sharded, unique(text_in(ELSEWHERE)), b"b")
@@ -210,7 +211,7 @@ async def test_an_answer_that_expires_on_the_way_is_given_anew(sharded: Cluster)
 
 @pytest.mark.parametrize("value", [b"", b"1:", b"x" * 5])
 async def test_a_damaged_route_refuses_its_key_in_words(sharded: Cluster, value: bytes) -> None:
-    sharded.raw.set(shards_of(sharded.settings)[HOME].answer_to(KEY), value, ex=60)
+    sharded.raw.set(answer_key(shards_of(sharded.settings)[HOME], KEY), value, ex=60)
     for one in (unique(text_in(THERE)), job(id=new_id(tail_of(KEY)))):
         with pytest.raises(StoreError, match="holds no answer: delete it"):
             await submit(sharded, one)
