@@ -38,7 +38,7 @@ READY: Final = re.compile(
     r'ready at (?P<dev>\S+).*Ctrl-C|api is (listening|starting)", "url": "(?P<api>[^"]+)|node is running', re.DOTALL
 )
 API: Final = "http://127.0.0.1:3000"
-CALLS: Final = re.compile(rf"{API}|\bClient\(|\bironforge (submit|jobs|dlq|queues|stats|nodes)\b")
+CALLS: Final = re.compile(rf"{API}|\bClient\(|\bironforge (submit|jobs|dlq|queues|kinds|limits|stats|nodes)\b")
 REDIS: Final = "redis://localhost:6379"
 # Where a reader of these pages finds what belongs to IronForge, and what a test does in a smaller size.
 HERE: Final = {
