@@ -1,5 +1,5 @@
 """The part of the model that stands before the doors: what is submitted, cancelled, retried and paused, and what
-follows for each job. `test_model.py` adds the nodes."""
+follows for each job."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ ENDED = (JobState.COMPLETED, JobState.CANCELLED)
 
 @dataclasses.dataclass
 class Known:
-    """What the model knows of one job: `holder` is the number of the node that runs it."""
+    """What the model knows of one job: `holder` is the number of the node that runs it. `ran`: it has come back from a
+    node that may have begun it."""
 
     job: Job
     state: JobState
@@ -33,6 +34,7 @@ class Known:
     cancel_asked: bool = False
     fence: int = -1
     alone: bool = False
+    ran: bool = False
 
 
 class StoreClient(RuleBasedStateMachine):
@@ -49,6 +51,10 @@ class StoreClient(RuleBasedStateMachine):
 
     def run(self, awaitable: Any) -> Any:
         return self.loop.run_until_complete(awaitable)
+
+    def becomes(self, one: Known, state: JobState) -> None:
+        one.ran |= one.state is JobState.RUNNING and state in (JobState.QUEUED, JobState.SCHEDULED, JobState.DEAD)
+        one.state = state
 
     def pick(self, state: JobState, number: int) -> Known | None:
         fitting = [one for one in self.known.values() if one.state is state]
@@ -105,7 +111,8 @@ class StoreClient(RuleBasedStateMachine):
             return
         expected = JobState.RUNNING if state is JobState.RUNNING else JobState.CANCELLED
         assert expected == self.run(cancel)
-        one.state, one.cancel_asked = expected, True
+        one.cancel_asked = True
+        self.becomes(one, expected)
 
     @rule(state=st.sampled_from(list(JobState)), number=st.integers(0, 99), reset=st.booleans())
     def retry(self, state: JobState, number: int, reset: bool) -> None:
@@ -118,7 +125,8 @@ class StoreClient(RuleBasedStateMachine):
                 self.run(revive)
             return
         one.job = self.run(revive)
-        one.state, one.crashes, one.alone = JobState.QUEUED, 0, False
+        one.crashes, one.alone = 0, False
+        self.becomes(one, JobState.QUEUED)
 
     @rule(queue=st.sampled_from("ab"), paused=st.booleans())
     def pause(self, queue: str, paused: bool) -> None:
