@@ -33,6 +33,25 @@ async def test_the_head_of_a_fifo_line_holds_it_as_its_policy_says(cluster: Clus
         assert ids_in(await node.work.fetch(10)) == [second.id]
 
 
+async def test_one_that_keeps_its_place_is_before_an_older_one_that_is_revived(cluster: Cluster) -> None:
+    """Else the key waits for the one behind, and that one for its turn."""
+    await cluster.store_client.limits.put("one", Limit(concurrency=1, order="fifo", on_failure="block"))
+    node = await cluster.node()
+    first, second = limited(2)
+    await cluster.submit(first)
+    await node.work.bury([dead((await node.work.fetch(10))[0])])
+    await cluster.submit(second)
+    await node.work.park([retry((await node.work.fetch(10))[0])])
+    await cluster.store_client.producer.retry(first.id, reset_retry_count=True)
+    assert await node.work.fetch(10) == []
+    cluster.ripen()
+    await node.work.promote()
+    (held,) = await node.work.fetch(10)
+    assert job_in(held).id == second.id
+    await settle(node, [held])
+    assert ids_in(await node.work.fetch(10)) == [first.id]
+
+
 async def test_a_key_that_is_full_cancels_the_new_one_where_it_says_so(cluster: Cluster) -> None:
     await cluster.store_client.limits.put("one", Limit(concurrency=1, when_full="cancel_new"))
     node = await cluster.node()

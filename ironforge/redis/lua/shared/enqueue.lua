@@ -91,11 +91,9 @@ local function join(stream, id, record, mark)
   end
   local n = #line.words
   local came = since == '' and micros() + arriving or tonumber(since) * 1000
-  -- One that has kept its place goes in front: by a clock that was put back others came before it, and wait for it.
-  if since ~= '' and redis.pcall('ZSCORE', stem .. 'holders:' .. key, id) then
-    local head = redis.call('ZRANGE', stem .. 'line:' .. name, 0, 0, 'WITHSCORES')[2]
-    came = math.min(came, head and head - 1 or came)
-  end
+  -- One that has kept its place is the first: others come before it by a clock that was put back, or as they are revived,
+  -- and wait for it.
+  if since ~= '' and redis.pcall('ZSCORE', stem .. 'holders:' .. key, id) then came = 0 end
   line.words[n + 1] = string.format('%.0f', came)
   line.words[n + 2] = id
   line.records[n + 1], line.records[n + 2] = id, record
