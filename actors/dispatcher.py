@@ -89,6 +89,8 @@ class Dispatcher(Actor):
             self._writes.bury.add(message.buried)
             self._writes.decline.add(message.declined)
             self._writes.quarantine.add(message.unreadable)
+        if message.adjusted:
+            self._writes.adjust.add(message.adjusted)
         self._update()
 
     @handles(Requeue)

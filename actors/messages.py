@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, TypeAlias
 
 from ironforge.actors.kernel import message
-from ironforge.store import Delivery, Rewrite, Settled
+from ironforge.store import Adjustment, Delivery, Rewrite, Settled
 
 # Stored bytes that are no job, and why.
 Unreadable: TypeAlias = tuple[Delivery, str]
@@ -73,7 +73,7 @@ class Done(NamedTuple):
     """worker → dispatcher: the first `size` of what it holds are over, in the order of `Run`.
 
     Each of them is in one of the five lists, by what is to be written of it; `unreadable` says why. `seconds` is their
-    time in handlers, summed: the dispatcher sizes its demand by it.
+    time in handlers, summed: the dispatcher sizes its demand by it. `adjusted`: what they really used of limits.
     """
 
     worker: int
@@ -84,17 +84,20 @@ class Done(NamedTuple):
     buried: tuple[Rewrite, ...]
     declined: tuple[Rewrite, ...]
     unreadable: tuple[Unreadable, ...]
+    adjusted: tuple[Adjustment, ...] = ()
 
     @classmethod
     def rebuild(cls, fields: tuple[Any, ...]) -> Done:
         """A frame gives plain tuples back."""
         done = cls._make(fields)
-        if not done.parked and not done.buried and not done.declined:  # first: most jobs come by here
+        # First: most jobs come by here.
+        if not done.parked and not done.buried and not done.declined and not done.adjusted:
             return done
         parked, buried, declined = (
             tuple(map(Rewrite._make, rewrites)) for rewrites in (done.parked, done.buried, done.declined)
         )
-        return done._replace(parked=parked, buried=buried, declined=declined)
+        adjusted = tuple(map(Adjustment._make, done.adjusted))
+        return done._replace(parked=parked, buried=buried, declined=declined, adjusted=adjusted)
 
 
 @message

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
+from collections.abc import Mapping
 
 from ironforge.actors import attempt_log
 from ironforge.actors.kernel import ActorDead
 from ironforge.actors.messages import Done, Unreadable
 from ironforge.actors.session import Session
 from ironforge.execution.executor import Ending, Outcome
+from ironforge.job.limits import LimitUse, claim_of
 from ironforge.job.record import decode
 from ironforge.metrics.jobs import Metrics
-from ironforge.store import Delivery, Ended, Rewrite, Settled
+from ironforge.store import Adjustment, Delivery, Ended, Rewrite, Settled
 
 
 class _Tally:
@@ -46,6 +48,7 @@ class OutcomeReporter:
         self._buried: list[Rewrite] = []
         self._declined: list[Rewrite] = []
         self._unreadable: list[Unreadable] = []
+        self._adjusted: list[Adjustment] = []
 
     def started(self, stream: str, latency_seconds: float) -> None:
         waits = self._waits.get(stream)
@@ -66,6 +69,11 @@ class OutcomeReporter:
         self._count += 1
         self._declined.append(Rewrite(stream, entry, job.id, record))
         self._metrics.declined(job.kind, stream)
+
+    def used(self, delivered: Delivery, units: Mapping[LimitUse, int]) -> None:
+        """How much of its limits the run of a job really used."""
+        for use, used in units.items():
+            self._adjusted.append(Adjustment(delivered[0], claim_of(use.name, use.key), units=used - use.units))
 
     def add(self, delivered: Delivery, outcome: Outcome) -> None:
         """The outcome of a job that was told to have started, or has expired."""
@@ -105,7 +113,7 @@ class OutcomeReporter:
         if self._count == 0:
             return
         settled, parked, buried = tuple(self._ended), tuple(self._parked), tuple(self._buried)
-        others = tuple(self._declined), tuple(self._unreadable)
+        others = tuple(self._declined), tuple(self._unreadable), tuple(self._adjusted)
         done = Done(self._worker, self._count, self._seconds, settled, parked, buried, *others)
         self._measure()
         self._clear()

@@ -21,6 +21,7 @@ from ironforge.actors.kernel import Actor, ActorDead, ActorFailed, Exit, handles
 from ironforge.actors.messages import Announce, Cancel, Ready, Requeue, RequeueRest, Run
 from ironforge.actors.outcome_reporter import OutcomeReporter
 from ironforge.actors.session import Session
+from ironforge.actors.throttling import Throttling
 from ironforge.errors import IncompatibleRecord, UnknownKind
 from ironforge.execution.executor import Attempt, Executor, Interrupt
 from ironforge.execution.isolation import is_cancelled
@@ -48,6 +49,7 @@ class Worker(Actor):
         self._runner: asyncio.Task[None] | None = None
 
     async def started(self) -> None:
+        self._throttling = Throttling(self._session)
         self._watch = AttemptTimers(
             self.clock,
             time_is_up=functools.partial(self._interrupt, Interrupt.TIMEOUT),
@@ -145,6 +147,8 @@ class Worker(Actor):
         self._report.started(delivered[0], time.time() - (job.ready_ms or job.created_ms) / 1000)
         if job.id in self._cancelled:
             attempt.interrupt = Interrupt.CANCEL
+        if job.limits:
+            attempt.throttle = functools.partial(self._throttling.throttle, delivered[0])
         self._current = delivered, attempt
         self._watch.begin(attempt)
         if self._hooks is not None:
@@ -156,6 +160,8 @@ class Worker(Actor):
         self._current = None
         self._watch.end()
         self._report.add(delivered, attempt.outcome)
+        if attempt.throttle is not None and attempt.context is not None:
+            self._report.used(delivered, attempt.context.units_used)
         if self._hooks is not None:
             self._hooks.ended(attempt)
 

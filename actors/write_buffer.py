@@ -76,6 +76,7 @@ class Writes:
         self.park = WriteBuffer(session, work.park, background)
         self.bury = WriteBuffer(session, work.bury, background)
         self.decline = WriteBuffer(session, work.decline, background)
+        self.adjust = WriteBuffer(session, work.adjust, background)
         self.quarantine = WriteBuffer(session, self._quarantine, background)
 
     @property
@@ -90,7 +91,7 @@ class Writes:
 
     @property
     def _scripted(self) -> tuple[WriteBuffer[Any], ...]:
-        return self.park, self.bury, self.decline, self.quarantine
+        return self.park, self.bury, self.decline, self.adjust, self.quarantine
 
     async def _quarantine(self, batch: Sequence[Unreadable]) -> None:
         for delivery, reason in batch:

@@ -36,7 +36,9 @@ class Verdict(enum.StrEnum):
 class Conclusion(msgspec.Struct, array_like=True, frozen=True):
     """`pause_ms`: how long the handler wants to wait, None for as long as the backoff says; `result`: JSON.
 
-    `throttled`: names of limits whose targets throttle, each with for how many milliseconds; one may be there twice."""
+    `throttled`: names of limits whose targets throttle, each with for how many milliseconds; one may be there twice.
+    `told` and `used`: what a handler in a process said to its context, of limits that throttle and of units.
+    """
 
     verdict: Verdict
     type: str = ""
@@ -45,6 +47,8 @@ class Conclusion(msgspec.Struct, array_like=True, frozen=True):
     pause_ms: int | None = None
     result: bytes = b""
     throttled: tuple[tuple[str, int], ...] = ()
+    told: tuple[tuple[str, int], ...] = ()
+    used: tuple[tuple[str, int], ...] = ()
 
 
 # Of a handler that returned None, as most do.

@@ -192,10 +192,10 @@ class Executor:
                 return in_thread
         module, path, name = target_of(function)
 
-        def in_process(_: Context, attempt: Attempt) -> Awaitable[Any]:
+        def in_process(context: Context, attempt: Attempt) -> Awaitable[Any]:
             job, limit = attempt.job, attempt.timeout_seconds
             about = job.kind, job.payload, job.id, job.attempt + 1, job.fence, limit
-            return self._processes.run(Request(module, path, name, *about, attempt.namespace))
+            return self._processes.run(Request(module, path, name, *about, attempt.namespace, job.limits), context)
 
         return in_process
 

@@ -23,7 +23,7 @@ from ironforge.formats.timestamps import now_ms
 from ironforge.handlers.binding import Arguments
 from ironforge.handlers.forge import Handler
 from ironforge.job import retry
-from ironforge.job.context import Context
+from ironforge.job.context import Context, Throttle
 from ironforge.job.crashes import cleared
 from ironforge.job.expiry import EXPIRED
 from ironforge.job.limits import LimitUse, claims_of, throttled_mark, use_of
@@ -74,7 +74,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
 
 class Attempt(msgspec.Struct, eq=False):
     """One run of one job. `started` (monotonic) is infinite until the handler really runs: waiting for a free
-    thread or process does not count against the time limit. `outcome` is set when there is nothing to run."""
+    thread or process does not count against the time limit. `outcome` is set when there is nothing to run. `throttle`:
+    of a job that uses limits, for its context."""
 
     job: Job
     handler: Handler
@@ -88,6 +89,7 @@ class Attempt(msgspec.Struct, eq=False):
     outcome: Outcome | None = None
     task: asyncio.Task[object] | None = None
     failure: BaseException | None = None
+    throttle: Throttle | None = None
 
     def seconds_left(self) -> float:
         """Of the time limit; all of it as long as the handler has not started."""
@@ -105,6 +107,8 @@ class Attempt(msgspec.Struct, eq=False):
         self.context = context = Context(
             job.id, job.kind, job.attempt + 1, job.fence, self.timeout_seconds, self.namespace
         )
+        if self.throttle is not None:
+            context.use_limits(job.limits, self.throttle)
         return context
 
     def wait(self) -> None:

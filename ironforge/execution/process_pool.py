@@ -19,6 +19,8 @@ import msgspec
 
 from ironforge.errors import Discard, Retry, Snooze, Throttled
 from ironforge.execution.conclusion import Conclusion, Verdict
+from ironforge.job.context import Context
+from ironforge.job.limits import LimitUse
 from ironforge.job.tracebacks import RemoteFailure, UnusableResult
 from ironforge.settings import Settings, environment_name
 
@@ -44,6 +46,7 @@ class Request(msgspec.Struct, array_like=True, frozen=True):
     fence: int
     timeout_seconds: float
     namespace: str = "default"
+    limits: tuple[LimitUse, ...] = ()
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -216,8 +219,9 @@ class Processes:
         self._idle: list[Child] = []
         self._all: set[Child] = set()
 
-    async def run(self, request: Request) -> Any:
-        """The handler's result as raw JSON; raises what the handler raised. Cancelled, it kills the child."""
+    async def run(self, request: Request, context: Context) -> Any:
+        """The handler's result as raw JSON; raises what the handler raised. Cancelled, it kills the child. What the
+        handler said to its own context is said to this one."""
         child = await self._take()
         try:
             reply = await child.ask(request)
@@ -225,6 +229,10 @@ class Processes:
             child.kill()
             raise
         self._idle.append(child)
+        for name, ms in reply.told:
+            context.throttle(name, retry_after=ms / 1000)
+        for name, units in reply.used:
+            context.used(name, units)
         return _value(reply)
 
     async def close(self) -> None:

@@ -27,7 +27,8 @@ from ironforge.errors import ConfigError
 from ironforge.execution.conclusion import Conclusion, is_awaitable, raised, returned
 from ironforge.execution.process_pool import HEADER, Request, frame, frame_size
 from ironforge.handlers.binding import Binder, binder_of
-from ironforge.job.context import Context, running
+from ironforge.job.context import SAID, Context, running
+from ironforge.job.limits import LimitUse
 from ironforge.job.tracebacks import RemoteFailure
 from ironforge.logs.setup import configure_logging
 from ironforge.process.forks import withhold
@@ -101,7 +102,16 @@ def perform(request: Request) -> Conclusion:
         request.timeout_seconds,
         request.namespace,
     )
-    return contextvars.copy_context().run(_run, _Run(context), request)
+    told: list[tuple[str, int]] = []
+
+    def throttle(use: LimitUse, ms: int) -> Awaitable[None]:
+        told.append((use.name, ms))
+        return SAID
+
+    context.use_limits(request.limits, throttle)
+    end = contextvars.copy_context().run(_run, _Run(context), request)
+    used = tuple((use.name, units) for use, units in context.units_used.items())
+    return msgspec.structs.replace(end, told=tuple(told), used=used) if told or used else end
 
 
 class _Run(NamedTuple):

@@ -7,11 +7,29 @@ demand.
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
+from ironforge.errors import InvalidJob
+from ironforge.formats.duration import Duration
+from ironforge.job.checks import check_throttle, check_whole
+from ironforge.job.limits import MAX_UNITS, LimitUse, use_of
 from ironforge.job.record import format_id
+
+
+class _Said(Awaitable[None]):
+    def __await__(self) -> Generator[Any, None, None]:
+        yield from ()
+
+
+# To be awaited, or not: it is done already.
+SAID: Final = _Said()
+# Says that the target of what a job uses of a limit throttles, for so many milliseconds; done once that holds.
+Throttle: TypeAlias = Callable[[LimitUse, int], Awaitable[None]]
+# One for all runs: few say what they used.
+_NOTHING_USED: Final[Mapping[LimitUse, int]] = {}
 
 
 class Context:
@@ -19,10 +37,22 @@ class Context:
 
     `kind`: the job's kind. `attempt`: the number of this attempt, from 1. `fence`: rises with every further
     run of the job; send it along with writes to other systems, and let them refuse a lower fence than they
-    have seen. `namespace`: whose job it is.
+    have seen. `namespace`: whose job it is. `units_used`: of its limits, as `used` was told.
     """
 
-    __slots__ = ("_cancelled", "_expires", "_job_id", "_logger", "attempt", "fence", "kind", "namespace")
+    __slots__ = (
+        "_cancelled",
+        "_expires",
+        "_job_id",
+        "_logger",
+        "_throttle",
+        "_uses",
+        "attempt",
+        "fence",
+        "kind",
+        "namespace",
+        "units_used",
+    )
 
     def __init__(  # noqa: PLR0917 - keywords would cost more than the whole object
         self,
@@ -41,6 +71,9 @@ class Context:
         self._expires = time.monotonic() + timeout_seconds
         self._cancelled = False
         self._logger: Any = None
+        self._uses: Sequence[LimitUse] = ()
+        self._throttle: Throttle | None = None
+        self.units_used = _NOTHING_USED
 
     @property
     def id(self) -> str:
@@ -71,6 +104,34 @@ class Context:
 
     def request_cancel(self) -> None:
         self._cancelled = True
+
+    def throttle(self, limit: str, *, retry_after: Duration) -> Awaitable[None]:
+        """The target of this limit said that it is too much: its key, as this job uses it, stops for everybody for so
+        many seconds (or a timedelta), and this run goes on. See `Throttled` for what follows.
+
+        It holds once this was awaited, in a handler that runs in a thread once this returns; of a handler in a process
+        when its run has ended. Raises LimitNotFound for a limit that the job does not use, ValueError.
+        """
+        use = use_of(self._uses, limit)
+        try:
+            ms = check_throttle("retry_after", retry_after)
+        except InvalidJob as error:
+            raise ValueError(str(error)) from None
+        assert self._throttle is not None  # it came with what is used
+        return self._throttle(use, ms)
+
+    def used(self, limit: str, units: int) -> None:
+        """This run used so many units of the limit's rate, and not as many as the job said. Called again, the last one
+        counts; the rate is corrected when the run has ended, however. Raises LimitNotFound, ValueError."""
+        use = use_of(self._uses, limit)
+        try:
+            self.units_used = {**self.units_used, use: check_whole("units", units, 0, MAX_UNITS)}
+        except InvalidJob as error:
+            raise ValueError(str(error)) from None
+
+    def use_limits(self, uses: Sequence[LimitUse], throttle: Throttle) -> None:
+        """Those that the job uses, which its handler may speak of."""
+        self._uses, self._throttle = uses, throttle
 
     @property
     def logger(self) -> Any:

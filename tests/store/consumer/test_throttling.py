@@ -143,6 +143,17 @@ async def test_those_that_ran_when_it_stopped_do_not_hold_up_the_probe(many: Clu
     assert ids_in(await node.work.fetch(10)) == [jobs[2].id]
 
 
+async def test_a_key_stays_stopped_after_its_probe_said_so_and_completed(many: Cluster) -> None:
+    node = await stopped(many, *limited(3))
+    await stop_ends(many)
+    probe = await node.work.fetch(10)
+    await node.work.adjust([Adjustment(PLACE, "one\na", throttled_ms=HOUR_MS)])
+    await settle(node, probe)
+    assert await node.work.fetch(10) == []
+    await stop_ends(many)
+    assert len(await node.work.fetch(10)) == 1
+
+
 async def test_the_longer_of_two_stops_counts(many: Cluster) -> None:
     node = await stopped(many, *limited(2))
     before = (await many.store_client.limits.key("one", "a")).stopped_ms
