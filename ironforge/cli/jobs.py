@@ -249,6 +249,8 @@ def _accepted(client: Client, accepted: dict[str, Any], *, wait: bool, as_json: 
             output.print_json(accepted)
         else:
             output.line(accepted["id"])
+            if accepted["deduplicated"]:
+                output.say("this job was there already and holds the unique key: no second one was made")
         return
     if not as_json:
         output.say(f"submitted {accepted['id']}, waiting for its end")

@@ -66,4 +66,7 @@ def show(
 
 
 def _options(defaults: dict[str, Any]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in defaults.items())
+    return ", ".join(
+        f"{name} ({output.field(value)})" if isinstance(value, list | dict) else f"{name}={value}"
+        for name, value in defaults.items()
+    )

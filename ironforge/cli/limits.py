@@ -57,7 +57,7 @@ def show(
         return
     _print(found)
     if found["key"]:
-        _print_key(found["key"])
+        _print_key(found["key"], rated=found["effective"].get("rate") is not None)
 
 
 @limits.command("put", epilog=output.EXIT_CODES)
@@ -156,12 +156,14 @@ def _print(found: dict[str, Any]) -> None:
         output.line(f"  overridden: {_override(found['override'])}")
 
 
-def _print_key(key: dict[str, Any]) -> None:
+def _print_key(key: dict[str, Any], *, rated: bool) -> None:
     output.line(f"  key: {key['key'] or '(none)'}")
     for what in ("running", "waiting", "remaining"):
         if key[what] is not None:
             output.line(f"  {what}: {key[what]}")
-    for what, words in (("next_at", "next in"), ("resets_at", "unused in"), ("stopped_until", "stopped for")):
+    if rated:
+        output.line(f"  rate is as if unused in: {output.until(key['resets_at'])}")
+    for what, words in (("next_at", "next in"), ("stopped_until", "stopped for")):
         if key[what] is not None:
             output.line(f"  {words}: {output.until(key[what])}")
     if key["probing"]:

@@ -111,18 +111,24 @@ def job_details(job: Mapping[str, Any]) -> Table:
             continue
         elif name == "waiting_for":
             shown = _reason(value)
-        elif name == "limits":
-            shown = "; ".join(map(_use, value))
-        elif name == "unique":
-            shown = ", ".join(f"{word} {said}" for word, said in value.items() if said is not None)
         else:
-            shown = str(value)
+            shown = field(value)
         made.add_row(cell(name), cell(shown, STATE_STYLES.get(shown, "") if name == "status" else ""))
     for error in job["errors"]:
         made.add_row(f"attempt {error['attempt']}", cell(f"{error['type']}: {error['message']}", "red"))
         if error["trace"]:
             made.add_row("", Text(plain(error["trace"], keep="\n").rstrip(), style="dim"))
     return made
+
+
+def field(value: object) -> str:
+    """A value of a job or a kind in words: uses of limits, a unique key, or what it is."""
+    match value:
+        case list():
+            return "; ".join(map(_use, value))
+        case dict():
+            return ", ".join(f"{word} {said}" for word, said in value.items() if said is not None)
+    return str(value)
 
 
 def state(name: str) -> Text:

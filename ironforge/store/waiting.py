@@ -27,8 +27,10 @@ def without_node(job: Job, kinds: Kinds) -> Waiting | None:
     return None
 
 
-def behind_limit(name: str, key: str, next_ms: int | None, throttled: str = "") -> Waiting:
-    """`next_ms`: when the next one is let in. `throttled`: `stopped` or `probing`, when its target throttled."""
+def behind_limit(location: bytes, next_ms: int | None = None, throttled: str = "") -> Waiting:
+    """`location`: as the index says it of a job that waits behind a limit. `next_ms`: when the next one is let in.
+    `throttled`: `stopped` or `probing`, when its target throttled."""
+    name, key = location.decode(errors="replace").split("\n")[2:4]
     jobs = f" of key {key}" if key else ""
     detail = {
         "stopped": f"limit {name} lets none{jobs} start: a handler said that its target throttles",

@@ -156,5 +156,4 @@ def _waiting_for(
         return declined(job, int(where or 0) + limit_ms if limit_ms else None)
     if location[:1] != b"l":
         return None
-    name, key = location.decode(errors="replace").split("\n")[2:4]
-    return behind_limit(name, key, None if where is None else score_ms(where), (throttled or b"").decode())
+    return behind_limit(location, None if where is None else score_ms(where), (throttled or b"").decode())

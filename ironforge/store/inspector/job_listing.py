@@ -26,7 +26,7 @@ from ironforge.store.contract import JobFilter, JobView, Page, foreign_cursor
 from ironforge.store.expiry import as_it_counts
 from ironforge.store.inspector.census import Ask, Run
 from ironforge.store.retention import queued_or_running, readable, score_ms, terminal_record
-from ironforge.store.waiting import declined
+from ironforge.store.waiting import Waiting, behind_limit, declined
 
 LOOKED_AT: Final = 2_000
 # Read at one moment, while others wait.
@@ -113,17 +113,16 @@ class Listing:
             for number, (kind, name, at, offset, _, extra) in enumerate(rows(flat, 6)):
                 job, rank, position = jobs[number], (kind, 0, name.decode(errors="replace")), (at.decode(), offset)
                 where = locations.get(number) or b"q:%b:" % name
-                waits = kind == LINE and rank[2].startswith("declined:")
                 view = _view(kind, job, extra, where, now_ms) if job else None
-                if view and waits:
-                    view = view._replace(waiting_for=declined(view.job))
                 yield (as_it_counts(view, now_ms) if view else None), rank, position
 
     async def _locations(self, kinds: list[int], jobs: list[Job | None]) -> dict[int, bytes]:
-        """Of the jobs in streams: what the index says of those that somebody asked to cancel."""
-        asked = {number: job.id for number, job in enumerate(jobs) if job and kinds[number] == STREAM}
+        """What the index says of jobs in streams and lines: a caller may have asked to cancel them, or they wait for
+        more than their turn. It is read a moment later: of those that have left meanwhile it says nothing here."""
+        asked = {number: job.id for number, job in enumerate(jobs) if job and kinds[number] in {STREAM, LINE}}
         (found,) = await self._ask(["HMGET", self._keys.index, *asked.values()]) if asked else ([],)
-        return {number: raw for number, raw in zip(asked, found, strict=True) if raw and raw[:1] in b"qc"}
+        read = zip(asked, found, strict=True)
+        return {number: raw for number, raw in read if raw and raw[:1] in (b"qc" if kinds[number] == STREAM else b"lk")}
 
     async def _buckets(self) -> list[Rank]:
         (names,) = await self._ask(["ZRANGE", self._keys.buckets, 0, -1])
@@ -151,7 +150,18 @@ def _view(kind: int, job: Job, extra: Any, location: bytes, now_ms: int) -> JobV
         return queued_or_running(job, extra, location, now_ms)
     if kind == SCHEDULED:
         return JobView(job, JobState.SCHEDULED, due_ms=score_ms(extra))
-    return JobView(job, JobState.QUEUED if kind == LINE else JobState.DEAD)
+    if kind == DEAD:
+        return JobView(job, JobState.DEAD)
+    return JobView(job, JobState.QUEUED, waiting_for=_waiting_for(job, location))
+
+
+def _waiting_for(job: Job, location: bytes) -> Waiting | None:
+    match location[:1]:
+        case b"k":
+            return declined(job)
+        case b"l":
+            return behind_limit(location)
+    return None
 
 
 def _write_cursor(rank: Rank, position: Position) -> str:

@@ -139,8 +139,9 @@ async def test_one_that_waits_can_be_cancelled_found_counted_and_listed(one: Clu
     assert view.state is JobState.QUEUED
     assert view.waiting_for is not None
     assert view.waiting_for[:2] == ("limit", "limit one lets no more of key a start now")
-    listed = [view.job.id for view in (await inspector.jobs(JobFilter(JobState.QUEUED))).jobs]
-    assert listed == [one.id for one in jobs[1:]]
+    listed = (await inspector.jobs(JobFilter(JobState.QUEUED))).jobs
+    assert [view.job.id for view in listed] == [one.id for one in jobs[1:]]
+    assert {view.waiting_for for view in listed} == {view.waiting_for}
     (depth,) = [depth for depth in (await inspector.stats()).streams if depth.queued or depth.running]
     assert (depth.queued, depth.running) == (3, 1)
     assert await one.store_client.producer.cancel(jobs[1].id) is JobState.CANCELLED
