@@ -30,12 +30,14 @@ Tell = Callable[[str, str, str], None]
 
 
 class Ended(NamedTuple):
-    """What the store says of a job at the end. `result`: the fence that its accepted run returned."""
+    """What the store says of a job at the end. `result`: the fence that its accepted run returned. `reason`: why it was
+    cancelled, where a record says it."""
 
     state: str
     fence: int = 0
     result: int | None = None
     crashes: int = 0
+    reason: str = ""
 
 
 class Run(NamedTuple):

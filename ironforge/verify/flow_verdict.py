@@ -1,4 +1,4 @@
-"""Judges limits, unique keys and kinds that not every node knows, by what submitters and handlers told.
+"""Judges limits, unique keys, expiry and kinds that not every node knows, by what submitters and handlers told.
 
 A run counts while the lease of its node surely holds: one that a fault has touched runs on for nobody, and does not
 count from that fault on. A node that is killed keeps its places, for the same jobs: of those it may be known when they
@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise, zip_longest
 from typing import Final, NamedTuple
 
+from ironforge.job.expiry import EXPIRED
 from ironforge.job.limits import Rate, claim_of
 from ironforge.verify.account import AFTERMATH_SECONDS, CLOCK_SECONDS, Account, Ended, Run, Tell
 from ironforge.verify.flow_load import LIMITS
@@ -27,6 +28,11 @@ WAITED: Final = "who could run does not wait"
 UNIQUE: Final = "one unfinished job a unique key"
 LET_GO: Final = "a unique key goes with its job"
 DECLINED: Final = "no job is declined for ever"
+EXPIRES: Final = "a job starts before it expires, or never"
+
+# Between a node's look at the clock, which is not behind the server's, and what the handler tells: it starts at once,
+# on a machine that may be busy.
+START_SECONDS: Final = 0.1
 
 
 class Held(NamedTuple):
@@ -51,6 +57,7 @@ def judge_flow(account: Account, finals: Mapping[str, Ended], tell: Tell) -> Non
         if not account.between(event.at - event.seconds - AFTERMATH_SECONDS, event.at):
             tell(WAITED, event.job, f"it headed the line of {event.name!r}, which had room, for {event.seconds:.1f} s")
     _unique(account, finals, tell)
+    _expiry(account, finals, tell)
     for job, event in account.asked.items():
         state = finals[job].state if job in finals else "missing"
         if event.name == NEWER_KIND and job in account.accepted and state not in ENDED:
@@ -163,3 +170,19 @@ def _last(account: Account, job: str, final: Ended | None) -> Run | None:
     """The run that ended the job, where one did."""
     runs = [run for run in account.runs[job] if final and run.fence == final.fence and run.outcome]
     return runs[-1] if runs and final and final.state in ENDED else None
+
+
+def _expiry(account: Account, finals: Mapping[str, Ended], tell: Tell) -> None:
+    """By the answer at the latest the server has counted from. A further run may be late: its job has started, or was
+    with a node that died."""
+    for answer in account.answered:
+        job = answer.job
+        if job not in account.asked or not (expires_in := account.asked[job].expires_in):
+            continue
+        runs = [run for run in account.runs[job] if not account.touching(run)]
+        for run in runs:
+            late = run.at - answer.at - expires_in
+            if run.fence == 0 and late > CLOCK_SECONDS + START_SECONDS:
+                tell(EXPIRES, job, f"it started {late:.3f} s after it had expired")
+        if runs and job in finals and finals[job].reason == EXPIRED:
+            tell(EXPIRES, job, f"run {runs[0].fence} had started, and it was cancelled as one that had not")

@@ -29,6 +29,7 @@ LEDGER_FOLDER: Final = "IRONFORGE_VERIFY_LEDGER"
 KIND: Final = "verify.work"
 KILLER: Final = "verify.kill"
 NEWER_KIND: Final = "verify.newer"
+UNKNOWN_KIND: Final = "verify.unknown"
 # Of the application, as its nodes announce it.
 OLDER, NEWER = "1", "2"
 MAX_RETRIES: Final = 5

@@ -29,9 +29,10 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     once a node is whole again; for the server (`pid` 0) fault_begin and then fault; starved by a node that got no
     processor for some `seconds`; died for a node that ended and was not hurt; cancel_ok with the state that the answer
     named, cancel_info when that answer was lost.
-    Of some jobs also asked, before they are submitted, with the kind as `name`, their `limits` and their `unique` key;
-    told_apart by who submitted another one with that key and got this job for an answer, which took `seconds`; waited
-    for one that stood for so many `seconds` at the head of a limit's line (`name`) that had room.
+    Of some jobs also asked, before they are submitted, with the kind as `name`, their `limits`, their `unique` key and
+    how many seconds after that they expire (`expires_in`; 0: never); told_apart by who submitted another one with that
+    key and got this job for an answer, which took `seconds`; waited for one that stood for so many `seconds` at the
+    head of a limit's line (`name`) that had room.
     `due`: no run may start before it; 0 for at once.
     """
 
@@ -47,6 +48,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     by: str = ""
     limits: tuple[LimitUse, ...] = ()
     unique: str = ""
+    expires_in: float = 0.0
 
 
 class Ledger:

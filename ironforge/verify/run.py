@@ -273,7 +273,7 @@ async def _finals(store_client: StoreClient, ids: Sequence[str]) -> dict[str, En
             except JobNotFound:
                 continue
             result = int(view.job.result) if view.job.result else None
-            finals[job] = Ended(str(view.state), view.job.fence, result, view.job.crashes)
+            finals[job] = Ended(str(view.state), view.job.fence, result, view.job.crashes, view.job.reason)
 
     await asyncio.gather(*(reader() for _ in range(READERS)))
     return finals

@@ -19,6 +19,8 @@ The invariants of job systems, and the promise that covers each:
   `GUILTY`, `BY_ITSELF` in `suspicion.py`.
 - limits hold, and let in who may: `HOLDERS`, `RATE`, `ORDER`, `WAITED` in `flow_verdict.py`, `STRAY`. A unique key is
   one job's, and nobody's when that has ended: `UNIQUE`, `LET_GO`. Who meets older nodes runs all the same: `DECLINED`.
+- an expiring job starts in time, or is cancelled for that, one of the two: `EXPIRES`; `ASKED`, and `KEPT` where it
+  waits for ever.
 
 Not judged here: memory and open connections, replies that belong to other requests, and the durability that an answer
 promised (the chaos runs take servers down, the tests of the store the rest). IronForge has no cron, no webhooks and no
@@ -35,6 +37,7 @@ from typing import Final
 
 import msgspec
 
+from ironforge.job.expiry import EXPIRED
 from ironforge.verify.account import CANCELLED, CLOCK_SECONDS, DRAINS, HARMLESS, STARVED, Account, Ended, Run, Tell
 from ironforge.verify.flow_verdict import judge_flow
 from ironforge.verify.handlers import MAX_RETRIES
@@ -218,7 +221,8 @@ def _cancelled(account: Account, job: str, final: Ended, tell: Tell) -> None:
         tell(CANCEL, job, "it started after its cancellation was acknowledged")
     if at is not None and final.state not in (CANCELLED, MISSING):
         tell(STAYS, job, f"its cancellation was acknowledged, and in the end it is {final.state}")
-    if final.state == CANCELLED and job not in account.asked_to_cancel:
+    has_expired = final.reason == EXPIRED and job in account.asked and account.asked[job].expires_in > 0
+    if final.state == CANCELLED and job not in account.asked_to_cancel and not has_expired:
         tell(ASKED, job, "it is cancelled, and nobody asked for it")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from ironforge.job.expiry import EXPIRED
 from ironforge.verify.account import Ended
 from ironforge.verify.ledger import Event
 from ironforge.verify.verdict import CANCELLED, COMPLETED, KEPT, Violation
@@ -33,6 +34,9 @@ def forgotten(events: Sequence[Event], finals: Mapping[str, Ended]) -> dict[str,
         elif event.what == "cancel_info" and not unended[event.job]:
             # Whether it was cancelled is not known from the answer; that it is gone without a run says it.
             found.setdefault(event.job, Ended(CANCELLED, 0, None, 0))
+        elif event.expires_in and not unended[event.job]:
+            # It has expired, where no run is told of afterwards.
+            found.setdefault(event.job, Ended(CANCELLED, reason=EXPIRED))
         elif event.what == "cancel_ok" and event.name == CANCELLED:
             found[event.job] = Ended(CANCELLED, fences.get(event.job, 0), None, unended[event.job])
     return found

@@ -28,7 +28,7 @@ from ironforge.redis.keys import Keys
 from ironforge.settings import Settings
 from ironforge.store import StoreClient
 from ironforge.verify.account import Ended
-from ironforge.verify.flow_verdict import RATE
+from ironforge.verify.flow_verdict import EXPIRES, RATE
 from ironforge.verify.leftovers import leftovers
 from ironforge.verify.line_watch import watching_lines
 from ironforge.verify.run import Load, Plan
@@ -134,8 +134,9 @@ async def under_load(here: Installation, plan: Plan, folder: Path, *lanes: Await
     finals |= forgotten(events, finals)
     verdict = judge(events, finals, completed, lease_seconds=LEASE_SECONDS, leftovers=left, strays=strays)
     if here.server.moving_clock:
-        # Due by a clock that was wrong is early, or late, by the true one; and more may start where time has leapt.
-        violations += [violation for violation in verdict.violations if violation.promise not in (EARLY, RATE)]
+        # Due by a clock that was wrong is early, or late, by the true one, and so is what expires by it; and
+        # more may start where time has leapt.
+        violations += [violation for violation in verdict.violations if violation.promise not in (EARLY, RATE, EXPIRES)]
     else:
         violations += verdict.violations
     violations += uncounted(finals, completed)
@@ -220,10 +221,10 @@ async def _finals(settings: Settings, store_client: StoreClient, ids: list[str])
                 for job_id, record in (await client.hgetall(key)).items():
                     job = decode(record)
                     result = int(job.result) if job.result else None
-                    finals[format_id(job_id)] = Ended(str(job.ended), job.fence, result, job.crashes)
+                    finals[format_id(job_id)] = Ended(str(job.ended), job.fence, result, job.crashes, job.reason)
     for job_id in ids:
         if job_id not in finals:
             with contextlib.suppress(JobNotFound):
                 view = await store_client.inspector.get(parse_id(job_id))
-                finals[job_id] = Ended(str(view.state), view.job.fence, None, view.job.crashes)
+                finals[job_id] = Ended(str(view.state), view.job.fence, None, view.job.crashes, view.job.reason)
     return finals

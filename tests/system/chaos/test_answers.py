@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ironforge.job.expiry import EXPIRED
 from ironforge.verify.account import Ended
 from ironforge.verify.ledger import Event
 from tests.system.chaos.answers import forgotten, recovery, uncounted
@@ -32,6 +33,16 @@ def test_what_a_full_memory_forgot_ended_as_the_ledger_says() -> None:
 
     assert forgotten(told, {"kept": DONE}) == {"a": Ended("completed", 2, 2), "b": Ended("cancelled")}
     assert forgotten(told[:-1], {"kept": DONE}) == {}
+
+
+def test_what_a_full_memory_forgot_and_never_ran_has_expired_if_it_could() -> None:
+    told = [
+        *(Event(0.1, "asked", job="a", expires_in=1.0), Event(0.1, "asked", job="b", expires_in=1.0)),
+        *(Event(0.2, "asked", job="c"), Event(0.5, "start", job="b"), Event(0.7, "end", job="b")),
+        Event(2.0, "fault", name="memory-full"),
+    ]
+
+    assert forgotten(told, {}) == {"a": Ended("cancelled", reason=EXPIRED), "b": Ended("completed", 0, 0)}
 
 
 def test_more_ends_than_settlements_are_a_loss() -> None:

@@ -1,14 +1,16 @@
-"""Planted bugs in limits, unique keys and kinds that not every node knows."""
+"""Planted bugs in limits, unique keys, expiry and kinds that not every node knows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ironforge.actors import worker
 from ironforge.job.record import decode
 from ironforge.job.uniqueness import held_key
 from ironforge.redis.scripts import PARK, TAKE_DECLINED, TAKE_TURNS
 from ironforge.store.consumer import acknowledger, declined_jobs, requeuer
+from ironforge.store.expiry import ExpirySweep
 from tests.system.verify.planting import edit
 
 
@@ -68,3 +70,17 @@ def drop_the_key_at_a_retry() -> None:
 def take_nothing_declined() -> None:
     """Nodes that know the kind of a declined job do not look for it."""
     declined_jobs.DeclinedJobs.look = lambda _self: []
+
+
+def start_what_has_expired() -> None:
+    """A node starts what it has fetched, however late that is."""
+    worker.is_expired = lambda _job, _at_ms: False
+
+
+def cancel_nothing_expired() -> None:
+    """What has expired is cancelled only where a node fetches it."""
+
+    async def nothing(_: Any) -> bool:
+        return False
+
+    ExpirySweep.sweep_if_due = nothing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ironforge.job.expiry import EXPIRED
 from ironforge.verify import verdict as promises
 from ironforge.verify.account import Ended
 from ironforge.verify.ledger import Event
@@ -196,6 +197,7 @@ BAD = {
     "it was cancelled and is dead": ("submit_ok|cancelled", Ended("dead"), promises.STAYS),
     "it was cancelled and is queued": ("submit_info|cancelled", Ended("queued"), promises.STAYS),
     "nobody asked to cancel it": ("submit_ok", Ended("cancelled"), promises.ASKED),
+    "it is cancelled as expired, and was to wait": ("submit_ok", Ended("cancelled", reason=EXPIRED), promises.ASKED),
     "nobody asked to cancel it while it ran": ("submit_ok|start 0", Ended("cancelled"), promises.ASKED),
     "it started before it was due": (f"due 5|{RUN}", DONE, promises.EARLY),
     "its retry found it before it was due": (f"due 9|wait 2|{RUN}", DONE, promises.EARLY),

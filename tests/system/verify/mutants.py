@@ -64,6 +64,8 @@ MUTANTS: dict[str, Callable[[], None]] = {
         flow.say_nothing_of_room,
         flow.drop_the_key_at_a_retry,
         flow.take_nothing_declined,
+        flow.start_what_has_expired,
+        flow.cancel_nothing_expired,
     )
 }
 

@@ -93,6 +93,8 @@ GROUPS = {
             "say_nothing_of_room": flow.WAITED,
             "drop_the_key_at_a_retry": flow.UNIQUE,
             "take_nothing_declined": flow.DECLINED,
+            "start_what_has_expired": flow.EXPIRES,
+            "cancel_nothing_expired": promises.NOTHING_LEFT,
         },
     ),
     "kills": Bugs(

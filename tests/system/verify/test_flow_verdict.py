@@ -1,9 +1,10 @@
-"""What the judge says of limits, unique keys and declined jobs, on ledgers written by hand."""
+"""What the judge says of limits, unique keys, expiry and declined jobs, on ledgers written by hand."""
 
 from __future__ import annotations
 
 import pytest
 
+from ironforge.job.expiry import EXPIRED
 from ironforge.job.limits import Limit, LimitUse, Rate
 from ironforge.verify import flow_verdict as flow
 from ironforge.verify.account import Account, Ended
@@ -187,6 +188,43 @@ def test_one_that_stands_for_a_job_that_a_fault_brought_back_is_right() -> None:
 @pytest.mark.parametrize(("kind", "broken"), [(NEWER_KIND, [(flow.DECLINED, "a")]), (KIND, [])])
 def test_a_job_that_is_declined_for_ever_is_caught(kind: str, broken: list[tuple[str, str]]) -> None:
     assert found(asked("a", kind=kind), a=Ended("queued")) == broken
+
+
+def expiring(*runs: list[Event]) -> list[Event]:
+    """Accepted at 0.01, and worth nothing after 1.01."""
+    told = [Event(0, "asked", "a", name=KIND, expires_in=1.0), Event(0.01, "submit_ok", "a")]
+    return [*told, *(event for run in runs for event in run)]
+
+
+def test_a_job_that_starts_before_it_expires_is_right() -> None:
+    assert found(expiring(run("a", 1.0, 9)), a=Ended("completed", 0, 0)) == []
+
+
+def test_a_job_that_starts_after_it_has_expired_is_caught() -> None:
+    assert found(expiring(run("a", 1.5, 2)), a=Ended("completed", 0, 0)) == [(flow.EXPIRES, "a")]
+
+
+def test_a_retry_after_that_is_right() -> None:
+    runs = [run("a", 0.5, 0.9, how="fail"), run("a", 2, 3, fence=1)]
+
+    assert found(expiring(*runs), a=Ended("completed", 1, 1)) == []
+
+
+def test_a_start_after_that_is_right_where_a_node_died_that_may_have_started_it() -> None:
+    assert found(expiring(run("a", 2, 3, fence=1, pid=2)), a=Ended("completed", 1, 1, crashes=1)) == []
+
+
+def test_a_late_start_on_a_node_that_was_away_between_its_look_at_the_clock_and_that_is_right() -> None:
+    late = [*run("a", 2.1, 3), *fault("pause", 0.5, 2)]
+
+    assert found(expiring(late), a=Ended("completed", 0, 0)) == []
+
+
+def test_a_job_that_has_expired_and_started_is_caught() -> None:
+    ended = Ended("cancelled", reason=EXPIRED)
+
+    assert found(expiring(), a=ended) == []
+    assert found(expiring(run("a", 0.5)), a=ended) == [(flow.EXPIRES, "a")]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ironforge.job.expiry import EXPIRED
 from ironforge.store import Stats, StreamDepth
 from ironforge.verify import verdict as promises
 from ironforge.verify.account import Ended
@@ -37,6 +38,15 @@ def test_two_settlements_of_one_job_are_caught() -> None:
 
     assert verdict.settled_twice == 1
     assert [violation.promise for violation in verdict.violations] == [promises.ONCE]
+
+
+@pytest.mark.parametrize(("reason", "broken"), [(EXPIRED, []), ("", [promises.ASKED])])
+def test_only_an_expired_job_is_cancelled_unasked(reason: str, broken: list[str]) -> None:
+    history = [Event(0, "asked", "a", expires_in=1.0), Event(1, "submit_ok", "a")]
+
+    verdict = judge(history, {"a": Ended("cancelled", reason=reason)}, completed_total=0)
+
+    assert [violation.promise for violation in verdict.violations] == broken
 
 
 def test_two_jobs_for_one_key_are_caught() -> None:
