@@ -29,23 +29,24 @@ USERS: Final[dict[str, list[Script]]] = {"api": [], "node": [], "admin": []}
 
 
 class Script:
-    """The text of `lua/<name>.lua` behind what it declares, and its hash. `users`: words of `USERS`."""
+    """The text of `lua/<name>.lua` behind what it declares, and its hash. `users`: words of `USERS`; `uses`: which line
+    of its head names the shared files."""
 
-    def __init__(self, name: str, users: str) -> None:
+    def __init__(self, name: str, users: str, *, uses: str = "USES") -> None:
         self.name = name
         flags, _, body = _text_of(name).partition("\n")
         self._keys = _declared(body, "KEYS")
         fenced = self._keys[:1] == ["fence"]
-        uses = _declared(body, "USES")
-        shared = [use for use in uses if use not in ("clock", "types")]
+        used = _declared(body, uses)
+        shared = [use for use in used if use not in ("clock", "types")]
         parts = [
             *map(_shared, shared),
             _locals(self._keys, "KEYS"),
             _locals(_declared(body, "ARGV"), "ARGV"),
             _shared("fenced") if fenced else "",
             "" if "no-writes" in flags else _TYPES + _shared("types"),
-            "" if "no-writes" in flags or "types" in uses else _CHECK_ALL,
-            _shared("clock") if "clock" in uses else "",
+            "" if "no-writes" in flags or "types" in used else _CHECK_ALL,
+            _shared("clock") if "clock" in used else "",
         ]
         self.text = "\n".join([flags, *parts, body])
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
@@ -84,7 +85,8 @@ def _locals(names: list[str], table: str) -> str:
     return f"local {', '.join(names)} = unpack({table}, 1, {len(names)})" if names else ""
 
 
-SUBMIT: Final = Script("submit", "api")
+SUBMIT: Final = Script("submit", "api", uses="PLAIN")
+SUBMIT_NEWER: Final = Script("submit", "api")
 CANCEL: Final = Script("cancel", "api node")
 EXPIRED: Final = Script("expired", "api node")
 RETRY: Final = Script("retry", "api")

@@ -3,7 +3,7 @@
 -- that no job uses is forgotten, and that it was throttled, once it is stopped no longer.
 -- KEYS  fence, index, parked, in_use, stops, probes
 -- ARGV  epoch, then `<limit>\n<key>` of some
--- USES  stem, limits, enqueue
+-- USES  stem, limits, turns, lines, enqueue
 -- Returns how many holders were lost, and how many heads stood nowhere
 local lost, forgotten = 0, 0
 for at = 2, #ARGV do

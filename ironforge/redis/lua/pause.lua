@@ -3,7 +3,7 @@
 -- KEYS  paused, queues
 -- ARGV  queue, most
 --       most names of queues
--- USES  enqueue
+-- USES  turns
 -- Returns 1, or {'queues', names in use, names to add, limit}
 local full = admit(queues, {queue}, tonumber(most))
 if full then return full end

@@ -14,7 +14,10 @@
 --       of the queues); most names of queues; most keys of limits in use; expiring: of each job that expires its number
 --       and in how many ms, as in `0:60000,3:500`; generations: of the routes of idempotency keys,
 --       `<number of the key>=<generation>` each, 0 where none is said
--- USES  stem, types, clock, delay, announce, limits, enqueue, unique, kind_line, vacate, withdraw, conflict
+-- USES  stem, types, clock, delay, announce, limits, turns, lines, enqueue, unique, kind_line, vacate, withdraw, conflict
+-- PLAIN stem, types, clock, delay, announce, unlimited, turns, enqueue
+--       for jobs of record version 1, which have no limits, unique keys or expiry: each function costs each call, whether
+--       it is used or not
 -- Returns {'conflict', id of the first submission}, {'moved', id of the job, generation of the route that its key has},
 --         {'full', queue, jobs in it, jobs to add, limit}, {'queues', names in use, names to add, limit},
 --         {'keys', keys of limits in use, keys to add, limit},
@@ -131,7 +134,7 @@ local function refused(why, at, number, claim, burst)
 end
 for at = first, #ARGV, width do
   local mark = ARGV[at + 4]
-  if is_limited(mark) and not known[at] then
+  if mark ~= '' and is_limited(mark) and not known[at] then
     local claims, concurrent, fifo = claims_of(mark), 0, nil
     for number, claim in ipairs(claims) do
       local limit = definition(claim.name)

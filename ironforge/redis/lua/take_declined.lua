@@ -3,7 +3,7 @@
 -- nothing else is undelivered there, so no node that does not know the kind gets them in between.
 -- KEYS  own_fence, index, parked, quarantine, unserved, then in order pairs: a zset `declined`, the stream to deliver from
 -- ARGV  epoch, node, want, then pairs: number of a zset's key, kind of which jobs wait there
--- USES  stem, limits, enqueue, kind_line, vacate
+-- USES  stem, limits, turns, lines, enqueue, kind_line, vacate
 -- Returns entries as XREADGROUP does, none to a node that has lost its lease; an error NOGROUP when a stream has lost its group
 -- Members of a line that are looked at in one call.
 local MOST = 1000

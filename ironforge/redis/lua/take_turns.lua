@@ -5,7 +5,7 @@
 --         turns
 -- ARGV  left
 --       how many jobs the node wants
--- USES  stem, limits, enqueue
+-- USES  stem, limits, turns, lines, enqueue
 -- Returns 1 when more jobs wait for their turn, else 0; in how many ms a limit lets the next one in (-1: none is known);
 -- what a full limit does not let wait: pairs of ids to cancel and reasons; then pairs: number of the stream's key, how
 -- many to read of it; an error NOGROUP when a stream has lost its group

@@ -16,12 +16,12 @@ from redis.exceptions import AskError, NoScriptError
 from redis.exceptions import ConnectionError as Disconnected
 
 from ironforge.errors import IncompatibleRecord, InvalidJob, IronForgeError, StoreUnavailable
-from ironforge.job.record import Job, JobState, encode, format_id, redelivery_stream, streams_of
+from ironforge.job.record import FIRST_VERSION, Job, JobState, encode, format_id, redelivery_stream, streams_of
 from ironforge.job.uniqueness import OnConflict
 from ironforge.redis.connection import COMMAND_SECONDS, Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.outages import is_wrong_type, raise_first, raise_store_error
-from ironforge.redis.scripts import SUBMIT
+from ironforge.redis.scripts import SUBMIT, SUBMIT_NEWER
 from ironforge.settings import Settings
 from ironforge.store.contract import Accepted, Most, Submission
 from ironforge.store.producer.admission import Admission
@@ -135,14 +135,15 @@ class GroupCommit:
 
     async def _send(self, calls: list[SubmitCall]) -> tuple[list[Any], str]:
         """The replies, and what keeps all of these writes from being as durable as was asked."""
-        commands: list[Command] = [SUBMIT.by_hash(call.keys, call.arguments) for call in calls]
+        commands: list[Command] = [call.script.by_hash(call.keys, call.arguments) for call in calls]
         commands += self._admission.questions(sum(len(call.items) for call in calls), sum(call.size for call in calls))
         patience = COMMAND_SECONDS + sum(len(call.items) for call in calls) / 1_000
         replies = await self.connection.exchange(commands, timeout_seconds=patience)
         raise_first(*(reply for reply in replies if isinstance(reply, AskError)))
         forgotten = [number for number, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if forgotten:
-            texts: list[Command] = [SUBMIT.by_text(calls[at].keys, calls[at].arguments) for at in forgotten]
+            late_ones = [calls[at] for at in forgotten]
+            texts: list[Command] = [call.script.by_text(call.keys, call.arguments) for call in late_ones]
             texts += commands[len(calls) :]
             late = await self.connection.exchange(texts, timeout_seconds=patience)
             for number, reply in zip([*forgotten, *range(len(calls), len(commands))], late, strict=True):
@@ -156,18 +157,21 @@ class SubmitCall:
 
     def __init__(self, keys: Keys, settings: Settings, group: list[_Pending], *, repeated: bool) -> None:
         self.items = [item for waiting in group for item in waiting.batch]
-        careful = repeated or group[0].alone or any(item.job.unique for item in self.items)
+        jobs = [item.job for item in self.items]
+        newer = [job for job in jobs if job.version > FIRST_VERSION]
+        self.script = SUBMIT_NEWER if newer else SUBMIT
+        careful = repeated or group[0].alone or any(job.unique for job in newer)
         again = careful and (repeated or any(item.again for item in self.items))
         limit = settings.max_queue_length
-        names = [item.job.stream for item in self.items]
+        names, marks = [job.stream for job in jobs], [job.mark for job in jobs]
         # What bounds a queue is all that is in it, whatever its priority.
-        streams = dict.fromkeys(streams_of([*dict.fromkeys(item.job.queue for item in self.items)]) if limit else names)
-        self.keys = SUBMIT.keys(keys)
+        streams = dict.fromkeys(streams_of([*dict.fromkeys(job.queue for job in jobs)]) if limit else names)
+        self.keys = self.script.keys(keys)
         numbers = {}
         for stream in streams:
             self.keys.append(keys.stream(stream))
             numbers[stream] = len(self.keys)
-        keyed = dict.fromkeys(item.job.stream for item in self.items if item.job.fairness_key or item.job.limits)
+        keyed = dict.fromkeys(name for name, mark in zip(names, marks, strict=True) if mark)
         lines = [name for name in streams if name != redelivery_stream(name)] if limit else keyed
         for stream in lines:
             self.keys += (keys.fair(stream), keys.turns(stream), keys.behind(stream), keys.declined(stream))
@@ -180,11 +184,10 @@ class SubmitCall:
         extra: dict[str, int] = {}
         self._answers: dict[str, str] = {}
         self.size = 0
-        for item, stream in zip(self.items, names, strict=True):
-            job = item.job
+        for item, job, stream, mark in zip(self.items, jobs, names, marks, strict=True):
             record = encode(job)
             self.size += len(record)
-            self.arguments += (numbers[stream], job.id, record, _due(item), job.mark)
+            self.arguments += (numbers[stream], job.id, record, _due(item), mark)
             if careful:
                 self.arguments += self._careful(item, keys, extra)
         if routes := group[0].generations:

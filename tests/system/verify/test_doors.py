@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from redis.exceptions import ConnectionError as Disconnected
 
-from ironforge.redis.scripts import CANCEL, SUBMIT, Script
+from ironforge.redis.scripts import CANCEL, SUBMIT, SUBMIT_NEWER, Script
 from ironforge.settings import load
 from ironforge.store.producer import group_commit
 from ironforge.verify import verdict as promises
@@ -48,12 +48,14 @@ def lose_answers(planted: pytest.MonkeyPatch) -> None:
 def submit_again_blindly(planted: pytest.MonkeyPatch) -> None:
     """What got no answer is sent again as it was, and nobody looks whether it is there already."""
     lose_answers(planted)
-    without(planted, SUBMIT, "known[at] = true\n        answer(at, id, where, 1)")
+    for script in (SUBMIT, SUBMIT_NEWER):
+        without(planted, script, "known[at] = true\n        answer(at, id, where, 1)")
 
 
 def forget_the_key(planted: pytest.MonkeyPatch) -> None:
     """The job is stored, and its idempotency key is gone before it is used again."""
-    without(planted, SUBMIT, "redis.call('SET', KEYS[key], table.concat(jobs), 'EX', seconds)")
+    for script in (SUBMIT, SUBMIT_NEWER):
+        without(planted, script, "redis.call('SET', KEYS[key], table.concat(jobs), 'EX', seconds)")
 
 
 def cancel_in_words_only(planted: pytest.MonkeyPatch) -> None:

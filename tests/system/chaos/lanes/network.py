@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Sequence
 
-from ironforge.redis.scripts import BEAT, FENCE, PARK, REQUEUE, RETIRE, SUBMIT
+from ironforge.redis.scripts import BEAT, FENCE, PARK, REQUEUE, RETIRE, SUBMIT, SUBMIT_NEWER
 from tests.system.chaos.installation import LOOK_SECONDS, Fault, Installation, Site
 from tests.system.chaos.proxy import Mode, Proxy
 
@@ -15,7 +15,7 @@ MODES = (Mode.CUT, Mode.BLACK_HOLE, Mode.STALL, Mode.HALF_OPEN)
 WAIT_SECONDS = 2.0
 # The reply to which command is lost, and a part of the request that tells the one that is meant.
 REPLIES = {
-    "submit": ("EVALSHA", (SUBMIT.sha,)),
+    "submit": ("EVALSHA", (SUBMIT.sha, SUBMIT_NEWER.sha)),
     "fetch": ("XREADGROUP", ("",)),
     "settle": ("EXEC", ("",)),
     "park": ("EVALSHA", (PARK.sha,)),

@@ -1,0 +1,52 @@
+-- Shared by scripts that put queues to use, or jobs into them. A job with a fairness key goes to its stream only while nothing waits;
+-- else it waits for its turn: max(turn of what was taken last, end of the last turn of its key).
+local lines = {}
+
+-- Of a stream without its group everything, and then true: to make one is for `groups` alone, which knows whether one
+-- was there before and who ran what is forgotten.
+local function undelivered(stream)
+  local length = redis.call('XLEN', stream)
+  if length == 0 then return 0 end
+  for _, group in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+    if group[2] == 'nodes' then return math.max(0, length - group[6]) end
+  end
+  return length, true
+end
+
+local function in_parts(command, key, words)
+  for at = 1, #words, 2000 do redis.call(command, key, unpack(words, at, math.min(at + 1999, #words))) end
+end
+
+-- Takes the names of queues into use, unless they would be too many: then it says so, as {'queues', names in use, names
+-- to add, limit}.
+local function admit(queues, names, most)
+  local fresh = {}
+  for _, name in ipairs(names) do
+    if redis.call('SISMEMBER', queues, name) == 0 then fresh[#fresh + 1] = name end
+  end
+  if #fresh == 0 then return end
+  local used = redis.call('SCARD', queues)
+  if used + #fresh > most then return {'queues', used, #fresh, most} end
+  in_parts('SADD', queues, fresh)
+end
+
+local function turns_at(fair, turns)
+  if not lines[fair] then
+    local line = {turns = turns, ends = {}, starts = {}, records = {}, soonest = math.huge}
+    line.waits = redis.call('ZCARD', fair) > 0
+    line.now = tonumber(redis.call('ZSCORE', turns, '') or 0)
+    lines[fair] = line
+  end
+  return lines[fair]
+end
+
+-- Among the turns, with the next one of its key; written by `enqueued`.
+local function stand(line, id, mark)
+  line.waits = true
+  local weight, key = string.match(mark, '^:(%d+):([^\n]+)')
+  local start = math.max(line.now, line.ends[key] or tonumber(redis.call('ZSCORE', line.turns, key) or 0))
+  line.ends[key] = start + 1 / tonumber(weight)
+  line.soonest = math.min(line.soonest, start)
+  local n = #line.starts
+  line.starts[n + 1], line.starts[n + 2] = start, id
+end
