@@ -11,6 +11,7 @@ import pytest
 from ironforge.errors import QuotaExceeded
 from ironforge.job.record import Job, JobState
 from ironforge.store import Submission
+from ironforge.store.contract import Most
 from ironforge.store.queue_names import forget_unused
 from tests.store.kit import Cluster, completed, dead, job, job_in, keyed, retry
 
@@ -48,10 +49,10 @@ async def test_one_name_too_many_is_refused_and_nothing_of_its_batch_is_stored(c
 async def test_a_caller_may_have_another_limit(cluster: Cluster) -> None:
     producer = cluster.store_client.producer
     with pytest.raises(QuotaExceeded, match="may use 1 names"):
-        await producer.submit([Submission(job("a")), Submission(job("b"))], most_queues=1)
-    await producer.submit([Submission(job("a")), Submission(job("b"))], most_queues=2)
+        await producer.submit([Submission(job("a")), Submission(job("b"))], most=Most(1, limit_keys=1))
+    await producer.submit([Submission(job("a")), Submission(job("b"))], most=Most(2, limit_keys=1))
     with pytest.raises(QuotaExceeded):
-        await producer.set_paused("z", paused=True, most_queues=2)
+        await producer.set_paused("z", paused=True, most=Most(2, limit_keys=1))
 
 
 async def test_a_refused_one_takes_nobody_along_in_its_flight(cluster: Cluster) -> None:
@@ -119,7 +120,7 @@ async def test_a_revival_finds_its_queue_forgotten(cluster: Cluster) -> None:
     with pytest.raises(QuotaExceeded):
         await producer.retry(one.id, reset_retry_count=True)
     assert await cluster.state(one) == JobState.DEAD
-    await producer.retry(one.id, reset_retry_count=True, most_queues=3)
+    await producer.retry(one.id, reset_retry_count=True, most=Most(3, limit_keys=1))
     assert names(cluster) == {"a", "b", "z"}
     again = await cluster.node()
     assert [job_in(delivery).id for delivery in await again.work.fetch(1)] == [one.id]
