@@ -11,7 +11,8 @@ from ironforge.job.limits import LimitUse
 from ironforge.job.record import Job, decode, tail_of
 from ironforge.job.uniqueness import OnConflict, UniqueUse
 from ironforge.redis.shards import shards_of
-from tests.store.kit import Cluster, job
+from ironforge.store.node_contract import Delivery
+from tests.store.kit import Cluster, Node, job
 
 SHARDS = 3
 
@@ -28,6 +29,14 @@ def unique(key: str, on_conflict: OnConflict = "return", **fields: Any) -> Job:
 
 def limited(key: str, name: str = "one", **fields: Any) -> Job:
     return job(limits=(LimitUse(name, key),), **fields)
+
+
+async def fetched(node: Node, count: int, *, want: int = 10) -> list[Delivery]:
+    """At least so many, and at most `want`: a shard that answers late is heard in a later round."""
+    held: list[Delivery] = []
+    while len(held) < count:
+        held += await node.work.fetch(want - len(held))
+    return held
 
 
 def lengths(cluster: Cluster) -> list[int]:

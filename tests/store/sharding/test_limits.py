@@ -12,7 +12,7 @@ from ironforge.job.limits import Limit, LimitUse
 from ironforge.job.record import Job, new_id, shard_of, tail_of
 from ironforge.store import Submission
 from tests.store.kit import Cluster, completed, ids_in, job
-from tests.store.sharding.kit import SHARDS, lengths, limited, text_in, unique
+from tests.store.sharding.kit import SHARDS, fetched, lengths, limited, text_in, unique
 
 A = text_in(0)
 # Other texts, of which one lies with `A` and one does not.
@@ -24,8 +24,9 @@ async def test_a_key_is_one_however_many_shards_there_are(with_limits: Cluster, 
     node = await with_limits.node()
     jobs = [job(id=new_id(tail_of(key)), limits=(LimitUse("one", key),)) for _ in range(3)]
     await with_limits.submit(*jobs)
-    order = []
-    while deliveries := await node.work.fetch(10):
+    order: list[bytes] = []
+    while len(order) < len(jobs):
+        deliveries = await fetched(node, 1)
         assert len(deliveries) == 1
         assert (await with_limits.store_client.limits.key("one", key)).running == 1
         order += ids_in(deliveries)
