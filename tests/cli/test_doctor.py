@@ -34,7 +34,7 @@ async def submit(server: str, **options: int) -> bytes:
     """One job that waits, put there by the store itself."""
     job_id = new_id()
     store_client = StoreClient(load({}, redis_url=server))
-    job = Job(1, job_id, "a.kind", "default", 2, b"null", int(time.time() * 1000))
+    job = Job(2, job_id, "a.kind", "default", 2, b"null", int(time.time() * 1000))
     await store_client.producer.submit([Submission(job, **options)])
     await store_client.close()
     return job_id
