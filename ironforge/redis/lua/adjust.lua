@@ -7,7 +7,7 @@
 -- USES  stem, limits
 -- Returns 1
 local function correct(limit, key, more)
-  local each = (limit.rate.per_seconds or 1) * 1000000 / limit.rate.units
+  local each = each_of(limit.rate)
   local burst, tat = each * burst_of(limit.rate), stem .. 'tat:' .. key
   local stored = redis.pcall('GET', tat)
   if type(stored) == 'table' then return end

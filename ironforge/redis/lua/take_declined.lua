@@ -42,8 +42,8 @@ local function let_in(id)
   local claims = claims_of(mark)
   for _, claim in ipairs(claims) do
     local wait = not full[claim.key] and closed(claim, id)
-    if wait and wait > 0 then redis.call('ZADD', stem .. 'dueroom', math.ceil((micros() + wait) / 1000), claim.key) end
     if wait ~= nil then
+      look_later(claim.key, wait or 0)
       full[claim.key] = true
       return false
     end

@@ -74,7 +74,7 @@ local function let_in(place, id, mark, turns)
   for number, claim in ipairs(claims) do
     local wait, is_full = closed(claim, id)
     if wait then
-      if wait > 0 then redis.call('ZADD', stem .. 'dueroom', math.ceil((micros() + wait) / 1000), claim.key) end
+      look_later(claim.key, wait)
       if number > 1 then move(place, id, mark, claims, number, head[2]) end
       local policy = definition(claim.name).when_full
       if policy == 'cancel_new' then

@@ -27,6 +27,9 @@ local function definition(name)
   return definitions[name]
 end
 
+-- In µs, for how long a unit uses a rate.
+local function each_of(rate) return (rate.per_seconds or 1) * 1000000 / rate.units end
+
 -- The units that a rate lets through at once.
 local function burst_of(rate)
   if (rate.burst or 0) > 0 then return rate.burst end
@@ -92,7 +95,7 @@ local function closed(claim, id)
     if held >= limit.concurrency and not redis.call('ZSCORE', stem .. 'holders:' .. claim.key, id) then return 0, true end
   end
   if limit.rate then
-    local each = (limit.rate.per_seconds or 1) * 1000000 / limit.rate.units
+    local each = each_of(limit.rate)
     local burst = each * burst_of(limit.rate)
     local stored = redis.pcall('GET', stem .. 'tat:' .. claim.key)
     if type(stored) == 'table' then return 1000000 end
@@ -110,6 +113,11 @@ local function closed(claim, id)
       return math.max(claim.used - burst - now, math.min(burst / 2, 20000))
     end
   end
+end
+
+-- In how many µs to look again, as `closed` says: at 0 it is when a job ends.
+local function look_later(key, wait)
+  if wait > 0 then redis.call('ZADD', stem .. 'dueroom', math.ceil((micros() + wait) / 1000), key) end
 end
 
 -- After `closed` has said nil for all of them.
@@ -144,7 +152,7 @@ local function release(id, mark, refund)
       local limit = is_fresh and definition(claim.name)
       local used = limit and limit.rate and redis.pcall('GET', tat)
       if type(used) == 'string' then
-        local charged = claim.units * (limit.rate.per_seconds or 1) * 1000000 / limit.rate.units
+        local charged = claim.units * each_of(limit.rate)
         local back = math.max(0, math.min(charged, charged - micros() + held_ms * 1000))
         redis.call('SET', tat, string.format('%.0f', used - back), 'KEEPTTL')
       end

@@ -18,7 +18,7 @@ local function offer(place, key)
   local claim = claims_of(mark)[1]
   local wait = closed(claim, head[1])
   if wait and (definition(claim.name).when_full or 'wait') == 'wait' then
-    if wait > 0 then redis.call('ZADD', stem .. 'dueroom', math.ceil((micros() + wait) / 1000), key) end
+    look_later(key, wait)
     return
   end
   redis.call('ZREM', behind, head[1])
