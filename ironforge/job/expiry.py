@@ -33,11 +33,10 @@ def check_expiry(expires_in_ms: int, delay_ms: int | None, run_at_ms: int | None
     starts_in_ms = max(0, run_at_ms - now_ms()) if run_at_ms is not None else delay_ms or 0
     if not 0 < expires_in_ms <= starts_in_ms:
         return
-    error = InvalidJob(
+    raise InvalidJob(
         f"the job expires {shown(expires_in_ms / 1000)} s after its submission and may not start before "
         f"{shown(starts_in_ms / 1000)} s: it would never run",
         code="invalid_expiry",
         field="run_at" if delay_ms is None else "delay_seconds",
+        hint="let expires_in_seconds reach beyond the delay, which it does not count from",
     )
-    error.hint = "let expires_in_seconds reach beyond the delay, which it does not count from"
-    raise error

@@ -69,6 +69,5 @@ def _refused(kind: str, error: jsonschema_rs.ValidationError) -> InvalidPayload:
                 close = closest(str(inner.instance), [str(option) for option in inner.kind.options])
                 words += f", did you mean {close!r}?" if close else ""
     pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)[:SHOWN_CHARACTERS]
-    refused = InvalidPayload(f"{pointer}: {words[:SHOWN_CHARACTERS]}", code="invalid_payload", field=pointer)
-    refused.hint = f"`ironforge kinds show {kind}` and GET /kinds/{kind} show what its payloads must be"
-    return refused
+    hint = f"`ironforge kinds show {kind}` and GET /kinds/{kind} show what its payloads must be"
+    return InvalidPayload(f"{pointer}: {words[:SHOWN_CHARACTERS]}", code="invalid_payload", field=pointer, hint=hint)

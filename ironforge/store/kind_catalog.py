@@ -59,11 +59,8 @@ class KindCatalog:
             return  # there was no room for its definition, or a node says nothing of its kinds
         close = closest(kind, [*islice(self._known, NAMES_COMPARED)]) if hints else None
         advice = f"did you mean {close!r}?" if close else "start a node that runs it"
-        error = InvalidJob(
-            f"kind {kind!r} is not known, no node has announced it: {advice}", code="unknown_kind", field="kind"
-        )
-        error.hint = close
-        raise error
+        message = f"kind {kind!r} is not known, no node has announced it: {advice}"
+        raise InvalidJob(message, code="unknown_kind", field="kind", hint=close)
 
     async def refresh(self) -> None:
         """Read anew. In an outage what was known stays, and is asked for again with the next call."""
