@@ -11,7 +11,7 @@ from ironforge.actors.kernel import ActorDead
 from ironforge.actors.messages import Done, Unreadable
 from ironforge.actors.session import Session
 from ironforge.execution.executor import Ending, Outcome
-from ironforge.job.limits import LimitUse, claim_of
+from ironforge.job.limits import LimitUse
 from ironforge.job.record import decode
 from ironforge.metrics.jobs import Metrics
 from ironforge.store import Adjustment, Delivery, Ended, Rewrite, Settled
@@ -73,7 +73,7 @@ class OutcomeReporter:
     def used(self, delivered: Delivery, units: Mapping[LimitUse, int]) -> None:
         """How much of its limits the run of a job really used."""
         for use, used in units.items():
-            self._adjusted.append(Adjustment(delivered[0], claim_of(use.name, use.key), units=used - use.units))
+            self._adjusted.append(Adjustment(delivered[0], use.claim, units=used - use.units))
 
     def add(self, delivered: Delivery, outcome: Outcome) -> None:
         """The outcome of a job that was told to have started, or has expired."""

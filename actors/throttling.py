@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 
 from ironforge.actors.session import Session
 from ironforge.job.context import SAID
-from ironforge.job.limits import LimitUse, claim_of
+from ironforge.job.limits import LimitUse
 from ironforge.store import Adjustment
 
 
@@ -21,7 +21,7 @@ class Throttling:
     def throttle(self, stream: str, use: LimitUse, ms: int) -> Awaitable[None]:
         """Of a job that was delivered from `stream`. It is written, whatever becomes of the run meanwhile, also when
         the handler does not wait for it. One that has no event loop waits here."""
-        adjustment = Adjustment(stream, claim_of(use.name, use.key), throttled_ms=ms)
+        adjustment = Adjustment(stream, use.claim, throttled_ms=ms)
         written = asyncio.run_coroutine_threadsafe(self._write(adjustment), self._loop)
         try:
             asyncio.get_running_loop()

@@ -35,6 +35,11 @@ class LimitUse(msgspec.Struct, array_like=True, frozen=True):
     key: str = ""
     units: Units = 1
 
+    @property
+    def claim(self) -> str:
+        """The limit and the key together, as `claim_of` makes it."""
+        return claim_of(self.name, self.key)
+
 
 class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`units` in `per_seconds`; `burst`: how many at once when none were used for a while, 0: a tenth of a second's."""
@@ -94,7 +99,7 @@ def claim_of(name: str, key: str) -> str:
 
 
 def claims_of(uses: Sequence[LimitUse]) -> tuple[str, ...]:
-    return tuple(claim_of(use.name, use.key) for use in uses)
+    return tuple(use.claim for use in uses)
 
 
 def mark_of(uses: Sequence[LimitUse], turn: str, came_ms: int) -> str:

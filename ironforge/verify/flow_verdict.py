@@ -14,7 +14,7 @@ from itertools import pairwise, zip_longest
 from typing import Final, NamedTuple
 
 from ironforge.job.expiry import EXPIRED
-from ironforge.job.limits import Rate, claim_of
+from ironforge.job.limits import Rate
 from ironforge.verify.account import AFTERMATH_SECONDS, CLOCK_SECONDS, Account, Ended, Run, Tell
 from ironforge.verify.flow_load import LIMITS
 from ironforge.verify.handlers import NEWER_KIND
@@ -69,12 +69,16 @@ def _users(account: Account) -> dict[str, list[str]]:
     users: defaultdict[str, list[str]] = defaultdict(list)
     for job, event in account.asked.items():
         for use in event.limits:
-            users[claim_of(use.name, use.key)].append(job)
+            users[use.claim].append(job)
     return users
 
 
+def _in_their_order(account: Account, job: str) -> list[Run]:
+    return sorted(account.runs[job], key=lambda run: (run.fence, run.at))
+
+
 def _held(account: Account, job: str) -> Iterator[Held]:
-    runs = sorted(account.runs[job], key=lambda run: (run.fence, run.at))
+    runs = _in_their_order(account, job)
     for run, following in zip_longest(runs, runs[1:]):
         again = following.at if following else math.inf
         faults = account.touching(run, again)
@@ -104,9 +108,7 @@ def _holders(most: int, claim: str, held: Sequence[Held], tell: Tell) -> None:
 def _starts(account: Account, claim: str, jobs: Sequence[str], rate: Rate, tell: Tell) -> None:
     """In any time from a submission to a start. What was let in before and had not started yet may come on top: at most
     that is what was submitted before."""
-    units = {
-        job: use.units for job in jobs for use in account.asked[job].limits if claim_of(use.name, use.key) == claim
-    }
+    units = {job: use.units for job in jobs for use in account.asked[job].limits if use.claim == claim}
     a_second = rate.units / rate.per_seconds
     changes = [(account.asked[job].at, 0, job) for job in jobs]
     changes += [(at, 1, job) for job in jobs for at in _let_in(account, job)]
@@ -127,9 +129,8 @@ def _starts(account: Account, claim: str, jobs: Sequence[str], rate: Rate, tell:
 
 def _let_in(account: Account, job: str) -> Iterator[float]:
     """When runs began that a rate has let in. One that was taken over is not let in again: the first of them counts."""
-    runs = sorted(account.runs[job], key=lambda run: (run.fence, run.at))
     begun = math.inf
-    for run in runs:
+    for run in _in_their_order(account, job):
         begun = min(begun, run.at)
         if run.outcome == "fail" and not account.touching(run):
             yield begun
