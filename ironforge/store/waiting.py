@@ -27,9 +27,19 @@ def without_node(job: Job, kinds: Kinds) -> Waiting | None:
     return None
 
 
-def behind_limit(location: bytes, next_ms: int | None = None, throttled: str = "") -> Waiting:
-    """`location`: as the index says it of a job that waits behind a limit. `next_ms`: when the next one is let in.
-    `throttled`: `stopped` or `probing`, when its target throttled."""
+def outside_streams(job: Job, location: bytes, until_ms: int | None = None, throttled: str = "") -> Waiting | None:
+    """`location`: as the index says it of a queued job. `until_ms`: when the next one of its limit is let in, or when
+    it goes to the dead letter, if no node comes. `throttled`: `stopped` or `probing`, when the target of its limit
+    throttled. None: it waits for its turn alone."""
+    match location[:1]:
+        case b"k":
+            return _declined(job, until_ms)
+        case b"l":
+            return _behind_limit(location, until_ms, throttled)
+    return None
+
+
+def _behind_limit(location: bytes, next_ms: int | None, throttled: str) -> Waiting:
     name, key = location.decode(errors="replace").split("\n")[2:4]
     jobs = f" of key {key}" if key else ""
     detail = {
@@ -39,7 +49,6 @@ def behind_limit(location: bytes, next_ms: int | None = None, throttled: str = "
     return Waiting("limit", detail, next_ms)
 
 
-def declined(job: Job, until_ms: int | None = None) -> Waiting:
-    """Of a job that nodes declined; `until_ms`: when it goes to the dead letter, if no node comes."""
+def _declined(job: Job, until_ms: int | None) -> Waiting:
     detail = f"nodes without kind {job.kind} declined it: it waits for one that runs it and serves queue {job.queue}"
     return Waiting("no_node_for_kind", detail, until_ms)

@@ -36,7 +36,7 @@ from ironforge.store.retention import (
     terminal_record,
 )
 from ironforge.store.server_checks import health_of
-from ironforge.store.waiting import Waiting, behind_limit, declined
+from ironforge.store.waiting import Waiting, outside_streams
 
 CONNECTIONS: Final = 4
 TOLD: Final = 1_000
@@ -151,9 +151,8 @@ def _waiting_for(
     job: Job, location: bytes, settings: Settings, where: bytes | None = None, throttled: bytes | None = None
 ) -> Waiting | None:
     """`where` and `throttled`: as the script says it of a job outside the streams."""
+    until_ms = None if where is None else score_ms(where)
     if location[:1] == b"k":
         limit_ms = round(settings.unserved_seconds * 1000)
-        return declined(job, int(where or 0) + limit_ms if limit_ms else None)
-    if location[:1] != b"l":
-        return None
-    return behind_limit(location, None if where is None else score_ms(where), (throttled or b"").decode())
+        until_ms = (until_ms or 0) + limit_ms if limit_ms else None
+    return outside_streams(job, location, until_ms, (throttled or b"").decode())

@@ -26,7 +26,7 @@ from ironforge.store.contract import JobFilter, JobView, Page, foreign_cursor
 from ironforge.store.expiry import as_it_counts
 from ironforge.store.inspector.census import Ask, Run
 from ironforge.store.retention import queued_or_running, readable, score_ms, terminal_record
-from ironforge.store.waiting import Waiting, behind_limit, declined
+from ironforge.store.waiting import outside_streams
 
 LOOKED_AT: Final = 2_000
 # Read at one moment, while others wait.
@@ -152,16 +152,7 @@ def _view(kind: int, job: Job, extra: Any, location: bytes, now_ms: int) -> JobV
         return JobView(job, JobState.SCHEDULED, due_ms=score_ms(extra))
     if kind == DEAD:
         return JobView(job, JobState.DEAD)
-    return JobView(job, JobState.QUEUED, waiting_for=_waiting_for(job, location))
-
-
-def _waiting_for(job: Job, location: bytes) -> Waiting | None:
-    match location[:1]:
-        case b"k":
-            return declined(job)
-        case b"l":
-            return behind_limit(location)
-    return None
+    return JobView(job, JobState.QUEUED, waiting_for=outside_streams(job, location))
 
 
 def _write_cursor(rank: Rank, position: Position) -> str:
