@@ -143,6 +143,11 @@ def _signals() -> Iterator[_Told]:
             loop.remove_signal_handler(number)
 
 
+def _warn_of_readable_credentials(host: str) -> None:
+    if not is_loopback(host):
+        log.warning("credentials travel unencrypted: set IRONFORGE_TLS_CERT, or put a TLS proxy in front")
+
+
 @contextlib.asynccontextmanager
 async def _api(
     settings: Settings,
@@ -160,8 +165,8 @@ async def _api(
         await stack.enter_async_context(store_client.expiring())
         own = not shared_port and metrics.namespaces <= {settings.namespace}
         authentication = await stack.enter_async_context(authentication_of(settings, metrics, own=own))
-        if authentication is not None and tls is None and not is_loopback(settings.http_host):
-            log.warning("credentials travel unencrypted: set IRONFORGE_TLS_CERT, or put a TLS proxy in front")
+        if authentication is not None and tls is None:
+            _warn_of_readable_credentials(settings.http_host)
         runner = await serve(
             create_app(
                 settings,

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from ironforge.errors import StoreUnavailable
+from ironforge.process.background import in_background
 from ironforge.store import Stats, StoreClient
 
 LOOK_SECONDS: Final = 0.02
@@ -19,13 +20,8 @@ MOST_TOLD: Final = 10
 async def observing(store_client: StoreClient) -> AsyncIterator[list[str]]:
     """What the looks found that does not add up, in words, while the block runs."""
     torn: list[str] = []
-    looking = asyncio.create_task(_look(store_client, torn), name="observer")
-    try:
+    async with in_background(_look(store_client, torn), "observer"):
         yield torn
-    finally:
-        looking.cancel()
-        with suppress(asyncio.CancelledError):
-            await looking
 
 
 async def _look(store_client: StoreClient, torn: list[str]) -> None:

@@ -109,9 +109,7 @@ async def verify(settings: Settings, plan: Plan, *, say: Say, command: Sequence[
             load = Load(plan, random.Random(rng.random()), forge, store_client, ledger)
             await load.begin()
             stack.push_async_callback(_ended, asyncio.create_task(load.flow.operate(), name="operator"))
-            nodes.start(plan.nodes - plan.older_nodes)
-            nodes.start(plan.older_nodes, OLDER)
-            await joined(store_client, plan.nodes)
+            await _have_joined(nodes, plan, store_client)
             await _under_load(plan, rng, load, nodes, say)
             say("no more faults; waiting until everything has ended")
             await drained(store_client, settings, nodes, plan.drain_seconds)
@@ -128,6 +126,12 @@ async def verify(settings: Settings, plan: Plan, *, say: Say, command: Sequence[
             torn=torn,
             strays=strays,
         )
+
+
+async def _have_joined(nodes: Nodes, plan: Plan, store_client: StoreClient) -> None:
+    nodes.start(plan.nodes - plan.older_nodes)
+    nodes.start(plan.older_nodes, OLDER)
+    await joined(store_client, plan.nodes)
 
 
 def _in_a_namespace_of_its_own(settings: Settings) -> Settings:

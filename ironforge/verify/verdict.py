@@ -136,12 +136,16 @@ def judge(
     if settled_twice:
         violations.append(_settled_twice(account, completed, completed_total))
     recovered = recoveries(account, lease_seconds)
-    for late in recovered.late:
-        tell(IN_TIME, late.job, f"its node was killed, and it started again after {late.seconds:.1f} s")
+    _late(recovered, tell)
     for promise_of_all, whys in ((NOTHING_LEFT, leftovers), (COUNTED, torn), (STRAY, strays)):
         for why in whys:
             tell(promise_of_all, "", why)
     return _verdict(account, violations, settled_twice, recovered)
+
+
+def _late(recovered: Recoveries, tell: Tell) -> None:
+    for late in recovered.late:
+        tell(IN_TIME, late.job, f"its node was killed, and it started again after {late.seconds:.1f} s")
 
 
 def _settled_twice(account: Account, completed: int, completed_total: int) -> Violation:
