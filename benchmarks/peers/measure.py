@@ -81,7 +81,8 @@ def _ticks(folder: Path, jobs: int, workers: list[subprocess.Popen[bytes]]) -> l
     """When (monotonic seconds) how many more jobs had run, in order; None when they never came to the end."""
     deadline = time.monotonic() + LIMIT_SECONDS
     while time.monotonic() < deadline and all(worker.poll() is None for worker in workers):
-        lines = [line.split() for file in folder.iterdir() for line in file.read_text(encoding="ascii").splitlines()]
+        texts = [file.read_text(encoding="ascii") for file in folder.iterdir()]
+        lines = [line.split() for text in texts for line in text.split("\n")[:-1]]
         ticks = sorted((float(line[0]), int(line[1])) for line in lines if len(line) == 2)
         if sum(count for _time, count in ticks) >= jobs * LAST:
             return ticks

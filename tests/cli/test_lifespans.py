@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.kit import Dev, Service, eventually, ironforge
+from tests.support.waiting import whole_lines
 
 pytestmark = pytest.mark.slow
 
@@ -64,7 +65,7 @@ def diary(tmp_path: Path) -> Callable[[], list[list[str]]]:
 
     def read() -> list[list[str]]:
         noted: dict[str, list[str]] = {}
-        for line in path.read_text().splitlines() if path.exists() else []:
+        for line in whole_lines(path):
             pid, what = line.split()
             noted.setdefault(pid, []).append(what)
         return list(noted.values())

@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from tests.support.waiting import PATIENCE_SECONDS, eventually
+from tests.support.waiting import PATIENCE_SECONDS, eventually, whole_lines
 
 PARENT = """
 import asyncio, sys
@@ -106,8 +106,7 @@ class Node:
 
     def diary(self) -> list[list[str]]:
         """`[slot, pid, what]` for everything that children noted."""
-        path = self.folder / "diary"
-        return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+        return [line.split() for line in whole_lines(self.folder / "diary")]
 
     def noted(self, what: str) -> list[str]:
         """The slots whose children noted this, in order."""

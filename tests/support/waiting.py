@@ -1,10 +1,11 @@
-"""Waiting for what other tasks, processes and servers do: as long as a machine may take that has much else to do."""
+"""Waiting for what other tasks, processes and servers do, as long as a busy machine may take; reading their notes."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 PATIENCE_SECONDS = 90.0
@@ -30,3 +31,8 @@ def eventually(predicate: Callable[[], Any], what: str) -> Any:
         assert time.monotonic() < deadline, f"waited in vain for: {what}"
         time.sleep(0.01)
     return found
+
+
+def whole_lines(path: Path) -> list[str]:
+    """What other processes have written into a file so far, without the line that one is writing just now."""
+    return path.read_text().split("\n")[:-1] if path.exists() else []

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from ironforge.job.context import Context
 from ironforge.job.record import JobState
 from ironforge.redis.shards import shards_of
 from ironforge.runtime.embedded_server import EmbeddedServer
@@ -90,8 +91,9 @@ async def test_an_idle_node_that_waits_in_a_read_takes_nothing_of_what_comes_lat
 
 async def test_delays_and_retries_that_fall_due_wait_in_their_streams(world: World) -> None:
     @world.forge.job("flaky", max_retries=1)
-    async def flaky() -> None:
-        await pause(world)
+    async def flaky(context: Context) -> None:
+        if context.attempt == 1:
+            await pause(world)
         raise ValueError("the first time")
 
     async with world.node():

@@ -18,7 +18,7 @@ from ironforge import Forge
 from ironforge.job.record import JobState, parse_id
 from ironforge.settings import environment_name, load
 from ironforge.store import JobView, StoreClient
-from tests.support.waiting import until
+from tests.support.waiting import until, whole_lines
 
 APP = Path(__file__).with_name("forking_app.py")
 
@@ -61,8 +61,7 @@ class Subject:
 
     def noted(self, what: str) -> list[str]:
         """Of all lines `what …`, in order, what follows."""
-        lines = self._ledger.read_text().splitlines() if self._ledger.exists() else []
-        return [line.removeprefix(what + " ") for line in lines if line.startswith(what + " ")]
+        return [line.removeprefix(what + " ") for line in whole_lines(self._ledger) if line.startswith(what + " ")]
 
     def pids(self, what: str) -> list[int]:
         return [int(line.split()[-1]) for line in self.noted(what)]

@@ -15,7 +15,7 @@ import pytest
 from tests.cli.kit import IRONFORGE, environment, ironforge
 from tests.execution.isolation.kit import APP, Subject, is_alive, subject
 from tests.support.servers import valkey
-from tests.support.waiting import eventually, until
+from tests.support.waiting import eventually, until, whole_lines
 
 # A fork beside running threads has its own perils, above all where everything is slow.
 pytestmark = pytest.mark.proof
@@ -117,7 +117,7 @@ def test_dev_starts_again_on_its_port_and_folder_while_a_copy_of_a_handler_lives
     with start(tmp_path / "first") as first:
         assert ironforge("submit", "on_loop", '{"then":"stay"}', "--wait", url=url).returncode == 0
         first.kill()
-    [copy] = [int(line.split()[1]) for line in ledger.read_text().splitlines() if line.startswith("began")]
+    [copy] = [int(line.split()[1]) for line in whole_lines(ledger) if line.startswith("began")]
     with start(tmp_path / "second") as second:
         assert ironforge("submit", "next", "--wait", url=url).returncode == 0
         second.terminate()

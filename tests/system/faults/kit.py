@@ -20,7 +20,7 @@ from ironforge.job.record import JobState
 from ironforge.runtime.embedded_server import EmbeddedServer
 from ironforge.settings import environment_name, load
 from ironforge.store import StoreClient
-from tests.support.waiting import PATIENCE_SECONDS, until
+from tests.support.waiting import PATIENCE_SECONDS, until, whole_lines
 
 APP = Path(__file__).parent / "forge_app.py"
 IRONFORGE = (sys.executable, "-P", "-m", "ironforge")
@@ -75,9 +75,7 @@ class Ground:
         return await self.forge.submit_many("work", [{"seconds": seconds}] * count)
 
     def lines(self) -> list[Line]:
-        if not self._ledger.exists():
-            return []
-        found = [line.split() for line in self._ledger.read_text().splitlines()]
+        found = [line.split() for line in whole_lines(self._ledger)]
         return [Line(what, job_id, int(fence), int(pid)) for what, job_id, fence, pid in found]
 
     def starts(self) -> Counter[str]:
