@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final, NamedTuple
 
 from ironforge.errors import StoreUnavailable
 from ironforge.job.limits import Limit, claim_of
 from ironforge.job.options import DEFAULT_QUEUE
 from ironforge.job.record import Priority, format_id, redelivery_stream, stream_name
+from ironforge.process.background import in_background
 from ironforge.redis.connection import Command, DoorConnection
 from ironforge.redis.keys import GROUP, Keys
 from ironforge.redis.outages import ABSENT
@@ -44,14 +45,11 @@ class Wait(NamedTuple):
 async def watching_lines(settings: Settings, ledger: Ledger) -> AsyncIterator[list[str]]:
     """Which holders had no job, in words, while the block runs; the ledger is told who waited."""
     strays: list[str] = []
-    watches = [LineWatch(settings, keys, ledger, strays) for keys in shards_of(settings)]
-    looking = [asyncio.create_task(watch.keep(), name="lines") for watch in watches]
-    try:
+    async with AsyncExitStack() as stack:
+        for keys in shards_of(settings):
+            watch = LineWatch(settings, keys, ledger, strays)
+            await stack.enter_async_context(in_background(watch.keep(), "lines"))
         yield strays
-    finally:
-        for task in looking:
-            task.cancel()
-        await asyncio.wait(looking)
 
 
 class LineWatch:

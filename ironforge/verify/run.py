@@ -20,6 +20,7 @@ import msgspec
 from ironforge.errors import InvalidState, JobNotFound, StoreUnavailable
 from ironforge.handlers.forge import Forge
 from ironforge.job.record import format_id, new_id, parse_id
+from ironforge.process.background import in_background
 from ironforge.redis.connection import Connection, all_keys
 from ironforge.redis.keys import Keys
 from ironforge.redis.shards import shards_of
@@ -89,7 +90,7 @@ class Plan(NamedTuple):
 async def verify(settings: Settings, plan: Plan, *, say: Say, command: Sequence[str] = COMMAND) -> Verdict:
     """Run the plan in a namespace of its own on `settings.redis_url`, which is empty again afterwards.
 
-    Raises StoreUnavailable when the server goes away for good.
+    Raises StoreUnavailable when the server goes away for good, and in the end what ended something that goes on beside.
     """
     rng = random.Random(plan.seed)
     settings = _in_a_namespace_of_its_own(settings)
@@ -103,12 +104,12 @@ async def verify(settings: Settings, plan: Plan, *, say: Say, command: Sequence[
             stack.callback(ledger.close)
             nodes = Nodes(settings, Path(folder), ledger, command)
             stack.push_async_callback(nodes.stop)
-            stack.push_async_callback(_ended, asyncio.create_task(nodes.keep(), name="nodes are kept"))
+            await stack.enter_async_context(in_background(nodes.keep(), "nodes are kept"))
             torn = await stack.enter_async_context(observing(store_client))
             strays = await stack.enter_async_context(watching_lines(settings, ledger))
             load = Load(plan, random.Random(rng.random()), forge, store_client, ledger)
             await load.begin()
-            stack.push_async_callback(_ended, asyncio.create_task(load.flow.operate(), name="operator"))
+            await stack.enter_async_context(in_background(load.flow.operate(), "operator"))
             await _have_joined(nodes, plan, store_client)
             await _under_load(plan, rng, load, nodes, say)
             say("no more faults; waiting until everything has ended")
@@ -281,11 +282,6 @@ async def _finals(store_client: StoreClient, ids: Sequence[str]) -> dict[str, En
 
     await asyncio.gather(*(reader() for _ in range(READERS)))
     return finals
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Iterator, Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ import redis.asyncio
 
 from ironforge.errors import JobNotFound, StoreUnavailable
 from ironforge.job.record import decode, format_id, parse_id
+from ironforge.process.background import in_background
 from ironforge.redis.keys import Keys
 from ironforge.settings import Settings
 from ironforge.store import StoreClient
@@ -112,18 +114,17 @@ async def under_load(here: Installation, plan: Plan, folder: Path, *lanes: Await
     """`lanes` run while jobs are submitted; then everything is healed, drained, looked at and judged."""
     load = Load(plan, random.Random(plan.seed), here.forge, here.store_client, here.ledger)
     await load.begin()
-    keeping = [asyncio.create_task(site.nodes.keep(), name="nodes are kept") for site in here.sites]
-    keeping.append(asyncio.create_task(load.flow.operate(), name="operator"))
     lag = asyncio.create_task(_lag(plan.seconds))
-    async with watching_lines(here.settings, here.ledger) as strays:
+    async with AsyncExitStack() as stack:
+        for site in here.sites:
+            await stack.enter_async_context(in_background(site.nodes.keep(), "nodes are kept"))
+        await stack.enter_async_context(in_background(load.flow.operate(), "operator"))
+        strays = await stack.enter_async_context(watching_lines(here.settings, here.ledger))
         await asyncio.gather(load.run(), *lanes)
         await heal(here)
         here.ledger.note("heal")
         drain_seconds = await _drained(here)
         violations = [] if await everybody_there(here) else [_absent()]
-    for keeper in keeping:
-        keeper.cancel()
-    await asyncio.wait(keeping)
     for site in here.sites:
         await site.nodes.stop()
     finals = await _finals(here.settings, here.sight, here.ids + load.ids + load.flow.ids)
