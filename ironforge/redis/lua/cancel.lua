@@ -6,13 +6,11 @@
 --       location and entry ('' when in no stream) as they were seen, and the record; the cancelled record ('' to keep
 --       none), the bucket's seconds to live and its expiry in ms; its fairness key and its limits as the index says them;
 --       expired: 1 when it is cancelled for that, which is for the node alone once it has the job
--- USES  stem, count, delay, limits, turns, lines, enqueue, kind_line, vacate, withdraw, unique
+-- USES  stem, count, delay, limits, turns, lines, enqueue, kind_line, vacate, withdraw, pending, unique
 -- Returns 'moved' when it is no longer there, 'running' when its node was told, 'cancelled' when it will never run
 if redis.call('HGET', index, id) ~= location then return 'moved' end
 if entry ~= '' then
-  -- An error here says that there is no group: nobody ever served this queue, so nothing of it is running.
-  local pending = redis.pcall('XPENDING', place, 'nodes', entry, entry, 1)
-  if not pending.err and #pending > 0 then
+  if is_pending(place, entry) then
     if expired == '1' then return 'running' end
     redis.call('HSET', index, id, 'c' .. string.sub(location, 2))
     redis.call('PUBLISH', channel, 'cancel:' .. id)

@@ -4,34 +4,24 @@
 -- KEYS  expiries, index, parked
 -- ARGV  most, bytes, again_ms, then pairs of id and moment: what has been seen to, where no other moment holds since
 --       most: jobs to look at; bytes: of records to return, roughly; again_ms: when to look again at what is still there
--- USES  stem, clock
+-- USES  stem, clock, pending
 -- Returns the time, 1 when there are more of them, else 0, then of each job: id, the moment at which it is looked at again,
 --         where it is, its record
 for at = 4, #ARGV, 2 do
   if redis.call('ZSCORE', expiries, ARGV[at]) == ARGV[at + 1] then redis.call('ZREM', expiries, ARGV[at]) end
 end
 
--- Its record where it waits; false: it is with a node; nothing: it has ended, is dead, or is not there.
-local function waiting(id, location)
-  local stream, entry = string.match(location, '^[qc]:(.*):(%d+%-%d+)$')
-  if not stream then return location ~= 'd' and redis.call('HGET', parked, id) or nil end
-  local pending = redis.pcall('XPENDING', stem .. 'q:' .. stream, 'nodes', entry, entry, 1)
-  if not pending.err and #pending > 0 then return false end
-  local body = redis.call('XRANGE', stem .. 'q:' .. stream, entry, entry)[1]
-  return body and body[2][2]
-end
-
 local reply, left, again = {now, 0}, tonumber(bytes), string.format('%.0f', now + again_ms)
 for _, id in ipairs(redis.call('ZRANGE', expiries, '-inf', now, 'BYSCORE', 'LIMIT', 0, most)) do
   local location = redis.call('HGET', index, id)
-  local record
-  if location then record = waiting(id, location) end
-  if record == nil then
-    redis.call('ZREM', expiries, id)
-  else
+  local running, record = false, nil
+  if location and location ~= 'd' then running, record = seen_at(id, location) end
+  if running or record then
     redis.call('ZADD', expiries, again, id)
+  else
+    redis.call('ZREM', expiries, id)
   end
-  if record then
+  if record and not running then
     local n = #reply
     reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = id, again, location, record
     left = left - #record

@@ -14,7 +14,7 @@
 --       of the queues); most names of queues; most keys of limits in use; expiring: of each job that expires its number
 --       and in how many ms, as in `0:60000,3:500`; generations: of the routes of idempotency keys,
 --       `<number of the key>=<generation>` each, 0 where none is said
--- USES  stem, types, clock, delay, announce, limits, turns, lines, enqueue, unique, kind_line, vacate, withdraw, conflict
+-- USES  stem, types, clock, delay, announce, limits, turns, lines, enqueue, pending, unique, kind_line, vacate, withdraw, conflict
 -- PLAIN stem, types, clock, delay, announce, unlimited, turns, enqueue
 --       for jobs of record version 1, which have no limits, unique keys or expiry: each function costs each call, whether
 --       it is used or not

@@ -105,13 +105,7 @@ local function owner_of(key)
     owner.started = true
     return owner
   end
-  local stream, entry = string.match(location, '^[qc]:(.*):(%d+%-%d+)$')
-  local record, running = redis.call('HGET', stem .. 'parked', id), false
-  if stream then
-    local body = redis.call('XRANGE', stem .. 'q:' .. stream, entry, entry)[1]
-    local pending = redis.pcall('XPENDING', stem .. 'q:' .. stream, 'nodes', entry, entry, 1)
-    record, running = body and body[2][2], not pending.err and #pending > 0
-  end
+  local running, record = seen_at(id, location)
   owner.location, owner.letter = location, running and 'c' or string.sub(location, 1, 1)
   local _, holding, _, job = unique_of(record or '')
   owner.started = running or not job or job[11] ~= '\0' or job[13] ~= '\0' or owner.letter == 'd'
