@@ -51,7 +51,7 @@ def show(
     *,
     settings: Settings,
 ) -> None:
-    """Show a kind: its versions, the newest first, with the nodes that run them, defaults and schema."""
+    """Show a kind: its versions, the one that counts first, with the nodes that run them, defaults and schema."""
     with connected(settings) as client:
         found = client.kind(kind)
     if as_json:

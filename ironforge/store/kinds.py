@@ -24,32 +24,40 @@ KINDS_KEPT: Final = 10_000
 
 
 class KindVersion(NamedTuple):
-    """`nodes` that run it, sorted; `seen_ms`: when that was last noted of any."""
+    """`announced_ms`: when a node first joined with it; `seen_ms`: when one that runs it was last noted.
+    `defaults`: what a door makes of its options. `nodes` that run it, sorted."""
 
     digest: str
     announced_ms: int
     seen_ms: int
     definition: KindDefinition
+    defaults: CheckedOptions
     nodes: Sequence[str] = ()
 
 
 class Kind(NamedTuple):
-    """`versions`: the one announced last first, which counts. `defaults`: what a door makes of its options.
-    `schemas`: encoded; a door takes payloads that one of them accepts, and all when there is none."""
+    """`versions`: the one that counts first. `defaults`: its own. `schemas`: encoded; a door takes payloads that one of
+    them accepts, and all when there is none."""
 
     name: str
     versions: Sequence[KindVersion]
     defaults: CheckedOptions
     schemas: Sequence[str] = ()
 
-    def with_versions(self, versions: Sequence[KindVersion]) -> Kind:
-        """A door checks by those that nodes run, or by the last one; a version without schema may take anything."""
-        counting = [version for version in versions if version.nodes] or versions[:1]
+    @classmethod
+    def of(cls, name: str, versions: Sequence[KindVersion]) -> Kind:
+        """`versions`: the one first announced last in front. Of those that nodes run it counts, however often nodes of
+        older ones start again; where none is run, the one that was seen last. A door checks payloads by all that nodes
+        run, or by the one that counts; a version without schema may take anything."""
+        live = [version for version in versions if version.nodes]
+        counts = live[0] if live else max(versions, key=lambda version: version.seen_ms)
+        counting = live or [counts]
         schemas = [version.definition.schema for version in counting]
         encoded = (
             () if None in schemas else tuple(dict.fromkeys(msgspec.json.encode(each).decode() for each in schemas))
         )
-        return self._replace(versions=versions, schemas=encoded)
+        others = [version for version in versions if version is not counts]
+        return cls(name, [counts, *others], counts.defaults, encoded)
 
     @property
     def definition(self) -> KindDefinition:

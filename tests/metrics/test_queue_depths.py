@@ -104,7 +104,7 @@ def test_requests_are_counted_as_the_public_observe_counts_them(seconds):
 
 
 def test_nodes_are_counted_for_each_queue_and_kinds_that_none_of_them_runs():
-    kind = Kind("gone", [KindVersion("d", 1, 1, KindDefinition())], door_defaults(KindDefinition()))
+    kind = Kind.of("gone", [KindVersion("d", 1, 1, KindDefinition(), door_defaults(KindDefinition()))])
     nodes = {"one": About(queues=("mail",)), "two": About(queues=("mail", "other"))}
     kinds = Kinds(1, {"gone": kind, "here": kind}, nodes, {"one": {"here": "d"}, "two": {}})
     told = reading(StreamDepth("mail", 0, 1, 0, None), StreamDepth("lonely", 0, 1, 0, None))._replace(kinds=kinds)

@@ -24,7 +24,7 @@ class KindsQuery(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class KindSummary(msgspec.Struct):
-    """A kind as the node that joined last announced it."""
+    """A kind as it counts now: `versions` of the kind itself say more."""
 
     kind: str
     live: Annotated[bool, Meta(description="a node runs it now")]
@@ -45,14 +45,14 @@ class KindVersionAnswer(msgspec.Struct):
     """What the nodes of one version of the application announced."""
 
     version: Version
-    announced_at: Annotated[Time, Meta(description="when a node last joined with it")]
+    announced_at: Annotated[Time, Meta(description="when a node first joined with it")]
     nodes: Annotated[list[str], Meta(description="the nodes that run it now")]
     defaults: Defaults
     schema: Annotated[dict[str, Any] | None, Meta(description="JSON Schema of the payload; null: none is known")]
 
 
 class KindAnswer(msgspec.Struct):
-    """`versions`: the one announced last first; its defaults count."""
+    """`versions`: the one that counts first, for its defaults hold; then the one first announced last."""
 
     kind: str
     live: Annotated[bool, Meta(description="a node runs it now")]

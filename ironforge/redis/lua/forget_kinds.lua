@@ -5,12 +5,9 @@
 --       how long they are kept, how old the time may be that is noted of those which nodes run
 -- USES  clock, versions
 -- Returns how many definitions were forgotten
-local live, forgotten = {}, 0
-local said = redis.call('HGETALL', announced)
-for at = 1, #said, 2 do
-  local known, runs = pcall(cjson.decode, said[at + 1])
-  for kind, digest in pairs(known and type(runs) == 'table' and runs or {}) do live[kind .. '\n' .. digest] = true end
-  if not redis.call('ZSCORE', nodes, said[at]) then redis.call('HDEL', announced, said[at]) end
+local run, forgotten, changed = run_now(announced), 0, false
+for _, node in ipairs(redis.call('HKEYS', announced)) do
+  if not redis.call('ZSCORE', nodes, node) then redis.call('HDEL', announced, node) end
 end
 
 for at = 4, #ARGV do
@@ -18,7 +15,7 @@ for at = 4, #ARGV do
   local versions = versions_of(redis.call('HGET', kinds, kind))
   for _, version in ipairs(versions) do
     local age = now - version[3]
-    if live[kind .. '\n' .. version[1]] and age > tonumber(noted_ms) then version[3], noted, age = now, true, 0 end
+    if run[kind .. '\n' .. version[1]] and age > tonumber(noted_ms) then version[3], noted, age = now, true, 0 end
     if age <= tonumber(kept_ms) then kept[#kept + 1] = version end
   end
   if #kept == 0 then
@@ -27,6 +24,7 @@ for at = 4, #ARGV do
     redis.call('HSET', kinds, kind, cjson.encode(kept))
   end
   forgotten = forgotten + #versions - #kept
+  changed = changed or noted or #kept < #versions
 end
-if forgotten > 0 then redis.call('HSET', kinds, '', now .. '.' .. epoch) end
+if changed then redis.call('HSET', kinds, '', now .. '.' .. epoch) end
 return forgotten

@@ -1,40 +1,45 @@
 #!lua flags=allow-oom
 -- Gives a new node its lease and its epoch, the highest so far, and writes down what it announces of its kinds.
 -- KEYS  epoch, nodes, own_fence, queues, roster, announced, kinds
--- ARGV  node, lease_ms, about, runs, again, versions_kept, kinds_kept, served, then as many queues that it serves,
+-- ARGV  node, lease_ms, about, runs, versions_kept, kinds_kept, served, then as many queues that it serves,
 --       then for each kind: its name, digest, definition
 --       about: what it says of itself; runs: its kinds with their digests ('': it does not say)
---       again: 1 when this process announced them before: they are no newer than what was announced meanwhile
 -- USES  clock, versions
 -- Returns the epoch, for how many kinds there was no room, and the time
 local given = redis.call('INCR', epoch)
 redis.call('SET', own_fence, given)
 redis.call('ZADD', nodes, now + tonumber(lease_ms), node)
 redis.call('HSET', roster, node, about)
-local first = 9 + tonumber(served)
-redis.call('SADD', queues, unpack(ARGV, 9, first - 1))
+local first = 8 + tonumber(served)
+redis.call('SADD', queues, unpack(ARGV, 8, first - 1))
 if runs == '' then return {given, 0, now} end
 
+local run
+
+-- Of too many the oldest goes that no node runs: else trying out some new ones would drive out what most nodes run.
+local function drop_one(kind, versions)
+  run = run or run_now(announced)
+  local place = #versions
+  while place > 1 and run[kind .. '\n' .. versions[place][1]] do place = place - 1 end
+  table.remove(versions, place > 1 and place or #versions)
+end
+
+-- One that is known keeps its place, so a node of the old version that starts again announces nothing newer.
 local function announce(kind, digest, definition)
   local stored = redis.call('HGET', kinds, kind)
-  -- Most nodes announce what was announced last: only its times change then, without reading the rest.
-  local rest = stored and string.match(stored, '^%[%["' .. digest .. '",%d+,%d+(,.*)$')
-  if rest then
-    if again == '0' then redis.call('HSET', kinds, kind, table.concat({'[["', digest, '",', now, ',', now, rest})) end
+  -- Most nodes announce the newest: only when it was seen changes then, without reading the rest.
+  local known, rest = string.match(stored or '', '^(%[%["' .. digest .. '",%d+,)%d+(,.*)$')
+  if known then
+    redis.call('HSET', kinds, kind, known .. now .. rest)
     return 0
   end
   if not stored and redis.call('HLEN', kinds) > tonumber(kinds_kept) then return 1 end
-  local versions, version = versions_of(stored), {digest, now, now, definition}
-  local place = again == '1' and #versions + 1 or 1
-  for at, known in ipairs(versions) do
-    if known[1] == digest then
-      if again == '1' then place, version[2] = at, known[2] end
-      table.remove(versions, at)
-      break
-    end
+  local versions, older = versions_of(stored), false
+  for _, version in ipairs(versions) do
+    if version[1] == digest then older, version[3] = true, now end
   end
-  table.insert(versions, place, version)
-  while #versions > tonumber(versions_kept) do table.remove(versions) end
+  if not older then table.insert(versions, 1, {digest, now, now, definition}) end
+  while #versions > tonumber(versions_kept) do drop_one(kind, versions) end
   redis.call('HSET', kinds, kind, cjson.encode(versions))
   return 0
 end

@@ -66,7 +66,6 @@ class RedisLeases:
         self._recovery = Recovery(settings, keys, connection)
         self._lease_ms = round(settings.lease_seconds * 1000)
         self._previous: Lease | None = None
-        self._has_announced = False
         self._pulse = BlockingConnection(
             ServerLocator(settings.redis_url, keys.prefix), max(0.5, settings.lease_seconds / 6)
         )
@@ -144,13 +143,12 @@ class RedisLeases:
         """The epoch of its lease."""
         names, queues = self._keys, self._settings.queues
         arguments: list[str | bytes | int] = [node, self._lease_ms, about(self._settings, now_ms())]
-        arguments += ["" if self._announced is None else runs(self._announced), int(self._has_announced)]
+        arguments += ["" if self._announced is None else runs(self._announced)]
         arguments += [VERSIONS_KEPT, KINDS_KEPT, len(queues), *queues]
         for each in (self._defines and self._announced) or ():
             arguments += each
         keys = JOIN.keys(names, own_fence=names.fence(node))
         epoch, refused = await retry_through_outage(lambda: self._joined(keys, arguments))
-        self._has_announced = True
         if refused:
             log.warning("kinds_not_kept", kinds=refused, most=KINDS_KEPT)
         return epoch

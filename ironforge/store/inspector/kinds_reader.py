@@ -26,7 +26,7 @@ class KindsReader:
         self._keys = keys
         self._run = run
         self._revision = b"-"
-        self._stored: dict[str, Kind] = {}
+        self._stored: dict[str, list[KindVersion]] = {}
         self._decoded: dict[str, _Definition] = {}
         self._made_of: object = None
         self._known: Mapping[str, Kind] = {}
@@ -47,7 +47,7 @@ class KindsReader:
             self._made_of = made_of
         return Kinds(now_ms, self._known, nodes, runs)
 
-    def _kinds(self, stored: Sequence[bytes]) -> Iterator[tuple[str, Kind]]:
+    def _kinds(self, stored: Sequence[bytes]) -> Iterator[tuple[str, list[KindVersion]]]:
         """With definitions as they were decoded before, where these have not changed: a restart changes times alone."""
         before, self._decoded = self._decoded, {}
         for name, versions in pairs(stored):
@@ -59,9 +59,9 @@ class KindsReader:
             known = []
             for digest, announced_ms, seen_ms, text in rows:
                 definition, defaults = self._decoded[text] = before.get(text) or _definition(text)
-                known.append((KindVersion(digest, announced_ms, seen_ms, definition), defaults))
+                known.append(KindVersion(digest, announced_ms, seen_ms, definition, defaults))
             if known:
-                yield kind, Kind(kind, [version for version, _ in known], known[0][1])
+                yield kind, known
 
 
 _decode: Final = msgspec.json.Decoder(list[tuple[str, int, int, str]]).decode
@@ -72,15 +72,17 @@ def _definition(text: str) -> _Definition:
     return definition, door_defaults(definition)
 
 
-def _with_nodes(stored: Mapping[str, Kind], runs: Mapping[str, Mapping[str, str]], since_ms: int) -> dict[str, Kind]:
+def _with_nodes(
+    stored: Mapping[str, Sequence[KindVersion]], runs: Mapping[str, Mapping[str, str]], since_ms: int
+) -> dict[str, Kind]:
     """Without those that no node runs and none was seen with since then."""
     nodes: dict[tuple[str, str], list[str]] = {}
     for node in sorted(runs):
         for one in runs[node].items():
             nodes.setdefault(one, []).append(node)
     found = {}
-    for name, kind in stored.items():
-        versions = [each._replace(nodes=nodes.get((name, each.digest), ())) for each in kind.versions]
+    for name, known in stored.items():
+        versions = [each._replace(nodes=nodes.get((name, each.digest), ())) for each in known]
         if any(each.nodes or each.seen_ms >= since_ms for each in versions):
-            found[name] = kind.with_versions(versions)
+            found[name] = Kind.of(name, versions)
     return found

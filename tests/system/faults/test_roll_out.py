@@ -51,14 +51,39 @@ def start(ground: Ground, version: int) -> subprocess.Popen[bytes]:
 
 async def replace(ground: Ground, node: subprocess.Popen[bytes], version: int) -> subprocess.Popen[bytes]:
     """The new one is there before the old one goes."""
-    newer = start(ground, version)
-
-    async def is_there() -> bool:
-        return any(f".{newer.pid}." in view.name for view in await ground.store_client.inspector.nodes())
-
-    await until(is_there, "the new node to join")
+    newer = await joined(ground, version)
     assert await ground.end(node) == 0
     return newer
+
+
+async def joined(ground: Ground, version: int) -> subprocess.Popen[bytes]:
+    node = start(ground, version)
+
+    async def is_there() -> bool:
+        return any(f".{node.pid}." in view.name for view in await ground.store_client.inspector.nodes())
+
+    await until(is_there, "the new node to join")
+    return node
+
+
+async def priority(ground: Ground) -> str:
+    """Of the kind whose definition the new version changes."""
+    kinds = await ground.store_client.inspector.kinds()
+    return str(kinds.known["moved"].definition.defaults["priority"])
+
+
+async def test_the_new_definition_holds_while_old_nodes_crash_and_restart_and_the_old_one_after_a_roll_back(
+    ground: Ground,
+) -> None:
+    old = await joined(ground, 1)
+    assert await priority(ground) == "low"
+    new = await joined(ground, 2)
+    for _ in range(2):
+        old.kill()
+        old = await joined(ground, 1)
+        assert await priority(ground) == "high"
+    assert await ground.end(new) == 0
+    assert await priority(ground) == "low"
 
 
 async def test_jobs_with_and_without_a_field_that_the_new_version_needs_complete(ground: Ground) -> None:

@@ -1,5 +1,5 @@
 """A node program in two versions, by its argument: the second one knows a kind more, a field more of another one, and
-needs a field more of a third.
+needs a field more of a third. A fourth has another priority.
 
 What a node declines it writes into the ledger as well.
 """
@@ -53,6 +53,10 @@ async def grown_with_more(context: Context, n: int, text: str) -> int:
     return await run(context)
 
 
+async def moved(context: Context, n: int) -> int:
+    return await run(context)
+
+
 async def new(context: Context, n: int) -> int:
     return await run(context)
 
@@ -62,9 +66,11 @@ if __name__ == "__main__":
     grows = forge.job("grown", max_retries=100, backoff=Backoff(base_seconds=0.02, max_seconds=0.1))
     if sys.argv[1] == "1":
         forge.job("old")(old)
+        forge.job("moved", priority="low")(moved)
         grows(grown)
     else:
         grows(grown_with_more)
+        forge.job("moved", priority="high")(moved)
         forge.job("old")(old_with_more)
         forge.job("new")(new)
     sys.exit(run_node(forge))
