@@ -33,9 +33,12 @@ def is_suspect(job: Job, budget: int) -> bool:
 
 
 def requeued(job: Job, budget: int, crash: Crash | None = None, *, may_have_started: bool = True) -> Job:
-    """The record with which a delivered job is requeued; one that has ended as dead is to be buried instead."""
+    """The record with which a delivered job is requeued; one that has ended as dead is to be buried instead.
+
+    One that has not started stays what it was: it expires, and another job may still replace it.
+    """
     if crash is None:
-        return job.again() if may_have_started else job.again(expires_ms=job.expires_ms)
+        return job.again() if may_have_started else job
     if not crash.alone:
         crashes = max(job.crashes, min(job.crashes + 1, max(1, budget - 1)))
         errors = _with_error(job, crash) if crash.seen else job.errors

@@ -121,8 +121,8 @@ class AttemptError(msgspec.Struct, array_like=True, frozen=True):
 class Job(msgspec.Struct, array_like=True, frozen=True):
     """The durable form. Times are Unix milliseconds, durations milliseconds; None means "as the kind says".
 
-    `attempt` counts failed attempts, `crashes` nodes that died while they held the job, `fence` how often the
-    job came back into a stream: it rises with every new run, so a later run always carries a higher fence.
+    `attempt` counts failed attempts, `crashes` nodes that died while they held the job, `fence` the runs before this
+    one, and those that may have been: a later run always carries a higher fence.
     Jobs with the same `fairness_key` take turns with others of their queue and priority, `fairness_weight` a turn.
     `ready_ms` is since when it may start, again, after a delay, a retry, an interruption or a revival (0: from its
     creation on). `revivals` counts how often it came back from the dead letter. `expires_ms`: a job that

@@ -40,10 +40,15 @@ def test_crash_after_crash_makes_a_suspect_and_the_last_of_them_its_end(budget: 
 
 
 @given(budgets, crashes, st.sampled_from([None, HELD, ALONE]))
-def test_whatever_goes_back_carries_a_higher_fence(budget: int, count: int, crash: Crash | None) -> None:
+def test_whatever_may_have_started_goes_back_with_a_higher_fence(budget: int, count: int, crash: Crash | None) -> None:
     one = job(crashes=count, fence=7)
     assert requeued(one, budget, crash).fence == 8
     assert crash is not None or count == requeued(one, budget, crash).crashes
+
+
+def test_what_has_not_started_goes_back_as_it_was() -> None:
+    one = job(fence=7, expires_ms=1)
+    assert requeued(one, 3, may_have_started=False) == one
 
 
 @given(budgets, crashes)

@@ -228,7 +228,7 @@ async def test_a_record_that_cannot_be_read_here_stays_and_is_looked_at_again(cl
 
 async def test_one_that_has_moved_since_it_was_seen_is_left_alone(cluster: Cluster) -> None:
     node, one = await cluster.node(), expiring()
-    await submit(cluster, one, delay_ms=HOUR_MS)
+    await submit(cluster, one, delay_ms=HOUR_MS, expires_in_ms=2 * HOUR_MS)
     seen = Location(cluster.raw.hget(cluster.keys.index, one.id)), one.id, cluster.raw.hget(cluster.keys.parked, one.id)
     cluster.ripen()
     await node.work.promote()

@@ -9,13 +9,14 @@ import msgspec
 import pytest
 
 from ironforge.errors import Duplicate, InvalidJob, QueueFull
+from ironforge.job.crashes import requeued
 from ironforge.job.limits import Limit, LimitUse
 from ironforge.job.record import Job, JobState, format_id
 from ironforge.job.uniqueness import UniqueUse
 from ironforge.redis.location import Location
-from ironforge.store import Accepted, Submission
+from ironforge.store import Accepted, Rewrite, Submission
 from tests.store.declining import declined, knowing
-from tests.store.kit import Cluster, ids_in, job, limited, retry, rewrite, settle
+from tests.store.kit import Cluster, ids_in, job, job_in, limited, retry, rewrite, settle
 from tests.store.suspects import crash, held_by_dead
 from tests.store.uniqueness import DEBOUNCE, REJECT, REPLACE, RETURN, holders, submit, unique
 
@@ -56,6 +57,20 @@ async def unknown_and_limited(cluster: Cluster, first: Job) -> None:
     await unknown(cluster, limiting(first))
 
 
+async def handed_back(cluster: Cluster, first: Job) -> None:
+    """A node has fetched it, and not started it."""
+    await submit(cluster, first)
+    node = await cluster.node()
+    (delivery,) = await node.work.fetch(1)
+    back = requeued(job_in(delivery), 3, may_have_started=False)
+    await node.work.requeue([Rewrite.of(*delivery[:2], back)])
+
+
+async def handed_back_and_limited(cluster: Cluster, first: Job) -> None:
+    """It has kept its place."""
+    await handed_back(cluster, limiting(first))
+
+
 async def paused(cluster: Cluster, first: Job) -> None:
     await cluster.store_client.producer.set_paused("default", paused=True)
     await submit(cluster, first)
@@ -65,7 +80,10 @@ def limiting(first: Job) -> Job:
     return msgspec.structs.replace(first, limits=LIMITS)
 
 
-PLACES = pytest.mark.parametrize("waits", [behind, heading, let_in, unknown, unknown_and_limited, paused])
+PLACES = pytest.mark.parametrize(
+    "waits",
+    [behind, heading, let_in, unknown, unknown_and_limited, handed_back, handed_back_and_limited, paused],
+)
 Waits = Callable[[Cluster, Job], Awaitable[None]]
 
 
@@ -166,14 +184,14 @@ async def started(cluster: Cluster, how: str) -> Job:
             await node.work.park([retry(delivery, 3_600_000)])
         case "snooze":
             await node.work.park([rewrite(delivery, 3_600_000)._replace(failed=False)])
-        case "hand back":
+        case "drain":  # it ran until its end
             await node.leases.leave(node.lease)
         case "crash":  # which makes it a suspect
             await crash(cluster, node, heir)
     return first
 
 
-STARTED = pytest.mark.parametrize("how", ["retry", "snooze", "hand back", "crash"])
+STARTED = pytest.mark.parametrize("how", ["retry", "snooze", "drain", "crash"])
 
 
 @STARTED
