@@ -85,6 +85,13 @@ class LimitKeys(KeySpace):
         "dueroom",
         "zset",
         STAYS,
-        "keys of limits by when their rate lets the next one start (ms)",
+        "keys of limits by when their rate, or the end of what an operator says, lets the next one start (ms)",
         "nodes take nothing where jobs with limits wait",
+    )
+    looked = Key(
+        "looked",
+        "string",
+        EXPIRES,
+        "when keys of limits were last looked after (ms): a clock that was put back is known by it",
+        "keys of limits are not looked after",
     )

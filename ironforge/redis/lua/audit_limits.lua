@@ -1,11 +1,23 @@
 #!lua flags=allow-oom
 -- Looks after some keys of limits: a holder whose job is gone goes, a head that could run stands among the turns, and a key
 -- that no job uses is forgotten, and that it was throttled, once it is stopped no longer.
--- KEYS  fence, index, parked, in_use, stops, probes
+-- KEYS  fence, index, parked, in_use, stops, probes, dueroom, looked
 -- ARGV  epoch, then `<limit>\n<key>` of some
 -- USES  stem, limits, turns, lines, enqueue
 -- Returns how many holders were lost, and how many heads stood nowhere
 local lost, forgotten = 0, 0
+-- For how long the last look is known: far longer than an installation rests.
+local DAY_MS = 86400000
+
+-- When the clock has gone back, keys are stopped, and looked at, no later than the old one would have done.
+local now = math.floor(micros() / 1000)
+local back = (tonumber(redis.pcall('GET', looked)) or now) - now
+if back > 0 then
+  for _, times in ipairs({stops, dueroom}) do
+    for _, key in ipairs(redis.call('ZRANGE', times, 0, -1)) do redis.call('ZINCRBY', times, -back, key) end
+  end
+end
+redis.call('SET', looked, now, 'PX', DAY_MS)
 for at = 2, #ARGV do
   local key = ARGV[at]
   for _, id in ipairs(redis.call('ZRANGE', stem .. 'holders:' .. key, 0, 199)) do

@@ -43,7 +43,7 @@ local function let_in(id)
   for _, claim in ipairs(claims) do
     local wait = not full[claim.key] and closed(claim, id)
     if wait ~= nil then
-      look_later(claim.key, wait or 0)
+      if wait then look_later(claim, wait) end
       full[claim.key] = true
       return false
     end

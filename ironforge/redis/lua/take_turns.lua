@@ -74,7 +74,7 @@ local function let_in(place, id, mark, turns)
   for number, claim in ipairs(claims) do
     local wait, is_full = closed(claim, id)
     if wait then
-      look_later(claim.key, wait)
+      look_later(claim, wait)
       if number > 1 then move(place, id, mark, claims, number, head[2]) end
       local policy = definition(claim.name).when_full
       if policy == 'cancel_new' then
@@ -90,6 +90,7 @@ local function let_in(place, id, mark, turns)
   -- Most keys are full now, and then it does not matter who is next.
   local limit = definition(claims[1].name)
   local is_plain = limit and limit.concurrency and limit.order ~= 'fifo' and (limit.when_full or 'wait') == 'wait'
+    and not limit.changes
   if not is_plain or redis.call('ZCARD', stem .. 'holders:' .. key) < limit.concurrency then offer(place, key) end
   return true
 end

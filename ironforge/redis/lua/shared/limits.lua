@@ -21,6 +21,7 @@ local function definition(name)
     local override = limit and found.override
     if override and ((override.until_ms or 0) == 0 or override.until_ms * 1000 > micros()) then
       limit.concurrency, limit.rate = override.concurrency or limit.concurrency, override.rate or limit.rate
+      limit.changes = (override.until_ms or 0) > 0 and override.until_ms * 1000
     end
     definitions[name] = limit
   end
@@ -115,9 +116,12 @@ local function closed(claim, id)
   end
 end
 
--- In how many µs to look again, as `closed` says: at 0 it is when a job ends.
-local function look_later(key, wait)
-  if wait > 0 then redis.call('ZADD', stem .. 'dueroom', math.ceil((micros() + wait) / 1000), key) end
+-- In how many µs to look again, as `closed` says: at 0 it is when a job ends, or what an operator says, of which no other event
+-- tells. Never later than another job of the key is to be looked at.
+local function look_later(claim, wait)
+  local changes = definition(claim.name).changes
+  if changes and (wait == 0 or micros() + wait > changes) then wait = changes - micros() end
+  if wait > 0 then redis.call('ZADD', stem .. 'dueroom', 'LT', math.ceil((micros() + wait) / 1000), claim.key) end
 end
 
 -- After `closed` has said nil for all of them.

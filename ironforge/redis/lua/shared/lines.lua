@@ -1,5 +1,7 @@
 -- Lines behind keys of limits: a job with limits joins the line of the first of them.
 local joined, arrivals, arriving = {}, {}, 0
+-- In µs, by how much one that comes back is before those that come for the first time: longer than any clock says.
+local AHEAD = 4000000000000000
 
 -- Lets the head of a line stand among the turns, where its key has room or does not let it wait; true when it came there
 -- now and has room. `place`: `<queue>:<priority>`.
@@ -18,7 +20,7 @@ local function offer(place, key)
   local claim = claims_of(mark)[1]
   local wait = closed(claim, head[1])
   if wait and (definition(claim.name).when_full or 'wait') == 'wait' then
-    look_later(key, wait)
+    look_later(claim, wait)
     return
   end
   redis.call('ZREM', behind, head[1])
@@ -27,20 +29,30 @@ local function offer(place, key)
   return not wait
 end
 
+-- When the last one came that waits there, where the order matters: a clock that was put back must not change it.
+local function last_of(limit, line)
+  local found = definition(limit)
+  if not found or found.order ~= 'fifo' then return 0 end
+  local last = redis.pcall('ZRANGE', stem .. 'line:' .. line, 0, 0, 'REV', 'WITHSCORES')
+  return (tonumber(last[2]) or 0) + 1
+end
+
 local function join(stream, id, record, mark)
   local claims, since = claims_of(mark)
   local place, key = string.match(stream, '}:q:(.*)$'), claims[1].key
   local name = place .. ':' .. key
   local line = arrivals[name]
   if not line then
-    line = {place = place, claim = claims[1], words = {}, records = {}}
+    line = {place = place, claim = claims[1], words = {}, records = {}, after = last_of(claims[1].name, name)}
     arrivals[name] = line
   end
   local n = #line.words
-  local came = since == '' and micros() + arriving or tonumber(since) * 1000
-  -- One that has kept its place is the first: others come before it by a clock that was put back, or as they are revived,
-  -- and wait for it.
-  if since ~= '' and redis.pcall('ZSCORE', stem .. 'holders:' .. key, id) then came = 0 end
+  local came = math.max(micros(), line.after) + arriving
+  if since ~= '' then
+    -- Before all that come for the first time, by whatever clock: this one is that of a client. And before these, one that has
+    -- kept its place: as others are revived, they would come before it, and wait for it.
+    came = (redis.pcall('ZSCORE', stem .. 'holders:' .. key, id) and 0 or tonumber(since) * 1000) - AHEAD
+  end
   line.words[n + 1] = string.format('%.0f', came)
   line.words[n + 2] = id
   line.records[n + 1], line.records[n + 2] = id, record
