@@ -22,7 +22,6 @@ from typing import Final
 from ironforge.redis.key_spec import KeySpace
 from ironforge.redis.keys import TYPES
 
-_TYPES: Final = "local types = {%s}\n" % ", ".join(f"{word} = '{kind}'" for word, kind in TYPES.items())  # noqa: UP031 - braces are Lua's
 _CHECK_ALL: Final = "local wrong = wrong_type(KEYS) if wrong then return wrong end"
 # What may run which commands: the users of the server that the manual has rights for.
 USERS: Final[dict[str, list[Script]]] = {"api": [], "node": [], "admin": []}
@@ -39,13 +38,14 @@ class Script:
         fenced = self._keys[:1] == ["fence"]
         used = _declared(body, uses)
         shared = [use for use in used if use not in ("clock", "types")]
+        writes = "no-writes" not in flags
         parts = [
+            _types(self._keys) + _shared("types") if writes else "",
             *map(_shared, shared),
             _locals(self._keys, "KEYS"),
             _locals(_declared(body, "ARGV"), "ARGV"),
             _shared("fenced") if fenced else "",
-            "" if "no-writes" in flags else _TYPES + _shared("types"),
-            "" if "no-writes" in flags or "types" in used else _CHECK_ALL,
+            _CHECK_ALL if writes and "types" not in used else "",
             _shared("clock") if "clock" in used else "",
         ]
         self.text = "\n".join([flags, *parts, body])
@@ -79,6 +79,13 @@ def _declared(body: str, what: str) -> list[str]:
     """The names behind `-- WHAT`, up to the first that is none."""
     line = re.search(rf"^-- {what} +(.*)$", body, re.MULTILINE)
     return list(itertools.takewhile(str.isidentifier, line[1].split(", "))) if line else []
+
+
+def _types(first: list[str]) -> str:
+    """The types of all keys, as one text: a table would be made anew by each call, for the most part to no use. What
+    stands first is found first."""
+    words = [*(word for word in first if word in TYPES), *(word for word in TYPES if word not in first)]
+    return f"local types = '{''.join(f':{word}={TYPES[word]}' for word in words)}'\n"
 
 
 def _locals(names: list[str], table: str) -> str:

@@ -5,19 +5,19 @@
 -- ARGV  channel, width, streams, seconds, again, limit, most, most_keys, expiring, generations, then per job:
 --         stream (number of its key), id, record, due ('' now | '+<ms>' from now | '<ms>' Unix time), mark ('' or, of a
 --           job with a fairness key, `:<weight>:<key>`, and its limits)
---         and in the long form: idempotency key (number, or 0), fingerprint (16 bytes, or 32 with the former
---           one, which a key may hold as well), done bucket (number; kept is the next),
---         place among the jobs with this key (from 0, in order), unique key ('' or, as `resolve` takes it,
---           `<conflict>:<ms>:<most ms>:<kind>:<key>`)
---       width: arguments per job (5 or 10); streams: number of streams and so on; seconds for which an idempotency key is
---       remembered; again: whether ids may be known (0 or 1); limit: most jobs of a queue (0: none; else the keys are all
+--         with unique keys two more: `<kind>:<key>` ('': it has none), `<conflict>:<ms>:<most ms>` as `resolve` takes it
+--         and in the long form four more: idempotency key (number, or 0), fingerprint (16 bytes, or 32 with the former
+--           one, which a key may hold as well), done bucket (number; kept is the next; 0 where ids are not known),
+--         place among the jobs with this key (from 0, in order)
+--       width: arguments per job (5, 7, 9 or 11); streams: number of streams and so on; seconds for which an idempotency
+--       key is remembered; again: whether ids may be known (0 or 1); limit: most jobs of a queue (0: none; else the keys are all
 --       of the queues); most names of queues; most keys of limits in use; expiring: of each job that expires its number
 --       and in how many ms, as in `0:60000,3:500`; generations: of the routes of idempotency keys,
 --       `<number of the key>=<generation>` each, 0 where none is said
--- USES  stem, types, clock, delay, announce, limits, turns, lines, enqueue, pending, unique, kind_line, vacate, withdraw, conflict
--- PLAIN stem, types, clock, delay, announce, unlimited, turns, enqueue
---       for jobs of record version 1, which have no limits, unique keys or expiry: each function costs each call, whether
---       it is used or not
+-- USES  stem, types, clock, delay, announce, limits, turns, lines, enqueue, pending, unique, kind_line, vacate, withdraw, conflict, claimed
+-- PLAIN types, clock, delay, announce, unlimited, turns, enqueue
+--       for jobs of record version 1, which have no limits, unique keys or expiry (`newer` is false): each function costs
+--       each call, whether it is used or not
 -- Returns {'conflict', id of the first submission}, {'moved', id of the job, generation of the route that its key has},
 --         {'full', queue, jobs in it, jobs to add, limit}, {'queues', names in use, names to add, limit},
 --         {'keys', keys of limits in use, keys to add, limit},
@@ -44,11 +44,14 @@ local function answer(at, id, where, before)
   answers[n + 3], answers[n + 4] = where, before
 end
 
--- Most calls touch neither the schedule nor a line nor the answers to keys.
-local touched = {index, queues, totals}
+-- Most calls touch neither the schedule nor a line nor the answers to keys. Where queues and totals are used, they are
+-- found to be of the wrong type in front of the first write as well.
+local touched = {index}
 for key = 7, 6 + streams do touched[#touched + 1] = KEYS[key] end
+local has_unique = width % 4 == 3
+local more = has_unique and are_held(first, width) or #KEYS > 6 + streams
 for at = first, #ARGV, width do
-  if width == 10 or ARGV[at + 3] ~= '' or ARGV[at + 4] ~= '' then
+  if more or ARGV[at + 3] ~= '' or ARGV[at + 4] ~= '' then
     touched = KEYS
     break
   end
@@ -58,46 +61,51 @@ if wrong then return wrong end
 
 -- By job, as `at` says, and then each with its moment.
 local expires, moments = {}, {}
-for number, ms in string.gmatch(expiring, '(%d+):(%d+)') do expires[first + number * width] = now + ms end
-wrong = next(expires) and wrong_type({stem .. 'expiries'})
-if wrong then return wrong end
-
-local generation_of = {}
-for key, generation in string.gmatch(generations, '(%d+)=(%-?%d+)') do generation_of[tonumber(key)] = tonumber(generation) end
-
--- What a key holds: id, first state ('q' or 's'; of a job that stands for another one a capital) and fingerprint of its
--- first job, then id and state of the others.
-local earlier, given = {}, {}
-
--- What an idempotency key says: the id with the state where it is known, what refuses the call, and where to note it.
-local function remembered(at)
-  local key, nth = tonumber(ARGV[at + 5]), tonumber(ARGV[at + 8])
-  local fingerprint, former = string.sub(ARGV[at + 6], 1, 16), string.sub(ARGV[at + 6], 17)
-  if key == 0 then return end
-  if not given[key] then
-    local held = redis.call('GET', KEYS[key])
-    local route = not held and 0 or tonumber(string.match(held, '^(%d+):%d+$'))
-    if route and (generation_of[key] or 0) < route then return nil, {'moved', ARGV[at + 1], route} end
-    if held and not route and #held % 17 ~= 16 then
-      return nil, redis.error_reply('CORRUPT ' .. KEYS[key] .. ' holds no answer: delete it')
-    end
-    given[key], earlier[key] = {}, not route and held
-  end
-  local value, jobs = earlier[key] or given[key][1], given[key]
-  local mark = value and string.sub(value, 18, 33)
-  if value and mark ~= fingerprint and mark ~= former then return nil, {'conflict', string.sub(value, 1, 16)} end
-  local found = jobs[nth + 1]
-  if earlier[key] then
-    local start = nth == 0 and 1 or 17 + 17 * nth
-    found = string.sub(value, start, start + 16)
-    if found == '' then return nil, {'conflict', string.sub(value, 1, 16)} end
-  end
-  return found, nil, not found and jobs, nth == 0 and fingerprint or ''
+if expiring ~= '' then
+  for number, ms in string.gmatch(expiring, '(%d+):(%d+)') do expires[first + number * width] = now + ms end
+  wrong = wrong_type({stem .. 'expiries'})
+  if wrong then return wrong end
 end
 
-if width == 10 then
+-- What a key holds: id, first state ('q' or 's'; of a job that stands for another one a capital) and fingerprint of its
+-- first job, then id and state of the others. `stored`: how many jobs are new.
+local earlier, given, stored = {}, {}, (#ARGV - first + 1) / width
+
+if width > 5 then
+  local generation_of = {}
+  for key, generation in string.gmatch(generations, '(%d+)=(%-?%d+)') do
+    generation_of[tonumber(key)] = tonumber(generation)
+  end
+
+  -- What an idempotency key says: the id with the state where it is known, what refuses the call, and where to note it.
+  local function remembered(at)
+    local key, nth = tonumber(ARGV[at + width - 4]), tonumber(ARGV[at + width - 1])
+    local fingerprint, former = string.sub(ARGV[at + width - 3], 1, 16), string.sub(ARGV[at + width - 3], 17)
+    if key == 0 then return end
+    if not given[key] then
+      local held = redis.call('GET', KEYS[key])
+      local route = not held and 0 or tonumber(string.match(held, '^(%d+):%d+$'))
+      if route and (generation_of[key] or 0) < route then return nil, {'moved', ARGV[at + 1], route} end
+      if held and not route and #held % 17 ~= 16 then
+        return nil, redis.error_reply('CORRUPT ' .. KEYS[key] .. ' holds no answer: delete it')
+      end
+      given[key], earlier[key] = {}, not route and held
+    end
+    local value, jobs = earlier[key] or given[key][1], given[key]
+    local mark = value and string.sub(value, 18, 33)
+    if value and mark ~= fingerprint and mark ~= former then return nil, {'conflict', string.sub(value, 1, 16)} end
+    local found = jobs[nth + 1]
+    if earlier[key] then
+      local start = nth == 0 and 1 or 17 + 17 * nth
+      found = string.sub(value, start, start + 16)
+      if found == '' then return nil, {'conflict', string.sub(value, 1, 16)} end
+    end
+    return found, nil, not found and jobs, nth == 0 and fingerprint or ''
+  end
+
   for at = first, #ARGV, width do
-    local id, found, refused, jobs, fingerprint = ARGV[at + 1], remembered(at)
+    local id, found, refused, jobs, fingerprint = ARGV[at + 1], nil, nil, nil, nil
+    if width > 7 then found, refused, jobs, fingerprint = remembered(at) end
     if refused then return refused end
     if found then
       known[at] = true
@@ -105,7 +113,7 @@ if width == 10 then
       local small = string.lower(letter)
       answer(at, string.sub(found, 1, 16), small, small == letter and 1 or 3)
     elseif again == '1' then
-      local bucket = tonumber(ARGV[at + 7])
+      local bucket = tonumber(ARGV[at + width - 2])
       local where = redis.call('HGET', index, id) or redis.call('HGET', KEYS[bucket], id)
         or redis.call('HGET', KEYS[bucket + 1], id)
       if where then
@@ -114,8 +122,8 @@ if width == 10 then
       end
     end
     local state = due_of(ARGV[at + 3]) and 's' or 'q'
-    if not known[at] and ARGV[at + 9] ~= '' then
-      local other, letter, refused = resolve(at, id, ARGV[at + 9], due_of(ARGV[at + 3]))
+    if has_unique and not known[at] and ARGV[at + 5] ~= '' then
+      local other, letter, refused = resolve(at, id, due_of(ARGV[at + 3]), known)
       if refused then return refused end
       if other then
         id, state, known[at] = other, string.upper(letter), not stored_as[at] or nil
@@ -124,43 +132,11 @@ if width == 10 then
     end
     if jobs then jobs[#jobs + 1] = id .. state .. fingerprint end
   end
+  stored = stored - #answers / 4
 end
 
--- A limit must be there and let as many units through at once; the lines that jobs join must be lines. A new key must
--- not be one too many.
-local looked_at, claimed, keys_claimed = {}, {}, 0
-local function refused(why, at, number, claim, burst)
-  return {'limit', why, (at - first) / width, number - 1, claim.name, claim.units, burst or 0}
-end
-for at = first, #ARGV, width do
-  local mark = ARGV[at + 4]
-  if mark ~= '' and is_limited(mark) and not known[at] then
-    local claims, concurrent, fifo = claims_of(mark), 0, nil
-    for number, claim in ipairs(claims) do
-      local limit = definition(claim.name)
-      if not limit then return refused('unknown', at, number, claim) end
-      local burst = limit.rate and burst_of(limit.rate)
-      if burst and claim.units > burst then return refused('units', at, number, claim, burst) end
-      if limit.concurrency then concurrent = concurrent + 1 end
-      if limit.order == 'fifo' then fifo = number end
-      if not claimed[claim.key] then claimed[claim.key], keys_claimed = true, keys_claimed + 1 end
-    end
-    if fifo and concurrent > 1 then return refused('fifo', at, fifo, claims[fifo]) end
-    local place = string.match(KEYS[tonumber(ARGV[at])], '}:q:(.*)$')
-    local line = stem .. 'line:' .. place .. ':' .. claims[1].key
-    if not looked_at[line] then
-      looked_at[line] = true
-      wrong = wrong_type({line, stem .. 'places:' .. claims[1].key, stem .. 'inuse', stem .. 'behind:' .. place})
-      if wrong then return wrong end
-    end
-  end
-end
-local in_use = keys_claimed > 0 and redis.call('SCARD', stem .. 'inuse')
-if in_use and in_use + keys_claimed > tonumber(most_keys) then
-  local fresh = 0
-  for key in pairs(claimed) do fresh = fresh + 1 - redis.call('SISMEMBER', stem .. 'inuse', key) end
-  if fresh > 0 and in_use + fresh > tonumber(most_keys) then return {'keys', in_use, fresh, tonumber(most_keys)} end
-end
+local refused = newer and claimed(first, width, known, tonumber(most_keys))
+if refused then return refused end
 
 -- By the number of a stream's key, as the jobs give it: its name, and its queue. By name: the number of the key fair.
 local names, queue_of, fair_of, length = {}, {}, {}, {}
@@ -181,9 +157,9 @@ local entering, wanted = {}, {}
 if limit > 0 or next(known) then
   for at = first, #ARGV, width do
     if not known[at] then
-      local queue, before = queue_of[ARGV[at]], (stored_as[at] or {}).location or ''
+      local queue, before = queue_of[ARGV[at]], newer and stored_as[at] and stored_as[at].location or ''
       local stays = string.sub(before, 1, 1) ~= 's' and string.match(before, '^%a:([^:]*):') == queue
-      local adds = not due_of(ARGV[at + 3]) and not stays and not outdated[at]
+      local adds = not due_of(ARGV[at + 3]) and not stays
       entering[queue] = (entering[queue] or 0) + (adds and 1 or 0)
     end
   end
@@ -197,12 +173,17 @@ end
 local full = admit(queues, wanted, tonumber(most))
 if full then return full end
 
-if next(owners) then take_keys(scheduled, parked, delayed) end
-local located, waits, soonest, stored, places = {}, {}, nil, 0, 0
+-- Also when nothing is new: WAIT confirms what this connection wrote last, and a repetition must not be confirmed
+-- by whatever came before it.
+local counted = redis.pcall('HINCRBY', totals, 'submitted', stored)
+wrong = type(counted) == 'table' and wrong_type({totals})
+if wrong then return wrong end
+if has_unique then take_keys(scheduled, parked, delayed) end
+local located, waits, soonest = {}, {}, nil
 for at = first, #ARGV, width do
-  if not known[at] and not outdated[at] then
+  if not known[at] then
     local name, id, record, due, mark = names[ARGV[at]], ARGV[at + 1], ARGV[at + 2], due_of(ARGV[at + 3]), ARGV[at + 4]
-    local stream, where, instead = KEYS[tonumber(ARGV[at])], nil, stored_as[at]
+    local stream, where, instead = KEYS[tonumber(ARGV[at])], nil, newer and stored_as[at]
     if instead then
       id, record = instead.id, under_id(record, instead.id)
       if due and instead.latest then due = instead.latest > now and math.min(due, instead.latest) or nil end
@@ -226,20 +207,16 @@ for at = first, #ARGV, width do
       end
       if ARGV[at + 3] ~= '' then answer(at, id, where, instead and 2 or 0) end
     end
-    if not instead or instead.fresh then stored = stored + 1 end
-    places = places + 2
-    located[places - 1], located[places] = id, where
+    local n = #located
+    located[n + 1], located[n + 2] = id, where
   end
 end
 enqueued(parked)
 in_parts('HSET', index, located)
-in_parts('ZADD', stem .. 'expiries', moments)
+if moments[1] then in_parts('ZADD', stem .. 'expiries', moments) end
 for place, jobs in pairs(waits) do delay(delayed, place, jobs) end
 for key, jobs in pairs(given) do
   if not earlier[key] then redis.call('SET', KEYS[key], table.concat(jobs), 'EX', seconds) end
 end
--- Also when nothing is new: WAIT confirms what this connection wrote last, and a repetition must not be confirmed
--- by whatever came before it.
-redis.pcall('HINCRBY', totals, 'submitted', stored)
 if soonest then announce(scheduled, channel, soonest, now) end
 return answers

@@ -160,22 +160,15 @@ class SubmitCall:
         jobs = [item.job for item in self.items]
         newer = [job for job in jobs if job.version > FIRST_VERSION]
         self.script = SUBMIT_NEWER if newer else SUBMIT
-        careful = repeated or group[0].alone or any(job.unique for job in newer)
+        unique = any(job.unique for job in newer)
+        careful = repeated or group[0].alone
         again = careful and (repeated or any(item.again for item in self.items))
         limit = settings.max_queue_length
         names, marks = [job.stream for job in jobs], [job.mark for job in jobs]
-        # What bounds a queue is all that is in it, whatever its priority.
-        streams = dict.fromkeys(streams_of([*dict.fromkeys(job.queue for job in jobs)]) if limit else names)
         self.keys = self.script.keys(keys)
-        numbers = {}
-        for stream in streams:
-            self.keys.append(keys.stream(stream))
-            numbers[stream] = len(self.keys)
-        keyed = dict.fromkeys(name for name, mark in zip(names, marks, strict=True) if mark)
-        lines = [name for name in streams if name != redelivery_stream(name)] if limit else keyed
-        for stream in lines:
-            self.keys += (keys.fair(stream), keys.turns(stream), keys.behind(stream), keys.declined(stream))
-        self.arguments: list[str | bytes | int] = [keys.signals, 10 if careful else 5, len(streams) + 4 * len(lines)]
+        numbers, streams = self._streams(keys, names, marks, bounded=limit > 0)
+        width = 5 + 2 * unique + 4 * careful
+        self.arguments: list[str | bytes | int] = [keys.signals, width, streams]
         self.arguments += [remembered_seconds(settings), int(again), limit]
         self.arguments += map(min, zip(*(waiting.most for waiting in group), strict=True))
         expiring = [f"{number}:{item.expires_in_ms}" for number, item in enumerate(self.items) if item.expires_in_ms]
@@ -188,24 +181,40 @@ class SubmitCall:
             record = encode(job)
             self.size += len(record)
             self.arguments += (numbers[stream], job.id, record, _due(item), mark)
+            if unique:
+                self.arguments += _unique(job)
             if careful:
-                self.arguments += self._careful(item, keys, extra)
+                self.arguments += self._careful(item, keys, extra, again=again)
         if routes := group[0].generations:
             asked = (f"{extra[name]}={routes.get(key, 0)}" for key, name in self._answers.items())
             self.arguments[head - 1] = " ".join(asked)
 
-    def _careful(self, item: Submission, keys: Keys, extra: dict[str, int]) -> tuple[int, bytes, int, int, str]:
-        number, fingerprint = 0, b""
+    def _streams(self, keys: Keys, names: list[str], marks: list[str], *, bounded: bool) -> tuple[dict[str, int], int]:
+        """Adds the keys of streams and their lines: by stream the number of its key, and how many keys these are."""
+        # What bounds a queue is all that is in it, whatever its priority.
+        queues = [*dict.fromkeys(item.job.queue for item in self.items)] if bounded else []
+        streams = dict.fromkeys(streams_of(queues) if bounded else names)
+        before = len(self.keys)
+        self.keys += map(keys.stream, streams)
+        numbers = {name: number for number, name in enumerate(streams, before + 1)}
+        keyed = dict.fromkeys(name for name, mark in zip(names, marks, strict=True) if mark)
+        for stream in [name for name in streams if name != redelivery_stream(name)] if bounded else keyed:
+            self.keys += (keys.fair(stream), keys.turns(stream), keys.behind(stream), keys.declined(stream))
+        return numbers, len(self.keys) - before
+
+    def _careful(
+        self, item: Submission, keys: Keys, extra: dict[str, int], *, again: bool
+    ) -> tuple[int, bytes, int, int]:
+        number, fingerprint, bucket = 0, b"", 0
         if item.idempotency_key is not None:
             number = self._number(extra, self._answer(item.idempotency_key, keys))
             fingerprint = _short(item.fingerprint)
             if item.former_fingerprint not in (b"", item.fingerprint):
                 fingerprint += _short(item.former_fingerprint)
-        bucket = keys.bucket_of(item.job.id, "done")
-        if bucket not in extra:
-            self._number(extra, bucket)
+        if again:
+            bucket = self._number(extra, keys.bucket_of(item.job.id, "done"))
             self._number(extra, keys.bucket_of(item.job.id, "kept"))
-        return number, fingerprint, extra[bucket], item.place, _unique(item.job)
+        return number, fingerprint, bucket, item.place
 
     def _answer(self, key: str, keys: Keys) -> str:
         """The jobs of a batch share one key."""
@@ -224,12 +233,12 @@ def _short(fingerprint: bytes) -> bytes:
     return hashlib.sha256(fingerprint).digest()[:16]
 
 
-def _unique(job: Job) -> str:
-    """As `conflict.lua` takes it."""
+def _unique(job: Job) -> tuple[str, str]:
+    """Its key and what to do with it, as `conflict.lua` takes them."""
     use = job.unique
     if use is None:
-        return ""
-    return f"{_CONFLICTS[use.on_conflict]}:{use.for_ms}:{use.max_wait_ms}:{job.kind}:{use.key}"
+        return "", ""
+    return f"{job.kind}:{use.key}", f"{_CONFLICTS[use.on_conflict]}:{use.for_ms}:{use.max_wait_ms}"
 
 
 def _due(item: Submission) -> str:

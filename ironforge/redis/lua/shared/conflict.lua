@@ -1,26 +1,48 @@
 -- What happens to submissions whose unique keys other jobs hold. Nothing is written before `take_keys`.
--- By key: the job that has it. By job, as `at` says: the id that it is stored under instead of its own; those that others
--- of the same call take the place of.
-local owners, stored_as, outdated = {}, {}, {}
+-- By key: the job that has it. By job, as `at` says: the id that it is stored under instead of its own.
+local newer, owners, stored_as = true, {}, {}
+local any_held, ways = false, {}
+
+local function unique_key(at) return stem .. 'unique:' .. ARGV[at + 5] end
+
+-- One question for all keys of a call: most are free, and nothing more is asked then.
+local function are_held(first, width)
+  local keys = {}
+  for at = first, #ARGV, width do
+    if ARGV[at + 5] ~= '' then keys[#keys + 1] = unique_key(at) end
+  end
+  for at = 1, #keys, 2000 do
+    any_held = any_held or redis.call('EXISTS', unpack(keys, at, math.min(at + 1999, #keys))) > 0
+  end
+  return any_held
+end
+
+-- `<conflict>:<ms>:<most ms>`, in the same words for most jobs of a call.
+local function way_of(words)
+  if not ways[words] then
+    local how, for_ms, most = string.match(words, '^(%a):(%d+):(%d+)$')
+    ways[words] = {how = how, for_ms = tonumber(for_ms), most = tonumber(most)}
+  end
+  return ways[words]
+end
 
 -- How the submission at `at` gets on: nothing when it is stored as it is; else the job that it stands for with the letter
--- of its place, or what refuses the call. `due`: when it may start, nil: at once.
-local function resolve(at, id, words, due)
-  local how, for_ms, most, name = string.match(words, '^(%a):(%d+):(%d+):(.*)$')
-  local key = stem .. 'unique:' .. name
-  owners[key] = owners[key] or owner_of(key)
-  local owner = owners[key]
-  if owner.wrong then return nil, nil, owner.wrong end
-  if owner.free or how == 'd' and owner.started then
-    owners[key] = {id = id, fresh = true, for_ms = tonumber(for_ms), at = at, letter = due and 's' or 'q',
-      before = owner}
+-- of its place, or what refuses the call. `due`: when it may start, nil: at once. One of the same call that it takes the
+-- place of is `known` then.
+local function resolve(at, id, due, known)
+  local key, way = unique_key(at), way_of(ARGV[at + 6])
+  local owner = owners[key] or any_held and owner_of(key)
+  if owner and owner.wrong then return nil, nil, owner.wrong end
+  if not owner or owner.free or way.how == 'd' and owner.started then
+    owners[key] = {id = id, fresh = true, for_ms = way.for_ms, at = at, letter = due and 's' or 'q', before = owner}
     return
   end
-  if how == 'r' then return owner.id, owner.letter end
-  if how == 'j' or owner.started then return nil, nil, {'duplicate', owner.id, owner.letter} end
-  if owner.at then outdated[owner.at] = true end
+  owners[key] = owner
+  if way.how == 'r' then return owner.id, owner.letter end
+  if way.how == 'j' or owner.started then return nil, nil, {'duplicate', owner.id, owner.letter} end
+  if owner.at then known[owner.at] = true end
   owner.at, owner.letter = at, due and 's' or 'q'
-  owner.latest = tonumber(most) > 0 and minute_of(owner.id) + tonumber(most) or nil
+  owner.latest = way.most > 0 and minute_of(owner.id) + way.most or nil
   stored_as[at] = owner
   return owner.id, owner.letter
 end

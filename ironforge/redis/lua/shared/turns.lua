@@ -22,7 +22,9 @@ end
 local function admit(queues, names, most)
   local fresh = {}
   for _, name in ipairs(names) do
-    if redis.call('SISMEMBER', queues, name) == 0 then fresh[#fresh + 1] = name end
+    local used = redis.pcall('SISMEMBER', queues, name)
+    if used ~= 0 and used ~= 1 then return wrong_type({queues}) end
+    if used == 0 then fresh[#fresh + 1] = name end
   end
   if #fresh == 0 then return end
   local used = redis.call('SCARD', queues)

@@ -2,7 +2,8 @@
 -- for the first of these keys that has another type than it must have, or nothing.
 local function wrong_type(keys)
   for _, key in ipairs(keys) do
-    local found, wanted = redis.call('TYPE', key).ok, types[string.match(key, '}:(%a+)')]
+    local found, _, at = redis.call('TYPE', key).ok, string.find(types, string.match(key, '}(:%a+)') .. '=', 1, true)
+    local wanted = string.match(types, '^%a+', at + 1)
     if found ~= wanted and found ~= 'none' then
       return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. found .. ' and must be a ' .. wanted)
     end

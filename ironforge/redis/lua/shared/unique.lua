@@ -114,10 +114,10 @@ local function owner_of(key)
   return owner
 end
 
--- `before`: as `owner_of` says; a job that has it needs it no more.
+-- `before`: as `owner_of` says, if it was asked; a job that has it needs it no more.
 local function take_key(key, id, for_ms, before)
-  if before.id then redis.call('DEL', key) end
-  if before.lost then redis.call('HINCRBY', stem .. 'totals', 'lost_unique_keys', 1) end
+  if before and before.id then redis.call('DEL', key) end
+  if before and before.lost then redis.call('HINCRBY', stem .. 'totals', 'lost_unique_keys', 1) end
   redis.call('SADD', key, id)
   if for_ms > 0 then redis.call('PEXPIRE', key, for_ms) end
 end
