@@ -141,13 +141,15 @@ def _stats(answer: dict[str, Any]) -> Group:
 
 def _waits(answer: dict[str, Any]) -> tuple[tuple[str, list[str]], ...]:
     """Why jobs wait, where that is more than their turn: words, and names of what is concerned."""
-    declined = [
-        f"{each['declined']} of {each['queue']}/{each['priority']}" for each in answer["queues"] if each["declined"]
-    ]
+    declined, limited = (
+        [f"{each[why]} of {each['queue']}/{each['priority']}" for each in answer["queues"] if each[why]]
+        for why in ("declined", "limited")
+    )
     return (
         ("no running node serves queue", answer["unserved"]["queues"]),
         ("no running node runs kind", answer["unserved"]["kinds"]),
         ("declined, and waiting for a node that knows their kind", declined),
+        ("kept out by a limit", limited),
     )
 
 
