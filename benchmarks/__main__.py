@@ -29,11 +29,13 @@ from benchmarks import (
     options,
     plot,
     report,
+    rollout,
     scale,
     slow_clients,
     steady,
     submit,
     timers,
+    unique,
 )
 from benchmarks.peers import run as peers
 from ironforge.settings import load
@@ -46,6 +48,8 @@ QUESTIONS: dict[str, Callable[..., Coroutine[Any, Any, dict[str, Any]]]] = {
     "submit": submit.run,
     "fairness": fairness.run,
     "limits": limits.run,
+    "unique": unique.run,
+    "rollout": rollout.run,
     "http": http.run,
     "steady": steady.run,
     "timers": timers.run,
@@ -89,8 +93,11 @@ _SIZES: dict[str, dict[str, Any]] = {
     "jobs": {"type": int, "help": "jobs of one run"},
     "repeats": {"type": int, "help": "runs of each measurement (default 3)"},
     "nodes": {"type": int, "nargs": "+", "help": "node processes to measure"},
-    "rates": {"type": int, "nargs": "+", "help": "jobs/s of latency and steady"},
-    "seconds": {"type": float, "help": "length of one run of latency, http, steady, timers, idle"},
+    "rates": {"type": int, "nargs": "+", "help": "jobs/s of latency, steady and rollout"},
+    "seconds": {
+        "type": float,
+        "help": "length of one run of latency, http, steady, timers, idle, limits; of one step of rollout",
+    },
     "batch": {"type": int, "help": "jobs in one POST /jobs/batch (default 500)"},
     "processes": {"type": int, "nargs": "+", "help": "API processes to measure"},
     "shards": {"type": int, "nargs": "+", "help": "shards, each on a server of its own"},

@@ -59,7 +59,9 @@ def bare_server(folder: Path, config: dict[str, Any], **given: Any) -> Iterator[
 
 
 @contextlib.contextmanager
-def nodes(settings: Settings, count: int, *, quiet: bool = False, **environment: str) -> Iterator[list[int]]:
+def nodes(
+    settings: Settings, count: int, *, quiet: bool = False, app: str = APP, **environment: str
+) -> Iterator[list[int]]:
     """`count` node processes with the benchmark's handlers while the block runs; their process ids.
 
     `quiet` throws away what they log, which then still costs what logging costs.
@@ -70,7 +72,7 @@ def nodes(settings: Settings, count: int, *, quiet: bool = False, **environment:
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")]),
         **environment,
     }
-    command = [sys.executable, "-m", "ironforge", "node-child", APP]
+    command = [sys.executable, "-m", "ironforge", "node-child", app]
     log = subprocess.DEVNULL if quiet else None
     processes = [subprocess.Popen(command, env=chosen, stderr=log) for _ in range(count)]
     try:

@@ -1,8 +1,9 @@
 """What do limits cost, and how exactly do they hold?
 
 Jobs with one concurrency key each are drained beside plain ones, by turns. A rate is met by two nodes that have more
-than enough to do. Another key's jobs are timed alone, and while many wait behind a key that is full. Memory is what the
-server takes for keys that are in use, beside what their jobs take without.
+than enough to do. Another key's jobs are timed alone, and while many wait behind a key that is full. A node that has
+nothing to do is looked at beside keys that are in use. Memory is what the server takes for those, beside what their
+jobs take without.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 import redis
 
-from benchmarks import harness
+from benchmarks import harness, idle
 from ironforge.job.limits import Limit, LimitUse, Rate
 from ironforge.job.record import RECORD_VERSION, Job, JobState, created_ms_of, new_id
 from ironforge.redis.keys import Keys
@@ -103,6 +104,17 @@ async def _memory(keys: int, flags: dict[str, Any]) -> float:
     return (used[1] - used[0]) / keys
 
 
+async def _idle(keys: int, seconds: float, flags: dict[str, Any]) -> dict[str, float]:
+    """What a node costs while jobs of so many keys wait in a queue that is paused."""
+    with harness.server(**flags) as settings:
+        async with harness.store_client(settings) as opened:
+            await opened.limits.put("one", Limit(concurrency=1))
+            await opened.producer.set_paused("default", paused=True)
+            await _fill(opened, [_job(LimitUse("one", f"account-{n}")) for n in range(keys)])
+            with harness.nodes(settings, 1, quiet=True) as [pid]:
+                return await idle.cost(settings, pid, seconds)
+
+
 def _keys(settings: Settings) -> Keys:
     return Keys(settings.namespace)
 
@@ -110,18 +122,20 @@ def _keys(settings: Settings) -> Keys:
 async def run(
     *, jobs: int = 100_000, behind: int = 100_000, repeats: int = 3, seconds: float = 10.0, **flags: Any
 ) -> dict[str, Any]:
-    """`jobs` drained, and keys in use; `behind`: jobs that wait behind a full key."""
+    """`jobs` drained, and keys in use; `behind`: jobs that wait behind a full key; `seconds`: of the rate, and idle."""
     runs: dict[str, list[dict[str, float]]] = {"plain": [], f"{KEYS:,} keys": []}
     for _ in range(repeats):
         for (_, found), keyed in zip(runs.items(), (False, True), strict=True):
             found.append(await _drain(jobs, flags, keyed=keyed))
-    figures: dict[str, Any] = {
+    figures: dict[str, dict[str, Any]] = {
         f"{what}, {name}, jobs/s": harness.spread([one[what] for one in found])
         for what in ("drain", "submit")
         for name, found in runs.items()
     }
-    figures[f"a rate of {RATE:,}, two nodes, jobs/s"] = await _rate(seconds, flags)
+    figures[f"a rate of {RATE:,}, two nodes"] = {"jobs/s": await _rate(seconds, flags)}
     figures["another key alone, ms"] = await _others(0, flags)
     figures[f"another key, {behind:,} behind a full one, ms"] = await _others(behind, flags)
-    figures["memory of a key in use, bytes"] = await _memory(jobs, flags)
+    for keys in (0, jobs):
+        figures[f"idle node, {keys:,} keys in use"] = await _idle(keys, seconds, flags)
+    figures["memory of a key in use"] = {"bytes": await _memory(jobs, flags)}
     return {"unit": "jobs/s, ms, bytes", "jobs": jobs, "figures": figures}

@@ -64,4 +64,4 @@ def columns_of(figures: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}"
+    return f"{value:,.0f}" if isinstance(value, int) or abs(value) >= 100 else f"{value:.2f}"

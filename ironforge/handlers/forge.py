@@ -21,9 +21,18 @@ from ironforge.handlers.middleware import SubmissionCall, through
 from ironforge.handlers.names import name_of
 from ironforge.handlers.process_target import target_of
 from ironforge.handlers.submission import SubmissionBuilder, Submitter
+from ironforge.job.checked_options import CheckedOptions
 from ironforge.job.checks import check_kind
 from ironforge.job.json_values import encode_payload
-from ironforge.job.options import JobKeywords, JobOptions, KindKeywords, SubmissionKeywords, check_names, options_of
+from ironforge.job.options import (
+    JobKeywords,
+    JobOptions,
+    KindKeywords,
+    SubmissionKeywords,
+    at_door,
+    check_names,
+    options_of,
+)
 from ironforge.job.payload_schema import compile_schema
 from ironforge.job.retry import Backoff
 from ironforge.settings import Settings
@@ -36,7 +45,8 @@ _CHOICES = ("auto", *get_args(ExecutorName))
 class Handler(msgspec.Struct, frozen=True, kw_only=True):
     """A registered function.
 
-    `options`: what a submission of this kind gets where it says nothing itself.
+    `options`: what a submission of this kind gets where it says nothing itself; `at_door`: those of them that are
+    resolved as it is submitted, checked.
     `provided`: by name, the parameters that get what a lifespan yields.
     `schema`: that of the payload, where the application gives one of its own.
     """
@@ -47,6 +57,7 @@ class Handler(msgspec.Struct, frozen=True, kw_only=True):
     binder: Binder
     provided: Mapping[str, Lifespan]
     options: JobOptions
+    at_door: CheckedOptions
     backoff: Backoff
     schema: Mapping[str, Any] | None = None
 
@@ -99,6 +110,7 @@ class Forge(Extensions):
                     binder=binder_of(function, provided, strict=strict),
                     provided=provided,
                     options=options,
+                    at_door=at_door(options),
                     backoff=Backoff() if backoff is None else backoff,
                     schema=schema,
                 )
@@ -202,7 +214,9 @@ class Forge(Extensions):
 
 def _builder(name: str, handler: Handler | None, given: Mapping[str, Any]) -> SubmissionBuilder:
     """Makes submissions of one kind with the same options, which are checked only once."""
-    return SubmissionBuilder(name, None if handler is None else handler.options, given)
+    if handler is None:
+        return SubmissionBuilder(name, given)
+    return SubmissionBuilder(name, given, handler.options, handler.at_door)
 
 
 def _encoded(handler: Handler | None, payload: object) -> bytes:

@@ -16,7 +16,7 @@ from ironforge.errors import ConfigError, InvalidJob
 from ironforge.job.checked_options import CheckedOptions
 from ironforge.job.checks import check_idempotency_key
 from ironforge.job.fingerprint import content, digest, in_order
-from ironforge.job.options import JobOptions, at_door, merge, options_of
+from ironforge.job.options import JobOptions, merge, options_of
 from ironforge.job.payload_schema import check_payload
 from ironforge.job.record import format_id, parse_id, tail_of
 from ironforge.process.per_loop import PerLoop
@@ -29,10 +29,16 @@ from ironforge.store.server_checks import check_shards
 class SubmissionBuilder:
     """The options of one submission, or of all in a batch, checked once. Raises InvalidJob for any that is wrong.
 
-    `registered`: what this application says of the kind; None: it does not have it.
+    `registered`: what this application says of the kind, if it has it; `defaults`: of these what holds at the door.
     """
 
-    def __init__(self, kind: str, registered: JobOptions | None, given: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        kind: str,
+        given: Mapping[str, Any],
+        registered: JobOptions | None = None,
+        defaults: CheckedOptions | None = None,
+    ) -> None:
         rest = dict(given)
         self._kind = kind
         self._key = check_idempotency_key(rest.pop("idempotency_key", None))
@@ -41,7 +47,7 @@ class SubmissionBuilder:
         self._tail = random.randrange(256) if self._key is None else tail_of(self._key)
         self._given = options_of(rest)
         self._registered = JobOptions() if registered is None else registered
-        self._checked = self._given.checked(at_door(self._registered))
+        self._checked = self._given.checked(defaults)
         self._schemas: Sequence[str] = ()
 
     def ask(self, look_up: LookUp) -> None:

@@ -25,7 +25,7 @@ async def port(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     """Of an API with few connections, which looks after them often; an answer to ASK is more than the system holds."""
     monkeypatch.setattr(connection_limits, "READ_SECONDS", 0.5)
     store_client = StoreClient(settings)
-    job = SubmissionBuilder("demo.echo", None, {}).submission(b'"' + b"x" * 1_000_000 + b'"')
+    job = SubmissionBuilder("demo.echo", {}).submission(b'"' + b"x" * 1_000_000 + b'"')
     await store_client.producer.submit([job])
     app = create_app(settings, store_client.producer, store_client.inspector, store_client.limits)
     runner = await serve(app, "127.0.0.1", 0, connections=CONNECTIONS)

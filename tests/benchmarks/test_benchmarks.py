@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bound, harness, report
+from benchmarks import bound, harness, report, rollout, unique
 from benchmarks.peers import measure, table
 from ironforge.settings import load
 from tests.support.waiting import PATIENCE_SECONDS
@@ -44,6 +44,19 @@ def test_a_report_shows_figures_and_says_what_could_not_be_measured(tmp_path):
 async def test_the_server_takes_the_bare_commands_of_a_job():
     found = (await bound.run(repeats=1, jobs=1_000))["figures"]
     assert [figure["median"] > 0 for figure in found.values()] == [True, True]
+
+
+async def test_submissions_with_unique_keys_are_measured_beside_plain_ones():
+    figures = (await unique.run(jobs=1_000, repeats=1))["figures"]
+    bulk = [figure for what, figure in figures.items() if what.startswith("bulk")]
+    assert [figure["median"] > 0 for figure in bulk] == [True] * 4
+    assert bulk[0]["of plain"] == 1.0
+
+
+async def test_the_roll_out_that_is_measured_loses_nothing():
+    [found] = (await rollout.run(rates=[200], seconds=0.1))["figures"].values()
+    assert (found["completed"], found["dead"], found["lost"]) == (found["submitted"], 0, 0)
+    assert found["of a run by a node, at most"] == 1
 
 
 @pytest.mark.parametrize("side", ["submit", "work"])
