@@ -92,7 +92,6 @@ class ShardedProducer:
                 "these say where the job lies, so leave the id out",
                 code="invalid_job_id",
                 field="id",
-                hint="leave the id out",
             )
         return item.again
 
@@ -106,7 +105,6 @@ class ShardedProducer:
                 "the key out, either makes the submission safe to repeat",
                 code="invalid_job_id",
                 field="id",
-                hint="leave the ids or the key out",
             )
 
     async def _submit(self, shard: int, batch: Sequence[Submission], most: Most | None) -> list[Accepted]:
@@ -175,13 +173,11 @@ def _only_key(batch: Sequence[Submission]) -> str | None:
     if len(texts) <= 1:
         return texts.pop() if texts else None
     shown = ", ".join(repr(text) if text else "no key" for text in sorted(texts)[:4])
-    hint = "give a job one key for all that it uses, and submit jobs with different keys one by one"
     raise InvalidJob(
         f"where there are several shards, the limits and unique keys of one job or batch must have the same key, and "
-        f"these have {len(texts)} ({shown}): {hint}",
+        f"these have {len(texts)} ({shown}): submit the jobs one by one, each with one key for all that it uses",
         code="keys_apart",
         field="limits" if len(limited) > 1 else "unique",
-        hint=hint,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from ironforge.errors import Duplicate, JobNotFound
@@ -14,7 +15,7 @@ from ironforge.store import Accepted
 from tests.store.declining import declined
 from tests.store.kit import Cluster, Node, completed, dead, limited, retry, rewrite, settle
 from tests.store.suspects import crash
-from tests.store.uniqueness import REJECT, RETURN, holders, submit, unique
+from tests.store.uniqueness import REJECT, REPLACE, RETURN, holders, submit, unique
 
 
 async def is_free(cluster: Cluster) -> bool:
@@ -264,4 +265,28 @@ async def test_one_that_is_put_aside_keeps_its_key_until_it_has_come_back_and_en
     assert await other.work.restore() == 1
     cluster.checked = True
     await settle(other, await other.work.fetch(1))
+    assert await is_free(cluster)
+
+
+WAYS = [UniqueUse("a", for_ms=60_000), UniqueUse("a", "", 60_000)]
+
+
+@pytest.mark.parametrize("use", WAYS, ids=["until its end as well", "for a time alone"])
+async def test_one_that_is_replaced_by_one_with_a_time_holds_its_key_no_longer_than_that(
+    cluster: Cluster, use: UniqueUse
+) -> None:
+    await submit(cluster, unique(REJECT))
+    await submit(cluster, unique(msgspec.structs.replace(use, on_conflict="replace")))
+    assert 50_000 < cluster.raw.pttl(cluster.keys.unique("k:a")) <= 60_000
+
+
+@pytest.mark.parametrize("use", WAYS, ids=["until its end as well", "for a time alone"])
+async def test_one_that_is_replaced_by_one_without_a_time_holds_its_key_until_its_end(
+    cluster: Cluster, use: UniqueUse
+) -> None:
+    node = await cluster.node()
+    await submit(cluster, unique(use))
+    await submit(cluster, unique(REPLACE))
+    assert cluster.raw.pttl(cluster.keys.unique("k:a")) == -1
+    await settle(node, await node.work.fetch(1))
     assert await is_free(cluster)

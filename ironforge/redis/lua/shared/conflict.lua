@@ -41,7 +41,7 @@ local function resolve(at, id, due, known)
   if way.how == 'r' then return owner.id, owner.letter end
   if way.how == 'j' or owner.started then return nil, nil, {'duplicate', owner.id, owner.letter} end
   if owner.at then known[owner.at] = true end
-  owner.at, owner.letter = at, due and 's' or 'q'
+  owner.at, owner.letter, owner.for_ms = at, due and 's' or 'q', way.for_ms
   owner.latest = way.most > 0 and minute_of(owner.id) + way.most or nil
   stored_as[at] = owner
   return owner.id, owner.letter
@@ -55,6 +55,12 @@ local function take_keys(scheduled, parked, delayed)
     if owner.fresh then
       take_key(key, owner.id, owner.for_ms, owner.before)
     elseif owner.at then
+      -- It is held as this one says: a time goes on, or begins, or there is none.
+      if owner.for_ms > 0 then
+        redis.call('PEXPIRE', key, owner.for_ms, 'NX')
+      else
+        take_key(key, owner.id, 0, owner)
+      end
       withdraw(scheduled, parked, delayed, owner.id, owner.location)
       -- One that was let in, and not delivered yet, has its places already.
       if owner.mark ~= '' then release(owner.id, owner.mark, true) end

@@ -54,7 +54,7 @@ end
 -- Its key, how that is held and for how many ms, and all values of the record; nothing without a unique key.
 local function unique_of(record)
   if string.byte(record, 1) ~= 220 or string.byte(record, 4) ~= 2 then return end
-  local job = values(record, 4, 25)
+  local job = values(record, 4, 26)
   if job[25] == '\192' then return end
   local unique = values(job[25], 2, 3)
   local key = stem .. 'unique:' .. text_of(job[3]) .. ':' .. text_of(unique[1])
@@ -110,6 +110,11 @@ local function owner_of(key)
   local _, holding, _, job = unique_of(record or '')
   owner.started = running or not job or job[11] ~= '\0' or job[13] ~= '\0' or owner.letter == 'd'
   owner.free = owner.started and holding == 'queued'
+  local moment = job and number_of(job[26]) or 0
+  if not owner.started and moment > 0 and moment * 1000 <= micros() then
+    -- It never starts: it is cancelled, whether that has been done or not.
+    owner.letter, owner.started, owner.free = 'x', true, holding ~= ''
+  end
   owner.mark = job and mark_of(job[24]) or ''
   return owner
 end
