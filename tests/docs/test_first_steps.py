@@ -12,7 +12,7 @@ from ironforge import Client
 from tests.docs.pages import MANUAL, Reader, section
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
+pytestmark = pytest.mark.slow
 
 PAGE = MANUAL / "first_steps.md"
 START = "scripts/dev"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ironforge.job.limits import claims_of
@@ -10,26 +11,37 @@ from ironforge.job.uniqueness import held_key
 from ironforge.redis.keys import Keys
 
 
+def each(raw: Any, keys: Sequence[bytes], command: str, *arguments: object) -> list[tuple[bytes, Any]]:
+    """These keys with what a command says of each, in one round trip."""
+    asked = raw.pipeline(transaction=False)
+    for key in keys:
+        getattr(asked, command)(key, *arguments)
+    return list(zip(keys, asked.execute(), strict=True))
+
+
 def check_holding(raw: Any, keys: Keys) -> None:
     """Who is in a stream holds all that it claims, and no key of a limit or of uniqueness is held by another job."""
     index = raw.hgetall(keys.index)
     jobs = _jobs(raw, keys)
+    in_use = {claim.decode() for claim in raw.smembers(keys.in_use)}
+    members = each(raw, raw.keys(keys.holders("*")), "zrange", 0, -1)
+    holders = {key.decode().removeprefix(keys.holders("")): ids for key, ids in members}
     for job_id, job in jobs.items():
         if index[job_id][:1] in (b"q", b"c"):
-            unheld = [claim for claim in claims_of(job.limits) if raw.zscore(keys.holders(claim), job_id) is None]
+            unheld = [claim for claim in claims_of(job.limits) if job_id not in holders.get(claim, ())]
             assert unheld == [], f"{job.text_id} may run and holds no place"
-    for key in raw.keys(keys.holders("*")):
-        claim = key.decode().removeprefix(keys.holders(""))
-        strangers = [one for one in raw.zrange(key, 0, -1) if claim not in claims_of(jobs[one].limits)]
+    for claim, ids in holders.items():
+        strangers = [one for one in ids if claim not in claims_of(jobs[one].limits)]
         assert strangers == [], f"{claim} is held by jobs that do not claim it"
-        assert raw.sismember(keys.in_use, claim), f"{claim} is held and not known to be in use"
-    for key in raw.keys(keys.places("*")):
-        claim = key.decode().removeprefix(keys.places(""))
-        assert raw.sismember(keys.in_use, claim), f"{claim} is waited for and not known to be in use"
-    for key in raw.keys(keys.unique("*")):
-        if raw.ttl(key) > 0:
-            continue
-        (owner,) = raw.smembers(key)
+    assert set(holders) - in_use == set(), "these are held and not known to be in use"
+    waited_for = {key.decode().removeprefix(keys.places("")) for key in raw.keys(keys.places("*"))}
+    assert waited_for - in_use == set(), "these are waited for and not known to be in use"
+    _check_unique_keys(raw, keys, index, jobs)
+
+
+def _check_unique_keys(raw: Any, keys: Keys, index: dict[bytes, bytes], jobs: dict[bytes, Job]) -> None:
+    held = [key for key, seconds in each(raw, raw.keys(keys.unique("*")), "ttl") if seconds <= 0]
+    for key, (owner,) in each(raw, held, "smembers"):
         assert held_key(jobs[owner].kind, jobs[owner].unique) == key.decode().removeprefix(keys.unique(""))
         assert index[owner] != b"d", f"{key.decode()} is held by a dead job"
 
@@ -37,6 +49,6 @@ def check_holding(raw: Any, keys: Keys) -> None:
 def _jobs(raw: Any, keys: Keys) -> dict[bytes, Job]:
     """All that have not ended, by id."""
     records = raw.hvals(keys.parked)
-    for key in raw.keys(keys.stream("*")):
-        records += [fields[b"j"] for _, fields in raw.xrange(key)]
+    for _, entries in each(raw, raw.keys(keys.stream("*")), "xrange"):
+        records += [fields[b"j"] for _, fields in entries]
     return {job.id: job for job in map(decode, records)}

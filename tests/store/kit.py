@@ -19,7 +19,7 @@ from ironforge.redis.keys import Keys
 from ironforge.redis.shards import shards_of
 from ironforge.settings import Settings, load
 from ironforge.store import Delivery, Ended, Lease, NodeStore, Rewrite, Settled, StoreClient, Submission
-from tests.store.holding import check_holding
+from tests.store.holding import check_holding, each
 
 HOUR_MS = 3_600_000
 _numbers = itertools.count()
@@ -156,16 +156,15 @@ class Cluster:
     def entries(self) -> dict[bytes, bytes]:
         """Location by job id, of everything that is in a stream."""
         found = {}
-        for key in self.raw.keys(self.keys.stream("*")):
+        for key, entries in each(self.raw, self.raw.keys(self.keys.stream("*")), "xrange"):
             name = key.decode().removeprefix(self.keys.prefix)
-            for entry, fields in self.raw.xrange(key):
+            for entry, fields in entries:
                 found[decode(fields[b"j"]).id] = f"{name}:{entry.decode()}".encode()
         return found
 
     def pending(self) -> int:
-        return sum(
-            group["pending"] for key in self.raw.keys(self.keys.stream("*")) for group in self.raw.xinfo_groups(key)
-        )
+        streams = each(self.raw, self.raw.keys(self.keys.stream("*")), "xinfo_groups")
+        return sum(group["pending"] for _, groups in streams for group in groups)
 
     def check(self) -> None:
         """No key without an owner, and every job in exactly one place."""
@@ -175,9 +174,9 @@ class Cluster:
 
     def _check_shard(self) -> None:
         nodes = {name.decode() for name in self.raw.zrange(self.keys.nodes, 0, -1)}
-        for key in self.raw.keys(self.keys.prefix + "*"):
+        for key, seconds in each(self.raw, self.raw.keys(self.keys.prefix + "*"), "ttl"):
             name = key.decode().removeprefix(self.keys.prefix)
-            if self.raw.ttl(key) > 0:
+            if seconds > 0:
                 continue
             spec = self.keys.spec_of(key.decode())
             assert spec, f"{name} has no owner"
@@ -206,7 +205,8 @@ class Cluster:
         assert shelved == set(self.raw.hkeys(self.keys.parked))
 
     def _members(self, pattern: str) -> set[bytes]:
-        return {one for key in self.raw.keys(self.keys.prefix + pattern) for one in self.raw.zrange(key, 0, -1)}
+        found = each(self.raw, self.raw.keys(self.keys.prefix + pattern), "zrange", 0, -1)
+        return {one for _, members in found for one in members}
 
     def _check_declined(self, index: dict[bytes, bytes]) -> None:
         index = {one: location.partition(b"\n")[0] for one, location in index.items()}

@@ -25,7 +25,8 @@ ENDED = (JobState.COMPLETED, JobState.CANCELLED)
 @dataclasses.dataclass
 class Known:
     """What the model knows of one job: `holder` is the number of the node that runs it. `ran`: it has come back from a
-    node that may have begun it."""
+    node that may have begun it. `waits`: it has to be let in by its limits, `since_us` says when it came.
+    `declined`: it waits for a node that knows its kind. `expires_ms`: it must not start then, or later (0: never)."""
 
     job: Job
     state: JobState
@@ -35,6 +36,10 @@ class Known:
     fence: int = -1
     alone: bool = False
     ran: bool = False
+    waits: bool = False
+    since_us: int = 0
+    declined: bool = False
+    expires_ms: int = 0
 
 
 class StoreClient(RuleBasedStateMachine):

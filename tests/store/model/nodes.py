@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from ironforge.errors import JobNotFound, LeaseLost
 from ironforge.job.record import JobState, is_alone
-from ironforge.store import Delivery
+from ironforge.store import Delivery, JobView
 from tests.store.kit import Node, completed, dead, job, job_in, retry, rewrite, stream_of
 from tests.store.model.doors import ENDED, Known, StoreClient
 
@@ -41,8 +43,8 @@ class Life(StoreClient):
 
     # ------------------------------------------------------------------ nodes
 
-    def waiting(self, number: int, *, alone: bool) -> list[Known]:
-        """Those that the node may take now, in their order as far as it is certain."""
+    def waiting(self, *, alone: bool) -> list[Known]:
+        """Those that a node may take now, in their order as far as it is certain."""
         queued = [one for one in self.known.values() if one.state is JobState.QUEUED and one.alone is alone]
         return sorted((one for one in queued if one.job.queue not in self.paused), key=lambda one: one.job.priority)
 
@@ -58,16 +60,16 @@ class Life(StoreClient):
     @rule(node=st.integers(0, 9), want=st.integers(1, 4))
     def fetch(self, node: int, want: int) -> None:
         number = node % len(self.nodes)
-        waiting = self.waiting(number, alone=False)
+        waiting = self.waiting(alone=False)
         deliveries = self.run(self.nodes[number].work.fetch(want))
         self.given(number, deliveries)
-        self.check_given(waiting, deliveries, want)
+        self.check_given(number, waiting, deliveries, want)
 
     @rule(node=st.integers(0, 9))
     def fetch_alone(self, node: int) -> None:
         """Those that were held by a node that died: never among others, and one at a time."""
         number = node % len(self.nodes)
-        waiting = self.waiting(number, alone=True)
+        waiting = self.waiting(alone=True)
         self.run(self.nodes[number].work.fetch(0))  # looks at what is paused
         has = [one for one in self.held[number] if is_alone(stream_of(one))]
         deliveries = self.run(self.nodes[number].work.alone.fetch())
@@ -76,9 +78,9 @@ class Life(StoreClient):
             return
         assert all(self.of(delivery).alone for delivery in deliveries)
         self.given(number, deliveries)
-        self.check_given(waiting, deliveries, 1)
+        self.check_given(number, waiting, deliveries, 1)
 
-    def check_given(self, waiting: list[Known], deliveries: list[Delivery], want: int) -> None:
+    def check_given(self, number: int, waiting: list[Known], deliveries: list[Delivery], want: int) -> None:
         given = [job_in(delivery).priority for delivery in deliveries]
         assert given == [one.job.priority for one in waiting][:want]
 
@@ -156,14 +158,20 @@ class Life(StoreClient):
 
     # ------------------------------------------------------------------ what always holds
 
+    def state_of(self, one: Known) -> JobState:
+        """As a look at it says it."""
+        return one.state
+
     @invariant()
     def every_job_is_where_the_model_says(self) -> None:
-        for job_id, one in self.known.items():
-            view = self.run(self.cluster.store_client.inspector.get(job_id))
-            assert view.state == one.state
+        for one, view in zip(self.known.values(), self.run(self.views()), strict=True):
+            assert view.state == self.state_of(one)
             assert view.job.crashes == one.crashes
             if one.state is JobState.RUNNING:
                 assert view.cancel_requested == one.cancel_asked
+
+    async def views(self) -> list[JobView]:
+        return await asyncio.gather(*map(self.cluster.store_client.inspector.get, self.known))
 
     @invariant()
     def nothing_else_is_there(self) -> None:
@@ -179,6 +187,7 @@ class Life(StoreClient):
     def teardown(self) -> None:
         self.come_to_rest()
         self.run(self.cluster.close())
+        self.cluster.raw.flushdb()  # or looks at all keys would take longer with each example
         self.loop.close()
 
     def come_to_rest(self) -> None:

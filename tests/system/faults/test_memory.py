@@ -20,7 +20,7 @@ from ironforge.store.producer.admission import Admission
 from tests.support.servers import valkey
 from tests.system.faults.kit import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
+pytestmark = pytest.mark.slow
 
 PAYLOAD = "x" * 2_000
 

@@ -1,0 +1,163 @@
+"""The part of the model that ends what was begun: nodes decline what they do not know, and start none that has expired;
+and when all may run, nothing is left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import invariant, rule
+
+from ironforge.job.expiry import is_expired
+from ironforge.job.record import JobState
+from ironforge.store import Delivery
+from tests.store.declining import declined
+from tests.store.expiring import look_again
+from tests.store.kit import completed, job_in, retry
+from tests.store.model.doors import ENDED, Known
+from tests.store.model.submitting import HOUR_MS
+from tests.store.model.taking import KNOWN_KINDS, Taking
+
+
+class Flow(Taking):
+    def take(self, node: int, number: int) -> Delivery | None:
+        """A node declines what it does not know, and ends what has expired before it was started."""
+        delivery = super().take(node, number)
+        at = node % len(self.nodes)
+        if delivery is None:
+            return None
+        one = self.of(delivery)
+        if one.job.kind not in self.kinds[at]:
+            self.run(self.nodes[at].work.decline([declined(delivery)]))
+            self.waits_for_its_kind(one)
+            return None
+        if is_expired(job_in(delivery), self.clock.now_ms):
+            self.run(self.nodes[at].work.settle([completed(delivery, state="expired")]))
+            self.becomes(one, JobState.CANCELLED)
+            return None
+        return delivery
+
+    def waits_for_its_kind(self, one: Known) -> None:
+        """It has not started."""
+        if one.cancel_asked:
+            self.becomes(one, JobState.CANCELLED)
+            return
+        one.state, one.declined, one.waits = JobState.QUEUED, True, bool(one.job.limits)
+        one.fence -= 1
+        self.claims.release(one.job, refunded_at_us=self.now_us)
+
+    @rule(node=st.integers(0, 9))
+    def promote(self, node: int) -> None:
+        """And what has expired is cancelled."""
+        look_again(self.cluster, *(one.job for one in self.known.values()))
+        super().promote(node)
+        for one in self.known.values():
+            if self.has_expired(one):
+                self.becomes(one, JobState.CANCELLED)
+
+    @rule(node=st.integers(0, 9), number=st.integers(0, 9))
+    def snooze(self, node: int, number: int) -> None:
+        delivery = self.take(node, number)
+        if delivery is not None:
+            snoozed = retry(delivery, HOUR_MS)._replace(failed=False)
+            self.run(self.nodes[node % len(self.nodes)].work.park([snoozed]))
+            one = self.of(delivery)
+            self.becomes(one, JobState.CANCELLED if one.cancel_asked else JobState.SCHEDULED)
+
+    @rule(node=st.integers(0, 9), number=st.integers(0, 9))
+    def put_aside_and_bring_back(self, node: int, number: int) -> None:
+        """One that a node cannot read, and another one can."""
+        delivery = self.take(node, number)
+        if delivery is None:
+            return
+        at, one = node % len(self.nodes), self.of(delivery)
+        self.run(self.nodes[at].work.bury_raw(delivery, "newer"))
+        assert self.run(self.nodes[(at + 1) % len(self.nodes)].work.restore()) == 1
+        self.claims.release(one.job, refunded_at_us=self.now_us)
+        one.state, one.cancel_asked = JobState.QUEUED, False
+        one.fence -= 1
+        one.alone = one.alone and not one.job.limits
+        self.joins(one)
+
+    @rule(node=st.integers(0, 9))
+    def audit(self, node: int) -> None:
+        assert self.run(self.nodes[node % len(self.nodes)].work.audit_limits()) == 0
+
+    # ------------------------------------------------------------------ what always holds
+
+    @invariant()
+    def places_are_held_by_those_that_may(self) -> None:
+        assert self.members("holders:*") == self.claims.holding()
+
+    @invariant()
+    def unique_keys_are_held_by_those_that_may(self) -> None:
+        keys = self.cluster.keys
+        held = {
+            key.decode().removeprefix(keys.unique("")): self.cluster.raw.smembers(key) for key in self.all("unique:*")
+        }
+        assert held == {name: {job_id} for name, job_id in self.unique_keys.all().items()}
+
+    def all(self, pattern: str) -> list[bytes]:
+        found: list[bytes] = self.cluster.raw.keys(self.cluster.keys.prefix + pattern)
+        return found
+
+    def members(self, pattern: str) -> dict[str, set[bytes]]:
+        start = len(self.cluster.keys.prefix) + len(pattern) - 1
+        return {key.decode()[start:]: set(self.cluster.raw.zrange(key, 0, -1)) for key in self.all(pattern)}
+
+    # ------------------------------------------------------------------ coming to rest
+
+    def come_to_rest(self) -> None:
+        """With all queues, a node that knows all kinds, and time: every job ends, and nothing is left of any."""
+        if not self.nodes:
+            return
+        self.join_with(KNOWN_KINDS[0])
+        for queue in "ab":
+            self.pause(queue, paused=False)
+        rounds = range(10 + 3 * len(self.known))
+        assert any(not self.goes_on(len(self.nodes) - 1) for _ in rounds)
+        assert {self.known[one].state for one in self.known} <= {JobState.DEAD, *ENDED}
+        self.nothing_is_left()
+
+    def goes_on(self, last: int) -> bool:
+        """Whether a job has ended, or come nearer to it."""
+        before = [(one.state, one.declined) for one in self.known.values()]
+        for number in range(len(self.nodes)):
+            while self.held[number]:
+                self.settle(number, 0, twice=False)
+        self.pass_time(2 * HOUR_MS)
+        for limit in ("block", "skip", "park"):
+            for key in "xy":
+                self.resume(limit, key)
+        self.promote(last)
+        self.fetch(last, 50)
+        self.fetch_alone(last)
+        return before != [(one.state, one.declined) for one in self.known.values()] or any(self.held)
+
+    def resume(self, limit: str, key: str) -> None:
+        """Dead jobs are waited for no longer."""
+        self.run(self.cluster.store_client.limits.resume(limit, key))
+        holders: Any = self.claims.holders[f"{limit}\n{key}"]
+        for job_id in [one for one in holders if self.known[one].state is JobState.DEAD]:
+            del holders[job_id]
+
+    def nothing_is_left(self) -> None:
+        self.audit(0)
+        names = {key.decode().removeprefix(self.cluster.keys.prefix).partition(":")[0] for key in self.all("*")}
+        gone = {
+            "holders",
+            "line",
+            "places",
+            "inuse",
+            "behind",
+            "fair",
+            "turns",
+            "room",
+            "declined",
+            "unserved",
+            "expiries",
+        }
+        assert names & gone == set()
+        assert self.cluster.pending() == 0
+        for one in self.known.values():
+            assert self.run(self.cluster.state(one.job)) == one.state

@@ -1,0 +1,204 @@
+"""The part of the model in which jobs have limits, unique keys, kinds that not every node knows, and moments after
+which they must not start: what doors do with them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, invariant, rule
+
+from ironforge.errors import Duplicate
+from ironforge.job.limits import LimitUse
+from ironforge.job.record import JobState, created_ms_of, format_id, new_id
+from ironforge.job.uniqueness import UniqueUse
+from ironforge.store import Accepted, Submission
+from tests.store.kit import job
+from tests.store.model import claims, uniqueness
+from tests.store.model.clock import Clock
+from tests.store.model.doors import ENDED, Known
+from tests.store.model.nodes import Life
+
+HOUR_MS = 3_600_000
+CENTURY_US = 100 * 365 * 24 * HOUR_MS * 1000
+# Known to all nodes that know any, and to some of them.
+KINDS = ("k", "new")
+WAITING = (JobState.QUEUED, JobState.SCHEDULED)
+
+
+class Wanted(NamedTuple):
+    """A job to submit. `later`: in an hour. `expires_in_ms`: 0: never."""
+
+    queue: str
+    priority: int
+    fairness_key: str
+    later: bool
+    kind: str
+    limits: tuple[LimitUse, ...]
+    expires_in_ms: int
+
+
+WANTED = st.builds(
+    Wanted,
+    st.sampled_from("aab"),
+    st.sampled_from([2, 2, 0]),
+    st.sampled_from(["", "", "x", "y"]),
+    st.sampled_from([False, False, False, True]),
+    st.sampled_from(KINDS),
+    claims.USES,
+    st.sampled_from([0, 0, 1_000, 2 * HOUR_MS]),
+)
+
+
+class Doors(Life):
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = Clock(self.cluster.raw, self.cluster.keys)
+        self.claims = claims.Claims()
+        self.unique_keys = uniqueness.UniqueKeys()
+        self._came = 0
+
+    @initialize()
+    def start(self) -> None:
+        for name, limit in claims.LIMITS.items():
+            self.run(self.cluster.store_client.limits.put(name, limit))
+        super().start()
+
+    @rule(seconds=st.sampled_from([0, 0.001]))
+    def let_later_nodes_age(self, seconds: float) -> None:
+        self.cluster.with_settings(starvation_seconds=seconds)
+
+    @property
+    def now_us(self) -> int:
+        return self.clock.now_ms * 1000
+
+    @invariant()
+    def time_goes_on(self) -> None:
+        self.pass_time(100)
+
+    @rule(ms=st.sampled_from([2_000, HOUR_MS, 2 * HOUR_MS]))
+    def pass_time(self, ms: int) -> None:
+        self.clock.advance(ms)
+        self.unique_keys.expire(self.clock.now_ms)
+        self._came = 0
+        for node in self.nodes:
+            node.leases.beat(node.lease)
+
+    # ------------------------------------------------------------------ what becomes of jobs
+
+    def has_expired(self, one: Known) -> bool:
+        return one.state in WAITING and 0 < one.expires_ms <= self.clock.now_ms
+
+    def state_of(self, one: Known) -> JobState:
+        return JobState.CANCELLED if self.has_expired(one) else one.state
+
+    def becomes(self, one: Known, state: JobState) -> None:
+        before, is_dead = one.state, state is JobState.DEAD
+        super().becomes(one, state)
+        one.waits = one.declined = False
+        if before is JobState.RUNNING:
+            one.expires_ms = 0
+        if is_dead or state in ENDED:
+            self.unique_keys.release(one.job.kind, one.job.unique, one.job.id)
+        if state in ENDED or (state in (JobState.SCHEDULED, JobState.DEAD) and not self._keeps(one)):
+            self.claims.release(one.job)
+        if state is JobState.QUEUED and before in (JobState.SCHEDULED, JobState.DEAD):
+            self.joins(one)
+
+    def _keeps(self, one: Known) -> bool:
+        return self.claims.keeps(one.job, dead=one.state is JobState.DEAD)
+
+    def joins(self, one: Known) -> None:
+        """It has to be let in by its limits: if it ran before, before all that did not."""
+        one.waits, one.declined = bool(one.job.limits), False
+        one.since_us = one.job.created_ms * 1000 - CENTURY_US if one.ran else self.now_us + self._came
+        self._came += one.waits
+
+    # ------------------------------------------------------------------ submitting
+
+    def make(self, wanted: Wanted, number: int, unique: UniqueUse | None = None) -> Submission:
+        job_id = (self.clock.now_ms - 50 + number).to_bytes(6) + new_id()[6:]
+        fields: dict[str, Any] = {"fairness_key": wanted.fairness_key, "limits": wanted.limits, "unique": unique}
+        made = job(wanted.queue, wanted.priority, wanted.kind, id=job_id, **fields)
+        made = msgspec.structs.replace(made, version=2 if wanted.limits or unique or wanted.expires_in_ms else 1)
+        return Submission(made, delay_ms=HOUR_MS if wanted.later else None, expires_in_ms=wanted.expires_in_ms)
+
+    def stored(self, item: Submission, one: Known) -> None:
+        """As it was submitted, anew or instead of one that waited."""
+        one.job = msgspec.structs.replace(item.job, id=one.job.id)
+        one.state = JobState.SCHEDULED if item.delay_ms else JobState.QUEUED
+        one.expires_ms = self.clock.now_ms + item.expires_in_ms if item.expires_in_ms else 0
+        self.known[one.job.id] = one
+        one.waits = one.declined = False
+        if one.state is JobState.QUEUED:
+            self.joins(one)
+
+    @rule(wanted=st.lists(WANTED, min_size=1, max_size=5))
+    def submit(self, wanted: list[Wanted]) -> None:
+        batch = [self.make(each, number) for number, each in enumerate(wanted)]
+        answers = self.run(self.cluster.store_client.producer.submit(batch))
+        for item in batch:
+            self.stored(item, Known(item.job, JobState.QUEUED))
+        assert answers == [Accepted(item.job.id, self.known[item.job.id].state) for item in batch]
+
+    @rule(wanted=WANTED, use=uniqueness.USES)
+    def submit_with_a_unique_key(self, wanted: Wanted, use: UniqueUse) -> None:
+        item = self.make(wanted, 0, use)
+        submit = self.cluster.store_client.producer.submit([item])
+        owner = self.owner(wanted.kind, use)
+        if owner is None or (use.on_conflict == "debounce" and self.has_started(owner)):
+            assert self.run(submit) == [Accepted(item.job.id, JobState.SCHEDULED if wanted.later else JobState.QUEUED)]
+            self.unique_keys.take(wanted.kind, use, item.job.id, self.clock.now_ms)
+            self.stored(item, Known(item.job, JobState.QUEUED))
+        elif use.on_conflict == "return":
+            assert self.run(submit) == [Accepted(owner.job.id, self.state_of(owner), deduplicated=True)]
+        elif use.on_conflict == "reject" or self.has_started(owner):
+            with pytest.raises(Duplicate) as caught:
+                self.run(submit)
+            assert caught.value.job_id == format_id(owner.job.id)
+        else:
+            self.replace(owner, item, use)
+            assert self.run(submit) == [Accepted(owner.job.id, owner.state, deduplicated=True)]
+
+    def owner(self, kind: str, use: UniqueUse) -> Known | None:
+        """The job that has the key, and holds it still."""
+        holder = self.unique_keys.holder(uniqueness.name_of(kind, use))
+        one = self.known[holder] if holder else None
+        held = one.job.unique.holding if one is not None and one.job.unique is not None else ""
+        if one is None or (held == "queued" and self.has_started(one)) or (held and self.has_expired(one)):
+            return None
+        return one
+
+    def has_started(self, one: Known) -> bool:
+        """Or never will."""
+        return one.ran or self.state_of(one) not in WAITING
+
+    def replace(self, owner: Known, item: Submission, use: UniqueUse) -> None:
+        """Of one that was put off for too long already, the start is not put off again."""
+        latest_ms = created_ms_of(owner.job.id) + use.max_wait_ms if use.max_wait_ms else None
+        if item.delay_ms and latest_ms is not None and latest_ms <= self.clock.now_ms:
+            item = item._replace(delay_ms=None)
+        self.claims.release(owner.job, refunded_at_us=self.now_us)
+        self.unique_keys.hold_as(owner.job.kind, use, self.clock.now_ms)
+        self.stored(item, owner)
+
+    # ------------------------------------------------------------------ what doors do to them
+
+    @rule(state=st.sampled_from([JobState.DEAD, *JobState]), number=st.integers(0, 99), reset=st.booleans())
+    def retry(self, state: JobState, number: int, reset: bool) -> None:
+        """A dead job takes its unique key again, or stays dead."""
+        one = self.pick(state, number)
+        unique = one.job.unique if one is not None else None
+        if one is None or state is not JobState.DEAD or unique is None or not unique.holding:
+            super().retry(state, number, reset)
+            return
+        rival = self.owner(one.job.kind, unique)
+        if rival is not None and rival is not one:
+            with pytest.raises(Duplicate) as caught:
+                self.run(self.cluster.store_client.producer.retry(one.job.id, reset_retry_count=reset))
+            assert caught.value.job_id == format_id(rival.job.id)
+            return
+        super().retry(state, number, reset)
+        self.unique_keys.take(one.job.kind, unique, one.job.id, self.clock.now_ms)
