@@ -83,6 +83,7 @@ class Account:
         self.answered: list[Event] = []
         self.told_apart: list[Event] = []
         self.waited: list[Event] = []
+        self.resumed: list[Event] = []
         self.by_job: defaultdict[str, list[Event]] = defaultdict(list)
         self.died: list[Event] = []
         self.faults: list[Fault] = []
@@ -94,6 +95,8 @@ class Account:
                 self._note(event)
             elif event.what == "died":
                 self.died.append(event)
+            elif event.what == "resumed":
+                self.resumed.append(event)
             else:
                 self._of_processes.append(event)
         self._pair(self._of_processes)

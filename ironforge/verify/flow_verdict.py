@@ -1,8 +1,6 @@
 """Judges limits, unique keys, expiry and kinds that not every node knows, by what submitters and handlers told.
 
-A run counts while the lease of its node surely holds: one that a fault has touched runs on for nobody, and does not
-count from that fault on. A node that is killed keeps its places, for the same jobs: of those it may be known when they
-are over for sure, and that is their next run.
+What limits do about full keys and failures instead of letting jobs wait is in `policy_verdict.py`.
 """
 
 from __future__ import annotations
@@ -10,14 +8,16 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise, zip_longest
-from typing import Final, NamedTuple
+from itertools import pairwise
+from typing import Final
 
 from ironforge.job.expiry import EXPIRED
 from ironforge.job.limits import Rate
 from ironforge.verify.account import AFTERMATH_SECONDS, CLOCK_SECONDS, Account, Ended, Run, Tell
-from ironforge.verify.flow_load import LIMITS
 from ironforge.verify.handlers import NEWER_KIND
+from ironforge.verify.limit_load import limit_of
+from ironforge.verify.places import Held, held_by, in_their_order, users_of
+from ironforge.verify.policy_verdict import judge_full, judge_parking
 
 ENDED: Final = ("completed", "cancelled", "dead")
 
@@ -35,17 +35,10 @@ EXPIRES: Final = "a job starts before it expires, or never"
 START_SECONDS: Final = 0.1
 
 
-class Held(NamedTuple):
-    """A run, and until when it surely held the places of its job; before it began, when it never surely did."""
-
-    run: Run
-    until: float
-
-
 def judge_flow(account: Account, finals: Mapping[str, Ended], tell: Tell) -> None:
-    held = {job: list(_held(account, job)) for job in account.asked}
-    for claim, jobs in _users(account).items():
-        limit = LIMITS[claim.partition("\n")[0]]
+    held = {job: list(held_by(account, job)) for job in account.asked}
+    for claim, jobs in users_of(account).items():
+        limit = limit_of(claim)
         if limit.concurrency is not None:
             _holders(limit.concurrency, claim, [one for job in jobs for one in held[job]], tell)
         if limit.rate is not None:
@@ -53,40 +46,17 @@ def judge_flow(account: Account, finals: Mapping[str, Ended], tell: Tell) -> Non
         if limit.order:
             in_order = [job for job in jobs if job in account.accepted and held[job]]
             _order([held[job] for job in in_order], claim, whole=limit.on_failure != "skip", tell=tell)
+            judge_parking(account, finals, in_order, claim, tell)
+        judge_full(account, finals, {job: held[job] for job in jobs}, claim, tell)
     for event in account.waited:
         if not account.between(event.at - event.seconds - AFTERMATH_SECONDS, event.at):
-            tell(WAITED, event.job, f"it headed the line of {event.name!r}, which had room, for {event.seconds:.1f} s")
+            tell(WAITED, event.job, f"it headed the line of {event.name!r} for {event.seconds:.1f} s, and was to go on")
     _unique(account, finals, tell)
     _expiry(account, finals, tell)
     for job, event in account.asked.items():
         state = finals[job].state if job in finals else "missing"
         if event.name == NEWER_KIND and job in account.accepted and state not in ENDED:
             tell(DECLINED, job, f"nodes know its kind, and in the end it is {state}")
-
-
-def _users(account: Account) -> dict[str, list[str]]:
-    """The jobs that use each key of a limit, in the order in which they were submitted."""
-    users: defaultdict[str, list[str]] = defaultdict(list)
-    for job, event in account.asked.items():
-        for use in event.limits:
-            users[use.claim].append(job)
-    return users
-
-
-def _in_their_order(account: Account, job: str) -> list[Run]:
-    return sorted(account.runs[job], key=lambda run: (run.fence, run.at))
-
-
-def _held(account: Account, job: str) -> Iterator[Held]:
-    runs = _in_their_order(account, job)
-    for run, following in zip_longest(runs, runs[1:]):
-        again = following.at if following else math.inf
-        faults = account.touching(run, again)
-        kept = following is not None and following.fence == run.fence + 1 and account.asked[job].name != NEWER_KIND
-        if kept and not run.outcome and [fault.name for fault in faults] == ["kill"]:
-            yield Held(run, again)
-        else:
-            yield Held(run, min(run.until, run.left, again, *(fault.begin for fault in faults)))
 
 
 def _holders(most: int, claim: str, held: Sequence[Held], tell: Tell) -> None:
@@ -130,7 +100,7 @@ def _starts(account: Account, claim: str, jobs: Sequence[str], rate: Rate, tell:
 def _let_in(account: Account, job: str) -> Iterator[float]:
     """When runs began that a rate has let in. One that was taken over is not let in again: the first of them counts."""
     begun = math.inf
-    for run in _in_their_order(account, job):
+    for run in in_their_order(account, job):
         begun = min(begun, run.at)
         if run.outcome == "fail" and not account.touching(run):
             yield begun

@@ -32,7 +32,8 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     Of some jobs also asked, before they are submitted, with the kind as `name`, their `limits`, their `unique` key and
     how many seconds after that they expire (`expires_in`; 0: never); told_apart by who submitted another one with that
     key and got this job for an answer, which took `seconds`; waited for one that stood for so many `seconds` at the
-    head of a limit's line (`name`) that had room.
+    head of a limit's line (`name`) that had room, or lets none wait. Also resumed, when an operator has let the key of
+    a limit (`name`) go on, which took `seconds`.
     `due`: no run may start before it; 0 for at once.
     """
 

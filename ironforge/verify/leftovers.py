@@ -53,6 +53,8 @@ async def _leftovers(connection: Connection, keys: Keys) -> list[str]:
     # Also turns that no job waits for: the next job would have to wait for them.
     found += [f"{count} members of {key}" for key, count in zip(lines, counts, strict=True) if count]
     found += [f"the lease of {node.decode()}" for node in await connection.call("ZRANGE", keys.nodes, 0, -1)]
+    if lost := await connection.call("HGET", keys.totals, "lost_unique_keys"):
+        found.append(f"{int(lost)} unique keys that jobs had kept when they ended, until others took them")
     return found + await _balance(connection, keys) + await _keys_that_stay(connection, keys)
 
 

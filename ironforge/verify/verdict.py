@@ -17,8 +17,10 @@ The invariants of job systems, and the promise that covers each:
 - orphans are taken over in time, and every node goes on: `IN_TIME`, `GOES_ON`; not suspects, which wait for their turn.
   No handler hurts another job: `ALONE`, `REPEATS`, `GOES_ON`. One that kills its nodes hurts itself alone: `INNOCENT`,
   `GUILTY`, `BY_ITSELF` in `suspicion.py`.
-- limits hold, and let in who may: `HOLDERS`, `RATE`, `ORDER`, `WAITED` in `flow_verdict.py`, `STRAY`. A unique key is
-  one job's, and nobody's when that has ended: `UNIQUE`, `LET_GO`. Who meets older nodes runs all the same: `DECLINED`.
+- limits hold, and let in who may: `HOLDERS`, `RATE`, `ORDER`, `WAITED` in `flow_verdict.py`, `STRAY`. What they do
+  instead of letting jobs wait: `FULL`, `OLDEST`, `PARKED` in `policy_verdict.py`. A unique key is one job's, and
+  nobody's when that has ended: `UNIQUE`, `LET_GO`, and `NOTHING_LEFT` where the next one could take it. Who meets older
+  nodes runs all the same: `DECLINED`.
 - an expiring job starts in time, or is cancelled for that, one of the two: `EXPIRES`; `ASKED`, and `KEPT` where it
   waits for ever.
 
@@ -37,11 +39,11 @@ from typing import Final
 
 import msgspec
 
-from ironforge.job.expiry import EXPIRED
 from ironforge.verify.account import CANCELLED, CLOCK_SECONDS, DRAINS, HARMLESS, STARVED, Account, Ended, Run, Tell
 from ironforge.verify.flow_verdict import judge_flow
 from ironforge.verify.handlers import MAX_RETRIES
 from ironforge.verify.ledger import Event
+from ironforge.verify.policy_verdict import ends_unasked
 from ironforge.verify.recovery import Recoveries, recoveries
 from ironforge.verify.suspicion import CRASH_BUDGET, DEAD, judge_suspects
 
@@ -225,8 +227,8 @@ def _cancelled(account: Account, job: str, final: Ended, tell: Tell) -> None:
         tell(CANCEL, job, "it started after its cancellation was acknowledged")
     if at is not None and final.state not in (CANCELLED, MISSING):
         tell(STAYS, job, f"its cancellation was acknowledged, and in the end it is {final.state}")
-    has_expired = final.reason == EXPIRED and job in account.asked and account.asked[job].expires_in > 0
-    if final.state == CANCELLED and job not in account.asked_to_cancel and not has_expired:
+    asked = job in account.asked_to_cancel or ends_unasked(account, job, final)
+    if final.state == CANCELLED and not asked:
         tell(ASKED, job, "it is cancelled, and nobody asked for it")
 
 

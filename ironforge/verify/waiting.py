@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -25,8 +26,8 @@ class Unfinished(NamedTuple):
     """`jobs`: queued, running or scheduled. `absent`: processes that have not joined. `dead`: nodes still known."""
 
     jobs: int
-    absent: int
-    dead: int
+    absent: int = 0
+    dead: int = 0
 
 
 async def joined(store_client: StoreClient, count: int) -> None:
@@ -39,25 +40,37 @@ async def joined(store_client: StoreClient, count: int) -> None:
 
 
 async def drained(store_client: StoreClient, settings: Settings, nodes: Nodes, patience_seconds: float) -> None:
+    """As `until_none` says, of jobs and nodes."""
+    await until_none(lambda: _unfinished(store_client, settings, nodes), patience_seconds)
+
+
+async def until_none(look: Callable[[], Awaitable[Unfinished]], patience_seconds: float) -> None:
     """Until nothing is unfinished, or nothing more has ended for so long.
 
     So a slow machine has the time that it needs, and what never ends is not waited for.
     """
     best, deadline = None, time.monotonic() + patience_seconds
-    while time.monotonic() < deadline:
+    while True:
         with suppress(StoreUnavailable):
-            left = await _unfinished(store_client, settings, nodes)
+            left = await look()
             if not any(left):
                 return
             if best is None or left < best:
                 best = left
                 deadline = time.monotonic() + (JOIN_SECONDS if left.absent else patience_seconds)
+        if time.monotonic() > deadline:
+            return
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _unfinished(store_client: StoreClient, settings: Settings, nodes: Nodes) -> Unfinished:
+async def unfinished_jobs(store_client: StoreClient, *, scheduled: bool = True) -> Unfinished:
+    """`scheduled`: those as well."""
     stats = await store_client.inspector.stats()
-    jobs = stats.scheduled + sum(depth.queued + depth.running for depth in stats.streams)
+    return Unfinished(scheduled * stats.scheduled + sum(depth.queued + depth.running for depth in stats.streams))
+
+
+async def _unfinished(store_client: StoreClient, settings: Settings, nodes: Nodes) -> Unfinished:
+    [jobs, *_] = await unfinished_jobs(store_client)
     known = Counter(int(node.name.split(".")[-2]) for node in await store_client.inspector.nodes())
     running = Counter(nodes.processes)
     return Unfinished(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ironforge.job.expiry import EXPIRED
 from ironforge.verify.account import Ended
 from ironforge.verify.ledger import Event
+from ironforge.verify.policy_verdict import reasons_of
 from ironforge.verify.verdict import CANCELLED, COMPLETED, KEPT, Violation
 from tests.system.chaos.installation import NOBODY
 
@@ -21,6 +22,8 @@ def forgotten(events: Sequence[Event], finals: Mapping[str, Ended]) -> dict[str,
         return {}
     found: dict[str, Ended] = {}
     fences: dict[str, int] = {}
+    # Why a limit cancels those that use it, where it does.
+    reasons = {event.job: reason for event in events for reason in reasons_of(event)}
     unended = Counter(event.job for event in events if event.what == "start")
     unended.subtract(event.job for event in events if event.what in ("end", "fail"))
     for event in events:
@@ -28,6 +31,10 @@ def forgotten(events: Sequence[Event], finals: Mapping[str, Ended]) -> dict[str,
             continue
         if event.what == "start":
             fences[event.job] = max(event.fence, fences.get(event.job, 0))
+        if event.what in ("submit_ok", "start") and event.job in reasons:
+            # It was cancelled, where no run of it ends.
+            reason = reasons[event.job]
+            found[event.job] = Ended(CANCELLED, fences.get(event.job, 0), None, unended[event.job], reason)
         elif event.what == "end" and event.fence >= found.get(event.job, Ended(COMPLETED)).fence:
             # A node that was taken over may end an older run later, and that settles nothing.
             found[event.job] = Ended(COMPLETED, event.fence, event.fence, unended[event.job])

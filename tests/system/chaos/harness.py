@@ -23,7 +23,7 @@ from typing import NamedTuple
 import msgspec
 import redis.asyncio
 
-from ironforge.errors import JobNotFound, StoreUnavailable
+from ironforge.errors import JobNotFound
 from ironforge.job.record import decode, format_id, parse_id
 from ironforge.process.background import in_background
 from ironforge.redis.keys import Keys
@@ -35,6 +35,7 @@ from ironforge.verify.leftovers import leftovers
 from ironforge.verify.line_watch import watching_lines
 from ironforge.verify.run import Load, Plan
 from ironforge.verify.verdict import EARLY, GOES_ON, Verdict, Violation, judge
+from ironforge.verify.waiting import unfinished_jobs, until_none
 from tests.system.chaos.answers import forgotten, recovery, uncounted
 from tests.system.chaos.installation import (
     LEASE_SECONDS,
@@ -48,6 +49,7 @@ from tests.system.chaos.installation import (
 from tests.system.chaos.lanes import clients, clock, deploy, network, nodes, server
 from tests.system.chaos.scenarios import SCENARIOS, Scenario
 
+# For the next job to end, or fewer of them to be left.
 DRAIN_SECONDS = 60.0
 KEPT = Path(".ironforge/chaos")
 
@@ -172,24 +174,15 @@ def _absent() -> Violation:
 
 
 async def _drained(here: Installation) -> float:
-    """How long until nothing is queued, running or scheduled. A run that does not get there fails by what it left."""
+    """How long until nothing is queued, running or scheduled, or nothing ends any more: then the run fails by what it
+    left."""
     healed = time.monotonic()
     if here.server.moving_clock:
-        await _until_idle(here.sight, scheduled=False)
+        await until_none(lambda: unfinished_jobs(here.sight, scheduled=False), DRAIN_SECONDS)
         # What was put off while the clock was wrong is due by that clock: its time comes, as it would for a user.
         await here.inflict("time-passes", clock.let_time_pass, random.Random())
-    await _until_idle(here.sight)
+    await until_none(lambda: unfinished_jobs(here.sight), DRAIN_SECONDS)
     return time.monotonic() - healed
-
-
-async def _until_idle(store_client: StoreClient, *, scheduled: bool = True) -> None:
-    deadline = time.monotonic() + DRAIN_SECONDS
-    while time.monotonic() < deadline:
-        with contextlib.suppress(StoreUnavailable):
-            stats = await store_client.inspector.stats()
-            if not scheduled * stats.scheduled + sum(depth.queued + depth.running for depth in stats.streams):
-                return
-        await asyncio.sleep(LOOK_SECONDS)
 
 
 async def _in_lane(here: Installation, lane: Lane, pause_seconds: float, rng: random.Random, seconds: float) -> None:

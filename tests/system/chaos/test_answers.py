@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from ironforge.job.expiry import EXPIRED
+from ironforge.job.limits import LimitUse
 from ironforge.verify.account import Ended
 from ironforge.verify.ledger import Event
+from ironforge.verify.limit_load import REFUSING, REPLACING
+from ironforge.verify.policy_verdict import LIMIT_FULL
 from tests.system.chaos.answers import forgotten, recovery, uncounted
 
 DONE = Ended("completed")
@@ -43,6 +46,22 @@ def test_what_a_full_memory_forgot_and_never_ran_has_expired_if_it_could() -> No
     ]
 
     assert forgotten(told, {}) == {"a": Ended("cancelled", reason=EXPIRED), "b": Ended("completed", 0, 0)}
+
+
+def test_what_a_full_memory_forgot_was_cancelled_by_its_limit_if_no_run_of_it_ends() -> None:
+    jobs = {"a": REFUSING, "b": REFUSING, "c": REPLACING, "d": REPLACING}
+    told = [
+        *(Event(0.1, "asked", job=job, limits=(LimitUse(limit, "0"),)) for job, limit in jobs.items()),
+        *(Event(0.2, "submit_ok", job=job) for job in "abc"),
+        *(Event(0.3, "start", job="a"), Event(0.3, "start", job="c", fence=1), Event(0.7, "end", job="a")),
+        Event(2.0, "fault", name="memory-full"),
+    ]
+
+    assert forgotten(told, {}) == {
+        "a": Ended("completed", 0, 0),
+        "b": Ended("cancelled", reason=LIMIT_FULL),
+        "c": Ended("cancelled", 1, crashes=1),
+    }
 
 
 def test_more_ends_than_settlements_are_a_loss() -> None:

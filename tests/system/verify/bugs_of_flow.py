@@ -8,9 +8,10 @@ from typing import Any
 from ironforge.actors import worker
 from ironforge.job.record import decode
 from ironforge.job.uniqueness import held_key
-from ironforge.redis.scripts import PARK, TAKE_DECLINED, TAKE_TURNS
+from ironforge.redis.scripts import BURY, PARK, TAKE_DECLINED, TAKE_TURNS
 from ironforge.store.consumer import acknowledger, declined_jobs, requeuer
 from ironforge.store.expiry import ExpirySweep
+from ironforge.verify.handlers import KIND
 from tests.system.verify.planting import edit
 
 
@@ -25,6 +26,51 @@ def use_up_nothing() -> None:
     """A start uses nothing of its rate."""
     for script in (TAKE_TURNS, TAKE_DECLINED):
         edit(script, ("if claim.used then", "if false then"))
+
+
+def charge_one_unit() -> None:
+    """A start uses one unit of its rate, however many it says."""
+    for script in (TAKE_TURNS, TAKE_DECLINED):
+        edit(script, ("claim.used = used + claim.units * each", "claim.used = used + each"))
+
+
+def count_one_more() -> None:
+    """A key whose limit cancels those that come when it is full counts as full with one place left."""
+    edit(
+        TAKE_TURNS,
+        (
+            "if held >= limit.concurrency and",
+            "if held + (limit.when_full == 'cancel_new' and 1 or 0) >= limit.concurrency and",
+        ),
+    )
+
+
+def let_new_ones_wait() -> None:
+    """Those that come when a key is full wait, whatever the limit says."""
+    edit(TAKE_TURNS, ("if policy == 'cancel_new' then", "if false then"))
+
+
+def cancel_the_newest() -> None:
+    """The one that started last makes way for one that comes when a key is full."""
+    edit(
+        TAKE_TURNS,
+        ("'ZRANGE', stem .. 'holders:' .. claim.key, 0, math", "'ZREVRANGE', stem .. 'holders:' .. claim.key, 0, math"),
+    )
+
+
+def cancel_all_holders() -> None:
+    """All that run make way for one."""
+    edit(TAKE_TURNS, ("0, math.min(waiting, AT_ONCE) - 1)", "0, -1)"), ("holder, ''\n      return\n", "holder, ''\n"))
+
+
+def go_on_after_a_death() -> None:
+    """A key that is to stop behind a dead job goes on."""
+    edit(BURY, ("policy == 'park' or", "policy == 'park' and not dead or"))
+
+
+def keep_the_place_at_a_retry() -> None:
+    """A job that waits for its retry keeps its place, whatever the limit says."""
+    edit(PARK, ("and not keeps(ARGV[at + 3]) then", "and false then"))
 
 
 def overtake_a_retry() -> None:
@@ -51,6 +97,17 @@ def keep_the_place() -> None:
 def say_nothing_of_room() -> None:
     """A job that ends gives its place back, and nobody hears of it."""
     settle_without(lambda command: command[0] == "PUBLISH" or (command[0] == "SADD" and command[1].endswith(":room")))
+
+
+def keep_the_key() -> None:
+    """A job that ends keeps its unique key."""
+    settle_without(lambda command: command[0] == "SREM")
+
+
+def drop_the_key_as_it_is_let_in() -> None:
+    """A job holds its unique key no longer once its limit has let it in."""
+    forget = f"redis.call('DEL', stem .. 'unique:{KIND}:' .. claims[1].text)"
+    edit(TAKE_TURNS, ("occupy(claims, id, true)", f"occupy(claims, id, true) {forget}"))
 
 
 def drop_the_key_at_a_retry() -> None:

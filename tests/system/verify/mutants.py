@@ -66,6 +66,15 @@ MUTANTS: dict[str, Callable[[], None]] = {
         flow.take_nothing_declined,
         flow.start_what_has_expired,
         flow.cancel_nothing_expired,
+        flow.charge_one_unit,
+        flow.count_one_more,
+        flow.let_new_ones_wait,
+        flow.cancel_the_newest,
+        flow.cancel_all_holders,
+        flow.go_on_after_a_death,
+        flow.keep_the_place_at_a_retry,
+        flow.keep_the_key,
+        flow.drop_the_key_as_it_is_let_in,
     )
 }
 

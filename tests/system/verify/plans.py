@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ironforge.verify import flow_verdict as flow
+from ironforge.verify import policy_verdict as policies
 from ironforge.verify import suspicion
 from ironforge.verify import verdict as promises
 from ironforge.verify.run import Plan
@@ -95,6 +96,20 @@ GROUPS = {
             "take_nothing_declined": flow.DECLINED,
             "start_what_has_expired": flow.EXPIRES,
             "cancel_nothing_expired": promises.NOTHING_LEFT,
+        },
+    ),
+    "limits that cancel, and keys": Bugs(
+        Plan(seed=1, seconds=4.0, rate=20, nodes=2, pause_seconds=0, drain_seconds=3.0),
+        {
+            "charge_one_unit": flow.RATE,
+            "count_one_more": policies.FULL,
+            "let_new_ones_wait": flow.WAITED,
+            "cancel_the_newest": policies.OLDEST,
+            "cancel_all_holders": policies.FULL,
+            "go_on_after_a_death": policies.PARKED,
+            "keep_the_place_at_a_retry": promises.STRAY,
+            "keep_the_key": flow.LET_GO,
+            "drop_the_key_as_it_is_let_in": flow.UNIQUE,
         },
     ),
     "kills": Bugs(

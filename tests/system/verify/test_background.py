@@ -12,8 +12,8 @@ import redis.asyncio
 from ironforge.errors import StoreError
 from ironforge.redis.keys import Keys
 from ironforge.settings import Settings, load
-from ironforge.verify.flow_load import CROWD, LIMIT_KEYS
 from ironforge.verify.ledger import Ledger
+from ironforge.verify.limit_load import CROWD, LIMIT_KEYS
 from ironforge.verify.line_watch import watching_lines
 from ironforge.verify.nodes import COMMAND
 from ironforge.verify.run import Plan, verify

@@ -5,45 +5,16 @@ from __future__ import annotations
 import pytest
 
 from ironforge.job.expiry import EXPIRED
-from ironforge.job.limits import Limit, LimitUse, Rate
+from ironforge.job.limits import LimitUse
 from ironforge.verify import flow_verdict as flow
-from ironforge.verify.account import Account, Ended
-from ironforge.verify.flow_load import BLOCK, CROWD, LIMITS, SKIP, TURNSTILE
-from ironforge.verify.flow_verdict import judge_flow
+from ironforge.verify.account import Ended
 from ironforge.verify.handlers import KIND, NEWER_KIND
 from ironforge.verify.ledger import Event
-from ironforge.verify.line_watch import has_room
+from ironforge.verify.limit_load import BLOCK, CROWD, LIMITS, SKIP, TURNSTILE
+from tests.system.verify.flow_histories import asked, fault, found, run
 
 ALL_AT_ONCE = LIMITS[CROWD].concurrency
 BURST = LIMITS[TURNSTILE].rate.most_at_once
-
-
-def asked(job: str, limit: str = "", *, at: float = 0.0, kind: str = KIND, unique: str = "") -> list[Event]:
-    """It was submitted, and accepted a hundredth of a second later."""
-    limits = (LimitUse(limit, "a"),) if limit else ()
-    return [
-        Event(at, "asked", job, name=kind, limits=limits, unique=unique),
-        Event(at + 0.01, "submit_ok", job),
-    ]
-
-
-def run(
-    job: str, begin: float, end: float | None = None, *, fence: int = 0, pid: int = 1, how: str = "end"
-) -> list[Event]:
-    told = [Event(begin, "start", job, fence=fence, pid=pid)]
-    return told if end is None else [*told, Event(end, how, job, fence=fence, pid=pid)]
-
-
-def fault(name: str, begin: float, end: float | None = None, pid: int = 1) -> list[Event]:
-    told = [Event(begin, "fault", name=name, pid=pid)]
-    return told if end is None else [*told, Event(end, "healed", name=name, pid=pid)]
-
-
-def found(*parts: list[Event], **finals: Ended) -> list[tuple[str, str]]:
-    broken: list[tuple[str, str]] = []
-    events = sorted((event for part in parts for event in part), key=lambda event: event.at)
-    judge_flow(Account(events), finals, lambda promise, job, _: broken.append((promise, job)))
-    return broken
 
 
 def crowd(count: int) -> list[Event]:
@@ -113,6 +84,19 @@ def test_a_start_above_the_rate_long_after_the_first_ones_is_caught() -> None:
 
 def test_those_that_a_node_held_before_they_started_may_come_together() -> None:
     assert found(by_rate(*[9.0] * (BURST + 5)), asked("later", TURNSTILE, at=8.9)) == []
+
+
+def by_units(*units: int) -> list[Event]:
+    jobs = [asked(f"j{number}", TURNSTILE, units=used) + run(f"j{number}", 0, 1) for number, used in enumerate(units)]
+    return [event for job in jobs for event in job]
+
+
+def test_as_many_units_as_the_burst_allows_are_right() -> None:
+    assert found(by_units(1, BURST - 1)) == []
+
+
+def test_a_job_that_uses_more_units_than_are_left_is_caught() -> None:
+    assert found(by_units(1, BURST)) == [(flow.RATE, "j1")]
 
 
 def test_a_take_over_uses_nothing_of_the_rate() -> None:
@@ -225,17 +209,3 @@ def test_a_job_that_has_expired_and_started_is_caught() -> None:
 
     assert found(expiring(), a=ended) == []
     assert found(expiring(run("a", 0.5)), a=ended) == [(flow.EXPIRES, "a")]
-
-
-@pytest.mark.parametrize(
-    ("limit", "holders", "ahead_us", "room"),
-    [
-        (Limit(concurrency=2), 1, 0, True),
-        (Limit(concurrency=2), 2, 0, False),
-        (Limit(rate=Rate(10, burst=2)), 9, 100_000, True),
-        (Limit(rate=Rate(10, burst=2)), 9, 100_001, False),
-        (Limit(rate=Rate(10, burst=1)), 9, 0, True),
-    ],
-)
-def test_a_key_has_room_as_its_limit_says(limit: Limit, holders: int, ahead_us: int, room: bool) -> None:
-    assert has_room(limit, holders, 5_000_000 + ahead_us, 5_000_000) is room

@@ -1,0 +1,57 @@
+"""Submits jobs whose promises are more than to be run.
+
+Before each call the ledger is told what its jobs ask for, so that it knows of those whose answer was lost as well.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from ironforge.errors import Duplicate, StoreUnavailable
+from ironforge.handlers.forge import Forge
+from ironforge.job.limits import LimitUse
+from ironforge.job.record import format_id, new_id
+from ironforge.job.unique_option import Unique
+from ironforge.store import StoreClient
+from ironforge.verify.handlers import KIND, Payload
+from ironforge.verify.ledger import Ledger
+
+
+class Submitter:
+    """`ids`: of all jobs that it tried to submit."""
+
+    def __init__(self, forge: Forge, store_client: StoreClient, ledger: Ledger) -> None:
+        self._forge = forge
+        self._store_client = store_client
+        self._ledger = ledger
+        self.ids: list[str] = []
+
+    async def submit(self, payloads: Sequence[Payload], kind: str = KIND, **options: Any) -> None:
+        ids = [format_id(new_id()) for _ in payloads]
+        batch = [
+            self._forge.prepare(kind, payload, id=job, **options) for job, payload in zip(ids, payloads, strict=True)
+        ]
+        limits = [LimitUse(use.name, use.key, use.units) for use in options.get("limits", ())]
+        unique = options.get("unique", Unique("")).key
+        to_the_end = unique if options.get("unique", Unique("")).while_ == "unfinished" else ""
+        self.ids += ids
+        expires_in = options.get("expires_in_seconds", 0.0)
+        self._ledger.note("asked", ids, name=kind, limits=limits, unique=to_the_end, expires_in=expires_in)
+        asked = time.monotonic()
+        try:
+            answers = await self._store_client.producer.submit(batch)
+        except StoreUnavailable:
+            self._ledger.note("submit_info", ids)
+        except Duplicate as error:  # also where the one that it was to take the place of has started
+            self._told_apart(error.job_id, unique, asked)
+        else:
+            for answer in answers:
+                if answer.deduplicated:
+                    self._told_apart(format_id(answer.id), unique, asked)
+                else:
+                    self._ledger.note("submit_ok", [format_id(answer.id)])
+
+    def _told_apart(self, job: str, unique: str, asked: float) -> None:
+        self._ledger.note("told_apart", [job], unique=unique, seconds=time.monotonic() - asked)

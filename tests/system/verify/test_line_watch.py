@@ -1,0 +1,51 @@
+"""What counts as waiting, and who may hold a place, by what the server knows."""
+
+from __future__ import annotations
+
+import pytest
+
+from ironforge.job.limits import Limit, Rate
+from ironforge.verify.limit_load import BLOCK, CROWD, LIMITS, MOST_UNITS, PARK, SKIP
+from ironforge.verify.line_watch import has_room, is_served, may_hold
+
+NOW_US = 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("limit", "holders", "ahead_us", "room"),
+    [
+        (Limit(concurrency=2), 1, 0, True),
+        (Limit(concurrency=2), 2, 0, False),
+        (Limit(rate=Rate(10, burst=MOST_UNITS + 1)), 9, 100_000, True),
+        (Limit(rate=Rate(10, burst=MOST_UNITS + 1)), 9, 100_001, False),
+        (Limit(rate=Rate(10, burst=1)), 9, 0, True),
+    ],
+)
+def test_a_key_has_room_as_its_limit_says(limit: Limit, holders: int, ahead_us: int, room: bool) -> None:
+    assert has_room(limit, holders, NOW_US + ahead_us, NOW_US) is room
+
+
+@pytest.mark.parametrize(
+    ("leases", "served"),
+    [([], False), ([b"n1", b"5000"], False), ([b"n1", b"4000", b"n2", b"5001"], True)],
+)
+def test_nodes_that_are_dead_serve_nobody(leases: list[bytes], served: bool) -> None:
+    assert is_served(leases, NOW_US) is served
+
+
+@pytest.mark.parametrize(
+    ("name", "places"),
+    [
+        (CROWD, [b"q:default:2:1-1", b"c:default:2:1-1"]),
+        (SKIP, [b"q:default:2:1-1", b"c:default:2:1-1"]),
+        (BLOCK, [b"q:default:2:1-1", b"c:default:2:1-1", b"s:default:2:1:-", b"l:default:2:1:-"]),
+        (PARK, [b"q:default:2:1-1", b"c:default:2:1-1", b"s:default:2:1:-", b"l:default:2:1:-", b"d"]),
+    ],
+)
+def test_a_job_holds_a_place_where_it_runs_and_where_the_next_ones_wait_for_it(name: str, places: list[bytes]) -> None:
+    everywhere = [
+        *(b"q:default:2:1-1", b"c:default:2:1-1", b"s:default:2:1:-", b"l:default:2:1:-"),
+        *(b"k:default:2:kind", b"d", None),
+    ]
+
+    assert [place for place in everywhere if may_hold(LIMITS[name], place)] == places
