@@ -74,7 +74,8 @@ class SubmissionBuilder:
         )
         if self._key is None:
             return submission
-        return submission._replace(
+        return msgspec.structs.replace(
+            submission,
             fingerprint=digest(content(self._kind, in_order(payload), self._given)),
             former_fingerprint=digest(
                 _former_content(self._kind, payload, merge(self._registered, self._given).checked())
@@ -136,7 +137,7 @@ def _asked(item: Submission, look_up: LookUp) -> Submission:
         check_payload(item.job.kind, known.schemas, item.job.payload)
     checked = item.given.checked(known.defaults)
     job = checked.job(item.job.kind, item.job.payload, item.job.id)
-    return item._replace(job=job, expires_in_ms=checked.expires_in_ms)
+    return msgspec.structs.replace(item, job=job, expires_in_ms=checked.expires_in_ms)
 
 
 class _Way:

@@ -167,7 +167,8 @@ class JobOptions(KindOptions):
         if self.fairness_weight is not None and self.fairness_key is None:
             raise InvalidJob("fairness_weight needs a fairness_key", code="missing_field", field="fairness_key")
         unique_by_path = self.unique is None and defaults.record.unique is not None
-        limits_by_path = self.limits is None and any(use.key for use in defaults.record.limits)
+        fixed = defaults.record.limits if self.limits is None else ()
+        limits_by_path = bool(fixed) and any(use.key for use in fixed)
         given = msgspec.structs.astuple(self)[: len(OPTIONS)]
         if given == _NOTHING:  # most submissions
             if not (unique_by_path or limits_by_path):

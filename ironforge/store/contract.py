@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
+import msgspec
+
 from ironforge.errors import JobNotFound
 from ironforge.job.limits import Limit, LimitDefinition, Override
 from ironforge.job.options import JobOptions
@@ -20,7 +22,7 @@ from ironforge.store.waiting import Waiting
 # --------------------------------------------------------------------------- submitting and changing
 
 
-class Submission(NamedTuple):
+class Submission(msgspec.Struct, frozen=True):
     """One job to accept.
 
     `delay_ms` counts from the server's clock when it arrives there; `run_at_ms` is Unix time; at most one is given.

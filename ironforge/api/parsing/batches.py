@@ -74,7 +74,8 @@ def read_batch(
         return batch
     whole.update(b"]")
     former.update(b"]")
-    return [one._replace(fingerprint=whole.digest(), former_fingerprint=former.digest()) for one in batch]
+    prints = {"fingerprint": whole.digest(), "former_fingerprint": former.digest()}
+    return [msgspec.structs.replace(one, **prints) for one in batch]
 
 
 def _lines(body: bytes) -> Iterator[bytes]:

@@ -39,7 +39,9 @@ def read_job(body: bytes, key: str | None, look_up: LookUp = nothing_known) -> S
     if key is None:
         return submission(request, None, None, look_up)
     accepted = submission(request, key, tail_of(key), look_up)
-    return accepted._replace(fingerprint=digest(content_of(request, canonical)), former_fingerprint=digest(canonical))
+    return msgspec.structs.replace(
+        accepted, fingerprint=digest(content_of(request, canonical)), former_fingerprint=digest(canonical)
+    )
 
 
 def content_of(request: JobRequest, canonical: bytes) -> bytes:

@@ -182,4 +182,4 @@ def _only_key(batch: Sequence[Submission]) -> str | None:
 
 
 def _moved(item: Submission, tail: int) -> Submission:
-    return item._replace(job=msgspec.structs.replace(item.job, id=item.job.id[:-1] + bytes((tail,))))
+    return msgspec.structs.replace(item, job=msgspec.structs.replace(item.job, id=item.job.id[:-1] + bytes((tail,))))

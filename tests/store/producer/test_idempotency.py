@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 
+import msgspec
 import pytest
 
 from ironforge.errors import IdempotencyConflict, IncompatibleRecord, StoreError
@@ -42,7 +43,7 @@ async def test_a_key_that_an_older_version_stored_answers_a_repetition(cluster: 
     again = Submission(job(), idempotency_key="k", fingerprint=b"a", former_fingerprint=b"former")
     assert await submit([again]) == [Accepted(first.id, JobState.QUEUED, replayed=True)]
     with pytest.raises(IdempotencyConflict):
-        await submit([again._replace(former_fingerprint=b"b")])
+        await submit([msgspec.structs.replace(again, former_fingerprint=b"b")])
 
 
 async def test_the_same_key_twice_in_a_batch_is_one_job(cluster: Cluster) -> None:

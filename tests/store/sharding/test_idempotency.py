@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from ironforge.errors import Duplicate, IdempotencyConflict, InvalidJob, QueueFull, StoreError
@@ -140,7 +141,7 @@ async def test_a_batch_of_one_key_lies_together_and_is_repeated_as_a_whole(with_
     assert lengths(with_limits) == [0, 3, 0]
     assert await submit_all(batch()) == [answer._replace(replayed=True) for answer in first]
     with pytest.raises(IdempotencyConflict):
-        await submit_all([item._replace(fingerprint=b"b") for item in batch()])
+        await submit_all([msgspec.structs.replace(item, fingerprint=b"b") for item in batch()])
     assert lengths(with_limits) == [0, 3, 0]
 
 

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ironforge.client.client import AsyncClient
 from ironforge.errors import StoreError
 from ironforge.job.record import JobState, format_id, new_id, parse_id
@@ -98,8 +100,9 @@ class Load:
         return True
 
     async def _taken(self, prepared: list[Submission]) -> bool:
+        again = [msgspec.structs.replace(one, again=True) for one in prepared]
         try:
-            await self.ground.store_client.producer.submit([one._replace(again=True) for one in prepared])
+            await self.ground.store_client.producer.submit(again)
         except StoreError:
             return False
         return True
