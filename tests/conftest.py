@@ -1,8 +1,11 @@
-"""What holds for all tests: how many examples hypothesis looks for, which come first, and what a proof is.
+"""What holds for all tests: how many examples hypothesis looks for, which come first, what a proof is, and of
+which coverage is taken.
 
 Proofs are tests that need the machine's time. `scripts/test --all` runs them after all others, two at a time, and those
 that do not pass once more, alone, so that one bad moment fakes no fault; both outcomes are told. One that found in its
 midst that the machine had no time, and would skip itself, has not passed beside another either.
+
+Branch coverage is taken of tests that may reach lines of ours that no other does: it doubles the time that one takes.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Generator
 
+import coverage
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -39,3 +43,25 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if beside_others and item.get_closest_marker("proof") and report.when == "call" and report.skipped:
         report.outcome = "failed"
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    measuring = coverage.Coverage.current()
+    if measuring is None or not reaches_nothing_new(item):
+        return (yield)
+    with pytest.MonkeyPatch.context() as here:
+        here.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # nor are the processes that it starts measured
+        measuring.stop()
+        try:
+            return (yield)
+        finally:
+            measuring.start()
+
+
+def reaches_nothing_new(item: pytest.Item) -> bool:
+    """Of our lines: it says so, looks for examples at random, or repeats what runs with one shard and Valkey."""
+    if item.get_closest_marker("unmeasured") or getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+        return True
+    given = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    return given.get("shards", 1) != 1 or given.get("server") == "redis"

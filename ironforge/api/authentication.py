@@ -10,8 +10,9 @@ from typing import Final
 import structlog
 from aiohttp import hdrs, web
 
-from ironforge.api.middleware import REQUEST_ID_OF, Handler
+from ironforge.api.middleware import Handler
 from ironforge.api.parsing.large_bodies import CALLER_OF
+from ironforge.api.responses import REQUEST_ID_OF
 from ironforge.api.routes import QUEUE, TARGETS, Operation
 from ironforge.api.scope import TenantServices, scope_of
 from ironforge.api.tenants import TenantPool

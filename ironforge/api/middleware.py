@@ -16,10 +16,10 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 from multidict import istr
 
-from ironforge.api.problems import SERVER, explain, respond
+from ironforge.api.problems import explain, respond
+from ironforge.api.responses import REQUEST_ID_OF, SERVER, Answer
 from ironforge.api.web_pages import SITE, Site
 
-REQUEST_ID_OF: Final = web.RequestKey("request_id", str)
 # Of a request whose caller keeps its body until it is asked for.
 HELD_BACK: Final = web.RequestKey("held_back", bool)
 _REQUEST_ID: Final = istr("X-Request-ID")
@@ -85,8 +85,8 @@ def _guarding(site: Site, on_answered: OnAnswered | None) -> Middleware:
         try:
             site.check(request)
             response = await handler(request)
-            headers = response.headers
-            headers[_REQUEST_ID], headers[hdrs.SERVER] = request_id, SERVER
+            if not isinstance(response, Answer):  # which has them from itself
+                response.headers[_REQUEST_ID], response.headers[hdrs.SERVER] = request_id, SERVER
             status = response.status
         except ConnectionError:
             raise  # the caller is gone: there is nobody to answer

@@ -14,13 +14,12 @@ import msgspec
 import uuid_utils
 from aiohttp import web
 
+from ironforge.api.responses import SERVER
 from ironforge.api.schemas.problem import Problem
 from ironforge.codes import Code
 from ironforge.errors import Refused
 from ironforge.logs.setup import get_logger
 
-# Without versions, which would tell a caller what it may be worth to try.
-SERVER: Final = "ironforge"
 CONTENT_TYPE: Final = "application/problem+json"
 
 _log = get_logger(__name__)

@@ -2,55 +2,68 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any, Final
 
 import msgspec
 from aiohttp import HttpVersion11, hdrs, web
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp.helpers import rfc822_formatted_time
-from multidict import CIMultiDict, istr
+from multidict import CIMultiDict
 
+# Without versions, which would tell a caller what it may be worth to try.
+SERVER: Final = "ironforge"
+REQUEST_ID_OF: Final = web.RequestKey("request_id", str)
 _encode: Final = msgspec.json.Encoder().encode
 
 
 class Answer(web.Response):
-    """A body that goes out as it is: with nothing left to negotiate, it needs none of the questions that aiohttp asks
-    before it writes a head and a body, which take longer than reading a job."""
+    """JSON that goes out as it is: with nothing left to negotiate, it needs none of the questions that aiohttp asks
+    before it writes a head and a body, which take longer than reading a job. What every answer has in its head is
+    written and never kept: `headers` has the rest."""
 
-    def __init__(self, body: bytes, status: int, headers: CIMultiDict[str]) -> None:
+    def __init__(self, body: bytes, status: int, content_type: str, headers: CIMultiDict[str]) -> None:
         web.StreamResponse.__init__(self, status=status, _real_headers=headers)
         self._body = body
-        headers[hdrs.CONTENT_LENGTH] = str(len(body))
+        self._type = content_type
 
-    def suits(self, request: web.BaseRequest) -> bool:
-        """Whether `message` can answer it; aiohttp can answer any."""
-        return request.version == HttpVersion11 and request.method != hdrs.METH_HEAD
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
+        """Writes all of it."""
+        await request.writer.write(self.message(request))
+        return request.writer
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """There is nothing left to write."""
+        assert not data
 
     def message(self, request: web.BaseRequest) -> bytes:
         """Head and body. Raises ValueError for a header that would be several."""
+        assert isinstance(self._body, bytes)
         if self._keep_alive is None:
             self._keep_alive = request.keep_alive
-        headers = self._headers
-        headers[hdrs.DATE] = rfc822_formatted_time()
-        if not self._keep_alive:
-            headers[hdrs.CONNECTION] = "close"
-        lines = [f"HTTP/1.1 {self._status} {self._reason}", *map(": ".join, headers.items())]
-        head = "\r\n".join(lines)
-        if head.count("\n") + head.count("\r") != 2 * len(lines) - 2:
-            raise ValueError("a header of the answer holds a line break")
-        assert isinstance(self._body, bytes)
-        return b"%b\r\n\r\n%b" % (head.encode(), self._body)
+        version, connection = request.version, ""
+        if self._keep_alive is not (version >= HttpVersion11):  # it is not what this version does by itself
+            connection = f"Connection: {'keep-alive' if self._keep_alive else 'close'}\r\n"
+        head = (
+            f"HTTP/{version.major}.{version.minor} {self._status} {self._reason}\r\n"
+            f"Content-Type: {self._type}\r\nContent-Length: {len(self._body)}\r\n{_lines(self._headers)}"
+            f"X-Request-ID: {request[REQUEST_ID_OF]}\r\nServer: {SERVER}\r\nDate: {rfc822_formatted_time()}\r\n"
+            f"{connection}\r\n"
+        )
+        return head.encode() if request.method == hdrs.METH_HEAD else head.encode() + self._body
 
 
-@functools.cache
-def _header(name: str) -> istr:
-    return istr(name.replace("_", "-"))
+def _lines(headers: CIMultiDict[str]) -> str:
+    lines = ""
+    for name, value in headers.items():
+        if "\n" in value or "\r" in value:
+            raise ValueError(f"the header {name} of the answer holds a line break")
+        lines += f"{name}: {value}\r\n"
+    return lines
 
 
-def answer(body: Any, status: int = 200, **headers: str) -> web.Response:
+def answer(body: Any, status: int = 200, content_type: str = "application/json", **headers: str) -> web.Response:
     """`headers` are written with underscores: `Location=…`, `Idempotency_Replayed=…`."""
     named: CIMultiDict[str] = CIMultiDict()
-    named[hdrs.CONTENT_TYPE] = "application/json"
     for name, value in headers.items():
-        named[_header(name)] = value
-    return Answer(_encode(body), status, named)
+        named[name.replace("_", "-")] = value
+    return Answer(_encode(body), status, content_type, named)

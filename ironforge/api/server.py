@@ -124,7 +124,7 @@ class _Connection(PunctualConnection):
     ) -> tuple[web.StreamResponse, bool]:
         """As aiohttp's own: the answer, and whether the caller is gone."""
         # Behind an offer to speak something else the parser waits until aiohttp has turned it down.
-        if not isinstance(resp, Answer) or self._upgraded or not resp.suits(request):
+        if not isinstance(resp, Answer) or self._upgraded:
             return await super().finish_response(request, resp, start_time)
         try:
             await request.writer.write(resp.message(request))

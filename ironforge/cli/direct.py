@@ -8,8 +8,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
+from ironforge.addresses.server_url import DEFAULT_URL
 from ironforge.errors import ConfigError
 from ironforge.process.per_loop import Closable
 from ironforge.settings import Settings, environment_name
@@ -22,7 +26,6 @@ def with_opened(
     kind: Callable[[Settings], Opened], settings: Settings, work: Callable[[Opened], Coroutine[Any, Any, T]]
 ) -> T:
     """The result of `work` with a `kind` that is connected to the server of the settings meanwhile."""
-    from ironforge.doctor import server_of  # noqa: PLC0415
 
     async def run() -> T:
         one = kind(server_of(settings))
@@ -32,6 +35,17 @@ def with_opened(
             await one.close()
 
     return asyncio.run(run())
+
+
+def server_of(settings: Settings) -> Settings:
+    """The settings with the server to ask: the given one, that of a running `ironforge dev`, or the default."""
+    from ironforge.runtime.embedded_server import SOCKET, url_of  # noqa: PLC0415
+
+    if settings.redis_url:
+        return settings
+    socket = Path(settings.data_dir).absolute() / SOCKET
+    url = url_of(socket) if socket.exists() else DEFAULT_URL
+    return msgspec.structs.replace(settings, redis_url=url)
 
 
 def need_pepper(settings: Settings) -> None:

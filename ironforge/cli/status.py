@@ -13,6 +13,7 @@ from rich.console import Group
 from rich.table import Table
 
 from ironforge.cli import output
+from ironforge.cli.direct import server_of
 from ironforge.cli.generated_flags import AsJson, takes_settings
 from ironforge.cli.jobs import connected
 from ironforge.settings import Settings
@@ -77,7 +78,7 @@ def doctor(
 ) -> None:
     """Examine settings, server and data, and say how to repair what is wrong. Asks the server itself, not the API."""
     from ironforge.cli.application import load_application  # noqa: PLC0415
-    from ironforge.doctor import examine, examine_deploy, server_of  # noqa: PLC0415
+    from ironforge.doctor import examine, examine_deploy  # noqa: PLC0415
 
     own = server_of(settings)
     findings = asyncio.run(examine(own) if deploy is None else examine_deploy(load_application(deploy), own))
@@ -141,13 +142,15 @@ def _stats(answer: dict[str, Any]) -> Group:
 
 def _waits(answer: dict[str, Any]) -> tuple[tuple[str, list[str]], ...]:
     """Why jobs wait, where that is more than their turn: words, and names of what is concerned."""
-    declined = [
-        f"{each['declined']} of {each['queue']}/{each['priority']}" for each in answer["queues"] if each["declined"]
-    ]
+    declined, limited = (
+        [f"{each[why]} of {each['queue']}/{each['priority']}" for each in answer["queues"] if each[why]]
+        for why in ("declined", "limited")
+    )
     return (
         ("no running node serves queue", answer["unserved"]["queues"]),
         ("no running node runs kind", answer["unserved"]["kinds"]),
         ("declined, and waiting for a node that knows their kind", declined),
+        ("kept out by a limit", limited),
     )
 
 

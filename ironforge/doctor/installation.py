@@ -9,12 +9,9 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
 from typing import Final
 
-import msgspec
-
-from ironforge.addresses.server_url import DEFAULT_URL, parse
+from ironforge.addresses.server_url import parse
 from ironforge.doctor.finding import Finding, Level
 from ironforge.doctor.shard import MOST_SHOWN, NODE_START, ShardExam, cli, wrong_type_findings
 from ironforge.errors import ConfigError, StoreError
@@ -28,7 +25,6 @@ from ironforge.redis.ring_keys import RingKeys
 from ironforge.redis.server_locator import ServerLocator
 from ironforge.redis.shards import shards_of
 from ironforge.redis.wrong_types import wrong_types
-from ironforge.runtime.embedded_server import SOCKET, url_of
 from ironforge.runtime.parent_pipe import PARENT_FD
 from ironforge.settings import PREFIX, Settings, environment_name
 from ironforge.store import NodeStore, StoreClient
@@ -43,15 +39,6 @@ LONG_WAIT_SECONDS: Final = 300.0
 INTERNAL: Final = (PARENT_FD, SLOT)
 
 Check = Callable[[], Awaitable[list[Finding]]]
-
-
-def server_of(settings: Settings) -> Settings:
-    """The settings with the server to examine: the given one, that of a running `ironforge dev`, or the default."""
-    if settings.redis_url:
-        return settings
-    socket = Path(settings.data_dir).absolute() / SOCKET
-    url = url_of(socket) if socket.exists() else DEFAULT_URL
-    return msgspec.structs.replace(settings, redis_url=url)
 
 
 async def examine(settings: Settings) -> list[Finding]:

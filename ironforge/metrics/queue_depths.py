@@ -78,6 +78,7 @@ class Depths(Collector):
         declined = self._family(
             "ironforge_queue_declined", "Jobs of these that wait for a node that knows their kind", *labels
         )
+        limited = self._family("ironforge_queue_limited", "Jobs of these that a limit keeps out", *labels)
         age = self._family("ironforge_queue_oldest_age_seconds", "How long the longest of them has waited", *labels)
         for place, stream in told.items():
             where = (*self._own.values(), *place)
@@ -85,11 +86,12 @@ class Depths(Collector):
             running.add_metric(where, stream.running)
             suspects.add_metric(where, stream.suspects)
             declined.add_metric(where, stream.declined)
+            limited.add_metric(where, stream.limited)
             if not stream.queued:
                 age.add_metric(where, 0)
             elif stream.oldest_ms is not None:
                 age.add_metric(where, max(0, stats.now_ms - stream.oldest_ms) / 1000)
-        yield from (depth, running, suspects, declined, age)
+        yield from (depth, running, suspects, declined, limited, age)
 
     def _servers(self, stats: Stats, kinds: Kinds) -> GaugeMetricFamily:
         family = self._family("ironforge_queue_nodes", "Nodes that take jobs from it", "queue")

@@ -61,7 +61,7 @@ def _application(problems: Callable[[], Sequence[str]], exposition: Callable[[],
         if not found:
             return answer({"status": "ready"}, Cache_Control="no-store")
         problem = {"title": "Not ready", "status": 503, "detail": "; ".join(found), "problems": found}
-        return answer(problem, 503, Content_Type=CONTENT_TYPE, Cache_Control="no-store")
+        return answer(problem, 503, CONTENT_TYPE, Cache_Control="no-store")
 
     async def metrics(_request: web.Request) -> web.Response:
         body, content_type = exposition()

@@ -133,6 +133,7 @@ class StreamDepth(NamedTuple):
     oldest_ms: int | None  # when the longest queued job became ready; None as well where that would cost too much
     suspects: int = 0  # of those that are queued: they wait to run alone
     declined: int = 0  # of those that are queued: they wait for a node that knows their kind
+    limited: int = 0  # of those that are queued: a limit keeps them out
 
     def together(self, other: StreamDepth) -> StreamDepth:
         """Of two places that hold jobs of the same queue and priority."""
@@ -143,6 +144,7 @@ class StreamDepth(NamedTuple):
             oldest_ms=min(oldest, default=None),
             suspects=self.suspects + other.suspects,
             declined=self.declined + other.declined,
+            limited=self.limited + other.limited,
         )
 
 

@@ -17,7 +17,7 @@ from ironforge.settings.declaration import DECLARED
 from tests.cli.kit import Service, environment
 from tests.support.servers import valkey
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
 
 PEPPER = "0123456789abcdef0123456789abcdef"
 APPLICATION = """

@@ -42,6 +42,7 @@ async def test_a_namespace_sees_its_own_counts_alone(house: House) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_also_where_processes_count_together(processes: str) -> None:
     with valkey() as server:
@@ -67,6 +68,7 @@ def test_also_where_processes_count_together(processes: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.unmeasured
 def test_nor_does_it_see_what_a_node_in_the_same_process_does_for_another() -> None:
     with valkey() as server:
         common = {"redis_url": server, "key_pepper": PEPPER}

@@ -15,7 +15,7 @@ from ironforge.redis.scripts import USERS
 from tests.cli.kit import Service, eventually, ironforge
 from tests.support.servers import redis_server
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "ironforge" / "docs" / "security.md").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from benchmarks.peers import measure, table
 from ironforge.settings import load
 from tests.support.waiting import PATIENCE_SECONDS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from ironforge.doctor import server_of
+from ironforge.cli.direct import server_of
 from ironforge.job.record import Job, encode, new_id
 from ironforge.redis.keys import Keys
 from ironforge.settings import load

@@ -106,6 +106,7 @@ def api(server: str) -> Iterator[ApiProcess]:
 
 
 @pytest.mark.proof
+@pytest.mark.unmeasured
 def test_no_body_costs_much_more_than_an_ordinary_batch_of_its_size(api: ApiProcess) -> None:
     measured = {}
     body = ordinary_batch()

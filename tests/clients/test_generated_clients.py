@@ -21,7 +21,7 @@ import pytest
 from tests.cli.kit import Service
 from tests.support.servers import valkey
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
 
 HERE = Path(__file__).parent
 # With what it needs beside the packages of our own development; in that environment it would change versions of them.

@@ -12,7 +12,7 @@ from ironforge import Client
 from tests.docs.pages import MANUAL, Reader, section
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
 
 PAGE = MANUAL / "first_steps.md"
 START = "scripts/dev"

@@ -23,6 +23,7 @@ PAGES = [README, *sorted(set(MANUAL.glob("*.md")) - {MANUAL / "first_steps.md"})
 
 
 @pytest.mark.slow
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_page_does_what_it_says(page: Path, tmp_path: Path) -> None:
     with valkey() as url, Reader(tmp_path, url) as reader:

@@ -18,7 +18,7 @@ from ironforge.runtime.embedded_server import EmbeddedServer
 from ironforge.settings import Settings
 from ironforge.store import StoreClient
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
 
 ROOT = Path(__file__).parents[2]
 DEV = "from ironforge.examples.app import forge; from ironforge.node import run_node; raise SystemExit(run_node(forge))"

@@ -24,7 +24,7 @@ from ironforge import Client
 from tests.support.topologies import free_port
 from tests.support.waiting import PATIENCE_SECONDS, eventually
 
-pytestmark = pytest.mark.proof
+pytestmark = [pytest.mark.proof, pytest.mark.unmeasured]
 
 ROOT = Path(__file__).parents[2]
 # Pages for those who read the code; the manual in `docs` is a part of the package.

@@ -1,7 +1,8 @@
-"""How this suite treats its proofs, shown on a small suite of its own that is run by the same conftest."""
+"""How this suite treats its proofs and its coverage, shown on a small suite that is run by the same conftest."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
 
 SUITE = """
 import os
@@ -56,19 +57,53 @@ def test_sound():
 def test_signals_are_heard():
     assert signal.SIG_IGN not in (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGHUP))
 """
-CONFIG = "[pytest]\naddopts = -p no:schemathesis --strict-markers\nmarkers =\n    proof\n    slow\n"
+NAMES = (
+    "as_usual",
+    "in_a_process",
+    "by_one_that_says_so",
+    "in_a_process_of_that",
+    "at_random",
+    "on_the_other_server",
+)
+REACHED = "".join(f"def {name}():\n    pass\n" for name in NAMES)
+REACHING = """
+import subprocess
+import sys
+import hypothesis
+import pytest
+import reached
+
+def in_a_process(call):
+    subprocess.run([sys.executable, "-c", f"import reached; reached.{call}()"], check=True)
+
+@pytest.mark.unmeasured
+def test_that_says_so():
+    reached.by_one_that_says_so()
+    in_a_process("in_a_process_of_that")
+
+@hypothesis.given(hypothesis.strategies.none())
+def test_at_random(nothing):
+    reached.at_random()
+
+@pytest.mark.parametrize("server", ["valkey", "redis"])
+def test_as_usual(server):
+    reached.on_the_other_server() if server == "redis" else reached.as_usual()
+    in_a_process("in_a_process")
+"""
+MEASURED = "[run]\nsource = .\npatch = subprocess\n"
+CONFIG = "[pytest]\naddopts = -p no:schemathesis --strict-markers\nmarkers =\n    proof\n    slow\n    unmeasured\n"
 PROOFS = ("-m", "proof")
 AGAIN = ("--last-failed", "--last-failed-no-failures", "none")
 
 
-def run(folder: Path, *options: str) -> tuple[int, str]:
+def run(folder: Path, *options: str, suite: str = SUITE) -> tuple[int, str]:
     """The exit code, and the last line in words."""
     shutil.copy(Path(__file__).parents[1] / "conftest.py", folder)
     (folder / "pytest.ini").write_text(CONFIG)
-    (folder / "test_it.py").write_text(SUITE)
+    (folder / "test_it.py").write_text(suite)
     command = (sys.executable, "-m", "pytest", *options)
-    # Run by a process of xdist, it must not take itself for one.
-    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
+    # Run by a process of xdist, it must not take itself for one; nor is it measured with ours.
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_XDIST", "COVERAGE_"))}
     given = {"env": own, "preexec_fn": ignore_signals}
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, **given)
     return done.returncode, done.stdout.splitlines()[-1].strip("= ").partition(" in ")[0]
@@ -94,3 +129,14 @@ def test_what_is_no_proof_has_one_chance(tmp_path: Path) -> None:
 
 def test_signals_that_a_shell_ignores_in_the_background_are_heard(tmp_path: Path) -> None:
     assert run(tmp_path, "-k", "signals") == (pytest.ExitCode.OK, "1 passed, 6 deselected")
+
+
+def test_coverage_is_taken_of_what_may_reach_more_than_others(tmp_path: Path) -> None:
+    (tmp_path / "reached.py").write_text(REACHED)
+    (tmp_path / ".coveragerc").write_text(MEASURED)
+
+    assert run(tmp_path, "--cov", "--cov-report=json", suite=REACHING) == (pytest.ExitCode.OK, "4 passed")
+
+    functions = json.loads((tmp_path / "coverage.json").read_text())["files"]["reached.py"]["functions"]
+    measured = {name for name, found in functions.items() if name and found["executed_lines"]}
+    assert measured == {"as_usual", "in_a_process"}

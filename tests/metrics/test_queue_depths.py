@@ -39,6 +39,13 @@ def test_depths_are_those_of_the_reading_and_none_without_one():
     assert samples(metrics.exposition(told))["ironforge_queue_running", "critical", "mail"] == 3.0
 
 
+def test_those_that_a_limit_keeps_out_are_counted_apart():
+    told = reading(StreamDepth("mail", 0, 11, 3, None, limited=7), StreamDepth("mail", 0, 2, 0, None, limited=1))
+    found = samples(Metrics().exposition(told))
+    assert found["ironforge_queue_depth", "critical", "mail"] == 13.0
+    assert found["ironforge_queue_limited", "critical", "mail"] == 8.0
+
+
 def test_ages_count_from_when_the_oldest_became_ready_and_are_none_where_unknown():
     streams = (StreamDepth("a", 1, 2, 0, 7_500), StreamDepth("b", 1, 2, 0, None), StreamDepth("c", 1, 0, 1, None))
     ahead = StreamDepth("d", 1, 1, 0, 11_000)  # another machine's clock

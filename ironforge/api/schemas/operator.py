@@ -28,6 +28,7 @@ class StreamStats(msgspec.Struct):
     served_by: Annotated[int, Meta(description="nodes that take jobs from the queue")]
     suspects: Annotated[int, Meta(description="queued jobs that wait to run alone: nodes died while they held them")]
     declined: Annotated[int, Meta(description="queued jobs that wait for a node that knows their kind")]
+    limited: Annotated[int, Meta(description="queued jobs that a limit keeps out")]
 
 
 class UnservedAnswer(msgspec.Struct):

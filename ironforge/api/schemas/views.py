@@ -155,7 +155,7 @@ def _waiting_for(waiting: Waiting | None) -> WaitingFor | None:
 
 def _stream(depth: StreamDepth, now_ms: int, served_by: int) -> StreamStats:
     age = None if depth.oldest_ms is None else max(0, now_ms - depth.oldest_ms) / 1000
-    counts = served_by, depth.suspects, depth.declined
+    counts = served_by, depth.suspects, depth.declined, depth.limited
     return StreamStats(depth.queue, label(depth.priority), depth.queued, depth.running, age, *counts)
 
 

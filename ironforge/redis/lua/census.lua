@@ -6,7 +6,7 @@
 -- USES  stem, clock, present, kind_line
 -- Returns the time, scheduled, dead, totals and paused as the server gives them, the names of queues, per stream
 --         that is not empty: name, jobs, those of them that run, when the first of the others came into it (ms, -1: none,
---         or not looked at), and per line that is not empty: name, jobs, ids of the first of them
+--         or not looked at), and per line that is not empty: name, jobs, those of them that a limit keeps out, ids of the first
 --         (none where looking at them would be too much), then where jobs were declined: name, jobs, and of the first lines of
 --         kinds there: name, id of the first job
 -- So many lines of kinds are looked at for the oldest of their jobs: those that have waited for the longest for a node.
@@ -46,11 +46,11 @@ for _, queue in ipairs(names) do
       local length = redis.call('ZCARD', line)
       if length > 0 then
         local n = #lines
-        lines[n + 1], lines[n + 2] = queue .. ARGV[at], length
-        lines[n + 3] = {}
+        lines[n + 1], lines[n + 2], lines[n + 3] = queue .. ARGV[at], length, word == 'behind:' and length or 0
+        lines[n + 4] = {}
         for _, id in ipairs(redis.call('ZRANGE', line, 0, tonumber(heads) - 1)) do
           left = left - redis.call('HSTRLEN', parked, id)
-          if left > 0 then table.insert(lines[n + 3], id) end
+          if left > 0 then table.insert(lines[n + 4], id) end
         end
       end
     end

@@ -52,11 +52,11 @@ async def census(keys: Keys, run: Run, ask: Ask) -> Stats:
     }
     for name, length, running, since in rows(streams, 4):
         _add(depths, name, max(0, length - running), running, since if since >= 0 else None)
-    heads = [head for ids in lines[2::3] for head in ids]
+    heads = [head for ids in lines[3::4] for head in ids]
     (records,) = await ask(["HMGET", keys.parked, *heads]) if heads else ([],)
     ready = dict(zip(heads, map(_ready_ms, records), strict=True))
-    for name, length, ids in rows(lines, 3):
-        _add(depths, name, length, 0, _least(ready[head] for head in ids))
+    for name, length, limited, ids in rows(lines, 4):
+        _add(depths, name, length, 0, _least(ready[head] for head in ids), limited=limited)
     oldest: defaultdict[bytes, list[int]] = defaultdict(list)
     for name, job_id in pairs(firsts):
         oldest[name].append(created_ms_of(job_id))
@@ -83,6 +83,7 @@ def _add(
     oldest_ms: int | None,
     *,
     declined: int = 0,
+    limited: int = 0,
 ) -> None:
     stream = name.decode(errors="replace")
     queue, priority = split_stream(stream)
@@ -90,7 +91,7 @@ def _add(
     place = queue, int(priority)
     if place in depths:  # what is no queue's name was put there by somebody else
         depths[place] = depths[place].together(
-            StreamDepth(queue, priority, queued, running, oldest_ms, suspects, declined)
+            StreamDepth(queue, priority, queued, running, oldest_ms, suspects, declined, limited)
         )
 
 

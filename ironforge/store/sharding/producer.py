@@ -92,6 +92,7 @@ class ShardedProducer:
                 "these say where the job lies, so leave the id out",
                 code="invalid_job_id",
                 field="id",
+                hint="leave the id out",
             )
         return item.again
 
@@ -105,6 +106,7 @@ class ShardedProducer:
                 "the key out, either makes the submission safe to repeat",
                 code="invalid_job_id",
                 field="id",
+                hint="leave the ids or the key out",
             )
 
     async def _submit(self, shard: int, batch: Sequence[Submission], most: Most | None) -> list[Accepted]:
@@ -173,11 +175,13 @@ def _only_key(batch: Sequence[Submission]) -> str | None:
     if len(texts) <= 1:
         return texts.pop() if texts else None
     shown = ", ".join(repr(text) if text else "no key" for text in sorted(texts)[:4])
+    hint = "give a job one key for all that it uses, and submit jobs with different keys one by one"
     raise InvalidJob(
         f"where there are several shards, the limits and unique keys of one job or batch must have the same key, and "
-        f"these have {len(texts)} ({shown}): submit the jobs one by one, each with one key for all that it uses",
+        f"these have {len(texts)} ({shown}): {hint}",
         code="keys_apart",
         field="limits" if len(limited) > 1 else "unique",
+        hint=hint,
     )
 
 

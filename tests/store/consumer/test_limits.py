@@ -143,7 +143,7 @@ async def test_one_that_waits_can_be_cancelled_found_counted_and_listed(one: Clu
     assert [view.job.id for view in listed] == [one.id for one in jobs[1:]]
     assert {view.waiting_for for view in listed} == {view.waiting_for}
     (depth,) = [depth for depth in (await inspector.stats()).streams if depth.queued or depth.running]
-    assert (depth.queued, depth.running) == (3, 1)
+    assert (depth.queued, depth.running, depth.limited) == (3, 1, 3)
     assert await one.store_client.producer.cancel(jobs[1].id) is JobState.CANCELLED
     assert (await inspector.get(jobs[1].id)).state is JobState.CANCELLED
 

@@ -17,7 +17,7 @@ from tests.system.chaos.installation import LEASE_SECONDS, Fault, Installation, 
 from tests.system.chaos.lanes import clients, clock, network, nodes, server
 from tests.system.chaos.scenarios import SCENARIOS
 
-pytestmark = pytest.mark.proof
+pytestmark = [pytest.mark.proof, pytest.mark.unmeasured]
 
 PLAN = Plan(seed=5, seconds=5.0, rate=300)
 

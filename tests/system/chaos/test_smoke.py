@@ -12,7 +12,7 @@ import pytest
 from ironforge.verify.run import Plan
 from tests.system.chaos.harness import run
 
-pytestmark = pytest.mark.proof
+pytestmark = [pytest.mark.proof, pytest.mark.unmeasured]
 
 
 @pytest.mark.parametrize("scenario", ["baseline", "nodes", "suspects", "server", "everything"])

@@ -19,7 +19,7 @@ from tests.fixtures.version_1.answers import lasting
 from tests.fixtures.version_1.keyed import submit_all
 from tests.system.compatibility.conftest import Left, left_behind, server_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
 
 QUEUES = "default,reports,bulk,fair,orders,paused,suspects,held"
 SERVERS = ("embedded", "redis")

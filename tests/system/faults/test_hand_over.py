@@ -16,7 +16,7 @@ import pytest
 from ironforge.job.record import parse_id
 from tests.system.faults.kit import PATIENCE_SECONDS, Ground, until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
 
 LEASE_SECONDS = 1.5 * PATIENCE_SECONDS
 JOBS = 4

@@ -20,7 +20,7 @@ from ironforge.store.producer.admission import Admission
 from tests.support.servers import valkey
 from tests.system.faults.kit import until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
 
 PAYLOAD = "x" * 2_000
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.system.faults.kit import Ground, until
 
-pytestmark = pytest.mark.proof
+pytestmark = [pytest.mark.proof, pytest.mark.unmeasured]
 
 
 async def test_a_node_that_is_killed_loses_nothing_and_its_jobs_run_elsewhere(ground: Ground) -> None:

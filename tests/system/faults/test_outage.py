@@ -22,7 +22,7 @@ from tests.cli.kit import Service, eventually
 from tests.cli.test_services import APPLICATION, free_port
 from tests.support.waiting import PATIENCE_SECONDS
 
-pytestmark = pytest.mark.proof
+pytestmark = [pytest.mark.proof, pytest.mark.unmeasured]
 
 OUTAGE_SECONDS = float(os.environ.get("IRONFORGE_TEST_OUTAGE_SECONDS", "10"))
 RESUMED_SECONDS = 3.0

@@ -9,7 +9,7 @@ from ironforge.job.limits import Limit
 from ironforge.redis.keys import Keys
 from tests.system.faults.kit import Ground, until
 
-pytestmark = pytest.mark.proof
+pytestmark = [pytest.mark.proof, pytest.mark.unmeasured]
 
 SCHEDULING_MS = 1_000
 

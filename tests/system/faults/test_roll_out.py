@@ -11,7 +11,7 @@ import pytest
 
 from tests.system.faults.kit import Ground, until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
 
 PROGRAM = str(Path(__file__).parent / "versions_app.py")
 RATE = 200

@@ -9,7 +9,7 @@ import pytest
 
 from tests.system.faults.kit import Ground, until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
 
 
 async def test_a_server_that_is_killed_and_comes_back_has_lost_nothing(ground: Ground) -> None:

@@ -80,6 +80,7 @@ async def test_lost_answers_break_no_promise(monkeypatch: pytest.MonkeyPatch) ->
     assert await found(monkeypatch, lose_answers) == set()
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(
     ("plant", "promise"),
     [

@@ -13,7 +13,7 @@ from tests.cli.kit import Service, eventually
 from tests.runtime.node_parent import alive
 from tests.support.servers import valkey
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
 
 NODES = 2
 
