@@ -58,8 +58,7 @@ class Refused(IronForgeError):
 
 
 class InvalidJob(Refused):
-    """A submission that can never become a job. `field` names the culprit. Over HTTP also `index`, the bad job's place
-    in its batch."""
+    """A submission that can never become a job. `field` names the culprit, `index` the bad job's place in its batch."""
 
     code = "invalid_job"
     members = (("field", str), ("index", int))
@@ -123,27 +122,28 @@ class InvalidState(Refused):
         self.state = state
 
 
-class IdempotencyConflict(Refused):
-    """An idempotency key came back with a different submission. `job_id` is the first one's, in text form; "" where
-    the caller may not know it."""
+class OfAnotherJob(Refused):
+    """The key is another job's. `job_id` is the id of that one, in text form; "" where the caller may not know it."""
+
+    members: ClassVar[tuple[tuple[str, type], ...]] = (("job_id", str),)
+
+    def __init__(self, message: str, *, job_id: str) -> None:
+        super().__init__(message)
+        self.job_id = job_id
+
+
+class IdempotencyConflict(OfAnotherJob):
+    """An idempotency key came back with a different submission; `job_id` is the first one's."""
 
     code = "idempotency_conflict"
-    members = (("job_id", str),)
-
-    def __init__(self, message: str, *, job_id: str) -> None:
-        super().__init__(message)
-        self.job_id = job_id
 
 
-class Duplicate(Refused):
-    """Another job holds the unique key. `job_id` is that one's, in text form; "" where the caller may not know it."""
+class Duplicate(OfAnotherJob):
+    """Another job holds the unique key. `index`: place in its batch of the job that wants it."""
 
     code = "duplicate"
-    members = (("job_id", str),)
-
-    def __init__(self, message: str, *, job_id: str) -> None:
-        super().__init__(message)
-        self.job_id = job_id
+    members = (("job_id", str), ("index", int))
+    index: int | None = None
 
 
 class StoreError(Refused):

@@ -13,6 +13,12 @@ from ironforge.client.client import ApiError
 from ironforge.client.refusals import refused
 from ironforge.codes import STATUS, Code
 
+
+def indexed(error: errors.InvalidJob | errors.Duplicate, index: int) -> errors.Refused:
+    error.index = index
+    return error
+
+
 REFUSALS: list[errors.Refused] = [
     errors.InvalidJob("no", code="invalid_priority", field="priority"),
     errors.InvalidJob("no", code="payload_too_large", field="payload"),
@@ -22,6 +28,8 @@ REFUSALS: list[errors.Refused] = [
     errors.IdempotencyConflict("no", job_id="0199a2b4-7c1e-7d3a-9f00-5b1c2d3e4f50"),
     errors.IdempotencyConflict("no", job_id=""),
     errors.Duplicate("no", job_id="0199a2b4-7c1e-7d3a-9f00-5b1c2d3e4f50"),
+    indexed(errors.Duplicate("no", job_id=""), 3),
+    indexed(errors.InvalidJob("no"), 0),
     errors.QueueFull("no", queue="mail", length=0, limit=10),
     errors.Unauthenticated("no", code="token_expired"),
     errors.Forbidden("no", code="missing_scope"),

@@ -102,7 +102,9 @@ class CallersProducer:
         """Without the id of a job that the caller may not see."""
         if await self._is_visible(duplicate.job_id):
             return duplicate
-        return Duplicate("a job that you may not see holds this unique key", job_id="")
+        told = Duplicate("a job that you may not see holds this unique key", job_id="")
+        told.index = duplicate.index
+        return told
 
     async def cancel(self, job_id: bytes) -> JobState:
         await self._visible(job_id)

@@ -17,7 +17,7 @@ from ironforge.client.limit_calls import JSON, Answer, LimitCalls
 from ironforge.client.payloads import chunks_of, job_body, lines_of
 from ironforge.client.refusals import refused
 from ironforge.client.transport import ApiError, ApiUnreachable, Json, Transport, member
-from ironforge.errors import InvalidJob, WaitTimeout
+from ironforge.errors import Duplicate, InvalidJob, WaitTimeout
 from ironforge.formats.duration import Duration, seconds_of
 from ironforge.job.checks import check_kind, check_queue
 from ironforge.job.options import JobKeywords, check_names
@@ -198,7 +198,12 @@ async def _submit_many(http: Transport, lines: list[bytes], key: str) -> list[st
     ids: list[str] = []
     for number, chunk in enumerate(chunks_of(lines)):
         headers = {**_NDJSON, "Idempotency-Key": f"{key}:{number}"}
-        answer = await http.call("POST", "/jobs/batch", body=b"\n".join(chunk), headers=headers)
+        try:
+            answer = await http.call("POST", "/jobs/batch", body=b"\n".join(chunk), headers=headers)
+        except (InvalidJob, Duplicate) as error:
+            if error.index is not None:
+                error.index += len(ids)  # its place among all of them
+            raise
         given = member(answer, "ids", list)
         if len(given) != len(chunk):
             raise refused(200, {"code": "unexpected_answer", "detail": f"{len(given)} ids for {len(chunk)} jobs"})

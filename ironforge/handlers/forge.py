@@ -20,7 +20,7 @@ from ironforge.handlers.lifespan import Lifespan
 from ironforge.handlers.middleware import SubmissionCall, through
 from ironforge.handlers.names import name_of
 from ironforge.handlers.process_target import target_of
-from ironforge.handlers.submission import SubmissionBuilder, Submitter
+from ironforge.handlers.submission import SubmissionBuilder, Submitter, each_of
 from ironforge.job.checked_options import CheckedOptions
 from ironforge.job.checks import check_kind
 from ironforge.job.json_values import encode_payload
@@ -186,7 +186,7 @@ class Forge(Extensions):
         check_names("a submission" if allowed is SubmissionKeywords else "a batch", given, allowed)
         name, handler = self._known(kind)
         builder = _builder(name, handler, given)
-        items = [item if isinstance(item, Submission) else _encoded(handler, item) for item in payloads]
+        items = each_of(list(payloads), lambda item: item if isinstance(item, Submission) else _encoded(handler, item))
         return self._door.submit(items, builder)
 
     def _known(self, kind: str | Callable[..., Any]) -> tuple[str, Handler | None]:

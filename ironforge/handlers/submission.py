@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -24,6 +24,9 @@ from ironforge.settings import Settings, load
 from ironforge.store import Producer, StoreClient, Submission
 from ironforge.store.kind_catalog import KindCatalog, LookUp, nothing_known
 from ironforge.store.server_checks import check_shards
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class SubmissionBuilder:
@@ -116,7 +119,9 @@ class Submitter:
             return []
         producer, look_up = await self._open()
         builder.ask(look_up)
-        batch = [builder.submission(item) if isinstance(item, bytes) else _asked(item, look_up) for item in items]
+        batch = each_of(
+            items, lambda item: builder.submission(item) if isinstance(item, bytes) else _asked(item, look_up)
+        )
         accepted = await producer.submit(batch)
         return [format_id(answer.id) for answer in accepted]
 
@@ -126,6 +131,18 @@ class Submitter:
     async def close(self) -> None:
         """Close what the running loop has; the next submission opens it again."""
         await self._ways.close()
+
+
+def each_of(items: Sequence[T], make: Callable[[T], R]) -> list[R]:
+    """What is made of each. Of several the one that InvalidJob is raised for is its `index`."""
+    made: list[R] = []
+    for number, item in enumerate(items):
+        try:
+            made.append(make(item))
+        except InvalidJob as error:
+            error.index = number if len(items) > 1 else None
+            raise
+    return made
 
 
 def _asked(item: Submission, look_up: LookUp) -> Submission:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -43,6 +44,39 @@ async def test_a_batch_says_which_of_its_jobs_were_there(api: Api) -> None:
     assert answer.body["deduplicated"] == [1, 3]
     assert ids[1] == first.body["id"]
     assert ids[3] == ids[2]
+
+
+async def test_a_batch_is_told_which_of_its_jobs_was_refused_and_nothing_of_it_is_stored(api: Api) -> None:
+    first = await api.call("POST", "/jobs", json=job())
+    jobs = [job(key="b"), job(key="c"), job(on_conflict="reject"), job(on_conflict="reject")]
+    lines = "\n".join(map(json.dumps, jobs))
+    as_lines = {"data": lines, "headers": {"Content-Type": "application/x-ndjson"}}
+    for body in ({"json": jobs}, {"json": jobs, "headers": {"Idempotency-Key": "i"}}, as_lines):
+        answer = await api.call("POST", "/jobs/batch", **body)
+        told = {name: answer.body[name] for name in ("status", "code", "job_id", "index")}
+        assert told == {"status": 409, "code": "duplicate", "job_id": first.body["id"], "index": 2}
+    alone = await api.call("POST", "/jobs", json=job(on_conflict="reject"))
+    assert "index" not in alone.body
+    assert len((await api.call("GET", "/jobs")).body["jobs"]) == 1
+
+
+async def test_the_client_and_the_forge_say_which_of_many_was_refused(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ironforge.client.payloads.CHUNK_JOBS", 2)
+    async with AsyncClient(api.url) as client:
+        await client.submit("k", 1, unique=Unique("a"))
+        with pytest.raises(Duplicate) as caught:
+            await client.submit_many([job(key="b"), job(key="c"), job(key="d"), job(on_conflict="reject")])
+    assert caught.value.index == 3
+    async with Forge(api.settings) as forge:
+        prepared = forge.prepare("k", 1, unique=Unique("a", on_conflict="reject"))
+        with pytest.raises(Duplicate) as caught:
+            await forge.submit_many("other", [1, 2, prepared])
+        assert caught.value.index == 2
+        with pytest.raises(InvalidJob) as invalid:
+            await forge.submit_many("other", [1, object()])
+        assert invalid.value.index == 1
 
 
 async def test_a_repetition_repeats_that_the_job_was_there(api: Api) -> None:

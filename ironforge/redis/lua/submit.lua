@@ -22,7 +22,7 @@
 --         {'full', queue, jobs in it, jobs to add, limit}, {'queues', names in use, names to add, limit},
 --         {'keys', keys of limits in use, keys to add, limit},
 --         {'limit', why (unknown, units, fifo), number of the job, of the limit (from 0), its name, units, burst},
---         {'duplicate', id of the job that has the unique key, letter of its place}
+--         {'duplicate', id of the job that has the unique key, letter of its place, number of the job that wants it}
 --       or, flat, only for jobs that were not simply stored as asked:
 --         number of the job, id, where it is (a location, its letter or a terminal record), and 1 when it was known
 --         before, 2 when it stands for another one with its unique key, 3 for both
@@ -38,9 +38,11 @@ local function due_of(text)
 end
 
 local answers, known = {}, {}
+local function number_of_job(at) return (at - first) / width end
+
 local function answer(at, id, where, before)
   local n = #answers
-  answers[n + 1], answers[n + 2] = (at - first) / width, id
+  answers[n + 1], answers[n + 2] = number_of_job(at), id
   answers[n + 3], answers[n + 4] = where, before
 end
 
@@ -123,7 +125,7 @@ if width > 5 then
     end
     local state = due_of(ARGV[at + 3]) and 's' or 'q'
     if has_unique and not known[at] and ARGV[at + 5] ~= '' then
-      local other, letter, refused = resolve(at, id, due_of(ARGV[at + 3]), known)
+      local other, letter, refused = resolve(at, id, due_of(ARGV[at + 3]), known, number_of_job(at))
       if refused then return refused end
       if other then
         id, state, known[at] = other, string.upper(letter), not stored_as[at] or nil

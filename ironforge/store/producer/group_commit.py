@@ -15,7 +15,7 @@ import msgspec
 from redis.exceptions import AskError, NoScriptError
 from redis.exceptions import ConnectionError as Disconnected
 
-from ironforge.errors import IncompatibleRecord, InvalidJob, IronForgeError, StoreUnavailable
+from ironforge.errors import Duplicate, IncompatibleRecord, InvalidJob, IronForgeError, StoreUnavailable
 from ironforge.job.record import FIRST_VERSION, Job, JobState, encode, format_id, redelivery_stream, streams_of
 from ironforge.job.uniqueness import OnConflict
 from ironforge.redis.connection import COMMAND_SECONDS, Command, Connection
@@ -254,7 +254,7 @@ def _due(item: Submission) -> str:
 def _answer(group: list[_Pending], call: SubmitCall, reply: Any, shortfall: str, *, own_repetition: bool) -> None:
     refused = refusal(reply)
     if refused is not None:
-        if isinstance(refused, InvalidJob) and len(call.items) == 1:
+        if isinstance(refused, InvalidJob | Duplicate) and len(call.items) == 1:
             refused.index = None  # it is not from a batch
         _fail(group, refused)
         return

@@ -38,8 +38,11 @@ def _conflict(reply: list[Any]) -> IdempotencyConflict:
 
 
 def _duplicate(reply: list[Any]) -> Duplicate:
-    first = format_id(reply[1])
-    return Duplicate(f"job {first}, which is {state_at(reply[2]).value}, holds this unique key", job_id=first)
+    _, owner, letter, *number = reply  # a job that is revived has none
+    first = format_id(owner)
+    error = Duplicate(f"job {first}, which is {state_at(letter).value}, holds this unique key", job_id=first)
+    error.index = number[0] if number else None
+    return error
 
 
 def _queue_full(reply: list[Any]) -> QueueFull:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ironforge.errors import InvalidJob
+from ironforge.errors import Duplicate, InvalidJob
 from ironforge.job.record import Job, JobState, shard_of, tail_of
 from ironforge.store.contract import Accepted, Most, Producer, Submission
 from ironforge.store.producer.routes import REPLAY, Moved, Route
@@ -162,7 +162,7 @@ async def _in_order(
     """What `call` answers to some jobs of a batch, which have these numbers in it."""
     try:
         answers |= zip(group, await call, strict=True)
-    except InvalidJob as error:
+    except (InvalidJob, Duplicate) as error:
         error.index = group[error.index or 0]  # one that is alone has none
         raise
 

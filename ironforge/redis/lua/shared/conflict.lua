@@ -28,8 +28,8 @@ end
 
 -- How the submission at `at` gets on: nothing when it is stored as it is; else the job that it stands for with the letter
 -- of its place, or what refuses the call. `due`: when it may start, nil: at once. One of the same call that it takes the
--- place of is `known` then.
-local function resolve(at, id, due, known)
+-- place of is `known` then. `number`: of the job, for what refuses it.
+local function resolve(at, id, due, known, number)
   local key, way = unique_key(at), way_of(ARGV[at + 6])
   local owner = owners[key] or any_held and owner_of(key)
   if owner and owner.wrong then return nil, nil, owner.wrong end
@@ -39,7 +39,7 @@ local function resolve(at, id, due, known)
   end
   owners[key] = owner
   if way.how == 'r' then return owner.id, owner.letter end
-  if way.how == 'j' or owner.started then return nil, nil, {'duplicate', owner.id, owner.letter} end
+  if way.how == 'j' or owner.started then return nil, nil, {'duplicate', owner.id, owner.letter, number} end
   if owner.at then known[owner.at] = true end
   owner.at, owner.letter, owner.for_ms = at, due and 's' or 'q', way.for_ms
   owner.latest = way.most > 0 and minute_of(owner.id) + way.most or nil
