@@ -60,8 +60,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 def reaches_nothing_new(item: pytest.Item) -> bool:
-    """Of our lines: it says so, looks for examples at random, or repeats what runs with one shard and Valkey."""
+    """Of our lines: it says so, looks for examples at random, or repeats another with Redis, shards or uvloop."""
     if item.get_closest_marker("unmeasured") or getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
         return True
-    given = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    return given.get("shards", 1) != 1 or given.get("server") == "redis"
+    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
+        return False
+    given = item.callspec.params
+    return given.get("server") == "redis" or given.get("shards", 1) != 1 or "uvloop" in item.callspec.id

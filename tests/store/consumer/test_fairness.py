@@ -12,6 +12,7 @@ from ironforge.errors import QueueFull
 from ironforge.job.record import JobState
 from ironforge.store import Delivery, JobFilter
 from tests.store.kit import Cluster, Node, completed, dead, job, job_in, keyed, retry, rewrite
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 def keys_of(deliveries: list[Delivery]) -> list[str]:
@@ -186,7 +187,7 @@ async def test_a_batch_wakes_every_node_that_has_nothing_to_do(cluster: Cluster)
             count += len(more)
         return count
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         taking = [asyncio.create_task(take(node)) for node in nodes]
         while sum(client["cmd"] == "xreadgroup" for client in cluster.raw.client_list()) < 3:
             await asyncio.sleep(0)

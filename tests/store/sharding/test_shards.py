@@ -18,7 +18,7 @@ from ironforge.store.server_checks import check_shards
 from tests.store.expiring import expiring
 from tests.store.kit import Cluster, completed, dead, job, job_in
 from tests.store.sharding.kit import SHARDS, fetched, lengths
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_SECONDS, until
 
 
 async def test_single_jobs_spread_and_a_batch_stays_together(sharded: Cluster) -> None:
@@ -79,7 +79,7 @@ async def test_a_node_that_waits_is_woken_by_any_shard_and_waits_for_no_other(sh
     waiting = asyncio.create_task(node.work.wait(8, 60.0))
     one = job(id=new_id(shard))
     await sharded.submit(one)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         (delivery,) = await waiting
         assert job_in(delivery).id == one.id
         assert await node.work.fetch(8) == []
@@ -95,7 +95,7 @@ async def test_a_read_that_is_cancelled_loses_no_job(sharded: Cluster) -> None:
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     found = set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while len(found) < len(jobs):
             found |= {job_in(one).id for one in await node.work.fetch(8)}
     assert found == {one.id for one in jobs}
@@ -130,7 +130,7 @@ async def test_who_looks_dead_is_left_alone_until_a_lease_has_been_watched(shard
     for keys in shards_of(sharded.settings):
         sharded.raw.zadd(keys.nodes, {other.lease.node: 1})
     assert node.leases.beat(node.lease) == []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not (expired := node.leases.beat(node.lease)):
             await asyncio.sleep(0.2)
     assert expired == [other.lease.node]
