@@ -62,3 +62,10 @@ def ironforge(url: str) -> CommandLine:
 def redis_url(dev: kit.Dev, folder: Path) -> str:
     """The server that `ironforge dev` started, as IRONFORGE_REDIS_URL names it."""
     return f"unix://{folder}/data/valkey.sock"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What lessons show is tested elsewhere, line by line."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker("unmeasured")
