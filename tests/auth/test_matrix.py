@@ -123,6 +123,7 @@ async def test_without_a_credential(call: Operation, house: House) -> None:
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("call", CALLS)
 async def test_with_one_scope(call: Operation, scope: str, house: House) -> None:

@@ -95,6 +95,7 @@ def mutated_jobs(draw) -> bytes:
 anything = st.binary(max_size=200) | packed | mutated_jobs() | texts() | st.from_regex(rb"[-+]?[0-9.:e]{1,30}|inf|nan")
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_decoder_raises_only_its_own_error(name: str) -> None:
     target, allowed = TARGETS[name]
@@ -108,6 +109,7 @@ def test_a_decoder_raises_only_its_own_error(name: str) -> None:
     holds()
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("name", TARGETS)
 def test_hostile_bytes_take_neither_long_nor_much_memory(name: str) -> None:
     target, allowed = TARGETS[name]

@@ -12,6 +12,7 @@ from ironforge.job.record import decode
 from ironforge.store import Rewrite
 from tests.store.declining import a_line, declined, ids, knowing
 from tests.store.kit import Cluster, completed, job, job_in, keyed, rewrite, stream_of
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio
 
@@ -96,9 +97,12 @@ async def test_a_node_that_waits_is_woken(cluster: Cluster) -> None:
     await old.work.decline([declined(delivery)])
     while (await anext(heard)).name != "room":
         pass
-    while not waiting.done():
+
+    async def woken() -> bool:
         await new.work.wake()
-        await asyncio.sleep(0)
+        return waiting.done()
+
+    await until(woken, "the node to be woken")
     found = await waiting or await new.work.wait(1, 20)
     assert [job_in(each).id for each in found] == [one.id]
 
