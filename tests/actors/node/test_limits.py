@@ -11,9 +11,11 @@ from ironforge import Forge, Use
 from ironforge.errors import ConfigError
 from ironforge.job.limits import Override
 from ironforge.job.record import parse_id
+from ironforge.redis.shards import shards_of
 from ironforge.runtime.node import running
 from ironforge.store import StoreClient
 from tests.actors.node.kit import World
+from tests.support.waiting import until
 
 
 async def test_jobs_of_a_key_run_one_at_a_time_and_an_override_survives_a_restart(world: World) -> None:
@@ -54,3 +56,18 @@ async def test_a_node_does_not_start_with_more_limits_than_there_may_be(world: W
     with pytest.raises(ConfigError, match="may define 1 limits"):
         async with running(forge, msgspec.structs.replace(world.settings, max_limits=1)):
             pytest.fail("it started")
+
+
+async def test_a_place_without_a_job_is_counted_and_mended_by_a_running_node(world: World) -> None:
+    """In each shard."""
+    shards = shards_of(world.settings)
+    for keys in shards:
+        world.cluster.raw.zadd(keys.holders("account\na"), {b"of no job, alas!": 1})
+        world.cluster.raw.sadd(keys.in_use, "account\na")
+    async with world.node() as node:
+
+        def lost() -> float:
+            return node.metrics.registry.get_sample_value("ironforge_limit_places_lost_total") or 0.0
+
+        await until(lambda: lost() == len(shards), "each of them to be found")
+    assert [world.cluster.raw.exists(keys.holders("account\na")) for keys in shards] == [0] * len(shards)

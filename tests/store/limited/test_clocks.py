@@ -54,9 +54,10 @@ async def test_the_end_of_an_override_lets_in_those_that_it_kept_out(cluster: Cl
     await limits.put("one", Limit(concurrency=3))
     node = await cluster.node()
     await cluster.submit(*limited(5))
-    await limits.override("one", Override(said.concurrency, said.rate, now_ms() + 300))
+    await limits.override("one", Override(said.concurrency, said.rate, now_ms() + HOUR_MS))
     held = await node.work.fetch(10)
     assert len(held) == 1
+    await limits.override("one", Override(said.concurrency, said.rate, now_ms() + 50))
 
     async def more() -> bool:
         held.extend(await node.work.wait(10, 5.0))
