@@ -91,7 +91,8 @@ async def test_a_node_that_waits_is_woken(cluster: Cluster) -> None:
     one = job()
     await cluster.submit(one)
     [delivery] = await old.work.fetch(1)
-    waiting = asyncio.ensure_future(new.work.wait(1, 20))
+    await new.work.wake()  # as one that has heard of room before: a read of one that has not ends by itself
+    waiting = asyncio.ensure_future(new.work.wait(1, 600))
     heard = new.store.signals.listen()
     assert (await anext(heard)).name == "connected"
     await old.work.decline([declined(delivery)])
