@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -120,7 +120,7 @@ class Account:
 
     def touching(self, run: Run, before: float = math.inf) -> list[Fault]:
         """The faults that explain that this run, not repeated `before`, is repeated; those of the server included."""
-        unsettled_until = min(run.until + self.unsettled_seconds, before)
+        unsettled_until = min(run.left + self.unsettled_seconds, before)
         return [fault for pid in (run.pid, 0) for fault in self._by_pid[pid] if fault.touches(run, unsettled_until)]
 
     def evidence(self, job: str) -> list[Event]:
@@ -171,8 +171,21 @@ class Account:
                 heals = (other.at for other in events if other.what == "healed" and (other.pid, other.name) == same)
                 end = min((at for at in heals if at >= event.at), default=event.at)
                 self.faults.append(Fault(event.name, event.pid, event.at, end, event.by, event.fence))
-        for fault in self.faults:
+        for fault in sorted(self.faults, key=lambda fault: fault.begin):
             self._by_pid[fault.pid].append(fault)
+        for pid, faults in self._by_pid.items():
+            if pid:
+                self._by_pid[pid] = list(_joined(faults))
+
+
+def _joined(faults: Sequence[Fault]) -> Iterator[Fault]:
+    """A node that is away again before it has heard of its fate was away all the time. Faults in their order."""
+    for at, fault in enumerate(faults):
+        end = fault.end
+        for following in faults[at + 1 :]:
+            if following.name not in HARMLESS and following.begin <= end + AFTERMATH_SECONDS:
+                end = max(end, following.end)
+        yield fault._replace(end=end)
 
 
 def _runs(job: str, events: Iterable[Event]) -> list[Run]:
