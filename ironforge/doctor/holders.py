@@ -17,8 +17,8 @@ SUBMISSION_MENDS: Final = "the next submission with this key takes it, so only r
 
 async def places_of_nobody(connection: Connection, keys: Keys) -> list[Finding]:
     """Of the first keys in use. Raises what redis-py raises, as the other one does."""
-    _, claims = await connection.call("SSCAN", keys.in_use, 0, "COUNT", SAMPLE)
-    names = [claim.decode(errors="replace") for claim in claims]
+    _, claims = await connection.call("HSCAN", keys.in_use, 0, "COUNT", SAMPLE)
+    names = [claim.decode(errors="replace") for claim in claims[::2]]
     # A dead job that a key waits for is in front, below 0: its retention may be over.
     asked: list[Command] = [["ZRANGE", keys.holders(name), 0, "+inf", "BYSCORE", "LIMIT", 0, SAMPLE] for name in names]
     holders = await connection.pipeline(asked) if asked else []

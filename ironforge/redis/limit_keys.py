@@ -32,13 +32,6 @@ class LimitKeys(KeySpace):
         "ids of all that wait behind this key of a limit, by first arrival (µs)",
         "none with this key can be submitted, and those that wait stay",
     )
-    places = KeyFamily(
-        "places:<limit>\\n<key>",
-        "set",
-        STAYS,
-        "`<queue>:<priority>` that have a line of this key",
-        "none with this key can be submitted, and those that wait stay",
-    )
     holders = KeyFamily(
         "holders:<limit>\\n<key>",
         "zset",
@@ -48,9 +41,10 @@ class LimitKeys(KeySpace):
     )
     in_use = Key(
         "inuse",
-        "set",
+        "hash",
         STAYS,
-        "`<limit>\\n<key>` that jobs wait for or hold; those that none does any more go with the next look at them",
+        "`<limit>\\n<key>` that jobs wait for or hold → each `<queue>:<priority>` that has a line of it, with a space; "
+        "those that no job waits for or holds any more go with the next look at them",
         "none with a limit can be submitted, and nodes take nothing where some wait",
     )
     tat = KeyFamily(

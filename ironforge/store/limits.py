@@ -66,9 +66,7 @@ class RedisLimits:
 
     async def key(self, name: str, key: str = "") -> LimitKey:
         claim = claim_of(name, key)
-        names = KEY_STATE.keys(
-            self._keys, holders=self._keys.holders(claim), places=self._keys.places(claim), tat=self._keys.tat(claim)
-        )
+        names = KEY_STATE.keys(self._keys, holders=self._keys.holders(claim), tat=self._keys.tat(claim))
         now_ms, said, running, waiting, *rest = await self._connection.run(
             KEY_STATE, names, [name, claim, HOLDERS_NAMED]
         )
@@ -103,10 +101,13 @@ class RedisLimits:
         """What waits may be let in by what holds now."""
         cursor = b"0"
         while True:
-            asked: Command = ["SSCAN", self._keys.in_use, cursor, "MATCH", claim_of(name, "*"), "COUNT", AT_ONCE]
+            asked: Command = ["HSCAN", self._keys.in_use, cursor, "MATCH", claim_of(name, "*"), "COUNT", AT_ONCE]
             cursor, claims = await self._connection.call(*asked)
             if claims:
-                offered: list[Command] = [["SADD", self._keys.room, *claims], ["PUBLISH", self._keys.signals, "room:"]]
+                offered: list[Command] = [
+                    ["SADD", self._keys.room, *claims[::2]],
+                    ["PUBLISH", self._keys.signals, "room:"],
+                ]
                 await self._connection.pipeline(offered)
             if cursor == b"0":
                 return

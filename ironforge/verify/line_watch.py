@@ -80,7 +80,7 @@ class LineWatch:
     async def _look(self, now: float, since: float) -> None:
         keys = self._keys
         streams = [keys.stream(PLACE), keys.stream(redelivery_stream(PLACE))]
-        commands: list[Command] = [["TIME"], ["ZRANGE", keys.nodes, 0, -1, "WITHSCORES"], ["SMEMBERS", keys.in_use]]
+        commands: list[Command] = [["TIME"], ["ZRANGE", keys.nodes, 0, -1, "WITHSCORES"], ["HKEYS", keys.in_use]]
         commands += (["XPENDING", key, GROUP] for key in streams)
         claims = self._claims
         for claim in claims:

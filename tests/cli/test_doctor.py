@@ -195,7 +195,7 @@ async def test_an_index_that_disagrees_with_the_streams_fails(client: redis.Redi
 
 
 def test_what_is_held_for_jobs_that_are_gone_fails(client: redis.Redis, server: str):
-    client.sadd(KEYS.in_use, "stripe\nacct_42")
+    client.hset(KEYS.in_use, "stripe\nacct_42", "")
     client.zadd(KEYS.holders("stripe\nacct_42"), {new_id(): 1})
     client.sadd(KEYS.unique("charge:a"), new_id())
     client.sadd(KEYS.unique("charge:timed"), new_id())

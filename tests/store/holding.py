@@ -23,7 +23,7 @@ def check_holding(raw: Any, keys: Keys) -> None:
     """Who is in a stream holds all that it claims, and no key of a limit or of uniqueness is held by another job."""
     index = raw.hgetall(keys.index)
     jobs = _jobs(raw, keys)
-    in_use = {claim.decode() for claim in raw.smembers(keys.in_use)}
+    in_use = {claim.decode(): said.decode() for claim, said in raw.hgetall(keys.in_use).items()}
     members = each(raw, raw.keys(keys.holders("*")), "zrange", 0, -1)
     holders = {key.decode().removeprefix(keys.holders("")): ids for key, ids in members}
     for job_id, job in jobs.items():
@@ -33,9 +33,10 @@ def check_holding(raw: Any, keys: Keys) -> None:
     for claim, ids in holders.items():
         strangers = [one for one in ids if claim not in claims_of(jobs[one].limits)]
         assert strangers == [], f"{claim} is held by jobs that do not claim it"
-    assert set(holders) - in_use == set(), "these are held and not known to be in use"
-    waited_for = {key.decode().removeprefix(keys.places("")) for key in raw.keys(keys.places("*"))}
-    assert waited_for - in_use == set(), "these are waited for and not known to be in use"
+    assert set(holders) - set(in_use) == set(), "these are held and not known to be in use"
+    lines = {key.decode().removeprefix(keys.line("")) for key in raw.keys(keys.line("*"))}
+    waited_for = {f"{place}:{claim}" for claim, said in in_use.items() for place in said.split()}
+    assert lines - waited_for == set(), "these are waited in and not known to be in use"
     _check_unique_keys(raw, keys, index, jobs)
 
 

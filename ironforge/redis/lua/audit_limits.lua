@@ -30,8 +30,8 @@ for at = 2, #ARGV do
     end
   end
   if redis.call('SISMEMBER', stem .. 'room', key) == 0 and not redis.call('ZSCORE', stem .. 'dueroom', key) then
-    for _, place in ipairs(redis.call('SMEMBERS', stem .. 'places:' .. key)) do
-      if offer(place, key) then forgotten = forgotten + 1 end
+    for _, place in ipairs(places_of({key})[1]) do
+      forgotten = forgotten + offer({place, key})
     end
   end
 end

@@ -1,6 +1,6 @@
 #!lua flags=no-writes
 -- Looks at one key of a limit.
--- KEYS  limits, holders, places, tat, stops, probes, dueroom
+-- KEYS  limits, holders, in_use, tat, stops, probes, dueroom
 -- ARGV  name, claim, most
 --       claim: limit and key; most: holders to name
 -- USES  stem, clock
@@ -8,7 +8,7 @@
 --         stopped, since when its probe runs (0: it is the next to start), when the next look is due ('' for each that is
 --         not there), then pairs: holder, since when
 local waiting = 0
-for _, place in ipairs(redis.call('SMEMBERS', places)) do
+for place in string.gmatch(redis.call('HGET', in_use, claim) or '', '[^ ]+') do
   waiting = waiting + redis.call('ZCARD', stem .. 'line:' .. place .. ':' .. claim)
 end
 local since = tonumber(redis.call('ZSCORE', probes, claim))

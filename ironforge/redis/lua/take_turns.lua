@@ -14,7 +14,7 @@ local reply = {0, -1, unwanted}
 local has_limits = redis.call('EXISTS', stem .. 'limits') == 1
 left = tonumber(left)
 -- Keys of limits, and holders of one, that are looked at in one call: others wait meanwhile.
-local AT_ONCE = 200
+local AT_ONCE = 500
 
 local function read(key, count)
   if count == 0 then return end
@@ -32,19 +32,18 @@ local function move(place, id, mark, claims, number, arrival)
     words[#words + 1] = claim.key
     words[#words + 1] = claim.units
   end
-  redis.call('ZREM', stem .. 'line:' .. place .. ':' .. claims[1].key, id)
-  redis.call('ZADD', stem .. 'line:' .. place .. ':' .. claims[number].key, arrival, id)
-  redis.call('SADD', stem .. 'places:' .. claims[number].key, place)
-  redis.call('SADD', stem .. 'inuse', claims[number].key)
+  redis.call('ZREM', line_of(place, claims[1].key), id)
+  redis.call('ZADD', line_of(place, claims[number].key), arrival, id)
+  note_places({place, claims[number].key})
   redis.call('HSET', index, id, 'l:' .. place .. table.concat(words, '\n'))
-  offer(place, claims[1].key)
+  offer({place, claims[1].key})
 end
 
 -- As many holders are to end as jobs wait for their places, and no more however often one of these is looked at.
 local function cancel_oldest(claim)
   local waiting = 0
-  for _, place in ipairs(redis.call('SMEMBERS', stem .. 'places:' .. claim.key)) do
-    waiting = waiting + redis.call('ZCARD', stem .. 'line:' .. place .. ':' .. claim.key)
+  for _, place in ipairs(places_of({claim.key})[1]) do
+    waiting = waiting + redis.call('ZCARD', line_of(place, claim.key))
   end
   for _, holder in ipairs(redis.call('ZRANGE', stem .. 'holders:' .. claim.key, 0, math.min(waiting, AT_ONCE) - 1)) do
     -- Those that died, and those that are told already, are in front.
@@ -55,43 +54,50 @@ local function cancel_oldest(claim)
   end
 end
 
--- One that waits behind a limit: whether all of its limits let it in. If not, it goes on waiting for the one that does not.
-local function let_in(place, id, mark, turns)
-  local claims = claims_of(mark)
-  local key, behind = claims[1].key, stem .. 'behind:' .. place
-  local line = stem .. 'line:' .. place .. ':' .. key
-  local function refused(arrival)
-    redis.call('ZADD', behind, arrival or 0, id)
-    give_back(turns, mark)
-    return false
-  end
-  local head = redis.call('ZRANGE', line, 0, 0, 'WITHSCORES')
-  if head[1] ~= id then  -- one that came back is in front of it
-    refused(redis.call('ZSCORE', line, id))
-    offer(place, key)
-    return false
-  end
+-- The first of these limits that does not let the job in: its number, and what `closed` says.
+local function refusal_of(claims, id)
   for number, claim in ipairs(claims) do
     local wait, is_full = closed(claim, id)
-    if wait then
-      look_later(claim, wait)
-      if number > 1 then move(place, id, mark, claims, number, head[2]) end
-      local policy = definition(claim.name).when_full
-      if policy == 'cancel_new' then
-        unwanted[#unwanted + 1], unwanted[#unwanted + 2] = id, 'limit_full'
-      elseif policy == 'cancel_oldest' and is_full then
-        cancel_oldest(claim)
-      end
-      return refused(head[2])
-    end
+    if wait then return {number = number, wait = wait, is_full = is_full} end
+  end
+end
+
+-- The head of a line goes on waiting, for the limit that does not let it in; or that is full, and has it otherwise.
+local function turn_away(place, id, mark, claims, refusal, arrival)
+  local claim = claims[refusal.number]
+  look_later(claim, refusal.wait)
+  if refusal.number > 1 then move(place, id, mark, claims, refusal.number, arrival) end
+  local policy = definition(claim.name).when_full
+  if policy == 'cancel_new' then
+    unwanted[#unwanted + 1], unwanted[#unwanted + 2] = id, 'limit_full'
+  elseif policy == 'cancel_oldest' and refusal.is_full then
+    cancel_oldest(claim)
+  end
+end
+
+-- One that waits behind a limit: whether all of its limits let it in.
+local function let_in(place, id, mark, claims, turns)
+  local key = claims[1].key
+  local line = line_of(place, key)
+  -- Most are the head, and are let in.
+  local head = redis.call('ZPOPMIN', line)
+  local refusal = head[1] == id and refusal_of(claims, id)
+  if head[1] ~= id or refusal then
+    if head[1] then redis.call('ZADD', line, head[2], head[1]) end
+    local arrival = redis.call('ZSCORE', line, id) or 0
+    if refusal then turn_away(place, id, mark, claims, refusal, arrival) end
+    redis.call('ZADD', stem .. 'behind:' .. place, arrival, id)
+    give_back(turns, mark)
+    -- One that came back is in front of it.
+    if not refusal then offer({place, key}) end
+    return false
   end
   occupy(claims, id, true)
-  redis.call('ZREM', line, id)
   -- Most keys are full now, and then it does not matter who is next.
   local limit = definition(claims[1].name)
   local is_plain = limit and limit.concurrency and limit.order ~= 'fifo' and (limit.when_full or 'wait') == 'wait'
     and not limit.changes
-  if not is_plain or redis.call('ZCARD', stem .. 'holders:' .. key) < limit.concurrency then offer(place, key) end
+  if not is_plain or held_of(key) < limit.concurrency then offer({place, key}) end
   return true
 end
 
@@ -103,19 +109,21 @@ local function go_ahead(redelivery, fair, turns, count, now)
   local name, ids, located, gone = string.match(redelivery, '}:q:(.*)r$'), {}, {}, {}
   for at = 1, #taken, 2 do ids[#ids + 1] = taken[at] end
   local records = redis.call('HMGET', parked, unpack(ids))
-  local places = has_limits and redis.call('HMGET', index, unpack(ids)) or {}
+  local claims_by, marks = {}, has_limits and marks_at(name, redis.call('HMGET', index, unpack(ids))) or {}
+  for at, mark in pairs(marks) do claims_by[at] = claims_of(mark) end
+  look_at_holders(claims_by)
   local had = 0
   for at, id in ipairs(ids) do
     -- The next one of a line may be before those that came along with its head.
-    if lines[fair] and lines[fair].soonest < tonumber(taken[2 * at]) then break end
-    had, now = at, math.max(now, tonumber(taken[2 * at]))
-    local mark = string.match(places[at] or '', '^l:[^:]*:%d(:.*)$')
+    local turn, mark, claims = tonumber(taken[2 * at]), marks[at], claims_by[at]
+    if lines[fair] and lines[fair].soonest < turn then break end
+    had, now = at, math.max(now, turn)
     if not records[at] then
       redis.call('XADD', quarantine, '*', 'id', id, 'record', '', 'reason', 'its turn came, but its record is gone')
       redis.call('HDEL', index, id)
       gone[#gone + 1] = id
-      if mark then redis.call('ZREM', stem .. 'line:' .. name .. ':' .. claims_of(mark)[1].key, id) end
-    elseif not mark or let_in(name, id, mark, turns) then
+      if mark then redis.call('ZREM', line_of(name, claims[1].key), id) end
+    elseif not mark or let_in(name, id, mark, claims, turns) then
       located[#located + 1] = id
       located[#located + 1] = 'q:' .. name .. 'r:' .. redis.call('XADD', redelivery, '*', 'j', records[at])
       gone[#gone + 1] = id
@@ -157,12 +165,16 @@ end
 -- Where room is said to be, heads of lines come among the turns.
 if has_limits then
   local ripe = redis.call('ZRANGE', stem .. 'dueroom', '-inf', micros() / 1000, 'BYSCORE', 'LIMIT', 0, AT_ONCE)
-  if #ripe > 0 then redis.call('ZREM', stem .. 'dueroom', unpack(ripe)) end
-  for _, key in ipairs(redis.call('SPOP', stem .. 'room', AT_ONCE)) do ripe[#ripe + 1] = key end
-  for _, key in ipairs(ripe) do
-    for _, place in ipairs(redis.call('SMEMBERS', stem .. 'places:' .. key)) do offer(place, key) end
-    forget_unused(key)
+  if #ripe > 0 then
+    redis.call('ZREM', stem .. 'dueroom', unpack(ripe))
+    redis.call('SADD', stem .. 'room', unpack(ripe))
   end
+  local open, asked = redis.call('SPOP', stem .. 'room', AT_ONCE), {}
+  for at, places in ipairs(places_of(open)) do
+    for _, place in ipairs(places) do asked[#asked + 1], asked[#asked + 2] = place, open[at] end
+    if #places == 0 then forget_unused(open[at]) end
+  end
+  offer(asked)
   enqueued(parked)
   reply[1] = redis.call('EXISTS', stem .. 'room')
 end

@@ -29,10 +29,10 @@ class LimitAudit:
         return await retry_through_outage(self._look)
 
     async def _look(self) -> int:
-        cursor, claims = await self._connection.call("SSCAN", self._keys.in_use, self._cursor, "COUNT", PAGE)
+        cursor, claims = await self._connection.call("HSCAN", self._keys.in_use, self._cursor, "COUNT", PAGE)
         found = (0, 0)
         if claims:
             keys = AUDIT_LIMITS.keys(self._keys, fence=self._keys.fence(self._lease.node))
-            found = await self._connection.run(AUDIT_LIMITS, keys, [self._lease.epoch, *claims])
+            found = await self._connection.run(AUDIT_LIMITS, keys, [self._lease.epoch, *claims[::2]])
         self._cursor = cursor
         return sum(found)

@@ -14,7 +14,7 @@ TWO = Most(queues=1_000, limit_keys=2)
 
 
 def in_use(cluster: Cluster) -> set[bytes]:
-    return cluster.raw.smembers(cluster.keys.in_use)
+    return set(cluster.raw.hkeys(cluster.keys.in_use))
 
 
 async def refused(cluster: Cluster, *keys: str) -> QuotaExceeded:

@@ -147,7 +147,6 @@ class Flow(Taking):
         gone = {
             "holders",
             "line",
-            "places",
             "inuse",
             "behind",
             "fair",

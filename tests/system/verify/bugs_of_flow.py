@@ -19,7 +19,7 @@ def let_one_more_in() -> None:
     """A full key lets one more in."""
     for script in (TAKE_TURNS, TAKE_DECLINED):
         edit(script, ("held >= limit.concurrency and", "held > limit.concurrency and"))
-    edit(TAKE_TURNS, ("'holders:' .. key) < limit.concurrency", "'holders:' .. key) <= limit.concurrency"))
+    edit(TAKE_TURNS, ("held_of(key) < limit.concurrency", "held_of(key) <= limit.concurrency"))
 
 
 def use_up_nothing() -> None:

@@ -20,18 +20,17 @@ local function claimed(first, width, known, most_keys)
       end
       if fifo and concurrent > 1 then return refused('fifo', at, fifo, claims[fifo]) end
       local place = string.match(KEYS[tonumber(ARGV[at])], '}:q:(.*)$')
-      local line = stem .. 'line:' .. place .. ':' .. claims[1].key
-      if not looked_at[line] then
-        looked_at[line] = true
-        local wrong = wrong_type({line, stem .. 'places:' .. claims[1].key, stem .. 'inuse', stem .. 'behind:' .. place})
+      for _, key in ipairs({stem .. 'inuse', stem .. 'behind:' .. place, line_of(place, claims[1].key)}) do
+        local wrong = not looked_at[key] and wrong_type({key})
         if wrong then return wrong end
+        looked_at[key] = true
       end
     end
   end
-  local in_use = count > 0 and redis.call('SCARD', stem .. 'inuse')
+  local in_use = count > 0 and redis.call('HLEN', stem .. 'inuse')
   if in_use and in_use + count > most_keys then
     local fresh = 0
-    for key in pairs(keys) do fresh = fresh + 1 - redis.call('SISMEMBER', stem .. 'inuse', key) end
+    for key in pairs(keys) do fresh = fresh + 1 - redis.call('HEXISTS', stem .. 'inuse', key) end
     if fresh > 0 and in_use + fresh > most_keys then return {'keys', in_use, fresh, most_keys} end
   end
 end

@@ -2,6 +2,8 @@
 -- `\n<name>\n<key>\n<units>`. It waits in the line of the first of them, and holds all of them or none. The head of a line
 -- stays there until it is admitted; it stands among the turns while its key has room.
 local instant, definitions, freed, has_throttled = nil, {}, false, nil
+-- By key: how many hold it, once that was looked at.
+local held_by = {}
 
 -- Unix time in microseconds.
 local function micros()
@@ -78,6 +80,27 @@ local function is_probed(claim, id)
   return false
 end
 
+-- How many hold a key; nil: it is of the wrong type, which is mended by somebody, some time.
+local function held_of(key)
+  if not held_by[key] then
+    local held = redis.pcall('ZCARD', stem .. 'holders:' .. key)
+    held_by[key] = type(held) == 'number' and held or nil
+  end
+  return held_by[key]
+end
+
+-- Mostly no job holds any of these keys, as one look tells. Of each job: its claims.
+local function look_at_holders(claims_by)
+  local keys, names = {}, {}
+  for _, claims in pairs(claims_by) do
+    for _, claim in ipairs(claims) do
+      keys[#keys + 1], names[#names + 1] = claim.key, stem .. 'holders:' .. claim.key
+    end
+  end
+  if #names < 2 or redis.call('EXISTS', unpack(names)) > 0 then return end
+  for _, key in ipairs(keys) do held_by[key] = 0 end
+end
+
 -- nil: this job may use what it claims of the key. Else in how many µs to look again, 0: when a job ends; then whether it is
 -- since all places are taken.
 local function closed(claim, id)
@@ -90,9 +113,8 @@ local function closed(claim, id)
     if is_probed(claim, id) then return 0 end
   end
   if limit.concurrency then
-    local held = redis.pcall('ZCARD', stem .. 'holders:' .. claim.key)
-    -- A key of the wrong type is mended by somebody, some time.
-    if type(held) ~= 'number' then return 1000000 end
+    local held = held_of(claim.key)
+    if not held then return 1000000 end
     if held >= limit.concurrency and not redis.call('ZSCORE', stem .. 'holders:' .. claim.key, id) then return 0, true end
   end
   if limit.rate then
@@ -129,9 +151,10 @@ end
 local function occupy(claims, id, from_line)
   for number, claim in ipairs(claims) do
     local since = math.floor(micros() / 1000)
-    redis.call('ZADD', stem .. 'holders:' .. claim.key, since, id)
+    local added = redis.call('ZADD', stem .. 'holders:' .. claim.key, since, id)
+    if held_by[claim.key] then held_by[claim.key] = held_by[claim.key] + added end
     if claim.is_probe then redis.call('ZADD', stem .. 'probes', since, claim.key) end
-    if number > 1 or not from_line then redis.call('SADD', stem .. 'inuse', claim.key) end
+    if number > 1 or not from_line then redis.call('HSETNX', stem .. 'inuse', claim.key, '') end
     if claim.used then
       local left = math.ceil((claim.used - micros()) / 1000) + 1000
       redis.call('SET', stem .. 'tat:' .. claim.key, string.format('%.0f', claim.used), 'PX', left)
@@ -148,6 +171,7 @@ local function release(id, mark, refund)
     local holders, tat = stem .. 'holders:' .. claim.key, stem .. 'tat:' .. claim.key
     local held_ms = refund and tonumber(redis.call('ZSCORE', holders, id))
     if redis.call('ZREM', holders, id) == 1 then
+      held_by[claim.key] = nil
       redis.call('SADD', stem .. 'room', claim.key)
       -- A probe that did not run was none: the next one is.
       if held_ms and held_ms == tonumber(redis.call('ZSCORE', stem .. 'probes', claim.key)) then
@@ -163,15 +187,6 @@ local function release(id, mark, refund)
       freed = true
     end
   end
-end
-
-local function is_unused(key)
-  return redis.call('EXISTS', stem .. 'holders:' .. key, stem .. 'places:' .. key) == 0
-end
-
--- A key that no job waits for or holds is no longer in use. One that was throttled is still to let one job go first.
-local function forget_unused(key)
-  if is_unused(key) and not redis.call('ZSCORE', stem .. 'probes', key) then redis.call('SREM', stem .. 'inuse', key) end
 end
 
 -- Whether a job keeps what it holds while it waits for its retry, or lies dead: then the next one must not overtake it.

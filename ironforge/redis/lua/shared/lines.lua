@@ -1,39 +1,124 @@
 -- Lines behind keys of limits: a job with limits joins the line of the first of them.
-local joined, arrivals, arriving = {}, {}, 0
+-- What `all_joined` writes: by line and by place when jobs came, and their records. By job: what the index is to say.
+local arrivals, arrived, shelved, arriving = {}, {}, {}, 0
+local joined = {}
 -- In µs, by how much one that comes back is before those that come for the first time: longer than any clock says.
 local AHEAD = 4000000000000000
 
--- Lets the head of a line stand among the turns, where its key has room or does not let it wait; true when it came there
--- now and has room. `place`: `<queue>:<priority>`.
-local function offer(place, key)
-  local line, behind = stem .. 'line:' .. place .. ':' .. key, stem .. 'behind:' .. place
-  local head = redis.pcall('ZRANGE', line, 0, 0)
-  if head.err then return end
-  if not head[1] then
-    redis.call('SREM', stem .. 'places:' .. key, place)
-    return
+local function line_of(place, key) return stem .. 'line:' .. place .. ':' .. key end
+
+-- Places that have a line of each of these keys, in the order of the keys.
+local function places_of(keys)
+  local said, places = #keys > 0 and redis.call('HMGET', stem .. 'inuse', unpack(keys)) or {}, {}
+  for at = 1, #keys do
+    places[at] = {}
+    for place in string.gmatch(said[at] or '', '[^ ]+') do table.insert(places[at], place) end
   end
-  if not redis.call('ZSCORE', behind, head[1]) then return end
-  local where = joined[head[1]] or redis.call('HGET', stem .. 'index', head[1])
-  local mark = string.match(where or '', '^l:[^:]*:%d(:.*)$')
-  if not mark then return end
-  local claim = claims_of(mark)[1]
-  local wait = closed(claim, head[1])
-  if wait and (definition(claim.name).when_full or 'wait') == 'wait' then
-    look_later(claim, wait)
-    return
+  return places
+end
+
+-- There are lines now at these places. `asked`: pairs of place and key.
+local function note_places(asked)
+  local said, words, keys = {}, {}, {}
+  for at = 2, #asked, 2 do keys[#keys + 1] = asked[at] end
+  for from = 1, #keys, 1000 do
+    local some = {unpack(keys, from, math.min(from + 999, #keys))}
+    for at, found in ipairs(redis.call('HMGET', stem .. 'inuse', unpack(some))) do said[some[at]] = found or '' end
   end
-  redis.call('ZREM', behind, head[1])
-  stand(turns_at(stem .. 'fair:' .. place, stem .. 'turns:' .. place), head[1], mark)
-  freed = true
-  return not wait
+  for at = 1, #asked, 2 do
+    local place, key = asked[at], asked[at + 1]
+    if not string.find(' ' .. said[key], ' ' .. place .. ' ', 1, true) then
+      said[key] = said[key] .. place .. ' '
+      words[#words + 1], words[#words + 2] = key, said[key]
+    end
+  end
+  in_parts('HSET', stem .. 'inuse', words)
+end
+
+local function is_unused(key)
+  return redis.call('HGET', stem .. 'inuse', key) == '' and redis.call('EXISTS', stem .. 'holders:' .. key) == 0
+end
+
+-- A key that no job waits for or holds is no longer in use. One that was throttled is still to let one job go first.
+local function forget_unused(key)
+  if is_unused(key) and not redis.call('ZSCORE', stem .. 'probes', key) then redis.call('HDEL', stem .. 'inuse', key) end
+end
+
+-- The line of a key at a place is empty.
+local function forget_place(place, key)
+  local said = redis.call('HGET', stem .. 'inuse', key)
+  if not said then return end
+  local left = string.gsub(said, '[^ ]+ ', function(each) return each == place .. ' ' and '' or nil end)
+  redis.call('HSET', stem .. 'inuse', key, left)
+  forget_unused(key)
+end
+
+-- Of jobs with limits that wait at a place, their marks; by their number in `locations`, which the index gave.
+local function marks_at(place, locations)
+  local marks, head = {}, 'l:' .. place
+  for at, location in ipairs(locations) do
+    if location and string.sub(location, 1, #head) == head then marks[at] = string.sub(location, #head + 1) end
+  end
+  return marks
+end
+
+-- Lets heads of lines at one place, `<queue>:<priority>`, stand among the turns, where their key has room or does not let
+-- them wait. Returns how many came there now and have room.
+local function stand_up(place, ids)
+  local locations, behind = redis.call('HMGET', stem .. 'index', unpack(ids)), stem .. 'behind:' .. place
+  for at, id in ipairs(ids) do locations[at] = joined[id] or locations[at] end
+  local marks, claims_by = marks_at(place, locations), {}
+  for at, score in ipairs(redis.call('ZMSCORE', behind, unpack(ids))) do
+    claims_by[at] = score and marks[at] and {claims_of(marks[at])[1]} or nil
+  end
+  look_at_holders(claims_by)
+  local upright, came = {}, 0
+  for at, id in ipairs(ids) do
+    local claim = claims_by[at] and claims_by[at][1]
+    local wait = claim and closed(claim, id)
+    if not claim then
+      -- It stands there already.
+    elseif wait and (definition(claim.name).when_full or 'wait') == 'wait' then
+      look_later(claim, wait)
+    else
+      stand(turns_at(stem .. 'fair:' .. place, stem .. 'turns:' .. place), id, marks[at])
+      upright[#upright + 1] = id
+      if not wait then came = came + 1 end
+    end
+  end
+  if #upright > 0 then
+    redis.call('ZREM', behind, unpack(upright))
+    freed = true
+  end
+  return came
+end
+
+-- Does so with the heads of these lines, each once. `asked`: pairs of place and key.
+local function offer(asked)
+  local heads, came = {}, 0
+  for at = 1, #asked, 2 do
+    local place, key = asked[at], asked[at + 1]
+    local head = redis.pcall('ZRANGE', line_of(place, key), 0, 0)
+    if head[1] then
+      local ids = heads[place] or {}
+      heads[place] = ids
+      ids[#ids + 1] = head[1]
+      if #ids == 1000 then
+        came, heads[place] = came + stand_up(place, ids), nil
+      end
+    elseif not head.err then
+      forget_place(place, key)
+    end
+  end
+  for place, ids in pairs(heads) do came = came + stand_up(place, ids) end
+  return came
 end
 
 -- When the last one came that waits there, where the order matters: a clock that was put back must not change it.
 local function last_of(limit, line)
   local found = definition(limit)
   if not found or found.order ~= 'fifo' then return 0 end
-  local last = redis.pcall('ZRANGE', stem .. 'line:' .. line, 0, 0, 'REV', 'WITHSCORES')
+  local last = redis.pcall('ZRANGE', line, 0, 0, 'REV', 'WITHSCORES')
   return (tonumber(last[2]) or 0) + 1
 end
 
@@ -43,34 +128,38 @@ local function join(stream, id, record, mark)
   local name = place .. ':' .. key
   local line = arrivals[name]
   if not line then
-    line = {place = place, claim = claims[1], words = {}, records = {}, after = last_of(claims[1].name, name)}
+    line = {place = place, key = key, words = {}, after = last_of(claims[1].name, line_of(place, key))}
     arrivals[name] = line
   end
-  local n = #line.words
+  local all = arrived[place] or {}
+  arrived[place] = all
   local came = math.max(micros(), line.after) + arriving
   if since ~= '' then
     -- Before all that come for the first time, by whatever clock: this one is that of a client. And before these, one that has
     -- kept its place: as others are revived, they would come before it, and wait for it.
     came = (redis.pcall('ZSCORE', stem .. 'holders:' .. key, id) and 0 or tonumber(since) * 1000) - AHEAD
   end
-  line.words[n + 1] = string.format('%.0f', came)
-  line.words[n + 2] = id
-  line.records[n + 1], line.records[n + 2] = id, record
+  came = string.format('%.0f', came)
+  local n, m, r = #line.words, #all, #shelved
+  line.words[n + 1], line.words[n + 2] = came, id
+  all[m + 1], all[m + 2] = came, id
+  shelved[r + 1], shelved[r + 2] = id, record
   arriving = arriving + 1
   joined[id] = 'l:' .. place .. mark
   return joined[id]
 end
 
 local function all_joined(parked)
-  for name, line in pairs(arrivals) do
-    in_parts('ZADD', stem .. 'line:' .. name, line.words)
-    in_parts('ZADD', stem .. 'behind:' .. line.place, line.words)
-    in_parts('HSET', parked, line.records)
-    redis.call('SADD', stem .. 'places:' .. line.claim.key, line.place)
-    redis.call('SADD', stem .. 'inuse', line.claim.key)
-    offer(line.place, line.claim.key)
+  local asked = {}
+  for _, line in pairs(arrivals) do
+    in_parts('ZADD', line_of(line.place, line.key), line.words)
+    asked[#asked + 1], asked[#asked + 2] = line.place, line.key
   end
-  arrivals = {}
+  for place, words in pairs(arrived) do in_parts('ZADD', stem .. 'behind:' .. place, words) end
+  in_parts('HSET', parked, shelved)
+  note_places(asked)
+  offer(asked)
+  arrivals, arrived, shelved = {}, {}, {}
 end
 
 -- Gives the turn of one that stood back, or its key would wait for jobs that never ran.

@@ -21,8 +21,8 @@ local function withdraw(scheduled, parked, delayed, id, location)
   redis.call('HDEL', parked, id)
   if letter == 'l' then
     local key = claims_of(mark)[1].key
-    redis.call('ZREM', stem .. 'line:' .. place .. ':' .. key, id)
+    redis.call('ZREM', line_of(place, key), id)
     redis.call('ZREM', stem .. 'behind:' .. place, id)
-    offer(place, key)
+    offer({place, key})
   end
 end
