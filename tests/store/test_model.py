@@ -3,33 +3,82 @@
 from __future__ import annotations
 
 import os
+from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
 
+from ironforge.redis import scripts
+from ironforge.redis.scripts import Script
 from ironforge.store import expiry
 from ironforge.store.consumer import stream_selector
 from tests.store.model import clock
 from tests.store.model.doors import StoreClient
 from tests.store.model.flow import Flow
 from tests.store.model.nodes import Life
+from tests.store.model.planting import edit
+
+# Each takes half a second: a tenth of what others get.
+EXAMPLES = int(os.environ.get("IRONFORGE_MODEL_EXAMPLES", settings.default.max_examples // 10))
+# Among so many a planted bug is found; most are among the first ten.
+ENOUGH = 200
 
 
-def live(machine: type[StoreClient], server: str) -> None:
-    # Each takes half a second: a tenth of what others get.
-    examples = int(os.environ.get("IRONFORGE_MODEL_EXAMPLES", settings.default.max_examples // 10))
-    options = settings(max_examples=examples, stateful_step_count=40, suppress_health_check=list(HealthCheck))
-    run_state_machine_as_test(type("OnServer", (machine,), {"url": server}), settings=options)
+def live(machine: type[StoreClient], server: str, **options: Any) -> None:
+    found = settings(**{"max_examples": EXAMPLES, "stateful_step_count": 40, **options})
+    run_state_machine_as_test(
+        type("OnServer", (machine,), {"url": server}),
+        settings=settings(found, suppress_health_check=list(HealthCheck)),
+    )
 
 
-def test_a_life_of_a_cluster(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nodes look at all with each call."""
     monkeypatch.setattr(stream_selector, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(expiry, "LOOK_SECONDS", 0.0)
+
+
+def test_a_life_of_a_cluster(server: str) -> None:
     live(Life, server)
 
 
 def test_a_life_with_limits_unique_keys_kinds_and_expiry(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream_selector, "LOOK_SECONDS", 0.0)
-    monkeypatch.setattr(expiry, "LOOK_SECONDS", 0.0)
     clock.hold(monkeypatch)
     live(Flow, server)
+
+
+class Bug(NamedTuple):
+    """In these scripts `old` becomes `new`."""
+
+    scripts: tuple[Script, ...]
+    old: str
+    new: str
+
+
+TAKING = (scripts.TAKE_TURNS, scripts.TAKE_DECLINED)
+BUGS = {
+    "one more is let in": Bug(TAKING, "held >= limit.concurrency and", "held > limit.concurrency and"),
+    "only the first limit is asked": Bug(
+        (scripts.TAKE_TURNS,),
+        "for number, claim in ipairs(claims) do\n    local wait",
+        "for number, claim in ipairs({claims[1]}) do\n    local wait",
+    ),
+    "an expired job keeps its unique key": Bug(
+        (scripts.CANCEL,), "release_key(id, seen)", "if expired == '0' then release_key(id, seen) end"
+    ),
+}
+
+
+@pytest.mark.parametrize("server", ["valkey"], indirect=True)
+@pytest.mark.parametrize("name", BUGS)
+def test_planted_bugs_are_found(server: str, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    clock.hold(monkeypatch)
+    bug = BUGS[name]
+    for script in bug.scripts:
+        assert bug.old in script.text
+        edit(monkeypatch, script, bug.old, bug.new)
+    with pytest.raises((AssertionError, KeyError, Flaky)):
+        live(Flow, server, max_examples=ENOUGH, phases=[Phase.generate], derandomize=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from ironforge.redis import scripts
 from ironforge.redis.keys import Keys
+from tests.store.model.planting import edit
 
 # Outside of every namespace: seconds, and µs of the second, as TIME answers.
 NAMES = ("clock:seconds", "clock:micros")
@@ -20,9 +20,7 @@ def hold(monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on scripts look at this clock instead of the server's."""
     for script in vars(scripts).values():
         if isinstance(script, scripts.Script):
-            text = script.text.replace("redis.call('TIME')", HELD)
-            monkeypatch.setattr(script, "text", text)
-            monkeypatch.setattr(script, "sha", hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+            edit(monkeypatch, script, "redis.call('TIME')", HELD)
 
 
 class Clock:

@@ -65,6 +65,11 @@ class Flow(Taking):
             self.becomes(one, JobState.CANCELLED if one.cancel_asked else JobState.SCHEDULED)
 
     @rule(node=st.integers(0, 9), number=st.integers(0, 9))
+    def bury(self, node: int, number: int) -> None:
+        """More often than all that a node may do is needed for those that died to meet."""
+        self.put_aside(node, number, "bury")
+
+    @rule(node=st.integers(0, 9), number=st.integers(0, 9))
     def put_aside_and_bring_back(self, node: int, number: int) -> None:
         """One that a node cannot read, and another one can."""
         delivery = self.take(node, number)

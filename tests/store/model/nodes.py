@@ -185,10 +185,14 @@ class Life(StoreClient):
         assert sorted(view.job.id for view in page.jobs) == sorted(self.known)
 
     def teardown(self) -> None:
-        self.come_to_rest()
-        self.run(self.cluster.close())
-        self.cluster.raw.flushdb()  # or looks at all keys would take longer with each example
-        self.loop.close()
+        try:
+            self.come_to_rest()
+            self.cluster.check()
+        finally:
+            self.cluster.raw.flushdb()  # or looks at all keys would take longer with each example
+            self.cluster.checked = False
+            self.run(self.cluster.close())
+            self.loop.close()
 
     def come_to_rest(self) -> None:
         """Whatever is left runs to its end, and then nothing is anywhere but among the ended and the dead."""

@@ -179,14 +179,14 @@ class Doors(Life):
         """Of one that was put off for too long already, the start is not put off again."""
         latest_ms = created_ms_of(owner.job.id) + use.max_wait_ms if use.max_wait_ms else None
         if item.delay_ms and latest_ms is not None and latest_ms <= self.clock.now_ms:
-            item = item._replace(delay_ms=None)
+            item = msgspec.structs.replace(item, delay_ms=None)
         self.claims.release(owner.job, refunded_at_us=self.now_us)
         self.unique_keys.hold_as(owner.job.kind, use, self.clock.now_ms)
         self.stored(item, owner)
 
     # ------------------------------------------------------------------ what doors do to them
 
-    @rule(state=st.sampled_from([JobState.DEAD, *JobState]), number=st.integers(0, 99), reset=st.booleans())
+    @rule(state=st.sampled_from([*[JobState.DEAD] * 6, *JobState]), number=st.integers(0, 99), reset=st.booleans())
     def retry(self, state: JobState, number: int, reset: bool) -> None:
         """A dead job takes its unique key again, or stays dead."""
         one = self.pick(state, number)
