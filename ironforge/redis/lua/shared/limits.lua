@@ -42,15 +42,13 @@ end
 -- What a mark says that a job uses, and since when it waits ('': for the first time).
 local function claims_of(mark)
   -- Most jobs have one limit.
-  local since, only, key, units = string.match(mark, '\n([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)$')
+  local since, key, only, units = string.match(mark, '^[^\n]*\n([^\n]*)\n(([^\n]*)\n[^\n]*)\n([^\n]*)$')
+  if since then return {{name = only, key = key, units = tonumber(units)}}, since end
   local words, claims = {}, {}
-  if since and string.find(mark, '\n', 1, true) == #mark - #since - #only - #key - #units - 3 then
-    return {{name = only, text = key, key = only .. '\n' .. key, units = tonumber(units)}}, since
-  end
   for word in string.gmatch(mark, '\n([^\n]*)') do words[#words + 1] = word end
   for at = 2, #words, 3 do
-    local name, text = words[at], words[at + 1]
-    claims[#claims + 1] = {name = name, text = text, key = name .. '\n' .. text, units = tonumber(words[at + 2])}
+    local name = words[at]
+    claims[#claims + 1] = {name = name, key = name .. '\n' .. words[at + 1], units = tonumber(words[at + 2])}
   end
   return claims, words[1]
 end
