@@ -63,7 +63,7 @@ async def test_a_place_without_a_job_is_counted_and_mended_by_a_running_node(wor
     shards = shards_of(world.settings)
     for keys in shards:
         world.cluster.raw.zadd(keys.holders("account\na"), {b"of no job, alas!": 1})
-        world.cluster.raw.sadd(keys.in_use, "account\na")
+        world.cluster.raw.hset(keys.in_use, "account\na", "")
     async with world.node() as node:
 
         def lost() -> float:

@@ -84,7 +84,7 @@ async def test_a_place_without_a_job_is_found_and_mended_in_each_shard(with_limi
     node = await with_limits.node()
     for keys, key in zip(shards_of(with_limits.settings), KEYS, strict=True):
         with_limits.raw.zadd(keys.holders(f"one\n{key}"), {b"of no job, alas!": now_ms()})
-        with_limits.raw.sadd(keys.in_use, f"one\n{key}")
+        with_limits.raw.hset(keys.in_use, f"one\n{key}", "")
     await submit_each(with_limits, *one_of_each())
     assert await node.work.fetch(10) == []
     assert await node.work.audit_limits() == SHARDS
