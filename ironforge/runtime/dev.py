@@ -1,7 +1,8 @@
 """Composition roots with an HTTP API: `serve_dev` runs everything in one process, `serve_api` the API alone.
 
 `ironforge dev` is no simulation: the same API, node and store as in production, beside a server of its own. The last
-part to start ends first, so that the API accepts nothing new while the node drains, and the server outlives both.
+part to start ends first, so that the API accepts nothing new while the node drains, and the server outlives both. The
+API listens once the node has announced its kinds, so no job comes in without what its kind says of it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 
 import msgspec
@@ -17,12 +18,13 @@ import msgspec
 from ironforge.addresses.authority import is_loopback
 from ironforge.addresses.web_url import url_of
 from ironforge.api.app import create_app
-from ironforge.api.server import serve
+from ironforge.api.server import check_address, serve
 from ironforge.handlers.forge import Forge
 from ironforge.logs.setup import get_logger
 from ironforge.metrics.http import HttpMetrics
 from ironforge.metrics.jobs import Metrics
 from ironforge.process.thread_pool import aside
+from ironforge.runtime.api_server import reserved
 from ironforge.runtime.auth_setup import authentication_of
 from ironforge.runtime.embedded_server import EmbeddedServer
 from ironforge.runtime.node import Node
@@ -61,12 +63,26 @@ async def serve_dev(
         if forge is None:
             return await _serve_until_told(settings, told, allow_public=allow_public, on_ready=on_ready)
         await verify(settings)
+        # Where its address cannot be had, no node takes jobs that would have to end before that is said.
+        check_address(settings.http_host, allow_public=allow_public or settings.auth == "on")
+        port = stack.enter_context(reserved(settings.http_host, settings.http_port))
+        settings = msgspec.structs.replace(settings, http_port=port)
         node = Node(forge, settings)
         told.then = node.stop
-        # The API first: where its address cannot be had, no node takes jobs that would have to end before that is said.
-        async with _api(settings, node.metrics, allow_public=allow_public, readiness=node.problems) as url:
+
+        async def start_node() -> None:
             await node.start()
             stack.push_async_callback(node.close)
+
+        api = _api(
+            settings,
+            node.metrics,
+            allow_public=allow_public,
+            before=start_node,
+            readiness=node.problems,
+            shared_port=True,
+        )
+        async with api as url:
             ended = asyncio.create_task(node.wait(), name="node")
             if on_ready and not told.event.is_set():
                 on_ready(url)
@@ -104,7 +120,9 @@ async def _serve_until_told(
     shared_port: bool = False,
 ) -> int:
     await verify(settings)
-    async with _api(settings, Metrics(), allow_public=allow_public, shared_port=shared_port) as url:
+    async with _api(
+        settings, Metrics(), allow_public=allow_public, own=not shared_port, shared_port=shared_port
+    ) as url:
         if on_ready:
             on_ready(url)
         await warn_of_unserved_queues(settings)
@@ -154,19 +172,24 @@ async def _api(
     metrics: Metrics,
     *,
     allow_public: bool,
+    before: Callable[[], Awaitable[None]] | None = None,
     readiness: Callable[[], list[str]] | None = None,
+    own: bool = True,
     shared_port: bool = False,
 ) -> AsyncIterator[str]:
-    """The API while the block runs; its URL."""
+    """The API while the block runs; its URL. `before` runs when all is there but the address. `own`: the metrics are of
+    all processes that listen there."""
     tls = server_context(settings)
     async with AsyncExitStack() as stack:
         store_client = StoreClient(settings)
         stack.push_async_callback(store_client.close)
         await stack.enter_async_context(store_client.expiring())
-        own = not shared_port and metrics.namespaces <= {settings.namespace}
+        own = own and metrics.namespaces <= {settings.namespace}
         authentication = await stack.enter_async_context(authentication_of(settings, metrics, own=own))
         if authentication is not None and tls is None:
             _warn_of_readable_credentials(settings.http_host)
+        if before is not None:
+            await before()
         runner = await serve(
             create_app(
                 settings,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 
-from ironforge import Forge
+from ironforge import Client, Forge
 from ironforge.runtime.dev import serve_dev
 from ironforge.settings import load
 from tests.cli.kit import Dev, Service, eventually, ironforge, processes_with
@@ -72,6 +73,27 @@ def test_the_banner_holds_in_a_terminal_without_the_environment_of_this_one(tmp_
     with Service("dev", "--no-node", "--data-dir", str(tmp_path / "data"), http_port=str(port)) as dev:
         expected = f"ironforge stats --url http://127.0.0.1:{port}"
         assert eventually(lambda: expected in "".join(list(dev.stdout)), "the banner")
+
+
+def test_the_first_job_has_what_its_kind_says(tmp_path: Path) -> None:
+    """Submitted as soon as anything listens: the node has announced its kinds by then."""
+    (tmp_path / "shop.py").write_text(
+        "from ironforge import Forge, Use\nforge = Forge()\nforge.limit('one', concurrency=1)\n"
+        "@forge.job('sell', priority='high', limits=[Use('one', key='customer')])\n"
+        "async def sell(customer: str): return customer\n"
+    )
+    port = free_port()
+    url, arguments = f"http://127.0.0.1:{port}", ("--port", str(port), "--data-dir", str(tmp_path / "data"))
+    with Service("dev", "shop", *arguments, cwd=tmp_path), Client(url) as client:
+        eventually(lambda: listens(port), "the API to listen")
+        job = client.get(client.submit("sell", {"customer": "ada"})["id"])
+    assert (job["priority"], [limit["key"] for limit in job["limits"]]) == ("high", ["ada"])
+
+
+def listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+        return True
+    return False
 
 
 def test_metrics_show_the_jobs_of_the_node_and_the_depths_of_the_queues(dev: Dev) -> None:
