@@ -12,11 +12,7 @@ local reply = move(index, 2, 6, function(at, id)
   release_key(id, ARGV[at])
   failed = failed + tonumber(ARGV[at + 1])
   local mark = ARGV[at + 2]
-  if is_limited(mark) and keeps(mark, true) then
-    for _, claim in ipairs((claims_of(mark))) do redis.call('ZADD', stem .. 'holders:' .. claim.key, 'XX', -now, id) end
-  elseif is_limited(mark) then
-    release(id, mark)
-  end
+  if is_limited(mark) then release_dead(id, mark, now) end
 end)
 tell_of_room()
 count(totals, 'dead', reply[1])

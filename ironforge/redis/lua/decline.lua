@@ -13,8 +13,8 @@ local reply = move(index, 3, 7, function(at, id)
   redis.call('ZADD', declined, 0, kind .. '\n' .. id)
   redis.call('HSET', parked, id, ARGV[at])
   redis.call('HSET', index, id, 'k:' .. name .. (is_limited(mark) and '\n' .. mark or ''))
-  -- It has not started: others may, until a node comes that knows its kind.
-  if is_limited(mark) then release(id, mark, true) end
+  -- It has not started: others may, until a node comes that knows its kind. But of a fifo key the next one would overtake it.
+  if is_limited(mark) then release(id, mark, true, fifo_policy(mark) ~= nil) end
   fresh = redis.call('ZADD', unserved, 'NX', watch or 0, name) == 1 or fresh
 end)
 if redis.call('ZCARD', unserved) <= 2 then redis.call('DEL', unserved) end

@@ -7,10 +7,10 @@ import pytest
 
 from ironforge.errors import QueueFull
 from ironforge.job.limits import Limit, Rate
-from ironforge.job.record import RECORD_VERSION, JobState, encode
+from ironforge.job.record import RECORD_VERSION, Job, JobState, encode
 from ironforge.store import Submission
 from tests.store.declining import a_line, declined, ids, knowing
-from tests.store.kit import Cluster, ids_in, job, job_in, limited, settle
+from tests.store.kit import Cluster, Node, ids_in, job, job_in, limited, now_ms, settle
 from tests.store.suspects import held_by_dead, suspects
 from tests.support.waiting import until
 
@@ -189,17 +189,58 @@ async def test_one_that_ran_before_it_was_declined_has_used_its_rate(cluster: Cl
     assert (await cluster.store_client.limits.key("one", "a")).remaining == 0
 
 
-async def test_fifo_is_kept_among_those_that_were_declined(cluster: Cluster) -> None:
-    await cluster.store_client.limits.put("one", Limit(concurrency=1, order="fifo"))
-    first, second, third = limited(3)
-    old = await cluster.node([])
-    await cluster.submit(first, second)
+ORDERED = pytest.mark.parametrize("on_failure", ["block", "skip", "park"])
+
+
+async def fifo(cluster: Cluster, on_failure: str = "block", rate: Rate | None = None) -> tuple[Node, list[Job]]:
+    """Three jobs of a fifo key, and a node that knows only the kind of the others, and has declined the first one."""
+    await cluster.store_client.limits.put("one", Limit(1, rate, order="fifo", on_failure=on_failure))
+    jobs = [limited(1, kind=kind)[0] for kind in ("new", "old", "old")]
+    old = await knowing(cluster, "old")
+    await cluster.submit(*jobs)
     await old.work.decline([declined(each) for each in await old.work.fetch(10)])
-    await cluster.submit(third)
-    new = await knowing(cluster)
-    order = []
-    while held := await new.work.fetch(10):
-        order += ids_in(held)
-        await settle(new, held)
-        new.work.reader.selector.look_again()
-    assert order == [first.id, second.id, third.id]
+    return old, jobs
+
+
+@ORDERED
+async def test_none_overtakes_a_declined_one_of_its_fifo_key(cluster: Cluster, on_failure: str) -> None:
+    old, jobs = await fifo(cluster, on_failure)
+    assert await ids(old) == []
+    new = await knowing(cluster, "new")
+    for node, following in zip((new, old, old), jobs, strict=True):
+        held = await node.work.fetch(10)
+        assert ids_in(held) == [following.id]
+        await settle(node, held)
+
+
+async def used_for_ms(cluster: Cluster) -> int:
+    """For how long the rate is used up."""
+    return (await cluster.store_client.limits.key("one", "a")).resets_ms - now_ms()
+
+
+async def test_a_declined_one_of_a_fifo_key_is_paid_back_its_rate(cluster: Cluster) -> None:
+    await fifo(cluster, rate=Rate(1, per_seconds=3600, burst=1))
+    assert await used_for_ms(cluster) < 60_000
+    new = await knowing(cluster, "new")
+    assert len(await new.work.fetch(10)) == 1
+    assert await used_for_ms(cluster) > 3_000_000
+
+
+async def test_one_of_a_fifo_key_that_is_declined_and_cancelled_lets_the_next_one_run(cluster: Cluster) -> None:
+    old, jobs = await fifo(cluster)
+    assert await cluster.store_client.producer.cancel(jobs[0].id) is JobState.CANCELLED
+    assert await ids(old) == [jobs[1].id]
+
+
+@pytest.mark.parametrize(("on_failure", "resumed"), [("block", 0), ("skip", 0), ("park", 1)])
+async def test_a_fifo_key_goes_on_when_its_declined_one_is_buried_or_parks_behind_it(
+    cluster: Cluster, on_failure: str, resumed: int
+) -> None:
+    cluster.with_settings(unserved_seconds=1.0)
+    old, jobs = await fifo(cluster, on_failure)
+    cluster.raw.zadd(cluster.keys.unserved, {"default:2:new": -10_000_000})
+    await old.work.bury_unserved()
+    assert await cluster.state(jobs[0]) is JobState.DEAD
+    assert await ids(old) == ([] if resumed else [jobs[1].id])
+    assert await cluster.store_client.limits.resume("one", "a") == resumed
+    assert await ids(old) == ([jobs[1].id] if resumed else [])

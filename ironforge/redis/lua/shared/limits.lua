@@ -162,13 +162,14 @@ end
 
 -- Gives back all that a job holds; with `refund` what it used of rates as well, unless it has run before: it has not started.
 -- But what time has worked off of that, others may have used already: twice it would let in more than the rate allows.
-local function release(id, mark, refund)
+-- `stays`: it keeps its places all the same.
+local function release(id, mark, refund, stays)
   local claims, since = claims_of(mark)
   local is_fresh = refund and since == ''
   for _, claim in ipairs(claims) do
     local holders, tat = stem .. 'holders:' .. claim.key, stem .. 'tat:' .. claim.key
     local held_ms = refund and tonumber(redis.call('ZSCORE', holders, id))
-    if redis.call('ZREM', holders, id) == 1 then
+    if stays and held_ms or redis.call('ZREM', holders, id) == 1 then
       held_by[claim.key] = nil
       redis.call('SADD', stem .. 'room', claim.key)
       -- A probe that did not run was none: the next one is.
@@ -187,16 +188,24 @@ local function release(id, mark, refund)
   end
 end
 
--- Whether a job keeps what it holds while it waits for its retry, or lies dead: then the next one must not overtake it.
-local function keeps(mark, dead)
+-- What a job's fifo limit, of which it has one at most, says of failures; nil: it has none.
+local function fifo_policy(mark)
   for _, claim in ipairs((claims_of(mark))) do
     local limit = definition(claim.name)
-    if limit and limit.order == 'fifo' then
-      local policy = limit.on_failure or 'block'
-      if policy == 'park' or policy == 'block' and not dead then return true end
-    end
+    if limit and limit.order == 'fifo' then return limit.on_failure or 'block' end
   end
-  return false
+end
+
+-- Whether a job keeps what it holds while it waits for its retry, or lies dead: then the next one must not overtake it.
+local function keeps(mark, dead)
+  local policy = fifo_policy(mark)
+  return policy == 'park' or policy == 'block' and not dead
+end
+
+-- It is dead, and where others wait for its revival they do so from now on.
+local function release_dead(id, mark, died)
+  if not keeps(mark, true) then return release(id, mark) end
+  for _, claim in ipairs((claims_of(mark))) do redis.call('ZADD', stem .. 'holders:' .. claim.key, 'XX', -died, id) end
 end
 
 -- Nodes that have nothing to do look again.
