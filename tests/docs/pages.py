@@ -35,7 +35,8 @@ BLOCK: Final = re.compile(r"^```(\w*) ?([^\n]*)\n(.*?)^```$", re.DOTALL | re.MUL
 SHOWN_ONLY: Final = {("", ""), ("acl", ""), ("ruby", ""), ("ts", "bullmq")}
 SHELL: Final = ("/bin/sh", "-eu", "-c")
 READY: Final = re.compile(
-    r'ready at (?P<dev>\S+).*Ctrl-C|api is (listening|starting)", "url": "(?P<api>[^"]+)|node is running', re.DOTALL
+    r'ready at (?P<dev>\S+).*Ctrl-C|api is (listening|starting)", "url": "(?P<api>[^"]+)|(?P<node>node is running)',
+    re.DOTALL,
 )
 API: Final = "http://127.0.0.1:3000"
 CALLS: Final = re.compile(rf"{API}|\bClient\(|\bironforge (submit|jobs|dlq|queues|kinds|limits|stats|nodes)\b")
@@ -70,10 +71,13 @@ class Command(Service):
 
     def ready(self) -> str:
         """Where its API is; empty for a node alone."""
+        is_node = " node " in self._process.args[-1]
 
         def found() -> re.Match[str] | None:
             assert self.running, "".join(self.stderr)
-            return READY.search("".join([*self.stdout, *self.stderr]))
+            matches = READY.finditer("".join([*self.stdout, *self.stderr]))
+            # With an API the node is there first.
+            return next((match for match in matches if is_node or not match["node"]), None)
 
         match = eventually(found, "the service")
         url = str(match["dev"] or match["api"] or "")
