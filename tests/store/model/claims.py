@@ -82,13 +82,18 @@ class Claims:
             if self.limits[use.name].rate is not None:
                 self._used_until[use.claim] = max(at_us, self._used_until[use.claim]) + use.units * HOUR_US
 
-    def release(self, job: Job, refunded_at_us: int | None = None) -> None:
+    def release(self, job: Job, refunded_at_us: int | None = None, *, stays: bool = False) -> None:
         """`refunded_at_us`: when one that has not started gives back what it used of rates, but for what time has
-        worked off."""
+        worked off. `stays`: it keeps its places all the same."""
         for use in job.limits:
-            since = self.holders[use.claim].pop(job.id, None)
+            since = self.holders[use.claim].get(job.id)
+            if not stays:
+                self.holders[use.claim].pop(job.id, None)
             if since is not None and refunded_at_us is not None and job.fence == 0:
                 self._used_until[use.claim] -= max(0, use.units * HOUR_US - (refunded_at_us - since))
+
+    def is_fifo(self, job: Job) -> bool:
+        return any(self.limits[use.name].order == "fifo" for use in job.limits)
 
     def since_us(self, job: Job) -> float:
         """When it was let in."""

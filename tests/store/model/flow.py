@@ -38,13 +38,13 @@ class Flow(Taking):
         return delivery
 
     def waits_for_its_kind(self, one: Known) -> None:
-        """It has not started."""
+        """It has not started. A fifo key waits for it: another one would overtake it."""
         if one.cancel_asked:
             self.becomes(one, JobState.CANCELLED)
             return
         one.state, one.declined, one.waits = JobState.QUEUED, True, bool(one.job.limits)
         one.fence -= 1
-        self.claims.release(one.job, refunded_at_us=self.now_us)
+        self.claims.release(one.job, refunded_at_us=self.now_us, stays=self.claims.is_fifo(one.job))
 
     @rule(node=st.integers(0, 9))
     def promote(self, node: int) -> None:

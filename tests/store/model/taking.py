@@ -79,10 +79,10 @@ class Taking(Doors):
         return self.run(self.cluster.store_client.inspector.get(one.job.id)).job.reason
 
     def is_overtaken(self, other: Known, by: Known) -> bool:
-        """Among those of a queue and priority, but for those that nodes have declined."""
+        """Among those of a queue and priority."""
         fifo = {use.claim for use in by.job.limits if self.claims.limits[use.name].order == "fifo"}
         same = fifo & {use.claim for use in other.job.limits} and other.job.stream == by.job.stream
-        return bool(same) and other.waits and not other.declined and other.since_us < by.since_us
+        return bool(same) and other.waits and other.since_us < by.since_us
 
     # ------------------------------------------------------------------ making way
 
