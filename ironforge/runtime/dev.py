@@ -14,10 +14,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 
 import msgspec
+from aiohttp import web
 
 from ironforge.addresses.authority import is_loopback
 from ironforge.addresses.web_url import url_of
 from ironforge.api.app import create_app
+from ironforge.api.authentication import AuthenticationMiddleware
 from ironforge.api.server import check_address, serve
 from ironforge.handlers.forge import Forge
 from ironforge.logs.setup import get_logger
@@ -62,7 +64,14 @@ async def serve_dev(
             return 0
         if forge is None:
             return await _serve_until_told(settings, told, allow_public=allow_public, on_ready=on_ready)
-        await verify(settings)
+        return await _serve_with_node(forge, settings, told, allow_public=allow_public, on_ready=on_ready)
+
+
+async def _serve_with_node(
+    forge: Forge, settings: Settings, told: _Told, *, allow_public: bool, on_ready: OnReady | None
+) -> int:
+    await verify(settings)
+    async with AsyncExitStack() as stack:
         # Where its address cannot be had, no node takes jobs that would have to end before that is said.
         check_address(settings.http_host, allow_public=allow_public or settings.auth == "on")
         port = stack.enter_context(reserved(settings.http_host, settings.http_port))
@@ -166,6 +175,26 @@ def _warn_of_readable_credentials(host: str) -> None:
         log.warning("credentials travel unencrypted: set IRONFORGE_TLS_CERT, or put a TLS proxy in front")
 
 
+def _application(
+    settings: Settings,
+    store_client: StoreClient,
+    metrics: Metrics,
+    readiness: Callable[[], list[str]] | None,
+    authentication: AuthenticationMiddleware | None,
+) -> web.Application:
+    return create_app(
+        settings,
+        store_client.producer,
+        store_client.inspector,
+        store_client.limits,
+        readiness=readiness,
+        exposition=metrics.exposition,
+        on_submitted=metrics.submitted,
+        on_answered=HttpMetrics(metrics.registry).answered,
+        authentication=authentication,
+    )
+
+
 @contextlib.asynccontextmanager
 async def _api(
     settings: Settings,
@@ -191,17 +220,7 @@ async def _api(
         if before is not None:
             await before()
         runner = await serve(
-            create_app(
-                settings,
-                store_client.producer,
-                store_client.inspector,
-                store_client.limits,
-                readiness=readiness,
-                exposition=metrics.exposition,
-                on_submitted=metrics.submitted,
-                on_answered=HttpMetrics(metrics.registry).answered,
-                authentication=authentication,
-            ),
+            _application(settings, store_client, metrics, readiness, authentication),
             settings.http_host,
             settings.http_port,
             allow_public=allow_public or authentication is not None,
