@@ -21,7 +21,7 @@ from ironforge.process.background import in_background
 from ironforge.redis.connection import Command, DoorConnection
 from ironforge.redis.keys import GROUP, Keys
 from ironforge.redis.outages import ABSENT
-from ironforge.redis.replies import rows
+from ironforge.redis.replies import pairs, rows
 from ironforge.redis.shards import shards_of
 from ironforge.settings import Settings
 from ironforge.verify.ledger import Ledger
@@ -81,7 +81,7 @@ class LineWatch:
         keys = self._keys
         streams = [keys.stream(PLACE), keys.stream(redelivery_stream(PLACE))]
         commands: list[Command] = [["TIME"], ["ZRANGE", keys.nodes, 0, -1, "WITHSCORES"], ["HKEYS", keys.in_use]]
-        commands += (["XPENDING", key, GROUP] for key in streams)
+        commands += (["GET", keys.alone], *(["XPENDING", key, GROUP] for key in streams))
         claims = self._claims
         for claim in claims:
             commands += (
@@ -89,13 +89,13 @@ class LineWatch:
                 ["ZRANGE", keys.line(f"{PLACE}:{claim}"), 0, 0],
                 ["GET", keys.tat(claim)],
             )
-        (second, micro), leases, in_use, *rest = await self._connection.pipeline(commands, tolerate=ABSENT)
+        (second, micro), leases, in_use, alone, *rest = await self._connection.pipeline(commands, tolerate=ABSENT)
         self._claims = [claim.decode() for claim in in_use]
         running = [reply[0] for reply in rest[:2] if isinstance(reply, list)]
         found = dict(zip(claims, rows(rest[2:], 3), strict=True))
         await self._find_strays({claim: holders for claim, (holders, _, _) in found.items() if holders})
         now_us = int(second) * 1_000_000 + int(micro)
-        if not is_served(leases, now_us) or len(running) < 2 or sum(running) >= self._busy:
+        if not is_served(leases, alone, now_us) or len(running) < 2 or sum(running) >= self._busy:
             self._waits.clear()
             return
         self._waits = {claim: wait for claim, wait in self._waits.items() if claim in found}
@@ -151,9 +151,10 @@ def may_hold(limit: Limit, place: bytes | None) -> bool:
     return letter in (b"q", b"c") or (letter in (b"s", b"l") and limit.on_failure in ("block", "park"))
 
 
-def is_served(leases: Sequence[bytes], now_us: int) -> bool:
-    """Whether a node is there: the lease of one that has died stays until another one takes over. Names and scores."""
-    return any(float(end_ms) * 1_000 > now_us for end_ms in leases[1::2])
+def is_served(leases: Sequence[bytes], alone: bytes | None, now_us: int) -> bool:
+    """Whether a node takes jobs, by names and ends of leases. That of a node that has died stays until another one
+    takes over; and the one that is `alone` has its turn to run a suspect, with nothing beside that."""
+    return any(float(end_ms) * 1_000 > now_us and name != alone for name, end_ms in pairs(leases))
 
 
 def has_room(limit: Limit, holders: int, used_us: int, now_us: int) -> bool:

@@ -257,7 +257,7 @@ def _crashes(account: Account, job: str, final: Ended, tell: Tell) -> None:
 
 def _killed(account: Account, run: Run, before: float) -> bool:
     """Whether the run was surely under way, on a node in good health, when that was killed."""
-    if run.outcome:
+    if not math.isinf(run.left):  # ended, failed, or told to stop, and settled since, perhaps
         return False
     touching = account.touching(run, before)
     return [fault.name for fault in touching] == ["kill"] and not _stopped(account, run, touching[0].begin)

@@ -13,7 +13,6 @@ from ironforge.errors import StoreError
 from ironforge.redis.keys import Keys
 from ironforge.settings import Settings, load
 from ironforge.verify.ledger import Ledger
-from ironforge.verify.limit_load import CROWD, LIMIT_KEYS
 from ironforge.verify.line_watch import watching_lines
 from ironforge.verify.nodes import COMMAND
 from ironforge.verify.run import Plan, verify
@@ -39,7 +38,7 @@ def is_over(name: str) -> bool:
 async def test_what_keeps_the_lines_from_being_looked_at_ends_the_run(settings: Settings, tmp_path: Path) -> None:
     keys = Keys(settings.namespace)
     async with redis.asyncio.Redis.from_url(settings.redis_url) as client:
-        await client.set(keys.holders(f"{CROWD}\n{LIMIT_KEYS[0]}"), "of another type")
+        await client.set(keys.in_use, "of another type")
 
         with pytest.raises(StoreError, match="WRONGTYPE"):
             async with watching_lines(settings, Ledger(tmp_path / "run.ledger")):

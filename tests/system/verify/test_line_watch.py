@@ -26,11 +26,19 @@ def test_a_key_has_room_as_its_limit_says(limit: Limit, holders: int, ahead_us: 
 
 
 @pytest.mark.parametrize(
-    ("leases", "served"),
-    [([], False), ([b"n1", b"5000"], False), ([b"n1", b"4000", b"n2", b"5001"], True)],
+    ("leases", "alone", "served"),
+    [
+        ([], None, False),
+        ([b"n1", b"5000"], None, False),
+        ([b"n1", b"4000", b"n2", b"5001"], None, True),
+        ([b"n1", b"4000", b"n2", b"5001"], b"n2", False),
+        ([b"n1", b"5001", b"n2", b"5001"], b"n2", True),
+    ],
 )
-def test_nodes_that_are_dead_serve_nobody(leases: list[bytes], served: bool) -> None:
-    assert is_served(leases, NOW_US) is served
+def test_nodes_that_are_dead_or_run_a_suspect_serve_nobody(
+    leases: list[bytes], alone: bytes | None, served: bool
+) -> None:
+    assert is_served(leases, alone, NOW_US) is served
 
 
 @pytest.mark.parametrize(

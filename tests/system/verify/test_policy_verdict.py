@@ -11,6 +11,7 @@ from ironforge.verify.account import Account, Ended
 from ironforge.verify.ledger import Event
 from ironforge.verify.limit_load import CROWD, PARK, REFUSING, REPLACING
 from ironforge.verify.policy_verdict import LIMIT_FULL, ends_unasked
+from ironforge.verify.verdict import judge
 from tests.system.verify.flow_histories import asked, fault, found, run
 
 REFUSED = Ended("cancelled", reason=LIMIT_FULL)
@@ -65,6 +66,14 @@ def test_one_that_a_fault_may_have_stopped_is_not() -> None:
 
 def test_one_that_never_ran_tells_not_when_it_made_way() -> None:
     assert three(run("a", 0.1, 4), run("c", 4.1, 5), a=DONE, b=REPLACED, c=DONE) == []
+
+
+def test_one_whose_node_was_killed_when_it_had_made_way_has_not_crashed() -> None:
+    jobs = [event for at, job in enumerate("abc") for event in asked(job, REPLACING, at=at)]
+    told = [*stopped("a", 0.1, 2.1), *run("b", 1.1, 4, pid=2), *run("c", 2.2, 4, pid=2), *fault("kill", 2.3)]
+    events = sorted([*jobs, *told], key=lambda event: event.at)
+
+    assert judge(events, {"a": REPLACED, "b": DONE, "c": DONE}, 2).violations == []
 
 
 def test_two_that_make_way_for_one_are_caught() -> None:
