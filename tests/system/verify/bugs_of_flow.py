@@ -106,7 +106,7 @@ def keep_the_key() -> None:
 
 def drop_the_key_as_it_is_let_in() -> None:
     """A job holds its unique key no longer once its limit has let it in."""
-    forget = f"redis.call('DEL', stem .. 'unique:{KIND}:' .. claims[1].text)"
+    forget = f"redis.call('DEL', stem .. 'unique:{KIND}:' .. string.match(claims[1].key, '\\n(.*)$'))"
     edit(TAKE_TURNS, ("occupy(claims, id, true)", f"occupy(claims, id, true) {forget}"))
 
 
