@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Looks after some keys of limits: a holder whose job is gone goes, a head that could run stands among the turns, and a key
--- that no job uses is forgotten, and that it was throttled, once it is stopped no longer.
+-- that no job uses is forgotten, and that it was throttled, once it is stopped no longer. Stops that are over go.
 -- KEYS  fence, index, parked, in_use, stops, probes, dueroom, looked
 -- ARGV  epoch, then `<limit>\n<key>` of some
 -- USES  stem, limits, turns, lines, enqueue
@@ -18,6 +18,8 @@ if back > 0 then
   end
 end
 redis.call('SET', looked, now, 'PX', DAY_MS)
+-- Of any key: one that used more than its burst may be in use no more when its stop is over.
+redis.pcall('ZREMRANGEBYSCORE', stops, '-inf', now)
 for at = 2, #ARGV do
   local key = ARGV[at]
   for _, id in ipairs(redis.call('ZRANGE', stem .. 'holders:' .. key, 0, 199)) do
@@ -38,9 +40,7 @@ end
 enqueued(parked)
 for at = 2, #ARGV do
   local key = ARGV[at]
-  if is_unused(key) and tonumber(redis.call('ZSCORE', stops, key) or 0) * 1000 <= micros() then
-    redis.call('ZREM', probes, key)
-  end
+  if is_unused(key) and not redis.call('ZSCORE', stops, key) then redis.call('ZREM', probes, key) end
   forget_unused(key)
 end
 return {lost, forgotten}

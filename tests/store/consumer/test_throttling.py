@@ -237,6 +237,23 @@ async def test_that_a_key_was_throttled_is_forgotten_with_the_key(many: Cluster)
     assert many.raw.exists(many.keys.probes) == 0
 
 
+async def test_a_stop_that_is_over_is_forgotten_when_its_key_is_in_use_no_more(cluster: Cluster) -> None:
+    await cluster.store_client.limits.put("one", Limit(rate=Rate(1, per_seconds=3600, burst=10)))
+    node = await cluster.node()
+    for key in "ab":
+        await cluster.submit(*limited(1, key))
+        held = await node.work.fetch(10)
+        await node.work.adjust([Adjustment(PLACE, f"one\n{key}", units=100)])
+        await settle(node, held)
+        assert await node.work.audit_limits() == 0
+    assert cluster.raw.zcard(cluster.keys.stops) == 2
+    assert cluster.raw.exists(cluster.keys.in_use) == 0
+    await stop_ends(cluster)
+    await cluster.submit(*limited(1, "c"))
+    assert await node.work.audit_limits() == 0
+    assert cluster.raw.zrange(cluster.keys.stops, 0, -1) == [b"one\nb"]
+
+
 async def test_what_is_given_back_lets_others_in_at_once(cluster: Cluster) -> None:
     await cluster.store_client.limits.put("one", Limit(rate=Rate(1, per_seconds=3600, burst=10)))
     node = await cluster.node()

@@ -57,7 +57,6 @@ local function is_limited(mark) return string.find(mark, '\n', 1, true) ~= nil e
 
 -- Its target said that it is too much: it stops, and then one job goes first, the probe, until whose end no other one starts.
 local function throttle(key, till)
-  redis.call('ZREMRANGEBYSCORE', stem .. 'stops', '-inf', micros() / 1000)
   redis.call('ZADD', stem .. 'stops', 'GT', till, key)
   redis.call('ZADD', stem .. 'probes', 0, key)
   redis.call('ZADD', stem .. 'dueroom', till, key)
