@@ -2,17 +2,12 @@
 -- Moves delivered jobs to the dead letter.
 -- KEYS  fence, index, dead, parked, totals, then streams
 -- ARGV  epoch, then per job: stream, entry and id as `move` takes them, record, failed (0 or 1), mark
--- USES  stem, clock, move, count, limits, pending, unique
+-- USES  stem, clock, move, count, limits, unique, die
 -- Returns as `move` does
 local failed = 0
 local reply = move(index, 2, 6, function(at, id)
-  redis.call('ZADD', dead, now, id)
-  redis.call('HSET', parked, id, ARGV[at])
-  redis.call('HSET', index, id, 'd')
-  release_key(id, ARGV[at])
+  die(id, ARGV[at], ARGV[at + 2], now)
   failed = failed + tonumber(ARGV[at + 1])
-  local mark = ARGV[at + 2]
-  if is_limited(mark) then release_dead(id, mark, now) end
 end)
 tell_of_room()
 count(totals, 'dead', reply[1])

@@ -3,19 +3,14 @@
 -- KEYS  fence, index, dead, parked, totals, unserved, declined
 -- ARGV  epoch, name, score, then per job: id, record
 --       name of the line, its score as it was seen: a node that serves it has changed that
--- USES  stem, clock, count, kind_line, vacate, limits, pending, unique
+-- USES  stem, clock, count, kind_line, vacate, limits, unique, die
 -- Returns the ids of those that were still there
 if tonumber(redis.call('ZSCORE', unserved, name)) ~= tonumber(score) then return {} end
 local buried = {}
 for at = 4, #ARGV, 2 do
   local id, record = ARGV[at], ARGV[at + 1]
   if redis.call('ZREM', declined, kind_of(name) .. '\n' .. id) == 1 then
-    local mark = string.match(redis.call('HGET', index, id) or '', '^k:[^\n]*\n(.*)$')
-    redis.call('ZADD', dead, now, id)
-    redis.call('HSET', parked, id, record)
-    redis.call('HSET', index, id, 'd')
-    release_key(id, record)
-    if mark then release_dead(id, mark, now) end
+    die(id, record, mark_of_declined(redis.call('HGET', index, id)), now)
     buried[#buried + 1] = id
   end
 end

@@ -3,7 +3,7 @@
 -- nothing else is undelivered there, so no node that does not know the kind gets them in between.
 -- KEYS  own_fence, index, parked, quarantine, unserved, then in order pairs: a zset `declined`, the stream to deliver from
 -- ARGV  epoch, node, want, then pairs: number of a zset's key, kind of which jobs wait there
--- USES  stem, limits, turns, lines, enqueue, kind_line, vacate
+-- USES  stem, limits, turns, kind_line, vacate
 -- Returns entries as XREADGROUP does, none to a node that has lost its lease; an error NOGROUP when a stream has lost its group
 -- Members of a line that are looked at in one call.
 local MOST = 1000
@@ -37,8 +37,8 @@ local full = {}
 
 -- With all of its limits or none: else it stays where it is, until the next look.
 local function let_in(id)
-  local mark = string.match(redis.call('HGET', index, id) or '', '^k:[^\n]*\n(.*)$')
-  if not mark then return true end
+  local mark = mark_of_declined(redis.call('HGET', index, id))
+  if not is_limited(mark) then return true end
   local claims = claims_of(mark)
   for _, claim in ipairs(claims) do
     local wait = not full[claim.key] and closed(claim, id)

@@ -5,3 +5,6 @@ local function kind_of(name) return string.match(name, '^[^:]*:%d:(.*)$') end
 local function first_of(declined, kind, most)
   return redis.call('ZRANGE', declined, '[' .. kind .. '\n', '(' .. kind .. '\11', 'BYLEX', 'LIMIT', 0, most)
 end
+
+-- Of a declined job as the index has it, behind its line: what it uses of limits ('' when it uses none).
+local function mark_of_declined(location) return string.match(location or '', '^k:[^\n]*\n(.*)$') or '' end
