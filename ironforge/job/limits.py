@@ -52,6 +52,11 @@ class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def most_at_once(self) -> int:
         return self.burst or max(1, int(self.units / self.per_seconds * BURST_SECONDS))
 
+    @property
+    def each_us(self) -> float:
+        """For how many microseconds a unit uses the rate."""
+        return self.per_seconds * 1e6 / self.units
+
 
 class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """`concurrency`: most jobs of a key that run at once. `when_full`: what becomes of the one that comes then.

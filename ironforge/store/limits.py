@@ -131,11 +131,10 @@ def _key_state(definition: LimitDefinition, now_ms: int, running: int, waiting: 
     if limit.concurrency is not None:
         remaining.append(max(0, limit.concurrency - running))
     if limit.rate is not None:
-        each_us = limit.rate.per_seconds * 1e6 / limit.rate.units
         used_us = int(used) if used.isdigit() else 0
         # By the end of this millisecond: by its beginning one that has just started would count as two.
         ahead_us = max(0, used_us - (now_ms + 1) * 1000)
-        remaining.append(max(0, int(limit.rate.most_at_once - ahead_us / each_us)))
+        remaining.append(max(0, int(limit.rate.most_at_once - ahead_us / limit.rate.each_us)))
         resets_ms = max(now_ms, -(-used_us // 1000))
     stopped_ms = score_ms(stopped) if stopped and score_ms(stopped) > now_ms else None
     return LimitKey(

@@ -131,9 +131,8 @@ def _node(node: NodeView) -> NodeAnswer:
 
 
 def kind_summary(kind: Kind) -> KindSummary:
-    newest, definition = kind.versions[0], kind.definition
-    nodes = len(kind.nodes)
-    announced_at = rfc3339(newest.announced_ms)
+    definition, nodes = kind.definition, len(kind.nodes)
+    announced_at = rfc3339(kind.versions[0].announced_ms)
     return KindSummary(kind.name, nodes > 0, nodes, definition.version, announced_at, {**definition.defaults})
 
 

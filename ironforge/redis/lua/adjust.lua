@@ -2,7 +2,7 @@
 -- What handlers say of keys of limits: that their targets throttle, and what their jobs really used of rates. What is more than
 -- the burst allows stops a key until it is worked off.
 -- KEYS  fence, room
--- ARGV  epoch, channel, then for each: claim, wait_ms, more
+-- ARGV  epoch, then for each: claim, wait_ms, more
 --       claim: limit and key; wait_ms: for how long it is throttled (0: it is not); more: units, below 0 when fewer were used
 -- USES  stem, limits
 -- Returns 1
@@ -25,7 +25,7 @@ local function correct(limit, key, more)
   end
 end
 
-for at = 3, #ARGV, 3 do
+for at = 2, #ARGV, 3 do
   local key, wait_ms, more = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   local limit = definition(string.match(key, '^[^\n]*'))
   if wait_ms > 0 then throttle(key, math.ceil(micros() / 1000) + wait_ms) end

@@ -34,11 +34,11 @@ local function announce(kind, digest, definition)
     return 0
   end
   if not stored and redis.call('HLEN', kinds) > tonumber(kinds_kept) then return 1 end
-  local versions, older = versions_of(stored), false
+  local versions, is_known = versions_of(stored), false
   for _, version in ipairs(versions) do
-    if version[1] == digest then older, version[3] = true, now end
+    if version[1] == digest then is_known, version[3] = true, now end
   end
-  if not older then table.insert(versions, 1, {digest, now, now, definition}) end
+  if not is_known then table.insert(versions, 1, {digest, now, now, definition}) end
   while #versions > tonumber(versions_kept) do drop_one(kind, versions) end
   redis.call('HSET', kinds, kind, cjson.encode(versions))
   return 0

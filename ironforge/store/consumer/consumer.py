@@ -89,7 +89,7 @@ class RedisConsumer:
 
         def write(part: Sequence[Adjustment]) -> Awaitable[int]:
             words = [word for one in part for word in one[1:]]
-            return self._connection.run(ADJUST, keys, [self.lease.epoch, self._keys.signals, *words])
+            return self._connection.run(ADJUST, keys, [self.lease.epoch, *words])
 
         for part in parts(batch):
             safe = [one._replace(units=max(0, one.units)) for one in part]

@@ -142,8 +142,8 @@ class RedisLeases:
     async def _enter(self, node: str) -> int:
         """The epoch of its lease."""
         names, queues = self._keys, self._settings.queues
-        arguments: list[str | bytes | int] = [node, self._lease_ms, about(self._settings, now_ms())]
-        arguments += ["" if self._announced is None else runs(self._announced)]
+        said = "" if self._announced is None else runs(self._announced)
+        arguments: list[str | bytes | int] = [node, self._lease_ms, about(self._settings, now_ms()), said]
         arguments += [VERSIONS_KEPT, KINDS_KEPT, len(queues), *queues]
         for each in (self._defines and self._announced) or ():
             arguments += each
