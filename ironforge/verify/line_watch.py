@@ -125,9 +125,7 @@ class LineWatch:
         asked: list[Command] = [["ZSCORE", self._keys.holders(claim), job_id] for claim, job_id in suspects]
         scores = await self._connection.pipeline(asked)
         # Of the same place again: no job comes back, runs and waits once more between two looks.
-        lost = await self._strays_among(
-            [held for held, score in zip(suspects, scores, strict=True) if score is not None]
-        )
+        lost = await self._strays_among([one for one, score in zip(suspects, scores, strict=True) if score is not None])
         for (claim, job_id), place in lost.items():
             if place == suspects[claim, job_id]:
                 where = f"is at {place.decode()!r}" if place else "has ended"
@@ -148,6 +146,8 @@ def may_hold(limit: Limit, place: bytes | None) -> bool:
     letter = (place or b"")[:1]
     if letter == b"d":
         return limit.on_failure == "park"
+    if letter == b"k":
+        return limit.order == "fifo"
     return letter in (b"q", b"c") or (letter in (b"s", b"l") and limit.on_failure in ("block", "park"))
 
 
@@ -163,6 +163,6 @@ def has_room(limit: Limit, holders: int, used_us: int, now_us: int) -> bool:
         return False
     if limit.rate is None:
         return True
-    each_us = limit.rate.per_seconds * 1e6 / limit.rate.units
+    each_us = limit.rate.each_us
     ahead_us = min(max(0, used_us - now_us), each_us * limit.rate.most_at_once)
     return ahead_us + each_us * MOST_UNITS <= each_us * limit.rate.most_at_once or ahead_us == 0

@@ -9,6 +9,9 @@ from ironforge.verify.limit_load import BLOCK, CROWD, LIMITS, MOST_UNITS, PARK, 
 from ironforge.verify.line_watch import has_room, is_served, may_hold
 
 NOW_US = 5_000_000
+IN_STREAMS = [b"q:default:2:1-1", b"c:default:2:1-1"]
+WAITING = [b"s:default:2:1:-", b"l:default:2:1:-"]
+DECLINED, DEAD = b"k:default:2:kind", b"d"
 
 
 @pytest.mark.parametrize(
@@ -44,16 +47,13 @@ def test_nodes_that_are_dead_or_run_a_suspect_serve_nobody(
 @pytest.mark.parametrize(
     ("name", "places"),
     [
-        (CROWD, [b"q:default:2:1-1", b"c:default:2:1-1"]),
-        (SKIP, [b"q:default:2:1-1", b"c:default:2:1-1"]),
-        (BLOCK, [b"q:default:2:1-1", b"c:default:2:1-1", b"s:default:2:1:-", b"l:default:2:1:-"]),
-        (PARK, [b"q:default:2:1-1", b"c:default:2:1-1", b"s:default:2:1:-", b"l:default:2:1:-", b"d"]),
+        (CROWD, IN_STREAMS),
+        (SKIP, [*IN_STREAMS, DECLINED]),
+        (BLOCK, [*IN_STREAMS, *WAITING, DECLINED]),
+        (PARK, [*IN_STREAMS, *WAITING, DECLINED, DEAD]),
     ],
 )
 def test_a_job_holds_a_place_where_it_runs_and_where_the_next_ones_wait_for_it(name: str, places: list[bytes]) -> None:
-    everywhere = [
-        *(b"q:default:2:1-1", b"c:default:2:1-1", b"s:default:2:1:-", b"l:default:2:1:-"),
-        *(b"k:default:2:kind", b"d", None),
-    ]
+    everywhere = [*IN_STREAMS, *WAITING, DECLINED, DEAD, None]
 
     assert [place for place in everywhere if may_hold(LIMITS[name], place)] == places
