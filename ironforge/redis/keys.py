@@ -89,7 +89,7 @@ class Keys(DeclinedKeys, LimitKeys):
         "parked",
         "hash",
         STAYS,
-        "records of jobs that are in no stream: scheduled, waiting for their turn, declined, dead",
+        "records of jobs that are in no stream: scheduled, waiting for their turn or behind a limit, declined, dead",
         "no job can be submitted, retries and dead letters wait in their nodes",
     )
     dead = Key(
@@ -145,7 +145,8 @@ class Keys(DeclinedKeys, LimitKeys):
         "kinds",
         "hash",
         STAYS,
-        "in shard 0: kind → its last definitions, the newest first (JSON); the empty field changes with them",
+        "in shard 0: kind → its last definitions, the one first announced last in front (JSON); "
+        "the empty field changes with them",
         "no node can join, kinds and statistics cannot be read, and doors go by what they knew",
     )
     fence = KeyFamily(

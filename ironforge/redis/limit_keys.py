@@ -43,8 +43,8 @@ class LimitKeys(KeySpace):
         "inuse",
         "hash",
         STAYS,
-        "`<limit>\\n<key>` that jobs wait for or hold → each `<queue>:<priority>` that has a line of it, with a space; "
-        "those that no job waits for or holds any more go with the next look at them",
+        "`<limit>\\n<key>` that jobs wait for or hold → each `<queue>:<priority>` that has a line of it, a space "
+        "behind each; those that no job waits for or holds any more go with the next look at them",
         "none with a limit can be submitted, and nodes take nothing where some wait",
     )
     tat = KeyFamily(
