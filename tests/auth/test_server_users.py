@@ -15,7 +15,7 @@ from ironforge.redis.scripts import USERS
 from tests.cli.kit import Service, eventually, ironforge
 from tests.support.servers import redis_server
 
-pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
+pytestmark = pytest.mark.unmeasured
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "ironforge" / "docs" / "security.md").read_text(encoding="utf-8")
@@ -61,6 +61,7 @@ def users() -> dict[str, list[str]]:
     return rules
 
 
+@pytest.mark.slow
 def test_a_jobs_whole_life_as_users_with_few_rights(tmp_path: Path) -> None:
     with redis_server("--port", "0") as socket, redis.Redis.from_url(f"unix://{socket}") as root:
         for name, rules in users().items():
@@ -95,6 +96,7 @@ def test_a_jobs_whole_life_as_users_with_few_rights(tmp_path: Path) -> None:
 CONFIG_GET = "+config|get"
 
 
+@pytest.mark.slow
 def test_durability_local_needs_one_more_right_to_accept_jobs_and_none_to_run_them(tmp_path: Path) -> None:
     options = ("--port", "0", "--appendfsync", "always")
     with redis_server(*options) as socket, redis.Redis.from_url(f"unix://{socket}") as root:
@@ -120,6 +122,7 @@ def test_durability_local_needs_one_more_right_to_accept_jobs_and_none_to_run_th
         assert denials(root) == []
 
 
+@pytest.mark.slow
 def test_a_node_of_several_namespaces_needs_to_wake_itself(tmp_path: Path) -> None:
     with redis_server("--port", "0") as socket, redis.Redis.from_url(f"unix://{socket}") as root:
         more = ["~if:{other.0}:*", "&if:{other.0}:signals", "+client|id", "+client|unblock"]
