@@ -60,7 +60,7 @@ class Bug(NamedTuple):
 
 TAKING = (scripts.TAKE_TURNS, scripts.TAKE_DECLINED)
 BUGS = {
-    "one more is let in": Bug(TAKING, "held >= limit.concurrency and", "held > limit.concurrency and"),
+    "one more is let in": Bug(TAKING, "held >= limit.concurrency\n", "held > limit.concurrency\n"),
     "only the first limit is asked": Bug(
         (scripts.TAKE_TURNS,),
         "for number, claim in ipairs(claims) do\n    local wait",

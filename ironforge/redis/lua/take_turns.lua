@@ -23,19 +23,14 @@ local function read(key, count)
   left = left - count
 end
 
--- From the line of its first limit to that of another one, which is its first from now on. It keeps its place by arrival.
+-- From the line of its first limit to that of another one, which is its first from now on. It keeps its place by arrival, and
+-- a fifo key: the next one of that would overtake it.
 local function move(place, id, mark, claims, number, arrival)
-  local turn, since = string.match(mark, '^([^\n]*)\n([^\n]*)')
-  local words = {turn, since}
-  for step = 0, #claims - 1 do
-    local claim = claims[(number - 1 + step) % #claims + 1]
-    words[#words + 1] = claim.key
-    words[#words + 1] = claim.units
-  end
+  if is_fifo(claims[1]) then take_place(claims[1].key, id, math.floor(micros() / 1000)) end
   redis.call('ZREM', line_of(place, claims[1].key), id)
   redis.call('ZADD', line_of(place, claims[number].key), arrival, id)
   note_places({place, claims[number].key})
-  redis.call('HSET', index, id, 'l:' .. place .. table.concat(words, '\n'))
+  redis.call('HSET', index, id, 'l:' .. place .. turned(mark, claims, number))
   offer({place, claims[1].key})
 end
 

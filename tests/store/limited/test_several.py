@@ -140,3 +140,35 @@ async def test_one_that_waits_for_its_second_limit_can_be_cancelled(four: Cluste
     await settle(node, held)
     assert ids_in(await node.work.fetch(10)) == [later.id]
     assert await running(four) == [0, 1, 0, 0]
+
+
+@pytest.mark.parametrize("names", [("stop", "turn"), ("turn", "stop")])
+async def test_one_that_its_rate_keeps_waiting_is_not_overtaken_in_its_fifo_key(
+    cluster: Cluster, names: tuple[str, str]
+) -> None:
+    await cluster.store_client.limits.put("turn", Limit(concurrency=1, order="fifo"))
+    await cluster.store_client.limits.put("stop", Limit(rate=Rate(1, per_seconds=3600)))
+    node = await cluster.node()
+    await cluster.submit(using("stop"))
+    await settle(node, await node.work.fetch(10))
+    first, second, other = using(*names), using("turn"), using()
+    await cluster.submit(first, second)
+    assert await node.work.fetch(10) == []
+    await cluster.submit(other)
+    assert ids_in(await node.work.fetch(10)) == [other.id]
+    await cluster.store_client.producer.cancel(first.id)
+    assert ids_in(await node.work.fetch(10)) == [second.id]
+
+
+@pytest.mark.parametrize("limit", [Limit(concurrency=1), Limit(rate=Rate(1, per_seconds=1))])
+async def test_a_key_whose_holders_are_of_the_wrong_type_loses_no_job(cluster: Cluster, limit: Limit) -> None:
+    await cluster.store_client.limits.put("broken", limit)
+    node = await cluster.node()
+    waiting, other = using("broken"), using()
+    await cluster.submit(waiting, other)
+    holders = cluster.keys.holders(waiting.limits[0].claim)
+    cluster.raw.set(holders, "something else")
+    assert ids_in(await node.work.fetch(10)) == [other.id]
+    cluster.raw.delete(holders)
+    cluster.raw.sadd(cluster.keys.room, waiting.limits[0].claim)
+    assert ids_in(await node.work.fetch(10)) == [waiting.id]

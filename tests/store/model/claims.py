@@ -43,6 +43,9 @@ TOGETHER = (
     "one oldest",
     "oldest rate",
     "two rate one",
+    "block rate",
+    "rate skip",
+    "park rate",
 )
 # All jobs of a key ask for as many: else one that asks for few would wait behind one that asks for more.
 UNITS = {"x": 1, "y": 2}
@@ -75,6 +78,14 @@ class Claims:
             return True
         used_until = max(at_us, self._used_until[use.claim])
         return used_until + use.units * HOUR_US <= at_us + limit.rate.most_at_once * HOUR_US
+
+    def step_aside(self, job: Job, at_us: int) -> None:
+        """It has its fifo key from now on, and waits for another limit: else the next one would overtake it."""
+        assert [use for use in self.closed(job, at_us) if self.limits[use.name].order == "fifo"] == []
+        assert self.closed(job, at_us) != []
+        for use in job.limits:
+            if self.limits[use.name].order == "fifo":
+                self.holders[use.claim].setdefault(job.id, at_us)
 
     def admit(self, job: Job, at_us: int) -> None:
         for use in job.limits:

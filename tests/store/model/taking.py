@@ -45,6 +45,9 @@ class Taking(Doors):
             one.waits = one.declined = False
             self.claims.admit(one.job, self.now_us)
         self.notice_those_that_made_way(let_in)
+        for one in self.known.values():
+            if one.waits and self.has_stepped_aside(one):
+                self.claims.step_aside(one.job, self.now_us)
         assert self.claims.above(self.now_us) == []
         for one in let_in:
             assert [other.job.text_id for other in self.known.values() if self.is_overtaken(other, one)] == []
@@ -73,6 +76,12 @@ class Taking(Doors):
     def was_let_in(self, one: Known) -> bool:
         """Also one that made way again at once."""
         return self.location(one)[:1] in (b"q", b"c") or (not self.location(one) and self.reason(one) != LIMIT_FULL)
+
+    def has_stepped_aside(self, one: Known) -> bool:
+        """It holds a fifo key and stands in the line of another limit."""
+        holders = [use.claim for use in one.job.limits if self.claims.limits[use.name].order == "fifo"]
+        mine = [claim for claim in holders if one.job.id not in self.claims.holders[claim]]
+        return any(self.cluster.raw.zscore(self.cluster.keys.holders(claim), one.job.id) is not None for claim in mine)
 
     def reason(self, one: Known) -> str:
         """Why it was cancelled, if it was."""

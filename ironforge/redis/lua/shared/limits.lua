@@ -53,6 +53,30 @@ local function claims_of(mark)
   return claims, words[1]
 end
 
+local function is_fifo(claim)
+  local limit = definition(claim.name)
+  return limit and limit.order == 'fifo'
+end
+
+-- The mark with this one of its claims in front, the next one behind it, and so on.
+local function turned(mark, claims, number)
+  local words = {string.match(mark, '^([^\n]*\n[^\n]*)')}
+  for step = 0, #claims - 1 do
+    local claim = claims[(number - 1 + step) % #claims + 1]
+    words[#words + 1] = claim.key
+    words[#words + 1] = claim.units
+  end
+  return table.concat(words, '\n')
+end
+
+-- Which one of its claims a job waits for first: the fifo one, whose order it keeps only in that line.
+local function front_of(claims)
+  for number, claim in ipairs(claims) do
+    if #claims > 1 and is_fifo(claim) then return number end
+  end
+  return 1
+end
+
 local function is_limited(mark) return string.find(mark, '\n', 1, true) ~= nil end
 
 -- Its target said that it is too much: it stops, and then one job goes first, the probe, until whose end no other one starts.
@@ -101,7 +125,8 @@ end
 -- nil: this job may use what it claims of the key. Else in how many µs to look again, 0: when a job ends; then whether it is
 -- since all places are taken.
 local function closed(claim, id)
-  local limit, now = definition(claim.name), micros()
+  local limit, now, held = definition(claim.name), micros(), held_of(claim.key)
+  if not held then return 1000000 end
   if not limit then return end
   if has_throttled == nil then has_throttled = redis.call('EXISTS', stem .. 'stops', stem .. 'probes') > 0 end
   if has_throttled then
@@ -109,10 +134,9 @@ local function closed(claim, id)
     if stop and stop * 1000 > now then return stop * 1000 - now end
     if is_probed(claim, id) then return 0 end
   end
-  if limit.concurrency then
-    local held = held_of(claim.key)
-    if not held then return 1000000 end
-    if held >= limit.concurrency and not redis.call('ZSCORE', stem .. 'holders:' .. claim.key, id) then return 0, true end
+  if limit.concurrency and held >= limit.concurrency
+    and not redis.call('ZSCORE', stem .. 'holders:' .. claim.key, id) then
+    return 0, true
   end
   if limit.rate then
     local each = each_of(limit.rate)
@@ -143,13 +167,17 @@ local function look_later(claim, wait)
   if wait > 0 then redis.call('ZADD', stem .. 'dueroom', 'LT', math.ceil((micros() + wait) / 1000), claim.key) end
 end
 
+local function take_place(key, id, since)
+  local added = redis.call('ZADD', stem .. 'holders:' .. key, since, id)
+  if held_by[key] then held_by[key] = held_by[key] + added end
+end
+
 -- After `closed` has said nil for all of them.
 -- `from_line`: it waited behind the first of them, whose key is known to be in use.
 local function occupy(claims, id, from_line)
   for number, claim in ipairs(claims) do
     local since = math.floor(micros() / 1000)
-    local added = redis.call('ZADD', stem .. 'holders:' .. claim.key, since, id)
-    if held_by[claim.key] then held_by[claim.key] = held_by[claim.key] + added end
+    take_place(claim.key, id, since)
     if claim.is_probe then redis.call('ZADD', stem .. 'probes', since, claim.key) end
     if number > 1 or not from_line then redis.call('HSETNX', stem .. 'inuse', claim.key, '') end
     if claim.used then
@@ -190,8 +218,7 @@ end
 -- What a job's fifo limit, of which it has one at most, says of failures; nil: it has none.
 local function fifo_policy(mark)
   for _, claim in ipairs((claims_of(mark))) do
-    local limit = definition(claim.name)
-    if limit and limit.order == 'fifo' then return limit.on_failure or 'block' end
+    if is_fifo(claim) then return definition(claim.name).on_failure or 'block' end
   end
 end
 

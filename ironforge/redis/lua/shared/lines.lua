@@ -115,20 +115,21 @@ local function offer(asked)
 end
 
 -- When the last one came that waits there, where the order matters: a clock that was put back must not change it.
-local function last_of(limit, line)
-  local found = definition(limit)
-  if not found or found.order ~= 'fifo' then return 0 end
+local function last_of(claim, line)
+  if not is_fifo(claim) then return 0 end
   local last = redis.pcall('ZRANGE', line, 0, 0, 'REV', 'WITHSCORES')
   return (tonumber(last[2]) or 0) + 1
 end
 
 local function join(stream, id, record, mark)
   local claims, since = claims_of(mark)
-  local place, key = string.match(stream, '}:q:(.*)$'), claims[1].key
+  local first = front_of(claims)
+  if first > 1 then mark = turned(mark, claims, first) end
+  local place, key = string.match(stream, '}:q:(.*)$'), claims[first].key
   local name = place .. ':' .. key
   local line = arrivals[name]
   if not line then
-    line = {place = place, key = key, words = {}, after = last_of(claims[1].name, line_of(place, key))}
+    line = {place = place, key = key, words = {}, after = last_of(claims[first], line_of(place, key))}
     arrivals[name] = line
   end
   local all = arrived[place] or {}
