@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Moves delivered jobs to the dead letter.
--- KEYS  fence, index, dead, parked, totals, then streams
+-- KEYS  fence, index, dead, parked, totals, room, then streams
 -- ARGV  epoch, then per job: stream, entry and id as `move` takes them, record, failed (0 or 1), mark
 -- USES  stem, clock, move, count, limits, unique, die
 -- Returns as `move` does

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Takes delivered jobs off their streams whose kind their node does not know: each waits in the line of its kind.
--- KEYS  fence, index, parked, unserved, then streams and the zsets `declined`
+-- KEYS  fence, index, parked, unserved, probes, room, then streams and the zsets `declined`
 -- ARGV  epoch, channel, then per job: stream, entry and id as `move` takes them, record, zset to go to, kind (with `:a`
 --         behind it when the job runs alone), its fairness key and its limits as the index says them
 -- USES  stem, clock, move, limits

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Moves delivered jobs to the schedule; those whose target throttles back into line, which stops for so long.
--- KEYS  fence, index, scheduled, parked, totals, delayed, then streams
+-- KEYS  fence, index, scheduled, parked, totals, delayed, in_use, stops, probes, room, dueroom, then streams
 -- ARGV  epoch, channel, then per job: stream, entry and id as `move` takes them, record, delay in ms, failed (0 or 1), what
 --         the index says behind its queue and priority, in the same form keys that are throttled, each with its ms (or '')
 -- USES  stem, clock, move, count, delay, announce, limits, turns, lines, enqueue

@@ -189,14 +189,14 @@ end
 
 -- Gives back all that a job holds; with `refund` what it used of rates as well, unless it has run before: it has not started.
 -- But what time has worked off of that, others may have used already: twice it would let in more than the rate allows.
--- `stays`: it keeps its places all the same.
+-- `stays`: it keeps its places all the same. A job that leaves its stream is not lost over holders that are none.
 local function release(id, mark, refund, stays)
   local claims, since = claims_of(mark)
   local is_fresh = refund and since == ''
   for _, claim in ipairs(claims) do
     local holders, tat = stem .. 'holders:' .. claim.key, stem .. 'tat:' .. claim.key
-    local held_ms = refund and tonumber(redis.call('ZSCORE', holders, id))
-    if stays and held_ms or redis.call('ZREM', holders, id) == 1 then
+    local held_ms = refund and tonumber(redis.pcall('ZSCORE', holders, id))
+    if stays and held_ms or redis.pcall('ZREM', holders, id) == 1 then
       held_by[claim.key] = nil
       redis.call('SADD', stem .. 'room', claim.key)
       -- A probe that did not run was none: the next one is.
@@ -231,7 +231,7 @@ end
 -- It is dead, and where others wait for its revival they do so from now on.
 local function release_dead(id, mark, died)
   if not keeps(mark, true) then return release(id, mark) end
-  for _, claim in ipairs((claims_of(mark))) do redis.call('ZADD', stem .. 'holders:' .. claim.key, 'XX', -died, id) end
+  for _, claim in ipairs((claims_of(mark))) do redis.pcall('ZADD', stem .. 'holders:' .. claim.key, 'XX', -died, id) end
 end
 
 -- Nodes that have nothing to do look again.
