@@ -18,7 +18,7 @@ from tests.system.verify.planting import edit
 def let_one_more_in() -> None:
     """A full key lets one more in."""
     for script in (TAKE_TURNS, TAKE_DECLINED):
-        edit(script, ("held >= limit.concurrency and", "held > limit.concurrency and"))
+        edit(script, ("held >= limit.concurrency", "held > limit.concurrency"))
     edit(TAKE_TURNS, ("held_of(key) < limit.concurrency", "held_of(key) <= limit.concurrency"))
 
 
@@ -39,8 +39,8 @@ def count_one_more() -> None:
     edit(
         TAKE_TURNS,
         (
-            "if held >= limit.concurrency and",
-            "if held + (limit.when_full == 'cancel_new' and 1 or 0) >= limit.concurrency and",
+            "held >= limit.concurrency",
+            "held + (limit.when_full == 'cancel_new' and 1 or 0) >= limit.concurrency",
         ),
     )
 
