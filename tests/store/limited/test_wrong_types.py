@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from ironforge.errors import StoreError
 from ironforge.job.limits import throttled_mark
 from ironforge.job.record import JobState
 from ironforge.store import Delivery, Rewrite
@@ -67,3 +68,17 @@ async def test_a_job_leaves_whatever_stands_where_the_holders_of_its_limit_were(
     one.raw.delete(one.keys.holders("one\na"))
     assert await one.state(held) is move.state
     assert one.raw.hexists(one.keys.parked, held.id)
+
+
+async def test_a_submission_behind_a_stopped_key_is_refused_as_a_whole(one: Cluster) -> None:
+    node = await one.node()
+    await one.submit(*limited(1))
+    (delivery,) = await node.work.fetch(10)
+    await node.work.park([throttled(delivery)])
+    one.raw.delete(one.keys.dueroom)
+    one.raw.set(one.keys.dueroom, "somebody's text")
+    before = one.snapshot()
+    with pytest.raises(StoreError):
+        await one.submit(*limited(1))
+    assert one.snapshot() == before
+    one.raw.delete(one.keys.dueroom)

@@ -20,7 +20,7 @@ local function claimed(first, width, known, most_keys)
       end
       if fifo and concurrent > 1 then return refused('fifo', at, fifo, claims[fifo]) end
       local place = string.match(KEYS[tonumber(ARGV[at])], '}:q:(.*)$')
-      for _, key in ipairs({stem .. 'inuse', stem .. 'behind:' .. place, line_of(place, claims[front_of(claims)].key)}) do
+      for _, key in ipairs({stem .. 'inuse', stem .. 'dueroom', stem .. 'behind:' .. place, line_of(place, claims[front_of(claims)].key)}) do
         local wrong = not looked_at[key] and wrong_type({key})
         if wrong then return wrong end
         looked_at[key] = true
