@@ -192,10 +192,12 @@ VAST = {
 
 @pytest.mark.parametrize("make", VAST.values(), ids=VAST)
 def test_a_vast_exception_is_described_quickly_and_briefly(make):
-    error = make()
-    started = time.thread_time()
-    name, message, trace = describe(error)
-    assert time.thread_time() - started < CPU_SECONDS
+    error, seconds = make(), []
+    for _ in range(3):  # the garbage of all tests before it may be collected in one of them
+        started = time.thread_time()
+        name, message, trace = describe(error)
+        seconds.append(time.thread_time() - started)
+    assert min(seconds) < CPU_SECONDS
     assert len(name) <= NAME_CHARACTERS
     assert len(message) <= MESSAGE_CHARACTERS
     assert len(trace) <= TRACE_CHARACTERS

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import pytest
 
 from ironforge.errors import QuotaExceeded
@@ -73,7 +74,7 @@ async def test_who_repeats_a_submission_needs_no_further_place(cluster: Cluster)
     await cluster.submit(job("b"))
     repeated = await producer.submit([first._replace(job=job("a"))])
     assert [(one.id, one.replayed) for one in repeated] == [(accepted.id, True)]
-    repeated = await producer.submit([first._replace(again=True)])
+    repeated = await producer.submit([msgspec.structs.replace(first, again=True)])
     assert [(one.id, one.replayed) for one in repeated] == [(accepted.id, True)]
     assert names(cluster) == {"b"}
 
