@@ -72,7 +72,7 @@ async def test_who_repeats_a_submission_needs_no_further_place(cluster: Cluster)
     [accepted] = await producer.submit([first])
     await producer.cancel(accepted.id)
     await cluster.submit(job("b"))
-    repeated = await producer.submit([first._replace(job=job("a"))])
+    repeated = await producer.submit([msgspec.structs.replace(first, job=job("a"))])
     assert [(one.id, one.replayed) for one in repeated] == [(accepted.id, True)]
     repeated = await producer.submit([msgspec.structs.replace(first, again=True)])
     assert [(one.id, one.replayed) for one in repeated] == [(accepted.id, True)]

@@ -70,8 +70,11 @@ class Life(StoreClient):
         """Those that were held by a node that died: never among others, and one at a time."""
         number = node % len(self.nodes)
         waiting = self.waiting(alone=True)
-        self.run(self.nodes[number].work.fetch(0))  # looks at what is paused
         has = [one for one in self.held[number] if is_alone(stream_of(one))]
+        # A node that has one asks again only where the answer was lost, and does so at once.
+        if any(self.of(one).job.queue in self.paused for one in has):
+            return
+        self.run(self.nodes[number].work.fetch(0))  # looks at what is paused
         deliveries = self.run(self.nodes[number].work.alone.fetch())
         if has:
             assert deliveries == has
