@@ -49,7 +49,7 @@ class SubmissionBuilder:
         self._job_id = None if text_id is None else _parsed(text_id)
         self._tail = random.randrange(256) if self._key is None else tail_of(self._key)
         self._given = options_of(rest)
-        self._registered = JobOptions() if registered is None else registered
+        self._registered = registered
         self._checked = self._given.checked(defaults)
         self._schemas: Sequence[str] = ()
 
@@ -81,7 +81,7 @@ class SubmissionBuilder:
             submission,
             fingerprint=digest(content(self._kind, in_order(payload), self._given)),
             former_fingerprint=digest(
-                _former_content(self._kind, payload, merge(self._registered, self._given).checked())
+                _former_content(self._kind, payload, merge(self._registered or JobOptions(), self._given).checked())
             ),
         )
 
@@ -136,12 +136,12 @@ class Submitter:
 def each_of(items: Sequence[T], make: Callable[[T], R]) -> list[R]:
     """What is made of each. Of several the one that InvalidJob is raised for is its `index`."""
     made: list[R] = []
-    for number, item in enumerate(items):
-        try:
-            made.append(make(item))
-        except InvalidJob as error:
-            error.index = number if len(items) > 1 else None
-            raise
+    try:
+        for item in items:
+            made.append(make(item))  # noqa: PERF401 - how many there are says which one is wrong
+    except InvalidJob as error:
+        error.index = len(made) if len(items) > 1 else None
+        raise
     return made
 
 

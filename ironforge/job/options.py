@@ -166,14 +166,9 @@ class JobOptions(KindOptions):
             )
         if self.fairness_weight is not None and self.fairness_key is None:
             raise InvalidJob("fairness_weight needs a fairness_key", code="missing_field", field="fairness_key")
-        unique_by_path = self.unique is None and defaults.record.unique is not None
-        fixed = defaults.record.limits if self.limits is None else ()
-        limits_by_path = bool(fixed) and any(use.key for use in fixed)
         given = msgspec.structs.astuple(self)[: len(OPTIONS)]
         if given == _NOTHING:  # most submissions
-            if not (unique_by_path or limits_by_path):
-                return defaults
-            return defaults._replace(unique_by_path=unique_by_path, limits_by_path=limits_by_path)
+            return defaults
         values = {}
         for option, value in zip(OPTIONS, given, strict=True):
             if value is not None:
@@ -184,6 +179,8 @@ class JobOptions(KindOptions):
         record = msgspec.structs.replace(defaults.record, **values)
         if record.limits or record.unique or expires_in_ms:  # what an older node must not run
             record = msgspec.structs.replace(record, version=RECORD_VERSION)
+        unique_by_path = defaults.unique_by_path and self.unique is None
+        limits_by_path = defaults.limits_by_path and self.limits is None
         return CheckedOptions(record, delay_ms, run_at_ms, expires_in_ms, unique_by_path, limits_by_path)
 
 
@@ -233,7 +230,9 @@ def shown(job: Job) -> dict[str, Any]:
 
 def at_door(options: KindOptions) -> CheckedOptions:
     """What `JobOptions.checked` goes by for jobs of a kind that fixes these. Raises InvalidJob."""
-    return JobOptions(**{name: getattr(options, name) for name in DOOR_OPTIONS}).checked()
+    checked = JobOptions(**{name: getattr(options, name) for name in DOOR_OPTIONS}).checked()
+    has_key_of_limit = any(use.key for use in checked.record.limits)
+    return checked._replace(unique_by_path=checked.record.unique is not None, limits_by_path=has_key_of_limit)
 
 
 def merge(defaults: KindOptions, given: Given) -> Given:

@@ -56,7 +56,7 @@ class Script:
     def keys(self, space: KeySpace, *more: str, **given: str) -> list[str]:
         """The keys that the script declares, in their order: those given, the others by their names in `space`; then
         `more`. A given key that is not declared comes at the end."""
-        return [*(given.get(name) or getattr(space, name) for name in self._keys), *more]
+        return [given.get(name) or getattr(space, name) for name in self._keys] + [*more]
 
     def by_hash(self, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> list[str | bytes | int]:
         """The command to send; the server answers NOSCRIPT when it does not know the script."""

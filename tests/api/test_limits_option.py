@@ -11,7 +11,7 @@ import pytest
 from ironforge import AsyncClient, Forge, InvalidJob, Unique, Use
 from ironforge.errors import ConfigError
 from ironforge.handlers.announcements import announcements_of
-from ironforge.job.options import JobOptions
+from ironforge.job.options import JobOptions, at_door
 from ironforge.settings import Settings
 from ironforge.store import NodeStore
 from tests.api.conftest import Api
@@ -94,7 +94,7 @@ async def test_a_payload_without_the_key_is_refused(charge: Forge, settings: Set
 
 def by_path(payload: bytes, **option: Any) -> Any:
     """The job of a kind that fixes this option."""
-    return JobOptions().checked(JobOptions(**option).checked()).job("k", payload)
+    return JobOptions().checked(at_door(JobOptions(**option))).job("k", payload)
 
 
 OPTIONS = ({"limits": [Use("stripe", key="customer.id")]}, {"unique": Unique("customer.id")})

@@ -9,7 +9,7 @@ import pytest
 
 from ironforge import AsyncClient, ConfigError, Duplicate, Forge, InvalidJob, Unique
 from ironforge.job.checked_options import CheckedOptions
-from ironforge.job.options import JobOptions
+from ironforge.job.options import JobOptions, at_door
 from tests.api.conftest import Api
 
 
@@ -103,7 +103,7 @@ async def test_the_client_takes_and_raises_the_same(api: Api) -> None:
 
 
 def by_path(path: str) -> CheckedOptions:
-    return JobOptions().checked(JobOptions(unique=Unique(path)).checked())
+    return JobOptions().checked(at_door(JobOptions(unique=Unique(path))))
 
 
 def test_a_kind_takes_the_key_from_the_payload() -> None:
@@ -119,7 +119,7 @@ def test_a_payload_without_the_key_of_its_kind_is_refused(payload: bytes) -> Non
 
 
 def test_a_submission_says_its_key_instead_of_the_kind() -> None:
-    defaults = JobOptions(unique=Unique("customer.id")).checked()
+    defaults = at_door(JobOptions(unique=Unique("customer.id")))
     unique = JobOptions(unique=Unique("own")).checked(defaults).job("k", b"{}").unique
     assert unique is not None
     assert unique.key == "own"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -164,7 +165,7 @@ class SubmitCall:
         jobs = [item.job for item in self.items]
         newer = [job for job in jobs if job.version > FIRST_VERSION]
         self.script = SUBMIT_NEWER if newer else SUBMIT
-        unique = any(job.unique for job in newer)
+        unique = bool(newer) and any(job.unique for job in newer)
         careful = repeated or group[0].alone
         again = careful and (repeated or any(item.again for item in self.items))
         limit = settings.max_queue_length
@@ -174,9 +175,8 @@ class SubmitCall:
         width = 5 + 2 * unique + 4 * careful
         self.arguments: list[str | bytes | int] = [keys.signals, width, streams]
         self.arguments += [remembered_seconds(settings), int(again), limit]
-        self.arguments += map(min, zip(*(waiting.most for waiting in group), strict=True))
-        expiring = [f"{number}:{item.expires_in_ms}" for number, item in enumerate(self.items) if item.expires_in_ms]
-        self.arguments += (",".join(expiring), "")
+        self.arguments += map(min, zip(*{waiting.most for waiting in group}, strict=True))
+        self.arguments += (self._expiring() if newer else "", "")
         head = len(self.arguments)
         extra: dict[str, int] = {}
         self._answers: dict[str, str] = {}
@@ -195,16 +195,23 @@ class SubmitCall:
 
     def _streams(self, keys: Keys, names: list[str], marks: list[str], *, bounded: bool) -> tuple[dict[str, int], int]:
         """Adds the keys of streams and their lines: by stream the number of its key, and how many keys these are."""
-        # What bounds a queue is all that is in it, whatever its priority.
-        queues = [*dict.fromkeys(item.job.queue for item in self.items)] if bounded else []
-        streams = dict.fromkeys(streams_of(queues) if bounded else names)
+        if bounded:
+            # What bounds a queue is all that is in it, whatever its priority.
+            streams = dict.fromkeys(streams_of([*dict.fromkeys(item.job.queue for item in self.items)]))
+            with_lines = [name for name in streams if name != redelivery_stream(name)]
+        else:
+            streams = dict.fromkeys(names)
+            with_lines = list(dict.fromkeys(itertools.compress(names, marks)))
         before = len(self.keys)
         self.keys += map(keys.stream, streams)
-        numbers = {name: number for number, name in enumerate(streams, before + 1)}
-        keyed = dict.fromkeys(name for name, mark in zip(names, marks, strict=True) if mark)
-        for stream in [name for name in streams if name != redelivery_stream(name)] if bounded else keyed:
+        numbers = dict(zip(streams, itertools.count(before + 1), strict=False))
+        for stream in with_lines:
             self.keys += (keys.fair(stream), keys.turns(stream), keys.behind(stream), keys.declined(stream))
         return numbers, len(self.keys) - before
+
+    def _expiring(self) -> str:
+        expiring = [f"{number}:{item.expires_in_ms}" for number, item in enumerate(self.items) if item.expires_in_ms]
+        return ",".join(expiring)
 
     def _careful(
         self, item: Submission, keys: Keys, extra: dict[str, int], *, again: bool
