@@ -6,6 +6,7 @@ A handler stays the plain function it was: registering it wraps nothing, so test
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
@@ -42,11 +43,10 @@ ExecutorName = Literal["async", "thread", "process"]
 _CHOICES = ("auto", *get_args(ExecutorName))
 
 
-class Handler(msgspec.Struct, frozen=True, kw_only=True):
+class Handler(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A registered function.
 
-    `options`: what a submission of this kind gets where it says nothing itself; `at_door`: those of them that are
-    resolved as it is submitted, checked.
+    `options`: what a submission of this kind gets where it says nothing itself.
     `provided`: by name, the parameters that get what a lifespan yields.
     `schema`: that of the payload, where the application gives one of its own.
     """
@@ -57,9 +57,13 @@ class Handler(msgspec.Struct, frozen=True, kw_only=True):
     binder: Binder
     provided: Mapping[str, Lifespan]
     options: JobOptions
-    at_door: CheckedOptions
     backoff: Backoff
     schema: Mapping[str, Any] | None = None
+
+    @functools.cached_property
+    def at_door(self) -> CheckedOptions:
+        """Those of its options that are resolved as a job is submitted, checked."""
+        return at_door(self.options)
 
     def payload_schema(self) -> Mapping[str, Any] | None:
         """The given one, or that of the signature; None: anything may fit."""
@@ -110,7 +114,6 @@ class Forge(Extensions):
                     binder=binder_of(function, provided, strict=strict),
                     provided=provided,
                     options=options,
-                    at_door=at_door(options),
                     backoff=Backoff() if backoff is None else backoff,
                     schema=schema,
                 )
