@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,14 +15,7 @@ from ironforge.verify.ledger import Ledger
 from ironforge.verify.line_watch import watching_lines
 from ironforge.verify.nodes import COMMAND
 from ironforge.verify.run import Plan, verify
-from tests.support.servers import valkey
 from tests.support.waiting import until
-
-
-@pytest.fixture(scope="module")
-def redis_url() -> Iterator[str]:
-    with valkey(appendonly="yes") as url:
-        yield url
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Iterator
 
 import pytest
 import redis
@@ -14,7 +13,6 @@ from ironforge import Forge
 from ironforge.settings import Settings, load
 from ironforge.verify.run import Plan, verify
 from tests.cli.kit import ironforge
-from tests.support.servers import valkey
 from tests.system.verify.mutants import MUTANTS
 from tests.system.verify.plans import CONTROL, GROUPS, Bugs
 
@@ -22,12 +20,6 @@ pytestmark = pytest.mark.proof
 
 MUTANT = (sys.executable, "-m", "tests.system.verify.mutants")
 AT_ONCE = 4
-
-
-@pytest.fixture(scope="module")
-def redis_url() -> Iterator[str]:
-    with valkey(appendonly="yes") as url:
-        yield url
 
 
 @pytest.fixture
