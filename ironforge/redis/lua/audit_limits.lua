@@ -3,9 +3,9 @@
 -- that no job uses is forgotten, and that it was throttled, once it is stopped no longer. Stops that are over go.
 -- KEYS  fence, index, parked, in_use, stops, probes, dueroom, looked
 -- ARGV  epoch, then `<limit>\n<key>` of some
--- USES  stem, limits, turns, lines, enqueue
+-- USES  stem, limits, turns, places, lines, enqueue
 -- Returns how many holders were lost, and how many heads stood nowhere
-local lost, forgotten = 0, 0
+local lost, unannounced = 0, {}
 -- For how long the last look is known: far longer than an installation rests.
 local DAY_MS = 86400000
 
@@ -32,11 +32,10 @@ for at = 2, #ARGV do
     end
   end
   if redis.call('SISMEMBER', stem .. 'room', key) == 0 and not redis.call('ZSCORE', stem .. 'dueroom', key) then
-    for _, place in ipairs(places_of({key})[1]) do
-      forgotten = forgotten + offer({place, key})
-    end
+    unannounced[#unannounced + 1] = key
   end
 end
+local forgotten = offer_all(unannounced)
 enqueued(parked)
 for at = 2, #ARGV do
   local key = ARGV[at]

@@ -3,13 +3,13 @@
 -- KEYS  limits, holders, in_use, tat, stops, probes, dueroom
 -- ARGV  name, claim, most
 --       claim: limit and key; most: holders to name
--- USES  stem, clock
+-- USES  stem, clock, places
 -- Returns the time, the definition, how many hold it, how many wait, until when its rate is used up (µs), until when it is
 --         stopped, since when its probe runs (0: it is the next to start), when the next look is due ('' for each that is
 --         not there), then pairs: holder, since when
 local waiting = 0
-for place in string.gmatch(redis.call('HGET', in_use, claim) or '', '[^ ]+') do
-  waiting = waiting + redis.call('ZCARD', stem .. 'line:' .. place .. ':' .. claim)
+for _, place in ipairs(places_of({claim})[1]) do
+  waiting = waiting + redis.call('ZCARD', line_of(place, claim))
 end
 local since = tonumber(redis.call('ZSCORE', probes, claim))
 if since and since > 0 and not redis.call('ZRANGE', holders, since, '+inf', 'BYSCORE', 'LIMIT', 0, 1)[1] then since = nil end

@@ -3,7 +3,7 @@
 -- KEYS  index, parked, scheduled, unserved, done, kept
 --       done, kept: the buckets of its minute
 -- ARGV  id
--- USES  stem, clock
+-- USES  stem, clock, places
 -- Returns the time, then where the index says that it is ('' when it knows none), its record (nil: it is not there), the
 --         row of the pending list when it runs, or when it is due, or when its limit may let it in, or of a declined job since
 --         when its line is unserved; then, when its limit was throttled, `stopped` or `probing`
@@ -26,7 +26,7 @@ local record, place = redis.call('HGET', parked, id), string.sub(location, 1, 1)
 if place == 'd' then return {now, location, record} end
 local waits, key = string.match(location, '^l:([^:]*:%d):[^\n]*\n[^\n]*\n([^\n]*\n[^\n]*)')
 if waits then
-  local there = redis.call('ZSCORE', stem .. 'line:' .. waits .. ':' .. key, id)
+  local there = redis.call('ZSCORE', line_of(waits, key), id)
   local throttled = redis.call('ZSCORE', stem .. 'probes', key) and 'probing'
   if throttled and tonumber(redis.call('ZSCORE', stem .. 'stops', key) or 0) > now then throttled = 'stopped' end
   return {now, location, there and record or false, redis.call('ZSCORE', stem .. 'dueroom', key), throttled}

@@ -5,7 +5,7 @@
 --         turns
 -- ARGV  left
 --       how many jobs the node wants
--- USES  stem, limits, turns, lines, enqueue
+-- USES  stem, limits, turns, places, lines, enqueue
 -- Returns 1 when more jobs wait for their turn, else 0; in how many ms a limit lets the next one in (-1: none is known);
 -- what a full limit does not let wait: pairs of ids to cancel and reasons; then pairs: number of the stream's key, how
 -- many to read of it; an error NOGROUP when a stream has lost its group
@@ -164,12 +164,7 @@ if has_limits then
     redis.call('ZREM', stem .. 'dueroom', unpack(ripe))
     redis.call('SADD', stem .. 'room', unpack(ripe))
   end
-  local open, asked = redis.call('SPOP', stem .. 'room', AT_ONCE), {}
-  for at, places in ipairs(places_of(open)) do
-    for _, place in ipairs(places) do asked[#asked + 1], asked[#asked + 2] = place, open[at] end
-    if #places == 0 then forget_unused(open[at]) end
-  end
-  offer(asked)
+  offer_all(redis.call('SPOP', stem .. 'room', AT_ONCE))
   enqueued(parked)
   reply[1] = redis.call('EXISTS', stem .. 'room')
 end

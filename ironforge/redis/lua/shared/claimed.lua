@@ -15,12 +15,13 @@ local function claimed(first, width, known, most_keys)
         local burst = limit.rate and burst_of(limit.rate)
         if burst and claim.units > burst then return refused('units', at, number, claim, burst) end
         if limit.concurrency then concurrent = concurrent + 1 end
-        if limit.order == 'fifo' then fifo = number end
+        if is_fifo(claim) then fifo = number end
         if not keys[claim.key] then keys[claim.key], count = true, count + 1 end
       end
       if fifo and concurrent > 1 then return refused('fifo', at, fifo, claims[fifo]) end
       local place = string.match(KEYS[tonumber(ARGV[at])], '}:q:(.*)$')
-      for _, key in ipairs({stem .. 'inuse', stem .. 'dueroom', stem .. 'behind:' .. place, line_of(place, claims[front_of(claims)].key)}) do
+      local line = line_of(place, claims[fifo or 1].key)
+      for _, key in ipairs({stem .. 'inuse', stem .. 'dueroom', stem .. 'behind:' .. place, line}) do
         local wrong = not looked_at[key] and wrong_type({key})
         if wrong then return wrong end
         looked_at[key] = true

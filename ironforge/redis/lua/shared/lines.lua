@@ -5,18 +5,6 @@ local joined = {}
 -- In µs, by how much one that comes back is before those that come for the first time: longer than any clock says.
 local AHEAD = 4000000000000000
 
-local function line_of(place, key) return stem .. 'line:' .. place .. ':' .. key end
-
--- Places that have a line of each of these keys, in the order of the keys.
-local function places_of(keys)
-  local said, places = #keys > 0 and redis.call('HMGET', stem .. 'inuse', unpack(keys)) or {}, {}
-  for at = 1, #keys do
-    places[at] = {}
-    for place in string.gmatch(said[at] or '', '[^ ]+') do table.insert(places[at], place) end
-  end
-  return places
-end
-
 -- There are lines now at these places. `asked`: pairs of place and key.
 local function note_places(asked)
   local said, words, keys = {}, {}, {}
@@ -112,6 +100,16 @@ local function offer(asked)
   end
   for place, ids in pairs(heads) do came = came + stand_up(place, ids) end
   return came
+end
+
+-- Does so with the heads of all lines of these keys. A key that no job waits for, or holds, is forgotten.
+local function offer_all(keys)
+  local asked = {}
+  for at, places in ipairs(places_of(keys)) do
+    for _, place in ipairs(places) do asked[#asked + 1], asked[#asked + 2] = place, keys[at] end
+    if #places == 0 then forget_unused(keys[at]) end
+  end
+  return offer(asked)
 end
 
 -- When the last one came that waits there, where the order matters: a clock that was put back must not change it.
