@@ -56,6 +56,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         try:
             return (yield)
         finally:
+            measuring.set_option("run:patch", [])  # done already: each start would wrap `os._exit` once more
             measuring.start()
 
 

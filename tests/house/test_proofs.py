@@ -67,6 +67,8 @@ NAMES = (
 )
 REACHED = "".join(f"def {name}():\n    pass\n" for name in NAMES)
 REACHING = """
+import os
+import posix
 import subprocess
 import sys
 import hypothesis
@@ -89,8 +91,11 @@ def test_at_random(nothing):
 def test_as_usual(server):
     reached.on_the_other_server() if server == "redis" else reached.as_usual()
     in_a_process("in_a_process")
+
+def test_a_child_writes_down_its_coverage_once():
+    assert posix._exit in [cell.cell_contents for cell in os._exit.__closure__]
 """
-MEASURED = "[run]\nsource = .\npatch = subprocess\n"
+MEASURED = "[run]\nsource = .\npatch = subprocess, _exit\n"
 CONFIG = "[pytest]\naddopts = -p no:schemathesis --strict-markers\nmarkers =\n    proof\n    slow\n    unmeasured\n"
 PROOFS = ("-m", "proof")
 AGAIN = ("--last-failed", "--last-failed-no-failures", "none")
@@ -135,7 +140,7 @@ def test_coverage_is_taken_of_what_may_reach_more_than_others(tmp_path: Path) ->
     (tmp_path / "reached.py").write_text(REACHED)
     (tmp_path / ".coveragerc").write_text(MEASURED)
 
-    assert run(tmp_path, "--cov", "--cov-report=json", suite=REACHING) == (pytest.ExitCode.OK, "4 passed")
+    assert run(tmp_path, "--cov", "--cov-report=json", suite=REACHING) == (pytest.ExitCode.OK, "5 passed")
 
     functions = json.loads((tmp_path / "coverage.json").read_text())["files"]["reached.py"]["functions"]
     measured = {name for name, found in functions.items() if name and found["executed_lines"]}
