@@ -9,7 +9,6 @@ import asyncio
 import gc
 import json
 import os
-import posix
 import threading
 import traceback
 from collections.abc import Callable, Coroutine, Iterator
@@ -216,15 +215,15 @@ def test_a_lock_whose_answer_was_lost_does_not_stay_taken(server: redis.Redis, u
 
 
 def in_a_child(work: Callable[[], object]) -> bool:
-    """Whether `work` went well in a forked child. With `os._exit` coverage would write down all of this process."""
+    """Whether `work` went well in a forked child."""
     child = os.fork()
     if child == 0:
         try:
             work()
         except BaseException:
             traceback.print_exc()
-            posix._exit(1)
-        posix._exit(0)
+            os._exit(1)
+        os._exit(0)
     return os.waitpid(child, 0)[1] == 0
 
 
