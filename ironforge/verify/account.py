@@ -113,6 +113,18 @@ class Account:
         """When; never: infinite."""
         return min((fault.begin for fault in self._by_pid[pid] if fault.name == "kill"), default=math.inf)
 
+    def interrupted(self, run: Run) -> bool:
+        """Whether its node was killed while it ran."""
+        return not run.outcome and run.at <= self.killed(run.pid) < run.left
+
+    def crashed(self, run: Run, before: float = math.inf) -> bool:
+        """Whether it was surely under way, on a node in good health, when that was killed, and nothing else touched it
+        `before` it was repeated: a server that lost what it knew forgets that this was a crash."""
+        if not math.isinf(run.left):  # ended, failed, or told to stop, and settled since, perhaps
+            return False
+        touching = self.touching(run, before)
+        return [fault.name for fault in touching] == ["kill"] and not self._stopped(run, touching[0].begin)
+
     def followed(self, job: str) -> Iterator[tuple[Run, Run]]:
         """Each run with the one that was made of it. In the order of their fences: one on a node that was away may
         start after the run that replaces it."""
@@ -135,6 +147,9 @@ class Account:
     def between(self, begin: float, end: float) -> list[Fault]:
         """Every fault, harmless or not, that was not over before `begin` and had begun before `end`."""
         return [fault for fault in self.faults if fault.begin <= end and begin <= fault.end]
+
+    def _stopped(self, run: Run, killed: float) -> bool:
+        return any(fault.pid == run.pid and fault.name in DRAINS for fault in self.between(run.at, killed))
 
     def _note(self, event: Event) -> None:
         if event.due:

@@ -48,7 +48,7 @@ def recoveries(account: Account, lease_seconds: float) -> Recoveries:
         for run, following in account.followed(job):
             killed = kills.get(run.pid, math.inf)
             # A suspect waits until a node has nothing else to do.
-            if _interrupted(run, killed, following) and following not in set(suspect_runs(account, job)):
+            if _interrupted(run, killed, following) and following not in set(suspect_runs(account, job, surely=False)):
                 seconds.append((run.pid, Late(job, following.at - killed)))
     judged = [late for pid, late in seconds if alone[pid]]
     return Recoveries(

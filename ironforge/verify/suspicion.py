@@ -28,7 +28,7 @@ def judge_suspects(account: Account, finals: Mapping[str, Ended], tell: Tell) ->
     for fault in account.faults:
         if fault.by:
             own.setdefault(fault.by, []).append(fault)
-    suspected = [run for job in account.runs for run in suspect_runs(account, job)]
+    suspected = [run for job in account.runs for run in suspect_runs(account, job, surely=True)]
     for job, final in finals.items():
         if final.state == DEAD and final.crashes >= CRASH_BUDGET:
             _innocent(account, job, final, own.get(job, []), tell)
@@ -46,16 +46,19 @@ def judge_suspects(account: Account, finals: Mapping[str, Ended], tell: Tell) ->
             tell(BY_ITSELF, second.job, f"run {second.fence} began while {first.job} ran alone on process {first.pid}")
 
 
-def suspect_runs(account: Account, job: str) -> Iterator[Run]:
-    """Those that surely were of a suspect: so many of its runs were killed before, as one less than the budget. There
-    may be more of them, for a node may have died that held it and had not started it."""
+def suspect_runs(account: Account, job: str, *, surely: bool) -> Iterator[Run]:
+    """Those that followed so many runs killed as one less than the budget; `surely`: where the server cannot have
+    forgotten one of these crashes. There may be more of them, for a node may have died that held the job and had not
+    started it."""
+    following = {run: again.at for run, again in account.followed(job)}
     kills = 0
     for run in sorted(account.runs.get(job, ()), key=lambda run: run.fence):
         if kills >= CRASH_BUDGET - 1:
             yield run
-        killed = account.killed(run.pid)
+        until = following.get(run, math.inf)
+        counts = account.crashed(run, until) if surely else account.interrupted(run)
         # A run that ended by itself, and told so, may be settled or not: from there on nothing is sure.
-        kills = kills + 1 if not run.outcome and run.at <= killed < run.left else 0
+        kills = kills + 1 if counts else 0
 
 
 def _innocent(account: Account, job: str, final: Ended, own: list[Fault], tell: Tell) -> None:

@@ -39,7 +39,7 @@ from typing import Final
 
 import msgspec
 
-from ironforge.verify.account import CANCELLED, CLOCK_SECONDS, DRAINS, HARMLESS, STARVED, Account, Ended, Run, Tell
+from ironforge.verify.account import CANCELLED, CLOCK_SECONDS, HARMLESS, STARVED, Account, Ended, Run, Tell
 from ironforge.verify.flow_verdict import judge_flow
 from ironforge.verify.handlers import MAX_RETRIES
 from ironforge.verify.ledger import Event
@@ -249,22 +249,10 @@ def _crashes(account: Account, job: str, final: Ended, tell: Tell) -> None:
     killed = 0
     for run in sorted(account.runs[job], key=lambda run: run.fence):
         # A run that failed may have been that of a suspect: it killed no node, and is none any longer.
-        killed = 0 if run.outcome == "fail" else killed + _killed(account, run, following.get(run, math.inf))
+        killed = 0 if run.outcome == "fail" else killed + account.crashed(run, following.get(run, math.inf))
     possible = sum(fault.name not in HARMLESS for fault in account.faults)
     if not killed <= final.crashes <= possible:
         tell(CRASHES, job, f"{killed} of its runs were killed in {possible} faults, {final.crashes} crashes counted")
-
-
-def _killed(account: Account, run: Run, before: float) -> bool:
-    """Whether the run was surely under way, on a node in good health, when that was killed."""
-    if not math.isinf(run.left):  # ended, failed, or told to stop, and settled since, perhaps
-        return False
-    touching = account.touching(run, before)
-    return [fault.name for fault in touching] == ["kill"] and not _stopped(account, run, touching[0].begin)
-
-
-def _stopped(account: Account, run: Run, killed: float) -> bool:
-    return any(fault.pid == run.pid and fault.name in DRAINS for fault in account.between(run.at, killed))
 
 
 def _repeats(account: Account, job: str, _: Ended, tell: Tell) -> None:

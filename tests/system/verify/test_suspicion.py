@@ -30,6 +30,10 @@ GOOD = {
         "submit_ok|start 0|kill|start 1 @2|kill @2|other @3|left @3|start 2 @3|end 2 @3",
         Ended("completed", 2, 2, crashes=2),
     ),
+    "the server may have forgotten one of its crashes": (
+        "submit_ok|start 0|kill|server-kill @0|wait 20|start 1 @2|kill @2|start 2 @3|other @3|end 2 @3",
+        Ended("completed", 2, 2, crashes=1),
+    ),
     "it killed all its nodes": (
         "submit_ok|start 0|kills 0|start 1 @2|kills 1 @2|start 2 @3|kills 2 @3",
         Ended("dead", 3, None, crashes=3),
