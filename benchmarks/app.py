@@ -52,3 +52,9 @@ async def pause() -> int:
     """Waits as if for another service; returns when it ended, in nanoseconds of the wall clock."""
     await asyncio.sleep(random.uniform(0.01, 0.03))
     return time.time_ns()
+
+
+@forge.job("bench.forever")
+async def forever() -> None:
+    """Never ends by itself."""
+    await asyncio.Event().wait()

@@ -8,18 +8,15 @@ jobs take without.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-import redis
-
 from benchmarks import harness, idle
 from ironforge.job.limits import Limit, LimitUse, Rate
 from ironforge.job.record import RECORD_VERSION, Job, JobState, created_ms_of, new_id
-from ironforge.redis.keys import Keys
-from ironforge.settings import Settings
 from ironforge.store import StoreClient, Submission
 
 BATCH = 500
@@ -97,10 +94,11 @@ async def _beside(behind: int, flags: dict[str, Any]) -> AsyncIterator[StoreClie
         async with harness.store_client(settings) as opened:
             await opened.limits.put("one", Limit(concurrency=1))
             await opened.limits.put("free", Limit(concurrency=100))
-            with redis.Redis.from_url(settings.redis_url) as raw:
-                raw.zadd(_keys(settings).holders("one\nfull"), {b"another holder: ": 1})
-            await _fill(opened, [_job(LimitUse("one", "full")) for _ in range(behind)])
-            with harness.nodes(settings, 1, quiet=True):
+            holder = _job(LimitUse("one", "full"), kind="bench.forever")
+            await _fill(opened, [holder, *(_job(LimitUse("one", "full")) for _ in range(behind))])
+            with harness.nodes(settings, 1, quiet=True, IRONFORGE_DRAIN_SECONDS="0"):
+                while (await opened.inspector.get(holder.id)).state is not JobState.RUNNING:
+                    await asyncio.sleep(harness.LOOK_SECONDS)
                 yield opened
 
 
@@ -134,10 +132,6 @@ async def _idle(keys: int, seconds: float, flags: dict[str, Any]) -> dict[str, f
             await _fill(opened, [_job(LimitUse("one", f"account-{n}")) for n in range(keys)])
             with harness.nodes(settings, 1, quiet=True) as [pid]:
                 return await idle.cost(settings, pid, seconds)
-
-
-def _keys(settings: Settings) -> Keys:
-    return Keys(settings.namespace)
 
 
 async def run(
