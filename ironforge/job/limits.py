@@ -22,6 +22,10 @@ MAX_PER_SECONDS: Final = 31_536_000.0
 # Of a rate that does not say how many units may come at once: this part of a second's.
 BURST_SECONDS: Final = 0.1
 
+# Why a full limit cancelled a job, in its record: it came then, or made way for one that came.
+LIMIT_FULL: Final = "limit_full"
+PREEMPTED: Final = "preempted"
+
 WhenFull = Literal["wait", "cancel_new", "cancel_oldest"]
 OnFailure = Literal["block", "skip", "park"]
 Units = Annotated[int, msgspec.Meta(ge=1, le=MAX_UNITS)]

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from ironforge.job.limits import PREEMPTED
+
+# Places of jobs that run and were told to stop, and why, as their records say it when they have.
+TOLD_TO_STOP: Final = {"c": "", "p": PREEMPTED}
+
 
 class Location:
     """Where a job is, as the index says it.
 
-    `q:<queue>:<priority>:<entry>` in a stream, with `c:` instead when cancellation was asked for while it ran;
+    `q:<queue>:<priority>:<entry>` in a stream, with `c:` instead when cancellation was asked for while it ran, or `p:`
+    when its limit gives its place to another one;
     `s:<queue>:<priority>` scheduled, `f:<queue>:<priority>` waiting for its turn, both followed by the job's mark
     (`:<weight>:<fairness key>`, and its limits), `l:<queue>:<priority>` and the mark waiting behind the first of its
     limits; `k:<queue>:<priority>:<kind>` declined, with `:a` behind it for a job that runs alone, and then a line feed
@@ -22,8 +30,12 @@ class Location:
         self.stream, self.entry = ":".join(rest.split(":")[:2]), ""
         # The line that it waits in, as its key ends.
         self.line = f"{self.stream}:" + "\n".join(rest.split("\n")[2:4]) if self.place == "l" else ""
-        if self.place in ("q", "c"):
+        if self.place in ("q", *TOLD_TO_STOP):
             self.stream, _, self.entry = rest.rpartition(":")
+
+    @property
+    def told_to_stop(self) -> bool:
+        return self.place in TOLD_TO_STOP
 
     def member(self, job_id: bytes) -> bytes:
         """What stands for the job in the sorted set where it is: its id, for a declined one behind its kind."""

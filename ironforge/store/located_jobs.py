@@ -12,6 +12,7 @@ from typing import Final
 from ironforge.errors import InvalidState, JobNotFound, StoreUnavailable
 from ironforge.formats.timestamps import now_ms
 from ironforge.job.expiry import EXPIRED
+from ironforge.job.limits import PREEMPTED
 from ironforge.job.record import JobState, decode, encode, format_id
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
@@ -74,11 +75,10 @@ class LocatedJobs:
         raise elusive(job_id)
 
     async def make_way(self, job_id: bytes, reason: str) -> None:
-        """Cancel what a full limit does not let wait, for this reason; without one, a job that holds the limit. One
-        that is not there any more has made way."""
+        """Cancel what a full limit does not let wait, or preempts. One that is not there any more has made way."""
         with contextlib.suppress(JobNotFound, InvalidState):
             location = await self.find(job_id)
-            if location.place == "l" if reason else location.place != "d":
+            if location.place != "d" if reason == PREEMPTED else location.place == "l":
                 await self.cancel_at(location, job_id, await self.record(location, job_id), reason)
 
     async def cancel_at(
@@ -97,7 +97,8 @@ class LocatedJobs:
         shelf = {"f": keys.fair, "l": keys.fair, "k": keys.declined}.get(location.place, keys.stream)
         names = CANCEL.keys(keys, *turns, bucket=place.bucket, place=shelf(name))
         seen: Command = (keys.signals, job_id, location.raw, location.entry, record)
-        arguments: Command = [*seen, kept, place.seconds, place.expiry_ms, job.mark, int(reason == EXPIRED)]
+        told = "p" if reason == PREEMPTED else "c"
+        arguments: Command = [*seen, kept, place.seconds, place.expiry_ms, job.mark, int(reason == EXPIRED), told]
         verdict: bytes = await self._connection.run(CANCEL, names, arguments)
         return {b"cancelled": JobState.CANCELLED, b"running": JobState.RUNNING}.get(verdict)
 

@@ -12,7 +12,7 @@ from ironforge.errors import IncompatibleRecord
 from ironforge.formats.timestamps import now_ms
 from ironforge.job.record import Job, JobState, decode, is_alone
 from ironforge.redis.keys import GROUP, Keys
-from ironforge.redis.location import Location
+from ironforge.redis.location import TOLD_TO_STOP, Location
 from ironforge.redis.replies import pairs
 from ironforge.settings import Settings
 from ironforge.store.contract import JobView
@@ -23,7 +23,7 @@ FURTHEST_MS: Final = 253_402_300_799_999
 
 _PLACES: Final = {
     "q": JobState.QUEUED,
-    "c": JobState.RUNNING,
+    **dict.fromkeys(TOLD_TO_STOP, JobState.RUNNING),
     "f": JobState.QUEUED,
     "l": JobState.QUEUED,
     "k": JobState.QUEUED,
@@ -59,11 +59,12 @@ def score_ms(score: bytes) -> int:
 
 def queued_or_running(job: Job, pending: list[Any] | None, location: bytes, now_ms: int) -> JobView:
     """A job in a stream: `pending` is its row of XPENDING, None when it has not been delivered."""
-    alone = is_alone(Location(location).stream)
+    place = Location(location)
+    alone = is_alone(place.stream)
     if pending is None:
         return JobView(job, JobState.QUEUED, alone=alone)
     _, node, idle_ms, _ = pending
-    asked = location.startswith(b"c:")
+    asked = place.told_to_stop
     name = node.decode(errors="replace")
     started_ms = now_ms - idle_ms
     return JobView(job, JobState.RUNNING, node=name, started_ms=started_ms, cancel_requested=asked, alone=alone)

@@ -148,7 +148,7 @@ def may_hold(limit: Limit, place: bytes | None) -> bool:
         return limit.on_failure == "park"
     if letter == b"k":
         return limit.order == "fifo"
-    return letter in (b"q", b"c") or (letter in (b"s", b"l") and limit.on_failure in ("block", "park"))
+    return letter in (b"q", b"c", b"p") or (letter in (b"s", b"l") and limit.on_failure in ("block", "park"))
 
 
 def is_served(leases: Sequence[bytes], alone: bytes | None, now_us: int) -> bool:

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Final
 
 from ironforge.job.expiry import EXPIRED
+from ironforge.job.limits import LIMIT_FULL, PREEMPTED
 from ironforge.verify.account import AFTERMATH_SECONDS, CANCELLED, Account, Ended, Tell
 from ironforge.verify.ledger import Event
 from ironforge.verify.limit_load import LIMITS, limit_of
@@ -21,9 +22,8 @@ FULL: Final = "only a full key cancels"
 OLDEST: Final = "the oldest makes way"
 PARKED: Final = "a parked key waits for its dead job"
 
-LIMIT_FULL: Final = "limit_full"
 # By what a limit does when it is full: why those are cancelled that it cancels, as their records say it.
-REASONS: Final[Mapping[str, str]] = {"cancel_new": LIMIT_FULL, "cancel_oldest": ""}
+REASONS: Final[Mapping[str, str]] = {"cancel_new": LIMIT_FULL, "cancel_oldest": PREEMPTED}
 
 
 def ends_unasked(account: Account, job: str, final: Ended) -> bool:

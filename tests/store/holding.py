@@ -27,7 +27,7 @@ def check_holding(raw: Any, keys: Keys) -> None:
     members = each(raw, raw.keys(keys.holders("*")), "zrange", 0, -1)
     holders = {key.decode().removeprefix(keys.holders("")): ids for key, ids in members}
     for job_id, job in jobs.items():
-        if index[job_id][:1] in (b"q", b"c"):
+        if index[job_id][:1] in (b"q", b"c", b"p"):
             unheld = [claim for claim in claims_of(job.limits) if job_id not in holders.get(claim, ())]
             assert unheld == [], f"{job.text_id} may run and holds no place"
     for claim, ids in holders.items():

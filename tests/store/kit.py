@@ -186,9 +186,9 @@ class Cluster:
         index = self.raw.hgetall(self.keys.index)
         by_place: dict[bytes, set[bytes]] = {place: set() for place in (b"q", b"s", b"d", b"f", b"l", b"k")}
         for job_id, location in index.items():
-            by_place[location[:1].replace(b"c", b"q")].add(job_id)
+            by_place[b"q" if location[:1] in b"cp" else location[:1]].add(job_id)
         entries = self.entries()
-        assert entries == {one: index[one].replace(b"c:", b"q:", 1) for one in by_place[b"q"]}
+        assert entries == {one: b"q" + index[one][1:] for one in by_place[b"q"]}
         assert by_place[b"s"] == set(self.raw.zrange(self.keys.scheduled, 0, -1))
         delayed = Counter(index[one].split(b":")[1] for one in by_place[b"s"])
         assert delayed == {name: int(count) for name, count in self.raw.hgetall(self.keys.delayed).items()}

@@ -9,7 +9,7 @@
 --         when its line is unserved; then, when its limit was throttled, `stopped` or `probing`
 local location = redis.call('HGET', index, id)
 if not location then return {now, '', redis.call('HGET', done, id) or redis.call('HGET', kept, id)} end
-local name, entry = string.match(location, '^[qc]:(.*):(%d+%-%d+)$')
+local name, entry = string.match(location, '^[qcp]:(.*):(%d+%-%d+)$')
 if name then
   local stream = stem .. 'q:' .. name
   local entries = redis.call('XRANGE', stream, entry, entry)

@@ -38,7 +38,7 @@ for at = 1, #due, 2 do
     redis.call('ZREM', scheduled, id)
     waits[place] = (waits[place] or 0) + 1
     -- One that the index knows elsewhere is there; what it has here is a leftover.
-    if not string.match(place, '^[qcflk]:') and place ~= 'd' then
+    if not string.match(place, '^[qcpflk]:') and place ~= 'd' then
       local reason = record and 'due, but in no known queue' or 'due, but its record is gone'
       redis.call('XADD', quarantine, '*', 'id', id, 'record', record or '', 'reason', reason)
       redis.call('HDEL', index, id)

@@ -42,8 +42,8 @@ local function cancel_oldest(claim)
   end
   for _, holder in ipairs(redis.call('ZRANGE', stem .. 'holders:' .. claim.key, 0, math.min(waiting, AT_ONCE) - 1)) do
     -- Those that died, and those that are told already, are in front.
-    if not string.find(redis.call('HGET', index, holder) or 'c', '^[cd]') then
-      unwanted[#unwanted + 1], unwanted[#unwanted + 2] = holder, ''
+    if not string.find(redis.call('HGET', index, holder) or 'c', '^[cpd]') then
+      unwanted[#unwanted + 1], unwanted[#unwanted + 2] = holder, 'preempted'
       return
     end
   end

@@ -11,11 +11,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
 from redis.exceptions import ExecAbortError, OutOfMemoryError
 
 from ironforge.errors import LeaseLost
+from ironforge.job.record import decode, encode
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import GROUP, Keys, minute_of
+from ironforge.redis.location import TOLD_TO_STOP, Location
 from ironforge.redis.outages import raise_first, retry_through_outage
 from ironforge.redis.scripts import SETTLE
 from ironforge.settings import Settings
@@ -39,6 +42,7 @@ class Acknowledger:
 
     async def settle(self, batch: Sequence[Settled]) -> None:
         """Raises LeaseLost when the fence has moved; then nothing was written."""
+        batch = await self._with_reasons(batch)
         commands, touched = self._commands(batch)
         try:
             # A repetition writes the same records over themselves; the script sees to it that none is counted twice.
@@ -78,6 +82,21 @@ class Acknowledger:
         for command in commands:
             arguments += (len(command), *command)
         await self._connection.run(SETTLE, [self._fence, *touched], arguments)
+
+    async def _with_reasons(self, batch: Sequence[Settled]) -> Sequence[Settled]:
+        """Jobs that their limits preempted say so in their records, also where the node was not told, or died: where
+        they are in the index tells it."""
+        stopped = [at for at, one in enumerate(batch) if one[6] and one[5] == "cancelled" and one[3]]
+        if not stopped:
+            return batch
+        ask: Command = ["HMGET", self._keys.index, *(batch[at][2] for at in stopped)]
+        places = await retry_through_outage(lambda: self._connection.call(*ask))
+        told = list(batch)
+        for at, place in zip(stopped, places, strict=True):
+            if reason := place and TOLD_TO_STOP.get(Location(place).place):
+                record = encode(msgspec.structs.replace(decode(batch[at][3]), reason=reason))
+                told[at] = (*batch[at][:3], record, *batch[at][4:])
+        return told
 
     def _commands(self, batch: Sequence[Settled]) -> tuple[list[Command], list[str]]:
         """The commands of the transaction, and the keys they touch."""

@@ -15,6 +15,7 @@ from ironforge.formats.timestamps import now_ms
 from ironforge.job.record import Job
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
+from ironforge.redis.location import Location
 from ironforge.redis.outages import retry_through_outage
 from ironforge.redis.scripts import ADJUST, EXPIRE, FORGET_KINDS, PROMOTE, Script
 from ironforge.redis.server_info import info_of, number_in
@@ -135,7 +136,7 @@ class RedisConsumer:
         ask = functools.partial(self._connection.call, "HMGET", self._keys.index, *job_ids)
         locations = await retry_through_outage(ask)
         asked = zip(job_ids, locations, strict=True)
-        return [job_id for job_id, location in asked if location and location.startswith(b"c:")]
+        return [job_id for job_id, location in asked if location and Location(location).told_to_stop]
 
     async def expire(self) -> int:
         names = self._keys

@@ -138,7 +138,7 @@ class RedisInspector:
 def _view(job: Job, location: bytes, where: Sequence[Any], now_ms: int, settings: Settings) -> JobView:
     """Of a job that has not ended. `where`: as the script says it."""
     match location[:1]:
-        case b"q" | b"c":
+        case b"q" | b"c" | b"p":
             return queued_or_running(job, where[0], location, now_ms)
         case b"f" | b"l" | b"k":
             return JobView(job, JobState.QUEUED, waiting_for=_waiting_for(job, location, settings, *where))

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from ironforge.job.limits import Limit
+from ironforge.job.limits import PREEMPTED, Limit
 from ironforge.job.record import Job, JobState
 from tests.store.kit import Cluster, completed, dead, ids_in, limited, retry, rewrite, settle
 
 
 async def states(cluster: Cluster, jobs: list[Job]) -> list[JobState]:
     return [await cluster.state(each) for each in jobs]
+
+
+async def reason(cluster: Cluster, job: Job) -> str:
+    return (await cluster.store_client.inspector.get(job.id)).job.reason
 
 
 @pytest.fixture
@@ -92,6 +96,68 @@ async def test_two_new_jobs_cancel_two(oldest: Cluster) -> None:
         await node.work.fetch(10)
     assert await states(oldest, [first, second]) == [JobState.CANCELLED] * 2
     assert await states(oldest, new) == [JobState.RUNNING] * 2
+
+
+async def test_one_that_makes_way_says_so_however_it_ends(oldest: Cluster) -> None:
+    node, other = await oldest.node(), await oldest.node()
+    first, second, third, fourth = limited(4)
+    await oldest.submit(first, second)
+    held = await node.work.fetch(10)
+    await oldest.submit(third, fourth)
+    assert await node.work.fetch(10) == []
+    await node.work.settle([completed(held[0], state="cancelled")])
+    await node.work.fetch(10)
+    await node.work.park([retry(held[1])])
+    assert [await reason(oldest, each) for each in (first, second)] == [PREEMPTED] * 2
+    held = await other.work.fetch(10)
+    await other.work.requeue([rewrite(each) for each in held])
+
+
+async def test_one_that_makes_way_says_so_also_when_its_node_died(oldest: Cluster) -> None:
+    node, other = await oldest.node(), await oldest.node()
+    first, second, third = limited(3)
+    await oldest.submit(first, second)
+    await node.work.fetch(10)
+    await oldest.submit(third)
+    assert await other.work.fetch(10) == []
+    await other.leases.take_over(other.lease, node.lease.node, seen_dead=True)
+    assert await states(oldest, [first]) == [JobState.CANCELLED]
+    assert await reason(oldest, first) == PREEMPTED
+
+
+async def test_one_that_a_caller_has_cancelled_first_was_not_preempted(oldest: Cluster) -> None:
+    node = await oldest.node()
+    first, second, third = limited(3)
+    await oldest.submit(first, second)
+    held = await node.work.fetch(10)
+    await oldest.store_client.producer.cancel(first.id)
+    await oldest.submit(third)
+    assert await node.work.fetch(10) == []
+    await node.work.settle([completed(held[0], state="cancelled")])
+    assert await reason(oldest, first) == ""
+
+
+async def test_one_that_was_preempted_first_stays_so_when_a_caller_cancels_it(oldest: Cluster) -> None:
+    node = await oldest.node()
+    first, second, third = limited(3)
+    await oldest.submit(first, second)
+    held = await node.work.fetch(10)
+    await oldest.submit(third)
+    assert await node.work.fetch(10) == []
+    assert await oldest.store_client.producer.cancel(first.id) is JobState.RUNNING
+    await node.work.settle([completed(held[0], state="cancelled")])
+    assert await reason(oldest, first) == PREEMPTED
+
+
+async def test_one_that_completes_all_the_same_has_no_reason(oldest: Cluster) -> None:
+    node = await oldest.node()
+    first, second, third = limited(3)
+    await oldest.submit(first, second)
+    held = await node.work.fetch(10)
+    await oldest.submit(third)
+    assert await node.work.fetch(10) == []
+    await settle(node, held[:1])
+    assert (await oldest.state(first), await reason(oldest, first)) == (JobState.COMPLETED, "")
 
 
 async def test_the_audit_finds_nothing_wrong_while_the_oldest_one_ends(oldest: Cluster) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ironforge.job.limits import LIMIT_FULL
 from ironforge.job.record import JobState, is_alone
 from ironforge.store import Delivery
 from tests.store.model.claims import LOOK_US
@@ -11,9 +12,6 @@ from tests.store.test_kinds import announced
 
 # What nodes know that join one after the other.
 KNOWN_KINDS = (("k", "new"), ("k",), ("k", "new"), ())
-
-# Why one was cancelled that a full limit does not let wait.
-LIMIT_FULL = "limit_full"
 
 
 class Taking(Doors):
@@ -75,7 +73,9 @@ class Taking(Doors):
 
     def was_let_in(self, one: Known) -> bool:
         """Also one that made way again at once."""
-        return self.location(one)[:1] in (b"q", b"c") or (not self.location(one) and self.reason(one) != LIMIT_FULL)
+        return self.location(one)[:1] in (b"q", b"c", b"p") or (
+            not self.location(one) and self.reason(one) != LIMIT_FULL
+        )
 
     def has_stepped_aside(self, one: Known) -> bool:
         """It holds a fifo key and stands in the line of another limit."""
@@ -103,7 +103,7 @@ class Taking(Doors):
             if not names or one.state not in (*WAITING, JobState.RUNNING) or one.cancel_asked:
                 continue
             location = self.location(one)
-            if location and location[:1] != b"c":
+            if location and location[:1] != b"p":
                 continue
             assert self.has_to_make_way(one, let_in)
             one.cancel_asked = True

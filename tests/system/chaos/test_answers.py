@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from ironforge.job.expiry import EXPIRED
-from ironforge.job.limits import LimitUse
+from ironforge.job.limits import LIMIT_FULL, LimitUse
 from ironforge.verify.account import Ended
 from ironforge.verify.ledger import Event
 from ironforge.verify.limit_load import REFUSING, REPLACING
-from ironforge.verify.policy_verdict import LIMIT_FULL
 from tests.system.chaos.answers import forgotten, recovery, uncounted
 
 DONE = Ended("completed")

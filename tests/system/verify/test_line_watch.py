@@ -9,7 +9,7 @@ from ironforge.verify.limit_load import BLOCK, CROWD, LIMITS, MOST_UNITS, PARK, 
 from ironforge.verify.line_watch import has_room, is_served, may_hold
 
 NOW_US = 5_000_000
-IN_STREAMS = [b"q:default:2:1-1", b"c:default:2:1-1"]
+IN_STREAMS = [b"q:default:2:1-1", b"c:default:2:1-1", b"p:default:2:1-1"]
 WAITING = [b"s:default:2:1:-", b"l:default:2:1:-"]
 DECLINED, DEAD = b"k:default:2:kind", b"d"
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 
 from ironforge.job.expiry import EXPIRED
-from ironforge.job.limits import claim_of
+from ironforge.job.limits import LIMIT_FULL, PREEMPTED, claim_of
 from ironforge.verify import policy_verdict as policies
 from ironforge.verify.account import Account, Ended
 from ironforge.verify.ledger import Event
 from ironforge.verify.limit_load import CROWD, PARK, REFUSING, REPLACING
-from ironforge.verify.policy_verdict import LIMIT_FULL, ends_unasked
+from ironforge.verify.policy_verdict import ends_unasked
 from ironforge.verify.verdict import judge
 from tests.system.verify.flow_histories import asked, fault, found, run
 
 REFUSED = Ended("cancelled", reason=LIMIT_FULL)
-REPLACED = Ended("cancelled")
+REPLACED = Ended("cancelled", reason=PREEMPTED)
 DONE = Ended("completed", 0, 0)
 DEAD = Ended("dead", 0)
 
@@ -116,7 +116,8 @@ def test_of_other_limits_none_waits_for_the_dead() -> None:
     [
         (REFUSING, 0.0, LIMIT_FULL, True),
         (REFUSING, 0.0, "", False),
-        (REPLACING, 0.0, "", True),
+        (REPLACING, 0.0, PREEMPTED, True),
+        (REPLACING, 0.0, "", False),
         (REPLACING, 0.0, LIMIT_FULL, False),
         (CROWD, 0.0, "", False),
         (CROWD, 0.0, EXPIRED, False),

@@ -6,7 +6,8 @@ local function move(index, first, width, write)
   for at = first, #ARGV, width do
     local stream, entry, id = KEYS[tonumber(ARGV[at])], ARGV[at + 1], ARGV[at + 2]
     local name = string.match(stream, '}:q(:.*)$')
-    if redis.call('HGET', index, id) == 'c' .. name .. ':' .. entry then
+    local letter, where = string.match(redis.call('HGET', index, id) or '', '^([cp])(.*)$')
+    if letter and where == name .. ':' .. entry then
       reply[#reply + 1] = (at - first) / width
     -- Only who takes an entry off the pending list may write: an earlier try may have done so, unanswered.
     elseif redis.call('XACK', stream, 'nodes', entry) == 1 then

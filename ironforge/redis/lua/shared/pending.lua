@@ -6,7 +6,7 @@ end
 
 -- Of a job by what the index says: whether a node has it, and its record where it waits or is dead (nothing: it is not there).
 local function seen_at(id, location)
-  local stream, entry = string.match(location, '^[qc]:(.*):(%d+%-%d+)$')
+  local stream, entry = string.match(location, '^[qcp]:(.*):(%d+%-%d+)$')
   if not stream then return false, redis.call('HGET', stem .. 'parked', id) end
   local body = redis.call('XRANGE', stem .. 'q:' .. stream, entry, entry)[1]
   return is_pending(stem .. 'q:' .. stream, entry), body and body[2][2]
