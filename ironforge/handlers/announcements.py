@@ -1,4 +1,4 @@
-"""What an application's nodes announce of its kinds."""
+"""What an application's nodes announce of its kinds and limits."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ def announcements_of(forge: Forge, version: str) -> list[Announcement]:
         )
     handlers = map(forge.handler, forge.kinds)
     return [_announcement(each, version) for each in handlers]
+
+
+def limits_of(forge: Forge) -> list[Announcement]:
+    return [Announcement.of_limit(name, limit) for name, limit in forge.limits.items()]
 
 
 def _announcement(handler: Handler, version: str) -> Announcement:

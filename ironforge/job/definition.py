@@ -13,6 +13,7 @@ import msgspec
 
 from ironforge.errors import InvalidJob
 from ironforge.job.checked_options import CheckedOptions
+from ironforge.job.limits import Limit
 from ironforge.job.options import DOOR_OPTIONS, KindOptions, at_door
 
 # A schema that makes its definition larger is not announced.
@@ -34,9 +35,10 @@ class KindDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Announcement(NamedTuple):
-    """A kind that a node runs. `definition`: the encoded KindDefinition, `digest` tells it from others."""
+    """A kind that a node runs, or a limit that its code defines. `definition`: the encoded KindDefinition or Limit,
+    `digest` tells it from others."""
 
-    kind: str
+    name: str
     digest: str
     definition: bytes
 
@@ -48,7 +50,15 @@ class Announcement(NamedTuple):
         encoded = _encode(KindDefinition(version, defaults, schema))
         if len(encoded) > MAX_DEFINITION_BYTES:
             encoded = _encode(KindDefinition(version, defaults))
-        return cls(kind, hashlib.sha256(encoded).hexdigest()[:DIGEST_CHARACTERS], encoded)
+        return cls._of(kind, encoded)
+
+    @classmethod
+    def of_limit(cls, name: str, limit: Limit) -> Announcement:
+        return cls._of(name, _encode(limit))
+
+    @classmethod
+    def _of(cls, name: str, encoded: bytes) -> Announcement:
+        return cls(name, hashlib.sha256(encoded).hexdigest()[:DIGEST_CHARACTERS], encoded)
 
 
 def decode_definition(encoded: bytes | str) -> KindDefinition:

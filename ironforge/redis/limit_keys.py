@@ -25,6 +25,13 @@ class LimitKeys(KeySpace):
         "limit → its definition (JSON), and what an operator says instead; the same in every shard",
         "none with a limit can be submitted, and those that wait run without",
     )
+    limit_versions = Key(
+        "limitversions",
+        "hash",
+        STAYS,
+        "limit → its last definitions, the one first announced last in front (JSON); one of an operator has no digest",
+        "no limit can be defined, and which definition holds does not change as nodes come and go",
+    )
     line = KeyFamily(
         "line:<queue>:<priority>:<limit>\\n<key>",
         "zset",

@@ -1,25 +1,27 @@
-"""Puts the limits of an application where its nodes go by them, before the first job is taken."""
+"""Announces the limits that an application defines, before its node joins, and so before it takes a job."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import msgspec
 
 from ironforge.errors import ConfigError, QuotaExceeded
-from ironforge.handlers.forge import Forge
+from ironforge.job.definition import Announcement
 from ironforge.settings import Settings, shares_of
 from ironforge.store import StoreClient
 
 
-async def define_limits(forge: Forge, settings: Settings) -> None:
+async def announce_limits(limits: Sequence[Announcement], settings: Settings) -> None:
     """In each namespace that the node serves. Raises ConfigError when there are too many, StoreUnavailable."""
-    if not forge.limits:
+    if not limits:
         return
     for share in shares_of(settings):
         own = msgspec.structs.replace(settings, namespace=share.namespace, namespaces=())
         store_client = StoreClient(own)
         try:
-            for name, limit in forge.limits.items():
-                await store_client.limits.put(name, limit)
+            for limit in limits:
+                await store_client.limits.announce(limit)
         except QuotaExceeded as error:
             raise ConfigError(str(error)) from None
         finally:

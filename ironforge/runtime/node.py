@@ -21,7 +21,7 @@ from ironforge.actors.supervisor import Parts, node_spec
 from ironforge.execution import isolation
 from ironforge.execution.executor import Executor
 from ironforge.formats.numbers import counted
-from ironforge.handlers.announcements import announcements_of
+from ironforge.handlers.announcements import announcements_of, limits_of
 from ironforge.handlers.events import EventName
 from ironforge.handlers.forge import Forge
 from ironforge.logs import handlers
@@ -33,7 +33,7 @@ from ironforge.process.forks import withhold_loop
 from ironforge.process.handler_environment import hide_from_handlers
 from ironforge.process.stop_signals import StopSignals
 from ironforge.runtime.lifespans import Lifespans
-from ironforge.runtime.limits import define_limits
+from ironforge.runtime.limits import announce_limits
 from ironforge.runtime.parent_pipe import ChildStatus, Deaths, reporting
 from ironforge.runtime.unserved import warn_of_unserved_kinds
 from ironforge.settings import Settings, load, namespaces_of
@@ -67,6 +67,7 @@ class Node:
         self.on_joined: Callable[[], None] = lambda: None
         forge.freeze()
         self._announcements = announcements_of(forge, settings.app_version)
+        self._limits = limits_of(forge)
         self._lifespans = Lifespans(forge.lifespans, self._stopping.set)
         self._root: ActorRef | None = None
 
@@ -80,7 +81,7 @@ class Node:
         if self._settings.durability == "local":
             logger.info("whether the server writes accepted jobs through is not checked here, but by the API")
         try:
-            await define_limits(self._forge, self._settings)
+            await announce_limits(self._limits, self._settings)
             if await self._lifespans.start(self._stopping):
                 await self._run_jobs()
         except BaseException:
@@ -89,7 +90,7 @@ class Node:
 
     async def _run_jobs(self) -> None:
         settings = self._settings
-        self._store = NodeStore(settings, self._announcements)
+        self._store = NodeStore(settings, self._announcements, self._limits)
         name = f"{socket.gethostname()}-{os.getpid()}"
         self._executor = Executor(self._forge, settings, name, self._lifespans.provided)
         parts = Parts(settings, self._store, self._executor, self.metrics, self.system, on_joined=self._joined)

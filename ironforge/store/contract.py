@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from ironforge.errors import JobNotFound
+from ironforge.job.definition import Announcement
 from ironforge.job.limits import Limit, LimitDefinition, Override
 from ironforge.job.options import JobOptions
 from ironforge.job.record import Job, JobState, format_id
@@ -189,7 +190,12 @@ class Limits(Protocol):
     """Limits of a namespace. A changed one holds at once, also for jobs that wait."""
 
     async def put(self, name: str, limit: Limit) -> None:
-        """What the code says; what an operator says instead stays. Raises InvalidJob, QuotaExceeded."""
+        """Holds until code announces a definition that was not known; what an operator says instead stays. Raises
+        InvalidJob, QuotaExceeded."""
+
+    async def announce(self, limit: Announcement) -> None:
+        """What code says: counts while nodes have it, unless another definition was first announced, or put, after it.
+        Raises QuotaExceeded."""
 
     async def override(self, name: str, override: Override | None) -> None:
         """What an operator says instead; None takes it back. Raises LimitNotFound."""

@@ -81,7 +81,7 @@ class StoreClient:
 class Shard:
     """A node's way into one shard of one namespace. Fetching, settling, commands and heartbeat have a connection
     each. `defines`: this shard keeps the definitions of kinds; `may_be_woken`: what waits here has to end early when
-    another shard has jobs."""
+    another shard has jobs; `limits` that the node's code defines."""
 
     def __init__(
         self,
@@ -91,14 +91,17 @@ class Shard:
         *,
         defines: bool,
         may_be_woken: bool,
+        limits: Sequence[Announcement],
     ) -> None:
         self._settings = settings
         self._keys = keys
         self._fetching = Connection(settings.redis_url, keys.prefix, may_be_woken=may_be_woken)
         self._commanding = Connection(settings.redis_url, keys.prefix)
         self.clock = ServerClock()
-        self.leases = RedisLeases(settings, keys, self._commanding, announced, defines=defines, clock=self.clock)
-        self._kinds = [each.kind for each in announced or ()]
+        self.leases = RedisLeases(
+            settings, keys, self._commanding, announced, defines=defines, limits=limits, clock=self.clock
+        )
+        self._kinds = [each.name for each in announced or ()]
         self.signals = RedisNotifications(settings, keys)
 
     def work(self, lease: Lease) -> RedisConsumer:
@@ -115,15 +118,28 @@ class Shard:
 class NodeStore:
     """Leases, work and signals: for a node, of all namespaces that it serves.
 
-    `announced`: the kinds that it runs; None: it does not say, and may run any.
+    `announced`: the kinds that it runs; None: it does not say, and may run any. `limits` that its code defines.
     """
 
-    def __init__(self, settings: Settings, announced: Sequence[Announcement] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        announced: Sequence[Announcement] | None = None,
+        limits: Sequence[Announcement] = (),
+    ) -> None:
         self._settings = settings
         parts = namespace_shards_of(settings)
         self._weights = [part.weight for part in parts]
         self._shards = [
-            Shard(settings, part.keys, announced, defines=not part.shard, may_be_woken=len(parts) > 1) for part in parts
+            Shard(
+                settings,
+                part.keys,
+                announced,
+                defines=not part.shard,
+                may_be_woken=len(parts) > 1,
+                limits=limits,
+            )
+            for part in parts
         ]
         self._works: dict[Lease, RedisConsumer | ShardedConsumer] = {}
         self._sharded: ShardedLeases | None = None

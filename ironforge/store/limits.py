@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 
 from ironforge.errors import LimitNotFound, QuotaExceeded
+from ironforge.job.definition import Announcement
 from ironforge.job.limits import Limit, LimitDefinition, Override, check_limit, claim_of
-from ironforge.redis.connection import Command, DoorConnection
+from ironforge.redis.connection import Command, Connection, DoorConnection
 from ironforge.redis.keys import Keys
 from ironforge.redis.replies import pairs
 from ironforge.redis.scripts import DEFINE, KEY_STATE, RESUME
 from ironforge.settings import Settings, environment_name
 from ironforge.store.contract import LimitKey
+from ironforge.store.kinds import VERSIONS_KEPT
 from ironforge.store.retention import score_ms
 
 HOLDERS_NAMED: Final = 100
@@ -43,6 +46,9 @@ class RedisLimits:
 
     async def put(self, name: str, limit: Limit) -> None:
         await self._define(name, "limit", _encode(check_limit(name, limit)))
+
+    async def announce(self, limit: Announcement) -> None:
+        await self._define(limit.name, "limit", limit.definition, limit.digest)
 
     async def override(self, name: str, override: Override | None) -> None:
         await self._define(name, "override", b"" if override is None else _encode(override))
@@ -81,8 +87,9 @@ class RedisLimits:
         gone: int = await self._connection.run(RESUME, names, [claim, self._keys.signals])
         return gone
 
-    async def _define(self, name: str, part: str, said: bytes) -> None:
-        done = await self._connection.run(DEFINE, DEFINE.keys(self._keys), [name, part, said, self._most])
+    async def _define(self, name: str, part: str, said: bytes, digest: str = "") -> None:
+        arguments: Command = [name, part, said, digest, VERSIONS_KEPT, self._most]
+        done = await self._connection.run(DEFINE, DEFINE.keys(self._keys), arguments)
         if done == 0:
             raise _no_such_limit(name)
         if done < 0:
@@ -95,22 +102,22 @@ class RedisLimits:
                 retry_seconds=RETRY_SECONDS,
             )
         if done == CHANGED:
-            await self._offer(name)
+            await offer(self._connection, self._keys, [name.encode()])
 
-    async def _offer(self, name: str) -> None:
-        """What waits may be let in by what holds now."""
+
+async def offer(connection: Connection, keys: Keys, names: Iterable[bytes]) -> None:
+    """What waits for these limits may be let in by what holds now."""
+    for name in names:
         cursor = b"0"
         while True:
-            asked: Command = ["HSCAN", self._keys.in_use, cursor, "MATCH", claim_of(name, "*"), "COUNT", AT_ONCE]
-            cursor, claims = await self._connection.call(*asked)
-            if claims:
-                offered: list[Command] = [
-                    ["SADD", self._keys.room, *claims[::2]],
-                    ["PUBLISH", self._keys.signals, "room:"],
-                ]
-                await self._connection.pipeline(offered)
+            claims = claim_of(name.decode(errors="replace"), "*")
+            asked: Command = ["HSCAN", keys.in_use, cursor, "MATCH", claims, "COUNT", AT_ONCE]
+            cursor, found = await connection.call(*asked)
+            if found:
+                offered: list[Command] = [["SADD", keys.room, *found[::2]], ["PUBLISH", keys.signals, "room:"]]
+                await connection.pipeline(offered)
             if cursor == b"0":
-                return
+                break
 
 
 def effective(definition: LimitDefinition, now_ms: int) -> Limit:

@@ -14,13 +14,20 @@ JOBS_NAMED: Final = 100
 
 
 class About(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a node says of itself when it joins. `since_ms` by its own clock; `app_version`: of its application."""
+    """What a node says of itself when it joins. `since_ms` by its own clock; `app_version`: of its application;
+    `limits` that its code defines, each with the digest of its definition."""
 
     queues: tuple[str, ...] = ()
     concurrency: int = 0
     version: str = ""
     since_ms: int = 0
     app_version: str = ""
+    limits: Mapping[str, str] = {}
+
+    @property
+    def shown(self) -> tuple[tuple[str, ...], int, str, int, str]:
+        """What a NodeView has of it."""
+        return self.queues, self.concurrency, self.version, self.since_ms, self.app_version
 
 
 class RunningJob(NamedTuple):

@@ -67,13 +67,18 @@ _decode: Final = msgspec.json.Decoder(About).decode
 _decode_runs: Final = msgspec.json.Decoder(dict[str, str]).decode
 
 
-def about(settings: Settings, since_ms: int) -> bytes:
-    return _encode(About(settings.queues, settings.concurrency, VERSION, since_ms, settings.app_version))
+def about(settings: Settings, since_ms: int, limits: Iterable[Announcement]) -> bytes:
+    digests = _digests(limits)
+    return _encode(About(settings.queues, settings.concurrency, VERSION, since_ms, settings.app_version, digests))
 
 
 def runs(announced: Iterable[Announcement]) -> bytes:
     """What `announced` holds of a node: its kinds, each with the digest of its definition."""
-    return _encode({each.kind: each.digest for each in announced})
+    return _encode(_digests(announced))
+
+
+def _digests(announced: Iterable[Announcement]) -> dict[str, str]:
+    return {each.name: each.digest for each in announced}
 
 
 async def muster(keys: Keys, run: Run, jobs_named: int = 0) -> Muster:
@@ -109,7 +114,7 @@ async def nodes(keys: Keys, run: Run) -> list[NodeView]:
             deadline - now_ms,
             dict(by_queue[node]),
             sorted(jobs[node], key=lambda job: job.started_ms),
-            *(*msgspec.structs.astuple(roster.get(node, About())), sorted(announced.get(node, ()))),
+            *(*roster.get(node, About()).shown, sorted(announced.get(node, ()))),
         )
         for node, deadline in leases.items()
     ]

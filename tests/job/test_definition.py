@@ -82,7 +82,7 @@ def test_an_application_announces_each_of_its_kinds():
     forge = Forge()
     forge.job("mail", queue="mails")(lambda: None)
     forge.job("call")(lambda: None)
-    found = [(each.kind, decode_definition(each.definition).defaults) for each in announcements_of(forge, "7")]
+    found = [(each.name, decode_definition(each.definition).defaults) for each in announcements_of(forge, "7")]
     assert found == [("mail", {"queue": "mails"}), ("call", {})]
 
 

@@ -125,8 +125,11 @@ class Cluster:
         self._closing.append(store_client.close)
         return store_client
 
-    async def node(self, announced: Sequence[Announcement] | None = None) -> Node:
-        store = NodeStore(self.settings, announced)
+    async def node(self, announced: Sequence[Announcement] | None = None, limits: Sequence[Announcement] = ()) -> Node:
+        """`limits` that its code defines."""
+        for limit in limits:
+            await self.store_client.limits.announce(limit)
+        store = NodeStore(self.settings, announced, limits)
         self._closing.append(store.close)
         return Node(store, await store.leases.join())
 

@@ -4,27 +4,16 @@
 -- ARGV  node, lease_ms, about, runs, versions_kept, kinds_kept, served, then as many queues that it serves,
 --       then for each kind: its name, digest, definition
 --       about: what it says of itself; runs: its kinds with their digests ('': it does not say)
--- USES  clock, versions
--- Returns the epoch, for how many kinds there was no room, and the time
+-- USES  clock, stem, versions, limit_versions
+-- Returns the epoch, for how many kinds there was no room, the time, and the limits whose definition changed
 local given = redis.call('INCR', epoch)
 redis.call('SET', own_fence, given)
 redis.call('ZADD', nodes, now + tonumber(lease_ms), node)
 redis.call('HSET', roster, node, about)
 local first = 8 + tonumber(served)
 redis.call('SADD', queues, unpack(ARGV, 8, first - 1))
-if runs == '' then return {given, 0, now} end
+local changed, refused, run = settle_limits(about, nodes, roster, now), 0, nil
 
-local run
-
--- Of too many the oldest goes that no node runs: else trying out some new ones would drive out what most nodes run.
-local function drop_one(kind, versions)
-  run = run or run_now(announced)
-  local place = #versions
-  while place > 1 and run[kind .. '\n' .. versions[place][1]] do place = place - 1 end
-  table.remove(versions, place > 1 and place or #versions)
-end
-
--- One that is known keeps its place, so a node of the old version that starts again announces nothing newer.
 local function announce(kind, digest, definition)
   local stored = redis.call('HGET', kinds, kind)
   -- Most nodes announce the newest: only when it was seen changes then, without reading the rest.
@@ -34,19 +23,16 @@ local function announce(kind, digest, definition)
     return 0
   end
   if not stored and redis.call('HLEN', kinds) > tonumber(kinds_kept) then return 1 end
-  local versions, is_known = versions_of(stored), false
-  for _, version in ipairs(versions) do
-    if version[1] == digest then is_known, version[3] = true, now end
-  end
-  if not is_known then table.insert(versions, 1, {digest, now, now, definition}) end
-  while #versions > tonumber(versions_kept) do drop_one(kind, versions) end
+  local versions = versions_of(stored)
+  add_version(versions, digest, definition, now, tonumber(versions_kept), function(one)
+    run = run or run_now(announced)
+    return run[kind .. '\n' .. one]
+  end)
   redis.call('HSET', kinds, kind, cjson.encode(versions))
   return 0
 end
 
-redis.call('HSET', announced, node, runs)
-if first > #ARGV then return {given, 0, now} end
-redis.call('HSET', kinds, '', now .. '.' .. given)
-local refused = 0
+if runs ~= '' then redis.call('HSET', announced, node, runs) end
+if first <= #ARGV then redis.call('HSET', kinds, '', now .. '.' .. given) end
 for at = first, #ARGV, 3 do refused = refused + announce(ARGV[at], ARGV[at + 1], ARGV[at + 2]) end
-return {given, refused, now}
+return {given, refused, now, unpack(changed)}

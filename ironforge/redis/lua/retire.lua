@@ -4,8 +4,9 @@
 -- KEYS  fence, nodes, roster, announced, alone, then the streams that it may have read
 -- ARGV  epoch, node
 --       the caller's epoch
--- Returns the number of streams in which something is still pending
-local left = 0
+-- USES  clock, stem, versions, limit_versions
+-- Returns the number of streams in which something is still pending, and the limits whose definition changed
+local left, about = 0, redis.call('HGET', roster, node)
 redis.call('ZREM', nodes, node)
 redis.call('HDEL', roster, node)
 redis.call('HDEL', announced, node)
@@ -21,4 +22,4 @@ for key = 6, #KEYS do
     end
   end
 end
-return left
+return {left, unpack(settle_limits(about or '', nodes, roster, now))}

@@ -30,6 +30,7 @@ from ironforge.settings import Settings
 from ironforge.store.consumer.consumer_groups import make_groups
 from ironforge.store.consumer.recovery import RELEASED, End, Recovery
 from ironforge.store.kinds import KINDS_KEPT, VERSIONS_KEPT
+from ironforge.store.limits import offer
 from ironforge.store.node_contract import Lease
 from ironforge.store.pending_jobs import about, muster, runs
 from ironforge.store.retention import milliseconds, score_ms
@@ -44,6 +45,7 @@ class RedisLeases:
     """Implements `node_contract.Leases`. The heartbeat has a connection of its own, used from its own thread.
 
     `announced`: the kinds that this node runs; None where it does not say. `defines`: their definitions are kept here.
+    `limits` that its code defines, which are announced already.
     `clock` is set by each answer that says the time.
     """
 
@@ -55,12 +57,14 @@ class RedisLeases:
         announced: Sequence[Announcement] | None = None,
         *,
         defines: bool = True,
+        limits: Sequence[Announcement] = (),
         clock: ServerClock | None = None,
     ) -> None:
         self._clock = clock or ServerClock()
         self._settings = settings
         self._announced = announced
         self._defines = defines
+        self._limits = limits
         self._keys = keys
         self._connection = connection
         self._recovery = Recovery(settings, keys, connection)
@@ -143,21 +147,22 @@ class RedisLeases:
         """The epoch of its lease."""
         names, queues = self._keys, self._settings.queues
         said = "" if self._announced is None else runs(self._announced)
-        arguments: list[str | bytes | int] = [node, self._lease_ms, about(self._settings, now_ms()), said]
+        arguments: list[str | bytes | int] = [node, self._lease_ms, about(self._settings, now_ms(), self._limits), said]
         arguments += [VERSIONS_KEPT, KINDS_KEPT, len(queues), *queues]
         for each in (self._defines and self._announced) or ():
             arguments += each
         keys = JOIN.keys(names, own_fence=names.fence(node))
-        epoch, refused = await retry_through_outage(lambda: self._joined(keys, arguments))
+        epoch, refused, limits = await retry_through_outage(lambda: self._joined(keys, arguments))
+        await retry_through_outage(lambda: offer(self._connection, names, limits))
         if refused:
             log.warning("kinds_not_kept", kinds=refused, most=KINDS_KEPT)
         return epoch
 
-    async def _joined(self, keys: list[str], arguments: Command) -> tuple[int, int]:
+    async def _joined(self, keys: list[str], arguments: Command) -> tuple[int, int, list[bytes]]:
         asked_at = time.monotonic()
-        epoch, refused, server_ms = await self._connection.run(JOIN, keys, arguments)
+        epoch, refused, server_ms, *limits = await self._connection.run(JOIN, keys, arguments)
         self._clock.note(server_ms, asked_at)
-        return epoch, refused
+        return epoch, refused, limits
 
     async def _was_taken_over(self, lease: Lease) -> bool:
         """And not only fenced, as all nodes are when a group was destroyed: their leases have not run out."""

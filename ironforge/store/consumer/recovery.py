@@ -20,6 +20,7 @@ from ironforge.settings import Settings
 from ironforge.store.consumer.acknowledger import Acknowledger
 from ironforge.store.consumer.requeuer import Requeuer
 from ironforge.store.consumer.stream_reader import PAGE
+from ironforge.store.limits import offer
 from ironforge.store.node_contract import Delivery, Lease, Rewrite
 from ironforge.store.pending_jobs import muster
 
@@ -68,7 +69,10 @@ class Recovery:
                 keys = RETIRE.keys(names, *streams, fence=names.fence(lease.node))
                 for key in streams:
                     moved += await self._empty_stream(work, key, node, end)
-                left = await retry_through_outage(lambda: self._connection.run(RETIRE, keys, [lease.epoch, node]))  # noqa: B023 - at once
+                left, *limits = await retry_through_outage(
+                    lambda: self._connection.run(RETIRE, keys, [lease.epoch, node])  # noqa: B023 - at once
+                )
+                await retry_through_outage(lambda: offer(self._connection, names, limits))  # noqa: B023 - at once
                 # A fenced node that is alive reads back what was just requeued, until it hears of its fate: to go on
                 # would count a crash each time. It requeues that itself, or it is found as an orphan.
                 if not left or node != lease.node:

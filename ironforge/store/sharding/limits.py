@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ironforge.job.definition import Announcement
 from ironforge.job.limits import Limit, LimitDefinition, Override
 from ironforge.job.record import tail_of
 from ironforge.store.contract import LimitKey, Limits
@@ -22,6 +23,9 @@ class ShardedLimits:
 
     async def put(self, name: str, limit: Limit) -> None:
         await gather_all(part.put(name, limit) for part in self._parts)
+
+    async def announce(self, limit: Announcement) -> None:
+        await gather_all(part.announce(limit) for part in self._parts)
 
     async def override(self, name: str, override: Override | None) -> None:
         await gather_all(part.override(name, override) for part in self._parts)

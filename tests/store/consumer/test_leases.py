@@ -186,7 +186,7 @@ async def test_a_consumer_with_something_pending_stays_where_its_node_is_forgott
     streams = cluster.keys.streams(["default"])
     keys = RETIRE.keys(cluster.keys, *streams, fence=cluster.keys.fence(heir.lease.node))
     retire = RETIRE.by_text(keys, [heir.lease.epoch, gone.lease.node])
-    assert cluster.raw.execute_command(*retire) == 1
+    assert cluster.raw.execute_command(*retire) == [1]
     assert await heir.leases.orphan_consumers() == [gone.lease.node]
     assert cluster.pending() == 1
     assert await heir.leases.take_over(heir.lease, gone.lease.node) == 1

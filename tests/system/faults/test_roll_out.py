@@ -66,24 +66,25 @@ async def joined(ground: Ground, version: int) -> subprocess.Popen[bytes]:
     return node
 
 
-async def priority(ground: Ground) -> str:
-    """Of the kind whose definition the new version changes."""
+async def counting(ground: Ground) -> tuple[str, int | None]:
+    """Of what the new version changes: the priority of a kind, and the concurrency of a limit."""
     kinds = await ground.store_client.inspector.kinds()
-    return str(kinds.known["moved"].definition.defaults["priority"])
+    pace = await ground.store_client.limits.get("pace")
+    return str(kinds.known["moved"].definition.defaults["priority"]), pace.limit.concurrency
 
 
-async def test_the_new_definition_holds_while_old_nodes_crash_and_restart_and_the_old_one_after_a_roll_back(
+async def test_new_definitions_hold_while_old_nodes_crash_and_restart_and_the_old_ones_after_a_roll_back(
     ground: Ground,
 ) -> None:
     old = await joined(ground, 1)
-    assert await priority(ground) == "low"
+    assert await counting(ground) == ("low", 1)
     new = await joined(ground, 2)
     for _ in range(2):
         old.kill()
         old = await joined(ground, 1)
-        assert await priority(ground) == "high"
+        assert await counting(ground) == ("high", 2)
     assert await ground.end(new) == 0
-    assert await priority(ground) == "low"
+    assert await counting(ground) == ("low", 1)
 
 
 async def test_jobs_with_and_without_a_field_that_the_new_version_needs_complete(ground: Ground) -> None:

@@ -116,7 +116,7 @@ def forget_before_moving() -> None:
 
     async def forget_first(self: Any, held: Any, node: str, end: Any) -> int:
         names = self._keys
-        keys = [names.fence(held.node), names.nodes, names.roster, names.alone, *await self._read_by(node)]
+        keys = recovery.RETIRE.keys(names, *await self._read_by(node), fence=names.fence(held.node))
         await self._connection.run(recovery.RETIRE, keys, [held.epoch, node])
         return await everything(self, held, node, end)
 

@@ -1,5 +1,6 @@
--- The definitions that are kept of a kind, the one first announced last in front: each {digest, announced, seen,
--- definition}, with the times when it was first announced and when a node with it was last seen (ms). Without what somebody else wrote there.
+-- The definitions that are kept of a kind or a limit, the one first announced last in front: each {digest, announced, seen,
+-- definition}, with the times when it was first announced and when it was last seen, as a node came with it (ms). Without
+-- what somebody else wrote there.
 local function versions_of(stored)
   local known, rows = pcall(cjson.decode, stored or '')
   local versions = {}
@@ -9,14 +10,41 @@ local function versions_of(stored)
   return versions
 end
 
--- The definitions that nodes run: kind and digest, with a line break between.
-local function run_now(announced)
-  local run = {}
-  for _, said in ipairs(redis.call('HVALS', announced)) do
-    local known, digests = pcall(cjson.decode, said)
-    for kind, digest in pairs(known and type(digests) == 'table' and digests or {}) do
-      if type(digest) == 'string' then run[kind .. '\n' .. digest] = true end
+-- Adds a definition. One that is known keeps its place, so a node of the old version that starts again announces nothing
+-- newer. Of more than `most` the oldest goes that is not in use: else trying out some new ones would drive out what most
+-- nodes run.
+local function add_version(versions, digest, definition, now, most, is_in_use)
+  local is_known = false
+  for _, version in ipairs(versions) do
+    if version[1] == digest then is_known, version[3] = true, now end
+  end
+  if not is_known then table.insert(versions, 1, {digest, now, now, definition}) end
+  while #versions > most do
+    local place = #versions
+    while place > 1 and is_in_use(versions[place][1]) do place = place - 1 end
+    table.remove(versions, place > 1 and place or #versions)
+  end
+end
+
+-- What nodes announced, each a table of digests by name: name and digest, with a line break between.
+local function in_use_by(announced)
+  local used = {}
+  for _, digests in ipairs(announced) do
+    for name, digest in pairs(type(digests) == 'table' and digests or {}) do
+      if type(digest) == 'string' then used[name .. '\n' .. digest] = true end
     end
   end
-  return run
+  return used
 end
+
+local function decoded(texts)
+  local found = {}
+  for _, text in ipairs(texts) do
+    local known, value = pcall(cjson.decode, text or '')
+    found[#found + 1] = known and type(value) == 'table' and value or {}
+  end
+  return found
+end
+
+-- The definitions of kinds that nodes run: kind and digest, with a line break between.
+local function run_now(announced) return in_use_by(decoded(redis.call('HVALS', announced))) end
