@@ -9,6 +9,7 @@ from ironforge.job.limits import claims_of
 from ironforge.job.record import Job, decode
 from ironforge.job.uniqueness import held_key
 from ironforge.redis.keys import Keys
+from tests.store.snapshot import Snapshot
 
 
 def each(raw: Any, keys: Sequence[bytes], command: str, *arguments: object) -> list[tuple[bytes, Any]]:
@@ -19,13 +20,12 @@ def each(raw: Any, keys: Sequence[bytes], command: str, *arguments: object) -> l
     return list(zip(keys, asked.execute(), strict=True))
 
 
-def check_holding(raw: Any, keys: Keys) -> None:
+def check_holding(seen: Snapshot, keys: Keys) -> None:
     """Who is in a stream holds all that it claims, and no key of a limit or of uniqueness is held by another job."""
-    index = raw.hgetall(keys.index)
-    jobs = _jobs(raw, keys)
-    in_use = {claim.decode(): said.decode() for claim, said in raw.hgetall(keys.in_use).items()}
-    members = each(raw, raw.keys(keys.holders("*")), "zrange", 0, -1)
-    holders = {key.decode().removeprefix(keys.holders("")): ids for key, ids in members}
+    index = seen.hash(keys.index)
+    jobs = _jobs(seen, keys)
+    in_use = {claim.decode(): said.decode() for claim, said in seen.hash(keys.in_use).items()}
+    holders = seen.family(keys.holders)
     for job_id, job in jobs.items():
         if index[job_id][:1] in (b"q", b"c", b"p"):
             unheld = [claim for claim in claims_of(job.limits) if job_id not in holders.get(claim, ())]
@@ -34,22 +34,17 @@ def check_holding(raw: Any, keys: Keys) -> None:
         strangers = [one for one in ids if claim not in claims_of(jobs[one].limits)]
         assert strangers == [], f"{claim} is held by jobs that do not claim it"
     assert set(holders) - set(in_use) == set(), "these are held and not known to be in use"
-    lines = {key.decode().removeprefix(keys.line("")) for key in raw.keys(keys.line("*"))}
     waited_for = {f"{place}:{claim}" for claim, said in in_use.items() for place in said.split()}
-    assert lines - waited_for == set(), "these are waited in and not known to be in use"
-    _check_unique_keys(raw, keys, index, jobs)
+    assert set(seen.family(keys.line)) - waited_for == set(), "these are waited in and not known to be in use"
+    for key, (owner,) in seen.family(keys.unique).items():
+        if seen.seconds[keys.unique(key)] <= 0:
+            assert held_key(jobs[owner].kind, jobs[owner].unique) == key
+            assert index[owner] != b"d", f"{key} is held by a dead job"
 
 
-def _check_unique_keys(raw: Any, keys: Keys, index: dict[bytes, bytes], jobs: dict[bytes, Job]) -> None:
-    held = [key for key, seconds in each(raw, raw.keys(keys.unique("*")), "ttl") if seconds <= 0]
-    for key, (owner,) in each(raw, held, "smembers"):
-        assert held_key(jobs[owner].kind, jobs[owner].unique) == key.decode().removeprefix(keys.unique(""))
-        assert index[owner] != b"d", f"{key.decode()} is held by a dead job"
-
-
-def _jobs(raw: Any, keys: Keys) -> dict[bytes, Job]:
+def _jobs(seen: Snapshot, keys: Keys) -> dict[bytes, Job]:
     """All that have not ended, by id."""
-    records = raw.hvals(keys.parked)
-    for _, entries in each(raw, raw.keys(keys.stream("*")), "xrange"):
-        records += [fields[b"j"] for _, fields in entries]
+    records = [*seen.hash(keys.parked).values()]
+    for entries in seen.family(keys.stream).values():
+        records += [fields[1] for _, fields in entries]
     return {job.id: job for job in map(decode, records)}

@@ -20,6 +20,7 @@ from ironforge.redis.shards import shards_of
 from ironforge.settings import Settings, load
 from ironforge.store import Delivery, Ended, Lease, NodeStore, Rewrite, Settled, StoreClient, Submission
 from tests.store.holding import check_holding, each
+from tests.store.snapshot import Snapshot
 
 HOUR_MS = 3_600_000
 _numbers = itertools.count()
@@ -158,69 +159,61 @@ class Cluster:
 
     def entries(self) -> dict[bytes, bytes]:
         """Location by job id, of everything that is in a stream."""
-        found = {}
-        for key, entries in each(self.raw, self.raw.keys(self.keys.stream("*")), "xrange"):
-            name = key.decode().removeprefix(self.keys.prefix)
-            for entry, fields in entries:
-                found[decode(fields[b"j"]).id] = f"{name}:{entry.decode()}".encode()
-        return found
+        return _entries(self.look(), self.keys)
 
     def pending(self) -> int:
         streams = each(self.raw, self.raw.keys(self.keys.stream("*")), "xinfo_groups")
         return sum(group["pending"] for _, groups in streams for group in groups)
 
+    def look(self) -> Snapshot:
+        return Snapshot(self.raw, self.keys.prefix)
+
     def check(self) -> None:
         """No key without an owner, and every job in exactly one place."""
         for keys in shards_of(self.settings):
             self.keys = keys
-            self._check_shard()
+            self._check_shard(self.look())
 
-    def _check_shard(self) -> None:
-        nodes = {name.decode() for name in self.raw.zrange(self.keys.nodes, 0, -1)}
-        for key, seconds in each(self.raw, self.raw.keys(self.keys.prefix + "*"), "ttl"):
-            name = key.decode().removeprefix(self.keys.prefix)
+    def _check_shard(self, seen: Snapshot) -> None:
+        keys = self.keys
+        nodes = {name.decode() for name in seen.members(keys.nodes)}
+        for key, seconds in seen.seconds.items():
+            name = key.removeprefix(keys.prefix)
             if seconds > 0:
                 continue
-            spec = self.keys.spec_of(key.decode())
+            spec = keys.spec_of(key)
             assert spec, f"{name} has no owner"
             assert spec.lifetime != EXPIRES, f"{name} stays"
             if name.startswith("fence:"):
                 assert name.removeprefix("fence:") in nodes, f"{name} outlives its node"
-        index = self.raw.hgetall(self.keys.index)
+        index = seen.hash(keys.index)
         by_place: dict[bytes, set[bytes]] = {place: set() for place in (b"q", b"s", b"d", b"f", b"l", b"k")}
         for job_id, location in index.items():
             by_place[b"q" if location[:1] in b"cp" else location[:1]].add(job_id)
-        entries = self.entries()
-        assert entries == {one: b"q" + index[one][1:] for one in by_place[b"q"]}
-        assert by_place[b"s"] == set(self.raw.zrange(self.keys.scheduled, 0, -1))
+        assert _entries(seen, keys) == {one: b"q" + index[one][1:] for one in by_place[b"q"]}
+        assert by_place[b"s"] == seen.members(keys.scheduled)
         delayed = Counter(index[one].split(b":")[1] for one in by_place[b"s"])
-        assert delayed == {name: int(count) for name, count in self.raw.hgetall(self.keys.delayed).items()}
-        assert by_place[b"d"] == set(self.raw.zrange(self.keys.dead, 0, -1))
-        fair = self.raw.keys(self.keys.fair("*"))
+        assert delayed == {name: int(count) for name, count in seen.hash(keys.delayed).items()}
+        assert by_place[b"d"] == seen.members(keys.dead)
         waits = by_place[b"f"] | by_place[b"l"]
-        assert waits == self._members("fair:*") | self._members("behind:*")
-        assert by_place[b"l"] == self._members("line:*")
-        assert self._members("holders:*") <= set(index)
-        assert len(self.raw.keys(self.keys.turns("*"))) <= len(fair)
-        self._check_declined({one: index[one] for one in by_place[b"k"]})
-        check_holding(self.raw, self.keys)
+        assert waits == seen.members_of(keys.fair) | seen.members_of(keys.behind)
+        assert by_place[b"l"] == seen.members_of(keys.line)
+        assert seen.members_of(keys.holders) <= set(index)
+        assert len(seen.family(keys.turns)) <= len(seen.family(keys.fair))
+        self._check_declined(seen, {one: index[one] for one in by_place[b"k"]})
+        check_holding(seen, keys)
         shelved = by_place[b"s"] | by_place[b"d"] | waits | by_place[b"k"]
-        assert shelved == set(self.raw.hkeys(self.keys.parked))
+        assert shelved == set(seen.hash(keys.parked))
 
-    def _members(self, pattern: str) -> set[bytes]:
-        found = each(self.raw, self.raw.keys(self.keys.prefix + pattern), "zrange", 0, -1)
-        return {one for _, members in found for one in members}
-
-    def _check_declined(self, index: dict[bytes, bytes]) -> None:
+    def _check_declined(self, seen: Snapshot, index: dict[bytes, bytes]) -> None:
         index = {one: location.partition(b"\n")[0] for one, location in index.items()}
         members = {}
-        for key in self.raw.keys(self.keys.declined("*")):
-            place = key.decode().removeprefix(self.keys.declined("")).encode()
-            for member in self.raw.zrange(key, 0, -1):
-                members[member[-16:]] = b"k:" + place + b":" + member[:-17]
+        for place, declined in seen.family(self.keys.declined).items():
+            for member in declined:
+                members[member[-16:]] = b"k:" + place.encode() + b":" + member[:-17]
         assert members == index
         lines = {b"", b"at", *(location[2:] for location in index.values())} if index else set()
-        assert set(self.raw.zrange(self.keys.unserved, 0, -1)) == lines
+        assert seen.members(self.keys.unserved) == lines
 
     async def close(self) -> None:
         for close in reversed(self._closing):
@@ -228,3 +221,11 @@ class Cluster:
         if self.checked:
             self.check()
         self.raw.close()
+
+
+def _entries(seen: Snapshot, keys: Keys) -> dict[bytes, bytes]:
+    return {
+        decode(fields[1]).id: f"q:{name}:".encode() + entry
+        for name, entries in seen.family(keys.stream).items()
+        for entry, fields in entries
+    }

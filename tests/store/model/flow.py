@@ -91,24 +91,10 @@ class Flow(Taking):
     # ------------------------------------------------------------------ what always holds
 
     @invariant()
-    def places_are_held_by_those_that_may(self) -> None:
-        assert self.members("holders:*") == self.claims.holding()
-
-    @invariant()
-    def unique_keys_are_held_by_those_that_may(self) -> None:
-        keys = self.cluster.keys
-        held = {
-            key.decode().removeprefix(keys.unique("")): self.cluster.raw.smembers(key) for key in self.all("unique:*")
-        }
-        assert held == {name: {job_id} for name, job_id in self.unique_keys.all().items()}
-
-    def all(self, pattern: str) -> list[bytes]:
-        found: list[bytes] = self.cluster.raw.keys(self.cluster.keys.prefix + pattern)
-        return found
-
-    def members(self, pattern: str) -> dict[str, set[bytes]]:
-        start = len(self.cluster.keys.prefix) + len(pattern) - 1
-        return {key.decode()[start:]: set(self.cluster.raw.zrange(key, 0, -1)) for key in self.all(pattern)}
+    def places_and_unique_keys_are_held_by_those_that_may(self) -> None:
+        seen, keys = self.cluster.look(), self.cluster.keys
+        assert {claim: set(ids) for claim, ids in seen.family(keys.holders).items()} == self.claims.holding()
+        assert {name: ids[0] for name, ids in seen.family(keys.unique).items()} == self.unique_keys.all()
 
     # ------------------------------------------------------------------ coming to rest
 
@@ -148,19 +134,10 @@ class Flow(Taking):
 
     def nothing_is_left(self) -> None:
         self.audit(0)
-        names = {key.decode().removeprefix(self.cluster.keys.prefix).partition(":")[0] for key in self.all("*")}
-        gone = {
-            "holders",
-            "line",
-            "inuse",
-            "behind",
-            "fair",
-            "turns",
-            "room",
-            "declined",
-            "unserved",
-            "expiries",
-        }
+        seen = self.cluster.look().seconds
+        names = {key.removeprefix(self.cluster.keys.prefix).partition(":")[0] for key in seen}
+        lines = {"holders", "line", "inuse", "behind", "fair", "turns", "room"}
+        gone = lines | {"declined", "unserved", "expiries"}
         assert names & gone == set()
         assert self.cluster.pending() == 0
         for one in self.known.values():

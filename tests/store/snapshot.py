@@ -1,0 +1,49 @@
+"""All keys of a namespace with what is in them, at one moment and by one question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ironforge.redis.replies import pairs
+
+LOOK = """
+local reads = {
+  string = {'GET'}, set = {'SMEMBERS'}, hash = {'HGETALL'}, list = {'LRANGE', 0, -1}, zset = {'ZRANGE', 0, -1},
+  stream = {'XRANGE', '-', '+'},
+}
+local found = {}
+for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
+  local command, first, last = unpack(reads[redis.call('TYPE', key).ok])
+  local content = first and redis.call(command, key, first, last) or redis.call(command, key)
+  found[#found + 1] = {key, redis.call('TTL', key), command, content}
+end
+return found
+"""
+
+
+class Snapshot:
+    """`seconds`: by key how long it lasts still, as TTL says it."""
+
+    def __init__(self, raw: Any, prefix: str) -> None:
+        self.seconds: dict[str, int] = {}
+        self._content: dict[str, Any] = {}
+        for key, seconds, command, content in raw.eval(LOOK, 0, prefix + "*"):
+            self.seconds[key.decode()] = seconds
+            self._content[key.decode()] = dict(pairs(content)) if command == b"HGETALL" else content
+
+    def hash(self, key: str) -> dict[bytes, bytes]:
+        return self._content.get(key, {})
+
+    def members(self, key: str) -> set[bytes]:
+        """Of a set or a sorted one."""
+        return set(self._content.get(key, ()))
+
+    def family(self, name: Callable[[str], str]) -> dict[str, Any]:
+        """Of all keys of a kind, such as `keys.holders`, by what their names end with, the members or entries."""
+        stem = name("")
+        return {key.removeprefix(stem): content for key, content in self._content.items() if key.startswith(stem)}
+
+    def members_of(self, name: Callable[[str], str]) -> set[bytes]:
+        """Of all keys of a kind together."""
+        return {member for members in self.family(name).values() for member in members}
