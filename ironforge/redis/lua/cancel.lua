@@ -26,7 +26,7 @@ end
 redis.call('HDEL', index, id)
 release_key(id, seen)
 if is_limited(mark) then
-  release(id, mark)
+  release(id, mark, entry ~= '')
   enqueued(parked)
 end
 count(totals, 'cancelled', 1)

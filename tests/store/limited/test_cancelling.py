@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ironforge.job.limits import Limit
+from ironforge.job.limits import Limit, Rate
 from ironforge.job.record import JobState
 from ironforge.redis.location import Location
 from tests.store.declining import declined
@@ -78,6 +78,19 @@ async def test_one_that_was_let_in_and_is_not_delivered_yet_frees_its_place(clus
     assert Location(cluster.raw.hget(cluster.keys.index, second.id)).place == "q"
     assert await cluster.store_client.producer.cancel(second.id) is JobState.CANCELLED
     assert ids_in(await node.work.fetch(10)) == [third.id]
+
+
+async def test_one_that_was_let_in_and_is_not_delivered_yet_has_used_nothing_of_a_rate(cluster: Cluster) -> None:
+    await cluster.store_client.limits.put("one", Limit(rate=Rate(1, per_seconds=3600, burst=2)))
+    node = await cluster.node()
+    first, ahead, third = limited(3)
+    await cluster.submit(first, ahead, third)
+    assert ids_in(await node.work.fetch(1)) == [first.id]  # and one goes ahead
+    assert (await cluster.store_client.limits.key("one", "a")).remaining == 0
+    await cluster.store_client.producer.cancel(ahead.id)
+    while not (held := await node.work.wait(10, 5.0)):
+        pass  # within the millisecond that has begun
+    assert ids_in(held) == [third.id]
 
 
 async def test_one_that_a_fifo_key_waits_for_lets_the_next_one_by(cluster: Cluster) -> None:
