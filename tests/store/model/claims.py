@@ -1,14 +1,17 @@
-"""The part of the model that knows limits: which jobs hold which keys, and what rates have been used."""
+"""The part of the model that knows limits: which jobs hold which keys, what rates have been used, and what an operator
+says instead of the code."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Iterable
 
 from hypothesis import strategies as st
 
-from ironforge.job.limits import Limit, LimitUse, Rate
+from ironforge.job.limits import Limit, LimitUse, Override, Rate
 from ironforge.job.record import Job
+from tests.store.model.stops import Stops
 
 HOUR_US = 3_600_000_000
 # Heads of lines behind a rate are looked at again so much later, at most.
@@ -59,10 +62,12 @@ USES = st.builds(_uses, st.sampled_from(TOGETHER), st.sampled_from(["xxx", "xxx"
 
 
 class Claims:
-    """`holders`: by key of a limit the jobs that have its places, and since when (µs)."""
+    """`holders`: by key of a limit the jobs that have its places, and since when (µs). `overrides`: by limit."""
 
     def __init__(self) -> None:
         self.limits = dict(LIMITS)
+        self.overrides: dict[str, Override] = {}
+        self.stops = Stops()
         self.holders: dict[str, dict[bytes, int]] = defaultdict(dict)
         self._used_until: dict[str, int] = defaultdict(int)
 
@@ -71,13 +76,20 @@ class Claims:
         return [use for use in job.limits if not self._is_open(use, job.id, at_us)]
 
     def _is_open(self, use: LimitUse, job_id: bytes, at_us: int) -> bool:
-        limit, holders = self.limits[use.name], self.holders[use.claim]
-        if limit.concurrency is not None and job_id not in holders and len(holders) >= limit.concurrency:
+        holders, most = self.holders[use.claim], self._concurrency(use.name, at_us)
+        if not self.stops.is_open(use.claim, job_id, at_us):
             return False
-        if limit.rate is None:
-            return True
+        if most is not None and job_id not in holders and len(holders) >= most:
+            return False
+        rate = self.limits[use.name].rate
         used_until = max(at_us, self._used_until[use.claim])
-        return used_until + use.units * HOUR_US <= at_us + limit.rate.most_at_once * HOUR_US
+        return rate is None or used_until + use.units * HOUR_US <= at_us + rate.most_at_once * HOUR_US
+
+    def _concurrency(self, name: str, at_us: int) -> int | None:
+        override = self.overrides.get(name)
+        if override is not None and (override.until_ms == 0 or at_us < override.until_ms * 1000):
+            return override.concurrency
+        return self.limits[name].concurrency
 
     def step_aside(self, job: Job, at_us: int) -> None:
         """It has its fifo key from now on, and waits for another limit: else the next one would overtake it."""
@@ -93,15 +105,31 @@ class Claims:
             if self.limits[use.name].rate is not None:
                 self._used_until[use.claim] = max(at_us, self._used_until[use.claim]) + use.units * HOUR_US
 
-    def release(self, job: Job, refunded_at_us: int | None = None, *, stays: bool = False) -> None:
-        """`refunded_at_us`: when one that has not started gives back what it used of rates, but for what time has
-        worked off. `stays`: it keeps its places all the same."""
+    def start(self, job: Job, at_us: int) -> None:
+        for use in job.limits:
+            self.stops.start(use.claim, job.id, at_us)
+
+    def release(self, job: Job, unstarted_us: int | None = None, *, fresh: bool = False, stays: bool = False) -> None:
+        """`unstarted_us`: now, when it was let in and has not started. If it never has (`fresh`) it gives back what it
+        used of rates, but for what time has worked off. `stays`: it keeps its places all the same."""
         for use in job.limits:
             since = self.holders[use.claim].get(job.id)
+            if since is None:
+                continue
             if not stays:
-                self.holders[use.claim].pop(job.id, None)
-            if since is not None and refunded_at_us is not None and job.fence == 0:
-                self._used_until[use.claim] -= max(0, use.units * HOUR_US - (refunded_at_us - since))
+                del self.holders[use.claim][job.id]
+            self.stops.releases(use.claim, job.id, ran=unstarted_us is None)
+            if unstarted_us is not None and fresh and self.limits[use.name].rate is not None:
+                self._used_until[use.claim] -= max(0, use.units * HOUR_US - (unstarted_us - since))
+
+    def correct(self, use: LimitUse, units: int, at_us: int) -> None:
+        """Its run used so many more. What is above the burst stops the key until time has worked it off."""
+        rate = self.limits[use.name].rate
+        assert rate is not None
+        self._used_until[use.claim] = max(at_us, self._used_until[use.claim]) + units * HOUR_US
+        late_us = self._used_until[use.claim] - rate.most_at_once * HOUR_US
+        if late_us > at_us:
+            self.stops.stop(use.claim, late_us)
 
     def is_fifo(self, job: Job) -> bool:
         return any(self.limits[use.name].order == "fifo" for use in job.limits)
@@ -115,15 +143,16 @@ class Claims:
         policies = {self.limits[use.name].on_failure for use in job.limits}
         return "park" in policies or ("block" in policies and not dead)
 
-    def above(self, at_us: int) -> list[str]:
-        """Keys that are held by more jobs than they may, and those of rates of which more was used."""
-        limit_of = {claim: self.limits[claim.partition("\n")[0]] for claim in self.holders}
-        return [
-            claim
-            for claim, limit in limit_of.items()
-            if len(self.holders[claim]) > (limit.concurrency or len(self.holders[claim]))
-            or (limit.rate and self._used_until[claim] > at_us + limit.rate.most_at_once * HOUR_US)
-        ]
+    def above(self, uses: Iterable[LimitUse], at_us: int) -> list[str]:
+        """Of the keys of a job that was let in those that more hold than may, or that are used at a higher rate."""
+        found = []
+        for use in uses:
+            rate, most = self.limits[use.name].rate, self._concurrency(use.name, at_us)
+            if most is not None and len(self.holders[use.claim]) > most:
+                found.append(use.claim)
+            if rate is not None and self._used_until[use.claim] > at_us + rate.most_at_once * HOUR_US:
+                found.append(use.claim)
+        return found
 
     def holding(self) -> dict[str, set[bytes]]:
         return {claim: set(holders) for claim, holders in self.holders.items() if holders}

@@ -3,8 +3,6 @@ and when all may run, nothing is left."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
@@ -14,12 +12,20 @@ from ironforge.store import Delivery
 from tests.store.declining import declined
 from tests.store.expiring import look_again
 from tests.store.kit import completed, job_in, retry
+from tests.store.model.claims import LIMITS, UNITS
 from tests.store.model.doors import ENDED, Known
+from tests.store.model.steering import Steering
 from tests.store.model.submitting import HOUR_MS
-from tests.store.model.taking import KNOWN_KINDS, Taking
+from tests.store.model.taking import KNOWN_KINDS
+
+UNSERVED_SECONDS = 120
 
 
-class Flow(Taking):
+class Flow(Steering):
+    def __init__(self) -> None:
+        super().__init__()
+        self.cluster.with_settings(unserved_seconds=UNSERVED_SECONDS)
+
     def take(self, node: int, number: int) -> Delivery | None:
         """A node declines what it does not know, and ends what has expired before it was started."""
         delivery = super().take(node, number)
@@ -44,7 +50,7 @@ class Flow(Taking):
             return
         one.state, one.declined, one.waits = JobState.QUEUED, True, bool(one.job.limits)
         one.fence -= 1
-        self.claims.release(one.job, refunded_at_us=self.now_us, stays=self.claims.is_fifo(one.job))
+        self.claims.release(one.job, self.now_us, fresh=not one.ran, stays=self.claims.is_fifo(one.job))
 
     @rule(node=st.integers(0, 9))
     def promote(self, node: int) -> None:
@@ -78,15 +84,22 @@ class Flow(Taking):
         at, one = node % len(self.nodes), self.of(delivery)
         self.run(self.nodes[at].work.bury_raw(delivery, "newer"))
         assert self.run(self.nodes[(at + 1) % len(self.nodes)].work.restore()) == 1
-        self.claims.release(one.job, refunded_at_us=self.now_us)
+        self.claims.release(one.job, self.now_us, fresh=not one.ran)
         one.state, one.cancel_asked = JobState.QUEUED, False
         one.fence -= 1
         one.alone = one.alone and not one.job.limits
         self.joins(one)
 
     @rule(node=st.integers(0, 9))
-    def audit(self, node: int) -> None:
-        assert self.run(self.nodes[node % len(self.nodes)].work.audit_limits()) == 0
+    def watch_for_long(self, node: int) -> None:
+        """Jobs whose kind no node knows, for so long, are dead."""
+        for _ in range(1 + UNSERVED_SECONDS // 60):  # a longer gap between two looks counts for a minute
+            self.pass_time(60_000)
+            self.run(self.nodes[node % len(self.nodes)].work.bury_unserved())
+        known = {kind for kinds in self.kinds for kind in kinds}
+        for one in self.known.values():
+            if one.declined and one.job.kind not in known:
+                self.becomes(one, JobState.DEAD)
 
     # ------------------------------------------------------------------ what always holds
 
@@ -117,20 +130,13 @@ class Flow(Taking):
             while self.held[number]:
                 self.settle(number, 0, twice=False)
         self.pass_time(2 * HOUR_MS)
-        for limit in ("block", "skip", "park"):
-            for key in "xy":
-                self.resume(limit, key)
+        for name in LIMITS:
+            for key in UNITS:
+                self.resume(name, key)
         self.promote(last)
         self.fetch(last, 50)
         self.fetch_alone(last)
         return before != [(one.state, one.declined) for one in self.known.values()] or any(self.held)
-
-    def resume(self, limit: str, key: str) -> None:
-        """Dead jobs are waited for no longer."""
-        self.run(self.cluster.store_client.limits.resume(limit, key))
-        holders: Any = self.claims.holders[f"{limit}\n{key}"]
-        for job_id in [one for one in holders if self.known[one].state is JobState.DEAD]:
-            del holders[job_id]
 
     def nothing_is_left(self) -> None:
         self.audit(0)

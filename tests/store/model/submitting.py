@@ -3,7 +3,8 @@ which they must not start: what doors do with them."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import copy
+from typing import NamedTuple
 
 import msgspec
 import pytest
@@ -38,6 +39,7 @@ class Wanted(NamedTuple):
     kind: str
     limits: tuple[LimitUse, ...]
     expires_in_ms: int
+    unique: UniqueUse | None = None
 
 
 WANTED = st.builds(
@@ -49,7 +51,17 @@ WANTED = st.builds(
     st.sampled_from(KINDS),
     claims.USES,
     st.sampled_from([0, 0, 1_000, 2 * HOUR_MS]),
+    st.none() | uniqueness.USES,
 )
+
+
+def _is_clear(batch: list[Wanted]) -> bool:
+    """Of jobs of a batch with the same unique key the last one says for how long it is held."""
+    keys = {(one.kind, one.unique.key, one.unique.for_ms) for one in batch if one.unique is not None}
+    return len(keys) == len({(kind, key) for kind, key, _ in keys})
+
+
+BATCHES = st.lists(WANTED, min_size=1, max_size=5).filter(_is_clear)
 
 
 class Doors(Life):
@@ -99,6 +111,7 @@ class Doors(Life):
 
     def becomes(self, one: Known, state: JobState) -> None:
         before, is_dead = one.state, state is JobState.DEAD
+        unstarted_us = self.now_us if before is JobState.QUEUED and not one.waits and not one.declined else None
         super().becomes(one, state)
         one.waits = one.declined = False
         if before is JobState.RUNNING:
@@ -106,7 +119,7 @@ class Doors(Life):
         if is_dead or state in ENDED:
             self.unique_keys.release(one.job.kind, one.job.unique, one.job.id)
         if state in ENDED or (state in (JobState.SCHEDULED, JobState.DEAD) and not self._keeps(one)):
-            self.claims.release(one.job)
+            self.claims.release(one.job, unstarted_us, fresh=not one.ran)
         if state is JobState.QUEUED and before in (JobState.SCHEDULED, JobState.DEAD):
             self.joins(one)
 
@@ -121,11 +134,12 @@ class Doors(Life):
 
     # ------------------------------------------------------------------ submitting
 
-    def make(self, wanted: Wanted, number: int, unique: UniqueUse | None = None) -> Submission:
+    def make(self, wanted: Wanted, number: int) -> Submission:
         job_id = (self.clock.now_ms - 50 + number).to_bytes(6) + new_id()[6:]
-        fields: dict[str, Any] = {"fairness_key": wanted.fairness_key, "limits": wanted.limits, "unique": unique}
+        fields = {name: getattr(wanted, name) for name in ("fairness_key", "limits", "unique")}
         made = job(wanted.queue, wanted.priority, wanted.kind, id=job_id, **fields)
-        made = msgspec.structs.replace(made, version=2 if wanted.limits or unique or wanted.expires_in_ms else 1)
+        is_newer = wanted.limits or wanted.unique or wanted.expires_in_ms
+        made = msgspec.structs.replace(made, version=2 if is_newer else 1)
         return Submission(made, delay_ms=HOUR_MS if wanted.later else None, expires_in_ms=wanted.expires_in_ms)
 
     def stored(self, item: Submission, one: Known) -> None:
@@ -138,32 +152,43 @@ class Doors(Life):
         if one.state is JobState.QUEUED:
             self.joins(one)
 
-    @rule(wanted=st.lists(WANTED, min_size=1, max_size=5))
+    @rule(wanted=BATCHES)
     def submit(self, wanted: list[Wanted]) -> None:
+        """All of them or none."""
         batch = [self.make(each, number) for number, each in enumerate(wanted)]
-        answers = self.run(self.cluster.store_client.producer.submit(batch))
-        for item in batch:
-            self.stored(item, Known(item.job, JobState.QUEUED))
-        assert answers == [Accepted(item.job.id, self.known[item.job.id].state) for item in batch]
+        before = copy.deepcopy((self.known, self.claims, self.unique_keys))
+        answers: list[Accepted] = []
+        for number, item in enumerate(batch):
+            rival = self.rival(item)
+            if rival is not None:
+                self.known, self.claims, self.unique_keys = before
+                with pytest.raises(Duplicate) as caught:
+                    self.run(self.cluster.store_client.producer.submit(batch))
+                assert (caught.value.job_id, caught.value.index or 0) == (format_id(rival.job.id), number)
+                return
+            answers.append(self.accept(item))
+        assert self.run(self.cluster.store_client.producer.submit(batch)) == answers
 
-    @rule(wanted=WANTED, use=uniqueness.USES)
-    def submit_with_a_unique_key(self, wanted: Wanted, use: UniqueUse) -> None:
-        item = self.make(wanted, 0, use)
-        submit = self.cluster.store_client.producer.submit([item])
-        owner = self.owner(wanted.kind, use)
-        if owner is None or (use.on_conflict == "debounce" and self.has_started(owner)):
-            assert self.run(submit) == [Accepted(item.job.id, JobState.SCHEDULED if wanted.later else JobState.QUEUED)]
-            self.unique_keys.take(wanted.kind, use, item.job.id, self.clock.now_ms)
+    def rival(self, item: Submission) -> Known | None:
+        """The job that has its unique key, so that it is refused."""
+        use = item.job.unique
+        owner = self.owner(item.job.kind, use) if use is not None else None
+        if use is None or owner is None or use.on_conflict in ("return", "debounce"):
+            return None
+        return owner if use.on_conflict == "reject" or self.has_started(owner) else None
+
+    def accept(self, item: Submission) -> Accepted:
+        """As it is, or for the job that has its unique key, whose place it takes or not."""
+        use, kind = item.job.unique, item.job.kind
+        owner = self.owner(kind, use) if use is not None else None
+        if use is None or owner is None or (use.on_conflict == "debounce" and self.has_started(owner)):
+            if use is not None:
+                self.unique_keys.take(kind, use, item.job.id, self.clock.now_ms)
             self.stored(item, Known(item.job, JobState.QUEUED))
-        elif use.on_conflict == "return":
-            assert self.run(submit) == [Accepted(owner.job.id, self.state_of(owner), deduplicated=True)]
-        elif use.on_conflict == "reject" or self.has_started(owner):
-            with pytest.raises(Duplicate) as caught:
-                self.run(submit)
-            assert caught.value.job_id == format_id(owner.job.id)
-        else:
+            return Accepted(item.job.id, self.known[item.job.id].state)
+        if use.on_conflict != "return":
             self.replace(owner, item, use)
-            assert self.run(submit) == [Accepted(owner.job.id, owner.state, deduplicated=True)]
+        return Accepted(owner.job.id, self.state_of(owner), deduplicated=True)
 
     def owner(self, kind: str, use: UniqueUse) -> Known | None:
         """The job that has the key, and holds it still."""
@@ -183,7 +208,7 @@ class Doors(Life):
         latest_ms = created_ms_of(owner.job.id) + use.max_wait_ms if use.max_wait_ms else None
         if item.delay_ms and latest_ms is not None and latest_ms <= self.clock.now_ms:
             item = msgspec.structs.replace(item, delay_ms=None)
-        self.claims.release(owner.job, refunded_at_us=self.now_us)
+        self.claims.release(owner.job, self.now_us, fresh=True)
         self.unique_keys.hold_as(owner.job.kind, use, self.clock.now_ms)
         self.stored(item, owner)
 

@@ -42,12 +42,14 @@ class Taking(Doors):
             assert one.state is JobState.QUEUED
             one.waits = one.declined = False
             self.claims.admit(one.job, self.now_us)
+            if self.location(one):  # else it has made way again, and never starts
+                self.claims.start(one.job, self.now_us)
         self.notice_those_that_made_way(let_in)
         for one in self.known.values():
             if one.waits and self.has_stepped_aside(one):
                 self.claims.step_aside(one.job, self.now_us)
-        assert self.claims.above(self.now_us) == []
         for one in let_in:
+            assert self.claims.above(one.job.limits, self.now_us) == []
             assert [other.job.text_id for other in self.known.values() if self.is_overtaken(other, one)] == []
         for delivery in deliveries:
             one = self.of(delivery)
@@ -65,7 +67,7 @@ class Taking(Doors):
     def could_start(self, one: Known, number: int) -> bool:
         if one.state is not JobState.QUEUED or (one.declined and one.job.kind not in self.kinds[number]):
             return False
-        return not one.waits or not self.claims.closed(one.job, self.now_us - LOOK_US)
+        return not one.waits or not any(self.claims.closed(one.job, self.now_us - ago) for ago in (0, LOOK_US))
 
     def location(self, one: Known) -> bytes:
         found: bytes | None = self.cluster.raw.hget(self.cluster.keys.index, one.job.id)

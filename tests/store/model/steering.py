@@ -1,0 +1,108 @@
+"""The part of the model in which handlers and operators have a say in limits: targets throttle, runs use more or less
+than their jobs said, and for some time other bounds hold than those of the code."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+from hypothesis.stateful import rule
+
+from ironforge.job.limits import LimitUse, Override, throttled_mark
+from ironforge.job.record import JobState
+from ironforge.store import Adjustment, Delivery, Rewrite
+from tests.store.kit import HOUR_MS, job_in, stream_of
+from tests.store.model.claims import LIMITS, UNITS
+from tests.store.model.doors import Known
+from tests.store.model.taking import Taking
+
+# Of a fifo limit one job of a key runs, whatever an operator says.
+OVERRIDDEN = ("one", "two", "newest", "oldest")
+
+
+class Steering(Taking):
+    # ------------------------------------------------------------------ handlers
+
+    @rule(node=st.integers(0, 9), number=st.integers(0, 9), which=st.integers(0, 2), ms=st.sampled_from([1, HOUR_MS]))
+    def throttle(self, node: int, number: int, which: int, ms: int) -> None:
+        """A handler raises that a target throttles: its job goes back into line, in front, and the key stops."""
+        delivery = self.take(node, number)
+        if delivery is None:
+            return
+        one, limits = self.of(delivery), job_in(delivery).limits
+        stopped = {limits[which % len(limits)]: ms} if limits else {}
+        back = Rewrite.of(
+            *delivery[:2], job_in(delivery).again(), delay_ms=ms, failed=False, throttled=throttled_mark(stopped)
+        )
+        self.run(self.nodes[node % len(self.nodes)].work.park([back]))
+        if one.cancel_asked:
+            self.becomes(one, JobState.CANCELLED)
+            return
+        for use in stopped:
+            self.claims.stops.throttle(use.claim, self.now_us + ms * 1000)
+        self.stands_back(one)
+
+    def stands_back(self, one: Known) -> None:
+        self.becomes(one, JobState.QUEUED)
+        one.alone = False
+        if not self.claims.keeps(one.job, dead=False):
+            self.claims.release(one.job)
+        self.joins(one)
+
+    @rule(node=st.integers(0, 9), number=st.integers(0, 9), which=st.integers(0, 2), ms=st.sampled_from([1, HOUR_MS]))
+    def say_that_a_target_throttles(self, node: int, number: int, which: int, ms: int) -> None:
+        """And go on."""
+        found = self.of_one_that_runs(node, number, which)
+        if found is not None:
+            delivery, use = found
+            self.adjust(node, Adjustment(stream_of(delivery), use.claim, throttled_ms=ms))
+            self.claims.stops.throttle(use.claim, self.now_us + ms * 1000)
+
+    @rule(node=st.integers(0, 9), number=st.integers(0, 9), which=st.integers(0, 2), units=st.sampled_from([-1, 1, 3]))
+    def use_more_or_less(self, node: int, number: int, which: int, units: int) -> None:
+        found = self.of_one_that_runs(node, number, which)
+        if found is not None:
+            delivery, use = found
+            self.adjust(node, Adjustment(stream_of(delivery), use.claim, units=units))
+            if LIMITS[use.name].rate is not None:
+                self.claims.correct(use, units, self.now_us)
+
+    def of_one_that_runs(self, node: int, number: int, which: int) -> tuple[Delivery, LimitUse] | None:
+        """One of its limits."""
+        delivery = self.take(node, number)
+        if delivery is None:
+            return None
+        self.held[node % len(self.nodes)].append(delivery)
+        limits = job_in(delivery).limits
+        return (delivery, limits[which % len(limits)]) if limits else None
+
+    def adjust(self, node: int, adjustment: Adjustment) -> None:
+        self.run(self.nodes[node % len(self.nodes)].work.adjust([adjustment]))
+
+    # ------------------------------------------------------------------ operators
+
+    @rule(name=st.sampled_from(OVERRIDDEN), most=st.integers(1, 3), for_ms=st.sampled_from([0, 1_000, HOUR_MS]))
+    def override(self, name: str, most: int, for_ms: int) -> None:
+        override = Override(most, until_ms=self.clock.now_ms + for_ms if for_ms else 0)
+        self.run(self.cluster.store_client.limits.override(name, override))
+        self.claims.overrides[name] = override
+
+    @rule(name=st.sampled_from(OVERRIDDEN))
+    def take_back(self, name: str) -> None:
+        self.run(self.cluster.store_client.limits.override(name, None))
+        self.claims.overrides.pop(name, None)
+
+    @rule(name=st.sampled_from(sorted(LIMITS)), key=st.sampled_from(sorted(UNITS)))
+    def resume(self, name: str, key: str) -> None:
+        """Dead jobs are waited for no longer, and a key that is stopped goes on."""
+        self.run(self.cluster.store_client.limits.resume(name, key))
+        claim = LimitUse(name, key).claim
+        holders = self.claims.holders[claim]
+        for job_id in [one for one in holders if self.known[one].state is JobState.DEAD]:
+            del holders[job_id]
+        self.claims.stops.go_on(claim)
+
+    @rule(node=st.integers(0, 9))
+    def audit(self, node: int) -> None:
+        """Nothing is to be mended. Of a key that no job uses it is forgotten that its target throttled."""
+        assert self.run(self.nodes[node % len(self.nodes)].work.audit_limits()) == 0
+        known = {claim.decode() for claim in self.cluster.raw.zrange(self.cluster.keys.probes, 0, -1)}
+        assert self.claims.stops.forget(known, self.now_us) == []
