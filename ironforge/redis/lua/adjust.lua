@@ -4,7 +4,7 @@
 -- KEYS  fence, room
 -- ARGV  epoch, then for each: claim, wait_ms, more
 --       claim: limit and key; wait_ms: for how long it is throttled (0: it is not); more: units, below 0 when fewer were used
--- USES  stem, limits
+-- USES  stem, limits, holders
 -- Returns 1
 local function correct(limit, key, more)
   local each = each_of(limit.rate)

@@ -3,7 +3,7 @@
 -- that no job uses is forgotten, and that it was throttled, once it is stopped no longer. Stops that are over go.
 -- KEYS  fence, index, parked, in_use, stops, probes, dueroom, looked
 -- ARGV  epoch, then `<limit>\n<key>` of some
--- USES  stem, limits, turns, places, lines, enqueue
+-- USES  stem, limits, holders, admission, turns, places, lines, enqueue
 -- Returns how many holders were lost, and how many heads stood nowhere
 local lost, unannounced = 0, {}
 -- For how long the last look is known: far longer than an installation rests.

@@ -2,7 +2,7 @@
 -- Moves delivered jobs to the dead letter.
 -- KEYS  fence, index, dead, parked, totals, room, then streams
 -- ARGV  epoch, then per job: stream, entry and id as `move` takes them, record, failed (0 or 1), mark
--- USES  stem, clock, move, count, limits, unique, die
+-- USES  stem, clock, move, count, limits, holders, unique, die
 -- Returns as `move` does
 local failed = 0
 local reply = move(index, 2, 6, function(at, id)

@@ -3,7 +3,7 @@
 -- KEYS  fence, index, dead, parked, totals, unserved, declined
 -- ARGV  epoch, name, score, then per job: id, record
 --       name of the line, its score as it was seen: a node that serves it has changed that
--- USES  stem, clock, count, kind_line, vacate, limits, unique, die
+-- USES  stem, clock, count, kind_line, vacate, limits, holders, unique, die
 -- Returns the ids of those that were still there
 if tonumber(redis.call('ZSCORE', unserved, name)) ~= tonumber(score) then return {} end
 local buried = {}

@@ -7,7 +7,7 @@
 --       none), the bucket's seconds to live and its expiry in ms; its fairness key and its limits as the index says them;
 --       expired: 1 when it is cancelled for that, which is for the node alone once it has the job; told: what the index
 --       says from now on of one that runs, `c` or, where a limit preempts it, `p`
--- USES  stem, count, delay, limits, turns, places, lines, enqueue, kind_line, vacate, withdraw, pending, unique
+-- USES  stem, count, delay, limits, holders, admission, turns, places, lines, enqueue, kind_line, vacate, withdraw, pending, unique
 -- Returns 'moved' when it is no longer there, 'running' when its node was told, 'cancelled' when it will never run
 if redis.call('HGET', index, id) ~= location then return 'moved' end
 if entry ~= '' then

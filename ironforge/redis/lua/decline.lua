@@ -3,7 +3,7 @@
 -- KEYS  fence, index, parked, unserved, probes, room, then streams and the zsets `declined`
 -- ARGV  epoch, channel, then per job: stream, entry and id as `move` takes them, record, zset to go to, kind (with `:a`
 --         behind it when the job runs alone), its fairness key and its limits as the index says them
--- USES  stem, clock, move, limits
+-- USES  stem, clock, move, limits, holders
 -- Returns as `move` does
 if redis.call('EXISTS', unserved) == 0 then redis.call('ZADD', unserved, 0, '', now, 'at') end
 local watch, fresh = redis.call('ZSCORE', unserved, ''), false

@@ -3,7 +3,7 @@
 -- KEYS  fence, index, scheduled, parked, totals, delayed, in_use, stops, probes, room, dueroom, then streams
 -- ARGV  epoch, channel, then per job: stream, entry and id as `move` takes them, record, delay in ms, failed (0 or 1), what
 --         the index says behind its queue and priority, in the same form keys that are throttled, each with its ms (or '')
--- USES  stem, clock, move, count, delay, announce, limits, turns, places, lines, enqueue
+-- USES  stem, clock, move, count, delay, announce, limits, holders, admission, turns, places, lines, enqueue
 -- Returns as `move` does
 local waits, failed, soonest = {}, 0, nil
 

@@ -3,7 +3,7 @@
 -- KEYS  fence, index, scheduled, parked, quarantine, delayed, queues, then streams, fair, behind, declined and turns of some queues
 -- ARGV  epoch, then the queues that have these streams and no others, if any: what belongs to none of them is put aside,
 --         or it would be due for ever
--- USES  stem, clock, delay, limits, turns, places, lines, enqueue
+-- USES  stem, clock, delay, limits, holders, admission, turns, places, lines, enqueue
 -- Returns the other queues of due jobs, ms to the next due time (-1: none is scheduled), then for each
 --         job that moved by how many ms it is late
 local streams = {q = {}, fair = {}, turns = {}, behind = {}, declined = {}}

@@ -4,7 +4,7 @@
 -- KEYS  fence, index, quarantine, stream
 -- ARGV  epoch, entry, id, record, reason, mark
 --       id: '' when it cannot be read; mark: its fairness key and its limits, '' when they cannot
--- USES  stem, limits
+-- USES  stem, limits, holders
 -- Returns 1, or 0 when the entry was not pending
 if redis.call('XACK', stream, 'nodes', entry) == 0 then return 0 end
 redis.call('XDEL', stream, entry)

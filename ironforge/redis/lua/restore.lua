@@ -3,7 +3,7 @@
 -- KEYS  fence, index, quarantine, queues, parked, stream, fair, turns
 -- ARGV  epoch, entry, id, record, queue, mark
 --       entry: in the quarantine; mark: fairness key and weight as the index says them
--- USES  stem, limits, turns, places, lines, enqueue
+-- USES  stem, limits, holders, admission, turns, places, lines, enqueue
 -- Returns 1, or 0 when another node was faster, or the index says that the job is elsewhere: then the copy stays here
 if redis.call('HEXISTS', index, id) == 1 then return 0 end
 if redis.call('XDEL', quarantine, entry) == 0 then return 0 end

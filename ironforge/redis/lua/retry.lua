@@ -4,7 +4,7 @@
 -- ARGV  id, seen, record, mark, queue, most, limit
 --       the record that was seen, and the new one; mark: fairness key and weight as the index says them; most names of
 --       queues; limit: most jobs of a queue (0: none)
--- USES  stem, limits, turns, places, lines, enqueue, pending, unique
+-- USES  stem, limits, holders, admission, turns, places, lines, enqueue, pending, unique
 -- Returns 1, or 0 when the job is no longer dead or has died again since, or {'queues', names in use, names to add,
 --         limit}: its queue was forgotten meanwhile, and there is no room for its name, or {'full', queue, jobs in it,
 --         jobs to add, limit}, or {'duplicate', id of the job that has its unique key now,

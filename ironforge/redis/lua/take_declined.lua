@@ -3,7 +3,7 @@
 -- nothing else is undelivered there, so no node that does not know the kind gets them in between.
 -- KEYS  own_fence, index, parked, quarantine, unserved, then in order pairs: a zset `declined`, the stream to deliver from
 -- ARGV  epoch, node, want, then pairs: number of a zset's key, kind of which jobs wait there
--- USES  stem, limits, turns, kind_line, vacate
+-- USES  stem, limits, holders, admission, turns, kind_line, vacate
 -- Returns entries as XREADGROUP does, none to a node that has lost its lease; an error NOGROUP when a stream has lost its group
 -- Members of a line that are looked at in one call.
 local MOST = 1000
@@ -41,12 +41,13 @@ local function let_in(id)
   if not is_limited(mark) then return true end
   local claims = claims_of(mark)
   for _, claim in ipairs(claims) do
-    local wait = not full[claim.key] and closed(claim, id)
-    if wait ~= nil then
-      if wait then look_later(claim, wait) end
-      full[claim.key] = true
-      return false
-    end
+    if full[claim.key] then return false end
+  end
+  local number, wait = refusal_of(claims, id)
+  if number then
+    look_later(claims[number], wait)
+    full[claims[number].key] = true
+    return false
   end
   occupy(claims, id)
   return true

@@ -5,7 +5,7 @@
 --         turns
 -- ARGV  left
 --       how many jobs the node wants
--- USES  stem, limits, turns, places, lines, enqueue
+-- USES  stem, limits, holders, admission, turns, places, lines, enqueue
 -- Returns 1 when more jobs wait for their turn, else 0; in how many ms a limit lets the next one in (-1: none is known);
 -- what a full limit does not let wait: pairs of ids to cancel and reasons; then pairs: number of the stream's key, how
 -- many to read of it; an error NOGROUP when a stream has lost its group
@@ -26,7 +26,7 @@ end
 -- From the line of its first limit to that of another one, which is its first from now on. It keeps its place by arrival, and
 -- a fifo key: the next one of that would overtake it.
 local function move(place, id, mark, claims, number, arrival)
-  if is_fifo(claims[1]) then take_place(claims[1].key, id, math.floor(micros() / 1000)) end
+  if is_fifo(claims[1]) then take_place(claims[1], id) end
   redis.call('ZREM', line_of(place, claims[1].key), id)
   redis.call('ZADD', line_of(place, claims[number].key), arrival, id)
   note_places({place, claims[number].key})
@@ -40,7 +40,7 @@ local function cancel_oldest(claim)
   for _, place in ipairs(places_of({claim.key})[1]) do
     waiting = waiting + redis.call('ZCARD', line_of(place, claim.key))
   end
-  for _, holder in ipairs(redis.call('ZRANGE', stem .. 'holders:' .. claim.key, 0, math.min(waiting, AT_ONCE) - 1)) do
+  for _, holder in ipairs(redis.call('ZRANGE', claim.holders, 0, math.min(waiting, AT_ONCE) - 1)) do
     -- Those that died, and those that are told already, are in front.
     if not string.find(redis.call('HGET', index, holder) or 'c', '^[cpd]') then
       unwanted[#unwanted + 1], unwanted[#unwanted + 2] = holder, 'preempted'
@@ -49,42 +49,36 @@ local function cancel_oldest(claim)
   end
 end
 
--- The first of these limits that does not let the job in: its number, and what `closed` says.
-local function refusal_of(claims, id)
-  for number, claim in ipairs(claims) do
-    local wait, is_full = closed(claim, id)
-    if wait then return {number = number, wait = wait, is_full = is_full} end
-  end
-end
-
 -- The head of a line goes on waiting, for the limit that does not let it in; or that is full, and has it otherwise.
-local function turn_away(place, id, mark, claims, refusal, arrival)
-  local claim = claims[refusal.number]
-  look_later(claim, refusal.wait)
-  if refusal.number > 1 then move(place, id, mark, claims, refusal.number, arrival) end
+local function turn_away(place, id, mark, claims, number, wait, is_full, arrival)
+  local claim = claims[number]
+  look_later(claim, wait)
+  if number > 1 then move(place, id, mark, claims, number, arrival) end
   local policy = definition(claim.name).when_full
   if policy == 'cancel_new' then
     unwanted[#unwanted + 1], unwanted[#unwanted + 2] = id, 'limit_full'
-  elseif policy == 'cancel_oldest' and refusal.is_full then
+  elseif policy == 'cancel_oldest' and is_full then
     cancel_oldest(claim)
   end
 end
 
--- One that waits behind a limit: whether all of its limits let it in.
-local function let_in(place, id, mark, claims, turns)
+-- One that waits behind a limit: whether all of its limits let it in. `location`: as the index says it.
+local function let_in(place, id, location, claims, turns)
   local key = claims[1].key
   local line = line_of(place, key)
   -- Most are the head, and are let in.
   local head = redis.call('ZPOPMIN', line)
-  local refusal = head[1] == id and refusal_of(claims, id)
-  if head[1] ~= id or refusal then
+  local is_head, number, wait, is_full = head[1] == id, nil, nil, nil
+  if is_head then number, wait, is_full = refusal_of(claims, id) end
+  if number or not is_head then
+    local mark = string.match(location, '^l:[^:]*:%d(:.*)$')
     if head[1] then redis.call('ZADD', line, head[2], head[1]) end
     local arrival = redis.call('ZSCORE', line, id) or 0
-    if refusal then turn_away(place, id, mark, claims, refusal, arrival) end
+    if number then turn_away(place, id, mark, claims, number, wait, is_full, arrival) end
     redis.call('ZADD', stem .. 'behind:' .. place, arrival, id)
     give_back(turns, mark)
     -- One that came back is in front of it.
-    if not refusal then offer({place, key}) end
+    if not number then offer({place, key}) end
     return false
   end
   occupy(claims, id, true)
@@ -92,8 +86,22 @@ local function let_in(place, id, mark, claims, turns)
   local limit = definition(claims[1].name)
   local is_plain = limit and limit.concurrency and limit.order ~= 'fifo' and (limit.when_full or 'wait') == 'wait'
     and not limit.changes
-  if not is_plain or held_of(key) < limit.concurrency then offer({place, key}) end
+  if not is_plain or held_of(claims[1]) < limit.concurrency then offer({place, key}) end
   return true
+end
+
+-- What jobs claim that wait behind limits at a place, by their number in `ids`, and where the index has them.
+local function claims_at(place, ids)
+  if not has_limits then return {}, {} end
+  local locations, head, claims_by, all = redis.call('HMGET', index, unpack(ids)), 'l:' .. place .. ':', {}, {}
+  for at, location in ipairs(locations) do
+    if location and string.find(location, head, 1, true) == 1 then
+      claims_by[at] = claims_of(location)
+      for _, claim in ipairs(claims_by[at]) do all[#all + 1] = claim end
+    end
+  end
+  look_at_holders(all)
+  return claims_by, locations
 end
 
 -- Lets up to `count` go ahead to the redelivery stream; how many had their turn, and how many of them went.
@@ -101,26 +109,24 @@ local function go_ahead(redelivery, fair, turns, count, now)
   if count == 0 then return 0, 0 end
   local taken = redis.call('ZPOPMIN', fair, count)
   if #taken == 0 then return 0, 0 end
-  local name, ids, located, gone = string.match(redelivery, '}:q:(.*)r$'), {}, {}, {}
+  local name, ids, located, gone, had = string.match(redelivery, '}:q:(.*)r$'), {}, {}, {}, 0
+  local entered = 'q:' .. name .. 'r:'
   for at = 1, #taken, 2 do ids[#ids + 1] = taken[at] end
   local records = redis.call('HMGET', parked, unpack(ids))
-  local claims_by, marks = {}, has_limits and marks_at(name, redis.call('HMGET', index, unpack(ids))) or {}
-  for at, mark in pairs(marks) do claims_by[at] = claims_of(mark) end
-  look_at_holders(claims_by)
-  local had = 0
+  local claims_by, locations = claims_at(name, ids)
   for at, id in ipairs(ids) do
     -- The next one of a line may be before those that came along with its head.
-    local turn, mark, claims = tonumber(taken[2 * at]), marks[at], claims_by[at]
-    if lines[fair] and lines[fair].soonest < turn then break end
+    local turn, claims = tonumber(taken[2 * at]), claims_by[at]
+    if rotations[fair] and rotations[fair].soonest < turn then break end
     had, now = at, math.max(now, turn)
     if not records[at] then
       redis.call('XADD', quarantine, '*', 'id', id, 'record', '', 'reason', 'its turn came, but its record is gone')
       redis.call('HDEL', index, id)
       gone[#gone + 1] = id
-      if mark then redis.call('ZREM', line_of(name, claims[1].key), id) end
-    elseif not mark or let_in(name, id, mark, claims, turns) then
-      located[#located + 1] = id
-      located[#located + 1] = 'q:' .. name .. 'r:' .. redis.call('XADD', redelivery, '*', 'j', records[at])
+      if claims then redis.call('ZREM', line_of(name, claims[1].key), id) end
+    elseif not claims or let_in(name, id, locations[at], claims, turns) then
+      local n = #located
+      located[n + 1], located[n + 2] = id, entered .. redis.call('XADD', redelivery, '*', 'j', records[at])
       gone[#gone + 1] = id
     end
   end

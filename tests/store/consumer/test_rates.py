@@ -20,10 +20,10 @@ from ironforge.job.limits import Limit, LimitDefinition, Rate
 STEPS = """
 local admitted = {}
 for at = 1, #ARGV, 4 do
-  local claim = {name = 'rate', text = '', key = 'rate\\n', units = tonumber(ARGV[at + 2])}
+  local claim = claim_on('rate', 'rate\\n', ARGV[at + 2])
   instant = tonumber(ARGV[at])
   if ARGV[at + 3] == '1' then
-    release(ARGV[at + 1], string.format(':1:-\\n\\nrate\\n\\n%d', claim.units), true)
+    release(ARGV[at + 1], ':1:-\\n\\nrate\\n\\n' .. ARGV[at + 2], true)
   else
     local wait = closed(claim, ARGV[at + 1])
     if not wait then occupy({claim}, ARGV[at + 1]) end
@@ -71,8 +71,9 @@ class Key:
         self._raw.flushall()
         definition = msgspec.json.encode(LimitDefinition(Limit(rate=rate)))
         self._raw.hset("{rates}:limits", "rate", definition)
-        limits = files("ironforge.redis").joinpath("lua/shared/limits.lua").read_text()
-        self._text = f"local stem = '{{rates}}:'\n{limits}\n{STEPS}"
+        shared = files("ironforge.redis").joinpath("lua/shared")
+        files_used = [shared.joinpath(f"{name}.lua").read_text() for name in ("limits", "holders", "admission")]
+        self._text = "\n".join(["local stem = '{rates}:'", *files_used, STEPS])
 
     def run(self, *moves: tuple[float, int, int, bool]) -> list[float | None]:
         """Each move: when (µs), number of the job, its units, whether it gives them back."""

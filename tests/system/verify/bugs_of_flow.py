@@ -19,7 +19,7 @@ def let_one_more_in() -> None:
     """A full key lets one more in."""
     for script in (TAKE_TURNS, TAKE_DECLINED):
         edit(script, ("held >= limit.concurrency", "held > limit.concurrency"))
-    edit(TAKE_TURNS, ("held_of(key) < limit.concurrency", "held_of(key) <= limit.concurrency"))
+    edit(TAKE_TURNS, ("held_of(claims[1]) < limit.concurrency", "held_of(claims[1]) <= limit.concurrency"))
 
 
 def use_up_nothing() -> None:
@@ -52,10 +52,7 @@ def let_new_ones_wait() -> None:
 
 def cancel_the_newest() -> None:
     """The one that started last makes way for one that comes when a key is full."""
-    edit(
-        TAKE_TURNS,
-        ("'ZRANGE', stem .. 'holders:' .. claim.key, 0, math", "'ZREVRANGE', stem .. 'holders:' .. claim.key, 0, math"),
-    )
+    edit(TAKE_TURNS, ("'ZRANGE', claim.holders, 0, math", "'ZREVRANGE', claim.holders, 0, math"))
 
 
 def cancel_all_holders() -> None:

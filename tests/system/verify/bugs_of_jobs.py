@@ -172,7 +172,7 @@ def forget_whose_turn_it_is() -> None:
 def give_a_turn_twice() -> None:
     """Whose turn has come goes into the stream twice."""
     entry = "redis.call('XADD', redelivery, '*', 'j', records[at])"
-    edit(scripts.TAKE_TURNS, ("located[#located + 1] = id\n", f"located[#located + 1] = id {entry}\n"))
+    edit(scripts.TAKE_TURNS, ("local n = #located\n", f"local n = #located {entry}\n"))
 
 
 def leave_the_turns_behind() -> None:
@@ -197,7 +197,7 @@ def due_at_once() -> None:
 
 def cancel_what_failed() -> None:
     """A failed attempt ends its job as cancelled, though nobody asked for it."""
-    edit(requeuer.PARK, ("if redis.call('HGET', index, id) == 'c' .. name .. ':' .. entry then", "if true then"))
+    edit(requeuer.PARK, ("if letter and where == name .. ':' .. entry then", "if true then"))
 
 
 def share_the_context() -> None:

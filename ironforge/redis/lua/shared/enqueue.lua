@@ -3,23 +3,23 @@
 -- `enqueued`, all at once.
 local function enqueue(stream, fair, turns, id, record, mark)
   if is_limited(mark) then return join(stream, id, record, mark) end
-  local line = mark ~= '' and turns_at(fair, turns)
-  if not line or not line.waits and undelivered(stream) == 0 then
+  local rotation = mark ~= '' and rotation_at(fair, turns)
+  if not rotation or not rotation.waits and undelivered(stream) == 0 then
     return string.match(stream, '}:(q:.*)$') .. ':' .. redis.call('XADD', stream, '*', 'j', record)
   end
-  stand(line, id, mark)
-  local n = #line.records
-  line.records[n + 1], line.records[n + 2] = id, record
+  stand(rotation, id, mark)
+  local n = #rotation.records
+  rotation.records[n + 1], rotation.records[n + 2] = id, record
   return 'f' .. string.match(stream, '}:q(:.*)$') .. mark
 end
 
 local function enqueued(parked)
   all_joined(parked)
-  for fair, line in pairs(lines) do
-    for key, ends in pairs(line.ends) do redis.call('ZADD', line.turns, ends, key) end
-    in_parts('ZADD', fair, line.starts)
-    in_parts('HSET', parked, line.records)
+  for fair, rotation in pairs(rotations) do
+    for key, ends in pairs(rotation.ends) do redis.call('ZADD', rotation.turns, ends, key) end
+    in_parts('ZADD', fair, rotation.starts)
+    in_parts('HSET', parked, rotation.records)
   end
-  lines = {}
+  rotations = {}
   tell_of_room()
 end

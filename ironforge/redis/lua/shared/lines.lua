@@ -1,4 +1,5 @@
--- Lines behind keys of limits: a job with limits joins the line of the first of them.
+-- Lines behind keys of limits: a job with limits joins the line of the first of them, whose head stays there until it is
+-- admitted; it stands among the turns while its key has room.
 -- What `all_joined` writes: by line and by place when jobs came, and their records. By job: what the index is to say.
 local arrivals, arrived, shelved, arriving = {}, {}, {}, 0
 local joined = {}
@@ -38,44 +39,45 @@ local function forget_place(place, key)
   if not said then return end
   local left = string.gsub(said, '[^ ]+ ', function(each) return each == place .. ' ' and '' or nil end)
   redis.call('HSET', stem .. 'inuse', key, left)
-  forget_unused(key)
+  if left == '' then forget_unused(key) end
 end
 
--- Of jobs with limits that wait at a place, their marks; by their number in `locations`, which the index gave.
-local function marks_at(place, locations)
-  local marks, head = {}, 'l:' .. place
-  for at, location in ipairs(locations) do
-    if location and string.sub(location, 1, #head) == head then marks[at] = string.sub(location, #head + 1) end
+-- Of those that wait at one place, `<queue>:<priority>`, and do not stand among the turns: their ids, whose turn it is to be
+-- for each, and what it uses of the first of its limits.
+local function those_behind(place, ids)
+  local locations = redis.call('HMGET', stem .. 'index', unpack(ids))
+  local waiting, turns, claims, count = {}, {}, {}, 0
+  for at, score in ipairs(redis.call('ZMSCORE', stem .. 'behind:' .. place, unpack(ids))) do
+    local location = score and (joined[ids[at]] or locations[at]) or ''
+    local found, turn, key, name, units = string.match(location, '^l:([^:]*:%d)(:[^\n]*)\n[^\n]*\n(([^\n]*)\n[^\n]*)\n(%d+)')
+    if found == place then
+      count = count + 1
+      waiting[count], turns[count], claims[count] = ids[at], turn, claim_on(name, key, units)
+    end
   end
-  return marks
+  return waiting, turns, claims
 end
 
--- Lets heads of lines at one place, `<queue>:<priority>`, stand among the turns, where their key has room or does not let
--- them wait. Returns how many came there now and have room.
+-- Lets heads of lines at one place stand among the turns, where their key has room or does not let them wait. Returns how many
+-- came there now and have room.
 local function stand_up(place, ids)
-  local locations, behind = redis.call('HMGET', stem .. 'index', unpack(ids)), stem .. 'behind:' .. place
-  for at, id in ipairs(ids) do locations[at] = joined[id] or locations[at] end
-  local marks, claims_by = marks_at(place, locations), {}
-  for at, score in ipairs(redis.call('ZMSCORE', behind, unpack(ids))) do
-    claims_by[at] = score and marks[at] and {claims_of(marks[at])[1]} or nil
-  end
-  look_at_holders(claims_by)
+  local waiting, turns, claims = those_behind(place, ids)
+  if #waiting == 0 then return 0 end
+  look_at_holders(claims)
+  local rotation = rotation_at(stem .. 'fair:' .. place, stem .. 'turns:' .. place)
   local upright, came = {}, 0
-  for at, id in ipairs(ids) do
-    local claim = claims_by[at] and claims_by[at][1]
-    local wait = claim and closed(claim, id)
-    if not claim then
-      -- It stands there already.
-    elseif wait and (definition(claim.name).when_full or 'wait') == 'wait' then
+  for at, claim in ipairs(claims) do
+    local wait = closed(claim, waiting[at])
+    if wait and (definition(claim.name).when_full or 'wait') == 'wait' then
       look_later(claim, wait)
     else
-      stand(turns_at(stem .. 'fair:' .. place, stem .. 'turns:' .. place), id, marks[at])
-      upright[#upright + 1] = id
+      stand(rotation, waiting[at], turns[at])
+      upright[#upright + 1] = waiting[at]
       if not wait then came = came + 1 end
     end
   end
   if #upright > 0 then
-    redis.call('ZREM', behind, unpack(upright))
+    redis.call('ZREM', stem .. 'behind:' .. place, unpack(upright))
     freed = true
   end
   return came
@@ -136,7 +138,7 @@ local function join(stream, id, record, mark)
   if since ~= '' then
     -- Before all that come for the first time, by whatever clock: this one is that of a client. And before these, one that has
     -- kept its place: as others are revived, they would come before it, and wait for it.
-    came = (redis.pcall('ZSCORE', stem .. 'holders:' .. key, id) and 0 or tonumber(since) * 1000) - AHEAD
+    came = (redis.pcall('ZSCORE', claims[first].holders, id) and 0 or tonumber(since) * 1000) - AHEAD
   end
   came = string.format('%.0f', came)
   local n, m, r = #line.words, #all, #shelved

@@ -1,6 +1,7 @@
 -- Shared by scripts that put queues to use, or jobs into them. A job with a fairness key goes to its stream only while nothing waits;
 -- else it waits for its turn: max(turn of what was taken last, end of the last turn of its key).
-local lines = {}
+-- By place, as its `fair`: how turns go on there, and what `enqueued` writes of that.
+local rotations = {}
 
 -- Of a stream without its group everything, and then true: to make one is for `groups` alone, which knows whether one
 -- was there before and who ran what is forgotten.
@@ -32,23 +33,35 @@ local function admit(queues, names, most)
   in_parts('SADD', queues, fresh)
 end
 
-local function turns_at(fair, turns)
-  if not lines[fair] then
-    local line = {turns = turns, ends = {}, starts = {}, records = {}, soonest = math.huge}
-    line.waits = redis.call('ZCARD', fair) > 0
-    line.now = tonumber(redis.call('ZSCORE', turns, '') or 0)
-    lines[fair] = line
+local function rotation_at(fair, turns)
+  if not rotations[fair] then
+    local rotation = {turns = turns, shares = {}, ends = {}, starts = {}, records = {}, soonest = math.huge}
+    rotation.waits = redis.call('ZCARD', fair) > 0
+    rotation.now = tonumber(redis.call('ZSCORE', turns, '') or 0)
+    rotations[fair] = rotation
   end
-  return lines[fair]
+  return rotations[fair]
+end
+
+-- Whose turn it is, and how long one of these turns is. `turn`: `:<weight>:<fairness key>`.
+local function share_of(rotation, turn)
+  local share = rotation.shares[turn]
+  if not share then
+    local weight, key = string.match(turn, '^:(%d+):(.*)$')
+    share = {key = key, length = 1 / tonumber(weight)}
+    rotation.shares[turn] = share
+    rotation.ends[key] = rotation.ends[key] or tonumber(redis.call('ZSCORE', rotation.turns, key) or 0)
+  end
+  return share
 end
 
 -- Among the turns, with the next one of its key; written by `enqueued`.
-local function stand(line, id, mark)
-  line.waits = true
-  local weight, key = string.match(mark, '^:(%d+):([^\n]+)')
-  local start = math.max(line.now, line.ends[key] or tonumber(redis.call('ZSCORE', line.turns, key) or 0))
-  line.ends[key] = start + 1 / tonumber(weight)
-  line.soonest = math.min(line.soonest, start)
-  local n = #line.starts
-  line.starts[n + 1], line.starts[n + 2] = start, id
+local function stand(rotation, id, turn)
+  rotation.waits = true
+  local share = share_of(rotation, turn)
+  local start = math.max(rotation.now, rotation.ends[share.key])
+  rotation.ends[share.key] = start + share.length
+  rotation.soonest = math.min(rotation.soonest, start)
+  local n = #rotation.starts
+  rotation.starts[n + 1], rotation.starts[n + 2] = start, id
 end

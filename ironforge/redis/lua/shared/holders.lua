@@ -1,0 +1,74 @@
+-- Who has places of keys of limits, and which keys are stopped. A job holds all of its limits or none.
+local freed, has_throttled = false, nil
+-- By key: how many hold it, once that was looked at.
+local held_by = {}
+
+-- How many hold what is claimed; nil: it is of the wrong type, which is mended by somebody, some time.
+local function held_of(claim)
+  if not held_by[claim.key] then
+    local held = redis.pcall('ZCARD', claim.holders)
+    held_by[claim.key] = type(held) == 'number' and held or nil
+  end
+  return held_by[claim.key]
+end
+
+-- Mostly no job holds any of these keys, as one look tells.
+local function look_at_holders(claims)
+  local names = {}
+  for at, claim in ipairs(claims) do names[at] = claim.holders end
+  if #names < 2 or redis.call('EXISTS', unpack(names)) > 0 then return end
+  for _, claim in ipairs(claims) do held_by[claim.key] = 0 end
+end
+
+local function take_place(claim, id)
+  local added = redis.call('ZADD', claim.holders, millis(), id)
+  if held_by[claim.key] then held_by[claim.key] = held_by[claim.key] + added end
+end
+
+-- Gives back all that a job holds; with `refund` what it used of rates as well, unless it has run before: it has not started.
+-- But what time has worked off of that, others may have used already: twice it would let in more than the rate allows.
+-- `stays`: it keeps its places all the same. A job that leaves its stream is not lost over holders that are none.
+local function release(id, mark, refund, stays)
+  local claims, since = claims_of(mark)
+  local is_fresh = refund and since == ''
+  for _, claim in ipairs(claims) do
+    local tat = stem .. 'tat:' .. claim.key
+    local held_ms = refund and tonumber(redis.pcall('ZSCORE', claim.holders, id))
+    if stays and held_ms or redis.pcall('ZREM', claim.holders, id) == 1 then
+      held_by[claim.key] = nil
+      redis.call('SADD', stem .. 'room', claim.key)
+      -- A probe that did not run was none: the next one is.
+      if held_ms and held_ms == tonumber(redis.call('ZSCORE', stem .. 'probes', claim.key)) then
+        redis.call('ZADD', stem .. 'probes', 0, claim.key)
+      end
+      local limit = is_fresh and definition(claim.name)
+      local used = limit and limit.rate and redis.pcall('GET', tat)
+      if type(used) == 'string' then
+        local charged = claim.units * each_of(limit.rate)
+        local back = math.max(0, math.min(charged, charged - micros() + held_ms * 1000))
+        redis.call('SET', tat, string.format('%.0f', used - back), 'KEEPTTL')
+      end
+      freed = true
+    end
+  end
+end
+
+-- It is dead, and where others wait for its revival they do so from now on.
+local function release_dead(id, mark, died)
+  if not keeps(mark, true) then return release(id, mark) end
+  for _, claim in ipairs((claims_of(mark))) do redis.pcall('ZADD', claim.holders, 'XX', -died, id) end
+end
+
+-- Its target said that it is too much: it stops, and then one job goes first, the probe, until whose end no other one starts.
+local function throttle(key, till)
+  redis.call('ZADD', stem .. 'stops', 'GT', till, key)
+  redis.call('ZADD', stem .. 'probes', 0, key)
+  redis.call('ZADD', stem .. 'dueroom', till, key)
+  has_throttled = true
+end
+
+-- Nodes that have nothing to do look again.
+local function tell_of_room()
+  if freed then redis.call('PUBLISH', stem .. 'signals', 'room:') end
+  freed = false
+end
