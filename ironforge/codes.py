@@ -89,6 +89,7 @@ S422 = Literal[
     "invalid_arguments",
     "invalid_expiry",
     "invalid_payload",
+    "invalid_schedule",
     "invalid_unique",
     "keys_apart",
     "unknown_kind",

@@ -15,10 +15,10 @@ import msgspec
 from ironforge.errors import ConfigError, InvalidJob
 from ironforge.job.checked_options import CheckedOptions
 from ironforge.job.checks import check_idempotency_key
-from ironforge.job.fingerprint import content, digest, in_order
 from ironforge.job.options import JobOptions, merge, options_of
 from ironforge.job.payload_schema import check_payload
 from ironforge.job.record import format_id, parse_id, tail_of
+from ironforge.job.request import content, digest, in_order
 from ironforge.process.per_loop import PerLoop
 from ironforge.settings import Settings, load
 from ironforge.store import Producer, StoreClient, Submission

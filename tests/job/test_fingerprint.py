@@ -10,8 +10,8 @@ import pytest
 
 from ironforge.api.parsing import requests
 from ironforge.handlers.forge import Forge
-from ironforge.job.fingerprint import digest
 from ironforge.job.record import Priority
+from ironforge.job.request import digest
 
 TIME = datetime(2026, 1, 31, 12, tzinfo=UTC)
 

@@ -16,10 +16,11 @@ from ironforge.api.parsing.large_bodies import LARGE_BODIES, to_the_end
 from ironforge.api.responses import answer
 from ironforge.api.routes import Content, operation
 from ironforge.api.schemas import views
-from ironforge.api.schemas.jobs import MAX_BATCH, AcceptedBatch, AcceptedJob, BatchRequest, JobRequest
+from ironforge.api.schemas.jobs import MAX_BATCH, AcceptedBatch, AcceptedJob, BatchRequest
 from ironforge.api.scope import OnSubmitted, RequestScope
 from ironforge.errors import JobNotFound
 from ironforge.job.record import Job, format_id
+from ironforge.job.request import JobRequest
 from ironforge.store.contract import Accepted, Submission
 
 _KEY: Final = istr("Idempotency-Key")

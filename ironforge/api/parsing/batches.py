@@ -19,11 +19,12 @@ from ironforge.api.parsing.bodies import NDJSON, SMALL_BYTES
 from ironforge.api.parsing.requests import JOB_DECODER, content_of, decode, submission
 from ironforge.api.parsing.strict_json import SPACE, InvalidJson
 from ironforge.api.problems import ApiProblem
-from ironforge.api.schemas.jobs import MAX_BATCH, BatchRequest, JobRequest
+from ironforge.api.schemas.jobs import MAX_BATCH, BatchRequest
 from ironforge.codes import Code
 from ironforge.errors import InvalidJob, Refused
 from ironforge.job.checks import MAX_BATCH_VALUES, MAX_PAYLOAD_BYTES, MAX_VALUES
 from ironforge.job.record import tail_of
+from ironforge.job.request import JobRequest
 from ironforge.store.contract import Submission
 from ironforge.store.kind_catalog import LookUp, nothing_known
 

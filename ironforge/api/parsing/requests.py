@@ -14,14 +14,14 @@ import msgspec
 
 from ironforge.api.parsing import strict_json
 from ironforge.api.problems import ApiProblem
-from ironforge.api.schemas.jobs import ID_EXAMPLE, MAX_PAGE, DeadQuery, JobRequest
+from ironforge.api.schemas.jobs import ID_EXAMPLE, MAX_PAGE, DeadQuery
 from ironforge.codes import Code
 from ironforge.errors import InvalidJob
 from ironforge.job import checks
-from ironforge.job.fingerprint import content, digest
 from ironforge.job.mismatch import mismatch
 from ironforge.job.payload_schema import check_payload
 from ironforge.job.record import parse_id, tail_of
+from ironforge.job.request import JobRequest, content, digest
 from ironforge.store.contract import Submission
 from ironforge.store.kind_catalog import LookUp, nothing_known
 

@@ -12,8 +12,9 @@ import msgspec
 from msgspec import Meta
 
 from ironforge.job.checks import NAME_PATTERN
-from ironforge.job.options import RECORDED, JobOptions
+from ironforge.job.options import RECORDED
 from ironforge.job.record import JobState, PriorityLabel
+from ironforge.job.request import JobRequest
 from ironforge.store.waiting import WaitingCode
 
 MAX_BATCH = 10_000
@@ -39,26 +40,6 @@ def page_size(what: str) -> Meta:
 Cursor = Annotated[str | None, Meta(description="`next` of the page before")]
 
 # --------------------------------------------------------------------------- requests
-
-
-class JobRequest(JobOptions, kw_only=True):
-    """A job to accept. Only `kind` is required; null means the same as leaving a field out."""
-
-    kind: Annotated[
-        str,
-        Meta(
-            description="selects the handler",
-            examples=["email.send"],
-            extra_json_schema={"pattern": NAME_PATTERN},
-        ),
-    ]
-    payload: Annotated[
-        msgspec.Raw,
-        Meta(
-            description="any JSON value up to 1 MiB; handed to the handler byte for byte",
-            examples=[{"to": "ada@example.com"}],
-        ),
-    ] = msgspec.field(default_factory=lambda: msgspec.Raw(b"null"))
 
 
 class BatchRequest(msgspec.Struct, forbid_unknown_fields=True):

@@ -1,0 +1,90 @@
+"""Whether a cron line is right. cronsim reads and walks them; of one that is wrong it says in which field at most. Here
+stands what is wrong there, and what to write instead."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from cronsim import CronSim, CronSimError
+
+from ironforge.schedules.errors import wrong
+
+MAX_LINE_CHARACTERS: Final = 255
+# Any time does to see whether a line is right. From this one on all days of the week come on 29 February.
+ANY_TIME: Final = datetime(2000, 1, 1)  # noqa: DTZ001 - the clock on a wall
+
+
+class _Field(NamedTuple):
+    """`words`: what may stand there beside numbers, ranges, lists and steps."""
+
+    name: str
+    low: int
+    high: int
+    words: str = ""
+
+
+FIELDS: Final = (
+    _Field("second", 0, 59),
+    _Field("minute", 0, 59),
+    _Field("hour", 0, 23),
+    _Field("day of month", 1, 31, "L for the last day, LW for the last weekday"),
+    _Field("month", 1, 12, "JAN to DEC"),
+    _Field("day of week", 0, 7, "SUN to SAT, MON#2 for the second Monday, 5L for the last Friday"),
+)
+
+
+def check_line(place: str, line: str) -> None:
+    """Raises InvalidJob that names the field of the line, for one that never fires too."""
+    if not line.isascii() or len(line) > MAX_LINE_CHARACTERS:
+        hint = f"give at most {MAX_LINE_CHARACTERS} ASCII characters"
+        raise wrong(place, f"{line[:60]!r} has {len(line)} characters, or others than ASCII", hint)
+    texts = line.split()
+    if len(texts) not in (5, 6):
+        hint = "give 5 (minute, hour, day of month, month, day of week), or 6 with the second in front"
+        raise wrong(place, f"{line!r} has {len(texts)} fields", hint)
+    for index, text in enumerate(texts, len(FIELDS) - len(texts)):
+        if (problem := _problem(index, text.upper())) is not None:
+            raise wrong(place, f"{line!r}: {FIELDS[index].name}: {problem[0]}", problem[1])
+    if not _fires(line):
+        day, month, weekday = texts[-3:]
+        why = f"{line!r} never fires: day of month {day} in month {month} with day of week {weekday} does not come"
+        raise wrong(place, why, "change one of the three")
+
+
+def _fires(line: str) -> bool:
+    """Within 50 years."""
+    try:
+        next(CronSim(line, ANY_TIME))
+    except (CronSimError, StopIteration):
+        return False
+    return True
+
+
+def _problem(index: int, text: str) -> tuple[str, str] | None:
+    """What is wrong with this text in this field, and what to do about it."""
+    return next(filter(None, (_problem_of_term(index, term) for term in text.split(","))), None)
+
+
+def _problem_of_term(index: int, term: str) -> tuple[str, str] | None:
+    field = FIELDS[index]
+    base, slash, step = term.partition("/")
+    most = field.high - field.low
+    if slash and not (step.isdigit() and 1 <= int(step) <= most):
+        return f"{step!r:.60} is no step", f"give one of 1 to {most}"
+    if _is_right(index, term):
+        return None
+    ends = base.split("-")
+    for end in ends:
+        if end.isdigit() and not field.low <= int(end) <= field.high:
+            return f"{end:.60} is out of range", f"give {field.low} to {field.high}"
+    if len(ends) == 2 and all(_is_right(index, end) for end in ends):
+        split = f"{ends[0]}-{field.high},{field.low}-{ends[1]}"
+        return f"the range {base} ends before it begins", f"swap its ends, or give two: {split}"
+    words = f", {field.words}" if field.words else ""
+    hint = f"give *, numbers of {field.low} to {field.high}, ranges a-b, lists a,b, or steps */n{words}"
+    return f"{term!r:.60} is not understood", hint
+
+
+def _is_right(index: int, text: str) -> bool:
+    return _fires(" ".join("*" if each != index else text for each in range(len(FIELDS))))

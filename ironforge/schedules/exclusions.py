@@ -1,0 +1,66 @@
+"""Times at which a schedule does not fire: dates, and what cron lines name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any, Final
+
+from cronsim import CronSim
+
+from ironforge.schedules.cron import ANY_TIME, check_line
+from ironforge.schedules.errors import wrong
+
+_ALL_SECONDS: Final = 60
+_ALL_MINUTES: Final = 60
+_ALL_HOURS: Final = 24
+
+
+def check_excluded(place: str, text: str) -> None:
+    """Raises InvalidJob for one that is neither a date nor a line."""
+    if " " in text.strip():
+        check_line(place, text)
+    else:
+        try:
+            date.fromisoformat(text)
+        except ValueError:
+            why = f"{text[:60]!r} is neither a date nor a cron line"
+            raise wrong(place, why, "give a date such as 2026-12-25, or a line such as '* * 24-26 12 *'") from None
+
+
+class Exclusions:
+    """Of checked texts."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._dates = {date.fromisoformat(text) for text in texts if " " not in text}
+        self._lines = [_Line(text) for text in texts if " " in text]
+
+    def until(self, wall: datetime) -> datetime | None:
+        """The last second that is left out together with this one; None: this one is not left out."""
+        if wall.date() in self._dates:
+            return wall.replace(hour=23, minute=59, second=59)
+        return max((until for line in self._lines if (until := line.until(wall)) is not None), default=None)
+
+
+class _Line:
+    def __init__(self, text: str) -> None:
+        # Five fields leave out whole minutes.
+        self._sim = sim = CronSim(text if len(text.split()) == 6 else f"* {text}", ANY_TIME)
+        self._whole: dict[str, Any] = {}
+        if len(sim.seconds) == _ALL_SECONDS:
+            self._whole["second"] = 59
+            if len(sim.minutes) == _ALL_MINUTES:
+                self._whole["minute"] = 59
+                if len(sim.hours) == _ALL_HOURS:
+                    self._whole["hour"] = 23
+
+    def until(self, wall: datetime) -> datetime | None:
+        sim = self._sim
+        found = (
+            wall.minute in sim.minutes
+            and wall.hour in sim.hours
+            and wall.second in sim.seconds
+            and wall.month in sim.months
+            and sim.match_day(wall)
+        )
+        return wall.replace(**self._whole) if found else None
