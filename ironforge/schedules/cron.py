@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from cronsim import CronSim, CronSimError
 
+from ironforge.formats.numbers import counted
 from ironforge.schedules.errors import wrong
 
 MAX_LINE_CHARACTERS: Final = 255
@@ -36,13 +37,14 @@ FIELDS: Final = (
 
 def check_line(place: str, line: str) -> None:
     """Raises InvalidJob that names the field of the line, for one that never fires too."""
-    if not line.isascii() or len(line) > MAX_LINE_CHARACTERS:
-        hint = f"give at most {MAX_LINE_CHARACTERS} ASCII characters"
-        raise wrong(place, f"{line[:60]!r} has {len(line)} characters, or others than ASCII", hint)
+    if len(line) > MAX_LINE_CHARACTERS:
+        raise wrong(place, f"{line[:60]!r} goes on for {len(line)} characters", f"give at most {MAX_LINE_CHARACTERS}")
+    if not line.isascii():
+        raise wrong(place, f"{line!r} has other characters than ASCII", "write digits, names and signs of ASCII")
     texts = line.split()
     if len(texts) not in (5, 6):
         hint = "give 5 (minute, hour, day of month, month, day of week), or 6 with the second in front"
-        raise wrong(place, f"{line!r} has {len(texts)} fields", hint)
+        raise wrong(place, f"{line!r} has {counted(len(texts), 'field')}", hint)
     for index, text in enumerate(texts, len(FIELDS) - len(texts)):
         if (problem := _problem(index, text.upper())) is not None:
             raise wrong(place, f"{line!r}: {FIELDS[index].name}: {problem[0]}", problem[1])
@@ -78,8 +80,7 @@ def _problem_of_term(index: int, term: str) -> tuple[str, str] | None:
     for end in ends:
         if end.isdigit() and not field.low <= int(end) <= field.high:
             return f"{end:.60} is out of range", f"give {field.low} to {field.high}"
-    if len(ends) == 2 and all(_is_right(index, end) for end in ends):
-        split = f"{ends[0]}-{field.high},{field.low}-{ends[1]}"
+    if len(ends) == 2 and _is_right(index, split := f"{ends[0]}-{field.high},{field.low}-{ends[1]}"):
         return f"the range {base} ends before it begins", f"swap its ends, or give two: {split}"
     words = f", {field.words}" if field.words else ""
     hint = f"give *, numbers of {field.low} to {field.high}, ranges a-b, lists a,b, or steps */n{words}"
@@ -87,4 +88,4 @@ def _problem_of_term(index: int, term: str) -> tuple[str, str] | None:
 
 
 def _is_right(index: int, text: str) -> bool:
-    return _fires(" ".join("*" if each != index else text for each in range(len(FIELDS))))
+    return text != "" and _fires(" ".join("*" if each != index else text for each in range(len(FIELDS))))

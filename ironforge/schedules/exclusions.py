@@ -14,26 +14,33 @@ from ironforge.schedules.errors import wrong
 _ALL_SECONDS: Final = 60
 _ALL_MINUTES: Final = 60
 _ALL_HOURS: Final = 24
+# How far is looked for a time that is not left out. In a row: of days, hours, minutes, or single times.
+_MOST_IN_A_ROW: Final = 5_000
+_MOST_YEARS: Final = 50
 
 
 def check_excluded(place: str, text: str) -> None:
     """Raises InvalidJob for one that is neither a date nor a line."""
-    if " " in text.strip():
+    if _is_line(text):
         check_line(place, text)
-    else:
-        try:
-            date.fromisoformat(text)
-        except ValueError:
-            why = f"{text[:60]!r} is neither a date nor a cron line"
-            raise wrong(place, why, "give a date such as 2026-12-25, or a line such as '* * 24-26 12 *'") from None
+        return
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        why = f"{text[:60]!r} is neither a date nor a cron line"
+        raise wrong(place, why, "give a date such as 2026-12-25, or a line such as '* * 24-26 12 *'") from None
+
+
+def _is_line(text: str) -> bool:
+    return len(text.split()) > 1
 
 
 class Exclusions:
     """Of checked texts."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._dates = {date.fromisoformat(text) for text in texts if " " not in text}
-        self._lines = [_Line(text) for text in texts if " " in text]
+        self._dates = {date.fromisoformat(text) for text in texts if not _is_line(text)}
+        self._lines = [_Line(text) for text in texts if _is_line(text)]
 
     def until(self, wall: datetime) -> datetime | None:
         """The last second that is left out together with this one; None: this one is not left out."""
@@ -64,3 +71,26 @@ class _Line:
             and sim.match_day(wall)
         )
         return wall.replace(**self._whole) if found else None
+
+
+class LeftOut:
+    """What one walk through the times of a schedule comes by."""
+
+    def __init__(self, exclusions: Exclusions) -> None:
+        self._exclusions = exclusions
+        self._in_a_row = 0
+        self._since = ANY_TIME
+
+    def until(self, wall: datetime) -> datetime | None:
+        """As of the exclusions. Raises InvalidJob where too much in a row is left out to be looked through."""
+        until = self._exclusions.until(wall)
+        if until is None:
+            self._in_a_row = 0
+            return None
+        if not self._in_a_row:
+            self._since = wall
+        self._in_a_row += 1
+        if self._in_a_row > _MOST_IN_A_ROW or wall.year > self._since.year + _MOST_YEARS:
+            why = f"nothing is left of the {self._in_a_row} times from {self._since.date()} to {wall.date()}"
+            raise wrong("exclude", why, "leave some in, and exclude whole days where that is meant")
+        return until

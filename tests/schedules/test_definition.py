@@ -10,6 +10,7 @@ import pytest
 
 from ironforge.errors import InvalidJob
 from ironforge.job.request import JobRequest
+from ironforge.schedules.checks import check_schedule
 from ironforge.schedules.definition import (
     MAX_CAUGHT_UP,
     MAX_EVERY_SECONDS,
@@ -19,7 +20,6 @@ from ironforge.schedules.definition import (
     MAX_WINDOW_SECONDS,
     CatchUp,
     Schedule,
-    check_schedule,
 )
 
 JOB = JobRequest(kind="report.nightly")
@@ -81,6 +81,9 @@ def test_real_seconds_instead_of_lines(seconds: float) -> None:
         ({"catch_up": CatchUp(most=MAX_CAUGHT_UP + 1)}, "catch_up.most", "out_of_range", "1001 is out of range"),
         ({"start": NOON.replace(tzinfo=None)}, "start", "timezone_required", "append Z for UTC"),
         ({"end": NOON.replace(tzinfo=None)}, "end", "timezone_required", "append Z for UTC"),
+        ({"end": NOON - timedelta(36500)}, "end", "invalid_schedule", "there is no tick before it"),
+        ({"exclude": ("* 9 * * *",)}, "exclude", "invalid_schedule", "nothing is left of the 5001 times from 2000-01"),
+        ({"cron": ("0 9 4 7 *",), "exclude": ("* * * 7 *",)}, "exclude", "invalid_schedule", "to 2051-07-04: leave"),
         ({"start": NOON, "end": NOON}, "end", "invalid_schedule", "is not after start"),
         ({"start": NOON, "end": NOON - timedelta(1)}, "end", "invalid_schedule", "give a later end, or none"),
         ({"job": JobRequest(kind="a b")}, "job.kind", "invalid_kind", "job: kind 'a b' is not a name"),
@@ -108,6 +111,11 @@ def test_what_is_wrong_is_named_with_what_to_do(said: dict[str, Any], field: str
 @pytest.mark.parametrize("name", ["", "Europe", "../etc/passwd", "posix/Europe/Berlin", "right/UTC", "localtime", "ü"])
 def test_zones_are_the_iana_s_alone(name: str) -> None:
     assert refusal(timezone=name).field == "timezone"
+
+
+def test_a_schedule_that_has_ended_is_right_still() -> None:
+    ended = Schedule(job=JOB, cron=("0 9 * * *",), end=NOON - timedelta(7000))
+    assert check_schedule(ended) is ended
 
 
 def test_nothing_that_is_no_field_is_taken() -> None:
