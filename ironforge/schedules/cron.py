@@ -74,9 +74,12 @@ def _problem_of_term(index: int, term: str) -> tuple[str, str] | None:
     most = field.high - field.low
     if slash and not (step.isdigit() and 1 <= int(step) <= most):
         return f"{step!r:.60} is no step", f"give one of 1 to {most}"
+    ends = base.split("-")
+    # cronsim would go on from there to the highest number, as it does without a range.
+    if slash and len(ends) == 2 and _is_right(index, f"{ends[1]}-{ends[0]}"):
+        return f"the range {base} has one number and no room for steps", f"give {ends[0]}, or {ends[0]}/{step}"
     if _is_right(index, term):
         return None
-    ends = base.split("-")
     for end in ends:
         if end.isdigit() and not field.low <= int(end) <= field.high:
             return f"{end:.60} is out of range", f"give {field.low} to {field.high}"

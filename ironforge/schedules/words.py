@@ -35,7 +35,7 @@ def words(schedule: Schedule) -> str:
 
 
 def _line(line: str) -> str:
-    said = CronSim(line, ANY_TIME).explain()
+    said: str = CronSim(line, ANY_TIME).explain()
     for long, short in _SHORTER:
         said = said.replace(long, short)
     return said[0].lower() + said[1:]

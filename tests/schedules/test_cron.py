@@ -50,6 +50,7 @@ FIELDS_HINT = "give 5 (minute, hour, day of month, month, day of week), or 6 wit
         ("0 17-9 * * *", "hour: the range 17-9 ends before it begins", "swap its ends, or give two: 17-23,0-9"),
         ("0 0 * * FRI-SUN", "day of week: the range FRI-SUN ends", "swap its ends, or give two: FRI-7,0-SUN"),
         ("0 0 * nov-feb *", "month: the range NOV-FEB ends", "swap its ends, or give two: NOV-12,1-FEB"),
+        ("0 9-09/2 * * *", "hour: the range 9-09 has one number and no room for steps", "give 9, or 9/2"),
         ("*/0 * * * *", "minute: '0' is no step", "give one of 1 to 59"),
         ("*/90 * * * *", "minute: '90' is no step", "give one of 1 to 59"),
         ("0 */x * * *", "hour: 'X' is no step", "give one of 1 to 23"),
