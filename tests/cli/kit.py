@@ -14,6 +14,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Self
 
+from tests.support import fork_server
 from tests.support.waiting import PATIENCE_SECONDS, eventually
 
 IRONFORGE = (sys.executable, "-m", "ironforge")
@@ -29,17 +30,15 @@ def environment(**settings: str) -> dict[str, str]:
 def ironforge(
     *arguments: str, cwd: Path | None = None, stdin: bytes = b"", **settings: str
 ) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [*IRONFORGE, *arguments],
-        input=stdin,
-        cwd=cwd,
-        env=environment(**settings),
-        capture_output=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
+    code, out, err = fork_server.run(
+        [*arguments],
+        stdin=stdin,
+        cwd=cwd or Path.cwd(),
+        environment=environment(**settings),
+        timeout_seconds=PATIENCE_SECONDS,
     )
-    assert b"Traceback" not in done.stderr
-    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+    assert b"Traceback" not in err
+    return subprocess.CompletedProcess([*IRONFORGE, *arguments], code, out.decode(), err.decode())
 
 
 def processes_with(text: str) -> list[str]:
