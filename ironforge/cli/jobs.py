@@ -17,6 +17,7 @@ from ironforge.client.api_url import api_url
 from ironforge.errors import InvalidPayload, InvalidState, JobNotFound
 from ironforge.formats.numbers import counted
 from ironforge.job.options import JobKeywords
+from ironforge.logs.unknown_kinds import WITHOUT
 from ironforge.settings import Settings
 from ironforge.settings.declaration import Command
 
@@ -244,6 +245,8 @@ def _job(job: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _accepted(client: Client, accepted: dict[str, Any], *, wait: bool, as_json: bool) -> None:
+    for kind in () if as_json and not wait else accepted.get("unknown_kinds", ()):
+        output.say(f"kind {kind} is not known: {WITHOUT}")
     if not wait:
         if as_json:
             output.print_json(accepted)

@@ -22,6 +22,7 @@ from ironforge.formats.duration import Duration, seconds_of
 from ironforge.job.checks import check_kind, check_queue
 from ironforge.job.options import JobKeywords, check_names
 from ironforge.job.record import parse_id
+from ironforge.logs.unknown_kinds import UnknownKinds
 from ironforge.process.loop_thread import LoopThread
 
 __all__ = ["ApiError", "ApiUnreachable", "AsyncClient", "Client", "WaitTimeout"]
@@ -49,6 +50,7 @@ class _OperatorCalls(LimitCalls[Answer], Generic[Answer, Ids]):
         self, url: str | None = None, *, api_key: str | None = None, timeout_seconds: Duration = 10.0, retries: int = 3
     ) -> None:
         self._http = Transport(url, seconds_of(timeout_seconds), retries, api_key)
+        self._unknown = UnknownKinds()
 
     def _ids(self, work: Coroutine[Any, Any, list[str]]) -> Ids:
         raise NotImplementedError
@@ -105,9 +107,10 @@ class _Calls(_OperatorCalls[Answer, Ids]):
     def submit_many(self, jobs: Iterable[Mapping[str, Any]], *, idempotency_key: str | None = None) -> Ids:
         """Submit jobs given as `{"kind": …, "payload": …, "priority": …}`; the ids in the same order.
 
-        They travel in chunks of up to 10,000; each chunk is accepted as a whole or not at all.
+        They travel in chunks of up to 10,000; each chunk is accepted as a whole or not at all. The log warns of kinds
+        that no node has announced.
         """
-        return self._ids(_submit_many(self._http, lines_of(jobs), idempotency_key or _new_key()))
+        return self._ids(_submit_many(self._http, lines_of(jobs), idempotency_key or _new_key(), self._unknown))
 
     def get(self, job_id: str) -> Answer:
         """The job as it stands."""
@@ -194,7 +197,7 @@ class Client(_Calls[Json, list[str]]):
         self.close()
 
 
-async def _submit_many(http: Transport, lines: list[bytes], key: str) -> list[str]:
+async def _submit_many(http: Transport, lines: list[bytes], key: str, unknown: UnknownKinds) -> list[str]:
     ids: list[str] = []
     for number, chunk in enumerate(chunks_of(lines)):
         headers = {**_NDJSON, "Idempotency-Key": f"{key}:{number}"}
@@ -208,6 +211,8 @@ async def _submit_many(http: Transport, lines: list[bytes], key: str) -> list[st
         if len(given) != len(chunk):
             raise refused(200, {"code": "unexpected_answer", "detail": f"{len(given)} ids for {len(chunk)} jobs"})
         ids += given
+        if "unknown_kinds" in answer:
+            unknown.warn(member(answer, "unknown_kinds", list))
     return ids
 
 

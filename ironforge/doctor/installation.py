@@ -187,6 +187,9 @@ class _Exam:
         for queue, waiting in unserved.items():
             message = f"queue {queue} has {counted(waiting, 'waiting job')}, and no running node serves it"
             findings.append(Finding("warn", "queues", message, f"{NODE_START} --queues {queue}"))
+        if declined := sum(stream.declined for stream in stats.streams):
+            message = f"{counted(declined, 'declined job')}, for no node that serves their queue runs their kind"
+            findings.append(Finding("warn", "queues", message, NODE_START))
         for stream in stats.streams:
             age_seconds = 0.0 if stream.oldest_ms is None else (stats.now_ms - stream.oldest_ms) / 1000
             if age_seconds > LONG_WAIT_SECONDS and stream.queue not in unserved:

@@ -22,6 +22,7 @@ from ironforge.job.request import content, digest, in_order
 from ironforge.process.per_loop import PerLoop
 from ironforge.settings import Settings, load
 from ironforge.store import Producer, StoreClient, Submission
+from ironforge.store.contract import unknown_kinds
 from ironforge.store.kind_catalog import KindCatalog, LookUp, nothing_known
 from ironforge.store.server_checks import check_shards
 
@@ -52,6 +53,7 @@ class SubmissionBuilder:
         self._registered = registered
         self._checked = self._given.checked(defaults)
         self._schemas: Sequence[str] = ()
+        self._kind_known = registered is not None
 
     def ask(self, look_up: LookUp) -> None:
         """What nodes announced of the kind goes before what this application says of it. Raises as `LookUp` does."""
@@ -59,6 +61,7 @@ class SubmissionBuilder:
         if known is not None:
             self._checked = self._given.checked(known.defaults)
             self._schemas = known.schemas
+            self._kind_known = True
 
     def submission(self, payload: bytes) -> Submission:
         checked = self._checked
@@ -74,6 +77,7 @@ class SubmissionBuilder:
             again=again,
             given=self._given,
             expires_in_ms=checked.expires_in_ms,
+            kind_known=self._kind_known,
         )
         if self._key is None:
             return submission
@@ -117,16 +121,19 @@ class Submitter:
         InvalidJob, StoreUnavailable."""
         if not items:
             return []
-        producer, look_up = await self._open()
+        producer, kinds = await self._open()
+        look_up = nothing_known if kinds is None else kinds.look_up
         builder.ask(look_up)
         batch = each_of(
             items, lambda item: builder.submission(item) if isinstance(item, bytes) else _asked(item, look_up)
         )
         accepted = await producer.submit(batch)
+        if kinds is not None:
+            kinds.unknown.warn(unknown_kinds(batch))
         return [format_id(answer.id) for answer in accepted]
 
-    async def _open(self) -> tuple[Producer, LookUp]:
-        return (self._producer, nothing_known) if self._producer else await (await self._ways.here()).open()
+    async def _open(self) -> tuple[Producer, KindCatalog | None]:
+        return (self._producer, None) if self._producer else await (await self._ways.here()).open()
 
     async def close(self) -> None:
         """Close what the running loop has; the next submission opens it again."""
@@ -154,7 +161,7 @@ def _asked(item: Submission, look_up: LookUp) -> Submission:
         check_payload(item.job.kind, known.schemas, item.job.payload)
     checked = item.given.checked(known.defaults)
     job = checked.job(item.job.kind, item.job.payload, item.job.id)
-    return msgspec.structs.replace(item, job=job, expires_in_ms=checked.expires_in_ms)
+    return msgspec.structs.replace(item, job=job, expires_in_ms=checked.expires_in_ms, kind_known=True)
 
 
 class _Way:
@@ -166,7 +173,7 @@ class _Way:
         self._kinds: KindCatalog | None = None
         self._connecting = asyncio.Lock()
 
-    async def open(self) -> tuple[Producer, LookUp]:
+    async def open(self) -> tuple[Producer, KindCatalog]:
         """What takes submissions, and what knows their kinds."""
         if self._kinds is None:
             async with self._connecting:
@@ -175,7 +182,7 @@ class _Way:
                     self._kinds = KindCatalog(self._store_client.inspector, settings)
         assert self._store_client is not None
         await self._kinds.refresh_if_due()
-        return self._store_client.producer, self._kinds.look_up
+        return self._store_client.producer, self._kinds
 
     async def close(self) -> None:
         if self._store_client is not None:

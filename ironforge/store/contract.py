@@ -33,7 +33,7 @@ class Submission(msgspec.Struct, frozen=True):
     made of the same content. A batch that has one key as a whole numbers its jobs by `place`, from 0 and without gaps;
     with the same place too, a job is the same job. `again`: the id may have been submitted before (the first answer was
     lost); if it was, that is answered, and nothing is stored twice. `given`: the options of one that was made without
-    asking what nodes announced of its kind.
+    asking what nodes announced of its kind. `kind_known`: what it does not say is as its kind fixes it.
     """
 
     job: Job
@@ -46,6 +46,12 @@ class Submission(msgspec.Struct, frozen=True):
     again: bool = False
     given: JobOptions | None = None
     expires_in_ms: int = 0
+    kind_known: bool = True
+
+
+def unknown_kinds(batch: Sequence[Submission]) -> list[str]:
+    """Those of its jobs that go without what their kind fixes, sorted."""
+    return sorted({one.job.kind for one in batch if not one.kind_known})
 
 
 class Accepted(NamedTuple):

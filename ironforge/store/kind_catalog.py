@@ -15,6 +15,7 @@ from typing import Final
 from ironforge.errors import InvalidJob, StoreError, StoreUnavailable
 from ironforge.formats.suggest import closest
 from ironforge.logs.setup import get_logger
+from ironforge.logs.unknown_kinds import UnknownKinds
 from ironforge.process.background import in_background
 from ironforge.settings import Settings
 from ironforge.store.contract import Inspector
@@ -39,6 +40,7 @@ class KindCatalog:
     """`unknown_kinds` of the settings says what becomes of jobs of kinds that are not known."""
 
     def __init__(self, inspector: Inspector, settings: Settings) -> None:
+        self.unknown = UnknownKinds()
         self._inspector = inspector
         self._refuses = settings.unknown_kinds == "refuse"
         self._kinds: Kinds | None = None

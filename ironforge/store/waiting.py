@@ -23,7 +23,10 @@ def without_node(job: Job, kinds: Kinds) -> Waiting | None:
     if not any(kinds.serving(job.queue)):
         return Waiting("no_node_for_queue", f"no running node serves queue {job.queue}")
     if not any(kinds.serving(job.queue, job.kind)):
-        return Waiting("no_node_for_kind", f"no running node that serves queue {job.queue} runs kind {job.kind}")
+        detail = f"no running node that serves queue {job.queue} runs kind {job.kind}"
+        if job.kind not in kinds.known:
+            detail += ", and none has announced it"
+        return Waiting("no_node_for_kind", detail)
     return None
 
 

@@ -13,8 +13,9 @@ from ironforge.cli.direct import server_of
 from ironforge.job.record import Job, encode, new_id
 from ironforge.redis.keys import Keys
 from ironforge.settings import load
-from ironforge.store import StoreClient, Submission
+from ironforge.store import NodeStore, StoreClient, Submission
 from tests.cli.kit import Dev, eventually, ironforge
+from tests.store.declining import declined
 
 pytestmark = pytest.mark.slow
 
@@ -71,6 +72,19 @@ async def test_jobs_that_expire_and_that_nothing_looks_for_are_a_warning(client:
     assert finding["level"] == "warn"
     assert finding["message"].startswith("for 6")
     assert finding["fix"] == "ironforge node APP, or ironforge api"
+
+
+@pytest.mark.usefixtures("client")
+async def test_jobs_whose_kind_no_node_runs_are_a_warning(server: str):
+    await submit(server)
+    node = NodeStore(load({}, redis_url=server), announced=[])
+    lease = await node.leases.join()
+    work = node.work(lease)
+    await work.decline([declined(each) for each in await work.fetch(1)])
+    [_, finding] = doctor(server)[1]["queues"]
+    await node.close()
+    assert (finding["level"], finding["fix"]) == ("warn", "ironforge node APP")
+    assert finding["message"] == "1 declined job, for no node that serves their queue runs their kind"
 
 
 def test_a_server_that_would_throw_jobs_away_fails_with_the_command_that_repairs_it(client: redis.Redis, server: str):

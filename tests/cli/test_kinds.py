@@ -85,6 +85,19 @@ def test_two_versions_one_killed_and_none_left(installation: Installation):
     assert waiting["code"] == "no_node_for_queue"
 
 
+def test_a_submission_says_what_its_job_goes_without_until_a_node_has_announced_its_kind(installation: Installation):
+    submit = ("submit", "report.build", '{"month": "2030-01"}')
+    assert (
+        "kind report.build is not known: no node has announced it yet"
+        in ironforge(*submit, url=installation.url).stderr
+    )
+    assert installation.json(*submit)["unknown_kinds"] == ["report.build"]
+    with installation.node("1"):
+        eventually(lambda: "unknown_kinds" not in installation.json(*submit), "the door to know the kind")
+        assert "submitted" in (said := ironforge(*submit, "--wait", url=installation.url).stderr)
+        assert "not known" not in said
+
+
 def test_a_job_runs_whose_kind_says_where(installation: Installation):
     with installation.node("1", queue="reports"):
         installation.runs("1")

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Annotated, Final
 
 from aiohttp import web
-from msgspec import Meta
+from msgspec import UNSET, Meta
 from multidict import istr
 
 from ironforge.api.parsing import bodies, requests
@@ -21,7 +21,7 @@ from ironforge.api.scope import OnSubmitted, RequestScope
 from ironforge.errors import JobNotFound
 from ironforge.job.record import Job, format_id
 from ironforge.job.request import JobRequest
-from ironforge.store.contract import Accepted, Submission
+from ironforge.store.contract import Accepted, Submission, unknown_kinds
 
 _KEY: Final = istr("Idempotency-Key")
 _JOB_EXAMPLES: Final = {
@@ -109,6 +109,8 @@ async def _accept_job(scope: RequestScope, submission: Submission) -> web.Respon
     elif scope.services.on_submitted is not None:
         scope.services.on_submitted(job.kind, job.priority, 1)
     body = AcceptedJob(job_id, accepted.state, job.kind, job.queue, views.label(job.priority), accepted.deduplicated)
+    if not submission.kind_known:
+        body.unknown_kinds = _unknown(scope, [submission])
     return answer(body, 200 if accepted.deduplicated else 201, Location=f"/jobs/{job_id}", **_replayed(accepted))
 
 
@@ -126,7 +128,15 @@ async def _accept_batch(scope: RequestScope, batch: list[Submission]) -> web.Res
         _count(scope.services.on_submitted, batch, accepted)
     ids = [format_id(one.id) for one in accepted]
     deduplicated = [index for index, one in enumerate(accepted) if one.deduplicated]
-    return answer(AcceptedBatch(ids, len(ids), deduplicated), 201, **_replayed(accepted[0]))
+    return answer(
+        AcceptedBatch(ids, len(ids), deduplicated, _unknown(scope, batch) or UNSET), 201, **_replayed(accepted[0])
+    )
+
+
+def _unknown(scope: RequestScope, batch: list[Submission]) -> list[str]:
+    found = unknown_kinds(batch)
+    scope.services.kinds.unknown.warn(found)
+    return found
 
 
 def _count(on_submitted: OnSubmitted, batch: list[Submission], accepted: list[Accepted]) -> None:

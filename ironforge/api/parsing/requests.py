@@ -136,4 +136,12 @@ def submission(request: JobRequest, key: str | None, tail: int | None, look_up: 
             raise InvalidJob(message, code="invalid_unicode", field=error.field) from None
         raise
     job = checked.job(kind, payload, tail=tail)
-    return Submission(job, checked.delay_ms, checked.run_at_ms, key, place=place, expires_in_ms=checked.expires_in_ms)
+    return Submission(
+        job,
+        checked.delay_ms,
+        checked.run_at_ms,
+        key,
+        place=place,
+        expires_in_ms=checked.expires_in_ms,
+        kind_known=known is not None,
+    )

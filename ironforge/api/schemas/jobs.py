@@ -78,6 +78,12 @@ class NoQuery(msgspec.Struct, forbid_unknown_fields=True):
 # --------------------------------------------------------------------------- answers
 
 
+_UnknownKinds = Annotated[
+    list[str] | msgspec.UnsetType,
+    Meta(description="no node has announced these: their jobs go without what their kind fixes; else left out"),
+]
+
+
 class AcceptedJob(msgspec.Struct):
     """A job that is kept from now on."""
 
@@ -87,6 +93,7 @@ class AcceptedJob(msgspec.Struct):
     queue: str
     priority: PriorityLabel
     deduplicated: Annotated[bool, Meta(description="it was there already, and holds the unique key")]
+    unknown_kinds: _UnknownKinds = msgspec.UNSET
 
 
 class AcceptedBatch(msgspec.Struct):
@@ -95,6 +102,7 @@ class AcceptedBatch(msgspec.Struct):
     ids: list[JobId]
     count: int
     deduplicated: Annotated[list[int], Meta(description="indexes of those whose unique key another job holds")]
+    unknown_kinds: _UnknownKinds = msgspec.UNSET
 
 
 class FailedAttempt(msgspec.Struct):
