@@ -132,6 +132,8 @@ def delete(name: Name, as_json: AsJson = False, *, settings: Settings) -> None:
 
 def _rate(text: str | None, burst: int) -> Rate | None:
     if text is None:
+        if burst:
+            raise InvalidJob("--burst belongs to --rate: give that too", code="invalid_limit")
         return None
     found = _RATE.fullmatch(text)
     try:

@@ -191,6 +191,14 @@ def check_limit(name: str, limit: Limit) -> Limit:
     return limit
 
 
+def check_override(name: str, limit: Limit, override: Override) -> None:
+    """Raises InvalidJob."""
+    if limit.order == "fifo" and override.concurrency not in {None, 1}:
+        hint = "give a rate alone, or define the limit anew without order"
+        message = f"limit {name} is fifo: no override lets {override.concurrency} of its jobs run at once"
+        raise _invalid(message, hint, "override.concurrency")
+
+
 def _invalid(
     message: str, hint: str, field: str, code: Literal["invalid_limit", "out_of_range"] = "invalid_limit"
 ) -> InvalidJob:

@@ -204,7 +204,7 @@ class Limits(Protocol):
         Raises QuotaExceeded."""
 
     async def override(self, name: str, override: Override | None) -> None:
-        """What an operator says instead; None takes it back. Raises LimitNotFound."""
+        """What an operator says instead; None takes it back. Raises InvalidJob, LimitNotFound."""
 
     async def delete(self, name: str) -> None:
         """Jobs that use it run as if they did not. Raises LimitNotFound."""

@@ -9,7 +9,7 @@ import msgspec
 
 from ironforge.errors import LimitNotFound, QuotaExceeded
 from ironforge.job.definition import Announcement
-from ironforge.job.limits import Limit, LimitDefinition, Override, check_limit, claim_of
+from ironforge.job.limits import Limit, LimitDefinition, Override, check_limit, check_override, claim_of
 from ironforge.redis.connection import Command, Connection, DoorConnection
 from ironforge.redis.keys import Keys
 from ironforge.redis.replies import pairs
@@ -51,6 +51,8 @@ class RedisLimits:
         await self._define(limit.name, "limit", limit.definition, limit.digest)
 
     async def override(self, name: str, override: Override | None) -> None:
+        if override is not None:
+            check_override(name, (await self.get(name)).limit, override)
         await self._define(name, "override", b"" if override is None else _encode(override))
 
     async def delete(self, name: str) -> None:
@@ -125,7 +127,8 @@ def effective(definition: LimitDefinition, now_ms: int) -> Limit:
     limit, override = definition.limit, definition.override
     if override is None or 0 < override.until_ms <= now_ms:
         return limit
-    concurrency = limit.concurrency if override.concurrency is None else override.concurrency
+    # A fifo limit has 1, also where it became one when there was an override already.
+    concurrency = override.concurrency if override.concurrency and limit.order != "fifo" else limit.concurrency
     rate = limit.rate if override.rate is None else override.rate
     return msgspec.structs.replace(limit, concurrency=concurrency, rate=rate)
 

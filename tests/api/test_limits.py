@@ -158,7 +158,7 @@ async def test_a_rate_is_a_number(api: Any) -> None:
     [
         ({}, "missing_field", "override"),
         ({"override": {}}, "invalid_limit", "override"),
-        ({"override": {"concurrency": 2}}, "invalid_limit", "order"),
+        ({"override": {"concurrency": 2}}, "invalid_limit", "override.concurrency"),
         ({"override": {"when_full": "wait"}}, "unknown_field", "override.when_full"),
         ({"override": {"concurrency": 1}, "untill": None}, "unknown_field", "untill"),
         *(

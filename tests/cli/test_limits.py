@@ -29,6 +29,8 @@ def test_what_makes_no_sense_is_told(dev: Dev):
     assert (both.returncode, both.stderr) == (2, "ironforge: give --concurrency, --rate, or both, or --clear alone\n")
     rate = dev.ironforge("limits", "put", "stripe", "--rate", "often")
     assert (rate.returncode, rate.stderr) == (2, "ironforge: --rate 'often' is not UNITS/SECONDS, such as 100/1s\n")
+    burst = dev.ironforge("limits", "override", "stripe", "--concurrency", "1", "--burst", "5")
+    assert (burst.returncode, burst.stderr) == (2, "ironforge: --burst belongs to --rate: give that too\n")
     fifo = dev.ironforge("limits", "put", "stripe", "--concurrency", "2", "--fifo")
     assert fifo.returncode == 2
     assert "order fifo of limit stripe needs concurrency 1" in fifo.stderr

@@ -26,7 +26,7 @@ from ironforge.api.scope import RequestScope
 from ironforge.errors import Forbidden, InvalidJob
 from ironforge.formats.timestamps import now_ms
 from ironforge.job.checks import check_until
-from ironforge.job.limits import Limit, LimitDefinition, Override, check_limit, check_limit_key, check_limit_name
+from ironforge.job.limits import Limit, LimitDefinition, Override, check_limit_key, check_limit_name
 from ironforge.job.record import format_id
 from ironforge.store.contract import LimitKey
 from ironforge.store.limits import effective
@@ -81,8 +81,6 @@ async def override_limit(request: web.Request, scope: RequestScope, body: LimitP
     """Say what holds instead of the definition, or take that back."""
     name = _changed(request, scope)
     override = _override(body)
-    known = await scope.services.limits.get(name)
-    check_limit(name, effective(LimitDefinition(known.limit, override), now_ms()))
     await scope.services.limits.override(name, override)
     return await _stands(scope, name)
 

@@ -8,7 +8,8 @@ from ironforge.errors import InvalidJob, LimitNotFound
 from ironforge.job.limits import Limit, LimitUse, Override, Rate
 from ironforge.job.record import JobState
 from ironforge.store import Adjustment
-from tests.store.kit import HOUR_MS, Cluster, completed, dead, ids_in, job, job_in, limited, retry, settle
+from ironforge.store.limits import effective
+from tests.store.kit import HOUR_MS, Cluster, completed, dead, ids_in, job, job_in, limited, now_ms, retry, settle
 
 
 @pytest.mark.parametrize("policy", ["block", "skip", "park"])
@@ -218,3 +219,49 @@ async def test_one_that_keeps_its_place_comes_back_in_front_of_those_that_a_cloc
     cluster.ripen()
     await node.work.promote()
     assert ids_in(await node.work.fetch(10)) == [first.id]
+
+
+async def test_no_override_lets_two_jobs_of_a_fifo_key_run_at_once(cluster: Cluster) -> None:
+    limits = cluster.store_client.limits
+    await limits.put("one", Limit(concurrency=1, order="fifo"))
+    with pytest.raises(InvalidJob, match="limit one is fifo: no override lets 2 of its jobs run at once"):
+        await limits.override("one", Override(concurrency=2))
+    await limits.override("one", Override(concurrency=1, rate=Rate(5)))
+    found = await limits.get("one")
+    assert effective(found, now_ms()) == Limit(concurrency=1, rate=Rate(5), order="fifo")
+
+
+async def test_a_limit_that_becomes_fifo_runs_one_at_once_whatever_was_overridden_before(cluster: Cluster) -> None:
+    limits = cluster.store_client.limits
+    await limits.put("one", Limit(concurrency=2))
+    await limits.override("one", Override(concurrency=3))
+    await limits.put("one", Limit(concurrency=1, order="fifo"))
+    node = await cluster.node()
+    await cluster.submit(*limited(3))
+    assert len(await node.work.fetch(10)) == 1
+    assert effective(await limits.get("one"), now_ms()).concurrency == 1
+
+
+async def test_an_override_may_give_a_rate_to_a_limit_without_one(one: Cluster) -> None:
+    limits = one.store_client.limits
+    await limits.override("one", Override(rate=Rate(1, per_seconds=3600)))
+    node = await one.node()
+    await one.submit(*limited(2))
+    await settle(node, await node.work.fetch(10))
+    assert await node.work.fetch(10) == []
+    await limits.override("one", None)
+    assert len(await node.work.fetch(10)) == 1
+
+
+async def test_a_job_with_more_units_than_a_burst_that_was_lowered_starts_when_nothing_is_used(
+    cluster: Cluster,
+) -> None:
+    limits = cluster.store_client.limits
+    await limits.put("rate", Limit(rate=Rate(1, per_seconds=3600, burst=5)))
+    large, late = (job(limits=(LimitUse("rate", "a", 5),)) for _ in range(2))
+    await cluster.submit(large)
+    await limits.override("rate", Override(rate=Rate(1, per_seconds=3600, burst=2)))
+    with pytest.raises(InvalidJob, match="units"):
+        await cluster.submit(late)
+    node = await cluster.node()
+    assert ids_in(await node.work.fetch(10)) == [large.id]

@@ -21,7 +21,9 @@ local function definition(name)
     local limit = known and type(found) == 'table' and type(found.limit) == 'table' and found.limit or false
     local override = limit and found.override
     if override and ((override.until_ms or 0) == 0 or override.until_ms * 1000 > micros()) then
-      limit.concurrency, limit.rate = override.concurrency or limit.concurrency, override.rate or limit.rate
+      limit.rate = override.rate or limit.rate
+      -- Also where it became fifo when there was an override already: one after the other is what it promises.
+      if limit.order ~= 'fifo' then limit.concurrency = override.concurrency or limit.concurrency end
       limit.changes = (override.until_ms or 0) > 0 and override.until_ms * 1000
     end
     definitions[name] = limit
