@@ -74,10 +74,11 @@ class _Line:
 
 
 class LeftOut:
-    """What one walk through the times of a schedule comes by."""
+    """What one walk through the times of a schedule comes by. `times`: which ones, in words."""
 
-    def __init__(self, exclusions: Exclusions) -> None:
+    def __init__(self, exclusions: Exclusions, times: str) -> None:
         self._exclusions = exclusions
+        self._times = times
         self._in_a_row = 0
         self._since = ANY_TIME
 
@@ -91,6 +92,6 @@ class LeftOut:
             self._since = wall
         self._in_a_row += 1
         if self._in_a_row > _MOST_IN_A_ROW or wall.year > self._since.year + _MOST_YEARS:
-            why = f"nothing is left of the {self._in_a_row} times from {self._since.date()} to {wall.date()}"
-            raise wrong("exclude", why, "leave some in, and exclude whole days where that is meant")
+            why = f"nothing is left of {self._times} from {self._since.date()} to {wall.date()}"
+            raise wrong("exclude", why, "exclude less, and whole days where they are meant")
         return until

@@ -82,13 +82,13 @@ def _walks(schedule: Schedule, in_zone: ZoneInfo, after_ms: int) -> Iterator[Ite
         every_ms = round(schedule.every_seconds * 1000)
         anchor_ms = 0 if schedule.start is None else _ms(schedule.start)
         first_ms = after_ms + every_ms - (after_ms - anchor_ms) % every_ms
-        yield _real_time(first_ms, every_ms, in_zone, LeftOut(exclusions))
+        yield _real_time(first_ms, every_ms, in_zone, LeftOut(exclusions, "every_seconds"))
     for line in schedule.cron:
         by_real_time = len(CronSim(line, ANY_TIME).hours) == _ALL_HOURS
         gap, fold = (None, "both") if by_real_time else (schedule.gap, schedule.fold)
         for way in ("first", "last"):
             if fold in (way, "both"):
-                walls = _walls(line, _wall_before(after_ms, in_zone), LeftOut(exclusions))
+                walls = _walls(line, _wall_before(after_ms, in_zone), LeftOut(exclusions, repr(line)))
                 yield _taken(walls, in_zone, way, gap)
 
 
