@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 import msgspec
 
 from ironforge.cli.generated_flags import flag, flag_name, with_flags
+from ironforge.errors import InvalidJob
 from ironforge.job.options import OPTIONS, Option
 from ironforge.job.unique_option import Unique
 
@@ -23,12 +24,23 @@ def takes_job_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _read(name: str, value: Any) -> Any:
-    """A unique key may be given as it is, or as the object that HTTP takes; a use of a limit is NAME:KEY:UNITS."""
+    """A unique key may be given as it is, or as the object that HTTP takes; a use of a limit is NAME[:KEY[:UNITS]]."""
     if name == "limits":
         return [_use(text) for text in value]
     if name != "unique":
         return value
-    return msgspec.json.decode(value) if value.startswith("{") else {"key": value}
+    if not value.startswith("{"):
+        return {"key": value}
+    try:
+        return msgspec.json.decode(value)
+    except msgspec.DecodeError as error:
+        hint = "give a key, or such an object"
+        raise InvalidJob(
+            f"--unique begins as a JSON object and is none, {error}: {hint}",
+            code="invalid_unique",
+            field="unique",
+            hint=hint,
+        ) from None
 
 
 def _use(text: str) -> dict[str, Any]:
@@ -45,5 +57,7 @@ def _flag(option: Option) -> inspect.Parameter:
     for other in (each for each in OPTIONS if "_" in each.name):  # a name of one word may be meant as a word
         text = text.replace(other.name, flag_name(other.name))
     if option.name == "limits":
-        return flag("limits", list[str], f"NAME:KEY:UNITS; repeat it; {text}", "--limit")
+        return flag("limits", list[str], f"NAME[:KEY[:UNITS]]; repeat it; {text}", "--limit")
+    if option.type is Unique:
+        text += "; all its fields as a JSON object"
     return flag(option.name, str if choices or option.type is Unique else option.type, text)

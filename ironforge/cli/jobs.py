@@ -252,11 +252,12 @@ def _accepted(client: Client, accepted: dict[str, Any], *, wait: bool, as_json: 
             output.print_json(accepted)
         else:
             output.line(accepted["id"])
-            if accepted["deduplicated"]:
-                output.say("this job was there already and holds the unique key: no second one was made")
+    if accepted["deduplicated"] and not as_json:
+        output.say(f"{accepted['id']} was there already and holds the unique key: no second job was made")
+    if not wait:
         return
     if not as_json:
-        output.say(f"submitted {accepted['id']}, waiting for its end")
+        output.say(f"waiting for the end of {accepted['id']}")
     job = client.wait(accepted["id"], WAIT_SECONDS)
     _job(job, as_json=as_json)
     if job["status"] != "completed":

@@ -11,6 +11,7 @@ from ironforge.cli import output
 from ironforge.cli.generated_flags import AsJson, takes_settings
 from ironforge.cli.jobs import connected
 from ironforge.errors import InvalidJob
+from ironforge.formats.numbers import counted
 from ironforge.formats.numbers import shown as number
 from ironforge.job.limits import OnFailure, Rate, WhenFull
 from ironforge.settings import Settings
@@ -117,7 +118,9 @@ def resume(name: Name, key: Key = "", as_json: AsJson = False, *, settings: Sett
     with connected(settings) as client:
         answer = client.resume_limit(name, key=key)
     output.report(
-        answer, f"{name} {key or '(no key)'} goes on; it waited for {answer['released']} jobs", as_json=as_json
+        answer,
+        f"{name} {key or '(no key)'} goes on; it waited for {counted(answer['released'], 'dead job')}",
+        as_json=as_json,
     )
 
 
@@ -178,6 +181,7 @@ def _words(limit: dict[str, Any]) -> str:
     said = [] if limit.get("concurrency") is None else [f"{limit['concurrency']} at once"]
     if rate := limit.get("rate"):
         said.append(f"{rate['units']} in {number(rate['per_seconds'])} s")
+        said += [f"burst {rate['burst']}"] if rate["burst"] else []
     said += [limit[name] for name in ("when_full", "order", "on_failure") if limit.get(name)]
     return ", ".join(said)
 

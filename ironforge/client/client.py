@@ -22,6 +22,7 @@ from ironforge.formats.duration import Duration, seconds_of
 from ironforge.job.checks import check_kind, check_queue
 from ironforge.job.options import JobKeywords, check_names
 from ironforge.job.record import parse_id
+from ironforge.job.uniqueness import JobIds
 from ironforge.logs.unknown_kinds import UnknownKinds
 from ironforge.process.loop_thread import LoopThread
 
@@ -52,7 +53,7 @@ class _OperatorCalls(LimitCalls[Answer], Generic[Answer, Ids]):
         self._http = Transport(url, seconds_of(timeout_seconds), retries, api_key)
         self._unknown = UnknownKinds()
 
-    def _ids(self, work: Coroutine[Any, Any, list[str]]) -> Ids:
+    def _ids(self, work: Coroutine[Any, Any, JobIds]) -> Ids:
         raise NotImplementedError
 
     def stats(self) -> Answer:
@@ -95,7 +96,7 @@ class _Calls(_OperatorCalls[Answer, Ids]):
         idempotency_key: str | None = None,
         **given: Unpack[JobKeywords],
     ) -> Answer:
-        """Submit one job: `{"id", "status", …}`. Raises SerializationError before anything is sent.
+        """Submit one job: `{"id", "status", "deduplicated", …}`. Raises SerializationError before anything is sent.
 
         Without an `idempotency_key` one is made, so that a repetition after a lost answer submits nothing twice.
         """
@@ -105,7 +106,8 @@ class _Calls(_OperatorCalls[Answer, Ids]):
         return self._answer(self._http.call("POST", "/jobs", body=body, headers=headers))
 
     def submit_many(self, jobs: Iterable[Mapping[str, Any]], *, idempotency_key: str | None = None) -> Ids:
-        """Submit jobs given as `{"kind": …, "payload": …, "priority": …}`; the ids in the same order.
+        """Submit jobs given as `{"kind": …, "payload": …, "priority": …}`; the ids in the same order, whose
+        `deduplicated` has the indexes of those that stand for a job which has their unique key.
 
         They travel in chunks of up to 10,000; each chunk is accepted as a whole or not at all. The log warns of kinds
         that no node has announced.
@@ -139,7 +141,7 @@ class _Calls(_OperatorCalls[Answer, Ids]):
         return self._answer(_wait(self._http, _path(job_id), seconds_of(timeout_seconds)))
 
 
-class AsyncClient(_Calls[Coroutine[Any, Any, Json], Coroutine[Any, Any, list[str]]]):
+class AsyncClient(_Calls[Coroutine[Any, Any, Json], Coroutine[Any, Any, JobIds]]):
     """For asyncio: `async with AsyncClient() as client: await client.submit("email.send", {…})`.
 
     One may be used on several event loops, in several threads: it has connections for each.
@@ -148,7 +150,7 @@ class AsyncClient(_Calls[Coroutine[Any, Any, Json], Coroutine[Any, Any, list[str
     def _answer(self, work: Coroutine[Any, Any, Json]) -> Coroutine[Any, Any, Json]:
         return work
 
-    def _ids(self, work: Coroutine[Any, Any, list[str]]) -> Coroutine[Any, Any, list[str]]:
+    def _ids(self, work: Coroutine[Any, Any, JobIds]) -> Coroutine[Any, Any, JobIds]:
         return work
 
     def iter_jobs(self, **query: str | int | None) -> AsyncIterator[Json]:
@@ -165,7 +167,7 @@ class AsyncClient(_Calls[Coroutine[Any, Any, Json], Coroutine[Any, Any, list[str
         await self.close()
 
 
-class Client(_Calls[Json, list[str]]):
+class Client(_Calls[Json, JobIds]):
     """For plain code and many threads: `with Client() as client: client.submit("email.send", {…})`."""
 
     def __init__(
@@ -177,7 +179,7 @@ class Client(_Calls[Json, list[str]]):
     def _answer(self, work: Coroutine[Any, Any, Json]) -> Json:
         return self._loop.run(work)
 
-    def _ids(self, work: Coroutine[Any, Any, list[str]]) -> list[str]:
+    def _ids(self, work: Coroutine[Any, Any, JobIds]) -> JobIds:
         return self._loop.run(work)
 
     def iter_jobs(self, **query: str | int | None) -> Iterator[Json]:
@@ -197,8 +199,8 @@ class Client(_Calls[Json, list[str]]):
         self.close()
 
 
-async def _submit_many(http: Transport, lines: list[bytes], key: str, unknown: UnknownKinds) -> list[str]:
-    ids: list[str] = []
+async def _submit_many(http: Transport, lines: list[bytes], key: str, unknown: UnknownKinds) -> JobIds:
+    ids = JobIds()
     for number, chunk in enumerate(chunks_of(lines)):
         headers = {**_NDJSON, "Idempotency-Key": f"{key}:{number}"}
         try:
@@ -210,6 +212,8 @@ async def _submit_many(http: Transport, lines: list[bytes], key: str, unknown: U
         given = member(answer, "ids", list)
         if len(given) != len(chunk):
             raise refused(200, {"code": "unexpected_answer", "detail": f"{len(given)} ids for {len(chunk)} jobs"})
+        # An older API does not say it.
+        ids.deduplicated += [len(ids) + index for index in answer.get("deduplicated", ())]
         ids += given
         if "unknown_kinds" in answer:
             unknown.warn(member(answer, "unknown_kinds", list))

@@ -36,6 +36,7 @@ from ironforge.job.options import (
 )
 from ironforge.job.payload_schema import compile_schema
 from ironforge.job.retry import Backoff
+from ironforge.job.uniqueness import JobIds
 from ironforge.settings import Settings
 from ironforge.store import Producer, Submission
 
@@ -168,13 +169,14 @@ class Forge(Extensions):
 
     async def submit_many(
         self, kind: str | Callable[..., Any], payloads: Iterable[object], /, **given: Unpack[JobKeywords]
-    ) -> list[str]:
-        """Submit all or none, with the same options; an item made by `prepare` is taken as it is."""
+    ) -> JobIds:
+        """Submit all or none, with the same options; an item made by `prepare` is taken as it is. Of the ids
+        `deduplicated` has the indexes of those that stand for a job which has their unique key."""
         return await self._submit(JobKeywords, kind, payloads, given)
 
     def _submit(
         self, allowed: type, kind: str | Callable[..., Any], payloads: Iterable[object], given: Mapping[str, Any]
-    ) -> Awaitable[list[str]]:
+    ) -> Awaitable[JobIds]:
         """Through the middleware for submissions, where there is any."""
         if not self._submission_middleware:
             return self._send(allowed, kind, payloads, given)
@@ -185,7 +187,7 @@ class Forge(Extensions):
 
     def _send(
         self, allowed: type, kind: str | Callable[..., Any], payloads: Iterable[object], given: Mapping[str, Any]
-    ) -> Awaitable[list[str]]:
+    ) -> Awaitable[JobIds]:
         check_names("a submission" if allowed is SubmissionKeywords else "a batch", given, allowed)
         name, handler = self._known(kind)
         builder = _builder(name, handler, given)

@@ -13,6 +13,7 @@ import msgspec
 
 from ironforge.errors import ConfigError
 from ironforge.job.context import Context
+from ironforge.job.uniqueness import JobIds
 
 CallNext = Callable[[], Awaitable[Any]]
 # Gets the context and a function that runs the rest; its return value is the job's result. What comes from a child
@@ -35,7 +36,7 @@ class SubmissionCall(msgspec.Struct):
 
 
 CallNextSubmission = Callable[[], Awaitable[list[str]]]
-# Gets the call, and a function that submits what is in it then and answers the ids, one for each payload.
+# Gets the call, and a function that submits what is in it then and answers the ids (JobIds), one for each payload.
 SubmissionMiddleware = Callable[[SubmissionCall, CallNextSubmission], Awaitable[list[str]]]
 
 
@@ -53,9 +54,7 @@ def _wrap(layer: Middleware, inner: Endpoint) -> Endpoint:
     return call
 
 
-async def through(
-    layers: Sequence[SubmissionMiddleware], call: SubmissionCall, submit: CallNextSubmission
-) -> list[str]:
+async def through(layers: Sequence[SubmissionMiddleware], call: SubmissionCall, submit: CallNextSubmission) -> JobIds:
     """The ids that the outermost of `layers`, which is the first, answers for `call`."""
     size = len(call.payloads)
     for layer in reversed(layers):
@@ -63,4 +62,4 @@ async def through(
     ids = await submit()
     if not isinstance(ids, list) or len(ids) != size:
         raise ConfigError("middleware for submissions must return an id for each payload, as call_next() does")
-    return ids
+    return ids if isinstance(ids, JobIds) else JobIds(ids)

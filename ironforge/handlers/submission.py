@@ -19,6 +19,7 @@ from ironforge.job.options import JobOptions, merge, options_of
 from ironforge.job.payload_schema import check_payload
 from ironforge.job.record import format_id, parse_id, tail_of
 from ironforge.job.request import content, digest, in_order
+from ironforge.job.uniqueness import JobIds
 from ironforge.process.per_loop import PerLoop
 from ironforge.settings import Settings, load
 from ironforge.store import Producer, StoreClient, Submission
@@ -116,11 +117,11 @@ class Submitter:
         self._producer = producer
         self._ways = PerLoop(lambda: _Way(settings), _Way.abandon)
 
-    async def submit(self, items: Sequence[Submission | bytes], builder: SubmissionBuilder) -> list[str]:
+    async def submit(self, items: Sequence[Submission | bytes], builder: SubmissionBuilder) -> JobIds:
         """The ids as text. `builder` makes submissions of encoded payloads. Raises IdempotencyConflict, QueueFull,
         InvalidJob, StoreUnavailable."""
         if not items:
-            return []
+            return JobIds()
         producer, kinds = await self._open()
         look_up = nothing_known if kinds is None else kinds.look_up
         builder.ask(look_up)
@@ -130,7 +131,8 @@ class Submitter:
         accepted = await producer.submit(batch)
         if kinds is not None:
             kinds.unknown.warn(unknown_kinds(batch))
-        return [format_id(answer.id) for answer in accepted]
+        twice = [index for index, answer in enumerate(accepted) if answer.deduplicated]
+        return JobIds([format_id(answer.id) for answer in accepted], twice)
 
     async def _open(self) -> tuple[Producer, KindCatalog | None]:
         return (self._producer, None) if self._producer else await (await self._ways.here()).open()

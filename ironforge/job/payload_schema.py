@@ -19,7 +19,7 @@ _PATTERN_BYTES: Final = 1_048_576
 
 
 def compile_schema(schema: Mapping[str, Any] | str) -> jsonschema_rs.Validator:
-    """Raises ValueError that says what is wrong with the schema."""
+    """Raises ValueError that says what is wrong with the schema, and where."""
     try:
         return jsonschema_rs.validator_for(
             schema if isinstance(schema, str) else dict(schema),
@@ -29,7 +29,8 @@ def compile_schema(schema: Mapping[str, Any] | str) -> jsonschema_rs.Validator:
             pattern_options=jsonschema_rs.RegexOptions(size_limit=_PATTERN_BYTES),
         )
     except jsonschema_rs.ValidationError as error:
-        raise ValueError(error.message[:SHOWN_CHARACTERS]) from None
+        place = _pointer(error.instance_path)
+        raise ValueError((f"at {place}: " if place else "") + error.message[:SHOWN_CHARACTERS]) from None
 
 
 @functools.lru_cache(COMPILED_KEPT)
@@ -55,6 +56,11 @@ def check_payload(kind: str, schemas: Sequence[str], payload: bytes) -> None:
         raise _refused(kind, error) from None
 
 
+def _pointer(path: Sequence[str | int]) -> str:
+    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in path)
+    return "".join("/" + part for part in parts)[:SHOWN_CHARACTERS]
+
+
 def _refused(kind: str, error: jsonschema_rs.ValidationError) -> InvalidPayload:
     words, path = error.message, ["payload", *map(str, error.instance_path)]
     match error.kind:
@@ -68,6 +74,6 @@ def _refused(kind: str, error: jsonschema_rs.ValidationError) -> InvalidPayload:
             if isinstance(inner.kind, jsonschema_rs.ValidationErrorKind.Enum):
                 close = closest(str(inner.instance), [str(option) for option in inner.kind.options])
                 words += f", did you mean {close!r}?" if close else ""
-    pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)[:SHOWN_CHARACTERS]
+    pointer = _pointer(path)
     hint = f"`ironforge kinds show {kind}` and GET /kinds/{kind} show what its payloads must be"
     return InvalidPayload(f"{pointer}: {words[:SHOWN_CHARACTERS]}", code="invalid_payload", field=pointer, hint=hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -27,6 +28,18 @@ class UniqueUse(msgspec.Struct, array_like=True, frozen=True):
     for_ms: WindowMs = 0
     on_conflict: OnConflict = "return"
     max_wait_ms: WindowMs = 0
+
+
+class JobIds(list[str]):
+    """The ids of jobs that were submitted together, one for each, in their order.
+
+    `deduplicated`: the indexes of those that were not stored, as a job with their unique key was there; its id stands
+    there.
+    """
+
+    def __init__(self, ids: Iterable[str] = (), deduplicated: Iterable[int] = ()) -> None:
+        super().__init__(ids)
+        self.deduplicated = [*deduplicated]
 
 
 def held_key(kind: str, unique: UniqueUse | None) -> str:

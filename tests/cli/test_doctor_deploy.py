@@ -57,3 +57,20 @@ async def test_queues_that_the_nodes_do_not_serve_are_found(server: str) -> None
     code, found = deploy(server, "--queues", "default")
     assert code == 1
     assert found[0] == f"fail 1 queued job of queue 'mail', which --queues does not name: {job_id}"
+
+
+async def test_jobs_are_not_looked_for_in_a_number_of_shards_that_is_not_theirs(server: str) -> None:
+    await submit(server, "old.kind")
+    code, found = deploy(server, "--shards", "3")
+    assert code == 1
+    assert found == [
+        "fail IRONFORGE_SHARDS=3, but namespace 'default' was begun with 1: set it to 1, or take another namespace"
+    ]
+
+
+async def test_what_to_do_is_said_of_each(server: str) -> None:
+    await submit(server, "old.kind", queue="mail")
+    await submit(server, "report.import", b"{}")
+    done = ironforge("doctor", "--deploy", APP, "--queues", "default", redis_url=server)
+    fixes = sorted(line.split()[1] for line in done.stdout.splitlines() if "->" in line)
+    assert fixes == ["have", "keep", "name"]

@@ -7,14 +7,14 @@ from tests.cli.kit import Dev
 
 def test_a_limit_is_defined_overridden_shown_and_deleted(dev: Dev):
     put = dev.ironforge("limits", "put", "stripe", "--concurrency", "4", "--rate", "100/2s", "--burst", "20")
-    assert put.stdout + put.stderr == "limit stripe: 4 at once, 100 in 2 s\n"
+    assert put.stdout + put.stderr == "limit stripe: 4 at once, 100 in 2 s, burst 20\n"
     until = ("--until", "2040-01-31T12:00:00Z", "--note", "their database is slow")
     answer = dev.json("limits", "override", "stripe", "--concurrency", "1", *until)
     assert answer["effective"]["concurrency"] == 1
     listed = dev.ironforge("limits", "list").stdout
     assert "until 2040-01-31T12:00:00.000Z, their database is slow" in listed
     shown = dev.ironforge("limits", "show", "stripe", "--key", "acct_42").stdout
-    assert "  defined: 4 at once, 100 in 2 s\n" in shown
+    assert "  defined: 4 at once, 100 in 2 s, burst 20\n" in shown
     assert "  remaining: 1\n" in shown
     assert dev.json("limits", "override", "stripe", "--clear")["override"] is None
     assert dev.json("limits", "resume", "stripe", "--key", "acct_42")["released"] == 0

@@ -210,7 +210,8 @@ def test_no_pattern_takes_more_than_linear_time():
 @pytest.mark.parametrize(
     ("schema", "words"),
     [
-        ({"type": "strin"}, "not valid under any"),
+        ({"type": "strin"}, "at /type: .* not valid under any"),
+        ({"properties": {"a/b": {"minimum": "x"}}}, "at /properties/a~1b/minimum: "),
         ({"$ref": "http://127.0.0.1:1/x"}, "Retrieval is disabled"),
         ({"pattern": "(?=a)b"}, "regex"),
         ([], "must be a dict, not list"),

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from ironforge import Unique
 from ironforge.errors import IdempotencyConflict, InvalidPayload
 from ironforge.handlers.forge import Forge
 from ironforge.job.record import JobState, format_id, new_id, parse_id
@@ -51,6 +52,14 @@ async def test_many_jobs_are_accepted_in_their_order(forge, store_client):
     views = [await store_client.inspector.get(parse_id(job_id)) for job_id in ids]
     assert [view.job.payload for view in views] == [b'{"to":"ada"}', b'{"to":"grace"}', b'{"to":"alan"}']
     assert [view.job.priority for view in views] == [1, 3, 1]
+
+
+async def test_of_many_jobs_it_says_which_were_there_already(forge: Forge) -> None:
+    first = await forge.submit("email.send", {"to": "ada"}, unique=Unique("ada"))
+    other, same = (forge.prepare("email.send", {"to": name}, unique=Unique(name)) for name in ("alan", "ada"))
+    ids = await forge.submit_many("email.send", [other, same, {"to": "grace"}])
+    assert ids.deduplicated == [1]
+    assert ids[1] == first
 
 
 async def test_one_wrong_payload_stores_nothing(forge, store_client):

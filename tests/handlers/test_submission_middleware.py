@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ironforge import ConfigError, Forge, InvalidJob, InvalidPayload, Settings
+from ironforge import ConfigError, Forge, InvalidJob, InvalidPayload, Settings, Unique
 from ironforge.job.record import Job, parse_id
 from ironforge.middleware import CallNextSubmission, SubmissionCall
 from ironforge.store import StoreClient
@@ -100,6 +100,24 @@ async def test_what_it_changes_is_what_is_stored(forge: Forge, stored: Stored):
     assert job.kind == "email.queue"
     assert job.payload == b'{"to":"ada","trace":"t-1"}'
     assert job.queue == "mail"
+
+
+async def test_the_ids_say_which_jobs_were_there_already(forge: Forge):
+    @forge.submission_middleware
+    async def watch(call: SubmissionCall, call_next: CallNextSubmission) -> list[str]:
+        return await call_next()
+
+    ids = await forge.submit_many("email.send", [{"to": "ada"}] * 2, unique=Unique("ada"))
+    assert ids.deduplicated == [1]
+
+
+async def test_ids_that_it_makes_anew_say_nothing_of_that(forge: Forge):
+    @forge.submission_middleware
+    async def copy(call: SubmissionCall, call_next: CallNextSubmission) -> list[str]:
+        return list(await call_next())
+
+    ids = await forge.submit_many("email.send", [{"to": "ada"}] * 2, unique=Unique("ada"))
+    assert ids.deduplicated == []
 
 
 async def test_raising_refuses_the_submission(forge: Forge, stored: Stored):
