@@ -10,7 +10,7 @@ local waits, failed, soonest = {}, 0, nil
 -- At the head of its line, by its first arrival: with the schedule another one would be the first to try again.
 local function stand_back(at, id, home, mark, throttled)
   for _, claim in ipairs((claims_of(throttled))) do throttle(claim.key, now + claim.units) end
-  if not keeps(mark) then release(id, mark) end
+  release(id, mark, false, keeps(mark))
   redis.call('HSET', index, id, enqueue(stem .. 'q' .. home, nil, nil, id, ARGV[at], mark))
 end
 
@@ -25,7 +25,7 @@ local reply = move(index, 3, 8, function(at, id, name)
   waits[home] = (waits[home] or 0) + 1
   if not soonest or due < soonest then soonest = due end
   failed = failed + tonumber(ARGV[at + 2])
-  if is_limited(ARGV[at + 3]) and not keeps(ARGV[at + 3]) then release(id, ARGV[at + 3]) end
+  if is_limited(ARGV[at + 3]) then release(id, ARGV[at + 3], false, keeps(ARGV[at + 3])) end
 end)
 for place, jobs in pairs(waits) do delay(delayed, place, jobs) end
 count(totals, 'failed', failed)

@@ -109,12 +109,15 @@ class Claims:
         for use in job.limits:
             self.stops.start(use.claim, job.id, at_us)
 
-    def release(self, job: Job, unstarted_us: int | None = None, *, fresh: bool = False, stays: bool = False) -> None:
+    def release(self, job: Job, unstarted_us: int | None = None, *, fresh: bool = False, keeping: bool = False) -> None:
         """`unstarted_us`: now, when it was let in and has not started. If it never has (`fresh`) it gives back what it
-        used of rates, but for what time has worked off. `stays`: it keeps its places all the same."""
+        used of rates, but for what time has worked off. `keeping`: it has its fifo key all the same."""
         for use in job.limits:
             since = self.holders[use.claim].get(job.id)
             if since is None:
+                continue
+            stays = keeping and self.limits[use.name].order == "fifo"
+            if stays and unstarted_us is None:
                 continue
             if not stays:
                 del self.holders[use.claim][job.id]

@@ -50,7 +50,7 @@ class Flow(Steering):
             return
         one.state, one.declined, one.waits = JobState.QUEUED, True, bool(one.job.limits)
         one.fence -= 1
-        self.claims.release(one.job, self.now_us, fresh=not one.ran, stays=self.claims.is_fifo(one.job))
+        self.claims.release(one.job, self.now_us, fresh=not one.ran, keeping=self.claims.is_fifo(one.job))
 
     @rule(node=st.integers(0, 9))
     def promote(self, node: int) -> None:

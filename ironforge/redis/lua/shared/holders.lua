@@ -27,14 +27,16 @@ end
 
 -- Gives back all that a job holds; with `refund` what it used of rates as well, unless it has run before: it has not started.
 -- But what time has worked off of that, others may have used already: twice it would let in more than the rate allows.
--- `stays`: it keeps its places all the same. A job that leaves its stream is not lost over holders that are none.
-local function release(id, mark, refund, stays)
+-- `keeping`: it has its fifo key all the same, in which the next one would overtake it. A job that leaves its stream is not
+-- lost over holders that are none.
+local function release(id, mark, refund, keeping)
   local claims, since = claims_of(mark)
   local is_fresh = refund and since == ''
   for _, claim in ipairs(claims) do
     local tat = stem .. 'tat:' .. claim.key
     local held_ms = refund and tonumber(redis.pcall('ZSCORE', claim.holders, id))
-    if stays and held_ms or redis.pcall('ZREM', claim.holders, id) == 1 then
+    local stays = keeping and is_fifo(claim)
+    if stays and held_ms or not stays and redis.pcall('ZREM', claim.holders, id) == 1 then
       held_by[claim.key] = nil
       redis.call('SADD', stem .. 'room', claim.key)
       -- A probe that did not run was none: the next one is.
@@ -55,8 +57,11 @@ end
 
 -- It is dead, and where others wait for its revival they do so from now on.
 local function release_dead(id, mark, died)
-  if not keeps(mark, true) then return release(id, mark) end
-  for _, claim in ipairs((claims_of(mark))) do redis.pcall('ZADD', claim.holders, 'XX', -died, id) end
+  local keeping = keeps(mark, true)
+  release(id, mark, false, keeping)
+  for _, claim in ipairs(keeping and claims_of(mark) or {}) do
+    if is_fifo(claim) then redis.pcall('ZADD', claim.holders, 'XX', -died, id) end
+  end
 end
 
 -- Its target said that it is too much: it stops, and then one job goes first, the probe, until whose end no other one starts.

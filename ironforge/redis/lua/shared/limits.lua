@@ -92,7 +92,7 @@ local function fifo_policy(mark)
   end
 end
 
--- Whether a job keeps what it holds while it waits for its retry, or lies dead: then the next one must not overtake it.
+-- Whether a job keeps its fifo key while it waits for its retry, or lies dead: then the next one must not overtake it.
 local function keeps(mark, dead)
   local policy = fifo_policy(mark)
   return policy == 'park' or policy == 'block' and not dead
