@@ -129,3 +129,10 @@ async def test_keys_of_two_shards_are_told_what_to_do(api: Any) -> None:
         "field": "limits",
         "hint": "give a job one key for all that it uses, and submit jobs with different keys one by one",
     }
+    assert "index" not in refused.body
+
+
+async def test_of_a_batch_it_is_told_at_which_job_its_keys_part(api: Any) -> None:
+    jobs = [{"kind": "mail", "unique": {"key": key}} for key in (KEYS[0], KEYS[0], KEYS[1], KEYS[2])]
+    refused = await api.call("POST", "/jobs/batch", json=[{"kind": "mail"}, *jobs])
+    assert (refused.body["code"], refused.body["field"], refused.body["index"]) == ("keys_apart", "unique", 3)
