@@ -57,7 +57,8 @@ def cancel_the_newest() -> None:
 
 def cancel_all_holders() -> None:
     """All that run make way for one."""
-    edit(TAKE_TURNS, ("0, math.min(waiting, AT_ONCE) - 1)", "0, -1)"), ("holder, ''\n      return\n", "holder, ''\n"))
+    one = "holder, 'preempted'\n"
+    edit(TAKE_TURNS, ("0, math.min(waiting, AT_ONCE) - 1)", "0, -1)"), (f"{one}      return\n", one))
 
 
 def go_on_after_a_death() -> None:
@@ -67,12 +68,12 @@ def go_on_after_a_death() -> None:
 
 def keep_the_place_at_a_retry() -> None:
     """A job that waits for its retry keeps its place, whatever the limit says."""
-    edit(PARK, ("and not keeps(ARGV[at + 3]) then", "and false then"))
+    edit(PARK, ("if is_limited(ARGV[at + 3]) then", "if false then"))
 
 
 def overtake_a_retry() -> None:
     """Of a fifo key the next one runs while the first one waits for its retry, whatever the limit says."""
-    edit(PARK, ("and not keeps(ARGV[at + 3]) then", "then"))
+    edit(PARK, (", false, keeps(ARGV[at + 3])) end", ") end"))
 
 
 def settle_without(unwanted: Callable[[Sequence[Any]], bool]) -> None:
