@@ -84,7 +84,7 @@ class Node(Supervisor):
                 stop_seconds=LEASE_STOP_SECONDS,
             ),
             _role("dead_letter", lambda: DeadLetter(session, metrics)),
-            _role("retry_timer", lambda: RetryTimer(session, metrics)),
+            _role("retry_timer", lambda: RetryTimer(session, metrics, parts.store.tickers)),
             _role("workers", lambda: Workers(parts), stop_seconds=math.inf),
             _role("signals", lambda: Notifications(session, parts.store.signals)),
             _role(

@@ -64,6 +64,7 @@ S404 = Literal[
     "limit_not_found",
     "metrics_not_available",
     "not_found",
+    "schedule_not_found",
 ]
 S405 = Literal["method_not_allowed"]
 S408 = Literal[
@@ -74,6 +75,7 @@ S409 = Literal[
     "duplicate",
     "idempotency_conflict",
     "invalid_state",
+    "schedule_conflict",
     "too_many_keys",
 ]
 S413 = Literal[

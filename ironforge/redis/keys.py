@@ -18,6 +18,7 @@ from ironforge.redis.declined_keys import DeclinedKeys
 from ironforge.redis.key_spec import EXPIRES, STAYS, WITH_LEASE, Key, KeyFamily
 from ironforge.redis.limit_keys import LimitKeys
 from ironforge.redis.ring_keys import RingKeys
+from ironforge.redis.schedule_keys import ScheduleKeys
 
 GROUP: Final = "nodes"
 # The consumer that holds what was in a stream when its group had been destroyed. No node has such a name.
@@ -31,7 +32,7 @@ LINE_ENDINGS: Final = tuple(stream_name("", priority) for priority in Priority)
 Bucket = Literal["done", "kept"]
 
 
-class Keys(DeclinedKeys, LimitKeys):
+class Keys(DeclinedKeys, LimitKeys, ScheduleKeys):
     """The keys of one namespace and shard. Job ids are the raw 16 bytes, everywhere in the server."""
 
     stream = KeyFamily(

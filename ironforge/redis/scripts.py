@@ -5,7 +5,8 @@ and a function library has only one.
 
 A command is `lua/<name>.lua`, a line here, and its caller. The head of the file declares it: behind `-- KEYS` and
 `-- ARGV` stand the names of its keys and arguments, which become local variables of the script, up to the first that
-is no name; behind `-- USES` the files of `lua/shared` that it needs. A script that writes is refused in front of its
+is no name; behind `-- USES` the files of `lua/shared` that it needs; behind `-- RUNS` a command that it has as a
+function of this name, with the same keys and arguments. A script that writes is refused in front of its
 first write while one of its keys is of the wrong type, unless it uses `types` and so looks at its keys itself; one
 whose first key is `fence` also for a caller that has lost its lease, by its first argument, `epoch`.
 """
@@ -34,9 +35,11 @@ class Script:
     def __init__(self, name: str, users: str, *, uses: str = "USES") -> None:
         self.name = name
         flags, _, body = _text_of(name).partition("\n")
-        self._keys = _declared(body, "KEYS")
+        runs = "".join(_declared(body, "RUNS"))
+        inner = _text_of(runs) if runs else ""
+        self._keys = _declared(inner or body, "KEYS")
         fenced = self._keys[:1] == ["fence"]
-        used = _declared(body, uses)
+        used = list(dict.fromkeys(_declared(inner, "USES") + _declared(body, uses)))
         shared = [use for use in used if use not in ("clock", "types")]
         writes = "no-writes" not in flags
         parts = [
@@ -47,6 +50,7 @@ class Script:
             _shared("fenced") if fenced else "",
             _CHECK_ALL if writes and "types" not in used else "",
             _shared("clock") if "clock" in used else "",
+            _function(runs, inner) if runs else "",
         ]
         self.text = "\n".join([flags, *parts, body])
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
@@ -81,6 +85,12 @@ def _declared(body: str, what: str) -> list[str]:
     return list(itertools.takewhile(str.isidentifier, line[1].split(", "))) if line else []
 
 
+def _function(name: str, text: str) -> str:
+    """A whole command, which takes its keys and arguments as they stand when it is called."""
+    _, _, body = text.partition("\n")
+    return f"local function {name}() {_locals(_declared(body, 'ARGV'), 'ARGV')}\n{body}\nend"
+
+
 def _types(first: list[str]) -> str:
     """The types of all keys, as one text: a table would be made anew by each call, for the most part to no use. What
     stands first is found first."""
@@ -98,6 +108,10 @@ CANCEL: Final = Script("cancel", "api node")
 EXPIRED: Final = Script("expired", "api node")
 RETRY: Final = Script("retry", "api")
 ROUTE: Final = Script("route", "api")
+PUT_SCHEDULE: Final = Script("put_schedule", "api node")
+DELETE_SCHEDULE: Final = Script("delete_schedule", "api")
+CLAIM_TICKS: Final = Script("claim_ticks", "api node")
+FIRE: Final = Script("fire", "api node")
 PAUSE: Final = Script("pause", "api")
 DEFINE: Final = Script("define", "api")
 KEY_STATE: Final = Script("key_state", "api")

@@ -90,5 +90,5 @@ async def _tenant_services(
         )
         await stack.enter_async_context(services.rates.sampled(services.inspector))
         await stack.enter_async_context(services.kinds.kept_fresh())
-        await stack.enter_async_context(store_client.expiring())
+        await stack.enter_async_context(store_client.keeping_time())
         yield services

@@ -17,6 +17,7 @@ PREFIX: Final = "IRONFORGE_"
 T = TypeVar("T")
 
 Auth = Literal["off", "on"]
+Scheduler = Literal["on", "off"]
 Durability = Literal["local", "replicated", "relaxed"]
 LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -201,6 +202,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         "limits that a namespace may define",
         APIS | NODE,
         bounds=(1, 1_000_000),
+    )
+    scheduler: Scheduler = _setting("on", "off: this process fires no ticks of schedules; others do", BOTH & ~DOCTOR)
+    max_schedules: int = _setting(
+        100_000,
+        "schedules that a namespace may have, in each shard",
+        APIS | NODE,
+        bounds=(1, 10_000_000),
     )
     max_memory_share: float = _setting(
         0.9,

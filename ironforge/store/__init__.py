@@ -31,6 +31,7 @@ from ironforge.store.node_contract import (
     Notifications,
     Rewrite,
     Settled,
+    Ticking,
 )
 from ironforge.store.node_view import NodeView
 
@@ -60,4 +61,5 @@ __all__ = [
     "StoreClient",
     "StreamDepth",
     "Submission",
+    "Ticking",
 ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections.abc import Callable
 from typing import Final
 
 from redis.exceptions import RedisError
@@ -38,17 +39,30 @@ AGAIN_MS: Final = 5_000
 
 log = get_logger("ironforge.store")
 
+OnSchedules = Callable[[int], None]
+
+
+def no_matter_when(_in_ms: int) -> None:
+    """An OnSchedules of what fires no ticks."""
+
 
 class ExpirySweep:
-    """Of one shard, over the caller's connection."""
+    """Of one shard, over the caller's connection. `on_schedules` hears in how many ms to look at the next schedule,
+    where there is one: so no process has to ask for that."""
 
     def __init__(
-        self, settings: Settings, keys: Keys, connection: Connection, clock: ServerClock | None = None
+        self,
+        settings: Settings,
+        keys: Keys,
+        connection: Connection,
+        clock: ServerClock | None = None,
+        on_schedules: OnSchedules = no_matter_when,
     ) -> None:
         self._keys = keys
         self._connection = connection
         self._clock = clock or ServerClock()
         self._located = LocatedJobs(settings, keys, connection)
+        self._on_schedules = on_schedules
         self._done: list[bytes] = []
         self._swept_at = -math.inf
 
@@ -67,8 +81,12 @@ class ExpirySweep:
         """Whether there is more to do at once. Raises what the connection raises; the rest is done later then."""
         asked_at, done = time.monotonic(), self._done
         keys = scripts.EXPIRED.keys(self._keys)
-        now_ms, more, *found = await self._connection.run(scripts.EXPIRED, keys, [MOST, MOST_BYTES, AGAIN_MS, *done])
+        now_ms, more, tick_ms, *found = await self._connection.run(
+            scripts.EXPIRED, keys, [MOST, MOST_BYTES, AGAIN_MS, *done]
+        )
         self._clock.note(now_ms, asked_at)
+        if tick_ms >= 0:
+            self._on_schedules(tick_ms)
         self._done = []
         cancelled = 0
         for job_id, moment, location, record in rows(found, 4):

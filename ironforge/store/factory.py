@@ -12,17 +12,20 @@ from ironforge.job.definition import Announcement
 from ironforge.process.background import in_background
 from ironforge.redis.connection import Connection, DoorConnection
 from ironforge.redis.keys import Keys
-from ironforge.redis.shards import namespace_shards_of, part_of, shards_of
+from ironforge.redis.shards import NamespaceShard, namespace_shards_of, part_of, shards_of
 from ironforge.settings import Settings
 from ironforge.store.consumer.consumer import RedisConsumer
 from ironforge.store.consumer.leases import RedisLeases
 from ironforge.store.consumer.notifications import RedisNotifications
 from ironforge.store.contract import Inspector, Limits, Producer
-from ironforge.store.expiry import ExpirySweep
+from ironforge.store.expiry import ExpirySweep, OnSchedules, no_matter_when
 from ironforge.store.inspector.inspector import RedisInspector
 from ironforge.store.limits import RedisLimits
 from ironforge.store.node_contract import Consumer, Lease, Leases, Notifications
 from ironforge.store.producer.producer import RedisProducer
+from ironforge.store.schedules.contract import Schedules
+from ironforge.store.schedules.schedules import RedisSchedules
+from ironforge.store.schedules.ticker import Ticker
 from ironforge.store.server_clock import ServerClock
 from ironforge.store.sharding import (
     ShardedConsumer,
@@ -49,14 +52,23 @@ class StoreClient:
         self._limits = [RedisLimits(settings, keys) for keys in shards_of(settings)]
         self.limits: Limits = self._limits[0] if alone else ShardedLimits(self._limits)
         self.inspector: Inspector = self._inspectors[0] if alone else ShardedInspector(self._inspectors)
+        self._schedules = RedisSchedules(settings, self.inspector)
+        self.schedules: Schedules = self._schedules
 
     @contextlib.asynccontextmanager
-    async def expiring(self) -> AsyncIterator[None]:
-        """Cancels jobs that have not started in time while the block runs, in each shard for itself."""
+    async def keeping_time(self) -> AsyncIterator[None]:
+        """While the block runs, in each shard for itself: cancels jobs that have not started in time, fires ticks of
+        schedules."""
         async with contextlib.AsyncExitStack() as stack:
-            for keys in shards_of(self._settings):
+            for number, keys in enumerate(shards_of(self._settings)):
                 link = await stack.enter_async_context(DoorConnection(self._settings.redis_url, keys.prefix))
-                sweep = ExpirySweep(self._settings, keys, link)
+                wake: OnSchedules = no_matter_when
+                if self._settings.scheduler == "on":
+                    ticker = Ticker(self._settings, keys, number, self.inspector)
+                    stack.push_async_callback(ticker.close)
+                    await stack.enter_async_context(in_background(ticker.tick_forever(), "schedules"))
+                    wake = ticker.wake
+                sweep = ExpirySweep(self._settings, keys, link, on_schedules=wake)
                 await stack.enter_async_context(in_background(sweep.sweep_forever(), "expired jobs"))
             yield
 
@@ -68,6 +80,7 @@ class StoreClient:
             inspector.abandon()
         for limits in self._limits:
             limits.abandon()
+        self._schedules.abandon()
 
     async def close(self) -> None:
         for producer in self._producers:
@@ -76,6 +89,7 @@ class StoreClient:
             await inspector.close()
         for limits in self._limits:
             await limits.close()
+        await self._schedules.close()
 
 
 class Shard:
@@ -92,9 +106,11 @@ class Shard:
         defines: bool,
         may_be_woken: bool,
         limits: Sequence[Announcement],
+        ticker: Ticker | None = None,
     ) -> None:
         self._settings = settings
         self._keys = keys
+        self.ticker = ticker
         self._fetching = Connection(settings.redis_url, keys.prefix, may_be_woken=may_be_woken)
         self._commanding = Connection(settings.redis_url, keys.prefix)
         self.clock = ServerClock()
@@ -106,9 +122,19 @@ class Shard:
 
     def work(self, lease: Lease) -> RedisConsumer:
         links = {"fetching": self._fetching, "commanding": self._commanding}
-        return RedisConsumer(self._settings, self._keys, lease, **links, kinds=self._kinds, clock=self.clock)
+        return RedisConsumer(
+            self._settings,
+            self._keys,
+            lease,
+            **links,
+            kinds=self._kinds,
+            clock=self.clock,
+            on_schedules=self.ticker.wake if self.ticker else no_matter_when,
+        )
 
     async def close(self) -> None:
+        if self.ticker is not None:
+            await self.ticker.close()
         await self.signals.close()
         await self.leases.close()
         await self._fetching.close()
@@ -130,6 +156,8 @@ class NodeStore:
         self._settings = settings
         parts = namespace_shards_of(settings)
         self._weights = [part.weight for part in parts]
+        # One reads the kinds of a namespace, from its first shard.
+        self._inspectors = {part.namespace: RedisInspector(settings, part.keys) for part in parts if part.shard == 0}
         self._shards = [
             Shard(
                 settings,
@@ -138,9 +166,12 @@ class NodeStore:
                 defines=not part.shard,
                 may_be_woken=len(parts) > 1,
                 limits=limits,
+                ticker=self._ticker(part),
             )
             for part in parts
         ]
+        # What fires the ticks of schedules; they are idle until there are some.
+        self.tickers = [shard.ticker for shard in self._shards if shard.ticker is not None]
         self._works: dict[Lease, RedisConsumer | ShardedConsumer] = {}
         self._sharded: ShardedLeases | None = None
         self.leases: Leases = self._shards[0].leases
@@ -160,6 +191,11 @@ class NodeStore:
         """Unix time by the server that this stream of a delivery is on, and never behind it."""
         return self._shards[part_of(stream)].clock.now_ms()
 
+    def _ticker(self, part: NamespaceShard) -> Ticker | None:
+        if self._settings.scheduler == "off":
+            return None
+        return Ticker(self._settings, part.keys, part.shard, self._inspectors[part.namespace])
+
     def _new_work(self, lease: Lease) -> RedisConsumer | ShardedConsumer:
         if self._sharded is None:
             return self._shards[0].work(lease)
@@ -174,3 +210,5 @@ class NodeStore:
             await self._sharded.close()
         for shard in self._shards:
             await shard.close()
+        for inspector in self._inspectors.values():
+            await inspector.close()

@@ -174,6 +174,13 @@ class Consumer(Upkeep, Protocol):
         """Which of these running jobs somebody asked to cancel (signals may have been missed)."""
 
 
+class Ticking(Protocol):
+    """Fires the ticks of schedules of one shard."""
+
+    async def tick_forever(self) -> None:
+        """Idle until the store says that there are schedules. An outage only puts it off."""
+
+
 class Notifications(Protocol):
     """What the namespace announces: see `Notification`; lossy, so never the only way."""
 

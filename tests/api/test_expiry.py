@@ -83,7 +83,7 @@ async def test_stats_count_them_apart_and_among_those_that_were_cancelled(api: A
     async def counted() -> bool:
         return (await api.call("GET", "/queues/stats")).body["totals"]["expired"] == 1
 
-    async with store_client.expiring():
+    async with store_client.keeping_time():
         await until(counted, "the job to be cancelled")
     assert (await store_client.inspector.totals()).totals["cancelled"] == 2
 

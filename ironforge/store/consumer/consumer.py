@@ -27,7 +27,7 @@ from ironforge.store.consumer.quarantine import Quarantine
 from ironforge.store.consumer.requeuer import Requeuer, parts
 from ironforge.store.consumer.stream_reader import StreamReader
 from ironforge.store.consumer.unserved_lines import UnservedLines
-from ironforge.store.expiry import ExpirySweep
+from ironforge.store.expiry import ExpirySweep, OnSchedules, no_matter_when
 from ironforge.store.kinds import KEPT_MS, NOTED_MS
 from ironforge.store.node_contract import Adjustment, Delivery, Due, Lease, Rewrite, Settled
 from ironforge.store.queue_names import forget_unused, queue_names
@@ -41,7 +41,7 @@ KINDS_AT_ONCE: Final = 100
 
 class RedisConsumer:
     """Implements `node_contract.Consumer` for one lease. `kinds`: those that its node announced. `clock` is set by
-    each answer that says the time."""
+    each answer that says the time. `on_schedules`: see `ExpirySweep`."""
 
     def __init__(
         self,
@@ -53,9 +53,11 @@ class RedisConsumer:
         commanding: Connection,
         kinds: Sequence[str] = (),
         clock: ServerClock | None = None,
+        on_schedules: OnSchedules = no_matter_when,
     ) -> None:
         self.lease = lease
         self._expiry = ExpirySweep(settings, keys, commanding, clock)
+        self._on_schedules = on_schedules
         self._settings = settings
         self._keys = keys
         self._fence = self._keys.fence(lease.node)
@@ -120,12 +122,14 @@ class RedisConsumer:
             keys = PROMOTE.keys(
                 names, *names.streams(queues), *names.lines(queues), *names.turns_of(queues), fence=self._fence
             )
-            others, next_ms, *late = await self._run(PROMOTE, keys, given)
+            others, next_ms, tick_ms, *late = await self._run(PROMOTE, keys, given)
             lateness += late
             if not others:
                 break
             queues += queue_names(others)
             given += others
+        if tick_ms >= 0:
+            self._on_schedules(tick_ms)
         if await self._expiry.sweep_if_due():
             next_ms = 0
         return Due(len(lateness), None if next_ms < 0 else next_ms, lateness)

@@ -7,47 +7,30 @@ trip, so that one caller's conflict never fails another's jobs.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
 from redis.exceptions import AskError, NoScriptError
 from redis.exceptions import ConnectionError as Disconnected
 
 from ironforge.errors import Duplicate, IncompatibleRecord, InvalidJob, IronForgeError, StoreUnavailable
-from ironforge.job.record import FIRST_VERSION, Job, JobState, encode, format_id, redelivery_stream, streams_of
-from ironforge.job.uniqueness import OnConflict
+from ironforge.job.record import JobState, format_id
 from ironforge.redis.connection import COMMAND_SECONDS, Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.outages import is_wrong_type, raise_first, raise_store_error
-from ironforge.redis.scripts import SUBMIT, SUBMIT_NEWER
 from ironforge.settings import Settings
 from ironforge.store.contract import Accepted, Most, Submission
 from ironforge.store.producer.admission import Admission
 from ironforge.store.producer.refusals import REFUSALS, refusal, verdict
-from ironforge.store.producer.routes import answer_key, remembered_seconds
+from ironforge.store.producer.submit_call import Batch, SubmitCall, due_of
 from ironforge.store.retention import state_at
 
 # A flight takes whole batches until it has this many jobs: it bounds what the last of them waits for the first.
 COMMIT_JOBS: Final = 1_000
-_CONFLICTS: Final[dict[OnConflict, str]] = {"return": "r", "reject": "j", "replace": "p", "debounce": "d"}
 
 
-class _Pending(msgspec.Struct, frozen=True):
-    batch: Sequence[Submission]
-    most: Most
-    generations: Mapping[str, int]
+class _Pending(Batch, frozen=True):
     answer: asyncio.Future[list[Accepted]]
-
-    @property
-    def alone(self) -> bool:
-        # `any` would make a generator for each submission, which takes five times as long.
-        for item in self.batch:  # noqa: SIM110
-            if item.again or item.idempotency_key is not None:
-                return True
-        return False
 
 
 class GroupCommit:
@@ -156,108 +139,6 @@ class GroupCommit:
         return replies[: len(calls)], self._admission.shortfall(replies[len(calls) :])
 
 
-class SubmitCall:
-    """The keys and arguments of one `submit.lua` call for a group of batches. `repeated`: it may have been carried out
-    before, so it asks first which of its jobs are known."""
-
-    def __init__(self, keys: Keys, settings: Settings, group: list[_Pending], *, repeated: bool) -> None:
-        self.items = [item for waiting in group for item in waiting.batch]
-        jobs = [item.job for item in self.items]
-        newer = [job for job in jobs if job.version > FIRST_VERSION]
-        self.script = SUBMIT_NEWER if newer else SUBMIT
-        unique = bool(newer) and any(job.unique for job in newer)
-        careful = repeated or group[0].alone
-        again = careful and (repeated or any(item.again for item in self.items))
-        limit = settings.max_queue_length
-        names, marks = [job.stream for job in jobs], [job.mark for job in jobs]
-        self.keys = self.script.keys(keys)
-        numbers, streams = self._streams(keys, names, marks, bounded=limit > 0)
-        width = 5 + 2 * unique + 4 * careful
-        self.arguments: list[str | bytes | int] = [keys.signals, width, streams]
-        self.arguments += [remembered_seconds(settings), int(again), limit]
-        self.arguments += map(min, zip(*{waiting.most for waiting in group}, strict=True))
-        self.arguments += (self._expiring() if newer else "", "")
-        head = len(self.arguments)
-        extra: dict[str, int] = {}
-        self._answers: dict[str, str] = {}
-        self.size = 0
-        for item, job, stream, mark in zip(self.items, jobs, names, marks, strict=True):
-            record = encode(job)
-            self.size += len(record)
-            self.arguments += (numbers[stream], job.id, record, _due(item), mark)
-            if unique:
-                self.arguments += _unique(job)
-            if careful:
-                self.arguments += self._careful(item, keys, extra, again=again)
-        if routes := group[0].generations:
-            asked = (f"{extra[name]}={routes.get(key, 0)}" for key, name in self._answers.items())
-            self.arguments[head - 1] = " ".join(asked)
-
-    def _streams(self, keys: Keys, names: list[str], marks: list[str], *, bounded: bool) -> tuple[dict[str, int], int]:
-        """Adds the keys of streams and their lines: by stream the number of its key, and how many keys these are."""
-        if bounded:
-            # What bounds a queue is all that is in it, whatever its priority.
-            streams = dict.fromkeys(streams_of([*dict.fromkeys(item.job.queue for item in self.items)]))
-            with_lines = [name for name in streams if name != redelivery_stream(name)]
-        else:
-            streams = dict.fromkeys(names)
-            with_lines = list(dict.fromkeys(itertools.compress(names, marks)))
-        before = len(self.keys)
-        self.keys += map(keys.stream, streams)
-        numbers = dict(zip(streams, itertools.count(before + 1), strict=False))
-        for stream in with_lines:
-            self.keys += (keys.fair(stream), keys.turns(stream), keys.behind(stream), keys.declined(stream))
-        return numbers, len(self.keys) - before
-
-    def _expiring(self) -> str:
-        expiring = [f"{number}:{item.expires_in_ms}" for number, item in enumerate(self.items) if item.expires_in_ms]
-        return ",".join(expiring)
-
-    def _careful(
-        self, item: Submission, keys: Keys, extra: dict[str, int], *, again: bool
-    ) -> tuple[int, bytes, int, int]:
-        number, fingerprint, bucket = 0, b"", 0
-        if item.idempotency_key is not None:
-            number = self._number(extra, self._answer(item.idempotency_key, keys))
-            fingerprint = _short(item.fingerprint)
-            if item.former_fingerprint not in (b"", item.fingerprint):
-                fingerprint += _short(item.former_fingerprint)
-        if again:
-            bucket = self._number(extra, keys.bucket_of(item.job.id, "done"))
-            self._number(extra, keys.bucket_of(item.job.id, "kept"))
-        return number, fingerprint, bucket, item.place
-
-    def _answer(self, key: str, keys: Keys) -> str:
-        """The jobs of a batch share one key."""
-        if key not in self._answers:
-            self._answers[key] = answer_key(keys, key)
-        return self._answers[key]
-
-    def _number(self, extra: dict[str, int], key: str) -> int:
-        if key not in extra:
-            self.keys.append(key)
-            extra[key] = len(self.keys)
-        return extra[key]
-
-
-def _short(fingerprint: bytes) -> bytes:
-    return hashlib.sha256(fingerprint).digest()[:16]
-
-
-def _unique(job: Job) -> tuple[str, str]:
-    """Its key and what to do with it, as `conflict.lua` takes them."""
-    use = job.unique
-    if use is None:
-        return "", ""
-    return f"{job.kind}:{use.key}", f"{_CONFLICTS[use.on_conflict]}:{use.for_ms}:{use.max_wait_ms}"
-
-
-def _due(item: Submission) -> str:
-    if item.delay_ms:
-        return f"+{item.delay_ms}"
-    return "" if item.run_at_ms is None else str(item.run_at_ms)
-
-
 def _answer(group: list[_Pending], call: SubmitCall, reply: Any, shortfall: str, *, own_repetition: bool) -> None:
     refused = refusal(reply)
     if refused is not None:
@@ -265,7 +146,7 @@ def _answer(group: list[_Pending], call: SubmitCall, reply: Any, shortfall: str,
             refused.index = None  # it is not from a batch
         _fail(group, refused)
         return
-    answers = [Accepted(item.job.id, JobState.SCHEDULED if _due(item) else JobState.QUEUED) for item in call.items]
+    answers = [Accepted(item.job.id, JobState.SCHEDULED if due_of(item) else JobState.QUEUED) for item in call.items]
     for at in range(0, len(reply), 4):
         number, job_id, where, before = reply[at : at + 4]
         own = own_repetition and job_id == call.items[number].job.id

@@ -7,7 +7,7 @@ accepted in part before it fails. An idempotency key yields to where the jobs li
 
 from __future__ import annotations
 
-from collections.abc import Collection, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -15,6 +15,7 @@ import msgspec
 from ironforge.errors import Duplicate, InvalidJob
 from ironforge.job.record import Job, JobState, shard_of, tail_of
 from ironforge.store.contract import Accepted, Most, Producer, Submission
+from ironforge.store.producer.common_key import only_key
 from ironforge.store.producer.routes import REPLAY, Moved, Route
 from ironforge.store.sharding.fan_out import gather_all
 
@@ -76,7 +77,7 @@ class ShardedProducer:
 
     def _placed(self, batch: Sequence[Submission]) -> Sequence[Submission]:
         """All in the shard of the key that their limits or unique keys have, but for ids of the caller's own."""
-        text = _only_key(batch)
+        text = only_key([item.job for item in batch])
         if text is None:
             return batch
         tail = tail_of(text)
@@ -165,34 +166,6 @@ async def _in_order(
     except (InvalidJob, Duplicate) as error:
         error.index = group[error.index or 0]  # one that is alone has none
         raise
-
-
-def _only_key(batch: Sequence[Submission]) -> str | None:
-    """Keys of different text lie in different shards, or might: that must not depend on chance. A limit that is used
-    without a key has the empty one."""
-    texts: set[str] = set()
-    limited: set[str] = set()
-    for at, item in enumerate(batch):
-        limited |= {use.key for use in item.job.limits}
-        texts |= limited if item.job.unique is None else {*limited, item.job.unique.key}
-        if len(texts) > 1:
-            raise _apart(texts, "limits" if len(limited) > 1 else "unique", at if len(batch) > 1 else None)
-    return texts.pop() if texts else None
-
-
-def _apart(texts: Collection[str], field: str, index: int | None) -> InvalidJob:
-    """`index`: of the first job of a batch whose keys are not those before it."""
-    shown = ", ".join(repr(text) if text else "no key" for text in sorted(texts)[:4])
-    hint = "give a job one key for all that it uses, and submit jobs with different keys one by one"
-    refused = InvalidJob(
-        f"where there are several shards, the limits and unique keys of one job or batch must have the same key, and "
-        f"these have {len(texts)} ({shown}): {hint}",
-        code="keys_apart",
-        field=field,
-        hint=hint,
-    )
-    refused.index = index
-    return refused
 
 
 def _moved(item: Submission, tail: int) -> Submission:

@@ -267,7 +267,7 @@ async def test_jobs_expire_in_every_shard_by_doors_and_by_nodes(sharded: Cluster
         return (await sharded.store_client.inspector.totals()).totals["expired"] == count
 
     await sharded.store_client.producer.submit([Submission(one, expires_in_ms=1) for one in door])
-    async with sharded.store_client.expiring():
+    async with sharded.store_client.keeping_time():
         await until(lambda: cancelled(SHARDS), "the door to cancel them")
     await sharded.store_client.producer.submit([Submission(one, expires_in_ms=1) for one in others])
 

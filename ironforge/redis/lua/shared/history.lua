@@ -1,0 +1,17 @@
+-- What became of ticks, as the list `history` has it.
+local function note(history, row)
+  redis.call('LPUSH', history, row)
+  redis.call('LTRIM', history, 0, 99)
+end
+
+-- Ticks that started nothing, `<first>:<last>:<ticks>:<reason>`. Many in a row for the same reason are one entry.
+local function note_skipped(history, words)
+  local first, last, ticks, reason = string.match(words, '^(%d+):(%d+):(%d+):(.*)$')
+  local newest = redis.call('LINDEX', history, 0) or ''
+  local since, before, why = string.match(newest, '^%-(%d+):%d+:(%d+):(.*)$')
+  if why == reason then
+    redis.call('LSET', history, 0, string.format('-%s:%s:%.0f:%s', since, last, ticks + before, reason))
+  else
+    note(history, '-' .. words)
+  end
+end

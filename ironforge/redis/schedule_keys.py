@@ -1,0 +1,42 @@
+"""The keys of schedules: what they say, when to look at them next, and what became of their ticks.
+
+Nothing of them is there while there is no schedule. One lies whole in the shard that its jobs go to.
+"""
+
+from __future__ import annotations
+
+from ironforge.redis.key_spec import STAYS, Key, KeyFamily, KeySpace
+
+
+class ScheduleKeys(KeySpace):
+    """Of one namespace and shard."""
+
+    schedules = Key(
+        "schedules",
+        "hash",
+        STAYS,
+        "schedule → what it says, who said it, its pause (JSON)",
+        "no schedule can be changed or seen, and none ticks",
+    )
+    upcoming = Key(
+        "upcoming",
+        "hash",
+        STAYS,
+        "schedule → `<tag>:<time of its next tick>:<when that fires>:` (ms) and the id of the job that it started last",
+        "no schedule can be changed or seen, and none ticks",
+    )
+    ticks = Key(
+        "ticks",
+        "zset",
+        STAYS,
+        "schedule by when to look at it next (ms): its next tick, or later when a process is about to see to that",
+        "no schedule can be changed, and none ticks",
+    )
+    history = KeyFamily(
+        "history:<schedule>",
+        "list",
+        STAYS,
+        "what became of its ticks, the latest first, capped: `+<time>:<ms late>:<jobs>:<reason>:<id>` started, "
+        "`-<first>:<last>:<ticks>:<reason>` skipped",
+        "this schedule does not tick, and its history cannot be read",
+    )

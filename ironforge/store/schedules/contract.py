@@ -1,0 +1,132 @@
+"""What the doors ask of schedules.
+
+A schedule moves from tick to tick by a script that submits the job of the tick too, only from where its caller saw it:
+so each tick starts one job, or is skipped for a reason that its history says, whatever else happens meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, Literal, NamedTuple, Protocol
+
+import msgspec
+
+from ironforge.schedules.definition import Schedule
+from ironforge.schedules.errors import ScheduleNotFound
+
+# Of ticks that one backfill may have.
+MAX_BACKFILL: Final = 1_000
+
+Outcome = Literal["started", "skipped"]
+
+
+class Pause(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Since `since_ms`; `until_ms` (0: until it is resumed). `by`: who asked for it."""
+
+    note: str = ""
+    by: str = ""
+    since_ms: int = 0
+    until_ms: int = 0
+
+
+class StoredSchedule(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`source`: what defines it, such as a file or an application, `by`: who did. `created_ms`: of the first definition
+    since it was last deleted."""
+
+    schedule: Schedule
+    source: str = ""
+    by: str = ""
+    created_ms: int = 0
+    updated_ms: int = 0
+    pause: Pause | None = None
+
+    def paused(self, now_ms: int) -> bool:
+        return self.pause is not None and (self.pause.until_ms == 0 or self.pause.until_ms > now_ms)
+
+
+class ScheduleView(NamedTuple):
+    """`stored`: None when what is stored cannot be read here, `problem` says why; it does not tick then. `etag` changes
+    with what is stored. `next_ms`: the time of its next tick, None: there is none; `last_job`: the one started last."""
+
+    name: str
+    stored: StoredSchedule | None
+    etag: str
+    next_ms: int | None
+    last_job: bytes | None = None
+    problem: str = ""
+
+
+class PastTick(NamedTuple):
+    """What became of a tick, of `ticks` of them from `at_ms` to `last_ms` that were skipped for the same reason, or of
+    a backfill. `reason` of a start: empty, trigger or backfill; of a skip: overlap, missed, paused, redefined, or the
+    code of what refused its job. `job_id`: the (last) job."""
+
+    at_ms: int
+    outcome: Outcome
+    reason: str = ""
+    late_ms: int = 0
+    job_id: bytes | None = None
+    last_ms: int = 0
+    ticks: int = 1
+
+
+class Fired(NamedTuple):
+    """`reason` and `job_id` as in `PastTick`."""
+
+    outcome: Outcome
+    reason: str = ""
+    job_id: bytes | None = None
+
+
+class Schedules(Protocol):
+    """Schedules of a namespace. Every method raises StoreUnavailable when the server cannot be used now, and those that
+    change a schedule ScheduleConflict when it is not as the caller saw it."""
+
+    async def put(
+        self, name: str, schedule: Schedule, *, source: str = "", by: str = "", expected: str | None = None
+    ) -> ScheduleView:
+        """Says what holds from now on: nothing changes when that is what it says already. A pause stays.
+
+        `expected`: the etag that it must have, "" when there must be none of this name; None: whatever it is. Raises
+        InvalidJob for a schedule that is not right, QuotaExceeded; ScheduleConflict also where the key of its job leads
+        to another shard than before.
+        """
+
+    async def get(self, name: str) -> ScheduleView:
+        """Raises ScheduleNotFound."""
+
+    async def names(self) -> list[str]:
+        """Sorted."""
+
+    async def views(self, names: Sequence[str]) -> list[ScheduleView]:
+        """In this order, without those that are not there."""
+
+    async def delete(self, name: str, *, expected: str | None = None) -> None:
+        """With its history; jobs that it started go on. Raises ScheduleNotFound."""
+
+    async def history(self, name: str) -> list[PastTick]:
+        """The last ones, the latest first; at most 100 entries. Raises ScheduleNotFound."""
+
+    async def pause(self, name: str, note: str = "", *, by: str = "", until_ms: int = 0) -> ScheduleView:
+        """Its ticks are skipped until then, or until it is resumed. Raises ScheduleNotFound."""
+
+    async def resume(self, name: str) -> ScheduleView:
+        """Raises ScheduleNotFound."""
+
+    async def trigger(self, name: str) -> Fired:
+        """Starts its job now, as a tick would, also while it is paused. Raises ScheduleNotFound and what submitting the
+        job raises."""
+
+    async def backfill(
+        self, name: str, start: datetime, end: datetime, *, per_second: float = 1.0, dry_run: bool = False
+    ) -> list[tuple[int, bytes]]:
+        """Starts its job for each of its times from `start` on and before `end`, so many in a second; whatever runs.
+
+        Times in ms with the ids of their jobs. Raises ScheduleNotFound, InvalidJob for more than MAX_BACKFILL of them,
+        and what submitting them raises.
+        """
+
+
+def no_such_schedule(name: str) -> ScheduleNotFound:
+    return ScheduleNotFound(f"there is no schedule {name}")

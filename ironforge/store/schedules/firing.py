@@ -1,0 +1,147 @@
+"""Firing ticks: the script that moves schedules on and submits their jobs, for many of them in one call."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from ironforge.errors import InvalidJob
+from ironforge.job.limits import LimitUse, check_uses
+from ironforge.job.payload_schema import check_payload
+from ironforge.job.record import RECORD_VERSION, Job, new_id, tail_of
+from ironforge.redis.connection import Command, Connection
+from ironforge.redis.keys import Keys
+from ironforge.redis.scripts import FIRE
+from ironforge.schedules.definition import Schedule
+from ironforge.settings import Settings
+from ironforge.store.contract import Most, Submission
+from ironforge.store.kind_catalog import LookUp
+from ironforge.store.producer.common_key import only_key
+from ironforge.store.producer.refusals import refusal
+from ironforge.store.producer.submit_call import Batch, SubmitCall
+from ironforge.store.schedules.stored import Held, Position
+from ironforge.store.schedules.ticking import Moment, Skipped
+
+# The limit behind which runs of a schedule wait for each other, by its name as the key.
+RUNS: Final = "ironforge.schedules"
+# Runs that may wait, of schedules whose runs do.
+MOST_WAITING: Final = {"queue_one": 1, "queue_all": 100}
+MAX_WAITING: Final = 1_000_000_000
+ANSWERS: Final = 2
+
+
+class Shot(NamedTuple):
+    """What is to happen to a schedule that is where it was seen: it goes to `goes`, and `jobs` are submitted for the
+    tick at `at_ms`, from `fires_ms` on (0: now). `look`: as `fire.lua` takes it. `give_up_ms`: see `Step`. `ends`: the
+    job that is cancelled first. `starts`: the tick that starts a job, `refused`: why it cannot."""
+
+    held: Held
+    goes: Position
+    look: int | str
+    jobs: Sequence[Submission] = ()
+    at_ms: int = 0
+    fires_ms: int = 0
+    overlap: str = ""
+    reason: str = ""
+    skipped: Skipped | None = None
+    give_up_ms: int = 0
+    ends: bytes = b""
+    starts: Moment | None = None
+    refused: InvalidJob | None = None
+
+    @property
+    def words(self) -> Command:
+        skipped = "" if self.skipped is None else str(self.skipped)
+        name, _, at = self.held
+        told = (self.at_ms, self.fires_ms, self.overlap, self.reason, skipped)
+        return (name, at, self.goes.goes, self.look, len(self.jobs), *told)
+
+
+class Hit(NamedTuple):
+    """What became of a shot: `started`, `skipped`, `early`, or `moved`: the schedule was not where it was seen."""
+
+    verdict: str
+    job_id: bytes
+
+
+class Firing:
+    """In one shard, over the caller's connection."""
+
+    def __init__(self, settings: Settings, keys: Keys, shard: int, connection: Connection) -> None:
+        self._settings = settings
+        self._keys = keys
+        self._connection = connection
+        self._most = Most(settings.max_queues, settings.max_limit_keys)
+        self._shard = shard
+
+    async def fire(self, shots: Sequence[Shot]) -> tuple[int, list[Hit]]:
+        """The server's time, and what became of each. Raises what refuses one of the jobs, then nothing was done; and
+        what the connection raises."""
+        batch = Batch([item for shot in shots for item in shot.jobs], self._most, {})
+        call = SubmitCall(self._keys, self._settings, [batch], repeated=False)
+        words = [word for shot in shots for word in shot.words]
+        reply = await self._connection.run(FIRE, call.keys, [*call.arguments, *words, len(shots)])
+        if reply[0] == b"refused":
+            refused = refusal(reply[1])
+            assert refused is not None
+            raise refused
+        now_ms, *told = reply
+        return now_ms, [Hit(told[at].decode(), told[at + 1]) for at in range(0, len(told), ANSWERS)]
+
+    def job(self, name: str, schedule: Schedule, job_id: bytes, look_up: LookUp) -> Submission:
+        """Of a schedule in this shard, as nodes announced its kind. Raises InvalidJob where it cannot be submitted."""
+        made = job_of(schedule, job_id, look_up)
+        job, shards = made.job, self._settings.shards
+        tail = job_id[-1] if shards == 1 else tail_of(place_of(name, job))
+        if tail % shards != self._shard:
+            raise InvalidJob(
+                f"the key of its job leads to another shard than schedule {name} lies in: delete it and make it anew",
+                code="keys_apart",
+                field="job",
+            )
+        limits, version = job.limits, job.version
+        if schedule.overlap in MOST_WAITING:
+            limits, version = (*limits, LimitUse(RUNS, name)), RECORD_VERSION
+            check_uses(limits)
+        job = msgspec.structs.replace(job, id=job_id[:-1] + bytes((tail,)), limits=limits, version=version)
+        return msgspec.structs.replace(made, job=job)
+
+
+def job_of(schedule: Schedule, job_id: bytes, look_up: LookUp) -> Submission:
+    """Raises InvalidJob."""
+    request = schedule.job
+    kind, payload = request.kind, bytes(request.payload)
+    known = look_up(kind)
+    if known is not None and known.schemas:
+        check_payload(kind, known.schemas, payload)
+    checked = request.checked(known.defaults if known else None)
+    return Submission(checked.job(kind, payload, job_id), checked.delay_ms, expires_in_ms=checked.expires_in_ms)
+
+
+def place_of(name: str, job: Job) -> str:
+    """The text that says in which shard a schedule lies, as its job does. Raises InvalidJob where that has several."""
+    text = only_key([job])
+    return name if text is None else text
+
+
+def tick_id(name: str, created_ms: int, at_ms: int) -> bytes:
+    """The id of the job of a tick: whoever fires it comes to the same. A UUIDv7 with the time of the tick."""
+    digest = hashlib.sha256(f"{name}\n{created_ms}\n{at_ms}".encode()).digest()
+    version, variant = 0x70 | digest[0] & 0x0F, 0x80 | digest[2] & 0x3F
+    return at_ms.to_bytes(6) + bytes((version, digest[1], variant)) + digest[3:10]
+
+
+def id_at(ms: int) -> bytes:
+    """Of a job that counts as created at this Unix time."""
+    return ms.to_bytes(6) + new_id()[6:]
+
+
+def overlap_words(schedule: Schedule, *, whatever_runs: bool = False) -> str:
+    """As `fire.lua` takes it."""
+    most = MOST_WAITING.get(schedule.overlap)
+    if most is not None:
+        return f"q{MAX_WAITING if whatever_runs else most}"
+    return "s" if schedule.overlap == "skip" and not whatever_runs else ""

@@ -1,0 +1,232 @@
+"""Schedules of a namespace as its doors see them.
+
+One lies in the shard that its jobs go to; by its name all are asked.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from ironforge.errors import InvalidJob
+from ironforge.job.checks import check_name
+from ironforge.job.record import created_ms_of, new_id
+from ironforge.redis.connection import DoorConnection
+from ironforge.redis.shards import shards_of
+from ironforge.schedules.checks import check_schedule
+from ironforge.schedules.definition import Schedule
+from ironforge.schedules.errors import ScheduleConflict
+from ironforge.settings import Settings
+from ironforge.store.contract import Inspector, Submission
+from ironforge.store.kind_catalog import KindCatalog
+from ironforge.store.schedules.contract import (
+    MAX_BACKFILL,
+    Fired,
+    PastTick,
+    Pause,
+    ScheduleView,
+    StoredSchedule,
+)
+from ironforge.store.schedules.firing import Shot, id_at, job_of, overlap_words
+from ironforge.store.schedules.shard import ScheduleShard
+from ironforge.store.schedules.shards import CHASES, ScheduleShards, elusive
+from ironforge.store.schedules.stored import Held, Position, etag_of
+from ironforge.store.schedules.ticking import Moment, Skipped, moments, next_tick, step
+
+
+class RedisSchedules:
+    """Implements `contract.Schedules`."""
+
+    def __init__(self, settings: Settings, inspector: Inspector) -> None:
+        self._connections = [DoorConnection(settings.redis_url, keys.prefix) for keys in shards_of(settings)]
+        self._shards = ScheduleShards(settings, self._connections)
+        self._kinds = KindCatalog(inspector, settings)
+
+    def abandon(self) -> None:
+        """Let go of the connections, for their loop is closed."""
+        for connection in self._connections:
+            connection.abandon()
+
+    async def close(self) -> None:
+        for connection in self._connections:
+            await connection.close()
+
+    async def put(
+        self, name: str, schedule: Schedule, *, source: str = "", by: str = "", expected: str | None = None
+    ) -> ScheduleView:
+        check_name("name", name, "invalid_schedule")
+        check_schedule(schedule)
+        await self._kinds.refresh_if_due()
+        home = self._shards.home(name, job_of(schedule, new_id(), self._kinds.look_up).job)
+        home.firing.job(name, schedule, new_id(), self._kinds.look_up)
+        for _ in range(CHASES):
+            found = await self._shards.find(name)
+            shard, held = found or (home, Held(name, b"", b""))
+            _check(held, expected)
+            if shard is not home:
+                message = f"the key of its job leads to another shard than schedule {name} lies in"
+                raise ScheduleConflict(f"{message}: delete it first, then make it anew")
+            changed = await self._define(shard, held, schedule, source, by)
+            if changed is not None:
+                return changed.view()
+        raise elusive(name)
+
+    async def get(self, name: str) -> ScheduleView:
+        _, held = await self._shards.found(name)
+        return held.view()
+
+    async def names(self) -> list[str]:
+        return await self._shards.names()
+
+    async def views(self, names: Sequence[str]) -> list[ScheduleView]:
+        return await self._shards.views(names)
+
+    async def delete(self, name: str, *, expected: str | None = None) -> None:
+        async def attempt(shard: ScheduleShard, held: Held) -> bool | None:
+            _check(held, expected)
+            return await shard.delete(held) or None
+
+        await self._shards.chase(name, attempt)
+
+    async def history(self, name: str) -> list[PastTick]:
+        shard, _ = await self._shards.found(name)
+        return await shard.history(name)
+
+    async def pause(self, name: str, note: str = "", *, by: str = "", until_ms: int = 0) -> ScheduleView:
+        async def attempt(shard: ScheduleShard, held: Held) -> Held | None:
+            stored, now_ms = held.read(), await shard.now_ms()
+            pause = Pause(note, by, now_ms, until_ms)
+            return await shard.write(held, msgspec.structs.replace(stored, pause=pause), held.planned(stored, now_ms))
+
+        return (await self._shards.chase(name, attempt)).view()
+
+    async def resume(self, name: str) -> ScheduleView:
+        async def attempt(shard: ScheduleShard, held: Held) -> Held | None:
+            stored, now_ms = held.read(), await shard.now_ms()
+            position, skipped = held.planned(stored, now_ms), None
+            if stored.pause is not None:
+                position, skipped = _passed(held, stored, now_ms, stored.pause.until_ms or now_ms + 1, "paused")
+            return await shard.write(held, msgspec.structs.replace(stored, pause=None), position, skipped)
+
+        return (await self._shards.chase(name, attempt)).view()
+
+    async def trigger(self, name: str) -> Fired:
+        async def attempt(shard: ScheduleShard, held: Held) -> Fired | None:
+            stored, now_ms = held.read(), await shard.now_ms()
+            job = shard.firing.job(name, stored.schedule, id_at(now_ms), self._kinds.look_up)
+            position = held.planned(stored, now_ms)
+            shot = Shot(held, position, position.look, (job,), now_ms, reason="trigger")
+            return await _fired(shard, stored, shot._replace(overlap=overlap_words(stored.schedule)))
+
+        await self._kinds.refresh_if_due()
+        return await self._shards.chase(name, attempt)
+
+    async def backfill(
+        self, name: str, start: datetime, end: datetime, *, per_second: float = 1.0, dry_run: bool = False
+    ) -> list[tuple[int, bytes]]:
+        async def attempt(shard: ScheduleShard, held: Held) -> list[tuple[int, bytes]] | None:
+            stored, now_ms = held.read(), await shard.now_ms()
+            times = _times(name, stored.schedule, start, end)
+            one = shard.firing.job(name, stored.schedule, new_id(), self._kinds.look_up)
+            jobs = [_later(one, round(number * 1000 / per_second)) for number in range(len(times))]
+            answer = [(at_ms, job.job.id) for at_ms, job in zip(times, jobs, strict=True)]
+            if dry_run or not jobs:
+                return answer
+            position = held.planned(stored, now_ms)
+            shot = Shot(held, position, position.look, jobs, times[0], reason="backfill")
+            fired = await _fired(
+                shard, stored, shot._replace(overlap=overlap_words(stored.schedule, whatever_runs=True))
+            )
+            return answer if fired else None
+
+        await self._kinds.refresh_if_due()
+        return await self._shards.chase(name, attempt)
+
+    async def _define(self, shard: ScheduleShard, held: Held, schedule: Schedule, source: str, by: str) -> Held | None:
+        now_ms = await shard.now_ms()
+        stored, skipped = StoredSchedule(schedule, source, by, now_ms, now_ms), None
+        before = held.legible()
+        if before is None:
+            return await shard.write(held, stored, Position().to(next_tick(held.name, schedule, now_ms)))
+        if (before.schedule, before.source) == (schedule, source):
+            return held
+        stored = msgspec.structs.replace(stored, created_ms=before.created_ms, pause=before.pause)
+        position = held.planned(before, now_ms)
+        if not _ticks_alike(before.schedule, schedule):
+            # What was due is in the history, and where the clock was put back no tick comes twice.
+            position, skipped = _passed(held, before, now_ms, now_ms + 1, "redefined")
+            position = position.to(next_tick(held.name, schedule, max(now_ms, position.since_ms)))
+        return await shard.write(held, stored, position, skipped)
+
+
+async def _fired(shard: ScheduleShard, stored: StoredSchedule, shot: Shot) -> Fired | None:
+    """Out of turn. None: the schedule is not where it was seen, or where it is was lost, and is known now."""
+    if shot.held.position() is None:
+        await shard.write(shot.held, stored, shot.goes)
+        return None
+    if stored.schedule.overlap == "cancel_running" and shot.reason == "trigger":
+        shot = shot._replace(ends=shot.goes.last_job)
+    _, [hit] = await shard.shoot([shot])
+    if hit.verdict == "started":
+        return Fired("started", shot.reason, hit.job_id)
+    return Fired("skipped", "overlap") if hit.verdict == "skipped" else None
+
+
+def _passed(
+    held: Held, stored: StoredSchedule, now_ms: int, until_ms: int, reason: str
+) -> tuple[Position, Skipped | None]:
+    """Past the ticks that fire before then, and those ticks. Of very many the last ones are not counted."""
+    position = held.planned(stored, now_ms)
+    if position.at_ms is None or position.fires_ms >= min(until_ms, now_ms + 1):
+        return position, None
+    first = Moment(position.at_ms, position.fires_ms)
+    plan = step(held.name, stored.schedule, first, now_ms, paused_until_ms=min(until_ms, now_ms + 1))
+    following = plan.following
+    if following is not None and following.fires_ms <= now_ms and until_ms > now_ms:
+        following = next_tick(held.name, stored.schedule, now_ms)
+    return position.to(following), plan.skipped and plan.skipped._replace(reason=reason)
+
+
+def _ticks_alike(one: Schedule, other: Schedule) -> bool:
+    """Whether both tick at the same times."""
+    kept = {field: getattr(one, field) for field in ("job", "overlap", "catch_up")}
+    return msgspec.structs.replace(other, **kept) == one
+
+
+def _times(name: str, schedule: Schedule, start: datetime, end: datetime) -> list[int]:
+    """Of its ticks from `start` on and before `end`, in ms."""
+    until_ms = end.timestamp() * 1000
+    after_ms = math.ceil(start.timestamp() * 1000) - 1
+    at_ms = (tick.at_ms for tick in moments(name, schedule, after_ms))
+    times = list(itertools.islice(itertools.takewhile(lambda at: at < until_ms, at_ms), MAX_BACKFILL + 1))
+    if len(times) > MAX_BACKFILL:
+        hint = f"give a shorter time, with at most {MAX_BACKFILL}"
+        raise InvalidJob(
+            f"schedule {name} has more than {MAX_BACKFILL} ticks from {start.isoformat()} to {end.isoformat()}: {hint}",
+            code="out_of_range",
+            field="to",
+            hint=hint,
+        )
+    return times
+
+
+def _later(one: Submission, delay_ms: int) -> Submission:
+    """The same job under an id of its own."""
+    job_id = new_id(one.job.id[-1])
+    created_ms = created_ms_of(job_id)
+    delay_ms += one.delay_ms or 0
+    ready_ms = created_ms + delay_ms if delay_ms else 0
+    job = msgspec.structs.replace(one.job, id=job_id, created_ms=created_ms, ready_ms=ready_ms)
+    expires_in_ms = one.expires_in_ms and one.expires_in_ms + delay_ms
+    return msgspec.structs.replace(one, job=job, delay_ms=delay_ms or None, expires_in_ms=expires_in_ms)
+
+
+def _check(held: Held, expected: str | None) -> None:
+    etag = etag_of(held.said) if held.said else ""
+    if expected is not None and expected != etag:
+        now = f"has the ETag {etag} now" if etag else "is not there"
+        raise ScheduleConflict(f"schedule {held.name} {now}, not as expected: read it again, then repeat the change")

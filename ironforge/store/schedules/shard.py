@@ -1,0 +1,90 @@
+"""The schedules of one shard: reading them, and changing what they say only from what was seen."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Final
+
+from ironforge.errors import InvalidState, JobNotFound, QuotaExceeded
+from ironforge.redis.connection import Connection
+from ironforge.redis.keys import Keys
+from ironforge.redis.scripts import DELETE_SCHEDULE, PUT_SCHEDULE
+from ironforge.settings import Settings, environment_name
+from ironforge.store.located_jobs import LocatedJobs
+from ironforge.store.retention import milliseconds
+from ironforge.store.schedules.contract import PastTick, StoredSchedule
+from ironforge.store.schedules.firing import Firing, Hit, Shot
+from ironforge.store.schedules.stored import Held, Position, encode, etag_of, past_tick
+from ironforge.store.schedules.ticking import Skipped
+
+RETRY_SECONDS: Final = 60.0
+
+
+class ScheduleShard:
+    """Over the caller's connection."""
+
+    def __init__(self, settings: Settings, keys: Keys, shard: int, connection: Connection) -> None:
+        self._keys = keys
+        self._connection = connection
+        self._located = LocatedJobs(settings, keys, connection)
+        self._most = settings.max_schedules
+        self.firing = Firing(settings, keys, shard, connection)
+
+    async def now_ms(self) -> int:
+        """By the server's clock."""
+        return milliseconds(await self._connection.call("TIME"))
+
+    async def names(self) -> list[bytes]:
+        names: list[bytes] = await self._connection.call("HKEYS", self._keys.schedules)
+        return names
+
+    async def held(self, names: Sequence[str]) -> list[Held]:
+        """Those that are there, in this order."""
+        if not names:
+            return []
+        said, at = await self._connection.pipeline(
+            [["HMGET", self._keys.schedules, *names], ["HMGET", self._keys.upcoming, *names]]
+        )
+        return [Held(*one) for one in zip(names, said, (each or b"" for each in at), strict=True) if one[1] is not None]
+
+    async def write(
+        self, held: Held, stored: StoredSchedule, position: Position, skipped: Skipped | None = None
+    ) -> Held | None:
+        """What it says from now on, and at which tick it is; `position.tag` is made. None: it is not as it was seen.
+        Raises QuotaExceeded."""
+        said = encode(stored)
+        position = position._replace(tag=etag_of(said))
+        words = ("" if skipped is None else str(skipped),)
+        done = await self._connection.run(
+            PUT_SCHEDULE,
+            PUT_SCHEDULE.keys(self._keys, history=self._keys.history(held.name)),
+            [*held, said, position.raw, position.look, self._most, self._keys.signals, *words],
+        )
+        if done < 0:
+            raise QuotaExceeded(
+                f"the namespace may have {self._most} schedules, and has as many: delete those that are not used, or "
+                f"raise {environment_name('max_schedules')}",
+                quota="namespace.schedules",
+                current=self._most,
+                limit=self._most,
+                retry_seconds=RETRY_SECONDS,
+            )
+        return Held(held.name, said, position.raw) if done else None
+
+    async def delete(self, held: Held) -> bool:
+        """False: it has changed since it was seen."""
+        keys = DELETE_SCHEDULE.keys(self._keys, history=self._keys.history(held.name))
+        return bool(await self._connection.run(DELETE_SCHEDULE, keys, [held.name, held.said]))
+
+    async def shoot(self, shots: Sequence[Shot]) -> tuple[int, list[Hit]]:
+        """As `Firing.fire`, after what a new run cancels."""
+        for shot in shots:
+            if shot.ends:
+                with contextlib.suppress(JobNotFound, InvalidState):
+                    await self._located.cancel(shot.ends)
+        return await self.firing.fire(shots)
+
+    async def history(self, name: str) -> list[PastTick]:
+        rows = await self._connection.call("LRANGE", self._keys.history(name), 0, -1)
+        return [past for row in rows if (past := past_tick(row)) is not None]

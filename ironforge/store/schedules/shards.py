@@ -1,0 +1,72 @@
+"""Schedules of all shards by their names, of which each is in one shard."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeVar
+
+from ironforge.job.record import Job, tail_of
+from ironforge.redis.connection import Connection
+from ironforge.redis.shards import shards_of
+from ironforge.schedules.errors import ScheduleConflict
+from ironforge.settings import Settings
+from ironforge.store.schedules.contract import ScheduleView, no_such_schedule
+from ironforge.store.schedules.firing import place_of
+from ironforge.store.schedules.shard import ScheduleShard
+from ironforge.store.schedules.stored import Held
+from ironforge.store.sharding.fan_out import gather_all
+
+# Others would have to change a schedule between every read and write for this many times in a row.
+CHASES: Final = 20
+
+T = TypeVar("T")
+
+
+class ScheduleShards:
+    """`connections`: of each shard."""
+
+    def __init__(self, settings: Settings, connections: Sequence[Connection]) -> None:
+        self._shards = [
+            ScheduleShard(settings, keys, number, connections[number])
+            for number, keys in enumerate(shards_of(settings))
+        ]
+
+    async def names(self) -> list[str]:
+        """Sorted."""
+        found = await gather_all(shard.names() for shard in self._shards)
+        return sorted(name.decode(errors="replace") for names in found for name in names)
+
+    async def views(self, names: Sequence[str]) -> list[ScheduleView]:
+        """Of those that are there, in this order."""
+        found = await gather_all(shard.held(names) for shard in self._shards)
+        by_name = {held.name: held.view() for part in found for held in part}
+        return [by_name[name] for name in names if name in by_name]
+
+    def home(self, name: str, job: Job) -> ScheduleShard:
+        """Where a schedule with this job lies. Raises InvalidJob where its keys lead to several."""
+        shards = len(self._shards)
+        return self._shards[tail_of(place_of(name, job)) % shards if shards > 1 else 0]
+
+    async def find(self, name: str) -> tuple[ScheduleShard, Held] | None:
+        """None: there is no such schedule."""
+        found = await gather_all(shard.held([name]) for shard in self._shards)
+        return next(((shard, held[0]) for shard, held in zip(self._shards, found, strict=True) if held), None)
+
+    async def found(self, name: str) -> tuple[ScheduleShard, Held]:
+        """Raises ScheduleNotFound."""
+        found = await self.find(name)
+        if found is None:
+            raise no_such_schedule(name)
+        return found
+
+    async def chase(self, name: str, attempt: Callable[[ScheduleShard, Held], Awaitable[T | None]]) -> T:
+        """Again while it is changed between being seen and the attempt, which answers None then."""
+        for _ in range(CHASES):
+            done = await attempt(*await self.found(name))
+            if done is not None:
+                return done
+        raise elusive(name)
+
+
+def elusive(name: str) -> ScheduleConflict:
+    return ScheduleConflict(f"schedule {name} was changed {CHASES} times while it was to be: try again")

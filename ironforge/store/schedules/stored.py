@@ -1,0 +1,128 @@
+"""What the server has of a schedule, and back."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Final, NamedTuple
+
+import msgspec
+
+from ironforge.errors import IronForgeError
+from ironforge.job.record import created_ms_of
+from ironforge.redis.keys import ID_BYTES
+from ironforge.store.schedules.contract import PastTick, ScheduleView, StoredSchedule
+from ironforge.store.schedules.ticking import Moment, next_tick
+
+_ETAG_CHARACTERS: Final = 16
+
+encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(StoredSchedule).decode
+_POSITION: Final = re.compile(rb"([^:]*):(\d{1,15})?:(\d{1,15})?:(.*)", re.DOTALL)
+_PAST: Final = re.compile(rb"\+(\d+):(\d+):(\d+):([^:]*):(.*)|-(\d+):(\d+):(\d+):(.*)", re.DOTALL)
+
+
+def etag_of(said: bytes) -> str:
+    return hashlib.sha256(said).hexdigest()[:_ETAG_CHARACTERS]
+
+
+class Position(NamedTuple):
+    """Where a schedule is: its next tick (None: there is none), when that fires, and the job that it started last
+    (empty: none). `tag`: of the definition that this follows from, its etag."""
+
+    tag: str = ""
+    at_ms: int | None = None
+    fires_ms: int = 0
+    last_job: bytes = b""
+
+    @classmethod
+    def read(cls, raw: bytes) -> Position | None:
+        """None: there is none, or one that cannot be read."""
+        found = _POSITION.fullmatch(raw)
+        if found is None:
+            return None
+        tag, at_ms, fires_ms, last_job = found.groups()
+        last_job = last_job if len(last_job) == ID_BYTES else b""
+        return cls(tag.decode(errors="replace"), int(at_ms) if at_ms else None, int(fires_ms or 0), last_job)
+
+    @property
+    def goes(self) -> bytes:
+        """As scripts take it, which put the id of the last job behind it."""
+        return b"%s:%s:%s:" % (self.tag.encode(), *((b"", b"") if self.at_ms is None else self._times))
+
+    def to(self, moment: Moment | None) -> Position:
+        """At this tick."""
+        at_ms, fires_ms = (None, 0) if moment is None else moment
+        return self._replace(at_ms=at_ms, fires_ms=fires_ms)
+
+    @property
+    def since_ms(self) -> int:
+        """The tick that it has started last, which its job has the time of; 0: that is not known."""
+        started_ms = created_ms_of(self.last_job) if self.last_job else 0
+        return started_ms if started_ms < (self.at_ms or 0) else 0
+
+    @property
+    def raw(self) -> bytes:
+        return self.goes + self.last_job
+
+    @property
+    def _times(self) -> tuple[bytes, bytes]:
+        return b"%d" % (self.at_ms or 0), b"%d" % self.fires_ms
+
+    @property
+    def look(self) -> int | str:
+        """When to look at it next, as scripts take it."""
+        return "" if self.at_ms is None else self.fires_ms
+
+
+class Held(NamedTuple):
+    """A schedule as it was seen in the server: what it says, and where it is (empty: that is lost)."""
+
+    name: str
+    said: bytes
+    at: bytes
+
+    def read(self) -> StoredSchedule:
+        """Raises IronForgeError where this version cannot."""
+        try:
+            return _decode(self.said)
+        except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+            raise IronForgeError(f"what is stored of it cannot be read: {error}") from None
+
+    def legible(self) -> StoredSchedule | None:
+        """None where there is none, or it cannot be read: then it may be defined anew."""
+        try:
+            return self.read()
+        except IronForgeError:
+            return None
+
+    def position(self) -> Position | None:
+        """None: that is lost, or not of what it says."""
+        position = Position.read(self.at)
+        return position if position is not None and position.tag == etag_of(self.said) else None
+
+    def planned(self, stored: StoredSchedule, now_ms: int) -> Position:
+        """Where it is, or, where that is lost, will be from now on."""
+        return self.position() or Position().to(next_tick(self.name, stored.schedule, now_ms))
+
+    def view(self) -> ScheduleView:
+        position = Position.read(self.at)
+        next_ms, last_job = (position.at_ms, position.last_job or None) if position else (None, None)
+        try:
+            stored, problem = self.read(), ""
+        except IronForgeError as error:
+            stored, problem = None, str(error)
+        return ScheduleView(self.name, stored, etag_of(self.said), next_ms, last_job, problem)
+
+
+def past_tick(row: bytes) -> PastTick | None:
+    """None for a row that is none."""
+    found = _PAST.fullmatch(row)
+    if found is None:
+        return None
+    if found[1] is not None:
+        at_ms, late_ms, jobs = (int(word) for word in found.group(1, 2, 3))
+        reason, job_id = found[4].decode(errors="replace"), found[5] or None
+        return PastTick(at_ms, "started", reason, late_ms, job_id, at_ms, jobs)
+    first, last, ticks = (int(word) for word in found.group(6, 7, 8))
+    return PastTick(first, "skipped", found[9].decode(errors="replace"), 0, None, last, ticks)

@@ -1,0 +1,163 @@
+"""What fires the ticks of one shard: in every node and every API process, as many at once as there are.
+
+Each asks which schedules tick soon, and is told of some that no other one is told of for a time. It prepares their jobs
+ahead, and fires them when their time has come, many in one call. That two fire the same tick does not matter: one of
+them finds that the schedule has moved on. So nothing is lost with a process, and its share is seen to a few seconds
+later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import random
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from redis.exceptions import RedisError
+
+from ironforge.errors import Duplicate, Refused, StoreError, StoreUnavailable
+from ironforge.logs.setup import get_logger
+from ironforge.redis.causes import said
+from ironforge.redis.connection import Connection
+from ironforge.redis.keys import Keys
+from ironforge.redis.outages import is_wrong_type
+from ironforge.redis.replies import rows
+from ironforge.redis.scripts import CLAIM_TICKS
+from ironforge.settings import Settings
+from ironforge.store.contract import Inspector
+from ironforge.store.kind_catalog import KindCatalog
+from ironforge.store.schedules.aim import aim, skipping
+from ironforge.store.schedules.firing import Shot
+from ironforge.store.schedules.shard import ScheduleShard
+from ironforge.store.schedules.stored import Held
+from ironforge.store.server_clock import ServerClock
+
+# Schedules that one process is told of at once, and fires in one call.
+AT_ONCE: Final = 500
+# How long before its time a tick is prepared, and how long after it others are told of it.
+AHEAD_MS: Final = 2_000
+AGAIN_MS: Final = 5_000
+OUTAGE_SECONDS: Final = 1.0
+
+log = get_logger("ironforge.schedules")
+
+
+class Ticker:
+    """Of one shard, the `shard`th of its namespace. It sends nothing before `wake` says that there are schedules."""
+
+    def __init__(self, settings: Settings, keys: Keys, shard: int, inspector: Inspector) -> None:
+        self._keys = keys
+        self._connection = Connection(settings.redis_url, keys.prefix)
+        self._schedules = ScheduleShard(settings, keys, shard, self._connection)
+        self._kinds = KindCatalog(inspector, settings)
+        self._clock = ServerClock()
+        self._loaded: dict[str, Shot] = {}
+        self._claim_at = math.inf
+        self._woken = asyncio.Event()
+
+    def wake(self, in_ms: int) -> None:
+        """Some schedule is to be looked at then."""
+        claim_at = time.monotonic() + max(0, in_ms - AHEAD_MS) / 1000
+        if claim_at < self._claim_at:
+            self._claim_at = claim_at
+            self._woken.set()
+
+    async def tick_forever(self) -> None:
+        """An outage only puts it off: what is missed meanwhile is caught up with."""
+        while True:
+            self._woken.clear()
+            try:
+                seconds = await self.tick()
+            except (RedisError, OSError, StoreError) as error:
+                log.warning("ticks_put_off", error=said(error))
+                seconds = random.uniform(0, OUTAGE_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._woken.wait()
+
+    async def tick(self) -> float | None:
+        """Fires what is due. In how many seconds to come again; None: there are no schedules."""
+        if time.monotonic() >= self._claim_at:
+            await self._claim()
+        now_ms = self._clock.now_ms()
+        due = [shot for shot in self._loaded.values() if shot.fires_ms <= now_ms]
+        for start in range(0, len(due), AT_ONCE):
+            await self._fire(due[start : start + AT_ONCE])
+        fires_ms = min((shot.fires_ms for shot in self._loaded.values()), default=math.inf)
+        seconds = min((fires_ms - self._clock.now_ms()) / 1000, self._claim_at - time.monotonic())
+        return None if math.isinf(seconds) else max(0.001, seconds)
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+    async def _claim(self) -> None:
+        asked_at = time.monotonic()
+        words = [AT_ONCE, AHEAD_MS, AGAIN_MS]
+        now_ms, later_ms, *found = await self._connection.run(CLAIM_TICKS, CLAIM_TICKS.keys(self._keys), words)
+        self._clock.note(now_ms, asked_at)
+        self._claim_at = asked_at + later_ms / 1000 if later_ms >= 0 else math.inf
+        if found:
+            await self._kinds.refresh_if_due()
+        for name, text, at in rows(found, 3):
+            await self._load(Held(name.decode(errors="replace"), text, at), now_ms)
+
+    async def _load(self, held: Held, now_ms: int) -> None:
+        """One that cannot be read, or whose ticks cannot be told, stops no other one."""
+        try:
+            stored = held.read()
+            if held.position() is None:
+                await self._schedules.write(held, stored, held.planned(stored, now_ms))
+                self._claim_at = 0.0
+                return
+            self._loaded[held.name] = aim(held, stored, now_ms, self._schedules.firing, self._kinds.look_up)
+        except (StoreUnavailable, RedisError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one of them
+            log.warning("schedule_does_not_tick", schedule=held.name, error=str(error))
+
+    async def _fire(self, shots: Sequence[Shot]) -> None:
+        refused = [shot for shot in shots if shot.refused is not None]
+        for shot in refused:
+            await self._put_off(shot, shot.refused)
+        await self._shoot([shot for shot in shots if shot.refused is None])
+
+    async def _shoot(self, shots: Sequence[Shot]) -> None:
+        if not shots:
+            return
+        asked_at = time.monotonic()
+        try:
+            now_ms, hits = await self._schedules.shoot(shots)
+        except (Refused, RedisError) as error:
+            if isinstance(error, StoreUnavailable) or (isinstance(error, RedisError) and not is_wrong_type(error)):
+                raise
+            if len(shots) == 1:
+                await self._put_off(shots[0], error)
+            else:  # nothing was done: each of the others may be fired
+                for shot in shots:
+                    await self._shoot([shot])
+            return
+        self._clock.note(now_ms, asked_at)
+        for shot, hit in zip(shots, hits, strict=True):
+            if hit.verdict == "early":
+                continue
+            self._unload(shot)
+            if hit.verdict == "moved":
+                self.wake(0)
+            elif shot.goes.at_ms is not None:
+                self.wake(round(shot.goes.fires_ms - now_ms))
+
+    async def _put_off(self, shot: Shot, error: Exception | None) -> None:
+        """Its job was refused: it stays where it is, and is tried again, or skipped when there is no time for that."""
+        self._unload(shot)
+        reason = error.code if isinstance(error, Refused) else "store_refused"
+        log.warning("tick_refused", schedule=shot.held.name, code=reason, error=str(error))
+        is_last = isinstance(error, Duplicate) or self._clock.now_ms() + AGAIN_MS >= shot.give_up_ms
+        if isinstance(error, Refused) and shot.starts and (is_last or shot.skipped):
+            await self._shoot([skipping(shot, reason)])
+
+    def _unload(self, shot: Shot) -> None:
+        if self._loaded.get(shot.held.name) is shot:
+            del self._loaded[shot.held.name]

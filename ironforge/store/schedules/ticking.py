@@ -1,0 +1,102 @@
+"""Which tick a schedule fires next, and which it skips: by its policies, the time, and nothing else."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from ironforge.schedules.definition import MAX_CAUGHT_UP, CatchUp, Schedule
+from ironforge.schedules.ticks import fire_ms, ticks
+
+# A tick that is later than this was missed: what becomes of it `catch_up` says.
+GRACE_MS: Final = 10_000
+# Missed ticks that are looked at in one step. Where there are more, the others are seen to in the next one.
+AT_ONCE: Final = 2 * MAX_CAUGHT_UP
+
+
+class Moment(NamedTuple):
+    """A tick: the time that the schedule names, and when it fires, by its jitter."""
+
+    at_ms: int
+    fires_ms: int
+
+
+class Skipped(NamedTuple):
+    """Ticks in a row that start nothing."""
+
+    first_ms: int
+    last_ms: int
+    ticks: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.first_ms}:{self.last_ms}:{self.ticks}:{self.reason}"
+
+
+class Step(NamedTuple):
+    """What moves a schedule on at `fires_ms`: some ticks are skipped, one starts a job, and what comes after it.
+    `give_up_ms`: until then the job may be submitted again where it was refused."""
+
+    fires_ms: int
+    skipped: Skipped | None
+    start: Moment | None
+    following: Moment | None
+    give_up_ms: int = 0
+
+
+def next_tick(name: str, schedule: Schedule, after_ms: int) -> Moment | None:
+    return next(moments(name, schedule, after_ms), None)
+
+
+def moments(name: str, schedule: Schedule, after_ms: int) -> Iterator[Moment]:
+    """Its ticks after this time, in order."""
+    for tick in ticks(schedule, after_ms):
+        yield Moment(tick.at_ms, fire_ms(name, tick.at_ms, schedule.jitter_seconds))
+
+
+def step(name: str, schedule: Schedule, first: Moment, now_ms: float, *, paused_until_ms: float = 0) -> Step:
+    """From its next tick, `first`, which may fire later than now. Those that fire before `paused_until_ms` are
+    skipped."""
+    coming = itertools.chain([first], moments(name, schedule, first.at_ms))
+    due: list[Moment] = []
+    following = next(coming, None)
+    while following is not None and following.fires_ms <= now_ms and len(due) < AT_ONCE:
+        due.append(following)
+        following = next(coming, None)
+    is_all = following is None or following.fires_ms > now_ms
+    if not due:
+        due, following = [first], next(coming, None)
+    paused = _first_since(due, paused_until_ms)
+    starts = paused or _first_to_start(schedule.catch_up, due, now_ms)
+    skipped = _skipped(due[:starts], "paused" if paused else "missed")
+    if skipped and (starts == len(due) or paused or not is_all):
+        # More of them are due: which one starts the next step says.
+        return Step(due[starts - 1].fires_ms, skipped, None, due[starts] if starts < len(due) else following)
+    start = due[starts]
+    after = due[starts + 1] if starts + 1 < len(due) else following
+    return Step(start.fires_ms, skipped, start, after, _give_up_ms(schedule.catch_up, start, after))
+
+
+def _first_to_start(catch_up: CatchUp, due: list[Moment], now_ms: float) -> int:
+    """Which of these, the oldest first, is the first that is not skipped."""
+    recent = _first_since(due, now_ms - GRACE_MS)
+    if catch_up.policy == "none":
+        return recent
+    within = min(recent, _first_since(due, now_ms - catch_up.window_seconds * 1000))
+    most = catch_up.most if catch_up.policy == "all" else 1
+    return max(within, min(recent, len(due) - most))
+
+
+def _first_since(due: list[Moment], since_ms: float) -> int:
+    return next((at for at, tick in enumerate(due) if tick.fires_ms >= since_ms), len(due))
+
+
+def _skipped(those: list[Moment], reason: str) -> Skipped | None:
+    return Skipped(those[0].at_ms, those[-1].at_ms, len(those), reason) if those else None
+
+
+def _give_up_ms(catch_up: CatchUp, start: Moment, after: Moment | None) -> int:
+    window_ms = 0.0 if catch_up.policy == "none" else catch_up.window_seconds * 1000
+    until_ms = start.fires_ms + round(max(GRACE_MS, window_ms))
+    return until_ms if catch_up.policy == "all" or after is None else min(until_ms, after.fires_ms)

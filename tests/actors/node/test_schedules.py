@@ -1,0 +1,46 @@
+"""Real nodes fire the ticks of schedules, and run their jobs."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ironforge.job.request import JobRequest
+from ironforge.schedules.definition import CatchUp, Schedule
+from tests.actors.node.kit import World
+from tests.support.waiting import until
+
+EVERY_SECOND = Schedule(
+    job=JobRequest(kind="note", payload=msgspec.Raw(b"1")),
+    every_seconds=1.0,
+    overlap="allow",
+    catch_up=CatchUp("all", 60.0),
+)
+
+
+async def test_each_tick_runs_once_whichever_of_several_nodes_fires_it(world: World) -> None:
+    schedules = world.cluster.store_client.schedules
+    async with world.node(), world.node():
+        await schedules.put("report", EVERY_SECOND)
+        await until(lambda: len(world.ran) >= 3, "three ticks")
+        await schedules.pause("report")
+        past = [row for row in await schedules.history("report") if row.outcome == "started"]
+        await until(lambda: len(world.ran) == len(past), "their jobs to have run")
+    times = sorted(row.at_ms for row in past)
+    assert times == list(range(times[0], times[-1] + 1, 1000))
+    assert min(row.late_ms for row in past) >= 0
+
+
+async def test_a_node_that_dies_leaves_its_ticks_to_another(world: World) -> None:
+    """Also those that it had been told of."""
+    schedules = world.cluster.store_client.schedules
+    async with world.node() as node:
+        await schedules.put("report", EVERY_SECOND)
+        await until(lambda: world.ran, "the first tick")
+        for ticker in node._store.tickers:
+            await ticker.close()  # it can do nothing more, and may know of the next one
+        before = len(world.ran)
+        async with world.node():
+            await until(lambda: len(world.ran) >= before + 2, "its ticks, by the other node")
+    rows = await schedules.history("report")
+    times = sorted(row.at_ms for row in rows if row.outcome == "started")
+    assert times == list(range(times[0], times[-1] + 1, 1000))
