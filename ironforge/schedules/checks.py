@@ -23,7 +23,7 @@ from ironforge.schedules.definition import (
 )
 from ironforge.schedules.errors import wrong
 from ironforge.schedules.exclusions import check_excluded
-from ironforge.schedules.ticks import ticks
+from ironforge.schedules.ticks import FIRST_YEAR, LAST_YEAR, ticks
 from ironforge.schedules.zones import zone
 
 
@@ -58,10 +58,14 @@ def _check_lines(field: str, lines: tuple[str, ...], most: int, check: Callable[
 def _check_bounds(schedule: Schedule) -> None:
     for field in ("start", "end"):
         moment: datetime | None = getattr(schedule, field)
-        if moment is not None and moment.utcoffset() is None:
+        if moment is None:
+            continue
+        if moment.utcoffset() is None:
             hint = "append Z for UTC, or an offset such as +02:00"
             message = f"{field} {moment.isoformat()} has no time zone: {hint}"
             raise InvalidJob(message, code="timezone_required", field=field, hint=hint)
+        if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+            raise wrong(field, f"{moment.isoformat()} is out of range", f"give a time from {FIRST_YEAR} to {LAST_YEAR}")
     if schedule.start is not None and schedule.end is not None and schedule.end <= schedule.start:
         why = f"{schedule.end.isoformat()} is not after start, {schedule.start.isoformat()}"
         raise wrong("end", why, "give a later end, or none")

@@ -76,7 +76,7 @@ def _problem_of_term(index: int, term: str) -> tuple[str, str] | None:
         return f"{step!r:.60} is no step", f"give one of 1 to {most}"
     ends = base.split("-")
     # cronsim would go on from there to the highest number, as it does without a range.
-    if slash and len(ends) == 2 and _is_right(index, f"{ends[1]}-{ends[0]}"):
+    if slash and len(ends) == 2 and _is_right(index, base) and _is_right(index, f"{ends[1]}-{ends[0]}"):
         return f"the range {base} has one number and no room for steps", f"give {ends[0]}, or {ends[0]}/{step}"
     if _is_right(index, term):
         return None

@@ -25,10 +25,12 @@ from ironforge.schedules.definition import Gap, Schedule
 from ironforge.schedules.exclusions import Exclusions, LeftOut
 from ironforge.schedules.zones import zone
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+# Python's clocks end with the year 9999, and one zone's earlier than another's.
+FIRST_YEAR: Final = 1970
+LAST_YEAR: Final = 9998
+_EPOCH: Final = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
-# No clock goes beyond the year 9999, wherever it hangs.
-_LAST_MS: Final = (datetime(9999, 1, 1, tzinfo=UTC) - _EPOCH) // _MS
+_LAST_MS: Final = (datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC) - _EPOCH) // _MS
 _ALL_HOURS: Final = 24
 
 

@@ -18,10 +18,11 @@ _TOLD: Final = 3
 
 def words(schedule: Schedule) -> str:
     """Of a checked schedule, on one line."""
+    said = [" and ".join(_line(line) for line in schedule.cron)]
     if schedule.every_seconds is not None:
         said = [_every(schedule.every_seconds)]
-    else:
-        said = [" and ".join(_line(line) for line in schedule.cron), schedule.timezone]
+    if schedule.cron or schedule.exclude:
+        said.append(schedule.timezone)
     if schedule.exclude:
         told = schedule.exclude if len(schedule.exclude) <= _TOLD else [counted(len(schedule.exclude), "exclusion")]
         said.append(f"except {', '.join(told)}")

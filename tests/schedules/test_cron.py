@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ironforge.errors import InvalidJob
 from ironforge.schedules.cron import MAX_LINE_CHARACTERS, check_line
@@ -51,6 +54,7 @@ FIELDS_HINT = "give 5 (minute, hour, day of month, month, day of week), or 6 wit
         ("0 0 * * FRI-SUN", "day of week: the range FRI-SUN ends", "swap its ends, or give two: FRI-7,0-SUN"),
         ("0 0 * nov-feb *", "month: the range NOV-FEB ends", "swap its ends, or give two: NOV-12,1-FEB"),
         ("0 9-09/2 * * *", "hour: the range 9-09 has one number and no room for steps", "give 9, or 9/2"),
+        ("0 17-9/2 * * *", "hour: the range 17-9 ends before it begins", "swap its ends, or give two: 17-23,0-9"),
         ("*/0 * * * *", "minute: '0' is no step", "give one of 1 to 59"),
         ("*/90 * * * *", "minute: '90' is no step", "give one of 1 to 59"),
         ("0 */x * * *", "hour: 'X' is no step", "give one of 1 to 23"),
@@ -82,3 +86,9 @@ def test_what_is_advised_instead_of_a_range_upside_down_is_right(line: str) -> N
         check_line("cron[0]", line)
     upside_down = next(text for text in line.split() if "-" in text)
     check_line("cron[0]", line.replace(upside_down, str(refused.value.hint).rsplit(" ", 1)[1]))
+
+
+@given(st.text(st.sampled_from("0123456789*/,-#LWMONJAfri? \t\0\N{ARABIC-INDIC DIGIT THREE}"), max_size=40))
+def test_no_text_is_answered_by_another_error(line: str) -> None:
+    with contextlib.suppress(InvalidJob):
+        check_line("cron[0]", line)

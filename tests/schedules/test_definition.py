@@ -81,7 +81,7 @@ def test_real_seconds_instead_of_lines(seconds: float) -> None:
         ({"catch_up": CatchUp(most=MAX_CAUGHT_UP + 1)}, "catch_up.most", "out_of_range", "1001 is out of range"),
         ({"start": NOON.replace(tzinfo=None)}, "start", "timezone_required", "append Z for UTC"),
         ({"end": NOON.replace(tzinfo=None)}, "end", "timezone_required", "append Z for UTC"),
-        ({"end": NOON - timedelta(36500)}, "end", "invalid_schedule", "there is no tick before it"),
+        ({"end": NOON.replace(year=1999)}, "end", "invalid_schedule", "there is no tick before it"),
         ({"exclude": ("* 9 * * *",)}, "exclude", "invalid_schedule", "nothing is left of '0 9 * * *' from 2000-01-01"),
         (
             {"cron": ("0 9 4 7 *",), "exclude": ("* * * 7 *",)},
@@ -89,6 +89,13 @@ def test_real_seconds_instead_of_lines(seconds: float) -> None:
             "invalid_schedule",
             "to 2051-07-04: exclude less",
         ),
+        (
+            {"start": NOON.replace(year=1)},
+            "start",
+            "invalid_schedule",
+            "give a time from 1970 to 9998",
+        ),
+        ({"end": NOON.replace(year=9999)}, "end", "invalid_schedule", "give a time from 1970 to 9998"),
         ({"start": NOON, "end": NOON}, "end", "invalid_schedule", "is not after start"),
         ({"start": NOON, "end": NOON - timedelta(1)}, "end", "invalid_schedule", "give a later end, or none"),
         ({"job": JobRequest(kind="a b")}, "job.kind", "invalid_kind", "job: kind 'a b' is not a name"),

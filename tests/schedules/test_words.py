@@ -30,6 +30,7 @@ NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
         ({"every_seconds": 1.5}, "every 1.5 seconds"),
         ({"every_seconds": 90}, "every 90 seconds"),
         ({"every_seconds": 3600, "jitter_seconds": 30}, "every hour, up to 30 s later"),
+        ({"every_seconds": 60, "exclude": ("2026-12-25",)}, "every minute, UTC, except 2026-12-25"),
         ({"every_seconds": 172_800, "start": NOON}, "every 2 days, from 2026-12-01T12:00:00+00:00"),
         (
             {"cron": ("0 9 * * *",), "exclude": ("2026-12-25", "* * 1 1 *"), "end": NOON},
