@@ -62,7 +62,9 @@ async def examine(settings: Settings) -> list[Finding]:
         for check in (exam.nodes, exam.queues, exam.kinds, *((exam.orphan_consumers,) if sound else ())):
             findings += await _guarded(check)
         if sound:
-            findings += await _in_each(shards, lambda shard: (shard.schedule, shard.expiry, shard.data))
+            findings += await _in_each(
+                shards, lambda shard: (shard.schedule, shard.expiry, shard.schedules, shard.data)
+            )
     finally:
         for shard in shards:
             await shard.close()

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from ironforge.doctor.consistency import inconsistencies
 from ironforge.doctor.damage import damage, damages
 from ironforge.doctor.finding import Finding
+from ironforge.doctor.schedules import schedules_that_do_not_tick
 from ironforge.formats.numbers import counted
 from ironforge.formats.timestamps import now_ms
 from ironforge.redis.connection import DoorConnection
@@ -33,7 +34,8 @@ LAST_WRITES: Final = ("aof_last_write_status", "aof_last_bgrewrite_status", "rdb
 
 
 class ShardExam:
-    """Each check returns at least one finding; StoreError when the server cannot be asked."""
+    """Each check returns at least one finding, but that of schedules where there are none; StoreError when the server
+    cannot be asked."""
 
     def __init__(self, url: str, keys: Keys) -> None:
         self._keys = keys
@@ -76,6 +78,9 @@ class ShardExam:
             message = f"for {late_seconds:.0f} s nothing has looked for jobs that expire: they may hold places and keys"
             return [Finding("warn", "expiry", message, f"{NODE_START}, or ironforge api")]
         return [Finding("ok", "expiry", "what expires is looked for")]
+
+    async def schedules(self) -> list[Finding]:
+        return await schedules_that_do_not_tick(self._connection, self._keys)
 
     async def _late_seconds(self, moments: str) -> float:
         """For how long the first of these moments has been past; below 0: it is to come."""

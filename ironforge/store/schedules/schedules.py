@@ -152,7 +152,7 @@ class RedisSchedules:
         before = held.legible()
         if before is None:
             return await shard.write(held, stored, Position().to(next_tick(held.name, schedule, now_ms)))
-        if (before.schedule, before.source) == (schedule, source):
+        if (before.schedule, before.source) == (schedule, source) and held.position() is not None:
             return held
         stored = msgspec.structs.replace(stored, created_ms=before.created_ms, pause=before.pause)
         position = held.planned(before, now_ms)

@@ -13,7 +13,7 @@ import contextlib
 import math
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from redis.exceptions import RedisError
@@ -35,8 +35,9 @@ from ironforge.store.schedules.shard import ScheduleShard
 from ironforge.store.schedules.stored import Held
 from ironforge.store.server_clock import ServerClock
 
-# Schedules that one process is told of at once, and fires in one call.
+# Schedules that one process is told of at once, and fires in one call, and bytes of them.
 AT_ONCE: Final = 500
+BYTES_AT_ONCE: Final = 4 * 1024 * 1024
 # How long before its time a tick is prepared, and how long after it others are told of it.
 AHEAD_MS: Final = 2_000
 AGAIN_MS: Final = 5_000
@@ -84,8 +85,8 @@ class Ticker:
             await self._claim()
         now_ms = self._clock.now_ms()
         due = [shot for shot in self._loaded.values() if shot.fires_ms <= now_ms]
-        for start in range(0, len(due), AT_ONCE):
-            await self._fire(due[start : start + AT_ONCE])
+        for shots in _parts(due):
+            await self._fire(shots)
         fires_ms = min((shot.fires_ms for shot in self._loaded.values()), default=math.inf)
         seconds = min((fires_ms - self._clock.now_ms()) / 1000, self._claim_at - time.monotonic())
         return None if math.isinf(seconds) else max(0.001, seconds)
@@ -95,7 +96,7 @@ class Ticker:
 
     async def _claim(self) -> None:
         asked_at = time.monotonic()
-        words = [AT_ONCE, AHEAD_MS, AGAIN_MS]
+        words = [AT_ONCE, BYTES_AT_ONCE, AHEAD_MS, AGAIN_MS]
         now_ms, later_ms, *found = await self._connection.run(CLAIM_TICKS, CLAIM_TICKS.keys(self._keys), words)
         self._clock.note(now_ms, asked_at)
         self._claim_at = asked_at + later_ms / 1000 if later_ms >= 0 else math.inf
@@ -161,3 +162,17 @@ class Ticker:
     def _unload(self, shot: Shot) -> None:
         if self._loaded.get(shot.held.name) is shot:
             del self._loaded[shot.held.name]
+
+
+def _parts(shots: Sequence[Shot]) -> Iterator[list[Shot]]:
+    """What one call may carry."""
+    part: list[Shot] = []
+    size = 0
+    for shot in shots:
+        part.append(shot)
+        size += sum(len(item.job.payload) for item in shot.jobs)
+        if len(part) == AT_ONCE or size >= BYTES_AT_ONCE:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from ironforge.job.record import created_ms_of, format_id, parse_id
@@ -19,6 +20,7 @@ from tests.store.schedules.kit import (
     jobs,
     make_due,
     put_back,
+    request,
     schedules,
     tick,
     ticker,
@@ -186,3 +188,17 @@ def forward(cluster: Cluster, name: str, fired_ms: int) -> bytes:
     """Where it is, with a job of this time as its last one."""
     where = cluster.raw.hget(cluster.keys.upcoming, name)
     return bytes(where + tick_id(name, 0, fired_ms))
+
+
+async def test_large_jobs_are_fired_in_several_calls(cluster: Cluster) -> None:
+    large = msgspec.structs.replace(request(), payload=msgspec.Raw(b'"%s"' % (b"x" * 900_000)))
+    names = [f"s{number}" for number in range(12)]
+    for name in names:
+        await schedules(cluster).put(name, every(catch_up=CAUGHT_UP, job=large))
+        make_due(cluster, name)
+    one = ticker(cluster)
+    one.wake(0)
+    await one._claim()
+    assert len(one._loaded) == 5
+    await tick(one)
+    assert len(jobs(cluster)) == len(names)
