@@ -91,11 +91,8 @@ class LocatedJobs:
         keys, job = self._keys, decode(record)
         ended = job.finish(JobState.CANCELLED, now_ms(), reason=reason)
         place = self._retention.place(job_id, self._retention.retention_ms(ended))
-        name = location.stream
         kept = encode(ended) if place.seconds else b""
-        turns = (keys.turns(name),) if location.place in ("f", "l") else ()
-        shelf = {"f": keys.fair, "l": keys.fair, "k": keys.declined}.get(location.place, keys.stream)
-        names = CANCEL.keys(keys, *turns, bucket=place.bucket, place=shelf(name))
+        names = CANCEL.keys(keys, bucket=place.bucket, stream=keys.stream(location.stream))
         seen: Command = (keys.signals, job_id, location.raw, location.entry, record)
         told = "p" if reason == PREEMPTED else "c"
         arguments: Command = [*seen, kept, place.seconds, place.expiry_ms, job.mark, int(reason == EXPIRED), told]

@@ -37,7 +37,7 @@ def check_holding(seen: Snapshot, keys: Keys) -> None:
     waited_for = {f"{place}:{claim}" for claim, said in in_use.items() for place in said.split()}
     assert set(seen.family(keys.line)) - waited_for == set(), "these are waited in and not known to be in use"
     for key, (owner,) in seen.family(keys.unique).items():
-        if seen.seconds[keys.unique(key)] <= 0:
+        if seen.left_ms[keys.unique(key)] <= 0:
             assert held_key(jobs[owner].kind, jobs[owner].unique) == key
             assert index[owner] != b"d", f"{key} is held by a dead job"
 

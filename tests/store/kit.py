@@ -177,9 +177,9 @@ class Cluster:
     def _check_shard(self, seen: Snapshot) -> None:
         keys = self.keys
         nodes = {name.decode() for name in seen.members(keys.nodes)}
-        for key, seconds in seen.seconds.items():
+        for key, left_ms in seen.left_ms.items():
             name = key.removeprefix(keys.prefix)
-            if seconds > 0:
+            if left_ms > 0:
                 continue
             spec = keys.spec_of(key)
             assert spec, f"{name} has no owner"

@@ -16,20 +16,20 @@ local found = {}
 for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
   local command, first, last = unpack(reads[redis.call('TYPE', key).ok])
   local content = first and redis.call(command, key, first, last) or redis.call(command, key)
-  found[#found + 1] = {key, redis.call('TTL', key), command, content}
+  found[#found + 1] = {key, redis.call('PTTL', key), command, content}
 end
 return found
 """
 
 
 class Snapshot:
-    """`seconds`: by key how long it lasts still, as TTL says it."""
+    """`left_ms`: by key how long it lasts still, in ms, as PTTL says it."""
 
     def __init__(self, raw: Any, prefix: str) -> None:
-        self.seconds: dict[str, int] = {}
+        self.left_ms: dict[str, int] = {}
         self._content: dict[str, Any] = {}
-        for key, seconds, command, content in raw.eval(LOOK, 0, prefix + "*"):
-            self.seconds[key.decode()] = seconds
+        for key, left_ms, command, content in raw.eval(LOOK, 0, prefix + "*"):
+            self.left_ms[key.decode()] = left_ms
             self._content[key.decode()] = dict(pairs(content)) if command == b"HGETALL" else content
 
     def hash(self, key: str) -> dict[bytes, bytes]:

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- What handlers say of keys of limits: that their targets throttle, and what their jobs really used of rates. What is more than
 -- the burst allows stops a key until it is worked off.
--- KEYS  fence, room
+-- KEYS  fence, room, stops, probes, dueroom
 -- ARGV  epoch, then for each: claim, wait_ms, more
 --       claim: limit and key; wait_ms: for how long it is throttled (0: it is not); more: units, below 0 when fewer were used
 -- USES  stem, limits, holders

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Looks after some keys of limits: a holder whose job is gone goes, a head that could run stands among the turns, and a key
 -- that no job uses is forgotten, and that it was throttled, once it is stopped no longer. Stops that are over go.
--- KEYS  fence, index, parked, in_use, stops, probes, dueroom, looked
+-- KEYS  fence, index, parked, in_use, stops, probes, dueroom, room, looked
 -- ARGV  epoch, then `<limit>\n<key>` of some
 -- USES  stem, limits, holders, admission, turns, places, lines, enqueue
 -- Returns how many holders were lost, and how many heads stood nowhere
@@ -22,16 +22,17 @@ redis.call('SET', looked, now, 'PX', DAY_MS)
 redis.pcall('ZREMRANGEBYSCORE', stops, '-inf', now)
 for at = 2, #ARGV do
   local key = ARGV[at]
-  for _, id in ipairs(redis.call('ZRANGE', stem .. 'holders:' .. key, 0, 199)) do
+  -- One of the wrong type has none; other keys are looked after all the same.
+  for _, id in ipairs(redis.pcall('ZRANGE', stem .. 'holders:' .. key, 0, 199)) do
     if redis.call('HEXISTS', index, id) == 0 then
       -- One below 0 is that of a dead job whose retention is over: it was to be waited for until then.
       if tonumber(redis.call('ZSCORE', stem .. 'holders:' .. key, id)) >= 0 then lost = lost + 1 end
       redis.call('ZREM', stem .. 'holders:' .. key, id)
-      redis.call('SADD', stem .. 'room', key)
+      redis.call('SADD', room, key)
       freed = true
     end
   end
-  if redis.call('SISMEMBER', stem .. 'room', key) == 0 and not redis.call('ZSCORE', stem .. 'dueroom', key) then
+  if redis.call('SISMEMBER', room, key) == 0 and not redis.call('ZSCORE', stem .. 'dueroom', key) then
     unannounced[#unannounced + 1] = key
   end
 end

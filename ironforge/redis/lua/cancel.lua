@@ -1,24 +1,27 @@
 #!lua flags=allow-oom
 -- Cancels one job where it was last seen.
--- KEYS  index, scheduled, parked, totals, delayed, bucket, buckets, unserved, place, then turns
---       place: the stream that it was seen in, or the zset fair, which turns follows, or the zset declined
+-- KEYS  index, scheduled, parked, totals, delayed, bucket, buckets, stream
+--       stream: that it was seen in
 -- ARGV  channel, id, location, entry, seen, record, seconds, expiry, mark, expired, told
 --       location and entry ('' when in no stream) as they were seen, and the record; the cancelled record ('' to keep
 --       none), the bucket's seconds to live and its expiry in ms; its fairness key and its limits as the index says them;
 --       expired: 1 when it is cancelled for that, which is for the node alone once it has the job; told: what the index
 --       says from now on of one that runs, `c` or, where a limit preempts it, `p`
--- USES  stem, count, delay, limits, holders, admission, turns, places, lines, enqueue, kind_line, vacate, withdraw, pending, unique
+-- USES  stem, count, delay, limits, holders, admission, turns, places, lines, enqueue, line_types, kind_line, vacate, withdraw, pending, unique
 -- Returns 'moved' when it is no longer there, 'running' when its node was told, 'cancelled' when it will never run
 if redis.call('HGET', index, id) ~= location then return 'moved' end
+local runs = entry ~= '' and is_pending(stream, entry)
+local wrong = not runs and wrong_at(location, mark)
+if wrong then return wrong end
 if entry ~= '' then
-  if is_pending(place, entry) then
+  if runs then
     if expired == '1' then return 'running' end
     -- Who asked first is why.
     if string.sub(location, 1, 1) == 'q' then redis.call('HSET', index, id, told .. string.sub(location, 2)) end
     redis.call('PUBLISH', channel, 'cancel:' .. id)
     return 'running'
   end
-  if redis.call('XDEL', place, entry) == 0 then return 'moved' end
+  if redis.call('XDEL', stream, entry) == 0 then return 'moved' end
 else
   if redis.call('HGET', parked, id) ~= seen then return 'moved' end
   withdraw(scheduled, parked, delayed, id, location)

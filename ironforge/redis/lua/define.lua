@@ -1,6 +1,6 @@
 #!lua
 -- Says what holds for a limit: how it is defined (`limit`), or what an operator says instead (`override`).
--- KEYS  limits, limit_versions, nodes, roster
+-- KEYS  limits, limit_versions, nodes, roster, in_use, room
 -- ARGV  name, part, said, digest, versions_kept, most
 --       said: JSON, '' to take it back
 --       digest: of the definition that code says; '': an operator says it

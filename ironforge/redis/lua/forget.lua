@@ -29,7 +29,7 @@ local function used(name)
   for at = last + 1, #ARGV do
     local waits = {'fair:', 'behind:', 'declined:'}
     for number, word in ipairs(waits) do waits[number] = stem .. word .. name .. ARGV[at] end
-    if redis.call('EXISTS', unpack(waits)) > 0 then
+    if redis.call('EXISTS', unpack(waits)) > 0 or wrong_type({stem .. 'turns:' .. name .. ARGV[at]}) then
       return true
     end
   end

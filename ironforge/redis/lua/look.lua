@@ -27,7 +27,7 @@ if place == 'd' then return {now, location, record} end
 local waits, key = string.match(location, '^l:([^:]*:%d):[^\n]*\n[^\n]*\n([^\n]*\n[^\n]*)')
 if waits then
   local there = redis.call('ZSCORE', line_of(waits, key), id)
-  local throttled = redis.call('ZSCORE', stem .. 'probes', key) and 'probing'
+  local throttled = tonumber(redis.pcall('ZSCORE', stem .. 'probes', key)) and 'probing'
   if throttled and tonumber(redis.call('ZSCORE', stem .. 'stops', key) or 0) > now then throttled = 'stopped' end
   return {now, location, there and record or false, redis.call('ZSCORE', stem .. 'dueroom', key), throttled}
 end

@@ -3,7 +3,7 @@
 -- KEYS  fence, index, scheduled, parked, totals, delayed, in_use, stops, probes, room, dueroom, then streams
 -- ARGV  epoch, channel, then per job: stream, entry and id as `move` takes them, record, delay in ms, failed (0 or 1), what
 --         the index says behind its queue and priority, in the same form keys that are throttled, each with its ms (or '')
--- USES  stem, clock, move, count, delay, announce, limits, holders, admission, turns, places, lines, enqueue
+-- USES  stem, clock, move, count, delay, announce, limits, holders, admission, turns, places, lines, enqueue, line_types
 -- Returns as `move` does
 local waits, failed, soonest = {}, 0, nil
 
@@ -14,6 +14,13 @@ local function stand_back(at, id, home, mark, throttled)
   redis.call('HSET', index, id, enqueue(stem .. 'q' .. home, nil, nil, id, ARGV[at], mark))
 end
 
+for at = 3, #ARGV, 8 do
+  if ARGV[at + 7] ~= '' then
+    local place = string.match(KEYS[tonumber(ARGV[at])], '}:q:(.*:%d)')
+    local wrong = wrong_type({stem .. 'fair:' .. place, stem .. 'turns:' .. place}) or wrong_line(place, claims_of(ARGV[at + 6]))
+    if wrong then return wrong end
+  end
+end
 local reply = move(index, 3, 8, function(at, id, name)
   -- It has had its turn: from a redelivery stream (`…r`) it goes on to the stream itself.
   local home = string.match(name, '^(:.*:%d)')

@@ -3,7 +3,7 @@
 -- KEYS  fence, index, scheduled, parked, quarantine, delayed, queues, then streams, fair, behind, declined and turns of some queues
 -- ARGV  epoch, then the queues that have these streams and no others, if any: what belongs to none of them is put aside,
 --         or it would be due for ever
--- USES  stem, clock, delay, limits, holders, admission, turns, places, lines, enqueue, next_tick
+-- USES  stem, clock, delay, limits, holders, admission, turns, places, lines, enqueue, line_types, next_tick
 -- Returns the other queues of due jobs, ms to the next due time (-1: none is scheduled), in how many ms to look at a schedule (-1:
 --         there is none), then for each job that moved by how many ms it is late
 local streams = {q = {}, fair = {}, turns = {}, behind = {}, declined = {}}
@@ -14,6 +14,11 @@ for key = 8, #KEYS do
   streams[word]['s' .. name] = KEYS[key]
 end
 local due = redis.call('ZRANGE', scheduled, '-inf', now, 'BYSCORE', 'LIMIT', 0, 500, 'WITHSCORES')
+for at = 1, #due, 2 do
+  local place, mark = string.match(redis.call('HGET', index, due[at]) or '', '^s:([^:]*:%d)(:%d+:.+)$')
+  local wrong = mark and is_limited(mark) and wrong_line(place, claims_of(mark))
+  if wrong then return wrong end
+end
 local reply, unknown, waits = {{}, -1, next_tick(now)}, {}, {}
 for at = 1, #due, 2 do
   local id = due[at]

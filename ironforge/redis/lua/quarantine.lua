@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Takes bytes that are no job, or that of a newer version, out of a stream and keeps them aside. Nothing is trimmed:
 -- a newer node brings back what it can read. Until then others may have its places.
--- KEYS  fence, index, quarantine, stream
+-- KEYS  fence, index, quarantine, room, stream
 -- ARGV  epoch, entry, id, record, reason, mark
 --       id: '' when it cannot be read; mark: its fairness key and its limits, '' when they cannot
 -- USES  stem, limits, holders

@@ -15,6 +15,8 @@ local has_limits = redis.call('EXISTS', stem .. 'limits') == 1
 left = tonumber(left)
 -- Keys of limits, and holders of one, that are looked at in one call: others wait meanwhile.
 local AT_ONCE = 500
+-- When a line of the wrong type is looked at again (µs).
+local A_SECOND = 1000000
 
 local function read(key, count)
   if count == 0 then return end
@@ -38,7 +40,7 @@ end
 local function cancel_oldest(claim)
   local waiting = 0
   for _, place in ipairs(places_of({claim.key})[1]) do
-    waiting = waiting + redis.call('ZCARD', line_of(place, claim.key))
+    waiting = waiting + (tonumber(redis.pcall('ZCARD', line_of(place, claim.key))) or 0)
   end
   for _, holder in ipairs(redis.call('ZRANGE', claim.holders, 0, math.min(waiting, AT_ONCE) - 1)) do
     -- Those that died, and those that are told already, are in front.
@@ -53,8 +55,12 @@ end
 local function turn_away(place, id, mark, claims, number, wait, is_full, arrival)
   local claim = claims[number]
   look_later(claim, wait)
-  if number > 1 then move(place, id, mark, claims, number, arrival) end
-  local policy = definition(claim.name).when_full
+  if wrong_type({line_of(place, claim.key)}) then
+    look_later(claims[1], A_SECOND)
+  elseif number > 1 then
+    move(place, id, mark, claims, number, arrival)
+  end
+  local policy = policy_of(claim.name)
   if policy == 'cancel_new' then
     unwanted[#unwanted + 1], unwanted[#unwanted + 2] = id, 'limit_full'
   elseif policy == 'cancel_oldest' and is_full then
@@ -67,13 +73,14 @@ local function let_in(place, id, location, claims, turns)
   local key = claims[1].key
   local line = line_of(place, key)
   -- Most are the head, and are let in.
-  local head = redis.call('ZPOPMIN', line)
+  local head = redis.pcall('ZPOPMIN', line)
+  if head.err then look_later(claims[1], A_SECOND) end
   local is_head, number, wait, is_full = head[1] == id, nil, nil, nil
   if is_head then number, wait, is_full = refusal_of(claims, id) end
   if number or not is_head then
     local mark = string.match(location, '^l:[^:]*:%d(:.*)$')
     if head[1] then redis.call('ZADD', line, head[2], head[1]) end
-    local arrival = redis.call('ZSCORE', line, id) or 0
+    local arrival = tonumber(redis.pcall('ZSCORE', line, id)) or 0
     if number then turn_away(place, id, mark, claims, number, wait, is_full, arrival) end
     redis.call('ZADD', stem .. 'behind:' .. place, arrival, id)
     give_back(turns, mark)
@@ -84,7 +91,7 @@ local function let_in(place, id, location, claims, turns)
   occupy(claims, id, true)
   -- Most keys are full now, and then it does not matter who is next.
   local limit = definition(claims[1].name)
-  local is_plain = limit and limit.concurrency and limit.order ~= 'fifo' and (limit.when_full or 'wait') == 'wait'
+  local is_plain = limit and limit.concurrency and limit.order ~= 'fifo' and policy_of(claims[1].name) == 'wait'
     and not limit.changes
   if not is_plain or held_of(claims[1]) < limit.concurrency then offer({place, key}) end
   return true
@@ -123,7 +130,7 @@ local function go_ahead(redelivery, fair, turns, count, now)
       redis.call('XADD', quarantine, '*', 'id', id, 'record', '', 'reason', 'its turn came, but its record is gone')
       redis.call('HDEL', index, id)
       gone[#gone + 1] = id
-      if claims then redis.call('ZREM', line_of(name, claims[1].key), id) end
+      if claims then redis.pcall('ZREM', line_of(name, claims[1].key), id) end
     elseif not claims or let_in(name, id, locations[at], claims, turns) then
       local n = #located
       located[n + 1], located[n + 2] = id, entered .. redis.call('XADD', redelivery, '*', 'j', records[at])
@@ -167,8 +174,8 @@ end
 if has_limits then
   local ripe = redis.call('ZRANGE', stem .. 'dueroom', '-inf', micros() / 1000, 'BYSCORE', 'LIMIT', 0, AT_ONCE)
   if #ripe > 0 then
-    redis.call('ZREM', stem .. 'dueroom', unpack(ripe))
     redis.call('SADD', stem .. 'room', unpack(ripe))
+    redis.call('ZREM', stem .. 'dueroom', unpack(ripe))
   end
   offer_all(redis.call('SPOP', stem .. 'room', AT_ONCE))
   enqueued(parked)
@@ -183,6 +190,9 @@ for key = 4, #KEYS, 4 do
   if lost or gone or waits and redis.call('EXISTS', redelivery) == 0 then
     return redis.error_reply('NOGROUP of ' .. stream .. ' or its redelivery stream')
   end
+  -- Before turns are taken: who is kept out, or let in, is written there.
+  local wrong = waits and has_limits and wrong_type({stem .. 'behind:' .. string.match(fair, '}:fair:(.*)$'), stem .. 'inuse'})
+  if wrong then return wrong end
   local taken = math.min(ahead, left)
   read(key, taken)
   if waits and left > 0 then

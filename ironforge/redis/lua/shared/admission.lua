@@ -68,7 +68,8 @@ end
 -- In how many µs to look again, as `closed` says: at 0 it is when a job ends, or what an operator says, of which no other event
 -- tells. Never later than another job of the key is to be looked at.
 local function look_later(claim, wait)
-  local changes = definition(claim.name).changes
+  local limit = definition(claim.name)
+  local changes = limit and limit.changes
   if changes and (wait == 0 or micros() + wait > changes) then wait = changes - micros() end
   if wait > 0 then redis.call('ZADD', stem .. 'dueroom', 'LT', math.ceil((micros() + wait) / 1000), claim.key) end
 end

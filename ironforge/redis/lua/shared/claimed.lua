@@ -1,7 +1,7 @@
 -- What limits say to the jobs of a call, in front of its first write: what refuses it, if anything. A limit must be there and
 -- let as many units through at once; the lines that jobs join must be lines. A new key must not be one too many.
 local function claimed(first, width, known, most_keys)
-  local looked_at, keys, count = {}, {}, 0
+  local keys, count = {}, 0
   local function refused(why, at, number, claim, burst)
     return {'limit', why, (at - first) / width, number - 1, claim.name, claim.units, burst or 0}
   end
@@ -19,13 +19,8 @@ local function claimed(first, width, known, most_keys)
         if not keys[claim.key] then keys[claim.key], count = true, count + 1 end
       end
       if fifo and concurrent > 1 then return refused('fifo', at, fifo, claims[fifo]) end
-      local place = string.match(KEYS[tonumber(ARGV[at])], '}:q:(.*)$')
-      local line = line_of(place, claims[fifo or 1].key)
-      for _, key in ipairs({stem .. 'inuse', stem .. 'dueroom', stem .. 'behind:' .. place, line}) do
-        local wrong = not looked_at[key] and wrong_type({key})
-        if wrong then return wrong end
-        looked_at[key] = true
-      end
+      local wrong = wrong_line(string.match(KEYS[tonumber(ARGV[at])], '}:q:(.*)$'), claims)
+      if wrong then return wrong end
     end
   end
   local in_use = count > 0 and redis.call('HLEN', stem .. 'inuse')

@@ -40,6 +40,8 @@ local function resolve(at, id, due, known, number)
   owners[key] = owner
   if way.how == 'r' then return owner.id, owner.letter end
   if way.how == 'j' or owner.started then return nil, nil, {'duplicate', owner.id, owner.letter, number} end
+  local wrong = not owner.fresh and wrong_at(owner.location, owner.mark)
+  if wrong then return nil, nil, wrong end
   if owner.at then known[owner.at] = true end
   owner.at, owner.letter, owner.for_ms = at, due and 's' or 'q', way.for_ms
   owner.latest = way.most > 0 and minute_of(owner.id) + way.most or nil
@@ -63,7 +65,11 @@ local function take_keys(scheduled, parked, delayed)
       end
       withdraw(scheduled, parked, delayed, owner.id, owner.location)
       -- One that was let in, and not delivered yet, has its places already.
-      if owner.mark ~= '' then release(owner.id, owner.mark, true) end
+      if owner.mark ~= '' then
+        release(owner.id, owner.mark, true)
+        -- Those whose turn it is now are among the turns before the next one is looked for there.
+        enqueued(parked)
+      end
     end
   end
 end

@@ -18,6 +18,7 @@ local function enqueued(parked)
   for fair, rotation in pairs(rotations) do
     for key, ends in pairs(rotation.ends) do redis.call('ZADD', rotation.turns, ends, key) end
     in_parts('ZADD', fair, rotation.starts)
+    in_parts('ZREM', rotation.behind, rotation.came)
     in_parts('HSET', parked, rotation.records)
   end
   rotations = {}

@@ -40,7 +40,7 @@ local function release(id, mark, refund, keeping)
       held_by[claim.key] = nil
       redis.call('SADD', stem .. 'room', claim.key)
       -- A probe that did not run was none: the next one is.
-      if held_ms and held_ms == tonumber(redis.call('ZSCORE', stem .. 'probes', claim.key)) then
+      if held_ms and held_ms == tonumber(redis.pcall('ZSCORE', stem .. 'probes', claim.key)) then
         redis.call('ZADD', stem .. 'probes', 0, claim.key)
       end
       local limit = is_fresh and definition(claim.name)

@@ -31,6 +31,12 @@ local function definition(name)
   return definitions[name]
 end
 
+-- What becomes of a job that its limit does not let in.
+local function policy_of(name)
+  local limit = definition(name)
+  return limit and limit.when_full or 'wait'
+end
+
 -- In µs, for how long a unit uses a rate.
 local function each_of(rate) return (rate.per_seconds or 1) * 1000000 / rate.units end
 

@@ -30,7 +30,7 @@ end
 
 -- A key that no job waits for or holds is no longer in use. One that was throttled is still to let one job go first.
 local function forget_unused(key)
-  if is_unused(key) and not redis.call('ZSCORE', stem .. 'probes', key) then redis.call('HDEL', stem .. 'inuse', key) end
+  if is_unused(key) and not redis.pcall('ZSCORE', stem .. 'probes', key) then redis.call('HDEL', stem .. 'inuse', key) end
 end
 
 -- The line of a key at a place is empty.
@@ -59,26 +59,23 @@ local function those_behind(place, ids)
 end
 
 -- Lets heads of lines at one place stand among the turns, where their key has room or does not let them wait. Returns how many
--- came there now and have room.
+-- came there now and have room. They leave `behind` as they come there, by `enqueued`: only then all that this needs is known
+-- to be of its type.
 local function stand_up(place, ids)
   local waiting, turns, claims = those_behind(place, ids)
   if #waiting == 0 then return 0 end
   look_at_holders(claims)
-  local rotation = rotation_at(stem .. 'fair:' .. place, stem .. 'turns:' .. place)
-  local upright, came = {}, 0
+  local rotation, came = rotation_at(stem .. 'fair:' .. place, stem .. 'turns:' .. place), 0
+  rotation.behind = stem .. 'behind:' .. place
   for at, claim in ipairs(claims) do
-    local wait = closed(claim, waiting[at])
-    if wait and (definition(claim.name).when_full or 'wait') == 'wait' then
+    local id, wait = waiting[at], closed(claim, waiting[at])
+    if wait and policy_of(claim.name) == 'wait' then
       look_later(claim, wait)
-    else
-      stand(rotation, waiting[at], turns[at])
-      upright[#upright + 1] = waiting[at]
+    elseif not rotation.standing[id] then
+      stand(rotation, id, turns[at])
+      rotation.came[#rotation.came + 1], rotation.standing[id], freed = id, true, true
       if not wait then came = came + 1 end
     end
-  end
-  if #upright > 0 then
-    redis.call('ZREM', stem .. 'behind:' .. place, unpack(upright))
-    freed = true
   end
   return came
 end

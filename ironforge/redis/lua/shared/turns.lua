@@ -35,7 +35,7 @@ end
 
 local function rotation_at(fair, turns)
   if not rotations[fair] then
-    local rotation = {turns = turns, shares = {}, ends = {}, starts = {}, records = {}, soonest = math.huge}
+    local rotation = {turns = turns, shares = {}, ends = {}, starts = {}, records = {}, came = {}, standing = {}, soonest = math.huge}
     rotation.waits = redis.call('ZCARD', fair) > 0
     rotation.now = tonumber(redis.call('ZSCORE', turns, '') or 0)
     rotations[fair] = rotation

@@ -1,3 +1,14 @@
+-- In front of the first write: an error for a key of the wrong type among those that taking a job from where it waits, and
+-- giving back what it holds, write to; or nothing. `location`: as the index says it; `mark`: what it uses of limits.
+local function wrong_at(location, mark)
+  local letter, place, waits = string.match(location, '^([flk]):([^:]*:%d)(.*)$')
+  local names = {}
+  if letter == 'f' or letter == 'l' then names = {stem .. 'fair:' .. place, stem .. 'turns:' .. place} end
+  if letter == 'k' then names = {stem .. 'declined:' .. place, stem .. 'unserved'} end
+  if is_limited(mark) then names[#names + 1] = stem .. 'room' end
+  return wrong_type(names) or letter == 'l' and wrong_line(place, claims_of(waits)) or nil
+end
+
 -- Takes a job that waits from where it waits. `location`: as the index says it.
 local function withdraw(scheduled, parked, delayed, id, location)
   local stream, entry = string.match(location, '^q:(.*):(%d+%-%d+)$')
