@@ -140,7 +140,7 @@ class Flow(Steering):
 
     def nothing_is_left(self) -> None:
         self.audit(0)
-        seen = self.cluster.look().seconds
+        seen = self.cluster.look().left_ms
         names = {key.removeprefix(self.cluster.keys.prefix).partition(":")[0] for key in seen}
         lines = {"holders", "line", "inuse", "behind", "fair", "turns", "room"}
         gone = lines | {"declined", "unserved", "expiries"}

@@ -12,7 +12,6 @@ from ironforge.job.limits import Limit, LimitDefinition, Rate
 from ironforge.job.record import Job, JobState
 from ironforge.redis.keys import Keys
 from ironforge.store import Delivery, Submission
-from ironforge.store.expiry import ExpirySweep
 from tests.store.holding import each
 from tests.store.kit import Cluster, Node, completed, job_in
 from tests.store.test_kinds import announced
@@ -23,7 +22,6 @@ LIMITS = {
     "two": Limit(concurrency=1),
     "fast": Limit(rate=Rate(1000, burst=1)),
     "slow": Limit(rate=Rate(1, per_seconds=3600.0, burst=1)),
-    "block": Limit(concurrency=1, order="fifo", on_failure="block"),
     "park": Limit(concurrency=1, order="fifo", on_failure="park"),
     "new": Limit(concurrency=1, when_full="cancel_new"),
     "old": Limit(concurrency=1, when_full="cancel_oldest"),
@@ -157,7 +155,3 @@ class World:
 
 def _plain(word: bytes) -> str:
     return word.decode("unicode_escape").encode("latin-1").decode(errors="replace")
-
-
-async def sweep(cluster: Cluster, connection: Any) -> None:
-    await ExpirySweep(cluster.settings, cluster.keys, connection).sweep()
