@@ -16,7 +16,7 @@ class LimitKeys(KeySpace):
         "zset",
         STAYS,
         "ids of jobs that wait behind a limit, by first arrival (µs); one that may have its turn is in `fair` instead",
-        "none with a limit can be submitted there, nodes that serve the queue take none while one waits, and those are gone",
+        "none with a limit can be submitted there, nodes take none there while one waits, and those are gone",
     )
     limits = Key(
         "limits",
@@ -37,7 +37,7 @@ class LimitKeys(KeySpace):
         "zset",
         STAYS,
         "ids of all that wait behind this key of a limit, by first arrival (µs)",
-        "none with this key can be submitted or retried, nothing becomes due while one of them is, and those that wait stay",
+        "none with this key can be submitted or retried, nothing becomes due while one is, and those that wait stay",
     )
     holders = KeyFamily(
         "holders:<limit>\\n<key>",
