@@ -17,6 +17,7 @@ from ironforge.doctor.shard import MOST_SHOWN, NODE_START, ShardExam, cli, wrong
 from ironforge.errors import ConfigError, StoreError
 from ironforge.formats.numbers import counted
 from ironforge.formats.suggest import closest
+from ironforge.job.definition import Announcement
 from ironforge.metrics.exposition import SLOT
 from ironforge.redis.causes import is_known
 from ironforge.redis.connection import Connection
@@ -59,7 +60,7 @@ async def examine(settings: Settings) -> list[Finding]:
         findings += await _guarded(exam.api_keys)
         # What leans on a key of the wrong type cannot be judged.
         sound = not any(shard.wrong_types for shard in shards)
-        for check in (exam.nodes, exam.queues, exam.kinds, *((exam.orphan_consumers,) if sound else ())):
+        for check in (exam.nodes, exam.queues, exam.kinds, exam.limits, *((exam.orphan_consumers,) if sound else ())):
             findings += await _guarded(check)
         if sound:
             findings += await _in_each(
@@ -107,6 +108,7 @@ class _Exam:
     def __init__(self, settings: Settings, store_client: StoreClient) -> None:
         self._settings = settings
         self._inspector = store_client.inspector
+        self._limits = store_client.limits
         self._cli = _cli(settings)
 
     async def server(self) -> list[Finding]:
@@ -179,6 +181,18 @@ class _Exam:
                 message = f"jobs of kind {name} go to queue {kind.queue}, which no running node serves"
                 findings.append(Finding("warn", "kinds", message, f"{NODE_START} --queues {kind.queue}"))
         return findings or [Finding("ok", "kinds", f"running nodes run each of {counted(len(kinds.known), 'kind')}")]
+
+    async def limits(self) -> list[Finding]:
+        """Whether what holds is what code of running nodes defines, where some does."""
+        nodes = (await self._inspector.kinds()).nodes.values()
+        findings = []
+        for name, definition in (defined := await self._limits.all()).items():
+            said = {about.limits[name] for about in nodes if name in about.limits}
+            if said and Announcement.of_limit(name, definition.limit).digest not in said:
+                message = f"limit {name} is as an operator put it, and not as the code of running nodes defines it"
+                fix = f"define it so in the code; or ironforge limits delete {name}, and restart the nodes"
+                findings.append(Finding("warn", "definitions", message, fix))
+        return findings[:MOST_SHOWN] or [Finding("ok", "definitions", counted(len(defined), "limit"))]
 
     async def queues(self) -> list[Finding]:
         stats = await self._inspector.stats()

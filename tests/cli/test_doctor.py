@@ -10,6 +10,8 @@ import pytest
 import redis
 
 from ironforge.cli.direct import server_of
+from ironforge.job.definition import Announcement
+from ironforge.job.limits import Limit
 from ironforge.job.record import Job, encode, new_id
 from ironforge.redis.keys import Keys
 from ironforge.settings import load
@@ -85,6 +87,23 @@ async def test_jobs_whose_kind_no_node_runs_are_a_warning(server: str):
     await node.close()
     assert (finding["level"], finding["fix"]) == ("warn", "ironforge node APP")
     assert finding["message"] == "1 declined job, for no node that serves their queue runs their kind"
+
+
+@pytest.mark.usefixtures("client")
+async def test_a_limit_that_an_operator_put_over_what_code_defines_is_a_warning(server: str):
+    store_client, limit = StoreClient(load({}, redis_url=server)), Announcement.of_limit("one", Limit(concurrency=2))
+    await store_client.limits.announce(limit)
+    node = NodeStore(load({}, redis_url=server), limits=[limit])
+    await node.leases.join()
+    assert doctor(server)[1]["definitions"] == [
+        {"level": "ok", "check": "definitions", "message": "1 limit", "fix": ""}
+    ]
+    await store_client.limits.put("one", Limit(concurrency=3))
+    [finding] = doctor(server)[1]["definitions"]
+    await node.close()
+    await store_client.close()
+    assert finding["level"] == "warn"
+    assert finding["message"] == "limit one is as an operator put it, and not as the code of running nodes defines it"
 
 
 def test_a_server_that_would_throw_jobs_away_fails_with_the_command_that_repairs_it(client: redis.Redis, server: str):

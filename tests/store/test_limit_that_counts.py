@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ironforge.errors import LimitNotFound
 from ironforge.job.definition import Announcement
 from ironforge.job.limits import Limit, Override
+from ironforge.redis.shards import shards_of
 from ironforge.store.kinds import VERSIONS_KEPT
 from tests.store.kit import Cluster, Node, limited
 from tests.store.test_kind_that_counts import DIES, LEAVES, VERSIONS, Step, joins
@@ -44,7 +45,9 @@ class Installation:
             await self._join(int(step.what))
         elif step.what == PUTS:
             await self._put(10 + step.which)
-        elif self._nodes:
+        elif not self._nodes:
+            return
+        else:
             _, node = self._nodes.pop(step.which % len(self._nodes))
             if step.what == LEAVES:
                 await node.leases.leave(node.lease)
@@ -85,6 +88,7 @@ async def live_through(url: str, life: Sequence[Step]) -> None:
 @example([*joins("1", "1", "2"), Step(DIES, 2)])
 @example([*joins("1", "2", "1"), Step(LEAVES, 1), *joins("2")])  # rolled back, and out again
 @example([*joins("1", "2"), Step(DIES), Step(DIES), *joins("1")])  # after a power loss the old one alone comes back
+@example([Step(PUTS), *joins("1"), Step(DIES), Step(LEAVES)])  # nobody is left to see that its code is gone
 @example([*joins("1"), Step(PUTS, 1), Step(DIES), *joins("1", "2")])  # an operator's word until code says another one
 @example([*joins("1"), Step(PUTS, 1), *joins("2"), Step(LEAVES, 1)])  # and again when that was rolled back
 def test_the_newest_definition_that_a_node_has_counts_or_an_operators(server: str, life: Sequence[Step]) -> None:
@@ -184,3 +188,21 @@ async def test_what_others_wrote_of_nodes_changes_no_limit(cluster: Cluster, sai
     await new.leases.leave(new.lease)
     await old.leases.leave(old.lease)
     assert await defined(cluster) == 1
+
+
+async def test_the_same_definition_counts_in_every_shard(cluster: Cluster) -> None:
+    cluster.with_settings(shards=3)
+    old, new = await cluster.node(limits=code(1)), await cluster.node(limits=code(2))
+
+    def counting() -> list[int]:
+        said = [json.loads(cluster.raw.hget(keys.limits, "one")) for keys in shards_of(cluster.settings)]
+        return [each["limit"]["concurrency"] for each in said]
+
+    cluster.lapse(old)  # in the first shard
+    await new.leases.take_over(new.lease, old.lease.node)
+    old = await cluster.node(limits=code(1))
+    assert counting() == [2, 2, 2]
+    await new.leases.leave(new.lease)
+    assert counting() == [1, 1, 1]
+    await cluster.store_client.limits.put("one", Limit(concurrency=7))
+    assert counting() == [7, 7, 7]
