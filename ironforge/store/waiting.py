@@ -18,7 +18,15 @@ class Waiting(NamedTuple):
     until_ms: int | None = None
 
 
-def without_node(job: Job, kinds: Kinds) -> Waiting | None:
+def explained(job: Job, told: Waiting | None, kinds: Kinds) -> Waiting | None:
+    """What a queued job waits for, of which the store has told this. Where no node takes jobs no limit lets one in."""
+    without = _without_node(job, kinds)
+    if told is None or (told.code == "limit" and without is not None and without.code == "no_node_for_queue"):
+        return without
+    return told
+
+
+def _without_node(job: Job, kinds: Kinds) -> Waiting | None:
     """None: some node takes jobs of its queue and runs its kind."""
     if not any(kinds.serving(job.queue)):
         return Waiting("no_node_for_queue", f"no running node serves queue {job.queue}")

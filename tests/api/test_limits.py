@@ -73,7 +73,7 @@ async def test_a_key_says_who_runs_and_waits(api: Any, node: Any, store_client: 
     assert (empty["key"], empty["running"], empty["holders"]) == ("", 0, [])
 
 
-async def test_a_key_and_its_jobs_say_that_its_target_throttles(api: Any, node: Any, store_client: StoreClient) -> None:
+async def test_a_key_and_its_jobs_say_that_its_target_throttles(node: Any, api: Any, store_client: StoreClient) -> None:
     await put(api, concurrency=2)
     job = limited(JobOptions().checked().job("demo.echo", b"1"), "acct_42")
     await node.throttle("stripe\nacct_42", 60_000)
@@ -86,6 +86,14 @@ async def test_a_key_and_its_jobs_say_that_its_target_throttles(api: Any, node: 
     assert waiting["detail"] == (
         "limit stripe lets none of key acct_42 start: a handler said that its target throttles"
     )
+
+
+async def test_a_limited_job_that_no_node_takes_says_that_first(api: Any, store_client: StoreClient) -> None:
+    await put(api, concurrency=1)
+    job = limited(JobOptions(queue="nobody").checked().job("demo.echo", b"1"), "acct_42")
+    await store_client.producer.submit([Submission(job)])
+    waiting = (await api.call("GET", f"/jobs/{job.text_id}")).body["waiting_for"]
+    assert waiting["code"] == "no_node_for_queue"
 
 
 async def test_a_deleted_limit_is_not_there(api: Any) -> None:

@@ -20,7 +20,7 @@ from ironforge.errors import InvalidState
 from ironforge.formats.timestamps import now_ms
 from ironforge.job.record import JobState
 from ironforge.store.contract import JobFilter, JobView, Page
-from ironforge.store.waiting import without_node
+from ironforge.store.waiting import explained
 
 
 @operation("get", "/jobs", access="jobs:read", answers={200: JobPage})
@@ -106,7 +106,7 @@ async def _explained(scope: RequestScope, *shown: JobView) -> list[JobView]:
         return [*shown]
     kinds = await scope.inspector.kinds(max_age_seconds=SHARED_SECONDS)
     return [
-        view._replace(waiting_for=view.waiting_for or without_node(view.job, kinds))
+        view._replace(waiting_for=explained(view.job, view.waiting_for, kinds))
         if view.state is JobState.QUEUED
         else view
         for view in shown

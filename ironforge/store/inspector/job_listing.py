@@ -122,7 +122,9 @@ class Listing:
         asked = {number: job.id for number, job in enumerate(jobs) if job and kinds[number] in {STREAM, LINE}}
         (found,) = await self._ask(["HMGET", self._keys.index, *asked.values()]) if asked else ([],)
         read = zip(asked, found, strict=True)
-        return {number: raw for number, raw in read if raw and raw[:1] in (b"qc" if kinds[number] == STREAM else b"lk")}
+        return {
+            number: raw for number, raw in read if raw and raw[:1] in (b"qcp" if kinds[number] == STREAM else b"lk")
+        }
 
     async def _buckets(self) -> list[Rank]:
         (names,) = await self._ask(["ZRANGE", self._keys.buckets, 0, -1])

@@ -6,6 +6,7 @@ import pytest
 
 from ironforge.job.limits import PREEMPTED, Limit
 from ironforge.job.record import Job, JobState
+from ironforge.store.contract import JobFilter
 from tests.store.kit import Cluster, completed, dead, ids_in, limited, retry, rewrite, settle
 
 
@@ -82,6 +83,9 @@ async def test_one_new_job_cancels_one_and_no_more_however_often_it_is_looked_at
         assert await node.work.fetch(10) == []
         await oldest.store_client.limits.put("one", Limit(concurrency=2, when_full="cancel_oldest"))
     assert await node.work.cancel_requested([first.id, second.id]) == [first.id]
+    listed = (await oldest.store_client.inspector.jobs(JobFilter(JobState.RUNNING))).jobs
+    assert [view.job.id for view in listed if view.cancel_requested] == [first.id]
+    assert (await oldest.store_client.inspector.get(first.id)).cancel_requested
 
 
 async def test_two_new_jobs_cancel_two(oldest: Cluster) -> None:
