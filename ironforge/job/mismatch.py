@@ -13,6 +13,7 @@ import msgspec
 from ironforge.codes import Code
 from ironforge.errors import InvalidJob
 from ironforge.formats.suggest import closest
+from ironforge.formats.timestamps import EXAMPLE
 
 T = TypeVar("T")
 
@@ -24,6 +25,7 @@ _STEP: Final = re.compile(r"\[|[^.\[\]]+(?!\])")
 _WORDS: Final = {
     "array": "an array",
     "bool": "true or false",
+    "datetime": f"a time with a zone such as {EXAMPLE}",
     "duration": "",
     "null": "",
     "float": "a number",
@@ -67,16 +69,16 @@ def mismatch(message: str, model: Any, within: str = "") -> InvalidJob:
         return _refused(code, f"{field}: {text}: {hint}", field, hint)
     expected = _EXPECTED.match(text)
     code = "out_of_range" if expected and expected[2] else "invalid_type"
-    return _refused(code, f"{field or 'the body'}: {text}", field, _advice(expected))
+    return _refused(code, f"{field or 'the body'}: {text}", field, _advice(text, expected))
 
 
 def _refused(code: Code, message: str, field: str, hint: str | None) -> InvalidJob:
     return InvalidJob(message, code=code, field=field or None, hint=hint)
 
 
-def _advice(expected: re.Match[str] | None) -> str:
+def _advice(text: str, expected: re.Match[str] | None) -> str:
     if expected is None:  # of all texts that are to be read, a duration alone may be written in another way
-        return "give a number of seconds"
+        return f"give {_WORDS['datetime']}" if "RFC3339" in text else "give a number of seconds"
     words = dict.fromkeys(filter(None, (_WORDS.get(word, word) for word in expected[1].split(" | "))))
     return f"give {' or '.join(words)}{expected[2] or ''}"
 

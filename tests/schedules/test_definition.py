@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from ironforge.errors import InvalidJob
+from ironforge.job.mismatch import mismatch
 from ironforge.job.request import JobRequest
 from ironforge.schedules.checks import check_schedule
 from ironforge.schedules.definition import (
@@ -130,6 +131,25 @@ def test_a_schedule_that_has_ended_is_right_still() -> None:
     assert check_schedule(ended) is ended
 
 
-def test_nothing_that_is_no_field_is_taken() -> None:
-    with pytest.raises(msgspec.ValidationError, match="unknown field `tz`"):
-        msgspec.json.decode(b'{"job":{"kind":"a"},"tz":"UTC"}', type=Schedule)
+TIME = "give a time with a zone such as 2030-01-31T12:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "field", "hint"),
+    [
+        ({"tz": "UTC"}, "unknown_field", "tz", "known are job, cron, every_seconds, timezone, start, end, exclude"),
+        ({"cron": "0 9 * * *"}, "invalid_type", "cron", "give an array"),
+        ({"cron": [9]}, "invalid_type", "cron[0]", "give text"),
+        ({"start": "tomorrow"}, "invalid_type", "start", TIME),
+        ({"end": 1_795_788_000}, "invalid_type", "end", TIME),
+        ({"overlap": "queue"}, "invalid_type", "overlap", "one of skip, queue_one, queue_all, cancel_running, allow"),
+        ({"catch_up": {"polcy": "all"}}, "unknown_field", "catch_up.polcy", "did you mean `policy`?"),
+        ({"job": {"kind": "a", "qeue": "b"}}, "unknown_field", "job.qeue", "did you mean `queue`?"),
+    ],
+)
+def test_what_does_not_fit_is_told_by_its_place(said: dict[str, Any], code: str, field: str, hint: str) -> None:
+    with pytest.raises(msgspec.ValidationError) as misfit:
+        msgspec.convert({"job": {"kind": "a"}, **said}, Schedule)
+    refused = mismatch(str(misfit.value), Schedule)
+    assert (refused.code, refused.field) == (code, field)
+    assert str(refused.hint).startswith(hint)
