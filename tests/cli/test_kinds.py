@@ -67,6 +67,7 @@ def installation(server: str, client: redis.Redis, tmp_path: Path) -> Iterator[I
         yield Installation(server, tmp_path, f"http://127.0.0.1:{port}")
 
 
+@pytest.mark.unmeasured
 def test_two_versions_one_killed_and_none_left(installation: Installation):
     with installation.node("1", queue="reports") as old:
         installation.runs("1")
@@ -98,6 +99,7 @@ def test_a_submission_says_what_its_job_goes_without_until_a_node_has_announced_
         assert "not known" not in said
 
 
+@pytest.mark.unmeasured
 def test_a_job_runs_whose_kind_says_where(installation: Installation):
     with installation.node("1", queue="reports"):
         installation.runs("1")

@@ -20,6 +20,7 @@ from tests.store.model.flow import Flow
 from tests.store.model.nodes import Life
 from tests.store.model.planting import edit
 
+pytestmark = pytest.mark.unmeasured
 # Each takes half a second: a tenth of what others get.
 EXAMPLES = int(os.environ.get("IRONFORGE_MODEL_EXAMPLES", settings.default.max_examples // 10))
 # Among so many a planted bug is found; most are among the first ten.

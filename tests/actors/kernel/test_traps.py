@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import weakref
 from dataclasses import replace
 from typing import Any
 
@@ -168,15 +169,13 @@ async def test_a_late_down_of_an_older_incarnation_is_ignored(system):
 
 async def test_the_system_holds_its_tasks_strongly(system):
     finished: list[str] = []
+    waiting: list[weakref.ref[asyncio.Future[None]]] = []
 
     async def wait_for_nobody() -> None:
         future = asyncio.get_running_loop().create_future()
-        asyncio.get_running_loop().call_later(0.01, weakly(future))
+        waiting.append(weakref.ref(future))
         await future
         finished.append("background")
-
-    def weakly(future: asyncio.Future[None]):
-        return lambda: future.done() or future.set_result(None)
 
     def begin(me: Puppet) -> None:
         me.background(wait_for_nobody())
@@ -186,6 +185,8 @@ async def test_the_system_holds_its_tasks_strongly(system):
     await settle()
     gc.collect()
     assert system.tasks == 2
+    [future] = waiting
+    future().set_result(None)
     await until(lambda: finished == ["background"], "the background task")
     assert await echo(ref) == "hello"
 

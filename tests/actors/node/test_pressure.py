@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ironforge.actors.fetch_demand import LARGEST_BATCH
 from ironforge.actors.write_buffer import MOST_WAITING
 from tests.actors.node.kit import QUICK, World, until
+
+pytestmark = pytest.mark.unmeasured
 
 
 async def test_failing_jobs_do_not_pile_up_inside_the_node(world: World) -> None:

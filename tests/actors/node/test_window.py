@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from ironforge import Context
 from tests.actors.node.kit import Gate, World, until
+
+pytestmark = pytest.mark.unmeasured
 
 WORKERS = 4
 SLOW_SECONDS = 0.1

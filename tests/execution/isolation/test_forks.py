@@ -51,6 +51,7 @@ async def test_a_copy_that_comes_back_from_its_handler_ends_there(node: Subject)
     assert f".{node.process.pid}." in view.name
 
 
+@pytest.mark.unmeasured
 async def test_a_signal_to_a_copy_is_its_own(node: Subject) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         for way in (*WAYS, "multiprocessing"):

@@ -6,6 +6,7 @@ import asyncio
 from fractions import Fraction
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -67,6 +68,7 @@ class Model:
         return taken
 
 
+@pytest.mark.unmeasured
 def test_turns_are_those_of_start_time_fair_queueing(server: str) -> None:
     @settings(max_examples=settings.default.max_examples // 4, suppress_health_check=list(HealthCheck))
     @given(moves=MOVES)

@@ -39,6 +39,7 @@ async def hop(cluster: Cluster, node: Node, one: Job, stop: asyncio.Event) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("keyed_one", [False, True])
 async def test_a_job_that_lives_is_never_uncounted(cluster: Cluster, keyed_one: bool) -> None:
     node = await cluster.node()

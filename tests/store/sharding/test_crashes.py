@@ -147,6 +147,7 @@ async def run(cluster: Cluster, home: int, actions: list[tuple[str, int]], last:
     await race.close()
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("home", range(SHARDS))
 def test_one_submission_is_stored_whatever_crashes_in_whatever_order(server: str, home: int) -> None:
     loop = asyncio.new_event_loop()
