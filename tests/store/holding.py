@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from ironforge.job.limits import claims_of
 from ironforge.job.record import Job, decode
 from ironforge.job.uniqueness import held_key
 from ironforge.redis.keys import Keys
 from tests.store.snapshot import Snapshot
-
-
-def each(raw: Any, keys: Sequence[bytes], command: str, *arguments: object) -> list[tuple[bytes, Any]]:
-    """These keys with what a command says of each, in one round trip."""
-    asked = raw.pipeline(transaction=False)
-    for key in keys:
-        getattr(asked, command)(key, *arguments)
-    return list(zip(keys, asked.execute(), strict=True))
 
 
 def check_holding(seen: Snapshot, keys: Keys) -> None:

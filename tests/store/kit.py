@@ -19,7 +19,7 @@ from ironforge.redis.keys import Keys
 from ironforge.redis.shards import shards_of
 from ironforge.settings import Settings, load
 from ironforge.store import Delivery, Ended, Lease, NodeStore, Rewrite, Settled, StoreClient, Submission
-from tests.store.holding import check_holding, each
+from tests.store.holding import check_holding
 from tests.store.snapshot import Snapshot
 
 HOUR_MS = 3_600_000
@@ -162,8 +162,7 @@ class Cluster:
         return _entries(self.look(), self.keys)
 
     def pending(self) -> int:
-        streams = each(self.raw, self.raw.keys(self.keys.stream("*")), "xinfo_groups")
-        return sum(group["pending"] for _, groups in streams for group in groups)
+        return self.look().pending
 
     def look(self) -> Snapshot:
         return Snapshot(self.raw, self.keys.prefix)

@@ -15,21 +15,26 @@ local reads = {
 local found = {}
 for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
   local command, first, last = unpack(reads[redis.call('TYPE', key).ok])
-  local content = first and redis.call(command, key, first, last) or redis.call(command, key)
-  found[#found + 1] = {key, redis.call('PTTL', key), command, content}
+  local content, pending = first and redis.call(command, key, first, last) or redis.call(command, key), 0
+  for _, group in ipairs(command == 'XRANGE' and redis.call('XINFO', 'GROUPS', key) or {}) do
+    pending = pending + group[6]
+  end
+  found[#found + 1] = {key, redis.call('PTTL', key), command, content, pending}
 end
 return found
 """
 
 
 class Snapshot:
-    """`left_ms`: by key how long it lasts still, in ms, as PTTL says it."""
+    """`left_ms`: by key how long it lasts still, in ms, as PTTL says it. `pending`: entries of streams that nodes have."""
 
     def __init__(self, raw: Any, prefix: str) -> None:
         self.left_ms: dict[str, int] = {}
+        self.pending = 0
         self._content: dict[str, Any] = {}
-        for key, left_ms, command, content in raw.eval(LOOK, 0, prefix + "*"):
+        for key, left_ms, command, content, pending in raw.eval(LOOK, 0, prefix + "*"):
             self.left_ms[key.decode()] = left_ms
+            self.pending += pending
             self._content[key.decode()] = dict(pairs(content)) if command == b"HGETALL" else content
 
     def hash(self, key: str) -> dict[bytes, bytes]:

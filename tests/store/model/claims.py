@@ -66,7 +66,7 @@ class Claims:
 
     def __init__(self) -> None:
         self.limits = dict(LIMITS)
-        self.overrides: dict[str, Override] = {}
+        self.overrides: dict[str, Override | None] = {}
         self.stops = Stops()
         self.holders: dict[str, dict[bytes, int]] = defaultdict(dict)
         self._used_until: dict[str, int] = defaultdict(int)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from ironforge.errors import IdempotencyConflict, InvalidState
 from ironforge.job.record import Job, JobState
@@ -19,6 +19,8 @@ from tests.store.kit import Cluster, job
 CRASH_BUDGET = 2
 # Queue, priority, fairness key, and whether it has a delay.
 PLACES = st.tuples(st.sampled_from("ab"), st.integers(0, 3), st.sampled_from(["", "x", "y"]), st.booleans())
+# Which one of those that there are.
+NUMBERS = st.integers(0, 99)
 ENDED = (JobState.COMPLETED, JobState.CANCELLED)
 
 
@@ -42,6 +44,10 @@ class Known:
     expires_ms: int = 0
 
 
+def has_jobs(model: StoreClient) -> bool:
+    return bool(model.known)
+
+
 class StoreClient(RuleBasedStateMachine):
     url: str
 
@@ -61,9 +67,10 @@ class StoreClient(RuleBasedStateMachine):
         one.ran |= one.state is JobState.RUNNING and state in (JobState.QUEUED, JobState.SCHEDULED, JobState.DEAD)
         one.state = state
 
-    def pick(self, state: JobState, number: int) -> Known | None:
-        fitting = [one for one in self.known.values() if one.state is state]
-        return fitting[number % len(fitting)] if fitting else None
+    def pick(self, number: int, state: JobState) -> Known:
+        """One in this state if there is any."""
+        fitting = [one for one in self.known.values() if one.state is state] or [*self.known.values()]
+        return fitting[number % len(fitting)]
 
     @rule(places=st.lists(PLACES, min_size=1, max_size=5))
     def submit(self, places: list[tuple[str, int, str, bool]]) -> None:
@@ -95,37 +102,37 @@ class StoreClient(RuleBasedStateMachine):
         assert self.keys[key][0] == answer.id
         assert (first is not None) == answer.replayed
 
-    @rule(number=st.integers(0, 99))
+    @precondition(has_jobs)
+    @rule(number=NUMBERS)
     def submit_again(self, number: int) -> None:
-        if self.known:
-            one = list(self.known.values())[number % len(self.known)]
-            (answer,) = self.run(self.cluster.store_client.producer.submit([Submission(one.job, again=True)]))
-            assert one.job.id == answer.id
-            assert answer.replayed is True
+        one = self.pick(number, JobState.QUEUED)
+        (answer,) = self.run(self.cluster.store_client.producer.submit([Submission(one.job, again=True)]))
+        assert one.job.id == answer.id
+        assert answer.replayed is True
 
-    @rule(state=st.sampled_from(list(JobState)), number=st.integers(0, 99))
-    def cancel(self, state: JobState, number: int) -> None:
-        one = self.pick(state, number)
-        if one is None:
-            return
+    @precondition(has_jobs)
+    @rule(number=NUMBERS, state=st.sampled_from(list(JobState)))
+    def cancel(self, number: int, state: JobState) -> None:
+        one = self.pick(number, state)
         cancel = self.cluster.store_client.producer.cancel(one.job.id)
-        if state in (JobState.DEAD, *ENDED):
+        if one.state in (JobState.DEAD, *ENDED):
             with pytest.raises(InvalidState) as caught:
                 self.run(cancel)
-            assert state == caught.value.state
+            assert one.state == caught.value.state
             return
-        expected = JobState.RUNNING if state is JobState.RUNNING else JobState.CANCELLED
+        expected = JobState.RUNNING if one.state is JobState.RUNNING else JobState.CANCELLED
         assert expected == self.run(cancel)
         one.cancel_asked = True
         self.becomes(one, expected)
 
-    @rule(state=st.sampled_from(list(JobState)), number=st.integers(0, 99), reset=st.booleans())
-    def retry(self, state: JobState, number: int, reset: bool) -> None:
-        one = self.pick(state, number)
-        if one is None:
-            return
+    @precondition(has_jobs)
+    @rule(number=NUMBERS, reset=st.booleans())
+    def retry(self, number: int, reset: bool) -> None:
+        self.revive(self.pick(number, JobState.DEAD), reset)
+
+    def revive(self, one: Known, reset: bool) -> None:
         revive = self.cluster.store_client.producer.retry(one.job.id, reset_retry_count=reset)
-        if state is not JobState.DEAD:
+        if one.state is not JobState.DEAD:
             with pytest.raises(InvalidState):
                 self.run(revive)
             return
@@ -133,7 +140,7 @@ class StoreClient(RuleBasedStateMachine):
         one.crashes, one.alone = 0, False
         self.becomes(one, JobState.QUEUED)
 
-    @rule(queue=st.sampled_from("ab"), paused=st.booleans())
+    @rule(queue=st.sampled_from("ab"), paused=st.sampled_from([True, False, False]))
     def pause(self, queue: str, paused: bool) -> None:
         self.run(self.cluster.store_client.producer.set_paused(queue, paused=paused))
         (self.paused.add if paused else self.paused.discard)(queue)

@@ -4,16 +4,17 @@ and when all may run, nothing is left."""
 from __future__ import annotations
 
 from hypothesis import strategies as st
-from hypothesis.stateful import invariant, rule
+from hypothesis.stateful import invariant, precondition, rule
 
 from ironforge.job.expiry import is_expired
 from ironforge.job.record import JobState
 from ironforge.store import Delivery
 from tests.store.declining import declined
 from tests.store.expiring import look_again
-from tests.store.kit import completed, job_in, retry
+from tests.store.kit import Node, completed, job_in, retry
 from tests.store.model.claims import LIMITS, UNITS
-from tests.store.model.doors import ENDED, Known
+from tests.store.model.doors import ENDED, NUMBERS, Known
+from tests.store.model.nodes import has_held
 from tests.store.model.steering import Steering
 from tests.store.model.submitting import HOUR_MS
 from tests.store.model.taking import KNOWN_KINDS
@@ -26,22 +27,19 @@ class Flow(Steering):
         super().__init__()
         self.cluster.with_settings(unserved_seconds=UNSERVED_SECONDS)
 
-    def take(self, node: int, number: int) -> Delivery | None:
+    def take(self, number: int) -> tuple[Node, Delivery] | None:
         """A node declines what it does not know, and ends what has expired before it was started."""
-        delivery = super().take(node, number)
-        at = node % len(self.nodes)
-        if delivery is None:
-            return None
+        node, delivery = taken = super().take(number)
         one = self.of(delivery)
-        if one.job.kind not in self.kinds[at]:
-            self.run(self.nodes[at].work.decline([declined(delivery)]))
+        if one.job.kind not in self.kinds[self.nodes.index(node)]:
+            self.run(node.work.decline([declined(delivery)]))
             self.waits_for_its_kind(one)
             return None
         if is_expired(job_in(delivery), self.clock.now_ms):
-            self.run(self.nodes[at].work.settle([completed(delivery, state="expired")]))
+            self.run(node.work.settle([completed(delivery, state="expired")]))
             self.becomes(one, JobState.CANCELLED)
             return None
-        return delivery
+        return taken
 
     def waits_for_its_kind(self, one: Known) -> None:
         """It has not started. A fifo key waits for it: another one would overtake it."""
@@ -61,34 +59,41 @@ class Flow(Steering):
             if self.has_expired(one):
                 self.becomes(one, JobState.CANCELLED)
 
-    @rule(node=st.integers(0, 9), number=st.integers(0, 9))
-    def snooze(self, node: int, number: int) -> None:
-        delivery = self.take(node, number)
-        if delivery is not None:
-            snoozed = retry(delivery, HOUR_MS)._replace(failed=False)
-            self.run(self.nodes[node % len(self.nodes)].work.park([snoozed]))
+    @precondition(has_held)
+    @rule(number=NUMBERS)
+    def snooze(self, number: int) -> None:
+        if taken := self.take(number):
+            node, delivery = taken
+            self.run(node.work.park([retry(delivery, HOUR_MS)._replace(failed=False)]))
             one = self.of(delivery)
             self.becomes(one, JobState.CANCELLED if one.cancel_asked else JobState.SCHEDULED)
 
-    @rule(node=st.integers(0, 9), number=st.integers(0, 9))
-    def bury(self, node: int, number: int) -> None:
+    @precondition(has_held)
+    @rule(number=NUMBERS)
+    def bury(self, number: int) -> None:
         """More often than all that a node may do is needed for those that died to meet."""
-        self.put_aside(node, number, "bury")
+        self.put_aside(number, "bury")
 
-    @rule(node=st.integers(0, 9), number=st.integers(0, 9))
-    def put_aside_and_bring_back(self, node: int, number: int) -> None:
+    @precondition(has_held)
+    @rule(number=NUMBERS)
+    def put_aside_and_bring_back(self, number: int) -> None:
         """One that a node cannot read, and another one can."""
-        delivery = self.take(node, number)
-        if delivery is None:
+        if (taken := self.take(number)) is None:
             return
-        at, one = node % len(self.nodes), self.of(delivery)
-        self.run(self.nodes[at].work.bury_raw(delivery, "newer"))
-        assert self.run(self.nodes[(at + 1) % len(self.nodes)].work.restore()) == 1
+        node, delivery = taken
+        self.run(node.work.bury_raw(delivery, "newer"))
+        other = self.nodes[number % len(self.nodes)]
+        assert self.run(other.work.restore()) == 1
+        one = self.of(delivery)
         self.claims.release(one.job, self.now_us, fresh=not one.ran)
         one.state, one.cancel_asked = JobState.QUEUED, False
         one.fence -= 1
         one.alone = one.alone and not one.job.limits
         self.joins(one)
+
+    @rule(node=st.integers(0, 9))
+    def fetch_many(self, node: int) -> None:
+        self.fetch(node, 10)
 
     @rule(node=st.integers(0, 9))
     def watch_for_long(self, node: int) -> None:
@@ -126,9 +131,8 @@ class Flow(Steering):
     def goes_on(self, last: int) -> bool:
         """Whether a job has ended, or come nearer to it."""
         before = [(one.state, one.declined) for one in self.known.values()]
-        for number in range(len(self.nodes)):
-            while self.held[number]:
-                self.settle(number, 0, twice=False)
+        while any(self.held):
+            self.settle(0, twice=False)
         self.pass_time(2 * HOUR_MS)
         for name in LIMITS:
             for key in UNITS:

@@ -12,7 +12,11 @@ from ironforge.errors import JobNotFound, LeaseLost
 from ironforge.job.record import JobState, is_alone
 from ironforge.store import Delivery, JobView
 from tests.store.kit import Node, completed, dead, job, job_in, retry, rewrite, stream_of
-from tests.store.model.doors import ENDED, Known, StoreClient
+from tests.store.model.doors import ENDED, NUMBERS, Known, StoreClient
+
+
+def has_held(model: Life) -> bool:
+    return any(model.held)
 
 
 class Life(StoreClient):
@@ -37,9 +41,12 @@ class Life(StoreClient):
     def of(self, delivery: Delivery) -> Known:
         return self.known[job_in(delivery).id]
 
-    def take(self, node: int, number: int) -> Delivery | None:
-        held = self.held[node % len(self.nodes)]
-        return held.pop(number % len(held)) if held else None
+    def take(self, number: int) -> tuple[Node, Delivery] | None:
+        """One that is held; None: its node has ended it by itself."""
+        held = [(at, delivery) for at, deliveries in enumerate(self.held) for delivery in deliveries]
+        at, delivery = held[number % len(held)]
+        self.held[at].remove(delivery)
+        return self.nodes[at], delivery
 
     # ------------------------------------------------------------------ nodes
 
@@ -87,23 +94,24 @@ class Life(StoreClient):
         given = [job_in(delivery).priority for delivery in deliveries]
         assert given == [one.job.priority for one in waiting][:want]
 
-    @rule(node=st.integers(0, 9), number=st.integers(0, 9), twice=st.booleans())
-    def settle(self, node: int, number: int, twice: bool) -> None:
-        delivery = self.take(node, number)
-        if delivery is not None:
+    @precondition(has_held)
+    @rule(number=NUMBERS, twice=st.booleans())
+    def settle(self, number: int, twice: bool) -> None:
+        if taken := self.take(number):
+            node, delivery = taken
             for _ in range(1 + twice):
-                self.run(self.nodes[node % len(self.nodes)].work.settle([completed(delivery)]))
+                self.run(node.work.settle([completed(delivery)]))
             self.becomes(self.of(delivery), JobState.COMPLETED)
 
-    @rule(node=st.integers(0, 9), number=st.integers(0, 9), how=st.sampled_from(["park", "requeue", "bury"]))
-    def put_aside(self, node: int, number: int, how: str) -> None:
-        delivery = self.take(node, number)
-        if delivery is None:
+    @precondition(has_held)
+    @rule(number=NUMBERS, how=st.sampled_from(["park", "requeue", "bury"]))
+    def put_aside(self, number: int, how: str) -> None:
+        if (taken := self.take(number)) is None:
             return
-        work = self.nodes[node % len(self.nodes)].work
+        node, delivery = taken
         make = {"park": retry, "requeue": rewrite, "bury": dead}[how]
         for _ in range(2):  # the second is what a lost reply leads to
-            self.run(getattr(work, how)([make(delivery)]))
+            self.run(getattr(node.work, how)([make(delivery)]))
         one = self.of(delivery)
         states = {"park": JobState.SCHEDULED, "requeue": JobState.QUEUED, "bury": JobState.DEAD}
         self.becomes(one, JobState.CANCELLED if one.cancel_asked else states[how])

@@ -4,14 +4,15 @@ than their jobs said, and for some time other bounds hold than those of the code
 from __future__ import annotations
 
 from hypothesis import strategies as st
-from hypothesis.stateful import rule
+from hypothesis.stateful import precondition, rule
 
 from ironforge.job.limits import LimitUse, Override, throttled_mark
 from ironforge.job.record import JobState
 from ironforge.store import Adjustment, Delivery, Rewrite
-from tests.store.kit import HOUR_MS, job_in, stream_of
+from tests.store.kit import HOUR_MS, Node, job_in, stream_of
 from tests.store.model.claims import LIMITS, UNITS
-from tests.store.model.doors import Known
+from tests.store.model.doors import NUMBERS, Known
+from tests.store.model.nodes import has_held
 from tests.store.model.taking import Taking
 
 # Of a fifo limit one job of a key runs, whatever an operator says.
@@ -21,18 +22,19 @@ OVERRIDDEN = ("one", "two", "newest", "oldest")
 class Steering(Taking):
     # ------------------------------------------------------------------ handlers
 
-    @rule(node=st.integers(0, 9), number=st.integers(0, 9), which=st.integers(0, 2), ms=st.sampled_from([1, HOUR_MS]))
-    def throttle(self, node: int, number: int, which: int, ms: int) -> None:
+    @precondition(has_held)
+    @rule(number=NUMBERS, which=st.integers(0, 2), ms=st.sampled_from([1, HOUR_MS]))
+    def throttle(self, number: int, which: int, ms: int) -> None:
         """A handler raises that a target throttles: its job goes back into line, in front, and the key stops."""
-        delivery = self.take(node, number)
-        if delivery is None:
+        if (taken := self.take(number)) is None:
             return
+        node, delivery = taken
         one, limits = self.of(delivery), job_in(delivery).limits
         stopped = {limits[which % len(limits)]: ms} if limits else {}
         back = Rewrite.of(
             *delivery[:2], job_in(delivery).again(), delay_ms=ms, failed=False, throttled=throttled_mark(stopped)
         )
-        self.run(self.nodes[node % len(self.nodes)].work.park([back]))
+        self.run(node.work.park([back]))
         if one.cancel_asked:
             self.becomes(one, JobState.CANCELLED)
             return
@@ -47,48 +49,41 @@ class Steering(Taking):
             self.claims.release(one.job)
         self.joins(one)
 
-    @rule(node=st.integers(0, 9), number=st.integers(0, 9), which=st.integers(0, 2), ms=st.sampled_from([1, HOUR_MS]))
-    def say_that_a_target_throttles(self, node: int, number: int, which: int, ms: int) -> None:
+    @precondition(has_held)
+    @rule(number=NUMBERS, which=st.integers(0, 2), ms=st.sampled_from([1, HOUR_MS]))
+    def say_that_a_target_throttles(self, number: int, which: int, ms: int) -> None:
         """And go on."""
-        found = self.of_one_that_runs(node, number, which)
-        if found is not None:
-            delivery, use = found
-            self.adjust(node, Adjustment(stream_of(delivery), use.claim, throttled_ms=ms))
+        if found := self.of_one_that_runs(number, which):
+            node, delivery, use = found
+            self.run(node.work.adjust([Adjustment(stream_of(delivery), use.claim, throttled_ms=ms)]))
             self.claims.stops.throttle(use.claim, self.now_us + ms * 1000)
 
-    @rule(node=st.integers(0, 9), number=st.integers(0, 9), which=st.integers(0, 2), units=st.sampled_from([-1, 1, 3]))
-    def use_more_or_less(self, node: int, number: int, which: int, units: int) -> None:
-        found = self.of_one_that_runs(node, number, which)
-        if found is not None:
-            delivery, use = found
-            self.adjust(node, Adjustment(stream_of(delivery), use.claim, units=units))
+    @precondition(has_held)
+    @rule(number=NUMBERS, which=st.integers(0, 2), units=st.sampled_from([-1, 1, 3]))
+    def use_more_or_less(self, number: int, which: int, units: int) -> None:
+        if found := self.of_one_that_runs(number, which):
+            node, delivery, use = found
+            self.run(node.work.adjust([Adjustment(stream_of(delivery), use.claim, units=units)]))
             if LIMITS[use.name].rate is not None:
                 self.claims.correct(use, units, self.now_us)
 
-    def of_one_that_runs(self, node: int, number: int, which: int) -> tuple[Delivery, LimitUse] | None:
+    def of_one_that_runs(self, number: int, which: int) -> tuple[Node, Delivery, LimitUse] | None:
         """One of its limits."""
-        delivery = self.take(node, number)
-        if delivery is None:
+        if (taken := self.take(number)) is None:
             return None
-        self.held[node % len(self.nodes)].append(delivery)
+        node, delivery = taken
+        self.held[self.nodes.index(node)].append(delivery)
         limits = job_in(delivery).limits
-        return (delivery, limits[which % len(limits)]) if limits else None
-
-    def adjust(self, node: int, adjustment: Adjustment) -> None:
-        self.run(self.nodes[node % len(self.nodes)].work.adjust([adjustment]))
+        return (node, delivery, limits[which % len(limits)]) if limits else None
 
     # ------------------------------------------------------------------ operators
 
-    @rule(name=st.sampled_from(OVERRIDDEN), most=st.integers(1, 3), for_ms=st.sampled_from([0, 1_000, HOUR_MS]))
+    @rule(name=st.sampled_from(OVERRIDDEN), most=st.integers(0, 3), for_ms=st.sampled_from([0, 1_000, HOUR_MS]))
     def override(self, name: str, most: int, for_ms: int) -> None:
-        override = Override(most, until_ms=self.clock.now_ms + for_ms if for_ms else 0)
+        """Or, with none, take back what was said."""
+        override = Override(most, until_ms=self.clock.now_ms + for_ms if for_ms else 0) if most else None
         self.run(self.cluster.store_client.limits.override(name, override))
         self.claims.overrides[name] = override
-
-    @rule(name=st.sampled_from(OVERRIDDEN))
-    def take_back(self, name: str) -> None:
-        self.run(self.cluster.store_client.limits.override(name, None))
-        self.claims.overrides.pop(name, None)
 
     @rule(name=st.sampled_from(sorted(LIMITS)), key=st.sampled_from(sorted(UNITS)))
     def resume(self, name: str, key: str) -> None:

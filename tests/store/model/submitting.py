@@ -72,15 +72,12 @@ class Doors(Life):
         self.unique_keys = uniqueness.UniqueKeys()
         self._came = 0
 
-    @initialize()
-    def start(self) -> None:
+    @initialize(starvation_seconds=st.sampled_from([0, 0.001]))
+    def start(self, starvation_seconds: float) -> None:
+        self.cluster.with_settings(starvation_seconds=starvation_seconds)
         for name, limit in claims.LIMITS.items():
             self.run(self.cluster.store_client.limits.put(name, limit))
         super().start()
-
-    @rule(seconds=st.sampled_from([0, 0.001]))
-    def let_later_nodes_age(self, seconds: float) -> None:
-        self.cluster.with_settings(starvation_seconds=seconds)
 
     @property
     def now_us(self) -> int:
@@ -215,19 +212,17 @@ class Doors(Life):
 
     # ------------------------------------------------------------------ what doors do to them
 
-    @rule(state=st.sampled_from([*[JobState.DEAD] * 6, *JobState]), number=st.integers(0, 99), reset=st.booleans())
-    def retry(self, state: JobState, number: int, reset: bool) -> None:
+    def revive(self, one: Known, reset: bool) -> None:
         """A dead job takes its unique key again, or stays dead."""
-        one = self.pick(state, number)
-        unique = one.job.unique if one is not None else None
-        if one is None or state is not JobState.DEAD or unique is None or not unique.holding:
-            super().retry(state, number, reset)
+        unique = one.job.unique
+        if unique is None or not unique.holding or one.state is not JobState.DEAD:
+            super().revive(one, reset)
             return
         rival = self.owner(one.job.kind, unique)
-        if rival is not None and rival is not one:
-            with pytest.raises(Duplicate) as caught:
-                self.run(self.cluster.store_client.producer.retry(one.job.id, reset_retry_count=reset))
-            assert caught.value.job_id == format_id(rival.job.id)
+        if rival is None or rival is one:
+            super().revive(one, reset)
+            self.unique_keys.take(one.job.kind, unique, one.job.id, self.clock.now_ms)
             return
-        super().retry(state, number, reset)
-        self.unique_keys.take(one.job.kind, unique, one.job.id, self.clock.now_ms)
+        with pytest.raises(Duplicate) as caught:
+            self.run(self.cluster.store_client.producer.retry(one.job.id, reset_retry_count=reset))
+        assert caught.value.job_id == format_id(rival.job.id)
