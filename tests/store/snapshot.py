@@ -26,7 +26,7 @@ return found
 
 
 class Snapshot:
-    """`left_ms`: by key how long it lasts still, in ms, as PTTL says it. `pending`: entries of streams that nodes have."""
+    """`left_ms`: by key how long it lasts still, as PTTL says it. `pending`: entries of streams that nodes have."""
 
     def __init__(self, raw: Any, prefix: str) -> None:
         self.left_ms: dict[str, int] = {}

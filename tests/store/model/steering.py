@@ -45,8 +45,7 @@ class Steering(Taking):
     def stands_back(self, one: Known) -> None:
         self.becomes(one, JobState.QUEUED)
         one.alone = False
-        if not self.claims.keeps(one.job, dead=False):
-            self.claims.release(one.job)
+        self.claims.release(one.job, keeping=self.claims.keeps(one.job, dead=False))
         self.joins(one)
 
     @precondition(has_held)
