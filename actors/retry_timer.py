@@ -32,7 +32,7 @@ class RetryTimer(Actor):
         self._work = await self._session.work()
         self.background(self._move_due_jobs(), name="due jobs")
         for ticker in self._tickers:
-            self.background(ticker.tick_forever(), name="ticks")
+            self.background(ticker.tick_forever(self._metrics.ticks), name="ticks")
 
     @handles(DueAt)
     def due_at(self, _: DueAt) -> None:

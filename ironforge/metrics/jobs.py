@@ -22,6 +22,7 @@ from ironforge.job.record import split_stream
 from ironforge.metrics.exposition import MULTIPROCESS_DIR, page, with_siblings
 from ironforge.metrics.kinds import AcceptedJobs, KindLabels, audit_failures
 from ironforge.metrics.queue_depths import Depths, Reading
+from ironforge.metrics.ticks import TickMetrics
 from ironforge.redis.shards import part_of
 
 DURATION_BUCKETS: Final = (
@@ -107,6 +108,7 @@ class Metrics:
             registry=registry,
             buckets=LATENESS_BUCKETS,
         )
+        self.ticks = TickMetrics(registry, LATENESS_BUCKETS)
 
     def namespace_of(self, stream: str) -> str:
         """Of a stream as a delivery names it; empty where one namespace is served."""

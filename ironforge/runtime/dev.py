@@ -212,7 +212,7 @@ async def _api(
     async with AsyncExitStack() as stack:
         store_client = StoreClient(settings)
         stack.push_async_callback(store_client.close)
-        await stack.enter_async_context(store_client.keeping_time())
+        await stack.enter_async_context(store_client.keeping_time(metrics.ticks))
         own = own and metrics.namespaces <= {settings.namespace}
         authentication = await stack.enter_async_context(authentication_of(settings, metrics, own=own))
         if authentication is not None and tls is None:

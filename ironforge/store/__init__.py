@@ -32,6 +32,7 @@ from ironforge.store.node_contract import (
     Rewrite,
     Settled,
     Ticking,
+    TickWatch,
 )
 from ironforge.store.node_view import NodeView
 
@@ -61,5 +62,6 @@ __all__ = [
     "StoreClient",
     "StreamDepth",
     "Submission",
+    "TickWatch",
     "Ticking",
 ]

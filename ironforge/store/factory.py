@@ -21,7 +21,7 @@ from ironforge.store.contract import Inspector, Limits, Producer
 from ironforge.store.expiry import ExpirySweep, OnSchedules, no_matter_when
 from ironforge.store.inspector.inspector import RedisInspector
 from ironforge.store.limits import RedisLimits
-from ironforge.store.node_contract import Consumer, Lease, Leases, Notifications
+from ironforge.store.node_contract import Consumer, Lease, Leases, Notifications, TickWatch
 from ironforge.store.producer.producer import RedisProducer
 from ironforge.store.schedules.contract import Schedules
 from ironforge.store.schedules.schedules import RedisSchedules
@@ -56,7 +56,7 @@ class StoreClient:
         self.schedules: Schedules = self._schedules
 
     @contextlib.asynccontextmanager
-    async def keeping_time(self) -> AsyncIterator[None]:
+    async def keeping_time(self, watch: TickWatch | None = None) -> AsyncIterator[None]:
         """While the block runs, in each shard for itself: cancels jobs that have not started in time, fires ticks of
         schedules."""
         async with contextlib.AsyncExitStack() as stack:
@@ -66,7 +66,7 @@ class StoreClient:
                 if self._settings.scheduler == "on":
                     ticker = Ticker(self._settings, keys, number, self.inspector)
                     stack.push_async_callback(ticker.close)
-                    await stack.enter_async_context(in_background(ticker.tick_forever(), "schedules"))
+                    await stack.enter_async_context(in_background(ticker.tick_forever(watch), "schedules"))
                     wake = ticker.wake
                 sweep = ExpirySweep(self._settings, keys, link, on_schedules=wake)
                 await stack.enter_async_context(in_background(sweep.sweep_forever(), "expired jobs"))

@@ -174,10 +174,20 @@ class Consumer(Upkeep, Protocol):
         """Which of these running jobs somebody asked to cancel (signals may have been missed)."""
 
 
+class TickWatch(Protocol):
+    """What hears of ticks that this process has fired."""
+
+    def tick_started(self, late_seconds: float) -> None:
+        """One has started a job, so long after its time."""
+
+    def ticks_skipped(self, reason: str, count: int) -> None:
+        """So many have started none, for this reason as `PastTick` has it."""
+
+
 class Ticking(Protocol):
     """Fires the ticks of schedules of one shard."""
 
-    async def tick_forever(self) -> None:
+    async def tick_forever(self, watch: TickWatch | None = None) -> None:
         """Idle until the store says that there are schedules. An outage only puts it off."""
 
 

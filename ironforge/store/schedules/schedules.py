@@ -35,7 +35,7 @@ from ironforge.store.schedules.firing import Shot, id_at, job_of, overlap_words
 from ironforge.store.schedules.shard import ScheduleShard
 from ironforge.store.schedules.shards import CHASES, ScheduleShards, elusive
 from ironforge.store.schedules.stored import Held, Position, etag_of
-from ironforge.store.schedules.ticking import Moment, Skipped, moments, next_tick, step
+from ironforge.store.schedules.ticking import Moment, Skipped, moments, next_tick, step, timing
 
 
 class RedisSchedules:
@@ -193,8 +193,7 @@ def _passed(
 
 def _ticks_alike(one: Schedule, other: Schedule) -> bool:
     """Whether both tick at the same times."""
-    kept = {field: getattr(one, field) for field in ("job", "overlap", "catch_up")}
-    return msgspec.structs.replace(other, **kept) == one
+    return (timing(one), one.jitter_seconds) == (timing(other), other.jitter_seconds)
 
 
 def _times(name: str, schedule: Schedule, start: datetime, end: datetime) -> list[int]:

@@ -29,8 +29,9 @@ from ironforge.redis.scripts import CLAIM_TICKS
 from ironforge.settings import Settings
 from ironforge.store.contract import Inspector
 from ironforge.store.kind_catalog import KindCatalog
+from ironforge.store.node_contract import TickWatch
 from ironforge.store.schedules.aim import aim, skipping
-from ironforge.store.schedules.firing import Shot
+from ironforge.store.schedules.firing import Hit, Shot
 from ironforge.store.schedules.shard import ScheduleShard
 from ironforge.store.schedules.stored import Held
 from ironforge.store.server_clock import ServerClock
@@ -58,6 +59,7 @@ class Ticker:
         self._loaded: dict[str, Shot] = {}
         self._claim_at = math.inf
         self._woken = asyncio.Event()
+        self._watch: TickWatch | None = None
 
     def wake(self, in_ms: int) -> None:
         """Some schedule is to be looked at then."""
@@ -66,8 +68,9 @@ class Ticker:
             self._claim_at = claim_at
             self._woken.set()
 
-    async def tick_forever(self) -> None:
+    async def tick_forever(self, watch: TickWatch | None = None) -> None:
         """An outage only puts it off: what is missed meanwhile is caught up with."""
+        self._watch = watch
         while True:
             self._woken.clear()
             try:
@@ -141,10 +144,15 @@ class Ticker:
                     await self._shoot([shot])
             return
         self._clock.note(now_ms, asked_at)
+        self._note(shots, hits, now_ms)
+
+    def _note(self, shots: Sequence[Shot], hits: Sequence[Hit], now_ms: int) -> None:
         for shot, hit in zip(shots, hits, strict=True):
             if hit.verdict == "early":
                 continue
             self._unload(shot)
+            if self._watch is not None:
+                _tell(self._watch, shot, hit, now_ms)
             if hit.verdict == "moved":
                 self.wake(0)
             elif shot.goes.at_ms is not None:
@@ -162,6 +170,17 @@ class Ticker:
     def _unload(self, shot: Shot) -> None:
         if self._loaded.get(shot.held.name) is shot:
             del self._loaded[shot.held.name]
+
+
+def _tell(watch: TickWatch, shot: Shot, hit: Hit, now_ms: int) -> None:
+    if hit.verdict == "moved":
+        return
+    if shot.skipped is not None:
+        watch.ticks_skipped(shot.skipped.reason, shot.skipped.ticks)
+    if hit.verdict == "started":
+        watch.tick_started((now_ms - shot.fires_ms) / 1000)
+    elif shot.jobs:
+        watch.ticks_skipped("overlap", 1)
 
 
 def _parts(shots: Sequence[Shot]) -> Iterator[list[Shot]]:

@@ -19,12 +19,15 @@ EVERY_SECOND = Schedule(
 
 async def test_each_tick_runs_once_whichever_of_several_nodes_fires_it(world: World) -> None:
     schedules = world.cluster.store_client.schedules
-    async with world.node(), world.node():
+    async with world.node() as one, world.node() as other:
         await schedules.put("report", EVERY_SECOND)
         await until(lambda: len(world.ran) >= 3, "three ticks")
         await schedules.pause("report")
         past = [row for row in await schedules.history("report") if row.outcome == "started"]
         await until(lambda: len(world.ran) == len(past), "their jobs to have run")
+        registries = [node.metrics.registry for node in (one, other)]
+        counted = [registry.get_sample_value("ironforge_tick_lateness_seconds_count") for registry in registries]
+        assert sum(filter(None, counted)) == len(past)
     times = sorted(row.at_ms for row in past)
     assert times == list(range(times[0], times[-1] + 1, 1000))
     assert min(row.late_ms for row in past) >= 0

@@ -79,6 +79,20 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+class Watch:
+    """Remembers what it hears of ticks."""
+
+    def __init__(self) -> None:
+        self.late_seconds: list[float] = []
+        self.skipped: list[tuple[str, int]] = []
+
+    def tick_started(self, late_seconds: float) -> None:
+        self.late_seconds.append(late_seconds)
+
+    def ticks_skipped(self, reason: str, count: int) -> None:
+        self.skipped.append((reason, count))
+
+
 async def ticked(cluster: Cluster, name: str, days: int = 1) -> None:
     """So many days later."""
     make_due(cluster, name, days)

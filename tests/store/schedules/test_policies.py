@@ -12,6 +12,7 @@ from tests.store.kit import Cluster, completed, dead, ids_in, now_ms
 from tests.store.schedules.kit import (
     CAUGHT_UP,
     DAY_MS,
+    Watch,
     every,
     history,
     jobs,
@@ -204,3 +205,16 @@ async def test_a_new_definition_holds_at_once(cluster: Cluster) -> None:
     assert [job.kind for job in jobs(cluster)] == ["other"]
     # The same ticks: what was due is not skipped.
     assert await outcomes(cluster, "report") == [("started", "", 1)]
+
+
+async def test_what_is_told_of_ticks(cluster: Cluster) -> None:
+    one, watch = ticker(cluster), Watch()
+    one._watch = watch
+    await schedules(cluster).put("report", every(catch_up=CAUGHT_UP))
+    at_ms = make_due(cluster, "report", 3)
+    await tick(one)
+    make_due(cluster, "report")
+    await tick(one)
+    assert watch.skipped == [("missed", 2), ("overlap", 1)]
+    assert len(watch.late_seconds) == 1
+    assert 0 < watch.late_seconds[0] < (now_ms() - at_ms) / 1000
