@@ -13,8 +13,7 @@ from tests.store.declining import declined
 from tests.store.expiring import look_again
 from tests.store.kit import Node, completed, job_in, retry
 from tests.store.model.claims import LIMITS, UNITS
-from tests.store.model.doors import ENDED, NUMBERS, Known
-from tests.store.model.nodes import has_held
+from tests.store.model.doors import ENDED, NUMBERS, Known, has_jobs
 from tests.store.model.steering import Steering
 from tests.store.model.submitting import HOUR_MS
 from tests.store.model.taking import KNOWN_KINDS
@@ -29,7 +28,10 @@ class Flow(Steering):
 
     def take(self, number: int) -> tuple[Node, Delivery] | None:
         """A node declines what it does not know, and ends what has expired before it was started."""
-        node, delivery = taken = super().take(number)
+        taken = super().take(number)
+        if taken is None:
+            return None
+        node, delivery = taken
         one = self.of(delivery)
         if one.job.kind not in self.kinds[self.nodes.index(node)]:
             self.run(node.work.decline([declined(delivery)]))
@@ -59,7 +61,7 @@ class Flow(Steering):
             if self.has_expired(one):
                 self.becomes(one, JobState.CANCELLED)
 
-    @precondition(has_held)
+    @precondition(has_jobs)
     @rule(number=NUMBERS)
     def snooze(self, number: int) -> None:
         if taken := self.take(number):
@@ -68,13 +70,13 @@ class Flow(Steering):
             one = self.of(delivery)
             self.becomes(one, JobState.CANCELLED if one.cancel_asked else JobState.SCHEDULED)
 
-    @precondition(has_held)
+    @precondition(has_jobs)
     @rule(number=NUMBERS)
     def bury(self, number: int) -> None:
         """More often than all that a node may do is needed for those that died to meet."""
         self.put_aside(number, "bury")
 
-    @precondition(has_held)
+    @precondition(has_jobs)
     @rule(number=NUMBERS)
     def put_aside_and_bring_back(self, number: int) -> None:
         """One that a node cannot read, and another one can."""

@@ -12,11 +12,7 @@ from ironforge.errors import JobNotFound, LeaseLost
 from ironforge.job.record import JobState, is_alone
 from ironforge.store import Delivery, JobView
 from tests.store.kit import Node, completed, dead, job, job_in, retry, rewrite, stream_of
-from tests.store.model.doors import ENDED, NUMBERS, Known, StoreClient
-
-
-def has_held(model: Life) -> bool:
-    return any(model.held)
+from tests.store.model.doors import ENDED, NUMBERS, Known, StoreClient, has_jobs
 
 
 class Life(StoreClient):
@@ -42,8 +38,13 @@ class Life(StoreClient):
         return self.known[job_in(delivery).id]
 
     def take(self, number: int) -> tuple[Node, Delivery] | None:
-        """One that is held; None: its node has ended it by itself."""
+        """One that is held, and a node fetches some first when there is none. None: its node has ended it by itself, or
+        none can run."""
+        if not any(self.held):
+            self.fetch(number, 4)
         held = [(at, delivery) for at, deliveries in enumerate(self.held) for delivery in deliveries]
+        if not held:
+            return None
         at, delivery = held[number % len(held)]
         self.held[at].remove(delivery)
         return self.nodes[at], delivery
@@ -94,7 +95,7 @@ class Life(StoreClient):
         given = [job_in(delivery).priority for delivery in deliveries]
         assert given == [one.job.priority for one in waiting][:want]
 
-    @precondition(has_held)
+    @precondition(has_jobs)
     @rule(number=NUMBERS, twice=st.booleans())
     def settle(self, number: int, twice: bool) -> None:
         if taken := self.take(number):
@@ -103,7 +104,7 @@ class Life(StoreClient):
                 self.run(node.work.settle([completed(delivery)]))
             self.becomes(self.of(delivery), JobState.COMPLETED)
 
-    @precondition(has_held)
+    @precondition(has_jobs)
     @rule(number=NUMBERS, how=st.sampled_from(["park", "requeue", "bury"]))
     def put_aside(self, number: int, how: str) -> None:
         if (taken := self.take(number)) is None:

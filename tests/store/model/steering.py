@@ -11,8 +11,7 @@ from ironforge.job.record import JobState
 from ironforge.store import Adjustment, Delivery, Rewrite
 from tests.store.kit import HOUR_MS, Node, job_in, stream_of
 from tests.store.model.claims import LIMITS, UNITS
-from tests.store.model.doors import NUMBERS, Known
-from tests.store.model.nodes import has_held
+from tests.store.model.doors import NUMBERS, Known, has_jobs
 from tests.store.model.taking import Taking
 
 # Of a fifo limit one job of a key runs, whatever an operator says.
@@ -22,24 +21,22 @@ OVERRIDDEN = ("one", "two", "newest", "oldest")
 class Steering(Taking):
     # ------------------------------------------------------------------ handlers
 
-    @precondition(has_held)
+    @precondition(has_jobs)
     @rule(number=NUMBERS, which=st.integers(0, 2), ms=st.sampled_from([1, HOUR_MS]))
     def throttle(self, number: int, which: int, ms: int) -> None:
         """A handler raises that a target throttles: its job goes back into line, in front, and the key stops."""
-        if (taken := self.take(number)) is None:
+        if (found := self.of_one_that_runs(number, which)) is None:
             return
-        node, delivery = taken
-        one, limits = self.of(delivery), job_in(delivery).limits
-        stopped = {limits[which % len(limits)]: ms} if limits else {}
-        back = Rewrite.of(
-            *delivery[:2], job_in(delivery).again(), delay_ms=ms, failed=False, throttled=throttled_mark(stopped)
-        )
-        self.run(node.work.park([back]))
+        node, delivery, use = found
+        self.held[self.nodes.index(node)].remove(delivery)
+        mark = throttled_mark({use: ms})
+        again = job_in(delivery).again()
+        self.run(node.work.park([Rewrite.of(*delivery[:2], again, delay_ms=ms, failed=False, throttled=mark)]))
+        one = self.of(delivery)
         if one.cancel_asked:
             self.becomes(one, JobState.CANCELLED)
             return
-        for use in stopped:
-            self.claims.stops.throttle(use.claim, self.now_us + ms * 1000)
+        self.claims.stops.throttle(use.claim, self.now_us + ms * 1000)
         self.stands_back(one)
 
     def stands_back(self, one: Known) -> None:
@@ -48,7 +45,7 @@ class Steering(Taking):
         self.claims.release(one.job, keeping=self.claims.keeps(one.job, dead=False))
         self.joins(one)
 
-    @precondition(has_held)
+    @precondition(has_jobs)
     @rule(number=NUMBERS, which=st.integers(0, 2), ms=st.sampled_from([1, HOUR_MS]))
     def say_that_a_target_throttles(self, number: int, which: int, ms: int) -> None:
         """And go on."""
@@ -57,7 +54,7 @@ class Steering(Taking):
             self.run(node.work.adjust([Adjustment(stream_of(delivery), use.claim, throttled_ms=ms)]))
             self.claims.stops.throttle(use.claim, self.now_us + ms * 1000)
 
-    @precondition(has_held)
+    @precondition(has_jobs)
     @rule(number=NUMBERS, which=st.integers(0, 2), units=st.sampled_from([-1, 1, 3]))
     def use_more_or_less(self, number: int, which: int, units: int) -> None:
         if found := self.of_one_that_runs(number, which):
