@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, parse_url
 from redis.asyncio.connection import Connection as TcpConnection
-from redis.exceptions import AskError, NoScriptError, RedisError, ResponseError
+from redis.exceptions import AskError, NoScriptError, RedisError
 from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import TimeoutError as TimedOut
 
@@ -188,12 +188,17 @@ class Connection:
             self.client_id = found if isinstance(found, int) else 0  # one may do without the right to it
 
     async def _swap(self, connection: AbstractConnection, packed: Sequence[bytes]) -> list[Any]:
+        # Replies by the parser alone: the timer and the name that the connection keeps ready for each are twice its cost,
+        # and here the deadline is one for the whole exchange.
+        parser: Any = connection._parser  # noqa: SLF001
         try:
             await connection.send_packed_command(packed, check_health=False)
+            return [await parser.read_response() for _ in packed]
         except RuntimeError as error:
             # uvloop's word for a connection that the other side has reset: asyncio's own loop raises an OSError.
             raise Disconnected(f"the connection was reset: {error}") from error
-        return [await _reply(connection) for _ in packed]
+        except OSError as error:
+            raise Disconnected(f"the connection broke: {error}") from error
 
 
 class DoorConnection(Connection):
@@ -212,15 +217,6 @@ class DoorConnection(Connection):
             raise
         except (RedisError, OSError) as error:
             raise_store_error(error)
-
-
-async def _reply(connection: AbstractConnection) -> Any:
-    # An infinite timeout here: the deadline is one for the whole exchange, and a timer per reply costs more than
-    # the reply.
-    try:
-        return await connection.read_response(timeout=float("inf"))
-    except ResponseError as error:
-        return error
 
 
 async def all_keys(connection: Connection, prefix: str) -> AsyncIterator[bytes]:
