@@ -64,8 +64,8 @@ BUGS = {
     "one more is let in": Bug(TAKING, "held >= limit.concurrency\n", "held > limit.concurrency\n"),
     "only the first limit is asked": Bug(
         (scripts.TAKE_TURNS,),
-        "for number, claim in ipairs(claims) do\n    local wait",
-        "for number, claim in ipairs({claims[1]}) do\n    local wait",
+        "for number = 1, #claims do\n    local wait",
+        "for number = 1, 1 do\n    local wait",
     ),
     "an expired job keeps its unique key": Bug(
         (scripts.CANCEL,), "release_key(id, seen)", "if expired == '0' then release_key(id, seen) end"

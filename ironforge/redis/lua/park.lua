@@ -9,7 +9,7 @@ local waits, failed, soonest = {}, 0, nil
 
 -- At the head of its line, by its first arrival: with the schedule another one would be the first to try again.
 local function stand_back(at, id, home, mark, throttled)
-  for _, claim in ipairs((claims_of(throttled))) do throttle(claim.key, now + claim.units) end
+  for _, claim in ipairs((claims_of(throttled))) do throttle(claim.key, now + tonumber(claim.units)) end
   release(id, mark, false, keeps(mark))
   redis.call('HSET', index, id, enqueue(stem .. 'q' .. home, nil, nil, id, ARGV[at], mark))
 end

@@ -31,9 +31,9 @@ local function move(place, id, mark, claims, number, arrival)
   if is_fifo(claims[1]) then take_place(claims[1], id) end
   redis.call('ZREM', line_of(place, claims[1].key), id)
   redis.call('ZADD', line_of(place, claims[number].key), arrival, id)
-  note_places({place, claims[number].key})
+  note_places(place, {claims[number].key})
   redis.call('HSET', index, id, 'l:' .. place .. turned(mark, claims, number))
-  offer({place, claims[1].key})
+  offer(place, {claims[1].key})
 end
 
 -- As many holders are to end as jobs wait for their places, and no more however often one of these is looked at.
@@ -68,6 +68,14 @@ local function turn_away(place, id, mark, claims, number, wait, is_full, arrival
   end
 end
 
+-- Whether the next one of its line is to be looked at. Most keys are full now, and then it does not matter who is next.
+local function may_go_on(claim)
+  local limit = definition(claim.name)
+  local is_plain = limit and limit.concurrency and limit.order ~= 'fifo' and policy_of(claim.name) == 'wait'
+    and not limit.changes
+  return not is_plain or held_of(claim) < limit.concurrency
+end
+
 -- One that waits behind a limit: whether all of its limits let it in. `location`: as the index says it.
 local function let_in(place, id, location, claims, turns)
   local key = claims[1].key
@@ -85,15 +93,11 @@ local function let_in(place, id, location, claims, turns)
     redis.call('ZADD', stem .. 'behind:' .. place, arrival, id)
     give_back(turns, mark)
     -- One that came back is in front of it.
-    if not number then offer({place, key}) end
+    if not number then offer(place, {key}) end
     return false
   end
   occupy(claims, id, true)
-  -- Most keys are full now, and then it does not matter who is next.
-  local limit = definition(claims[1].name)
-  local is_plain = limit and limit.concurrency and limit.order ~= 'fifo' and policy_of(claims[1].name) == 'wait'
-    and not limit.changes
-  if not is_plain or held_of(claims[1]) < limit.concurrency then offer({place, key}) end
+  if may_go_on(claims[1]) then offer(place, {key}) end
   return true
 end
 
@@ -101,10 +105,12 @@ end
 local function claims_at(place, ids)
   if not has_limits then return {}, {} end
   local locations, head, claims_by, all = redis.call('HMGET', index, unpack(ids)), 'l:' .. place .. ':', {}, {}
-  for at, location in ipairs(locations) do
+  for at = 1, #ids do
+    local location = locations[at]
     if location and string.find(location, head, 1, true) == 1 then
-      claims_by[at] = claims_of(location)
-      for _, claim in ipairs(claims_by[at]) do all[#all + 1] = claim end
+      local claims = claims_of(location)
+      claims_by[at] = claims
+      for number = 1, #claims do all[#all + 1] = claims[number] end
     end
   end
   look_at_holders(all)
@@ -118,14 +124,14 @@ local function go_ahead(redelivery, fair, turns, count, now)
   if #taken == 0 then return 0, 0 end
   local name, ids, located, gone, had = string.match(redelivery, '}:q:(.*)r$'), {}, {}, {}, 0
   local entered = 'q:' .. name .. 'r:'
-  for at = 1, #taken, 2 do ids[#ids + 1] = taken[at] end
+  for at = 1, #taken / 2 do ids[at] = taken[2 * at - 1] end
   local records = redis.call('HMGET', parked, unpack(ids))
   local claims_by, locations = claims_at(name, ids)
-  for at, id in ipairs(ids) do
+  for at = 1, #ids do
+    local id, claims = ids[at], claims_by[at]
     -- The next one of a line may be before those that came along with its head.
-    local turn, claims = tonumber(taken[2 * at]), claims_by[at]
-    if rotations[fair] and rotations[fair].soonest < turn then break end
-    had, now = at, math.max(now, turn)
+    if rotations[fair] and rotations[fair].soonest < tonumber(taken[2 * at]) then break end
+    had = at
     if not records[at] then
       redis.call('XADD', quarantine, '*', 'id', id, 'record', '', 'reason', 'its turn came, but its record is gone')
       redis.call('HDEL', index, id)
@@ -137,6 +143,7 @@ local function go_ahead(redelivery, fair, turns, count, now)
       gone[#gone + 1] = id
     end
   end
+  now = math.max(now, tonumber(taken[2 * had]))
   for at = had + 1, #ids do redis.call('ZADD', fair, taken[2 * at], ids[at]) end
   if #located > 0 then redis.call('HSET', index, unpack(located)) end
   if #gone > 0 then redis.call('HDEL', parked, unpack(gone)) end

@@ -19,7 +19,7 @@ def let_one_more_in() -> None:
     """A full key lets one more in."""
     for script in (TAKE_TURNS, TAKE_DECLINED):
         edit(script, ("held >= limit.concurrency", "held > limit.concurrency"))
-    edit(TAKE_TURNS, ("held_of(claims[1]) < limit.concurrency", "held_of(claims[1]) <= limit.concurrency"))
+    edit(TAKE_TURNS, ("held_of(claim) < limit.concurrency", "held_of(claim) <= limit.concurrency"))
 
 
 def use_up_nothing() -> None:

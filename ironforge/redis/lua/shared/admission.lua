@@ -30,7 +30,7 @@ local function used_up(claim, rate)
   -- No further ahead than the burst allows: a clock that was put back must not stop the key until it is there again. In whole
   -- µs, as it is stored: one that used up the burst is as far ahead then.
   local used = math.max(now, math.min(tonumber(stored or 0) or 0, now + math.floor(burst + 0.5)))
-  claim.used = used + claim.units * each
+  claim.used = used + tonumber(claim.units) * each
   -- One that is larger than a burst that was lowered since starts when nothing is used: it would never.
   if claim.used - burst > now and used > now then
     -- Written down, or it would be as far ahead at the next look, and at all until the clock is there again.
@@ -59,8 +59,8 @@ end
 
 -- The number of the first of these limits that does not let the job in, and what `closed` says; nothing: all do.
 local function refusal_of(claims, id)
-  for number, claim in ipairs(claims) do
-    local wait, is_full = closed(claim, id)
+  for number = 1, #claims do
+    local wait, is_full = closed(claims[number], id)
     if wait then return number, wait, is_full end
   end
 end
@@ -76,7 +76,8 @@ end
 
 -- After `refusal_of` has said nothing. `from_line`: it waited behind the first of them, whose key is known to be in use.
 local function occupy(claims, id, from_line)
-  for number, claim in ipairs(claims) do
+  for number = 1, #claims do
+    local claim = claims[number]
     take_place(claim, id)
     if claim.is_probe then redis.call('ZADD', stem .. 'probes', millis(), claim.key) end
     if number > 1 or not from_line then redis.call('HSETNX', stem .. 'inuse', claim.key, '') end

@@ -3,7 +3,7 @@
 local function claimed(first, width, known, most_keys)
   local keys, count = {}, 0
   local function refused(why, at, number, claim, burst)
-    return {'limit', why, (at - first) / width, number - 1, claim.name, claim.units, burst or 0}
+    return {'limit', why, (at - first) / width, number - 1, claim.name, tonumber(claim.units), burst or 0}
   end
   for at = first, #ARGV, width do
     local mark = ARGV[at + 4]
@@ -13,7 +13,7 @@ local function claimed(first, width, known, most_keys)
         local limit = definition(claim.name)
         if not limit then return refused('unknown', at, number, claim) end
         local burst = limit.rate and burst_of(limit.rate)
-        if burst and claim.units > burst then return refused('units', at, number, claim, burst) end
+        if burst and tonumber(claim.units) > burst then return refused('units', at, number, claim, burst) end
         if limit.concurrency then concurrent = concurrent + 1 end
         if is_fifo(claim) then fifo = number end
         if not keys[claim.key] then keys[claim.key], count = true, count + 1 end

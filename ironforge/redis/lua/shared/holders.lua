@@ -5,24 +5,24 @@ local held_by = {}
 
 -- How many hold what is claimed; nil: it is of the wrong type, which is mended by somebody, some time.
 local function held_of(claim)
-  if not held_by[claim.key] then
-    local held = redis.pcall('ZCARD', claim.holders)
-    held_by[claim.key] = type(held) == 'number' and held or nil
-  end
+  local known = held_by[claim.key]
+  if known then return known end
+  local held = redis.pcall('ZCARD', claim.holders)
+  if type(held) == 'number' then held_by[claim.key] = held end
   return held_by[claim.key]
 end
 
 -- Mostly no job holds any of these keys, as one look tells.
 local function look_at_holders(claims)
   local names = {}
-  for at, claim in ipairs(claims) do names[at] = claim.holders end
+  for at = 1, #claims do names[at] = claims[at].holders end
   if #names < 2 or redis.call('EXISTS', unpack(names)) > 0 then return end
-  for _, claim in ipairs(claims) do held_by[claim.key] = 0 end
+  for at = 1, #claims do held_by[claims[at].key] = 0 end
 end
 
 local function take_place(claim, id)
-  local added = redis.call('ZADD', claim.holders, millis(), id)
-  if held_by[claim.key] then held_by[claim.key] = held_by[claim.key] + added end
+  local added, known = redis.call('ZADD', claim.holders, millis(), id), held_by[claim.key]
+  if known then held_by[claim.key] = known + added end
 end
 
 -- Gives back all that a job holds; with `refund` what it used of rates as well, unless it has run before: it has not started.
@@ -46,7 +46,7 @@ local function release(id, mark, refund, keeping)
       local limit = is_fresh and definition(claim.name)
       local used = limit and limit.rate and redis.pcall('GET', tat)
       if type(used) == 'string' then
-        local charged = claim.units * each_of(limit.rate)
+        local charged = tonumber(claim.units) * each_of(limit.rate)
         local back = math.max(0, math.min(charged, charged - micros() + held_ms * 1000))
         redis.call('SET', tat, string.format('%.0f', used - back), 'KEEPTTL')
       end

@@ -1,6 +1,6 @@
 -- Limits: what they say, and what jobs use of them. That stands in a job's mark behind the turn: `\n<since ms>`, and for
 -- each limit `\n<name>\n<key>\n<units>`.
-local instant, definitions = nil, {}
+local instant, instant_ms, definitions = nil, nil, {}
 
 -- Unix time in microseconds.
 local function micros()
@@ -11,7 +11,10 @@ local function micros()
   return instant
 end
 
-local function millis() return math.floor(micros() / 1000) end
+local function millis()
+  if not instant_ms then instant_ms = math.floor(micros() / 1000) end
+  return instant_ms
+end
 
 -- What holds for a limit now; false: there is none of this name, and it limits nothing.
 local function definition(name)
@@ -46,8 +49,9 @@ local function burst_of(rate)
   return math.max(1, math.floor(rate.units / (rate.per_seconds or 1) / 10))
 end
 
+-- `units`: as text, for most limits count none.
 local function claim_on(name, key, units)
-  return {name = name, key = key, units = tonumber(units), holders = stem .. 'holders:' .. key}
+  return {name = name, key = key, units = units, holders = stem .. 'holders:' .. key}
 end
 
 -- What a mark says that a job uses, or what the index says of one that waits behind a limit; and since when it waits (''

@@ -1,24 +1,19 @@
 -- Lines behind keys of limits: a job with limits joins the line of the first of them, whose head stays there until it is
 -- admitted; it stands among the turns while its key has room.
--- What `all_joined` writes: by line and by place when jobs came, and their records. By job: what the index is to say.
-local arrivals, arrived, shelved, arriving = {}, {}, {}, 0
-local joined = {}
+-- What `all_joined` writes: by place, and there by key, when jobs came; and their records. By job: what the index is to say.
+local arrivals, shelved, arriving, joined = {}, {}, 0, {}
 -- In µs, by how much one that comes back is before those that come for the first time: longer than any clock says.
 local AHEAD = 4000000000000000
 
--- There are lines now at these places. `asked`: pairs of place and key.
-local function note_places(asked)
-  local said, words, keys = {}, {}, {}
-  for at = 2, #asked, 2 do keys[#keys + 1] = asked[at] end
+-- There are lines of these keys at a place now.
+local function note_places(place, keys)
+  local words = {}
   for from = 1, #keys, 1000 do
     local some = {unpack(keys, from, math.min(from + 999, #keys))}
-    for at, found in ipairs(redis.call('HMGET', stem .. 'inuse', unpack(some))) do said[some[at]] = found or '' end
-  end
-  for at = 1, #asked, 2 do
-    local place, key = asked[at], asked[at + 1]
-    if not string.find(' ' .. said[key], ' ' .. place .. ' ', 1, true) then
-      said[key] = said[key] .. place .. ' '
-      words[#words + 1], words[#words + 2] = key, said[key]
+    for at, said in ipairs(redis.call('HMGET', stem .. 'inuse', unpack(some))) do
+      if not string.find(' ' .. (said or ''), ' ' .. place .. ' ', 1, true) then
+        words[#words + 1], words[#words + 2] = some[at], (said or '') .. place .. ' '
+      end
     end
   end
   in_parts('HSET', stem .. 'inuse', words)
@@ -80,35 +75,35 @@ local function stand_up(place, ids)
   return came
 end
 
--- Does so with the heads of these lines, each once. `asked`: pairs of place and key.
-local function offer(asked)
-  local heads, came = {}, 0
-  for at = 1, #asked, 2 do
-    local place, key = asked[at], asked[at + 1]
-    local head = redis.pcall('ZRANGE', line_of(place, key), 0, 0)
+-- Does so with the heads of the lines of these keys at a place, each once.
+local function offer(place, keys)
+  local heads, count, came = {}, 0, 0
+  for at = 1, #keys do
+    local head = redis.pcall('ZRANGE', line_of(place, keys[at]), 0, 0)
     if head[1] then
-      local ids = heads[place] or {}
-      heads[place] = ids
-      ids[#ids + 1] = head[1]
-      if #ids == 1000 then
-        came, heads[place] = came + stand_up(place, ids), nil
-      end
+      count = count + 1
+      heads[count] = head[1]
     elseif not head.err then
-      forget_place(place, key)
+      forget_place(place, keys[at])
     end
   end
-  for place, ids in pairs(heads) do came = came + stand_up(place, ids) end
+  for from = 1, count, 1000 do came = came + stand_up(place, {unpack(heads, from, math.min(from + 999, count))}) end
   return came
 end
 
 -- Does so with the heads of all lines of these keys. A key that no job waits for, or holds, is forgotten.
 local function offer_all(keys)
-  local asked = {}
+  local by_place, came = {}, 0
   for at, places in ipairs(places_of(keys)) do
-    for _, place in ipairs(places) do asked[#asked + 1], asked[#asked + 2] = place, keys[at] end
+    for n = 1, #places do
+      local here = by_place[places[n]] or {}
+      by_place[places[n]] = here
+      here[#here + 1] = keys[at]
+    end
     if #places == 0 then forget_unused(keys[at]) end
   end
-  return offer(asked)
+  for place, here in pairs(by_place) do came = came + offer(place, here) end
+  return came
 end
 
 -- When the last one came that waits there, where the order matters: a clock that was put back must not change it.
@@ -123,14 +118,13 @@ local function join(stream, id, record, mark)
   local first = front_of(claims)
   if first > 1 then mark = turned(mark, claims, first) end
   local place, key = string.match(stream, '}:q:(.*)$'), claims[first].key
-  local name = place .. ':' .. key
-  local line = arrivals[name]
+  local all = arrivals[place] or {words = {}, lines = {}}
+  arrivals[place] = all
+  local line = all.lines[key]
   if not line then
-    line = {place = place, key = key, words = {}, after = last_of(claims[first], line_of(place, key))}
-    arrivals[name] = line
+    line = {words = {}, after = last_of(claims[first], line_of(place, key))}
+    all.lines[key] = line
   end
-  local all = arrived[place] or {}
-  arrived[place] = all
   local came = math.max(micros(), line.after) + arriving
   if since ~= '' then
     -- Before all that come for the first time, by whatever clock: this one is that of a client. And before these, one that has
@@ -138,9 +132,9 @@ local function join(stream, id, record, mark)
     came = (redis.pcall('ZSCORE', claims[first].holders, id) and 0 or tonumber(since) * 1000) - AHEAD
   end
   came = string.format('%.0f', came)
-  local n, m, r = #line.words, #all, #shelved
+  local n, m, r = #line.words, #all.words, #shelved
   line.words[n + 1], line.words[n + 2] = came, id
-  all[m + 1], all[m + 2] = came, id
+  all.words[m + 1], all.words[m + 2] = came, id
   shelved[r + 1], shelved[r + 2] = id, record
   arriving = arriving + 1
   joined[id] = 'l:' .. place .. mark
@@ -148,16 +142,18 @@ local function join(stream, id, record, mark)
 end
 
 local function all_joined(parked)
-  local asked = {}
-  for _, line in pairs(arrivals) do
-    in_parts('ZADD', line_of(line.place, line.key), line.words)
-    asked[#asked + 1], asked[#asked + 2] = line.place, line.key
-  end
-  for place, words in pairs(arrived) do in_parts('ZADD', stem .. 'behind:' .. place, words) end
   in_parts('HSET', parked, shelved)
-  note_places(asked)
-  offer(asked)
-  arrivals, arrived, shelved = {}, {}, {}
+  for place, all in pairs(arrivals) do
+    local keys = {}
+    for key, line in pairs(all.lines) do
+      in_parts('ZADD', line_of(place, key), line.words)
+      keys[#keys + 1] = key
+    end
+    in_parts('ZADD', stem .. 'behind:' .. place, all.words)
+    note_places(place, keys)
+    offer(place, keys)
+  end
+  arrivals, shelved = {}, {}
 end
 
 -- Gives the turn of one that stood back, or its key would wait for jobs that never ran.

@@ -46,12 +46,11 @@ end
 -- Whose turn it is, and how long one of these turns is. `turn`: `:<weight>:<fairness key>`.
 local function share_of(rotation, turn)
   local share = rotation.shares[turn]
-  if not share then
-    local weight, key = string.match(turn, '^:(%d+):(.*)$')
-    share = {key = key, length = 1 / tonumber(weight)}
-    rotation.shares[turn] = share
-    rotation.ends[key] = rotation.ends[key] or tonumber(redis.call('ZSCORE', rotation.turns, key) or 0)
-  end
+  if share then return share end
+  local weight, key = string.match(turn, '^:(%d+):(.*)$')
+  share = {key = key, length = 1 / tonumber(weight)}
+  rotation.shares[turn] = share
+  rotation.ends[key] = rotation.ends[key] or tonumber(redis.call('ZSCORE', rotation.turns, key) or 0)
   return share
 end
 
@@ -59,9 +58,10 @@ end
 local function stand(rotation, id, turn)
   rotation.waits = true
   local share = share_of(rotation, turn)
-  local start = math.max(rotation.now, rotation.ends[share.key])
+  local start = rotation.ends[share.key]
+  if start < rotation.now then start = rotation.now end
   rotation.ends[share.key] = start + share.length
-  rotation.soonest = math.min(rotation.soonest, start)
+  if start < rotation.soonest then rotation.soonest = start end
   local n = #rotation.starts
   rotation.starts[n + 1], rotation.starts[n + 2] = start, id
 end

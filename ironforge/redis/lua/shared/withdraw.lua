@@ -34,6 +34,6 @@ local function withdraw(scheduled, parked, delayed, id, location)
     local key = claims_of(mark)[1].key
     redis.call('ZREM', line_of(place, key), id)
     redis.call('ZREM', stem .. 'behind:' .. place, id)
-    offer({place, key})
+    offer(place, {key})
   end
 end
