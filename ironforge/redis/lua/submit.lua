@@ -14,7 +14,7 @@
 --       of the queues); most names of queues; most keys of limits in use; expiring: of each job that expires its number
 --       and in how many ms, as in `0:60000,3:500`; generations: of the routes of idempotency keys,
 --       `<number of the key>=<generation>` each, 0 where none is said
--- USES  stem, types, clock, delay, announce, limits, holders, admission, turns, places, lines, enqueue, pending, unique, line_types, kind_line, vacate, withdraw, conflict, claimed
+-- USES  stem, types, clock, delay, announce, limits, holders, admission, turns, places, lines, enqueue, pending, unique, line_types, kind_line, vacate, withdraw, conflict, refusal
 -- PLAIN types, clock, delay, announce, unlimited, turns, enqueue
 --       for jobs of record version 1, which have no limits, unique keys or expiry (`newer` is false): each function costs
 --       each call, whether it is used or not
@@ -137,7 +137,7 @@ if width > 5 then
   stored = stored - #answers / 4
 end
 
-local refused = newer and claimed(first, width, known, tonumber(most_keys))
+local refused = newer and refusal(first, width, known, tonumber(most_keys))
 if refused then return refused end
 
 -- By the number of a stream's key, as the jobs give it: its name, and its queue. By name: the number of the key fair.

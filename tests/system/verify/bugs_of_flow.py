@@ -31,7 +31,7 @@ def use_up_nothing() -> None:
 def charge_one_unit() -> None:
     """A start uses one unit of its rate, however many it says."""
     for script in (TAKE_TURNS, TAKE_DECLINED):
-        edit(script, ("claim.used = used + claim.units * each", "claim.used = used + each"))
+        edit(script, ("claim.used = used + tonumber(claim.units) * each", "claim.used = used + each"))
 
 
 def count_one_more() -> None:

@@ -1,6 +1,6 @@
 -- What limits say to the jobs of a call, in front of its first write: what refuses it, if anything. A limit must be there and
 -- let as many units through at once; the lines that jobs join must be lines. A new key must not be one too many.
-local function claimed(first, width, known, most_keys)
+local function refusal(first, width, known, most_keys)
   local keys, count = {}, 0
   local function refused(why, at, number, claim, burst)
     return {'limit', why, (at - first) / width, number - 1, claim.name, tonumber(claim.units), burst or 0}
