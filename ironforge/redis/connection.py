@@ -188,8 +188,8 @@ class Connection:
             self.client_id = found if isinstance(found, int) else 0  # one may do without the right to it
 
     async def _swap(self, connection: AbstractConnection, packed: Sequence[bytes]) -> list[Any]:
-        # Replies by the parser alone: the timer and the name that the connection keeps ready for each are twice its cost,
-        # and here the deadline is one for the whole exchange.
+        # Replies by the parser alone: the timer and the name that the connection keeps ready for each are twice its
+        # cost, and here the deadline is one for the whole exchange.
         parser: Any = connection._parser  # noqa: SLF001
         try:
             await connection.send_packed_command(packed, check_health=False)
