@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +12,6 @@ from ironforge.job.limits import Limit, LimitDefinition, Rate
 from ironforge.job.record import Job, JobState
 from ironforge.redis.keys import Keys
 from ironforge.store import Delivery, Submission
-from tests.store.holding import each
 from tests.store.kit import Cluster, Node, completed, job_in
 from tests.store.test_kinds import announced
 
@@ -27,6 +26,14 @@ LIMITS = {
     "old": Limit(concurrency=1, when_full="cancel_oldest"),
 }
 _TOUCHED = re.compile(rb'"((?:[^"\\]|\\.)*)"')
+
+
+def each(raw: Any, keys: Sequence[bytes], command: str, *arguments: object) -> list[tuple[bytes, Any]]:
+    """These keys with what a command says of each, in one round trip."""
+    asked = raw.pipeline(transaction=False)
+    for key in keys:
+        getattr(asked, command)(key, *arguments)
+    return list(zip(keys, asked.execute(), strict=True))
 
 
 class World:
