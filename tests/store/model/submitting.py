@@ -72,12 +72,15 @@ class Doors(Life):
         self.unique_keys = uniqueness.UniqueKeys()
         self._came = 0
 
-    @initialize(starvation_seconds=st.sampled_from([0, 0.001]))
-    def start(self, starvation_seconds: float) -> None:
+    @initialize(starvation_seconds=st.sampled_from([0, 0.001]), wanted=st.lists(WANTED, min_size=4, max_size=8))
+    def start(self, starvation_seconds: float, wanted: list[Wanted]) -> None:
+        """With jobs: rules are left out by chance, and in half of all lives that would be the one that submits."""
         self.cluster.with_settings(starvation_seconds=starvation_seconds)
         for name, limit in claims.LIMITS.items():
             self.run(self.cluster.store_client.limits.put(name, limit))
         super().start()
+        for each in wanted:
+            self.submit([each])
 
     @property
     def now_us(self) -> int:
