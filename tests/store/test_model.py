@@ -67,6 +67,13 @@ BUGS = {
         "for number = 1, #claims do\n    local wait",
         "for number = 1, 1 do\n    local wait",
     ),
+    "a rate lets in one more": Bug(TAKING, "if claim.used - burst > now and", "if claim.used - burst - each > now and"),
+    "a fifo key does not wait for its declined job": Bug(
+        (scripts.DECLINE,), "release(id, mark, true, fifo_policy(mark) ~= nil)", "release(id, mark, true)"
+    ),
+    "a dead job keeps its places": Bug(
+        (scripts.BURY,), "if is_limited(mark) then release_dead(id, mark, died) end", ""
+    ),
     "an expired job keeps its unique key": Bug(
         (scripts.CANCEL,), "release_key(id, seen)", "if expired == '0' then release_key(id, seen) end"
     ),

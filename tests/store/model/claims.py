@@ -137,6 +137,9 @@ class Claims:
     def is_fifo(self, job: Job) -> bool:
         return any(self.limits[use.name].order == "fifo" for use in job.limits)
 
+    def has_fifo_key(self, job: Job) -> bool:
+        return any(self.limits[use.name].order == "fifo" and job.id in self.holders[use.claim] for use in job.limits)
+
     def since_us(self, job: Job) -> float:
         """When it was let in."""
         return min((self.holders[use.claim].get(job.id, math.inf) for use in job.limits), default=math.inf)

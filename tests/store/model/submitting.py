@@ -131,6 +131,8 @@ class Doors(Life):
         """It has to be let in by its limits: if it ran before, before all that did not."""
         one.waits, one.declined = bool(one.job.limits), False
         one.since_us = one.job.created_ms * 1000 - CENTURY_US if one.ran else self.now_us + self._came
+        if self.claims.has_fifo_key(one.job):  # those that are revived wait for it, whenever they came
+            one.since_us -= CENTURY_US
         self._came += one.waits
 
     # ------------------------------------------------------------------ submitting
