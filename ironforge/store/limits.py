@@ -85,7 +85,7 @@ class RedisLimits:
 
     async def resume(self, name: str, key: str = "") -> int:
         claim = claim_of(name, key)
-        names = RESUME.keys(self._keys, holders=self._keys.holders(claim))
+        names = RESUME.keys(self._keys, holders=self._keys.holders(claim), tat=self._keys.tat(claim))
         gone: int = await self._connection.run(RESUME, names, [claim, self._keys.signals])
         return gone
 

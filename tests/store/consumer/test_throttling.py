@@ -224,6 +224,18 @@ async def test_an_operator_lets_a_key_go_on(many: Cluster) -> None:
     assert len(await node.work.fetch(10)) == 3
 
 
+async def test_a_key_that_used_more_than_its_burst_goes_on_with_its_burst_used_up(cluster: Cluster) -> None:
+    limits = cluster.store_client.limits
+    await limits.put("one", Limit(rate=Rate(1, per_seconds=3600, burst=10)))
+    node = await cluster.node()
+    await cluster.submit(*limited(1))
+    await node.work.fetch(10)
+    await node.work.adjust([Adjustment(PLACE, "one\na", units=100)])
+    await limits.resume("one", "a")
+    used_up_ms = (await limits.key("one", "a")).resets_ms
+    assert used_up_ms <= int(cluster.raw.time()[0] + 1) * 1000 + 10 * HOUR_MS
+
+
 async def test_that_a_key_was_throttled_is_forgotten_with_the_key(many: Cluster) -> None:
     node = await many.node()
     await many.submit(*limited(1))

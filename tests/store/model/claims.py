@@ -134,6 +134,12 @@ class Claims:
         if late_us > at_us:
             self.stops.stop(use.claim, late_us)
 
+    def go_on(self, name: str, claim: str, at_us: int) -> None:
+        """An operator says so: with its burst used up, where more was."""
+        self.stops.go_on(claim)
+        if (rate := self.limits[name].rate) is not None:
+            self._used_until[claim] = min(self._used_until[claim], at_us + rate.most_at_once * HOUR_US)
+
     def is_fifo(self, job: Job) -> bool:
         return any(self.limits[use.name].order == "fifo" for use in job.limits)
 

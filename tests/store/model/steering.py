@@ -89,7 +89,7 @@ class Steering(Taking):
         holders = self.claims.holders[claim]
         for job_id in [one for one in holders if self.known[one].state is JobState.DEAD]:
             del holders[job_id]
-        self.claims.stops.go_on(claim)
+        self.claims.go_on(name, claim, self.now_us)
 
     @rule(node=st.integers(0, 9))
     def audit(self, node: int) -> None:

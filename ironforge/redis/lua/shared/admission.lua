@@ -27,9 +27,8 @@ local function used_up(claim, rate)
   local burst = each * burst_of(rate)
   local stored = redis.pcall('GET', stem .. 'tat:' .. claim.key)
   if type(stored) == 'table' then return 1000000 end
-  -- No further ahead than the burst allows: a clock that was put back must not stop the key until it is there again. In whole
-  -- µs, as it is stored: one that used up the burst is as far ahead then.
-  local used = math.max(now, math.min(tonumber(stored or 0) or 0, now + math.floor(burst + 0.5)))
+  -- No further ahead than the burst allows: a clock that was put back must not stop the key until it is there again.
+  local used = math.max(now, math.min(tonumber(stored or 0) or 0, furthest(rate)))
   claim.used = used + tonumber(claim.units) * each
   -- One that is larger than a burst that was lowered since starts when nothing is used: it would never.
   if claim.used - burst > now and used > now then

@@ -49,6 +49,9 @@ local function burst_of(rate)
   return math.max(1, math.floor(rate.units / (rate.per_seconds or 1) / 10))
 end
 
+-- Until when a rate may be used up, in whole µs, as it is stored.
+local function furthest(rate) return micros() + math.floor(each_of(rate) * burst_of(rate) + 0.5) end
+
 -- `units`: as text, for most limits count none.
 local function claim_on(name, key, units)
   return {name = name, key = key, units = units, holders = stem .. 'holders:' .. key}
