@@ -135,10 +135,10 @@ class Flow(Steering):
         before = [(one.state, one.declined) for one in self.known.values()]
         while any(self.held):
             self.settle(0, twice=False)
-        self.pass_time(2 * HOUR_MS)
         for name in LIMITS:
             for key in UNITS:
                 self.resume(name, key)
+        self.pass_time(2 * HOUR_MS)  # by then what was used up of a rate is worked off
         self.promote(last)
         self.fetch(last, 50)
         self.fetch_alone(last)
