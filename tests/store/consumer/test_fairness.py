@@ -11,7 +11,7 @@ import pytest
 from ironforge.errors import QueueFull
 from ironforge.job.record import JobState
 from ironforge.store import Delivery, JobFilter
-from tests.store.kit import Cluster, Node, completed, dead, job, job_in, keyed, retry, rewrite
+from tests.store.kit import Cluster, Node, completed, dead, early, job, job_in, keyed, retry, rewrite
 from tests.support.waiting import PATIENCE_SECONDS
 
 
@@ -150,13 +150,13 @@ async def test_priorities_stay_strict_and_what_is_requeued_keeps_its_turn(cluste
 
 async def test_what_waits_is_found_counted_and_listed_as_queued(cluster: Cluster) -> None:
     await cluster.node()
-    waiting = keyed("a", 6)
+    waiting = [*keyed("a", 1), *(keyed("a", 1, id=early())[0] for _ in range(5))]
     await cluster.submit(*waiting)
     (depth,) = [one for one in (await cluster.store_client.inspector.stats()).streams if one.queued]
     assert depth.queue == "default"
     assert depth.priority == 2
     assert depth.queued == 6
-    assert depth.oldest_ms == min(one.created_ms for one in waiting)
+    assert depth.oldest_ms == waiting[1].created_ms
     found, cursor = [], None
     while True:
         page = await cluster.store_client.inspector.jobs(JobFilter(JobState.QUEUED), limit=2, cursor=cursor)

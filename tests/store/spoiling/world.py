@@ -157,7 +157,8 @@ class World:
         entries = each(self.raw, streams, "xrange")
         pending = [[group["pending"] for group in groups] for _, groups in each(self.raw, streams, "xinfo_groups")]
         found = dict(zip(streams, zip(entries, pending, strict=True), strict=True))
-        return {**found, **dict(each(self.raw, others, "dump"))}
+        # One that expired meanwhile has none.
+        return {**found, **{key: text for key, text in each(self.raw, others, "dump") if text is not None}}
 
 
 def _plain(word: bytes) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ironforge.job.expiry import EXPIRED
-from ironforge.job.limits import LIMIT_FULL, LimitUse
+from ironforge.job.limits import LIMIT_FULL, PREEMPTED, LimitUse
 from ironforge.verify.account import Ended
 from ironforge.verify.ledger import Event
 from ironforge.verify.limit_load import REFUSING, REPLACING
@@ -59,7 +59,7 @@ def test_what_a_full_memory_forgot_was_cancelled_by_its_limit_if_no_run_of_it_en
     assert forgotten(told, {}) == {
         "a": Ended("completed", 0, 0),
         "b": Ended("cancelled", reason=LIMIT_FULL),
-        "c": Ended("cancelled", 1, crashes=1),
+        "c": Ended("cancelled", 1, crashes=1, reason=PREEMPTED),
     }
 
 
