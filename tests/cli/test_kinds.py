@@ -132,7 +132,10 @@ def test_doctor_names_a_kind_that_no_running_node_runs(installation: Installatio
         installation.runs("1")
     (installation.folder / "other.py").write_text(APPLICATION.format(options="").replace("report.build", "other"))
     with Service("node", "other", "--node-http-port", "0", cwd=installation.folder, redis_url=installation.server):
-        eventually(lambda: [each for each in installation.json("kinds")["kinds"] if each["live"]], "the other node")
+        eventually(
+            lambda: ("other", True) in [(each["kind"], each["live"]) for each in installation.json("kinds")["kinds"]],
+            "the other node",
+        )
         done = ironforge("doctor", redis_url=installation.server)
     assert "no running node runs kind report.build" in done.stdout
     assert done.returncode == 0
