@@ -81,6 +81,7 @@ class Doors(Life):
         super().start()
         for each in wanted:
             self.submit([each])
+            self.time_goes_on()
 
     @property
     def now_us(self) -> int:
