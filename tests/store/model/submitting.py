@@ -115,7 +115,7 @@ class Doors(Life):
         unstarted_us = self.now_us if before is JobState.QUEUED and not one.waits and not one.declined else None
         super().becomes(one, state)
         one.waits = one.declined = False
-        if before is JobState.RUNNING:
+        if before is JobState.RUNNING or is_dead:  # its revival has as long as it needs
             one.expires_ms = 0
         if is_dead or state in ENDED:
             self.unique_keys.release(one.job.kind, one.job.unique, one.job.id)
