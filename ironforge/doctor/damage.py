@@ -17,7 +17,7 @@ from ironforge.errors import IncompatibleRecord, NewerRecord
 from ironforge.job.record import decode
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import ID_BYTES, Keys
-from ironforge.redis.location import TOLD_TO_STOP
+from ironforge.redis.location import IN_STREAM
 from ironforge.redis.replies import pairs
 from ironforge.redis.server_info import DIGITS
 from ironforge.store.consumer.quarantine import id_in
@@ -95,7 +95,7 @@ async def _streams(connection: Connection, keys: Keys) -> list[Finding]:
                 places[job_id] = f"{key.removeprefix(keys.stream(''))}:{entry.decode()}"
         indexed = await connection.call("HMGET", keys.index, *places) if places else []
         for (job_id, place), said in zip(places.items(), indexed, strict=True):
-            if said not in [f"{letter}:{place}".encode() for letter in ("q", *TOLD_TO_STOP)]:
+            if said not in [f"{letter}:{place}".encode() for letter in IN_STREAM]:
                 found.append(damage(f"job {shown(job_id)} is in {key}, but the index says {_said(said)}"))
     return found
 

@@ -8,6 +8,13 @@ from ironforge.job.limits import PREEMPTED
 
 # Places of jobs that run and were told to stop, and why, as their records say it when they have.
 TOLD_TO_STOP: Final = {"c": "", "p": PREEMPTED}
+# Of jobs in streams, whether they run or not.
+IN_STREAM: Final = ("q", *TOLD_TO_STOP)
+
+
+def told_to_stop_for(reason: str) -> str:
+    """The place of a job that runs from when it is told to stop for this reason."""
+    return next((place for place, why in TOLD_TO_STOP.items() if why == reason), "c")
 
 
 class Location:
@@ -30,7 +37,7 @@ class Location:
         self.stream, self.entry = ":".join(rest.split(":")[:2]), ""
         # The line that it waits in, as its key ends.
         self.line = f"{self.stream}:" + "\n".join(rest.split("\n")[2:4]) if self.place == "l" else ""
-        if self.place in ("q", *TOLD_TO_STOP):
+        if self.place in IN_STREAM:
             self.stream, _, self.entry = rest.rpartition(":")
 
     @property

@@ -16,7 +16,7 @@ from ironforge.job.limits import PREEMPTED
 from ironforge.job.record import JobState, decode, encode, format_id
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
-from ironforge.redis.location import Location
+from ironforge.redis.location import Location, told_to_stop_for
 from ironforge.redis.scripts import CANCEL
 from ironforge.settings import Settings
 from ironforge.store.contract import no_such_job
@@ -94,7 +94,7 @@ class LocatedJobs:
         kept = encode(ended) if place.seconds else b""
         names = CANCEL.keys(keys, bucket=place.bucket, stream=keys.stream(location.stream))
         seen: Command = (keys.signals, job_id, location.raw, location.entry, record)
-        told = "p" if reason == PREEMPTED else "c"
+        told = told_to_stop_for(reason)
         arguments: Command = [*seen, kept, place.seconds, place.expiry_ms, job.mark, int(reason == EXPIRED), told]
         verdict: bytes = await self._connection.run(CANCEL, names, arguments)
         return {b"cancelled": JobState.CANCELLED, b"running": JobState.RUNNING}.get(verdict)

@@ -20,6 +20,7 @@ from ironforge.job.record import Priority, format_id, redelivery_stream, stream_
 from ironforge.process.background import in_background
 from ironforge.redis.connection import Command, DoorConnection
 from ironforge.redis.keys import GROUP, Keys
+from ironforge.redis.location import IN_STREAM
 from ironforge.redis.outages import ABSENT
 from ironforge.redis.replies import pairs, rows
 from ironforge.redis.shards import shards_of
@@ -148,7 +149,7 @@ def may_hold(limit: Limit, place: bytes | None) -> bool:
         return limit.on_failure == "park"
     if letter == b"k":
         return limit.order == "fifo"
-    return letter in (b"q", b"c", b"p") or (letter in (b"s", b"l") and limit.on_failure in ("block", "park"))
+    return letter.decode() in IN_STREAM or (letter in (b"s", b"l") and limit.on_failure in ("block", "park"))
 
 
 def is_served(leases: Sequence[bytes], alone: bytes | None, now_us: int) -> bool:

@@ -16,6 +16,7 @@ from redis.exceptions import ConnectionError as Disconnected
 from ironforge.job.record import Job, JobState
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
+from ironforge.redis.location import IN_STREAM, Location
 from ironforge.redis.outages import ABSENT, translating_errors
 from ironforge.redis.scripts import LOOK, Script
 from ironforge.settings import Settings
@@ -137,9 +138,9 @@ class RedisInspector:
 
 def _view(job: Job, location: bytes, where: Sequence[Any], now_ms: int, settings: Settings) -> JobView:
     """Of a job that has not ended. `where`: as the script says it."""
+    if Location(location).place in IN_STREAM:
+        return queued_or_running(job, where[0], location, now_ms)
     match location[:1]:
-        case b"q" | b"c" | b"p":
-            return queued_or_running(job, where[0], location, now_ms)
         case b"f" | b"l" | b"k":
             return JobView(job, JobState.QUEUED, waiting_for=_waiting_for(job, location, settings, *where))
         case b"d":

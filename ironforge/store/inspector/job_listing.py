@@ -19,6 +19,7 @@ import msgspec
 from ironforge.job.record import Job, JobState
 from ironforge.redis.connection import Command
 from ironforge.redis.keys import LINE_ENDINGS, STREAM_ENDINGS, Keys
+from ironforge.redis.location import IN_STREAM, Location
 from ironforge.redis.replies import rows
 from ironforge.redis.scripts import PAGE
 from ironforge.settings import Settings
@@ -122,9 +123,8 @@ class Listing:
         asked = {number: job.id for number, job in enumerate(jobs) if job and kinds[number] in {STREAM, LINE}}
         (found,) = await self._ask(["HMGET", self._keys.index, *asked.values()]) if asked else ([],)
         read = zip(asked, found, strict=True)
-        return {
-            number: raw for number, raw in read if raw and raw[:1] in (b"qcp" if kinds[number] == STREAM else b"lk")
-        }
+        places = {STREAM: IN_STREAM, LINE: ("l", "k")}
+        return {number: raw for number, raw in read if raw and Location(raw).place in places[kinds[number]]}
 
     async def _buckets(self) -> list[Rank]:
         (names,) = await self._ask(["ZRANGE", self._keys.buckets, 0, -1])
