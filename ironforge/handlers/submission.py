@@ -25,6 +25,7 @@ from ironforge.settings import Settings, load
 from ironforge.store import Producer, StoreClient, Submission
 from ironforge.store.contract import unknown_kinds
 from ironforge.store.kind_catalog import KindCatalog, LookUp, nothing_known
+from ironforge.store.kinds import as_announced
 from ironforge.store.server_checks import check_shards
 
 T = TypeVar("T")
@@ -159,9 +160,7 @@ def _asked(item: Submission, look_up: LookUp) -> Submission:
     known = look_up(item.job.kind)
     if known is None or item.given is None:
         return item
-    if known.schemas:
-        check_payload(item.job.kind, known.schemas, item.job.payload)
-    checked = item.given.checked(known.defaults)
+    checked = as_announced(known, item.job.kind, item.job.payload, item.given)
     job = checked.job(item.job.kind, item.job.payload, item.job.id)
     return msgspec.structs.replace(item, job=job, expires_in_ms=checked.expires_in_ms, kind_known=True)
 

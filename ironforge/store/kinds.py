@@ -13,6 +13,8 @@ import msgspec
 
 from ironforge.job.checked_options import CheckedOptions
 from ironforge.job.definition import KindDefinition
+from ironforge.job.options import JobOptions
+from ironforge.job.payload_schema import check_payload
 from ironforge.store.node_view import About
 
 # How long a definition is kept after the last node that had it, and how exactly that time is noted.
@@ -125,3 +127,11 @@ class Kinds(NamedTuple):
 
 
 NO_KINDS: Final = Kinds(0, {}, {}, {})
+
+
+def as_announced(known: Kind | None, kind: str, payload: bytes, options: JobOptions) -> CheckedOptions:
+    """What a door makes of a submission's options, where nodes announced its kind (`known`) or did not. Raises
+    InvalidJob, also for a payload that none of them takes."""
+    if known is not None and known.schemas:
+        check_payload(kind, known.schemas, payload)
+    return options.checked(None if known is None else known.defaults)

@@ -19,11 +19,11 @@ from ironforge.codes import Code
 from ironforge.errors import InvalidJob
 from ironforge.job import checks
 from ironforge.job.mismatch import mismatch
-from ironforge.job.payload_schema import check_payload
 from ironforge.job.record import parse_id, tail_of
 from ironforge.job.request import JobRequest, content, digest
 from ironforge.store.contract import Submission
 from ironforge.store.kind_catalog import LookUp, nothing_known
+from ironforge.store.kinds import as_announced
 
 T = TypeVar("T")
 Query = TypeVar("Query", bound=msgspec.Struct)
@@ -127,9 +127,7 @@ def submission(request: JobRequest, key: str | None, tail: int | None, look_up: 
         kind = checks.check_kind(request.kind)
         known = look_up(kind)
         payload = checks.check_payload_size(bytes(request.payload))
-        if known is not None and known.schemas:
-            check_payload(kind, known.schemas, payload)
-        checked = request.checked(None if known is None else known.defaults)
+        checked = as_announced(known, kind, payload, request)
     except InvalidJob as error:
         if "\0" in str(getattr(request, error.field or "", "")):
             message = f"{error.field} must not hold a NUL character"

@@ -10,7 +10,6 @@ import msgspec
 
 from ironforge.errors import InvalidJob
 from ironforge.job.limits import LimitUse, check_uses
-from ironforge.job.payload_schema import check_payload
 from ironforge.job.record import RECORD_VERSION, Job, new_id, tail_of
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
@@ -19,6 +18,7 @@ from ironforge.schedules.definition import Schedule
 from ironforge.settings import Settings
 from ironforge.store.contract import Most, Submission
 from ironforge.store.kind_catalog import LookUp
+from ironforge.store.kinds import as_announced
 from ironforge.store.producer.common_key import only_key
 from ironforge.store.producer.refusals import refusal
 from ironforge.store.producer.submit_call import Batch, SubmitCall
@@ -114,10 +114,7 @@ def job_of(schedule: Schedule, job_id: bytes, look_up: LookUp) -> Submission:
     """Raises InvalidJob."""
     request = schedule.job
     kind, payload = request.kind, bytes(request.payload)
-    known = look_up(kind)
-    if known is not None and known.schemas:
-        check_payload(kind, known.schemas, payload)
-    checked = request.checked(known.defaults if known else None)
+    checked = as_announced(look_up(kind), kind, payload, request)
     return Submission(checked.job(kind, payload, job_id), checked.delay_ms, expires_in_ms=checked.expires_in_ms)
 
 
