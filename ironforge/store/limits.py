@@ -110,9 +110,8 @@ class RedisLimits:
 async def offer(connection: Connection, keys: Keys, names: Iterable[bytes]) -> None:
     """What waits for these limits may be let in by what holds now."""
     for name in names:
-        cursor = b"0"
+        claims, cursor = claim_of(name.decode(errors="replace"), "*"), b"0"
         while True:
-            claims = claim_of(name.decode(errors="replace"), "*")
             asked: Command = ["HSCAN", keys.in_use, cursor, "MATCH", claims, "COUNT", AT_ONCE]
             cursor, found = await connection.call(*asked)
             if found:

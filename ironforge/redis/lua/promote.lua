@@ -13,16 +13,17 @@ for key = 8, #KEYS do
   local word, name = string.match(KEYS[key], '}:(%a+)(:.*)$')
   streams[word]['s' .. name] = KEYS[key]
 end
-local due = redis.call('ZRANGE', scheduled, '-inf', now, 'BYSCORE', 'LIMIT', 0, 500, 'WITHSCORES')
-for at = 1, #due, 2 do
-  local place, mark = string.match(redis.call('HGET', index, due[at]) or '', '^s:([^:]*:%d)(:%d+:.+)$')
-  local wrong = mark and is_limited(mark) and wrong_line(place, claims_of(mark))
+local due, ids = redis.call('ZRANGE', scheduled, '-inf', now, 'BYSCORE', 'LIMIT', 0, 500, 'WITHSCORES'), {}
+for at = 1, #due, 2 do ids[#ids + 1] = due[at] end
+local locations = #ids > 0 and redis.call('HMGET', index, unpack(ids)) or {}
+for _, location in ipairs(locations) do
+  local place, mark = string.match(location or '', '^s:([^:]*:%d)(:%d+:.+)$')
+  local wrong = mark and wrong_mark(place, mark)
   if wrong then return wrong end
 end
 local reply, unknown, waits = {{}, -1, next_tick(now)}, {}, {}
-for at = 1, #due, 2 do
-  local id = due[at]
-  local place = redis.call('HGET', index, id) or ''
+for number, id in ipairs(ids) do
+  local place = locations[number] or ''
   local stream, record, name, mark = streams.q[place], redis.call('HGET', parked, id), place, ''
   if not stream then
     name, mark = string.match(place, '^(s:[^:]*:%d)(:%d+:.+)$')
@@ -35,7 +36,7 @@ for at = 1, #due, 2 do
     redis.call('HDEL', parked, id)
     waits[name] = (waits[name] or 0) + 1
     redis.call('HSET', index, id, enqueue(stream, fair, turns, id, record, mark))
-    reply[#reply + 1] = now - tonumber(due[at + 1])
+    reply[#reply + 1] = now - tonumber(due[2 * number])
   elseif queue and not settled[queue] then
     if not unknown[queue] then table.insert(reply[1], queue) end
     unknown[queue] = true

@@ -6,7 +6,7 @@
 -- USES  stem, limits, holders, admission, turns, places, lines, enqueue, line_types
 -- Returns 1, or 0 when another node was faster, or the index says that the job is elsewhere: then the copy stays here
 if redis.call('HEXISTS', index, id) == 1 then return 0 end
-local wrong = is_limited(mark) and wrong_line(string.match(stream, '}:q:(.*)$'), claims_of(mark))
+local wrong = wrong_mark(string.match(stream, '}:q:(.*)$'), mark)
 if wrong then return wrong end
 if redis.call('XDEL', quarantine, entry) == 0 then return 0 end
 redis.call('SADD', queues, queue)

@@ -17,7 +17,7 @@ end
 if tonumber(limit) > 0 and length >= tonumber(limit) then return {'full', queue, length, 1, tonumber(limit)} end
 local other, take = rival(id, record)
 if other then return other.wrong or {'duplicate', other.id, other.letter} end
-local wrong = is_limited(mark) and wrong_line(string.match(stream, '}:q:(.*)$'), claims_of(mark))
+local wrong = wrong_mark(string.match(stream, '}:q:(.*)$'), mark)
 if wrong then return wrong end
 local full = admit(queues, {queue}, tonumber(most))
 if full then return full end

@@ -13,3 +13,6 @@ local function wrong_line(place, claims)
   sound[place] = true
   return wrong_type(names)
 end
+
+-- The same of what a job uses of limits, if it does.
+local function wrong_mark(place, mark) return is_limited(mark) and wrong_line(place, claims_of(mark)) or nil end
