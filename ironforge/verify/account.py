@@ -130,6 +130,11 @@ class Account:
         start after the run that replaces it."""
         return pairwise(sorted(self.runs[job], key=lambda run: (run.fence, run.at)))
 
+    def in_order(self, job: str) -> Iterator[tuple[Run, float]]:
+        """Its runs, each with when the one began that was made of it; infinite: none was."""
+        runs = sorted(self.runs.get(job, ()), key=lambda run: (run.fence, run.at))
+        return zip(runs, [*(run.at for run in runs[1:]), math.inf], strict=False)
+
     def touching(self, run: Run, before: float = math.inf) -> list[Fault]:
         """The faults that explain that this run, not repeated `before`, is repeated; those of the server included."""
         unsettled_until = min(run.left + self.unsettled_seconds, before)

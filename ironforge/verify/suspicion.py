@@ -50,13 +50,11 @@ def suspect_runs(account: Account, job: str, *, surely: bool) -> Iterator[Run]:
     """Those that followed so many runs killed as one less than the budget; `surely`: where the server cannot have
     forgotten one of these crashes. There may be more of them, for a node may have died that held the job and had not
     started it."""
-    following = {run: again.at for run, again in account.followed(job)}
     kills = 0
-    for run in sorted(account.runs.get(job, ()), key=lambda run: run.fence):
+    for run, repeated_at in account.in_order(job):
         if kills >= CRASH_BUDGET - 1:
             yield run
-        until = following.get(run, math.inf)
-        counts = account.crashed(run, until) if surely else account.interrupted(run)
+        counts = account.crashed(run, repeated_at) if surely else account.interrupted(run)
         # A run that ended by itself, and told so, may be settled or not: from there on nothing is sure.
         kills = kills + 1 if counts else 0
 

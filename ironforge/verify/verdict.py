@@ -32,7 +32,6 @@ order between jobs of one priority but by fifo limits and turns of fairness keys
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -245,11 +244,10 @@ def _dead(account: Account, job: str, final: Ended, tell: Tell) -> None:
 def _crashes(account: Account, job: str, final: Ended, tell: Tell) -> None:
     if final.state == MISSING:
         return
-    following = {run: again.at for run, again in account.followed(job)}
     killed = 0
-    for run in sorted(account.runs[job], key=lambda run: run.fence):
+    for run, repeated_at in account.in_order(job):
         # A run that failed may have been that of a suspect: it killed no node, and is none any longer.
-        killed = 0 if run.outcome == "fail" else killed + account.crashed(run, following.get(run, math.inf))
+        killed = 0 if run.outcome == "fail" else killed + account.crashed(run, repeated_at)
     possible = sum(fault.name not in HARMLESS for fault in account.faults)
     if not killed <= final.crashes <= possible:
         tell(CRASHES, job, f"{killed} of its runs were killed in {possible} faults, {final.crashes} crashes counted")
