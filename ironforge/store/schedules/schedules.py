@@ -119,8 +119,9 @@ class RedisSchedules:
             stored, now_ms = held.read(), await shard.now_ms()
             job = shard.firing.job(name, stored.schedule, id_at(now_ms), self._kinds.look_up)
             position = held.planned(stored, now_ms)
-            shot = Shot(held, position, position.look, (job,), now_ms, reason="trigger")
-            return await _fired(shard, stored, shot._replace(overlap=overlap_words(stored.schedule)))
+            overlap = overlap_words(stored.schedule)
+            shot = Shot(held, position, position.look, (job,), now_ms, overlap=overlap, reason="trigger")
+            return await _fired(shard, stored, shot)
 
         await self._kinds.refresh_if_due()
         return await self._shards.chase(name, attempt)
@@ -137,11 +138,9 @@ class RedisSchedules:
             if dry_run or not jobs:
                 return answer
             position = held.planned(stored, now_ms)
-            shot = Shot(held, position, position.look, jobs, times[0], reason="backfill")
-            fired = await _fired(
-                shard, stored, shot._replace(overlap=overlap_words(stored.schedule, whatever_runs=True))
-            )
-            return answer if fired else None
+            overlap = overlap_words(stored.schedule, whatever_runs=True)
+            shot = Shot(held, position, position.look, jobs, times[0], overlap=overlap, reason="backfill")
+            return answer if await _fired(shard, stored, shot) else None
 
         await self._kinds.refresh_if_due()
         return await self._shards.chase(name, attempt)
@@ -180,11 +179,11 @@ def _passed(
     held: Held, stored: StoredSchedule, now_ms: int, until_ms: int, reason: str
 ) -> tuple[Position, Skipped | None]:
     """Past the ticks that fire before then, and those ticks. Of very many the last ones are not counted."""
-    position = held.planned(stored, now_ms)
-    if position.at_ms is None or position.fires_ms >= min(until_ms, now_ms + 1):
+    position, until_ms = held.planned(stored, now_ms), min(until_ms, now_ms + 1)
+    if position.at_ms is None or position.fires_ms >= until_ms:
         return position, None
     first = Moment(position.at_ms, position.fires_ms)
-    plan = step(held.name, stored.schedule, first, now_ms, paused_until_ms=min(until_ms, now_ms + 1))
+    plan = step(held.name, stored.schedule, first, now_ms, paused_until_ms=until_ms)
     following = plan.following
     if following is not None and following.fires_ms <= now_ms and until_ms > now_ms:
         following = next_tick(held.name, stored.schedule, now_ms)
