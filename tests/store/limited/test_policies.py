@@ -6,8 +6,9 @@ import pytest
 
 from ironforge.job.limits import PREEMPTED, Limit
 from ironforge.job.record import Job, JobState
+from ironforge.store import Delivery
 from ironforge.store.contract import JobFilter
-from tests.store.kit import Cluster, completed, dead, ids_in, limited, retry, rewrite, settle
+from tests.store.kit import Cluster, Node, completed, dead, ids_in, limited, retry, rewrite, settle
 
 
 async def states(cluster: Cluster, jobs: list[Job]) -> list[JobState]:
@@ -30,6 +31,17 @@ async def oldest(cluster: Cluster) -> Cluster:
     """With the limit `one` of two jobs, where the oldest one is cancelled."""
     await cluster.store_client.limits.put("one", Limit(concurrency=2, when_full="cancel_oldest"))
     return cluster
+
+
+async def preempted(oldest: Cluster) -> tuple[Node, Job, Delivery]:
+    """A node, and one of its two jobs, which has to make way for a third one."""
+    node = await oldest.node()
+    first, second, third = limited(3)
+    await oldest.submit(first, second)
+    held = await node.work.fetch(10)
+    await oldest.submit(third)
+    assert await node.work.fetch(10) == []
+    return node, first, held[0]
 
 
 async def test_of_a_batch_as_many_run_as_there_are_places_and_the_others_are_cancelled(newest: Cluster) -> None:
@@ -142,34 +154,20 @@ async def test_one_that_a_caller_has_cancelled_first_was_not_preempted(oldest: C
 
 
 async def test_one_that_was_preempted_first_stays_so_when_a_caller_cancels_it(oldest: Cluster) -> None:
-    node = await oldest.node()
-    first, second, third = limited(3)
-    await oldest.submit(first, second)
-    held = await node.work.fetch(10)
-    await oldest.submit(third)
-    assert await node.work.fetch(10) == []
+    node, first, held = await preempted(oldest)
     assert await oldest.store_client.producer.cancel(first.id) is JobState.RUNNING
-    await node.work.settle([completed(held[0], state="cancelled")])
+    await node.work.settle([completed(held, state="cancelled")])
     assert await reason(oldest, first) == PREEMPTED
 
 
 async def test_one_that_completes_all_the_same_has_no_reason(oldest: Cluster) -> None:
-    node = await oldest.node()
-    first, second, third = limited(3)
-    await oldest.submit(first, second)
-    held = await node.work.fetch(10)
-    await oldest.submit(third)
-    assert await node.work.fetch(10) == []
-    await settle(node, held[:1])
+    node, first, held = await preempted(oldest)
+    await settle(node, [held])
     assert (await oldest.state(first), await reason(oldest, first)) == (JobState.COMPLETED, "")
 
 
 async def test_the_audit_finds_nothing_wrong_while_the_oldest_one_ends(oldest: Cluster) -> None:
-    node = await oldest.node()
-    await oldest.submit(*limited(2))
-    await node.work.fetch(10)
-    await oldest.submit(*limited(1))
-    assert await node.work.fetch(10) == []
+    node, _, _ = await preempted(oldest)
     assert await node.work.audit_limits() == 0
 
 
