@@ -78,6 +78,7 @@ S409 = Literal[
     "schedule_conflict",
     "too_many_keys",
 ]
+S412 = Literal["schedule_changed"]
 S413 = Literal[
     "batch_too_large",
     "payload_too_large",
@@ -117,7 +118,7 @@ S503 = Literal[
     "too_many_connections",
     "too_many_large_bodies",
 ]
-Code = Literal[S400, S401, S403, S404, S405, S408, S409, S413, S415, S422, S429, S500, S503]
+Code = Literal[S400, S401, S403, S404, S405, S408, S409, S412, S413, S415, S422, S429, S500, S503]
 
 _GROUPS: Final = {
     400: S400,
@@ -127,6 +128,7 @@ _GROUPS: Final = {
     405: S405,
     408: S408,
     409: S409,
+    412: S412,
     413: S413,
     415: S415,
     422: S422,

@@ -16,17 +16,14 @@ from ironforge.api.middleware import Handler, OnAnswered, guarded_application
 from ironforge.api.parsing.cursors import Cursors
 from ironforge.api.parsing.large_bodies import LARGE_BODIES, LargeBodies
 from ironforge.api.routes import operations
-from ironforge.api.scope import Exposition, OnSubmitted, Readiness, Services, open_scope
+from ironforge.api.scope import Doors, Exposition, OnSubmitted, Readiness, Services, open_scope
 from ironforge.settings import Settings
-from ironforge.store.contract import Inspector, Limits, Producer
 from ironforge.store.kind_catalog import KindCatalog
 
 
 def create_app(
     settings: Settings,
-    producer: Producer,
-    inspector: Inspector,
-    limits: Limits,
+    doors: Doors,
     *,
     readiness: Readiness | None = None,
     exposition: Exposition | None = None,
@@ -43,10 +40,8 @@ def create_app(
     """
     auth = authentication is not None
     services = Services(
-        producer,
-        inspector,
-        limits,
-        KindCatalog(inspector, settings),
+        doors,
+        KindCatalog(doors.inspector, settings),
         Cursors(settings),
         settings.durability,
         exposition,
@@ -58,7 +53,7 @@ def create_app(
     app[LARGE_BODIES] = LargeBodies()
     _add_routes(app, services, authentication)
     if not auth:
-        app.cleanup_ctx.append(lambda _app: services.rates.sampled(inspector))
+        app.cleanup_ctx.append(lambda _app: services.rates.sampled(doors.inspector))
         app.cleanup_ctx.append(lambda _app: services.kinds.kept_fresh())
     return app
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from ironforge.api.parsing.cursors import Cursors
 from ironforge.api.rates import Rates
@@ -22,6 +22,7 @@ from ironforge.auth.restricted import CallersInspector, CallersProducer
 from ironforge.metrics.queue_depths import Reading
 from ironforge.store.contract import Inspector, Limits, Producer
 from ironforge.store.kind_catalog import KindCatalog, LookUp
+from ironforge.store.schedules.contract import Schedules
 
 # What keeps this process from taking requests; empty: nothing.
 Readiness = Callable[[], list[str]]
@@ -31,13 +32,20 @@ Exposition = Callable[[Reading | None], tuple[bytes, str]]
 OnSubmitted = Callable[[str, int, int], None]
 
 
-@dataclass(slots=True)
-class Services:
-    """What a process holds open for one namespace. `asks_callers`: there is authentication."""
+class Doors(Protocol):
+    """The doors of a namespace, to its store."""
 
     producer: Producer
     inspector: Inspector
     limits: Limits
+    schedules: Schedules
+
+
+@dataclass(slots=True)
+class Services:
+    """What a process holds open for one namespace. `asks_callers`: there is authentication."""
+
+    doors: Doors
     kinds: KindCatalog
     cursors: Cursors
     durability: str
@@ -91,12 +99,12 @@ ANYONE: Final = Caller("", frozenset(SCOPES), "")
 
 def open_scope(services: Services) -> RequestScope:
     """Of every request without authentication, and of those that need none."""
-    return RequestScope(services, ANYONE, services.producer, services.inspector)
+    return RequestScope(services, ANYONE, services.doors.producer, services.doors.inspector)
 
 
 def scope_of(caller: Caller, services: TenantServices) -> CallerScope:
     """Of a request of this caller."""
-    inspector, producer = services.inspector, services.producer
+    inspector, producer = services.doors.inspector, services.doors.producer
     metered = caller.quota != NO_QUOTA or services.quotas.quota != NO_QUOTA
     if caller.queues is not None:
         inspector = CallersInspector(inspector, caller, caller.queues)

@@ -9,6 +9,7 @@ import msgspec
 
 from ironforge import errors
 from ironforge.errors import Refused
+from ironforge.schedules import errors as schedule_errors
 
 # Everything that msgspec lets out of itself for bytes that are no JSON.
 UNREADABLE: Final = (msgspec.MsgspecError, RecursionError, ValueError)
@@ -17,7 +18,8 @@ UNREADABLE: Final = (msgspec.MsgspecError, RecursionError, ValueError)
 # (StoreError) and one that cannot be used are the same: the API's store is out of order.
 _OF_CODE: Final[dict[str, type[Refused]]] = {
     kind.code: kind
-    for kind in vars(errors).values()
+    for module in (errors, schedule_errors)
+    for kind in vars(module).values()
     if isinstance(kind, type) and issubclass(kind, Refused) and "code" in vars(kind) and kind is not errors.StoreError
 } | {"invalid_payload": errors.InvalidPayload}  # by an announced schema, the error's own code by the handler
 _OF_STATUS: Final[dict[int, type[Refused]]] = {

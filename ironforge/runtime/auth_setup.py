@@ -74,9 +74,7 @@ async def _tenant_services(
         for close in (store_client.close, usage.close, audit.close):
             stack.push_async_callback(close)
         services = TenantServices(
-            store_client.producer,
-            store_client.inspector,
-            store_client.limits,
+            store_client,
             KindCatalog(store_client.inspector, settings),
             Cursors(settings),
             settings.durability,
@@ -88,7 +86,7 @@ async def _tenant_services(
             audit=audit,
             on_audit_failed=metrics.audit_failed,
         )
-        await stack.enter_async_context(services.rates.sampled(services.inspector))
+        await stack.enter_async_context(services.rates.sampled(store_client.inspector))
         await stack.enter_async_context(services.kinds.kept_fresh())
         await stack.enter_async_context(store_client.keeping_time())
         yield services

@@ -184,9 +184,7 @@ def _application(
 ) -> web.Application:
     return create_app(
         settings,
-        store_client.producer,
-        store_client.inspector,
-        store_client.limits,
+        store_client,
         readiness=readiness,
         exposition=metrics.exposition,
         on_submitted=metrics.submitted,

@@ -16,6 +16,12 @@ class ScheduleNotFound(Refused):
 
 
 class ScheduleConflict(Refused):
-    """The schedule is not as the caller saw it, or its job would lie in another shard than before. Nothing changed."""
+    """Nothing changed: the schedule is of another source, or its job would lie in another shard than before."""
 
     code = "schedule_conflict"
+
+
+class ScheduleChanged(ScheduleConflict):
+    """Nothing changed: the schedule is not as the caller saw it."""
+
+    code = "schedule_changed"

@@ -133,7 +133,7 @@ async def start_api() -> AsyncIterator[Callable[..., Awaitable[Api]]]:
             store_client = StoreClient(settings)
             stack.push_async_callback(store_client.close)
             runner = await serve(
-                create_app(settings, store_client.producer, store_client.inspector, store_client.limits, **options),
+                create_app(settings, store_client, **options),
                 "127.0.0.1",
                 0,
             )
@@ -225,9 +225,7 @@ def api_in_thread(settings: Settings) -> Iterator[str]:
         store_client = StoreClient(settings)
         app = create_app(
             settings,
-            store_client.producer,
-            store_client.inspector,
-            store_client.limits,
+            store_client,
             exposition=lambda _reading: (b"up 1\n", "text/plain"),
         )
         return await serve(app, "127.0.0.1", 0), store_client

@@ -239,7 +239,7 @@ async def test_a_full_server_is_a_503_with_its_own_code(api: Any, redis_url: str
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "example.invalid"])
 async def test_a_public_address_is_refused_without_authentication(settings: Settings, host: str) -> None:
     store_client = StoreClient(settings)
-    app = create_app(settings, store_client.producer, store_client.inspector, store_client.limits)
+    app = create_app(settings, store_client)
 
     with pytest.raises(ConfigError, match="--i-understand-no-auth"):
         await serve(app, host, 0)
@@ -248,7 +248,7 @@ async def test_a_public_address_is_refused_without_authentication(settings: Sett
 async def test_a_public_address_is_served_when_that_is_wanted(settings: Settings) -> None:
     store_client = StoreClient(settings)
     runner = await serve(
-        create_app(settings, store_client.producer, store_client.inspector, store_client.limits),
+        create_app(settings, store_client),
         "0.0.0.0",
         0,
         allow_public=True,
@@ -264,7 +264,7 @@ async def test_a_public_address_is_served_when_that_is_wanted(settings: Settings
 )
 async def test_an_address_that_cannot_be_had_is_a_clear_error(settings: Settings, host: str, says: str) -> None:
     store_client = StoreClient(settings)
-    app = create_app(settings, store_client.producer, store_client.inspector, store_client.limits)
+    app = create_app(settings, store_client)
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ConfigError, match=says):
         await serve(app, host, taken.getsockname()[1], allow_public=True)
     await store_client.close()

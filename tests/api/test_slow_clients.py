@@ -136,7 +136,7 @@ async def small(settings: Settings) -> Any:
     """An API that holds three connection_limits."""
     store_client = StoreClient(settings)
     runner = await serve(
-        create_app(settings, store_client.producer, store_client.inspector, store_client.limits),
+        create_app(settings, store_client),
         "127.0.0.1",
         0,
         connections=3,

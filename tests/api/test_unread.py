@@ -27,7 +27,7 @@ async def port(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     store_client = StoreClient(settings)
     job = SubmissionBuilder("demo.echo", {}).submission(b'"' + b"x" * 1_000_000 + b'"')
     await store_client.producer.submit([job])
-    app = create_app(settings, store_client.producer, store_client.inspector, store_client.limits)
+    app = create_app(settings, store_client)
     runner = await serve(app, "127.0.0.1", 0, connections=CONNECTIONS)
     yield runner.addresses[0][1]
     await runner.cleanup()

@@ -20,7 +20,7 @@ async def public(settings: Settings) -> AsyncIterator[int]:
     """The port of an API that other machines reach, and that asks nobody who they are."""
     store_client = StoreClient(settings)
     runner = await serve(
-        create_app(settings, store_client.producer, store_client.inspector, store_client.limits),
+        create_app(settings, store_client),
         "0.0.0.0",
         0,
         allow_public=True,

@@ -65,9 +65,7 @@ class House:
             authentication = await stack.enter_async_context(authentication_of(settings, metrics))
             app = create_app(
                 settings,
-                store_client.producer,
-                store_client.inspector,
-                store_client.limits,
+                store_client,
                 exposition=metrics.exposition,
                 authentication=authentication,
             )

@@ -35,9 +35,7 @@ async def environment(server: EmbeddedServer) -> AsyncIterator[dict[str, str]]:
     """With an API that the examples find."""
     settings = Settings(redis_url=server.url)
     store_client = StoreClient(settings)
-    runner = await serve(
-        create_app(settings, store_client.producer, store_client.inspector, store_client.limits), "127.0.0.1", 0
-    )
+    runner = await serve(create_app(settings, store_client), "127.0.0.1", 0)
     yield {
         **os.environ,
         "PYTHONPATH": str(ROOT),

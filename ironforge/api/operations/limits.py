@@ -35,7 +35,7 @@ from ironforge.store.limits import effective
 @operation("get", "/limits", access="jobs:read", answers={200: LimitsAnswer})
 async def list_limits(_request: web.Request, scope: RequestScope) -> web.Response:
     """List the limits."""
-    known = await scope.services.limits.all()
+    known = await scope.services.doors.limits.all()
     now = now_ms()
     return answer(LimitsAnswer([_shown(name, definition, now) for name, definition in known.items()]))
 
@@ -44,11 +44,11 @@ async def list_limits(_request: web.Request, scope: RequestScope) -> web.Respons
 async def get_limit(request: web.Request, scope: RequestScope, query: LimitQuery) -> web.Response:
     """Look up a limit, and one of its keys."""
     name = _name(request)
-    shown = _shown(name, await scope.services.limits.get(name), now_ms())
+    shown = _shown(name, await scope.services.doors.limits.get(name), now_ms())
     key = None
     if query.key is not msgspec.UNSET:
         text = check_limit_key(name, query.key, "key")
-        key = _key(text, await scope.services.limits.key(name, text), all_queues=scope.caller.queues is None)
+        key = _key(text, await scope.services.doors.limits.key(name, text), all_queues=scope.caller.queues is None)
     return answer(LimitWithKey(shown.name, shown.limit, shown.override, shown.effective, key))
 
 
@@ -64,7 +64,7 @@ async def get_limit(request: web.Request, scope: RequestScope, query: LimitQuery
 async def put_limit(request: web.Request, scope: RequestScope, body: Limit) -> web.Response:
     """Define a limit, or define it anew."""
     name = _changed(request, scope)
-    await scope.services.limits.put(name, body)
+    await scope.services.doors.limits.put(name, body)
     return await _stands(scope, name)
 
 
@@ -81,7 +81,7 @@ async def override_limit(request: web.Request, scope: RequestScope, body: LimitP
     """Say what holds instead of the definition, or take that back."""
     name = _changed(request, scope)
     override = _override(body)
-    await scope.services.limits.override(name, override)
+    await scope.services.doors.limits.override(name, override)
     return await _stands(scope, name)
 
 
@@ -91,7 +91,7 @@ async def override_limit(request: web.Request, scope: RequestScope, body: LimitP
 async def delete_limit(request: web.Request, scope: RequestScope) -> web.Response:
     """Take a limit back."""
     name = _changed(request, scope)
-    await scope.services.limits.delete(name)
+    await scope.services.doors.limits.delete(name)
     return answer(DeletedLimit(name, deleted=True))
 
 
@@ -102,8 +102,8 @@ async def resume_limit(request: web.Request, scope: RequestScope, query: ResumeQ
     """Let a key go on that waits for a dead job, or that a handler stopped."""
     name = _changed(request, scope)
     key = check_limit_key(name, query.key, "key")
-    await scope.services.limits.get(name)
-    return answer(ResumedKey(name, key, await scope.services.limits.resume(name, key)))
+    await scope.services.doors.limits.get(name)
+    return answer(ResumedKey(name, key, await scope.services.doors.limits.resume(name, key)))
 
 
 def _name(request: web.Request) -> str:
@@ -143,7 +143,7 @@ def _contradiction(field: str, message: str, hint: str) -> InvalidJob:
 
 
 async def _stands(scope: RequestScope, name: str) -> web.Response:
-    return answer(_shown(name, await scope.services.limits.get(name), now_ms()))
+    return answer(_shown(name, await scope.services.doors.limits.get(name), now_ms()))
 
 
 def _shown(name: str, definition: LimitDefinition, now: int) -> LimitAnswer:

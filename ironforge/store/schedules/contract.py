@@ -15,6 +15,8 @@ import msgspec
 from ironforge.schedules.definition import Schedule
 from ironforge.schedules.errors import ScheduleNotFound
 
+# The source of those that handlers of nodes define.
+CODE: Final = "code"
 # Of ticks that one backfill may have.
 MAX_BACKFILL: Final = 1_000
 
@@ -81,7 +83,7 @@ class Fired(NamedTuple):
 
 class Schedules(Protocol):
     """Schedules of a namespace. Every method raises StoreUnavailable when the server cannot be used now, and those that
-    change a schedule ScheduleConflict when it is not as the caller saw it."""
+    change a schedule ScheduleConflict when others do so all the time."""
 
     async def put(
         self, name: str, schedule: Schedule, *, source: str = "", by: str = "", expected: str | None = None
@@ -89,8 +91,8 @@ class Schedules(Protocol):
         """Says what holds from now on: nothing changes when that is what it says already. A pause stays.
 
         `expected`: the etag that it must have, "" when there must be none of this name; None: whatever it is. Raises
-        InvalidJob for a schedule that is not right, QuotaExceeded; ScheduleConflict also where the key of its job leads
-        to another shard than before.
+        InvalidJob for a schedule that is not right, QuotaExceeded, ScheduleChanged when it is not as expected;
+        ScheduleConflict for one of another source, and where the key of its job leads to another shard than before.
         """
 
     async def get(self, name: str) -> ScheduleView:
@@ -103,7 +105,8 @@ class Schedules(Protocol):
         """In this order, without those that are not there."""
 
     async def delete(self, name: str, *, expected: str | None = None) -> None:
-        """With its history; jobs that it started go on. Raises ScheduleNotFound."""
+        """With its history, whatever its source is; jobs that it started go on. Raises ScheduleNotFound,
+        ScheduleChanged."""
 
     async def history(self, name: str) -> list[PastTick]:
         """The last ones, the latest first; at most 100 entries. Raises ScheduleNotFound."""

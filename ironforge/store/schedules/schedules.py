@@ -19,7 +19,7 @@ from ironforge.redis.connection import DoorConnection
 from ironforge.redis.shards import shards_of
 from ironforge.schedules.checks import check_schedule
 from ironforge.schedules.definition import Schedule
-from ironforge.schedules.errors import ScheduleConflict
+from ironforge.schedules.errors import ScheduleChanged, ScheduleConflict
 from ironforge.settings import Settings
 from ironforge.store.contract import Inspector, Submission
 from ironforge.store.kind_catalog import KindCatalog
@@ -67,6 +67,7 @@ class RedisSchedules:
             found = await self._shards.find(name)
             shard, held = found or (home, Held(name, b"", b""))
             _check(held, expected)
+            _check_source(held, source)
             if shard is not home:
                 message = f"the key of its job leads to another shard than schedule {name} lies in"
                 raise ScheduleConflict(f"{message}: delete it first, then make it anew")
@@ -227,4 +228,12 @@ def _check(held: Held, expected: str | None) -> None:
     etag = etag_of(held.said) if held.said else ""
     if expected is not None and expected != etag:
         now = f"has the ETag {etag} now" if etag else "is not there"
-        raise ScheduleConflict(f"schedule {held.name} {now}, not as expected: read it again, then repeat the change")
+        raise ScheduleChanged(f"schedule {held.name} {now}, not as expected: read it again, then repeat the change")
+
+
+def _check_source(held: Held, source: str) -> None:
+    stored = held.legible()
+    if stored is None or stored.source == source:
+        return
+    belongs = f"belongs to source {stored.source!r}" if stored.source else "has no source, it was put by hand"
+    raise ScheduleConflict(f"schedule {held.name} {belongs}: change it there, or delete it first")

@@ -47,6 +47,18 @@ async def test_one_that_others_changed_is_not_overwritten(cluster: Cluster) -> N
     assert (await schedules(cluster).get("report")).etag == second.etag
 
 
+@pytest.mark.parametrize(
+    ("source", "belongs"), [("app", "belongs to source 'app'"), ("", "has no source, it was put by hand")]
+)
+async def test_one_of_another_source_is_not_overwritten(cluster: Cluster, source: str, belongs: str) -> None:
+    first = await schedules(cluster).put("report", every(), source=source)
+    with pytest.raises(ScheduleConflict, match=f"schedule report {belongs}: change it there, or delete it first"):
+        await schedules(cluster).put("report", every(60.0), source="other")
+    assert await schedules(cluster).get("report") == first
+    await schedules(cluster).delete("report")
+    assert (await schedules(cluster).put("report", every(60.0), source="other")).next_ms is not None
+
+
 async def test_a_deleted_one_leaves_nothing(cluster: Cluster) -> None:
     before = cluster.snapshot()
     await schedules(cluster).put("report", every(overlap="allow"))

@@ -142,9 +142,7 @@ async def apis(settings: Settings) -> AsyncIterator[list[Api]]:
         for _ in range(2):
             store_client = StoreClient(settings)
             stack.push_async_callback(store_client.close)
-            runner = await serve(
-                create_app(settings, store_client.producer, store_client.inspector, store_client.limits), "127.0.0.1", 0
-            )
+            runner = await serve(create_app(settings, store_client), "127.0.0.1", 0)
             stack.push_async_callback(runner.cleanup)
             found.append(Api(f"http://127.0.0.1:{runner.addresses[0][1]}", session))
         yield found
