@@ -16,11 +16,12 @@ import msgspec
 
 from ironforge.errors import ConfigError, InvalidJob, UnknownKind
 from ironforge.handlers.binding import Binder, binder_of
-from ironforge.handlers.extensions import Extensions, Function
+from ironforge.handlers.extensions import Function
 from ironforge.handlers.lifespan import Lifespan
 from ironforge.handlers.middleware import SubmissionCall, through
 from ironforge.handlers.names import name_of
 from ironforge.handlers.process_target import target_of
+from ironforge.handlers.scheduling import Scheduling
 from ironforge.handlers.submission import SubmissionBuilder, Submitter, each_of
 from ironforge.job.checked_options import CheckedOptions
 from ironforge.job.checks import check_kind
@@ -71,7 +72,7 @@ class Handler(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return self.binder.payload_schema() if self.schema is None else self.schema
 
 
-class Forge(Extensions):
+class Forge(Scheduling):
     """`settings`: None reads the environment when the first job is submitted."""
 
     def __init__(self, settings: Settings | None = None, *, producer: Producer | None = None) -> None:
