@@ -4,6 +4,7 @@ dead jobs."""
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from ironforge.job.record import Job
 from ironforge.metrics.jobs import Metrics
@@ -29,13 +30,18 @@ def dead(job: Job, stream: str, metrics: Metrics) -> None:
 def unserved(job: Job, stream: str, metrics: Metrics) -> None:
     """`job`, which was delivered from `stream` and declined, waited in vain for a node that knows its kind."""
     metrics.dead(job.kind, stream)
-    logger.warning("%s is dead: %s", job.kind, job.reason, extra={"job_id": job.text_id, "kind": job.kind})
+    logger.warning("%s is dead: %s", job.kind, job.reason, extra=_about(job))
+
+
+def _about(job: Job) -> dict[str, Any]:
+    about = {"job_id": job.text_id, "kind": job.kind}
+    return about if job.tick is None else about | job.tick.log_fields
 
 
 def _log(job: Job, next_: str) -> None:
     """With the traceback of the newest attempt where the level is debug."""
     error = job.errors[-1]
-    about = {"job_id": job.text_id, "kind": job.kind, "attempt": error.attempt, "next": next_}
+    about = _about(job) | {"attempt": error.attempt, "next": next_}
     if error.trace and logger.isEnabledFor(logging.DEBUG):
         about["exception"] = error.trace
     logger.warning("attempt %d of %s failed: %s: %s", error.attempt, job.kind, error.type, error.message, extra=about)

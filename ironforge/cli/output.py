@@ -111,6 +111,8 @@ def job_details(job: Mapping[str, Any]) -> Table:
             continue
         elif name == "waiting_for":
             shown = _reason(value)
+        elif name == "schedule":
+            shown = f"{value['name']}, tick of {value['tick_at']}"
         else:
             shown = field(value)
         made.add_row(cell(name), cell(shown, STATE_STYLES.get(shown, "") if name == "status" else ""))

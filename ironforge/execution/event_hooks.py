@@ -98,7 +98,8 @@ class EventHooks:
         if queues:
             job = attempt.job
             about = self._node, job.text_id, job.kind, job.queue, attempt.namespace, job.attempt + 1
-            told = make(event, *about, *more)
+            tick = (None, None) if job.tick is None else (job.tick.schedule, job.tick.at)
+            told = make(event, *about, *tick, *more)
             for queue in queues:
                 queue.put(told)
 

@@ -195,7 +195,9 @@ class Executor:
         def in_process(context: Context, attempt: Attempt) -> Awaitable[Any]:
             job, limit = attempt.job, attempt.timeout_seconds
             about = job.kind, job.payload, job.id, job.attempt + 1, job.fence, limit
-            return self._processes.run(Request(module, path, name, *about, attempt.namespace, job.limits), context)
+            return self._processes.run(
+                Request(module, path, name, *about, attempt.namespace, job.limits, job.tick), context
+            )
 
         return in_process
 

@@ -105,7 +105,7 @@ class Attempt(msgspec.Struct, eq=False):
         self.started_ms = now_ms()
         self.started = time.monotonic()
         self.context = context = Context(
-            job.id, job.kind, job.attempt + 1, job.fence, self.timeout_seconds, self.namespace
+            job.id, job.kind, job.attempt + 1, job.fence, self.timeout_seconds, self.namespace, job.tick
         )
         if self.throttle is not None:
             context.use_limits(job.limits, self.throttle)

@@ -21,6 +21,7 @@ from ironforge.errors import Discard, Retry, Snooze, Throttled
 from ironforge.execution.conclusion import Conclusion, Verdict
 from ironforge.job.context import Context
 from ironforge.job.limits import LimitUse
+from ironforge.job.tick import JobTick
 from ironforge.job.tracebacks import RemoteFailure, UnusableResult
 from ironforge.settings import Settings, environment_name
 
@@ -47,6 +48,7 @@ class Request(msgspec.Struct, array_like=True, frozen=True):
     timeout_seconds: float
     namespace: str = "default"
     limits: tuple[LimitUse, ...] = ()
+    tick: JobTick | None = None
 
 
 _encode = msgspec.msgpack.Encoder().encode

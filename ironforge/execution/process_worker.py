@@ -101,6 +101,7 @@ def perform(request: Request) -> Conclusion:
         request.fence,
         request.timeout_seconds,
         request.namespace,
+        request.tick,
     )
     told: list[tuple[str, int]] = []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple, get_args
 
 import msgspec
@@ -35,13 +36,15 @@ class NodeEvent(msgspec.Struct, frozen=True):
 
 
 class AttemptEvent(NodeEvent, frozen=True):
-    """`job_id`: in text form. `attempt`: the number of this attempt, from 1."""
+    """`job_id`: in text form. `attempt`: the number of this attempt, from 1. `schedule`, `tick_at`: as in `Context`."""
 
     job_id: str
     kind: str
     queue: str
     namespace: str
     attempt: int
+    schedule: str | None
+    tick_at: datetime | None
 
 
 class AttemptEnded(AttemptEvent, frozen=True):

@@ -17,6 +17,7 @@ from ironforge.formats.duration import Duration
 from ironforge.job.checks import check_throttle, check_whole
 from ironforge.job.limits import MAX_UNITS, LimitUse, use_of
 from ironforge.job.record import format_id
+from ironforge.job.tick import JobTick
 
 
 class _Said(Awaitable[None]):
@@ -37,7 +38,8 @@ class Context:
 
     `kind`: the job's kind. `attempt`: the number of this attempt, from 1. `fence`: rises with every further
     run of the job; send it along with writes to other systems, and let them refuse a lower fence than they
-    have seen. `namespace`: whose job it is. `units_used`: of its limits, as `used` was told.
+    have seen. `namespace`: whose job it is. `units_used`: of its limits, as `used` was told. Of the job of a schedule,
+    each run of it: `schedule`, the name, and `tick_at`, the time of its tick in UTC; of any other job None.
     """
 
     __slots__ = (
@@ -46,6 +48,7 @@ class Context:
         "_job_id",
         "_logger",
         "_throttle",
+        "_tick",
         "_uses",
         "attempt",
         "fence",
@@ -62,6 +65,7 @@ class Context:
         fence: int,
         timeout_seconds: float,
         namespace: str = "default",
+        tick: JobTick | None = None,
     ) -> None:
         self._job_id = job_id
         self.kind = kind
@@ -71,6 +75,7 @@ class Context:
         self._expires = time.monotonic() + timeout_seconds
         self._cancelled = False
         self._logger: Any = None
+        self._tick = tick
         self._uses: Sequence[LimitUse] = ()
         self._throttle: Throttle | None = None
         self.units_used = _NOTHING_USED
@@ -84,6 +89,14 @@ class Context:
     def idempotency_key(self) -> str:
         """The same for every run of the job: hand it to services that deduplicate."""
         return self.id
+
+    @property
+    def schedule(self) -> str | None:
+        return None if self._tick is None else self._tick.schedule
+
+    @property
+    def tick_at(self) -> datetime | None:
+        return None if self._tick is None else self._tick.at
 
     @property
     def deadline(self) -> datetime:
@@ -135,7 +148,7 @@ class Context:
 
     @property
     def logger(self) -> Any:
-        """A structlog logger that carries the job's id, kind, attempt and namespace."""
+        """A structlog logger that carries the job's id, kind, attempt and namespace, and its tick."""
         if self._logger is None:
             import structlog  # noqa: PLC0415 - a tenth of a second that only jobs which log shall pay
 
@@ -144,7 +157,8 @@ class Context:
 
     def log_fields(self) -> dict[str, Any]:
         """What says in a line of the log whose it is."""
-        return {"job_id": self.id, "kind": self.kind, "attempt": self.attempt, "namespace": self.namespace}
+        about = {"job_id": self.id, "kind": self.kind, "attempt": self.attempt, "namespace": self.namespace}
+        return about if self._tick is None else about | self._tick.log_fields
 
 
 class Running(Protocol):

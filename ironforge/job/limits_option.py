@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
+from ironforge.job.checks import pointer_to, text_at
 from ironforge.job.limits import LimitUse, Units, check_limit_key, check_uses
 from ironforge.job.mismatch import fitted
-from ironforge.job.payload_path import pointer_to, text_at
 
 
 class Use(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,7 +16,9 @@ import msgspec
 import uuid_utils
 
 from ironforge.errors import IncompatibleRecord, NewerRecord
+from ironforge.formats.bounds import Count, DurationMs, TimeMs
 from ironforge.job.limits import LimitUse, are_valid, mark_of
+from ironforge.job.tick import JobTick
 from ironforge.job.uniqueness import UniqueUse
 from ironforge.settings import NAME
 
@@ -29,15 +31,7 @@ ERRORS_KEPT: Final = 50
 REDELIVERY: Final = "r"
 # As the one before: where jobs wait, and run, that share their node with nothing else.
 ALONE: Final = "a"
-# Numbers outside these limits are no job's: the server or a calendar would refuse them later, in the middle of a node.
-MAX_COUNT: Final = 2**53
-MAX_TIME_MS: Final = 253_402_300_799_000  # the end of the year 9999
 MAX_WEIGHT: Final = 100
-MAX_DURATION_MS: Final = 100 * 365 * 86_400_000
-
-Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
-TimeMs = Annotated[int, msgspec.Meta(ge=0, le=MAX_TIME_MS)]
-DurationMs = Annotated[int, msgspec.Meta(ge=0, le=MAX_DURATION_MS)]
 
 
 class Priority(enum.IntEnum):
@@ -126,7 +120,8 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
     Jobs with the same `fairness_key` take turns with others of their queue and priority, `fairness_weight` a turn.
     `ready_ms` is since when it may start, again, after a delay, a retry, an interruption or a revival (0: from its
     creation on). `revivals` counts how often it came back from the dead letter. `expires_ms`: a job that
-    has not started by then is cancelled (0: never, or no longer); the server writes it, by its own clock.
+    has not started by then is cancelled (0: never, or no longer); the server writes it, by its own clock. `tick`: of
+    the schedule that it is from.
     New fields go to the end with a default: older and newer nodes then read each other's records.
     """
 
@@ -156,6 +151,7 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
     limits: tuple[LimitUse, ...] = ()
     unique: UniqueUse | None = None
     expires_ms: TimeMs = 0
+    tick: JobTick | None = None
 
     @property
     def stream(self) -> str:

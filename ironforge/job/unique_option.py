@@ -9,8 +9,8 @@ import msgspec
 from ironforge.errors import InvalidJob
 from ironforge.formats.duration import Duration
 from ironforge.job import checks
+from ironforge.job.checks import pointer_to, text_at
 from ironforge.job.mismatch import fitted
-from ironforge.job.payload_path import pointer_to, text_at
 from ironforge.job.uniqueness import MAX_WINDOW_SECONDS, Holding, OnConflict, UniqueUse
 
 MAX_UNIQUE_KEY: Final = 255

@@ -26,6 +26,10 @@ def whoami(context: Context) -> list[Any]:
     return [os.getpid(), context.id, context.kind, context.attempt, context.fence, context.seconds_left() > 0]
 
 
+def tick(context: Context) -> str:
+    return f"{context.schedule} {context.tick_at}"
+
+
 def noisy() -> str:
     print("x" * 100_000)  # noqa: T201 - this is what the handler is for
     os.write(1, b"straight to the descriptor")

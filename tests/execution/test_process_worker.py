@@ -14,6 +14,7 @@ from ironforge.execution.process_pool import Request
 from ironforge.execution.process_worker import perform
 from ironforge.handlers.process_target import target_of
 from ironforge.job.record import format_id, new_id
+from ironforge.job.tick import JobTick
 from ironforge.settings import Settings
 from tests.execution import cpu_handlers
 
@@ -46,6 +47,11 @@ def test_the_context_is_rebuilt():
     job_id = new_id()
     reply = ask(cpu_handlers.whoami, job_id=job_id, attempt=2, fence=5)
     assert reply.result.decode() == f'[{os.getpid()},"{format_id(job_id)}","k",2,5,true]'
+
+
+def test_the_tick_of_its_job_is_known():
+    reply = ask(cpu_handlers.tick, tick=JobTick("report", 1_767_225_600_000))
+    assert reply.result == b'"report 2026-01-01 00:00:00+00:00"'
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from ironforge.job.context import Context
 from ironforge.job.record import new_id
+from ironforge.job.tick import JobTick
 
 
 def context(job_id: bytes | None = None, timeout_seconds: float = 30) -> Context:
@@ -25,6 +26,20 @@ def test_it_names_the_job_and_the_attempt():
     assert actual.kind == "email.send"
     assert actual.attempt == 2
     assert actual.fence == 7
+
+
+def test_a_job_of_a_schedule_knows_its_tick():
+    of_schedule = Context(new_id(), "report", 1, 0, 30, "default", JobTick("report.nightly", 1_767_225_600_500))
+    assert of_schedule.schedule == "report.nightly"
+    assert of_schedule.tick_at == datetime(2026, 1, 1, 0, 0, 0, 500_000, UTC)
+    fields = of_schedule.log_fields()
+    assert fields["schedule"] == "report.nightly"
+    assert fields["tick_at"] == "2026-01-01T00:00:00.500000+00:00"
+
+
+def test_any_other_job_knows_of_none():
+    assert context().schedule is None
+    assert context().tick_at is None
 
 
 def test_the_deadline_and_the_seconds_left_agree():

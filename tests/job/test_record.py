@@ -12,17 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironforge.errors import IncompatibleRecord
+from ironforge.formats.bounds import MAX_DURATION_MS, MAX_TIME_MS
 from ironforge.job import record as jobs
 from ironforge.job.limits import LimitUse
 from ironforge.job.options import JobOptions
 from ironforge.job.record import RECORD_VERSION, TRANSITIONS, AttemptError, Job, JobState, Priority
+from ironforge.job.tick import JobTick
 from ironforge.job.uniqueness import MAX_WINDOW_MS, Holding, OnConflict, UniqueUse
 from ironforge.store.pending_jobs import record_head
 
 ERROR = AttemptError(1, 0, "ValueError", "boom", "node-1")
 COUNTS = st.integers(0, 2**53)
-TIMES = st.integers(0, jobs.MAX_TIME_MS)
-DURATIONS = st.integers(0, jobs.MAX_DURATION_MS)
+TIMES = st.integers(0, MAX_TIME_MS)
+DURATIONS = st.integers(0, MAX_DURATION_MS)
 NAMES = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True)
 KEY_LETTERS = st.characters(min_codepoint=33, max_codepoint=126)
 WINDOWS = st.integers(0, MAX_WINDOW_MS)
@@ -57,6 +59,7 @@ JOBS = st.builds(
     ).map(unlike),
     unique=st.none() | st.builds(UniqueUse, st.text(), HOLDINGS, WINDOWS, CONFLICTS, WINDOWS),
     expires_ms=TIMES,
+    tick=st.none() | st.builds(JobTick, st.text(), TIMES),
 )
 
 
@@ -108,7 +111,7 @@ def test_records_of_older_and_newer_nodes_are_read():
     assert jobs.decode(msgspec.msgpack.encode([*fields, "a field of the future"])) == job
 
 
-@pytest.mark.parametrize("field", ["limits", "unique", "expires_ms"])
+@pytest.mark.parametrize("field", ["limits", "unique", "expires_ms", "tick"])
 def test_records_of_before_there_was_this_field_can_be_read(field):
     job = new_job()
     fields = list(msgspec.structs.astuple(job))[: Job.__struct_fields__.index(field)]

@@ -15,6 +15,7 @@ from ironforge.api.schemas.jobs import (
     FailedAttempt,
     JobAnswer,
     JobPage,
+    TickAnswer,
     WaitingFor,
 )
 from ironforge.api.schemas.kinds import KindAnswer, KindSummary, KindVersionAnswer
@@ -64,6 +65,7 @@ def job_answer(view: JobView) -> JobAnswer:
         result=_json(job.result),
         reason=job.reason or None,
         cancel_requested=view.cancel_requested,
+        schedule=job.tick and TickAnswer(job.tick.schedule, rfc3339(job.tick.at_ms)),
         errors=[_failed_attempt(error) for error in job.errors],
     )
 
@@ -72,7 +74,7 @@ def bare_job_answer(view: JobView) -> JobAnswer:
     """Without what came from the submitter and the handler."""
     shown = job_answer(view)
     shown.payload = shown.result = msgspec.Raw(b"null")
-    shown.errors, shown.reason = [], None
+    shown.errors, shown.reason, shown.schedule = [], None, None
     for option in options.RECORDED:
         if option.name not in options.KindOptions.__struct_fields__ or option.name in ("unique", "limits"):
             setattr(shown, option.name, option.default)

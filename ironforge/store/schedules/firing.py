@@ -10,7 +10,8 @@ import msgspec
 
 from ironforge.errors import InvalidJob
 from ironforge.job.limits import LimitUse, check_uses
-from ironforge.job.record import RECORD_VERSION, Job, new_id, tail_of
+from ironforge.job.record import RECORD_VERSION, Job, created_ms_of, new_id, tail_of
+from ironforge.job.tick import JobTick
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.scripts import FIRE
@@ -92,7 +93,8 @@ class Firing:
         return now_ms, [Hit(told[at].decode(), told[at + 1]) for at in range(0, len(told), ANSWERS)]
 
     def job(self, name: str, schedule: Schedule, job_id: bytes, look_up: LookUp) -> Submission:
-        """Of a schedule in this shard, as nodes announced its kind. Raises InvalidJob where it cannot be submitted."""
+        """Of a schedule in this shard, as nodes announced its kind, for the tick whose time the id has. Raises
+        InvalidJob where it cannot be submitted."""
         made = job_of(schedule, job_id, look_up)
         job, shards = made.job, self._settings.shards
         tail = job_id[-1] if shards == 1 else tail_of(place_of(name, job))
@@ -102,11 +104,12 @@ class Firing:
                 code="keys_apart",
                 field="job",
             )
-        limits, version = job.limits, job.version
+        limits = job.limits
         if schedule.overlap in MOST_WAITING:
-            limits, version = (*limits, LimitUse(RUNS, name)), RECORD_VERSION
-            check_uses(limits)
-        job = msgspec.structs.replace(job, id=job_id[:-1] + bytes((tail,)), limits=limits, version=version)
+            limits = check_uses((*limits, LimitUse(RUNS, name)))
+        job_id = job_id[:-1] + bytes((tail,))
+        tick = JobTick(name, created_ms_of(job_id))
+        job = msgspec.structs.replace(job, id=job_id, limits=limits, tick=tick, version=RECORD_VERSION)
         return msgspec.structs.replace(made, job=job)
 
 

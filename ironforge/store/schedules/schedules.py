@@ -15,6 +15,7 @@ import msgspec
 from ironforge.errors import InvalidJob
 from ironforge.job.checks import check_name
 from ironforge.job.record import created_ms_of, new_id
+from ironforge.job.tick import JobTick
 from ironforge.redis.connection import DoorConnection
 from ironforge.redis.shards import shards_of
 from ironforge.schedules.checks import check_schedule
@@ -134,7 +135,8 @@ class RedisSchedules:
             stored, now_ms = held.read(), await shard.now_ms()
             times = _times(name, stored.schedule, start, end)
             one = shard.firing.job(name, stored.schedule, new_id(), self._kinds.look_up)
-            jobs = [_later(one, round(number * 1000 / per_second)) for number in range(len(times))]
+            delays_ms = (round(number * 1000 / per_second) for number in itertools.count())
+            jobs = [_later(one, JobTick(name, at_ms), ms) for at_ms, ms in zip(times, delays_ms, strict=False)]
             answer = [(at_ms, job.job.id) for at_ms, job in zip(times, jobs, strict=True)]
             if dry_run or not jobs:
                 return answer
@@ -213,13 +215,13 @@ def _times(name: str, schedule: Schedule, start: datetime, end: datetime) -> lis
     return times
 
 
-def _later(one: Submission, delay_ms: int) -> Submission:
-    """The same job under an id of its own."""
+def _later(one: Submission, tick: JobTick, delay_ms: int) -> Submission:
+    """The same job for another tick, under an id of its own."""
     job_id = new_id(one.job.id[-1])
     created_ms = created_ms_of(job_id)
     delay_ms += one.delay_ms or 0
     ready_ms = created_ms + delay_ms if delay_ms else 0
-    job = msgspec.structs.replace(one.job, id=job_id, created_ms=created_ms, ready_ms=ready_ms)
+    job = msgspec.structs.replace(one.job, id=job_id, created_ms=created_ms, ready_ms=ready_ms, tick=tick)
     expires_in_ms = one.expires_in_ms and one.expires_in_ms + delay_ms
     return msgspec.structs.replace(one, job=job, delay_ms=delay_ms or None, expires_in_ms=expires_in_ms)
 

@@ -59,6 +59,8 @@ async def test_an_attempt_is_told_with_its_job(world: World):
     assert event.queue == "default"
     assert event.namespace == world.settings.namespace
     assert event.attempt == 1
+    assert event.schedule is None
+    assert event.tick_at is None
     assert event.seconds < 60
     assert event.node == f"{socket.gethostname()}-{os.getpid()}"
 

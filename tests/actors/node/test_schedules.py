@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-import msgspec
+import logging
+from datetime import UTC, datetime
+from typing import Any
 
+import msgspec
+import pytest
+
+from ironforge import Context
+from ironforge.job.record import format_id
 from ironforge.job.request import JobRequest
 from ironforge.schedules.definition import CatchUp, Schedule
-from tests.actors.node.kit import World
+from tests.actors.node.kit import QUICK, World
 from tests.support.waiting import until
 
 EVERY_SECOND = Schedule(
@@ -47,3 +54,33 @@ async def test_a_node_that_dies_leaves_its_ticks_to_another(world: World) -> Non
     rows = await schedules.history("report")
     times = sorted(row.at_ms for row in rows if row.outcome == "started")
     assert times == list(range(times[0], times[-1] + 1, 1000))
+
+
+@pytest.mark.parametrize("executor", ["async", "thread"])
+async def test_each_run_of_a_tick_s_job_knows_the_tick(
+    world: World, caplog: pytest.LogCaptureFixture, executor: str
+) -> None:
+    def report(context: Context) -> None:
+        world.ran.append((context.schedule, context.tick_at))
+        raise ValueError("no paper")
+
+    async def on_loop(context: Context) -> None:
+        report(context)
+
+    events: list[Any] = []
+    world.forge.job("report", max_retries=1, backoff=QUICK)(on_loop if executor == "async" else report)
+    for event in ("attempt_started", "attempt_failed", "job_dead"):
+        world.forge.on(event, events.append)  # type: ignore[call-overload]
+    day = Schedule(job=JobRequest(kind="report", payload=msgspec.Raw(b"{}")), every_seconds=86_400.0)
+    start, end = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+    async with world.node():
+        await world.cluster.store_client.schedules.put("nightly", day)
+        [(_, job_id)] = await world.cluster.store_client.schedules.backfill("nightly", start, end)
+        view = await world.dead(format_id(job_id))
+    assert world.ran == [("nightly", start)] * 2
+    assert view.job.tick is not None
+    assert (view.job.tick.schedule, view.job.tick.at) == ("nightly", start)
+    assert [(event.schedule, event.tick_at) for event in events] == [("nightly", start)] * 5
+    lines: list[Any] = [line for line in caplog.records if line.name == "ironforge.job" and hasattr(line, "next")]
+    assert [(line.schedule, line.tick_at) for line in lines] == [("nightly", start.isoformat())] * 2
+    assert logging.WARNING in {line.levelno for line in lines}

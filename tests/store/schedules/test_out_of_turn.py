@@ -8,6 +8,7 @@ import pytest
 
 from ironforge.errors import InvalidJob, QueueFull
 from ironforge.job.record import JobState, created_ms_of
+from ironforge.job.tick import JobTick
 from ironforge.store.schedules.contract import MAX_BACKFILL, Fired
 from tests.store.kit import Cluster, completed, ids_in, job, now_ms
 from tests.store.schedules.kit import (
@@ -34,6 +35,7 @@ async def test_out_of_turn(cluster: Cluster) -> None:
     fired = await schedules(cluster).trigger("report")
     [made] = jobs(cluster)
     assert fired == Fired("started", "trigger", made.id)
+    assert made.tick == JobTick("report", created_ms_of(made.id))
     assert await schedules(cluster).trigger("report") == Fired("skipped", "overlap")
     after = await schedules(cluster).get("report")
     assert (after.next_ms, after.etag, after.last_job) == (before.next_ms, before.etag, made.id)
@@ -68,6 +70,7 @@ async def test_a_backfill_starts_a_job_for_each_tick_of_the_past(cluster: Cluste
     made = jobs(cluster)
     assert [at_ms for at_ms, _ in filled] == times
     assert {one.id for one in made} == {job_id for _, job_id in filled}
+    assert [one.tick for one in made] == [JobTick("report", at_ms) for at_ms in times]
     # Their ids have the time of the request.
     assert all(abs(created_ms_of(one.id) - now_ms()) < 60_000 for one in made)
     due = sorted(score for _, score in cluster.raw.zrange(cluster.keys.scheduled, 0, -1, withscores=True))

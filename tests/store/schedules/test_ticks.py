@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from ironforge.job.record import created_ms_of, format_id, parse_id
+from ironforge.job.tick import JobTick
 from ironforge.store.schedules import ticker as ticker_module
 from ironforge.store.schedules.firing import tick_id
 from tests.store.kit import Cluster, now_ms
@@ -33,6 +34,9 @@ async def test_a_tick_starts_a_job_with_the_time_of_the_tick(cluster: Cluster) -
     await tick(ticker(cluster))
     [job] = jobs(cluster)
     assert (job.kind, job.created_ms, job.payload) == ("k", at_ms, b"{}")
+    assert job.tick == JobTick("report", at_ms)
+    # A node that knows nothing of ticks leaves it to others.
+    assert job.version == 2
     assert created_ms_of(job.id) == at_ms
     assert parse_id(format_id(job.id)) == job.id
     assert view.stored is not None
