@@ -31,6 +31,7 @@ from benchmarks import (
     report,
     rollout,
     scale,
+    schedules,
     slow_clients,
     steady,
     submit,
@@ -53,6 +54,7 @@ QUESTIONS: dict[str, Callable[..., Coroutine[Any, Any, dict[str, Any]]]] = {
     "http": http.run,
     "steady": steady.run,
     "timers": timers.run,
+    "schedules": schedules.run,
     "options": options.run,
     "slow_clients": slow_clients.run,
     "scale": scale.run,
@@ -91,12 +93,14 @@ def main() -> int:
 
 _SIZES: dict[str, dict[str, Any]] = {
     "jobs": {"type": int, "help": "jobs of one run"},
+    "schedules": {"type": int, "help": "schedules that there are"},
+    "due": {"type": int, "help": "of those, how many tick at once"},
     "repeats": {"type": int, "help": "runs of each measurement (default 3)"},
     "nodes": {"type": int, "nargs": "+", "help": "node processes to measure"},
     "rates": {"type": int, "nargs": "+", "help": "jobs/s of latency, steady and rollout"},
     "seconds": {
         "type": float,
-        "help": "length of one run of latency, http, steady, timers, idle, limits; of one step of rollout",
+        "help": "length of one run of latency, http, steady, timers, schedules, idle, limits; of one step of rollout",
     },
     "batch": {"type": int, "help": "jobs in one POST /jobs/batch (default 500)"},
     "processes": {"type": int, "nargs": "+", "help": "API processes to measure"},

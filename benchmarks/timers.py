@@ -37,7 +37,7 @@ async def _once(jobs: int, seconds: float, flags: dict[str, Any]) -> dict[str, f
                 raise SystemExit(f"submitting took {late:.1f} s longer than the lead of {LEAD_SECONDS:g} s")
             await asyncio.sleep(max(0.0, first + seconds - time.time()))
             await harness.time_of(opened, [1 + jobs])
-            late_ms = sorted(_lateness(view) for view in await _all(opened) if view.job.ready_ms)
+            late_ms = sorted(_lateness(view) for view in await all_completed(opened) if view.job.ready_ms)
     return {f"p{percent:g} ms": harness.percentile(late_ms, percent) for percent in (50, 95, 99, 100)}
 
 
@@ -45,7 +45,7 @@ def _lateness(view: JobView) -> float:
     return float(view.job.started_ms - view.job.ready_ms)
 
 
-async def _all(opened: Any) -> list[JobView]:
+async def all_completed(opened: Any) -> list[JobView]:
     found: list[JobView] = []
     cursor = None
     while True:

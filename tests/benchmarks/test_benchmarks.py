@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bound, harness, report, rollout, unique
+from benchmarks import bound, harness, report, rollout, schedules, unique
 from benchmarks.peers import measure, table
 from ironforge.settings import load
 from tests.support.waiting import PATIENCE_SECONDS
@@ -57,6 +57,12 @@ async def test_the_roll_out_that_is_measured_loses_nothing():
     [found] = (await rollout.run(rates=[200], seconds=0.1))["figures"].values()
     assert (found["completed"], found["dead"], found["lost"]) == (found["submitted"], 0, 0)
     assert found["of a run by a node, at most"] == 1
+
+
+async def test_the_lateness_of_ticks_is_that_of_all_that_are_due():
+    found = await schedules.late(200, 100, 0.5, 1, {})
+    assert 0 <= found["queued p50"] <= found["queued p99"]
+    assert found["started p50"] >= found["queued p50"]
 
 
 @pytest.mark.parametrize("side", ["submit", "work"])
