@@ -22,6 +22,10 @@ MAX_PER_SECONDS: Final = 31_536_000.0
 # Of a rate that does not say how many units may come at once: this part of a second's.
 BURST_SECONDS: Final = 0.1
 
+# Names of limits that begin so are not for callers. Runs of a schedule wait for each other behind RUNS, by its name.
+RESERVED: Final = "ironforge."
+RUNS: Final = f"{RESERVED}schedules"
+
 # Why a full limit cancelled a job, in its record: it came then, or made way for one that came.
 LIMIT_FULL: Final = "limit_full"
 PREEMPTED: Final = "preempted"
@@ -127,6 +131,7 @@ def throttled_mark(keys: Mapping[LimitUse, int]) -> str:
 
 def use_of(uses: Sequence[LimitUse], name: str) -> LimitUse:
     """What a job uses of this limit. Raises LimitNotFound."""
+    uses = asked_for(uses)
     for use in uses:
         if use.name == name:
             return use
@@ -134,11 +139,23 @@ def use_of(uses: Sequence[LimitUse], name: str) -> LimitUse:
     raise LimitNotFound(f"this job uses no limit {name!r}: it uses {known}")
 
 
+def asked_for(uses: Sequence[LimitUse]) -> tuple[LimitUse, ...]:
+    """Without those that a job got on top."""
+    return tuple(use for use in uses if not use.name.startswith(RESERVED))
+
+
 def check_limit_name(name: str, field: str = "limit") -> str:
-    """Raises InvalidJob."""
+    """Of a limit that a caller may define and use. Raises InvalidJob."""
+    _check_name(name, field)
+    if name.startswith(RESERVED):
+        hint = f"give a name that does not begin with {RESERVED}"
+        raise _invalid(f"limit {name} is one of IronForge itself", hint, field)
+    return name
+
+
+def _check_name(name: str, field: str) -> None:
     if not NAME.match(name):
         raise _invalid(f"limit {name[:150]!r} is not a name", NAME_RULE, field)
-    return name
 
 
 def check_limit_key(name: str, key: str, field: str = "key") -> str:
@@ -157,7 +174,7 @@ def check_uses(uses: Sequence[LimitUse]) -> tuple[LimitUse, ...]:
     names: set[str] = set()
     for place, use in enumerate(uses):
         at = f"limits[{place}]"
-        check_limit_name(use.name, f"{at}.name")
+        _check_name(use.name, f"{at}.name")
         check_limit_key(use.name, use.key, f"{at}.key")
         if not 1 <= use.units <= MAX_UNITS:
             message = f"units {use.units} of limit {use.name} is out of range"

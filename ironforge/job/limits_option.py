@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ironforge.job.checks import pointer_to, text_at
-from ironforge.job.limits import LimitUse, Units, check_limit_key, check_uses
+from ironforge.job.limits import LimitUse, Units, asked_for, check_limit_key, check_limit_name, check_uses
 from ironforge.job.mismatch import fitted
 
 
@@ -25,11 +25,14 @@ class Use(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def check_limits(field: str, given: object) -> tuple[LimitUse, ...]:
     """Raises InvalidJob with `code`, `field` and `hint`."""
-    return check_uses([LimitUse(use.name, use.key, use.units) for use in fitted(field, given, list[Use])])
+    uses = check_uses([LimitUse(use.name, use.key, use.units) for use in fitted(field, given, list[Use])])
+    for place, use in enumerate(uses):
+        check_limit_name(use.name, f"{field}[{place}].name")
+    return uses
 
 
 def shown_limits(uses: Sequence[LimitUse]) -> list[Use]:
-    return [Use(use.name, use.key, use.units) for use in uses]
+    return [Use(use.name, use.key, use.units) for use in asked_for(uses)]
 
 
 def limits_in(payload: Any, uses: Sequence[LimitUse]) -> tuple[LimitUse, ...]:

@@ -9,7 +9,7 @@ import msgspec
 
 from ironforge.errors import LimitNotFound, QuotaExceeded
 from ironforge.job.definition import Announcement
-from ironforge.job.limits import Limit, LimitDefinition, Override, check_limit, check_override, claim_of
+from ironforge.job.limits import RESERVED, Limit, LimitDefinition, Override, check_limit, check_override, claim_of
 from ironforge.redis.connection import Command, Connection, DoorConnection
 from ironforge.redis.keys import Keys
 from ironforge.redis.replies import pairs
@@ -70,7 +70,8 @@ class RedisLimits:
     async def all(self) -> dict[str, LimitDefinition]:
         flat = await self._connection.call("HGETALL", self._keys.limits)
         found = {name.decode(errors="replace"): _legible(said) for name, said in pairs(flat)}
-        return {name: definition for name, definition in sorted(found.items()) if definition is not None}
+        own = {name: definition for name, definition in sorted(found.items()) if not name.startswith(RESERVED)}
+        return {name: definition for name, definition in own.items() if definition is not None}
 
     async def key(self, name: str, key: str = "") -> LimitKey:
         claim = claim_of(name, key)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from ironforge.job.record import Job
+from ironforge.job.limits import RUNS
+from ironforge.job.record import Job, format_id
+from ironforge.redis.keys import ID_BYTES
 from ironforge.store.kinds import Kinds
 
 WaitingCode = Literal["no_node_for_queue", "no_node_for_kind", "limit"]
@@ -38,24 +40,29 @@ def _without_node(job: Job, kinds: Kinds) -> Waiting | None:
     return None
 
 
-def outside_streams(job: Job, location: bytes, until_ms: int | None = None, throttled: str = "") -> Waiting | None:
+def outside_streams(
+    job: Job, location: bytes, until_ms: int | None = None, throttled: bytes = b"", holder: bytes = b""
+) -> Waiting | None:
     """`location`: as the index says it of a queued job. `until_ms`: when the next one of its limit is let in, or when
     it goes to the dead letter, if no node comes. `throttled`: `stopped` or `probing`, when the target of its limit
-    throttled. None: it waits for its turn alone."""
+    throttled; `holder`: the id of a job that has a place of it. None: it waits for its turn alone."""
     match location[:1]:
         case b"k":
             return _declined(job, until_ms)
         case b"l":
-            return _behind_limit(location, until_ms, throttled)
+            return _behind_limit(location, until_ms, throttled, holder)
     return None
 
 
-def _behind_limit(location: bytes, next_ms: int | None, throttled: str) -> Waiting:
+def _behind_limit(location: bytes, next_ms: int | None, throttled: bytes, holder: bytes) -> Waiting:
     name, key = location.decode(errors="replace").split("\n")[2:4]
+    if name == RUNS:
+        run = f"run {format_id(holder)}" if len(holder) == ID_BYTES else "an earlier run"
+        return Waiting("limit", f"it waits behind {run} of schedule {key}", next_ms)
     jobs = f" of key {key}" if key else ""
     detail = {
-        "stopped": f"limit {name} lets none{jobs} start: a handler said that its target throttles",
-        "probing": f"limit {name} lets one{jobs} go first, since its target throttled, and that one has not ended",
+        b"stopped": f"limit {name} lets none{jobs} start: a handler said that its target throttles",
+        b"probing": f"limit {name} lets one{jobs} go first, since its target throttled, and that one has not ended",
     }.get(throttled, f"limit {name} lets no more{jobs} start now")
     return Waiting("limit", detail, next_ms)
 

@@ -4,7 +4,7 @@
 -- ARGV  name, part, said, digest, versions_kept, most
 --       said: JSON, '' to take it back
 --       digest: of the definition that code says; '': an operator says it
---       most: limits that may be defined
+--       most: limits that may be defined, without those of IronForge itself
 -- USES  clock, stem, versions, limit_versions
 -- Returns 1, or 2: that is what held before, or 0: there is no such limit, or -1: there are as many as there may be
 local found, before = limit_of(name)
@@ -24,9 +24,9 @@ end
 
 if part == 'override' and not found.limit then return 0 end
 if part == 'limit' and said ~= '' and not found.limit and redis.call('HLEN', limits) >= tonumber(most) then
-  local defined = 0
-  for _, text in ipairs(redis.call('HVALS', limits)) do
-    if text ~= '{}' then defined = defined + 1 end
+  local defined, all = 0, redis.call('HGETALL', limits)
+  for at = 1, #all, 2 do
+    if all[at + 1] ~= '{}' and not string.match(all[at], '^ironforge%.') then defined = defined + 1 end
   end
   if defined >= tonumber(most) then return -1 end
 end

@@ -6,7 +6,8 @@
 -- USES  stem, clock, places
 -- Returns the time, then where the index says that it is ('' when it knows none), its record (nil: it is not there), the
 --         row of the pending list when it runs, or when it is due, or when its limit may let it in, or of a declined job since
---         when its line is unserved; then, when its limit was throttled, `stopped` or `probing`
+--         when its line is unserved; then of one behind a limit: `stopped` or `probing` when that was throttled (nil: it was
+--         not), and a job that has a place of its key
 local location = redis.call('HGET', index, id)
 if not location then return {now, '', redis.call('HGET', done, id) or redis.call('HGET', kept, id)} end
 local name, entry = string.match(location, '^[qcp]:(.*):(%d+%-%d+)$')
@@ -29,7 +30,8 @@ if waits then
   local there = redis.call('ZSCORE', line_of(waits, key), id)
   local throttled = tonumber(redis.pcall('ZSCORE', stem .. 'probes', key)) and 'probing'
   if throttled and tonumber(redis.call('ZSCORE', stem .. 'stops', key) or 0) > now then throttled = 'stopped' end
-  return {now, location, there and record or false, redis.call('ZSCORE', stem .. 'dueroom', key), throttled}
+  local holder = redis.pcall('ZRANGE', stem .. 'holders:' .. key, 0, 0)[1]
+  return {now, location, there and record or false, redis.call('ZSCORE', stem .. 'dueroom', key), throttled or false, holder}
 end
 local declined, kind = string.match(location, '^k:([^:]*:%d):([^\n]*)')
 if declined then

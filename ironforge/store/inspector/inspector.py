@@ -149,11 +149,11 @@ def _view(job: Job, location: bytes, where: Sequence[Any], now_ms: int, settings
 
 
 def _waiting_for(
-    job: Job, location: bytes, settings: Settings, where: bytes | None = None, throttled: bytes | None = None
+    job: Job, location: bytes, settings: Settings, where: bytes | None = None, *limit: bytes | None
 ) -> Waiting | None:
-    """`where` and `throttled`: as the script says it of a job outside the streams."""
+    """`where` and `limit`: as the script says it of a job outside the streams."""
     until_ms = None if where is None else score_ms(where)
     if location[:1] == b"k":
         limit_ms = round(settings.unserved_seconds * 1000)
         until_ms = (until_ms or 0) + limit_ms if limit_ms else None
-    return outside_streams(job, location, until_ms, (throttled or b"").decode())
+    return outside_streams(job, location, until_ms, *(said or b"" for said in limit))

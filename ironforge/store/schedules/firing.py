@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from ironforge.errors import InvalidJob
-from ironforge.job.limits import LimitUse, check_uses
+from ironforge.job.limits import MAX_LIMITS, RUNS, LimitUse
 from ironforge.job.record import RECORD_VERSION, Job, created_ms_of, new_id, tail_of
 from ironforge.job.tick import JobTick
 from ironforge.redis.connection import Command, Connection
@@ -26,8 +26,6 @@ from ironforge.store.producer.submit_call import Batch, SubmitCall
 from ironforge.store.schedules.stored import Held, Position
 from ironforge.store.schedules.ticking import Moment, Skipped
 
-# The limit behind which runs of a schedule wait for each other, by its name as the key.
-RUNS: Final = "ironforge.schedules"
 # Runs that may wait, of schedules whose runs do.
 MOST_WAITING: Final = {"queue_one": 1, "queue_all": 100}
 MAX_WAITING: Final = 1_000_000_000
@@ -106,7 +104,11 @@ class Firing:
             )
         limits = job.limits
         if schedule.overlap in MOST_WAITING:
-            limits = check_uses((*limits, LimitUse(RUNS, name)))
+            if len(limits) == MAX_LIMITS:
+                hint = f"give its job at most {MAX_LIMITS - 1}, or another overlap"
+                message = f"overlap {schedule.overlap} takes one of the {MAX_LIMITS} limits that a job may have: {hint}"
+                raise InvalidJob(message, code="out_of_range", field="job.limits", hint=hint)
+            limits = (*limits, LimitUse(RUNS, name))
         job_id = job_id[:-1] + bytes((tail,))
         tick = JobTick(name, created_ms_of(job_id))
         job = msgspec.structs.replace(job, id=job_id, limits=limits, tick=tick, version=RECORD_VERSION)

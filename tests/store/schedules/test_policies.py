@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ironforge.job.limits import LimitUse
+from ironforge.job.limits import RUNS, LimitUse
 from ironforge.job.record import JobState
 from ironforge.schedules.definition import CatchUp
-from ironforge.store.schedules.firing import RUNS
 from tests.store.kit import Cluster, completed, dead, ids_in, now_ms
 from tests.store.schedules.kit import (
     CAUGHT_UP,
