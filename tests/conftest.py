@@ -1,7 +1,7 @@
 """What holds for all tests: how many examples hypothesis looks for, which come first, what a proof is, and of
 which coverage is taken.
 
-Proofs are tests that need the machine's time. `scripts/test --all` runs them after all others, two at a time, and those
+Proofs are tests that need the machine's time. `scripts/test --all` runs them after all others, few at a time, and those
 that do not pass once more, alone, so that one bad moment fakes no fault; both outcomes are told. One that found in its
 midst that the machine had no time, and would skip itself, has not passed beside another either.
 

@@ -24,7 +24,8 @@ from ironforge import Client
 from tests.support.topologies import free_port
 from tests.support.waiting import PATIENCE_SECONDS, eventually
 
-pytestmark = [pytest.mark.proof, pytest.mark.unmeasured]
+# One process builds and installs for all of them.
+pytestmark = [pytest.mark.proof, pytest.mark.unmeasured, pytest.mark.xdist_group("installation")]
 
 ROOT = Path(__file__).parents[2]
 # Pages for those who read the code; the manual in `docs` is a part of the package.

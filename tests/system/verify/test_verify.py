@@ -16,7 +16,7 @@ from tests.cli.kit import ironforge
 from tests.system.verify.mutants import MUTANTS
 from tests.system.verify.plans import CONTROL, GROUPS, Bugs
 
-pytestmark = pytest.mark.proof
+pytestmark = [pytest.mark.proof, pytest.mark.slow]
 
 MUTANT = (sys.executable, "-m", "tests.system.verify.mutants")
 AT_ONCE = 4
