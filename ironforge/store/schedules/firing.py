@@ -12,7 +12,7 @@ from ironforge.errors import InvalidJob
 from ironforge.job.limits import MAX_LIMITS, RUNS, LimitUse
 from ironforge.job.record import RECORD_VERSION, Job, created_ms_of, new_id, tail_of
 from ironforge.job.tick import JobTick
-from ironforge.redis.connection import Command, Connection
+from ironforge.redis.connection import Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.scripts import FIRE
 from ironforge.schedules.definition import Schedule
@@ -52,11 +52,13 @@ class Shot(NamedTuple):
     refused: InvalidJob | None = None
 
     @property
-    def words(self) -> Command:
+    def words(self) -> tuple[str | int | msgspec.Raw, ...]:
+        """As `fire.lua` takes them."""
+        name, _, seen = self.held
         skipped = "" if self.skipped is None else str(self.skipped)
-        name, _, at = self.held
-        told = (self.at_ms, self.fires_ms, self.overlap, self.reason, skipped)
-        return (name, at, self.goes.goes, self.look, len(self.jobs), *told)
+        where = (_raw(seen), _raw(self.goes.last_job), _raw(self.goes.goes), str(self.look))
+        told = (str(self.at_ms), self.fires_ms, self.overlap, self.reason, skipped)
+        return (name, *where, len(self.jobs), *told)
 
 
 class Hit(NamedTuple):
@@ -81,8 +83,8 @@ class Firing:
         what the connection raises."""
         batch = Batch([item for shot in shots for item in shot.jobs], self._most, {})
         call = SubmitCall(self._keys, self._settings, [batch], repeated=False)
-        words = [word for shot in shots for word in shot.words]
-        reply = await self._connection.run(FIRE, call.keys, [*call.arguments, *words, len(shots)])
+        told = _pack([*zip(*(shot.words for shot in shots), strict=True)])
+        reply = await self._connection.run(FIRE, call.keys, [*call.arguments, told])
         if reply[0] == b"refused":
             refused = refusal(reply[1])
             assert refused is not None
@@ -147,3 +149,11 @@ def overlap_words(schedule: Schedule, *, whatever_runs: bool = False) -> str:
     if most is not None:
         return f"q{MAX_WAITING if whatever_runs else most}"
     return "s" if schedule.overlap == "skip" and not whatever_runs else ""
+
+
+def _raw(text: bytes) -> msgspec.Raw:
+    """Packed as text: what unpacks it in Lua is older than binary data in msgpack."""
+    return msgspec.Raw(b"\xda" + len(text).to_bytes(2) + text)
+
+
+_pack: Final = msgspec.msgpack.Encoder().encode

@@ -1,7 +1,6 @@
 -- What became of ticks, as the list `history` has it.
 local function note(history, row)
-  redis.call('LPUSH', history, row)
-  redis.call('LTRIM', history, 0, 99)
+  if redis.call('LPUSH', history, row) > 100 then redis.call('LTRIM', history, 0, 99) end
 end
 
 -- Ticks that started nothing, `<first>:<last>:<ticks>:<reason>`. Many in a row for the same reason are one entry.
