@@ -1,4 +1,5 @@
-"""The lease: joins the cluster, renews its one deadline, takes over what dead nodes held, requeues at the end."""
+"""The lease: joins the cluster, renews its one deadline, takes over what dead nodes held, requeues at the end. As nodes
+come and go the schedules hold that are in their code."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from ironforge.errors import LeaseLost
 from ironforge.metrics.jobs import Metrics
 from ironforge.process.thread_pool import aside
 from ironforge.settings import Settings
-from ironforge.store import Leases
+from ironforge.store import NodeStore
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +26,11 @@ TICKS_PER_LEASE: Final = 12
 class Leaseholder(Actor):
     """`on_joined` hears the name of each new lease, before anything is held under it."""
 
-    def __init__(self, leases: Leases, settings: Settings, metrics: Metrics, on_joined: Callable[[str], None]) -> None:
-        self._leases = leases
+    def __init__(
+        self, store: NodeStore, settings: Settings, metrics: Metrics, on_joined: Callable[[str], None]
+    ) -> None:
+        self._leases = store.leases
+        self._settle_schedules = store.settle_schedules
         self._on_joined = on_joined
         self._lease_seconds = settings.lease_seconds
         self._metrics = metrics
@@ -47,6 +51,7 @@ class Leaseholder(Actor):
         self._heartbeat = Heartbeat(self._leases, self._lease, self._lease_seconds, self._on_beat, self._on_loss)
         self._tick()
         self._heartbeat.start()
+        self.background(self._settle_schedules(), name="schedules in code")
 
     async def stopped(self, exit: Exit) -> None:  # noqa: A002 - the kernel's word
         if self._ticker is not None:
@@ -57,6 +62,7 @@ class Leaseholder(Actor):
         if exit is Exit.NORMAL:
             # It ends with its siblings: because all were told to, or because one of them crashed.
             await self._leases.leave(self._lease, crashed=not self.system.closing)
+            await self._settle_schedules()
             logger.info("left the cluster: %s", self._lease.node)
 
     @handles(WhoHolds)
@@ -97,12 +103,14 @@ class Leaseholder(Actor):
 
     async def _find_orphan_consumers(self) -> None:
         self._take_over_all(await self._leases.orphan_consumers())
+        await self._settle_schedules()
 
     async def _take_over(self, node: str, *, seen_dead: bool) -> None:
         try:
             moved = await self._leases.take_over(self._lease, node, seen_dead=seen_dead)
             if moved:
                 logger.warning("node %s is dead: %d of its jobs go to others", node, moved)
+            await self._settle_schedules()
         except LeaseLost as error:
             self.ref.try_tell(LeaseGone(str(error)))
         finally:

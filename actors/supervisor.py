@@ -80,7 +80,7 @@ class Node(Supervisor):
         return [
             _role(
                 "lease",
-                lambda: Leaseholder(parts.store.leases, settings, metrics, parts.on_joined),
+                lambda: Leaseholder(parts.store, settings, metrics, parts.on_joined),
                 stop_seconds=LEASE_STOP_SECONDS,
             ),
             _role("dead_letter", lambda: DeadLetter(session, metrics)),

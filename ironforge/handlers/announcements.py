@@ -1,11 +1,12 @@
-"""What an application's nodes announce of its kinds and limits."""
+"""What an application's nodes announce of its kinds, limits and schedules."""
 
 from __future__ import annotations
 
-from ironforge.errors import ConfigError
+from ironforge.errors import ConfigError, InvalidPayload
 from ironforge.handlers.forge import Forge, Handler
 from ironforge.job.definition import MAX_KINDS, Announcement, decode_definition
 from ironforge.logs.setup import get_logger
+from ironforge.schedules.in_code import announcement_of
 
 _log = get_logger("ironforge.handlers")
 
@@ -23,6 +24,18 @@ def announcements_of(forge: Forge, version: str) -> list[Announcement]:
 
 def limits_of(forge: Forge) -> list[Announcement]:
     return [Announcement.of_limit(name, limit) for name, limit in forge.limits.items()]
+
+
+def schedules_of(forge: Forge) -> list[Announcement]:
+    """Raises ConfigError for a payload that its handler refuses, which may have been registered after the schedule."""
+    for name, schedule in forge.schedules.items():
+        if schedule.job.kind not in forge.kinds:
+            continue
+        try:
+            forge.handler(schedule.job.kind).binder.bind(bytes(schedule.job.payload))
+        except InvalidPayload as error:
+            raise ConfigError(f"schedule {name!r}: {error}") from None
+    return [announcement_of(name, schedule, forge.kinds) for name, schedule in forge.schedules.items()]
 
 
 def _announcement(handler: Handler, version: str) -> Announcement:

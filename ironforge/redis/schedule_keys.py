@@ -18,6 +18,14 @@ class ScheduleKeys(KeySpace):
         "schedule → what it says, who said it, its pause (JSON)",
         "no schedule can be changed or seen, and none ticks",
     )
+    schedule_versions = Key(
+        "scheduleversions",
+        "hash",
+        STAYS,
+        "in shard 0: schedule that code of nodes defines → its last definitions, the one first announced last in front "
+        "(JSON); the empty field changes with them",
+        "no node starts whose code defines some, and what code says of schedules changes nothing",
+    )
     upcoming = Key(
         "upcoming",
         "hash",

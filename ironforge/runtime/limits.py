@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
 from ironforge.errors import ConfigError, QuotaExceeded
 from ironforge.job.definition import Announcement
-from ironforge.settings import Settings, shares_of
+from ironforge.settings import Settings, of_namespace, shares_of
 from ironforge.store import StoreClient
 
 
@@ -17,8 +15,7 @@ async def announce_limits(limits: Sequence[Announcement], settings: Settings) ->
     if not limits:
         return
     for share in shares_of(settings):
-        own = msgspec.structs.replace(settings, namespace=share.namespace, namespaces=())
-        store_client = StoreClient(own)
+        store_client = StoreClient(of_namespace(settings, share.namespace))
         try:
             for limit in limits:
                 await store_client.limits.announce(limit)

@@ -21,7 +21,7 @@ from ironforge.actors.supervisor import Parts, node_spec
 from ironforge.execution import isolation
 from ironforge.execution.executor import Executor
 from ironforge.formats.numbers import counted
-from ironforge.handlers.announcements import announcements_of, limits_of
+from ironforge.handlers.announcements import announcements_of, limits_of, schedules_of
 from ironforge.handlers.events import EventName
 from ironforge.handlers.forge import Forge
 from ironforge.logs import handlers
@@ -68,6 +68,7 @@ class Node:
         forge.freeze()
         self._announcements = announcements_of(forge, settings.app_version)
         self._limits = limits_of(forge)
+        self._schedules = schedules_of(forge)
         self._lifespans = Lifespans(forge.lifespans, self._stopping.set)
         self._root: ActorRef | None = None
 
@@ -90,11 +91,12 @@ class Node:
 
     async def _run_jobs(self) -> None:
         settings = self._settings
-        self._store = NodeStore(settings, self._announcements, self._limits)
+        self._store = NodeStore(settings, self._announcements, self._limits, self._schedules)
         name = f"{socket.gethostname()}-{os.getpid()}"
         self._executor = Executor(self._forge, settings, name, self._lifespans.provided)
         parts = Parts(settings, self._store, self._executor, self.metrics, self.system, on_joined=self._joined)
         try:
+            await self._store.announce_schedules()
             self._root = await self._start_tree(parts)
         except BaseException:
             await self._executor.close()

@@ -7,12 +7,10 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from typing import Final
 
-import msgspec
-
 from ironforge.errors import StoreError
 from ironforge.handlers.forge import Forge
 from ironforge.logs.setup import get_logger
-from ironforge.settings import Settings, environment_name, shares_of
+from ironforge.settings import Settings, environment_name, of_namespace, shares_of
 from ironforge.store import Inspector, StoreClient
 from ironforge.store.kinds import Kinds
 
@@ -47,7 +45,7 @@ async def warn_of_unserved_queues(settings: Settings) -> None:
 @contextlib.asynccontextmanager
 async def _looking(settings: Settings, namespace: str) -> AsyncIterator[Inspector]:
     """A process starts all the same when the server cannot be asked now."""
-    store_client = StoreClient(msgspec.structs.replace(settings, namespace=namespace, namespaces=()))
+    store_client = StoreClient(of_namespace(settings, namespace))
     try:
         yield store_client.inspector
     except StoreError as error:

@@ -2,7 +2,7 @@
 
 from ironforge.settings.declaration import PREFIX, Settings, environment_name
 from ironforge.settings.loading import environment_of, load
-from ironforge.settings.namespaces import NAME, NAME_RULE, namespaces_of, shares_of
+from ironforge.settings.namespaces import NAME, NAME_RULE, namespaces_of, of_namespace, shares_of
 
 __all__ = [
     "NAME",
@@ -13,5 +13,6 @@ __all__ = [
     "environment_of",
     "load",
     "namespaces_of",
+    "of_namespace",
     "shares_of",
 ]

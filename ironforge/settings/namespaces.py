@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+import msgspec
+
 from ironforge.errors import ConfigError
 from ironforge.settings.declaration import Settings, environment_name
 
@@ -33,6 +35,11 @@ def shares_of(settings: Settings) -> list[Share]:
             )
         found.append(Share(name, int(share) if colon else 1))
     return found
+
+
+def of_namespace(settings: Settings, namespace: str) -> Settings:
+    """The same for this one alone."""
+    return msgspec.structs.replace(settings, namespace=namespace, namespaces=())
 
 
 def namespaces_of(settings: Settings) -> list[str]:

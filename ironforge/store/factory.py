@@ -13,7 +13,7 @@ from ironforge.process.background import in_background
 from ironforge.redis.connection import Connection, DoorConnection
 from ironforge.redis.keys import Keys
 from ironforge.redis.shards import NamespaceShard, namespace_shards_of, part_of, shards_of
-from ironforge.settings import Settings
+from ironforge.settings import Settings, of_namespace
 from ironforge.store.consumer.consumer import RedisConsumer
 from ironforge.store.consumer.leases import RedisLeases
 from ironforge.store.consumer.notifications import RedisNotifications
@@ -24,6 +24,7 @@ from ironforge.store.limits import RedisLimits
 from ironforge.store.node_contract import Consumer, Lease, Leases, Notifications, TickWatch
 from ironforge.store.producer.producer import RedisProducer
 from ironforge.store.schedules.contract import Schedules
+from ironforge.store.schedules.in_code import SchedulesInCode
 from ironforge.store.schedules.schedules import RedisSchedules
 from ironforge.store.schedules.ticker import Ticker
 from ironforge.store.server_clock import ServerClock
@@ -95,7 +96,7 @@ class StoreClient:
 class Shard:
     """A node's way into one shard of one namespace. Fetching, settling, commands and heartbeat have a connection
     each. `defines`: this shard keeps the definitions of kinds; `may_be_woken`: what waits here has to end early when
-    another shard has jobs; `limits` that the node's code defines."""
+    another shard has jobs; `limits` and `schedules` that the node's code defines."""
 
     def __init__(
         self,
@@ -106,6 +107,7 @@ class Shard:
         defines: bool,
         may_be_woken: bool,
         limits: Sequence[Announcement],
+        schedules: Sequence[Announcement],
         ticker: Ticker | None = None,
     ) -> None:
         self._settings = settings
@@ -115,7 +117,14 @@ class Shard:
         self._commanding = Connection(settings.redis_url, keys.prefix)
         self.clock = ServerClock()
         self.leases = RedisLeases(
-            settings, keys, self._commanding, announced, defines=defines, limits=limits, clock=self.clock
+            settings,
+            keys,
+            self._commanding,
+            announced,
+            defines=defines,
+            limits=limits,
+            schedules=schedules,
+            clock=self.clock,
         )
         self._kinds = [each.name for each in announced or ()]
         self.signals = RedisNotifications(settings, keys)
@@ -144,7 +153,8 @@ class Shard:
 class NodeStore:
     """Leases, work and signals: for a node, of all namespaces that it serves.
 
-    `announced`: the kinds that it runs; None: it does not say, and may run any. `limits` that its code defines.
+    `announced`: the kinds that it runs; None: it does not say, and may run any. `limits` and `schedules` that its code
+    defines.
     """
 
     def __init__(
@@ -152,6 +162,7 @@ class NodeStore:
         settings: Settings,
         announced: Sequence[Announcement] | None = None,
         limits: Sequence[Announcement] = (),
+        schedules: Sequence[Announcement] = (),
     ) -> None:
         self._settings = settings
         parts = namespace_shards_of(settings)
@@ -166,12 +177,17 @@ class NodeStore:
                 defines=not part.shard,
                 may_be_woken=len(parts) > 1,
                 limits=limits,
+                schedules=schedules,
                 ticker=self._ticker(part),
             )
             for part in parts
         ]
         # What fires the ticks of schedules; they are idle until there are some.
         self.tickers = [shard.ticker for shard in self._shards if shard.ticker is not None]
+        self._in_code = [
+            SchedulesInCode(of_namespace(settings, name), inspector, schedules)
+            for name, inspector in self._inspectors.items()
+        ]
         self._works: dict[Lease, RedisConsumer | ShardedConsumer] = {}
         self._sharded: ShardedLeases | None = None
         self.leases: Leases = self._shards[0].leases
@@ -190,6 +206,16 @@ class NodeStore:
     def now_ms(self, stream: str) -> float:
         """Unix time by the server that this stream of a delivery is on, and never behind it."""
         return self._shards[part_of(stream)].clock.now_ms()
+
+    async def announce_schedules(self) -> None:
+        """Before its first lease. Raises StoreUnavailable."""
+        for each in self._in_code:
+            await each.announce()
+
+    async def settle_schedules(self) -> None:
+        """As `SchedulesInCode.settle`, of each namespace."""
+        for each in self._in_code:
+            await each.settle()
 
     def _ticker(self, part: NamespaceShard) -> Ticker | None:
         if self._settings.scheduler == "off":
@@ -210,5 +236,7 @@ class NodeStore:
             await self._sharded.close()
         for shard in self._shards:
             await shard.close()
+        for in_code in self._in_code:
+            await in_code.close()
         for inspector in self._inspectors.values():
             await inspector.close()

@@ -15,7 +15,7 @@ JOBS_NAMED: Final = 100
 
 class About(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a node says of itself when it joins. `since_ms` by its own clock; `app_version`: of its application;
-    `limits` that its code defines, each with the digest of its definition."""
+    `limits` and `schedules` that its code defines, each with the digest of its definition."""
 
     queues: tuple[str, ...] = ()
     concurrency: int = 0
@@ -23,6 +23,7 @@ class About(msgspec.Struct, frozen=True, omit_defaults=True):
     since_ms: int = 0
     app_version: str = ""
     limits: Mapping[str, str] = {}
+    schedules: Mapping[str, str] = {}
 
     @property
     def shown(self) -> tuple[tuple[str, ...], int, str, int, str]:

@@ -67,9 +67,11 @@ _decode: Final = msgspec.json.Decoder(About).decode
 _decode_runs: Final = msgspec.json.Decoder(dict[str, str]).decode
 
 
-def about(settings: Settings, since_ms: int, limits: Iterable[Announcement]) -> bytes:
-    digests = _digests(limits)
-    return _encode(About(settings.queues, settings.concurrency, VERSION, since_ms, settings.app_version, digests))
+def about(
+    settings: Settings, since_ms: int, limits: Iterable[Announcement], schedules: Iterable[Announcement]
+) -> bytes:
+    given = settings.queues, settings.concurrency, VERSION, since_ms, settings.app_version
+    return _encode(About(*given, _digests(limits), _digests(schedules)))
 
 
 def runs(announced: Iterable[Announcement]) -> bytes:

@@ -126,12 +126,18 @@ class Cluster:
         self._closing.append(store_client.close)
         return store_client
 
-    async def node(self, announced: Sequence[Announcement] | None = None, limits: Sequence[Announcement] = ()) -> Node:
-        """`limits` that its code defines."""
+    async def node(
+        self,
+        announced: Sequence[Announcement] | None = None,
+        limits: Sequence[Announcement] = (),
+        schedules: Sequence[Announcement] = (),
+    ) -> Node:
+        """`limits` and `schedules` that its code defines."""
         for limit in limits:
             await self.store_client.limits.announce(limit)
-        store = NodeStore(self.settings, announced, limits)
+        store = NodeStore(self.settings, announced, limits, schedules)
         self._closing.append(store.close)
+        await store.announce_schedules()
         return Node(store, await store.leases.join())
 
     async def submit(self, *jobs: Job, **options: Any) -> None:

@@ -12,7 +12,7 @@ local found, before = limit_of(name)
 -- One that code says counts from when its node joins: until then it may end without having taken a job. But where nothing else
 -- counts it holds at once.
 local function announced()
-  local versions, defined = versions_of(redis.call('HGET', limit_versions, name)), defined_now(nodes, roster, now)
+  local versions, defined = versions_of(redis.call('HGET', limit_versions, name)), defined_now('limits', nodes, roster, now)
   for place, version in ipairs(versions) do
     -- What an operator says is always the newest.
     if digest == '' and version[1] == '' then table.remove(versions, place) break end

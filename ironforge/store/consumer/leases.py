@@ -45,7 +45,7 @@ class RedisLeases:
     """Implements `node_contract.Leases`. The heartbeat has a connection of its own, used from its own thread.
 
     `announced`: the kinds that this node runs; None where it does not say. `defines`: their definitions are kept here.
-    `limits` that its code defines, which are announced already.
+    `limits` and `schedules` that its code defines, which are announced already.
     `clock` is set by each answer that says the time.
     """
 
@@ -58,6 +58,7 @@ class RedisLeases:
         *,
         defines: bool = True,
         limits: Sequence[Announcement] = (),
+        schedules: Sequence[Announcement] = (),
         clock: ServerClock | None = None,
     ) -> None:
         self._clock = clock or ServerClock()
@@ -65,6 +66,7 @@ class RedisLeases:
         self._announced = announced
         self._defines = defines
         self._limits = limits
+        self._schedules = schedules
         self._keys = keys
         self._connection = connection
         self._recovery = Recovery(settings, keys, connection)
@@ -147,7 +149,8 @@ class RedisLeases:
         """The epoch of its lease."""
         names, queues = self._keys, self._settings.queues
         said = "" if self._announced is None else runs(self._announced)
-        arguments: list[str | bytes | int] = [node, self._lease_ms, about(self._settings, now_ms(), self._limits), said]
+        itself = about(self._settings, now_ms(), self._limits, self._schedules)
+        arguments: list[str | bytes | int] = [node, self._lease_ms, itself, said]
         arguments += [VERSIONS_KEPT, KINDS_KEPT, len(queues), *queues]
         for each in (self._defines and self._announced) or ():
             arguments += each

@@ -23,7 +23,7 @@ MAX_BACKFILL: Final = 1_000
 Outcome = Literal["started", "skipped"]
 
 
-class Pause(msgspec.Struct, frozen=True, omit_defaults=True):
+class Pause(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """Since `since_ms`; `until_ms` (0: until it is resumed). `by`: who asked for it."""
 
     note: str = ""
@@ -32,9 +32,12 @@ class Pause(msgspec.Struct, frozen=True, omit_defaults=True):
     until_ms: int = 0
 
 
-class StoredSchedule(msgspec.Struct, frozen=True, omit_defaults=True):
+class StoredSchedule(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """`source`: what defines it, such as a file or an application, `by`: who did. `created_ms`: of the first definition
-    since it was last deleted."""
+    since it was last deleted. `gone`: it was in the code of nodes, and is in that of none now.
+
+    One with fields that this version does not know cannot be read: to write it back would lose them.
+    """
 
     schedule: Schedule
     source: str = ""
@@ -42,6 +45,7 @@ class StoredSchedule(msgspec.Struct, frozen=True, omit_defaults=True):
     created_ms: int = 0
     updated_ms: int = 0
     pause: Pause | None = None
+    gone: bool = False
 
     def paused(self, now_ms: int) -> bool:
         return self.pause is not None and (self.pause.until_ms == 0 or self.pause.until_ms > now_ms)

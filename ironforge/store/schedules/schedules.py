@@ -25,6 +25,7 @@ from ironforge.settings import Settings
 from ironforge.store.contract import Inspector, Submission
 from ironforge.store.kind_catalog import KindCatalog
 from ironforge.store.schedules.contract import (
+    CODE,
     MAX_BACKFILL,
     Fired,
     PastTick,
@@ -45,6 +46,7 @@ class RedisSchedules:
     def __init__(self, settings: Settings, inspector: Inspector) -> None:
         self._connections = [DoorConnection(settings.redis_url, keys.prefix) for keys in shards_of(settings)]
         self._shards = ScheduleShards(settings, self._connections)
+        self._announced_in = shards_of(settings)[0]
         self._kinds = KindCatalog(inspector, settings)
 
     def abandon(self) -> None:
@@ -90,6 +92,7 @@ class RedisSchedules:
     async def delete(self, name: str, *, expected: str | None = None) -> None:
         async def attempt(shard: ScheduleShard, held: Held) -> bool | None:
             _check(held, expected)
+            await self._forget_code_of(held)
             return await shard.delete(held) or None
 
         await self._shards.chase(name, attempt)
@@ -111,7 +114,7 @@ class RedisSchedules:
             stored, now_ms = held.read(), await shard.now_ms()
             position, skipped = held.planned(stored, now_ms), None
             if stored.pause is not None:
-                position, skipped = _passed(held, stored, now_ms, stored.pause.until_ms or now_ms + 1, "paused")
+                position, skipped = passed(held, stored, now_ms, stored.pause.until_ms or now_ms + 1, "paused")
             return await shard.write(held, msgspec.structs.replace(stored, pause=None), position, skipped)
 
         return (await self._shards.chase(name, attempt)).view()
@@ -148,6 +151,12 @@ class RedisSchedules:
         await self._kinds.refresh_if_due()
         return await self._shards.chase(name, attempt)
 
+    async def _forget_code_of(self, held: Held) -> None:
+        """So that nodes which have it in their code do not define it again, before another one starts."""
+        stored = held.legible()
+        if stored is not None and stored.source == CODE:
+            await self._connections[0].call("HDEL", self._announced_in.schedule_versions, held.name)
+
     async def _define(self, shard: ScheduleShard, held: Held, schedule: Schedule, source: str, by: str) -> Held | None:
         now_ms = await shard.now_ms()
         stored, skipped = StoredSchedule(schedule, source, by, now_ms, now_ms), None
@@ -160,7 +169,7 @@ class RedisSchedules:
         position = held.planned(before, now_ms)
         if not _ticks_alike(before.schedule, schedule):
             # What was due is in the history, and where the clock was put back no tick comes twice.
-            position, skipped = _passed(held, before, now_ms, now_ms + 1, "redefined")
+            position, skipped = passed(held, before, now_ms, now_ms + 1, "redefined")
             position = position.to(next_tick(held.name, schedule, max(now_ms, position.since_ms)))
         return await shard.write(held, stored, position, skipped)
 
@@ -178,7 +187,7 @@ async def _fired(shard: ScheduleShard, stored: StoredSchedule, shot: Shot) -> Fi
     return Fired("skipped", "overlap") if hit.verdict == "skipped" else None
 
 
-def _passed(
+def passed(
     held: Held, stored: StoredSchedule, now_ms: int, until_ms: int, reason: str
 ) -> tuple[Position, Skipped | None]:
     """Past the ticks that fire before then, and those ticks. Of very many the last ones are not counted."""

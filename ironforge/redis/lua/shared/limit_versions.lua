@@ -2,27 +2,10 @@
 -- counts; it stands in `limits`, where jobs are taken by it. An operator's has no digest, and counts like that of a node which
 -- never leaves.
 
--- The definitions of limits that code of nodes with a lease has: limit and digest, with a line break between.
-local function defined_now(nodes, roster, now)
-  local names, said = redis.call('ZRANGE', nodes, '(' .. now, '+inf', 'BYSCORE'), {}
-  if #names == 0 then return {} end
-  for _, about in ipairs(decoded(redis.call('HMGET', roster, unpack(names)))) do said[#said + 1] = about.limits or {} end
-  return in_use_by(said)
-end
-
-local function is_counted(name, digest, defined) return digest == '' or defined[name .. '\n' .. digest] end
-
 -- What is kept of a limit: what code or an operator says of it (`limit`), and what an operator says instead (`override`).
 local function limit_of(name)
   local text = redis.pcall('HGET', stem .. 'limits', name)
   return decoded({type(text) == 'string' and text or ''})[1], text
-end
-
--- Of these definitions the one that counts, encoded; nil: no node has any of them, and none is an operator's.
-local function counting(name, versions, defined)
-  for _, version in ipairs(versions) do
-    if is_counted(name, version[1], defined) then return version[4] end
-  end
 end
 
 -- Has the definitions hold that count, of the limits that a node has in its code which came or went. Where none counts,
@@ -30,7 +13,7 @@ end
 local function settle_limits(said, nodes, roster, now)
   local changed, of_node = {}, decoded({said})[1].limits
   if type(of_node) ~= 'table' or not next(of_node) then return changed end
-  local defined = defined_now(nodes, roster, now)
+  local defined = defined_now('limits', nodes, roster, now)
   for name in pairs(of_node) do
     local versions = versions_of(redis.pcall('HGET', stem .. 'limitversions', name))
     local known, counts = pcall(cjson.decode, counting(name, versions, defined) or '')

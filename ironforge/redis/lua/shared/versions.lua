@@ -1,6 +1,6 @@
--- The definitions that are kept of a kind or a limit, the one first announced last in front: each {digest, announced, seen,
--- definition}, with the times when it was first announced and when it was last seen, as a node came with it (ms). Without
--- what somebody else wrote there.
+-- The definitions that are kept of a kind, a limit or a schedule, the one first announced last in front: each {digest,
+-- announced, seen, definition}, with the times when it was first announced and when it was last seen, as a node came with it
+-- (ms). Without what somebody else wrote there.
 local function versions_of(stored)
   local known, rows = pcall(cjson.decode, stored or '')
   local versions = {}
@@ -48,3 +48,22 @@ end
 
 -- The definitions of kinds that nodes run: kind and digest, with a line break between.
 local function run_now(announced) return in_use_by(decoded(redis.call('HVALS', announced))) end
+
+-- The definitions of `what`, limits or schedules, that code of nodes with a lease has: name and digest, with a line break
+-- between.
+local function defined_now(what, nodes, roster, now)
+  local names, said = redis.call('ZRANGE', nodes, '(' .. now, '+inf', 'BYSCORE'), {}
+  if #names == 0 then return {} end
+  for _, about in ipairs(decoded(redis.call('HMGET', roster, unpack(names)))) do said[#said + 1] = about[what] or {} end
+  return in_use_by(said)
+end
+
+-- An operator's has no digest.
+local function is_counted(name, digest, defined) return digest == '' or defined[name .. '\n' .. digest] end
+
+-- Of these definitions the one that counts, encoded; nil: no node has any of them, and none is an operator's.
+local function counting(name, versions, defined)
+  for _, version in ipairs(versions) do
+    if is_counted(name, version[1], defined) then return version[4] end
+  end
+end
