@@ -84,6 +84,7 @@ class Account:
         self.told_apart: list[Event] = []
         self.waited: list[Event] = []
         self.resumed: list[Event] = []
+        self.of_schedules: dict[str, str] = {}
         self.by_job: defaultdict[str, list[Event]] = defaultdict(list)
         self.died: list[Event] = []
         self.faults: list[Fault] = []
@@ -93,6 +94,8 @@ class Account:
             if event.job:
                 self.by_job[event.job].append(event)
                 self._note(event)
+                if event.what == "start" and event.name:
+                    self.of_schedules[event.job] = event.name
             elif event.what == "died":
                 self.died.append(event)
             elif event.what == "resumed":

@@ -6,7 +6,7 @@ What limits do about full keys and failures instead of letting jobs wait is in `
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
@@ -16,7 +16,7 @@ from ironforge.job.limits import Rate
 from ironforge.verify.account import AFTERMATH_SECONDS, CLOCK_SECONDS, Account, Ended, Run, Tell
 from ironforge.verify.handlers import NEWER_KIND
 from ironforge.verify.limit_load import limit_of
-from ironforge.verify.places import Held, held_by, in_their_order, users_of
+from ironforge.verify.places import Held, held_by, in_their_order, more_than, users_of
 from ironforge.verify.policy_verdict import judge_full, judge_parking
 
 ENDED: Final = ("completed", "cancelled", "dead")
@@ -60,19 +60,9 @@ def judge_flow(account: Account, finals: Mapping[str, Ended], tell: Tell) -> Non
 
 
 def _holders(most: int, claim: str, held: Sequence[Held], tell: Tell) -> None:
-    changes = sorted(
-        (at, begins, run.job)
-        for run, until in held
-        if until > run.at
-        for at, begins in ((run.at, True), (until, False))
-    )
-    running: Counter[str] = Counter()
-    for _, begins, job in changes:
-        running[job] += 1 if begins else -1
-        running = +running
-        if len(running) > most:
-            return tell(HOLDERS, job, f"it began while {sorted(running)} held {claim!r}, of which {most} may run")
-    return None
+    if (found := more_than(most, held)) is not None:
+        job, running = found
+        tell(HOLDERS, job, f"it began while {running} held {claim!r}, of which {most} may run")
 
 
 def _starts(account: Account, claim: str, jobs: Sequence[str], rate: Rate, tell: Tell) -> None:

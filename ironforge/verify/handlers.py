@@ -71,7 +71,7 @@ async def work(context: Context, seconds: float = 0.0, failures: int = 0, how: s
 
     `how` it fails: by raising an error, or by one of the ways to misbehave.
     """
-    _note(context, "start")
+    _note(context, "start", context.schedule or "")
     if left_behind.get():
         _note(context, "felt", left_behind.get())
     left_behind.set(context.id)

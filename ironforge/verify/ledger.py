@@ -24,11 +24,11 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `what`: submit_ok and submit_info (the answer was lost) by the submitter, with the idempotency key as `name`; start,
     end and fail by a handler, with the `fence` of the run and the process that ran it, and left when it was told to
-    stop; felt by one that found what another run had left behind, with the job of that as `name`; fault by the code
-    that injects one, with the jobs that were in flight at its target, or `by` the job whose handler does it, and healed
-    once a node is whole again; for the server (`pid` 0) fault_begin and then fault; starved by a node that got no
-    processor for some `seconds`; died for a node that ended and was not hurt; cancel_ok with the state that the answer
-    named, cancel_info when that answer was lost.
+    stop; the start of a job of a schedule with the `name` of that; felt by one that found what another run had left
+    behind, with the job of that as `name`; fault by the code that injects one, with the jobs that were in flight at its
+    target, or `by` the job whose handler does it, and healed once a node is whole again; for the server (`pid` 0)
+    fault_begin and then fault; starved by a node that got no processor for some `seconds`; died for a node that ended
+    and was not hurt; cancel_ok with the state that the answer named, cancel_info when that answer was lost.
     Of some jobs also asked, before they are submitted, with the kind as `name`, their `limits`, their `unique` key and
     how many seconds after that they expire (`expires_in`; 0: never); told_apart by who submitted another one with that
     key and got this job for an answer, which took `seconds`; waited for one that stood for so many `seconds` at the

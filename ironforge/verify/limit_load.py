@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from ironforge.errors import StoreUnavailable
-from ironforge.job.limits import Limit, Rate, claim_of
+from ironforge.job.limits import RUNS, Limit, Rate, claim_of
 from ironforge.job.limits_option import Use
 from ironforge.store import StoreClient
 from ironforge.verify.handlers import KIND, MAX_RETRIES, NEWER_KIND
@@ -41,8 +41,13 @@ RESUME_SECONDS: Final = 0.5
 HOLD_SECONDS: Final = 2.5
 
 
+# Behind which the runs of a schedule wait for each other.
+RUNS_LIMIT: Final = Limit(concurrency=1, order="fifo", on_failure="block")
+
+
 def limit_of(claim: str) -> Limit:
-    return LIMITS[claim.partition("\n")[0]]
+    name, _, _ = claim.partition("\n")
+    return RUNS_LIMIT if name == RUNS else LIMITS[name]
 
 
 class LimitLoad:

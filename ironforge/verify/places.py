@@ -8,8 +8,8 @@ are over for sure, and that is their next run.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -34,7 +34,7 @@ def users_of(account: Account) -> dict[str, list[str]]:
 
 
 def in_their_order(account: Account, job: str) -> list[Run]:
-    return sorted(account.runs[job], key=lambda run: (run.fence, run.at))
+    return sorted(account.runs.get(job, ()), key=lambda run: (run.fence, run.at))
 
 
 def held_by(account: Account, job: str) -> Iterator[Held]:
@@ -42,8 +42,27 @@ def held_by(account: Account, job: str) -> Iterator[Held]:
     for run, following in zip_longest(runs, runs[1:]):
         again = following.at if following else math.inf
         faults = account.touching(run, again)
-        kept = following is not None and following.fence == run.fence + 1 and account.asked[job].name != NEWER_KIND
+        may_decline = job in account.asked and account.asked[job].name == NEWER_KIND
+        kept = following is not None and following.fence == run.fence + 1 and not may_decline
         if kept and not run.outcome and [fault.name for fault in faults] == ["kill"]:
             yield Held(run, again)
         else:
             yield Held(run, min(run.until, run.left, again, *(fault.begin for fault in faults)))
+
+
+def more_than(most: int, held: Sequence[Held]) -> tuple[str, list[str]] | None:
+    """The first job that began while others held so many places that there were too many of them, and all of these;
+    None: there were never."""
+    changes = sorted(
+        (at, begins, run.job)
+        for run, until in held
+        if until > run.at
+        for at, begins in ((run.at, True), (until, False))
+    )
+    running: Counter[str] = Counter()
+    for _, begins, job in changes:
+        running[job] += 1 if begins else -1
+        running = +running
+        if len(running) > most:
+            return job, sorted(running)
+    return None

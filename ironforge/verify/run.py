@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Final, NamedTuple, TypedDict
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -35,16 +35,14 @@ from ironforge.verify.line_watch import watching_lines
 from ironforge.verify.misbehaviour import MISBEHAVIOUR
 from ironforge.verify.nodes import COMMAND, FAULTS, Nodes
 from ironforge.verify.observer import observing
+from ironforge.verify.schedules.load import ScheduleLoad
+from ironforge.verify.submitter import fairness
 from ironforge.verify.suspicion import CRASH_BUDGET
 from ironforge.verify.verdict import Verdict, judge
 from ironforge.verify.waiting import drained, joined
 
 READERS: Final = 16
 RETENTION_SECONDS: Final = 7 * 86_400.0
-# Fairness keys with their weights. Jobs that have one wait outside the streams, and their tenants in turn.
-TENANTS: Final = (("small", 1), ("middle", 2), ("large", 5))
-KEYED: Final = 0.4
-
 Say = Callable[[str], None]
 
 MISBEHAVING: Final[Sequence[Payload]] = [{"failures": 1, "how": how} for how in MISBEHAVIOUR]
@@ -57,17 +55,12 @@ FIRST_JOBS: Final[Sequence[Payload]] = (
 )
 
 
-class Fairness(TypedDict, total=False):
-    fairness_key: str
-    fairness_weight: int
-
-
 class Plan(NamedTuple):
     """`rate`: jobs submitted a second. `pause_seconds`: the mean time between two faults; 0: no faults at all.
 
     `slow`: the share of jobs that take time; `failing`: the share of those that fail at first. `drain_seconds`: how
     long to wait, after the last fault and whenever something has ended, for the next to end. `killers`: jobs that kill
-    their node in every run.
+    their node in every run. `schedules`: some as well.
     """
 
     seed: int
@@ -80,6 +73,7 @@ class Plan(NamedTuple):
     failing: float = 0.2
     drain_seconds: float = 60.0
     killers: int = 0
+    schedules: bool = True
 
     @property
     def older_nodes(self) -> int:
@@ -107,25 +101,29 @@ async def verify(settings: Settings, plan: Plan, *, say: Say, command: Sequence[
             await stack.enter_async_context(in_background(nodes.keep(), "nodes are kept"))
             torn = await stack.enter_async_context(observing(store_client))
             strays = await stack.enter_async_context(watching_lines(settings, ledger))
-            load = Load(plan, random.Random(rng.random()), forge, store_client, ledger)
+            load = Load(plan, random.Random(rng.random()), forge, store_client, ledger, settings=settings)
+            await stack.enter_async_context(load.schedules.watched())
             await load.begin()
             await stack.enter_async_context(in_background(load.flow.operate(), "operator"))
             await _have_joined(nodes, plan, store_client)
             await _under_load(plan, rng, load, nodes, say)
             say("no more faults; waiting until everything has ended")
+            await load.schedules.finish(plan.drain_seconds)
             await drained(store_client, settings, nodes, plan.drain_seconds)
             await nodes.stop()
-            finals = await _finals(store_client, load.ids + load.flow.ids)
+            events = read(Path(folder))
+            finals = await _finals(store_client, load.ids + load.flow.ids + load.schedules.jobs(events))
             completed = (await store_client.inspector.stats()).totals.get("completed", 0)
             left = await leftovers(settings)
         return judge(
-            read(Path(folder)),
+            events,
             finals,
             completed,
             lease_seconds=settings.lease_seconds,
             leftovers=left,
             torn=torn,
             strays=strays,
+            schedules=load.schedules.found,
         )
 
 
@@ -163,9 +161,18 @@ async def _under_load(plan: Plan, rng: random.Random, load: Load, nodes: Nodes, 
 class Load:
     """Submits for the time of the plan: quick, slow, failing, misbehaving and delayed jobs, and some of them twice with
     one key; cancels some of the delayed. Of all sorts some belong to tenants, and so wait for their turn. `flow`: the
-    load beside them."""
+    load beside them, and `schedules`."""
 
-    def __init__(self, plan: Plan, rng: random.Random, forge: Forge, store_client: StoreClient, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        rng: random.Random,
+        forge: Forge,
+        store_client: StoreClient,
+        ledger: Ledger,
+        *,
+        settings: Settings,
+    ) -> None:
         self._plan = plan
         self._rng = rng
         self._forge = forge
@@ -173,15 +180,20 @@ class Load:
         self._ledger = ledger
         self.ids: list[str] = []
         self.flow = FlowLoad(random.Random(plan.seed), forge, store_client, ledger)
+        self.schedules = ScheduleLoad(random.Random(plan.seed), settings, store_client, ledger)
 
     async def begin(self) -> None:
         """A few jobs of every sort before there are nodes: those that come later have to find them."""
         await self.flow.begin()
+        if self._plan.schedules:
+            await self.schedules.begin()
         await self._submit(FIRST_JOBS)
         await self._submit_twice()
 
     async def run(self) -> None:
-        await asyncio.gather(self._run(), self.flow.run(self._plan.seconds))
+        seconds = self._plan.seconds
+        schedules = [self.schedules.run(seconds)] if self._plan.schedules else []
+        await asyncio.gather(self._run(), self.flow.run(seconds), *schedules)
 
     async def _run(self) -> None:
         start = time.monotonic()
@@ -256,14 +268,6 @@ class Load:
         if roll < 0.03:
             return rng.choice(MISBEHAVING)
         return {"failures": MAX_RETRIES + 1} if roll < 0.035 else {}
-
-
-def fairness(rng: random.Random) -> Fairness:
-    """The options of a job: those of a tenant's for some, none for most."""
-    if rng.random() >= KEYED:
-        return {}
-    key, weight = rng.choice(TENANTS)
-    return {"fairness_key": key, "fairness_weight": weight}
 
 
 async def _finals(store_client: StoreClient, ids: Sequence[str]) -> dict[str, Ended]:

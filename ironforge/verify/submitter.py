@@ -5,9 +5,10 @@ Before each call the ledger is told what its jobs ask for, so that it knows of t
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final, TypedDict
 
 from ironforge.errors import Duplicate, StoreUnavailable
 from ironforge.handlers.forge import Forge
@@ -17,6 +18,15 @@ from ironforge.job.unique_option import Unique
 from ironforge.store import StoreClient
 from ironforge.verify.handlers import KIND, Payload
 from ironforge.verify.ledger import Ledger
+
+# Fairness keys with their weights. Jobs that have one wait outside the streams, and their tenants in turn.
+TENANTS: Final = (("small", 1), ("middle", 2), ("large", 5))
+KEYED: Final = 0.4
+
+
+class Fairness(TypedDict, total=False):
+    fairness_key: str
+    fairness_weight: int
 
 
 class Submitter:
@@ -55,3 +65,11 @@ class Submitter:
 
     def _told_apart(self, job: str, unique: str, asked: float) -> None:
         self._ledger.note("told_apart", [job], unique=unique, seconds=time.monotonic() - asked)
+
+
+def fairness(rng: random.Random) -> Fairness:
+    """The options of a job: those of a tenant's for some, none for most."""
+    if rng.random() >= KEYED:
+        return {}
+    key, weight = rng.choice(TENANTS)
+    return {"fairness_key": key, "fairness_weight": weight}

@@ -23,9 +23,11 @@ The invariants of job systems, and the promise that covers each:
   nodes runs all the same: `DECLINED`.
 - an expiring job starts in time, or is cancelled for that, one of the two: `EXPIRES`; `ASKED`, and `KEPT` where it
   waits for ever.
+- a schedule starts one job for each of its ticks, none early and none else, or says why not: `ONCE`, `NO_TICK`,
+  `EARLY`, `OVERLAP`, `CATCH_UP` and `PAUSED` in `schedules/verdict.py`. That job is kept, as any other one.
 
 Not judged here: memory and open connections, replies that belong to other requests, and the durability that an answer
-promised (the chaos runs take servers down, the tests of the store the rest). IronForge has no cron, no webhooks and no
+promised (the chaos runs take servers down, the tests of the store the rest). IronForge has no webhooks and no
 order between jobs of one priority but by fifo limits and turns of fairness keys: a job that never has its turn is not
 `KEPT`, and the order of turns is judged by the tests of the store.
 """
@@ -44,6 +46,7 @@ from ironforge.verify.handlers import MAX_RETRIES
 from ironforge.verify.ledger import Event
 from ironforge.verify.policy_verdict import ends_unasked
 from ironforge.verify.recovery import Recoveries, recoveries
+from ironforge.verify.schedules.verdict import NO_SCHEDULES, Schedules, judge_ticks
 from ironforge.verify.suspicion import CRASH_BUDGET, DEAD, judge_suspects
 
 COMPLETED, MISSING = "completed", "missing"
@@ -111,12 +114,14 @@ def judge(
     leftovers: Iterable[str] = (),
     torn: Iterable[str] = (),
     strays: Iterable[str] = (),
+    schedules: Schedules = NO_SCHEDULES,
 ) -> Verdict:
     """`completed_total`: how many settlements as completed the store has counted.
 
     `lease_seconds`: judges how soon the jobs of a killed node started elsewhere; 0: only tells it. `leftovers`: what
     was found in the store, in words, when all jobs had ended and all nodes had left. `torn`: counts that did not add
-    up while they had not, `strays`: holders of limits whose jobs had ended, in words.
+    up while they had not, `strays`: holders of limits whose jobs had ended, in words. `schedules`: what was
+    seen of them.
     """
     account = Account(events)
     violations: list[Violation] = []
@@ -131,6 +136,7 @@ def judge(
     _keys(account, finals, tell)
     judge_suspects(account, finals, tell)
     judge_flow(account, finals, tell)
+    judge_ticks(account, schedules, tell)
     violations += _ended_by_themselves(account)
     completed = sum(final.state == COMPLETED for final in finals.values())
     settled_twice = max(0, completed_total - completed)
@@ -186,7 +192,8 @@ def _verdict(account: Account, violations: list[Violation], settled_twice: int, 
 def _kept(account: Account, job: str, final: Ended, tell: Tell) -> None:
     if job in account.accepted and final.state not in (COMPLETED, CANCELLED, DEAD):
         tell(KEPT, job, f"it was accepted, and in the end it is {final.state}")
-    if account.runs[job] and job not in account.accepted and job not in account.unanswered:
+    known = job in account.accepted or job in account.unanswered or job in account.of_schedules
+    if account.runs[job] and not known:
         tell(PHANTOM, job, "it ran, and nobody submitted it")
 
 

@@ -31,6 +31,7 @@ from ironforge.settings import Settings
 from ironforge.store import StoreClient
 from ironforge.verify.account import Ended
 from ironforge.verify.flow_verdict import EXPIRES, RATE
+from ironforge.verify.ledger import Event
 from ironforge.verify.leftovers import leftovers
 from ironforge.verify.line_watch import watching_lines
 from ironforge.verify.run import Load, Plan
@@ -114,10 +115,11 @@ async def run(name: str, plan: Plan, *, kept: Path = KEPT) -> Outcome:
 
 async def under_load(here: Installation, plan: Plan, folder: Path, *lanes: Awaitable[None]) -> Found:
     """`lanes` run while jobs are submitted; then everything is healed, drained, looked at and judged."""
-    load = Load(plan, random.Random(plan.seed), here.forge, here.store_client, here.ledger)
-    await load.begin()
+    load = Load(plan, random.Random(plan.seed), here.forge, here.store_client, here.ledger, settings=here.settings)
     lag = asyncio.create_task(_lag(plan.seconds))
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(load.schedules.watched())
+        await load.begin()
         for site in here.sites:
             await stack.enter_async_context(in_background(site.nodes.keep(), "nodes are kept"))
         await stack.enter_async_context(in_background(load.flow.operate(), "operator"))
@@ -125,26 +127,38 @@ async def under_load(here: Installation, plan: Plan, folder: Path, *lanes: Await
         await asyncio.gather(load.run(), *lanes)
         await heal(here)
         here.ledger.note("heal")
+        await load.schedules.finish(DRAIN_SECONDS)
         drain_seconds = await _drained(here)
         violations = [] if await everybody_there(here) else [_absent()]
     for site in here.sites:
         await site.nodes.stop()
-    finals = await _finals(here.settings, here.sight, here.ids + load.ids + load.flow.ids)
+    verdict, events = await _judged(here, load, folder, strays)
+    verdict = msgspec.structs.replace(verdict, violations=violations + verdict.violations)
+    return Found(verdict, drain_seconds, recovery(events), await lag)
+
+
+async def _judged(here: Installation, load: Load, folder: Path, strays: list[str]) -> tuple[Verdict, list[Event]]:
+    events = here.events(folder)
+    ids = here.ids + load.ids + load.flow.ids + load.schedules.jobs(events)
+    finals = await _finals(here.settings, here.sight, ids)
     completed = (await here.sight.inspector.stats()).totals.get("completed", 0)
     left = await leftovers(here.settings)
-    lag_seconds = await lag
-    events = here.events(folder)
     finals |= forgotten(events, finals)
-    verdict = judge(events, finals, completed, lease_seconds=LEASE_SECONDS, leftovers=left, strays=strays)
+    verdict = judge(
+        events,
+        finals,
+        completed,
+        lease_seconds=LEASE_SECONDS,
+        leftovers=left,
+        strays=strays,
+        schedules=load.schedules.found,
+    )
+    violations = verdict.violations + uncounted(finals, completed)
     if here.server.moving_clock:
         # Due by a clock that was wrong is early, or late, by the true one, and so is what expires by it; and
         # more may start where time has leapt.
-        violations += [violation for violation in verdict.violations if violation.promise not in (EARLY, RATE, EXPIRES)]
-    else:
-        violations += verdict.violations
-    violations += uncounted(finals, completed)
-    verdict = msgspec.structs.replace(verdict, violations=violations)
-    return Found(verdict, drain_seconds, recovery(events), lag_seconds)
+        violations = [violation for violation in violations if violation.promise not in (EARLY, RATE, EXPIRES)]
+    return msgspec.structs.replace(verdict, violations=violations), events
 
 
 async def _run(here: Installation, scenario: Scenario, plan: Plan, folder: Path) -> Found:

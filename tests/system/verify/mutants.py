@@ -13,6 +13,7 @@ from ironforge.verify.handlers import forge
 from tests.system.verify import bugs_of_flow as flow
 from tests.system.verify import bugs_of_jobs as jobs
 from tests.system.verify import bugs_of_leases as leases
+from tests.system.verify import bugs_of_schedules as schedules
 from tests.system.verify import bugs_of_suspects as suspects
 
 MUTANTS: dict[str, Callable[[], None]] = {
@@ -75,6 +76,18 @@ MUTANTS: dict[str, Callable[[], None]] = {
         flow.keep_the_place_at_a_retry,
         flow.keep_the_key,
         flow.drop_the_key_as_it_is_let_in,
+        schedules.fire_from_anywhere,
+        schedules.move_on_without_a_job,
+        schedules.leave_a_tick_out,
+        schedules.skip_without_a_word,
+        schedules.fire_a_second_early,
+        schedules.ignore_the_jitter,
+        schedules.ignore_pauses,
+        schedules.overlap_all_the_same,
+        schedules.queue_nothing,
+        schedules.let_the_last_run_go_on,
+        schedules.name_jobs_anew,
+        schedules.fire_nothing,
     )
 }
 

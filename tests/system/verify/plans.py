@@ -13,6 +13,7 @@ from ironforge.verify import policy_verdict as policies
 from ironforge.verify import suspicion
 from ironforge.verify import verdict as promises
 from ironforge.verify.run import Plan
+from ironforge.verify.schedules import verdict as schedules
 
 CONTROL = ""
 
@@ -37,6 +38,7 @@ PAUSES = Plan(
     slow=0.5,
     failing=0.0,
     drain_seconds=5.0,
+    schedules=False,
 )
 KILLS = Plan(
     seed=3,
@@ -47,6 +49,7 @@ KILLS = Plan(
     faults=("kill",),
     slow=0.3,
     drain_seconds=5.0,
+    schedules=False,
 )
 # Each kill costs a lease and more, and there must be company until the third.
 KILLERS = Plan(
@@ -59,10 +62,11 @@ KILLERS = Plan(
     failing=0.0,
     drain_seconds=10.0,
     killers=3,
+    schedules=False,
 )
 GROUPS = {
     "quiet": Bugs(
-        Plan(seed=1, seconds=3.0, rate=100, nodes=2, pause_seconds=0, slow=0.3, drain_seconds=4.0),
+        Plan(seed=1, seconds=3.0, rate=100, nodes=2, pause_seconds=0, slow=0.3, drain_seconds=4.0, schedules=False),
         {
             "settle_twice": promises.ONCE,
             "leave_the_index_behind": promises.NOTHING_LEFT,
@@ -85,7 +89,7 @@ GROUPS = {
         },
     ),
     "limits": Bugs(
-        Plan(seed=1, seconds=3.0, rate=20, nodes=2, pause_seconds=0, drain_seconds=3.0),
+        Plan(seed=1, seconds=3.0, rate=20, nodes=2, pause_seconds=0, drain_seconds=3.0, schedules=False),
         {
             "let_one_more_in": flow.HOLDERS,
             "use_up_nothing": flow.RATE,
@@ -99,7 +103,7 @@ GROUPS = {
         },
     ),
     "limits that cancel, and keys": Bugs(
-        Plan(seed=1, seconds=4.0, rate=20, nodes=2, pause_seconds=0, drain_seconds=3.0),
+        Plan(seed=1, seconds=4.0, rate=20, nodes=2, pause_seconds=0, drain_seconds=3.0, schedules=False),
         {
             "charge_one_unit": flow.RATE,
             "count_one_more": policies.FULL,
@@ -143,9 +147,26 @@ GROUPS = {
         conditions="hear_late",
     ),
     "lost replies": Bugs(
-        Plan(seed=1, seconds=3.0, rate=100, nodes=2, pause_seconds=0, slow=0.3, drain_seconds=4.0),
+        Plan(seed=1, seconds=3.0, rate=100, nodes=2, pause_seconds=0, slow=0.3, drain_seconds=4.0, schedules=False),
         {"never_audit": promises.KEPT},
         conditions="lose_replies",
+    ),
+    "schedules": Bugs(
+        Plan(seed=1, seconds=3.5, rate=10, nodes=2, pause_seconds=0, drain_seconds=3.0),
+        {
+            "fire_from_anywhere": schedules.ONCE,
+            "move_on_without_a_job": promises.KEPT,
+            "leave_a_tick_out": schedules.ONCE,
+            "skip_without_a_word": schedules.ONCE,
+            "fire_nothing": schedules.ONCE,
+            "fire_a_second_early": schedules.EARLY,
+            "ignore_the_jitter": schedules.EARLY,
+            "ignore_pauses": schedules.PAUSED,
+            "overlap_all_the_same": schedules.OVERLAP,
+            "queue_nothing": schedules.OVERLAP,
+            "let_the_last_run_go_on": schedules.OVERLAP,
+            "name_jobs_anew": schedules.NO_TICK,
+        },
     ),
     # Jobs that kill their nodes, among so many others that some are with them each time.
     "killers": Bugs(

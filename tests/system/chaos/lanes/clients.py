@@ -10,7 +10,7 @@ from ironforge.errors import StoreUnavailable
 from ironforge.job.record import format_id, new_id
 from ironforge.redis.scripts import SUBMIT
 from ironforge.verify.handlers import KIND
-from ironforge.verify.run import fairness
+from ironforge.verify.submitter import fairness
 from tests.system.chaos.installation import LOOK_SECONDS, Fault, Installation, Site
 
 STORM = 50
