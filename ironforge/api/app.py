@@ -44,6 +44,7 @@ def create_app(
         KindCatalog(doors.inspector, settings),
         Cursors(settings),
         settings.durability,
+        settings.retention_seconds,
         exposition,
         readiness,
         on_submitted,

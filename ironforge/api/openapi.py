@@ -34,6 +34,12 @@ _PATH_PARAMETERS: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "limit": ({"type": "string", "pattern": NAME_PATTERN}, "stripe"),
     "key_id": ({"type": "string", "pattern": KEY_ID_PATTERN}, KEY_ID_EXAMPLE),
     "queue": ({"type": "string", "pattern": NAME_PATTERN}, "default"),
+    "schedule": ({"type": "string", "pattern": NAME_PATTERN}, "report.nightly"),
+}
+_TEXT: Final = {"type": "string"}
+_CONDITIONS: Final = {
+    "If-Match": "its ETag as the caller saw it, else nothing is changed; *: it has to be there",
+    "If-None-Match": "*: it must not be there",
 }
 _PATH_NAME: Final = re.compile(r"\{(\w+)\}")
 
@@ -47,6 +53,7 @@ _MEANING: Final = {
     404: "there is no such job",
     408: "the body did not arrive in time",
     409: "the request does not fit the present state",
+    412: "it is not as the caller saw it",
     413: "too large",
     415: "media type or encoding is not accepted",
     422: "this installation does not take such a job; `field` names the culprit",
@@ -57,7 +64,7 @@ _MEANING: Final = {
 
 
 # First parts of paths that make a group.
-_GROUPS: Final = ("jobs", "dlq", "queues", "nodes", "kinds", "limits", "keys", "quotas", "audit")
+_GROUPS: Final = ("jobs", "dlq", "queues", "nodes", "kinds", "limits", "schedules", "keys", "quotas", "audit")
 
 
 @cache
@@ -131,6 +138,8 @@ def _describe(operation: Operation, *, auth: bool) -> dict[str, Any]:
 def _problems(operation: Operation, *, auth: bool) -> set[int]:
     """The statuses of an operation that come with a problem: what its declaration says, and what follows from it."""
     problems = {400, 403, *operation.refusals, *operation.faults}  # every call may come from another site's page
+    if operation.conditional:
+        problems.add(412)
     if operation.method != "get":
         problems.add(415)
     if operation.body:
@@ -187,6 +196,8 @@ def _parameters(operation: Operation) -> Iterable[dict[str, Any]]:
     _schemas, components = msgspec.json.schema_components([operation.query], ref_template=_REF)
     for name, schema in components[operation.query.__name__]["properties"].items():
         yield {"name": name, "in": "query", "required": False, "schema": _not_null(schema, components)}
+    for name, description in _CONDITIONS.items() if operation.conditional else ():
+        yield {"name": name, "in": "header", "required": False, "description": description, "schema": _TEXT}
     if operation.keyed:
         yield {
             "name": "Idempotency-Key",

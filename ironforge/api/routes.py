@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar, get_type_hints
 
 import msgspec
 from aiohttp import web
 
 from ironforge.api.parsing import bodies, requests, strict_json
+from ironforge.api.parsing.large_bodies import LARGE_BODIES
 from ironforge.api.schemas.jobs import NoQuery
 from ironforge.api.scope import CallerScope, RequestScope
 from ironforge.auth.caller import Access
@@ -47,7 +49,8 @@ class Operation:
     `access`: who may call it, where there is authentication. `answers`: the type per successful status; None: not
     JSON. `refusals`, `faults`: statuses with a problem, beside those that follow from the rest. `any_query`: query
     parameters are ignored. `example`: of the decoded body. `body`: of one that the handler reads itself, by media type.
-    `audited`: what it does is written down under its id. `keyed`: it takes an idempotency key. `describes`: further
+    `audited`: what it does is written down under its id. `keyed`: it takes an idempotency key, `conditional`:
+    an ETag. `most_bytes` of a decoded body. `describes`: further
     members of its successful answers in OpenAPI.
     """
 
@@ -62,6 +65,8 @@ class Operation:
     body: Mapping[str, Content] = field(default_factory=dict)
     audited: bool = False
     keyed: bool = False
+    conditional: bool = False
+    most_bytes: int = bodies.SMALL_BYTES
     describes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __call__(self, function: Function) -> Function:
@@ -100,9 +105,17 @@ class Operation:
         if not self.needs_body and not request.body_exists:
             return decoder.type()
         bodies.media_type(request, bodies.JSON)
-        body = await bodies.read(request)
-        strict_json.canonical(body)
-        return requests.decode(decoder, body)
+        if self.most_bytes == bodies.SMALL_BYTES or bodies.is_small(request):
+            return _decoded(decoder, await bodies.read(request))
+        large = request.app[LARGE_BODIES]
+        with large.room(request) as room:
+            body = await bodies.read(request, self.most_bytes, room)
+            return await large.in_thread(partial(_decoded, decoder, body))
+
+
+def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+    strict_json.canonical(body)
+    return requests.decode(decoder, body)
 
 
 operation = Operation

@@ -49,6 +49,7 @@ class Services:
     kinds: KindCatalog
     cursors: Cursors
     durability: str
+    retention_seconds: float
     exposition: Exposition | None = None
     readiness: Readiness | None = None
     on_submitted: OnSubmitted | None = None
@@ -68,12 +69,13 @@ class TenantServices(Services):
 
 @dataclass(slots=True)
 class RequestScope:
-    """`producer` and `inspector`: as this caller may use them."""
+    """`producer`, `inspector` and `schedules`: as this caller may use them."""
 
     services: Services
     caller: Caller
     producer: Producer
     inspector: Inspector
+    schedules: Schedules
 
     @property
     def look_up(self) -> LookUp:
@@ -99,7 +101,7 @@ ANYONE: Final = Caller("", frozenset(SCOPES), "")
 
 def open_scope(services: Services) -> RequestScope:
     """Of every request without authentication, and of those that need none."""
-    return RequestScope(services, ANYONE, services.doors.producer, services.doors.inspector)
+    return RequestScope(services, ANYONE, services.doors.producer, services.doors.inspector, services.doors.schedules)
 
 
 def scope_of(caller: Caller, services: TenantServices) -> CallerScope:
@@ -110,4 +112,4 @@ def scope_of(caller: Caller, services: TenantServices) -> CallerScope:
         inspector = CallersInspector(inspector, caller, caller.queues)
     if metered or caller.queues is not None:
         producer = CallersProducer(producer, inspector, caller, services.quotas if metered else None)
-    return CallerScope(services, caller, producer, inspector)
+    return CallerScope(services, caller, producer, inspector, services.doors.schedules)

@@ -18,6 +18,7 @@ Scope = Literal[
     "jobs:retry",
     "queues:admin",
     "limits:admin",
+    "schedules:admin",
     "metrics:read",
     "keys:admin",
 ]

@@ -89,7 +89,7 @@ def check_throttle(what: str, given: object) -> int:
 
 def check_run_at(field: str, text: object) -> int:
     """Unix milliseconds. A time in the past is fine: the job is due at once."""
-    moment = _check_moment(field, text)
+    moment = check_moment(field, text)
     latest = time.time() + MAX_DELAY_SECONDS
     if moment.timestamp() > latest:
         bound = datetime.fromtimestamp(latest, UTC).isoformat(timespec="seconds")
@@ -101,7 +101,7 @@ def check_run_at(field: str, text: object) -> int:
 
 def check_until(field: str, text: object) -> int:
     """Unix milliseconds of a time to come."""
-    moment = _check_moment(field, text)
+    moment = check_moment(field, text)
     ahead = moment.timestamp() - time.time()
     if not 0 < ahead <= MAX_UNTIL_SECONDS:
         where, hint = "in the past", "give a time to come"
@@ -112,8 +112,8 @@ def check_until(field: str, text: object) -> int:
     return round(moment.timestamp() * 1000)
 
 
-def _check_moment(field: str, text: object) -> datetime:
-    """With a zone."""
+def check_moment(field: str, text: object) -> datetime:
+    """One with a zone, as text. Raises InvalidJob."""
     if not isinstance(text, str):
         raise _wrong_type(field, text, f"a time with a zone such as {timestamps.EXAMPLE}")
     try:

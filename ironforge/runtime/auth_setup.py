@@ -78,6 +78,7 @@ async def _tenant_services(
             KindCatalog(store_client.inspector, settings),
             Cursors(settings),
             settings.durability,
+            settings.retention_seconds,
             exposition=metrics.exposition,
             on_submitted=metrics.submitted,
             asks_callers=True,

@@ -27,6 +27,11 @@ from ironforge.schedules.ticks import FIRST_YEAR, LAST_YEAR, ticks
 from ironforge.schedules.zones import zone
 
 
+def check_schedule_name(name: str) -> str:
+    """Raises InvalidJob."""
+    return checks.check_name("name", name, "invalid_schedule")
+
+
 def check_schedule(schedule: Schedule) -> Schedule:
     """One of the right types, as msgspec decodes it, whose values are right too: so it fires, and its job can be
     submitted, as far as that can be told without its kind. The answer does not depend on the time. Raises InvalidJob
@@ -64,11 +69,17 @@ def _check_bounds(schedule: Schedule) -> None:
             hint = "append Z for UTC, or an offset such as +02:00"
             message = f"{field} {moment.isoformat()} has no time zone: {hint}"
             raise InvalidJob(message, code="timezone_required", field=field, hint=hint)
-        if not FIRST_YEAR <= moment.year <= LAST_YEAR:
-            raise wrong(field, f"{moment.isoformat()} is out of range", f"give a time from {FIRST_YEAR} to {LAST_YEAR}")
+        check_in_range(field, moment)
     if schedule.start is not None and schedule.end is not None and schedule.end <= schedule.start:
         why = f"{schedule.end.isoformat()} is not after start, {schedule.start.isoformat()}"
         raise wrong("end", why, "give a later end, or none")
+
+
+def check_in_range(field: str, moment: datetime) -> datetime:
+    """One around which ticks can be told. Raises InvalidJob."""
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise wrong(field, f"{moment.isoformat()} is out of range", f"give a time from {FIRST_YEAR} to {LAST_YEAR}")
+    return moment
 
 
 def _check_ticks(schedule: Schedule) -> None:

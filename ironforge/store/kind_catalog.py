@@ -49,7 +49,7 @@ class KindCatalog:
 
     def look_up(self, kind: str, *, hints: bool = True) -> Kind | None:
         """See `LookUp`. `hints`: the error names a kind that may have been meant."""
-        known = self._known.get(kind)
+        known = self.known(kind)
         if known is None and self._refuses:
             self._check_run(kind, hints=hints)
         return known
@@ -63,6 +63,14 @@ class KindCatalog:
         advice = f"did you mean {close!r}?" if close else "start a node that runs it"
         message = f"kind {kind!r} is not known, no node has announced it: {advice}"
         raise InvalidJob(message, code="unknown_kind", field="kind", hint=close)
+
+    def known(self, kind: str) -> Kind | None:
+        """What nodes announced of it."""
+        return self._known.get(kind)
+
+    def is_served(self, kind: str, queue: str) -> bool:
+        """Whether a node runs this kind and takes jobs from this queue; True while that is not known."""
+        return self._kinds is None or any(self._kinds.serving(queue, kind))
 
     async def refresh(self) -> None:
         """Read anew. In an outage what was known stays, and is asked for again with the next call."""

@@ -12,6 +12,14 @@ from ironforge.api.routes import OPERATIONS
 from ironforge.codes import Code
 from tests.support.contract import CONTRACT_TIMEOUT_SECONDS, differences
 
+OPERATION_IDS = (
+    "submitJob submitBatch listJobs getJob cancelJob retryJob listDeadJobs getQueueStats pauseQueue "
+    "resumeQueue listKinds getKind listLimits getLimit putLimit overrideLimit deleteLimit resumeLimit "
+    "listSchedules getSchedule putSchedule deleteSchedule pauseSchedule resumeSchedule listNextTicks "
+    "listPastTicks triggerSchedule backfillSchedule listNodes getHealth getLiveness getReadiness "
+    "getMetrics getOpenApi getQuotas listKeys createKey revokeKey listAudit"
+)
+
 
 @pytest.mark.slow
 @pytest.mark.unmeasured
@@ -30,37 +38,7 @@ async def test_the_document_is_served_as_generated(api: Any) -> None:
 
 
 def test_operation_ids_are_unique_and_stable() -> None:
-    assert {operation.operation_id for operation in OPERATIONS} == {
-        "submitJob",
-        "submitBatch",
-        "listJobs",
-        "getJob",
-        "cancelJob",
-        "retryJob",
-        "listDeadJobs",
-        "getQueueStats",
-        "pauseQueue",
-        "resumeQueue",
-        "listKinds",
-        "getKind",
-        "listLimits",
-        "getLimit",
-        "putLimit",
-        "overrideLimit",
-        "deleteLimit",
-        "resumeLimit",
-        "listNodes",
-        "getHealth",
-        "getLiveness",
-        "getReadiness",
-        "getMetrics",
-        "getOpenApi",
-        "getQuotas",
-        "listKeys",
-        "createKey",
-        "revokeKey",
-        "listAudit",
-    }
+    assert {operation.operation_id for operation in OPERATIONS} == {*OPERATION_IDS.split()}
     assert len({operation.operation_id for operation in OPERATIONS}) == len(OPERATIONS)
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ironforge.api.operations.queue_metrics import of_queues
 from ironforge.api.parsing.cursors import MAX_CHARACTERS, Cursors
+from ironforge.api.problems import ApiProblem
 from ironforge.auth.caller import SCOPES
 from ironforge.auth.quota import Quota
 from ironforge.metrics.jobs import Metrics
@@ -245,13 +246,13 @@ def test_what_was_sealed_is_opened_for_the_same_purpose(place: str, purpose: lis
     assert Cursors(settings).open(sealed, *purpose) == place
     for other in (settings, msgspec.structs.replace(settings, namespace="other"), Settings(key_pepper="y" * 32)):
         wrong = [*purpose, "more"] if other is settings else purpose
-        with pytest.raises(ValueError, match="not given out by this API"):
+        with pytest.raises(ApiProblem, match="not given out by this API"):
             Cursors(other).open(sealed, *wrong)
 
 
 @given(st.text(max_size=50))
 def test_no_other_text_is_a_cursor(text: str) -> None:
-    with pytest.raises(ValueError, match="not given out by this API"):
+    with pytest.raises(ApiProblem, match="not given out by this API"):
         Cursors(Settings()).open(text)
 
 

@@ -31,6 +31,16 @@ WHO_MAY: Final = {
     "overrideLimit": "limits:admin",
     "deleteLimit": "limits:admin",
     "resumeLimit": "limits:admin",
+    "listSchedules": "jobs:read",
+    "getSchedule": "jobs:read",
+    "putSchedule": "schedules:admin",
+    "deleteSchedule": "schedules:admin",
+    "pauseSchedule": "schedules:admin",
+    "resumeSchedule": "schedules:admin",
+    "listNextTicks": "jobs:read",
+    "listPastTicks": "jobs:read",
+    "triggerSchedule": "schedules:admin",
+    "backfillSchedule": "schedules:admin",
     "listKinds": "jobs:read",
     "getKind": "jobs:read",
     "listNodes": "metrics:read",
@@ -51,13 +61,17 @@ NOT_THERE: Final = {
     "key_id": "key_not_found",
     "kind": "kind_not_found",
     "limit": "limit_not_found",
+    "schedule": "schedule_not_found",
 }
 BODIES: Final = {
     "submitJob": {"kind": "ours.only", "queue": "ours"},
     "submitBatch": [{"kind": "ours.only", "queue": "ours"}],
     "putLimit": {"concurrency": 1},
     "overrideLimit": {"override": {"concurrency": 2}},
+    "putSchedule": {"every_seconds": 7, "job": {"kind": "ours.only", "queue": "ours"}},
+    "backfillSchedule": {"from": "2030-01-01T00:00:00Z", "to": "2030-01-01T00:01:00Z"},
 }
+PUTS: Final = ("putLimit", "putSchedule")
 CALLS: Final = [pytest.param(call, id=call.operation_id) for call in OPERATIONS]
 
 
@@ -93,8 +107,11 @@ class Owners:
             return call.path.replace("{id}", await self.house.submit(self.key, **JOB))
         if "{limit}" in call.path:
             await self.house.call("PUT", "/limits/theirs", self.key, json={"concurrency": 7})
+        if "{schedule}" in call.path:
+            schedule = {"every_seconds": 86_400, "overlap": "allow", "job": JOB}
+            await self.house.call("PUT", "/schedules/theirs", self.key, json=schedule)
         await self.house.submit(self.key, **JOB)
-        return call.path.replace("{limit}", "theirs")
+        return call.path.replace("{limit}", "theirs").replace("{schedule}", "theirs")
 
 
 async def ask(house: House, call: Operation, path: str, key: str | None, scope: str = "") -> Answer:
@@ -143,8 +160,8 @@ async def test_with_one_scope(call: Operation, scope: str, house: House) -> None
     elif "{queue}" in call.path:  # of the same name, but one's own
         assert answer.status == 200
         assert answer.body["queue"] == "theirs"
-    elif call.operation_id == "putLimit":  # of the same name, but one's own
-        assert answer.status == 200
+    elif call.operation_id in PUTS:  # of the same name, but one's own
+        assert answer.status in call.answers
     elif "{" in call.path:
         assert answer.status == 404
         assert answer.code == NOT_THERE[call.path.split("{")[1].partition("}")[0]]
@@ -183,7 +200,9 @@ async def inventory(house: House, key: str) -> Any:
     keys = (await house.call("GET", "/keys", key)).body["keys"]
     audit = (await house.call("GET", "/audit", key)).body
     limits = (await house.call("GET", "/limits", key)).body
-    return jobs, sorted((one["id"], one["name"]) for one in keys), audit, await paused(house, key), limits
+    schedules = (await house.call("GET", "/schedules", key)).body
+    named = sorted((one["id"], one["name"]) for one in keys)
+    return jobs, named, audit, await paused(house, key), limits, schedules
 
 
 async def paused(house: House, key: str) -> Any:

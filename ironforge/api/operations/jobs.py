@@ -93,8 +93,9 @@ async def _page(scope: RequestScope, query: DeadQuery, state: JobState | None) -
     cursors = scope.services.cursors
     wanted = JobFilter(state, query.kind, query.queue)
     purpose = ("jobs", scope.caller.queue_names, *wanted)
+    cursor = cursors.open(query.cursor, *purpose)
     try:
-        page = await scope.inspector.jobs(wanted, limit=query.limit, cursor=cursors.open(query.cursor, *purpose))
+        page = await scope.inspector.jobs(wanted, limit=query.limit, cursor=cursor)
     except ValueError as error:
         raise ApiProblem("invalid_parameter", f"cursor: {error}", field="cursor") from None
     return answer(views.job_page(Page(await _explained(scope, *page.jobs), cursors.seal(page.cursor, *purpose))))

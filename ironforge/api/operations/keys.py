@@ -108,11 +108,7 @@ async def list_audit(_request: web.Request, scope: CallerScope, query: AuditQuer
     """Who did what, newest first."""
     caller, cursors = scope.caller, scope.services.cursors
     purpose = ("audit", caller.queue_names)
-    try:
-        place = cursors.open(query.cursor, *purpose)
-    except ValueError as error:
-        raise ApiProblem("invalid_parameter", f"cursor: {error}", field="cursor") from None
-    entries, following = await scope.services.audit.newest(query.limit, place)
+    entries, following = await scope.services.audit.newest(query.limit, cursors.open(query.cursor, *purpose))
     shown = [
         AuditAnswer(
             entry.number,

@@ -7,7 +7,6 @@ from bisect import bisect_right
 from aiohttp import web
 
 from ironforge.api.operations.queues import SHARED_SECONDS
-from ironforge.api.problems import ApiProblem
 from ironforge.api.responses import answer
 from ironforge.api.routes import operation
 from ironforge.api.schemas import views
@@ -21,10 +20,7 @@ from ironforge.job.checks import check_kind
 async def list_kinds(_request: web.Request, scope: RequestScope, query: KindsQuery) -> web.Response:
     """List the kinds that nodes announced."""
     cursors, purpose = scope.services.cursors, ("kinds", scope.caller.queue_names)
-    try:
-        last = cursors.open(query.cursor, *purpose)
-    except ValueError as error:
-        raise ApiProblem("invalid_parameter", f"cursor: {error}", field="cursor") from None
+    last = cursors.open(query.cursor, *purpose)
     known = (await scope.inspector.kinds(max_age_seconds=SHARED_SECONDS)).known
     names = sorted(known)
     start = 0 if last is None else bisect_right(names, last)

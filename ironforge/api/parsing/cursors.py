@@ -18,6 +18,7 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from ironforge.api.problems import ApiProblem
 from ironforge.settings import Settings
 
 NONCE_BYTES: Final = 12
@@ -42,7 +43,7 @@ class Cursors:
         return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
 
     def open(self, cursor: str | None, *purpose: object) -> str | None:
-        """Raises ValueError for one that was not sealed here for this purpose."""
+        """Raises ApiProblem (400) for one that was not sealed here for this purpose."""
         if cursor is None:
             return None
         try:
@@ -50,7 +51,6 @@ class Cursors:
             nonce, sealed = raw[:NONCE_BYTES], raw[NONCE_BYTES:]
             return self._cipher.decrypt(nonce, sealed, msgspec.json.encode(purpose)).decode()
         except (binascii.Error, ValueError, InvalidTag):
-            raise ValueError(
-                "this cursor was not given out by this API, or for another list: take it unchanged from the page "
-                "before, with the same filters"
-            ) from None
+            hint = "take it unchanged from the page before, with the same filters"
+            message = f"cursor: this cursor was not given out by this API, or for another list: {hint}"
+            raise ApiProblem("invalid_parameter", message, field="cursor", hint=hint) from None

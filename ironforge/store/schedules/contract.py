@@ -6,14 +6,16 @@ so each tick starts one job, or is skipped for a reason that its history says, w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
+from ironforge.job.options import DEFAULT_QUEUE
 from ironforge.schedules.definition import Schedule
-from ironforge.schedules.errors import ScheduleNotFound
+from ironforge.schedules.errors import ScheduleConflict, ScheduleNotFound
+from ironforge.store.kinds import Kind
 
 # The source of those that handlers of nodes define.
 CODE: Final = "code"
@@ -133,6 +135,19 @@ class Schedules(Protocol):
         Times in ms with the ids of their jobs. Raises ScheduleNotFound, InvalidJob for more than MAX_BACKFILL of them,
         and what submitting them raises.
         """
+
+
+def readable(view: ScheduleView) -> StoredSchedule:
+    """What it says. Raises ScheduleConflict where that cannot be read."""
+    if view.stored is None:
+        raise ScheduleConflict(view.problem, hint="put it anew, or delete it")
+    return view.stored
+
+
+def queue_of(schedule: Schedule, known: Callable[[str], Kind | None]) -> str:
+    """Where its jobs go."""
+    kind = None if schedule.job.queue else known(schedule.job.kind)
+    return schedule.job.queue or (kind.queue if kind else DEFAULT_QUEUE)
 
 
 def no_such_schedule(name: str) -> ScheduleNotFound:

@@ -13,12 +13,11 @@ from datetime import datetime
 import msgspec
 
 from ironforge.errors import InvalidJob
-from ironforge.job.checks import check_name
 from ironforge.job.record import created_ms_of, new_id
 from ironforge.job.tick import JobTick
 from ironforge.redis.connection import DoorConnection
 from ironforge.redis.shards import shards_of
-from ironforge.schedules.checks import check_schedule
+from ironforge.schedules.checks import check_schedule, check_schedule_name
 from ironforge.schedules.definition import Schedule
 from ironforge.schedules.errors import ScheduleChanged, ScheduleConflict
 from ironforge.settings import Settings
@@ -61,7 +60,7 @@ class RedisSchedules:
     async def put(
         self, name: str, schedule: Schedule, *, source: str = "", by: str = "", expected: str | None = None
     ) -> ScheduleView:
-        check_name("name", name, "invalid_schedule")
+        check_schedule_name(name)
         check_schedule(schedule)
         await self._kinds.refresh_if_due()
         home = self._shards.home(name, job_of(schedule, new_id(), self._kinds.look_up).job)

@@ -8,9 +8,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from ironforge.errors import IronForgeError
 from ironforge.job.record import created_ms_of
 from ironforge.redis.keys import ID_BYTES
+from ironforge.schedules.errors import ScheduleConflict
 from ironforge.store.schedules.contract import PastTick, ScheduleView, StoredSchedule
 from ironforge.store.schedules.ticking import Moment, next_tick
 
@@ -83,17 +83,18 @@ class Held(NamedTuple):
     at: bytes
 
     def read(self) -> StoredSchedule:
-        """Raises IronForgeError where this version cannot."""
+        """Raises ScheduleConflict where this version cannot."""
         try:
             return _decode(self.said)
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-            raise IronForgeError(f"what is stored of it cannot be read: {error}") from None
+            why = f"what is stored of it cannot be read: {error}"
+            raise ScheduleConflict(why, hint="put it anew, or delete it") from None
 
     def legible(self) -> StoredSchedule | None:
         """None where there is none, or it cannot be read: then it may be defined anew."""
         try:
             return self.read()
-        except IronForgeError:
+        except ScheduleConflict:
             return None
 
     def position(self) -> Position | None:
@@ -110,7 +111,7 @@ class Held(NamedTuple):
         next_ms, last_job = (position.at_ms, position.last_job or None) if position else (None, None)
         try:
             stored, problem = self.read(), ""
-        except IronForgeError as error:
+        except ScheduleConflict as error:
             stored, problem = None, str(error)
         return ScheduleView(self.name, stored, etag_of(self.said), next_ms, last_job, problem)
 

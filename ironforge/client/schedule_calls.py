@@ -1,0 +1,102 @@
+"""The calls of the Python client that are about schedules."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Generic, Unpack
+
+import msgspec
+
+from ironforge.client.limit_calls import JSON, Answer, LimitCalls
+from ironforge.job.json_values import encode, encode_payload
+from ironforge.job.options import in_words_of_json
+from ironforge.schedules.checks import check_schedule_name
+from ironforge.schedules.keywords import ScheduleKeywords, body_of
+
+
+class ScheduleCalls(LimitCalls[Answer], Generic[Answer]):
+    """Whatever way they are run."""
+
+    def schedules(self, source: str | None = None, *, limit: int | None = None, cursor: str | None = None) -> Answer:
+        """One page, `{"schedules", "next"}`, each as `schedule` shows it; of one source, or of all."""
+        query = {"source": source, "limit": limit, "cursor": cursor}
+        return self._answer(self._http.call("GET", "/schedules", query=query))
+
+    def schedule(self, name: str) -> Answer:
+        """`{"name", "schedule", "words", "source", "by", "paused", "next_at", "etag", "warnings", …}`. Raises
+        ScheduleNotFound."""
+        return self._answer(self._http.call("GET", _path(name)))
+
+    def put_schedule(
+        self,
+        name: str,
+        *,
+        kind: str,
+        payload: object = None,
+        source: str = "",
+        etag: str | None = None,
+        **given: Unpack[ScheduleKeywords],
+    ) -> Answer:
+        """Define a schedule, or define it anew: when it ticks, and the job that it submits then. As `schedule`.
+
+        `etag`: that of the schedule as it was seen; "": there must be none yet. Raises InvalidJob for one that is not
+        right, ScheduleChanged, ScheduleConflict for one of another source, SerializationError before anything is sent.
+        """
+        body = body_of(kind, encode_payload(payload), given)
+        query, headers = {"source": source or None}, {**JSON, **_condition(etag)}
+        return self._answer(self._http.call("PUT", _path(name), query=query, body=body, headers=headers))
+
+    def delete_schedule(self, name: str, *, etag: str | None = None) -> Answer:
+        """`{"name", "deleted"}`: jobs that it started go on. Raises ScheduleNotFound, ScheduleChanged."""
+        return self._answer(self._http.call("DELETE", _path(name), headers=_condition(etag)))
+
+    def next_ticks(self, name: str, n: int = 10, *, after: datetime | str | None = None) -> Answer:
+        """`{"next": [{"at", "local", "note"}]}`: when it ticks after that moment, or from now on. Raises
+        ScheduleNotFound."""
+        query = {"n": n, "after": in_words_of_json(after)}
+        return self._answer(self._http.call("GET", f"{_path(name)}/next", query=query))
+
+    def schedule_history(self, name: str, *, limit: int | None = None, cursor: str | None = None) -> Answer:
+        """One page, `{"ticks", "next"}`, of what became of its ticks, the latest first. Raises ScheduleNotFound."""
+        query = {"limit": limit, "cursor": cursor}
+        return self._answer(self._http.call("GET", f"{_path(name)}/history", query=query))
+
+    def pause_schedule(self, name: str, note: str = "", until: datetime | str | None = None) -> Answer:
+        """Its ticks are skipped until then, or until it is resumed. As `schedule` shows it. Raises ScheduleNotFound."""
+        body = msgspec.json.encode({"note": note, "until": in_words_of_json(until)})
+        return self._answer(self._http.call("POST", f"{_path(name)}/pause", body=body, headers=JSON))
+
+    def resume_schedule(self, name: str) -> Answer:
+        """It ticks again. As `schedule` shows it. Raises ScheduleNotFound."""
+        return self._answer(self._http.call("POST", f"{_path(name)}/resume"))
+
+    def trigger_schedule(self, name: str) -> Answer:
+        """`{"outcome", "reason", "job_id"}`: its job starts now, as at a tick. Raises ScheduleNotFound and what
+        submitting the job raises."""
+        return self._answer(self._http.call("POST", f"{_path(name)}/trigger"))
+
+    def backfill_schedule(
+        self,
+        name: str,
+        start: datetime | str,
+        end: datetime | str,
+        *,
+        per_second: float = 1.0,
+        dry_run: bool = False,
+    ) -> Answer:
+        """`{"dry_run", "ticks": [{"at", "job_id"}]}`: its job starts for each of its ticks from `start` on and before
+        `end`, so many in a second. Raises ScheduleNotFound and what submitting the jobs raises."""
+        times = {"from": in_words_of_json(start), "to": in_words_of_json(end)}
+        body = encode({**times, "per_second": per_second, "dry_run": dry_run}, "backfill")
+        return self._answer(self._http.call("POST", f"{_path(name)}/backfill", body=body, headers=JSON))
+
+
+def _path(name: str) -> str:
+    """Checked here, because what is no name could become another path."""
+    return f"/schedules/{check_schedule_name(name)}"
+
+
+def _condition(etag: str | None) -> dict[str, str]:
+    if etag is None:
+        return {}
+    return {"If-Match": f'"{etag}"'} if etag else {"If-None-Match": "*"}
