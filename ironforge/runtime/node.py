@@ -100,6 +100,7 @@ class Node:
             self._root = await self._start_tree(parts)
         except BaseException:
             await self._executor.close()
+            await self._store.close()
             raise
         self._problem = ""
         self._helpers = [

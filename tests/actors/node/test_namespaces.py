@@ -136,3 +136,18 @@ async def test_the_metrics_tell_apart_what_namespaces_do_with_the_same_kind(tena
         ("queue_latency_seconds_count", second): 4.0,
     }
     await forge.close()
+
+
+@pytest.mark.parametrize("tenants", [("a", "b:2")], indirect=True)
+async def test_each_namespace_has_the_schedules_of_the_code(tenants: Tenants) -> None:
+    forge = Forge(tenants.settings)
+    forge.schedule("report", "k", cron="0 0 1 1 *")
+
+    async def has_one(name: str) -> bool:
+        return await tenants.store_client[name].schedules.names() == ["report"]
+
+    async with running(forge, tenants.settings):
+        for name in tenants.names:
+            await until(partial(has_one, name), f"the schedule of {name}")
+    for name in tenants.names:
+        await tenants.store_client[name].schedules.delete("report")
