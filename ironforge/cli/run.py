@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import subprocess
 import sys
@@ -37,6 +38,8 @@ NoAuth = Annotated[
     typer.Option("--i-understand-no-auth", help="listen on an address that other machines can reach"),
 ]
 EXAMPLES: Final = "ironforge.examples.app:forge"
+# Of an application, as `dev` begins.
+SCHEDULES_TOLD: Final = 5
 MAIL: Final = """{"kind": "email.send", "payload": {"to": "you@example.com"}}"""
 # -P: what lies in the current folder must not replace modules of Python while the child starts.
 _CHILD: Final = (sys.executable, "-P", "-m", "ironforge")
@@ -66,7 +69,8 @@ def dev(
 
     def on_ready(url: str) -> None:
         example = _example(forge) if forge is not None or app != EXAMPLES else MAIL
-        _welcome(url, "none, jobs wait for the next start" if no_node else app, example, settings)
+        handlers = "none, jobs wait for the next start" if no_node else app
+        _welcome(url, [f"  Handlers:     {handlers}", *_schedules(forge)], example, settings)
 
     served = serve_dev(forge, settings, allow_public=no_auth, on_ready=on_ready)
     raise typer.Exit(end_in_time(isolation.run(served)))
@@ -151,7 +155,16 @@ def _example(forge: Forge | None) -> str:
     return f'{{"kind": "{next(iter(kinds), "KIND")}", "payload": …}}'
 
 
-def _welcome(url: str, app: str, example: str, settings: Settings) -> None:
+def _schedules(forge: Forge | None) -> list[str]:
+    from ironforge.schedules.words import words  # noqa: PLC0415
+
+    known = {} if forge is None else forge.schedules
+    more = [f"                and {len(known) - SCHEDULES_TOLD} more"] if len(known) > SCHEDULES_TOLD else []
+    told = itertools.islice(known.items(), SCHEDULES_TOLD)
+    return [f"  Schedule:     {name}, {words(schedule)}" for name, schedule in told] + more
+
+
+def _welcome(url: str, application: list[str], example: str, settings: Settings) -> None:
     data = (
         without_password(settings.redis_url)
         if settings.redis_url
@@ -170,7 +183,7 @@ def _welcome(url: str, app: str, example: str, settings: Settings) -> None:
             else []
         ),
         f"  Look at it:   curl {url}/queues/stats   (or: ironforge stats{_url_flag(url)})",
-        f"  Handlers:     {app}",
+        *application,
         f"  Data:         {data}",
         "  Ctrl-C ends it; jobs that wait run at the next start.",
         "",

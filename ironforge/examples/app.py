@@ -1,7 +1,8 @@
-"""The kinds that `ironforge dev` runs: one for every way in which a job can go.
+"""The kinds that `ironforge dev` runs: one for every way in which a job can go, and one that the clock starts.
 
     ironforge dev
     ironforge submit demo.flaky '{"failures": 2}'
+    ironforge schedules show report.nightly
 
 Copy it as the start of an application of your own: `ironforge node your_module:forge`.
 """
@@ -10,7 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from ironforge import Context, Forge
 
@@ -23,6 +26,14 @@ async def send_email(context: Context, payload: Any) -> dict[str, Any]:
     to = payload.get("to") if isinstance(payload, dict) else None
     context.logger.info("email sent", to=to)
     return {"sent_to": to}
+
+
+@forge.cron("0 3 * * *", timezone="Europe/Berlin")
+@forge.job("report.nightly")
+async def report(context: Context) -> str:
+    """Stands for one on the day before; `ironforge schedules trigger report.nightly` does not wait for the night."""
+    day = (context.tick_at or datetime.now(UTC)).astimezone(ZoneInfo("Europe/Berlin")).date() - timedelta(days=1)
+    return f"report of {day}"
 
 
 @forge.job("demo.echo")

@@ -36,6 +36,7 @@ def test_the_banner_says_where_the_api_the_data_and_the_handlers_are(dev: Dev) -
         assert needed in banner
 
     assert '"kind": "email.send", "payload": {"to": "you@example.com"}' in banner
+    assert "report.nightly, at 03:00 every day, Europe/Berlin" in banner
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -17,6 +18,8 @@ from ironforge.examples import app, lifecycle, many_kinds
 from ironforge.execution.executor import Ending, Executor, Interrupt, Outcome
 from ironforge.handlers.forge import Forge
 from ironforge.job.record import decode
+from ironforge.job.tick import JobTick
+from ironforge.schedules.words import words
 from ironforge.settings import Settings
 from tests.execution.kit import last_error, record
 
@@ -58,7 +61,7 @@ def test_an_example_says_how_to_run_it_and_is_short(path):
 
 
 def test_the_application_of_dev_has_every_promised_kind():
-    promised = {"email.send"} | {
+    promised = {"email.send", "report.nightly"} | {
         f"demo.{name}" for name in ("echo", "noop", "sleep", "fail", "flaky", "cpu", "blocking")
     }
     assert set(app.forge.kinds) == promised
@@ -79,6 +82,20 @@ def test_the_application_of_dev_has_every_promised_kind():
 )
 async def test_a_kind_of_dev_completes(executor, kind, payload, expected):
     assert await result(executor, kind, payload) == expected
+
+
+@only_app
+async def test_a_report_is_of_the_day_before_its_tick(executor):
+    tick = JobTick("report.nightly", 1_782_867_600_000)  # 2026-07-01, 03:00 in Berlin
+    assert await result(executor, "report.nightly", tick=tick) == b'"report of 2026-06-30"'
+    yesterday = datetime.now(ZoneInfo("Europe/Berlin")).date() - timedelta(days=1)
+    assert await result(executor, "report.nightly") == f'"report of {yesterday}"'.encode()
+
+
+def test_a_report_is_made_each_night():
+    assert {name: words(schedule) for name, schedule in app.forge.schedules.items()} == {
+        "report.nightly": "at 03:00 every day, Europe/Berlin"
+    }
 
 
 @only_app
