@@ -7,11 +7,12 @@
 --         name, seen (where it is), last (the id of its last job in that, or ''), goes (where it goes; the id of its last job is put
 --         behind), look (when to look at it next, '': never, '=': as before), jobs, time of the tick, when that fires (ms; 0: now),
 --         overlap ('' the job starts whatever runs, 's' not while the last one has not ended, 'q<n>' behind it, but not
---         behind n that wait), reason,
+--         behind n that wait), reason, holds (until when, ms; 0: for ever: later which ticks start is to be decided anew),
 --         skipped (ticks before this one that start nothing, as `note_skipped` takes them, or '')
 -- RUNS  submit
 -- USES  stem, clock, count, history
--- Returns {'refused', what `submit` says}, or the time and for each schedule: started, skipped, early or moved, and the id of its job
+-- Returns {'refused', what `submit` says}, or the time and for each schedule: started, skipped, early or moved (also
+-- what holds no longer), and the id of its job
 local FIRST_JOB = 11
 local RUNS_ONE_BY_ONE = '{"limit":{"concurrency":1,"order":"fifo","on_failure":"block"}}'
 local ticks, upcoming = stem .. 'ticks', stem .. 'upcoming'
@@ -19,7 +20,7 @@ local wrong = wrong_type({stem .. 'schedules', ticks, upcoming})
 if wrong then return wrong end
 
 -- What is asked of each schedule is asked for at once: a call costs more than what it does.
-local names, seen, last, goes, looks, jobs, times, fires, overlaps, reasons, skips = unpack(cmsgpack.unpack(table.remove(ARGV)))
+local names, seen, last, goes, looks, jobs, times, fires, overlaps, reasons, holds, skips = unpack(cmsgpack.unpack(table.remove(ARGV)))
 local where_now, histories, lasts, number_of_last = redis.call('HMGET', upcoming, unpack(names)), {}, {}, {}
 for at, name in ipairs(names) do
   local history = stem .. 'history:' .. name
@@ -46,7 +47,7 @@ local function is_full(mark, most)
 end
 
 local function verdict(at, mark)
-  if where_now[at] ~= seen[at] then return 'moved' end
+  if where_now[at] ~= seen[at] or (holds[at] > 0 and now > holds[at]) then return 'moved' end
   if fires[at] > now then return 'early' end
   if jobs[at] == 0 then return 'skipped' end
   local where = number_of_last[at] and places_of_lasts[number_of_last[at]]

@@ -9,7 +9,7 @@ from ironforge.store.kind_catalog import LookUp
 from ironforge.store.schedules.contract import StoredSchedule
 from ironforge.store.schedules.firing import Firing, Shot, overlap_words, tick_id
 from ironforge.store.schedules.stored import Held
-from ironforge.store.schedules.ticking import Moment, Skipped, step
+from ironforge.store.schedules.ticking import GRACE_MS, Moment, Skipped, step
 
 
 def aim(held: Held, stored: StoredSchedule, now_ms: int, firing: Firing, look_up: LookUp) -> Shot:
@@ -25,7 +25,9 @@ def aim(held: Held, stored: StoredSchedule, now_ms: int, firing: Firing, look_up
     shot = Shot(held, goes, goes.look, fires_ms=plan.fires_ms, skipped=plan.skipped, give_up_ms=plan.give_up_ms)
     if plan.start is None:
         return shot
-    shot = shot._replace(at_ms=plan.start.at_ms, starts=plan.start, overlap=overlap_words(schedule))
+    holds_ms = max(plan.start.fires_ms, now_ms) + GRACE_MS
+    words = overlap_words(schedule)
+    shot = shot._replace(at_ms=plan.start.at_ms, starts=plan.start, overlap=words, holds_ms=holds_ms)
     try:
         job = firing.job(name, schedule, tick_id(name, stored.created_ms, plan.start.at_ms), look_up)
     except InvalidJob as error:

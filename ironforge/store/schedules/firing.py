@@ -35,7 +35,8 @@ ANSWERS: Final = 2
 class Shot(NamedTuple):
     """What is to happen to a schedule that is where it was seen: it goes to `goes`, and `jobs` are submitted for the
     tick at `at_ms`, from `fires_ms` on (0: now). `look`: as `fire.lua` takes it. `give_up_ms`: see `Step`. `ends`: the
-    job that is cancelled first. `starts`: the tick that starts a job, `refused`: why it cannot."""
+    job that is cancelled first. `starts`: the tick that starts a job, `refused`: why it cannot. `holds_ms`: until when
+    this is right (0: for ever): later the tick has been missed, and others with it."""
 
     held: Held
     goes: Position
@@ -50,6 +51,7 @@ class Shot(NamedTuple):
     ends: bytes = b""
     starts: Moment | None = None
     refused: InvalidJob | None = None
+    holds_ms: int = 0
 
     @property
     def words(self) -> tuple[str | int | msgspec.Raw, ...]:
@@ -57,12 +59,13 @@ class Shot(NamedTuple):
         name, _, seen = self.held
         skipped = "" if self.skipped is None else str(self.skipped)
         where = (_raw(seen), _raw(self.goes.last_job), _raw(self.goes.goes), str(self.look))
-        told = (str(self.at_ms), self.fires_ms, self.overlap, self.reason, skipped)
+        told = (str(self.at_ms), self.fires_ms, self.overlap, self.reason, self.holds_ms, skipped)
         return (name, *where, len(self.jobs), *told)
 
 
 class Hit(NamedTuple):
-    """What became of a shot: `started`, `skipped`, `early`, or `moved`: the schedule was not where it was seen."""
+    """What became of a shot: `started`, `skipped`, `early`, or `moved`: the schedule was not where it was seen, or the
+    shot holds no longer."""
 
     verdict: str
     job_id: bytes

@@ -189,16 +189,16 @@ async def _fired(shard: ScheduleShard, stored: StoredSchedule, shot: Shot) -> Fi
 def passed(
     held: Held, stored: StoredSchedule, now_ms: int, until_ms: int, reason: str
 ) -> tuple[Position, Skipped | None]:
-    """Past the ticks that fire before then, and those ticks. Of very many the last ones are not counted."""
+    """Past the ticks that fire before then, and those ticks. Of very many only the first ones are counted."""
     position, until_ms = held.planned(stored, now_ms), min(until_ms, now_ms + 1)
     if position.at_ms is None or position.fires_ms >= until_ms:
         return position, None
     first = Moment(position.at_ms, position.fires_ms)
     plan = step(held.name, stored.schedule, first, now_ms, paused_until_ms=until_ms)
-    following = plan.following
-    if following is not None and following.fires_ms <= now_ms and until_ms > now_ms:
-        following = next_tick(held.name, stored.schedule, now_ms)
-    return position.to(following), plan.skipped and plan.skipped._replace(reason=reason)
+    following, skipped = plan.following, plan.skipped and plan.skipped._replace(reason=reason)
+    if skipped and following is not None and following.fires_ms <= now_ms and until_ms > now_ms:
+        following, skipped = next_tick(held.name, stored.schedule, now_ms), skipped._replace(last_ms=now_ms)
+    return position.to(following), skipped
 
 
 def _ticks_alike(one: Schedule, other: Schedule) -> bool:

@@ -56,7 +56,7 @@ class Seen(NamedTuple):
 
 class Life:
     """`stood`: what it said, the first definition and each that changed when it ticks. `kinds_of_overlap`: all that it
-    has had. `paused`: stretches of time, in ms by the server, in which it surely was. `next`: where it is. `gone_ms`:
+    has had. `paused`: stretches of time in which it surely was, between two looks. `next`: where it is. `gone_ms`:
     by then it was deleted. `went_back`: the server's clock did, meanwhile."""
 
     def __init__(self, name: str, shard: str, stored: StoredSchedule, look: Look) -> None:
@@ -65,7 +65,7 @@ class Life:
         self.stood = [stored]
         self.kinds_of_overlap = {stored.schedule.overlap}
         self.was_paused = False
-        self.paused: list[tuple[int, int]] = []
+        self.paused: list[tuple[Look, Look]] = []
         self.next: Position | None = None
         self.gone_ms: int | None = None
         self.went_back = self.has_gaps = False
@@ -96,9 +96,9 @@ class Life:
         if look.now_ms < self.look.now_ms:
             # That time comes once more, without its pauses.
             self.went_back = True
-            self.paused = [stretch for stretch in self.paused if stretch[1] < look.now_ms]
+            self.paused = [stretch for stretch in self.paused if stretch[1].now_ms < look.now_ms]
         elif in_pause:
-            self.paused.append((self.look.now_ms, look.now_ms))
+            self.paused.append((self.look, look))
         if not _tick_alike(stored.schedule, self.stood[-1].schedule):
             self.stood.append(stored)
         self.kinds_of_overlap.add(stored.schedule.overlap)

@@ -18,7 +18,7 @@ from ironforge.job.record import created_ms_of, parse_id
 from ironforge.schedules.definition import Schedule
 from ironforge.schedules.ticks import fire_ms, ticks
 from ironforge.store.schedules.firing import MOST_WAITING, tick_id
-from ironforge.store.schedules.ticking import GRACE_MS
+from ironforge.store.schedules.ticking import AT_ONCE, GRACE_MS
 from ironforge.verify.account import Account, Tell
 from ironforge.verify.places import held_by, more_than
 from ironforge.verify.schedules.life import Life, Seen
@@ -125,8 +125,10 @@ def _skipped(life: Life, due: Sequence[Due], refused: int, tell: Tell, *, is_sur
         past = seen.past
         within = due[bisect_left(times, past.at_ms) : bisect_right(times, past.last_ms)]
         more = refused if past.reason == "overlap" else 0
+        # Of very many that a change has passed over only the first ones are counted.
+        least = min(len(within), AT_ONCE) if past.reason in ("paused", "redefined") else len(within)
         told = f"schedule {life.name!r} skipped {past.ticks} from {past.at_ms} to {past.last_ms}: {past.reason}"
-        if is_sure and not len(within) <= past.ticks <= len(within) + more:
+        if is_sure and not least <= past.ticks <= len(within) + more:
             tell(ONCE, "", f"{told}; {len(within)} are due then")
         if not _explained(life, seen, within[-1:]):
             tell(ONCE, "", f"{told}; that is no reason here")
@@ -171,7 +173,9 @@ def _not_early(life: Life, tick: Due, seen: Seen, tell: Tell) -> None:
 
 
 def _not_paused(life: Life, tick: Due, seen: Seen, tell: Tell) -> None:
-    if seen.in_pause or any(begin < tick.fires_ms < end for begin, end in life.paused):
+    """Also not later. Where the clock leaps forward, what had started before was not in the pause."""
+    stretches = [stretch for stretch in life.paused if stretch[0].at < seen.look.at]
+    if seen.in_pause or any(begin.now_ms < tick.fires_ms < end.now_ms for begin, end in stretches):
         tell(PAUSED, seen.job, f"tick {tick.at_ms} of {life.name!r} started it in a pause")
 
 

@@ -7,6 +7,8 @@ import pytest
 from ironforge.job.limits import RUNS, LimitUse
 from ironforge.job.record import JobState
 from ironforge.schedules.definition import CatchUp
+from ironforge.store.schedules.aim import aim
+from ironforge.store.schedules.ticking import AT_ONCE
 from tests.store.kit import Cluster, completed, dead, ids_in, now_ms
 from tests.store.schedules.kit import (
     CAUGHT_UP,
@@ -141,6 +143,28 @@ async def test_many_that_were_missed_are_seen_to_step_by_step(cluster: Cluster) 
     assert (past.at_ms, past.outcome, past.reason) == (first, "skipped", "paused")
     assert past.ticks == (past.last_ms - first) // 1000 + 1
     assert past.ticks >= 5_000
+
+
+async def test_what_was_prepared_before_an_outage_is_decided_anew_after_it(cluster: Cluster) -> None:
+    await schedules(cluster).put("report", every(catch_up=CAUGHT_UP, overlap="allow"))
+    at_ms = make_due(cluster, "report", 3)
+    one = ticker(cluster)
+    [held] = await one._schedules.held(["report"])
+    in_time = aim(held, held.read(), at_ms, one._schedules.firing, one._kinds.look_up)
+    _, [hit] = await one._schedules.shoot([in_time])
+    assert hit.verdict == "moved"
+    await tick(one)
+    assert await outcomes(cluster, "report") == [("skipped", "missed", 2), ("started", "", 1)]
+
+
+async def test_very_many_that_a_change_passes_over_are_one_entry(cluster: Cluster) -> None:
+    await schedules(cluster).put("report", every(1.0))
+    first = put_back(cluster, "report", 5_000_000)
+    before = now_ms()
+    await schedules(cluster).put("report", every(2.0))
+    [past] = await history(cluster, "report")
+    assert (past.at_ms, past.reason, past.ticks) == (first, "redefined", AT_ONCE)
+    assert past.last_ms >= before
 
 
 # --------------------------------------------------------------------------- pauses
