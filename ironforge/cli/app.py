@@ -13,13 +13,14 @@ from typing import Final
 import typer
 
 from ironforge import errors
-from ironforge.cli import access, audit, documentation, jobs, kinds, limits, queues, run, status, verify
+from ironforge.cli import access, audit, documentation, jobs, kinds, limits, queues, run, schedules, status, verify
 from ironforge.cli.output import EXIT_CODES, say
+from ironforge.schedules.errors import ScheduleConflict, ScheduleNotFound
 
 # The first that fits counts.
 _CODES: Final = (
-    ((errors.JobNotFound, errors.KeyNotFound, errors.KindNotFound, errors.LimitNotFound), 4),
-    ((errors.InvalidState, errors.IdempotencyConflict, errors.Duplicate, errors.TooManyKeys), 5),
+    ((errors.JobNotFound, errors.KeyNotFound, errors.KindNotFound, errors.LimitNotFound, ScheduleNotFound), 4),
+    ((errors.InvalidState, errors.IdempotencyConflict, errors.Duplicate, errors.TooManyKeys, ScheduleConflict), 5),
     (errors.StoreUnavailable, 3),
     ((errors.ConfigError, errors.InvalidJob, errors.UnknownKind), 2),
 )
@@ -42,6 +43,7 @@ app.add_typer(jobs.dlq, name="dlq")
 app.add_typer(queues.queues, name="queues")
 app.add_typer(kinds.kinds, name="kinds")
 app.add_typer(limits.limits, name="limits")
+app.add_typer(schedules.schedules, name="schedules")
 app.add_typer(access.keys, name="keys")
 app.add_typer(access.quotas, name="quotas")
 app.add_typer(audit.audit, name="audit")

@@ -14,13 +14,13 @@ from ironforge.job.options import OPTIONS, Option
 from ironforge.job.unique_option import Unique
 
 
-def takes_job_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command a flag for each option; its own parameter `options` receives those that were given."""
+def takes_job_options(command: Callable[..., Any], *, without: str = "") -> Callable[..., Any]:
+    """Give a command a flag for each option but one; its own parameter `options` receives those that were given."""
 
     def given(options: dict[str, Any]) -> dict[str, Any]:
         return {name: _read(name, value) for name, value in options.items() if value is not None}
 
-    return with_flags(command, "options", [_flag(option) for option in OPTIONS], given)
+    return with_flags(command, "options", [_flag(option) for option in OPTIONS if option.name != without], given)
 
 
 def _read(name: str, value: Any) -> Any:

@@ -75,7 +75,7 @@ def submit(
 ) -> None:
     """Submit a job. Prints its id; with --wait, the job as it ended."""
     with connected(settings) as client:
-        accepted = client.submit(kind, _payload(payload), idempotency_key=idempotency_key, **options)
+        accepted = client.submit(kind, payload_of(payload), idempotency_key=idempotency_key, **options)
         _accepted(client, accepted, wait=wait, as_json=as_json)
 
 
@@ -196,7 +196,7 @@ async def _was_retried(client: AsyncClient, job_id: str, *, reset: bool) -> bool
     return True
 
 
-def _payload(text: str) -> msgspec.Raw:
+def payload_of(text: str) -> msgspec.Raw:
     """The bytes as they were given: a number with many digits must arrive as it is."""
     content = sys.stdin.buffer.read() if text == "-" else text.encode(errors="surrogateescape")
     from ironforge.api.parsing.strict_json import InvalidJson, canonical  # noqa: PLC0415

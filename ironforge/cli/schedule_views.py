@@ -1,0 +1,144 @@
+"""Schedules and their ticks on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from rich.table import Table
+from rich.text import Text
+
+from ironforge.cli import output
+from ironforge.formats.numbers import shown as number
+from ironforge.job.record import created_ms_of, parse_id
+
+_STYLES: Final = {"ticks": "green", "paused": "yellow", "ended": "dim", "broken": "red"}
+# Beside these the history has codes of what refused a job.
+_REASONS: Final = {
+    "overlap": "its last job had not ended",
+    "missed": "nothing could start it in time",
+    "paused": "it was paused",
+    "redefined": "it was defined anew",
+    "trigger": "triggered",
+    "backfill": "backfilled",
+}
+
+
+def listed(schedules: Sequence[Mapping[str, Any]]) -> Table:
+    rows = [
+        (
+            one["name"],
+            one["words"] or one["problem"],
+            f"in {output.until(one['next_at'])}" if one["next_at"] and not one["paused"] else "",
+            _last(one["last_job_id"]),
+            _state(one),
+        )
+        for one in schedules
+    ]
+    return output.table(("NAME", "TICKS", "NEXT", "LAST", "STATE"), rows)
+
+
+def in_a_line(schedule: Mapping[str, Any]) -> str:
+    """What it says, and what comes next."""
+    return f"{schedule['name']}: {schedule['words'] or schedule['problem']}; {_comes(schedule)}"
+
+
+def print_schedule(schedule: Mapping[str, Any]) -> None:
+    output.line(in_a_line(schedule))
+    said = dict(schedule["schedule"] or {})
+    job = dict(said.pop("job", {}))
+    for name, value in said.items():
+        output.line(f"  {name}: {_value(value)}")
+    if job:
+        kind, payload = job.pop("kind"), msgspec.json.encode(job.pop("payload", None)).decode()
+        options = [f"{name} {_value(value)}" for name, value in job.items()]
+        output.line(f"  job: {', '.join([f'{kind} {payload}', *options])}")
+    for name in ("source", "by"):
+        if schedule[name]:
+            output.line(f"  {name}: {schedule[name]}")
+    if schedule["last_job_id"]:
+        output.line(f"  last job: {schedule['last_job_id']}, {_last(schedule['last_job_id'])}")
+    for warning in schedule["warnings"]:
+        output.line(f"  warning: {warning['detail']}")
+
+
+def next_ticks(ticks: Sequence[Mapping[str, Any]]) -> Table:
+    rows = [(_time(tick["local"]), output.until(tick["at"]), tick["note"]) for tick in ticks]
+    return output.table(("NEXT", "IN", "NOTE"), rows)
+
+
+def history(ticks: Sequence[Mapping[str, Any]]) -> Table:
+    rows = [(_time(tick["at"]), _late(tick), _outcome(tick)) for tick in ticks]
+    return output.table(("TICK", "LATE", "OUTCOME"), rows, right=("LATE",))
+
+
+def backfilled(ticks: Sequence[Mapping[str, Any]]) -> Table:
+    return output.table(("TICK", "JOB"), [(_time(tick["at"]), tick["job_id"]) for tick in ticks])
+
+
+def warn(answer: Mapping[str, Any]) -> None:
+    for warning in answer["warnings"]:
+        output.say(f"warning: {warning['detail']}")
+
+
+def pause(paused: Mapping[str, Any]) -> str:
+    end = f"until {_time(paused['until'])}" if paused["until"] else "until it is resumed"
+    by = f" by {paused['by']}" if paused["by"] else ""
+    return f"paused{by} {end}" + (f": {paused['note']}" if paused["note"] else "")
+
+
+def reason(code: str) -> str:
+    return _REASONS.get(code, code)
+
+
+def _comes(schedule: Mapping[str, Any]) -> str:
+    if schedule["paused"]:
+        return pause(schedule["paused"])
+    if schedule["problem"]:
+        return "it does not tick: put it anew"
+    return f"next in {output.until(schedule['next_at'])}" if schedule["next_at"] else "it does not tick again"
+
+
+def _state(schedule: Mapping[str, Any]) -> Text:
+    if schedule["problem"]:
+        name = "broken"
+    elif schedule["paused"]:
+        name = "paused"
+    else:
+        name = "ticks" if schedule["next_at"] else "ended"
+    return output.cell(name, _STYLES[name])
+
+
+def _last(job_id: str | None) -> str:
+    """How long ago its last job was to start, which its id says."""
+    if job_id is None:
+        return ""
+    then = datetime.fromtimestamp(created_ms_of(parse_id(job_id)) / 1000, UTC)
+    return f"{output.age(then.isoformat())} ago"
+
+
+def _late(tick: Mapping[str, Any]) -> str:
+    return output.duration(tick["late_seconds"]) if tick["outcome"] == "started" else ""
+
+
+def _outcome(tick: Mapping[str, Any]) -> str:
+    words = [tick["outcome"], tick["job_id"]]
+    if tick["count"] > 1:
+        words.append(f"{tick['count']} ticks until {_time(tick['until'])}")
+    if tick["reason"]:
+        words.append(f"({reason(tick['reason'])})")
+    return " ".join(filter(None, words))
+
+
+def _time(text: str) -> str:
+    """With the day of the week, for most schedules are made of them."""
+    moment = datetime.fromisoformat(text)
+    return f"{moment:%a} {moment.isoformat(' ', 'seconds')}".replace("+00:00", "Z")
+
+
+def _value(value: object) -> str:
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return "; ".join(value)
+    return number(value) if isinstance(value, float) else output.field(value)

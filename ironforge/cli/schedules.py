@@ -1,0 +1,216 @@
+"""The commands about schedules, through the HTTP API."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Any, Final
+
+import typer
+
+from ironforge.cli import output, schedule_views
+from ironforge.cli.generated_flags import AsJson, takes_settings
+from ironforge.cli.job_flags import takes_job_options
+from ironforge.cli.jobs import Cursor, connected, payload_of
+from ironforge.cli.schedule_flags import takes_schedule
+from ironforge.formats.numbers import counted
+from ironforge.job.options import JobKeywords
+from ironforge.settings import Settings
+from ironforge.settings.declaration import Command
+
+schedules: Final = typer.Typer(
+    no_args_is_help=True, epilog=output.EXIT_CODES, help="Define, preview, pause and trigger schedules."
+)
+
+_NEXT_SHOWN: Final = 5
+_PAST_SHOWN: Final = 5
+_CONFLICT: Final = 5
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="the schedule, such as report.nightly")]
+Etag = Annotated[str | None, typer.Option(help="as `show --json` has it: only if it is still the same")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="say what would be done, and do nothing")]
+
+
+@schedules.command("list", epilog=output.EXIT_CODES)
+@takes_settings(Command.CLIENT)
+def list_schedules(
+    *,
+    source: Annotated[str | None, typer.Option(help="only of this one; empty: those that were put by hand")] = None,
+    limit: Annotated[int, typer.Option(help="schedules on one page")] = 50,
+    cursor: Cursor = None,
+    as_json: AsJson = False,
+    settings: Settings,
+) -> None:
+    """List the schedules, with when each ticks next."""
+    with connected(settings) as client:
+        page = client.schedules(source=source, limit=limit, cursor=cursor)
+    if as_json:
+        output.print_json(page)
+        return
+    if page["schedules"]:
+        output.out.print(schedule_views.listed(page["schedules"]))
+    else:
+        output.say("no schedules")
+    if page["next"]:
+        output.say(f"more with --cursor {page['next']}")
+
+
+@schedules.command("show", epilog=output.EXIT_CODES)
+@takes_settings(Command.CLIENT)
+def show(name: Name, as_json: AsJson = False, *, settings: Settings) -> None:
+    """Show a schedule, its next ticks and what became of the last ones."""
+    with connected(settings) as client:
+        found = client.schedule(name)
+        if as_json:
+            output.print_json(found)
+            return
+        schedule_views.print_schedule(found)
+        if found["next_at"]:
+            output.out.print(schedule_views.next_ticks(client.next_ticks(name, n=_NEXT_SHOWN)["next"]))
+        if past := client.schedule_history(name, limit=_PAST_SHOWN)["ticks"]:
+            output.out.print(schedule_views.history(past))
+
+
+@schedules.command("put", epilog=output.EXIT_CODES)
+@takes_settings(Command.CLIENT)
+@partial(takes_job_options, without="run_at")
+@takes_schedule
+def put(
+    name: Name,
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="what to run, such as report.build")],
+    payload: Annotated[
+        str,
+        typer.Argument(metavar="[PAYLOAD_JSON]", help="the handler's arguments as JSON; `-` reads them from stdin"),
+    ] = "null",
+    *,
+    schedule: dict[str, Any],
+    options: JobKeywords,
+    source: Annotated[str, typer.Option(help="what owns it, and alone may change it; default: nothing does")] = "",
+    etag: Etag = None,
+    as_json: AsJson = False,
+    settings: Settings,
+) -> None:
+    """Define a schedule, or define it anew: when it ticks, by --cron or --every-seconds, and the job that it starts."""
+    with connected(settings) as client:
+        answer = client.put_schedule(
+            name, kind=kind, payload=payload_of(payload), source=source, etag=etag, **schedule, **options
+        )
+    if not as_json:
+        schedule_views.warn(answer)
+    output.report(answer, schedule_views.in_a_line(answer), as_json=as_json)
+
+
+@schedules.command("next", epilog=output.EXIT_CODES)
+@takes_settings(Command.CLIENT)
+def show_next(
+    name: Name,
+    *,
+    n: Annotated[int, typer.Option("-n", help="how many, at most 1000")] = 10,
+    after: Annotated[str | None, typer.Option(help="a time with a zone; default: now")] = None,
+    as_json: AsJson = False,
+    settings: Settings,
+) -> None:
+    """Show when it ticks next, by the clock of its zone, and what a change of that clock does to it."""
+    with connected(settings) as client:
+        found = client.next_ticks(name, n=n, after=after)
+    if as_json:
+        output.print_json(found)
+    elif found["next"]:
+        output.out.print(schedule_views.next_ticks(found["next"]))
+    else:
+        output.say(f"{name} does not tick again")
+
+
+@schedules.command("history", epilog=output.EXIT_CODES)
+@takes_settings(Command.CLIENT)
+def history(
+    name: Name,
+    *,
+    limit: Annotated[int, typer.Option(help="rows on one page")] = 50,
+    cursor: Cursor = None,
+    as_json: AsJson = False,
+    settings: Settings,
+) -> None:
+    """Show what became of its last ticks: each started a job, or was skipped for a reason."""
+    with connected(settings) as client:
+        page = client.schedule_history(name, limit=limit, cursor=cursor)
+    if as_json:
+        output.print_json(page)
+        return
+    if page["ticks"]:
+        output.out.print(schedule_views.history(page["ticks"]))
+    else:
+        output.say(f"{name} has not ticked yet")
+    if page["next"]:
+        output.say(f"more with --cursor {page['next']}")
+
+
+@schedules.command("pause", epilog=output.EXIT_CODES)
+@takes_settings(Command.CLIENT)
+def pause(
+    name: Name,
+    *,
+    note: Annotated[str, typer.Option(help="why")] = "",
+    until: Annotated[str | None, typer.Option(help="a time with a zone; default: until it is resumed")] = None,
+    as_json: AsJson = False,
+    settings: Settings,
+) -> None:
+    """Skip its ticks, until a time or until it is resumed."""
+    with connected(settings) as client:
+        answer = client.pause_schedule(name, note=note, until=until)
+    output.report(answer, f"{name}: {schedule_views.pause(answer['paused'])}", as_json=as_json)
+
+
+@schedules.command("resume", epilog=output.EXIT_CODES)
+@takes_settings(Command.CLIENT)
+def resume(name: Name, as_json: AsJson = False, *, settings: Settings) -> None:
+    """Let it tick again."""
+    with connected(settings) as client:
+        answer = client.resume_schedule(name)
+    output.report(answer, schedule_views.in_a_line(answer), as_json=as_json)
+
+
+@schedules.command("trigger", epilog=output.EXIT_CODES)
+@takes_settings(Command.CLIENT)
+def trigger(name: Name, as_json: AsJson = False, *, settings: Settings) -> None:
+    """Start its job now, also while it is paused. Prints the job's id."""
+    with connected(settings) as client:
+        answer = client.trigger_schedule(name)
+    skipped = answer["outcome"] == "skipped"
+    words = f"{name} starts no job: {schedule_views.reason(answer['reason'])}" if skipped else f"{name} starts a job"
+    output.report(answer, words, as_json=as_json)
+    if skipped:
+        raise typer.Exit(_CONFLICT)
+    if not as_json:
+        output.line(answer["job_id"])
+
+
+@schedules.command("backfill", epilog=output.EXIT_CODES)
+@takes_settings(Command.CLIENT)
+def backfill(
+    name: Name,
+    *,
+    start: Annotated[str, typer.Option("--from", help="a time with a zone; a tick at this time counts")],
+    end: Annotated[str, typer.Option("--to", help="a time with a zone; a tick at this time does not count")],
+    per_second: Annotated[float, typer.Option(help="jobs that start in a second")] = 1.0,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+    settings: Settings,
+) -> None:
+    """Start its job for each of its ticks in a time that is over, or that it was not there."""
+    with connected(settings) as client:
+        answer = client.backfill_schedule(name, start, end, per_second=per_second, dry_run=dry_run)
+    if not as_json and answer["ticks"]:
+        output.out.print(schedule_views.backfilled(answer["ticks"]))
+    jobs = counted(len(answer["ticks"]), "job")
+    takes = output.duration(max(0, len(answer["ticks"]) - 1) / per_second)
+    words = f"{jobs} would start within {takes}" if dry_run else f"{jobs} submitted: the last starts in {takes}"
+    output.report(answer, words, as_json=as_json)
+
+
+@schedules.command("delete", epilog=output.EXIT_CODES)
+@takes_settings(Command.CLIENT)
+def delete(name: Name, *, etag: Etag = None, as_json: AsJson = False, settings: Settings) -> None:
+    """Delete a schedule with its history; jobs that it started go on."""
+    with connected(settings) as client:
+        answer = client.delete_schedule(name, etag=etag)
+    output.report(answer, f"schedule {name} is deleted", as_json=as_json)

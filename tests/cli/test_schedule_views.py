@@ -1,0 +1,94 @@
+"""Schedules on a terminal of 80 columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+from ironforge.cli import schedule_views
+from ironforge.job.record import format_id, new_id
+
+JOB_ID = "01a21e12-1030-7f52-9c5b-abe26e71f689"
+TICK: dict[str, Any] = {
+    "at": "2026-11-27T17:33:44.000Z",
+    "outcome": "started",
+    "reason": "",
+    "late_seconds": 0.004,
+    "job_id": JOB_ID,
+    "until": "2026-11-27T17:33:44.000Z",
+    "count": 1,
+}
+SCHEDULE: dict[str, Any] = {
+    "name": "report.nightly",
+    "words": "at 02:30 every day, Europe/Berlin",
+    "next_at": "2040-01-31T12:00:00.000Z",
+    "last_job_id": None,
+    "paused": None,
+    "problem": None,
+}
+
+
+def lines(table: Table) -> list[str]:
+    console = Console(width=80, color_system=None)
+    with console.capture() as captured:
+        console.print(table)
+    return [line.rstrip() for line in captured.get().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("tick", "expected"),
+    [
+        ({}, f"0.0s started {JOB_ID}"),
+        (
+            {"reason": "backfill", "count": 3, "until": "2026-11-28T17:33:44Z"},
+            f"0.0s started {JOB_ID} 3 ticks until Sat 2026-11-28 17:33:44Z (backfilled)",
+        ),
+        ({"outcome": "skipped", "job_id": None, "reason": "overlap"}, "skipped (its last job had not ended)"),
+        ({"outcome": "skipped", "job_id": None, "reason": "queue_full"}, "skipped (queue_full)"),
+        (
+            {"outcome": "skipped", "job_id": None, "reason": "missed", "count": 40, "until": "2026-11-28T17:33:44Z"},
+            "skipped 40 ticks until Sat 2026-11-28 17:33:44Z (nothing could start it in time)",
+        ),
+    ],
+)
+def test_what_became_of_a_tick(tick: dict[str, Any], expected: str):
+    _, *shown = lines(schedule_views.history([{**TICK, **tick}]))
+
+    assert " ".join(" ".join(shown).split()) == f"Fri 2026-11-27 17:33:44Z {expected}"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "state"),
+    [
+        ({}, "ticks"),
+        ({"next_at": None}, "ended"),
+        ({"paused": {"by": "", "until": None, "note": ""}}, "paused"),
+        ({"words": "", "next_at": None, "problem": "it cannot be read"}, "broken"),
+    ],
+)
+def test_how_a_schedule_stands(schedule: dict[str, Any], state: str):
+    assert lines(schedule_views.listed([{**SCHEDULE, **schedule}]))[1].split()[-1] == state
+
+
+def test_when_it_last_started_a_job():
+    shown = lines(schedule_views.listed([{**SCHEDULE, "last_job_id": format_id(new_id())}]))
+
+    assert "s ago" in shown[1]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ({"next_at": None}, "at 02:30 every day, Europe/Berlin; it does not tick again"),
+        (
+            {"paused": {"by": "key_1", "until": None, "note": "moving"}},
+            "at 02:30 every day, Europe/Berlin; paused by key_1 until it is resumed: moving",
+        ),
+        ({"words": "", "problem": "it cannot be read"}, "it cannot be read; it does not tick: put it anew"),
+    ],
+)
+def test_what_comes_next(schedule: dict[str, Any], expected: str):
+    assert schedule_views.in_a_line({**SCHEDULE, **schedule}) == f"report.nightly: {expected}"
