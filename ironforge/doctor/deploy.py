@@ -1,4 +1,4 @@
-"""What a roll-out would leave lying: waiting jobs that the application, as it is now, could not run."""
+"""What a roll-out would leave lying: waiting jobs that the application, as it is now, could not run, and schedules."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from ironforge.settings import Settings
 from ironforge.settings.namespaces import shares_of
 from ironforge.store import StoreClient
 from ironforge.store.contract import Inspector, JobFilter
+from ironforge.store.schedules.contract import CODE, Schedules, ScheduleView
 from ironforge.store.server_checks import check_shards
 
 # Of each state in each namespace: the answer must come while an operator waits.
 JOBS_READ: Final = 20_000
 PAGE: Final = 500
+SCHEDULES_READ: Final = 100_000
 EXAMPLES: Final = 3
 # The dead are told of, for they may be retried; they hold up no roll-out.
 _STATES: Final[dict[JobState, Level]] = {JobState.QUEUED: "fail", JobState.SCHEDULED: "fail", JobState.DEAD: "warn"}
@@ -34,7 +36,8 @@ class Problem(NamedTuple):
 
 
 async def examine_deploy(forge: Forge, settings: Settings) -> list[Finding]:
-    """Waiting jobs of each namespace that nodes of `forge` with these settings would not run, by what is wrong."""
+    """Of each namespace: waiting jobs that nodes of `forge` with these settings would not run, by what is wrong, and
+    schedules that would not be as its code says."""
     findings: list[Finding] = []
     shares = shares_of(settings)
     try:
@@ -47,12 +50,10 @@ async def examine_deploy(forge: Forge, settings: Settings) -> list[Finding]:
         own = msgspec.structs.replace(settings, namespace=share.namespace)
         store_client = StoreClient(own)
         try:
-            for state in _STATES:
-                found = await _of_state(store_client.inspector, state, forge, own)
-                several = len(shares) > 1
-                findings += [
-                    one._replace(message=f"{share.namespace}: {one.message}") if several else one for one in found
-                ]
+            found = [each for state in _STATES for each in await _of_state(store_client.inspector, state, forge, own)]
+            found += await _of_schedules(store_client.schedules, forge)
+            several = len(shares) > 1
+            findings += [one._replace(message=f"{share.namespace}: {one.message}") if several else one for one in found]
         except StoreError as error:
             return [Finding("fail", "server", str(error))]
         finally:
@@ -89,6 +90,32 @@ async def _of_state(inspector: Inspector, state: JobState, forge: Forge, setting
         message = f"only {read} {state} jobs were looked at, and there are more"
         findings.append(Finding("warn", "deploy", message))
     return findings or [Finding("ok", "deploy", f"{counted(read, f'{state} job')} could run")]
+
+
+async def _of_schedules(schedules: Schedules, forge: Forge) -> list[Finding]:
+    names = [*forge.schedules, *(name for name in await schedules.names() if name not in forge.schedules)]
+    pages = range(0, min(len(names), SCHEDULES_READ), PAGE)
+    views = [view for at in pages for view in await schedules.views(names[at : at + PAGE])]
+    found = [(view.name, problem) for view in views if (problem := _problem_of(view, forge)) is not None]
+    return [Finding("warn", "deploy", f"schedule {name} {problem.what}", problem.fix) for name, problem in found]
+
+
+def _problem_of(view: ScheduleView, forge: Forge) -> Problem | None:
+    stored, alone = view.stored, "so its nodes leave that one alone"
+    if view.name not in forge.schedules:
+        if stored is None or stored.source != CODE or stored.gone or stored.schedule.job.kind not in forge.kinds:
+            return None
+        what = "is in the code of nodes, and not in that of this application: it pauses as the last of them ends"
+        return Problem(what, "keep it in the code, or delete it after the roll-out")
+    if stored is None:
+        what = f"of this application is there and cannot be read here, {alone}: {view.problem}"
+        return Problem(what, "upgrade, or delete it")
+    if stored.source == CODE:
+        return None
+    whose = f"of source {stored.source!r}" if stored.source else "put by hand"
+    return Problem(
+        f"of this application is there, {whose}, {alone}", "delete it, or give that of the application another name"
+    )
 
 
 def _problems(job: Job, forge: Forge, settings: Settings) -> Iterator[tuple[Problem, str]]:

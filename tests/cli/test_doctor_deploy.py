@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from ironforge.job.options import JobOptions
+from ironforge.job.request import JobRequest
+from ironforge.redis.keys import Keys
+from ironforge.schedules.definition import Schedule
 from ironforge.settings import load
 from ironforge.store import StoreClient, Submission
+from ironforge.store.schedules.contract import CODE
 from tests.cli.kit import ironforge
 
 APP = "ironforge.examples.many_kinds"
@@ -74,3 +80,28 @@ async def test_what_to_do_is_said_of_each(server: str) -> None:
     done = ironforge("doctor", "--deploy", APP, "--queues", "default", redis_url=server)
     fixes = sorted(line.split()[1] for line in done.stdout.splitlines() if "->" in line)
     assert fixes == ["have", "keep", "name"]
+
+
+@pytest.mark.usefixtures("client")
+async def test_schedules_that_would_not_be_as_the_code_says_are_found(server: str, tmp_path: Path) -> None:
+    store_client = StoreClient(load({}, redis_url=server))
+    schedule = Schedule(cron=("0 9 * * *",), job=JobRequest(kind="report"))
+    for name, source in (("mine", ""), ("filed", "crontab.toml"), ("kept", CODE), ("dropped", CODE), ("theirs", "")):
+        await store_client.schedules.put(name, schedule, source=source)
+    with redis.Redis.from_url(server) as raw:
+        raw.hset(Keys("default").schedules, "newer", b'{"newer": 1}')
+    await store_client.close()
+    (tmp_path / "shop.py").write_text(
+        "from ironforge import Forge\nforge = Forge()\nforge.job('report')(lambda: None)\n"
+        "for name in ('mine', 'filed', 'kept', 'newer', 'new'):\n"
+        "    forge.schedule(name, 'report', cron='0 9 * * *')\n"
+    )
+    done = ironforge("doctor", "--json", "--deploy", "shop", redis_url=server, cwd=tmp_path)
+    found = [one["message"] for one in json.loads(done.stdout) if one["level"] == "warn"]
+    assert found[:2] == [
+        "schedule mine of this application is there, put by hand, so its nodes leave that one alone",
+        "schedule filed of this application is there, of source 'crontab.toml', so its nodes leave that one alone",
+    ]
+    assert "schedule newer of this application is there and cannot be read here, so its nodes leave" in found[2]
+    last = "is in the code of nodes, and not in that of this application: it pauses as the last of them ends"
+    assert found[3:] == [f"schedule dropped {last}"]
