@@ -62,6 +62,9 @@ class Ground:
         self._nodes.append(node)
         return node
 
+    def running(self) -> list[subprocess.Popen[bytes]]:
+        return [node for node in self._nodes if node.poll() is None]
+
     async def started_nodes(self, count: int) -> list[subprocess.Popen[bytes]]:
         nodes = [self.start_node() for _ in range(count)]
 

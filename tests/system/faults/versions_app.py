@@ -1,5 +1,6 @@
 """A node program in two versions, by its argument: the second one knows a kind more, a field more of another one, and
-needs a field more of a third. A fourth has another priority, and a limit another concurrency.
+needs a field more of a third. A fourth has another priority, a limit another concurrency, and a schedule another day. A
+third version is the second one without the schedule.
 
 What a node declines it writes into the ledger as well.
 """
@@ -65,6 +66,8 @@ if __name__ == "__main__":
     OutcomeReporter.declined = declined  # type: ignore[method-assign]
     grows = forge.job("grown", max_retries=100, backoff=Backoff(base_seconds=0.02, max_seconds=0.1))
     forge.limit("pace", concurrency=int(sys.argv[1]))
+    if sys.argv[1] != "3":
+        forge.schedule("yearly", "moved", {"n": 1}, cron=f"0 0 {sys.argv[1]} 1 *")
     if sys.argv[1] == "1":
         forge.job("old")(old)
         forge.job("moved", priority="low")(moved)
