@@ -7,23 +7,23 @@ from typing import Any, Final
 
 import msgspec
 
-from ironforge.errors import LimitNotFound, QuotaExceeded
+from ironforge.errors import LimitNotFound
 from ironforge.job.definition import Announcement
 from ironforge.job.limits import RESERVED, Limit, LimitDefinition, Override, check_limit, check_override, claim_of
 from ironforge.redis.connection import Command, Connection, DoorConnection
 from ironforge.redis.keys import Keys
 from ironforge.redis.replies import pairs
 from ironforge.redis.scripts import DEFINE, KEY_STATE, RESUME
-from ironforge.settings import Settings, environment_name
+from ironforge.settings import Settings
 from ironforge.store.contract import LimitKey
 from ironforge.store.kinds import VERSIONS_KEPT
+from ironforge.store.quotas import all_defined
 from ironforge.store.retention import score_ms
 
 HOLDERS_NAMED: Final = 100
 # Of the keys in use, which are looked through when a definition has changed.
 AT_ONCE: Final = 2_000
 CHANGED: Final = 1
-RETRY_SECONDS: Final = 60.0
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(LimitDefinition).decode
@@ -96,14 +96,8 @@ class RedisLimits:
         if done == 0:
             raise _no_such_limit(name)
         if done < 0:
-            raise QuotaExceeded(
-                f"the namespace may define {self._most} limits, and has as many: use one limit with a key for each "
-                f"target, delete those that are not used, or raise {environment_name('max_limits')}",
-                quota="namespace.limits",
-                current=self._most,
-                limit=self._most,
-                retry_seconds=RETRY_SECONDS,
-            )
+            advice = "use one limit with a key for each target, delete those that are not used"
+            raise all_defined("limits", self._most, advice)
         if done == CHANGED:
             await offer(self._connection, self._keys, [name.encode()])
 

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from typing import Final
 
-from ironforge.errors import InvalidState, JobNotFound, QuotaExceeded
+from ironforge.errors import InvalidState, JobNotFound
 from ironforge.redis.connection import Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.scripts import DELETE_SCHEDULE, PUT_SCHEDULE
-from ironforge.settings import Settings, environment_name
+from ironforge.settings import Settings
 from ironforge.store.located_jobs import LocatedJobs
+from ironforge.store.quotas import all_defined
 from ironforge.store.retention import milliseconds
 from ironforge.store.schedules.contract import PastTick, StoredSchedule
 from ironforge.store.schedules.firing import Firing, Hit, Shot
 from ironforge.store.schedules.stored import Held, Position, encode, etag_of, past_tick
 from ironforge.store.schedules.ticking import Skipped
-
-RETRY_SECONDS: Final = 60.0
 
 
 class ScheduleShard:
@@ -62,14 +60,7 @@ class ScheduleShard:
             [*held, said, position.raw, position.look, self._most, self._keys.signals, *words],
         )
         if done < 0:
-            raise QuotaExceeded(
-                f"the namespace may have {self._most} schedules, and has as many: delete those that are not used, or "
-                f"raise {environment_name('max_schedules')}",
-                quota="namespace.schedules",
-                current=self._most,
-                limit=self._most,
-                retry_seconds=RETRY_SECONDS,
-            )
+            raise all_defined("schedules", self._most, "delete those that are not used")
         return Held(held.name, said, position.raw) if done else None
 
     async def delete(self, held: Held) -> bool:

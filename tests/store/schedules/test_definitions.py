@@ -88,7 +88,7 @@ async def test_names_are_sorted_and_views_in_the_order_asked_for(cluster: Cluste
 async def test_there_are_at_most_so_many(cluster: Cluster) -> None:
     cluster.with_settings(max_schedules=1)
     await schedules(cluster).put("one", every())
-    with pytest.raises(QuotaExceeded, match="may have 1 schedules, and has as many: delete those that are not used"):
+    with pytest.raises(QuotaExceeded, match="may define 1 schedules, and has as many: delete those that are not used"):
         await schedules(cluster).put("two", every())
     await schedules(cluster).put("one", every(60.0))
 

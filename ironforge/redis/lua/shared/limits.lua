@@ -46,7 +46,7 @@ local function each_of(rate) return (rate.per_seconds or 1) * 1000000 / rate.uni
 -- The units that a rate lets through at once.
 local function burst_of(rate)
   if (rate.burst or 0) > 0 then return rate.burst end
-  return math.max(1, math.floor(rate.units / (rate.per_seconds or 1) / 10))
+  return math.max(1, math.floor(rate.units / (rate.per_seconds or 1) * 0.1))
 end
 
 -- Until when a rate may be used up, in whole µs, as it is stored.
