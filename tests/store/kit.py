@@ -173,11 +173,14 @@ class Cluster:
     def look(self) -> Snapshot:
         return Snapshot(self.raw, self.keys.prefix)
 
-    def check(self) -> None:
-        """No key without an owner, and every job in exactly one place."""
+    def check(self) -> list[Snapshot]:
+        """No key without an owner, and every job in exactly one place; what is in each shard."""
+        found = []
         for keys in shards_of(self.settings):
             self.keys = keys
-            self._check_shard(self.look())
+            found.append(self.look())
+            self._check_shard(found[-1])
+        return found
 
     def _check_shard(self, seen: Snapshot) -> None:
         keys = self.keys

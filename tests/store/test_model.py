@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
 
 from ironforge.redis import scripts
+from ironforge.redis.connection import Command, Connection
 from ironforge.redis.scripts import Script
 from ironforge.store import expiry
 from ironforge.store.consumer import stream_selector
@@ -37,7 +39,14 @@ def live(machine: type[StoreClient], server: str, **options: Any) -> None:
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nodes look at all with each call."""
+    """Nodes look at all with each call, and wait for its answer: on a busy machine the model would not know what has
+    happened."""
+
+    async def exchange(self: Connection, commands: Sequence[Command], **_: object) -> list[Any]:
+        return await once(self, commands, timeout_seconds=60.0)
+
+    once = Connection.exchange
+    monkeypatch.setattr(Connection, "exchange", exchange)
     monkeypatch.setattr(stream_selector, "LOOK_SECONDS", 0.0)
     monkeypatch.setattr(expiry, "LOOK_SECONDS", 0.0)
 

@@ -54,11 +54,13 @@ TOGETHER = (
 UNITS = {"x": 1, "y": 2}
 
 
-def _uses(names: str, keys: str) -> tuple[LimitUse, ...]:
+KEYS = st.sampled_from(["xxx", "xxx", "yxy", "xyx"])
+# Of which the jobs of one life use some: few, so that they meet.
+SOME_TOGETHER = st.lists(st.sampled_from(TOGETHER), min_size=1, max_size=3)
+
+
+def uses(names: str, keys: str) -> tuple[LimitUse, ...]:
     return tuple(LimitUse(name, key, UNITS[key]) for name, key in zip(names.split(), keys, strict=False))
-
-
-USES = st.builds(_uses, st.sampled_from(TOGETHER), st.sampled_from(["xxx", "xxx", "yxy", "xyx"]))
 
 
 class Claims:

@@ -4,7 +4,7 @@ and when all may run, nothing is left."""
 from __future__ import annotations
 
 from hypothesis import strategies as st
-from hypothesis.stateful import invariant, precondition, rule
+from hypothesis.stateful import precondition, rule
 
 from ironforge.job.expiry import is_expired
 from ironforge.job.record import JobState
@@ -17,6 +17,7 @@ from tests.store.model.doors import ENDED, NUMBERS, Known, has_jobs
 from tests.store.model.steering import Steering
 from tests.store.model.submitting import HOUR_MS
 from tests.store.model.taking import KNOWN_KINDS
+from tests.store.snapshot import Snapshot
 
 UNSERVED_SECONDS = 120
 
@@ -59,6 +60,7 @@ class Flow(Steering):
         super().promote(node)
         for one in self.known.values():
             if self.has_expired(one):
+                assert self.location(one) == b""
                 self.becomes(one, JobState.CANCELLED)
 
     @precondition(has_jobs)
@@ -110,9 +112,10 @@ class Flow(Steering):
 
     # ------------------------------------------------------------------ what always holds
 
-    @invariant()
-    def places_and_unique_keys_are_held_by_those_that_may(self) -> None:
-        seen, keys = self.cluster.look(), self.cluster.keys
+    def check_shard(self, seen: Snapshot) -> None:
+        """Places and unique keys are held by those that may."""
+        super().check_shard(seen)
+        keys = self.cluster.keys
         assert {claim: set(ids) for claim, ids in seen.family(keys.holders).items()} == self.claims.holding()
         assert {name: ids[0] for name, ids in seen.family(keys.unique).items()} == self.unique_keys.all()
 
@@ -137,7 +140,7 @@ class Flow(Steering):
             self.settle(0, twice=False)
         for name in LIMITS:
             for key in UNITS:
-                self.resume(name, key)
+                self.let_go_on(name, key)
         self.pass_time(2 * HOUR_MS)  # by then what was used up of a rate is worked off
         self.promote(last)
         self.fetch(last, 50)

@@ -10,7 +10,7 @@ from ironforge.job.limits import LimitUse, Override, throttled_mark
 from ironforge.job.record import JobState
 from ironforge.store import Adjustment, Delivery, Rewrite
 from tests.store.kit import HOUR_MS, Node, job_in, stream_of
-from tests.store.model.claims import LIMITS, UNITS
+from tests.store.model.claims import LIMITS
 from tests.store.model.doors import NUMBERS, Known, has_jobs
 from tests.store.model.taking import Taking
 
@@ -74,15 +74,22 @@ class Steering(Taking):
 
     # ------------------------------------------------------------------ operators
 
-    @rule(name=st.sampled_from(OVERRIDDEN), most=st.integers(0, 3), for_ms=st.sampled_from([0, 1_000, HOUR_MS]))
-    def override(self, name: str, most: int, for_ms: int) -> None:
+    @rule(number=NUMBERS, most=st.integers(0, 3), for_ms=st.sampled_from([0, 1_000, HOUR_MS]))
+    def override(self, number: int, most: int, for_ms: int) -> None:
         """Or, with none, take back what was said."""
+        names = [name for name in " ".join(self.theme.limits).split() if name in OVERRIDDEN] or OVERRIDDEN
+        name = names[number % len(names)]
         override = Override(most, until_ms=self.clock.now_ms + for_ms if for_ms else 0) if most else None
         self.run(self.cluster.store_client.limits.override(name, override))
         self.claims.overrides[name] = override
 
-    @rule(name=st.sampled_from(sorted(LIMITS)), key=st.sampled_from(sorted(UNITS)))
-    def resume(self, name: str, key: str) -> None:
+    @precondition(has_jobs)
+    @rule(number=NUMBERS)
+    def resume(self, number: int) -> None:
+        if uses := sorted({(use.name, use.key) for one in self.known.values() for use in one.job.limits}):
+            self.let_go_on(*uses[number % len(uses)])
+
+    def let_go_on(self, name: str, key: str) -> None:
         """Dead jobs are waited for no longer, and a key that is stopped goes on."""
         self.run(self.cluster.store_client.limits.resume(name, key))
         claim = LimitUse(name, key).claim

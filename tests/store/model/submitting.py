@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
 from ironforge.errors import Duplicate
-from ironforge.job.limits import LimitUse
 from ironforge.job.record import JobState, created_ms_of, format_id, new_id
 from ironforge.job.uniqueness import UniqueUse
 from ironforge.store import Accepted, Submission
 from tests.store.kit import job
 from tests.store.model import claims, uniqueness
 from tests.store.model.clock import Clock
-from tests.store.model.doors import ENDED, Known
+from tests.store.model.doors import ENDED, NUMBERS, Known
 from tests.store.model.nodes import Life
 
 HOUR_MS = 3_600_000
@@ -29,15 +28,29 @@ KINDS = ("k", "new")
 WAITING = (JobState.QUEUED, JobState.SCHEDULED)
 
 
+class Theme(NamedTuple):
+    """What jobs of one life have, so that those that have it meet: by turns these `limits`; kinds that not every node
+    knows, unique keys, an expiry."""
+
+    limits: list[str]
+    new_kinds: bool
+    unique: bool
+    expiry: bool
+
+
+THEMES = st.builds(Theme, claims.SOME_TOGETHER, st.booleans(), st.booleans(), st.booleans())
+
+
 class Wanted(NamedTuple):
-    """A job to submit. `later`: in an hour. `expires_in_ms`: 0: never."""
+    """A job to submit, as far as the theme lets it. `later`: in an hour. `limits`: which of them, and with which keys.
+    `expires_in_ms`: 0: never."""
 
     queue: str
     priority: int
     fairness_key: str
     later: bool
     kind: str
-    limits: tuple[LimitUse, ...]
+    limits: tuple[int, str]
     expires_in_ms: int
     unique: UniqueUse | None = None
 
@@ -49,7 +62,7 @@ WANTED = st.builds(
     st.sampled_from(["", "", "x", "y"]),
     st.sampled_from([False, False, False, True]),
     st.sampled_from(KINDS),
-    claims.USES,
+    st.tuples(NUMBERS, claims.KEYS),
     st.sampled_from([0, 0, 1_000, 2 * HOUR_MS]),
     st.none() | uniqueness.USES,
 )
@@ -72,9 +85,12 @@ class Doors(Life):
         self.unique_keys = uniqueness.UniqueKeys()
         self._came = 0
 
-    @initialize(starvation_seconds=st.sampled_from([0, 0.001]), wanted=st.lists(WANTED, min_size=4, max_size=8))
-    def start(self, starvation_seconds: float, wanted: list[Wanted]) -> None:
+    @initialize(
+        starvation_seconds=st.sampled_from([0, 0.001]), theme=THEMES, wanted=st.lists(WANTED, min_size=4, max_size=8)
+    )
+    def start(self, starvation_seconds: float, theme: Theme, wanted: list[Wanted]) -> None:
         """With jobs: rules are left out by chance, and in half of all lives that would be the one that submits."""
+        self.theme = theme
         self.cluster.with_settings(starvation_seconds=starvation_seconds)
         for name, limit in claims.LIMITS.items():
             self.run(self.cluster.store_client.limits.put(name, limit))
@@ -115,7 +131,7 @@ class Doors(Life):
         unstarted_us = self.now_us if before is JobState.QUEUED and not one.waits and not one.declined else None
         super().becomes(one, state)
         one.waits = one.declined = False
-        if before is JobState.RUNNING or is_dead:  # its revival has as long as it needs
+        if (before is JobState.RUNNING and state is not before) or is_dead:  # its revival has as long as it needs
             one.expires_ms = 0
         if is_dead or state in ENDED:
             self.unique_keys.release(one.job.kind, one.job.unique, one.job.id)
@@ -140,11 +156,24 @@ class Doors(Life):
 
     def make(self, wanted: Wanted, number: int) -> Submission:
         job_id = (self.clock.now_ms - 50 + number).to_bytes(6) + new_id()[6:]
-        fields = {name: getattr(wanted, name) for name in ("fairness_key", "limits", "unique")}
-        made = job(wanted.queue, wanted.priority, wanted.kind, id=job_id, **fields)
-        is_newer = wanted.limits or wanted.unique or wanted.expires_in_ms
-        made = msgspec.structs.replace(made, version=2 if is_newer else 1)
-        return Submission(made, delay_ms=HOUR_MS if wanted.later else None, expires_in_ms=wanted.expires_in_ms)
+        number, keys = wanted.limits
+        limits = claims.uses(self.theme.limits[number % len(self.theme.limits)], keys)
+        expires_in_ms, unique = wanted.expires_in_ms if self.theme.expiry else 0, self.unique_of(wanted)
+        kind = wanted.kind if self.theme.new_kinds else KINDS[0]
+        made = job(
+            wanted.queue,
+            wanted.priority,
+            kind,
+            id=job_id,
+            fairness_key=wanted.fairness_key,
+            limits=limits,
+            unique=unique,
+        )
+        made = msgspec.structs.replace(made, version=2 if limits or unique or expires_in_ms else 1)
+        return Submission(made, delay_ms=HOUR_MS if wanted.later else None, expires_in_ms=expires_in_ms)
+
+    def unique_of(self, wanted: Wanted) -> UniqueUse | None:
+        return wanted.unique if self.theme.unique else None
 
     def stored(self, item: Submission, one: Known) -> None:
         """As it was submitted, anew or instead of one that waited."""
