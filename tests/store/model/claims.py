@@ -19,7 +19,8 @@ LOOK_US = 20_000
 LIMITS = {
     "one": Limit(concurrency=1),
     "two": Limit(concurrency=2),
-    "rate": Limit(rate=Rate(1, per_seconds=3600, burst=2)),
+    "rate": Limit(rate=Rate(1, per_seconds=3600, burst=4)),
+    "both": Limit(concurrency=4, rate=Rate(1, per_seconds=3600, burst=8)),
     "block": Limit(concurrency=1, order="fifo", on_failure="block"),
     "skip": Limit(concurrency=1, order="fifo", on_failure="skip"),
     "park": Limit(concurrency=1, order="fifo", on_failure="park"),
@@ -32,6 +33,8 @@ TOGETHER = (
     "one",
     "two",
     "rate",
+    "both",
+    "both",
     "block",
     "skip",
     "park",
@@ -41,6 +44,8 @@ TOGETHER = (
     "two one",
     "one rate",
     "rate two",
+    "both one",
+    "two both",
     "newest two",
     "two newest",
     "one oldest",
@@ -64,10 +69,11 @@ def uses(names: str, keys: str) -> tuple[LimitUse, ...]:
 
 
 class Claims:
-    """`holders`: by key of a limit the jobs that have its places, and since when (µs). `overrides`: by limit."""
+    """`limits`: those that are defined. `holders`: by key of a limit the jobs that have its places, and since when
+    (µs). `overrides`: by limit."""
 
     def __init__(self) -> None:
-        self.limits = dict(LIMITS)
+        self.limits: dict[str, Limit] = {}
         self.overrides: dict[str, Override | None] = {}
         self.stops = Stops()
         self.holders: dict[str, dict[bytes, int]] = defaultdict(dict)

@@ -12,7 +12,7 @@ from ironforge.store import Delivery
 from tests.store.declining import declined
 from tests.store.expiring import look_again
 from tests.store.kit import Node, completed, job_in, retry
-from tests.store.model.claims import LIMITS, UNITS
+from tests.store.model.claims import UNITS
 from tests.store.model.doors import ENDED, NUMBERS, Known, has_jobs
 from tests.store.model.steering import Steering
 from tests.store.model.submitting import HOUR_MS
@@ -138,7 +138,7 @@ class Flow(Steering):
         before = [(one.state, one.declined) for one in self.known.values()]
         while any(self.held):
             self.settle(0, twice=False)
-        for name in LIMITS:
+        for name in self.claims.limits:
             for key in UNITS:
                 self.let_go_on(name, key)
         self.pass_time(2 * HOUR_MS)  # by then what was used up of a rate is worked off

@@ -38,9 +38,9 @@ class Life(StoreClient):
         return self.known[job_in(delivery).id]
 
     def take(self, number: int) -> tuple[Node, Delivery] | None:
-        """One that is held, and a node fetches some first when there is none. None: its node has ended it by itself, or
-        none can run."""
-        if not any(self.held):
+        """One that is held, and a node fetches some first when there is none, or half of the time. None: its node has
+        ended it by itself, or none can run."""
+        if number % 2 or not any(self.held):
             self.fetch(number, 4)
         held = [(at, delivery) for at, deliveries in enumerate(self.held) for delivery in deliveries]
         if not held:

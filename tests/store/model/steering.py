@@ -10,7 +10,6 @@ from ironforge.job.limits import LimitUse, Override, throttled_mark
 from ironforge.job.record import JobState
 from ironforge.store import Adjustment, Delivery, Rewrite
 from tests.store.kit import HOUR_MS, Node, job_in, stream_of
-from tests.store.model.claims import LIMITS
 from tests.store.model.doors import NUMBERS, Known, has_jobs
 from tests.store.model.taking import Taking
 
@@ -60,7 +59,7 @@ class Steering(Taking):
         if found := self.of_one_that_runs(number, which):
             node, delivery, use = found
             self.run(node.work.adjust([Adjustment(stream_of(delivery), use.claim, units=units)]))
-            if LIMITS[use.name].rate is not None:
+            if self.claims.limits[use.name].rate is not None:
                 self.claims.correct(use, units, self.now_us)
 
     def of_one_that_runs(self, number: int, which: int) -> tuple[Node, Delivery, LimitUse] | None:
@@ -77,7 +76,9 @@ class Steering(Taking):
     @rule(number=NUMBERS, most=st.integers(0, 3), for_ms=st.sampled_from([0, 1_000, HOUR_MS]))
     def override(self, number: int, most: int, for_ms: int) -> None:
         """Or, with none, take back what was said."""
-        names = [name for name in " ".join(self.theme.limits).split() if name in OVERRIDDEN] or OVERRIDDEN
+        names = [name for name in self.claims.limits if name in OVERRIDDEN]
+        if not names:
+            return
         name = names[number % len(names)]
         override = Override(most, until_ms=self.clock.now_ms + for_ms if for_ms else 0) if most else None
         self.run(self.cluster.store_client.limits.override(name, override))

@@ -92,7 +92,8 @@ class Doors(Life):
         """With jobs: rules are left out by chance, and in half of all lives that would be the one that submits."""
         self.theme = theme
         self.cluster.with_settings(starvation_seconds=starvation_seconds)
-        for name, limit in claims.LIMITS.items():
+        self.claims.limits = {name: claims.LIMITS[name] for name in " ".join(theme.limits).split()}
+        for name, limit in self.claims.limits.items():
             self.run(self.cluster.store_client.limits.put(name, limit))
         super().start()
         for each in wanted:

@@ -38,6 +38,8 @@ class Taking(Doors):
     def given(self, number: int, deliveries: list[Delivery]) -> None:
         """Those that were let in hold all that they claim now, and a key no more than it may, when others made way."""
         let_in = [one for one in self.known.values() if one.waits and self.was_let_in(one)]
+        # One that had its fifo key already overtakes none, not even those that were revived since.
+        took = [one for one in let_in if not self.claims.has_fifo_key(one.job)]
         for one in let_in:
             assert one.state is JobState.QUEUED
             one.waits = one.declined = False
@@ -50,6 +52,7 @@ class Taking(Doors):
                 self.claims.step_aside(one.job, self.now_us)
         for one in let_in:
             assert self.claims.above(one.job.limits, self.now_us) == []
+        for one in took:
             assert [other.job.text_id for other in self.known.values() if self.is_overtaken(other, one)] == []
         for delivery in deliveries:
             one = self.of(delivery)
