@@ -15,7 +15,7 @@ SECOND_MS = 1_000
 def fire_from_anywhere() -> None:
     """Several are told of a tick at once, and each of them fires it, wherever its schedule is."""
     edit(CLAIM_TICKS, (" + again_ms", ""))
-    edit(FIRE, ("~= shot.seen then return 'moved' end", "== nil then return 'moved' end"))
+    edit(FIRE, ("where_now[at] ~= seen[at] or", ""))
 
 
 def move_on_without_a_job() -> None:
@@ -37,12 +37,12 @@ def leave_a_tick_out() -> None:
 
 def skip_without_a_word() -> None:
     """What was skipped is not in the history."""
-    edit(FIRE, ("note_skipped(shot.history, words)", "local _ = words"))
+    edit(FIRE, ("note_skipped(histories[at], words)", "local _ = words"))
 
 
 def fire_a_second_early() -> None:
     """Also where the script is asked whether it is time."""
-    edit(FIRE, ("shot.fires > now", f"shot.fires > now + {SECOND_MS}"))
+    edit(FIRE, ("fires[at] > now", f"fires[at] > now + {SECOND_MS}"))
     original = aim.aim
 
     def early(*words: Any) -> Any:
@@ -69,7 +69,7 @@ def ignore_pauses() -> None:
 
 def overlap_all_the_same() -> None:
     """A schedule whose ticks are to be skipped while a run goes on starts one beside it."""
-    edit(FIRE, ("if where and where ~= 'd' or", "if"))
+    edit(FIRE, ("if where and where ~= 'd' then", "if false then"))
 
 
 def queue_nothing() -> None:
