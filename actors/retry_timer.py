@@ -32,7 +32,8 @@ class RetryTimer(Actor):
         self._work = await self._session.work()
         self.background(self._move_due_jobs(), name="due jobs")
         for ticker in self._tickers:
-            self.background(ticker.tick_forever(self._metrics.ticks), name="ticks")
+            counts = self._metrics.ticks_of(ticker.namespace)
+            self.background(ticker.tick_forever(counts), name="ticks")
 
     @handles(DueAt)
     def due_at(self, _: DueAt) -> None:

@@ -16,6 +16,7 @@ from ironforge.cli import output
 from ironforge.cli.direct import server_of
 from ironforge.cli.generated_flags import AsJson, takes_settings
 from ironforge.cli.jobs import connected
+from ironforge.formats.numbers import counted
 from ironforge.settings import Settings
 from ironforge.settings.declaration import Command
 from ironforge.version import VERSION
@@ -133,7 +134,7 @@ def _stats(answer: dict[str, Any]) -> Group:
     ]
     columns = ("QUEUE", "PRIORITY", "QUEUED", "RUNNING", "OLDEST")
     streams = output.table(columns, rows, right=("QUEUED", "RUNNING", "OLDEST"))
-    found = (("paused", answer["paused"]), *_waits(answer))
+    found = (("paused", answer["paused"]), *_waits(answer), *_schedules(answer))
     paused = [output.cell(f"{what}: {', '.join(names)}", "yellow") for what, names in found if names]
     if answer["totals"] is None:
         return Group(streams, *paused, "", "totals are not shown: this key is limited to some queues")
@@ -152,6 +153,16 @@ def _waits(answer: dict[str, Any]) -> tuple[tuple[str, list[str]], ...]:
         ("declined, and waiting for a node that knows their kind", declined),
         ("kept out by a limit", limited),
     )
+
+
+def _schedules(answer: dict[str, Any]) -> tuple[tuple[str, list[str]], ...]:
+    told = answer["schedules"]
+    if not told or not told["total"]:
+        return ()
+    said = [f"{told[word]} {word}" for word in ("paused", "broken", "overdue") if told[word]]
+    if told["next_in_seconds"] is not None:
+        said.append(f"next tick in {output.duration(told['next_in_seconds'])}")
+    return ((counted(told["total"], "schedule"), said or ["no tick is to come"]),)
 
 
 def _counters(answer: dict[str, Any]) -> Table:

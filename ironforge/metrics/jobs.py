@@ -22,14 +22,13 @@ from ironforge.job.record import split_stream
 from ironforge.metrics.exposition import MULTIPROCESS_DIR, page, with_siblings
 from ironforge.metrics.kinds import AcceptedJobs, KindLabels, audit_failures
 from ironforge.metrics.queue_depths import Depths, Reading
-from ironforge.metrics.ticks import TickMetrics
+from ironforge.metrics.ticks import LATENESS_BUCKETS, TickCounts, TickMetrics
 from ironforge.redis.shards import part_of
 
 DURATION_BUCKETS: Final = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
     *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0),
 )
-LATENESS_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 # A stall stays visible for this long, so that a scrape every 15 s sees each of them.
 LAG_WINDOW_SECONDS: Final = 15.0
 
@@ -53,6 +52,7 @@ class Metrics:
         self._accepted = AcceptedJobs(self.registry, self._kinds, labels)
         self._make_job_metrics(self.registry, labels)
         self._make_node_metrics(self.registry)
+        self._ticks = TickMetrics(self.registry, labels)
         if MULTIPROCESS_DIR not in os.environ:
             ProcessCollector(registry=self.registry)
 
@@ -108,11 +108,14 @@ class Metrics:
             registry=registry,
             buckets=LATENESS_BUCKETS,
         )
-        self.ticks = TickMetrics(registry, LATENESS_BUCKETS)
 
     def namespace_of(self, stream: str) -> str:
         """Of a stream as a delivery names it; empty where one namespace is served."""
         return self._parts[part_of(stream)] if self._parts else ""
+
+    def ticks_of(self, namespace: str) -> TickCounts:
+        """What counts the ticks of schedules in a namespace that is served."""
+        return self._ticks.of(*([namespace] if self._parts else []))
 
     def submitted(self, kind: str, priority: int, count: int = 1) -> None:
         """`count` jobs of this kind and priority were accepted."""

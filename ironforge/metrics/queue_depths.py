@@ -57,6 +57,7 @@ class Depths(Collector):
             family = self._family(name, documentation)
             family.add_metric(tuple(self._own.values()), value)
             yield family
+        yield from self._of_schedules(stats)
         for total, name, documentation in (
             ("poison", "ironforge_poison_total", "Jobs buried as poison"),
             ("expired", "ironforge_expired_total", "Jobs cancelled because they had not started in time"),
@@ -92,6 +93,22 @@ class Depths(Collector):
             elif stream.oldest_ms is not None:
                 age.add_metric(where, max(0, stats.now_ms - stream.oldest_ms) / 1000)
         yield from (depth, running, suspects, declined, limited, age)
+
+    def _of_schedules(self, stats: Stats) -> Iterable[GaugeMetricFamily]:
+        told = stats.schedules
+        values = [
+            ("ironforge_schedules", "Schedules", float(told.total)),
+            ("ironforge_schedules_paused", "Schedules that are paused", told.paused),
+            ("ironforge_schedules_broken", "Schedules that cannot be read, or whose job is refused", told.broken),
+            ("ironforge_schedules_overdue", "Schedules whose tick is due, and that nothing fires", told.overdue),
+        ]
+        if told.next_ms is not None:
+            seconds = max(0, told.next_ms - stats.now_ms) / 1000
+            values.append(("ironforge_schedule_next_tick_seconds", "Until the next tick of any schedule", seconds))
+        for name, documentation, value in values:
+            family = self._family(name, documentation)
+            family.add_metric(tuple(self._own.values()), value)
+            yield family
 
     def _servers(self, stats: Stats, kinds: Kinds) -> GaugeMetricFamily:
         family = self._family("ironforge_queue_nodes", "Nodes that take jobs from it", "queue")

@@ -16,6 +16,7 @@ from ironforge.metrics.exposition import page, with_siblings
 from ironforge.metrics.http import PREFIX
 from ironforge.metrics.kinds import AcceptedJobs, KindLabels, audit_failures
 from ironforge.metrics.queue_depths import Depths, Reading
+from ironforge.metrics.ticks import TickCounts, TickMetrics
 
 
 class NamespaceMetrics:
@@ -27,6 +28,7 @@ class NamespaceMetrics:
         self.registry = CollectorRegistry()
         self.accepted = AcceptedJobs(self.registry, KindLabels(), ("namespace",))
         self.audit_failures = audit_failures(self.registry, "namespace")
+        self.ticks = TickMetrics(self.registry, ("namespace",))
 
 
 class TenantMetrics(Collector):
@@ -36,6 +38,10 @@ class TenantMetrics(Collector):
         self._metrics = metrics
         self._namespace = namespace
         self._audit_failures = metrics.audit_failures.labels(namespace)
+
+    def ticks_of(self, namespace: str) -> TickCounts:
+        """What counts the ticks of its schedules."""
+        return self._metrics.ticks.of(namespace)
 
     def submitted(self, kind: str, priority: int, count: int = 1) -> None:
         """`count` jobs of this kind and priority were accepted."""

@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+LATENESS_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+
 
 class TickMetrics:
-    """`buckets` of the lateness, in seconds."""
+    """`labels`: `namespace`, or none where one namespace is served."""
 
-    def __init__(self, registry: CollectorRegistry, buckets: Sequence[float]) -> None:
+    def __init__(self, registry: CollectorRegistry, labels: tuple[str, ...] = ()) -> None:
         self._lateness = Histogram(
             "ironforge_tick_lateness_seconds",
             "From the time of a schedule's tick to when its job was in its queue",
+            labels,
             registry=registry,
-            buckets=buckets,
+            buckets=LATENESS_BUCKETS,
         )
         self._skipped = Counter(
-            "ironforge_ticks_skipped_total", "Ticks of schedules that started no job", ("reason",), registry=registry
+            "ironforge_ticks_skipped_total",
+            "Ticks of schedules that started no job",
+            (*labels, "reason"),
+            registry=registry,
         )
+
+    def of(self, *namespace: str) -> TickCounts:
+        """Of the ticks of this namespace; none where one is served."""
+        return TickCounts(self._lateness.labels(*namespace) if namespace else self._lateness, self._skipped, namespace)
+
+
+class TickCounts:
+    """What a ticker tells of its namespace."""
+
+    def __init__(self, lateness: Histogram, skipped: Counter, namespace: tuple[str, ...]) -> None:
+        self._lateness = lateness
+        self._skipped = skipped
+        self._namespace = namespace
 
     def tick_started(self, late_seconds: float) -> None:
         """One has started a job, so long after its time."""
@@ -27,4 +46,4 @@ class TickMetrics:
 
     def ticks_skipped(self, reason: str, count: int) -> None:
         """So many have started none, for this reason."""
-        self._skipped.labels(reason).inc(count)
+        self._skipped.labels(*self._namespace, reason).inc(count)

@@ -40,6 +40,20 @@ class ScheduleKeys(KeySpace):
         "schedule by when to look at it next (ms): its next tick, or later when a process is about to see to that",
         "no schedule can be changed, and none ticks",
     )
+    pauses = Key(
+        "pauses",
+        "zset",
+        STAYS,
+        "schedules that are paused by when that ends (ms; inf: when it is resumed)",
+        "no schedule can be changed, and depths cannot be counted",
+    )
+    faults = Key(
+        "faults",
+        "hash",
+        STAYS,
+        "schedule → why its job has not started since it last did: it cannot be read, or its job is refused",
+        "no schedule can be changed, and depths cannot be counted",
+    )
     history = KeyFamily(
         "history:<schedule>",
         "list",

@@ -32,17 +32,17 @@ from ironforge.store.server_checks import check_shards
 
 @contextlib.asynccontextmanager
 async def authentication_of(
-    settings: Settings, metrics: Metrics, *, own: bool = True
+    settings: Settings, metrics: Metrics, counts: NamespaceMetrics, *, own: bool = True
 ) -> AsyncIterator[AuthenticationMiddleware | None]:
     """The authentication that `settings` ask for; None: there is none. Raises ConfigError.
 
     `metrics` are those of the process, and `own`: of `settings.namespace`, for they hold nothing of another one.
+    `counts`: of all others.
     """
     if settings.auth == "off":
         yield None
         return
     tokens = Tokens.load(settings.jwt_issuers) if settings.jwt_issuers else None
-    counts = NamespaceMetrics(metrics.registry, settings.namespace)
     api_keys, quotas = ApiKeys(settings), QuotaStore(settings)
 
     def open_services(namespace: str) -> contextlib.AbstractAsyncContextManager[TenantServices]:
@@ -89,5 +89,5 @@ async def _tenant_services(
         )
         await stack.enter_async_context(services.rates.sampled(store_client.inspector))
         await stack.enter_async_context(services.kinds.kept_fresh())
-        await stack.enter_async_context(store_client.keeping_time())
+        await stack.enter_async_context(store_client.keeping_time(metrics.ticks_of(settings.namespace)))
         yield services

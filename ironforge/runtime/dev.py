@@ -25,6 +25,7 @@ from ironforge.handlers.forge import Forge
 from ironforge.logs.setup import get_logger
 from ironforge.metrics.http import HttpMetrics
 from ironforge.metrics.jobs import Metrics
+from ironforge.metrics.tenants import NamespaceMetrics, TenantMetrics
 from ironforge.process.thread_pool import aside
 from ironforge.runtime.api_server import reserved
 from ironforge.runtime.auth_setup import authentication_of
@@ -210,9 +211,11 @@ async def _api(
     async with AsyncExitStack() as stack:
         store_client = StoreClient(settings)
         stack.push_async_callback(store_client.close)
-        await stack.enter_async_context(store_client.keeping_time(metrics.ticks))
         own = own and metrics.namespaces <= {settings.namespace}
-        authentication = await stack.enter_async_context(authentication_of(settings, metrics, own=own))
+        counts = NamespaceMetrics(metrics.registry, settings.namespace)
+        home = metrics if own or settings.auth == "off" else TenantMetrics(counts, settings.namespace)
+        await stack.enter_async_context(store_client.keeping_time(home.ticks_of(settings.namespace)))
+        authentication = await stack.enter_async_context(authentication_of(settings, metrics, counts, own=own))
         if authentication is not None and tls is None:
             _warn_of_readable_credentials(settings.http_host)
         if before is not None:

@@ -155,10 +155,30 @@ class StreamDepth(NamedTuple):
         )
 
 
+class ScheduleCounts(NamedTuple):
+    """How many schedules there are; of these: paused ones; `broken` ones, which cannot be read or whose job is refused;
+    `overdue` ones, whose tick nothing fires. `next_ms`: when the next tick fires, Unix time; None: there is none."""
+
+    total: int = 0
+    paused: int = 0
+    broken: int = 0
+    overdue: int = 0
+    next_ms: int | None = None
+
+    def together(self, other: ScheduleCounts) -> ScheduleCounts:
+        return ScheduleCounts(
+            self.total + other.total,
+            self.paused + other.paused,
+            self.broken + other.broken,
+            self.overdue + other.overdue,
+            min((ms for ms in (self.next_ms, other.next_ms) if ms is not None), default=None),
+        )
+
+
 class Stats(NamedTuple):
     """`totals` counts since the namespace exists: submitted, completed, failed, retried, dead (poison: of those),
-    cancelled (expired: of those); all, also those that are 0. `paused`: names of queues, sorted, also of those that
-    have no job."""
+    cancelled (expired: of those), and ticks of schedules; all, also those that are 0. `paused`: names of queues,
+    sorted, also of those that have no job."""
 
     streams: list[StreamDepth]
     scheduled: int
@@ -166,6 +186,7 @@ class Stats(NamedTuple):
     totals: dict[str, int]
     now_ms: int
     paused: Sequence[str] = ()
+    schedules: ScheduleCounts = ScheduleCounts()
 
 
 class Totals(NamedTuple):

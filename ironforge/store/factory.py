@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 
+import msgspec
+
 from ironforge.job.definition import Announcement
 from ironforge.process.background import in_background
 from ironforge.redis.connection import Connection, DoorConnection
@@ -220,7 +222,8 @@ class NodeStore:
     def _ticker(self, part: NamespaceShard) -> Ticker | None:
         if self._settings.scheduler == "off":
             return None
-        return Ticker(self._settings, part.keys, part.shard, self._inspectors[part.namespace])
+        inside = msgspec.structs.replace(self._settings, namespace=part.namespace)
+        return Ticker(inside, part.keys, part.shard, self._inspectors[part.namespace])
 
     def _new_work(self, lease: Lease) -> RedisConsumer | ShardedConsumer:
         if self._sharded is None:

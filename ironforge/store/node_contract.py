@@ -185,7 +185,9 @@ class TickWatch(Protocol):
 
 
 class Ticking(Protocol):
-    """Fires the ticks of schedules of one shard."""
+    """Fires the ticks of schedules of one shard of `namespace`."""
+
+    namespace: str
 
     async def tick_forever(self, watch: TickWatch | None = None) -> None:
         """Idle until the store says that there are schedules. An outage only puts it off."""

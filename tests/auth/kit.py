@@ -20,6 +20,7 @@ from ironforge.auth.quota_store import QuotaStore
 from ironforge.job.definition import Announcement
 from ironforge.job.options import KindOptions
 from ironforge.metrics.jobs import Metrics
+from ironforge.metrics.tenants import NamespaceMetrics
 from ironforge.runtime.auth_setup import authentication_of
 from ironforge.settings import Settings
 from ironforge.store import NodeStore, StoreClient
@@ -62,7 +63,9 @@ class House:
             store_client = StoreClient(settings)
             stack.push_async_callback(store_client.close)
             metrics = Metrics()
-            authentication = await stack.enter_async_context(authentication_of(settings, metrics))
+            authentication = await stack.enter_async_context(
+                authentication_of(settings, metrics, NamespaceMetrics(metrics.registry, settings.namespace))
+            )
             app = create_app(
                 settings,
                 store_client,

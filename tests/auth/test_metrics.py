@@ -6,12 +6,16 @@ import json
 import urllib.request
 from typing import Any
 
+import msgspec
 import pytest
 
+from ironforge.job.request import JobRequest
+from ironforge.schedules.definition import Schedule
+from ironforge.store import StoreClient
 from tests.auth.kit import House
 from tests.cli.kit import Service, eventually, ironforge
 from tests.support.servers import valkey
-from tests.support.waiting import PATIENCE_SECONDS
+from tests.support.waiting import PATIENCE_SECONDS, until
 
 PEPPER = "0123456789abcdef0123456789abcdef"
 SCOPES = "jobs:submit,jobs:read,metrics:read"
@@ -82,3 +86,23 @@ def test_nor_does_it_see_what_a_node_in_the_same_process_does_for_another() -> N
             page = call(where, keys["default"], "/metrics")
     assert 'kind="of-default"' in page
     assert "other" not in page
+
+
+async def test_a_namespace_sees_the_ticks_of_its_own_schedules(house: House) -> None:
+    mine, theirs = await house.key(), await house.key(namespace=house.namespace + "x")
+    for key in (mine, theirs):
+        await house.call("GET", "/metrics", key)  # from its first call on a namespace is looked after
+    client = StoreClient(house.inside())
+    every_second = Schedule(job=JobRequest(kind="report", payload=msgspec.Raw(b"{}")), every_seconds=1.0)
+    await client.schedules.put("report", every_second)
+    await client.close()
+    names = ("ironforge_tick_lateness_seconds_count", "ironforge_schedules")
+    told = [f'{name}{{namespace="{house.namespace}"}}' for name in names]
+
+    async def are_counted() -> bool:
+        page = (await house.call("GET", "/metrics", mine)).body.decode()
+        return f"{told[0]} 0.0" not in page and f"{told[1]} 1.0" in page
+
+    await until(are_counted, "the schedule and a tick to be counted")
+    page = (await house.call("GET", "/metrics", theirs)).body.decode()
+    assert f'ironforge_tick_lateness_seconds_count{{namespace="{house.namespace}x"}} 0.0' in page

@@ -38,6 +38,16 @@ class UnservedAnswer(msgspec.Struct):
     kinds: Annotated[list[str], Meta(description=f"the first {UNSERVED_NAMED}, in the order of their names")]
 
 
+class ScheduleStats(msgspec.Struct):
+    """How many schedules there are, and how they are."""
+
+    total: int
+    paused: int
+    broken: Annotated[int, Meta(description="they cannot be read, or their job has been refused since the last start")]
+    overdue: Annotated[int, Meta(description="their tick is due for more than ten seconds: nothing fires it")]
+    next_in_seconds: Annotated[float | None, Meta(description="until the next tick; null: there is none")]
+
+
 class QueueStats(msgspec.Struct):
     """`totals` count since the namespace exists; `rates` are per second over a minute, null until known.
 
@@ -53,6 +63,7 @@ class QueueStats(msgspec.Struct):
     paused: list[str]
     unserved: Annotated[UnservedAnswer, Meta(description="what no running node takes")]
     oldest_age_seconds: float | None
+    schedules: ScheduleStats | None
     totals: dict[str, int] | None
     rates: dict[str, float] | None
     at: Time

@@ -25,6 +25,7 @@ from ironforge.api.schemas.operator import (
     NodeJob,
     NodesAnswer,
     QueueStats,
+    ScheduleStats,
     StreamStats,
     UnservedAnswer,
 )
@@ -99,15 +100,22 @@ def queue_stats(stats: Stats, kinds: Kinds, rates: dict[str, float] | None) -> Q
         paused=list(stats.paused),
         unserved=UnservedAnswer([*unserved], kinds.unserved[:UNSERVED_NAMED]),
         oldest_age_seconds=max(ages, default=None),
+        schedules=_schedule_stats(stats),
         totals=stats.totals,
         rates=rates,
         at=rfc3339(stats.now_ms),
     )
 
 
+def _schedule_stats(stats: Stats) -> ScheduleStats:
+    told = stats.schedules
+    seconds = None if told.next_ms is None else max(0, told.next_ms - stats.now_ms) / 1000
+    return ScheduleStats(told.total, told.paused, told.broken, told.overdue, seconds)
+
+
 def without_totals(stats: QueueStats) -> QueueStats:
     """For a caller that may see some queues alone."""
-    stats.scheduled = stats.dlq_depth = stats.totals = stats.rates = None
+    stats.scheduled = stats.dlq_depth = stats.schedules = stats.totals = stats.rates = None
     return stats
 
 

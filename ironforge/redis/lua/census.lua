@@ -1,19 +1,20 @@
 #!lua flags=no-writes
 -- Counts every job of a shard where it is, all at one moment: none that lives is missed or counted twice.
--- KEYS  scheduled, dead, totals, paused, queues, parked, unserved
--- ARGV  bytes, heads, endings, then as many endings of streams, then those of lines
---       bytes that may be read for ages, jobs of a line to name
+-- KEYS  scheduled, dead, totals, paused, queues, parked, unserved, schedules, ticks, upcoming, pauses, faults
+-- ARGV  bytes, heads, overdue_ms, endings, then as many endings of streams, then those of lines
+--       bytes that may be read for ages, jobs of a line to name, after how long a tick is overdue
 -- USES  stem, clock, present, kind_line
 -- Returns the time, scheduled, dead, totals and paused as the server gives them, the names of queues, per stream
 --         that is not empty: name, jobs, those of them that run, when the first of the others came into it (ms, -1: none,
 --         or not looked at), and per line that is not empty: name, jobs, those of them that a limit keeps out, ids of the first
 --         (none where looking at them would be too much), then where jobs were declined: name, jobs, and of the first lines of
---         kinds there: name, id of the first job
+--         kinds there: name, id of the first job; then schedules: all, paused ones, those that start no job, those whose tick
+--         is overdue, when the next one fires (ms, -1: none)
 -- So many lines of kinds are looked at for the oldest of their jobs: those that have waited for the longest for a node.
 local LINES = 100
 local names = redis.call('SMEMBERS', queues)
 local left = tonumber(bytes)
-local last = 3 + tonumber(endings)
+local last = 4 + tonumber(endings)
 local streams, lines = {}, {}
 
 -- How many run, and the time of the first that does not.
@@ -31,7 +32,7 @@ local function progress(stream, length)
 end
 
 for _, queue in ipairs(names) do
-  for at = 4, present(stem .. 'q:', queue, 4, last) and last or 0 do
+  for at = 5, present(stem .. 'q:', queue, 5, last) and last or 0 do
     local stream = stem .. 'q:' .. queue .. ARGV[at]
     local length = redis.call('XLEN', stream)
     if length > 0 then
@@ -70,5 +71,19 @@ if redis.call('EXISTS', unserved) == 1 then
     if member then firsts[#firsts + 1], firsts[#firsts + 2] = place, string.sub(member, -16) end
   end
 end
+
+-- Those that a process is about to fire stand behind their time, but not far.
+local SOON = 100
+local ticking = {redis.call('HLEN', schedules), 0, 0, 0, -1}
+if ticking[1] > 0 then
+  ticking[2] = redis.call('ZCOUNT', pauses, '(' .. now, '+inf')
+  ticking[3] = redis.call('HLEN', faults)
+  ticking[4] = redis.call('ZCOUNT', ticks, '-inf', now - overdue_ms)
+  local soon = redis.call('ZRANGE', ticks, 0, SOON - 1)
+  for _, at in ipairs(soon[1] and redis.call('HMGET', upcoming, unpack(soon)) or {}) do
+    local fires = tonumber(string.match(at or '', '^[^:]*:%d+:(%d+):'))
+    if fires and (ticking[5] < 0 or fires < ticking[5]) then ticking[5] = fires end
+  end
+end
 return {now, redis.call('ZCARD', scheduled), redis.call('ZCARD', dead), redis.call('HGETALL', totals),
-  redis.call('SMEMBERS', paused), names, streams, lines, declined, firsts}
+  redis.call('SMEMBERS', paused), names, streams, lines, declined, firsts, ticking}

@@ -91,7 +91,7 @@ local function skip(at, words)
   note_skipped(histories[at], words)
   skipped = skipped + string.match(words, '^%d+:%d+:(%d+)')
 end
-local moves, coming, without = {}, {}, {}
+local moves, coming, without, well = {}, {}, {}, {}
 for at, name in ipairs(names) do
   local id, verdict = last[at], verdicts[at]
   if verdict == 'started' then id = ids[firsts[at] + jobs[at] - 1] end
@@ -101,6 +101,7 @@ for at, name in ipairs(names) do
       local late = fires[at] > 0 and now - fires[at] or 0
       note(histories[at], '+' .. times[at] .. ':' .. late .. ':' .. jobs[at] .. ':' .. reasons[at] .. ':' .. id)
       started = started + jobs[at]
+      well[#well + 1] = name
     elseif jobs[at] > 0 then
       skip(at, string.format('%s:%s:1:overlap', times[at], times[at]))
     end
@@ -118,6 +119,7 @@ end
 in_parts('HSET', upcoming, moves)
 in_parts('ZADD', ticks, coming)
 in_parts('ZREM', ticks, without)
+if well[1] then redis.pcall('HDEL', stem .. 'faults', unpack(well)) end
 count(totals, 'ticks_started', started)
 count(totals, 'ticks_skipped', skipped)
 return reply

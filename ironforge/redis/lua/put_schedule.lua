@@ -1,9 +1,10 @@
 #!lua
 -- Says what holds for a schedule from now on, unless it has changed since it was seen.
--- KEYS  schedules, ticks, upcoming, history
--- ARGV  name, seen, seen_at, said, goes, look, most, channel, skipped
+-- KEYS  schedules, ticks, upcoming, pauses, faults, history
+-- ARGV  name, seen, seen_at, said, goes, look, most, channel, skipped, paused
 --       seen, seen_at: what it said and where it was ('': nothing); goes: where it is now; look: when to look at it next (ms, '': never)
 --       most: schedules that there may be; skipped: ticks that start nothing any more, as `note_skipped` takes them, or ''
+--       paused: until when (ms, inf), '': it is not
 -- USES  stem, clock, announce, history
 -- Returns 1, or 0: it has changed, or -1: there are as many as there may be
 if (redis.call('HGET', schedules, name) or '') ~= seen or (redis.call('HGET', upcoming, name) or '') ~= seen_at then return 0 end
@@ -11,6 +12,8 @@ if seen == '' and redis.call('HLEN', schedules) >= tonumber(most) then return -1
 redis.call('HSET', schedules, name, said)
 redis.call('HSET', upcoming, name, goes)
 if skipped ~= '' then note_skipped(history, skipped) end
+if paused == '' then redis.call('ZREM', pauses, name) else redis.call('ZADD', pauses, paused, name) end
+redis.call('HDEL', faults, name)
 if look == '' then
   redis.call('ZREM', ticks, name)
 else

@@ -16,9 +16,10 @@ from ironforge.redis.keys import LINE_ENDINGS, STREAM_ENDINGS, Keys
 from ironforge.redis.replies import pairs, rows
 from ironforge.redis.scripts import CENSUS, Script
 from ironforge.redis.server_info import DIGITS
-from ironforge.store.contract import Stats, StreamDepth
+from ironforge.store.contract import ScheduleCounts, Stats, StreamDepth
 from ironforge.store.queue_names import queue_names
 from ironforge.store.retention import readable
+from ironforge.store.schedules.ticking import GRACE_MS
 
 TOTALS: Final = (
     "submitted",
@@ -30,6 +31,8 @@ TOTALS: Final = (
     "expired",
     "poison",
     "lost_unique_keys",
+    "ticks_started",
+    "ticks_skipped",
 )
 # What may be read for ages: a payload has up to 1 MiB.
 AGE_BYTES: Final = 4 * 1024 * 1024
@@ -43,8 +46,8 @@ Ask = Callable[..., Awaitable[list[Any]]]
 async def census(keys: Keys, run: Run, ask: Ask) -> Stats:
     """Of all queues in use: a depth for each priority, also an empty one."""
     endings: Command = (len(STREAM_ENDINGS), *STREAM_ENDINGS, *LINE_ENDINGS)
-    now_ms, scheduled, dead, totals, paused, queues, streams, lines, declined, firsts = await run(
-        CENSUS, CENSUS.keys(keys), (AGE_BYTES, HEADS, *endings)
+    now_ms, scheduled, dead, totals, paused, queues, streams, lines, declined, firsts, ticking = await run(
+        CENSUS, CENSUS.keys(keys), (AGE_BYTES, HEADS, GRACE_MS, *endings)
     )
     known = queue_names(queues)
     depths = {
@@ -62,7 +65,9 @@ async def census(keys: Keys, run: Run, ask: Ask) -> Stats:
         oldest[name].append(created_ms_of(job_id))
     for name, length in pairs(declined):
         _add(depths, name, length, 0, min(oldest[name], default=None), declined=length)
-    return Stats(list(depths.values()), scheduled, dead, totals_of(totals), now_ms, queue_names(paused))
+    total, paused_ones, broken, overdue, next_ms = ticking
+    schedules = ScheduleCounts(total, paused_ones, broken, overdue, next_ms if next_ms >= 0 else None)
+    return Stats(list(depths.values()), scheduled, dead, totals_of(totals), now_ms, queue_names(paused), schedules)
 
 
 def totals_of(flat: Sequence[bytes]) -> dict[str, int]:

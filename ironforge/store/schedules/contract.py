@@ -54,8 +54,9 @@ class StoredSchedule(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unk
 
 
 class ScheduleView(NamedTuple):
-    """`stored`: None when what is stored cannot be read here, `problem` says why; it does not tick then. `etag` changes
-    with what is stored. `next_ms`: the time of its next tick, None: there is none; `last_job`: the one started last."""
+    """`stored`: None when what is stored cannot be read here; it does not tick then. `problem`: why it starts no job:
+    that it cannot be read, or what has refused its job since the last one started. `etag` changes with what is stored.
+    `next_ms`: the time of its next tick, None: there is none; `last_job`: the one started last."""
 
     name: str
     stored: StoredSchedule | None

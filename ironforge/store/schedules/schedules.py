@@ -31,6 +31,7 @@ from ironforge.store.schedules.contract import (
     Pause,
     ScheduleView,
     StoredSchedule,
+    no_such_schedule,
 )
 from ironforge.store.schedules.firing import Shot, id_at, job_of, overlap_words
 from ironforge.store.schedules.shard import ScheduleShard
@@ -79,8 +80,10 @@ class RedisSchedules:
         raise elusive(name)
 
     async def get(self, name: str) -> ScheduleView:
-        _, held = await self._shards.found(name)
-        return held.view()
+        views = await self._shards.views([name])
+        if not views:
+            raise no_such_schedule(name)
+        return views[0]
 
     async def names(self) -> list[str]:
         return await self._shards.names()

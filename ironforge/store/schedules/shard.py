@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from typing import Final
 
 from ironforge.errors import InvalidState, JobNotFound
 from ironforge.redis.connection import Connection
 from ironforge.redis.keys import Keys
-from ironforge.redis.scripts import DELETE_SCHEDULE, PUT_SCHEDULE
+from ironforge.redis.scripts import DELETE_SCHEDULE, FAULT, PUT_SCHEDULE
 from ironforge.settings import Settings
 from ironforge.store.located_jobs import LocatedJobs
 from ironforge.store.quotas import all_defined
 from ironforge.store.retention import milliseconds
-from ironforge.store.schedules.contract import PastTick, StoredSchedule
+from ironforge.store.schedules.contract import PastTick, ScheduleView, StoredSchedule
 from ironforge.store.schedules.firing import Firing, Hit, Shot
 from ironforge.store.schedules.stored import Held, Position, encode, etag_of, past_tick
 from ironforge.store.schedules.ticking import Skipped
+
+MAX_WHY: Final = 500
 
 
 class ScheduleShard:
@@ -46,6 +49,17 @@ class ScheduleShard:
         )
         return [Held(*one) for one in zip(names, said, (each or b"" for each in at), strict=True) if one[1] is not None]
 
+    async def views(self, names: Sequence[str]) -> list[ScheduleView]:
+        """Of those that are there, in this order."""
+        held = await self.held(names)
+        found = [one.name for one in held]
+        faults = await self._connection.call("HMGET", self._keys.faults, *found) if found else []
+        return [one.view((why or b"").decode(errors="replace")) for one, why in zip(held, faults, strict=True)]
+
+    async def fault(self, name: str, why: str) -> None:
+        """It starts no job, for this reason, until it does."""
+        await self._connection.run(FAULT, FAULT.keys(self._keys), [name, why[:MAX_WHY]])
+
     async def write(
         self, held: Held, stored: StoredSchedule, position: Position, skipped: Skipped | None = None
     ) -> Held | None:
@@ -53,7 +67,8 @@ class ScheduleShard:
         Raises QuotaExceeded."""
         said = encode(stored)
         position = position._replace(tag=etag_of(said))
-        words = ("" if skipped is None else str(skipped),)
+        paused = "" if stored.pause is None else stored.pause.until_ms or "inf"
+        words = ("" if skipped is None else str(skipped), paused)
         done = await self._connection.run(
             PUT_SCHEDULE,
             PUT_SCHEDULE.keys(self._keys, history=self._keys.history(held.name)),

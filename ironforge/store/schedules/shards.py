@@ -38,8 +38,8 @@ class ScheduleShards:
 
     async def views(self, names: Sequence[str]) -> list[ScheduleView]:
         """Of those that are there, in this order."""
-        found = await gather_all(shard.held(names) for shard in self._shards)
-        by_name = {held.name: held.view() for part in found for held in part}
+        found = await gather_all(shard.views(names) for shard in self._shards)
+        by_name = {view.name: view for part in found for view in part}
         return [by_name[name] for name in names if name in by_name]
 
     def home(self, name: str, job: Job) -> ScheduleShard:

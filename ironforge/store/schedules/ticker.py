@@ -51,6 +51,7 @@ class Ticker:
     """Of one shard, the `shard`th of its namespace. It sends nothing before `wake` says that there are schedules."""
 
     def __init__(self, settings: Settings, keys: Keys, shard: int, inspector: Inspector) -> None:
+        self.namespace = settings.namespace
         self._keys = keys
         self._connection = Connection(settings.redis_url, keys.prefix)
         self._schedules = ScheduleShard(settings, keys, shard, self._connection)
@@ -121,6 +122,7 @@ class Ticker:
             raise
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one of them
             log.warning("schedule_does_not_tick", schedule=held.name, error=str(error))
+            await self._fault(held.name, str(error))
 
     async def _fire(self, shots: Sequence[Shot]) -> None:
         refused = [shot for shot in shots if shot.refused is not None]
@@ -163,9 +165,18 @@ class Ticker:
         self._unload(shot)
         reason = error.code if isinstance(error, Refused) else "store_refused"
         log.warning("tick_refused", schedule=shot.held.name, code=reason, error=str(error))
+        await self._fault(shot.held.name, f"its job is refused: {reason}: {error}")
         is_last = isinstance(error, Duplicate) or self._clock.now_ms() + AGAIN_MS >= shot.give_up_ms
         if isinstance(error, Refused) and shot.starts and (is_last or shot.skipped):
             await self._shoot([skipping(shot, reason)])
+
+    async def _fault(self, name: str, why: str) -> None:
+        """What nobody can write down stops no tick."""
+        try:
+            await self._schedules.fault(name, why)
+        except RedisError as error:
+            if not is_wrong_type(error):
+                raise
 
     def _unload(self, shot: Shot) -> None:
         if self._loaded.get(shot.held.name) is shot:

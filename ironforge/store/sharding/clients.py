@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
 
@@ -13,6 +14,7 @@ from ironforge.store.contract import (
     JobFilter,
     JobView,
     Page,
+    ScheduleCounts,
     Stats,
     StreamDepth,
     Totals,
@@ -59,7 +61,8 @@ class ShardedInspector:
         totals, now_ms = _sum(parts)
         scheduled, dead = sum(part.scheduled for part in parts), sum(part.dead for part in parts)
         paused = sorted({queue for part in parts for queue in part.paused})
-        return Stats(list(depths.values()), scheduled, dead, totals, now_ms, paused)
+        schedules = functools.reduce(ScheduleCounts.together, (part.schedules for part in parts))
+        return Stats(list(depths.values()), scheduled, dead, totals, now_ms, paused, schedules)
 
     async def totals(self) -> Totals:
         return _sum(await gather_all(part.totals() for part in self._parts))

@@ -11,6 +11,7 @@ import pytest
 from ironforge.errors import JobNotFound
 from ironforge.job.record import Job, JobState, Priority, decode, encode
 from ironforge.store import JobFilter, JobView, NodeView, StreamDepth
+from ironforge.store.inspector.census import TOTALS
 from tests.store.kit import Cluster, completed, dead, job, now_ms, retry
 
 # The age of a delivery and the time are told one after the other.
@@ -241,9 +242,7 @@ async def test_stats_count_each_stream(cluster: Cluster) -> None:
     assert stats.streams[2] == StreamDepth("default", Priority.MEDIUM, 1, 1, waiting)
     assert stats.streams[4] == StreamDepth("elsewhere", Priority.CRITICAL, 1, 0, elsewhere)
     assert stats.streams[3] == StreamDepth("default", Priority.LOW, 0, 0, None)
-    zeros = dict.fromkeys(
-        ("completed", "failed", "retried", "dead", "cancelled", "expired", "poison", "lost_unique_keys"), 0
-    )
+    zeros = dict.fromkeys(TOTALS[1:], 0)
     assert len(stats.streams) == 8
     assert stats.scheduled == 1
     assert stats.dead == 0
@@ -258,9 +257,7 @@ def _came_ms(cluster: Cluster, one: Job) -> int:
 
 async def test_an_empty_namespace_has_stats_too(cluster: Cluster) -> None:
     stats = await cluster.store_client.inspector.stats()
-    zeros = dict.fromkeys(
-        ("submitted", "completed", "failed", "retried", "dead", "cancelled", "expired", "poison", "lost_unique_keys"), 0
-    )
+    zeros = dict.fromkeys(TOTALS, 0)
     assert stats[:4] == ([], 0, 0, zeros)
     assert await cluster.store_client.inspector.nodes() == []
     assert await everything(cluster) == []

@@ -8,7 +8,8 @@ from ironforge.errors import StoreError
 from tests.store.kit import Cluster, job
 from tests.store.schedules.kit import CAUGHT_UP, every, history, jobs, make_due, schedules, tick, ticker
 
-KEYS = ["schedules", "upcoming", "ticks", "history"]
+TICKING = ["schedules", "upcoming", "ticks", "history"]
+KEYS = [*TICKING, "pauses", "faults"]
 
 
 def key_of(cluster: Cluster, name: str) -> str:
@@ -33,7 +34,7 @@ async def test_no_change_is_half_made(cluster: Cluster, name: str) -> None:
     cluster.checked = False
 
 
-@pytest.mark.parametrize("name", KEYS)
+@pytest.mark.parametrize("name", TICKING)
 async def test_no_tick_is_half_fired(cluster: Cluster, name: str) -> None:
     await schedules(cluster).put("report", every(catch_up=CAUGHT_UP))
     make_due(cluster, "report")
@@ -45,7 +46,10 @@ async def test_no_tick_is_half_fired(cluster: Cluster, name: str) -> None:
     cluster.raw.set(key, "somebody's")
     before = cluster.snapshot()
     await one.tick()
-    assert cluster.snapshot() == before
+    after = cluster.snapshot()
+    why = after.pop(cluster.keys.faults.encode(), None)
+    assert after == before
+    assert why is not None or name == "schedules"
     # Once it is out of the way the tick is fired.
     cluster.raw.delete(key)
     if kept:
