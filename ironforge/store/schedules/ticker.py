@@ -165,8 +165,10 @@ class Ticker:
         self._unload(shot)
         reason = error.code if isinstance(error, Refused) else "store_refused"
         log.warning("tick_refused", schedule=shot.held.name, code=reason, error=str(error))
-        await self._fault(shot.held.name, f"its job is refused: {reason}: {error}")
-        is_last = isinstance(error, Duplicate) or self._clock.now_ms() + AGAIN_MS >= shot.give_up_ms
+        is_duplicate = isinstance(error, Duplicate)  # as its unique key says
+        if not is_duplicate:
+            await self._fault(shot.held.name, f"its job is refused: {reason}: {error}")
+        is_last = is_duplicate or self._clock.now_ms() + AGAIN_MS >= shot.give_up_ms
         if isinstance(error, Refused) and shot.starts and (is_last or shot.skipped):
             await self._shoot([skipping(shot, reason)])
 
