@@ -25,6 +25,8 @@ MAX_JITTER_SECONDS: Final = 86_400.0
 # Beyond it, an ended job can no longer be told from one that was never submitted.
 MAX_WINDOW_SECONDS: Final = MAX_RETAIN_SECONDS
 MAX_CAUGHT_UP: Final = 1_000
+# A tick that is later than this was missed: what becomes of it `catch_up` says.
+GRACE_MS: Final = 10_000
 
 Overlap = Literal["skip", "queue_one", "queue_all", "cancel_running", "allow"]
 Late = Literal["latest", "all", "none"]

@@ -16,10 +16,10 @@ from ironforge.redis.keys import LINE_ENDINGS, STREAM_ENDINGS, Keys
 from ironforge.redis.replies import pairs, rows
 from ironforge.redis.scripts import CENSUS, Script
 from ironforge.redis.server_info import DIGITS
+from ironforge.schedules.definition import GRACE_MS
 from ironforge.store.contract import ScheduleCounts, Stats, StreamDepth
 from ironforge.store.queue_names import queue_names
 from ironforge.store.retention import readable
-from ironforge.store.schedules.ticking import GRACE_MS
 
 TOTALS: Final = (
     "submitted",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 from ironforge.errors import InvalidJob
+from ironforge.schedules.definition import GRACE_MS
 from ironforge.store.kind_catalog import LookUp
 from ironforge.store.schedules.contract import StoredSchedule
 from ironforge.store.schedules.firing import Firing, Shot, overlap_words, tick_id
 from ironforge.store.schedules.stored import Held
-from ironforge.store.schedules.ticking import GRACE_MS, Moment, Skipped, step
+from ironforge.store.schedules.ticking import Moment, Skipped, step
 
 
 def aim(held: Held, stored: StoredSchedule, now_ms: int, firing: Firing, look_up: LookUp) -> Shot:

@@ -8,11 +8,9 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from ironforge.job.request import JobRequest
-from ironforge.schedules.definition import MAX_CAUGHT_UP, CatchUp, Schedule
+from ironforge.schedules.definition import GRACE_MS, MAX_CAUGHT_UP, CatchUp, Schedule
 from ironforge.schedules.ticks import fire_ms, ticks
 
-# A tick that is later than this was missed: what becomes of it `catch_up` says.
-GRACE_MS: Final = 10_000
 # Missed ticks that are looked at in one step. Where there are more, the others are seen to in the next one.
 AT_ONCE: Final = 2 * MAX_CAUGHT_UP
 _ANY_JOB: Final = JobRequest(kind="any")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironforge.schedules.definition import CatchUp, Schedule
-from ironforge.store.schedules.ticking import AT_ONCE, GRACE_MS, Moment, Step, next_tick, step
+from ironforge.schedules.definition import GRACE_MS, CatchUp, Schedule
+from ironforge.store.schedules.ticking import AT_ONCE, Moment, Step, next_tick, step
 from tests.store.schedules.kit import every
 
 START_MS = 1_700_000_000_000

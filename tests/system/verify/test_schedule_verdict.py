@@ -7,10 +7,9 @@ import pytest
 from ironforge.job.record import format_id
 from ironforge.job.request import JobRequest
 from ironforge.job.unique_option import Unique
-from ironforge.schedules.definition import CatchUp, Overlap
+from ironforge.schedules.definition import GRACE_MS, CatchUp, Overlap
 from ironforge.schedules.ticks import fire_ms
 from ironforge.store.schedules.contract import Pause
-from ironforge.store.schedules.ticking import GRACE_MS
 from ironforge.verify.schedules import verdict as promises
 from ironforge.verify.schedules.life import MOST_ROWS
 from ironforge.verify.schedules.verdict import STALL_MS
