@@ -32,7 +32,7 @@ class RetryTimer(Actor):
         self._work = await self._session.work()
         self.background(self._move_due_jobs(), name="due jobs")
         for ticker in self._tickers:
-            counts = self._metrics.ticks_of(ticker.namespace)
+            counts = self._metrics.ticks.of(ticker.namespace)
             self.background(ticker.tick_forever(counts), name="ticks")
 
     @handles(DueAt)

@@ -22,7 +22,7 @@ from ironforge.job.record import split_stream
 from ironforge.metrics.exposition import MULTIPROCESS_DIR, page, with_siblings
 from ironforge.metrics.kinds import AcceptedJobs, KindLabels, audit_failures
 from ironforge.metrics.queue_depths import Depths, Reading
-from ironforge.metrics.ticks import LATENESS_BUCKETS, TickCounts, TickMetrics
+from ironforge.metrics.ticks import LATENESS_BUCKETS, TickMetrics
 from ironforge.redis.shards import part_of
 
 DURATION_BUCKETS: Final = (
@@ -52,7 +52,7 @@ class Metrics:
         self._accepted = AcceptedJobs(self.registry, self._kinds, labels)
         self._make_job_metrics(self.registry, labels)
         self._make_node_metrics(self.registry)
-        self._ticks = TickMetrics(self.registry, labels)
+        self.ticks = TickMetrics(self.registry, labels)
         if MULTIPROCESS_DIR not in os.environ:
             ProcessCollector(registry=self.registry)
 
@@ -112,10 +112,6 @@ class Metrics:
     def namespace_of(self, stream: str) -> str:
         """Of a stream as a delivery names it; empty where one namespace is served."""
         return self._parts[part_of(stream)] if self._parts else ""
-
-    def ticks_of(self, namespace: str) -> TickCounts:
-        """What counts the ticks of schedules in a namespace that is served."""
-        return self._ticks.of(*([namespace] if self._parts else []))
 
     def submitted(self, kind: str, priority: int, count: int = 1) -> None:
         """`count` jobs of this kind and priority were accepted."""

@@ -16,7 +16,7 @@ from ironforge.metrics.exposition import page, with_siblings
 from ironforge.metrics.http import PREFIX
 from ironforge.metrics.kinds import AcceptedJobs, KindLabels, audit_failures
 from ironforge.metrics.queue_depths import Depths, Reading
-from ironforge.metrics.ticks import TickCounts, TickMetrics
+from ironforge.metrics.ticks import TickMetrics
 
 
 class NamespaceMetrics:
@@ -37,11 +37,8 @@ class TenantMetrics(Collector):
     def __init__(self, metrics: NamespaceMetrics, namespace: str) -> None:
         self._metrics = metrics
         self._namespace = namespace
+        self.ticks = metrics.ticks
         self._audit_failures = metrics.audit_failures.labels(namespace)
-
-    def ticks_of(self, namespace: str) -> TickCounts:
-        """What counts the ticks of its schedules."""
-        return self._metrics.ticks.of(namespace)
 
     def submitted(self, kind: str, priority: int, count: int = 1) -> None:
         """`count` jobs of this kind and priority were accepted."""

@@ -13,6 +13,7 @@ class TickMetrics:
     """`labels`: `namespace`, or none where one namespace is served."""
 
     def __init__(self, registry: CollectorRegistry, labels: tuple[str, ...] = ()) -> None:
+        self._labels = labels
         self._lateness = Histogram(
             "ironforge_tick_lateness_seconds",
             "From the time of a schedule's tick to when its job was in its queue",
@@ -27,9 +28,10 @@ class TickMetrics:
             registry=registry,
         )
 
-    def of(self, *namespace: str) -> TickCounts:
-        """Of the ticks of this namespace; none where one is served."""
-        return TickCounts(self._lateness.labels(*namespace) if namespace else self._lateness, self._skipped, namespace)
+    def of(self, namespace: str) -> TickCounts:
+        """What counts the ticks of a namespace that is served."""
+        own = (namespace,) if self._labels else ()
+        return TickCounts(self._lateness.labels(*own) if own else self._lateness, self._skipped, own)
 
 
 class TickCounts:

@@ -89,5 +89,5 @@ async def _tenant_services(
         )
         await stack.enter_async_context(services.rates.sampled(store_client.inspector))
         await stack.enter_async_context(services.kinds.kept_fresh())
-        await stack.enter_async_context(store_client.keeping_time(metrics.ticks_of(settings.namespace)))
+        await stack.enter_async_context(store_client.keeping_time(metrics.ticks.of(settings.namespace)))
         yield services

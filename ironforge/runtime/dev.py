@@ -214,7 +214,7 @@ async def _api(
         own = own and metrics.namespaces <= {settings.namespace}
         counts = NamespaceMetrics(metrics.registry, settings.namespace)
         home = metrics if own or settings.auth == "off" else TenantMetrics(counts, settings.namespace)
-        await stack.enter_async_context(store_client.keeping_time(home.ticks_of(settings.namespace)))
+        await stack.enter_async_context(store_client.keeping_time(home.ticks.of(settings.namespace)))
         authentication = await stack.enter_async_context(authentication_of(settings, metrics, counts, own=own))
         if authentication is not None and tls is None:
             _warn_of_readable_credentials(settings.http_host)

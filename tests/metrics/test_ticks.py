@@ -12,7 +12,7 @@ from tests.metrics.kit import reading, samples
 
 def test_lateness_is_observed_and_skips_are_counted_by_reason() -> None:
     registry = CollectorRegistry()
-    ticks = TickMetrics(registry).of()
+    ticks = TickMetrics(registry).of("default")
     ticks.tick_started(0.5)
     ticks.tick_started(-0.5)
     ticks.ticks_skipped("missed", 3)
@@ -23,8 +23,8 @@ def test_lateness_is_observed_and_skips_are_counted_by_reason() -> None:
 
 def test_a_process_that_serves_several_namespaces_tells_their_ticks_apart() -> None:
     metrics = Metrics(parts=("one", "two"), namespace="one")
-    metrics.ticks_of("one").tick_started(0.5)
-    metrics.ticks_of("two").ticks_skipped("missed", 3)
+    metrics.ticks.of("one").tick_started(0.5)
+    metrics.ticks.of("two").ticks_skipped("missed", 3)
     found = samples(metrics.exposition())
     assert found["ironforge_tick_lateness_seconds_count", "one"] == 1.0
     assert found["ironforge_ticks_skipped_total", "two", "missed"] == 3.0
