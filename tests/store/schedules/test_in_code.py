@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from ironforge.errors import StoreError
@@ -159,3 +161,19 @@ async def test_what_others_wrote_there_stops_no_node(cluster: Cluster, caplog: p
     with pytest.raises(StoreError):
         await joins(cluster, {"one": says(1)})
     cluster.raw.delete(cluster.keys.schedule_versions)
+
+
+@pytest.mark.parametrize("kept", range(4))
+async def test_nodes_that_come_and_go_at_once_agree_on_what_counts(cluster: Cluster, kept: int) -> None:
+    """Each goes by what it saw, which others have changed meanwhile."""
+    first = await joins(cluster, {"one": says(1)})
+    others = await asyncio.gather(joins(cluster), *(joins(cluster, {"one": says(number)}) for number in (2, 3, 4)))
+    stays = others.pop(kept)
+    newest, *_ = await asyncio.gather(joins(cluster, {"one": says(5)}), *map(leaves, others))
+    assert (await hours(cluster), await note(cluster)) == (5, None)
+    await asyncio.gather(leaves(newest), leaves(stays))
+    assert (await hours(cluster), await note(cluster)) == (1, None)
+    without, _ = await asyncio.gather(joins(cluster), leaves(first))
+    assert (await hours(cluster), await note(cluster)) == (1, GONE)
+    await asyncio.gather(leaves(without), joins(cluster, {"one": says(2)}))
+    assert (await hours(cluster), await note(cluster)) == (2, None)
