@@ -144,4 +144,4 @@ async def test_what_may_not_be_meant_is_warned_of(settings: Settings, announce: 
 @pytest.mark.parametrize("name", ["a%20b", "x" * 200, "%C3%A4", "-a", "a%0Ab"])
 async def test_a_name_that_is_none(api: Any, name: str) -> None:
     for answer in (await put(api, name), await api.call("GET", f"/schedules/{name}")):
-        assert (answer.status, answer.code, answer.body["field"]) == (422, "invalid_schedule", "name")
+        assert (answer.status, answer.code, answer.body["field"]) == (400, "invalid_schedule", "name")

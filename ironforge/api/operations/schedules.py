@@ -62,7 +62,7 @@ async def list_schedules(_request: web.Request, scope: RequestScope, query: Sche
     "/schedules/{schedule}",
     access="jobs:read",
     answers={200: ScheduleAnswer},
-    refusals=(404, 422),
+    refusals=(404,),
     describes=_ETAG,
 )
 async def get_schedule(request: web.Request, scope: RequestScope) -> web.Response:
@@ -103,7 +103,7 @@ async def put_schedule(request: web.Request, scope: RequestScope, query: SourceQ
     "/schedules/{schedule}",
     access="schedules:admin",
     answers={200: DeletedSchedule},
-    refusals=(404, 409, 422),
+    refusals=(404, 409),
     audited=True,
     conditional=True,
 )
@@ -120,7 +120,7 @@ async def delete_schedule(request: web.Request, scope: RequestScope) -> web.Resp
     "/schedules/{schedule}/pause",
     access="schedules:admin",
     answers={200: ScheduleAnswer},
-    refusals=(404, 409, 422),
+    refusals=(404, 409),
     example={"note": "their database is slow", "until": "2030-01-31T12:00:00Z"},
     audited=True,
     describes=_ETAG,
@@ -140,7 +140,7 @@ async def pause_schedule(request: web.Request, scope: RequestScope, body: PauseR
     "/schedules/{schedule}/resume",
     access="schedules:admin",
     answers={200: ScheduleAnswer},
-    refusals=(404, 409, 422),
+    refusals=(404, 409),
     audited=True,
     describes=_ETAG,
 )

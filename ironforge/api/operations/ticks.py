@@ -39,7 +39,7 @@ from ironforge.schedules.ticks import Tick, ticks
 from ironforge.store.schedules.contract import readable
 
 
-@operation("get", "/schedules/{schedule}/next", access="jobs:read", answers={200: NextAnswer}, refusals=(404, 409, 422))
+@operation("get", "/schedules/{schedule}/next", access="jobs:read", answers={200: NextAnswer}, refusals=(404, 409))
 async def list_next_ticks(request: web.Request, scope: RequestScope, query: NextQuery) -> web.Response:
     """When a schedule ticks next, whether it is paused or not."""
     check_whole("n", query.n, 1, MAX_NEXT)
@@ -50,9 +50,7 @@ async def list_next_ticks(request: web.Request, scope: RequestScope, query: Next
     return answer(NextAnswer([TickAnswer(rfc3339(tick.at_ms), tick.local, tick.note) for tick in found]))
 
 
-@operation(
-    "get", "/schedules/{schedule}/history", access="jobs:read", answers={200: HistoryAnswer}, refusals=(404, 422)
-)
+@operation("get", "/schedules/{schedule}/history", access="jobs:read", answers={200: HistoryAnswer}, refusals=(404,))
 async def list_past_ticks(request: web.Request, scope: RequestScope, query: HistoryQuery) -> web.Response:
     """What became of the ticks of a schedule, the latest first."""
     name, cursors = name_in(request), scope.services.cursors
