@@ -63,7 +63,7 @@ async def _write_down(
     """Put on record what an operation has done, after it went well. When that fails it still went well: its answer says
     so, a metric counts it, and the log has what the audit trail lacks. Never raises: there is an answer to give."""
     request_id, who = request[REQUEST_ID_OF], caller.identity
-    for target in request.get(TARGETS) or [next(iter(request.match_info.values()), "")]:
+    for target in request.get(TARGETS, [next(iter(request.match_info.values()), "")]):
         _log.info("audit", who=who, action=action, target=target, request_id=request_id)
         try:
             await services.audit.append(who, action, target, request_id, request.get(QUEUE, ""))

@@ -21,8 +21,8 @@ from ironforge.auth.caller import Access
 
 Function = TypeVar("Function", bound=Callable[..., Awaitable[web.StreamResponse]])
 
-# For the audit trail, left by a handler beside its answer: what it made or unmade (without it the path says what was
-# meant), and the queue that it was done to.
+# For the audit trail, left by a handler beside its answer: what it made or unmade, which may be nothing (without it the
+# path says what was meant), and the queue that it was done to.
 TARGETS: Final = web.RequestKey("targets", list[str])
 QUEUE: Final = web.RequestKey("queue", str)
 
@@ -48,10 +48,10 @@ class Operation:
 
     `access`: who may call it, where there is authentication. `answers`: the type per successful status; None: not
     JSON. `refusals`, `faults`: statuses with a problem, beside those that follow from the rest. `any_query`: query
-    parameters are ignored. `example`: of the decoded body. `body`: of one that the handler reads itself, by media type.
-    `audited`: what it does is written down under its id. `keyed`: it takes an idempotency key, `conditional`:
-    an ETag. `most_bytes` of a decoded body. `describes`: further
-    members of its successful answers in OpenAPI.
+    parameters are ignored. `example`: of the decoded body. `body`, by media type: of one that the handler reads itself,
+    or takes apart. `audited`: what it does is written down under its id. `keyed`: it takes an idempotency key,
+    `conditional`: an ETag. `most_bytes` of a decoded body. `describes`: further members of its successful answers in
+    OpenAPI.
     """
 
     method: str = field(kw_only=False)
@@ -82,7 +82,7 @@ class Operation:
         self._decoder: msgspec.json.Decoder[Any] | None = None
         if "body" in hints:
             self._decoder = msgspec.json.Decoder(hints["body"])
-            self.body = {bodies.JSON: Content(hints["body"], {"example": self.example})}
+            self.body = self.body or {bodies.JSON: Content(hints["body"], {"example": self.example})}
             # One that has nothing but defaults may be left out.
             self.needs_body = any(each.required for each in msgspec.structs.fields(hints["body"]))
         OPERATIONS.append(self)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Generic, Unpack
+from typing import Any, Generic, Unpack
 
 import msgspec
 
@@ -45,6 +46,15 @@ class ScheduleCalls(LimitCalls[Answer], Generic[Answer]):
         body = body_of(kind, encode_payload(payload), given)
         query, headers = {"source": source or None}, {**JSON, **_condition(etag)}
         return self._answer(self._http.call("PUT", _path(name), query=query, body=body, headers=headers))
+
+    def apply_schedules(
+        self, source: str, schedules: Mapping[str, Mapping[str, Any]], *, dry_run: bool = False
+    ) -> Answer:
+        """`{"created", "changed", "unchanged", "deleted", "warnings"}`, names each: has these, by name as the API takes
+        them, and no others be the schedules of the source. Raises as `put_schedule` does, then nothing is changed."""
+        body = encode({"schedules": schedules}, "body")
+        query = {"source": source, "dry_run": "true" if dry_run else None}
+        return self._answer(self._http.call("PUT", "/schedules", query=query, body=body, headers=JSON))
 
     def delete_schedule(self, name: str, *, etag: str | None = None) -> Answer:
         """`{"name", "deleted"}`: jobs that it started go on. Raises ScheduleNotFound, ScheduleChanged."""

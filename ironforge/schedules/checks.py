@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import cast
 
-from ironforge.codes import Code
 from ironforge.errors import InvalidJob
 from ironforge.job import checks
 from ironforge.job.request import JobRequest
@@ -21,7 +19,7 @@ from ironforge.schedules.definition import (
     MIN_EVERY_SECONDS,
     Schedule,
 )
-from ironforge.schedules.errors import wrong
+from ironforge.schedules.errors import within, wrong
 from ironforge.schedules.exclusions import check_excluded
 from ironforge.schedules.ticks import FIRST_YEAR, LAST_YEAR, ticks
 from ironforge.schedules.zones import zone
@@ -95,5 +93,4 @@ def _check_job(job: JobRequest) -> None:
     try:
         job.checked().job(checks.check_kind(job.kind), checks.check_payload_size(bytes(job.payload)))
     except InvalidJob as error:
-        code, field = cast("Code", error.code), f"job.{error.field}" if error.field else "job"
-        raise InvalidJob(f"job: {error}", code=code, field=field, hint=error.hint) from None
+        raise within("job", error) from None

@@ -33,6 +33,7 @@ WHO_MAY: Final = {
     "resumeLimit": "limits:admin",
     "listSchedules": "jobs:read",
     "getSchedule": "jobs:read",
+    "applySchedules": "schedules:admin",
     "putSchedule": "schedules:admin",
     "deleteSchedule": "schedules:admin",
     "pauseSchedule": "schedules:admin",
@@ -69,6 +70,7 @@ BODIES: Final = {
     "putLimit": {"concurrency": 1},
     "overrideLimit": {"override": {"concurrency": 2}},
     "putSchedule": {"every_seconds": 7, "job": {"kind": "ours.only", "queue": "ours"}},
+    "applySchedules": {"schedules": {}},
     "backfillSchedule": {"from": "2030-01-01T00:00:00Z", "to": "2030-01-01T00:01:00Z"},
 }
 PUTS: Final = ("putLimit", "putSchedule")
@@ -120,6 +122,8 @@ async def ask(house: House, call: Operation, path: str, key: str | None, scope: 
         options["json"] = {"name": "made", "scopes": [scope or "jobs:read"]}
     elif call.operation_id in BODIES:
         options["json"] = BODIES[call.operation_id]
+    if call.operation_id == "applySchedules":
+        options["params"] = {"source": "app"}
     return await house.call(call.method.upper(), path, key, **options)
 
 

@@ -95,3 +95,17 @@ async def test_what_is_wrong_is_said_at_its_field(client: AsyncClient) -> None:
 def test_the_plain_client_makes_the_same_calls(api_in_thread: str) -> None:
     with Client(api_in_thread) as client:
         assert client.put_schedule("report", kind="k", every_seconds=60)["words"] == "every minute"
+
+
+async def test_all_of_a_source_are_said_at_once(client: AsyncClient) -> None:
+    wanted = {name: {"every_seconds": 60, "start": START, "job": {"kind": "k"}} for name in ("a", "b")}
+    told = await client.apply_schedules("deploy", wanted, dry_run=True)
+    assert {name: told[name] for name in ("created", "changed", "unchanged", "deleted")} == {
+        "created": ["a", "b"],
+        "changed": [],
+        "unchanged": [],
+        "deleted": [],
+    }
+    assert (await client.schedules())["schedules"] == []
+    assert await client.apply_schedules("deploy", wanted) == told
+    assert (await client.apply_schedules("deploy", {}))["deleted"] == ["a", "b"]

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 import msgspec
 from aiohttp import hdrs, web
 
 from ironforge.api.parsing import bodies
+from ironforge.api.parsing.large_bodies import LARGE_BODIES
 from ironforge.api.problems import ApiProblem
 from ironforge.api.responses import answer
-from ironforge.api.routes import operation
+from ironforge.api.routes import TARGETS, Content, operation
 from ironforge.api.schemas.schedule_views import schedule_answer
 from ironforge.api.schemas.schedules import (
     MAX_NOTE,
+    AppliedAnswer,
+    ApplyParts,
+    ApplyQuery,
+    ApplyRequest,
     DeletedSchedule,
     PauseRequest,
     ScheduleAnswer,
@@ -28,13 +34,20 @@ from ironforge.api.scope import RequestScope
 from ironforge.errors import InvalidJob
 from ironforge.formats.numbers import shown
 from ironforge.job.checks import check_name, check_until
+from ironforge.job.mismatch import mismatch
 from ironforge.schedules.checks import check_schedule_name
 from ironforge.schedules.definition import Schedule
-from ironforge.schedules.errors import ScheduleNotFound
+from ironforge.schedules.errors import ScheduleNotFound, within
 from ironforge.store.schedules.contract import CODE, ScheduleView, queue_of
 
+_DECODER: Final = msgspec.json.Decoder(Schedule)
 # How many are looked at for one page of those of one source.
 _MOST_LOOKED_AT: Final = 5_000
+_EXAMPLE: Final = {
+    "cron": ["0 8,9 * * 1-5"],
+    "timezone": "Europe/Berlin",
+    "job": {"kind": "report.build", "payload": {"month": "2030-01"}},
+}
 _ETAG: Final = {"headers": {"ETag": {"schema": {"type": "string"}, "description": "`etag`, in quotes"}}}
 
 
@@ -58,6 +71,35 @@ async def list_schedules(_request: web.Request, scope: RequestScope, query: Sche
 
 
 @operation(
+    "put",
+    "/schedules",
+    access="schedules:admin",
+    answers={200: AppliedAnswer},
+    refusals=(409, 422, 429),
+    body={bodies.JSON: Content(ApplyRequest, {"example": {"schedules": {"report.nightly": _EXAMPLE}}})},
+    audited=True,
+    most_bytes=bodies.MAX_BATCH_BYTES,
+)
+async def apply_schedules(
+    request: web.Request, scope: RequestScope, query: ApplyQuery, body: ApplyParts
+) -> web.Response:
+    """Have these and no others be the schedules of a source."""
+    if not query.source:
+        hint = "name what owns them, such as the file that they stand in"
+        raise ApiProblem("invalid_parameter", f"source is empty: {hint}", field="source", hint=hint)
+    source, by = _checked_source(query.source), scope.caller.identity
+    wanted = await request.app[LARGE_BODIES].in_thread(partial(_schedules_in, body))
+    done = await scope.schedules.apply(source, wanted, by=by, dry_run=query.dry_run)
+    request[TARGETS] = [] if query.dry_run else [*done.created, *done.changed, *done.deleted]
+    warnings = [
+        msgspec.structs.replace(warning, field=f"schedules.{name}.{warning.field}")
+        for name, schedule in wanted.items()
+        for warning in _warnings(scope, schedule)
+    ]
+    return answer(AppliedAnswer(*done, warnings))
+
+
+@operation(
     "get",
     "/schedules/{schedule}",
     access="jobs:read",
@@ -76,11 +118,7 @@ async def get_schedule(request: web.Request, scope: RequestScope) -> web.Respons
     access="schedules:admin",
     answers={200: ScheduleAnswer, 201: ScheduleAnswer},
     refusals=(409, 422, 429),
-    example={
-        "cron": ["0 8,9 * * 1-5"],
-        "timezone": "Europe/Berlin",
-        "job": {"kind": "report.build", "payload": {"month": "2030-01"}},
-    },
+    example=_EXAMPLE,
     audited=True,
     conditional=True,
     most_bytes=bodies.MAX_BODY_BYTES,
@@ -88,7 +126,7 @@ async def get_schedule(request: web.Request, scope: RequestScope) -> web.Respons
 )
 async def put_schedule(request: web.Request, scope: RequestScope, query: SourceQuery, body: Schedule) -> web.Response:
     """Define a schedule, or define it anew."""
-    name, source = name_in(request), checked_source(query.source)
+    name, source = name_in(request), _checked_source(query.source)
     try:
         before = (await scope.schedules.get(name)).etag
     except ScheduleNotFound:
@@ -154,7 +192,18 @@ def name_in(request: web.Request) -> str:
     return check_schedule_name(request.match_info["schedule"])
 
 
-def checked_source(source: str) -> str:
+def _schedules_in(body: ApplyParts) -> dict[str, Schedule]:
+    """Raises InvalidJob."""
+    found = {}
+    for name, text in body.schedules.items():
+        try:
+            found[name] = _DECODER.decode(text)
+        except msgspec.ValidationError as error:
+            raise within(f"schedules.{name}", mismatch(str(error), Schedule)) from None
+    return found
+
+
+def _checked_source(source: str) -> str:
     """Raises InvalidJob."""
     if source == CODE:
         hint = "give another one, or none"

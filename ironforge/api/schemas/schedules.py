@@ -37,6 +37,24 @@ class SourceQuery(msgspec.Struct, forbid_unknown_fields=True):
     source: Source = ""
 
 
+class ApplyQuery(SourceQuery, forbid_unknown_fields=True):
+    """Whose schedules they are."""
+
+    dry_run: Annotated[bool, Meta(description="only says what would change")] = False
+
+
+class ApplyRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """All that the source has, by name."""
+
+    schedules: dict[str, Schedule]
+
+
+class ApplyParts(msgspec.Struct, forbid_unknown_fields=True):
+    """`ApplyRequest` before each of them is looked at: what is wrong with one is said by its name."""
+
+    schedules: dict[str, msgspec.Raw]
+
+
 class NextQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Which of its ticks to tell."""
 
@@ -115,6 +133,16 @@ class ScheduleAnswer(msgspec.Struct):
     problem: str | None
     etag: Annotated[str, Meta(description="changes with what it says; as in the header `ETag`")]
     warnings: list[WarningAnswer]
+
+
+class AppliedAnswer(msgspec.Struct):
+    """Names, sorted; `changed` and `created` are as they were said, and those `deleted` were not."""
+
+    created: list[str]
+    changed: list[str]
+    unchanged: list[str]
+    deleted: list[str]
+    warnings: Annotated[list[WarningAnswer], Meta(description="`field` begins with `schedules.<name>`")]
 
 
 class SchedulePage(msgspec.Struct):

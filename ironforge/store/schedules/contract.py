@@ -6,7 +6,7 @@ so each tick starts one job, or is skipped for a reason that its history says, w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Literal, NamedTuple, Protocol
 
@@ -66,6 +66,15 @@ class ScheduleView(NamedTuple):
     problem: str = ""
 
 
+class Applied(NamedTuple):
+    """Names, sorted, of what a source owns, or owned."""
+
+    created: list[str]
+    changed: list[str]
+    unchanged: list[str]
+    deleted: list[str]
+
+
 class PastTick(NamedTuple):
     """What became of a tick, of `ticks` of them from `at_ms` to `last_ms` that were skipped for the same reason, or of
     a backfill. `reason` of a start: empty, trigger or backfill; of a skip: overlap, missed, paused, redefined, or the
@@ -94,13 +103,37 @@ class Schedules(Protocol):
     change a schedule ScheduleConflict when others do so all the time."""
 
     async def put(
-        self, name: str, schedule: Schedule, *, source: str = "", by: str = "", expected: str | None = None
+        self,
+        name: str,
+        schedule: Schedule,
+        *,
+        source: str = "",
+        by: str = "",
+        expected: str | None = None,
+        most: int | None = None,
     ) -> ScheduleView:
         """Says what holds from now on: nothing changes when that is what it says already. A pause stays.
 
+        `most`: of the schedules that there may be, in each shard; None: as the settings say.
         `expected`: the etag that it must have, "" when there must be none of this name; None: whatever it is. Raises
         InvalidJob for a schedule that is not right, QuotaExceeded, ScheduleChanged when it is not as expected;
         ScheduleConflict for one of another source, and where the key of its job leads to another shard than before.
+        """
+
+    async def apply(
+        self,
+        source: str,
+        schedules: Mapping[str, Schedule],
+        *,
+        by: str = "",
+        most: int | None = None,
+        dry_run: bool = False,
+    ) -> Applied:
+        """Has these, by name, and no others be the schedules of a source, which is not empty.
+
+        Everything is looked at before anything is changed. Raises what `put` raises; the field of an InvalidJob begins
+        with `schedules.<name>`. What changes meanwhile is left as it is, then ScheduleChanged is raised, and what was
+        done before stays: the same call again does the rest.
         """
 
     async def get(self, name: str) -> ScheduleView:

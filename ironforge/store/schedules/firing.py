@@ -105,7 +105,6 @@ class Firing:
             raise InvalidJob(
                 f"the key of its job leads to another shard than schedule {name} lies in: delete it and make it anew",
                 code="keys_apart",
-                field="job",
             )
         limits = job.limits
         if schedule.overlap in MOST_WAITING:

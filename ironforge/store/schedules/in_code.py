@@ -30,7 +30,8 @@ from ironforge.settings import Settings
 from ironforge.store.contract import Inspector
 from ironforge.store.kinds import VERSIONS_KEPT
 from ironforge.store.schedules.contract import CODE, Pause, ScheduleView, StoredSchedule
-from ironforge.store.schedules.schedules import RedisSchedules, passed
+from ironforge.store.schedules.defining import passed
+from ironforge.store.schedules.schedules import RedisSchedules
 from ironforge.store.schedules.shard import ScheduleShard
 from ironforge.store.schedules.stored import Held
 

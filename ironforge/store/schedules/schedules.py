@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -17,15 +17,14 @@ from ironforge.job.record import created_ms_of, new_id
 from ironforge.job.tick import JobTick
 from ironforge.redis.connection import DoorConnection
 from ironforge.redis.shards import shards_of
-from ironforge.schedules.checks import check_schedule, check_schedule_name
 from ironforge.schedules.definition import Schedule
-from ironforge.schedules.errors import ScheduleChanged, ScheduleConflict
 from ironforge.settings import Settings
 from ironforge.store.contract import Inspector, Submission
 from ironforge.store.kind_catalog import KindCatalog
 from ironforge.store.schedules.contract import (
     CODE,
     MAX_BACKFILL,
+    Applied,
     Fired,
     PastTick,
     Pause,
@@ -33,11 +32,12 @@ from ironforge.store.schedules.contract import (
     StoredSchedule,
     no_such_schedule,
 )
-from ironforge.store.schedules.firing import Shot, id_at, job_of, overlap_words
+from ironforge.store.schedules.defining import Definition, apply, check_etag, home_of, passed
+from ironforge.store.schedules.firing import Shot, id_at, overlap_words
 from ironforge.store.schedules.shard import ScheduleShard
-from ironforge.store.schedules.shards import CHASES, ScheduleShards, elusive
-from ironforge.store.schedules.stored import Held, Position, etag_of
-from ironforge.store.schedules.ticking import Moment, Skipped, moments, next_tick, step, timing
+from ironforge.store.schedules.shards import ScheduleShards
+from ironforge.store.schedules.stored import Held
+from ironforge.store.schedules.ticking import moments
 
 
 class RedisSchedules:
@@ -59,25 +59,31 @@ class RedisSchedules:
             await connection.close()
 
     async def put(
-        self, name: str, schedule: Schedule, *, source: str = "", by: str = "", expected: str | None = None
+        self,
+        name: str,
+        schedule: Schedule,
+        *,
+        source: str = "",
+        by: str = "",
+        expected: str | None = None,
+        most: int | None = None,
     ) -> ScheduleView:
-        check_schedule_name(name)
-        check_schedule(schedule)
         await self._kinds.refresh_if_due()
-        home = self._shards.home(name, job_of(schedule, new_id(), self._kinds.look_up).job)
-        home.firing.job(name, schedule, new_id(), self._kinds.look_up)
-        for _ in range(CHASES):
-            found = await self._shards.find(name)
-            shard, held = found or (home, Held(name, b"", b""))
-            _check(held, expected)
-            _check_source(held, source)
-            if shard is not home:
-                message = f"the key of its job leads to another shard than schedule {name} lies in"
-                raise ScheduleConflict(f"{message}: delete it first, then make it anew")
-            changed = await self._define(shard, held, schedule, source, by)
-            if changed is not None:
-                return changed.view()
-        raise elusive(name)
+        home = await home_of(self._shards, name, schedule, self._kinds.look_up)
+        return (await Definition(name, schedule, source, by, home, most).put(self._shards, expected)).view()
+
+    async def apply(
+        self,
+        source: str,
+        schedules: Mapping[str, Schedule],
+        *,
+        by: str = "",
+        most: int | None = None,
+        dry_run: bool = False,
+    ) -> Applied:
+        await self._kinds.refresh_if_due()
+        look_up = self._kinds.look_up
+        return await apply(self._shards, source, schedules, look_up, by=by, most=most, dry_run=dry_run)
 
     async def get(self, name: str) -> ScheduleView:
         views = await self._shards.views([name])
@@ -93,7 +99,7 @@ class RedisSchedules:
 
     async def delete(self, name: str, *, expected: str | None = None) -> None:
         async def attempt(shard: ScheduleShard, held: Held) -> bool | None:
-            _check(held, expected)
+            check_etag(held, expected)
             await self._forget_code_of(held)
             return await shard.delete(held) or None
 
@@ -159,22 +165,6 @@ class RedisSchedules:
         if stored is not None and stored.source == CODE:
             await self._connections[0].call("HDEL", self._announced_in.schedule_versions, held.name)
 
-    async def _define(self, shard: ScheduleShard, held: Held, schedule: Schedule, source: str, by: str) -> Held | None:
-        now_ms = await shard.now_ms()
-        stored, skipped = StoredSchedule(schedule, source, by, now_ms, now_ms), None
-        before = held.legible()
-        if before is None:
-            return await shard.write(held, stored, Position().to(next_tick(held.name, schedule, now_ms)))
-        if (before.schedule, before.source) == (schedule, source) and held.position() is not None:
-            return held
-        stored = msgspec.structs.replace(stored, created_ms=before.created_ms, pause=before.pause)
-        position = held.planned(before, now_ms)
-        if not _ticks_alike(before.schedule, schedule):
-            # What was due is in the history, and where the clock was put back no tick comes twice.
-            position, skipped = passed(held, before, now_ms, now_ms + 1, "redefined")
-            position = position.to(next_tick(held.name, schedule, max(now_ms, position.since_ms)))
-        return await shard.write(held, stored, position, skipped)
-
 
 async def _fired(shard: ScheduleShard, stored: StoredSchedule, shot: Shot) -> Fired | None:
     """Out of turn. None: the schedule is not where it was seen, or where it is was lost, and is known now."""
@@ -187,26 +177,6 @@ async def _fired(shard: ScheduleShard, stored: StoredSchedule, shot: Shot) -> Fi
     if hit.verdict == "started":
         return Fired("started", shot.reason, hit.job_id)
     return Fired("skipped", "overlap") if hit.verdict == "skipped" else None
-
-
-def passed(
-    held: Held, stored: StoredSchedule, now_ms: int, until_ms: int, reason: str
-) -> tuple[Position, Skipped | None]:
-    """Past the ticks that fire before then, and those ticks. Of very many only the first ones are counted."""
-    position, until_ms = held.planned(stored, now_ms), min(until_ms, now_ms + 1)
-    if position.at_ms is None or position.fires_ms >= until_ms:
-        return position, None
-    first = Moment(position.at_ms, position.fires_ms)
-    plan = step(held.name, stored.schedule, first, now_ms, paused_until_ms=until_ms)
-    following, skipped = plan.following, plan.skipped and plan.skipped._replace(reason=reason)
-    if skipped and following is not None and following.fires_ms <= now_ms and until_ms > now_ms:
-        following, skipped = next_tick(held.name, stored.schedule, now_ms), skipped._replace(last_ms=now_ms)
-    return position.to(following), skipped
-
-
-def _ticks_alike(one: Schedule, other: Schedule) -> bool:
-    """Whether both tick at the same times."""
-    return (timing(one), one.jitter_seconds) == (timing(other), other.jitter_seconds)
 
 
 def _times(name: str, schedule: Schedule, start: datetime, end: datetime) -> list[int]:
@@ -235,18 +205,3 @@ def _later(one: Submission, tick: JobTick, delay_ms: int) -> Submission:
     job = msgspec.structs.replace(one.job, id=job_id, created_ms=created_ms, ready_ms=ready_ms, tick=tick)
     expires_in_ms = one.expires_in_ms and one.expires_in_ms + delay_ms
     return msgspec.structs.replace(one, job=job, delay_ms=delay_ms or None, expires_in_ms=expires_in_ms)
-
-
-def _check(held: Held, expected: str | None) -> None:
-    etag = etag_of(held.said) if held.said else ""
-    if expected is not None and expected != etag:
-        now = f"has the ETag {etag} now" if etag else "is not there"
-        raise ScheduleChanged(f"schedule {held.name} {now}, not as expected: read it again, then repeat the change")
-
-
-def _check_source(held: Held, source: str) -> None:
-    stored = held.legible()
-    if stored is None or stored.source == source:
-        return
-    belongs = f"belongs to source {stored.source!r}" if stored.source else "has no source, it was put by hand"
-    raise ScheduleConflict(f"schedule {held.name} {belongs}: change it there, or delete it first")

@@ -61,10 +61,17 @@ class ScheduleShard:
         await self._connection.run(FAULT, FAULT.keys(self._keys), [name, why[:MAX_WHY]])
 
     async def write(
-        self, held: Held, stored: StoredSchedule, position: Position, skipped: Skipped | None = None
+        self,
+        held: Held,
+        stored: StoredSchedule,
+        position: Position,
+        skipped: Skipped | None = None,
+        *,
+        most: int | None = None,
     ) -> Held | None:
         """What it says from now on, and at which tick it is; `position.tag` is made. None: it is not as it was seen.
-        Raises QuotaExceeded."""
+        Raises QuotaExceeded where there are as many as there may be: `most`; None: as the settings say."""
+        most = self._most if most is None else most
         said = encode(stored)
         position = position._replace(tag=etag_of(said))
         paused = "" if stored.pause is None else stored.pause.until_ms or "inf"
@@ -72,11 +79,17 @@ class ScheduleShard:
         done = await self._connection.run(
             PUT_SCHEDULE,
             PUT_SCHEDULE.keys(self._keys, history=self._keys.history(held.name)),
-            [*held, said, position.raw, position.look, self._most, self._keys.signals, *words],
+            [*held, said, position.raw, position.look, most, self._keys.signals, *words],
         )
         if done < 0:
-            raise all_defined("schedules", self._most, "delete those that are not used")
+            self.check_room(most, most)
         return Held(held.name, said, position.raw) if done else None
+
+    def check_room(self, count: int, most: int | None = None) -> None:
+        """For one more than so many. Raises QuotaExceeded."""
+        most = self._most if most is None else most
+        if count >= most:
+            raise all_defined("schedules", most, "delete those that are not used")
 
     async def delete(self, held: Held) -> bool:
         """False: it has changed since it was seen."""

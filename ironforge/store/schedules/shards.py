@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
 from ironforge.job.record import Job, tail_of
@@ -18,6 +18,8 @@ from ironforge.store.sharding.fan_out import gather_all
 
 # Others would have to change a schedule between every read and write for this many times in a row.
 CHASES: Final = 20
+# Read in one call.
+_AT_ONCE: Final = 500
 
 T = TypeVar("T")
 
@@ -41,6 +43,14 @@ class ScheduleShards:
         found = await gather_all(shard.views(names) for shard in self._shards)
         by_name = {view.name: view for part in found for view in part}
         return [by_name[name] for name in names if name in by_name]
+
+    async def walk(self) -> AsyncIterator[tuple[ScheduleShard, Held]]:
+        """All there are."""
+        for shard in self._shards:
+            names = [name.decode(errors="replace") for name in await shard.names()]
+            for at in range(0, len(names), _AT_ONCE):
+                for held in await shard.held(names[at : at + _AT_ONCE]):
+                    yield shard, held
 
     def home(self, name: str, job: Job) -> ScheduleShard:
         """Where a schedule with this job lies. Raises InvalidJob where its keys lead to several."""

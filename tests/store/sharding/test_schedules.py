@@ -88,3 +88,15 @@ async def test_a_kind_whose_key_leads_elsewhere_later_has_its_ticks_skipped_for_
         if await schedules(sharded).history(name):
             break
     assert {past.reason for past in await schedules(sharded).history(name)} == {"keys_apart"}
+
+
+async def test_what_a_source_owns_lies_in_all_of_them(sharded: Cluster) -> None:
+    names = [text_in(shard, "s") for shard in range(SHARDS)]
+    made = await schedules(sharded).apply("app", dict.fromkeys(names, every(60.0)))
+    assert made.created == sorted(names)
+    assert [lies_in(sharded, name) for name in names] == [[0], [1], [2]]
+    moved = every(60.0, job=msgspec.convert({"kind": "k", "unique": {"key": text_in(1)}}, type(request())))
+    with pytest.raises(ScheduleConflict, match="lies in: delete it first, then make it anew"):
+        await schedules(sharded).apply("app", {names[0]: moved})
+    gone = await schedules(sharded).apply("app", {names[2]: every(90.0)})
+    assert (gone.changed, gone.deleted) == ([names[2]], sorted(names[:2]))
