@@ -68,6 +68,7 @@ def _show(found: Verdict) -> None:
         ("jobs acknowledged", found.acknowledged),
         ("submissions without an answer", found.unanswered),
         ("faults", faults or "none"),
+        ("ticks of schedules", f"{found.ticks_started} started a job, {found.ticks_skipped} were skipped for a reason"),
         ("lost", found.lost),
         ("settled twice", found.settled_twice),
         ("repeated runs", f"{found.repeated_runs} of at most {found.repeated_runs_bound}"),

@@ -103,6 +103,8 @@ class Verdict(msgspec.Struct, frozen=True):
     starved: int = 0
     recoveries: int = 0
     recoveries_judged: int = 0
+    ticks_started: int = 0
+    ticks_skipped: int = 0
 
 
 def judge(
@@ -147,7 +149,7 @@ def judge(
     for promise_of_all, whys in ((NOTHING_LEFT, leftovers), (COUNTED, torn), (STRAY, strays)):
         for why in whys:
             tell(promise_of_all, "", why)
-    return _verdict(account, violations, settled_twice, recovered)
+    return _verdict(account, violations, settled_twice, recovered, schedules)
 
 
 def _late(recovered: Recoveries, tell: Tell) -> None:
@@ -169,7 +171,9 @@ def _ended_by_themselves(account: Account) -> list[Violation]:
     ]
 
 
-def _verdict(account: Account, violations: list[Violation], settled_twice: int, recovered: Recoveries) -> Verdict:
+def _verdict(
+    account: Account, violations: list[Violation], settled_twice: int, recovered: Recoveries, schedules: Schedules
+) -> Verdict:
     names = Counter(fault.name for fault in account.faults)
     starved = names.pop(STARVED, 0)
     runs = [run for told in account.runs.values() for run in told]
@@ -186,6 +190,8 @@ def _verdict(account: Account, violations: list[Violation], settled_twice: int, 
         starved=starved,
         recoveries=recovered.interrupted,
         recoveries_judged=recovered.judged,
+        ticks_started=sum(len(life.ticked) for life in schedules.lives),
+        ticks_skipped=sum(seen.past.ticks for life in schedules.lives for seen in life.skips),
     )
 
 

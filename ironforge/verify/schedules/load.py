@@ -29,6 +29,7 @@ from ironforge.verify.schedules.verdict import Schedules
 from ironforge.verify.schedules.watch import LOOK_SECONDS, ScheduleWatch
 
 TURN_SECONDS: Final = 0.2
+ZONE: Final = "Europe/Berlin"
 # Longer than a run is told to stop in.
 REPLACED_SECONDS: Final = 3.0
 DUE_MS: Final = 500
@@ -57,6 +58,10 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
     "jitter": scheduled(every_seconds=3.0, jitter_seconds=2.5),
     "jitter.often": scheduled(every_seconds=1.0, jitter_seconds=1.5),
     "cron": scheduled(cron=("*/2 * * * * *", "1 * * * * *"), timezone="Asia/Kathmandu"),
+    # By the clock on the wall, which matters where that is put forward or back in the middle of a run.
+    "wall.both": scheduled(cron=("*/2 * 0-22 * * *",), timezone=ZONE, fold="both"),
+    "wall.last": scheduled(cron=("*/2 * 0-22 * * *",), timezone=ZONE, fold="last", gap="skip"),
+    "wall.hour": scheduled(cron=("*/2 * 2 * * *",), timezone=ZONE),
     "unique": scheduled(1.5, unique=Unique("one"), every_seconds=1.0),
     "rejected": scheduled(1.5, unique=Unique("two", on_conflict="reject"), every_seconds=1.0),
     PAUSED: scheduled(every_seconds=1.0),

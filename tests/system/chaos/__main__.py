@@ -62,7 +62,8 @@ def _report(results: Path) -> int:
 def _show(outcome: Outcome) -> int:
     verdict = outcome.verdict
     print(
-        f"{outcome.scenario} seed {outcome.seed}: {verdict.acknowledged} acknowledged, faults {verdict.faults}, "
+        f"{outcome.scenario} seed {outcome.seed}: {verdict.acknowledged} acknowledged, {verdict.ticks_started} ticks "
+        f"started and {verdict.ticks_skipped} skipped, faults {verdict.faults}, "
         f"lost {verdict.lost}, settled twice {verdict.settled_twice}, repeated {verdict.repeated_runs} of at most "
         f"{verdict.repeated_runs_bound}, recovery {verdict.longest_recovery_seconds:.1f} s, drain "
         f"{outcome.drain_seconds:.1f} s, lag {outcome.lag_seconds:.2f} s, {outcome.seconds:.0f} s"

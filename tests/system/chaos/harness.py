@@ -47,7 +47,7 @@ from tests.system.chaos.installation import (
     heal,
     installed,
 )
-from tests.system.chaos.lanes import clients, clock, deploy, network, nodes, server
+from tests.system.chaos.lanes import clients, clock, deploy, network, nodes, server, ticking
 from tests.system.chaos.scenarios import SCENARIOS, Scenario
 
 # For the next job to end, or fewer of them to be left.
@@ -72,6 +72,8 @@ LANES = {
     "loop_pause_seconds": Lane(nodes.LOOP_FAULTS),
     "guilty_pause_seconds": Lane(nodes.GUILTY),
     "deploy_pause_seconds": Lane(deploy.FAULTS),
+    "ticking_pause_seconds": Lane(ticking.FAULTS),
+    "change_pause_seconds": Lane(ticking.CHANGES, alone=True),
 }
 
 

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ from ironforge.verify.ledger import UNSETTLED_SECONDS, Event, Ledger, read
 from ironforge.verify.leftovers import orphan_consumers
 from ironforge.verify.nodes import Nodes
 from tests.support.preload import clock_environment, clock_library, set_clock
+from tests.system.chaos.api_process import ApiProcess
 from tests.system.chaos.proxy import Proxy
 from tests.system.chaos.scenarios import Scenario
 from tests.system.chaos.server import Server
@@ -34,6 +36,8 @@ LEASE_SECONDS = 1.5
 RETENTION_SECONDS = 7 * 86_400.0
 JOIN_SECONDS = 30.0
 LOOK_SECONDS = 0.05
+# When clocks in Europe are put forward, and back.
+CHANGES = (datetime(2027, 3, 28, 1, tzinfo=UTC).timestamp(), datetime(2027, 10, 31, 1, tzinfo=UTC).timestamp())
 # The process of a fault that touches no run: the verdict then explains no repeat by it.
 NOBODY = -1
 COMMAND = (sys.executable, "-m", "ironforge", "node-child", "tests.system.chaos.handlers:forge")
@@ -63,6 +67,7 @@ class Installation(NamedTuple):
     sight: StoreClient
     settings: Settings
     ledger: Ledger
+    api: ApiProcess
     ids: list[str]
 
     async def inflict(self, name: str, fault: Fault, rng: random.Random) -> None:
@@ -98,8 +103,7 @@ async def installed(scenario: Scenario, nodes: int, seed: int, folder: Path) -> 
     """Server, nodes and submitter, running. The ledgers are in `folder` and below."""
     async with AsyncExitStack() as stack:
         base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
-        moving = bool(scenario.clock_pause_seconds) and clock_library() is not None
-        server = await stack.enter_async_context(Server(base / "server", moving_clock=moving))
+        server = await stack.enter_async_context(_server(scenario, seed, base / "server"))
         direct = load(
             {},
             redis_url=server.url,
@@ -120,16 +124,27 @@ async def installed(scenario: Scenario, nodes: int, seed: int, folder: Path) -> 
         for number, link in enumerate(links[1:]):
             place = folder / f"site-{number}"
             place.mkdir()
-            clock = base / f"clock-{number}" if moving and number == nodes - 1 else None
-            group = Nodes(_through(direct, link), place, ledger, _command(clock))
+            clock = base / f"clock-{number}" if server.moving_clock and number == nodes - 1 else None
+            ticking = msgspec.structs.replace(direct, scheduler="on" if scenario.nodes_tick else "off")
+            group = Nodes(_through(ticking, link), place, ledger, _command(clock))
             stack.push_async_callback(group.stop)
             sites.append(Site(group, place, link, clock))
             group.start()
         through = _opened(stack, submitting)
-        parts = (server, asyncio.Lock(), sites, links[0], forge, through, sight, direct, ledger)
+        api = ApiProcess(submitting)
+        stack.callback(api.end)
+        if scenario.ticking_pause_seconds:
+            api.start()
+        parts = (server, asyncio.Lock(), sites, links[0], forge, through, sight, direct, ledger, api)
         installation = Installation(*parts, ids=[])
         await everybody_there(installation)
         yield installation
+
+
+def _server(scenario: Scenario, seed: int, folder: Path) -> Server:
+    moving = scenario.moves_clocks and clock_library() is not None
+    change_at = CHANGES[seed % len(CHANGES)] if moving and scenario.change_pause_seconds else 0.0
+    return Server(folder, moving_clock=moving, change_at=change_at)
 
 
 async def everybody_there(installation: Installation) -> bool:
@@ -147,7 +162,7 @@ async def everybody_there(installation: Installation) -> bool:
 
 
 async def heal(installation: Installation) -> None:
-    """Whatever a fault left behind: all links pass, the server runs, has room and the true time, and
+    """Whatever a fault left behind: all links pass, the server runs, has room and the true time, the API runs, and
     nodes know every kind."""
     for proxy in (installation.proxy, *(site.proxy for site in installation.sites)):
         if proxy:
@@ -157,6 +172,8 @@ async def heal(installation: Installation) -> None:
     if not server.running:
         await server.end(signal.SIGKILL)
         await server.start()
+    if installation.api.started:
+        installation.api.keep()
     for site in installation.sites:
         while NEWER not in site.nodes.versions:
             await site.nodes.hurt(random.Random(), ("deploy",))

@@ -12,6 +12,7 @@ import os
 import random
 import signal
 import subprocess
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -27,19 +28,23 @@ from tests.support.preload import clock_environment, disk_environment, disk_libr
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 TORN_BYTES = 200
+MINUTE_SECONDS = 60.0
 
 
 class Server:
     """One server on `folder`, which must have a short path, with an AOF that is written out before every answer.
 
-    `moving_clock`: its wall clock can be moved, which makes each look at it slower.
+    `moving_clock`: its wall clock can be moved, which makes each look at it slower. `change_at`: it goes on so much
+    ahead of ours (`ahead_seconds`), whatever moves it, that this Unix time comes in a minute; 0: it goes by ours.
     """
 
-    def __init__(self, folder: Path, *, moving_clock: bool = False) -> None:
+    def __init__(self, folder: Path, *, moving_clock: bool = False, change_at: float = 0.0) -> None:
         self.folder = folder
         self.socket = folder / "socket"
         self._clock = folder / "clock" if moving_clock else None
         self._process: subprocess.Popen[bytes] | None = None
+        self.change_at = change_at
+        self.ahead_seconds = change_at - MINUTE_SECONDS - time.time() if change_at else 0.0
 
     @property
     def url(self) -> str:
@@ -56,7 +61,7 @@ class Server:
     async def __aenter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
         if self._clock:
-            set_clock(self._clock, 0.0)
+            self.set_clock(0.0)
         await self.start()
         return self
 
@@ -119,9 +124,9 @@ class Server:
         (self.folder / "full").unlink(missing_ok=True)
 
     def set_clock(self, offset_seconds: float) -> None:
-        """Its wall clock, relative to the true one; its monotonic clock goes on."""
+        """Its wall clock, relative to what is right for it; its monotonic clock goes on."""
         assert self._clock, "this server was not given a clock that can be moved"
-        set_clock(self._clock, offset_seconds)
+        set_clock(self._clock, self.ahead_seconds + offset_seconds)
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[redis.asyncio.Redis]:
