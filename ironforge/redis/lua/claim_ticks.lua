@@ -3,9 +3,8 @@
 -- KEYS  ticks, schedules, upcoming
 -- ARGV  most, bytes, ahead_ms, again_ms
 --       bytes: of what they say to return, roughly; ahead_ms: how soon; again_ms: how long after that others are told
--- USES  clock
--- Returns the time, in how many ms to look again (-1: there are no others), then of each schedule: name, what it says, where it is
---         ('': that is lost)
+-- USES  stem, clock, next_tick
+-- Returns the time, what `next_tick` says of the others, then of each schedule: name, what it says, where it is ('': that is lost)
 local reply, left = {now, -1}, tonumber(bytes)
 local found = redis.call('ZRANGE', ticks, '-inf', now + ahead_ms, 'BYSCORE', 'LIMIT', 0, most, 'WITHSCORES')
 for at = 1, #found, 2 do
@@ -22,6 +21,5 @@ for at = 1, #found, 2 do
     redis.call('HDEL', upcoming, name)
   end
 end
-local following = redis.call('ZRANGE', ticks, 0, 0, 'WITHSCORES')
-if following[2] then reply[2] = math.max(0, tonumber(following[2]) - now - ahead_ms) end
+reply[2] = next_tick(now)
 return reply

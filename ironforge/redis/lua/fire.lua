@@ -24,7 +24,7 @@ local names, seen, last, goes, looks, jobs, times, fires, overlaps, reasons, hol
 local where_now, histories, lasts, number_of_last = redis.call('HMGET', upcoming, unpack(names)), {}, {}, {}
 for at, name in ipairs(names) do
   local history = stem .. 'history:' .. name
-  if type(redis.pcall('LLEN', history)) == 'table' then return wrong_type({history}) end
+  if type(redis.pcall('LINDEX', history, 0)) == 'table' then return wrong_type({history}) end
   histories[at] = history
   if overlaps[at] == 's' and last[at] ~= '' then
     lasts[#lasts + 1] = last[at]

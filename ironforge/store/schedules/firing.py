@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -12,7 +12,7 @@ from ironforge.errors import InvalidJob
 from ironforge.job.limits import MAX_LIMITS, RUNS, LimitUse
 from ironforge.job.record import RECORD_VERSION, Job, created_ms_of, new_id, tail_of
 from ironforge.job.tick import JobTick
-from ironforge.redis.connection import Connection
+from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.scripts import FIRE
 from ironforge.schedules.definition import Schedule
@@ -71,6 +71,20 @@ class Hit(NamedTuple):
     job_id: bytes
 
 
+class Volley(msgspec.Struct, frozen=True, eq=False):
+    """Shots that are fired together from `fires_ms` on, and the call that does it, which computes nothing any more. Of
+    those whose job is refused already there is no call."""
+
+    shots: Sequence[Shot]
+    fires_ms: float
+    keys: Sequence[str] = ()
+    arguments: Command = ()
+
+
+# The server's time, and what became of each shot.
+Hits = tuple[int, list[Hit]]
+
+
 class Firing:
     """In one shard, over the caller's connection."""
 
@@ -81,19 +95,28 @@ class Firing:
         self._most = Most(settings.max_queues, settings.max_limit_keys)
         self._shard = shard
 
-    async def fire(self, shots: Sequence[Shot]) -> tuple[int, list[Hit]]:
-        """The server's time, and what became of each. Raises what refuses one of the jobs, then nothing was done; and
-        what the connection raises."""
+    def volley(self, shots: Sequence[Shot]) -> Volley:
+        """Of some hundred at most."""
         batch = Batch([item for shot in shots for item in shot.jobs], self._most, {})
         call = SubmitCall(self._keys, self._settings, [batch], repeated=False)
         told = _pack([*zip(*(shot.words for shot in shots), strict=True)])
-        reply = await self._connection.run(FIRE, call.keys, [*call.arguments, told])
+        return Volley(shots, max(shot.fires_ms for shot in shots), call.keys, [*call.arguments, told])
+
+    async def fire(self, shots: Sequence[Shot]) -> Hits:
+        """Raises what refuses one of the jobs, then nothing was done; and what the connection raises."""
+        volley = self.volley(shots)
+        reply = await self._connection.run(FIRE, volley.keys, volley.arguments)
         if reply[0] == b"refused":
             refused = refusal(reply[1])
             assert refused is not None
             raise refused
-        now_ms, *told = reply
-        return now_ms, [Hit(told[at].decode(), told[at + 1]) for at in range(0, len(told), ANSWERS)]
+        return _hits(reply)
+
+    async def fire_all(self, volleys: Sequence[Volley]) -> list[Hits | None]:
+        """In one round trip. None: nothing of this one was done, for a reason that `fire` would raise, or mend. Raises
+        what the connection raises."""
+        replies = await self._connection.exchange([FIRE.by_hash(each.keys, each.arguments) for each in volleys])
+        return [None if isinstance(reply, Exception) or reply[0] == b"refused" else _hits(reply) for reply in replies]
 
     def job(self, name: str, schedule: Schedule, job_id: bytes, look_up: LookUp) -> Submission:
         """Of a schedule in this shard, as nodes announced its kind, for the tick whose time the id has. Raises
@@ -151,6 +174,11 @@ def overlap_words(schedule: Schedule, *, whatever_runs: bool = False) -> str:
     if most is not None:
         return f"q{MAX_WAITING if whatever_runs else most}"
     return "s" if schedule.overlap == "skip" and not whatever_runs else ""
+
+
+def _hits(reply: list[Any]) -> Hits:
+    now_ms, *told = reply
+    return now_ms, [Hit(told[at].decode(), told[at + 1]) for at in range(0, len(told), ANSWERS)]
 
 
 def _raw(text: bytes) -> msgspec.Raw:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ironforge.errors import InvalidState, JobNotFound
-from ironforge.redis.connection import Connection
+from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.scripts import DELETE_SCHEDULE, FAULT, PUT_SCHEDULE
 from ironforge.settings import Settings
@@ -15,7 +15,7 @@ from ironforge.store.located_jobs import LocatedJobs
 from ironforge.store.quotas import all_defined
 from ironforge.store.retention import milliseconds
 from ironforge.store.schedules.contract import PastTick, ScheduleView, StoredSchedule
-from ironforge.store.schedules.firing import Firing, Hit, Shot
+from ironforge.store.schedules.firing import Firing, Hits, Shot, Volley
 from ironforge.store.schedules.stored import Held, Position, encode, etag_of, past_tick
 from ironforge.store.schedules.ticking import Skipped
 
@@ -96,14 +96,29 @@ class ScheduleShard:
         keys = DELETE_SCHEDULE.keys(self._keys, history=self._keys.history(held.name))
         return bool(await self._connection.run(DELETE_SCHEDULE, keys, [held.name, held.said]))
 
-    async def shoot(self, shots: Sequence[Shot]) -> tuple[int, list[Hit]]:
-        """As `Firing.fire`, after what a new run cancels."""
-        for shot in shots:
-            if shot.ends:
-                with contextlib.suppress(JobNotFound, InvalidState):
-                    await self._located.cancel(shot.ends)
+    async def shoot(self, shots: Sequence[Shot]) -> Hits:
+        """As `Firing.fire`, after what new runs cancel."""
+        await self._cancel(shots)
         return await self.firing.fire(shots)
+
+    async def shoot_all(self, volleys: Sequence[Volley]) -> list[Hits | None]:
+        """As `Firing.fire_all`, after what new runs cancel."""
+        for volley in volleys:
+            await self._cancel(volley.shots)
+        return await self.firing.fire_all(volleys)
+
+    async def give_back(self, shots: Sequence[Shot]) -> None:
+        """Whatever fires ticks is told of them at once: what they were told to fires them no more."""
+        words = [word for shot in shots for word in (shot.fires_ms, shot.held.name)]
+        add: Command = ["ZADD", self._keys.ticks, "XX", "LT", *words]
+        await self._connection.pipeline([add, ["PUBLISH", self._keys.signals, "due:0"]])
 
     async def history(self, name: str) -> list[PastTick]:
         rows = await self._connection.call("LRANGE", self._keys.history(name), 0, -1)
         return [past for row in rows if (past := past_tick(row)) is not None]
+
+    async def _cancel(self, shots: Sequence[Shot]) -> None:
+        for shot in shots:
+            if shot.ends:
+                with contextlib.suppress(JobNotFound, InvalidState):
+                    await self._located.cancel(shot.ends)

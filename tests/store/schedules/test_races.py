@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from ironforge.errors import StoreUnavailable
 from ironforge.process.background import in_background
 from ironforge.schedules.errors import ScheduleConflict
+from ironforge.store.consumer.notifications import RedisNotifications
 from ironforge.store.schedules.schedules import RedisSchedules
 from ironforge.store.schedules.shard import ScheduleShard
 from tests.store.kit import Cluster
-from tests.store.schedules.kit import CAUGHT_UP, every, history, jobs, make_due, schedules, tick, ticker
+from tests.store.schedules.kit import (
+    CAUGHT_UP,
+    DAY_MS,
+    every,
+    history,
+    jobs,
+    make_due,
+    put_back,
+    schedules,
+    tick,
+    ticker,
+)
 from tests.support.waiting import until
 
 
@@ -54,19 +67,69 @@ async def test_an_outage_puts_ticks_off(cluster: Cluster, monkeypatch: pytest.Mo
     await schedules(cluster).put("report", every(catch_up=CAUGHT_UP))
     make_due(cluster, "report")
     one, failed = ticker(cluster), []
-    fire = one._schedules.firing.fire
+    fire = one._schedules.firing.fire_all
 
-    async def away(shots: object) -> None:
-        failed.append(shots)
+    async def away(volleys: object) -> None:
+        failed.append(volleys)
         raise StoreUnavailable("the server is away")
 
-    monkeypatch.setattr(one._schedules.firing, "fire", away)
+    monkeypatch.setattr(one._schedules.firing, "fire_all", away)
     async with in_background(one.tick_forever(), "ticks"):
         one.wake(0)
         await until(lambda: len(failed) >= 2, "it to try again")
-        monkeypatch.setattr(one._schedules.firing, "fire", fire)
+        monkeypatch.setattr(one._schedules.firing, "fire_all", fire)
         await until(lambda: jobs(cluster), "its job")
     assert len(await history(cluster, "report")) == 1
+
+
+async def test_one_that_stops_gives_back_what_it_was_told_of(cluster: Cluster) -> None:
+    await schedules(cluster).put("report", every(catch_up=CAUGHT_UP))
+    at_ms = put_back(cluster, "report", -DAY_MS)
+    signals = RedisNotifications(cluster.settings, cluster.keys)
+    heard = signals.listen()
+    assert (await anext(heard)).name == "connected"
+    async with told_of(cluster, "report"):
+        cluster.raw.zadd(cluster.keys.ticks, {"report": at_ms + 5_000})
+    assert cluster.raw.zscore(cluster.keys.ticks, "report") == at_ms
+    assert (await anext(heard)).due_ms == 0
+    await signals.close()
+
+
+async def test_one_that_stops_late_puts_off_none(cluster: Cluster) -> None:
+    """The schedule is looked at sooner by now."""
+    await schedules(cluster).put("report", every(catch_up=CAUGHT_UP))
+    put_back(cluster, "report", -DAY_MS)
+    async with told_of(cluster, "report"):
+        cluster.raw.zadd(cluster.keys.ticks, {"report": 1})
+    assert cluster.raw.zscore(cluster.keys.ticks, "report") == 1
+
+
+async def test_one_that_stops_while_the_server_is_away_keeps_no_one_waiting(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await schedules(cluster).put("report", every(catch_up=CAUGHT_UP))
+    put_back(cluster, "report", -DAY_MS)
+    asked: list[object] = []
+
+    async def away(_schedules: ScheduleShard, shots: object) -> None:
+        asked.append(shots)
+        raise StoreUnavailable("the server is away")
+
+    monkeypatch.setattr(ScheduleShard, "give_back", away)
+    async with told_of(cluster, "report"):
+        pass
+    assert len(asked) == 1
+
+
+@contextlib.asynccontextmanager
+async def told_of(cluster: Cluster, name: str) -> AsyncIterator[None]:
+    """While the block runs a ticker is to fire a tick of this schedule that is far off."""
+    cluster.raw.zadd(cluster.keys.ticks, {name: 1})
+    one = ticker(cluster)
+    async with in_background(one.tick_forever(), "ticks"):
+        one.wake(0)
+        await until(lambda: one._loaded, "it to be told of the tick")
+        yield
 
 
 async def test_one_without_a_next_tick_is_looked_at_no_more(cluster: Cluster) -> None:

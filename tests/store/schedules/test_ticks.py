@@ -132,14 +132,14 @@ async def test_a_lost_answer_starts_no_second_job(cluster: Cluster, monkeypatch:
     one = ticker(cluster)
     one.wake(0)
     await one._claim()
-    fire = one._schedules.firing.fire
+    fire = one._schedules.firing.fire_all
 
-    async def lost(shots):  # type: ignore[no-untyped-def]
-        await fire(shots)
+    async def lost(volleys):  # type: ignore[no-untyped-def]
+        await fire(volleys)
         raise ConnectionResetError("the answer was lost")
 
     with monkeypatch.context() as broken:
-        broken.setattr(one._schedules.firing, "fire", lost)
+        broken.setattr(one._schedules.firing, "fire_all", lost)
         with pytest.raises(ConnectionResetError):
             await one.tick()
     await tick(one)
