@@ -63,6 +63,11 @@ class Flow(Steering):
                 assert self.location(one) == b""
                 self.becomes(one, JobState.CANCELLED)
 
+    @precondition(lambda self: any(one.state is JobState.SCHEDULED for one in self.known.values()))
+    @rule(node=st.integers(0, 9))
+    def promote_what_is_scheduled(self, node: int) -> None:
+        self.promote(node)
+
     @precondition(has_jobs)
     @rule(number=NUMBERS)
     def snooze(self, number: int) -> None:

@@ -60,7 +60,7 @@ WANTED = st.builds(
     st.sampled_from("aab"),
     st.sampled_from([2, 2, 0]),
     st.sampled_from(["", "", "x", "y"]),
-    st.sampled_from([False, False, False, True]),
+    st.sampled_from([False] * 7 + [True]),
     st.sampled_from(KINDS),
     st.tuples(NUMBERS, claims.KEYS),
     st.sampled_from([0, 0, 1_000, 2 * HOUR_MS]),
@@ -78,6 +78,10 @@ BATCHES = st.lists(WANTED, min_size=1, max_size=5).filter(_is_clear)
 
 
 class Doors(Life):
+    """`only`: these limits together, by turns, instead of those of a theme."""
+
+    only: tuple[str, ...] = ()
+
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock(self.cluster.raw, self.cluster.keys)
@@ -86,13 +90,13 @@ class Doors(Life):
         self._came = 0
 
     @initialize(
-        starvation_seconds=st.sampled_from([0, 0.001]), theme=THEMES, wanted=st.lists(WANTED, min_size=4, max_size=8)
+        starvation_seconds=st.sampled_from([0, 0.001]), theme=THEMES, wanted=st.lists(WANTED, min_size=6, max_size=9)
     )
     def start(self, starvation_seconds: float, theme: Theme, wanted: list[Wanted]) -> None:
         """With jobs: rules are left out by chance, and in half of all lives that would be the one that submits."""
-        self.theme = theme
+        self.theme = theme._replace(limits=[*self.only] or theme.limits)
         self.cluster.with_settings(starvation_seconds=starvation_seconds)
-        self.claims.limits = {name: claims.LIMITS[name] for name in " ".join(theme.limits).split()}
+        self.claims.limits = {name: claims.LIMITS[name] for name in " ".join(self.theme.limits).split()}
         for name, limit in self.claims.limits.items():
             self.run(self.cluster.store_client.limits.put(name, limit))
         super().start()
@@ -202,6 +206,11 @@ class Doors(Life):
                 return
             answers.append(self.accept(item))
         assert self.run(self.cluster.store_client.producer.submit(batch)) == answers
+
+    @rule(wanted=BATCHES)
+    def submit_more(self, wanted: list[Wanted]) -> None:
+        """Else there are soon no jobs left that may start."""
+        self.submit(wanted)
 
     def rival(self, item: Submission) -> Known | None:
         """The job that has its unique key, so that it is refused."""
