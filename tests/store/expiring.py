@@ -11,6 +11,7 @@ from ironforge.job.expiry import EXPIRED
 from ironforge.job.record import Job, JobState
 from ironforge.job.uniqueness import UniqueUse
 from ironforge.redis.connection import DoorConnection
+from ironforge.redis.shards import shards_of
 from ironforge.store import Accepted, Submission
 from ironforge.store.expiry import ExpirySweep
 from tests.store.kit import Cluster, job, now_ms
@@ -48,8 +49,9 @@ async def lapsed(cluster: Cluster, *jobs: Job) -> None:
 
 def look_again(cluster: Cluster, *jobs: Job) -> None:
     """Their entries are looked at by the next sweep."""
-    for one in jobs:
-        cluster.raw.zadd(cluster.keys.expiries, {one.id: 1}, xx=True)
+    for keys in shards_of(cluster.settings):
+        for one in jobs:
+            cluster.raw.zadd(keys.expiries, {one.id: 1}, xx=True)
 
 
 def moments(cluster: Cluster) -> list[bytes]:

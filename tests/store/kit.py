@@ -148,13 +148,14 @@ class Cluster:
 
     def lapse(self, *nodes: Node) -> None:
         """The leases of these nodes have run out."""
-        for node in nodes:
-            self.raw.zadd(self.keys.nodes, {node.lease.node: 1})
+        for keys in shards_of(self.settings):
+            self.raw.zadd(keys.nodes, {node.lease.node: 1 for node in nodes})
 
     def ripen(self) -> None:
         """Everything that is scheduled is due."""
-        for job_id in self.raw.zrange(self.keys.scheduled, 0, -1):
-            self.raw.zadd(self.keys.scheduled, {job_id: 1})
+        for keys in shards_of(self.settings):
+            for job_id in self.raw.zrange(keys.scheduled, 0, -1):
+                self.raw.zadd(keys.scheduled, {job_id: 1})
 
     def snapshot(self) -> dict[bytes, bytes | None]:
         """Every key with its content, as far as a write would change it."""

@@ -16,6 +16,7 @@ from ironforge.redis.connection import Command, Connection
 from ironforge.redis.scripts import Script
 from ironforge.store import expiry
 from ironforge.store.consumer import stream_selector
+from ironforge.store.sharding.fan_out import FanOut
 from tests.store.model import clock
 from tests.store.model.doors import StoreClient
 from tests.store.model.flow import Flow
@@ -29,10 +30,10 @@ EXAMPLES = int(os.environ.get("IRONFORGE_MODEL_EXAMPLES", settings.default.max_e
 ENOUGH = 200
 
 
-def live(machine: type[StoreClient], server: str, **options: Any) -> None:
+def live(machine: type[StoreClient], server: str, *, shards: int = 1, **options: Any) -> None:
     found = settings(**{"max_examples": EXAMPLES, "stateful_step_count": 40, **options})
     run_state_machine_as_test(
-        type("OnServer", (machine,), {"url": server}),
+        type("OnServer", (machine,), {"url": server, "shards": shards}),
         settings=settings(found, suppress_health_check=list(HealthCheck)),
     )
 
@@ -47,12 +48,19 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     once = Connection.exchange
     monkeypatch.setattr(Connection, "exchange", exchange)
+    monkeypatch.setitem(FanOut.answers.__kwdefaults__, "timeout_seconds", 60.0)
     monkeypatch.setattr(stream_selector, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(stream_selector, "SUSPECTS_SECONDS", 0.0)
     monkeypatch.setattr(expiry, "LOOK_SECONDS", 0.0)
 
 
 def test_a_life_of_a_cluster(server: str) -> None:
     live(Life, server)
+
+
+def test_a_life_of_several_shards(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock.hold(monkeypatch)
+    live(Flow, server, shards=3)
 
 
 def test_a_life_with_limits_unique_keys_kinds_and_expiry(server: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,14 +13,15 @@ from ironforge.job.limits import Limit, LimitUse, Override, Rate
 from ironforge.job.record import Job
 from tests.store.model.stops import Stops
 
-HOUR_US = 3_600_000_000
+# Of a rate, so that some steps of a life work off what one job used.
+UNIT_US = 1_000_000
 # Heads of lines behind a rate are looked at again so much later, at most.
 LOOK_US = 20_000
 LIMITS = {
     "one": Limit(concurrency=1),
     "two": Limit(concurrency=2),
-    "rate": Limit(rate=Rate(1, per_seconds=3600, burst=4)),
-    "both": Limit(concurrency=4, rate=Rate(1, per_seconds=3600, burst=8)),
+    "rate": Limit(rate=Rate(1, burst=4)),
+    "both": Limit(concurrency=4, rate=Rate(1, burst=8)),
     "block": Limit(concurrency=1, order="fifo", on_failure="block"),
     "skip": Limit(concurrency=1, order="fifo", on_failure="skip"),
     "park": Limit(concurrency=1, order="fifo", on_failure="park"),
@@ -91,7 +92,7 @@ class Claims:
             return False
         rate = self.limits[use.name].rate
         used_until = max(at_us, self._used_until[use.claim])
-        return rate is None or used_until + use.units * HOUR_US <= at_us + rate.most_at_once * HOUR_US
+        return rate is None or used_until + use.units * UNIT_US <= at_us + rate.most_at_once * UNIT_US
 
     def _concurrency(self, name: str, at_us: int) -> int | None:
         override = self.overrides.get(name)
@@ -111,7 +112,7 @@ class Claims:
         for use in job.limits:
             self.holders[use.claim][job.id] = at_us
             if self.limits[use.name].rate is not None:
-                self._used_until[use.claim] = max(at_us, self._used_until[use.claim]) + use.units * HOUR_US
+                self._used_until[use.claim] = max(at_us, self._used_until[use.claim]) + use.units * UNIT_US
 
     def start(self, job: Job, at_us: int) -> None:
         for use in job.limits:
@@ -131,14 +132,14 @@ class Claims:
                 del self.holders[use.claim][job.id]
             self.stops.releases(use.claim, job.id, ran=unstarted_us is None)
             if unstarted_us is not None and fresh and self.limits[use.name].rate is not None:
-                self._used_until[use.claim] -= max(0, use.units * HOUR_US - (unstarted_us - since))
+                self._used_until[use.claim] -= max(0, use.units * UNIT_US - (unstarted_us - since))
 
     def correct(self, use: LimitUse, units: int, at_us: int) -> None:
         """Its run used so many more. What is above the burst stops the key until time has worked it off."""
         rate = self.limits[use.name].rate
         assert rate is not None
-        self._used_until[use.claim] = max(at_us, self._used_until[use.claim]) + units * HOUR_US
-        late_us = self._used_until[use.claim] - rate.most_at_once * HOUR_US
+        self._used_until[use.claim] = max(at_us, self._used_until[use.claim]) + units * UNIT_US
+        late_us = self._used_until[use.claim] - rate.most_at_once * UNIT_US
         if late_us > at_us:
             self.stops.stop(use.claim, late_us)
 
@@ -146,7 +147,7 @@ class Claims:
         """An operator says so: with its burst used up, where more was."""
         self.stops.go_on(claim)
         if (rate := self.limits[name].rate) is not None:
-            self._used_until[claim] = min(self._used_until[claim], at_us + rate.most_at_once * HOUR_US)
+            self._used_until[claim] = min(self._used_until[claim], at_us + rate.most_at_once * UNIT_US)
 
     def is_fifo(self, job: Job) -> bool:
         return any(self.limits[use.name].order == "fifo" for use in job.limits)
@@ -170,7 +171,7 @@ class Claims:
             rate, most = self.limits[use.name].rate, self._concurrency(use.name, at_us)
             if most is not None and len(self.holders[use.claim]) > most:
                 found.append(use.claim)
-            if rate is not None and self._used_until[use.claim] > at_us + rate.most_at_once * HOUR_US:
+            if rate is not None and self._used_until[use.claim] > at_us + rate.most_at_once * UNIT_US:
                 found.append(use.claim)
         return found
 

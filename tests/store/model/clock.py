@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -26,19 +27,20 @@ def hold(monkeypatch: pytest.MonkeyPatch) -> None:
 class Clock:
     """Of one namespace, in whole milliseconds. What the server itself lets expire is moved along."""
 
-    def __init__(self, raw: Any, keys: Keys) -> None:
+    def __init__(self, raw: Any, shards: Sequence[Keys]) -> None:
         self._raw = raw
-        self._keys = keys
+        self._shards = shards
         self.now_ms = time.time_ns() // 1_000_000
         self._show()
 
     def advance(self, ms: int) -> None:
         self.now_ms += ms
         self._show()
-        for key in self._raw.keys(self._keys.unique("*")):
-            left = self._raw.pttl(key)
-            if left > 0:
-                self._raw.pexpire(key, max(0, left - ms))
+        for keys in self._shards:
+            for key in self._raw.keys(keys.unique("*")):
+                left = self._raw.pttl(key)
+                if left > 0:
+                    self._raw.pexpire(key, max(0, left - ms))
 
     def _show(self) -> None:
         seconds, ms = divmod(self.now_ms, 1000)

@@ -13,7 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from ironforge.errors import IdempotencyConflict, InvalidState
 from ironforge.job.record import Job, JobState
+from ironforge.redis.shards import shards_of
 from ironforge.store import Submission
+from ironforge.store.server_checks import check_shards
 from tests.store.kit import Cluster, job
 
 CRASH_BUDGET = 2
@@ -50,12 +52,15 @@ def has_jobs(model: StoreClient) -> bool:
 
 class StoreClient(RuleBasedStateMachine):
     url: str
+    shards = 1
 
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.cluster = Cluster(self.url)
-        self.cluster.with_settings(crash_budget=CRASH_BUDGET, queues=("a", "b"))
+        self.cluster.with_settings(crash_budget=CRASH_BUDGET, queues=("a", "b"), shards=self.shards)
+        self.run(check_shards(self.cluster.settings))
+        self.keys_by_shard = shards_of(self.cluster.settings)
         self.known: dict[bytes, Known] = {}
         self.keys: dict[str, tuple[bytes, bytes]] = {}
         self.paused: set[str] = set()

@@ -117,12 +117,16 @@ class Flow(Steering):
 
     # ------------------------------------------------------------------ what always holds
 
-    def check_shard(self, seen: Snapshot) -> None:
+    def check_shards(self, shards: list[Snapshot]) -> None:
         """Places and unique keys are held by those that may."""
-        super().check_shard(seen)
-        keys = self.cluster.keys
-        assert {claim: set(ids) for claim, ids in seen.family(keys.holders).items()} == self.claims.holding()
-        assert {name: ids[0] for name, ids in seen.family(keys.unique).items()} == self.unique_keys.all()
+        super().check_shards(shards)
+        holders: dict[str, set[bytes]] = {}
+        unique: dict[str, bytes] = {}
+        for keys, seen in zip(self.keys_by_shard, shards, strict=True):
+            holders |= {claim: set(ids) for claim, ids in seen.family(keys.holders).items()}
+            unique |= {name: ids[0] for name, ids in seen.family(keys.unique).items()}
+        assert holders == self.claims.holding()
+        assert unique == self.unique_keys.all()
 
     # ------------------------------------------------------------------ coming to rest
 
@@ -154,11 +158,16 @@ class Flow(Steering):
 
     def nothing_is_left(self) -> None:
         self.audit(0)
-        seen = self.cluster.look().left_ms
-        names = {key.removeprefix(self.cluster.keys.prefix).partition(":")[0] for key in seen}
+        shards = self.cluster.check()
+        left = [
+            key.removeprefix(keys.prefix)
+            for keys, seen in zip(self.keys_by_shard, shards, strict=True)
+            for key in seen.left_ms
+        ]
+        names = {key.partition(":")[0] for key in left}
         lines = {"holders", "line", "inuse", "behind", "fair", "turns", "room"}
         gone = lines | {"declined", "unserved", "expiries"}
         assert names & gone == set()
-        assert self.cluster.pending() == 0
+        assert [seen.pending for seen in shards if seen.pending] == []
         for one in self.known.values():
             assert self.run(self.cluster.state(one.job)) == one.state

@@ -9,7 +9,7 @@ from hypothesis.stateful import precondition, rule
 from ironforge.job.limits import LimitUse, Override, throttled_mark
 from ironforge.job.record import JobState
 from ironforge.store import Adjustment, Delivery, Rewrite
-from tests.store.kit import HOUR_MS, Node, job_in, stream_of
+from tests.store.kit import HOUR_MS, Node, completed, job_in, stream_of
 from tests.store.model.doors import NUMBERS, Known, has_jobs
 from tests.store.model.taking import Taking
 
@@ -45,16 +45,20 @@ class Steering(Taking):
         self.joins(one)
 
     @precondition(has_jobs)
-    @rule(number=NUMBERS, which=st.integers(0, 2), ms=st.sampled_from([1, HOUR_MS]))
-    def say_that_a_target_throttles(self, number: int, which: int, ms: int) -> None:
-        """And go on."""
+    @rule(number=NUMBERS, which=st.integers(0, 2), ms=st.sampled_from([1, HOUR_MS]), ends=st.booleans())
+    def say_that_a_target_throttles(self, number: int, which: int, ms: int, ends: bool) -> None:
+        """And go on, or end: then no job may be left that uses the key."""
         if found := self.of_one_that_runs(number, which):
             node, delivery, use = found
             self.run(node.work.adjust([Adjustment(stream_of(delivery), use.claim, throttled_ms=ms)]))
             self.claims.stops.throttle(use.claim, self.now_us + ms * 1000)
+            if ends:
+                self.held[self.nodes.index(node)].remove(delivery)
+                self.run(node.work.settle([completed(delivery)]))
+                self.becomes(self.of(delivery), JobState.COMPLETED)
 
     @precondition(has_jobs)
-    @rule(number=NUMBERS, which=st.integers(0, 2), units=st.sampled_from([-1, 1, 3]))
+    @rule(number=NUMBERS, which=st.integers(0, 2), units=st.sampled_from([-1, 1, 3, 6]))
     def use_more_or_less(self, number: int, which: int, units: int) -> None:
         if found := self.of_one_that_runs(number, which):
             node, delivery, use = found
@@ -103,5 +107,6 @@ class Steering(Taking):
     def audit(self, node: int) -> None:
         """Nothing is to be mended. Of a key that no job uses it is forgotten that its target throttled."""
         assert self.run(self.nodes[node % len(self.nodes)].work.audit_limits()) == 0
-        known = {claim.decode() for claim in self.cluster.raw.zrange(self.cluster.keys.probes, 0, -1)}
+        probes = [claim for keys in self.keys_by_shard for claim in self.cluster.raw.zrange(keys.probes, 0, -1)]
+        known = {claim.decode() for claim in probes}
         assert self.claims.stops.forget(known, self.now_us) == []

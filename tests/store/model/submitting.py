@@ -4,7 +4,9 @@ which they must not start: what doors do with them."""
 from __future__ import annotations
 
 import copy
-from typing import NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
 from ironforge.errors import Duplicate
-from ironforge.job.record import JobState, created_ms_of, format_id, new_id
+from ironforge.job.record import JobState, created_ms_of, format_id, new_id, tail_of
 from ironforge.job.uniqueness import UniqueUse
 from ironforge.store import Accepted, Submission
 from tests.store.kit import job
@@ -78,13 +80,13 @@ BATCHES = st.lists(WANTED, min_size=1, max_size=5).filter(_is_clear)
 
 
 class Doors(Life):
-    """`only`: these limits together, by turns, instead of those of a theme."""
+    """`given_theme`: what of the theme is not left to chance."""
 
-    only: tuple[str, ...] = ()
+    given_theme: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self) -> None:
         super().__init__()
-        self.clock = Clock(self.cluster.raw, self.cluster.keys)
+        self.clock = Clock(self.cluster.raw, self.keys_by_shard)
         self.claims = claims.Claims()
         self.unique_keys = uniqueness.UniqueKeys()
         self._came = 0
@@ -94,7 +96,7 @@ class Doors(Life):
     )
     def start(self, starvation_seconds: float, theme: Theme, wanted: list[Wanted]) -> None:
         """With jobs: rules are left out by chance, and in half of all lives that would be the one that submits."""
-        self.theme = theme._replace(limits=[*self.only] or theme.limits)
+        self.theme = theme._replace(**self.given_theme)
         self.cluster.with_settings(starvation_seconds=starvation_seconds)
         self.claims.limits = {name: claims.LIMITS[name] for name in " ".join(self.theme.limits).split()}
         for name, limit in self.claims.limits.items():
@@ -159,10 +161,23 @@ class Doors(Life):
 
     # ------------------------------------------------------------------ submitting
 
+    def in_one_shard(self, wanted: list[Wanted]) -> list[Wanted]:
+        """Where there are several, all keys of a batch are the same."""
+        if self.shards == 1:
+            return wanted
+        text = wanted[0].limits[1][0]
+        return [
+            each._replace(
+                limits=(each.limits[0], text * 3),
+                unique=each.unique and msgspec.structs.replace(each.unique, key=text),
+            )
+            for each in wanted
+        ]
+
     def make(self, wanted: Wanted, number: int) -> Submission:
-        job_id = (self.clock.now_ms - 50 + number).to_bytes(6) + new_id()[6:]
-        number, keys = wanted.limits
-        limits = claims.uses(self.theme.limits[number % len(self.theme.limits)], keys)
+        chosen, keys = wanted.limits
+        job_id = (self.clock.now_ms - 50 + number).to_bytes(6) + new_id()[6:-1] + bytes((tail_of(keys[0]),))
+        limits = claims.uses(self.theme.limits[chosen % len(self.theme.limits)], keys)
         expires_in_ms, unique = wanted.expires_in_ms if self.theme.expiry else 0, self.unique_of(wanted)
         kind = wanted.kind if self.theme.new_kinds else KINDS[0]
         made = job(
@@ -193,7 +208,7 @@ class Doors(Life):
     @rule(wanted=BATCHES)
     def submit(self, wanted: list[Wanted]) -> None:
         """All of them or none."""
-        batch = [self.make(each, number) for number, each in enumerate(wanted)]
+        batch = [self.make(each, number) for number, each in enumerate(self.in_one_shard(wanted))]
         before = copy.deepcopy((self.known, self.claims, self.unique_keys))
         answers: list[Accepted] = []
         for number, item in enumerate(batch):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from ironforge.job.limits import LIMIT_FULL
-from ironforge.job.record import JobState, is_alone
+from ironforge.job.record import JobState, is_alone, shard_of
+from ironforge.redis.keys import Keys
 from ironforge.store import Delivery
 from tests.store.model.claims import LOOK_US
 from tests.store.model.doors import Known
 from tests.store.model.submitting import WAITING, Doors
 from tests.store.test_kinds import announced
 
-# What nodes know that join one after the other.
-KNOWN_KINDS = (("k", "new"), ("k",), ("k", "new"), ())
+# What nodes know that join one after the other, of which two are there: at times none knows all.
+KNOWN_KINDS = (("k", "new"), ("k",), ("k",), ("k", "new"), ())
 
 
 class Taking(Doors):
@@ -73,8 +74,11 @@ class Taking(Doors):
         return not one.waits or not any(self.claims.closed(one.job, self.now_us - ago) for ago in (0, LOOK_US))
 
     def location(self, one: Known) -> bytes:
-        found: bytes | None = self.cluster.raw.hget(self.cluster.keys.index, one.job.id)
+        found: bytes | None = self.cluster.raw.hget(self.keys_of(one).index, one.job.id)
         return found or b""
+
+    def keys_of(self, one: Known) -> Keys:
+        return self.keys_by_shard[shard_of(one.job.id, self.shards)]
 
     def was_let_in(self, one: Known) -> bool:
         """Also one that made way again at once."""
@@ -86,7 +90,7 @@ class Taking(Doors):
         """It holds a fifo key and stands in the line of another limit."""
         holders = [use.claim for use in one.job.limits if self.claims.limits[use.name].order == "fifo"]
         mine = [claim for claim in holders if one.job.id not in self.claims.holders[claim]]
-        return any(self.cluster.raw.zscore(self.cluster.keys.holders(claim), one.job.id) is not None for claim in mine)
+        return any(self.cluster.raw.zscore(self.keys_of(one).holders(claim), one.job.id) is not None for claim in mine)
 
     def reason(self, one: Known) -> str:
         """Why it was cancelled, if it was."""
