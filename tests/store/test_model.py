@@ -60,7 +60,7 @@ def test_a_life_of_a_cluster(server: str) -> None:
 
 def test_a_life_of_several_shards(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     clock.hold(monkeypatch)
-    live(Flow, server, shards=3)
+    live(Flow, server, shards=3, max_examples=max(1, EXAMPLES // 3))  # each takes three times as long
 
 
 def test_a_life_with_limits_unique_keys_kinds_and_expiry(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
