@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -40,6 +40,9 @@ GONE: Final = "it is in the code of no running node of its application any more"
 LOOKS: Final = 10
 # Announced in one call.
 AT_ONCE: Final = 100
+
+# What became of a schedule; `open`: it is to be looked at again, also where no node comes or goes.
+Seen = Literal["changed", "open", "settled"]
 
 log = get_logger("ironforge.schedules")
 
@@ -86,13 +89,11 @@ class SchedulesInCode(RedisSchedules):
             return False
         await self._kinds.refresh()
         views = {view.name: view for view in await self.views([each.name for each in told])}
-        is_open = [await self._see_to(each, views.get(each.name)) for each in told]
-        changed = "changed" in is_open
-        self._moment = b"" if any(is_open) else moment
-        return changed
+        seen = [await self._see_to(each, views.get(each.name)) for each in told]
+        self._moment = moment if {*seen} == {"settled"} else b""
+        return "changed" in seen
 
-    async def _see_to(self, told: Told, view: ScheduleView | None) -> str:
-        """ "changed", or why it is to be looked at again though no node comes or goes; empty: it is not."""
+    async def _see_to(self, told: Told, view: ScheduleView | None) -> Seen:
         try:
             if await self._settle(told, view):
                 return "changed"
@@ -102,9 +103,9 @@ class SchedulesInCode(RedisSchedules):
             return "changed"
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one of them
             self._warn(told.name, str(error))
-            return "in the way"
+            return "open"
         pause = view.stored.pause if view is not None and view.stored is not None and view.stored.gone else None
-        return "" if pause is None or not pause.until_ms else "paused for a time"
+        return "open" if pause is not None and pause.until_ms else "settled"
 
     async def told(self, known: bytes = b"") -> tuple[bytes, list[Told]]:
         """The moment, and what nodes say; nothing where that is known of this moment. Raises StoreUnavailable."""

@@ -8,10 +8,11 @@ import pytest
 
 from ironforge.errors import StoreError
 from ironforge.schedules.errors import ScheduleNotFound
+from ironforge.schedules.in_code import announcement_of
 from ironforge.store.schedules.contract import CODE
 from ironforge.store.schedules.in_code import GONE
 from tests.store.kit import Cluster, now_ms
-from tests.store.schedules.coded import dies, held, hours, joins, leaves, note, says
+from tests.store.schedules.coded import KINDS, dies, held, hours, joins, leaves, note, says
 from tests.store.schedules.kit import make_due, outcomes, schedules, tick, ticker
 from tests.support.waiting import until
 
@@ -150,6 +151,21 @@ async def test_one_too_many_stops_no_other_one(cluster: Cluster) -> None:
     cluster.with_settings(max_schedules=1)
     await joins(cluster, {"one": says(1), "two": says(2)})
     assert [view.name for view in await schedules(cluster).views(["one", "two"])] == ["one"]
+
+
+async def test_where_the_server_is_full_it_is_put_with_the_next_look(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = await joins(cluster)
+    newer = await cluster.node([], schedules=[announcement_of("one", says(1), KINDS)])
+    cluster.raw.config_set("maxmemory", 1)
+    try:
+        await newer.store.settle_schedules()
+    finally:
+        cluster.raw.config_set("maxmemory", 0)
+    assert "schedules_of_code_put_off" in str([each.msg for each in caplog.records])
+    await node.store.settle_schedules()
+    assert await hours(cluster) == 1
 
 
 async def test_what_others_wrote_there_stops_no_node(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
