@@ -39,6 +39,13 @@ def test_the_banner_says_where_the_api_the_data_and_the_handlers_are(dev: Dev) -
     assert "report.nightly, at 03:00 every day, Europe/Berlin" in banner
 
 
+def test_the_schedule_of_the_examples_is_there_and_starts_its_job(dev: Dev) -> None:
+    with Client(dev.url) as client:
+        found = eventually(lambda: client.schedules()["schedules"], "the schedule")
+        assert [(one["name"], one["source"], one["problem"]) for one in found] == [("report.nightly", "code", None)]
+        dev.becomes(client.trigger_schedule("report.nightly")["job_id"], "completed")
+
+
 @pytest.mark.parametrize(
     ("handlers", "arguments", "example"),
     [
