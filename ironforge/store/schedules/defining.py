@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -22,6 +23,9 @@ from ironforge.store.schedules.shard import ScheduleShard
 from ironforge.store.schedules.shards import CHASES, ScheduleShards, elusive
 from ironforge.store.schedules.stored import Held, Position, etag_of
 from ironforge.store.schedules.ticking import Moment, Skipped, next_tick, step, timing
+
+# At most, until a schedule is made again that was made in two shards at once.
+APART_SECONDS: Final = 0.05
 
 
 class Definition(NamedTuple):
@@ -42,8 +46,11 @@ class Definition(NamedTuple):
             check_etag(held, expected)
             self.check(shard, held)
             changed = await self._write(held)
-            if changed is not None:
+            if changed is None:
+                continue
+            if held.said or await shards.is_alone(self.home, changed):
                 return changed
+            await asyncio.sleep(random.uniform(0, APART_SECONDS))  # both may have been taken back
         raise elusive(self.name)
 
     def check(self, shard: ScheduleShard, held: Held) -> None:

@@ -101,6 +101,9 @@ class RedisSchedules:
         async def attempt(shard: ScheduleShard, held: Held) -> bool | None:
             check_etag(held, expected)
             await self._forget_code_of(held)
+            for other, more in await self._shards.all_of(name):
+                if other is not shard:
+                    await other.delete(more)
             return await shard.delete(held) or None
 
         await self._shards.chase(name, attempt)

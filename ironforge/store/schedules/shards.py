@@ -57,10 +57,22 @@ class ScheduleShards:
         shards = len(self._shards)
         return self._shards[tail_of(place_of(name, job)) % shards if shards > 1 else 0]
 
+    async def all_of(self, name: str) -> list[tuple[ScheduleShard, Held]]:
+        """Where it lies: in one shard, unless a process died between making it in a second one and taking that back."""
+        found = await gather_all(shard.held([name]) for shard in self._shards)
+        return [(shard, held[0]) for shard, held in zip(self._shards, found, strict=True) if held]
+
     async def find(self, name: str) -> tuple[ScheduleShard, Held] | None:
         """None: there is no such schedule."""
-        found = await gather_all(shard.held([name]) for shard in self._shards)
-        return next(((shard, held[0]) for shard, held in zip(self._shards, found, strict=True) if held), None)
+        return next(iter(await self.all_of(name)), None)
+
+    async def is_alone(self, shard: ScheduleShard, made: Held) -> bool:
+        """Whether a schedule that was just made is the only one of its name. If not, it is taken back: of two that are
+        made at once in different shards one at most is told so, since both look after they have written."""
+        if all(other is shard for other, _ in await self.all_of(made.name)):
+            return True
+        await shard.delete(made)
+        return False
 
     async def found(self, name: str) -> tuple[ScheduleShard, Held]:
         """Raises ScheduleNotFound."""

@@ -13,7 +13,9 @@ from ironforge.job.limits import Limit
 from ironforge.job.limits_option import Use
 from ironforge.job.options import KindOptions
 from ironforge.redis.shards import shards_of
+from ironforge.schedules.definition import Schedule
 from ironforge.schedules.errors import ScheduleConflict
+from ironforge.store.schedules.contract import ScheduleView
 from tests.store.kit import Cluster
 from tests.store.schedules.kit import CAUGHT_UP, every, request, schedules, tick, ticker
 from tests.store.sharding.kit import SHARDS, stored, text_in
@@ -100,3 +102,29 @@ async def test_what_a_source_owns_lies_in_all_of_them(sharded: Cluster) -> None:
         await schedules(sharded).apply("app", {names[0]: moved})
     gone = await schedules(sharded).apply("app", {names[2]: every(90.0)})
     assert (gone.changed, gone.deleted) == ([names[2]], sorted(names[:2]))
+
+
+def keyed(shard: int) -> Schedule:
+    """Whose job leads to this shard, whatever its name."""
+    return every(job=msgspec.convert({"kind": "k", "unique": {"key": text_in(shard)}}, type(request())))
+
+
+async def test_of_two_that_make_it_at_once_in_different_shards_one_does(sharded: Cluster) -> None:
+    doors = [sharded.open_doors().schedules for _ in range(SHARDS)]
+    for number in range(10):
+        name = f"s{number}"
+        made = [door.put(name, keyed(shard)) for shard, door in enumerate(doors)]
+        told = await asyncio.gather(*made, return_exceptions=True)
+        stands = [shard for shard, answer in enumerate(told) if not isinstance(answer, Exception)]
+        assert len(stands) == 1
+        assert lies_in(sharded, name) == stands
+        assert {type(answer) for answer in told} == {ScheduleView, ScheduleConflict}
+
+
+async def test_one_that_was_left_in_two_shards_is_deleted_in_both(sharded: Cluster) -> None:
+    await schedules(sharded).put("report", keyed(0))
+    here, there = shards_of(sharded.settings)[0], shards_of(sharded.settings)[2]
+    for key, other in ((here.schedules, there.schedules), (here.upcoming, there.upcoming)):
+        sharded.raw.hset(other, "report", sharded.raw.hget(key, "report"))
+    await schedules(sharded).delete("report")
+    assert lies_in(sharded, "report") == []
