@@ -13,6 +13,7 @@ from typing import Final
 
 from ironforge.addresses.server_url import parse
 from ironforge.doctor.finding import Finding, Level
+from ironforge.doctor.schedules import schedules_of_the_namespace
 from ironforge.doctor.shard import MOST_SHOWN, NODE_START, ShardExam, cli, wrong_type_findings
 from ironforge.errors import ConfigError, StoreError
 from ironforge.formats.numbers import counted
@@ -63,6 +64,7 @@ async def examine(settings: Settings) -> list[Finding]:
         for check in (exam.nodes, exam.queues, exam.kinds, exam.limits, *((exam.orphan_consumers,) if sound else ())):
             findings += await _guarded(check)
         if sound:
+            findings += await _guarded(exam.schedules)
             findings += await _in_each(
                 shards, lambda shard: (shard.schedule, shard.expiry, shard.schedules, shard.data)
             )
@@ -109,6 +111,7 @@ class _Exam:
         self._settings = settings
         self._inspector = store_client.inspector
         self._limits = store_client.limits
+        self._schedules = store_client.schedules
         self._cli = _cli(settings)
 
     async def server(self) -> list[Finding]:
@@ -193,6 +196,9 @@ class _Exam:
                 fix = f"define it so in the code; or ironforge limits delete {name}, and restart the nodes"
                 findings.append(Finding("warn", "definitions", message, fix))
         return findings[:MOST_SHOWN] or [Finding("ok", "definitions", counted(len(defined), "limit"))]
+
+    async def schedules(self) -> list[Finding]:
+        return await schedules_of_the_namespace(self._schedules, self._inspector)
 
     async def queues(self) -> list[Finding]:
         stats = await self._inspector.stats()

@@ -1,7 +1,9 @@
-"""Finds schedules that do not tick: that cannot be read, have lost their next tick, or that nothing fires."""
+"""Finds schedules that do not tick as they should: that cannot be read, whose job is refused, that have lost their next
+tick, that nothing fires, that lie in two shards, or whose kind no node runs."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final
 
 from ironforge.doctor.finding import Finding
@@ -9,41 +11,106 @@ from ironforge.formats.numbers import counted
 from ironforge.redis.connection import Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.replies import pairs
+from ironforge.schedules.definition import GRACE_MS
 from ironforge.settings import environment_name
+from ironforge.store.contract import Inspector
 from ironforge.store.retention import milliseconds, score_ms
+from ironforge.store.schedules.contract import Schedules
 from ironforge.store.schedules.stored import Held
 
 SAMPLE: Final = 1_000
-LATE_SECONDS: Final = 10.0
 CHECK: Final = "schedules"
+TICKS_START: Final = f"ironforge node APP, or ironforge api, with {environment_name('scheduler')}=on"
 
 
 async def schedules_that_do_not_tick(connection: Connection, keys: Keys) -> list[Finding]:
-    """Of the first of them; nothing where there are none. Raises what redis-py raises."""
+    """Of the first of them in one shard; nothing where there are none. Raises what redis-py raises."""
     _, found = await connection.call("HSCAN", keys.schedules, 0, "COUNT", SAMPLE)
-    if not found:
+    _, faults = await connection.call("HSCAN", keys.faults, 0, "COUNT", SAMPLE)
+    _, planned = await connection.call("HSCAN", keys.upcoming, 0, "COUNT", SAMPLE)
+    known = await _known(connection, keys, planned[::2])
+    findings = [_left_over(name) for name, is_known in zip(planned[::2], known, strict=True) if not is_known]
+    if not found and not findings:
         return []
+    findings += await _without_tick(connection, keys, found) if found else []
+    findings += [_refused(name, why) for name, why in pairs(faults) if name not in _illegible(found)]
+    findings += await _overdue(connection, keys)
+    return findings or [Finding("ok", CHECK, f"{counted(len(found) // 2, 'schedule')} looked at, and all of them tick")]
+
+
+async def schedules_of_the_namespace(schedules: Schedules, inspector: Inspector) -> list[Finding]:
+    """What only all shards and the nodes together tell."""
+    names = await schedules.names()
+    findings = [_twice(name) for name, shards in Counter(names).items() if shards > 1]
+    kinds = await inspector.kinds()
+    now_ms = (await inspector.totals()).now_ms
+    if not kinds.nodes:  # which the doctor says anyway
+        return findings
+    for view in await schedules.views(names[:SAMPLE]):
+        stored = view.stored
+        if stored is None or stored.paused(now_ms):
+            continue
+        known = kinds.known.get(stored.schedule.job.kind)
+        if known is None or not known.nodes:
+            message = (
+                f"schedule {view.name} submits jobs of kind {stored.schedule.job.kind}, which no running node runs"
+            )
+            findings.append(Finding("warn", CHECK, message, "ironforge node APP, of an application that has the kind"))
+    return findings
+
+
+async def _known(connection: Connection, keys: Keys, names: list[bytes]) -> list[bool]:
+    if not names:
+        return []
+    return [said is not None for said in await connection.call("HMGET", keys.schedules, *names)]
+
+
+async def _without_tick(connection: Connection, keys: Keys, found: list[bytes]) -> list[Finding]:
     names = found[::2]
-    first, now, at, looks = await connection.pipeline(
-        [
-            ["ZRANGE", keys.ticks, 0, 0, "WITHSCORES"],
-            ["TIME"],
-            ["HMGET", keys.upcoming, *names],
-            ["ZMSCORE", keys.ticks, *names],
-        ]
-    )
+    at, looks = await connection.pipeline([["HMGET", keys.upcoming, *names], ["ZMSCORE", keys.ticks, *names]])
     findings = []
+    illegible = _illegible(found)
     for (name, said), where, look in zip(pairs(found), at, looks, strict=True):
         held = Held(name.decode(errors="replace"), said, where or b"")
         position = held.position()
-        if problem := held.view().problem:
-            findings.append(Finding("fail", CHECK, f"schedule {held.name}: {problem}", "upgrade, or define it anew"))
+        if name in illegible:
+            message = f"schedule {held.name}: {held.view().problem}"
+            findings.append(Finding("fail", CHECK, message, "upgrade, or define it anew"))
         elif position is None or (look is None and position.at_ms is not None):
             message = f"schedule {held.name} has lost its next tick, and does not tick"
-            findings.append(Finding("fail", CHECK, message, "pause it, then resume it: it ticks from then on"))
-    late_seconds = (milliseconds(now) - score_ms(first[1])) / 1000 if first else 0.0
-    if late_seconds > LATE_SECONDS:
-        message = f"a tick has been due for {late_seconds:.0f} s: nothing fires it"
-        fix = f"ironforge node APP, or ironforge api, with {environment_name('scheduler')}=on"
-        findings.append(Finding("warn", CHECK, message, fix))
-    return findings or [Finding("ok", CHECK, f"{counted(len(names), 'schedule')} looked at, and all of them tick")]
+            fix = f"a process that ticks mends it within a minute ({TICKS_START}); at once: pause it, then resume it"
+            findings.append(Finding("fail", CHECK, message, fix))
+    return findings
+
+
+def _illegible(found: list[bytes]) -> set[bytes]:
+    return {name for name, said in pairs(found) if Held("", said, b"").legible() is None}
+
+
+async def _overdue(connection: Connection, keys: Keys) -> list[Finding]:
+    first, time = await connection.pipeline([["ZRANGE", keys.ticks, 0, 0, "WITHSCORES"], ["TIME"]])
+    now_ms = milliseconds(time)
+    late_ms = now_ms - score_ms(first[1]) if first else 0
+    if late_ms <= GRACE_MS:
+        return []
+    late = await connection.call("ZCOUNT", keys.ticks, "-inf", now_ms - GRACE_MS)
+    message = (
+        f"a tick has been due for {late_ms / 1000:.0f} s, and nothing fires it: {counted(late, 'schedule')} overdue"
+    )
+    return [Finding("warn", CHECK, message, TICKS_START)]
+
+
+def _refused(name: bytes, why: bytes) -> Finding:
+    shown = name.decode(errors="replace")
+    fix = f"make room for its job, or change it; what it missed: ironforge schedules history {shown}"
+    return Finding("fail", CHECK, f"schedule {shown}: {why.decode(errors='replace')}", fix)
+
+
+def _left_over(name: bytes) -> Finding:
+    message = f"a next tick is left of schedule {name.decode(errors='replace')}, which is gone"
+    return Finding("warn", CHECK, message, f"a process that ticks forgets it within a minute: {TICKS_START}")
+
+
+def _twice(name: str) -> Finding:
+    message = f"schedule {name} lies in several shards, and each of them fires its ticks"
+    return Finding("fail", CHECK, message, f"ironforge schedules delete {name}, then define it anew")

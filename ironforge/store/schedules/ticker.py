@@ -25,7 +25,7 @@ from ironforge.redis.connection import Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.outages import is_wrong_type
 from ironforge.redis.replies import rows
-from ironforge.redis.scripts import CLAIM_TICKS
+from ironforge.redis.scripts import AUDIT_SCHEDULES, CLAIM_TICKS
 from ironforge.settings import Settings
 from ironforge.store.contract import Inspector
 from ironforge.store.kind_catalog import KindCatalog
@@ -48,6 +48,9 @@ LEAST_AHEAD_MS: Final = 2_000
 AHEAD_MS: Final = 4_000
 AGAIN_MS: Final = 5_000
 OUTAGE_SECONDS: Final = 1.0
+# How often some schedules are looked after, and of how many.
+AUDIT_SECONDS: Final = 60.0
+AUDITED: Final = 500
 
 log = get_logger("ironforge.schedules")
 
@@ -65,6 +68,8 @@ class Ticker:
         self._volleys: set[Volley] = set()
         self._loaded: set[Held] = set()
         self._claim_at = math.inf
+        self._audit_at = -math.inf
+        self._audited = b"0:0"
         self._woken = asyncio.Event()
         self._watch: TickWatch | None = None
 
@@ -114,11 +119,12 @@ class Ticker:
                 await self._schedules.give_back(shots)
 
     async def _claim(self) -> None:
+        await self._audit_if_due()
         asked_at = time.monotonic()
         words = [AT_ONCE, BYTES_AT_ONCE, AHEAD_MS, AGAIN_MS]
         now_ms, next_ms, *found = await self._connection.run(CLAIM_TICKS, CLAIM_TICKS.keys(self._keys), words)
         self._clock.note(now_ms, asked_at)
-        self._claim_at = math.inf
+        self._claim_at = self._audit_at if next_ms >= 0 else math.inf
         claimed = [Held(name.decode(errors="replace"), said, at) for name, said, at in rows(found, 3)]
         if next_ms >= 0:
             self.wake(0 if len(claimed) == AT_ONCE else next_ms)
@@ -132,6 +138,15 @@ class Ticker:
         for (fires_ms, is_well), shots in together.items():
             self._volleys.add(self._schedules.firing.volley(shots) if is_well else Volley(shots, fires_ms))
             self._loaded.update(shot.held for shot in shots)
+
+    async def _audit_if_due(self) -> None:
+        if time.monotonic() < self._audit_at:
+            return
+        keys = AUDIT_SCHEDULES.keys(self._keys)
+        self._audited, mended = await self._connection.run(AUDIT_SCHEDULES, keys, [self._audited, AUDITED])
+        self._audit_at = time.monotonic() + AUDIT_SECONDS
+        if mended:
+            log.warning("schedules_mended", count=mended)
 
     async def _aim(self, held: Held, now_ms: int) -> Shot | None:
         """One that cannot be read, or whose ticks cannot be told, stops no other one."""

@@ -7,6 +7,7 @@ import asyncio
 import msgspec
 import pytest
 
+from ironforge.doctor.schedules import schedules_of_the_namespace
 from ironforge.errors import InvalidJob
 from ironforge.job.definition import Announcement
 from ironforge.job.limits import Limit
@@ -128,3 +129,18 @@ async def test_one_that_was_left_in_two_shards_is_deleted_in_both(sharded: Clust
         sharded.raw.hset(other, "report", sharded.raw.hget(key, "report"))
     await schedules(sharded).delete("report")
     assert lies_in(sharded, "report") == []
+
+
+async def test_one_that_lies_in_two_shards(sharded: Cluster) -> None:
+    await schedules(sharded).put("report", every())
+    [lies] = [keys for keys in shards_of(sharded.settings) if sharded.raw.exists(keys.schedules)]
+    other = next(keys for keys in shards_of(sharded.settings) if keys.schedules != lies.schedules)
+    assert await schedules_of_the_namespace(schedules(sharded), sharded.store_client.inspector) == []
+    sharded.raw.hset(other.schedules, "report", sharded.raw.hget(lies.schedules, "report"))
+    [found] = await schedules_of_the_namespace(schedules(sharded), sharded.store_client.inspector)
+    assert found.level == "fail"
+    assert found.message == "schedule report lies in several shards, and each of them fires its ticks"
+    assert found.fix == "ironforge schedules delete report, then define it anew"
+    await schedules(sharded).delete("report")
+    await schedules(sharded).put("report", every())
+    assert await schedules_of_the_namespace(schedules(sharded), sharded.store_client.inspector) == []
