@@ -5,13 +5,13 @@
 -- ARGV  most, bytes, again_ms, then pairs of id and moment: what has been seen to, where no other moment holds since
 --       most: jobs to look at; bytes: of records to return, roughly; again_ms: when to look again at what is still there
 -- USES  stem, clock, pending, next_tick
--- Returns the time, 1 when there are more of them, else 0, what `next_tick` says, then of each job: id, the moment at which it is
+-- Returns the time, 1 when there are more of them, else 0, what `next_look` says, then of each job: id, the moment at which it is
 --         looked at again, where it is, its record
 for at = 4, #ARGV, 2 do
   if redis.call('ZSCORE', expiries, ARGV[at]) == ARGV[at + 1] then redis.call('ZREM', expiries, ARGV[at]) end
 end
 
-local reply, left, again = {now, 0, next_tick(now)}, tonumber(bytes), string.format('%.0f', now + again_ms)
+local reply, left, again = {now, 0, next_look(now)}, tonumber(bytes), string.format('%.0f', now + again_ms)
 for _, id in ipairs(redis.call('ZRANGE', expiries, '-inf', now, 'BYSCORE', 'LIMIT', 0, most)) do
   local location = redis.call('HGET', index, id)
   local running, record = false, nil

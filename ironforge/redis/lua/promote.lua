@@ -21,7 +21,7 @@ for _, location in ipairs(locations) do
   local wrong = mark and wrong_mark(place, mark)
   if wrong then return wrong end
 end
-local reply, unknown, waits = {{}, -1, next_tick(now)}, {}, {}
+local reply, unknown, waits = {{}, -1, next_look(now)}, {}, {}
 for number, id in ipairs(ids) do
   local place = locations[number] or ''
   local stream, record, name, mark = streams.q[place], redis.call('HGET', parked, id), place, ''
