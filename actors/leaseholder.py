@@ -61,8 +61,10 @@ class Leaseholder(Actor):
         await aside(self._heartbeat.stop)
         if exit is Exit.NORMAL:
             # It ends with its siblings: because all were told to, or because one of them crashed.
-            await self._leases.leave(self._lease, crashed=not self.system.closing)
-            await self._settle_schedules()
+            crashed = not self.system.closing
+            await self._leases.leave(self._lease, crashed=crashed)
+            if not crashed:  # else it is back at once, with all that is in its code
+                await self._settle_schedules()
             logger.info("left the cluster: %s", self._lease.node)
 
     @handles(WhoHolds)

@@ -139,6 +139,7 @@ class SchedulesInCode(RedisSchedules):
                 return True
         elif told.lives and stored is not None and stored.source == CODE and _goes_on(stored, now_ms()):
             await self._shards.chase(told.name, _go)
+            log.warning("schedule_is_gone_from_code", schedule=told.name)
             return True
         return False
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from ironforge import ConfigError, Context, Forge
+from ironforge.actors.messages import Done
 from ironforge.errors import StoreError
+from ironforge.job.definition import Announcement
+from ironforge.job.options import KindOptions
 from ironforge.redis.shards import shards_of
 from ironforge.runtime.node import running
 from ironforge.store.schedules.in_code import GONE
@@ -69,6 +72,26 @@ async def test_the_last_node_that_has_it_pauses_it_as_it_leaves_and_the_next_one
         again.job("note")(lambda: None)
         async with world.node(again):
             await until(goes_on, "the schedule to go on")
+
+
+async def test_a_node_whose_roles_crash_pauses_nothing_for_it_is_back_at_once(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.forge.schedule("report", "note", cron=YEARLY)
+    views = world.cluster.store_client.schedules.views
+    other = await world.cluster.node([Announcement.of("note", "", KindOptions(), None)])
+    async with world.node() as node:
+
+        async def is_there() -> bool:
+            return bool(await views(["report"]))
+
+        await until(is_there, "the schedule")
+        before, name = await views(["report"]), node.name
+        await node.system.ref("node/dispatcher").tell(Done(999, 1, 0.0, (), (), (), (), ()))
+        await until(lambda: node.name != name, "the node to be back")
+        await other.store.settle_schedules()
+        assert await views(["report"]) == before
+        assert "gone_from_code" not in str([each.msg for each in caplog.records])
 
 
 async def test_a_schedule_may_stand_before_its_handler_whose_payload_it_must_fit_all_the_same(world: World) -> None:
