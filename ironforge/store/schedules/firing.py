@@ -54,6 +54,12 @@ class Shot(NamedTuple):
     holds_ms: int = 0
 
     @property
+    def since_ms(self) -> int:
+        """When the first tick that this is about fires: one that was missed has been due since then."""
+        position = self.held.position()
+        return self.fires_ms if position is None else position.fires_ms
+
+    @property
     def words(self) -> tuple[str | int | msgspec.Raw, ...]:
         """As `fire.lua` takes them."""
         name, _, seen = self.held

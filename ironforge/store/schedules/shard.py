@@ -109,7 +109,7 @@ class ScheduleShard:
 
     async def give_back(self, shots: Sequence[Shot]) -> None:
         """Whatever fires ticks is told of them at once: what they were told to fires them no more."""
-        words = [word for shot in shots for word in (shot.fires_ms, shot.held.name)]
+        words = [word for shot in shots for word in (shot.since_ms, shot.held.name)]
         add: Command = ["ZADD", self._keys.ticks, "XX", "LT", *words]
         await self._connection.pipeline([add, ["PUBLISH", self._keys.signals, "due:0"]])
 

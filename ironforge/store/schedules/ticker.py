@@ -179,6 +179,10 @@ class Ticker:
                 await self._shoot(volley.shots)
             elif not self._note(volley.shots, *answer):
                 self._unload(volley)
+            elif volley.fires_ms > answer[0] + AHEAD_MS:
+                # The clock was put back since: what is to happen to them is decided anew, by its time.
+                self._unload(volley)
+                await self._schedules.give_back(volley.shots)
         for volley in due:
             if not volley.arguments:
                 self._unload(volley)

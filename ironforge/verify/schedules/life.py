@@ -57,7 +57,7 @@ class Seen(NamedTuple):
 class Life:
     """`stood`: what it said, the first definition and each that changed when it ticks. `kinds_of_overlap`: all that it
     has had. `paused`: stretches of time in which it surely was, between two looks. `next`: where it is. `gone_ms`:
-    by then it was deleted. `went_back`: the server's clock did, meanwhile."""
+    by then it was deleted. `went_back`: the server's clock did, meanwhile; `latest_ms`: how far it had been."""
 
     def __init__(self, name: str, shard: str, stored: StoredSchedule, look: Look) -> None:
         self.name, self.shard = name, shard
@@ -69,9 +69,15 @@ class Life:
         self.next: Position | None = None
         self.gone_ms: int | None = None
         self.went_back = self.has_gaps = False
+        self.latest_ms = look.now_ms
         self.look = look
         self._pause_ms = 0
         self._rows: dict[object, Seen] = {}
+
+    @property
+    def is_sure(self) -> bool:
+        """Which definition held when. Where time comes twice, one may start then what another one had skipped."""
+        return not (self.went_back and len(self.stood) > 1)
 
     @property
     def starts(self) -> list[Seen]:
@@ -104,6 +110,7 @@ class Life:
         self.kinds_of_overlap.add(stored.schedule.overlap)
         self.next = Position.read(at)
         self._pause_ms, self.look = pause_ms, look
+        self.latest_ms = max(self.latest_ms, look.now_ms)
         return self._note(rows, look, in_pause)
 
     def _note(self, rows: Sequence[bytes], look: Look, in_pause: bool) -> list[Seen]:

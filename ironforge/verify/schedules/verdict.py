@@ -65,7 +65,7 @@ NO_SCHEDULES: Final = Schedules()
 def judge_ticks(account: Account, schedules: Schedules, tell: Tell) -> None:
     of_name: dict[str, list[tuple[Life, list[Due]]]] = {}
     for life in schedules.lives:
-        due = list(ticks_of(life))
+        due = ticks_of(life)
         of_name.setdefault(life.name, []).append((life, due))
         _accounted(life, due, schedules.refused.get(life.name, 0), tell)
         _position(life, due, tell)
@@ -75,9 +75,11 @@ def judge_ticks(account: Account, schedules: Schedules, tell: Tell) -> None:
             if tick is None:
                 tell(NO_TICK, seen.job, f"schedule {life.name!r} started it at {seen.past.at_ms}, which is no tick")
                 continue
-            for promise in (_own_job, _not_early, _not_paused):
-                promise(life, tick, seen, tell)
-            _in_time(life, due, tick, seen, tell)
+            _own_job(life, tick, seen, tell)
+            if life.is_sure:
+                _not_early(life, tick, seen, tell)
+                _not_paused(life, tick, seen, tell)
+                _in_time(life, due, tick, seen, tell)
         _overlap(account, life, tell)
     for name in schedules.overdue:
         tell(ONCE, "", f"a tick of schedule {name!r} was due in the end, and nothing fired it")
@@ -86,39 +88,39 @@ def judge_ticks(account: Account, schedules: Schedules, tell: Tell) -> None:
             tell(NO_TICK, job, f"it ran for schedule {name!r}, which no tick of it says")
 
 
-def ticks_of(life: Life) -> Iterator[Due]:
-    """In the order of their times: of each definition those that had fired before the next one held; of the last one
-    as far as was looked."""
-    end_ms = max(life.look.now_ms, life.gone_ms or 0, (life.next and life.next.at_ms) or 0)
+def ticks_of(life: Life) -> list[Due]:
+    """In the order of their times: of each definition those that had fired before the next one held; of the last one,
+    and where that is not sure of all, as far as was looked."""
+    end_ms = max(life.latest_ms, life.gone_ms or 0, (life.next and life.next.at_ms) or 0)
     since = [life.created_ms, *(stored.updated_ms for stored in life.stood[1:])]
-    for stored, after_ms, until_ms in zip(life.stood, since, [*since[1:], None], strict=True):
+    found: dict[int, Due] = {}
+    for stored, after_ms, until_ms in zip(life.stood, since, [*since[1:], math.inf], strict=True):
         schedule = stored.schedule
         for tick in ticks(schedule, after_ms):
             fires_ms = fire_ms(life.name, tick.at_ms, schedule.jitter_seconds)
-            if tick.at_ms > end_ms or (until_ms is not None and fires_ms > until_ms):
+            if tick.at_ms > end_ms or (life.is_sure and fires_ms > until_ms):
                 break
-            yield Due(tick.at_ms, fires_ms, schedule)
+            found[tick.at_ms] = Due(tick.at_ms, fires_ms, schedule)
+    return [due for _, due in sorted(found.items())]
 
 
 def _accounted(life: Life, due: Sequence[Due], refused: int, tell: Tell) -> None:
     """`refused`: runs out of turn that did not start, as another one went on."""
     if life.has_gaps:
         return tell(ONCE, "", f"schedule {life.name!r} told more between two looks than its history holds")
-    # Where time comes twice, another definition may start then what an earlier one had skipped.
-    is_sure = not (life.went_back and len(life.stood) > 1)
     started = Counter(seen.past.at_ms for seen in life.ticked for _ in range(seen.times))
-    skipped = Counter(_skipped(life, due, refused, tell, is_sure=is_sure))
+    skipped = Counter(_skipped(life, due, refused, tell))
     passed_ms = math.inf if life.next is None or life.next.at_ms is None else life.next.at_ms
     for at_ms in (tick.at_ms for tick in due):
         both = started[at_ms] + skipped[at_ms]
-        if started[at_ms] > 1 or (is_sure and both > 1):
+        if started[at_ms] > 1 or (life.is_sure and both > 1):
             tell(ONCE, "", f"tick {at_ms} of {life.name!r} started {started[at_ms]}, skipped {skipped[at_ms]} times")
-        elif is_sure and not both and at_ms < passed_ms:
+        elif life.is_sure and not both and at_ms < passed_ms:
             tell(ONCE, "", f"schedule {life.name!r} has passed its tick {at_ms}, and nothing says what became of it")
     return None
 
 
-def _skipped(life: Life, due: Sequence[Due], refused: int, tell: Tell, *, is_sure: bool) -> Iterator[int]:
+def _skipped(life: Life, due: Sequence[Due], refused: int, tell: Tell) -> Iterator[int]:
     """The times of the ticks that were."""
     times = [tick.at_ms for tick in due]
     for seen in life.skips:
@@ -128,7 +130,7 @@ def _skipped(life: Life, due: Sequence[Due], refused: int, tell: Tell, *, is_sur
         # Of very many that a change has passed over only the first ones are counted.
         least = min(len(within), AT_ONCE) if past.reason in ("paused", "redefined") else len(within)
         told = f"schedule {life.name!r} skipped {past.ticks} from {past.at_ms} to {past.last_ms}: {past.reason}"
-        if is_sure and not least <= past.ticks <= len(within) + more:
+        if life.is_sure and not least <= past.ticks <= len(within) + more:
             tell(ONCE, "", f"{told}; {len(within)} are due then")
         if not _explained(life, seen, within[-1:]):
             tell(ONCE, "", f"{told}; that is no reason here")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime
 
 import msgspec
@@ -11,6 +12,7 @@ import pytest
 from ironforge.job.record import created_ms_of, format_id, parse_id
 from ironforge.job.tick import JobTick
 from ironforge.store.schedules import ticker as ticker_module
+from ironforge.store.schedules.aim import aim
 from ironforge.store.schedules.firing import tick_id
 from tests.store.kit import Cluster, now_ms
 from tests.store.schedules.kit import (
@@ -20,6 +22,7 @@ from tests.store.schedules.kit import (
     history,
     jobs,
     make_due,
+    outcomes,
     put_back,
     request,
     schedules,
@@ -104,6 +107,23 @@ async def test_a_clock_that_seems_ahead_fires_none_early(cluster: Cluster) -> No
     await one.tick()
     assert jobs(cluster) == []
     assert await history(cluster, "report") == []
+
+
+async def test_what_was_decided_by_a_clock_that_was_put_back_since_is_decided_anew(cluster: Cluster) -> None:
+    """Ahead by a day for a moment it had told one process of a tick that had been missed by then."""
+    await schedules(cluster).put("report", every(catch_up=CAUGHT_UP))
+    at_ms = make_due(cluster, "report")
+    one = ticker(cluster)
+    [held] = await one._schedules.held(["report"])
+    firing = one._schedules.firing
+    later = aim(held, held.read(), at_ms + 2 * DAY_MS, firing, one._kinds.look_up)
+    cluster.raw.zadd(cluster.keys.ticks, {"report": at_ms + 2 * DAY_MS})
+    one._volleys.add(firing.volley([later]))
+    one._clock.note(at_ms + 2 * DAY_MS, time.monotonic())
+    await one.tick()
+    assert jobs(cluster) == []
+    await tick(one)
+    assert await outcomes(cluster, "report") == [("started", "", 1)]
 
 
 async def test_after_the_clock_was_put_back_no_tick_comes_twice(cluster: Cluster) -> None:

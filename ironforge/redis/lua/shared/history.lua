@@ -7,8 +7,10 @@ end
 local function note_skipped(history, words)
   local first, last, ticks, reason = string.match(words, '^(%d+):(%d+):(%d+):(.*)$')
   local newest = redis.call('LINDEX', history, 0) or ''
-  local since, before, why = string.match(newest, '^%-(%d+):%d+:(%d+):(.*)$')
+  local since, till, before, why = string.match(newest, '^%-(%d+):(%d+):(%d+):(.*)$')
   if why == reason then
+    -- A run out of turn is refused at whatever time it is, which may be put back.
+    if tonumber(till) > tonumber(last) then last = till end
     redis.call('LSET', history, 0, string.format('-%s:%s:%.0f:%s', since, last, ticks + before, reason))
   else
     note(history, '-' .. words)
