@@ -16,6 +16,7 @@ from ironforge.api.rates import Rates
 from ironforge.auth.api_keys import ApiKeys
 from ironforge.auth.audit import AuditTrail
 from ironforge.auth.caller import SCOPES, Caller
+from ironforge.auth.callers_schedules import CallersSchedules
 from ironforge.auth.quota import NO_QUOTA
 from ironforge.auth.quota_enforcer import QuotaEnforcer
 from ironforge.auth.restricted import CallersInspector, CallersProducer
@@ -112,4 +113,5 @@ def scope_of(caller: Caller, services: TenantServices) -> CallerScope:
         inspector = CallersInspector(inspector, caller, caller.queues)
     if metered or caller.queues is not None:
         producer = CallersProducer(producer, inspector, caller, services.quotas if metered else None)
-    return CallerScope(services, caller, producer, inspector, services.doors.schedules)
+    schedules = CallersSchedules(services.doors.schedules, caller, services.kinds, services.quotas)
+    return CallerScope(services, caller, producer, inspector, schedules)

@@ -26,7 +26,13 @@ from ironforge.settings import NAME, NAME_RULE, Settings
 # Of one name: the one in use and the one that replaces it.
 LIVE_KEYS: Final = 2
 NAMESPACE_KEYS: Final = 1_000
+_IDENTITY: Final = "key:"
 LONGEST_LIFE_SECONDS: Final = 10 * 365 * 86_400.0
+
+
+def key_of(identity: str) -> str:
+    """The id of the key that a caller of this identity has; of another caller's nothing that is one."""
+    return identity.removeprefix(_IDENTITY).partition("(")[0]
 
 
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +57,7 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
         return Caller(
             self.namespace,
             frozenset(self.scopes),
-            f"key:{self.id}({self.name})",
+            f"{_IDENTITY}{self.id}({self.name})",
             None if self.queues is None else frozenset(self.queues),
             self.id,
             self.quota,

@@ -30,6 +30,7 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     delay_seconds: Annotated[float | None, _meaning("how far ahead a job may be scheduled")] = None
     queues: Annotated[int | None, _meaning("names of queues in use; default: as the settings say")] = None
     limit_keys: Annotated[int | None, _meaning("keys of limits in use; default: as the settings say")] = None
+    schedules: Annotated[int | None, _meaning("schedules that are defined; default: as the settings say")] = None
 
     @property
     def limits_rate(self) -> bool:

@@ -46,14 +46,15 @@ class _Owner(NamedTuple):
 
 
 class QuotaEnforcer:
-    """One namespace's account in this process. `most`: of the names that it may use where its quota does not say.
-    `clock` is monotonic."""
+    """One namespace's account in this process. `most`: of the names that it may use where its quota does not say, and
+    so many `schedules`. `clock` is monotonic."""
 
     def __init__(
-        self, meters: Meters, quota: Quota, *, most: Most, clock: Callable[[], float] = time.monotonic
+        self, meters: Meters, quota: Quota, *, most: Most, schedules: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.quota = quota
         self._most = most
+        self._schedules = schedules
         self._meters = meters
         self._clock = clock
         self._usage = _NOTHING
@@ -76,7 +77,8 @@ class QuotaEnforcer:
         break."""
         owners = self._owners(caller)
         for owner in owners:
-            _check_delay(owner, batch)
+            if owner.quota.delay_seconds is not None:
+                _check_delay(owner, _furthest_ms(batch))
         async with self._charged(caller, owners, len(batch), _size(batch), paid=1):
             yield
 
@@ -84,6 +86,15 @@ class QuotaEnforcer:
     async def retried(self, caller: Caller) -> AsyncIterator[None]:
         """Around the revival of a dead job, which is stored already: one more that comes, and is in flight."""
         async with self._charged(caller, self._owners(caller), 1, Usage(0, 1, 0)):
+            yield
+
+    @contextlib.asynccontextmanager
+    async def started(self, caller: Caller, jobs: int, size: int, seconds_ahead: float = 0.0) -> AsyncIterator[None]:
+        """Around the start of so many jobs of a schedule, whose payload has `size` bytes, the last one so far ahead."""
+        owners = self._owners(caller)
+        for owner in owners:
+            _check_delay(owner, seconds_ahead * 1000)
+        async with self._charged(caller, owners, jobs, Usage(jobs, jobs, jobs * size)):
             yield
 
     def _owners(self, caller: Caller) -> list[_Owner]:
@@ -115,12 +126,16 @@ class QuotaEnforcer:
 
     def most(self, caller: Caller) -> Most:
         """How many names may be in use: a key has as many as its namespace, or less. The store compares."""
-        found = self._most._asdict()
-        for name, otherwise in found.items():
-            own, callers = getattr(self.quota, name), getattr(caller.quota, name)
-            allowed = otherwise if own is None else own
-            found[name] = allowed if callers is None else min(allowed, callers)
-        return Most(**found)
+        return Most(**{name: self._held_to(caller, name, said) for name, said in self._most._asdict().items()})
+
+    def most_schedules(self, caller: Caller) -> int:
+        """As `most`."""
+        return self._held_to(caller, "schedules", self._schedules)
+
+    def _held_to(self, caller: Caller, name: str, otherwise: int) -> int:
+        own, callers = getattr(self.quota, name), getattr(caller.quota, name)
+        allowed: int = otherwise if own is None else own
+        return allowed if callers is None else min(allowed, callers)
 
     async def usage(self) -> Usage:
         """Measured now; what is accepted meanwhile counts, whether the measurement saw it or not."""
@@ -190,13 +205,15 @@ def _size(batch: Sequence[Submission]) -> Usage:
     return Usage(len(batch), due, sum(len(item.job.payload) for item in batch))
 
 
-def _check_delay(owner: _Owner, batch: Sequence[Submission]) -> None:
-    limit = owner.quota.delay_seconds
-    if limit is None:
-        return
+def _furthest_ms(batch: Sequence[Submission]) -> float:
+    """How far ahead the last one starts."""
     now_ms = time.time_ns() / 1e6
-    furthest_ms = max(item.delay_ms or (item.run_at_ms - now_ms if item.run_at_ms else 0) for item in batch)
-    if furthest_ms > limit * 1000:
+    return max(item.delay_ms or (item.run_at_ms - now_ms if item.run_at_ms else 0) for item in batch)
+
+
+def _check_delay(owner: _Owner, furthest_ms: float) -> None:
+    limit = owner.quota.delay_seconds
+    if limit is not None and furthest_ms > limit * 1000:
         raise QuotaExceeded(
             f"the {owner.name} may schedule jobs up to {shown(limit)} s ahead, this is {shown(furthest_ms / 1000)} s: "
             "submit it later",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, get_args, get_type_hints
 
 import msgspec
@@ -112,10 +112,13 @@ def revoke_key(
 ) -> None:
     """Revoke a key, and those that come from it: they stop working within 15 seconds."""
     need_pepper(settings)
+    put = _schedules_by_key(settings)
     gone = _with_keys(settings, lambda ring: ring.revoke(settings.namespace, key_id, children=children == "revoke"))
     write_down(settings, "revokeKey", *gone)
     for one in gone:
         output.say(f"key {one} is revoked; it stops working within 15 seconds")
+        for name in put.get(one, ()):
+            output.say(f"schedule {name} was put with it, and goes on: `ironforge schedules pause {name}` stops it")
 
 
 @quotas.command("show")
@@ -141,6 +144,13 @@ def _with_keys(settings: Settings, work: Callable[[ApiKeys], Coroutine[Any, Any,
     from ironforge.auth.api_keys import ApiKeys  # noqa: PLC0415
 
     return with_opened(ApiKeys, settings, work)
+
+
+def _schedules_by_key(settings: Settings) -> Mapping[str, list[str]]:
+    from ironforge.auth.callers_schedules import by_key  # noqa: PLC0415
+    from ironforge.store import StoreClient  # noqa: PLC0415
+
+    return with_opened(StoreClient, settings, lambda store_client: by_key(store_client.schedules))
 
 
 def _with_quotas(settings: Settings, work: Callable[[QuotaStore], Coroutine[Any, Any, T]]) -> T:

@@ -83,7 +83,12 @@ async def _tenant_services(
             on_submitted=metrics.submitted,
             asks_callers=True,
             api_keys=api_keys,
-            quotas=QuotaEnforcer(usage, NO_QUOTA, most=Most(settings.max_queues, settings.max_limit_keys)),
+            quotas=QuotaEnforcer(
+                usage,
+                NO_QUOTA,
+                most=Most(settings.max_queues, settings.max_limit_keys),
+                schedules=settings.max_schedules,
+            ),
             audit=audit,
             on_audit_failed=metrics.audit_failed,
         )

@@ -74,6 +74,8 @@ BODIES: Final = {
     "backfillSchedule": {"from": "2030-01-01T00:00:00Z", "to": "2030-01-01T00:01:00Z"},
 }
 PUTS: Final = ("putLimit", "putSchedule")
+# What takes the scope to submit jobs as well.
+SUBMITTING: Final = ("putSchedule", "applySchedules", "triggerSchedule", "backfillSchedule")
 CALLS: Final = [pytest.param(call, id=call.operation_id) for call in OPERATIONS]
 
 
@@ -151,9 +153,10 @@ async def test_with_one_scope(call: Operation, scope: str, house: House) -> None
     owners = await Owners(house).furnish()
     path = await owners.target(call)
     may = WHO_MAY[call.operation_id] in (scope, "caller", "public")
+    also = ["jobs:submit"] if call.operation_id in SUBMITTING else []
 
     strangers = "stranger-" + house.namespace
-    key = await house.key([scope], strangers)
+    key = await house.key([scope, *also], strangers)
     before = await paused(house, owners.key)
     answer = await ask(house, call, path, key, scope)
     assert await paused(house, owners.key) == before
@@ -174,7 +177,7 @@ async def test_with_one_scope(call: Operation, scope: str, house: House) -> None
         if call.operation_id != "getOpenApi":
             assert "theirs" not in json.dumps(answer.body, default=bytes.decode)
 
-    answer = await ask(house, call, path, await house.key([scope]), scope)
+    answer = await ask(house, call, path, await house.key([scope, *also]), scope)
     if may:
         assert answer.status in call.answers, answer.body
         if "{queue}" in call.path:

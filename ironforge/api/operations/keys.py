@@ -29,6 +29,7 @@ from ironforge.api.schemas.views import optional_rfc3339, rfc3339
 from ironforge.api.scope import CallerScope
 from ironforge.auth.api_keys import Listed
 from ironforge.auth.authenticator import REMEMBERED_SECONDS
+from ironforge.auth.callers_schedules import by_key
 from ironforge.auth.credentials import KEY_ID
 from ironforge.auth.quota import NO_QUOTA
 from ironforge.errors import ConfigError
@@ -96,11 +97,13 @@ async def revoke_key(request: web.Request, scope: CallerScope, query: RevokeQuer
             f"{key_id[:40]!r} is not the id of a key: expected one such as {KEY_ID_EXAMPLE}",
             field="key_id",
         )
+    put = await by_key(scope.schedules)
     gone = await scope.services.api_keys.revoke(
         scope.caller.namespace, key_id, children=query.children == "revoke", revoker=scope.caller
     )
     request[TARGETS] = gone
-    return answer(RevokedAnswer(key_id, REMEMBERED_SECONDS, gone[1:]))
+    schedules = sorted(name for one in gone for name in put.get(one, ()))
+    return answer(RevokedAnswer(key_id, REMEMBERED_SECONDS, gone[1:], schedules))
 
 
 @operation("get", "/audit", access="keys:admin", answers={200: AuditPage})

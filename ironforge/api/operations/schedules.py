@@ -14,7 +14,7 @@ from ironforge.api.parsing import bodies
 from ironforge.api.parsing.large_bodies import LARGE_BODIES
 from ironforge.api.problems import ApiProblem
 from ironforge.api.responses import answer
-from ironforge.api.routes import TARGETS, Content, operation
+from ironforge.api.routes import QUEUE, TARGETS, Content, operation
 from ironforge.api.schemas.schedule_views import schedule_answer
 from ironforge.api.schemas.schedules import (
     MAX_NOTE,
@@ -109,7 +109,7 @@ async def apply_schedules(
 )
 async def get_schedule(request: web.Request, scope: RequestScope) -> web.Response:
     """Look up a schedule."""
-    return _stands(scope, await scope.schedules.get(name_in(request)))
+    return _stands(request, scope, await scope.schedules.get(name_in(request)))
 
 
 @operation(
@@ -133,7 +133,7 @@ async def put_schedule(request: web.Request, scope: RequestScope, query: SourceQ
         before = ""
     expected = _expected(request, before)
     view = await scope.schedules.put(name, body, source=source, by=scope.caller.identity, expected=expected)
-    return _stands(scope, view, 200 if before else 201)
+    return _stands(request, scope, view, 200 if before else 201)
 
 
 @operation(
@@ -148,8 +148,9 @@ async def put_schedule(request: web.Request, scope: RequestScope, query: SourceQ
 async def delete_schedule(request: web.Request, scope: RequestScope) -> web.Response:
     """Delete a schedule, with its history."""
     name = name_in(request)
-    before = (await scope.schedules.get(name)).etag
-    await scope.schedules.delete(name, expected=_expected(request, before))
+    before = await scope.schedules.get(name)
+    note_queue(request, scope, before)
+    await scope.schedules.delete(name, expected=_expected(request, before.etag))
     return answer(DeletedSchedule(name, deleted=True))
 
 
@@ -170,7 +171,7 @@ async def pause_schedule(request: web.Request, scope: RequestScope, body: PauseR
         hint = f"give at most {MAX_NOTE}"
         raise InvalidJob(f"note has {len(body.note)} characters: {hint}", code="out_of_range", field="note", hint=hint)
     by = scope.caller.identity
-    return _stands(scope, await scope.schedules.pause(name_in(request), body.note, by=by, until_ms=until_ms))
+    return _stands(request, scope, await scope.schedules.pause(name_in(request), body.note, by=by, until_ms=until_ms))
 
 
 @operation(
@@ -184,7 +185,7 @@ async def pause_schedule(request: web.Request, scope: RequestScope, body: PauseR
 )
 async def resume_schedule(request: web.Request, scope: RequestScope) -> web.Response:
     """Let a paused schedule tick again."""
-    return _stands(scope, await scope.schedules.resume(name_in(request)))
+    return _stands(request, scope, await scope.schedules.resume(name_in(request)))
 
 
 def name_in(request: web.Request) -> str:
@@ -225,7 +226,14 @@ def _expected(request: web.Request, before: str) -> str | None:
     return before if before and {"*", f'"{before}"'} & {*tags} else tags[0] or "none"
 
 
-def _stands(scope: RequestScope, view: ScheduleView, status: int = 200) -> web.Response:
+def note_queue(request: web.Request, scope: RequestScope, view: ScheduleView) -> None:
+    """For the audit trail: where its jobs go."""
+    if view.stored is not None:
+        request[QUEUE] = queue_of(view.stored.schedule, scope.services.kinds.known)
+
+
+def _stands(request: web.Request, scope: RequestScope, view: ScheduleView, status: int = 200) -> web.Response:
+    note_queue(request, scope, view)
     return answer(shown_schedule(scope, view), status, ETag=f'"{view.etag}"')
 
 

@@ -8,10 +8,10 @@ from itertools import islice
 
 from aiohttp import web
 
-from ironforge.api.operations.schedules import name_in
+from ironforge.api.operations.schedules import name_in, note_queue
 from ironforge.api.parsing.large_bodies import LARGE_BODIES
 from ironforge.api.responses import answer
-from ironforge.api.routes import operation
+from ironforge.api.routes import TARGETS, operation
 from ironforge.api.schemas.schedule_views import past_tick, trigger_answer
 from ironforge.api.schemas.schedules import (
     MAX_NEXT,
@@ -75,7 +75,9 @@ async def list_past_ticks(request: web.Request, scope: RequestScope, query: Hist
 )
 async def trigger_schedule(request: web.Request, scope: RequestScope) -> web.Response:
     """Start the job of a schedule now, as a tick would."""
-    return answer(trigger_answer(await scope.schedules.trigger(name_in(request))))
+    name = name_in(request)
+    note_queue(request, scope, await scope.schedules.get(name))
+    return answer(trigger_answer(await scope.schedules.trigger(name)))
 
 
 @operation(
@@ -95,7 +97,10 @@ async def backfill_schedule(request: web.Request, scope: RequestScope, body: Bac
         hint = "give a later one"
         message = f"to {end.isoformat()} is not after from, {start.isoformat()}: {hint}"
         raise InvalidJob(message, code="out_of_range", field="to", hint=hint)
+    note_queue(request, scope, await scope.schedules.get(name))
     found = await scope.schedules.backfill(name, start, end, per_second=body.per_second, dry_run=body.dry_run)
+    if body.dry_run:
+        request[TARGETS] = []
     shown = [BackfilledTick(rfc3339(at_ms), None if body.dry_run else format_id(job_id)) for at_ms, job_id in found]
     return answer(BackfillAnswer(body.dry_run, shown))
 

@@ -96,6 +96,7 @@ class RevokedAnswer(msgspec.Struct):
     id: KeyId
     effective_within_seconds: float
     children: Annotated[list[KeyId], Meta(description="keys that it made, and that those made")]
+    schedules: Annotated[list[str], Meta(description="schedules that these keys put last: they go on")]
 
 
 class UsageAnswer(msgspec.Struct):
