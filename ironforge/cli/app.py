@@ -13,8 +13,9 @@ from typing import Final
 import typer
 
 from ironforge import errors
-from ironforge.cli import access, audit, documentation, jobs, kinds, limits, queues, run, schedules, status, verify
+from ironforge.cli import access, audit, documentation, jobs, kinds, limits, queues, run, status, verify
 from ironforge.cli.output import EXIT_CODES, say
+from ironforge.cli.schedules.commands import schedules
 from ironforge.schedules.errors import ScheduleConflict, ScheduleNotFound
 
 # The first that fits counts.
@@ -43,7 +44,7 @@ app.add_typer(jobs.dlq, name="dlq")
 app.add_typer(queues.queues, name="queues")
 app.add_typer(kinds.kinds, name="kinds")
 app.add_typer(limits.limits, name="limits")
-app.add_typer(schedules.schedules, name="schedules")
+app.add_typer(schedules, name="schedules")
 app.add_typer(access.keys, name="keys")
 app.add_typer(access.quotas, name="quotas")
 app.add_typer(audit.audit, name="audit")

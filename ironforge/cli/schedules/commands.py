@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
-from ironforge.cli import output, schedule_views
+from ironforge.cli import output
 from ironforge.cli.generated_flags import AsJson, takes_settings
 from ironforge.cli.job_flags import takes_job_options
 from ironforge.cli.jobs import Cursor, connected, payload_of
-from ironforge.cli.schedule_flags import takes_schedule
+from ironforge.cli.schedules import views
+from ironforge.cli.schedules.flags import takes_schedule
+from ironforge.errors import InvalidJob
 from ironforge.formats.numbers import counted
 from ironforge.job.options import JobKeywords
 from ironforge.settings import Settings
@@ -47,7 +50,7 @@ def list_schedules(
         output.print_json(page)
         return
     if page["schedules"]:
-        output.out.print(schedule_views.listed(page["schedules"]))
+        output.out.print(views.listed(page["schedules"]))
     else:
         output.say("no schedules")
     if page["next"]:
@@ -63,11 +66,11 @@ def show(name: Name, as_json: AsJson = False, *, settings: Settings) -> None:
         if as_json:
             output.print_json(found)
             return
-        schedule_views.print_schedule(found)
+        views.print_schedule(found)
         if found["next_at"]:
-            output.out.print(schedule_views.next_ticks(client.next_ticks(name, n=_NEXT_SHOWN)["next"]))
+            output.out.print(views.next_ticks(client.next_ticks(name, n=_NEXT_SHOWN)["next"]))
         if past := client.schedule_history(name, limit=_PAST_SHOWN)["ticks"]:
-            output.out.print(schedule_views.history(past))
+            output.out.print(views.history(past))
 
 
 @schedules.command("put", epilog=output.EXIT_CODES)
@@ -95,8 +98,42 @@ def put(
             name, kind=kind, payload=payload_of(payload), source=source, etag=etag, **schedule, **options
         )
     if not as_json:
-        schedule_views.warn(answer)
-    output.report(answer, schedule_views.in_a_line(answer), as_json=as_json)
+        views.warn(answer)
+    output.report(answer, views.in_a_line(answer), as_json=as_json)
+
+
+@schedules.command("apply", epilog=output.EXIT_CODES)
+@takes_settings(Command.CLIENT)
+def apply(
+    path: Annotated[
+        Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="TOML or JSON, such as shop.toml")
+    ],
+    *,
+    source: Annotated[str, typer.Option(help="what owns them; default: as the file says, else its name")] = "",
+    dry_run: DryRun = False,
+    delete_all: Annotated[bool, typer.Option("--delete-all", help="of the source; for a file that has none")] = False,
+    as_json: AsJson = False,
+    settings: Settings,
+) -> None:
+    """Make the schedules of a source those of a file: creates, changes and deletes; leaves those of others alone."""
+    from ironforge.cli.schedules.file import changes, read_schedules  # noqa: PLC0415
+
+    given = read_schedules(path)
+    source = source or given.source
+    if not (given.schedules or delete_all or dry_run):
+        message = (
+            f"{path} has no schedules, so all of source {source} would be deleted: give --delete-all if they should"
+        )
+        raise InvalidJob(message, code="invalid_schedule")
+    with connected(settings) as client:
+        answer = client.apply_schedules(source, given.schedules, dry_run=dry_run)
+        shown = answer["changed"] if dry_run and not as_json else ()
+        differences = {name: changes(client.schedule(name)["schedule"], given.schedules[name]) for name in shown}
+    done = ", ".join(f"{len(names)} {what}" for what, names in answer.items() if what in views.APPLIED)
+    if not as_json:
+        views.print_applied(answer, differences)
+        views.warn(answer)
+    output.report(answer, f"source {source}: {done}{' (nothing is done yet)' if dry_run else ''}", as_json=as_json)
 
 
 @schedules.command("next", epilog=output.EXIT_CODES)
@@ -115,7 +152,7 @@ def show_next(
     if as_json:
         output.print_json(found)
     elif found["next"]:
-        output.out.print(schedule_views.next_ticks(found["next"]))
+        output.out.print(views.next_ticks(found["next"]))
     else:
         output.say(f"{name} does not tick again")
 
@@ -137,7 +174,7 @@ def history(
         output.print_json(page)
         return
     if page["ticks"]:
-        output.out.print(schedule_views.history(page["ticks"]))
+        output.out.print(views.history(page["ticks"]))
     else:
         output.say(f"{name} has not ticked yet")
     if page["next"]:
@@ -157,7 +194,7 @@ def pause(
     """Skip its ticks, until a time or until it is resumed."""
     with connected(settings) as client:
         answer = client.pause_schedule(name, note=note, until=until)
-    output.report(answer, f"{name}: {schedule_views.pause(answer['paused'])}", as_json=as_json)
+    output.report(answer, f"{name}: {views.pause(answer['paused'])}", as_json=as_json)
 
 
 @schedules.command("resume", epilog=output.EXIT_CODES)
@@ -166,7 +203,7 @@ def resume(name: Name, as_json: AsJson = False, *, settings: Settings) -> None:
     """Let it tick again."""
     with connected(settings) as client:
         answer = client.resume_schedule(name)
-    output.report(answer, schedule_views.in_a_line(answer), as_json=as_json)
+    output.report(answer, views.in_a_line(answer), as_json=as_json)
 
 
 @schedules.command("trigger", epilog=output.EXIT_CODES)
@@ -176,7 +213,7 @@ def trigger(name: Name, as_json: AsJson = False, *, settings: Settings) -> None:
     with connected(settings) as client:
         answer = client.trigger_schedule(name)
     skipped = answer["outcome"] == "skipped"
-    words = f"{name} starts no job: {schedule_views.reason(answer['reason'])}" if skipped else f"{name} starts a job"
+    words = f"{name} starts no job: {views.reason(answer['reason'])}" if skipped else f"{name} starts a job"
     output.report(answer, words, as_json=as_json)
     if skipped:
         raise typer.Exit(_CONFLICT)
@@ -200,7 +237,7 @@ def backfill(
     with connected(settings) as client:
         answer = client.backfill_schedule(name, start, end, per_second=per_second, dry_run=dry_run)
     if not as_json and answer["ticks"]:
-        output.out.print(schedule_views.backfilled(answer["ticks"]))
+        output.out.print(views.backfilled(answer["ticks"]))
     jobs = counted(len(answer["ticks"]), "job")
     takes = output.duration(max(0, len(answer["ticks"]) - 1) / per_second)
     words = f"{jobs} would start within {takes}" if dry_run else f"{jobs} submitted: the last starts in {takes}"

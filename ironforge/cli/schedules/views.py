@@ -24,6 +24,7 @@ _REASONS: Final = {
     "trigger": "triggered",
     "backfill": "backfilled",
 }
+APPLIED: Final = ("created", "changed", "unchanged", "deleted")
 
 
 def listed(schedules: Sequence[Mapping[str, Any]]) -> Table:
@@ -74,8 +75,18 @@ def history(ticks: Sequence[Mapping[str, Any]]) -> Table:
     return output.table(("TICK", "LATE", "OUTCOME"), rows, right=("LATE",))
 
 
+def print_applied(answer: Mapping[str, Any], differences: Mapping[str, Sequence[str]]) -> None:
+    for what in APPLIED:
+        for name in answer[what]:
+            output.line(f"{what:9}  {name}")
+            for difference in differences.get(name, ()):
+                output.line(f"{'':9}    {difference}")
+
+
 def backfilled(ticks: Sequence[Mapping[str, Any]]) -> Table:
-    return output.table(("TICK", "JOB"), [(_time(tick["at"]), tick["job_id"]) for tick in ticks])
+    """Without jobs in a dry run."""
+    rows = [(_time(tick["at"]), *filter(None, [tick["job_id"]])) for tick in ticks]
+    return output.table(("TICK", "JOB")[: len(rows[0])], rows)
 
 
 def warn(answer: Mapping[str, Any]) -> None:
@@ -126,7 +137,9 @@ def _late(tick: Mapping[str, Any]) -> str:
 def _outcome(tick: Mapping[str, Any]) -> str:
     words = [tick["outcome"], tick["job_id"]]
     if tick["count"] > 1:
-        words.append(f"{tick['count']} ticks until {_time(tick['until'])}")
+        words.append(f"{tick['count']} ticks")
+    if tick["until"] != tick["at"]:
+        words.append(f"until {_time(tick['until'])}")
     if tick["reason"]:
         words.append(f"({reason(tick['reason'])})")
     return " ".join(filter(None, words))

@@ -1,0 +1,123 @@
+"""A file of schedules: TOML or JSON, with the words of HTTP."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from ironforge.errors import InvalidJob, SerializationError
+from ironforge.job.json_values import encode
+from ironforge.job.mismatch import mismatch
+from ironforge.schedules.checks import check_schedule
+from ironforge.schedules.definition import Schedule
+
+_FORMATS: Final = (".toml", ".json")
+_SHOWN_CHARACTERS: Final = 60
+_NOT_GIVEN: Final = "(not given)"
+
+
+class ScheduleFile(NamedTuple):
+    """`source`: what owns them. As HTTP takes them, by name, without what is as by default."""
+
+    source: str
+    schedules: dict[str, dict[str, Any]]
+
+
+class _Document(msgspec.Struct, forbid_unknown_fields=True):
+    schedules: dict[str, msgspec.Raw]
+    source: str = ""
+
+
+def read_schedules(path: Path) -> ScheduleFile:
+    """Raises InvalidJob that names the file and, in it, each schedule that is wrong with its field."""
+    try:
+        document = msgspec.json.decode(_as_json(path), type=_Document)
+    except msgspec.ValidationError as error:
+        raise _wrong(f"{path}: {_at('', mismatch(str(error), _Document))}") from None
+    found, problems = {}, []
+    for name, raw in document.schedules.items():
+        try:
+            found[name] = _schedule(raw)
+        except InvalidJob as error:
+            table = f'schedules."{name}"'
+            problems.append(f"{path}: {_at(table, error)}")
+    if problems:
+        raise _wrong("\n".join(problems))
+    return ScheduleFile(document.source or path.stem, found)
+
+
+def changes(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[str]:
+    """Field by field, in words. `before`: None: that cannot be read."""
+    old, new = _flat(before or {}), _flat(after)
+    return [
+        f"{field}: {_shown(old, field)} -> {_shown(new, field)}"
+        for field in dict.fromkeys([*old, *new])
+        if old.get(field) != new.get(field)
+    ]
+
+
+def _as_json(path: Path) -> bytes:
+    if path.suffix not in _FORMATS:
+        raise _wrong(
+            f"{path}: a file of schedules is TOML or JSON: give one whose name ends with {' or '.join(_FORMATS)}"
+        )
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise _wrong(f"{path}: {error.strerror}") from None
+    if path.suffix == ".json":
+        from ironforge.api.parsing.strict_json import InvalidJson, canonical  # noqa: PLC0415
+
+        try:
+            return canonical(content)
+        except InvalidJson as error:
+            raise _wrong(f"{path}: {str(error).replace('the body', 'it', 1)}") from None
+    try:
+        document = tomllib.loads(content.decode())
+    except (ValueError, RecursionError) as error:
+        raise _wrong(f"{path}: this is not TOML: {error}") from None
+    try:
+        return encode(document, str(path))
+    except SerializationError as error:
+        raise _wrong(str(error).replace(f"{path}.", f"{path}: ", 1)) from None
+
+
+def _schedule(raw: msgspec.Raw) -> dict[str, Any]:
+    try:
+        schedule = check_schedule(msgspec.json.decode(raw, type=Schedule))
+    except msgspec.ValidationError as error:
+        raise mismatch(str(error), Schedule) from None
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(schedule))
+    return plain
+
+
+def _at(table: str, error: InvalidJob) -> str:
+    """What is wrong, with its whole path in front."""
+    message = str(error).removeprefix("the body: ")
+    if error.hint and error.hint not in message:
+        message += f": {error.hint}"
+    if error.field and not message.startswith(error.field):
+        message = f"{error.field}: {message}"
+    return f"{table}{'.' if error.field else ': '}{message}" if table else message
+
+
+def _wrong(message: str) -> InvalidJob:
+    return InvalidJob(message, code="invalid_schedule")
+
+
+def _flat(schedule: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields with those of its job and of what it catches up."""
+    flat: dict[str, Any] = {}
+    for field, value in schedule.items():
+        inner = value if field in ("job", "catch_up") else {}
+        flat |= {f"{field}.{name}": each for name, each in inner.items()} or {field: value}
+    return flat
+
+
+def _shown(fields: Mapping[str, Any], field: str) -> str:
+    text = msgspec.json.encode(fields[field]).decode() if field in fields else _NOT_GIVEN
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
