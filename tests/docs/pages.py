@@ -5,7 +5,7 @@ What stands behind the language of a block says what is done with it:
     sh                  runs to its end, with exit code 0
     sh service          keeps running: it becomes ready, and ends before the next service and at the end of the page
     python              runs to its end, with exit code 0
-    python shop.py      is saved under this name first
+    python shop.py      is saved under this name first; so is toml shop.toml
     js                  runs to its end, where there is a Node.js
     json, toml          can be read
     python celery, …    belongs to the other tool of this name; Python is compiled, all else is shown only
@@ -39,7 +39,8 @@ READY: Final = re.compile(
     re.DOTALL,
 )
 API: Final = "http://127.0.0.1:3000"
-CALLS: Final = re.compile(rf"{API}|\bClient\(|\bironforge (submit|jobs|dlq|queues|kinds|limits|stats|nodes)\b")
+_COMMANDS: Final = "submit|jobs|dlq|queues|kinds|limits|schedules|stats|nodes"
+CALLS: Final = re.compile(rf"{API}|\bClient\(|\bironforge ({_COMMANDS})\b")
 REDIS: Final = "redis://localhost:6379"
 # Where a reader of these pages finds what belongs to IronForge, and what a test does in a smaller size.
 HERE: Final = {
@@ -132,7 +133,7 @@ class Reader:
                 return self._run([*SHELL, self._shell(text)])
             case ("python", "", text):
                 return self._run([sys.executable, "-"], text)
-            case ("python", name, text) if name.endswith(".py"):
+            case ("python" | "toml", name, text) if name.endswith((".py", ".toml")):
                 (self._folder / name).write_text(text, encoding="utf-8")
             case ("python", _, text):
                 ast.parse(text)
