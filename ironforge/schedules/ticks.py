@@ -73,6 +73,8 @@ def ticks(schedule: Schedule, after_ms: int) -> Iterator[Tick]:
 def fire_ms(name: str, tick_ms: int, jitter_seconds: float) -> int:
     """When the tick at `tick_ms` of the schedule of this name fires: then, or later by less than the jitter. It follows
     from these three alone, so that all who ask get the same answer."""
+    if not jitter_seconds:
+        return tick_ms
     drawn = hashlib.blake2b(f"{tick_ms} {name}".encode(), digest_size=8).digest()
     return tick_ms + int.from_bytes(drawn) % max(1, round(jitter_seconds * 1000))
 

@@ -5,6 +5,7 @@ One lies in the shard that its jobs go to; by its name all are asked.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -147,7 +148,7 @@ class RedisSchedules:
     ) -> list[tuple[int, bytes]]:
         async def attempt(shard: ScheduleShard, held: Held) -> list[tuple[int, bytes]] | None:
             stored, now_ms = held.read(), await shard.now_ms()
-            times = _times(name, stored.schedule, start, end)
+            times = await asyncio.to_thread(_times, name, stored.schedule, start, end)
             one = shard.firing.job(name, stored.schedule, new_id(), self._kinds.look_up)
             delays_ms = (round(number * 1000 / per_second) for number in itertools.count())
             jobs = [_later(one, JobTick(name, at_ms), ms) for at_ms, ms in zip(times, delays_ms, strict=False)]

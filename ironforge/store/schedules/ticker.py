@@ -26,6 +26,7 @@ from ironforge.redis.keys import Keys
 from ironforge.redis.outages import is_wrong_type
 from ironforge.redis.replies import rows
 from ironforge.redis.scripts import AUDIT_SCHEDULES, CLAIM_TICKS
+from ironforge.schedules.definition import GRACE_MS
 from ironforge.settings import Settings
 from ironforge.store.contract import Inspector
 from ironforge.store.kind_catalog import KindCatalog
@@ -152,11 +153,15 @@ class Ticker:
         """One that cannot be read, or whose ticks cannot be told, stops no other one."""
         try:
             stored = held.read()
-            if held.position() is None:
+            position = held.position()
+            if position is None:
                 await self._schedules.write(held, stored, held.planned(stored, now_ms))
                 self.wake(0)
                 return None
-            return aim(held, stored, now_ms, self._schedules.firing, self._kinds.look_up)
+            words = (held, stored, now_ms, self._schedules.firing, self._kinds.look_up)
+            # Up to thousands of ticks that were missed may be looked at.
+            is_missed = position.at_ms is not None and position.fires_ms < now_ms - GRACE_MS
+            return await asyncio.to_thread(aim, *words) if is_missed else aim(*words)
         except (StoreUnavailable, RedisError, OSError):
             raise
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one of them
