@@ -55,9 +55,9 @@ class Definition(NamedTuple):
 
     def check(self, shard: ScheduleShard, held: Held) -> None:
         """Raises ScheduleConflict where it may not take the place of what is held."""
-        stored = held.legible()
-        if stored is not None and stored.source != self.source:
-            belongs = f"belongs to source {stored.source!r}" if stored.source else "has no source, it was put by hand"
+        source = held.source()
+        if source is not None and source != self.source:
+            belongs = f"belongs to source {source!r}" if source else "has no source, it was put by hand"
             hint = "change it there, or delete it first"
             raise ScheduleConflict(f"schedule {held.name} {belongs}: {hint}", hint=hint)
         if shard is not self.home:

@@ -165,8 +165,7 @@ class RedisSchedules:
 
     async def _forget_code_of(self, held: Held) -> None:
         """So that nodes which have it in their code do not define it again, before another one starts."""
-        stored = held.legible()
-        if stored is not None and stored.source == CODE:
+        if held.source() == CODE:
             await self._connections[0].call("HDEL", self._announced_in.schedule_versions, held.name)
 
 

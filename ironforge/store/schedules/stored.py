@@ -16,8 +16,16 @@ from ironforge.store.schedules.ticking import Moment, next_tick
 
 _ETAG_CHARACTERS: Final = 16
 
+
+class _Owned(msgspec.Struct, frozen=True):
+    """What is read of a schedule in any version."""
+
+    source: str = ""
+
+
 encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(StoredSchedule).decode
+_decode_owned: Final = msgspec.json.Decoder(_Owned).decode
 _POSITION: Final = re.compile(rb"([^:]*):(\d{1,15})?:(\d{1,15})?:(.*)", re.DOTALL)
 _PAST: Final = re.compile(rb"\+(\d+):(\d+):(\d+):([^:]*):(.*)|-(\d+):(\d+):(\d+):(.*)", re.DOTALL)
 
@@ -95,6 +103,13 @@ class Held(NamedTuple):
         try:
             return self.read()
         except ScheduleConflict:
+            return None
+
+    def source(self) -> str | None:
+        """What owns it, also where a newer version has written it; None: there is none, or that cannot be told."""
+        try:
+            return _decode_owned(self.said).source
+        except (msgspec.MsgspecError, RecursionError, ValueError):
             return None
 
     def position(self) -> Position | None:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from ironforge.errors import StoreError
-from ironforge.schedules.errors import ScheduleNotFound
+from ironforge.schedules.errors import ScheduleConflict, ScheduleNotFound
 from ironforge.schedules.in_code import announcement_of
 from ironforge.store.schedules.contract import CODE
 from ironforge.store.schedules.in_code import GONE
@@ -133,6 +133,11 @@ async def test_what_a_newer_version_stored_is_left_alone(cluster: Cluster) -> No
     await joins(cluster, {"one": says(2)})
     assert cluster.raw.hget(cluster.keys.schedules, "one") == said
     assert "newer" in (await held(cluster)).problem
+    with pytest.raises(ScheduleConflict, match="belongs to source 'code'"):
+        await schedules(cluster).put("one", says(3))
+    await schedules(cluster).delete("one")
+    await joins(cluster, {"one": says(2)})
+    assert await hours(cluster) == 2
 
 
 async def test_what_a_newer_version_has_in_its_code_is_left_to_its_nodes(cluster: Cluster) -> None:
