@@ -88,6 +88,13 @@ def test_it_says_in_words_when_it_ticks(dev: Dev, client: Client):
     assert listed[1].split()[-1] == "ticks"
 
 
+def test_a_job_that_no_node_would_take_is_told(dev: Dev, client: Client):
+    done = dev.ironforge("schedules", "put", "shop.nightly", "demo.echo", "--cron", "0 9 * * *", "--queue", "lonely")
+
+    assert done.returncode == 0
+    assert done.stderr.startswith("warning: no node runs kind demo.echo and takes jobs from queue lonely now")
+
+
 def test_what_a_change_of_the_clock_does_is_said_beside_the_tick(dev: Dev, client: Client):
     put(client, "30 2 * * *", timezone="Europe/Berlin")
     done = dev.ironforge("schedules", "next", "shop.nightly", "-n", "2", "--after", "2027-03-27T12:00:00Z")

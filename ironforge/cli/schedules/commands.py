@@ -51,7 +51,7 @@ def list_schedules(
         return
     if page["schedules"]:
         output.out.print(views.listed(page["schedules"]))
-    else:
+    elif not page["next"]:
         output.say("no schedules")
     if page["next"]:
         output.say(f"more with --cursor {page['next']}")
