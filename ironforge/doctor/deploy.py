@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-import msgspec
-
 from ironforge.doctor.finding import Finding, Level
 from ironforge.errors import ConfigError, InvalidPayload, StoreError
 from ironforge.formats.numbers import counted
 from ironforge.handlers.forge import Forge
 from ironforge.job.record import Job, JobState, format_id
 from ironforge.settings import Settings
-from ironforge.settings.namespaces import shares_of
+from ironforge.settings.namespaces import of_namespace, shares_of
 from ironforge.store import StoreClient
 from ironforge.store.contract import Inspector, JobFilter
 from ironforge.store.schedules.contract import CODE, Schedules, ScheduleView
@@ -47,7 +45,7 @@ async def examine_deploy(forge: Forge, settings: Settings) -> list[Finding]:
     except StoreError as error:
         return [Finding("fail", "server", str(error))]
     for share in shares:
-        own = msgspec.structs.replace(settings, namespace=share.namespace)
+        own = of_namespace(settings, share.namespace)
         store_client = StoreClient(own)
         try:
             found = [each for state in _STATES for each in await _of_state(store_client.inspector, state, forge, own)]

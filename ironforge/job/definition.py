@@ -35,8 +35,8 @@ class KindDefinition(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Announcement(NamedTuple):
-    """A kind that a node runs, or a limit that its code defines. `definition`: the encoded KindDefinition or Limit,
-    `digest` tells it from others."""
+    """A kind that a node runs, or a limit or schedule that its code defines. `definition`: the encoded KindDefinition,
+    Limit or ScheduleInCode, `digest` tells it from others."""
 
     name: str
     digest: str
@@ -50,15 +50,17 @@ class Announcement(NamedTuple):
         encoded = _encode(KindDefinition(version, defaults, schema))
         if len(encoded) > MAX_DEFINITION_BYTES:
             encoded = _encode(KindDefinition(version, defaults))
-        return cls._of(kind, encoded)
+        return cls.made(kind, encoded)
 
     @classmethod
     def of_limit(cls, name: str, limit: Limit) -> Announcement:
-        return cls._of(name, _encode(limit))
+        return cls.made(name, _encode(limit))
 
     @classmethod
-    def _of(cls, name: str, encoded: bytes) -> Announcement:
-        return cls(name, hashlib.sha256(encoded).hexdigest()[:DIGEST_CHARACTERS], encoded)
+    def made(cls, name: str, definition: bytes, told: bytes | None = None) -> Announcement:
+        """`told`: what tells it from others, where that is not all of the definition."""
+        digest = hashlib.sha256(definition if told is None else told).hexdigest()[:DIGEST_CHARACTERS]
+        return cls(name, digest, definition)
 
 
 def decode_definition(encoded: bytes | str) -> KindDefinition:

@@ -6,8 +6,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 
-import msgspec
-
 from ironforge.api.authentication import AuthenticationMiddleware
 from ironforge.api.parsing.cursors import Cursors
 from ironforge.api.scope import TenantServices
@@ -22,7 +20,7 @@ from ironforge.auth.tokens import Tokens
 from ironforge.errors import ConfigError, StoreError
 from ironforge.metrics.jobs import Metrics
 from ironforge.metrics.tenants import NamespaceMetrics, TenantMetrics
-from ironforge.settings import Settings
+from ironforge.settings import Settings, of_namespace
 from ironforge.store import StoreClient
 from ironforge.store.contract import Most
 from ironforge.store.inspector.usage import RedisUsage
@@ -46,7 +44,7 @@ async def authentication_of(
     api_keys, quotas = ApiKeys(settings), QuotaStore(settings)
 
     def open_services(namespace: str) -> contextlib.AbstractAsyncContextManager[TenantServices]:
-        inside = msgspec.structs.replace(settings, namespace=namespace, namespaces=())
+        inside = of_namespace(settings, namespace)
         counted = metrics if own and namespace == settings.namespace else TenantMetrics(counts, namespace)
         return _tenant_services(inside, counted, api_keys)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
-from ironforge.job.definition import DIGEST_CHARACTERS, Announcement
+from ironforge.job.definition import Announcement
 from ironforge.schedules.definition import Schedule
 
 # Of those that its application runs, to know that again by.
@@ -29,8 +28,8 @@ _decoder: Final = msgspec.json.Decoder(ScheduleInCode)
 
 def announcement_of(name: str, schedule: Schedule, kinds: Sequence[str]) -> Announcement:
     """`kinds`: all that the application runs. By them alone no definition differs from another one."""
-    digest = hashlib.sha256(_encode(schedule)).hexdigest()[:DIGEST_CHARACTERS]
-    return Announcement(name, digest, _encode(ScheduleInCode(schedule, tuple(kinds[:KINDS_NAMED]))))
+    definition = ScheduleInCode(schedule, tuple(kinds[:KINDS_NAMED]))
+    return Announcement.made(name, _encode(definition), told=_encode(schedule))
 
 
 def decode_announced(definition: bytes) -> ScheduleInCode | None:
