@@ -165,7 +165,9 @@ class JobOptions(KindOptions):
                 "delay_seconds and run_at exclude each other: give one", code="invalid_delay", field="run_at"
             )
         if self.fairness_weight is not None and self.fairness_key is None:
-            raise InvalidJob("fairness_weight needs a fairness_key", code="missing_field", field="fairness_key")
+            raise InvalidJob(
+                "fairness_weight needs a fairness_key", code="missing_field", field="fairness_key", hint="give both"
+            )
         given = msgspec.structs.astuple(self)[: len(OPTIONS)]
         if given == _NOTHING:  # most submissions
             return defaults

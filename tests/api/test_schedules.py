@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from ironforge.settings import Settings
@@ -145,3 +146,30 @@ async def test_what_may_not_be_meant_is_warned_of(settings: Settings, announce: 
 async def test_a_name_that_is_none(api: Any, name: str) -> None:
     for answer in (await put(api, name), await api.call("GET", f"/schedules/{name}")):
         assert (answer.status, answer.code, answer.body["field"]) == (400, "invalid_schedule", "name")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", ""),
+        ("GET", "/a"),
+        ("PUT", "/a"),
+        ("PUT", "?source=app"),
+        ("DELETE", "/a"),
+        ("GET", "/a/next"),
+        ("GET", "/a/history"),
+        ("POST", "/a/pause"),
+        ("POST", "/a/resume"),
+        ("POST", "/a/trigger"),
+        ("POST", "/a/backfill"),
+    ],
+)
+async def test_while_the_server_is_away(settings: Settings, start_api: Any, method: str, path: str) -> None:
+    api = await start_api(msgspec.structs.replace(settings, redis_url="redis://127.0.0.1:1"))
+    bodies = {
+        "/a": HOURLY,
+        "?source=app": {"schedules": {"a": HOURLY}},
+        "/a/backfill": {"from": "2030-01-01T00:00:00Z", "to": "2030-01-02T00:00:00Z"},
+    }
+    answer = await api.call(method, f"/schedules{path}", json=None if method == "GET" else bodies.get(path))
+    assert (answer.status, answer.code) == (503, "storage_unavailable")

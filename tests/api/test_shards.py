@@ -136,3 +136,27 @@ async def test_of_a_batch_it_is_told_at_which_job_its_keys_part(api: Any) -> Non
     jobs = [{"kind": "mail", "unique": {"key": key}} for key in (KEYS[0], KEYS[0], KEYS[1], KEYS[2])]
     refused = await api.call("POST", "/jobs/batch", json=[{"kind": "mail"}, *jobs])
     assert (refused.body["code"], refused.body["field"], refused.body["index"]) == ("keys_apart", "unique", 3)
+
+
+async def test_schedules_lie_where_their_jobs_go_and_are_one_list(api: Any) -> None:
+    every = {"every_seconds": 3600, "start": "2030-01-01T00:00:00Z", "overlap": "allow", "job": {"kind": "k"}}
+    names = [text_in(shard, "s") for shard in range(SHARDS)]
+    for name in names:
+        assert (await api.call("PUT", f"/schedules/{name}", json=every)).status == 201
+    listed = (await api.call("GET", "/schedules")).body["schedules"]
+    assert [one["name"] for one in listed] == sorted(names)
+    for name in names:
+        started = (await api.call("POST", f"/schedules/{name}/trigger")).body["job_id"]
+        assert (await api.call("GET", f"/jobs/{started}")).status == 200
+        span = {"from": "2030-01-01T00:00:00Z", "to": "2030-01-01T02:00:00Z"}
+        assert len((await api.call("POST", f"/schedules/{name}/backfill", json=span)).body["ticks"]) == 2
+        history = (await api.call("GET", f"/schedules/{name}/history")).body["ticks"]
+        assert [(row["reason"], row["count"]) for row in history] == [("backfill", 2), ("trigger", 1)]
+    moved = {**every, "job": {"kind": "k", "unique": {"key": KEYS[1]}}}
+    refused = await api.call("PUT", f"/schedules/{names[0]}", json=moved)
+    assert (refused.status, refused.code) == (409, "schedule_conflict")
+    assert "delete it first" in refused.body["hint"]
+    apart = {"kind": "k", "unique": {"key": KEYS[0]}, "limits": [{"name": "stripe", "key": KEYS[1]}]}
+    refused = await api.call("PUT", "/schedules/apart", json={**every, "job": apart})
+    assert (refused.status, refused.code) == (422, "keys_apart")
+    assert refused.body["field"].startswith("job.")

@@ -140,7 +140,7 @@ class Firing:
             if len(limits) == MAX_LIMITS:
                 hint = f"give its job at most {MAX_LIMITS - 1}, or another overlap"
                 message = f"overlap {schedule.overlap} takes one of the {MAX_LIMITS} limits that a job may have: {hint}"
-                raise InvalidJob(message, code="out_of_range", field="job.limits", hint=hint)
+                raise InvalidJob(message, code="out_of_range", field="limits", hint=hint)
             limits = (*limits, LimitUse(RUNS, name))
         job_id = job_id[:-1] + bytes((tail,))
         tick = JobTick(name, created_ms_of(job_id))
