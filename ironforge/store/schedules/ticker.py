@@ -105,6 +105,10 @@ class Ticker:
         now_ms = self._clock.now_ms()
         due = sorted((one for one in self._volleys if one.fires_ms <= now_ms), key=lambda one: one.fires_ms)
         await self._fire(due)
+        for volley in [one for one in self._volleys if one.fires_ms > self._clock.now_ms() + AHEAD_MS]:
+            # The clock was put back since: what is to happen is decided anew, by its time.
+            self._unload(volley)
+            await self._schedules.give_back(volley.shots)
         fires_ms = min((one.fires_ms for one in self._volleys), default=math.inf)
         seconds = min((fires_ms - self._clock.now_ms()) / 1000, self._claim_at - time.monotonic())
         return None if math.isinf(seconds) else max(0.001, seconds)
@@ -184,10 +188,6 @@ class Ticker:
                 await self._shoot(volley.shots)
             elif not self._note(volley.shots, *answer):
                 self._unload(volley)
-            elif volley.fires_ms > answer[0] + AHEAD_MS:
-                # The clock was put back since: what is to happen to them is decided anew, by its time.
-                self._unload(volley)
-                await self._schedules.give_back(volley.shots)
         for volley in due:
             if not volley.arguments:
                 self._unload(volley)

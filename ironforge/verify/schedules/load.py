@@ -118,15 +118,19 @@ class ScheduleLoad:
 
     async def finish(self, patience_seconds: float) -> None:
         """When nothing is due any more, or for as long as that: then no schedule is left."""
-        deadline = time.monotonic() + patience_seconds
-        while overdue := [life.name for life in await self._watch.look() if _is_due(life)]:
-            if time.monotonic() > deadline:
-                break
-            await asyncio.sleep(LOOK_SECONDS)
-        self._overdue = overdue
+        await self.caught_up(patience_seconds)
         for name in SCHEDULES:
             await self._gone(name)
         await self._watch.look()
+
+    async def caught_up(self, patience_seconds: float) -> bool:
+        """Whether nothing is due any more, by then or before."""
+        deadline = time.monotonic() + patience_seconds
+        while True:
+            self._overdue = [life.name for life in await self._watch.look() if _is_due(life)]
+            if not self._overdue or time.monotonic() > deadline:
+                return not self._overdue
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def _put(self, name: str, schedule: Schedule) -> None:
         await _until_answered(lambda: self._schedules.put(name, schedule))

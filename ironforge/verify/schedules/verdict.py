@@ -109,28 +109,30 @@ def _accounted(life: Life, due: Sequence[Due], refused: int, tell: Tell) -> None
     if life.has_gaps:
         return tell(ONCE, "", f"schedule {life.name!r} told more between two looks than its history holds")
     started = Counter(seen.past.at_ms for seen in life.ticked for _ in range(seen.times))
-    skipped = Counter(_skipped(life, due, refused, tell))
+    # The entry of a run out of turn is of whatever time it was then.
+    is_sure = life.is_sure and not (life.went_back and refused)
+    skipped = Counter(_skipped(life, due, refused if is_sure else None, tell))
     passed_ms = math.inf if life.next is None or life.next.at_ms is None else life.next.at_ms
     for at_ms in (tick.at_ms for tick in due):
         both = started[at_ms] + skipped[at_ms]
-        if started[at_ms] > 1 or (life.is_sure and both > 1):
+        if started[at_ms] > 1 or (is_sure and both > 1):
             tell(ONCE, "", f"tick {at_ms} of {life.name!r} started {started[at_ms]}, skipped {skipped[at_ms]} times")
-        elif life.is_sure and not both and at_ms < passed_ms:
+        elif is_sure and not both and at_ms < passed_ms:
             tell(ONCE, "", f"schedule {life.name!r} has passed its tick {at_ms}, and nothing says what became of it")
     return None
 
 
-def _skipped(life: Life, due: Sequence[Due], refused: int, tell: Tell) -> Iterator[int]:
-    """The times of the ticks that were."""
+def _skipped(life: Life, due: Sequence[Due], refused: int | None, tell: Tell) -> Iterator[int]:
+    """The times of the ticks that were. `refused`: None: how many each entry counts is not sure."""
     times = [tick.at_ms for tick in due]
     for seen in life.skips:
         past = seen.past
         within = due[bisect_left(times, past.at_ms) : bisect_right(times, past.last_ms)]
-        more = refused if past.reason == "overlap" else 0
+        more = refused if refused and past.reason == "overlap" else 0
         # Of very many that a change has passed over only the first ones are counted.
         least = min(len(within), AT_ONCE) if past.reason in ("paused", "redefined") else len(within)
         told = f"schedule {life.name!r} skipped {past.ticks} from {past.at_ms} to {past.last_ms}: {past.reason}"
-        if life.is_sure and not least <= past.ticks <= len(within) + more:
+        if refused is not None and not least <= past.ticks <= len(within) + more:
             tell(ONCE, "", f"{told}; {len(within)} are due then")
         if not _explained(life, seen, within[-1:]):
             tell(ONCE, "", f"{told}; that is no reason here")
