@@ -14,7 +14,7 @@ from ironforge.verify.run import Plan
 from tests.support.preload import clock_library, disk_library, needs
 from tests.system.chaos.harness import Found, under_load
 from tests.system.chaos.installation import LEASE_SECONDS, Fault, Installation, installed
-from tests.system.chaos.lanes import clients, clock, network, nodes, server
+from tests.system.chaos.lanes import clients, clock, network, nodes, server, ticking
 from tests.system.chaos.scenarios import SCENARIOS
 
 pytestmark = [pytest.mark.proof, pytest.mark.unmeasured]
@@ -79,6 +79,15 @@ async def test_clocks_leap_and_few_nodes_are_taken_for_dead(tmp_path: Path) -> N
     assert set(found.verdict.faults) == {*clock.FAULTS, "time-passes"}
     # There, back, and on at the end: each leap may cost every node its lease, once, and it joins again.
     assert epoch <= PLAN.nodes + 3 * 2 * PLAN.nodes
+
+
+async def test_what_fires_ticks_dies_and_the_clock_on_the_wall_is_put_forward_or_back(tmp_path: Path) -> None:
+    needs(clock_library(), "gcc libc6-dev")
+
+    found = await hurt("clock-change", ticking.CHANGES, tmp_path, ticking.FAULTS)
+
+    assert set(found.verdict.faults) == {*ticking.CHANGES, *ticking.FAULTS, "time-passes"}
+    assert found.verdict.ticks_started > 50
 
 
 async def test_submitters_give_up_and_ask_again_from_everywhere(tmp_path: Path) -> None:
