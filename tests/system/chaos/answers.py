@@ -24,6 +24,8 @@ def forgotten(events: Sequence[Event], finals: Mapping[str, Ended]) -> dict[str,
     fences: dict[str, int] = {}
     # Why a limit cancels those that use it, where it does.
     reasons = {event.job: reason for event in events for reason in reasons_of(event)}
+    # By who got no answer, or a schedule whose next run takes the place of this one.
+    asked = {event.job for event in events if event.what == "cancel_info"}
     unended = Counter(event.job for event in events if event.what == "start")
     unended.subtract(event.job for event in events if event.what in ("end", "fail"))
     for event in events:
@@ -41,6 +43,8 @@ def forgotten(events: Sequence[Event], finals: Mapping[str, Ended]) -> dict[str,
         elif event.what == "cancel_info" and not unended[event.job]:
             # Whether it was cancelled is not known from the answer; that it is gone without a run says it.
             found.setdefault(event.job, Ended(CANCELLED, 0, None, 0))
+        elif event.what == "left" and event.job in asked:
+            found.setdefault(event.job, Ended(CANCELLED, event.fence, None, unended[event.job] - 1))
         elif event.expires_in and not unended[event.job]:
             # It has expired, where no run is told of afterwards.
             found.setdefault(event.job, Ended(CANCELLED, reason=EXPIRED))

@@ -63,6 +63,15 @@ def test_what_a_full_memory_forgot_was_cancelled_by_its_limit_if_no_run_of_it_en
     }
 
 
+def test_what_a_full_memory_forgot_and_was_told_to_stop_was_cancelled_if_that_was_asked_for() -> None:
+    told = [
+        *(Event(0.2, "cancel_info", job="a"), Event(0.3, "start", job="a"), Event(0.3, "start", job="b")),
+        *(Event(0.5, "left", job="a"), Event(0.5, "left", job="b"), Event(2.0, "fault", name="memory-full")),
+    ]
+
+    assert forgotten(told, {}) == {"a": Ended("cancelled")}
+
+
 def test_more_ends_than_settlements_are_a_loss() -> None:
     assert uncounted({"a": DONE, "b": Ended("dead")}, 1) == []
     assert len(uncounted({"a": DONE, "b": DONE}, 1)) == 1
