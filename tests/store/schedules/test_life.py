@@ -127,6 +127,12 @@ class Schedules(RuleBasedStateMachine):
         self.clock.advance(-ms)
 
     @rule(number=st.integers(0, 1))
+    def the_clock_is_put_back_under_one_that_was_told(self, number: int) -> None:
+        self.do(self.tickers[number]._claim())
+        self.clock.advance(-100_000)
+        self.do(self.tickers[number].tick())
+
+    @rule(number=st.integers(0, 1))
     def one_fires_what_is_due(self, number: int) -> None:
         self.do(tick(self.tickers[number]))
 
