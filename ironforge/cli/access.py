@@ -112,11 +112,12 @@ def revoke_key(
 ) -> None:
     """Revoke a key, and those that come from it: they stop working within 15 seconds."""
     need_pepper(settings)
-    put = _schedules_by_key(settings)
     gone = _with_keys(settings, lambda ring: ring.revoke(settings.namespace, key_id, children=children == "revoke"))
     write_down(settings, "revokeKey", *gone)
     for one in gone:
         output.say(f"key {one} is revoked; it stops working within 15 seconds")
+    put = _schedules_by_key(settings)
+    for one in gone:
         for name in put.get(one, ()):
             output.say(f"schedule {name} was put with it, and goes on: `ironforge schedules pause {name}` stops it")
 

@@ -13,8 +13,11 @@ import redis
 
 from ironforge.auth.api_keys import ApiKeys
 from ironforge.auth.credentials import read_key
+from ironforge.job.request import JobRequest
 from ironforge.redis.keys import Keys
+from ironforge.schedules.definition import Schedule
 from ironforge.settings import Settings
+from ironforge.store import StoreClient
 from tests.cli.kit import Dev, eventually, ironforge
 from tests.support.servers import valkey
 
@@ -65,6 +68,22 @@ def test_a_key_from_its_making_to_its_end(run: Run) -> None:
     assert run("keys", "revoke", key.id).returncode == 0
     assert run("keys", "revoke", key.id).returncode == 4
     assert "has no keys" in run("keys", "list").stderr
+
+
+def test_a_revoked_key_says_which_schedules_were_put_with_it(run: Run, server: str) -> None:
+    key = document(run("keys", "create", "n", "--scope", "schedules:admin", "--json"))["id"]
+
+    async def put() -> None:
+        store_client = StoreClient(Settings(redis_url=server))
+        schedule = Schedule(job=JobRequest(kind="k"), every_seconds=60.0)
+        for name, by in (("mine", f"key:{key}(n)"), ("theirs", "key:other(n)")):
+            await store_client.schedules.put(name, schedule, by=by)
+        await store_client.close()
+
+    asyncio.run(put())
+    said = run("keys", "revoke", key).stderr
+    assert "schedule mine was put with it, and goes on: `ironforge schedules pause mine` stops it" in said
+    assert "theirs" not in said
 
 
 def test_a_revoked_key_takes_its_children_along_unless_told_otherwise(run: Run, server: str) -> None:

@@ -6,8 +6,10 @@ from typing import Any
 
 import msgspec
 import pytest
+import redis.asyncio as redis
 
 from ironforge.auth.quota import Quota
+from ironforge.redis.keys import Keys
 from ironforge.settings import Settings
 from tests.auth.conftest import Build
 from tests.auth.kit import House
@@ -169,6 +171,14 @@ async def test_a_revoked_key_says_which_schedules_were_put_with_it(house: House)
     gone = await house.call("DELETE", f"/keys/{keys[1].split('_')[1]}", admin)
     assert gone.body["schedules"] == ["b", "c"]
     assert (await house.call("GET", "/schedules/b", admin)).body["paused"] is None
+
+
+async def test_a_key_is_revoked_also_where_schedules_cannot_be_read(house: House) -> None:
+    admin, key = await house.key(), await house.key(ADMIN)
+    async with redis.from_url(house.settings.redis_url) as raw:
+        await raw.set(Keys(house.namespace).schedules, "spoiled")
+    gone = await house.call("DELETE", f"/keys/{key.split('_')[1]}", admin)
+    assert (gone.status, gone.body["schedules"]) == (200, None)
 
 
 @pytest.mark.parametrize("path", ["/schedules", "/schedules/a", "/schedules/a/next", "/schedules/a/history"])

@@ -5,6 +5,8 @@ A caller cannot hand on more than it holds: see `auth.inheritance`.
 
 from __future__ import annotations
 
+import contextlib
+
 import msgspec
 from aiohttp import web
 
@@ -32,7 +34,7 @@ from ironforge.auth.authenticator import REMEMBERED_SECONDS
 from ironforge.auth.callers_schedules import by_key
 from ironforge.auth.credentials import KEY_ID
 from ironforge.auth.quota import NO_QUOTA
-from ironforge.errors import ConfigError
+from ironforge.errors import ConfigError, StoreError
 
 
 @operation("get", "/quotas", access="caller", answers={200: QuotasAnswer})
@@ -97,12 +99,14 @@ async def revoke_key(request: web.Request, scope: CallerScope, query: RevokeQuer
             f"{key_id[:40]!r} is not the id of a key: expected one such as {KEY_ID_EXAMPLE}",
             field="key_id",
         )
-    put = await by_key(scope.schedules)
     gone = await scope.services.api_keys.revoke(
         scope.caller.namespace, key_id, children=query.children == "revoke", revoker=scope.caller
     )
     request[TARGETS] = gone
-    schedules = sorted(name for one in gone for name in put.get(one, ()))
+    schedules = None
+    with contextlib.suppress(StoreError):  # it is revoked, whatever is wrong with them
+        put = await by_key(scope.schedules)
+        schedules = sorted(name for one in gone for name in put.get(one, ()))
     return answer(RevokedAnswer(key_id, REMEMBERED_SECONDS, gone[1:], schedules))
 
 

@@ -96,7 +96,9 @@ class RevokedAnswer(msgspec.Struct):
     id: KeyId
     effective_within_seconds: float
     children: Annotated[list[KeyId], Meta(description="keys that it made, and that those made")]
-    schedules: Annotated[list[str], Meta(description="schedules that these keys put last: they go on")]
+    schedules: Annotated[
+        list[str] | None, Meta(description="those that these keys put last: they go on; null: they cannot be read")
+    ]
 
 
 class UsageAnswer(msgspec.Struct):
