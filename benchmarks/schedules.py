@@ -39,7 +39,7 @@ from ironforge.store.schedules.ticker import AT_ONCE
 from ironforge.store.schedules.ticking import next_tick
 
 CONNECTIONS = 8
-# From the definition of the first of those that are due to their ticks: for the node to start, and for each definition.
+# From the definition of the first of those that are due to their ticks.
 LEAD_SECONDS = 6.0
 LEAD_SECONDS_EACH = 0.002
 WATCHED_SECONDS = 2.0
@@ -104,6 +104,8 @@ async def late(schedules: int, due: int, seconds: float, nodes: int, flags: dict
     """Milliseconds, of those of `schedules` that tick within so many seconds."""
     async with _server(schedules - due, flags) as settings, harness.store_client(settings) as opened:
         with harness.nodes(settings, nodes, quiet=True):
+            while len(await opened.inspector.nodes()) < nodes:
+                await asyncio.sleep(harness.LOOK_SECONDS)
             first = float(round(time.time() + LEAD_SECONDS + LEAD_SECONDS_EACH * due))
             names = _due_at(first, seconds, due)
             await _define(settings, names)
