@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
 import pytest
 
 from ironforge.errors import StoreError
@@ -10,6 +14,7 @@ from tests.store.schedules.kit import CAUGHT_UP, every, history, jobs, make_due,
 
 TICKING = ["schedules", "upcoming", "ticks", "history"]
 KEYS = [*TICKING, "pauses", "faults"]
+FROM, TO = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 3, tzinfo=UTC)
 
 
 def key_of(cluster: Cluster, name: str) -> str:
@@ -78,3 +83,33 @@ async def test_nodes_and_doors_go_on_where_ticks_is_of_the_wrong_type(cluster: C
     cluster.ripen()
     assert (await node.work.promote()).moved == 1
     cluster.raw.delete(cluster.keys.ticks)
+
+
+OPERATIONS: dict[str, Callable[[Any], Awaitable[Any]]] = {
+    "put": lambda door: door.put("other", every()),
+    "redefine": lambda door: door.put("report", every(60.0)),
+    "pause": lambda door: door.pause("report"),
+    "resume": lambda door: door.resume("report"),
+    "delete": lambda door: door.delete("report"),
+    "trigger": lambda door: door.trigger("report"),
+    "backfill": lambda door: door.backfill(
+        "report", datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 3, tzinfo=UTC)
+    ),
+}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("name", KEYS)
+async def test_whatever_is_asked_of_one_is_done_whole_or_refused(cluster: Cluster, name: str, operation: str) -> None:
+    await schedules(cluster).put("report", every())
+    await schedules(cluster).pause("report")
+    cluster.raw.delete(key_of(cluster, name))
+    cluster.raw.set(key_of(cluster, name), "somebody's")
+    before = cluster.snapshot()
+    try:
+        await OPERATIONS[operation](schedules(cluster))
+        refused = ""
+    except StoreError as error:
+        refused = str(error)
+    assert ("WRONGTYPE" in refused) == (cluster.snapshot() == before)
+    cluster.checked = False
