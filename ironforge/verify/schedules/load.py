@@ -32,7 +32,8 @@ TURN_SECONDS: Final = 0.2
 ZONE: Final = "Europe/Berlin"
 # Longer than a run is told to stop in.
 REPLACED_SECONDS: Final = 3.0
-DUE_MS: Final = 500
+# Less late than that is a tick on a machine that has much to do.
+DUE_MS: Final = 3_000
 BACKFILLED_FOR: Final = timedelta(seconds=5)
 CHANGED, PAUSED, ANEW, TRIGGERED, SKIPPING, BACKFILLED = "changed", "paused", "anew", "triggered", "skip", "backfilled"
 
