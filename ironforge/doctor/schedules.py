@@ -32,8 +32,9 @@ async def schedules_that_do_not_tick(connection: Connection, keys: Keys) -> list
     findings = [_left_over(name) for name, is_known in zip(planned[::2], known, strict=True) if not is_known]
     if not found and not findings:
         return []
-    findings += await _without_tick(connection, keys, found) if found else []
-    findings += [_refused(name, why) for name, why in pairs(faults) if name not in _illegible(found)]
+    illegible = {name for name, said in pairs(found) if Held("", said, b"").legible() is None}
+    findings += await _without_tick(connection, keys, found, illegible) if found else []
+    findings += [_refused(name, why) for name, why in pairs(faults) if name not in illegible]
     findings += await _overdue(connection, keys)
     return findings or [Finding("ok", CHECK, f"{counted(len(found) // 2, 'schedule')} looked at, and all of them tick")]
 
@@ -65,11 +66,10 @@ async def _known(connection: Connection, keys: Keys, names: list[bytes]) -> list
     return [said is not None for said in await connection.call("HMGET", keys.schedules, *names)]
 
 
-async def _without_tick(connection: Connection, keys: Keys, found: list[bytes]) -> list[Finding]:
+async def _without_tick(connection: Connection, keys: Keys, found: list[bytes], illegible: set[bytes]) -> list[Finding]:
     names = found[::2]
     at, looks = await connection.pipeline([["HMGET", keys.upcoming, *names], ["ZMSCORE", keys.ticks, *names]])
     findings = []
-    illegible = _illegible(found)
     for (name, said), where, look in zip(pairs(found), at, looks, strict=True):
         held = Held(name.decode(errors="replace"), said, where or b"")
         position = held.position()
@@ -81,10 +81,6 @@ async def _without_tick(connection: Connection, keys: Keys, found: list[bytes]) 
             fix = f"a process that ticks mends it within a minute ({TICKS_START}); at once: pause it, then resume it"
             findings.append(Finding("fail", CHECK, message, fix))
     return findings
-
-
-def _illegible(found: list[bytes]) -> set[bytes]:
-    return {name for name, said in pairs(found) if Held("", said, b"").legible() is None}
 
 
 async def _overdue(connection: Connection, keys: Keys) -> list[Finding]:

@@ -8,7 +8,7 @@ from typing import Any, Unpack
 from ironforge.errors import ConfigError, InvalidJob, UnknownKind
 from ironforge.handlers.extensions import Extensions, Function
 from ironforge.handlers.names import name_of
-from ironforge.job.checks import check_name
+from ironforge.schedules.checks import check_schedule_name
 from ironforge.schedules.definition import Schedule
 from ironforge.schedules.keywords import PolicyKeywords, ScheduleKeywords, schedule_of
 from ironforge.store import Submission
@@ -61,7 +61,7 @@ class Scheduling(Extensions):
         self._check_open(place)
         try:
             job = self.prepare(kind, payload).job
-            name = check_name("name", job.kind if name is None else name, "invalid_schedule")
+            name = check_schedule_name(job.kind if name is None else name)
             made = schedule_of(job.kind, job.payload, given)
         except (InvalidJob, UnknownKind) as error:
             raise ConfigError(f"{place}: {error}") from None

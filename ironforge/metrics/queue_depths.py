@@ -102,8 +102,7 @@ class Depths(Collector):
             ("ironforge_schedules_broken", "Schedules that cannot be read, or whose job is refused", told.broken),
             ("ironforge_schedules_overdue", "Schedules whose tick is due, and that nothing fires", told.overdue),
         ]
-        if told.next_ms is not None:
-            seconds = max(0, told.next_ms - stats.now_ms) / 1000
+        if (seconds := stats.next_tick_seconds) is not None:
             values.append(("ironforge_schedule_next_tick_seconds", "Until the next tick of any schedule", seconds))
         for name, documentation, value in values:
             family = self._family(name, documentation)

@@ -188,6 +188,12 @@ class Stats(NamedTuple):
     paused: Sequence[str] = ()
     schedules: ScheduleCounts = ScheduleCounts()
 
+    @property
+    def next_tick_seconds(self) -> float | None:
+        """Until the next tick of any schedule, 0 for one that is due; None: there is none."""
+        next_ms = self.schedules.next_ms
+        return None if next_ms is None else max(0, next_ms - self.now_ms) / 1000
+
 
 class Totals(NamedTuple):
     """Those of `Stats`, at a moment."""

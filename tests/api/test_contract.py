@@ -42,6 +42,13 @@ def test_operation_ids_are_unique_and_stable() -> None:
     assert len({operation.operation_id for operation in OPERATIONS}) == len(OPERATIONS)
 
 
+def test_each_type_in_the_document_has_a_name_of_its_own() -> None:
+    """Of two types with one name msgspec would say the modules too, and generated clients would carry those."""
+    named = document(auth=True)["components"]["schemas"]
+
+    assert [name for name in named if not name.isidentifier()] == []
+
+
 def test_every_reference_in_the_document_leads_somewhere() -> None:
     for whole in (document(), document(auth=True)):
         schemas = whole["components"]["schemas"]

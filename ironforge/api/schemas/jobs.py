@@ -138,7 +138,7 @@ class WaitingFor(msgspec.Struct):
     until: Annotated[Time | None, Meta(description="when it ends by itself; null: that is not known")]
 
 
-class TickAnswer(msgspec.Struct):
+class JobTickAnswer(msgspec.Struct):
     """Which tick of which schedule; of a job that was triggered: when that was asked for."""
 
     name: str
@@ -167,7 +167,7 @@ class JobAnswer(_WithOptions):  # type: ignore[misc] # made at run time
     result: Annotated[msgspec.Raw, Meta(description="what the handler returned")]
     reason: Annotated[str | None, Meta(description="why it is dead or cancelled")]
     cancel_requested: bool
-    schedule: Annotated[TickAnswer | None, Meta(description="that it is from; null: from none")]
+    schedule: Annotated[JobTickAnswer | None, Meta(description="that it is from; null: from none")]
     errors: list[FailedAttempt]
 
 

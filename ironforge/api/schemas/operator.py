@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from ironforge.api.schemas.jobs import JobId, Time
 from ironforge.job.record import PriorityLabel
+from ironforge.schedules.definition import GRACE_MS
 from ironforge.store.node_view import JOBS_NAMED
 
 # Of the kinds in an answer.
@@ -44,7 +45,9 @@ class ScheduleStats(msgspec.Struct):
     total: int
     paused: int
     broken: Annotated[int, Meta(description="they cannot be read, or their job has been refused since the last start")]
-    overdue: Annotated[int, Meta(description="their tick is due for more than ten seconds: nothing fires it")]
+    overdue: Annotated[
+        int, Meta(description=f"their tick is due for more than {GRACE_MS // 1000} seconds: nothing fires it")
+    ]
     next_in_seconds: Annotated[float | None, Meta(description="until the next tick; null: there is none")]
 
 

@@ -15,7 +15,7 @@ from ironforge.api.schemas.jobs import (
     FailedAttempt,
     JobAnswer,
     JobPage,
-    TickAnswer,
+    JobTickAnswer,
     WaitingFor,
 )
 from ironforge.api.schemas.kinds import KindAnswer, KindSummary, KindVersionAnswer
@@ -66,7 +66,7 @@ def job_answer(view: JobView) -> JobAnswer:
         result=_json(job.result),
         reason=job.reason or None,
         cancel_requested=view.cancel_requested,
-        schedule=job.tick and TickAnswer(job.tick.schedule, rfc3339(job.tick.at_ms)),
+        schedule=job.tick and JobTickAnswer(job.tick.schedule, rfc3339(job.tick.at_ms)),
         errors=[_failed_attempt(error) for error in job.errors],
     )
 
@@ -109,8 +109,7 @@ def queue_stats(stats: Stats, kinds: Kinds, rates: dict[str, float] | None) -> Q
 
 def _schedule_stats(stats: Stats) -> ScheduleStats:
     told = stats.schedules
-    seconds = None if told.next_ms is None else max(0, told.next_ms - stats.now_ms) / 1000
-    return ScheduleStats(told.total, told.paused, told.broken, told.overdue, seconds)
+    return ScheduleStats(told.total, told.paused, told.broken, told.overdue, stats.next_tick_seconds)
 
 
 def without_totals(stats: QueueStats) -> QueueStats:

@@ -113,7 +113,7 @@ def _flat(schedule: Mapping[str, Any]) -> dict[str, Any]:
     """Fields with those of its job and of what it catches up."""
     flat: dict[str, Any] = {}
     for field, value in schedule.items():
-        inner = value if field in ("job", "catch_up") else {}
+        inner = value if isinstance(value, Mapping) else {}
         flat |= {f"{field}.{name}": each for name, each in inner.items()} or {field: value}
     return flat
 
