@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
 
-from ironforge.redis import scripts
 from ironforge.redis.connection import Command, Connection
-from ironforge.redis.scripts import Script
 from ironforge.store import expiry
 from ironforge.store.consumer import stream_selector
 from ironforge.store.sharding.fan_out import FanOut
 from tests.store.model import clock
+from tests.store.model.bugs import BUGS
+from tests.store.model.bugs import LIMITS as FOR_ALL
 from tests.store.model.doors import StoreClient
 from tests.store.model.flow import Flow
 from tests.store.model.nodes import Life
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.unmeasured
 # Each takes half a second: a tenth of what others get.
 EXAMPLES = int(os.environ.get("IRONFORGE_MODEL_EXAMPLES", settings.default.max_examples // 10))
 # Among so many a planted bug is found; most are among the first ten.
-ENOUGH = 200
+ENOUGH = 150
 
 
 def live(machine: type[StoreClient], server: str, *, shards: int = 1, **options: Any) -> None:
@@ -68,42 +68,16 @@ def test_a_life_with_limits_unique_keys_kinds_and_expiry(server: str, monkeypatc
     live(Flow, server)
 
 
-class Bug(NamedTuple):
-    """In these scripts `old` becomes `new`."""
-
-    scripts: tuple[Script, ...]
-    old: str
-    new: str
-
-
-TAKING = (scripts.TAKE_TURNS, scripts.TAKE_DECLINED)
-BUGS = {
-    "one more is let in": Bug(TAKING, "held >= limit.concurrency\n", "held > limit.concurrency\n"),
-    "only the first limit is asked": Bug(
-        (scripts.TAKE_TURNS,),
-        "for number = 1, #claims do\n    local wait",
-        "for number = 1, 1 do\n    local wait",
-    ),
-    "a rate lets in one more": Bug(TAKING, "if claim.used - burst > now and", "if claim.used - burst - each > now and"),
-    "a fifo key does not wait for its declined job": Bug(
-        (scripts.DECLINE,), "release(id, mark, true, fifo_policy(mark) ~= nil)", "release(id, mark, true)"
-    ),
-    "a dead job keeps its places": Bug(
-        (scripts.BURY,), "if is_limited(mark) then release_dead(id, mark, died) end", ""
-    ),
-    "an expired job keeps its unique key": Bug(
-        (scripts.CANCEL,), "release_key(id, seen)", "if expired == '0' then release_key(id, seen) end"
-    ),
-}
-
-
 @pytest.mark.parametrize("server", ["valkey"], indirect=True)
-@pytest.mark.parametrize("name", BUGS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name not in FOR_ALL else ()) for name in BUGS]
+)
 def test_planted_bugs_are_found(server: str, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     clock.hold(monkeypatch)
     bug = BUGS[name]
     for script in bug.scripts:
         assert bug.old in script.text
         edit(monkeypatch, script, bug.old, bug.new)
+    themed = type("Themed", (Flow,), {"given_theme": bug.theme})
     with pytest.raises((AssertionError, KeyError, Flaky)):
-        live(Flow, server, max_examples=ENOUGH, phases=[Phase.generate], derandomize=True)
+        live(themed, server, max_examples=ENOUGH, phases=[Phase.generate], derandomize=True)

@@ -13,15 +13,15 @@ from ironforge.job.limits import Limit, LimitUse, Override, Rate
 from ironforge.job.record import Job
 from tests.store.model.stops import Stops
 
-# Of a rate, so that some steps of a life work off what one job used.
-UNIT_US = 1_000_000
+# What one unit of a rate uses: far longer than a life takes, for the server forgets by its own clock what is over.
+UNIT_US = 3_600_000_000
 # Heads of lines behind a rate are looked at again so much later, at most.
 LOOK_US = 20_000
 LIMITS = {
     "one": Limit(concurrency=1),
     "two": Limit(concurrency=2),
-    "rate": Limit(rate=Rate(1, burst=4)),
-    "both": Limit(concurrency=4, rate=Rate(1, burst=8)),
+    "rate": Limit(rate=Rate(1, per_seconds=3600, burst=4)),
+    "both": Limit(concurrency=4, rate=Rate(1, per_seconds=3600, burst=8)),
     "block": Limit(concurrency=1, order="fifo", on_failure="block"),
     "skip": Limit(concurrency=1, order="fifo", on_failure="skip"),
     "park": Limit(concurrency=1, order="fifo", on_failure="park"),
@@ -126,7 +126,8 @@ class Claims:
             if since is None:
                 continue
             stays = keeping and self.limits[use.name].order == "fifo"
-            if stays and unstarted_us is None:
+            if stays and unstarted_us is None:  # if it was the probe, it is so no longer
+                self.stops.releases(use.claim, job.id, ran=True)
                 continue
             if not stays:
                 del self.holders[use.claim][job.id]
@@ -174,6 +175,10 @@ class Claims:
             if rate is not None and self._used_until[use.claim] > at_us + rate.most_at_once * UNIT_US:
                 found.append(use.claim)
         return found
+
+    def used_until(self, at_us: int) -> dict[str, int]:
+        """By key of a rate, where that is later."""
+        return {claim: until_us for claim, until_us in self._used_until.items() if until_us > at_us}
 
     def holding(self) -> dict[str, set[bytes]]:
         return {claim: set(holders) for claim, holders in self.holders.items() if holders}

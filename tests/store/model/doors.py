@@ -29,7 +29,7 @@ ENDED = (JobState.COMPLETED, JobState.CANCELLED)
 @dataclasses.dataclass
 class Known:
     """What the model knows of one job: `holder` is the number of the node that runs it. `ran`: it has come back from a
-    node that may have begun it. `waits`: it has to be let in by its limits, `since_us` says when it came.
+    node that may have begun it, or has died. `waits`: it has to be let in by its limits, `since_us` says when it came.
     `declined`: it waits for a node that knows its kind. `expires_ms`: it must not start then, or later (0: never)."""
 
     job: Job
@@ -69,7 +69,8 @@ class StoreClient(RuleBasedStateMachine):
         return self.loop.run_until_complete(awaitable)
 
     def becomes(self, one: Known, state: JobState) -> None:
-        one.ran |= one.state is JobState.RUNNING and state in (JobState.QUEUED, JobState.SCHEDULED, JobState.DEAD)
+        one.ran |= state is JobState.DEAD
+        one.ran |= one.state is JobState.RUNNING and state in (JobState.QUEUED, JobState.SCHEDULED)
         one.state = state
 
     def pick(self, number: int, state: JobState) -> Known:

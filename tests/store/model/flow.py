@@ -104,27 +104,39 @@ class Flow(Steering):
     def fetch_many(self, node: int) -> None:
         self.fetch(node, 10)
 
+    def unserved(self) -> list[Known]:
+        """Jobs whose kind no node knows."""
+        known = {kind for kinds in self.kinds for kind in kinds}
+        return [one for one in self.known.values() if one.declined and one.job.kind not in known]
+
+    @precondition(lambda self: self.unserved())
+    @rule(node=st.integers(0, 9))
+    def give_up(self, node: int) -> None:
+        """More often than others are watched for in vain."""
+        self.watch_for_long(node)
+
     @rule(node=st.integers(0, 9))
     def watch_for_long(self, node: int) -> None:
-        """Jobs whose kind no node knows, for so long, are dead."""
+        """Those that no node served for so long are dead."""
         for _ in range(1 + UNSERVED_SECONDS // 60):  # a longer gap between two looks counts for a minute
             self.pass_time(60_000)
             self.run(self.nodes[node % len(self.nodes)].work.bury_unserved())
-        known = {kind for kinds in self.kinds for kind in kinds}
-        for one in self.known.values():
-            if one.declined and one.job.kind not in known:
-                self.becomes(one, JobState.DEAD)
+        for one in self.unserved():
+            self.becomes(one, JobState.DEAD)
 
     # ------------------------------------------------------------------ what always holds
 
     def check_shards(self, shards: list[Snapshot]) -> None:
-        """Places and unique keys are held by those that may."""
+        """Places and unique keys are held by those that may, and rates are used up as far as jobs used them."""
         super().check_shards(shards)
         holders: dict[str, set[bytes]] = {}
         unique: dict[str, bytes] = {}
+        used: dict[str, int] = {}
         for keys, seen in zip(self.keys_by_shard, shards, strict=True):
             holders |= {claim: set(ids) for claim, ids in seen.family(keys.holders).items()}
             unique |= {name: ids[0] for name, ids in seen.family(keys.unique).items()}
+            used |= {claim: int(until) for claim, until in seen.family(keys.tat).items() if int(until) > self.now_us}
+        assert used == self.claims.used_until(self.now_us)
         assert holders == self.claims.holding()
         assert unique == self.unique_keys.all()
 

@@ -58,7 +58,7 @@ class Steering(Taking):
                 self.becomes(self.of(delivery), JobState.COMPLETED)
 
     @precondition(has_jobs)
-    @rule(number=NUMBERS, which=st.integers(0, 2), units=st.sampled_from([-1, 1, 3, 6]))
+    @rule(number=NUMBERS, which=st.integers(0, 2), units=st.sampled_from([-2, -1, 1, 9]))
     def use_more_or_less(self, number: int, which: int, units: int) -> None:
         if found := self.of_one_that_runs(number, which):
             node, delivery, use = found
@@ -91,8 +91,11 @@ class Steering(Taking):
     @precondition(has_jobs)
     @rule(number=NUMBERS)
     def resume(self, number: int) -> None:
-        if uses := sorted({(use.name, use.key) for one in self.known.values() for use in one.job.limits}):
-            self.let_go_on(*uses[number % len(uses)])
+        """A key that is stopped, if there is any."""
+        uses = {use for one in self.known.values() for use in one.job.limits}
+        stopped = {use for use in uses if self.claims.stops.until_us[use.claim] > self.now_us}
+        if names := sorted({(use.name, use.key) for use in stopped or uses}):
+            self.let_go_on(*names[number % len(names)])
 
     def let_go_on(self, name: str, key: str) -> None:
         """Dead jobs are waited for no longer, and a key that is stopped goes on."""

@@ -119,7 +119,7 @@ class Doors(Life):
         self.unique_keys.expire(self.clock.now_ms)
         self._came = 0
 
-    @rule(ms=st.sampled_from([2_000, HOUR_MS, 2 * HOUR_MS]))
+    @rule(ms=st.sampled_from([1_000, 2_000, HOUR_MS, 2 * HOUR_MS]))
     def pass_time(self, ms: int) -> None:
         self.advance(ms)
         for node in self.nodes:

@@ -1,0 +1,155 @@
+"""Bugs that the model has to find, as they would be written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from ironforge.redis import scripts
+from ironforge.redis.scripts import Script
+
+
+class Bug(NamedTuple):
+    """In these scripts `old` becomes `new`. It is looked for in lives with this theme; what it does not say is left to
+    chance."""
+
+    scripts: tuple[Script, ...]
+    old: str
+    new: str
+    theme: Mapping[str, Any] = MappingProxyType({})
+
+
+def lives(*limits: str, **theme: bool) -> Mapping[str, Any]:
+    return {"limits": list(limits), "unique": False, "expiry": False, "new_kinds": False, **theme}
+
+
+TAKING = (scripts.TAKE_TURNS, scripts.TAKE_DECLINED)
+RELEASING = (scripts.DECLINE, scripts.QUARANTINE, scripts.CANCEL, scripts.PARK)
+STOP = "redis.call('ZADD', stem .. 'stops', 'GT', till, key)\n"
+PROBE = "redis.call('ZADD', stem .. 'probes', 0, key)\n"
+STAND_BACK = "release(id, mark, false, keeps(mark))\n  redis.call('HSET', index, id, enqueue"
+BACK = "local back = math.max(0, math.min(charged, charged - micros() + held_ms * 1000))"
+CORRECTED = "(stored or 0) or 0) + more * each"
+
+LIMITS = {
+    "one more is let in": Bug(TAKING, "held >= limit.concurrency\n", "held > limit.concurrency\n"),
+    "only the first limit is asked": Bug(
+        (scripts.TAKE_TURNS,),
+        "for number = 1, #claims do\n    local wait",
+        "for number = 1, 1 do\n    local wait",
+    ),
+    "a fifo key does not wait for its declined job": Bug(
+        (scripts.DECLINE,),
+        "release(id, mark, true, fifo_policy(mark) ~= nil)",
+        "release(id, mark, true)",
+        lives("block", "park", new_kinds=True),
+    ),
+    "a dead job keeps its places": Bug(
+        (scripts.BURY,), "if is_limited(mark) then release_dead(id, mark, died) end", ""
+    ),
+}
+
+THROTTLED = {
+    "a key is not stopped by what its running job says": Bug(
+        (scripts.ADJUST,), STOP + "  " + PROBE, PROBE, lives("both")
+    ),
+    "a key is not stopped by a job that stands back": Bug((scripts.PARK,), STOP + "  " + PROBE, PROBE, lives("both")),
+    "a shorter stop ends a longer one": Bug(
+        (scripts.ADJUST, scripts.PARK), "'stops', 'GT', till", "'stops', till", lives("both")
+    ),
+    "no job goes first when a stop is over": Bug((scripts.ADJUST, scripts.PARK), PROBE, "", lives("both")),
+    "others start beside the probe": Bug(
+        TAKING,
+        "'LIMIT', 0, 1)[1] then return true end",
+        "'LIMIT', 0, 1)[1] then return false end",
+        lives("both"),
+    ),
+    "one that has not run stays the probe": Bug(
+        RELEASING, "redis.call('ZADD', stem .. 'probes', 0, claim.key)\n      end", "end", lives("both")
+    ),
+    "one that stands back keeps its places": Bug(
+        (scripts.PARK,), STAND_BACK, "redis.call('HSET', index, id, enqueue", lives("both")
+    ),
+    "a fifo key does not wait for one that stands back": Bug(
+        (scripts.PARK,), STAND_BACK, STAND_BACK.replace(", keeps(mark)", ""), lives("block", "park")
+    ),
+    "an operator cannot have a key go on": Bug(
+        (scripts.RESUME,), "redis.call('ZREM', stops, claim)\n", "", lives("both")
+    ),
+}
+
+USED = {
+    "a rate lets in one more": Bug(TAKING, "if claim.used - burst > now and", "if claim.used - burst - each > now and"),
+    "units count as one": Bug(TAKING, "used + tonumber(claim.units) * each", "used + each", lives("rate")),
+    "what a run used more is not counted": Bug(
+        (scripts.ADJUST,), CORRECTED, CORRECTED.replace("more *", "math.min(more, 0) *"), lives("rate")
+    ),
+    "what a run did not use is lost": Bug(
+        (scripts.ADJUST,), CORRECTED, CORRECTED.replace("more *", "math.max(more, 0) *"), lives("rate")
+    ),
+    "what is above the burst does not stop the key": Bug(
+        (scripts.ADJUST,), "  " + STOP + "    redis.call('ZADD', stem .. 'dueroom', till, key)\n", "", lives("rate")
+    ),
+    "what was used is given back by one that ran": Bug(
+        RELEASING, "local is_fresh = refund and since == ''", "local is_fresh = refund", lives("rate")
+    ),
+    "what time has worked off is given back": Bug(RELEASING, BACK, "local back = charged", lives("rate")),
+    "nothing is given back": Bug(RELEASING, BACK, "local back = 0", lives("rate")),
+    "one unit is given back": Bug(
+        RELEASING, "tonumber(claim.units) * each_of(limit.rate)", "each_of(limit.rate)", lives("rate")
+    ),
+    "one that is declined gives nothing back": Bug(
+        (scripts.DECLINE,),
+        "release(id, mark, true, fifo",
+        "release(id, mark, false, fifo",
+        lives("rate", new_kinds=True),
+    ),
+    "one that is put aside gives nothing back": Bug(
+        (scripts.QUARANTINE,), "release(id, mark, true)", "release(id, mark, false)", lives("rate")
+    ),
+}
+
+GIVEN_UP = {
+    "a job that is given up keeps its unique key": Bug(
+        (scripts.BURY_DECLINED,),
+        "  release_key(id, record)\n  if is",
+        "  if is",
+        lives("", unique=True, new_kinds=True),
+    ),
+    "a job that is given up keeps its places": Bug(
+        (scripts.BURY_DECLINED,),
+        "if is_limited(mark) then release_dead(id, mark, died) end",
+        "",
+        lives("block", "skip", new_kinds=True),
+    ),
+    "a line is given up that a node serves": Bug(
+        (scripts.WATCH_DECLINED,), "if serves and not (runs", "if false and not (runs", lives("", new_kinds=True)
+    ),
+    "a declined job comes back without its places": Bug(
+        (scripts.TAKE_DECLINED,),
+        "  occupy(claims, id)\n  return true\nend\n\nlocal function go_ahead",
+        "  return true\nend\n\nlocal function go_ahead",
+        lives("both", "two", new_kinds=True),
+    ),
+    "a declined job comes back though its limits are full": Bug(
+        (scripts.TAKE_DECLINED,),
+        "  local number, wait = refusal_of(claims, id)\n",
+        "  local number, wait = nil, nil\n",
+        lives("one", new_kinds=True),
+    ),
+    "a declined job does not expire": Bug(
+        (scripts.EXPIRED,),
+        "if record and not running then",
+        "if record and not running and string.sub(location, 1, 1) ~= 'k' then",
+        lives("", new_kinds=True, expiry=True),
+    ),
+    "an expired job keeps its unique key": Bug(
+        (scripts.CANCEL,),
+        "release_key(id, seen)",
+        "if expired == '0' then release_key(id, seen) end",
+        lives("", unique=True, expiry=True),
+    ),
+}
+
+BUGS = {**LIMITS, **THROTTLED, **USED, **GIVEN_UP}
