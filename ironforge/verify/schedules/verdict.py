@@ -111,7 +111,7 @@ def _accounted(life: Life, due: Sequence[Due], refused: int, tell: Tell) -> None
     started = Counter(seen.past.at_ms for seen in life.ticked for _ in range(seen.times))
     # The entry of a run out of turn is of whatever time it was then.
     is_sure = life.is_sure and not (life.went_back and refused)
-    skipped = Counter(_skipped(life, due, refused if is_sure else None, tell))
+    skipped = Counter(_skipped(life, due, started, refused if is_sure else None, tell))
     passed_ms = math.inf if life.next is None or life.next.at_ms is None else life.next.at_ms
     for at_ms in (tick.at_ms for tick in due):
         both = started[at_ms] + skipped[at_ms]
@@ -122,13 +122,17 @@ def _accounted(life: Life, due: Sequence[Due], refused: int, tell: Tell) -> None
     return None
 
 
-def _skipped(life: Life, due: Sequence[Due], refused: int | None, tell: Tell) -> Iterator[int]:
+def _skipped(
+    life: Life, due: Sequence[Due], started: Mapping[int, int], refused: int | None, tell: Tell
+) -> Iterator[int]:
     """The times of the ticks that were. `refused`: None: how many each entry counts is not sure."""
     times = [tick.at_ms for tick in due]
     for seen in life.skips:
         past = seen.past
         within = due[bisect_left(times, past.at_ms) : bisect_right(times, past.last_ms)]
         more = refused if refused and past.reason == "overlap" else 0
+        if more:  # one that was refused at its end may have come before a tick that was due and had not fired
+            within = [tick for tick in within if tick.at_ms not in started]
         # Of very many that a change has passed over only the first ones are counted.
         least = min(len(within), AT_ONCE) if past.reason in ("paused", "redefined") else len(within)
         told = f"schedule {life.name!r} skipped {past.ticks} from {past.at_ms} to {past.last_ms}: {past.reason}"
