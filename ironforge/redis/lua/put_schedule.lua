@@ -7,7 +7,9 @@
 --       paused: until when (ms, inf), '': it is not
 -- USES  stem, clock, announce, history
 -- Returns 1, or 0: it has changed, or -1: there are as many as there may be
-if (redis.call('HGET', schedules, name) or '') ~= seen or (redis.call('HGET', upcoming, name) or '') ~= seen_at then return 0 end
+if (redis.call('HGET', schedules, name) or '') ~= seen then return 0 end
+-- What is left of one that is gone says nothing.
+if seen ~= '' and (redis.call('HGET', upcoming, name) or '') ~= seen_at then return 0 end
 if seen == '' and redis.call('HLEN', schedules) >= tonumber(most) then return -1 end
 redis.call('HSET', schedules, name, said)
 redis.call('HSET', upcoming, name, goes)

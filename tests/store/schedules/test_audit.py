@@ -49,6 +49,12 @@ async def test_what_is_left_of_one_that_is_gone_goes(cluster: Cluster) -> None:
     assert cluster.raw.exists(cluster.keys.upcoming) == 0
 
 
+async def test_what_is_left_of_one_that_is_gone_does_not_keep_it_from_being_made_anew(cluster: Cluster) -> None:
+    await schedules(cluster).put("report", every())
+    cluster.raw.delete(cluster.keys.schedules)
+    assert (await schedules(cluster).put("report", every())).next_ms is not None
+
+
 async def test_where_all_are_lost_nodes_learn_of_it_as_they_look_for_due_jobs(cluster: Cluster) -> None:
     node = await cluster.node()
     await schedules(cluster).put("report", every())
