@@ -52,15 +52,9 @@ class CatchUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     most: Annotated[int, _bounds("of all, how many start; the oldest first", 1, MAX_CAUGHT_UP)] = 100
 
 
-class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """`job` is submitted at each tick: at each time that a line of `cron` names, or every so many seconds.
+class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What of a schedule says when it ticks. Two that tick alike have equal ones."""
 
-    Lines are read by the clock on the wall of `timezone`. Where that is put forward or back, `gap` and `fold` say what
-    becomes of times that do not exist or come twice; a line for every hour of the day, and `every_seconds`, go by real
-    time, and do not ask. Times that several lines name are one tick.
-    """
-
-    job: Annotated[JobRequest, Meta(description="as for `POST /jobs`, without `run_at`")]
     cron: Annotated[
         tuple[str, ...],
         _most("minute, hour, day of month, month and day of week; six fields begin with the second", MAX_LINES),
@@ -82,12 +76,28 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
             "no tick at these: dates such as 2026-12-25, and cron lines; of five fields: whole minutes", MAX_EXCLUDED
         ),
     ] = ()
-    jitter_seconds: Annotated[
-        float, _bounds("each tick fires up to this much later, always the same for one tick", 0, MAX_JITTER_SECONDS)
-    ] = 0.0
-    overlap: Annotated[Overlap, Meta(description="while the job of the last tick has not ended")] = "skip"
-    catch_up: CatchUp = CatchUp()
     gap: Annotated[Gap, Meta(description="a time that does not exist: at the next moment that does, or not at all")] = (
         "run"
     )
     fold: Annotated[Fold, Meta(description="a time that comes twice: the first, the last, or both")] = "first"
+    jitter_seconds: Annotated[
+        float, _bounds("each tick fires up to this much later, always the same for one tick", 0, MAX_JITTER_SECONDS)
+    ] = 0.0
+
+
+class Schedule(Timing, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """`job` is submitted at each tick: at each time that a line of `cron` names, or every so many seconds.
+
+    Lines are read by the clock on the wall of `timezone`. Where that is put forward or back, `gap` and `fold` say what
+    becomes of times that do not exist or come twice; a line for every hour of the day, and `every_seconds`, go by real
+    time, and do not ask. Times that several lines name are one tick.
+    """
+
+    job: Annotated[JobRequest, Meta(description="as for `POST /jobs`, without `run_at`")]
+    overlap: Annotated[Overlap, Meta(description="while the job of the last tick has not ended")] = "skip"
+    catch_up: CatchUp = CatchUp()
+
+    @property
+    def timing(self) -> Timing:
+        """This alone."""
+        return Timing(*(getattr(self, field) for field in Timing.__struct_fields__))

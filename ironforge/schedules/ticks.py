@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim
 
 from ironforge.schedules.cron import ANY_TIME
-from ironforge.schedules.definition import Gap, Schedule
+from ironforge.schedules.definition import Gap, Timing
 from ironforge.schedules.exclusions import Exclusions, LeftOut
 from ironforge.schedules.zones import zone
 
@@ -51,7 +51,7 @@ class _Moment(NamedTuple):
     note: str
 
 
-def ticks(schedule: Schedule, after_ms: int) -> Iterator[Tick]:
+def ticks(schedule: Timing, after_ms: int) -> Iterator[Tick]:
     """Those of a checked schedule that are later than `after_ms`, in order, one at a time: none before its start, one
     at its start counts, none at its end or later. They go on for ever unless it has an end.
 
@@ -79,7 +79,7 @@ def fire_ms(name: str, tick_ms: int, jitter_seconds: float) -> int:
     return tick_ms + int.from_bytes(drawn) % max(1, round(jitter_seconds * 1000))
 
 
-def _walks(schedule: Schedule, in_zone: ZoneInfo, after_ms: int) -> Iterator[Iterator[_Moment]]:
+def _walks(schedule: Timing, in_zone: ZoneInfo, after_ms: int) -> Iterator[Iterator[_Moment]]:
     """Each in order, and perhaps with some that are not later than `after_ms`."""
     exclusions = Exclusions(schedule.exclude)
     if schedule.every_seconds is not None:

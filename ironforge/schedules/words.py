@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from ironforge.formats.numbers import counted, shown
-from ironforge.schedules.definition import Schedule
+from ironforge.schedules.definition import Timing
 from ironforge.schedules.line_words import joined, line_words
 
 _UNITS: Final = ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
@@ -16,7 +16,7 @@ _MOST_CHARACTERS: Final = 120
 _TOLD: Final = 3
 
 
-def words(schedule: Schedule) -> str:
+def words(schedule: Timing) -> str:
     """Of a checked schedule, on one line."""
     said = _lines(schedule.cron)
     if schedule.every_seconds is not None:

@@ -22,7 +22,7 @@ from ironforge.store.schedules.firing import job_of
 from ironforge.store.schedules.shard import ScheduleShard
 from ironforge.store.schedules.shards import CHASES, ScheduleShards, elusive
 from ironforge.store.schedules.stored import Held, Position, etag_of
-from ironforge.store.schedules.ticking import Moment, Skipped, next_tick, step, timing
+from ironforge.store.schedules.ticking import Moment, Skipped, next_tick, step
 
 # At most, until a schedule is made again that was made in two shards at once.
 APART_SECONDS: Final = 0.05
@@ -81,7 +81,7 @@ class Definition(NamedTuple):
             return held
         stored = msgspec.structs.replace(stored, created_ms=before.created_ms, pause=before.pause)
         position = held.planned(before, now_ms)
-        if not _ticks_alike(before.schedule, schedule):
+        if before.schedule.timing != schedule.timing:
             # What was due is in the history, and where the clock was put back no tick comes twice.
             position, skipped = passed(held, before, now_ms, now_ms + 1, "redefined")
             position = position.to(next_tick(held.name, schedule, max(now_ms, position.since_ms)))
@@ -179,8 +179,3 @@ def passed(
     if skipped and following is not None and following.fires_ms <= now_ms and until_ms > now_ms:
         following, skipped = next_tick(held.name, stored.schedule, now_ms), skipped._replace(last_ms=now_ms)
     return position.to(following), skipped
-
-
-def _ticks_alike(one: Schedule, other: Schedule) -> bool:
-    """Whether both tick at the same times."""
-    return (timing(one), one.jitter_seconds) == (timing(other), other.jitter_seconds)

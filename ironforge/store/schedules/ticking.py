@@ -5,18 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from ironforge.job.request import JobRequest
-from ironforge.schedules.definition import GRACE_MS, MAX_CAUGHT_UP, CatchUp, Schedule
+from ironforge.schedules.definition import GRACE_MS, MAX_CAUGHT_UP, CatchUp, Schedule, Timing
 from ironforge.schedules.ticks import fire_ms, ticks
 
 # Missed ticks that are looked at in one step. Where there are more, the others are seen to in the next one.
 AT_ONCE: Final = 2 * MAX_CAUGHT_UP
-_ANY_JOB: Final = JobRequest(kind="any")
-_TIMING: Final = tuple(
-    field for field in Schedule.__struct_fields__ if field not in ("job", "jitter_seconds", "overlap", "catch_up")
-)
 
 
 class Moment(NamedTuple):
@@ -56,7 +51,7 @@ def next_tick(name: str, schedule: Schedule, after_ms: int) -> Moment | None:
 def moments(name: str, schedule: Schedule, after_ms: int) -> Iterator[Moment]:
     """Its ticks after this time, in order."""
     jitter_seconds = schedule.jitter_seconds
-    first_ms = _next_ms(timing(schedule), after_ms)
+    first_ms = _next_ms(schedule.timing, after_ms)
     if first_ms is None:
         return
     yield Moment(first_ms, fire_ms(name, first_ms, jitter_seconds))
@@ -64,16 +59,10 @@ def moments(name: str, schedule: Schedule, after_ms: int) -> Iterator[Moment]:
         yield Moment(tick.at_ms, fire_ms(name, tick.at_ms, jitter_seconds))
 
 
-def timing(schedule: Schedule) -> tuple[Any, ...]:
-    """What says when it ticks, but for the jitter."""
-    return tuple(getattr(schedule, field) for field in _TIMING)
-
-
 # Where many schedules tick at one time, most of them say the same of it.
 @lru_cache(maxsize=1024)
-def _next_ms(words: tuple[Any, ...], after_ms: int) -> int | None:
-    schedule = Schedule(job=_ANY_JOB, **dict(zip(_TIMING, words, strict=True)))
-    return next((tick.at_ms for tick in ticks(schedule, after_ms)), None)
+def _next_ms(timing: Timing, after_ms: int) -> int | None:
+    return next((tick.at_ms for tick in ticks(timing, after_ms)), None)
 
 
 def step(name: str, schedule: Schedule, first: Moment, now_ms: float, *, paused_until_ms: float = 0) -> Step:

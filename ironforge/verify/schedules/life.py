@@ -10,10 +10,8 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from ironforge.job.record import format_id
-from ironforge.schedules.definition import Schedule
 from ironforge.store.schedules.contract import PastTick, StoredSchedule
 from ironforge.store.schedules.stored import Position, past_tick
-from ironforge.store.schedules.ticking import timing
 
 MOST_ROWS: Final = 100
 # Two looks between which the server's clock went on by as much as ours, but for this, are of one time.
@@ -105,7 +103,7 @@ class Life:
             self.paused = [stretch for stretch in self.paused if stretch[1].now_ms < look.now_ms]
         elif in_pause:
             self.paused.append((self.look, look))
-        if not _tick_alike(stored.schedule, self.stood[-1].schedule):
+        if stored.schedule.timing != self.stood[-1].schedule.timing:
             self.stood.append(stored)
         self.kinds_of_overlap.add(stored.schedule.overlap)
         self.next = Position.read(at)
@@ -131,7 +129,3 @@ class Life:
                 new.append(self._rows[key])
         self.has_gaps = self.has_gaps or len(self._rows) - known >= MOST_ROWS
         return new
-
-
-def _tick_alike(one: Schedule, other: Schedule) -> bool:
-    return (timing(one), one.jitter_seconds) == (timing(other), other.jitter_seconds)
