@@ -68,7 +68,10 @@ async def _known(connection: Connection, keys: Keys, names: list[bytes]) -> list
 
 async def _without_tick(connection: Connection, keys: Keys, found: list[bytes], illegible: set[bytes]) -> list[Finding]:
     names = found[::2]
-    at, looks = await connection.pipeline([["HMGET", keys.upcoming, *names], ["ZMSCORE", keys.ticks, *names]])
+    at, looks, time = await connection.pipeline(
+        [["HMGET", keys.upcoming, *names], ["ZMSCORE", keys.ticks, *names], ["TIME"]]
+    )
+    now_ms = milliseconds(time)
     findings = []
     for (name, said), where, look in zip(pairs(found), at, looks, strict=True):
         held = Held(name.decode(errors="replace"), said, where or b"")
@@ -76,11 +79,16 @@ async def _without_tick(connection: Connection, keys: Keys, found: list[bytes], 
         if name in illegible:
             message = f"schedule {held.name}: {held.view().problem}"
             findings.append(Finding("fail", CHECK, message, "upgrade, or define it anew"))
-        elif position is None or (look is None and position.at_ms is not None):
+        elif position is None or (position.at_ms is not None and _is_late(look, max(now_ms, position.fires_ms))):
             message = f"schedule {held.name} has lost its next tick, and does not tick"
             fix = f"a process that ticks mends it within a minute ({TICKS_START}); at once: pause it, then resume it"
             findings.append(Finding("fail", CHECK, message, fix))
     return findings
+
+
+def _is_late(look: bytes | None, fires_ms: int) -> bool:
+    """Whether nothing looks at a schedule when its next tick fires, or soon after."""
+    return look is None or score_ms(look) > fires_ms + GRACE_MS
 
 
 async def _overdue(connection: Connection, keys: Keys) -> list[Finding]:

@@ -148,7 +148,7 @@ class Ticker:
         if time.monotonic() < self._audit_at:
             return
         keys = AUDIT_SCHEDULES.keys(self._keys)
-        self._audited, mended = await self._connection.run(AUDIT_SCHEDULES, keys, [self._audited, AUDITED])
+        self._audited, mended = await self._connection.run(AUDIT_SCHEDULES, keys, [self._audited, AUDITED, AGAIN_MS])
         self._audit_at = time.monotonic() + AUDIT_SECONDS
         if mended:
             log.warning("schedules_mended", count=mended)

@@ -26,6 +26,16 @@ async def test_one_that_nothing_would_look_at_is_looked_at(cluster: Cluster) -> 
     assert jobs(cluster) == []
 
 
+@pytest.mark.parametrize("look", [float("inf"), 9e15])
+async def test_one_that_would_be_looked_at_too_late_is_looked_at_for_its_next_tick(
+    cluster: Cluster, look: float
+) -> None:
+    before = await schedules(cluster).put("report", every())
+    cluster.raw.zadd(cluster.keys.ticks, {"report": look})
+    await tick(ticker(cluster))
+    assert cluster.raw.zscore(cluster.keys.ticks, "report") == before.next_ms
+
+
 @pytest.mark.parametrize("where", [None, b"nonsense"])
 async def test_one_that_has_lost_where_it_is_goes_on_from_now(cluster: Cluster, where: bytes | None) -> None:
     before = await schedules(cluster).put("report", every())
@@ -75,7 +85,7 @@ async def test_all_are_looked_after_page_by_page(cluster: Cluster) -> None:
     one, cursor, pages, mended = ticker(cluster), b"0:0", 0, 0
     while pages == 0 or not cursor.startswith(b"0:"):
         keys = AUDIT_SCHEDULES.keys(cluster.keys)
-        cursor, found = await one._connection.run(AUDIT_SCHEDULES, keys, [cursor, 100])
+        cursor, found = await one._connection.run(AUDIT_SCHEDULES, keys, [cursor, 100, ticker_module.AGAIN_MS])
         pages, mended = pages + 1, mended + found
     assert mended == len(names)
     assert 5 <= pages <= 50

@@ -51,6 +51,15 @@ async def test_one_that_has_lost_its_next_tick(cluster: Cluster) -> None:
     assert len(jobs(cluster)) == 1
 
 
+async def test_one_that_is_to_be_looked_at_long_after_its_next_tick(cluster: Cluster) -> None:
+    await schedules(cluster).put("report", every())
+    cluster.raw.zadd(cluster.keys.ticks, {"report": float("inf")})
+    [found] = await examined(cluster)
+    assert (found.level, found.message) == ("fail", "schedule report has lost its next tick, and does not tick")
+    await tick(ticker(cluster))
+    assert [found.level for found in await examined(cluster)] == ["ok"]
+
+
 async def test_ticks_that_nothing_fires(cluster: Cluster) -> None:
     await schedules(cluster).put("report", every())
     make_due(cluster, "report")
