@@ -120,11 +120,16 @@ async def apply(
             raise within(f"schedules.{name}", error) from None
         made[name] = Definition(name, schedule, source, by, home, most)
     applied, seen = await _compared(shards, source, made)
-    if not dry_run:
+    if not dry_run and (applied.deleted or applied.changed or applied.created):
         for name in applied.deleted:
             await shards.chase(name, partial(_delete, seen[name]))
         for name in (*applied.changed, *applied.created):
             await made[name].put(shards, seen.get(name, ""))
+        now, _ = await _compared(shards, source, made)
+        if now.deleted or now.changed or now.created:
+            # Another one did the same at once: what each of them left alone the other may have changed.
+            hint = "apply it again"
+            raise ScheduleChanged(f"what source {source} has was changed meanwhile: {hint}", hint=hint)
     return applied
 
 

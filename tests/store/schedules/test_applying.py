@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ironforge.errors import InvalidJob, QuotaExceeded
+from ironforge.schedules.definition import Schedule
 from ironforge.schedules.errors import ScheduleChanged, ScheduleConflict
 from ironforge.store.schedules.contract import Applied
 from ironforge.store.schedules.shard import ScheduleShard
@@ -99,3 +100,23 @@ async def test_what_others_change_meanwhile_is_left_as_it_is(cluster: Cluster, m
         await apply(cluster, a=OTHER)
     assert await schedules(cluster).names() == []
     assert await apply(cluster, a=OTHER) == Applied(["a"], [], [], [])
+
+
+@pytest.mark.parametrize("theirs", [{"a": OTHER}, {}])
+async def test_of_two_that_say_what_a_source_has_at_once_none_is_told_that_a_mixture_is_what_it_said(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, theirs: dict[str, Schedule]
+) -> None:
+    """The other one changes, or deletes, what was well when all was looked at."""
+    await apply(cluster, a=ONE)
+    write = ScheduleShard.write
+
+    async def meanwhile(shard: ScheduleShard, *words: Any, **more: Any) -> Held | None:
+        monkeypatch.undo()
+        await apply(cluster, **theirs)
+        return await write(shard, *words, **more)
+
+    monkeypatch.setattr(ScheduleShard, "write", meanwhile)
+    with pytest.raises(ScheduleChanged, match="what source app has was changed meanwhile: apply it again"):
+        await apply(cluster, a=ONE, b=ONE)
+    await apply(cluster, a=ONE, b=ONE)
+    assert await schedules(cluster).names() == ["a", "b"]
