@@ -7,7 +7,6 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
 
 from ironforge.auth.api_keys import key_of
 from ironforge.auth.caller import Caller
@@ -25,9 +24,6 @@ from ironforge.store.schedules.contract import (
     no_such_schedule,
     queue_of,
 )
-
-# Read in one call.
-_AT_ONCE: Final = 500
 
 
 class CallersSchedules:
@@ -154,9 +150,7 @@ def _sees(caller: Caller, kinds: KindCatalog, view: ScheduleView) -> bool:
 async def by_key(schedules: Schedules) -> Mapping[str, list[str]]:
     """The names of schedules, sorted, by the id of the key that each was put with last."""
     found: defaultdict[str, list[str]] = defaultdict(list)
-    names = await schedules.names()
-    for at in range(0, len(names), _AT_ONCE):
-        for view in await schedules.views(names[at : at + _AT_ONCE]):
-            if view.stored is not None:
-                found[key_of(view.stored.by)].append(view.name)
+    for view in await schedules.views(await schedules.names()):
+        if view.stored is not None:
+            found[key_of(view.stored.by)].append(view.name)
     return found

@@ -92,8 +92,7 @@ async def _of_state(inspector: Inspector, state: JobState, forge: Forge, setting
 
 async def _of_schedules(schedules: Schedules, forge: Forge) -> list[Finding]:
     names = [*forge.schedules, *(name for name in await schedules.names() if name not in forge.schedules)]
-    pages = range(0, min(len(names), SCHEDULES_READ), PAGE)
-    views = [view for at in pages for view in await schedules.views(names[at : at + PAGE])]
+    views = await schedules.views(names[:SCHEDULES_READ])
     found = [(view.name, problem) for view in views if (problem := _problem_of(view, forge)) is not None]
     return [Finding("warn", "deploy", f"schedule {name} {problem.what}", problem.fix) for name, problem in found]
 

@@ -8,7 +8,7 @@ from ironforge.errors import InvalidJob
 from ironforge.schedules.definition import GRACE_MS
 from ironforge.store.kind_catalog import LookUp
 from ironforge.store.schedules.contract import StoredSchedule
-from ironforge.store.schedules.firing import Firing, Shot, overlap_words, tick_id
+from ironforge.store.schedules.firing import Firing, Shot, tick_id
 from ironforge.store.schedules.stored import Held
 from ironforge.store.schedules.ticking import Moment, Skipped, step
 
@@ -27,14 +27,12 @@ def aim(held: Held, stored: StoredSchedule, now_ms: int, firing: Firing, look_up
     if plan.start is None:
         return shot
     holds_ms = max(plan.start.fires_ms, now_ms) + GRACE_MS
-    words = overlap_words(schedule)
-    shot = shot._replace(at_ms=plan.start.at_ms, starts=plan.start, overlap=words, holds_ms=holds_ms)
+    shot = shot._replace(at_ms=plan.start.at_ms, starts=plan.start, holds_ms=holds_ms)
     try:
         job = firing.job(name, schedule, tick_id(name, stored.created_ms, plan.start.at_ms), look_up)
     except InvalidJob as error:
         return shot._replace(refused=error)
-    ends = position.last_job if schedule.overlap == "cancel_running" else b""
-    return shot._replace(jobs=(job,), ends=ends)
+    return shot.starting([job], schedule.overlap)
 
 
 def skipping(shot: Shot, reason: str) -> Shot:

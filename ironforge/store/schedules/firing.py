@@ -15,7 +15,7 @@ from ironforge.job.tick import JobTick
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.scripts import FIRE
-from ironforge.schedules.definition import Schedule
+from ironforge.schedules.definition import Overlap, Schedule
 from ironforge.settings import Settings
 from ironforge.store.contract import Most, Submission
 from ironforge.store.kind_catalog import LookUp
@@ -28,7 +28,8 @@ from ironforge.store.schedules.ticking import Moment, Skipped
 
 # Runs that may wait, of schedules whose runs do.
 MOST_WAITING: Final = {"queue_one": 1, "queue_all": 100}
-MAX_WAITING: Final = 1_000_000_000
+# As many as there are: the jobs of a backfill wait all together.
+ANY_NUMBER: Final = 1_000_000_000
 ANSWERS: Final = 2
 
 
@@ -52,6 +53,18 @@ class Shot(NamedTuple):
     starts: Moment | None = None
     refused: InvalidJob | None = None
     holds_ms: int = 0
+
+    def starting(self, jobs: Sequence[Submission], overlap: Overlap, *, whatever_runs: bool = False) -> Shot:
+        """With these jobs, and what becomes of them, or of the last run, where that goes on: as the policy says.
+        `whatever_runs`: they start beside it, or behind it, all the same."""
+        words, ends = "", b""
+        if (most := MOST_WAITING.get(overlap)) is not None:
+            words = f"q{ANY_NUMBER if whatever_runs else most}"
+        elif overlap == "skip" and not whatever_runs:
+            words = "s"
+        elif overlap == "cancel_running" and not whatever_runs:
+            ends = self.goes.last_job
+        return self._replace(jobs=jobs, overlap=words, ends=ends)
 
     @property
     def since_ms(self) -> int:
@@ -172,14 +185,6 @@ def tick_id(name: str, created_ms: int, at_ms: int) -> bytes:
 def id_at(ms: int) -> bytes:
     """Of a job that counts as created at this Unix time."""
     return ms.to_bytes(6) + new_id()[6:]
-
-
-def overlap_words(schedule: Schedule, *, whatever_runs: bool = False) -> str:
-    """As `fire.lua` takes it."""
-    most = MOST_WAITING.get(schedule.overlap)
-    if most is not None:
-        return f"q{MAX_WAITING if whatever_runs else most}"
-    return "s" if schedule.overlap == "skip" and not whatever_runs else ""
 
 
 def _hits(reply: list[Any]) -> Hits:

@@ -34,7 +34,7 @@ from ironforge.store.schedules.contract import (
     no_such_schedule,
 )
 from ironforge.store.schedules.defining import Definition, apply, check_etag, home_of, passed
-from ironforge.store.schedules.firing import Shot, id_at, overlap_words
+from ironforge.store.schedules.firing import Shot, id_at
 from ironforge.store.schedules.shard import ScheduleShard
 from ironforge.store.schedules.shards import ScheduleShards
 from ironforge.store.schedules.stored import Held
@@ -136,9 +136,8 @@ class RedisSchedules:
             stored, now_ms = held.read(), await shard.now_ms()
             job = shard.firing.job(name, stored.schedule, id_at(now_ms), self._kinds.look_up)
             position = held.planned(stored, now_ms)
-            overlap = overlap_words(stored.schedule)
-            shot = Shot(held, position, position.look, (job,), now_ms, overlap=overlap, reason="trigger")
-            return await _fired(shard, stored, shot)
+            shot = Shot(held, position, position.look, at_ms=now_ms, reason="trigger")
+            return await _fired(shard, stored, shot.starting([job], stored.schedule.overlap))
 
         await self._kinds.refresh_if_due()
         return await self._shards.chase(name, attempt)
@@ -156,8 +155,8 @@ class RedisSchedules:
             if dry_run or not jobs:
                 return answer
             position = held.planned(stored, now_ms)
-            overlap = overlap_words(stored.schedule, whatever_runs=True)
-            shot = Shot(held, position, position.look, jobs, times[0], overlap=overlap, reason="backfill")
+            shot = Shot(held, position, position.look, at_ms=times[0], reason="backfill")
+            shot = shot.starting(jobs, stored.schedule.overlap, whatever_runs=True)
             return answer if await _fired(shard, stored, shot) else None
 
         await self._kinds.refresh_if_due()
@@ -174,9 +173,7 @@ async def _fired(shard: ScheduleShard, stored: StoredSchedule, shot: Shot) -> Fi
     if shot.held.position() is None:
         await shard.write(shot.held, stored, shot.goes)
         return None
-    if stored.schedule.overlap == "cancel_running" and shot.reason == "trigger":
-        shot = shot._replace(ends=shot.goes.last_job)
-    _, [hit] = await shard.shoot([shot])
+    _, [hit] = await shard.fire([shot])
     if hit.verdict == "started":
         return Fired("started", shot.reason, hit.job_id)
     return Fired("skipped", "overlap") if hit.verdict == "skipped" else None

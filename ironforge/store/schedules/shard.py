@@ -96,12 +96,12 @@ class ScheduleShard:
         keys = DELETE_SCHEDULE.keys(self._keys, history=self._keys.history(held.name))
         return bool(await self._connection.run(DELETE_SCHEDULE, keys, [held.name, held.said]))
 
-    async def shoot(self, shots: Sequence[Shot]) -> Hits:
+    async def fire(self, shots: Sequence[Shot]) -> Hits:
         """As `Firing.fire`, after what new runs cancel."""
         await self._cancel(shots)
         return await self.firing.fire(shots)
 
-    async def shoot_all(self, volleys: Sequence[Volley]) -> list[Hits | None]:
+    async def fire_all(self, volleys: Sequence[Volley]) -> list[Hits | None]:
         """As `Firing.fire_all`, after what new runs cancel."""
         for volley in volleys:
             await self._cancel(volley.shots)

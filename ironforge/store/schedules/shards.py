@@ -40,8 +40,10 @@ class ScheduleShards:
 
     async def views(self, names: Sequence[str]) -> list[ScheduleView]:
         """Of those that are there, in this order."""
-        found = await gather_all(shard.views(names) for shard in self._shards)
-        by_name = {view.name: view for part in found for view in part}
+        by_name: dict[str, ScheduleView] = {}
+        for at in range(0, len(names), _AT_ONCE):
+            found = await gather_all(shard.views(names[at : at + _AT_ONCE]) for shard in self._shards)
+            by_name |= {view.name: view for part in found for view in part}
         return [by_name[name] for name in names if name in by_name]
 
     async def walk(self) -> AsyncIterator[tuple[ScheduleShard, Held]]:

@@ -178,14 +178,14 @@ class Ticker:
         answers: list[Hits | None] = []
         for at in range(0, len(calls), CALLS_AT_ONCE):
             asked_at = time.monotonic()
-            first, *others = await self._schedules.shoot_all(calls[at : at + CALLS_AT_ONCE])
+            first, *others = await self._schedules.fire_all(calls[at : at + CALLS_AT_ONCE])
             if first is not None:
                 self._clock.note(first[0], asked_at)
             answers += (first, *others)
         for volley, answer in zip(calls, answers, strict=True):
             if answer is None:
                 self._unload(volley)
-                await self._shoot(volley.shots)
+                await self._fire_at_once(volley.shots)
             elif not self._note(volley.shots, *answer):
                 self._unload(volley)
         for volley in due:
@@ -198,12 +198,12 @@ class Ticker:
         self._volleys.discard(volley)
         self._loaded.difference_update(shot.held for shot in volley.shots)
 
-    async def _shoot(self, shots: Sequence[Shot]) -> None:
+    async def _fire_at_once(self, shots: Sequence[Shot]) -> None:
         if not shots:
             return
         asked_at = time.monotonic()
         try:
-            now_ms, hits = await self._schedules.shoot(shots)
+            now_ms, hits = await self._schedules.fire(shots)
         except (Refused, RedisError) as error:
             if isinstance(error, StoreUnavailable) or (isinstance(error, RedisError) and not is_wrong_type(error)):
                 raise
@@ -211,7 +211,7 @@ class Ticker:
                 await self._put_off(shots[0], error)
             else:  # nothing was done: each of the others may be fired
                 for shot in shots:
-                    await self._shoot([shot])
+                    await self._fire_at_once([shot])
             return
         self._clock.note(now_ms, asked_at)
         self._note(shots, now_ms, hits)
@@ -241,10 +241,10 @@ class Ticker:
             await self._fault(shot.held.name, f"its job is refused: {reason}: {error}")
         is_last = is_duplicate or self._clock.now_ms() + AGAIN_MS >= shot.give_up_ms
         if isinstance(error, Refused) and shot.starts and (is_last or shot.skipped):
-            await self._shoot([skipping(shot, reason)])
+            await self._fire_at_once([skipping(shot, reason)])
 
     async def _fault(self, name: str, why: str) -> None:
-        """What nobody can write down stops no tick."""
+        """A reason that the server cannot take stops no tick."""
         try:
             await self._schedules.fault(name, why)
         except RedisError as error:

@@ -151,7 +151,7 @@ async def test_what_was_prepared_before_an_outage_is_decided_anew_after_it(clust
     one = ticker(cluster)
     [held] = await one._schedules.held(["report"])
     in_time = aim(held, held.read(), at_ms, one._schedules.firing, one._kinds.look_up)
-    _, [hit] = await one._schedules.shoot([in_time])
+    _, [hit] = await one._schedules.fire([in_time])
     assert hit.verdict == "moved"
     await tick(one)
     assert await outcomes(cluster, "report") == [("skipped", "missed", 2), ("started", "", 1)]
