@@ -17,13 +17,13 @@ def aim(held: Held, stored: StoredSchedule, now_ms: int, firing: Firing, look_up
     """From where it is, which is known. A job that cannot be submitted is `refused` when its time has come."""
     schedule, name, position = stored.schedule, held.name, held.planned(stored, now_ms)
     if position.at_ms is None:
-        return Shot(held, position, position.look)
+        return Shot(held, position)
     pause = stored.pause
     paused_until = 0 if pause is None else pause.until_ms or math.inf
     first = Moment(position.at_ms, position.fires_ms)
     plan = step(name, schedule, first, now_ms, paused_until_ms=paused_until)
     goes = position.to(plan.following)
-    shot = Shot(held, goes, goes.look, fires_ms=plan.fires_ms, skipped=plan.skipped, give_up_ms=plan.give_up_ms)
+    shot = Shot(held, goes, fires_ms=plan.fires_ms, skipped=plan.skipped, give_up_ms=plan.give_up_ms)
     if plan.start is None:
         return shot
     holds_ms = max(plan.start.fires_ms, now_ms) + GRACE_MS
@@ -39,6 +39,6 @@ def skipping(shot: Shot, reason: str) -> Shot:
     """Instead of one whose job is refused: what was skipped before it, if anything, or else this tick."""
     assert shot.starts is not None
     if shot.skipped is not None:
-        return shot._replace(goes=shot.goes.to(shot.starts), look="=", jobs=(), refused=None, ends=b"")
+        return shot._replace(goes=shot.goes.to(shot.starts), waits=True, jobs=(), refused=None, ends=b"")
     skipped = Skipped(shot.at_ms, shot.at_ms, 1, reason)
     return shot._replace(skipped=skipped, jobs=(), refused=None, ends=b"")

@@ -35,13 +35,12 @@ ANSWERS: Final = 2
 
 class Shot(NamedTuple):
     """What is to happen to a schedule that is where it was seen: it goes to `goes`, and `jobs` are submitted for the
-    tick at `at_ms`, from `fires_ms` on (0: now). `look`: as `fire.lua` takes it. `give_up_ms`: see `Step`. `ends`: the
-    job that is cancelled first. `starts`: the tick that starts a job, `refused`: why it cannot. `holds_ms`: until when
-    this is right (0: for ever): later the tick has been missed, and others with it."""
+    tick at `at_ms`, from `fires_ms` on (0: now). `give_up_ms`: see `Step`. `ends`: the job that is cancelled first.
+    `starts`: the tick that starts a job, `refused`: why it cannot. `holds_ms`: until when this is right (0: for ever):
+    later the tick has been missed, and others with it. `waits`: when it is looked at next stays as it is."""
 
     held: Held
     goes: Position
-    look: int | str
     jobs: Sequence[Submission] = ()
     at_ms: int = 0
     fires_ms: int = 0
@@ -53,6 +52,7 @@ class Shot(NamedTuple):
     starts: Moment | None = None
     refused: InvalidJob | None = None
     holds_ms: int = 0
+    waits: bool = False
 
     def starting(self, jobs: Sequence[Submission], overlap: Overlap, *, whatever_runs: bool = False) -> Shot:
         """With these jobs, and what becomes of them, or of the last run, where that goes on: as the policy says.
@@ -77,7 +77,7 @@ class Shot(NamedTuple):
         """As `fire.lua` takes them."""
         name, _, seen = self.held
         skipped = "" if self.skipped is None else str(self.skipped)
-        where = (_raw(seen), _raw(self.goes.last_job), _raw(self.goes.goes), str(self.look))
+        where = (_raw(seen), _raw(self.goes.last_job), _raw(self.goes.goes), "=" if self.waits else str(self.goes.look))
         told = (str(self.at_ms), self.fires_ms, self.overlap, self.reason, self.holds_ms, skipped)
         return (name, *where, len(self.jobs), *told)
 

@@ -136,7 +136,7 @@ class RedisSchedules:
             stored, now_ms = held.read(), await shard.now_ms()
             job = shard.firing.job(name, stored.schedule, id_at(now_ms), self._kinds.look_up)
             position = held.planned(stored, now_ms)
-            shot = Shot(held, position, position.look, at_ms=now_ms, reason="trigger")
+            shot = Shot(held, position, at_ms=now_ms, reason="trigger")
             return await _fired(shard, stored, shot.starting([job], stored.schedule.overlap))
 
         await self._kinds.refresh_if_due()
@@ -155,7 +155,7 @@ class RedisSchedules:
             if dry_run or not jobs:
                 return answer
             position = held.planned(stored, now_ms)
-            shot = Shot(held, position, position.look, at_ms=times[0], reason="backfill")
+            shot = Shot(held, position, at_ms=times[0], reason="backfill")
             shot = shot.starting(jobs, stored.schedule.overlap, whatever_runs=True)
             return answer if await _fired(shard, stored, shot) else None
 
