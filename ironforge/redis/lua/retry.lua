@@ -24,6 +24,7 @@ if full then return full end
 take()
 redis.call('ZREM', dead, id)
 redis.call('HDEL', parked, id)
+revive(id, mark)
 redis.call('HSET', index, id, enqueue(stream, fair, turns, id, record, mark))
 enqueued(parked)
 return 1

@@ -101,6 +101,19 @@ async def test_a_parked_key_goes_on_with_the_revived_job_and_then_the_next(clust
     assert ids_in(await node.work.fetch(10)) == [second.id]
 
 
+async def test_an_operator_does_not_take_the_key_of_a_dead_job_that_was_revived(cluster: Cluster) -> None:
+    await cluster.store_client.limits.put("one", Limit(concurrency=1, order="fifo", on_failure="park"))
+    node = await cluster.node()
+    first, second = limited(2)
+    await cluster.submit(first, second)
+    await node.work.bury([dead((await node.work.fetch(10))[0])])
+    await cluster.store_client.producer.retry(first.id, reset_retry_count=True)
+    assert await cluster.store_client.limits.resume("one", "a") == 0
+    [(holder, since_ms)] = (await cluster.store_client.limits.key("one", "a")).holders
+    assert holder == first.id
+    assert since_ms > 0
+
+
 async def test_a_parked_key_goes_on_when_its_dead_job_is_past_its_retention(cluster: Cluster) -> None:
     await cluster.store_client.limits.put("one", Limit(concurrency=1, order="fifo", on_failure="park"))
     node = await cluster.node()

@@ -64,6 +64,13 @@ local function release_dead(id, mark, died)
   end
 end
 
+-- It is dead no longer: what it held all the while it holds as one that waits for its retry does.
+local function revive(id, mark)
+  for _, claim in ipairs(claims_of(mark)) do
+    if is_fifo(claim) then redis.pcall('ZADD', claim.holders, 'XX', millis(), id) end
+  end
+end
+
 -- Its target said that it is too much: it stops, and then one job goes first, the probe, until whose end no other one starts.
 local function throttle(key, till)
   redis.call('ZADD', stem .. 'stops', 'GT', till, key)
