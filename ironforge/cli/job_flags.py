@@ -20,7 +20,9 @@ def takes_job_options(command: Callable[..., Any], *, without: str = "") -> Call
     def given(options: dict[str, Any]) -> dict[str, Any]:
         return {name: _read(name, value) for name, value in options.items() if value is not None}
 
-    return with_flags(command, "options", [_flag(option) for option in OPTIONS if option.name != without], given)
+    return with_flags(
+        command, "options", [_flag(option, without) for option in OPTIONS if option.name != without], given
+    )
 
 
 def _read(name: str, value: Any) -> Any:
@@ -51,9 +53,10 @@ def _use(text: str) -> dict[str, Any]:
     return {"name": name, "key": key, "units": int(units)}
 
 
-def _flag(option: Option) -> inspect.Parameter:
+def _flag(option: Option, without: str) -> inspect.Parameter:
     choices = get_args(option.type) if get_origin(option.type) is Literal else ()
-    text = f"{', '.join(choices)}; {option.description}" if choices else option.description
+    description = option.description.removesuffix(f"; excludes {without}")
+    text = f"{', '.join(choices)}; {description}" if choices else description
     for other in (each for each in OPTIONS if "_" in each.name):  # a name of one word may be meant as a word
         text = text.replace(other.name, flag_name(other.name))
     if option.name == "limits":

@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -26,8 +26,8 @@ EXIT_CODES: Final = """Exit codes:
 1  the operation failed: a job did not complete with --wait, doctor found problems
 2  wrong usage or configuration
 3  the API or the server cannot be reached
-4  there is no such job
-5  it conflicts with the state of the job
+4  there is no such job, or whatever else was named
+5  it conflicts with the state of the job, or of what was named
 """
 
 out: Final = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
@@ -74,10 +74,12 @@ def cell(value: object, style: str = "") -> Text:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> Table:
-    """A table without frames; the first column is never cut, the columns in `right` hold numbers."""
+    """A table without frames; the first column is never cut, the others go on in the next line, and the columns in
+    `right` hold numbers."""
     made = Table(box=None, header_style="bold", pad_edge=False)
     for number, name in enumerate(columns):
-        made.add_column(name, justify="right" if name in right else "left", no_wrap=number == 0)
+        side: Literal["left", "right"] = "right" if name in right else "left"
+        made.add_column(name, justify=side, no_wrap=number == 0, overflow="fold" if number else "ellipsis")
     for row in rows:
         made.add_row(*(value if isinstance(value, Text) else cell(value) for value in row))
     return made

@@ -25,6 +25,8 @@ class Scheduling(Extensions):
         """Have a handler run at the times that these lines name, as `schedule` does. It stands above `@forge.job`, also
         several times. `name`: of the schedule; None: that of the kind. Raises ConfigError for anything wrong.
         """
+        if wrong := [line for line in lines if not isinstance(line, str)]:
+            raise ConfigError(f'@forge.cron takes cron lines, not {wrong[0]!r}: write @forge.cron("0 9 * * *")')
 
         def register(function: Function) -> Function:
             place = f"@forge.cron above the @forge.job of {name_of(function)}"

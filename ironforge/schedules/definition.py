@@ -49,7 +49,9 @@ class CatchUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     window_seconds: Annotated[float, _bounds("those that are later than this are skipped", 0, MAX_WINDOW_SECONDS)] = (
         3600.0
     )
-    most: Annotated[int, _bounds("of all, how many start; the oldest first", 1, MAX_CAUGHT_UP)] = 100
+    most: Annotated[int, _bounds("of all, how many of the last start; the oldest of these first", 1, MAX_CAUGHT_UP)] = (
+        100
+    )
 
 
 class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -137,6 +137,10 @@ async def test_what_may_not_be_meant_is_warned_of(settings: Settings, announce: 
     assert (warning["code"], warning["field"]) == ("window_beyond_retention", "catch_up.window_seconds")
     kept = {**late, "job": {**JOB, "retain_seconds": 7200}}
     assert (await put(api, schedule=kept)).body["warnings"] == []
+    together = {**HOURLY, "catch_up": {"policy": "all"}}
+    [warning] = (await put(api, schedule=together)).body["warnings"]
+    assert (warning["code"], warning["field"]) == ("late_ticks_overlap", "overlap")
+    assert (await put(api, schedule={**together, "overlap": "queue_all"})).body["warnings"] == []
     elsewhere = {**HOURLY, "job": {**JOB, "queue": "elsewhere"}}
     [warning] = (await put(api, schedule=elsewhere)).body["warnings"]
     assert (warning["code"], warning["field"]) == ("kind_not_served", "job.kind")

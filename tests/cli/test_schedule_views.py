@@ -70,7 +70,9 @@ def test_what_became_of_a_tick(tick: dict[str, Any], expected: str):
     ],
 )
 def test_how_a_schedule_stands(schedule: dict[str, Any], state: str):
-    assert lines(views.listed([{**SCHEDULE, **schedule}]))[1].split()[-1] == state
+    header, row, *_ = lines(views.listed([{**SCHEDULE, **schedule}]))
+
+    assert row[header.index("STATE") :].split()[0] == state
 
 
 def test_when_it_last_started_a_job():
@@ -92,3 +94,42 @@ def test_when_it_last_started_a_job():
 )
 def test_what_comes_next(schedule: dict[str, Any], expected: str):
     assert views.in_a_line({**SCHEDULE, **schedule}) == f"report.nightly: {expected}"
+
+
+def test_a_tick_that_is_over_is_not_told_as_one_of_now():
+    _, past, coming = lines(
+        views.next_ticks(
+            [
+                {"at": "2020-01-31T12:00:00Z", "local": "2020-01-31T13:00:00+01:00", "note": "a note"},
+                {"at": "2140-01-31T12:00:00Z", "local": "2140-01-31T13:00:00+01:00", "note": ""},
+            ]
+        )
+    )
+
+    assert past.split() == ["Fri", "2020-01-31", "13:00:00+01:00", "a", "note"]
+    assert len(coming.split()) == 4
+
+
+@pytest.mark.parametrize(
+    ("times", "dry_run", "expected"),
+    [
+        ([], False, "it has no tick in this time: no job starts"),
+        (["2020-01-31T12:00:00Z"], False, "1 job submitted: the last starts in 0.0s"),
+        (
+            ["2020-01-31T12:00:00Z", "2140-01-31T12:00:00Z", "2140-02-01T12:00:00Z"],
+            True,
+            "3 jobs would start within 4.0s\nwarning: 2 of these ticks are still to come, and start a job again then",
+        ),
+    ],
+)
+def test_what_a_backfill_does(times: list[str], *, dry_run: bool, expected: str):
+    assert views.backfill_words([{"at": time} for time in times], 0.5, dry_run=dry_run) == expected
+
+
+def test_a_long_name_does_not_cut_what_a_schedule_says():
+    shown = lines(
+        views.listed([{**SCHEDULE, "name": "n" * 50, "words": "every minute, America/Argentina/Buenos_Aires"}])
+    )
+
+    words = shown[0].index("TICKS")
+    assert "".join(line[words:].strip() for line in shown[1:]) == "everyminute,America/Argentina/Buenos_Aires"

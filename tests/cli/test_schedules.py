@@ -83,9 +83,9 @@ def test_it_says_in_words_when_it_ticks(dev: Dev, client: Client):
 
     assert done.stderr.startswith("shop.nightly: at 08:00 and 09:00 on weekdays, Europe/Berlin; next in ")
     listed = dev.ironforge("schedules", "list", "--source", "").stdout.splitlines()
-    assert listed[0].split() == ["NAME", "TICKS", "NEXT", "LAST", "STATE"]
-    assert "  at 08:00 and 09:00 on weekdays, Europe/Berlin  in " in listed[1]
-    assert listed[1].split()[-1] == "ticks"
+    assert listed[0].split() == ["NAME", "NEXT", "LAST", "STATE", "TICKS"]
+    assert listed[1].startswith("shop.nightly  in ")
+    assert listed[1].rstrip().endswith("  ticks  at 08:00 and 09:00 on weekdays, Europe/Berlin")
 
 
 def test_a_job_that_no_node_would_take_is_told(dev: Dev, client: Client):
@@ -126,7 +126,7 @@ def test_one_that_does_not_tick_again(dev: Dev, client: Client):
     put(client, "0 9 * * *", end="2020-01-01T00:00:00Z")
 
     assert dev.ironforge("schedules", "next", "shop.nightly").stderr == "shop.nightly does not tick again\n"
-    assert dev.ironforge("schedules", "list", "--source", "").stdout.split()[-1] == "ended"
+    assert "  ended  " in dev.ironforge("schedules", "list", "--source", "").stdout
 
 
 def test_it_is_paused_with_a_note_and_goes_on(dev: Dev, client: Client):
@@ -135,7 +135,7 @@ def test_it_is_paused_with_a_note_and_goes_on(dev: Dev, client: Client):
     paused = dev.ironforge("schedules", "pause", "shop.nightly", *told)
 
     assert paused.stderr == "shop.nightly: paused until Tue 2040-01-31 12:00:00Z: their database moves\n"
-    assert dev.ironforge("schedules", "list", "--source", "").stdout.split()[-1] == "paused"
+    assert "  paused  " in dev.ironforge("schedules", "list", "--source", "").stdout
     resumed = dev.ironforge("schedules", "resume", "shop.nightly").stderr
     assert resumed.startswith("shop.nightly: at 09:00 every day, UTC; next in ")
 

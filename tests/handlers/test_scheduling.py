@@ -64,6 +64,13 @@ def test_python_writes_times_and_durations_in_its_own_way() -> None:
     }
 
 
+def test_a_decorator_without_its_line_is_refused_at_once() -> None:
+    forge, report = with_report()
+    with pytest.raises(ConfigError, match=r"@forge.cron takes cron lines, not <function .*: write @forge.cron\("):
+        forge.cron(report)  # type: ignore[arg-type]
+    assert forge.schedules == {}
+
+
 def test_limits_and_unique_keys_of_the_job() -> None:
     forge, report = with_report()
     forge.cron(WEEKDAYS, limits=[Use("printer", key="a")], unique=Unique("monthly"))(report)

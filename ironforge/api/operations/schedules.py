@@ -258,3 +258,9 @@ def _warnings(scope: RequestScope, schedule: Schedule) -> Iterator[WarningAnswer
             "of a late one may be gone before you look; give a shorter window, or retain_seconds"
         )
         yield WarningAnswer("window_beyond_retention", "catch_up.window_seconds", detail)
+    if schedule.catch_up.policy == "all" and schedule.overlap not in ("queue_all", "allow"):
+        detail = (
+            f"late ticks fire together, so with overlap {schedule.overlap} few of their jobs run: give queue_all, "
+            "which runs one after the other, or allow"
+        )
+        yield WarningAnswer("late_ticks_overlap", "overlap", detail)

@@ -112,7 +112,7 @@ class PauseAnswer(msgspec.Struct):
 class WarningAnswer(msgspec.Struct):
     """What may not be as it was meant."""
 
-    code: Literal["kind_not_served", "window_beyond_retention"]
+    code: Literal["kind_not_served", "window_beyond_retention", "late_ticks_overlap"]
     field: Annotated[str, Meta(description="path to the culprit within the schedule")]
     detail: str
 

@@ -15,7 +15,6 @@ from ironforge.cli.jobs import Cursor, connected, payload_of
 from ironforge.cli.schedules import views
 from ironforge.cli.schedules.flags import takes_schedule
 from ironforge.errors import InvalidJob
-from ironforge.formats.numbers import counted
 from ironforge.job.options import JobKeywords
 from ironforge.settings import Settings
 from ironforge.settings.declaration import Command
@@ -238,10 +237,7 @@ def backfill(
         answer = client.backfill_schedule(name, start, end, per_second=per_second, dry_run=dry_run)
     if not as_json and answer["ticks"]:
         output.out.print(views.backfilled(answer["ticks"]))
-    jobs = counted(len(answer["ticks"]), "job")
-    takes = output.duration(max(0, len(answer["ticks"]) - 1) / per_second)
-    words = f"{jobs} would start within {takes}" if dry_run else f"{jobs} submitted: the last starts in {takes}"
-    output.report(answer, words, as_json=as_json)
+    output.report(answer, views.backfill_words(answer["ticks"], per_second, dry_run=dry_run), as_json=as_json)
 
 
 @schedules.command("delete", epilog=output.EXIT_CODES)

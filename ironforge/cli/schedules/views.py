@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ironforge.cli import output
+from ironforge.formats.numbers import counted
 from ironforge.formats.numbers import shown as number
 from ironforge.job.record import created_ms_of, parse_id
 
@@ -31,14 +32,14 @@ def listed(schedules: Sequence[Mapping[str, Any]]) -> Table:
     rows = [
         (
             one["name"],
-            one["words"] or one["problem"],
             f"in {output.until(one['next_at'])}" if one["next_at"] and not one["paused"] else "",
             _last(one["last_job_id"]),
             _state(one),
+            one["words"] or one["problem"],
         )
         for one in schedules
     ]
-    return output.table(("NAME", "TICKS", "NEXT", "LAST", "STATE"), rows)
+    return output.table(("NAME", "NEXT", "LAST", "STATE", "TICKS"), rows)
 
 
 def in_a_line(schedule: Mapping[str, Any]) -> str:
@@ -66,7 +67,7 @@ def print_schedule(schedule: Mapping[str, Any]) -> None:
 
 
 def next_ticks(ticks: Sequence[Mapping[str, Any]]) -> Table:
-    rows = [(_time(tick["local"]), output.until(tick["at"]), tick["note"]) for tick in ticks]
+    rows = [(_time(tick["local"]), output.until(tick["at"]) if _to_come(tick) else "", tick["note"]) for tick in ticks]
     return output.table(("NEXT", "IN", "NOTE"), rows)
 
 
@@ -87,6 +88,17 @@ def backfilled(ticks: Sequence[Mapping[str, Any]]) -> Table:
     """Without jobs in a dry run."""
     rows = [(_time(tick["at"]), *filter(None, [tick["job_id"]])) for tick in ticks]
     return output.table(("TICK", "JOB")[: len(rows[0])], rows)
+
+
+def backfill_words(ticks: Sequence[Mapping[str, Any]], per_second: float, *, dry_run: bool) -> str:
+    if not ticks:
+        return "it has no tick in this time: no job starts"
+    jobs = counted(len(ticks), "job")
+    takes = output.duration((len(ticks) - 1) / per_second)
+    words = f"{jobs} would start within {takes}" if dry_run else f"{jobs} submitted: the last starts in {takes}"
+    if again := sum(map(_to_come, ticks)):
+        words += f"\nwarning: {again} of these ticks are still to come, and start a job again then"
+    return words
 
 
 def warn(answer: Mapping[str, Any]) -> None:
@@ -143,6 +155,10 @@ def _outcome(tick: Mapping[str, Any]) -> str:
     if tick["reason"]:
         words.append(f"({reason(tick['reason'])})")
     return " ".join(filter(None, words))
+
+
+def _to_come(tick: Mapping[str, Any]) -> bool:
+    return datetime.fromisoformat(tick["at"]) > datetime.now(UTC)
 
 
 def _time(text: str) -> str:
