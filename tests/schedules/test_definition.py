@@ -10,6 +10,7 @@ import pytest
 
 from ironforge.errors import InvalidJob
 from ironforge.job.mismatch import mismatch
+from ironforge.job.options import JobKeywords
 from ironforge.job.request import JobRequest
 from ironforge.schedules.checks import check_schedule
 from ironforge.schedules.definition import (
@@ -22,6 +23,7 @@ from ironforge.schedules.definition import (
     CatchUp,
     Schedule,
 )
+from ironforge.schedules.keywords import ScheduleKeywords
 
 JOB = JobRequest(kind="report.nightly")
 NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
@@ -31,6 +33,11 @@ def refusal(**said: Any) -> InvalidJob:
     with pytest.raises(InvalidJob) as refused:
         check_schedule(Schedule(**{"job": JOB, "cron": ("0 9 * * *",), **said}))
     return refused.value
+
+
+def test_type_checkers_know_every_field() -> None:
+    keywords = {*ScheduleKeywords.__annotations__} - {*JobKeywords.__annotations__}
+    assert keywords == {*Schedule.__struct_fields__} - {"job"}
 
 
 def test_a_schedule_says_when_and_what_and_the_rest_has_defaults() -> None:

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from ironforge.api.schemas.jobs import DEFAULT_PAGE, Cursor, JobId, Time, page_size
 from ironforge.schedules.definition import Schedule
+from ironforge.schedules.reasons import OUT_OF_TURN, SKIPPED
 from ironforge.store.schedules.contract import MAX_BACKFILL, Outcome
 
 MAX_NOTE = 500
@@ -181,8 +182,8 @@ class PastTickAnswer(msgspec.Struct):
     reason: Annotated[
         str,
         Meta(
-            description="of a start: empty, trigger or backfill; of a skip: overlap, missed, paused, redefined, or the "
-            "code of what refused its job"
+            description=f"of a start: empty, {' or '.join(OUT_OF_TURN)}; of a skip: {', '.join(SKIPPED)}, or the code "
+            "of what refused its job"
         ),
     ]
     late_seconds: Annotated[float, Meta(description="after the time at which it was to fire")]

@@ -14,17 +14,10 @@ from ironforge.cli import output
 from ironforge.formats.numbers import counted
 from ironforge.formats.numbers import shown as number
 from ironforge.job.record import created_ms_of, parse_id
+from ironforge.schedules import reasons
 
 _STYLES: Final = {"ticks": "green", "paused": "yellow", "ended": "dim", "broken": "red"}
-# Beside these the history has codes of what refused a job.
-_REASONS: Final = {
-    "overlap": "its last job had not ended",
-    "missed": "nothing could start it in time",
-    "paused": "it was paused",
-    "redefined": "it was defined anew",
-    "trigger": "triggered",
-    "backfill": "backfilled",
-}
+_REASONS: Final = {**reasons.SKIPPED, **reasons.OUT_OF_TURN}
 APPLIED: Final = ("created", "changed", "unchanged", "deleted")
 
 

@@ -77,9 +77,8 @@ class Applied(NamedTuple):
 
 class PastTick(NamedTuple):
     """What became of a tick, of `ticks` of them from `at_ms` to `last_ms` that were skipped for the same reason, or of
-    a backfill. `reason` of a start: empty, trigger or backfill; of a skip: overlap, missed, paused, redefined, or the
-    code of what refused its job. Of very many that a change passes over `ticks` counts the first ones. `job_id`: the
-    (last) job."""
+    a backfill. `reason`: empty of a start at a tick, else as `schedules.reasons` has it, or the code of what refused
+    its job. Of very many that a change passes over `ticks` counts the first ones. `job_id`: the (last) job."""
 
     at_ms: int
     outcome: Outcome

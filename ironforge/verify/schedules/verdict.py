@@ -48,12 +48,12 @@ class Due(NamedTuple):
 
 
 class Schedules(NamedTuple):
-    """`lives`: of all that there were. `jobs` that were asked for besides their ticks; `unsure`: the names of those of
-    which some may have been, as the answer was lost; `refused`: how many times a run that went on may have been the
-    answer, by name; `overdue`: those whose ticks nothing had fired in the end."""
+    """`lives`: of all that there were. `out_of_turn`: the jobs that were asked for besides their ticks; `unsure`: the
+    names of those of which some may have been, as the answer was lost; `refused`: how many times a run that went on may
+    have been the answer, by name; `overdue`: those whose ticks nothing had fired in the end."""
 
     lives: Sequence[Life] = ()
-    jobs: Collection[str] = ()
+    out_of_turn: Collection[str] = ()
     unsure: Collection[str] = ()
     refused: Mapping[str, int] = {}
     overdue: Collection[str] = ()
@@ -84,7 +84,11 @@ def judge_ticks(account: Account, schedules: Schedules, tell: Tell) -> None:
     for name in schedules.overdue:
         tell(ONCE, "", f"a tick of schedule {name!r} was due in the end, and nothing fired it")
     for job, name in account.of_schedules.items():
-        if job not in schedules.jobs and name not in schedules.unsure and not _may_be_of(job, of_name.get(name, ())):
+        if (
+            job not in schedules.out_of_turn
+            and name not in schedules.unsure
+            and not _may_be_of(job, of_name.get(name, ()))
+        ):
             tell(NO_TICK, job, f"it ran for schedule {name!r}, which no tick of it says")
 
 

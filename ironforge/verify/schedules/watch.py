@@ -24,9 +24,7 @@ LOOK_SECONDS: Final = 0.1
 
 
 class ScheduleWatch:
-    """Of schedules of these names. `lives`: of all that there were. `out_of_turn`: the jobs that were asked for besides
-    their ticks; `unsure`: the names of those of which some may have been, as the answer was lost; `refused`: how many
-    times a run that went on was the answer, by name."""
+    """Of schedules of these names. `lives`, `out_of_turn`, `unsure`, `refused`: see `verdict.Schedules`."""
 
     def __init__(self, settings: Settings, names: Sequence[str], ledger: Ledger) -> None:
         self._names = names

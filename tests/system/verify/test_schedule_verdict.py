@@ -141,7 +141,7 @@ def test_a_job_that_runs_and_that_nothing_started_is_caught() -> None:
     watched = Watched().see(1100, 2000, start(1000)).ran(run_of(1000, 1, 2), run_of(1500, 2, 3))
 
     assert watched.broken() == [promises.NO_TICK]
-    assert watched.broken(jobs=[format_id(job(1500))]) == []
+    assert watched.broken(out_of_turn=[format_id(job(1500))]) == []
     assert watched.broken(unsure=["s"]) == []
 
 
