@@ -34,10 +34,13 @@ _OF_STATUS: Final[dict[int, type[Refused]]] = {
 
 def refused(status: int, problem: Mapping[str, Any]) -> Refused:
     """`problem`: the document, or what of it there is; a foreign one may hold anything."""
-    code, detail = (value if isinstance(value := problem.get(name), str) else "" for name in ("code", "detail"))
+    code, detail, hint = (
+        value if isinstance(value := problem.get(name), str) else "" for name in ("code", "detail", "hint")
+    )
     kind = _OF_CODE.get(code) or _OF_STATUS.get(status, Refused)
     code = code or f"http_{status}"
-    error = kind.__new__(kind, f"{detail} ({status} {code})")
+    words = detail if hint in detail else f"{detail}: {hint}"
+    error = kind.__new__(kind, f"{words} ({status} {code})")
     error.code, error.status, error.detail, error.problem = code, status, detail, problem
     error.take(problem)
     return error

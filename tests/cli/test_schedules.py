@@ -263,3 +263,8 @@ def test_an_api_that_is_away_is_3(tmp_path: Path):
 
     assert done.returncode == 3
     assert "http://127.0.0.1:1" in done.stderr
+
+
+def test_its_help_names_no_flag_that_it_does_not_have(dev: Dev):
+    assert "run-at" not in dev.ironforge("schedules", "put", "--help").stdout
+    assert "run-at" in dev.ironforge("submit", "--help").stdout

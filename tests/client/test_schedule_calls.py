@@ -109,3 +109,13 @@ async def test_all_of_a_source_are_said_at_once(client: AsyncClient) -> None:
     assert (await client.schedules())["schedules"] == []
     assert await client.apply_schedules("deploy", wanted) == told
     assert (await client.apply_schedules("deploy", {}))["deleted"] == ["a", "b"]
+
+
+async def test_a_refusal_says_what_to_give_instead(client: AsyncClient) -> None:
+    with pytest.raises(InvalidJob) as refused:
+        await client.put_schedule("report", kind="k", cron="0 9 * * *", start="yesterday")
+    assert str(refused.value) == (
+        "start: Invalid RFC3339 encoded datetime: give a time with a zone such as 2030-01-31T12:00:00Z "
+        "(400 invalid_type)"
+    )
+    assert refused.value.detail == "start: Invalid RFC3339 encoded datetime"
