@@ -147,7 +147,7 @@ TIME = "give a time with a zone such as 2030-01-31T12:00:00Z"
 @pytest.mark.parametrize(
     ("said", "code", "field", "hint"),
     [
-        ({"tz": "UTC"}, "unknown_field", "tz", "known are job, overlap, catch_up, cron, every_seconds"),
+        ({"tz": "UTC"}, "unknown_field", "tz", "known are job, overlap, catch_up"),
         ({"cron": "0 9 * * *"}, "invalid_type", "cron", "give an array"),
         ({"cron": [9]}, "invalid_type", "cron[0]", "give text"),
         ({"start": "tomorrow"}, "invalid_type", "start", TIME),

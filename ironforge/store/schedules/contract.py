@@ -174,8 +174,12 @@ class Schedules(Protocol):
 def readable(view: ScheduleView) -> StoredSchedule:
     """What it says. Raises ScheduleConflict where that cannot be read."""
     if view.stored is None:
-        raise ScheduleConflict(view.problem, hint="put it anew, or delete it")
+        raise unreadable(view.problem)
     return view.stored
+
+
+def unreadable(why: str) -> ScheduleConflict:
+    return ScheduleConflict(why, hint="put it anew, or delete it")
 
 
 def queue_of(schedule: Schedule, known: Callable[[str], Kind | None]) -> str:

@@ -11,7 +11,7 @@ import msgspec
 from ironforge.job.record import created_ms_of
 from ironforge.redis.keys import ID_BYTES
 from ironforge.schedules.errors import ScheduleConflict
-from ironforge.store.schedules.contract import PastTick, ScheduleView, StoredSchedule
+from ironforge.store.schedules.contract import PastTick, ScheduleView, StoredSchedule, unreadable
 from ironforge.store.schedules.ticking import Moment, next_tick
 
 _ETAG_CHARACTERS: Final = 16
@@ -95,8 +95,7 @@ class Held(NamedTuple):
         try:
             return _decode(self.said)
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-            why = f"what is stored of it cannot be read: {error}"
-            raise ScheduleConflict(why, hint="put it anew, or delete it") from None
+            raise unreadable(f"what is stored of it cannot be read: {error}") from None
 
     def legible(self) -> StoredSchedule | None:
         """None where there is none, or it cannot be read: then it may be defined anew."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from ironforge.job.record import format_id
@@ -12,6 +14,7 @@ from ironforge.schedules.ticks import fire_ms
 from ironforge.store.schedules.contract import Pause
 from ironforge.verify.schedules import verdict as promises
 from ironforge.verify.schedules.life import MOST_ROWS
+from ironforge.verify.schedules.load import SCHEDULES
 from ironforge.verify.schedules.verdict import STALL_MS
 from tests.system.verify.schedule_histories import BEGAN, Watched, job, run_of, skip, start, stored
 
@@ -222,6 +225,10 @@ def test_a_time_that_comes_again_comes_without_its_pauses() -> None:
 
 
 # --------------------------------------------------------------------------- overlap
+
+
+def test_schedules_of_every_policy_are_part_of_a_run() -> None:
+    assert {schedule.overlap for schedule in SCHEDULES.values()} == {*get_args(Overlap)}
 
 
 def two_runs(overlap: Overlap, *second: float, first_until: float = 4.0) -> list[str]:

@@ -1,6 +1,6 @@
 -- The definitions that are kept of a kind, a limit or a schedule, the one first announced last in front: each {digest,
 -- announced, seen, definition}, with the times when it was first announced and when it was last seen, as a node came with it
--- (ms). Without what somebody else wrote there.
+-- (ms). What is none of these is left out.
 local function versions_of(stored)
   local known, rows = pcall(cjson.decode, stored or '')
   local versions = {}
