@@ -134,6 +134,8 @@ async def test_the_metrics_tell_apart_what_namespaces_do_with_the_same_kind(tena
         ("jobs_dlq_total", second): 2.0,
         ("job_duration_seconds_count", second): 4.0,
         ("queue_latency_seconds_count", second): 4.0,
+        ("tick_lateness_seconds_count", first): 0.0,
+        ("tick_lateness_seconds_count", second): 0.0,
     }
     await forge.close()
 
