@@ -53,11 +53,11 @@ class Depths(Collector):
             ("ironforge_unserved_kinds", "Kinds that are known and that no node runs", len(kinds.unserved)),
             ("ironforge_nodes", "Nodes that hold a lease", len(alive)),
             ("ironforge_worker_slots", "Jobs that these can run at a time", sum(node.concurrency for node in alive)),
+            *_of_schedules(stats),
         ):
             family = self._family(name, documentation)
             family.add_metric(tuple(self._own.values()), value)
             yield family
-        yield from self._of_schedules(stats)
         for total, name, documentation in (
             ("poison", "ironforge_poison_total", "Jobs buried as poison"),
             ("expired", "ironforge_expired_total", "Jobs cancelled because they had not started in time"),
@@ -94,21 +94,6 @@ class Depths(Collector):
                 age.add_metric(where, max(0, stats.now_ms - stream.oldest_ms) / 1000)
         yield from (depth, running, suspects, declined, limited, age)
 
-    def _of_schedules(self, stats: Stats) -> Iterable[GaugeMetricFamily]:
-        told = stats.schedules
-        values = [
-            ("ironforge_schedules", "Schedules", float(told.total)),
-            ("ironforge_schedules_paused", "Schedules that are paused", told.paused),
-            ("ironforge_schedules_broken", "Schedules that cannot be read, or whose job is refused", told.broken),
-            ("ironforge_schedules_overdue", "Schedules whose tick is due, and that nothing fires", told.overdue),
-        ]
-        if (seconds := stats.next_tick_seconds) is not None:
-            values.append(("ironforge_schedule_next_tick_seconds", "Until the next tick of any schedule", seconds))
-        for name, documentation, value in values:
-            family = self._family(name, documentation)
-            family.add_metric(tuple(self._own.values()), value)
-            yield family
-
     def _servers(self, stats: Stats, kinds: Kinds) -> GaugeMetricFamily:
         family = self._family("ironforge_queue_nodes", "Nodes that take jobs from it", "queue")
         servers = kinds.servers()
@@ -124,3 +109,13 @@ class Depths(Collector):
 
 def _told(number: int, queue: str) -> str:
     return queue if number < MAX_STREAMS else OTHER
+
+
+def _of_schedules(stats: Stats) -> Iterable[tuple[str, str, float]]:
+    told = stats.schedules
+    yield "ironforge_schedules", "Schedules", told.total
+    yield "ironforge_schedules_paused", "Schedules that are paused", told.paused
+    yield "ironforge_schedules_broken", "Schedules that cannot be read, or whose job is refused", told.broken
+    yield "ironforge_schedules_overdue", "Schedules whose tick is due, and that nothing fires", told.overdue
+    if (seconds := stats.next_tick_seconds) is not None:
+        yield "ironforge_schedule_next_tick_seconds", "Until the next tick of any schedule", seconds

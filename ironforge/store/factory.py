@@ -8,8 +8,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 
-import msgspec
-
 from ironforge.job.definition import Announcement
 from ironforge.process.background import in_background
 from ironforge.redis.connection import Connection, DoorConnection
@@ -222,8 +220,9 @@ class NodeStore:
     def _ticker(self, part: NamespaceShard) -> Ticker | None:
         if self._settings.scheduler == "off":
             return None
-        inside = msgspec.structs.replace(self._settings, namespace=part.namespace)
-        return Ticker(inside, part.keys, part.shard, self._inspectors[part.namespace])
+        return Ticker(
+            of_namespace(self._settings, part.namespace), part.keys, part.shard, self._inspectors[part.namespace]
+        )
 
     def _new_work(self, lease: Lease) -> RedisConsumer | ShardedConsumer:
         if self._sharded is None:
