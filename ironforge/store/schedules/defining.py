@@ -72,20 +72,24 @@ class Definition(NamedTuple):
 
     async def _write(self, held: Held) -> Held | None:
         now_ms, schedule = await self.home.now_ms(), self.schedule
-        stored, skipped = StoredSchedule(schedule, self.source, self.by, now_ms, now_ms), None
+        stored = StoredSchedule(schedule, self.source, self.by, now_ms, now_ms)
         before = held.legible()
         if before is None:
-            position = Position().to(next_tick(held.name, schedule, now_ms))
-            return await self.home.write(held, stored, position, most=self.most)
+            first = await asyncio.to_thread(next_tick, held.name, schedule, now_ms)
+            return await self.home.write(held, stored, Position().to(first), most=self.most)
         if not self.changes(held) and held.position() is not None:
             return held
         stored = msgspec.structs.replace(stored, created_ms=before.created_ms, pause=before.pause)
-        position = held.planned(before, now_ms)
-        if before.schedule.timing != schedule.timing:
-            # What was due is in the history, and where the clock was put back no tick comes twice.
-            position, skipped = passed(held, before, now_ms, now_ms + 1, "redefined")
-            position = position.to(next_tick(held.name, schedule, max(now_ms, position.since_ms)))
+        position, skipped = await asyncio.to_thread(self._planned, held, before, now_ms)
         return await self.home.write(held, stored, position, skipped)
+
+    def _planned(self, held: Held, before: StoredSchedule, now_ms: int) -> tuple[Position, Skipped | None]:
+        """Where it is from now on, and which ticks start nothing any more."""
+        if before.schedule.timing == self.schedule.timing:
+            return held.planned(before, now_ms), None
+        # What was due is in the history, and where the clock was put back no tick comes twice.
+        position, skipped = passed(held, before, now_ms, now_ms + 1, "redefined")
+        return position.to(next_tick(held.name, self.schedule, max(now_ms, position.since_ms))), skipped
 
 
 async def home_of(shards: ScheduleShards, name: str, schedule: Schedule, look_up: LookUp) -> ScheduleShard:
@@ -174,7 +178,8 @@ def check_etag(held: Held, expected: str | None) -> None:
 def passed(
     held: Held, stored: StoredSchedule, now_ms: int, until_ms: int, reason: str
 ) -> tuple[Position, Skipped | None]:
-    """Past the ticks that fire before then, and those ticks. Of very many only the first ones are counted."""
+    """Past the ticks that fire before then, and those ticks. Of very many only the first ones are counted. It may look
+    for seconds, so no loop should wait for it."""
     position, until_ms = held.planned(stored, now_ms), min(until_ms, now_ms + 1)
     if position.at_ms is None or position.fires_ms >= until_ms:
         return position, None

@@ -11,6 +11,7 @@ since nodes may have come or gone meanwhile.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal, NamedTuple
@@ -175,7 +176,7 @@ async def _come_back(shard: ScheduleShard, held: Held) -> Held | None:
     pause, position, skipped = stored.pause, held.planned(stored, now_ms), None
     if _is_gone(pause):
         pause = None
-        position, skipped = passed(held, stored, now_ms, now_ms + 1, "paused")
+        position, skipped = await asyncio.to_thread(passed, held, stored, now_ms, now_ms + 1, "paused")
     return await shard.write(held, msgspec.structs.replace(stored, pause=pause, gone=False), position, skipped)
 
 

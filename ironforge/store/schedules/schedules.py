@@ -126,7 +126,8 @@ class RedisSchedules:
             stored, now_ms = held.read(), await shard.now_ms()
             position, skipped = held.planned(stored, now_ms), None
             if stored.pause is not None:
-                position, skipped = passed(held, stored, now_ms, stored.pause.until_ms or now_ms + 1, "paused")
+                until_ms = stored.pause.until_ms or now_ms + 1
+                position, skipped = await asyncio.to_thread(passed, held, stored, now_ms, until_ms, "paused")
             return await shard.write(held, msgspec.structs.replace(stored, pause=None), position, skipped)
 
         return (await self._shards.chase(name, attempt)).view()

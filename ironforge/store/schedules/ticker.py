@@ -159,13 +159,15 @@ class Ticker:
             stored = held.read()
             position = held.position()
             if position is None:
-                await self._schedules.write(held, stored, held.planned(stored, now_ms))
+                planned = await asyncio.to_thread(held.planned, stored, now_ms)
+                await self._schedules.write(held, stored, planned)
                 self.wake(0)
                 return None
             words = (held, stored, now_ms, self._schedules.firing, self._kinds.look_up)
-            # Up to thousands of ticks that were missed may be looked at.
+            # Up to thousands of ticks that were missed may be looked at, or of times that are left out.
             is_missed = position.at_ms is not None and position.fires_ms < now_ms - GRACE_MS
-            return await asyncio.to_thread(aim, *words) if is_missed else aim(*words)
+            takes_long = is_missed or stored.schedule.exclude
+            return await asyncio.to_thread(aim, *words) if takes_long else aim(*words)
         except (StoreUnavailable, RedisError, OSError):
             raise
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one of them
