@@ -67,7 +67,12 @@ def ticks(schedule: Timing, after_ms: int) -> Iterator[Tick]:
             return
         if moment.at_ms > last_ms:
             last_ms = moment.at_ms
-            yield Tick(last_ms, _at(last_ms).astimezone(in_zone).isoformat(), moment.note)
+            yield Tick(last_ms, local_time(last_ms, in_zone), moment.note)
+
+
+def local_time(at_ms: int, in_zone: ZoneInfo) -> str:
+    """ISO 8601 with the offset of the zone at that time."""
+    return _at(at_ms).astimezone(in_zone).isoformat()
 
 
 def fire_ms(name: str, tick_ms: int, jitter_seconds: float) -> int:

@@ -27,6 +27,22 @@ async def test_the_next_ticks_say_what_the_clock_does_to_them(api: Any) -> None:
     assert dropped["note"] == "before it 2030-03-31 02:30 left out: the clock is put forward past that"
 
 
+async def test_ticks_of_a_paused_one_say_that_they_are_skipped(api: Any) -> None:
+    await put(api)
+    await api.call("POST", "/schedules/report/pause", json={"until": "2030-01-01T01:00:00Z"})
+    found = (await api.call("GET", "/schedules/report/next?n=2")).body["next"]
+    assert [tick["note"] for tick in found] == ["skipped, as the schedule is paused", ""]
+
+
+async def test_what_was_is_told_by_the_clock_of_the_schedule(api: Any) -> None:
+    await put(api, schedule={"cron": ["30 2 * * *"], "timezone": "Europe/Berlin", "job": JOB})
+    asked = {"from": "2030-01-01T00:00:00Z", "to": "2030-01-02T00:00:00Z"}
+    [tick] = (await api.call("POST", "/schedules/report/backfill", json=asked)).body["ticks"]
+    assert (tick["at"], tick["local"]) == ("2030-01-01T01:30:00.000Z", "2030-01-01T02:30:00+01:00")
+    [row] = (await api.call("GET", "/schedules/report/history")).body["ticks"]
+    assert (row["local"], row["local_until"]) == (tick["local"], tick["local"])
+
+
 async def test_a_schedule_that_ends_has_no_more_ticks(api: Any) -> None:
     await put(api, schedule={**HOURLY, "end": "2030-01-01T02:00:00Z"})
     found = (await api.call("GET", "/schedules/report/next?n=1000")).body["next"]
@@ -64,7 +80,10 @@ async def test_a_backfill_starts_a_job_for_each_tick_and_a_dry_run_none(api: Any
     asked = {"from": "2030-01-01T00:00:00Z", "to": "2030-01-01T03:00:00Z", "per_second": 100}
     hours = [f"2030-01-01T0{hour}:00:00.000Z" for hour in range(3)]
     dry = await api.call("POST", "/schedules/report/backfill", json={**asked, "dry_run": True})
-    assert dry.body == {"dry_run": True, "ticks": [{"at": at, "job_id": None} for at in hours]}
+    assert dry.body == {
+        "dry_run": True,
+        "ticks": [{"at": at, "job_id": None, "local": at.replace(".000Z", "+00:00")} for at in hours],
+    }
     assert (await api.call("GET", "/jobs")).body["jobs"] == []
     done = (await api.call("POST", "/schedules/report/backfill", json=asked)).body
     assert [tick["at"] for tick in done["ticks"]] == hours

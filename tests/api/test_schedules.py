@@ -8,7 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from ironforge.schedules.definition import Schedule
 from ironforge.settings import Settings
+from ironforge.store import StoreClient
+from ironforge.store.schedules.contract import CODE
 
 JOB = {"kind": "report.build", "payload": {"month": "2030-01"}}
 WEEKDAYS = {"cron": ["0 8,9 * * 1-5"], "timezone": "Europe/Berlin", "job": JOB}
@@ -112,7 +115,8 @@ async def test_a_paused_one_says_who_and_why_and_until_when(api: Any) -> None:
 
 async def test_a_deleted_one_is_not_there(api: Any) -> None:
     await put(api)
-    assert (await api.call("DELETE", "/schedules/report")).body == {"name": "report", "deleted": True}
+    deleted = (await api.call("DELETE", "/schedules/report")).body
+    assert deleted == {"name": "report", "deleted": True, "warnings": []}
     times = {"from": "2030-01-01T00:00:00Z", "to": "2030-01-02T00:00:00Z"}
     for method, path, body in (
         ("GET", "", None),
@@ -128,6 +132,15 @@ async def test_a_deleted_one_is_not_there(api: Any) -> None:
         assert (answer.status, answer.code) == (404, "schedule_not_found")
 
 
+async def test_one_in_the_code_of_nodes_may_come_back(api: Any, settings: Settings) -> None:
+    store_client = StoreClient(settings)
+    schedule = msgspec.json.decode(msgspec.json.encode(HOURLY), type=Schedule)
+    await store_client.schedules.put("report", schedule, source=CODE)
+    await store_client.close()
+    [warning] = (await api.call("DELETE", "/schedules/report")).body["warnings"]
+    assert (warning["code"], warning["field"]) == ("defined_in_code", "source")
+
+
 async def test_what_may_not_be_meant_is_warned_of(settings: Settings, announce: Any, start_api: Any) -> None:
     await announce()
     api = await start_api(settings)
@@ -141,6 +154,8 @@ async def test_what_may_not_be_meant_is_warned_of(settings: Settings, announce: 
     [warning] = (await put(api, schedule=together)).body["warnings"]
     assert (warning["code"], warning["field"]) == ("late_ticks_overlap", "overlap")
     assert (await put(api, schedule={**together, "overlap": "queue_all"})).body["warnings"] == []
+    [warning] = (await put(api, schedule={**HOURLY, "start": None, "end": "2020-01-01T00:00:00Z"})).body["warnings"]
+    assert (warning["code"], warning["field"]) == ("ended", "end")
     elsewhere = {**HOURLY, "job": {**JOB, "queue": "elsewhere"}}
     [warning] = (await put(api, schedule=elsewhere)).body["warnings"]
     assert (warning["code"], warning["field"]) == ("kind_not_served", "job.kind")

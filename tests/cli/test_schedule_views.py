@@ -20,6 +20,8 @@ TICK: dict[str, Any] = {
     "job_id": JOB_ID,
     "until": "2026-11-27T17:33:44.000Z",
     "count": 1,
+    "local": "2026-11-27T18:33:44+01:00",
+    "local_until": "2026-11-27T18:33:44+01:00",
 }
 SCHEDULE: dict[str, Any] = {
     "name": "report.nightly",
@@ -49,15 +51,22 @@ def lines(table: Table) -> list[str]:
         ({"outcome": "skipped", "job_id": None, "reason": "overlap"}, "skipped (its last job had not ended)"),
         ({"outcome": "skipped", "job_id": None, "reason": "queue_full"}, "skipped (queue_full)"),
         (
-            {"outcome": "skipped", "job_id": None, "reason": "missed", "count": 40, "until": "2026-11-28T17:33:44Z"},
-            "skipped 40 ticks until Sat 2026-11-28 17:33:44Z (nothing could start it in time)",
+            {
+                "outcome": "skipped",
+                "job_id": None,
+                "reason": "missed",
+                "count": 40,
+                "until": "",
+                "local_until": "2026-11-28T18:33:44+01:00",
+            },
+            "skipped 40 ticks until Sat 2026-11-28 18:33:44+01:00 (nothing could start it in time)",
         ),
     ],
 )
 def test_what_became_of_a_tick(tick: dict[str, Any], expected: str):
     _, *shown = lines(views.history([{**TICK, **tick}]))
 
-    assert " ".join(" ".join(shown).split()) == f"Fri 2026-11-27 17:33:44Z {expected}"
+    assert " ".join(" ".join(shown).split()) == f"Fri 2026-11-27 18:33:44+01:00 {expected}"
 
 
 @pytest.mark.parametrize(

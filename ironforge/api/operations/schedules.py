@@ -33,6 +33,7 @@ from ironforge.api.schemas.schedules import (
 from ironforge.api.scope import RequestScope
 from ironforge.errors import InvalidJob
 from ironforge.formats.numbers import shown
+from ironforge.formats.timestamps import now_ms
 from ironforge.job.checks import check_name, check_until
 from ironforge.job.mismatch import mismatch
 from ironforge.schedules.checks import check_schedule_name
@@ -151,7 +152,13 @@ async def delete_schedule(request: web.Request, scope: RequestScope) -> web.Resp
     before = await scope.schedules.get(name)
     note_queue(request, scope, before)
     await scope.schedules.delete(name, expected=_expected(request, before.etag))
-    return answer(DeletedSchedule(name, deleted=True))
+    warnings = []
+    if before.stored is not None and before.stored.source == CODE:
+        detail = (
+            f"the next node that starts with schedule {name} in its code makes it anew: pause it, or take it out there"
+        )
+        warnings.append(WarningAnswer("defined_in_code", "source", detail))
+    return answer(DeletedSchedule(name, deleted=True, warnings=warnings))
 
 
 @operation(
@@ -264,3 +271,5 @@ def _warnings(scope: RequestScope, schedule: Schedule) -> Iterator[WarningAnswer
             "which runs one after the other, or allow"
         )
         yield WarningAnswer("late_ticks_overlap", "overlap", detail)
+    if schedule.end is not None and schedule.end.timestamp() * 1000 <= now_ms():
+        yield WarningAnswer("ended", "end", f"it ticks no more, as its end {schedule.end.isoformat()} is over")

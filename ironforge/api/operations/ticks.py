@@ -12,7 +12,7 @@ from ironforge.api.operations.schedules import name_in, note_queue
 from ironforge.api.parsing.large_bodies import LARGE_BODIES
 from ironforge.api.responses import answer
 from ironforge.api.routes import TARGETS, operation
-from ironforge.api.schemas.schedule_views import past_tick, trigger_answer
+from ironforge.api.schemas.schedule_views import next_tick, past_tick, trigger_answer, zone_of
 from ironforge.api.schemas.schedules import (
     MAX_NEXT,
     MAX_PER_SECOND,
@@ -24,7 +24,6 @@ from ironforge.api.schemas.schedules import (
     HistoryQuery,
     NextAnswer,
     NextQuery,
-    TickAnswer,
     TriggerAnswer,
 )
 from ironforge.api.schemas.views import rfc3339
@@ -35,7 +34,7 @@ from ironforge.job.checks import check_duration, check_moment, check_whole
 from ironforge.job.record import format_id
 from ironforge.schedules.checks import check_in_range
 from ironforge.schedules.definition import Schedule
-from ironforge.schedules.ticks import Tick, ticks
+from ironforge.schedules.ticks import Tick, local_time, ticks
 from ironforge.store.schedules.contract import readable
 
 
@@ -44,10 +43,11 @@ async def list_next_ticks(request: web.Request, scope: RequestScope, query: Next
     """When a schedule ticks next, whether it is paused or not."""
     check_whole("n", query.n, 1, MAX_NEXT)
     after_ms = now_ms() if query.after is None else round(_moment("after", query.after).timestamp() * 1000)
-    schedule = readable(await scope.schedules.get(name_in(request))).schedule
+    name = name_in(request)
+    stored = readable(await scope.schedules.get(name))
     # Of a line that seldom fires this takes a while.
-    found = await request.app[LARGE_BODIES].in_thread(partial(_first, schedule, after_ms, query.n))
-    return answer(NextAnswer([TickAnswer(rfc3339(tick.at_ms), tick.local, tick.note) for tick in found]))
+    found = await request.app[LARGE_BODIES].in_thread(partial(_first, stored.schedule, after_ms, query.n))
+    return answer(NextAnswer([next_tick(name, stored, tick) for tick in found]))
 
 
 @operation("get", "/schedules/{schedule}/history", access="jobs:read", answers={200: HistoryAnswer}, refusals=(404,))
@@ -56,7 +56,8 @@ async def list_past_ticks(request: web.Request, scope: RequestScope, query: Hist
     name, cursors = name_in(request), scope.services.cursors
     purpose = ("history", scope.caller.queue_names, name)
     last = cursors.open(query.cursor, *purpose)
-    rows = [past_tick(past) for past in await scope.schedules.history(name)]
+    in_zone = zone_of(await scope.schedules.get(name))
+    rows = [past_tick(past, in_zone) for past in await scope.schedules.history(name)]
     places = [f"{row.at} {row.outcome} {row.reason} {row.job_id}" for row in rows]
     # What fell out of the history meanwhile was at its end.
     start = 0 if last is None else places.index(last) + 1 if last in places else len(rows)
@@ -97,11 +98,16 @@ async def backfill_schedule(request: web.Request, scope: RequestScope, body: Bac
         hint = "give a later one"
         message = f"to {end.isoformat()} is not after from, {start.isoformat()}: {hint}"
         raise InvalidJob(message, code="out_of_range", field="to", hint=hint)
-    note_queue(request, scope, await scope.schedules.get(name))
+    view = await scope.schedules.get(name)
+    note_queue(request, scope, view)
     found = await scope.schedules.backfill(name, start, end, per_second=body.per_second, dry_run=body.dry_run)
     if body.dry_run:
         request[TARGETS] = []
-    shown = [BackfilledTick(rfc3339(at_ms), None if body.dry_run else format_id(job_id)) for at_ms, job_id in found]
+    in_zone = zone_of(view)
+    shown = [
+        BackfilledTick(rfc3339(at_ms), None if body.dry_run else format_id(job_id), local_time(at_ms, in_zone))
+        for at_ms, job_id in found
+    ]
     return answer(BackfillAnswer(body.dry_run, shown))
 
 

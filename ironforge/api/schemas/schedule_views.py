@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from zoneinfo import ZoneInfo
 
 from cronsim import CronSimError
 
-from ironforge.api.schemas.schedules import PastTickAnswer, PauseAnswer, ScheduleAnswer, TriggerAnswer, WarningAnswer
+from ironforge.api.schemas.schedules import (
+    PastTickAnswer,
+    PauseAnswer,
+    ScheduleAnswer,
+    TickAnswer,
+    TriggerAnswer,
+    WarningAnswer,
+)
 from ironforge.api.schemas.views import optional_rfc3339, rfc3339
+from ironforge.errors import InvalidJob
 from ironforge.formats.timestamps import now_ms
 from ironforge.job.record import format_id
 from ironforge.schedules.definition import Schedule
+from ironforge.schedules.ticks import Tick, fire_ms, local_time
 from ironforge.schedules.words import words
+from ironforge.schedules.zones import zone
 from ironforge.store.schedules.contract import Fired, PastTick, ScheduleView, StoredSchedule
 
 
@@ -34,10 +45,34 @@ def schedule_answer(view: ScheduleView, warnings: Sequence[WarningAnswer] = ()) 
     )
 
 
-def past_tick(past: PastTick) -> PastTickAnswer:
+def next_tick(name: str, stored: StoredSchedule, tick: Tick) -> TickAnswer:
+    """What a pause skips says so."""
+    fires_ms = fire_ms(name, tick.at_ms, stored.schedule.jitter_seconds)
+    pause = "skipped, as the schedule is paused" if stored.paused(max(now_ms(), fires_ms)) else ""
+    return TickAnswer(rfc3339(tick.at_ms), tick.local, "; ".join(filter(None, (tick.note, pause))))
+
+
+def past_tick(past: PastTick, in_zone: ZoneInfo) -> PastTickAnswer:
     until_ms = past.last_ms or past.at_ms
-    at, until, late_seconds = rfc3339(past.at_ms), rfc3339(until_ms), past.late_ms / 1000
-    return PastTickAnswer(at, past.outcome, past.reason, late_seconds, _id(past.job_id), until, past.ticks)
+    return PastTickAnswer(
+        at=rfc3339(past.at_ms),
+        outcome=past.outcome,
+        reason=past.reason,
+        late_seconds=past.late_ms / 1000,
+        job_id=_id(past.job_id),
+        until=rfc3339(until_ms),
+        count=past.ticks,
+        local=local_time(past.at_ms, in_zone),
+        local_until=local_time(until_ms, in_zone),
+    )
+
+
+def zone_of(view: ScheduleView) -> ZoneInfo:
+    """UTC where that of the schedule is not known here."""
+    try:
+        return zone(view.stored.schedule.timezone if view.stored else "UTC")
+    except InvalidJob:
+        return zone("UTC")
 
 
 def trigger_answer(fired: Fired) -> TriggerAnswer:

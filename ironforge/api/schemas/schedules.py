@@ -17,6 +17,7 @@ MAX_NEXT = 1_000
 MAX_PER_SECOND = 1_000.0
 MIN_PER_SECOND = 0.001
 
+Local = Annotated[str, Meta(description="the same by the clock of its time zone")]
 Source = Annotated[str, Meta(description="what owns it, and alone may change it; empty: it was put by hand")]
 
 # --------------------------------------------------------------------------- requests
@@ -113,7 +114,7 @@ class PauseAnswer(msgspec.Struct):
 class WarningAnswer(msgspec.Struct):
     """What may not be as it was meant."""
 
-    code: Literal["kind_not_served", "window_beyond_retention", "late_ticks_overlap"]
+    code: Literal["kind_not_served", "window_beyond_retention", "late_ticks_overlap", "ended", "defined_in_code"]
     field: Annotated[str, Meta(description="path to the culprit within the schedule")]
     detail: str
 
@@ -158,14 +159,21 @@ class DeletedSchedule(msgspec.Struct):
 
     name: str
     deleted: bool
+    warnings: list[WarningAnswer]
 
 
 class TickAnswer(msgspec.Struct):
     """A tick to come."""
 
     at: Time
-    local: Annotated[str, Meta(description="the same by the clock of its time zone")]
-    note: Annotated[str, Meta(description="what a change of that clock does to it, or to those before it; or empty")]
+    local: Local
+    note: Annotated[
+        str,
+        Meta(
+            description="what a change of that clock does to it, or to those before it, and whether a pause skips it; "
+            "or empty"
+        ),
+    ]
 
 
 class NextAnswer(msgspec.Struct):
@@ -190,6 +198,8 @@ class PastTickAnswer(msgspec.Struct):
     job_id: Annotated[JobId | None, Meta(description="the job, of several the last one")]
     until: Annotated[Time, Meta(description="time of the last of them")]
     count: int
+    local: Annotated[str, Meta(description="`at` by the clock of its time zone")]
+    local_until: Annotated[str, Meta(description="`until` by that clock")]
 
 
 class HistoryAnswer(msgspec.Struct):
@@ -212,6 +222,7 @@ class BackfilledTick(msgspec.Struct):
 
     at: Time
     job_id: JobId | None
+    local: Local
 
 
 class BackfillAnswer(msgspec.Struct):

@@ -246,4 +246,6 @@ def delete(name: Name, *, etag: Etag = None, as_json: AsJson = False, settings: 
     """Delete a schedule with its history; jobs that it started go on."""
     with connected(settings) as client:
         answer = client.delete_schedule(name, etag=etag)
+    if not as_json:
+        views.warn(answer)
     output.report(answer, f"schedule {name} is deleted", as_json=as_json)

@@ -65,7 +65,7 @@ def next_ticks(ticks: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def history(ticks: Sequence[Mapping[str, Any]]) -> Table:
-    rows = [(_time(tick["at"]), _late(tick), _outcome(tick)) for tick in ticks]
+    rows = [(_time(tick["local"]), _late(tick), _outcome(tick)) for tick in ticks]
     return output.table(("TICK", "LATE", "OUTCOME"), rows, right=("LATE",))
 
 
@@ -79,7 +79,7 @@ def print_applied(answer: Mapping[str, Any], differences: Mapping[str, Sequence[
 
 def backfilled(ticks: Sequence[Mapping[str, Any]]) -> Table:
     """Without jobs in a dry run."""
-    rows = [(_time(tick["at"]), *filter(None, [tick["job_id"]])) for tick in ticks]
+    rows = [(_time(tick["local"]), *filter(None, [tick["job_id"]])) for tick in ticks]
     return output.table(("TICK", "JOB")[: len(rows[0])], rows)
 
 
@@ -144,7 +144,7 @@ def _outcome(tick: Mapping[str, Any]) -> str:
     if tick["count"] > 1:
         words.append(f"{tick['count']} ticks")
     if tick["until"] != tick["at"]:
-        words.append(f"until {_time(tick['until'])}")
+        words.append(f"until {_time(tick['local_until'])}")
     if tick["reason"]:
         words.append(f"({reason(tick['reason'])})")
     return " ".join(filter(None, words))
