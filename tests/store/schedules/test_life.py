@@ -81,6 +81,13 @@ class Schedules(RuleBasedStateMachine):
             started_ms = created_ms_of(view.last_job) if view.last_job else 0
             # By a clock that was put back what has been accounted for may come again, but for what was started.
             before.until_ms = max(self.clock.now_ms, started_ms if started_ms < (view.next_ms or 0) else 0)
+            # What it has left before anything became of it is no tick any more.
+            seen = [row for row in self.history(name) if row.outcome == "skipped" or not row.reason]
+            before.over = [
+                at_ms
+                for at_ms in before.over
+                if at_ms <= self.clock.now_ms or any(row.at_ms <= at_ms <= row.last_ms for row in seen)
+            ]
 
     @precondition(lambda self: self.known)
     @rule(data=st.data())
