@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from ironforge.auth.api_keys import key_of
 from ironforge.auth.caller import Caller
 from ironforge.auth.quota_enforcer import QuotaEnforcer
-from ironforge.errors import Forbidden
+from ironforge.errors import Duplicate, Forbidden
 from ironforge.schedules.definition import Schedule
 from ironforge.schedules.errors import ScheduleNotFound
 from ironforge.store.kind_catalog import KindCatalog
@@ -101,7 +101,8 @@ class CallersSchedules:
     async def trigger(self, name: str) -> Fired:
         size = await self._size_of_job(name)
         async with self._quotas.started(self._caller, 1, size):
-            return await self._schedules.trigger(name)
+            with _without_foreign_jobs(self._caller):
+                return await self._schedules.trigger(name)
 
     async def backfill(
         self, name: str, start: datetime, end: datetime, *, per_second: float = 1.0, dry_run: bool = False
@@ -111,7 +112,8 @@ class CallersSchedules:
         if dry_run or not told:
             return told
         async with self._quotas.started(self._caller, len(told), size, (len(told) - 1) / per_second):
-            return await self._schedules.backfill(name, start, end, per_second=per_second)
+            with _without_foreign_jobs(self._caller):
+                return await self._schedules.backfill(name, start, end, per_second=per_second)
 
     async def _size_of_job(self, name: str) -> int:
         """Bytes of its payload. Raises ScheduleNotFound, and Forbidden where the caller may not submit it."""
@@ -139,6 +141,17 @@ class CallersSchedules:
                     f"there is a schedule {name} of a queue that this credential may not use",
                     code="queue_not_allowed",
                 )
+
+
+@contextlib.contextmanager
+def _without_foreign_jobs(caller: Caller) -> Iterator[None]:
+    """A job that holds a unique key may be of another queue: a caller of some queues is not told which one."""
+    try:
+        yield
+    except Duplicate:
+        if caller.queues is None:
+            raise
+        raise Duplicate("another job holds the unique key of its job", job_id="") from None
 
 
 def _sees(caller: Caller, kinds: KindCatalog, view: ScheduleView) -> bool:

@@ -67,6 +67,19 @@ async def test_a_caller_of_some_queues_says_what_a_source_has_where_all_of_it_is
     assert await names(house, whole) == ["a", "b"]
 
 
+async def test_a_caller_of_some_queues_is_not_told_which_job_of_another_holds_a_unique_key(house: House) -> None:
+    whole, limited = await house.key(), await house.key(ADMIN, queues=["ours"])
+    held = {"kind": "k", "queue": "theirs", "unique": {"key": "u"}}
+    job = (await house.call("POST", "/jobs", whole, json=held)).body["id"]
+    said = schedule(job={**held, "queue": "ours", "unique": {"key": "u", "on_conflict": "reject"}})
+    assert (await house.call("PUT", "/schedules/a", limited, json=said)).status == 201
+    for path, body in (("trigger", None), ("backfill", SPAN)):
+        refused = await house.call("POST", f"/schedules/a/{path}", limited, json=body)
+        assert (refused.status, refused.code) == (409, "duplicate")
+        assert job not in str(refused.body)
+        assert (await house.call("POST", f"/schedules/a/{path}", whole, json=body)).body["job_id"] == job
+
+
 async def test_where_jobs_go_that_name_no_queue_the_kind_says(house: House) -> None:
     await house.node(kinds=["theirs.only"])
     whole, limited = await house.key(), await house.key(ADMIN, queues=["ours"])
