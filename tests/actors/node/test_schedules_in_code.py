@@ -12,6 +12,7 @@ from ironforge.job.options import KindOptions
 from ironforge.redis.shards import shards_of
 from ironforge.runtime.node import running
 from ironforge.store.schedules.in_code import GONE
+from ironforge.store.server_checks import check_shards
 from tests.actors.node.kit import World
 from tests.execution.cpu_handlers import whoami
 from tests.support.waiting import until
@@ -79,6 +80,7 @@ async def test_a_node_whose_roles_crash_pauses_nothing_for_it_is_back_at_once(
 ) -> None:
     world.forge.schedule("report", "note", cron=YEARLY)
     views = world.cluster.store_client.schedules.views
+    await check_shards(world.settings)
     other = await world.cluster.node([Announcement.of("note", "", KindOptions(), None)])
     async with world.node() as node:
 
