@@ -136,7 +136,8 @@ def _skipped(
         within = due[bisect_left(times, past.at_ms) : bisect_right(times, past.last_ms)]
         more = refused if refused and past.reason == "overlap" else 0
         if more:  # one that was refused at its end may have come before a tick that was due and had not fired
-            within = [tick for tick in within if tick.at_ms not in started]
+            next_ms = min((other.past.at_ms for other in life.skips if other.past.at_ms > past.at_ms), default=math.inf)
+            within = [tick for tick in within if tick.at_ms not in started and tick.at_ms < next_ms]
         # Of very many that a change has passed over only the first ones are counted.
         least = min(len(within), AT_ONCE) if past.reason in ("paused", "redefined") else len(within)
         told = f"schedule {life.name!r} skipped {past.ticks} from {past.at_ms} to {past.last_ms}: {past.reason}"

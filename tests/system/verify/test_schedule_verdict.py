@@ -63,6 +63,14 @@ def test_a_run_out_of_turn_that_was_refused_counts_in_the_entry() -> None:
     assert watched.broken(refused={"s": 1}) == []
 
 
+def test_one_that_was_refused_before_a_late_tick_is_no_skip_of_that_tick() -> None:
+    """In between another one was asked for out of turn, and started."""
+    rows = [skip(1000, 2010, 2, "overlap"), start(2020, reason="trigger"), skip(2000, 2000, 1, "overlap")]
+    watched = Watched(stored(overlap="skip")).see(2100, 3000, *rows)
+
+    assert watched.broken(refused={"s": 1}) == []
+
+
 @pytest.mark.parametrize("reason", ["overlap", "paused", "redefined", "missed", "duplicate", "store_refused"])
 def test_a_reason_that_its_policies_do_not_allow_is_caught(reason: str) -> None:
     assert Watched().see(1100, 2000, skip(1000, 1000, 1, reason)).broken() == [promises.ONCE]
