@@ -14,14 +14,17 @@ import typer
 
 from ironforge import errors
 from ironforge.cli import access, audit, documentation, jobs, kinds, limits, queues, run, status, verify
-from ironforge.cli.output import EXIT_CODES, say
+from ironforge.cli.output import CONFLICT, EXIT_CODES, say
 from ironforge.cli.schedules.commands import schedules
 from ironforge.schedules.errors import ScheduleConflict, ScheduleNotFound
 
 # The first that fits counts.
 _CODES: Final = (
     ((errors.JobNotFound, errors.KeyNotFound, errors.KindNotFound, errors.LimitNotFound, ScheduleNotFound), 4),
-    ((errors.InvalidState, errors.IdempotencyConflict, errors.Duplicate, errors.TooManyKeys, ScheduleConflict), 5),
+    (
+        (errors.InvalidState, errors.IdempotencyConflict, errors.Duplicate, errors.TooManyKeys, ScheduleConflict),
+        CONFLICT,
+    ),
     (errors.StoreUnavailable, 3),
     ((errors.ConfigError, errors.InvalidJob, errors.UnknownKind), 2),
 )

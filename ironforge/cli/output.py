@@ -30,6 +30,8 @@ EXIT_CODES: Final = """Exit codes:
 5  it conflicts with the state of the job, or of what was named
 """
 
+CONFLICT: Final = 5
+
 out: Final = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
 messages: Final = Console(stderr=True)
 

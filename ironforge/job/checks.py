@@ -29,6 +29,7 @@ MAX_VALUES: Final = 200_000
 MAX_BATCH_VALUES: Final = 1_000_000
 MAX_RESULT_BYTES: Final = 1_048_576
 MAX_KEY_CHARACTERS: Final = 255
+MAX_NOTE_CHARACTERS: Final = 500
 
 NAME_PATTERN: Final = "^" + NAME.pattern.replace(r"\Z", "$")
 
@@ -97,6 +98,14 @@ def check_run_at(field: str, text: object) -> int:
         message = f"{field} {moment.isoformat()} is out of range: {hint}"
         raise InvalidJob(message, code="invalid_delay", field=field, hint=hint)
     return max(0, round(moment.timestamp() * 1000))
+
+
+def check_note(note: str) -> str:
+    """Why an operator changes something. Raises InvalidJob."""
+    if len(note) > MAX_NOTE_CHARACTERS:
+        hint = f"give at most {MAX_NOTE_CHARACTERS}"
+        raise InvalidJob(f"note has {len(note)} characters: {hint}", code="out_of_range", field="note", hint=hint)
+    return note
 
 
 def check_until(field: str, text: object) -> int:

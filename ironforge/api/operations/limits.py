@@ -8,7 +8,6 @@ from aiohttp import web
 from ironforge.api.responses import answer
 from ironforge.api.routes import operation
 from ironforge.api.schemas.limits import (
-    MAX_NOTE,
     DeletedLimit,
     HolderAnswer,
     LimitAnswer,
@@ -25,7 +24,7 @@ from ironforge.api.schemas.views import optional_rfc3339, rfc3339
 from ironforge.api.scope import RequestScope
 from ironforge.errors import Forbidden, InvalidJob
 from ironforge.formats.timestamps import now_ms
-from ironforge.job.checks import check_until
+from ironforge.job.checks import check_note, check_until
 from ironforge.job.limits import Limit, LimitDefinition, Override, check_limit_key, check_limit_name
 from ironforge.job.record import format_id
 from ironforge.store.contract import LimitKey
@@ -124,9 +123,7 @@ def _override(body: LimitPatch) -> Override | None:
     """Raises InvalidJob."""
     said = body.override
     until_ms = 0 if body.until is None else check_until("until", body.until)
-    if len(body.note) > MAX_NOTE:
-        hint = f"give at most {MAX_NOTE}"
-        raise InvalidJob(f"note has {len(body.note)} characters: {hint}", code="out_of_range", field="note", hint=hint)
+    check_note(body.note)
     if said is None:
         for field in ("until", "note"):
             if getattr(body, field):

@@ -17,7 +17,6 @@ from ironforge.api.responses import answer
 from ironforge.api.routes import QUEUE, TARGETS, Content, operation
 from ironforge.api.schemas.schedule_views import schedule_answer
 from ironforge.api.schemas.schedules import (
-    MAX_NOTE,
     AppliedAnswer,
     ApplyParts,
     ApplyQuery,
@@ -31,10 +30,9 @@ from ironforge.api.schemas.schedules import (
     WarningAnswer,
 )
 from ironforge.api.scope import RequestScope
-from ironforge.errors import InvalidJob
 from ironforge.formats.numbers import shown
 from ironforge.formats.timestamps import now_ms
-from ironforge.job.checks import check_name, check_until
+from ironforge.job.checks import check_name, check_note, check_until
 from ironforge.job.mismatch import mismatch
 from ironforge.schedules.checks import check_schedule_name
 from ironforge.schedules.definition import Schedule
@@ -174,11 +172,8 @@ async def delete_schedule(request: web.Request, scope: RequestScope) -> web.Resp
 async def pause_schedule(request: web.Request, scope: RequestScope, body: PauseRequest) -> web.Response:
     """Skip the ticks of a schedule."""
     until_ms = 0 if body.until is None else check_until("until", body.until)
-    if len(body.note) > MAX_NOTE:
-        hint = f"give at most {MAX_NOTE}"
-        raise InvalidJob(f"note has {len(body.note)} characters: {hint}", code="out_of_range", field="note", hint=hint)
-    by = scope.caller.identity
-    return _stands(request, scope, await scope.schedules.pause(name_in(request), body.note, by=by, until_ms=until_ms))
+    note, by = check_note(body.note), scope.caller.identity
+    return _stands(request, scope, await scope.schedules.pause(name_in(request), note, by=by, until_ms=until_ms))
 
 
 @operation(

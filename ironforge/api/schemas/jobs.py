@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from ironforge.job.checks import NAME_PATTERN
+from ironforge.job.checks import MAX_NOTE_CHARACTERS, NAME_PATTERN
 from ironforge.job.options import RECORDED
 from ironforge.job.record import JobState, PriorityLabel
 from ironforge.job.request import JobRequest
@@ -37,6 +37,7 @@ def page_size(what: str) -> Meta:
     return Meta(description=f"{what} on one page", extra_json_schema=_range(1, MAX_PAGE))
 
 
+Note = Annotated[str, Meta(extra_json_schema={"maxLength": MAX_NOTE_CHARACTERS}, description="why")]
 Cursor = Annotated[str | None, Meta(description="`next` of the page before")]
 
 # --------------------------------------------------------------------------- requests

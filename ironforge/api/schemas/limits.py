@@ -7,10 +7,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from ironforge.api.schemas.jobs import JobId, Time
+from ironforge.api.schemas.jobs import JobId, Note, Time
 from ironforge.job.limits import MAX_LIMIT_KEY, Concurrency, Limit, Rate
-
-MAX_NOTE = 500
 
 Until = Annotated[Time | None, Meta(description="when it ends by itself; null: when it is taken back")]
 
@@ -27,7 +25,7 @@ class LimitPatch(msgspec.Struct, forbid_unknown_fields=True):
 
     override: Annotated[OverrideRequest | None, Meta(description="null takes it back")]
     until: Annotated[str | None, Meta(extra_json_schema={"format": "date-time"}, description="default: no end")] = None
-    note: Annotated[str, Meta(extra_json_schema={"maxLength": MAX_NOTE}, description="why")] = ""
+    note: Note = ""
 
 
 class LimitQuery(msgspec.Struct, forbid_unknown_fields=True):

@@ -7,12 +7,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from ironforge.api.schemas.jobs import DEFAULT_PAGE, Cursor, JobId, Time, page_size
+from ironforge.api.schemas.jobs import DEFAULT_PAGE, Cursor, JobId, Note, Time, page_size
 from ironforge.schedules.definition import Schedule
 from ironforge.schedules.reasons import OUT_OF_TURN, SKIPPED
 from ironforge.store.schedules.contract import MAX_BACKFILL, Outcome
 
-MAX_NOTE = 500
 MAX_NEXT = 1_000
 MAX_PER_SECOND = 1_000.0
 MIN_PER_SECOND = 0.001
@@ -76,7 +75,7 @@ class HistoryQuery(msgspec.Struct, forbid_unknown_fields=True):
 class PauseRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Why, and for how long; the body may be left out."""
 
-    note: Annotated[str, Meta(extra_json_schema={"maxLength": MAX_NOTE}, description="why")] = ""
+    note: Note = ""
     until: Annotated[
         str | None, Meta(extra_json_schema={"format": "date-time"}, description="default: until it is resumed")
     ] = None

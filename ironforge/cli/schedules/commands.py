@@ -25,7 +25,6 @@ schedules: Final = typer.Typer(
 
 _NEXT_SHOWN: Final = 5
 _PAST_SHOWN: Final = 5
-_CONFLICT: Final = 5
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="the schedule, such as report.nightly")]
 Etag = Annotated[str | None, typer.Option(help="as `show --json` has it: only if it is still the same")]
@@ -215,7 +214,7 @@ def trigger(name: Name, as_json: AsJson = False, *, settings: Settings) -> None:
     words = f"{name} starts no job: {views.reason(answer['reason'])}" if skipped else f"{name} starts a job"
     output.report(answer, words, as_json=as_json)
     if skipped:
-        raise typer.Exit(_CONFLICT)
+        raise typer.Exit(output.CONFLICT)
     if not as_json:
         output.line(answer["job_id"])
 
