@@ -19,8 +19,8 @@ from tests.system.chaos.scenarios import SCENARIOS
 
 pytestmark = [pytest.mark.proof, pytest.mark.unmeasured]
 
-# Schedules are hurt by what hurts those who fire their ticks. Beside a network that fails they were seen to break
-# promises which are not explained yet: the matrix has them run there, too.
+# Schedules are hurt by what hurts those who fire their ticks. Beside a network that fails, runs that have them too were
+# seen to count a cancelled job twice, which need not be theirs: the matrix has them there.
 PLAN = Plan(seed=5, seconds=5.0, rate=300, schedules=False)
 TICKING = PLAN._replace(schedules=True)
 
