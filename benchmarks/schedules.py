@@ -61,17 +61,18 @@ PREVIEWS = {
 
 
 async def _define(settings: Settings, schedules: dict[str, Schedule]) -> None:
-    """Over several connections at once."""
+    """Over several connections at once. Those of one definition without jitter have one next tick, found once."""
     todo = iter(schedules.items())
+    at_ms = now_ms()
+    distinct = {id(schedule): (name, schedule) for name, schedule in schedules.items()}
+    first_ticks = {key: next_tick(name, schedule, at_ms) for key, (name, schedule) in distinct.items()}
 
     async def some() -> None:
         async with Connection(settings.redis_url) as connection:
             shard = ScheduleShard(settings, Keys(settings.namespace), 0, connection)
             for name, schedule in todo:
-                at_ms = now_ms()
                 stored = StoredSchedule(schedule, created_ms=at_ms, updated_ms=at_ms)
-                position = Position().to(next_tick(name, schedule, at_ms))
-                await shard.write(Held(name, b"", b""), stored, position)
+                await shard.write(Held(name, b"", b""), stored, Position().to(first_ticks[id(schedule)]))
 
     await asyncio.gather(*(some() for _ in range(CONNECTIONS)))
 
