@@ -3,13 +3,17 @@
 The connection keeps a WATCH on the node's fence. When another node takes over it moves the fence, EXEC then answers
 nil and nothing is written: fencing costs no round trip of its own. Native commands and not a script, because a script
 costs the server nearly twice as much a job.
+
+MULTI counts whatever it is given: it is sent once, and only for jobs that nobody else may be ending. What may have been
+settled already goes by a script, which counts job by job. And what was given up may be on its way still: each
+connection begins by writing the fence over itself, so that whatever an older one brings later aborts.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from redis.exceptions import ExecAbortError, OutOfMemoryError
@@ -20,12 +24,20 @@ from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import GROUP, Keys, minute_of
 from ironforge.redis.location import TOLD_TO_STOP, Location
 from ironforge.redis.outages import raise_first, retry_through_outage
-from ironforge.redis.scripts import SETTLE
+from ironforge.redis.scripts import ARM, SETTLE
 from ironforge.settings import Settings
 from ironforge.store.node_contract import Lease, Settled
 from ironforge.store.retention import RetentionBucket, RetentionBuckets
 
 BATCH: Final = 500
+
+
+class Commands(NamedTuple):
+    """Those of a settlement: of its jobs, and what need not be said of each; and the keys that they touch."""
+
+    jobs: list[Command]
+    shared: list[Command]
+    touched: list[str]
 
 
 class Acknowledger:
@@ -38,17 +50,21 @@ class Acknowledger:
         self._retention = RetentionBuckets(keys, settings)
         self._fence = keys.fence(lease.node)
         self._arm: list[Command] = [["WATCH", self._fence], ["GET", self._fence]]
-        self._connection = Connection(settings.redis_url, keys.prefix, opening=self._arm, check=self._check)
+        opening = [ARM.by_text([self._fence], [lease.epoch]), *self._arm]
+        self._connection = Connection(settings.redis_url, keys.prefix, opening=opening, check=self._check)
 
     async def settle(self, batch: Sequence[Settled]) -> None:
         """Raises LeaseLost when the fence has moved; then nothing was written."""
+        await self._settle(batch, self._commit)
+
+    async def settle_once(self, batch: Sequence[Settled]) -> None:
+        """Like `settle`, for jobs that somebody else may be settling at the same time."""
+        await self._settle(batch, self._commit_by_script)
+
+    async def _settle(self, batch: Sequence[Settled], commit: Callable[[Sequence[Settled]], Awaitable[None]]) -> None:
         batch = await self._with_reasons(batch)
-        commands, touched = self._commands(batch)
         try:
-            # A repetition writes the same records over themselves; the script sees to it that none is counted twice.
-            await retry_through_outage(
-                lambda: self._commit(commands, touched), repetition=lambda: self._commit_by_script(commands, touched)
-            )
+            await retry_through_outage(lambda: commit(batch), repetition=lambda: self._commit_by_script(batch))
         except LeaseLost:
             await self._connection.drop()
             raise
@@ -58,30 +74,45 @@ class Acknowledger:
 
     def _check(self, replies: list[Any]) -> None:
         raise_first(*replies)
-        if replies[-1] != self._epoch:  # also when the fence has become something else
+        if replies[-1] != self._epoch:
             raise _lost(self._lease)
 
-    async def _commit(self, commands: list[Command], touched: list[str]) -> None:
-        replies = await self._connection.exchange([["MULTI"], *commands, ["EXEC"], *self._arm])
+    async def _commit(self, batch: Sequence[Settled]) -> None:
+        commands, shared, _ = self._commands(batch)
+        replies = await self._connection.exchange([["MULTI"], *commands, *shared, ["EXEC"], *self._arm])
         outcome, epoch = replies[-3], replies[-1]
         if epoch != self._epoch:
             # Lost between two batches: the next call arms anew and finds out, this one may have been in time.
             await self._connection.drop()
-        if outcome is None:
+        if outcome is None and epoch != self._epoch:
             raise _lost(self._lease)
+        if outcome is None:
+            # Another connection of this lease was armed meanwhile: nothing was written.
+            await self._commit_by_script(batch)
+            return
         if isinstance(outcome, ExecAbortError):
-            refusals = [reply for reply in replies[1 : len(commands) + 1] if isinstance(reply, Exception)]
+            refusals = [reply for reply in replies[1:-3] if isinstance(reply, Exception)]
             if not all(isinstance(refusal, OutOfMemoryError) for refusal in refusals):
                 raise refusals[0]
-            await self._commit_by_script(commands, touched)
+            await self._commit_by_script(batch)
             return
         raise_first(*((outcome,) if isinstance(outcome, Exception) else outcome))
 
-    async def _commit_by_script(self, commands: list[Command], touched: list[str]) -> None:
-        arguments: list[str | bytes | int] = [self._lease.epoch]
-        for command in commands:
+    async def _commit_by_script(self, batch: Sequence[Settled]) -> None:
+        arguments: list[str | bytes | int] = [self._lease.epoch, len(batch)]
+        touched: dict[str, None] = {}
+        shared: dict[tuple[str | bytes | int, ...], None] = {}
+        for one in batch:
+            stream, entry, job_id, *_ = one
+            commands, others, keys = self._commands([one])
+            arguments += (job_id, f":{stream}:{entry.decode()}", len(commands))
+            for command in commands:
+                arguments += (len(command), *command)
+            shared.update(dict.fromkeys(map(tuple, others)))
+            touched.update(dict.fromkeys(keys))
+        for command in shared:
             arguments += (len(command), *command)
-        await self._connection.run(SETTLE, [self._fence, *touched], arguments)
+        await self._connection.run(SETTLE, SETTLE.keys(self._keys, *touched, fence=self._fence), arguments)
 
     async def _with_reasons(self, batch: Sequence[Settled]) -> Sequence[Settled]:
         """Jobs that their limits preempted say so in their records, also where the node was not told, or died: where
@@ -98,8 +129,7 @@ class Acknowledger:
                 told[at] = (*batch[at][:3], record, *batch[at][4:])
         return told
 
-    def _commands(self, batch: Sequence[Settled]) -> tuple[list[Command], list[str]]:
-        """The commands of the transaction, and the keys they touch."""
+    def _commands(self, batch: Sequence[Settled]) -> Commands:
         keys = self._keys
         entries: dict[str, list[bytes]] = defaultdict(list)
         ids: list[bytes] = []
@@ -123,8 +153,8 @@ class Acknowledger:
             name = keys.stream(stream)
             commands += (["XACK", name, GROUP, *taken], ["XDEL", name, *taken])
         commands.append(["HDEL", keys.index, *ids])
-        kept, buckets = self._retained(retained)
-        commands += kept
+        records, shared, buckets = self._retained(retained)
+        commands += records
         commands += [["HINCRBY", keys.totals, state, count] for state, count in totals.items() if count]
         touched = [keys.index, keys.totals, keys.buckets, *map(keys.stream, entries), *buckets]
         if unique:
@@ -132,11 +162,11 @@ class Acknowledger:
             touched += map(keys.unique, unique)
         if held:
             commands += [["ZREM", keys.holders(claim), *gone] for claim, gone in held.items()]
-            commands += [["SADD", keys.room, *held], ["PUBLISH", keys.signals, "room:"]]
+            shared += [["SADD", keys.room, *held], ["PUBLISH", keys.signals, "room:"]]
             touched += [keys.room, *map(keys.holders, held)]
-        return commands, touched
+        return Commands(commands, shared, touched)
 
-    def _retained(self, retained: dict[tuple[int, int], list[bytes]]) -> tuple[list[Command], list[str]]:
+    def _retained(self, retained: dict[tuple[int, int], list[bytes]]) -> Commands:
         """Ids and records by creation minute and retention: how to keep them, and in which buckets."""
         records: dict[str, list[bytes]] = defaultdict(list)
         places: dict[str, RetentionBucket] = {}
@@ -144,14 +174,12 @@ class Acknowledger:
             place = self._retention.place(pairs[0], retention_ms)
             records[place.bucket] += pairs
             places[place.bucket] = place
-        commands: list[Command] = []
-        for bucket, pairs in records.items():
-            seconds = places[bucket].seconds
-            commands.append(["HSET", bucket, *pairs])
+        shared: list[Command] = []
+        for bucket, (_, seconds, expiry_ms) in places.items():
             # GT leaves a key without a time to live alone, so a new bucket gets its first one by NX.
-            commands += (["EXPIRE", bucket, seconds, "NX"], ["EXPIRE", bucket, seconds, "GT"])
-            commands.append(["ZADD", self._keys.buckets, "GT", places[bucket].expiry_ms, bucket])
-        return commands, list(records)
+            shared += (["EXPIRE", bucket, seconds, "NX"], ["EXPIRE", bucket, seconds, "GT"])
+            shared.append(["ZADD", self._keys.buckets, "GT", expiry_ms, bucket])
+        return Commands([["HSET", bucket, *pairs] for bucket, pairs in records.items()], shared, list(records))
 
 
 def _lost(lease: Lease) -> LeaseLost:

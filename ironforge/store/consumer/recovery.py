@@ -15,7 +15,7 @@ from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import GROUP, ID_BYTES, Keys
 from ironforge.redis.outages import ABSENT, retry_through_outage
 from ironforge.redis.replies import pairs
-from ironforge.redis.scripts import RETIRE
+from ironforge.redis.scripts import ARM, RETIRE
 from ironforge.settings import Settings
 from ironforge.store.consumer.acknowledger import Acknowledger
 from ironforge.store.consumer.requeuer import Requeuer
@@ -60,6 +60,10 @@ class Recovery:
         if end.alone:
             end = await self._with_seen(end, node)
         names = self._keys
+        if node == lease.node:
+            # A settlement that it gave up, and that is on its way still, must not end what is about to be requeued.
+            keys = ARM.keys(names, fence=names.fence(node))
+            await retry_through_outage(lambda: self._connection.run(ARM, keys, [lease.epoch]))
         acknowledger = Acknowledger(self._settings, names, lease)
         work = Requeuer(self._settings, names, lease, self._connection, acknowledger)
         moved = 0

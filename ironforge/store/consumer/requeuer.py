@@ -109,7 +109,7 @@ class Requeuer:
                 arguments += (numbers[source], item.entry, item.job_id, item.record, *tail(item, numbers[end]))
             count, *cancelled = await self._run(script, names, arguments)
             if cancelled:
-                await self._acknowledger.settle([self._cancelled(part[number]) for number in cancelled])
+                await self._acknowledger.settle_once([self._cancelled(part[number]) for number in cancelled])
             moved += count + len(cancelled)
         return moved
 

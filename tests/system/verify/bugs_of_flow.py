@@ -81,8 +81,9 @@ def settle_without(unwanted: Callable[[Sequence[Any]], bool]) -> None:
     original = acknowledger.Acknowledger._commands
 
     def some(self: Any, batch: Any) -> Any:
-        commands, touched = original(self, batch)
-        return [command for command in commands if not unwanted(command)], touched
+        commands = original(self, batch)
+        jobs = [command for command in commands.jobs if not unwanted(command)]
+        return commands._replace(jobs=jobs, shared=[one for one in commands.shared if not unwanted(one)])
 
     acknowledger.Acknowledger._commands = some
 

@@ -34,8 +34,9 @@ def settle_without_the_fence() -> None:
         self._connection._check = None
         self._epoch = None
 
-    async def commit(self: Any, commands: list[Any], _touched: list[str]) -> None:
-        await self._connection.exchange([["MULTI"], *commands, ["EXEC"]])
+    async def commit(self: Any, batch: list[Settled]) -> None:
+        commands, shared, _ = self._commands(batch)
+        await self._connection.exchange([["MULTI"], *commands, *shared, ["EXEC"]])
 
     acknowledger.Acknowledger.__init__ = unguarded
     acknowledger.Acknowledger._commit = commit
@@ -50,9 +51,10 @@ def watch_too_late() -> None:
         self._connection._opening = ()
         self._connection._check = None
 
-    async def commit(self: Any, commands: list[Any], _touched: list[str]) -> None:
+    async def commit(self: Any, batch: list[Settled]) -> None:
+        commands, shared, _ = self._commands(batch)
         await self._connection.exchange([["WATCH", self._fence]])
-        replies = await self._connection.exchange([["MULTI"], *commands, ["EXEC"]])
+        replies = await self._connection.exchange([["MULTI"], *commands, *shared, ["EXEC"]])
         if replies[-1] is None:
             raise acknowledger._lost(self._lease)
 
@@ -76,8 +78,8 @@ def leave_the_index_behind() -> None:
     original = acknowledger.Acknowledger._commands
 
     def leaky(self: Any, batch: list[Settled]) -> Any:
-        commands, touched = original(self, batch)
-        return [command for command in commands if command[0] != "HDEL"], touched
+        commands = original(self, batch)
+        return commands._replace(jobs=[command for command in commands.jobs if command[0] != "HDEL"])
 
     acknowledger.Acknowledger._commands = leaky
 
