@@ -52,7 +52,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
     with pytest.MonkeyPatch.context() as here:
         here.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # nor are the processes that it starts measured
-        measuring.stop()
+        # In a process of xdist others began before: each would go on when the one after it stops.
+        while (begun := coverage.Coverage.current()) is not None:
+            begun.stop()
         try:
             return (yield)
         finally:
