@@ -33,6 +33,7 @@ S400 = Literal[
     "invalid_schedule",
     "invalid_type",
     "invalid_unicode",
+    "invalid_workflow",
     "malformed_request",
     "missing_field",
     "not_serialisable",

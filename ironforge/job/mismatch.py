@@ -6,7 +6,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, TypeVar, cast, get_args, get_origin
 
 import msgspec
 
@@ -72,6 +72,12 @@ def mismatch(message: str, model: Any, within: str = "") -> InvalidJob:
     return _refused(code, f"{field or 'the body'}: {text}", field, _advice(text, expected))
 
 
+def within(place: str, error: InvalidJob) -> InvalidJob:
+    """The same, of what stands at this place."""
+    code, field = cast("Code", error.code), f"{place}.{error.field}" if error.field else place
+    return InvalidJob(f"{place}: {error}", code=code, field=field, hint=error.hint)
+
+
 def _refused(code: Code, message: str, field: str, hint: str | None) -> InvalidJob:
     return InvalidJob(message, code=code, field=field or None, hint=hint)
 
@@ -96,7 +102,7 @@ def _kinds_at(model: Any, path: str) -> list[Any]:
     kinds = _alternatives(model)
     for step in _STEP.findall(path):
         if step == "[":
-            inner = [get_args(kind)[0] for kind in kinds if get_origin(kind) is list]
+            inner = [get_args(kind)[0] for kind in kinds if get_origin(kind) in (list, tuple)]
         else:
             inner = [each.type for kind in kinds for each in _fields(kind) if each.encode_name == step]
         kinds = [kind for each in inner for kind in _alternatives(each)]
@@ -106,7 +112,7 @@ def _kinds_at(model: Any, path: str) -> list[Any]:
 def _alternatives(hint: Any) -> list[Any]:
     if get_origin(hint) is Annotated:
         return _alternatives(get_args(hint)[0])
-    if get_origin(hint) in (list, Literal) or not get_args(hint):
+    if get_origin(hint) in (list, tuple, Literal) or not get_args(hint):
         return [hint]
     return [kind for each in get_args(hint) for kind in _alternatives(each)]
 

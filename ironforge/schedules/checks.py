@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from ironforge.errors import InvalidJob
 from ironforge.job import checks
+from ironforge.job.mismatch import within
 from ironforge.job.request import JobRequest
 from ironforge.schedules.cron import ANY_TIME, check_line
 from ironforge.schedules.definition import (
@@ -19,7 +20,7 @@ from ironforge.schedules.definition import (
     MIN_EVERY_SECONDS,
     Schedule,
 )
-from ironforge.schedules.errors import within, wrong
+from ironforge.schedules.errors import wrong
 from ironforge.schedules.exclusions import check_excluded
 from ironforge.schedules.ticks import FIRST_YEAR, LAST_YEAR, ticks
 from ironforge.schedules.zones import zone

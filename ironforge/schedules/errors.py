@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from typing import cast
-
-from ironforge.codes import Code
 from ironforge.errors import InvalidJob, Refused
 
 
 def wrong(field: str, why: str, hint: str) -> InvalidJob:
     return InvalidJob(f"{field}: {why}: {hint}", code="invalid_schedule", field=field, hint=hint)
-
-
-def within(place: str, error: InvalidJob) -> InvalidJob:
-    """The same, of what stands at this place."""
-    code, field = cast("Code", error.code), f"{place}.{error.field}" if error.field else place
-    return InvalidJob(f"{place}: {error}", code=code, field=field, hint=error.hint)
 
 
 class ScheduleNotFound(Refused):

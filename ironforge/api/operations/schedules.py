@@ -33,10 +33,10 @@ from ironforge.api.scope import RequestScope
 from ironforge.formats.numbers import shown
 from ironforge.formats.timestamps import now_ms
 from ironforge.job.checks import check_name, check_note, check_until
-from ironforge.job.mismatch import mismatch
+from ironforge.job.mismatch import mismatch, within
 from ironforge.schedules.checks import check_schedule_name
 from ironforge.schedules.definition import Schedule
-from ironforge.schedules.errors import ScheduleNotFound, within
+from ironforge.schedules.errors import ScheduleNotFound
 from ironforge.store.schedules.contract import CODE, ScheduleView, queue_of
 
 _DECODER: Final = msgspec.json.Decoder(Schedule)

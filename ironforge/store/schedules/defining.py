@@ -12,10 +12,11 @@ from typing import Final, NamedTuple
 import msgspec
 
 from ironforge.errors import InvalidJob
+from ironforge.job.mismatch import within
 from ironforge.job.record import new_id
 from ironforge.schedules.checks import check_schedule, check_schedule_name
 from ironforge.schedules.definition import Schedule
-from ironforge.schedules.errors import ScheduleChanged, ScheduleConflict, within
+from ironforge.schedules.errors import ScheduleChanged, ScheduleConflict
 from ironforge.store.kind_catalog import LookUp
 from ironforge.store.schedules.contract import Applied, StoredSchedule
 from ironforge.store.schedules.firing import job_of
