@@ -124,11 +124,15 @@ class RedisSchedules:
     async def resume(self, name: str) -> ScheduleView:
         async def attempt(shard: ScheduleShard, held: Held) -> Held | None:
             stored, now_ms = held.read(), await shard.now_ms()
-            position, skipped = held.planned(stored, now_ms), None
+            position, skipped, holds_ms = held.planned(stored, now_ms), None, None
             if stored.pause is not None:
                 until_ms = stored.pause.until_ms or now_ms + 1
                 position, skipped = await asyncio.to_thread(passed, held, stored, now_ms, until_ms, "paused")
-            return await shard.write(held, msgspec.structs.replace(stored, pause=None), position, skipped)
+            if stored.paused(now_ms) and position.at_ms is not None:
+                # The pause goes on until this is written: a tick that fires before then is to be skipped as well.
+                holds_ms = position.fires_ms
+            going_on = msgspec.structs.replace(stored, pause=None)
+            return await shard.write(held, going_on, position, skipped, holds_ms=holds_ms)
 
         return (await self._shards.chase(name, attempt)).view()
 

@@ -68,14 +68,16 @@ class ScheduleShard:
         skipped: Skipped | None = None,
         *,
         most: int | None = None,
+        holds_ms: int | None = None,
     ) -> Held | None:
-        """What it says from now on, and at which tick it is; `position.tag` is made. None: it is not as it was seen.
-        Raises QuotaExceeded where there are as many as there may be: `most`; None: as the settings say."""
+        """What it says from now on, and at which tick it is; `position.tag` is made. None: it is not as it was seen, or
+        it is `holds_ms` by now. Raises QuotaExceeded where there are as many as there may be: `most`; None: as the
+        settings say."""
         most = self._most if most is None else most
         said = encode(stored)
         position = position._replace(tag=etag_of(said))
         paused = "" if stored.pause is None else stored.pause.until_ms or "inf"
-        words = ("" if skipped is None else str(skipped), paused)
+        words = ("" if skipped is None else str(skipped), paused, "" if holds_ms is None else holds_ms)
         done = await self._connection.run(
             PUT_SCHEDULE,
             PUT_SCHEDULE.keys(self._keys, history=self._keys.history(held.name)),

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
 from ironforge.errors import StoreUnavailable
 from ironforge.process.background import in_background
+from ironforge.redis.connection import Connection
+from ironforge.redis.scripts import PUT_SCHEDULE, Script
 from ironforge.schedules.errors import ScheduleConflict
 from ironforge.store.consumer.notifications import RedisNotifications
 from ironforge.store.schedules.schedules import RedisSchedules
@@ -22,6 +25,8 @@ from tests.store.schedules.kit import (
     history,
     jobs,
     make_due,
+    now_ms,
+    outcomes,
     put_back,
     schedules,
     tick,
@@ -61,6 +66,31 @@ async def test_one_that_is_changed_over_and_over(
     monkeypatch.setattr(ScheduleShard, "delete", never)
     with pytest.raises(ScheduleConflict, match="was changed 20 times while it was to be: try again"):
         await change(schedules(cluster))  # type: ignore[arg-type, misc]
+
+
+async def test_a_tick_that_fires_before_a_resumption_arrives_is_skipped(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The link was held up, and the pause went on until then."""
+    door, run, passed = schedules(cluster), Connection.run, []
+    view = await door.put("report", every(catch_up=CAUGHT_UP))
+    assert view.next_ms is not None
+    fires_ms = put_back(cluster, "report", view.next_ms - now_ms() - 200)
+    await door.pause("report")
+
+    async def held_up(link: Connection, script: Script, *words: Any) -> Any:
+        if script is PUT_SCHEDULE and not passed:
+            await until(lambda: now_ms() > fires_ms, "the tick")
+            passed.append(fires_ms)
+        return await run(link, script, *words)
+
+    monkeypatch.setattr(Connection, "run", held_up)
+    await door.resume("report")
+    await tick(ticker(cluster))
+
+    assert passed == [fires_ms]
+    assert await outcomes(cluster, "report") == [("skipped", "paused", 1)]
+    assert jobs(cluster) == []
 
 
 async def test_an_outage_puts_ticks_off(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
