@@ -20,7 +20,7 @@ from ironforge.redis.location import Location, told_to_stop_for
 from ironforge.redis.scripts import CANCEL
 from ironforge.settings import Settings
 from ironforge.store.contract import no_such_job
-from ironforge.store.retention import RetentionBuckets, terminal_record
+from ironforge.store.retention import RetentionBuckets, state_at, terminal_record
 
 # Others would have to move a job between every read and write for this many times in a row.
 CHASES: Final = 20
@@ -62,14 +62,18 @@ class LocatedJobs:
         record = entries[0][1][1] if entries else None
         return record
 
-    async def cancel(self, job_id: bytes) -> JobState:
-        """CANCELLED: it will never run. RUNNING: its node has been told. Raises JobNotFound, InvalidState."""
+    async def cancel(self, job_id: bytes, *, unless_moved: Command = ()) -> JobState:
+        """CANCELLED: it will never run. RUNNING: its node has been told. Raises JobNotFound, InvalidState.
+
+        `unless_moved`: the schedule whose next run takes its place, where that is, and from when on and until when that
+        run may start; InvalidState where it may not.
+        """
         for _ in range(CHASES):
             location = await self.find(job_id)
             if location.place == "d":
                 raise not_now("cancelled", job_id, JobState.DEAD, "it is in the dead letter already")
             record = await self.record(location, job_id)
-            state = await self.cancel_at(location, job_id, record)
+            state = await self.cancel_at(location, job_id, record, unless_moved=unless_moved)
             if state is not None:
                 return state
         raise elusive(job_id)
@@ -82,10 +86,16 @@ class LocatedJobs:
                 await self.cancel_at(location, job_id, await self.record(location, job_id), reason)
 
     async def cancel_at(
-        self, location: Location, job_id: bytes, record: bytes | None, reason: str = ""
+        self,
+        location: Location,
+        job_id: bytes,
+        record: bytes | None,
+        reason: str = "",
+        *,
+        unless_moved: Command = (),
     ) -> JobState | None:
         """Where it was seen, with this record. None: it has moved. RUNNING: its node has been told, but not of one that
-        has expired."""
+        has expired. `unless_moved`: as in `cancel`."""
         if record is None:
             return None
         keys, job = self._keys, decode(record)
@@ -96,7 +106,9 @@ class LocatedJobs:
         seen: Command = (keys.signals, job_id, location.raw, location.entry, record)
         told = told_to_stop_for(reason)
         arguments: Command = [*seen, kept, place.seconds, place.expiry_ms, job.mark, int(reason == EXPIRED), told]
-        verdict: bytes = await self._connection.run(CANCEL, names, arguments)
+        verdict: bytes = await self._connection.run(CANCEL, names, [*arguments, *unless_moved])
+        if verdict == b"kept":
+            raise not_now("cancelled", job_id, state_at(location.raw), "no other run takes its place")
         return {b"cancelled": JobState.CANCELLED, b"running": JobState.RUNNING}.get(verdict)
 
 

@@ -122,5 +122,7 @@ class ScheduleShard:
     async def _cancel(self, shots: Sequence[Shot]) -> None:
         for shot in shots:
             if shot.ends:
+                # Whatever has become of the schedule since: nothing that starts no run ends one.
+                where: Command = (shot.held.name, shot.held.at, shot.fires_ms, shot.holds_ms)
                 with contextlib.suppress(JobNotFound, InvalidState):
-                    await self._located.cancel(shot.ends)
+                    await self._located.cancel(shot.ends, unless_moved=where)

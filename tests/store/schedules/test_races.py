@@ -17,7 +17,7 @@ from ironforge.schedules.errors import ScheduleConflict
 from ironforge.store.consumer.notifications import RedisNotifications
 from ironforge.store.schedules.schedules import RedisSchedules
 from ironforge.store.schedules.shard import ScheduleShard
-from tests.store.kit import Cluster
+from tests.store.kit import Cluster, ids_in
 from tests.store.schedules.kit import (
     CAUGHT_UP,
     DAY_MS,
@@ -91,6 +91,29 @@ async def test_a_tick_that_fires_before_a_resumption_arrives_is_skipped(
     assert passed == [fires_ms]
     assert await outcomes(cluster, "report") == [("skipped", "paused", 1)]
     assert jobs(cluster) == []
+
+
+@pytest.mark.parametrize("change", CHANGES[1:])
+async def test_a_tick_that_was_prepared_cancels_no_run_of_a_schedule_that_was_changed_since(
+    cluster: Cluster, change: Callable[[RedisSchedules], Any]
+) -> None:
+    """What was to take the place of the run does not start."""
+    node, door, one = await cluster.node(), schedules(cluster), ticker(cluster)
+    view = await door.put("report", every(catch_up=CAUGHT_UP, overlap="cancel_running"))
+    run = (await door.trigger("report")).job_id
+    held = await node.work.fetch(10)
+    assert view.next_ms is not None
+    fires_ms = put_back(cluster, "report", view.next_ms - now_ms() - 500)
+    one.wake(0)
+    await one.tick()
+    assert len(one._loaded) == 1
+
+    await change(door)
+    await until(lambda: now_ms() > fires_ms, "the tick")
+    await one.tick()
+
+    assert ids_in(held) == [run]
+    assert await node.work.cancel_requested([run]) == []
 
 
 async def test_an_outage_puts_ticks_off(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
