@@ -92,8 +92,8 @@ class OutcomeReporter:
             self._rewrite(stream, entry, outcome)
 
     def _end(self, stream: str, entry: bytes, outcome: Outcome, how: Ended) -> None:
-        record, retention_ms = outcome.record, outcome.retention_ms
-        self._ended.append((stream, entry, outcome.job_id, record, retention_ms, how, outcome.claims, outcome.held))
+        kept, held = (outcome.record, outcome.retention_ms), (outcome.claims, outcome.held, outcome.ties)
+        self._ended.append((stream, entry, outcome.job_id, *kept, how, *held))
 
     def _rewrite(self, stream: str, entry: bytes, outcome: Outcome) -> None:
         job, delay_ms, failed = outcome.job, outcome.delay_ms, outcome.ending is not Ending.SNOOZED

@@ -27,9 +27,11 @@ from ironforge.job.context import Context, Throttle
 from ironforge.job.crashes import cleared
 from ironforge.job.expiry import EXPIRED
 from ironforge.job.limits import LimitUse, claims_of, throttled_mark, use_of
-from ironforge.job.record import AttemptError, Job, JobState, encode
+from ironforge.job.record import Job, JobState, encode
+from ironforge.job.tracebacks import AttemptError
 from ironforge.job.uniqueness import held_key
 from ironforge.settings import Settings
+from ironforge.steps.waits import Ties, ties_of
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +59,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     """How an attempt ended. `record`: the encoded terminal record of a completed or cancelled job, empty when
     nothing is retained; `job`: the rewritten job of every other ending. `seconds`: how long the handler ran.
     `delay_ms`: how long a job that is run again waits. `claims`: what one that ended held of limits, `held` its unique
-    key. `throttled`: keys of limits that stop, as `throttled_mark` says them."""
+    key. `throttled`: keys of limits that stop, as `throttled_mark` says them. `ties`: of one that ended."""
 
     ending: Ending
     job: Job | None
@@ -70,6 +72,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     claims: tuple[str, ...] = ()
     held: str = ""
     throttled: str = ""
+    ties: Ties = ()
 
 
 class Attempt(msgspec.Struct, eq=False):
@@ -224,7 +227,8 @@ class Outcomes:
             record = encode(job.finish(state, now_ms(), started_ms=started_ms, result=result, reason=reason))
         claims = claims_of(job.limits) if job.limits else ()
         held = "" if job.unique is None else held_key(job.kind, job.unique)
-        return Outcome(ending, None, record, job.id, job.kind, attempt.seconds, retention_ms, 0, claims, held)
+        ties = ties_of(job.parent, journal=job.journal) if job.journal or job.parent else ()
+        return Outcome(ending, None, record, job.id, job.kind, attempt.seconds, retention_ms, 0, claims, held, "", ties)
 
 
 def _timeout_message(attempt: Attempt) -> str:

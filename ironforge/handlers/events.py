@@ -13,7 +13,7 @@ from ironforge.errors import ConfigError
 from ironforge.formats.suggest import closest
 from ironforge.handlers.lifespan import Lifespan
 from ironforge.handlers.names import name_of
-from ironforge.job.record import AttemptError
+from ironforge.job.tracebacks import AttemptError
 
 EventName = Literal[
     "node_started",

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import msgspec
 
 from ironforge.formats.timestamps import now_ms
-from ironforge.job.record import AttemptError, Job, JobState
+from ironforge.job.record import Job, JobState
+from ironforge.job.tracebacks import AttemptError
 
 
 class Crash(NamedTuple):

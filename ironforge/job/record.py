@@ -19,8 +19,10 @@ from ironforge.errors import IncompatibleRecord, NewerRecord
 from ironforge.formats.bounds import Count, DurationMs, TimeMs
 from ironforge.job.limits import LimitUse, are_valid, mark_of
 from ironforge.job.tick import JobTick
+from ironforge.job.tracebacks import AttemptError
 from ironforge.job.uniqueness import UniqueUse
 from ironforge.settings import NAME
+from ironforge.steps.waits import ParentRef, Wait
 
 # The newest that can be read. A job that uses nothing of it has the first: older nodes run it as well.
 RECORD_VERSION: Final = 2
@@ -69,6 +71,7 @@ class JobState(enum.StrEnum):
     SCHEDULED = "scheduled"
     QUEUED = "queued"
     RUNNING = "running"
+    WAITING = "waiting"
     COMPLETED = "completed"
     CANCELLED = "cancelled"
     DEAD = "dead"
@@ -87,29 +90,16 @@ TRANSITIONS: Final[dict[JobState, frozenset[JobState]]] = {
             JobState.COMPLETED,
             JobState.SCHEDULED,  # retry with backoff, snooze
             JobState.QUEUED,  # requeued by a draining node, or taken over from a dead one
+            JobState.WAITING,  # for a time, an event or its children
             JobState.CANCELLED,
             JobState.DEAD,
         }
     ),
+    JobState.WAITING: frozenset({JobState.QUEUED, JobState.CANCELLED}),
     JobState.DEAD: frozenset({JobState.QUEUED}),
     JobState.COMPLETED: frozenset(),
     JobState.CANCELLED: frozenset(),
 }
-
-
-class AttemptError(msgspec.Struct, array_like=True, frozen=True):
-    """One failed attempt: `attempt` counts from 1, `at_ms` is Unix time, `trace` the end of the traceback.
-
-    `revival`: how often the job had come back from the dead letter by then; its attempts may count from 1 again.
-    """
-
-    attempt: Count
-    at_ms: TimeMs
-    type: str
-    message: str
-    node: str
-    trace: str = ""
-    revival: Count = 0
 
 
 class Job(msgspec.Struct, array_like=True, frozen=True):
@@ -121,7 +111,8 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
     `ready_ms` is since when it may start, again, after a delay, a retry, an interruption or a revival (0: from its
     creation on). `revivals` counts how often it came back from the dead letter. `expires_ms`: a job that
     has not started by then is cancelled (0: never, or no longer); the server writes it, by its own clock. `tick`: of
-    the schedule that it is from.
+    the schedule that it is from. `journal`: a run of it has recorded something. `wait`: what it waits for, or waited
+    for, as the last run left it. `parent`: of a child.
     New fields go to the end with a default: older and newer nodes then read each other's records.
     """
 
@@ -152,6 +143,9 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
     unique: UniqueUse | None = None
     expires_ms: TimeMs = 0
     tick: JobTick | None = None
+    journal: bool = False
+    wait: Wait | None = None
+    parent: ParentRef | None = None
 
     @property
     def stream(self) -> str:

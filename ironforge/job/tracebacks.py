@@ -15,6 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
+import msgspec
+
+from ironforge.formats.bounds import Count, TimeMs
 from ironforge.formats.json_rules import sendable
 
 MESSAGE_CHARACTERS: Final = 1_000
@@ -38,6 +41,21 @@ _traceback: Final = BaseException.__dict__["__traceback__"].__get__
 _cause: Final = BaseException.__dict__["__cause__"].__get__
 _context: Final = BaseException.__dict__["__context__"].__get__
 _is_context_hidden: Final = BaseException.__dict__["__suppress_context__"].__get__
+
+
+class AttemptError(msgspec.Struct, array_like=True, frozen=True):
+    """One failed attempt: `attempt` counts from 1, `at_ms` is Unix time, `trace` the end of the traceback.
+
+    `revival`: how often the job had come back from the dead letter by then; its attempts may count from 1 again.
+    """
+
+    attempt: Count
+    at_ms: TimeMs
+    type: str
+    message: str
+    node: str
+    trace: str = ""
+    revival: Count = 0
 
 
 class RemoteFailure(Exception):

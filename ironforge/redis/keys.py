@@ -19,6 +19,7 @@ from ironforge.redis.key_spec import EXPIRES, STAYS, WITH_LEASE, Key, KeyFamily
 from ironforge.redis.limit_keys import LimitKeys
 from ironforge.redis.ring_keys import RingKeys
 from ironforge.redis.schedule_keys import ScheduleKeys
+from ironforge.redis.step_keys import StepKeys
 
 GROUP: Final = "nodes"
 # The consumer that holds what was in a stream when its group had been destroyed. No node has such a name.
@@ -32,7 +33,7 @@ LINE_ENDINGS: Final = tuple(stream_name("", priority) for priority in Priority)
 Bucket = Literal["done", "kept"]
 
 
-class Keys(DeclinedKeys, LimitKeys, ScheduleKeys):
+class Keys(DeclinedKeys, LimitKeys, ScheduleKeys, StepKeys):
     """The keys of one namespace and shard. Job ids are the raw 16 bytes, everywhere in the server."""
 
     stream = KeyFamily(
@@ -76,7 +77,7 @@ class Keys(DeclinedKeys, LimitKeys, ScheduleKeys):
         "delayed",
         "hash",
         STAYS,
-        "queue → how many of its jobs are in `scheduled`",
+        "queue → how many of its jobs are in `scheduled` or `waiting`",
         "no job can be submitted, retries wait in their nodes, nothing becomes due",
     )
     expiries = Key(
@@ -90,7 +91,7 @@ class Keys(DeclinedKeys, LimitKeys, ScheduleKeys):
         "parked",
         "hash",
         STAYS,
-        "records of jobs that are in no stream: scheduled, waiting for their turn or behind a limit, declined, dead",
+        "records of jobs that are in no stream: scheduled, with a turn or a limit to wait for, declined, waiting, dead",
         "no job can be submitted, retries and dead letters wait in their nodes",
     )
     dead = Key(
@@ -146,8 +147,7 @@ class Keys(DeclinedKeys, LimitKeys, ScheduleKeys):
         "kinds",
         "hash",
         STAYS,
-        "in shard 0: kind → its last definitions, the one first announced last in front (JSON); "
-        "the empty field changes with them",
+        "in shard 0: kind → its last definitions, the newest in front (JSON); the empty field changes with them",
         "no node can join, kinds and statistics cannot be read, and doors go by what they knew",
     )
     fence = KeyFamily(

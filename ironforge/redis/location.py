@@ -24,8 +24,9 @@ class Location:
     when its limit gives its place to another one;
     `s:<queue>:<priority>` scheduled, `f:<queue>:<priority>` waiting for its turn, both followed by the job's mark
     (`:<weight>:<fairness key>`, and its limits), `l:<queue>:<priority>` and the mark waiting behind the first of its
-    limits; `k:<queue>:<priority>:<kind>` declined, with `:a` behind it for a job that runs alone, and then a line feed
-    and the mark of one with limits; `d` dead.
+    limits; `w:<queue>:<priority>` and the mark waiting for a time, an event or its children;
+    `k:<queue>:<priority>:<kind>` declined, with `:a` behind it for a job that runs alone, and then a line feed and the
+    mark of one with limits; `d` dead.
     """
 
     __slots__ = ("entry", "line", "place", "raw", "stream")

@@ -35,6 +35,7 @@ from ironforge.store.node_contract import (
     TickWatch,
 )
 from ironforge.store.node_view import NodeView
+from ironforge.store.steps.contract import Event, Events, NewStep, NewWait
 
 __all__ = [
     "Accepted",
@@ -44,12 +45,16 @@ __all__ = [
     "Delivery",
     "Due",
     "Ended",
+    "Event",
+    "Events",
     "Health",
     "Inspector",
     "JobFilter",
     "JobView",
     "Lease",
     "Leases",
+    "NewStep",
+    "NewWait",
     "NodeStore",
     "NodeView",
     "Notification",

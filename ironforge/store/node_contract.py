@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from ironforge.job.record import Job, encode
+from ironforge.steps.waits import Ties
+from ironforge.store.steps.contract import StepWork
 
 
 class Lease(NamedTuple):
@@ -26,9 +28,9 @@ Delivery: TypeAlias = tuple[str, bytes, bytes]
 # An attempt that ended for good, a plain tuple as well: with names it would cost half a microsecond more a job, and as
 # much again where a frame has given plain tuples back. Stream and entry, the job's id, its terminal record (empty when
 # nothing is retained), for how many milliseconds the record stays readable, what is counted (expired: cancelled as
-# well), what the job held of limits (`claims_of`), and its unique key (`held_key`).
+# well), what the job held of limits (`claims_of`), its unique key (`held_key`), and what it is tied to (`ties_of`).
 Ended = Literal["completed", "cancelled", "expired"]
-Settled: TypeAlias = tuple[str, bytes, bytes, bytes, int, Ended, tuple[str, ...], str]
+Settled: TypeAlias = tuple[str, bytes, bytes, bytes, int, Ended, tuple[str, ...], str, Ties]
 
 
 class Rewrite(NamedTuple):
@@ -127,7 +129,7 @@ class Upkeep(Protocol):
         """Look after some keys of limits: how many of their places had no job, or would have been given to none."""
 
 
-class Consumer(Upkeep, Protocol):
+class Consumer(Upkeep, StepWork, Protocol):
     """What a leaseholder does with jobs. Every write raises LeaseLost, and writes nothing, once the fence moved."""
 
     @property

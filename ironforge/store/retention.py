@@ -28,6 +28,7 @@ _PLACES: Final = {
     "l": JobState.QUEUED,
     "k": JobState.QUEUED,
     "s": JobState.SCHEDULED,
+    "w": JobState.WAITING,
     "d": JobState.DEAD,
     # What has ended, and perhaps cannot be looked up any more.
     "e": JobState.COMPLETED,

@@ -21,7 +21,8 @@ from ironforge.api import create_app, serve
 from ironforge.handlers.announcements import announcements_of
 from ironforge.job.definition import Announcement
 from ironforge.job.options import KindOptions
-from ironforge.job.record import LABELS, AttemptError, JobState, decode
+from ironforge.job.record import LABELS, JobState, decode
+from ironforge.job.tracebacks import AttemptError
 from ironforge.runtime.embedded_server import EmbeddedServer
 from ironforge.settings import Settings
 from ironforge.store import Adjustment, NodeStore, Rewrite, StoreClient

@@ -9,7 +9,8 @@ import msgspec
 
 from ironforge.execution.executor import Attempt, Executor, Interrupt, Outcome
 from ironforge.job.options import JobOptions
-from ironforge.job.record import AttemptError, encode
+from ironforge.job.record import encode
+from ironforge.job.tracebacks import AttemptError
 
 
 def record(payload: bytes = b"{}", kind: str = "k", **changes: Any) -> bytes:

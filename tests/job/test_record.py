@@ -16,8 +16,9 @@ from ironforge.formats.bounds import MAX_DURATION_MS, MAX_TIME_MS
 from ironforge.job import record as jobs
 from ironforge.job.limits import LimitUse
 from ironforge.job.options import JobOptions
-from ironforge.job.record import RECORD_VERSION, TRANSITIONS, AttemptError, Job, JobState, Priority
+from ironforge.job.record import RECORD_VERSION, TRANSITIONS, Job, JobState, Priority
 from ironforge.job.tick import JobTick
+from ironforge.job.tracebacks import AttemptError
 from ironforge.job.uniqueness import MAX_WINDOW_MS, Holding, OnConflict, UniqueUse
 from ironforge.store.pending_jobs import record_head
 
@@ -111,7 +112,7 @@ def test_records_of_older_and_newer_nodes_are_read():
     assert jobs.decode(msgspec.msgpack.encode([*fields, "a field of the future"])) == job
 
 
-@pytest.mark.parametrize("field", ["limits", "unique", "expires_ms", "tick"])
+@pytest.mark.parametrize("field", ["limits", "unique", "expires_ms", "tick", "journal", "wait", "parent"])
 def test_records_of_before_there_was_this_field_can_be_read(field):
     job = new_job()
     fields = list(msgspec.structs.astuple(job))[: Job.__struct_fields__.index(field)]
@@ -128,6 +129,9 @@ ARROWS = {
     ("running", "queued"),
     ("running", "cancelled"),
     ("running", "dead"),
+    ("running", "waiting"),
+    ("waiting", "queued"),
+    ("waiting", "cancelled"),
     ("dead", "queued"),
 }
 

@@ -12,12 +12,14 @@ import redis
 
 from ironforge.job.definition import Announcement
 from ironforge.job.limits import LimitUse, claims_of
-from ironforge.job.record import AttemptError, Job, JobState, created_ms_of, decode, encode, is_alone, new_id
+from ironforge.job.record import Job, JobState, created_ms_of, decode, encode, is_alone, new_id
+from ironforge.job.tracebacks import AttemptError
 from ironforge.job.uniqueness import held_key
 from ironforge.redis.key_spec import EXPIRES
 from ironforge.redis.keys import Keys
 from ironforge.redis.shards import shards_of
 from ironforge.settings import Settings, load
+from ironforge.steps.waits import ties_of
 from ironforge.store import Delivery, Ended, Lease, NodeStore, Rewrite, Settled, StoreClient, Submission
 from tests.store.holding import check_holding
 from tests.store.snapshot import Snapshot
@@ -65,7 +67,7 @@ def stream_of(delivery: Delivery) -> str:
 def completed(delivery: Delivery, *, retention_ms: int = HOUR_MS, state: Ended = "completed") -> Settled:
     stream, entry, record = delivery
     done = decode(record).finish(JobState("cancelled" if state == "expired" else state), now_ms())
-    held = claims_of(done.limits), held_key(done.kind, done.unique)
+    held = claims_of(done.limits), held_key(done.kind, done.unique), ties_of(done.parent, journal=done.journal)
     return stream, entry, done.id, encode(done) if retention_ms else b"", retention_ms, state, *held
 
 

@@ -30,7 +30,8 @@ from ironforge.api.schemas.operator import (
     UnservedAnswer,
 )
 from ironforge.job import options
-from ironforge.job.record import LABELS, AttemptError, PriorityLabel, format_id
+from ironforge.job.record import LABELS, PriorityLabel, format_id
+from ironforge.job.tracebacks import AttemptError
 from ironforge.store.contract import JobView, Page, Stats, StreamDepth
 from ironforge.store.kinds import Kind, Kinds, KindVersion
 from ironforge.store.node_view import NodeView

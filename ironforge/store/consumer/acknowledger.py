@@ -28,6 +28,7 @@ from ironforge.redis.scripts import ARM, SETTLE
 from ironforge.settings import Settings
 from ironforge.store.node_contract import Lease, Settled
 from ironforge.store.retention import RetentionBucket, RetentionBuckets
+from ironforge.store.steps.ends import Tied, end_ties
 
 BATCH: Final = 500
 
@@ -137,7 +138,8 @@ class Acknowledger:
         held: dict[str, list[bytes]] = defaultdict(list)
         unique: dict[str, list[bytes]] = defaultdict(list)
         totals = {"completed": 0, "cancelled": 0, "expired": 0}
-        for stream, entry, job_id, record, retention_ms, state, claims, key in batch:
+        tied: list[Tied] = []
+        for stream, entry, job_id, record, retention_ms, state, claims, key, ties in batch:
             entries[stream].append(entry)
             ids.append(job_id)
             totals[state] += 1
@@ -147,14 +149,15 @@ class Acknowledger:
                 retained[minute_of(job_id), retention_ms] += (job_id, record)
             if key:
                 unique[key].append(job_id)
+            if ties:
+                tied.append(Tied(job_id, record, retention_ms, ties))
         totals["cancelled"] += totals["expired"]
         commands: list[Command] = []
         for stream, taken in entries.items():
             name = keys.stream(stream)
             commands += (["XACK", name, GROUP, *taken], ["XDEL", name, *taken])
-        commands.append(["HDEL", keys.index, *ids])
         records, shared, buckets = self._retained(retained)
-        commands += records
+        commands += (["HDEL", keys.index, *ids], *records)
         commands += [["HINCRBY", keys.totals, state, count] for state, count in totals.items() if count]
         touched = [keys.index, keys.totals, keys.buckets, *map(keys.stream, entries), *buckets]
         if unique:
@@ -164,6 +167,8 @@ class Acknowledger:
             commands += [["ZREM", keys.holders(claim), *gone] for claim, gone in held.items()]
             shared += [["SADD", keys.room, *held], ["PUBLISH", keys.signals, "room:"]]
             touched += [keys.room, *map(keys.holders, held)]
+        if tied:
+            end_ties(keys, self._retention, tied, commands, touched)
         return Commands(commands, shared, touched)
 
     def _retained(self, retained: dict[tuple[int, int], list[bytes]]) -> Commands:

@@ -25,13 +25,15 @@ from ironforge.store.consumer.alone import RedisAlone
 from ironforge.store.consumer.limit_audit import LimitAudit
 from ironforge.store.consumer.quarantine import Quarantine
 from ironforge.store.consumer.requeuer import Requeuer, parts
+from ironforge.store.consumer.rewriting import Rewriting
 from ironforge.store.consumer.stream_reader import StreamReader
 from ironforge.store.consumer.unserved_lines import UnservedLines
 from ironforge.store.expiry import ExpirySweep, OnSchedules, no_matter_when
 from ironforge.store.kinds import KEPT_MS, NOTED_MS
-from ironforge.store.node_contract import Adjustment, Delivery, Due, Lease, Rewrite, Settled
+from ironforge.store.node_contract import Adjustment, Due, Lease, Settled
 from ironforge.store.queue_names import forget_unused, queue_names
 from ironforge.store.server_clock import ServerClock
+from ironforge.store.steps.recorder import Recorder
 
 # Above this share of maxmemory terminal records go early, the oldest first.
 MEMORY_SHARE: Final = 0.8
@@ -39,7 +41,7 @@ MEMORY_SHARE: Final = 0.8
 KINDS_AT_ONCE: Final = 100
 
 
-class RedisConsumer:
+class RedisConsumer(Rewriting):
     """Implements `node_contract.Consumer` for one lease. `kinds`: those that its node announced. `clock` is set by
     each answer that says the time. `on_schedules`: see `ExpirySweep`."""
 
@@ -69,7 +71,9 @@ class RedisConsumer:
         self.audit_limits = LimitAudit(keys, lease, commanding).page
         self.alone = RedisAlone(self._keys, lease, commanding, self.reader)
         self._acknowledger = Acknowledger(settings, self._keys, lease)
-        self._requeuer = Requeuer(settings, self._keys, lease, commanding, self._acknowledger)
+        self._recorder = Recorder(settings, self._keys, lease)
+        self.record_steps, self.journal = self._recorder.record, self._recorder.journal
+        super().__init__(Requeuer(settings, self._keys, lease, commanding, self._acknowledger), self.reader)
         self.restore = Quarantine(settings, self._keys, lease, commanding).restore
         self._unserved = UnservedLines(settings, keys, lease, commanding, kinds)
         self._kinds_due = 0.0
@@ -78,14 +82,6 @@ class RedisConsumer:
         for part in parts(batch):
             await self._acknowledger.settle(part)
             self.reader.release(part)
-
-    async def requeue(self, batch: Sequence[Rewrite]) -> None:
-        await self._requeuer.requeue(batch)
-        self.reader.release(batch)
-
-    async def park(self, batch: Sequence[Rewrite]) -> None:
-        await self._requeuer.park(batch)
-        self.reader.release(batch)
 
     async def adjust(self, batch: Sequence[Adjustment]) -> None:
         keys = ADJUST.keys(self._keys, fence=self._fence)
@@ -98,20 +94,8 @@ class RedisConsumer:
             safe = [one._replace(units=max(0, one.units)) for one in part]
             await retry_through_outage(functools.partial(write, part), repetition=functools.partial(write, safe))
 
-    async def bury(self, batch: Sequence[Rewrite]) -> None:
-        await self._requeuer.bury(batch)
-        self.reader.release(batch)
-
-    async def decline(self, batch: Sequence[Rewrite]) -> None:
-        await self._requeuer.decline(batch)
-        self.reader.release(batch)
-
     async def bury_unserved(self) -> list[tuple[str, Job]]:
         return [(job.stream, job) for job in await self._unserved.bury()]
-
-    async def bury_raw(self, delivery: Delivery, reason: str) -> None:
-        await self._requeuer.quarantine(delivery, reason)
-        self.reader.release([delivery])
 
     async def promote(self) -> Due:
         names = self._keys
@@ -162,8 +146,9 @@ class RedisConsumer:
             await self._run(FORGET_KINDS, keys, [KEPT_MS, NOTED_MS, *names[start : start + KINDS_AT_ONCE]])
 
     async def close(self) -> None:
-        """Ends the settling connection; the others belong to the caller."""
+        """Ends the connections that settle and record; the others belong to the caller."""
         await self._acknowledger.close()
+        await self._recorder.close()
 
     async def _run(self, script: Script, keys: list[str], arguments: Command) -> Any:
         return await retry_through_outage(lambda: self._connection.run(script, keys, [self.lease.epoch, *arguments]))

@@ -27,15 +27,19 @@ from ironforge.job.uniqueness import held_key
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.outages import retry_through_outage
-from ironforge.redis.scripts import BURY, DECLINE, PARK, QUARANTINE, REQUEUE, Script
+from ironforge.redis.scripts import BURY, DECLINE, PARK, QUARANTINE, REQUEUE, WAIT, Script
+from ironforge.redis.step_keys import journal_of
 from ironforge.settings import Settings
+from ironforge.steps.waits import ties_of
 from ironforge.store.consumer.acknowledger import BATCH, Acknowledger
 from ironforge.store.consumer.declined_jobs import SUSPECT
 from ironforge.store.consumer.quarantine import id_of, mark_in
 from ironforge.store.node_contract import Delivery, Lease, Rewrite, Settled
 from ironforge.store.retention import RetentionBuckets
+from ironforge.store.steps.contract import NewWait
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Rewrite | NewWait)
 
 
 class Requeuer:
@@ -78,6 +82,14 @@ class Requeuer:
             goal=lambda item: names.declined(stream_name(*split_stream(item.stream))),
         )
 
+    async def park_waiting(self, batch: Sequence[NewWait]) -> int:
+        names = self._keys
+
+        def wait(item: NewWait, _: int) -> Command:
+            return item.mark, journal_of(names, item.job_id), *item[5:]
+
+        return await self._rewrite(WAIT, [names.signals], batch, wait)
+
     async def bury(self, batch: Sequence[Rewrite]) -> int:
         return await self._rewrite(BURY, [], batch, lambda item, _: (int(item.failed), item.mark))
 
@@ -91,10 +103,10 @@ class Requeuer:
         self,
         script: Script,
         head: list[str],
-        batch: Sequence[Rewrite],
-        tail: Callable[[Rewrite, int], Command],
+        batch: Sequence[R],
+        tail: Callable[[R, int], Command],
         *,
-        goal: Callable[[Rewrite], str] | None = None,
+        goal: Callable[[R], str] | None = None,
     ) -> int:
         """`goal`: the key that a job goes to, whose number `tail` is given; without it that is its stream's."""
         stream = self._keys.stream
@@ -116,10 +128,10 @@ class Requeuer:
     async def _run(self, script: Script, names: list[str], arguments: Command) -> Any:
         return await retry_through_outage(lambda: self._connection.run(script, names, arguments))
 
-    def _cancelled(self, item: Rewrite) -> Settled:
+    def _cancelled(self, item: Rewrite | NewWait) -> Settled:
         job = decode(item.record).finish(JobState.CANCELLED, now_ms())
         retention_ms = self._retention.retention_ms(job)
-        held = claims_of(job.limits), held_key(job.kind, job.unique)
+        held = claims_of(job.limits), held_key(job.kind, job.unique), ties_of(job.parent, journal=job.journal)
         return item.stream, item.entry, job.id, encode(job), retention_ms, "cancelled", *held
 
 

@@ -30,6 +30,7 @@ from ironforge.store.consumer.priority_aging import PriorityAging
 from ironforge.store.consumer.stream_selector import StreamSelector
 from ironforge.store.located_jobs import LocatedJobs
 from ironforge.store.node_contract import Delivery, Lease, Rewrite, Settled
+from ironforge.store.steps.contract import NewWait
 
 PAGE: Final = 500
 WAKE_SECONDS: Final = 0.002
@@ -99,7 +100,7 @@ class StreamReader:
                     return
                 await asyncio.sleep(WAKE_SECONDS)
 
-    def release(self, batch: Sequence[Delivery] | Sequence[Settled] | Sequence[Rewrite]) -> None:
+    def release(self, batch: Sequence[Delivery] | Sequence[Settled] | Sequence[Rewrite] | Sequence[NewWait]) -> None:
         """These have left the node: to be called after the write that made it so, never before."""
         held = self._held
         for stream, entry, *_ in batch:

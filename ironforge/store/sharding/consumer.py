@@ -16,11 +16,13 @@ from ironforge.store.node_contract import Adjustment, Delivery, Due, Rewrite, Se
 from ironforge.store.sharding.alone import ShardedAlone
 from ironforge.store.sharding.fan_out import FanOut, gather_all
 from ironforge.store.sharding.reader import ShardedFetcher
+from ironforge.store.sharding.steps import ShardedSteps
+from ironforge.store.steps.contract import NewWait
 
 # When a shard does not say when its next job is due, it is asked again after this time.
 LATE_MS: Final = 1_000
 
-Moved = TypeVar("Moved", Settled, Rewrite, Adjustment)
+Moved = TypeVar("Moved", Settled, Rewrite, Adjustment, NewWait)
 
 
 class ShardedUpkeep:
@@ -43,7 +45,7 @@ class ShardedUpkeep:
         return sum(await gather_all(part.audit_limits() for part in self._parts))
 
 
-class ShardedConsumer(ShardedUpkeep):
+class ShardedConsumer(ShardedUpkeep, ShardedSteps):
     """Implements `node_contract.Consumer` for one lease."""
 
     def __init__(self, parts: Sequence[RedisConsumer], weights: Sequence[int], shards: int) -> None:
@@ -64,6 +66,9 @@ class ShardedConsumer(ShardedUpkeep):
 
     async def park(self, batch: Sequence[Rewrite]) -> None:
         await self._each(batch, RedisConsumer.park)
+
+    async def park_waiting(self, batch: Sequence[NewWait]) -> None:
+        await self._each(batch, RedisConsumer.park_waiting)
 
     async def adjust(self, batch: Sequence[Adjustment]) -> None:
         await self._each(batch, RedisConsumer.adjust)

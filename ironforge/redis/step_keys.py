@@ -1,0 +1,55 @@
+"""The keys of steps inside jobs: what was recorded of them, what waits, and what it waits for.
+
+Nothing of them is there while no job has steps.
+"""
+
+from __future__ import annotations
+
+from ironforge.redis.key_spec import EXPIRES, STAYS, Key, KeyFamily, KeySpace
+
+
+class StepKeys(KeySpace):
+    """Of one namespace and shard."""
+
+    steps = KeyFamily(
+        "steps:<job>",
+        "hash",
+        STAYS,
+        "journal of a job, its id in hexadecimal digits: entry → what was recorded (msgpack); the empty field: fence "
+        "of the run that recorded last and, while the job waits, for what. Stays with its job, then expires",
+        "nothing can be recorded in nodes whose jobs record in this one, and this job does not go on",
+    )
+    waiting = KeyFamily(
+        "waiting:<sleep, event or children>",
+        "zset",
+        STAYS,
+        "id of a job that waits for this, by when that ends by itself (ms; inf: never)",
+        "jobs cannot begin to wait for this, those that do stay, and no due time is looked at",
+    )
+    wake = Key(
+        "wake",
+        "zset",
+        STAYS,
+        "what is to wake jobs, since when (ms): the id of a parent whose child has ended, or an event with waiters, "
+        "`e:<when it expires>:<name>`",
+        "no event with waiters can be sent, no child ends, and no due time is looked at",
+    )
+    event = KeyFamily(
+        "event:<name>",
+        "string",
+        EXPIRES,
+        "an event (JSON), the first of its name; while it has waiters to wake it does not expire",
+        "this event cannot be sent or seen, and those that wait for it stay",
+    )
+    event_waiters = KeyFamily(
+        "eventwaiters:<name>",
+        "set",
+        STAYS,
+        "ids of jobs that wait for this event",
+        "this event cannot be sent, none can begin to wait for it, and those that do stay",
+    )
+
+
+def journal_of(keys: StepKeys, job_id: bytes) -> str:
+    """The key of its journal."""
+    return keys.steps(job_id.hex())

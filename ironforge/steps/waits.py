@@ -1,0 +1,47 @@
+"""What a job waits for that is in no stream meanwhile, and whose child it is: parts of its record."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, TypeAlias, get_args
+
+import msgspec
+
+from ironforge.formats.bounds import Count, TimeMs
+
+WaitFor = Literal["sleep", "event", "children"]
+WAITS: Final[tuple[WaitFor, ...]] = get_args(WaitFor)
+
+_Id = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+# Names stand in keys and lines of the server, where a line feed ends them.
+_Line = Annotated[str, msgspec.Meta(pattern=r"\A[^\n]*\Z")]
+
+
+class Wait(msgspec.Struct, array_like=True, frozen=True):
+    """`name` of its entry in the journal, a key behind it as in `journal.field_of`; `event` that it waits for, or "".
+
+    `until_ms`: when that ends by itself, Unix ms; 0: never.
+    """
+
+    for_: WaitFor
+    name: str
+    event: _Line = ""
+    until_ms: TimeMs = 0
+
+
+class ParentRef(msgspec.Struct, array_like=True, frozen=True):
+    """Of a child: the id of its parent, the entry in that one's journal, and its place there, from 0."""
+
+    id: _Id
+    name: str
+    index: Count
+
+
+# What the end of a job touches beside it, a plain tuple for frames: whether it has a journal, and of a child the id of
+# its parent (else empty), the entry there and its place in it. Empty for most jobs.
+Ties: TypeAlias = tuple[()] | tuple[bool, bytes, str, int]
+
+
+def ties_of(parent: ParentRef | None, *, journal: bool) -> Ties:
+    if parent is None:
+        return (journal, b"", "", 0) if journal else ()
+    return journal, parent.id, parent.name, parent.index

@@ -1,0 +1,1 @@
+"""Steps in the store: recording them, waiting and waking, events."""

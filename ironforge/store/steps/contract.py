@@ -1,0 +1,86 @@
+"""What nodes and doors ask of the store about steps, waits and events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from ironforge.job.record import Job, encode
+from ironforge.steps import journal
+from ironforge.steps.journal import Entry, EntryKind
+
+
+class NewStep(NamedTuple):
+    """A step to record: the stream and entry that its job was delivered with, the job's id and fence, the name of the
+    entry as `journal.field_of` has it, and the encoded entry."""
+
+    stream: str
+    entry: bytes
+    job_id: bytes
+    fence: int
+    field: str
+    value: bytes
+
+
+class NewWait(NamedTuple):
+    """A delivered job that goes to wait: `record` is stored instead of the delivered one, and says for what.
+
+    `field`, `value`: its entry in the journal, kept as it stands when it is there already. `fence` of the run.
+    """
+
+    stream: str
+    entry: bytes
+    job_id: bytes
+    record: bytes
+    mark: str
+    field: str
+    value: bytes
+    fence: int
+    for_: str
+    event: str
+    until_ms: int
+
+    @classmethod
+    def of(cls, stream: str, entry: bytes, job: Job, started_ms: int) -> NewWait:
+        """`job`: as it is to be stored, with its `wait`; `started_ms`: since when it waits."""
+        wait, fence = job.wait, job.fence - 1
+        assert wait is not None
+        value = journal.encode(Entry(EntryKind.WAIT, b"", started_ms, wait.until_ms, fence))
+        what = wait.name, value, fence, wait.for_, wait.event, wait.until_ms
+        return cls(stream, entry, job.id, encode(job), job.mark, *what)
+
+
+class StepWork(Protocol):
+    """What a node does with the steps of jobs that it runs. Raises LeaseLost as `Consumer` does."""
+
+    async def record_steps(self, batch: Sequence[NewStep]) -> list[bytes | None]:
+        """What stands in the journals then, in this order: the entries given, or one that was there already, which
+        counts instead; None: the run is over, for its job was rewritten or has ended, and nothing was recorded.
+
+        While one call is on its way those that come gather for the next one. Waits while memory is full.
+        """
+
+    async def journal(self, stream: str, job_id: bytes) -> Mapping[str, Entry]:
+        """Of a job that was delivered from this stream, by the names of entries. Raises IncompatibleRecord when one
+        cannot be read."""
+
+    async def park_waiting(self, batch: Sequence[NewWait]) -> None:
+        """Out of their streams, until what they wait for is there; then they are requeued by what promotes due jobs."""
+
+
+class Event(NamedTuple):
+    """`payload` is JSON. It is kept until `until_ms`, Unix time."""
+
+    name: str
+    payload: bytes
+    until_ms: int
+
+
+class Events(Protocol):
+    """Events of a namespace. Neither call checks the name."""
+
+    async def send(self, name: str, payload: bytes, keep_ms: int) -> bool:
+        """Whether it is the first of its name, and counts; else nothing changes. Returns after the write met the
+        durability mode. Raises StoreUnavailable."""
+
+    async def get(self, name: str) -> Event | None: ...
