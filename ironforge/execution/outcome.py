@@ -222,7 +222,7 @@ class Outcomes:
             job = msgspec.structs.replace(job, retain_ms=round(kind_seconds * 1000))
         retention_ms = self._retention_ms if job.retain_ms is None else job.retain_ms
         record = b""
-        if retention_ms:
+        if retention_ms or job.parent:  # of a child its parent gets it
             started_ms = attempt.started_ms
             record = encode(job.finish(state, now_ms(), started_ms=started_ms, result=result, reason=reason))
         claims = claims_of(job.limits) if job.limits else ()

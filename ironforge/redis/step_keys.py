@@ -5,10 +5,11 @@ Nothing of them is there while no job has steps.
 
 from __future__ import annotations
 
-from ironforge.redis.key_spec import EXPIRES, STAYS, Key, KeyFamily, KeySpace
+from ironforge.redis.family_keys import FamilyKeys
+from ironforge.redis.key_spec import EXPIRES, STAYS, Key, KeyFamily
 
 
-class StepKeys(KeySpace):
+class StepKeys(FamilyKeys):
     """Of one namespace and shard."""
 
     steps = KeyFamily(

@@ -16,6 +16,11 @@ _Id = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
 _Line = Annotated[str, msgspec.Meta(pattern=r"\A[^\n]*\Z")]
 
 
+def member_of(field: str, index: int, generation: int) -> str:
+    """How the keys of a parent name a child, by its entry in the journal, its place and its generation."""
+    return f"{field}\n{index}.{generation}"
+
+
 class Wait(msgspec.Struct, array_like=True, frozen=True):
     """`name` of its entry in the journal, a key behind it as in `journal.field_of`; `event` that it waits for, or "".
 
@@ -29,11 +34,22 @@ class Wait(msgspec.Struct, array_like=True, frozen=True):
 
 
 class ParentRef(msgspec.Struct, array_like=True, frozen=True):
-    """Of a child: the id of its parent, the entry in that one's journal, and its place there, from 0."""
+    """Of a child: the id of its parent, the entry in that one's journal, and its place there, from 0.
+
+    `generation`: how often the parent had come back from the dead letter when it submitted this child. `apart`: the
+    parent lies in another shard.
+    """
 
     id: _Id
     name: str
     index: Count
+    generation: Count = 0
+    apart: bool = False
+
+    @property
+    def member(self) -> str:
+        """How the keys of the parent name this child."""
+        return member_of(self.name, self.index, self.generation)
 
 
 # What the end of a job touches beside it, a plain tuple for frames: whether it has a journal, and of a child the id of

@@ -22,6 +22,7 @@ from ironforge.store.expiry import ExpirySweep, OnSchedules, no_matter_when
 from ironforge.store.inspector.inspector import RedisInspector
 from ironforge.store.limits import RedisLimits
 from ironforge.store.node_contract import Consumer, Lease, Leases, Notifications, TickWatch
+from ironforge.store.producer.admission import Admission
 from ironforge.store.producer.producer import RedisProducer
 from ironforge.store.schedules.contract import Schedules
 from ironforge.store.schedules.in_code import SchedulesInCode
@@ -36,6 +37,7 @@ from ironforge.store.sharding import (
     ShardedNotifications,
     ShardedProducer,
 )
+from ironforge.store.steps.links import ShardLink, ShardLinks
 
 
 class StoreClient:
@@ -115,6 +117,7 @@ class Shard:
         self.ticker = ticker
         self._fetching = Connection(settings.redis_url, keys.prefix, may_be_woken=may_be_woken)
         self._commanding = Connection(settings.redis_url, keys.prefix)
+        self.link = ShardLink(keys, self._commanding, Admission(settings))
         self.clock = ServerClock()
         self.leases = RedisLeases(
             settings,
@@ -129,13 +132,13 @@ class Shard:
         self._kinds = [each.name for each in announced or ()]
         self.signals = RedisNotifications(settings, keys)
 
-    def work(self, lease: Lease) -> RedisConsumer:
-        links = {"fetching": self._fetching, "commanding": self._commanding}
+    def work(self, lease: Lease, links: ShardLinks) -> RedisConsumer:
+        """`links` to the shards of its namespace."""
         return RedisConsumer(
             self._settings,
-            self._keys,
+            links,
             lease,
-            **links,
+            fetching=self._fetching,
             kinds=self._kinds,
             clock=self.clock,
             on_schedules=self.ticker.wake if self.ticker else no_matter_when,
@@ -226,10 +229,18 @@ class NodeStore:
 
     def _new_work(self, lease: Lease) -> RedisConsumer | ShardedConsumer:
         if self._sharded is None:
-            return self._shards[0].work(lease)
+            return self._shards[0].work(lease, self._links(0))
         held = self._sharded.held(lease)
-        works = [shard.work(own) for shard, own in zip(self._shards, held, strict=True)]
+        works = [
+            shard.work(own, self._links(at)) for at, (shard, own) in enumerate(zip(self._shards, held, strict=True))
+        ]
         return ShardedConsumer(works, self._weights, self._settings.shards)
+
+    def _links(self, part: int) -> ShardLinks:
+        """Of the namespace that this part belongs to."""
+        shards = self._settings.shards
+        first = part // shards * shards
+        return ShardLinks([shard.link for shard in self._shards[first : first + shards]], part - first)
 
     async def close(self) -> None:
         for work in self._works.values():

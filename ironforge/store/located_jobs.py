@@ -101,12 +101,11 @@ class LocatedJobs:
         keys, job = self._keys, decode(record)
         ended = job.finish(JobState.CANCELLED, now_ms(), reason=reason)
         place = self._retention.place(job_id, self._retention.retention_ms(ended))
-        kept = encode(ended) if place.seconds else b""
         names = CANCEL.keys(keys, bucket=place.bucket, stream=keys.stream(location.stream))
         seen: Command = (keys.signals, job_id, location.raw, location.entry, record)
         told = told_to_stop_for(reason)
-        arguments: Command = [*seen, kept, place.seconds, place.expiry_ms, job.mark, int(reason == EXPIRED), told]
-        verdict: bytes = await self._connection.run(CANCEL, names, [*arguments, *unless_moved])
+        ending: Command = (encode(ended), place.seconds, place.expiry_ms, job.mark, int(reason == EXPIRED), told)
+        verdict: bytes = await self._connection.run(CANCEL, names, [*seen, *ending, *unless_moved])
         if verdict == b"kept":
             raise not_now("cancelled", job_id, state_at(location.raw), "no other run takes its place")
         return {b"cancelled": JobState.CANCELLED, b"running": JobState.RUNNING}.get(verdict)

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from ironforge.job.record import Job, encode
 from ironforge.steps.waits import Ties
-from ironforge.store.steps.contract import StepWork
+from ironforge.store.steps.contract import Children, StepWork
 
 
 class Lease(NamedTuple):
@@ -128,12 +128,18 @@ class Upkeep(Protocol):
     async def audit_limits(self) -> int:
         """Look after some keys of limits: how many of their places had no job, or would have been given to none."""
 
+    async def audit_families(self) -> int:
+        """Look after some jobs with children: how many of both would have waited for ever, or been forgotten."""
+
 
 class Consumer(Upkeep, StepWork, Protocol):
     """What a leaseholder does with jobs. Every write raises LeaseLost, and writes nothing, once the fence moved."""
 
     @property
     def alone(self) -> Alone: ...
+
+    @property
+    def children(self) -> Children: ...
 
     async def fetch(self, want: int) -> list[Delivery]:
         """At most `want` jobs, at once, strictly by priority, within one by turns; [] when there are none.

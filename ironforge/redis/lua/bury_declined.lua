@@ -3,9 +3,13 @@
 -- KEYS  fence, index, dead, parked, totals, unserved, room, declined
 -- ARGV  epoch, name, score, then per job: id, record
 --       name of the line, its score as it was seen: a node that serves it has changed that
--- USES  stem, clock, count, kind_line, vacate, limits, holders, unique, die
+-- USES  stem, clock, count, kind_line, vacate, limits, holders, unique, family, parent, die
 -- Returns the ids of those that were still there
 if tonumber(redis.call('ZSCORE', unserved, name)) ~= tonumber(score) then return {} end
+for at = 4, #ARGV, 2 do
+  local wrong = wrong_kin(ARGV[at + 1])
+  if wrong then return wrong end
+end
 local buried = {}
 for at = 4, #ARGV, 2 do
   local id, record = ARGV[at], ARGV[at + 1]

@@ -3,13 +3,13 @@
 -- KEYS  index, scheduled, parked, totals, delayed, bucket, buckets, stream
 --       stream: that it was seen in
 -- ARGV  channel, id, location, entry, seen, record, seconds, expiry, mark, expired, told, schedule, upcoming, fires, holds
---       location and entry ('' when in no stream) as they were seen, and the record; the cancelled record ('' to keep
---       none), the bucket's seconds to live and its expiry in ms; its fairness key and its limits as the index says them;
+--       location and entry ('' when in no stream) as they were seen, and the record; the cancelled record, the
+--       bucket's seconds to live (0: none is kept) and its expiry in ms; its fairness key and its limits as the index says them;
 --       expired: 1 when it is cancelled for that, which is for the node alone once it has the job; told: what the index
 --       says from now on of one that runs, `c` or, where a limit preempts it, `p`
 --       schedule: absent, or that whose next run is to take its place: where it must be for that, and from when on and
 --       until when (ms; 0: for ever) that run may start
--- USES  stem, count, delay, limits, holders, admission, turns, places, lines, enqueue, line_types, kind_line, vacate, withdraw, pending, unique
+-- USES  stem, count, delay, limits, holders, admission, turns, places, lines, enqueue, line_types, kind_line, vacate, withdraw, pending, unique, family, parent
 -- Returns 'kept' when no run takes its place, 'moved' when it is no longer there, 'running' when its node was told, 'cancelled' when it will never run
 if schedule then
   local time = redis.call('TIME')
@@ -19,7 +19,7 @@ if schedule then
 end
 if redis.call('HGET', index, id) ~= location then return 'moved' end
 local runs = entry ~= '' and is_pending(stream, entry)
-local wrong = not runs and wrong_at(location, mark)
+local wrong = not runs and (wrong_at(location, mark) or wrong_kin(seen))
 if wrong then return wrong end
 if entry ~= '' then
   if runs then
@@ -42,7 +42,9 @@ if is_limited(mark) then
 end
 count(totals, 'cancelled', 1)
 count(totals, 'expired', tonumber(expired))
-if record ~= '' then
+tell_parent(record)
+if kin(record) then end_family(id, seconds, expiry) end
+if seconds ~= '0' then
   redis.call('HSET', bucket, id, record)
   redis.call('EXPIRE', bucket, seconds, 'NX')
   redis.call('EXPIRE', bucket, seconds, 'GT')

@@ -4,7 +4,7 @@
 -- ARGV  id, seen, record, mark, queue, most, limit
 --       the record that was seen, and the new one; mark: fairness key and weight as the index says them; most names of
 --       queues; limit: most jobs of a queue (0: none)
--- USES  stem, limits, holders, admission, turns, places, lines, enqueue, line_types, pending, unique
+-- USES  stem, limits, holders, admission, turns, places, lines, enqueue, line_types, pending, unique, family
 -- Returns 1, or 0 when the job is no longer dead or has died again since, or {'queues', names in use, names to add,
 --         limit}: its queue was forgotten meanwhile, and there is no room for its name, or {'full', queue, jobs in it,
 --         jobs to add, limit}, or {'duplicate', id of the job that has its unique key now,
@@ -17,11 +17,12 @@ end
 if tonumber(limit) > 0 and length >= tonumber(limit) then return {'full', queue, length, 1, tonumber(limit)} end
 local other, take = rival(id, record)
 if other then return other.wrong or {'duplicate', other.id, other.letter} end
-local wrong = wrong_mark(string.match(stream, '}:q:(.*)$'), mark)
+local wrong = wrong_mark(string.match(stream, '}:q:(.*)$'), mark) or wrong_type({stem .. 'families'})
 if wrong then return wrong end
 local full = admit(queues, {queue}, tonumber(most))
 if full then return full end
 take()
+leave_children(id, record)
 redis.call('ZREM', dead, id)
 redis.call('HDEL', parked, id)
 revive(id, mark)

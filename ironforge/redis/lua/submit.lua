@@ -14,7 +14,7 @@
 --       of the queues); most names of queues; most keys of limits in use; expiring: of each job that expires its number
 --       and in how many ms, as in `0:60000,3:500`; generations: of the routes of idempotency keys,
 --       `<number of the key>=<generation>` each, 0 where none is said
--- USES  stem, types, clock, delay, announce, limits, holders, admission, turns, places, lines, enqueue, pending, unique, line_types, kind_line, vacate, withdraw, conflict, refusal
+-- USES  stem, types, clock, delay, announce, limits, holders, admission, turns, places, lines, enqueue, pending, unique, line_types, kind_line, vacate, withdraw, family, parent, conflict, refusal
 -- PLAIN types, clock, delay, announce, unlimited, turns, enqueue
 --       for jobs of record version 1, which have no limits, unique keys or expiry (`newer` is false): each function costs
 --       each call, whether it is used or not
@@ -25,7 +25,7 @@
 --         {'duplicate', id of the job that has the unique key, letter of its place, number of the job that wants it}
 --       or, flat, only for jobs that were not simply stored as asked:
 --         number of the job, id, where it is (a location, its letter or a terminal record), and 1 when it was known
---         before, 2 when it stands for another one with its unique key, 3 for both
+--         before, 2 when it stands for another one with its unique key, 3 for both; 4 more when it is that one from now on
 -- A call of 10,000 jobs takes about 70 ms. That is long for a script, and it is what all-or-nothing costs.
 width, streams, limit = tonumber(width), tonumber(streams), tonumber(limit)
 local first = 11
@@ -129,7 +129,7 @@ if width > 5 then
       if refused then return refused end
       if other then
         id, state, known[at] = other, string.upper(letter), not stored_as[at] or nil
-        answer(at, other, letter, 2)
+        answer(at, other, letter, (stored_as[at] or is_own[at]) and 6 or 2)
       end
     end
     if jobs then jobs[#jobs + 1] = id .. state .. fingerprint end
@@ -207,7 +207,7 @@ for at = first, #ARGV, width do
       else
         where = 'q' .. name .. ':' .. redis.call('XADD', stream, '*', 'j', record)
       end
-      if ARGV[at + 3] ~= '' then answer(at, id, where, instead and 2 or 0) end
+      if ARGV[at + 3] ~= '' then answer(at, id, where, instead and 6 or 0) end
     end
     local n = #located
     located[n + 1], located[n + 2] = id, where

@@ -33,6 +33,10 @@ from ironforge.store.kinds import KEPT_MS, NOTED_MS
 from ironforge.store.node_contract import Adjustment, Due, Lease, Settled
 from ironforge.store.queue_names import forget_unused, queue_names
 from ironforge.store.server_clock import ServerClock
+from ironforge.store.steps.children import RedisChildren
+from ironforge.store.steps.families import FamilySweep
+from ironforge.store.steps.family_audit import FamilyAudit
+from ironforge.store.steps.links import ShardLinks
 from ironforge.store.steps.recorder import Recorder
 
 # Above this share of maxmemory terminal records go early, the oldest first.
@@ -43,21 +47,22 @@ KINDS_AT_ONCE: Final = 100
 
 class RedisConsumer(Rewriting):
     """Implements `node_contract.Consumer` for one lease. `kinds`: those that its node announced. `clock` is set by
-    each answer that says the time. `on_schedules`: see `ExpirySweep`."""
+    each answer that says the time. `on_schedules`: see `ExpirySweep`. What jobs and their children have to do with each
+    other may lead to other shards of the namespace."""
 
     def __init__(
         self,
         settings: Settings,
-        keys: Keys,
+        links: ShardLinks,
         lease: Lease,
         *,
         fetching: Connection,
-        commanding: Connection,
         kinds: Sequence[str] = (),
         clock: ServerClock | None = None,
         on_schedules: OnSchedules = no_matter_when,
     ) -> None:
         self.lease = lease
+        keys, commanding, _ = links.own
         self._expiry = ExpirySweep(settings, keys, commanding, clock)
         self._on_schedules = on_schedules
         self._settings = settings
@@ -68,6 +73,9 @@ class RedisConsumer(Rewriting):
         self.wake = self.reader.wake
         # What a cancelled call had already been given, the next call returns.
         self.fetch, self.wait = self.reader.fetch, self.reader.wait
+        self._families = FamilySweep(settings, links)
+        self.children = RedisChildren(settings, lease, links)
+        self.audit_families = FamilyAudit(lease, links).page
         self.audit_limits = LimitAudit(keys, lease, commanding).page
         self.alone = RedisAlone(self._keys, lease, commanding, self.reader)
         self._acknowledger = Acknowledger(settings, self._keys, lease)
@@ -114,7 +122,7 @@ class RedisConsumer(Rewriting):
             given += others
         if tick_ms >= 0:
             self._on_schedules(tick_ms)
-        if await self._expiry.sweep_if_due():
+        if await self._expiry.sweep_if_due() or await self._families.sweep_if_due():
             next_ms = 0
         return Due(len(lateness), None if next_ms < 0 else next_ms, lateness)
 

@@ -18,6 +18,8 @@ from ironforge.store.contract import Most, Submission
 from ironforge.store.producer.routes import answer_key, remembered_seconds
 
 _CONFLICTS: Final[dict[OnConflict, str]] = {"return": "r", "reject": "j", "replace": "p", "debounce": "d"}
+# Of children: none is refused, their parents are told.
+_CHILDS_CONFLICTS: Final[dict[OnConflict, str]] = {"return": "r", "reject": "r", "replace": "x", "debounce": "d"}
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -129,7 +131,8 @@ def _unique(job: Job) -> tuple[str, str]:
     use = job.unique
     if use is None:
         return "", ""
-    return f"{job.kind}:{use.key}", f"{_CONFLICTS[use.on_conflict]}:{use.for_ms}:{use.max_wait_ms}"
+    conflicts = _CONFLICTS if job.parent is None else _CHILDS_CONFLICTS
+    return f"{job.kind}:{use.key}", f"{conflicts[use.on_conflict]}:{use.for_ms}:{use.max_wait_ms}"
 
 
 def due_of(item: Submission) -> str:

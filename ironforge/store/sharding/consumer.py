@@ -14,6 +14,7 @@ from ironforge.job.record import Job
 from ironforge.store.consumer.consumer import RedisConsumer
 from ironforge.store.node_contract import Adjustment, Delivery, Due, Rewrite, Settled
 from ironforge.store.sharding.alone import ShardedAlone
+from ironforge.store.sharding.children import ShardedChildren
 from ironforge.store.sharding.fan_out import FanOut, gather_all
 from ironforge.store.sharding.reader import ShardedFetcher
 from ironforge.store.sharding.steps import ShardedSteps
@@ -44,6 +45,9 @@ class ShardedUpkeep:
     async def audit_limits(self) -> int:
         return sum(await gather_all(part.audit_limits() for part in self._parts))
 
+    async def audit_families(self) -> int:
+        return sum(await gather_all(part.audit_families() for part in self._parts))
+
 
 class ShardedConsumer(ShardedUpkeep, ShardedSteps):
     """Implements `node_contract.Consumer` for one lease."""
@@ -51,6 +55,7 @@ class ShardedConsumer(ShardedUpkeep, ShardedSteps):
     def __init__(self, parts: Sequence[RedisConsumer], weights: Sequence[int], shards: int) -> None:
         super().__init__(parts)
         self.alone = ShardedAlone([part.alone for part in parts], shards)
+        self.children = ShardedChildren([part.children for part in parts])
         self._reader = ShardedFetcher([part.reader for part in parts], weights)
         self.fetch, self.wait = self._reader.fetch, self._reader.wait
         self._dues: FanOut[Due] = FanOut()

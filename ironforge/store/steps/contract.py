@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from ironforge.job.record import Job, encode
 from ironforge.steps import journal
 from ironforge.steps.journal import Entry, EntryKind
+from ironforge.store.contract import Submission
 
 
 class NewStep(NamedTuple):
@@ -66,6 +67,42 @@ class StepWork(Protocol):
 
     async def park_waiting(self, batch: Sequence[NewWait]) -> None:
         """Out of their streams, until what they wait for is there; then they are requeued by what promotes due jobs."""
+
+
+class ParentRun(NamedTuple):
+    """A run of a job that submits children: the stream and entry that it was delivered with, and its record."""
+
+    stream: str
+    entry: bytes
+    job: Job
+
+    @property
+    def place(self) -> str:
+        """Where it runs, as the index says it."""
+        return f"{self.stream}:{self.entry.decode()}"
+
+
+class Children(Protocol):
+    """Children of jobs that a node runs. `field`: of their entry in the journal of the parent, as `journal.field_of`
+    has it."""
+
+    async def submit(
+        self, run: ParentRun, field: str, count: int, make: Callable[[int], Submission], entry: Entry | None
+    ) -> Entry:
+        """Submit those of a step that are missing. Gives the entry as the journal has it then: one of kind WAIT is to
+        be waited for, of one that is WAITED there are all results.
+
+        `entry` as it was when the run began; None: there was none. `make` gives the submission of the child with this
+        index, for those that go now; its id is another one. When the parent has come back from the dead letter, those
+        that did not complete in its former life are submitted again.
+
+        Raises InvalidStep, StepError when the job was told to stop, LeaseLost, and what a submission raises: those
+        before it are submitted then, and the next run goes on behind them.
+        """
+
+    async def results(self, run: ParentRun, field: str, entry: Entry, first: int, most: int) -> list[Job]:
+        """Records of children that have ended, without payload, from this index on; fewer than `most` where they are
+        large, but one at least."""
 
 
 class Event(NamedTuple):

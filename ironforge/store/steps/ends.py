@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
+
+from ironforge.formats.timestamps import now_ms
+from ironforge.job.record import Job, decode, encode
 from ironforge.redis.connection import Command
+from ironforge.redis.family_keys import children_of, results_of
 from ironforge.redis.keys import Keys
 from ironforge.redis.step_keys import journal_of
 from ironforge.steps.waits import Ties
@@ -13,7 +19,8 @@ from ironforge.store.retention import RetentionBuckets
 
 
 class Tied(NamedTuple):
-    """A job that ends, as `Settled` has it: `record` is empty when nothing is retained."""
+    """A job that ends, as `Settled` has it: `record` is empty when nothing is retained, but for
+    that of a child, which its parent gets."""
 
     job_id: bytes
     record: bytes
@@ -25,11 +32,43 @@ def end_ties(
     keys: Keys, buckets: RetentionBuckets, tied: Sequence[Tied], commands: list[Command], touched: list[str]
 ) -> None:
     """Adds to the commands of the transaction that settles these jobs, and to the keys that it touches."""
+    told: defaultdict[bytes, list[str | bytes]] = defaultdict(list)
     for job_id, record, retention_ms, ties in tied:
-        if ties and ties[0]:
-            journal = journal_of(keys, job_id)
-            touched.append(journal)
-            if record and retention_ms > 0:
-                commands.append(["EXPIRE", journal, buckets.place(job_id, retention_ms).seconds])
-            else:
-                commands.append(["UNLINK", journal])
+        if not ties:
+            continue
+        if ties[0]:
+            place = buckets.place(job_id, retention_ms if record else 0)
+            kept = journal_of(keys, job_id), results_of(keys, job_id)
+            touched += (*kept, keys.families)
+            # Of a job without children there are no results, and it is no family.
+            commands += [["EXPIRE", key, place.seconds] if place.seconds else ["UNLINK", key] for key in kept]
+            commands.append(["ZADD", keys.families, "XX", -place.expiry_ms, job_id])
+        parent = decode(record).parent if ties[1] else None
+        if parent is not None and parent.apart:
+            touched.append(keys.outbox)
+            words = "parent", parent.id, "member", parent.member, "record", end_record(decode(record))
+            commands.append(["XADD", keys.outbox, "*", *words])
+        elif parent is not None:
+            told[parent.id] += (parent.member, end_record(decode(record)))
+    _tell(keys, told, commands, touched)
+
+
+def _tell(keys: Keys, told: Mapping[bytes, Sequence[str | bytes]], commands: list[Command], touched: list[str]) -> None:
+    """Parents in this shard, each what became of some of its children: names and records by turns."""
+    for parent, ends in told.items():
+        children, results = children_of(keys, parent), results_of(keys, parent)
+        touched += (children, results)
+        commands += [["HDEL", children, *ends[::2]], ["HSET", results, *ends]]
+    if told:
+        touched.append(keys.wake)
+        # The time only orders them.
+        woken: list[str | bytes | int] = []
+        for parent in told:
+            woken += (now_ms(), parent)
+        commands.append(["ZADD", keys.wake, *woken])
+
+
+def end_record(job: Job) -> bytes:
+    """What its parent keeps of a child that has ended, or is dead; `parent.lua` makes the same of a record."""
+    errors = tuple(msgspec.structs.replace(error, trace="") for error in job.errors[-1:])
+    return encode(msgspec.structs.replace(job, payload=b"", errors=errors))

@@ -1,7 +1,7 @@
 -- What happens to submissions whose unique keys other jobs hold. Nothing is written before `take_keys`.
 -- By key: the job that has it. By job, as `at` says: the id that it is stored under instead of its own.
 local newer, owners, stored_as = true, {}, {}
-local any_held, ways = false, {}
+local any_held, ways, is_own = false, {}, {}
 
 local function unique_key(at) return stem .. 'unique:' .. ARGV[at + 5] end
 
@@ -26,6 +26,12 @@ local function way_of(words)
   return ways[words]
 end
 
+-- Whether this is the record of the same child as that.
+local function is_same_child(record, other)
+  local one, two = kin(record), kin(other)
+  return one and two and one[30] ~= '\192' and one[30] == two[30]
+end
+
 -- How the submission at `at` gets on: nothing when it is stored as it is; else the job that it stands for with the letter
 -- of its place, or what refuses the call. `due`: when it may start, nil: at once. One of the same call that it takes the
 -- place of is `known` then. `number`: of the job, for what refuses it.
@@ -38,9 +44,13 @@ local function resolve(at, id, due, known, number)
     return
   end
   owners[key] = owner
-  if way.how == 'r' then return owner.id, owner.letter end
+  -- Children (`x`: one that replaces) are never refused for it: their parent is told.
+  if way.how == 'r' or way.how == 'x' and owner.started then
+    is_own[at] = way.how == 'x' and is_same_child(owner.record, ARGV[at + 2])
+    return owner.id, owner.letter
+  end
   if way.how == 'j' or owner.started then return nil, nil, {'duplicate', owner.id, owner.letter, number} end
-  local wrong = not owner.fresh and wrong_at(owner.location, owner.mark)
+  local wrong = not owner.fresh and (wrong_at(owner.location, owner.mark) or wrong_kin(owner.record))
   if wrong then return nil, nil, wrong end
   if owner.at then known[owner.at] = true end
   owner.at, owner.letter, owner.for_ms = at, due and 's' or 'q', way.for_ms
@@ -62,6 +72,10 @@ local function take_keys(scheduled, parked, delayed)
         redis.call('PEXPIRE', key, owner.for_ms, 'NX')
       else
         take_key(key, owner.id, 0, owner)
+      end
+      -- The job that was there is no more, though its id goes on; unless the same child is submitted again.
+      if not is_same_child(owner.record, ARGV[owner.at + 2]) then
+        tell_parent(owner.record, 'another submission with its unique key has taken its place')
       end
       withdraw(scheduled, parked, delayed, owner.id, owner.location)
       -- One that was let in, and not delivered yet, has its places already.

@@ -5,4 +5,7 @@ local function die(id, record, mark, died)
   redis.call('HSET', stem .. 'index', id, 'd')
   release_key(id, record)
   if is_limited(mark) then release_dead(id, mark, died) end
+  tell_parent(record)
+  -- Its own children are of no use to it now; what those that have ended told it stays, for its revival.
+  if kin(record) then redis.call('ZADD', stem .. 'families', 'XX', -1, id) end
 end

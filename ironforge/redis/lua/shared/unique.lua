@@ -106,7 +106,7 @@ local function owner_of(key)
     return owner
   end
   local running, record = seen_at(id, location)
-  owner.location, owner.letter = location, running and 'c' or string.sub(location, 1, 1)
+  owner.location, owner.letter, owner.record = location, running and 'c' or string.sub(location, 1, 1), record
   local _, holding, _, job = unique_of(record or '')
   owner.started = running or not job or job[11] ~= '\0' or job[13] ~= '\0' or owner.letter == 'd'
   owner.free = owner.started and holding == 'queued'

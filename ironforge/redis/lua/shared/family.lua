@@ -1,0 +1,39 @@
+-- Jobs that have children.
+local function hex(id)
+  return (string.gsub(id, '.', function(byte) return string.format('%02x', string.byte(byte)) end))
+end
+
+local function id_text(id)
+  local a, b, c, d, e = string.match(hex(id), '^(........)(....)(....)(....)(.*)$')
+  return table.concat({a, b, c, d, e}, '-')
+end
+
+-- A job that may be a parent ends: what its children told it stays for `seconds` (0: it goes), and what is left of them is
+-- still to be seen to.
+local function end_family(id, seconds, expiry)
+  if not redis.call('ZSCORE', stem .. 'families', id) then return end
+  local results = stem .. 'results:' .. hex(id)
+  if tonumber(seconds) > 0 then redis.call('EXPIRE', results, seconds) else redis.call('UNLINK', results) end
+  redis.call('ZADD', stem .. 'families', string.format('%.0f', -math.max(1, tonumber(expiry))), id)
+end
+
+-- Of a job that is in no index any more, but was told of by a child: what came too late goes.
+local function forget_family(id)
+  local results, children = stem .. 'results:' .. hex(id), stem .. 'children:' .. hex(id)
+  if redis.call('PTTL', results) == -1 then redis.call('UNLINK', results) end
+  if redis.call('EXISTS', children) == 1 then redis.call('ZADD', stem .. 'families', 'NX', -1, id) end
+end
+
+-- A dead job comes back. Children of its former life that are still open are no more of its own: they are seen to under an id
+-- that nobody has. `record`: its new one, which it has never had before.
+local function leave_children(id, record)
+  local families, children = stem .. 'families', stem .. 'children:' .. hex(id)
+  if not redis.call('ZSCORE', families, id) then return end
+  if redis.call('EXISTS', children) == 1 then
+    local other = string.sub(redis.sha1hex(record), 1, 32)
+    redis.call('RENAME', children, stem .. 'children:' .. other)
+    local raw = string.gsub(other, '..', function(digits) return string.char(tonumber(digits, 16)) end)
+    redis.call('ZADD', families, -1, raw)
+  end
+  redis.call('ZADD', families, 0, id)
+end

@@ -1,0 +1,339 @@
+"""Submitting the children of a job that runs, and reading what became of them.
+
+How far it is stands in the journal of the parent, and is written by the script that stores the children: whoever goes
+on after a crash submits none twice. Those with keys that lead to another shard are noted as open before they are
+submitted there, with ids that say which child they are, so there it may be repeated.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from ironforge.errors import IncompatibleRecord
+from ironforge.formats.timestamps import now_ms
+from ironforge.job.record import RECORD_VERSION, Job, JobState, decode, format_id, tail_of
+from ironforge.redis.connection import Command
+from ironforge.redis.family_keys import children_of, results_of
+from ironforge.redis.outages import retry_through_outage
+from ironforge.redis.replies import rows
+from ironforge.redis.scripts import CHILDREN, OPEN_CHILDREN
+from ironforge.redis.step_keys import journal_of
+from ironforge.settings import Settings
+from ironforge.steps import journal
+from ironforge.steps.children import MOST_CHILDREN, ChildrenState, child_id, decode_state, encode_state
+from ironforge.steps.errors import InvalidStep, StepError
+from ironforge.steps.journal import Entry, EntryKind
+from ironforge.steps.waits import ParentRef, member_of
+from ironforge.store.contract import Most, Submission
+from ironforge.store.node_contract import Lease
+from ironforge.store.producer.common_key import only_key
+from ironforge.store.producer.refusals import refusal
+from ironforge.store.producer.submit_call import Batch, SubmitCall
+from ironforge.store.steps.contract import ParentRun
+from ironforge.store.steps.ends import end_record
+from ironforge.store.steps.links import Call, ChildEnd, ShardLink, ShardLinks, deliver_ends, store
+
+# Submitted in one script; their records have about so many bytes at most, unless one alone has more.
+AT_ONCE: Final = 500
+BYTES_AT_ONCE: Final = 4 * 1024 * 1024
+# Given back in one call, and of how many bytes.
+RESULTS_AT_ONCE: Final = 500
+RESULT_BYTES_AT_ONCE: Final = 1024 * 1024
+# As a script says that a child is stored under the id of the job whose place it takes, or stands for it and is not.
+_INSTEAD: Final = 4
+_STANDS_FOR: Final = 2
+
+
+class _Child(NamedTuple):
+    member: str
+    item: Submission
+    is_apart: bool
+
+
+class RedisChildren:
+    """Implements `contract.Children` for one lease."""
+
+    def __init__(self, settings: Settings, lease: Lease, links: ShardLinks) -> None:
+        self._settings = settings
+        self._most = Most(settings.max_queues, settings.max_limit_keys)
+        self._lease = lease
+        self._links = links
+        self._keys, self._connection, _ = links.own
+
+    async def submit(
+        self, run: ParentRun, field: str, count: int, make: Callable[[int], Submission], entry: Entry | None
+    ) -> Entry:
+        """As `Children.submit`."""
+        stored = await self._stored(run, field) if entry is not None else b""
+        submission = _Submission(run, field, make, stored)
+        state = submission.start(count)
+        if state.generation < run.job.revivals:
+            if state.is_complete and not await self._unfinished(run, field, state, range(count)):
+                return journal.decode(stored)
+            state = submission.new_life(state)
+        if encode_state(state) != submission.result:
+            await self._advance(submission, [], state)
+        while not state.is_complete:
+            part = range(state.submitted, min(count, state.submitted + AT_ONCE))
+            wanted = part if len(state.generations) == 1 else await self._unfinished(run, field, state, part)
+            children, end = self._made(submission, state, wanted, part.stop)
+            state = msgspec.structs.replace(state, submitted=end)
+            await self._submit_apart(submission, [child for child in children if child.is_apart])
+            await self._advance(submission, [child for child in children if not child.is_apart], state)
+        return journal.decode(submission.seen)
+
+    async def _stored(self, run: ParentRun, field: str) -> bytes:
+        key = journal_of(self._keys, run.job.id)
+        return await retry_through_outage(lambda: self._connection.call("HGET", key, field)) or b""
+
+    async def results(self, run: ParentRun, field: str, entry: Entry, first: int, most: int) -> list[Job]:
+        """As `Children.results`."""
+        state = decode_state(entry.result)
+        key = results_of(self._keys, run.job.id)
+        indexes = range(first, min(state.count, first + min(most, RESULTS_AT_ONCE)))
+        kept = await self._kept(run, field, state, indexes)
+        chosen: list[str] = []
+        size = 0
+        for index in indexes:
+            if index not in kept:
+                raise IncompatibleRecord(f"nothing is known of child {index} of step {field!r}: its end was lost")
+            member, length = kept[index]
+            size += length
+            if chosen and size > RESULT_BYTES_AT_ONCE:
+                break
+            chosen.append(member)
+        if not chosen:
+            return []
+        records = await retry_through_outage(lambda: self._connection.call("HMGET", key, *chosen))
+        return [decode(record) for record in records]
+
+    async def _kept(
+        self, run: ParentRun, field: str, state: ChildrenState, indexes: Sequence[int]
+    ) -> dict[int, tuple[str, int]]:
+        """By index, what the newest generation says of it: its name, and how many bytes."""
+        key = results_of(self._keys, run.job.id)
+        found: dict[int, tuple[str, int]] = {}
+        for generation in reversed(state.generations):
+            left = [index for index in indexes if index not in found]
+            if not left:
+                break
+            members = [member_of(field, index, generation) for index in left]
+            ask: list[Command] = [["HSTRLEN", key, member] for member in members]
+            lengths = await retry_through_outage(lambda: self._connection.pipeline(ask))  # noqa: B023 - at once
+            found |= {
+                index: (member, length)
+                for index, member, length in zip(left, members, lengths, strict=True)
+                if length > 0
+            }
+        return found
+
+    async def _unfinished(self, run: ParentRun, field: str, state: ChildrenState, indexes: range) -> list[int]:
+        """Those that no life of the parent but this one has completed."""
+        key = results_of(self._keys, run.job.id)
+        unfinished: list[int] = []
+        for start in range(0, len(indexes), AT_ONCE):
+            left = list(indexes[start : start + AT_ONCE])
+            for generation in state.generations:
+                if not left or generation == run.job.revivals:
+                    break
+                members = [member_of(field, index, generation) for index in left]
+                records = await retry_through_outage(lambda: self._connection.call("HMGET", key, *members))  # noqa: B023 - at once
+                left = [index for index, record in zip(left, records, strict=True) if not _has_completed(record)]
+            unfinished += left
+        return unfinished
+
+    def _made(
+        self, submission: _Submission, state: ChildrenState, wanted: Iterable[int], end: int
+    ) -> tuple[list[_Child], int]:
+        """Children, and the index up to which they are all; not more than go into one script."""
+        children: list[_Child] = []
+        size = 0
+        for index in wanted:
+            child = self._child(submission, state.generation, index)
+            size += len(child.item.job.payload)
+            if children and size > BYTES_AT_ONCE:
+                return children, index
+            children.append(child)
+        return children, end
+
+    def _child(self, submission: _Submission, generation: int, index: int) -> _Child:
+        item, parent = submission.make(index), submission.run.job
+        ref = ParentRef(parent.id, submission.field, index, generation)
+        tail = parent.id[-1]
+        if len(self._links.shards) > 1 and (text := only_key([item.job])) is not None:
+            tail = tail_of(text)
+        at_ms = submission.started_ms
+        job_id = child_id(parent.id, ref.member, at_ms, tail)
+        is_apart = self._links.number_of(job_id) != self._links.shard
+        ref = msgspec.structs.replace(ref, apart=is_apart)
+        ready_ms = at_ms + item.delay_ms if item.delay_ms else item.run_at_ms or 0
+        changes = {"id": job_id, "created_ms": at_ms, "ready_ms": ready_ms, "parent": ref, "version": RECORD_VERSION}
+        job = msgspec.structs.replace(item.job, **changes)
+        return _Child(
+            ref.member, msgspec.structs.replace(item, job=job, idempotency_key=None, again=is_apart), is_apart
+        )
+
+    async def _advance(self, submission: _Submission, children: Sequence[_Child], state: ChildrenState) -> None:
+        """Store these, with how far that is. Raises what refuses one of them, then nothing was done."""
+        run = submission.run
+        call = SubmitCall(
+            self._keys, self._settings, [Batch([child.item for child in children], self._most, {})], repeated=False
+        )
+        becomes = journal.encode(submission.entry_of(state))
+        told = _pack(
+            [
+                self._lease.node,
+                str(self._lease.epoch),
+                _raw(run.job.id),
+                run.place,
+                submission.field,
+                _raw(submission.seen),
+                _raw(becomes),
+                str(run.job.fence),
+                [child.member for child in children],
+            ]
+        )
+        stored = Call(CHILDREN, call.keys, [*call.arguments, told], len(children), call.size)
+        verdict, *rest = await store(self._links.own, stored)
+        if verdict == b"refused":
+            refused = refusal(rest[0])
+            assert refused is not None
+            raise refused
+        if verdict != b"done":
+            raise StepError(f"no more children of step {submission.field!r} can be submitted: {_REASONS[verdict]}")
+        submission.seen = becomes
+
+    async def _submit_apart(self, submission: _Submission, children: Sequence[_Child]) -> None:
+        """To other shards."""
+        if not children:
+            return
+        over = await self._open(submission, [(child.member, child.item.job.id) for child in children])
+        by_shard: defaultdict[int, list[_Child]] = defaultdict(list)
+        for number, child in enumerate(children):
+            if number not in over:
+                by_shard[self._links.number_of(child.item.job.id)].append(child)
+        for shard, group in by_shard.items():
+            for part in _with_different_keys(group):
+                await self._submit_to(submission, self._links.shards[shard], part)
+
+    async def _submit_to(self, submission: _Submission, link: ShardLink, children: Sequence[_Child]) -> None:
+        call = SubmitCall(
+            link.keys, self._settings, [Batch([child.item for child in children], self._most, {})], repeated=True
+        )
+        reply = await store(link, Call(call.script, call.keys, call.arguments, len(children), call.size))
+        if refused := refusal(reply):
+            raise refused
+        instead: list[tuple[str, bytes]] = []
+        ended: list[ChildEnd] = []
+        for number, job_id, _, before in rows(reply, 4):
+            child = children[number]
+            if before & _INSTEAD:
+                instead.append((child.member, job_id))
+            elif before & _STANDS_FOR:
+                reason = f"job {format_id(job_id)} has its unique key"
+                job = child.item.job.finish(JobState.CANCELLED, now_ms(), reason=reason)
+                ended.append(ChildEnd(submission.run.job.id, child.member, end_record(job)))
+        if instead:
+            await self._open(submission, instead, instead=True)
+        if ended:
+            await retry_through_outage(lambda: deliver_ends(self._links.own, ended))
+
+    async def _open(
+        self, submission: _Submission, children: Sequence[tuple[str, bytes]], *, instead: bool = False
+    ) -> list[int]:
+        """Note where they are; which of them have ended."""
+        run = submission.run
+        keys = OPEN_CHILDREN.keys(
+            self._keys,
+            fence=self._keys.fence(self._lease.node),
+            children=children_of(self._keys, run.job.id),
+            results=results_of(self._keys, run.job.id),
+        )
+        arguments: list[str | bytes | int] = [self._lease.epoch, run.job.id, run.place, int(instead)]
+        for child in children:
+            arguments += child
+        opening = Call(OPEN_CHILDREN, keys, arguments, len(children), 0)
+        over = await store(self._links.own, opening)
+        if not isinstance(over, list):
+            raise StepError(f"no more children of step {submission.field!r} can be submitted: {_REASONS[b'stopped']}")
+        return over
+
+
+class _Submission:
+    """Of the children of one step, as it goes on. `seen`: their entry as the journal has it, empty without."""
+
+    def __init__(self, run: ParentRun, field: str, make: Callable[[int], Submission], seen: bytes) -> None:
+        self.run = run
+        self.field = field
+        self.make = make
+        self.seen = seen
+        self.result, self.started_ms = b"", now_ms()
+        if seen:
+            entry = journal.decode(seen)
+            self.result, self.started_ms = entry.result, entry.started_ms
+
+    def start(self, count: int) -> ChildrenState:
+        """Where it goes on. Raises InvalidStep."""
+        life = self.run.job.revivals
+        if not self.seen:
+            if count > MOST_CHILDREN:
+                raise InvalidStep(
+                    f"step {self.field!r} has {count} children, one may have {MOST_CHILDREN}: divide them among "
+                    "several steps, or among children that have children"
+                )
+            return ChildrenState(count, 0, (life,))
+        state = decode_state(self.result)
+        if state.count != count and not (state.is_complete and state.generation == life):
+            raise InvalidStep(
+                f"step {self.field!r} has {count} children in this run, in an earlier one it had {state.count}: "
+                "give a step with other children another name"
+            )
+        return state
+
+    def new_life(self, state: ChildrenState) -> ChildrenState:
+        """As it goes on where the parent has come back from the dead letter: from the first child on."""
+        self.started_ms = now_ms()
+        return msgspec.structs.replace(state, submitted=0, generations=(*state.generations, self.run.job.revivals))
+
+    def entry_of(self, state: ChildrenState) -> Entry:
+        """That of a wait which is over, where there is nothing to wait for."""
+        kind = EntryKind.WAIT if state.count else EntryKind.WAITED
+        ended_ms = 0 if state.count else self.started_ms
+        return Entry(kind, encode_state(state), self.started_ms, ended_ms, self.run.job.fence)
+
+
+_REASONS: Final = {
+    b"stopped": "the job was told to stop",
+    b"moved": "another run, or another call, has changed it",
+}
+
+
+def _with_different_keys(children: Sequence[_Child]) -> list[list[_Child]]:
+    """In parts that have each unique key once, for of several with one key only the last one would be told."""
+    parts: list[list[_Child]] = []
+    times: defaultdict[tuple[str, str], int] = defaultdict(int)
+    for child in children:
+        unique, number = child.item.job.unique, 0
+        if unique is not None:
+            number = times[child.item.job.kind, unique.key]
+            times[child.item.job.kind, unique.key] += 1
+        while len(parts) <= number:
+            parts.append([])
+        parts[number].append(child)
+    return parts
+
+
+def _has_completed(record: bytes | None) -> bool:
+    return record is not None and decode(record).ended == JobState.COMPLETED
+
+
+def _raw(text: bytes) -> msgspec.Raw:
+    """Packed as text: what unpacks it in Lua is older than binary data in msgpack."""
+    return msgspec.Raw(b"\xda" + len(text).to_bytes(2) + text)
+
+
+_pack: Final = msgspec.msgpack.Encoder().encode
