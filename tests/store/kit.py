@@ -68,7 +68,7 @@ def completed(delivery: Delivery, *, retention_ms: int = HOUR_MS, state: Ended =
     stream, entry, record = delivery
     done = decode(record).finish(JobState("cancelled" if state == "expired" else state), now_ms())
     held = claims_of(done.limits), held_key(done.kind, done.unique), ties_of(done.parent, journal=done.journal)
-    return stream, entry, done.id, encode(done) if retention_ms else b"", retention_ms, state, *held
+    return stream, entry, done.id, encode(done) if retention_ms or done.parent else b"", retention_ms, state, *held
 
 
 async def settle(node: Node, deliveries: Sequence[Delivery]) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 from ironforge.errors import QuotaExceeded
 from ironforge.formats.timestamps import now_ms
-from ironforge.job.record import Job, JobState, decode, encode
+from ironforge.job.record import Job, JobState, decode, encode, format_id
 from ironforge.redis.connection import Command, DoorConnection
 from ironforge.redis.keys import GROUP, Keys
 from ironforge.redis.location import Location
@@ -88,7 +88,11 @@ class RedisProducer:
             record = await self._located.record(location, job_id)
             if record is None:
                 continue
-            job = decode(record).retried(now_ms(), reset_retry_count=reset_retry_count)
+            dead = decode(record)
+            if dead.parent is not None:
+                why = f"it is a child of job {format_id(dead.parent.id)}, whose retry submits it again: retry that one"
+                raise not_now("retried", job_id, JobState.DEAD, why)
+            job = dead.retried(now_ms(), reset_retry_count=reset_retry_count)
             limit = self._settings.max_queue_length
             bounded = (*keys.streams([job.queue]), *keys.lines([job.queue])) if limit else ()
             stream, fair, turns = (key(job.stream) for key in (keys.stream, keys.fair, keys.turns))

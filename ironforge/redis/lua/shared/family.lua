@@ -17,11 +17,11 @@ local function end_family(id, seconds, expiry)
   redis.call('ZADD', stem .. 'families', string.format('%.0f', -math.max(1, tonumber(expiry))), id)
 end
 
--- Of a job that is in no index any more, but was told of by a child: what came too late goes.
+-- A job that is in no index any more was told of a child: where it was taken leave of before, what came too late goes.
 local function forget_family(id)
-  local results, children = stem .. 'results:' .. hex(id), stem .. 'children:' .. hex(id)
-  if redis.call('PTTL', results) == -1 then redis.call('UNLINK', results) end
-  if redis.call('EXISTS', children) == 1 then redis.call('ZADD', stem .. 'families', 'NX', -1, id) end
+  if redis.call('ZSCORE', stem .. 'families', id) then return end
+  redis.call('UNLINK', stem .. 'results:' .. hex(id))
+  if redis.call('EXISTS', stem .. 'children:' .. hex(id)) == 1 then redis.call('ZADD', stem .. 'families', -1, id) end
 end
 
 -- A dead job comes back. Children of its former life that are still open are no more of its own: they are seen to under an id

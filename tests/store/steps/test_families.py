@@ -1,0 +1,364 @@
+"""What a job and its children have to do with each other: submitted once, cancelled with it, kept as long as it is."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import pytest
+
+from ironforge.errors import InvalidJob, InvalidState, LeaseLost, QueueFull
+from ironforge.job.limits import LimitUse
+from ironforge.job.record import JobState, decode
+from ironforge.job.uniqueness import UniqueUse
+from ironforge.steps.children import decode_state
+from ironforge.steps.errors import InvalidStep, StepError
+from ironforge.steps.journal import EntryKind
+from ironforge.store import Rewrite, Submission
+from ironforge.store.steps import children as children_module
+from tests.store.kit import HOUR_MS, Cluster, completed, job, job_in, now_ms, rewrite, settle
+from tests.store.steps.family import STEP, Family, begun, plain, with_options
+from tests.store.suspects import crash
+
+
+async def sweep(family: Family) -> None:
+    """What each node does again and again, until nothing is left to do."""
+    sweeping = family.node.work._families  # type: ignore[attr-defined]
+    while await sweeping.sweep():
+        pass
+
+
+async def die(family: Family) -> None:
+    record = decode(family.finished()[2]).finish(JobState.DEAD, now_ms(), reason="no")
+    await family.node.work.bury([Rewrite.of(*family.delivery[:2], record)])
+
+
+async def again(family: Family) -> Family:
+    """The same job in its next run."""
+    (delivery,) = [each for each in await family.node.work.fetch(10) if job_in(each).id == family.id]
+    return Family(family.cluster, family.node, delivery)
+
+
+async def finish(family: Family, count: int, *, ending: str = "completed") -> None:
+    """Some of its children end."""
+    deliveries = await family.node.work.fetch(count)
+    assert len(deliveries) == count
+    await family.node.work.settle([completed(each, state=ending) for each in deliveries])  # type: ignore[arg-type]
+
+
+# --------------------------------------------------------------------------- submitting
+
+
+async def test_children_are_jobs_like_others(cluster: Cluster) -> None:
+    family = await begun(cluster)
+    entry = await family.submit(3)
+    assert entry.kind is EntryKind.WAIT
+    assert decode_state(entry.result).is_complete
+    found = [job_in(each) for each in await family.node.work.fetch(10)]
+    assert [each.parent and each.parent.index for each in found] == [0, 1, 2]
+    assert {each.id for each in found} == set(family.open().values())
+    assert {each.id[-1] for each in found} == {family.id[-1]}
+    await settle(family.node, [family.finished()])
+
+
+async def test_a_step_without_children_waits_for_nothing(cluster: Cluster) -> None:
+    family = await begun(cluster)
+    entry = await family.submit(0)
+    assert entry.kind is EntryKind.WAITED
+    assert family.entry() == entry
+    assert await family.results() == []
+    await settle(family.node, [family.finished()])
+
+
+async def test_who_submits_them_again_submits_none(cluster: Cluster) -> None:
+    family = await begun(cluster)
+    first = await family.submit(3)
+    assert await family.submit(3) == first
+    assert cluster.totals()["submitted"] == 4
+    await settle(family.node, [family.finished()])
+
+
+@pytest.mark.parametrize("shown", [1, 2, 3])
+async def test_a_run_goes_on_where_one_before_it_was_stopped(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, shown: int
+) -> None:
+    monkeypatch.setattr(children_module, "AT_ONCE", 2)
+    family = await begun(cluster)
+    made = 0
+
+    def make(index: int) -> Submission:
+        nonlocal made
+        made += 1
+        if index >= 2 * shown:
+            raise RuntimeError
+        return plain(index)
+
+    with pytest.raises(RuntimeError):
+        await family.submit(8, make)
+    await family.node.work.requeue([rewrite(family.finished())])
+    family = await again(family)
+    asked: list[int] = []
+    await family.submit(8, lambda index: (asked.append(index), plain(index))[1])
+    assert asked == list(range(2 * shown, 8))
+    assert cluster.totals()["submitted"] == 9
+    await settle(family.node, [family.finished()])
+
+
+async def test_a_run_that_is_over_submits_none(cluster: Cluster) -> None:
+    family = await begun(cluster)
+    await family.node.work.requeue([rewrite(family.delivery)])
+    with pytest.raises(StepError, match="told to stop"):
+        await family.submit(3)
+    assert family.open() == {}
+    assert cluster.totals()["submitted"] == 1
+
+
+async def test_nor_does_one_that_was_told_to_stop(cluster: Cluster) -> None:
+    family = await begun(cluster)
+    await cluster.store_client.producer.cancel(family.id)
+    with pytest.raises(StepError, match="told to stop"):
+        await family.submit(3)
+    await settle(family.node, [family.finished()])
+
+
+async def test_nor_does_a_node_that_has_lost_its_lease(cluster: Cluster) -> None:
+    family, heir = await begun(cluster), await cluster.node()
+    await crash(cluster, family.node, heir)
+    with pytest.raises(LeaseLost):
+        await family.submit(3)
+    assert cluster.totals()["submitted"] == 1
+
+
+async def test_another_number_of_children_is_refused(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(children_module, "AT_ONCE", 2)
+    family = await begun(cluster)
+    with pytest.raises(ZeroDivisionError):
+        await family.submit(4, lambda index: plain(index) if index < 2 else plain(1 // 0))
+    with pytest.raises(InvalidStep, match="has 5 children in this run, in an earlier one it had 4"):
+        await family.submit(5)
+    with pytest.raises(InvalidStep, match="100001 children"):
+        await family.submit(100_001, field="other")
+    await settle(family.node, [family.finished()])
+
+
+async def test_what_refuses_a_child_leaves_those_before_it(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(children_module, "AT_ONCE", 2)
+    family = await begun(cluster)
+    with pytest.raises(InvalidJob, match="no limit"):
+        await family.submit(4, lambda at: with_options(limits=(LimitUse("no", "a"),) if at > 1 else ())(at))
+    assert len(family.open()) == 2
+    await family.submit(4)
+    assert len(family.open()) == 4
+    await settle(family.node, [family.finished()])
+
+
+async def test_a_full_queue_refuses_them(cluster: Cluster) -> None:
+    cluster.with_settings(max_queue_length=2)
+    family = await begun(cluster)
+    with pytest.raises(QueueFull):
+        await family.submit(3)
+    assert family.open() == {}
+    await settle(family.node, [family.finished()])
+
+
+async def test_siblings_with_one_unique_key_end_as_their_policy_says(cluster: Cluster) -> None:
+    family = await begun(cluster)
+    unique = UniqueUse("u", on_conflict="replace")
+    await family.submit(3, with_options(unique=unique))
+    assert set(family.open()) == {f"{STEP}\n2.0"}
+    assert family.ended() == {f"{STEP}\n0.0": "cancelled", f"{STEP}\n1.0": "cancelled"}
+    await finish(family, 1)
+    assert [each.ended for each in await family.results()] == ["cancelled", "cancelled", "completed"]
+    await settle(family.node, [family.finished()])
+
+
+async def test_a_child_that_takes_the_place_of_another_job_has_its_id(cluster: Cluster) -> None:
+    family = await begun(cluster)
+    other = msgspec.structs.replace(job(kind="child"), unique=UniqueUse("u"), version=2)
+    await cluster.submit(other)
+    await family.submit(1, with_options(unique=UniqueUse("u", on_conflict="replace")))
+    assert family.open() == {f"{STEP}\n0.0": other.id}
+    await finish(family, 1)
+    assert family.ended() == {f"{STEP}\n0.0": "completed"}
+    await settle(family.node, [family.finished()])
+
+
+# --------------------------------------------------------------------------- ends of parents
+
+
+@pytest.mark.parametrize("end", ["completed", "cancelled", "not kept", "dead"])
+async def test_children_of_a_parent_that_ends_are_cancelled(cluster: Cluster, end: str) -> None:
+    family = await begun(cluster)
+    await family.submit(3)
+    (running,) = await family.node.work.fetch(1)
+    if end == "dead":
+        await die(family)
+    elif end == "not kept":
+        await family.node.work.settle([completed(family.finished(), retention_ms=0)])
+    else:
+        await family.node.work.settle([completed(family.finished(), state=end)])  # type: ignore[arg-type]
+    await sweep(family)
+    assert await family.node.work.fetch(10) == []
+    assert await family.node.work.cancel_requested([job_in(running).id]) == [job_in(running).id]
+    assert len(family.open()) == 1
+    await family.node.work.settle([completed(running, state="cancelled")])
+    await sweep(family)
+    assert family.open() == {}
+    score = cluster.raw.zscore(cluster.keys.families, family.id)
+    if end == "not kept":
+        assert score is None
+        assert family.ended() == {}
+    elif end == "dead":
+        assert score == 0
+        assert len(family.ended()) == 3
+    else:
+        assert score > now_ms()
+
+
+async def test_and_their_children_too(cluster: Cluster) -> None:
+    family = await begun(cluster)
+    await family.submit(1)
+    (delivery,) = await family.node.work.fetch(1)
+    child = Family(cluster, family.node, delivery)
+    await child.submit(2)
+    await child.node.work.park([rewrite(child.finished(), HOUR_MS)])
+    await settle(family.node, [family.finished()])
+    await sweep(family)
+    assert await family.node.work.fetch(10) == []
+    assert child.open() == {}
+    assert family.open() == {}
+
+
+async def test_a_parent_that_is_cancelled_while_it_waits_takes_its_children_with_it(cluster: Cluster) -> None:
+    family = await begun(cluster)
+    await family.submit(2)
+    await family.node.work.park([rewrite(family.finished(), HOUR_MS)])
+    assert await cluster.store_client.producer.cancel(family.id) is JobState.CANCELLED
+    await sweep(family)
+    assert await family.node.work.fetch(10) == []
+    assert family.open() == {}
+
+
+async def test_results_go_with_a_dead_parent_that_is_dropped(cluster: Cluster) -> None:
+    cluster.with_settings(dead_retention_seconds=0.001)
+    family = await begun(cluster)
+    await family.submit(1)
+    await finish(family, 1)
+    await die(family)
+    await sweep(family)
+    assert family.ended() == {f"{STEP}\n0.0": "completed"}
+    cluster.raw.zadd(cluster.keys.dead, {family.id: 1})
+    await family.node.work.expire()
+    await sweep(family)
+    assert family.ended() == {}
+    assert cluster.raw.zcard(cluster.keys.families) == 0
+
+
+async def test_results_outlive_short_memory(cluster: Cluster) -> None:
+    """Only what can be looked up is dropped for that."""
+    family = await begun(cluster)
+    await family.submit(1)
+    await finish(family, 1)
+    names = {key for key, _ in cluster.raw.zrange(cluster.keys.buckets, 0, -1, withscores=True)}
+    assert not any(b":results:" in name for name in names)
+    await settle(family.node, [family.finished()])
+
+
+# --------------------------------------------------------------------------- coming back
+
+
+async def test_a_parent_that_is_retried_submits_what_did_not_complete(cluster: Cluster) -> None:
+    family = await begun(cluster)
+    await family.submit(4)
+    deliveries = await family.node.work.fetch(10)
+    by_index = {parent.index: each for each in deliveries if (parent := job_in(each).parent)}
+    await settle(family.node, [by_index[1], by_index[3]])
+    await family.node.work.settle([completed(by_index[0], state="cancelled")])
+    await die(family)
+    await cluster.store_client.producer.retry(family.id, reset_retry_count=True)
+    assert family.open() == {}
+
+    # One of its former life completes late: it counts no more, and a new one goes all the same.
+    await settle(family.node, [by_index[2]])
+    family = await again(family)
+    asked: list[int] = []
+    await family.submit(4, lambda index: (asked.append(index), plain(index))[1])
+    assert asked == [0]
+    assert set(family.open()) == {f"{STEP}\n0.1"}
+    await finish(family, 1)
+    assert [each.ended for each in await family.results()] == ["completed"] * 4
+    await sweep(family)
+    await settle(family.node, [family.finished()])
+
+
+async def test_children_of_a_former_life_are_cancelled_beside_those_of_the_new_one(cluster: Cluster) -> None:
+    family = await begun(cluster)
+    await family.submit(2)
+    former = set(family.open().values())
+    await die(family)
+    await cluster.store_client.producer.retry(family.id, reset_retry_count=True)
+    deliveries = await family.node.work.fetch(10)
+    (delivery,) = [each for each in deliveries if job_in(each).id == family.id]
+    assert {job_in(each).id for each in deliveries} == former | {family.id}
+    family = Family(cluster, family.node, delivery)
+    await family.submit(2)
+    await sweep(family)
+    asked = await family.node.work.cancel_requested([*former, *family.open().values()])
+    assert set(asked) == former
+    await family.node.work.requeue([rewrite(each) for each in deliveries if job_in(each).id in former])
+    await sweep(family)
+    assert set(family.open()) == {f"{STEP}\n0.1", f"{STEP}\n1.1"}
+    await settle(family.node, [family.finished()])
+    await sweep(family)
+    assert family.open() == {}
+
+
+async def test_a_dead_child_is_not_retried_alone(cluster: Cluster) -> None:
+    family = await begun(cluster)
+    await family.submit(1)
+    (delivery,) = await family.node.work.fetch(1)
+    dead = job_in(delivery).finish(JobState.DEAD, now_ms(), reason="no")
+    await family.node.work.bury([Rewrite.of(*delivery[:2], dead)])
+    with pytest.raises(InvalidState, match=family.run.job.text_id):
+        await cluster.store_client.producer.retry(dead.id, reset_retry_count=True)
+    await settle(family.node, [family.finished()])
+
+
+# --------------------------------------------------------------------------- looking after
+
+
+async def test_a_parent_that_nobody_would_wake_is_found(cluster: Cluster) -> None:
+    family = await begun(cluster)
+    await family.submit(1)
+    cluster.raw.zadd(cluster.keys.waiting("children"), {family.id: math.inf})
+    await finish(family, 1)
+    assert await family.node.work.audit_families() == 0
+    cluster.raw.delete(cluster.keys.wake)
+    assert await family.node.work.audit_families() == 1
+    assert family.is_told()
+    cluster.raw.delete(cluster.keys.waiting("children"))
+    await settle(family.node, [family.finished()])
+
+
+async def test_so_is_one_that_ended_without_its_children_being_seen_to(cluster: Cluster) -> None:
+    family = await begun(cluster)
+    await family.submit(1)
+    await settle(family.node, [family.delivery])  # as one that has no journal
+    assert await family.node.work.audit_families() == 1
+    await sweep(family)
+    assert family.open() == {}
+    cluster.raw.delete(cluster.keys.steps(family.id.hex()))
+    assert cluster.raw.zcard(cluster.keys.families) == 0
+
+
+async def test_so_is_an_open_child_that_is_nowhere(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    family = await begun(cluster)
+    await family.submit(1)
+    (job_id,) = family.open().values()
+    cluster.raw.hdel(cluster.keys.index, job_id)
+    cluster.raw.delete(cluster.keys.stream("default:2"))
+    assert await family.node.work.audit_families() == 0
+    monkeypatch.setattr("ironforge.store.steps.family_audit.GRACE_SECONDS", 0.0)
+    assert await family.node.work.audit_families() == 1
+    assert [(each.id, each.ended) for each in await family.results()] == [(job_id, "cancelled")]
+    cluster.checked = False
