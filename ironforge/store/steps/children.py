@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -24,9 +24,9 @@ from ironforge.redis.scripts import CHILDREN, OPEN_CHILDREN
 from ironforge.redis.step_keys import journal_of
 from ironforge.settings import Settings
 from ironforge.steps import journal
-from ironforge.steps.children import MOST_CHILDREN, ChildrenState, child_id, decode_state, encode_state
-from ironforge.steps.errors import InvalidStep, StepError
-from ironforge.steps.journal import Entry, EntryKind
+from ironforge.steps.children import ChildrenState, child_id, decode_state, encode_state
+from ironforge.steps.errors import StepError
+from ironforge.steps.journal import Entry
 from ironforge.steps.waits import ParentRef, member_of
 from ironforge.store.contract import Most, Submission
 from ironforge.store.node_contract import Lease
@@ -36,6 +36,7 @@ from ironforge.store.producer.submit_call import Batch, SubmitCall
 from ironforge.store.steps.contract import ParentRun
 from ironforge.store.steps.ends import end_record
 from ironforge.store.steps.links import Call, ChildEnd, ShardLink, ShardLinks, deliver_ends, store
+from ironforge.store.steps.submission import Child, ChildrenSubmission, with_different_keys
 
 # Submitted in one script; their records have about so many bytes at most, unless one alone has more.
 AT_ONCE: Final = 500
@@ -46,12 +47,6 @@ RESULT_BYTES_AT_ONCE: Final = 1024 * 1024
 # As a script says that a child is stored under the id of the job whose place it takes, or stands for it and is not.
 _INSTEAD: Final = 4
 _STANDS_FOR: Final = 2
-
-
-class _Child(NamedTuple):
-    member: str
-    item: Submission
-    is_apart: bool
 
 
 class RedisChildren:
@@ -69,7 +64,7 @@ class RedisChildren:
     ) -> Entry:
         """As `Children.submit`."""
         stored = await self._stored(run, field) if entry is not None else b""
-        submission = _Submission(run, field, make, stored)
+        submission = ChildrenSubmission(run, field, make, stored)
         state = submission.start(count)
         if state.generation < run.job.revivals:
             if state.is_complete and not await self._unfinished(run, field, state, range(count)):
@@ -147,10 +142,10 @@ class RedisChildren:
         return unfinished
 
     def _made(
-        self, submission: _Submission, state: ChildrenState, wanted: Iterable[int], end: int
-    ) -> tuple[list[_Child], int]:
+        self, submission: ChildrenSubmission, state: ChildrenState, wanted: Iterable[int], end: int
+    ) -> tuple[list[Child], int]:
         """Children, and the index up to which they are all; not more than go into one script."""
-        children: list[_Child] = []
+        children: list[Child] = []
         size = 0
         for index in wanted:
             child = self._child(submission, state.generation, index)
@@ -160,7 +155,7 @@ class RedisChildren:
             children.append(child)
         return children, end
 
-    def _child(self, submission: _Submission, generation: int, index: int) -> _Child:
+    def _child(self, submission: ChildrenSubmission, generation: int, index: int) -> Child:
         item, parent = submission.make(index), submission.run.job
         ref = ParentRef(parent.id, submission.field, index, generation)
         tail = parent.id[-1]
@@ -173,11 +168,9 @@ class RedisChildren:
         ready_ms = at_ms + item.delay_ms if item.delay_ms else item.run_at_ms or 0
         changes = {"id": job_id, "created_ms": at_ms, "ready_ms": ready_ms, "parent": ref, "version": RECORD_VERSION}
         job = msgspec.structs.replace(item.job, **changes)
-        return _Child(
-            ref.member, msgspec.structs.replace(item, job=job, idempotency_key=None, again=is_apart), is_apart
-        )
+        return Child(ref.member, msgspec.structs.replace(item, job=job, idempotency_key=None, again=is_apart), is_apart)
 
-    async def _advance(self, submission: _Submission, children: Sequence[_Child], state: ChildrenState) -> None:
+    async def _advance(self, submission: ChildrenSubmission, children: Sequence[Child], state: ChildrenState) -> None:
         """Store these, with how far that is. Raises what refuses one of them, then nothing was done."""
         run = submission.run
         call = SubmitCall(
@@ -207,20 +200,20 @@ class RedisChildren:
             raise StepError(f"no more children of step {submission.field!r} can be submitted: {_REASONS[verdict]}")
         submission.seen = becomes
 
-    async def _submit_apart(self, submission: _Submission, children: Sequence[_Child]) -> None:
+    async def _submit_apart(self, submission: ChildrenSubmission, children: Sequence[Child]) -> None:
         """To other shards."""
         if not children:
             return
         over = await self._open(submission, [(child.member, child.item.job.id) for child in children])
-        by_shard: defaultdict[int, list[_Child]] = defaultdict(list)
+        by_shard: defaultdict[int, list[Child]] = defaultdict(list)
         for number, child in enumerate(children):
             if number not in over:
                 by_shard[self._links.number_of(child.item.job.id)].append(child)
         for shard, group in by_shard.items():
-            for part in _with_different_keys(group):
+            for part in with_different_keys(group):
                 await self._submit_to(submission, self._links.shards[shard], part)
 
-    async def _submit_to(self, submission: _Submission, link: ShardLink, children: Sequence[_Child]) -> None:
+    async def _submit_to(self, submission: ChildrenSubmission, link: ShardLink, children: Sequence[Child]) -> None:
         call = SubmitCall(
             link.keys, self._settings, [Batch([child.item for child in children], self._most, {})], repeated=True
         )
@@ -243,7 +236,7 @@ class RedisChildren:
             await retry_through_outage(lambda: deliver_ends(self._links.own, ended))
 
     async def _open(
-        self, submission: _Submission, children: Sequence[tuple[str, bytes]], *, instead: bool = False
+        self, submission: ChildrenSubmission, children: Sequence[tuple[str, bytes]], *, instead: bool = False
     ) -> list[int]:
         """Note where they are; which of them have ended."""
         run = submission.run
@@ -263,68 +256,10 @@ class RedisChildren:
         return over
 
 
-class _Submission:
-    """Of the children of one step, as it goes on. `seen`: their entry as the journal has it, empty without."""
-
-    def __init__(self, run: ParentRun, field: str, make: Callable[[int], Submission], seen: bytes) -> None:
-        self.run = run
-        self.field = field
-        self.make = make
-        self.seen = seen
-        self.result, self.started_ms = b"", now_ms()
-        if seen:
-            entry = journal.decode(seen)
-            self.result, self.started_ms = entry.result, entry.started_ms
-
-    def start(self, count: int) -> ChildrenState:
-        """Where it goes on. Raises InvalidStep."""
-        life = self.run.job.revivals
-        if not self.seen:
-            if count > MOST_CHILDREN:
-                raise InvalidStep(
-                    f"step {self.field!r} has {count} children, one may have {MOST_CHILDREN}: divide them among "
-                    "several steps, or among children that have children"
-                )
-            return ChildrenState(count, 0, (life,))
-        state = decode_state(self.result)
-        if state.count != count and not (state.is_complete and state.generation == life):
-            raise InvalidStep(
-                f"step {self.field!r} has {count} children in this run, in an earlier one it had {state.count}: "
-                "give a step with other children another name"
-            )
-        return state
-
-    def new_life(self, state: ChildrenState) -> ChildrenState:
-        """As it goes on where the parent has come back from the dead letter: from the first child on."""
-        self.started_ms = now_ms()
-        return msgspec.structs.replace(state, submitted=0, generations=(*state.generations, self.run.job.revivals))
-
-    def entry_of(self, state: ChildrenState) -> Entry:
-        """That of a wait which is over, where there is nothing to wait for."""
-        kind = EntryKind.WAIT if state.count else EntryKind.WAITED
-        ended_ms = 0 if state.count else self.started_ms
-        return Entry(kind, encode_state(state), self.started_ms, ended_ms, self.run.job.fence)
-
-
 _REASONS: Final = {
     b"stopped": "the job was told to stop",
     b"moved": "another run, or another call, has changed it",
 }
-
-
-def _with_different_keys(children: Sequence[_Child]) -> list[list[_Child]]:
-    """In parts that have each unique key once, for of several with one key only the last one would be told."""
-    parts: list[list[_Child]] = []
-    times: defaultdict[tuple[str, str], int] = defaultdict(int)
-    for child in children:
-        unique, number = child.item.job.unique, 0
-        if unique is not None:
-            number = times[child.item.job.kind, unique.key]
-            times[child.item.job.kind, unique.key] += 1
-        while len(parts) <= number:
-            parts.append([])
-        parts[number].append(child)
-    return parts
 
 
 def _has_completed(record: bytes | None) -> bool:

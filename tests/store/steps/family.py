@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 
-from ironforge.job.record import Job, decode, encode
+from ironforge.job.record import Job, JobState, decode, encode
 from ironforge.redis.family_keys import children_of, results_of
 from ironforge.steps import journal
 from ironforge.steps.journal import Entry
-from ironforge.store import Delivery, Submission
+from ironforge.store import Delivery, Rewrite, Submission
 from ironforge.store.steps.contract import ParentRun
-from tests.store.kit import Cluster, Node, job, job_in
+from tests.store.kit import Cluster, Node, completed, job, job_in, now_ms
 
 STEP = "pack"
 
@@ -81,3 +81,28 @@ async def begun(cluster: Cluster, node: Node | None = None, **fields: Any) -> Fa
     await cluster.submit(job(kind="parent", **fields))
     (delivery,) = await node.work.fetch(1)
     return Family(cluster, node, delivery)
+
+
+async def sweep(family: Family) -> None:
+    """What each node does again and again, until nothing is left to do."""
+    sweeping = family.node.work._families  # type: ignore[attr-defined]
+    while await sweeping.sweep():
+        pass
+
+
+async def die(family: Family) -> None:
+    record = decode(family.finished()[2]).finish(JobState.DEAD, now_ms(), reason="no")
+    await family.node.work.bury([Rewrite.of(*family.delivery[:2], record)])
+
+
+async def again(family: Family) -> Family:
+    """The same job in its next run."""
+    (delivery,) = [each for each in await family.node.work.fetch(10) if job_in(each).id == family.id]
+    return Family(family.cluster, family.node, delivery)
+
+
+async def finish(family: Family, count: int, *, ending: str = "completed") -> None:
+    """Some of its children end."""
+    deliveries = await family.node.work.fetch(count)
+    assert len(deliveries) == count
+    await family.node.work.settle([completed(each, state=ending) for each in deliveries])  # type: ignore[arg-type]
