@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-from ironforge.job.record import Job, JobState, decode, encode
+from ironforge.job.record import Job, JobState, decode, encode, shard_of
 from ironforge.redis.family_keys import children_of, results_of
+from ironforge.redis.shards import shards_of
 from ironforge.steps import journal
 from ironforge.steps.journal import Entry
 from ironforge.store import Delivery, Rewrite, Submission
@@ -27,7 +28,8 @@ class Family:
         self.delivery = delivery
         self.run = ParentRun(*delivery[:2], job_in(delivery))
         self.id = self.run.job.id
-        keys = cluster.keys
+        shards = shards_of(cluster.settings)
+        self.keys = keys = shards[shard_of(self.id, len(shards))]
         self._journal = keys.steps(self.id.hex())
         self._children, self._results = children_of(keys, self.id), results_of(keys, self.id)
 
@@ -59,7 +61,7 @@ class Family:
         return {name.decode(): decode(record) for name, record in self.cluster.raw.hgetall(self._results).items()}
 
     def is_told(self) -> bool:
-        return self.cluster.raw.zscore(self.cluster.keys.wake, self.id) is not None
+        return self.cluster.raw.zscore(self.keys.wake, self.id) is not None
 
     def finished(self, **fields: Any) -> Delivery:
         """Its delivery, with a record that says that it has recorded something."""
@@ -85,9 +87,9 @@ async def begun(cluster: Cluster, node: Node | None = None, **fields: Any) -> Fa
 
 async def sweep(family: Family) -> None:
     """What each node does again and again, until nothing is left to do."""
-    sweeping = family.node.work._families  # type: ignore[attr-defined]
-    while await sweeping.sweep():
-        pass
+    for part in getattr(family.node.work, "_parts", [family.node.work]):
+        while await part._families.sweep():
+            pass
 
 
 async def die(family: Family) -> None:
