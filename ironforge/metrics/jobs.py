@@ -98,6 +98,11 @@ class Metrics:
         self.lost_places = Counter(
             "ironforge_limit_places_lost_total", "Places of limits without a job, found and mended", registry=registry
         )
+        self.lost_families = Counter(
+            "ironforge_families_lost_total",
+            "Parents and children that would have waited for ever, or been forgotten, found and mended",
+            registry=registry,
+        )
         self._audit_failures = audit_failures(registry)
         self.suspect_runs = Counter(
             "ironforge_suspect_runs_total", "Runs of a job with nothing else on its node", registry=registry
