@@ -22,6 +22,7 @@ from ironforge.settings import Settings, load
 from ironforge.steps.waits import ties_of
 from ironforge.store import Delivery, Ended, Lease, NodeStore, Rewrite, Settled, StoreClient, Submission
 from tests.store.holding import check_holding
+from tests.store.kinship import check_kinship
 from tests.store.snapshot import Snapshot
 
 HOUR_MS = 3_600_000
@@ -179,10 +180,12 @@ class Cluster:
     def check(self) -> list[Snapshot]:
         """No key without an owner, and every job in exactly one place; what is in each shard."""
         found = []
-        for keys in shards_of(self.settings):
+        for shard, keys in enumerate(shards_of(self.settings)):
             self.keys = keys
             found.append(self.look())
             self._check_shard(found[-1])
+            families = dict(self.raw.zrange(keys.families, 0, -1, withscores=True))
+            check_kinship(found[-1], keys, families, shard, self.settings.shards)
         return found
 
     def _check_shard(self, seen: Snapshot) -> None:

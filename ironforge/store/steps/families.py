@@ -121,7 +121,7 @@ class FamilySweep:
             try:
                 state = await self._located[self._links.number_of(job_id)].cancel(job_id)
             except (JobNotFound, InvalidState):
-                if self._is_nowhere(parent, member):
+                if self._is_nowhere(parent, member, job_id):
                     nowhere.append(member)
             except (IncompatibleRecord, StoreError, RedisError, OSError) as error:
                 log.warning("child_not_cancelled", job_id=job_id.hex(), error=said(error))
@@ -147,6 +147,9 @@ class FamilySweep:
         self._cursors[parent] = cursor
         return list(pairs(flat)) if score is not None and float(score) < 0 else []
 
-    def _is_nowhere(self, parent: bytes, member: bytes) -> bool:
+    def _is_nowhere(self, parent: bytes, member: bytes, job_id: bytes) -> bool:
+        """Whether it has ended. In this shard that is told to its parent at once, and it was noted when it was stored."""
+        if self._links.number_of(job_id) == self._links.shard:
+            return True
         since = self._nowhere_since.setdefault((parent, member), time.monotonic())
         return time.monotonic() - since > GRACE_SECONDS
