@@ -148,7 +148,7 @@ class FamilySweep:
         return list(pairs(flat)) if score is not None and float(score) < 0 else []
 
     def _is_nowhere(self, parent: bytes, member: bytes, job_id: bytes) -> bool:
-        """Whether it has ended. In this shard that is told to its parent at once, and it was noted when it was stored."""
+        """Whether it has ended. In this shard its parent is told at once, and it was noted when it was stored."""
         if self._links.number_of(job_id) == self._links.shard:
             return True
         since = self._nowhere_since.setdefault((parent, member), time.monotonic())
