@@ -19,6 +19,7 @@ for at = 1, #ARGV, 3 do
     redis.call('HSET', names[n + 1], ARGV[at + 1], ARGV[at + 2])
     redis.call('ZADD', wake, now, ARGV[at])
     told = told + 1
+    if redis.call('EXISTS', names[n]) == 0 then redis.call('PUBLISH', stem .. 'signals', 'due:0') end
   end
 end
 return told

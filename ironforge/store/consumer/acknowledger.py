@@ -34,11 +34,13 @@ BATCH: Final = 500
 
 
 class Commands(NamedTuple):
-    """Those of a settlement: of its jobs, and what need not be said of each; and the keys that they touch."""
+    """Those of a settlement: of its jobs, and what need not be said of each; and the keys that they touch. The last
+    `parents` of the shared ones ask whether children of as many jobs are still open."""
 
     jobs: list[Command]
     shared: list[Command]
     touched: list[str]
+    parents: int = 0
 
 
 class Acknowledger:
@@ -79,7 +81,7 @@ class Acknowledger:
             raise _lost(self._lease)
 
     async def _commit(self, batch: Sequence[Settled]) -> None:
-        commands, shared, _ = self._commands(batch)
+        commands, shared, _, parents = self._commands(batch)
         replies = await self._connection.exchange([["MULTI"], *commands, *shared, ["EXEC"], *self._arm])
         outcome, epoch = replies[-3], replies[-1]
         if epoch != self._epoch:
@@ -98,6 +100,9 @@ class Acknowledger:
             await self._commit_by_script(batch)
             return
         raise_first(*((outcome,) if isinstance(outcome, Exception) else outcome))
+        if parents and 0 in outcome[-parents:]:
+            # To whom that is lost it is told with the next look at what is due.
+            await self._connection.call("PUBLISH", self._keys.signals, "due:0")
 
     async def _commit_by_script(self, batch: Sequence[Settled]) -> None:
         arguments: list[str | bytes | int] = [self._lease.epoch, len(batch)]
@@ -105,7 +110,7 @@ class Acknowledger:
         shared: dict[tuple[str | bytes | int, ...], None] = {}
         for one in batch:
             stream, entry, job_id, *_ = one
-            commands, others, keys = self._commands([one])
+            commands, others, keys, _ = self._commands([one])
             arguments += (job_id, f":{stream}:{entry.decode()}", len(commands))
             for command in commands:
                 arguments += (len(command), *command)
@@ -156,7 +161,7 @@ class Acknowledger:
         for stream, taken in entries.items():
             name = keys.stream(stream)
             commands += (["XACK", name, GROUP, *taken], ["XDEL", name, *taken])
-        records, shared, buckets = self._retained(retained)
+        records, shared, buckets, _ = self._retained(retained)
         commands += (["HDEL", keys.index, *ids], *records)
         commands += [["HINCRBY", keys.totals, state, count] for state, count in totals.items() if count]
         touched = [keys.index, keys.totals, keys.buckets, *map(keys.stream, entries), *buckets]
@@ -167,9 +172,8 @@ class Acknowledger:
             commands += [["ZREM", keys.holders(claim), *gone] for claim, gone in held.items()]
             shared += [["SADD", keys.room, *held], ["PUBLISH", keys.signals, "room:"]]
             touched += [keys.room, *map(keys.holders, held)]
-        if tied:
-            end_ties(keys, self._retention, tied, commands, touched)
-        return Commands(commands, shared, touched)
+        asked = end_ties(keys, self._retention, tied, commands, touched) if tied else []
+        return Commands(commands, [*shared, *asked], touched, len(asked))
 
     def _retained(self, retained: dict[tuple[int, int], list[bytes]]) -> Commands:
         """Ids and records by creation minute and retention: how to keep them, and in which buckets."""

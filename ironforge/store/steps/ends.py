@@ -30,8 +30,9 @@ class Tied(NamedTuple):
 
 def end_ties(
     keys: Keys, buckets: RetentionBuckets, tied: Sequence[Tied], commands: list[Command], touched: list[str]
-) -> None:
-    """Adds to the commands of the transaction that settles these jobs, and to the keys that it touches."""
+) -> list[Command]:
+    """Adds to the commands of the transaction that settles these jobs, and to the keys that it touches. Gives those
+    that ask, of each parent here that was told of an end, whether others of its children are open."""
     told: defaultdict[bytes, list[str | bytes]] = defaultdict(list)
     for job_id, record, retention_ms, ties in tied:
         if not ties:
@@ -51,6 +52,7 @@ def end_ties(
         elif parent is not None:
             told[parent.id] += (parent.member, end_record(decode(record)))
     _tell(keys, told, commands, touched)
+    return [["EXISTS", children_of(keys, parent)] for parent in told]
 
 
 def _tell(keys: Keys, told: Mapping[bytes, Sequence[str | bytes]], commands: list[Command], touched: list[str]) -> None:

@@ -50,6 +50,9 @@ local function tell(parent, member, apart, ended)
     redis.call('HDEL', stem .. 'children:' .. hex(parent), member)
     redis.call('HSET', stem .. 'results:' .. hex(parent), member, ended)
     redis.call('ZADD', stem .. 'wake', millis(), parent)
+    if redis.call('EXISTS', stem .. 'children:' .. hex(parent)) == 0 then
+      redis.call('PUBLISH', stem .. 'signals', 'due:0')
+    end
   end
 end
 
