@@ -1,0 +1,39 @@
+"""What undoes the nodes that succeeded, of a workflow that failed or was cancelled: one at a time, the last first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from ironforge.workflows.definition import Node
+from ironforge.workflows.states import FAILURES, NodeState
+
+
+class Compensation:
+    """`succeeded`: the nodes by number, in the order in which they did; `undone`: how far their undoing is, where it
+    has begun: it runs, has succeeded or failed."""
+
+    def __init__(
+        self, nodes: Sequence[Node], succeeded: Iterable[int] = (), undone: Mapping[int, NodeState] | None = None
+    ) -> None:
+        self._nodes = nodes
+        self.succeeded = [*succeeded]
+        self.undone = dict(undone or {})
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is something that runs or is yet to run."""
+        return NodeState.RUNNING in self.undone.values() or self.next is not None
+
+    @property
+    def next(self) -> int | None:
+        """The node to undo now. None beyond one that could not be undone: what came before may need what it left."""
+        if FAILURES & {*self.undone.values()} or NodeState.RUNNING in self.undone.values():
+            return None
+        left = (each for each in reversed(self.succeeded) if each not in self.undone and self._nodes[each].compensate)
+        return next(left, None)
+
+    def start(self, number: int) -> None:
+        self.undone[number] = NodeState.RUNNING
+
+    def end(self, number: int, how: NodeState) -> None:
+        self.undone[number] = how
