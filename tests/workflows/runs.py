@@ -39,6 +39,28 @@ def graphs(draw: st.DrawFn, most: int = 9) -> Graph:
     return Graph(msgspec.convert(draw(st.permutations(nodes)), list[Node]))
 
 
+def after(graph: Graph, **ends: str) -> Progress:
+    """Nodes run as they become ready, and end so; others succeed."""
+    progress = Progress(graph)
+    go_on(progress, **ends)
+    return progress
+
+
+def go_on(progress: Progress, **ends: str) -> None:
+    while progress.ready:
+        for number in progress.ready:
+            progress.start(number)
+            progress.end(number, NodeState(ends.get(progress.graph.nodes[number].id, "succeeded")))
+
+
+def states(progress: Progress) -> dict[str, str]:
+    return {node.id: state.value for node, state in zip(progress.graph.nodes, progress.states, strict=True)}
+
+
+def names(progress: Progress, numbers: Any) -> list[str]:
+    return [progress.graph.nodes[number].id for number in numbers]
+
+
 class Run:
     """Drives a workflow to its end by draws, and looks at every step."""
 

@@ -45,50 +45,32 @@ def test_a_whole_document() -> None:
     fetch = node("file.fetch", {"url": "http://x"}, id="fetch", max_retries=5)
     sizes = group(*(node("resize", {"of": fetch.result["path"], "width": w}, id=f"w{w}") for w in (1, 2)))
     merge = node("merge", [size.result for size in sizes.nodes], on_failure="continue", compensate="unmerge")
-    made = dag(
-        "pictures",
-        chain(fetch, sizes, merge),
-        node("tell", after=[merge.failed], timeout_seconds=timedelta(minutes=1)),
-        on_success="done",
-        on_failure="alarm",
-        priority="high",
-    )
-    assert msgspec.json.decode(encode_workflow(made)) == {
-        "name": "pictures",
-        "nodes": [
-            {"id": "fetch", "kind": "file.fetch", "payload": {"url": "http://x"}, "options": {"max_retries": 5}},
-            {
-                "id": "w1",
-                "kind": "resize",
-                "payload": {"of": {"$result": "fetch.result.path"}, "width": 1},
-                "after": ["fetch"],
-            },
-            {
-                "id": "w2",
-                "kind": "resize",
-                "payload": {"of": {"$result": "fetch.result.path"}, "width": 2},
-                "after": ["fetch"],
-            },
-            {
-                "id": "merge",
-                "kind": "merge",
-                "payload": [{"$result": "w1.result"}, {"$result": "w2.result"}],
-                "after": ["w1", "w2"],
-                "on_failure": "continue",
-                "compensate": "unmerge",
-            },
-            {
-                "id": "tell",
-                "kind": "tell",
-                "payload": None,
-                "after": [{"node": "merge", "when": "failed"}],
-                "options": {"timeout_seconds": 60.0},
-            },
-        ],
-        "on_success": "done",
-        "on_failure": "alarm",
-        "options": {"priority": "high"},
-    }
+    tell = node("tell", after=[merge.failed], timeout_seconds=timedelta(minutes=1))
+    made = dag("pictures", chain(fetch, sizes, merge), tell, on_success="done", on_failure="alarm", priority="high")
+    document = msgspec.json.decode(encode_workflow(made))
+    path, parts = {"$result": "fetch.result.path"}, [{"$result": "w1.result"}, {"$result": "w2.result"}]
+    whole = {"name": "pictures", "on_success": "done", "on_failure": "alarm", "options": {"priority": "high"}}
+    assert document.pop("nodes") == [
+        {"id": "fetch", "kind": "file.fetch", "payload": {"url": "http://x"}, "options": {"max_retries": 5}},
+        {"id": "w1", "kind": "resize", "payload": {"of": path, "width": 1}, "after": ["fetch"]},
+        {"id": "w2", "kind": "resize", "payload": {"of": path, "width": 2}, "after": ["fetch"]},
+        {
+            "id": "merge",
+            "kind": "merge",
+            "payload": parts,
+            "after": ["w1", "w2"],
+            "on_failure": "continue",
+            "compensate": "unmerge",
+        },
+        {
+            "id": "tell",
+            "kind": "tell",
+            "payload": None,
+            "options": {"timeout_seconds": 60.0},
+            "after": [{"node": "merge", "when": "failed"}],
+        },
+    ]
+    assert document == whole
 
 
 def test_who_takes_a_result_waits_for_it() -> None:
