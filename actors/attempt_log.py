@@ -8,6 +8,7 @@ from typing import Any
 
 from ironforge.job.record import Job
 from ironforge.metrics.jobs import Metrics
+from ironforge.steps.names import shown
 
 logger = logging.getLogger("ironforge.job")
 
@@ -25,6 +26,13 @@ def dead(job: Job, stream: str, metrics: Metrics) -> None:
     # Where the failure itself is what ended the job, the line would say it twice.
     said_already = job.reason in (error.message, f"{error.type}: {error.message}")
     _log(job, "dead" if said_already else f"dead: {job.reason}")
+
+
+def waits(job: Job) -> None:
+    """A run of `job` has parked it."""
+    if job.wait is not None and logger.isEnabledFor(logging.DEBUG):
+        what = f"event {job.wait.event}" if job.wait.event else f"its {job.wait.for_}"
+        logger.debug("%s waits for %s", job.kind, what, extra=_about(job) | {"step": shown(job.wait.name)})
 
 
 def unserved(job: Job, stream: str, metrics: Metrics) -> None:

@@ -12,6 +12,8 @@ import logging
 import time
 from typing import Final
 
+import msgspec
+
 from ironforge.actors import attempt_log
 from ironforge.actors.alone import Alone
 from ironforge.actors.fetch_demand import FetchDemand
@@ -35,7 +37,7 @@ from ironforge.actors.write_buffer import Writes
 from ironforge.errors import IncompatibleRecord
 from ironforge.job import record as records
 from ironforge.job.crashes import Crash, is_suspect, requeued
-from ironforge.job.record import is_alone
+from ironforge.job.record import RECORD_VERSION, is_alone
 from ironforge.metrics.jobs import Metrics
 from ironforge.settings import Settings
 from ironforge.store import Delivery, Rewrite
@@ -89,6 +91,7 @@ class Dispatcher(Actor):
             self._writes.bury.add(message.buried)
             self._writes.decline.add(message.declined)
             self._writes.quarantine.add(message.unreadable)
+            self._writes.wait.add(message.waiting)
         if message.adjusted:
             self._writes.adjust.add(message.adjusted)
         self._update()
@@ -168,6 +171,8 @@ class Dispatcher(Actor):
             else:
                 crash = Crash(f"a worker of node {self._node} crashed", self._node, is_alone(stream))
                 job = requeued(job, self._crash_budget, crash if crashed else None, may_have_started=crashed)
+                if crashed:  # whether its run has recorded something nobody knows any more
+                    job = msgspec.structs.replace(job, version=RECORD_VERSION, journal=True)
                 alone = is_suspect(job, self._crash_budget)
                 rewrite = Rewrite.of(stream, entry, job, failed=False, alone=alone)
                 if job.ended:

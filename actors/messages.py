@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, TypeAlias
 
 from ironforge.actors.kernel import message
-from ironforge.store import Adjustment, Delivery, Rewrite, Settled
+from ironforge.store import Adjustment, Delivery, NewWait, Rewrite, Settled
 
 # Stored bytes that are no job, and why.
 Unreadable: TypeAlias = tuple[Delivery, str]
@@ -72,7 +72,7 @@ class Run(NamedTuple):
 class Done(NamedTuple):
     """worker → dispatcher: the first `size` of what it holds are over, in the order of `Run`.
 
-    Each of them is in one of the five lists, by what is to be written of it; `unreadable` says why. `seconds` is their
+    Each of them is in one of the six lists, by what is to be written of it; `unreadable` says why. `seconds` is their
     time in handlers, summed: the dispatcher sizes its demand by it. `adjusted`: what they really used of limits.
     """
 
@@ -84,6 +84,7 @@ class Done(NamedTuple):
     buried: tuple[Rewrite, ...]
     declined: tuple[Rewrite, ...]
     unreadable: tuple[Unreadable, ...]
+    waiting: tuple[NewWait, ...] = ()
     adjusted: tuple[Adjustment, ...] = ()
 
     @classmethod
@@ -91,13 +92,13 @@ class Done(NamedTuple):
         """A frame gives plain tuples back."""
         done = cls._make(fields)
         # First: most jobs come by here.
-        if not done.parked and not done.buried and not done.declined and not done.adjusted:
+        if len(done.settled) == done.size and not done.adjusted:
             return done
         parked, buried, declined = (
             tuple(map(Rewrite._make, rewrites)) for rewrites in (done.parked, done.buried, done.declined)
         )
-        adjusted = tuple(map(Adjustment._make, done.adjusted))
-        return done._replace(parked=parked, buried=buried, declined=declined, adjusted=adjusted)
+        waiting, adjusted = tuple(map(NewWait._make, done.waiting)), tuple(map(Adjustment._make, done.adjusted))
+        return done._replace(parked=parked, buried=buried, declined=declined, waiting=waiting, adjusted=adjusted)
 
 
 @message

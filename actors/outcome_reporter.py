@@ -14,7 +14,7 @@ from ironforge.execution.executor import Ending, Outcome
 from ironforge.job.limits import LimitUse
 from ironforge.job.record import decode
 from ironforge.metrics.jobs import Metrics
-from ironforge.store import Adjustment, Delivery, Ended, Rewrite, Settled
+from ironforge.store import Adjustment, Delivery, Ended, NewWait, Rewrite, Settled
 
 
 class _Tally:
@@ -48,6 +48,7 @@ class OutcomeReporter:
         self._buried: list[Rewrite] = []
         self._declined: list[Rewrite] = []
         self._unreadable: list[Unreadable] = []
+        self._waiting: list[NewWait] = []
         self._adjusted: list[Adjustment] = []
 
     def started(self, stream: str, latency_seconds: float) -> None:
@@ -88,6 +89,10 @@ class OutcomeReporter:
             self._end(stream, entry, outcome, "cancelled")
         elif ending is Ending.EXPIRED:
             self._end(stream, entry, outcome, "expired")
+        elif ending is Ending.WAITING:
+            assert outcome.job is not None
+            self._waiting.append(NewWait.of(stream, entry, outcome.job, outcome.waits_since_ms))
+            attempt_log.waits(outcome.job)
         else:
             self._rewrite(stream, entry, outcome)
 
@@ -113,7 +118,7 @@ class OutcomeReporter:
         if self._count == 0:
             return
         settled, parked, buried = tuple(self._ended), tuple(self._parked), tuple(self._buried)
-        others = tuple(self._declined), tuple(self._unreadable), tuple(self._adjusted)
+        others = tuple(self._declined), tuple(self._unreadable), tuple(self._waiting), tuple(self._adjusted)
         done = Done(self._worker, self._count, self._seconds, settled, parked, buried, *others)
         self._measure()
         self._clear()

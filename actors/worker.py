@@ -17,11 +17,11 @@ from collections import deque
 from typing import Final
 
 from ironforge.actors.attempt_timers import AttemptTimers
+from ironforge.actors.handler_calls import Journals, Throttling
 from ironforge.actors.kernel import Actor, ActorDead, ActorFailed, Exit, handles
 from ironforge.actors.messages import Announce, Cancel, Ready, Requeue, RequeueRest, Run
 from ironforge.actors.outcome_reporter import OutcomeReporter
 from ironforge.actors.session import Session
-from ironforge.actors.throttling import Throttling
 from ironforge.errors import IncompatibleRecord, UnknownKind
 from ironforge.execution.executor import Attempt, Executor, Interrupt
 from ironforge.execution.isolation import is_cancelled
@@ -50,6 +50,8 @@ class Worker(Actor):
 
     async def started(self) -> None:
         self._throttling = Throttling(self._session)
+        self._journals = Journals(self._session, self._executor, lambda: self._current)
+        self._steps_of = self._journals.steps_of
         self._watch = AttemptTimers(
             self.clock,
             time_is_up=functools.partial(self._interrupt, Interrupt.TIMEOUT),
@@ -60,6 +62,7 @@ class Worker(Actor):
 
     async def stopped(self, _exit: Exit) -> None:
         self._watch.close()
+        self._journals.close()
 
     @handles(Announce)
     def announce(self, _: Announce) -> None:
@@ -149,6 +152,7 @@ class Worker(Actor):
             attempt.interrupt = Interrupt.CANCEL
         if job.limits:
             attempt.throttle = functools.partial(self._throttling.throttle, delivered[0])
+        attempt.open_steps = self._steps_of
         self._current = delivered, attempt
         self._watch.begin(attempt)
         if self._hooks is not None:

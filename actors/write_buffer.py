@@ -74,6 +74,7 @@ class Writes:
         self.settle = WriteBuffer(session, work.settle, background)
         self.requeue = WriteBuffer(session, work.requeue, background)
         self.park = WriteBuffer(session, work.park, background)
+        self.wait = WriteBuffer(session, work.park_waiting, background)
         self.bury = WriteBuffer(session, work.bury, background)
         self.decline = WriteBuffer(session, work.decline, background)
         self.adjust = WriteBuffer(session, work.adjust, background)
@@ -91,7 +92,7 @@ class Writes:
 
     @property
     def _scripted(self) -> tuple[WriteBuffer[Any], ...]:
-        return self.park, self.bury, self.decline, self.adjust, self.quarantine
+        return self.park, self.wait, self.bury, self.decline, self.adjust, self.quarantine
 
     async def _quarantine(self, batch: Sequence[Unreadable]) -> None:
         for delivery, reason in batch:

@@ -34,6 +34,7 @@ from benchmarks import (
     schedules,
     slow_clients,
     steady,
+    steps,
     submit,
     timers,
     unique,
@@ -50,6 +51,7 @@ QUESTIONS: dict[str, Callable[..., Coroutine[Any, Any, dict[str, Any]]]] = {
     "fairness": fairness.run,
     "limits": limits.run,
     "unique": unique.run,
+    "steps": steps.run,
     "rollout": rollout.run,
     "http": http.run,
     "steady": steady.run,
@@ -100,7 +102,8 @@ _SIZES: dict[str, dict[str, Any]] = {
     "rates": {"type": int, "nargs": "+", "help": "jobs/s of latency, steady and rollout"},
     "seconds": {
         "type": float,
-        "help": "length of one run of latency, http, steady, timers, schedules, idle, limits; of one step of rollout",
+        "help": "length of one run of latency, http, steady, timers, schedules, idle, limits and steps; "
+        "of one step of rollout",
     },
     "batch": {"type": int, "help": "jobs in one POST /jobs/batch (default 500)"},
     "processes": {"type": int, "nargs": "+", "help": "API processes to measure"},

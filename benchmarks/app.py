@@ -54,6 +54,23 @@ async def pause() -> int:
     return time.time_ns()
 
 
+@forge.job("bench.steps")
+async def with_steps(steps: int, context: Context) -> list[float]:
+    """Steps that do nothing; returns what each took, in milliseconds."""
+    taken = []
+    for number in range(steps):
+        begun = time.perf_counter()
+        await context.step("nothing", noop, key=number)
+        taken.append((time.perf_counter() - begun) * 1000)
+    return taken
+
+
+@forge.job("bench.sleep")
+async def sleep(context: Context) -> None:
+    """Waits for a month, in no node."""
+    await context.sleep("month", 30 * 86_400)
+
+
 @forge.job("bench.forever")
 async def forever() -> None:
     """Never ends by itself."""

@@ -29,6 +29,7 @@ from ironforge.errors import (
     UnknownKind,
 )
 from ironforge.settings import Settings
+from ironforge.steps.errors import ChildFailed, ChildrenFailed, EventTimeout, StepError
 from ironforge.version import VERSION
 
 if TYPE_CHECKING:
@@ -44,11 +45,14 @@ __version__: Final = VERSION
 __all__ = [
     "AsyncClient",
     "Backoff",
+    "ChildFailed",
+    "ChildrenFailed",
     "Client",
     "ConfigError",
     "Context",
     "Discard",
     "Duplicate",
+    "EventTimeout",
     "Forge",
     "IdempotencyConflict",
     "InvalidJob",
@@ -62,6 +66,7 @@ __all__ = [
     "SerializationError",
     "Settings",
     "Snooze",
+    "StepError",
     "StoreUnavailable",
     "Throttled",
     "Unique",

@@ -17,6 +17,8 @@ from ironforge.errors import Discard, InvalidJob, JobControl, Retry, Snooze, Thr
 from ironforge.job.checks import check_pause, check_throttle
 from ironforge.job.json_values import encode_result
 from ironforge.job.tracebacks import UnusableResult, describe, leaves_of, message_of, type_name
+from ironforge.steps.errors import UnusableStep
+from ironforge.steps.parking import Parked, Pending
 
 GROUP_MEMBERS: Final = 1_000
 
@@ -29,15 +31,17 @@ class Verdict(enum.StrEnum):
     RETRY = "retry"
     SNOOZE = "snooze"
     THROTTLED = "throttled"
+    WAITING = "waiting"
     DISCARD = "discard"
     UNUSABLE = "unusable"
 
 
-class Conclusion(msgspec.Struct, array_like=True, frozen=True):
+class Conclusion(msgspec.Struct, array_like=True, frozen=True, tag_field="said", tag="end"):
     """`pause_ms`: how long the handler wants to wait, None for as long as the backoff says; `result`: JSON.
 
     `throttled`: names of limits whose targets throttle, each with for how many milliseconds; one may be there twice.
     `told` and `used`: what a handler in a process said to its context, of limits that throttle and of units.
+    `pending`: what the job waits for.
     """
 
     verdict: Verdict
@@ -49,6 +53,7 @@ class Conclusion(msgspec.Struct, array_like=True, frozen=True):
     throttled: tuple[tuple[str, int], ...] = ()
     told: tuple[tuple[str, int], ...] = ()
     used: tuple[tuple[str, int], ...] = ()
+    pending: Pending | None = None
 
 
 # Of a handler that returned None, as most do.
@@ -83,6 +88,8 @@ def _read(error: BaseException) -> Conclusion:
     if type(error) is RuntimeError and error.__cause__ is not None and type(error.__cause__) is StopIteration:
         error = error.__cause__  # a coroutine cannot raise it as it is, a child process can
     said = _said(error)
+    if all(type(one) is Parked for one in said):
+        return Conclusion(Verdict.WAITING, pending=said[0].pending)  # type: ignore[attr-defined]
     try:
         if later := _later(said):
             return later
@@ -90,6 +97,8 @@ def _read(error: BaseException) -> Conclusion:
         return Conclusion(Verdict.FAILURE, "ValueError", message_of(invalid))
     if discards := _all(said, Discard):
         return Conclusion(Verdict.DISCARD, "Discard", _reasons(discards))
+    if isinstance(error, UnusableStep):
+        error = UnusableResult(f"{error.code}: {message_of(error)}")
     if isinstance(error, UnusableResult):
         return Conclusion(Verdict.UNUSABLE, error.reason.partition(":")[0], message_of(error))
     return Conclusion(Verdict.FAILURE, *describe(error))

@@ -14,6 +14,7 @@ import inspect
 import logging
 from collections import deque
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from ironforge.execution.outcome import Attempt, Ending
@@ -22,6 +23,7 @@ from ironforge.handlers.events import (
     AttemptEvent,
     AttemptFailed,
     AttemptSnoozed,
+    AttemptWaiting,
     EventName,
     Hook,
     JobDead,
@@ -31,6 +33,8 @@ from ironforge.handlers.lifespan import Provided
 from ironforge.handlers.names import name_of
 from ironforge.job.tracebacks import in_words, trace_of
 from ironforge.process.thread_pool import Threads
+from ironforge.steps.names import shown
+from ironforge.steps.waits import Wait
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +79,10 @@ class EventHooks:
                 self._tell(AttemptEnded, "attempt_cancelled", attempt, seconds)
             case Ending.SNOOZED:
                 self._tell(AttemptSnoozed, "attempt_snoozed", attempt, seconds, outcome.delay_ms / 1000)
+            case Ending.WAITING:
+                assert job is not None
+                assert job.wait is not None
+                self._tell(AttemptWaiting, "attempt_waiting", attempt, seconds, *_words_of(job.wait))
             case _:
                 assert job is not None
                 is_dead = outcome.ending is Ending.DEAD
@@ -102,6 +110,11 @@ class EventHooks:
             told = make(event, *about, *tick, *more)
             for queue in queues:
                 queue.put(told)
+
+
+def _words_of(wait: Wait) -> tuple[str, str, str | None, datetime | None]:
+    until = datetime.fromtimestamp(wait.until_ms / 1000, UTC) if wait.until_ms else None
+    return wait.for_, shown(wait.name), wait.event or None, until
 
 
 class _Queue:

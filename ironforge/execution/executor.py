@@ -10,7 +10,7 @@ import asyncio
 import contextvars
 import functools
 import inspect
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from ironforge.errors import InvalidPayload, UnknownKind
@@ -18,7 +18,11 @@ from ironforge.execution.conclusion import NOTHING, Conclusion, Verdict, is_awai
 from ironforge.execution.event_hooks import EventHooks
 from ironforge.execution.isolation import contain_tasks, resumed
 from ironforge.execution.outcome import Attempt, Ending, Interrupt, Outcome, Outcomes
-from ironforge.execution.process_pool import Processes, Request
+from ironforge.execution.process_frames import Request
+from ironforge.execution.process_pool import Processes
+from ironforge.execution.steps.children import maker
+from ironforge.execution.steps.journal import Journal
+from ironforge.execution.steps.run import Steps
 from ironforge.handlers.binding import Arguments
 from ironforge.handlers.forge import Forge, Handler
 from ironforge.handlers.lifespan import Provided
@@ -30,8 +34,10 @@ from ironforge.job.tracebacks import in_words, message_of
 from ironforge.process.thread_pool import Threads
 from ironforge.redis.shards import part_of
 from ironforge.settings import Settings, namespaces_of
+from ironforge.steps.calls import ChildJob
+from ironforge.store import Submission
 
-__all__ = ["Attempt", "Ending", "Executor", "Interrupt", "Outcome"]
+__all__ = ["Attempt", "Ending", "Executor", "Interrupt", "Outcome", "Steps"]
 
 
 class Executor:
@@ -79,6 +85,14 @@ class Executor:
             return Attempt(job, handler, job.timeout_ms / 1000, namespace)
         limit = handler.options.timeout_seconds
         return Attempt(job, handler, self._timeout_seconds if limit is None else limit, namespace)
+
+    def steps(self, attempt: Attempt, journal: Journal) -> Steps:
+        """Those of a run that has just made its first."""
+        return Steps(attempt.job.fence, journal, self._threads)
+
+    def children(self, named: Sequence[ChildJob]) -> Awaitable[Callable[[int], Submission]]:
+        """As `steps.children.maker`."""
+        return maker(self._forge, named)
 
     def expire(self, attempt: Attempt) -> Outcome:
         """Instead of starting it."""
@@ -135,6 +149,8 @@ class Executor:
         except BaseException as error:  # noqa: BLE001 - a handler may raise anything, SystemExit included
             end = raised(error)
         attempt.task = None
+        if attempt.stepping is not None:
+            end = attempt.stepping.concluded(end)
         if attempt.outcome is not None:
             return  # the worker has abandoned it meanwhile
         if attempt.interrupt is not None:
@@ -195,9 +211,8 @@ class Executor:
         def in_process(context: Context, attempt: Attempt) -> Awaitable[Any]:
             job, limit = attempt.job, attempt.timeout_seconds
             about = job.kind, job.payload, job.id, job.attempt + 1, job.fence, limit
-            return self._processes.run(
-                Request(module, path, name, *about, attempt.namespace, job.limits, job.tick), context
-            )
+            request = Request(module, path, name, *about, attempt.namespace, job.limits, job.tick)
+            return self._processes.run(request, context, lambda: attempt.steps_of(context))
 
         return in_process
 

@@ -13,11 +13,13 @@ import logging
 import math
 import random
 import time
+from collections.abc import Callable
 
 import msgspec
 
 from ironforge.errors import LimitNotFound
 from ironforge.execution.conclusion import Conclusion, Verdict
+from ironforge.execution.steps.run import Steps
 from ironforge.formats.numbers import counted
 from ironforge.formats.timestamps import now_ms
 from ironforge.handlers.binding import Arguments
@@ -27,18 +29,19 @@ from ironforge.job.context import Context, Throttle
 from ironforge.job.crashes import cleared
 from ironforge.job.expiry import EXPIRED
 from ironforge.job.limits import LimitUse, claims_of, throttled_mark, use_of
-from ironforge.job.record import Job, JobState, encode
+from ironforge.job.record import RECORD_VERSION, Job, JobState, encode
 from ironforge.job.tracebacks import AttemptError
 from ironforge.job.uniqueness import held_key
 from ironforge.settings import Settings
-from ironforge.steps.waits import Ties, ties_of
+from ironforge.steps.parking import Pending
+from ironforge.steps.waits import Ties, Wait, ties_of
 
 logger = logging.getLogger(__name__)
 
 
 class Ending(enum.StrEnum):
     """FAILED: it is tried again; DEAD: it is not, because its retries are used up or could change nothing. EXPIRED: it
-    was too late to start it."""
+    was too late to start it. WAITING: the job is parked until what it waits for is there."""
 
     COMPLETED = "completed"
     FAILED = "failed"
@@ -46,6 +49,7 @@ class Ending(enum.StrEnum):
     DEAD = "dead"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
+    WAITING = "waiting"
 
 
 class Interrupt(enum.StrEnum):
@@ -59,7 +63,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     """How an attempt ended. `record`: the encoded terminal record of a completed or cancelled job, empty when
     nothing is retained; `job`: the rewritten job of every other ending. `seconds`: how long the handler ran.
     `delay_ms`: how long a job that is run again waits. `claims`: what one that ended held of limits, `held` its unique
-    key. `throttled`: keys of limits that stop, as `throttled_mark` says them. `ties`: of one that ended."""
+    key. `throttled`: keys of limits that stop, as `throttled_mark` says them. `ties`: of one that ended.
+    `waits_since_ms`: since when one waits that is parked for something."""
 
     ending: Ending
     job: Job | None
@@ -73,12 +78,14 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     held: str = ""
     throttled: str = ""
     ties: Ties = ()
+    waits_since_ms: int = 0
 
 
 class Attempt(msgspec.Struct, eq=False):
     """One run of one job. `started` (monotonic) is infinite until the handler really runs: waiting for a free
     thread or process does not count against the time limit. `outcome` is set when there is nothing to run. `throttle`:
-    of a job that uses limits, for its context."""
+    of a job that uses limits, for its context. `open_steps`: those of the run, for its context; `stepping`: once it has
+    some."""
 
     job: Job
     handler: Handler
@@ -93,6 +100,8 @@ class Attempt(msgspec.Struct, eq=False):
     task: asyncio.Task[object] | None = None
     failure: BaseException | None = None
     throttle: Throttle | None = None
+    open_steps: Callable[[Context], Steps] | None = None
+    stepping: Steps | None = None
 
     def seconds_left(self) -> float:
         """Of the time limit; all of it as long as the handler has not started."""
@@ -108,7 +117,14 @@ class Attempt(msgspec.Struct, eq=False):
         self.started_ms = now_ms()
         self.started = time.monotonic()
         self.context = context = Context(
-            job.id, job.kind, job.attempt + 1, job.fence, self.timeout_seconds, self.namespace, job.tick
+            job.id,
+            job.kind,
+            job.attempt + 1,
+            job.fence,
+            self.timeout_seconds,
+            self.namespace,
+            job.tick,
+            self.open_steps,
         )
         if self.throttle is not None:
             context.use_limits(job.limits, self.throttle)
@@ -126,6 +142,18 @@ class Attempt(msgspec.Struct, eq=False):
             self.failure = error
             self.stop()
         return True
+
+    def steps_of(self, context: Context) -> Steps:
+        """Of its run, which has one where steps are asked for."""
+        assert self.open_steps is not None
+        return self.open_steps(context)
+
+    def left_to(self, job: Job) -> Job:
+        """The job as this run leaves it: it waits for nothing any more. One that has recorded something has a journal,
+        and crashes count anew from there."""
+        if self.stepping is not None and self.stepping.journal.recorded:
+            return msgspec.structs.replace(job, version=RECORD_VERSION, journal=True, wait=None, crashes=0)
+        return job if job.wait is None else msgspec.structs.replace(job, wait=None)
 
     def stop(self) -> None:
         """Cancel its handler, if it waits for something."""
@@ -151,6 +179,8 @@ class Outcomes:
                 return self._run_again(attempt, Ending.SNOOZED, attempt.job, end.pause_ms or 0)
             case Verdict.THROTTLED:
                 return self._throttled(attempt, end)
+            case Verdict.WAITING if end.pending is not None and attempt.stepping is not None:
+                return self._waiting(attempt, end.pending, attempt.stepping)
             case Verdict.DISCARD | Verdict.UNUSABLE:
                 return self.hopeless(attempt, end.type, end.message)
             case _:
@@ -204,18 +234,29 @@ class Outcomes:
         mark = throttled_mark(keys)
         return self._run_again(attempt, Ending.SNOOZED, attempt.job, max(keys.values()), mark)
 
+    def _waiting(self, attempt: Attempt, pending: Pending, steps: Steps) -> Outcome:
+        """Without an attempt spent, and with what a crash before the wait would have counted."""
+        until_ms = pending.until_ms if pending.delay_ms is None else round(steps.journal.now_ms()) + pending.delay_ms
+        wait = Wait(pending.for_, pending.field, pending.event, until_ms)
+        job = attempt.job.again(version=RECORD_VERSION, journal=True, wait=wait, crashes=0)
+        since_ms = pending.started_ms
+        return Outcome(Ending.WAITING, job, b"", job.id, job.kind, attempt.seconds, 0, waits_since_ms=since_ms)
+
     def _run_again(self, attempt: Attempt, ending: Ending, job: Job, delay_ms: int, throttled: str = "") -> Outcome:
-        again = cleared(job, self._crash_budget).again(ready_ms=now_ms() + delay_ms)
+        job = attempt.left_to(cleared(job, self._crash_budget))
+        again = job.again(ready_ms=now_ms() + delay_ms)
         return Outcome(ending, again, b"", job.id, job.kind, attempt.seconds, 0, delay_ms=delay_ms, throttled=throttled)
 
     def _dead(self, attempt: Attempt, job: Job, reason: str) -> Outcome:
-        dead = job.finish(JobState.DEAD, now_ms(), started_ms=attempt.started_ms, reason=reason)
+        dead = attempt.left_to(job).finish(JobState.DEAD, now_ms(), started_ms=attempt.started_ms, reason=reason)
         return Outcome(Ending.DEAD, dead, b"", job.id, job.kind, attempt.seconds, 0)
 
     def _ended(
         self, attempt: Attempt, ending: Ending, state: JobState, result: bytes = b"", reason: str = ""
     ) -> Outcome:
         job, handler = attempt.job, attempt.handler
+        if attempt.stepping is not None or job.wait is not None:
+            job = attempt.left_to(job)
         kind_seconds = handler.options.retain_seconds
         if job.retain_ms is None and kind_seconds is not None:
             # The record says it from here on: readers ask no kind.

@@ -10,81 +10,36 @@ import asyncio
 import contextlib
 import os
 import signal
-import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, cast
 
 import msgspec
 
 from ironforge.errors import Discard, Retry, Snooze, Throttled
 from ironforge.execution.conclusion import Conclusion, Verdict
+from ironforge.execution.process_frames import (
+    HEADER,
+    Answer,
+    Ask,
+    PackedChild,
+    Request,
+    encode,
+    frame,
+    frame_size,
+    read_reply,
+)
+from ironforge.execution.steps.journal import Journal
+from ironforge.execution.steps.run import Steps
 from ironforge.job.context import Context
-from ironforge.job.limits import LimitUse
-from ironforge.job.tick import JobTick
-from ironforge.job.tracebacks import RemoteFailure, UnusableResult
+from ironforge.job.tracebacks import RemoteFailure, UnusableResult, describe
 from ironforge.settings import Settings, environment_name
+from ironforge.steps.calls import ChildJob
+from ironforge.steps.journal import Entry
 
-# The number of the request, and how many bytes follow.
-HEADER: Final = struct.Struct("!QI")
-# A result or a payload, with room for a trace.
-MAX_FRAME_BYTES: Final = 16 * 1_048_576
 # What a process wrote before its end is still to be read when its end is known, and the other way round.
 LAST_WORDS_SECONDS: Final = 0.1
 COMMAND: Final = (sys.executable, "-m", "ironforge.execution.process_worker")
-
-
-class Request(msgspec.Struct, array_like=True, frozen=True):
-    """One run: where the function is found, the payload, and what the Context needs."""
-
-    module: str
-    path: str  # the file of a module that cannot be imported by name (a script), else empty
-    function: str
-    kind: str
-    payload: bytes
-    job_id: bytes
-    attempt: int
-    fence: int
-    timeout_seconds: float
-    namespace: str = "default"
-    limits: tuple[LimitUse, ...] = ()
-    tick: JobTick | None = None
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode_reply = msgspec.msgpack.Decoder(Conclusion).decode
-
-
-def frame(number: int, body: bytes) -> bytes:
-    """`number`: which request this is, or which one it answers."""
-    return HEADER.pack(number, len(body)) + body
-
-
-def frame_size(received: bytes | bytearray, number: int) -> int | None:
-    """How many bytes follow the header that `received` begins with; None: it is not whole yet.
-
-    Raises RemoteFailure for the header of another request, or when no request and no reply is that large.
-    """
-    if len(received) < HEADER.size:
-        return None
-    found, size = HEADER.unpack_from(received)
-    if found != number:
-        raise RemoteFailure(
-            "BrokenPipe",
-            "the process of this job answered another request than it was asked: "
-            "its handler, or a process that a handler started, wrote into the pipe",
-        )
-    if size > MAX_FRAME_BYTES:
-        raise RemoteFailure("BrokenPipe", f"the process of this job announced {size} bytes: its pipe is out of step")
-    return int(size)
-
-
-def read_reply(body: bytes | bytearray) -> Conclusion:
-    """Raises RemoteFailure for bytes that are no reply."""
-    try:
-        return _decode_reply(body)
-    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-        raise RemoteFailure("BrokenPipe", f"the process of this job sent what is no reply: {error}") from None
 
 
 class Child(asyncio.SubprocessProtocol):
@@ -100,7 +55,7 @@ class Child(asyncio.SubprocessProtocol):
         self._transport: asyncio.SubprocessTransport | None = None
         self._received = bytearray()
         self._number = 0
-        self._reply: asyncio.Future[Conclusion] | None = None
+        self._reply: asyncio.Future[Conclusion | Ask] | None = None
         self._code: asyncio.Future[int] = self._loop.create_future()
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self._is_killed = False
@@ -130,14 +85,24 @@ class Child(asyncio.SubprocessProtocol):
     def has_ended(self) -> bool:
         return self._code.done()
 
-    async def ask(self, request: Request) -> Conclusion:
-        """Raises RemoteFailure of type ProcessDied when the child dies first, BrokenPipe when it is out of step."""
-        assert self._transport is not None
+    async def ask(self, request: Request, answer: Callable[[Ask], Awaitable[Answer]] | None = None) -> Conclusion:
+        """How the run ends; what it asks meanwhile is answered. Raises RemoteFailure of type ProcessDied when the child
+        dies first, BrokenPipe when it is out of step."""
         self._number += 1
+        said = await self._say(request)
+        while isinstance(said, Ask):
+            if answer is None:
+                raise RemoteFailure("BrokenPipe", "the process of this job asked for a journal, and there is none")
+            said = await self._say(await answer(said))
+        return said
+
+    async def _say(self, what: Request | Answer) -> Conclusion | Ask:
+        """What the child says to it."""
+        assert self._transport is not None
         self._reply = self._loop.create_future()
         pipe: Any = self._transport.get_pipe_transport(0)
         if not pipe.is_closing():  # else its end is known already, or about to be
-            pipe.write(frame(self._number, _encode(request)))
+            pipe.write(frame(self._number, encode(what)))
         if not self.is_usable:
             self._last_words()
         return await self._reply
@@ -221,12 +186,12 @@ class Processes:
         self._idle: list[Child] = []
         self._all: set[Child] = set()
 
-    async def run(self, request: Request, context: Context) -> Any:
+    async def run(self, request: Request, context: Context, steps: Callable[[], Steps]) -> Any:
         """The handler's result as raw JSON; raises what the handler raised. Cancelled, it kills the child. What the
-        handler said to its own context is said to this one."""
+        handler said to its own context is said to this one, and its steps are those of this run."""
         child = await self._take()
         try:
-            reply = await child.ask(request)
+            reply = await child.ask(request, lambda asked: _answer(asked, steps))
         except BaseException:
             child.kill()
             raise
@@ -235,6 +200,8 @@ class Processes:
             context.throttle(name, retry_after=ms / 1000)
         for name, units in reply.used:
             context.used(name, units)
+        if reply.pending is not None:
+            raise steps().park(reply.pending)
         return _value(reply)
 
     async def close(self) -> None:
@@ -253,6 +220,31 @@ class Processes:
         child = await Child.start(self._settings)
         self._all.add(child)
         return child
+
+
+async def _answer(asked: Ask, steps: Callable[[], Steps]) -> Answer:
+    """Errors are answers as well, for the handler to hear; what ends the run ends the child."""
+    try:
+        return await _asked(asked, steps().journal)
+    except Exception as error:  # noqa: BLE001 - of the store, of what a child job is made of
+        return Answer(error=describe(error))
+
+
+async def _asked(asked: Ask, journal: Journal) -> Answer:
+    match asked:
+        case Ask("record", field, Entry() as entry):
+            return Answer(entry=await journal.record(field, entry))
+        case Ask("submit", field, entry, children=children):
+            return Answer(entry=await journal.submit(field, [_unpacked(child) for child in children], entry))
+        case Ask("results", field, Entry() as entry, first):
+            return Answer(jobs=tuple(await journal.results(field, entry, first)))
+    return Answer(entries=await journal.load())
+
+
+def _unpacked(child: PackedChild) -> ChildJob:
+    kind, payload, options = child
+    given = {name: value for name, value in msgspec.structs.asdict(options).items() if value is not None}
+    return kind, msgspec.json.decode(payload), given
 
 
 def _value(reply: Conclusion) -> Any:

@@ -14,6 +14,7 @@ from ironforge.formats.suggest import closest
 from ironforge.handlers.lifespan import Lifespan
 from ironforge.handlers.names import name_of
 from ironforge.job.tracebacks import AttemptError
+from ironforge.steps.waits import WaitFor
 
 EventName = Literal[
     "node_started",
@@ -23,6 +24,7 @@ EventName = Literal[
     "attempt_completed",
     "attempt_failed",
     "attempt_snoozed",
+    "attempt_waiting",
     "attempt_cancelled",
     "job_dead",
 ]
@@ -66,6 +68,16 @@ class AttemptSnoozed(AttemptEnded, frozen=True):
     snooze_seconds: float
 
 
+class AttemptWaiting(AttemptEnded, frozen=True):
+    """`waits_for`: `sleep`, `event` or `children`; `step`: its name, a key behind it as `name/key`; `awaited`: the name
+    of the event, else None. `until`: when the wait ends by itself, in UTC; None: never."""
+
+    waits_for: WaitFor
+    step: str
+    awaited: str | None
+    until: datetime | None
+
+
 class JobDead(AttemptEvent, frozen=True):
     """`reason`: why it is not tried again. `errors`: of its attempts, the newest last."""
 
@@ -82,6 +94,7 @@ EVENTS: Final[Mapping[EventName, tuple[type[NodeEvent], str]]] = {
     "attempt_completed": (AttemptEnded, "the handler has returned a result"),
     "attempt_failed": (AttemptFailed, "the handler has failed, and it is decided whether the job is tried again"),
     "attempt_snoozed": (AttemptSnoozed, "the handler has put the job off by Snooze or Throttled"),
+    "attempt_waiting": (AttemptWaiting, "the job leaves the node, and runs again once what it waits for is there"),
     "attempt_cancelled": (AttemptEnded, "the job was cancelled while a worker of the node had it"),
     "job_dead": (JobDead, "the job is not tried again after an attempt in this node, and goes to the dead letter"),
 }

@@ -78,6 +78,7 @@ class Forge(Scheduling):
     def __init__(self, settings: Settings | None = None, *, producer: Producer | None = None) -> None:
         super().__init__()
         self._door = Submitter(settings, producer)
+        self.as_announced = self._door.as_announced
         self._handlers: dict[str, Handler] = {}
         self._kinds: dict[Callable[..., Any], str] = {}
 

@@ -135,6 +135,12 @@ class Submitter:
         twice = [index for index, answer in enumerate(accepted) if answer.deduplicated]
         return JobIds([format_id(answer.id) for answer in accepted], twice)
 
+    async def as_announced(self) -> Callable[[Submission], Submission]:
+        """What makes of a submission the one that it is by what nodes announced of its kind. That raises InvalidJob."""
+        _, kinds = await self._open()
+        look_up = nothing_known if kinds is None else kinds.look_up
+        return lambda item: _asked(item, look_up)
+
     async def _open(self) -> tuple[Producer, KindCatalog | None]:
         return (self._producer, None) if self._producer else await (await self._ways.here()).open()
 

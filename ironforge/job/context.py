@@ -18,6 +18,8 @@ from ironforge.job.checks import check_throttle, check_whole
 from ironforge.job.limits import MAX_UNITS, LimitUse, use_of
 from ironforge.job.record import format_id
 from ironforge.job.tick import JobTick
+from ironforge.steps.calls import StepCalls, Stepping
+from ironforge.steps.errors import StepError
 
 
 class _Said(Awaitable[None]):
@@ -29,11 +31,14 @@ class _Said(Awaitable[None]):
 SAID: Final = _Said()
 # Says that the target of what a job uses of a limit throttles, for so many milliseconds; done once that holds.
 Throttle: TypeAlias = Callable[[LimitUse, int], Awaitable[None]]
+# The steps of the run that a context is of, made on first use. Not the run itself: the two would hold each other, and
+# be freed by the garbage collector alone. Raises StepError, and CancelledError for a run that was told to stop.
+StepsOf: TypeAlias = "Callable[[Context], Stepping]"
 # One for all runs: few say what they used.
 _NOTHING_USED: Final[Mapping[LimitUse, int]] = {}
 
 
-class Context:
+class Context(StepCalls):
     """Annotate a handler's parameter with `Context` and the handler receives it.
 
     `kind`: the job's kind. `attempt`: the number of this attempt, from 1. `fence`: rises with every further
@@ -47,6 +52,7 @@ class Context:
         "_expires",
         "_job_id",
         "_logger",
+        "_open_steps",
         "_throttle",
         "_tick",
         "_uses",
@@ -66,6 +72,7 @@ class Context:
         timeout_seconds: float,
         namespace: str = "default",
         tick: JobTick | None = None,
+        open_steps: StepsOf | None = None,
     ) -> None:
         self._job_id = job_id
         self.kind = kind
@@ -76,6 +83,7 @@ class Context:
         self._cancelled = False
         self._logger: Any = None
         self._tick = tick
+        self._open_steps = open_steps
         self._uses: Sequence[LimitUse] = ()
         self._throttle: Throttle | None = None
         self.units_used = _NOTHING_USED
@@ -145,6 +153,12 @@ class Context:
     def use_limits(self, uses: Sequence[LimitUse], throttle: Throttle) -> None:
         """Those that the job uses, which its handler may speak of."""
         self._uses, self._throttle = uses, throttle
+
+    @property
+    def _steps(self) -> Stepping:
+        if self._open_steps is None:
+            raise StepError("this Context is of no run on a node, so there is no journal to record steps in")
+        return self._open_steps(self)
 
     @property
     def logger(self) -> Any:

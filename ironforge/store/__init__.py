@@ -35,7 +35,7 @@ from ironforge.store.node_contract import (
     TickWatch,
 )
 from ironforge.store.node_view import NodeView
-from ironforge.store.steps.contract import Event, Events, NewStep, NewWait
+from ironforge.store.steps.contract import Event, Events, NewStep, NewWait, ParentRun
 
 __all__ = [
     "Accepted",
@@ -60,6 +60,7 @@ __all__ = [
     "Notification",
     "Notifications",
     "Page",
+    "ParentRun",
     "Producer",
     "Rewrite",
     "Settled",

@@ -18,7 +18,8 @@ import pytest
 
 from ironforge import Backoff
 from ironforge.execution.executor import Ending, Executor, Interrupt, Outcome
-from ironforge.execution.process_pool import COMMAND, HEADER, Child
+from ironforge.execution.process_frames import HEADER
+from ironforge.execution.process_pool import COMMAND, Child
 from ironforge.handlers.forge import Forge
 from ironforge.job.limits import LimitUse, throttled_mark
 from ironforge.job.record import decode, format_id

@@ -10,7 +10,7 @@ import pytest
 
 from ironforge.errors import ConfigError
 from ironforge.execution.conclusion import Conclusion, Verdict
-from ironforge.execution.process_pool import Request
+from ironforge.execution.process_frames import Answer, Ask, Request
 from ironforge.execution.process_worker import perform
 from ironforge.handlers.process_target import target_of
 from ironforge.job.record import format_id, new_id
@@ -21,7 +21,11 @@ from tests.execution import cpu_handlers
 
 def ask(function: Any, payload: bytes = b"{}", **changes: Any) -> Conclusion:
     module, path, name = target_of(function)
-    return perform(request(module=module, path=path, function=name, payload=payload, **changes))
+    return perform(request(module=module, path=path, function=name, payload=payload, **changes), no_journal)
+
+
+def no_journal(asked: Ask) -> Answer:
+    raise AssertionError(f"none of these handlers has steps: {asked}")
 
 
 def request(**changes: Any) -> Request:
@@ -85,17 +89,17 @@ def test_an_unusable_result_says_why():
 
 
 def test_a_function_that_is_not_where_it_was_is_explained(tmp_path: Path):
-    missing = perform(request(function="renamed"))
+    missing = perform(request(function="renamed"), no_journal)
     assert missing.type == "ironforge.errors.ConfigError"
     assert "no 'renamed' in tests.execution.cpu_handlers" in missing.message
-    assert "no Python file" in perform(request(path=str(tmp_path / "script.txt"))).message
-    assert perform(request(module="no_such_module")).type == "ModuleNotFoundError"
+    assert "no Python file" in perform(request(path=str(tmp_path / "script.txt")), no_journal).message
+    assert perform(request(module="no_such_module"), no_journal).type == "ModuleNotFoundError"
 
 
 def test_a_script_is_loaded_from_its_file_once(tmp_path: Path):
     path = tmp_path / "script.py"
     path.write_text("calls = []\ndef count() -> int:\n    calls.append(1)\n    return len(calls)\n")
-    replies = [perform(request(path=str(path), function="count")).result for _ in range(2)]
+    replies = [perform(request(path=str(path), function="count"), no_journal).result for _ in range(2)]
     assert replies == [b"1", b"2"]
 
 

@@ -29,7 +29,7 @@ from ironforge.api.schemas.jobs import JobsQuery, NoQuery
 from ironforge.client import transport
 from ironforge.doctor import clock_finding
 from ironforge.errors import IncompatibleRecord, InvalidJob, InvalidPayload
-from ironforge.execution.process_pool import HEADER, MAX_FRAME_BYTES, frame_size, read_reply
+from ironforge.execution.process_frames import HEADER, MAX_FRAME_BYTES, frame_size, read_reply
 from ironforge.handlers.binding import binder_of
 from ironforge.job.checks import check_idempotency_key, check_run_at
 from ironforge.job.record import Job, JobState, decode, encode, new_id, parse_id

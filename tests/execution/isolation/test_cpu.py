@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from ironforge.execution.executor import Ending, Executor, Interrupt
-from ironforge.execution.process_pool import HEADER, Child, Request
+from ironforge.execution.process_frames import HEADER, Request
+from ironforge.execution.process_pool import Child
 from ironforge.job.record import decode
 from ironforge.job.tracebacks import RemoteFailure
 from ironforge.process.forks import withhold

@@ -21,6 +21,22 @@ async def work(context: Context, seconds: float = 0.0) -> int:
     return context.fence
 
 
+@forge.job("order")
+async def order(context: Context, steps: int) -> int:
+    """Steps that each take a while, one after the other."""
+    note("start", context)
+    for number in range(steps):
+        await context.step("part", part, context, number, key=number)
+    note("end", context)
+    return context.fence
+
+
+async def part(context: Context, number: int) -> int:
+    await asyncio.sleep(0.005)
+    note(f"part{number}", context)
+    return number
+
+
 @forge.job("leave")
 async def leave(context: Context) -> None:
     """Ends its process at the first run, and says that all is well."""
