@@ -60,7 +60,7 @@ class Service:
     PROGRAM: tuple[str, ...] = IRONFORGE
 
     def __init__(self, *arguments: str, cwd: Path | None = None, **settings: str) -> None:
-        self._process = subprocess.Popen(
+        self._process = fork_server.popen(
             [*self.PROGRAM, *arguments],
             cwd=cwd,
             env=environment(**settings),

@@ -10,6 +10,7 @@ import sys
 import msgspec
 
 from ironforge.settings import Settings, environment_of
+from tests.support import fork_server
 
 COMMAND = (sys.executable, "-m", "ironforge", "api-child")
 STOP_SECONDS = 10.0
@@ -20,14 +21,14 @@ class ApiProcess:
 
     def __init__(self, settings: Settings) -> None:
         self._environment = environment_of(msgspec.structs.replace(settings, http_port=0, log_level="error"))
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | fork_server.Forked | None = None
 
     @property
     def started(self) -> bool:
         return self._process is not None
 
     def start(self) -> None:
-        self._process = subprocess.Popen(
+        self._process = fork_server.popen(
             COMMAND,
             env={**os.environ, **self._environment},
             stdin=subprocess.DEVNULL,
