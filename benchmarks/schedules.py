@@ -32,10 +32,10 @@ from ironforge.schedules.definition import Schedule
 from ironforge.schedules.ticks import ticks
 from ironforge.settings import Settings
 from ironforge.store import StoreClient
+from ironforge.store.schedules.claims import AT_ONCE
 from ironforge.store.schedules.contract import StoredSchedule
 from ironforge.store.schedules.shard import ScheduleShard
 from ironforge.store.schedules.stored import Held, Position
-from ironforge.store.schedules.ticker import AT_ONCE
 from ironforge.store.schedules.ticking import next_tick
 
 CONNECTIONS = 8

@@ -26,7 +26,7 @@ TICKS_START: Final = f"ironforge node APP, or ironforge api, with {environment_n
 async def schedules_that_do_not_tick(connection: Connection, keys: Keys) -> list[Finding]:
     """Of the first of them in one shard; nothing where there are none. Raises what redis-py raises."""
     _, found = await connection.call("HSCAN", keys.schedules, 0, "COUNT", SAMPLE)
-    _, faults = await connection.call("HSCAN", keys.faults, 0, "COUNT", SAMPLE)
+    _, problems = await connection.call("HSCAN", keys.problems, 0, "COUNT", SAMPLE)
     _, planned = await connection.call("HSCAN", keys.upcoming, 0, "COUNT", SAMPLE)
     known = await _known(connection, keys, planned[::2])
     findings = [_left_over(name) for name, is_known in zip(planned[::2], known, strict=True) if not is_known]
@@ -34,7 +34,7 @@ async def schedules_that_do_not_tick(connection: Connection, keys: Keys) -> list
         return []
     illegible = {name for name, said in pairs(found) if Held("", said, b"").legible() is None}
     findings += await _without_tick(connection, keys, found, illegible) if found else []
-    findings += [_refused(name, why) for name, why in pairs(faults) if name not in illegible]
+    findings += [_refused(name, why) for name, why in pairs(problems) if name not in illegible]
     findings += await _overdue(connection, keys)
     return findings or [Finding("ok", CHECK, f"{counted(len(found) // 2, 'schedule')} looked at, and all of them tick")]
 

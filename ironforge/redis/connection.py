@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, parse_url
@@ -39,7 +39,8 @@ def new_connection(url: str) -> AbstractConnection:
     return connection
 
 
-def _packed(command: Command) -> bytes:
+def packed(command: Command) -> bytes:
+    """As it is sent."""
     pack: Callable[[tuple[str | bytes | int, ...]], bytes] = pack_command  # type: ignore[assignment] # its stub errs
     return pack(tuple(command))
 
@@ -56,6 +57,24 @@ async def open_up(address: ServerLocator) -> AbstractConnection:
         await connection.disconnect(nowait=True)
         raise
     return connection
+
+
+class _Window(NamedTuple):
+    """So many commands are on their way at once; each reply puts the deadline off by so many seconds."""
+
+    ahead: int
+    deadline: asyncio.Timeout
+    seconds: float
+
+    async def swap(self, connection: AbstractConnection, parser: Any, commands: Sequence[bytes]) -> list[Any]:
+        loop, replies = asyncio.get_running_loop(), []
+        await connection.send_packed_command(commands[: self.ahead], check_health=False)
+        for number in range(self.ahead, self.ahead + len(commands)):
+            replies.append(await parser.read_response())
+            self.deadline.reschedule(loop.time() + self.seconds)
+            if number < len(commands):
+                await connection.send_packed_command([commands[number]], check_health=False)
+        return replies
 
 
 class Connection:
@@ -112,21 +131,29 @@ class Connection:
 
     async def exchange(self, commands: Sequence[Command], *, timeout_seconds: float | None = None) -> list[Any]:
         """Like `pipeline`, with errors among the replies."""
-        packed = [_packed(command) for command in commands]
+        return await self.exchange_packed([packed(command) for command in commands], timeout_seconds=timeout_seconds)
+
+    async def exchange_packed(
+        self, commands: Sequence[bytes], *, ahead: int | None = None, timeout_seconds: float | None = None
+    ) -> list[Any]:
+        """Of commands as `packed` makes them. `ahead`: so many are on their way at most, then the next one follows on
+        each reply, and none may take longer than the timeout; None: all are, and together they may not."""
+        seconds = timeout_seconds or self._timeout_seconds
         async with self._turn:
             if self._closed:
                 raise StoreUnavailable("this connection to the store was closed")
             try:
-                async with asyncio.timeout(timeout_seconds or self._timeout_seconds):
-                    replies = await self._swap(await self._ready(), packed)
+                async with asyncio.timeout(seconds) as deadline:
+                    window = _Window(ahead, deadline, seconds) if ahead and ahead < len(commands) else None
+                    replies = await self._swap(await self._ready(), commands, window)
                     if replies and all(isinstance(reply, AskError) for reply in replies):
                         # The slot has moved, and nothing was carried out: its new owner is asked, once.
                         await self.drop()
-                        replies = await self._swap(await self._ready(), packed)
+                        replies = await self._swap(await self._ready(), commands, window)
             except (TimeoutError, TimedOut):
                 silence = "no answer" if self._connection else self._address.silence
                 await self.drop()
-                raise TimeoutError(f"{silence} within {timeout_seconds or self._timeout_seconds:g} s") from None
+                raise TimeoutError(f"{silence} within {seconds:g} s") from None
             except BaseException:
                 await self.drop()
                 raise
@@ -177,23 +204,27 @@ class Connection:
         self.client_id = None
         await self._ask_for_id(connection)
         if self._opening:
-            replies = await self._swap(connection, [_packed(command) for command in self._opening])
+            replies = await self._swap(connection, [packed(command) for command in self._opening])
             if self._check:
                 self._check(replies)
         return connection
 
     async def _ask_for_id(self, connection: AbstractConnection) -> None:
         if self.may_be_woken and self.client_id is None:
-            (found,) = await self._swap(connection, [_packed(["CLIENT", "ID"])])
+            (found,) = await self._swap(connection, [packed(["CLIENT", "ID"])])
             self.client_id = found if isinstance(found, int) else 0  # one may do without the right to it
 
-    async def _swap(self, connection: AbstractConnection, packed: Sequence[bytes]) -> list[Any]:
+    async def _swap(
+        self, connection: AbstractConnection, commands: Sequence[bytes], window: _Window | None = None
+    ) -> list[Any]:
         # Replies by the parser alone: the timer and the name that the connection keeps ready for each are twice its
         # cost, and here the deadline is one for the whole exchange.
         parser: Any = connection._parser  # noqa: SLF001
         try:
-            await connection.send_packed_command(packed, check_health=False)
-            return [await parser.read_response() for _ in packed]
+            if window is not None:
+                return await window.swap(connection, parser, commands)
+            await connection.send_packed_command(commands, check_health=False)
+            return [await parser.read_response() for _ in commands]
         except RuntimeError as error:
             # uvloop's word for a connection that the other side has reset: asyncio's own loop raises an OSError.
             raise Disconnected(f"the connection was reset: {error}") from error

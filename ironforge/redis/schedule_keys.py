@@ -47,8 +47,8 @@ class ScheduleKeys(KeySpace):
         "schedules that are paused by when that ends (ms; inf: when it is resumed)",
         "no schedule can be changed, and depths cannot be counted",
     )
-    faults = Key(
-        "faults",
+    problems = Key(
+        "problems",
         "hash",
         STAYS,
         "schedule → why its job has not started since it last did: it cannot be read, or its job is refused",

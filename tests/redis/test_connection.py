@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ironforge.errors import LeaseLost, StoreError, StoreUnavailable
 from ironforge.redis import outages
-from ironforge.redis.connection import Connection
+from ironforge.redis.connection import Connection, packed
 from tests.store.kit import Cluster, job
 
 
@@ -65,6 +65,28 @@ async def test_a_call_that_takes_too_long_closes_the_connection(cluster: Cluster
         await connection.call("BLPOP", cluster.keys.prefix + "nothing", 30)
     assert not connection.connected
     assert await connection.call("ECHO", "a", timeout_seconds=5) == b"a"
+    await connection.close()
+
+
+async def test_many_commands_of_which_some_are_on_their_way_at_once(cluster: Cluster) -> None:
+    connection = Connection(cluster.url)
+    commands = [packed(["ECHO", str(number)]) for number in range(20)]
+    for ahead in (1, 7, 19, 20, 21):
+        replies = await connection.exchange_packed(commands, ahead=ahead)
+        assert replies == [str(number).encode() for number in range(20)]
+    await connection.close()
+
+
+async def test_each_reply_has_its_own_time(cluster: Cluster) -> None:
+    """Together they take longer than any of them may."""
+    connection = Connection(cluster.url, timeout_seconds=1.0)
+    pauses = [packed(["BLPOP", "nothing", "0.6"])] * 3
+    assert await connection.exchange_packed(pauses, ahead=1) == [None] * 3
+    with pytest.raises(TimeoutError, match="no answer within 1 s"):
+        await connection.exchange_packed(pauses)
+    with pytest.raises(TimeoutError, match="no answer within 1 s"):
+        await connection.exchange_packed([*pauses, packed(["BLPOP", "nothing", "5"])], ahead=1)
+    assert await connection.call("ECHO", "next") == b"next"
     await connection.close()
 
 

@@ -1,6 +1,6 @@
 #!lua flags=no-writes
 -- Counts every job of a shard where it is, all at one moment: none that lives is missed or counted twice.
--- KEYS  scheduled, dead, totals, paused, queues, parked, unserved, schedules, ticks, upcoming, pauses, faults
+-- KEYS  scheduled, dead, totals, paused, queues, parked, unserved, schedules, ticks, upcoming, pauses, problems
 -- ARGV  bytes, heads, overdue_ms, endings, then as many endings of streams, then those of lines
 --       bytes that may be read for ages, jobs of a line to name, after how long a tick is overdue
 -- USES  stem, clock, present, kind_line
@@ -77,7 +77,7 @@ local SOON = 100
 local ticking = {redis.call('HLEN', schedules), 0, 0, 0, -1}
 if ticking[1] > 0 then
   ticking[2] = redis.call('ZCOUNT', pauses, '(' .. now, '+inf')
-  ticking[3] = redis.call('HLEN', faults)
+  ticking[3] = redis.call('HLEN', problems)
   ticking[4] = redis.call('ZCOUNT', ticks, '-inf', now - overdue_ms)
   local soon = redis.call('ZRANGE', ticks, 0, SOON - 1)
   for _, at in ipairs(soon[1] and redis.call('HMGET', upcoming, unpack(soon)) or {}) do

@@ -11,11 +11,12 @@
 --         skipped (ticks before this one that start nothing, as `note_skipped` takes them, or '')
 -- RUNS  submit
 -- USES  stem, clock, count, history
--- Returns {'refused', what `submit` says}, or the time and for each schedule: started, skipped, early or moved (also
--- what holds no longer), and the id of its job
+-- Returns {time, 'refused', what `submit` says}, or the time and, flat, only of schedules whose job did not simply start under
+--         its id: number (from 0), what became of it: started (another job stands for its one), skipped, early or moved (also what
+--         holds no longer), and the id of its last job
 local FIRST_JOB = 11
 local RUNS_ONE_BY_ONE = '{"limit":{"concurrency":1,"order":"fifo","on_failure":"block"}}'
-local ticks, upcoming = stem .. 'ticks', stem .. 'upcoming'
+local ticks, upcoming, problems = stem .. 'ticks', stem .. 'upcoming', stem .. 'problems'
 local wrong = wrong_type({stem .. 'schedules', ticks, upcoming})
 if wrong then return wrong end
 
@@ -82,9 +83,13 @@ local ids = {}
 for job = 0, kept - 1 do ids[job] = ARGV[FIRST_JOB + job * width + 1] end
 local answers = kept > 0 and submit() or {}
 if answers.err then return answers end
-if type(answers[1]) == 'string' then return {'refused', answers} end
+if type(answers[1]) == 'string' then return {now, 'refused', answers} end
 -- Of a job that another one with its unique key stands for: that one's id.
-for at = 1, #answers, 4 do ids[answers[at]] = answers[at + 1] end
+local stands_for = {}
+for at = 1, #answers, 4 do
+  ids[answers[at]] = answers[at + 1]
+  stands_for[answers[at]] = answers[at + 3] >= 2
+end
 
 local reply, started, skipped = {now}, 0, 0
 local function skip(at, words)
@@ -93,8 +98,8 @@ local function skip(at, words)
 end
 local moves, coming, without, well = {}, {}, {}, {}
 for at, name in ipairs(names) do
-  local id, verdict = last[at], verdicts[at]
-  if verdict == 'started' then id = ids[firsts[at] + jobs[at] - 1] end
+  local verdict, final = verdicts[at], firsts[at] + jobs[at] - 1
+  local id = verdict == 'started' and ids[final] or last[at]
   if verdict == 'started' or verdict == 'skipped' then
     if skips[at] ~= '' then skip(at, skips[at]) end
     if verdict == 'started' then
@@ -114,12 +119,15 @@ for at, name in ipairs(names) do
       coming[n + 1], coming[n + 2] = looks[at], name
     end
   end
-  reply[2 * at], reply[2 * at + 1] = verdict, id
+  if verdict ~= 'started' or stands_for[final] then
+    local n = #reply
+    reply[n + 1], reply[n + 2], reply[n + 3] = at - 1, verdict, id
+  end
 end
 in_parts('HSET', upcoming, moves)
 in_parts('ZADD', ticks, coming)
 in_parts('ZREM', ticks, without)
-if well[1] then redis.pcall('HDEL', stem .. 'faults', unpack(well)) end
+if well[1] and redis.call('EXISTS', problems) == 1 then redis.pcall('HDEL', problems, unpack(well)) end
 count(totals, 'ticks_started', started)
 count(totals, 'ticks_skipped', skipped)
 return reply

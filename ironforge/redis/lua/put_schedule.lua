@@ -1,6 +1,6 @@
 #!lua
 -- Says what holds for a schedule from now on, unless it has changed since it was seen.
--- KEYS  schedules, ticks, upcoming, pauses, faults, history
+-- KEYS  schedules, ticks, upcoming, pauses, problems, history
 -- ARGV  name, seen, seen_at, said, goes, look, most, channel, skipped, paused, holds
 --       seen, seen_at: what it said and where it was ('': nothing); goes: where it is now; look: when to look at it next (ms, '': never)
 --       most: schedules that there may be; skipped: ticks that start nothing any more, as `note_skipped` takes them, or ''
@@ -16,7 +16,7 @@ redis.call('HSET', schedules, name, said)
 redis.call('HSET', upcoming, name, goes)
 if skipped ~= '' then note_skipped(history, skipped) end
 if paused == '' then redis.call('ZREM', pauses, name) else redis.call('ZADD', pauses, paused, name) end
-redis.call('HDEL', faults, name)
+redis.call('HDEL', problems, name)
 if look == '' then
   redis.call('ZREM', ticks, name)
 else

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
+from redis.exceptions import NoScriptError
 
 from ironforge.errors import InvalidJob
 from ironforge.job.limits import MAX_LIMITS, RUNS, LimitUse
 from ironforge.job.record import RECORD_VERSION, Job, created_ms_of, new_id, tail_of
 from ironforge.job.tick import JobTick
-from ironforge.redis.connection import Command, Connection
+from ironforge.redis.connection import Command, Connection, packed
 from ironforge.redis.keys import Keys
 from ironforge.redis.scripts import FIRE
-from ironforge.schedules.definition import Overlap, Schedule
+from ironforge.schedules.definition import Schedule
 from ironforge.settings import Settings
 from ironforge.store.contract import Most, Submission
 from ironforge.store.kind_catalog import LookUp
@@ -23,85 +24,24 @@ from ironforge.store.kinds import as_announced
 from ironforge.store.producer.common_key import only_key
 from ironforge.store.producer.refusals import refusal
 from ironforge.store.producer.submit_call import Batch, SubmitCall
-from ironforge.store.schedules.stored import Held, Position
-from ironforge.store.schedules.ticking import Moment, Skipped
+from ironforge.store.schedules.advance import MOST_WAITING, Advance, Advanced
 
-# Runs that may wait, of schedules whose runs do.
-MOST_WAITING: Final = {"queue_one": 1, "queue_all": 100}
-# As many as there are: the jobs of a backfill wait all together.
-ANY_NUMBER: Final = 1_000_000_000
-ANSWERS: Final = 2
+# Calls on their way at once, so that the server does not wait for the process between two of them.
+CALLS_AT_ONCE: Final = 50
+ANSWERS: Final = 3
 
 
-class Shot(NamedTuple):
-    """What is to happen to a schedule that is where it was seen: it goes to `goes`, and `jobs` are submitted for the
-    tick at `at_ms`, from `fires_ms` on (0: now). `give_up_ms`: see `Step`. `ends`: the job that is cancelled first.
-    `starts`: the tick that starts a job, `refused`: why it cannot. `holds_ms`: until when this is right (0: for ever):
-    later the tick has been missed, and others with it. `waits`: when it is looked at next stays as it is."""
+class FireCall(msgspec.Struct, frozen=True, eq=False):
+    """Advances that are made together from `fires_ms` on, by the command that is `packed`: it only has to be sent. Of
+    those whose job is refused already there is none."""
 
-    held: Held
-    goes: Position
-    jobs: Sequence[Submission] = ()
-    at_ms: int = 0
-    fires_ms: int = 0
-    overlap: str = ""
-    reason: str = ""
-    skipped: Skipped | None = None
-    give_up_ms: int = 0
-    ends: bytes = b""
-    starts: Moment | None = None
-    refused: InvalidJob | None = None
-    holds_ms: int = 0
-    waits: bool = False
-
-    def starting(self, jobs: Sequence[Submission], overlap: Overlap, *, whatever_runs: bool = False) -> Shot:
-        """With these jobs, and what becomes of them, or of the last run, where that goes on: as the policy says.
-        `whatever_runs`: they start beside it, or behind it, all the same."""
-        words, ends = "", b""
-        if (most := MOST_WAITING.get(overlap)) is not None:
-            words = f"q{ANY_NUMBER if whatever_runs else most}"
-        elif overlap == "skip" and not whatever_runs:
-            words = "s"
-        elif overlap == "cancel_running" and not whatever_runs:
-            ends = self.goes.last_job
-        return self._replace(jobs=jobs, overlap=words, ends=ends)
-
-    @property
-    def since_ms(self) -> int:
-        """When the first tick that this is about fires: one that was missed has been due since then."""
-        position = self.held.position()
-        return self.fires_ms if position is None else position.fires_ms
-
-    @property
-    def words(self) -> tuple[str | int | msgspec.Raw, ...]:
-        """As `fire.lua` takes them."""
-        name, _, seen = self.held
-        skipped = "" if self.skipped is None else str(self.skipped)
-        where = (_raw(seen), _raw(self.goes.last_job), _raw(self.goes.goes), "=" if self.waits else str(self.goes.look))
-        told = (str(self.at_ms), self.fires_ms, self.overlap, self.reason, self.holds_ms, skipped)
-        return (name, *where, len(self.jobs), *told)
-
-
-class Hit(NamedTuple):
-    """What became of a shot: `started`, `skipped`, `early`, or `moved`: the schedule was not where it was seen, or the
-    shot holds no longer."""
-
-    verdict: str
-    job_id: bytes
-
-
-class Volley(msgspec.Struct, frozen=True, eq=False):
-    """Shots that are fired together from `fires_ms` on, and the call that does it, which computes nothing any more. Of
-    those whose job is refused already there is no call."""
-
-    shots: Sequence[Shot]
+    advances: Sequence[Advance]
     fires_ms: float
-    keys: Sequence[str] = ()
-    arguments: Command = ()
+    packed: bytes = b""
 
 
-# The server's time, and what became of each shot.
-Hits = tuple[int, list[Hit]]
+# The server's time, and what became of each advance.
+Fired = tuple[int, list[Advanced]]
 
 
 class Firing:
@@ -114,28 +54,45 @@ class Firing:
         self._most = Most(settings.max_queues, settings.max_limit_keys)
         self._shard = shard
 
-    def volley(self, shots: Sequence[Shot]) -> Volley:
+    def call(self, advances: Sequence[Advance]) -> FireCall:
         """Of some hundred at most."""
-        batch = Batch([item for shot in shots for item in shot.jobs], self._most, {})
-        call = SubmitCall(self._keys, self._settings, [batch], repeated=False)
-        told = _pack([*zip(*(shot.words for shot in shots), strict=True)])
-        return Volley(shots, max(shot.fires_ms for shot in shots), call.keys, [*call.arguments, told])
+        fires_ms = max(advance.fires_ms for advance in advances)
+        return FireCall(advances, fires_ms, packed(FIRE.by_hash(*self._words(advances))))
 
-    async def fire(self, shots: Sequence[Shot]) -> Hits:
+    async def fire(self, advances: Sequence[Advance]) -> Fired:
         """Raises what refuses one of the jobs, then nothing was done; and what the connection raises."""
-        volley = self.volley(shots)
-        reply = await self._connection.run(FIRE, volley.keys, volley.arguments)
-        if reply[0] == b"refused":
-            refused = refusal(reply[1])
+        reply = await self._connection.run(FIRE, *self._words(advances))
+        if reply[1:2] == [b"refused"]:
+            refused = refusal(reply[2])
             assert refused is not None
             raise refused
-        return _hits(reply)
+        return _fired(reply, advances)
 
-    async def fire_all(self, volleys: Sequence[Volley]) -> list[Hits | None]:
-        """In one round trip. None: nothing of this one was done, for a reason that `fire` would raise, or mend. Raises
-        what the connection raises."""
-        replies = await self._connection.exchange([FIRE.by_hash(each.keys, each.arguments) for each in volleys])
-        return [None if isinstance(reply, Exception) or reply[0] == b"refused" else _hits(reply) for reply in replies]
+    async def fire_all(self, calls: Sequence[FireCall]) -> list[Fired | None]:
+        """One behind the other, without waiting for answers. None: nothing of this one was done, for a reason that
+        `fire` would raise, or mend. Raises what the connection raises."""
+        replies = await self._send(calls)
+        forgotten = [at for at, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if len(forgotten) > 1:
+            # The first one by its text: with it the server knows the script again.
+            first, *others = forgotten
+            text = FIRE.by_text(*self._words(calls[first].advances))
+            [replies[first]] = await self._connection.exchange([text])
+            for at, reply in zip(others, await self._send([calls[at] for at in others]), strict=True):
+                replies[at] = reply
+        return [
+            None if isinstance(reply, Exception) or reply[1:2] == [b"refused"] else _fired(reply, call.advances)
+            for call, reply in zip(calls, replies, strict=True)
+        ]
+
+    async def _send(self, calls: Sequence[FireCall]) -> list[Any]:
+        return await self._connection.exchange_packed([call.packed for call in calls], ahead=CALLS_AT_ONCE)
+
+    def _words(self, advances: Sequence[Advance]) -> tuple[Sequence[str], Command]:
+        """Keys and arguments."""
+        batch = Batch([item for advance in advances for item in advance.jobs], self._most, {})
+        call = SubmitCall(self._keys, self._settings, [batch], repeated=False)
+        return call.keys, [*call.arguments, _pack([*zip(*map(_told, advances), strict=True)])]
 
     def job(self, name: str, schedule: Schedule, job_id: bytes, look_up: LookUp) -> Submission:
         """Of a schedule in this shard, as nodes announced its kind, for the tick whose time the id has. Raises
@@ -187,9 +144,22 @@ def id_at(ms: int) -> bytes:
     return ms.to_bytes(6) + new_id()[6:]
 
 
-def _hits(reply: list[Any]) -> Hits:
-    now_ms, *told = reply
-    return now_ms, [Hit(told[at].decode(), told[at + 1]) for at in range(0, len(told), ANSWERS)]
+def _told(advance: Advance) -> tuple[str | int | msgspec.Raw, ...]:
+    """As `fire.lua` takes it."""
+    name, _, seen = advance.held
+    goes, look = advance.goes, "=" if advance.waits else str(advance.goes.look)
+    skipped = "" if advance.skipped is None else str(advance.skipped)
+    tick = (len(advance.jobs), str(advance.at_ms), advance.fires_ms, advance.overlap, advance.reason)
+    return (name, _raw(seen), _raw(goes.last_job), _raw(goes.goes), look, *tick, advance.holds_ms, skipped)
+
+
+def _fired(reply: list[Any], advances: Sequence[Advance]) -> Fired:
+    now_ms, *others = reply
+    became = [Advanced("started", advance.jobs[-1].job.id if advance.jobs else b"") for advance in advances]
+    for at in range(0, len(others), ANSWERS):
+        number, verdict, job_id = others[at : at + ANSWERS]
+        became[number] = Advanced(verdict.decode(), job_id)
+    return now_ms, became
 
 
 def _raw(text: bytes) -> msgspec.Raw:

@@ -22,6 +22,7 @@ from ironforge.schedules.definition import Schedule
 from ironforge.settings import Settings
 from ironforge.store.contract import Inspector, Submission
 from ironforge.store.kind_catalog import KindCatalog
+from ironforge.store.schedules.advance import Advance
 from ironforge.store.schedules.contract import (
     CODE,
     MAX_BACKFILL,
@@ -34,7 +35,7 @@ from ironforge.store.schedules.contract import (
     no_such_schedule,
 )
 from ironforge.store.schedules.defining import Definition, apply, check_etag, home_of, passed
-from ironforge.store.schedules.firing import Shot, id_at
+from ironforge.store.schedules.firing import id_at
 from ironforge.store.schedules.shard import ScheduleShard
 from ironforge.store.schedules.shards import ScheduleShards
 from ironforge.store.schedules.stored import Held
@@ -141,8 +142,8 @@ class RedisSchedules:
             stored, now_ms = held.read(), await shard.now_ms()
             job = shard.firing.job(name, stored.schedule, id_at(now_ms), self._kinds.look_up)
             position = held.planned(stored, now_ms)
-            shot = Shot(held, position, at_ms=now_ms, reason="trigger")
-            return await _fired(shard, stored, shot.starting([job], stored.schedule.overlap))
+            advance = Advance(held, position, at_ms=now_ms, reason="trigger")
+            return await _fired(shard, stored, advance.starting([job], stored.schedule.overlap))
 
         await self._kinds.refresh_if_due()
         return await self._shards.chase(name, attempt)
@@ -160,9 +161,9 @@ class RedisSchedules:
             if dry_run or not jobs:
                 return answer
             position = held.planned(stored, now_ms)
-            shot = Shot(held, position, at_ms=times[0], reason="backfill")
-            shot = shot.starting(jobs, stored.schedule.overlap, whatever_runs=True)
-            return answer if await _fired(shard, stored, shot) else None
+            advance = Advance(held, position, at_ms=times[0], reason="backfill")
+            advance = advance.starting(jobs, stored.schedule.overlap, whatever_runs=True)
+            return answer if await _fired(shard, stored, advance) else None
 
         await self._kinds.refresh_if_due()
         return await self._shards.chase(name, attempt)
@@ -173,15 +174,15 @@ class RedisSchedules:
             await self._connections[0].call("HDEL", self._announced_in.schedule_versions, held.name)
 
 
-async def _fired(shard: ScheduleShard, stored: StoredSchedule, shot: Shot) -> Fired | None:
+async def _fired(shard: ScheduleShard, stored: StoredSchedule, advance: Advance) -> Fired | None:
     """Out of turn. None: the schedule is not where it was seen, or where it is was lost, and is known now."""
-    if shot.held.position() is None:
-        await shard.write(shot.held, stored, shot.goes)
+    if advance.held.position() is None:
+        await shard.write(advance.held, stored, advance.goes)
         return None
-    _, [hit] = await shard.fire([shot])
-    if hit.verdict == "started":
-        return Fired("started", shot.reason, hit.job_id)
-    return Fired("skipped", "overlap") if hit.verdict == "skipped" else None
+    _, [became] = await shard.fire([advance])
+    if became.verdict == "started":
+        return Fired("started", advance.reason, became.job_id)
+    return Fired("skipped", "overlap") if became.verdict == "skipped" else None
 
 
 def _times(name: str, schedule: Schedule, start: datetime, end: datetime) -> list[int]:

@@ -6,16 +6,20 @@ import contextlib
 from collections.abc import Sequence
 from typing import Final
 
+from redis.exceptions import RedisError
+
 from ironforge.errors import InvalidState, JobNotFound
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
-from ironforge.redis.scripts import DELETE_SCHEDULE, FAULT, PUT_SCHEDULE
+from ironforge.redis.outages import is_wrong_type
+from ironforge.redis.scripts import DELETE_SCHEDULE, NOTE_PROBLEM, PUT_SCHEDULE
 from ironforge.settings import Settings
 from ironforge.store.located_jobs import LocatedJobs
 from ironforge.store.quotas import all_defined
 from ironforge.store.retention import milliseconds
+from ironforge.store.schedules.advance import Advance
 from ironforge.store.schedules.contract import PastTick, ScheduleView, StoredSchedule
-from ironforge.store.schedules.firing import Firing, Hits, Shot, Volley
+from ironforge.store.schedules.firing import FireCall, Fired, Firing
 from ironforge.store.schedules.stored import Held, Position, encode, etag_of, past_tick
 from ironforge.store.schedules.ticking import Skipped
 
@@ -53,12 +57,16 @@ class ScheduleShard:
         """Of those that are there, in this order."""
         held = await self.held(names)
         found = [one.name for one in held]
-        faults = await self._connection.call("HMGET", self._keys.faults, *found) if found else []
-        return [one.view((why or b"").decode(errors="replace")) for one, why in zip(held, faults, strict=True)]
+        problems = await self._connection.call("HMGET", self._keys.problems, *found) if found else []
+        return [one.view((why or b"").decode(errors="replace")) for one, why in zip(held, problems, strict=True)]
 
-    async def fault(self, name: str, why: str) -> None:
-        """It starts no job, for this reason, until it does."""
-        await self._connection.run(FAULT, FAULT.keys(self._keys), [name, why[:MAX_WHY]])
+    async def note_problem(self, name: str, why: str) -> None:
+        """It starts no job, for this reason, until it does. One that the server cannot take stops no tick."""
+        try:
+            await self._connection.run(NOTE_PROBLEM, NOTE_PROBLEM.keys(self._keys), [name, why[:MAX_WHY]])
+        except RedisError as error:
+            if not is_wrong_type(error):
+                raise
 
     async def write(
         self,
@@ -98,20 +106,20 @@ class ScheduleShard:
         keys = DELETE_SCHEDULE.keys(self._keys, history=self._keys.history(held.name))
         return bool(await self._connection.run(DELETE_SCHEDULE, keys, [held.name, held.said]))
 
-    async def fire(self, shots: Sequence[Shot]) -> Hits:
+    async def fire(self, advances: Sequence[Advance]) -> Fired:
         """As `Firing.fire`, after what new runs cancel."""
-        await self._cancel(shots)
-        return await self.firing.fire(shots)
+        await self._cancel(advances)
+        return await self.firing.fire(advances)
 
-    async def fire_all(self, volleys: Sequence[Volley]) -> list[Hits | None]:
+    async def fire_all(self, calls: Sequence[FireCall]) -> list[Fired | None]:
         """As `Firing.fire_all`, after what new runs cancel."""
-        for volley in volleys:
-            await self._cancel(volley.shots)
-        return await self.firing.fire_all(volleys)
+        for call in calls:
+            await self._cancel(call.advances)
+        return await self.firing.fire_all(calls)
 
-    async def give_back(self, shots: Sequence[Shot]) -> None:
+    async def give_back(self, advances: Sequence[Advance]) -> None:
         """Whatever fires ticks is told of them at once: what they were told to fires them no more."""
-        words = [word for shot in shots for word in (shot.since_ms, shot.held.name)]
+        words = [word for advance in advances for word in (advance.since_ms, advance.held.name)]
         add: Command = ["ZADD", self._keys.ticks, "XX", "LT", *words]
         await self._connection.pipeline([add, ["PUBLISH", self._keys.signals, "due:0"]])
 
@@ -119,10 +127,10 @@ class ScheduleShard:
         rows = await self._connection.call("LRANGE", self._keys.history(name), 0, -1)
         return [past for row in rows if (past := past_tick(row)) is not None]
 
-    async def _cancel(self, shots: Sequence[Shot]) -> None:
-        for shot in shots:
-            if shot.ends:
+    async def _cancel(self, advances: Sequence[Advance]) -> None:
+        for advance in advances:
+            if advance.ends:
                 # Whatever has become of the schedule since: nothing that starts no run ends one.
-                where: Command = (shot.held.name, shot.held.at, shot.fires_ms, shot.holds_ms)
+                where: Command = (advance.held.name, advance.held.at, advance.fires_ms, advance.holds_ms)
                 with contextlib.suppress(JobNotFound, InvalidState):
-                    await self._located.cancel(shot.ends, unless_moved=where)
+                    await self._located.cancel(advance.ends, unless_moved=where)

@@ -120,12 +120,12 @@ class Held(NamedTuple):
         """Where it is, or, where that is lost, will be from now on."""
         return self.position() or Position().to(next_tick(self.name, stored.schedule, now_ms))
 
-    def view(self, fault: str = "") -> ScheduleView:
-        """`fault`: why it starts no job."""
+    def view(self, problem: str = "") -> ScheduleView:
+        """`problem`: why it starts no job."""
         position = Position.read(self.at)
         next_ms, last_job = (position.at_ms, position.last_job or None) if position else (None, None)
         try:
-            stored, problem = self.read(), fault
+            stored: StoredSchedule | None = self.read()
         except ScheduleConflict as error:
             stored, problem = None, str(error)
         return ScheduleView(self.name, stored, etag_of(self.said), next_ms, last_job, problem)

@@ -17,7 +17,8 @@ from ironforge.errors import Duplicate
 from ironforge.job.record import created_ms_of, parse_id
 from ironforge.schedules.definition import GRACE_MS, Schedule
 from ironforge.schedules.ticks import fire_ms, ticks
-from ironforge.store.schedules.firing import MOST_WAITING, tick_id
+from ironforge.store.schedules.advance import MOST_WAITING
+from ironforge.store.schedules.firing import tick_id
 from ironforge.store.schedules.ticking import AT_ONCE
 from ironforge.verify.account import Account, Tell
 from ironforge.verify.places import held_by, more_than

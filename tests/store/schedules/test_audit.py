@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ironforge.redis.scripts import AUDIT_SCHEDULES
-from ironforge.store.schedules import ticker as ticker_module
+from ironforge.store.schedules import claims
 from tests.store.kit import Cluster
 from tests.store.schedules.kit import every, jobs, schedules, tick, ticker
 
@@ -85,7 +85,7 @@ async def test_all_are_looked_after_page_by_page(cluster: Cluster) -> None:
     one, cursor, pages, mended = ticker(cluster), b"0:0", 0, 0
     while pages == 0 or not cursor.startswith(b"0:"):
         keys = AUDIT_SCHEDULES.keys(cluster.keys)
-        cursor, found = await one._connection.run(AUDIT_SCHEDULES, keys, [cursor, 100, ticker_module.AGAIN_MS])
+        cursor, found = await one._connection.run(AUDIT_SCHEDULES, keys, [cursor, 100, claims.AGAIN_MS])
         pages, mended = pages + 1, mended + found
     assert mended == len(names)
     assert 5 <= pages <= 50
@@ -97,5 +97,5 @@ async def test_a_process_that_waits_for_a_tick_far_away_looks_now_and_then(clust
     one.wake(0)
     seconds = await one.tick()
     assert seconds is not None
-    assert ticker_module.AUDIT_SECONDS - 5 < seconds <= ticker_module.AUDIT_SECONDS
-    assert one._audit_at > time.monotonic()
+    assert claims.AUDIT_SECONDS - 5 < seconds <= claims.AUDIT_SECONDS
+    assert one._claims._audit_at > time.monotonic()

@@ -26,7 +26,7 @@ async def test_how_many_there_are_and_when_the_next_one_ticks(cluster: Cluster) 
 async def test_one_that_a_process_is_about_to_fire_is_still_the_next(cluster: Cluster) -> None:
     await schedules(cluster).put("report", every(3600.0))
     at_ms = put_back(cluster, "report", 3_600_000 - now_ms() % 3_600_000)
-    await ticker(cluster)._claim()
+    await ticker(cluster)._claims.claim()
     assert (await counts(cluster)).next_ms == at_ms
 
 
@@ -89,8 +89,8 @@ async def test_nothing_is_remembered_of_one_that_is_gone(cluster: Cluster) -> No
     one = ticker(cluster)
     await tick(one)
     await schedules(cluster).delete("report")
-    await one._fault("report", "too late")
-    assert cluster.raw.exists(cluster.keys.faults) == 0
+    await one._schedules.note_problem("report", "too late")
+    assert cluster.raw.exists(cluster.keys.problems) == 0
 
 
 async def test_what_cannot_be_written_down_stops_no_tick(cluster: Cluster) -> None:
@@ -98,10 +98,10 @@ async def test_what_cannot_be_written_down_stops_no_tick(cluster: Cluster) -> No
         await schedules(cluster).put(name, every(catch_up=CAUGHT_UP))
         make_due(cluster, name)
     cluster.raw.hset(cluster.keys.schedules, "broken", b"{}")
-    cluster.raw.set(cluster.keys.faults, "somebody's")
+    cluster.raw.set(cluster.keys.problems, "somebody's")
     await tick(ticker(cluster))
     assert (await schedules(cluster).history("well"))[0].outcome == "started"
-    cluster.raw.delete(cluster.keys.faults)
+    cluster.raw.delete(cluster.keys.problems)
 
 
 def test_those_of_several_shards_are_added_up() -> None:

@@ -18,9 +18,9 @@ from ironforge.errors import JobNotFound
 from ironforge.job.record import created_ms_of
 from ironforge.redis import scripts
 from ironforge.schedules.definition import CatchUp
+from ironforge.store.schedules.claims import AGAIN_MS
 from ironforge.store.schedules.contract import PastTick
 from ironforge.store.schedules.shard import ScheduleShard
-from ironforge.store.schedules.ticker import AGAIN_MS
 from tests.store.kit import Cluster
 from tests.store.model import clock
 from tests.store.model.planting import edit
@@ -135,7 +135,7 @@ class Schedules(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 1))
     def the_clock_is_put_back_under_one_that_was_told(self, number: int) -> None:
-        self.do(self.tickers[number]._claim())
+        self.do(self.tickers[number]._claims.claim())
         self.clock.advance(-100_000)
         self.do(self.tickers[number].tick())
 
@@ -145,13 +145,13 @@ class Schedules(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 1))
     def one_is_told_and_waits(self, number: int) -> None:
-        self.do(self.tickers[number]._claim())
+        self.do(self.tickers[number]._claims.claim())
 
     @rule()
     def one_is_told_of_what_the_other_has_not_fired(self) -> None:
-        self.do(self.tickers[0]._claim())
+        self.do(self.tickers[0]._claims.claim())
         self.later(AGAIN_MS + 1)
-        self.do(self.tickers[1]._claim())
+        self.do(self.tickers[1]._claims.claim())
 
     @rule(number=st.integers(0, 1))
     def one_dies(self, number: int) -> None:

@@ -121,7 +121,7 @@ async def test_a_run_out_of_turn_makes_no_tick_late(cluster: Cluster) -> None:
     at_ms = make_due(cluster, "report")
     one = ticker(cluster)
     one.wake(0)
-    await one._claim()
+    await one._claims.claim()
     await schedules(cluster).trigger("report")
     assert cluster.raw.zscore(cluster.keys.ticks, "report") == at_ms
     await tick(one)

@@ -7,7 +7,7 @@ import pytest
 from ironforge.job.limits import RUNS, LimitUse
 from ironforge.job.record import JobState
 from ironforge.schedules.definition import CatchUp
-from ironforge.store.schedules.aim import aim
+from ironforge.store.schedules.planning import plan
 from ironforge.store.schedules.ticking import AT_ONCE
 from tests.store.kit import Cluster, completed, dead, ids_in, now_ms
 from tests.store.schedules.kit import (
@@ -150,7 +150,7 @@ async def test_what_was_prepared_before_an_outage_is_decided_anew_after_it(clust
     at_ms = make_due(cluster, "report", 3)
     one = ticker(cluster)
     [held] = await one._schedules.held(["report"])
-    in_time = aim(held, held.read(), at_ms, one._schedules.firing, one._kinds.look_up)
+    in_time = plan(held, held.read(), at_ms, one._schedules.firing, one._claims._kinds.look_up)
     _, [hit] = await one._schedules.fire([in_time])
     assert hit.verdict == "moved"
     await tick(one)
@@ -221,7 +221,7 @@ async def test_a_new_definition_holds_at_once(cluster: Cluster) -> None:
     one = ticker(cluster)
     make_due(cluster, "report")
     one.wake(0)
-    await one._claim()
+    await one._claims.claim()
     await schedules(cluster).put("report", every(catch_up=CAUGHT_UP, job=request("other")))
     await tick(one)
     await tick(ticker(cluster))

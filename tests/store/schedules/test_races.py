@@ -106,7 +106,7 @@ async def test_a_tick_that_was_prepared_cancels_no_run_of_a_schedule_that_was_ch
     fires_ms = put_back(cluster, "report", view.next_ms - now_ms() - 500)
     one.wake(0)
     await one.tick()
-    assert len(one._loaded) == 1
+    assert len(one._claims.held) == 1
 
     await change(door)
     await until(lambda: now_ms() > fires_ms, "the tick")
@@ -122,8 +122,8 @@ async def test_an_outage_puts_ticks_off(cluster: Cluster, monkeypatch: pytest.Mo
     one, failed = ticker(cluster), []
     fire = one._schedules.firing.fire_all
 
-    async def away(volleys: object) -> None:
-        failed.append(volleys)
+    async def away(calls: object) -> None:
+        failed.append(calls)
         raise StoreUnavailable("the server is away")
 
     monkeypatch.setattr(one._schedules.firing, "fire_all", away)
@@ -164,8 +164,8 @@ async def test_one_that_stops_while_the_server_is_away_keeps_no_one_waiting(
     put_back(cluster, "report", -DAY_MS)
     asked: list[object] = []
 
-    async def away(_schedules: ScheduleShard, shots: object) -> None:
-        asked.append(shots)
+    async def away(_schedules: ScheduleShard, advances: object) -> None:
+        asked.append(advances)
         raise StoreUnavailable("the server is away")
 
     monkeypatch.setattr(ScheduleShard, "give_back", away)
@@ -180,10 +180,10 @@ async def told_of(cluster: Cluster, name: str) -> AsyncIterator[None]:
     cluster.raw.zadd(cluster.keys.ticks, {name: 1})
     one = ticker(cluster)
     with pytest.MonkeyPatch.context() as here:
-        here.setattr("ironforge.store.schedules.ticker.AHEAD_MS", 2 * DAY_MS)
+        here.setattr("ironforge.store.schedules.claims.AHEAD_MS", 2 * DAY_MS)
         async with in_background(one.tick_forever(), "ticks"):
             one.wake(0)
-            await until(lambda: one._loaded, "it to be told of the tick")
+            await until(lambda: one._claims.held, "it to be told of the tick")
             yield
 
 

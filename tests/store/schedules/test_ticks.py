@@ -11,9 +11,9 @@ import pytest
 
 from ironforge.job.record import created_ms_of, format_id, parse_id
 from ironforge.job.tick import JobTick
-from ironforge.store.schedules import ticker as ticker_module
-from ironforge.store.schedules.aim import aim
+from ironforge.store.schedules import claims
 from ironforge.store.schedules.firing import tick_id
+from ironforge.store.schedules.planning import plan
 from tests.store.kit import Cluster, now_ms
 from tests.store.schedules.kit import (
     CAUGHT_UP,
@@ -59,7 +59,7 @@ async def test_of_many_that_fire_the_same_tick_one_does(cluster: Cluster) -> Non
     for one in tickers:  # each is told of it, as if the others had been told of it long ago
         make_due_again(cluster, "report")
         one.wake(0)
-        await one._claim()
+        await one._claims.claim()
     await asyncio.gather(*(one.tick() for one in tickers))
     assert len(jobs(cluster)) == 1
     assert [past.outcome for past in await history(cluster, "report")] == ["started"]
@@ -71,8 +71,8 @@ async def test_what_one_is_told_of_others_are_told_of_later(cluster: Cluster, mo
     make_due(cluster, "report")
     dead, other = ticker(cluster), ticker(cluster)
     dead.wake(0)
-    await dead._claim()
-    assert cluster.raw.zscore(cluster.keys.ticks, "report") > now_ms() + ticker_module.AGAIN_MS / 2
+    await dead._claims.claim()
+    assert cluster.raw.zscore(cluster.keys.ticks, "report") > now_ms() + claims.AGAIN_MS / 2
     await tick(other)
     assert jobs(cluster) == []
     make_due_again(cluster, "report")
@@ -116,9 +116,9 @@ async def test_what_was_decided_by_a_clock_that_was_put_back_since_is_decided_an
     one = ticker(cluster)
     [held] = await one._schedules.held(["report"])
     firing = one._schedules.firing
-    later = aim(held, held.read(), at_ms + 2 * DAY_MS, firing, one._kinds.look_up)
+    later = plan(held, held.read(), at_ms + 2 * DAY_MS, firing, one._claims._kinds.look_up)
     cluster.raw.zadd(cluster.keys.ticks, {"report": at_ms + 2 * DAY_MS})
-    one._volleys.add(firing.volley([later]))
+    one._claims.calls.add(firing.call([later]))
     one._clock.note(at_ms + 2 * DAY_MS, time.monotonic())
     await one.tick()
     assert jobs(cluster) == []
@@ -146,16 +146,34 @@ async def test_scripts_that_the_server_has_forgotten(cluster: Cluster) -> None:
     assert len(jobs(cluster)) == 1
 
 
+async def test_scripts_that_the_server_has_forgotten_while_many_are_due(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None of them waits for another one to be made by itself."""
+    monkeypatch.setattr(claims, "AT_ONCE", 2)
+    for number in range(5):
+        await schedules(cluster).put(f"s{number}", every(catch_up=CAUGHT_UP))
+        make_due(cluster, f"s{number}")
+    one = ticker(cluster)
+    for _ in range(3):
+        await one._claims.claim()
+    assert len(one._claims.calls) >= 3
+    cluster.raw.script_flush()
+    answers = await one._schedules.fire_all(one._claims.due())
+    assert [became.verdict for answer in answers for became in (answer or (0, []))[1]] == ["started"] * 5
+    assert len(jobs(cluster)) == 5
+
+
 async def test_a_lost_answer_starts_no_second_job(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     await schedules(cluster).put("report", every(catch_up=CAUGHT_UP))
     make_due(cluster, "report")
     one = ticker(cluster)
     one.wake(0)
-    await one._claim()
+    await one._claims.claim()
     fire = one._schedules.firing.fire_all
 
-    async def lost(volleys):  # type: ignore[no-untyped-def]
-        await fire(volleys)
+    async def lost(calls):  # type: ignore[no-untyped-def]
+        await fire(calls)
         raise ConnectionResetError("the answer was lost")
 
     with monkeypatch.context() as broken:
@@ -168,7 +186,7 @@ async def test_a_lost_answer_starts_no_second_job(cluster: Cluster, monkeypatch:
 
 
 async def test_many_that_are_due_are_fired_together(cluster: Cluster) -> None:
-    names = [f"s{number}" for number in range(ticker_module.AT_ONCE + 10)]
+    names = [f"s{number}" for number in range(claims.AT_ONCE + 10)]
     for name in names:
         await schedules(cluster).put(name, every(catch_up=CAUGHT_UP))
         make_due(cluster, name)
@@ -222,7 +240,7 @@ async def test_large_jobs_are_fired_in_several_calls(cluster: Cluster) -> None:
         make_due(cluster, name)
     one = ticker(cluster)
     one.wake(0)
-    await one._claim()
-    assert len(one._loaded) == 5
+    await one._claims.claim()
+    assert len(one._claims.held) == 5
     await tick(one)
     assert len(jobs(cluster)) == len(names)

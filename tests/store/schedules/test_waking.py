@@ -10,7 +10,7 @@ from ironforge.redis.connection import DoorConnection
 from ironforge.store import NodeStore
 from ironforge.store.consumer.notifications import RedisNotifications
 from ironforge.store.expiry import ExpirySweep
-from ironforge.store.schedules.ticker import AHEAD_MS
+from ironforge.store.schedules.claims import AHEAD_MS
 from tests.store.kit import Cluster
 from tests.store.schedules.kit import CAUGHT_UP, every, jobs, make_due, schedules, ticker
 

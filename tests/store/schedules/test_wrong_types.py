@@ -13,7 +13,7 @@ from tests.store.kit import Cluster, job
 from tests.store.schedules.kit import CAUGHT_UP, every, history, jobs, make_due, schedules, tick, ticker
 
 TICKING = ["schedules", "upcoming", "ticks", "history"]
-KEYS = [*TICKING, "pauses", "faults"]
+KEYS = [*TICKING, "pauses", "problems"]
 FROM, TO = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 3, tzinfo=UTC)
 
 
@@ -45,14 +45,14 @@ async def test_no_tick_is_half_fired(cluster: Cluster, name: str) -> None:
     make_due(cluster, "report")
     one = ticker(cluster)
     one.wake(0)
-    await one._claim()
+    await one._claims.claim()
     key = key_of(cluster, name)
     kept = cluster.raw.dump(key)
     cluster.raw.set(key, "somebody's")
     before = cluster.snapshot()
     await one.tick()
     after = cluster.snapshot()
-    why = after.pop(cluster.keys.faults.encode(), None)
+    why = after.pop(cluster.keys.problems.encode(), None)
     assert after == before
     assert why is not None or name == "schedules"
     # Once it is out of the way the tick is fired.

@@ -6,7 +6,7 @@ from typing import Any
 
 from ironforge.job.record import new_id
 from ironforge.redis.scripts import CLAIM_TICKS, FIRE
-from ironforge.store.schedules import aim, firing, ticker, ticking
+from ironforge.store.schedules import advance, claims, planning, ticking
 from tests.system.verify.planting import edit
 
 SECOND_MS = 1_000
@@ -32,7 +32,7 @@ def leave_a_tick_out() -> None:
         following = plan.following and ticking.next_tick(name, schedule, plan.following.at_ms)
         return plan._replace(following=following)
 
-    aim.step = further  # type: ignore[assignment]
+    planning.step = further  # type: ignore[assignment]
 
 
 def skip_without_a_word() -> None:
@@ -43,13 +43,13 @@ def skip_without_a_word() -> None:
 def fire_a_second_early() -> None:
     """Also where the script is asked whether it is time."""
     edit(FIRE, ("fires[at] > now", f"fires[at] > now + {SECOND_MS}"))
-    original = aim.aim
+    original = planning.plan
 
     def early(*words: Any) -> Any:
-        shot = original(*words)
-        return shot._replace(fires_ms=shot.fires_ms - SECOND_MS)
+        planned = original(*words)
+        return planned._replace(fires_ms=planned.fires_ms - SECOND_MS)
 
-    ticker.aim = early  # type: ignore[assignment]
+    claims.plan = early  # type: ignore[assignment]
 
 
 def ignore_the_jitter() -> None:
@@ -64,7 +64,7 @@ def ignore_pauses() -> None:
     def on(*words: Any, **_: Any) -> Any:
         return step(*words)
 
-    aim.step = on  # type: ignore[assignment]
+    planning.step = on  # type: ignore[assignment]
 
 
 def overlap_all_the_same() -> None:
@@ -74,22 +74,22 @@ def overlap_all_the_same() -> None:
 
 def queue_nothing() -> None:
     """A schedule whose runs are to wait for each other starts one beside the other."""
-    firing.MOST_WAITING.clear()
+    advance.MOST_WAITING.clear()
 
 
 def let_the_last_run_go_on() -> None:
     """A schedule whose new runs take the place of the last one starts one beside it."""
-    original = aim.aim
+    original = planning.plan
 
     def beside(*words: Any) -> Any:
         return original(*words)._replace(ends=b"")
 
-    ticker.aim = beside  # type: ignore[assignment]
+    claims.plan = beside  # type: ignore[assignment]
 
 
 def name_jobs_anew() -> None:
     """The id of a tick's job does not follow from the tick."""
-    aim.tick_id = lambda _name, _created_ms, _at_ms: new_id()  # type: ignore[assignment]
+    planning.tick_id = lambda _name, _created_ms, _at_ms: new_id()  # type: ignore[assignment]
 
 
 def fire_nothing() -> None:

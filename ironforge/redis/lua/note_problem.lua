@@ -1,8 +1,8 @@
 #!lua
 -- Remembers why a schedule starts no job, until it does.
--- KEYS  schedules, faults
+-- KEYS  schedules, problems
 -- ARGV  name, why
 -- Returns 1, or 0: there is no such schedule any more
 if redis.call('HEXISTS', schedules, name) == 0 then return 0 end
-redis.call('HSET', faults, name, why)
+redis.call('HSET', problems, name, why)
 return 1

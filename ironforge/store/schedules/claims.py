@@ -1,0 +1,142 @@
+"""The schedules of one shard that this process is to fire: others are told of them only when it does not.
+
+What is to happen to them is prepared ahead, so that at its time a command only has to be sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from typing import Final
+
+from redis.exceptions import RedisError
+
+from ironforge.errors import StoreUnavailable
+from ironforge.logs.setup import get_logger
+from ironforge.redis.connection import Connection
+from ironforge.redis.keys import Keys
+from ironforge.redis.replies import rows
+from ironforge.redis.scripts import AUDIT_SCHEDULES, CLAIM_TICKS
+from ironforge.schedules.definition import GRACE_MS
+from ironforge.store.kind_catalog import KindCatalog
+from ironforge.store.schedules.advance import Advance
+from ironforge.store.schedules.firing import FireCall
+from ironforge.store.schedules.planning import plan
+from ironforge.store.schedules.shard import ScheduleShard
+from ironforge.store.schedules.stored import Held
+from ironforge.store.server_clock import ServerClock
+
+# Schedules that one process is told of at once, and bytes of them; it fires them in one call. That takes the server
+# 2 ms, and to prepare it takes the process 5.
+AT_ONCE: Final = 100
+BYTES_AT_ONCE: Final = 4 * 1024 * 1024
+# How long before its time a tick is prepared at the latest, along with what is due after it, but not so much later that
+# it comes with the next ones; and how long after its time others are told of it.
+LEAST_AHEAD_MS: Final = 2_000
+AHEAD_MS: Final = 4_000
+AGAIN_MS: Final = 5_000
+# How often some schedules are looked after, and of how many.
+AUDIT_SECONDS: Final = 60.0
+AUDITED: Final = 500
+
+log = get_logger("ironforge.schedules")
+
+
+class Claims:
+    """Over the caller's connection. `due_at`: when there is something to claim, by the monotonic clock."""
+
+    def __init__(
+        self, keys: Keys, connection: Connection, schedules: ScheduleShard, kinds: KindCatalog, clock: ServerClock
+    ) -> None:
+        self.due_at = math.inf
+        self.calls: set[FireCall] = set()
+        self.held: set[Held] = set()
+        self._keys = keys
+        self._connection = connection
+        self._schedules = schedules
+        self._kinds = kinds
+        self._clock = clock
+        self._audit_at = -math.inf
+        self._audited = b"0:0"
+
+    def expect(self, in_ms: float) -> bool:
+        """Some schedule is to be looked at then. Whether that is sooner than anything else."""
+        at = time.monotonic() + max(0, in_ms - LEAST_AHEAD_MS) / 1000
+        is_sooner = at < self.due_at
+        self.due_at = min(at, self.due_at)
+        return is_sooner
+
+    async def claim(self) -> None:
+        """Some more of those that tick soon."""
+        await self._audit_if_due()
+        asked_at = time.monotonic()
+        words = [AT_ONCE, BYTES_AT_ONCE, AHEAD_MS, AGAIN_MS]
+        now_ms, next_ms, *found = await self._connection.run(CLAIM_TICKS, CLAIM_TICKS.keys(self._keys), words)
+        self._clock.note(now_ms, asked_at)
+        self.due_at = self._audit_at if next_ms >= 0 else math.inf
+        claimed = [Held(name.decode(errors="replace"), said, at) for name, said, at in rows(found, 3)]
+        if next_ms >= 0:
+            self.expect(0 if len(claimed) == AT_ONCE else next_ms)
+        if claimed:
+            await self._kinds.refresh_if_due()
+        together: dict[tuple[float, bool], list[Advance]] = {}
+        for held in claimed:
+            advance = None if held in self.held else await self._plan(held, now_ms)
+            if advance is not None:
+                when = max(advance.fires_ms, now_ms), advance.refused is None
+                together.setdefault(when, []).append(advance)
+        for (fires_ms, is_well), advances in together.items():
+            self.calls.add(self._schedules.firing.call(advances) if is_well else FireCall(advances, fires_ms))
+            self.held.update(advance.held for advance in advances)
+
+    def due(self) -> list[FireCall]:
+        """Whose time has come, the earliest first."""
+        now_ms = self._clock.now_ms()
+        return sorted((call for call in self.calls if call.fires_ms <= now_ms), key=lambda call: call.fires_ms)
+
+    def far_off(self) -> list[FireCall]:
+        """Of a time when the server's clock was ahead of where it is now."""
+        until_ms = self._clock.now_ms() + AHEAD_MS
+        return [call for call in self.calls if call.fires_ms > until_ms]
+
+    def seconds_left(self) -> float:
+        """Until there is something to fire or to claim; infinite: there is nothing."""
+        fires_ms = min((call.fires_ms for call in self.calls), default=math.inf)
+        return min((fires_ms - self._clock.now_ms()) / 1000, self.due_at - time.monotonic())
+
+    def let_go(self, call: FireCall) -> None:
+        """It was made, or is not to be."""
+        self.calls.discard(call)
+        self.held.difference_update([advance.held for advance in call.advances])
+
+    async def _audit_if_due(self) -> None:
+        if time.monotonic() < self._audit_at:
+            return
+        keys = AUDIT_SCHEDULES.keys(self._keys)
+        self._audited, mended = await self._connection.run(AUDIT_SCHEDULES, keys, [self._audited, AUDITED, AGAIN_MS])
+        self._audit_at = time.monotonic() + AUDIT_SECONDS
+        if mended:
+            log.warning("schedules_mended", count=mended)
+
+    async def _plan(self, held: Held, now_ms: int) -> Advance | None:
+        """One that cannot be read, or whose ticks cannot be told, stops no other one."""
+        try:
+            stored = held.read()
+            position = held.position()
+            if position is None:
+                planned = await asyncio.to_thread(held.planned, stored, now_ms)
+                await self._schedules.write(held, stored, planned)
+                self.expect(0)
+                return None
+            words = (held, stored, now_ms, self._schedules.firing, self._kinds.look_up)
+            # Up to thousands of ticks that were missed may be looked at, or of times that are left out.
+            is_missed = position.at_ms is not None and position.fires_ms < now_ms - GRACE_MS
+            takes_long = is_missed or stored.schedule.exclude
+            return await asyncio.to_thread(plan, *words) if takes_long else plan(*words)
+        except (StoreUnavailable, RedisError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one of them
+            log.warning("schedule_does_not_tick", schedule=held.name, error=str(error))
+            await self._schedules.note_problem(held.name, str(error))
+            return None
