@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from cronsim import CronSim
@@ -14,6 +15,7 @@ from ironforge.schedules.errors import wrong
 _ALL_SECONDS: Final = 60
 _ALL_MINUTES: Final = 60
 _ALL_HOURS: Final = 24
+_MONTHS: Final = range(1, 13)
 # How far is looked for a time that is not left out. In a row: of days, hours, minutes, or single times.
 _MOST_IN_A_ROW: Final = 5_000
 _MOST_YEARS: Final = 50
@@ -40,19 +42,26 @@ class Exclusions:
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._dates = {date.fromisoformat(text) for text in texts if not _is_line(text)}
-        self._lines = [_Line(text) for text in texts if _is_line(text)]
+        lines = [_Line(text) for text in texts if _is_line(text)]
+        # Most of many lines are those of one day, such as a holiday.
+        self._lines = {month: [line for line in lines if month in line.months] for month in _MONTHS}
 
     def until(self, wall: datetime) -> datetime | None:
         """The last second that is left out together with this one; None: this one is not left out."""
         if wall.date() in self._dates:
             return wall.replace(hour=23, minute=59, second=59)
-        return max((until for line in self._lines if (until := line.until(wall)) is not None), default=None)
+        return max((until for line in self._lines[wall.month] if (until := line.until(wall)) is not None), default=None)
+
+
+# To read 400 lines takes longer than to find a tick. Those of one schedule may take megabytes.
+exclusions_of = lru_cache(maxsize=16)(Exclusions)
 
 
 class _Line:
     def __init__(self, text: str) -> None:
         # Five fields leave out whole minutes.
         self._sim = sim = CronSim(text if len(text.split()) == 6 else f"* {text}", ANY_TIME)
+        self.months = sim.months
         self._whole: dict[str, Any] = {}
         if len(sim.seconds) == _ALL_SECONDS:
             self._whole["second"] = 59
@@ -67,7 +76,6 @@ class _Line:
             wall.minute in sim.minutes
             and wall.hour in sim.hours
             and wall.second in sim.seconds
-            and wall.month in sim.months
             and sim.match_day(wall)
         )
         return wall.replace(**self._whole) if found else None

@@ -22,7 +22,8 @@ from cronsim import CronSim
 
 from ironforge.schedules.cron import ANY_TIME
 from ironforge.schedules.definition import Gap, Timing
-from ironforge.schedules.exclusions import Exclusions, LeftOut
+from ironforge.schedules.exclusions import LeftOut, exclusions_of
+from ironforge.schedules.walls import Walls
 from ironforge.schedules.zones import zone
 
 # Python's clocks end with the year 9999, and one zone's earlier than another's.
@@ -86,7 +87,7 @@ def fire_ms(name: str, tick_ms: int, jitter_seconds: float) -> int:
 
 def _walks(schedule: Timing, in_zone: ZoneInfo, after_ms: int) -> Iterator[Iterator[_Moment]]:
     """Each in order, and perhaps with some that are not later than `after_ms`."""
-    exclusions = Exclusions(schedule.exclude)
+    exclusions = exclusions_of(schedule.exclude)
     if schedule.every_seconds is not None:
         every_ms = round(schedule.every_seconds * 1000)
         anchor_ms = 0 if schedule.start is None else _ms(schedule.start)
@@ -115,7 +116,7 @@ def _real_time(at_ms: int, every_ms: int, in_zone: ZoneInfo, left_out: LeftOut) 
 
 def _walls(line: str, after: datetime, left_out: LeftOut) -> Iterator[datetime]:
     """The times on the wall that a line names."""
-    walls = CronSim(line, after)
+    walls = Walls(line, after)
     try:
         for wall in walls:
             until = left_out.until(wall)
