@@ -73,10 +73,7 @@ class _Line:
     def until(self, wall: datetime) -> datetime | None:
         sim = self._sim
         found = (
-            wall.minute in sim.minutes
-            and wall.hour in sim.hours
-            and wall.second in sim.seconds
-            and sim.match_day(wall)
+            wall.minute in sim.minutes and wall.hour in sim.hours and wall.second in sim.seconds and sim.match_day(wall)
         )
         return wall.replace(**self._whole) if found else None
 

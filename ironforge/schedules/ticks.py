@@ -31,7 +31,7 @@ FIRST_YEAR: Final = 1970
 LAST_YEAR: Final = 9998
 _EPOCH: Final = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
-_LAST_MS: Final = (datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC) - _EPOCH) // _MS
+LAST_MS: Final = (datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC) - _EPOCH) // _MS
 _ALL_HOURS: Final = 24
 
 
@@ -59,7 +59,7 @@ def ticks(schedule: Timing, after_ms: int) -> Iterator[Tick]:
     Raises InvalidJob, on the way, where the exclusions leave out too many in a row.
     """
     in_zone = zone(schedule.timezone)
-    end_ms = _LAST_MS if schedule.end is None else min(_LAST_MS, _ms(schedule.end))
+    end_ms = LAST_MS if schedule.end is None else min(LAST_MS, _ms(schedule.end))
     last_ms = after_ms if schedule.start is None else max(after_ms, _ms(schedule.start) - 1)
     if last_ms >= end_ms:
         return
@@ -103,7 +103,7 @@ def _walks(schedule: Timing, in_zone: ZoneInfo, after_ms: int) -> Iterator[Itera
 
 
 def _real_time(at_ms: int, every_ms: int, in_zone: ZoneInfo, left_out: LeftOut) -> Iterator[_Moment]:
-    while at_ms < _LAST_MS:
+    while at_ms < LAST_MS:
         until = left_out.until(_at(at_ms).astimezone(in_zone))
         if until is None:
             yield _Moment(at_ms, bare=True, note="")

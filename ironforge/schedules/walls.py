@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import calendar
 from bisect import bisect_right
-from datetime import datetime
+from datetime import MAXYEAR, datetime
 from typing import Final
 
 from cronsim import CronSim
@@ -44,6 +44,6 @@ class Walls(CronSim):
 
     def _to_first(self, year: int, month: int) -> None:
         """Raises OverflowError behind the last year that there is, as cronsim does."""
-        if year > datetime.max.year:
+        if year > MAXYEAR:
             raise OverflowError
         self.dt = datetime(year, month, 1)  # noqa: DTZ001 - the clock on a wall

@@ -36,20 +36,22 @@ BYTES_AT_ONCE: Final = 4 * 1024 * 1024
 LEAST_AHEAD_MS: Final = 2_000
 AHEAD_MS: Final = 4_000
 AGAIN_MS: Final = 5_000
-# How often some schedules are looked after, and of how many.
+# How often some schedules are looked after, and of how many; and how often in the first round through all, and in one
+# after the server's clock was put back: what was told of ticks by a clock that was ahead may have died since.
 AUDIT_SECONDS: Final = 60.0
+ROUND_SECONDS: Final = 0.1
 AUDITED: Final = 500
+START: Final = b"0:0"
 
 log = get_logger("ironforge.schedules")
 
 
 class Claims:
-    """Over the caller's connection. `due_at`: when there is something to claim, by the monotonic clock."""
+    """Over the caller's connection."""
 
     def __init__(
         self, keys: Keys, connection: Connection, schedules: ScheduleShard, kinds: KindCatalog, clock: ServerClock
     ) -> None:
-        self.due_at = math.inf
         self.calls: set[FireCall] = set()
         self.held: set[Held] = set()
         self._keys = keys
@@ -57,14 +59,21 @@ class Claims:
         self._schedules = schedules
         self._kinds = kinds
         self._clock = clock
+        self._due_at = math.inf
         self._audit_at = -math.inf
-        self._audited = b"0:0"
+        self._audited = START
+        self._is_round = True
+
+    @property
+    def due_at(self) -> float:
+        """When there is something to claim, by the monotonic clock."""
+        return -math.inf if self._clock.was_put_back else self._due_at
 
     def expect(self, in_ms: float) -> bool:
         """Some schedule is to be looked at then. Whether that is sooner than anything else."""
         at = time.monotonic() + max(0, in_ms - LEAST_AHEAD_MS) / 1000
-        is_sooner = at < self.due_at
-        self.due_at = min(at, self.due_at)
+        is_sooner = at < self._due_at
+        self._due_at = min(at, self._due_at)
         return is_sooner
 
     async def claim(self) -> None:
@@ -74,7 +83,7 @@ class Claims:
         words = [AT_ONCE, BYTES_AT_ONCE, AHEAD_MS, AGAIN_MS]
         now_ms, next_ms, *found = await self._connection.run(CLAIM_TICKS, CLAIM_TICKS.keys(self._keys), words)
         self._clock.note(now_ms, asked_at)
-        self.due_at = self._audit_at if next_ms >= 0 else math.inf
+        self._due_at = self._audit_at if next_ms >= 0 else math.inf
         claimed = [Held(name.decode(errors="replace"), said, at) for name, said, at in rows(found, 3)]
         if next_ms >= 0:
             self.expect(0 if len(claimed) == AT_ONCE else next_ms)
@@ -111,11 +120,14 @@ class Claims:
         self.held.difference_update([advance.held for advance in call.advances])
 
     async def _audit_if_due(self) -> None:
-        if time.monotonic() < self._audit_at:
+        if self._clock.was_put_back:
+            self._clock.was_put_back, self._audited, self._is_round = False, START, True
+        elif time.monotonic() < self._audit_at:
             return
         keys = AUDIT_SCHEDULES.keys(self._keys)
         self._audited, mended = await self._connection.run(AUDIT_SCHEDULES, keys, [self._audited, AUDITED, AGAIN_MS])
-        self._audit_at = time.monotonic() + AUDIT_SECONDS
+        self._is_round = self._is_round and not self._audited.startswith(b"0:")
+        self._audit_at = time.monotonic() + (ROUND_SECONDS if self._is_round else AUDIT_SECONDS)
         if mended:
             log.warning("schedules_mended", count=mended)
 

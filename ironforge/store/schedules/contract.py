@@ -78,7 +78,7 @@ class Applied(NamedTuple):
 class PastTick(NamedTuple):
     """What became of a tick, of `ticks` of them from `at_ms` to `last_ms` that were skipped for the same reason, or of
     a backfill. `reason`: empty of a start at a tick, else as `schedules.reasons` has it, or the code of what refused
-    its job. Of very many that a change passes over `ticks` counts the first ones. `job_id`: the (last) job."""
+    its job. Of more than 10,000 in a row `ticks` may count the first ones. `job_id`: the (last) job."""
 
     at_ms: int
     outcome: Outcome

@@ -10,7 +10,9 @@ import msgspec
 
 from ironforge.job.record import created_ms_of
 from ironforge.redis.keys import ID_BYTES
+from ironforge.schedules.definition import MAX_JITTER_SECONDS
 from ironforge.schedules.errors import ScheduleConflict
+from ironforge.schedules.ticks import LAST_MS
 from ironforge.store.schedules.contract import PastTick, ScheduleView, StoredSchedule, unreadable
 from ironforge.store.schedules.ticking import Moment, next_tick
 
@@ -27,6 +29,8 @@ encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(StoredSchedule).decode
 _decode_owned: Final = msgspec.json.Decoder(_Owned).decode
 _POSITION: Final = re.compile(rb"([^:]*):(\d{1,15})?:(\d{1,15})?:(.*)", re.DOTALL)
+# No tick fires later, with the longest jitter.
+_LATEST_MS: Final = LAST_MS + round(MAX_JITTER_SECONDS * 1000)
 _PAST: Final = re.compile(rb"\+(\d+):(\d+):(\d+):([^:]*):(.*)|-(\d+):(\d+):(\d+):(.*)", re.DOTALL)
 
 
@@ -49,9 +53,11 @@ class Position(NamedTuple):
         found = _POSITION.fullmatch(raw)
         if found is None:
             return None
-        tag, at_ms, fires_ms, last_job = found.groups()
-        last_job = last_job if len(last_job) == ID_BYTES else b""
-        return cls(tag.decode(errors="replace"), int(at_ms) if at_ms else None, int(fires_ms or 0), last_job)
+        tag, last_job = found[1], found[4] if len(found[4]) == ID_BYTES else b""
+        at_ms, fires_ms = int(found[2]) if found[2] else None, int(found[3] or 0)
+        if max(at_ms or 0, fires_ms) > _LATEST_MS:
+            return None
+        return cls(tag.decode(errors="replace"), at_ms, fires_ms, last_job)
 
     @property
     def goes(self) -> bytes:

@@ -85,7 +85,7 @@ class Ticker:
             claims.let_go(call)
             await self._schedules.give_back(call.advances)
         seconds = claims.seconds_left()
-        return None if math.isinf(seconds) else max(0.001, seconds)
+        return None if seconds == math.inf else max(0.001, seconds)
 
     async def close(self) -> None:
         await self._connection.close()

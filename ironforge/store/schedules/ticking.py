@@ -12,6 +12,9 @@ from ironforge.schedules.ticks import fire_ms, ticks
 
 # Missed ticks that are looked at in one step. Where there are more, the others are seen to in the next one.
 AT_ONCE: Final = 2 * MAX_CAUGHT_UP
+# Of those that none of them starts, since they are too old or it is paused, all go by in one step, and so many are
+# counted: from a next tick in 1970 to now there may be a billion.
+MOST_COUNTED: Final = 10_000
 
 
 class Moment(NamedTuple):
@@ -22,7 +25,7 @@ class Moment(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """Ticks in a row that start nothing."""
+    """Ticks in a row that start nothing. Of more than MOST_COUNTED `ticks` may count the first ones."""
 
     first_ms: int
     last_ms: int
@@ -77,6 +80,11 @@ def step(name: str, schedule: Schedule, first: Moment, now_ms: float, *, paused_
     is_all = following is None or following.fires_ms > now_ms
     if not due:
         due, following = [first], next(coming, None)
+    is_paused = due[0].fires_ms < paused_until_ms
+    old_ms = min(now_ms, paused_until_ms) if is_paused else now_ms - _window_ms(schedule.catch_up)
+    if not is_all and all(tick.fires_ms < old_ms for tick in due):
+        reason = "paused" if is_paused else "missed"
+        return _pass_over(name, schedule, due, itertools.chain([following], coming), old_ms=old_ms, reason=reason)
     paused = _first_since(due, paused_until_ms)
     starts = paused or _first_to_start(schedule.catch_up, due, now_ms)
     skipped = _skipped(due[:starts], "paused" if paused else "missed")
@@ -88,12 +96,26 @@ def step(name: str, schedule: Schedule, first: Moment, now_ms: float, *, paused_
     return Step(start.fires_ms, skipped, start, after, _give_up_ms(schedule.catch_up, start, after))
 
 
+def _pass_over(
+    name: str, schedule: Schedule, due: list[Moment], coming: Iterator[Moment | None], *, old_ms: float, reason: str
+) -> Step:
+    """Skips these, and of the coming ones all that fire before `old_ms`."""
+    last, count, following = due[-1], len(due), next(coming, None)
+    while following is not None and following.fires_ms < old_ms and count < MOST_COUNTED:
+        last, count, following = following, count + 1, next(coming, None)
+    last_ms = last.at_ms
+    if following is not None and following.fires_ms < old_ms:
+        last_ms = max(last_ms, int(old_ms - schedule.jitter_seconds * 1000) - 1)
+        following = next_tick(name, schedule, last_ms)
+    return Step(last.fires_ms, Skipped(due[0].at_ms, last_ms, count, reason), None, following)
+
+
 def _first_to_start(catch_up: CatchUp, due: list[Moment], now_ms: float) -> int:
     """Which of these, the oldest first, is the first that is not skipped."""
     recent = _first_since(due, now_ms - GRACE_MS)
     if catch_up.policy == "none":
         return recent
-    within = min(recent, _first_since(due, now_ms - catch_up.window_seconds * 1000))
+    within = min(recent, _first_since(due, now_ms - _window_ms(catch_up)))
     most = catch_up.most if catch_up.policy == "all" else 1
     return max(within, min(recent, len(due) - most))
 
@@ -106,7 +128,11 @@ def _skipped(those: list[Moment], reason: str) -> Skipped | None:
     return Skipped(those[0].at_ms, those[-1].at_ms, len(those), reason) if those else None
 
 
+def _window_ms(catch_up: CatchUp) -> float:
+    """How long after its time a tick may start a job."""
+    return max(GRACE_MS, 0.0 if catch_up.policy == "none" else catch_up.window_seconds * 1000)
+
+
 def _give_up_ms(catch_up: CatchUp, start: Moment, after: Moment | None) -> int:
-    window_ms = 0.0 if catch_up.policy == "none" else catch_up.window_seconds * 1000
-    until_ms = start.fires_ms + round(max(GRACE_MS, window_ms))
+    until_ms = start.fires_ms + round(_window_ms(catch_up))
     return until_ms if catch_up.policy == "all" or after is None else min(until_ms, after.fires_ms)

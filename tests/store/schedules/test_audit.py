@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import UTC, datetime
 
@@ -9,8 +10,9 @@ import pytest
 
 from ironforge.redis.scripts import AUDIT_SCHEDULES
 from ironforge.store.schedules import claims
-from tests.store.kit import Cluster
-from tests.store.schedules.kit import every, jobs, schedules, tick, ticker
+from ironforge.store.schedules.ticker import Ticker
+from tests.store.kit import Cluster, now_ms
+from tests.store.schedules.kit import CAUGHT_UP, DAY_MS, every, jobs, make_due, schedules, tick, ticker
 
 
 async def test_one_that_nothing_would_look_at_is_looked_at(cluster: Cluster) -> None:
@@ -99,3 +101,28 @@ async def test_a_process_that_waits_for_a_tick_far_away_looks_now_and_then(clust
     assert seconds is not None
     assert claims.AUDIT_SECONDS - 5 < seconds <= claims.AUDIT_SECONDS
     assert one._claims._audit_at > time.monotonic()
+
+
+async def test_all_are_looked_after_as_soon_as_the_clock_was_put_back(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that was ahead a process was told of their ticks, and has died."""
+    monkeypatch.setattr(claims, "AUDITED", 10)
+    names = [f"s{number:03}" for number in range(300)]
+    for name in names:
+        await schedules(cluster).put(name, every(catch_up=CAUGHT_UP))
+    one = ticker(cluster)
+    one.wake(0)
+    await until_round_is_over(one)
+    for name in names:
+        make_due(cluster, name)
+        cluster.raw.zadd(cluster.keys.ticks, {name: now_ms() + 7 * DAY_MS})
+    one._clock.note(now_ms() + DAY_MS, time.monotonic())
+    one.wake(0)
+    await until_round_is_over(one)
+    assert len(jobs(cluster)) == len(names)
+
+
+async def until_round_is_over(one: Ticker) -> None:
+    while (seconds := await one.tick()) is None or seconds < 5:
+        await asyncio.sleep(seconds or 0)

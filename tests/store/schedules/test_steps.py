@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironforge.schedules.definition import GRACE_MS, CatchUp, Schedule
-from ironforge.store.schedules.ticking import AT_ONCE, Moment, Step, next_tick, step
+from ironforge.store.schedules.ticking import AT_ONCE, MOST_COUNTED, Moment, Step, next_tick, step
 from tests.store.schedules.kit import every
 
 START_MS = 1_700_000_000_000
@@ -91,15 +92,39 @@ def test_jitter_moves_ticks_and_no_tick_before_another(jitter: float, waits_ms: 
     assert rows == sorted(rows)
 
 
-@pytest.mark.parametrize("policy", ["latest", "all", "none"])
-def test_a_long_outage_is_seen_to_in_parts(policy: Any) -> None:
+@pytest.mark.parametrize(("policy", "ticks"), [("latest", AT_ONCE - 1), ("all", AT_ONCE - 100), ("none", 9_990)])
+def test_a_long_outage_is_seen_to_in_parts(policy: Any, ticks: int) -> None:
+    """Those that no step could start go by at once."""
     first = Moment(START_MS, START_MS)
     one = step("report", every(1.0, catch_up=CatchUp(policy, 1e6)), first, START_MS + 10_000_000)
     assert one.start is None
     assert one.skipped is not None
-    assert one.skipped.ticks == AT_ONCE - (100 if policy == "all" else 1 if policy == "latest" else 0)
+    assert one.skipped.ticks == ticks
     assert one.following is not None
     assert one.following.at_ms == one.skipped.last_ms + 1000
+
+
+@pytest.mark.parametrize("jitter", [0.0, 600.0])
+@pytest.mark.parametrize("paused_until_ms", [0, START_MS + 50, START_MS * 2])
+def test_ticks_since_1970_go_by_in_a_few_steps(jitter: float, paused_until_ms: int) -> None:
+    """A server whose clock began there, or one whose data somebody has changed."""
+    schedule = every(1.0, jitter_seconds=jitter)
+    at: Moment | None = Moment(1000, 1000)
+    steps: list[Step] = []
+    while at is not None and at.fires_ms <= START_MS:
+        steps.append(step("report", schedule, at, START_MS, paused_until_ms=paused_until_ms))
+        at = steps[-1].following
+    assert len(steps) < 20
+    first = steps[0].skipped
+    assert first is not None
+    assert (first.first_ms, first.ticks) == (1000, MOST_COUNTED)
+    assert first.reason == ("paused" if paused_until_ms else "missed")
+    # None is left out between them, and what starts is no older than it may be.
+    for before, after in itertools.pairwise(steps):
+        last_ms = before.start.at_ms if before.start else before.skipped.last_ms if before.skipped else 0
+        following_ms = after.skipped.first_ms if after.skipped else after.start.at_ms if after.start else 0
+        assert last_ms < following_ms <= last_ms + 1000
+    assert first.last_ms < START_MS
 
 
 def test_one_that_is_to_come_is_prepared_ahead() -> None:
