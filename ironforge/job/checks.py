@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from ironforge.codes import Code
 from ironforge.errors import InvalidJob
@@ -180,25 +178,3 @@ def _out_of_range(field: str, value: float, low: float, high: float, code: Code)
     allowed = f"{numbers.shown(low)} to {numbers.shown(high)}"
     message = f"{field} {numbers.shown(value)} is out of range: {allowed}"
     return InvalidJob(message, code=code, field=field, hint=f"give {allowed}")
-
-
-def text_at(payload: Any, path: str, what: str, code: Code) -> str:
-    """What stands at a path into a decoded payload, where a kind says that its jobs take a `what` from there. Raises
-    InvalidJob when that is no text, number or truth value; an empty text would be the same for all that have none."""
-    value = payload
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, dict) else None
-    if value is None or value == "" or isinstance(value, dict | list):
-        hint = f"give a text, a number, true or false there, or the {what} with the submission"
-        raise InvalidJob(
-            f"the payload has no text or number at {path}, from which this kind makes its {what}: {hint}",
-            code=code,
-            field=pointer_to(path),
-            hint=hint,
-        )
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
-def pointer_to(path: str) -> str:
-    """As a JSON Pointer into the submission, `/payload/customer/id`."""
-    return "/payload/" + path.replace("~", "~0").replace("/", "~1").replace(".", "/")

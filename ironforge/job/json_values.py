@@ -1,4 +1,4 @@
-"""Python values as JSON: payloads on their way in, results on their way out.
+"""Python values as JSON: payloads on their way in, with what a kind takes from them, results on their way out.
 
 The encoder takes what JSON would carry as something else (NaN as null, 1 and "1" as one key), so a second one, which
 does not, looks at the value too. They say only that something is wrong: on failure the value is walked to find where.
@@ -14,7 +14,8 @@ from typing import Any, Final
 
 import msgspec
 
-from ironforge.errors import SerializationError
+from ironforge.codes import Code
+from ironforge.errors import InvalidJob, SerializationError
 from ironforge.formats.json_rules import (
     MAX_DEPTH,
     Breach,
@@ -154,3 +155,25 @@ def _problem(value: object, error: BaseException) -> str | Breach:
     if isinstance(error, NotImplementedError | TypeError):
         return f"{type(value).__qualname__} is not a JSON value"
     return f"{type(value).__qualname__}: {message_of(error)}"
+
+
+def text_at(payload: Any, path: str, what: str, code: Code) -> str:
+    """What stands at a path into a decoded payload, where a kind says that its jobs take a `what` from there. Raises
+    InvalidJob when that is no text, number or truth value; an empty text would be the same for all that have none."""
+    value = payload
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    if value is None or value == "" or isinstance(value, dict | list):
+        hint = f"give a text, a number, true or false there, or the {what} with the submission"
+        raise InvalidJob(
+            f"the payload has no text or number at {path}, from which this kind makes its {what}: {hint}",
+            code=code,
+            field=pointer_to(path),
+            hint=hint,
+        )
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def pointer_to(path: str) -> str:
+    """As a JSON Pointer into the submission, `/payload/customer/id`."""
+    return "/payload/" + path.replace("~", "~0").replace("/", "~1").replace(".", "/")

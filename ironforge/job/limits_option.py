@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ironforge.job.checks import pointer_to, text_at
+from ironforge.job.json_values import pointer_to, text_at
 from ironforge.job.limits import LimitUse, Units, asked_for, check_limit_key, check_limit_name, check_uses
 from ironforge.job.mismatch import fitted
 

@@ -9,7 +9,7 @@ import msgspec
 from ironforge.errors import InvalidJob
 from ironforge.formats.duration import Duration
 from ironforge.job import checks
-from ironforge.job.checks import pointer_to, text_at
+from ironforge.job.json_values import pointer_to, text_at
 from ironforge.job.mismatch import fitted
 from ironforge.job.uniqueness import MAX_WINDOW_SECONDS, Holding, OnConflict, UniqueUse
 

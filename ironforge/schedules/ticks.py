@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import itertools
+import time
 from bisect import bisect_left
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
@@ -33,6 +35,10 @@ _EPOCH: Final = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
 LAST_MS: Final = (datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC) - _EPOCH) // _MS
 _ALL_HOURS: Final = 24
+# For ticks that somebody waits for.
+LOOK_SECONDS: Final = 2.0
+
+T = TypeVar("T")
 
 
 class Tick(NamedTuple):
@@ -69,6 +75,17 @@ def ticks(schedule: Timing, after_ms: int) -> Iterator[Tick]:
         if moment.at_ms > last_ms:
             last_ms = moment.at_ms
             yield Tick(last_ms, local_time(last_ms, in_zone), moment.note)
+
+
+def looked_for(found: Iterator[T], count: int) -> tuple[list[T], bool]:
+    """The first `count` of these, or those that are found within LOOK_SECONDS, and whether it are as many as there
+    are. Exclusions may leave thousands of times out between two ticks."""
+    until, those = time.monotonic() + LOOK_SECONDS, []
+    for tick in itertools.islice(found, count):
+        those.append(tick)
+        if time.monotonic() > until:
+            return those, len(those) == count
+    return those, True
 
 
 def local_time(at_ms: int, in_zone: ZoneInfo) -> str:

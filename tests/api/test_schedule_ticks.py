@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.api.test_schedules import HOURLY, JOB, put
 
 
@@ -25,6 +27,22 @@ async def test_the_next_ticks_say_what_the_clock_does_to_them(api: Any) -> None:
     [dropped] = (await api.call("GET", "/schedules/report/next?n=1&after=2030-03-30T02:00:00Z")).body["next"]
     assert dropped["at"] == "2030-04-01T00:30:00.000Z"
     assert dropped["note"] == "before it 2030-03-31 02:30 left out: the clock is put forward past that"
+
+
+async def test_ticks_that_are_long_in_coming_are_told_in_parts(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exclusions may leave thousands of times out between two of them."""
+    await put(api)
+    whole = (await api.call("GET", "/schedules/report/next?n=3")).body
+    assert (len(whole["next"]), whole["truncated"]) == (3, False)
+    monkeypatch.setattr("ironforge.schedules.ticks.LOOK_SECONDS", -1.0)
+    some = (await api.call("GET", "/schedules/report/next?n=3")).body
+    assert some == {"next": whole["next"][:1], "truncated": True}
+    rest = (await api.call("GET", f"/schedules/report/next?n=1&after={whole['next'][0]['at']}")).body
+    assert rest == {"next": whole["next"][1:2], "truncated": False}
+    asked = {"from": "2030-01-01T00:00:00Z", "to": "2030-01-02T00:00:00Z"}
+    refused = await api.call("POST", "/schedules/report/backfill", json=asked)
+    assert (refused.status, refused.body["field"]) == (400, "to")
+    assert "has more ticks than can be found at once from 2030-01-01" in refused.body["detail"]
 
 
 async def test_ticks_of_a_paused_one_say_that_they_are_skipped(api: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import partial
-from itertools import islice
 
 from aiohttp import web
 
@@ -33,8 +32,7 @@ from ironforge.formats.timestamps import now_ms
 from ironforge.job.checks import check_duration, check_moment, check_whole
 from ironforge.job.record import format_id
 from ironforge.schedules.checks import check_in_range
-from ironforge.schedules.definition import Schedule
-from ironforge.schedules.ticks import Tick, local_time, ticks
+from ironforge.schedules.ticks import local_time, looked_for, ticks
 from ironforge.store.schedules.contract import readable
 
 
@@ -46,8 +44,9 @@ async def list_next_ticks(request: web.Request, scope: RequestScope, query: Next
     name = name_in(request)
     stored = readable(await scope.schedules.get(name))
     # Of a line that seldom fires this takes a while.
-    found = await request.app[LARGE_BODIES].in_thread(partial(_first, stored.schedule, after_ms, query.n))
-    return answer(NextAnswer([next_tick(name, stored, tick) for tick in found]))
+    found = partial(looked_for, ticks(stored.schedule, after_ms), query.n)
+    those, is_whole = await request.app[LARGE_BODIES].in_thread(found)
+    return answer(NextAnswer([next_tick(name, stored, tick) for tick in those], not is_whole))
 
 
 @operation("get", "/schedules/{schedule}/history", access="jobs:read", answers={200: HistoryAnswer}, refusals=(404,))
@@ -109,10 +108,6 @@ async def backfill_schedule(request: web.Request, scope: RequestScope, body: Bac
         for at_ms, job_id in found
     ]
     return answer(BackfillAnswer(body.dry_run, shown))
-
-
-def _first(schedule: Schedule, after_ms: int, count: int) -> list[Tick]:
-    return list(islice(ticks(schedule, after_ms), count))
 
 
 def _moment(field: str, text: str) -> datetime:

@@ -176,9 +176,12 @@ class TickAnswer(msgspec.Struct):
 
 
 class NextAnswer(msgspec.Struct):
-    """The earliest first. There are fewer where it ends."""
+    """The earliest first. There are fewer where it ends, or where it took too long to find them."""
 
     next: list[TickAnswer]
+    truncated: Annotated[
+        bool, Meta(description="it took too long to find more: ask for those after the time of the last one")
+    ] = False
 
 
 class PastTickAnswer(msgspec.Struct):

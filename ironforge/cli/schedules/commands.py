@@ -151,6 +151,8 @@ def show_next(
         output.print_json(found)
     elif found["next"]:
         output.out.print(views.next_ticks(found["next"]))
+        if found.get("truncated"):  # an API of the version before does not say
+            output.say(f"to find more takes too long at once: go on with --after {found['next'][-1]['at']}")
     else:
         output.say(f"{name} does not tick again")
 

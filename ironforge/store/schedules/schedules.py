@@ -19,6 +19,7 @@ from ironforge.job.tick import JobTick
 from ironforge.redis.connection import DoorConnection
 from ironforge.redis.shards import shards_of
 from ironforge.schedules.definition import Schedule
+from ironforge.schedules.ticks import looked_for
 from ironforge.settings import Settings
 from ironforge.store.contract import Inspector, Submission
 from ironforge.store.kind_catalog import KindCatalog
@@ -190,11 +191,12 @@ def _times(name: str, schedule: Schedule, start: datetime, end: datetime) -> lis
     until_ms = end.timestamp() * 1000
     after_ms = math.ceil(start.timestamp() * 1000) - 1
     at_ms = (tick.at_ms for tick in moments(name, schedule, after_ms))
-    times = list(itertools.islice(itertools.takewhile(lambda at: at < until_ms, at_ms), MAX_BACKFILL + 1))
-    if len(times) > MAX_BACKFILL:
+    times, is_whole = looked_for(itertools.takewhile(lambda at: at < until_ms, at_ms), MAX_BACKFILL + 1)
+    if len(times) > MAX_BACKFILL or not is_whole:
         hint = f"give a shorter time, with at most {MAX_BACKFILL}"
+        many = f"more than {MAX_BACKFILL} ticks" if is_whole else "more ticks than can be found at once"
         raise InvalidJob(
-            f"schedule {name} has more than {MAX_BACKFILL} ticks from {start.isoformat()} to {end.isoformat()}: {hint}",
+            f"schedule {name} has {many} from {start.isoformat()} to {end.isoformat()}: {hint}",
             code="out_of_range",
             field="to",
             hint=hint,
