@@ -58,7 +58,8 @@ class ScheduleKeys(KeySpace):
         "history:<schedule>",
         "list",
         STAYS,
-        "what became of its ticks, the latest first, capped: `+<time>:<ms late>:<jobs>:<reason>:<id>` started, "
+        "what became of its ticks, the latest first, capped: `+<time>:<ms late>:<jobs>:<reason>:<id>` started "
+        "(of a backfill `<first>-<last>`), "
         "`-<first>:<last>:<ticks>:<reason>` skipped",
         "this schedule does not tick, and its history cannot be read",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -11,6 +12,8 @@ import redis.asyncio as redis
 from ironforge.auth.quota import Quota
 from ironforge.redis.keys import Keys
 from ironforge.settings import Settings
+from ironforge.store import StoreClient
+from ironforge.store.schedules.ticker import Ticker
 from tests.auth.conftest import Build
 from tests.auth.kit import House
 
@@ -121,6 +124,29 @@ async def test_jobs_started_out_of_turn_are_held_to_the_quota(house: House) -> N
     assert (await house.call("POST", "/schedules/a/trigger", once)).body["outcome"] == "started"
     for path, asked in (("trigger", None), ("backfill", SPAN)):
         assert (await house.call("POST", f"/schedules/a/{path}", once, json=asked)).code == "quota_exceeded"
+
+
+async def test_ticks_use_up_no_rate(house: House) -> None:
+    """No caller submits them: a rate that is used up must not have a schedule skip its tick."""
+    await house.quotas.put(house.namespace, Quota(submissions_per_second=0.001, burst=1))
+    key = await house.key()
+    for name in "ab":
+        assert (await house.call("PUT", f"/schedules/{name}", key, json=schedule())).status == 201
+    assert (await house.call("POST", "/schedules/a/trigger", key)).body["outcome"] == "started"
+    assert (await house.call("POST", "/schedules/b/trigger", key)).code == "quota_exceeded"
+    await house.call("PUT", "/schedules/b", key, json=schedule(every_seconds=1.0))
+    settings, opened = house.inside(), StoreClient(house.inside())
+    one = Ticker(settings, Keys(settings.namespace), 0, opened.inspector)
+    one.wake(0)
+    while not await ticked(house, key):
+        await asyncio.sleep(await one.tick() or 0)
+    await one.close()
+    await opened.close()
+
+
+async def ticked(house: House, key: str) -> bool:
+    rows = (await house.call("GET", "/schedules/b/history", key)).body["ticks"]
+    return any((row["outcome"], row["reason"]) == ("started", "") for row in rows)
 
 
 async def test_there_are_as_many_as_the_quota_says(settings: Settings, build: Build) -> None:

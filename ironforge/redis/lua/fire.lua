@@ -5,7 +5,8 @@
 -- ARGV  those of `submit`, whose jobs are in the order of the schedules; then a msgpack array of arrays, each with a word per
 --       schedule, which is several times cheaper than as many arguments:
 --         name, seen (where it is), last (the id of its last job in that, or ''), goes (where it goes; the id of its last job is put
---         behind), look (when to look at it next, '': never, '=': as before), jobs, time of the tick, when that fires (ms; 0: now),
+--         behind), look (when to look at it next, '': never, '=': as before), jobs, time of the tick, or `<first>-<last>`, when that fires
+--         (ms; 0: now),
 --         overlap ('' the job starts whatever runs, 's' not while the last one has not ended, 'q<n>' behind it, but not
 --         behind n that wait), reason, holds (until when, ms; 0: for ever: later which ticks start is to be decided anew),
 --         skipped (ticks before this one that start nothing, as `note_skipped` takes them, or '')

@@ -18,10 +18,13 @@ ANY_NUMBER: Final = 1_000_000_000
 
 
 class Advance(NamedTuple):
-    """A schedule that is where it was seen goes to `goes`, and `jobs` are submitted for the tick at `at_ms`, from
-    `fires_ms` on (0: now). `give_up_ms`: see `Step`. `ends`: the job that is cancelled first. `starts`: the tick that
-    starts a job, `refused`: why it cannot. `holds_ms`: until when this is right (0: for ever): later the tick has been
-    missed, and others with it. `waits`: when it is looked at next stays as it is."""
+    """A schedule that is where it was seen goes to `goes`, and `jobs` are submitted for the tick at `at_ms`, or for all
+    from there to `last_ms`, from `fires_ms` on (0: now).
+
+    `give_up_ms`: see `Step`. `ends`: the job that is cancelled first. `starts`: the tick that starts a job, `refused`:
+    why it cannot. `holds_ms`: until when this is right (0: for ever): later the tick has been missed, and others with
+    it. `waits`: when it is looked at next stays as it is.
+    """
 
     held: Held
     goes: Position
@@ -37,6 +40,7 @@ class Advance(NamedTuple):
     refused: InvalidJob | None = None
     holds_ms: int = 0
     waits: bool = False
+    last_ms: int = 0
 
     def starting(self, jobs: Sequence[Submission], overlap: Overlap, *, whatever_runs: bool = False) -> Advance:
         """With these jobs, and what becomes of them, or of the last run, where that goes on: as the policy says.

@@ -149,7 +149,8 @@ def _told(advance: Advance) -> tuple[str | int | msgspec.Raw, ...]:
     name, _, seen = advance.held
     goes, look = advance.goes, "=" if advance.waits else str(advance.goes.look)
     skipped = "" if advance.skipped is None else str(advance.skipped)
-    tick = (len(advance.jobs), str(advance.at_ms), advance.fires_ms, advance.overlap, advance.reason)
+    at = f"{advance.at_ms}-{advance.last_ms}" if advance.last_ms > advance.at_ms else str(advance.at_ms)
+    tick = (len(advance.jobs), at, advance.fires_ms, advance.overlap, advance.reason)
     return (name, _raw(seen), _raw(goes.last_job), _raw(goes.goes), look, *tick, advance.holds_ms, skipped)
 
 

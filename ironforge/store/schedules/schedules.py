@@ -162,7 +162,7 @@ class RedisSchedules:
             if dry_run or not jobs:
                 return answer
             position = held.planned(stored, now_ms)
-            advance = Advance(held, position, at_ms=times[0], reason="backfill")
+            advance = Advance(held, position, at_ms=times[0], reason="backfill", last_ms=times[-1])
             advance = advance.starting(jobs, stored.schedule.overlap, whatever_runs=True)
             return answer if await _fired(shard, stored, advance) else None
 

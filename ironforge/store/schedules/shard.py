@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Sequence
 from typing import Final
 
@@ -113,8 +114,7 @@ class ScheduleShard:
 
     async def fire_all(self, calls: Sequence[FireCall]) -> list[Fired | None]:
         """As `Firing.fire_all`, after what new runs cancel."""
-        for call in calls:
-            await self._cancel(call.advances)
+        await self._cancel([advance for call in calls for advance in call.advances if advance.ends])
         return await self.firing.fire_all(calls)
 
     async def give_back(self, advances: Sequence[Advance]) -> None:
@@ -128,9 +128,14 @@ class ScheduleShard:
         return [past for row in rows if (past := past_tick(row)) is not None]
 
     async def _cancel(self, advances: Sequence[Advance]) -> None:
-        for advance in advances:
-            if advance.ends:
-                # Whatever has become of the schedule since: nothing that starts no run ends one.
-                where: Command = (advance.held.name, advance.held.at, advance.fires_ms, advance.holds_ms)
-                with contextlib.suppress(JobNotFound, InvalidState):
-                    await self._located.cancel(advance.ends, unless_moved=where)
+        """What goes on of the last runs. What dies between this and starting the next one is followed by another one,
+        which starts it."""
+        ending = [advance for advance in advances if advance.ends]
+        if not ending:
+            return
+        runs = await self._connection.call("HMGET", self._keys.index, *(advance.ends for advance in ending))
+        for advance in itertools.compress(ending, runs):
+            # Whatever has become of the schedule since: nothing that starts no run ends one.
+            where: Command = (advance.held.name, advance.held.at, advance.fires_ms, advance.holds_ms)
+            with contextlib.suppress(JobNotFound, InvalidState):
+                await self._located.cancel(advance.ends, unless_moved=where)

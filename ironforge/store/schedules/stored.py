@@ -31,7 +31,7 @@ _decode_owned: Final = msgspec.json.Decoder(_Owned).decode
 _POSITION: Final = re.compile(rb"([^:]*):(\d{1,15})?:(\d{1,15})?:(.*)", re.DOTALL)
 # No tick fires later, with the longest jitter.
 _LATEST_MS: Final = LAST_MS + round(MAX_JITTER_SECONDS * 1000)
-_PAST: Final = re.compile(rb"\+(\d+):(\d+):(\d+):([^:]*):(.*)|-(\d+):(\d+):(\d+):(.*)", re.DOTALL)
+_PAST: Final = re.compile(rb"\+(\d+)(?:-(\d+))?:(\d+):(\d+):([^:]*):(.*)|-(\d+):(\d+):(\d+):(.*)", re.DOTALL)
 
 
 def etag_of(said: bytes) -> str:
@@ -143,8 +143,8 @@ def past_tick(row: bytes) -> PastTick | None:
     if found is None:
         return None
     if found[1] is not None:
-        at_ms, late_ms, jobs = (int(word) for word in found.group(1, 2, 3))
-        reason, job_id = found[4].decode(errors="replace"), found[5] or None
-        return PastTick(at_ms, "started", reason, late_ms, job_id, at_ms, jobs)
-    first, last, ticks = (int(word) for word in found.group(6, 7, 8))
-    return PastTick(first, "skipped", found[9].decode(errors="replace"), 0, None, last, ticks)
+        at_ms, late_ms, jobs = (int(word) for word in found.group(1, 3, 4))
+        reason, job_id = found[5].decode(errors="replace"), found[6] or None
+        return PastTick(at_ms, "started", reason, late_ms, job_id, int(found[2] or at_ms), jobs)
+    first, last, ticks = (int(word) for word in found.group(7, 8, 9))
+    return PastTick(first, "skipped", found[10].decode(errors="replace"), 0, None, last, ticks)

@@ -78,7 +78,7 @@ async def test_a_backfill_starts_a_job_for_each_tick_of_the_past(cluster: Cluste
     assert abs(due[1] - due[0] - 10_000) < 2
     assert sorted(round(one.expires_ms - now_ms(), -4) for one in made) == [60_000, 70_000, 80_000]
     [past] = await history(cluster, "report")
-    assert (past.at_ms, past.reason, past.ticks) == (times[0], "backfill", 3)
+    assert (past.at_ms, past.last_ms, past.reason, past.ticks) == (times[0], times[-1], "backfill", 3)
     assert (await schedules(cluster).get("report")).next_ms == view.next_ms
 
 

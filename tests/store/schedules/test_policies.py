@@ -8,7 +8,7 @@ from ironforge.job.limits import RUNS, LimitUse
 from ironforge.job.record import JobState
 from ironforge.schedules.definition import CatchUp
 from ironforge.store.schedules.planning import plan
-from ironforge.store.schedules.ticking import AT_ONCE
+from ironforge.store.schedules.ticking import MOST_COUNTED
 from tests.store.kit import Cluster, completed, dead, ids_in, now_ms
 from tests.store.schedules.kit import (
     CAUGHT_UP,
@@ -73,6 +73,23 @@ async def test_a_new_run_cancels_the_last_one(cluster: Cluster) -> None:
     await ticked(cluster, "report")
     assert (await cluster.store_client.inspector.get(waiting or b"")).state is JobState.CANCELLED
     assert len(await outcomes(cluster, "report")) == 3
+
+
+async def test_where_the_last_run_was_cancelled_by_one_that_died_the_next_one_starts(cluster: Cluster) -> None:
+    node = await cluster.node()
+    await schedules(cluster).put("report", every(catch_up=CAUGHT_UP, overlap="cancel_running"))
+    await ticked(cluster, "report")
+    [run] = ids_in(await node.work.fetch(10))
+    make_due(cluster, "report")
+    dead = ticker(cluster)
+    dead.wake(0)
+    await dead._claims.claim()
+    [call] = dead._claims.calls
+    await dead._schedules._cancel(call.advances)
+    assert await node.work.cancel_requested([run]) == [run]
+    cluster.raw.zadd(cluster.keys.ticks, {"report": 1})  # as some seconds later
+    await tick(ticker(cluster))
+    assert await outcomes(cluster, "report") == [("started", "", 1)] * 2
 
 
 @pytest.mark.parametrize(("overlap", "most"), [("queue_one", 1), ("queue_all", 100)])
@@ -159,11 +176,11 @@ async def test_what_was_prepared_before_an_outage_is_decided_anew_after_it(clust
 
 async def test_very_many_that_a_change_passes_over_are_one_entry(cluster: Cluster) -> None:
     await schedules(cluster).put("report", every(1.0))
-    first = put_back(cluster, "report", 5_000_000)
+    first = put_back(cluster, "report", 15_000_000)
     before = now_ms()
     await schedules(cluster).put("report", every(2.0))
     [past] = await history(cluster, "report")
-    assert (past.at_ms, past.reason, past.ticks) == (first, "redefined", AT_ONCE)
+    assert (past.at_ms, past.reason, past.ticks) == (first, "redefined", MOST_COUNTED)
     assert past.last_ms >= before
 
 
