@@ -57,6 +57,12 @@ PREVIEWS = {
     "16 lines": Schedule(
         job=_JOB, cron=tuple(f"{line} {line} * * 1-5" for line in range(16)), timezone="America/New_York"
     ),
+    "400 exclusions": Schedule(
+        job=_JOB,
+        cron=("0 9 * * *",),
+        timezone="Europe/Berlin",
+        exclude=tuple(f"* {number % 24} {1 + number % 28} {1 + number % 12} *" for number in range(400)),
+    ),
 }
 
 
@@ -101,7 +107,9 @@ async def _server(schedules: int, flags: dict[str, Any]) -> AsyncIterator[Settin
         yield settings
 
 
-async def late(schedules: int, due: int, seconds: float, nodes: int, flags: dict[str, Any]) -> dict[str, float]:
+async def late(
+    schedules: int, due: int, seconds: float, nodes: int, flags: dict[str, Any]
+) -> dict[str, dict[str, float]]:
     """Milliseconds, of those of `schedules` that tick within so many seconds."""
     async with _server(schedules - due, flags) as settings, harness.store_client(settings) as opened:
         with harness.nodes(settings, nodes, quiet=True):
@@ -121,11 +129,11 @@ async def late(schedules: int, due: int, seconds: float, nodes: int, flags: dict
             started = sorted(
                 float(view.job.started_ms - created_ms_of(view.job.id)) for view in await all_completed(opened)
             )
-    return {
-        **{f"queued p{percent}": harness.percentile(queued, percent) for percent in (50, 99)},
-        **{f"started p{percent}": harness.percentile(started, percent) for percent in (50, 99)},
-        **{f"ping p{percent}": harness.percentile(pinged, percent) for percent in (50, 99, 100)},
-    }
+    return {"queued": _spread(queued), "started": _spread(started), "ping": _spread(pinged)}
+
+
+def _spread(ordered: Sequence[float]) -> dict[str, float]:
+    return {"p50": harness.percentile(ordered, 50), "p99": harness.percentile(ordered, 99), "max": ordered[-1]}
 
 
 async def _pings(settings: Settings, seconds: float) -> list[float]:
@@ -152,7 +160,7 @@ async def floor(due: int, flags: dict[str, Any]) -> dict[str, float]:
             for _ in range(0, due, AT_ONCE):
                 await forge.submit_many("bench.noop", payloads)
                 took += [(time.perf_counter() - begin) * 1000] * AT_ONCE
-    return {f"queued p{percent}": harness.percentile(took, percent) for percent in (50, 99)}
+    return _spread(took)
 
 
 async def _idle(schedules: int, flags: dict[str, Any]) -> dict[str, float]:
@@ -180,7 +188,7 @@ def _preview(schedule: Schedule, repeats: int) -> dict[str, float]:
         begin = time.perf_counter()
         list(itertools.islice(ticks(schedule, now_ms()), PREVIEWED))
         took.append((time.perf_counter() - begin) * 1000)
-    return {"ms": statistics.median(took), "max": max(took)}
+    return {"p50": statistics.median(took), "max": max(took)}
 
 
 async def run(
@@ -188,19 +196,21 @@ async def run(
 ) -> dict[str, Any]:
     """`due` of `schedules` tick in one minute, and at one moment; `seconds`: of looking at an idle node."""
     flags = {"max_schedules": 2 * schedules, **flags}
-    figures: dict[str, dict[str, Any]] = {}
-    for what, spread, nodes in (
-        (f"{seconds:g} s", seconds, 1),
-        ("one moment", 0.0, 1),
-        ("one moment, two nodes", 0.0, 2),
+    figures: dict[str, dict[str, float]] = {}
+    for when, spread, nodes in (
+        (f"in {seconds:g} s", seconds, 1),
+        ("at one moment", 0.0, 1),
+        ("at one moment, two nodes", 0.0, 2),
     ):
         runs = [await late(schedules, due, spread, nodes, flags) for _ in range(repeats)]
-        figures[f"{due:,} due in {what}, ms"] = sorted(runs, key=lambda run: run["queued p99"])[repeats // 2]
+        median = sorted(runs, key=lambda run: run["queued"]["p99"])[repeats // 2]
+        figures |= {f"{due:,} {when}: {what}, ms": found for what, found in median.items()}
     floors = [await floor(due, flags) for _ in range(repeats)]
-    figures[f"{due:,} plain jobs, ms"] = sorted(floors, key=lambda run: run["queued p99"])[repeats // 2]
+    figures[f"{due:,} plain jobs: queued, ms"] = sorted(floors, key=lambda run: run["p99"])[repeats // 2]
     for count in (0, schedules):
-        figures[f"idle node, {count:,} schedules"] = await _idle(count, flags)
-    figures["memory of a schedule"] = {"bytes": await _memory(schedules, flags)}
+        for what, cost in (await _idle(count, flags)).items():
+            figures[f"idle with {count:,}: {what}"] = {"figure": cost}
+    figures["memory of a schedule, bytes"] = {"figure": await _memory(schedules, flags)}
     for what, schedule in PREVIEWS.items():
-        figures[f"{PREVIEWED} ticks of {what}"] = _preview(schedule, 10 * repeats)
-    return {"unit": "see the column", "schedules": schedules, "due": due, "figures": figures}
+        figures[f"{PREVIEWED} ticks of {what}, ms"] = _preview(schedule, 10 * repeats)
+    return {"unit": "in the rows", "schedules": schedules, "due": due, "figures": figures}

@@ -19,7 +19,7 @@ from ironforge.schedules.definition import GRACE_MS, Schedule
 from ironforge.schedules.ticks import fire_ms, ticks
 from ironforge.store.schedules.advance import MOST_WAITING
 from ironforge.store.schedules.firing import tick_id
-from ironforge.store.schedules.ticking import AT_ONCE
+from ironforge.store.schedules.ticking import AT_ONCE, MOST_COUNTED
 from ironforge.verify.account import Account, Tell
 from ironforge.verify.places import held_by, more_than
 from ironforge.verify.schedules.life import Life, Seen
@@ -140,7 +140,8 @@ def _skipped(
             next_ms = min((other.past.at_ms for other in life.skips if other.past.at_ms > past.at_ms), default=math.inf)
             within = [tick for tick in within if tick.at_ms not in started and tick.at_ms < next_ms]
         # Of very many that a change has passed over only the first ones are counted.
-        least = min(len(within), AT_ONCE) if past.reason in ("paused", "redefined") else len(within)
+        counted = AT_ONCE if past.reason in ("paused", "redefined") else MOST_COUNTED
+        least = min(len(within), counted)
         told = f"schedule {life.name!r} skipped {past.ticks} from {past.at_ms} to {past.last_ms}: {past.reason}"
         if refused is not None and not least <= past.ticks <= len(within) + more:
             tell(ONCE, "", f"{told}; {len(within)} are due then")
