@@ -36,6 +36,18 @@ FIELDS: Final = (
 )
 
 
+# What other crons know, and we do not: there is one way to say it.
+_NICKNAMES: Final = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+
+
 def check_line(place: str, line: str) -> None:
     """Raises InvalidJob that names the field of the line, for one that never fires too."""
     if len(line) > MAX_LINE_CHARACTERS:
@@ -45,6 +57,8 @@ def check_line(place: str, line: str) -> None:
     texts = line.split()
     if len(texts) not in (5, 6):
         hint = "give 5 (minute, hour, day of month, month, day of week), or 6 with the second in front"
+        if (same := _NICKNAMES.get(line.strip().lower())) is not None:
+            hint = f"write {same!r} in place of it"
         raise wrong(place, f"{line!r} has {counted(len(texts), 'field')}", hint)
     for index, text in enumerate(texts, len(FIELDS) - len(texts)):
         if (problem := _problem(index, text.upper())) is not None:

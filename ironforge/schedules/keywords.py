@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from ironforge.formats.duration import Duration
+from ironforge.job.json_values import encode
 from ironforge.job.mismatch import mismatch
 from ironforge.job.options import JobKeywords, check_names, in_words_of_json
 from ironforge.schedules.checks import check_schedule
@@ -38,14 +39,16 @@ class ScheduleKeywords(PolicyKeywords, total=False):
 
 def body_of(kind: str, payload: bytes, given: Mapping[str, Any]) -> bytes:
     """What HTTP takes for it, not checked yet. `given`: `ScheduleKeywords`, None is the same as leaving one out. Raises
-    TypeError for other names, and for what JSON has no word for."""
+    TypeError for other names, and for what JSON has no word for; SerializationError for NaN and such."""
     check_names("a schedule", given, ScheduleKeywords)
     said = {name: in_words_of_json(value) for name, value in given.items() if value is not None}
     options = {name: said.pop(name) for name in JobKeywords.__annotations__ if name in said}
     for name in ("cron", "exclude"):
         if isinstance(said.get(name), str):
             said[name] = [said[name]]
-    return msgspec.json.encode({**said, "job": {"kind": kind, "payload": msgspec.Raw(payload), **options}})
+    body = msgspec.json.encode({**said, "job": {"kind": kind, "payload": msgspec.Raw(payload), **options}})
+    encode({**said, **options}, "schedule")  # NaN would be null in it, as if nothing were said
+    return body
 
 
 def schedule_of(kind: str, payload: bytes, given: Mapping[str, Any]) -> Schedule:

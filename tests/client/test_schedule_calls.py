@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ironforge import AsyncClient, Client
-from ironforge.errors import InvalidJob
+from ironforge.errors import InvalidJob, SerializationError
 from ironforge.schedules.definition import CatchUp
 from ironforge.schedules.errors import ScheduleChanged, ScheduleConflict, ScheduleNotFound
 
@@ -119,3 +119,9 @@ async def test_a_refusal_says_what_to_give_instead(client: AsyncClient) -> None:
         "(400 invalid_type)"
     )
     assert refused.value.detail == "start: Invalid RFC3339 encoded datetime"
+
+
+@pytest.mark.parametrize("field", ["every_seconds", "jitter_seconds", "timeout_seconds"])
+async def test_what_is_no_number_is_not_left_out(client: AsyncClient, field: str) -> None:
+    with pytest.raises(SerializationError, match=f"schedule.{field}: NaN is not a JSON number"):
+        await client.put_schedule("report", kind="k", cron="0 9 * * *", **{field: float("nan")})  # type: ignore[arg-type]

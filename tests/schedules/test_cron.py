@@ -41,7 +41,8 @@ FIELDS_HINT = "give 5 (minute, hour, day of month, month, day of week), or 6 wit
     ("line", "message", "hint"),
     [
         ("", "'' has 0 fields", FIELDS_HINT),
-        ("@daily", "'@daily' has 1 field", FIELDS_HINT),
+        ("@daily", "'@daily' has 1 field", "write '0 0 * * *' in place of it"),
+        ("@reboot", "'@reboot' has 1 field", FIELDS_HINT),
         ("0 0 9 * * * *", "'0 0 9 * * * *' has 7 fields", FIELDS_HINT),
         ("60 * * * *", "minute: 60 is out of range", "give 0 to 59"),
         ("60 9 * * * *", "second: 60 is out of range", "give 0 to 59"),
