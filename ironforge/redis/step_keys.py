@@ -31,16 +31,24 @@ class StepKeys(FamilyKeys):
         "wake",
         "zset",
         STAYS,
-        "what is to wake jobs, since when (ms): the id of a parent whose child has ended, or an event with waiters, "
-        "`e:<when it expires>:<name>`",
+        "what is to wake jobs, since when (ms): the id of a parent whose child has ended, or `e:<name>`, an event with "
+        "waiters",
         "no event with waiters can be sent, no child ends, and no due time is looked at",
     )
     event = KeyFamily(
         "event:<name>",
         "string",
         EXPIRES,
-        "an event (JSON), the first of its name; while it has waiters to wake it does not expire",
+        "the first event of its name: `<when it expires (ms)>:<JSON>`, but not before its waiters are awake and it is "
+        "in all shards",
         "this event cannot be sent or seen, and those that wait for it stay",
+    )
+    copies = Key(
+        "copies",
+        "set",
+        STAYS,
+        "names of events that this shard has decided on and that are not known to be in all the others",
+        "no event can be sent in this shard, and those of the others wake nobody here",
     )
     event_waiters = KeyFamily(
         "eventwaiters:<name>",

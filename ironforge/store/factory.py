@@ -37,6 +37,8 @@ from ironforge.store.sharding import (
     ShardedNotifications,
     ShardedProducer,
 )
+from ironforge.store.steps.contract import Events
+from ironforge.store.steps.events import RedisEvents
 from ironforge.store.steps.links import ShardLink, ShardLinks
 
 
@@ -57,6 +59,8 @@ class StoreClient:
         self.inspector: Inspector = self._inspectors[0] if alone else ShardedInspector(self._inspectors)
         self._schedules = RedisSchedules(settings, self.inspector)
         self.schedules: Schedules = self._schedules
+        self._events = RedisEvents(settings)
+        self.events: Events = self._events
 
     @contextlib.asynccontextmanager
     async def keeping_time(self, watch: TickWatch | None = None) -> AsyncIterator[None]:
@@ -84,6 +88,7 @@ class StoreClient:
         for limits in self._limits:
             limits.abandon()
         self._schedules.abandon()
+        self._events.abandon()
 
     async def close(self) -> None:
         for producer in self._producers:
@@ -93,6 +98,7 @@ class StoreClient:
         for limits in self._limits:
             await limits.close()
         await self._schedules.close()
+        await self._events.close()
 
 
 class Shard:

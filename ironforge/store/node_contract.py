@@ -128,6 +128,9 @@ class Upkeep(Protocol):
     async def audit_limits(self) -> int:
         """Look after some keys of limits: how many of their places had no job, or would have been given to none."""
 
+    async def audit_waits(self) -> int:
+        """Look after some jobs that wait: how many would not have been woken."""
+
     async def audit_families(self) -> int:
         """Look after some jobs with children: how many of both would have waited for ever, or been forgotten."""
 

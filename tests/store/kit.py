@@ -36,7 +36,7 @@ def now_ms() -> int:
 
 def job(queue: str = "default", priority: int = 2, kind: str = "k", **fields: Any) -> Job:
     job_id = fields.pop("id", None) or new_id()
-    version = 2 if fields.get("limits") else 1
+    version = 2 if fields.get("limits") or fields.get("unique") else 1
     return Job(version, job_id, kind, queue, priority, b"{}", created_ms_of(job_id), **fields)
 
 
@@ -201,12 +201,13 @@ class Cluster:
             if name.startswith("fence:"):
                 assert name.removeprefix("fence:") in nodes, f"{name} outlives its node"
         index = seen.hash(keys.index)
-        by_place: dict[bytes, set[bytes]] = {place: set() for place in (b"q", b"s", b"d", b"f", b"l", b"k")}
+        by_place: dict[bytes, set[bytes]] = {place: set() for place in (b"q", b"s", b"d", b"f", b"l", b"k", b"w")}
         for job_id, location in index.items():
             by_place[b"q" if location[:1] in b"cp" else location[:1]].add(job_id)
         assert _entries(seen, keys) == {one: b"q" + index[one][1:] for one in by_place[b"q"]}
         assert by_place[b"s"] == seen.members(keys.scheduled)
-        delayed = Counter(index[one].split(b":")[1] for one in by_place[b"s"])
+        assert by_place[b"w"] == seen.members_of(keys.waiting)
+        delayed = Counter(index[one].split(b":")[1] for one in by_place[b"s"] | by_place[b"w"])
         assert delayed == {name: int(count) for name, count in seen.hash(keys.delayed).items()}
         assert by_place[b"d"] == seen.members(keys.dead)
         waits = by_place[b"f"] | by_place[b"l"]
@@ -216,7 +217,7 @@ class Cluster:
         assert len(seen.family(keys.turns)) <= len(seen.family(keys.fair))
         self._check_declined(seen, {one: index[one] for one in by_place[b"k"]})
         check_holding(seen, keys)
-        shelved = by_place[b"s"] | by_place[b"d"] | waits | by_place[b"k"]
+        shelved = by_place[b"s"] | by_place[b"w"] | by_place[b"d"] | waits | by_place[b"k"]
         assert shelved == set(seen.hash(keys.parked))
 
     def _check_declined(self, seen: Snapshot, index: dict[bytes, bytes]) -> None:

@@ -9,7 +9,7 @@
 --       says from now on of one that runs, `c` or, where a limit preempts it, `p`
 --       schedule: absent, or that whose next run is to take its place: where it must be for that, and from when on and
 --       until when (ms; 0: for ever) that run may start
--- USES  stem, count, delay, limits, holders, admission, turns, places, lines, enqueue, line_types, kind_line, vacate, withdraw, pending, unique, family, parent
+-- USES  stem, count, delay, limits, holders, admission, turns, places, lines, enqueue, line_types, kind_line, vacate, withdraw, pending, unique, family, parent, waits
 -- Returns 'kept' when no run takes its place, 'moved' when it is no longer there, 'running' when its node was told, 'cancelled' when it will never run
 if schedule then
   local time = redis.call('TIME')
@@ -19,7 +19,8 @@ if schedule then
 end
 if redis.call('HGET', index, id) ~= location then return 'moved' end
 local runs = entry ~= '' and is_pending(stream, entry)
-local wrong = not runs and (wrong_at(location, mark) or wrong_kin(seen))
+local wait = string.sub(location, 1, 1) == 'w' and wait_of(id)
+local wrong = not runs and (wrong_at(location, mark) or wrong_kin(seen) or wait and wrong_wait(wait))
 if wrong then return wrong end
 if entry ~= '' then
   if runs then
@@ -33,6 +34,10 @@ if entry ~= '' then
 else
   if redis.call('HGET', parked, id) ~= seen then return 'moved' end
   withdraw(scheduled, parked, delayed, id, location)
+  if wait then
+    end_wait(id, wait)
+    delay(delayed, location, -1)
+  end
 end
 redis.call('HDEL', index, id)
 release_key(id, seen)
@@ -43,7 +48,10 @@ end
 count(totals, 'cancelled', 1)
 count(totals, 'expired', tonumber(expired))
 tell_parent(record)
-if kin(record) then end_family(id, seconds, expiry) end
+if kin(record) then
+  end_family(id, seconds, expiry)
+  end_journal(id, seconds)
+end
 if seconds ~= '0' then
   redis.call('HSET', bucket, id, record)
   redis.call('EXPIRE', bucket, seconds, 'NX')

@@ -2,7 +2,7 @@
 -- Drops up to 500 dead letters that died too long ago.
 -- KEYS  fence, index, dead, parked
 -- ARGV  epoch, retention_ms
--- USES  stem, clock, family
+-- USES  stem, clock, family, waits
 -- Returns how many
 local wrong = wrong_type({stem .. 'families'})
 if wrong then return wrong end
@@ -12,5 +12,6 @@ for _, id in ipairs(ids) do
   redis.call('HDEL', parked, id)
   redis.call('HDEL', index, id)
   end_family(id, 0, 1)
+  end_journal(id, 0)
 end
 return #ids

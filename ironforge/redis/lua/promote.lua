@@ -3,9 +3,10 @@
 -- KEYS  fence, index, scheduled, parked, quarantine, delayed, queues, then streams, fair, behind, declined and turns of some queues
 -- ARGV  epoch, then the queues that have these streams and no others, if any: what belongs to none of them is put aside,
 --         or it would be due for ever
--- USES  stem, clock, delay, limits, holders, admission, turns, places, lines, enqueue, line_types, next_tick
+-- USES  stem, clock, delay, limits, holders, admission, turns, places, lines, enqueue, line_types, next_tick, next_wake
 -- Returns the other queues of due jobs, ms to the next due time (-1: none is scheduled), in how many ms to look at a schedule (-1:
---         there is none), then for each job that moved by how many ms it is late
+--         there is none), in how many ms a job waits no longer (-1: as far as is known), then for each job that moved by
+--         how many ms it is late
 local streams = {q = {}, fair = {}, turns = {}, behind = {}, declined = {}}
 local settled = {}
 for at = 2, #ARGV do settled[ARGV[at]] = true end
@@ -21,7 +22,7 @@ for _, location in ipairs(locations) do
   local wrong = mark and wrong_mark(place, mark)
   if wrong then return wrong end
 end
-local reply, unknown, waits = {{}, -1, next_look(now)}, {}, {}
+local reply, unknown, waits = {{}, -1, next_look(now), next_wake(now)}, {}, {}
 for number, id in ipairs(ids) do
   local place = locations[number] or ''
   local stream, record, name, mark = streams.q[place], redis.call('HGET', parked, id), place, ''
@@ -44,7 +45,7 @@ for number, id in ipairs(ids) do
     redis.call('ZREM', scheduled, id)
     waits[place] = (waits[place] or 0) + 1
     -- One that the index knows elsewhere is there; what it has here is a leftover.
-    if not string.match(place, '^[qcpflk]:') and place ~= 'd' then
+    if not string.match(place, '^[qcpflkw]:') and place ~= 'd' then
       local reason = record and 'due, but in no known queue' or 'due, but its record is gone'
       redis.call('XADD', quarantine, '*', 'id', id, 'record', record or '', 'reason', reason)
       redis.call('HDEL', index, id)
@@ -59,5 +60,9 @@ for place, count in pairs(waits) do
   if streams.q[place] then redis.call('SADD', queues, string.match(place, '^s:([^:]*):')) end
 end
 local following = redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')
-if following[2] then reply[2] = math.max(0, tonumber(following[2]) - now) else redis.call('DEL', delayed) end
+if following[2] then
+  reply[2] = math.max(0, tonumber(following[2]) - now)
+elseif redis.call('EXISTS', stem .. 'waiting:sleep', stem .. 'waiting:event', stem .. 'waiting:children') == 0 then
+  redis.call('DEL', delayed)
+end
 return reply

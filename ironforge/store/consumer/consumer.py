@@ -34,10 +34,13 @@ from ironforge.store.node_contract import Adjustment, Due, Lease, Settled
 from ironforge.store.queue_names import forget_unused, queue_names
 from ironforge.store.server_clock import ServerClock
 from ironforge.store.steps.children import RedisChildren
+from ironforge.store.steps.events import EventCopies, EventShard
 from ironforge.store.steps.families import FamilySweep
 from ironforge.store.steps.family_audit import FamilyAudit
 from ironforge.store.steps.links import ShardLinks
 from ironforge.store.steps.recorder import Recorder
+from ironforge.store.steps.wait_audit import WaitAudit
+from ironforge.store.steps.waker import Waker
 
 # Above this share of maxmemory terminal records go early, the oldest first.
 MEMORY_SHARE: Final = 0.8
@@ -76,6 +79,9 @@ class RedisConsumer(Rewriting):
         self._families = FamilySweep(settings, links)
         self.children = RedisChildren(settings, lease, links)
         self.audit_families = FamilyAudit(lease, links).page
+        self._waker = Waker(keys, lease, commanding)
+        self._copies = EventCopies([EventShard(link.keys, link.connection) for link in links.shards], links.shard)
+        self.audit_waits = WaitAudit(keys, lease, commanding).page
         self.audit_limits = LimitAudit(keys, lease, commanding).page
         self.alone = RedisAlone(self._keys, lease, commanding, self.reader)
         self._acknowledger = Acknowledger(settings, self._keys, lease)
@@ -114,7 +120,7 @@ class RedisConsumer(Rewriting):
             keys = PROMOTE.keys(
                 names, *names.streams(queues), *names.lines(queues), *names.turns_of(queues), fence=self._fence
             )
-            others, next_ms, tick_ms, *late = await self._run(PROMOTE, keys, given)
+            others, next_ms, tick_ms, wake_ms, *late = await self._run(PROMOTE, keys, given)
             lateness += late
             if not others:
                 break
@@ -122,9 +128,12 @@ class RedisConsumer(Rewriting):
             given += others
         if tick_ms >= 0:
             self._on_schedules(tick_ms)
+        woken = await self._waker.wake() if wake_ms == 0 else Due(0, None if wake_ms < 0 else wake_ms, [])
+        await self._copies.sweep_if_due()
         if await self._expiry.sweep_if_due() or await self._families.sweep_if_due():
             next_ms = 0
-        return Due(len(lateness), None if next_ms < 0 else next_ms, lateness)
+        nexts = [ms for ms in (None if next_ms < 0 else next_ms, woken.next_ms) if ms is not None]
+        return Due(len(lateness) + woken.moved, min(nexts, default=None), lateness + woken.lateness_ms)
 
     async def cancel_requested(self, job_ids: Sequence[bytes]) -> list[bytes]:
         if not job_ids:

@@ -45,6 +45,9 @@ class ShardedUpkeep:
     async def audit_limits(self) -> int:
         return sum(await gather_all(part.audit_limits() for part in self._parts))
 
+    async def audit_waits(self) -> int:
+        return sum(await gather_all(part.audit_waits() for part in self._parts))
+
     async def audit_families(self) -> int:
         return sum(await gather_all(part.audit_families() for part in self._parts))
 

@@ -1,0 +1,20 @@
+#!lua flags=allow-oom
+-- Copies an event from the shard that decided on it. It may be repeated, and come late.
+-- KEYS  event, waiters, wake
+-- ARGV  channel, name, value, till
+--       value: as it stands there; till: when it expires (ms)
+-- USES  clock
+-- Returns 1, or 0 when an older one of this name is still about to wake its waiters: try again
+local there = redis.call('GET', event)
+if there == value then return 1 end
+local older = tonumber(string.match(there or '', '^%d+'))
+if older and older > tonumber(till) then return 1 end
+if there and redis.call('ZSCORE', wake, 'e:' .. name) then return 0 end
+if redis.call('EXISTS', waiters) == 1 then
+  redis.call('SET', event, value)
+  redis.call('ZADD', wake, now, 'e:' .. name)
+  redis.call('PUBLISH', channel, 'due:0')
+elseif tonumber(till) > now then
+  redis.call('SET', event, value, 'PXAT', till)
+end
+return 1

@@ -1,0 +1,26 @@
+-- Jobs that wait (with `family`), as the heads of their journals say: `<fence> <sleep, event or children> <event>\n<entry>`.
+local function journal_of(id) return stem .. 'steps:' .. hex(id) end
+
+local function wait_of(id)
+  local journal = journal_of(id)
+  local fence, what, event, entry = string.match(redis.call('HGET', journal, '') or '', '^(%d+) (%a+) ([^\n]*)\n(.*)$')
+  return {journal = journal, fence = fence or '0', what = what or '', event = event or '', entry = entry}
+end
+
+-- In front of the first write: an error for a key of the wrong type among those of a wait, or nothing.
+local function wrong_wait(wait)
+  local names = {stem .. 'waiting:sleep', stem .. 'waiting:event', stem .. 'waiting:children'}
+  if wait.event ~= '' then names[4] = stem .. 'eventwaiters:' .. wait.event end
+  return wrong_type(names)
+end
+
+-- It waits no longer, whatever comes of it.
+local function end_wait(id, wait)
+  for _, what in ipairs({'sleep', 'event', 'children'}) do redis.call('ZREM', stem .. 'waiting:' .. what, id) end
+  if wait.event ~= '' then redis.call('SREM', stem .. 'eventwaiters:' .. wait.event, id) end
+end
+
+-- Of a job that ends, with or without one: it expires with its record, which stays for `seconds` (0: there is none).
+local function end_journal(id, seconds)
+  if tonumber(seconds) > 0 then redis.call('EXPIRE', journal_of(id), seconds) else redis.call('UNLINK', journal_of(id)) end
+end
