@@ -1,5 +1,5 @@
 """The dead letter drops records whose retention is over, brings back those that can be read again, takes declined jobs
-that no node serves, and looks after what may be left behind of limits, and of jobs and their children."""
+that no node serves, and looks after what may be left behind of limits, and of jobs that wait and their children."""
 
 from __future__ import annotations
 
@@ -33,11 +33,15 @@ class DeadLetter(Actor):
                 restored = await self._work.restore()
                 dropped = await self._work.expire()
                 lost = await self._work.audit_limits()
+                stranded = await self._work.audit_waits()
                 lost_families = await self._work.audit_families()
                 unserved = await self._work.bury_unserved()
             if lost:
                 self._metrics.lost_places.inc(lost)
                 logger.error("%d places of limits had no job, or would have been given to none: mended", lost)
+            if stranded:
+                self._metrics.stranded_waiters.inc(stranded)
+                logger.error("%d jobs that wait would not have been woken: mended", stranded)
             if lost_families:
                 self._metrics.lost_families.inc(lost_families)
                 logger.error("%d jobs were lost to their parents or children: mended", lost_families)

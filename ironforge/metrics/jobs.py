@@ -98,6 +98,11 @@ class Metrics:
         self.lost_places = Counter(
             "ironforge_limit_places_lost_total", "Places of limits without a job, found and mended", registry=registry
         )
+        self.stranded_waiters = Counter(
+            "ironforge_stranded_waiters_total",
+            "Jobs that waited and would not have been woken, found and mended",
+            registry=registry,
+        )
         self.lost_families = Counter(
             "ironforge_families_lost_total",
             "Parents and children that would have waited for ever, or been forgotten, found and mended",

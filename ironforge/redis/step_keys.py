@@ -20,6 +20,13 @@ class StepKeys(FamilyKeys):
         "of the run that recorded last and, while the job waits, for what. Stays with its job, then expires",
         "nothing can be recorded in nodes whose jobs record in this one, and this job does not go on",
     )
+    journals = KeyFamily(
+        "journals:<done or kept>:<minute>",
+        "set",
+        EXPIRES,
+        "ids of jobs whose records are in this bucket and that have a journal: both go early when memory is short",
+        "jobs that were created in this minute and have recorded something do not end",
+    )
     waiting = KeyFamily(
         "waiting:<sleep, event or children>",
         "zset",
@@ -57,6 +64,11 @@ class StepKeys(FamilyKeys):
         "ids of jobs that wait for this event",
         "this event cannot be sent, none can begin to wait for it, and those that do stay",
     )
+
+
+def journals_of(keys: StepKeys, bucket: str) -> str:
+    """The key that names the journals of jobs whose records are in this one."""
+    return keys.journals(bucket.removeprefix(keys.prefix))
 
 
 def journal_of(keys: StepKeys, job_id: bytes) -> str:

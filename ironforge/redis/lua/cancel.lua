@@ -21,6 +21,7 @@ if redis.call('HGET', index, id) ~= location then return 'moved' end
 local runs = entry ~= '' and is_pending(stream, entry)
 local wait = string.sub(location, 1, 1) == 'w' and wait_of(id)
 local wrong = not runs and (wrong_at(location, mark) or wrong_kin(seen) or wait and wrong_wait(wait))
+  or not runs and kin(seen) and wrong_type({stem .. 'journals:' .. string.match(bucket, '}:(.*)$')})
 if wrong then return wrong end
 if entry ~= '' then
   if runs then
@@ -50,7 +51,7 @@ count(totals, 'expired', tonumber(expired))
 tell_parent(record)
 if kin(record) then
   end_family(id, seconds, expiry)
-  end_journal(id, seconds)
+  end_journal(id, seconds, bucket)
 end
 if seconds ~= '0' then
   redis.call('HSET', bucket, id, record)

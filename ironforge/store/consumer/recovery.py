@@ -7,16 +7,20 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+import msgspec
+
 from ironforge.errors import IncompatibleRecord
 from ironforge.job.crashes import Crash, is_suspect, requeued
-from ironforge.job.record import decode, is_alone
+from ironforge.job.record import RECORD_VERSION, Job, decode, is_alone
 from ironforge.logs.setup import get_logger
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import GROUP, ID_BYTES, Keys
 from ironforge.redis.outages import ABSENT, retry_through_outage
 from ironforge.redis.replies import pairs
 from ironforge.redis.scripts import ARM, RETIRE
+from ironforge.redis.step_keys import journal_of
 from ironforge.settings import Settings
+from ironforge.steps.journal import HEAD, fence_of
 from ironforge.store.consumer.acknowledger import Acknowledger
 from ironforge.store.consumer.requeuer import Requeuer
 from ironforge.store.consumer.stream_reader import PAGE
@@ -117,21 +121,32 @@ class Recovery:
     async def _move(self, work: Requeuer, found: list[Delivery], node: str, end: End) -> int:
         back: list[Rewrite] = []
         poison: list[Rewrite] = []
-        for delivery in found:
-            stream, entry, record = delivery
-            try:
-                job = decode(record)
-            except IncompatibleRecord as error:
-                await work.quarantine(delivery, str(error))
-                continue
-            budget = self._settings.crash_budget
-            job = requeued(job, budget, end.crash(job.id, stream, node))
+        budget = self._settings.crash_budget
+        for (stream, entry, _), held in await self._with_journals(await self._read(work, found)):
+            job = requeued(held, budget, end.crash(held.id, stream, node))
             if job.ended:
                 log.warning("job_is_dead", job_id=job.text_id, kind=job.kind, reason=job.reason)
             rewrite = Rewrite.of(stream, entry, job, failed=False, alone=is_suspect(job, budget))
             (poison if job.ended else back).append(rewrite)
         await work.bury(poison)
         return await work.requeue(back) + len(poison)
+
+    async def _read(self, work: Requeuer, found: list[Delivery]) -> list[tuple[Delivery, Job]]:
+        """What is no job is put aside."""
+        read = []
+        for delivery in found:
+            try:
+                read.append((delivery, decode(delivery[2])))
+            except IncompatibleRecord as error:
+                await work.quarantine(delivery, str(error))
+        return read
+
+    async def _with_journals(self, found: list[tuple[Delivery, Job]]) -> list[tuple[Delivery, Job]]:
+        """What a run has recorded its record cannot say before it ends. A job whose last run got further than the one
+        before has begun to crash anew."""
+        ask: list[Command] = [["HGET", journal_of(self._keys, job.id), HEAD] for _, job in found]
+        heads = await retry_through_outage(lambda: self._connection.pipeline(ask)) if ask else []
+        return [(delivery, _continued(job, head)) for (delivery, job), head in zip(found, heads, strict=True)]
 
     async def _read_by(self, node: str) -> list[str]:
         """The streams that it has read. What a node that is alive reads afterwards is found as an orphan's."""
@@ -143,3 +158,11 @@ class Recovery:
         if seen is None:
             return end
         return end._replace(blocked_by=seen[:ID_BYTES], seen=seen[ID_BYTES:].decode(errors="replace"))
+
+
+def _continued(job: Job, head: bytes | None) -> Job:
+    """`head` of its journal, None: it has none."""
+    if head is None:
+        return job
+    crashes = 0 if fence_of(head) == job.fence else job.crashes
+    return msgspec.structs.replace(job, version=RECORD_VERSION, journal=True, crashes=crashes)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from ironforge.formats.timestamps import now_ms
 from ironforge.job.record import Job, decode, encode
-from ironforge.redis.connection import Command
+from ironforge.redis.connection import Command, Connection
 from ironforge.redis.family_keys import children_of, results_of
 from ironforge.redis.keys import Keys
-from ironforge.redis.step_keys import journal_of
+from ironforge.redis.step_keys import journal_of, journals_of
 from ironforge.steps.waits import Ties
 from ironforge.store.retention import RetentionBuckets
+
+JOURNALS_AT_ONCE: Final = 500
 
 
 class Tied(NamedTuple):
@@ -43,6 +45,11 @@ def end_ties(
             touched += (*kept, keys.families)
             # Of a job without children there are no results, and it is no family.
             commands += [["EXPIRE", key, place.seconds] if place.seconds else ["UNLINK", key] for key in kept]
+            if place.seconds:
+                journals = journals_of(keys, place.bucket)
+                touched.append(journals)
+                commands.append(["SADD", journals, job_id])
+                commands += (["EXPIRE", journals, place.seconds, "NX"], ["EXPIRE", journals, place.seconds, "GT"])
             commands.append(["ZADD", keys.families, "XX", -place.expiry_ms, job_id])
         parent = decode(record).parent if ties[1] else None
         if parent is not None and parent.apart:
@@ -68,6 +75,12 @@ def _tell(keys: Keys, told: Mapping[bytes, Sequence[str | bytes]], commands: lis
         for parent in told:
             woken += (now_ms(), parent)
         commands.append(["ZADD", keys.wake, *woken])
+
+
+async def drop_journals(connection: Connection, keys: Keys, bucket: str) -> None:
+    """Of all jobs whose records are in this bucket."""
+    while ids := await connection.call("SPOP", journals_of(keys, bucket), JOURNALS_AT_ONCE):
+        await connection.call("UNLINK", *(journal_of(keys, job_id) for job_id in ids))
 
 
 def end_record(job: Job) -> bytes:

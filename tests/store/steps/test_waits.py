@@ -188,9 +188,13 @@ async def test_a_dead_job_keeps_its_journal_until_it_is_dropped(cluster: Cluster
 
 
 async def test_a_queue_with_a_job_that_waits_is_not_forgotten(cluster: Cluster) -> None:
+    cluster.with_settings(queues=("rare",))
     node, one = await parked(cluster, "event", "paid", queue="rare")
-    await node.work.promote()
-    await node.work.expire()
+    await node.leases.leave(node.lease)
+    cluster.with_settings(queues=("default",))
+    other = await cluster.node()
+    await other.work.promote()
+    await other.work.expire()
     assert b"rare" in cluster.raw.smembers(cluster.keys.queues)
     assert cluster.raw.hget(cluster.keys.delayed, "rare") == b"1"
     await cluster.store_client.producer.cancel(one.id)
@@ -251,3 +255,16 @@ async def test_one_that_nothing_would_wake_is_found_and_counted(cluster: Cluster
     assert await node.work.audit_waits() == 0
     await node.work.settle([completed(kept((await node.work.fetch(1))[0]))])
     cluster.raw.delete(cluster.keys.event("paid"))
+
+
+async def test_journals_go_early_with_the_records_of_their_jobs_when_memory_is_short(cluster: Cluster) -> None:
+    node, one = await parked(cluster, "sleep", until_ms=1)
+    await node.work.promote()
+    await node.work.settle([completed(kept((await node.work.fetch(1))[0]))])
+    assert cluster.raw.exists(cluster.keys.steps(one.id.hex()))
+    cluster.raw.config_set("maxmemory", cluster.raw.info("memory")["used_memory"])
+    try:
+        await node.work.expire()
+    finally:
+        cluster.raw.config_set("maxmemory", 0)
+    assert not cluster.raw.exists(cluster.keys.steps(one.id.hex()), cluster.keys.bucket_of(one.id, "done"))

@@ -20,7 +20,14 @@ local function end_wait(id, wait)
   if wait.event ~= '' then redis.call('SREM', stem .. 'eventwaiters:' .. wait.event, id) end
 end
 
--- Of a job that ends, with or without one: it expires with its record, which stays for `seconds` (0: there is none).
-local function end_journal(id, seconds)
-  if tonumber(seconds) > 0 then redis.call('EXPIRE', journal_of(id), seconds) else redis.call('UNLINK', journal_of(id)) end
+-- Of a job that ends, with or without one: it expires with its record, which stays in this bucket for `seconds` (0: nowhere).
+local function end_journal(id, seconds, bucket)
+  if tonumber(seconds) == 0 then
+    redis.call('UNLINK', journal_of(id))
+  elseif redis.call('EXPIRE', journal_of(id), seconds) == 1 then
+    local journals = stem .. 'journals:' .. string.match(bucket, '}:(.*)$')
+    redis.call('SADD', journals, id)
+    redis.call('EXPIRE', journals, seconds, 'NX')
+    redis.call('EXPIRE', journals, seconds, 'GT')
+  end
 end
