@@ -15,6 +15,6 @@ if redis.call('EXISTS', waiters) == 1 then
   redis.call('ZADD', wake, now, 'e:' .. name)
   redis.call('PUBLISH', channel, 'due:0')
 elseif tonumber(till) > now then
-  redis.call('SET', event, value, 'PXAT', till)
+  redis.call('SET', event, value, 'PX', string.format('%.0f', till - now))
 end
 return 1

@@ -17,5 +17,5 @@ if tonumber(shards) > 1 then
   redis.call('SADD', copies, name)
   is_held = true
 end
-if not is_held then redis.call('PEXPIREAT', event, string.format('%.0f', till)) end
+if not is_held then redis.call('PEXPIRE', event, keep_ms) end
 return 1

@@ -24,10 +24,11 @@ local reply = move(index, 3, WIDTH, function(at, id, name)
   redis.call('HSETNX', journal, entry, ARGV[at + 4])
   redis.call('HSET', journal, '', ARGV[at + 5] .. ' ' .. what .. ' ' .. event .. '\n' .. entry)
   if what == 'event' then
+    redis.call('SADD', stem .. 'eventwaiters:' .. event, id)
+    -- It is there already, and stays until this one has it.
     if redis.call('EXISTS', stem .. 'event:' .. event) == 1 then
-      due = now
-    else
-      redis.call('SADD', stem .. 'eventwaiters:' .. event, id)
+      redis.call('PERSIST', stem .. 'event:' .. event)
+      redis.call('ZADD', wake, now, 'e:' .. event)
     end
   elseif what == 'children' then
     -- The last of them may have ended already.

@@ -3,7 +3,7 @@
 -- journals say what came of it.
 -- KEYS  fence, index, parked, delayed, queues, quarantine, wake, families
 -- ARGV  epoch
--- USES  stem, clock, delay, limits, holders, unique, admission, turns, places, lines, enqueue, line_types, family, waits, next_wake
+-- USES  stem, clock, expire_event, delay, limits, holders, unique, admission, turns, places, lines, enqueue, line_types, family, waits, next_wake
 -- Returns in how many ms to look again (-1: when something happens), how many moved, then for each of them whose time was
 --         over by how many ms it is late
 local MOST, BYTES = 500, 4 * 1024 * 1024
@@ -120,7 +120,7 @@ for _, event in ipairs(events) do
   if not event.till or redis.call('EXISTS', event.waiters) == 0 then
     redis.call('ZREM', wake, 'e:' .. event.name)
     if event.till and redis.call('SISMEMBER', stem .. 'copies', event.name) == 0 then
-      redis.call('PEXPIREAT', stem .. 'event:' .. event.name, event.till)
+      expire_event(stem .. 'event:' .. event.name, event.till, now)
     end
   end
 end

@@ -88,6 +88,16 @@ async def test_an_event_that_is_there_already_lets_a_job_go_on_at_once(cluster: 
     await node.work.settle([completed(kept((await node.work.fetch(1))[0]))])
 
 
+async def test_an_event_that_was_there_when_a_job_began_to_wait_is_not_lost_when_it_expires(cluster: Cluster) -> None:
+    await send(cluster)
+    node, one = await parked(cluster, "event", "paid")
+    assert cluster.raw.pttl(cluster.keys.event("paid")) == -1
+    assert (await node.work.promote()).moved == 1
+    assert entry_of(cluster, one).result == b"7"
+    assert 0 < cluster.raw.pttl(cluster.keys.event("paid")) <= HOUR_MS
+    await node.work.settle([completed(kept((await node.work.fetch(1))[0]))])
+
+
 async def test_an_event_that_expires_before_anybody_looks_wakes_its_waiters_all_the_same(cluster: Cluster) -> None:
     node, one = await parked(cluster, "event", "paid")
     await send(cluster, keep_ms=1)
