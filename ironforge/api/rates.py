@@ -14,7 +14,8 @@ from typing import Final
 from ironforge.errors import StoreError
 from ironforge.logs.setup import get_logger
 from ironforge.process.background import in_background
-from ironforge.store.contract import Inspector, Stats, Totals
+from ironforge.store.contract import Inspector
+from ironforge.store.counts import Stats, Totals
 
 WINDOW_MS: Final = 60_000
 SAMPLE_SECONDS: Final = 5.0

@@ -12,6 +12,7 @@ from ironforge.auth.caller import Caller
 from ironforge.auth.quota_enforcer import QuotaEnforcer
 from ironforge.errors import Duplicate, IdempotencyConflict, JobNotFound
 from ironforge.job.record import Job, JobState, parse_id
+from ironforge.steps.journal import RecordedStep
 from ironforge.store.contract import (
     ANY_JOB,
     Accepted,
@@ -21,10 +22,10 @@ from ironforge.store.contract import (
     Most,
     Page,
     Producer,
-    Stats,
     Submission,
     no_such_job,
 )
+from ironforge.store.counts import Stats, Waits
 from ironforge.store.kinds import Kinds
 from ironforge.store.node_view import NodeView
 
@@ -52,12 +53,17 @@ class CallersInspector:
         page = await self._inspector.jobs(wanted, limit=limit, cursor=cursor)
         return page._replace(jobs=[view for view in page.jobs if view.job.queue in self._queues])
 
+    async def steps(self, job_id: bytes) -> list[RecordedStep]:
+        await self.get(job_id)
+        return await self._inspector.steps(job_id)
+
     async def stats(self, *, max_age_seconds: float = 0.0) -> Stats:
         stats = await self._inspector.stats(max_age_seconds=max_age_seconds)
         return stats._replace(
             streams=[stream for stream in stats.streams if stream.queue in self._queues],
             scheduled=0,
             dead=0,
+            waiting=Waits(),
             totals={},
             paused=[queue for queue in stats.paused if queue in self._queues],
         )

@@ -85,7 +85,7 @@ def list_jobs(
     *,
     state: Annotated[
         str | None,
-        typer.Option(help="scheduled, queued, running, completed, cancelled or dead"),
+        typer.Option(help="scheduled, queued, running, waiting, completed, cancelled or dead"),
     ] = None,
     kind: Kind = None,
     queue: Queue = None,
@@ -103,9 +103,9 @@ def list_jobs(
 @jobs.command("show", epilog=output.EXIT_CODES)
 @takes_settings(Command.CLIENT)
 def show(job_id: JobId, as_json: AsJson = False, *, settings: Settings) -> None:
-    """Show one job: its state, payload, result and errors."""
+    """Show one job: its state, payload, result, steps and errors."""
     with connected(settings) as client:
-        _job(client.get(job_id), as_json=as_json)
+        _job(client.get(job_id, steps=True), as_json=as_json)
 
 
 @jobs.command("cancel", epilog=output.EXIT_CODES)

@@ -39,6 +39,7 @@ STATE_STYLES: Final = {
     "scheduled": "cyan",
     "queued": "blue",
     "running": "yellow",
+    "waiting": "magenta",
     "completed": "green",
     "cancelled": "dim",
     "dead": "red",
@@ -104,14 +105,14 @@ def jobs_table(jobs: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def job_details(job: Mapping[str, Any]) -> Table:
-    """One line for each field that says something, errors last."""
+    """One line for each field that says something, then steps and errors."""
     made = Table(box=None, show_header=False, pad_edge=False)
     made.add_column(style="bold", no_wrap=True)
     made.add_column(overflow="fold")
     for name, value in job.items():
         if name == "payload" or (name == "result" and job["status"] == "completed"):
             shown = json.dumps(value, ensure_ascii=False)
-        elif value in (None, "", [], False) or name == "errors":
+        elif value in (None, "", [], False) or name in ("steps", "errors"):
             continue
         elif name == "waiting_for":
             shown = _reason(value)
@@ -120,6 +121,8 @@ def job_details(job: Mapping[str, Any]) -> Table:
         else:
             shown = field(value)
         made.add_row(cell(name), cell(shown, STATE_STYLES.get(shown, "") if name == "status" else ""))
+    for step in job.get("steps") or ():
+        made.add_row(cell(f"step {step['name']}" + (f"/{step['key']}" if step["key"] else "")), cell(_step(step)))
     for error in job["errors"]:
         made.add_row(f"attempt {error['attempt']}", cell(f"{error['type']}: {error['message']}", "red"))
         if error["trace"]:
@@ -164,8 +167,19 @@ def until(time: str) -> str:
     return duration((datetime.fromisoformat(time) - datetime.now(UTC)).total_seconds())
 
 
+def _step(step: Mapping[str, Any]) -> str:
+    """How long a step took, or a wait lasts, and what came of it."""
+    if step["ended_at"] is None:
+        said = "waits" + (f", for {until(step['until'])} at most" if step["until"] else "")
+    else:
+        seconds = datetime.fromisoformat(step["ended_at"]) - datetime.fromisoformat(step["started_at"])
+        said = f"{'took' if step['kind'] == 'step' else 'waited'} {duration(seconds.total_seconds())}: "
+        said += "its time was over" if step["timed_out"] else json.dumps(step["result"], ensure_ascii=False)
+    return f"run {step['run']}, {said}"
+
+
 def _reason(waiting: Mapping[str, Any]) -> str:
-    """Why a queued job waits, and for how long if that is known."""
+    """Why a job waits, and for how long if that is known."""
     end = f", for {until(waiting['until'])} at most" if waiting["until"] else ""
     return f"{waiting['detail']}{end}"
 
@@ -181,7 +195,7 @@ def _note(job: Mapping[str, Any]) -> str:
         return f"on {job['node']}" + (", cancel requested" if job["cancel_requested"] else "")
     if job["status"] == "scheduled" and job["run_at"]:
         return f"due {job['run_at']}"
-    if job["status"] == "queued" and job.get("waiting_for"):
+    if job["status"] in ("queued", "waiting") and job.get("waiting_for"):
         return _reason(job["waiting_for"])
     if job["status"] == "completed" or not (job["reason"] or job["errors"]):
         return ""

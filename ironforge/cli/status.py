@@ -134,7 +134,7 @@ def _stats(answer: dict[str, Any]) -> Group:
     ]
     columns = ("QUEUE", "PRIORITY", "QUEUED", "RUNNING", "OLDEST")
     streams = output.table(columns, rows, right=("QUEUED", "RUNNING", "OLDEST"))
-    found = (("paused", answer["paused"]), *_waits(answer), *_schedules(answer))
+    found = (("paused", answer["paused"]), *_waits(answer), *_parked(answer), *_schedules(answer))
     paused = [output.cell(f"{what}: {', '.join(names)}", "yellow") for what, names in found if names]
     if answer["totals"] is None:
         return Group(streams, *paused, "", "totals are not shown: this key is limited to some queues")
@@ -155,6 +155,20 @@ def _waits(answer: dict[str, Any]) -> tuple[tuple[str, list[str]], ...]:
     )
 
 
+def _parked(answer: dict[str, Any]) -> tuple[tuple[str, list[str]], ...]:
+    """Jobs in state waiting."""
+    told = answer["waiting"]
+    if not told or not told["total"]:
+        return ()
+    words = {"sleep": "a time", "event": "an event", "children": "their children"}
+    return (
+        (
+            f"{counted(told['total'], 'job')} in state waiting",
+            [f"{told[what]} for {for_}" for what, for_ in words.items() if told[what]],
+        ),
+    )
+
+
 def _schedules(answer: dict[str, Any]) -> tuple[tuple[str, list[str]], ...]:
     told = answer["schedules"]
     if not told or not told["total"]:
@@ -167,8 +181,8 @@ def _schedules(answer: dict[str, Any]) -> tuple[tuple[str, list[str]], ...]:
 
 def _counters(answer: dict[str, Any]) -> Table:
     rates, totals = answer["rates"] or {}, answer["totals"]
-    now = {"scheduled": answer["scheduled"], "dead": answer["dlq_depth"]}
-    names = ("submitted", "completed", "failed", "retried", "cancelled", "expired", "dead", "scheduled")
+    now = {"scheduled": answer["scheduled"], "waiting": answer["waiting"]["total"], "dead": answer["dlq_depth"]}
+    names = ("submitted", "completed", "failed", "retried", "cancelled", "expired", "dead", "scheduled", "waiting")
     rows = [
         (
             name,

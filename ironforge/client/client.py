@@ -115,9 +115,9 @@ class _Calls(_OperatorCalls[Answer, Ids]):
         """
         return self._ids(_submit_many(self._http, lines_of(jobs), idempotency_key or _new_key(), self._unknown))
 
-    def get(self, job_id: str) -> Answer:
-        """The job as it stands."""
-        return self._answer(self._http.call("GET", _path(job_id)))
+    def get(self, job_id: str, *, steps: bool = False) -> Answer:
+        """The job as it stands; with `steps` also what its runs have recorded."""
+        return self._answer(self._http.call("GET", _path(job_id), query={"steps": "true"} if steps else None))
 
     def cancel(self, job_id: str) -> Answer:
         """The job: its `status` is `cancelled`, or `running` when its node has been told to stop it."""
@@ -138,7 +138,8 @@ class _Calls(_OperatorCalls[Answer, Ids]):
         return self._answer(self._http.call("GET", "/dlq", query=query))
 
     def wait(self, job_id: str, timeout_seconds: Duration = 60.0) -> Answer:
-        """The job once it is completed, cancelled or dead. Raises WaitTimeout."""
+        """The job once it is completed, cancelled or dead: also over the time that it is in state waiting. Raises
+        WaitTimeout."""
         return self._answer(_wait(self._http, _path(job_id), seconds_of(timeout_seconds)))
 
 

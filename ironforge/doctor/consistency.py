@@ -15,6 +15,7 @@ from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import ID_BYTES, Keys
 from ironforge.redis.location import Location
 from ironforge.redis.replies import pairs
+from ironforge.steps.waits import WAITS
 from ironforge.store.queue_names import queue_names
 
 SAMPLE: Final = 200
@@ -38,20 +39,22 @@ async def _counts(connection: Connection, keys: Keys) -> list[str]:
             ["ZCARD", keys.scheduled],
             ["ZCARD", keys.dead],
             ["SCARD", keys.queues],
+            *(["ZCARD", keys.waiting(what)] for what in WAITS),
             *(["XLEN", key] for key in streams),
             *(["ZCARD", key] for key in lines),
         ]
         index, parked, scheduled, dead, queues, *lengths = await _at_once(connection, counted)
+        aside, lengths = sum(lengths[: len(WAITS)]), lengths[len(WAITS) :]
         waiting = sum(lengths[len(streams) :])
         if queues == len(names):
             break
     problems = []
-    if index != scheduled + dead + sum(lengths):
+    if index != scheduled + aside + dead + sum(lengths):
         places = f"{sum(lengths) - waiting} in streams, {waiting} waiting for their turn, "
-        places += f"{scheduled} scheduled, {dead} dead"
+        places += f"{scheduled} scheduled, {aside} in state waiting, {dead} dead"
         problems.append(f"the index knows {numbers.counted(index, 'job')}, but there are {places}")
-    if parked != scheduled + dead + waiting:
-        jobs = f"{scheduled} scheduled, {waiting} waiting and {dead} dead jobs"
+    if parked != scheduled + aside + dead + waiting:
+        jobs = f"{scheduled} scheduled, {waiting + aside} waiting and {dead} dead jobs"
         problems.append(f"{numbers.counted(parked, 'record')} for {jobs}, which are parked")
     return problems
 
@@ -82,21 +85,28 @@ def shown(job_id: bytes) -> str:
 
 async def _missing(connection: Connection, keys: Keys, entries: Sequence[Entry]) -> list[Entry]:
     """Those that are not where the index says, at the moment of looking."""
-    commands: list[Command] = []
-    for job_id, raw in entries:
-        commands += _look(keys, job_id, Location(raw))
-    replies = await connection.pipeline(commands) if commands else []
-    pairs = zip(entries, replies[::2], replies[1::2], strict=True)
-    return [entry for entry, place, record in pairs if place in (None, []) or not record]
+    asked = [_look(keys, job_id, Location(raw)) for job_id, raw in entries]
+    commands = [command for look in asked for command in look]
+    replies = iter(await connection.pipeline(commands) if commands else [])
+    told = [[next(replies) for _ in look] for look in asked]
+    return [
+        entry
+        for entry, (record, *places) in zip(entries, told, strict=True)
+        if all(place in (None, []) for place in places) or not record
+    ]
 
 
 def _look(keys: Keys, job_id: bytes, location: Location) -> list[Command]:
-    """Two questions for each: is it in its place, and is there a record."""
+    """Questions: is there a record, then is the job in its place, or in one of these."""
     if location.entry:
         key = keys.stream(location.stream)
-        return [["XRANGE", key, location.entry, location.entry], ["EXISTS", key]]
-    if location.place == "l":
-        return [["ZSCORE", keys.line(location.line), job_id], ["HEXISTS", keys.parked, job_id]]
-    shelves = {"d": keys.dead, "f": keys.fair(location.stream), "k": keys.declined(location.stream)}
-    shelf = shelves.get(location.place, keys.scheduled)
-    return [["ZSCORE", shelf, location.member(job_id)], ["HEXISTS", keys.parked, job_id]]
+        return [["EXISTS", key], ["XRANGE", key, location.entry, location.entry]]
+    shelves = {
+        "l": [keys.line(location.line)],
+        "d": [keys.dead],
+        "f": [keys.fair(location.stream)],
+        "k": [keys.declined(location.stream)],
+        "w": [keys.waiting(what) for what in WAITS],
+    }.get(location.place, [keys.scheduled])
+    places: list[Command] = [["ZSCORE", shelf, location.member(job_id)] for shelf in shelves]
+    return [["HEXISTS", keys.parked, job_id], *places]

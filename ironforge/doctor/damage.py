@@ -20,6 +20,7 @@ from ironforge.redis.keys import ID_BYTES, Keys
 from ironforge.redis.location import IN_STREAM
 from ironforge.redis.replies import pairs
 from ironforge.redis.server_info import DIGITS
+from ironforge.steps.waits import WAITS
 from ironforge.store.consumer.quarantine import id_in
 from ironforge.store.inspector.census import TOTALS
 from ironforge.store.queue_names import queue_names
@@ -103,7 +104,8 @@ async def _streams(connection: Connection, keys: Keys) -> list[Finding]:
 async def _parked(connection: Connection, keys: Keys) -> list[Finding]:
     found = []
     waits = keys.lines(queue_names(await connection.call("SMEMBERS", keys.queues)))
-    for key, letters in ((keys.scheduled, b"s"), (keys.dead, b"d"), *((key, b"flk") for key in waits)):
+    parked = [(keys.waiting(what), b"w") for what in WAITS]
+    for key, letters in ((keys.scheduled, b"s"), (keys.dead, b"d"), *((key, b"flk") for key in waits), *parked):
         members = await connection.call("ZRANGE", key, 0, SAMPLE - 1)
         if not members:
             continue

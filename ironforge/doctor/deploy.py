@@ -23,7 +23,12 @@ PAGE: Final = 500
 SCHEDULES_READ: Final = 100_000
 EXAMPLES: Final = 3
 # The dead are told of, for they may be retried; they hold up no roll-out.
-_STATES: Final[dict[JobState, Level]] = {JobState.QUEUED: "fail", JobState.SCHEDULED: "fail", JobState.DEAD: "warn"}
+_STATES: Final[dict[JobState, Level]] = {
+    JobState.QUEUED: "fail",
+    JobState.SCHEDULED: "fail",
+    JobState.WAITING: "fail",
+    JobState.DEAD: "warn",
+}
 
 
 class Problem(NamedTuple):

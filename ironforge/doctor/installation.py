@@ -30,7 +30,7 @@ from ironforge.redis.wrong_types import wrong_types
 from ironforge.runtime.parent_pipe import PARENT_FD
 from ironforge.settings import PREFIX, Settings, environment_name
 from ironforge.store import NodeStore, StoreClient
-from ironforge.store.contract import Stats
+from ironforge.store.counts import Stats
 from ironforge.store.kinds import Kinds
 from ironforge.store.server_checks import verify
 
@@ -66,7 +66,7 @@ async def examine(settings: Settings) -> list[Finding]:
         if sound:
             findings += await _guarded(exam.schedules)
             findings += await _in_each(
-                shards, lambda shard: (shard.schedule, shard.expiry, shard.schedules, shard.data)
+                shards, lambda shard: (shard.schedule, shard.expiry, shard.waits, shard.schedules, shard.data)
             )
     finally:
         for shard in shards:

@@ -14,6 +14,7 @@ from ironforge.doctor.consistency import inconsistencies
 from ironforge.doctor.damage import damage, damages
 from ironforge.doctor.finding import Finding
 from ironforge.doctor.schedules import schedules_that_do_not_tick
+from ironforge.doctor.waits import waiters
 from ironforge.formats.numbers import counted
 from ironforge.formats.timestamps import now_ms
 from ironforge.redis.connection import DoorConnection
@@ -78,6 +79,9 @@ class ShardExam:
             message = f"for {late_seconds:.0f} s nothing has looked for jobs that expire: they may hold places and keys"
             return [Finding("warn", "expiry", message, f"{NODE_START}, or ironforge api")]
         return [Finding("ok", "expiry", "what expires is looked for")]
+
+    async def waits(self) -> list[Finding]:
+        return await waiters(self._connection, self._keys)
 
     async def schedules(self) -> list[Finding]:
         return await schedules_that_do_not_tick(self._connection, self._keys)

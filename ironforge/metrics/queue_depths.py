@@ -58,6 +58,7 @@ class Depths(Collector):
             family = self._family(name, documentation)
             family.add_metric(tuple(self._own.values()), value)
             yield family
+        yield self._of_waiting(stats)
         for total, name, documentation in (
             ("poison", "ironforge_poison_total", "Jobs buried as poison"),
             ("expired", "ironforge_expired_total", "Jobs cancelled because they had not started in time"),
@@ -93,6 +94,12 @@ class Depths(Collector):
             elif stream.oldest_ms is not None:
                 age.add_metric(where, max(0, stats.now_ms - stream.oldest_ms) / 1000)
         yield from (depth, running, suspects, declined, limited, age)
+
+    def _of_waiting(self, stats: Stats) -> GaugeMetricFamily:
+        family = self._family("ironforge_waiting_depth", "Jobs that wait for a time, an event or their children", "for")
+        for what, jobs in stats.waiting._asdict().items():
+            family.add_metric((*self._own.values(), what), jobs)
+        return family
 
     def _servers(self, stats: Stats, kinds: Kinds) -> GaugeMetricFamily:
         family = self._family("ironforge_queue_nodes", "Nodes that take jobs from it", "queue")

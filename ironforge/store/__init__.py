@@ -13,10 +13,9 @@ from ironforge.store.contract import (
     JobView,
     Page,
     Producer,
-    Stats,
-    StreamDepth,
     Submission,
 )
+from ironforge.store.counts import Stats, StreamDepth
 from ironforge.store.factory import NodeStore, StoreClient
 from ironforge.store.node_contract import (
     Adjustment,

@@ -16,6 +16,8 @@ from ironforge.job.definition import Announcement
 from ironforge.job.limits import Limit, LimitDefinition, Override
 from ironforge.job.options import JobOptions
 from ironforge.job.record import Job, JobState, format_id
+from ironforge.steps.journal import RecordedStep
+from ironforge.store.counts import Stats, Totals
 from ironforge.store.kinds import Kinds
 from ironforge.store.node_view import NodeView
 from ironforge.store.waiting import Waiting
@@ -98,7 +100,8 @@ class Producer(Protocol):
 
 class JobView(NamedTuple):
     """A job as it stands. `due_ms` of a scheduled job; `node` and `started_ms` of a running one.
-    `alone`: its node runs nothing else meanwhile. `waiting_for`: of a queued one, where it is more than its turn."""
+    `alone`: its node runs nothing else meanwhile. `waiting_for`: of a waiting one, and of a queued one where it is more
+    than its turn."""
 
     job: Job
     state: JobState
@@ -130,76 +133,6 @@ class Page(NamedTuple):
 
     jobs: list[JobView]
     cursor: str | None
-
-
-class StreamDepth(NamedTuple):
-    queue: str
-    priority: int
-    queued: int
-    running: int
-    oldest_ms: int | None  # when the longest queued job became ready; None as well where that would cost too much
-    suspects: int = 0  # of those that are queued: they wait to run alone
-    declined: int = 0  # of those that are queued: they wait for a node that knows their kind
-    limited: int = 0  # of those that are queued: a limit keeps them out
-
-    def together(self, other: StreamDepth) -> StreamDepth:
-        """Of two places that hold jobs of the same queue and priority."""
-        oldest = [ms for ms in (self.oldest_ms, other.oldest_ms) if ms is not None]
-        return self._replace(
-            queued=self.queued + other.queued,
-            running=self.running + other.running,
-            oldest_ms=min(oldest, default=None),
-            suspects=self.suspects + other.suspects,
-            declined=self.declined + other.declined,
-            limited=self.limited + other.limited,
-        )
-
-
-class ScheduleCounts(NamedTuple):
-    """How many schedules there are; of these: paused ones; `broken` ones, which cannot be read or whose job is refused;
-    `overdue` ones, whose tick nothing fires. `next_ms`: when the next tick fires, Unix time; None: there is none."""
-
-    total: int = 0
-    paused: int = 0
-    broken: int = 0
-    overdue: int = 0
-    next_ms: int | None = None
-
-    def together(self, other: ScheduleCounts) -> ScheduleCounts:
-        return ScheduleCounts(
-            self.total + other.total,
-            self.paused + other.paused,
-            self.broken + other.broken,
-            self.overdue + other.overdue,
-            min((ms for ms in (self.next_ms, other.next_ms) if ms is not None), default=None),
-        )
-
-
-class Stats(NamedTuple):
-    """`totals` counts since the namespace exists: submitted, completed, failed, retried, dead (poison: of those),
-    cancelled (expired: of those), and ticks of schedules; all, also those that are 0. `paused`: names of queues,
-    sorted, also of those that have no job."""
-
-    streams: list[StreamDepth]
-    scheduled: int
-    dead: int
-    totals: dict[str, int]
-    now_ms: int
-    paused: Sequence[str] = ()
-    schedules: ScheduleCounts = ScheduleCounts()
-
-    @property
-    def next_tick_seconds(self) -> float | None:
-        """Until the next tick of any schedule, 0 for one that is due; None: there is none."""
-        next_ms = self.schedules.next_ms
-        return None if next_ms is None else max(0, next_ms - self.now_ms) / 1000
-
-
-class Totals(NamedTuple):
-    """Those of `Stats`, at a moment."""
-
-    totals: dict[str, int]
-    now_ms: int
 
 
 class LimitKey(NamedTuple):
@@ -266,6 +199,9 @@ class Inspector(Protocol):
 
     async def jobs(self, wanted: JobFilter = ANY_JOB, *, limit: int = 50, cursor: str | None = None) -> Page:
         """Raises ValueError when `cursor` is not one this store gave out."""
+
+    async def steps(self, job_id: bytes) -> list[RecordedStep]:
+        """What its runs have recorded, in the order in which that began; nothing of a job that is not there."""
 
     async def stats(self, *, max_age_seconds: float = 0.0) -> Stats:
         """All counts of a shard at one moment: a job that lives is in one of them, always.

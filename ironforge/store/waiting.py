@@ -1,4 +1,5 @@
-"""What a queued job waits for, where that is more than its turn: each reason is made here, and nowhere else."""
+"""What a waiting job waits for, and a queued one where that is more than its turn: each reason is made here, and
+nowhere else."""
 
 from __future__ import annotations
 
@@ -7,17 +8,35 @@ from typing import Literal, NamedTuple
 from ironforge.job.limits import RUNS
 from ironforge.job.record import Job, format_id
 from ironforge.redis.keys import ID_BYTES
+from ironforge.steps.names import shown
+from ironforge.steps.waits import Wait
 from ironforge.store.kinds import Kinds
 
-WaitingCode = Literal["no_node_for_queue", "no_node_for_kind", "limit"]
+WaitingCode = Literal["no_node_for_queue", "no_node_for_kind", "limit", "sleep", "event", "children"]
 
 
 class Waiting(NamedTuple):
-    """`until_ms`: when it ends by itself, Unix time; None: that is not known."""
+    """`until_ms`: when it ends by itself, Unix time; None: that is not known, or never. Of a waiting job `step` is the
+    entry in its journal, and `event` what it waits for."""
 
     code: WaitingCode
     detail: str
     until_ms: int | None = None
+    step: str = ""
+    event: str = ""
+
+
+def parked_for(wait: Wait | None) -> Waiting | None:
+    """What a job in state waiting waits for. None: its record does not say it, so somebody else has written that."""
+    if wait is None:
+        return None
+    step = shown(wait.name)
+    detail = {
+        "sleep": f"it sleeps, step {step}",
+        "event": f"it waits for event {wait.event}",
+        "children": f"it waits for its children, step {step}",
+    }[wait.for_]
+    return Waiting(wait.for_, detail, wait.until_ms or None, step, wait.event)
 
 
 def explained(job: Job, told: Waiting | None, kinds: Kinds) -> Waiting | None:

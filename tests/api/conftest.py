@@ -18,6 +18,7 @@ from aiohttp import web
 
 from ironforge import Forge
 from ironforge.api import create_app, serve
+from ironforge.formats.timestamps import now_ms
 from ironforge.handlers.announcements import announcements_of
 from ironforge.job.definition import Announcement
 from ironforge.job.options import KindOptions
@@ -25,8 +26,11 @@ from ironforge.job.record import LABELS, JobState, decode
 from ironforge.job.tracebacks import AttemptError
 from ironforge.runtime.embedded_server import EmbeddedServer
 from ironforge.settings import Settings
+from ironforge.steps import journal
+from ironforge.steps.waits import Wait
 from ironforge.store import Adjustment, NodeStore, Rewrite, StoreClient
 from ironforge.store.node_contract import Consumer, Lease
+from ironforge.store.steps.contract import NewStep, NewWait
 
 
 class Answer(NamedTuple):
@@ -95,7 +99,18 @@ class Node:
         delivery = await self.take()
         job = decode(delivery[2])
         record = job.finish(JobState.COMPLETED, job.created_ms + 5, started_ms=job.created_ms + 1, result=result)
-        await self._work.settle([(*delivery[:2], job.id, encode(record), 60_000, "completed", (), "")])
+        await self._work.settle([(*delivery[:2], job.id, encode(record), 60_000, "completed", (), "", ())])
+
+    async def record(self, delivery: Any, field: str, result: bytes) -> None:
+        job = decode(delivery[2])
+        entry = journal.encode(journal.Entry(journal.EntryKind.STEP, result, 1_000, 1_500, job.fence))
+        await self._work.record_steps([NewStep(*delivery[:2], job.id, job.fence, field, entry)])
+
+    async def wait(self, wait: Wait, delivery: Any = None) -> None:
+        """Has a job go to wait."""
+        delivery = delivery or await self.take()
+        job = decode(delivery[2]).again(wait=wait, journal=True, version=2, crashes=0)
+        await self._work.park_waiting([NewWait.of(*delivery[:2], job, now_ms())])
 
     async def bury(self) -> None:
         delivery = await self.take()

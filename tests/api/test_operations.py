@@ -17,7 +17,7 @@ from ironforge.errors import ConfigError
 from ironforge.metrics.queue_depths import Reading
 from ironforge.settings import Settings
 from ironforge.store import StoreClient
-from ironforge.store.contract import Totals
+from ironforge.store.counts import Totals
 
 
 async def test_stats_count_jobs_where_they_are(api: Any, node: Any) -> None:

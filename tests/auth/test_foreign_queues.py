@@ -21,7 +21,7 @@ from ironforge.metrics.jobs import Metrics
 from ironforge.metrics.queue_depths import Reading
 from ironforge.redis.keys import Keys
 from ironforge.settings import Settings
-from ironforge.store.contract import Stats, StreamDepth
+from ironforge.store.counts import Stats, StreamDepth
 from tests.auth.conftest import Build
 from tests.auth.kit import Answer, House
 from tests.auth.test_quotas import submit

@@ -17,6 +17,7 @@ ANSWER: dict[str, Any] = {
     "rates": None,
     "scheduled": 0,
     "dlq_depth": 0,
+    "waiting": {"total": 0, "sleep": 0, "event": 0, "children": 0},
 }
 NONE = {"total": 0, "paused": 0, "broken": 0, "overdue": 0, "next_in_seconds": None}
 
@@ -41,8 +42,19 @@ def test_nothing_of_schedules_where_there_are_none_or_the_caller_may_not_see_the
     assert "schedule:" not in said(schedules)
 
 
-def said(schedules: Any) -> str:
+def test_jobs_in_state_waiting_are_told_by_what_they_wait_for() -> None:
+    waiting = {"total": 1_003, "sleep": 1_000, "event": 2, "children": 1}
+    assert "1003 jobs in state waiting: 1000 for a time, 2 for an event, 1 for their children" in said(waiting=waiting)
+    assert "1 job in state waiting: 1 for an event" in said(waiting={"total": 1, "sleep": 0, "event": 1, "children": 0})
+
+
+@pytest.mark.parametrize("waiting", [ANSWER["waiting"], None])
+def test_nothing_of_them_where_there_are_none_or_the_caller_may_not_see_them(waiting: Any) -> None:
+    assert "in state waiting" not in said(waiting=waiting, totals={} if waiting else None)
+
+
+def said(schedules: Any = None, **fields: Any) -> str:
     console = Console(width=120)
     with console.capture() as capture:
-        console.print(_stats({**ANSWER, "schedules": schedules}))
+        console.print(_stats({**ANSWER, **fields, "schedules": schedules}))
     return capture.get()

@@ -17,6 +17,7 @@ from ironforge.metrics.http import BUCKETS, HttpMetrics
 from ironforge.metrics.jobs import Metrics
 from ironforge.metrics.queue_depths import Reading
 from ironforge.store import NodeView, StreamDepth
+from ironforge.store.counts import Waits
 from ironforge.store.kinds import Kind, Kinds, KindVersion
 from ironforge.store.node_view import About
 from ironforge.version import VERSION
@@ -30,11 +31,14 @@ def depths(metrics: Metrics, told: Reading | None) -> dict[tuple[str, ...], floa
 def test_depths_are_those_of_the_reading_and_none_without_one():
     metrics = Metrics()
     assert depths(metrics, None) == {}
-    told = reading(StreamDepth("mail", 0, 11, 3, None), dead=5)
+    told = reading(StreamDepth("mail", 0, 11, 3, None), dead=5, waiting=Waits(sleep=7, event=2))
     assert depths(metrics, told) == {
         ("ironforge_queue_depth", "critical", "mail"): 11.0,
         ("ironforge_dlq_depth",): 5.0,
         ("ironforge_scheduled_depth",): 3.0,
+        ("ironforge_waiting_depth", "sleep"): 7.0,
+        ("ironforge_waiting_depth", "event"): 2.0,
+        ("ironforge_waiting_depth", "children"): 0.0,
     }
     assert samples(metrics.exposition(told))["ironforge_queue_running", "critical", "mail"] == 3.0
 

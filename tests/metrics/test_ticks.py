@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry
 
 from ironforge.metrics.jobs import Metrics
 from ironforge.metrics.ticks import TickMetrics
-from ironforge.store.contract import ScheduleCounts
+from ironforge.store.counts import ScheduleCounts
 from tests.metrics.kit import reading, samples
 
 

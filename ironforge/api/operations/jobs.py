@@ -14,7 +14,7 @@ from ironforge.api.problems import ApiProblem
 from ironforge.api.responses import answer
 from ironforge.api.routes import QUEUE, operation
 from ironforge.api.schemas import views
-from ironforge.api.schemas.jobs import DeadQuery, JobAnswer, JobPage, JobsQuery, RetryRequest
+from ironforge.api.schemas.jobs import DeadQuery, JobAnswer, JobPage, JobQuery, JobsQuery, RetryRequest
 from ironforge.api.scope import RequestScope
 from ironforge.errors import InvalidState
 from ironforge.formats.timestamps import now_ms
@@ -30,10 +30,11 @@ async def list_jobs(_request: web.Request, scope: RequestScope, query: JobsQuery
 
 
 @operation("get", "/jobs/{id}", access="jobs:read", answers={200: JobAnswer}, refusals=(404,))
-async def get_job(request: web.Request, scope: RequestScope) -> web.Response:
+async def get_job(request: web.Request, scope: RequestScope, query: JobQuery) -> web.Response:
     """Look up a job."""
-    view = await scope.inspector.get(requests.read_id(request.match_info["id"]))
-    return answer(views.job_answer(*await _explained(scope, view)))
+    job_id = requests.read_id(request.match_info["id"])
+    shown = views.job_answer(*await _explained(scope, await scope.inspector.get(job_id)))
+    return answer(views.with_steps(shown, await scope.inspector.steps(job_id)) if query.steps else shown)
 
 
 @operation(

@@ -6,7 +6,7 @@ only *described* by it: `JobOptions.checked` enforces it, so that every door ref
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -72,6 +72,12 @@ class JobsQuery(DeadQuery, forbid_unknown_fields=True):
     state: JobState | msgspec.UnsetType = msgspec.UNSET  # not None: the text `null` would be one
 
 
+class JobQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """What to show of a job."""
+
+    steps: Annotated[bool, Meta(description="also what its runs have recorded")] = False
+
+
 class NoQuery(msgspec.Struct, forbid_unknown_fields=True):
     """A call without query parameters."""
 
@@ -132,11 +138,36 @@ _WithOptions: Any = msgspec.defstruct(
 
 
 class WaitingFor(msgspec.Struct):
-    """What has to change before a queued job runs, where that is more than its turn."""
+    """What has to come before a waiting job goes on, or to change before a queued one runs, where that is more than its
+    turn."""
 
     code: WaitingCode
     detail: str
-    until: Annotated[Time | None, Meta(description="when it ends by itself; null: that is not known")]
+    until: Annotated[Time | None, Meta(description="when it ends by itself; null: that is not known, or never")]
+    step: Annotated[str | None, Meta(description="of a waiting job: its step, with a key behind a slash")]
+    event: Annotated[str | None, Meta(description="of a waiting job: the event that it waits for")]
+
+
+class StepAnswer(msgspec.Struct):
+    """What a run of a job has recorded: the result of a step, or that it waited for something."""
+
+    name: str
+    key: str | None
+    kind: Literal["step", "wait"]
+    result: Annotated[msgspec.Raw, Meta(description="what later runs get for it; of a wait what it waited for")]
+    timed_out: Annotated[bool, Meta(description="a wait that ended because its time was over")]
+    started_at: Time
+    ended_at: Annotated[Time | None, Meta(description="null: it still waits")]
+    until: Annotated[Time | None, Meta(description="when a wait that goes on ends by itself; null: it does not")]
+    run: Annotated[int, Meta(description="`fence` of the run that recorded it")]
+
+
+class ParentAnswer(msgspec.Struct):
+    """The job that waits for this one: with which of its steps, and at which place there, from 0."""
+
+    id: JobId
+    step: str
+    index: int
 
 
 class JobTickAnswer(msgspec.Struct):
@@ -150,7 +181,9 @@ class JobAnswer(_WithOptions):  # type: ignore[misc] # made at run time
     """A job as it stands. `attempts` counts failed attempts so far; null options mean "as the kind says"."""
 
     status: JobState
-    waiting_for: Annotated[WaitingFor | None, Meta(description="of a queued job; null: it has its turn soon")]
+    waiting_for: Annotated[
+        WaitingFor | None, Meta(description="of a waiting or queued job; null: a queued one has its turn soon")
+    ]
     payload: msgspec.Raw
     attempts: int
     revivals: Annotated[int, Meta(description="how often it came back from the dead letter")]
@@ -169,6 +202,8 @@ class JobAnswer(_WithOptions):  # type: ignore[misc] # made at run time
     reason: Annotated[str | None, Meta(description="why it is dead or cancelled")]
     cancel_requested: bool
     schedule: Annotated[JobTickAnswer | None, Meta(description="that it is from; null: from none")]
+    parent: Annotated[ParentAnswer | None, Meta(description="null: it is no child of another job")]
+    steps: Annotated[list[StepAnswer] | None, Meta(description="null: not asked for")]
     errors: list[FailedAttempt]
 
 

@@ -51,6 +51,15 @@ class ScheduleStats(msgspec.Struct):
     next_in_seconds: Annotated[float | None, Meta(description="until the next tick; null: there is none")]
 
 
+class WaitingStats(msgspec.Struct):
+    """Jobs in state waiting, which hold no place of a node: all, and by what they wait for."""
+
+    total: int
+    sleep: int
+    event: int
+    children: int
+
+
 class QueueStats(msgspec.Struct):
     """`totals` count since the namespace exists; `rates` are per second over a minute, null until known.
 
@@ -62,6 +71,7 @@ class QueueStats(msgspec.Struct):
     queued: int
     running: int
     scheduled: int | None
+    waiting: WaitingStats | None
     dlq_depth: int | None
     paused: list[str]
     unserved: Annotated[UnservedAnswer, Meta(description="what no running node takes")]

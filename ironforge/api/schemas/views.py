@@ -6,7 +6,7 @@ through.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -16,6 +16,8 @@ from ironforge.api.schemas.jobs import (
     JobAnswer,
     JobPage,
     JobTickAnswer,
+    ParentAnswer,
+    StepAnswer,
     WaitingFor,
 )
 from ironforge.api.schemas.kinds import KindAnswer, KindSummary, KindVersionAnswer
@@ -28,11 +30,15 @@ from ironforge.api.schemas.operator import (
     ScheduleStats,
     StreamStats,
     UnservedAnswer,
+    WaitingStats,
 )
 from ironforge.job import options
 from ironforge.job.record import LABELS, PriorityLabel, format_id
 from ironforge.job.tracebacks import AttemptError
-from ironforge.store.contract import JobView, Page, Stats, StreamDepth
+from ironforge.steps import names
+from ironforge.steps.journal import EntryKind, RecordedStep
+from ironforge.store.contract import JobView, Page
+from ironforge.store.counts import Stats, StreamDepth
 from ironforge.store.kinds import Kind, Kinds, KindVersion
 from ironforge.store.node_view import NodeView
 from ironforge.store.waiting import Waiting
@@ -44,6 +50,27 @@ def label(priority: int) -> PriorityLabel:
     return LABELS[priority]
 
 
+def with_steps(shown: JobAnswer, recorded: Iterable[RecordedStep]) -> JobAnswer:
+    shown.steps = [_step(each) for each in recorded]
+    return shown
+
+
+def _step(recorded: RecordedStep) -> StepAnswer:
+    name, key, entry = recorded
+    goes_on = entry.kind is EntryKind.WAIT
+    return StepAnswer(
+        name=name,
+        key=key,
+        kind="step" if entry.kind is EntryKind.STEP else "wait",
+        result=stored_json(entry.result),
+        timed_out=entry.timed_out,
+        started_at=rfc3339(entry.started_ms),
+        ended_at=None if goes_on else rfc3339(entry.ended_ms),
+        until=optional_rfc3339(entry.ended_ms) if goes_on else None,
+        run=entry.fence,
+    )
+
+
 def job_answer(view: JobView) -> JobAnswer:
     job = view.job
     return JobAnswer(
@@ -52,7 +79,7 @@ def job_answer(view: JobView) -> JobAnswer:
         **options.shown(job),
         status=view.state,
         waiting_for=_waiting_for(view.waiting_for),
-        payload=_json(job.payload),
+        payload=stored_json(job.payload),
         attempts=job.attempt,
         revivals=job.revivals,
         crashes=job.crashes,
@@ -64,10 +91,12 @@ def job_answer(view: JobView) -> JobAnswer:
         started_at=optional_rfc3339(view.started_ms or job.started_ms),
         finished_at=optional_rfc3339(job.ended_ms),
         node=view.node,
-        result=_json(job.result),
+        result=stored_json(job.result),
         reason=job.reason or None,
         cancel_requested=view.cancel_requested,
         schedule=job.tick and JobTickAnswer(job.tick.schedule, rfc3339(job.tick.at_ms)),
+        parent=job.parent and ParentAnswer(format_id(job.parent.id), names.shown(job.parent.name), job.parent.index),
+        steps=None,
         errors=[_failed_attempt(error) for error in job.errors],
     )
 
@@ -76,7 +105,7 @@ def bare_job_answer(view: JobView) -> JobAnswer:
     """Without what came from the submitter and the handler."""
     shown = job_answer(view)
     shown.payload = shown.result = msgspec.Raw(b"null")
-    shown.errors, shown.reason, shown.schedule = [], None, None
+    shown.errors, shown.reason, shown.schedule, shown.parent = [], None, None, None
     for option in options.RECORDED:
         if option.name not in options.KindOptions.__struct_fields__ or option.name in ("unique", "limits"):
             setattr(shown, option.name, option.default)
@@ -97,6 +126,7 @@ def queue_stats(stats: Stats, kinds: Kinds, rates: dict[str, float] | None) -> Q
         queued=sum(stream.queued for stream in streams),
         running=sum(stream.running for stream in streams),
         scheduled=stats.scheduled,
+        waiting=WaitingStats(stats.waiting.total, *stats.waiting),
         dlq_depth=stats.dead,
         paused=list(stats.paused),
         unserved=UnservedAnswer([*unserved], kinds.unserved[:UNSERVED_NAMED]),
@@ -115,7 +145,7 @@ def _schedule_stats(stats: Stats) -> ScheduleStats:
 
 def without_totals(stats: QueueStats) -> QueueStats:
     """For a caller that may see some queues alone."""
-    stats.scheduled = stats.dlq_depth = stats.schedules = stats.totals = stats.rates = None
+    stats.scheduled = stats.waiting = stats.dlq_depth = stats.schedules = stats.totals = stats.rates = None
     return stats
 
 
@@ -159,7 +189,10 @@ def _kind_version(version: KindVersion) -> KindVersionAnswer:
 
 
 def _waiting_for(waiting: Waiting | None) -> WaitingFor | None:
-    return WaitingFor(waiting.code, waiting.detail, optional_rfc3339(waiting.until_ms)) if waiting else None
+    if waiting is None:
+        return None
+    until, step = optional_rfc3339(waiting.until_ms), waiting.step or None
+    return WaitingFor(waiting.code, waiting.detail, until, step, waiting.event or None)
 
 
 def _stream(depth: StreamDepth, now_ms: int, served_by: int) -> StreamStats:
@@ -174,7 +207,7 @@ def _failed_attempt(error: AttemptError) -> FailedAttempt:
     )
 
 
-def _json(stored: bytes) -> msgspec.Raw:
+def stored_json(stored: bytes) -> msgspec.Raw:
     """As stored; what a damaged record holds instead of JSON is shown as a text, or nobody could read the answer."""
     try:
         _check(stored.decode() or "null")

@@ -9,7 +9,7 @@
 --         or not looked at), and per line that is not empty: name, jobs, those of them that a limit keeps out, ids of the first
 --         (none where looking at them would be too much), then where jobs were declined: name, jobs, and of the first lines of
 --         kinds there: name, id of the first job; then schedules: all, paused ones, those that start no job, those whose tick
---         is overdue, when the next one fires (ms, -1: none)
+--         is overdue, when the next one fires (ms, -1: none); then jobs that wait for a time, an event, their children
 -- So many lines of kinds are looked at for the oldest of their jobs: those that have waited for the longest for a node.
 local LINES = 100
 local names = redis.call('SMEMBERS', queues)
@@ -85,5 +85,7 @@ if ticking[1] > 0 then
     if fires and (ticking[5] < 0 or fires < ticking[5]) then ticking[5] = fires end
   end
 end
+local waiting = {}
+for at, what in ipairs({'sleep', 'event', 'children'}) do waiting[at] = redis.call('ZCARD', stem .. 'waiting:' .. what) end
 return {now, redis.call('ZCARD', scheduled), redis.call('ZCARD', dead), redis.call('HGETALL', totals),
-  redis.call('SMEMBERS', paused), names, streams, lines, declined, firsts, ticking}
+  redis.call('SMEMBERS', paused), names, streams, lines, declined, firsts, ticking, waiting}

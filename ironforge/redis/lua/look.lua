@@ -40,6 +40,13 @@ if declined then
   local score = redis.call('ZSCORE', unserved, declined .. ':' .. kind) or watch
   return {now, location, there and record or false, string.format('%.0f', at - watch + score)}
 end
+if place == 'w' then
+  local waits = false
+  for _, what in ipairs({'sleep', 'event', 'children'}) do
+    waits = waits or redis.call('ZSCORE', stem .. 'waiting:' .. what, id)
+  end
+  return {now, location, waits and record or false, waits}
+end
 local line = place == 'f' and stem .. 'fair:' .. (string.match(location, '^f:([^:]*:[^:]*)') or '')
 local due = redis.call('ZSCORE', line or scheduled, id)
 return {now, location, due and record or false, due}

@@ -5,7 +5,7 @@
 -- ARGV  left, bytes, wanted, places, kind, after, position, offset, endings, then as many endings of streams, then those of
 --         lines
 --       left, bytes: at most so many jobs and bytes; wanted: a queue ('': all); places to look in: any of `streams lines
---         scheduled dead`; kind (number of a kind of place), after (its name), position, offset: where to go on
+--         waiting scheduled dead`; kind (number of a kind of place), after (its name), position, offset: where to go on
 -- USES  stem, clock, present
 -- Returns the time, 1 when there is nothing behind, then per job: number of the kind of place, name, position and offset
 --         to go on from, record, row of the pending list or score
@@ -78,6 +78,8 @@ for _, queue in ipairs(redis.call('SMEMBERS', queues)) do
 end
 add(0, 'streams', streams)
 add(1, 'lines', lines)
+-- Behind those in the order of their names, as all that goes on from one needs it.
+add(1, 'waiting', {'waiting:children', 'waiting:event', 'waiting:sleep'})
 add(2, 'scheduled', {''})
 add(3, 'dead', {''})
 for _, place in ipairs(all) do

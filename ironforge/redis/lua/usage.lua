@@ -3,7 +3,8 @@
 -- KEYS  index, scheduled, dead, parked, unserved, buckets, queues
 -- ARGV  endings, then as many endings of streams, then those of lines
 -- USES  stem, present
--- Returns the jobs that have not ended, those that are scheduled, those that are dead, and bytes as the server estimates
+-- Returns the jobs that have not ended, those that are scheduled or wait for a time, an event or their children, those that
+--         are dead, and bytes as the server estimates
 local function size(key)
   local bytes = redis.pcall("MEMORY", "USAGE", key)
   return type(bytes) == 'number' and bytes or 0
@@ -22,4 +23,9 @@ for _, queue in ipairs(redis.call('SMEMBERS', queues)) do
     end
   end
 end
-return {redis.call('HLEN', index), redis.call('ZCARD', scheduled), redis.call('ZCARD', dead), bytes}
+local aside = redis.call('ZCARD', scheduled)
+for _, what in ipairs({'sleep', 'event', 'children'}) do
+  local waiting = stem .. 'waiting:' .. what
+  aside, bytes = aside + redis.call('ZCARD', waiting), bytes + size(waiting)
+end
+return {redis.call('HLEN', index), aside, redis.call('ZCARD', dead), bytes}

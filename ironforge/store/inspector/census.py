@@ -17,7 +17,7 @@ from ironforge.redis.replies import pairs, rows
 from ironforge.redis.scripts import CENSUS, Script
 from ironforge.redis.server_info import DIGITS
 from ironforge.schedules.definition import GRACE_MS
-from ironforge.store.contract import ScheduleCounts, Stats, StreamDepth
+from ironforge.store.counts import ScheduleCounts, Stats, StreamDepth, Waits
 from ironforge.store.queue_names import queue_names
 from ironforge.store.retention import readable
 
@@ -46,7 +46,7 @@ Ask = Callable[..., Awaitable[list[Any]]]
 async def census(keys: Keys, run: Run, ask: Ask) -> Stats:
     """Of all queues in use: a depth for each priority, also an empty one."""
     endings: Command = (len(STREAM_ENDINGS), *STREAM_ENDINGS, *LINE_ENDINGS)
-    now_ms, scheduled, dead, totals, paused, queues, streams, lines, declined, firsts, ticking = await run(
+    now_ms, scheduled, dead, totals, paused, queues, streams, lines, declined, firsts, ticking, waiting = await run(
         CENSUS, CENSUS.keys(keys), (AGE_BYTES, HEADS, GRACE_MS, *endings)
     )
     known = queue_names(queues)
@@ -67,7 +67,8 @@ async def census(keys: Keys, run: Run, ask: Ask) -> Stats:
         _add(depths, name, length, 0, min(oldest[name], default=None), declined=length)
     total, paused_ones, broken, overdue, next_ms = ticking
     schedules = ScheduleCounts(total, paused_ones, broken, overdue, next_ms if next_ms >= 0 else None)
-    return Stats(list(depths.values()), scheduled, dead, totals_of(totals), now_ms, queue_names(paused), schedules)
+    counts = totals_of(totals), now_ms, queue_names(paused), schedules, Waits(*waiting)
+    return Stats(list(depths.values()), scheduled, dead, *counts)
 
 
 def totals_of(flat: Sequence[bytes]) -> dict[str, int]:

@@ -20,10 +20,12 @@ from ironforge.redis.location import IN_STREAM, Location
 from ironforge.redis.outages import ABSENT, translating_errors
 from ironforge.redis.scripts import LOOK, Script
 from ironforge.settings import Settings
-from ironforge.store.contract import ANY_JOB, Health, JobFilter, JobView, Page, Stats, Totals, no_such_job
+from ironforge.store.contract import ANY_JOB, Health, JobFilter, JobView, Page, no_such_job
+from ironforge.store.counts import Stats, Totals
 from ironforge.store.expiry import as_it_counts
 from ironforge.store.inspector.census import census, totals_of
 from ironforge.store.inspector.job_listing import Listing
+from ironforge.store.inspector.journal_reader import JournalReader
 from ironforge.store.inspector.kinds_reader import KindsReader
 from ironforge.store.inspector.shared_reading import Shared
 from ironforge.store.kinds import Kinds
@@ -37,7 +39,7 @@ from ironforge.store.retention import (
     terminal_record,
 )
 from ironforge.store.server_checks import health_of
-from ironforge.store.waiting import Waiting, outside_streams
+from ironforge.store.waiting import Waiting, outside_streams, parked_for
 
 CONNECTIONS: Final = 4
 TOLD: Final = 1_000
@@ -56,6 +58,7 @@ class RedisInspector:
         # What was paused and resumed from here since the last reading began.
         self._told: dict[str, bool] = {}
         self._nodes = Shared(lambda: nodes(keys, self._run))
+        self.steps = JournalReader(keys, self._ask).steps
         self._kinds = Shared(KindsReader(keys, self._run).read)
 
     async def get(self, job_id: bytes) -> JobView:
@@ -145,6 +148,8 @@ def _view(job: Job, location: bytes, where: Sequence[Any], now_ms: int, settings
             return JobView(job, JobState.QUEUED, waiting_for=_waiting_for(job, location, settings, *where))
         case b"d":
             return JobView(job, JobState.DEAD)
+        case b"w":
+            return JobView(job, JobState.WAITING, waiting_for=parked_for(job.wait))
     return JobView(job, JobState.SCHEDULED, due_ms=score_ms(where[0]))
 
 

@@ -27,7 +27,7 @@ from ironforge.store.contract import JobFilter, JobView, Page, foreign_cursor
 from ironforge.store.expiry import as_it_counts
 from ironforge.store.inspector.census import Ask, Run
 from ironforge.store.retention import queued_or_running, readable, score_ms, terminal_record
-from ironforge.store.waiting import outside_streams
+from ironforge.store.waiting import outside_streams, parked_for
 
 LOOKED_AT: Final = 2_000
 # Read at one moment, while others wait.
@@ -41,6 +41,8 @@ START: Final[Position] = ("", 0)
 # The kinds of places, in the order of a list: the first number of a rank.
 STREAM, LINE, SCHEDULED, DEAD, BUCKET = range(5)
 MAX_OFFSET: Final = 2**31
+# How the names of lines begin whose jobs wait for a time, an event or their children.
+WAITING: Final = b"waiting:"
 # By the kind of place: what the server takes to go on from.
 _ENTRY: Final = re.compile(r"\([0-9]{1,19}-[0-9]{1,19}")
 _SCORE: Final = re.compile(r"[+-]?(inf|[0-9]{1,25}(\.[0-9]{1,25})?(e[+-]?[0-9]{1,3})?)")
@@ -48,9 +50,10 @@ _SCAN: Final = re.compile(r"[0-9]{1,19}")
 _POSITIONS: Final = {STREAM: _ENTRY, LINE: _SCORE, SCHEDULED: _SCORE, DEAD: _SCORE, BUCKET: _SCAN}
 # Where jobs of a state are that have not ended.
 _PLACES: Final = {
-    None: "streams lines scheduled dead",
+    None: "streams lines waiting scheduled dead",
     JobState.QUEUED: "streams lines",
     JobState.RUNNING: "streams",
+    JobState.WAITING: "waiting",
     JobState.SCHEDULED: "scheduled",
     JobState.DEAD: "dead",
 }
@@ -62,7 +65,8 @@ Step = tuple[JobView | None, Rank, Position]
 
 
 class Listing:
-    """Pages over streams, what waits by turns, the schedule, the dead letter and ended jobs (both newest first).
+    """Pages over streams, what waits by turns, jobs in state waiting, the schedule, the dead letter and ended jobs (the
+    last two newest first).
 
     Jobs that have not ended are read from all of their places at one moment, up to so many: one that moves meanwhile is
     neither missed nor seen twice. Where there are more of them, that holds for as many as are read together.
@@ -113,7 +117,7 @@ class Listing:
             locations = await self._locations(flat[0::6], jobs)
             for number, (kind, name, at, offset, _, extra) in enumerate(rows(flat, 6)):
                 job, rank, position = jobs[number], (kind, 0, name.decode(errors="replace")), (at.decode(), offset)
-                where = locations.get(number) or b"q:%b:" % name
+                where = name if name.startswith(WAITING) else locations.get(number) or b"q:%b:" % name
                 view = _view(kind, job, extra, where, now_ms) if job else None
                 yield (as_it_counts(view, now_ms) if view else None), rank, position
 
@@ -154,6 +158,8 @@ def _view(kind: int, job: Job, extra: Any, location: bytes, now_ms: int) -> JobV
         return JobView(job, JobState.SCHEDULED, due_ms=score_ms(extra))
     if kind == DEAD:
         return JobView(job, JobState.DEAD)
+    if location.startswith(WAITING):
+        return JobView(job, JobState.WAITING, waiting_for=parked_for(job.wait))
     return JobView(job, JobState.QUEUED, waiting_for=outside_streams(job, location))
 
 

@@ -67,7 +67,7 @@ class RedisUsage:
 
 
 async def _measure(keys: Keys, connection: DoorConnection) -> Usage:
-    known, scheduled, dead, size = await connection.run(
+    known, aside, dead, size = await connection.run(
         USAGE, USAGE.keys(keys), [len(STREAM_ENDINGS), *STREAM_ENDINGS, *LINE_ENDINGS]
     )
-    return Usage(known, known - scheduled - dead, size)
+    return Usage(known, known - aside - dead, size)

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Sequence
 
 from ironforge.job.record import shard_of
+from ironforge.steps.journal import RecordedStep
 from ironforge.store.contract import (
     ANY_JOB,
     Health,
@@ -14,12 +15,9 @@ from ironforge.store.contract import (
     JobFilter,
     JobView,
     Page,
-    ScheduleCounts,
-    Stats,
-    StreamDepth,
-    Totals,
     foreign_cursor,
 )
+from ironforge.store.counts import ScheduleCounts, Stats, StreamDepth, Totals, Waits
 from ironforge.store.kinds import Kinds
 from ironforge.store.node_view import NodeView
 from ironforge.store.sharding.fan_out import gather_all
@@ -52,6 +50,9 @@ class ShardedInspector:
             if len(found) >= limit:
                 return Page(found, f"{shard}.")
 
+    async def steps(self, job_id: bytes) -> list[RecordedStep]:
+        return await self._parts[shard_of(job_id, len(self._parts))].steps(job_id)
+
     async def stats(self, *, max_age_seconds: float = 0.0) -> Stats:
         parts = await gather_all(part.stats(max_age_seconds=max_age_seconds) for part in self._parts)
         depths: dict[tuple[str, int], StreamDepth] = {}
@@ -62,7 +63,8 @@ class ShardedInspector:
         scheduled, dead = sum(part.scheduled for part in parts), sum(part.dead for part in parts)
         paused = sorted({queue for part in parts for queue in part.paused})
         schedules = functools.reduce(ScheduleCounts.together, (part.schedules for part in parts))
-        return Stats(list(depths.values()), scheduled, dead, totals, now_ms, paused, schedules)
+        waiting = Waits(*map(sum, zip(*(part.waiting for part in parts), strict=True)))
+        return Stats(list(depths.values()), scheduled, dead, totals, now_ms, paused, schedules, waiting)
 
     async def totals(self) -> Totals:
         return _sum(await gather_all(part.totals() for part in self._parts))

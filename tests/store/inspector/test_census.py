@@ -19,7 +19,7 @@ LOOKS = 10_000
 
 
 def living(stats: Stats) -> int:
-    return stats.scheduled + stats.dead + sum(one.queued + one.running for one in stats.streams)
+    return stats.scheduled + stats.waiting.total + stats.dead + sum(one.queued + one.running for one in stats.streams)
 
 
 async def hop(cluster: Cluster, node: Node, one: Job, stop: asyncio.Event) -> None:

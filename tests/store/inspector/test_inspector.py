@@ -10,9 +10,11 @@ import pytest
 
 from ironforge.errors import JobNotFound
 from ironforge.job.record import Job, JobState, Priority, decode, encode
-from ironforge.store import JobFilter, JobView, NodeView, StreamDepth
+from ironforge.steps.waits import WAITS, Wait, WaitFor
+from ironforge.store import Delivery, JobFilter, JobView, NodeView, StreamDepth
 from ironforge.store.inspector.census import TOTALS
-from tests.store.kit import Cluster, completed, dead, job, now_ms, retry
+from ironforge.store.steps.contract import NewWait
+from tests.store.kit import Cluster, completed, dead, job, job_in, now_ms, retry
 
 # The age of a delivery and the time are told one after the other.
 BETWEEN_MS = 1_000
@@ -84,7 +86,7 @@ def _record(cluster: Cluster, one) -> bytes:
     return cluster.raw.hget(cluster.keys.bucket_of(one.id, "done"), one.id)
 
 
-@pytest.mark.parametrize("location", [b"q:default:2:1-1", b"s:default:2", b"d"])
+@pytest.mark.parametrize("location", [b"q:default:2:1-1", b"s:default:2", b"w:default:2", b"d"])
 async def test_an_index_that_points_at_nothing_is_no_job(cluster: Cluster, location: bytes) -> None:
     one = job()
     cluster.raw.hset(cluster.keys.index, one.id, location)
@@ -112,8 +114,18 @@ async def test_a_read_survives_a_connection_that_was_cut(cluster: Cluster) -> No
     assert [view.job for view in views] == [one, one]
 
 
+def waits(delivery: Delivery, what: WaitFor) -> NewWait:
+    wait = Wait(what, "step", "event" if what == "event" else "")
+    record = job_in(delivery).again(wait=wait, journal=True, version=2)
+    return NewWait.of(*delivery[:2], record, now_ms())
+
+
 async def populate(cluster: Cluster) -> dict[JobState, list[bytes]]:
     node = await cluster.node()
+    waiting = [job(queue="default", kind=f"kind{n % 2}") for n in range(4)]
+    await cluster.submit(*waiting)
+    for delivery, what in zip(await node.work.fetch(4), (*WAITS, "event"), strict=True):
+        await node.work.park_waiting([waits(delivery, what)])
     jobs = [job(queue="default", kind=f"kind{n % 2}") for n in range(12)]
     await cluster.submit(*jobs[:10])
     await cluster.submit(*jobs[10:], delay_ms=60_000)
@@ -132,6 +144,7 @@ async def populate(cluster: Cluster) -> dict[JobState, list[bytes]]:
         JobState.RUNNING: ids[6:8],
         JobState.QUEUED: ids[8:10],
         JobState.SCHEDULED: ids[10:],
+        JobState.WAITING: [one.id for one in waiting],
     }
 
 
@@ -143,6 +156,7 @@ async def test_pages_of_any_size_show_every_job_once(cluster: Cluster, limit: in
     assert found == {state: sorted(ids) for state, ids in expected.items()}
     assert [view.cancel_requested for view in views if view.state is JobState.RUNNING] == [True, False]
     assert all(view.due_ms for view in views if view.state is JobState.SCHEDULED)
+    assert {view.waiting_for.code for view in views if view.state is JobState.WAITING and view.waiting_for} == {*WAITS}
 
 
 @pytest.mark.parametrize("state", list(JobState))

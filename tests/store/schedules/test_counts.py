@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ironforge.store.contract import ScheduleCounts
+from ironforge.store.counts import ScheduleCounts
 from tests.store.kit import Cluster, job, now_ms
 from tests.store.schedules.kit import CAUGHT_UP, DAY_MS, every, make_due, put_back, schedules, tick, ticked, ticker
 
