@@ -15,6 +15,7 @@ S400 = Literal[
     "empty_batch",
     "invalid_body",
     "invalid_delay",
+    "invalid_event",
     "invalid_fairness_key",
     "invalid_host",
     "invalid_idempotency_key",
@@ -60,6 +61,7 @@ S403 = Literal[
     "too_many_generations",
 ]
 S404 = Literal[
+    "event_not_found",
     "job_not_found",
     "key_not_found",
     "kind_not_found",

@@ -65,6 +65,7 @@ def _add_routes(app: web.Application, services: Services, authentication: Authen
             handler: Handler = partial(operation.respond, scope=open_scope(services))
         else:
             handler = authentication.guarding(operation)
-        # Otherwise GET /jobs/batch would look for a job of that name instead of saying 405.
-        path = operation.path.replace("{id}", "{id:(?!batch$)[^/]+}")
+        # Otherwise GET /jobs/batch would look for a job of that name instead of saying 405, and an event whose name
+        # has a slash would not be found instead of saying how that is written.
+        path = operation.path.replace("{id}", "{id:(?!batch$)[^/]+}").replace("{event}", r"{event:[\s\S]+}")
         getattr(app.router, f"add_{operation.method}")(path, handler)

@@ -47,7 +47,7 @@ class AuthenticationMiddleware:
             structlog.contextvars.bind_contextvars(namespace=caller.namespace)
             caller.require(operation.access)
             with await self._tenants.acquire(caller.namespace) as services:
-                if operation.access == "jobs:submit":
+                if operation.charged:
                     await services.quotas.arrives(caller)
                 response = await operation.respond(request, scope_of(caller, services))
                 if operation.audited:

@@ -20,6 +20,7 @@ from ironforge.api.schemas import jobs
 from ironforge.api.schemas.keys import KEY_ID_EXAMPLE, KEY_ID_PATTERN
 from ironforge.api.schemas.problem import Problem
 from ironforge.job.checks import NAME_PATTERN
+from ironforge.steps.names import MAX_EVENT_CHARACTERS
 from ironforge.version import VERSION
 
 _REF: Final = "#/components/schemas/{name}"
@@ -32,6 +33,7 @@ _PATH_PARAMETERS: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "id": ({"type": "string", "format": "uuid", "pattern": jobs.ID_PATTERN}, jobs.ID_EXAMPLE),
     "kind": ({"type": "string", "pattern": NAME_PATTERN}, "email.send"),
     "limit": ({"type": "string", "pattern": NAME_PATTERN}, "stripe"),
+    "event": ({"type": "string", "minLength": 1, "maxLength": MAX_EVENT_CHARACTERS}, "approved:42"),
     "key_id": ({"type": "string", "pattern": KEY_ID_PATTERN}, KEY_ID_EXAMPLE),
     "queue": ({"type": "string", "pattern": NAME_PATTERN}, "default"),
     "schedule": ({"type": "string", "pattern": NAME_PATTERN}, "report.nightly"),
@@ -64,7 +66,7 @@ _MEANING: Final = {
 
 
 # First parts of paths that make a group.
-_GROUPS: Final = ("jobs", "dlq", "queues", "nodes", "kinds", "limits", "schedules", "keys", "quotas", "audit")
+_GROUPS: Final = ("jobs", "dlq", "queues", "nodes", "kinds", "limits", "schedules", "events", "keys", "quotas", "audit")
 
 
 @cache
@@ -145,7 +147,7 @@ def _problems(operation: Operation, *, auth: bool) -> set[int]:
     if operation.body:
         problems |= {408, 413}
     if auth and operation.access != "public":
-        problems |= {401, 503} | ({429} if operation.access == "jobs:submit" else set())
+        problems |= {401, 503} | ({429} if operation.charged else set())
     return problems - set(operation.answers)
 
 

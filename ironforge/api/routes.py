@@ -88,6 +88,11 @@ class Operation:
         OPERATIONS.append(self)
         return function
 
+    @property
+    def charged(self) -> bool:
+        """A call is charged to the rates of its caller's quotas, as a submission, before anything of it is read."""
+        return self.access in ("jobs:submit", "events:send")
+
     async def respond(self, request: web.Request, scope: RequestScope) -> web.StreamResponse:
         """What the handler answers. Raises ApiProblem for a query or body that does not fit."""
         if self.method != "get" and not self.needs_body:

@@ -16,6 +16,7 @@ from ironforge.api.rates import Rates
 from ironforge.auth.api_keys import ApiKeys
 from ironforge.auth.audit import AuditTrail
 from ironforge.auth.caller import SCOPES, Caller
+from ironforge.auth.callers_events import events_for
 from ironforge.auth.callers_schedules import CallersSchedules
 from ironforge.auth.quota import NO_QUOTA
 from ironforge.auth.quota_enforcer import QuotaEnforcer
@@ -24,6 +25,7 @@ from ironforge.metrics.queue_depths import Reading
 from ironforge.store.contract import Inspector, Limits, Producer
 from ironforge.store.kind_catalog import KindCatalog, LookUp
 from ironforge.store.schedules.contract import Schedules
+from ironforge.store.steps.contract import Events
 
 # What keeps this process from taking requests; empty: nothing.
 Readiness = Callable[[], list[str]]
@@ -40,6 +42,7 @@ class Doors(Protocol):
     inspector: Inspector
     limits: Limits
     schedules: Schedules
+    events: Events
 
 
 @dataclass(slots=True)
@@ -77,6 +80,11 @@ class RequestScope:
     producer: Producer
     inspector: Inspector
     schedules: Schedules
+
+    @property
+    def events(self) -> Events:
+        """Raises Forbidden for a caller that is limited to some queues."""
+        return events_for(self.caller, self.services.doors.events)
 
     @property
     def look_up(self) -> LookUp:

@@ -19,6 +19,7 @@ Scope = Literal[
     "queues:admin",
     "limits:admin",
     "schedules:admin",
+    "events:send",
     "metrics:read",
     "keys:admin",
 ]

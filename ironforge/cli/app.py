@@ -13,14 +13,21 @@ from typing import Final
 import typer
 
 from ironforge import errors
-from ironforge.cli import access, audit, documentation, jobs, kinds, limits, queues, run, status, verify
+from ironforge.cli import access, audit, documentation, events, jobs, kinds, limits, queues, run, status, verify
 from ironforge.cli.output import CONFLICT, EXIT_CODES, say
 from ironforge.cli.schedules.commands import schedules
 from ironforge.schedules.errors import ScheduleConflict, ScheduleNotFound
+from ironforge.steps.errors import EventNotFound
 
 # The first that fits counts.
 _CODES: Final = (
-    ((errors.JobNotFound, errors.KeyNotFound, errors.KindNotFound, errors.LimitNotFound, ScheduleNotFound), 4),
+    (
+        (
+            *(errors.JobNotFound, errors.KeyNotFound, errors.KindNotFound, errors.LimitNotFound),
+            *(ScheduleNotFound, EventNotFound),
+        ),
+        4,
+    ),
     (
         (errors.InvalidState, errors.IdempotencyConflict, errors.Duplicate, errors.TooManyKeys, ScheduleConflict),
         CONFLICT,
@@ -48,6 +55,7 @@ app.add_typer(queues.queues, name="queues")
 app.add_typer(kinds.kinds, name="kinds")
 app.add_typer(limits.limits, name="limits")
 app.add_typer(schedules, name="schedules")
+app.add_typer(events.events, name="events")
 app.add_typer(access.keys, name="keys")
 app.add_typer(access.quotas, name="quotas")
 app.add_typer(audit.audit, name="audit")

@@ -13,10 +13,10 @@ from typing import Any, Final, Generic, Self, TypeVar, Unpack
 import msgspec
 import uuid_utils
 
+from ironforge.client.event_calls import EventCalls
 from ironforge.client.limit_calls import JSON, Answer
 from ironforge.client.payloads import chunks_of, job_body, lines_of
 from ironforge.client.refusals import refused
-from ironforge.client.schedule_calls import ScheduleCalls
 from ironforge.client.transport import ApiError, ApiUnreachable, Json, Transport, member
 from ironforge.errors import Duplicate, InvalidJob, WaitTimeout
 from ironforge.formats.duration import Duration, seconds_of
@@ -38,7 +38,7 @@ Ids = TypeVar("Ids")
 _NDJSON: Final = {"Content-Type": "application/x-ndjson"}
 
 
-class _OperatorCalls(ScheduleCalls[Answer], Generic[Answer, Ids]):
+class _OperatorCalls(EventCalls[Answer], Generic[Answer, Ids]):
     """The calls about queues and the installation, whatever way they are run.
 
     `url` and `api_key` None: the settings IRONFORGE_URL, IRONFORGE_API_KEY.

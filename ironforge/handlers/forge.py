@@ -5,7 +5,6 @@ A handler stays the plain function it was: registering it wraps nothing, so test
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -15,17 +14,18 @@ from typing import Any, Literal, Self, Unpack, get_args
 import msgspec
 
 from ironforge.errors import ConfigError, InvalidJob, UnknownKind
+from ironforge.formats.duration import Duration
 from ironforge.handlers.binding import Binder, binder_of
 from ironforge.handlers.extensions import Function
 from ironforge.handlers.lifespan import Lifespan
 from ironforge.handlers.middleware import SubmissionCall, through
-from ironforge.handlers.names import name_of
+from ironforge.handlers.names import name_of, no_handler
 from ironforge.handlers.process_target import target_of
 from ironforge.handlers.scheduling import Scheduling
 from ironforge.handlers.submission import SubmissionBuilder, Submitter, each_of
 from ironforge.job.checked_options import CheckedOptions
-from ironforge.job.checks import check_kind
-from ironforge.job.json_values import encode_payload
+from ironforge.job.checks import KEEP_SECONDS, check_event_name, check_event_payload, check_keep, check_kind
+from ironforge.job.json_values import encode, encode_payload
 from ironforge.job.options import (
     JobKeywords,
     JobOptions,
@@ -134,7 +134,7 @@ class Forge(Scheduling):
         try:
             return self._handlers[kind]
         except KeyError:
-            raise UnknownKind(_unknown(kind, self._handlers)) from None
+            raise UnknownKind(no_handler(kind, self._handlers)) from None
 
     def _add(self, handler: Handler) -> None:
         self._check_open(handler.kind)
@@ -175,6 +175,12 @@ class Forge(Scheduling):
         """Submit all or none, with the same options; an item made by `prepare` is taken as it is. Of the ids
         `deduplicated` has the indexes of those that stand for a job which has their unique key."""
         return await self._submit(JobKeywords, kind, payloads, given)
+
+    async def send_event(self, name: str, payload: object = None, /, *, keep_seconds: Duration = KEEP_SECONDS) -> bool:
+        """Have jobs that wait for this event go on, also those that come to wait within `keep_seconds`; whether it is
+        the first of its name. Raises InvalidJob, SerializationError, StoreUnavailable."""
+        event = check_event_name(name), check_event_payload(encode(payload, "payload")), check_keep(keep_seconds)
+        return await self._door.send_event(*event)
 
     def _submit(
         self, allowed: type, kind: str | Callable[..., Any], payloads: Iterable[object], given: Mapping[str, Any]
@@ -285,14 +291,3 @@ def _executor_of(function: Callable[..., Any], choice: str) -> ExecutorName:
         case ("async", False):
             raise ConfigError(f"handler {name} would block the event loop: make it `async def`, or leave executor out")
     raise ConfigError(f"handler {name}: executor {choice!r} is not one of {', '.join(_CHOICES)}")
-
-
-def _unknown(kind: str, known: Iterable[str]) -> str:
-    names = sorted(known)
-    close = difflib.get_close_matches(kind, names, n=3)
-    if close:
-        return f"no handler for kind {kind!r}: did you mean {' or '.join(repr(name) for name in close)}?"
-    if not names:
-        return f"no handler for kind {kind!r}: this application registers no kinds at all"
-    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-    return f"no handler for kind {kind!r}: this application knows {', '.join(names[:10])}{more}"

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Iterable
 from typing import Any
 
 
 def name_of(function: Callable[..., Any]) -> str:
     return f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', repr(function))}"
+
+
+def no_handler(kind: str, known: Iterable[str]) -> str:
+    """With the closest of the kinds that are known."""
+    names = sorted(known)
+    close = difflib.get_close_matches(kind, names, n=3)
+    if close:
+        return f"no handler for kind {kind!r}: did you mean {' or '.join(repr(name) for name in close)}?"
+    if not names:
+        return f"no handler for kind {kind!r}: this application registers no kinds at all"
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return f"no handler for kind {kind!r}: this application knows {', '.join(names[:10])}{more}"

@@ -27,6 +27,7 @@ from ironforge.store.contract import unknown_kinds
 from ironforge.store.kind_catalog import KindCatalog, LookUp, nothing_known
 from ironforge.store.kinds import as_announced
 from ironforge.store.server_checks import check_shards
+from ironforge.store.steps.contract import Events
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -135,6 +136,12 @@ class Submitter:
         twice = [index for index, answer in enumerate(accepted) if answer.deduplicated]
         return JobIds([format_id(answer.id) for answer in accepted], twice)
 
+    async def send_event(self, name: str, payload: bytes, keep_ms: int) -> bool:
+        """Whether it is the first of its name. Raises ConfigError, StoreUnavailable."""
+        if self._producer is not None:
+            raise ConfigError("this Forge was made with a producer, which sends no events: make one with settings")
+        return await (await (await self._ways.here()).events()).send(name, payload, keep_ms)
+
     async def as_announced(self) -> Callable[[Submission], Submission]:
         """What makes of a submission the one that it is by what nodes announced of its kind. That raises InvalidJob."""
         _, kinds = await self._open()
@@ -182,14 +189,21 @@ class _Way:
 
     async def open(self) -> tuple[Producer, KindCatalog]:
         """What takes submissions, and what knows their kinds."""
+        store_client, kinds = await self._connected()
+        await kinds.refresh_if_due()
+        return store_client.producer, kinds
+
+    async def events(self) -> Events:
+        return (await self._connected())[0].events
+
+    async def _connected(self) -> tuple[StoreClient, KindCatalog]:
         if self._kinds is None:
             async with self._connecting:
                 if self._kinds is None:
                     settings, self._store_client = await self._open()
                     self._kinds = KindCatalog(self._store_client.inspector, settings)
         assert self._store_client is not None
-        await self._kinds.refresh_if_due()
-        return self._store_client.producer, self._kinds
+        return self._store_client, self._kinds
 
     async def close(self) -> None:
         if self._store_client is not None:

@@ -16,6 +16,8 @@ from ironforge.formats import numbers, timestamps
 from ironforge.formats.duration import is_number, seconds_of
 from ironforge.job.record import LABELS, Priority
 from ironforge.settings import NAME, NAME_RULE
+from ironforge.steps import journal
+from ironforge.steps.names import event_name_problem
 
 YEAR_SECONDS: Final = 365 * 86_400.0
 MAX_DELAY_SECONDS: Final = YEAR_SECONDS
@@ -28,6 +30,12 @@ MAX_BATCH_VALUES: Final = 1_000_000
 MAX_RESULT_BYTES: Final = 1_048_576
 MAX_KEY_CHARACTERS: Final = 255
 MAX_NOTE_CHARACTERS: Final = 500
+# As much as a job may record of one step.
+MAX_EVENT_BYTES: Final = journal.MAX_RESULT_BYTES
+# How long an event stays for those who come later, where nothing is said.
+KEEP_SECONDS: Final = 86_400.0
+MIN_KEEP_SECONDS: Final = 1.0
+MAX_KEEP_SECONDS: Final = YEAR_SECONDS
 
 NAME_PATTERN: Final = "^" + NAME.pattern.replace(r"\Z", "$")
 
@@ -149,6 +157,26 @@ def check_payload_size(payload: bytes) -> bytes:
             field="payload",
         )
     return payload
+
+
+def check_event_name(name: object) -> str:
+    """Raises InvalidJob."""
+    if problem := event_name_problem(name):
+        raise InvalidJob(problem, code="invalid_event", field="name", hint=problem.rpartition(": ")[2])
+    return str(name)
+
+
+def check_event_payload(payload: bytes) -> bytes:
+    if len(payload) > MAX_EVENT_BYTES:
+        hint = "store large data elsewhere and send a reference to it"
+        message = f"the payload of an event has {len(payload)} bytes, at most {MAX_EVENT_BYTES} are allowed: {hint}"
+        raise InvalidJob(message, code="payload_too_large", field="payload", hint=hint)
+    return payload
+
+
+def check_keep(seconds: object) -> int:
+    """In milliseconds."""
+    return check_duration("keep_seconds", seconds, MIN_KEEP_SECONDS, MAX_KEEP_SECONDS)
 
 
 def check_idempotency_key(key: object) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
-from ironforge.errors import IronForgeError
+from ironforge.errors import IronForgeError, Refused
 
 OVER: Final = "this run is over: a handler has to await its steps before it returns"
 _NAMED: Final = 5
@@ -65,3 +65,9 @@ class ChildrenFailed(StepError):
         named = "; ".join(map(str, failed[:_NAMED])) + (" …" if len(failed) > _NAMED else "")
         super().__init__(f"{len(failed)} of the {count} children of step {name} have no result: {named}")
         self.failed = tuple(failed)
+
+
+class EventNotFound(Refused):
+    """No event of this name was sent, or it is not kept any more."""
+
+    code = "event_not_found"

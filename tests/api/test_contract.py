@@ -16,7 +16,7 @@ OPERATION_IDS = (
     "submitJob submitBatch listJobs getJob cancelJob retryJob listDeadJobs getQueueStats pauseQueue "
     "resumeQueue listKinds getKind listLimits getLimit putLimit overrideLimit deleteLimit resumeLimit "
     "listSchedules getSchedule applySchedules putSchedule deleteSchedule pauseSchedule resumeSchedule listNextTicks "
-    "listPastTicks triggerSchedule backfillSchedule listNodes getHealth getLiveness getReadiness "
+    "sendEvent getEvent listPastTicks triggerSchedule backfillSchedule listNodes getHealth getLiveness getReadiness "
     "getMetrics getOpenApi getQuotas listKeys createKey revokeKey listAudit"
 )
 

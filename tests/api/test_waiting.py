@@ -109,6 +109,15 @@ async def test_they_are_counted_by_what_they_wait_for(api: Any, waiting: dict[st
     assert (stats["queued"], stats["running"], stats["scheduled"], stats["dlq_depth"]) == (0, 0, 0, 0)
 
 
+async def test_one_is_cancelled_for_good(api: Any, waiting: dict[str, Any]) -> None:
+    for job_id in waiting:
+        answer = await api.call("DELETE", f"/jobs/{job_id}")
+        assert (answer.status, answer.body["status"], answer.body["waiting_for"]) == (200, "cancelled", None)
+        assert (await api.call("GET", f"/jobs/{job_id}")).body["status"] == "cancelled"
+    assert (await api.call("GET", "/queues/stats")).body["waiting"]["total"] == 0
+    assert (await api.call("GET", "/jobs?state=waiting")).body["jobs"] == []
+
+
 async def test_one_is_not_retried(api: Any, waiting: dict[str, Any]) -> None:
     for job_id in waiting:
         answer = await api.call("POST", f"/jobs/{job_id}/retry")

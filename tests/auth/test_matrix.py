@@ -6,6 +6,7 @@ The table of calls is the subject, and not the source of what is expected: `WHO_
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final
 
 import pytest
@@ -42,6 +43,8 @@ WHO_MAY: Final = {
     "listPastTicks": "jobs:read",
     "triggerSchedule": "schedules:admin",
     "backfillSchedule": "schedules:admin",
+    "sendEvent": "events:send",
+    "getEvent": "jobs:read",
     "listKinds": "jobs:read",
     "getKind": "jobs:read",
     "listNodes": "metrics:read",
@@ -58,6 +61,7 @@ WHO_MAY: Final = {
 }
 JOB: Final = {"kind": "theirs.only", "queue": "theirs"}
 NOT_THERE: Final = {
+    "event": "event_not_found",
     "id": "job_not_found",
     "key_id": "key_not_found",
     "kind": "kind_not_found",
@@ -73,7 +77,7 @@ BODIES: Final = {
     "applySchedules": {"schedules": {}},
     "backfillSchedule": {"from": "2030-01-01T00:00:00Z", "to": "2030-01-01T00:01:00Z"},
 }
-PUTS: Final = ("putLimit", "putSchedule")
+PUTS: Final = ("putLimit", "putSchedule", "sendEvent")
 # What takes the scope to submit jobs as well.
 SUBMITTING: Final = ("putSchedule", "applySchedules", "triggerSchedule", "backfillSchedule")
 CALLS: Final = [pytest.param(call, id=call.operation_id) for call in OPERATIONS]
@@ -114,8 +118,10 @@ class Owners:
         if "{schedule}" in call.path:
             schedule = {"every_seconds": 86_400, "overlap": "allow", "job": JOB}
             await self.house.call("PUT", "/schedules/theirs", self.key, json=schedule)
+        if call.operation_id == "getEvent":
+            await self.house.call("POST", "/events/theirs", self.key, json={"payload": "theirs"})
         await self.house.submit(self.key, **JOB)
-        return call.path.replace("{limit}", "theirs").replace("{schedule}", "theirs")
+        return re.sub(r"\{(limit|schedule|event)\}", "theirs", call.path)
 
 
 async def ask(house: House, call: Operation, path: str, key: str | None, scope: str = "") -> Answer:
@@ -208,8 +214,9 @@ async def inventory(house: House, key: str) -> Any:
     audit = (await house.call("GET", "/audit", key)).body
     limits = (await house.call("GET", "/limits", key)).body
     schedules = (await house.call("GET", "/schedules", key)).body
+    event = (await house.call("GET", "/events/theirs", key)).status
     named = sorted((one["id"], one["name"]) for one in keys)
-    return jobs, named, audit, await paused(house, key), limits, schedules
+    return jobs, named, audit, await paused(house, key), limits, schedules, event
 
 
 async def paused(house: House, key: str) -> Any:

@@ -3,6 +3,6 @@ registers its own."""
 
 from __future__ import annotations
 
-from ironforge.api.operations import jobs, keys, kinds, limits, queues, schedules, service, submission, ticks
+from ironforge.api.operations import events, jobs, keys, kinds, limits, queues, schedules, service, submission, ticks
 
-__all__ = ["jobs", "keys", "kinds", "limits", "queues", "schedules", "service", "submission", "ticks"]
+__all__ = ["events", "jobs", "keys", "kinds", "limits", "queues", "schedules", "service", "submission", "ticks"]
