@@ -23,8 +23,8 @@ from ironforge.redis.keys import Keys
 from ironforge.store import StoreClient
 
 STEPS = 10
-TIMED = 500
-WARMING = 50
+TIMED = 200
+WARMING = 20
 
 
 async def _rate(jobs: int, nodes: int, flags: dict[str, Any]) -> float:

@@ -188,7 +188,8 @@ def _in_step(field: str) -> Iterator[None]:
     try:
         yield
     finally:
-        _inside.reset(before)
+        with contextlib.suppress(ValueError):  # a run that was given up is closed in another context
+            _inside.reset(before)
 
 
 def _here() -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from pydantic import BaseModel
 
 from ironforge import Context
+from ironforge.actors import attempt_timers
 from ironforge.handlers.forge import ExecutorName
 from ironforge.job.record import JobState
 from tests.actors.node.kit import QUICK, Gate, World
@@ -202,6 +204,31 @@ async def test_a_thread_that_goes_on_after_its_time_records_no_more(world: World
         await until(lambda: told, "the thread to be told")
         node.stop()
     assert [type(error) for error in told] == [asyncio.CancelledError]
+    assert list(journal(world, job_id)) == ["charge"]
+
+
+async def test_a_run_that_was_given_up_records_no_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempt_timers, "STUBBORN_SECONDS", 0.05)
+    go_on, told = asyncio.Event(), []
+
+    @world.forge.job("order", timeout_seconds=0.05, max_retries=0)
+    async def order(context: Context) -> None:
+        await context.step("charge", str)
+        while not go_on.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await go_on.wait()
+        try:
+            await context.step("ship", str)
+        except BaseException as error:
+            told.append(type(error))
+
+    async with world.node():
+        job_id = await world.submit("order")
+        view = await world.dead(job_id)
+        go_on.set()
+        await until(lambda: told, "the handler to be told")
+    assert told == [asyncio.CancelledError]
+    assert view.job.errors[-1].type == "Timeout"
     assert list(journal(world, job_id)) == ["charge"]
 
 
