@@ -33,9 +33,13 @@ def check_steps(ground: Ground, ids: list[str]) -> int:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM])
 async def test_a_run_that_is_cut_short_goes_on_behind_its_last_step(ground: Ground, how: signal.Signals) -> None:
     """Killed; paused until another node has its jobs; told to stop, without the time to end them."""
-    victim, _other = await ground.started_nodes(2)
-    if how is signal.SIGTERM:
-        victim = ground.start_node(drain_seconds=0.0)
+    victim = ground.start_node(drain_seconds=0.0)
+    ground.start_node()
+
+    async def both_are_there() -> bool:
+        return len(await ground.store_client.inspector.nodes()) == 2
+
+    await until(both_are_there, "both nodes to join")
     ids = await orders(ground, 40)
     await until(lambda: len(ground.in_flight(victim.pid)) >= 4, "the victim to be busy")
 
