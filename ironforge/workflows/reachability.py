@@ -7,6 +7,7 @@ from typing import Final
 
 from ironforge.workflows.errors import wrong
 from ironforge.workflows.graph import Graph, Need
+from ironforge.workflows.requirements import check_requirements
 from ironforge.workflows.states import NodeState, is_as_good, meets
 
 _MAY_FAIL: Final = "continue or skip_dependents"
@@ -16,6 +17,8 @@ def check_reachable(graph: Graph) -> None:
     """How a node ends is told from how those may end that it waits for: of a node that fails the workflow, the ends
     after which something can start. Raises InvalidJob for a node that never runs, and for a condition without effect.
     """
+    if not any(_has_conditions(graph, number) for number in range(len(graph))):  # as most are
+        return
     ends: list[frozenset[NodeState]] = [frozenset()] * len(graph)
     for number in graph.order:
         _check_conditions(graph, number, ends)
@@ -25,6 +28,11 @@ def check_reachable(graph: Graph) -> None:
         if _may_be_skipped(graph, number, ends):
             found.add(NodeState.SKIPPED)
         ends[number] = frozenset(found)
+    check_requirements(graph)
+
+
+def _has_conditions(graph: Graph, number: int) -> bool:
+    return graph.nodes[number].when != "all_succeeded" or any(need.when for need in graph.needs[number])
 
 
 def _check_conditions(graph: Graph, number: int, ends: list[frozenset[NodeState]]) -> None:
