@@ -42,6 +42,7 @@ def node(
     """A job of this kind, which `compensate` undoes, with the options of `submit`. Without an `id` it is called after
     its kind. Raises TypeError for other options."""
     check_names("a node", options, JobKeywords)
+    _check_all(after, Flow | Condition, "after", "nodes such as fetch, or conditions such as fetch.failed")
     options_ = {name: in_words_of_json(value) for name, value in options.items() if value is not None}
     said = {"id": id, "kind": kind, "when": when, "on_failure": on_failure, "compensate": compensate}
     return FlowNode({**said, "options": options_ or None}, payload, after)
@@ -52,12 +53,15 @@ def map_over(
 ) -> FlowNode:
     """A job of this kind for each item of a list that a node returns. In the payload `item` stands for it; by default
     it is the payload. Its result is the list of their results. `more`: as for `node`."""
+    if not isinstance(over, Placeholder) or over.source is None:
+        raise TypeError(f"map_over takes the result of a node, such as fetch.result, not {over!r:.100}")
     made = node(kind, None if payload is item else payload, **more)
     return FlowNode({**made.said, "over": over, "max_parallel": max_parallel}, made.payload, made.after)
 
 
 def chain(*parts: Flow) -> Flow:
     """Each starts when the one before has ended."""
+    _check_all(parts, Flow, "a chain", "nodes, chains and groups")
     edges = [edge for part in parts for edge in part.edges]
     for before, behind in itertools.pairwise(parts):
         edges += [(last, first) for last in before.last for first in behind.first]
@@ -67,6 +71,7 @@ def chain(*parts: Flow) -> Flow:
 
 def group(*parts: Flow) -> Flow:
     """They run side by side."""
+    _check_all(parts, Flow, "it", "nodes, chains and groups")
     return Flow(*([each for part in parts for each in getattr(part, of)] for of in ("nodes", "first", "last", "edges")))
 
 
@@ -89,3 +94,9 @@ def dag(
         raise mismatch(str(error), Workflow) from None
     check_workflow(made)
     return made
+
+
+def _check_all(given: Sequence[object], kind: Any, what: str, takes: str) -> None:
+    for each in given:
+        if not isinstance(each, kind):
+            raise TypeError(f"{what} takes {takes}, not {each!r:.100}")

@@ -10,10 +10,9 @@ import msgspec
 import pytest
 
 from ironforge.errors import InvalidJob, SerializationError
-from ironforge.workflows.builder import chain, dag, group, item, map_over, node
+from ironforge.workflows import Flow, Literal, Workflow, chain, dag, group, item, map_over, node
 from ironforge.workflows.decoding import encode_workflow
-from ironforge.workflows.definition import MAX_NODES, Workflow
-from ironforge.workflows.flow import Flow, Literal
+from ironforge.workflows.definition import MAX_NODES
 from tests.support.waiting import PATIENCE_SECONDS
 
 
@@ -131,6 +130,24 @@ def test_what_is_wrong_is_told_as_over_http() -> None:
         node("a", max_retry=1)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="map_over has a job for each"):
         list(first.result)
+
+
+@pytest.mark.parametrize("step", ["", "a.b", -1])
+def test_a_part_that_a_document_has_no_name_for(step: str | int) -> None:
+    with pytest.raises(ValueError, match="take the whole, and this part of it in the handler"):
+        node("a").result[step]
+
+
+def test_what_is_no_node_is_refused_where_it_is_given() -> None:
+    fetch = node("fetch")
+    with pytest.raises(TypeError, match=r"after takes nodes such as fetch, or conditions such as fetch\.failed"):
+        node("use", after=[fetch.result])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="a chain takes nodes, chains and groups, not 'use'"):
+        chain(fetch, "use")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"it takes nodes, chains and groups, not \['use'\]"):
+        dag("test", ["use"])  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="map_over takes the result of a node"):
+        map_over(item["x"], "use")
 
 
 def test_as_many_as_may_be_are_put_together_in_bounded_time() -> None:
