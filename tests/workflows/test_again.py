@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironforge.errors import InvalidState
+from ironforge.errors import InvalidJob, InvalidState
 from ironforge.workflows.again import edited, forked, retried
 from ironforge.workflows.graph import Graph
 from ironforge.workflows.progress import Progress
@@ -70,6 +70,16 @@ def test_a_fork_keeps_what_is_not_downstream() -> None:
     go_on(fork, c="failed")
     # It ran for the other workflow.
     assert (fork.status, fork.to_undo) == ("failed", None)
+
+
+def test_a_fork_with_the_payload_as_it_was_or_from_a_node_that_is_not_there() -> None:
+    document = workflow(node("fetch"), node("use", "fetch", payload={"a": 1}))
+    assert edited(document, "use", None)[0] == document
+    with pytest.raises(InvalidJob, match="node: there is no node 'fetsh': did you mean 'fetch'") as refused:
+        edited(document, "fetsh", b"1")
+    assert refused.value.field == "node"
+    with pytest.raises(InvalidJob, match=r"nodes\[0\].payload: 'use' need not have ended"):
+        edited(document, "fetch", b'{"$result":"use.result"}')
 
 
 def test_a_fork_of_what_failed_runs_that_as_well() -> None:

@@ -125,6 +125,12 @@ def test_layers_are_folded_where_that_is_not_enough() -> None:
     ]
 
 
+def test_lanes_that_leave_no_room_are_folded() -> None:
+    graph = checked(*(node(f"n{n}", *(f"n{before}" for before in range(n))) for n in range(15)))
+    assert max(map(len, drawn(graph, width=120))) > 29
+    assert drawn(graph, width=24)[0] == "○          3 nodes  3 p…"
+
+
 @pytest.mark.parametrize("shape", ["chain", "fan", "tangle"])
 def test_ten_thousand_nodes_are_drawn_in_bounded_time(shape: str) -> None:
     before = {
