@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironforge.workflows.drawing import draw
-from ironforge.workflows.folding import folds_of
 from ironforge.workflows.graph import Graph
-from ironforge.workflows.layout import layers_of, places_of
+from ironforge.workflows.picture.drawing import draw
+from ironforge.workflows.picture.folding import folds_of
+from ironforge.workflows.picture.layout import layers_of, places_of
 from ironforge.workflows.states import NodeState
 from tests.support.waiting import PATIENCE_SECONDS
 from tests.workflows.documents import checked, node

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 from ironforge.workflows.graph import Graph
-from ironforge.workflows.layout import layers_of
+from ironforge.workflows.picture.layout import layers_of
 
 
 class Fold(NamedTuple):

@@ -17,9 +17,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from ironforge.workflows.folding import Fold, folds_of
 from ironforge.workflows.graph import Graph
-from ironforge.workflows.lanes import Lanes
+from ironforge.workflows.picture.folding import Fold, folds_of
+from ironforge.workflows.picture.lanes import Lanes
 from ironforge.workflows.states import NodeState
 
 MOST_LINES: Final = 60

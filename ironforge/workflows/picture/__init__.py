@@ -1,0 +1,1 @@
+"""Pictures of workflows: where nodes stand, and text on a terminal."""
