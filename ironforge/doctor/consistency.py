@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from ironforge.doctor.families import torn_families
 from ironforge.formats import numbers
 from ironforge.job.record import format_id
 from ironforge.redis.connection import Command, Connection
@@ -26,7 +27,8 @@ Entry = tuple[bytes, bytes]  # job id, location
 
 async def inconsistencies(connection: Connection, keys: Keys) -> list[str]:
     """What does not fit, in words; empty when all is well. Raises what redis-py raises."""
-    return [*await _counts(connection, keys), *await _sample(connection, keys)]
+    found = [*await _counts(connection, keys), *await _sample(connection, keys)]
+    return [*found, *await torn_families(connection, keys)]
 
 
 async def _counts(connection: Connection, keys: Keys) -> list[str]:

@@ -11,14 +11,15 @@ for at = 3, #ARGV do
   local parent = ARGV[at]
   local score, location = tonumber(redis.call('ZSCORE', families, parent)), redis.call('HGET', index, parent)
   local children = stem .. 'children:' .. hex(parent)
-  if score == 0 and not location then
+  -- One that cannot be read lies in the quarantine, and may come back.
+  if score == 0 and not location and redis.pcall('XLEN', stem .. 'quarantine') == 0 then
     redis.call('ZADD', families, -1, parent)
     lost = lost + 1
   elseif score == 0 and redis.call('ZSCORE', waiting, parent) and redis.call('EXISTS', children) == 0
     and not redis.call('ZSCORE', wake, parent) then
     redis.call('ZADD', wake, now, parent)
     lost = lost + 1
-  elseif score == 0 then
+  elseif score == 0 and location then
     local open = redis.pcall('HRANDFIELD', children, sample, 'WITHVALUES')
     if #open > 0 then
       reply[#reply + 1] = parent

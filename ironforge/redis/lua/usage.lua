@@ -2,7 +2,7 @@
 -- Measures what a shard keeps, at one moment.
 -- KEYS  index, scheduled, dead, parked, unserved, buckets, queues
 -- ARGV  endings, then as many endings of streams, then those of lines
--- USES  stem, present
+-- USES  stem, present, family
 -- Returns the jobs that have not ended, those that are scheduled or wait for a time, an event or their children, those that
 --         are dead, and bytes as the server estimates
 local function size(key)
@@ -13,6 +13,13 @@ end
 local bytes, last = 0, 1 + tonumber(endings)
 for at = 1, 5 do bytes = bytes + size(KEYS[at]) end
 for _, bucket in ipairs(redis.call('ZRANGE', buckets, 0, -1)) do bytes = bytes + size(bucket) end
+-- What parents know of their children; of many parents only some are looked at.
+local parents, some = redis.pcall('ZCARD', stem .. 'families'), redis.pcall('ZRANDMEMBER', stem .. 'families', 1000)
+for _, parent in ipairs(some) do
+  for _, word in ipairs({'children:', 'results:'}) do
+    bytes = bytes + size(stem .. word .. hex(parent)) * parents / #some
+  end
+end
 for _, queue in ipairs(redis.call('SMEMBERS', queues)) do
   for at = 2, present(stem .. 'q:', queue, 2, last) and last or 0 do
     bytes = bytes + size(stem .. 'q:' .. queue .. ARGV[at])
@@ -28,4 +35,4 @@ for _, what in ipairs({'sleep', 'event', 'children'}) do
   local waiting = stem .. 'waiting:' .. what
   aside, bytes = aside + redis.call('ZCARD', waiting), bytes + size(waiting)
 end
-return {redis.call('HLEN', index), aside, redis.call('ZCARD', dead), bytes}
+return {redis.call('HLEN', index), aside, redis.call('ZCARD', dead), math.floor(bytes)}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 
 from ironforge.errors import InvalidState
@@ -151,43 +149,3 @@ async def test_a_dead_child_is_not_retried_alone(cluster: Cluster) -> None:
     with pytest.raises(InvalidState, match=family.run.job.text_id):
         await cluster.store_client.producer.retry(dead.id, reset_retry_count=True)
     await settle(family.node, [family.finished()])
-
-
-# --------------------------------------------------------------------------- looking after
-
-
-async def test_a_parent_that_nobody_would_wake_is_found(cluster: Cluster) -> None:
-    family = await begun(cluster)
-    await family.submit(1)
-    cluster.raw.zadd(cluster.keys.waiting("children"), {family.id: math.inf})
-    await finish(family, 1)
-    assert await family.node.work.audit_families() == 0
-    cluster.raw.delete(cluster.keys.wake)
-    assert await family.node.work.audit_families() == 1
-    assert family.is_told()
-    cluster.raw.delete(cluster.keys.waiting("children"))
-    await settle(family.node, [family.finished()])
-
-
-async def test_so_is_one_that_ended_without_its_children_being_seen_to(cluster: Cluster) -> None:
-    family = await begun(cluster)
-    await family.submit(1)
-    await settle(family.node, [family.delivery])  # as one that has no journal
-    assert await family.node.work.audit_families() == 1
-    await sweep(family)
-    assert family.open() == {}
-    cluster.raw.delete(cluster.keys.steps(family.id.hex()))
-    assert cluster.raw.zcard(cluster.keys.families) == 0
-
-
-async def test_so_is_an_open_child_that_is_nowhere(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    family = await begun(cluster)
-    await family.submit(1)
-    (job_id,) = family.open().values()
-    cluster.raw.hdel(cluster.keys.index, job_id)
-    cluster.raw.delete(cluster.keys.stream("default:2"))
-    assert await family.node.work.audit_families() == 0
-    monkeypatch.setattr("ironforge.store.steps.family_audit.GRACE_SECONDS", 0.0)
-    assert await family.node.work.audit_families() == 1
-    assert [(each.id, each.ended) for each in await family.results()] == [(job_id, "cancelled")]
-    cluster.checked = False

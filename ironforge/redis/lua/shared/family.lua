@@ -15,6 +15,7 @@ local function end_family(id, seconds, expiry)
   local results = stem .. 'results:' .. hex(id)
   if tonumber(seconds) > 0 then redis.call('EXPIRE', results, seconds) else redis.call('UNLINK', results) end
   redis.call('ZADD', stem .. 'families', string.format('%.0f', -math.max(1, tonumber(expiry))), id)
+  redis.call('PUBLISH', stem .. 'signals', 'due:0')
 end
 
 -- A job that is in no index any more was told of a child: where it was taken leave of before, what came too late goes.
