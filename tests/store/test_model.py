@@ -16,9 +16,10 @@ from ironforge.store import expiry
 from ironforge.store.consumer import stream_selector
 from ironforge.store.sharding.fan_out import FanOut
 from tests.store.model import clock
-from tests.store.model.bugs import BUGS
+from tests.store.model.bugs import BUGS, FAMILIES
 from tests.store.model.bugs import LIMITS as FOR_ALL
 from tests.store.model.doors import StoreClient
+from tests.store.model.families import Families
 from tests.store.model.flow import Flow
 from tests.store.model.nodes import Life
 from tests.store.model.planting import edit
@@ -60,6 +61,10 @@ def test_a_life_of_a_cluster(server: str) -> None:
     live(Life, server)
 
 
+def test_a_life_of_jobs_with_children(server: str) -> None:
+    live(Families, server)
+
+
 def test_a_life_of_several_shards(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     clock.hold(monkeypatch)
     live(Flow, server, shards=3, max_examples=max(1, EXAMPLES // 3))  # each takes three times as long
@@ -83,3 +88,14 @@ def test_planted_bugs_are_found(server: str, monkeypatch: pytest.MonkeyPatch, na
     themed = type("Themed", (Flow,), {"given_theme": bug.theme})
     with pytest.raises((AssertionError, KeyError, Flaky)):
         live(themed, server, begin=bug.seed, max_examples=ENOUGH, phases=[Phase.generate], database=None)
+
+
+@pytest.mark.parametrize("server", ["valkey"], indirect=True)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES])
+def test_planted_bugs_of_families_are_found(server: str, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    bug = FAMILIES[name]
+    for script in bug.scripts:
+        assert bug.old in script.text
+        edit(monkeypatch, script, bug.old, bug.new)
+    with pytest.raises((AssertionError, KeyError, Flaky)):
+        live(Families, server, begin=bug.seed, max_examples=ENOUGH, phases=[Phase.generate], database=None)

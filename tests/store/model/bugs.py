@@ -160,4 +160,24 @@ GIVEN_UP = {
     ),
 }
 
+FAMILIES = {
+    "a job that is dead does not tell its parent": Bug(
+        (scripts.BURY,), "  tell_parent(record)\n  -- Its own", "  -- Its own"
+    ),
+    "a job that is cancelled does not tell its parent": Bug((scripts.CANCEL,), "tell_parent(record)\nif kin", "if kin"),
+    "children of a dead job go on": Bug(
+        (scripts.BURY,), "if kin(record) then redis.call('ZADD', stem .. 'families', 'XX', -1, id) end", ""
+    ),
+    "children of a cancelled job go on": Bug((scripts.CANCEL,), "  end_family(id, seconds, expiry)\n", ""),
+    "a job that was told to stop submits children": Bug(
+        (scripts.CHILDREN,), "if redis.call('HGET', index, parent) ~= 'q:' .. place then", "if false then"
+    ),
+    "children of a former life stay those of the new one": Bug(
+        (scripts.RETRY,), "take()\nleave_children(id, record)\n", "take()\n"
+    ),
+    "a parent goes on while children are open": Bug(
+        (scripts.WAKE,), " and redis.call('EXISTS', stem .. 'children:' .. hex(id)) == 0 then", " then"
+    ),
+}
+
 BUGS = {**LIMITS, **THROTTLED, **USED, **GIVEN_UP}
