@@ -15,7 +15,7 @@ from ironforge.errors import LeaseLost
 from ironforge.metrics.jobs import Metrics
 from ironforge.process.thread_pool import aside
 from ironforge.settings import Settings
-from ironforge.store import NodeStore
+from ironforge.store import Lease, NodeStore
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Leaseholder(Actor):
 
     async def started(self) -> None:
         try:
-            self._lease = await self._leases.join()
+            await self._leases.join(self._entered)
         except LeaseLost as error:  # fenced again before it had begun
             self.lease_gone(LeaseGone(str(error)))
         self._on_joined(self._lease.node)
@@ -48,9 +48,6 @@ class Leaseholder(Actor):
         # A node that was itself away (or has just come) cannot tell whether the others were: it watches them for
         # one whole lease before it declares any of them dead.
         self._steady_since = self._orphans_sought = time.monotonic()
-        self._heartbeat = Heartbeat(self._leases, self._lease, self._lease_seconds, self._on_beat, self._on_loss)
-        self._tick()
-        self._heartbeat.start()
         self.background(self._settle_schedules(), name="schedules in code")
 
     async def stopped(self, exit: Exit) -> None:  # noqa: A002 - the kernel's word
@@ -66,6 +63,12 @@ class Leaseholder(Actor):
             if not crashed:  # else it is back at once, with all that is in its code
                 await self._settle_schedules()
             logger.info("left the cluster: %s", self._lease.node)
+
+    def _entered(self, lease: Lease) -> None:
+        self._lease = lease
+        self._heartbeat = Heartbeat(self._leases, lease, self._lease_seconds, self._on_beat, self._on_loss)
+        self._tick()
+        self._heartbeat.start()
 
     @handles(WhoHolds)
     def who_holds(self, _: WhoHolds) -> tuple[str, int]:

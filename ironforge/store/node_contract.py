@@ -6,7 +6,7 @@ until it ends, because an outage is not a bug.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from ironforge.job.record import Job, encode
@@ -221,10 +221,18 @@ class Notification(NamedTuple):
     node: str = ""
 
 
+# Is told of a lease as soon as that is to be renewed.
+Entered: TypeAlias = Callable[[Lease], object]
+
+
+def nobody_hears(_: Lease) -> None: ...
+
+
 class Leases(Protocol):
-    async def join(self) -> Lease:
+    async def join(self, entered: Entered = nobody_hears) -> Lease:
         """A new incarnation: a fresh node name and epoch; its consumers and groups exist afterwards. What the one
-        before still holds is requeued; only what that ran alone, when it was taken over, counts a crash."""
+        before still holds is requeued; only what that ran alone, when it was taken over, counts a crash. That may take
+        longer than a lease lasts: `entered` hears of it before."""
 
     def beat(self, lease: Lease) -> list[str]:
         """Blocking, for the heartbeat thread: renew, and return nodes whose lease has run out.

@@ -31,7 +31,7 @@ from ironforge.store.consumer.consumer_groups import make_groups
 from ironforge.store.consumer.recovery import RELEASED, End, Recovery
 from ironforge.store.kinds import KINDS_KEPT, VERSIONS_KEPT
 from ironforge.store.limits import offer
-from ironforge.store.node_contract import Lease
+from ironforge.store.node_contract import Entered, Lease, nobody_hears
 from ironforge.store.pending_jobs import about, muster, runs
 from ironforge.store.retention import milliseconds, score_ms
 from ironforge.store.server_clock import ServerClock
@@ -76,14 +76,21 @@ class RedisLeases:
             ServerLocator(settings.redis_url, keys.prefix), max(0.5, settings.lease_seconds / 6)
         )
 
-    async def join(self, node: str = "") -> Lease:
-        """`node`: the name, where the same node joins several shards."""
+    async def join(self, entered: Entered = nobody_hears) -> Lease:
+        lease = await self.enter(new_name())
+        entered(lease)
+        await self.reclaim(lease)
+        return lease
+
+    async def enter(self, node: str) -> Lease:
+        """The first half of `join`. `node`: its name."""
         names = self._keys
-        node = node or new_name()
-        queues = self._settings.queues
         epoch = await self._enter(node)
-        await retry_through_outage(lambda: make_groups(self._connection, names, names.streams(queues)))
-        lease = Lease(node, epoch)
+        await retry_through_outage(lambda: make_groups(self._connection, names, names.streams(self._settings.queues)))
+        return Lease(node, epoch)
+
+    async def reclaim(self, lease: Lease) -> None:
+        """The second half of `join`, which may take longer than a lease lasts."""
         if self._previous is not None:
             # Fenced or crashed, it may have read on until its end, and it can requeue nothing itself any more. Its
             # fence goes first: a settlement that is still under way must not end what is about to be requeued.
@@ -97,7 +104,6 @@ class RedisLeases:
             # It may have been fenced because a group was destroyed.
             await self._recovery.everything(lease, LOST, RELEASED)
         self._previous = lease
-        return lease
 
     def beat(self, lease: Lease) -> list[str]:
         keys = BEAT.keys(self._keys, fence=self._keys.fence(lease.node))

@@ -14,7 +14,7 @@ from ironforge.errors import StoreUnavailable
 from ironforge.logs.setup import get_logger
 from ironforge.process.thread_pool import aside
 from ironforge.store.consumer.leases import RedisLeases, new_name
-from ironforge.store.node_contract import Lease
+from ironforge.store.node_contract import Entered, Lease, nobody_hears
 from ironforge.store.sharding.fan_out import gather_all
 
 log = get_logger("ironforge.store")
@@ -35,12 +35,14 @@ class ShardedLeases:
         """The same lease, as each shard knows it."""
         return self._held[lease.node]
 
-    async def join(self) -> Lease:
+    async def join(self, entered: Entered = nobody_hears) -> Lease:
         name = new_name()
-        leases = await gather_all(part.join(name) for part in self._parts)
+        leases = await gather_all(part.enter(name) for part in self._parts)
         self._held[name] = leases
         now = time.monotonic()
         self._beaten, self._steady_since = [now] * len(leases), [now] * len(leases)
+        entered(leases[0])
+        await gather_all(part.reclaim(lease) for part, lease in self._of(leases[0]))
         return leases[0]
 
     def beat(self, lease: Lease) -> list[str]:

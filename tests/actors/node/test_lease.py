@@ -13,6 +13,8 @@ from ironforge.actors.messages import Done
 from ironforge.errors import StoreUnavailable
 from ironforge.execution.executor import Executor
 from ironforge.job.record import JobState
+from ironforge.store import Lease
+from ironforge.store.consumer.leases import RedisLeases
 from tests.actors.node.kit import Gate, World, node_names, until
 
 
@@ -66,6 +68,25 @@ async def test_a_node_may_lose_its_lease_as_often_as_it_likes(world: World) -> N
             await until(lambda: lost() > before, "the node to have heard of it")  # noqa: B023
         await world.completed(await world.submit("note", "still here"))
         await until(lambda: not node.problems(), "the node to be ready again")
+
+
+@pytest.mark.one_shard
+async def test_a_node_renews_its_lease_while_it_puts_back_what_it_held_before(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That may take longer than a lease lasts."""
+    reclaim, renewed = RedisLeases.reclaim, []
+
+    async def slow(leases: RedisLeases, lease: Lease) -> None:
+        first_ms = world.cluster.raw.zscore(world.cluster.keys.nodes, lease.node)
+        await until(lambda: world.cluster.raw.zscore(world.cluster.keys.nodes, lease.node) > first_ms, "a heartbeat")
+        renewed.append(lease.node)
+        await reclaim(leases, lease)
+
+    monkeypatch.setattr(RedisLeases, "reclaim", slow)
+    async with world.node():
+        await until(lambda: node_names(world) == {*renewed}, "the node to have joined")
+        await world.completed(await world.submit("note", "it works"))
 
 
 @pytest.mark.one_shard
