@@ -28,6 +28,20 @@ from tests.store.schedules.kit import (
 FROM, TO = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 4, tzinfo=UTC)
 
 
+async def test_a_tick_that_is_skipped_late_is_in_the_entry_of_a_run_out_of_turn_that_was_refused_before(
+    cluster: Cluster,
+) -> None:
+    await schedules(cluster).put("report", every(catch_up=CAUGHT_UP, overlap="skip"))
+    await schedules(cluster).trigger("report")
+    at_ms = make_due(cluster, "report")
+    assert await schedules(cluster).trigger("report") == Fired("skipped", "overlap")
+    [refused, _] = await history(cluster, "report")
+    await tick(ticker(cluster))
+    [both, _] = await history(cluster, "report")
+    assert refused.at_ms > at_ms
+    assert both == refused._replace(at_ms=at_ms, ticks=2)
+
+
 async def test_out_of_turn(cluster: Cluster) -> None:
     await schedules(cluster).put("report", every())
     await schedules(cluster).pause("report")

@@ -9,8 +9,9 @@ local function note_skipped(history, words)
   local newest = redis.call('LINDEX', history, 0) or ''
   local since, till, before, why = string.match(newest, '^%-(%d+):(%d+):(%d+):(.*)$')
   if why == reason then
-    -- A run out of turn is refused at whatever time it is, which may be put back.
+    -- A run out of turn is refused at whatever time it is, which may be put back, or before a tick that fires late.
     if tonumber(till) > tonumber(last) then last = till end
+    if tonumber(since) > tonumber(first) then since = first end
     redis.call('LSET', history, 0, string.format('-%s:%s:%.0f:%s', since, last, ticks + before, reason))
   else
     note(history, '-' .. words)
