@@ -22,6 +22,8 @@ from ironforge.schedules.definition import CatchUp, Schedule
 from ironforge.schedules.errors import ScheduleNotFound
 from ironforge.settings import Settings
 from ironforge.store import StoreClient
+from ironforge.store.schedules.claims import AGAIN_MS
+from ironforge.store.schedules.stored import Position
 from ironforge.verify.handlers import KIND, Payload
 from ironforge.verify.ledger import Event, Ledger
 from ironforge.verify.schedules.life import Life
@@ -34,6 +36,8 @@ ZONE: Final = "Europe/Berlin"
 REPLACED_SECONDS: Final = 3.0
 # Less late than that is a tick on a machine that has much to do.
 DUE_MS: Final = 3_000
+# Whoever is told of a tick may be gone: some time after it others are told.
+PATIENCE_SECONDS: Final = 3 * AGAIN_MS / 1000
 BACKFILLED_FOR: Final = timedelta(seconds=5)
 CHANGED, PAUSED, ANEW, TRIGGERED, SKIPPING, BACKFILLED = "changed", "paused", "anew", "triggered", "skip", "backfilled"
 
@@ -118,19 +122,24 @@ class ScheduleLoad:
             await asyncio.sleep(TURN_SECONDS)
 
     async def finish(self, patience_seconds: float) -> None:
-        """When nothing is due any more, or for as long as that: then no schedule is left."""
-        await self.caught_up(patience_seconds)
+        """When nothing is due any more, or nothing will fire it: then no schedule is left."""
+        await self.caught_up(max(patience_seconds, PATIENCE_SECONDS))
         for name in SCHEDULES:
             await self._gone(name)
         await self._watch.look()
 
     async def caught_up(self, patience_seconds: float) -> bool:
-        """Whether nothing is due any more, by then or before."""
-        deadline = time.monotonic() + patience_seconds
+        """Whether nothing is due any more; or one that is due has stayed where it is for so long. So a slow machine has
+        the time that it needs, and what nothing fires is not waited for."""
+        since: dict[str, tuple[Position | None, float]] = {}
         while True:
-            self._overdue = [life.name for life in await self._watch.look() if _is_due(life)]
-            if not self._overdue or time.monotonic() > deadline:
-                return not self._overdue
+            now = time.monotonic()
+            due = {life.name: life.next for life in await self._watch.look() if _is_due(life)}
+            stayed = {name: since[name][1] if since.get(name, ())[:1] == (at,) else now for name, at in due.items()}
+            since = {name: (at, stayed[name]) for name, at in due.items()}
+            self._overdue = [name for name, at in stayed.items() if now - at > patience_seconds]
+            if self._overdue or not due:
+                return not due
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _put(self, name: str, schedule: Schedule) -> None:
