@@ -19,10 +19,7 @@ from tests.system.chaos.scenarios import SCENARIOS
 
 pytestmark = [pytest.mark.proof, pytest.mark.unmeasured]
 
-# Schedules are hurt by what hurts those who fire their ticks. Beside a network that fails, runs that have them too were
-# seen to count a cancelled job twice, which need not be theirs: the matrix has them there.
-PLAN = Plan(seed=5, seconds=5.0, rate=300, schedules=False)
-TICKING = PLAN._replace(schedules=True)
+PLAN = Plan(seed=5, seconds=5.0, rate=300)
 
 
 async def in_turn(here: Installation, faults: Mapping[str, Fault]) -> None:
@@ -32,12 +29,10 @@ async def in_turn(here: Installation, faults: Mapping[str, Fault]) -> None:
         await here.inflict(name, fault, rng)
 
 
-async def hurt(
-    scenario: str, faults: Mapping[str, Fault], folder: Path, *more: Mapping[str, Fault], plan: Plan = PLAN
-) -> Found:
+async def hurt(scenario: str, faults: Mapping[str, Fault], folder: Path, *more: Mapping[str, Fault]) -> Found:
     """`faults` in turn, at the same time as those of each of `more`."""
-    async with installed(SCENARIOS[scenario], plan.nodes, plan.seed, folder) as here:
-        return judged(await under_load(here, plan, folder, *(in_turn(here, lane) for lane in (faults, *more))))
+    async with installed(SCENARIOS[scenario], PLAN.nodes, PLAN.seed, folder) as here:
+        return judged(await under_load(here, PLAN, folder, *(in_turn(here, lane) for lane in (faults, *more))))
 
 
 def judged(found: Found) -> Found:
@@ -89,7 +84,7 @@ async def test_clocks_leap_and_few_nodes_are_taken_for_dead(tmp_path: Path) -> N
 async def test_what_fires_ticks_dies_and_the_clock_on_the_wall_is_put_forward_or_back(tmp_path: Path) -> None:
     needs(clock_library(), "gcc libc6-dev")
 
-    found = await hurt("clock-change", ticking.CHANGES, tmp_path, ticking.FAULTS, plan=TICKING)
+    found = await hurt("clock-change", ticking.CHANGES, tmp_path, ticking.FAULTS)
 
     assert set(found.verdict.faults) == {*ticking.CHANGES, *ticking.FAULTS, "time-passes"}
     assert found.verdict.ticks_started > 50
