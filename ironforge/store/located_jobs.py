@@ -65,8 +65,8 @@ class LocatedJobs:
     async def cancel(self, job_id: bytes, *, unless_moved: Command = ()) -> JobState:
         """CANCELLED: it will never run. RUNNING: its node has been told. Raises JobNotFound, InvalidState.
 
-        `unless_moved`: the schedule whose next run takes its place, where that is, and from when on and until when that
-        run may start; InvalidState where it may not.
+        `unless_moved`: the schedule whose next run takes its place, where that is, and until when that run may start;
+        InvalidState where it may not.
         """
         for _ in range(CHASES):
             location = await self.find(job_id)

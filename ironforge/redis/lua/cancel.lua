@@ -2,20 +2,20 @@
 -- Cancels one job where it was last seen.
 -- KEYS  index, scheduled, parked, totals, delayed, bucket, buckets, stream
 --       stream: that it was seen in
--- ARGV  channel, id, location, entry, seen, record, seconds, expiry, mark, expired, told, schedule, upcoming, fires, holds
+-- ARGV  channel, id, location, entry, seen, record, seconds, expiry, mark, expired, told, schedule, upcoming, holds
 --       location and entry ('' when in no stream) as they were seen, and the record; the cancelled record, the
 --       bucket's seconds to live (0: none is kept) and its expiry in ms; its fairness key and its limits as the index says them;
 --       expired: 1 when it is cancelled for that, which is for the node alone once it has the job; told: what the index
 --       says from now on of one that runs, `c` or, where a limit preempts it, `p`
---       schedule: absent, or that whose next run is to take its place: where it must be for that, and from when on and
---       until when (ms; 0: for ever) that run may start
+--       schedule: absent, or that whose next run is to take its place: where it must be for that, and until when (ms; 0:
+--       for ever) that run may start. Not from when on: it may be a moment early, and the run is not asked for again
 -- USES  stem, count, delay, limits, holders, admission, turns, places, lines, enqueue, line_types, kind_line, vacate, withdraw, pending, unique, family, parent, waits
 -- Returns 'kept' when no run takes its place, 'moved' when it is no longer there, 'running' when its node was told, 'cancelled' when it will never run
 if schedule then
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
   local is_over = tonumber(holds) > 0 and now > tonumber(holds)
-  if redis.pcall('HGET', stem .. 'upcoming', schedule) ~= upcoming or now < tonumber(fires) or is_over then return 'kept' end
+  if redis.pcall('HGET', stem .. 'upcoming', schedule) ~= upcoming or is_over then return 'kept' end
 end
 if redis.call('HGET', index, id) ~= location then return 'moved' end
 local runs = entry ~= '' and is_pending(stream, entry)

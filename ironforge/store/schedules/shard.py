@@ -136,6 +136,6 @@ class ScheduleShard:
         runs = await self._connection.call("HMGET", self._keys.index, *(advance.ends for advance in ending))
         for advance in itertools.compress(ending, runs):
             # Whatever has become of the schedule since: nothing that starts no run ends one.
-            where: Command = (advance.held.name, advance.held.at, advance.fires_ms, advance.holds_ms)
+            where: Command = (advance.held.name, advance.held.at, advance.holds_ms)
             with contextlib.suppress(JobNotFound, InvalidState):
                 await self._located.cancel(advance.ends, unless_moved=where)
