@@ -16,13 +16,14 @@ from ironforge.store import expiry
 from ironforge.store.consumer import stream_selector
 from ironforge.store.sharding.fan_out import FanOut
 from tests.store.model import clock
-from tests.store.model.bugs import BUGS, FAMILIES
+from tests.store.model.bugs import BUGS, FAMILIES, STEPS
 from tests.store.model.bugs import LIMITS as FOR_ALL
 from tests.store.model.doors import StoreClient
 from tests.store.model.families import Families
 from tests.store.model.flow import Flow
 from tests.store.model.nodes import Life
 from tests.store.model.planting import edit
+from tests.store.model.steps import Steps
 
 pytestmark = pytest.mark.unmeasured
 # Each takes half a second: a tenth of what others get.
@@ -75,6 +76,16 @@ def test_a_life_with_limits_unique_keys_kinds_and_expiry(server: str, monkeypatc
     live(Flow, server)
 
 
+def test_a_life_with_steps_waits_and_events(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock.hold(monkeypatch)
+    live(Steps, server)
+
+
+def test_a_life_with_steps_of_several_shards(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock.hold(monkeypatch)
+    live(Steps, server, shards=3, max_examples=max(1, EXAMPLES // 3))
+
+
 @pytest.mark.parametrize("server", ["valkey"], indirect=True)
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow if name not in FOR_ALL else ()) for name in BUGS]
@@ -85,7 +96,7 @@ def test_planted_bugs_are_found(server: str, monkeypatch: pytest.MonkeyPatch, na
     for script in bug.scripts:
         assert bug.old in script.text
         edit(monkeypatch, script, bug.old, bug.new)
-    themed = type("Themed", (Flow,), {"given_theme": bug.theme})
+    themed = type("Themed", (Steps if name in STEPS else Flow,), {"given_theme": bug.theme})
     with pytest.raises((AssertionError, KeyError, Flaky)):
         live(themed, server, begin=bug.seed, max_examples=ENOUGH, phases=[Phase.generate], database=None)
 

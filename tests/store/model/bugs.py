@@ -180,4 +180,50 @@ FAMILIES = {
     ),
 }
 
-BUGS = {**LIMITS, **THROTTLED, **USED, **GIVEN_UP}
+# Looked for in lives with steps.
+STEPS = {
+    "a run that is over records a step": Bug(
+        (scripts.RECORD,), "string.sub(location, 3) == ARGV[at + 1]", "true", lives("")
+    ),
+    "what is recorded later counts": Bug(
+        (scripts.RECORD,),
+        "step = redis.pcall('HSETNX', journal, entry, ARGV[at + 5])",
+        "step = redis.pcall('HSET', journal, entry, ARGV[at + 5]) and 1",
+        lives(""),
+    ),
+    "an event that is there already is not seen": Bug(
+        (scripts.WAIT,), "if redis.call('EXISTS', stem .. 'event:' .. event) == 1 then", "if false then", lives("")
+    ),
+    "an event does not wake its waiters": Bug(
+        (scripts.SEND_EVENT,), "redis.call('ZADD', wake, now, 'e:' .. name)", "", lives("")
+    ),
+    "a later event of the name counts": Bug(
+        (scripts.SEND_EVENT,), "if redis.call('EXISTS', event) == 1 then return 0 end", "", lives("")
+    ),
+    "an event comes too late for a time that was not looked at": Bug(
+        (scripts.WAKE,),
+        "(body_of(wait.event) or '') or 'null'",
+        "'' or 'null'",
+        lives(""),
+    ),
+    "a sleep ends before its time": Bug(
+        (scripts.WAKE,), "'-inf', now, 'BYSCORE'", "'-inf', '+inf', 'BYSCORE'", lives("")
+    ),
+    "a wait leaves no word of what came of it": Bug(
+        (scripts.WAKE,), "if wait.entry then close(wait, job.result) end", "", lives("")
+    ),
+    "a job that was cancelled waits on": Bug(
+        (scripts.CANCEL,), "    end_wait(id, wait)\n    delay", "    delay", lives("")
+    ),
+    "the journal of a cancelled job stays for ever": Bug(
+        (scripts.CANCEL,), "  end_journal(id, seconds, bucket)\n", "", lives("")
+    ),
+    "a job that waits keeps its places": Bug(
+        (scripts.WAIT,),
+        "  if is_limited(mark) then release(id, mark, false, keeps(mark)) end\n",
+        "",
+        lives("one", "two"),
+    ),
+}
+
+BUGS = {**LIMITS, **THROTTLED, **USED, **GIVEN_UP, **STEPS}

@@ -37,7 +37,7 @@ class Clock:
         self.now_ms += ms
         self._show()
         for keys in self._shards:
-            for key in self._raw.keys(keys.unique("*")):
+            for key in [*self._raw.keys(keys.unique("*")), *self._raw.keys(keys.event("*"))]:
                 left = self._raw.pttl(key)
                 if left > 0:
                     self._raw.pexpire(key, max(0, left - ms))

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from ironforge.errors import IdempotencyConflict, InvalidState
 from ironforge.job.record import Job, JobState
 from ironforge.redis.shards import shards_of
+from ironforge.steps.waits import Wait
 from ironforge.store import Submission
 from ironforge.store.server_checks import check_shards
 from tests.store.kit import Cluster, job
@@ -30,7 +31,8 @@ ENDED = (JobState.COMPLETED, JobState.CANCELLED)
 class Known:
     """What the model knows of one job: `holder` is the number of the node that runs it. `ran`: it has come back from a
     node that may have begun it, or has died. `waits`: it has to be let in by its limits, `since_us` says when it came.
-    `declined`: it waits for a node that knows its kind. `expires_ms`: it must not start then, or later (0: never)."""
+    `declined`: it waits for a node that knows its kind. `expires_ms`: it must not start then, or later (0: never).
+    `journal`: entries by name; `recorded`: the fence of the run that recorded last. `wait`: of a job that waits."""
 
     job: Job
     state: JobState
@@ -44,6 +46,9 @@ class Known:
     since_us: int = 0
     declined: bool = False
     expires_ms: int = 0
+    journal: dict[str, bytes] = dataclasses.field(default_factory=dict)
+    recorded: int = -1
+    wait: Wait | None = None
 
 
 def has_jobs(model: StoreClient) -> bool:
@@ -70,7 +75,7 @@ class StoreClient(RuleBasedStateMachine):
 
     def becomes(self, one: Known, state: JobState) -> None:
         one.ran |= state is JobState.DEAD
-        one.ran |= one.state is JobState.RUNNING and state in (JobState.QUEUED, JobState.SCHEDULED)
+        one.ran |= one.state is JobState.RUNNING and state in (JobState.QUEUED, JobState.SCHEDULED, JobState.WAITING)
         one.state = state
 
     def pick(self, number: int, state: JobState) -> Known:

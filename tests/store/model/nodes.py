@@ -10,7 +10,7 @@ from ironforge.errors import JobNotFound, LeaseLost
 from ironforge.job.record import JobState, is_alone
 from ironforge.store import Delivery
 from tests.store.kit import Node, completed, dead, job, job_in, retry, rewrite, stream_of
-from tests.store.model.doors import ENDED, NUMBERS, Known, StoreClient, has_jobs
+from tests.store.model.doors import CRASH_BUDGET, ENDED, NUMBERS, Known, StoreClient, has_jobs
 from tests.store.snapshot import Snapshot
 
 
@@ -138,13 +138,21 @@ class Life(StoreClient):
     @rule(node=st.integers(0, 9))
     def promote(self, node: int) -> None:
         self.cluster.ripen()
+        waiting = [one for one in self.known.values() if one.state is JobState.SCHEDULED or self.wakes(one)]
         due = self.run(self.nodes[node % len(self.nodes)].work.promote())
-        waiting = [one for one in self.known.values() if one.state is JobState.SCHEDULED]
         assert due.moved == len(waiting)
-        assert due.next_ms is None
         for one in waiting:
             one.alone = False
             self.becomes(one, JobState.QUEUED)
+
+        assert (due.next_ms is None) is not self.is_something_due_later()
+
+    def wakes(self, _one: Known) -> bool:
+        """Whether it waits for something that is there."""
+        return False
+
+    def is_something_due_later(self) -> bool:
+        return False
 
     @rule(node=st.integers(0, 9))
     def leave(self, node: int) -> None:
@@ -169,10 +177,12 @@ class Life(StoreClient):
     def depart(self, number: int, *, crashed: bool) -> None:
         for delivery in self.held[number]:
             one = self.of(delivery)
-            poison = crashed and is_alone(stream_of(delivery))
-            one.crashes = one.crashes + 1 if poison else max(one.crashes, int(crashed))
+            if one.recorded == job_in(delivery).fence:
+                one.crashes = 0
+            alone = crashed and is_alone(stream_of(delivery))
+            one.crashes = one.crashes + 1 if alone else max(one.crashes, int(crashed))
             one.alone = one.crashes > 0
-            state = JobState.DEAD if poison else JobState.QUEUED
+            state = JobState.DEAD if alone and one.crashes >= CRASH_BUDGET else JobState.QUEUED
             self.becomes(one, JobState.CANCELLED if one.cancel_asked else state)
         del self.nodes[number], self.held[number]
         self.join()

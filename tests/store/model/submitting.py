@@ -142,10 +142,10 @@ class Doors(Life):
             one.expires_ms = 0
         if is_dead or state in ENDED:
             self.unique_keys.release(one.job.kind, one.job.unique, one.job.id)
-        if state in (*ENDED, JobState.SCHEDULED, JobState.DEAD):
+        if state in (*ENDED, JobState.SCHEDULED, JobState.WAITING, JobState.DEAD):
             keeping = state not in ENDED and self._keeps(one)
             self.claims.release(one.job, unstarted_us, fresh=not one.ran, keeping=keeping)
-        if state is JobState.QUEUED and before in (JobState.SCHEDULED, JobState.DEAD):
+        if state is JobState.QUEUED and before in (JobState.SCHEDULED, JobState.WAITING, JobState.DEAD):
             self.joins(one)
 
     def _keeps(self, one: Known) -> bool:
