@@ -14,13 +14,15 @@ import msgspec
 from ironforge.errors import IncompatibleRecord, InvalidJob
 from ironforge.job.checks import check_queue
 from ironforge.job.crashes import is_suspect
-from ironforge.job.record import Job, alone_stream, decode
+from ironforge.job.record import RECORD_VERSION, Job, alone_stream, decode, encode
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.outages import retry_through_outage
 from ironforge.redis.replies import pairs
 from ironforge.redis.scripts import RESTORE
+from ironforge.redis.step_keys import journal_of
 from ironforge.settings import Settings
+from ironforge.steps.journal import HEAD
 from ironforge.store.node_contract import Delivery, Lease
 
 PAGE: Final = 200
@@ -52,6 +54,10 @@ class Quarantine:
 
     async def _bring_back(self, entry: bytes, job: Job, record: bytes) -> int:
         names = self._keys
+        head = await retry_through_outage(lambda: self._connection.call("HGET", journal_of(names, job.id), HEAD))
+        if head is not None:  # whoever could not read it could not say so either
+            job = job.again(version=RECORD_VERSION, journal=True)
+            record = encode(job)
         # One with limits waits for its places first, and so among others; after another crash it runs alone again.
         alone = is_suspect(job, self._crash_budget) and not job.limits
         keys = RESTORE.keys(

@@ -99,3 +99,15 @@ async def test_what_a_dead_node_was_about_to_park_is_parked_once(cluster: Cluste
     again, _ = await taken(other)
     assert not cluster.raw.exists(cluster.keys.waiting("event"))
     await other.work.settle([completed(again)])
+
+
+async def test_a_job_that_was_put_aside_comes_back_with_its_journal(cluster: Cluster) -> None:
+    node = await cluster.node()
+    await cluster.submit(job())
+    (delivery,) = await node.work.fetch(1)
+    await node.work.record_steps([step(delivery, "charge")])
+    await node.work.bury_raw(delivery, "newer")
+    assert await node.work.restore() == 1
+    again, record = await taken(node)
+    assert (record.journal, record.version, record.fence) == (True, 2, 1)
+    await node.work.settle([completed(again)])
