@@ -22,6 +22,8 @@ AFTERMATH_SECONDS: Final = 1.0
 CLOCK_SECONDS: Final = 0.01
 # A drain waits for what runs, and scripts come back by their text: neither repeats anything.
 DRAINS: Final = ("stop", "deploy")
+# What the ledger says of an event that was sent.
+SENDINGS: Final = ("sent", "sent_late", "sent_info")
 HARMLESS: Final = (*DRAINS, "script-flush")
 
 
@@ -41,8 +43,9 @@ class Ended(NamedTuple):
 
 
 class Run(NamedTuple):
-    """`until`: when it ended or failed; infinite when the ledger does not say. `outcome`: end, fail or nothing. `left`:
-    when its handler was over, also because it was told to stop."""
+    """`until`: when it ended, failed or left its node to wait; infinite when the ledger does not say. `outcome`: end,
+    fail, parked or nothing. `left`: when its handler was over, also because it was told to stop. `records`: it may have
+    recorded something, and crashes then count from there."""
 
     job: str
     at: float
@@ -51,6 +54,7 @@ class Run(NamedTuple):
     outcome: str
     until: float
     left: float = math.inf
+    records: bool = False
 
 
 class Fault(NamedTuple):
@@ -84,24 +88,22 @@ class Account:
         self.told_apart: list[Event] = []
         self.waited: list[Event] = []
         self.resumed: list[Event] = []
+        self.sent: list[Event] = []
         self.of_schedules: dict[str, str] = {}
         self.by_job: defaultdict[str, list[Event]] = defaultdict(list)
         self.died: list[Event] = []
         self.faults: list[Fault] = []
         self._by_pid: defaultdict[int, list[Fault]] = defaultdict(list)
         self._of_processes: list[Event] = []
+        of_no_job = {"died": self.died, "resumed": self.resumed, **dict.fromkeys(SENDINGS, self.sent)}
         for event in events:
             if event.job:
                 self.by_job[event.job].append(event)
                 self._note(event)
                 if event.what == "start" and event.name:
                     self.of_schedules[event.job] = event.name
-            elif event.what == "died":
-                self.died.append(event)
-            elif event.what == "resumed":
-                self.resumed.append(event)
             else:
-                self._of_processes.append(event)
+                of_no_job.get(event.what, self._of_processes).append(event)
         self._pair(self._of_processes)
         # Where no process got a processor for some time, results were settled that much later as well.
         starved = (event.seconds for event in self._of_processes if event.what == STARVED)
@@ -212,13 +214,15 @@ def _joined(faults: Sequence[Fault]) -> Iterator[Fault]:
 
 
 def _runs(job: str, events: Iterable[Event]) -> list[Run]:
-    ends = {(event.pid, event.fence): event for event in events if event.what in ("end", "fail")}
+    ends = {(event.pid, event.fence): event for event in events if event.what in ("end", "fail", "parked")}
+    records = {(event.pid, event.fence) for event in events if event.what in ("stepped", "slept", "waits")}
     lefts = {(event.pid, event.fence): event.at for event in events if event.what == "left"}
     runs = []
     for event in events:
         if event.what == "start":
             end = ends.get((event.pid, event.fence))
             outcome, until = (end.what, end.at) if end else ("", math.inf)
-            left = min(until, lefts.get((event.pid, event.fence), math.inf))
-            runs.append(Run(job, event.at, event.pid, event.fence, outcome, until, left))
+            run = event.pid, event.fence
+            left = min(until, lefts.get(run, math.inf))
+            runs.append(Run(job, event.at, *run, outcome, until, left, run in records))
     return runs

@@ -1,5 +1,5 @@
-"""Load for the promises about limits, unique keys, expiry and kinds that not every node knows: few jobs, beside the
-plain ones.
+"""Load for the promises about limits, unique keys, expiry, kinds that not every node knows, and steps: few jobs, beside
+the plain ones.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ironforge.store import StoreClient
 from ironforge.verify.handlers import NEWER_KIND, UNKNOWN_KIND, Payload
 from ironforge.verify.ledger import Ledger
 from ironforge.verify.limit_load import CROWD, LIMIT_KEYS, SINGLE, TURN_SECONDS, LimitLoad
+from ironforge.verify.steps.load import StepLoad
 from ironforge.verify.submitter import Submitter
 
 ONCE, LATER = "once", "later"
@@ -40,7 +41,7 @@ class FlowLoad:
         self._submit = submitter.submit
         self.ids = submitter.ids
         self._limits = LimitLoad(rng, submitter, store_client, ledger)
-        self.operate = self._limits.operate
+        self._steps = StepLoad(random.Random(rng.random()), submitter, store_client, ledger)
         self._sorts: Sequence[Callable[[], Awaitable[None]]] = (
             *self._limits.sorts,
             *(self._once, self._once_in_line, self._postponed, self._in_time, self._of_newer_nodes),
@@ -51,16 +52,23 @@ class FlowLoad:
 
         Of those there are no more later: what expires by a clock that was wrong for a while would wait for long."""
         await self._limits.define()
-        for submit in self._sorts:
+        for submit in (*self._sorts, *self._steps.sorts):
             await submit()
         await self._submit([{}] * 2, UNKNOWN_KIND, expires_in_seconds=UNKNOWN_EXPIRES_IN_SECONDS)
 
     async def run(self, seconds: float) -> None:
         """All sorts in turn, each time in another order."""
+        await asyncio.gather(*(self._in_turn(sorts, seconds) for sorts in (self._sorts, self._steps.sorts)))
+
+    async def operate(self) -> None:
+        """Until cancelled: what operators and senders of events do."""
+        await asyncio.gather(self._limits.operate(), self._steps.send())
+
+    async def _in_turn(self, sorts: Sequence[Callable[[], Awaitable[None]]], seconds: float) -> None:
         deadline = time.monotonic() + seconds
         turns: list[Callable[[], Awaitable[None]]] = []
         while time.monotonic() < deadline:
-            turns = turns or self._rng.sample(self._sorts, len(self._sorts))
+            turns = turns or self._rng.sample(sorts, len(sorts))
             await turns.pop()()
             await asyncio.sleep(TURN_SECONDS)
 

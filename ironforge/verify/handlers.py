@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import threading
 import time
@@ -22,12 +23,15 @@ from ironforge.job.context import Context
 from ironforge.job.retry import Backoff
 from ironforge.process.first_process import be_told_of_parents_end
 from ironforge.settings import environment_name
+from ironforge.steps.errors import EventTimeout
+from ironforge.steps.parking import Parked
 from ironforge.verify.ledger import Ledger
 from ironforge.verify.misbehaviour import MISBEHAVIOUR, left_behind
 
 LEDGER_FOLDER: Final = "IRONFORGE_VERIFY_LEDGER"
 KIND: Final = "verify.work"
 KILLER: Final = "verify.kill"
+STEPS: Final = "verify.steps"
 NEWER_KIND: Final = "verify.newer"
 UNKNOWN_KIND: Final = "verify.unknown"
 # Of the application, as its nodes announce it.
@@ -61,8 +65,8 @@ def _watch(told: Ledger, starved_seconds: float) -> None:
         last = now
 
 
-def _note(context: Context, what: str, name: str = "") -> None:
-    ledger().note(what, [context.id], fence=context.fence, pid=os.getpid(), name=name)
+def _note(context: Context, what: str, name: str = "", **fields: float) -> None:
+    ledger().note(what, [context.id], fence=context.fence, pid=os.getpid(), name=name, **fields)
 
 
 @forge.job(KIND, max_retries=MAX_RETRIES, backoff=BACKOFF)
@@ -92,6 +96,59 @@ async def work(context: Context, seconds: float = 0.0, failures: int = 0, how: s
 
 if os.environ.get(environment_name("app_version")) != OLDER:
     forge.job(NEWER_KIND, max_retries=MAX_RETRIES, backoff=BACKOFF)(work)
+
+
+@forge.job(STEPS, max_retries=MAX_RETRIES, backoff=BACKOFF)
+async def take_steps(  # noqa: PLR0917 - all are named in a payload
+    context: Context,
+    seconds: float = 0.0,
+    pause: float = 0.0,
+    event: str = "",
+    patience: float | None = None,
+    failures: int = 0,
+) -> int:
+    """Steps around a sleep and an event. Returns the fence of its last run."""
+    _note(context, "start")
+    try:
+        await _step(context, "before", seconds)
+        if pause:
+            _note(context, "slept", "pause", seconds=pause)
+            await context.sleep("pause", pause)
+            _note(context, "woke", "pause")
+        await _step(context, "between", seconds)
+        if event:
+            await _wait(context, event, patience)
+        if context.attempt <= failures:
+            _note(context, "fail")
+            raise RuntimeError(f"attempt {context.attempt} shall fail")
+        await _step(context, "after", seconds)
+    except Parked:
+        _note(context, "parked")
+        raise
+    except asyncio.CancelledError:
+        _note(context, "left")
+        raise
+    _note(context, "end")
+    return context.fence
+
+
+async def _step(context: Context, name: str, seconds: float) -> None:
+    async def function() -> int:
+        _note(context, "stepped", name)
+        await asyncio.sleep(seconds)
+        return random.getrandbits(32)
+
+    _note(context, "recorded", name, value=await context.step(name, function))
+
+
+async def _wait(context: Context, event: str, patience: float | None) -> None:
+    _note(context, "waits", event, seconds=patience or 0.0)
+    try:
+        value = await context.event(event, timeout_seconds=patience)
+    except EventTimeout:
+        _note(context, "timed_out", event)
+    else:
+        _note(context, "heard", event, value=value)
 
 
 @forge.job(KILLER)

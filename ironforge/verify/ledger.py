@@ -34,6 +34,10 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     key and got this job for an answer, which took `seconds`; waited for one that stood for so many `seconds` at the
     head of a limit's line (`name`) that had room, or lets none wait. Also resumed, when an operator has let the key of
     a limit (`name`) go on, which took `seconds`.
+    Of jobs with steps: stepped by the function of a step (`name`), recorded by a run that was given its `value`; slept
+    and waits, told before a run waits for some `seconds` (0: for ever), with the step or the event as `name`, woke,
+    heard with the `value` of the event, and timed_out; parked by a run that left its node for that. Of an event `name`:
+    sent with its `value`, sent_late when there was one already, sent_info when the answer was lost.
     `due`: no run may start before it; 0 for at once.
     """
 
@@ -50,6 +54,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     limits: tuple[LimitUse, ...] = ()
     unique: str = ""
     expires_in: float = 0.0
+    value: int = 0
 
 
 class Ledger:

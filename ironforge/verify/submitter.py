@@ -38,7 +38,8 @@ class Submitter:
         self._ledger = ledger
         self.ids: list[str] = []
 
-    async def submit(self, payloads: Sequence[Payload], kind: str = KIND, **options: Any) -> None:
+    async def submit(self, payloads: Sequence[Payload], kind: str = KIND, **options: Any) -> list[str]:
+        """The ids with which they were sent, whatever the answer."""
         ids = [format_id(new_id()) for _ in payloads]
         batch = [
             self._forge.prepare(kind, payload, id=job, **options) for job, payload in zip(ids, payloads, strict=True)
@@ -62,6 +63,7 @@ class Submitter:
                     self._told_apart(format_id(answer.id), unique, asked)
                 else:
                     self._ledger.note("submit_ok", [format_id(answer.id)])
+        return ids
 
     def _told_apart(self, job: str, unique: str, asked: float) -> None:
         self._ledger.note("told_apart", [job], unique=unique, seconds=time.monotonic() - asked)

@@ -55,6 +55,8 @@ def suspect_runs(account: Account, job: str, *, surely: bool) -> Iterator[Run]:
         if kills >= CRASH_BUDGET - 1:
             yield run
         counts = account.crashed(run, repeated_at) if surely else account.interrupted(run)
+        if surely and run.records:
+            kills = 0
         # A run that ended by itself, and told so, may be settled or not: from there on nothing is sure.
         kills = kills + 1 if counts else 0
 

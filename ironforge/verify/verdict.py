@@ -23,6 +23,9 @@ The invariants of job systems, and the promise that covers each:
   nodes runs all the same: `DECLINED`.
 - an expiring job starts in time, or is cancelled for that, one of the two: `EXPIRES`; `ASKED`, and `KEPT` where it
   waits for ever.
+- what a step recorded stays, and it is not done again: `RECORDED`, `NOT_AGAIN` in `steps/verdict.py`. An event is one,
+  for all who wait for it, and none of them misses it, wakes early or late: `FIRST`, `HEARD`, `SLEPT`,
+  `STRANDED`, `IN_TIME` there.
 - a schedule starts one job for each of its ticks, none early and none else, or says why not: `ONCE`, `NO_TICK`,
   `EARLY`, `OVERLAP`, `CATCH_UP` and `PAUSED` in `schedules/verdict.py`. That job is kept, as any other one.
 
@@ -47,11 +50,14 @@ from ironforge.verify.ledger import Event
 from ironforge.verify.policy_verdict import ends_unasked
 from ironforge.verify.recovery import Recoveries, recoveries
 from ironforge.verify.schedules.verdict import NO_SCHEDULES, Schedules, judge_ticks
+from ironforge.verify.steps.verdict import judge_steps
 from ironforge.verify.suspicion import CRASH_BUDGET, DEAD, judge_suspects
 
 COMPLETED, MISSING = "completed", "missing"
 # The store counts settlements, it does not name them: jobs that ended twice may be those that were counted twice.
 SUSPECTS: Final = 10
+# Of a run: another one follows without a fault.
+ENDS_AN_ATTEMPT: Final = ("fail", "parked")
 
 KEPT = "accepted means kept"
 ONCE = "settles exactly once"
@@ -139,6 +145,7 @@ def judge(
     judge_suspects(account, finals, tell)
     judge_flow(account, finals, tell)
     judge_ticks(account, schedules, tell)
+    judge_steps(account, finals, tell)
     violations += _ended_by_themselves(account)
     completed = sum(final.state == COMPLETED for final in finals.values())
     settled_twice = max(0, completed_total - completed)
@@ -260,7 +267,8 @@ def _crashes(account: Account, job: str, final: Ended, tell: Tell) -> None:
     killed = 0
     for run, repeated_at in account.in_order(job):
         # A run that failed may have been that of a suspect: it killed no node, and is none any longer.
-        killed = 0 if run.outcome == "fail" else killed + account.crashed(run, repeated_at)
+        anew = run.records or run.outcome in ENDS_AN_ATTEMPT
+        killed = (0 if anew else killed) + account.crashed(run, repeated_at)
     possible = sum(fault.name not in HARMLESS for fault in account.faults)
     if not killed <= final.crashes <= possible:
         tell(CRASHES, job, f"{killed} of its runs were killed in {possible} faults, {final.crashes} crashes counted")
@@ -273,9 +281,9 @@ def _repeats(account: Account, job: str, _: Ended, tell: Tell) -> None:
 
 
 def _repeated(account: Account, job: str) -> list[tuple[Run, Run]]:
-    """Runs that were followed by another one although they had not failed before."""
+    """Runs that were followed by another one although they had neither failed nor gone to wait before."""
     pairs = account.followed(job)
-    return [(run, again) for run, again in pairs if not (run.outcome == "fail" and run.until <= again.at)]
+    return [(run, again) for run, again in pairs if not (run.outcome in ENDS_AN_ATTEMPT and run.until <= again.at)]
 
 
 def _alone(account: Account, job: str, _: Ended, tell: Tell) -> None:

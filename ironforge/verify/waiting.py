@@ -23,7 +23,8 @@ LOOK_SECONDS: Final = 0.1
 
 
 class Unfinished(NamedTuple):
-    """`jobs`: queued, running or scheduled. `absent`: processes that have not joined. `dead`: nodes still known."""
+    """`jobs`: that have not ended, and are not dead. `absent`: processes that have not joined. `dead`: nodes still
+    known."""
 
     jobs: int
     absent: int = 0
@@ -66,7 +67,8 @@ async def until_none(look: Callable[[], Awaitable[Unfinished]], patience_seconds
 async def unfinished_jobs(store_client: StoreClient, *, scheduled: bool = True) -> Unfinished:
     """`scheduled`: those as well."""
     stats = await store_client.inspector.stats()
-    return Unfinished(scheduled * stats.scheduled + sum(depth.queued + depth.running for depth in stats.streams))
+    aside = stats.waiting.total + scheduled * stats.scheduled
+    return Unfinished(aside + sum(depth.queued + depth.running for depth in stats.streams))
 
 
 async def _unfinished(store_client: StoreClient, settings: Settings, nodes: Nodes) -> Unfinished:

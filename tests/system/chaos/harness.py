@@ -35,6 +35,7 @@ from ironforge.verify.ledger import Event
 from ironforge.verify.leftovers import leftovers
 from ironforge.verify.line_watch import watching_lines
 from ironforge.verify.run import Load, Plan
+from ironforge.verify.steps.verdict import HEARD, IN_TIME, SLEPT
 from ironforge.verify.verdict import EARLY, GOES_ON, Verdict, Violation, judge
 from ironforge.verify.waiting import unfinished_jobs, until_none
 from tests.system.chaos.answers import forgotten, recovery, uncounted
@@ -162,9 +163,10 @@ async def _judged(here: Installation, load: Load, folder: Path, strays: list[str
     )
     violations = verdict.violations + uncounted(finals, completed)
     if here.server.moving_clock:
-        # Due by a clock that was wrong is early, or late, by the true one, and so is what expires by it; and
-        # more may start where time has leapt.
-        violations = [violation for violation in violations if violation.promise not in (EARLY, RATE, EXPIRES)]
+        # Due by a clock that was wrong is early, or late, by the true one, and so is what expires by it, sleeps, or
+        # waits for some time; and more may start where time has leapt.
+        by_clock = EARLY, RATE, EXPIRES, SLEPT, HEARD, IN_TIME
+        violations = [violation for violation in violations if violation.promise not in by_clock]
     return msgspec.structs.replace(verdict, violations=violations), events
 
 

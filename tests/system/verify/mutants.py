@@ -14,6 +14,7 @@ from tests.system.verify import bugs_of_flow as flow
 from tests.system.verify import bugs_of_jobs as jobs
 from tests.system.verify import bugs_of_leases as leases
 from tests.system.verify import bugs_of_schedules as schedules
+from tests.system.verify import bugs_of_steps as steps
 from tests.system.verify import bugs_of_suspects as suspects
 
 MUTANTS: dict[str, Callable[[], None]] = {
@@ -88,6 +89,13 @@ MUTANTS: dict[str, Callable[[], None]] = {
         schedules.let_the_last_run_go_on,
         schedules.name_jobs_anew,
         schedules.fire_nothing,
+        steps.forget_what_was_recorded,
+        steps.record_anew,
+        steps.wait_without_a_look,
+        steps.wake_nobody_by_an_event,
+        steps.sleep_for_ever,
+        steps.wake_early,
+        steps.hear_another_event,
     )
 }
 

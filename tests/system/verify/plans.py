@@ -14,6 +14,7 @@ from ironforge.verify import suspicion
 from ironforge.verify import verdict as promises
 from ironforge.verify.run import Plan
 from ironforge.verify.schedules import verdict as schedules
+from ironforge.verify.steps import verdict as steps
 
 CONTROL = ""
 
@@ -166,6 +167,18 @@ GROUPS = {
             "queue_nothing": schedules.OVERLAP,
             "let_the_last_run_go_on": schedules.OVERLAP,
             "name_jobs_anew": schedules.NO_TICK,
+        },
+    ),
+    "steps": Bugs(
+        Plan(seed=1, seconds=3.0, rate=10, nodes=2, pause_seconds=0, drain_seconds=4.0, schedules=False),
+        {
+            "forget_what_was_recorded": steps.NOT_AGAIN,
+            "record_anew": steps.RECORDED,
+            "wait_without_a_look": steps.IN_TIME,
+            "wake_nobody_by_an_event": steps.HEARD,
+            "sleep_for_ever": steps.STRANDED,
+            "wake_early": steps.SLEPT,
+            "hear_another_event": steps.FIRST,
         },
     ),
     # Jobs that kill their nodes, among so many others that some are with them each time.

@@ -6,6 +6,7 @@ import pytest
 
 from ironforge.job.expiry import EXPIRED
 from ironforge.store import Stats, StreamDepth
+from ironforge.store.counts import Waits
 from ironforge.verify import verdict as promises
 from ironforge.verify.account import Ended
 from ironforge.verify.ledger import Event, Ledger, read
@@ -61,7 +62,7 @@ def test_two_jobs_for_one_key_are_caught() -> None:
 
 def test_counts_that_do_not_add_up_are_caught() -> None:
     totals = {"submitted": 20, "completed": 5, "cancelled": 4}
-    whole = Stats([StreamDepth("default", 2, 3, 2, None)], 4, 2, totals, 0)
+    whole = Stats([StreamDepth("default", 2, 3, 1, None)], 4, 2, totals, 0, waiting=Waits(event=1))
     assert imbalance(whole) == []
     [torn] = imbalance(whole._replace(scheduled=3))
     [violation] = judge([], {}, completed_total=0, torn=[torn]).violations

@@ -7,7 +7,19 @@ import random
 import time
 from collections.abc import Sequence
 
-from ironforge.redis.scripts import BEAT, FENCE, PARK, REQUEUE, RETIRE, SUBMIT, SUBMIT_NEWER
+from ironforge.redis.scripts import (
+    BEAT,
+    FENCE,
+    PARK,
+    RECORD,
+    REQUEUE,
+    RETIRE,
+    SEND_EVENT,
+    SUBMIT,
+    SUBMIT_NEWER,
+    WAIT,
+    WAKE,
+)
 from tests.system.chaos.installation import LOOK_SECONDS, Fault, Installation, Site
 from tests.system.chaos.proxy import Mode, Proxy
 
@@ -19,9 +31,14 @@ REPLIES = {
     "fetch": ("XREADGROUP", ("",)),
     "settle": ("EXEC", ("",)),
     "park": ("EVALSHA", (PARK.sha,)),
+    "record": ("EVALSHA", (RECORD.sha,)),
+    "wait": ("EVALSHA", (WAIT.sha,)),
+    "wake": ("EVALSHA", (WAKE.sha,)),
+    "event": ("EVALSHA", (SEND_EVENT.sha,)),
     "take-over": ("EVALSHA", (FENCE.sha, REQUEUE.sha, RETIRE.sha)),
     "beat": ("EVALSHA", (BEAT.sha,)),
 }
+OF_THE_SUBMITTER = ("submit", "event")
 
 
 def hurt_link(mode: Mode) -> Fault:
@@ -48,7 +65,7 @@ def drop_reply(name: str) -> Fault:
     command, parts = REPLIES[name]
 
     async def fault(here: Installation, rng: random.Random) -> Sequence[Site] | None:
-        proxies = [proxy for proxy, site in _links(here).items() if (site is None) == (name == "submit")]
+        proxies = [proxy for proxy, site in _links(here).items() if (site is None) == (name in OF_THE_SUBMITTER)]
         for proxy in proxies:
             proxy.dropped.clear()
             proxy.drop_reply(command, containing=rng.choice(parts).encode(), count=rng.randint(1, 3))
