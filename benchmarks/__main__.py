@@ -40,6 +40,7 @@ from benchmarks import (
     unique,
 )
 from benchmarks.peers import run as peers
+from benchmarks.peers.steps import run as step_peers
 from ironforge.settings import load
 
 # In the order of `all`: what strains the machine least comes first.
@@ -64,6 +65,7 @@ QUESTIONS: dict[str, Callable[..., Coroutine[Any, Any, dict[str, Any]]]] = {
     "memory": memory.run,
     "backlog": backlog.run,
     "peers": peers.run,
+    "step_peers": step_peers.run,
 }
 REPORT = Path(__file__).parent / "report"
 

@@ -35,12 +35,20 @@ def chunks(jobs: int, size: int) -> Iterator[int]:
         yield min(size, jobs - start)
 
 
-def main(submit: Callable[[str, int], Any], work: Callable[[str, str], Any]) -> None:
-    """`submit URL JOBS` prints the seconds that it took, connecting not counted; `work URL CONCURRENCY` runs on.
+def main(
+    submit: Callable[[str, int], Any], work: Callable[[str, str], Any], prepare: Callable[[str], Any] | None = None
+) -> None:
+    """`submit URL JOBS` prints the seconds that it took, connecting not counted; `work URL CONCURRENCY` runs on;
+    `prepare URL` is called before both, with the fresh server.
 
     `submit` is an iterator or an async one: it yields once it is connected, and ends when all jobs are submitted.
     """
-    command, url, number = sys.argv[1:]
+    command, url, *numbers = sys.argv[1:]
+    if command == "prepare":
+        if prepare:
+            prepare(url)
+        return
+    (number,) = numbers
     if command == "work":
         work(url, number)
         return

@@ -25,9 +25,9 @@ FIRST, LAST = 0.20, 0.95
 
 
 @contextlib.contextmanager
-def server() -> Iterator[str]:
+def server(fsync: str = "everysec") -> Iterator[str]:
     """Over TCP, because not every peer can use a unix socket; AOF as `ironforge dev` has it."""
-    config = {"appendonly": "yes", "appendfsync": "everysec", "save": "", "maxmemory-policy": "noeviction"}
+    config = {"appendonly": "yes", "appendfsync": fsync, "save": "", "maxmemory-policy": "noeviction"}
     with tempfile.TemporaryDirectory(prefix="ironforge-peers-") as folder:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
@@ -35,11 +35,21 @@ def server() -> Iterator[str]:
             yield f"redis://127.0.0.1:{port}/0"
 
 
+def prepare(system: Installed, url: str) -> None:
+    """Tables, queues: what a fresh server needs. Raises RuntimeError with what it said last."""
+    _ask(system, "prepare", url)
+
+
 def submit(system: Installed, url: str, jobs: int) -> float:
     """Jobs per second. Raises RuntimeError with what it said last."""
+    return jobs / float(_ask(system, "submit", url, str(jobs)))
+
+
+def _ask(system: Installed, *words: str) -> str:
+    """Its last line."""
     try:
         done = subprocess.run(
-            [*system.command, "submit", url, str(jobs)],
+            [*system.command, *words],
             env={**os.environ, **system.environment},
             capture_output=True,
             text=True,
@@ -47,10 +57,10 @@ def submit(system: Installed, url: str, jobs: int) -> float:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise RuntimeError(f"submitting {jobs} jobs took longer than {LIMIT_SECONDS:g} s") from None
+        raise RuntimeError(f"{' '.join(words)} took longer than {LIMIT_SECONDS:g} s") from None
     if done.returncode:
-        raise RuntimeError(f"submit: {last_line(done.stderr) or done.returncode}")
-    return jobs / float(last_line(done.stdout))
+        raise RuntimeError(f"{words[0]}: {last_line(done.stderr) or done.returncode}")
+    return last_line(done.stdout)
 
 
 def drain(system: Installed, url: str, concurrency: str, processes: int, jobs: int) -> float:

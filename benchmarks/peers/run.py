@@ -75,10 +75,10 @@ def _contenders(only: Sequence[str]) -> tuple[list[Contender], dict[str, str]]:
             contender = _at_its_best(peer, table.install(peer))
         except (RuntimeError, OSError) as error:
             failures[peer.name] = str(error)
-            _say(f"{peer.name}: {error}")
+            say(f"{peer.name}: {error}")
             continue
         contenders.append(contender)
-        _say(f"{peer.name} {contender.system.version}: best concurrency {contender.concurrency}")
+        say(f"{peer.name} {contender.system.version}: best concurrency {contender.concurrency}")
     return contenders, failures
 
 
@@ -115,7 +115,7 @@ def _once(contender: Contender, nodes: Sequence[int]) -> dict[str, float]:
             submitted = measure.submit(contender.system, url, jobs)
             found.setdefault("submit", submitted)
             found[_drain(processes)] = measure.drain(contender.system, url, contender.concurrency, processes, jobs)
-    _say(f"{contender.name}: " + ", ".join(f"{what} {rate:,.0f}/s" for what, rate in found.items()))
+    say(f"{contender.name}: " + ", ".join(f"{what} {rate:,.0f}/s" for what, rate in found.items()))
     return found
 
 
@@ -142,5 +142,5 @@ def _limits(limits: dict[str, Any]) -> dict[str, dict[str, float]]:
     }
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
     print(f"{harness.clock()} {text}", file=sys.stderr, flush=True)

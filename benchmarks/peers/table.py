@@ -19,12 +19,14 @@ INSTALL_SECONDS = 300
 
 
 class Peer(NamedTuple):
-    """`beside` is what its guide installs with `package`; the best of `concurrencies` counts."""
+    """`beside` is what its guide installs with `package`; the best of `concurrencies` counts. `module`: of its two
+    sides, when that is not called as it is."""
 
     name: str
     package: str
     beside: tuple[str, ...]
-    concurrencies: tuple[str, ...]
+    concurrencies: tuple[str, ...] = ()
+    module: str = ""
 
 
 PEERS = (
@@ -49,9 +51,9 @@ class Installed(NamedTuple):
     version: str
 
 
-def ours() -> Installed:
+def ours(module: str = "ours") -> Installed:
     root = {"PYTHONPATH": str(HERE.parent.parent)}
-    return Installed((sys.executable, "-m", "benchmarks.peers.ours"), root, "this checkout")
+    return Installed((sys.executable, "-m", f"benchmarks.peers.{module}"), root, "this checkout")
 
 
 def install(peer: Peer) -> Installed:
@@ -74,7 +76,7 @@ def install(peer: Peer) -> Installed:
     asked = f"from importlib.metadata import version; print(version('{peer.package}'))"
     # -P with the checkout on the path: `import arq` must find the library, not the file of that name beside this one.
     return Installed(
-        (str(python), "-P", "-m", f"benchmarks.peers.{peer.name}"),
+        (str(python), "-P", "-m", f"benchmarks.peers.{peer.module or peer.name}"),
         {"PYTHONPATH": str(HERE.parent.parent)},
         _run([str(python), "-c", asked]),
     )

@@ -1,0 +1,106 @@
+"""How many steps does IronForge record in a second, and others, on one machine, in one run?
+
+A job, task or workflow has ten steps, each awaited before the next one; its result is recorded. DBOS and Absurd record
+on PostgreSQL, once with each commit on disk before it is answered (as `local` of ours) and once without
+(`synchronous_commit` off, as `relaxed`). Celery records nothing: a chain hands each result to the next task by its
+result backend. All take turns, each on a fresh server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
+
+from benchmarks.peers import measure, postgres, table
+from benchmarks.peers.run import say
+from benchmarks.peers.steps import STEPS
+
+TRIAL_JOBS = 200
+FEWEST, MOST = 200, 20_000
+RUN_SECONDS = 4.0
+
+
+class Contender(NamedTuple):
+    """One way to run one system: `durable`, or as fast as it may be."""
+
+    name: str
+    peer: table.Peer | None
+    concurrencies: tuple[str, ...]
+    durable: bool = False
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}, {'each commit on disk' if self.durable else 'relaxed'}"
+
+    def server(self) -> AbstractContextManager[str]:
+        if self.name in ("dbos", "absurd"):
+            return postgres.server(synchronous_commit=self.durable)
+        return measure.server(fsync="always" if self.durable else "everysec")
+
+
+_DBOS = table.Peer("dbos", "dbos", ("uvloop",), module="steps.dbos")
+_ABSURD = table.Peer("absurd", "absurd-sdk", ("absurdctl", "uvloop"), module="steps.absurd")
+_CELERY = table.Peer("celery", "celery", ("celery[redis]", "hiredis"), module="steps.celery")
+CONTENDERS = (
+    Contender("ironforge", None, ("64",)),
+    Contender("ironforge", None, ("64",), durable=True),
+    Contender("dbos", _DBOS, ("20", "100")),
+    Contender("dbos", _DBOS, ("20", "100"), durable=True),
+    Contender("absurd", _ABSURD, ("10", "100")),
+    Contender("absurd", _ABSURD, ("10", "100"), durable=True),
+    Contender("celery", _CELERY, ("threads:4", "prefork:2")),
+)
+
+
+async def run(*, repeats: int = 3, only: Sequence[str] = (), **_flags: Any) -> dict[str, Any]:
+    """Steps per second by system; what the median of IronForge is of each; who could not be measured, and why."""
+    failures: dict[str, str] = {}
+    ready: list[tuple[Contender, table.Installed, str, int]] = []
+    for one in CONTENDERS:
+        if only and one.name not in (*only, "ironforge"):
+            continue
+        try:
+            system = table.install(one.peer) if one.peer else table.ours("steps.ours")
+            trials = {concurrency: _steps(one, system, concurrency, TRIAL_JOBS) for concurrency in one.concurrencies}
+        except (RuntimeError, OSError) as error:
+            failures[one.label] = str(error)
+            say(f"{one.label}: {error}")
+            continue
+        best = max(trials, key=trials.__getitem__)
+        jobs = max(FEWEST, min(MOST, round(trials[best] / STEPS * RUN_SECONDS / 100) * 100))
+        ready.append((one, system, best, jobs))
+    rates: dict[str, list[float]] = defaultdict(list)
+    for _ in range(repeats):
+        for one, system, concurrency, jobs in ready:
+            with contextlib.suppress(RuntimeError):
+                rates[one.label].append(_steps(one, system, concurrency, jobs))
+                say(f"{one.label}: {rates[one.label][-1]:,.0f} steps/s")
+    medians = {label: statistics.median(found) for label, found in rates.items()}
+    mine = {durable: medians.get(f"ironforge, {durable}", 0.0) for durable in ("relaxed", "each commit on disk")}
+    return {
+        "unit": "steps/s, median",
+        "failures": failures,
+        "systems": {
+            one.label: {"version": system.version, "concurrency": best, "jobs": jobs}
+            for one, system, best, jobs in ready
+        },
+        "runs": dict(rates),
+        "figures": {
+            label: {"steps/s": rate, "ours ÷ its": mine[label.partition(", ")[2]] / rate}
+            for label, rate in medians.items()
+        },
+    }
+
+
+def _steps(one: Contender, system: table.Installed, concurrency: str, jobs: int) -> float:
+    """Steps per second. Raises RuntimeError with what it said last."""
+    if one.durable:
+        system = system._replace(environment={**system.environment, "IRONFORGE_DURABILITY": "local"})
+    with one.server() as url:
+        measure.prepare(system, url)
+        measure.submit(system, url, jobs)
+        return STEPS * measure.drain(system, url, concurrency, 1, jobs)
