@@ -1,8 +1,11 @@
-"""The kinds that `ironforge dev` runs: one for every way in which a job can go, and one that the clock starts.
+"""The kinds that `ironforge dev` runs: one for every way in which a job can go, one that the clock starts, and an order
+that waits for somebody's approval.
 
     ironforge dev
     ironforge submit demo.flaky '{"failures": 2}'
     ironforge schedules show report.nightly
+    ironforge submit order.fulfil '{"order": "42", "cents": 1999}'
+    ironforge events send approved:42 '{"by": "ada"}'
 
 Copy it as the start of an application of your own: `ironforge node your_module:forge`.
 """
@@ -15,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ironforge import Context, Forge
+from ironforge import Context, EventTimeout, Forge
 
 forge = Forge()
 
@@ -34,6 +37,35 @@ async def report(context: Context) -> str:
     """Stands for one on the day before; `ironforge schedules trigger report.nightly` does not wait for the night."""
     day = (context.tick_at or datetime.now(UTC)).astimezone(ZoneInfo("Europe/Berlin")).date() - timedelta(days=1)
     return f"report of {day}"
+
+
+@forge.job("order.fulfil")
+async def fulfil(context: Context, order: str, cents: int = 1999, approve_within_seconds: float = 86_400) -> str:
+    """Charges, ships what is approved, pays back what is not. Each of that is recorded once, whatever is restarted or
+    tried again, and no worker is busy while nobody answers."""
+    charge = await context.step("charge", charge_card, order, cents, context.step_key("charge"))
+    try:
+        approval = await context.event(f"approved:{order}", timeout_seconds=approve_within_seconds)
+    except EventTimeout:
+        paid = await context.step("refund", pay_back, charge)
+        return f"{paid} were paid back: nobody has approved order {order}"
+    await context.sleep("regret", timedelta(seconds=1))
+    parcel = await context.step("ship", ship, order)
+    return f"{parcel} is on its way, as {approval['by']} has approved"
+
+
+async def charge_card(order: str, cents: int, key: str) -> dict[str, Any]:
+    """Stands for a call to a payment service, which charges once for a key."""
+    return {"order": order, "cents": cents, "key": key}
+
+
+async def pay_back(charge: dict[str, Any]) -> str:
+    """Stands for another one."""
+    return f"{charge['cents']} cents"
+
+
+async def ship(order: str) -> str:
+    return f"the parcel of order {order}"
 
 
 @forge.job("demo.echo")

@@ -22,6 +22,7 @@ from ironforge.job.tick import JobTick
 from ironforge.schedules.words import words
 from ironforge.settings import Settings
 from tests.execution.kit import last_error, record
+from tests.execution.steps.kit import MemoryJournal
 
 FILES = sorted(path for path in Path(examples.__path__[0]).glob("*.py") if path.stem != "__init__")
 RUNNABLE = ["batch_submit", "benchmark", "lifecycle", "many_kinds", "simple_worker", "submit_jobs"]
@@ -61,7 +62,7 @@ def test_an_example_says_how_to_run_it_and_is_short(path):
 
 
 def test_the_application_of_dev_has_every_promised_kind():
-    promised = {"email.send", "report.nightly"} | {
+    promised = {"email.send", "report.nightly", "order.fulfil"} | {
         f"demo.{name}" for name in ("echo", "noop", "sleep", "fail", "flaky", "cpu", "blocking")
     }
     assert set(app.forge.kinds) == promised
@@ -82,6 +83,29 @@ def test_the_application_of_dev_has_every_promised_kind():
 )
 async def test_a_kind_of_dev_completes(executor, kind, payload, expected):
     assert await result(executor, kind, payload) == expected
+
+
+@only_app
+async def test_an_order_is_shipped_once_it_is_approved_and_paid_back_when_nobody_answers(executor):
+    async def fulfil(fence: int) -> Outcome:
+        attempt = executor.prepare(record(b'{"order":"42"}', "order.fulfil", fence=fence))
+        attempt.stepping = executor.steps(attempt, journal)
+        attempt.open_steps = lambda _: attempt.stepping
+        return await executor.run(attempt)
+
+    shipped, journal = [], MemoryJournal()
+    for fence, awaited in enumerate(["approved:42", "regret"]):
+        assert (await fulfil(fence)).ending is Ending.WAITING
+        journal.end(awaited, b'{"by":"ada"}')
+        shipped = list(journal.entries)
+    assert decode((await fulfil(2)).record).result == b'"the parcel of order 42 is on its way, as ada has approved"'
+    assert shipped == ["charge", "approved:42", "regret"]
+
+    journal = MemoryJournal()
+    await fulfil(0)
+    journal.end("approved:42", b"")
+    assert decode((await fulfil(1)).record).result == b'"1999 cents were paid back: nobody has approved order 42"'
+    assert list(journal.entries) == ["charge", "approved:42", "refund"]
 
 
 @only_app

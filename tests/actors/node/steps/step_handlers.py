@@ -100,3 +100,8 @@ def naps(path: str, seconds: float, context: Context) -> str:
     context.step("before", note, path, "before")
     context.sleep("nap", seconds)
     return str(context.step("after", note, path, "after"))
+
+
+def family(size: int, context: Context) -> list[Any]:
+    results = context.map("all", "note", range(size), priority="high")
+    return [results, context.gather("one", [("note", 5)])]
