@@ -205,7 +205,7 @@ CASES = [
             ("limit=many", "limit"),
             ("days=99999999", "`days`"),
             ("cursor=tampered", "cursor"),
-            ("state=done", "one of scheduled, queued, running, completed, cancelled, dead"),
+            ("state=done", "one of scheduled, queued, running, waiting, completed, cancelled, dead"),
             ("state=null", "state"),
             ("limit=1&limit=2", "twice"),
             ("kind=a:b", "kind"),

@@ -141,6 +141,8 @@ async def test_what_a_job_waits_for_names_queue_and_kind_and_has_no_end_by_itsel
         "code": "no_node_for_kind",
         "detail": "no running node that serves queue default runs kind report.print, and none has announced it",
         "until": None,
+        "step": None,
+        "event": None,
     }
 
 

@@ -22,7 +22,10 @@ for _, location in ipairs(locations) do
   local wrong = mark and wrong_mark(place, mark)
   if wrong then return wrong end
 end
-local reply, unknown, waits = {{}, -1, next_look(now), next_wake(now)}, {}, {}
+local wake_ms = next_wake(now)
+local wrong = wake_ms == 0 and wrong_type({stem .. 'wake'})
+if wrong then return wrong end
+local reply, unknown, waits = {{}, -1, next_look(now), wake_ms}, {}, {}
 for number, id in ipairs(ids) do
   local place = locations[number] or ''
   local stream, record, name, mark = streams.q[place], redis.call('HGET', parked, id), place, ''

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ironforge.store import Lease
@@ -17,8 +19,8 @@ async def test_a_node_that_loses_its_lease_while_it_starts_starts_again(
     join = RedisLeases.join
     joined: list[str] = []
 
-    async def fenced_at_once(leases: RedisLeases) -> Lease:
-        lease = await join(leases)
+    async def fenced_at_once(leases: RedisLeases, *heard: Any) -> Lease:
+        lease = await join(leases, *heard)
         joined.append(lease.node)
         if len(joined) == 1:
             world.cluster.raw.incr(world.cluster.keys.fence(lease.node))

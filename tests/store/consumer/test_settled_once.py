@@ -12,7 +12,7 @@ from redis.exceptions import ConnectionError as Disconnected
 from ironforge.errors import LeaseLost
 from ironforge.job.limits import PREEMPTED, Limit
 from ironforge.job.record import Job, JobState
-from ironforge.redis.connection import Connection, _packed
+from ironforge.redis.connection import Connection, packed
 from ironforge.redis.scripts import REQUEUE, Script
 from ironforge.store import Delivery
 from tests.store.kit import Cluster, Node, completed, job, limited, rewrite, settle
@@ -31,7 +31,7 @@ class Stuck:
         if commands[0] != ["MULTI"] or self._link:
             return await self._exchange(link, commands, **options)
         self._link, self._connection = link, await link._ready()
-        self._packed = [_packed(command) for command in commands]
+        self._packed = [packed(command) for command in commands]
         link._connection = None
         raise Disconnected("no answer")
 
