@@ -153,7 +153,9 @@ class World:
         """Every key with its content; of a stream without when its consumers were last seen."""
         keys = [key for key in self.raw.keys(self.keys.prefix + "*") if key != without.encode()]
         streams = [key for key in keys if key.startswith(self.keys.stream("").encode())]
-        others = [key for key in keys if key not in streams]
+        # What is kept for less than a minute, as the time of a quick rate, may go by itself between two looks.
+        kept = {key for key, ms in each(self.raw, keys, "pttl") if not 0 <= ms < 60_000}
+        others = [key for key in keys if key not in streams and key in kept]
         entries = each(self.raw, streams, "xrange")
         pending = [[group["pending"] for group in groups] for _, groups in each(self.raw, streams, "xinfo_groups")]
         found = dict(zip(streams, zip(entries, pending, strict=True), strict=True))
