@@ -35,7 +35,7 @@ def settle_without_the_fence() -> None:
         self._epoch = None
 
     async def commit(self: Any, batch: list[Settled]) -> None:
-        commands, shared, _ = self._commands(batch)
+        commands, shared, *_ = self._commands(batch)
         await self._connection.exchange([["MULTI"], *commands, *shared, ["EXEC"]])
 
     acknowledger.Acknowledger.__init__ = unguarded
@@ -52,7 +52,7 @@ def watch_too_late() -> None:
         self._connection._check = None
 
     async def commit(self: Any, batch: list[Settled]) -> None:
-        commands, shared, _ = self._commands(batch)
+        commands, shared, *_ = self._commands(batch)
         await self._connection.exchange([["WATCH", self._fence]])
         replies = await self._connection.exchange([["MULTI"], *commands, *shared, ["EXEC"]])
         if replies[-1] is None:
