@@ -1,7 +1,8 @@
 """How soon the jobs of a killed node started elsewhere.
 
-Judged only where no other fault is near: a node that has just come, or was away itself, watches the others for one
-whole lease before it takes over from any of them, and a job that was requeued may be with a node that is hurt next.
+Judged only where no other fault is near, and another node had run something by then: one that has just come, or was
+away itself, watches the others for one whole lease before it takes over from any of them, and a job that was requeued
+may be with a node that is hurt next.
 Nor where a job killed its node: it kills the next one as well, and all that are left have just come.
 """
 
@@ -37,10 +38,14 @@ def recoveries(account: Account, lease_seconds: float) -> Recoveries:
     limit = LEASES * lease_seconds + SCHEDULING_SECONDS
     kills = {fault.pid: fault.begin for fault in account.faults if fault.name == "kill"}
     by_jobs = {fault.pid for fault in account.faults if fault.by}
+    came: dict[int, float] = {}
+    for run in (run for runs in account.runs.values() for run in runs):
+        came[run.pid] = min(run.at, came.get(run.pid, math.inf))
     alone = {
         pid: lease_seconds > 0
         and pid not in by_jobs
         and len(account.between(at - LEASES * lease_seconds, at + limit)) == 1
+        and any(first <= at < kills.get(other, math.inf) for other, first in came.items() if other != pid)
         for pid, at in kills.items()
     }
     seconds: list[tuple[int, Late]] = []

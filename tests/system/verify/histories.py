@@ -131,16 +131,20 @@ GOOD = {
         Ended("completed", 1, 1, crashes=1),
     ),
     "it was taken over late, with another fault near": (
-        "submit_ok|start 0|kill|pause @2|wait 40|start 1 @3|end 1 @3",
-        Ended("completed", 1, 1, crashes=1),
+        "submit_ok|start 0 @3|fail 0 @3|start 1|kill|pause @2|wait 40|start 2 @3|end 2 @3",
+        Ended("completed", 2, 2, crashes=1),
     ),
     "it was taken over late, soon after another fault": (
-        "submit_ok|stop @2|start 0|kill|wait 40|start 1 @3|end 1 @3",
+        "submit_ok|start 0 @3|fail 0 @3|stop @2|start 1|kill|wait 40|start 2 @3|end 2 @3",
+        Ended("completed", 2, 2, crashes=1),
+    ),
+    "it was taken over late, when no other node had come yet": (
+        "submit_ok|start 0|kill|wait 40|start 1 @2|end 1 @2",
         Ended("completed", 1, 1, crashes=1),
     ),
     "it was taken over late, on a machine without time": (
-        "submit_ok|start 0|kill|wait 20|starved 8 @2|wait 20|start 1 @2|end 1 @2",
-        Ended("completed", 1, 1, crashes=1),
+        "submit_ok|start 0 @2|fail 0 @2|start 1|kill|wait 20|starved 8 @2|wait 20|start 2 @2|end 2 @2",
+        Ended("completed", 2, 2, crashes=1),
     ),
     "nothing happened at all": ("", Ended("missing")),
 }
@@ -274,7 +278,7 @@ BAD = {
         promises.REPEATS,
     ),
     "it was taken over too late": (
-        "submit_ok|start 0|kill|wait 26|start 1 @2|end 1 @2",
+        "submit_ok|other @2|over @2|start 0|kill|wait 26|start 1 @2|end 1 @2",
         Ended("completed", 1, 1, crashes=1),
         promises.IN_TIME,
     ),

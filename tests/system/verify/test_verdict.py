@@ -97,7 +97,8 @@ def test_the_figures_are_those_of_the_history() -> None:
 
 
 def test_a_recovery_without_another_fault_is_judged() -> None:
-    verdict = judged("submit_ok|start 0|kill|start 1 @2|end 1 @2", Ended("completed", 1, 1, crashes=1))
+    history = "submit_ok|other @2|over @2|start 0|kill|start 1 @2|end 1 @2"
+    verdict = judged(history, Ended("completed", 1, 1, crashes=1))
 
     assert verdict.recoveries == 1
     assert verdict.recoveries_judged == 1
