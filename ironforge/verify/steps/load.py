@@ -91,10 +91,12 @@ class StepLoad:
             await self._submit([_payload(self._rng, event=name, patience=PATIENCE_SECONDS)])
 
     async def _cancelled(self) -> None:
-        payload = _payload(self._rng, event=next(self._names), pause=self._rng.choice((0.0, 5.0)))
+        name = next(self._names)
+        payload = _payload(self._rng, event=name, pause=self._rng.choice((0.0, 5.0)))
         [job] = await self._submit([payload])
         await asyncio.sleep(self._rng.uniform(0.0, 0.3))
-        await self._cancel(job)
+        if not await self._cancel(job):
+            self._owe(name, 0.0)  # or it would wait for ever
 
     async def _submit(self, payloads: Sequence[dict[str, Any]]) -> list[str]:
         return await self._submitter.submit(payloads, STEPS)
@@ -113,15 +115,17 @@ class StepLoad:
         self._ledger.note("sent" if first else "sent_late", name=name, value=value)
         return True
 
-    async def _cancel(self, job: str) -> None:
+    async def _cancel(self, job: str) -> bool:
+        """Whether there was an answer."""
         try:
             state = await self._store_client.producer.cancel(parse_id(job))
         except (InvalidState, JobNotFound):
-            return
+            return True
         except StoreUnavailable:
             self._ledger.note("cancel_info", [job])
-            return
+            return False
         self._ledger.note("cancel_ok", [job], name=str(state))
+        return True
 
 
 def _payload(rng: random.Random, **fields: Any) -> dict[str, Any]:
