@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from ironforge.doctor.families import torn_families
+from ironforge.doctor.looks import LOOKS
 from ironforge.formats import numbers
 from ironforge.job.record import format_id
 from ironforge.redis.connection import Command, Connection
@@ -20,7 +21,6 @@ from ironforge.steps.waits import WAITS
 from ironforge.store.queue_names import queue_names
 
 SAMPLE: Final = 200
-LOOKS: Final = 3
 
 Entry = tuple[bytes, bytes]  # job id, location
 

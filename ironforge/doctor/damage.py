@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from ironforge.doctor.consistency import shown
 from ironforge.doctor.finding import Finding
 from ironforge.doctor.holders import places_of_nobody, unique_keys_of_nobody
+from ironforge.doctor.looks import seen_every_time
 from ironforge.errors import IncompatibleRecord, NewerRecord
 from ironforge.job.record import decode
 from ironforge.redis.connection import Command, Connection
@@ -27,7 +29,6 @@ from ironforge.store.queue_names import queue_names
 
 SAMPLE: Final = 200
 BUCKETS: Final = 10
-LOOKS: Final = 3
 
 PUT_ASIDE: Final = "a running node puts it aside in the quarantine: ironforge node APP"
 BRING_BACK: Final = "a running node puts it aside and brings back what it can read: ironforge node APP"
@@ -48,12 +49,7 @@ async def damages(connection: Connection, keys: Keys) -> list[Finding]:
     ]
     found = []
     for look in looks:
-        seen = await look(connection, keys)
-        for _ in range(LOOKS - 1):
-            if seen:
-                again = set(await look(connection, keys))
-                seen = [finding for finding in seen if finding in again]
-        found += seen
+        found += await seen_every_time(partial(look, connection, keys))
     return found
 
 

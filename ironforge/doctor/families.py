@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from ironforge.doctor.looks import seen_every_time
 from ironforge.job.record import format_id
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.family_keys import children_of
@@ -13,18 +14,12 @@ from ironforge.redis.replies import pairs
 
 PARENTS: Final = 200
 CHILDREN: Final = 20
-LOOKS: Final = 3
 
 
 async def torn_families(connection: Connection, keys: Keys) -> list[str]:
     """What does not fit among some of them, in words; empty when all is well. Raises what redis-py raises."""
     parents = await connection.call("ZRANGE", keys.families, 0, 0, "BYSCORE", "LIMIT", 0, PARENTS)
-    found = await _look(connection, keys, parents) if parents else []
-    for _ in range(LOOKS - 1):
-        if found:  # one that was just about to go on is seen once
-            again = set(await _look(connection, keys, parents))
-            found = [problem for problem in found if problem in again]
-    return found
+    return await seen_every_time(lambda: _look(connection, keys, parents)) if parents else []
 
 
 async def _look(connection: Connection, keys: Keys, parents: Sequence[bytes]) -> list[str]:

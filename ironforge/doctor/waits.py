@@ -8,6 +8,7 @@ from typing import Final
 
 from ironforge.doctor.consistency import shown
 from ironforge.doctor.finding import Finding
+from ironforge.doctor.looks import seen_every_time
 from ironforge.formats.numbers import counted
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
@@ -15,7 +16,6 @@ from ironforge.steps.waits import WAITS, Wait
 from ironforge.store.retention import milliseconds, readable, score_ms
 
 SAMPLE: Final = 1_000
-LOOKS: Final = 3
 # Nodes look at what is due several times a second.
 LATE_SECONDS: Final = 10.0
 CHECK: Final = "waiting"
@@ -25,11 +25,7 @@ KEEP: Final = "cancel it and submit it again, and report it: this must not happe
 
 async def waiters(connection: Connection, keys: Keys) -> list[Finding]:
     """Of the first of them in one shard. Raises what redis-py raises."""
-    seen = await _stranded(connection, keys)
-    for _ in range(LOOKS - 1):
-        if seen:  # one that was just about to go on is seen once
-            again = set(await _stranded(connection, keys))
-            seen = [finding for finding in seen if finding in again]
+    seen = await seen_every_time(lambda: _stranded(connection, keys))
     findings = [*await _late(connection, keys), *seen]
     if findings:
         return findings
