@@ -31,20 +31,28 @@ class Recorded:
 
     async def add(self, field: str, entry: Entry) -> Entry:
         """What stands in the journal then."""
-        self.check_room(field, size_of("", encode(entry)))
+        size = size_of(field, encode(entry))
+        self._check_room(field, size)
         self._journal.check()
-        return self.keep(field, await self._journal.record(field, entry))
+        stands = await self._journal.record(field, entry)
+        return self._keep(field, stands, size if stands is entry else size_of(field, encode(stands)))
 
-    def check_room(self, field: str, size: int = 0) -> None:
+    def check_room(self, field: str) -> None:
         """Raises JournalFull: better before its function is called than afterwards."""
+        self._check_room(field, size_of(field, b""))
+
+    def keep(self, field: str, entry: Entry) -> Entry:
+        return self._keep(field, entry, size_of(field, encode(entry)))
+
+    def _check_room(self, field: str, size: int) -> None:
         assert self._entries is not None
         if len(self._entries) >= MAX_ENTRIES:
             raise JournalFull(f"no room for step {shown(field)}: a job records {MAX_ENTRIES} steps at most")
-        if self._bytes + len(field.encode()) + size > MAX_JOURNAL_BYTES:
+        if self._bytes + size > MAX_JOURNAL_BYTES:
             raise JournalFull(f"no room for step {shown(field)}: a job records {MAX_JOURNAL_BYTES} bytes at most")
 
-    def keep(self, field: str, entry: Entry) -> Entry:
+    def _keep(self, field: str, entry: Entry, size: int) -> Entry:
         assert self._entries is not None
         self._entries[field] = entry
-        self._bytes += size_of(field, encode(entry))
+        self._bytes += size
         return entry
