@@ -38,9 +38,7 @@ def recoveries(account: Account, lease_seconds: float) -> Recoveries:
     limit = LEASES * lease_seconds + SCHEDULING_SECONDS
     kills = {fault.pid: fault.begin for fault in account.faults if fault.name == "kill"}
     by_jobs = {fault.pid for fault in account.faults if fault.by}
-    came: dict[int, float] = {}
-    for run in (run for runs in account.runs.values() for run in runs):
-        came[run.pid] = min(run.at, came.get(run.pid, math.inf))
+    came = {pid: min(run.at for run in runs) for pid, runs in account.on_process.items()}
     alone = {
         pid: lease_seconds > 0
         and pid not in by_jobs

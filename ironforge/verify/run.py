@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from ironforge.errors import InvalidState, JobNotFound, StoreUnavailable
+from ironforge.errors import JobNotFound, StoreUnavailable
 from ironforge.handlers.forge import Forge
 from ironforge.job.record import format_id, new_id, parse_id
 from ironforge.process.background import in_background
@@ -36,7 +36,7 @@ from ironforge.verify.misbehaviour import MISBEHAVIOUR
 from ironforge.verify.nodes import COMMAND, FAULTS, Nodes
 from ironforge.verify.observer import observing
 from ironforge.verify.schedules.load import ScheduleLoad
-from ironforge.verify.submitter import fairness
+from ironforge.verify.submitter import cancel, fairness
 from ironforge.verify.suspicion import CRASH_BUDGET
 from ironforge.verify.verdict import Verdict, judge
 from ironforge.verify.waiting import drained, joined
@@ -212,7 +212,7 @@ class Load:
         delay_seconds = self._rng.uniform(0.5, 3.0) if self._rng.random() < 0.1 else None
         ids = await self._submit([self._payload() for _ in range(count)], delay_seconds)
         if ids and delay_seconds is not None:
-            await self._cancel(self._rng.choice(ids))
+            await cancel(self._store_client, self._ledger, self._rng.choice(ids))
 
     async def _submit(
         self, payloads: Sequence[Payload], delay_seconds: float | None = None, kind: str = KIND
@@ -247,16 +247,6 @@ class Load:
                 self._ledger.note("submit_info", [job], name=ids[0])
                 continue
             self._ledger.note("submit_ok", [format_id(accepted.id)], name=ids[0])
-
-    async def _cancel(self, job: str) -> None:
-        try:
-            state = await self._store_client.producer.cancel(parse_id(job))
-        except (InvalidState, JobNotFound):
-            return
-        except StoreUnavailable:
-            self._ledger.note("cancel_info", [job])
-            return
-        self._ledger.note("cancel_ok", [job], name=str(state))
 
     def _payload(self) -> Payload:
         rng = self._rng

@@ -10,10 +10,10 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final, TypedDict
 
-from ironforge.errors import Duplicate, StoreUnavailable
+from ironforge.errors import Duplicate, InvalidState, JobNotFound, StoreUnavailable
 from ironforge.handlers.forge import Forge
 from ironforge.job.limits import LimitUse
-from ironforge.job.record import format_id, new_id
+from ironforge.job.record import format_id, new_id, parse_id
 from ironforge.job.unique_option import Unique
 from ironforge.store import StoreClient
 from ironforge.verify.handlers import KIND, Payload
@@ -67,6 +67,19 @@ class Submitter:
 
     def _told_apart(self, job: str, unique: str, asked: float) -> None:
         self._ledger.note("told_apart", [job], unique=unique, seconds=time.monotonic() - asked)
+
+
+async def cancel(store_client: StoreClient, ledger: Ledger, job: str) -> bool:
+    """Whether there was an answer."""
+    try:
+        state = await store_client.producer.cancel(parse_id(job))
+    except (InvalidState, JobNotFound):
+        return True
+    except StoreUnavailable:
+        ledger.note("cancel_info", [job])
+        return False
+    ledger.note("cancel_ok", [job], name=str(state))
+    return True
 
 
 def fairness(rng: random.Random) -> Fairness:

@@ -9,13 +9,12 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from ironforge.errors import InvalidState, JobNotFound, StoreUnavailable
+from ironforge.errors import StoreUnavailable
 from ironforge.job.json_values import encode
-from ironforge.job.record import parse_id
 from ironforge.store import StoreClient
 from ironforge.verify.handlers import STEPS
 from ironforge.verify.ledger import Ledger
-from ironforge.verify.submitter import Submitter
+from ironforge.verify.submitter import Submitter, cancel
 
 # Longer than a clock that is wrong for a while is ahead.
 KEEP_MS: Final = 86_400_000
@@ -95,7 +94,7 @@ class StepLoad:
         payload = _payload(self._rng, event=name, pause=self._rng.choice((0.0, 5.0)))
         [job] = await self._submit([payload])
         await asyncio.sleep(self._rng.uniform(0.0, 0.3))
-        if not await self._cancel(job):
+        if not await cancel(self._store_client, self._ledger, job):
             self._owe(name, 0.0)  # or it would wait for ever
 
     async def _submit(self, payloads: Sequence[dict[str, Any]]) -> list[str]:
@@ -113,18 +112,6 @@ class StepLoad:
             self._ledger.note("sent_info", name=name, value=value)
             return False
         self._ledger.note("sent" if first else "sent_late", name=name, value=value)
-        return True
-
-    async def _cancel(self, job: str) -> bool:
-        """Whether there was an answer."""
-        try:
-            state = await self._store_client.producer.cancel(parse_id(job))
-        except (InvalidState, JobNotFound):
-            return True
-        except StoreUnavailable:
-            self._ledger.note("cancel_info", [job])
-            return False
-        self._ledger.note("cancel_ok", [job], name=str(state))
         return True
 
 
