@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from ironforge.actors.kernel import BeginAnew
 from ironforge.actors.session import Session
+from ironforge.execution.conclusion import awaited
 from ironforge.execution.executor import Attempt, Executor, Steps
 from ironforge.execution.steps.blocking import has_loop
 from ironforge.job.context import SAID, Context
@@ -42,9 +43,7 @@ class Throttling:
         the handler does not wait for it. One that has no event loop waits here."""
         adjustment = Adjustment(stream, use.claim, throttled_ms=ms)
         written = asyncio.run_coroutine_threadsafe(self._write(adjustment), self._loop)
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
+        if not has_loop():
             written.result()
             return SAID
         return asyncio.shield(asyncio.wrap_future(written))
@@ -143,7 +142,7 @@ class RunJournal:
         return await self._on_node(lambda work: work.children.results(run, field, entry, first, RESULTS_AT_ONCE))
 
     async def resolve(self, value: Awaitable[Any]) -> Any:
-        return await self._reach(_awaited(value))
+        return await self._reach(awaited(value))
 
     async def _on_node(self, ask: Callable[[Consumer], Awaitable[T]]) -> T:
         return await self._reach(self._under_lease(ask))
@@ -170,7 +169,3 @@ class RunJournal:
         if asyncio.get_running_loop() is loop:
             return await work
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
-
-
-async def _awaited(value: Awaitable[T]) -> T:
-    return await value

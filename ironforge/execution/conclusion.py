@@ -65,6 +65,12 @@ def is_awaitable(value: object) -> bool:
     return value is not None and any("__await__" in vars(base) for base in type(value).__mro__)
 
 
+async def awaited(value: Any) -> Any:
+    """What it comes to. A function need not say that it is asynchronous: decorators hide it, and any function may
+    return a coroutine."""
+    return await value if is_awaitable(value) else value
+
+
 def returned(value: Any) -> Conclusion:
     """Of a handler that came to its end. Never raises."""
     try:

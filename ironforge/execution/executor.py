@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from ironforge.errors import InvalidPayload, UnknownKind
-from ironforge.execution.conclusion import NOTHING, Conclusion, Verdict, is_awaitable, raised, returned
+from ironforge.execution.conclusion import NOTHING, Conclusion, Verdict, awaited, raised, returned
 from ironforge.execution.event_hooks import EventHooks
 from ironforge.execution.isolation import contain_tasks, resumed
 from ironforge.execution.outcome import Attempt, Ending, Interrupt, Outcome, Outcomes
@@ -195,11 +195,11 @@ class Executor:
             return result
 
         def wrapped_on_loop(context: Context, attempt: Attempt) -> Awaitable[Any]:
-            return _awaited(function(**arguments(context, attempt)))
+            return awaited(function(**arguments(context, attempt)))
 
         async def in_thread(context: Context, attempt: Attempt) -> Any:
             call = functools.partial(function, **arguments(context, attempt))
-            return await _awaited(await self._threads.run(call))
+            return await awaited(await self._threads.run(call))
 
         match handler.executor:
             case "async":
@@ -215,8 +215,3 @@ class Executor:
             return self._processes.run(request, context, lambda: attempt.steps_of(context))
 
         return in_process
-
-
-async def _awaited(result: Any) -> Any:
-    """A function need not say that it is asynchronous: decorators hide it, and any function may return a coroutine."""
-    return await result if is_awaitable(result) else result

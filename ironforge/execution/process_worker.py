@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, Final, NoReturn
 import msgspec
 
 from ironforge.errors import ConfigError
-from ironforge.execution.conclusion import Conclusion, is_awaitable, raised, returned
+from ironforge.execution.conclusion import Conclusion, awaited, is_awaitable, raised, returned
 from ironforge.execution.process_frames import HEADER, Answer, Ask, Request, encode, frame, frame_size, read_request
 from ironforge.execution.steps.child import ChildJournal
 from ironforge.execution.steps.run import Steps
@@ -169,13 +169,9 @@ def _run(run: _Run, request: Request) -> Conclusion:
         if binder.context_name is not None:
             arguments[binder.context_name] = run.context
         result = function(**arguments)
-        return returned(asyncio.run(_awaited(result)) if is_awaitable(result) else result)
+        return returned(asyncio.run(awaited(result)) if is_awaitable(result) else result)
     except BaseException as error:  # noqa: BLE001 - SystemExit of a handler is its failure
         return raised(error)
-
-
-async def _awaited(result: Awaitable[Any]) -> Any:
-    return await result
 
 
 @functools.cache

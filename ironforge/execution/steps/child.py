@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
+from ironforge.execution.conclusion import awaited
 from ironforge.execution.process_frames import MAX_FRAME_BYTES, Answer, Ask, PackedChild
 from ironforge.execution.steps.children import parts_of
 from ironforge.formats.timestamps import now_ms
@@ -61,7 +62,7 @@ class ChildJournal:
         return list(self._told(Ask("results", field, entry, first)).jobs)
 
     async def resolve(self, value: Awaitable[Any]) -> Any:
-        return asyncio.run(_awaited(value))
+        return asyncio.run(awaited(value))
 
     def _told(self, ask: Ask) -> Answer:
         self.check()
@@ -85,7 +86,3 @@ def _raised(name: str, message: str, trace: str) -> Exception:
     if isinstance(cls, type) and issubclass(cls, StepError) and cls.__init__ is StepError.__init__:
         return cls(message)
     return RemoteFailure(name, message, trace)
-
-
-async def _awaited(value: Awaitable[Any]) -> Any:
-    return await value

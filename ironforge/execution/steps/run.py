@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from ironforge.errors import InvalidJob
-from ironforge.execution.conclusion import Conclusion, Verdict, is_awaitable
+from ironforge.execution.conclusion import Conclusion, Verdict, awaited, is_awaitable
 from ironforge.execution.steps import gathering
 from ironforge.execution.steps.blocking import begun, has_loop
 from ironforge.execution.steps.journal import Journal
@@ -167,7 +167,7 @@ class Steps:
                 value = call()
                 return await self.journal.resolve(value) if is_awaitable(value) else value
             value = call() if is_async(function) else await self._threads.run(call)
-            return await value if is_awaitable(value) else value
+            return await awaited(value)
 
     async def _over(self, pending: Pending) -> Entry:
         """The entry of this wait, which is over; else the job waits."""
