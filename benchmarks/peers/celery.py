@@ -27,8 +27,13 @@ def submit(url: str, jobs: int) -> Iterator[None]:
 
 
 def work(url: str, concurrency: str) -> None:
-    pool, _, number = concurrency.partition(":")
     app, _noop = _app(url, worker_prefetch_multiplier=64)
+    run_worker(app, concurrency)
+
+
+def run_worker(app: Celery, concurrency: str) -> None:
+    """`concurrency`: `<pool>:<number>`."""
+    pool, _, number = concurrency.partition(":")
     quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=ERROR")
     app.worker_main(["worker", f"--pool={pool}", f"--concurrency={number}", f"--hostname={os.getpid()}@bench", *quiet])
 

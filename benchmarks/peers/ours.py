@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from benchmarks.peers.kit import chunks, done, main
 from ironforge import Forge
@@ -17,17 +17,22 @@ async def noop() -> None:
     done()
 
 
-async def submit(url: str, jobs: int) -> AsyncIterator[None]:
-    async with Forge(load({}, redis_url=url)) as submitter:
-        await submitter.submit_many("other", [None])
-        yield
-        for size in chunks(jobs, 500):
-            await submitter.submit_many("noop", [None] * size)
+def run(forge: Forge, environment: Mapping[str, str]) -> None:
+    """Both sides, for the one kind of `forge`."""
+    [kind] = forge.kinds
 
+    async def submit(url: str, jobs: int) -> AsyncIterator[None]:
+        async with Forge(load(environment, redis_url=url)) as submitter:
+            await submitter.submit_many("other", [None])
+            yield
+            for size in chunks(jobs, 500):
+                await submitter.submit_many(kind, [None] * size)
 
-def work(url: str, concurrency: str) -> None:
-    run_node(forge, load({}, redis_url=url, concurrency=int(concurrency), log_level="warning"))
+    def work(url: str, concurrency: str) -> None:
+        run_node(forge, load(environment, redis_url=url, concurrency=int(concurrency), log_level="warning"))
+
+    main(submit, work)
 
 
 if __name__ == "__main__":
-    main(submit, work)
+    run(forge, {})

@@ -9,8 +9,8 @@ from __future__ import annotations
 import statistics
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from benchmarks import bound, harness
 from benchmarks.peers import measure, table
@@ -18,6 +18,8 @@ from benchmarks.peers import measure, table
 TRIAL_JOBS = 1_000
 RUN_SECONDS = 4.0
 FEWEST, MOST = 1_000, 200_000
+
+T = TypeVar("T", "Trial", float)
 
 
 class Trial(NamedTuple):
@@ -72,7 +74,7 @@ def _contenders(only: Sequence[str]) -> tuple[list[Contender], dict[str, str]]:
         if only and peer.name not in only:
             continue
         try:
-            contender = _at_its_best(peer, table.install(peer))
+            contender = _contender(peer, table.install(peer))
         except (RuntimeError, OSError) as error:
             failures[peer.name] = str(error)
             say(f"{peer.name}: {error}")
@@ -82,19 +84,25 @@ def _contenders(only: Sequence[str]) -> tuple[list[Contender], dict[str, str]]:
     return contenders, failures
 
 
-def _at_its_best(peer: table.Peer, system: table.Installed) -> Contender:
+def _contender(peer: table.Peer, system: table.Installed) -> Contender:
     """Raises RuntimeError when none of its concurrencies comes to an end."""
-    trials: dict[str, Trial] = {}
+    best, trial = at_its_best(peer.concurrencies, lambda concurrency: _trial(system, concurrency, TRIAL_JOBS))
+    return Contender(peer.name, system, best, _jobs_for(trial))
+
+
+def at_its_best(concurrencies: Sequence[str], trial: Callable[[str], T]) -> tuple[str, T]:
+    """The concurrency whose trial gives most, and that. Raises RuntimeError when none comes to an end."""
+    trials: dict[str, T] = {}
     trouble = RuntimeError("it was not tried")
-    for concurrency in peer.concurrencies:
+    for concurrency in concurrencies:
         try:
-            trials[concurrency] = _trial(system, concurrency, TRIAL_JOBS)
+            trials[concurrency] = trial(concurrency)
         except RuntimeError as error:
             trouble = error
     if not trials:
         raise trouble
     best = max(trials, key=trials.__getitem__)
-    return Contender(peer.name, system, best, _jobs_for(trials[best]))
+    return best, trials[best]
 
 
 def _trial(system: table.Installed, concurrency: str, jobs: int) -> Trial:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
 from celery import Celery, chain
 
+from benchmarks.peers.celery import run_worker
 from benchmarks.peers.kit import done, main
 from benchmarks.peers.steps import STEPS
 
@@ -36,10 +36,8 @@ def submit(url: str, jobs: int) -> Iterator[None]:
 
 
 def work(url: str, concurrency: str) -> None:
-    pool, _, number = concurrency.partition(":")
     app, _step, _last = _app(url, worker_prefetch_multiplier=64)
-    quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=ERROR")
-    app.worker_main(["worker", f"--pool={pool}", f"--concurrency={number}", f"--hostname={os.getpid()}@bench", *quiet])
+    run_worker(app, concurrency)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
 
-from benchmarks.peers.kit import chunks, done, main
+from benchmarks.peers import ours
+from benchmarks.peers.kit import done
 from benchmarks.peers.steps import STEPS
 from ironforge import Context, Forge
-from ironforge.runtime.node import run_node
-from ironforge.settings import load
 
 forge = Forge()
 
@@ -25,17 +23,5 @@ async def steps(context: Context) -> None:
     done()
 
 
-async def submit(url: str, jobs: int) -> AsyncIterator[None]:
-    async with Forge(load(os.environ, redis_url=url)) as submitter:
-        await submitter.submit_many("other", [None])
-        yield
-        for size in chunks(jobs, 500):
-            await submitter.submit_many("steps", [None] * size)
-
-
-def work(url: str, concurrency: str) -> None:
-    run_node(forge, load(os.environ, redis_url=url, concurrency=int(concurrency), log_level="warning"))
-
-
 if __name__ == "__main__":
-    main(submit, work)
+    ours.run(forge, os.environ)

@@ -8,15 +8,15 @@ result backend. All take turns, each on a fresh server.
 
 from __future__ import annotations
 
-import contextlib
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, NamedTuple
 
 from benchmarks.peers import measure, postgres, table
-from benchmarks.peers.run import say
+from benchmarks.peers.run import at_its_best, say
 from benchmarks.peers.steps import STEPS
 
 TRIAL_JOBS = 200
@@ -65,22 +65,24 @@ async def run(*, repeats: int = 3, only: Sequence[str] = (), **_flags: Any) -> d
             continue
         try:
             system = table.install(one.peer) if one.peer else table.ours("steps.ours")
-            trials = {concurrency: _steps(one, system, concurrency, TRIAL_JOBS) for concurrency in one.concurrencies}
+            best, rate = at_its_best(one.concurrencies, partial(_steps, one, system, jobs=TRIAL_JOBS))
         except (RuntimeError, OSError) as error:
             failures[one.label] = str(error)
             say(f"{one.label}: {error}")
             continue
-        best = max(trials, key=trials.__getitem__)
-        jobs = max(FEWEST, min(MOST, round(trials[best] / STEPS * RUN_SECONDS / 100) * 100))
+        jobs = max(FEWEST, min(MOST, round(rate / STEPS * RUN_SECONDS / 100) * 100))
         ready.append((one, system, best, jobs))
-    rates: dict[str, list[float]] = defaultdict(list)
+    rates: dict[Contender, list[float]] = defaultdict(list)
     for _ in range(repeats):
         for one, system, concurrency, jobs in ready:
-            with contextlib.suppress(RuntimeError):
-                rates[one.label].append(_steps(one, system, concurrency, jobs))
-                say(f"{one.label}: {rates[one.label][-1]:,.0f} steps/s")
-    medians = {label: statistics.median(found) for label, found in rates.items()}
-    mine = {durable: medians.get(f"ironforge, {durable}", 0.0) for durable in ("relaxed", "each commit on disk")}
+            try:
+                rates[one].append(_steps(one, system, concurrency, jobs))
+            except RuntimeError as error:
+                failures[one.label] = str(error)
+                continue
+            say(f"{one.label}: {rates[one][-1]:,.0f} steps/s")
+    medians = {one: statistics.median(found) for one, found in rates.items()}
+    mine = {one.durable: rate for one, rate in medians.items() if one.peer is None}
     return {
         "unit": "steps/s, median",
         "failures": failures,
@@ -88,10 +90,10 @@ async def run(*, repeats: int = 3, only: Sequence[str] = (), **_flags: Any) -> d
             one.label: {"version": system.version, "concurrency": best, "jobs": jobs}
             for one, system, best, jobs in ready
         },
-        "runs": dict(rates),
+        "runs": {one.label: found for one, found in rates.items()},
         "figures": {
-            label: {"steps/s": rate, "ours ÷ its": mine[label.partition(", ")[2]] / rate}
-            for label, rate in medians.items()
+            one.label: {"steps/s": rate, **({"ours ÷ its": mine[one.durable] / rate} if one.durable in mine else {})}
+            for one, rate in medians.items()
         },
     }
 
