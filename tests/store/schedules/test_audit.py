@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -94,7 +94,7 @@ async def test_all_are_looked_after_page_by_page(cluster: Cluster) -> None:
 
 
 async def test_a_process_that_waits_for_a_tick_far_away_looks_now_and_then(cluster: Cluster) -> None:
-    await schedules(cluster).put("report", every())
+    await schedules(cluster).put("report", every(start=datetime.now(UTC) + timedelta(hours=1)))
     one = ticker(cluster)
     one.wake(0)
     seconds = await one.tick()
