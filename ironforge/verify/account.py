@@ -158,6 +158,17 @@ class Account:
         """Every fault, harmless or not, that was not over before `begin` and had begun before `end`."""
         return [fault for fault in self.faults if fault.begin <= end and begin <= fault.end]
 
+    def queued_until(self, due: float, before: float) -> float:
+        """When the last of the jobs began that were accepted before `due`, of those that began `before`: what comes to
+        the end of a queue when it is due stands behind them. 0: there were none."""
+        accepted = (event for event in self.answered if event.at <= due and not self.due.get(event.job))
+        begun = (self.runs[event.job][0].at for event in accepted if self.runs[event.job] and not self._held(event.job))
+        return max((at for at in begun if at < before), default=0.0)
+
+    def _held(self, job: str) -> bool:
+        """Whether something else than those before it may have let it wait."""
+        return job in self.asked and bool(self.asked[job].limits)
+
     def _stopped(self, run: Run, killed: float) -> bool:
         return any(fault.pid == run.pid and fault.name in DRAINS for fault in self.between(run.at, killed))
 

@@ -95,10 +95,10 @@ def _in_time(account: Account, job: str, told: Told, sent: Told, tell: Tell) -> 
         for event in told[what][:1]:
             since = next(each for each in told[waited] if each.name == event.name)
             due = since.at + since.seconds if what == "woke" else max(since.at, _first_sent(sent.get(event.name, ())))
-            late = event.at - due
-            if late > WOKEN_SECONDS + account.unsettled_seconds and not account.between(
-                due - AFTERMATH_SECONDS, event.at
-            ):
+            allowed = WOKEN_SECONDS + account.unsettled_seconds
+            if event.at - due <= allowed or account.between(due - AFTERMATH_SECONDS, event.at):
+                continue
+            if (late := event.at - max(due, account.queued_until(due, event.at))) > allowed:
                 tell(IN_TIME, job, f"it went on {late:.1f} s after the end of its wait for {event.name}")
 
 

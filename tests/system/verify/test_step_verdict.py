@@ -115,6 +115,16 @@ def test_one_that_wakes_late_is_told() -> None:
     assert found(begun(0), slept, told(4.5, "woke", "pause", fence=1)) == []
 
 
+@pytest.mark.parametrize(
+    ("accepted", "began", "expected"), [(0.5, 5.6, []), (0.5, 2, [(IN_TIME, "a")]), (4, 5.6, [(IN_TIME, "a")])]
+)
+def test_one_that_stands_behind_jobs_that_had_come_before_is_not_late(
+    accepted: float, began: float, expected: list[tuple[str, str]]
+) -> None:
+    slept, woke = told(1, "slept", "pause", seconds=1), told(5.7, "woke", "pause", fence=1)
+    assert found(begun(0), slept, told(accepted, "submit_ok", job="b"), begun(began, job="b"), woke) == expected
+
+
 def test_one_that_waits_in_the_end_is_told() -> None:
     waits = [begun(0), told(1, "waits", "go")]
     assert found(*waits, sent(2, 7), final=STILL) == [(HEARD, "a")]
