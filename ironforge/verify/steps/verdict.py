@@ -60,8 +60,10 @@ def _recorded(job: str, told: Told, tell: Tell) -> None:
     begun = {(event.pid, event.fence): event.at for event in told["start"]}
     for event in told["stepped"]:
         known = first.get(event.name)
-        # A run that had begun before may not have known.
-        if known is not None and begun.get((event.pid, event.fence), 0.0) > known.at:
+        # A run that had begun before may not have known, nor one that was replaced: it goes on until it is told so.
+        if known is None or event.fence < known.fence:
+            continue
+        if begun.get((event.pid, event.fence), 0.0) > known.at:
             why = f"run {event.fence} did step {event.name} again, which run {known.fence} knew to be recorded"
             tell(NOT_AGAIN, job, why)
 

@@ -43,6 +43,12 @@ def test_a_run_that_is_given_what_another_one_recorded_is_well() -> None:
     assert found(begun(0), *step(1, 7), begun(2, 1), *step(3, 7, fence=1, done=False)) == []
 
 
+def test_a_run_that_was_replaced_before_it_began_may_do_a_step_again() -> None:
+    """A node whose loop was blocked begins what it had taken, before it hears that another one has it."""
+    late = [begun(3, pid=2), told(3.1, "stepped", "charge", pid=2)]
+    assert found(begun(0, 1), *step(1, 7, fence=1), *late) == []
+
+
 def test_a_run_that_is_given_something_else_is_told() -> None:
     assert found(begun(0), *step(1, 7), begun(2, 1), *step(3, 8, fence=1, done=False)) == [(RECORDED, "a")]
 
