@@ -6,7 +6,7 @@ Its history goes only so far back, and is deleted with it: so it is read all the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 from ironforge.job.record import format_id
@@ -112,14 +112,11 @@ class Life:
         return self._note(rows, look, in_pause)
 
     def _note(self, rows: Sequence[bytes], look: Look, in_pause: bool) -> list[Seen]:
-        new = []
-        known = len(self._rows)
-        for row, times in reversed(Counter(rows).items()):
-            past = past_tick(row)
-            if past is None:
-                continue
-            # More ticks may be added to one that says that they were skipped.
-            key = row if past.outcome == "started" else (past.at_ms, past.reason)
+        new, first = [], len(self._rows)
+        entries = [(past, times) for row, times in reversed(Counter(rows).items()) if (past := past_tick(row))]
+        there = {_key(past) for past, _ in entries}
+        for past, times in entries:
+            key = _key(past)
             before = self._rows.get(key)
             if before is None or past != before.past:
                 self._rows[key] = Seen(past, look, times, in_pause)
@@ -127,5 +124,24 @@ class Life:
                 self._rows[key] = before._replace(times=max(times, before.times))
             if before is None and past.outcome == "started":
                 new.append(self._rows[key])
-        self.has_gaps = self.has_gaps or len(self._rows) - known >= MOST_ROWS
+        self.has_gaps = self.has_gaps or len(self._rows) - first >= MOST_ROWS
+        for past, _ in entries:
+            if past.outcome == "skipped":
+                self._forget_within(past, there)
         return new
+
+    def _forget_within(self, whole: PastTick, there: Collection[object]) -> None:
+        """Entries that this one has taken in: it begins earlier since, with a tick that had fired later."""
+        for key, seen in list(self._rows.items()):
+            past = seen.past
+            if (
+                key not in there
+                and (past.outcome, past.reason) == ("skipped", whole.reason)
+                and whole.at_ms < past.at_ms <= past.last_ms <= whole.last_ms
+            ):
+                del self._rows[key]
+
+
+def _key(past: PastTick) -> object:
+    """More ticks may be added to an entry that says that they were skipped."""
+    return past if past.outcome == "started" else (past.at_ms, past.reason)

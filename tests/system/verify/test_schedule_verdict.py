@@ -71,6 +71,14 @@ def test_one_that_was_refused_before_a_late_tick_is_no_skip_of_that_tick() -> No
     assert watched.broken(refused={"s": 1}) == []
 
 
+def test_an_entry_into_which_a_later_one_was_taken_is_no_entry_any_more() -> None:
+    """One that was refused between two ticks, before the first of them had fired: the entry begins earlier then."""
+    watched = Watched(stored(overlap="skip")).see(2150, 2000, start(1000), skip(2100, 2100, 1, "overlap"))
+    watched.rows = watched.rows[1:]
+    watched.see(4100, 5000, skip(2000, 4000, 4, "overlap"))
+    assert watched.broken(refused={"s": 3}) == []
+
+
 @pytest.mark.parametrize("reason", ["overlap", "paused", "redefined", "missed", "duplicate", "store_refused"])
 def test_a_reason_that_its_policies_do_not_allow_is_caught(reason: str) -> None:
     assert Watched().see(1100, 2000, skip(1000, 1000, 1, reason)).broken() == [promises.ONCE]
