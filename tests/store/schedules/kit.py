@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -18,6 +19,11 @@ from tests.store.kit import Cluster
 
 _later = itertools.count(1)
 DAY_MS = 86_400_000
+# What ticks each day does so half a day from here, and what ticks each hour three quarters of one: whenever tests run,
+# none of their schedules ticks but where a test says so.
+_LONG_AGO = datetime(2010, 1, 1, tzinfo=UTC)
+_FAR_OFF = timedelta(hours=12, minutes=45)
+ANCHOR = _LONG_AGO + (datetime.now(UTC).replace(microsecond=0) + _FAR_OFF - _LONG_AGO) % timedelta(days=1)
 # A tick starts its job also days after its time; the last one of several alone.
 CAUGHT_UP = CatchUp(window_seconds=600_000.0)
 
@@ -27,7 +33,8 @@ def request(kind: str = "k", **options: Any) -> JobRequest:
 
 
 def every(seconds: float = 86_400.0, job: JobRequest | None = None, **fields: Any) -> Schedule:
-    return Schedule(job=job or request(), every_seconds=seconds, **fields)
+    """Counted from ANCHOR, where no other start is given."""
+    return Schedule(**{"job": job or request(), "every_seconds": seconds, "start": ANCHOR, **fields})
 
 
 def schedules(cluster: Cluster) -> Schedules:

@@ -72,7 +72,7 @@ class Schedules(RuleBasedStateMachine):
     @rule(name=NAMES, seconds=SECONDS, overlap=OVERLAPS, catch_up=POLICIES)
     def put(self, name: str, seconds: int, overlap: Any, catch_up: CatchUp) -> None:
         before = self.known.get(name)
-        self.do(self.doors.put(name, every(float(seconds), overlap=overlap, catch_up=catch_up)))
+        self.do(self.doors.put(name, every(float(seconds), start=None, overlap=overlap, catch_up=catch_up)))
         if before is None:
             self.known[name] = Known(seconds, self.clock.now_ms)
         elif before.each_ms != seconds * 1000:

@@ -75,7 +75,7 @@ async def test_a_run_out_of_turn_where_the_schedule_was_lost(cluster: Cluster) -
 
 
 async def test_a_backfill_starts_a_job_for_each_tick_of_the_past(cluster: Cluster) -> None:
-    view = await schedules(cluster).put("report", every(job=request(expires_in_seconds=60.0)))
+    view = await schedules(cluster).put("report", every(job=request(expires_in_seconds=60.0), start=FROM))
     planned = await schedules(cluster).backfill("report", FROM, TO, dry_run=True)
     times = [int(datetime(2026, 1, day, tzinfo=UTC).timestamp() * 1000) for day in (1, 2, 3)]
     assert [at_ms for at_ms, _ in planned] == times

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ironforge.schedules.definition import GRACE_MS, CatchUp, Schedule
 from ironforge.store.schedules.ticking import AT_ONCE, MOST_COUNTED, Moment, Step, next_tick, step
-from tests.store.schedules.kit import every
+from tests.store.schedules import kit
 
 START_MS = 1_700_000_000_000
 PERIODS = st.sampled_from([1.0, 7.5, 60.0, 3600.0])
@@ -21,6 +21,11 @@ CATCH_UPS = st.builds(
     st.sampled_from([0.0, 5.0, 60.0, 3600.0, 100_000.0]),
     st.sampled_from([1, 2, 1_000]),
 )
+
+
+def every(seconds: float, **fields: Any) -> Schedule:
+    """Counted from 1970 on."""
+    return kit.every(seconds, start=None, **fields)
 
 
 def moves(schedule: Schedule, waits_ms: list[int], paused_until_ms: float = 0) -> list[tuple[int, Step]]:
