@@ -14,8 +14,8 @@ from ironforge.settings import Settings
 from ironforge.settings.declaration import Command
 
 if TYPE_CHECKING:
-    from ironforge.verify.run import Plan
-    from ironforge.verify.verdict import Verdict
+    from ironforge.verify.findings import Verdict
+    from ironforge.verify.load import Plan
 
 
 @takes_settings(Command.VERIFY)
@@ -37,7 +37,7 @@ def verify(
 
     from ironforge.cli.run import with_server  # noqa: PLC0415
     from ironforge.logs.setup import configure_logging  # noqa: PLC0415
-    from ironforge.verify.run import Plan  # noqa: PLC0415
+    from ironforge.verify.load import Plan  # noqa: PLC0415
 
     # Jobs pile up here on purpose.
     settings = msgspec.structs.replace(with_server(settings), max_queue_length=0)
@@ -75,6 +75,7 @@ def _show(found: Verdict) -> None:
         ("longest recovery", f"{found.longest_recovery_seconds:.1f} s"),
         ("of them judged", judged),
         ("nodes without a processor", f"{found.starved} times"),
+        ("clock of the machine set", f"{found.clock_set} times"),
     ]
     output.out.print(output.table(("", "FOUND"), rows))
     for violation in found.violations[:20]:

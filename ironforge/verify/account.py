@@ -13,9 +13,12 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from ironforge.verify.ledger import UNSETTLED_SECONDS, Event
+from ironforge.verify.wall_clock import Reading, WallClock
 
 CANCELLED: Final = "cancelled"
 STARVED: Final = "starved"
+# The clock on the wall was set, by so much that leases ended.
+CLOCK_SET: Final = "clock set"
 # A node that was away goes on under a dead name until it hears of its fate: for this long its runs may be repeated.
 AFTERMATH_SECONDS: Final = 1.0
 # The ledger is told by the machine's clock, due times and rates are by the server's, in whole milliseconds.
@@ -95,7 +98,8 @@ class Account:
         self.faults: list[Fault] = []
         self._by_pid: defaultdict[int, list[Fault]] = defaultdict(list)
         self._of_processes: list[Event] = []
-        of_no_job = {"died": self.died, "resumed": self.resumed, **dict.fromkeys(SENDINGS, self.sent)}
+        walls: list[Event] = []
+        of_no_job = {"wall": walls, "died": self.died, "resumed": self.resumed, **dict.fromkeys(SENDINGS, self.sent)}
         for event in events:
             if event.job:
                 self.by_job[event.job].append(event)
@@ -104,6 +108,8 @@ class Account:
                     self.of_schedules[event.job] = event.name
             else:
                 of_no_job.get(event.what, self._of_processes).append(event)
+        self.wall_clock = WallClock([Reading(event.at, event.seconds) for event in walls])
+        self.faults += [Fault(CLOCK_SET, 0, *leap) for leap in self.wall_clock.leaps()]
         self._pair(self._of_processes)
         # Where no process got a processor for some time, results were settled that much later as well.
         starved = (event.seconds for event in self._of_processes if event.what == STARVED)

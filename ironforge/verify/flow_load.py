@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
@@ -17,7 +16,7 @@ from ironforge.job.uniqueness import OnConflict
 from ironforge.store import StoreClient
 from ironforge.verify.handlers import NEWER_KIND, UNKNOWN_KIND, Payload
 from ironforge.verify.ledger import Ledger
-from ironforge.verify.limit_load import CROWD, LIMIT_KEYS, SINGLE, TURN_SECONDS, LimitLoad
+from ironforge.verify.limits.load import CROWD, LIMIT_KEYS, SINGLE, TURN_SECONDS, LimitLoad
 from ironforge.verify.steps.load import StepLoad
 from ironforge.verify.submitter import Submitter
 
@@ -56,18 +55,17 @@ class FlowLoad:
             await submit()
         await self._submit([{}] * 2, UNKNOWN_KIND, expires_in_seconds=UNKNOWN_EXPIRES_IN_SECONDS)
 
-    async def run(self, seconds: float) -> None:
+    async def run(self, goes_on: Callable[[], bool]) -> None:
         """All sorts in turn, each time in another order."""
-        await asyncio.gather(*(self._in_turn(sorts, seconds) for sorts in (self._sorts, self._steps.sorts)))
+        await asyncio.gather(*(self._in_turn(sorts, goes_on) for sorts in (self._sorts, self._steps.sorts)))
 
     async def operate(self) -> None:
         """Until cancelled: what operators and senders of events do."""
         await asyncio.gather(self._limits.operate(), self._steps.send())
 
-    async def _in_turn(self, sorts: Sequence[Callable[[], Awaitable[None]]], seconds: float) -> None:
-        deadline = time.monotonic() + seconds
+    async def _in_turn(self, sorts: Sequence[Callable[[], Awaitable[None]]], goes_on: Callable[[], bool]) -> None:
         turns: list[Callable[[], Awaitable[None]]] = []
-        while time.monotonic() < deadline:
+        while goes_on():
             turns = turns or self._rng.sample(sorts, len(sorts))
             await turns.pop()()
             await asyncio.sleep(TURN_SECONDS)

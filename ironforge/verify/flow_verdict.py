@@ -1,6 +1,6 @@
 """Judges limits, unique keys, expiry and kinds that not every node knows, by what submitters and handlers told.
 
-What limits do about full keys and failures instead of letting jobs wait is in `policy_verdict.py`.
+What limits do about full keys and failures instead of letting jobs wait is in `limits/policy_verdict.py`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from ironforge.job.expiry import EXPIRED
 from ironforge.job.limits import Rate
 from ironforge.verify.account import AFTERMATH_SECONDS, CLOCK_SECONDS, Account, Ended, Run, Tell
 from ironforge.verify.handlers import NEWER_KIND
-from ironforge.verify.limit_load import limit_of
-from ironforge.verify.places import Held, held_by, in_their_order, more_than, users_of
-from ironforge.verify.policy_verdict import judge_full, judge_parking
+from ironforge.verify.limits.load import limit_of
+from ironforge.verify.limits.places import Held, held_by, in_their_order, more_than, users_of
+from ironforge.verify.limits.policy_verdict import judge_full, judge_parking
 
 ENDED: Final = ("completed", "cancelled", "dead")
 
@@ -82,7 +82,8 @@ def _starts(account: Account, claim: str, jobs: Sequence[str], rate: Rate, tell:
             continue
         pending.pop(job, None)
         started += units[job]
-        if (over := started - a_second * (at + CLOCK_SECONDS) - least - rate.most_at_once) > 0:
+        over = started - a_second * (at + CLOCK_SECONDS) - least - rate.most_at_once
+        if over > 0 and over > a_second * account.wall_clock.gained(account.asked[jobs[0]].at, at):
             return tell(RATE, job, f"{over:.1f} more units of {claim!r} had started than its rate and burst allow")
     return None
 
@@ -143,7 +144,8 @@ def _expiry(account: Account, finals: Mapping[str, Ended], tell: Tell) -> None:
         runs = [run for run in account.runs[job] if not account.touching(run)]
         for run in runs:
             late = run.at - answer.at - expires_in
-            if run.fence == 0 and late > CLOCK_SECONDS + START_SECONDS:
+            allowed = CLOCK_SECONDS + START_SECONDS + account.wall_clock.lost(account.asked[job].at, run.at)
+            if run.fence == 0 and late > allowed:
                 tell(EXPIRES, job, f"it started {late:.3f} s after it had expired")
         if runs and job in finals and finals[job].reason == EXPIRED:
             tell(EXPIRES, job, f"run {runs[0].fence} had started, and it was cancelled as one that had not")

@@ -18,7 +18,7 @@ The invariants of job systems, and the promise that covers each:
   No handler hurts another job: `ALONE`, `REPEATS`, `GOES_ON`. One that kills its nodes hurts itself alone: `INNOCENT`,
   `GUILTY`, `BY_ITSELF` in `suspicion.py`.
 - limits hold, and let in who may: `HOLDERS`, `RATE`, `ORDER`, `WAITED` in `flow_verdict.py`, `STRAY`. What they do
-  instead of letting jobs wait: `FULL`, `OLDEST`, `PARKED` in `policy_verdict.py`. A unique key is one job's, and
+  instead of letting jobs wait: `FULL`, `OLDEST`, `PARKED` in `limits/policy_verdict.py`. A unique key is one job's, and
   nobody's when that has ended: `UNIQUE`, `LET_GO`, and `NOTHING_LEFT` where the next one could take it. Who meets older
   nodes runs all the same: `DECLINED`.
 - an expiring job starts in time, or is cancelled for that, one of the two: `EXPIRES`; `ASKED`, and `KEPT` where it
@@ -41,13 +41,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-import msgspec
-
-from ironforge.verify.account import CANCELLED, CLOCK_SECONDS, HARMLESS, STARVED, Account, Ended, Run, Tell
+from ironforge.verify.account import CANCELLED, CLOCK_SECONDS, CLOCK_SET, HARMLESS, STARVED, Account, Ended, Run, Tell
+from ironforge.verify.findings import Verdict, Violation
 from ironforge.verify.flow_verdict import judge_flow
 from ironforge.verify.handlers import MAX_RETRIES
 from ironforge.verify.ledger import Event
-from ironforge.verify.policy_verdict import ends_unasked
+from ironforge.verify.limits.policy_verdict import ends_unasked
 from ironforge.verify.recovery import Recoveries, recoveries
 from ironforge.verify.schedules.verdict import NO_SCHEDULES, Schedules, judge_ticks
 from ironforge.verify.steps.verdict import judge_steps
@@ -78,39 +77,6 @@ GOES_ON = "a node that nobody hurts goes on"
 NOTHING_LEFT = "nothing is left behind"
 COUNTED = "a job that lives is always counted"
 STRAY = "no holder without a job"
-
-
-class Violation(msgspec.Struct, frozen=True):
-    """A broken promise, with the events of the job, and of the processes that ran it, that show it."""
-
-    promise: str
-    job: str
-    why: str
-    evidence: list[Event]
-
-
-class Verdict(msgspec.Struct, frozen=True):
-    """The figures of a run, and everything that broke a promise.
-
-    `repeated_runs_bound`: how many runs a fault touched before they were settled. `starved`: how often a node got no
-    processor for a third of a lease; it counts as a fault of the machine. `recoveries`: runs that a kill interrupted;
-    those `recoveries_judged` had no other fault near them.
-    """
-
-    acknowledged: int
-    unanswered: int
-    faults: dict[str, int]
-    lost: int
-    settled_twice: int
-    repeated_runs: int
-    repeated_runs_bound: int
-    longest_recovery_seconds: float
-    violations: list[Violation]
-    starved: int = 0
-    recoveries: int = 0
-    recoveries_judged: int = 0
-    ticks_started: int = 0
-    ticks_skipped: int = 0
 
 
 def judge(
@@ -183,6 +149,7 @@ def _verdict(
 ) -> Verdict:
     names = Counter(fault.name for fault in account.faults)
     starved = names.pop(STARVED, 0)
+    clock_set = names.pop(CLOCK_SET, 0)
     runs = [run for told in account.runs.values() for run in told]
     return Verdict(
         acknowledged=len(account.accepted),
@@ -195,6 +162,7 @@ def _verdict(
         longest_recovery_seconds=recovered.longest_seconds,
         violations=violations,
         starved=starved,
+        clock_set=clock_set,
         recoveries=recovered.interrupted,
         recoveries_judged=recovered.judged,
         ticks_started=sum(len(life.ticked) for life in schedules.lives),
@@ -235,9 +203,12 @@ def _fences(account: Account, job: str, final: Ended, tell: Tell) -> None:
 
 def _times(account: Account, job: str, _: Ended, tell: Tell) -> None:
     due = account.due.get(job, 0.0)
-    early = [run for run in account.runs[job] if run.at < due - CLOCK_SECONDS]
-    if early:
-        tell(EARLY, job, f"it started {due - early[0].at:.3f} s before it was due")
+    for run in account.runs[job]:
+        early = due - CLOCK_SECONDS - run.at
+        # It is due by the server's clock, which may have been set since it was told.
+        if early > 0 and early > account.wall_clock.gained(account.by_job[job][0].at, run.at):
+            return tell(EARLY, job, f"it started {due - run.at:.3f} s before it was due")
+    return None
 
 
 def _cancelled(account: Account, job: str, final: Ended, tell: Tell) -> None:

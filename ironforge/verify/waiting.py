@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from ironforge.errors import StoreUnavailable
 from ironforge.settings import Settings
@@ -19,7 +19,12 @@ from ironforge.verify.leftovers import orphan_consumers
 from ironforge.verify.nodes import Nodes
 
 JOIN_SECONDS: Final = 30.0
+# A server that has much to do, on a machine that has as well.
+ANSWER_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 0.1
+
+
+T = TypeVar("T")
 
 
 class Unfinished(NamedTuple):
@@ -29,6 +34,18 @@ class Unfinished(NamedTuple):
     jobs: int
     absent: int = 0
     dead: int = 0
+
+
+async def answered(ask: Callable[[], Awaitable[T]]) -> T:
+    """The answer to what may be asked again. Raises StoreUnavailable when there was none for so long."""
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while True:
+        try:
+            return await ask()
+        except StoreUnavailable:
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 async def joined(store_client: StoreClient, count: int) -> None:

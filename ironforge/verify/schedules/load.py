@@ -111,11 +111,10 @@ class ScheduleLoad:
         for name, schedule in SCHEDULES.items():
             await self._put(name, schedule)
 
-    async def run(self, seconds: float) -> None:
+    async def run(self, goes_on: Callable[[], bool]) -> None:
         """Changes one after the other. Each change is looked at before there is another one."""
-        deadline = time.monotonic() + seconds
         sorts = (self._change, self._pause, self._delete, self._trigger, self._backfill)
-        while time.monotonic() < deadline:
+        while goes_on():
             self._turns = self._turns or self._rng.sample(sorts, len(sorts))
             await self._turns.pop()()
             await self._watch.look()

@@ -21,8 +21,8 @@ from ironforge.store.schedules.advance import MOST_WAITING
 from ironforge.store.schedules.firing import tick_id
 from ironforge.store.schedules.ticking import AT_ONCE, MOST_COUNTED
 from ironforge.verify.account import Account, Tell
-from ironforge.verify.places import held_by, more_than
-from ironforge.verify.schedules.life import Life, Seen
+from ironforge.verify.limits.places import held_by, more_than
+from ironforge.verify.schedules.life import NEAR_SECONDS, Life, Seen
 
 ONCE: Final = "each tick once, or skipped with a reason"
 NO_TICK: Final = "a job for each tick, and for nothing else"
@@ -78,7 +78,7 @@ def judge_ticks(account: Account, schedules: Schedules, tell: Tell) -> None:
                 continue
             _own_job(life, tick, seen, tell)
             if life.is_sure:
-                _not_early(life, tick, seen, tell)
+                _not_early(account, life, tick, seen, tell)
                 _not_paused(life, tick, seen, tell)
                 _in_time(life, due, tick, seen, tell)
         _overlap(account, life, tell)
@@ -181,9 +181,10 @@ def _own_job(life: Life, tick: Due, seen: Seen, tell: Tell) -> None:
         tell(NO_TICK, seen.job, f"tick {tick.at_ms} of {life.name!r} started it, and has another job")
 
 
-def _not_early(life: Life, tick: Due, seen: Seen, tell: Tell) -> None:
-    if seen.look.is_even and seen.look.now_ms < tick.fires_ms:
-        early_ms = tick.fires_ms - seen.look.now_ms
+def _not_early(account: Account, life: Life, tick: Due, seen: Seen, tell: Tell) -> None:
+    early_ms = tick.fires_ms - seen.look.now_ms
+    # Between its start and that look the server's clock may have gone back a little.
+    if seen.look.is_even and early_ms > account.wall_clock.lost(seen.look.at - NEAR_SECONDS, seen.look.at) * 1000:
         tell(EARLY, seen.job, f"tick {tick.at_ms} of {life.name!r} had started it {early_ms} ms before it was to fire")
 
 

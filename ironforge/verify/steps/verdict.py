@@ -39,8 +39,8 @@ def judge_steps(account: Account, finals: Mapping[str, Ended], tell: Tell) -> No
         if not (told["recorded"] or told["stepped"] or told["waits"] or told["slept"]):
             continue
         _recorded(job, told, tell)
-        _slept(job, told, tell)
-        _in_vain(job, told, sent, tell)
+        _slept(account, job, told, tell)
+        _in_vain(account, job, told, sent, tell)
         _in_time(account, job, told, sent, tell)
         if job in finals and finals[job].state == WAITING:
             _stranded(job, told, sent, tell)
@@ -68,25 +68,27 @@ def _recorded(job: str, told: Told, tell: Tell) -> None:
             tell(NOT_AGAIN, job, why)
 
 
-def _slept(job: str, told: Told, tell: Tell) -> None:
+def _slept(account: Account, job: str, told: Told, tell: Tell) -> None:
     since: dict[str, Event] = {}
     for event in told["slept"]:
         since.setdefault(event.name, event)
     for event in told["woke"]:
         begun = since[event.name]
         early = begun.at + begun.seconds - event.at
-        if early > CLOCK_SECONDS:
+        if early > CLOCK_SECONDS + account.wall_clock.gained(begun.at, event.at):
             tell(SLEPT, job, f"run {event.fence} woke {early:.3f} s before the end of {event.name}")
 
 
-def _in_vain(job: str, told: Told, sent: Told, tell: Tell) -> None:
+def _in_vain(account: Account, job: str, told: Told, sent: Told, tell: Tell) -> None:
     """Whose time was over although the event had come."""
     since: dict[str, Event] = {}
     for event in told["waits"]:
         since.setdefault(event.name, event)
     for event in told["timed_out"]:
-        ends = since[event.name].at + since[event.name].seconds
-        in_time = [each for each in sent.get(event.name, ()) if each.what == "sent" and each.at + MARGIN_SECONDS < ends]
+        begun = since[event.name]
+        ends = begun.at + begun.seconds
+        sooner = MARGIN_SECONDS + account.wall_clock.gained(begun.at, event.at)
+        in_time = [each for each in sent.get(event.name, ()) if each.what == "sent" and each.at + sooner < ends]
         if in_time:
             why = f"its time for event {event.name} was over {ends - in_time[0].at:.1f} s after that had been accepted"
             tell(HEARD, job, why)
@@ -97,7 +99,7 @@ def _in_time(account: Account, job: str, told: Told, sent: Told, tell: Tell) -> 
         for event in told[what][:1]:
             since = next(each for each in told[waited] if each.name == event.name)
             due = since.at + since.seconds if what == "woke" else max(since.at, _first_sent(sent.get(event.name, ())))
-            allowed = WOKEN_SECONDS + account.unsettled_seconds
+            allowed = WOKEN_SECONDS + account.unsettled_seconds + account.wall_clock.lost(since.at, event.at)
             if event.at - due <= allowed or account.between(due - AFTERMATH_SECONDS, event.at):
                 continue
             if (late := event.at - max(due, account.queued_until(due, event.at))) > allowed:

@@ -13,7 +13,7 @@ import uvloop
 
 from ironforge.logs.setup import configure_logging
 from ironforge.settings import Settings
-from ironforge.verify.run import Plan
+from ironforge.verify.load import Plan
 from tests.system.chaos.harness import KEPT, Outcome, run
 from tests.system.chaos.report import markdown, totals
 from tests.system.chaos.scenarios import SCENARIOS, scenario_of

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ironforge.job.expiry import EXPIRED
 from ironforge.verify.account import Ended
+from ironforge.verify.findings import Violation
 from ironforge.verify.ledger import Event
-from ironforge.verify.policy_verdict import reasons_of
-from ironforge.verify.verdict import CANCELLED, COMPLETED, KEPT, Violation
+from ironforge.verify.limits.policy_verdict import reasons_of
+from ironforge.verify.verdict import CANCELLED, COMPLETED, KEPT
 from tests.system.chaos.installation import NOBODY
 
 

@@ -30,14 +30,16 @@ from ironforge.redis.keys import Keys
 from ironforge.settings import Settings
 from ironforge.store import StoreClient
 from ironforge.verify.account import Ended
+from ironforge.verify.findings import Verdict, Violation
 from ironforge.verify.flow_verdict import EXPIRES, RATE
 from ironforge.verify.ledger import Event
 from ironforge.verify.leftovers import leftovers
-from ironforge.verify.line_watch import watching_lines
-from ironforge.verify.run import Load, Plan
+from ironforge.verify.limits.watch import watching_lines
+from ironforge.verify.load import Load, Plan
 from ironforge.verify.steps.verdict import HEARD, IN_TIME, SLEPT
-from ironforge.verify.verdict import EARLY, GOES_ON, Verdict, Violation, judge
-from ironforge.verify.waiting import unfinished_jobs, until_none
+from ironforge.verify.verdict import EARLY, GOES_ON, judge
+from ironforge.verify.waiting import answered, unfinished_jobs, until_none
+from ironforge.verify.wall_clock import watching_the_wall_clock
 from tests.system.chaos.answers import forgotten, recovery, uncounted
 from tests.system.chaos.installation import (
     LEASE_SECONDS,
@@ -123,13 +125,16 @@ async def under_load(here: Installation, plan: Plan, folder: Path, *lanes: Await
     load = Load(plan, random.Random(plan.seed), here.forge, here.store_client, here.ledger, settings=here.settings)
     lag = asyncio.create_task(_lag(plan.seconds))
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(watching_the_wall_clock(here.ledger))
         await stack.enter_async_context(load.schedules.watched())
         await load.begin()
         for site in here.sites:
             await stack.enter_async_context(in_background(site.nodes.keep(), "nodes are kept"))
         await stack.enter_async_context(in_background(load.flow.operate(), "operator"))
         strays = await stack.enter_async_context(watching_lines(here.settings, here.ledger))
-        await asyncio.gather(load.run(), *lanes)
+        hurting = asyncio.gather(*lanes)
+        # What a fault is to meet is submitted until the last of them is over.
+        await asyncio.gather(load.run(lambda: not hurting.done()), hurting)
         await heal(here)
         here.ledger.note("heal")
         if here.server.moving_clock and not await load.schedules.caught_up(PUT_OFF_SECONDS):
@@ -149,8 +154,8 @@ async def _judged(here: Installation, load: Load, folder: Path, strays: list[str
     events = here.events(folder)
     ids = here.ids + load.ids + load.flow.ids + load.schedules.jobs(events)
     finals = await _finals(here.settings, here.sight, ids)
-    completed = (await here.sight.inspector.stats()).totals.get("completed", 0)
-    left = await leftovers(here.settings)
+    completed = (await answered(here.sight.inspector.stats)).totals.get("completed", 0)
+    left = await answered(lambda: leftovers(here.settings))
     finals |= forgotten(events, finals)
     verdict = judge(
         events,

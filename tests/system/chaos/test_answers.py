@@ -6,7 +6,7 @@ from ironforge.job.expiry import EXPIRED
 from ironforge.job.limits import LIMIT_FULL, PREEMPTED, LimitUse
 from ironforge.verify.account import Ended
 from ironforge.verify.ledger import Event
-from ironforge.verify.limit_load import REFUSING, REPLACING
+from ironforge.verify.limits.load import REFUSING, REPLACING
 from tests.system.chaos.answers import forgotten, recovery, uncounted
 
 DONE = Ended("completed")

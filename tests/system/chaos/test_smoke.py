@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ironforge.verify.run import Plan
+from ironforge.verify.load import Plan
 from tests.system.chaos.harness import run
 
 pytestmark = [pytest.mark.proof, pytest.mark.unmeasured]

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ironforge.verify import flow_verdict as flow
-from ironforge.verify import policy_verdict as policies
 from ironforge.verify import suspicion
 from ironforge.verify import verdict as promises
-from ironforge.verify.run import Plan
+from ironforge.verify.limits import policy_verdict as policies
+from ironforge.verify.load import Plan
 from ironforge.verify.schedules import verdict as schedules
 from ironforge.verify.steps import verdict as steps
 

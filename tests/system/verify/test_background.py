@@ -12,9 +12,10 @@ from ironforge.errors import StoreError
 from ironforge.redis.keys import Keys
 from ironforge.settings import Settings, load
 from ironforge.verify.ledger import Ledger
-from ironforge.verify.line_watch import watching_lines
+from ironforge.verify.limits.watch import watching_lines
+from ironforge.verify.load import Plan
 from ironforge.verify.nodes import COMMAND
-from ironforge.verify.run import Plan, verify
+from ironforge.verify.run import verify
 from tests.support.waiting import until
 
 

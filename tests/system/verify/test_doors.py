@@ -13,7 +13,8 @@ from ironforge.redis.scripts import CANCEL, SUBMIT, SUBMIT_NEWER, Script
 from ironforge.settings import load
 from ironforge.store.producer import group_commit
 from ironforge.verify import verdict as promises
-from ironforge.verify.run import Plan, verify
+from ironforge.verify.load import Plan
+from ironforge.verify.run import verify
 from tests.support.servers import valkey
 
 pytestmark = pytest.mark.proof

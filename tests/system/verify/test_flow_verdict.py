@@ -10,7 +10,7 @@ from ironforge.verify import flow_verdict as flow
 from ironforge.verify.account import Ended
 from ironforge.verify.handlers import KIND, NEWER_KIND
 from ironforge.verify.ledger import Event
-from ironforge.verify.limit_load import BLOCK, CROWD, LIMITS, SKIP, TURNSTILE
+from ironforge.verify.limits.load import BLOCK, CROWD, LIMITS, SKIP, TURNSTILE
 from tests.system.verify.flow_histories import asked, fault, found, run
 
 ALL_AT_ONCE = LIMITS[CROWD].concurrency

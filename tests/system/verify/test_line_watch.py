@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ironforge.job.limits import Limit, Rate
-from ironforge.verify.limit_load import BLOCK, CROWD, LIMITS, MOST_UNITS, PARK, SKIP
-from ironforge.verify.line_watch import has_room, is_served, may_hold
+from ironforge.verify.limits.load import BLOCK, CROWD, LIMITS, MOST_UNITS, PARK, SKIP
+from ironforge.verify.limits.watch import has_room, is_served, may_hold
 
 NOW_US = 5_000_000
 IN_STREAMS = [b"q:default:2:1-1", b"c:default:2:1-1", b"p:default:2:1-1"]

@@ -6,11 +6,11 @@ import pytest
 
 from ironforge.job.expiry import EXPIRED
 from ironforge.job.limits import LIMIT_FULL, PREEMPTED, claim_of
-from ironforge.verify import policy_verdict as policies
 from ironforge.verify.account import Account, Ended
 from ironforge.verify.ledger import Event
-from ironforge.verify.limit_load import CROWD, PARK, REFUSING, REPLACING
-from ironforge.verify.policy_verdict import ends_unasked
+from ironforge.verify.limits import policy_verdict as policies
+from ironforge.verify.limits.load import CROWD, PARK, REFUSING, REPLACING
+from ironforge.verify.limits.policy_verdict import ends_unasked
 from ironforge.verify.verdict import judge
 from tests.system.verify.flow_histories import asked, fault, found, run
 

@@ -32,6 +32,11 @@ def sent(at: float, value: int, what: str = "sent", name: str = "go") -> Event:
     return Event(at, what, name=name, value=value)
 
 
+def put_forward(at: float, ahead: float) -> list[Event]:
+    """By so many seconds; negative: back."""
+    return [Event(at, "wall"), Event(at + 0.02, "wall", seconds=ahead)]
+
+
 def found(*events: Event, final: Ended = DONE) -> list[tuple[str, str]]:
     broken: list[tuple[str, str]] = []
     account = Account(sorted(events, key=lambda event: event.at))
@@ -70,6 +75,26 @@ def test_a_run_that_had_begun_before_that_could_not_know() -> None:
 def test_who_wakes_early_is_told(woke: float, expected: list[tuple[str, str]]) -> None:
     slept, again = told(1, "slept", "pause", seconds=4), told(4, "slept", "pause", seconds=4, fence=1)
     assert found(begun(0), slept, begun(3, 1), again, told(woke, "woke", "pause", fence=1)) == expected
+
+
+@pytest.mark.parametrize(("ahead", "expected"), [(2.0, []), (0.5, [(SLEPT, "a")]), (-2.0, [(SLEPT, "a")])])
+def test_who_wakes_by_a_clock_that_was_set_meanwhile_is_early_by_more_than_that(
+    ahead: float, expected: list[tuple[str, str]]
+) -> None:
+    slept, woke = told(1, "slept", "pause", seconds=4), told(4, "woke", "pause", fence=1)
+    assert found(*put_forward(2.5, ahead), begun(0), slept, begun(3.9, 1), woke) == expected
+
+
+def test_one_that_goes_on_late_by_a_clock_that_was_put_back_is_not_late() -> None:
+    slept, woke = told(1, "slept", "pause", seconds=5), told(9.5, "woke", "pause", fence=1)
+    assert found(*put_forward(2, -1), begun(0), slept, woke) == []
+    assert found(*put_forward(2, 1), begun(0), slept, woke) == [(IN_TIME, "a")]
+
+
+def test_one_whose_time_was_over_sooner_by_a_clock_that_was_put_forward_did_not_miss_its_event() -> None:
+    waits, over = told(1, "waits", "go", seconds=4), told(4.5, "timed_out", "go", fence=1)
+    assert found(*put_forward(2, 1), begun(0), waits, sent(4.2, 7), over) == []
+    assert found(*put_forward(2, 0.2), begun(0), waits, sent(4.2, 7), over) == [(HEARD, "a")]
 
 
 def test_an_event_that_was_heard_as_it_was_sent_is_well() -> None:

@@ -9,6 +9,7 @@ from ironforge.store import Stats, StreamDepth
 from ironforge.store.counts import Waits
 from ironforge.verify import verdict as promises
 from ironforge.verify.account import Ended
+from ironforge.verify.findings import Verdict
 from ironforge.verify.ledger import Event, Ledger, read
 from ironforge.verify.observer import imbalance
 from ironforge.verify.verdict import judge
@@ -17,7 +18,7 @@ from tests.system.verify.histories import AGAIN, BAD, DONE, GOOD, RUN, STEP_SECO
 LEASE_SECONDS = 1.0
 
 
-def judged(text: str, final: Ended) -> promises.Verdict:
+def judged(text: str, final: Ended) -> Verdict:
     done = int(final.state == "completed")
     return judge(events(text), {"a": final}, completed_total=done, lease_seconds=LEASE_SECONDS)
 

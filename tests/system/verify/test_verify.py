@@ -11,7 +11,8 @@ import redis
 
 from ironforge import Forge
 from ironforge.settings import Settings, load
-from ironforge.verify.run import Plan, verify
+from ironforge.verify.load import Plan
+from ironforge.verify.run import verify
 from tests.cli.kit import ironforge
 from tests.system.verify.mutants import MUTANTS
 from tests.system.verify.plans import CONTROL, GROUPS, Bugs

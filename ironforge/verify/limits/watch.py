@@ -26,7 +26,7 @@ from ironforge.redis.replies import pairs, rows
 from ironforge.redis.shards import shards_of
 from ironforge.settings import Settings
 from ironforge.verify.ledger import Ledger
-from ironforge.verify.limit_load import MOST_UNITS, limit_of
+from ironforge.verify.limits.load import MOST_UNITS, limit_of
 from ironforge.verify.observer import LOOK_SECONDS, MOST_TOLD
 
 LATE_SECONDS: Final = 0.1

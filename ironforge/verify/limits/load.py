@@ -8,6 +8,7 @@ import itertools
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from ironforge.errors import StoreUnavailable
@@ -17,6 +18,7 @@ from ironforge.store import StoreClient
 from ironforge.verify.handlers import KIND, MAX_RETRIES, NEWER_KIND
 from ironforge.verify.ledger import Ledger
 from ironforge.verify.submitter import Submitter
+from ironforge.verify.waiting import answered
 
 CROWD, TURNSTILE, BLOCK, SKIP, PARK, SINGLE = "crowd", "turnstile", "block", "skip", "park", "single"
 REFUSING, REPLACING = "refusing", "replacing"
@@ -60,7 +62,7 @@ class LimitLoad:
 
     async def define(self) -> None:
         for name, limit in LIMITS.items():
-            await self._limits.put(name, limit)
+            await answered(partial(self._limits.put, name, limit))
 
     async def operate(self) -> None:
         """Until cancelled: lets keys go on that wait for dead jobs, as an operator would."""

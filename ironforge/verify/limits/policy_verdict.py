@@ -14,8 +14,8 @@ from ironforge.job.expiry import EXPIRED
 from ironforge.job.limits import LIMIT_FULL, PREEMPTED
 from ironforge.verify.account import AFTERMATH_SECONDS, CANCELLED, Account, Ended, Tell
 from ironforge.verify.ledger import Event
-from ironforge.verify.limit_load import LIMITS, limit_of
-from ironforge.verify.places import Held, in_their_order
+from ironforge.verify.limits.load import LIMITS, limit_of
+from ironforge.verify.limits.places import Held, in_their_order
 from ironforge.verify.suspicion import DEAD
 
 FULL: Final = "only a full key cancels"

@@ -1,0 +1,1 @@
+"""Limits: load for them, what is looked at meanwhile, and what is judged of it."""
