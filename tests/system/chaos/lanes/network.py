@@ -59,9 +59,9 @@ def hurt_link(mode: Mode) -> Fault:
     return fault
 
 
-def drop_reply(name: str) -> Fault:
+def drop_reply(name: str, patience_seconds: float = 0.0) -> Fault:
     """The fault that loses up to three replies. Whoever is not told what was done must find out, without doing it
-    again: this explains no repeat."""
+    again: this explains no repeat. `patience_seconds`: how long to wait for the first of them, where that is longer."""
     command, parts = REPLIES[name]
 
     async def fault(here: Installation, rng: random.Random) -> Sequence[Site] | None:
@@ -69,15 +69,22 @@ def drop_reply(name: str) -> Fault:
         for proxy in proxies:
             proxy.dropped.clear()
             proxy.drop_reply(command, containing=rng.choice(parts).encode(), count=rng.randint(1, 3))
-        deadline = time.monotonic() + WAIT_SECONDS
-        while any(proxy.drops for proxy in proxies) and time.monotonic() < deadline:
+        begin = time.monotonic()
+        while any(proxy.drops for proxy in proxies):
+            waited = time.monotonic() - begin
+            if waited > WAIT_SECONDS and (_lost(proxies) or waited > patience_seconds):
+                break
             await asyncio.sleep(LOOK_SECONDS)
-        lost = any(proxy.dropped for proxy in proxies)
+        lost = _lost(proxies)
         for proxy in proxies:
             proxy.heal()
         return () if lost else None
 
     return fault
+
+
+def _lost(proxies: Sequence[Proxy]) -> bool:
+    return any(proxy.dropped for proxy in proxies)
 
 
 def _links(here: Installation) -> dict[Proxy, Site | None]:
