@@ -59,9 +59,7 @@ async def verify(settings: Settings, plan: Plan, *, say: Say, command: Sequence[
             forge = await stack.enter_async_context(Forge(settings))
             store_client = StoreClient(settings)
             stack.push_async_callback(store_client.close)
-            ledger = Ledger(Path(folder) / "run.ledger")
-            stack.callback(ledger.close)
-            await stack.enter_async_context(watching_the_wall_clock(ledger))
+            ledger = await stack.enter_async_context(_ledger(Path(folder)))
             nodes = Nodes(settings, Path(folder), ledger, command)
             stack.push_async_callback(nodes.stop)
             await stack.enter_async_context(in_background(nodes.keep(), "nodes are kept"))
@@ -78,19 +76,28 @@ async def verify(settings: Settings, plan: Plan, *, say: Say, command: Sequence[
             await drained(store_client, settings, nodes, plan.drain_seconds)
             await nodes.stop()
             events = read(Path(folder))
-            finals = await _finals(store_client, load.ids + load.flow.ids + load.schedules.jobs(events))
-            stats = await answered(store_client.inspector.stats)
-            left = await answered(lambda: leftovers(settings))
+            ids = load.ids + load.flow.ids + load.schedules.jobs(events)
+            finals, completed, left = await _in_the_end(settings, store_client, ids)
         return judge(
             events,
             finals,
-            stats.totals.get("completed", 0),
+            completed,
             lease_seconds=settings.lease_seconds,
             leftovers=left,
             torn=torn,
             strays=strays,
             schedules=load.schedules.found,
         )
+
+
+@asynccontextmanager
+async def _ledger(folder: Path) -> AsyncIterator[Ledger]:
+    ledger = Ledger(folder / "run.ledger")
+    try:
+        async with watching_the_wall_clock(ledger):
+            yield ledger
+    finally:
+        ledger.close()
 
 
 async def _have_joined(nodes: Nodes, plan: Plan, store_client: StoreClient) -> None:
@@ -122,6 +129,15 @@ async def _under_load(plan: Plan, rng: random.Random, load: Load, nodes: Nodes, 
         await submitting
     finally:
         submitting.cancel()
+
+
+async def _in_the_end(
+    settings: Settings, store_client: StoreClient, ids: Sequence[str]
+) -> tuple[dict[str, Ended], int, list[str]]:
+    """What became of the jobs, how many settlements as completed were counted, and what is left behind."""
+    finals = await _finals(store_client, ids)
+    stats = await answered(store_client.inspector.stats)
+    return finals, stats.totals.get("completed", 0), await answered(lambda: leftovers(settings))
 
 
 async def _finals(store_client: StoreClient, ids: Sequence[str]) -> dict[str, Ended]:

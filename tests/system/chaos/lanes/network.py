@@ -68,14 +68,10 @@ def drop_reply(name: str, patience_seconds: float = 0.0) -> Fault:
         proxies = [proxy for proxy, site in _links(here).items() if (site is None) == (name in OF_THE_SUBMITTER)]
         for proxy in proxies:
             proxy.dropped.clear()
-            proxy.drop_reply(command, containing=rng.choice(parts).encode(), count=rng.randint(1, 3))
         begin = time.monotonic()
-        while any(proxy.drops for proxy in proxies):
-            waited = time.monotonic() - begin
-            if waited > WAIT_SECONDS and (_lost(proxies) or waited > patience_seconds):
-                break
-            await asyncio.sleep(LOOK_SECONDS)
-        lost = _lost(proxies)
+        part, count = rng.choice(parts).encode(), rng.randint(1, 3)
+        while not (lost := await _lose(proxies, command, part, count)) and time.monotonic() - begin < patience_seconds:
+            pass  # whoever had asked had gone before there was a reply
         for proxy in proxies:
             proxy.heal()
         return () if lost else None
@@ -83,7 +79,14 @@ def drop_reply(name: str, patience_seconds: float = 0.0) -> Fault:
     return fault
 
 
-def _lost(proxies: Sequence[Proxy]) -> bool:
+async def _lose(proxies: Sequence[Proxy], command: str, part: bytes, count: int) -> bool:
+    """Whether any reply was lost, of so many that are to be on each link."""
+    for proxy in proxies:
+        proxy.drops.clear()
+        proxy.drop_reply(command, containing=part, count=count)
+    deadline = time.monotonic() + WAIT_SECONDS
+    while any(len(proxy.dropped) < count for proxy in proxies) and time.monotonic() < deadline:
+        await asyncio.sleep(LOOK_SECONDS)
     return any(proxy.dropped for proxy in proxies)
 
 
