@@ -128,15 +128,6 @@ GOOD = {
     ),
     "a fault repeated nothing": (f"submit_ok|{RUN}|pause", DONE),
     "it waited until it was due": (f"due 5|wait 4|{RUN}", DONE),
-    "it started when it was due by a clock that had been put forward": (f"wall 0|due 5|wall 2|wait 2|{RUN}", DONE),
-    "it started when it was due by a clock that was set while it was submitted": (
-        f"wall 0|due 5|wall 1|wait 2|wall 0|{RUN}",
-        DONE,
-    ),
-    "its node lost its lease as the clock was put forward": (
-        "submit_ok|wall 0|start 0|wall 30|start 1 @2|end 1 @2",
-        Ended("completed", 1, 1, crashes=1),
-    ),
     "it was taken over in time": (
         "submit_ok|start 0|kill|wait 20|start 1 @2|end 1 @2",
         Ended("completed", 1, 1, crashes=1),
@@ -215,26 +206,6 @@ BAD = {
     "it is cancelled as expired, and was to wait": ("submit_ok", Ended("cancelled", reason=EXPIRED), promises.ASKED),
     "nobody asked to cancel it while it ran": ("submit_ok|start 0", Ended("cancelled"), promises.ASKED),
     "it started before it was due": (f"due 5|{RUN}", DONE, promises.EARLY),
-    "it started before it was due by a clock that had been put forward": (
-        f"wall 0|due 9|wall 2|wait 2|{RUN}",
-        DONE,
-        promises.EARLY,
-    ),
-    "it started before it was due by a clock that had been put back": (
-        f"wall 0|due 5|wall -2|{RUN}",
-        DONE,
-        promises.EARLY,
-    ),
-    "it started before it was due by a clock that had been put forward before": (
-        f"wall 0|wall 2|wall 2|due 5|{RUN}",
-        DONE,
-        promises.EARLY,
-    ),
-    "it ran again as the clock was put forward by little": (
-        "submit_ok|wall 0|start 0|wall 2|start 1 @2|end 1 @2",
-        AGAIN,
-        promises.REPEATS,
-    ),
     "its retry found it before it was due": (f"due 9|wait 2|{RUN}", DONE, promises.EARLY),
     "it is dead and never ran": ("submit_ok", Ended("dead"), promises.TRIED),
     "it is dead after one failure": ("submit_ok|start 0|fail 0", Ended("dead"), promises.TRIED),
