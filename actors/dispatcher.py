@@ -40,6 +40,7 @@ from ironforge.job.crashes import Crash, is_suspect, requeued
 from ironforge.job.record import RECORD_VERSION, is_alone
 from ironforge.metrics.jobs import Metrics
 from ironforge.settings import Settings
+from ironforge.steps.first_run import recorded
 from ironforge.store import Delivery, Rewrite
 
 logger = logging.getLogger(__name__)
@@ -170,9 +171,11 @@ class Dispatcher(Actor):
                 self._writes.quarantine.add([(delivery, str(error))])
             else:
                 crash = Crash(f"a worker of node {self._node} crashed", self._node, is_alone(stream))
+                if crashed:
+                    job = self._session.began(job)
                 job = requeued(job, self._crash_budget, crash if crashed else None, may_have_started=crashed)
                 if crashed:  # whether its run has recorded something nobody knows any more
-                    job = msgspec.structs.replace(job, version=RECORD_VERSION, journal=True)
+                    job = msgspec.structs.replace(job, version=RECORD_VERSION, journal=recorded(job.journal))
                 alone = is_suspect(job, self._crash_budget)
                 rewrite = Rewrite.of(stream, entry, job, failed=False, alone=alone)
                 if job.ended:

@@ -64,7 +64,8 @@ class OutcomeReporter:
         self._unreadable.append((delivered, reason))
 
     def declined(self, delivered: Delivery) -> None:
-        """A job of a kind that this node does not know. Its record stays as it is: nothing was tried."""
+        """A job of a kind that this node does not know, or that another version of the application has begun. Its
+        record stays as it is: nothing was tried."""
         stream, entry, record = delivered
         job = decode(record)
         self._count += 1

@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from ironforge.actors.kernel import ActorDead, ActorRef, ActorSystem, BeginAnew, MailboxFull
 from ironforge.actors.messages import LeaseGone, WhoHolds
 from ironforge.errors import LeaseLost
+from ironforge.job.record import Job
 from ironforge.metrics.jobs import Metrics
 from ironforge.store import Consumer, Lease, NodeStore
+from ironforge.store.versions import OtherVersion, begun
 
 NODE = "node"
 ASK_SECONDS = 5.0
@@ -39,6 +41,12 @@ class Session:
     def now_ms(self, stream: str) -> float:
         """Unix time by the server that this stream of a delivery is on, and never behind it."""
         return self._store.now_ms(stream)
+
+    def began(self, job: Job) -> Job:
+        """As `store.versions.begun`: this node may have run it. One that another version began it has declined."""
+        with contextlib.suppress(OtherVersion):
+            return begun(job, self._store.same)
+        return job
 
     @contextlib.contextmanager
     def reporting_loss(self) -> Iterator[None]:

@@ -28,6 +28,7 @@ from ironforge.execution.isolation import is_cancelled
 from ironforge.job.expiry import is_expired
 from ironforge.metrics.jobs import Metrics
 from ironforge.store import Delivery
+from ironforge.store.versions import OtherVersion
 
 logger = logging.getLogger(__name__)
 
@@ -140,7 +141,7 @@ class Worker(Actor):
         except IncompatibleRecord as error:
             self._report.unreadable(delivered, str(error))
             return None
-        except UnknownKind:
+        except (UnknownKind, OtherVersion):
             self._report.declined(delivered)
             return None
         job = attempt.job

@@ -6,7 +6,7 @@ A job in a queue that the caller may not use is not there for it, nor is its id,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ironforge.auth.caller import Caller
 from ironforge.auth.quota_enforcer import QuotaEnforcer
@@ -64,6 +64,7 @@ class CallersInspector:
             scheduled=0,
             dead=0,
             waiting=Waits(),
+            versions=[line for line in stats.versions if line.queue in self._queues],
             totals={},
             paused=[queue for queue in stats.paused if queue in self._queues],
         )
@@ -127,6 +128,12 @@ class CallersProducer:
     async def set_paused(self, queue: str, *, paused: bool, most: Most | None = None) -> None:
         self._caller.require_queue(queue)
         await self._producer.set_paused(queue, paused=paused, most=self._most(most))
+
+    async def release(self, kind: str, version: str, *, most: int, queues: Collection[str] | None = None) -> int:
+        own = self._caller.queues
+        if own is not None:
+            queues = own if queues is None else own & frozenset(queues)
+        return await self._producer.release(kind, version, most=most, queues=queues)
 
     def _most(self, most: Most | None) -> Most | None:
         return self._quotas.most(self._caller) if most is None and self._quotas is not None else most

@@ -150,9 +150,14 @@ def _waits(answer: dict[str, Any]) -> tuple[tuple[str, list[str]], ...]:
     return (
         ("no running node serves queue", answer["unserved"]["queues"]),
         ("no running node runs kind", answer["unserved"]["kinds"]),
-        ("declined, and waiting for a node that knows their kind", declined),
+        ("declined, and waiting for a node that may run them", declined),
+        ("no running node has the version that began jobs of", _versions(answer["unserved"]["versions"])),
         ("kept out by a limit", limited),
     )
+
+
+def _versions(told: list[dict[str, Any]]) -> list[str]:
+    return [f"{each['kind']} in version {each['version']} ({counted(each['jobs'], 'job')})" for each in told]
 
 
 def _parked(answer: dict[str, Any]) -> tuple[tuple[str, list[str]], ...]:

@@ -21,6 +21,7 @@ from ironforge.client.transport import ApiError, ApiUnreachable, Json, Transport
 from ironforge.errors import Duplicate, InvalidJob, WaitTimeout
 from ironforge.formats.duration import Duration, seconds_of
 from ironforge.job.checks import check_kind, check_queue
+from ironforge.job.json_values import encode
 from ironforge.job.options import JobKeywords, check_names
 from ironforge.job.record import parse_id
 from ironforge.job.uniqueness import JobIds
@@ -80,6 +81,12 @@ class _OperatorCalls(EventCalls[Answer], Generic[Answer, Ids]):
     def kind(self, kind: str) -> Answer:
         """A kind: its versions with their defaults and schemas, and the nodes that run them. Raises KindNotFound."""
         return self._answer(self._http.call("GET", f"/kinds/{check_kind(kind)}"))
+
+    def release_kind(self, kind: str, version: str) -> Answer:
+        """`{"kind", "version", "released", "more"}`: any version of the application goes on with jobs that wait for a
+        node of the one that began them. `more`: there may be others, for another call. Raises KindNotFound."""
+        body = encode({"version": version}, "body")
+        return self._answer(self._http.call("POST", f"/kinds/{check_kind(kind)}/release", body=body, headers=JSON))
 
     def health(self) -> Answer:
         """The state of the store; an unavailable one is an answer here, not an error."""

@@ -32,10 +32,11 @@ _STATES: Final[dict[JobState, Level]] = {
 
 
 class Problem(NamedTuple):
-    """The same for jobs alike: what is wrong, and what to do."""
+    """The same for jobs alike: what is wrong, and what to do. `level`: None as the state of the jobs says."""
 
     what: str
     fix: str
+    level: Level | None = None
 
 
 async def examine_deploy(forge: Forge, settings: Settings) -> list[Finding]:
@@ -82,7 +83,7 @@ async def _of_state(inspector: Inspector, state: JobState, forge: Forge, setting
             break
     findings = [
         Finding(
-            _STATES[state],
+            problem.level or _STATES[state],
             "deploy",
             f"{counted(count, f'{state} job')} {problem.what}: {'; '.join(examples[problem])}",
             problem.fix,
@@ -129,6 +130,11 @@ def _problems(job: Job, forge: Forge, settings: Settings) -> Iterator[tuple[Prob
         what = f"of kind {job.kind!r}, which this application does not have"
         yield Problem(what, "keep its handler, or a node of the old version, until these have run; or cancel them"), ""
         return
+    if forge.handler(job.kind).version_policy == "same" and job.app_version not in ("", settings.app_version):
+        what = f"of kind {job.kind!r}, begun by version {job.app_version} of the application, which they stay with"
+        fix = "keep a node of that version until these have run, or let any version take those that wait: "
+        fix += f"ironforge kinds release {job.kind} --version {job.app_version}"
+        yield Problem(what, fix, "warn"), ""
     try:
         forge.handler(job.kind).binder.bind(job.payload)
     except InvalidPayload as error:

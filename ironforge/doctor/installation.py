@@ -205,13 +205,15 @@ class _Exam:
         queued = sum(stream.queued for stream in stats.streams)
         paused = f"; paused: {', '.join(stats.paused)}" if stats.paused else ""
         findings = [Finding("ok", "queues", f"{counted(queued, 'waiting job')}{paused}")]
-        unserved = _unserved(stats, await self._inspector.kinds())
+        kinds = await self._inspector.kinds()
+        unserved = _unserved(stats, kinds)
         for queue, waiting in unserved.items():
             message = f"queue {queue} has {counted(waiting, 'waiting job')}, and no running node serves it"
             findings.append(Finding("warn", "queues", message, f"{NODE_START} --queues {queue}"))
-        if declined := sum(stream.declined for stream in stats.streams):
+        if declined := sum(each.declined for each in stats.streams) - sum(line.jobs for line in stats.versions):
             message = f"{counted(declined, 'declined job')}, for no node that serves their queue runs their kind"
             findings.append(Finding("warn", "queues", message, NODE_START))
+        findings += _of_versions(stats, kinds)
         for stream in stats.streams:
             age_seconds = 0.0 if stream.oldest_ms is None else (stats.now_ms - stream.oldest_ms) / 1000
             if age_seconds > LONG_WAIT_SECONDS and stream.queue not in unserved:
@@ -225,6 +227,18 @@ class _Exam:
             fix = "ironforge dlq list, then ironforge dlq retry --all"
             findings.append(Finding("warn", "dead letter", f"{counted(stats.dead, 'job')} gave up", fix))
         return findings
+
+
+def _of_versions(stats: Stats, kinds: Kinds) -> Iterator[Finding]:
+    for line in kinds.without_node(stats.versions)[:MOST_SHOWN]:
+        message = (
+            f"{counted(line.jobs, 'job')} of kind {line.kind} in queue {line.queue}, begun by version {line.version} "
+        )
+        fix = (
+            f"start a node with {environment_name('app_version')}={line.version}; to have any version go on with them: "
+        )
+        fix += f"ironforge kinds release {line.kind} --version {line.version}"
+        yield Finding("warn", "versions", f"{message}of the application, which no running node has", fix)
 
 
 def _unserved(stats: Stats, kinds: Kinds) -> Counter[str]:

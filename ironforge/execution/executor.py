@@ -36,6 +36,7 @@ from ironforge.redis.shards import part_of
 from ironforge.settings import Settings, namespaces_of
 from ironforge.steps.calls import ChildJob
 from ironforge.store import Submission
+from ironforge.store.versions import begun
 
 __all__ = ["Attempt", "Ending", "Executor", "Interrupt", "Outcome", "Steps"]
 
@@ -67,6 +68,9 @@ class Executor:
         # None without hooks: then telling of events costs no more than to look.
         self.hooks = EventHooks(forge.hooks, node, self._provided) if forge.hooks else None
         self._handlers = {kind: forge.handler(kind) for kind in forge.kinds}
+        # The version of those of which a job stays with that of its first run.
+        staying = (kind for kind, each in self._handlers.items() if each.version_policy == "same")
+        self._same = dict.fromkeys(staying, settings.app_version) if settings.app_version else {}
         self._endpoints = {kind: compose(layers, self._endpoint(each)) for kind, each in self._handlers.items()}
 
     def prepare(self, record: bytes, stream: str = "") -> Attempt:
@@ -74,13 +78,16 @@ class Executor:
 
         `stream`: where it was delivered from, which says the namespace when the node serves several.
 
-        Raises IncompatibleRecord when the bytes are no job, and UnknownKind when no handler here is for it.
+        Raises IncompatibleRecord when the bytes are no job, UnknownKind when no handler here is for it, OtherVersion
+        when it stays with another version of the application.
         """
         job = decode(record)
         namespace = self._namespaces[part_of(stream)]
         handler = self._handlers.get(job.kind)
         if handler is None:
             raise UnknownKind(f"this node knows no kind {job.kind!r}")
+        if self._same:
+            job = begun(job, self._same)
         if job.timeout_ms is not None:
             return Attempt(job, handler, job.timeout_ms / 1000, namespace)
         limit = handler.options.timeout_seconds

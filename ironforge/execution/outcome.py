@@ -33,6 +33,7 @@ from ironforge.job.record import RECORD_VERSION, Job, JobState, encode
 from ironforge.job.tracebacks import AttemptError
 from ironforge.job.uniqueness import held_key
 from ironforge.settings import Settings
+from ironforge.steps.first_run import recorded
 from ironforge.steps.parking import Pending
 from ironforge.steps.waits import Ties, Wait, ties_of
 
@@ -152,7 +153,9 @@ class Attempt(msgspec.Struct, eq=False):
         """The job as this run leaves it: it waits for nothing any more. One that has recorded something has a journal,
         and crashes count anew from there."""
         if self.stepping is not None and self.stepping.journal.recorded:
-            return msgspec.structs.replace(job, version=RECORD_VERSION, journal=True, wait=None, crashes=0)
+            return msgspec.structs.replace(
+                job, version=RECORD_VERSION, journal=recorded(job.journal), wait=None, crashes=0
+            )
         return job if job.wait is None else msgspec.structs.replace(job, wait=None)
 
     def stop(self) -> None:
@@ -238,7 +241,8 @@ class Outcomes:
         """Without an attempt spent, and with what a crash before the wait would have counted."""
         until_ms = pending.until_ms if pending.delay_ms is None else round(steps.journal.now_ms()) + pending.delay_ms
         wait = Wait(pending.for_, pending.field, pending.event, until_ms)
-        job = attempt.job.again(version=RECORD_VERSION, journal=True, wait=wait, crashes=0)
+        left = attempt.job
+        job = left.again(version=RECORD_VERSION, journal=recorded(left.journal), wait=wait, crashes=0)
         since_ms = pending.started_ms
         return Outcome(Ending.WAITING, job, b"", job.id, job.kind, attempt.seconds, 0, waits_since_ms=since_ms)
 

@@ -7,18 +7,25 @@ from ironforge.handlers.forge import Forge, Handler
 from ironforge.job.definition import MAX_KINDS, Announcement, decode_definition
 from ironforge.logs.setup import get_logger
 from ironforge.schedules.in_code import announcement_of
+from ironforge.settings import environment_name
 
 _log = get_logger("ironforge.handlers")
 
 
 def announcements_of(forge: Forge, version: str) -> list[Announcement]:
-    """`version`: the application's. Raises ConfigError when there are too many kinds."""
+    """`version`: the application's. Raises ConfigError when there are too many kinds, or jobs are to stay with a
+    version and there is none."""
     if len(forge.kinds) > MAX_KINDS:
         raise ConfigError(
             f"this application registers {len(forge.kinds)} kinds, and a node announces {MAX_KINDS} at most: "
             "use one kind for jobs that the same handler runs, and tell them apart by their payloads"
         )
-    handlers = map(forge.handler, forge.kinds)
+    handlers = [forge.handler(kind) for kind in forge.kinds]
+    if not version and (staying := [each.kind for each in handlers if each.version_policy == "same"]):
+        raise ConfigError(
+            f"jobs of kind {staying[0]!r} stay with the version of the application that began them, and there is none: "
+            f"set {environment_name('app_version')}"
+        )
     return [_announcement(each, version) for each in handlers]
 
 
@@ -40,7 +47,7 @@ def schedules_of(forge: Forge) -> list[Announcement]:
 
 def _announcement(handler: Handler, version: str) -> Announcement:
     schema = handler.payload_schema()
-    made = Announcement.of(handler.kind, version, handler.options, schema)
+    made = Announcement.of(handler.kind, version, handler.options, schema, handler.version_policy)
     if schema is not None and decode_definition(made.definition).schema is None:
         _log.warning("the schema of a payload is too large to announce: doors do not check it", kind=handler.kind)
     return made

@@ -25,6 +25,7 @@ from ironforge.handlers.scheduling import Scheduling
 from ironforge.handlers.submission import SubmissionBuilder, Submitter, each_of
 from ironforge.job.checked_options import CheckedOptions
 from ironforge.job.checks import KEEP_SECONDS, check_event_name, check_event_payload, check_keep, check_kind
+from ironforge.job.definition import VersionPolicy, check_policy
 from ironforge.job.json_values import encode, encode_payload
 from ironforge.job.options import (
     JobKeywords,
@@ -51,6 +52,7 @@ class Handler(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     `options`: what a submission of this kind gets where it says nothing itself.
     `provided`: by name, the parameters that get what a lifespan yields.
     `schema`: that of the payload, where the application gives one of its own.
+    `version_policy`: which versions of the application go on with a job that one of them has begun.
     """
 
     kind: str
@@ -61,6 +63,7 @@ class Handler(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     options: JobOptions
     backoff: Backoff
     schema: Mapping[str, Any] | None = None
+    version_policy: VersionPolicy = "any"
 
     @functools.cached_property
     def at_door(self) -> CheckedOptions:
@@ -92,6 +95,7 @@ class Forge(Scheduling):
         backoff: Backoff | None = None,
         strict: bool = False,
         schema: Mapping[str, Any] | None = None,
+        version_policy: VersionPolicy = "any",
         **given: Unpack[KindKeywords],
     ) -> Callable[[Function], Function]:
         """Register the decorated function as the handler of `kind`. Raises ConfigError for anything wrong.
@@ -99,12 +103,14 @@ class Forge(Scheduling):
         `executor`: async functions run on the event loop, also those that a decorator has wrapped; others in a thread;
         "process" is for CPU work. What any of them returns is awaited if it can be. `strict`: payloads with fields that
         the handler does not name are refused; else these are ignored. `schema`: JSON Schema of the payload, by which
-        doors check in place of the one that is made of the signature.
+        doors check in place of the one that is made of the signature. `version_policy`: "same" has a job that has run
+        once wait for a node with the same version of the application, `IRONFORGE_APP_VERSION`.
         """
         check_names(f"@forge.job({kind!r})", given, KindKeywords)
         _check_backoff(kind, backoff)
         options = _checked(kind, given)
         _check_schema(kind, schema)
+        check_policy(kind, version_policy)
 
         def register(function: Function) -> Function:
             runs_in = _executor_of(function, executor)
@@ -119,6 +125,7 @@ class Forge(Scheduling):
                     options=options,
                     backoff=Backoff() if backoff is None else backoff,
                     schema=schema,
+                    version_policy=version_policy,
                 )
             )
             return function

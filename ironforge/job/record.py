@@ -22,6 +22,7 @@ from ironforge.job.tick import JobTick
 from ironforge.job.tracebacks import AttemptError
 from ironforge.job.uniqueness import UniqueUse
 from ironforge.settings import NAME
+from ironforge.steps.first_run import FirstRun
 from ironforge.steps.waits import ParentRef, Wait
 
 # The newest that can be read. A job that uses nothing of it has the first: older nodes run it as well.
@@ -111,8 +112,8 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
     `ready_ms` is since when it may start, again, after a delay, a retry, an interruption or a revival (0: from its
     creation on). `revivals` counts how often it came back from the dead letter. `expires_ms`: a job that
     has not started by then is cancelled (0: never, or no longer); the server writes it, by its own clock. `tick`: of
-    the schedule that it is from. `journal`: a run of it has recorded something. `wait`: what it waits for, or waited
-    for, as the last run left it. `parent`: of a child.
+    the schedule that it is from. `journal`: a run of it has recorded something; of one that stays with a version of the
+    application, that too. `wait`: what it waits for, or waited for, as the last run left it. `parent`: of a child.
     New fields go to the end with a default: older and newer nodes then read each other's records.
     """
 
@@ -143,7 +144,7 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
     unique: UniqueUse | None = None
     expires_ms: TimeMs = 0
     tick: JobTick | None = None
-    journal: bool = False
+    journal: bool | FirstRun = False
     wait: Wait | None = None
     parent: ParentRef | None = None
 
@@ -156,6 +157,11 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
         """Its fairness key with the weight, and its limits, as the index and the scripts want them; empty without."""
         turn = f":{self.fairness_weight}:{self.fairness_key}" if self.fairness_key else ""
         return mark_of(self.limits, turn, self.created_ms if self.fence else 0) if self.limits else turn
+
+    @property
+    def app_version(self) -> str:
+        """Of the application, which it stays with since its first run; empty: any may run it."""
+        return self.journal.version if isinstance(self.journal, FirstRun) else ""
 
     @property
     def text_id(self) -> str:

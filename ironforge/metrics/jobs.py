@@ -64,7 +64,10 @@ class Metrics:
         self._failed = counter("ironforge_jobs_failed_total", "Failed attempts")
         self._retried = counter("ironforge_jobs_retried_total", "Retries scheduled")
         self._dead = counter("ironforge_jobs_dlq_total", "Jobs that gave up and went to the dead letter")
-        self._declined = counter("ironforge_jobs_declined_total", "Jobs of a kind that their node did not know")
+        self._declined = counter(
+            "ironforge_jobs_declined_total",
+            "Jobs of a kind that their node did not know, or begun by another version of the application",
+        )
         self._duration = Histogram(
             "ironforge_job_duration_seconds",
             "Run time of one attempt, whatever its outcome",

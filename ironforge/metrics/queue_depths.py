@@ -51,6 +51,11 @@ class Depths(Collector):
             ("ironforge_scheduled_depth", "Jobs that are not due yet", stats.scheduled),
             ("ironforge_dlq_depth", "Jobs in the dead letter", stats.dead),
             ("ironforge_unserved_kinds", "Kinds that are known and that no node runs", len(kinds.unserved)),
+            (
+                "ironforge_unserved_version_jobs",
+                "Jobs that wait for a node with the version of the application that began them, where none has it",
+                sum(line.jobs for line in kinds.without_node(stats.versions)),
+            ),
             ("ironforge_nodes", "Nodes that hold a lease", len(alive)),
             ("ironforge_worker_slots", "Jobs that these can run at a time", sum(node.concurrency for node in alive)),
             *_of_schedules(stats),
@@ -78,7 +83,7 @@ class Depths(Collector):
         running = self._family("ironforge_queue_running", "Jobs running", *labels)
         suspects = self._family("ironforge_queue_suspects", "Jobs of these that wait to run alone", *labels)
         declined = self._family(
-            "ironforge_queue_declined", "Jobs of these that wait for a node that knows their kind", *labels
+            "ironforge_queue_declined", "Jobs of these that wait for a node that may run them", *labels
         )
         limited = self._family("ironforge_queue_limited", "Jobs of these that a limit keeps out", *labels)
         age = self._family("ironforge_queue_oldest_age_seconds", "How long the longest of them has waited", *labels)

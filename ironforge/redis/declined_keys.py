@@ -1,4 +1,5 @@
-"""The keys of jobs that nodes declined, because they did not know their kind."""
+"""The keys of jobs that nodes declined: of a kind that they did not know, or begun by another version of the
+application."""
 
 from __future__ import annotations
 
@@ -12,9 +13,17 @@ class DeclinedKeys(KeySpace):
         "declined:<queue>:<priority>",
         "zset",
         STAYS,
-        "`<kind>\\n<id>` of jobs whose nodes did not know their kind, by kind, within one by creation; `<kind>:a` of "
-        "those that run alone",
-        "nodes that do not know a job's kind keep it, those that know it take none that was declined",
+        "`<kind>\\n<id>` of jobs whose nodes did not know their kind, by kind, within one by creation; "
+        "`<kind>@<version>` of those that stay with a version of the application, and behind either `:a` of those that "
+        "run alone",
+        "nodes that must not run a job keep it, those that may run it take none that was declined",
+    )
+    versionlines = Key(
+        "versionlines",
+        "set",
+        STAYS,
+        "lines in `unserved` of jobs that stay with a version of the application",
+        "as of `declined`",
     )
     unserved = Key(
         "unserved",

@@ -57,7 +57,8 @@ class ParentRef(msgspec.Struct, array_like=True, frozen=True):
 Ties: TypeAlias = tuple[()] | tuple[bool, bytes, str, int]
 
 
-def ties_of(parent: ParentRef | None, *, journal: bool) -> Ties:
+def ties_of(parent: ParentRef | None, *, journal: object) -> Ties:
+    """`journal`: true for a job that has one."""
     if parent is None:
-        return (journal, b"", "", 0) if journal else ()
-    return journal, parent.id, parent.name, parent.index
+        return (True, b"", "", 0) if journal else ()
+    return bool(journal), parent.id, parent.name, parent.index

@@ -6,7 +6,7 @@ Every method raises StoreUnavailable when the server cannot be used now.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
@@ -93,6 +93,10 @@ class Producer(Protocol):
         Everything else goes on: jobs come in, fall due, are cancelled, and what nodes hold runs to its end. Raises
         QuotaExceeded.
         """
+
+    async def release(self, kind: str, version: str, *, most: int, queues: Collection[str] | None = None) -> int:
+        """Queued jobs that a version of the application has begun, and that wait for a node which has it, may be run by
+        any version; how many of them, `most` at once. `queues`: of these alone."""
 
 
 # --------------------------------------------------------------------------- looking

@@ -29,6 +29,16 @@ class StreamDepth(NamedTuple):
         )
 
 
+class VersionLine(NamedTuple):
+    """Queued jobs of a kind that nodes declined, for another version of the application has begun them: they wait for a
+    node that has it."""
+
+    queue: str
+    kind: str
+    version: str
+    jobs: int
+
+
 class ScheduleCounts(NamedTuple):
     """How many schedules there are; of these: paused ones; `broken` ones, which cannot be read or whose job is refused;
     `overdue` ones, whose tick nothing fires. `next_ms`: when the next tick fires, Unix time; None: there is none."""
@@ -64,7 +74,7 @@ class Waits(NamedTuple):
 class Stats(NamedTuple):
     """`totals` counts since the namespace exists: submitted, completed, failed, retried, dead (poison: of those),
     cancelled (expired: of those), and ticks of schedules; all, also those that are 0. `paused`: names of queues,
-    sorted, also of those that have no job."""
+    sorted, also of those that have no job. `versions`: jobs that wait for one, sorted."""
 
     streams: list[StreamDepth]
     scheduled: int
@@ -74,6 +84,7 @@ class Stats(NamedTuple):
     paused: Sequence[str] = ()
     schedules: ScheduleCounts = ScheduleCounts()
     waiting: Waits = Waits()
+    versions: Sequence[VersionLine] = ()
 
     @property
     def next_tick_seconds(self) -> float | None:

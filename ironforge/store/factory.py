@@ -6,15 +6,16 @@ Opening sends nothing: the first call connects, so a process can start while the
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
-from ironforge.job.definition import Announcement
+from ironforge.job.definition import Announcement, same_version
 from ironforge.process.background import in_background
 from ironforge.redis.connection import Connection, DoorConnection
 from ironforge.redis.keys import Keys
 from ironforge.redis.shards import NamespaceShard, namespace_shards_of, part_of, shards_of
 from ironforge.settings import Settings, of_namespace
 from ironforge.store.consumer.consumer import RedisConsumer
+from ironforge.store.consumer.declined_jobs import OwnKinds
 from ironforge.store.consumer.leases import RedisLeases
 from ironforge.store.consumer.notifications import RedisNotifications
 from ironforge.store.contract import Inspector, Limits, Producer
@@ -135,7 +136,7 @@ class Shard:
             schedules=schedules,
             clock=self.clock,
         )
-        self._kinds = [each.name for each in announced or ()]
+        self.kinds = OwnKinds([each.name for each in announced or ()], same_version(announced or ()))
         self.signals = RedisNotifications(settings, keys)
 
     def work(self, lease: Lease, links: ShardLinks) -> RedisConsumer:
@@ -145,7 +146,7 @@ class Shard:
             links,
             lease,
             fetching=self._fetching,
-            kinds=self._kinds,
+            kinds=self.kinds,
             clock=self.clock,
             on_schedules=self.ticker.wake if self.ticker else no_matter_when,
         )
@@ -215,6 +216,11 @@ class NodeStore:
     def now_ms(self, stream: str) -> float:
         """Unix time by the server that this stream of a delivery is on, and never behind it."""
         return self._shards[part_of(stream)].clock.now_ms()
+
+    @property
+    def same(self) -> Mapping[str, str]:
+        """The version of the application, by kind, of those whose jobs stay with it."""
+        return self._shards[0].kinds.same
 
     async def announce_schedules(self) -> None:
         """Before its first lease. Raises StoreUnavailable."""

@@ -15,7 +15,9 @@ from ironforge.job.checked_options import CheckedOptions
 from ironforge.job.definition import KindDefinition
 from ironforge.job.options import JobOptions
 from ironforge.job.payload_schema import check_payload
+from ironforge.store.counts import VersionLine
 from ironforge.store.node_view import About
+from ironforge.store.versions import in_line
 
 # How long a definition is kept after the last node that had it, and how exactly that time is noted.
 KEPT_MS: Final = 30 * 86_400_000
@@ -90,10 +92,11 @@ class Kinds(NamedTuple):
     nodes: Mapping[str, About]
     runs: Mapping[str, Mapping[str, str]]
 
-    def serving(self, queue: str, kind: str | None = None) -> Iterator[str]:
-        """The nodes that take jobs from this queue, and run this kind, if one is given."""
+    def serving(self, queue: str, kind: str | None = None, version: str = "") -> Iterator[str]:
+        """The nodes that take jobs from this queue, and run this kind, if one is given; of jobs that stay with a
+        version of the application those that may."""
         for node, about in self.nodes.items():
-            if (queue in about.queues or not about.queues) and (kind is None or self.may_run(node, kind)):
+            if (queue in about.queues or not about.queues) and (kind is None or self.may_run(node, kind, version)):
                 yield node
 
     def servers(self) -> Callable[[str], int]:
@@ -107,7 +110,13 @@ class Kinds(NamedTuple):
         """The kinds that no node runs, sorted."""
         return sorted(name for name in self.known if not self.is_run(name))
 
-    def may_run(self, node: str, kind: str) -> bool:
+    def without_node(self, lines: Iterable[VersionLine]) -> list[VersionLine]:
+        """Those of these jobs that no node may go on with."""
+        return [line for line in lines if not any(self.serving(line.queue, line.kind, line.version))]
+
+    def may_run(self, node: str, kind: str, version: str = "") -> bool:
+        if version and self.nodes[node].same.get(kind) not in (None, in_line(version)):
+            return False
         return node not in self.runs or kind in self.runs[node]
 
     def is_run(self, kind: str) -> bool:

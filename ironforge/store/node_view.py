@@ -15,7 +15,8 @@ JOBS_NAMED: Final = 100
 
 class About(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a node says of itself when it joins. `since_ms` by its own clock; `app_version`: of its application;
-    `limits` and `schedules` that its code defines, each with the digest of its definition."""
+    `limits` and `schedules` that its code defines, each with the digest of its definition; `same`: of the kinds whose
+    jobs stay with a version, which one this is, as names of lines have it."""
 
     queues: tuple[str, ...] = ()
     concurrency: int = 0
@@ -24,6 +25,7 @@ class About(msgspec.Struct, frozen=True, omit_defaults=True):
     app_version: str = ""
     limits: Mapping[str, str] = {}
     schedules: Mapping[str, str] = {}
+    same: Mapping[str, str] = {}
 
     @property
     def shown(self) -> tuple[tuple[str, ...], int, str, int, str]:

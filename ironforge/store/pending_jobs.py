@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from ironforge.job.definition import Announcement
+from ironforge.job.definition import Announcement, same_version
 from ironforge.job.record import split_stream
 from ironforge.redis.connection import Command
 from ironforge.redis.keys import STREAM_ENDINGS, Keys
@@ -17,6 +17,7 @@ from ironforge.redis.scripts import CONSUMERS, Script
 from ironforge.settings import Settings
 from ironforge.store.node_view import JOBS_NAMED, About, NodeView, RunningJob
 from ironforge.store.retention import score_ms
+from ironforge.store.versions import in_line
 from ironforge.version import VERSION
 
 # What may be read for the names: the server has to read a payload to see what is in front of it.
@@ -68,10 +69,15 @@ _decode_runs: Final = msgspec.json.Decoder(dict[str, str]).decode
 
 
 def about(
-    settings: Settings, since_ms: int, limits: Iterable[Announcement], schedules: Iterable[Announcement]
+    settings: Settings,
+    since_ms: int,
+    kinds: Iterable[Announcement],
+    limits: Iterable[Announcement],
+    schedules: Iterable[Announcement],
 ) -> bytes:
     given = settings.queues, settings.concurrency, VERSION, since_ms, settings.app_version
-    return _encode(About(*given, _digests(limits), _digests(schedules)))
+    same = {kind: in_line(version) for kind, version in same_version(kinds).items()}
+    return _encode(About(*given, _digests(limits), _digests(schedules), same))
 
 
 def runs(announced: Iterable[Announcement]) -> bytes:

@@ -12,7 +12,9 @@ from ironforge.steps.names import shown
 from ironforge.steps.waits import Wait
 from ironforge.store.kinds import Kinds
 
-WaitingCode = Literal["no_node_for_queue", "no_node_for_kind", "limit", "sleep", "event", "children"]
+WaitingCode = Literal[
+    "no_node_for_queue", "no_node_for_kind", "no_node_for_version", "limit", "sleep", "event", "children"
+]
 
 
 class Waiting(NamedTuple):
@@ -48,7 +50,7 @@ def explained(job: Job, told: Waiting | None, kinds: Kinds) -> Waiting | None:
 
 
 def _without_node(job: Job, kinds: Kinds) -> Waiting | None:
-    """None: some node takes jobs of its queue and runs its kind."""
+    """None: some node takes jobs of its queue, and may run it."""
     if not any(kinds.serving(job.queue)):
         return Waiting("no_node_for_queue", f"no running node serves queue {job.queue}")
     if not any(kinds.serving(job.queue, job.kind)):
@@ -56,6 +58,11 @@ def _without_node(job: Job, kinds: Kinds) -> Waiting | None:
         if job.kind not in kinds.known:
             detail += ", and none has announced it"
         return Waiting("no_node_for_kind", detail)
+    if job.app_version and not any(kinds.serving(job.queue, job.kind, job.app_version)):
+        detail = (
+            f"version {job.app_version} of the application has begun it, and no running node that may run it has that"
+        )
+        return Waiting("no_node_for_version", detail)
     return None
 
 
@@ -87,5 +94,10 @@ def _behind_limit(location: bytes, next_ms: int | None, throttled: bytes, holder
 
 
 def _declined(job: Job, until_ms: int | None) -> Waiting:
+    if job.app_version:
+        detail = f"version {job.app_version} of the application has begun it, and nodes of other versions declined it"
+        return Waiting(
+            "no_node_for_version", f"{detail}: it waits for one that has it and serves queue {job.queue}", until_ms
+        )
     detail = f"nodes without kind {job.kind} declined it: it waits for one that runs it and serves queue {job.queue}"
     return Waiting("no_node_for_kind", detail, until_ms)

@@ -14,7 +14,7 @@ from tests.support.contract import CONTRACT_TIMEOUT_SECONDS, differences
 
 OPERATION_IDS = (
     "submitJob submitBatch listJobs getJob cancelJob retryJob listDeadJobs getQueueStats pauseQueue "
-    "resumeQueue listKinds getKind listLimits getLimit putLimit overrideLimit deleteLimit resumeLimit "
+    "resumeQueue listKinds getKind releaseKind listLimits getLimit putLimit overrideLimit deleteLimit resumeLimit "
     "listSchedules getSchedule applySchedules putSchedule deleteSchedule pauseSchedule resumeSchedule listNextTicks "
     "sendEvent getEvent listPastTicks triggerSchedule backfillSchedule listNodes getHealth getLiveness getReadiness "
     "getMetrics getOpenApi getQuotas listKeys createKey revokeKey listAudit"

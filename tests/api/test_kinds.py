@@ -192,10 +192,10 @@ async def test_the_statistics_count_the_nodes_of_each_queue_and_name_what_is_not
     stats = await told(api, "/queues/stats")
     served = {each["queue"]: each["served_by"] for each in stats["queues"]}
     assert served == {"reports": 0, "other": 1}
-    assert stats["unserved"] == {"queues": ["reports"], "kinds": []}
+    assert stats["unserved"] == {"queues": ["reports"], "kinds": [], "versions": []}
 
 
 async def test_a_kind_without_a_node_is_not_served(announce, start_api, settings: Settings) -> None:
     await (await announce()).leave()
     stats = await told(await start_api(settings), "/queues/stats")
-    assert stats["unserved"] == {"queues": [], "kinds": ["report.build"]}
+    assert stats["unserved"] == {"queues": [], "kinds": ["report.build"], "versions": []}

@@ -47,6 +47,7 @@ WHO_MAY: Final = {
     "getEvent": "jobs:read",
     "listKinds": "jobs:read",
     "getKind": "jobs:read",
+    "releaseKind": "jobs:retry",
     "listNodes": "metrics:read",
     "getHealth": "metrics:read",
     "getMetrics": "metrics:read",
@@ -75,6 +76,7 @@ BODIES: Final = {
     "overrideLimit": {"override": {"concurrency": 2}},
     "putSchedule": {"every_seconds": 7, "job": {"kind": "ours.only", "queue": "ours"}},
     "applySchedules": {"schedules": {}},
+    "releaseKind": {"version": "1"},
     "backfillSchedule": {"from": "2030-01-01T00:00:00Z", "to": "2030-01-01T00:01:00Z"},
 }
 PUTS: Final = ("putLimit", "putSchedule", "sendEvent")

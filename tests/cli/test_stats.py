@@ -12,7 +12,7 @@ from ironforge.cli.status import _stats
 ANSWER: dict[str, Any] = {
     "queues": [],
     "paused": [],
-    "unserved": {"queues": [], "kinds": []},
+    "unserved": {"queues": [], "kinds": [], "versions": []},
     "totals": {},
     "rates": None,
     "scheduled": 0,

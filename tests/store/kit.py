@@ -231,6 +231,7 @@ class Cluster:
         assert members == index
         lines = {b"", b"at", *(location[2:] for location in index.values())} if index else set()
         assert seen.members(self.keys.unserved) == lines
+        assert seen.members(self.keys.versionlines) == {line for line in lines if b"@" in line}
 
     async def close(self) -> None:
         for close in reversed(self._closing):

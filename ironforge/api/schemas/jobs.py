@@ -201,6 +201,10 @@ class JobAnswer(_WithOptions):  # type: ignore[misc] # made at run time
     result: Annotated[msgspec.Raw, Meta(description="what the handler returned")]
     reason: Annotated[str | None, Meta(description="why it is dead or cancelled")]
     cancel_requested: bool
+    app_version: Annotated[
+        str | None,
+        Meta(description="version of the application that it stays with since its first run; null: any may run it"),
+    ]
     schedule: Annotated[JobTickAnswer | None, Meta(description="that it is from; null: from none")]
     parent: Annotated[ParentAnswer | None, Meta(description="null: it is no child of another job")]
     steps: Annotated[list[StepAnswer] | None, Meta(description="null: not asked for")]

@@ -13,6 +13,12 @@ Defaults = Annotated[
     dict[str, Any],
     Meta(description="options that the kind fixes, as in a submission, which may say others"),
 ]
+Policy = Annotated[
+    str,
+    Meta(description="any: every version goes on with a job that has run; same: the version of its first run alone"),
+]
+# So many jobs are released by one call.
+RELEASED_AT_ONCE = 5_000
 Version = Annotated[str, Meta(description="of the application; empty: it did not say")]
 
 
@@ -32,6 +38,7 @@ class KindSummary(msgspec.Struct):
     version: Version
     announced_at: Time
     defaults: Defaults
+    version_policy: Policy
 
 
 class KindPage(msgspec.Struct):
@@ -49,6 +56,7 @@ class KindVersionAnswer(msgspec.Struct):
     nodes: Annotated[list[str], Meta(description="the nodes that run it now")]
     defaults: Defaults
     schema: Annotated[dict[str, Any] | None, Meta(description="JSON Schema of the payload; null: none is known")]
+    version_policy: Policy
 
 
 class KindAnswer(msgspec.Struct):
@@ -57,3 +65,18 @@ class KindAnswer(msgspec.Struct):
     kind: str
     live: Annotated[bool, Meta(description="a node runs it now")]
     versions: list[KindVersionAnswer]
+
+
+class ReleaseBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Which jobs of a kind any version of the application may go on with."""
+
+    version: Annotated[str, Meta(description="that began them", min_length=1, max_length=64)]
+
+
+class ReleaseAnswer(msgspec.Struct):
+    """What became of jobs that waited for a node with the version that began them."""
+
+    kind: str
+    version: str
+    released: Annotated[int, Meta(description="any version may go on with them from now on")]
+    more: Annotated[bool, Meta(description=f"there may be others: one call releases {RELEASED_AT_ONCE:,} at most")]

@@ -28,8 +28,18 @@ class StreamStats(msgspec.Struct):
     ]
     served_by: Annotated[int, Meta(description="nodes that take jobs from the queue")]
     suspects: Annotated[int, Meta(description="queued jobs that wait to run alone: nodes died while they held them")]
-    declined: Annotated[int, Meta(description="queued jobs that wait for a node that knows their kind")]
+    declined: Annotated[
+        int, Meta(description="queued jobs that wait for a node that knows their kind, or has their version")
+    ]
     limited: Annotated[int, Meta(description="queued jobs that a limit keeps out")]
+
+
+class UnservedVersion(msgspec.Struct):
+    """Jobs that a version of the application has begun, and that wait for a node which has it: none has."""
+
+    kind: str
+    version: str
+    jobs: int
 
 
 class UnservedAnswer(msgspec.Struct):
@@ -37,6 +47,10 @@ class UnservedAnswer(msgspec.Struct):
 
     queues: list[str]
     kinds: Annotated[list[str], Meta(description=f"the first {UNSERVED_NAMED}, in the order of their names")]
+    versions: Annotated[
+        list[UnservedVersion],
+        Meta(description=f"kinds whose jobs stay with the version that began them; the first {UNSERVED_NAMED}"),
+    ]
 
 
 class ScheduleStats(msgspec.Struct):

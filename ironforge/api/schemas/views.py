@@ -6,6 +6,7 @@ through.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -30,6 +31,7 @@ from ironforge.api.schemas.operator import (
     ScheduleStats,
     StreamStats,
     UnservedAnswer,
+    UnservedVersion,
     WaitingStats,
 )
 from ironforge.job import options
@@ -94,6 +96,7 @@ def job_answer(view: JobView) -> JobAnswer:
         result=stored_json(job.result),
         reason=job.reason or None,
         cancel_requested=view.cancel_requested,
+        app_version=job.app_version or None,
         schedule=job.tick and JobTickAnswer(job.tick.schedule, rfc3339(job.tick.at_ms)),
         parent=job.parent and ParentAnswer(format_id(job.parent.id), names.shown(job.parent.name), job.parent.index),
         steps=None,
@@ -105,7 +108,7 @@ def bare_job_answer(view: JobView) -> JobAnswer:
     """Without what came from the submitter and the handler."""
     shown = job_answer(view)
     shown.payload = shown.result = msgspec.Raw(b"null")
-    shown.errors, shown.reason, shown.schedule, shown.parent = [], None, None, None
+    shown.errors, shown.reason, shown.schedule, shown.parent, shown.app_version = [], None, None, None, None
     for option in options.RECORDED:
         if option.name not in options.KindOptions.__struct_fields__ or option.name in ("unique", "limits"):
             setattr(shown, option.name, option.default)
@@ -129,13 +132,20 @@ def queue_stats(stats: Stats, kinds: Kinds, rates: dict[str, float] | None) -> Q
         waiting=WaitingStats(stats.waiting.total, *stats.waiting),
         dlq_depth=stats.dead,
         paused=list(stats.paused),
-        unserved=UnservedAnswer([*unserved], kinds.unserved[:UNSERVED_NAMED]),
+        unserved=UnservedAnswer([*unserved], kinds.unserved[:UNSERVED_NAMED], _unserved_versions(stats, kinds)),
         oldest_age_seconds=max(ages, default=None),
         schedules=_schedule_stats(stats),
         totals=stats.totals,
         rates=rates,
         at=rfc3339(stats.now_ms),
     )
+
+
+def _unserved_versions(stats: Stats, kinds: Kinds) -> list[UnservedVersion]:
+    jobs: Counter[tuple[str, str]] = Counter()
+    for line in kinds.without_node(stats.versions):
+        jobs[line.kind, line.version] += line.jobs
+    return [UnservedVersion(*where, count) for where, count in sorted(jobs.items())[:UNSERVED_NAMED]]
 
 
 def _schedule_stats(stats: Stats) -> ScheduleStats:
@@ -173,7 +183,15 @@ def _node(node: NodeView) -> NodeAnswer:
 def kind_summary(kind: Kind) -> KindSummary:
     definition, nodes = kind.definition, len(kind.nodes)
     announced_at = rfc3339(kind.versions[0].announced_ms)
-    return KindSummary(kind.name, nodes > 0, nodes, definition.version, announced_at, {**definition.defaults})
+    return KindSummary(
+        kind.name,
+        nodes > 0,
+        nodes,
+        definition.version,
+        announced_at,
+        {**definition.defaults},
+        definition.version_policy,
+    )
 
 
 def kind_answer(kind: Kind) -> KindAnswer:
@@ -184,7 +202,12 @@ def _kind_version(version: KindVersion) -> KindVersionAnswer:
     definition = version.definition
     schema = None if definition.schema is None else {**definition.schema}
     return KindVersionAnswer(
-        definition.version, rfc3339(version.announced_ms), list(version.nodes), {**definition.defaults}, schema
+        definition.version,
+        rfc3339(version.announced_ms),
+        list(version.nodes),
+        {**definition.defaults},
+        schema,
+        definition.version_policy,
     )
 
 

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Gives up jobs of a kind that no node serves: to the dead letter. Nothing was tried, so nothing counts as failed or crashed.
--- KEYS  fence, index, dead, parked, totals, unserved, room, declined
+-- Gives up jobs that no node may run: to the dead letter. Nothing was tried, so nothing counts as failed or crashed.
+-- KEYS  fence, index, dead, parked, totals, unserved, versionlines, room, declined
 -- ARGV  epoch, name, score, then per job: id, record
 --       name of the line, its score as it was seen: a node that serves it has changed that
 -- USES  stem, clock, count, kind_line, vacate, limits, holders, unique, family, parent, die

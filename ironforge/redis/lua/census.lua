@@ -1,6 +1,6 @@
 #!lua flags=no-writes
 -- Counts every job of a shard where it is, all at one moment: none that lives is missed or counted twice.
--- KEYS  scheduled, dead, totals, paused, queues, parked, unserved, schedules, ticks, upcoming, pauses, problems
+-- KEYS  scheduled, dead, totals, paused, queues, parked, unserved, versionlines, schedules, ticks, upcoming, pauses, problems
 -- ARGV  bytes, heads, overdue_ms, endings, then as many endings of streams, then those of lines
 --       bytes that may be read for ages, jobs of a line to name, after how long a tick is overdue
 -- USES  stem, clock, present, kind_line
@@ -9,7 +9,8 @@
 --         or not looked at), and per line that is not empty: name, jobs, those of them that a limit keeps out, ids of the first
 --         (none where looking at them would be too much), then where jobs were declined: name, jobs, and of the first lines of
 --         kinds there: name, id of the first job; then schedules: all, paused ones, those that start no job, those whose tick
---         is overdue, when the next one fires (ms, -1: none); then jobs that wait for a time, an event, their children
+--         is overdue, when the next one fires (ms, -1: none); then jobs that wait for a time, an event, their children; then the
+--         lines of kinds whose jobs stay with a version of the application: name, jobs
 -- So many lines of kinds are looked at for the oldest of their jobs: those that have waited for the longest for a node.
 local LINES = 100
 local names = redis.call('SMEMBERS', queues)
@@ -87,5 +88,14 @@ if ticking[1] > 0 then
 end
 local waiting = {}
 for at, what in ipairs({'sleep', 'event', 'children'}) do waiting[at] = redis.call('ZCARD', stem .. 'waiting:' .. what) end
+local of_versions = {}
+for _, name in ipairs(redis.call('SMEMBERS', versionlines)) do
+  local place, kind = string.match(name, '^[^:]*:%d'), kind_of(name)
+  if kind then
+    local n = #of_versions
+    of_versions[n + 1] = name
+    of_versions[n + 2] = redis.call('ZLEXCOUNT', stem .. 'declined:' .. place, '[' .. kind .. '\n', '(' .. kind .. '\11')
+  end
+end
 return {now, redis.call('ZCARD', scheduled), redis.call('ZCARD', dead), redis.call('HGETALL', totals),
-  redis.call('SMEMBERS', paused), names, streams, lines, declined, firsts, ticking, waiting}
+  redis.call('SMEMBERS', paused), names, streams, lines, declined, firsts, ticking, waiting, of_versions}

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Gives a node jobs of kinds that it knows, and others declined: into a stream and to this node in one step, and only while
 -- nothing else is undelivered there, so no node that does not know the kind gets them in between.
--- KEYS  own_fence, index, parked, quarantine, unserved, in_use, dueroom, then in order pairs: a zset `declined`, the stream to deliver from
+-- KEYS  own_fence, index, parked, quarantine, unserved, versionlines, in_use, dueroom, then in order pairs: a zset `declined`, the stream to deliver from
 -- ARGV  epoch, node, want, then pairs: number of a zset's key, kind of which jobs wait there
 -- USES  stem, limits, holders, admission, turns, kind_line, vacate
 -- Returns entries as XREADGROUP does, none to a node that has lost its lease; an error NOGROUP when a stream has lost its group
@@ -82,7 +82,7 @@ local function go_ahead(key, stream)
   if moved > 0 then deliver(stream, moved) end
 end
 
-for key = 8, #KEYS, 2 do
+for key = 9, #KEYS, 2 do
   local declined, stream = KEYS[key], KEYS[key + 1]
   local ahead, lost = undelivered(stream)
   if lost or redis.call('EXISTS', stream) == 0 then return redis.error_reply('NOGROUP of ' .. stream) end

@@ -22,13 +22,15 @@ end
 
 local nodes_alive
 local function served(name)
-  local queue, kind = string.match(name, '^([^:]*):%d:([^:]*)')
+  local queue, kind, version = string.match(name, '^([^:]*):%d:([^:@]*)@?([^:]*)')
   nodes_alive = nodes_alive or redis.call('ZRANGE', nodes, '(' .. now, '+inf', 'BYSCORE')
   for _, node in ipairs(nodes_alive) do
     local about, runs = said(roster, node), said(announced, node)
     local serves = not (about and type(about.queues) == 'table')
     for _, each in ipairs(serves and {} or about.queues) do serves = serves or each == queue end
-    if serves and not (runs and runs[kind] == nil) then return true end
+    local same = about and type(about.same) == 'table' and about.same[kind]
+    local fits = version == '' or not same or same == version
+    if serves and fits and not (runs and runs[kind] == nil) then return true end
   end
   return false
 end

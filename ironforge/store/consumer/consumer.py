@@ -22,6 +22,7 @@ from ironforge.redis.server_info import info_of, number_in
 from ironforge.settings import Settings
 from ironforge.store.consumer.acknowledger import Acknowledger
 from ironforge.store.consumer.alone import RedisAlone
+from ironforge.store.consumer.declined_jobs import NO_KINDS, OwnKinds, OwnLines
 from ironforge.store.consumer.limit_audit import LimitAudit
 from ironforge.store.consumer.quarantine import Quarantine
 from ironforge.store.consumer.requeuer import Requeuer, parts
@@ -61,7 +62,7 @@ class RedisConsumer(Rewriting):
         lease: Lease,
         *,
         fetching: Connection,
-        kinds: Sequence[str] = (),
+        kinds: OwnKinds = NO_KINDS,
         clock: ServerClock | None = None,
         on_schedules: OnSchedules = no_matter_when,
     ) -> None:
@@ -73,7 +74,8 @@ class RedisConsumer(Rewriting):
         self._keys = keys
         self._fence = self._keys.fence(lease.node)
         self._connection = commanding
-        self.reader = StreamReader(settings, keys, lease, fetching, waking=commanding, kinds=kinds)
+        lines = OwnLines(settings.queues, kinds)
+        self.reader = StreamReader(settings, keys, lease, fetching, waking=commanding, lines=lines)
         self.wake = self.reader.wake
         # What a cancelled call had already been given, the next call returns.
         self.fetch, self.wait = self.reader.fetch, self.reader.wait
@@ -90,7 +92,7 @@ class RedisConsumer(Rewriting):
         self.record_steps, self.journal = self._recorder.record, self._recorder.journal
         super().__init__(Requeuer(settings, self._keys, lease, commanding, self._acknowledger), self.reader)
         self.restore = Quarantine(settings, self._keys, lease, commanding).restore
-        self._unserved = UnservedLines(settings, keys, lease, commanding, kinds)
+        self._unserved = UnservedLines(settings, keys, lease, commanding, lines)
         self._kinds_due = 0.0
 
     async def settle(self, batch: Sequence[Settled]) -> None:

@@ -1,30 +1,58 @@
-"""Jobs that nodes declined, because they did not know their kind: for a node that knows some of those kinds.
+"""Jobs that nodes declined: of a kind that these did not know, or begun by another version of the application.
 
-They wait outside the streams, a line for each queue, priority and kind. Only nodes that know the kind take from a line,
-so one that does not sees each run of a job once at most, however long two versions of an application run side by side.
+They wait outside the streams, a line for each queue, priority, kind and version that they stay with. Only nodes that
+may run them take from a line, so one that may not sees each run of a job once at most, however long two versions of an
+application run side by side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from ironforge.job.record import Priority, alone_stream, redelivery_stream, split_stream, stream_name
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.scripts import TAKE_DECLINED
 from ironforge.store.node_contract import Lease
+from ironforge.store.versions import SUSPECT, split_line
 
 # At most so many at once: scripts stay short.
 MOST: Final = 256
-# Behind the kind of jobs that run alone.
-SUSPECT: Final = ":a"
 
 
-def lines_of(queues: Sequence[str], kinds: Iterable[str]) -> list[str]:
-    """The names of all lines that a node with these queues and kinds serves."""
-    places = [stream_name(queue, priority) for priority in Priority for queue in queues]
-    return [f"{place}:{kind}{sort}" for kind in kinds for place in places for sort in ("", SUSPECT)]
+class OwnKinds(NamedTuple):
+    """The kinds that a node runs. `same`: the version of its application, by kind, of those whose jobs stay with it."""
+
+    names: Sequence[str] = ()
+    same: Mapping[str, str] = {}
+
+
+NO_KINDS: Final = OwnKinds()
+
+
+class OwnLines:
+    """The lines that a node serves."""
+
+    def __init__(self, queues: Sequence[str], kinds: OwnKinds) -> None:
+        self._queues, self._kinds, self._same = frozenset(queues), frozenset(kinds.names), kinds.same
+        places = [stream_name(queue, priority) for priority in Priority for queue in queues]
+        # Those of jobs that stay with no version. Whatever versions the others name, there are few of them.
+        self.names = [f"{place}:{kind}{sort}" for kind in kinds.names for place in places for sort in ("", SUSPECT)]
+
+    async def waiting(self, connection: Connection, keys: Keys) -> list[str]:
+        """Those that have jobs."""
+        if not self.names:
+            return []
+        ask: list[Command] = [["ZMSCORE", keys.unserved, *self.names], ["SMEMBERS", keys.versionlines]]
+        scores, others = await connection.pipeline(ask)
+        found = [name for name, score in zip(self.names, scores, strict=True) if score is not None]
+        return found + sorted(name for each in others if self._serves(name := each.decode(errors="replace")))
+
+    def _serves(self, name: str) -> bool:
+        queue, _, line = name.split(":", 2)
+        kind, version = split_line(line.removesuffix(SUSPECT))
+        return queue in self._queues and kind in self._kinds and self._same.get(kind, version) == version
 
 
 def line_range(kind: str) -> tuple[str, str]:
@@ -32,35 +60,25 @@ def line_range(kind: str) -> tuple[str, str]:
     return f"[{kind}\n", f"({kind}\v"
 
 
-async def waiting(connection: Connection, keys: Keys, names: Sequence[str]) -> list[str]:
-    """Those of these lines that have jobs."""
-    if not names:
-        return []
-    scores = await connection.call("ZMSCORE", keys.unserved, *names)
-    return [name for name, score in zip(names, scores, strict=True) if score is not None]
-
-
 class DeclinedJobs:
-    """For one lease. `kinds`: those that its node knows."""
+    """For one lease. `lines`: those that its node serves."""
 
-    def __init__(
-        self, keys: Keys, lease: Lease, connection: Connection, queues: Sequence[str], kinds: Sequence[str]
-    ) -> None:
+    def __init__(self, keys: Keys, lease: Lease, connection: Connection, lines: OwnLines) -> None:
         self._keys = keys
         self._lease = lease
         self._connection = connection
-        self._names = lines_of(queues, kinds)
+        self._lines = lines
         self._kinds: dict[str, list[str]] = {}
         self._suspects: dict[str, list[str]] = {}
 
     def look(self) -> list[Command]:
         """To be sent along with something else: whether any job of the shard was declined. None without kinds."""
-        return [["EXISTS", self._keys.unserved]] if self._names else []
+        return [["EXISTS", self._keys.unserved]] if self._lines.names else []
 
     async def seek(self) -> None:
         """Find out which lines have jobs."""
         self._kinds, self._suspects = {}, {}
-        for name in await waiting(self._connection, self._keys, self._names):
+        for name in await self._lines.waiting(self._connection, self._keys):
             queue, priority, kind = name.split(":", 2)
             lines = self._suspects if kind.endswith(SUSPECT) else self._kinds
             lines.setdefault(f"{queue}:{priority}", []).append(kind)

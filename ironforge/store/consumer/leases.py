@@ -155,7 +155,7 @@ class RedisLeases:
         """The epoch of its lease."""
         names, queues = self._keys, self._settings.queues
         said = "" if self._announced is None else runs(self._announced)
-        itself = about(self._settings, now_ms(), self._limits, self._schedules)
+        itself = about(self._settings, now_ms(), self._announced or (), self._limits, self._schedules)
         arguments: list[str | bytes | int] = [node, self._lease_ms, itself, said]
         arguments += [VERSIONS_KEPT, KINDS_KEPT, len(queues), *queues]
         for each in (self._defines and self._announced) or ():

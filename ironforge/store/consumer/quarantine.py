@@ -22,6 +22,7 @@ from ironforge.redis.replies import pairs
 from ironforge.redis.scripts import RESTORE
 from ironforge.redis.step_keys import journal_of
 from ironforge.settings import Settings
+from ironforge.steps.first_run import recorded
 from ironforge.steps.journal import HEAD
 from ironforge.store.node_contract import Delivery, Lease
 
@@ -56,7 +57,7 @@ class Quarantine:
         names = self._keys
         head = await retry_through_outage(lambda: self._connection.call("HGET", journal_of(names, job.id), HEAD))
         if head is not None:  # whoever could not read it could not say so either
-            job = job.again(version=RECORD_VERSION, journal=True)
+            job = job.again(version=RECORD_VERSION, journal=recorded(job.journal))
             record = encode(job)
         # One with limits waits for its places first, and so among others; after another crash it runs alone again.
         alone = is_suspect(job, self._crash_budget) and not job.limits

@@ -5,6 +5,7 @@ Only the entries of a node that has been fenced are touched, or the caller's own
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -20,32 +21,38 @@ from ironforge.redis.replies import pairs
 from ironforge.redis.scripts import ARM, RETIRE
 from ironforge.redis.step_keys import journal_of
 from ironforge.settings import Settings
+from ironforge.steps.first_run import recorded
 from ironforge.steps.journal import HEAD, fence_of
 from ironforge.store.consumer.acknowledger import Acknowledger
 from ironforge.store.consumer.requeuer import Requeuer
 from ironforge.store.consumer.stream_reader import PAGE
 from ironforge.store.limits import offer
 from ironforge.store.node_contract import Delivery, Lease, Rewrite
+from ironforge.store.node_view import About
 from ironforge.store.pending_jobs import muster
+from ironforge.store.versions import stays
 
 log = get_logger("ironforge.store")
 
 
 class End(NamedTuple):
     """How a node ended that held something: whether by a crash that counts on all of it (`held`), or on what it ran
-    alone (`alone`), and what its event loop was blocked by, if that is known: a job, and words."""
+    alone (`alone`), and what its event loop was blocked by, if that is known: a job, and words. `node`: its name;
+    `same`: the version of its application by kind, of those whose jobs stay with it."""
 
     held: bool = False
     alone: bool = False
     what: str = ""
     blocked_by: bytes = b""
     seen: str = ""
+    node: str = ""
+    same: Mapping[str, str] = {}
 
-    def crash(self, job_id: bytes, stream: str, node: str) -> Crash | None:
+    def crash(self, job_id: bytes, stream: str) -> Crash | None:
         alone = is_alone(stream)
         if not (self.alone if alone else self.held):
             return None
-        return Crash(self.what, node, alone, self.seen if job_id == self.blocked_by else "")
+        return Crash(self.what, self.node, alone, self.seen if job_id == self.blocked_by else "")
 
 
 RELEASED: Final = End()
@@ -73,10 +80,10 @@ class Recovery:
         moved = 0
         try:
             while True:
-                streams = await self._read_by(node)
+                streams, same = await self._read_by(node)
                 keys = RETIRE.keys(names, *streams, fence=names.fence(lease.node))
                 for key in streams:
-                    moved += await self._empty_stream(work, key, node, end)
+                    moved += await self._empty_stream(work, key, end._replace(node=node, same=same))
                 left, *limits = await retry_through_outage(
                     lambda: self._connection.run(RETIRE, keys, [lease.epoch, node])  # noqa: B023 - at once
                 )
@@ -88,11 +95,11 @@ class Recovery:
         finally:
             await acknowledger.close()
 
-    async def _empty_stream(self, work: Requeuer, key: str, node: str, end: End) -> int:
+    async def _empty_stream(self, work: Requeuer, key: str, end: End) -> int:
         moved = 0
         start = "-"
         last = await retry_through_outage(lambda: self._last_entry(key))
-        while pending := await retry_through_outage(lambda: self._pending(key, node, start, last)):  # noqa: B023 - called at once
+        while pending := await retry_through_outage(lambda: self._pending(key, end.node, start, last)):  # noqa: B023 - called at once
             start = "(" + pending[-1].decode()
             commands: list[Command] = [["XRANGE", key, entry, entry] for entry in pending]
             bodies = await retry_through_outage(lambda: self._connection.pipeline(commands))  # noqa: B023 - called at once
@@ -101,7 +108,7 @@ class Recovery:
             gone = [entry for entry, rows in zip(pending, bodies, strict=True) if not rows]
             if gone:
                 await retry_through_outage(lambda: self._connection.call("XACK", key, GROUP, *gone))  # noqa: B023 - called at once
-            moved += await self._move(work, found, node, end)
+            moved += await self._move(work, found, end)
         return moved
 
     async def _last_entry(self, key: str) -> str:
@@ -118,12 +125,14 @@ class Recovery:
         (rows,) = await self._connection.pipeline([command], tolerate=ABSENT)
         return [] if isinstance(rows, Exception) else [row[0] for row in rows]
 
-    async def _move(self, work: Requeuer, found: list[Delivery], node: str, end: End) -> int:
+    async def _move(self, work: Requeuer, found: list[Delivery], end: End) -> int:
         back: list[Rewrite] = []
         poison: list[Rewrite] = []
         budget = self._settings.crash_budget
         for (stream, entry, _), held in await self._with_journals(await self._read(work, found)):
-            job = requeued(held, budget, end.crash(held.id, stream, node))
+            if version := end.same.get(held.kind):
+                held = stays(held, version)  # noqa: PLW2901 - it may have run there
+            job = requeued(held, budget, end.crash(held.id, stream))
             if job.ended:
                 log.warning("job_is_dead", job_id=job.text_id, kind=job.kind, reason=job.reason)
             rewrite = Rewrite.of(stream, entry, job, failed=False, alone=is_suspect(job, budget))
@@ -148,10 +157,13 @@ class Recovery:
         heads = await retry_through_outage(lambda: self._connection.pipeline(ask)) if ask else []
         return [(delivery, _continued(job, head)) for (delivery, job), head in zip(found, heads, strict=True)]
 
-    async def _read_by(self, node: str) -> list[str]:
-        """The streams that it has read. What a node that is alive reads afterwards is found as an orphan's."""
+    async def _read_by(self, node: str) -> tuple[list[str], Mapping[str, str]]:
+        """The streams that it has read, and what jobs stay with of what it ran. What a node that is alive reads
+        afterwards is found as an orphan's: nothing of that was recorded."""
         found = await retry_through_outage(lambda: muster(self._keys, self._connection.run))
-        return [self._keys.stream(one.stream) for one in found.consumers if one.name == node]
+        about = found.about.get(node, About())
+        streams = [self._keys.stream(one.stream) for one in found.consumers if one.name == node]
+        return streams, dict.fromkeys(about.same, about.app_version)
 
     async def _with_seen(self, end: End, node: str) -> End:
         seen = await retry_through_outage(lambda: self._connection.call("GET", self._keys.blocked(node)))
@@ -165,4 +177,4 @@ def _continued(job: Job, head: bytes | None) -> Job:
     if head is None:
         return job
     crashes = 0 if fence_of(head) == job.fence else job.crashes
-    return msgspec.structs.replace(job, version=RECORD_VERSION, journal=True, crashes=crashes)
+    return msgspec.structs.replace(job, version=RECORD_VERSION, journal=recorded(job.journal), crashes=crashes)

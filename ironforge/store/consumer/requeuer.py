@@ -32,11 +32,11 @@ from ironforge.redis.step_keys import journal_of
 from ironforge.settings import Settings
 from ironforge.steps.waits import ties_of
 from ironforge.store.consumer.acknowledger import BATCH, Acknowledger
-from ironforge.store.consumer.declined_jobs import SUSPECT
 from ironforge.store.consumer.quarantine import id_of, mark_in
 from ironforge.store.node_contract import Delivery, Lease, Rewrite, Settled
 from ironforge.store.retention import RetentionBuckets
 from ironforge.store.steps.contract import NewWait
+from ironforge.store.versions import SUSPECT, line_of
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Rewrite | NewWait)
@@ -72,7 +72,8 @@ class Requeuer:
 
         def line(item: Rewrite, goal: int) -> Command:
             job = decode(item.record)
-            return goal, job.kind + (SUSPECT if is_alone(item.stream) else ""), job.mark
+            kind = line_of(job.kind, job.app_version)
+            return goal, kind + (SUSPECT if is_alone(item.stream) else ""), job.mark
 
         return await self._rewrite(
             DECLINE,

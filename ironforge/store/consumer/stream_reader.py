@@ -24,7 +24,7 @@ from ironforge.redis.keys import GROUP, Keys
 from ironforge.redis.outages import retry_through_outage
 from ironforge.settings import Settings
 from ironforge.store.consumer.consumer_groups import ConsumerGroups
-from ironforge.store.consumer.declined_jobs import DeclinedJobs
+from ironforge.store.consumer.declined_jobs import DeclinedJobs, OwnLines
 from ironforge.store.consumer.fair_queue import FairQueue
 from ironforge.store.consumer.priority_aging import PriorityAging
 from ironforge.store.consumer.stream_selector import StreamSelector
@@ -47,7 +47,7 @@ def enough(given: int, want: int) -> bool:
 
 class StreamReader:
     """Reads the streams of the node's queues, one call at a time. `waking`: a link that can end what it waits for;
-    `kinds`: those of which it takes jobs that other nodes declined."""
+    `lines`: of which it takes jobs that other nodes declined."""
 
     def __init__(
         self,
@@ -57,13 +57,13 @@ class StreamReader:
         connection: Connection,
         *,
         waking: Connection,
-        kinds: Sequence[str] = (),
+        lines: OwnLines,
     ) -> None:
         self._keys = keys
         self._node = node = lease.node
         self._connection = connection
         self._waking = waking
-        self.declined = DeclinedJobs(keys, lease, connection, settings.queues, kinds)
+        self.declined = DeclinedJobs(keys, lease, connection, lines)
         self.selector = StreamSelector(settings, keys, connection, self.declined)
         self.groups = ConsumerGroups(keys, connection, self.selector)
         self._busiest = 0

@@ -1,4 +1,4 @@
-"""Declined jobs that nobody wants: the watch over lines of kinds that no live node serves, for a leaseholder."""
+"""Declined jobs that nobody wants: the watch over lines that no live node serves, for a leaseholder."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from ironforge.redis.outages import retry_through_outage
 from ironforge.redis.replies import rows
 from ironforge.redis.scripts import BURY_DECLINED, WATCH_DECLINED, Script
 from ironforge.settings import Settings
-from ironforge.store.consumer.declined_jobs import SUSPECT, lines_of, waiting
+from ironforge.store.consumer.declined_jobs import OwnLines
 from ironforge.store.node_contract import Lease
+from ironforge.store.versions import SUSPECT, split_line
 
 # What counts at most between two looks: nodes look every few seconds, and nothing tells a longer gap from a clock that
 # jumped, or from a time without nodes.
@@ -26,23 +27,21 @@ JOBS: Final = 100
 
 
 class UnservedLines:
-    """Of one shard. `kinds`: those that the node of this lease runs."""
+    """Of one shard. `lines`: those that the node of this lease serves."""
 
-    def __init__(
-        self, settings: Settings, keys: Keys, lease: Lease, connection: Connection, kinds: Sequence[str]
-    ) -> None:
+    def __init__(self, settings: Settings, keys: Keys, lease: Lease, connection: Connection, lines: OwnLines) -> None:
         self._limit_seconds = settings.unserved_seconds
         self._keys = keys
         self._lease = lease
         self._connection = connection
-        self._names = lines_of(settings.queues, kinds)
+        self._lines = lines
 
     async def bury(self) -> list[Job]:
         """Jobs whose line no live node has served for too long go to the dead letter; a bounded number at once."""
         names = self._keys
         if not await retry_through_outage(lambda: self._connection.call("EXISTS", names.unserved)):
             return []
-        served = await retry_through_outage(lambda: waiting(self._connection, names, self._names))
+        served = await retry_through_outage(lambda: self._lines.waiting(self._connection, names))
         limit_ms = round(self._limit_seconds * 1000)
         arguments: Command = [limit_ms, GAP_MS, LINES, JOBS, *served]
         keys = WATCH_DECLINED.keys(names, fence=names.fence(self._lease.node))
@@ -52,27 +51,31 @@ class UnservedLines:
         return buried
 
     async def _bury(self, name: str, score: bytes, records: Sequence[bytes | None]) -> list[Job]:
-        queue, priority, kind = name.split(":", 2)
+        queue, priority, line = name.split(":", 2)
         names = self._keys
         keys = BURY_DECLINED.keys(
             names, fence=names.fence(self._lease.node), declined=names.declined(f"{queue}:{priority}")
         )
-        jobs = {job.id: job for record in records if (job := self._dead(record, queue, kind.removesuffix(SUSPECT)))}
+        jobs = {job.id: job for record in records if (job := self._dead(record, queue, line.removesuffix(SUSPECT)))}
         arguments: list[str | bytes | int] = [name, score]
         for job in jobs.values():
             arguments += (job.id, encode(job))
         return [jobs[job_id] for job_id in await self._run(BURY_DECLINED, keys, arguments)]
 
-    def _dead(self, record: bytes | None, queue: str, kind: str) -> Job | None:
+    def _dead(self, record: bytes | None, queue: str, line: str) -> Job | None:
         """None for bytes that are no job: a node that knows the kind puts them aside."""
         try:
             job = decode(record or b"")
         except IncompatibleRecord:
             return None
-        reason = (
-            f"unserved: for {self._limit_seconds:g} s no node that serves queue {queue!r} knew the kind {kind!r}: "
-            "start one that does, then retry this job"
-        )
+        kind, version = split_line(line)
+        lacked = f"knew the kind {kind!r}: start one that does, then retry this job"
+        if version:
+            lacked = (
+                f"had version {version!r} of the application, which began this job of kind {kind!r}: start one, or "
+                f"have any version take those that wait (ironforge kinds release {kind}), then retry this job"
+            )
+        reason = f"unserved: for {self._limit_seconds:g} s no node that serves queue {queue!r} {lacked}"
         return job.finish(JobState.DEAD, now_ms(), reason=reason)
 
     async def _run(self, script: Script, keys: list[str], arguments: Command) -> Any:

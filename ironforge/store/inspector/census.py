@@ -6,7 +6,7 @@ because to see when a job came the server has to read its payload as well.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final
 
@@ -17,9 +17,10 @@ from ironforge.redis.replies import pairs, rows
 from ironforge.redis.scripts import CENSUS, Script
 from ironforge.redis.server_info import DIGITS
 from ironforge.schedules.definition import GRACE_MS
-from ironforge.store.counts import ScheduleCounts, Stats, StreamDepth, Waits
+from ironforge.store.counts import ScheduleCounts, Stats, StreamDepth, VersionLine, Waits
 from ironforge.store.queue_names import queue_names
 from ironforge.store.retention import readable
+from ironforge.store.versions import SUSPECT, split_line
 
 TOTALS: Final = (
     "submitted",
@@ -46,9 +47,10 @@ Ask = Callable[..., Awaitable[list[Any]]]
 async def census(keys: Keys, run: Run, ask: Ask) -> Stats:
     """Of all queues in use: a depth for each priority, also an empty one."""
     endings: Command = (len(STREAM_ENDINGS), *STREAM_ENDINGS, *LINE_ENDINGS)
-    now_ms, scheduled, dead, totals, paused, queues, streams, lines, declined, firsts, ticking, waiting = await run(
+    now_ms, scheduled, dead, totals, paused, queues, streams, lines, declined, firsts, *more = await run(
         CENSUS, CENSUS.keys(keys), (AGE_BYTES, HEADS, GRACE_MS, *endings)
     )
+    ticking, waiting, versions = more
     known = queue_names(queues)
     depths = {
         (queue, int(priority)): StreamDepth(queue, priority, 0, 0, None) for queue in known for priority in Priority
@@ -67,8 +69,17 @@ async def census(keys: Keys, run: Run, ask: Ask) -> Stats:
         _add(depths, name, length, 0, min(oldest[name], default=None), declined=length)
     total, paused_ones, broken, overdue, next_ms = ticking
     schedules = ScheduleCounts(total, paused_ones, broken, overdue, next_ms if next_ms >= 0 else None)
-    counts = totals_of(totals), now_ms, queue_names(paused), schedules, Waits(*waiting)
+    counts = totals_of(totals), now_ms, queue_names(paused), schedules, Waits(*waiting), _version_lines(versions)
     return Stats(list(depths.values()), scheduled, dead, *counts)
+
+
+def _version_lines(flat: Sequence[Any]) -> list[VersionLine]:
+    """Over all priorities, and with those that run alone."""
+    jobs: Counter[tuple[str, str, str]] = Counter()
+    for name, count in pairs(flat):
+        queue, _, line = name.decode(errors="replace").split(":", 2)
+        jobs[queue, *split_line(line.removesuffix(SUSPECT))] += count
+    return sorted(VersionLine(*where, count) for where, count in jobs.items())
 
 
 def totals_of(flat: Sequence[bytes]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
@@ -25,6 +25,7 @@ from ironforge.store.contract import Accepted, Most, Submission
 from ironforge.store.located_jobs import CHASES, LocatedJobs, elusive, not_now
 from ironforge.store.producer.group_commit import GroupCommit
 from ironforge.store.producer.refusals import refusal
+from ironforge.store.producer.releasing import release
 from ironforge.store.producer.routes import Route, answer_key, remembered_seconds
 from ironforge.store.queue_names import forget_unused
 from ironforge.store.retention import state_at
@@ -109,6 +110,9 @@ class RedisProducer:
         else:
             await self._connection.call("SREM", keys.paused, queue)
         self._on_pause(queue, paused=paused)
+
+    async def release(self, kind: str, version: str, *, most: int, queues: Collection[str] | None = None) -> int:
+        return await release(self._connection, self._keys, kind, version, most=most, queues=queues)
 
     async def _within_quota(self, script: Script, names: Sequence[str], arguments: Command) -> Any:
         reply = await self._connection.run(script, names, arguments)

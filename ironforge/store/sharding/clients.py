@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from ironforge.job.record import shard_of
 from ironforge.steps.journal import RecordedStep
@@ -17,7 +18,7 @@ from ironforge.store.contract import (
     Page,
     foreign_cursor,
 )
-from ironforge.store.counts import ScheduleCounts, Stats, StreamDepth, Totals, Waits
+from ironforge.store.counts import ScheduleCounts, Stats, StreamDepth, Totals, VersionLine, Waits
 from ironforge.store.kinds import Kinds
 from ironforge.store.node_view import NodeView
 from ironforge.store.sharding.fan_out import gather_all
@@ -64,7 +65,9 @@ class ShardedInspector:
         paused = sorted({queue for part in parts for queue in part.paused})
         schedules = functools.reduce(ScheduleCounts.together, (part.schedules for part in parts))
         waiting = Waits(*map(sum, zip(*(part.waiting for part in parts), strict=True)))
-        return Stats(list(depths.values()), scheduled, dead, totals, now_ms, paused, schedules, waiting)
+        versions = _together(line for part in parts for line in part.versions)
+        whole = totals, now_ms, paused, schedules, waiting, versions
+        return Stats(list(depths.values()), scheduled, dead, *whole)
 
     async def totals(self) -> Totals:
         return _sum(await gather_all(part.totals() for part in self._parts))
@@ -104,6 +107,13 @@ class ShardedInspector:
         if not dot or not shard.isascii() or not shard.isdigit() or int(shard[:3]) >= len(self._parts):
             raise foreign_cursor()
         return int(shard), inner or None
+
+
+def _together(lines: Iterable[VersionLine]) -> list[VersionLine]:
+    jobs: Counter[tuple[str, str, str]] = Counter()
+    for line in lines:
+        jobs[line[:3]] += line.jobs
+    return sorted(VersionLine(*where, count) for where, count in jobs.items())
 
 
 def _sum(parts: Sequence[Stats] | Sequence[Totals]) -> Totals:

@@ -7,7 +7,7 @@ accepted in part before it fails. An idempotency key yields to where the jobs li
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -68,6 +68,13 @@ class ShardedProducer:
     async def set_paused(self, queue: str, *, paused: bool, most: Most | None = None) -> None:
         """When a shard is away, those that are not have done it."""
         await gather_all(part.set_paused(queue, paused=paused, most=most) for part in self._parts)
+
+    async def release(self, kind: str, version: str, *, most: int, queues: Collection[str] | None = None) -> int:
+        """One shard after the other. When one is away, those before it have done it."""
+        released = 0
+        for part in self._parts:
+            released += await part.release(kind, version, most=most - released, queues=queues)
+        return released
 
     def _of(self, job_id: bytes) -> ShardProducer:
         return self._parts[shard_of(job_id, len(self._parts))]

@@ -1,5 +1,8 @@
--- Shared by scripts that take jobs out of the line of a kind: `<queue>:<priority>:<kind>`, a part of one zset `declined`.
+-- Shared by scripts that know the lines of kinds: `<queue>:<priority>:<kind>`, each a part of one zset `declined`. In one of
+-- jobs that stay with a version `@` and that stand behind the kind.
 local function kind_of(name) return string.match(name, '^[^:]*:%d:(.*)$') end
+
+local function is_of_version(name) return string.find(name, '@', 1, true) ~= nil end
 
 -- The first of its members, at most so many.
 local function first_of(declined, kind, most)

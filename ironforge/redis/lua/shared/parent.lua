@@ -6,7 +6,7 @@ local function kin(record)
   local count = size_at(record, 1, 2)
   if count < 30 then return end
   local job = values(record, 4, count)
-  if job[28] == '\195' or job[30] ~= '\192' then return job end
+  if job[28] ~= '\194' or job[30] ~= '\192' then return job end
 end
 
 -- Nothing without a parent.

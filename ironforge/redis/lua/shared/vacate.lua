@@ -2,5 +2,6 @@
 local function vacate(unserved, declined, name)
   if #first_of(declined, kind_of(name), 1) > 0 then return end
   redis.call('ZREM', unserved, name)
+  if is_of_version(name) then redis.call('SREM', stem .. 'versionlines', name) end
   if redis.call('ZCARD', unserved) <= 2 then redis.call('DEL', unserved) end
 end

@@ -4,7 +4,7 @@ local function wrong_at(location, mark)
   local letter, place, waits = string.match(location, '^([flk]):([^:]*:%d)(.*)$')
   local names = {}
   if letter == 'f' or letter == 'l' then names = {stem .. 'fair:' .. place, stem .. 'turns:' .. place} end
-  if letter == 'k' then names = {stem .. 'declined:' .. place, stem .. 'unserved'} end
+  if letter == 'k' then names = {stem .. 'declined:' .. place, stem .. 'unserved', stem .. 'versionlines'} end
   if is_limited(mark) then names[#names + 1] = stem .. 'room' end
   return wrong_type(names) or letter == 'l' and wrong_line(place, claims_of(waits)) or nil
 end
