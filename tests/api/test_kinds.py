@@ -39,6 +39,7 @@ async def test_a_kind_is_listed_as_its_nodes_announced_it(announce, start_api, s
         "nodes": 2,
         "version": "1",
         "defaults": {"queue": "reports", "max_retries": 0},
+        "version_policy": "any",
     }
 
 

@@ -116,7 +116,8 @@ def forget_before_moving() -> None:
 
     async def forget_first(self: Any, held: Any, node: str, end: Any) -> int:
         names = self._keys
-        keys = recovery.RETIRE.keys(names, *await self._read_by(node), fence=names.fence(held.node))
+        streams, _ = await self._read_by(node)
+        keys = recovery.RETIRE.keys(names, *streams, fence=names.fence(held.node))
         await self._connection.run(recovery.RETIRE, keys, [held.epoch, node])
         return await everything(self, held, node, end)
 
@@ -132,8 +133,8 @@ def crashes_cost_nothing() -> None:
     """Nodes that die holding a job do not count: poison goes round for ever."""
     move = recovery.Recovery._move
 
-    async def free(self: Any, work: Any, found: list[Any], node: str, _: Any) -> int:
-        return await move(self, work, found, node, recovery.RELEASED)
+    async def free(self: Any, work: Any, found: list[Any], _: Any) -> int:
+        return await move(self, work, found, recovery.RELEASED)
 
     recovery.Recovery._move = free
 
