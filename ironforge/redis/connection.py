@@ -140,8 +140,6 @@ class Connection:
         each reply, and none may take longer than the timeout; None: all are, and together they may not."""
         seconds = timeout_seconds or self._timeout_seconds
         async with self._turn:
-            if self._closed:
-                raise StoreUnavailable("this connection to the store was closed")
             try:
                 async with asyncio.timeout(seconds) as deadline:
                     window = _Window(ahead, deadline, seconds) if ahead and ahead < len(commands) else None
@@ -200,7 +198,9 @@ class Connection:
             await self._ask_for_id(connection)
             return connection
         await self.drop()
-        connection = self._connection = await open_up(self._address)
+        connection = self._connection = None if self._closed else await open_up(self._address)
+        if connection is None or self._closed:  # while it was being opened: its owner will not close it once more
+            raise StoreUnavailable("this connection to the store was closed")
         self.client_id = None
         await self._ask_for_id(connection)
         if self._opening:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from ironforge.errors import LeaseLost, StoreError, StoreUnavailable
 from ironforge.redis import outages
 from ironforge.redis.connection import Connection, packed
+from ironforge.redis.server_locator import ServerLocator
 from tests.store.kit import Cluster, job
 
 
@@ -144,6 +145,26 @@ async def test_a_closed_link_stays_closed(cluster: Cluster) -> None:
     await connection.close()
     with pytest.raises(StoreUnavailable, match="closed"):
         await connection.call("PING")
+
+
+async def test_one_that_is_closed_while_it_opens_is_not_left_open(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, find = asyncio.Event(), ServerLocator.find
+
+    async def slowly(address: ServerLocator) -> str:
+        await found.wait()
+        return await find(address)
+
+    monkeypatch.setattr(ServerLocator, "find", slowly)
+    connection = Connection(cluster.url)
+    call = asyncio.create_task(connection.call("PING"))
+    await asyncio.sleep(0)
+    await connection.close()
+    found.set()
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await call
+    assert not connection.connected
 
 
 async def test_an_opening_without_a_check_is_only_sent(cluster: Cluster) -> None:

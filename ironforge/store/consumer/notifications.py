@@ -54,8 +54,7 @@ class RedisNotifications:
             return None
         connection = self._connection
         if connection is None or not connection.is_connected:
-            await self._subscribe()
-            return Notification("connected")
+            return Notification("connected") if await self._subscribe() else None
         message = await self._read(connection)
         if self._closed:
             return None
@@ -69,14 +68,19 @@ class RedisNotifications:
         await connection.send_command("PING", check_health=False)
         return None
 
-    async def _subscribe(self) -> None:
+    async def _subscribe(self) -> bool:
+        """False: it was closed meanwhile."""
         await self._drop()
         connection = self._connection = await open_up(self._address)
+        if self._closed:
+            await self._drop()
+            return False
         await connection.send_command("SUBSCRIBE", self._channel, check_health=False)
         if await self._read(connection) is None:
             await self._drop()
             raise Disconnected("the store did not answer a subscription")
         self._pinged = False
+        return True
 
     async def _read(self, connection: AbstractConnection) -> list[bytes] | None:
         """The next message; None after a silence, which interrupts no read: the same one goes on, or `close`."""

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from ironforge.redis.server_locator import ServerLocator
 from ironforge.store import Notification
 from ironforge.store.consumer.notifications import RedisNotifications
 from tests.store.kit import Cluster, job
@@ -47,6 +48,24 @@ async def test_shouts_of_a_newer_version_are_passed_over(cluster: Cluster, signa
     for shout in (b"what", b"due:soon", b"", b"due:7"):
         cluster.raw.publish(cluster.keys.signals, shout)
     assert await anext(heard) == Notification("due", due_ms=7)
+
+
+async def test_one_that_is_closed_while_it_connects_is_not_left_open(
+    cluster: Cluster, signals: RedisNotifications, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, find = asyncio.Event(), ServerLocator.find
+
+    async def slowly(address: ServerLocator) -> str:
+        await found.wait()
+        return await find(address)
+
+    monkeypatch.setattr(ServerLocator, "find", slowly)
+    heard = asyncio.create_task(anext(signals.listen(), None))
+    await asyncio.sleep(0)
+    await signals.close()
+    found.set()
+    assert await heard is None
+    assert cluster.raw.client_list("pubsub") == []
 
 
 async def test_a_listener_that_was_cut_off_reconnects_and_says_so(
