@@ -69,6 +69,7 @@ S404 = Literal[
     "metrics_not_available",
     "not_found",
     "schedule_not_found",
+    "workflow_not_found",
 ]
 S405 = Literal["method_not_allowed"]
 S408 = Literal[

@@ -107,13 +107,13 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
     """The durable form. Times are Unix milliseconds, durations milliseconds; None means "as the kind says".
 
     `attempt` counts failed attempts, `crashes` nodes that died while they held the job, `fence` the runs before this
-    one, and those that may have been: a later run always carries a higher fence.
-    Jobs with the same `fairness_key` take turns with others of their queue and priority, `fairness_weight` a turn.
-    `ready_ms` is since when it may start, again, after a delay, a retry, an interruption or a revival (0: from its
-    creation on). `revivals` counts how often it came back from the dead letter. `expires_ms`: a job that
-    has not started by then is cancelled (0: never, or no longer); the server writes it, by its own clock. `tick`: of
-    the schedule that it is from. `journal`: a run of it has recorded something; of one that stays with a version of the
-    application, that too. `wait`: what it waits for, or waited for, as the last run left it. `parent`: of a child.
+    one, and those that may have been: a later run always carries a higher fence. Jobs with the same `fairness_key` take
+    turns with others of their queue and priority, `fairness_weight` a turn. `ready_ms` is since when it may start,
+    again, after a delay, a retry, an interruption or a revival (0: from its creation on). `revivals` counts how often
+    it came back from the dead letter. `expires_ms`: a job that has not started by then is cancelled (0: never, or no
+    longer); the server writes it, by its own clock. `tick`: of the schedule that it is from. `journal`: a run of it has
+    recorded something; of one that stays with a version of the application, that too. `wait`: what it waits for, or
+    waited for, as the last run left it. `parent`: of a child.
     New fields go to the end with a default: older and newer nodes then read each other's records.
     """
 
@@ -162,6 +162,11 @@ class Job(msgspec.Struct, array_like=True, frozen=True):
     def app_version(self) -> str:
         """Of the application, which it stays with since its first run; empty: any may run it."""
         return self.journal.version if isinstance(self.journal, FirstRun) else ""
+
+    @property
+    def is_workflow(self) -> bool:
+        """Whether it stands for one: no node gets it."""
+        return self.wait is not None and self.wait.for_ == "workflow"
 
     @property
     def text_id(self) -> str:

@@ -19,7 +19,7 @@ from ironforge.redis.key_spec import EXPIRES, STAYS, WITH_LEASE, Key, KeyFamily
 from ironforge.redis.limit_keys import LimitKeys
 from ironforge.redis.ring_keys import RingKeys
 from ironforge.redis.schedule_keys import ScheduleKeys
-from ironforge.redis.step_keys import StepKeys
+from ironforge.redis.workflow_keys import WorkflowKeys
 
 GROUP: Final = "nodes"
 # The consumer that holds what was in a stream when its group had been destroyed. No node has such a name.
@@ -33,7 +33,7 @@ LINE_ENDINGS: Final = tuple(stream_name("", priority) for priority in Priority)
 Bucket = Literal["done", "kept"]
 
 
-class Keys(DeclinedKeys, LimitKeys, ScheduleKeys, StepKeys):
+class Keys(DeclinedKeys, LimitKeys, ScheduleKeys, WorkflowKeys):
     """The keys of one namespace and shard. Job ids are the raw 16 bytes, everywhere in the server."""
 
     stream = KeyFamily(

@@ -28,10 +28,11 @@ class StepKeys(FamilyKeys):
         "jobs that were created in this minute and have recorded something do not end",
     )
     waiting = KeyFamily(
-        "waiting:<sleep, event or children>",
+        "waiting:<sleep, event, children or workflow>",
         "zset",
         STAYS,
-        "id of a job that waits for this, by when that ends by itself (ms; inf: never)",
+        "id of a job that waits for this, by when that ends by itself (ms; inf: never). "
+        "`workflow`: ids of workflows that have not ended, with the score 0",
         "jobs cannot begin to wait for this, those that do stay, and no due time is looked at",
     )
     wake = Key(

@@ -8,7 +8,7 @@ import msgspec
 
 from ironforge.formats.bounds import Count, TimeMs
 
-WaitFor = Literal["sleep", "event", "children"]
+WaitFor = Literal["sleep", "event", "children", "workflow"]
 WAITS: Final[tuple[WaitFor, ...]] = get_args(WaitFor)
 
 _Id = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
@@ -23,6 +23,7 @@ def member_of(field: str, index: int, generation: int) -> str:
 
 class Wait(msgspec.Struct, array_like=True, frozen=True):
     """`name` of its entry in the journal, a key behind it as in `journal.field_of`; `event` that it waits for, or "".
+    What stands for a workflow waits for its nodes, under no name.
 
     `until_ms`: when that ends by itself, Unix ms; 0: never.
     """
@@ -38,6 +39,9 @@ class ParentRef(msgspec.Struct, array_like=True, frozen=True):
 
     `generation`: how often the parent had come back from the dead letter when it submitted this child. `apart`: the
     parent lies in another shard.
+
+    Of a node of a workflow, which is its parent, the name is empty, and the place its number; `node`: its id in the
+    document. `sources`: the nodes whose results its payload refers to, each with its name among the results.
     """
 
     id: _Id
@@ -45,11 +49,18 @@ class ParentRef(msgspec.Struct, array_like=True, frozen=True):
     index: Count
     generation: Count = 0
     apart: bool = False
+    sources: tuple[tuple[str, str], ...] = ()
+    node: str = ""
 
     @property
     def member(self) -> str:
         """How the keys of the parent name this child."""
         return member_of(self.name, self.index, self.generation)
+
+    @property
+    def is_workflow(self) -> bool:
+        """Whether the child is a node of it."""
+        return not self.name
 
 
 # What the end of a job touches beside it, a plain tuple for frames: whether it has a journal, and of a child the id of

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from ironforge.errors import InvalidJob, IronForgeError
+from ironforge.errors import InvalidJob, IronForgeError, Refused
 
 
 def wrong(field: str, why: str, hint: str) -> InvalidJob:
     return InvalidJob(f"{field}: {why}: {hint}", code="invalid_workflow", field=field, hint=hint)
+
+
+class WorkflowNotFound(Refused):
+    """There is no such workflow: never submitted, past its retention, or not the caller's."""
+
+    code = "workflow_not_found"
 
 
 class Unresolved(IronForgeError):

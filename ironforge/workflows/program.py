@@ -3,7 +3,7 @@ bytes each, how far they are.
 
 A node's *cell* has 4 bytes: the letter of its state, how many of its needs have not ended (2 bytes), and what the ends
 of these mean for it: the bits of `Mark`. So the end of a node changes its own cell and those of its dependants, none of
-the others is looked at, and what conditions mean is known here alone.
+the others is looked at, and what conditions mean is known here alone. In front of the cells stands a *head*.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import enum
 import functools
 import struct
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
-from ironforge.workflows.definition import EdgeWhen, When
+from ironforge.workflows.definition import EdgeWhen, OnFailure, When
 from ironforge.workflows.graph import Graph
 from ironforge.workflows.progress import Progress
-from ironforge.workflows.states import FAILURES, NodeState, meets
+from ironforge.workflows.states import FAILURES, NodeState, is_as_good, meets
 
 CELL: Final = struct.Struct(">cHB")
 LETTERS: Final = dict(zip(NodeState, (b"p", b"y", b"r", b"s", b"f", b"c", b"k"), strict=True))
@@ -29,7 +29,12 @@ SHIFTS: Final = {NodeState.SUCCEEDED: 0, NodeState.FAILED: 3, NodeState.CANCELLE
 UNLESS_SHIFT: Final = 9
 IF_SHIFT: Final = 12
 _MARKS: Final = 7
-_head: Final = struct.Struct(">??")
+_head: Final = struct.Struct(">B?")
+# By the number that stands for it.
+_ON_FAILURE: Final[tuple[OnFailure, ...]] = ("skip_dependents", "fail", "continue")
+_Stopped = Literal["", "failed", "cancelled"]
+_STOPPED: Final[tuple[_Stopped, ...]] = get_args(_Stopped)
+HEAD: Final = struct.Struct(">HBBHB")
 _dependant: Final = struct.Struct(">HH")
 
 
@@ -60,15 +65,15 @@ class Dependant(NamedTuple):
 
 
 class Program(NamedTuple):
-    """Of a node. `stops`: if it fails, so does the workflow. `dependants`: 4 bytes each."""
+    """Of a node. `dependants`: 4 bytes each."""
 
-    stops: bool
+    on_failure: OnFailure
     compensates: bool
     dependants: bytes
 
     def encoded(self) -> bytes:
         """Two bytes, then the dependants."""
-        return _head.pack(self.stops, self.compensates) + self.dependants
+        return _head.pack(_ON_FAILURE.index(self.on_failure), self.compensates) + self.dependants
 
     def each_dependant(self, end: NodeState) -> Iterator[Dependant]:
         return (Dependant(number, rule, end) for number, rule in _dependant.iter_unpack(self.dependants))
@@ -91,7 +96,7 @@ def programs_of(graph: Graph) -> list[bytes]:
             rule = _rule(starts, when, graph.nodes[other].on_failure == "continue")
             dependants[other] += _dependant.pack(number, rule)
     return [
-        Program(node.on_failure == "fail", node.compensate is not None, bytes(each)).encoded()
+        Program(node.on_failure, node.compensate is not None, bytes(each)).encoded()
         for node, each in zip(graph.nodes, dependants, strict=True)
     ]
 
@@ -99,7 +104,7 @@ def programs_of(graph: Graph) -> list[bytes]:
 def begin_of(graph: Graph) -> bytes:
     """The program of what has ended before all nodes: its dependants wait for nothing else."""
     roots = (number for number, needs in enumerate(graph.needs) if not needs)
-    return Program(False, False, b"".join(_dependant.pack(number, 0) for number in roots)).encoded()
+    return Program("skip_dependents", False, b"".join(_dependant.pack(number, 0) for number in roots)).encoded()
 
 
 def _marks(end: NodeState, when: EdgeWhen | None, *, tolerated: bool) -> int:
@@ -119,8 +124,8 @@ def _rule(starts: When, when: EdgeWhen | None, tolerated: bool) -> int:
 
 
 def decode_program(program: bytes) -> Program:
-    stops, compensates = _head.unpack_from(program)
-    return Program(stops, compensates, program[_head.size :])
+    on_failure, compensates = _head.unpack_from(program)
+    return Program(_ON_FAILURE[on_failure], compensates, program[_head.size :])
 
 
 def cells_of(progress: Progress) -> bytes:
@@ -141,3 +146,36 @@ def cells_of(progress: Progress) -> bytes:
 
 def states_in(cells: bytes) -> list[NodeState]:
     return [_STATES[letter] for letter, _, _ in CELL.iter_unpack(cells)]
+
+
+class Head(NamedTuple):
+    """Of all nodes: how many have not ended (`left`), `stopped` and `paused` as in `Progress`; in which `generation`
+    they run, that is how often the workflow was retried; whether one has `failed` for which it is to fail."""
+
+    left: int
+    stopped: _Stopped = ""
+    paused: bool = False
+    generation: int = 0
+    failed: bool = False
+
+    def encoded(self) -> bytes:
+        return HEAD.pack(self.left, _STOPPED.index(self.stopped), self.paused, self.generation, self.failed)
+
+
+def encode_progress(progress: Progress, generation: int = 0) -> bytes:
+    """The head and the cells."""
+    states = zip(progress.graph.nodes, progress.states, strict=True)
+    left = sum(not state.has_ended for state in progress.states)
+    failed = any(state in FAILURES and not is_as_good(node, state) for node, state in states)
+    return Head(left, progress.stopped, progress.paused, generation, failed).encoded() + cells_of(progress)
+
+
+def begun(graph: Graph) -> bytes:
+    """As `encode_progress` of one that has not begun: what waits for nothing waits for that."""
+    cells = b"".join(CELL.pack(b"p", len(needs), 0) for needs in graph.needs)
+    return Head(len(graph)).encoded() + cells
+
+
+def decode_progress(stored: bytes) -> tuple[Head, list[NodeState]]:
+    left, stopped, paused, generation, failed = HEAD.unpack_from(stored)
+    return Head(left, _STOPPED[stopped], bool(paused), generation, bool(failed)), states_in(stored[HEAD.size :])

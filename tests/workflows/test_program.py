@@ -39,7 +39,9 @@ class Worker:
             _, left, marks = self._cell(ended)
             self._write(ended, end, left, marks)
             program = self.programs[ended]
-            self.stopped = self.stopped or (program.stops and end in (NodeState.FAILED, NodeState.CANCELLED))
+            self.stopped = self.stopped or (
+                program.on_failure == "fail" and end in (NodeState.FAILED, NodeState.CANCELLED)
+            )
             for dependant in program.each_dependant(end):
                 letter, left, marks = self._cell(dependant.number)
                 state = states_in(letter + b"\0\0\0")[0]
@@ -62,7 +64,7 @@ def test_a_program_is_small() -> None:
     first = programs_of(graph)[0]
     assert len(first) == 10
     program = decode_program(first)
-    assert (program.stops, program.compensates) == (False, False)
+    assert (program.on_failure, program.compensates) == ("continue", False)
     made = {
         end: [(each.number, each.marks) for each in program.each_dependant(end)] for end in NodeState if end in SHIFTS
     }

@@ -1,0 +1,87 @@
+"""The keys of workflows: what each is made of, how far it is, and what is to be done about some of them.
+
+Nothing of them is there while there are no workflows. What becomes of nodes lies with that of children
+(`family_keys`), under the name `\\n<number>.<generation>`.
+"""
+
+from __future__ import annotations
+
+from ironforge.redis.key_spec import EXPIRES, STAYS, Key, KeyFamily, KeySpace
+from ironforge.redis.step_keys import StepKeys
+
+
+class WorkflowKeys(StepKeys):
+    """Of one namespace and shard."""
+
+    graph = KeyFamily(
+        "graph:<workflow>",
+        "hash",
+        STAYS,
+        "a workflow, its id in hexadecimal digits: `d` its document, by number the program of each node, behind `r` "
+        "its job, behind `R` one with options that a node has to submit; `b` what begins; behind `c` how far the "
+        "dependants of a node are worked off. Stays with the workflow, then expires",
+        "this workflow does not go on",
+    )
+    progress = KeyFamily(
+        "progress:<workflow>",
+        "string",
+        STAYS,
+        "how far a workflow is: nodes that have not ended (2 bytes), whether it is stopped, paused, its generation (2 "
+        "bytes), whether a node has failed, then 4 bytes for each node: the letter of its state, open needs (2 bytes), "
+        "what those mean that have ended",
+        "this workflow does not go on",
+    )
+    order = KeyFamily(
+        "order:<workflow>",
+        "list",
+        STAYS,
+        "numbers of the nodes of a workflow that have something to undo them, in the order in which they succeeded",
+        "this workflow does not go on",
+    )
+    advance = Key(
+        "advance",
+        "zset",
+        STAYS,
+        "what moves workflows on, since when (ms): the id of a workflow, a letter, `<number>.<generation>` of a node: "
+        "`s` it has succeeded, `f` failed, `c` was cancelled, `k` is skipped, `g` may go; `b` the workflow begins",
+        "no workflow can be submitted, and no node of one ends",
+    )
+    ready = Key(
+        "ready",
+        "zset",
+        STAYS,
+        "id of a workflow and `<number>.<generation>` of one of its nodes that may start and has options that no script "
+        "goes by, by when to look at it (ms)",
+        "no workflow goes on",
+    )
+    finishing = Key(
+        "finishing",
+        "zset",
+        STAYS,
+        "ids of workflows whose nodes have all ended, since when (ms), until they have ended too",
+        "no workflow goes on",
+    )
+    stopping = Key(
+        "stopping",
+        "zset",
+        STAYS,
+        "id of a workflow with jobs to cancel, and `f` (those that have not started) or `c` (all), since when (ms)",
+        "no workflow goes on",
+    )
+    workflows = KeyFamily(
+        "workflows:<dead, done:<minute> or kept:<minute>>",
+        "zset",
+        EXPIRES,
+        "ids of workflows that have ended, with the score 0: of those that lie dead, which stays, and of those whose "
+        "records are in this bucket",
+        "workflows do not end there, and cannot be listed",
+    )
+
+
+# What a workflow is made of, beside what became of its nodes.
+PARTS = ("graph", "progress", "order", "results")
+
+
+def parts_of(keys: KeySpace, workflow: bytes) -> list[str]:
+    """The keys that live as long as its record does."""
+    return [getattr(keys, part)(workflow.hex()) for part in PARTS]
