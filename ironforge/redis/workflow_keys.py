@@ -6,6 +6,8 @@ Nothing of them is there while there are no workflows. What becomes of nodes lie
 
 from __future__ import annotations
 
+from typing import Final
+
 from ironforge.redis.key_spec import EXPIRES, STAYS, Key, KeyFamily, KeySpace
 from ironforge.redis.step_keys import StepKeys
 
@@ -50,8 +52,8 @@ class WorkflowKeys(StepKeys):
         "ready",
         "zset",
         STAYS,
-        "id of a workflow and `<number>.<generation>` of one of its nodes that may start and has options that no script "
-        "goes by, by when to look at it (ms)",
+        "id of a workflow and `<number>.<generation>` of a node that may start and has options that no script goes by, "
+        "by when to look at it (ms)",
         "no workflow goes on",
     )
     finishing = Key(
@@ -79,9 +81,25 @@ class WorkflowKeys(StepKeys):
 
 
 # What a workflow is made of, beside what became of its nodes.
-PARTS = ("graph", "progress", "order", "results")
+PARTS: Final = ("graph", "progress", "order", "results")
 
 
 def parts_of(keys: KeySpace, workflow: bytes) -> list[str]:
     """The keys that live as long as its record does."""
     return [getattr(keys, part)(workflow.hex()) for part in PARTS]
+
+
+# What a workflow hears of the end of a node, by how that is.
+_LETTERS: Final = {"completed": b"s", "dead": b"f", "cancelled": b"c"}
+
+
+def end_item(workflow: bytes, member: str | bytes, ended: str) -> bytes:
+    """What `advance` holds of a node that has ended so; `parent.lua` makes the same. `member`: its name among those
+    that have ended."""
+    name = member.encode() if isinstance(member, str) else member
+    return workflow + _LETTERS[ended] + name[1:]
+
+
+def is_node(member: str | bytes) -> bool:
+    """Whether a child with this name is a node of a workflow."""
+    return member[:1] in ("\n", b"\n")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 import functools
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, Literal, NamedTuple, get_args
 
 from ironforge.workflows.definition import EdgeWhen, OnFailure, When
@@ -101,10 +101,15 @@ def programs_of(graph: Graph) -> list[bytes]:
     ]
 
 
-def begin_of(graph: Graph) -> bytes:
-    """The program of what has ended before all nodes: its dependants wait for nothing else."""
-    roots = (number for number, needs in enumerate(graph.needs) if not needs)
-    return Program("skip_dependents", False, b"".join(_dependant.pack(number, 0) for number in roots)).encoded()
+def begin_of(numbers: Iterable[int]) -> bytes:
+    """The program of what has ended before all nodes: its dependants, which are ready, wait for nothing else."""
+    ready = b"".join(_dependant.pack(number, 0) for number in numbers)
+    return Program("skip_dependents", False, ready).encoded()
+
+
+def roots_of(graph: Graph) -> list[int]:
+    """The nodes that are ready where none has begun."""
+    return [number for number, needs in enumerate(graph.needs) if not needs]
 
 
 def _marks(end: NodeState, when: EdgeWhen | None, *, tolerated: bool) -> int:
@@ -171,8 +176,8 @@ def encode_progress(progress: Progress, generation: int = 0) -> bytes:
 
 
 def begun(graph: Graph) -> bytes:
-    """As `encode_progress` of one that has not begun: what waits for nothing waits for that."""
-    cells = b"".join(CELL.pack(b"p", len(needs), 0) for needs in graph.needs)
+    """As `encode_progress` of one that has not begun."""
+    cells = b"".join(CELL.pack(b"p" if needs else b"y", len(needs), 0) for needs in graph.needs)
     return Head(len(graph)).encoded() + cells
 
 

@@ -1,25 +1,45 @@
 #!lua flags=allow-oom
--- Tells parents in this shard of children that have ended in another one. Who has heard it already hears nothing new.
--- KEYS  families, wake
--- ARGV  per child: its parent, its name there, its record as the parent keeps it
--- USES  stem, types, clock
+-- Tells parents in this shard of children that have ended in another one, and workflows of nodes. Who has heard it already
+-- hears nothing new.
+-- KEYS  families, wake, advance
+-- ARGV  per child: its parent, its name there, its record as the parent keeps it, what moves its workflow on ('' of a child that
+--         is no node)
+-- USES  stem, types, clock, family
 -- Returns how many of their parents are known
-local names = {families, wake}
-for at = 1, #ARGV, 3 do
-  local hex = string.gsub(ARGV[at], '.', function(byte) return string.format('%02x', string.byte(byte)) end)
-  names[#names + 1], names[#names + 2] = stem .. 'children:' .. hex, stem .. 'results:' .. hex
-end
+local WIDTH = 4
+local function key_of(word, at) return stem .. word .. hex(ARGV[at]) end
+
+local names = {families, wake, advance}
+for at = 1, #ARGV, WIDTH do names[#names + 1], names[#names + 2] = key_of('children:', at), key_of('results:', at) end
 local wrong = wrong_type(names)
 if wrong then return wrong end
+
+local function tell_parent(at, parent, member, record)
+  local children = key_of('children:', at)
+  redis.call('HDEL', children, member)
+  if not redis.call('ZSCORE', families, parent) then return false end
+  redis.call('HSET', key_of('results:', at), member, record)
+  redis.call('ZADD', wake, now, parent)
+  return true, redis.call('EXISTS', children) == 0
+end
+
+local function tell_workflow(at, member, record, item)
+  if redis.call('EXISTS', key_of('progress:', at)) == 0 then return false end
+  redis.call('HSET', key_of('results:', at), member, record)
+  redis.call('ZADD', advance, now, item)
+  return true, true
+end
+
 local told = 0
-for at = 1, #ARGV, 3 do
-  local n = 3 + (at - 1) / 3 * 2
-  redis.call('HDEL', names[n], ARGV[at + 1])
-  if redis.call('ZSCORE', families, ARGV[at]) then
-    redis.call('HSET', names[n + 1], ARGV[at + 1], ARGV[at + 2])
-    redis.call('ZADD', wake, now, ARGV[at])
-    told = told + 1
-    if redis.call('EXISTS', names[n]) == 0 then redis.call('PUBLISH', stem .. 'signals', 'due:0') end
+for at = 1, #ARGV, WIDTH do
+  local parent, member, record, item = unpack(ARGV, at, at + WIDTH - 1)
+  local is_known, goes_on = nil, nil
+  if item == '' then
+    is_known, goes_on = tell_parent(at, parent, member, record)
+  else
+    is_known, goes_on = tell_workflow(at, member, record, item)
   end
+  if is_known then told = told + 1 end
+  if goes_on then redis.call('PUBLISH', stem .. 'signals', 'due:0') end
 end
 return told

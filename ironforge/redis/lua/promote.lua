@@ -5,8 +5,8 @@
 --         or it would be due for ever
 -- USES  stem, clock, delay, limits, holders, admission, turns, places, lines, enqueue, line_types, next_tick, next_wake
 -- Returns the other queues of due jobs, ms to the next due time (-1: none is scheduled), in how many ms to look at a schedule (-1:
---         there is none), in how many ms a job waits no longer (-1: as far as is known), then for each job that moved by
---         how many ms it is late
+--         there is none), in how many ms a job waits no longer (-1: as far as is known), what is to be done for workflows (bits; 1:
+--         to move some on, 2: all else), then for each job that moved by how many ms it is late
 local streams = {q = {}, fair = {}, turns = {}, behind = {}, declined = {}}
 local settled = {}
 for at = 2, #ARGV do settled[ARGV[at]] = true end
@@ -22,10 +22,14 @@ for _, location in ipairs(locations) do
   local wrong = mark and wrong_mark(place, mark)
   if wrong then return wrong end
 end
-local wake_ms = next_wake(now)
+-- What goes on in workflows is for others to do.
+local flows = {stem .. 'finishing', stem .. 'stopping', stem .. 'ready'}
+local is_quiet = redis.call('EXISTS', stem .. 'wake', stem .. 'advance', unpack(flows)) == 0
+local work = is_quiet and 0 or redis.call('EXISTS', stem .. 'advance') + 2 * math.min(1, redis.call('EXISTS', unpack(flows)))
+local wake_ms = next_wake(now, is_quiet)
 local wrong = wake_ms == 0 and wrong_type({stem .. 'wake'})
 if wrong then return wrong end
-local reply, unknown, waits = {{}, -1, next_look(now), wake_ms}, {}, {}
+local reply, unknown, waits = {{}, -1, next_look(now), wake_ms, work}, {}, {}
 for number, id in ipairs(ids) do
   local place = locations[number] or ''
   local stream, record, name, mark = streams.q[place], redis.call('HGET', parked, id), place, ''

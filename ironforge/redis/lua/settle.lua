@@ -27,7 +27,8 @@ local function end_job(id, place, commands)
       elsewhere = found and string.sub(found, 2) ~= place
       if there then ended = ended + 1 end
     -- Who ended it first has said how. What was put somewhere else meanwhile is not this attempt's to end.
-    elseif not elsewhere and (there or name ~= 'HINCRBY') then
+    -- To its workflow that has told it as well.
+    elseif not elsewhere and (there or name ~= 'HINCRBY' and not string.match(ARGV[at + 2], '}:advance$')) then
       run((there or name ~= 'HSET') and name or 'HSETNX', words)
     end
     at = at + 1 + words

@@ -43,6 +43,7 @@ from ironforge.store.steps.links import ShardLinks
 from ironforge.store.steps.recorder import Recorder
 from ironforge.store.steps.wait_audit import WaitAudit
 from ironforge.store.steps.waker import Waker
+from ironforge.store.workflows.advancer import Advancer
 
 # Above this share of maxmemory terminal records go early, the oldest first.
 MEMORY_SHARE: Final = 0.8
@@ -83,6 +84,7 @@ class RedisConsumer(Rewriting):
         self.children = RedisChildren(settings, lease, links)
         self.audit_families = FamilyAudit(lease, links).page
         self._waker = Waker(keys, lease, commanding)
+        self._advancer = Advancer(lease, links)
         self._copies = EventCopies([EventShard(link.keys, link.connection) for link in links.shards], links.shard)
         self.audit_waits = WaitAudit(keys, lease, commanding).page
         self.audit_limits = LimitAudit(keys, lease, commanding).page
@@ -123,7 +125,7 @@ class RedisConsumer(Rewriting):
             keys = PROMOTE.keys(
                 names, *names.streams(queues), *names.lines(queues), *names.turns_of(queues), fence=self._fence
             )
-            others, next_ms, tick_ms, wake_ms, *late = await self._run(PROMOTE, keys, given)
+            others, next_ms, tick_ms, wake_ms, work, *late = await self._run(PROMOTE, keys, given)
             lateness += late
             if not others:
                 break
@@ -132,11 +134,12 @@ class RedisConsumer(Rewriting):
         if tick_ms >= 0:
             self._on_schedules(tick_ms)
         woken = await self._waker.wake() if wake_ms == 0 else Due(0, None if wake_ms < 0 else wake_ms, [])
+        started, flow_ms = await self._advancer.advance(work) if work else (0, None)
         await self._copies.sweep_if_due()
         if await self._expiry.sweep_if_due() or await self._families.sweep_if_due():
             next_ms = 0
-        nexts = [ms for ms in (None if next_ms < 0 else next_ms, woken.next_ms) if ms is not None]
-        return Due(len(lateness) + woken.moved, min(nexts, default=None), lateness + woken.lateness_ms)
+        nexts = [ms for ms in (None if next_ms < 0 else next_ms, woken.next_ms, flow_ms) if ms is not None]
+        return Due(len(lateness) + woken.moved + started, min(nexts, default=None), lateness + woken.lateness_ms)
 
     async def cancel_requested(self, job_ids: Sequence[bytes]) -> list[bytes]:
         if not job_ids:

@@ -14,6 +14,7 @@ from ironforge.redis.connection import Command, Connection
 from ironforge.redis.family_keys import children_of, results_of
 from ironforge.redis.keys import Keys
 from ironforge.redis.step_keys import journal_of, journals_of
+from ironforge.redis.workflow_keys import end_item
 from ironforge.steps.waits import Ties
 from ironforge.store.retention import RetentionBuckets
 
@@ -34,8 +35,10 @@ def end_ties(
     keys: Keys, buckets: RetentionBuckets, tied: Sequence[Tied], commands: list[Command], touched: list[str]
 ) -> list[Command]:
     """Adds to the commands of the transaction that settles these jobs, and to the keys that it touches. Gives those
-    that ask, of each parent here that was told of an end, whether others of its children are open."""
+    that ask, of each parent here that was told of an end, whether others of its children are open; a workflow goes on
+    in any case."""
     told: defaultdict[bytes, list[str | bytes]] = defaultdict(list)
+    nodes: list[Job] = []
     for job_id, record, retention_ms, ties in tied:
         if not ties:
             continue
@@ -56,10 +59,29 @@ def end_ties(
             touched.append(keys.outbox)
             words = "parent", parent.id, "member", parent.member, "record", end_record(decode(record))
             commands.append(["XADD", keys.outbox, "*", *words])
+        elif parent is not None and parent.is_workflow:
+            nodes.append(decode(record))
         elif parent is not None:
             told[parent.id] += (parent.member, end_record(decode(record)))
+    if nodes:
+        _tell_workflows(keys, nodes, commands, touched)
     _tell(keys, told, commands, touched)
     return [["EXISTS", children_of(keys, parent)] for parent in told]
+
+
+def _tell_workflows(keys: Keys, nodes: Sequence[Job], commands: list[Command], touched: list[str]) -> None:
+    """Those in this shard, each what became of some of its nodes."""
+    told: defaultdict[bytes, list[str | bytes]] = defaultdict(list)
+    items: list[str | bytes | int] = []
+    for job in nodes:
+        parent = job.parent
+        assert parent is not None
+        told[parent.id] += (parent.member, end_record(job))
+        items += (now_ms(), end_item(parent.id, parent.member, job.ended))
+    results = {results_of(keys, workflow): ends for workflow, ends in told.items()}
+    commands += [["HSET", key, *ends] for key, ends in results.items()]
+    commands += (["ZADD", keys.advance, *items], ["PUBLISH", keys.signals, "due:0"])
+    touched += (*results, keys.advance)
 
 
 def _tell(keys: Keys, told: Mapping[bytes, Sequence[str | bytes]], commands: list[Command], touched: list[str]) -> None:

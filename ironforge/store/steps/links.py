@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 from redis.exceptions import OutOfMemoryError, ResponseError
 
-from ironforge.job.record import shard_of
+from ironforge.job.record import decode, shard_of
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.outages import raise_store_error, retry_through_outage
 from ironforge.redis.scripts import DELIVER_ENDS, Script
+from ironforge.redis.workflow_keys import end_item, is_node
 from ironforge.store.producer.admission import Admission
 
 
@@ -72,7 +73,12 @@ async def store(link: ShardLink, call: Call) -> Any:
     return await retry_through_outage(attempt)
 
 
+def _item_of(end: ChildEnd) -> bytes:
+    """What moves its workflow on; empty for a child that is no node."""
+    return end_item(end.parent, end.member, decode(end.record).ended) if is_node(end.member) else b""
+
+
 async def deliver_ends(link: ShardLink, ends: Sequence[ChildEnd]) -> None:
     """To parents in this shard. Raises what the connection raises."""
-    arguments = [word for end in ends for word in end]
+    arguments = [word for end in ends for word in (*end, _item_of(end))]
     await link.connection.run(DELIVER_ENDS, DELIVER_ENDS.keys(link.keys), arguments)

@@ -43,9 +43,18 @@ local function end_record(job, reason)
   return '\220' .. struct.pack('>I2', #kept) .. table.concat(kept)
 end
 
+-- What its workflow hears of a node that has ended so, as `advance` has it.
+local LETTERS = {completed = 's', dead = 'f', cancelled = 'c'}
+local function is_node(member) return string.byte(member) == 10 end
+local function item_of(workflow, member, ended) return workflow .. (LETTERS[ended] or 'c') .. string.sub(member, 2) end
+
 local function tell(parent, member, apart, ended)
   if apart then
     redis.call('XADD', stem .. 'outbox', '*', 'parent', parent, 'member', member, 'record', ended)
+  elseif is_node(member) then
+    redis.call('HSET', stem .. 'results:' .. hex(parent), member, ended)
+    redis.call('ZADD', stem .. 'advance', millis(), item_of(parent, member, text_of(values(ended, 4, 15)[15])))
+    redis.call('PUBLISH', stem .. 'signals', 'due:0')
   else
     redis.call('HDEL', stem .. 'children:' .. hex(parent), member)
     redis.call('HSET', stem .. 'results:' .. hex(parent), member, ended)
@@ -60,11 +69,11 @@ end
 local function wrong_kin(record)
   local job = kin(record)
   if not job then return end
-  local names, parent, _, apart = {stem .. 'families'}, parent_of(job)
+  local names, parent, member, apart = {stem .. 'families'}, parent_of(job)
   if apart then
     names[2] = stem .. 'outbox'
   elseif parent then
-    names[2], names[3], names[4] = stem .. 'children:' .. hex(parent), stem .. 'results:' .. hex(parent), stem .. 'wake'
+    names[2], names[3], names[4] = stem .. 'children:' .. hex(parent), stem .. 'results:' .. hex(parent), stem .. (is_node(member) and 'advance' or 'wake')
   end
   return wrong_type(names)
 end
