@@ -101,7 +101,8 @@ class Depths(Collector):
         yield from (depth, running, suspects, declined, limited, age)
 
     def _of_waiting(self, stats: Stats) -> GaugeMetricFamily:
-        family = self._family("ironforge_waiting_depth", "Jobs that wait for a time, an event or their children", "for")
+        about = "Jobs that wait for a time, an event or their children, and workflows"
+        family = self._family("ironforge_waiting_depth", about, "for")
         for what, jobs in stats.waiting._asdict().items():
             family.add_metric((*self._own.values(), what), jobs)
         return family

@@ -32,7 +32,7 @@ class StepKeys(FamilyKeys):
         "zset",
         STAYS,
         "id of a job that waits for this, by when that ends by itself (ms; inf: never). "
-        "`workflow`: ids of workflows that have not ended, with the score 0",
+        "`workflow`: ids of workflows that have not ended",
         "jobs cannot begin to wait for this, those that do stay, and no due time is looked at",
     )
     wake = Key(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ironforge.redis.key_spec import EXPIRES, STAYS, Key, KeyFamily, KeySpace
+from ironforge.redis.key_spec import STAYS, Key, KeyFamily, KeySpace
 from ironforge.redis.step_keys import StepKeys
 
 
@@ -73,9 +73,9 @@ class WorkflowKeys(StepKeys):
     workflows = KeyFamily(
         "workflows:<dead, done:<minute> or kept:<minute>>",
         "zset",
-        EXPIRES,
-        "ids of workflows that have ended, with the score 0: of those that lie dead, which stays, and of those whose "
-        "records are in this bucket",
+        STAYS,
+        "ids of workflows that have ended, with the score 0: of those that lie dead, and of those whose records are in "
+        "this bucket, which expires with it",
         "workflows do not end there, and cannot be listed",
     )
 

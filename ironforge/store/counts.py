@@ -60,11 +60,12 @@ class ScheduleCounts(NamedTuple):
 
 
 class Waits(NamedTuple):
-    """How many jobs are in state waiting, by what they wait for."""
+    """How many jobs are in state waiting, by what they wait for. `workflow`: workflows that have not ended."""
 
     sleep: int = 0
     event: int = 0
     children: int = 0
+    workflow: int = 0
 
     @property
     def total(self) -> int:

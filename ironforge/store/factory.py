@@ -41,6 +41,8 @@ from ironforge.store.sharding import (
 from ironforge.store.steps.contract import Events
 from ironforge.store.steps.events import RedisEvents
 from ironforge.store.steps.links import ShardLink, ShardLinks
+from ironforge.store.workflows.contract import WorkflowDoor
+from ironforge.store.workflows.workflows import RedisWorkflows
 
 
 class StoreClient:
@@ -62,6 +64,8 @@ class StoreClient:
         self.schedules: Schedules = self._schedules
         self._events = RedisEvents(settings)
         self.events: Events = self._events
+        self._workflows = RedisWorkflows(settings)
+        self.workflows: WorkflowDoor = self._workflows
 
     @contextlib.asynccontextmanager
     async def keeping_time(self, watch: TickWatch | None = None) -> AsyncIterator[None]:
@@ -90,6 +94,7 @@ class StoreClient:
             limits.abandon()
         self._schedules.abandon()
         self._events.abandon()
+        self._workflows.abandon()
 
     async def close(self) -> None:
         for producer in self._producers:
@@ -100,6 +105,7 @@ class StoreClient:
             await limits.close()
         await self._schedules.close()
         await self._events.close()
+        await self._workflows.close()
 
 
 class Shard:

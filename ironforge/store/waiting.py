@@ -13,7 +13,7 @@ from ironforge.steps.waits import Wait
 from ironforge.store.kinds import Kinds
 
 WaitingCode = Literal[
-    "no_node_for_queue", "no_node_for_kind", "no_node_for_version", "limit", "sleep", "event", "children"
+    "no_node_for_queue", "no_node_for_kind", "no_node_for_version", "limit", "sleep", "event", "children", "workflow"
 ]
 
 
@@ -37,6 +37,7 @@ def parked_for(wait: Wait | None) -> Waiting | None:
         "sleep": f"it sleeps, step {step}",
         "event": f"it waits for event {wait.event}",
         "children": f"it waits for its children, step {step}",
+        "workflow": "it stands for a workflow, and waits for its nodes",
     }[wait.for_]
     return Waiting(wait.for_, detail, wait.until_ms or None, step, wait.event)
 

@@ -181,6 +181,10 @@ def begun(graph: Graph) -> bytes:
     return Head(len(graph)).encoded() + cells
 
 
-def decode_progress(stored: bytes) -> tuple[Head, list[NodeState]]:
+def decode_head(stored: bytes) -> Head:
     left, stopped, paused, generation, failed = HEAD.unpack_from(stored)
-    return Head(left, _STOPPED[stopped], bool(paused), generation, bool(failed)), states_in(stored[HEAD.size :])
+    return Head(left, _STOPPED[stopped], bool(paused), generation, bool(failed))
+
+
+def decode_progress(stored: bytes) -> tuple[Head, list[NodeState]]:
+    return decode_head(stored), states_in(stored[HEAD.size :])

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from ironforge.job.record import Job, decode, shard_of
 from ironforge.redis.keys import Keys
+from tests.store.flowship import check_workflows
 from tests.store.snapshot import Snapshot
 
 
@@ -17,6 +18,7 @@ def check_kinship(seen: Snapshot, keys: Keys, families: Mapping[bytes, float], s
     told = {member.hex() for member in seen.members(keys.wake)}
     children, results = seen.family(keys.children), seen.family(keys.results)
     assert set(children) - known == set(), "these have open children and are no families"
+    known |= set(seen.family(keys.progress))
     lasting = {parent for parent in results if seen.left_ms[keys.results(parent)] < 0}
     assert lasting - known - told == set(), "results of these are kept for nobody"
     assert {parent for parent, score in families.items() if score == 0} - set(index) == set(), "these are no more"
@@ -25,6 +27,7 @@ def check_kinship(seen: Snapshot, keys: Keys, families: Mapping[bytes, float], s
         if families[bytes.fromhex(parent)] == 0:  # of others they are still to be seen to
             assert here - set(index) == set(), f"these open children of {parent} are nowhere"
     jobs = {job.id: job for job in map(decode, _records(seen, keys))}
+    check_workflows(seen, keys, jobs, shards)
     for job in jobs.values():
         if _is_open(job, jobs):
             assert job.parent is not None
@@ -34,7 +37,7 @@ def check_kinship(seen: Snapshot, keys: Keys, families: Mapping[bytes, float], s
 
 def _is_open(job: Job, jobs: Mapping[bytes, Job]) -> bool:
     """Whether it is a child, and its parent lies here and lives the life in which it was submitted."""
-    if job.parent is None or job.ended or job.parent.id not in jobs:
+    if job.parent is None or job.parent.is_workflow or job.ended or job.parent.id not in jobs:
         return False
     parent = jobs[job.parent.id]
     return not parent.ended and parent.revivals == job.parent.generation

@@ -77,7 +77,9 @@ def test_a_program_is_small() -> None:
     }
     assert [each.starts(0) for each in program.each_dependant(NodeState.FAILED)] == [True, True]
     assert [each.starts(0) for each in program.each_dependant(NodeState.SUCCEEDED)] == [True, False]
-    assert [each.number for each in decode_program(begin_of(roots_of(graph))).each_dependant(NodeState.SUCCEEDED)] == [0]
+    assert [each.number for each in decode_program(begin_of(roots_of(graph))).each_dependant(NodeState.SUCCEEDED)] == [
+        0
+    ]
 
 
 def test_cells_are_read_back() -> None:

@@ -66,12 +66,14 @@ class ScheduleStats(msgspec.Struct):
 
 
 class WaitingStats(msgspec.Struct):
-    """Jobs in state waiting, which hold no place of a node: all, and by what they wait for."""
+    """Jobs in state waiting, which hold no place of a node: all, and by what they wait for. Each
+    workflow that has not ended is one."""
 
     total: int
     sleep: int
     event: int
     children: int
+    workflow: int
 
 
 class QueueStats(msgspec.Struct):

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
 -- Moves workflows on: what the ends of some of their nodes mean for others, of which those that may start go to their streams.
 -- At most 500 nodes are looked at in a call.
--- KEYS  fence, index, parked, advance, finishing, ready, stopping, queues, quarantine, waiting, totals
+-- KEYS  fence, index, parked, advance, finishing, ready, stopping, queues, quarantine, waiting, delayed, totals
 -- ARGV  epoch
--- USES  stem, types, clock, unlimited, turns, enqueue, family, progress
+-- USES  stem, types, clock, delay, unlimited, turns, enqueue, family, progress
 -- Returns 1 when there is more to do at once, how many nodes started, and how many workflows have nothing left to do
 local wrong = wrong_type(KEYS)
 if wrong then return wrong end
@@ -207,6 +207,7 @@ local function put_aside(flow)
   redis.call('HDEL', index, flow.id)
   redis.call('HDEL', parked, flow.id)
   redis.call('ZREM', waiting, flow.id)
+  delay(delayed, location, -1)
 end
 
 local function put(flow, job)

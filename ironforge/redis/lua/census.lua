@@ -9,8 +9,8 @@
 --         or not looked at), and per line that is not empty: name, jobs, those of them that a limit keeps out, ids of the first
 --         (none where looking at them would be too much), then where jobs were declined: name, jobs, and of the first lines of
 --         kinds there: name, id of the first job; then schedules: all, paused ones, those that start no job, those whose tick
---         is overdue, when the next one fires (ms, -1: none); then jobs that wait for a time, an event, their children; then the
---         lines of kinds whose jobs stay with a version of the application: name, jobs
+--         is overdue, when the next one fires (ms, -1: none); then jobs that wait for a time, an event, their children, and workflows; then
+--         the lines of kinds whose jobs stay with a version of the application: name, jobs
 -- So many lines of kinds are looked at for the oldest of their jobs: those that have waited for the longest for a node.
 local LINES = 100
 local names = redis.call('SMEMBERS', queues)
@@ -87,7 +87,7 @@ if ticking[1] > 0 then
   end
 end
 local waiting = {}
-for at, what in ipairs({'sleep', 'event', 'children'}) do waiting[at] = redis.call('ZCARD', stem .. 'waiting:' .. what) end
+for at, what in ipairs({'sleep', 'event', 'children', 'workflow'}) do waiting[at] = redis.call('ZCARD', stem .. 'waiting:' .. what) end
 local of_versions = {}
 for _, name in ipairs(redis.call('SMEMBERS', versionlines)) do
   local place, kind = string.match(name, '^[^:]*:%d'), kind_of(name)

@@ -42,7 +42,7 @@ if declined then
 end
 if place == 'w' then
   local waits = false
-  for _, what in ipairs({'sleep', 'event', 'children'}) do
+  for _, what in ipairs({'sleep', 'event', 'children', 'workflow'}) do
     waits = waits or redis.call('ZSCORE', stem .. 'waiting:' .. what, id)
   end
   return {now, location, waits and record or false, waits}

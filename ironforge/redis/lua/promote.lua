@@ -69,7 +69,7 @@ end
 local following = redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')
 if following[2] then
   reply[2] = math.max(0, tonumber(following[2]) - now)
-elseif redis.call('EXISTS', stem .. 'waiting:sleep', stem .. 'waiting:event', stem .. 'waiting:children') == 0 then
+elseif redis.call('EXISTS', stem .. 'waiting:sleep', stem .. 'waiting:event', stem .. 'waiting:children', stem .. 'waiting:workflow') == 0 then
   redis.call('DEL', delayed)
 end
 return reply

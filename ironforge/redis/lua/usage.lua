@@ -20,6 +20,13 @@ for _, parent in ipairs(some) do
     bytes = bytes + size(stem .. word .. hex(parent)) * parents / #some
   end
 end
+-- Nor at each workflow.
+local workflows, few = redis.pcall('ZCARD', stem .. 'waiting:workflow'), redis.pcall('ZRANDMEMBER', stem .. 'waiting:workflow', 200)
+for _, workflow in ipairs(few) do
+  for _, word in ipairs({'graph:', 'progress:', 'order:', 'results:'}) do
+    bytes = bytes + size(stem .. word .. hex(workflow)) * workflows / #few
+  end
+end
 for _, queue in ipairs(redis.call('SMEMBERS', queues)) do
   for at = 2, present(stem .. 'q:', queue, 2, last) and last or 0 do
     bytes = bytes + size(stem .. 'q:' .. queue .. ARGV[at])
@@ -31,7 +38,7 @@ for _, queue in ipairs(redis.call('SMEMBERS', queues)) do
   end
 end
 local aside = redis.call('ZCARD', scheduled)
-for _, what in ipairs({'sleep', 'event', 'children'}) do
+for _, what in ipairs({'sleep', 'event', 'children', 'workflow'}) do
   local waiting = stem .. 'waiting:' .. what
   aside, bytes = aside + redis.call('ZCARD', waiting), bytes + size(waiting)
 end

@@ -32,7 +32,9 @@ class Advancer:
 
     def __init__(self, lease: Lease, links: ShardLinks) -> None:
         self._keys, self._connection, _ = links.own
-        self._names = ADVANCE.keys(self._keys, fence=self._keys.fence(lease.node), waiting=self._keys.waiting("workflow"))
+        self._names = ADVANCE.keys(
+            self._keys, fence=self._keys.fence(lease.node), waiting=self._keys.waiting("workflow")
+        )
         self._lease = lease
         self._looked_at = -math.inf
 

@@ -39,7 +39,7 @@ class NodeJob(NamedTuple):
         return not (self.delay_ms or self.run_at_ms or self.expires_in_ms or job.limits or job.unique or apart)
 
 
-class Waiting(msgspec.Struct, array_like=True, frozen=True):
+class HeldJob(msgspec.Struct, array_like=True, frozen=True):
     """A job with options that no script goes by, until its node may start: field `R<number>` of the graph."""
 
     stream: str
@@ -51,10 +51,10 @@ class Waiting(msgspec.Struct, array_like=True, frozen=True):
     expires_in_ms: int = 0
 
 
-_decode: Final = msgspec.msgpack.Decoder(Waiting).decode
+_decode: Final = msgspec.msgpack.Decoder(HeldJob).decode
 
 
-def decode_waiting(value: bytes) -> Waiting:
+def decode_held(value: bytes) -> HeldJob:
     """Raises IncompatibleRecord."""
     try:
         return _decode(value)
@@ -69,8 +69,7 @@ def node_id(workflow: bytes, number: int, generation: int = 0, tail: int | None 
 
 
 class NodeJobs:
-    """Makes the jobs of the nodes of a workflow. `generations` of those that run, by number, beside which others keep
-    their results; None: all are of generation 0."""
+    """Makes the jobs of the nodes of a workflow."""
 
     def __init__(self, workflow_id: bytes, document: Workflow, graph: Graph, shards: int) -> None:
         self._id = workflow_id
@@ -110,8 +109,8 @@ def field_of(number: int, node: NodeJob) -> tuple[str, bytes]:
     job = node.job
     record = encode(job)
     if not node.is_plain:
-        waiting = Waiting(job.stream, job.id, job.mark, record, node.delay_ms, node.run_at_ms, node.expires_in_ms)
-        return f"R{number}", msgspec.msgpack.encode(waiting)
+        held = HeldJob(job.stream, job.id, job.mark, record, node.delay_ms, node.run_at_ms, node.expires_in_ms)
+        return f"R{number}", msgspec.msgpack.encode(held)
     stream, mark = job.stream.encode(), job.mark.encode()
     at = record.rfind(_LONG + job.ready_ms.to_bytes(8))
     return f"r{number}", b"".join((_released.pack(len(stream), len(mark), at + 1), stream, mark, job.id, record))

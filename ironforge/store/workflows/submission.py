@@ -1,0 +1,223 @@
+"""Accepting workflows: those that arrive while a call is on its way share the next one.
+
+Each is accepted for itself, in one script; a large one is written in parts before, which go by themselves if it never
+comes to that. So any submission may be repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from redis.exceptions import ConnectionError as Disconnected
+from redis.exceptions import NoScriptError
+
+from ironforge.errors import IdempotencyConflict, IronForgeError, StoreError, StoreUnavailable
+from ironforge.job.record import encode, format_id
+from ironforge.redis.connection import COMMAND_SECONDS, Command
+from ironforge.redis.outages import raise_store_error
+from ironforge.redis.scripts import STAGE_WORKFLOW, SUBMIT_WORKFLOWS
+from ironforge.redis.workflow_keys import WorkflowKeys
+from ironforge.settings import Settings
+from ironforge.store.contract import Most
+from ironforge.store.producer.refusals import refusal
+from ironforge.store.producer.routes import answer_key, remembered_seconds
+from ironforge.store.steps.links import ShardLink
+from ironforge.store.workflows.contract import WorkflowSubmission
+from ironforge.store.workflows.coordinator import coordinator_of
+from ironforge.store.workflows.graph_fields import Fields, fields_of, size_of
+from ironforge.workflows.program import begun
+
+# Of the graphs of one call, unless one alone has more; what is larger is staged.
+FIELDS_AT_ONCE: Final = 4_000
+BYTES_AT_ONCE: Final = 4 * 1024 * 1024
+# What was staged goes after this time, unless it is submitted.
+STAGED_SECONDS: Final = 600
+_UNSTAGED: Final = "what was staged of the workflow has gone before it was submitted: submit it again"
+
+
+class Known(NamedTuple):
+    """`is_new`: it was not there before; else the id is that of the one that was."""
+
+    id: bytes
+    is_new: bool
+
+
+class _Pending(NamedTuple):
+    one: WorkflowSubmission
+    fields: Fields
+    size: int
+    most: Most
+    answer: asyncio.Future[Known]
+
+    @property
+    def is_large(self) -> bool:
+        return len(self.fields) > FIELDS_AT_ONCE or self.size > BYTES_AT_ONCE
+
+
+class WorkflowCommit:
+    """One connection to one shard: at most one call is under way."""
+
+    def __init__(self, settings: Settings, link: ShardLink, shards: int) -> None:
+        self._settings = settings
+        self._link = link
+        self._shards = shards
+        self._waiting: list[_Pending] = []
+        self._flushing: asyncio.Task[None] | None = None
+
+    def submit(self, one: WorkflowSubmission, most: Most) -> asyncio.Future[Known]:
+        """Done once the write has met the durability mode. Raises InvalidJob."""
+        fields = fields_of(one, self._shards)
+        answer: asyncio.Future[Known] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Pending(one, fields, size_of(fields), most, answer))
+        if self._flushing is None:
+            self._flushing = asyncio.create_task(self._flush(), name="store-workflows")
+        return answer
+
+    async def close(self) -> None:
+        """Callers that still wait for an answer get StoreUnavailable, once the connection is closed."""
+        if self._flushing:
+            await self._flushing
+
+    async def _flush(self) -> None:
+        try:
+            while self._waiting:
+                group = self._take()
+                try:
+                    await self._link.admission.check(self._link.connection)
+                    await self._commit(group)
+                except Exception as error:  # noqa: BLE001 - whatever it is, the callers get it
+                    _fail(group, error)
+        finally:
+            self._flushing = None
+
+    def _take(self) -> list[_Pending]:
+        """Those of one call: with the same bounds, and of idempotency keys each once."""
+        group: list[_Pending] = []
+        fields = size = 0
+        for one in self._waiting:
+            fields, size = fields + len(one.fields), size + one.size
+            if group and (fields > FIELDS_AT_ONCE or size > BYTES_AT_ONCE or one.most != group[0].most):
+                break
+            group.append(one)
+        del self._waiting[: len(group)]
+        return group
+
+    async def _commit(self, group: Sequence[_Pending]) -> None:
+        staged = [await self._stage(one) if one.is_large else one.fields for one in group]
+        names, arguments = self._call(group, staged)
+        replies, shortfall, repeated = await self._send(group, names, arguments)
+        if isinstance(replies, Exception):
+            raise replies
+        for one, reply in zip(group, replies, strict=True):
+            if one.answer.done():
+                continue
+            refused = _refusal(reply)
+            if refused is not None:
+                one.answer.set_exception(refused)
+            elif shortfall:
+                one.answer.set_exception(_unconfirmed(shortfall, reply or one.one.id))
+            else:
+                is_new = not reply or (repeated and reply == one.one.id)
+                one.answer.set_result(Known(reply or one.one.id, is_new))
+
+    async def _stage(self, one: _Pending) -> Fields:
+        """All but the last part, which goes with the rest."""
+        keys, connection, _ = self._link
+        *parts, last = _parts(one.fields)
+        name = one.one.id.hex()
+        names = STAGE_WORKFLOW.keys(keys, graph=keys.graph(name), progress=keys.progress(name))
+        for part in parts:
+            words = [word for field in part for word in field]
+            await connection.run(STAGE_WORKFLOW, names, [STAGED_SECONDS, *words])
+        return last
+
+    def _call(self, group: Sequence[_Pending], staged: Sequence[Fields]) -> tuple[list[str], Command]:
+        keys: WorkflowKeys = self._link.keys
+        names = SUBMIT_WORKFLOWS.keys(self._link.keys, waiting=keys.waiting("workflow"))
+        arguments: list[str | bytes | int] = [self._link.keys.signals]
+        arguments += [remembered_seconds(self._settings), group[0].most.queues]
+        for each, fields in zip(group, staged, strict=True):
+            one = each.one
+            prepared, number, fingerprint = one.prepared, 0, b""
+            if one.idempotency_key is not None:
+                names.append(answer_key(self._link.keys, one.idempotency_key))
+                number, fingerprint = len(names), hashlib.sha256(one.fingerprint).digest()[:16]
+            job = coordinator_of(one.id, prepared.document, prepared.queues, prepared.by)
+            whole = len(each.fields) if each.is_large else 0
+            arguments += (one.id, f"w:{job.stream}", encode(job), begun(prepared.graph), number, fingerprint, whole)
+            arguments += (len(prepared.queues), *prepared.queues, 2 * len(fields))
+            for field in fields:
+                arguments += field
+        return names, arguments
+
+    async def _send(self, group: Sequence[_Pending], names: Sequence[str], arguments: Command) -> tuple[Any, str, bool]:
+        """The replies, what keeps the writes from being as durable as was asked, and whether it was sent twice."""
+        for repeated in (False, True):
+            try:
+                replies, shortfall = await self._try(group, names, arguments)
+            except Disconnected:
+                if repeated:
+                    raise
+            else:
+                return replies, shortfall, repeated
+        raise AssertionError
+
+    async def _try(self, group: Sequence[_Pending], names: Sequence[str], arguments: Command) -> tuple[Any, str]:
+        connection, admission = self._link.connection, self._link.admission
+        size, jobs = sum(one.size for one in group), sum(len(one.fields) for one in group)
+        patience = COMMAND_SECONDS + jobs / 1_000
+        for make in (SUBMIT_WORKFLOWS.by_hash, SUBMIT_WORKFLOWS.by_text):
+            commands = [make(names, arguments), *admission.questions(jobs, size)]
+            replies, *said = await connection.exchange(commands, timeout_seconds=patience)
+            if not isinstance(replies, NoScriptError):
+                break
+        return replies, admission.shortfall(said)
+
+
+def _parts(fields: Fields) -> list[Fields]:
+    parts: list[Fields] = [[]]
+    size = 0
+    for field in fields:
+        size += len(field[1])
+        if parts[-1] and (len(parts[-1]) >= FIELDS_AT_ONCE or size > BYTES_AT_ONCE):
+            parts.append([])
+            size = len(field[1])
+        parts[-1].append(field)
+    return parts
+
+
+def _refusal(reply: Any) -> Exception | None:
+    if not isinstance(reply, list):
+        return None
+    match reply[0]:
+        case b"unstaged":
+            return StoreUnavailable(_UNSTAGED)
+        case b"wrong":
+            return StoreError(reply[1].decode(errors="replace"))
+        case b"conflict":
+            other = format_id(reply[1]) if reply[1] else ""
+            told = f"this idempotency key was used for a different submission{other and f'; its first id is {other}'}"
+            return IdempotencyConflict(told, job_id=other)
+    return refusal(reply)
+
+
+def _unconfirmed(shortfall: str, workflow_id: bytes) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"{shortfall}: workflow {format_id(workflow_id)} is stored, but not yet as safely as was asked; submit "
+        "the same again with the same id or idempotency key, nothing will be stored twice",
+        code="durability_not_confirmed",
+    )
+
+
+def _fail(group: Sequence[_Pending], error: Exception) -> None:
+    if not isinstance(error, IronForgeError):
+        try:
+            raise_store_error(error)
+        except IronForgeError as translated:
+            error = translated
+    for one in group:
+        if not one.answer.done():
+            one.answer.set_exception(error)

@@ -1,0 +1,112 @@
+"""Workflows in a store, for tests: submitted, and moved on by a node that says how their jobs end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ironforge.job.record import Job, JobState, decode, encode, format_id, new_id, shard_of
+from ironforge.redis.shards import shards_of
+from ironforge.store import Delivery, Rewrite, Settled
+from ironforge.store.workflows.contract import Prepared, WorkflowSubmission, WorkflowView
+from ironforge.workflows.definition import Workflow
+from ironforge.workflows.graph import Graph, graph_of
+from ironforge.workflows.jobs import job_of
+from tests.store.kit import Cluster, Node, completed, job_in, now_ms
+from tests.workflows.documents import workflow
+
+
+def prepared(document: Workflow, graph: Graph | None = None) -> Prepared:
+    """Without what nodes say of kinds."""
+    graph = graph or graph_of(document)
+    options = [job_of(document, node).options.checked() for node in graph.nodes]
+    return Prepared(document, graph, options, tuple(sorted({each.record.queue for each in options})), "somebody")
+
+
+def submission(document: Workflow, graph: Graph | None = None, **fields: Any) -> WorkflowSubmission:
+    return WorkflowSubmission(fields.pop("id", None) or new_id(), prepared(document, graph), **fields)
+
+
+class Flow:
+    """A workflow, and a node that does what there is to do of it."""
+
+    def __init__(self, cluster: Cluster, node: Node, one: WorkflowSubmission) -> None:
+        self.cluster = cluster
+        self.node = node
+        self.id = one.id
+        self.document = one.prepared.document
+        shards = shards_of(cluster.settings)
+        self.keys = shards[shard_of(self.id, len(shards))]
+        self.deliveries: dict[str, Delivery] = {}
+
+    @property
+    def progress(self) -> bytes:
+        stored: bytes = self.cluster.raw.get(self.keys.progress(self.id.hex()))
+        return stored
+
+    async def view(self, **options: Any) -> WorkflowView:
+        return await self.cluster.store_client.workflows.view(self.id, **options)
+
+    async def states(self) -> dict[str, str]:
+        return {node.id: node.state.value for node in (await self.view()).nodes}
+
+    async def advance(self) -> None:
+        """Until nothing moves."""
+        while self.items():
+            await self.node.work.promote()
+
+    def items(self) -> list[bytes]:
+        items: list[bytes] = self.cluster.raw.zrange(self.keys.advance, 0, -1)
+        return items
+
+    async def started(self) -> list[str]:
+        """The nodes that have started since it was asked last, in the order of their names; they run now."""
+        await self.advance()
+        names = []
+        while batch := await self.node.work.fetch(100):
+            for delivery in batch:
+                parent = job_in(delivery).parent
+                if parent is not None and parent.id == self.id:
+                    self.deliveries[parent.node] = delivery
+                    names.append(parent.node)
+        return sorted(names)
+
+    async def end(self, *names: str, how: str = "completed", result: bytes = b"", move: bool = True) -> None:
+        """These end so. `move`: and what follows from that is done."""
+        taken = [self.deliveries.pop(name) for name in names]
+        if how == "dead":
+            await self.node.work.bury([_dead(delivery) for delivery in taken])
+        elif how == "cancelled":
+            await self.node.work.settle([completed(delivery, state="cancelled") for delivery in taken])
+        else:
+            await self.node.work.settle([_succeeded(delivery, result) for delivery in taken])
+        if move:
+            await self.advance()
+
+
+def _dead(delivery: Delivery) -> Rewrite:
+    return Rewrite.of(*delivery[:2], job_in(delivery).finish(JobState.DEAD, now_ms(), reason="no"))
+
+
+def _succeeded(delivery: Delivery, result: bytes) -> Settled:
+    settled = completed(delivery)
+    return (*settled[:3], encode(msgspec.structs.replace(decode(settled[3]), result=result)), *settled[4:])
+
+
+async def submitted(cluster: Cluster, *nodes: dict[str, Any], node: Node | None = None, **more: Any) -> Flow:
+    one = submission(workflow(*nodes, **more))
+    await cluster.store_client.workflows.submit([one])
+    return Flow(cluster, node or await cluster.node(), one)
+
+
+async def begun(cluster: Cluster, graph: Graph, node: Node) -> Flow:
+    """Of any graph, also of one that no door would take."""
+    document = Workflow(name="test", nodes=graph.nodes)
+    one = submission(document, graph)
+    await cluster.store_client.workflows.submit([one])
+    return Flow(cluster, node, one)
+
+
+def shown(job: Job) -> str:
+    return format_id(job.id)
