@@ -62,7 +62,7 @@ class LocatedJobs:
         record = entries[0][1][1] if entries else None
         return record
 
-    async def cancel(self, job_id: bytes, *, unless_moved: Command = ()) -> JobState:
+    async def cancel(self, job_id: bytes, reason: str = "", *, unless_moved: Command = ()) -> JobState:
         """CANCELLED: it will never run. RUNNING: its node has been told. Raises JobNotFound, InvalidState.
 
         `unless_moved`: the schedule whose next run takes its place, where that is, and until when that run may start;
@@ -73,9 +73,21 @@ class LocatedJobs:
             if location.place == "d":
                 raise not_now("cancelled", job_id, JobState.DEAD, "it is in the dead letter already")
             record = await self.record(location, job_id)
-            state = await self.cancel_at(location, job_id, record, unless_moved=unless_moved)
+            state = await self.cancel_at(location, job_id, record, reason, unless_moved=unless_moved)
             if state is not None:
                 return state
+        raise elusive(job_id)
+
+    async def cancel_unless_started(self, job_id: bytes, reason: str) -> bool:
+        """Whether it will never run. One that has been delivered once goes on. Raises JobNotFound, InvalidState."""
+        for _ in range(CHASES):
+            location = await self.find(job_id)
+            record = None if location.place == "d" else await self.record(location, job_id)
+            if location.place == "d" or (record is not None and decode(record).fence):
+                return False
+            state = await self.cancel_at(location, job_id, record, reason, told="")
+            if state is not None:
+                return state is JobState.CANCELLED
         raise elusive(job_id)
 
     async def make_way(self, job_id: bytes, reason: str) -> None:
@@ -92,10 +104,11 @@ class LocatedJobs:
         record: bytes | None,
         reason: str = "",
         *,
+        told: str | None = None,
         unless_moved: Command = (),
     ) -> JobState | None:
         """Where it was seen, with this record. None: it has moved. RUNNING: its node has been told, but not of one that
-        has expired. `unless_moved`: as in `cancel`."""
+        has expired, nor where `told`, its place from then on, is empty. `unless_moved`: as in `cancel`."""
         if record is None:
             return None
         keys, job = self._keys, decode(record)
@@ -103,7 +116,7 @@ class LocatedJobs:
         place = self._retention.place(job_id, self._retention.retention_ms(ended))
         names = CANCEL.keys(keys, bucket=place.bucket, stream=keys.stream(location.stream))
         seen: Command = (keys.signals, job_id, location.raw, location.entry, record)
-        told = told_to_stop_for(reason)
+        told = told_to_stop_for(reason) if told is None else told
         ending: Command = (encode(ended), place.seconds, place.expiry_ms, job.mark, int(reason == EXPIRED), told)
         verdict: bytes = await self._connection.run(CANCEL, names, [*seen, *ending, *unless_moved])
         if verdict == b"kept":

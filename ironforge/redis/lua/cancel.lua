@@ -6,7 +6,7 @@
 --       location and entry ('' when in no stream) as they were seen, and the record; the cancelled record, the
 --       bucket's seconds to live (0: none is kept) and its expiry in ms; its fairness key and its limits as the index says them;
 --       expired: 1 when it is cancelled for that, which is for the node alone once it has the job; told: what the index
---       says from now on of one that runs, `c` or, where a limit preempts it, `p`
+--       says from now on of one that runs, `c` or, where a limit preempts it, `p`; empty: that is left alone
 --       schedule: absent, or that whose next run is to take its place: where it must be for that, and until when (ms; 0:
 --       for ever) that run may start. Not from when on: it may be a moment early, and the run is not asked for again
 -- USES  stem, count, delay, limits, holders, admission, turns, places, lines, enqueue, line_types, kind_line, vacate, withdraw, pending, unique, family, parent, waits
@@ -25,7 +25,7 @@ local wrong = not runs and (wrong_at(location, mark) or wrong_kin(seen) or wait 
 if wrong then return wrong end
 if entry ~= '' then
   if runs then
-    if expired == '1' then return 'running' end
+    if expired == '1' or told == '' then return 'running' end
     -- Who asked first is why.
     if string.sub(location, 1, 1) == 'q' then redis.call('HSET', index, id, told .. string.sub(location, 2)) end
     redis.call('PUBLISH', channel, 'cancel:' .. id)

@@ -59,18 +59,20 @@ async def store(link: ShardLink, call: Call) -> Any:
     """What it says, once that has met the durability mode; through an outage, so it may be repeated. Raises
     StoreUnavailable while memory is full: a job that wants more may try that again later."""
 
-    async def attempt() -> Any:
-        await link.admission.check(link.connection)
-        try:
-            reply = await link.connection.run(call.script, call.keys, call.arguments)
-        except OutOfMemoryError as error:
-            raise_store_error(error)
-        asked = link.admission.questions(call.jobs, call.size)
-        if asked and (shortfall := link.admission.shortfall(await link.connection.exchange(asked))):
-            raise ResponseError(f"NOREPLICAS {shortfall}")
-        return reply
+    return await retry_through_outage(lambda: store_once(link, call))
 
-    return await retry_through_outage(attempt)
+
+async def store_once(link: ShardLink, call: Call) -> Any:
+    """As `store`, but for outages: it raises what the connection raises then."""
+    await link.admission.check(link.connection)
+    try:
+        reply = await link.connection.run(call.script, call.keys, call.arguments)
+    except OutOfMemoryError as error:
+        raise_store_error(error)
+    asked = link.admission.questions(call.jobs, call.size)
+    if asked and (shortfall := link.admission.shortfall(await link.connection.exchange(asked))):
+        raise ResponseError(f"NOREPLICAS {shortfall}")
+    return reply
 
 
 def _item_of(end: ChildEnd) -> bytes:

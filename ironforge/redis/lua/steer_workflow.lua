@@ -1,0 +1,40 @@
+#!lua flags=allow-oom
+-- Pauses, resumes or cancels a workflow. It may be repeated.
+-- KEYS  advance, finishing, stopping
+-- ARGV  channel, id, what
+--       what: pause, resume or cancel
+-- USES  stem, types, clock, turns, family, progress, flow
+-- Returns 1 or 0, whether it is paused; 'gone' where none of this id goes on, 'over' where it is too late to cancel it
+local wrong = wrong_type(KEYS) or wrong_flow(id)
+if wrong then return wrong end
+local head = live_head(id)
+if not head then return 'gone' end
+if what == 'cancel' and head.left == 0 and head.stopped ~= 2 then return 'over' end
+
+if what == 'pause' then
+  redis.call('SETRANGE', progress_of(id), PAUSED_AT, '\1')
+  return 1
+end
+if what == 'cancel' and head.left > 0 then
+  if head.stopped == 0 then
+    local cells, ended = stop_cells(cells_of(id))
+    head.left, head.stopped = head.left - ended, 2
+    redis.call('SET', progress_of(id), head_of(head) .. cells)
+  end
+  redis.call('ZADD', stopping, now, id .. 'c')
+end
+if what == 'resume' and head.paused == 1 then
+  head.paused = 0
+  redis.call('SETRANGE', progress_of(id), PAUSED_AT, '\0')
+  local cells, items = cells_of(id), {}
+  for at = 1, #cells, CELL do
+    if string.sub(cells, at, at) == 'y' then
+      items[#items + 1] = now
+      items[#items + 1] = id .. string.format('g%.0f.%.0f', (at - 1) / CELL, head.generation)
+    end
+  end
+  in_parts('ZADD', advance, items)
+end
+if head.left == 0 then redis.call('ZADD', finishing, now, id) end
+redis.call('PUBLISH', channel, 'due:0')
+return head.paused
