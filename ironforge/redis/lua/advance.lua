@@ -4,7 +4,8 @@
 -- KEYS  fence, index, parked, advance, finishing, ready, stopping, queues, quarantine, waiting, delayed, totals
 -- ARGV  epoch
 -- USES  stem, types, clock, delay, unlimited, turns, enqueue, family, progress
--- Returns 1 when there is more to do at once, how many nodes started, and how many workflows have nothing left to do
+-- Returns 1 when there is more to do at once, how many nodes started, and how many items it has left to nodes: in `ready`,
+--         `stopping` and `finishing`
 local wrong = wrong_type(KEYS)
 if wrong then return wrong end
 local MOST, BYTES = 500, 4 * 1024 * 1024
@@ -261,4 +262,4 @@ in_parts('ZADD', stopping, stops)
 in_parts('ZADD', finishing, over)
 for name in pairs(names) do redis.call('SADD', queues, name) end
 if moved > 0 then redis.call('HINCRBY', totals, 'submitted', moved) end
-return {(left <= 0 or bytes <= 0 or #items == MOST) and 1 or 0, moved, #over / 2}
+return {(left <= 0 or bytes <= 0 or #items == MOST) and 1 or 0, moved, (#over + #later + #stops) / 2}

@@ -84,7 +84,7 @@ class RedisConsumer(Rewriting):
         self.children = RedisChildren(settings, lease, links)
         self.audit_families = FamilyAudit(lease, links).page
         self._waker = Waker(keys, lease, commanding)
-        self._advancer = Advancer(lease, links)
+        self._advancer = Advancer(settings, lease, links)
         self._copies = EventCopies([EventShard(link.keys, link.connection) for link in links.shards], links.shard)
         self.audit_waits = WaitAudit(keys, lease, commanding).page
         self.audit_limits = LimitAudit(keys, lease, commanding).page

@@ -163,6 +163,10 @@ class Steering(Protocol):
         InvalidState once it has ended."""
 
 
+class SteeredWorkflows(WorkflowDoor, Steering, Protocol):
+    """What doors ask of workflows that have not ended."""
+
+
 class Restarting(Protocol):
     async def retry(self, workflow_id: bytes, *, most: Most | None = None) -> WorkflowStatus:
         """Of one that failed or was cancelled: from the nodes that did not succeed, and all that waits for these.
@@ -175,7 +179,7 @@ class Restarting(Protocol):
         InvalidState for one that has not ended, InvalidJob, IdempotencyConflict, QuotaExceeded."""
 
 
-class Workflows(WorkflowDoor, Steering, Restarting, Protocol):
+class Workflows(SteeredWorkflows, Restarting, Protocol):
     """All that doors ask."""
 
 

@@ -1,9 +1,9 @@
 """Submitting the jobs of nodes that may start, with options that take more than a script which moves workflows on knows:
 unique keys, limits, delays, an expiry.
 
-Each stays in `ready` until one script has seen that it may start and stored its job; so any node of the cluster may do it, and
-again. One whose keys lead to another shard counts as running first, and then is submitted there, under an id and with
-a record that stays long enough for that to be repeated.
+Each stays in `ready` until one script has seen that it may start and stored its job: so any node of the cluster may do
+it, and again. One whose keys lead to another shard counts as running first, and then is submitted there, under an id
+and with a record that stays long enough for that to be repeated.
 """
 
 from __future__ import annotations
@@ -188,8 +188,9 @@ class ReadyNodes:
 
     async def _refused(self, node: _Ready, error: Exception | None) -> None:
         """What can never start ends; all else is tried again."""
+        assert error is not None
         if not isinstance(error, InvalidJob):
-            log.warning("node_of_workflow_not_submitted", workflow_id=format_id(node.workflow), error=said(error))
+            log.debug("node_of_workflow_not_submitted", workflow_id=format_id(node.workflow), error=said(error))
             await self._put_off(node.key)
             return
         record = self._failed(node, str(error))

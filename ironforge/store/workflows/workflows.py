@@ -24,14 +24,16 @@ from ironforge.store.workflows.contract import (
     WorkflowView,
 )
 from ironforge.store.workflows.reader import WorkflowReader
+from ironforge.store.workflows.steering import RedisSteering
 from ironforge.store.workflows.submission import WorkflowCommit
+from ironforge.workflows.states import WorkflowStatus
 
 # Looked at for one page.
 LOOKED_AT: Final = 500
 
 
 class RedisWorkflows:
-    """Implements `contract.WorkflowDoor`."""
+    """Implements `contract.WorkflowDoor` and `contract.Steering`."""
 
     def __init__(self, settings: Settings) -> None:
         self._most = Most(settings.max_queues, settings.max_limit_keys)
@@ -42,6 +44,7 @@ class RedisWorkflows:
         self._links = links
         self._commits = [WorkflowCommit(settings, link, len(links)) for link in links]
         self._readers = [WorkflowReader(settings, link.keys, link.connection) for link in links]
+        self._steering = [RedisSteering(settings, link.keys, link.connection) for link in links]
 
     async def submit(self, batch: Sequence[WorkflowSubmission], *, most: Most | None = None) -> list[SubmittedWorkflow]:
         most = self._most if most is None else most
@@ -56,6 +59,15 @@ class RedisWorkflows:
 
     async def view(self, workflow_id: bytes, *, results: bool = False) -> WorkflowView:
         return await self._readers[self._number(workflow_id)].view(workflow_id, results=results)
+
+    async def pause(self, workflow_id: bytes) -> WorkflowStatus:
+        return await self._steering[self._number(workflow_id)].pause(workflow_id)
+
+    async def resume(self, workflow_id: bytes) -> WorkflowStatus:
+        return await self._steering[self._number(workflow_id)].resume(workflow_id)
+
+    async def cancel(self, workflow_id: bytes) -> WorkflowStatus:
+        return await self._steering[self._number(workflow_id)].cancel(workflow_id)
 
     async def page(
         self, wanted: WorkflowFilter = ANY_WORKFLOW, *, limit: int = 50, cursor: str | None = None
