@@ -1,4 +1,4 @@
-"""Submitting the jobs of nodes that may start, with options that take more than a script which moves workflows on knows:
+"""Submitting the jobs of nodes that may start, with options that take more than what moves workflows on knows:
 unique keys, limits, delays, an expiry.
 
 Each stays in `ready` until one script has seen that it may start and stored its job: so any node of the cluster may do
@@ -31,7 +31,7 @@ from ironforge.store.producer.submit_call import Batch, SubmitCall
 from ironforge.store.retention import milliseconds, score_ms
 from ironforge.store.steps.ends import end_record
 from ironforge.store.steps.links import Call, ChildEnd, ShardLink, ShardLinks, deliver_ends, store_once
-from ironforge.store.workflows.nodes import Waiting, decode_waiting
+from ironforge.store.workflows.nodes import HeldJob, decode_held
 
 # Looked at in one sweep, and of so many bytes, but one at least.
 NODES_AT_ONCE: Final = 100
@@ -127,13 +127,13 @@ class ReadyNodes:
 
     def _made(self, key: bytes, value: object, at_ms: int) -> _Ready | None:
         try:
-            waiting = decode_waiting(value) if isinstance(value, bytes) else None
+            waiting = decode_held(value) if isinstance(value, bytes) else None
             return None if waiting is None else self._ready(key, waiting, at_ms)
         except IncompatibleRecord as error:
             log.warning("node_of_workflow_not_read", workflow_id=format_id(key[:16]), error=str(error))
             return None
 
-    def _ready(self, key: bytes, waiting: Waiting, at_ms: int) -> _Ready:
+    def _ready(self, key: bytes, waiting: HeldJob, at_ms: int) -> _Ready:
         """As it starts now."""
         job = decode(waiting.record)
         ready_ms = at_ms + waiting.delay_ms if waiting.delay_ms else max(at_ms, waiting.run_at_ms or 0)
@@ -142,8 +142,10 @@ class ReadyNodes:
         if is_apart:
             retain_ms = max(self._default_ms if retain_ms is None else retain_ms, LOOKED_UP_MS)
         job = msgspec.structs.replace(job, ready_ms=ready_ms, retain_ms=retain_ms)
-        times = {"delay_ms": waiting.delay_ms, "run_at_ms": waiting.run_at_ms, "expires_in_ms": waiting.expires_in_ms}
-        return _Ready(key, Submission(job, again=is_apart, **times), is_apart)  # type: ignore[arg-type]
+        submission = Submission(
+            job, waiting.delay_ms, waiting.run_at_ms, again=is_apart, expires_in_ms=waiting.expires_in_ms
+        )
+        return _Ready(key, submission, is_apart)
 
     async def _put_off_torn(self, keys: Sequence[bytes]) -> None:
         """Those of workflows that are no more are forgotten."""
