@@ -27,12 +27,17 @@ def retried(progress: Progress) -> Progress:
     return Progress(progress.graph, _without(progress, again), compensation=compensation)
 
 
-def forked(progress: Progress, name: str, graph: Graph) -> Progress:
-    """Of another workflow with this graph, which is that of `progress` but for payloads: this node runs, with all that
-    waits for it, and what would be retried. The others keep their ends and their results, and are not undone by it:
-    they ran for the other workflow. Raises InvalidState."""
+def forked(progress: Progress, name: str | None, graph: Graph) -> Progress:
+    """Of another workflow with this graph, which is that of `progress` but for payloads: this node runs, if one is
+    named, with all that waits for it, and what would be retried. The others keep their ends and their results, and are
+    not undone by it: they ran for the other workflow. Raises InvalidState."""
     _check_over(progress, "forked")
-    return Progress(graph, _without(progress, _anew(progress, {graph.numbers[name], *_unfinished(progress)})))
+    chosen = {graph.numbers[name]} if name else set()
+    again = _anew(progress, chosen | _unfinished(progress))
+    if not again:
+        why = "the workflow has completed: name the node from which the fork is to run"
+        raise InvalidState(why, state="completed")
+    return Progress(graph, _without(progress, again))
 
 
 def edited(workflow: Workflow, name: str, payload: bytes | None) -> tuple[Workflow, Graph]:

@@ -88,6 +88,13 @@ def test_a_fork_of_what_failed_runs_that_as_well() -> None:
     assert states(fork) == {"a": "succeeded", "b": "ready", "c": "ready", "d": "pending"}
 
 
+def test_a_fork_from_no_node_runs_what_failed() -> None:
+    graph = checked(node("a"), node("b", "a"), node("c", "b"))
+    assert states(forked(after(graph, b="failed"), None, graph)) == {"a": "succeeded", "b": "ready", "c": "pending"}
+    with pytest.raises(InvalidState, match="name the node from which"):
+        forked(after(graph), None, graph)
+
+
 def test_a_fork_of_a_running_workflow_is_refused() -> None:
     graph = checked(node("a"))
     with pytest.raises(InvalidState, match="the workflow is running: it can be forked once it has ended"):
