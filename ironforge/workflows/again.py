@@ -17,11 +17,12 @@ from ironforge.workflows.states import NodeState, is_as_good
 
 def retried(progress: Progress) -> Progress:
     """The same from the nodes that failed, were cancelled or have been undone, and all that waits for these. What has
-    succeeded beside them, and what was skipped there, stays as it is. Raises InvalidState."""
+    succeeded beside them, and what was skipped there, stays as it is; where that is all of a cancelled one, it
+    completes. Raises InvalidState."""
     _check_over(progress, "retried")
-    again = _anew(progress, _unfinished(progress))
-    if not again:
+    if progress.outcome == "completed":
         raise InvalidState("the workflow has completed: there is nothing to retry; fork it instead", state="completed")
+    again = _anew(progress, _unfinished(progress))
     kept = [number for number in progress.compensation.succeeded if number not in again]
     compensation = Compensation(progress.graph.nodes, kept)
     return Progress(progress.graph, _without(progress, again), compensation=compensation)

@@ -57,6 +57,21 @@ def test_only_what_has_ended_without_success_can_be_retried() -> None:
         retried(progress)
 
 
+def test_a_cancelled_workflow_whose_nodes_all_succeeded_completes_when_it_is_retried() -> None:
+    progress = Progress(checked(node("a")))
+    progress.start(0)
+    progress.cancel()
+    progress.end(0, SUCCEEDED)
+    assert progress.status == "cancelled"
+    assert retried(progress).status == "completed"
+
+
+def test_one_that_completed_with_a_cancelled_node_is_not_retried() -> None:
+    progress = after(checked(node("a", on_failure="continue")), a="cancelled")
+    with pytest.raises(InvalidState, match="nothing to retry"):
+        retried(progress)
+
+
 def test_a_fork_keeps_what_is_not_downstream() -> None:
     document = workflow(
         node("a", compensate="undo"), node("b", "a", payload=result("a.result")), node("c", "b"), node("other", "a")
