@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from ironforge.workflows.definition import Node
 from ironforge.workflows.states import FAILURES, NodeState
@@ -37,3 +38,34 @@ class Compensation:
 
     def end(self, number: int, how: NodeState) -> None:
         self.undone[number] = how
+
+
+class Undoing(NamedTuple):
+    """The same as the server has it: `order` in which nodes succeeded that have something to undo them; `last`: the one
+    whose undoing was begun last, and `how` that has ended, None while it has not."""
+
+    order: Sequence[int]
+    last: int | None = None
+    how: NodeState | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return (self.last is not None and self.how is None) or self.next is not None
+
+    @property
+    def next(self) -> int | None:
+        """As `Compensation.next`."""
+        left = self._left()
+        return left[-1] if left and (self.last is None or self.how is NodeState.SUCCEEDED) else None
+
+    @property
+    def undone(self) -> dict[int, NodeState]:
+        """As `Compensation.undone`: one at a time, so all but the last have succeeded."""
+        begun = self.order[len(self._left()) :]
+        found = dict.fromkeys(reversed(begun), NodeState.SUCCEEDED)
+        if begun:
+            found[begun[0]] = self.how or NodeState.RUNNING
+        return found
+
+    def _left(self) -> Sequence[int]:
+        return self.order if self.last is None else self.order[: self.order.index(self.last)]
