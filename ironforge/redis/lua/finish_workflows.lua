@@ -1,0 +1,82 @@
+#!lua flags=allow-oom
+-- Ends workflows whose nodes have all ended, and of which nothing is left to undo: what they are made of stays as long as their
+-- records. Each puts the job into its stream that is to be told of it.
+-- KEYS  fence, index, parked, dead, buckets, queues, totals, finishing, stopping, waiting
+-- ARGV  epoch, then per workflow: id, generation, record, bucket ('': it is dead), seconds (0: nothing is kept), expiry in ms,
+--         callback, place, mark, called, expires_in
+--       generation in which it was seen; expiry of the bucket; id of the job that is told ('': none is, and the rest is empty),
+--       `<queue>:<priority>`, its mark and record, in how many ms it expires
+-- USES  stem, clock, count, family, limits, holders, unique, admission, turns, places, lines, enqueue, line_types, pending, accepted
+-- PLAIN stem, clock, count, family
+--       for workflows without such a job
+-- Returns per workflow 1, or 0: it has ended already, or goes on
+local WIDTH = 11
+local parts = {'graph:', 'progress:', 'order:', 'results:'}
+
+local function parts_of(id)
+  local names = {}
+  for number, part in ipairs(parts) do names[number] = stem .. part .. hex(id) end
+  return names
+end
+
+local function is_over(id, generation)
+  if string.sub(redis.call('HGET', index, id) or '', 1, 2) ~= 'w:' then return false end
+  local head = redis.call('GETRANGE', stem .. 'progress:' .. hex(id), 0, 6)
+  local left, _, _, lives = struct.unpack('>HBBH', head)
+  return left == 0 and lives == tonumber(generation)
+end
+
+-- Until when the records of a bucket stay.
+local function keep(key, seconds)
+  redis.call('EXPIRE', key, seconds, 'NX')
+  redis.call('EXPIRE', key, seconds, 'GT')
+end
+
+local over, reply = {}, {}
+for at = 2, #ARGV, WIDTH do
+  local id, bucket = ARGV[at], ARGV[at + 3]
+  local names = parts_of(id)
+  if bucket == '' then
+    names[#names + 1] = stem .. 'workflows:dead'
+  else
+    names[#names + 1], names[#names + 2] = stem .. bucket, stem .. 'workflows:' .. bucket
+  end
+  local wrong = wrong_type(names)
+    or ARGV[at + 6] ~= '' and wrong_accepted(ARGV[at + 6], ARGV[at + 7], ARGV[at + 8], ARGV[at + 9]) or nil
+  if wrong then return wrong end
+  over[at] = is_over(id, ARGV[at + 1])
+end
+
+for at = 2, #ARGV, WIDTH do
+  local id, _, record, bucket, seconds, expiry = unpack(ARGV, at, at + 5)
+  if over[at] then
+    if bucket == '' then
+      redis.call('ZADD', dead, now, id)
+      redis.call('HSET', parked, id, record)
+      redis.call('HSET', index, id, 'd')
+      redis.call('ZADD', stem .. 'workflows:dead', 0, id)
+    else
+      redis.call('HDEL', index, id)
+      redis.call('HDEL', parked, id)
+      if seconds == '0' then
+        redis.call('UNLINK', unpack(parts_of(id)))
+      else
+        for _, part in ipairs(parts_of(id)) do redis.call('EXPIRE', part, seconds) end
+        redis.call('HSET', stem .. bucket, id, record)
+        redis.call('ZADD', stem .. 'workflows:' .. bucket, 0, id)
+        keep(stem .. bucket, seconds)
+        keep(stem .. 'workflows:' .. bucket, seconds)
+        redis.call('ZADD', buckets, 'GT', expiry, stem .. bucket)
+      end
+    end
+    redis.call('ZREM', waiting, id)
+    redis.call('ZREM', finishing, id)
+    redis.call('ZREM', stopping, id .. 'f', id .. 'c')
+    if ARGV[at + 6] ~= '' then
+      put_accepted(unpack(ARGV, at + 6, at + 10))
+      enqueued(parked)
+    end
+  end
+  reply[#reply + 1] = over[at] and 1 or 0
+end
+return reply
