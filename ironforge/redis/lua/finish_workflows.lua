@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
 -- Ends workflows whose nodes have all ended, and of which nothing is left to undo: what they are made of stays as long as their
 -- records. Each puts the job into its stream that is to be told of it.
--- KEYS  fence, index, parked, dead, buckets, queues, totals, finishing, stopping, waiting
+-- KEYS  fence, index, parked, dead, buckets, queues, totals, delayed, finishing, stopping, waiting
 -- ARGV  epoch, then per workflow: id, generation, record, bucket ('': it is dead), seconds (0: nothing is kept), expiry in ms,
 --         callback, place, mark, called, expires_in
 --       generation in which it was seen; expiry of the bucket; id of the job that is told ('': none is, and the rest is empty),
 --       `<queue>:<priority>`, its mark and record, in how many ms it expires
--- USES  stem, clock, count, family, limits, holders, unique, admission, turns, places, lines, enqueue, line_types, pending, accepted
--- PLAIN stem, clock, count, family
+-- USES  stem, clock, count, delay, family, progress, limits, holders, unique, admission, turns, places, lines, enqueue, line_types, pending, accepted
+-- PLAIN stem, clock, count, delay, family, progress
 --       for workflows without such a job
 -- Returns per workflow 1, or 0: it has ended already, or goes on
 local WIDTH = 11
@@ -21,9 +21,9 @@ end
 
 local function is_over(id, generation)
   if string.sub(redis.call('HGET', index, id) or '', 1, 2) ~= 'w:' then return false end
-  local head = redis.call('GETRANGE', stem .. 'progress:' .. hex(id), 0, 6)
-  local left, _, _, lives = struct.unpack('>HBBH', head)
-  return left == 0 and lives == tonumber(generation)
+  local head = redis.call('GETRANGE', stem .. 'progress:' .. hex(id), 0, HEAD - 1)
+  head = #head == HEAD and read_head(head)
+  return head and head.left == 0 and head.generation == tonumber(generation)
 end
 
 -- Until when the records of a bucket stay.
@@ -50,6 +50,7 @@ end
 for at = 2, #ARGV, WIDTH do
   local id, _, record, bucket, seconds, expiry = unpack(ARGV, at, at + 5)
   if over[at] then
+    delay(delayed, redis.call('HGET', index, id), -1)
     if bucket == '' then
       redis.call('ZADD', dead, now, id)
       redis.call('HSET', parked, id, record)

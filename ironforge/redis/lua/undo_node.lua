@@ -5,11 +5,12 @@
 --       number of the node; before: of the one that was undone before it ('': it is the first); member: its name among the results;
 --       id of the job, `<queue>:<priority>`, its mark ('' all: it lies in another shard, and is submitted there), in how many ms
 --       it expires
--- USES  stem, clock, count, limits, holders, unique, admission, turns, places, lines, enqueue, line_types, pending, family, parent, accepted
+-- USES  stem, clock, count, progress, limits, holders, unique, admission, turns, places, lines, enqueue, line_types, pending, family, parent, accepted
 -- Returns 1, or 0: it goes on in some other way
-if string.sub(redis.call('HGET', index, workflow) or '', 1, 2) ~= 'w:' then return 0 end
-local left, _, paused, lives = struct.unpack('>HBBH', redis.call('GETRANGE', progress, 0, 6))
-if left > 0 or paused == 1 or lives ~= tonumber(generation) then return 0 end
+local head = redis.call('GETRANGE', progress, 0, HEAD - 1)
+if string.sub(redis.call('HGET', index, workflow) or '', 1, 2) ~= 'w:' or #head < HEAD then return 0 end
+head = read_head(head)
+if head.left > 0 or head.paused == 1 or head.generation ~= tonumber(generation) then return 0 end
 if (redis.call('HGET', graph, 'x') or '') ~= before then return 0 end
 local wrong = place ~= '' and wrong_accepted(id, place, mark, record) or nil
 if wrong then return wrong end

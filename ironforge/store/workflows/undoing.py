@@ -1,0 +1,82 @@
+"""Undoing nodes of a workflow that has failed or was cancelled: one at a time, each by a job that was made with it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from ironforge.formats.timestamps import now_ms
+from ironforge.job.record import Job, JobState, decode, encode
+from ironforge.redis.family_keys import results_of
+from ironforge.redis.scripts import UNDO_NODE
+from ironforge.settings import Settings
+from ironforge.steps.waits import member_of
+from ironforge.store.node_contract import Lease
+from ironforge.store.steps.ends import end_record
+from ironforge.store.steps.links import ChildEnd, ShardLinks, deliver_ends
+from ironforge.store.workflows.apart import submit_apart
+from ironforge.store.workflows.nodes import HeldJob, decode_held
+from ironforge.workflows.compensation import Undoing
+from ironforge.workflows.definition import MAX_NODES
+
+# The field of the graph with the number of the node whose undoing was begun last.
+UNDONE_LAST: Final = "x"
+
+
+def undo_field(number: int) -> str:
+    """The field of the graph with the job that undoes this node."""
+    return f"u{number}"
+
+
+def undo_number(number: int) -> int:
+    """That of the job which undoes this node, among those of nodes."""
+    return MAX_NODES + number
+
+
+def undo_member(number: int, generation: int) -> str:
+    """What the results of a workflow call the end of that job."""
+    return member_of("", undo_number(number), generation)
+
+
+class Undoer:
+    """Of one shard, under one lease."""
+
+    def __init__(self, settings: Settings, lease: Lease, links: ShardLinks) -> None:
+        self._settings = settings
+        self._lease = lease
+        self._links = links
+        self._keys, self._connection, _ = links.own
+
+    async def go_on(self, workflow: bytes, generation: int, undoing: Undoing) -> str:
+        """Begin with the next node, or again with the last one where that is submitted to another shard; what the
+        results will call its end. Raises IncompatibleRecord, and what keeps it from being submitted for now."""
+        number = undoing.last if undoing.next is None else undoing.next
+        assert number is not None
+        member = undo_member(number, generation)
+        held = decode_held(await self._connection.call("HGET", self._keys.graph(workflow.hex()), undo_field(number)))
+        job = msgspec.structs.replace(decode(held.record), ready_ms=now_ms())
+        is_apart = self._links.number_of(job.id) != self._links.shard
+        if undoing.next is not None and not await self._begin(workflow, generation, undoing, held, job):
+            return member
+        if is_apart and (reason := await submit_apart(self._settings, self._links, job, held.expires_in_ms)):
+            ended = end_record(job.finish(JobState.CANCELLED, now_ms(), reason=reason))
+            await deliver_ends(self._links.own, [ChildEnd(workflow, member, ended)])
+        return member
+
+    async def _begin(self, workflow: bytes, generation: int, undoing: Undoing, held: HeldJob, job: Job) -> bool:
+        """Whether it has not been done in the meantime."""
+        keys, digits, number = self._keys, workflow.hex(), undoing.next
+        assert number is not None
+        names = UNDO_NODE.keys(
+            keys,
+            fence=keys.fence(self._lease.node),
+            graph=keys.graph(digits),
+            progress=keys.progress(digits),
+            results=results_of(keys, workflow),
+        )
+        before = "" if undoing.last is None else undoing.last
+        told = self._lease.epoch, workflow, generation, number, before, undo_member(number, generation), job.id
+        is_apart = self._links.number_of(job.id) != self._links.shard
+        where = ("", "", "", 0) if is_apart else (held.stream, held.mark, encode(job), held.expires_in_ms)
+        return bool(await self._connection.run(UNDO_NODE, names, [*told, *where]))
