@@ -15,6 +15,7 @@ from ironforge.redis.scripts import ADVANCE
 from ironforge.settings import Settings
 from ironforge.store.node_contract import Lease
 from ironforge.store.steps.links import ShardLinks
+from ironforge.store.workflows.finishing import Finishing
 from ironforge.store.workflows.ready_nodes import ReadyNodes
 from ironforge.store.workflows.stopping import StoppingWorkflows
 
@@ -41,7 +42,11 @@ class Advancer:
         self._lease = lease
         self._looked_at = -math.inf
         # What a script cannot do: each sweep says whether there is more to do at once.
-        self._sweeps = (ReadyNodes(settings, links).sweep, StoppingWorkflows(settings, links).sweep)
+        self._sweeps = (
+            ReadyNodes(settings, links).sweep,
+            StoppingWorkflows(settings, links).sweep,
+            Finishing(settings, lease, links).sweep,
+        )
 
     async def advance(self, work: int) -> tuple[int, int | None]:
         """How many nodes started, and in how many ms to look again; None: when something happens. `work`: bits, as

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
 from ironforge.job.checked_options import CheckedOptions
@@ -11,6 +12,7 @@ from ironforge.store.contract import Most
 from ironforge.workflows.definition import Workflow
 from ironforge.workflows.errors import WorkflowNotFound
 from ironforge.workflows.graph import Graph
+from ironforge.workflows.progress import Outcome
 from ironforge.workflows.states import NodeState, WorkflowStatus
 
 # Results of more bytes than these are left out of a view, unless they are asked for.
@@ -20,13 +22,16 @@ SHOWN_RESULT_BYTES: Final = 65_536
 class Prepared(NamedTuple):
     """A workflow as a door makes it ready. `graph`: of the document, as `check_workflow` gives it. `options` of its
     nodes, by number, with what the workflow and their kinds say. `queues`: all that its jobs go to, sorted. `by`: who
-    submits it, for those who look."""
+    submits it, for those who look. `undoing`: options of what undoes nodes, by their number; `callbacks`: of what is
+    told of an end, by outcome; what is not given is as the workflow says."""
 
     document: Workflow
     graph: Graph
     options: Sequence[CheckedOptions]
     queues: tuple[str, ...]
     by: str = ""
+    undoing: Mapping[int, CheckedOptions] = MappingProxyType({})
+    callbacks: Mapping[Outcome, CheckedOptions] = MappingProxyType({})
 
 
 # Makes a changed document ready, as for a submission. Raises InvalidJob.

@@ -1,5 +1,5 @@
-"""Ending workflows whose nodes have all ended: first what undoes those that succeeded, where it failed or was cancelled,
-one at a time, then its record, and the job that is told of it in the same script.
+"""Ending workflows whose nodes have all ended. Where one has failed, or was cancelled, what undoes the nodes that
+succeeded comes first, one at a time; then its record, and in the same script the job that is told of it.
 
 Each node does it. What a script is asked for it does only if the workflow is still as it was seen, so whatever is
 repeated, or done by two, happens once.
@@ -11,6 +11,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
 from redis.exceptions import ResponseError
 
 from ironforge.errors import IncompatibleRecord, StoreError
@@ -27,11 +28,10 @@ from ironforge.store.node_contract import Lease
 from ironforge.store.retention import RetentionBuckets
 from ironforge.store.steps.links import ShardLinks
 from ironforge.store.workflows.apart import submit_apart
-from ironforge.store.workflows.callbacks import FIELDS, Callback, callback_of
 from ironforge.store.workflows.coordinator import summary_of
-from ironforge.store.workflows.graph_fields import DOCUMENT, decode_document
-from ironforge.store.workflows.nodes import decode_held
-from ironforge.store.workflows.undoing import UNDONE_LAST, Undoer, undo_member
+from ironforge.store.workflows.graph_fields import CALLBACKS, DOCUMENT, UNDONE_LAST, decode_document
+from ironforge.store.workflows.nodes import HeldJob, decode_held
+from ironforge.store.workflows.undoing import Undoer, undo_member
 from ironforge.workflows.compensation import Compensation, Undoing
 from ironforge.workflows.endings import callback_payload, reason_of
 from ironforge.workflows.graph import Graph
@@ -79,10 +79,17 @@ class _Over(NamedTuple):
         return self.outcome == "completed" and not summary_of(self.job).on_success
 
 
+class _Callback(NamedTuple):
+    """The job that is told of an end."""
+
+    job: Job
+    expires_in_ms: int
+
+
 class _End(NamedTuple):
     over: _Over
     reason: str = ""
-    callback: Callback | None = None
+    callback: _Callback | None = None
 
 
 class _Held(NamedTuple):
@@ -171,7 +178,7 @@ class Finishing:
         workflow, outcome, head = over.job.id, over.outcome, over.head
         summary = summary_of(over.job)
         kind = {"completed": summary.on_success, "failed": summary.on_failure}.get(outcome)
-        fields = [DOCUMENT, *([FIELDS[outcome]] if kind else ())]
+        fields = [DOCUMENT, *([CALLBACKS[outcome]] if kind else ())]
         stored = await self._connection.call("HMGET", self._keys.graph(workflow.hex()), *fields)
         document = decode_document(stored[0])
         graph, (_, states) = Graph(document.nodes), decode_progress(over.progress)
@@ -180,7 +187,7 @@ class Finishing:
         callback = None
         if kind:
             payload = callback_payload(over.job.text_id, document.name, outcome, document.nodes, states)
-            callback = callback_of(workflow, outcome, head.generation, decode_held(stored[1]), payload)
+            callback = _told(decode_held(stored[1]), payload)
         if callback is not None and self._links.number_of(callback.job.id) != self._links.shard:
             # Nothing but this end is left to it, so it may be told before.
             await submit_apart(self._settings, self._links, callback.job, callback.expires_in_ms)
@@ -223,3 +230,10 @@ class Finishing:
         words = [word for each in held for word in each]
         if words:
             await self._connection.run(HOLD_WORKFLOWS, names, [self._lease.epoch, *words])
+
+
+def _told(held: HeldJob, payload: bytes) -> _Callback:
+    """The job as it was made with the workflow, with what it is told."""
+    return _Callback(
+        msgspec.structs.replace(decode(held.record), payload=payload, ready_ms=now_ms()), held.expires_in_ms
+    )

@@ -6,11 +6,12 @@ import zlib
 from typing import Final, TypeAlias
 
 from ironforge.errors import IncompatibleRecord, InvalidJob
-from ironforge.store.workflows.contract import WorkflowSubmission
-from ironforge.store.workflows.nodes import NodeJobs, field_of
+from ironforge.store.workflows.contract import Prepared, WorkflowSubmission
+from ironforge.store.workflows.nodes import NodeJobs, field_of, held_of
 from ironforge.workflows.decoding import decode_workflow, encode_workflow
-from ironforge.workflows.definition import Workflow
+from ironforge.workflows.definition import NodeOptions, Workflow
 from ironforge.workflows.program import begin_of, programs_of, roots_of
+from ironforge.workflows.progress import Outcome
 
 Fields: TypeAlias = list[tuple[str, bytes]]
 
@@ -18,6 +19,10 @@ DOCUMENT: Final = "d"
 BEGIN: Final = "b"
 # The last bytes of the ids of the nodes' jobs, where some are not that of the workflow.
 TAILS: Final = "t"
+# The number of the node whose undoing was begun last.
+UNDONE_LAST: Final = "x"
+# The job that is told of an end.
+CALLBACKS: Final[dict[Outcome, str]] = {"completed": "os", "failed": "of"}
 # A larger document is kept compressed.
 PLAIN_BYTES: Final = 4_096
 
@@ -28,11 +33,33 @@ def fields_of(one: WorkflowSubmission, shards: int) -> Fields:
     jobs = NodeJobs(one.id, document, graph, shards)
     made = [jobs.job(number, each) for number, each in enumerate(options)]
     fields = [field_of(number, node) for number, node in enumerate(made)]
+    fields += _of_its_end(one.prepared, jobs)
     fields += [(str(number), program) for number, program in enumerate(programs_of(graph))]
     fields += [(BEGIN, begin_of(roots_of(graph))), (DOCUMENT, encode_document(document))]
     tails = bytes(node.job.id[-1] for node in made)
     if tails.strip(one.id[-1:]):
         fields.append((TAILS, tails))
+    return fields
+
+
+def undo_field(number: int) -> str:
+    """The field with the job that undoes this node."""
+    return f"u{number}"
+
+
+def _of_its_end(prepared: Prepared, jobs: NodeJobs) -> Fields:
+    """What may have to be submitted then: it is accepted with the workflow."""
+    document, usual = prepared.document, (prepared.document.options or NodeOptions()).checked()
+    fields: Fields = []
+    for number, node in enumerate(document.nodes):
+        if node.compensate is not None:
+            made = jobs.undoing(number, prepared.undoing.get(number, usual))
+            fields.append((undo_field(number), held_of(made)))
+    kinds: dict[Outcome, str | None] = {"completed": document.on_success, "failed": document.on_failure}
+    for outcome, kind in kinds.items():
+        if kind is not None:
+            made = jobs.callback(outcome, kind, prepared.callbacks.get(outcome, usual))
+            fields.append((CALLBACKS[outcome], held_of(made)))
     return fields
 
 

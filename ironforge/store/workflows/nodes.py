@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import msgspec
 
 from ironforge.errors import IncompatibleRecord
 from ironforge.job.checked_options import CheckedOptions
-from ironforge.job.record import RECORD_VERSION, Job, created_ms_of, encode, shard_of, tail_of
+from ironforge.job.record import RECORD_VERSION, Job, created_ms_of, encode, format_id, shard_of, tail_of
 from ironforge.steps.children import child_id
 from ironforge.steps.waits import ParentRef, member_of
 from ironforge.store.producer.common_key import only_key
-from ironforge.workflows.definition import Workflow
+from ironforge.workflows.definition import MAX_NODES, Workflow
+from ironforge.workflows.endings import callback_payload, undo_payload
 from ironforge.workflows.graph import Graph
 from ironforge.workflows.jobs import job_of
+from ironforge.workflows.payloads import words_in
+from ironforge.workflows.progress import Outcome
 
 # How long the names of its stream and its mark are, and where in the record stands since when it is ready.
 _released: Final = struct.Struct(">HHI")
@@ -68,40 +73,83 @@ def node_id(workflow: bytes, number: int, generation: int = 0, tail: int | None 
     return child_id(workflow, member_of("", number, generation), created_ms_of(workflow), tail)
 
 
-class NodeJobs:
-    """Makes the jobs of the nodes of a workflow."""
+def undo_number(number: int) -> int:
+    """That of the job which undoes this node, among those of nodes."""
+    return MAX_NODES + number
 
-    def __init__(self, workflow_id: bytes, document: Workflow, graph: Graph, shards: int) -> None:
+
+class NodeJobs:
+    """Makes the jobs of the nodes of a workflow, and those that undo them, in this generation. `kept`: in which ones
+    those ran that keep their results, by number."""
+
+    def __init__(
+        self,
+        workflow_id: bytes,
+        document: Workflow,
+        graph: Graph,
+        shards: int,
+        *,
+        generation: int = 0,
+        kept: Mapping[int, int] = MappingProxyType({}),
+    ) -> None:
         self._id = workflow_id
         self._document = document
         self._graph = graph
         self._shards = shards
+        self._generation = generation
+        self._kept = kept
         self._created_ms = created_ms_of(workflow_id)
 
-    def job(
-        self, number: int, options: CheckedOptions, generation: int = 0, generations: dict[int, int] | None = None
-    ) -> NodeJob:
-        """Of the node with this number. `generations` in which its sources run, or ran, by number: else the same.
-        Raises InvalidJob for a payload without the key that its kind takes from it."""
-        graph, node = self._graph, self._graph.nodes[number]
+    def job(self, number: int, options: CheckedOptions) -> NodeJob:
+        """Of the node with this number. Raises InvalidJob for a payload without the key that its kind takes from it."""
+        node = self._graph.nodes[number]
         made = job_of(self._document, node)
-        kept = generations or {}
-        numbers = ((name, graph.numbers[name]) for name in made.references)
-        sources = tuple((name, member_of("", at, kept.get(at, generation))) for name, at in numbers)
-        job = options.job(made.kind, made.payload, self._id)
-        tail, apart = self._id[-1], False
-        if self._shards > 1 and (text := only_key([job])) is not None:
-            tail = tail_of(text)
-            apart = tail % self._shards != shard_of(self._id, self._shards)
+        return self._made(number, made.references, options.job(made.kind, made.payload, self._id), options, node.id)
+
+    def undoing(self, number: int, options: CheckedOptions) -> NodeJob:
+        """Of what undoes this node. Raises InvalidJob as `job` does."""
+        node = self._graph.nodes[number]
+        assert node.compensate is not None
+        payload = undo_payload(format_id(self._id), node)
+        names = tuple(dict.fromkeys(reference.node for _, reference in words_in(payload).results))
+        return self._made(undo_number(number), names, options.job(node.compensate, payload, self._id), options, node.id)
+
+    def callback(self, outcome: Outcome, kind: str, options: CheckedOptions) -> NodeJob:
+        """Of what is told of this end, but for what it is told of nodes. Raises InvalidJob as `job` does."""
+        payload = callback_payload(format_id(self._id), self._document.name, outcome)
+        job, tail, _ = self._located(options.job(kind, payload, self._id))
+        job_id = callback_id(self._id, outcome, self._generation, tail)
+        job = msgspec.structs.replace(job, id=job_id, created_ms=self._created_ms)
+        return NodeJob(job, None, None, options.expires_in_ms)
+
+    def _made(self, number: int, references: Sequence[str], job: Job, options: CheckedOptions, name: str) -> NodeJob:
+        numbers = self._graph.numbers
+        sources = tuple(
+            (source, member_of("", at, self._kept.get(at, self._generation)))
+            for source, at in ((each, numbers[each]) for each in references)
+        )
+        job, tail, apart = self._located(job)
         job = msgspec.structs.replace(
             job,
             version=RECORD_VERSION,
-            id=node_id(self._id, number, generation, tail),
+            id=node_id(self._id, number, self._generation, tail),
             # Where it is put into its stream that is written over.
             ready_ms=self._created_ms,
-            parent=ParentRef(self._id, "", number, generation, apart, sources, node.id),
+            parent=ParentRef(self._id, "", number, self._generation, apart, sources, name),
         )
         return NodeJob(job, options.delay_ms, options.run_at_ms, options.expires_in_ms)
+
+    def _located(self, job: Job) -> tuple[Job, int, bool]:
+        """And the last byte of its id, as its keys say, and whether that leads to another shard."""
+        if self._shards > 1 and (text := only_key([job])) is not None:
+            tail = tail_of(text)
+            return job, tail, tail % self._shards != shard_of(self._id, self._shards)
+        return job, self._id[-1], False
+
+
+def callback_id(workflow: bytes, outcome: Outcome, generation: int, tail: int) -> bytes:
+    """Each end of a workflow has one: whoever ends it comes to the same."""
+    return child_id(workflow, f"on_{outcome}\n{generation}", created_ms_of(workflow), tail)
 
 
 def field_of(number: int, node: NodeJob) -> tuple[str, bytes]:
@@ -109,8 +157,14 @@ def field_of(number: int, node: NodeJob) -> tuple[str, bytes]:
     job = node.job
     record = encode(job)
     if not node.is_plain:
-        held = HeldJob(job.stream, job.id, job.mark, record, node.delay_ms, node.run_at_ms, node.expires_in_ms)
-        return f"R{number}", msgspec.msgpack.encode(held)
+        return f"R{number}", held_of(node)
     stream, mark = job.stream.encode(), job.mark.encode()
     at = record.rfind(_LONG + job.ready_ms.to_bytes(8))
     return f"r{number}", b"".join((_released.pack(len(stream), len(mark), at + 1), stream, mark, job.id, record))
+
+
+def held_of(node: NodeJob) -> bytes:
+    """A job as it waits to be put into a stream."""
+    job = node.job
+    held = HeldJob(job.stream, job.id, job.mark, encode(job), node.delay_ms, node.run_at_ms, node.expires_in_ms)
+    return msgspec.msgpack.encode(held)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 
 from ironforge.formats.timestamps import now_ms
@@ -16,22 +14,9 @@ from ironforge.store.node_contract import Lease
 from ironforge.store.steps.ends import end_record
 from ironforge.store.steps.links import ChildEnd, ShardLinks, deliver_ends
 from ironforge.store.workflows.apart import submit_apart
-from ironforge.store.workflows.nodes import HeldJob, decode_held
+from ironforge.store.workflows.graph_fields import undo_field
+from ironforge.store.workflows.nodes import HeldJob, decode_held, undo_number
 from ironforge.workflows.compensation import Undoing
-from ironforge.workflows.definition import MAX_NODES
-
-# The field of the graph with the number of the node whose undoing was begun last.
-UNDONE_LAST: Final = "x"
-
-
-def undo_field(number: int) -> str:
-    """The field of the graph with the job that undoes this node."""
-    return f"u{number}"
-
-
-def undo_number(number: int) -> int:
-    """That of the job which undoes this node, among those of nodes."""
-    return MAX_NODES + number
 
 
 def undo_member(number: int, generation: int) -> str:
