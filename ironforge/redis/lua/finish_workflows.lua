@@ -6,18 +6,11 @@
 --         callback, place, mark, called, expires_in
 --       generation in which it was seen; expiry of the bucket; id of the job that is told ('': none is, and the rest is empty),
 --       `<queue>:<priority>`, its mark and record, in how many ms it expires
--- USES  stem, clock, count, delay, family, progress, limits, holders, unique, admission, turns, places, lines, enqueue, line_types, pending, accepted
--- PLAIN stem, clock, count, delay, family, progress
+-- USES  stem, clock, count, delay, family, parts, progress, limits, holders, unique, admission, turns, places, lines, enqueue, line_types, pending, accepted
+-- PLAIN stem, clock, count, delay, family, parts, progress
 --       for workflows without such a job
 -- Returns per workflow 1, or 0: it has ended already, or goes on
 local WIDTH = 11
-local parts = {'graph:', 'progress:', 'order:', 'results:'}
-
-local function parts_of(id)
-  local names = {}
-  for number, part in ipairs(parts) do names[number] = stem .. part .. hex(id) end
-  return names
-end
 
 local function is_over(id, generation)
   if string.sub(redis.call('HGET', index, id) or '', 1, 2) ~= 'w:' then return false end

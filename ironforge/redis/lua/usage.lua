@@ -2,7 +2,7 @@
 -- Measures what a shard keeps, at one moment.
 -- KEYS  index, scheduled, dead, parked, unserved, buckets, queues
 -- ARGV  endings, then as many endings of streams, then those of lines
--- USES  stem, present, family
+-- USES  stem, present, family, parts
 -- Returns the jobs that have not ended, those that are scheduled or wait for a time, an event or their children, those that
 --         are dead, and bytes as the server estimates
 local function size(key)
@@ -20,12 +20,18 @@ for _, parent in ipairs(some) do
     bytes = bytes + size(stem .. word .. hex(parent)) * parents / #some
   end
 end
--- Nor at each workflow.
-local workflows, few = redis.pcall('ZCARD', stem .. 'waiting:workflow'), redis.pcall('ZRANDMEMBER', stem .. 'waiting:workflow', 200)
-for _, workflow in ipairs(few) do
-  for _, word in ipairs({'graph:', 'progress:', 'order:', 'results:'}) do
-    bytes = bytes + size(stem .. word .. hex(workflow)) * workflows / #few
+-- Nor at each workflow: of those that live, are dead or have ended.
+local function look_at_some(ids, most)
+  local all, some = redis.pcall('ZCARD', ids), redis.pcall('ZRANDMEMBER', ids, most)
+  for _, workflow in ipairs(some) do
+    for _, key in ipairs(parts_of(workflow)) do bytes = bytes + size(key) * all / #some end
   end
+end
+look_at_some(stem .. 'waiting:workflow', 200)
+look_at_some(stem .. 'workflows:dead', 100)
+local each = redis.call('ZRANGE', buckets, 0, -1)
+for _, bucket in ipairs(each) do
+  look_at_some(stem .. 'workflows:' .. string.match(bucket, '}:(.*)$'), math.ceil(200 / #each))
 end
 for _, queue in ipairs(redis.call('SMEMBERS', queues)) do
   for at = 2, present(stem .. 'q:', queue, 2, last) and last or 0 do

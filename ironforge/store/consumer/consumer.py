@@ -35,7 +35,7 @@ from ironforge.store.node_contract import Adjustment, Due, Lease, Settled
 from ironforge.store.queue_names import forget_unused, queue_names
 from ironforge.store.server_clock import ServerClock
 from ironforge.store.steps.children import RedisChildren
-from ironforge.store.steps.ends import drop_journals
+from ironforge.store.steps.ends import drop_ties
 from ironforge.store.steps.events import EventCopies, EventShard
 from ironforge.store.steps.families import FamilySweep
 from ironforge.store.steps.family_audit import FamilyAudit
@@ -194,7 +194,7 @@ async def make_room(connection: Connection, names: Keys) -> int:
     first = buckets[: max(1, len(buckets) // 10)]
     sizes = await connection.pipeline([["HLEN", bucket] for bucket in first])
     for bucket in first:
-        await drop_journals(connection, names, bucket.decode(errors="replace"))
+        await drop_ties(connection, names, bucket.decode(errors="replace"))
     await connection.pipeline([["UNLINK", *first], ["ZREM", names.buckets, *first]] if first else [])
     return sum(sizes)
 

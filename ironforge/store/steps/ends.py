@@ -13,12 +13,14 @@ from ironforge.job.record import Job, decode, encode
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.family_keys import children_of, results_of
 from ironforge.redis.keys import Keys
+from ironforge.redis.scripts import DROP_WORKFLOWS
 from ironforge.redis.step_keys import journal_of, journals_of
 from ironforge.redis.workflow_keys import end_item
 from ironforge.steps.waits import Ties
 from ironforge.store.retention import RetentionBuckets
 
 JOURNALS_AT_ONCE: Final = 500
+WORKFLOWS_AT_ONCE: Final = 100
 
 
 class Tied(NamedTuple):
@@ -99,10 +101,14 @@ def _tell(keys: Keys, told: Mapping[bytes, Sequence[str | bytes]], commands: lis
         commands.append(["ZADD", keys.wake, *woken])
 
 
-async def drop_journals(connection: Connection, keys: Keys, bucket: str) -> None:
-    """Of all jobs whose records are in this bucket."""
+async def drop_ties(connection: Connection, keys: Keys, bucket: str) -> None:
+    """What is kept beside the records in this bucket: journals, what children told, what workflows are made of."""
     while ids := await connection.call("SPOP", journals_of(keys, bucket), JOURNALS_AT_ONCE):
-        await connection.call("UNLINK", *(journal_of(keys, job_id) for job_id in ids))
+        kept = (name for job_id in ids for name in (journal_of(keys, job_id), results_of(keys, job_id)))
+        await connection.call("UNLINK", *kept)
+    names = DROP_WORKFLOWS.keys(keys, workflows=keys.workflows(bucket.removeprefix(keys.prefix)))
+    while await connection.run(DROP_WORKFLOWS, names, [WORKFLOWS_AT_ONCE]):
+        pass
 
 
 def end_record(job: Job) -> bytes:

@@ -9,8 +9,9 @@ import msgspec
 from ironforge.job.record import Job, JobState, decode, encode, format_id, new_id, shard_of
 from ironforge.redis.shards import shards_of
 from ironforge.store import Delivery, Rewrite, Settled
+from ironforge.store.steps.ends import drop_ties
 from ironforge.store.workflows.contract import Prepared, WorkflowSubmission, WorkflowView
-from ironforge.workflows.definition import Workflow
+from ironforge.workflows.definition import MAX_NODES, Workflow
 from ironforge.workflows.graph import Graph, graph_of
 from ironforge.workflows.jobs import job_of
 from tests.store.kit import Cluster, Node, completed, job_in, now_ms
@@ -55,6 +56,43 @@ class Flow:
         """Until nothing moves."""
         while self.items():
             await self.node.work.promote()
+
+    async def settle(self) -> None:
+        """Until nothing moves, and nothing is left for nodes to do."""
+        await self.advance()
+        for part in getattr(self.node.work, "_parts", [self.node.work]):
+            for sweep in part._advancer._sweeps:
+                while await sweep():
+                    pass
+
+    async def undoing(self) -> Job:
+        """The job that undoes one of its nodes, which runs now."""
+        found = [each for each in await self.node.work.fetch(100) if self._is_own(job_in(each))]
+        for delivery in found:
+            parent = job_in(delivery).parent
+            assert parent is not None
+            assert parent.index >= MAX_NODES
+            self.deliveries[f"undo {parent.node}"] = delivery
+        (running,) = [each for name, each in self.deliveries.items() if name.startswith("undo ")]
+        return job_in(running)
+
+    async def undo(self, name: str, *, how: str = "completed") -> None:
+        """The job that undoes it ends so, and what follows from that is done."""
+        assert (await self.undoing()).parent
+        await self.end(f"undo {name}", how=how)
+        await self.settle()
+
+    def _is_own(self, job: Job) -> bool:
+        return job.parent is not None and job.parent.id == self.id
+
+    async def drop_buckets(self) -> None:
+        """As where memory is short."""
+        for bucket in self.cluster.raw.zrange(self.keys.buckets, 0, -1):
+            await drop_ties(self.node.work._connection, self.keys, bucket.decode())  # type: ignore[attr-defined]
+
+    @property
+    def text_id(self) -> str:
+        return format_id(self.id)
 
     def items(self) -> list[bytes]:
         items: list[bytes] = self.cluster.raw.zrange(self.keys.advance, 0, -1)

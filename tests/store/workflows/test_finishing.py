@@ -1,0 +1,177 @@
+"""How workflows end: their records, what they are made of, what undoes their nodes, and who is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from ironforge.job.record import Job
+from tests.store.kit import Cluster, Node, job_in, now_ms
+from tests.store.workflows.flow import Flow, submitted
+from tests.workflows.documents import node
+
+PARTS = ("graph", "progress", "order", "results")
+
+
+def keys_of(flow: Flow) -> dict[str, int]:
+    """How many seconds what it is made of is kept (-1: for ever), by part; what is not there is left out."""
+    names = {part: getattr(flow.keys, part)(flow.id.hex()) for part in PARTS}
+    left = {part: flow.cluster.raw.ttl(name) for part, name in names.items()}
+    return {part: seconds for part, seconds in left.items() if seconds != -2}
+
+
+async def run(flow: Flow, **ends: str) -> None:
+    """To its end: each node ends so, others succeed."""
+    while names := await flow.started():
+        for name in names:
+            await flow.end(name, how=ends.get(name, "completed"), result=b'{"of":"%s"}' % name.encode(), move=False)
+        await flow.settle()
+    await flow.settle()
+
+
+async def jobs_of(worker: Node, kind: str) -> list[Job]:
+    """Those of this kind that are delivered now; they are left as they are."""
+    return [found for each in await worker.work.fetch(100) if (found := job_in(each)).kind == kind]
+
+
+# --------------------------------------------------------------------------- records
+
+
+async def test_a_workflow_completes(cluster: Cluster) -> None:
+    flow = await submitted(cluster, node("a"), node("b", "a"))
+    await run(flow)
+    view = await flow.view()
+    assert (view.status, view.reason) == ("completed", "")
+    assert 0 < view.ended_ms - view.created_ms < 60_000
+    assert keys_of(flow).keys() == {"graph", "progress", "results"}
+    assert all(3_600 <= seconds <= 3_700 for seconds in keys_of(flow).values())
+    assert cluster.raw.zcard(flow.keys.finishing) == 0
+
+
+async def test_one_that_fails_lies_dead_with_all_it_is_made_of(cluster: Cluster) -> None:
+    flow = await submitted(cluster, node("a", compensate="undo"), node("b"), node("c", "b"))
+    await run(flow, b="dead")
+    assert await flow.states() == {"a": "succeeded", "b": "failed", "c": "cancelled"}
+    await flow.undo("a")
+    view = await flow.view()
+    assert (view.status, view.reason) == ("failed", "node b failed")
+    assert keys_of(flow) == dict.fromkeys(PARTS, -1)
+    assert cluster.raw.zscore(flow.keys.dead, flow.id) == pytest.approx(now_ms(), abs=60_000)
+
+
+async def test_nothing_is_kept_of_one_that_retains_nothing(cluster: Cluster) -> None:
+    flow = await submitted(cluster, node("a"), options={"retain_seconds": 0})
+    await run(flow)
+    assert keys_of(flow) == {}
+
+
+async def test_one_that_is_cancelled_ends_as_cancelled(cluster: Cluster) -> None:
+    flow = await submitted(cluster, node("a"), node("b", "a"), on_failure="told")
+    await flow.started()
+    await cluster.store_client.workflows.cancel(flow.id)
+    await flow.end("a", how="cancelled")
+    await flow.settle()
+    assert (await flow.view()).status == "cancelled"
+    assert await jobs_of(flow.node, "told") == []
+
+
+async def test_old_dead_ones_are_dropped_with_all_they_are_made_of(cluster: Cluster) -> None:
+    cluster.with_settings(dead_retention_seconds=0.001)
+    flow = await submitted(cluster, node("a", compensate="undo"), node("b", "a"))
+    await run(flow, b="dead")
+    await flow.undo("a")
+    cluster.raw.zadd(flow.keys.dead, {flow.id: 1})
+    await flow.node.work.expire()
+    assert keys_of(flow) == {}
+    assert cluster.raw.zcard(flow.keys.workflows("dead")) == 0
+
+
+async def test_those_of_a_bucket_that_is_dropped_early_go_with_it(cluster: Cluster) -> None:
+    flow = await submitted(cluster, node("a"))
+    await run(flow)
+    await flow.drop_buckets()
+    assert keys_of(flow) == {}
+
+
+# --------------------------------------------------------------------------- undoing
+
+
+async def test_what_succeeded_is_undone_the_last_first(cluster: Cluster) -> None:
+    names = ("a", "b", "c")
+    nodes = [node("a", compensate="undo.a"), *(node(n, p, compensate=f"undo.{n}") for p, n in zip("ab", "bc"))]
+    flow = await submitted(cluster, *nodes, node("d", "c"), on_failure="told")
+    await run(flow, d="dead")
+    for name in reversed(names):
+        undo = await flow.undoing()
+        assert (undo.kind, undo.parent and undo.parent.node) == (f"undo.{name}", name)
+        payload = msgspec.json.decode(undo.payload)
+        assert payload == {
+            "workflow": undo.parent and flow.text_id,
+            "node": name,
+            "payload": None,
+            "result": {"$result": f"{name}.result"},
+        }
+        assert undo.parent is not None
+        assert undo.parent.sources == ((name, f"\n{names.index(name)}.0"),)
+        assert (await flow.view()).status == "running"
+        await flow.undo(name)
+    assert (await flow.view()).status == "failed"
+    (told,) = await jobs_of(flow.node, "told")
+    states: Any = {**dict.fromkeys(names, "succeeded"), "d": "failed"}
+    assert msgspec.json.decode(told.payload) == {
+        "workflow": flow.text_id,
+        "name": "test",
+        "status": "failed",
+        "nodes": states,
+    }
+
+
+async def test_nothing_is_undone_beyond_what_could_not_be(cluster: Cluster) -> None:
+    flow = await submitted(cluster, node("a", compensate="undo"), node("b", "a", compensate="undo"), node("c", "b"))
+    await run(flow, c="dead")
+    await flow.undo("b", how="dead")
+    view = await flow.view()
+    assert (view.status, view.reason) == ("failed", "node c failed, node b could not be undone")
+
+
+async def test_a_cancelled_workflow_is_undone_too(cluster: Cluster) -> None:
+    flow = await submitted(cluster, node("a", compensate="undo"), node("b", "a"))
+    await flow.started()
+    await flow.end("a")
+    await flow.started()
+    await cluster.store_client.workflows.cancel(flow.id)
+    await flow.end("b", how="cancelled")
+    await flow.settle()
+    assert (await flow.view()).status == "running"
+    await flow.undo("a")
+    assert (await flow.view()).status == "cancelled"
+
+
+async def test_a_pause_holds_undoing(cluster: Cluster) -> None:
+    flow = await submitted(cluster, node("a", compensate="undo"), node("b", "a"))
+    await flow.started()
+    await flow.end("a")
+    await flow.started()
+    await cluster.store_client.workflows.pause(flow.id)
+    await flow.end("b", how="dead")
+    await flow.settle()
+    assert await jobs_of(flow.node, "undo") == []
+    assert cluster.raw.zcard(flow.keys.finishing) == 0
+    await cluster.store_client.workflows.resume(flow.id)
+    await flow.settle()
+    await flow.undo("a")
+    assert (await flow.view()).status == "failed"
+
+
+# --------------------------------------------------------------------------- callbacks
+
+
+async def test_who_is_to_be_told_of_a_success_is(cluster: Cluster) -> None:
+    flow = await submitted(cluster, node("a"), on_success="told", options={"queue": "default", "priority": "high"})
+    await run(flow)
+    (told,) = await jobs_of(flow.node, "told")
+    assert msgspec.json.decode(told.payload)["nodes"] == {"a": "succeeded"}
+    assert told.priority == 1
+    assert told.parent is None
