@@ -1,5 +1,5 @@
 """The dead letter drops records whose retention is over, brings back those that can be read again, takes declined jobs
-that no node serves, and looks after what may be left behind of limits, and of jobs that wait and their children."""
+that no node serves, and looks after what may be left behind of limits, of jobs that wait and their children, and of workflows."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ class DeadLetter(Actor):
                 lost = await self._work.audit_limits()
                 stranded = await self._work.audit_waits()
                 lost_families = await self._work.audit_families()
+                stranded_flows = await self._work.audit_workflows()
                 unserved = await self._work.bury_unserved()
             if lost:
                 self._metrics.lost_places.inc(lost)
@@ -45,6 +46,9 @@ class DeadLetter(Actor):
             if lost_families:
                 self._metrics.lost_families.inc(lost_families)
                 logger.error("%d jobs were lost to their parents or children: mended", lost_families)
+            if stranded_flows:
+                self._metrics.stranded_workflows.inc(stranded_flows)
+                logger.error("%d workflows or nodes of them would not have gone on: mended", stranded_flows)
             for stream, job in unserved:
                 attempt_log.unserved(job, stream, self._metrics)
             if restored:

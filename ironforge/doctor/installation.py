@@ -66,7 +66,8 @@ async def examine(settings: Settings) -> list[Finding]:
         if sound:
             findings += await _guarded(exam.schedules)
             findings += await _in_each(
-                shards, lambda shard: (shard.schedule, shard.expiry, shard.waits, shard.schedules, shard.data)
+                shards,
+                lambda shard: (shard.schedule, shard.expiry, shard.waits, shard.workflows, shard.schedules, shard.data),
             )
     finally:
         for shard in shards:

@@ -15,6 +15,7 @@ from ironforge.doctor.damage import damage, damages
 from ironforge.doctor.finding import Finding
 from ironforge.doctor.schedules import schedules_that_do_not_tick
 from ironforge.doctor.waits import waiters
+from ironforge.doctor.workflows import workflows_that_stand_still
 from ironforge.formats.numbers import counted
 from ironforge.formats.timestamps import now_ms
 from ironforge.redis.connection import DoorConnection
@@ -35,7 +36,7 @@ LAST_WRITES: Final = ("aof_last_write_status", "aof_last_bgrewrite_status", "rdb
 
 
 class ShardExam:
-    """Each check returns at least one finding, but that of schedules where there are none; StoreError when the server
+    """Each check returns at least one finding, but those of schedules and workflows where there are none; StoreError when the server
     cannot be asked."""
 
     def __init__(self, url: str, keys: Keys) -> None:
@@ -82,6 +83,9 @@ class ShardExam:
 
     async def waits(self) -> list[Finding]:
         return await waiters(self._connection, self._keys)
+
+    async def workflows(self) -> list[Finding]:
+        return await workflows_that_stand_still(self._connection, self._keys)
 
     async def schedules(self) -> list[Finding]:
         return await schedules_that_do_not_tick(self._connection, self._keys)

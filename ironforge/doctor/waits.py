@@ -20,6 +20,8 @@ SAMPLE: Final = 1_000
 LATE_SECONDS: Final = 10.0
 CHECK: Final = "waiting"
 NODE_WAKES: Final = "ironforge node APP"
+# What stands for workflows waits for no moment.
+_JOBS_WAIT: Final = tuple(what for what in WAITS if what != "workflow")
 KEEP: Final = "cancel it and submit it again, and report it: this must not happen"
 
 
@@ -29,13 +31,13 @@ async def waiters(connection: Connection, keys: Keys) -> list[Finding]:
     findings = [*await _late(connection, keys), *seen]
     if findings:
         return findings
-    total = sum(await connection.pipeline([["ZCARD", keys.waiting(what)] for what in WAITS]))
+    total = sum(await connection.pipeline([["ZCARD", keys.waiting(what)] for what in _JOBS_WAIT]))
     return [Finding("ok", CHECK, f"{counted(total, 'job')} in state waiting, and what they wait for wakes them")]
 
 
 async def _late(connection: Connection, keys: Keys) -> list[Finding]:
     """What nodes would have done long ago."""
-    asked: list[Command] = [["ZRANGE", key, 0, 0, "WITHSCORES"] for key in (*map(keys.waiting, WAITS), keys.wake)]
+    asked: list[Command] = [["ZRANGE", key, 0, 0, "WITHSCORES"] for key in (*map(keys.waiting, _JOBS_WAIT), keys.wake)]
     *firsts, time = await connection.pipeline([*asked, ["TIME"]])
     late_seconds = max((milliseconds(time) - score_ms(first[1])) / 1000 if first else 0.0 for first in firsts)
     if late_seconds <= LATE_SECONDS:

@@ -111,6 +111,11 @@ class Metrics:
             "Parents and children that would have waited for ever, or been forgotten, found and mended",
             registry=registry,
         )
+        self.stranded_workflows = Counter(
+            "ironforge_stranded_workflows_total",
+            "Workflows, or nodes of them, that nothing would have moved on, found and mended",
+            registry=registry,
+        )
         self._audit_failures = audit_failures(registry)
         self.suspect_runs = Counter(
             "ironforge_suspect_runs_total", "Runs of a job with nothing else on its node", registry=registry

@@ -134,6 +134,9 @@ class Upkeep(Protocol):
     async def audit_families(self) -> int:
         """Look after some jobs with children: how many of both would have waited for ever, or been forgotten."""
 
+    async def audit_workflows(self) -> int:
+        """Look after some workflows: how many of them, or of their nodes, nothing would have moved on."""
+
 
 class Consumer(Upkeep, StepWork, Protocol):
     """What a leaseholder does with jobs. Every write raises LeaseLost, and writes nothing, once the fence moved."""

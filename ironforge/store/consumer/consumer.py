@@ -44,6 +44,7 @@ from ironforge.store.steps.recorder import Recorder
 from ironforge.store.steps.wait_audit import WaitAudit
 from ironforge.store.steps.waker import Waker
 from ironforge.store.workflows.advancer import Advancer
+from ironforge.store.workflows.workflow_audit import WorkflowAudit
 
 # Above this share of maxmemory terminal records go early, the oldest first.
 MEMORY_SHARE: Final = 0.8
@@ -87,6 +88,7 @@ class RedisConsumer(Rewriting):
         self._advancer = Advancer(settings, lease, links)
         self._copies = EventCopies([EventShard(link.keys, link.connection) for link in links.shards], links.shard)
         self.audit_waits = WaitAudit(keys, lease, commanding).page
+        self.audit_workflows = WorkflowAudit(lease, links).page
         self.audit_limits = LimitAudit(keys, lease, commanding).page
         self.alone = RedisAlone(self._keys, lease, commanding, self.reader)
         self._acknowledger = Acknowledger(settings, self._keys, lease)

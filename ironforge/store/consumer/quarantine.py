@@ -97,7 +97,7 @@ def _legible(record: bytes) -> Job | None:
         check_queue(job.queue)
     except (IncompatibleRecord, InvalidJob):
         return None
-    return job
+    return None if job.is_workflow else job  # no node could run it
 
 
 def mark_in(record: bytes) -> str:

@@ -51,6 +51,9 @@ class ShardedUpkeep:
     async def audit_families(self) -> int:
         return sum(await gather_all(part.audit_families() for part in self._parts))
 
+    async def audit_workflows(self) -> int:
+        return sum(await gather_all(part.audit_workflows() for part in self._parts))
+
 
 class ShardedConsumer(ShardedUpkeep, ShardedSteps):
     """Implements `node_contract.Consumer` for one lease."""

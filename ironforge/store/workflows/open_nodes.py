@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.store.workflows.nodes import node_id
-from ironforge.workflows.program import Head, decode_progress
+from ironforge.workflows.program import HEAD, Head, decode_progress
 from ironforge.workflows.states import NodeState
 
 
@@ -64,6 +64,12 @@ class OpenNodes:
             job_id = other or node_id(workflow, number, head.generation, tail)
             nodes.append(OpenNode(workflow, number, head.generation, job_id))
         return OpenPage(head, nodes, numbers[most] if len(numbers) > most else 0)
+
+
+def read_head(stored: object) -> Head | None:
+    """None for what is none: missing, or damaged."""
+    found = read_progress(stored[: HEAD.size]) if isinstance(stored, bytes) else None
+    return found and found[0]
 
 
 def read_progress(stored: object) -> tuple[Head, list[NodeState]] | None:
