@@ -1,5 +1,6 @@
 """The dead letter drops records whose retention is over, brings back those that can be read again, takes declined jobs
-that no node serves, and looks after what may be left behind of limits, of jobs that wait and their children, and of workflows."""
+that no node serves, and looks after what may be left behind of limits, of jobs that wait and their children, and of
+workflows."""
 
 from __future__ import annotations
 

@@ -36,8 +36,8 @@ LAST_WRITES: Final = ("aof_last_write_status", "aof_last_bgrewrite_status", "rdb
 
 
 class ShardExam:
-    """Each check returns at least one finding, but those of schedules and workflows where there are none; StoreError when the server
-    cannot be asked."""
+    """Each check returns at least one finding, but those of schedules and workflows where there are none. StoreError
+    when the server cannot be asked."""
 
     def __init__(self, url: str, keys: Keys) -> None:
         self._keys = keys

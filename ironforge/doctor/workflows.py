@@ -1,4 +1,4 @@
-"""Finds workflows that go on and that nothing moves: a node that runs has no job, or one that may start is not started."""
+"""Finds workflows that nothing moves on: a node that runs has no job, or one that may start is not started."""
 
 from __future__ import annotations
 

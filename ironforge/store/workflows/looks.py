@@ -1,7 +1,7 @@
 """What is looked at of workflows that go on, to find those that nothing would move on.
 
-A node that runs has a job somewhere, or has told of its end; one that may start is about to; and when all have ended the
-workflow is about to as well. Whether it is so, a script says of all at one moment.
+A node that runs has a job somewhere, or has told of its end; one that may start is about to; and when all have ended
+the workflow is about to as well. Whether it is so, a script says of all at one moment.
 """
 
 from __future__ import annotations

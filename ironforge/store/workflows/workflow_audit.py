@@ -94,7 +94,7 @@ class WorkflowAudit:
         try:
             graph = graph_of(decode_workflow(document))
         except IncompatibleRecord as error:
-            log.error("workflow_not_read", workflow_id=format_id(workflow), error=str(error))
+            log.warning("workflow_not_read", workflow_id=format_id(workflow), error=str(error))
             return
         if head.stopped:
             unstarted = NodeState.PENDING, NodeState.READY
