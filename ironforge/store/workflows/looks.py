@@ -16,7 +16,7 @@ from ironforge.job.record import format_id
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.steps.waits import member_of
-from ironforge.store.workflows.nodes import decode_waiting, node_id
+from ironforge.store.workflows.nodes import decode_held, node_id
 from ironforge.store.workflows.open_nodes import read_head
 from ironforge.workflows.definition import MAX_NODES
 from ironforge.workflows.program import CELL, HEAD, LETTERS
@@ -132,6 +132,6 @@ async def _with_jobs(connection: Connection, keys: Keys, looks: Sequence[Look]) 
 async def _undoing(connection: Connection, keys: Keys, look: Look, number: int) -> Look:
     value = await connection.call("HGET", keys.graph(look.workflow.hex()), f"u{number}")
     try:
-        return look._replace(number=MAX_NODES + number, job_id=decode_waiting(value or b"").id)
+        return look._replace(number=MAX_NODES + number, job_id=decode_held(value or b"").id)
     except IncompatibleRecord:
         return look

@@ -127,25 +127,23 @@ class ReadyNodes:
 
     def _made(self, key: bytes, value: object, at_ms: int) -> _Ready | None:
         try:
-            waiting = decode_held(value) if isinstance(value, bytes) else None
-            return None if waiting is None else self._ready(key, waiting, at_ms)
+            held = decode_held(value) if isinstance(value, bytes) else None
+            return None if held is None else self._ready(key, held, at_ms)
         except IncompatibleRecord as error:
             log.warning("node_of_workflow_not_read", workflow_id=format_id(key[:16]), error=str(error))
             return None
 
-    def _ready(self, key: bytes, waiting: HeldJob, at_ms: int) -> _Ready:
+    def _ready(self, key: bytes, held: HeldJob, at_ms: int) -> _Ready:
         """As it starts now."""
-        job = decode(waiting.record)
-        ready_ms = at_ms + waiting.delay_ms if waiting.delay_ms else max(at_ms, waiting.run_at_ms or 0)
+        job = decode(held.record)
+        ready_ms = at_ms + held.delay_ms if held.delay_ms else max(at_ms, held.run_at_ms or 0)
         is_apart = self._links.number_of(job.id) != self._links.shard
         retain_ms = job.retain_ms
         if is_apart:
             retain_ms = max(self._default_ms if retain_ms is None else retain_ms, LOOKED_UP_MS)
         job = msgspec.structs.replace(job, ready_ms=ready_ms, retain_ms=retain_ms)
-        submission = Submission(
-            job, waiting.delay_ms, waiting.run_at_ms, again=is_apart, expires_in_ms=waiting.expires_in_ms
-        )
-        return _Ready(key, submission, is_apart)
+        item = Submission(job, held.delay_ms, held.run_at_ms, again=is_apart, expires_in_ms=held.expires_in_ms)
+        return _Ready(key, item, is_apart)
 
     async def _put_off_torn(self, keys: Sequence[bytes]) -> None:
         """Those of workflows that are no more are forgotten."""

@@ -21,9 +21,9 @@ from ironforge.steps.waits import ParentRef
 from ironforge.store.node_contract import Lease
 from ironforge.store.steps.family_audit import GRACE_SECONDS, LOST
 from ironforge.store.steps.links import ChildEnd, ShardLinks, deliver_ends
+from ironforge.store.workflows.graph_fields import DOCUMENT, decode_document
 from ironforge.store.workflows.looks import Look, looks_at
 from ironforge.store.workflows.open_nodes import read_progress
-from ironforge.workflows.decoding import decode_workflow
 from ironforge.workflows.graph import graph_of
 from ironforge.workflows.program import encode_progress
 from ironforge.workflows.progress import Progress
@@ -85,14 +85,14 @@ class WorkflowAudit:
         """Cells by what the graph says of the states that are there."""
         name = workflow.hex()
         document, stored = await self._connection.pipeline(
-            [["HGET", self._keys.graph(name), "d"], ["GET", self._keys.progress(name)]]
+            [["HGET", self._keys.graph(name), DOCUMENT], ["GET", self._keys.progress(name)]]
         )
         found = read_progress(stored)
         if document is None or found is None:
             return
         head, states = found
         try:
-            graph = graph_of(decode_workflow(document))
+            graph = graph_of(decode_document(document))
         except IncompatibleRecord as error:
             log.warning("workflow_not_read", workflow_id=format_id(workflow), error=str(error))
             return

@@ -14,6 +14,7 @@ from ironforge.store.workflows.contract import Prepared, WorkflowSubmission, Wor
 from ironforge.workflows.definition import MAX_NODES, Workflow
 from ironforge.workflows.graph import Graph, graph_of
 from ironforge.workflows.jobs import job_of
+from ironforge.workflows.program import Head, decode_progress
 from tests.store.kit import Cluster, Node, completed, job_in, now_ms
 from tests.workflows.documents import workflow
 
@@ -45,6 +46,10 @@ class Flow:
     def progress(self) -> bytes:
         stored: bytes = self.cluster.raw.get(self.keys.progress(self.id.hex()))
         return stored
+
+    @property
+    def head(self) -> Head:
+        return decode_progress(self.progress)[0]
 
     async def view(self, **options: Any) -> WorkflowView:
         return await self.cluster.store_client.workflows.view(self.id, **options)
@@ -93,6 +98,13 @@ class Flow:
     @property
     def text_id(self) -> str:
         return format_id(self.id)
+
+    async def see_to(self) -> None:
+        """What scripts leave to nodes, and what follows from that."""
+        for part in getattr(self.node.work, "_parts", [self.node.work]):
+            while await part._advancer._sweep(at_once=True) == 0:
+                pass
+        await self.advance()
 
     def items(self) -> list[bytes]:
         items: list[bytes] = self.cluster.raw.zrange(self.keys.advance, 0, -1)
