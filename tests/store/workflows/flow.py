@@ -41,6 +41,8 @@ class Flow:
         shards = shards_of(cluster.settings)
         self.keys = shards[shard_of(self.id, len(shards))]
         self.deliveries: dict[str, Delivery] = {}
+        # Jobs that no workflow waits for.
+        self.told: list[Job] = []
 
     @property
     def progress(self) -> bytes:
@@ -72,12 +74,7 @@ class Flow:
 
     async def undoing(self) -> Job:
         """The job that undoes one of its nodes, which runs now."""
-        found = [each for each in await self.node.work.fetch(100) if self._is_own(job_in(each))]
-        for delivery in found:
-            parent = job_in(delivery).parent
-            assert parent is not None
-            assert parent.index >= MAX_NODES
-            self.deliveries[f"undo {parent.node}"] = delivery
+        assert await self.started() == []
         (running,) = [each for name, each in self.deliveries.items() if name.startswith("undo ")]
         return job_in(running)
 
@@ -86,9 +83,6 @@ class Flow:
         assert (await self.undoing()).parent
         await self.end(f"undo {name}", how=how)
         await self.settle()
-
-    def _is_own(self, job: Job) -> bool:
-        return job.parent is not None and job.parent.id == self.id
 
     async def drop_buckets(self) -> None:
         """As where memory is short."""
@@ -115,12 +109,19 @@ class Flow:
         await self.advance()
         names = []
         while batch := await self.node.work.fetch(100):
-            for delivery in batch:
-                parent = job_in(delivery).parent
-                if parent is not None and parent.id == self.id:
-                    self.deliveries[parent.node] = delivery
-                    names.append(parent.node)
+            names += [name for delivery in batch if (name := self._take(delivery))]
         return sorted(names)
+
+    def _take(self, delivery: Delivery) -> str:
+        """The name of the node; empty of what undoes one, or is told of the end."""
+        job = job_in(delivery)
+        if job.parent is None:
+            self.told.append(job)
+        elif job.parent.id == self.id:
+            undoes = job.parent.index >= MAX_NODES
+            self.deliveries[f"undo {job.parent.node}" if undoes else job.parent.node] = delivery
+            return "" if undoes else job.parent.node
+        return ""
 
     async def end(self, *names: str, how: str = "completed", result: bytes = b"", move: bool = True) -> None:
         """These end so. `move`: and what follows from that is done."""

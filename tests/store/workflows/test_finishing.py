@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from ironforge.job.record import Job
-from tests.store.kit import Cluster, Node, job_in, now_ms
+from tests.store.kit import Cluster, now_ms
 from tests.store.workflows.flow import Flow, submitted
 from tests.workflows.documents import node
 
@@ -31,9 +31,10 @@ async def run(flow: Flow, **ends: str) -> None:
     await flow.settle()
 
 
-async def jobs_of(worker: Node, kind: str) -> list[Job]:
-    """Those of this kind that are delivered now; they are left as they are."""
-    return [found for each in await worker.work.fetch(100) if (found := job_in(each)).kind == kind]
+async def told(flow: Flow) -> list[Job]:
+    """The jobs that are told of its end."""
+    assert await flow.started() == []
+    return flow.told
 
 
 # --------------------------------------------------------------------------- records
@@ -74,7 +75,7 @@ async def test_one_that_is_cancelled_ends_as_cancelled(cluster: Cluster) -> None
     await flow.end("a", how="cancelled")
     await flow.settle()
     assert (await flow.view()).status == "cancelled"
-    assert await jobs_of(flow.node, "told") == []
+    assert await told(flow) == []
 
 
 async def test_old_dead_ones_are_dropped_with_all_they_are_made_of(cluster: Cluster) -> None:
@@ -100,7 +101,7 @@ async def test_those_of_a_bucket_that_is_dropped_early_go_with_it(cluster: Clust
 
 async def test_what_succeeded_is_undone_the_last_first(cluster: Cluster) -> None:
     names = ("a", "b", "c")
-    nodes = [node("a", compensate="undo.a"), *(node(n, p, compensate=f"undo.{n}") for p, n in zip("ab", "bc"))]
+    nodes = [node("a", compensate="undo.a"), *(node(n, p, compensate=f"undo.{n}") for p, n in zip("ab", "bc", strict=True))]
     flow = await submitted(cluster, *nodes, node("d", "c"), on_failure="told")
     await run(flow, d="dead")
     for name in reversed(names):
@@ -118,9 +119,10 @@ async def test_what_succeeded_is_undone_the_last_first(cluster: Cluster) -> None
         assert (await flow.view()).status == "running"
         await flow.undo(name)
     assert (await flow.view()).status == "failed"
-    (told,) = await jobs_of(flow.node, "told")
+    (job,) = await told(flow)
+    assert job.kind == "told"
     states: Any = {**dict.fromkeys(names, "succeeded"), "d": "failed"}
-    assert msgspec.json.decode(told.payload) == {
+    assert msgspec.json.decode(job.payload) == {
         "workflow": flow.text_id,
         "name": "test",
         "status": "failed",
@@ -157,7 +159,8 @@ async def test_a_pause_holds_undoing(cluster: Cluster) -> None:
     await cluster.store_client.workflows.pause(flow.id)
     await flow.end("b", how="dead")
     await flow.settle()
-    assert await jobs_of(flow.node, "undo") == []
+    assert await flow.started() == []
+    assert flow.deliveries == {}
     assert cluster.raw.zcard(flow.keys.finishing) == 0
     await cluster.store_client.workflows.resume(flow.id)
     await flow.settle()
@@ -171,7 +174,8 @@ async def test_a_pause_holds_undoing(cluster: Cluster) -> None:
 async def test_who_is_to_be_told_of_a_success_is(cluster: Cluster) -> None:
     flow = await submitted(cluster, node("a"), on_success="told", options={"queue": "default", "priority": "high"})
     await run(flow)
-    (told,) = await jobs_of(flow.node, "told")
-    assert msgspec.json.decode(told.payload)["nodes"] == {"a": "succeeded"}
-    assert told.priority == 1
-    assert told.parent is None
+    (job,) = await told(flow)
+    assert job.kind == "told"
+    assert msgspec.json.decode(job.payload)["nodes"] == {"a": "succeeded"}
+    assert job.priority == 1
+    assert job.parent is None

@@ -17,11 +17,12 @@ local function put_accepted(id, place, mark, record, expires_in)
   if other then return other.id end
   take()
   if tonumber(expires_in) > 0 then
-    record = with_expiry(record, now + expires_in)
-    redis.call('ZADD', stem .. 'expiries', now + expires_in, id)
+    local moment = millis() + expires_in
+    record = with_expiry(record, moment)
+    redis.call('ZADD', stem .. 'expiries', moment, id)
   end
-  redis.call('SADD', queues, string.match(place, '^[^:]*'))
+  redis.call('SADD', stem .. 'queues', string.match(place, '^[^:]*'))
   local names = {stem .. 'q:' .. place, stem .. 'fair:' .. place, stem .. 'turns:' .. place}
-  redis.call('HSET', index, id, enqueue(names[1], names[2], names[3], id, record, mark))
-  count(totals, 'submitted', 1)
+  redis.call('HSET', stem .. 'index', id, enqueue(names[1], names[2], names[3], id, record, mark))
+  count(stem .. 'totals', 'submitted', 1)
 end
