@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from ironforge.job.record import split_stream
 from ironforge.metrics.exposition import MULTIPROCESS_DIR, page, with_siblings
-from ironforge.metrics.kinds import AcceptedJobs, KindLabels, audit_failures
+from ironforge.metrics.kinds import AcceptedJobs, KindLabels, audit_failures, stranded_workflows
 from ironforge.metrics.queue_depths import Depths, Reading
 from ironforge.metrics.ticks import LATENESS_BUCKETS, TickMetrics
 from ironforge.redis.shards import part_of
@@ -111,11 +111,7 @@ class Metrics:
             "Parents and children that would have waited for ever, or been forgotten, found and mended",
             registry=registry,
         )
-        self.stranded_workflows = Counter(
-            "ironforge_stranded_workflows_total",
-            "Workflows, or nodes of them, that nothing would have moved on, found and mended",
-            registry=registry,
-        )
+        self.stranded_workflows = stranded_workflows(registry)
         self._audit_failures = audit_failures(registry)
         self.suspect_runs = Counter(
             "ironforge_suspect_runs_total", "Runs of a job with nothing else on its node", registry=registry

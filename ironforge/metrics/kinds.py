@@ -56,3 +56,11 @@ def audit_failures(registry: CollectorRegistry, *labels: str) -> Counter:
         labels,
         registry=registry,
     )
+
+
+def stranded_workflows(registry: CollectorRegistry) -> Counter:
+    return Counter(
+        "ironforge_stranded_workflows_total",
+        "Workflows, or nodes of them, that nothing would have moved on, found and mended",
+        registry=registry,
+    )

@@ -14,11 +14,11 @@ from typing import Final, Literal
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from ironforge.job.record import Priority, alone_streams_of, created_ms_of, stream_name, streams_of
-from ironforge.redis.declined_keys import DeclinedKeys
 from ironforge.redis.key_spec import EXPIRES, STAYS, WITH_LEASE, Key, KeyFamily
-from ironforge.redis.limit_keys import LimitKeys
+from ironforge.redis.keys_of.declined import DeclinedKeys
+from ironforge.redis.keys_of.limits import LimitKeys
+from ironforge.redis.keys_of.schedules import ScheduleKeys
 from ironforge.redis.ring_keys import RingKeys
-from ironforge.redis.schedule_keys import ScheduleKeys
 from ironforge.redis.workflow_keys import WorkflowKeys
 
 GROUP: Final = "nodes"

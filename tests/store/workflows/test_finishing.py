@@ -101,7 +101,10 @@ async def test_those_of_a_bucket_that_is_dropped_early_go_with_it(cluster: Clust
 
 async def test_what_succeeded_is_undone_the_last_first(cluster: Cluster) -> None:
     names = ("a", "b", "c")
-    nodes = [node("a", compensate="undo.a"), *(node(n, p, compensate=f"undo.{n}") for p, n in zip("ab", "bc", strict=True))]
+    nodes = [
+        node("a", compensate="undo.a"),
+        *(node(n, p, compensate=f"undo.{n}") for p, n in zip("ab", "bc", strict=True)),
+    ]
     flow = await submitted(cluster, *nodes, node("d", "c"), on_failure="told")
     await run(flow, d="dead")
     for name in reversed(names):

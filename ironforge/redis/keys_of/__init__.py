@@ -1,0 +1,1 @@
+"""Parts of the keys of a namespace that `keys` alone puts together."""
