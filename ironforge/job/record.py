@@ -98,8 +98,7 @@ TRANSITIONS: Final[dict[JobState, frozenset[JobState]]] = {
     ),
     JobState.WAITING: frozenset({JobState.QUEUED, JobState.CANCELLED}),
     JobState.DEAD: frozenset({JobState.QUEUED}),
-    JobState.COMPLETED: frozenset(),
-    JobState.CANCELLED: frozenset(),
+    **dict.fromkeys((JobState.COMPLETED, JobState.CANCELLED), frozenset()),
 }
 
 
