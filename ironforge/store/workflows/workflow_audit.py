@@ -32,6 +32,8 @@ from ironforge.workflows.states import NodeState
 PAGE: Final = 50
 # Of each, in each state.
 NODES: Final = 20
+# What has not been nowhere for so long has gone on.
+KNOWN_SECONDS: Final = 10 * GRACE_SECONDS
 # As the script says them.
 _JOB_IS_NOWHERE: Final = 2
 _TO_RECOUNT: Final = 3
@@ -126,7 +128,7 @@ class WorkflowAudit:
 
     def _forget(self) -> None:
         """What was looked at long ago: it has gone on."""
-        long_ago = time.monotonic() - 10 * GRACE_SECONDS
+        long_ago = time.monotonic() - KNOWN_SECONDS
         self._nowhere_since = {look: since for look, since in self._nowhere_since.items() if since > long_ago}
 
 

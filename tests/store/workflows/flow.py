@@ -14,7 +14,7 @@ from ironforge.store.workflows.contract import Prepared, WorkflowSubmission, Wor
 from ironforge.workflows.definition import MAX_NODES, Workflow
 from ironforge.workflows.graph import Graph, graph_of
 from ironforge.workflows.jobs import job_of
-from ironforge.workflows.program import Head, decode_progress
+from ironforge.workflows.program import CELL, HEAD, Head, decode_progress
 from tests.store.kit import Cluster, Node, completed, job_in, now_ms
 from tests.workflows.documents import workflow
 
@@ -52,6 +52,14 @@ class Flow:
     @property
     def head(self) -> Head:
         return decode_progress(self.progress)[0]
+
+    @property
+    def text_id(self) -> str:
+        return format_id(self.id)
+
+    def set_cell(self, number: int, cell: bytes) -> None:
+        """As damage, or a bug, would."""
+        self.cluster.raw.setrange(self.keys.progress(self.id.hex()), HEAD.size + CELL.size * number, cell)
 
     async def view(self, **options: Any) -> WorkflowView:
         return await self.cluster.store_client.workflows.view(self.id, **options)
