@@ -15,6 +15,7 @@ from ironforge.workflows.definition import MAX_NODES, Workflow
 from ironforge.workflows.graph import Graph, graph_of
 from ironforge.workflows.jobs import job_of
 from ironforge.workflows.program import CELL, HEAD, Head, decode_progress
+from ironforge.workflows.states import NodeState
 from tests.store.kit import Cluster, Node, completed, job_in, now_ms
 from tests.workflows.documents import workflow
 
@@ -56,6 +57,13 @@ class Flow:
     @property
     def text_id(self) -> str:
         return format_id(self.id)
+
+    def fail(self) -> None:
+        """As if one of its nodes had given up."""
+        raw, (head, states) = self.cluster.raw, decode_progress(self.progress)
+        left = sum(state is NodeState.RUNNING for state in states)
+        raw.setrange(self.keys.progress(self.id.hex()), 0, head._replace(left=left, stopped="failed").encoded())
+        raw.zadd(self.keys.stopping, {self.id + b"f": 1})
 
     def set_cell(self, number: int, cell: bytes) -> None:
         """As damage, or a bug, would."""
