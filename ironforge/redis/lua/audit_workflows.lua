@@ -2,7 +2,7 @@
 -- Looks after workflows that nothing would move on: what was to move them is put back. One that cannot be read is put aside.
 -- KEYS  fence, index, parked, quarantine, delayed, advance, finishing, waiting
 -- ARGV  epoch, then looks as `stranded` has them
--- USES  stem, types, clock, delay, unique, family, parent, progress, flow, stranded
+-- USES  stem, types, clock, delay, unique, limits, family, parent, progress, stranded
 -- Returns for each look: 0, nothing is missing; 1, it was mended; 2, the job is nowhere; 3, its cells are to be made anew
 local wrong = wrong_type(KEYS)
 if wrong then return wrong end
@@ -18,22 +18,25 @@ local function put_aside(id)
   redis.call('HDEL', parked, id)
 end
 
-local function mend(id, missing)
+local function mend(id, digits, member, missing, item)
   if missing == 'job' then return 2 end
   if missing == 'count' then return 3 end
   if missing == 'all' then
     put_aside(id)
-  elseif missing == 'end' then
+  elseif missing == 'finish' then
     redis.call('ZADD', finishing, now, id)
+  elseif missing == 'ended' then
+    local is_sound, found = pcall(values, redis.call('HGET', stem .. 'results:' .. digits, member), 4, 15)
+    redis.call('ZADD', advance, now, item_of(id, member, is_sound and text_of(found[15])))
   else
-    redis.call('ZADD', advance, now, missing)
+    redis.call('ZADD', advance, now, item)
   end
   return 1
 end
 
 local reply = {}
 for at = 2, #ARGV, LOOK do
-  local missing = missing_of(unpack(ARGV, at, at + LOOK - 1))
-  reply[#reply + 1] = missing and mend(ARGV[at], missing) or 0
+  local missing, item = missing_of(unpack(ARGV, at, at + LOOK - 1))
+  reply[#reply + 1] = missing and mend(ARGV[at], ARGV[at + 1], ARGV[at + 5], missing, item) or 0
 end
 return reply

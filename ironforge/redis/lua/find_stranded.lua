@@ -2,7 +2,7 @@
 -- Finds workflows that nothing would move on.
 -- KEYS  index
 -- ARGV  looks as `stranded` has them
--- USES  stem, unique, family, parent, progress, flow, stranded
+-- USES  stem, progress, stranded
 -- Returns the numbers of those of which something is missing
 local reply = {}
 for at = 1, #ARGV, LOOK do

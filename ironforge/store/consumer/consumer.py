@@ -72,8 +72,7 @@ class RedisConsumer(Rewriting):
         keys, commanding, _ = links.own
         self._expiry = ExpirySweep(settings, keys, commanding, clock)
         self._on_schedules = on_schedules
-        self._settings = settings
-        self._keys = keys
+        self._settings, self._keys = settings, keys
         self._fence = self._keys.fence(lease.node)
         self._connection = commanding
         lines = OwnLines(settings.queues, kinds)

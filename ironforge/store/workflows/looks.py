@@ -48,7 +48,7 @@ class Look(NamedTuple):
     def words(self) -> Command:
         """As scripts take it."""
         number = WHOLE if self.letter in (_OVER, _NOTHING_CAN_HAPPEN, _UNREADABLE) else self.number
-        return [self.workflow, number, self.generation, self.letter, self.member, self.job_id]
+        return [self.workflow, self.workflow.hex(), number, self.generation, self.letter, self.member, self.job_id]
 
     def __str__(self) -> str:
         workflow = f"workflow {format_id(self.workflow)}"

@@ -1,8 +1,10 @@
--- Workflows that nothing would move on (with `unique`, `family`, `progress` and `flow`). A look says, for a node or for a whole
--- workflow, what was seen of it: id of the workflow, number (-1: the whole), generation, letter of the state (of a whole: `o`,
+-- Workflows that nothing would move on (with `progress`). A look says, for a node or for a whole workflow, what was seen of it:
+-- id of the workflow, this in hexadecimal digits, number (-1: the whole), generation, letter of the state (of a whole: `o`,
 -- all its nodes have ended; `n`, its cells say that nothing can happen; `!`, it cannot be read), what `results` calls the
 -- node and id of its job (of a whole: of what undoes the last one; '': there is none).
-local LOOK = 6
+local LOOK, CELL = 7, 4
+
+local function is_due(item) return redis.call('ZSCORE', stem .. 'advance', item) end
 
 -- Whether something is about to be done for it. That of many is not gone through: it may be.
 local function is_moving(id)
@@ -14,53 +16,56 @@ local function is_moving(id)
 end
 
 -- Whether it waits for nothing but for the workflow to begin.
-local function is_root(id, number)
-  local program = redis.call('HGET', stem .. 'graph:' .. hex(id), 'b') or ''
-  for at = 3, #program - 3, 4 do
+local function is_root(digits, number)
+  local program = redis.pcall('HGET', stem .. 'graph:' .. digits, 'b')
+  for at = 3, type(program) == 'string' and #program - 3 or 0, 4 do
     if struct.unpack('>I2', program, at) == tonumber(number) then return true end
   end
   return false
 end
 
 -- The job of one that runs.
-local function missing_end(id, member, job)
-  local advance, ended = stem .. 'advance', redis.call('HGET', stem .. 'results:' .. hex(id), member)
-  if ended then
-    local item = item_of(id, member, text_of(values(ended, 4, 15)[15]))
-    return not redis.call('ZSCORE', advance, item) and item
+local function missing_end(id, digits, member, job)
+  local place, told = string.sub(member, 2), redis.pcall('HEXISTS', stem .. 'results:' .. digits, member)
+  if type(told) == 'table' then return end
+  if told == 1 then
+    return not is_due(id .. 's' .. place) and not is_due(id .. 'f' .. place) and not is_due(id .. 'c' .. place) and 'ended'
   end
-  if redis.call('HEXISTS', stem .. 'index', job) == 1 then return end
-  if redis.call('ZSCORE', stem .. 'ready', id .. string.sub(member, 2)) then return end
+  if redis.call('HEXISTS', stem .. 'index', job) == 1 or redis.call('ZSCORE', stem .. 'ready', id .. place) then return end
   -- What lies in the quarantine may be brought back.
-  return redis.pcall('XLEN', stem .. 'quarantine') == 0 and 'job' or nil
+  return redis.pcall('XLEN', stem .. 'quarantine') == 0 and 'job'
 end
 
-local function missing_of_whole(id, head, letter, member, job)
-  if letter == 'n' then return not is_moving(id) and 'count' or nil end
-  if letter ~= 'o' or head.left > 0 or head.paused == 1 or redis.call('ZSCORE', stem .. 'finishing', id) then return end
-  local missing = member ~= '' and missing_end(id, member, job)
-  if member ~= '' and not missing then return end
-  return missing == 'job' and 'job' or 'end'
+local function missing_of_whole(id, digits, head, letter, member, job)
+  if letter == 'n' then return not is_moving(id) and 'count' end
+  if head.left > 0 or head.paused == 1 or redis.call('ZSCORE', stem .. 'finishing', id) then return end
+  if member == '' then return 'finish' end
+  local missing = missing_end(id, digits, member, job)
+  return missing == 'ended' and 'finish' or missing
 end
 
--- What is missing, or nothing: an item of `advance`; `end`, one of `finishing`; `job`, the job is nowhere; `count`, its cells say
--- that nothing can happen; `all`, it cannot be read.
-local function missing_of(id, number, generation, letter, member, job)
-  if letter == '!' then
-    local found = redis.pcall('GETRANGE', progress_of(id), 0, HEAD - 1)
-    return (type(found) ~= 'string' or #found < HEAD) and 'all' or nil
-  end
-  local head = live_head(id)
+local function missing_start(id, digits, number, generation, letter, head)
+  local place = number .. '.' .. generation
+  local item, begin = id .. (letter == 'y' and 'g' or 'k') .. place, id .. 'b0.' .. generation
+  if is_due(item) or is_due(begin) then return end
+  if letter == 'p' then return 'item', is_root(digits, number) and begin or item end
+  if head.paused == 1 or head.stopped ~= 0 or redis.call('ZSCORE', stem .. 'ready', id .. place) then return end
+  return 'item', item
+end
+
+-- What is missing, if anything: `item`, this one of `advance`; `ended`, that which says how its job ended; `finish`, one of
+-- `finishing`; `job`, the job is nowhere; `count`, its cells say that nothing can happen; `all`, it cannot be read.
+local function missing_of(id, digits, number, generation, letter, member, job)
+  local progress = stem .. 'progress:' .. digits
+  local found = redis.pcall('GETRANGE', progress, 0, HEAD - 1)
+  local is_readable = type(found) == 'string' and #found == HEAD
+  if letter == '!' then return not is_readable and 'all' end
+  local head = is_readable and read_head(found)
   if not head or head.generation ~= tonumber(generation) then return end
-  if number == '-1' then return missing_of_whole(id, head, letter, member, job) end
-  if state_of(id, number) ~= letter then return end
-  if letter == 'r' then return missing_end(id, member, job) end
-  local item = id .. (letter == 'y' and 'g' or 'k') .. number .. '.' .. generation
-  local advance, begin = stem .. 'advance', id .. 'b0.' .. generation
-  if redis.call('ZSCORE', advance, item) or redis.call('ZSCORE', advance, begin) then return end
-  if letter == 'y' then
-    if head.paused == 1 or head.stopped ~= 0 then return end
-    if redis.call('ZSCORE', stem .. 'ready', id .. number .. '.' .. generation) then return end
-  end
-  return letter == 'p' and is_root(id, number) and begin or item
+  if string.sub(redis.call('HGET', stem .. 'index', id) or '', 1, 2) ~= 'w:' then return end
+  if number == '-1' then return missing_of_whole(id, digits, head, letter, member, job) end
+  local at = HEAD + CELL * number
+  if redis.call('GETRANGE', progress, at, at) ~= letter then return end
+  if letter == 'r' then return missing_end(id, digits, member, job) end
+  return missing_start(id, digits, number, generation, letter, head)
 end
