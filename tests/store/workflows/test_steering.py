@@ -37,7 +37,7 @@ async def test_what_has_not_started_is_cancelled_when_a_node_fails(cluster: Clus
     assert (await told(flow, "runs"), cluster.raw.exists(flow.keys.stopping)) == ([], 0)
     assert (await flow.view()).nodes[2].reason == "the workflow has failed"
     await flow.end("runs")
-    assert cluster.raw.zscore(flow.keys.finishing, flow.id)
+    assert (await flow.view()).status == "failed"
 
 
 async def test_so_is_what_waits_in_a_queue(cluster: Cluster) -> None:
@@ -98,7 +98,7 @@ async def test_a_cancelled_workflow_stops_also_what_runs(cluster: Cluster) -> No
     assert cluster.raw.exists(flow.keys.stopping) == 0
     await flow.end("a", how="cancelled")
     assert await flow.states() == {"a": "cancelled", "b": "cancelled", "c": "cancelled"}
-    assert cluster.raw.zscore(flow.keys.finishing, flow.id)
+    assert (await flow.view()).status == "cancelled"
 
 
 async def test_one_that_has_failed_can_be_cancelled_as_well(cluster: Cluster) -> None:
@@ -109,15 +109,15 @@ async def test_one_that_has_failed_can_be_cancelled_as_well(cluster: Cluster) ->
     await flow.see_to()
     assert await told(flow, "b") == ["b"]
     await flow.end("b", how="cancelled")
-    assert flow.head.stopped == "failed"
+    assert (await flow.view()).status == "failed"
 
 
 async def test_one_that_has_not_begun_is_cancelled_at_once(cluster: Cluster) -> None:
     flow = await submitted(cluster, node("a"), node("b", "a", options=LATER))
     assert await cluster.store_client.workflows.cancel(flow.id) == "running"
     assert await flow.states() == {"a": "cancelled", "b": "cancelled"}
-    assert cluster.raw.zscore(flow.keys.finishing, flow.id)
     assert await flow.started() == []
+    assert (await flow.view()).status == "cancelled"
 
 
 async def test_a_cancelled_workflow_may_be_cancelled_again(cluster: Cluster) -> None:
@@ -131,9 +131,22 @@ async def test_one_whose_nodes_have_all_ended_is_not(cluster: Cluster) -> None:
     await flow.started()
     await flow.end("a", move=False)
     await flow.node.work._advancer._advance()  # type: ignore[attr-defined]
-    if cluster.raw.zscore(flow.keys.finishing, flow.id):
-        with pytest.raises(InvalidState, match="its nodes have all ended"):
-            await cluster.store_client.workflows.cancel(flow.id)
+    with pytest.raises(InvalidState, match="its nodes have all ended"):
+        await cluster.store_client.workflows.cancel(flow.id)
+
+
+@pytest.mark.parametrize("how", ["completed", "dead", "cancelled"])
+@pytest.mark.parametrize("what", ["pause", "resume", "cancel"])
+async def test_one_that_has_ended_is_left_as_it_is(cluster: Cluster, what: str, how: str) -> None:
+    flow = await submitted(cluster, node("a"))
+    await flow.started()
+    if how == "cancelled":
+        await cluster.store_client.workflows.cancel(flow.id)
+    await flow.end("a", how=how)
+    status = {"dead": "failed"}.get(how, how)
+    with pytest.raises(InvalidState, match=f"is {status} and cannot be") as refused:
+        await getattr(cluster.store_client.workflows, what)(flow.id)
+    assert refused.value.state == status
 
 
 async def test_many_jobs_are_cancelled_a_part_at_a_time(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
