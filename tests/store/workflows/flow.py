@@ -105,10 +105,6 @@ class Flow:
         for bucket in self.cluster.raw.zrange(self.keys.buckets, 0, -1):
             await drop_ties(self.node.work._connection, self.keys, bucket.decode())  # type: ignore[attr-defined]
 
-    @property
-    def text_id(self) -> str:
-        return format_id(self.id)
-
     async def see_to(self) -> None:
         """What scripts leave to nodes, and what follows from that."""
         for part in getattr(self.node.work, "_parts", [self.node.work]):
