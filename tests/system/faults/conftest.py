@@ -18,4 +18,4 @@ async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
         ground = Ground(server.url, tmp_path / "ledger")
         ground.server = server
         yield ground
-        await ground.close()
+        await ground.aclose()

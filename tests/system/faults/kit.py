@@ -24,7 +24,16 @@ from tests.support.waiting import PATIENCE_SECONDS, until, whole_lines
 
 APP = Path(__file__).parent / "forge_app.py"
 IRONFORGE = (sys.executable, "-P", "-m", "ironforge")
-TOLD = ("redis_url", "namespace", "shards", "durability", "lease_seconds", "concurrency", "drain_seconds")
+TOLD = (
+    "redis_url",
+    "namespace",
+    "shards",
+    "durability",
+    "lease_seconds",
+    "concurrency",
+    "drain_seconds",
+    "app_version",
+)
 
 
 class Line(NamedTuple):
@@ -46,6 +55,10 @@ class Ground:
         self.store_client = StoreClient(self.settings)
         self._ledger = ledger
         self._nodes: list[subprocess.Popen[bytes]] = []
+
+    def again(self, **settings: Any) -> Ground:
+        """The same with other settings."""
+        return Ground(self.settings.redis_url, self._ledger, **settings)
 
     def start_node(
         self, parent: Sequence[str] | None = None, *, program: Sequence[str] = (str(APP),), **changes: Any
@@ -122,7 +135,7 @@ class Ground:
         node.send_signal(signal.SIGTERM)
         return await asyncio.to_thread(node.wait, PATIENCE_SECONDS)
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         for node in self._nodes:
             if node.poll() is None:
                 node.send_signal(signal.SIGCONT)

@@ -29,7 +29,7 @@ async def ground_on(url: str, folder: Path, **settings: Any) -> AsyncIterator[Gr
     try:
         yield ground
     finally:
-        await ground.close()
+        await ground.aclose()
 
 
 @contextlib.asynccontextmanager
