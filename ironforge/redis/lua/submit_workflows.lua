@@ -2,8 +2,8 @@
 -- Accepts workflows, each for itself: what it is made of, and that it begins.
 -- KEYS  index, parked, advance, queues, waiting, delayed, then whatever idempotency keys lead to, by number
 -- ARGV  channel, seconds, most, then per workflow: id, where it is for the index, record, progress, the number of the key of its
---         idempotency key (0: it has none), fingerprint (16 bytes), how many fields its graph then has where a part of it has been staged (else 0), number of
---         queues, these, number of words of its graph, these (name and value by turns)
+--         idempotency key (0: it has none), fingerprint (16 bytes), how many fields its graph then has where a part of it has been staged (else 0), how many
+--         results have been copied, number of queues, these, number of words of its graph, these (name and value by turns)
 --       seconds for which an idempotency key is remembered; most names of queues
 -- USES  stem, types, clock, delay, turns, family
 -- Returns per workflow: '' (it is new), the id of the one that was there, or why it is refused: {'conflict', id of the other one},
@@ -21,10 +21,11 @@ local function remembered(key, fingerprint)
   return nil, {'conflict', #held < 33 and '' or first}
 end
 
-local function refusal(graph, names, staged, words)
-  local found = wrong_type({graph})
+local function refusal(graph, results, names, staged, copied, words)
+  local found = wrong_type({graph, results})
   if found then return {'wrong', found.err} end
   if staged > 0 and redis.call('HLEN', graph) + words / 2 ~= staged then return {'unstaged'} end
+  if copied > 0 and redis.call('HLEN', results) ~= copied then return {'unstaged'} end
   return admit(queues, names, tonumber(most))
 end
 
@@ -36,20 +37,22 @@ end
 local at = 4
 while at <= #ARGV do
   local id, place, record, progress = unpack(ARGV, at, at + 3)
-  local key, fingerprint, staged, n = tonumber(ARGV[at + 4]), ARGV[at + 5], tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7])
-  local names = {unpack(ARGV, at + 8, at + 7 + n)}
-  local from = at + 9 + n
+  local key, fingerprint, staged = tonumber(ARGV[at + 4]), ARGV[at + 5], tonumber(ARGV[at + 6])
+  local copied, n = tonumber(ARGV[at + 7]), tonumber(ARGV[at + 8])
+  local names = {unpack(ARGV, at + 9, at + 8 + n)}
+  local from = at + 10 + n
   local words = tonumber(ARGV[from - 1])
   at = from + words
   local known, refused = nil, nil
   if key > 0 then known, refused = remembered(key, fingerprint) end
-  local graph, cells = stem .. 'graph:' .. hex(id), stem .. 'progress:' .. hex(id)
+  local graph, cells, results = stem .. 'graph:' .. hex(id), stem .. 'progress:' .. hex(id), stem .. 'results:' .. hex(id)
   -- It stays as long as anything of the workflow does.
   if not known and not refused and redis.call('EXISTS', cells) == 1 then known = id end
-  if not known and not refused then refused = refusal(graph, names, staged, words) end
+  if not known and not refused then refused = refusal(graph, results, names, staged, copied, words) end
   if not known and not refused then
     for part = from, at - 1, 2000 do redis.call('HSET', graph, unpack(ARGV, part, math.min(part + 1999, at - 1))) end
     if staged > 0 then redis.call('PERSIST', graph) end
+    if copied > 0 then redis.call('PERSIST', results) end
     redis.call('SET', cells, progress)
     if key > 0 then
       given[key] = id .. 'w' .. fingerprint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from typing import Final, TypeAlias
 
 from ironforge.errors import IncompatibleRecord, InvalidJob
@@ -10,8 +11,9 @@ from ironforge.store.workflows.contract import Prepared, WorkflowSubmission
 from ironforge.store.workflows.nodes import NodeJobs, field_of, held_of
 from ironforge.workflows.decoding import decode_workflow, encode_workflow
 from ironforge.workflows.definition import NodeOptions, Workflow
+from ironforge.workflows.graph import Graph
 from ironforge.workflows.program import begin_of, programs_of, roots_of
-from ironforge.workflows.progress import Outcome
+from ironforge.workflows.progress import Outcome, Progress
 
 Fields: TypeAlias = list[tuple[str, bytes]]
 
@@ -27,19 +29,31 @@ CALLBACKS: Final[dict[Outcome, str]] = {"completed": "os", "failed": "of"}
 PLAIN_BYTES: Final = 4_096
 
 
-def fields_of(one: WorkflowSubmission, shards: int) -> Fields:
-    """Of one that has not begun, in a namespace of so many shards. Raises InvalidJob."""
+def fields_of(one: WorkflowSubmission, shards: int, progress: Progress | None = None) -> Fields:
+    """Of one that has not begun, in a namespace of so many shards. `progress`: of one that begins with some of its
+    nodes ended, whose results it has. Raises InvalidJob."""
     document, graph, options, *_ = one.prepared
     jobs = NodeJobs(one.id, document, graph, shards)
-    made = [jobs.job(number, each) for number, each in enumerate(options)]
-    fields = [field_of(number, node) for number, node in enumerate(made)]
+    made = {number: jobs.job(number, each) for number, each in enumerate(options) if runs(progress, number)}
+    fields = [field_of(number, node) for number, node in made.items()]
     fields += _of_its_end(one.prepared, jobs)
-    fields += [(str(number), program) for number, program in enumerate(programs_of(graph))]
-    fields += [(BEGIN, begin_of(roots_of(graph))), (DOCUMENT, encode_document(document))]
-    tails = bytes(node.job.id[-1] for node in made)
+    ready = roots_of(graph) if progress is None else progress.ready
+    fields += constant_fields(document, graph, ready)
+    tails = bytes(made[number].job.id[-1] if number in made else one.id[-1] for number in range(len(graph)))
     if tails.strip(one.id[-1:]):
         fields.append((TAILS, tails))
     return fields
+
+
+def runs(progress: Progress | None, number: int) -> bool:
+    """Whether this node has a job to come."""
+    return progress is None or not progress.states[number].has_ended
+
+
+def constant_fields(document: Workflow, graph: Graph, ready: Iterable[int]) -> Fields:
+    """What no option changes. `ready`: the nodes that it begins with."""
+    fields = [(str(number), program) for number, program in enumerate(programs_of(graph))]
+    return [*fields, (BEGIN, begin_of(ready)), (DOCUMENT, encode_document(document))]
 
 
 def undo_field(number: int) -> str:

@@ -11,7 +11,7 @@ import msgspec
 
 from ironforge.errors import IncompatibleRecord
 from ironforge.job.checked_options import CheckedOptions
-from ironforge.job.record import RECORD_VERSION, Job, created_ms_of, encode, format_id, shard_of, tail_of
+from ironforge.job.record import RECORD_VERSION, Job, created_ms_of, decode, encode, format_id, shard_of, tail_of
 from ironforge.steps.children import child_id
 from ironforge.steps.waits import ParentRef, member_of
 from ironforge.store.producer.common_key import only_key
@@ -114,6 +114,18 @@ class NodeJobs:
         names = tuple(dict.fromkeys(reference.node for _, reference in words_in(payload).results))
         return self._made(undo_number(number), names, options.job(node.compensate, payload, self._id), options, node.id)
 
+    def anew(self, number: int, before: NodeJob) -> NodeJob:
+        """A job of another generation in this one; its `number` is that of a node, or of what undoes one."""
+        parent = before.job.parent
+        assert parent is not None
+        names = [name for name, _ in parent.sources]
+        return before._replace(job=self._with_parent(number, names, before.job, parent.node, parent.apart))
+
+    def callback_anew(self, outcome: Outcome, before: NodeJob) -> NodeJob:
+        """What is told of an end, in this generation."""
+        job_id = callback_id(self._id, outcome, self._generation, before.job.id[-1])
+        return before._replace(job=msgspec.structs.replace(before.job, id=job_id))
+
     def callback(self, outcome: Outcome, kind: str, options: CheckedOptions) -> NodeJob:
         """Of what is told of this end, but for what it is told of nodes. Raises InvalidJob as `job` does."""
         payload = callback_payload(format_id(self._id), self._document.name, outcome)
@@ -123,21 +135,25 @@ class NodeJobs:
         return NodeJob(job, None, None, options.expires_in_ms)
 
     def _made(self, number: int, references: Sequence[str], job: Job, options: CheckedOptions, name: str) -> NodeJob:
+        job, tail, apart = self._located(job)
+        job = msgspec.structs.replace(job, version=RECORD_VERSION, id=self._id[:-1] + bytes((tail,)))
+        made = self._with_parent(number, references, job, name, apart)
+        return NodeJob(made, options.delay_ms, options.run_at_ms, options.expires_in_ms)
+
+    def _with_parent(self, number: int, references: Sequence[str], job: Job, name: str, apart: bool) -> Job:
+        """Under its id in this generation, of which only the last byte is that of `job`."""
         numbers = self._graph.numbers
         sources = tuple(
             (source, member_of("", at, self._kept.get(at, self._generation)))
             for source, at in ((each, numbers[each]) for each in references)
         )
-        job, tail, apart = self._located(job)
-        job = msgspec.structs.replace(
+        return msgspec.structs.replace(
             job,
-            version=RECORD_VERSION,
-            id=node_id(self._id, number, self._generation, tail),
+            id=node_id(self._id, number, self._generation, job.id[-1]),
             # Where it is put into its stream that is written over.
             ready_ms=self._created_ms,
             parent=ParentRef(self._id, "", number, self._generation, apart, sources, name),
         )
-        return NodeJob(job, options.delay_ms, options.run_at_ms, options.expires_in_ms)
 
     def _located(self, job: Job) -> tuple[Job, int, bool]:
         """And the last byte of its id, as its keys say, and whether that leads to another shard."""
@@ -168,3 +184,12 @@ def held_of(node: NodeJob) -> bytes:
     job = node.job
     held = HeldJob(job.stream, job.id, job.mark, encode(job), node.delay_ms, node.run_at_ms, node.expires_in_ms)
     return msgspec.msgpack.encode(held)
+
+
+def job_in(name: str, value: bytes) -> NodeJob:
+    """The job that a field of the graph with this name has. Raises IncompatibleRecord."""
+    if name[:1] != "r":
+        held = decode_held(value)
+        return NodeJob(decode(held.record), held.delay_ms, held.run_at_ms, held.expires_in_ms)
+    stream, mark, _ = _released.unpack_from(value)
+    return NodeJob(decode(value[_released.size + stream + mark + 16 :]), None, None, 0)

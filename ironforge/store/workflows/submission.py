@@ -45,10 +45,20 @@ class Known(NamedTuple):
     is_new: bool
 
 
+class Start(NamedTuple):
+    """How a workflow begins: what it is made of, how far it is, and how many results of nodes it has already."""
+
+    fields: Fields
+    cells: bytes
+    results: int = 0
+
+
 class _Pending(NamedTuple):
     one: WorkflowSubmission
     fields: Fields
     size: int
+    cells: bytes
+    results: int
     most: Most
     answer: asyncio.Future[Known]
 
@@ -67,11 +77,14 @@ class WorkflowCommit:
         self._waiting: list[_Pending] = []
         self._flushing: asyncio.Task[None] | None = None
 
-    def submit(self, one: WorkflowSubmission, most: Most) -> asyncio.Future[Known]:
-        """Done once the write has met the durability mode. Raises InvalidJob."""
-        fields = fields_of(one, self._shards)
+    def submit(self, one: WorkflowSubmission, most: Most, start: Start | None = None) -> asyncio.Future[Known]:
+        """Done once the write has met the durability mode. Without `start` it begins with its roots. Raises
+        InvalidJob."""
+        if start is None:
+            start = Start(fields_of(one, self._shards), begun(one.prepared.graph))
+        fields, cells, results = start
         answer: asyncio.Future[Known] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Pending(one, fields, size_of(fields), most, answer))
+        self._waiting.append(_Pending(one, fields, size_of(fields), cells, results, most, answer))
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush(), name="store-workflows")
         return answer
@@ -147,7 +160,7 @@ class WorkflowCommit:
                 number, fingerprint = len(names), hashlib.sha256(one.fingerprint).digest()[:16]
             job = coordinator_of(one.id, prepared.document, prepared.queues, prepared.by)
             whole = len(each.fields) if each.is_large else 0
-            arguments += (one.id, f"w:{job.stream}", encode(job), begun(prepared.graph), number, fingerprint, whole)
+            arguments += (one.id, f"w:{job.stream}", encode(job), each.cells, number, fingerprint, whole, each.results)
             arguments += (len(prepared.queues), *prepared.queues, 2 * len(fields))
             for field in fields:
                 arguments += field
