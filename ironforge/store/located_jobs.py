@@ -73,6 +73,10 @@ class LocatedJobs:
             if location.place == "d":
                 raise not_now("cancelled", job_id, JobState.DEAD, "it is in the dead letter already")
             record = await self.record(location, job_id)
+            if location.place == "w" and record is not None and decode(record).is_workflow:
+                raise not_now(
+                    "cancelled", job_id, JobState.WAITING, f"it is workflow {format_id(job_id)}: cancel it as one"
+                )
             state = await self.cancel_at(location, job_id, record, reason, unless_moved=unless_moved)
             if state is not None:
                 return state

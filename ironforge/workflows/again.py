@@ -12,7 +12,7 @@ from ironforge.workflows.compensation import Compensation
 from ironforge.workflows.definition import Node, Workflow
 from ironforge.workflows.graph import Graph
 from ironforge.workflows.progress import Progress
-from ironforge.workflows.states import NodeState, is_as_good
+from ironforge.workflows.states import NodeState, WorkflowStatus, is_as_good
 
 
 def retried(progress: Progress) -> Progress:
@@ -54,12 +54,16 @@ def edited(workflow: Workflow, name: str, payload: bytes | None) -> tuple[Workfl
     return made, check_workflow(made)
 
 
+def not_over(status: WorkflowStatus, what: str) -> InvalidState:
+    """How it is refused that a workflow is `retried` or `forked` which has not ended."""
+    return InvalidState(
+        f"the workflow is {status}: it can be {what} once it has ended; cancel it, or wait for it", state=status
+    )
+
+
 def _check_over(progress: Progress, what: str) -> None:
     if progress.status in ("running", "paused"):
-        raise InvalidState(
-            f"the workflow is {progress.status}: it can be {what} once it has ended; cancel it, or wait for it",
-            state=progress.status,
-        )
+        raise not_over(progress.status, what)
 
 
 def _unfinished(progress: Progress) -> set[int]:

@@ -90,8 +90,7 @@ class RedisProducer:
             if record is None:
                 continue
             dead = decode(record)
-            if dead.parent is not None:
-                why = f"it is a child of job {format_id(dead.parent.id)}, whose retry submits it again: retry that one"
+            if why := _belongs_to(dead):
                 raise not_now("retried", job_id, JobState.DEAD, why)
             job = dead.retried(now_ms(), reset_retry_count=reset_retry_count)
             limit = self._settings.max_queue_length
@@ -138,3 +137,15 @@ class RedisProducer:
             if isinstance(pending, list) and pending:
                 return JobState.RUNNING
         return state_at(location.raw)
+
+
+def _belongs_to(dead: Job) -> str:
+    """Why it is not retried as a job; empty for most."""
+    if dead.is_workflow:
+        return f"it is workflow {dead.text_id}: retry it as one"
+    if dead.parent is None:
+        return ""
+    parent = format_id(dead.parent.id)
+    if dead.parent.is_workflow:
+        return f"it is node {dead.parent.node} of workflow {parent}, whose retry runs it again: retry that one"
+    return f"it is a child of job {parent}, whose retry submits it again: retry that one"

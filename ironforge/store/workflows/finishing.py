@@ -20,7 +20,6 @@ from ironforge.job.record import Job, JobState, decode, encode, format_id
 from ironforge.logs.setup import get_logger
 from ironforge.redis.causes import said
 from ironforge.redis.connection import Command
-from ironforge.redis.family_keys import results_of
 from ironforge.redis.outages import is_wrong_type
 from ironforge.redis.scripts import FINISH_AND_TELL, FINISH_WORKFLOWS, HOLD_WORKFLOWS
 from ironforge.settings import Settings
@@ -31,13 +30,12 @@ from ironforge.store.workflows.apart import submit_apart
 from ironforge.store.workflows.coordinator import summary_of
 from ironforge.store.workflows.graph_fields import CALLBACKS, DOCUMENT, UNDONE_LAST, decode_document
 from ironforge.store.workflows.nodes import HeldJob, decode_held
-from ironforge.store.workflows.undoing import Undoer, undo_member
+from ironforge.store.workflows.undoing import Undoer, Undone, undoing_of
 from ironforge.workflows.compensation import Compensation, Undoing
 from ironforge.workflows.endings import callback_payload, reason_of
 from ironforge.workflows.graph import Graph
 from ironforge.workflows.program import Head, decode_head, decode_progress
 from ironforge.workflows.progress import Outcome, Progress
-from ironforge.workflows.states import NodeState
 
 # Looked at in one sweep.
 MOST: Final = 200
@@ -48,11 +46,6 @@ _STATES: Final[dict[Outcome, JobState]] = {
     "completed": JobState.COMPLETED,
     "failed": JobState.DEAD,
     "cancelled": JobState.CANCELLED,
-}
-_HOW: Final = {
-    JobState.COMPLETED: NodeState.SUCCEEDED,
-    JobState.DEAD: NodeState.FAILED,
-    JobState.CANCELLED: NodeState.CANCELLED,
 }
 _NO_CALLBACK: Final[Command] = ("", "", "", "", 0)
 
@@ -165,13 +158,8 @@ class Finishing:
             ["LRANGE", self._keys.order(digits), 0, -1],
             ["HGET", self._keys.graph(digits), UNDONE_LAST],
         ]
-        order, last = await self._connection.pipeline(ask)
-        if last is None:
-            return Undoing([*map(int, order)])
-        member = undo_member(int(last), generation)
-        ended = await self._connection.call("HGET", results_of(self._keys, workflow), member)
-        how = _HOW[JobState(decode(ended).ended)] if ended else None
-        return Undoing([*map(int, order)], int(last), how)
+        undone = Undone(*await self._connection.pipeline(ask))
+        return await undoing_of(self._keys, self._connection, workflow, generation, undone)
 
     async def _as_it_ends(self, over: _Over, undoing: Undoing) -> _End:
         """With its reason, and the job that is told of it."""

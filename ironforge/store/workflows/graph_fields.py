@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
-from typing import Final, TypeAlias
+from typing import Final
 
 from ironforge.errors import IncompatibleRecord, InvalidJob
 from ironforge.store.workflows.contract import Prepared, WorkflowSubmission
 from ironforge.store.workflows.nodes import NodeJobs, field_of, held_of
+from ironforge.store.workflows.staging import Fields
 from ironforge.workflows.decoding import decode_workflow, encode_workflow
 from ironforge.workflows.definition import NodeOptions, Workflow
 from ironforge.workflows.graph import Graph
 from ironforge.workflows.program import begin_of, programs_of, roots_of
 from ironforge.workflows.progress import Outcome, Progress
-
-Fields: TypeAlias = list[tuple[str, bytes]]
 
 DOCUMENT: Final = "d"
 BEGIN: Final = "b"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import NoScriptError
@@ -18,7 +18,7 @@ from ironforge.errors import IdempotencyConflict, IronForgeError, StoreError, St
 from ironforge.job.record import encode, format_id
 from ironforge.redis.connection import COMMAND_SECONDS, Command
 from ironforge.redis.outages import raise_store_error
-from ironforge.redis.scripts import STAGE_WORKFLOW, SUBMIT_WORKFLOWS
+from ironforge.redis.scripts import SUBMIT_WORKFLOWS
 from ironforge.redis.workflow_keys import WorkflowKeys
 from ironforge.settings import Settings
 from ironforge.store.contract import Most
@@ -27,15 +27,9 @@ from ironforge.store.producer.routes import answer_key, remembered_seconds
 from ironforge.store.steps.links import ShardLink
 from ironforge.store.workflows.contract import WorkflowSubmission
 from ironforge.store.workflows.coordinator import coordinator_of
-from ironforge.store.workflows.graph_fields import Fields, fields_of, size_of
+from ironforge.store.workflows.graph_fields import fields_of, size_of
+from ironforge.store.workflows.staging import BYTES_AT_ONCE, FIELDS_AT_ONCE, UNSTAGED, Fields, parts_of, stage
 from ironforge.workflows.program import begun
-
-# Of the graphs of one call, unless one alone has more; what is larger is staged.
-FIELDS_AT_ONCE: Final = 4_000
-BYTES_AT_ONCE: Final = 4 * 1024 * 1024
-# What was staged goes after this time, unless it is submitted.
-STAGED_SECONDS: Final = 600
-_UNSTAGED: Final = "what was staged of the workflow has gone before it was submitted: submit it again"
 
 
 class Known(NamedTuple):
@@ -138,13 +132,8 @@ class WorkflowCommit:
 
     async def _stage(self, one: _Pending) -> Fields:
         """All but the last part, which goes with the rest."""
-        keys, connection, _ = self._link
-        *parts, last = _parts(one.fields)
-        name = one.one.id.hex()
-        names = STAGE_WORKFLOW.keys(keys, graph=keys.graph(name), progress=keys.progress(name))
-        for part in parts:
-            words = [word for field in part for word in field]
-            await connection.run(STAGE_WORKFLOW, names, [STAGED_SECONDS, *words])
+        *parts, last = parts_of(one.fields)
+        await stage(self._link, one.one.id, parts)
         return last
 
     def _call(self, group: Sequence[_Pending], staged: Sequence[Fields]) -> tuple[list[str], Command]:
@@ -190,24 +179,12 @@ class WorkflowCommit:
         return replies, admission.shortfall(said)
 
 
-def _parts(fields: Fields) -> list[Fields]:
-    parts: list[Fields] = [[]]
-    size = 0
-    for field in fields:
-        size += len(field[1])
-        if parts[-1] and (len(parts[-1]) >= FIELDS_AT_ONCE or size > BYTES_AT_ONCE):
-            parts.append([])
-            size = len(field[1])
-        parts[-1].append(field)
-    return parts
-
-
 def _refusal(reply: Any) -> Exception | None:
     if not isinstance(reply, list):
         return None
     match reply[0]:
         case b"unstaged":
-            return StoreUnavailable(_UNSTAGED)
+            return StoreUnavailable(UNSTAGED)
         case b"wrong":
             return StoreError(reply[1].decode(errors="replace"))
         case b"conflict":

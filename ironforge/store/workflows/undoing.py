@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
 import msgspec
 
 from ironforge.formats.timestamps import now_ms
 from ironforge.job.record import Job, JobState, decode, encode
+from ironforge.redis.connection import Connection
 from ironforge.redis.family_keys import results_of
+from ironforge.redis.keys import Keys
 from ironforge.redis.scripts import UNDO_NODE
 from ironforge.settings import Settings
 from ironforge.steps.waits import member_of
@@ -17,11 +22,35 @@ from ironforge.store.workflows.apart import submit_apart
 from ironforge.store.workflows.graph_fields import undo_field
 from ironforge.store.workflows.nodes import HeldJob, decode_held, undo_number
 from ironforge.workflows.compensation import Undoing
+from ironforge.workflows.states import NodeState
+
+_HOW: Final = {
+    JobState.COMPLETED: NodeState.SUCCEEDED,
+    JobState.DEAD: NodeState.FAILED,
+    JobState.CANCELLED: NodeState.CANCELLED,
+}
 
 
 def undo_member(number: int, generation: int) -> str:
     """What the results of a workflow call the end of that job."""
     return member_of("", undo_number(number), generation)
+
+
+class Undone(NamedTuple):
+    """What the server keeps of it: numbers of nodes in the order in which they succeeded, and that of the one that was
+    undone last."""
+
+    order: Sequence[bytes]
+    last: bytes | None
+
+
+async def undoing_of(keys: Keys, connection: Connection, workflow: bytes, generation: int, undone: Undone) -> Undoing:
+    order, last = undone
+    if last is None:
+        return Undoing([*map(int, order)])
+    member = undo_member(int(last), generation)
+    ended = await connection.call("HGET", results_of(keys, workflow), member)
+    return Undoing([*map(int, order)], int(last), _HOW[JobState(decode(ended).ended)] if ended else None)
 
 
 class Undoer:

@@ -14,8 +14,12 @@ from ironforge.store.contract import Most, foreign_cursor
 from ironforge.store.producer.admission import Admission
 from ironforge.store.sharding.fan_out import gather_all
 from ironforge.store.steps.links import ShardLink
+from ironforge.store.workflows.again.forking import Forking
+from ironforge.store.workflows.again.retrying import Retrying
 from ironforge.store.workflows.contract import (
     ANY_WORKFLOW,
+    Fork,
+    Prepare,
     SubmittedWorkflow,
     WorkflowFilter,
     WorkflowPage,
@@ -33,7 +37,7 @@ LOOKED_AT: Final = 500
 
 
 class RedisWorkflows:
-    """Implements `contract.WorkflowDoor` and `contract.Steering`."""
+    """Implements `contract.Workflows`."""
 
     def __init__(self, settings: Settings) -> None:
         self._most = Most(settings.max_queues, settings.max_limit_keys)
@@ -44,6 +48,9 @@ class RedisWorkflows:
         self._links = links
         self._commits = [WorkflowCommit(settings, link, len(links)) for link in links]
         self._readers = [WorkflowReader(settings, link.keys, link.connection) for link in links]
+        pairs = list(zip(links, self._commits, strict=True))
+        self._retrying = [Retrying(settings, link, len(links)) for link in links]
+        self._forking = [Forking(settings, link, commit, len(links)) for link, commit in pairs]
         self._steering = [RedisSteering(settings, link.keys, link.connection) for link in links]
 
     async def submit(self, batch: Sequence[WorkflowSubmission], *, most: Most | None = None) -> list[SubmittedWorkflow]:
@@ -68,6 +75,16 @@ class RedisWorkflows:
 
     async def cancel(self, workflow_id: bytes) -> WorkflowStatus:
         return await self._steering[self._number(workflow_id)].cancel(workflow_id)
+
+    async def retry(self, workflow_id: bytes, *, most: Most | None = None) -> WorkflowStatus:
+        await self._retrying[self._number(workflow_id)].retry(workflow_id, most or self._most)
+        return "running"
+
+    async def fork(
+        self, workflow_id: bytes, fork: Fork, prepare: Prepare, *, most: Most | None = None
+    ) -> SubmittedWorkflow:
+        known = await self._forking[self._number(workflow_id)].fork(workflow_id, fork, prepare, most or self._most)
+        return await self._answer(known.id, is_new=known.is_new)
 
     async def page(
         self, wanted: WorkflowFilter = ANY_WORKFLOW, *, limit: int = 50, cursor: str | None = None

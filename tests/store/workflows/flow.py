@@ -35,15 +35,30 @@ class Flow:
     """A workflow, and a node that does what there is to do of it."""
 
     def __init__(self, cluster: Cluster, node: Node, one: WorkflowSubmission) -> None:
+        self.document = one.prepared.document
+        self._know(cluster, node, one.id)
+
+    @classmethod
+    def of(cls, cluster: Cluster, node: Node, workflow: bytes) -> Flow:
+        """One that is there already."""
+        made = cls.__new__(cls)
+        made._know(cluster, node, workflow)
+        return made
+
+    def _know(self, cluster: Cluster, node: Node, workflow: bytes) -> None:
         self.cluster = cluster
         self.node = node
-        self.id = one.id
-        self.document = one.prepared.document
+        self.id = workflow
         shards = shards_of(cluster.settings)
         self.keys = shards[shard_of(self.id, len(shards))]
         self.deliveries: dict[str, Delivery] = {}
         # Jobs that no workflow waits for.
         self.told: list[Job] = []
+
+    @property
+    def running(self) -> list[str]:
+        """Nodes whose ends were not said yet."""
+        return sorted(name for name in self.deliveries if not name.startswith("undo "))
 
     @property
     def progress(self) -> bytes:

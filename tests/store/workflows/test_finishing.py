@@ -24,8 +24,8 @@ def keys_of(flow: Flow) -> dict[str, int]:
 
 async def run(flow: Flow, **ends: str) -> None:
     """To its end: each node ends so, others succeed."""
-    while names := await flow.started():
-        for name in names:
+    while await flow.started() or flow.running:
+        for name in flow.running:
             await flow.end(name, how=ends.get(name, "completed"), result=b'{"of":"%s"}' % name.encode(), move=False)
         await flow.settle()
     await flow.settle()
