@@ -10,7 +10,7 @@ from ironforge.errors import InvalidState
 from ironforge.workflows.checks import check_workflow
 from ironforge.workflows.compensation import Compensation
 from ironforge.workflows.definition import Node, Workflow
-from ironforge.workflows.graph import Graph
+from ironforge.workflows.graph import Graph, graph_of
 from ironforge.workflows.progress import Progress
 from ironforge.workflows.states import NodeState, WorkflowStatus, is_as_good
 
@@ -43,11 +43,12 @@ def forked(progress: Progress, name: str | None, graph: Graph) -> Progress:
 
 def edited(workflow: Workflow, name: str, payload: bytes | None) -> tuple[Workflow, Graph]:
     """The document of a fork from the node of this name. `payload`: as JSON; None: as it was. Raises InvalidJob."""
-    if name not in (names := [node.id for node in workflow.nodes]):
-        raise check_workflow(workflow).unknown(name, "node")
+    graph = graph_of(workflow)
+    number = graph.numbers.get(name)
+    if number is None:
+        raise graph.unknown(name, "node")
     if payload is None:
-        return workflow, check_workflow(workflow)
-    number = names.index(name)
+        return workflow, graph
     node = msgspec.structs.replace(workflow.nodes[number], payload=msgspec.Raw(payload))
     nodes = (*workflow.nodes[:number], node, *workflow.nodes[number + 1 :])
     made = msgspec.structs.replace(workflow, nodes=nodes)

@@ -22,7 +22,6 @@ from ironforge.store.workflows.graph_fields import fields_of
 from ironforge.store.workflows.staging import BYTES_AT_ONCE, STAGED_SECONDS
 from ironforge.store.workflows.submission import Known, Start, WorkflowCommit
 from ironforge.workflows.again import edited, forked
-from ironforge.workflows.checks import check_workflow
 from ironforge.workflows.program import encode_progress
 
 # Copied in one script, of BYTES_AT_ONCE at most, unless one alone has more.
@@ -45,7 +44,7 @@ class Forking:
             return known
         seen = await read_ended(self._settings, self._keys, self._connection, workflow, "forked")
         if fork.node is None:
-            document, graph = seen.document, check_workflow(seen.document)
+            document, graph = seen.document, seen.progress.graph
         else:
             document, graph = edited(seen.document, fork.node, fork.payload)
         progress = forked(seen.progress, fork.node, graph)
