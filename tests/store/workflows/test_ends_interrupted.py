@@ -178,7 +178,7 @@ async def test_a_workflow_is_retried_once_however_that_is_stopped(server: str, *
             assert len(await told(flow)) == 1
             assert await flow.node.work.audit_workflows() == 0
             for keys in shards_of(flow.cluster.settings):
-                lasting = [key for key in flow.cluster.raw.scan_iter(keys.prefix + "graph:*")]
+                lasting = list(flow.cluster.raw.scan_iter(keys.prefix + "graph:*"))
                 assert all(flow.cluster.raw.ttl(key) > 0 for key in lasting)
         if is_whole:
             break

@@ -15,7 +15,6 @@ from ironforge.workflows.again import forked, retried
 from ironforge.workflows.graph import Graph
 from ironforge.workflows.program import roots_of
 from ironforge.workflows.progress import Progress
-from ironforge.workflows.states import NodeState
 from tests.store.kit import Cluster
 from tests.store.workflows.flow import Flow, begun, prepared
 from tests.store.workflows.test_beside_progress import _HOW, Beside, _few, states_of
