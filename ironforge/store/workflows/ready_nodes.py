@@ -8,29 +8,30 @@ and with a record that stays long enough for that to be repeated.
 
 from __future__ import annotations
 
-from collections import defaultdict
+import random
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from redis.exceptions import RedisError, ResponseError
 
-from ironforge.errors import IncompatibleRecord, InvalidJob, StoreError
-from ironforge.formats.timestamps import now_ms
-from ironforge.job.record import JobState, decode, format_id
+from ironforge.errors import IncompatibleRecord, InvalidJob, QueueFull, QuotaExceeded, StoreError
+from ironforge.job.limits import LimitUse
+from ironforge.job.record import decode, format_id
 from ironforge.logs.setup import get_logger
 from ironforge.redis.causes import said
 from ironforge.redis.connection import Command
 from ironforge.redis.outages import is_wrong_type
-from ironforge.redis.replies import pairs, rows
+from ironforge.redis.replies import pairs
 from ironforge.redis.scripts import END_NODES, OPEN_NODES, RELEASE
 from ironforge.settings import Settings
-from ironforge.store.contract import Most, Submission
+from ironforge.store.contract import Submission
 from ironforge.store.producer.refusals import refusal
 from ironforge.store.producer.submit_call import Batch, SubmitCall
 from ironforge.store.retention import milliseconds, score_ms
 from ironforge.store.steps.ends import end_record
-from ironforge.store.steps.links import Call, ChildEnd, ShardLink, ShardLinks, deliver_ends, store_once
+from ironforge.store.steps.links import ChildEnd, ShardLinks, deliver_ends
+from ironforge.store.workflows.apart import cannot_be_submitted, store_apart, without_bounds
 from ironforge.store.workflows.nodes import HeldJob, decode_held
 
 # Looked at in one sweep, and of so many bytes, but one at least.
@@ -38,14 +39,6 @@ NODES_AT_ONCE: Final = 100
 BYTES_AT_ONCE: Final = 4 * 1024 * 1024
 # When a node is looked at again that found no room for its limits, or is torn.
 AGAIN_MS: Final = 1_000
-# How long the record of a job stays at least that is submitted to another shard: longer than a try of that takes.
-LOOKED_UP_MS: Final = 600_000
-# As a script says that a job is stored under the id of the one whose place it takes, or stands for it and is not.
-_INSTEAD: Final = 4
-_STANDS_FOR: Final = 2
-# What a workflow may have was accepted with it: neither a full queue nor many names keep its nodes from starting.
-_NO_LIMIT: Final = 2**31
-
 log = get_logger("ironforge.store")
 
 
@@ -77,11 +70,10 @@ class ReadyNodes:
     """Of one shard."""
 
     def __init__(self, settings: Settings, links: ShardLinks) -> None:
-        self._settings = msgspec.structs.replace(settings, max_queue_length=0)
-        self._most = Most(_NO_LIMIT, settings.max_limit_keys)
+        self._settings = settings
+        self._unbounded, self._most = without_bounds(settings)
         self._links = links
         self._keys, self._connection, _ = links.own
-        self._default_ms = round(settings.retention_seconds * 1000)
 
     async def sweep(self) -> bool:
         """Whether there is more to do at once. Raises what the connection raises; the rest is done later then."""
@@ -92,13 +84,12 @@ class ReadyNodes:
         if not due:
             return False
         nodes, is_all = await self._read(due, at_ms)
-        await self._release([node for node in nodes if not node.is_apart])
-        by_shard: defaultdict[int, list[_Ready]] = defaultdict(list)
-        for node in nodes:
-            if node.is_apart:
-                by_shard[self._links.number_of(node.item.job.id)].append(node)
-        for shard, group in by_shard.items():
-            await self._release_to(self._links.shards[shard], group)
+        here = [node for node in nodes if not node.is_apart]
+        try:
+            await self._release(here)
+        except (QuotaExceeded, QueueFull):  # of the only one
+            await self._put_off([node.key for node in here])
+        await self._release_apart([node for node in nodes if node.is_apart])
         return not is_all or len(due) == NODES_AT_ONCE
 
     async def _read(self, due: Sequence[bytes], at_ms: int) -> tuple[list[_Ready], bool]:
@@ -138,104 +129,107 @@ class ReadyNodes:
         job = decode(held.record)
         ready_ms = at_ms + held.delay_ms if held.delay_ms else max(at_ms, held.run_at_ms or 0)
         is_apart = self._links.number_of(job.id) != self._links.shard
-        retain_ms = job.retain_ms
-        if is_apart:
-            retain_ms = max(self._default_ms if retain_ms is None else retain_ms, LOOKED_UP_MS)
-        job = msgspec.structs.replace(job, ready_ms=ready_ms, retain_ms=retain_ms)
-        item = Submission(job, held.delay_ms, held.run_at_ms, again=is_apart, expires_in_ms=held.expires_in_ms)
+        job = msgspec.structs.replace(job, ready_ms=ready_ms)
+        item = Submission(job, held.delay_ms, held.run_at_ms, expires_in_ms=held.expires_in_ms)
         return _Ready(key, item, is_apart)
 
     async def _put_off_torn(self, keys: Sequence[bytes]) -> None:
         """Those of workflows that are no more are forgotten."""
         asked: list[Command] = [["EXISTS", self._keys.graph(key[:16].hex())] for key in keys]
-        for key, is_there in zip(keys, await self._connection.pipeline(asked), strict=True):
-            if is_there:
-                await self._put_off(key)
-            else:
-                await self._connection.call("ZREM", self._keys.ready, key)
+        found = dict(zip(keys, await self._connection.pipeline(asked), strict=True))
+        await self._put_off([key for key, is_there in found.items() if is_there])
+        if gone := [key for key, is_there in found.items() if not is_there]:
+            await self._connection.call("ZREM", self._keys.ready, *gone)
 
-    async def _put_off(self, key: bytes) -> None:
+    async def _put_off(self, keys: Sequence[bytes]) -> None:
+        """In any order next time, so that one does not always keep the others from being tried."""
         time = milliseconds(await self._connection.call("TIME"))
-        await self._connection.call("ZADD", self._keys.ready, "XX", time + AGAIN_MS, key)
-
-    def _call(self, link: ShardLink, nodes: Sequence[_Ready], *, repeated: bool) -> SubmitCall:
-        return SubmitCall(
-            link.keys, self._settings, [Batch([each.item for each in nodes], self._most, {})], repeated=repeated
-        )
+        words: list[str | bytes | int] = []
+        for key in keys:
+            words += (time + AGAIN_MS + random.randrange(AGAIN_MS), key)
+        if words:
+            await self._connection.call("ZADD", self._keys.ready, "XX", *words)
 
     async def _release(self, nodes: Sequence[_Ready]) -> None:
         """Those of this shard: all at once, or what is refused by itself."""
         while nodes:
-            call = self._call(self._links.own, nodes, repeated=False)
-            words = _pack([_raw(word) for each in nodes for word in each.words])
-            try:
-                verdict, *rest = await self._connection.run(RELEASE, call.keys, [*call.arguments, words])
-            except ResponseError as error:
-                if not is_wrong_type(error):
-                    raise
-                verdict, rest = b"refused", [error]
+            verdict, rest = await self._ask(nodes)
             if verdict == b"done":
                 return
             if verdict == b"over":
                 nodes = [each for number, each in enumerate(nodes) if number not in rest]
-                continue
-            if len(nodes) == 1:
+            elif len(nodes) > 1:
+                await self._release_singly(nodes)
+                return
+            else:
                 await self._refused(nodes[0], refusal(rest[0]))
                 return
-            for each in nodes:
+
+    async def _release_singly(self, nodes: Sequence[_Ready]) -> None:
+        """Where there is no room for the keys of one, others with these are not tried."""
+        put_off: list[bytes] = []
+        full: set[tuple[LimitUse, ...]] = set()
+        for each in nodes:
+            uses = each.item.job.limits
+            if uses in full:
+                put_off.append(each.key)
+                continue
+            try:
                 await self._release([each])
-            return
+            except (QuotaExceeded, QueueFull):
+                put_off.append(each.key)
+                full.add(uses)
+        await self._put_off(put_off)
+
+    async def _ask(self, nodes: Sequence[_Ready]) -> tuple[bytes, list[Any]]:
+        batch = Batch([each.item for each in nodes], self._most, {})
+        call = SubmitCall(self._keys, self._unbounded, [batch], repeated=False)
+        words = _pack([_raw(word) for each in nodes for word in each.words])
+        try:
+            verdict, *rest = await self._connection.run(RELEASE, call.keys, [*call.arguments, words])
+        except ResponseError as error:
+            if not is_wrong_type(error):
+                raise
+            return b"refused", [error]
+        return verdict, rest
 
     async def _refused(self, node: _Ready, error: Exception | None) -> None:
-        """What can never start ends; all else is tried again."""
+        """What can never start ends; all else is tried again. Raises QuotaExceeded, QueueFull."""
         assert error is not None
-        if not isinstance(error, InvalidJob):
-            log.debug("node_of_workflow_not_submitted", workflow_id=format_id(node.workflow), error=said(error))
-            await self._put_off(node.key)
-            return
-        record = self._failed(node, str(error))
-        await self._connection.run(END_NODES, END_NODES.keys(self._keys), [*node.words, record])
-
-    def _failed(self, node: _Ready, reason: str) -> bytes:
-        return end_record(node.item.job.finish(JobState.DEAD, now_ms(), reason=f"it could not be submitted: {reason}"))
+        if isinstance(error, InvalidJob):
+            record = end_record(cannot_be_submitted(node.item.job, error))
+            await self._connection.run(END_NODES, END_NODES.keys(self._keys), [*node.words, record])
+        elif isinstance(error, (QuotaExceeded, QueueFull)):
+            raise error
+        else:
+            log.warning("node_of_workflow_not_submitted", workflow_id=format_id(node.workflow), error=said(error))
+            await self._put_off([node.key])
 
     # ----------------------------------------------------------------------- to other shards
 
-    async def _release_to(self, link: ShardLink, nodes: Sequence[_Ready]) -> None:
-        over = await self._open([(each, b"") for each in nodes])
-        for number, each in enumerate(nodes):
-            if number in over:
-                continue
+    async def _release_apart(self, nodes: Sequence[_Ready]) -> None:
+        for each in nodes:
             try:
-                await self._submit_to(link, each)
-            except (RedisError, OSError, StoreError) as error:
-                log.warning("node_of_workflow_not_submitted", workflow_id=format_id(each.workflow), error=said(error))
-                await self._put_off(each.key)
+                if await self._opens(each):
+                    await self._store(each)
+            except (RedisError, OSError, StoreError, QuotaExceeded) as error:
+                log.debug("node_of_workflow_not_submitted", workflow_id=format_id(each.workflow), error=said(error))
+                await self._put_off([each.key])
 
-    async def _open(self, nodes: Sequence[tuple[_Ready, bytes]]) -> list[int]:
-        words = [word for node, job_id in nodes for word in (*node.words, job_id)]
-        over: list[int] = await self._connection.run(OPEN_NODES, OPEN_NODES.keys(self._keys), words)
-        return over
+    async def _opens(self, node: _Ready, job_id: bytes = b"") -> bool:
+        """Whether it runs from now on, or did before and has not ended. `job_id`: under which its job was stored."""
+        over = await self._connection.run(OPEN_NODES, OPEN_NODES.keys(self._keys), [*node.words, job_id])
+        return not over
 
-    async def _submit_to(self, link: ShardLink, node: _Ready) -> None:
+    async def _store(self, node: _Ready) -> None:
         """One that runs, as far as its workflow knows. Raises what keeps it from being submitted for now."""
-        call = self._call(link, [node], repeated=True)
-        reply = await store_once(link, Call(call.script, call.keys, call.arguments, 1, call.size))
-        refused = refusal(reply)
-        if isinstance(refused, InvalidJob):
-            await self._told(node, self._failed(node, str(refused)))
-        elif refused:
-            raise refused
-        for _, job_id, _, before in rows(reply, 4) if not refused else ():
-            if before & _INSTEAD:
-                await self._open([(node, job_id)])
-            elif before & _STANDS_FOR:
-                reason = f"job {format_id(job_id)} has its unique key"
-                await self._told(node, end_record(node.item.job.finish(JobState.CANCELLED, now_ms(), reason=reason)))
+        stored = await store_apart(self._settings, self._links, node.item)
+        if stored.ended is not None:
+            end = ChildEnd(node.workflow, node.member, end_record(stored.ended))
+            await deliver_ends(self._links.own, [end])
+        elif stored.id != node.item.job.id:
+            await self._opens(node, stored.id)
         await self._connection.call("ZREM", self._keys.ready, node.key)
-
-    async def _told(self, node: _Ready, record: bytes) -> None:
-        await deliver_ends(self._links.own, [ChildEnd(node.workflow, node.member, record)])
 
 
 def _raw(word: bytes | str) -> msgspec.Raw:

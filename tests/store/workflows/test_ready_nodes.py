@@ -237,3 +237,19 @@ async def test_expiry_reaches_far(cluster: Cluster) -> None:
     flow = await submitted(cluster, node("a", options={"expires_in_seconds": HOUR_MS / 1000}))
     assert await flow.started() == ["a"]
     assert job_in(flow.deliveries["a"]).expires_ms > now_ms()
+
+
+async def test_of_many_without_room_for_one_key_one_is_tried(one: Cluster) -> None:
+    one.with_settings(max_limit_keys=1)
+    (other,) = limited(1, key="other")
+    await one.submit(other)
+    worker = await one.node()
+    taken = await worker.work.fetch(1)
+    use = {"limits": [{"name": "one", "key": "other"}]}
+    flow = await submitted(one, *(node(f"n{at}", options=ONE) for at in range(20)), node("b", options=use), node=worker)
+    before = one.raw.info("commandstats")["cmdstat_evalsha"]["calls"]
+    await flow.see_to()
+    assert one.raw.info("commandstats")["cmdstat_evalsha"]["calls"] - before < 20
+    assert (await flow.states())["b"] == "running"
+    await settle(worker, taken)
+    assert await flow.started() == ["b"]

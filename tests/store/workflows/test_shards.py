@@ -144,3 +144,14 @@ async def test_the_record_of_a_job_elsewhere_stays_for_a_while(sharded: Cluster)
     await flow.started()
     assert 600_000 <= (decode(flow.deliveries["a"][2]).retain_ms or 0) <= HOUR_MS
     assert shards_of(sharded.settings)[1].index != flow.keys.index
+
+
+async def test_a_torn_workflow_keeps_no_other_from_going_there(sharded: Cluster) -> None:
+    torn = await begun(sharded, node("a", options=limit(key_of(1))))
+    await torn.node.work._parts[0]._advancer._advance()  # type: ignore[attr-defined]
+    key = torn.keys.results(torn.id.hex())
+    sharded.raw.set(key, "x")
+    flow = await begun(sharded, node("a", options=limit(key_of(2))))
+    await flow.see_to()
+    assert await flow.states() == {"a": "running"}
+    sharded.raw.delete(key)
