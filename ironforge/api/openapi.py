@@ -37,6 +37,7 @@ _PATH_PARAMETERS: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "key_id": ({"type": "string", "pattern": KEY_ID_PATTERN}, KEY_ID_EXAMPLE),
     "queue": ({"type": "string", "pattern": NAME_PATTERN}, "default"),
     "schedule": ({"type": "string", "pattern": NAME_PATTERN}, "report.nightly"),
+    "workflow_id": ({"type": "string", "format": "uuid", "pattern": jobs.ID_PATTERN}, jobs.ID_EXAMPLE),
 }
 _TEXT: Final = {"type": "string"}
 _CONDITIONS: Final = {
@@ -66,7 +67,10 @@ _MEANING: Final = {
 
 
 # First parts of paths that make a group.
-_GROUPS: Final = ("jobs", "dlq", "queues", "nodes", "kinds", "limits", "schedules", "events", "keys", "quotas", "audit")
+_GROUPS: Final = (
+    *("jobs", "dlq", "queues", "nodes", "kinds", "limits", "schedules", "events", "workflows"),
+    *("keys", "quotas", "audit"),
+)
 
 
 @cache

@@ -18,6 +18,7 @@ from ironforge.auth.audit import AuditTrail
 from ironforge.auth.caller import SCOPES, Caller
 from ironforge.auth.callers_events import events_for
 from ironforge.auth.callers_schedules import CallersSchedules
+from ironforge.auth.callers_workflows import CallersWorkflows
 from ironforge.auth.quota import NO_QUOTA
 from ironforge.auth.quota_enforcer import QuotaEnforcer
 from ironforge.auth.restricted import CallersInspector, CallersProducer
@@ -26,6 +27,7 @@ from ironforge.store.contract import Inspector, Limits, Producer
 from ironforge.store.kind_catalog import KindCatalog, LookUp
 from ironforge.store.schedules.contract import Schedules
 from ironforge.store.steps.contract import Events
+from ironforge.store.workflows.contract import Workflows
 
 # What keeps this process from taking requests; empty: nothing.
 Readiness = Callable[[], list[str]]
@@ -43,6 +45,7 @@ class Doors(Protocol):
     limits: Limits
     schedules: Schedules
     events: Events
+    workflows: Workflows
 
 
 @dataclass(slots=True)
@@ -73,13 +76,14 @@ class TenantServices(Services):
 
 @dataclass(slots=True)
 class RequestScope:
-    """`producer`, `inspector` and `schedules`: as this caller may use them."""
+    """`producer`, `inspector`, `schedules` and `workflows`: as this caller may use them."""
 
     services: Services
     caller: Caller
     producer: Producer
     inspector: Inspector
     schedules: Schedules
+    workflows: Workflows
 
     @property
     def events(self) -> Events:
@@ -110,7 +114,8 @@ ANYONE: Final = Caller("", frozenset(SCOPES), "")
 
 def open_scope(services: Services) -> RequestScope:
     """Of every request without authentication, and of those that need none."""
-    return RequestScope(services, ANYONE, services.doors.producer, services.doors.inspector, services.doors.schedules)
+    doors = services.doors
+    return RequestScope(services, ANYONE, doors.producer, doors.inspector, doors.schedules, doors.workflows)
 
 
 def scope_of(caller: Caller, services: TenantServices) -> CallerScope:
@@ -122,4 +127,5 @@ def scope_of(caller: Caller, services: TenantServices) -> CallerScope:
     if metered or caller.queues is not None:
         producer = CallersProducer(producer, inspector, caller, services.quotas if metered else None)
     schedules = CallersSchedules(services.doors.schedules, caller, services.kinds, services.quotas)
-    return CallerScope(services, caller, producer, inspector, schedules)
+    workflows = CallersWorkflows(services.doors.workflows, caller, services.quotas)
+    return CallerScope(services, caller, producer, inspector, schedules, workflows)

@@ -17,8 +17,10 @@ from ironforge.auth.caller import Caller
 from ironforge.auth.quota import NO_QUOTA, Quota
 from ironforge.errors import QuotaExceeded
 from ironforge.formats.numbers import shown
+from ironforge.job.checked_options import CheckedOptions
 from ironforge.store.contract import Most, Submission
 from ironforge.store.inspector.usage import Bucket, Short, Usage
+from ironforge.store.workflows.contract import Prepared
 
 MEASURED_SECONDS: Final = 1.0
 # A full store is looked at again for each refusal, but not more often than this.
@@ -95,6 +97,19 @@ class QuotaEnforcer:
         for owner in owners:
             _check_delay(owner, seconds_ahead * 1000)
         async with self._charged(caller, owners, jobs, Usage(jobs, jobs, jobs * size)):
+            yield
+
+    @contextlib.asynccontextmanager
+    async def taken_in(self, caller: Caller, prepared: Prepared) -> AsyncIterator[None]:
+        """Around the submission of a workflow, which has arrived: of a job for all of it, and of its nodes, some of
+        which start at once."""
+        owners, graph = self._owners(caller), prepared.graph
+        for owner in owners:
+            if owner.quota.delay_seconds is not None:
+                _check_delay(owner, _furthest_ms(prepared.options))
+        due = sum(not needs for needs in graph.needs)
+        jobs, size = 1 + len(graph), sum(len(bytes(node.payload)) for node in graph.nodes)
+        async with self._charged(caller, owners, jobs, Usage(jobs, due, size), paid=1):
             yield
 
     def _owners(self, caller: Caller) -> list[_Owner]:
@@ -205,7 +220,7 @@ def _size(batch: Sequence[Submission]) -> Usage:
     return Usage(len(batch), due, sum(len(item.job.payload) for item in batch))
 
 
-def _furthest_ms(batch: Sequence[Submission]) -> float:
+def _furthest_ms(batch: Sequence[Submission | CheckedOptions]) -> float:
     """How far ahead the last one starts."""
     now_ms = time.time_ns() / 1e6
     return max(item.delay_ms or (item.run_at_ms - now_ms if item.run_at_ms else 0) for item in batch)

@@ -16,15 +16,17 @@ from ironforge import errors
 from ironforge.cli import access, audit, documentation, events, jobs, kinds, limits, queues, run, status, verify
 from ironforge.cli.output import CONFLICT, EXIT_CODES, say
 from ironforge.cli.schedules.commands import schedules
+from ironforge.cli.workflows.commands import workflows
 from ironforge.schedules.errors import ScheduleConflict, ScheduleNotFound
 from ironforge.steps.errors import EventNotFound
+from ironforge.workflows.errors import WorkflowNotFound
 
 # The first that fits counts.
 _CODES: Final = (
     (
         (
             *(errors.JobNotFound, errors.KeyNotFound, errors.KindNotFound, errors.LimitNotFound),
-            *(ScheduleNotFound, EventNotFound),
+            *(ScheduleNotFound, EventNotFound, WorkflowNotFound),
         ),
         4,
     ),
@@ -56,6 +58,7 @@ app.add_typer(kinds.kinds, name="kinds")
 app.add_typer(limits.limits, name="limits")
 app.add_typer(schedules, name="schedules")
 app.add_typer(events.events, name="events")
+app.add_typer(workflows, name="workflows")
 app.add_typer(access.keys, name="keys")
 app.add_typer(access.quotas, name="quotas")
 app.add_typer(audit.audit, name="audit")

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -31,6 +33,7 @@ EXIT_CODES: Final = """Exit codes:
 """
 
 CONFLICT: Final = 5
+WATCH_SECONDS: Final = 1.0
 
 out: Final = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
 messages: Final = Console(stderr=True)
@@ -65,6 +68,32 @@ def print_json(document: object) -> None:
     """One document on one line."""
     sys.stdout.write(plain_json(json.dumps(document, ensure_ascii=False)) + "\n")
     sys.stdout.flush()
+
+
+def watch(
+    read: Callable[[], dict[str, Any]],
+    shown: Callable[[dict[str, Any]], RenderableType],
+    *,
+    as_json: bool,
+    is_last: Callable[[dict[str, Any]], bool] = lambda _answer: False,
+) -> dict[str, Any]:
+    """Print what is read every second, until the last one, or Ctrl-C; as JSON: a line each. Gives the one read last."""
+    from rich.live import Live  # noqa: PLC0415
+
+    live = Live(console=out, auto_refresh=False) if out.is_terminal and not as_json else None
+    answer: dict[str, Any] = {}
+    with suppress(KeyboardInterrupt), live or nullcontext():
+        while not (answer and is_last(answer)):
+            if answer:
+                time.sleep(WATCH_SECONDS)
+            answer = read()
+            if as_json:
+                print_json(answer)
+            elif live:
+                live.update(shown(answer), refresh=True)
+            else:
+                out.print(shown(answer))
+    return answer
 
 
 def line(text: str) -> None:

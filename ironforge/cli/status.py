@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
-from contextlib import nullcontext, suppress
 from typing import Annotated, Any, Final
 
 import typer
@@ -21,7 +18,6 @@ from ironforge.settings import Settings
 from ironforge.settings.declaration import Command
 from ironforge.version import VERSION
 
-WATCH_SECONDS: Final = 1.0
 LEVEL_STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
@@ -35,7 +31,7 @@ def stats(
     """Show how many jobs wait and run, by queue and priority, and how fast they go."""
     with connected(settings) as client:
         if watch:
-            _watch(client.stats, as_json=as_json)
+            output.watch(client.stats, _stats, as_json=as_json)
         elif as_json:
             output.print_json(client.stats())
         else:
@@ -104,22 +100,6 @@ def version() -> None:
     output.line(VERSION)
 
 
-def _watch(read: Callable[[], dict[str, Any]], *, as_json: bool) -> None:
-    from rich.live import Live  # noqa: PLC0415
-
-    live = Live(console=output.out, auto_refresh=False) if output.out.is_terminal and not as_json else None
-    with suppress(KeyboardInterrupt), live or nullcontext():
-        while True:
-            answer = read()
-            if as_json:
-                output.print_json(answer)
-            elif live:
-                live.update(_stats(answer), refresh=True)
-            else:
-                output.out.print(_stats(answer))
-            time.sleep(WATCH_SECONDS)
-
-
 def _stats(answer: dict[str, Any]) -> Group:
     rows = [
         (
@@ -166,12 +146,10 @@ def _parked(answer: dict[str, Any]) -> tuple[tuple[str, list[str]], ...]:
     if not told or not told["total"]:
         return ()
     words = {"sleep": "a time", "event": "an event", "children": "their children"}
-    return (
-        (
-            f"{counted(told['total'], 'job')} in state waiting",
-            [f"{told[what]} for {for_}" for what, for_ in words.items() if told[what]],
-        ),
-    )
+    said = [f"{told[what]} for {for_}" for what, for_ in words.items() if told[what]]
+    if told["workflow"]:
+        said.append(f"{counted(told['workflow'], 'workflow')} under way")
+    return ((f"{counted(told['total'], 'job')} in state waiting", said),)
 
 
 def _schedules(answer: dict[str, Any]) -> tuple[tuple[str, list[str]], ...]:

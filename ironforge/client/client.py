@@ -6,32 +6,29 @@ event loop in a thread of its own.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
 from typing import Any, Final, Generic, Self, TypeVar, Unpack
 
 import msgspec
-import uuid_utils
 
-from ironforge.client.event_calls import EventCalls
 from ironforge.client.limit_calls import JSON, Answer
 from ironforge.client.payloads import chunks_of, job_body, lines_of
+from ironforge.client.polling import until_ended
 from ironforge.client.refusals import refused
+from ironforge.client.requests import id_path, keyed, new_key
 from ironforge.client.transport import ApiError, ApiUnreachable, Json, Transport, member
+from ironforge.client.workflow_calls import WorkflowCalls
 from ironforge.errors import Duplicate, InvalidJob, WaitTimeout
 from ironforge.formats.duration import Duration, seconds_of
 from ironforge.job.checks import check_kind, check_queue
 from ironforge.job.json_values import encode
 from ironforge.job.options import JobKeywords, check_names
-from ironforge.job.record import parse_id
 from ironforge.job.uniqueness import JobIds
 from ironforge.logs.unknown_kinds import UnknownKinds
 from ironforge.process.loop_thread import LoopThread
 
 __all__ = ["ApiError", "ApiUnreachable", "AsyncClient", "Client", "WaitTimeout"]
 
-FIRST_POLL_SECONDS: Final = 0.02
-LONGEST_POLL_SECONDS: Final = 1.0
 ENDED: Final = frozenset({"completed", "cancelled", "dead"})
 
 Ids = TypeVar("Ids")
@@ -39,7 +36,7 @@ Ids = TypeVar("Ids")
 _NDJSON: Final = {"Content-Type": "application/x-ndjson"}
 
 
-class _OperatorCalls(EventCalls[Answer], Generic[Answer, Ids]):
+class _OperatorCalls(WorkflowCalls[Answer], Generic[Answer, Ids]):
     """The calls about queues and the installation, whatever way they are run.
 
     `url` and `api_key` None: the settings IRONFORGE_URL, IRONFORGE_API_KEY.
@@ -110,8 +107,7 @@ class _Calls(_OperatorCalls[Answer, Ids]):
         """
         check_names("a submission", given, JobKeywords)
         body = job_body({"kind": kind, "payload": payload, **given})
-        headers = {**JSON, "Idempotency-Key": idempotency_key or _new_key()}
-        return self._answer(self._http.call("POST", "/jobs", body=body, headers=headers))
+        return self._answer(self._http.call("POST", "/jobs", body=body, headers=keyed(idempotency_key)))
 
     def submit_many(self, jobs: Iterable[Mapping[str, Any]], *, idempotency_key: str | None = None) -> Ids:
         """Submit jobs given as `{"kind": …, "payload": …, "priority": …}`; the ids in the same order, whose
@@ -120,7 +116,7 @@ class _Calls(_OperatorCalls[Answer, Ids]):
         They travel in chunks of up to 10,000; each chunk is accepted as a whole or not at all. The log warns of kinds
         that no node has announced.
         """
-        return self._ids(_submit_many(self._http, lines_of(jobs), idempotency_key or _new_key(), self._unknown))
+        return self._ids(_submit_many(self._http, lines_of(jobs), idempotency_key or new_key(), self._unknown))
 
     def get(self, job_id: str, *, steps: bool = False) -> Answer:
         """The job as it stands; with `steps` also what its runs have recorded."""
@@ -147,7 +143,7 @@ class _Calls(_OperatorCalls[Answer, Ids]):
     def wait(self, job_id: str, timeout_seconds: Duration = 60.0) -> Answer:
         """The job once it is completed, cancelled or dead: also over the time that it is in state waiting. Raises
         WaitTimeout."""
-        return self._answer(_wait(self._http, _path(job_id), seconds_of(timeout_seconds)))
+        return self._answer(until_ended(self._http, _path(job_id), ENDED, seconds_of(timeout_seconds)))
 
 
 class AsyncClient(_Calls[Coroutine[Any, Any, Json], Coroutine[Any, Any, JobIds]]):
@@ -229,20 +225,6 @@ async def _submit_many(http: Transport, lines: list[bytes], key: str, unknown: U
     return ids
 
 
-async def _wait(http: Transport, path: str, timeout_seconds: float) -> Json:
-    pause = FIRST_POLL_SECONDS
-    try:
-        async with asyncio.timeout(timeout_seconds):
-            while True:
-                job = await http.call("GET", path)
-                if member(job, "status", str) in ENDED:
-                    return job
-                await asyncio.sleep(pause)
-                pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
-    except TimeoutError:
-        raise WaitTimeout(f"{path} has not ended within {timeout_seconds:g} s; it goes on") from None
-
-
 async def _pages(http: Transport, query: dict[str, str | int | None]) -> AsyncIterator[Json]:
     while True:
         page = await http.call("GET", "/jobs", query=query)
@@ -260,14 +242,5 @@ async def _next(jobs: AsyncIterator[Json]) -> Json | None:
     return await anext(jobs, None)
 
 
-def _new_key() -> str:
-    return str(uuid_utils.uuid7())
-
-
 def _path(job_id: str) -> str:
-    """Checked here, because what is no id could become another path."""
-    try:
-        parse_id(job_id)
-    except ValueError:
-        raise InvalidJob(f"{job_id!r} is not a job id", code="invalid_job_id", field="id") from None
-    return f"/jobs/{job_id}"
+    return id_path("jobs", "job", job_id)

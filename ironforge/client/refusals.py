@@ -11,6 +11,7 @@ from ironforge import errors
 from ironforge.errors import Refused
 from ironforge.schedules import errors as schedule_errors
 from ironforge.steps import errors as step_errors
+from ironforge.workflows import errors as workflow_errors
 
 # Everything that msgspec lets out of itself for bytes that are no JSON.
 UNREADABLE: Final = (msgspec.MsgspecError, RecursionError, ValueError)
@@ -19,7 +20,7 @@ UNREADABLE: Final = (msgspec.MsgspecError, RecursionError, ValueError)
 # (StoreError) and one that cannot be used are the same: the API's store is out of order.
 _OF_CODE: Final[dict[str, type[Refused]]] = {
     kind.code: kind
-    for module in (errors, schedule_errors, step_errors)
+    for module in (errors, schedule_errors, step_errors, workflow_errors)
     for kind in vars(module).values()
     if isinstance(kind, type) and issubclass(kind, Refused) and "code" in vars(kind) and kind is not errors.StoreError
 } | {"invalid_payload": errors.InvalidPayload}  # by an announced schema, the error's own code by the handler

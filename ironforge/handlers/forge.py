@@ -21,8 +21,8 @@ from ironforge.handlers.lifespan import Lifespan
 from ironforge.handlers.middleware import SubmissionCall, through
 from ironforge.handlers.names import name_of, no_handler
 from ironforge.handlers.process_target import target_of
-from ironforge.handlers.scheduling import Scheduling
 from ironforge.handlers.submission import SubmissionBuilder, Submitter, each_of
+from ironforge.handlers.workflows import SubmitsWorkflows
 from ironforge.job.checked_options import CheckedOptions
 from ironforge.job.checks import KEEP_SECONDS, check_event_name, check_event_payload, check_keep, check_kind
 from ironforge.job.definition import VersionPolicy, check_policy
@@ -75,7 +75,7 @@ class Handler(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return self.binder.payload_schema() if self.schema is None else self.schema
 
 
-class Forge(Scheduling):
+class Forge(SubmitsWorkflows):
     """`settings`: None reads the environment when the first job is submitted."""
 
     def __init__(self, settings: Settings | None = None, *, producer: Producer | None = None) -> None:

@@ -17,7 +17,7 @@ from ironforge.job.checked_options import CheckedOptions
 from ironforge.job.checks import check_idempotency_key
 from ironforge.job.options import JobOptions, merge, options_of
 from ironforge.job.payload_schema import check_payload
-from ironforge.job.record import format_id, parse_id, tail_of
+from ironforge.job.record import format_id, new_id, parse_id, tail_of
 from ironforge.job.request import content, digest, in_order
 from ironforge.job.uniqueness import JobIds
 from ironforge.process.per_loop import PerLoop
@@ -28,6 +28,11 @@ from ironforge.store.kind_catalog import KindCatalog, LookUp, nothing_known
 from ironforge.store.kinds import as_announced
 from ironforge.store.server_checks import check_shards
 from ironforge.store.steps.contract import Events
+from ironforge.store.workflows.contract import Workflows, WorkflowSubmission
+from ironforge.store.workflows.preparing import Own, Preparing
+from ironforge.workflows.checks import check_workflow
+from ironforge.workflows.decoding import content as content_of_workflow
+from ironforge.workflows.definition import Workflow
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -142,6 +147,25 @@ class Submitter:
             raise ConfigError("this Forge was made with a producer, which sends no events: make one with settings")
         return await (await (await self._ways.here()).events()).send(name, payload, keep_ms)
 
+    async def submit_workflow(
+        self, document: Workflow, own: Callable[[str], Own | None], key: str | None, text_id: str | None
+    ) -> str:
+        """The id as text. `own`: what this application says of a kind. Raises InvalidJob, IdempotencyConflict,
+        ConfigError, StoreUnavailable."""
+        check_idempotency_key(key)
+        given = None if text_id is None else _parsed(text_id)
+        graph = check_workflow(document)
+        if self._producer is not None:
+            raise ConfigError("this Forge was made with a producer, which takes no workflows: make one with settings")
+        workflows, kinds = await (await self._ways.here()).workflows()
+        prepare = Preparing(kinds.look_up, own)
+        prepared = prepare(document, graph)
+        workflow_id = given or new_id(None if key is None else tail_of(key))
+        fingerprint = b"" if key is None else digest(content_of_workflow(document))
+        [submitted] = await workflows.submit([WorkflowSubmission(workflow_id, prepared, key, fingerprint)])
+        kinds.unknown.warn(prepare.unknown_kinds)
+        return format_id(submitted.id)
+
     async def as_announced(self) -> Callable[[Submission], Submission]:
         """What makes of a submission the one that it is by what nodes announced of its kind. That raises InvalidJob."""
         _, kinds = await self._open()
@@ -192,6 +216,11 @@ class _Way:
         store_client, kinds = await self._connected()
         await kinds.refresh_if_due()
         return store_client.producer, kinds
+
+    async def workflows(self) -> tuple[Workflows, KindCatalog]:
+        store_client, kinds = await self._connected()
+        await kinds.refresh_if_due()
+        return store_client.workflows, kinds
 
     async def events(self) -> Events:
         return (await self._connected())[0].events

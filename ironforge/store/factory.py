@@ -41,7 +41,7 @@ from ironforge.store.sharding import (
 from ironforge.store.steps.contract import Events
 from ironforge.store.steps.events import RedisEvents
 from ironforge.store.steps.links import ShardLink, ShardLinks
-from ironforge.store.workflows.contract import SteeredWorkflows
+from ironforge.store.workflows.contract import Workflows
 from ironforge.store.workflows.workflows import RedisWorkflows
 
 
@@ -65,7 +65,7 @@ class StoreClient:
         self._events = RedisEvents(settings)
         self.events: Events = self._events
         self._workflows = RedisWorkflows(settings)
-        self.workflows: SteeredWorkflows = self._workflows
+        self.workflows: Workflows = self._workflows
 
     @contextlib.asynccontextmanager
     async def keeping_time(self, watch: TickWatch | None = None) -> AsyncIterator[None]:

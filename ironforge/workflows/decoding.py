@@ -8,6 +8,7 @@ import msgspec
 
 from ironforge.errors import InvalidJob
 from ironforge.job.mismatch import mismatch
+from ironforge.job.request import in_order
 from ironforge.workflows.definition import Edge, Node, Workflow
 
 _decode: Final = msgspec.json.Decoder(Workflow).decode
@@ -31,6 +32,15 @@ def decode_workflow(text: bytes) -> Workflow:
 def encode_workflow(workflow: Workflow) -> bytes:
     """The document, as it is stored."""
     return _encode(workflow)
+
+
+def content(workflow: Workflow) -> bytes:
+    """What tells a repetition from another workflow under the same key: however its JSON was written, one that says the
+    same has the same content."""
+    nodes = tuple(
+        msgspec.structs.replace(node, payload=msgspec.Raw(in_order(bytes(node.payload)))) for node in workflow.nodes
+    )
+    return _encode(msgspec.structs.replace(workflow, nodes=nodes))
 
 
 def _in_a_node(text: bytes) -> InvalidJob | None:

@@ -19,6 +19,8 @@ MAX_NODES: Final = 10_000
 MAX_EDGES: Final = 100_000
 MAX_ITEMS: Final = 100_000
 MAX_PAYLOADS_BYTES: Final = 16 * MAX_PAYLOAD_BYTES
+# JSON values of a document: the most nodes and edges, with what they carry.
+MAX_DOCUMENT_VALUES: Final = 500_000
 
 When = Literal["all_succeeded", "all_done", "any_failed"]
 EdgeWhen = Literal["succeeded", "done", "failed"]

@@ -27,7 +27,7 @@ from ironforge.job.tracebacks import AttemptError
 from ironforge.runtime.embedded_server import EmbeddedServer
 from ironforge.settings import Settings
 from ironforge.steps import journal
-from ironforge.steps.waits import Wait
+from ironforge.steps.waits import Wait, ties_of
 from ironforge.store import Adjustment, NodeStore, Rewrite, StoreClient
 from ironforge.store.node_contract import Consumer, Lease
 from ironforge.store.steps.contract import NewStep, NewWait
@@ -91,6 +91,10 @@ class Node:
     async def throttle(self, claim: str, ms: int) -> None:
         await self._work.adjust([Adjustment("default:2", claim, throttled_ms=ms)])
 
+    async def promote(self) -> None:
+        """Moves on what is due, and workflows."""
+        await self._work.promote()
+
     async def take(self) -> Any:
         [delivery] = await self._work.fetch(1)
         return delivery
@@ -99,7 +103,8 @@ class Node:
         delivery = await self.take()
         job = decode(delivery[2])
         record = job.finish(JobState.COMPLETED, job.created_ms + 5, started_ms=job.created_ms + 1, result=result)
-        await self._work.settle([(*delivery[:2], job.id, encode(record), 60_000, "completed", (), "", ())])
+        ties = ties_of(job.parent, journal=job.journal)
+        await self._work.settle([(*delivery[:2], job.id, encode(record), 60_000, "completed", (), "", ties)])
 
     async def record(self, delivery: Any, field: str, result: bytes) -> None:
         job = decode(delivery[2])
@@ -220,6 +225,20 @@ async def announce_kinds(settings: Settings) -> AsyncIterator[Callable[..., Awai
     yield join
     for store in stores:
         await store.close()
+
+
+@pytest.fixture
+async def announce_counting(settings: Settings) -> AsyncIterator[Callable[[], Awaitable[Node]]]:
+    """Has a node join that runs `counts`, whose payload is `{"n": <a whole number>}`."""
+    schema = {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}
+    store = NodeStore(settings, [Announcement.of("counts", "", KindOptions(queue="own"), schema)])
+
+    async def join() -> Node:
+        lease = await store.leases.join()
+        return Node(lease, store.work(lease))
+
+    yield join
+    await store.close()
 
 
 @pytest.fixture

@@ -13,10 +13,11 @@ from ironforge.codes import Code
 from tests.support.contract import CONTRACT_TIMEOUT_SECONDS, differences
 
 OPERATION_IDS = (
-    "submitJob submitBatch listJobs getJob cancelJob retryJob listDeadJobs getQueueStats pauseQueue "
-    "resumeQueue listKinds getKind releaseKind listLimits getLimit putLimit overrideLimit deleteLimit resumeLimit "
-    "listSchedules getSchedule applySchedules putSchedule deleteSchedule pauseSchedule resumeSchedule listNextTicks "
-    "sendEvent getEvent listPastTicks triggerSchedule backfillSchedule listNodes getHealth getLiveness getReadiness "
+    "submitJob submitBatch listJobs getJob cancelJob retryJob listDeadJobs getQueueStats pauseQueue resumeQueue "
+    "listKinds getKind releaseKind listLimits getLimit putLimit overrideLimit deleteLimit resumeLimit listSchedules "
+    "getSchedule applySchedules putSchedule deleteSchedule pauseSchedule resumeSchedule listNextTicks sendEvent "
+    "getEvent submitWorkflow listWorkflows getWorkflow cancelWorkflow pauseWorkflow resumeWorkflow retryWorkflow "
+    "forkWorkflow listPastTicks triggerSchedule backfillSchedule listNodes getHealth getLiveness getReadiness "
     "getMetrics getOpenApi getQuotas listKeys createKey revokeKey listAudit"
 )
 

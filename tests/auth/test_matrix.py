@@ -45,6 +45,14 @@ WHO_MAY: Final = {
     "backfillSchedule": "schedules:admin",
     "sendEvent": "events:send",
     "getEvent": "jobs:read",
+    "submitWorkflow": "jobs:submit",
+    "listWorkflows": "jobs:read",
+    "getWorkflow": "jobs:read",
+    "cancelWorkflow": "jobs:cancel",
+    "pauseWorkflow": "jobs:cancel",
+    "resumeWorkflow": "jobs:retry",
+    "retryWorkflow": "jobs:retry",
+    "forkWorkflow": "jobs:submit",
     "listKinds": "jobs:read",
     "getKind": "jobs:read",
     "releaseKind": "jobs:retry",
@@ -68,10 +76,12 @@ NOT_THERE: Final = {
     "kind": "kind_not_found",
     "limit": "limit_not_found",
     "schedule": "schedule_not_found",
+    "workflow_id": "workflow_not_found",
 }
 BODIES: Final = {
     "submitJob": {"kind": "ours.only", "queue": "ours"},
     "submitBatch": [{"kind": "ours.only", "queue": "ours"}],
+    "submitWorkflow": {"name": "ours", "nodes": [{"id": "a", "kind": "ours.only", "options": {"queue": "ours"}}]},
     "putLimit": {"concurrency": 1},
     "overrideLimit": {"override": {"concurrency": 2}},
     "putSchedule": {"every_seconds": 7, "job": {"kind": "ours.only", "queue": "ours"}},
@@ -109,12 +119,11 @@ class Owners:
             if call.operation_id == "resumeQueue":
                 await self.house.call("POST", path.replace("resume", "pause"), self.key)
             return path
-        if call.operation_id == "retryJob":
-            job_id = await self.house.submit(self.key, **JOB)
-            await (await self.house.node()).bury()
-            return call.path.replace("{id}", job_id)
         if "{id}" in call.path:
-            return call.path.replace("{id}", await self.house.submit(self.key, **JOB))
+            job_id = await self.house.submit(self.key, **JOB)
+            if call.operation_id == "retryJob":
+                await (await self.house.node()).bury()
+            return call.path.replace("{id}", job_id)
         if "{limit}" in call.path:
             await self.house.call("PUT", "/limits/theirs", self.key, json={"concurrency": 7})
         if "{schedule}" in call.path:
@@ -122,8 +131,22 @@ class Owners:
             await self.house.call("PUT", "/schedules/theirs", self.key, json=schedule)
         if call.operation_id == "getEvent":
             await self.house.call("POST", "/events/theirs", self.key, json={"payload": "theirs"})
+        if "{workflow_id}" in call.path:
+            return call.path.replace("{workflow_id}", await self.workflow(call.operation_id))
         await self.house.submit(self.key, **JOB)
         return re.sub(r"\{(limit|schedule|event)\}", "theirs", call.path)
+
+    async def workflow(self, operation_id: str) -> str:
+        """As the call takes it: one that has ended for a retry or a fork, else one that has not."""
+        node = {"id": "a", "kind": JOB["kind"], "options": {"queue": JOB["queue"]}}
+        document = {"name": "theirs", "nodes": [node]}
+        workflow_id = (await self.house.call("POST", "/workflows", self.key, json=document)).body["id"]
+        if operation_id in ("retryWorkflow", "forkWorkflow"):
+            path, node = f"/workflows/{workflow_id}", await self.house.node()
+            await self.house.call("POST", f"{path}/cancel", self.key)
+            while (await self.house.call("GET", path, self.key)).body["status"] != "cancelled":
+                await node.promote()
+        return workflow_id
 
 
 async def ask(house: House, call: Operation, path: str, key: str | None, scope: str = "") -> Answer:

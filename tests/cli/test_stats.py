@@ -43,9 +43,13 @@ def test_nothing_of_schedules_where_there_are_none_or_the_caller_may_not_see_the
 
 
 def test_jobs_in_state_waiting_are_told_by_what_they_wait_for() -> None:
-    waiting = {"total": 1_003, "sleep": 1_000, "event": 2, "children": 1}
+    waiting = {"total": 1_003, "sleep": 1_000, "event": 2, "children": 1, "workflow": 0}
     assert "1003 jobs in state waiting: 1000 for a time, 2 for an event, 1 for their children" in said(waiting=waiting)
-    assert "1 job in state waiting: 1 for an event" in said(waiting={"total": 1, "sleep": 0, "event": 1, "children": 0})
+    one = {"total": 1, "sleep": 0, "event": 1, "children": 0, "workflow": 0}
+    assert "1 job in state waiting: 1 for an event" in said(waiting=one)
+    assert "2 jobs in state waiting: 2 workflows under way" in said(
+        waiting={**one, "total": 2, "event": 0, "workflow": 2}
+    )
 
 
 @pytest.mark.parametrize("waiting", [ANSWER["waiting"], None])

@@ -39,7 +39,7 @@ READY: Final = re.compile(
     re.DOTALL,
 )
 API: Final = "http://127.0.0.1:3000"
-_COMMANDS: Final = "submit|jobs|dlq|queues|kinds|limits|schedules|stats|nodes"
+_COMMANDS: Final = "submit|jobs|dlq|queues|kinds|limits|schedules|workflows|stats|nodes"
 CALLS: Final = re.compile(rf"{API}|\bClient\(|\bironforge ({_COMMANDS})\b")
 REDIS: Final = "redis://localhost:6379"
 # Where a reader of these pages finds what belongs to IronForge, and what a test does in a smaller size.

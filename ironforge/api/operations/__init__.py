@@ -3,6 +3,30 @@ registers its own."""
 
 from __future__ import annotations
 
-from ironforge.api.operations import events, jobs, keys, kinds, limits, queues, schedules, service, submission, ticks
+from ironforge.api.operations import (
+    events,
+    jobs,
+    keys,
+    kinds,
+    limits,
+    queues,
+    schedules,
+    service,
+    submission,
+    ticks,
+    workflows,
+)
 
-__all__ = ["events", "jobs", "keys", "kinds", "limits", "queues", "schedules", "service", "submission", "ticks"]
+__all__ = [
+    "events",
+    "jobs",
+    "keys",
+    "kinds",
+    "limits",
+    "queues",
+    "schedules",
+    "service",
+    "submission",
+    "ticks",
+    "workflows",
+]

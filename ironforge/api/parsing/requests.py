@@ -87,14 +87,14 @@ def _check_filters(query: DeadQuery) -> None:
         raise ApiProblem("invalid_parameter", str(error), field=error.field) from None
 
 
-def read_id(text: str) -> bytes:
-    """Raises ApiProblem (400) when `text` cannot be a job id."""
+def read_id(text: str, what: str = "job") -> bytes:
+    """Raises ApiProblem (400) when `text` cannot be the id of one."""
     try:
         return parse_id(text)
     except ValueError:
         raise ApiProblem(
             "invalid_job_id",
-            f"{text[:100]!r} is not a job id: expected a UUIDv7 such as {ID_EXAMPLE}",
+            f"{text[:100]!r} is not a {what} id: expected a UUIDv7 such as {ID_EXAMPLE}",
             field="id",
         ) from None
 

@@ -57,20 +57,20 @@ class InvalidJson(InvalidJob):
         super().__init__(sendable(message), code=code, field=None if path is None else sendable(path))
 
 
-def canonical(body: bytes, *, in_order: bool = False, values: int | None = None) -> bytes:
+def canonical(body: bytes, *, in_order: bool = False, values: int | None = None, most: int = MAX_VALUES) -> bytes:
     """The same value without white space and needless escapes; `in_order`: with sorted keys, so that all spellings of
-    a value become one; `values`: as many as were counted before.
+    a value become one; `values`: as many as were counted before; `most` of those that are let through.
 
     Raises InvalidJson with one of the codes body_required, invalid_json, too_deep, too_many_values,
     number_out_of_range, invalid_number, duplicate_key, invalid_unicode.
     """
     if not body or body.isspace():
         raise InvalidJson("body_required", "the body is empty, a JSON value is expected")
-    values = count_values(body) if values is None else values
-    if values > MAX_VALUES:
+    values = count_values(body, most) if values is None else values
+    if values > most:
         raise InvalidJson(
             "too_many_values",
-            f"the body holds more than {MAX_VALUES} values: store large data elsewhere and submit a reference to it",
+            f"the body holds more than {most} values: store large data elsewhere and submit a reference to it",
         )
     if values <= _MANY:
         return _checked(body, in_order=in_order)
@@ -112,8 +112,9 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def count_values(body: bytes) -> int:
-    """How many values `body` holds, or a little more. Raises InvalidJson (too_deep)."""
+def count_values(body: bytes, most: int = MAX_VALUES) -> int:
+    """How many values `body` holds, or a little more; one with more than `most` is not looked into. Raises InvalidJson
+    (too_deep)."""
     values = most_values(body)
     if values <= MAX_DEPTH:
         return values
@@ -122,7 +123,7 @@ def count_values(body: bytes) -> int:
         return values
     shape = _shape(body)
     values = shape.count(b"[") + shape.count(b",") + 1
-    if values <= MAX_VALUES:
+    if values <= most:
         _check_depth(shape.replace(b",", b""))
     return values
 

@@ -85,7 +85,7 @@ class NoQuery(msgspec.Struct, forbid_unknown_fields=True):
 # --------------------------------------------------------------------------- answers
 
 
-_UnknownKinds = Annotated[
+UnknownKinds = Annotated[
     list[str] | msgspec.UnsetType,
     Meta(description="no node has announced these: their jobs go without what their kind fixes; else left out"),
 ]
@@ -100,7 +100,7 @@ class AcceptedJob(msgspec.Struct):
     queue: str
     priority: PriorityLabel
     deduplicated: Annotated[bool, Meta(description="it was there already, and holds the unique key")]
-    unknown_kinds: _UnknownKinds = msgspec.UNSET
+    unknown_kinds: UnknownKinds = msgspec.UNSET
 
 
 class AcceptedBatch(msgspec.Struct):
@@ -109,7 +109,7 @@ class AcceptedBatch(msgspec.Struct):
     ids: list[JobId]
     count: int
     deduplicated: Annotated[list[int], Meta(description="indexes of those whose unique key another job holds")]
-    unknown_kinds: _UnknownKinds = msgspec.UNSET
+    unknown_kinds: UnknownKinds = msgspec.UNSET
 
 
 class FailedAttempt(msgspec.Struct):
@@ -170,6 +170,13 @@ class ParentAnswer(msgspec.Struct):
     index: int
 
 
+class JobWorkflowAnswer(msgspec.Struct):
+    """The workflow of which the job is a node, and the id of that."""
+
+    id: JobId
+    node: str
+
+
 class JobTickAnswer(msgspec.Struct):
     """Which tick of which schedule; of a job that was triggered: when that was asked for."""
 
@@ -207,6 +214,7 @@ class JobAnswer(_WithOptions):  # type: ignore[misc] # made at run time
     ]
     schedule: Annotated[JobTickAnswer | None, Meta(description="that it is from; null: from none")]
     parent: Annotated[ParentAnswer | None, Meta(description="null: it is no child of another job")]
+    workflow: Annotated[JobWorkflowAnswer | None, Meta(description="null: it is no node of one")]
     steps: Annotated[list[StepAnswer] | None, Meta(description="null: not asked for")]
     errors: list[FailedAttempt]
 

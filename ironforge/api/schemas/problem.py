@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final, get_args
 
 import msgspec
 from msgspec import Meta
 
 from ironforge.codes import Code
 from ironforge.job.record import JobState
+from ironforge.workflows.states import WorkflowStatus
+
+_STATES: Final = [*dict.fromkeys([*map(str, JobState), *get_args(WorkflowStatus)])]
 
 
 class Problem(msgspec.Struct, omit_defaults=True):
@@ -28,7 +31,10 @@ class Problem(msgspec.Struct, omit_defaults=True):
     queue: Annotated[str | None, Meta(description="the queue that is full")] = None
     length: Annotated[int | None, Meta(description="jobs that are in the queue")] = None
     limit: Annotated[float | None, Meta(description="jobs that may be in the queue, or what the quota allows")] = None
-    state: Annotated[JobState | None, Meta(description="state that the job is in")] = None
+    state: Annotated[
+        str | None,
+        Meta(description="state that the job, or the workflow, is in", extra_json_schema={"enum": _STATES}),
+    ] = None
     quota: Annotated[str | None, Meta(description="the limit that was reached", examples=["key.stored_jobs"])] = None
     retry_seconds: Annotated[float | None, Meta(description="after this another try may succeed")] = None
     current: Annotated[float | None, Meta(description="where that limit's count stands")] = None

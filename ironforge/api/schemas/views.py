@@ -17,6 +17,7 @@ from ironforge.api.schemas.jobs import (
     JobAnswer,
     JobPage,
     JobTickAnswer,
+    JobWorkflowAnswer,
     ParentAnswer,
     StepAnswer,
     WaitingFor,
@@ -39,6 +40,7 @@ from ironforge.job.record import LABELS, PriorityLabel, format_id
 from ironforge.job.tracebacks import AttemptError
 from ironforge.steps import names
 from ironforge.steps.journal import EntryKind, RecordedStep
+from ironforge.steps.waits import ParentRef
 from ironforge.store.contract import JobView, Page
 from ironforge.store.counts import Stats, StreamDepth
 from ironforge.store.kinds import Kind, Kinds, KindVersion
@@ -98,17 +100,29 @@ def job_answer(view: JobView) -> JobAnswer:
         cancel_requested=view.cancel_requested,
         app_version=job.app_version or None,
         schedule=job.tick and JobTickAnswer(job.tick.schedule, rfc3339(job.tick.at_ms)),
-        parent=job.parent and ParentAnswer(format_id(job.parent.id), names.shown(job.parent.name), job.parent.index),
+        parent=_parent(job.parent),
+        workflow=_workflow(job.parent),
         steps=None,
         errors=[_failed_attempt(error) for error in job.errors],
     )
+
+
+def _parent(parent: ParentRef | None) -> ParentAnswer | None:
+    if parent is None or parent.node:
+        return None
+    return ParentAnswer(format_id(parent.id), names.shown(parent.name), parent.index)
+
+
+def _workflow(parent: ParentRef | None) -> JobWorkflowAnswer | None:
+    return JobWorkflowAnswer(format_id(parent.id), parent.node) if parent is not None and parent.node else None
 
 
 def bare_job_answer(view: JobView) -> JobAnswer:
     """Without what came from the submitter and the handler."""
     shown = job_answer(view)
     shown.payload = shown.result = msgspec.Raw(b"null")
-    shown.errors, shown.reason, shown.schedule, shown.parent, shown.app_version = [], None, None, None, None
+    shown.errors, shown.reason, shown.schedule, shown.app_version = [], None, None, None
+    shown.parent = shown.workflow = None
     for option in options.RECORDED:
         if option.name not in options.KindOptions.__struct_fields__ or option.name in ("unique", "limits"):
             setattr(shown, option.name, option.default)

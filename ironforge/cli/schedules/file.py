@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from ironforge.errors import InvalidJob, SerializationError
-from ironforge.job.json_values import encode
+from ironforge.cli.documents import read_document
+from ironforge.errors import InvalidJob
 from ironforge.job.mismatch import mismatch
 from ironforge.schedules.checks import check_schedule
 from ironforge.schedules.definition import Schedule
 
-_FORMATS: Final = (".toml", ".json")
 _SHOWN_CHARACTERS: Final = 60
 _NOT_GIVEN: Final = "(not given)"
 
@@ -35,7 +33,7 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True):
 def read_schedules(path: Path) -> ScheduleFile:
     """Raises InvalidJob that names the file and, in it, each schedule that is wrong with its field."""
     try:
-        document = msgspec.json.decode(_as_json(path), type=_Document)
+        document = msgspec.json.decode(read_document(path, "a file of schedules", "invalid_schedule"), type=_Document)
     except msgspec.ValidationError as error:
         raise _wrong(f"{path}: {_at('', mismatch(str(error), _Document))}") from None
     found, problems = {}, []
@@ -58,32 +56,6 @@ def changes(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[
         for field in dict.fromkeys([*old, *new])
         if old.get(field) != new.get(field)
     ]
-
-
-def _as_json(path: Path) -> bytes:
-    if path.suffix not in _FORMATS:
-        raise _wrong(
-            f"{path}: a file of schedules is TOML or JSON: give one whose name ends with {' or '.join(_FORMATS)}"
-        )
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise _wrong(f"{path}: {error.strerror}") from None
-    if path.suffix == ".json":
-        from ironforge.api.parsing.strict_json import InvalidJson, canonical  # noqa: PLC0415
-
-        try:
-            return canonical(content)
-        except InvalidJson as error:
-            raise _wrong(f"{path}: {str(error).replace('the body', 'it', 1)}") from None
-    try:
-        document = tomllib.loads(content.decode())
-    except (ValueError, RecursionError) as error:
-        raise _wrong(f"{path}: this is not TOML: {error}") from None
-    try:
-        return encode(document, str(path))
-    except SerializationError as error:
-        raise _wrong(str(error).replace(f"{path}.", f"{path}: ", 1)) from None
 
 
 def _schedule(raw: msgspec.Raw) -> dict[str, Any]:
