@@ -13,7 +13,8 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from ironforge.verify.ledger import UNSETTLED_SECONDS, Event
-from ironforge.verify.wall_clock import Reading, WallClock
+from ironforge.verify.pace import LATE, Pace
+from ironforge.verify.wall_clock import WALL, WallClock
 
 CANCELLED: Final = "cancelled"
 STARVED: Final = "starved"
@@ -98,8 +99,8 @@ class Account:
         self.faults: list[Fault] = []
         self._by_pid: defaultdict[int, list[Fault]] = defaultdict(list)
         self._of_processes: list[Event] = []
-        walls: list[Event] = []
-        of_no_job = {"wall": walls, "died": self.died, "resumed": self.resumed, **dict.fromkeys(SENDINGS, self.sent)}
+        of_machine: dict[str, list[Event]] = {WALL: [], LATE: []}
+        of_no_job = {**of_machine, "died": self.died, "resumed": self.resumed, **dict.fromkeys(SENDINGS, self.sent)}
         for event in events:
             if event.job:
                 self.by_job[event.job].append(event)
@@ -108,7 +109,7 @@ class Account:
                     self.of_schedules[event.job] = event.name
             else:
                 of_no_job.get(event.what, self._of_processes).append(event)
-        self.wall_clock = WallClock([Reading(event.at, event.seconds) for event in walls])
+        self.pace, self.wall_clock = Pace.of(of_machine[LATE]), WallClock.of(of_machine[WALL])
         self.faults += [Fault(CLOCK_SET, 0, *leap) for leap in self.wall_clock.leaps()]
         self._pair(self._of_processes)
         # Where no process got a processor for some time, results were settled that much later as well.

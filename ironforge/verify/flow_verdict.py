@@ -144,8 +144,9 @@ def _expiry(account: Account, finals: Mapping[str, Ended], tell: Tell) -> None:
         runs = [run for run in account.runs[job] if not account.touching(run)]
         for run in runs:
             late = run.at - answer.at - expires_in
-            allowed = CLOCK_SECONDS + START_SECONDS + account.wall_clock.lost(account.asked[job].at, run.at)
-            if run.fence == 0 and late > allowed:
+            due = answer.at + expires_in
+            slow = account.wall_clock.lost(account.asked[job].at, run.at) + account.pace.lost(due, max(due, run.at))
+            if run.fence == 0 and late > CLOCK_SECONDS + START_SECONDS + slow:
                 tell(EXPIRES, job, f"it started {late:.3f} s after it had expired")
         if runs and job in finals and finals[job].reason == EXPIRED:
             tell(EXPIRES, job, f"run {runs[0].fence} had started, and it was cancelled as one that had not")

@@ -39,7 +39,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     heard with the `value` of the event, and timed_out; parked by a run that left its node for that. Of an event `name`:
     sent with its `value`, sent_late when there was one already, sent_info when the answer was lost.
     Of the machine wall: its clock on the wall had gone ahead of the monotonic one by so many `seconds` since the first
-    look, told whenever that changes, with how it was at the look before.
+    look, told whenever that changes, with how it was at the look before. And late: a timer was, by so many `seconds`.
     `due`: no run may start before it; 0 for at once.
     """
 

@@ -36,6 +36,7 @@ class Recoveries(NamedTuple):
 def recoveries(account: Account, lease_seconds: float) -> Recoveries:
     """`lease_seconds` 0: nothing is judged."""
     limit = LEASES * lease_seconds + SCHEDULING_SECONDS
+    slow = account.pace.lost
     kills = {fault.pid: fault.begin for fault in account.faults if fault.name == "kill"}
     by_jobs = {fault.pid for fault in account.faults if fault.by}
     came = {pid: min(run.at for run in runs) for pid, runs in account.on_process.items()}
@@ -53,12 +54,12 @@ def recoveries(account: Account, lease_seconds: float) -> Recoveries:
             # A suspect waits until a node has nothing else to do.
             if _interrupted(run, killed, following) and following not in set(suspect_runs(account, job, surely=False)):
                 seconds.append((run.pid, Late(job, following.at - killed)))
-    judged = [late for pid, late in seconds if alone[pid]]
+    judged = [(late, limit + slow(kills[pid], kills[pid] + late.seconds)) for pid, late in seconds if alone[pid]]
     return Recoveries(
         len(seconds),
         len(judged),
         max((late.seconds for _, late in seconds), default=0.0),
-        [late for late in judged if late.seconds > limit],
+        [late for late, allowed in judged if late.seconds > allowed],
     )
 
 

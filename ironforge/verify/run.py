@@ -36,6 +36,7 @@ from ironforge.verify.limits.watch import watching_lines
 from ironforge.verify.load import Load, Plan
 from ironforge.verify.nodes import COMMAND, Nodes
 from ironforge.verify.observer import observing
+from ironforge.verify.pace import watching_the_pace
 from ironforge.verify.suspicion import CRASH_BUDGET
 from ironforge.verify.verdict import judge
 from ironforge.verify.waiting import answered, drained, joined
@@ -94,7 +95,7 @@ async def verify(settings: Settings, plan: Plan, *, say: Say, command: Sequence[
 async def _ledger(folder: Path) -> AsyncIterator[Ledger]:
     ledger = Ledger(folder / "run.ledger")
     try:
-        async with watching_the_wall_clock(ledger):
+        async with watching_the_wall_clock(ledger), watching_the_pace(ledger):
             yield ledger
     finally:
         ledger.close()

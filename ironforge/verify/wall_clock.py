@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from ironforge.process.background import in_background
-from ironforge.verify.ledger import Ledger
+from ironforge.verify.ledger import Event, Ledger
 
+# What the ledger says of this clock.
+WALL: Final = "wall"
 LOOK_SECONDS: Final = 0.02
 # What differs by less may be due to when the two clocks were read.
 NOTED_SECONDS: Final = 0.0005
@@ -35,6 +37,10 @@ class WallClock:
 
     def __init__(self, readings: Sequence[Reading] = ()) -> None:
         self._readings = readings
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> Self:
+        return cls([Reading(event.at, event.seconds) for event in events])
 
     def gained(self, begin: float, end: float) -> float:
         """By how many seconds at most it went ahead in any part of this time; 0: it did not."""
@@ -87,7 +93,7 @@ async def _watch(ledger: Ledger, begun: Reading) -> None:
 
 
 def _note(ledger: Ledger, reading: Reading) -> None:
-    ledger.note("wall", at=reading.at, seconds=reading.ahead)
+    ledger.note(WALL, at=reading.at, seconds=reading.ahead)
 
 
 def _read() -> Reading:

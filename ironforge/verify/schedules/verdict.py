@@ -219,7 +219,8 @@ def _overlap(account: Account, life: Life, tell: Tell) -> None:
     if life.kinds_of_overlap == {"cancel_running"}:
         for one, following in pairwise(sorted(life.ticked, key=lambda seen: seen.past.at_ms)):
             told = following.look.at + TOLD_SECONDS
-            late = [run for run in account.runs.get(one.job, ()) if run.outcome == "end" and run.until > told]
+            ended = [run for run in account.runs.get(one.job, ()) if run.outcome == "end"]
+            late = [run for run in ended if run.until > told + account.pace.lost(following.look.at, run.until)]
             if late and not account.between(following.look.at, late[0].until):
                 tell(OVERLAP, one.job, f"it went on, and {following.job} of {life.name!r} was to take its place")
 

@@ -102,7 +102,8 @@ def _in_time(account: Account, job: str, told: Told, sent: Told, tell: Tell) -> 
             allowed = WOKEN_SECONDS + account.unsettled_seconds + account.wall_clock.lost(since.at, event.at)
             if event.at - due <= allowed or account.between(due - AFTERMATH_SECONDS, event.at):
                 continue
-            if (late := event.at - max(due, account.queued_until(due, event.at))) > allowed:
+            due = max(due, account.queued_until(due, event.at))
+            if (late := event.at - due) > allowed + account.pace.lost(due, event.at):
                 tell(IN_TIME, job, f"it went on {late:.1f} s after the end of its wait for {event.name}")
 
 

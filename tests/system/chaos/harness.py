@@ -36,6 +36,7 @@ from ironforge.verify.ledger import Event
 from ironforge.verify.leftovers import leftovers
 from ironforge.verify.limits.watch import watching_lines
 from ironforge.verify.load import Load, Plan
+from ironforge.verify.pace import watching_the_pace
 from ironforge.verify.steps.verdict import HEARD, IN_TIME, SLEPT
 from ironforge.verify.verdict import EARLY, GOES_ON, judge
 from ironforge.verify.waiting import answered, unfinished_jobs, until_none
@@ -126,6 +127,7 @@ async def under_load(here: Installation, plan: Plan, folder: Path, *lanes: Await
     lag = asyncio.create_task(_lag(plan.seconds))
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(watching_the_wall_clock(here.ledger))
+        await stack.enter_async_context(watching_the_pace(here.ledger))
         await stack.enter_async_context(load.schedules.watched())
         await load.begin()
         for site in here.sites:

@@ -14,7 +14,7 @@ from ironforge.verify.handlers import LEDGER_FOLDER
 from tests.system.verify.planting import edit
 
 RENEW = "redis.call('ZADD', nodes, till, node)"
-LATE_SECONDS = 4.0
+LATE_SECONDS = 7.0
 DEAF_SECONDS = 0.5
 
 
@@ -77,7 +77,7 @@ def never_take_over() -> None:
 
 
 def take_over_late() -> None:
-    """Dead nodes are found, and left alone for four leases."""
+    """Dead nodes are found, and left alone for many leases."""
     take_over = leases.RedisLeases.take_over
 
     async def late(self: Any, *arguments: Any, **options: Any) -> int:

@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.proof, pytest.mark.slow]
 
 MUTANT = (sys.executable, "-m", "tests.system.verify.mutants")
 AT_ONCE = 4
+MORE_RUNS = 3
 
 
 @pytest.fixture
@@ -95,9 +96,11 @@ async def test_planted_bugs_are_found_and_a_correct_node_passes(settings: Settin
 
     control, *promises = await asyncio.gather(told(CONTROL), *(broken(bug) for bug in group.broken))
     found = dict(zip(group.broken, promises, strict=True))
-    # Not every run meets a bug that needs a bad moment, least of all where machines are slow. Then it has a second one.
-    for bug in [bug for bug, promise in group.broken.items() if promise not in found[bug]]:
-        found[bug] |= await broken(bug)
+    # Not every run meets a bug that needs a bad moment, least of all where machines are slow. Then it has others.
+    for bug, promise in group.broken.items():
+        for _ in range(MORE_RUNS):
+            if promise not in found[bug]:
+                found[bug] |= await broken(bug)
 
     assert control == []
     assert {
