@@ -11,6 +11,7 @@ if wrong then return wrong end
 local MOST, BYTES = 500, 4 * 1024 * 1024
 -- Behind the numbers of nodes are those of what undoes them.
 local MOST_NODES = 10000
+local NOW = struct.pack('>I8', now)
 -- Those with more nodes are not written as a whole for a few of them. A stream that is no stream is looked at again later.
 local SMALL, LATER_MS = 64, 1000
 -- By how many bits is shifted what an end makes in the marks of a dependant.
@@ -27,8 +28,8 @@ local function flow_of(id)
   local is_sound = type(found) == 'string' and #found >= HEAD
   local flow = is_sound and read_head(found) or {wrong = found and 'how far it is cannot be read'}
   flow.id, flow.digits, flow.key, flow.graph = id, digits, key, stem .. 'graph:' .. digits
-  flow.jobs, flow.order, flow.cursors, flow.cells, flow.changed = {}, {}, {}, found, {}
-  flow.is_gone, flow.is_small = not found, is_sound and #found <= HEAD + 4 * SMALL
+  flow.jobs, flow.cells, flow.is_gone, flow.is_small = {}, found, not found, is_sound and #found <= HEAD + 4 * SMALL
+  if not flow.is_small then flow.changed = {} end
   flows[#flows + 1], flows[id] = flow, flow
   return flow
 end
@@ -40,12 +41,12 @@ end
 
 local function cell_at(flow, number)
   local at = HEAD + 4 * number
-  return flow.changed[number] or sub(flow.cells, at + 1, at + 4)
+  return flow.changed and flow.changed[number] or sub(flow.cells, at + 1, at + 4)
 end
 
 local function set_cell(flow, number, cell)
   flow.is_changed = true
-  if not flow.is_small then
+  if flow.changed then
     flow.changed[number] = cell
     return
   end
@@ -55,19 +56,20 @@ end
 
 local function set_state(flow, number, state) set_cell(flow, number, state .. sub(cell_at(flow, number), 2)) end
 
+local pcall_server = redis.pcall
 local function field_of(flow, name)
-  local found = redis.pcall('HGET', flow.graph, name)
+  local found = pcall_server('HGET', flow.graph, name)
   return type(found) == 'string' and found
 end
 
 local function stop(flow)
-  for number, cell in pairs(flow.changed) do
+  for number, cell in pairs(flow.changed or {}) do
     local at = HEAD + 4 * number
     flow.cells = sub(flow.cells, 1, at) .. cell .. sub(flow.cells, at + 5)
   end
   local cells, ended = stop_cells(sub(flow.cells, HEAD + 1))
   flow.cells, flow.left, flow.stopped = sub(flow.cells, 1, HEAD) .. cells, flow.left - ended, 1
-  flow.changed, flow.is_small, flow.stops = {}, true, true
+  flow.changed, flow.is_small, flow.stops = nil, true, true
 end
 
 local function is_stream(stream, mark)
@@ -99,8 +101,8 @@ local function start(flow, number)
     table.insert(flow.again, string.format('g%.0f.%.0f', number, flow.generation))
     return 'y'
   end
-  local record = sub(job, from + 16)
-  record = sub(record, 1, behind) .. struct.pack('>I8', now) .. sub(record, behind + 9)
+  behind = from + 15 + behind
+  local record = sub(job, from + 16, behind) .. NOW .. sub(job, behind + 9)
   bytes = bytes - #record
   flow.jobs[#flow.jobs + 1] = {stream = stream, mark = mark, id = sub(job, from, from + 15), record = record}
   return 'r'
@@ -137,15 +139,23 @@ local function note_end(flow, letter, number, program)
   set_state(flow, number, letter)
   flow.left = flow.left - 1
   local on_failure, compensates = byte(program, 1, 2)
-  if letter == 's' and compensates == 1 then flow.order[#flow.order + 1] = number end
+  if letter == 's' and compensates == 1 then
+    flow.order = flow.order or {}
+    table.insert(flow.order, number)
+  end
   if letter ~= 'f' and letter ~= 'c' or on_failure == 2 then return end
   flow.failed = 1
   if on_failure == 1 and flow.stopped == 0 then stop(flow) end
 end
 
 -- Nodes that are skipped by this are worked off as well. Whether all is done; else the item stays.
+local function note_cursor(flow, field, cursor)
+  flow.cursors = flow.cursors or {}
+  flow.cursors[field] = cursor
+end
+
 local function work_off(flow, letter, number)
-  local field = letter == 'b' and 'b' or string.format('%.0f', number)
+  local field = letter == 'b' and 'b' or tostring(number)
   if letter == 'g' then
     if flow.stopped == 0 and flow.paused == 0 and sub(cell_at(flow, number), 1, 1) == 'y' then
       left = left - 1
@@ -162,30 +172,32 @@ local function work_off(flow, letter, number)
   end
   if letter == 'b' then flow.is_changed = true elseif from == 0 then note_end(flow, letter, number, program) end
   left = left - 1
-  local skipped, shift = {}, SHIFT[letter]
+  local skipped, shift, is_through = {}, SHIFT[letter], true
   for at = 3 + 4 * from, flow.stopped == 0 and #program or 0, 4 do
     if left <= 0 or bytes <= 0 then
-      flow.cursors[field] = (at - 3) / 4
+      note_cursor(flow, field, (at - 3) / 4)
+      is_through = false
       break
     end
     left = left - 1
     local other, rule = struct.unpack('>I2I2', program, at)
     tell_dependant(flow, other, rule, shift, skipped)
   end
-  if from > 0 and not flow.cursors[field] then flow.cursors[field] = false end
+  if from > 0 and is_through then note_cursor(flow, field, false) end
   for _, other in ipairs(skipped) do
     if left <= 0 or flow.wrong or not work_off(flow, 'k', other) then
       flow.again = flow.again or {}
       table.insert(flow.again, string.format('k%.0f.%.0f', other, flow.generation))
     end
   end
-  return not flow.cursors[field]
+  return is_through
 end
 
-local done, over = {}, {}
+local done, over, NONE = {}, {}, {}
 for _, item in ipairs(items) do
   if left <= 0 or bytes <= 0 then break end
-  local id, letter, number, generation = string.match(item, '^(' .. string.rep('.', 16) .. ')([sfckbg])(%d+)%.(%d+)$')
+  local letter, number, generation = string.match(item, '^([sfckbg])(%d+)%.(%d+)$', 17)
+  local id = letter and sub(item, 1, 16)
   number = tonumber(number)
   local flow = id and (flows[id] or flow_of(id))
   local is_known = flow and not flow.is_gone and not flow.wrong and tonumber(generation) == flow.generation
@@ -198,7 +210,7 @@ for _, item in ipairs(items) do
   if not is_known or work_off(flow, letter, number) then done[#done + 1] = item end
 end
 
-local fields, names, stops = {}, {}, {}
+local fields, streams, stops = {}, {}, {}
 
 local function put_aside(flow)
   local location = redis.call('HGET', index, flow.id)
@@ -219,8 +231,15 @@ local function put(flow, job)
     where = enqueue(stream, stem .. 'fair:' .. job.stream, stem .. 'turns:' .. job.stream, job.id, job.record, job.mark)
   end
   add(fields, job.id, where)
-  names[string.match(job.stream, '^[^:]*')] = true
+  streams[job.stream] = true
   moved = moved + 1
+end
+
+local function put_off(flow)
+  for _, item in ipairs(flow.later or {}) do add(later, now, flow.id .. item) end
+  for _, item in ipairs(flow.again or {}) do
+    add(again, now + (byte(item) == 103 and LATER_MS or 0), flow.id .. item)
+  end
 end
 
 local function write(flow)
@@ -230,12 +249,9 @@ local function write(flow)
     redis.call('SETRANGE', flow.key, 0, head_of(flow))
     for number, cell in pairs(flow.changed) do redis.call('SETRANGE', flow.key, HEAD + 4 * number, cell) end
   end
-  if flow.order[1] then redis.call('RPUSH', stem .. 'order:' .. flow.digits, unpack(flow.order)) end
+  if flow.order then redis.call('RPUSH', stem .. 'order:' .. flow.digits, unpack(flow.order)) end
   for _, job in ipairs(flow.jobs) do put(flow, job) end
-  for _, item in ipairs(flow.later or {}) do add(later, now, flow.id .. item) end
-  for _, item in ipairs(flow.again or {}) do
-    add(again, now + (byte(item) == 103 and LATER_MS or 0), flow.id .. item)
-  end
+  if flow.later or flow.again then put_off(flow) end
   if flow.left == 0 then add(over, now, flow.id) end
   if flow.stops and flow.left > 0 then add(stops, now, flow.id .. 'f') end
 end
@@ -249,7 +265,7 @@ for _, flow in ipairs(flows) do
   elseif flow.is_changed then
     write(flow)
   end
-  for field, cursor in pairs(not flow.wrong and flow.cursors or {}) do
+  for field, cursor in pairs(not flow.wrong and flow.cursors or NONE) do
     if cursor then redis.call('HSET', flow.graph, 'c' .. field, cursor) else redis.call('HDEL', flow.graph, 'c' .. field) end
   end
 end
@@ -260,6 +276,6 @@ in_parts('ZADD', advance, again)
 in_parts('ZADD', ready, later)
 in_parts('ZADD', stopping, stops)
 in_parts('ZADD', finishing, over)
-for name in pairs(names) do redis.call('SADD', queues, name) end
+for stream in pairs(streams) do redis.call('SADD', queues, string.match(stream, '^[^:]*')) end
 if moved > 0 then redis.call('HINCRBY', totals, 'submitted', moved) end
 return {(left <= 0 or bytes <= 0 or #items == MOST) and 1 or 0, moved, (#over + #later + #stops) / 2}

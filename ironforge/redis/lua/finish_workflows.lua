@@ -12,38 +12,41 @@
 -- Returns per workflow 1, or 0: it has ended already, or goes on
 local WIDTH = 11
 
-local function is_over(id, generation)
-  if string.sub(redis.call('HGET', index, id) or '', 1, 2) ~= 'w:' then return false end
+-- Where the index has it.
+local function place_of(id, generation)
+  local location = redis.call('HGET', index, id) or ''
+  if string.sub(location, 1, 2) ~= 'w:' then return false end
   local head = redis.call('GETRANGE', stem .. 'progress:' .. hex(id), 0, HEAD - 1)
   head = #head == HEAD and read_head(head)
-  return head and head.left == 0 and head.generation == tonumber(generation)
+  return head and head.left == 0 and head.generation == tonumber(generation) and location
 end
 
--- Until when the records of a bucket stay.
-local function keep(key, seconds)
-  redis.call('EXPIRE', key, seconds, 'NX')
-  redis.call('EXPIRE', key, seconds, 'GT')
+-- Until when the records of a bucket stay: of many workflows that is said once.
+local kept = {}
+local function keep(bucket, seconds, expiry)
+  if (kept[bucket] or 0) >= tonumber(seconds) then return end
+  kept[bucket] = tonumber(seconds)
+  for _, key in ipairs({stem .. bucket, stem .. 'workflows:' .. bucket}) do
+    redis.call('EXPIRE', key, seconds, 'NX')
+    redis.call('EXPIRE', key, seconds, 'GT')
+  end
+  redis.call('ZADD', buckets, 'GT', expiry, stem .. bucket)
 end
 
-local over, reply = {}, {}
+local over, reply, sound, left = {}, {}, {}, {}
 for at = 2, #ARGV, WIDTH do
   local id, bucket = ARGV[at], ARGV[at + 3]
-  local names = parts_of(id)
-  if bucket == '' then
-    names[#names + 1] = stem .. 'workflows:dead'
-  else
-    names[#names + 1], names[#names + 2] = stem .. bucket, stem .. 'workflows:' .. bucket
-  end
-  local wrong = wrong_type(names)
+  local wrong = not sound[bucket] and wrong_type(bucket == '' and {stem .. 'workflows:dead'} or {stem .. bucket, stem .. 'workflows:' .. bucket})
     or ARGV[at + 6] ~= '' and wrong_accepted(ARGV[at + 6], ARGV[at + 7], ARGV[at + 8], ARGV[at + 9]) or nil
   if wrong then return wrong end
-  over[at] = is_over(id, ARGV[at + 1])
+  sound[bucket] = true
+  over[at] = place_of(id, ARGV[at + 1])
 end
 
 for at = 2, #ARGV, WIDTH do
   local id, _, record, bucket, seconds, expiry = unpack(ARGV, at, at + 5)
   if over[at] then
-    delay(delayed, redis.call('HGET', index, id), -1)
+    left[over[at]] = (left[over[at]] or 0) + 1
     if bucket == '' then
       redis.call('ZADD', dead, now, id)
       redis.call('HSET', parked, id, record)
@@ -58,9 +61,7 @@ for at = 2, #ARGV, WIDTH do
         for _, part in ipairs(parts_of(id)) do redis.call('EXPIRE', part, seconds) end
         redis.call('HSET', stem .. bucket, id, record)
         redis.call('ZADD', stem .. 'workflows:' .. bucket, 0, id)
-        keep(stem .. bucket, seconds)
-        keep(stem .. 'workflows:' .. bucket, seconds)
-        redis.call('ZADD', buckets, 'GT', expiry, stem .. bucket)
+        keep(bucket, seconds, expiry)
       end
     end
     redis.call('ZREM', waiting, id)
@@ -73,4 +74,5 @@ for at = 2, #ARGV, WIDTH do
   end
   reply[#reply + 1] = over[at] and 1 or 0
 end
+for place, workflows in pairs(left) do delay(delayed, place, -workflows) end
 return reply

@@ -1,5 +1,8 @@
 -- Jobs that have children.
+local DIGITS = '%02x%02x%02x%02x%02x%02x%02x%02x%02x%02x%02x%02x%02x%02x%02x%02x'
+-- What is no id is somebody else's.
 local function hex(id)
+  if #id == 16 then return string.format(DIGITS, string.byte(id, 1, 16)) end
   return (string.gsub(id, '.', function(byte) return string.format('%02x', string.byte(byte)) end))
 end
 

@@ -1,6 +1,5 @@
 -- What a workflow is made of (with `family`): the keys that live as long as its record.
 local function parts_of(id)
-  local names = {}
-  for number, part in ipairs({'graph:', 'progress:', 'order:', 'results:'}) do names[number] = stem .. part .. hex(id) end
-  return names
+  local digits = hex(id)
+  return {stem .. 'graph:' .. digits, stem .. 'progress:' .. digits, stem .. 'order:' .. digits, stem .. 'results:' .. digits}
 end
