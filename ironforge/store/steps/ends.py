@@ -56,15 +56,18 @@ def end_ties(
                 commands.append(["SADD", journals, job_id])
                 commands += (["EXPIRE", journals, place.seconds, "NX"], ["EXPIRE", journals, place.seconds, "GT"])
             commands.append(["ZADD", keys.families, "XX", -place.expiry_ms, job_id])
-        parent = decode(record).parent if ties[1] else None
-        if parent is not None and parent.apart:
+        job = decode(record) if ties[1] else None
+        parent = job.parent if job is not None else None
+        if job is None or parent is None:
+            continue
+        if parent.apart:
             touched.append(keys.outbox)
-            words = "parent", parent.id, "member", parent.member, "record", end_record(decode(record))
+            words = "parent", parent.id, "member", parent.member, "record", end_record(job)
             commands.append(["XADD", keys.outbox, "*", *words])
-        elif parent is not None and parent.is_workflow:
-            nodes.append(decode(record))
-        elif parent is not None:
-            told[parent.id] += (parent.member, end_record(decode(record)))
+        elif parent.is_workflow:
+            nodes.append(job)
+        else:
+            told[parent.id] += (parent.member, end_record(job))
     if nodes:
         _tell_workflows(keys, nodes, commands, touched)
     _tell(keys, told, commands, touched)
