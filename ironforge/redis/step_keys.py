@@ -18,7 +18,7 @@ class StepKeys(FamilyKeys):
         STAYS,
         "journal of a job, its id in hexadecimal digits: entry → what was recorded (msgpack); the empty field: fence "
         "of the run that recorded last and, while the job waits, for what. Stays with its job, then expires",
-        "nothing can be recorded in nodes whose jobs record in this one, and this job does not go on",
+        "this job records nothing and does not go on; while it is to begin to wait, no job of its node can",
     )
     journals = KeyFamily(
         "journals:<done or kept>:<minute>",
@@ -49,7 +49,8 @@ class StepKeys(FamilyKeys):
         EXPIRES,
         "the first event of its name: `<when it expires (ms)>:<JSON>`, but not before its waiters are awake and it is "
         "in all shards",
-        "this event cannot be sent or seen, and those that wait for it stay",
+        "this event cannot be sent or seen, and those that wait for it stay; while one is to begin to wait for it, no "
+        "job of that node can begin to wait",
     )
     copies = Key(
         "copies",

@@ -10,6 +10,10 @@ local stranded = 0
 
 local function is_lost(id)
   local location, wait = redis.call('HGET', index, id) or '', wait_of(id)
+  -- Damage, which whoever made it has to mend.
+  if wait.broken or wait.event ~= '' and wrong_type({stem .. 'event:' .. wait.event, stem .. 'eventwaiters:' .. wait.event}) then
+    return false
+  end
   if string.sub(location, 1, 1) ~= 'w' or wait.what ~= what then
     -- It is due now, and then what wakes jobs finds what is wrong with it.
     local score = redis.call('ZSCORE', stem .. 'waiting:' .. what, id)
@@ -23,7 +27,9 @@ local function is_lost(id)
   if not score or tonumber(score) <= now then return false end
   if is_there and redis.call('ZSCORE', wake, 'e:' .. wait.event) and redis.call('SISMEMBER', waiters, id) == 1 then return false end
   if is_there then
-    redis.call('ZADD', stem .. 'waiting:event', now, id)
+    -- Whoever wakes them lets the event go as well.
+    redis.call('SADD', waiters, id)
+    redis.call('ZADD', wake, now, 'e:' .. wait.event)
     return true
   end
   return redis.call('SADD', waiters, id) == 1

@@ -4,7 +4,8 @@
 -- KEYS  fence, index
 -- ARGV  epoch, then per step: id, where the job runs (`<queue>:<priority>:<entry>`), its journal, its fence, name and value
 --         of the entry
--- Returns per step 1, the value that this entry has already, or 0 when the run is over
+-- Returns per step 1, the value that this entry has already, 0 when the run is over, or -1 when its journal is of the wrong
+--         type
 local reply = {}
 for at = 2, #ARGV, 6 do
   local location, step = redis.call('HGET', index, ARGV[at]), 0
@@ -16,6 +17,8 @@ for at = 2, #ARGV, 6 do
       redis.call('HSET', journal, '', ARGV[at + 3])
     elseif step == 0 then
       step = redis.call('HGET', journal, entry)
+    elseif string.find(step.err, 'WRONGTYPE', 1, true) then
+      step = -1
     else
       return step
     end

@@ -1,18 +1,25 @@
 #!lua flags=allow-oom
 -- Moves up to 500 jobs to their streams that wait no longer: their time is over, or what they waited for is there. Their
--- journals say what came of it.
+-- journals say what came of it. One whose own keys are of the wrong type waits on, and holds up no other.
 -- KEYS  fence, index, parked, delayed, queues, quarantine, wake, families
 -- ARGV  epoch
 -- USES  stem, clock, expire_event, delay, limits, holders, unique, admission, turns, places, lines, enqueue, line_types, family, waits, next_wake
 -- Returns in how many ms to look again (-1: when something happens), how many moved, then for each of them whose time was
 --         over by how many ms it is late
 local MOST, BYTES = 500, 4 * 1024 * 1024
-local left, bytes, found, events, parents, seen = MOST, BYTES, {}, {}, {}, {}
+-- After how many ms those are looked at again that could not be woken.
+local LATER = 5000
+local left, bytes, found, events, parents, seen, aside = MOST, BYTES, {}, {}, {}, {}, {}
 
 local function body_of(event)
   local known = redis.call('GET', stem .. 'event:' .. event)
   local till, body = string.match(known or '', '^(%d+):(.*)$')
   return body, till
+end
+
+-- Whether the keys of an event are of the wrong type, of which there need be none.
+local function is_wrong(event)
+  return event ~= '' and wrong_type({stem .. 'event:' .. event, stem .. 'eventwaiters:' .. event})
 end
 
 -- Nothing is written before all that moves is known. `result`: of its wait; nil: as its entry says.
@@ -31,13 +38,22 @@ local function find_due(what)
   for at = 1, #due, 2 do
     if bytes <= 0 then return end
     local wait = wait_of(due[at])
-    local result = what == 'event' and (body_of(wait.event) or '') or 'null'
-    local wrong = find(due[at], wait, result, now - tonumber(due[at + 1]))
-    if wrong then return wrong end
+    if wait.broken or is_wrong(wait.event) then
+      aside[#aside + 1] = {what = what, id = due[at]}
+    else
+      local result = what == 'event' and (body_of(wait.event) or '') or 'null'
+      local wrong = find(due[at], wait, result, now - tonumber(due[at + 1]))
+      if wrong then return wrong end
+    end
   end
 end
 
 local function find_waiters(event)
+  -- The audit finds those that wait for it once the key is gone.
+  if is_wrong(event) then
+    events[#events + 1] = {name = event}
+    return
+  end
   local body, till = body_of(event)
   local most = math.min(left, math.max(1, math.floor(bytes / math.max(1, #(body or '')))))
   local waiters = stem .. 'eventwaiters:' .. event
@@ -46,9 +62,13 @@ local function find_waiters(event)
   for _, id in ipairs(body and ids or {}) do
     local wait = wait_of(id)
     -- What waits for something else now is a leftover.
-    if wait.event ~= event then wait = {event = event, is_none = true} end
-    local wrong = find(id, wait, body)
-    if wrong then return wrong end
+    if not wait.broken and wait.event ~= event then wait = {event = event, is_none = true} end
+    if wait.broken then
+      aside[#aside + 1] = {what = 'event', id = id}
+    else
+      local wrong = find(id, wait, body)
+      if wrong then return wrong end
+    end
   end
 end
 
@@ -56,7 +76,7 @@ local function find_parent(id)
   local location = redis.call('HGET', index, id)
   parents[#parents + 1] = {id = id, is_gone = not location}
   local wait = location and string.sub(location, 1, 1) == 'w' and wait_of(id)
-  if wait and wait.what == 'children' and redis.call('EXISTS', stem .. 'children:' .. hex(id)) == 0 then
+  if wait and not wait.broken and wait.what == 'children' and redis.call('EXISTS', stem .. 'children:' .. hex(id)) == 0 then
     return find(id, wait)
   end
 end
@@ -107,6 +127,7 @@ for _, job in ipairs(found) do
     end
   end
 end
+for _, one in ipairs(aside) do redis.call('ZADD', stem .. 'waiting:' .. one.what, 'XX', now + LATER, one.id) end
 enqueued(parked)
 for place, jobs in pairs(moved) do
   delay(delayed, 'w:' .. place, -jobs)
@@ -117,7 +138,9 @@ for _, parent in ipairs(parents) do
   if parent.is_gone then forget_family(parent.id) end
 end
 for _, event in ipairs(events) do
-  if not event.till or redis.call('EXISTS', event.waiters) == 0 then
+  if not event.waiters then
+    redis.call('ZREM', wake, 'e:' .. event.name)
+  elseif not event.till or redis.call('EXISTS', event.waiters) == 0 then
     redis.call('ZREM', wake, 'e:' .. event.name)
     if event.till and redis.call('SISMEMBER', stem .. 'copies', event.name) == 0 then
       expire_event(stem .. 'event:' .. event.name, event.till, now)

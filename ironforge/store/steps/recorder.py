@@ -6,6 +6,7 @@ A connection of its own, opened for the first step: no settlement waits for a st
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -13,7 +14,7 @@ from redis.exceptions import ResponseError
 
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
-from ironforge.redis.outages import raise_first, retry_through_outage
+from ironforge.redis.outages import LONGEST_WAIT_SECONDS, raise_first, retry_through_outage
 from ironforge.redis.replies import pairs
 from ironforge.redis.scripts import RECORD
 from ironforge.redis.step_keys import journal_of
@@ -27,6 +28,7 @@ from ironforge.store.steps.contract import NewStep
 BATCH: Final = 500
 BATCH_BYTES: Final = 4 * 1024 * 1024
 _OVER: Final = 0
+_WRONG_TYPE: Final = -1
 _RECORDED: Final = 1
 
 
@@ -46,16 +48,30 @@ class Recorder:
         self._connection = Connection(settings.redis_url, keys.prefix)
         self._callers: list[_Caller] = []
         self._task: asyncio.Task[None] | None = None
+        # Those whose journal is of the wrong type: each tries again by itself until that key is gone, and nobody waits.
+        self._aside: dict[asyncio.Future[list[bytes | None]], tuple[_Caller, asyncio.TimerHandle]] = {}
 
     async def record(self, batch: Sequence[NewStep]) -> list[bytes | None]:
         """As `StepWork.record_steps`."""
         if not batch:
             return []
         caller = _Caller(batch, asyncio.get_running_loop().create_future())
+        self._add(caller)
+        return await caller.answer
+
+    def _add(self, caller: _Caller) -> None:
         self._callers.append(caller)
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="recording steps")
-        return await caller.answer
+
+    def _put_aside(self, caller: _Caller) -> None:
+        def again() -> None:
+            del self._aside[caller.answer]
+            if not caller.answer.done():
+                self._add(caller)
+
+        wait_seconds = random.uniform(0, LONGEST_WAIT_SECONDS)
+        self._aside[caller.answer] = caller, asyncio.get_running_loop().call_later(wait_seconds, again)
 
     async def journal(self, _: str, job_id: bytes) -> dict[str, Entry]:
         """As `StepWork.journal`."""
@@ -65,6 +81,10 @@ class Recorder:
     async def close(self) -> None:
         """Callers that still wait for an answer get StoreUnavailable."""
         await self._connection.close()
+        for caller, timer in self._aside.values():
+            timer.cancel()
+            self._add(caller)
+        self._aside.clear()
         if self._task is not None:
             await asyncio.wait([self._task])
 
@@ -81,8 +101,12 @@ class Recorder:
                 continue
             for caller in callers:
                 own, answers = answers[: len(caller.batch)], answers[len(caller.batch) :]
-                if not caller.answer.done():
-                    caller.answer.set_result(own)
+                if caller.answer.done():
+                    continue
+                if _WRONG_TYPE in own:
+                    self._put_aside(caller)
+                else:
+                    caller.answer.set_result([_answer(*each) for each in zip(caller.batch, own, strict=True)])
         self._task = None
 
     def _next(self) -> list[_Caller]:
@@ -95,16 +119,16 @@ class Recorder:
         callers, self._callers = self._callers[:taken], self._callers[taken:]
         return callers
 
-    async def _write(self, steps: Sequence[NewStep]) -> list[bytes | None]:
+    async def _write(self, steps: Sequence[NewStep]) -> list[int | bytes]:
         arguments: list[str | bytes | int] = [self._lease.epoch]
         for step in steps:
             place = f"{step.stream}:{step.entry.decode()}"
             journal = journal_of(self._keys, step.job_id)
             arguments += (step.job_id, place, journal, step.fence, step.field, step.value)
-        replies = await self._connection.run(RECORD, self._script_keys, arguments)
+        replies: list[int | bytes] = await self._connection.run(RECORD, self._script_keys, arguments)
         if self._replicas:
             await self._confirm()
-        return [_answer(step, reply) for step, reply in zip(steps, replies, strict=True)]
+        return replies
 
     async def _confirm(self) -> None:
         ask: Command = ["WAIT", self._replicas, CONFIRMATION_MS]

@@ -132,3 +132,16 @@ async def test_steps_of_several_shards_are_answered_in_their_order(cluster: Clus
     found = await node.work.journal(deliveries[4][0], job_in(deliveries[4]).id)
     assert found == {"charge": journal.decode(steps[4].value)}
     await node.work.settle([completed(with_journal(one)) for one in deliveries])
+
+
+async def test_a_journal_of_the_wrong_type_holds_up_no_other_job(cluster: Cluster) -> None:
+    node, (one, other) = await running(cluster, job(), job())
+    key = cluster.keys.steps(job_in(one).id.hex())
+    cluster.raw.set(key, "x")
+    recording = asyncio.create_task(node.work.record_steps([step(one)]))
+    for number in range(5):
+        assert await node.work.record_steps([step(other, str(number))]) == [entry()]
+    assert not recording.done()
+    cluster.raw.delete(key)
+    assert await recording == [entry()]
+    await node.work.settle([completed(with_journal(each)) for each in (one, other)])

@@ -1,10 +1,14 @@
 -- Jobs that wait (with `family`), as the heads of their journals say: `<fence> <sleep, event or children> <event>\n<entry>`.
+-- One whose journal is no hash is `broken`.
 local function journal_of(id) return stem .. 'steps:' .. hex(id) end
 
 local function wait_of(id)
   local journal = journal_of(id)
-  local fence, what, event, entry = string.match(redis.call('HGET', journal, '') or '', '^(%d+) (%a+) ([^\n]*)\n(.*)$')
-  return {journal = journal, fence = fence or '0', what = what or '', event = event or '', entry = entry}
+  local head = redis.pcall('HGET', journal, '')
+  local is_broken = type(head) == 'table'
+  local fence, what, event, entry = string.match(not is_broken and head or '', '^(%d+) (%a+) ([^\n]*)\n(.*)$')
+  return {journal = journal, fence = fence or '0', what = what or '', event = event or '', entry = entry,
+    broken = is_broken}
 end
 
 -- In front of the first write: an error for a key of the wrong type among those of a wait, or nothing.
