@@ -30,7 +30,7 @@ class WorkflowsQuery(msgspec.Struct, forbid_unknown_fields=True):
 class WorkflowQuery(msgspec.Struct, forbid_unknown_fields=True):
     """What to show of a workflow."""
 
-    results: Annotated[bool, Meta(description="also results of more than 64 KiB")] = False
+    results: Annotated[bool, Meta(description="also results of more than 64 KiB, 64 MiB of them at most")] = False
 
 
 class ForkRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -95,7 +95,12 @@ class WorkflowNodeAnswer(msgspec.Struct):
     status: NodeState
     job_id: Annotated[JobId | None, Meta(description="null: it has no job yet, or never had")]
     result: Annotated[msgspec.Raw, Meta(description="what its job returned; null too where it is truncated")]
-    truncated: Annotated[bool, Meta(description="the result has more than 64 KiB: ask with `results=true`")]
+    truncated: Annotated[
+        bool,
+        Meta(
+            description="the result has more than 64 KiB, or all have too much: ask with `results=true`, or for the job"
+        ),
+    ]
     reason: Annotated[str | None, Meta(description="why it failed, was cancelled or skipped")]
     started_at: Time | None
     ended_at: Time | None

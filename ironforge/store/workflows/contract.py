@@ -148,7 +148,7 @@ class WorkflowDoor(Protocol):
         takes from it. Those before it may be accepted then, and it can be repeated."""
 
     async def view(self, workflow_id: bytes, *, results: bool = False) -> WorkflowView:
-        """`results`: all of them, however large they are."""
+        """`results`: also large ones, as many as 64 MiB of records have."""
 
     async def page(
         self, wanted: WorkflowFilter = ANY_WORKFLOW, *, limit: int = 50, cursor: str | None = None

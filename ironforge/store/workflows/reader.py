@@ -30,16 +30,18 @@ from ironforge.workflows.states import NodeState, WorkflowStatus
 # Of one read.
 RECORDS_AT_ONCE: Final = 500
 BYTES_AT_ONCE: Final = 4 * 1024 * 1024
-# Of all records of a view, unless all results are asked for.
+# Of all records of a view, and of one with large results.
 VIEW_BYTES: Final = 32 * 1024 * 1024
+RESULTS_BYTES: Final = 64 * 1024 * 1024
 _ENDED: Final[dict[str, WorkflowStatus]] = {"completed": "completed", "cancelled": "cancelled", "dead": "failed"}
 _bucket: Final = re.compile(r"(done|kept):(\d+)$")
 _member: Final = re.compile(rb"\n(\d+)\.(\d+)")
 
 
 class _Ended(NamedTuple):
-    """What is known of the job of a node, the name of its record and how large that is."""
+    """What is known of the job of a node, in its last generation: the name of its record and how large that is."""
 
+    generation: int
     member: str
     size: int
 
@@ -73,11 +75,12 @@ class WorkflowReader:
         decoded = decode_document(document)
         ended = await self._ended(name, states, members)
         records = await self._records(name, ended, results=results)
-        moved = await self._moved(name, states)
+        generations = {number: head.generation for number, state in enumerate(states) if state is NodeState.RUNNING}
+        generations |= {number: one.generation for number, one in ended.items() if number not in records}
+        moved = await self._moved(name, [*generations])
         ids = {
-            number: moved.get(number) or node_id(workflow_id, number, head.generation, tails and tails[number])
-            for number, state in enumerate(states)
-            if state is NodeState.RUNNING
+            number: moved.get(number) or node_id(workflow_id, number, generation, tails and tails[number])
+            for number, generation in generations.items()
         }
         nodes = _nodes(decoded, states, records, ids, results=results)
         summary = summary_of(job)
@@ -149,16 +152,19 @@ class WorkflowReader:
         key = self._keys.results(name)
         ask: list[Command] = [["HSTRLEN", key, member] for member in named.values()]
         sizes = await self._connection.pipeline(ask) if ask else []
-        return {number: _Ended(member, size) for (number, member), size in zip(named.items(), sizes, strict=True)}
+        return {
+            number: _Ended(newest[number], member, size)
+            for (number, member), size in zip(named.items(), sizes, strict=True)
+        }
 
     async def _records(self, name: str, ended: Mapping[int, _Ended], *, results: bool) -> dict[int, Job]:
         """Of so many as a view may have."""
-        key, found = self._keys.results(name), dict[int, Job]()
+        key, found, most = self._keys.results(name), dict[int, Job](), RESULTS_BYTES if results else VIEW_BYTES
         part: list[int] = []
         size = total = 0
         for number in (*ended, -1):
             one = ended.get(number)
-            if one is not None and not results and total + one.size > VIEW_BYTES:
+            if one is not None and total + one.size > most:
                 continue
             if part and (one is None or len(part) >= RECORDS_AT_ONCE or size + one.size > BYTES_AT_ONCE):
                 stored = await self._connection.call("HMGET", key, *(ended[each].member for each in part))
@@ -169,14 +175,13 @@ class WorkflowReader:
                 size, total = size + one.size, total + one.size
         return found
 
-    async def _moved(self, name: str, states: Sequence[NodeState]) -> dict[int, bytes]:
-        """Ids of jobs of nodes that are stored under others than their own."""
-        running = [number for number, state in enumerate(states) if state is NodeState.RUNNING]
-        if not running:
+    async def _moved(self, name: str, numbers: Sequence[int]) -> dict[int, bytes]:
+        """Of these nodes, ids of jobs that are stored under others than their own."""
+        if not numbers:
             return {}
-        asked = (f"i{number}" for number in running)
+        asked = (f"i{number}" for number in numbers)
         ids = await self._connection.call("HMGET", self._keys.graph(name), *asked)
-        return {number: job_id for number, job_id in zip(running, ids, strict=True) if job_id}
+        return {number: job_id for number, job_id in zip(numbers, ids, strict=True) if job_id}
 
 
 def _row(job: Job, head: Head) -> WorkflowRow:
