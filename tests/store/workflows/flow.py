@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
@@ -126,6 +127,12 @@ class Flow:
             while await part._advancer._sweep(at_once=True) == 0:
                 pass
         await self.advance()
+
+    async def try_once(self) -> None:
+        """What a node does for workflows when it comes by."""
+        for part in getattr(self.node.work, "_parts", [self.node.work]):
+            part._advancer._looked_at = -math.inf
+            await part._advancer.advance(3)
 
     def items(self) -> list[bytes]:
         items: list[bytes] = self.cluster.raw.zrange(self.keys.advance, 0, -1)
