@@ -26,7 +26,8 @@ local function flow_of(id)
   local key = stem .. 'progress:' .. digits
   local found = redis.pcall('GET', key)
   local is_sound = type(found) == 'string' and #found >= HEAD
-  local flow = is_sound and read_head(found) or {wrong = found and 'how far it is cannot be read'}
+  local flow = is_sound and read_head(found) or {wrong = type(found) == 'string' and 'how far it is cannot be read'}
+  flow.is_barred = type(found) == 'table'
   flow.id, flow.digits, flow.key, flow.graph = id, digits, key, stem .. 'graph:' .. digits
   flow.jobs, flow.cells, flow.is_gone, flow.is_small = {}, found, not found, is_sound and #found <= HEAD + 4 * SMALL
   if not flow.is_small then flow.changed = {} end
@@ -59,6 +60,7 @@ local function set_state(flow, number, state) set_cell(flow, number, state .. su
 local pcall_server = redis.pcall
 local function field_of(flow, name)
   local found = pcall_server('HGET', flow.graph, name)
+  if type(found) == 'table' then flow.is_barred = true end
   return type(found) == 'string' and found
 end
 
@@ -140,6 +142,7 @@ local function note_end(flow, letter, number, program)
   flow.left = flow.left - 1
   local on_failure, compensates = byte(program, 1, 2)
   if letter == 's' and compensates == 1 then
+    if not flow.order and wrong_type({stem .. 'order:' .. flow.digits}) then flow.is_barred = true end
     flow.order = flow.order or {}
     table.insert(flow.order, number)
   end
@@ -207,7 +210,7 @@ for _, item in ipairs(items) do
     add(over, now, id)
     is_known = false
   end
-  if not is_known or work_off(flow, letter, number) then done[#done + 1] = item end
+  if not is_known or work_off(flow, letter, number) then add(done, item, flow or NONE) end
 end
 
 local fields, streams, stops = {}, {}, {}
@@ -257,7 +260,9 @@ local function write(flow)
 end
 
 for _, flow in ipairs(flows) do
-  if flow.wrong then
+  if flow.is_barred then
+    flow.cursors = nil
+  elseif flow.wrong then
     put_aside(flow)
   elseif flow.is_gone then
     -- It was told of an end when nobody knew it any more.
@@ -269,9 +274,14 @@ for _, flow in ipairs(flows) do
     if cursor then redis.call('HSET', flow.graph, 'c' .. field, cursor) else redis.call('HDEL', flow.graph, 'c' .. field) end
   end
 end
+-- Of one with a key of the wrong type nothing was written: it goes on once that is out of the way.
+local worked_off = {}
+for at = 1, #done, 2 do
+  if done[at + 1].is_barred then add(again, now + LATER_MS, done[at]) else worked_off[#worked_off + 1] = done[at] end
+end
 enqueued(parked)
 in_parts('HSET', index, fields)
-in_parts('ZREM', advance, done)
+in_parts('ZREM', advance, worked_off)
 in_parts('ZADD', advance, again)
 in_parts('ZADD', ready, later)
 in_parts('ZADD', stopping, stops)

@@ -193,12 +193,7 @@ def cut(flow: Flow) -> None:
     flow.cluster.raw.set(flow.keys.progress(flow.id.hex()), flow.progress[: HEAD.size - 1])
 
 
-def of_another_type(flow: Flow) -> None:
-    gone(flow)
-    flow.cluster.raw.lpush(flow.keys.progress(flow.id.hex()), "x")
-
-
-@pytest.mark.parametrize("damage", [gone, cut, of_another_type])
+@pytest.mark.parametrize("damage", [gone, cut])
 async def test_one_that_cannot_be_read_is_put_aside(cluster: Cluster, damage: Damage) -> None:
     other = await submitted(cluster, node("a"))
     flow = await submitted(cluster, node("a"), node=other.node)

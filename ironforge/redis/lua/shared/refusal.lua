@@ -11,7 +11,7 @@ local function refusal(first, width, known, most_keys)
       local claims, concurrent, fifo = claims_of(mark), 0, nil
       for number, claim in ipairs(claims) do
         local limit = definition(claim.name)
-        if not limit then return refused('unknown', at, number, claim) end
+        if not limit then return wrong_type({stem .. 'limits'}) or refused('unknown', at, number, claim) end
         local burst = limit.rate and burst_of(limit.rate)
         if burst and tonumber(claim.units) > burst then return refused('units', at, number, claim, burst) end
         if limit.concurrency then concurrent = concurrent + 1 end

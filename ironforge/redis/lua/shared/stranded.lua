@@ -58,9 +58,10 @@ end
 local function missing_of(id, digits, number, generation, letter, member, job)
   local progress = stem .. 'progress:' .. digits
   local found = redis.pcall('GETRANGE', progress, 0, HEAD - 1)
-  local is_readable = type(found) == 'string' and #found == HEAD
-  if letter == '!' then return not is_readable and 'all' end
-  local head = is_readable and read_head(found)
+  -- One of the wrong type goes on once that is out of the way.
+  if type(found) == 'table' then return end
+  if letter == '!' then return #found < HEAD and 'all' end
+  local head = #found == HEAD and read_head(found)
   if not head or head.generation ~= tonumber(generation) then return end
   if string.sub(redis.call('HGET', stem .. 'index', id) or '', 1, 2) ~= 'w:' then return end
   if number == '-1' then return missing_of_whole(id, digits, head, letter, member, job) end
