@@ -18,7 +18,7 @@ class StepKeys(FamilyKeys):
         STAYS,
         "journal of a job, its id in hexadecimal digits: entry → what was recorded (msgpack); the empty field: fence "
         "of the run that recorded last and, while the job waits, for what. Stays with its job, then expires",
-        "this job records nothing and does not go on; while it is to begin to wait, no job of its node can",
+        "this job records nothing and does not go on",
     )
     journals = KeyFamily(
         "journals:<done or kept>:<minute>",
@@ -49,8 +49,7 @@ class StepKeys(FamilyKeys):
         EXPIRES,
         "the first event of its name: `<when it expires (ms)>:<JSON>`, but not before its waiters are awake and it is "
         "in all shards",
-        "this event cannot be sent or seen, and those that wait for it stay; while one is to begin to wait for it, no "
-        "job of that node can begin to wait",
+        "this event cannot be sent or seen, those that wait for it stay, and those that begin to run again",
     )
     copies = Key(
         "copies",
@@ -64,7 +63,7 @@ class StepKeys(FamilyKeys):
         "set",
         STAYS,
         "ids of jobs that wait for this event",
-        "this event cannot be sent, none can begin to wait for it, and those that do stay",
+        "this event cannot be sent, those that wait for it stay, and those that begin to run again",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ironforge.job.record import JobState
 from tests.store.kit import HOUR_MS, Cluster, completed, job, job_in, now_ms
 from tests.store.steps.waiting import hour_from_now, kept, over, waiting
 
@@ -62,3 +63,25 @@ async def test_an_event_of_another_type_keeps_those_waiting_that_wait_for_it(clu
     woken += await node.work.fetch(1)
     await node.work.settle([completed(kept(each)) for each in woken])
     assert len(woken) == 2
+
+
+@pytest.mark.parametrize("key", ["steps", "event", "eventwaiters"])
+async def test_one_that_cannot_begin_to_wait_runs_again_later_and_the_others_wait(cluster: Cluster, key: str) -> None:
+    node = await cluster.node()
+    jobs = [job() for _ in range(2)]
+    await cluster.submit(*jobs)
+    held = await node.work.fetch(2)
+    wrong = f"{cluster.keys.prefix}{key}:{jobs[0].id.hex() if key == 'steps' else 'broken'}"
+    cluster.raw.lpush(wrong, "x")
+    await node.work.park_waiting(
+        [waiting(each, "event", name, hour_from_now()) for each, name in zip(held, ("broken", "paid"), strict=True)]
+    )
+    assert await cluster.state(jobs[0]) is JobState.SCHEDULED
+    assert await cluster.state(jobs[1]) is JobState.WAITING
+    cluster.raw.delete(wrong)
+    cluster.raw.zadd(cluster.keys.scheduled, {jobs[0].id: now_ms() - 5})
+    await node.work.promote()
+    (again,) = await node.work.fetch(1)
+    assert (job_in(again).id, job_in(again).attempt) == (jobs[0].id, 0)
+    await node.work.park_waiting([waiting(again, "event", "broken", hour_from_now())])
+    assert await cluster.state(jobs[0]) is JobState.WAITING
