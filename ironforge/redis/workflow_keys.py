@@ -20,8 +20,10 @@ class WorkflowKeys(StepKeys):
         "hash",
         STAYS,
         "a workflow, its id in hexadecimal digits: `d` its document, by number the program of each node, behind `r` "
-        "its job, behind `R` one with options that a node has to submit; `b` what begins; behind `c` how far the "
-        "dependants of a node are worked off. Stays with the workflow, then expires",
+        "its job, behind `R` one with options that a node has to submit, behind `u` the one that undoes it, behind "
+        "`i` its id where that is another one; `b` what begins; behind `c` how far the dependants of a node are worked "
+        "off; `x` the node that is undone; `os` and `of` the jobs that are told of its end; `t` last bytes of ids; `f` "
+        "which retry wrote it. Stays with the workflow, then expires",
         "this workflow does not go on",
     )
     progress = KeyFamily(

@@ -6,7 +6,7 @@
 --         callback, place, mark, called, expires_in
 --       generation in which it was seen; expiry of the bucket; id of the job that is told ('': none is, and the rest is empty),
 --       `<queue>:<priority>`, its mark and record, in how many ms it expires
--- USES  stem, clock, count, delay, family, parts, progress, limits, holders, unique, admission, turns, places, lines, enqueue, line_types, pending, accepted
+-- USES  stem, clock, count, delay, family, parts, progress, limits, holders, admission, turns, places, lines, enqueue, line_types, pending, unique, accepted
 -- PLAIN stem, clock, count, delay, family, parts, progress
 --       for workflows without such a job
 -- Returns per workflow 1, or 0: it has ended already, or goes on

@@ -8,7 +8,7 @@
 --         with how many words it has
 --       token: in field `f` of what was staged, which has so many fields; seen: its record, in this bucket ('': it lies dead);
 --       record, place: the new ones; cells: how far it is from now on; item: what begins it; most names of queues
--- USES  stem, types, clock, delay, limits, holders, unique, admission, turns, places, lines, enqueue, line_types, pending, family
+-- USES  stem, types, clock, delay, limits, holders, admission, turns, places, lines, enqueue, line_types, pending, unique, family
 -- Returns 1, or 0: it is not as it was seen; {'unstaged'}, {'back'}: so is a job that was to come back; {'queues', names in use,
 --         names to add, limit}
 if redis.call('TYPE', graph).ok == 'hash' and redis.call('HGET', graph, 'f') == token then return 1 end

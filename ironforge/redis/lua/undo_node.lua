@@ -5,7 +5,7 @@
 --       number of the node; before: of the one that was undone before it ('': it is the first); member: its name among the results;
 --       id of the job, `<queue>:<priority>`, its mark ('' all: it lies in another shard, and is submitted there), in how many ms
 --       it expires
--- USES  stem, clock, count, progress, limits, holders, unique, admission, turns, places, lines, enqueue, line_types, pending, family, parent, accepted
+-- USES  stem, clock, count, progress, limits, holders, admission, turns, places, lines, enqueue, line_types, pending, unique, family, parent, accepted
 -- Returns 1, or 0: it goes on in some other way
 local head = redis.call('GETRANGE', progress, 0, HEAD - 1)
 if string.sub(redis.call('HGET', index, workflow) or '', 1, 2) ~= 'w:' or #head < HEAD then return 0 end

@@ -29,7 +29,7 @@ from ironforge.store.steps.links import ShardLinks
 from ironforge.store.workflows.apart import submit_apart
 from ironforge.store.workflows.coordinator import summary_of
 from ironforge.store.workflows.graph_fields import CALLBACKS, DOCUMENT, UNDONE_LAST, decode_document
-from ironforge.store.workflows.nodes import HeldJob, decode_held
+from ironforge.store.workflows.nodes import decode_held
 from ironforge.store.workflows.undoing import Undoer, Undone, undoing_of
 from ironforge.workflows.compensation import Compensation, Undoing
 from ironforge.workflows.endings import callback_payload, reason_of
@@ -162,20 +162,18 @@ class Finishing:
         return await undoing_of(self._keys, self._connection, workflow, generation, undone)
 
     async def _as_it_ends(self, over: _Over, undoing: Undoing) -> _End:
-        """With its reason, and the job that is told of it."""
-        workflow, outcome, head = over.job.id, over.outcome, over.head
+        """With its reason, and the job that is told of it. Where what it is made of is damaged it ends without."""
+        workflow, outcome = over.job.id, over.outcome
         summary = summary_of(over.job)
         kind = {"completed": summary.on_success, "failed": summary.on_failure}.get(outcome)
         fields = [DOCUMENT, *([CALLBACKS[outcome]] if kind else ())]
         stored = await self._connection.call("HMGET", self._keys.graph(workflow.hex()), *fields)
-        document = decode_document(stored[0])
-        graph, (_, states) = Graph(document.nodes), decode_progress(over.progress)
-        compensation = Compensation(document.nodes, undoing.order, undoing.undone)
-        progress = Progress(graph, states, compensation=compensation, stopped=head.stopped)
-        callback = None
-        if kind:
-            payload = callback_payload(over.job.text_id, document.name, outcome, document.nodes, states)
-            callback = _told(decode_held(stored[1]), payload)
+        try:
+            progress = _progress_of(over, undoing, stored[0])
+            callback = _callback_of(over, progress, stored[1]) if kind else None
+        except IncompatibleRecord as error:
+            log.warning("workflow_ends_damaged", workflow_id=over.job.text_id, error=str(error))
+            return _End(over, str(error))
         if callback is not None and self._links.number_of(callback.job.id) != self._links.shard:
             # Nothing but this end is left to it, so it may be told before.
             await submit_apart(self._settings, self._links, callback.job, callback.expires_in_ms)
@@ -220,8 +218,17 @@ class Finishing:
             await self._connection.run(HOLD_WORKFLOWS, names, [self._lease.epoch, *words])
 
 
-def _told(held: HeldJob, payload: bytes) -> _Callback:
-    """The job as it was made with the workflow, with what it is told."""
-    return _Callback(
-        msgspec.structs.replace(decode(held.record), payload=payload, ready_ms=now_ms()), held.expires_in_ms
-    )
+def _progress_of(over: _Over, undoing: Undoing, document: bytes | None) -> Progress:
+    """Raises IncompatibleRecord."""
+    nodes = decode_document(document).nodes
+    _, states = decode_progress(over.progress)
+    compensation = Compensation(nodes, undoing.order, undoing.undone)
+    return Progress(Graph(nodes), states, compensation=compensation, stopped=over.head.stopped)
+
+
+def _callback_of(over: _Over, progress: Progress, stored: bytes | None) -> _Callback:
+    """The job as it was made with the workflow, with what it is told. Raises IncompatibleRecord."""
+    held = decode_held(stored or b"")
+    payload = callback_payload(over.job.text_id, over.job.kind, over.outcome, progress.graph.nodes, progress.states)
+    job = msgspec.structs.replace(decode(held.record), payload=payload, ready_ms=now_ms())
+    return _Callback(job, held.expires_in_ms)

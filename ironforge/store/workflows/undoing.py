@@ -7,9 +7,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from ironforge.errors import IncompatibleRecord
 from ironforge.formats.timestamps import now_ms
-from ironforge.job.record import Job, JobState, decode, encode
-from ironforge.redis.connection import Connection
+from ironforge.job.record import RECORD_VERSION, Job, JobState, Priority, created_ms_of, decode, encode
+from ironforge.redis.connection import Command, Connection
 from ironforge.redis.family_keys import results_of
 from ironforge.redis.keys import Keys
 from ironforge.redis.scripts import UNDO_NODE
@@ -20,10 +21,12 @@ from ironforge.store.steps.ends import end_record
 from ironforge.store.steps.links import ChildEnd, ShardLinks, deliver_ends
 from ironforge.store.workflows.apart import submit_apart
 from ironforge.store.workflows.graph_fields import undo_field
-from ironforge.store.workflows.nodes import HeldJob, decode_held, undo_number
+from ironforge.store.workflows.nodes import decode_held, node_id, undo_number
 from ironforge.workflows.compensation import Undoing
 from ironforge.workflows.states import NodeState
 
+# As the script takes a job that goes to another shard, or nowhere.
+ELSEWHERE: Final[Command] = ("", "", "", "", 0)
 _HOW: Final = {
     JobState.COMPLETED: NodeState.SUCCEEDED,
     JobState.DEAD: NodeState.FAILED,
@@ -64,22 +67,37 @@ class Undoer:
 
     async def go_on(self, workflow: bytes, generation: int, undoing: Undoing) -> str:
         """Begin with the next node, or again with the last one where that is submitted to another shard; what the
-        results will call its end. Raises IncompatibleRecord, and what keeps it from being submitted for now."""
+        results will call its end. One whose job is damaged cannot be undone. Raises what keeps it from being submitted
+        for now."""
         number = undoing.last if undoing.next is None else undoing.next
         assert number is not None
         member = undo_member(number, generation)
-        held = decode_held(await self._connection.call("HGET", self._keys.graph(workflow.hex()), undo_field(number)))
-        job = msgspec.structs.replace(decode(held.record), ready_ms=now_ms())
+        stored = await self._connection.call("HGET", self._keys.graph(workflow.hex()), undo_field(number))
+        try:
+            held = decode_held(stored or b"")
+            job = msgspec.structs.replace(decode(held.record), ready_ms=now_ms())
+        except IncompatibleRecord as error:
+            if undoing.next is None or await self._begin(workflow, generation, undoing, ELSEWHERE):
+                await self._tell(workflow, member, _lost(workflow, number, generation), str(error))
+            return member
         is_apart = self._links.number_of(job.id) != self._links.shard
-        if undoing.next is not None and not await self._begin(workflow, generation, undoing, held, job):
+        here: Command = (job.id, held.stream, held.mark, encode(job), held.expires_in_ms)
+        if undoing.next is not None and not await self._begin(
+            workflow, generation, undoing, ELSEWHERE if is_apart else here
+        ):
             return member
         if is_apart and (reason := await submit_apart(self._settings, self._links, job, held.expires_in_ms)):
-            ended = end_record(job.finish(JobState.CANCELLED, now_ms(), reason=reason))
-            await deliver_ends(self._links.own, [ChildEnd(workflow, member, ended)])
+            await self._tell(workflow, member, job, reason)
         return member
 
-    async def _begin(self, workflow: bytes, generation: int, undoing: Undoing, held: HeldJob, job: Job) -> bool:
-        """Whether it has not been done in the meantime."""
+    async def _tell(self, workflow: bytes, member: str, job: Job, reason: str) -> None:
+        """Its workflow, that this job never runs."""
+        ended = end_record(job.finish(JobState.CANCELLED, now_ms(), reason=reason))
+        await deliver_ends(self._links.own, [ChildEnd(workflow, member, ended)])
+
+    async def _begin(self, workflow: bytes, generation: int, undoing: Undoing, where: Command) -> bool:
+        """Whether it has not been done in the meantime. `where`: its job and the place where that goes, as the script
+        takes them."""
         keys, digits, number = self._keys, workflow.hex(), undoing.next
         assert number is not None
         names = UNDO_NODE.keys(
@@ -90,7 +108,11 @@ class Undoer:
             results=results_of(keys, workflow),
         )
         before = "" if undoing.last is None else undoing.last
-        told = self._lease.epoch, workflow, generation, number, before, undo_member(number, generation), job.id
-        is_apart = self._links.number_of(job.id) != self._links.shard
-        where = ("", "", "", 0) if is_apart else (held.stream, held.mark, encode(job), held.expires_in_ms)
+        told = self._lease.epoch, workflow, generation, number, before, undo_member(number, generation)
         return bool(await self._connection.run(UNDO_NODE, names, [*told, *where]))
+
+
+def _lost(workflow: bytes, number: int, generation: int) -> Job:
+    """The job that undoes a node, of which nothing else is known."""
+    job_id = node_id(workflow, undo_number(number), generation)
+    return Job(RECORD_VERSION, job_id, "lost", "lost", Priority.MEDIUM.value, b"", created_ms_of(workflow))

@@ -7,10 +7,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from ironforge.job.record import Job
-from tests.store.kit import Cluster, now_ms
-from tests.store.workflows.flow import Flow, submitted
-from tests.workflows.documents import node
+from ironforge.job.checked_options import CheckedOptions
+from ironforge.job.limits import LimitUse
+from ironforge.job.record import Job, new_id
+from ironforge.job.uniqueness import UniqueUse
+from ironforge.store.inspector.usage import RedisUsage
+from tests.store.kit import Cluster, completed, job, job_in, now_ms
+from tests.store.workflows.flow import Flow, submission, submitted
+from tests.workflows.documents import node, workflow
 
 PARTS = ("graph", "progress", "order", "results")
 
@@ -182,3 +186,107 @@ async def test_who_is_to_be_told_of_a_success_is(cluster: Cluster) -> None:
     assert msgspec.json.decode(job.payload)["nodes"] == {"a": "succeeded"}
     assert job.priority == 1
     assert job.parent is None
+
+
+# --------------------------------------------------------------------------- options, damage
+
+
+def checked(**options: Any) -> CheckedOptions:
+    given = workflow(node("x", options=options)).nodes[0].options
+    assert given is not None
+    return given.checked()
+
+
+async def with_options(cluster: Cluster, options: CheckedOptions, *nodes: dict[str, Any]) -> Flow:
+    """What undoes nodes, and what is told of the end, have these."""
+    one = submission(workflow(*nodes, on_failure="told"))
+    undoing = {number: options for number, each in enumerate(nodes) if "compensate" in each}
+    prepared = one.prepared._replace(undoing=undoing, callbacks={"failed": options})
+    one = one._replace(prepared=prepared)
+    await cluster.store_client.workflows.submit([one])
+    return Flow(cluster, await cluster.node(), one)
+
+
+UNDO = (node("a", compensate="undo"), node("b", "a"))
+
+
+async def test_what_undoes_nodes_and_is_told_keeps_to_limits(one: Cluster) -> None:
+    options = checked(limits=[{"name": "one", "key": "k"}], expires_in_seconds=60, fairness_key="f")
+    flow = await with_options(one, options, *UNDO)
+    await one.submit(job(limits=(LimitUse("one", "k"),)))
+    (other,) = [each for each in await flow.node.work.fetch(10) if job_in(each).kind == "k"]
+    await run(flow, b="dead")
+    assert await flow.started() == []
+    assert flow.deliveries == {}
+    await flow.node.work.settle([completed(other)])
+    assert (await flow.undoing()).expires_ms > now_ms()
+    await flow.undo("a")
+    (told_of,) = await told(flow)
+    assert [each.key for each in told_of.limits] == ["k"]
+
+
+async def test_no_full_queue_keeps_a_workflow_from_ending(cluster: Cluster) -> None:
+    cluster.with_settings(max_queue_length=2)
+    flow = await with_options(cluster, checked(queue="default"), *UNDO)
+    await flow.started()
+    await flow.end("a")
+    await flow.started()
+    await cluster.submit(job(priority=3))
+    await flow.end("b", how="dead")
+    await flow.settle()
+    await flow.undo("a")
+    assert [each.kind for each in await told(flow)] == ["k", "told"]
+
+
+async def test_an_undoing_whose_unique_key_another_job_has_does_not_run(cluster: Cluster) -> None:
+    flow = await with_options(cluster, checked(unique={"key": "u"}), *UNDO)
+    await cluster.submit(job(kind="undo", unique=UniqueUse("u"), id=new_id(flow.id[-1])))
+    await run(flow, b="dead")
+    view = await flow.view()
+    assert (view.status, view.reason) == ("failed", "node b failed, node a could not be undone")
+    assert [each.kind for each in await told(flow)] == ["undo", "told"]
+
+
+@pytest.mark.parametrize(
+    ("field", "reason"),
+    [("u0", "node b failed, node a could not be undone"), ("of", "no job of a node"), ("d", "no document")],
+)
+async def test_one_that_is_damaged_ends_all_the_same(cluster: Cluster, field: str, reason: str) -> None:
+    flow = await submitted(cluster, *UNDO, on_failure="told")
+    cluster.raw.hset(flow.keys.graph(flow.id.hex()), field, b"damaged")
+    await run(flow, b="dead")
+    if field != "u0":
+        await flow.undo("a")
+    (row,) = (await cluster.store_client.workflows.page()).rows
+    assert row.status == "failed"
+    assert reason in row.reason
+
+
+async def test_those_of_the_wrong_type_keep_no_others_waiting(cluster: Cluster) -> None:
+    first = await submitted(cluster, node("a"), options={"retain_seconds": 7_200})
+    bucket = first.keys.bucket_of(first.id, "kept")
+    cluster.raw.set(bucket, "wrong")
+    await run(first)
+    second = await submitted(cluster, node("a"))
+    await run(second)
+    assert [cluster.raw.hexists(first.keys.index, each.id) for each in (first, second)] == [True, False]
+    cluster.raw.delete(bucket)
+    cluster.raw.zadd(first.keys.finishing, {first.id: 1})
+    await first.settle()
+    assert (await first.view()).status == "completed"
+
+
+async def test_what_dead_and_ended_workflows_keep_counts_as_stored(cluster: Cluster) -> None:
+    before = await stored_bytes(cluster)
+    for how in ("dead", "completed"):
+        flow = await submitted(cluster, node("a", payload="x" * 50_000), node("b", "a"))
+        await run(flow, b=how)
+    assert await stored_bytes(cluster) - before > 100_000
+
+
+async def stored_bytes(cluster: Cluster) -> int:
+    usage = RedisUsage(cluster.settings)
+    try:
+        return (await usage.measure()).stored_bytes
+    finally:
+        await usage.close()
