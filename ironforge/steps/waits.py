@@ -10,6 +10,8 @@ from ironforge.formats.bounds import Count, TimeMs
 
 WaitFor = Literal["sleep", "event", "children", "workflow"]
 WAITS: Final[tuple[WaitFor, ...]] = get_args(WaitFor)
+# Those of steps: none of these jobs stands for a workflow.
+OF_STEPS: Final = tuple(what for what in WAITS if what != "workflow")
 
 _Id = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
 # Names stand in keys and lines of the server, where a line feed ends them.

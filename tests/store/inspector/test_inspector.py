@@ -10,7 +10,7 @@ import pytest
 
 from ironforge.errors import JobNotFound
 from ironforge.job.record import Job, JobState, Priority, decode, encode
-from ironforge.steps.waits import WAITS, Wait, WaitFor
+from ironforge.steps.waits import OF_STEPS, Wait, WaitFor
 from ironforge.store import Delivery, JobFilter, JobView, NodeView, StreamDepth
 from ironforge.store.inspector.census import TOTALS
 from ironforge.store.steps.contract import NewWait
@@ -124,7 +124,7 @@ async def populate(cluster: Cluster) -> dict[JobState, list[bytes]]:
     node = await cluster.node()
     waiting = [job(queue="default", kind=f"kind{n % 2}") for n in range(4)]
     await cluster.submit(*waiting)
-    for delivery, what in zip(await node.work.fetch(4), (*WAITS, "event"), strict=True):
+    for delivery, what in zip(await node.work.fetch(4), (*OF_STEPS, "event"), strict=True):
         await node.work.park_waiting([waits(delivery, what)])
     jobs = [job(queue="default", kind=f"kind{n % 2}") for n in range(12)]
     await cluster.submit(*jobs[:10])
@@ -156,7 +156,9 @@ async def test_pages_of_any_size_show_every_job_once(cluster: Cluster, limit: in
     assert found == {state: sorted(ids) for state, ids in expected.items()}
     assert [view.cancel_requested for view in views if view.state is JobState.RUNNING] == [True, False]
     assert all(view.due_ms for view in views if view.state is JobState.SCHEDULED)
-    assert {view.waiting_for.code for view in views if view.state is JobState.WAITING and view.waiting_for} == {*WAITS}
+    assert {view.waiting_for.code for view in views if view.state is JobState.WAITING and view.waiting_for} == {
+        *OF_STEPS
+    }
 
 
 @pytest.mark.parametrize("state", list(JobState))
