@@ -39,6 +39,7 @@ def test_depths_are_those_of_the_reading_and_none_without_one():
         ("ironforge_waiting_depth", "sleep"): 7.0,
         ("ironforge_waiting_depth", "event"): 2.0,
         ("ironforge_waiting_depth", "children"): 0.0,
+        ("ironforge_waiting_depth", "workflow"): 0.0,
     }
     assert samples(metrics.exposition(told))["ironforge_queue_running", "critical", "mail"] == 3.0
 
