@@ -105,7 +105,7 @@ async def test_they_are_listed_page_by_page(api: Any, node: Any) -> None:
 
 async def test_they_are_counted_by_what_they_wait_for(api: Any, waiting: dict[str, Any]) -> None:
     stats = (await api.call("GET", "/queues/stats")).body
-    assert stats["waiting"] == {"total": 4, "sleep": 1, "event": 2, "children": 1}
+    assert stats["waiting"] == {"total": 4, "sleep": 1, "event": 2, "children": 1, "workflow": 0}
     assert (stats["queued"], stats["running"], stats["scheduled"], stats["dlq_depth"]) == (0, 0, 0, 0)
 
 
