@@ -18,9 +18,10 @@ from ironforge.job.limits import LimitUse
 from ironforge.job.record import Job
 from ironforge.steps import journal
 from ironforge.steps.calls import ChildJob
+from ironforge.steps.children import Window
 from ironforge.steps.errors import OVER, InvalidStep
 from ironforge.steps.journal import Entry
-from ironforge.store import Adjustment, Consumer, Delivery, NewStep, ParentRun, Submission
+from ironforge.store import Adjustment, Consumer, Delivery, NewChildren, NewStep, ParentRun, Submission
 
 T = TypeVar("T")
 
@@ -127,13 +128,15 @@ class RunJournal:
             raise asyncio.CancelledError(STOPPED)
         return entry if stands == value else journal.decode(stands)
 
-    async def submit(self, field: str, children: Sequence[ChildJob], entry: Entry | None) -> Entry:
+    async def submit(
+        self, field: str, children: Sequence[ChildJob], window: Window | None, entry: Entry | None
+    ) -> Entry:
         run = ParentRun(self._stream, self._entry, self._attempt.job)
         self.recorded = True
 
         async def submit(work: Consumer) -> Entry:
             make = await self._maker(children)
-            return await work.children.submit(run, field, len(children), make, entry)
+            return await work.children.submit(run, field, NewChildren(len(children), make, window), entry)
 
         return await self._on_node(submit)
 

@@ -240,7 +240,7 @@ class Outcomes:
     def _waiting(self, attempt: Attempt, pending: Pending, steps: Steps) -> Outcome:
         """Without an attempt spent, and with what a crash before the wait would have counted."""
         until_ms = pending.until_ms if pending.delay_ms is None else round(steps.journal.now_ms()) + pending.delay_ms
-        wait = Wait(pending.for_, pending.field, pending.event, until_ms)
+        wait = Wait(pending.for_, pending.field, pending.event, until_ms, pending.low)
         left = attempt.job
         job = left.again(version=RECORD_VERSION, journal=recorded(left.journal), wait=wait, crashes=0)
         since_ms = pending.started_ms

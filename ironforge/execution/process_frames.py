@@ -17,6 +17,7 @@ from ironforge.job.options import JobOptions
 from ironforge.job.record import Job
 from ironforge.job.tick import JobTick
 from ironforge.job.tracebacks import RemoteFailure
+from ironforge.steps.children import Window
 from ironforge.steps.journal import Entry
 
 # Of a child job: its kind, its payload as JSON, and its options.
@@ -53,6 +54,7 @@ class Ask(msgspec.Struct, array_like=True, frozen=True, tag_field="said", tag="a
     entry: Entry | None = None
     first: int = 0
     children: tuple[PackedChild, ...] = ()
+    window: Window | None = None
 
 
 class Answer(msgspec.Struct, array_like=True, frozen=True, tag_field="said", tag="answer"):

@@ -234,8 +234,9 @@ async def _asked(asked: Ask, journal: Journal) -> Answer:
     match asked:
         case Ask("record", field, Entry() as entry):
             return Answer(entry=await journal.record(field, entry))
-        case Ask("submit", field, entry, children=children):
-            return Answer(entry=await journal.submit(field, [_unpacked(child) for child in children], entry))
+        case Ask("submit", field, entry, children=children, window=window):
+            named = [_unpacked(child) for child in children]
+            return Answer(entry=await journal.submit(field, named, window, entry))
         case Ask("results", field, Entry() as entry, first):
             return Answer(jobs=tuple(await journal.results(field, entry, first)))
     return Answer(entries=await journal.load())

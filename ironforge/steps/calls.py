@@ -23,7 +23,9 @@ class Stepping(Protocol):
 
     def event(self, event: str, timeout: Duration | None, name: str | None, key: Key) -> Any: ...
 
-    def gather(self, name: str, children: Iterable[ChildJob], *, return_exceptions: bool) -> Any: ...
+    def gather(
+        self, name: str, children: Iterable[ChildJob], *, return_exceptions: bool, max_parallel: int | None
+    ) -> Any: ...
 
 
 class StepCalls:
@@ -69,18 +71,35 @@ class StepCalls:
         """
         return self._steps.event(event, timeout_seconds, name, key)
 
-    def gather(self, name: str, children: Iterable[ChildJob], /, *, return_exceptions: bool = False) -> Any:
+    def gather(
+        self,
+        name: str,
+        children: Iterable[ChildJob],
+        /,
+        *,
+        return_exceptions: bool = False,
+        max_parallel: int | None = None,
+    ) -> Any:
         """The results of these jobs, each a (kind, payload) or (kind, payload, options), in their order; the job waits
-        for them as in `sleep`. They are submitted once, whatever becomes of this run.
+        for them as in `sleep`. They are submitted once, whatever becomes of this run. `max_parallel`: how many of them
+        there are at once; the job runs again to submit the next ones, a tenth at a time.
 
-        Raises ChildrenFailed when some are dead, cancelled or expired; with `return_exceptions` that stands in their
-        places. Up to 4 MiB of results are a list, more of them an iterator.
+        Raises ChildrenFailed when some are dead, cancelled or expired, once all have ended; with `return_exceptions`
+        that stands in their places. Up to 4 MiB of results are a list, more of them an iterator.
         """
-        return self._steps.gather(name, children, return_exceptions=return_exceptions)
+        return self._steps.gather(name, children, return_exceptions=return_exceptions, max_parallel=max_parallel)
 
     def map(
-        self, name: str, kind: str, payloads: Iterable[Any], /, *, return_exceptions: bool = False, **options: Any
+        self,
+        name: str,
+        kind: str,
+        payloads: Iterable[Any],
+        /,
+        *,
+        return_exceptions: bool = False,
+        max_parallel: int | None = None,
+        **options: Any,
     ) -> Any:
         """As `gather`, of a job of `kind` for each payload, all with the same options of a submission."""
         children = [(kind, payload, options) for payload in payloads]
-        return self._steps.gather(name, children, return_exceptions=return_exceptions)
+        return self.gather(name, children, return_exceptions=return_exceptions, max_parallel=max_parallel)

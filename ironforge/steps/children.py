@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
 from ironforge.errors import IncompatibleRecord
 from ironforge.formats.bounds import Count
+from ironforge.steps.errors import InvalidStep
 
 # Of one step.
 MOST_CHILDREN: Final = 100_000
+
+
+class Window(NamedTuple):
+    """Of a step, at most `most` children are open at once; `low`: when more of them are submitted."""
+
+    most: int
+    low: int
+
+    @classmethod
+    def of(cls, max_parallel: object, count: int) -> Window | None:
+        """None: all of them may be. Raises InvalidStep."""
+        if max_parallel is None:
+            return None
+        if isinstance(max_parallel, bool) or not isinstance(max_parallel, int) or max_parallel < 1:
+            raise InvalidStep(f"max_parallel is {max_parallel!r:.60}: give a whole number from 1 on, or leave it out")
+        # A tenth at a time: each time the parent runs again.
+        return cls(max_parallel, max_parallel - max(1, max_parallel // 10)) if max_parallel < count else None
 
 
 class ChildrenState(msgspec.Struct, frozen=True):

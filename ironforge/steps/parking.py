@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ironforge.formats.bounds import DurationMs, TimeMs
+from ironforge.formats.bounds import Count, DurationMs, TimeMs
 from ironforge.steps.waits import WaitFor
 
 
@@ -12,7 +12,7 @@ class Pending(msgspec.Struct, array_like=True, frozen=True):
     """What a run parks its job for. `field`: its name in the journal. `event`: the name of one, else "".
 
     `delay_ms`: it ends by itself so long from now; None: at `until_ms`, Unix time, as an earlier run has said, or never
-    (0). `started_ms`: since when it waits.
+    (0). `started_ms`: since when it waits. `low`: of children of which more are to be submitted, as in `Wait`.
     """
 
     for_: WaitFor
@@ -21,6 +21,7 @@ class Pending(msgspec.Struct, array_like=True, frozen=True):
     delay_ms: DurationMs | None = None
     until_ms: TimeMs = 0
     started_ms: TimeMs = 0
+    low: Count = 0
 
 
 class Parked(BaseException):

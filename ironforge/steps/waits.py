@@ -27,20 +27,22 @@ class Wait(msgspec.Struct, array_like=True, frozen=True):
     """`name` of its entry in the journal, a key behind it as in `journal.field_of`; `event` that it waits for, or "".
     What stands for a workflow waits for its nodes, under no name.
 
-    `until_ms`: when that ends by itself, Unix ms; 0: never.
+    `until_ms`: when that ends by itself, Unix ms; 0: never. `low`: of children of which more are to be submitted, it is
+    over when no more than these are open.
     """
 
     for_: WaitFor
     name: str
     event: _Line = ""
     until_ms: TimeMs = 0
+    low: Count = 0
 
 
 class ParentRef(msgspec.Struct, array_like=True, frozen=True):
     """Of a child: the id of its parent, the entry in that one's journal, and its place there, from 0.
 
     `generation`: how often the parent had come back from the dead letter when it submitted this child. `apart`: the
-    parent lies in another shard.
+    parent lies in another shard. `low`: when no more than these of its children are open, the parent goes on.
 
     Of a node of a workflow, which is its parent, the name is empty, and the place its number; `node`: its id in the
     document. `sources`: the nodes whose results its payload refers to, each with its name among the results.
@@ -53,6 +55,7 @@ class ParentRef(msgspec.Struct, array_like=True, frozen=True):
     apart: bool = False
     sources: tuple[tuple[str, str], ...] = ()
     node: str = ""
+    low: Count = 0
 
     @property
     def member(self) -> str:

@@ -34,7 +34,7 @@ from ironforge.store.node_contract import (
     TickWatch,
 )
 from ironforge.store.node_view import NodeView
-from ironforge.store.steps.contract import Event, Events, NewStep, NewWait, ParentRun
+from ironforge.store.steps.contract import Event, Events, NewChildren, NewStep, NewWait, ParentRun
 
 __all__ = [
     "Accepted",
@@ -52,6 +52,7 @@ __all__ = [
     "JobView",
     "Lease",
     "Leases",
+    "NewChildren",
     "NewStep",
     "NewWait",
     "NodeStore",

@@ -16,6 +16,7 @@ from ironforge.job.record import Job
 from ironforge.job.tracebacks import RemoteFailure
 from ironforge.steps import errors
 from ironforge.steps.calls import ChildJob
+from ironforge.steps.children import Window
 from ironforge.steps.errors import OVER, InvalidStep, StepError
 from ironforge.steps.journal import Entry
 
@@ -49,12 +50,14 @@ class ChildJournal:
     async def record(self, field: str, entry: Entry) -> Entry:
         return self._told(Ask("record", field, entry)).entry or entry
 
-    async def submit(self, field: str, children: Sequence[ChildJob], entry: Entry | None) -> Entry:
+    async def submit(
+        self, field: str, children: Sequence[ChildJob], window: Window | None, entry: Entry | None
+    ) -> Entry:
         packed = tuple(_packed(child, index) for index, child in enumerate(children))
         if sum(len(payload) for _, payload, _ in packed) > MAX_CHILDREN_BYTES:
             words = f"its children have more than {MAX_CHILDREN_BYTES} bytes of payloads together"
             raise InvalidStep(f"{words}, and this handler runs in a process: submit references, or run it elsewhere")
-        told = self._told(Ask("submit", field, entry, children=packed))
+        told = self._told(Ask("submit", field, entry, children=packed, window=window))
         assert told.entry is not None
         return told.entry
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from ironforge.job.record import Job
 from ironforge.steps.calls import ChildJob
+from ironforge.steps.children import Window
 from ironforge.steps.journal import Entry
 
 
@@ -31,7 +32,9 @@ class Journal(Protocol):
     async def record(self, field: str, entry: Entry) -> Entry:
         """What stands in the journal then, as durable as the mode says."""
 
-    async def submit(self, field: str, children: Sequence[ChildJob], entry: Entry | None) -> Entry:
+    async def submit(
+        self, field: str, children: Sequence[ChildJob], window: Window | None, entry: Entry | None
+    ) -> Entry:
         """Those children that are not submitted yet, by the entry of an earlier run. Then it is as `Children` says."""
 
     async def results(self, field: str, entry: Entry, first: int) -> list[Job]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -27,12 +27,9 @@ from ironforge.formats.timestamps import now_ms
 from ironforge.job.checks import check_pause
 from ironforge.process.thread_pool import Threads
 from ironforge.steps.calls import ChildJob, Key
+from ironforge.steps.children import Window, decode_state
 from ironforge.steps.errors import DuplicateStep, EventTimeout, InvalidStep
-from ironforge.steps.journal import (
-    Entry,
-    EntryKind,
-    field_of,
-)
+from ironforge.steps.journal import Entry, EntryKind, field_of
 from ironforge.steps.names import checked_field, checked_key, event_name_problem, shown
 from ironforge.steps.parking import Parked, Pending
 
@@ -69,8 +66,10 @@ class Steps:
     def event(self, event: str, timeout: Duration | None, name: str | None, key: Key) -> Any:
         return begun(self._event(event, timeout, name, key))
 
-    def gather(self, name: str, children: Iterable[ChildJob], *, return_exceptions: bool) -> Any:
-        return begun(self._gather(name, children, return_exceptions=return_exceptions))
+    def gather(
+        self, name: str, children: Iterable[ChildJob], *, return_exceptions: bool, max_parallel: int | None
+    ) -> Any:
+        return begun(self._gather(name, children, max_parallel, return_exceptions=return_exceptions))
 
     # ----------------------------------------------------------------------- what the executor asks
 
@@ -119,14 +118,19 @@ class Steps:
             raise EventTimeout(f"event {event} did not come within {seconds:g} s")
         return msgspec.json.decode(entry.result)
 
-    async def _gather(self, name: str, children: Iterable[ChildJob], *, return_exceptions: bool) -> Any:
+    async def _gather(
+        self, name: str, children: Iterable[ChildJob], max_parallel: int | None, *, return_exceptions: bool
+    ) -> Any:
+        named = children if isinstance(children, Sequence) else list(children)
+        window = Window.of(max_parallel, len(named))
         field = self._claim(checked_field(name), waits=True)
         found = await self._recorded.find(field, waits=True)
         if found is None:
             self._recorded.check_room(field)
-        found = self._recorded.keep(field, await self.journal.submit(field, list(children), found))
+        found = self._recorded.keep(field, await self.journal.submit(field, named, window, found))
         if found.kind is EntryKind.WAIT:
-            raise self.park(Pending("children", field, started_ms=found.started_ms))
+            low = 0 if window is None or decode_state(found.result).is_complete else window.low
+            raise self.park(Pending("children", field, started_ms=found.started_ms, low=low))
         return await gathering.results(self.journal, field, found, return_exceptions=return_exceptions)
 
     # ----------------------------------------------------------------------- parts of them

@@ -4,7 +4,7 @@
 -- KEYS  fence, index, families, wake, waiting
 -- ARGV  epoch, sample, then ids of parents
 --       sample: how many open children of each to name
--- USES  stem, clock, family
+-- USES  stem, clock, family, waits
 -- Returns how many were lost, then for each parent: its id, and of some of its open children name and id by turns
 local lost, reply = 0, {}
 for at = 3, #ARGV do
@@ -15,7 +15,7 @@ for at = 3, #ARGV do
   if score == 0 and not location and redis.pcall('XLEN', stem .. 'quarantine') == 0 then
     redis.call('ZADD', families, -1, parent)
     lost = lost + 1
-  elseif score == 0 and redis.call('ZSCORE', waiting, parent) and redis.call('EXISTS', children) == 0
+  elseif score == 0 and redis.call('ZSCORE', waiting, parent) and open_children(parent) <= wait_of(parent).low
     and not redis.call('ZSCORE', wake, parent) then
     redis.call('ZADD', wake, now, parent)
     lost = lost + 1

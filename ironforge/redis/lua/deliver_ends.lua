@@ -20,26 +20,26 @@ local function tell_parent(at, parent, member, record)
   if not redis.call('ZSCORE', families, parent) then return false end
   redis.call('HSET', key_of('results:', at), member, record)
   redis.call('ZADD', wake, now, parent)
-  return true, redis.call('EXISTS', children) == 0
+  return true
 end
 
 local function tell_workflow(at, member, record, item)
   if redis.call('EXISTS', key_of('progress:', at)) == 0 then return false end
   redis.call('HSET', key_of('results:', at), member, record)
   redis.call('ZADD', advance, now, item)
-  return true, true
+  return true
 end
 
 local told = 0
 for at = 1, #ARGV, WIDTH do
   local parent, member, record, item = unpack(ARGV, at, at + WIDTH - 1)
-  local is_known, goes_on = nil, nil
+  local is_known = nil
   if item == '' then
-    is_known, goes_on = tell_parent(at, parent, member, record)
+    is_known = tell_parent(at, parent, member, record)
   else
-    is_known, goes_on = tell_workflow(at, member, record, item)
+    is_known = tell_workflow(at, member, record, item)
   end
   if is_known then told = told + 1 end
-  if goes_on then redis.call('PUBLISH', stem .. 'signals', 'due:0') end
 end
+if told > 0 then redis.call('PUBLISH', stem .. 'signals', 'due:0') end
 return told

@@ -76,7 +76,7 @@ local function find_parent(id)
   local location = redis.call('HGET', index, id)
   parents[#parents + 1] = {id = id, is_gone = not location}
   local wait = location and string.sub(location, 1, 1) == 'w' and wait_of(id)
-  if wait and not wait.broken and wait.what == 'children' and redis.call('EXISTS', stem .. 'children:' .. hex(id)) == 0 then
+  if wait and not wait.broken and wait.what == 'children' and open_children(id) <= wait.low then
     return find(id, wait)
   end
 end
@@ -92,6 +92,7 @@ end
 
 -- What became of it, in the entry of its wait.
 local function close(wait, result)
+  if wait.low > 0 then return redis.call('HSET', wait.journal, '', wait.fence) end
   local value = redis.call('HGET', wait.journal, wait.entry)
   local sound, fields = pcall(values, value or '', 2, 5)
   if not sound or fields[1] ~= '\1' then return end

@@ -34,13 +34,13 @@ BATCH: Final = 500
 
 
 class Commands(NamedTuple):
-    """Those of a settlement: of its jobs, and what need not be said of each; and the keys that they touch. The last
-    `parents` of the shared ones ask whether children of as many jobs are still open."""
+    """Those of a settlement: of its jobs, and what need not be said of each; and the keys that they touch. The last of
+    the shared ones ask for open children; `low`: parents that have no more go on."""
 
     jobs: list[Command]
     shared: list[Command]
     touched: list[str]
-    parents: int = 0
+    low: Sequence[int] = ()
 
 
 class Acknowledger:
@@ -81,7 +81,7 @@ class Acknowledger:
             raise _lost(self._lease)
 
     async def _commit(self, batch: Sequence[Settled]) -> None:
-        commands, shared, _, parents = self._commands(batch)
+        commands, shared, _, low = self._commands(batch)
         replies = await self._connection.exchange([["MULTI"], *commands, *shared, ["EXEC"], *self._arm])
         outcome, epoch = replies[-3], replies[-1]
         if epoch != self._epoch:
@@ -100,7 +100,7 @@ class Acknowledger:
             await self._commit_by_script(batch)
             return
         raise_first(*((outcome,) if isinstance(outcome, Exception) else outcome))
-        if parents and 0 in outcome[-parents:]:
+        if low and any(is_open <= most for is_open, most in zip(outcome[-len(low) :], low, strict=True)):
             # To whom that is lost it is told with the next look at what is due.
             await self._connection.call("PUBLISH", self._keys.signals, "due:0")
 
@@ -173,7 +173,8 @@ class Acknowledger:
             shared += [["SADD", keys.room, *held], ["PUBLISH", keys.signals, "room:"]]
             touched += [keys.room, *map(keys.holders, held)]
         asked = end_ties(keys, self._retention, tied, commands, touched) if tied else []
-        return Commands(commands, [*shared, *asked], touched, len(asked))
+        shared += [each.command for each in asked]
+        return Commands(commands, shared, touched, [each.low for each in asked])
 
     def _retained(self, retained: dict[tuple[int, int], list[bytes]]) -> Commands:
         """Ids and records by creation minute and retention: how to keep them, and in which buckets."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ironforge.job.record import Job
 from ironforge.steps.journal import Entry
-from ironforge.store.contract import Submission
 from ironforge.store.steps.children import RedisChildren
-from ironforge.store.steps.contract import ParentRun
+from ironforge.store.steps.contract import NewChildren, ParentRun
 
 
 class ShardedChildren:
@@ -17,11 +16,9 @@ class ShardedChildren:
     def __init__(self, parts: Sequence[RedisChildren]) -> None:
         self._parts = parts
 
-    async def submit(
-        self, run: ParentRun, field: str, count: int, make: Callable[[int], Submission], entry: Entry | None
-    ) -> Entry:
+    async def submit(self, run: ParentRun, field: str, children: NewChildren, entry: Entry | None) -> Entry:
         part, own = self._of(run)
-        return await part.submit(own, field, count, make, entry)
+        return await part.submit(own, field, children, entry)
 
     async def results(self, run: ParentRun, field: str, entry: Entry, first: int, most: int) -> list[Job]:
         part, own = self._of(run)

@@ -8,7 +8,7 @@ submitted there, with ids that say which child they are, so there it may be repe
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -28,12 +28,12 @@ from ironforge.steps.children import ChildrenState, child_id, decode_state, enco
 from ironforge.steps.errors import StepError
 from ironforge.steps.journal import Entry
 from ironforge.steps.waits import ParentRef, member_of
-from ironforge.store.contract import Most, Submission
+from ironforge.store.contract import Most
 from ironforge.store.node_contract import Lease
 from ironforge.store.producer.common_key import only_key
 from ironforge.store.producer.refusals import refusal
 from ironforge.store.producer.submit_call import Batch, SubmitCall
-from ironforge.store.steps.contract import ParentRun
+from ironforge.store.steps.contract import NewChildren, ParentRun
 from ironforge.store.steps.ends import end_record
 from ironforge.store.steps.links import Call, ChildEnd, ShardLink, ShardLinks, deliver_ends, store
 from ironforge.store.steps.submission import Child, ChildrenSubmission, with_different_keys
@@ -59,12 +59,11 @@ class RedisChildren:
         self._links = links
         self._keys, self._connection, _ = links.own
 
-    async def submit(
-        self, run: ParentRun, field: str, count: int, make: Callable[[int], Submission], entry: Entry | None
-    ) -> Entry:
+    async def submit(self, run: ParentRun, field: str, children: NewChildren, entry: Entry | None) -> Entry:
         """As `Children.submit`."""
+        count = children.size
         stored = await self._stored(run, field) if entry is not None else b""
-        submission = ChildrenSubmission(run, field, make, stored)
+        submission = ChildrenSubmission(run, field, children, stored)
         state = submission.start(count)
         if state.generation < run.job.revivals:
             if state.is_complete and not await self._unfinished(run, field, state, range(count)):
@@ -72,14 +71,23 @@ class RedisChildren:
             state = submission.new_life(state)
         if encode_state(state) != submission.result:
             await self._advance(submission, [], state)
-        while not state.is_complete:
+        while not state.is_complete and (room := await self._room(submission)):
             part = range(state.submitted, min(count, state.submitted + AT_ONCE))
             wanted = part if len(state.generations) == 1 else await self._unfinished(run, field, state, part)
-            children, end = self._made(submission, state, wanted, part.stop)
+            made, end = self._made(submission, state, wanted, part.stop, room)
             state = msgspec.structs.replace(state, submitted=end)
-            await self._submit_apart(submission, [child for child in children if child.is_apart])
-            await self._advance(submission, [child for child in children if not child.is_apart], state)
+            await self._submit_apart(submission, [child for child in made if child.is_apart])
+            await self._advance(submission, [child for child in made if not child.is_apart], state)
         return journal.decode(submission.seen)
+
+    async def _room(self, submission: ChildrenSubmission) -> int:
+        """For how many children there is some now. They only become fewer meanwhile: a job waits for one step at a
+        time, and one run of it submits."""
+        if submission.window is None:
+            return AT_ONCE
+        key = children_of(self._keys, submission.run.job.id)
+        is_open: int = await retry_through_outage(lambda: self._connection.call("HLEN", key))
+        return max(0, submission.window.most - is_open)
 
     async def _stored(self, run: ParentRun, field: str) -> bytes:
         key = journal_of(self._keys, run.job.id)
@@ -142,12 +150,15 @@ class RedisChildren:
         return unfinished
 
     def _made(
-        self, submission: ChildrenSubmission, state: ChildrenState, wanted: Iterable[int], end: int
+        self, submission: ChildrenSubmission, state: ChildrenState, wanted: Iterable[int], end: int, room: int
     ) -> tuple[list[Child], int]:
-        """Children, and the index up to which they are all; not more than go into one script."""
+        """Children, and the index up to which they are all; not more than there is room for, or than go into one
+        script."""
         children: list[Child] = []
         size = 0
         for index in wanted:
+            if len(children) == room:
+                return children, index
             child = self._child(submission, state.generation, index)
             size += len(child.item.job.payload)
             if children and size > BYTES_AT_ONCE:
@@ -157,7 +168,8 @@ class RedisChildren:
 
     def _child(self, submission: ChildrenSubmission, generation: int, index: int) -> Child:
         item, parent = submission.make(index), submission.run.job
-        ref = ParentRef(parent.id, submission.field, index, generation)
+        low = 0 if submission.window is None else submission.window.low
+        ref = ParentRef(parent.id, submission.field, index, generation, low=low)
         tail = parent.id[-1]
         if len(self._links.shards) > 1 and (text := only_key([item.job])) is not None:
             tail = tail_of(text)

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 from ironforge.job.record import Job, encode
 from ironforge.steps import journal
+from ironforge.steps.children import Window
 from ironforge.steps.journal import Entry, EntryKind
 from ironforge.store.contract import Submission
 
@@ -26,7 +27,8 @@ class NewStep(NamedTuple):
 class NewWait(NamedTuple):
     """A delivered job that goes to wait: `record` is stored instead of the delivered one, and says for what.
 
-    `field`, `value`: its entry in the journal, kept as it stands when it is there already. `fence` of the run.
+    `field`, `value`: its entry in the journal, kept as it stands when it is there already. `fence` of the run. `event`:
+    its name; of children of which more are to be submitted, `Wait.low` in digits.
     """
 
     stream: str
@@ -47,7 +49,8 @@ class NewWait(NamedTuple):
         wait, fence = job.wait, job.fence - 1
         assert wait is not None
         value = journal.encode(Entry(EntryKind.WAIT, b"", started_ms, wait.until_ms, fence))
-        what = wait.name, value, fence, wait.for_, wait.event, wait.until_ms
+        event = str(wait.low) if wait.low else wait.event
+        what = wait.name, value, fence, wait.for_, event, wait.until_ms
         return cls(stream, entry, job.id, encode(job), job.mark, *what)
 
 
@@ -82,18 +85,25 @@ class ParentRun(NamedTuple):
         return f"{self.stream}:{self.entry.decode()}"
 
 
+class NewChildren(NamedTuple):
+    """All children of a step, so many. `make` gives the submission of the one with this index, for those that go now;
+    its id is another one. `window`: how many may be open at once."""
+
+    size: int
+    make: Callable[[int], Submission]
+    window: Window | None = None
+
+
 class Children(Protocol):
     """Children of jobs that a node runs. `field`: of their entry in the journal of the parent, as `journal.field_of`
     has it."""
 
-    async def submit(
-        self, run: ParentRun, field: str, count: int, make: Callable[[int], Submission], entry: Entry | None
-    ) -> Entry:
+    async def submit(self, run: ParentRun, field: str, children: NewChildren, entry: Entry | None) -> Entry:
         """Submit those of a step that are missing. Gives the entry as the journal has it then: one of kind WAIT is to
         be waited for, of one that is WAITED there are all results.
 
-        `entry` as it was when the run began; None: there was none. `make` gives the submission of the child with this
-        index, for those that go now; its id is another one. When the parent has come back from the dead letter, those
+        `entry` as it was when the run began; None: there was none. Where no more may be open, the entry says that some
+        are missing, and the next run goes on behind them. When the parent has come back from the dead letter, those
         that did not complete in its former life are submitted again.
 
         Raises InvalidStep, StepError when the job was told to stop, LeaseLost, and what a submission raises: those

@@ -33,13 +33,20 @@ class Tied(NamedTuple):
     ties: Ties
 
 
+class ParentAsked(NamedTuple):
+    """Asks how many children of a parent are open. It goes on when those are no more than `low`."""
+
+    command: Command
+    low: int
+
+
 def end_ties(
     keys: Keys, buckets: RetentionBuckets, tied: Sequence[Tied], commands: list[Command], touched: list[str]
-) -> list[Command]:
-    """Adds to the commands of the transaction that settles these jobs, and to the keys that it touches. Gives those
-    that ask, of each parent here that was told of an end, whether others of its children are open; a workflow goes on
-    in any case."""
+) -> list[ParentAsked]:
+    """Adds to the commands of the transaction that settles these jobs, and to the keys that it touches. Gives what
+    tells whether parents here go on by these ends; a workflow does in any case."""
     told: defaultdict[bytes, list[str | bytes]] = defaultdict(list)
+    low: dict[bytes, int] = {}
     nodes: list[Job] = []
     for job_id, record, retention_ms, ties in tied:
         if not ties:
@@ -68,10 +75,11 @@ def end_ties(
             nodes.append(job)
         else:
             told[parent.id] += (parent.member, end_record(job))
+            low[parent.id] = parent.low
     if nodes:
         _tell_workflows(keys, nodes, commands, touched)
     _tell(keys, told, commands, touched)
-    return [["EXISTS", children_of(keys, parent)] for parent in told]
+    return [ParentAsked(["HLEN", children_of(keys, parent)], most) for parent, most in low.items()]
 
 
 def _tell_workflows(keys: Keys, nodes: Sequence[Job], commands: list[Command], touched: list[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -14,7 +14,7 @@ from ironforge.steps.children import MOST_CHILDREN, ChildrenState, decode_state,
 from ironforge.steps.errors import InvalidStep
 from ironforge.steps.journal import Entry, EntryKind
 from ironforge.store.contract import Submission
-from ironforge.store.steps.contract import ParentRun
+from ironforge.store.steps.contract import NewChildren, ParentRun
 
 
 class Child(NamedTuple):
@@ -26,10 +26,11 @@ class Child(NamedTuple):
 class ChildrenSubmission:
     """Of the children of one step, as it goes on. `seen`: their entry as the journal has it, empty without."""
 
-    def __init__(self, run: ParentRun, field: str, make: Callable[[int], Submission], seen: bytes) -> None:
+    def __init__(self, run: ParentRun, field: str, children: NewChildren, seen: bytes) -> None:
         self.run = run
         self.field = field
-        self.make = make
+        self.make = children.make
+        self.window = children.window
         self.seen = seen
         self.result, self.started_ms = b"", now_ms()
         if seen:

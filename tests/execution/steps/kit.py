@@ -12,6 +12,7 @@ from ironforge.job.context import Context
 from ironforge.job.record import Job, new_id
 from ironforge.process.thread_pool import Threads
 from ironforge.steps.calls import ChildJob
+from ironforge.steps.children import Window
 from ironforge.steps.journal import Entry, EntryKind
 
 
@@ -40,7 +41,9 @@ class MemoryJournal(Journal):
         self.recorded = True
         return self.entries.setdefault(field, entry)
 
-    async def submit(self, field: str, children: Sequence[ChildJob], entry: Entry | None) -> Entry:
+    async def submit(
+        self, field: str, children: Sequence[ChildJob], window: Window | None, entry: Entry | None
+    ) -> Entry:
         raise NotImplementedError
 
     async def results(self, field: str, entry: Entry, first: int) -> list[Job]:

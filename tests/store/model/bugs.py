@@ -176,7 +176,7 @@ FAMILIES = {
         (scripts.RETRY,), "take()\nleave_children(id, record)\n", "take()\n"
     ),
     "a parent goes on while children are open": Bug(
-        (scripts.WAKE,), " and redis.call('EXISTS', stem .. 'children:' .. hex(id)) == 0 then", " then"
+        (scripts.WAKE,), " and open_children(id) <= wait.low then", " then"
     ),
 }
 

@@ -13,7 +13,7 @@ from ironforge.redis.family_keys import children_of, results_of
 from ironforge.steps.errors import StepError
 from ironforge.steps.waits import Wait, member_of
 from ironforge.store import Delivery, NewWait, Submission
-from ironforge.store.steps.contract import ParentRun
+from ironforge.store.steps.contract import NewChildren, ParentRun
 from tests.store.kit import HOUR_MS, job, job_in, now_ms
 from tests.store.model.doors import ENDED, NUMBERS, Known, has_jobs
 from tests.store.model.nodes import Life
@@ -84,7 +84,7 @@ class Families(Life):
         run = ParentRun(*delivery[:2], job_in(delivery))
         family, life = self.families.get(one.job.id) or Family(), run.job.revivals
         missing = [index for index in range(count) if self.goes_now(family, field, index, life)]
-        submit = node.work.children.submit(run, field, count, self.child, self.entry(run, field))
+        submit = node.work.children.submit(run, field, NewChildren(count, self.child), self.entry(run, field))
         if one.cancel_asked and missing:
             with pytest.raises(StepError, match="told to stop"):
                 self.run(submit)

@@ -11,9 +11,10 @@ from ironforge.job.record import Job, JobState, decode, encode, shard_of
 from ironforge.redis.family_keys import children_of, results_of
 from ironforge.redis.shards import shards_of
 from ironforge.steps import journal
+from ironforge.steps.children import Window
 from ironforge.steps.journal import Entry
 from ironforge.store import Delivery, Rewrite, Submission
-from ironforge.store.steps.contract import ParentRun
+from ironforge.store.steps.contract import NewChildren, ParentRun
 from tests.store.kit import Cluster, Node, completed, job, job_in, now_ms
 
 STEP = "pack"
@@ -33,9 +34,16 @@ class Family:
         self._journal = keys.steps(self.id.hex())
         self._children, self._results = children_of(keys, self.id), results_of(keys, self.id)
 
-    async def submit(self, count: int, make: Callable[[int], Submission] | None = None, field: str = STEP) -> Entry:
+    async def submit(
+        self,
+        count: int,
+        make: Callable[[int], Submission] | None = None,
+        field: str = STEP,
+        window: Window | None = None,
+    ) -> Entry:
         """As a handler does in this run."""
-        return await self.node.work.children.submit(self.run, field, count, make or plain, self.entry(field))
+        children = NewChildren(count, make or plain, window)
+        return await self.node.work.children.submit(self.run, field, children, self.entry(field))
 
     async def results(self, count: int = 1_000, field: str = STEP) -> list[Job]:
         entry = self.entry(field)

@@ -15,7 +15,7 @@ from ironforge.steps.journal import EntryKind
 from ironforge.steps.waits import Wait, ties_of
 from ironforge.store import Delivery, NewWait, NodeStore, Settled
 from ironforge.store.node_contract import Consumer, Lease
-from ironforge.store.steps.contract import ParentRun
+from ironforge.store.steps.contract import NewChildren, ParentRun
 from tests.store.kit import HOUR_MS, job_in, now_ms
 from tests.store.steps.family import STEP, plain
 
@@ -31,7 +31,7 @@ def ended(delivery: Delivery, **changes: object) -> Settled:
 async def run_parent(work: Consumer, delivery: Delivery, count: int) -> None:
     run = ParentRun(*delivery[:2], job_in(delivery))
     entry = (await work.journal(run.stream, run.job.id)).get(STEP)
-    entry = await work.children.submit(run, STEP, count, plain, entry)
+    entry = await work.children.submit(run, STEP, NewChildren(count, plain), entry)
     recorded = {"journal": True, "version": 2}
     if entry.kind is EntryKind.WAIT:
         waiting = run.job.again(wait=Wait("children", STEP), **recorded)

@@ -29,7 +29,10 @@ end
 -- Whether this is the record of the same child as that.
 local function is_same_child(record, other)
   local one, two = kin(record), kin(other)
-  return one and two and one[30] ~= '\192' and one[30] == two[30]
+  if not one or not two then return false end
+  local parent, member = parent_of(one)
+  local other_parent, other_member = parent_of(two)
+  return parent and parent == other_parent and member == other_member
 end
 
 -- How the submission at `at` gets on: nothing when it is stored as it is; else the job that it stands for with the letter

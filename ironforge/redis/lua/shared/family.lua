@@ -6,6 +6,12 @@ local function hex(id)
   return (string.gsub(id, '.', function(byte) return string.format('%02x', string.byte(byte)) end))
 end
 
+-- What is of the wrong type says of none that it has ended.
+local function open_children(id)
+  local open = redis.pcall('HLEN', stem .. 'children:' .. hex(id))
+  return type(open) == 'number' and open or math.huge
+end
+
 local function id_text(id)
   local a, b, c, d, e = string.match(hex(id), '^(........)(....)(....)(....)(.*)$')
   return table.concat({a, b, c, d, e}, '-')

@@ -12,9 +12,9 @@ end
 -- Nothing without a parent.
 local function parent_of(job)
   if job[30] == '\192' then return end
-  local id, field, index, generation, apart = unpack(values(job[30], 2, 5))
-  local member = string.format('%s\n%.0f.%.0f', text_of(field), number_of(index), number_of(generation))
-  return string.sub(id, 3), member, apart == '\195'
+  local ref = values(job[30], 2, string.byte(job[30]) - 144)
+  local member = string.format('%s\n%.0f.%.0f', text_of(ref[2]), number_of(ref[3]), number_of(ref[4]))
+  return string.sub(ref[1], 3), member, ref[5] == '\195', ref[8] and number_of(ref[8]) or 0
 end
 
 local function text(words)
@@ -48,7 +48,7 @@ local LETTERS = {completed = 's', dead = 'f', cancelled = 'c'}
 local function is_node(member) return string.byte(member) == 10 end
 local function item_of(workflow, member, ended) return workflow .. (LETTERS[ended] or 'c') .. string.sub(member, 2) end
 
-local function tell(parent, member, apart, ended)
+local function tell(parent, member, apart, ended, low)
   if apart then
     redis.call('XADD', stem .. 'outbox', '*', 'parent', parent, 'member', member, 'record', ended)
   elseif is_node(member) then
@@ -59,7 +59,7 @@ local function tell(parent, member, apart, ended)
     redis.call('HDEL', stem .. 'children:' .. hex(parent), member)
     redis.call('HSET', stem .. 'results:' .. hex(parent), member, ended)
     redis.call('ZADD', stem .. 'wake', millis(), parent)
-    if redis.call('EXISTS', stem .. 'children:' .. hex(parent)) == 0 then
+    if redis.call('HLEN', stem .. 'children:' .. hex(parent)) <= low then
       redis.call('PUBLISH', stem .. 'signals', 'due:0')
     end
   end
@@ -81,7 +81,7 @@ end
 -- A job ends, or is dead, with this record (with `reason`: the one that it had).
 local function tell_parent(record, reason)
   local job = kin(record)
-  local parent, member, apart = nil, nil, nil
-  if job then parent, member, apart = parent_of(job) end
-  if parent then tell(parent, member, apart, end_record(job, reason)) end
+  local parent, member, apart, low = nil, nil, nil, nil
+  if job then parent, member, apart, low = parent_of(job) end
+  if parent then tell(parent, member, apart, end_record(job, reason), low) end
 end

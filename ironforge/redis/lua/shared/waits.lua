@@ -1,5 +1,6 @@
 -- Jobs that wait (with `family`), as the heads of their journals say: `<fence> <sleep, event or children> <event>\n<entry>`.
 -- One whose journal is no hash is `broken`.
+-- In the place of an event those that submit more children have how many may be open when they go on.
 local function journal_of(id) return stem .. 'steps:' .. hex(id) end
 
 local function wait_of(id)
@@ -7,8 +8,10 @@ local function wait_of(id)
   local head = redis.pcall('HGET', journal, '')
   local is_broken = type(head) == 'table'
   local fence, what, event, entry = string.match(not is_broken and head or '', '^(%d+) (%a+) ([^\n]*)\n(.*)$')
+  local low = what == 'children' and tonumber(event) or 0
+  if what == 'children' then event = '' end
   return {journal = journal, fence = fence or '0', what = what or '', event = event or '', entry = entry,
-    broken = is_broken}
+    low = low, broken = is_broken}
 end
 
 -- In front of the first write: an error for a key of the wrong type among those of a wait, or nothing.
