@@ -21,6 +21,7 @@ from ironforge.steps.calls import ChildJob
 from ironforge.steps.children import Window
 from ironforge.steps.errors import OVER, InvalidStep
 from ironforge.steps.journal import Entry
+from ironforge.steps.waits import ParentRef
 from ironforge.store import Adjustment, Consumer, Delivery, NewChildren, NewStep, ParentRun, Submission
 
 T = TypeVar("T")
@@ -79,6 +80,10 @@ class Journals:
             journal = RunJournal(self, delivery, attempt, self._executor.children)
             attempt.stepping = self._executor.steps(attempt, journal)
         return attempt.stepping
+
+    async def results_for(self, stream: str, parent: ParentRef) -> Mapping[str, bytes | None]:
+        """As `StepWork.results_for`."""
+        return await (await self.work()).results_for(stream, parent)
 
     def refusal(self, *, was_stopped: bool) -> BaseException:
         """Of a step in a run that records no more."""

@@ -154,6 +154,8 @@ class Worker(Actor):
         if job.limits:
             attempt.throttle = functools.partial(self._throttling.throttle, delivered[0])
         attempt.open_steps = self._steps_of
+        if job.parent is not None and job.parent.sources:
+            attempt.read_results = functools.partial(self._journals.results_for, delivered[0], job.parent)
         self._current = delivered, attempt
         self._watch.begin(attempt)
         if self._hooks is not None:

@@ -19,6 +19,7 @@ from ironforge.job.json_values import encode_result
 from ironforge.job.tracebacks import UnusableResult, describe, leaves_of, message_of, type_name
 from ironforge.steps.errors import UnusableStep
 from ironforge.steps.parking import Parked, Pending
+from ironforge.workflows.errors import Unresolved
 
 GROUP_MEMBERS: Final = 1_000
 
@@ -105,6 +106,8 @@ def _read(error: BaseException) -> Conclusion:
         return Conclusion(Verdict.DISCARD, "Discard", _reasons(discards))
     if isinstance(error, UnusableStep):
         error = UnusableResult(f"{error.code}: {message_of(error)}")
+    if isinstance(error, Unresolved):
+        error = UnusableResult(f"unresolved_reference: {message_of(error)}")
     if isinstance(error, UnusableResult):
         return Conclusion(Verdict.UNUSABLE, error.reason.partition(":")[0], message_of(error))
     return Conclusion(Verdict.FAILURE, *describe(error))

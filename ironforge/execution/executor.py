@@ -23,6 +23,7 @@ from ironforge.execution.process_pool import Processes
 from ironforge.execution.steps.children import maker
 from ironforge.execution.steps.journal import Journal
 from ironforge.execution.steps.run import Steps
+from ironforge.execution.workflows.mapping import Maps
 from ironforge.handlers.binding import Arguments
 from ironforge.handlers.forge import Forge, Handler
 from ironforge.handlers.lifespan import Provided
@@ -37,6 +38,8 @@ from ironforge.settings import Settings, namespaces_of
 from ironforge.steps.calls import ChildJob
 from ironforge.store import Submission
 from ironforge.store.versions import begun
+from ironforge.workflows.jobs import MAP_KIND
+from ironforge.workflows.payloads import resolved
 
 __all__ = ["Attempt", "Ending", "Executor", "Interrupt", "Outcome", "Steps"]
 
@@ -72,6 +75,8 @@ class Executor:
         staying = (kind for kind, each in self._handlers.items() if each.version_policy == "same")
         self._same = dict.fromkeys(staying, settings.app_version) if settings.app_version else {}
         self._endpoints = {kind: compose(layers, self._endpoint(each)) for kind, each in self._handlers.items()}
+        maps = Maps()
+        self._handlers[MAP_KIND], self._endpoints[MAP_KIND] = maps.handler, maps.run
 
     def prepare(self, record: bytes, stream: str = "") -> Attempt:
         """Decode and find the handler.
@@ -140,8 +145,10 @@ class Executor:
         running.set(attempt)
         handler = attempt.handler
         context = attempt.begin()
+        if attempt.read_results is not None and handler.kind != MAP_KIND and not await self._resolve(attempt):
+            return
         try:
-            attempt.arguments = handler.binder.bind(attempt.job.payload)
+            attempt.arguments = handler.binder.bind(attempt.resolved or attempt.job.payload)
         except BaseException as error:  # noqa: BLE001 - a type's own code may raise anything
             words = message_of(error) if isinstance(error, InvalidPayload) else f"payload: {in_words(error)}"
             # It is tried again: the next node may have the version of the application that the payload was made for.
@@ -164,6 +171,20 @@ class Executor:
             attempt.outcome = self._outcomes.interrupted(attempt)
             return
         attempt.outcome = self._outcomes.concluded(attempt, end if attempt.failure is None else raised(attempt.failure))
+
+    async def _resolve(self, attempt: Attempt) -> bool:
+        """Put the results of other nodes into the payload; False: the attempt has ended instead."""
+        assert attempt.read_results is not None
+        try:
+            attempt.resolved = resolved(attempt.job.payload, await attempt.read_results())
+        except BaseException as error:  # noqa: BLE001 - of the store, of what is not there, or its cancellation
+            attempt.task = None
+            if attempt.outcome is None and attempt.interrupt is not None:
+                attempt.outcome = self._outcomes.interrupted(attempt)
+            elif attempt.outcome is None:
+                attempt.outcome = self._outcomes.concluded(attempt, raised(error))
+            return False
+        return True
 
     def give_up(self, attempt: Attempt) -> None:
         """The worker waits for it no longer: its handler ignores the interrupt."""
@@ -217,8 +238,9 @@ class Executor:
 
         def in_process(context: Context, attempt: Attempt) -> Awaitable[Any]:
             job, limit = attempt.job, attempt.timeout_seconds
-            about = job.kind, job.payload, job.id, job.attempt + 1, job.fence, limit
-            request = Request(module, path, name, *about, attempt.namespace, job.limits, job.tick)
+            about = job.kind, attempt.payload, job.id, job.attempt + 1, job.fence, limit
+            more = attempt.namespace, job.limits, job.tick, context.workflow
+            request = Request(module, path, name, *about, *more)
             return self._processes.run(request, context, lambda: attempt.steps_of(context))
 
         return in_process

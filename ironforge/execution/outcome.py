@@ -13,7 +13,8 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
 
 import msgspec
 
@@ -25,11 +26,11 @@ from ironforge.formats.timestamps import now_ms
 from ironforge.handlers.binding import Arguments
 from ironforge.handlers.forge import Handler
 from ironforge.job import retry
-from ironforge.job.context import Context, Throttle
+from ironforge.job.context import Context, Throttle, WorkflowNode
 from ironforge.job.crashes import cleared
 from ironforge.job.expiry import EXPIRED
 from ironforge.job.limits import LimitUse, claims_of, throttled_mark, use_of
-from ironforge.job.record import RECORD_VERSION, Job, JobState, encode
+from ironforge.job.record import RECORD_VERSION, Job, JobState, encode, format_id
 from ironforge.job.tracebacks import AttemptError
 from ironforge.job.uniqueness import held_key
 from ironforge.settings import Settings
@@ -82,11 +83,16 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     waits_since_ms: int = 0
 
 
+# Results of nodes as JSON, by their ids; None: it did not succeed.
+ReadResults: TypeAlias = Callable[[], Awaitable[Mapping[str, bytes | None]]]
+
+
 class Attempt(msgspec.Struct, eq=False):
     """One run of one job. `started` (monotonic) is infinite until the handler really runs: waiting for a free
     thread or process does not count against the time limit. `outcome` is set when there is nothing to run. `throttle`:
     of a job that uses limits, for its context. `open_steps`: those of the run, for its context; `stepping`: once it has
-    some."""
+    some. `read_results`: of a job of a node that refers to results of others; `resolved`: its payload with these in
+    it."""
 
     job: Job
     handler: Handler
@@ -103,6 +109,13 @@ class Attempt(msgspec.Struct, eq=False):
     throttle: Throttle | None = None
     open_steps: Callable[[Context], Steps] | None = None
     stepping: Steps | None = None
+    read_results: ReadResults | None = None
+    resolved: bytes = b""
+
+    @property
+    def payload(self) -> bytes:
+        """For its handler."""
+        return self.resolved or self.job.payload
 
     def seconds_left(self) -> float:
         """Of the time limit; all of it as long as the handler has not started."""
@@ -129,6 +142,8 @@ class Attempt(msgspec.Struct, eq=False):
         )
         if self.throttle is not None:
             context.use_limits(job.limits, self.throttle)
+        if job.parent is not None and job.parent.is_workflow:
+            context.workflow = WorkflowNode(format_id(job.parent.id), job.parent.node)
         return context
 
     def wait(self) -> None:

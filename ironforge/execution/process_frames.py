@@ -12,6 +12,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from ironforge.execution.conclusion import Conclusion
+from ironforge.job.context import WorkflowNode
 from ironforge.job.limits import LimitUse
 from ironforge.job.options import JobOptions
 from ironforge.job.record import Job
@@ -44,6 +45,7 @@ class Request(msgspec.Struct, array_like=True, frozen=True, tag_field="said", ta
     namespace: str = "default"
     limits: tuple[LimitUse, ...] = ()
     tick: JobTick | None = None
+    workflow: WorkflowNode | None = None
 
 
 class Ask(msgspec.Struct, array_like=True, frozen=True, tag_field="said", tag="ask"):

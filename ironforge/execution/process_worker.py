@@ -134,6 +134,7 @@ class _Run:
         about = request.kind, request.attempt, request.fence, request.timeout_seconds, request.namespace, request.tick
         self.context = Context(request.job_id, *about, self._steps_of)
         self.context.use_limits(request.limits, self._throttle)
+        self.context.workflow = request.workflow
         self._told: list[tuple[str, int]] = []
         self._fence = request.fence
         self._journal = ChildJournal(ask)

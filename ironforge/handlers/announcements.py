@@ -5,16 +5,18 @@ from __future__ import annotations
 from ironforge.errors import ConfigError, InvalidPayload
 from ironforge.handlers.forge import Forge, Handler
 from ironforge.job.definition import MAX_KINDS, Announcement, decode_definition
+from ironforge.job.options import KindOptions
 from ironforge.logs.setup import get_logger
 from ironforge.schedules.in_code import announcement_of
 from ironforge.settings import environment_name
+from ironforge.workflows.jobs import MAP_KIND
 
 _log = get_logger("ironforge.handlers")
 
 
 def announcements_of(forge: Forge, version: str) -> list[Announcement]:
-    """`version`: the application's. Raises ConfigError when there are too many kinds, or jobs are to stay with a
-    version and there is none."""
+    """Of its kinds, and of the one that every node runs. `version`: the application's. Raises ConfigError when there
+    are too many kinds, or jobs are to stay with a version and there is none."""
     if len(forge.kinds) > MAX_KINDS:
         raise ConfigError(
             f"this application registers {len(forge.kinds)} kinds, and a node announces {MAX_KINDS} at most: "
@@ -26,7 +28,8 @@ def announcements_of(forge: Forge, version: str) -> list[Announcement]:
             f"jobs of kind {staying[0]!r} stay with the version of the application that began them, and there is none: "
             f"set {environment_name('app_version')}"
         )
-    return [_announcement(each, version) for each in handlers]
+    own = Announcement.of(MAP_KIND, "", KindOptions(), None)
+    return [*(_announcement(each, version) for each in handlers), own]
 
 
 def limits_of(forge: Forge) -> list[Announcement]:

@@ -19,7 +19,7 @@ from ironforge.handlers.binding import Binder, binder_of
 from ironforge.handlers.extensions import Function
 from ironforge.handlers.lifespan import Lifespan
 from ironforge.handlers.middleware import SubmissionCall, through
-from ironforge.handlers.names import name_of, no_handler
+from ironforge.handlers.names import check_free, name_of, no_handler
 from ironforge.handlers.process_target import target_of
 from ironforge.handlers.submission import SubmissionBuilder, Submitter, each_of
 from ironforge.handlers.workflows import SubmitsWorkflows
@@ -145,12 +145,7 @@ class Forge(SubmitsWorkflows):
 
     def _add(self, handler: Handler) -> None:
         self._check_open(handler.kind)
-        taken = self._handlers.get(handler.kind)
-        if taken is not None:
-            raise ConfigError(
-                f"kind {handler.kind!r} is registered twice: by {name_of(taken.function)} "
-                f"and by {name_of(handler.function)}"
-            )
+        check_free(handler.kind, handler.function, self._handlers)
         self._handlers[handler.kind] = handler
         self._kinds.setdefault(handler.function, handler.kind)
 

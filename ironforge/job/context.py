@@ -12,6 +12,8 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol, TypeAlias
 
+import msgspec
+
 from ironforge.errors import InvalidJob
 from ironforge.formats.duration import Duration
 from ironforge.job.checks import check_throttle, check_whole
@@ -38,13 +40,21 @@ StepsOf: TypeAlias = "Callable[[Context], Stepping]"
 _NOTHING_USED: Final[Mapping[LimitUse, int]] = {}
 
 
+class WorkflowNode(msgspec.Struct, array_like=True, frozen=True):
+    """The workflow that a job belongs to, by its id, and which node of it the job is."""
+
+    id: str
+    node: str
+
+
 class Context(StepCalls):
     """Annotate a handler's parameter with `Context` and the handler receives it.
 
     `kind`: the job's kind. `attempt`: the number of this attempt, from 1. `fence`: rises with every further
     run of the job; send it along with writes to other systems, and let them refuse a lower fence than they
     have seen. `namespace`: whose job it is. `units_used`: of its limits, as `used` was told. Of the job of a schedule,
-    each run of it: `schedule`, the name, and `tick_at`, the time of its tick in UTC; of any other job None.
+    each run of it: `schedule`, the name, and `tick_at`, the time of its tick in UTC; of any other job None. `workflow`:
+    of the job of a node, the workflow's `id`, and `node`, its own in there; of any other job None.
     """
 
     __slots__ = (
@@ -61,6 +71,7 @@ class Context(StepCalls):
         "kind",
         "namespace",
         "units_used",
+        "workflow",
     )
 
     def __init__(  # noqa: PLR0917 - keywords would cost more than the whole object
@@ -87,6 +98,7 @@ class Context(StepCalls):
         self._uses: Sequence[LimitUse] = ()
         self._throttle: Throttle | None = None
         self.units_used = _NOTHING_USED
+        self.workflow: WorkflowNode | None = None
 
     @property
     def id(self) -> str:
@@ -162,7 +174,7 @@ class Context(StepCalls):
 
     @property
     def logger(self) -> Any:
-        """A structlog logger that carries the job's id, kind, attempt and namespace, and its tick."""
+        """A structlog logger that carries the job's id, kind, attempt and namespace, and its tick or its node."""
         if self._logger is None:
             import structlog  # noqa: PLC0415 - a tenth of a second that only jobs which log shall pay
 
@@ -172,6 +184,8 @@ class Context(StepCalls):
     def log_fields(self) -> dict[str, Any]:
         """What says in a line of the log whose it is."""
         about = {"job_id": self.id, "kind": self.kind, "attempt": self.attempt, "namespace": self.namespace}
+        if self.workflow is not None:
+            about |= {"workflow": self.workflow.id, "node": self.workflow.node}
         return about if self._tick is None else about | self._tick.log_fields
 
 

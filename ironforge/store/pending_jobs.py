@@ -19,6 +19,7 @@ from ironforge.store.node_view import JOBS_NAMED, About, NodeView, RunningJob
 from ironforge.store.retention import score_ms
 from ironforge.store.versions import in_line
 from ironforge.version import VERSION
+from ironforge.workflows.jobs import MAP_KIND
 
 # What may be read for the names: the server has to read a payload to see what is in front of it.
 NAMING_BYTES: Final = 4 * 1024 * 1024
@@ -122,7 +123,7 @@ async def nodes(keys: Keys, run: Run) -> list[NodeView]:
             deadline - now_ms,
             dict(by_queue[node]),
             sorted(jobs[node], key=lambda job: job.started_ms),
-            *(*roster.get(node, About()).shown, sorted(announced.get(node, ()))),
+            *(*roster.get(node, About()).shown, sorted({*announced.get(node, ())} - {MAP_KIND})),
         )
         for node, deadline in leases.items()
     ]

@@ -22,3 +22,4 @@ class Unresolved(IronForgeError):
     def __init__(self, place: str, why: str) -> None:
         super().__init__(f"{place}: {why}")
         self.place = place
+        self.why = why

@@ -12,6 +12,7 @@ from ironforge.formats.suggest import closest
 from ironforge.job.checks import check_name
 from ironforge.workflows.definition import MAX_EDGES, MAX_NODES, EdgeWhen, Node, Workflow, id_of
 from ironforge.workflows.errors import wrong
+from ironforge.workflows.payloads import parse_reference, words_in
 
 # Of a cycle that is longer, the beginning is told.
 _TOLD: Final = 10
@@ -61,10 +62,21 @@ class Graph:
         """Whether this one has always ended when that one starts."""
         return bool(self._ancestors[of] >> number & 1)
 
+    def is_needed(self, number: int) -> bool:
+        """Whether something is to get its result: a node that refers to it, or what undoes it."""
+        node = self.nodes[number]
+        return node.compensate is not None or node.id in self._referenced
+
     def unknown(self, name: str, field: str) -> InvalidJob:
         """How an id is refused that no node has."""
         close = closest(name, [*self.numbers][:_SUGGESTED_FROM])
         return wrong(field, f"there is no node {name[:150]!r}", f"did you mean {close!r}?" if close else "add it")
+
+    @cached_property
+    def _referenced(self) -> frozenset[str]:
+        found = {reference.node for node in self.nodes for _, reference in words_in(bytes(node.payload)).results}
+        overs = (node.map.over for node in self.nodes if node.map is not None)
+        return frozenset(found.union(parse_reference(over, "map.over").node for over in overs))
 
     @cached_property
     def _ancestors(self) -> list[int]:

@@ -20,13 +20,15 @@ _OF_MAP: Final = ("delay_seconds", "run_at")
 
 class MapPayload(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """The payload of a job of MAP_KIND: a job of `kind` for each item of `over`, with these options. In `payload` are
-    words yet. `max_parallel`: how many of them there are at once; None: all."""
+    words yet. `max_parallel`: how many of them there are at once; None: all. `needed`: its result has to be there, else
+    it is null where it would be too large."""
 
     kind: str
     over: str
     payload: msgspec.Raw
     max_parallel: int | None = None
     options: NodeOptions | None = None
+    needed: bool = True
 
 
 class NodeJob(NamedTuple):
@@ -39,8 +41,8 @@ class NodeJob(NamedTuple):
     references: tuple[str, ...]
 
 
-def job_of(workflow: Workflow, node: Node) -> NodeJob:
-    """Of a workflow that was checked."""
+def job_of(workflow: Workflow, node: Node, *, needed: bool = True) -> NodeJob:
+    """Of a workflow that was checked. `needed`: whether something is to get the result of the node."""
     payload, options = bytes(node.payload), workflow.options_of(node)
     words = words_in(payload)
     found = [reference.node for _, reference in words.results]
@@ -55,6 +57,7 @@ def job_of(workflow: Workflow, node: Node) -> NodeJob:
         payload=template,
         max_parallel=node.map.max_parallel,
         options=_without(options, _OF_MAP),
+        needed=needed,
     )
     return NodeJob(MAP_KIND, msgspec.json.encode(made), _without(options, _OF_ITEMS), tuple(dict.fromkeys(found)))
 

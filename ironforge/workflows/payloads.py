@@ -15,7 +15,7 @@ import msgspec
 from ironforge.formats.json_rules import SHOWN_CHARACTERS
 from ironforge.formats.suggest import closest
 from ironforge.job.checks import MAX_PAYLOAD_BYTES
-from ironforge.workflows.definition import MAX_ITEMS
+from ironforge.workflows.definition import MAX_ITEMS, MAX_PAYLOADS_BYTES
 from ironforge.workflows.errors import Unresolved, wrong
 
 RESULT: Final = "$result"
@@ -101,6 +101,22 @@ def resolved(payload: bytes, results: Mapping[str, bytes | None], item: bytes | 
 
     filled = _replaced(payload, "payload", fill)
     if len(filled) > MAX_PAYLOAD_BYTES:
+        raise _too_large("payload")
+    return filled
+
+
+def with_results(payload: bytes, results: Mapping[str, bytes | None]) -> bytes:
+    """The payload of a map with results in it, for `resolved` to put each item in: what it takes to look those up is
+    done once. Raises Unresolved."""
+    parts = _Parts(results, None)
+
+    def fill(word: str, given: bytes, place: str) -> bytes:
+        if word == ITEM:
+            return b'{"%s":%s}' % (ITEM.encode(), given)
+        return b'{"%s":%s}' % (LITERAL.encode(), given if word == LITERAL else parts.of(word, _text(given), place))
+
+    filled = _replaced(payload, "payload", fill)
+    if len(filled) > MAX_PAYLOADS_BYTES:
         raise _too_large("payload")
     return filled
 

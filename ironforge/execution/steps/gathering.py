@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from typing import Any, Final
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -15,8 +15,30 @@ from ironforge.steps.errors import ChildFailed, ChildrenFailed, StepError
 from ironforge.steps.journal import Entry
 from ironforge.steps.names import shown
 
+T_co = TypeVar("T_co", covariant=True)
+
 # Of results that are handed out as a list.
 MAX_LIST_BYTES: Final = 4 * 1024 * 1024
+
+
+class Read(Protocol[T_co]):
+    """Makes something of the results of children by their entry in the journal, which has this name."""
+
+    async def __call__(self, journal: Journal, field: str, entry: Entry, /) -> T_co: ...
+
+
+async def encoded_results(journal: Journal, field: str, entry: Entry, *, most_bytes: int) -> bytes | None:
+    """A list of all of them as they are, as JSON; None where that would have more bytes. Raises ChildrenFailed."""
+    pages = _Pages(journal, field, entry, return_exceptions=False, value_of=lambda job: job.result)
+    found: list[Any] = []
+    failed: list[Any] = []
+    while pages.left:
+        page = await pages.read()
+        failed += (each for each in page if isinstance(each, ChildFailed))
+        # Those that are too large are not kept, but one that has failed is found.
+        found += page if pages.size + pages.count < most_bytes else ()
+    pages.check(failed)
+    return b"[%s]" % b",".join(found) if pages.size + pages.count < most_bytes else None
 
 
 async def results(journal: Journal, field: str, entry: Entry, *, return_exceptions: bool) -> Any:
@@ -35,25 +57,34 @@ async def results(journal: Journal, field: str, entry: Entry, *, return_exceptio
 class _Pages:
     """What is not read yet."""
 
-    def __init__(self, journal: Journal, field: str, entry: Entry, *, return_exceptions: bool) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        field: str,
+        entry: Entry,
+        *,
+        return_exceptions: bool,
+        value_of: Callable[[Job], Any] = lambda job: msgspec.json.decode(job.result),
+    ) -> None:
         self._journal = journal
         self._field = field
         self._entry = entry
         self._return_exceptions = return_exceptions
-        self._count = decode_state(entry.result).count
+        self._value_of = value_of
+        self.count = decode_state(entry.result).count
         self._next = 0
         self.size = 0
 
     @property
     def left(self) -> bool:
-        return self._next < self._count
+        return self._next < self.count
 
     async def read(self) -> list[Any]:
         """The next ones; what has no result is a ChildFailed."""
         jobs = await self._journal.results(self._field, self._entry, self._next)
         if not jobs:
             raise StepError(f"the results of step {shown(self._field)} from child {self._next} on are gone")
-        values = [_value(job, index) for index, job in enumerate(jobs, start=self._next)]
+        values = [self._value(job, index) for index, job in enumerate(jobs, start=self._next)]
         self._next += len(jobs)
         self.size += sum(len(job.result) for job in jobs)
         return values
@@ -62,14 +93,13 @@ class _Pages:
         """Raises ChildrenFailed."""
         failed = [value for value in values if isinstance(value, ChildFailed)]
         if failed and not self._return_exceptions:
-            raise ChildrenFailed(shown(self._field), failed, self._count)
+            raise ChildrenFailed(shown(self._field), failed, self.count)
 
-
-def _value(job: Job, index: int) -> Any:
-    if job.ended == JobState.COMPLETED:
-        return msgspec.json.decode(job.result)
-    reason = job.reason or (f"{job.errors[-1].type}: {job.errors[-1].message}" if job.errors else "")
-    return ChildFailed(job.text_id, index, job.ended, reason)
+    def _value(self, job: Job, index: int) -> Any:
+        if job.ended == JobState.COMPLETED:
+            return self._value_of(job)
+        reason = job.reason or (f"{job.errors[-1].type}: {job.errors[-1].message}" if job.errors else "")
+        return ChildFailed(job.text_id, index, job.ended, reason)
 
 
 async def _on_loop(values: list[Any], pages: _Pages) -> AsyncIterator[Any]:

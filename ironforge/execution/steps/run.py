@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -32,6 +33,8 @@ from ironforge.steps.errors import DuplicateStep, EventTimeout, InvalidStep
 from ironforge.steps.journal import Entry, EntryKind, field_of
 from ironforge.steps.names import checked_field, checked_key, event_name_problem, shown
 from ironforge.steps.parking import Parked, Pending
+
+T = TypeVar("T")
 
 SWALLOWED: Final = (
     "the handler caught what parks its job (Parked, a BaseException) and went on: catch Exception, or raise it again"
@@ -69,7 +72,8 @@ class Steps:
     def gather(
         self, name: str, children: Iterable[ChildJob], *, return_exceptions: bool, max_parallel: int | None
     ) -> Any:
-        return begun(self._gather(name, children, max_parallel, return_exceptions=return_exceptions))
+        read = functools.partial(gathering.results, return_exceptions=return_exceptions)
+        return begun(self.children(name, children, max_parallel, read))
 
     # ----------------------------------------------------------------------- what the executor asks
 
@@ -118,9 +122,10 @@ class Steps:
             raise EventTimeout(f"event {event} did not come within {seconds:g} s")
         return msgspec.json.decode(entry.result)
 
-    async def _gather(
-        self, name: str, children: Iterable[ChildJob], max_parallel: int | None, *, return_exceptions: bool
-    ) -> Any:
+    async def children(
+        self, name: str, children: Iterable[ChildJob], max_parallel: int | None, read: gathering.Read[T]
+    ) -> T:
+        """What `read` makes of their results."""
         named = children if isinstance(children, Sequence) else list(children)
         window = Window.of(max_parallel, len(named))
         field = self._claim(checked_field(name), waits=True)
@@ -131,7 +136,7 @@ class Steps:
         if found.kind is EntryKind.WAIT:
             low = 0 if window is None or decode_state(found.result).is_complete else window.low
             raise self.park(Pending("children", field, started_ms=found.started_ms, low=low))
-        return await gathering.results(self.journal, field, found, return_exceptions=return_exceptions)
+        return await read(self.journal, field, found)
 
     # ----------------------------------------------------------------------- parts of them
 

@@ -41,6 +41,7 @@ from ironforge.store.steps.families import FamilySweep
 from ironforge.store.steps.family_audit import FamilyAudit
 from ironforge.store.steps.links import ShardLinks
 from ironforge.store.steps.recorder import Recorder
+from ironforge.store.steps.sources import Sources
 from ironforge.store.steps.wait_audit import WaitAudit
 from ironforge.store.steps.waker import Waker
 from ironforge.store.workflows.advancer import Advancer
@@ -87,7 +88,7 @@ class RedisConsumer(Rewriting):
         self._advancer = Advancer(settings, lease, links)
         self._copies = EventCopies([EventShard(link.keys, link.connection) for link in links.shards], links.shard)
         self.audit_waits = WaitAudit(keys, lease, commanding).page
-        self.audit_workflows = WorkflowAudit(lease, links).page
+        self.audit_workflows, self.results_for = WorkflowAudit(lease, links).page, Sources(links).read
         self.audit_limits = LimitAudit(keys, lease, commanding).page
         self.alone = RedisAlone(self._keys, lease, commanding, self.reader)
         self._acknowledger = Acknowledger(settings, self._keys, lease)

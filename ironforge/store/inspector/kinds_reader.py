@@ -14,6 +14,7 @@ from ironforge.redis.replies import pairs
 from ironforge.redis.scripts import KINDS
 from ironforge.store.kinds import KEPT_MS, NOTED_MS, Kind, Kinds, KindVersion
 from ironforge.store.pending_jobs import Run, read_roster, read_runs
+from ironforge.workflows.jobs import MAP_KIND
 
 # And what a door makes of it.
 _Definition: TypeAlias = tuple[KindDefinition, CheckedOptions]
@@ -75,7 +76,7 @@ def _definition(text: str) -> _Definition:
 def _with_nodes(
     stored: Mapping[str, Sequence[KindVersion]], runs: Mapping[str, Mapping[str, str]], since_ms: int
 ) -> dict[str, Kind]:
-    """Without those that no node runs and none was seen with since then."""
+    """Without those that no node runs and none was seen with since then, and those that are of no application."""
     nodes: dict[tuple[str, str], list[str]] = {}
     for node in sorted(runs):
         for one in runs[node].items():
@@ -83,6 +84,6 @@ def _with_nodes(
     found = {}
     for name, known in stored.items():
         versions = [each._replace(nodes=nodes.get((name, each.digest), ())) for each in known]
-        if any(each.nodes or each.seen_ms >= since_ms for each in versions):
+        if name != MAP_KIND and any(each.nodes or each.seen_ms >= since_ms for each in versions):
             found[name] = Kind.of(name, versions)
     return found

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from ironforge.steps.journal import Entry
+from ironforge.steps.waits import ParentRef
 from ironforge.store.consumer.consumer import RedisConsumer
 from ironforge.store.sharding.fan_out import gather_all
 from ironforge.store.steps.contract import NewStep
@@ -33,3 +34,7 @@ class ShardedSteps:
     async def journal(self, stream: str, job_id: bytes) -> Mapping[str, Entry]:
         part, _, own_stream = stream.partition("/")
         return await self._parts[int(part)].journal(own_stream, job_id)
+
+    async def results_for(self, stream: str, parent: ParentRef) -> Mapping[str, bytes | None]:
+        part, _, own_stream = stream.partition("/")
+        return await self._parts[int(part)].results_for(own_stream, parent)

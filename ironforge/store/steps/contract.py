@@ -9,6 +9,7 @@ from ironforge.job.record import Job, encode
 from ironforge.steps import journal
 from ironforge.steps.children import Window
 from ironforge.steps.journal import Entry, EntryKind
+from ironforge.steps.waits import ParentRef
 from ironforge.store.contract import Submission
 
 
@@ -67,6 +68,11 @@ class StepWork(Protocol):
     async def journal(self, stream: str, job_id: bytes) -> Mapping[str, Entry]:
         """Of a job that was delivered from this stream, by the names of entries. Raises IncompatibleRecord when one
         cannot be read."""
+
+    async def results_for(self, stream: str, parent: ParentRef) -> Mapping[str, bytes | None]:
+        """What the job of a node that was delivered from this stream gets of others: their results as JSON, by their
+        ids; None: it has ended and did not succeed. Raises Unresolved when they are too large together,
+        IncompatibleRecord when nothing is known of the end of one."""
 
     async def park_waiting(self, batch: Sequence[NewWait]) -> None:
         """Out of their streams, until what they wait for is there; then they are requeued by what promotes due jobs."""

@@ -103,7 +103,7 @@ class NodeJobs:
     def job(self, number: int, options: CheckedOptions) -> NodeJob:
         """Of the node with this number. Raises InvalidJob for a payload without the key that its kind takes from it."""
         node = self._graph.nodes[number]
-        made = job_of(self._document, node)
+        made = job_of(self._document, node, needed=node.map is None or self._graph.is_needed(number))
         return self._made(number, made.references, options.job(made.kind, made.payload, self._id), options, node.id)
 
     def undoing(self, number: int, options: CheckedOptions) -> NodeJob:

@@ -1,0 +1,1 @@
+"""What nodes do themselves for workflows: the jobs of a map."""
