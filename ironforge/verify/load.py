@@ -21,6 +21,8 @@ from ironforge.verify.nodes import FAULTS
 from ironforge.verify.schedules.load import ScheduleLoad
 from ironforge.verify.submitter import cancel, fairness
 
+# Of the rate, after the time of the plan: what a slow machine had not done by then would be ever more.
+LONGER: Final = 0.1
 MISBEHAVING: Final[Sequence[Payload]] = [{"failures": 1, "how": how} for how in MISBEHAVIOUR]
 FIRST_JOBS: Final[Sequence[Payload]] = (
     *({} for _ in range(5)),
@@ -90,7 +92,7 @@ class Load:
         await self._submit_twice()
 
     async def run(self, longer: Callable[[], bool] = lambda: False) -> None:
-        """For the time of the plan, and for as long after that as it is to go on `longer`."""
+        """For the time of the plan, and for as long after that as it is to go on `longer`, a few of all."""
         start = time.monotonic()
 
         def goes_on() -> bool:
@@ -107,7 +109,8 @@ class Load:
             if killers and elapsed > self._plan.seconds / 4:  # among neighbours
                 await self._submit([{}] * killers, kind=KILLER)
                 killers = 0
-            behind = already + int(elapsed * self._plan.rate) - len(self.ids)
+            seconds = min(elapsed, self._plan.seconds) + max(0.0, elapsed - self._plan.seconds) * LONGER
+            behind = already + int(seconds * self._plan.rate) - len(self.ids)
             if behind > 0:
                 await (self._submit_twice() if self._rng.random() < 0.05 else self._submit_some(min(behind, 500)))
             await asyncio.sleep(0.02)
