@@ -61,6 +61,8 @@ class Undoing(NamedTuple):
     @property
     def undone(self) -> dict[int, NodeState]:
         """As `Compensation.undone`: one at a time, so all but the last have succeeded."""
+        if self.last is not None and self.last not in self.order:
+            return {self.last: self.how or NodeState.RUNNING}
         begun = self.order[len(self._left()) :]
         found = dict.fromkeys(reversed(begun), NodeState.SUCCEEDED)
         if begun:
@@ -68,4 +70,7 @@ class Undoing(NamedTuple):
         return found
 
     def _left(self) -> Sequence[int]:
-        return self.order if self.last is None else self.order[: self.order.index(self.last)]
+        if self.last is None:
+            return self.order
+        # Where the order is damaged, what came before is not known.
+        return self.order[: self.order.index(self.last)] if self.last in self.order else ()

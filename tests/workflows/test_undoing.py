@@ -31,3 +31,9 @@ def test_undoing_is_compensation(graph: Graph, data: st.DataObject) -> None:
         else:
             last, how = undoing.next, None
             compensation.start(last)
+
+
+def test_where_the_order_is_damaged_nothing_more_is_undone() -> None:
+    undoing = Undoing([1, 2], 7, NodeState.SUCCEEDED)
+    assert (undoing.next, undoing.is_open, undoing.undone) == (None, False, {7: NodeState.SUCCEEDED})
+    assert Undoing([], 7).is_open
