@@ -7,7 +7,8 @@ what moved in between is looked up again.
 from __future__ import annotations
 
 import contextlib
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from ironforge.errors import InvalidState, JobNotFound, StoreUnavailable
 from ironforge.formats.timestamps import now_ms
@@ -24,6 +25,7 @@ from ironforge.store.retention import RetentionBuckets, state_at, terminal_recor
 
 # Others would have to move a job between every read and write for this many times in a row.
 CHASES: Final = 20
+_VERDICTS: Final = {b"cancelled": JobState.CANCELLED, b"running": JobState.RUNNING}
 
 
 class LocatedJobs:
@@ -53,14 +55,12 @@ class LocatedJobs:
 
     async def record(self, location: Location, job_id: bytes) -> bytes | None:
         """None: it is no longer there."""
-        record: bytes | None
+        return _record_in(location, await self._connection.call(*self._ask_for(job_id, location)))
+
+    def _ask_for(self, job_id: bytes, location: Location) -> Command:
         if not location.entry:
-            record = await self._connection.call("HGET", self._keys.parked, job_id)
-            return record
-        stream = self._keys.stream(location.stream)
-        entries = await self._connection.call("XRANGE", stream, location.entry, location.entry)
-        record = entries[0][1][1] if entries else None
-        return record
+            return ["HGET", self._keys.parked, job_id]
+        return ["XRANGE", self._keys.stream(location.stream), location.entry, location.entry]
 
     async def cancel(self, job_id: bytes, reason: str = "", *, unless_moved: Command = ()) -> JobState:
         """CANCELLED: it will never run. RUNNING: its node has been told. Raises JobNotFound, InvalidState.
@@ -81,6 +81,27 @@ class LocatedJobs:
             if state is not None:
                 return state
         raise elusive(job_id)
+
+    async def cancel_together(self, job_ids: Sequence[bytes]) -> dict[bytes, JobState]:
+        """As `cancel`, in three round trips for all: what became of those that were where they were looked for. The
+        others have to be cancelled one by one."""
+        places = await self._connection.call("HMGET", self._keys.index, *job_ids)
+        located = [(job_id, Location(raw)) for job_id, raw in zip(job_ids, places, strict=True) if raw]
+        alive = [(job_id, location) for job_id, location in located if location.place != "d"]
+        records = await self._connection.pipeline([self._ask_for(*each) for each in alive]) if alive else []
+        commands: list[Command] = []
+        asked = []
+        for (job_id, location), reply in zip(alive, records, strict=True):
+            record = _record_in(location, reply)
+            if record is not None and not decode(record).is_workflow:
+                asked.append(job_id)
+                commands.append(CANCEL.by_hash(*self._cancelling(location, job_id, record)))
+        replies = await self._connection.exchange(commands) if commands else []
+        return {
+            job_id: _VERDICTS[reply]
+            for job_id, reply in zip(asked, replies, strict=True)
+            if isinstance(reply, bytes) and reply in _VERDICTS
+        }
 
     async def cancel_unless_started(self, job_id: bytes, reason: str) -> bool:
         """Whether it will never run. One that has been delivered once goes on. Raises JobNotFound, InvalidState."""
@@ -115,6 +136,16 @@ class LocatedJobs:
         has expired, nor where `told`, its place from then on, is empty. `unless_moved`: as in `cancel`."""
         if record is None:
             return None
+        names, arguments = self._cancelling(location, job_id, record, reason, told=told)
+        verdict: bytes = await self._connection.run(CANCEL, names, [*arguments, *unless_moved])
+        if verdict == b"kept":
+            raise not_now("cancelled", job_id, state_at(location.raw), "no other run takes its place")
+        return _VERDICTS.get(verdict)
+
+    def _cancelling(
+        self, location: Location, job_id: bytes, record: bytes, reason: str = "", *, told: str | None = None
+    ) -> tuple[list[str], Command]:
+        """Keys and arguments."""
         keys, job = self._keys, decode(record)
         ended = job.finish(JobState.CANCELLED, now_ms(), reason=reason)
         place = self._retention.place(job_id, self._retention.retention_ms(ended))
@@ -122,10 +153,14 @@ class LocatedJobs:
         seen: Command = (keys.signals, job_id, location.raw, location.entry, record)
         told = told_to_stop_for(reason) if told is None else told
         ending: Command = (encode(ended), place.seconds, place.expiry_ms, job.mark, int(reason == EXPIRED), told)
-        verdict: bytes = await self._connection.run(CANCEL, names, [*seen, *ending, *unless_moved])
-        if verdict == b"kept":
-            raise not_now("cancelled", job_id, state_at(location.raw), "no other run takes its place")
-        return {b"cancelled": JobState.CANCELLED, b"running": JobState.RUNNING}.get(verdict)
+        return names, [*seen, *ending]
+
+
+def _record_in(location: Location, reply: Any) -> bytes | None:
+    """What was answered when it was asked for."""
+    if not location.entry:
+        return bytes(reply) if reply is not None else None
+    return bytes(reply[0][1][1]) if reply else None
 
 
 def not_now(what: str, job_id: bytes, state: JobState, why: str) -> InvalidState:

@@ -6,6 +6,7 @@ parents in other shards. Each node does it; what it finds half done, or done by 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections import defaultdict
@@ -16,6 +17,7 @@ from redis.exceptions import RedisError
 
 from ironforge.errors import IncompatibleRecord, InvalidState, JobNotFound, StoreError
 from ironforge.formats.timestamps import now_ms
+from ironforge.job.record import JobState
 from ironforge.logs.setup import get_logger
 from ironforge.redis.causes import said
 from ironforge.redis.connection import Command
@@ -29,7 +31,9 @@ from ironforge.store.steps.links import ChildEnd, ShardLinks, deliver_ends
 LOOK_SECONDS: Final = 0.5
 # Looked at in one sweep.
 PARENTS: Final = 20
-CHILDREN_AT_ONCE: Final = 200
+CHILDREN_AT_ONCE: Final = 500
+# Their records are read together.
+CANCELLED_AT_ONCE: Final = 50
 ENDS_AT_ONCE: Final = 500
 PAGES: Final = 10
 # A child that is nowhere may be on its way to another shard, or its end on its way from there.
@@ -117,7 +121,12 @@ class FamilySweep:
     async def _see_to(self, parent: bytes) -> int:
         """Cancel some of its children; how many of these will never run now."""
         cancelled, nowhere = 0, []
-        for member, job_id in await self._open_children(parent):
+        children = await self._open_children(parent)
+        known = await self._cancel_together([job_id for _, job_id in children])
+        for member, job_id in children:
+            if job_id in known:
+                cancelled += known[job_id].is_terminal
+                continue
             try:
                 state = await self._located[self._links.number_of(job_id)].cancel(job_id)
             except (JobNotFound, InvalidState):
@@ -133,6 +142,18 @@ class FamilySweep:
         if await self._connection.run(SEE_TO_FAMILY, names, [parent, *nowhere]):
             self._cursors.pop(parent, None)
         return cancelled
+
+    async def _cancel_together(self, job_ids: Sequence[bytes]) -> dict[bytes, JobState]:
+        """What became of those that this could be done for; the others are looked at one by one."""
+        by_shard: defaultdict[int, list[bytes]] = defaultdict(list)
+        for job_id in job_ids:
+            by_shard[self._links.number_of(job_id)].append(job_id)
+        known: dict[bytes, JobState] = {}
+        for shard, ids in by_shard.items():
+            for start in range(0, len(ids), CANCELLED_AT_ONCE):
+                with contextlib.suppress(IncompatibleRecord, StoreError, RedisError, OSError):
+                    known |= await self._located[shard].cancel_together(ids[start : start + CANCELLED_AT_ONCE])
+        return known
 
     async def _open_children(self, parent: bytes) -> list[tuple[bytes, bytes]]:
         """Some of them, each time others. None when it lives again: what it has submitted since must go on."""
