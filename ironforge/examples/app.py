@@ -1,5 +1,5 @@
-"""The kinds that `ironforge dev` runs: one for every way in which a job can go, one that the clock starts, and an order
-that waits for somebody's approval.
+"""The kinds that `ironforge dev` runs: one for every way in which a job can go, one that the clock starts, an order
+that waits for somebody's approval, and those of the workflows that `ironforge.examples.submit_workflows` submits.
 
     ironforge dev
     ironforge submit demo.flaky '{"failures": 2}'
@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ironforge import Context, EventTimeout, Forge
+from ironforge import Context, Discard, EventTimeout, Forge
 
 forge = Forge()
 
@@ -66,6 +66,48 @@ async def pay_back(charge: dict[str, Any]) -> str:
 
 async def ship(order: str) -> str:
     return f"the parcel of order {order}"
+
+
+@forge.job("order.charge", max_retries=3)
+async def charge(context: Context, order: str, cents: int = 1999) -> dict[str, Any]:
+    """The order once more, as a workflow: each of its parts is a job, and this one is undone if a later one fails."""
+    return await charge_card(order, cents, context.idempotency_key)
+
+
+@forge.job("order.refund", max_retries=10)
+async def refund(payload: Any) -> str:
+    """Undoes `order.charge`: `{"workflow", "node", "payload", "result"}` of that."""
+    return f"{await pay_back(payload['result'])} were paid back"
+
+
+@forge.job("order.approve")
+async def approve(context: Context, order: str, within_seconds: float = 86_400) -> Any:
+    try:
+        return await context.event(f"approved:{order}", timeout_seconds=within_seconds)
+    except EventTimeout:
+        raise Discard(f"nobody has approved order {order}") from None
+
+
+@forge.job("order.ship", max_retries=3)
+async def send(order: str, approved_by: str) -> str:
+    return f"{await ship(order)} is on its way, as {approved_by} has approved"
+
+
+@forge.job("photo.fetch", max_retries=3)
+async def fetch(url: str) -> dict[str, str]:
+    """Stands for a download."""
+    return {"file": url.rsplit("/", 1)[-1]}
+
+
+@forge.job("photo.scale", executor="process")
+def scale(file: str, width: int) -> str:
+    """Stands for work that keeps a core busy."""
+    return f"{width}/{file}"
+
+
+@forge.job("album.merge")
+async def merge(pages: list[str]) -> dict[str, Any]:
+    return {"pages": pages, "count": len(pages)}
 
 
 @forge.job("demo.echo")

@@ -25,7 +25,7 @@ from tests.execution.kit import last_error, record
 from tests.execution.steps.kit import MemoryJournal
 
 FILES = sorted(path for path in Path(examples.__path__[0]).glob("*.py") if path.stem != "__init__")
-RUNNABLE = ["batch_submit", "benchmark", "lifecycle", "many_kinds", "simple_worker", "submit_jobs"]
+RUNNABLE = ["batch_submit", "benchmark", "lifecycle", "many_kinds", "simple_worker", "submit_jobs", "submit_workflows"]
 
 
 @pytest.fixture(params=["app", "many_kinds"])
@@ -62,10 +62,15 @@ def test_an_example_says_how_to_run_it_and_is_short(path):
 
 
 def test_the_application_of_dev_has_every_promised_kind():
-    promised = {"email.send", "report.nightly", "order.fulfil"} | {
-        f"demo.{name}" for name in ("echo", "noop", "sleep", "fail", "flaky", "cpu", "blocking")
+    promised = {
+        "demo": ("echo", "noop", "sleep", "fail", "flaky", "cpu", "blocking"),
+        "order": ("fulfil", "charge", "approve", "ship", "refund"),
+        "photo": ("fetch", "scale"),
+        "album": ("merge",),
+        "email": ("send",),
+        "report": ("nightly",),
     }
-    assert set(app.forge.kinds) == promised
+    assert set(app.forge.kinds) == {f"{of}.{name}" for of, names in promised.items() for name in names}
 
 
 @only_app
@@ -79,6 +84,19 @@ def test_the_application_of_dev_has_every_promised_kind():
         ("demo.cpu", b'{"below":100}', b"25"),
         ("demo.cpu", b'{"below":2}', b"0"),
         ("demo.blocking", b'{"seconds":0.01}', b'"blocked for 0.01 s"'),
+        ("photo.fetch", b'{"url":"https://example.com/cat.jpg"}', b'{"file":"cat.jpg"}'),
+        ("photo.scale", b'{"file":"cat.jpg","width":100}', b'"100/cat.jpg"'),
+        ("album.merge", b'{"pages":["a","b"]}', b'{"pages":["a","b"],"count":2}'),
+        (
+            "order.ship",
+            b'{"order":"42","approved_by":"ada"}',
+            b'"the parcel of order 42 is on its way, as ada has approved"',
+        ),
+        (
+            "order.refund",
+            b'{"workflow":"w","node":"charge","payload":null,"result":{"cents":5}}',
+            b'"5 cents were paid back"',
+        ),
     ],
 )
 async def test_a_kind_of_dev_completes(executor, kind, payload, expected):

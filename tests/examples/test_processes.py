@@ -83,11 +83,16 @@ async def test_the_examples_of_submission_work_with_the_application_of_dev(envir
             await output(environment, *call)
             for call in (("submit_jobs",), ("batch_submit", "100"), ("benchmark", "200"))
         ]
+        workflows = await output(environment, "submit_workflows")
     assert submitted.count("completed: {'sent_to'") == 3
     assert "the same key, the same job: True" in submitted
     assert "100 jobs accepted" in batch
     assert "{'number': 99}" in batch
     assert "all done" in benchmark
+    album, _, order, _, late, _ = workflows.splitlines()
+    assert album.endswith(" completed: {'sent_to': 'ada@example.com'}")
+    assert "completed: the parcel of order" in order
+    assert "failed: " in late
 
 
 @pytest.mark.parametrize("name", ["simple_worker", "many_kinds", "lifecycle"])
