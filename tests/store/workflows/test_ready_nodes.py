@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ironforge.job.limits import Limit
+from ironforge.job.limits import Limit, Rate
 from ironforge.job.record import JobState
 from ironforge.job.uniqueness import UniqueUse
 from tests.store.kit import HOUR_MS, Cluster, job, job_in, limited, now_ms, settle
@@ -253,3 +253,37 @@ async def test_of_many_without_room_for_one_key_one_is_tried(one: Cluster) -> No
     assert (await flow.states())["b"] == "running"
     await settle(worker, taken)
     assert await flow.started() == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "states"),
+    [
+        (Limit(rate=Rate(1, per_seconds=3600.0, burst=1)), {"a": "succeeded", "b": "running"}),
+        (Limit(concurrency=1, order="fifo"), {"a": "succeeded", "b": "succeeded"}),
+        (Limit(concurrency=1, when_full="cancel_new"), {"a": "succeeded", "b": "cancelled"}),
+    ],
+    ids=["rate", "fifo", "cancel new"],
+)
+async def test_whatever_a_limit_says_it_says_to_nodes(cluster: Cluster, limit: Limit, states: dict[str, str]) -> None:
+    """`a` has the place, or has used up the rate, when `b` comes."""
+    await cluster.store_client.limits.put("one", limit)
+    flow = await submitted(cluster, node("a", options=ONE), node("x"), node("b", "x", options=ONE))
+    assert await flow.started() == ["a", "x"]
+    await flow.end("x")
+    assert await flow.started() == []
+    await flow.end("a")
+    for name in await flow.started():
+        await flow.end(name)
+    found = await flow.states()
+    assert {name: found[name] for name in states} == states
+
+
+async def test_a_key_that_is_held_for_a_time_ends_later_nodes(cluster: Cluster) -> None:
+    """As a throttle: the first one runs, and others do not until the time is over."""
+    options = {"unique": {"key": "k", "for_seconds": 3600}}
+    flow = await submitted(cluster, node("a", options=options), node("b"))
+    assert await flow.started() == ["a", "b"]
+    await flow.end("a", "b")
+    again = await submitted(cluster, node("a", options=options, on_failure="continue"), node("b", "a"), node=flow.node)
+    assert await again.started() == ["b"]
+    assert "has its unique key" in (await reasons(again))["a"]
