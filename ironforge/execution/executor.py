@@ -38,6 +38,7 @@ from ironforge.settings import Settings, namespaces_of
 from ironforge.steps.calls import ChildJob
 from ironforge.store import Submission
 from ironforge.store.versions import begun
+from ironforge.workflows.endings import most_bytes_of
 from ironforge.workflows.jobs import MAP_KIND
 from ironforge.workflows.payloads import resolved
 
@@ -176,7 +177,8 @@ class Executor:
         """Put the results of other nodes into the payload; False: the attempt has ended instead."""
         assert attempt.read_results is not None
         try:
-            attempt.resolved = resolved(attempt.job.payload, await attempt.read_results())
+            most = most_bytes_of(attempt.job.parent)
+            attempt.resolved = resolved(attempt.job.payload, await attempt.read_results(), most=most)
         except BaseException as error:  # noqa: BLE001 - of the store, of what is not there, or its cancellation
             attempt.task = None
             if attempt.outcome is None and attempt.interrupt is not None:

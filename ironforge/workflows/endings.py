@@ -7,17 +7,28 @@ from typing import Final
 
 import msgspec
 
-from ironforge.workflows.definition import Node
+from ironforge.job.checks import MAX_PAYLOAD_BYTES
+from ironforge.steps.waits import ParentRef
+from ironforge.workflows.definition import MAX_NODES, Node
 from ironforge.workflows.payloads import RESULT
 from ironforge.workflows.progress import Outcome, Progress
 from ironforge.workflows.states import FAILURES, NodeState, is_as_good
 
 # Of a larger workflow a callback gets how many nodes ended how.
 MOST_NODES_TOLD: Final = 1_000
+# Of what undoes a node, all but the payload and the result of that.
+_AROUND_BYTES: Final = 4_096
 # Named in a reason.
 _NAMED: Final = 5
 
 _encode: Final = msgspec.json.Encoder().encode
+
+
+def most_bytes_of(parent: ParentRef | None) -> int:
+    """How large the payload of a node's job may be as its handler gets it. What undoes a node gets what that had and
+    what it returned, as large as they were."""
+    undoes = parent is not None and parent.is_workflow and parent.index >= MAX_NODES
+    return 2 * MAX_PAYLOAD_BYTES + _AROUND_BYTES if undoes else MAX_PAYLOAD_BYTES
 
 
 def undo_payload(workflow_id: str, node: Node) -> bytes:

@@ -85,23 +85,25 @@ def words_in(payload: bytes) -> Words:
     return found
 
 
-def resolved(payload: bytes, results: Mapping[str, bytes | None], item: bytes | None = None) -> bytes:
-    """The payload for its handler. `results`: of the nodes that it refers to, as JSON; None: the node did not succeed,
-    and whatever of it is null. `item`: of a map. Raises Unresolved."""
+def resolved(
+    payload: bytes, results: Mapping[str, bytes | None], item: bytes | None = None, *, most: int = MAX_PAYLOAD_BYTES
+) -> bytes:
+    """The payload for its handler, of so many bytes at most. `results`: of the nodes that it refers to, as JSON; None:
+    the node did not succeed, and whatever of it is null. `item`: of a map. Raises Unresolved."""
     parts = _Parts(results, item)
-    left = MAX_PAYLOAD_BYTES
+    left = most
 
     def fill(word: str, given: bytes, place: str) -> bytes:
         nonlocal left
         found = given if word == LITERAL else parts.of(word, _text(given), place)
         left -= len(found)
         if left < 0:
-            raise _too_large(place)
+            raise _too_large(place, most)
         return found
 
     filled = _replaced(payload, "payload", fill)
-    if len(filled) > MAX_PAYLOAD_BYTES:
-        raise _too_large("payload")
+    if len(filled) > most:
+        raise _too_large("payload", most)
     return filled
 
 
@@ -117,7 +119,7 @@ def with_results(payload: bytes, results: Mapping[str, bytes | None]) -> bytes:
 
     filled = _replaced(payload, "payload", fill)
     if len(filled) > MAX_PAYLOADS_BYTES:
-        raise _too_large("payload")
+        raise _too_large("payload", MAX_PAYLOADS_BYTES)
     return filled
 
 
@@ -230,6 +232,6 @@ def _kind_of(value: bytes) -> str:
     )
 
 
-def _too_large(place: str) -> Unresolved:
-    why = f"with it the payload has more than {MAX_PAYLOAD_BYTES} bytes, the most: refer to a part of the result"
+def _too_large(place: str, most: int) -> Unresolved:
+    why = f"with it the payload has more than {most} bytes, the most: refer to a part of the result"
     return Unresolved(place, why)

@@ -9,7 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironforge.workflows.endings import MOST_NODES_TOLD, callback_payload, reason_of, undo_payload
+from ironforge.job.checks import MAX_PAYLOAD_BYTES
+from ironforge.steps.waits import ParentRef
+from ironforge.workflows.definition import MAX_NODES
+from ironforge.workflows.endings import MOST_NODES_TOLD, callback_payload, most_bytes_of, reason_of, undo_payload
+from ironforge.workflows.errors import Unresolved
 from ironforge.workflows.graph import Graph
 from ironforge.workflows.payloads import resolved, words_in
 from ironforge.workflows.progress import Progress
@@ -34,6 +38,16 @@ def test_what_undoes_a_node_gets_its_payload_and_what_it_returned() -> None:
     filled = resolved(payload, {"a": b'{"id": 7}', "b": b'{"charge":"c1"}'})
     want = {"workflow": ID, "node": "b", "payload": {"of": 7, "as": {"$item": 1}}, "result": {"charge": "c1"}}
     assert decoded(filled) == want
+
+
+def test_however_large_these_were() -> None:
+    large = b'"%s"' % (b"x" * (MAX_PAYLOAD_BYTES - 2))
+    payload = undo_payload(ID, checked(node("a"), node("b", "a", payload=result("a.result"))).nodes[1])
+    undoing, running = (ParentRef(b"w" * 16, "", number, node="b") for number in (MAX_NODES + 1, 1))
+    results = {"a": large, "b": large}
+    assert len(resolved(payload, results, most=most_bytes_of(undoing))) > 2 * MAX_PAYLOAD_BYTES
+    with pytest.raises(Unresolved, match=f"more than {MAX_PAYLOAD_BYTES} bytes"):
+        resolved(payload, results, most=most_bytes_of(running))
 
 
 def test_what_undoes_a_map_gets_the_list_of_results_alone() -> None:
