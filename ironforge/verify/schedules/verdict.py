@@ -80,7 +80,7 @@ def judge_ticks(account: Account, schedules: Schedules, tell: Tell) -> None:
             if life.is_sure:
                 _not_early(account, life, tick, seen, tell)
                 _not_paused(life, tick, seen, tell)
-                _in_time(account, life, due, tick, seen, tell)
+                _in_time(account, life, due, seen, tell)
         _overlap(account, life, tell)
     for name in schedules.overdue:
         tell(ONCE, "", f"a tick of schedule {name!r} was due in the end, and nothing fired it")
@@ -195,14 +195,15 @@ def _not_paused(life: Life, tick: Due, seen: Seen, tell: Tell) -> None:
         tell(PAUSED, seen.job, f"tick {tick.at_ms} of {life.name!r} started it in a pause")
 
 
-def _in_time(account: Account, life: Life, due: Sequence[Due], tick: Due, seen: Seen, tell: Tell) -> None:
+def _in_time(account: Account, life: Life, due: Sequence[Due], seen: Seen, tell: Tell) -> None:
     """Of those that were missed when it started, itself included, there may be as many as start; and of one that is
     older than it may be none does."""
+    later = due[bisect_left(due, seen.past.at_ms, key=lambda one: one.at_ms) :]
+    tick = later[0]
     catch_up = tick.schedule.catch_up
     most = {"none": 0, "latest": 1, "all": catch_up.most}[catch_up.policy]
     fired_ms = tick.fires_ms + seen.past.late_ms
     stall_ms = STALL_MS + 1000 * account.pace.lost(seen.look.at - seen.past.late_ms / 1000, seen.look.at)
-    later = due[bisect_left(due, tick.at_ms, key=lambda one: one.at_ms) :]
     missed = sum(one.fires_ms <= fired_ms - GRACE_MS - stall_ms for one in later)
     window_ms = max(GRACE_MS, catch_up.window_seconds * 1000)
     if missed > most or seen.past.late_ms > window_ms + stall_ms:
