@@ -58,11 +58,12 @@ class Beside:
             assert self.flow.progress[HEAD.size :] == cells_of(self.progress)
 
     def _repeat(self) -> None:
-        """Items come a second time."""
-        self.old += self.flow.items()
+        """Items come a second time, in front of those that come for the first time."""
+        fresh = self.flow.items()
         for item in self.old:
-            if self.data.draw(st.booleans()):
+            if item not in fresh and self.data.draw(st.booleans()):
                 self.flow.cluster.raw.zadd(self.flow.keys.advance, {item: 1})
+        self.old += fresh
 
     async def _step(self) -> None:
         progress, workflows = self.progress, self.flow.cluster.store_client.workflows
@@ -81,12 +82,15 @@ class Beside:
         elif running:
             # Some at once, so that one call has several ends of a workflow.
             chosen = self.data.draw(st.lists(st.sampled_from(running), unique=True, min_size=1, max_size=3))
+            # What is told to stop ends as cancelled where it does not succeed.
+            ends = [end for end in ENDS if end is not NodeState.FAILED or progress.stopped != "cancelled"]
+            how = {number: self.data.draw(st.sampled_from(ends)) for number in chosen}
             for number in chosen:
-                # What is told to stop ends as cancelled where it does not succeed.
-                ends = [end for end in ENDS if end is not NodeState.FAILED or progress.stopped != "cancelled"]
-                how = self.data.draw(st.sampled_from(ends))
-                await self.flow.end(progress.graph.nodes[number].id, how=_HOW[how], move=False)
-                progress.end(number, how)
+                await self.flow.end(progress.graph.nodes[number].id, how=_HOW[how[number]], move=False)
+            # Of those in one millisecond any may be the first.
+            for item in self.flow.items():
+                number = int(item[17:].partition(b".")[0])
+                progress.end(number, how[number])
 
 
 def states_of(stored: bytes) -> list[NodeState]:
