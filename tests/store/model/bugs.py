@@ -128,7 +128,7 @@ GIVEN_UP = {
     ),
     "a line is given up that a node serves": Bug(
         (scripts.WATCH_DECLINED,),
-        "if serves and not (runs",
+        "if serves and fits and not (runs",
         "if false and not (runs",
         lives("", new_kinds=True),
         seed=3,
