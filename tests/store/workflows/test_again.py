@@ -83,6 +83,22 @@ async def test_the_dead_job_of_a_node_comes_back_under_its_id(cluster: Cluster) 
     assert (await flow.view()).status == "completed"
 
 
+async def test_what_was_kept_by_one_retry_runs_again_by_the_next_once_it_is_undone(cluster: Cluster) -> None:
+    nodes = (node("a", compensate="undo.a"), node("b", "a", compensate="undo.b"), node("c", "b"))
+    flow = await submitted(cluster, *nodes)
+    await run(flow, c="dead")
+    await flow.undo("b", how="dead")  # and so `a` is not undone
+    await retry(flow)
+    assert await flow.started() == ["b"]
+    await run(flow, c="dead")
+    await flow.undo("b")
+    await flow.undo("a")
+    await retry(flow)
+    assert await flow.started() == ["a"]
+    await run(flow)
+    assert (await flow.view()).status == "completed"
+
+
 async def test_one_that_was_dropped_is_made_anew(cluster: Cluster) -> None:
     flow = await failed(cluster)
     (dead,) = [job_id for job_id in cluster.raw.zrange(flow.keys.dead, 0, -1) if job_id != flow.id]

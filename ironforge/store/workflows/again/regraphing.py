@@ -35,6 +35,7 @@ class Regraphing:
         document, graph = self._seen.document, self._progress.graph
         made = constant_fields(document, graph, self._progress.ready)
         made += await self._of_nodes([number for number in range(len(graph)) if runs(self._progress, number)])
+        made += await self._as_they_are([number for number in range(len(graph)) if not runs(self._progress, number)])
         made += await self._of_undoing([number for number, node in enumerate(graph.nodes) if node.compensate])
         outcomes = [*CALLBACKS]
         found = await self._read([*(CALLBACKS[outcome] for outcome in outcomes), TAILS])
@@ -55,6 +56,15 @@ class Regraphing:
                 if value is None:
                     raise IncompatibleRecord(f"the job of node {number} of workflow {self._seen.job.text_id} is gone")
                 made.append(field_of(number, self._jobs.anew(number, job_in(name, value))))
+        return made
+
+    async def _as_they_are(self, numbers: Sequence[int]) -> Fields:
+        """Jobs of nodes that keep their results: once these are undone they run again, by a later retry."""
+        made: Fields = []
+        for start in range(0, len(numbers), AT_ONCE):
+            part = numbers[start : start + AT_ONCE]
+            found = await self._read([f"{letter}{number}" for number in part for letter in "rR"])
+            made += [(name, value) for name, value in found if value is not None]
         return made
 
     async def _of_undoing(self, numbers: Sequence[int]) -> Fields:
