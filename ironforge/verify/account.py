@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+import msgspec
+
 from ironforge.verify.ledger import UNSETTLED_SECONDS, Event
 from ironforge.verify.pace import LATE, Pace
 from ironforge.verify.wall_clock import WALL, WallClock
@@ -44,6 +46,12 @@ class Ended(NamedTuple):
     result: int | None = None
     crashes: int = 0
     reason: str = ""
+
+
+def fence_of(result: bytes | None) -> int | None:
+    """What a handler returned of the fence of its run: that alone, or among other things."""
+    told = msgspec.json.decode(result) if result else None
+    return told.get("fence") if isinstance(told, dict) else told if isinstance(told, int) else None
 
 
 class Run(NamedTuple):
@@ -91,9 +99,11 @@ class Account:
         self.answered: list[Event] = []
         self.told_apart: list[Event] = []
         self.waited: list[Event] = []
+        self._of_sorts = {"told_apart": self.told_apart, "waited": self.waited}
         self.resumed: list[Event] = []
         self.sent: list[Event] = []
         self.of_schedules: dict[str, str] = {}
+        self.of_workflows: dict[str, str] = {}
         self.by_job: defaultdict[str, list[Event]] = defaultdict(list)
         self.died: list[Event] = []
         self.faults: list[Fault] = []
@@ -184,10 +194,10 @@ class Account:
             self.due[event.job] = event.due
         if event.what == "asked":
             self.asked[event.job] = event
-        elif event.what == "told_apart":
-            self.told_apart.append(event)
-        elif event.what == "waited":
-            self.waited.append(event)
+        elif (kept := self._of_sorts.get(event.what)) is not None:
+            kept.append(event)
+        elif event.what == "node":
+            self.of_workflows[event.job] = event.name
         if event.what in ("submit_ok", "submit_info"):
             (self.accepted if event.what == "submit_ok" else self.unanswered).add(event.job)
             if event.what == "submit_ok":

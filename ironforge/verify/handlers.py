@@ -13,10 +13,13 @@ import random
 import signal
 import threading
 import time
+import zlib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from ironforge.handlers.forge import Forge
 from ironforge.job.context import Context
@@ -32,12 +35,21 @@ LEDGER_FOLDER: Final = "IRONFORGE_VERIFY_LEDGER"
 KIND: Final = "verify.work"
 KILLER: Final = "verify.kill"
 STEPS: Final = "verify.steps"
+NODE: Final = "verify.node"
+UNDO: Final = "verify.undo"
+OVER: Final = "verify.over"
 NEWER_KIND: Final = "verify.newer"
 UNKNOWN_KIND: Final = "verify.unknown"
 # Of the application, as its nodes announce it.
 OLDER, NEWER = "1", "2"
 MAX_RETRIES: Final = 5
 LOOK_SECONDS: Final = 0.05
+# Of a list that a node returns.
+ITEMS: Final = 3
+# Behind the name of what is undone, and of the workflow that has ended so.
+UNDONE: Final = "/undone"
+TOLD: Final = "/told/"
+_TEXT: Final = 'é \u2028 "1.50"'
 BACKOFF: Final = Backoff(base_seconds=0.05, max_seconds=0.2)
 
 Payload = Mapping[str, float | str]
@@ -149,6 +161,70 @@ async def _wait(context: Context, event: str, patience: float | None) -> None:
         _note(context, "timed_out", event)
     else:
         _note(context, "heard", event, value=value)
+
+
+@forge.job(NODE, max_retries=MAX_RETRIES, backoff=BACKOFF)
+async def run_node(  # noqa: PLR0917 - all are named in a payload
+    context: Context,
+    name: str,
+    seconds: float = 0.0,
+    failing: float = 0.0,
+    given: Mapping[str, Any] | None = None,
+    item: int = 0,
+) -> dict[str, Any]:
+    """A node of a workflow, or an item of one. It fails in every run, or in none, so often of all jobs (`failing`).
+
+    Returns the fence of its run, and what nobody could guess.
+    """
+    _note(context, "node", name)
+    _note(context, "start")
+    for need, result in (given or {}).items():
+        _note(context, "given", need, value=digest(result))
+    try:
+        await asyncio.sleep(seconds)
+    except asyncio.CancelledError:
+        _note(context, "left")
+        raise
+    if _is_among(failing, context):
+        _note(context, "fail")
+        raise RuntimeError("each of its runs shall fail")
+    result = {"fence": context.fence, "item": item, "items": [*range(ITEMS)], "text": _TEXT, "value": random.random()}
+    _note(context, "made", name, value=digest(result))
+    _note(context, "end")
+    return result
+
+
+@forge.job(UNDO, max_retries=MAX_RETRIES, backoff=BACKOFF)
+async def undo_node(context: Context, payload: Mapping[str, Any]) -> int:
+    """What undoes a node. It is given what that returned."""
+    _note(context, "node", f"{payload['payload']['name']}{UNDONE}")
+    _note(context, "start")
+    _note(context, "given", payload["node"], value=digest(payload["result"]))
+    await asyncio.sleep(0.02)
+    if _is_among(0.05, context):
+        _note(context, "fail")
+        raise RuntimeError("each of its runs shall fail")
+    _note(context, "end")
+    return context.fence
+
+
+@forge.job(OVER, max_retries=MAX_RETRIES, backoff=BACKOFF)
+async def hear_of_end(context: Context, payload: Mapping[str, Any]) -> int:
+    """What is told how a workflow ended."""
+    _note(context, "node", f"{payload['name']}{TOLD}{payload['status']}")
+    _note(context, "start")
+    _note(context, "end")
+    return context.fence
+
+
+def digest(result: Any) -> int:
+    """0 of nothing."""
+    return 0 if result is None else zlib.crc32(msgspec.json.encode(result, order="sorted")) + 1
+
+
+def _is_among(share: float, context: Context) -> bool:
+    """The same in every run of a job."""
+    return zlib.crc32(context.id.encode()) / 2**32 < share
 
 
 @forge.job(KILLER)

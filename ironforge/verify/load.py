@@ -15,11 +15,12 @@ from ironforge.settings import Settings
 from ironforge.store import StoreClient
 from ironforge.verify.flow_load import FlowLoad
 from ironforge.verify.handlers import KILLER, KIND, MAX_RETRIES, Payload
-from ironforge.verify.ledger import Ledger
+from ironforge.verify.ledger import Event, Ledger
 from ironforge.verify.misbehaviour import MISBEHAVIOUR
 from ironforge.verify.nodes import FAULTS
 from ironforge.verify.schedules.load import ScheduleLoad
 from ironforge.verify.submitter import cancel, fairness
+from ironforge.verify.workflows.load import WorkflowLoad
 
 # Of the rate, after the time of the plan: what a slow machine had not done by then would be ever more.
 LONGER: Final = 0.1
@@ -38,7 +39,7 @@ class Plan(NamedTuple):
 
     `slow`: the share of jobs that take time; `failing`: the share of those that fail at first. `drain_seconds`: how
     long to wait, after the last fault and whenever something has ended, for the next to end. `killers`: jobs that kill
-    their node in every run. `schedules`: some as well.
+    their node in every run. `schedules`, `workflows`: some as well.
     """
 
     seed: int
@@ -52,6 +53,7 @@ class Plan(NamedTuple):
     drain_seconds: float = 60.0
     killers: int = 0
     schedules: bool = True
+    workflows: bool = True
 
     @property
     def older_nodes(self) -> int:
@@ -62,7 +64,7 @@ class Plan(NamedTuple):
 class Load:
     """Submits for the time of the plan: quick, slow, failing, misbehaving and delayed jobs, and some of them twice with
     one key; cancels some of the delayed. Of all sorts some belong to tenants, and so wait for their turn. `flow`: the
-    load beside them, and `schedules`."""
+    load beside them, as are `schedules` and `workflows`."""
 
     def __init__(
         self,
@@ -82,12 +84,15 @@ class Load:
         self.ids: list[str] = []
         self.flow = FlowLoad(random.Random(plan.seed), forge, store_client, ledger)
         self.schedules = ScheduleLoad(random.Random(plan.seed), settings, store_client, ledger)
+        self.workflows = WorkflowLoad(random.Random(plan.seed), store_client)
 
     async def begin(self) -> None:
         """A few jobs of every sort before there are nodes: those that come later have to find them."""
         await self.flow.begin()
         if self._plan.schedules:
             await self.schedules.begin()
+        if self._plan.workflows:
+            await self.workflows.begin()
         await self._submit(FIRST_JOBS)
         await self._submit_twice()
 
@@ -98,8 +103,9 @@ class Load:
         def goes_on() -> bool:
             return time.monotonic() - start < self._plan.seconds or longer()
 
-        schedules = [self.schedules.run(goes_on)] if self._plan.schedules else []
-        await asyncio.gather(self._run(start, goes_on), self.flow.run(goes_on), *schedules)
+        more = [self.schedules.run(goes_on)] if self._plan.schedules else []
+        more += [self.workflows.run(goes_on)] if self._plan.workflows else []
+        await asyncio.gather(self._run(start, goes_on), self.flow.run(goes_on), *more)
 
     async def _run(self, start: float, goes_on: Callable[[], bool]) -> None:
         already = len(self.ids)
@@ -165,3 +171,8 @@ class Load:
         if roll < 0.03:
             return rng.choice(MISBEHAVING)
         return {"failures": MAX_RETRIES + 1} if roll < 0.035 else {}
+
+    async def all_jobs(self, events: Sequence[Event]) -> list[str]:
+        """That anybody tried to submit, or that ran. Of workflows, how they stand is looked at."""
+        await self.workflows.look()
+        return [*self.ids, *self.flow.ids, *self.schedules.jobs(events), *self.workflows.jobs(events)]

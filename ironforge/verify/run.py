@@ -27,7 +27,7 @@ from ironforge.redis.keys import Keys
 from ironforge.redis.shards import shards_of
 from ironforge.settings import Settings
 from ironforge.store import StoreClient
-from ironforge.verify.account import Ended
+from ironforge.verify.account import Ended, fence_of
 from ironforge.verify.findings import Verdict
 from ironforge.verify.handlers import OLDER
 from ironforge.verify.ledger import Ledger, read
@@ -77,8 +77,7 @@ async def verify(settings: Settings, plan: Plan, *, say: Say, command: Sequence[
             await drained(store_client, settings, nodes, plan.drain_seconds)
             await nodes.stop()
             events = read(Path(folder))
-            ids = load.ids + load.flow.ids + load.schedules.jobs(events)
-            finals, completed, left = await _in_the_end(settings, store_client, ids)
+            finals, completed, left = await _in_the_end(settings, store_client, await load.all_jobs(events))
         return judge(
             events,
             finals,
@@ -88,6 +87,7 @@ async def verify(settings: Settings, plan: Plan, *, say: Say, command: Sequence[
             torn=torn,
             strays=strays,
             schedules=load.schedules.found,
+            workflows=load.workflows.seen,
         )
 
 
@@ -152,7 +152,7 @@ async def _finals(store_client: StoreClient, ids: Sequence[str]) -> dict[str, En
                 view = await answered(partial(store_client.inspector.get, parse_id(job)))
             except JobNotFound:
                 continue
-            result = int(view.job.result) if view.job.result else None
+            result = fence_of(view.job.result)
             finals[job] = Ended(str(view.state), view.job.fence, result, view.job.crashes, view.job.reason)
 
     await asyncio.gather(*(reader() for _ in range(READERS)))

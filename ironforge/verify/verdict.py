@@ -28,6 +28,8 @@ The invariants of job systems, and the promise that covers each:
   `STRANDED`, `IN_TIME` there.
 - a schedule starts one job for each of its ticks, none early and none else, or says why not: `ONCE`, `NO_TICK`,
   `EARLY`, `OVERLAP`, `CATCH_UP` and `PAUSED` in `schedules/verdict.py`. That job is kept, as any other one.
+- workflows: `ENDS`, `IN_TURN`, `ONE_JOB`, `AS_SAID`, `RESULTS`, `PAUSED`, `UNDOES` and `AGAIN` in
+  `workflows/verdict.py`. Their jobs are kept, as any other one.
 
 Not judged here: memory and open connections, replies that belong to other requests, and the durability that an answer
 promised (the chaos runs take servers down, the tests of the store the rest). IronForge has no webhooks and no
@@ -38,7 +40,7 @@ order between jobs of one priority but by fifo limits and turns of fairness keys
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from ironforge.verify.account import CANCELLED, CLOCK_SECONDS, CLOCK_SET, HARMLESS, STARVED, Account, Ended, Run, Tell
@@ -51,6 +53,8 @@ from ironforge.verify.recovery import Recoveries, recoveries
 from ironforge.verify.schedules.verdict import NO_SCHEDULES, Schedules, judge_ticks
 from ironforge.verify.steps.verdict import judge_steps
 from ironforge.verify.suspicion import CRASH_BUDGET, DEAD, judge_suspects
+from ironforge.verify.workflows.seen import Seen
+from ironforge.verify.workflows.verdict import judge_workflows
 
 COMPLETED, MISSING = "completed", "missing"
 # The store counts settlements, it does not name them: jobs that ended twice may be those that were counted twice.
@@ -89,13 +93,14 @@ def judge(
     torn: Iterable[str] = (),
     strays: Iterable[str] = (),
     schedules: Schedules = NO_SCHEDULES,
+    workflows: Collection[Seen] = (),
 ) -> Verdict:
     """`completed_total`: how many settlements as completed the store has counted.
 
     `lease_seconds`: judges how soon the jobs of a killed node started elsewhere; 0: only tells it. `leftovers`: what
     was found in the store, in words, when all jobs had ended and all nodes had left. `torn`: counts that did not add
-    up while they had not, `strays`: holders of limits whose jobs had ended, in words. `schedules`: what was
-    seen of them.
+    up while they had not, `strays`: holders of limits whose jobs had ended, in words. `schedules`, `workflows`: what
+    was seen of them.
     """
     account = Account(events)
     violations: list[Violation] = []
@@ -112,6 +117,7 @@ def judge(
     judge_flow(account, finals, tell)
     judge_ticks(account, schedules, tell)
     judge_steps(account, finals, tell)
+    judge_workflows(account, workflows, finals, tell)
     violations += _ended_by_themselves(account)
     completed = sum(final.state == COMPLETED for final in finals.values())
     settled_twice = max(0, completed_total - completed)
@@ -173,7 +179,8 @@ def _verdict(
 def _kept(account: Account, job: str, final: Ended, tell: Tell) -> None:
     if job in account.accepted and final.state not in (COMPLETED, CANCELLED, DEAD):
         tell(KEPT, job, f"it was accepted, and in the end it is {final.state}")
-    known = job in account.accepted or job in account.unanswered or job in account.of_schedules
+    known = job in account.accepted or job in account.unanswered
+    known = known or job in account.of_schedules or job in account.of_workflows
     if account.runs[job] and not known:
         tell(PHANTOM, job, "it ran, and nobody submitted it")
 
@@ -217,7 +224,8 @@ def _cancelled(account: Account, job: str, final: Ended, tell: Tell) -> None:
         tell(CANCEL, job, "it started after its cancellation was acknowledged")
     if at is not None and final.state not in (CANCELLED, MISSING):
         tell(STAYS, job, f"its cancellation was acknowledged, and in the end it is {final.state}")
-    asked = job in account.asked_to_cancel or ends_unasked(account, job, final)
+    # Of those of a workflow: its judge knows.
+    asked = job in account.asked_to_cancel or job in account.of_workflows or ends_unasked(account, job, final)
     if final.state == CANCELLED and not asked:
         tell(ASKED, job, "it is cancelled, and nobody asked for it")
 

@@ -29,7 +29,7 @@ from ironforge.process.background import in_background
 from ironforge.redis.keys import Keys
 from ironforge.settings import Settings
 from ironforge.store import StoreClient
-from ironforge.verify.account import Ended
+from ironforge.verify.account import Ended, fence_of
 from ironforge.verify.findings import Verdict, Violation
 from ironforge.verify.flow_verdict import EXPIRES, RATE
 from ironforge.verify.ledger import Event
@@ -154,7 +154,7 @@ async def under_load(here: Installation, plan: Plan, folder: Path, *lanes: Await
 
 async def _judged(here: Installation, load: Load, folder: Path, strays: list[str]) -> tuple[Verdict, list[Event]]:
     events = here.events(folder)
-    ids = here.ids + load.ids + load.flow.ids + load.schedules.jobs(events)
+    ids = here.ids + await load.all_jobs(events)
     finals = await _finals(here.settings, here.sight, ids)
     completed = (await answered(here.sight.inspector.stats)).totals.get("completed", 0)
     left = await answered(lambda: leftovers(here.settings))
@@ -167,6 +167,7 @@ async def _judged(here: Installation, load: Load, folder: Path, strays: list[str
         leftovers=left,
         strays=strays,
         schedules=load.schedules.found,
+        workflows=load.workflows.seen,
     )
     violations = verdict.violations + uncounted(finals, completed)
     if here.server.moving_clock:
@@ -244,7 +245,7 @@ async def _finals(settings: Settings, store_client: StoreClient, ids: list[str])
             async for key in client.scan_iter(match=f"{prefix}{shelf}:*", count=1_000):
                 for job_id, record in (await client.hgetall(key)).items():
                     job = decode(record)
-                    result = int(job.result) if job.result else None
+                    result = fence_of(job.result)
                     finals[format_id(job_id)] = Ended(str(job.ended), job.fence, result, job.crashes, job.reason)
     for job_id in ids:
         if job_id not in finals:

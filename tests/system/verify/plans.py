@@ -27,6 +27,8 @@ class Bugs(NamedTuple):
     conditions: str = ""
 
 
+FEW = Plan(seed=1, seconds=3.0, rate=10, nodes=2, pause_seconds=0, drain_seconds=4.0, schedules=False, workflows=False)
+QUIET = FEW._replace(rate=100, slow=0.3)
 # This seed pauses one of three nodes three times, each time for more than one and a half leases, and many jobs are in
 # flight then. None of them fails: a failure that is refused would end the node before it can settle anything.
 PAUSES = Plan(
@@ -40,6 +42,7 @@ PAUSES = Plan(
     failing=0.0,
     drain_seconds=5.0,
     schedules=False,
+    workflows=False,
 )
 KILLS = Plan(
     seed=3,
@@ -51,6 +54,7 @@ KILLS = Plan(
     slow=0.3,
     drain_seconds=5.0,
     schedules=False,
+    workflows=False,
 )
 # Each kill costs a lease and more, and there must be company until the third.
 KILLERS = Plan(
@@ -64,10 +68,21 @@ KILLERS = Plan(
     drain_seconds=10.0,
     killers=3,
     schedules=False,
+    workflows=False,
 )
 GROUPS = {
     "quiet": Bugs(
-        Plan(seed=1, seconds=3.0, rate=100, nodes=2, pause_seconds=0, slow=0.3, drain_seconds=4.0, schedules=False),
+        Plan(
+            seed=1,
+            seconds=3.0,
+            rate=100,
+            nodes=2,
+            pause_seconds=0,
+            slow=0.3,
+            drain_seconds=4.0,
+            schedules=False,
+            workflows=False,
+        ),
         {
             "settle_twice": promises.ONCE,
             "leave_the_index_behind": promises.NOTHING_LEFT,
@@ -90,7 +105,9 @@ GROUPS = {
         },
     ),
     "limits": Bugs(
-        Plan(seed=1, seconds=3.0, rate=20, nodes=2, pause_seconds=0, drain_seconds=3.0, schedules=False),
+        Plan(
+            seed=1, seconds=3.0, rate=20, nodes=2, pause_seconds=0, drain_seconds=3.0, schedules=False, workflows=False
+        ),
         {
             "let_one_more_in": flow.HOLDERS,
             "use_up_nothing": flow.RATE,
@@ -104,7 +121,9 @@ GROUPS = {
         },
     ),
     "limits that cancel, and keys": Bugs(
-        Plan(seed=1, seconds=4.0, rate=20, nodes=2, pause_seconds=0, drain_seconds=3.0, schedules=False),
+        Plan(
+            seed=1, seconds=4.0, rate=20, nodes=2, pause_seconds=0, drain_seconds=3.0, schedules=False, workflows=False
+        ),
         {
             "charge_one_unit": flow.RATE,
             "count_one_more": policies.FULL,
@@ -148,12 +167,22 @@ GROUPS = {
         conditions="hear_late",
     ),
     "lost replies": Bugs(
-        Plan(seed=1, seconds=3.0, rate=100, nodes=2, pause_seconds=0, slow=0.3, drain_seconds=4.0, schedules=False),
+        Plan(
+            seed=1,
+            seconds=3.0,
+            rate=100,
+            nodes=2,
+            pause_seconds=0,
+            slow=0.3,
+            drain_seconds=4.0,
+            schedules=False,
+            workflows=False,
+        ),
         {"never_audit": promises.KEPT},
         conditions="lose_replies",
     ),
     "schedules": Bugs(
-        Plan(seed=1, seconds=3.5, rate=10, nodes=2, pause_seconds=0, drain_seconds=3.0),
+        FEW._replace(seconds=3.5, drain_seconds=3.0, schedules=True),
         {
             "fire_from_anywhere": schedules.ONCE,
             "move_on_without_a_job": promises.KEPT,
@@ -170,7 +199,9 @@ GROUPS = {
         },
     ),
     "steps": Bugs(
-        Plan(seed=1, seconds=3.0, rate=10, nodes=2, pause_seconds=0, drain_seconds=4.0, schedules=False),
+        Plan(
+            seed=1, seconds=3.0, rate=10, nodes=2, pause_seconds=0, drain_seconds=4.0, schedules=False, workflows=False
+        ),
         {
             "forget_what_was_recorded": steps.NOT_AGAIN,
             "record_anew": steps.RECORDED,
@@ -181,6 +212,7 @@ GROUPS = {
             "hear_another_event": steps.FIRST,
         },
     ),
+    "workflows": Bugs(FEW._replace(seconds=5.0, drain_seconds=6.0, workflows=True), {}),
     # Jobs that kill their nodes, among so many others that some are with them each time.
     "killers": Bugs(
         KILLERS,

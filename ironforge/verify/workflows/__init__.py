@@ -1,0 +1,1 @@
+"""Workflows: load for them, and what is judged of it."""
