@@ -34,7 +34,8 @@ async def _look(store_client: StoreClient, torn: list[str]) -> None:
 def imbalance(stats: Stats) -> list[str]:
     """Empty when every job is counted, and counted once."""
     submitted, completed, cancelled = (stats.totals[name] for name in ("submitted", "completed", "cancelled"))
-    alive = stats.scheduled + stats.waiting.total - stats.waiting.workflow + sum(depth.queued + depth.running for depth in stats.streams)
+    jobs_waiting = stats.waiting.total - stats.waiting.workflow
+    alive = stats.scheduled + jobs_waiting + sum(depth.queued + depth.running for depth in stats.streams)
     if submitted == completed + cancelled + stats.dead + alive:
         return []
     ends = f"{completed} completed, {cancelled} cancelled and {stats.dead} dead"

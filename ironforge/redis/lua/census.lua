@@ -97,5 +97,7 @@ for _, name in ipairs(redis.call('SMEMBERS', versionlines)) do
     of_versions[n + 2] = redis.call('ZLEXCOUNT', stem .. 'declined:' .. place, '[' .. kind .. '\n', '(' .. kind .. '\11')
   end
 end
-return {now, redis.call('ZCARD', scheduled), redis.call('ZCARD', dead), redis.call('HGETALL', totals),
+-- A workflow that failed lies among them, and is no job that was submitted.
+local dead_jobs = redis.call('ZCARD', dead) - redis.call('ZCARD', stem .. 'workflows:dead')
+return {now, redis.call('ZCARD', scheduled), dead_jobs, redis.call('HGETALL', totals),
   redis.call('SMEMBERS', paused), names, streams, lines, declined, firsts, ticking, waiting, of_versions}
