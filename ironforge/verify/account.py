@@ -99,7 +99,8 @@ class Account:
         self.answered: list[Event] = []
         self.told_apart: list[Event] = []
         self.waited: list[Event] = []
-        self._of_sorts = {"told_apart": self.told_apart, "waited": self.waited}
+        self.retried: list[Event] = []
+        self._of_sorts = {"told_apart": self.told_apart, "waited": self.waited, "retried": self.retried}
         self.resumed: list[Event] = []
         self.sent: list[Event] = []
         self.of_schedules: dict[str, str] = {}

@@ -39,7 +39,8 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     heard with the `value` of the event, and timed_out; parked by a run that left its node for that. Of an event `name`:
     sent with its `value`, sent_late when there was one already, sent_info when the answer was lost.
     Of jobs of workflows node, with the `name` of the workflow and of the node, or what else it is of it; given the
-    `value` of what the node `name` had returned (0: nothing), and made the `value` of what it returns itself.
+    `value` of what the node `name` had returned (0: nothing), and made the `value` of what it returns itself; retried,
+    before its workflow is.
     Of the machine wall: its clock on the wall had gone ahead of the monotonic one by so many `seconds` since the first
     look, told whenever that changes, with how it was at the look before. And late: a timer was, by so many `seconds`.
     `due`: no run may start before it; 0 for at once.

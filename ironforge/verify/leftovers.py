@@ -18,7 +18,8 @@ from ironforge.redis.shards import shards_of
 from ironforge.settings import Settings
 from ironforge.store.queue_names import queue_names
 
-ENDS = ("completed", "cancelled", "dead")
+COUNTED = ("completed", "cancelled")
+ENDS = (*COUNTED, "dead")
 
 T = TypeVar("T")
 
@@ -80,7 +81,12 @@ async def _streams(connection: Connection, keys: Keys) -> list[str]:
 
 
 async def _balance(connection: Connection, keys: Keys) -> list[str]:
-    submitted, *ends = (int(count or 0) for count in await connection.call("HMGET", keys.totals, "submitted", *ENDS))
+    """Of the dead those count that lie there: the same one may die more than once, where its workflow is retried."""
+    totals: Command = ["HMGET", keys.totals, "submitted", *COUNTED]
+    lie: list[Command] = [["ZCARD", keys.dead], ["ZCARD", keys.workflows("dead")]]
+    found, dead, workflows = await connection.pipeline([totals, *lie])
+    submitted, *ends = (int(count or 0) for count in found)
+    ends.append(dead - workflows)
     told = ", ".join(f"{count} {name}" for count, name in zip(ends, ENDS, strict=True))
     return [] if submitted == sum(ends) else [f"totals that do not add up: {submitted} submitted, {told}"]
 

@@ -84,7 +84,7 @@ class Load:
         self.ids: list[str] = []
         self.flow = FlowLoad(random.Random(plan.seed), forge, store_client, ledger)
         self.schedules = ScheduleLoad(random.Random(plan.seed), settings, store_client, ledger)
-        self.workflows = WorkflowLoad(random.Random(plan.seed), store_client)
+        self.workflows = WorkflowLoad(random.Random(plan.seed), store_client, ledger)
 
     async def begin(self) -> None:
         """A few jobs of every sort before there are nodes: those that come later have to find them."""

@@ -236,7 +236,9 @@ def _dead(account: Account, job: str, final: Ended, tell: Tell) -> None:
     if final.state == DEAD and len(fails) <= MAX_RETRIES and final.crashes < CRASH_BUDGET:
         tell(TRIED, job, f"it is dead after {len(fails)} failures and {final.crashes} crashes")
     untouched = [run for run in fails if not account.touching(run)]
-    if len(untouched) > MAX_RETRIES + 1 or (len(untouched) > MAX_RETRIES and final.state == COMPLETED):
+    retried = sum(event.job == job for event in account.retried)
+    most = MAX_RETRIES + retried * (MAX_RETRIES + 1)
+    if len(untouched) > most + 1 or (len(untouched) > most and final.state == COMPLETED):
         tell(LIMIT, job, f"it failed {len(untouched)} times with {MAX_RETRIES} retries, and is {final.state}")
 
 

@@ -37,10 +37,10 @@ def any_document(rng: random.Random, name: str, failing: float) -> Document:
 
 
 def wide_document(name: str, width: int, seconds: float = 0.0) -> Document:
-    """One node, so many that need it, and one that needs all of these."""
+    """One node, so many that need it, each a little slower than the one before, and one that needs all of these."""
     wide = [f"n{number}" for number in range(1, width + 1)]
-    nodes = [_node(name, "n0", seconds=seconds), *(_node(name, each, ["n0"], seconds=seconds) for each in wide)]
-    return document(name, [*nodes, _node(name, "last", wide, seconds=seconds)])
+    slower = [_node(name, each, ["n0"], seconds=seconds + 0.03 * number) for number, each in enumerate(wide)]
+    return document(name, [_node(name, "n0", seconds=seconds), *slower, _node(name, "last") | {"after": wide}])
 
 
 def map_document(name: str, failing: float = 0.0) -> Document:
@@ -48,6 +48,13 @@ def map_document(name: str, failing: float = 0.0) -> Document:
     items = _node(name, "n1", ["n0"], failing=failing) | {"map": {"over": "n0.result.items", "max_parallel": 2}}
     items["payload"] = {"name": f"{name}/n1{ITEM}", "item": {"$item": ""}, "failing": failing}
     return document(name, [_node(name, "n0"), items, _node(name, "n2", ["n1"])])
+
+
+def undone_document(name: str) -> Document:
+    """Three nodes one after the other, which are undone as the next one fails."""
+    chain = [_node(name, "n0"), _node(name, "n1", ["n0"]), _node(name, "n2", ["n1"])]
+    nodes = [{**node, "compensate": UNDO} for node in chain]
+    return document(name, [*nodes, _node(name, "n3", ["n2"], failing=1.0)])
 
 
 def document(name: str, nodes: list[dict[str, Any]]) -> Document:
@@ -60,7 +67,9 @@ def document(name: str, nodes: list[dict[str, Any]]) -> Document:
 
 def _any_node(rng: random.Random, name: str, number: int, failing: float) -> dict[str, Any]:
     needs = rng.sample([f"n{need}" for need in range(number)], rng.randint(0, min(number, 3)))
-    node = _node(name, f"n{number}", needs, seconds=rng.choice((0.0, 0.0, 0.1)), failing=failing)
+    # Some wait for others and get nothing of them.
+    given = [need for need in needs if rng.random() < 0.5]
+    node = _node(name, f"n{number}", given, seconds=rng.choice((0.0, 0.0, 0.1)), failing=failing)
     edges = [need if (when := rng.choice(EDGE_WHENS)) is None else {"node": need, "when": when} for need in needs]
     made = {
         "after": edges,

@@ -15,14 +15,21 @@ from ironforge.errors import InvalidState
 from ironforge.job.record import format_id, new_id
 from ironforge.store import StoreClient
 from ironforge.store.workflows.contract import Prepared, WorkflowSubmission
-from ironforge.verify.ledger import Event
+from ironforge.verify.ledger import Event, Ledger
 from ironforge.verify.waiting import answered
-from ironforge.verify.workflows.documents import Document, any_document, map_document, wide_document
+from ironforge.verify.workflows.documents import (
+    Document,
+    any_document,
+    map_document,
+    undone_document,
+    wide_document,
+)
 from ironforge.verify.workflows.seen import Retry, Seen, Stretch
 from ironforge.workflows.errors import WorkflowNotFound
 from ironforge.workflows.jobs import job_of
+from ironforge.workflows.states import FAILURES
 
-AT_ONCE: Final = 3
+AT_ONCE: Final = 4
 TURN_SECONDS: Final = 0.2
 LOOK_SECONDS: Final = 0.1
 FAILING: Final = 0.12
@@ -31,7 +38,8 @@ FAILING: Final = 0.12
 class WorkflowLoad:
     """`seen`: all that it submitted."""
 
-    def __init__(self, rng: random.Random, store_client: StoreClient) -> None:
+    def __init__(self, rng: random.Random, store_client: StoreClient, ledger: Ledger) -> None:
+        self._ledger = ledger
         self._rng = rng
         self._workflows = store_client.workflows
         self._names = (f"verify.{number}" for number in itertools.count())
@@ -66,7 +74,8 @@ class WorkflowLoad:
 
     @property
     def _sorts(self) -> Sequence[Callable[[], Awaitable[object]]]:
-        return self._any, self._any, self._well, self._wide, self._map, self._paused, self._cancelled
+        plain = self._any, self._any, self._well, self._wide, self._map, self._undone
+        return *plain, self._paused, self._cancelled, self._retried
 
     async def _any(self) -> Seen:
         return await self._submit(any_document(self._rng, next(self._names), FAILING))
@@ -80,8 +89,11 @@ class WorkflowLoad:
     async def _map(self) -> None:
         await self._submit(map_document(next(self._names), self._rng.choice((0.0, 0.0, FAILING))))
 
+    async def _undone(self) -> None:
+        await self._submit(undone_document(next(self._names)))
+
     async def _paused(self) -> None:
-        seen = await self._any()
+        seen = await self._submit(wide_document(next(self._names), 3, seconds=0.3))
         await asyncio.sleep(self._rng.uniform(0.0, 0.2))
         with suppress(InvalidState):
             await answered(partial(self._workflows.pause, seen.id))
@@ -104,6 +116,8 @@ class WorkflowLoad:
         while time.monotonic() < deadline:
             view = await answered(partial(self._workflows.view, seen.id))
             if view.status in ("failed", "cancelled"):
+                failed = [node.job_id for node in view.nodes if node.job_id and node.state in FAILURES]
+                self._ledger.note("retried", map(format_id, failed))
                 seen.retries.append(Retry(time.monotonic(), [node.state for node in view.nodes], view.status))
                 with suppress(InvalidState):  # the answer to the first attempt was lost
                     await answered(partial(self._workflows.retry, seen.id))

@@ -66,6 +66,10 @@ class Told:
         """When the first of its runs had; infinite: none has, as far as is known."""
         return min((run.until for run in self.runs(number) if run.outcome == "end"), default=math.inf)
 
+    def last(self, number: int) -> float:
+        """When the last of its runs began."""
+        return max((run.at for run in self.runs(number)), default=math.inf)
+
     def named(self, number: int) -> str:
         return f"node {self.graph.nodes[number].id} of {self.seen.name}"
 
@@ -252,11 +256,10 @@ def _again(told: Told, _: Mapping[str, Ended], tell: Tell) -> None:
     )
     anew = {number for number, state in enumerate(retried(before).states) if not _kept(state, retry.states[number])}
     for number in range(len(graph)):
-        first = {job: told.account.runs[job][0].at for job in told.jobs(graph.nodes[number].id)}
-        late = [job for job, at in first.items() if at > retry.asked]
+        late = [run for run in told.runs(number) if run.at > retry.asked and not told.account.touching(run)]
         if late and number not in anew:
-            tell(AGAIN, late[0], f"{told.named(number)} ran again, and had ended well")
-        elif not late and number in anew and told.states[number] in RAN and graph.nodes[number].map is None:
+            tell(AGAIN, late[0].job, f"{told.named(number)} ran again, and had ended well")
+        elif number in anew and told.states[number] in RAN and told.last(number) < retry.asked:
             tell(AGAIN, "", f"{told.named(number)} is {told.states[number]}, and did not run again")
 
 

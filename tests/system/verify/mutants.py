@@ -16,6 +16,7 @@ from tests.system.verify import bugs_of_leases as leases
 from tests.system.verify import bugs_of_schedules as schedules
 from tests.system.verify import bugs_of_steps as steps
 from tests.system.verify import bugs_of_suspects as suspects
+from tests.system.verify import bugs_of_workflows as workflows
 
 MUTANTS: dict[str, Callable[[], None]] = {
     function.__name__: function
@@ -80,7 +81,6 @@ MUTANTS: dict[str, Callable[[], None]] = {
         schedules.fire_from_anywhere,
         schedules.move_on_without_a_job,
         schedules.leave_a_tick_out,
-        schedules.skip_without_a_word,
         schedules.fire_a_second_early,
         schedules.ignore_the_jitter,
         schedules.ignore_pauses,
@@ -96,6 +96,14 @@ MUTANTS: dict[str, Callable[[], None]] = {
         steps.sleep_for_ever,
         steps.wake_early,
         steps.hear_another_event,
+        workflows.count_no_skipped_node,
+        workflows.start_one_need_early,
+        workflows.ignore_conditions,
+        workflows.take_continue_for_fail,
+        workflows.start_in_a_pause,
+        workflows.give_null_for_results,
+        workflows.undo_the_first_first,
+        workflows.undo_nothing,
     )
 }
 

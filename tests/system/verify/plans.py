@@ -15,6 +15,7 @@ from ironforge.verify.limits import policy_verdict as policies
 from ironforge.verify.load import Plan
 from ironforge.verify.schedules import verdict as schedules
 from ironforge.verify.steps import verdict as steps
+from ironforge.verify.workflows import verdict as workflows
 
 CONTROL = ""
 
@@ -187,7 +188,6 @@ GROUPS = {
             "fire_from_anywhere": schedules.ONCE,
             "move_on_without_a_job": promises.KEPT,
             "leave_a_tick_out": schedules.ONCE,
-            "skip_without_a_word": schedules.ONCE,
             "fire_nothing": schedules.ONCE,
             "fire_a_second_early": schedules.EARLY,
             "ignore_the_jitter": schedules.EARLY,
@@ -212,7 +212,19 @@ GROUPS = {
             "hear_another_event": steps.FIRST,
         },
     ),
-    "workflows": Bugs(FEW._replace(seconds=5.0, drain_seconds=6.0, workflows=True), {}),
+    "workflows": Bugs(
+        FEW._replace(seconds=5.0, workflows=True),
+        {
+            "count_no_skipped_node": workflows.ENDS,
+            "start_one_need_early": workflows.IN_TURN,
+            "ignore_conditions": workflows.AS_SAID,
+            "take_continue_for_fail": workflows.AS_SAID,
+            "start_in_a_pause": workflows.PAUSED,
+            "give_null_for_results": workflows.RESULTS,
+            "undo_the_first_first": workflows.UNDOES,
+            "undo_nothing": workflows.UNDOES,
+        },
+    ),
     # Jobs that kill their nodes, among so many others that some are with them each time.
     "killers": Bugs(
         KILLERS,
