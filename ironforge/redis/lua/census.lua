@@ -98,6 +98,7 @@ for _, name in ipairs(redis.call('SMEMBERS', versionlines)) do
   end
 end
 -- A workflow that failed lies among them, and is no job that was submitted.
-local dead_jobs = redis.call('ZCARD', dead) - redis.call('ZCARD', stem .. 'workflows:dead')
+local failed = redis.pcall('ZCARD', stem .. 'workflows:dead')
+local dead_jobs = redis.call('ZCARD', dead) - (type(failed) == 'number' and failed or 0)
 return {now, redis.call('ZCARD', scheduled), dead_jobs, redis.call('HGETALL', totals),
   redis.call('SMEMBERS', paused), names, streams, lines, declined, firsts, ticking, waiting, of_versions}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ironforge.redis.scripts import ADVANCE
-from ironforge.store.workflows import finishing, sources
+from ironforge.store.steps import sources
+from ironforge.store.workflows import finishing
 from ironforge.workflows.compensation import Undoing
 from tests.system.verify.planting import edit
 
