@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -127,10 +127,7 @@ class Account:
         starved = (event.seconds for event in self._of_processes if event.what == STARVED)
         self.unsettled_seconds = UNSETTLED_SECONDS + max(starved, default=0.0)
         self.runs = {job: _runs(job, told) for job, told in self.by_job.items()}
-        self.on_process: defaultdict[int, list[Run]] = defaultdict(list)
-        for runs in self.runs.values():
-            for run in runs:
-                self.on_process[run.pid].append(run)
+        self.on_process = _by_process(self.runs)
 
     def killed(self, pid: int) -> float:
         """When; never: infinite."""
@@ -230,6 +227,14 @@ class Account:
         for pid, faults in self._by_pid.items():
             if pid:
                 self._by_pid[pid] = list(_joined(faults))
+
+
+def _by_process(runs_of: Mapping[str, Sequence[Run]]) -> defaultdict[int, list[Run]]:
+    found: defaultdict[int, list[Run]] = defaultdict(list)
+    for runs in runs_of.values():
+        for run in runs:
+            found[run.pid].append(run)
+    return found
 
 
 def _joined(faults: Sequence[Fault]) -> Iterator[Fault]:

@@ -74,14 +74,11 @@ class WorkflowLoad:
 
     @property
     def _sorts(self) -> Sequence[Callable[[], Awaitable[object]]]:
-        plain = self._any, self._any, self._well, self._wide, self._map, self._undone
+        plain = self._any, self._any, self._wide, self._map, self._undone
         return *plain, self._paused, self._cancelled, self._retried
 
     async def _any(self) -> Seen:
-        return await self._submit(any_document(self._rng, next(self._names), FAILING))
-
-    async def _well(self) -> None:
-        await self._submit(any_document(self._rng, next(self._names), 0.0))
+        return await self._submit(any_document(self._rng, next(self._names), self._rng.choice((0.0, FAILING, FAILING))))
 
     async def _wide(self) -> None:
         await self._submit(wide_document(next(self._names), 8))
