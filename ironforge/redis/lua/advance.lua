@@ -130,11 +130,13 @@ local function tell_dependant(flow, number, rule, shift, skipped)
 end
 
 -- Whether it ends by this, as its state says, and not one that has ended so before and whose dependants are not all told:
--- then it goes on with the one behind these.
+-- then it goes on with the one behind these, perhaps the first. Also whether it has not ended so before.
 local function begins_at(flow, letter, number, field)
   local state = letter == 'b' and 'b' or sub(cell_at(flow, number), 1, 1)
-  if letter == 'k' and state == 'p' or letter ~= 'k' and letter ~= 'b' and state == 'r' then return 0 end
-  if state == letter then return tonumber(field_of(flow, 'c' .. field)) or letter == 'b' and 0 end
+  if letter == 'k' and state == 'p' or letter ~= 'k' and letter ~= 'b' and state == 'r' then return 0, true end
+  if state ~= letter then return end
+  local cursor = tonumber(field_of(flow, 'c' .. field))
+  return cursor or letter == 'b' and 0, not cursor
 end
 
 local function note_end(flow, letter, number, program)
@@ -166,14 +168,14 @@ local function work_off(flow, letter, number)
     end
     return true
   end
-  local from = begins_at(flow, letter, number, field)
+  local from, is_new = begins_at(flow, letter, number, field)
   if not from then return true end
   local program = field_of(flow, field)
   if not program or #program < 2 then
     flow.wrong = 'the program of a node is gone'
     return true
   end
-  if letter == 'b' then flow.is_changed = true elseif from == 0 then note_end(flow, letter, number, program) end
+  if letter == 'b' then flow.is_changed = true elseif is_new then note_end(flow, letter, number, program) end
   left = left - 1
   local skipped, shift, is_through = {}, SHIFT[letter], true
   for at = 3 + 4 * from, flow.stopped == 0 and #program or 0, 4 do
@@ -186,7 +188,7 @@ local function work_off(flow, letter, number)
     local other, rule = struct.unpack('>I2I2', program, at)
     tell_dependant(flow, other, rule, shift, skipped)
   end
-  if from > 0 and is_through then note_cursor(flow, field, false) end
+  if not is_new and is_through then note_cursor(flow, field, false) end
   for _, other in ipairs(skipped) do
     if left <= 0 or flow.wrong or not work_off(flow, 'k', other) then
       flow.again = flow.again or {}
