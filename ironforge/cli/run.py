@@ -21,7 +21,7 @@ from ironforge.client.api_url import api_url
 from ironforge.errors import InvalidPayload
 from ironforge.process.ending import end_in_time
 from ironforge.process.first_process import leave_first_process
-from ironforge.process.handler_environment import hide_from_handlers
+from ironforge.process.handler_environment import tell_handlers
 from ironforge.settings import Settings, environment_of, load
 from ironforge.settings.declaration import Command
 
@@ -63,7 +63,7 @@ def dev(
     from ironforge.runtime.dev import serve_dev  # noqa: PLC0415
 
     leave_first_process()
-    hide_from_handlers(os.environ)
+    tell_handlers(os.environ, settings)
     forge = None if no_node else load_application(app)
     configure_logging(settings)
 
@@ -121,8 +121,7 @@ def node(app: Application, *, settings: Settings) -> None:
     leave_first_process()
     settings = with_server(settings)
     configure_logging(settings)
-    os.environ.update(environment_of(settings))
-    hide_from_handlers(os.environ)
+    tell_handlers(os.environ, settings)
     command = [*_CHILD, "node-child", app]
     # What is wrong with APP is said once, not once by each process; in a process, because it may have side effects.
     if settings.processes > 1 and (code := subprocess.run([*command, "--check"], check=False).returncode):  # noqa: S603

@@ -26,6 +26,7 @@ from ironforge.logs.setup import get_logger
 from ironforge.metrics.http import HttpMetrics
 from ironforge.metrics.jobs import Metrics
 from ironforge.metrics.tenants import NamespaceMetrics, TenantMetrics
+from ironforge.process.handler_environment import told_to_handlers
 from ironforge.process.thread_pool import aside
 from ironforge.runtime.api_server import reserved
 from ironforge.runtime.auth_setup import authentication_of
@@ -61,6 +62,7 @@ async def serve_dev(
             await aside(server.start)
             stack.push_async_callback(aside, server.stop)
             settings = msgspec.structs.replace(settings, redis_url=server.url)
+        stack.enter_context(told_to_handlers(settings))
         if told.event.is_set():
             return 0
         if forge is None:

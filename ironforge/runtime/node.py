@@ -30,7 +30,7 @@ from ironforge.metrics.jobs import Metrics, measure_loop_lag
 from ironforge.process.ending import end_in_time
 from ironforge.process.first_process import leave_first_process
 from ironforge.process.forks import withhold_loop
-from ironforge.process.handler_environment import hide_from_handlers
+from ironforge.process.handler_environment import hide_from_handlers, tell_handlers
 from ironforge.process.stop_signals import StopSignals
 from ironforge.runtime.lifespans import Lifespans
 from ironforge.runtime.limits import announce_limits
@@ -255,5 +255,6 @@ def run_node(forge: Forge, settings: Settings | None = None) -> int:
     leave_first_process()
     hide_from_handlers(os.environ)
     settings = settings or load()
+    tell_handlers(os.environ, settings)
     configure_logging(settings)
     return end_in_time(isolation.run(serve(forge, settings)))
