@@ -18,6 +18,8 @@ from ironforge.workflows.payloads import parse_reference, words_in
 _TOLD: Final = 10
 # To look through all for the one that is most alike would take seconds.
 _SUGGESTED_FROM: Final = 2_000
+# Of the ids that there are, where none is near.
+_NAMED: Final = 10
 
 
 class Need(NamedTuple):
@@ -70,7 +72,10 @@ class Graph:
     def unknown(self, name: str, field: str) -> InvalidJob:
         """How an id is refused that no node has."""
         close = closest(name, [*self.numbers][:_SUGGESTED_FROM])
-        return wrong(field, f"there is no node {name[:150]!r}", f"did you mean {close!r}?" if close else "add it")
+        ids = ", ".join([*self.numbers][:_NAMED]) + (", …" if len(self.numbers) > _NAMED else "")
+        return wrong(
+            field, f"there is no node {name[:150]!r}", f"did you mean {close!r}?" if close else f"the nodes are {ids}"
+        )
 
     @cached_property
     def _referenced(self) -> frozenset[str]:

@@ -7,6 +7,7 @@ else stays byte for byte as it was submitted, and so do results.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -25,6 +26,9 @@ _WORDS: Final = frozenset({RESULT, ITEM, LITERAL})
 MAX_REFERENCE_CHARACTERS: Final = 1_000
 # Behind the id of a node, which cannot have it in itself.
 _OF: Final = ".result"
+# What is written for it by mistake.
+_BRACKETS: Final = re.compile(r"""\[["']?([^\]"']*)["']?\]""")
+_RESULT: Final = re.compile(r"^results?(\.|$)")
 _EXAMPLE: Final = "fetch.result or fetch.result.items.0.url"
 _SPACE: Final = b" \t\r\n"
 
@@ -54,7 +58,8 @@ def parse_reference(text: str, place: str) -> Reference:
     node, of, rest = text.partition(_OF)
     path = tuple(rest[1:].split(".")) if rest else ()
     if not (node and of) or (rest and rest[0] != "."):
-        first, _, more = text.partition(".")
+        first, _, more = _BRACKETS.sub(r".\1", text).removesuffix(".").partition(".")
+        more = _RESULT.sub("", more)
         meant = f"did you mean {first}.result{more and '.' + more}?" if first else f"such as {_EXAMPLE}"
         raise wrong(place, f"{text[:SHOWN_CHARACTERS]!r} does not name the result of a node", meant)
     if not all(path):
