@@ -71,6 +71,8 @@ for at = 2, #ARGV, WIDTH do
       put_accepted(unpack(ARGV, at + 6, at + 10))
       enqueued(parked)
     end
+  elseif string.sub(redis.call('HGET', index, id) or '', 1, 2) ~= 'w:' then
+    redis.call('ZREM', finishing, id)
   end
   reply[#reply + 1] = over[at] and 1 or 0
 end

@@ -23,7 +23,7 @@ from ironforge.store.workflows.again.retrying import Retrying
 from ironforge.store.workflows.contract import Fork
 from ironforge.store.workflows.finishing import Finishing
 from tests.store.kit import Cluster, job_in
-from tests.store.workflows.flow import Flow, prepared, submission
+from tests.store.workflows.flow import Flow, prepared, submission, submitted
 from tests.store.workflows.test_finishing import run, told
 from tests.store.workflows.test_interrupted import Cut, Stopped, links_of
 from tests.store.workflows.test_shards import SHARDS, key_of
@@ -202,3 +202,18 @@ async def test_a_fork_is_made_once_however_that_is_stopped(server: str, *, behin
         if is_whole:
             break
     assert at > 3
+
+
+async def test_one_that_is_dead_is_not_looked_at_for_ever(cluster: Cluster) -> None:
+    """The end of what undid a node may be told twice: the second time when its workflow has ended."""
+    flow = await submitted(cluster, node("a", compensate="undo"), node("b", "a"))
+    assert await flow.started() == ["a"]
+    await flow.end("a")
+    assert await flow.started() == ["b"]
+    await flow.end("b", how="dead")
+    await flow.settle()
+    await flow.undo("a")
+    assert (await flow.view()).status == "failed"
+    cluster.raw.zadd(flow.keys.advance, {flow.id + b"s10000.0": 1})
+    await flow.settle()
+    assert cluster.raw.zrange(flow.keys.finishing, 0, -1) == []
