@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- Submits the jobs of nodes that may start and have options which `advance` leaves to this. Where one of them may not, or not
 -- any more, none is submitted, and nobody asks for that one again. It may be repeated after a lost reply. A job whose unique
 -- key another one has ends at once, as that of a child.
