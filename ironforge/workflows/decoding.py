@@ -9,7 +9,7 @@ import msgspec
 from ironforge.errors import InvalidJob
 from ironforge.job.mismatch import mismatch
 from ironforge.job.request import in_order
-from ironforge.workflows.definition import Edge, Node, Workflow
+from ironforge.workflows.definition import Edge, Node, NodeOptions, Workflow
 
 _decode: Final = msgspec.json.Decoder(Workflow).decode
 _node: Final = msgspec.json.Decoder(Node).decode
@@ -24,7 +24,7 @@ def decode_workflow(text: bytes) -> Workflow:
     try:
         return _decode(text)
     except msgspec.ValidationError as error:
-        raise _in_a_node(text) or mismatch(str(error), Workflow) from None
+        raise _in_a_node(text) or _beside_options(mismatch(str(error), Workflow), "") from None
     except msgspec.DecodeError as error:
         raise InvalidJob(f"the workflow is not valid JSON: {error}", code="invalid_json") from None
 
@@ -51,8 +51,17 @@ def _in_a_node(text: bytes) -> InvalidJob | None:
         return None
     for number, node in enumerate(nodes):
         if wrong := _of(node, Node, f"nodes[{number}]"):
-            return _in_after(node, f"nodes[{number}]") or wrong
+            return _in_after(node, f"nodes[{number}]") or _beside_options(wrong, f"nodes[{number}].")
     return None
+
+
+def _beside_options(refused: InvalidJob, place: str) -> InvalidJob:
+    """It says so of an option of a job that stands beside `options`."""
+    name = (refused.field or "").removeprefix(place)
+    if refused.code != "unknown_field" or name not in NodeOptions.__struct_fields__:
+        return refused
+    hint = f"it belongs into `options`, as in {place}options.{name}"
+    return InvalidJob(f"{place}{name}: {hint}", code="unknown_field", field=refused.field, hint=hint)
 
 
 def _in_after(node: msgspec.Raw, place: str) -> InvalidJob | None:
