@@ -20,6 +20,7 @@ from ironforge.job.definition import (
     door_defaults,
 )
 from ironforge.job.options import KindOptions
+from ironforge.workflows.jobs import MAP_KIND
 
 
 def announced(version: str = "1", schema: Any = None, **defaults: Any) -> Announcement:
@@ -83,14 +84,14 @@ def test_an_application_announces_each_of_its_kinds():
     forge.job("mail", queue="mails")(lambda: None)
     forge.job("call")(lambda: None)
     found = [(each.name, decode_definition(each.definition).defaults) for each in announcements_of(forge, "7")]
-    assert found == [("mail", {"queue": "mails"}), ("call", {})]
+    assert found == [("mail", {"queue": "mails"}), ("call", {}), (MAP_KIND, {})]
 
 
 def test_an_application_with_too_many_kinds_does_not_start():
     forge = Forge()
     for number in range(MAX_KINDS):
         forge.job(f"kind.{number}")(lambda: None)
-    assert len(announcements_of(forge, "")) == MAX_KINDS
+    assert len(announcements_of(forge, "")) == MAX_KINDS + 1  # and that of every node
     forge.job("one.more")(lambda: None)
     with pytest.raises(ConfigError, match="2001 kinds, and a node announces 2000 at most"):
         announcements_of(forge, "")

@@ -131,6 +131,8 @@ def ended(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         assert dev.ironforge("queues", "resume", "paused").returncode == 0
         dev.becomes(jobs["in a paused queue"]["id"], "completed")
         answers = {name: json.loads(dev.get(f"/jobs/{job['id']}")) for name, job in jobs.items()}
+        completed = sum(answer["status"] == "completed" for answer in answers.values())
+        eventually(lambda: dev.json("stats")["totals"]["completed"] >= completed, "what completed to be counted")
         totals = dev.json("stats")["totals"]
     return Ended(answers, totals, runs(folder))
 
