@@ -249,7 +249,8 @@ end
 
 local function write(flow)
   if flow.is_small then
-    redis.call('SET', flow.key, head_of(flow) .. sub(flow.cells, HEAD + 1))
+    -- Of one that has ended it goes with the rest.
+    redis.call('SET', flow.key, head_of(flow) .. sub(flow.cells, HEAD + 1), 'KEEPTTL')
   else
     redis.call('SETRANGE', flow.key, 0, head_of(flow))
     for number, cell in pairs(flow.changed) do redis.call('SETRANGE', flow.key, HEAD + 4 * number, cell) end

@@ -24,7 +24,7 @@ from ironforge.store.workflows.contract import Fork
 from ironforge.store.workflows.finishing import Finishing
 from tests.store.kit import Cluster, job_in
 from tests.store.workflows.flow import Flow, prepared, submission, submitted
-from tests.store.workflows.test_finishing import run, told
+from tests.store.workflows.test_finishing import keys_of, run, told
 from tests.store.workflows.test_interrupted import Cut, Stopped, links_of
 from tests.store.workflows.test_shards import SHARDS, key_of
 from tests.workflows.documents import node, workflow
@@ -218,3 +218,16 @@ async def test_one_that_is_dead_is_not_looked_at_for_ever(cluster: Cluster) -> N
     cluster.raw.zadd(flow.keys.advance, {flow.id + b"s10000.0": 1})
     await flow.settle()
     assert cluster.raw.zrange(flow.keys.finishing, 0, -1) == []
+
+
+async def test_one_that_ends_before_it_begins_is_kept_no_longer_than_others(cluster: Cluster) -> None:
+    """It is cancelled at once: that it begins is looked at when it has ended."""
+    flow = await submitted(cluster, node("a"), node("b", "a"))
+    begin = flow.items()
+    await cluster.store_client.workflows.cancel(flow.id)
+    await flow.see_to()
+    assert (await flow.view()).status == "cancelled"
+    cluster.raw.zadd(flow.keys.advance, {begin[0]: 1})
+    await flow.settle()
+    assert sorted(keys_of(flow)) == ["graph", "progress"]
+    assert -1 not in keys_of(flow).values()
