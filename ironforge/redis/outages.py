@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 from redis import exceptions as server
 
 from ironforge.codes import Code
-from ironforge.errors import LeaseLost, StoreError, StoreUnavailable
+from ironforge.errors import IronForgeError, LeaseLost, StoreError, StoreUnavailable
 from ironforge.logs.setup import get_logger
 from ironforge.redis.causes import said
 
@@ -84,6 +84,18 @@ def raise_store_error(error: Exception) -> NoReturn:
     if code is None:
         raise StoreError(f"the store refused: {said(error)}") from error
     raise StoreUnavailable(f"the store cannot be used now: {said(error)}", code=code) from error
+
+
+def fail_all(answers: Iterable[asyncio.Future[Any]], error: Exception) -> None:
+    """Callers that still wait for an answer see it as `raise_store_error` has it; what is ours already stays."""
+    if not isinstance(error, IronForgeError):
+        try:
+            raise_store_error(error)
+        except IronForgeError as translated:
+            error = translated
+    for answer in answers:
+        if not answer.done():
+            answer.set_exception(error)
 
 
 async def retry_through_outage(

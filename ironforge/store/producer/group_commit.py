@@ -13,11 +13,11 @@ from typing import Any, Final
 from redis.exceptions import AskError, NoScriptError
 from redis.exceptions import ConnectionError as Disconnected
 
-from ironforge.errors import Duplicate, IncompatibleRecord, InvalidJob, IronForgeError, StoreUnavailable
+from ironforge.errors import Duplicate, IncompatibleRecord, InvalidJob, StoreUnavailable
 from ironforge.job.record import JobState, format_id
 from ironforge.redis.connection import COMMAND_SECONDS, Command, Connection
 from ironforge.redis.keys import Keys
-from ironforge.redis.outages import is_wrong_type, raise_first, raise_store_error
+from ironforge.redis.outages import fail_all, is_wrong_type, raise_first
 from ironforge.settings import Settings
 from ironforge.store.contract import Accepted, Most, Submission
 from ironforge.store.producer.admission import Admission
@@ -170,12 +170,5 @@ def _unconfirmed(shortfall: str, answers: list[Accepted]) -> StoreUnavailable:
     )
 
 
-def _fail(group: list[_Pending], error: Exception) -> None:
-    if not isinstance(error, IronForgeError):
-        try:
-            raise_store_error(error)
-        except IronForgeError as translated:
-            error = translated
-    for waiting in group:
-        if not waiting.answer.done():
-            waiting.answer.set_exception(error)
+def _fail(group: Sequence[_Pending], error: Exception) -> None:
+    fail_all([waiting.answer for waiting in group], error)

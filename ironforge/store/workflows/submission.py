@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import NoScriptError
 
-from ironforge.errors import IdempotencyConflict, IronForgeError, StoreError, StoreUnavailable
+from ironforge.errors import IdempotencyConflict, StoreError, StoreUnavailable
 from ironforge.job.record import encode, format_id
 from ironforge.redis.connection import COMMAND_SECONDS, Command
-from ironforge.redis.outages import raise_store_error
+from ironforge.redis.outages import fail_all
 from ironforge.redis.scripts import SUBMIT_WORKFLOWS
 from ironforge.redis.workflow_keys import WorkflowKeys
 from ironforge.settings import Settings
@@ -96,12 +96,12 @@ class WorkflowCommit:
                     await self._link.admission.check(self._link.connection)
                     await self._commit(group)
                 except Exception as error:  # noqa: BLE001 - whatever it is, the callers get it
-                    _fail(group, error)
+                    fail_all([one.answer for one in group], error)
         finally:
             self._flushing = None
 
     def _take(self) -> list[_Pending]:
-        """Those of one call: with the same bounds, and of idempotency keys each once."""
+        """Those of one call, with the same bounds."""
         group: list[_Pending] = []
         fields = size = 0
         for one in self._waiting:
@@ -200,14 +200,3 @@ def _unconfirmed(shortfall: str, workflow_id: bytes) -> StoreUnavailable:
         "the same again with the same id or idempotency key, nothing will be stored twice",
         code="durability_not_confirmed",
     )
-
-
-def _fail(group: Sequence[_Pending], error: Exception) -> None:
-    if not isinstance(error, IronForgeError):
-        try:
-            raise_store_error(error)
-        except IronForgeError as translated:
-            error = translated
-    for one in group:
-        if not one.answer.done():
-            one.answer.set_exception(error)
