@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import redis
 
+from tests.cli.installation import Installation
 from tests.cli.kit import Dev, Service, eventually, ironforge
 from tests.cli.test_services import free_port
 
@@ -26,23 +27,12 @@ async def build(month: str) -> str:
 """
 
 
-class Installation:
-    """An API process, and nodes of an application with `report.build`."""
-
-    def __init__(self, server: str, folder: Path, url: str) -> None:
-        self.server = server
-        self.folder = folder
-        self.url = url
+class Shop(Installation):
+    """Its application has `report.build`."""
 
     def node(self, version: str, queues: str = "default,reports", **options: Any) -> Service:
-        module = f"shop_{version}"
         given = ", ".join(f"{name}={value!r}" for name, value in options.items())
-        (self.folder / f"{module}.py").write_text(APPLICATION.format(options=given))
-        settings = {"redis_url": self.server, "lease_seconds": "2", "app_version": version, "queues": queues}
-        return Service("node", module, "--node-http-port", "0", cwd=self.folder, **settings)
-
-    def json(self, *arguments: str) -> Any:
-        return json.loads(ironforge(*arguments, "--json", url=self.url).stdout)
+        return self.node_of(APPLICATION.format(options=given), version, queues)
 
     def live(self) -> list[str]:
         """The versions that nodes run."""
@@ -59,16 +49,14 @@ class Installation:
 
 
 @pytest.fixture
-def installation(server: str, client: redis.Redis, tmp_path: Path) -> Iterator[Installation]:
+def installation(server: str, client: redis.Redis, tmp_path: Path) -> Iterator[Shop]:
     del client  # has emptied the server
-    port = free_port()
-    with Service("api", "--port", port, redis_url=server) as api:
-        api.logged("api is listening")
-        yield Installation(server, tmp_path, f"http://127.0.0.1:{port}")
+    with Shop.running(server, tmp_path) as found:
+        yield found
 
 
 @pytest.mark.unmeasured
-def test_two_versions_one_killed_and_none_left(installation: Installation):
+def test_two_versions_one_killed_and_none_left(installation: Shop):
     with installation.node("1", queue="reports") as old:
         installation.runs("1")
         eventually(lambda: installation.queue() == "reports", "the defaults of version 1")
@@ -86,7 +74,7 @@ def test_two_versions_one_killed_and_none_left(installation: Installation):
     assert waiting["code"] == "no_node_for_queue"
 
 
-def test_a_submission_says_what_its_job_goes_without_until_a_node_has_announced_its_kind(installation: Installation):
+def test_a_submission_says_what_its_job_goes_without_until_a_node_has_announced_its_kind(installation: Shop):
     submit = ("submit", "report.build", '{"month": "2030-01"}')
     assert (
         "kind report.build is not known: no node has announced it yet"
@@ -101,7 +89,7 @@ def test_a_submission_says_what_its_job_goes_without_until_a_node_has_announced_
 
 
 @pytest.mark.unmeasured
-def test_a_job_runs_whose_kind_says_where(installation: Installation):
+def test_a_job_runs_whose_kind_says_where(installation: Shop):
     with installation.node("1", queue="reports"):
         installation.runs("1")
         eventually(lambda: installation.queue() == "reports", "the defaults")
@@ -109,7 +97,7 @@ def test_a_job_runs_whose_kind_says_where(installation: Installation):
         assert json.loads(done.stdout)["result"] == "2030-01"
 
 
-def test_a_node_says_at_its_start_whose_jobs_no_node_will_take(installation: Installation):
+def test_a_node_says_at_its_start_whose_jobs_no_node_will_take(installation: Shop):
     with installation.node("1", queues="default", queue="reports") as node:
         line = node.logged("no running node serves the queue of these kinds")
         assert "report.build" in line
@@ -121,13 +109,13 @@ def test_a_node_says_at_its_start_whose_jobs_no_node_will_take(installation: Ins
         ).items()
 
 
-def test_an_api_says_at_its_start_which_queues_no_node_serves(installation: Installation):
+def test_an_api_says_at_its_start_which_queues_no_node_serves(installation: Shop):
     installation.json("submit", "report.build", "--queue", "lonely")
     with Service("api", "--port", free_port(), redis_url=installation.server) as api:
         assert "lonely" in api.logged("no running node serves queues with waiting jobs")
 
 
-def test_doctor_names_a_kind_that_no_running_node_runs(installation: Installation):
+def test_doctor_names_a_kind_that_no_running_node_runs(installation: Shop):
     with installation.node("1"):
         installation.runs("1")
     (installation.folder / "other.py").write_text(APPLICATION.format(options="").replace("report.build", "other"))

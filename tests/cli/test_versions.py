@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import redis
 
+from tests.cli.installation import Installation
 from tests.cli.kit import Service, eventually, ironforge
-from tests.cli.test_services import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -35,22 +35,9 @@ def ship(context: Context) -> str:
 """
 
 
-class Installation:
-    """An API process, and nodes of an application in versions."""
-
-    def __init__(self, server: str, folder: Path, url: str) -> None:
-        self.server = server
-        self.folder = folder
-        self.url = url
-
+class Shop(Installation):
     def node(self, version: str) -> Service:
-        module = f"shop_{version}"
-        (self.folder / f"{module}.py").write_text(APPLICATION.replace("VERSION", repr(version)))
-        settings = {"redis_url": self.server, "lease_seconds": "2", "app_version": version, "queues": "default"}
-        return Service("node", module, "--node-http-port", "0", cwd=self.folder, **settings)
-
-    def json(self, *arguments: str) -> Any:
-        return json.loads(ironforge(*arguments, "--json", url=self.url).stdout)
+        return self.node_of(APPLICATION.replace("VERSION", repr(version)), version)
 
     def show(self, job_id: str) -> Any:
         return self.json("jobs", "show", job_id)
@@ -70,16 +57,14 @@ class Installation:
 
 
 @pytest.fixture
-def installation(server: str, client: redis.Redis, tmp_path: Path) -> Iterator[Installation]:
+def installation(server: str, client: redis.Redis, tmp_path: Path) -> Iterator[Shop]:
     del client  # has emptied the server
-    port = free_port()
-    with Service("api", "--port", port, redis_url=server) as api:
-        api.logged("api is listening")
-        yield Installation(server, tmp_path, f"http://127.0.0.1:{port}")
+    with Shop.running(server, tmp_path) as found:
+        yield found
 
 
 @pytest.mark.unmeasured
-def test_after_a_kill_and_a_roll_out_every_door_tells_of_jobs_that_no_node_may_go_on_with(installation: Installation):
+def test_after_a_kill_and_a_roll_out_every_door_tells_of_jobs_that_no_node_may_go_on_with(installation: Shop):
     with installation.node("1") as old:
         waits = installation.submit("order.fulfil", '{"order": "42"}')
         runs = installation.submit("order.ship")
@@ -110,7 +95,7 @@ def test_after_a_kill_and_a_roll_out_every_door_tells_of_jobs_that_no_node_may_g
 
 
 @pytest.mark.unmeasured
-def test_before_a_roll_out_the_doctor_says_which_jobs_need_a_node_of_an_older_version(installation: Installation):
+def test_before_a_roll_out_the_doctor_says_which_jobs_need_a_node_of_an_older_version(installation: Shop):
     with installation.node("1"):
         waits = installation.submit("order.fulfil", '{"order": "42"}')
         installation.reaches(waits, "waiting")
@@ -124,6 +109,6 @@ def test_before_a_roll_out_the_doctor_says_which_jobs_need_a_node_of_an_older_ve
     assert (new.returncode, [each for each in json.loads(own.stdout) if each["level"] != "ok"]) == (0, [])
 
 
-def test_a_kind_that_no_node_has_announced_has_nothing_to_release(installation: Installation):
+def test_a_kind_that_no_node_has_announced_has_nothing_to_release(installation: Shop):
     done = ironforge("kinds", "release", "order.fulfil", "--version", "1", url=installation.url)
     assert (done.returncode, "no node has announced kind order.fulfil" in done.stderr) == (4, True)
