@@ -43,6 +43,11 @@ def remembered_seconds(settings: Settings) -> int:
     return max(1, round(settings.idempotency_seconds))
 
 
+def digest_of(fingerprint: bytes) -> bytes:
+    """What an idempotency key keeps of it."""
+    return hashlib.sha256(fingerprint).digest()[:16]
+
+
 def answer_key(keys: Keys, idempotency_key: str) -> str:
     """Where a shard keeps the answer to an idempotency key, or the route to it."""
     return keys.idempotency(hashlib.sha256(idempotency_key.encode()).hexdigest())

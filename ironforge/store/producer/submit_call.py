@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -15,7 +14,7 @@ from ironforge.redis.keys import Keys
 from ironforge.redis.scripts import SUBMIT, SUBMIT_NEWER
 from ironforge.settings import Settings
 from ironforge.store.contract import Most, Submission
-from ironforge.store.producer.routes import answer_key, remembered_seconds
+from ironforge.store.producer.routes import answer_key, digest_of, remembered_seconds
 
 _CONFLICTS: Final[dict[OnConflict, str]] = {"return": "r", "reject": "j", "replace": "p", "debounce": "d"}
 # Of children: none is refused, their parents are told.
@@ -101,9 +100,9 @@ class SubmitCall:
         number, fingerprint, bucket = 0, b"", 0
         if item.idempotency_key is not None:
             number = self._number(extra, self._answer(item.idempotency_key, keys))
-            fingerprint = _short(item.fingerprint)
+            fingerprint = digest_of(item.fingerprint)
             if item.former_fingerprint not in (b"", item.fingerprint):
-                fingerprint += _short(item.former_fingerprint)
+                fingerprint += digest_of(item.former_fingerprint)
         if again:
             bucket = self._number(extra, keys.bucket_of(item.job.id, "done"))
             self._number(extra, keys.bucket_of(item.job.id, "kept"))
@@ -120,10 +119,6 @@ class SubmitCall:
             self.keys.append(key)
             extra[key] = len(self.keys)
         return extra[key]
-
-
-def _short(fingerprint: bytes) -> bytes:
-    return hashlib.sha256(fingerprint).digest()[:16]
 
 
 def _unique(job: Job) -> tuple[str, str]:

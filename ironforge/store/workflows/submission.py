@@ -7,7 +7,6 @@ comes to that. So any submission may be repeated.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -23,7 +22,7 @@ from ironforge.redis.workflow_keys import WorkflowKeys
 from ironforge.settings import Settings
 from ironforge.store.contract import Most
 from ironforge.store.producer.refusals import refusal
-from ironforge.store.producer.routes import answer_key, remembered_seconds
+from ironforge.store.producer.routes import answer_key, digest_of, remembered_seconds
 from ironforge.store.steps.links import ShardLink
 from ironforge.store.workflows.contract import WorkflowSubmission
 from ironforge.store.workflows.coordinator import coordinator_of
@@ -146,7 +145,7 @@ class WorkflowCommit:
             prepared, number, fingerprint = one.prepared, 0, b""
             if one.idempotency_key is not None:
                 names.append(answer_key(self._link.keys, one.idempotency_key))
-                number, fingerprint = len(names), hashlib.sha256(one.fingerprint).digest()[:16]
+                number, fingerprint = len(names), digest_of(one.fingerprint)
             job = coordinator_of(one.id, prepared.document, prepared.queues, prepared.by)
             whole = len(each.fields) if each.is_large else 0
             arguments += (one.id, f"w:{job.stream}", encode(job), each.cells, number, fingerprint, whole, each.results)

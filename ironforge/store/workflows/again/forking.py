@@ -4,7 +4,6 @@ results of the nodes that need not run again. These are copied first; the other 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Final
 
@@ -14,7 +13,7 @@ from ironforge.redis.scripts import COPY_RESULTS
 from ironforge.settings import Settings
 from ironforge.steps.waits import member_of
 from ironforge.store.contract import Most
-from ironforge.store.producer.routes import answer_key
+from ironforge.store.producer.routes import answer_key, digest_of
 from ironforge.store.steps.links import ShardLink
 from ironforge.store.workflows.again.ended import EndedWorkflow, read_ended
 from ironforge.store.workflows.contract import Fork, Prepare, WorkflowSubmission, no_such_workflow
@@ -60,8 +59,7 @@ class Forking:
         if fork.idempotency_key is not None:
             ask.append(["GET", answer_key(self._keys, fork.idempotency_key)])
         is_there, *held = await self._connection.pipeline(ask)
-        fingerprint = hashlib.sha256(fork.fingerprint).digest()[:16]
-        if held and held[0] and held[0][16:] == b"w" + fingerprint:
+        if held and held[0] and held[0][16:] == b"w" + digest_of(fork.fingerprint):
             return Known(held[0][:16], is_new=False)
         return Known(fork.id, is_new=False) if is_there else None
 
