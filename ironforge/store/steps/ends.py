@@ -9,14 +9,14 @@ from typing import Final, NamedTuple
 import msgspec
 
 from ironforge.formats.timestamps import now_ms
-from ironforge.job.record import Job, decode, encode
+from ironforge.job.record import RECORD_VERSION, Job, Priority, created_ms_of, decode, encode
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.family_keys import children_of, results_of
 from ironforge.redis.keys import Keys
 from ironforge.redis.scripts import DROP_WORKFLOWS
 from ironforge.redis.step_keys import journal_of, journals_of
 from ironforge.redis.workflow_keys import end_item
-from ironforge.steps.waits import Ties
+from ironforge.steps.waits import ParentRef, Ties
 from ironforge.store.retention import RetentionBuckets
 
 JOURNALS_AT_ONCE: Final = 500
@@ -120,6 +120,11 @@ async def drop_ties(connection: Connection, keys: Keys, bucket: str) -> None:
     names = DROP_WORKFLOWS.keys(keys, workflows=keys.workflows(bucket.removeprefix(keys.prefix)))
     while await connection.run(DROP_WORKFLOWS, names, [WORKFLOWS_AT_ONCE]):
         pass
+
+
+def lost_job(job_id: bytes, parent: ParentRef | None = None) -> Job:
+    """One of which nothing else is known, for its parent to hear that it is over."""
+    return Job(RECORD_VERSION, job_id, "lost", "lost", Priority.MEDIUM.value, b"", created_ms_of(job_id), parent=parent)
 
 
 def end_record(job: Job) -> bytes:

@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from ironforge.formats.timestamps import now_ms
-from ironforge.job.record import RECORD_VERSION, Job, JobState, Priority, created_ms_of, encode
+from ironforge.job.record import JobState, encode
 from ironforge.redis.connection import Command
 from ironforge.redis.outages import retry_through_outage
 from ironforge.redis.replies import pairs, rows
 from ironforge.redis.scripts import AUDIT_FAMILIES
 from ironforge.store.node_contract import Lease
+from ironforge.store.steps.ends import lost_job
 from ironforge.store.steps.links import ChildEnd, ShardLinks, deliver_ends
 
 PAGE: Final = 100
@@ -82,5 +83,4 @@ class FamilyAudit:
 
 def _lost(job_id: bytes) -> bytes:
     """The record that its parent gets of a child of which nothing else is known."""
-    job = Job(RECORD_VERSION, job_id, "lost", "lost", Priority.MEDIUM.value, b"", created_ms_of(job_id))
-    return encode(job.finish(JobState.CANCELLED, now_ms(), reason=LOST))
+    return encode(lost_job(job_id).finish(JobState.CANCELLED, now_ms(), reason=LOST))

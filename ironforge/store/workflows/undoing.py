@@ -9,7 +9,7 @@ import msgspec
 
 from ironforge.errors import IncompatibleRecord
 from ironforge.formats.timestamps import now_ms
-from ironforge.job.record import RECORD_VERSION, Job, JobState, Priority, created_ms_of, decode, encode
+from ironforge.job.record import Job, JobState, decode, encode
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.family_keys import results_of
 from ironforge.redis.keys import Keys
@@ -17,7 +17,7 @@ from ironforge.redis.scripts import UNDO_NODE
 from ironforge.settings import Settings
 from ironforge.steps.waits import member_of
 from ironforge.store.node_contract import Lease
-from ironforge.store.steps.ends import end_record
+from ironforge.store.steps.ends import end_record, lost_job
 from ironforge.store.steps.links import ChildEnd, ShardLinks, deliver_ends
 from ironforge.store.workflows.apart import submit_apart
 from ironforge.store.workflows.graph_fields import undo_field
@@ -78,7 +78,9 @@ class Undoer:
             job = msgspec.structs.replace(decode(held.record), ready_ms=now_ms())
         except IncompatibleRecord as error:
             if undoing.next is None or await self._begin(workflow, generation, undoing, ELSEWHERE):
-                await self._tell(workflow, member, _lost(workflow, number, generation), str(error))
+                await self._tell(
+                    workflow, member, lost_job(node_id(workflow, undo_number(number), generation)), str(error)
+                )
             return member
         is_apart = self._links.number_of(job.id) != self._links.shard
         here: Command = (job.id, held.stream, held.mark, encode(job), held.expires_in_ms)
@@ -110,9 +112,3 @@ class Undoer:
         before = "" if undoing.last is None else undoing.last
         told = self._lease.epoch, workflow, generation, number, before, undo_member(number, generation)
         return bool(await self._connection.run(UNDO_NODE, names, [*told, *where]))
-
-
-def _lost(workflow: bytes, number: int, generation: int) -> Job:
-    """The job that undoes a node, of which nothing else is known."""
-    job_id = node_id(workflow, undo_number(number), generation)
-    return Job(RECORD_VERSION, job_id, "lost", "lost", Priority.MEDIUM.value, b"", created_ms_of(workflow))

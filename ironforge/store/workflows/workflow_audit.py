@@ -12,13 +12,14 @@ from typing import Final
 
 from ironforge.errors import IncompatibleRecord
 from ironforge.formats.timestamps import now_ms
-from ironforge.job.record import RECORD_VERSION, Job, JobState, Priority, created_ms_of, encode, format_id
+from ironforge.job.record import JobState, encode, format_id
 from ironforge.logs.setup import get_logger
 from ironforge.redis.connection import Command
 from ironforge.redis.outages import retry_through_outage
 from ironforge.redis.scripts import AUDIT_WORKFLOWS, RECOUNT
 from ironforge.steps.waits import ParentRef
 from ironforge.store.node_contract import Lease
+from ironforge.store.steps.ends import lost_job
 from ironforge.store.steps.family_audit import GRACE_SECONDS, LOST
 from ironforge.store.steps.links import ChildEnd, ShardLinks, deliver_ends
 from ironforge.store.workflows.graph_fields import DOCUMENT, decode_document
@@ -135,6 +136,4 @@ class WorkflowAudit:
 def _lost(look: Look) -> bytes:
     """The record that a workflow gets of a node whose job is nowhere."""
     parent = ParentRef(look.workflow, "", look.number, look.generation)
-    created_ms = created_ms_of(look.job_id)
-    job = Job(RECORD_VERSION, look.job_id, "lost", "lost", Priority.MEDIUM.value, b"", created_ms, parent=parent)
-    return encode(job.finish(JobState.CANCELLED, now_ms(), reason=LOST))
+    return encode(lost_job(look.job_id, parent).finish(JobState.CANCELLED, now_ms(), reason=LOST))
