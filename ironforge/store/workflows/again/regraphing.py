@@ -13,8 +13,8 @@ from ironforge.store.workflows.nodes import NodeJobs, field_of, held_of, job_in,
 from ironforge.store.workflows.staging import Fields
 from ironforge.workflows.progress import Progress
 
-# Read at once.
-AT_ONCE: Final = 500
+# Fields that are read at once.
+AT_ONCE: Final = 1_000
 
 
 class Regraphing:
@@ -48,35 +48,32 @@ class Regraphing:
 
     async def _of_nodes(self, numbers: Sequence[int]) -> Fields:
         made: Fields = []
-        for start in range(0, len(numbers), AT_ONCE):
-            part = numbers[start : start + AT_ONCE]
-            found = await self._read([f"{letter}{number}" for number in part for letter in "rR"])
-            for number, plain, special in zip(part, found[::2], found[1::2], strict=True):
-                name, value = plain if special[1] is None else special
-                if value is None:
-                    raise IncompatibleRecord(f"the job of node {number} of workflow {self._seen.job.text_id} is gone")
-                made.append(field_of(number, self._jobs.anew(number, job_in(name, value))))
+        found = await self._jobs_of(numbers)
+        for number, plain, special in zip(numbers, found[::2], found[1::2], strict=True):
+            name, value = plain if special[1] is None else special
+            if value is None:
+                raise IncompatibleRecord(f"the job of node {number} of workflow {self._seen.job.text_id} is gone")
+            made.append(field_of(number, self._jobs.anew(number, job_in(name, value))))
         return made
 
     async def _as_they_are(self, numbers: Sequence[int]) -> Fields:
         """Jobs of nodes that keep their results: once these are undone they run again, by a later retry."""
-        made: Fields = []
-        for start in range(0, len(numbers), AT_ONCE):
-            part = numbers[start : start + AT_ONCE]
-            found = await self._read([f"{letter}{number}" for number in part for letter in "rR"])
-            made += [(name, value) for name, value in found if value is not None]
-        return made
+        return [(name, value) for name, value in await self._jobs_of(numbers) if value is not None]
+
+    async def _jobs_of(self, numbers: Sequence[int]) -> list[tuple[str, bytes | None]]:
+        """Of each node the two fields that may have its job."""
+        return await self._read([f"{letter}{number}" for number in numbers for letter in "rR"])
 
     async def _of_undoing(self, numbers: Sequence[int]) -> Fields:
         made: Fields = []
-        for start in range(0, len(numbers), AT_ONCE):
-            part = numbers[start : start + AT_ONCE]
-            for number, (name, value) in zip(part, await self._read([*map(undo_field, part)]), strict=True):
-                if value is None:
-                    raise IncompatibleRecord(f"what undoes node {number} of {self._seen.job.text_id} is gone")
-                made.append((name, held_of(self._jobs.anew(undo_number(number), job_in(name, value)))))
+        for number, (name, value) in zip(numbers, await self._read([*map(undo_field, numbers)]), strict=True):
+            if value is None:
+                raise IncompatibleRecord(f"what undoes node {number} of {self._seen.job.text_id} is gone")
+            made.append((name, held_of(self._jobs.anew(undo_number(number), job_in(name, value)))))
         return made
 
     async def _read(self, names: Sequence[str]) -> list[tuple[str, bytes | None]]:
-        values = await self._connection.call("HMGET", self._key, *names)
+        values: list[bytes | None] = []
+        for start in range(0, len(names), AT_ONCE):
+            values += await self._connection.call("HMGET", self._key, *names[start : start + AT_ONCE])
         return list(zip(names, values, strict=True))
