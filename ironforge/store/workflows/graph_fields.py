@@ -60,6 +60,11 @@ def undo_field(number: int) -> str:
     return f"u{number}"
 
 
+def moved_field(number: int) -> str:
+    """The field with the id under which the job of this node is stored, where that is not its own."""
+    return f"i{number}"
+
+
 def _of_its_end(prepared: Prepared, jobs: NodeJobs) -> Fields:
     """What may have to be submitted then: it is accepted with the workflow."""
     document, usual = prepared.document, (prepared.document.options or NodeOptions()).checked()

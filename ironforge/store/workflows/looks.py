@@ -16,9 +16,9 @@ from ironforge.job.record import format_id
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.steps.waits import member_of
-from ironforge.store.workflows.nodes import decode_held, node_id
+from ironforge.store.workflows.graph_fields import TAILS, UNDONE_LAST, moved_field, undo_field
+from ironforge.store.workflows.nodes import decode_held, node_id_by, undo_number
 from ironforge.store.workflows.open_nodes import read_head
-from ironforge.workflows.definition import MAX_NODES
 from ironforge.workflows.program import CELL, HEAD, LETTERS
 from ironforge.workflows.states import NodeState
 
@@ -108,7 +108,7 @@ async def _with_jobs(connection: Connection, keys: Keys, looks: Sequence[Look]) 
     for look in looks:
         by_workflow[look.workflow].append(look)
     fields = {
-        workflow: ["t", "x", *(f"i{look.number}" for look in group if look.letter == "r")]
+        workflow: [TAILS, UNDONE_LAST, *(moved_field(look.number) for look in group if look.letter == "r")]
         for workflow, group in by_workflow.items()
     }
     asked: list[Command] = [["HMGET", keys.graph(workflow.hex()), *names] for workflow, names in fields.items()]
@@ -118,20 +118,18 @@ async def _with_jobs(connection: Connection, keys: Keys, looks: Sequence[Look]) 
         values = dict(zip(names, reply if isinstance(reply, list) else [None] * len(names), strict=True))
         for look in by_workflow[workflow]:
             if look.letter == "r":
-                tails = values["t"]
-                tail = tails[look.number] if tails and look.number < len(tails) else None
-                job_id = values[f"i{look.number}"] or node_id(workflow, look.number, look.generation, tail)
-                found.append(look._replace(job_id=job_id))
-            elif look.letter == _OVER and values["x"] is not None:
-                found.append(await _undoing(connection, keys, look, int(values["x"])))
+                own = node_id_by(values[TAILS], workflow, look.number, look.generation)
+                found.append(look._replace(job_id=values[moved_field(look.number)] or own))
+            elif look.letter == _OVER and (last := values[UNDONE_LAST]) is not None:
+                found.append(await _undoing(connection, keys, look, int(last)))
             else:
                 found.append(look)
     return found
 
 
 async def _undoing(connection: Connection, keys: Keys, look: Look, number: int) -> Look:
-    value = await connection.call("HGET", keys.graph(look.workflow.hex()), f"u{number}")
+    value = await connection.call("HGET", keys.graph(look.workflow.hex()), undo_field(number))
     try:
-        return look._replace(number=MAX_NODES + number, job_id=decode_held(value or b"").id)
+        return look._replace(number=undo_number(number), job_id=decode_held(value or b"").id)
     except IncompatibleRecord:
         return look

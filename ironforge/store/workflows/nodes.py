@@ -73,6 +73,11 @@ def node_id(workflow: bytes, number: int, generation: int = 0, tail: int | None 
     return child_id(workflow, member_of("", number, generation), created_ms_of(workflow), tail)
 
 
+def node_id_by(tails: bytes | None, workflow: bytes, number: int, generation: int) -> bytes:
+    """The id of that job, by the last bytes that the graph has of all of them, if any."""
+    return node_id(workflow, number, generation, tails[number] if tails and number < len(tails) else None)
+
+
 def undo_number(number: int) -> int:
     """That of the job which undoes this node, among those of nodes."""
     return MAX_NODES + number

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
-from ironforge.store.workflows.nodes import node_id
+from ironforge.store.workflows.graph_fields import TAILS, moved_field
+from ironforge.store.workflows.nodes import node_id_by
 from ironforge.workflows.program import HEAD, Head, decode_progress
 from ironforge.workflows.states import NodeState
 
@@ -54,14 +55,13 @@ class OpenNodes:
         chosen = numbers[:most]
         if not chosen:
             return OpenPage(head, [], 0)
-        names = ("t", *(f"i{number}" for number in chosen))
+        names = (TAILS, *map(moved_field, chosen))
         read = ["HMGET", self._keys.graph(workflow.hex()), *names]
         (replies,) = await self._connection.pipeline([read], tolerate=("WRONGTYPE",))
         tails, *others = replies if isinstance(replies, list) else [None] * len(names)
         nodes = []
         for number, other in zip(chosen, others, strict=True):
-            tail = tails[number] if tails and number < len(tails) else None
-            job_id = other or node_id(workflow, number, head.generation, tail)
+            job_id = other or node_id_by(tails, workflow, number, head.generation)
             nodes.append(OpenNode(workflow, number, head.generation, job_id))
         return OpenPage(head, nodes, numbers[most] if len(numbers) > most else 0)
 

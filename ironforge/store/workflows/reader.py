@@ -21,8 +21,8 @@ from ironforge.store.workflows.contract import (
     no_such_workflow,
 )
 from ironforge.store.workflows.coordinator import summary_of
-from ironforge.store.workflows.graph_fields import DOCUMENT, TAILS, decode_document
-from ironforge.store.workflows.nodes import node_id
+from ironforge.store.workflows.graph_fields import DOCUMENT, TAILS, decode_document, moved_field
+from ironforge.store.workflows.nodes import node_id_by
 from ironforge.workflows.definition import Workflow
 from ironforge.workflows.program import HEAD, Head, decode_head, decode_progress
 from ironforge.workflows.states import NodeState, WorkflowStatus
@@ -79,7 +79,7 @@ class WorkflowReader:
         generations |= {number: one.generation for number, one in ended.items() if number not in records}
         moved = await self._moved(name, [*generations])
         ids = {
-            number: moved.get(number) or node_id(workflow_id, number, generation, tails and tails[number])
+            number: moved.get(number) or node_id_by(tails, workflow_id, number, generation)
             for number, generation in generations.items()
         }
         nodes = _nodes(decoded, states, records, ids, results=results)
@@ -179,8 +179,7 @@ class WorkflowReader:
         """Of these nodes, ids of jobs that are stored under others than their own."""
         if not numbers:
             return {}
-        asked = (f"i{number}" for number in numbers)
-        ids = await self._connection.call("HMGET", self._keys.graph(name), *asked)
+        ids = await self._connection.call("HMGET", self._keys.graph(name), *map(moved_field, numbers))
         return {number: job_id for number, job_id in zip(numbers, ids, strict=True) if job_id}
 
 
