@@ -108,10 +108,7 @@ def judge(
     def tell(promise: str, job: str, why: str) -> None:
         violations.append(Violation(promise, job, why, account.evidence(job) if job else []))
 
-    for job in sorted(account.by_job):
-        final = finals.get(job, Ended(MISSING))
-        for promise in (_kept, _settled, _fences, _times, _cancelled, _dead, _crashes, _repeats, _alone):
-            promise(account, job, final, tell)
+    _each_job(account, finals, tell)
     _keys(account, finals, tell)
     judge_suspects(account, finals, tell)
     judge_flow(account, finals, tell)
@@ -129,6 +126,13 @@ def judge(
         for why in whys:
             tell(promise_of_all, "", why)
     return _verdict(account, violations, settled_twice, recovered, schedules)
+
+
+def _each_job(account: Account, finals: Mapping[str, Ended], tell: Tell) -> None:
+    for job in sorted(account.by_job):
+        final = finals.get(job, Ended(MISSING))
+        for promise in (_kept, _settled, _fences, _times, _cancelled, _dead, _crashes, _repeats, _alone):
+            promise(account, job, final, tell)
 
 
 def _late(recovered: Recoveries, tell: Tell) -> None:
