@@ -110,14 +110,15 @@ def _ends(told: Told, _: Mapping[str, Ended], tell: Tell) -> None:
 
 
 def _one_job(told: Told, finals: Mapping[str, Ended], tell: Tell) -> None:
-    """In each generation, and it is the one that the view names."""
+    """In each generation, and it is the one that the view names; of one that did not run after a retry it may be a
+    later one, or none."""
     most = told.view.generation + 1
     for number, node in enumerate(told.graph.nodes):
         for what, jobs_each in ((node.id, 1), (node.id + ITEM, ITEMS)):
             if len(found := told.jobs(what)) > most * jobs_each:
                 tell(ONE_JOB, found[-1], f"{told.named(number)} was {len(found)} jobs in {most} generations")
-        job_id = told.view.nodes[number].job_id
-        if told.jobs(node.id) and (job_id is None or format_id(job_id) not in told.jobs(node.id)):
+        job_id, ran_last = told.view.nodes[number].job_id, told.states[number] in RAN or not told.view.generation
+        if ran_last and told.jobs(node.id) and (job_id is None or format_id(job_id) not in told.jobs(node.id)):
             tell(ONE_JOB, told.jobs(node.id)[-1], f"it ran as {told.named(number)}, which is another job")
         ended = job_id and finals.get(format_id(job_id))
         if ended and HOW.get(ended.state) is not told.states[number]:

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from ironforge.redis.scripts import ADVANCE
 from ironforge.store.steps import sources
-from ironforge.store.workflows import finishing
+from ironforge.store.workflows import finishing, workflow_audit
 from ironforge.workflows.compensation import Undoing
 from tests.system.verify.planting import edit
+
+
+def audit_no_workflows() -> None:
+    """No bug but bad luck: the run is over before a node looks after what a bug has left stranded."""
+
+    async def nothing(_: object) -> int:
+        return 0
+
+    workflow_audit.WorkflowAudit.page = nothing
 
 
 def count_no_skipped_node() -> None:

@@ -96,6 +96,7 @@ MUTANTS: dict[str, Callable[[], None]] = {
         steps.sleep_for_ever,
         steps.wake_early,
         steps.hear_another_event,
+        workflows.audit_no_workflows,
         workflows.count_no_skipped_node,
         workflows.start_one_need_early,
         workflows.ignore_conditions,

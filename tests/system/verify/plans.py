@@ -224,6 +224,7 @@ GROUPS = {
             "undo_the_first_first": workflows.UNDOES,
             "undo_nothing": workflows.UNDOES,
         },
+        conditions="audit_no_workflows",
     ),
     # Jobs that kill their nodes, among so many others that some are with them each time.
     "killers": Bugs(

@@ -118,6 +118,16 @@ def test_a_node_that_is_two_jobs_is_caught() -> None:
     assert good().ran("n0", 1.5, 1.6, shown=False).broken() == [promises.ONE_JOB]
 
 
+def test_a_node_that_did_not_start_after_a_retry_may_show_no_job_that_ran() -> None:
+    """The other root failed again, before this one had started again."""
+    roots = document(NAME, [{"id": name, "kind": "k"} for name in ("n0", "n1")])
+    history = History(roots, "failed", generation=1)
+    history.ran("n0", 1, 2, "failed", shown=False).ran("n1", 1, 3, "failed", shown=False)
+    history.ran("n0", 11, 12, "failed").is_now("n1", "cancelled")
+    assert history.broken() == []
+    assert history.is_now("n1", "failed").broken() == [promises.ONE_JOB]
+
+
 @pytest.mark.parametrize(("on_failure", "broken"), [("continue", []), ("skip_dependents", [promises.AS_SAID])])
 def test_a_node_that_runs_and_was_to_be_skipped_is_caught(on_failure: str, broken: list[str]) -> None:
     status = "completed" if on_failure == "continue" else "failed"
