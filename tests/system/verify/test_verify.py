@@ -35,7 +35,7 @@ def keys(redis_url: str) -> list[bytes]:
 
 
 async def test_without_faults_every_job_runs_once(settings: Settings) -> None:
-    plan = Plan(seed=1, seconds=4.0, rate=500, nodes=2, pause_seconds=0)
+    plan = Plan(seed=1, seconds=4.0, rate=500, nodes=2, pause_seconds=0, workflows=True)
 
     verdict = await verify(settings, plan, say=lambda _: None)
 
