@@ -1,4 +1,4 @@
-"""Workflows that are submitted while something is wrong with the server: one answer each, and nothing twice or in part."""
+"""Workflows that are submitted while something is wrong with the server: nothing is stored twice or in part."""
 
 from __future__ import annotations
 
