@@ -8,6 +8,8 @@ import asyncio
 import logging
 from typing import Final
 
+from prometheus_client import Counter
+
 from ironforge.actors import attempt_log
 from ironforge.actors.kernel import Actor
 from ironforge.actors.session import Session
@@ -33,23 +35,12 @@ class DeadLetter(Actor):
             with self._session.reporting_loss():
                 restored = await self._work.restore()
                 dropped = await self._work.expire()
-                lost = await self._work.audit_limits()
-                stranded = await self._work.audit_waits()
-                lost_families = await self._work.audit_families()
-                stranded_flows = await self._work.audit_workflows()
+                audited = await self._audited()
                 unserved = await self._work.bury_unserved()
-            if lost:
-                self._metrics.lost_places.inc(lost)
-                logger.error("%d places of limits had no job, or would have been given to none: mended", lost)
-            if stranded:
-                self._metrics.stranded_waiters.inc(stranded)
-                logger.error("%d jobs that wait would not have been woken: mended", stranded)
-            if lost_families:
-                self._metrics.lost_families.inc(lost_families)
-                logger.error("%d jobs were lost to their parents or children: mended", lost_families)
-            if stranded_flows:
-                self._metrics.stranded_workflows.inc(stranded_flows)
-                logger.error("%d workflows or nodes of them would not have gone on: mended", stranded_flows)
+            for count, metric, words in audited:
+                if count:
+                    metric.inc(count)
+                    logger.error("%d %s: mended", count, words)
             for stream, job in unserved:
                 attempt_log.unserved(job, stream, self._metrics)
             if restored:
@@ -58,3 +49,21 @@ class DeadLetter(Actor):
                 logger.info("dropped %d records whose retention is over", dropped)
             # One call drops a bounded number: while memory is short, or much is past its time, there is more.
             await asyncio.sleep(EXPIRE_AGAIN_SECONDS if dropped or unserved else EXPIRE_EVERY_SECONDS)
+
+    async def _audited(self) -> list[tuple[int, Counter, str]]:
+        """What should never be found, how much of it was, and what counts that."""
+        work, metrics = self._work, self._metrics
+        return [
+            (
+                await work.audit_limits(),
+                metrics.lost_places,
+                "places of limits had no job, or would have been given to none",
+            ),
+            (await work.audit_waits(), metrics.stranded_waiters, "jobs that wait would not have been woken"),
+            (await work.audit_families(), metrics.lost_families, "jobs were lost to their parents or children"),
+            (
+                await work.audit_workflows(),
+                metrics.stranded_workflows,
+                "workflows or nodes of them would not have gone on",
+            ),
+        ]
