@@ -7,7 +7,7 @@ import time
 import pytest
 
 from ironforge.job.expiry import EXPIRED
-from ironforge.job.record import JobState, parse_id
+from ironforge.job.record import JobState, format_id, new_id, parse_id
 from ironforge.redis.keys import Keys
 from ironforge.redis.shards import shards_of
 from tests.actors.node.kit import QUICK, World, until
@@ -46,6 +46,10 @@ def server_ms(world: World) -> int:
     return int(seconds * 1000 + micros // 1000)
 
 
+def in_one_shard() -> str:
+    return format_id(new_id(0))
+
+
 async def test_what_was_fetched_in_time_and_not_started_never_starts(world: World) -> None:
     world.change(concurrency=1)
     held: list[int] = []
@@ -57,14 +61,16 @@ async def test_what_was_fetched_in_time_and_not_started_never_starts(world: Worl
         while not all(server_ms(world) > moment for moment in moments(world)):
             time.sleep(0.001)  # noqa: ASYNC251 - it is to block
 
-    quick = [world.forge.prepare("note", "quick") for _ in range(500)]
+    # All in one shard: between shards nothing says which of them runs first.
+    quick = [world.forge.prepare("note", "quick", id=in_one_shard()) for _ in range(500)]
 
     def pending(keys: Keys) -> int:
         groups = [world.cluster.raw.xinfo_groups(key) for key in world.cluster.raw.keys(keys.stream("*"))]
         return sum(group["pending"] for each in groups for group in each)
 
-    late = [world.forge.prepare("note", "late", expires_in_seconds=0.1) for _ in range(64)]
-    ids = await world.forge.submit_many("note", [*quick, world.forge.prepare("blocks"), *late])
+    late = [world.forge.prepare("note", "late", id=in_one_shard(), expires_in_seconds=0.1) for _ in range(64)]
+    blocking = world.forge.prepare("blocks", id=in_one_shard())
+    ids = await world.forge.submit_many("note", [*quick, blocking, *late])
     async with world.node():
         for job_id in ids[-64:]:
             assert await ended(world, job_id) == EXPIRED
