@@ -11,7 +11,7 @@ from ironforge.job.mismatch import within
 from ironforge.workflows.definition import MAX_ITEMS, MAX_PAYLOADS_BYTES, Node, Workflow
 from ironforge.workflows.errors import wrong
 from ironforge.workflows.graph import Graph, graph_of
-from ironforge.workflows.payloads import ITEM, parse_reference, words_in
+from ironforge.workflows.payloads import ITEM, check_path, parse_reference, words_in
 from ironforge.workflows.reachability import check_reachable
 
 T = TypeVar("T")
@@ -62,11 +62,12 @@ def _check_node(workflow: Workflow, node: Node, place: str) -> None:
 
 def _check_references(graph: Graph, number: int) -> None:
     node, place = graph.nodes[number], f"nodes[{number}]"
-    words = _at(place, lambda: words_in(bytes(node.payload)))
+    words = _at(place, lambda: words_in(bytes(node.payload), strict=True))
     references = [(f"{place}.{where}", reference) for where, reference in words.results]
     if node.map is not None:
         over = f"{place}.map.over"
         references.append((over, parse_reference(node.map.over, over)))
+        check_path(node.map.over, over)
         if not words.items and bytes(node.payload) != b"null":
             hint = f'put {{"{ITEM}": ""}} where the item belongs, or leave the payload out to have the item as such'
             raise wrong(f"{place}.payload", "all jobs of the map would have the same one", hint)

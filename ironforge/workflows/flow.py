@@ -18,7 +18,7 @@ class Placeholder:
 
     def __getitem__(self, step: str | int) -> Placeholder:
         """Raises ValueError for a part that has no name in a document."""
-        if step == "" or "." in str(step) or (isinstance(step, int) and step < 0):
+        if step == "" or {".", "["} & {*str(step)} or (isinstance(step, int) and step < 0):
             raise ValueError(f"no part {step!r} can be referred to: take the whole, and this part of it in the handler")
         return Placeholder(self.source, (*self.path, str(step)))
 

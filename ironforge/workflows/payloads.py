@@ -37,8 +37,15 @@ _elements: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _text: Final = msgspec.json.Decoder(str).decode
 _encode: Final = msgspec.json.Encoder().encode
 
+# Of a word that has two letters in the wrong order, or one too many. What is less alike may be a name of somebody else.
+_MISSPELT: Final = 0.8
+_KNOWN: Final = f"known are {RESULT}, {ITEM} and {LITERAL}"
+_LEAVE_IT: Final = f'write {{"{LITERAL}": …}} around the object if it is to be left as it is'
+
 # Takes a word, what it is given, and its place; returns what stands there instead.
 _Replace = Callable[[str, bytes, str], bytes]
+# Takes the members of an object, and its place. Raises InvalidJob.
+_Check = Callable[[Mapping[str, msgspec.Raw], str], None]
 
 
 class Reference(NamedTuple):
@@ -67,6 +74,14 @@ def parse_reference(text: str, place: str) -> Reference:
     return Reference(node, path)
 
 
+def check_path(text: str, place: str) -> None:
+    """That its steps are written as `items.0`, for as `items[0]` no part is found. Of a reference, or of a path into an
+    item; documents that were stored before may have others. Raises InvalidJob."""
+    if _BRACKETS.search(text):
+        meant = _BRACKETS.sub(r".\1", text).lstrip(".")[:SHOWN_CHARACTERS]
+        raise wrong(place, f"{text[:SHOWN_CHARACTERS]!r} has a part in brackets", f"did you mean {meant}?")
+
+
 class Words(NamedTuple):
     """What a payload refers to, each with its place. `items`: the places of items of a map."""
 
@@ -74,19 +89,25 @@ class Words(NamedTuple):
     items: list[str]
 
 
-def words_in(payload: bytes) -> Words:
-    """Raises InvalidJob for a word that is not used as it has to be."""
+def words_in(payload: bytes, *, strict: bool = False) -> Words:
+    """Raises InvalidJob for a word that is not used as it has to be; with `strict`, of a payload as it is submitted,
+    also for what is likely to be meant as one, and is none."""
     found = Words([], [])
 
     def note(word: str, given: bytes, place: str) -> bytes:
+        if word == LITERAL:
+            return b"null"
+        text = _text_of(word, given, place)
         if word == RESULT:
-            found.results.append((place, parse_reference(_text_of(word, given, place), place)))
-        elif word == ITEM:
-            _path_of(_text_of(word, given, place), place)
+            found.results.append((place, parse_reference(text, place)))
+        else:
+            _path_of(text, place)
             found.items.append(place)
+        if strict:
+            check_path(text, place)
         return b"null"
 
-    _replaced(payload, "payload", note)
+    _replaced(payload, "payload", note, _check_members if strict else None)
     return found
 
 
@@ -187,15 +208,16 @@ def _part(parts: dict[str, msgspec.Raw] | list[msgspec.Raw], step: str, name: st
     raise Unresolved(place, f"{name} has no {step!r}: {hint}")
 
 
-def _replaced(text: bytes, place: str, replace: _Replace) -> bytes:
-    """`text` with what each word in it stands for."""
+def _replaced(text: bytes, place: str, replace: _Replace, check: _Check | None = None) -> bytes:
+    """`text` with what each word in it stands for. `check`: of each object without one."""
     # A dollar may be written as an escape.
     if b"$" not in text and b"\\u0024" not in text:
         return text
     text = text.strip(_SPACE)
     if text[:1] == b"[":
         parts = [
-            msgspec.Raw(_replaced(bytes(part), f"{place}[{n}]", replace)) for n, part in enumerate(_elements(text))
+            msgspec.Raw(_replaced(bytes(part), f"{place}[{n}]", replace, check))
+            for n, part in enumerate(_elements(text))
         ]
         return _encode(parts)
     if text[:1] != b"{":
@@ -203,18 +225,30 @@ def _replaced(text: bytes, place: str, replace: _Replace) -> bytes:
     members = _members(text)
     words = _WORDS & members.keys()
     if not words:
+        if check is not None:
+            check(members, place)
         return _encode(
             {
-                name: msgspec.Raw(_replaced(bytes(part), f"{place}.{name[:SHOWN_CHARACTERS]}", replace))
+                name: msgspec.Raw(_replaced(bytes(part), f"{place}.{name[:SHOWN_CHARACTERS]}", replace, check))
                 for name, part in members.items()
             }
         )
     word = min(words)
     if len(members) > 1:
         other = next(name for name in members if name != word)
-        hint = f'write {{"{LITERAL}": …}} around the object if it is to be left as it is'
-        raise wrong(place, f"{other[:SHOWN_CHARACTERS]!r} stands beside {word}, which stands alone", hint)
+        raise wrong(place, f"{other[:SHOWN_CHARACTERS]!r} stands beside {word}, which stands alone", _LEAVE_IT)
     return replace(word, bytes(members[word]), place)
+
+
+def _check_members(members: Mapping[str, msgspec.Raw], place: str) -> None:
+    """A name that is much like a word, or an object that has the form of one, is a word misspelt."""
+    for name, value in members.items():
+        if name[:1] != "$":
+            continue
+        close = closest(name, _WORDS, alike=_MISSPELT)
+        if close or (len(members) == 1 and bytes(value)[:1] == b'"'):
+            meant = f"did you mean {close}? Else {_LEAVE_IT}" if close else f"{_KNOWN}; {_LEAVE_IT}"
+            raise wrong(place, f"there is no word {name[:SHOWN_CHARACTERS]}", meant)
 
 
 def _text_of(word: str, given: bytes, place: str) -> str:

@@ -132,7 +132,7 @@ def test_what_is_wrong_is_told_as_over_http() -> None:
         list(first.result)
 
 
-@pytest.mark.parametrize("step", ["", "a.b", -1])
+@pytest.mark.parametrize("step", ["", "a.b", "items[0]", -1])
 def test_a_part_that_a_document_has_no_name_for(step: str | int) -> None:
     with pytest.raises(ValueError, match="take the whole, and this part of it in the handler"):
         node("a").result[step]

@@ -196,6 +196,8 @@ def test_jobs_of_a_map_cannot_have_one_unique_key() -> None:
         ("fetch.result[0]", "did you mean fetch.result.0?"),
         ("fetch.result['url'][0].x", "did you mean fetch.result.url.0.x?"),
         ("fetch[0]", "did you mean fetch.result.0?"),
+        ("fetch.result.items[0]", "has a part in brackets: did you mean fetch.result.items.0?"),
+        ("fetch.result.items['a'].b[1]", "did you mean fetch.result.items.a.b.1?"),
         (".result.x", "such as fetch.result"),
         ("fetch.result..x", "has an empty step"),
         ("fetch.result.", "has an empty step"),
@@ -225,6 +227,50 @@ def test_words_stand_alone(payload: Any, field: str, message: str) -> None:
     refused = refusal(FETCH, node("use", "fetch", payload=payload))
     assert refused.field == field
     assert message in str(refused)
+
+
+@pytest.mark.parametrize(
+    ("payload", "field", "message"),
+    [
+        ([{"$resutl": "fetch.result"}], "nodes[1].payload[0]", "there is no word $resutl: did you mean $result?"),
+        ({"a": {"$results": "fetch.result", "b": 1}}, "nodes[1].payload.a", "did you mean $result?"),
+        ({"a": {"$itme": 5}}, "nodes[1].payload.a", "did you mean $item?"),
+        ({"$ref": "fetch.result"}, "nodes[1].payload", "known are $result, $item and $literal"),
+        ({"$ref": "fetch.result"}, "nodes[1].payload", 'write {"$literal": …} around the object'),
+    ],
+)
+def test_a_misspelt_word_is_refused(payload: Any, field: str, message: str) -> None:
+    refused = refusal(FETCH, node("use", "fetch", payload=payload))
+    assert refused.field == field
+    assert message in str(refused)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"$literal": {"$resutl": "fetch.result"}},
+        {"$set": {"url": {"$result": "fetch.result.url"}}},
+        {"$list": [1]},
+        {"$id": "x", "title": "y"},
+        {"a": "$resutl"},
+    ],
+)
+def test_names_that_begin_with_a_dollar_are_no_words(payload: Any) -> None:
+    checked(FETCH, node("use", "fetch", payload=payload))
+
+
+@pytest.mark.parametrize("over", ["fetch.result[0]", "fetch.result.items[0]"])
+def test_what_a_map_is_over_has_no_brackets(over: str) -> None:
+    refused = refusal(FETCH, node("use", "fetch", map={"over": over}))
+    assert refused.field == "nodes[1].map.over"
+    assert "did you mean fetch.result." in str(refused)
+
+
+def test_a_path_into_an_item_has_no_brackets() -> None:
+    payload = {"first": {"$item": "tags[0]"}}
+    refused = refusal(FETCH, node("use", "fetch", map={"over": "fetch.result"}, payload=payload))
+    assert refused.field == "nodes[1].payload.first"
+    assert "did you mean tags.0?" in str(refused)
 
 
 def test_what_is_literal_refers_to_nothing() -> None:
