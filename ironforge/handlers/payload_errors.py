@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import typing
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
 from ironforge.errors import InvalidPayload
 from ironforge.formats.suggest import closest
+from ironforge.job.mismatch import place_of
 from ironforge.job.tracebacks import in_words, message_of
 
 SHOWN: Final = 20
@@ -45,7 +47,7 @@ def build(cls: Any, value: Any) -> Any:
     try:
         return cls.model_validate(value)
     except ValueError as error:
-        raise ValueError("; ".join(_pydantic_problems(error)) or message_of(error)) from None
+        raise ValueError(_told(_pydantic_problems(error)) or message_of(error)) from None
 
 
 def shape_of(cls: Any) -> Shape:
@@ -113,7 +115,7 @@ def explain(payload: bytes, shape: Shape, error: msgspec.DecodeError) -> Invalid
     if not problems:  # a rule over several fields, or one inside a nested object
         return InvalidPayload(f"payload: {_path(str(error), 'payload')}", field="payload")
     text = "; ".join(f"{name}: {problem}" for name, problem in list(problems.items())[:SHOWN])
-    return InvalidPayload(text, field=next(iter(problems)))
+    return InvalidPayload(text, field=place_of("payload", [next(iter(problems))]))
 
 
 def _unknown_fields(raw: dict[str, Any], shape: Shape, missing: list[str]) -> dict[str, str]:
@@ -137,16 +139,17 @@ def _path(message: str, root: str) -> str:
 def explain_other(error: Exception) -> InvalidPayload:
     problems = _pydantic_problems(error)
     if problems:
-        return InvalidPayload("; ".join(problems[:SHOWN]), field=problems[0].partition(":")[0])
+        return InvalidPayload(_told(problems[:SHOWN]), field=place_of("payload", problems[0][0]))
     return InvalidPayload(f"payload: {in_words(error)}", field="payload")
 
 
-def _pydantic_problems(error: Any) -> list[str]:
-    """None for an error that is not pydantic's."""
+def _told(problems: Sequence[tuple[tuple[str | int, ...], str]]) -> str:
+    return "; ".join(f"{place_of('', path) or 'payload'}: {problem}" for path, problem in problems)
+
+
+def _pydantic_problems(error: Any) -> list[tuple[tuple[str | int, ...], str]]:
+    """Each with its path into what was given. None for an error that is not pydantic's."""
     try:
-        return [
-            f"{'.'.join(str(part) for part in problem['loc']) or 'payload'}: {problem['msg']}"
-            for problem in error.errors(include_url=False)
-        ]
+        return [(tuple(problem["loc"]), problem["msg"]) for problem in error.errors(include_url=False)]
     except Exception:  # noqa: BLE001 - whatever the user's error calls by this name
         return []

@@ -168,12 +168,12 @@ def text_at(payload: Any, path: str, what: str, code: Code) -> str:
         raise InvalidJob(
             f"the payload has no text or number at {path}, from which this kind makes its {what}: {hint}",
             code=code,
-            field=pointer_to(path),
+            field=place_in_payload(path),
             hint=hint,
         )
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def pointer_to(path: str) -> str:
-    """As a JSON Pointer into the submission, `/payload/customer/id`."""
-    return "/payload/" + path.replace("~", "~0").replace("/", "~1").replace(".", "/")
+def place_in_payload(path: str) -> str:
+    """`payload.customer.id`."""
+    return f"payload.{path}"

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ironforge.job.json_values import pointer_to, text_at
+from ironforge.job.json_values import place_in_payload, text_at
 from ironforge.job.limits import LimitUse, Units, asked_for, check_limit_key, check_limit_name, check_uses
 from ironforge.job.mismatch import fitted
 
@@ -40,5 +40,5 @@ def limits_in(payload: Any, uses: Sequence[LimitUse]) -> tuple[LimitUse, ...]:
     found = []
     for use in uses:
         key = text_at(payload, use.key, f"key of limit {use.name}", "invalid_limit") if use.key else ""
-        found.append(msgspec.structs.replace(use, key=check_limit_key(use.name, key, pointer_to(use.key))))
+        found.append(msgspec.structs.replace(use, key=check_limit_key(use.name, key, place_in_payload(use.key))))
     return tuple(found)

@@ -75,7 +75,13 @@ def mismatch(message: str, model: Any, within: str = "") -> InvalidJob:
 def within(place: str, error: InvalidJob) -> InvalidJob:
     """The same, of what stands at this place."""
     code, field = cast("Code", error.code), f"{place}.{error.field}" if error.field else place
-    return InvalidJob(f"{place}: {error}", code=code, field=field, hint=error.hint)
+    return type(error)(f"{place}: {error}", code=code, field=field, hint=error.hint)
+
+
+def place_of(root: str, path: Sequence[str | int]) -> str:
+    """As all places are told: `payload.parts[0]`."""
+    steps = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return root + steps if root else steps.removeprefix(".")
 
 
 def _refused(code: Code, message: str, field: str, hint: str | None) -> InvalidJob:

@@ -12,6 +12,7 @@ import msgspec
 
 from ironforge.errors import InvalidPayload
 from ironforge.formats.suggest import closest
+from ironforge.job.mismatch import place_of
 
 COMPILED_KEPT: Final = 512
 SHOWN_CHARACTERS: Final = 300
@@ -29,7 +30,7 @@ def compile_schema(schema: Mapping[str, Any] | str) -> jsonschema_rs.Validator:
             pattern_options=jsonschema_rs.RegexOptions(size_limit=_PATTERN_BYTES),
         )
     except jsonschema_rs.ValidationError as error:
-        place = _pointer(error.instance_path)
+        place = place_of("", error.instance_path)
         raise ValueError((f"at {place}: " if place else "") + error.message[:SHOWN_CHARACTERS]) from None
 
 
@@ -43,8 +44,8 @@ def _compiled(schema: str) -> jsonschema_rs.Validator | None:
 
 
 def check_payload(kind: str, schemas: Sequence[str], payload: bytes) -> None:
-    """`schemas`: encoded, the newest first; what one of them accepts is accepted. Raises InvalidPayload with the JSON
-    Pointer of the field, `/payload/n`."""
+    """`schemas`: encoded, the newest first; what one of them accepts is accepted. Raises InvalidPayload with the
+    place of the field, `payload.parts[0]`."""
     value = msgspec.json.decode(payload or b"null")
     validators = [_compiled(schema) for schema in schemas]
     if any(each is None or each.is_valid(value) for each in validators):
@@ -56,13 +57,8 @@ def check_payload(kind: str, schemas: Sequence[str], payload: bytes) -> None:
         raise _refused(kind, error) from None
 
 
-def _pointer(path: Sequence[str | int]) -> str:
-    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in path)
-    return "".join("/" + part for part in parts)[:SHOWN_CHARACTERS]
-
-
 def _refused(kind: str, error: jsonschema_rs.ValidationError) -> InvalidPayload:
-    words, path = error.message, ["payload", *map(str, error.instance_path)]
+    words, path = error.message, [*error.instance_path]
     match error.kind:
         case jsonschema_rs.ValidationErrorKind.Required(property=name):
             words, path = "required, but missing", [*path, name]
@@ -74,6 +70,6 @@ def _refused(kind: str, error: jsonschema_rs.ValidationError) -> InvalidPayload:
             if isinstance(inner.kind, jsonschema_rs.ValidationErrorKind.Enum):
                 close = closest(str(inner.instance), [str(option) for option in inner.kind.options])
                 words += f", did you mean {close!r}?" if close else ""
-    pointer = _pointer(path)
+    place = place_of("payload", path)[:SHOWN_CHARACTERS]
     hint = f"`ironforge kinds show {kind}` and GET /kinds/{kind} show what its payloads must be"
-    return InvalidPayload(f"{pointer}: {words[:SHOWN_CHARACTERS]}", code="invalid_payload", field=pointer, hint=hint)
+    return InvalidPayload(f"{place}: {words[:SHOWN_CHARACTERS]}", code="invalid_payload", field=place, hint=hint)

@@ -9,7 +9,7 @@ import msgspec
 from ironforge.errors import InvalidJob
 from ironforge.formats.duration import Duration
 from ironforge.job import checks
-from ironforge.job.json_values import pointer_to, text_at
+from ironforge.job.json_values import place_in_payload, text_at
 from ironforge.job.mismatch import fitted
 from ironforge.job.uniqueness import MAX_WINDOW_SECONDS, Holding, OnConflict, UniqueUse
 
@@ -67,7 +67,7 @@ def shown_unique(use: UniqueUse | None) -> Unique | None:
 
 def key_in(payload: Any, path: str) -> str:
     """What stands at a kind's path in a decoded payload. Raises InvalidJob as `text_at` does."""
-    return _check_key(pointer_to(path), text_at(payload, path, "unique key", "invalid_unique"))
+    return _check_key(place_in_payload(path), text_at(payload, path, "unique key", "invalid_unique"))
 
 
 def check_wait(unique: UniqueUse, delay_ms: int | None) -> None:

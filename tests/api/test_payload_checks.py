@@ -21,17 +21,17 @@ async def api(announce, start_api, settings: Settings) -> Any:
     return await start_api(settings)
 
 
-async def test_a_job_that_no_node_could_run_is_refused_with_a_pointer(api) -> None:
+async def test_a_job_that_no_node_could_run_is_refused_with_its_place(api) -> None:
     answer = await api.call("POST", "/jobs", json={"kind": KIND, "payload": {"n": "secret"}})
     assert (answer.status, answer.code) == (422, "invalid_payload")
-    assert answer.body["field"] == "/payload/n"
-    assert answer.body["detail"] == '/payload/n: the value is not of type "integer"'
+    assert answer.body["field"] == "payload.n"
+    assert answer.body["detail"] == 'payload.n: the value is not of type "integer"'
     assert "GET /kinds/report.build" in answer.body["hint"]
 
 
 async def test_a_job_without_payload_is_checked_too(api) -> None:
     answer = await api.call("POST", "/jobs", json={"kind": KIND})
-    assert (answer.status, answer.code, answer.body["field"]) == (422, "invalid_payload", "/payload")
+    assert (answer.status, answer.code, answer.body["field"]) == (422, "invalid_payload", "payload")
 
 
 async def test_additional_fields_and_other_kinds_are_accepted(api) -> None:
@@ -49,7 +49,7 @@ JOBS = [{"kind": KIND, "payload": {"n": 1}}, {"kind": KIND, "payload": {}}]
 async def test_a_batch_is_refused_as_a_whole_and_names_the_job(api, body) -> None:
     answer = await api.call("POST", "/jobs/batch", **body)
     assert (answer.status, answer.code) == (422, "invalid_payload")
-    assert (answer.body["index"], answer.body["field"]) == (1, "/payload/n")
+    assert (answer.body["index"], answer.body["field"]) == (1, "payload.n")
     assert (await api.call("GET", "/jobs")).body["jobs"] == []
 
 
@@ -61,11 +61,11 @@ async def test_what_a_running_version_accepts_is_accepted(announce, start_api, s
     assert [answer.status for answer in answers] == [201, 201, 422]
 
 
-async def test_the_client_raises_the_error_with_its_pointer(api) -> None:
+async def test_the_client_raises_the_error_with_its_place(api) -> None:
     async with AsyncClient(api.url) as client:
         with pytest.raises(InvalidPayload) as caught:
             await client.submit(KIND, {"n": "x"})
-    assert (caught.value.field, caught.value.code) == ("/payload/n", "invalid_payload")
+    assert (caught.value.field, caught.value.code) == ("payload.n", "invalid_payload")
 
 
 async def test_python_submissions_are_checked_alike(api) -> None:
@@ -73,5 +73,5 @@ async def test_python_submissions_are_checked_alike(api) -> None:
         for item in ({"n": "x"}, forge.prepare(KIND, {"n": "x"})):
             with pytest.raises(InvalidPayload) as caught:
                 await forge.submit_many(KIND, [item])
-            assert (caught.value.field, caught.value.code) == ("/payload/n", "invalid_payload")
+            assert (caught.value.field, caught.value.code) == ("payload.n", "invalid_payload")
         assert await forge.submit(KIND, {"n": 1})

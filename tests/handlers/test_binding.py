@@ -74,7 +74,7 @@ def test_every_wrong_field_is_named_at_once():
         == "to: required, but missing; count: Expected `int`, got `str`; too: unknown field, did you mean 'to'?"
     )
     assert error.code == "invalid_arguments"
-    assert error.field == "to"
+    assert error.field == "payload.to"
 
 
 def test_an_unknown_field_is_named_only_where_it_may_have_been_meant_for_a_missing_one():
@@ -135,7 +135,7 @@ def test_pydantic_problems_are_named_field_by_field():
     error = wrong(function, b'{"age":"old"}')
     assert "name: Field required" in str(error)
     assert "age: Input should be a valid integer" in str(error)
-    assert error.field == "name"
+    assert error.field == "payload.name"
 
 
 def test_a_pydantic_model_may_be_one_field_of_many():

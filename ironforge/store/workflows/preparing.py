@@ -10,6 +10,7 @@ import msgspec
 from ironforge.codes import Code
 from ironforge.errors import InvalidJob
 from ironforge.job.checked_options import CheckedOptions
+from ironforge.job.mismatch import within
 from ironforge.job.options import JobOptions
 from ironforge.job.payload_schema import check_payload
 from ironforge.store.kind_catalog import LookUp
@@ -74,7 +75,7 @@ class Preparing:
             checked = job.options.checked(defaults)
             self._check_payload(job, known, checked)
         except InvalidJob as error:
-            raise _within_node(place, error) from None
+            raise within(place, error) from None
         return checked
 
     def _known(self, kind: str) -> Kind | None:
@@ -117,12 +118,3 @@ def _place_of(defaults: CheckedOptions | None) -> CheckedOptions:
         return without
     said = defaults.record
     return without._replace(record=msgspec.structs.replace(without.record, queue=said.queue, priority=said.priority))
-
-
-def _within_node(place: str, error: InvalidJob) -> InvalidJob:
-    kind, code, field = type(error), cast("Code", error.code), error.field or ""
-    if field.startswith("/"):  # a JSON Pointer into the submission
-        where = f"/{place.replace('[', '/').rstrip(']')}{field}"
-    else:
-        where = f"{place}.{field}" if field else place
-    return kind(f"{place}: {error}", code=code, field=where, hint=error.hint)
