@@ -28,7 +28,7 @@ from ironforge.store.workflows.contract import (
 from ironforge.workflows.again import edited
 from ironforge.workflows.errors import WorkflowNotFound
 from ironforge.workflows.graph import Graph
-from ironforge.workflows.states import WorkflowStatus
+from ironforge.workflows.states import NodeState, WorkflowStatus
 
 
 class CallersWorkflows:
@@ -77,7 +77,9 @@ class CallersWorkflows:
         most = self._most(most)
         if not self._metered:
             return await self._workflows.retry(workflow_id, most=most)
-        async with self._quotas.retried(self._caller):
+        nodes = (await self.view(workflow_id)).nodes
+        again = sum(node.state is not NodeState.SUCCEEDED for node in nodes)
+        async with self._quotas.retried(self._caller, again):
             return await self._workflows.retry(workflow_id, most=most)
 
     async def fork(

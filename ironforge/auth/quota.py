@@ -24,7 +24,9 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
 
     submissions_per_second: Annotated[float | None, _meaning("jobs per second in the long run")] = None
     burst: Annotated[int | None, _meaning("jobs that may come at once; default: a second's worth")] = None
-    stored_jobs: Annotated[int | None, _meaning("jobs that have not ended, and dead ones")] = None
+    stored_jobs: Annotated[int | None, _meaning("jobs, or nodes of workflows, that have not ended, and dead ones")] = (
+        None
+    )
     stored_bytes: Annotated[int | None, _meaning("memory of the server for the namespace")] = None
     in_flight: Annotated[int | None, _meaning("jobs that are queued or running")] = None
     delay_seconds: Annotated[float | None, _meaning("how far ahead a job may be scheduled")] = None

@@ -85,9 +85,10 @@ class QuotaEnforcer:
             yield
 
     @contextlib.asynccontextmanager
-    async def retried(self, caller: Caller) -> AsyncIterator[None]:
-        """Around the revival of a dead job, which is stored already: one more that comes, and is in flight."""
-        async with self._charged(caller, self._owners(caller), 1, Usage(0, 1, 0)):
+    async def retried(self, caller: Caller, nodes: int = 0) -> AsyncIterator[None]:
+        """Around the revival of a dead job, which is stored already: one more that comes, and is in flight. `nodes`: of
+        a workflow, how many run again, which are not stored."""
+        async with self._charged(caller, self._owners(caller), 1 + nodes, Usage(nodes, 1, 0)):
             yield
 
     @contextlib.asynccontextmanager

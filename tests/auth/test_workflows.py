@@ -108,6 +108,32 @@ async def test_one_and_each_of_its_nodes_is_charged_to_what_may_be_stored(house:
     assert (await submit(house, key, workflow(*"aaaa"))).status == 201
 
 
+async def test_nodes_count_as_stored_until_they_end(house: House) -> None:
+    key = await house.key(quota=Quota(stored_jobs=7))
+    chain = {
+        "name": "test",
+        "nodes": [{"id": "a", "kind": "k"}, *({"id": n, "kind": "k", "after": ["a"]} for n in "bcd")],
+    }
+    first = (await submit(house, key, chain)).body["id"]
+    usage = (await house.call("GET", "/quotas", key)).body["usage"]
+    assert (usage["stored_jobs"], usage["in_flight"]) == (5, 0)
+    refused = await submit(house, key, workflow("a", "a"))
+    assert (refused.status, refused.body["quota"], refused.body["current"]) == (429, "key.stored_jobs", 5)
+    assert (await house.call("POST", f"/workflows/{first}/cancel", key)).status == 202
+    assert (await house.call("GET", "/quotas", key)).body["usage"]["stored_jobs"] == 1
+    assert (await submit(house, key, workflow("a", "a"))).status == 201
+
+
+async def test_a_retry_is_charged_for_the_nodes_that_run_again(house: House) -> None:
+    key = await house.key(quota=Quota(stored_jobs=6))
+    first = (await submit(house, key, workflow(*"aaaa"))).body["id"]
+    await house.call("POST", f"/workflows/{first}/cancel", key)
+    await house.call("GET", "/quotas", key)
+    assert (await submit(house, key, workflow("a", "a"))).status == 201
+    refused = await house.call("POST", f"/workflows/{first}/retry", key)
+    assert (refused.status, refused.body["quota"]) == (429, "key.stored_jobs")
+
+
 async def test_how_far_ahead_a_node_starts_is_held_to_the_quota(house: House) -> None:
     key = await house.key(quota=Quota(delay_seconds=60))
     late = {"name": "a", "nodes": [{"id": "a", "kind": "k", "options": {"delay_seconds": 61}}]}

@@ -102,7 +102,8 @@ class RevokedAnswer(msgspec.Struct):
 
 
 class UsageAnswer(msgspec.Struct):
-    """`in_flight`: queued or running; `stored_jobs`: not ended, or dead; `stored_bytes`: memory of the server."""
+    """`in_flight`: queued or running; `stored_jobs`: not ended, or dead, and nodes of workflows that have
+    not started; `stored_bytes`: memory of the server."""
 
     stored_jobs: int
     in_flight: int

@@ -1,6 +1,7 @@
 """What a namespace costs the server now, and the buckets that limit how fast it may submit.
 
-Jobs are counted exactly, all at one moment, and bytes as the server estimates them; asking walks no job.
+Jobs are counted exactly, all at one moment, and bytes as the server estimates them; asking walks no job. Nodes of
+workflows that have not started have no jobs yet: of more than a thousand workflows some stand for the others.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from ironforge.settings import Settings
 
 
 class Usage(NamedTuple):
-    """`stored_jobs`: not ended, or dead; `in_flight`: queued or running."""
+    """`stored_jobs`: not ended, or dead, and nodes of workflows that have not started; `in_flight`: queued or
+    running."""
 
     stored_jobs: int
     in_flight: int
@@ -67,7 +69,7 @@ class RedisUsage:
 
 
 async def _measure(keys: Keys, connection: DoorConnection) -> Usage:
-    known, aside, dead, size = await connection.run(
+    known, aside, dead, size, unstarted = await connection.run(
         USAGE, USAGE.keys(keys), [len(STREAM_ENDINGS), *STREAM_ENDINGS, *LINE_ENDINGS]
     )
-    return Usage(known, known - aside - dead, size)
+    return Usage(known + unstarted, known - aside - dead, size)
