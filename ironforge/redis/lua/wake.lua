@@ -3,13 +3,13 @@
 -- journals say what came of it. One whose own keys are of the wrong type waits on, and holds up no other.
 -- KEYS  fence, index, parked, delayed, queues, quarantine, wake, families
 -- ARGV  epoch
--- USES  stem, clock, expire_event, delay, limits, holders, unique, admission, turns, places, lines, enqueue, line_types, family, waits, next_wake
+-- USES  stem, clock, expire_event, delay, limits, holders, unique, admission, turns, places, lines, enqueue, line_types, family, parent, progress, unheard, waits, next_wake
 -- Returns in how many ms to look again (-1: when something happens), how many moved, then for each of them whose time was
 --         over by how many ms it is late
 local MOST, BYTES = 500, 4 * 1024 * 1024
 -- After how many ms those are looked at again that could not be woken.
 local LATER = 5000
-local left, bytes, found, events, parents, seen, aside = MOST, BYTES, {}, {}, {}, {}, {}
+local left, bytes, found, events, parents, seen, aside, items = MOST, BYTES, {}, {}, {}, {}, {}, {}
 
 local function body_of(event)
   local known = redis.call('GET', stem .. 'event:' .. event)
@@ -72,10 +72,18 @@ local function find_waiters(event)
   end
 end
 
+local function find_unheard(id)
+  local read, is_all = hear(id, now, bytes, items)
+  bytes = bytes - read
+  if is_all then parents[#parents + 1] = {id = id} end
+end
+
 local function find_parent(id)
   local location = redis.call('HGET', index, id)
-  parents[#parents + 1] = {id = id, is_gone = not location}
   local wait = location and string.sub(location, 1, 1) == 'w' and wait_of(id)
+  local is_job = location and not wait or wait and wait.what ~= ''
+  if not is_job and redis.call('EXISTS', stem .. 'progress:' .. hex(id)) == 1 then return find_unheard(id) end
+  parents[#parents + 1] = {id = id, is_gone = not location}
   if wait and not wait.broken and wait.what == 'children' and open_children(id) <= wait.low then
     return find(id, wait)
   end
@@ -101,6 +109,12 @@ local function close(wait, result)
   redis.call('HSET', wait.journal, wait.entry, '\149' .. table.concat(fields), '', wait.fence)
 end
 
+if items[1] then
+  wrong = wrong_type({stem .. 'advance'})
+  if wrong then return wrong end
+  in_parts('ZADD', stem .. 'advance', items)
+  redis.call('PUBLISH', stem .. 'signals', 'due:0')
+end
 local moved, reply = {}, {0, 0}
 for _, job in ipairs(found) do
   local id, wait = job.id, job.wait
