@@ -54,6 +54,7 @@ async def test_a_node_that_lost_its_lease_stops_its_jobs_and_begins_anew(world: 
         assert node.metrics.registry.get_sample_value("ironforge_lease_losses_total") == 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.one_shard
 async def test_a_node_may_lose_its_lease_as_often_as_it_likes(world: World) -> None:
     async with world.node() as node:

@@ -67,6 +67,7 @@ class Company:
             self.running.discard(context.id)
 
 
+@pytest.mark.slow
 async def test_suspects_run_one_by_one_with_nothing_beside_them(world: World) -> None:
     company = Company(world)
     long = Gate()

@@ -17,7 +17,7 @@ from tests.store.spoiling.world import World
 from tests.support.servers import valkey
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.unmeasured
+pytestmark = [pytest.mark.slow, pytest.mark.unmeasured]
 ASIDE = "aside"
 # These write several times: what is done stays so, and the rest is done once the key is back.
 BY_STEPS = ("settle", "fetch", "take_over", "leave", "join", "expire", "forget", "bury_unserved", "audit")

@@ -29,6 +29,8 @@ from tests.store.workflows.test_interrupted import Cut, Stopped, links_of
 from tests.store.workflows.test_shards import SHARDS, key_of
 from tests.workflows.documents import node, workflow
 
+pytestmark = pytest.mark.slow
+
 UNDO = [node("a", compensate="undo.a"), node("b", "a", compensate="undo.b"), node("c", "b")]
 
 

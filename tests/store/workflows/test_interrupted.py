@@ -24,6 +24,8 @@ from tests.store.workflows.flow import Flow, submission
 from tests.store.workflows.test_shards import SHARDS, key_of, limit
 from tests.workflows.documents import node, workflow
 
+pytestmark = pytest.mark.slow
+
 Sweep = Callable[[], Awaitable[bool]]
 Begin = Callable[[], AbstractAsyncContextManager[Flow]]
 
