@@ -11,6 +11,8 @@ from typing import Any, ClassVar, Final
 from ironforge.codes import S401, S403, STATUS, Code
 from ironforge.formats.duration import Duration, seconds_of
 
+_HINT: Final = ("hint", str)
+
 
 class IronForgeError(Exception):
     """The root of every error a user of IronForge may catch."""
@@ -20,15 +22,11 @@ class ConfigError(IronForgeError):
     """A setting is wrong, or two settings contradict each other."""
 
 
-_HINT: Final = ("hint", str)
-
-
 class Refused(IronForgeError):
     """What was asked for is refused, and nothing was done. `code` is stable for programs, `status` is HTTP's for it.
 
     `hint`: what to do, or what may have been meant. `members`: the attributes that a problem document over HTTP carries
-    too, beside the hint, and their types. One that the client raises has also the whole document, `problem`, and in
-    `detail` what the API said.
+    too, beside the hint, and their types. One that the client raises has that document, `problem`, and its `detail`.
     """
 
     code: str
@@ -112,30 +110,31 @@ class LimitNotFound(Refused):
 
 
 class InvalidState(Refused):
-    """The call does not fit the state the job is in. `state` is the present one."""
+    """The call does not fit the state the job is in, which is `state`; of a workflow, `workflow_status`."""
 
     code = "invalid_state"
-    members = (("state", str),)
+    members = (("state", str), ("workflow_status", str))
 
-    def __init__(self, message: str, *, state: str) -> None:
+    def __init__(self, message: str, *, state: str = "", workflow_status: str = "") -> None:
         super().__init__(message)
         self.state = state
+        self.workflow_status = workflow_status
 
 
 class OfAnotherJob(Refused):
     """The key is another job's. `job_id` is the id of that one, in text form; "" where the caller may not know it."""
 
-    members: ClassVar[tuple[tuple[str, type], ...]] = (("job_id", str),)
-
-    def __init__(self, message: str, *, job_id: str) -> None:
+    def __init__(self, message: str, *, job_id: str = "") -> None:
         super().__init__(message)
         self.job_id = job_id
 
 
 class IdempotencyConflict(OfAnotherJob):
-    """An idempotency key came back with a different submission; `job_id` is the first one's."""
+    """An idempotency key came back with a different submission; `job_id`, or `workflow_id`, is the first one's."""
 
     code = "idempotency_conflict"
+    members = (("job_id", str), ("workflow_id", str))
+    workflow_id = ""
 
 
 class Duplicate(OfAnotherJob):
@@ -297,4 +296,4 @@ class Throttled(JobControl):
 
 
 class WaitTimeout(IronForgeError, TimeoutError):
-    """The job had not ended when the time for waiting was over; it goes on."""
+    """The job, or the workflow, had not ended when the time for waiting was over; it goes on."""

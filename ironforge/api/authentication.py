@@ -13,7 +13,7 @@ from aiohttp import hdrs, web
 from ironforge.api.middleware import Handler
 from ironforge.api.parsing.large_bodies import CALLER_OF
 from ironforge.api.responses import REQUEST_ID_OF
-from ironforge.api.routes import QUEUE, TARGETS, Operation
+from ironforge.api.routes import QUEUES, TARGETS, Operation
 from ironforge.api.scope import TenantServices, scope_of
 from ironforge.api.tenants import TenantPool
 from ironforge.auth import AUDIT_FAILED, AUDIT_HEADER
@@ -66,7 +66,7 @@ async def _write_down(
     for target in request.get(TARGETS, [next(iter(request.match_info.values()), "")]):
         _log.info("audit", who=who, action=action, target=target, request_id=request_id)
         try:
-            await services.audit.append(who, action, target, request_id, request.get(QUEUE, ""))
+            await services.audit.append(who, action, target, request_id, request.get(QUEUES, ()))
         except Exception as error:  # noqa: BLE001 - whatever it is, the operation went well
             _log.error("the audit trail lacks what was logged just before", request_id=request_id, error=str(error))
             services.on_audit_failed()

@@ -22,9 +22,9 @@ from ironforge.auth.caller import Access
 Function = TypeVar("Function", bound=Callable[..., Awaitable[web.StreamResponse]])
 
 # For the audit trail, left by a handler beside its answer: what it made or unmade, which may be nothing (without it the
-# path says what was meant), and the queue that it was done to.
+# path says what was meant), and the queues that it was done to.
 TARGETS: Final = web.RequestKey("targets", list[str])
-QUEUE: Final = web.RequestKey("queue", str)
+QUEUES: Final = web.RequestKey("queues", tuple[str, ...])
 
 # Status of a fault that is not the caller's: of IronForge itself, and of the store.
 FAULT: Final = 500

@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import hmac
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -37,8 +37,9 @@ _NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}")
 _SEAL: Final = re.compile(r"[0-9a-f]{64}")
 
 
-class AuditEntry(msgspec.Struct, frozen=True):
-    """One thing that was done. `number` counts from 1; `at_ms` is Unix time; `queue` is "" where none was concerned."""
+class AuditEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing that was done. `number` counts from 1; `at_ms` is Unix time; `queue` is "" where none was concerned, or
+    several `queues`."""
 
     number: int
     at_ms: int
@@ -47,6 +48,12 @@ class AuditEntry(msgspec.Struct, frozen=True):
     target: str
     request_id: str
     queue: str = ""
+    queues: tuple[str, ...] = ()
+
+    @property
+    def concerned(self) -> tuple[str, ...]:
+        """All queues that are known to be."""
+        return self.queues or ((self.queue,) if self.queue else ())
 
 
 class Head(NamedTuple):
@@ -92,16 +99,17 @@ class AuditTrail:
         self._key = hmac.digest(settings.key_pepper.encode(), b"audit:" + settings.namespace.encode(), hashlib.sha256)
 
     async def append(
-        self, who: str, action: str, target: str = "", request_id: str = "", queue: str = ""
+        self, who: str, action: str, target: str = "", request_id: str = "", queues: Sequence[str] = ()
     ) -> AuditEntry:
-        """Write down what has been done."""
+        """Write down what has been done. `queues`: that it was done to."""
+        one, several = (queues[0], ()) if len(queues) == 1 else ("", tuple(queues))
         async with self._turn:
             for _ in range(CHASES):
                 head = await self._head() if self._known is None else self._known
                 number, before = Head.read(head) or (0, "")
                 if number < self._appended:
                     _log.error("the audit trail was cut, or put back", newest=number, appended_here=self._appended)
-                entry = AuditEntry(number + 1, now_ms(), who, action, target, request_id, queue)
+                entry = AuditEntry(number + 1, now_ms(), who, action, target, request_id, one, several)
                 raw = _encode(entry)
                 seal = _seal(self._key, before, raw)
                 following = str(Head(entry.number, seal))

@@ -29,6 +29,8 @@ Access = Scope | Literal["public", "caller"]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 # To so many queues a caller may be limited.
 MAX_QUEUES: Final = 100
+# How it is refused that an idempotency key is that of something in queues of others.
+FOREIGN_KEY: Final = "this idempotency key was used for a different submission, which you may not see"
 
 
 class Account(NamedTuple):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 
-from ironforge.auth.caller import Caller
+from ironforge.auth.caller import FOREIGN_KEY, Caller
 from ironforge.auth.quota import NO_QUOTA
 from ironforge.auth.quota_enforcer import QuotaEnforcer
 from ironforge.errors import IdempotencyConflict
@@ -20,6 +20,7 @@ from ironforge.store.workflows.contract import (
     SubmittedWorkflow,
     WorkflowFilter,
     WorkflowPage,
+    WorkflowRow,
     Workflows,
     WorkflowSubmission,
     WorkflowView,
@@ -53,6 +54,12 @@ class CallersWorkflows:
         if not self._caller.sees(view.queues):
             raise no_such_workflow(workflow_id)
         return view
+
+    async def row(self, workflow_id: bytes) -> WorkflowRow:
+        row = await self._workflows.row(workflow_id)
+        if not self._caller.sees(row.queues):
+            raise no_such_workflow(workflow_id)
+        return row
 
     async def page(
         self, wanted: WorkflowFilter = ANY_WORKFLOW, *, limit: int = 50, cursor: str | None = None
@@ -94,7 +101,7 @@ class CallersWorkflows:
 
     async def _visible(self, workflow_id: bytes) -> None:
         if self._caller.queues is not None:
-            await self.view(workflow_id)
+            await self.row(workflow_id)
 
     async def _admit(self, prepared: Prepared, stack: contextlib.AsyncExitStack) -> None:
         """Until the stack is closed. Raises Forbidden, QuotaExceeded."""
@@ -112,9 +119,13 @@ class CallersWorkflows:
         try:
             yield
         except IdempotencyConflict as conflict:
-            try:
-                await self._visible(parse_id(conflict.job_id))
-            except WorkflowNotFound:
-                message = "this idempotency key was used for a different submission, which you may not see"
-                raise IdempotencyConflict(message, job_id="") from None
+            if self._caller.queues is not None and not await self._sees(conflict.workflow_id):
+                raise IdempotencyConflict(FOREIGN_KEY) from None
             raise
+
+    async def _sees(self, workflow_id: str) -> bool:
+        """Whether there is one of this id for the caller; empty: what has the key is none."""
+        try:
+            return bool(workflow_id) and bool(await self.row(parse_id(workflow_id)))
+        except WorkflowNotFound:
+            return False

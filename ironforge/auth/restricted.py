@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from ironforge.auth.caller import Caller
+from ironforge.auth.caller import FOREIGN_KEY, Caller
 from ironforge.auth.quota_enforcer import QuotaEnforcer
 from ironforge.errors import Duplicate, IdempotencyConflict, JobNotFound
 from ironforge.job.record import Job, JobState, parse_id
@@ -98,10 +98,10 @@ class CallersProducer:
             async with self._quotas.admitted(self._caller, batch):
                 return await self._producer.submit(batch, most=most)
         except IdempotencyConflict as conflict:
-            if not await self._is_visible(conflict.job_id):
-                message = "this idempotency key was used for a different submission, of a job that you may not see"
-                raise IdempotencyConflict(message, job_id="") from None
-            raise
+            if self._caller.queues is None or (conflict.job_id and await self._is_visible(conflict.job_id)):
+                raise
+            # What other doors know, such as a workflow, is not looked at here, and is as one that it may not see.
+            raise IdempotencyConflict(FOREIGN_KEY) from None
         except Duplicate as duplicate:
             raise await self._told(duplicate) from None
 

@@ -143,7 +143,7 @@ class _Calls(_OperatorCalls[Answer, Ids]):
     def wait(self, job_id: str, timeout_seconds: Duration = 60.0) -> Answer:
         """The job once it is completed, cancelled or dead: also over the time that it is in state waiting. Raises
         WaitTimeout."""
-        return self._answer(until_ended(self._http, _path(job_id), ENDED, seconds_of(timeout_seconds)))
+        return self._answer(until_ended(self._http, _path(job_id), f"job {job_id}", ENDED, seconds_of(timeout_seconds)))
 
 
 class AsyncClient(_Calls[Coroutine[Any, Any, Json], Coroutine[Any, Any, JobIds]]):

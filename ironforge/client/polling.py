@@ -13,8 +13,8 @@ FIRST_POLL_SECONDS: Final = 0.02
 LONGEST_POLL_SECONDS: Final = 1.0
 
 
-async def until_ended(http: Transport, path: str, ended: AbstractSet[str], timeout_seconds: float) -> Json:
-    """What is at this path, once its `status` is one of these. Raises WaitTimeout."""
+async def until_ended(http: Transport, path: str, what: str, ended: AbstractSet[str], timeout_seconds: float) -> Json:
+    """What is at this path, once its `status` is one of these. Raises WaitTimeout, which names `what` it is."""
     pause = FIRST_POLL_SECONDS
     try:
         async with asyncio.timeout(timeout_seconds):
@@ -25,4 +25,4 @@ async def until_ended(http: Transport, path: str, ended: AbstractSet[str], timeo
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
     except TimeoutError:
-        raise WaitTimeout(f"{path} has not ended within {timeout_seconds:g} s; it goes on") from None
+        raise WaitTimeout(f"{what} has not ended within {timeout_seconds:g} s; it goes on") from None

@@ -81,7 +81,8 @@ class WorkflowCalls(EventCalls[Answer], Generic[Answer]):
     def wait_workflow(self, workflow_id: str, timeout_seconds: Duration = 60.0) -> Answer:
         """As `workflow`, once it is completed, failed or cancelled, and what undoes its nodes has run. Raises
         WaitTimeout."""
-        return self._answer(until_ended(self._http, _path(workflow_id), ENDED, seconds_of(timeout_seconds)))
+        seconds, what = seconds_of(timeout_seconds), f"workflow {workflow_id}"
+        return self._answer(until_ended(self._http, _path(workflow_id), what, ENDED, seconds))
 
     def _act(self, workflow_id: str, what: str) -> Answer:
         return self._answer(self._http.call("POST", f"{_path(workflow_id)}/{what}"))

@@ -21,7 +21,9 @@ def retried(progress: Progress) -> Progress:
     completes. Raises InvalidState."""
     _check_over(progress, "retried")
     if progress.outcome == "completed":
-        raise InvalidState("the workflow has completed: there is nothing to retry; fork it instead", state="completed")
+        raise InvalidState(
+            "the workflow has completed: there is nothing to retry; fork it instead", workflow_status="completed"
+        )
     again = _anew(progress, _unfinished(progress))
     kept = [number for number in progress.compensation.succeeded if number not in again]
     compensation = Compensation(progress.graph.nodes, kept)
@@ -37,7 +39,7 @@ def forked(progress: Progress, name: str | None, graph: Graph) -> Progress:
     again = _anew(progress, chosen | _unfinished(progress))
     if not again:
         why = "the workflow has completed: name the node from which the fork is to run"
-        raise InvalidState(why, state="completed")
+        raise InvalidState(why, workflow_status="completed")
     return Progress(graph, _without(progress, again))
 
 
@@ -58,7 +60,8 @@ def edited(workflow: Workflow, name: str, payload: bytes | None) -> tuple[Workfl
 def not_over(status: WorkflowStatus, what: str) -> InvalidState:
     """How it is refused that a workflow is `retried` or `forked` which has not ended."""
     return InvalidState(
-        f"the workflow is {status}: it can be {what} once it has ended; cancel it, or wait for it", state=status
+        f"the workflow is {status}: it can be {what} once it has ended; cancel it, or wait for it",
+        workflow_status=status,
     )
 
 

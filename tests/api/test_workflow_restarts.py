@@ -23,7 +23,7 @@ async def test_retry_and_fork_are_for_one_that_has_ended(api: Any, node: Any) ->
     workflow_id = await submit(api, one("a"))
     for what in ("retry", "fork"):
         refused = await act(api, workflow_id, what)
-        assert (refused.status, refused.code, refused.body["state"]) == (409, "invalid_state", "running")
+        assert (refused.status, refused.code, refused.body["workflow_status"]) == (409, "invalid_state", "running")
 
 
 async def test_a_failed_one_goes_on_by_a_retry(api: Any, node: Any) -> None:
@@ -40,7 +40,7 @@ async def test_a_failed_one_goes_on_by_a_retry(api: Any, node: Any) -> None:
     found = await until_ended(api, node, workflow_id)
     assert (found["status"], found["retries"]) == ("completed", 1)
     refused = await act(api, workflow_id, "retry")
-    assert (refused.status, refused.body["state"]) == (409, "completed")
+    assert (refused.status, refused.body["workflow_status"]) == (409, "completed")
 
 
 async def test_a_fork_has_the_results_of_another_one_and_a_payload_of_its_own(api: Any, node: Any) -> None:

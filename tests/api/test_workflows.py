@@ -110,9 +110,24 @@ async def test_a_repetition_is_the_same_workflow_and_other_content_a_conflict(ap
         assert repeated.body == first.body
     assert "Idempotency-Replayed" not in first.headers
     other = await asked(said.replace(b"1", b"3"))
-    assert (other.status, other.code, other.body["job_id"]) == (409, "idempotency_conflict", first.body["id"])
+    assert (other.status, other.code, other.body["workflow_id"]) == (409, "idempotency_conflict", first.body["id"])
+    assert "job_id" not in other.body
     assert (await asked(said, "order-43")).body["id"] != first.body["id"]
     assert len((await api.call("GET", "/workflows")).body["workflows"]) == 2
+
+
+async def test_a_key_that_has_a_job_is_that_of_no_workflow_and_the_other_way_round(api: Any) -> None:
+    job = {"json": {"kind": "k"}, "headers": {"Idempotency-Key": "job"}}
+    workflow = {"json": document(one("a")), "headers": {"Idempotency-Key": "workflow"}}
+    job_id = (await api.call("POST", "/jobs", **job)).body["id"]
+    workflow_id = (await api.call("POST", "/workflows", **workflow)).body["id"]
+    refused = await api.call("POST", "/workflows", **{**workflow, "headers": job["headers"]})
+    assert (refused.status, refused.code) == (409, "idempotency_conflict")
+    assert (refused.body.get("job_id"), refused.body.get("workflow_id")) == (job_id, None)
+    refused = await api.call("POST", "/jobs", **{**job, "headers": workflow["headers"]})
+    assert (refused.status, refused.code) == (409, "idempotency_conflict")
+    assert (refused.body.get("job_id"), refused.body.get("workflow_id")) == (None, workflow_id)
+    assert f"its workflow is {workflow_id}" in refused.body["detail"]
 
 
 # --------------------------------------------------------------------------- steering
@@ -146,7 +161,7 @@ async def test_a_cancelled_one_starts_nothing_more(api: Any, node: Any) -> None:
     assert (found["status"], [each["status"] for each in found["nodes"]]) == ("cancelled", ["cancelled", "cancelled"])
     for what in ("cancel", "pause", "resume"):
         refused = await act(api, workflow_id, what)
-        assert (refused.status, refused.code, refused.body["state"]) == (409, "invalid_state", "cancelled")
+        assert (refused.status, refused.code, refused.body["workflow_status"]) == (409, "invalid_state", "cancelled")
 
 
 async def test_a_paused_one_starts_nothing_until_it_is_resumed(api: Any, node: Any) -> None:

@@ -77,10 +77,13 @@ async def test_the_id_that_a_key_of_others_belongs_to_is_not_told(house: House) 
     headers = {"Idempotency-Key": "one"}
     first = (await submit(house, whole, workflow("theirs"), headers=headers)).body["id"]
     told = await submit(house, whole, workflow("ours"), headers=headers)
-    assert (told.status, told.body["job_id"]) == (409, first)
+    assert (told.status, told.body["workflow_id"]) == (409, first)
     hidden = await submit(house, limited, workflow("ours"), headers=headers)
-    assert (hidden.status, hidden.code, "job_id" in hidden.body) == (409, "idempotency_conflict", False)
-    assert first not in hidden.body["detail"]
+    assert (hidden.status, hidden.code) == (409, "idempotency_conflict")
+    assert first not in str(hidden.body)
+    job = await house.call("POST", "/jobs", limited, json={"kind": "k", "queue": "ours"}, headers=headers)
+    assert (job.status, job.code) == (409, "idempotency_conflict")
+    assert first not in str(job.body)
 
 
 async def test_those_of_another_namespace_are_others(house: House) -> None:
@@ -151,3 +154,18 @@ async def test_what_steers_them_is_on_record_and_a_refusal_is_not(house: House) 
     assert [(entry["action"], entry["target"]) for entry in entries] == [
         (f"{what}Workflow", workflow_id) for what in ("cancel", "resume", "pause")
     ]
+
+
+async def test_what_steers_them_is_on_record_with_its_queues_for_those_who_have_all_of_them(house: House) -> None:
+    whole, ours, both = await house.key(), await house.key(queues=["ours"]), await house.key(queues=["ours", "more"])
+    for queues in (["ours"], ["ours", "more"]):
+        workflow_id = (await submit(house, whole, workflow(*queues))).body["id"]
+        await house.call("POST", f"/workflows/{workflow_id}/pause", whole)
+
+    async def noted(key: str) -> list[tuple[str, list[str]]]:
+        found = await house.call("GET", "/audit", key)
+        return [(entry["queue"], entry["queues"]) for entry in found.body["entries"]]
+
+    assert await noted(whole) == [("", ["more", "ours"]), ("ours", ["ours"])]
+    assert await noted(both) == [("", ["more", "ours"]), ("ours", ["ours"])]
+    assert await noted(ours) == [("ours", ["ours"])]

@@ -150,7 +150,7 @@ async def test_waits_until_a_job_has_ended(client: AsyncClient, node: Any) -> No
 async def test_waiting_has_an_end(client: AsyncClient) -> None:
     job_id = (await client.submit("demo.echo"))["id"]
 
-    with pytest.raises(WaitTimeout, match="has not ended"):
+    with pytest.raises(WaitTimeout, match=f"^job {job_id} has not ended"):
         await client.wait(job_id, timeout_seconds=0.05)
 
 

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from ironforge import AsyncClient, Client, Forge
-from ironforge.errors import ConfigError, IdempotencyConflict, InvalidJob, InvalidPayload, SerializationError
+from ironforge.errors import (
+    ConfigError,
+    IdempotencyConflict,
+    InvalidJob,
+    InvalidPayload,
+    SerializationError,
+    WaitTimeout,
+)
 from ironforge.settings import Settings
 from ironforge.workflows import chain, dag, node
 from ironforge.workflows.definition import Workflow
@@ -66,7 +73,7 @@ async def test_by_whichever_door_a_submission_is_repeated_it_is_the_same(client:
     for door in (client, forge):
         with pytest.raises(IdempotencyConflict) as conflict:
             await door.submit_workflow(two("other"), idempotency_key="order-42")
-        assert conflict.value.job_id == first
+        assert conflict.value.workflow_id == first
 
 
 async def test_a_forge_repeats_a_submission_by_its_id(client: AsyncClient, forge: Forge) -> None:
@@ -85,7 +92,7 @@ async def test_what_a_kind_of_the_application_says_holds_for_its_nodes(client: A
     await forge.submit_workflow(dag("own", node("do.counted", {"n": 1})))
     with pytest.raises(InvalidPayload) as refused:
         await forge.submit_workflow(dag("own", node("do.other"), node("do.counted", {"n": "x"}, id="bad")))
-    assert (refused.value.code, refused.value.field) == ("invalid_arguments", "nodes[1].n")
+    assert (refused.value.code, refused.value.field) == ("invalid_arguments", "nodes[1].payload.n")
     assert len((await client.workflows())["workflows"]) == 1
 
 
@@ -108,6 +115,12 @@ async def test_what_is_not_there_and_what_is_no_id(client: AsyncClient) -> None:
         for odd in ODD:
             with pytest.raises(InvalidJob, match="is not a workflow id"):
                 await act(odd)
+
+
+async def test_waiting_has_an_end(client: AsyncClient) -> None:
+    workflow_id = (await client.submit_workflow(two()))["id"]
+    with pytest.raises(WaitTimeout, match=f"^workflow {workflow_id} has not ended within"):
+        await client.wait_workflow(workflow_id, timeout_seconds=0.05)
 
 
 async def test_a_forge_with_a_producer_of_its_own_says_that_it_takes_none() -> None:

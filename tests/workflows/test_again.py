@@ -51,7 +51,7 @@ def test_only_what_has_ended_without_success_can_be_retried() -> None:
     progress = Progress(checked(node("a")))
     with pytest.raises(InvalidState, match="the workflow is running: it can be retried once it has ended") as refused:
         retried(progress)
-    assert refused.value.state == "running"
+    assert refused.value.workflow_status == "running"
     go_on(progress)
     with pytest.raises(InvalidState, match="nothing to retry; fork it instead"):
         retried(progress)

@@ -12,7 +12,7 @@ from ironforge.api.operations.queues import SHARED_SECONDS
 from ironforge.api.parsing import requests
 from ironforge.api.problems import ApiProblem
 from ironforge.api.responses import answer
-from ironforge.api.routes import QUEUE, operation
+from ironforge.api.routes import QUEUES, operation
 from ironforge.api.schemas import views
 from ironforge.api.schemas.jobs import DeadQuery, JobAnswer, JobPage, JobQuery, JobsQuery, RetryRequest
 from ironforge.api.scope import RequestScope
@@ -50,7 +50,7 @@ async def cancel_job(request: web.Request, scope: RequestScope) -> web.Response:
     job_id = requests.read_id(request.match_info["id"])
     # Looked up before: a job that is not retained cannot be shown any more once it is cancelled.
     view = await scope.inspector.get(job_id)
-    request[QUEUE] = view.job.queue
+    request[QUEUES] = (view.job.queue,)
     state = await scope.producer.cancel(job_id)
     if state is JobState.RUNNING:
         return answer(_shown(scope, view._replace(state=state, cancel_requested=True)), 202)
@@ -71,7 +71,7 @@ async def retry_job(request: web.Request, scope: RequestScope, body: RetryReques
     """Revive a dead job."""
     job_id = requests.read_id(request.match_info["id"])
     view = await scope.inspector.get(job_id)
-    state, request[QUEUE] = view.state, view.job.queue
+    state, request[QUEUES] = view.state, (view.job.queue,)
     if state is not JobState.DEAD:
         # Reviving would refuse it too, but only looking can tell running from queued.
         raise InvalidState(f"the job is {state}: only a dead job can be retried", state=state)

@@ -125,9 +125,10 @@ async def list_audit(_request: web.Request, scope: CallerScope, query: AuditQuer
             entry.target,
             entry.request_id,
             entry.queue,
+            list(entry.concerned),
         )
         for entry in entries
-        if entry.who == caller.identity or caller.sees([entry.queue] if entry.queue else None)
+        if entry.who == caller.identity or caller.sees(entry.concerned or None)
     ]
     return answer(AuditPage(shown, cursors.seal(following, *purpose)))
 

@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from ironforge.api.responses import answer
-from ironforge.api.routes import QUEUE, operation
+from ironforge.api.routes import QUEUES, operation
 from ironforge.api.schemas import views
 from ironforge.api.schemas.jobs import QueueAnswer
 from ironforge.api.schemas.operator import QueueStats
@@ -41,6 +41,7 @@ async def resume_queue(request: web.Request, scope: RequestScope) -> web.Respons
 
 
 async def _set_paused(request: web.Request, scope: RequestScope, *, paused: bool) -> web.Response:
-    queue = request[QUEUE] = check_queue(request.match_info["queue"])
+    queue = check_queue(request.match_info["queue"])
+    request[QUEUES] = (queue,)
     await scope.producer.set_paused(queue, paused=paused)
     return answer(QueueAnswer(queue, paused))

@@ -14,7 +14,7 @@ from ironforge.api.parsing import bodies
 from ironforge.api.parsing.large_bodies import LARGE_BODIES
 from ironforge.api.problems import ApiProblem
 from ironforge.api.responses import answer
-from ironforge.api.routes import QUEUE, TARGETS, Content, operation
+from ironforge.api.routes import QUEUES, TARGETS, Content, operation
 from ironforge.api.schemas.schedule_views import schedule_answer
 from ironforge.api.schemas.schedules import (
     AppliedAnswer,
@@ -231,7 +231,7 @@ def _expected(request: web.Request, before: str) -> str | None:
 def note_queue(request: web.Request, scope: RequestScope, view: ScheduleView) -> None:
     """For the audit trail: where its jobs go."""
     if view.stored is not None:
-        request[QUEUE] = queue_of(view.stored.schedule, scope.services.kinds.known)
+        request[QUEUES] = (queue_of(view.stored.schedule, scope.services.kinds.known),)
 
 
 def _stands(request: web.Request, scope: RequestScope, view: ScheduleView, status: int = 200) -> web.Response:

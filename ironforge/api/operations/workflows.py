@@ -15,7 +15,7 @@ from ironforge.api.parsing.large_bodies import LARGE_BODIES
 from ironforge.api.parsing.workflows import read_fork, read_workflow
 from ironforge.api.problems import ApiProblem
 from ironforge.api.responses import answer
-from ironforge.api.routes import TARGETS, Content, operation
+from ironforge.api.routes import QUEUES, TARGETS, Content, operation
 from ironforge.api.schemas.workflow_views import workflow_answer, workflow_page
 from ironforge.api.schemas.workflows import (
     AcceptedWorkflow,
@@ -27,10 +27,11 @@ from ironforge.api.schemas.workflows import (
     WorkflowState,
 )
 from ironforge.api.scope import RequestScope
+from ironforge.auth.caller import MAX_QUEUES
 from ironforge.errors import InvalidJob
 from ironforge.job.checks import check_name
 from ironforge.job.record import format_id
-from ironforge.store.workflows.contract import SubmittedWorkflow, WorkflowFilter, WorkflowSubmission
+from ironforge.store.workflows.contract import SubmittedWorkflow, WorkflowFilter, WorkflowRow, WorkflowSubmission
 from ironforge.store.workflows.preparing import Preparing
 from ironforge.workflows.definition import Workflow
 from ironforge.workflows.states import WorkflowStatus
@@ -116,7 +117,7 @@ async def get_workflow(request: web.Request, scope: RequestScope, query: Workflo
 )
 async def cancel_workflow(request: web.Request, scope: RequestScope) -> web.Response:
     """Cancel a workflow: nothing of it starts any more, and what runs is stopped."""
-    workflow_id = _id(request)
+    workflow_id = (await _noted(request, scope)).id
     status = await scope.workflows.cancel(workflow_id)
     return _stands(workflow_id, status, 200 if status == "cancelled" else 202)
 
@@ -131,7 +132,7 @@ async def cancel_workflow(request: web.Request, scope: RequestScope) -> web.Resp
 )
 async def pause_workflow(request: web.Request, scope: RequestScope) -> web.Response:
     """Have no node of a workflow start; what runs goes on."""
-    workflow_id = _id(request)
+    workflow_id = (await _noted(request, scope)).id
     return _stands(workflow_id, await scope.workflows.pause(workflow_id))
 
 
@@ -145,7 +146,7 @@ async def pause_workflow(request: web.Request, scope: RequestScope) -> web.Respo
 )
 async def resume_workflow(request: web.Request, scope: RequestScope) -> web.Response:
     """Let a paused workflow go on."""
-    workflow_id = _id(request)
+    workflow_id = (await _noted(request, scope)).id
     return _stands(workflow_id, await scope.workflows.resume(workflow_id))
 
 
@@ -159,7 +160,7 @@ async def resume_workflow(request: web.Request, scope: RequestScope) -> web.Resp
 )
 async def retry_workflow(request: web.Request, scope: RequestScope) -> web.Response:
     """Have a failed or cancelled workflow go on from the nodes that did not succeed."""
-    workflow_id = _id(request)
+    workflow_id = (await _noted(request, scope)).id
     return _stands(workflow_id, await scope.workflows.retry(workflow_id))
 
 
@@ -179,10 +180,10 @@ async def fork_workflow(request: web.Request, scope: RequestScope, body: ForkReq
     """Start another workflow with the results of one that has ended, from a node on."""
     workflow_id, prepare = _id(request), _preparing(scope)
     fork = read_fork(workflow_id, body.node, None if body.payload is UNSET else bytes(body.payload), _key(request))
-    before = await scope.workflows.view(workflow_id)
+    before = await _noted(request, scope)
     submitted = await scope.workflows.fork(workflow_id, fork, prepare)
     request[TARGETS] = [format_id(submitted.id)]
-    return _accepted(scope, submitted, before.document, prepare)
+    return _accepted(scope, submitted, before.name, before.nodes, prepare)
 
 
 async def _accept(scope: RequestScope, submission: WorkflowSubmission, prepare: Preparing) -> web.Response:
@@ -192,19 +193,26 @@ async def _accept(scope: RequestScope, submission: WorkflowSubmission, prepare: 
         nodes = zip(prepared.graph.nodes, prepared.options, strict=True)
         for (kind, priority), count in Counter((node.kind, each.record.priority) for node, each in nodes).items():
             on_submitted(kind, priority, count)
-    return _accepted(scope, submitted, prepared.document, prepare)
+    return _accepted(scope, submitted, prepared.document.name, len(prepared.graph), prepare)
 
 
 def _accepted(
-    scope: RequestScope, submitted: SubmittedWorkflow, document: Workflow, prepare: Preparing
+    scope: RequestScope, submitted: SubmittedWorkflow, name: str, nodes: int, prepare: Preparing
 ) -> web.Response:
     workflow_id = format_id(submitted.id)
-    body = AcceptedWorkflow(workflow_id, document.name, submitted.status, len(document.nodes))
+    body = AcceptedWorkflow(workflow_id, name, submitted.status, nodes)
     if unknown := prepare.unknown_kinds:
         scope.services.kinds.unknown.warn(unknown)
         body.unknown_kinds = unknown
     replayed = {"Idempotency_Replayed": "true"} if submitted.replayed else {}
     return answer(body, 201, Location=f"/workflows/{workflow_id}", **replayed)
+
+
+async def _noted(request: web.Request, scope: RequestScope) -> WorkflowRow:
+    """The workflow of the path, with its queues for the audit trail; of more than a key may have, none."""
+    row = await scope.workflows.row(_id(request))
+    request[QUEUES] = row.queues if len(row.queues) <= MAX_QUEUES else ()
+    return row
 
 
 def _stands(workflow_id: bytes, status: WorkflowStatus, code: int = 200) -> web.Response:

@@ -128,7 +128,8 @@ class AuditAnswer(msgspec.Struct):
     action: str
     target: str
     request_id: str
-    queue: Annotated[str, Meta(description="the one it was done to; empty: none, or not known")]
+    queue: Annotated[str, Meta(description="the one it was done to; empty: none, several, or not known")]
+    queues: Annotated[list[str], Meta(description="all that it was done to, as far as they are known")]
 
 
 class AuditPage(msgspec.Struct):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, get_args
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -10,8 +10,6 @@ from msgspec import Meta
 from ironforge.codes import Code
 from ironforge.job.record import JobState
 from ironforge.workflows.states import WorkflowStatus
-
-_STATES: Final = [*dict.fromkeys([*map(str, JobState), *get_args(WorkflowStatus)])]
 
 
 class Problem(msgspec.Struct, omit_defaults=True):
@@ -27,14 +25,13 @@ class Problem(msgspec.Struct, omit_defaults=True):
     index: Annotated[int | None, Meta(description="place of the bad job in a batch, from 0")] = None
     hint: str | None = None
     job_id: Annotated[str | None, Meta(description="the job that the idempotency key or submission belongs to")] = None
+    workflow_id: Annotated[str | None, Meta(description="the workflow that the idempotency key belongs to")] = None
     job_ids: Annotated[list[str] | None, Meta(description="the jobs of a batch that is not confirmed yet")] = None
     queue: Annotated[str | None, Meta(description="the queue that is full")] = None
     length: Annotated[int | None, Meta(description="jobs that are in the queue")] = None
     limit: Annotated[float | None, Meta(description="jobs that may be in the queue, or what the quota allows")] = None
-    state: Annotated[
-        str | None,
-        Meta(description="state that the job, or the workflow, is in", extra_json_schema={"enum": _STATES}),
-    ] = None
+    state: Annotated[JobState | None, Meta(description="state that the job is in")] = None
+    workflow_status: Annotated[WorkflowStatus | None, Meta(description="how the workflow stands")] = None
     quota: Annotated[str | None, Meta(description="the limit that was reached", examples=["key.stored_jobs"])] = None
     retry_seconds: Annotated[float | None, Meta(description="after this another try may succeed")] = None
     current: Annotated[float | None, Meta(description="where that limit's count stands")] = None

@@ -18,7 +18,7 @@
 -- PLAIN types, clock, delay, announce, unlimited, turns, enqueue
 --       for jobs of record version 1, which have no limits, unique keys or expiry (`newer` is false): each function costs
 --       each call, whether it is used or not
--- Returns {'conflict', id of the first submission}, {'moved', id of the job, generation of the route that its key has},
+-- Returns {'conflict', id of the first submission, 'w' where that is a workflow}, {'moved', id of the job, generation of the route that its key has},
 --         {'full', queue, jobs in it, jobs to add, limit}, {'queues', names in use, names to add, limit},
 --         {'keys', keys of limits in use, keys to add, limit},
 --         {'limit', why (unknown, units, fifo), number of the job, of the limit (from 0), its name, units, burst},
@@ -95,12 +95,13 @@ if width > 5 then
     end
     local value, jobs = earlier[key] or given[key][1], given[key]
     local mark = value and string.sub(value, 18, 33)
-    if value and mark ~= fingerprint and mark ~= former then return nil, {'conflict', string.sub(value, 1, 16)} end
+    local other = value and {'conflict', string.sub(value, 1, 16), string.sub(value, 17, 17)}
+    if value and mark ~= fingerprint and mark ~= former then return nil, other end
     local found = jobs[nth + 1]
     if earlier[key] then
       local start = nth == 0 and 1 or 17 + 17 * nth
       found = string.sub(value, start, start + 16)
-      if found == '' then return nil, {'conflict', string.sub(value, 1, 16)} end
+      if found == '' then return nil, other end
     end
     return found, nil, not found and jobs, nth == 0 and fingerprint or ''
   end

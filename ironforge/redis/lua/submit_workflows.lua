@@ -6,7 +6,8 @@
 --         results have been copied, number of queues, these, number of words of its graph, these (name and value by turns)
 --       seconds for which an idempotency key is remembered; most names of queues
 -- USES  stem, types, clock, delay, turns, family
--- Returns per workflow: '' (it is new), the id of the one that was there, or why it is refused: {'conflict', id of the other one},
+-- Returns per workflow: '' (it is new), the id of the one that was there, or why it is refused: {'conflict', id of the other one, 'w' where that
+--         is a workflow as well},
 --         {'queues', names in use, names to add, limit}, {'unstaged'} where what was staged has gone, {'wrong', error}
 local wrong = wrong_type(KEYS)
 if wrong then return wrong end
@@ -18,7 +19,7 @@ local function remembered(key, fingerprint)
   if not held then return end
   local first = string.sub(held, 1, 16)
   if string.sub(held, 17) == 'w' .. fingerprint then return first end
-  return nil, {'conflict', #held < 33 and '' or first}
+  return nil, {'conflict', #held < 33 and '' or first, string.sub(held, 17, 17)}
 end
 
 local function refusal(graph, results, names, staged, copied, words)

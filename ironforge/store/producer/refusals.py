@@ -32,9 +32,13 @@ def refusal(reply: Any) -> Exception | None:
 
 
 def _conflict(reply: list[Any]) -> IdempotencyConflict:
-    first = format_id(reply[1])
-    message = f"this idempotency key was used for a different submission; its job is {first}"
-    return IdempotencyConflict(message, job_id=first)
+    _, other, *letter = reply
+    message, first = "this idempotency key was used for a different submission", format_id(other) if other else ""
+    if letter == [b"w"]:
+        conflict = IdempotencyConflict(f"{message}; its workflow is {first}")
+        conflict.workflow_id = first
+        return conflict
+    return IdempotencyConflict(f"{message}; its job is {first}" if first else message, job_id=first)
 
 
 def _duplicate(reply: list[Any]) -> Duplicate:

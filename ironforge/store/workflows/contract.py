@@ -150,6 +150,9 @@ class WorkflowDoor(Protocol):
     async def view(self, workflow_id: bytes, *, results: bool = False) -> WorkflowView:
         """`results`: also large ones, as many as 64 MiB of records have."""
 
+    async def row(self, workflow_id: bytes) -> WorkflowRow:
+        """As in a page: without its nodes."""
+
     async def page(
         self, wanted: WorkflowFilter = ANY_WORKFLOW, *, limit: int = 50, cursor: str | None = None
     ) -> WorkflowPage:

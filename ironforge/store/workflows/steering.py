@@ -70,4 +70,4 @@ class RedisSteering:
 
 def _refused(workflow_id: bytes, status: WorkflowStatus, what: _Steer, why: str) -> InvalidState:
     message = f"workflow {format_id(workflow_id)} is {status} and cannot be {_DONE[what]}: {why}"
-    return InvalidState(message, state=status)
+    return InvalidState(message, workflow_status=status)

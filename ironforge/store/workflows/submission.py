@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import NoScriptError
 
-from ironforge.errors import IdempotencyConflict, StoreError, StoreUnavailable
+from ironforge.errors import StoreError, StoreUnavailable
 from ironforge.job.record import encode, format_id
 from ironforge.redis.connection import COMMAND_SECONDS, Command
 from ironforge.redis.outages import fail_all
@@ -186,10 +186,6 @@ def _refusal(reply: Any) -> Exception | None:
             return StoreUnavailable(UNSTAGED)
         case b"wrong":
             return StoreError(reply[1].decode(errors="replace"))
-        case b"conflict":
-            other = format_id(reply[1]) if reply[1] else ""
-            told = f"this idempotency key was used for a different submission{other and f'; its first id is {other}'}"
-            return IdempotencyConflict(told, job_id=other)
     return refusal(reply)
 
 

@@ -26,6 +26,7 @@ from ironforge.store.workflows.contract import (
     WorkflowRow,
     WorkflowSubmission,
     WorkflowView,
+    no_such_workflow,
 )
 from ironforge.store.workflows.reader import WorkflowReader
 from ironforge.store.workflows.steering import RedisSteering
@@ -66,6 +67,12 @@ class RedisWorkflows:
 
     async def view(self, workflow_id: bytes, *, results: bool = False) -> WorkflowView:
         return await self._readers[self._number(workflow_id)].view(workflow_id, results=results)
+
+    async def row(self, workflow_id: bytes) -> WorkflowRow:
+        (row,) = await self._readers[self._number(workflow_id)].rows([workflow_id])
+        if row is None:
+            raise no_such_workflow(workflow_id)
+        return row
 
     async def pause(self, workflow_id: bytes) -> WorkflowStatus:
         return await self._steering[self._number(workflow_id)].pause(workflow_id)

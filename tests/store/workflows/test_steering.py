@@ -146,7 +146,7 @@ async def test_one_that_has_ended_is_left_as_it_is(cluster: Cluster, what: str, 
     status = {"dead": "failed"}.get(how, how)
     with pytest.raises(InvalidState, match=f"is {status} and cannot be") as refused:
         await getattr(cluster.store_client.workflows, what)(flow.id)
-    assert refused.value.state == status
+    assert refused.value.workflow_status == status
 
 
 async def test_many_jobs_are_cancelled_a_part_at_a_time(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:

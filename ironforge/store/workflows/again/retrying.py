@@ -71,7 +71,8 @@ class Retrying:
         for _ in range(TRIES):
             seen = await read_ended(self._settings, *self._link[:2], workflow, "retried")
             if seen.head.generation == MOST_GENERATIONS:
-                raise InvalidState(f"it was retried {MOST_GENERATIONS} times: fork it instead", state=seen.job.ended)
+                why = f"it was retried {MOST_GENERATIONS} times: fork it instead"
+                raise InvalidState(why, workflow_status=seen.progress.status)
             restart = _Restart(seen, retried(seen.progress), [])
             back = await self._revival.of(seen, restart.progress)
             for each in back:
@@ -141,4 +142,4 @@ class Retrying:
         except InvalidState as running:
             return running
         why = f"workflow {format_id(workflow)} was retried by another call meanwhile, and has ended again"
-        return InvalidState(why, state=seen.progress.status)
+        return InvalidState(why, workflow_status=seen.progress.status)
