@@ -20,7 +20,7 @@ from ironforge.store.steps.links import ShardLinks
 from ironforge.store.workflows.ready_nodes import ReadyNodes
 from ironforge.store.workflows.stopping import StoppingWorkflows
 from tests.store.kit import Cluster, Node, job, job_in
-from tests.store.workflows.flow import Flow, submission
+from tests.store.workflows.flow import Flow, submission, submitted
 from tests.store.workflows.test_shards import SHARDS, key_of, limit
 from tests.workflows.documents import node, workflow
 
@@ -187,6 +187,18 @@ async def test_and_by_two_at_once(server: str) -> None:
 
 
 # --------------------------------------------------------------------------- stopping
+
+
+async def test_what_is_asked_for_once_more_does_not_start_again(one: Cluster) -> None:
+    flow = await submitted(one, node("a", options=limit("a")), node("b", "a"))
+    assert await flow.started() == ["a"]
+    await flow.end("a")
+    assert await flow.started() == ["b"]
+    one.raw.zadd(flow.keys.ready, {flow.id + b"0.0": 1})
+    await flow.see_to()
+    assert await flow.started() == []
+    assert await flow.states() == {"a": "succeeded", "b": "running"}
+    assert one.raw.exists(flow.keys.ready) == 0
 
 
 @contextlib.asynccontextmanager

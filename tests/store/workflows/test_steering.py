@@ -190,6 +190,19 @@ async def test_what_was_about_to_start_does_not(cluster: Cluster) -> None:
     assert (await flow.states())["b"] == "running"
 
 
+async def test_what_is_about_to_be_submitted_does_not_start_in_a_pause(one: Cluster) -> None:
+    flow = await submitted(one, node("a", options=LATER))
+    await flow.node.work._advancer._advance()  # type: ignore[attr-defined]
+    assert one.raw.zcard(flow.keys.ready) == 1
+    await one.store_client.workflows.pause(flow.id)
+    await flow.see_to()
+    assert await flow.started() == []
+    assert await flow.states() == {"a": "ready"}
+    await one.store_client.workflows.resume(flow.id)
+    assert await flow.started() == []
+    assert await flow.states() == {"a": "running"}
+
+
 async def test_pausing_and_resuming_may_be_repeated(cluster: Cluster) -> None:
     workflows = cluster.store_client.workflows
     flow = await submitted(cluster, node("a"))
