@@ -38,6 +38,7 @@ from benchmarks import (
     submit,
     timers,
     unique,
+    workflows,
 )
 from benchmarks.peers import run as peers
 from benchmarks.peers.steps import run as step_peers
@@ -53,6 +54,7 @@ QUESTIONS: dict[str, Callable[..., Coroutine[Any, Any, dict[str, Any]]]] = {
     "limits": limits.run,
     "unique": unique.run,
     "steps": steps.run,
+    "workflows": workflows.run,
     "rollout": rollout.run,
     "http": http.run,
     "steady": steady.run,

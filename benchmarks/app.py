@@ -65,6 +65,12 @@ async def with_steps(steps: int, context: Context) -> list[float]:
     return taken
 
 
+@forge.job("bench.list")
+async def numbers(length: int) -> list[int]:
+    """Returns so many numbers."""
+    return list(range(length))
+
+
 @forge.job("bench.sleep")
 async def sleep(context: Context) -> None:
     """Waits for a month, in no node."""

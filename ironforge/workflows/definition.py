@@ -98,6 +98,9 @@ class Node(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     ] = None
 
 
+_NO_OPTIONS: Final = NodeOptions()
+
+
 class Workflow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """Jobs that depend on each other. It completes when all have ended and none failed for which it is to fail."""
 
@@ -113,7 +116,7 @@ class Workflow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
     def options_of(self, node: Node) -> NodeOptions:
         """Those that hold for it, without what its kind says."""
-        given = node.options or NodeOptions()
+        given = node.options or _NO_OPTIONS
         return given if self.options is None else _merged(self.options, given)
 
 

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from ironforge.workflows.definition import Node, NodeOptions, Workflow
+from ironforge.workflows.graph import Graph
 from ironforge.workflows.payloads import ITEM, parse_reference, resolved, words_in
 
 # Every node of an installation runs jobs of this kind, which submit those of the items and wait for them.
@@ -41,11 +42,18 @@ class NodeJob(NamedTuple):
     references: tuple[str, ...]
 
 
+def jobs_of(workflow: Workflow, graph: Graph) -> list[NodeJob]:
+    """Of all nodes, by number, of a workflow that was checked."""
+    return [
+        job_of(workflow, node, needed=node.map is None or graph.is_needed(number))
+        for number, node in enumerate(graph.nodes)
+    ]
+
+
 def job_of(workflow: Workflow, node: Node, *, needed: bool = True) -> NodeJob:
     """Of a workflow that was checked. `needed`: whether something is to get the result of the node."""
     payload, options = bytes(node.payload), workflow.options_of(node)
-    words = words_in(payload)
-    found = [reference.node for _, reference in words.results]
+    found = [reference.node for _, reference in words_in(payload).results]
     if node.map is None:
         references = tuple(dict.fromkeys(found))
         return NodeJob(node.kind, payload if references else resolved(payload, {}), options, references)

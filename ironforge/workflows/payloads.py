@@ -93,6 +93,8 @@ def words_in(payload: bytes, *, strict: bool = False) -> Words:
     """Raises InvalidJob for a word that is not used as it has to be; with `strict`, of a payload as it is submitted,
     also for what is likely to be meant as one, and is none."""
     found = Words([], [])
+    if not _has_words(payload):
+        return found
 
     def note(word: str, given: bytes, place: str) -> bytes:
         if word == LITERAL:
@@ -208,10 +210,14 @@ def _part(parts: dict[str, msgspec.Raw] | list[msgspec.Raw], step: str, name: st
     raise Unresolved(place, f"{name} has no {step!r}: {hint}")
 
 
+def _has_words(text: bytes) -> bool:
+    """Whether there may be some."""
+    return b"$" in text or b"\\u0024" in text  # a dollar may be written as an escape
+
+
 def _replaced(text: bytes, place: str, replace: _Replace, check: _Check | None = None) -> bytes:
     """`text` with what each word in it stands for. `check`: of each object without one."""
-    # A dollar may be written as an escape.
-    if b"$" not in text and b"\\u0024" not in text:
+    if not _has_words(text):
         return text
     text = text.strip(_SPACE)
     if text[:1] == b"[":

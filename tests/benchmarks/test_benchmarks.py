@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bound, harness, report, rollout, schedules, unique
+from benchmarks import bound, harness, report, rollout, schedules, unique, workflows
 from benchmarks.peers import measure, table
 from ironforge.settings import load
 from tests.support.waiting import PATIENCE_SECONDS
@@ -63,6 +63,19 @@ async def test_the_lateness_of_ticks_is_that_of_all_that_are_due():
     found = await schedules.late(200, 100, 0.5, 1, {})
     assert 0 <= found["queued"]["p50"] <= found["queued"]["p99"] <= found["queued"]["max"]
     assert found["started"]["p50"] >= found["queued"]["p50"]
+
+
+@pytest.mark.parametrize("shape", list(workflows.SHAPES))
+async def test_a_workflow_costs_the_server_the_nodes_and_who_submits_it(shape):
+    found = await workflows.once(shape, 200, 2, {})
+    assert [figure > 0 for figure in found] == [True] * 4
+
+
+async def test_an_edge_and_the_end_of_a_map_are_timed():
+    edge = await workflows.edges(20, {})
+    assert 0 < edge["p50"] <= edge["p99"]
+    mapped = await workflows.map_end(500, {})
+    assert 0 <= mapped["end"] < mapped["all"]
 
 
 @pytest.mark.parametrize("side", ["submit", "work"])

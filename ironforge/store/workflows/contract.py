@@ -12,6 +12,7 @@ from ironforge.store.contract import Most
 from ironforge.workflows.definition import Workflow
 from ironforge.workflows.errors import WorkflowNotFound
 from ironforge.workflows.graph import Graph
+from ironforge.workflows.jobs import NodeJob
 from ironforge.workflows.progress import Outcome
 from ironforge.workflows.states import NodeState, WorkflowStatus
 
@@ -20,13 +21,14 @@ SHOWN_RESULT_BYTES: Final = 65_536
 
 
 class Prepared(NamedTuple):
-    """A workflow as a door makes it ready. `graph`: of the document, as `check_workflow` gives it. `options` of its
-    nodes, by number, with what the workflow and their kinds say. `queues`: all that its jobs go to, sorted. `by`: who
-    submits it, for those who look. `undoing`: options of what undoes nodes, by their number; `callbacks`: of what is
-    told of an end, by outcome; what is not given is as the workflow says."""
+    """A workflow as a door makes it ready. `graph`: of the document, as `check_workflow` gives it. `jobs` of its nodes,
+    by number, and their `options`, with what the workflow and their kinds say. `queues`: all that its jobs go to,
+    sorted. `by`: who submits it, for those who look. `undoing`: options of what undoes nodes, by their number;
+    `callbacks`: of what is told of an end, by outcome; what is not given is as the workflow says."""
 
     document: Workflow
     graph: Graph
+    jobs: Sequence[NodeJob]
     options: Sequence[CheckedOptions]
     queues: tuple[str, ...]
     by: str = ""

@@ -31,9 +31,13 @@ PLAIN_BYTES: Final = 4_096
 def fields_of(one: WorkflowSubmission, shards: int, progress: Progress | None = None) -> Fields:
     """Of one that has not begun, in a namespace of so many shards. `progress`: of one that begins with some of its
     nodes ended, whose results it has. Raises InvalidJob."""
-    document, graph, options, *_ = one.prepared
+    document, graph, each_job, options, *_ = one.prepared
     jobs = NodeJobs(one.id, document, graph, shards)
-    made = {number: jobs.job(number, each) for number, each in enumerate(options) if runs(progress, number)}
+    made = {
+        number: jobs.job(number, job, each)
+        for number, (job, each) in enumerate(zip(each_job, options, strict=True))
+        if runs(progress, number)
+    }
     fields = [field_of(number, node) for number, node in made.items()]
     fields += _of_its_end(one.prepared, jobs)
     ready = roots_of(graph) if progress is None else progress.ready

@@ -15,10 +15,10 @@ from ironforge.job.record import RECORD_VERSION, Job, created_ms_of, decode, enc
 from ironforge.steps.children import child_id
 from ironforge.steps.waits import ParentRef, member_of
 from ironforge.store.producer.common_key import only_key
+from ironforge.workflows import jobs
 from ironforge.workflows.definition import MAX_NODES, Workflow
 from ironforge.workflows.endings import callback_payload, undo_payload
 from ironforge.workflows.graph import Graph
-from ironforge.workflows.jobs import job_of
 from ironforge.workflows.payloads import words_in
 from ironforge.workflows.progress import Outcome
 
@@ -105,10 +105,9 @@ class NodeJobs:
         self._kept = kept
         self._created_ms = created_ms_of(workflow_id)
 
-    def job(self, number: int, options: CheckedOptions) -> NodeJob:
+    def job(self, number: int, made: jobs.NodeJob, options: CheckedOptions) -> NodeJob:
         """Of the node with this number. Raises InvalidJob for a payload without the key that its kind takes from it."""
         node = self._graph.nodes[number]
-        made = job_of(self._document, node, needed=node.map is None or self._graph.is_needed(number))
         return self._made(number, made.references, options.job(made.kind, made.payload, self._id), options, node.id)
 
     def undoing(self, number: int, options: CheckedOptions) -> NodeJob:
@@ -141,7 +140,8 @@ class NodeJobs:
 
     def _made(self, number: int, references: Sequence[str], job: Job, options: CheckedOptions, name: str) -> NodeJob:
         job, tail, apart = self._located(job)
-        job = msgspec.structs.replace(job, version=RECORD_VERSION, id=self._id[:-1] + bytes((tail,)))
+        if tail != job.id[-1]:
+            job = msgspec.structs.replace(job, id=job.id[:-1] + bytes((tail,)))
         made = self._with_parent(number, references, job, name, apart)
         return NodeJob(made, options.delay_ms, options.run_at_ms, options.expires_in_ms)
 
@@ -154,6 +154,7 @@ class NodeJobs:
         )
         return msgspec.structs.replace(
             job,
+            version=RECORD_VERSION,
             id=node_id(self._id, number, self._generation, job.id[-1]),
             # Where it is put into its stream that is written over.
             ready_ms=self._created_ms,

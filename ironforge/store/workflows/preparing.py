@@ -18,7 +18,7 @@ from ironforge.store.kinds import Kind
 from ironforge.store.workflows.contract import Prepared
 from ironforge.workflows.definition import Node, NodeOptions, Workflow
 from ironforge.workflows.graph import Graph
-from ironforge.workflows.jobs import NodeJob, job_of
+from ironforge.workflows.jobs import NodeJob, jobs_of
 from ironforge.workflows.progress import Outcome
 
 _CALLBACKS: Final[dict[Outcome, str]] = {"completed": "on_success", "failed": "on_failure"}
@@ -52,7 +52,8 @@ class Preparing:
 
     def __call__(self, document: Workflow, graph: Graph) -> Prepared:
         """Raises InvalidJob with the place of a node that cannot be submitted, StoreUnavailable."""
-        options = [self._options(document, node, f"nodes[{number}]") for number, node in enumerate(graph.nodes)]
+        jobs = jobs_of(document, graph)
+        options = [self._options(job, graph.nodes[number], f"nodes[{number}]") for number, job in enumerate(jobs)]
         undoing = {
             number: self._other_options(document, node.compensate, f"nodes[{number}].compensate")
             for number, node in enumerate(graph.nodes)
@@ -64,11 +65,11 @@ class Preparing:
             if (kind := getattr(document, field)) is not None
         }
         queues = {each.record.queue for each in (*options, *undoing.values(), *callbacks.values())}
-        return Prepared(document, graph, options, tuple(sorted(queues)), self._by, undoing, callbacks)
+        return Prepared(document, graph, jobs, options, tuple(sorted(queues)), self._by, undoing, callbacks)
 
-    def _options(self, document: Workflow, node: Node, place: str) -> CheckedOptions:
+    def _options(self, job: NodeJob, node: Node, place: str) -> CheckedOptions:
         try:
-            known, job = self._known(node.kind), job_of(document, node)
+            known = self._known(node.kind)
             defaults = self._defaults(node.kind, known)
             if node.map is not None:
                 return job.options.checked(_place_of(defaults))

@@ -26,7 +26,7 @@ from ironforge.verify.workflows.documents import (
 )
 from ironforge.verify.workflows.seen import Retry, Seen, Stretch
 from ironforge.workflows.errors import WorkflowNotFound
-from ironforge.workflows.jobs import job_of
+from ironforge.workflows.jobs import jobs_of
 from ironforge.workflows.states import FAILURES
 
 AT_ONCE: Final = 4
@@ -133,5 +133,6 @@ class WorkflowLoad:
 
 def prepared(document: Document) -> Prepared:
     workflow, graph = document
-    options = [job_of(workflow, node).options.checked() for node in graph.nodes]
-    return Prepared(workflow, graph, options, tuple(sorted({each.record.queue for each in options})))
+    jobs = jobs_of(workflow, graph)
+    options = [job.options.checked() for job in jobs]
+    return Prepared(workflow, graph, jobs, options, tuple(sorted({each.record.queue for each in options})))

@@ -14,7 +14,7 @@ from ironforge.store.steps.ends import drop_ties
 from ironforge.store.workflows.contract import Prepared, WorkflowSubmission, WorkflowView
 from ironforge.workflows.definition import MAX_NODES, Workflow
 from ironforge.workflows.graph import Graph, graph_of
-from ironforge.workflows.jobs import job_of
+from ironforge.workflows.jobs import jobs_of
 from ironforge.workflows.program import CELL, HEAD, Head, decode_progress
 from ironforge.workflows.states import NodeState
 from tests.store.kit import Cluster, Node, completed, job_in, now_ms
@@ -24,8 +24,9 @@ from tests.workflows.documents import workflow
 def prepared(document: Workflow, graph: Graph | None = None) -> Prepared:
     """Without what nodes say of kinds."""
     graph = graph or graph_of(document)
-    options = [job_of(document, node).options.checked() for node in graph.nodes]
-    return Prepared(document, graph, options, tuple(sorted({each.record.queue for each in options})), "somebody")
+    jobs = jobs_of(document, graph)
+    options = [job.options.checked() for job in jobs]
+    return Prepared(document, graph, jobs, options, tuple(sorted({each.record.queue for each in options})), "somebody")
 
 
 def submission(document: Workflow, graph: Graph | None = None, **fields: Any) -> WorkflowSubmission:
