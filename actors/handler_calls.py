@@ -8,11 +8,11 @@ import concurrent.futures
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, TypeAlias, TypeVar
 
-from ironforge.actors.kernel import BeginAnew
 from ironforge.actors.session import Session
+from ironforge.errors import LeaseLost
 from ironforge.execution.conclusion import awaited
 from ironforge.execution.executor import Attempt, Executor, Steps
-from ironforge.execution.steps.blocking import has_loop
+from ironforge.execution.steps.blocking import has_loop, running_loop
 from ironforge.job.context import SAID, Context
 from ironforge.job.limits import LimitUse
 from ironforge.job.record import Job
@@ -67,7 +67,7 @@ class Journals:
         self._current = current
         self.loop = asyncio.get_running_loop()
         self.ended = asyncio.Event()
-        self._work: Consumer | None = None
+        self.current_work: Consumer | None = None
 
     def steps_of(self, context: Context) -> Steps:
         """Those of the run that has this context. Raises CancelledError where it was told to stop, InvalidStep where it
@@ -91,9 +91,9 @@ class Journals:
 
     async def work(self) -> Consumer:
         """Under the lease of this incarnation, and of no other."""
-        if self._work is None:
-            self._work = await self.session.work()
-        return self._work
+        if self.current_work is None:
+            self.current_work = await self.session.work()
+        return self.current_work
 
     def close(self) -> None:
         """From now on nothing is recorded: what the worker ran belongs to a lease that is over, or has crashed it."""
@@ -110,6 +110,8 @@ class RunJournal:
         self._stream, self._entry, _ = delivery
         self._attempt = attempt
         self.recorded = False
+        # What this run has recorded stands in the journal, and so does that it was this one.
+        self._has_begun = False
 
     def check(self) -> None:
         attempt = self._attempt
@@ -124,14 +126,18 @@ class RunJournal:
         self.recorded = self.recorded or bool(found)
         return found
 
-    async def record(self, field: str, entry: Entry) -> Entry:
-        job, value = self._attempt.job, journal.encode(entry)
-        step = NewStep(self._stream, self._entry, job.id, job.fence, field, value)
+    async def record(self, field: str, entry: Entry, value: bytes) -> Entry:
+        self.check()
         self.recorded = True
+        job = self._attempt.job
+        step = NewStep(self._stream, self._entry, job.id, job.fence, field, value, begins=not self._has_begun)
         (stands,) = await self._on_node(lambda work: work.record_steps([step]))
         if stands is None:
             raise asyncio.CancelledError(STOPPED)
-        return entry if stands == value else journal.decode(stands)
+        if stands != value:
+            return journal.decode(stands)
+        self._has_begun = True
+        return entry
 
     async def submit(
         self, field: str, children: Sequence[ChildJob], window: Window | None, entry: Entry | None
@@ -152,28 +158,32 @@ class RunJournal:
     async def resolve(self, value: Awaitable[Any]) -> Any:
         return await self._reach(awaited(value))
 
-    async def _on_node(self, ask: Callable[[Consumer], Awaitable[T]]) -> T:
-        return await self._reach(self._under_lease(ask))
+    def _on_node(self, ask: Callable[[Consumer], Awaitable[T]]) -> Coroutine[Any, Any, T]:
+        return self._reach(self._under_lease(ask))
 
     async def _under_lease(self, ask: Callable[[Consumer], Awaitable[T]]) -> T:
         self.check()
-        work = await self._journals.work()
+        work = self._journals.current_work or await self._journals.work()
         try:
-            with self._journals.session.reporting_loss():
-                return await ask(work)
-        except BeginAnew:
+            return await ask(work)
+        except LeaseLost as error:
+            self._journals.session.report_loss(error)
             # The end of this incarnation, which follows, is what ends the handler: nothing has failed in it.
             await self._journals.ended.wait()
             raise asyncio.CancelledError(STOPPED) from None
 
-    async def _reach(self, work: Coroutine[Any, Any, T]) -> T:
+    def _reach(self, work: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
         """What `work` comes to on the node's event loop, wherever this is called."""
         loop = self._journals.loop
-        if not has_loop():
-            try:
-                return asyncio.run_coroutine_threadsafe(work, loop).result()
-            except concurrent.futures.CancelledError:
-                raise asyncio.CancelledError(STOPPED) from None
-        if asyncio.get_running_loop() is loop:
-            return await work
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
+        return work if running_loop() is loop else _from_outside(work, loop)
+
+
+async def _from_outside(work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T:
+    """Of a loop that is not the one that runs here."""
+    there = asyncio.run_coroutine_threadsafe(work, loop)
+    if has_loop():
+        return await asyncio.wrap_future(there)
+    try:
+        return there.result()
+    except concurrent.futures.CancelledError:
+        raise asyncio.CancelledError(STOPPED) from None

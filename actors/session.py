@@ -54,7 +54,11 @@ class Session:
         try:
             yield
         except LeaseLost as error:
-            self._metrics.stale_settlements.inc()
-            with contextlib.suppress(ActorDead, MailboxFull):
-                self.role("lease").try_tell(LeaseGone(str(error)))
+            self.report_loss(error)
             raise BeginAnew(str(error)) from None
+
+    def report_loss(self, error: LeaseLost) -> None:
+        """To the leaseholder."""
+        self._metrics.stale_settlements.inc()
+        with contextlib.suppress(ActorDead, MailboxFull):
+            self.role("lease").try_tell(LeaseGone(str(error)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import itertools
 from collections.abc import Sequence
+from types import CoroutineType, NoneType
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -63,7 +64,10 @@ NOTHING: Final = Conclusion(Verdict.RESULT, result=b"null")
 
 def is_awaitable(value: object) -> bool:
     """By its type alone: to ask the value, as `inspect` does, would run code of the user's."""
-    return value is not None and any("__await__" in vars(base) for base in type(value).__mro__)
+    kind = type(value)
+    if kind is NoneType or kind is CoroutineType:
+        return kind is CoroutineType
+    return any("__await__" in vars(base) for base in kind.__mro__)
 
 
 async def awaited(value: Any) -> Any:

@@ -36,6 +36,7 @@ from ironforge.job.tracebacks import RemoteFailure, UnusableResult, describe
 from ironforge.settings import Settings, environment_name
 from ironforge.steps.calls import ChildJob
 from ironforge.steps.journal import Entry
+from ironforge.steps.journal import encode as encode_entry
 
 # What a process wrote before its end is still to be read when its end is known, and the other way round.
 LAST_WORDS_SECONDS: Final = 0.1
@@ -233,7 +234,7 @@ async def _answer(asked: Ask, steps: Callable[[], Steps]) -> Answer:
 async def _asked(asked: Ask, journal: Journal) -> Answer:
     match asked:
         case Ask("record", field, Entry() as entry):
-            return Answer(entry=await journal.record(field, entry))
+            return Answer(entry=await journal.record(field, entry, encode_entry(entry)))
         case Ask("submit", field, entry, children=children, window=window):
             named = [_unpacked(child) for child in children]
             return Answer(entry=await journal.submit(field, named, window, entry))

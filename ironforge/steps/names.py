@@ -6,7 +6,7 @@ from typing import Final
 
 from ironforge.settings import NAME, NAME_RULE
 from ironforge.steps.errors import InvalidStep
-from ironforge.steps.journal import field_of, split_field
+from ironforge.steps.journal import field_of
 
 MAX_KEY_CHARACTERS: Final = 200
 MAX_EVENT_CHARACTERS: Final = 200
@@ -44,4 +44,4 @@ def _is_key(text: str) -> bool:
 
 def shown(field: str) -> str:
     """As people read it: `name`, or `name/key`."""
-    return "/".join(filter(None, split_field(field)))
+    return field.replace("\n", "/", 1)

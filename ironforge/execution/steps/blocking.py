@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
 
+running_loop: Final = asyncio._get_running_loop  # noqa: SLF001 - the public one raises where there is none
+
+
 def has_loop() -> bool:
-    return asyncio._get_running_loop() is not None  # noqa: SLF001 - the public one raises where there is none
+    return running_loop() is not None
 
 
 def begun(work: Coroutine[Any, Any, T]) -> Any:

@@ -47,7 +47,7 @@ class ChildJournal:
     async def load(self) -> Mapping[str, Entry]:
         return self._told(Ask("load")).entries
 
-    async def record(self, field: str, entry: Entry) -> Entry:
+    async def record(self, field: str, entry: Entry, _: bytes) -> Entry:
         return self._told(Ask("record", field, entry)).entry or entry
 
     async def submit(

@@ -29,8 +29,8 @@ class Journal(Protocol):
     async def load(self) -> Mapping[str, Entry]:
         """All entries, by their names."""
 
-    async def record(self, field: str, entry: Entry) -> Entry:
-        """What stands in the journal then, as durable as the mode says."""
+    async def record(self, field: str, entry: Entry, value: bytes) -> Entry:
+        """What stands in the journal then, as durable as the mode says. `value`: the entry, encoded."""
 
     async def submit(
         self, field: str, children: Sequence[ChildJob], window: Window | None, entry: Entry | None

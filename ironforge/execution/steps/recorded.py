@@ -31,10 +31,10 @@ class Recorded:
 
     async def add(self, field: str, entry: Entry) -> Entry:
         """What stands in the journal then."""
-        size = size_of(field, encode(entry))
+        value = encode(entry)
+        size = size_of(field, value)
         self._check_room(field, size)
-        self._journal.check()
-        stands = await self._journal.record(field, entry)
+        stands = await self._journal.record(field, entry, value)
         return self._keep(field, stands, size if stands is entry else size_of(field, encode(stands)))
 
     def check_room(self, field: str) -> None:

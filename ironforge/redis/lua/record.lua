@@ -2,8 +2,8 @@
 -- Records steps, each in the run that it is of: one whose job was rewritten since, or has ended, records nothing. It may be
 -- repeated after a lost reply. Full memory refuses it.
 -- KEYS  fence, index
--- ARGV  epoch, then per step: id, where the job runs (`<queue>:<priority>:<entry>`), its journal, its fence, name and value
---         of the entry
+-- ARGV  epoch, then per step: id, where the job runs (`<queue>:<priority>:<entry>`), its journal, its fence (empty: the
+--         journal has that of this run already), name and value of the entry
 -- Returns per step 1, the value that this entry has already, 0 when the run is over, or -1 when its journal is of the wrong
 --         type
 local reply = {}
@@ -14,7 +14,7 @@ for at = 2, #ARGV, 6 do
     local journal, entry = ARGV[at + 2], ARGV[at + 4]
     step = redis.pcall('HSETNX', journal, entry, ARGV[at + 5])
     if step == 1 then
-      redis.call('HSET', journal, '', ARGV[at + 3])
+      if ARGV[at + 3] ~= '' then redis.call('HSET', journal, '', ARGV[at + 3]) end
     elseif step == 0 then
       step = redis.call('HGET', journal, entry)
     elseif string.find(step.err, 'WRONGTYPE', 1, true) then

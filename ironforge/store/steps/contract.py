@@ -15,7 +15,8 @@ from ironforge.store.contract import Submission
 
 class NewStep(NamedTuple):
     """A step to record: the stream and entry that its job was delivered with, the job's id and fence, the name of the
-    entry as `journal.field_of` has it, and the encoded entry."""
+    entry as `journal.field_of` has it, and the encoded entry. `begins`: False when the journal is known to name this
+    run as the last one that has recorded something."""
 
     stream: str
     entry: bytes
@@ -23,6 +24,7 @@ class NewStep(NamedTuple):
     fence: int
     field: str
     value: bytes
+    begins: bool = True
 
 
 class NewWait(NamedTuple):

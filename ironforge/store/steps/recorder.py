@@ -99,8 +99,10 @@ class Recorder:
                     if not caller.answer.done():
                         caller.answer.set_exception(error)
                 continue
+            end = 0
             for caller in callers:
-                own, answers = answers[: len(caller.batch)], answers[len(caller.batch) :]
+                start, end = end, end + len(caller.batch)
+                own = answers[start:end]
                 if caller.answer.done():
                     continue
                 if _WRONG_TYPE in own:
@@ -123,8 +125,8 @@ class Recorder:
         arguments: list[str | bytes | int] = [self._lease.epoch]
         for step in steps:
             place = f"{step.stream}:{step.entry.decode()}"
-            journal = journal_of(self._keys, step.job_id)
-            arguments += (step.job_id, place, journal, step.fence, step.field, step.value)
+            fence = step.fence if step.begins else ""
+            arguments += (step.job_id, place, journal_of(self._keys, step.job_id), fence, step.field, step.value)
         replies: list[int | bytes] = await self._connection.run(RECORD, self._script_keys, arguments)
         if self._replicas:
             await self._confirm()

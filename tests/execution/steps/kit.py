@@ -13,7 +13,7 @@ from ironforge.job.record import Job, new_id
 from ironforge.process.thread_pool import Threads
 from ironforge.steps.calls import ChildJob
 from ironforge.steps.children import Window
-from ironforge.steps.journal import Entry, EntryKind
+from ironforge.steps.journal import Entry, EntryKind, decode
 
 
 class MemoryJournal(Journal):
@@ -37,7 +37,9 @@ class MemoryJournal(Journal):
         self.loads += 1
         return dict(self.entries)
 
-    async def record(self, field: str, entry: Entry) -> Entry:
+    async def record(self, field: str, entry: Entry, value: bytes) -> Entry:
+        self.check()
+        assert decode(value) == entry
         self.recorded = True
         return self.entries.setdefault(field, entry)
 
