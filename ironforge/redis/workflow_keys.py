@@ -23,7 +23,7 @@ class WorkflowKeys(StepKeys):
         "its job, behind `R` one with options that a node has to submit, behind `u` the one that undoes it, behind "
         "`i` its id where that is another one; `b` what begins; behind `c` how far the dependants of a node are worked "
         "off; `x` the node that is undone; `os` and `of` the jobs that are told of its end; `t` last bytes of ids; `f` "
-        "which retry wrote it. Stays with the workflow, then expires",
+        "which retry wrote it; `w` what was lost of it, for which it fails. Stays with the workflow, then expires",
         "this workflow does not go on",
     )
     progress = KeyFamily(

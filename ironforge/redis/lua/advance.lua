@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
 -- Moves workflows on: what the ends of some of their nodes mean for others, of which those that may start go to their streams.
 -- At most 500 nodes are looked at in a call.
--- KEYS  fence, index, parked, advance, finishing, ready, stopping, queues, quarantine, waiting, delayed, totals
+-- KEYS  fence, index, parked, advance, finishing, ready, stopping, queues, totals
 -- ARGV  epoch
--- USES  stem, types, clock, delay, unlimited, turns, enqueue, family, progress
+-- USES  stem, types, clock, unlimited, turns, enqueue, family, progress
 -- Returns 1 when there is more to do at once, how many nodes started, and how many items it has left to nodes: in `ready`,
 --         `stopping` and `finishing`
 local wrong = wrong_type(KEYS)
@@ -25,11 +25,11 @@ local function flow_of(id)
   local digits = hex(id)
   local key = stem .. 'progress:' .. digits
   local found = redis.pcall('GET', key)
-  local is_sound = type(found) == 'string' and #found >= HEAD
-  local flow = is_sound and read_head(found) or {wrong = type(found) == 'string' and 'how far it is cannot be read'}
+  local is_sound = type(found) == 'string' and is_whole(#found)
+  local flow = is_sound and read_head(found) or {is_unread = true}
   flow.is_barred = type(found) == 'table'
   flow.id, flow.digits, flow.key, flow.graph = id, digits, key, stem .. 'graph:' .. digits
-  flow.jobs, flow.cells, flow.is_gone, flow.is_small = {}, found, not found, is_sound and #found <= HEAD + 4 * SMALL
+  flow.jobs, flow.cells, flow.is_small = {}, found, is_sound and #found <= HEAD + 4 * SMALL
   if not flow.is_small then flow.changed = {} end
   flows[#flows + 1], flows[id] = flow, flow
   return flow
@@ -74,6 +74,12 @@ local function stop(flow)
   flow.changed, flow.is_small, flow.stops = nil, true, true
 end
 
+-- What it is made of is damaged: it fails, and what runs of it is yet to end.
+local function fail(flow, why)
+  flow.why, flow.failed = flow.why or why, 1
+  if flow.stopped == 0 then stop(flow) end
+end
+
 local function is_stream(stream, mark)
   local key = mark == '' and stream or stream .. ':'
   if sound[key] == nil then
@@ -91,8 +97,9 @@ local function start(flow, number)
   if flow.paused == 0 and not job and field_of(flow, 'R' .. number) then
     flow.later = flow.later or {}
     table.insert(flow.later, string.format('%.0f.%.0f', number, flow.generation))
-  elseif flow.paused == 0 and not job then
-    flow.wrong = 'the job of a node is gone'
+  elseif flow.paused == 0 and not job and not flow.is_barred then
+    fail(flow, 'the job of a node was lost')
+    return 'c'
   end
   if not job then return 'y' end
   local streams, marks, behind = struct.unpack('>I2I2I4', job)
@@ -142,6 +149,7 @@ end
 local function note_end(flow, letter, number, program)
   set_state(flow, number, letter)
   flow.left = flow.left - 1
+  if not program then return end
   local on_failure, compensates = byte(program, 1, 2)
   if letter == 's' and compensates == 1 then
     if not flow.order and wrong_type({stem .. 'order:' .. flow.digits}) then flow.is_barred = true end
@@ -171,14 +179,14 @@ local function work_off(flow, letter, number)
   local from, is_new = begins_at(flow, letter, number, field)
   if not from then return true end
   local program = field_of(flow, field)
-  if not program or #program < 2 then
-    flow.wrong = 'the program of a node is gone'
-    return true
-  end
-  if letter == 'b' then flow.is_changed = true elseif is_new then note_end(flow, letter, number, program) end
+  program = program and #program >= 2 and program
+  if flow.is_barred then return true end
+  if letter ~= 'b' and is_new then note_end(flow, letter, number, program) end
+  if not program and (is_new or flow.left > 0) then fail(flow, 'what follows from the end of a node was lost') end
+  flow.is_changed = true
   left = left - 1
   local skipped, shift, is_through = {}, SHIFT[letter], true
-  for at = 3 + 4 * from, flow.stopped == 0 and #program or 0, 4 do
+  for at = 3 + 4 * from, flow.stopped == 0 and program and #program or 0, 4 do
     if left <= 0 or bytes <= 0 then
       note_cursor(flow, field, (at - 3) / 4)
       is_through = false
@@ -190,7 +198,7 @@ local function work_off(flow, letter, number)
   end
   if not is_new and is_through then note_cursor(flow, field, false) end
   for _, other in ipairs(skipped) do
-    if left <= 0 or flow.wrong or not work_off(flow, 'k', other) then
+    if left <= 0 or not work_off(flow, 'k', other) then
       flow.again = flow.again or {}
       table.insert(flow.again, string.format('k%.0f.%.0f', other, flow.generation))
     end
@@ -205,7 +213,7 @@ for _, item in ipairs(items) do
   local id = letter and sub(item, 1, 16)
   number = tonumber(number)
   local flow = id and (flows[id] or flow_of(id))
-  local is_known = flow and not flow.is_gone and not flow.wrong and tonumber(generation) == flow.generation
+  local is_known = flow and not flow.is_unread and tonumber(generation) == flow.generation
     and (number >= MOST_NODES or HEAD + 4 * number < #flow.cells)
   if is_known and number >= MOST_NODES then
     -- What undoes a node has ended.
@@ -217,15 +225,13 @@ end
 
 local fields, streams, stops = {}, {}, {}
 
-local function put_aside(flow)
-  local location = redis.call('HGET', index, flow.id)
-  if not location or sub(location, 1, 1) ~= 'w' then return end
-  local record = redis.call('HGET', parked, flow.id) or ''
-  redis.call('XADD', quarantine, '*', 'id', flow.id, 'record', record, 'reason', 'a workflow that cannot go on: ' .. flow.wrong)
-  redis.call('HDEL', index, flow.id)
-  redis.call('HDEL', parked, flow.id)
-  redis.call('ZREM', waiting, flow.id)
-  delay(delayed, location, -1)
+-- What can be known of how far it is, nodes find out. One that nobody knows any more was told of an end too late.
+local function leave(flow)
+  if string.sub(redis.call('HGET', index, flow.id) or '', 1, 2) == 'w:' then
+    add(over, now, flow.id)
+  elseif not flow.cells then
+    redis.call('UNLINK', stem .. 'results:' .. flow.digits)
+  end
 end
 
 local function put(flow, job)
@@ -258,6 +264,7 @@ local function write(flow)
   if flow.order then redis.call('RPUSH', stem .. 'order:' .. flow.digits, unpack(flow.order)) end
   for _, job in ipairs(flow.jobs) do put(flow, job) end
   if flow.later or flow.again then put_off(flow) end
+  if flow.why then redis.call('HSET', flow.graph, 'w', flow.why) end
   if flow.left == 0 then add(over, now, flow.id) end
   if flow.stops and flow.left > 0 then add(stops, now, flow.id .. 'f') end
 end
@@ -265,15 +272,12 @@ end
 for _, flow in ipairs(flows) do
   if flow.is_barred then
     flow.cursors = nil
-  elseif flow.wrong then
-    put_aside(flow)
-  elseif flow.is_gone then
-    -- It was told of an end when nobody knew it any more.
-    redis.call('UNLINK', stem .. 'results:' .. flow.digits)
+  elseif flow.is_unread then
+    leave(flow)
   elseif flow.is_changed then
     write(flow)
   end
-  for field, cursor in pairs(not flow.wrong and flow.cursors or NONE) do
+  for field, cursor in pairs(flow.cursors or NONE) do
     if cursor then redis.call('HSET', flow.graph, 'c' .. field, cursor) else redis.call('HDEL', flow.graph, 'c' .. field) end
   end
 end

@@ -1,29 +1,19 @@
 #!lua flags=allow-oom
--- Looks after workflows that nothing would move on: what was to move them is put back. One that cannot be read is put aside.
--- KEYS  fence, index, parked, quarantine, delayed, advance, finishing, waiting
+-- Looks after workflows that nothing would move on: what was to move them is put back. Nodes find out how far one is that cannot be read.
+-- KEYS  fence, index, advance, finishing, waiting
 -- ARGV  epoch, then looks as `stranded` has them
--- USES  stem, types, clock, delay, unique, limits, family, parent, progress, stranded
+-- USES  stem, types, clock, unique, limits, family, parent, progress, stranded
 -- Returns for each look: 0, nothing is missing; 1, it was mended; 2, the job is nowhere; 3, its cells are to be made anew
 local wrong = wrong_type(KEYS)
 if wrong then return wrong end
 
-local function put_aside(id)
-  local location = redis.call('HGET', index, id) or ''
-  redis.call('ZREM', waiting, id)
-  if string.sub(location, 1, 2) ~= 'w:' then return end
-  local record, reason = redis.call('HGET', parked, id) or '', 'a workflow that cannot go on: how far it is cannot be read'
-  redis.call('XADD', quarantine, '*', 'id', id, 'record', record, 'reason', reason)
-  delay(delayed, location, -1)
-  redis.call('HDEL', index, id)
-  redis.call('HDEL', parked, id)
-end
-
 local function mend(id, digits, member, missing, item)
   if missing == 'job' then return 2 end
   if missing == 'count' then return 3 end
-  if missing == 'all' then
-    put_aside(id)
-  elseif missing == 'finish' then
+  local is_known = missing ~= 'all' or string.sub(redis.call('HGET', index, id) or '', 1, 2) == 'w:'
+  if not is_known then
+    redis.call('ZREM', waiting, id)
+  elseif missing == 'finish' or missing == 'all' then
     redis.call('ZADD', finishing, now, id)
   elseif missing == 'ended' then
     local is_sound, found = pcall(values, redis.call('HGET', stem .. 'results:' .. digits, member), 4, 15)

@@ -24,7 +24,9 @@ local function tell_parent(at, parent, member, record)
 end
 
 local function tell_workflow(at, member, record, item)
-  if redis.call('EXISTS', key_of('progress:', at)) == 0 then return false end
+  -- Of one that is known how far it is may have been lost, which is found out by this.
+  local is_known = redis.call('EXISTS', key_of('progress:', at)) == 1 or redis.call('HEXISTS', stem .. 'index', ARGV[at]) == 1
+  if not is_known then return false end
   redis.call('HSET', key_of('results:', at), member, record)
   redis.call('ZADD', advance, now, item)
   return true

@@ -19,7 +19,7 @@ from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.outages import retry_through_outage
 from ironforge.redis.replies import pairs
-from ironforge.redis.scripts import RESTORE
+from ironforge.redis.scripts import RESTORE, RESTORE_WORKFLOW
 from ironforge.redis.step_keys import journal_of
 from ironforge.settings import Settings
 from ironforge.steps.first_run import recorded
@@ -55,6 +55,8 @@ class Quarantine:
 
     async def _bring_back(self, entry: bytes, job: Job, record: bytes) -> int:
         names = self._keys
+        if job.is_workflow:
+            return await self._bring_back_workflow(entry, job, record)
         head = await retry_through_outage(lambda: self._connection.call("HGET", journal_of(names, job.id), HEAD))
         if head is not None:  # whoever could not read it could not say so either
             job = job.again(version=RECORD_VERSION, journal=recorded(job.journal))
@@ -70,6 +72,14 @@ class Quarantine:
         )
         arguments: Command = [self._lease.epoch, entry, job.id, record, job.queue, "" if alone else job.mark]
         moved: int = await retry_through_outage(lambda: self._connection.run(RESTORE, keys, arguments))
+        return moved
+
+    async def _bring_back_workflow(self, entry: bytes, workflow: Job, record: bytes) -> int:
+        keys = RESTORE_WORKFLOW.keys(
+            self._keys, fence=self._keys.fence(self._lease.node), waiting=self._keys.waiting("workflow")
+        )
+        arguments: Command = [self._lease.epoch, entry, workflow.id, record, f"w:{workflow.stream}"]
+        moved: int = await retry_through_outage(lambda: self._connection.run(RESTORE_WORKFLOW, keys, arguments))
         return moved
 
 
@@ -97,7 +107,7 @@ def _legible(record: bytes) -> Job | None:
         check_queue(job.queue)
     except (IncompatibleRecord, InvalidJob):
         return None
-    return None if job.is_workflow else job  # no node could run it
+    return job
 
 
 def mark_in(record: bytes) -> str:

@@ -36,9 +36,7 @@ class Advancer:
 
     def __init__(self, settings: Settings, lease: Lease, links: ShardLinks) -> None:
         self._keys, self._connection, _ = links.own
-        self._names = ADVANCE.keys(
-            self._keys, fence=self._keys.fence(lease.node), waiting=self._keys.waiting("workflow")
-        )
+        self._names = ADVANCE.keys(self._keys, fence=self._keys.fence(lease.node))
         self._lease = lease
         self._looked_at = -math.inf
         # What a script cannot do: each sweep says whether there is more to do at once.

@@ -26,10 +26,12 @@ from ironforge.settings import Settings
 from ironforge.store.node_contract import Lease
 from ironforge.store.retention import RetentionBuckets
 from ironforge.store.steps.links import ShardLinks
+from ironforge.store.workflows.again.rebuilding import Rebuilder
 from ironforge.store.workflows.apart import submit_apart
 from ironforge.store.workflows.coordinator import summary_of
-from ironforge.store.workflows.graph_fields import CALLBACKS, DOCUMENT, UNDONE_LAST, decode_document
+from ironforge.store.workflows.graph_fields import CALLBACKS, DOCUMENT, LOST, UNDONE_LAST, decode_document
 from ironforge.store.workflows.nodes import decode_held
+from ironforge.store.workflows.open_nodes import read_progress
 from ironforge.store.workflows.undoing import Undoer, Undone, undoing_of
 from ironforge.workflows.compensation import Compensation, Undoing
 from ironforge.workflows.endings import callback_payload, reason_of
@@ -104,6 +106,7 @@ class Finishing:
         self._lease = lease
         self._fence = self._keys.fence(lease.node)
         self._undoer = Undoer(settings, lease, links)
+        self._rebuilder = Rebuilder(lease, links)
 
     async def sweep(self) -> bool:
         """Whether there is more to do at once. Raises what the connection raises; the rest is done later then."""
@@ -135,7 +138,8 @@ class Finishing:
         for reply in (progress, record):
             if isinstance(reply, Exception):
                 raise reply
-        if progress is None or record is None:
+        if record is None or read_progress(progress) is None:
+            await self._rebuilder.rebuild(workflow, record, progress)
             return _Held(workflow)
         over = _Over(decode(record), decode_head(progress), progress)
         if over.head.left:
@@ -166,11 +170,11 @@ class Finishing:
         workflow, outcome = over.job.id, over.outcome
         summary = summary_of(over.job)
         kind = {"completed": summary.on_success, "failed": summary.on_failure}.get(outcome)
-        fields = [DOCUMENT, *([CALLBACKS[outcome]] if kind else ())]
+        fields = [DOCUMENT, LOST, *([CALLBACKS[outcome]] if kind else ())]
         stored = await self._connection.call("HMGET", self._keys.graph(workflow.hex()), *fields)
         try:
             progress = _progress_of(over, undoing, stored[0])
-            callback = _callback_of(over, progress, stored[1]) if kind else None
+            callback = _callback_of(over, progress, stored[2]) if kind else None
         except IncompatibleRecord as error:
             log.warning("workflow_ends_damaged", workflow_id=over.job.text_id, error=str(error))
             return _End(over, str(error))
@@ -178,7 +182,8 @@ class Finishing:
             # Nothing but this end is left to it, so it may be told before.
             await submit_apart(self._settings, self._links, callback.job, callback.expires_in_ms)
             callback = None
-        return _End(over, reason_of(progress), callback)
+        lost = (stored[1] or b"").decode(errors="replace")
+        return _End(over, "; ".join(filter(None, (lost, reason_of(progress)))), callback)
 
     async def _end(self, ends: Sequence[_End]) -> None:
         """All at once, or each for itself where that is refused."""

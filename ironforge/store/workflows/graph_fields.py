@@ -22,6 +22,8 @@ BEGIN: Final = "b"
 TAILS: Final = "t"
 # The number of the node whose undoing was begun last.
 UNDONE_LAST: Final = "x"
+# Why it fails though no node did: what was lost of it.
+LOST: Final = "w"
 # The job that is told of an end.
 CALLBACKS: Final[dict[Outcome, str]] = {"completed": "os", "failed": "of"}
 # A larger document is kept compressed.

@@ -45,6 +45,11 @@ class Look(NamedTuple):
         return member_of("", self.number, self.generation) if self.job_id else ""
 
     @property
+    def is_unread(self) -> bool:
+        """Whether how far the workflow is was lost."""
+        return self.letter == _UNREADABLE
+
+    @property
     def words(self) -> Command:
         """As scripts take it."""
         number = WHOLE if self.letter in (_OVER, _NOTHING_CAN_HAPPEN, _UNREADABLE) else self.number
@@ -57,7 +62,7 @@ class Look(NamedTuple):
                 what = {"r": "whose job is nowhere", "y": "which may start", "p": "which is to be skipped"}[self.letter]
                 return f"nothing moves on node {self.number} of {workflow}, {what}"
             case "!":
-                return f"how far {workflow} is cannot be read"
+                return f"how far {workflow} is was lost"
             case "o":
                 return f"all nodes of {workflow} have ended, and nothing ends it"
         return f"no node of {workflow} can start or end"
@@ -75,7 +80,7 @@ async def looks_at(connection: Connection, keys: Keys, workflows: Sequence[bytes
 
 def _looks(workflow: bytes, progress: object, sample: int) -> Iterator[Look]:
     head = read_head(progress)
-    if head is None or not isinstance(progress, bytes):
+    if head is None or not isinstance(progress, bytes) or (len(progress) - HEAD.size) % CELL.size:
         yield Look(workflow, WHOLE, 0, _UNREADABLE)
         return
     letters = progress[HEAD.size :: CELL.size]

@@ -69,10 +69,11 @@ class WorkflowReader:
                 ["HKEYS", keys.results(name)],
             ]
         )
-        if document is None or progress is None:
+        if progress is None or (document is None and not job.ended):
             raise no_such_workflow(workflow_id)  # it has expired meanwhile
         head, states = decode_progress(progress)
-        decoded = decode_document(document)
+        decoded = Workflow(name=job.kind, nodes=()) if document is None else decode_document(document)
+        states = states[: len(decoded.nodes)]
         ended = await self._ended(name, states, members)
         records = await self._records(name, ended, results=results)
         generations = {number: head.generation for number, state in enumerate(states) if state is NodeState.RUNNING}
@@ -84,7 +85,7 @@ class WorkflowReader:
         }
         nodes = _nodes(decoded, states, records, ids, results=results)
         summary = summary_of(job)
-        about = workflow_id, job.kind, _status(job, head), job.created_ms, job.ended_ms, job.reason
+        about = workflow_id, job.kind, _status(job, head), job.created_ms, job.ended_ms, _reason(job, head)
         return WorkflowView(*about, decoded, nodes, summary.queues, summary.by, head.generation)
 
     async def ids(self, wanted: WorkflowFilter, before: bytes | None, most: int) -> list[bytes]:
@@ -185,12 +186,17 @@ class WorkflowReader:
 
 def _row(job: Job, head: Head) -> WorkflowRow:
     summary = summary_of(job)
-    about = job.id, job.kind, _status(job, head), job.created_ms, job.ended_ms, job.reason
+    about = job.id, job.kind, _status(job, head), job.created_ms, job.ended_ms, _reason(job, head)
     return WorkflowRow(*about, summary.nodes, head.left, summary.queues, summary.by)
 
 
 def _status(job: Job, head: Head) -> WorkflowStatus:
     return _ENDED.get(job.ended) or ("paused" if head.paused else "running")
+
+
+def _reason(job: Job, head: Head) -> str:
+    """Why it has ended so, or is paused though nobody asked for it."""
+    return job.reason if job.ended or head.paused else ""
 
 
 def _nodes(

@@ -62,20 +62,36 @@ class WorkflowAudit:
         if not self._at:
             self._forget()
         self._at = self._at + PAGE if len(ids) == PAGE else 0
+        stranded = await self._without_records(ids)
         looks = await looks_at(self._connection, self._keys, ids, NODES)
         looks = [look for look in looks if not self._is_apart(look)] + await self._nowhere(looks)
         if not looks:
-            return 0
+            return stranded
         keys = AUDIT_WORKFLOWS.keys(self._keys, fence=self._fence, waiting=self._keys.waiting("workflow"))
         words = [word for look in looks for word in look.words]
         verdicts = await self._connection.run(AUDIT_WORKFLOWS, keys, [self._lease.epoch, *words])
-        stranded = 0
         for look, verdict in zip(looks, verdicts, strict=True):
             if verdict:
                 log.error("workflow_stranded", workflow_id=format_id(look.workflow), what=str(look))
                 await self._mend(look, verdict)
                 stranded += 1
         return stranded
+
+    async def _without_records(self, ids: Sequence[bytes]) -> int:
+        """Those that lost the record which stands for them: it is made anew where it is found out how far they are."""
+        asked: list[Command] = [["HEXISTS", key, one] for key in (self._keys.index, self._keys.parked) for one in ids]
+        there = await self._connection.pipeline(asked) if asked else []
+        known, parked = there[: len(ids)], there[len(ids) :]
+        lost = [one for one, is_known, is_there in zip(ids, known, parked, strict=True) if is_known and not is_there]
+        for workflow in lost:
+            log.error(
+                "workflow_stranded", workflow_id=format_id(workflow), what="the record that stands for it was lost"
+            )
+            await self._find_out(workflow)
+        return len(lost)
+
+    async def _find_out(self, workflow: bytes) -> None:
+        await self._connection.call("ZADD", self._keys.finishing, now_ms(), workflow)
 
     async def _mend(self, look: Look, verdict: int) -> None:
         """What the script leaves to be done."""
@@ -92,6 +108,7 @@ class WorkflowAudit:
         )
         found = read_progress(stored)
         if document is None or found is None:
+            await self._find_out(workflow)
             return
         head, states = found
         try:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from ironforge.doctor.workflows import workflows_that_stand_still
 from ironforge.job.record import new_id, tail_of
 from ironforge.redis.connection import DoorConnection
 from ironforge.store.steps.family_audit import LOST
-from ironforge.workflows.program import CELL, HEAD
+from ironforge.workflows.program import CELL
 from tests.store.kit import Cluster, job_in
 from tests.store.workflows.flow import Flow, submitted
 from tests.store.workflows.test_shards import begun, key_of, limit, sharded  # noqa: F401 - a fixture
@@ -180,30 +178,6 @@ async def test_nodes_that_are_counted_wrongly(cluster: Cluster) -> None:
     cluster.raw.setrange(flow.keys.progress(flow.id.hex()), 0, b"\0\5")
     await mended(cluster, flow, "no node of workflow")
     assert flow.head.left == 2
-
-
-Damage = Callable[[Flow], None]
-
-
-def gone(flow: Flow) -> None:
-    flow.cluster.raw.delete(flow.keys.progress(flow.id.hex()))
-
-
-def cut(flow: Flow) -> None:
-    flow.cluster.raw.set(flow.keys.progress(flow.id.hex()), flow.progress[: HEAD.size - 1])
-
-
-@pytest.mark.parametrize("damage", [gone, cut])
-async def test_one_that_cannot_be_read_is_put_aside(cluster: Cluster, damage: Damage) -> None:
-    other = await submitted(cluster, node("a"))
-    flow = await submitted(cluster, node("a"), node=other.node)
-    damage(flow)
-    await mended(cluster, flow, "cannot be read")
-    ((_, fields),) = cluster.raw.xrange(flow.keys.quarantine)
-    assert fields[b"id"] == flow.id
-    assert await other.node.work.restore() == 0
-    assert await other.started() == ["a"]
-    cluster.raw.delete(flow.keys.progress(flow.id.hex()))
 
 
 # --------------------------------------------------------------------------- in several shards

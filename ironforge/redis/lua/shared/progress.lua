@@ -2,6 +2,9 @@
 local HEAD = 7
 local STOPPED = {f = 1, c = 2}
 
+-- Whether so many bytes are a head and whole cells.
+local function is_whole(size) return size >= HEAD and (size - HEAD) % 4 == 0 end
+
 local function read_head(progress)
   local left, stopped, paused, generation, failed = struct.unpack('>I2BBI2B', progress)
   return {left = left, stopped = stopped, paused = paused, generation = generation, failed = failed}

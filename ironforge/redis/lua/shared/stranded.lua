@@ -60,7 +60,9 @@ local function missing_of(id, digits, number, generation, letter, member, job)
   local found = redis.pcall('GETRANGE', progress, 0, HEAD - 1)
   -- One of the wrong type goes on once that is out of the way.
   if type(found) == 'table' then return end
-  if letter == '!' then return #found < HEAD and 'all' end
+  if letter == '!' then
+    return not is_whole(#(redis.call('GET', progress) or '')) and not redis.call('ZSCORE', stem .. 'finishing', id) and 'all'
+  end
   local head = #found == HEAD and read_head(found)
   if not head or head.generation ~= tonumber(generation) then return end
   if string.sub(redis.call('HGET', stem .. 'index', id) or '', 1, 2) ~= 'w:' then return end

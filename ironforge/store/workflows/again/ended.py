@@ -80,11 +80,12 @@ async def read_ended(
     progress = Progress(Graph(decoded.nodes), states, compensation=compensation, stopped=head.stopped)
     if progress.outcome is None:
         raise IncompatibleRecord(f"workflow {job.text_id} has ended, and some of its nodes have not")
-    newest = _newest(names)
+    newest = newest_of(names)
     return EndedWorkflow(job, record, bucket.removeprefix(keys.prefix), head, decoded, progress, newest, names)
 
 
-def _newest(names: Sequence[bytes]) -> dict[int, int]:
+def newest_of(names: Sequence[bytes]) -> dict[int, int]:
+    """In which generation the last end is, by number, of these names of ends."""
     found: dict[int, int] = {}
     for name in names:
         if match := _member.fullmatch(name):

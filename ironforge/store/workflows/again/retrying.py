@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from ironforge.errors import InvalidState, StoreUnavailable
+from ironforge.errors import IncompatibleRecord, InvalidState, StoreUnavailable
 from ironforge.formats.timestamps import now_ms
 from ironforge.job.record import encode, format_id, new_id
 from ironforge.redis.connection import Command
@@ -89,7 +89,10 @@ class Retrying:
         """As the script says it; None: what was to come back has moved."""
         staged, seen = new_id(restart.seen.job.id[-1]), restart.seen
         regraphing = Regraphing(self._link, seen, restart.progress, self._shards)
-        fields: Fields = [*await regraphing.fields(), (WRITTEN_BY, staged)]
+        try:
+            fields: Fields = [*await regraphing.fields(), (WRITTEN_BY, staged)]
+        except IncompatibleRecord as error:
+            raise InvalidState(f"it cannot be retried, as {error}: submit it again", state=seen.job.ended) from None
         await stage(self._link, staged, parts_of(fields))
         call = self._call(restart, staged, len(fields), most)
         try:
