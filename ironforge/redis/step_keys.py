@@ -58,6 +58,13 @@ class StepKeys(FamilyKeys):
         "names of events that this shard has decided on and that are not known to be in all the others",
         "no event can be sent in this shard, and those of the others wake nobody here",
     )
+    eventbytes = Key(
+        "eventbytes",
+        "hash",
+        EXPIRES,
+        "hour since 1970 → about how many bytes of events expire in it",
+        "no event can be sent, and none is copied to this shard",
+    )
     event_waiters = KeyFamily(
         "eventwaiters:<name>",
         "set",

@@ -2,14 +2,9 @@
 -- Measures what a shard keeps, at one moment.
 -- KEYS  index, scheduled, dead, parked, unserved, buckets, queues
 -- ARGV  endings, then as many endings of streams, then those of lines
--- USES  stem, present, family, parts, progress
+-- USES  stem, present, family, parts, progress, size, journals, clock
 -- Returns the jobs that have not ended, those that are scheduled or wait for a time, an event or their children, those that
 --         are dead, bytes as the server estimates, and nodes of workflows that have not started
-local function size(key)
-  local bytes = redis.pcall("MEMORY", "USAGE", key)
-  return type(bytes) == 'number' and bytes or 0
-end
-
 local bytes, last = 0, 1 + tonumber(endings)
 for at = 1, 5 do bytes = bytes + size(KEYS[at]) end
 for _, bucket in ipairs(redis.call('ZRANGE', buckets, 0, -1)) do bytes = bytes + size(bucket) end
@@ -32,6 +27,12 @@ look_at_some(stem .. 'workflows:dead', 100)
 local each = redis.call('ZRANGE', buckets, 0, -1)
 for _, bucket in ipairs(each) do
   look_at_some(stem .. 'workflows:' .. string.match(bucket, '}:(.*)$'), math.ceil(200 / #each))
+end
+bytes = bytes + journal_bytes(index, each)
+-- Events, by the hour in which they expire.
+local by_hour = redis.pcall('HGETALL', stem .. 'eventbytes')
+for at = 1, #by_hour, 2 do
+  if (tonumber(by_hour[at]) or 0) >= math.floor(now / 3600000) then bytes = bytes + (tonumber(by_hour[at + 1]) or 0) end
 end
 -- Nor at all of those that live for nodes whose jobs are still to come: at the same ones each time, evenly spread.
 local WORKFLOWS, WORK = 1000, 4 * 1024 * 1024

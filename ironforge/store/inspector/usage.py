@@ -1,7 +1,8 @@
 """What a namespace costs the server now, and the buckets that limit how fast it may submit.
 
 Jobs are counted exactly, all at one moment, and bytes as the server estimates them; asking walks no job. Nodes of
-workflows that have not started have no jobs yet: of more than a thousand workflows some stand for the others.
+workflows that have not started have no jobs yet: of more than a thousand workflows some stand for the others. So do
+journals of some jobs for those of many.
 """
 
 from __future__ import annotations
