@@ -31,7 +31,7 @@ from ironforge.job.crashes import cleared
 from ironforge.job.expiry import EXPIRED
 from ironforge.job.limits import LimitUse, claims_of, throttled_mark, use_of
 from ironforge.job.record import RECORD_VERSION, Job, JobState, encode, format_id
-from ironforge.job.tracebacks import AttemptError
+from ironforge.job.tracebacks import GAVE_UP, AttemptError
 from ironforge.job.uniqueness import held_key
 from ironforge.settings import Settings
 from ironforge.steps.first_run import recorded
@@ -233,7 +233,7 @@ class Outcomes:
             logger.error("the backoff of %s cannot be used: %s", job.kind, verdict.problem)
         if verdict.retry:
             return self._run_again(attempt, Ending.FAILED, job, verdict.delay_ms)
-        return self._dead(attempt, job.again(), f"gave up after {counted(job.attempt, 'failed attempt')}")
+        return self._dead(attempt, job.again(), f"{GAVE_UP} {counted(job.attempt, 'failed attempt')}")
 
     def _spent(self, attempt: Attempt, type_name: str, message: str, trace: str = "") -> Job:
         """The job with this attempt counted, and its error."""

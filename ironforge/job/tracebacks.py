@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import linecache
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -19,6 +19,9 @@ import msgspec
 
 from ironforge.formats.bounds import Count, TimeMs
 from ironforge.formats.json_rules import sendable
+
+# How the reason of a job begins that is dead since its retries are used up.
+GAVE_UP: Final = "gave up after"
 
 MESSAGE_CHARACTERS: Final = 1_000
 TRACE_CHARACTERS: Final = 4_000
@@ -56,6 +59,14 @@ class AttemptError(msgspec.Struct, array_like=True, frozen=True):
     node: str
     trace: str = ""
     revival: Count = 0
+
+
+def why(reason: str, errors: Sequence[AttemptError]) -> str:
+    """Why a job did not complete: what is said of it; of one that gave up, what its last attempt raised as well."""
+    if not errors or (reason and not reason.startswith(GAVE_UP)):
+        return reason
+    raised = f"{errors[-1].type}: {errors[-1].message}"
+    return f"{raised} ({reason})" if reason else raised
 
 
 class RemoteFailure(Exception):

@@ -12,6 +12,8 @@ from ironforge.workflows.payloads import ITEM, parse_reference, resolved, words_
 
 # Every node of an installation runs jobs of this kind, which submit those of the items and wait for them.
 MAP_KIND: Final = "ironforge.map"
+# Of these, in the journal of such a job.
+ITEMS_STEP: Final = "items"
 _NOTHING: Final = b"null"
 _ITEM_AS_SUCH: Final = msgspec.Raw(b'{"%s":""}' % ITEM.encode())
 # Of a map: what is of the jobs of its items alone; and of what is given, what is of its own job alone.

@@ -53,9 +53,10 @@ def test_one_is_submitted_followed_and_drawn(dev: Dev, tmp_path: Path):
         path.write_text(text)
         followed = dev.ironforge("workflows", "submit", str(path), "--watch")
         assert (followed.returncode, followed.stderr) == (0, "")
-        last = followed.stdout.splitlines()[-3:]
-        assert last[0] == "test.echo  completed  2 of 2 nodes ended"
-        assert last[1:] == ["✓  first   succeeded", "✓  second  succeeded"]
+        last = followed.stdout.splitlines()[-4:]
+        assert last[0] == dev.json("workflows", "list", "--limit", "1")["workflows"][0]["id"]
+        assert last[1] == "test.echo  completed  2 of 2 nodes ended"
+        assert last[2:] == ["✓  first   succeeded", "✓  second  succeeded"]
 
 
 def test_it_is_shown_with_its_results_and_listed(dev: Dev):
@@ -119,3 +120,18 @@ def test_one_that_fails_ends_a_watch_with_1(dev: Dev):
     assert done.returncode == 1
     assert re.search(r"^\S+ did not complete: it is failed$", done.stderr, re.MULTILINE)
     assert done.stdout.splitlines()[-1].startswith("⊘  a  cancelled")
+
+
+def test_one_that_failed_says_why_and_how_far_it_is_undone(dev: Dev):
+    words = "no such card, nor another one to be found for this customer in any of the books that we have"
+    first = {"id": "first", "kind": "demo.echo", "compensate": "demo.echo"}
+    second = {"id": "second", "kind": "demo.fail", "payload": {"message": words}, "after": ["first"]}
+    second["options"] = {"max_retries": 0}
+    workflow_id = submitted(dev, {"name": "test.why", "nodes": [first, second]})
+    assert ended(dev, workflow_id) == "failed"
+    shown = dev.ironforge("workflows", "show", workflow_id).stdout.splitlines()
+    assert shown[:2] == [workflow_id, "test.why  failed  2 of 2 nodes ended: node second failed"]
+    assert shown[2:] == [
+        "✓  first   succeeded  undone",
+        f"✗  second  failed  RuntimeError: {words} (gave up after 1 failed attempt)",
+    ]

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from ironforge.api.schemas.views import optional_rfc3339, rfc3339, stored_json
-from ironforge.api.schemas.workflows import WorkflowAnswer, WorkflowNodeAnswer, WorkflowPage, WorkflowSummary
+from ironforge.api.schemas.workflows import (
+    CompensationAnswer,
+    ItemsAnswer,
+    WorkflowAnswer,
+    WorkflowNodeAnswer,
+    WorkflowPage,
+    WorkflowSummary,
+)
 from ironforge.job.record import format_id
-from ironforge.store.workflows.contract import NodeView, WorkflowRow, WorkflowView
+from ironforge.store.workflows.contract import CompensationView, NodeView, WorkflowRow, WorkflowView
 from ironforge.workflows.graph import Graph
 from ironforge.workflows.picture.layout import Place, places_of
 
@@ -40,7 +47,14 @@ def _node(node: NodeView, place: Place) -> WorkflowNodeAnswer:
         ended_at=optional_rfc3339(node.ended_ms),
         layer=place.layer,
         row=place.row,
+        items=None if node.items is None else ItemsAnswer(*node.items),
+        compensation=None if node.compensation is None else _compensation(node.compensation),
     )
+
+
+def _compensation(shown: CompensationView) -> CompensationAnswer:
+    job_id = None if shown.job_id is None else format_id(shown.job_id)
+    return CompensationAnswer(shown.state, job_id, shown.reason or None)
 
 
 def workflow_page(rows: list[WorkflowRow], cursor: str | None) -> WorkflowPage:

@@ -86,6 +86,23 @@ class WorkflowPage(msgspec.Struct):
     next: Annotated[str | None, Meta(description="`cursor` of the next page")]
 
 
+class CompensationAnswer(msgspec.Struct):
+    """How far the undoing of a node is: `pending` while others come first, `skipped` where one of these could not be
+    undone."""
+
+    status: NodeState
+    job_id: Annotated[JobId | None, Meta(description="of the job that undoes it; null: it is yet to be submitted")]
+    reason: Annotated[str | None, Meta(description="why it could not be undone")]
+
+
+class ItemsAnswer(msgspec.Struct):
+    """Of the items of a map, how many there are, have ended, and have failed."""
+
+    total: int
+    ended: int
+    failed: Annotated[int | None, Meta(description="null: too many have ended to tell")]
+
+
 class WorkflowNodeAnswer(msgspec.Struct):
     """A node as it stands. `layer` and `row`: its place in a picture. What waits for others has a later layer, and
     row 0 is the middle of each layer, whose nodes are 1 apart."""
@@ -106,6 +123,11 @@ class WorkflowNodeAnswer(msgspec.Struct):
     ended_at: Time | None
     layer: int
     row: float
+    items: Annotated[ItemsAnswer | None, Meta(description="of a map that runs")]
+    compensation: Annotated[
+        CompensationAnswer | None,
+        Meta(description="of a node with `compensate` that succeeded, where the workflow has failed or is cancelled"),
+    ]
 
 
 class WorkflowAnswer(msgspec.Struct):

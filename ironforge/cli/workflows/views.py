@@ -34,6 +34,16 @@ _NODE_STYLES: Final = {
     NodeState.CANCELLED: "dim",
     NodeState.SKIPPED: "dim",
 }
+# Told in full below the graph.
+_MOST_FAILURES: Final = 10
+_UNDOING: Final = {
+    NodeState.PENDING: "to be undone",
+    NodeState.RUNNING: "being undone",
+    NodeState.SUCCEEDED: "undone",
+    NodeState.FAILED: "could not be undone",
+    NodeState.CANCELLED: "could not be undone",
+    NodeState.SKIPPED: "not undone",
+}
 # For grep more of it may be shown than fits on a screen.
 _MOST_PIPED_LINES: Final = 1_000
 
@@ -53,8 +63,8 @@ def listed(workflows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def shown(workflow: Mapping[str, Any]) -> Group:
-    """What it is, and its graph."""
-    return Group(_head(workflow), *_picture(workflow))
+    """What it is, its graph, and what is too long for that."""
+    return Group(output.cell(workflow["id"]), _head(workflow), *_picture(workflow))
 
 
 def results(workflow: Mapping[str, Any]) -> list[str]:
@@ -82,11 +92,7 @@ def _head(workflow: Mapping[str, Any]) -> Text:
 def _picture(workflow: Mapping[str, Any]) -> list[Text]:
     graph = Graph(decode_workflow(msgspec.json.encode(workflow["workflow"])).nodes)
     states = [NodeState(node["status"]) for node in workflow["nodes"]]
-    notes = {
-        number: plain(node["reason"].replace("\n", " "))
-        for number, node in enumerate(workflow["nodes"])
-        if node["reason"]
-    }
+    notes = {number: note for number, node in enumerate(workflow["nodes"]) if (note := _note(node))}
     lines = draw(
         graph,
         states,
@@ -95,10 +101,42 @@ def _picture(workflow: Mapping[str, Any]) -> list[Text]:
         most_lines=MOST_LINES if output.out.is_terminal else _MOST_PIPED_LINES,
         ascii_only=output.out.options.ascii_only,
     )
-    return [
-        Text.assemble(*((span.text, _NODE_STYLES.get(span.state, "") if span.state else "") for span in line))
-        for line in lines
+    whole = {span.text for line in lines for span in line}
+    more = [
+        output.cell(f"{graph.nodes[number].id}: {note}", _NODE_STYLES[NodeState.FAILED])
+        for number, note in notes.items()
+        if note not in whole and _is_failure(workflow["nodes"][number])
     ]
+    return [
+        *(
+            Text.assemble(*((span.text, _NODE_STYLES.get(span.state, "") if span.state else "") for span in line))
+            for line in lines
+        ),
+        *more[:_MOST_FAILURES],
+        *(
+            [output.cell(f"… and {counted(len(more) - _MOST_FAILURES, 'failure')} more")]
+            if more[_MOST_FAILURES:]
+            else ()
+        ),
+    ]
+
+
+def _is_failure(node: Mapping[str, Any]) -> bool:
+    undoing = node["compensation"]
+    return node["status"] == NodeState.FAILED or bool(undoing and undoing["reason"])
+
+
+def _note(node: Mapping[str, Any]) -> str:
+    """What is said behind its state: of a map how many items have ended, what undoes it, why it failed."""
+    said = []
+    if items := node["items"]:
+        failed = f", {items['failed']} failed" if items["failed"] else ""
+        said.append(f"{items['ended']} of {counted(items['total'], 'item')} ended{failed}")
+    if undoing := node["compensation"]:
+        said.append(_UNDOING[undoing["status"]] + (f": {undoing['reason']}" if undoing["reason"] else ""))
+    if node["reason"]:
+        said.append(node["reason"])
+    return plain(", ".join(said).replace("\n", " "))
 
 
 def _status(name: str) -> Text:

@@ -10,6 +10,7 @@ import msgspec
 from ironforge.execution.steps.blocking import ended, has_loop
 from ironforge.execution.steps.journal import Journal
 from ironforge.job.record import Job, JobState
+from ironforge.job.tracebacks import why
 from ironforge.steps.children import decode_state
 from ironforge.steps.errors import ChildFailed, ChildrenFailed, StepError
 from ironforge.steps.journal import Entry
@@ -98,8 +99,7 @@ class _Pages:
     def _value(self, job: Job, index: int) -> Any:
         if job.ended == JobState.COMPLETED:
             return self._value_of(job)
-        reason = job.reason or (f"{job.errors[-1].type}: {job.errors[-1].message}" if job.errors else "")
-        return ChildFailed(job.text_id, index, job.ended, reason)
+        return ChildFailed(job.text_id, index, job.ended, why(job.reason, job.errors))
 
 
 async def _on_loop(values: list[Any], pages: _Pages) -> AsyncIterator[Any]:

@@ -27,11 +27,9 @@ from ironforge.job.tracebacks import UnusableResult
 from ironforge.steps.calls import ChildJob
 from ironforge.steps.errors import ChildrenFailed, StepError
 from ironforge.workflows.errors import Unresolved
-from ironforge.workflows.jobs import MAP_KIND, MapPayload
+from ironforge.workflows.jobs import ITEMS_STEP, MAP_KIND, MapPayload
 from ironforge.workflows.payloads import items_of, resolved, with_results
 
-# Of its jobs, in their journals.
-STEP: Final = "items"
 # Lists that are kept for the next run: one with `max_parallel` runs once for each tenth of it.
 LISTS_KEPT: Final = 4
 _NAMED: Final = 5
@@ -102,7 +100,7 @@ class Maps:
         items = await self._items(attempt)
         read = functools.partial(encoded_results, most_bytes=MAX_RESULT_BYTES)
         try:
-            found = await attempt.steps_of(context).children(STEP, items, items.max_parallel, read)
+            found = await attempt.steps_of(context).children(ITEMS_STEP, items, items.max_parallel, read)
         except ChildrenFailed as error:
             raise Discard(_failed(error, len(items))) from None
         except InvalidJob as error:

@@ -61,10 +61,29 @@ class SubmittedWorkflow(NamedTuple):
     replayed: bool = False
 
 
+class CompensationView(NamedTuple):
+    """How far the undoing of a node is: `pending` while others come first, `skipped` where one of these could not be.
+    `job_id` once that is submitted; `reason`: why it could not be undone."""
+
+    state: NodeState
+    job_id: bytes | None = None
+    reason: str = ""
+
+
+class ItemCounts(NamedTuple):
+    """Of the items of a map, how many there are, have ended, and have failed. `failed` None: too many have ended, or
+    too large ones, to tell."""
+
+    total: int
+    ended: int
+    failed: int | None
+
+
 class NodeView(NamedTuple):
     """A node as it stands. `job_id` once its job is submitted; whether that waits or runs, the job itself says.
     `result`: JSON, of one that succeeded; None also where it is left out for its size: `truncated`. `reason`: why it
-    failed, was cancelled or skipped. Times are Unix ms; 0: not yet."""
+    failed, was cancelled or skipped. Times are Unix ms; 0: not yet. `items`: of a map that runs. `compensation`: of one
+    that is to be undone, or was."""
 
     id: str
     kind: str
@@ -75,6 +94,8 @@ class NodeView(NamedTuple):
     reason: str = ""
     started_ms: int = 0
     ended_ms: int = 0
+    items: ItemCounts | None = None
+    compensation: CompensationView | None = None
 
 
 class WorkflowView(NamedTuple):

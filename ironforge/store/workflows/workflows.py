@@ -28,7 +28,7 @@ from ironforge.store.workflows.contract import (
     WorkflowView,
     no_such_workflow,
 )
-from ironforge.store.workflows.reader import WorkflowReader
+from ironforge.store.workflows.reading.reader import WorkflowReader
 from ironforge.store.workflows.steering import RedisSteering
 from ironforge.store.workflows.submission import WorkflowCommit
 from ironforge.workflows.states import WorkflowStatus

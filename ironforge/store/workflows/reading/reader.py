@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from ironforge.job.record import Job, decode
+from ironforge.job.tracebacks import why
 from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.settings import Settings
@@ -21,11 +22,14 @@ from ironforge.store.workflows.contract import (
     no_such_workflow,
 )
 from ironforge.store.workflows.coordinator import summary_of
-from ironforge.store.workflows.graph_fields import DOCUMENT, TAILS, decode_document, moved_field
+from ironforge.store.workflows.graph_fields import DOCUMENT, TAILS, UNDONE_LAST, decode_document, moved_field
 from ironforge.store.workflows.nodes import node_id_by
+from ironforge.store.workflows.reading.map_items import counts_of
+from ironforge.store.workflows.reading.undone_nodes import compensations_of
+from ironforge.store.workflows.undoing import Undone
 from ironforge.workflows.definition import Workflow
 from ironforge.workflows.program import HEAD, Head, decode_head, decode_progress
-from ironforge.workflows.states import NodeState, WorkflowStatus
+from ironforge.workflows.states import FAILURES, NodeState, WorkflowStatus
 
 # Of one read.
 RECORDS_AT_ONCE: Final = 500
@@ -62,11 +66,12 @@ class WorkflowReader:
     async def view(self, workflow_id: bytes, *, results: bool) -> WorkflowView:
         keys, name = self._keys, workflow_id.hex()
         job, _ = await self.find(workflow_id)
-        (document, tails), progress, members = await self._connection.pipeline(
+        (document, tails, last), progress, members, order = await self._connection.pipeline(
             [
-                ["HMGET", keys.graph(name), DOCUMENT, TAILS],
+                ["HMGET", keys.graph(name), DOCUMENT, TAILS, UNDONE_LAST],
                 ["GET", keys.progress(name)],
                 ["HKEYS", keys.results(name)],
+                ["LRANGE", keys.order(name), 0, -1],
             ]
         )
         if progress is None or (document is None and not job.ended):
@@ -84,6 +89,14 @@ class WorkflowReader:
             for number, generation in generations.items()
         }
         nodes = _nodes(decoded, states, records, ids, results=results)
+        maps = {number: ids[number] for number, node in enumerate(decoded.nodes) if node.map and number in generations}
+        for number, items in (await counts_of(keys, self._connection, maps)).items():
+            nodes[number] = nodes[number]._replace(items=items)
+        if order and (head.stopped or head.failed):
+            undone = Undone(order, last)
+            found = await compensations_of(keys, self._connection, workflow_id, head.generation, undone)
+            for number, compensation in found.items():
+                nodes[number] = nodes[number]._replace(compensation=compensation)
         summary = summary_of(job)
         about = workflow_id, job.kind, _status(job, head), job.created_ms, job.ended_ms, _reason(job, head)
         return WorkflowView(*about, decoded, nodes, summary.queues, summary.by, head.generation)
@@ -218,7 +231,8 @@ def _nodes(
         truncated = result is not None and len(result) > SHOWN_RESULT_BYTES and not results
         times = job.started_ms, job.ended_ms
         shown = None if truncated else result
-        nodes.append(NodeView(node.id, node.kind, state, job.id, shown, truncated, job.reason, *times))
+        reason = why(job.reason, job.errors) if state in FAILURES else job.reason
+        nodes.append(NodeView(node.id, node.kind, state, job.id, shown, truncated, reason, *times))
     return nodes
 
 

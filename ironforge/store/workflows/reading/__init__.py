@@ -1,0 +1,1 @@
+"""Looking at workflows: their nodes, what undoes these, and lists."""
