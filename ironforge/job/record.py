@@ -97,7 +97,7 @@ TRANSITIONS: Final[dict[JobState, frozenset[JobState]]] = {
         }
     ),
     JobState.WAITING: frozenset({JobState.QUEUED, JobState.CANCELLED}),
-    JobState.DEAD: frozenset({JobState.QUEUED}),
+    JobState.DEAD: frozenset({JobState.QUEUED, JobState.CANCELLED}),  # the latter where another job runs its node
     **dict.fromkeys((JobState.COMPLETED, JobState.CANCELLED), frozenset()),
 }
 

@@ -133,6 +133,7 @@ ARROWS = {
     ("waiting", "queued"),
     ("waiting", "cancelled"),
     ("dead", "queued"),
+    ("dead", "cancelled"),
 }
 
 

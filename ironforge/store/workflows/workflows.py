@@ -16,6 +16,7 @@ from ironforge.store.sharding.fan_out import gather_all
 from ironforge.store.steps.links import ShardLink
 from ironforge.store.workflows.again.forking import Forking
 from ironforge.store.workflows.again.retrying import Retrying
+from ironforge.store.workflows.again.superseding import Superseding
 from ironforge.store.workflows.contract import (
     ANY_WORKFLOW,
     Fork,
@@ -50,7 +51,8 @@ class RedisWorkflows:
         self._commits = [WorkflowCommit(settings, link, len(links)) for link in links]
         self._readers = [WorkflowReader(settings, link.keys, link.connection) for link in links]
         pairs = list(zip(links, self._commits, strict=True))
-        self._retrying = [Retrying(settings, link, len(links)) for link in links]
+        superseding = Superseding(settings, links)
+        self._retrying = [Retrying(settings, link, len(links), superseding) for link in links]
         self._forking = [Forking(settings, link, commit, len(links)) for link, commit in pairs]
         self._steering = [RedisSteering(settings, link.keys, link.connection) for link in links]
 

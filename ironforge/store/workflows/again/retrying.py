@@ -22,6 +22,7 @@ from ironforge.store.steps.links import Call, ShardLink, store_once
 from ironforge.store.workflows.again.ended import EndedWorkflow, read_ended
 from ironforge.store.workflows.again.regraphing import Regraphing
 from ironforge.store.workflows.again.revival import Back, Revival
+from ironforge.store.workflows.again.superseding import Superseding
 from ironforge.store.workflows.coordinator import summary_of
 from ironforge.store.workflows.graph_fields import size_of
 from ironforge.store.workflows.staging import UNSTAGED, Fields, parts_of, stage
@@ -60,11 +61,12 @@ class _Restart(NamedTuple):
 class Retrying:
     """In one shard of so many."""
 
-    def __init__(self, settings: Settings, link: ShardLink, shards: int) -> None:
+    def __init__(self, settings: Settings, link: ShardLink, shards: int, superseding: Superseding) -> None:
         self._settings = settings
         self._link = link
         self._shards = shards
         self._revival = Revival(link, shards)
+        self._superseding = superseding
 
     async def retry(self, workflow: bytes, most: Most) -> None:
         """Raises WorkflowNotFound, InvalidState, QuotaExceeded, StoreUnavailable."""
@@ -78,10 +80,12 @@ class Retrying:
             for each in back:
                 restart.progress.start(each.number)
             restart = restart._replace(back=back)
+            superseded = await self._superseding.of(seen, restart.progress, [each.number for each in back])
             reply = await self._restart(restart, most)
             if reply == 0:
                 raise await self._too_late(workflow)
             if reply == 1:
+                await self._superseding.see_off(superseded)
                 return
         raise StoreUnavailable(f"jobs of workflow {format_id(workflow)} moved {TRIES} times meanwhile; try again")
 
