@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 import redis
+from msgspec import Raw
 
 from ironforge.job.options import JobOptions
+from ironforge.job.record import format_id
 from ironforge.job.request import JobRequest
 from ironforge.redis.keys import Keys
 from ironforge.schedules.definition import Schedule
@@ -17,6 +19,8 @@ from ironforge.settings import load
 from ironforge.store import StoreClient, Submission
 from ironforge.store.schedules.contract import CODE
 from tests.cli.kit import ironforge
+from tests.store.workflows.flow import submission
+from tests.workflows import documents
 
 APP = "ironforge.examples.many_kinds"
 
@@ -105,3 +109,39 @@ async def test_schedules_that_would_not_be_as_the_code_says_are_found(server: st
     assert "schedule newer of this application is there and cannot be read here, so its nodes leave" in found[2]
     last = "is in the code of nodes, and not in that of this application: it pauses as the last of them ends"
     assert found[3:] == [f"schedule dropped {last}"]
+
+
+async def workflow(server: str, *nodes: dict[str, Any], **more: Any) -> str:
+    one = submission(documents.workflow(*nodes, **more))
+    store_client = StoreClient(load({}, redis_url=server))
+    await store_client.workflows.submit([one])
+    await store_client.close()
+    return format_id(one.id)
+
+
+def of_nodes(server: str) -> tuple[int, list[str]]:
+    code, found = deploy(server)
+    return code, [words for words in found if " jobs could run" not in words and " job could run" not in words]
+
+
+@pytest.mark.usefixtures("client")
+async def test_nodes_that_have_not_started_are_looked_at_too(server: str) -> None:
+    url = b'{"url":"https://a"}'
+    fits = {"id": "a", "kind": "report.import", "payload": Raw(url)}
+    late = {"id": "b", "kind": "report.import", "payload": {"url": documents.result("a.result")}, "after": ["a"]}
+    await workflow(server, fits, late)
+    assert of_nodes(server) == (0, ["ok 2 pending nodes could run"])
+    wrong = [{**fits, "id": "c", "after": ["b"], "payload": {}}, {"id": "d", "kind": "old.kind", "after": ["b"]}]
+    mapped = {"id": "e", "kind": "old.items", "after": ["a"], "map": {"over": "a.result"}}
+    undone = {**fits, "id": "f", "compensate": "old.undo"}
+    other = await workflow(server, fits, late, *wrong, mapped, undone, on_failure="old.told")
+    code, found = of_nodes(server)
+    assert code == 1
+    lacks, refuses = "which this application does not have", "with a payload that its handler refuses"
+    assert found == [
+        f"fail 1 pending node of kind 'report.import' {refuses}: {other} c (url: required, but missing)",
+        f"fail 1 pending node of kind 'old.kind', {lacks}: {other} d",
+        f"fail 1 pending node of kind 'old.items', {lacks}: {other} e",
+        f"warn 1 job that may follow of kind 'old.told', {lacks}: {other}",
+        f"warn 1 job that may follow of kind 'old.undo', {lacks}: {other} f",
+    ]
