@@ -14,12 +14,15 @@ local MOST_NODES = 10000
 local NOW = struct.pack('>I8', now)
 -- Those with more nodes are not written as a whole for a few of them. A stream that is no stream is looked at again later.
 local SMALL, LATER_MS = 64, 1000
+-- What is below it is to be done at once, in this order, by whatever clock; behind it is what was put off, and until when.
+local PUT_OFF = 1e13
 -- By how many bits is shifted what an end makes in the marks of a dependant.
 local BEGINS = 0
 local SHIFT = {s = 1, b = BEGINS, f = 8, c = 8, k = 64}
 local sub, byte, band, bor = string.sub, string.byte, bit.band, bit.bor
 local left, bytes, moved = MOST, BYTES, 0
-local flows, sound, items = {}, {}, redis.call('ZRANGE', advance, '-inf', now, 'BYSCORE', 'LIMIT', 0, MOST)
+local flows, sound, items = {}, {}, redis.call('ZRANGE', advance, '-inf', '(' .. PUT_OFF, 'BYSCORE', 'LIMIT', 0, MOST)
+for _, item in ipairs(redis.call('ZRANGE', advance, PUT_OFF, PUT_OFF + now, 'BYSCORE', 'LIMIT', 0, MOST - #items)) do table.insert(items, item) end
 
 local function flow_of(id)
   local digits = hex(id)
@@ -249,7 +252,7 @@ end
 local function put_off(flow)
   for _, item in ipairs(flow.later or {}) do add(later, now, flow.id .. item) end
   for _, item in ipairs(flow.again or {}) do
-    add(again, now + (byte(item) == 103 and LATER_MS or 0), flow.id .. item)
+    add(again, byte(item) == 103 and PUT_OFF + now + LATER_MS or now, flow.id .. item)
   end
 end
 
@@ -284,7 +287,7 @@ end
 -- Of one with a key of the wrong type nothing was written: it goes on once that is out of the way.
 local worked_off = {}
 for at = 1, #done, 2 do
-  if done[at + 1].is_barred then add(again, now + LATER_MS, done[at]) else worked_off[#worked_off + 1] = done[at] end
+  if done[at + 1].is_barred then add(again, PUT_OFF + now + LATER_MS, done[at]) else worked_off[#worked_off + 1] = done[at] end
 end
 enqueued(parked)
 in_parts('HSET', index, fields)

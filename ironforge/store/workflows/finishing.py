@@ -21,10 +21,11 @@ from ironforge.logs.setup import get_logger
 from ironforge.redis.causes import said
 from ironforge.redis.connection import Command
 from ironforge.redis.outages import is_wrong_type
+from ironforge.redis.replies import pairs
 from ironforge.redis.scripts import FINISH_AND_TELL, FINISH_WORKFLOWS, HOLD_WORKFLOWS
 from ironforge.settings import Settings
 from ironforge.store.node_contract import Lease
-from ironforge.store.retention import RetentionBuckets
+from ironforge.store.retention import RetentionBuckets, milliseconds, score_ms
 from ironforge.store.steps.links import ShardLinks
 from ironforge.store.workflows.again.rebuilding import Rebuilder
 from ironforge.store.workflows.apart import submit_apart
@@ -107,11 +108,17 @@ class Finishing:
         self._fence = self._keys.fence(lease.node)
         self._undoer = Undoer(settings, lease, links)
         self._rebuilder = Rebuilder(lease, links)
+        # By the server's clock, as what scripts put here.
+        self._at_ms = 0
 
     async def sweep(self) -> bool:
         """Whether there is more to do at once. Raises what the connection raises; the rest is done later then."""
-        due: Command = ["ZRANGE", self._keys.finishing, "-inf", now_ms(), "BYSCORE", "LIMIT", 0, MOST]
-        ids = await self._connection.call(*due)
+        due: list[Command] = [["TIME"], ["ZRANGE", self._keys.finishing, 0, MOST - 1, "WITHSCORES"]]
+        time, flat = await self._connection.pipeline(due)
+        self._at_ms = milliseconds(time)
+        # Further than anything is put off: by a clock that was ahead.
+        apart = range(self._at_ms + 1, self._at_ms + LATER_MS + 1)
+        ids = [workflow for workflow, score in pairs(flat) if score_ms(score) not in apart]
         if not ids:
             return False
         ask: list[Command] = []
@@ -131,7 +138,7 @@ class Finishing:
     async def _put_off(self, workflow: bytes, error: Exception) -> None:
         """Others go on meanwhile."""
         log.warning("workflow_not_ended", workflow_id=format_id(workflow), error=said(error))
-        await self._connection.call("ZADD", self._keys.finishing, "XX", now_ms() + LATER_MS, workflow)
+        await self._connection.call("ZADD", self._keys.finishing, "XX", self._at_ms + LATER_MS, workflow)
 
     async def _next(self, workflow: bytes, progress: Any, record: Any) -> _End | _Held:
         """What is to become of it now. Raises what keeps it from going on."""
