@@ -53,7 +53,7 @@ class Plan(NamedTuple):
     drain_seconds: float = 60.0
     killers: int = 0
     schedules: bool = True
-    workflows: bool = False
+    workflows: bool = True
 
     @property
     def older_nodes(self) -> int:

@@ -30,7 +30,8 @@ class Retry(NamedTuple):
 @dataclass
 class Seen:
     """`name`: what its jobs tell. `paused`: when it surely was. `cancelled_at`: when that was asked for; infinite:
-    never. `view`: in the end, with all results; None: it is not there."""
+    never. `view`: in the end, with all results; None: it is not there, as is promised of
+    one that is `forgotten`."""
 
     name: str
     id: bytes
@@ -39,3 +40,4 @@ class Seen:
     cancelled_at: float = math.inf
     retries: list[Retry] = field(default_factory=list)
     view: WorkflowView | None = None
+    forgotten: bool = False

@@ -88,7 +88,8 @@ def judge_workflows(account: Account, workflows: Collection[Seen], finals: Mappi
             tell(ONE_JOB, of_name[0], f"it ran as {name}, and nobody submitted that workflow")
     for seen in workflows:
         if seen.view is None:
-            tell(ENDS, "", f"workflow {seen.name} was accepted, and is not there in the end")
+            if not seen.forgotten:
+                tell(ENDS, "", f"workflow {seen.name} was accepted, and is not there in the end")
             continue
         told = Told(account, seen, jobs)
         for judge in (_ends, _one_job, _states, _order, _results, _paused, _undone, _again):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from ironforge.job.expiry import EXPIRED
-from ironforge.verify.account import Ended
+from ironforge.job.record import decode
+from ironforge.verify.account import Ended, fence_of
 from ironforge.verify.findings import Violation
+from ironforge.verify.handlers import TOLD
 from ironforge.verify.ledger import Event
 from ironforge.verify.limits.policy_verdict import reasons_of
 from ironforge.verify.verdict import CANCELLED, COMPLETED, KEPT
+from ironforge.verify.workflows.seen import Seen
 from tests.system.chaos.installation import NOBODY
 
 
@@ -19,7 +23,7 @@ def forgotten(events: Sequence[Event], finals: Mapping[str, Ended]) -> dict[str,
 
     That they ended is known from the ledger alone; `uncounted` sees to it that none of them was lost instead.
     """
-    if not any(event.what == "fault" and event.name == "memory-full" for event in events):
+    if not _memory_was_full(events):
         return {}
     found: dict[str, Ended] = {}
     fences: dict[str, int] = {}
@@ -52,6 +56,28 @@ def forgotten(events: Sequence[Event], finals: Mapping[str, Ended]) -> dict[str,
         elif event.what == "cancel_ok" and event.name == CANCELLED:
             found[event.job] = Ended(CANCELLED, fences.get(event.job, 0), None, unended[event.job])
     return found
+
+
+def forget(events: Sequence[Event], workflows: Iterable[Seen]) -> None:
+    """Workflows that ended, and were dropped because memory was full, as the ledger says: they told their end, or it
+    was asked for."""
+    if not _memory_was_full(events):
+        return
+    told = {name.partition(TOLD)[0] for event in events if TOLD in (name := event.name) and event.what == "node"}
+    for seen in workflows:
+        seen.forgotten = seen.view is None and (seen.name in told or seen.cancelled_at < math.inf)
+
+
+def _memory_was_full(events: Iterable[Event]) -> bool:
+    return any(event.what == "fault" and event.name == "memory-full" for event in events)
+
+
+def ended(records: Iterable[bytes]) -> dict[str, Ended]:
+    """What the records of ended jobs say. What stands for a workflow is among them, and is no job."""
+    jobs = (job for job in map(decode, records) if not job.is_workflow)
+    return {
+        job.text_id: Ended(str(job.ended), job.fence, fence_of(job.result), job.crashes, job.reason) for job in jobs
+    }
 
 
 def uncounted(finals: Mapping[str, Ended], completed_total: int) -> list[Violation]:

@@ -24,12 +24,12 @@ import msgspec
 import redis.asyncio
 
 from ironforge.errors import JobNotFound
-from ironforge.job.record import decode, format_id, parse_id
+from ironforge.job.record import parse_id
 from ironforge.process.background import in_background
 from ironforge.redis.keys import Keys
 from ironforge.settings import Settings
 from ironforge.store import StoreClient
-from ironforge.verify.account import Ended, fence_of
+from ironforge.verify.account import Ended
 from ironforge.verify.findings import Verdict, Violation
 from ironforge.verify.flow_verdict import EXPIRES, RATE
 from ironforge.verify.ledger import Event
@@ -41,7 +41,7 @@ from ironforge.verify.steps.verdict import HEARD, IN_TIME, SLEPT
 from ironforge.verify.verdict import EARLY, GOES_ON, judge
 from ironforge.verify.waiting import answered, unfinished_jobs, until_none
 from ironforge.verify.wall_clock import watching_the_wall_clock
-from tests.system.chaos.answers import forgotten, recovery, uncounted
+from tests.system.chaos.answers import ended, forget, forgotten, recovery, uncounted
 from tests.system.chaos.installation import (
     LEASE_SECONDS,
     LOOK_SECONDS,
@@ -159,6 +159,7 @@ async def _judged(here: Installation, load: Load, folder: Path, strays: list[str
     completed = (await answered(here.sight.inspector.stats)).totals.get("completed", 0)
     left = await answered(lambda: leftovers(here.settings))
     finals |= forgotten(events, finals)
+    forget(events, load.workflows.seen)
     verdict = judge(
         events,
         finals,
@@ -243,10 +244,7 @@ async def _finals(settings: Settings, store_client: StoreClient, ids: list[str])
         prefix = Keys(settings.namespace).prefix
         for shelf in ("done", "kept"):
             async for key in client.scan_iter(match=f"{prefix}{shelf}:*", count=1_000):
-                for job_id, record in (await client.hgetall(key)).items():
-                    job = decode(record)
-                    result = fence_of(job.result)
-                    finals[format_id(job_id)] = Ended(str(job.ended), job.fence, result, job.crashes, job.reason)
+                finals |= ended((await client.hgetall(key)).values())
     for job_id in ids:
         if job_id not in finals:
             with contextlib.suppress(JobNotFound):

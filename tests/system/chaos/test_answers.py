@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from ironforge.job.expiry import EXPIRED
 from ironforge.job.limits import LIMIT_FULL, PREEMPTED, LimitUse
+from ironforge.job.record import Job, JobState, encode, new_id
+from ironforge.steps.waits import Wait
 from ironforge.verify.account import Ended
+from ironforge.verify.handlers import TOLD
 from ironforge.verify.ledger import Event
 from ironforge.verify.limits.load import REFUSING, REPLACING
-from tests.system.chaos.answers import forgotten, recovery, uncounted
+from ironforge.verify.workflows.documents import undone_document
+from ironforge.verify.workflows.seen import Seen
+from tests.system.chaos.answers import ended, forget, forgotten, recovery, uncounted
 
 DONE = Ended("completed")
 
@@ -75,3 +82,22 @@ def test_what_a_full_memory_forgot_and_was_told_to_stop_was_cancelled_if_that_wa
 def test_more_ends_than_settlements_are_a_loss() -> None:
     assert uncounted({"a": DONE, "b": Ended("dead")}, 1) == []
     assert len(uncounted({"a": DONE, "b": DONE}, 1)) == 1
+
+
+def test_what_stands_for_a_workflow_is_no_job_that_was_to_be_counted() -> None:
+    job = Job(1, new_id(), "k", "default", 1, b"{}", 1, ended=JobState.COMPLETED)
+    workflow = msgspec.structs.replace(job, id=new_id(), wait=Wait("workflow", ""))
+
+    assert ended(map(encode, (job, workflow))) == {job.text_id: Ended("completed")}
+
+
+def test_a_workflow_that_a_full_memory_forgot_has_told_its_end_or_was_to_be_cancelled() -> None:
+    full = Event(2.0, "fault", name="memory-full")
+    told = Event(1.0, "node", job="a", name=f"told{TOLD}completed")
+    seen = [Seen(name, new_id(), undone_document(name)) for name in ("told", "cancelled", "lost")]
+    seen[1].cancelled_at = 1.0
+
+    forget([told], seen)
+    assert [one.forgotten for one in seen] == [False, False, False]
+    forget([told, full], seen)
+    assert [one.forgotten for one in seen] == [True, True, False]

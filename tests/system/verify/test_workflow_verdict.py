@@ -110,6 +110,13 @@ def test_one_that_is_gone_is_caught() -> None:
     assert found == [promises.ENDS]
 
 
+def test_one_that_a_full_memory_has_dropped_is_right() -> None:
+    found: list[str] = []
+    gone = Seen(NAME, new_id(), chain(), forgotten=True)
+    judge_workflows(Account([]), [gone], {}, lambda promise, *_: found.append(promise))
+    assert found == []
+
+
 def test_a_node_that_begins_before_another_one_has_ended_is_caught() -> None:
     assert History(chain()).ran("n0", 1, 3).ran("n1", 2, 4).broken() == [promises.IN_TURN]
 
