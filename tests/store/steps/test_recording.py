@@ -145,3 +145,14 @@ async def test_a_journal_of_the_wrong_type_holds_up_no_other_job(cluster: Cluste
     cluster.raw.delete(key)
     assert await recording == [entry()]
     await node.work.settle([completed(with_journal(each)) for each in (one, other)])
+
+
+async def test_a_journal_names_the_run_that_records_when_that_says_so(cluster: Cluster) -> None:
+    node, (delivery,) = await running(cluster)
+    key = cluster.keys.steps(job_in(delivery).id.hex())
+    cluster.raw.hset(key, HEAD, "7")
+    assert await node.work.record_steps([step(delivery)._replace(begins=False)]) == [entry()]
+    assert cluster.raw.hget(key, HEAD) == b"7"
+    assert await node.work.record_steps([step(delivery, "pack")]) == [entry()]
+    assert cluster.raw.hget(key, HEAD) == b"0"
+    await node.work.settle([completed(with_journal(delivery))])
