@@ -106,10 +106,13 @@ def _serve_api(settings: Settings, *, no_auth: bool) -> NoReturn:
     import uvloop  # noqa: PLC0415
 
     from ironforge.logs.setup import configure_logging  # noqa: PLC0415
+    from ironforge.process.garbage import loaded_set_apart  # noqa: PLC0415
     from ironforge.runtime.dev import serve_api  # noqa: PLC0415
 
     configure_logging(settings)
-    raise typer.Exit(end_in_time(uvloop.run(serve_api(with_server(settings), allow_public=no_auth))))
+    with loaded_set_apart():
+        code = uvloop.run(serve_api(with_server(settings), allow_public=no_auth))
+    raise typer.Exit(end_in_time(code))
 
 
 @takes_settings(Command.NODE, without_api=True)

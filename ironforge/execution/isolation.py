@@ -24,6 +24,7 @@ from typing import Any, Final, TypeVar
 from ironforge.job.context import Running, running
 from ironforge.job.tracebacks import RemoteFailure, describe
 from ironforge.process.ending import ended_in_time
+from ironforge.process.garbage import loaded_set_apart
 from ironforge.process.node_loop import NodeLoop
 
 logger = logging.getLogger(__name__)
@@ -60,7 +61,8 @@ def run(main: Coroutine[Any, Any, int]) -> int:
     runner = asyncio.Runner(loop_factory=NodeLoop)
     code = 1
     try:
-        code = _run(runner.get_loop(), main)
+        with loaded_set_apart():
+            code = _run(runner.get_loop(), main)
     finally:
         show_tasks(runner.get_loop())
         # It would wait for what sits in the loop's pool: of handlers, for as long as they like.
