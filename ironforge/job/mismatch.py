@@ -75,7 +75,9 @@ def mismatch(message: str, model: Any, within: str = "") -> InvalidJob:
 def within(place: str, error: InvalidJob) -> InvalidJob:
     """The same, of what stands at this place."""
     code, field = cast("Code", error.code), f"{place}.{error.field}" if error.field else place
-    return type(error)(f"{place}: {error}", code=code, field=field, hint=error.hint)
+    begins_with_its_place = error.field is not None and str(error).startswith(f"{error.field}: ")
+    message = f"{place}.{error}" if begins_with_its_place else f"{place}: {error}"
+    return type(error)(message, code=code, field=field, hint=error.hint)
 
 
 def place_of(root: str, path: Sequence[str | int]) -> str:

@@ -63,7 +63,8 @@ class ChildrenFailed(StepError):
 
     def __init__(self, name: str, failed: Sequence[ChildFailed], count: int) -> None:
         named = "; ".join(map(str, failed[:_NAMED])) + (" …" if len(failed) > _NAMED else "")
-        super().__init__(f"{len(failed)} of the {count} children of step {name} have no result: {named}")
+        have = "has" if len(failed) == 1 else "have"
+        super().__init__(f"{len(failed)} of the {count} children of step {name} {have} no result: {named}")
         self.failed = tuple(failed)
 
 

@@ -102,7 +102,7 @@ async def test_a_payload_that_its_kind_does_not_take_is_refused_unless_it_is_not
     while (refused := await api.call("POST", "/workflows", json=document(fits, wrong))).status == 201:
         pass  # until the door has heard of the kind
     assert (refused.status, refused.code, refused.body["field"]) == (422, "invalid_payload", "nodes[1].payload.n")
-    assert refused.body["detail"].startswith("nodes[1]: payload.n: ")
+    assert refused.body["detail"].startswith("nodes[1].payload.n: ")
     accepted = await api.call("POST", "/workflows", json=document(fits, later, on_success="counts"))
     assert (accepted.status, "unknown_kinds" in accepted.body) == (201, False)
     found = await until_running(api, worker, accepted.body["id"])

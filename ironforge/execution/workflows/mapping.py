@@ -129,4 +129,5 @@ def _failed(error: ChildrenFailed, count: int) -> str:
         for one in error.failed[:_NAMED]
     )
     more = " …" if len(error.failed) > _NAMED else ""
-    return f"{len(error.failed)} of the {count} items have no result: {named}{more}"
+    have = "has" if len(error.failed) == 1 else "have"
+    return f"{len(error.failed)} of the {count} items {have} no result: {named}{more}"

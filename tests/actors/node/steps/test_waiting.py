@@ -261,7 +261,7 @@ async def test_children_that_failed_are_named(world: World) -> None:
     assert (told[-2].index, told[-2].status) == (1, "dead")
     assert [one.index for one in told[-1].failed] == [0]
     assert view.job.errors[-1].type == "ironforge.steps.errors.ChildrenFailed"
-    assert "1 of the 2 children of step all have no result: child 0, job " in view.job.errors[-1].message
+    assert "1 of the 2 children of step all has no result: child 0, job " in view.job.errors[-1].message
 
 
 @pytest.mark.one_shard
