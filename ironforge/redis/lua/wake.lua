@@ -73,6 +73,8 @@ local function find_waiters(event)
 end
 
 local function find_unheard(id)
+  local wrong = wrong_type({stem .. 'advance'})
+  if wrong then return wrong end
   local read, is_all = hear(id, now, bytes, items)
   bytes = bytes - read
   if is_all then parents[#parents + 1] = {id = id} end
@@ -110,8 +112,6 @@ local function close(wait, result)
 end
 
 if items[1] then
-  wrong = wrong_type({stem .. 'advance'})
-  if wrong then return wrong end
   in_parts('ZADD', stem .. 'advance', items)
   redis.call('PUBLISH', stem .. 'signals', 'due:0')
 end

@@ -11,6 +11,8 @@ from ironforge.store.steps.links import ShardLink
 
 Fields: TypeAlias = list[tuple[str, bytes]]
 
+# Of one part that is staged: some milliseconds of the server.
+PART_FIELDS: Final = 1_000
 # Of the graphs of one call, unless one alone has more; what is larger is staged.
 FIELDS_AT_ONCE: Final = 4_000
 BYTES_AT_ONCE: Final = 4 * 1024 * 1024
@@ -23,7 +25,7 @@ def parts_of(fields: Fields) -> list[Fields]:
     size = 0
     for field in fields:
         size += len(field[1])
-        if parts[-1] and (len(parts[-1]) >= FIELDS_AT_ONCE or size > BYTES_AT_ONCE):
+        if parts[-1] and (len(parts[-1]) >= PART_FIELDS or size > BYTES_AT_ONCE):
             parts.append([])
             size = len(field[1])
         parts[-1].append(field)
