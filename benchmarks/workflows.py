@@ -1,10 +1,10 @@
 """What do workflows of ten nodes cost: submitted, and run to their ends? How long is an edge, and the end of a map?
 
-The nodes do nothing, one after the other or 1 + 8 + 1. Workflows are submitted one by one, as applications do, by 64
-coroutines of the measuring process: first with no node beside it, then with nodes that run them meanwhile, timed from
-the first submission to the last end. With each rate stands the processor time of a workflow: on a machine with other
-work that says more. An edge is from the start of a node's handler to that of the next one, in a long chain that is
-alone. A waiting workflow is one that has not begun.
+The nodes do nothing, one after the other, without or with the result of the one before, or 1 + 8 + 1. Workflows are
+submitted one by one, as applications do, by 64 coroutines of the measuring process: first with no node beside it, then
+with nodes that run them meanwhile, timed from the first submission to the last end. With each rate stands the processor
+time of a workflow: on a machine with other work that says more. An edge is from the start of a node's handler to that
+of the next one, in a long chain that is alone. A waiting workflow is one that has not begun.
 """
 
 from __future__ import annotations
@@ -51,7 +51,19 @@ def fan_of(nodes: int) -> Workflow:
     return dag("bench.fan", chain(first, group(*middle), last))
 
 
-SHAPES: dict[str, Callable[[int], Workflow]] = {"chain": chain_of, "1 + 8 + 1": fan_of}
+def results_of(nodes: int) -> Workflow:
+    """A chain, in which each is given what the one before has returned."""
+    before = node("bench.clock", id="n0")
+    for number in range(1, nodes):
+        before = node("bench.clock", {"before": before.result}, id=f"n{number}")
+    return dag("bench.results", before)
+
+
+SHAPES: dict[str, Callable[[int], Workflow]] = {
+    "chain": chain_of,
+    "chain with results": results_of,
+    "1 + 8 + 1": fan_of,
+}
 
 
 class Run(NamedTuple):
@@ -63,7 +75,9 @@ class Run(NamedTuple):
     submitting: float
 
 
-async def _submit(forge: Forge, workflow: Workflow, count: int) -> None:
+async def submit(forge: Forge, workflow: Workflow, count: int) -> None:
+    """The same one so many times, each by a call of its own."""
+
     async def client(number: int) -> None:
         for _ in range(number, count, CLIENTS):
             await forge.submit_workflow(workflow)
@@ -86,7 +100,7 @@ async def once(shape: str, count: int, nodes: int, flags: dict[str, Any]) -> Run
                 known: Any = raw.info("server")
 
                 async def submitted(count: int) -> None:
-                    await _submit(forge, workflow, count)
+                    await submit(forge, workflow, count)
                     if pids:
                         await _ended(raw, settings)
 
@@ -149,9 +163,9 @@ async def _memory(count: int, shape: str, flags: dict[str, Any]) -> float:
     """Bytes that a workflow takes that waits to begin."""
     with harness.server(**flags) as settings:
         async with harness.store_client(settings) as opened, Forge(settings) as forge:
-            await _submit(forge, SHAPES[shape](NODES), WARMING)
+            await submit(forge, SHAPES[shape](NODES), WARMING)
             before = (await opened.inspector.health()).used_memory
-            await _submit(forge, SHAPES[shape](NODES), count)
+            await submit(forge, SHAPES[shape](NODES), count)
             return ((await opened.inspector.health()).used_memory - before) / count
 
 

@@ -72,10 +72,8 @@ class RedisConsumer(Rewriting):
         self.lease = lease
         keys, commanding, _ = links.own
         self._expiry = ExpirySweep(settings, keys, commanding, clock)
-        self._on_schedules = on_schedules
         self._settings, self._keys = settings, keys
-        self._fence = self._keys.fence(lease.node)
-        self._connection = commanding
+        self._fence, self._connection = keys.fence(lease.node), commanding
         lines = OwnLines(settings.queues, kinds)
         self.reader = StreamReader(settings, keys, lease, fetching, waking=commanding, lines=lines)
         self.wake = self.reader.wake
@@ -88,16 +86,18 @@ class RedisConsumer(Rewriting):
         self._advancer = Advancer(settings, lease, links)
         self._copies = EventCopies([EventShard(link.keys, link.connection) for link in links.shards], links.shard)
         self.audit_waits = WaitAudit(keys, lease, commanding).page
-        self.audit_workflows, self.results_for = WorkflowAudit(lease, links).page, Sources(links).read
+        self.audit_workflows = WorkflowAudit(lease, links).page
+        self._sources = Sources(settings, links)
         self.audit_limits = LimitAudit(keys, lease, commanding).page
         self.alone = RedisAlone(self._keys, lease, commanding, self.reader)
         self._acknowledger = Acknowledger(settings, self._keys, lease)
         self._recorder = Recorder(settings, self._keys, lease)
         self.record_steps, self.journal = self._recorder.record, self._recorder.journal
+        self.results_for = self._sources.read
         super().__init__(Requeuer(settings, self._keys, lease, commanding, self._acknowledger), self.reader)
         self.restore = Quarantine(settings, self._keys, lease, commanding).restore
         self._unserved = UnservedLines(settings, keys, lease, commanding, lines)
-        self._kinds_due = 0.0
+        self._on_schedules, self._kinds_due = on_schedules, 0.0
 
     async def settle(self, batch: Sequence[Settled]) -> None:
         for part in parts(batch):
@@ -171,9 +171,10 @@ class RedisConsumer(Rewriting):
             await self._run(FORGET_KINDS, keys, [KEPT_MS, NOTED_MS, *names[start : start + KINDS_AT_ONCE]])
 
     async def close(self) -> None:
-        """Ends the connections that settle and record; the others belong to the caller."""
+        """Ends the connections that settle, record and read results; the others belong to the caller."""
         await self._acknowledger.close()
         await self._recorder.close()
+        await self._sources.close()
 
     async def _run(self, script: Script, keys: list[str], arguments: Command) -> Any:
         return await retry_through_outage(lambda: self._connection.run(script, keys, [self.lease.epoch, *arguments]))
