@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from benchmarks.peers.kit import chunks, done, main
 from ironforge import Forge
@@ -28,10 +28,16 @@ def run(forge: Forge, environment: Mapping[str, str]) -> None:
             for size in chunks(jobs, 500):
                 await submitter.submit_many(kind, [None] * size)
 
+    main(submit, worker(forge, environment))
+
+
+def worker(forge: Forge, environment: Mapping[str, str]) -> Callable[[str, str], None]:
+    """The side that works."""
+
     def work(url: str, concurrency: str) -> None:
         run_node(forge, load(environment, redis_url=url, concurrency=int(concurrency), log_level="warning"))
 
-    main(submit, work)
+    return work
 
 
 if __name__ == "__main__":

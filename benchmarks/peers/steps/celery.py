@@ -1,15 +1,17 @@
-"""Celery: a chain of so many tasks, each of which hands its result to the next one, with a result backend."""
+"""Celery, with a result backend: a chain of tasks, each of which is given the result of the one before; or a chord
+between a first task and a last one."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
-from celery import Celery, chain
+from celery import Celery, chain, group
 
 from benchmarks.peers.celery import run_worker
 from benchmarks.peers.kit import done, main
-from benchmarks.peers.steps import STEPS
+from benchmarks.peers.steps import CHAIN, SHAPE, STEPS
 
 
 def _app(url: str, **settings: object) -> tuple[Celery, Any, Any]:
@@ -17,22 +19,25 @@ def _app(url: str, **settings: object) -> tuple[Celery, Any, Any]:
     app.conf.update(worker_send_task_events=False, result_expires=3600, **settings)
 
     def step(number: int) -> int:
+        done()
         return number + 1
 
-    def last(number: int) -> int:
+    def last(numbers: int | list[int]) -> int | list[int]:
         done()
-        return number
+        return numbers
 
     return app, app.task(step, name="step"), app.task(last, name="last")
 
 
 def submit(url: str, jobs: int) -> Iterator[None]:
     app, step, last = _app(url)
+    between = [step.s() for _ in range(STEPS - 2)]
+    shape = chain(step.s(0), *(between if os.environ[SHAPE] == CHAIN else [group(between)]), last.s())
     with app.producer_pool.acquire(block=True) as producer:
         producer.connection.ensure_connection()
         yield
         for _ in range(jobs):
-            chain(step.s(0), *(step.s() for _ in range(STEPS - 2)), last.s()).apply_async(producer=producer)
+            shape.clone().apply_async(producer=producer)
 
 
 def work(url: str, concurrency: str) -> None:

@@ -2,8 +2,9 @@
 
 A job, task or workflow has ten steps, each awaited before the next one; its result is recorded. DBOS and Absurd record
 on PostgreSQL, once with each commit on disk before it is answered (as `local` of ours) and once without
-(`synchronous_commit` off, as `relaxed`). Celery records nothing: a chain hands each result to the next task by its
-result backend. All take turns, each on a fresh server.
+(`synchronous_commit` off, as `relaxed`). Celery records no steps: its chains and chords, which hand results on by its
+result backend, stand beside workflows of as many nodes. Their tasks are counted one by one, because all chains come to
+their ends together. All take turns, each on a fresh server.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.peers import measure, postgres, table
 from benchmarks.peers.run import at_its_best, say
-from benchmarks.peers.steps import STEPS
+from benchmarks.peers.steps import CHAIN, FAN, SHAPE, STEPS
 
 TRIAL_JOBS = 200
 FEWEST, MOST = 200, 20_000
@@ -25,16 +26,23 @@ RUN_SECONDS = 4.0
 
 
 class Contender(NamedTuple):
-    """One way to run one system: `durable`, or as fast as it may be."""
+    """One way to run one system: `durable`, or as fast as it may be. `shape`: of a workflow of as many tasks; empty:
+    steps of a job."""
 
     name: str
     peer: table.Peer | None
     concurrencies: tuple[str, ...]
     durable: bool = False
+    shape: str = ""
 
     @property
     def label(self) -> str:
-        return f"{self.name}, {'each commit on disk' if self.durable else 'relaxed'}"
+        return f"{self.name}, {self.shape or 'steps'}, {'each commit on disk' if self.durable else 'relaxed'}"
+
+    def installed(self) -> table.Installed:
+        """Raises RuntimeError."""
+        mine = "steps.flows" if self.shape else "steps.ours"
+        return table.install(self.peer) if self.peer else table.ours(mine)
 
     def server(self) -> AbstractContextManager[str]:
         if self.name in ("dbos", "absurd"):
@@ -52,7 +60,11 @@ CONTENDERS = (
     Contender("dbos", _DBOS, ("20", "100"), durable=True),
     Contender("absurd", _ABSURD, ("10", "100")),
     Contender("absurd", _ABSURD, ("10", "100"), durable=True),
-    Contender("celery", _CELERY, ("threads:4", "prefork:2")),
+    *(
+        each._replace(shape=shape)
+        for shape in (CHAIN, FAN)
+        for each in (Contender("ironforge", None, ("64",)), Contender("celery", _CELERY, ("threads:4", "prefork:2")))
+    ),
 )
 
 
@@ -64,7 +76,7 @@ async def run(*, repeats: int = 3, only: Sequence[str] = (), **_flags: Any) -> d
         if only and one.name not in (*only, "ironforge"):
             continue
         try:
-            system = table.install(one.peer) if one.peer else table.ours("steps.ours")
+            system = one.installed()
             best, rate = at_its_best(one.concurrencies, partial(_steps, one, system, jobs=TRIAL_JOBS))
         except (RuntimeError, OSError) as error:
             failures[one.label] = str(error)
@@ -82,7 +94,7 @@ async def run(*, repeats: int = 3, only: Sequence[str] = (), **_flags: Any) -> d
                 continue
             say(f"{one.label}: {rates[one][-1]:,.0f} steps/s")
     medians = {one: statistics.median(found) for one, found in rates.items()}
-    mine = {one.durable: rate for one, rate in medians.items() if one.peer is None}
+    mine = {(one.shape, one.durable): rate for one, rate in medians.items() if one.peer is None}
     return {
         "unit": "steps/s, median",
         "failures": failures,
@@ -92,17 +104,20 @@ async def run(*, repeats: int = 3, only: Sequence[str] = (), **_flags: Any) -> d
         },
         "runs": {one.label: found for one, found in rates.items()},
         "figures": {
-            one.label: {"steps/s": rate, **({"ours ÷ its": mine[one.durable] / rate} if one.durable in mine else {})}
+            one.label: {"steps/s": rate, **({"ours ÷ its": mine[work] / rate} if work in mine else {})}
             for one, rate in medians.items()
+            for work in [(one.shape, one.durable)]
         },
     }
 
 
 def _steps(one: Contender, system: table.Installed, concurrency: str, jobs: int) -> float:
     """Steps per second. Raises RuntimeError with what it said last."""
-    if one.durable:
-        system = system._replace(environment={**system.environment, "IRONFORGE_DURABILITY": "local"})
+    more = {SHAPE: one.shape, **({"IRONFORGE_DURABILITY": "local"} if one.durable else {})}
+    system = system._replace(environment={**system.environment, **more})
     with one.server() as url:
         measure.prepare(system, url)
         measure.submit(system, url, jobs)
+        if one.shape:
+            return measure.drain(system, url, concurrency, 1, STEPS * jobs)
         return STEPS * measure.drain(system, url, concurrency, 1, jobs)
