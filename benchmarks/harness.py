@@ -113,6 +113,18 @@ async def repeat(times: int, measure: Callable[[], Awaitable[float]]) -> dict[st
     return spread([await measure() for _ in range(times)])
 
 
+def write_through(times: int = 500) -> dict[str, float]:
+    """Milliseconds until the disk has a few bytes: what no write takes less than with the durability `local`."""
+    taken: list[float] = []
+    with tempfile.TemporaryFile(prefix="ironforge-bench-", buffering=0) as file:
+        for _ in range(times):
+            file.write(bytes(300))
+            start = time.perf_counter()
+            os.fdatasync(file.fileno())
+            taken.append((time.perf_counter() - start) * 1000)
+    return {f"p{percent:g}": percentile(sorted(taken), percent) for percent in (50, 99)}
+
+
 def spread(runs: list[float]) -> dict[str, Any]:
     return {"median": statistics.median(runs), "min": min(runs), "max": max(runs), "runs": runs}
 

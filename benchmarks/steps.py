@@ -3,6 +3,7 @@
 The jobs of the first figure have ten steps each, which do nothing; the rate is that of steps between 20 % and 95 % of
 the jobs. What a step adds to a job is timed around it, in jobs that run one by one. The jobs that wait sleep for a
 month: what a node and the server cost meanwhile, and a plain job beside them, stands next to the same without them.
+With the durability `local` a step waits for the disk, so what that takes alone stands beside it.
 """
 
 from __future__ import annotations
@@ -99,6 +100,7 @@ async def run(
             name = f"steps/s, {durability}, {count} node{'s' if count > 1 else ''}"
             figures[name] = await harness.repeat(repeats, once)
         figures[f"a step adds, {durability}, ms"] = await _added(given)
+    figures["the disk alone, ms"] = harness.write_through()
     for waiting in (0, jobs):
         figures |= await _waiting(waiting, jobs, seconds, flags)
     return {"unit": "steps/s, ms, bytes", "jobs": jobs, "figures": figures}
