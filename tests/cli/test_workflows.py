@@ -5,7 +5,12 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from ironforge.cli import output
+from ironforge.cli.workflows import views
 from tests.cli.kit import Dev
 from tests.support.waiting import eventually
 
@@ -134,4 +139,28 @@ def test_one_that_failed_says_why_and_how_far_it_is_undone(dev: Dev):
     assert shown[2:] == [
         "✓  first   succeeded  undone",
         f"✗  second  failed  RuntimeError: {words} (gave up after 1 failed attempt)",
+    ]
+
+
+def test_a_reason_that_is_too_long_for_its_line_stands_below_in_full(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(output.out, "width", 40)
+    node = {"id": "pay", "status": "failed", "items": None, "compensation": None}
+    workflow: dict[str, Any] = {
+        "id": GHOST,
+        "name": "w",
+        "status": "failed",
+        "ended_at": "x",
+        "reason": None,
+        "created_at": "x",
+    }
+    workflow["workflow"] = {"name": "w", "nodes": [{"id": "pay", "kind": "k"}]}
+
+    def lines(reason: str) -> list[str]:
+        return [str(line) for line in views.shown({**workflow, "nodes": [{**node, "reason": reason}]}).renderables][2:]
+
+    assert lines("ValueError: no") == ["✗  pay  failed  ValueError: no"]
+    words = "ValueError: no card of this customer can be used\nany more"
+    assert lines(words) == [
+        "✗  pay  failed  ValueError: no card of …",
+        "pay: ValueError: no card of this customer can be used any more",
     ]
