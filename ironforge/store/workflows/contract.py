@@ -100,7 +100,7 @@ class NodeView(NamedTuple):
 
 class WorkflowView(NamedTuple):
     """`reason`: why it failed or was cancelled, or was paused as it had been damaged. `nodes` by number, as the
-    document has them; of one that has ended and lost its document there are none. `queues`: all that its jobs go to.
+    document has them; of one that lost its document there are none. `queues`: all that its jobs go to.
     `generation`: how often it was retried."""
 
     id: bytes

@@ -56,6 +56,8 @@ def draw(
     """Lines of at most `width` columns, of 20 at least, and at most so many. `notes`: by number, what is said behind a
     node that is shown by itself: printable, of one line. Large workflows are folded: a line then says how many nodes it
     stands for, and in which states these are."""
+    if not graph.nodes:
+        return []
     width = max(width, _MIN_WIDTH)
     folds = folds_of(graph, most_lines)
     lanes = _lanes(folds)

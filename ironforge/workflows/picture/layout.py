@@ -29,7 +29,7 @@ def layers_of(graph: Graph) -> list[int]:
 def places_of(graph: Graph) -> list[Place]:
     """Of each node, by number. Those of a layer are ordered so that few edges cross."""
     layers = layers_of(graph)
-    rows: list[list[int]] = [[] for _ in range(max(layers) + 1)]
+    rows: list[list[int]] = [[] for _ in range(max(layers, default=-1) + 1)]
     for number in graph.order:
         rows[layers[number]].append(number)
     before = [[need.node for need in needs] for needs in graph.needs]

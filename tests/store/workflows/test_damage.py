@@ -6,11 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
+from ironforge.api.schemas.workflow_views import workflow_answer
 from ironforge.errors import InvalidState
 from ironforge.redis.workflow_keys import parts_of
 from ironforge.store.workflows.again.rebuilding import PAUSED
 from ironforge.store.workflows.contract import WorkflowFilter
 from ironforge.workflows.errors import WorkflowNotFound
+from ironforge.workflows.graph import Graph
+from ironforge.workflows.picture.drawing import draw
 from ironforge.workflows.program import HEAD
 from tests.store.kit import Cluster
 from tests.store.workflows.flow import Flow, submitted
@@ -150,6 +153,8 @@ async def test_without_its_document_it_fails_and_can_be_dropped(cluster: Cluster
     await looked_after(flow)
     view = await flow.view()
     assert (view.status, len(view.nodes)) == ("failed", 0)
+    assert workflow_answer(view).nodes == []
+    assert draw(Graph(view.document.nodes), []) == []
     assert "document" in view.reason
     (row,) = (await cluster.store_client.workflows.page(WorkflowFilter(status="failed"))).rows
     assert (row.id, row.nodes) == (flow.id, 2)

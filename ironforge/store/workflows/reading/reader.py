@@ -24,11 +24,12 @@ from ironforge.store.workflows.contract import (
 from ironforge.store.workflows.coordinator import summary_of
 from ironforge.store.workflows.graph_fields import DOCUMENT, TAILS, UNDONE_LAST, decode_document, moved_field
 from ironforge.store.workflows.nodes import node_id_by
+from ironforge.store.workflows.open_nodes import read_progress
 from ironforge.store.workflows.reading.map_items import counts_of
 from ironforge.store.workflows.reading.undone_nodes import compensations_of
 from ironforge.store.workflows.undoing import Undone
 from ironforge.workflows.definition import Workflow
-from ironforge.workflows.program import HEAD, Head, decode_head, decode_progress
+from ironforge.workflows.program import HEAD, Head, decode_head
 from ironforge.workflows.states import FAILURES, NodeState, WorkflowStatus
 
 # Of one read.
@@ -74,9 +75,10 @@ class WorkflowReader:
                 ["LRANGE", keys.order(name), 0, -1],
             ]
         )
-        if progress is None or (document is None and not job.ended):
-            raise no_such_workflow(workflow_id)  # it has expired meanwhile
-        head, states = decode_progress(progress)
+        known = read_progress(progress)
+        if known is None:
+            raise no_such_workflow(workflow_id)  # it has expired meanwhile, or nodes are to find out how far it is
+        head, states = known
         decoded = Workflow(name=job.kind, nodes=()) if document is None else decode_document(document)
         states = states[: len(decoded.nodes)]
         ended = await self._ended(name, states, members)
@@ -92,7 +94,7 @@ class WorkflowReader:
         maps = {number: ids[number] for number, node in enumerate(decoded.nodes) if node.map and number in generations}
         for number, items in (await counts_of(keys, self._connection, maps)).items():
             nodes[number] = nodes[number]._replace(items=items)
-        if order and (head.stopped or head.failed):
+        if decoded.nodes and order and (head.stopped or head.failed):
             undone = Undone(order, last)
             found = await compensations_of(keys, self._connection, workflow_id, head.generation, undone)
             for number, compensation in found.items():
