@@ -159,11 +159,13 @@ def _states(told: Told, _: Mapping[str, Ended], tell: Tell) -> None:
 
 
 def _order(told: Told, _: Mapping[str, Ended], tell: Tell) -> None:
-    """Of those that needs which succeeded; a failure that was the last may not have been told."""
+    """Of those that needs which succeeded; a failure that was the last may not have been told. One that succeeded only
+    when it was retried had ended before."""
     for number, needs in enumerate(told.graph.needs):
         begun = min((run.at for run in told.runs(number)), default=math.inf)
         for need in needs:
-            if told.states[need.node] is NodeState.SUCCEEDED and begun < told.ended(need.node):
+            at_first = [retry.states[need.node] for retry in told.seen.retries] or [told.states[need.node]]
+            if {told.states[need.node], *at_first} == {NodeState.SUCCEEDED} and begun < told.ended(need.node):
                 why = f"{told.named(number)} began before {told.named(need.node)} had ended, which it needs"
                 tell(IN_TURN, told.runs(number)[0].job, why)
 

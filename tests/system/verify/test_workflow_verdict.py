@@ -223,3 +223,14 @@ def test_a_job_of_a_workflow_that_nobody_submitted_is_caught() -> None:
     judge_workflows(Account(events), [], {}, lambda promise, *_: found.append(promise))
     assert found == [promises.ONE_JOB]
     assert math.isinf(Seen(NAME, new_id(), chain()).cancelled_at)
+
+
+def test_what_ran_after_a_failure_began_before_that_node_succeeded_in_a_retry() -> None:
+    nodes = [
+        {"id": "n0", "kind": "k", "on_failure": "skip_dependents"},
+        {"id": "n1", "kind": "k", "after": ["n0"], "when": "all_done"},
+    ]
+    history = History(document(NAME, nodes), generation=1).ran("n0", 1, 2, "failed", shown=False)
+    history.ran("n1", 3, 4, "failed", shown=False).heard("failed").ran("n0", 11, 12).ran("n1", 13, 14)
+    history.seen.retries.append(Retry(10, [NodeState.FAILED, NodeState.FAILED], "failed"))
+    assert history.broken() == []
