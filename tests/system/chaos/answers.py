@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from ironforge.job.expiry import EXPIRED
-from ironforge.job.record import decode
+from ironforge.job.record import decode, format_id
+from ironforge.store.workflows.nodes import node_id
 from ironforge.verify.account import Ended, fence_of
 from ironforge.verify.findings import Violation
 from ironforge.verify.handlers import TOLD
@@ -15,6 +16,7 @@ from ironforge.verify.ledger import Event
 from ironforge.verify.limits.policy_verdict import reasons_of
 from ironforge.verify.verdict import CANCELLED, COMPLETED, KEPT
 from ironforge.verify.workflows.seen import Seen
+from ironforge.workflows.states import NodeState
 from tests.system.chaos.installation import NOBODY
 
 
@@ -66,6 +68,22 @@ def forget(events: Sequence[Event], workflows: Iterable[Seen]) -> None:
     told = {name.partition(TOLD)[0] for event in events if TOLD in (name := event.name) and event.what == "node"}
     for seen in workflows:
         seen.forgotten = seen.view is None and (seen.name in told or seen.cancelled_at < math.inf)
+
+
+def ended_nodes(events: Sequence[Event], workflows: Iterable[Seen]) -> dict[str, Ended]:
+    """Jobs of nodes that completed as their workflow says, where a full memory forgot their records: what makes the
+    items of a map tells the ledger nothing."""
+    if not _memory_was_full(events):
+        return {}
+    told = {event.name for event in events if event.what == "node"}
+    found = []
+    for seen in workflows:
+        if seen.view is not None:
+            found += [node.job_id for node in seen.view.nodes if node.state is NodeState.SUCCEEDED]
+        elif f"{seen.name}{TOLD}completed" in told and not seen.retries:
+            maps = [number for number, node in enumerate(seen.document.graph.nodes) if node.map is not None]
+            found += [node_id(seen.id, number) for number in maps]
+    return {format_id(job_id): Ended(COMPLETED) for job_id in found if job_id}
 
 
 def _memory_was_full(events: Iterable[Event]) -> bool:

@@ -41,7 +41,7 @@ from ironforge.verify.steps.verdict import HEARD, IN_TIME, SLEPT
 from ironforge.verify.verdict import EARLY, GOES_ON, judge
 from ironforge.verify.waiting import answered, unfinished_jobs, until_none
 from ironforge.verify.wall_clock import watching_the_wall_clock
-from tests.system.chaos.answers import ended, forget, forgotten, recovery, uncounted
+from tests.system.chaos.answers import ended, ended_nodes, forget, forgotten, recovery, uncounted
 from tests.system.chaos.installation import (
     LEASE_SECONDS,
     LOOK_SECONDS,
@@ -159,6 +159,7 @@ async def _judged(here: Installation, load: Load, folder: Path, strays: list[str
     completed = (await answered(here.sight.inspector.stats)).totals.get("completed", 0)
     left = await answered(lambda: leftovers(here.settings))
     finals |= forgotten(events, finals)
+    finals = ended_nodes(events, load.workflows.seen) | finals
     forget(events, load.workflows.seen)
     verdict = judge(
         events,

@@ -6,15 +6,16 @@ import msgspec
 
 from ironforge.job.expiry import EXPIRED
 from ironforge.job.limits import LIMIT_FULL, PREEMPTED, LimitUse
-from ironforge.job.record import Job, JobState, encode, new_id
+from ironforge.job.record import Job, JobState, encode, format_id, new_id
 from ironforge.steps.waits import Wait
+from ironforge.store.workflows.nodes import node_id
 from ironforge.verify.account import Ended
 from ironforge.verify.handlers import TOLD
 from ironforge.verify.ledger import Event
 from ironforge.verify.limits.load import REFUSING, REPLACING
-from ironforge.verify.workflows.documents import undone_document
+from ironforge.verify.workflows.documents import map_document, undone_document
 from ironforge.verify.workflows.seen import Seen
-from tests.system.chaos.answers import ended, forget, forgotten, recovery, uncounted
+from tests.system.chaos.answers import ended, ended_nodes, forget, forgotten, recovery, uncounted
 
 DONE = Ended("completed")
 
@@ -101,3 +102,12 @@ def test_a_workflow_that_a_full_memory_forgot_has_told_its_end_or_was_to_be_canc
     assert [one.forgotten for one in seen] == [False, False, False]
     forget([told, full], seen)
     assert [one.forgotten for one in seen] == [True, True, False]
+
+
+def test_what_made_the_items_of_a_map_completed_where_a_full_memory_forgot_that_but_not_that_its_workflow_did() -> None:
+    seen = Seen("w", new_id(), map_document("w"))
+    told = [Event(1.0, "node", job="a", name=f"w{TOLD}completed"), Event(2.0, "fault", name="memory-full")]
+
+    assert ended_nodes(told, [seen]) == {format_id(node_id(seen.id, 1)): Ended("completed")}
+    assert ended_nodes(told[:1], [seen]) == {}
+    assert ended_nodes(told[1:], [seen]) == {}
