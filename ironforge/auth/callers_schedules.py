@@ -22,7 +22,7 @@ from ironforge.store.schedules.contract import (
     Schedules,
     ScheduleView,
     no_such_schedule,
-    queue_of,
+    queues_of,
 )
 
 
@@ -99,37 +99,41 @@ class CallersSchedules:
         return await self._schedules.resume(name)
 
     async def trigger(self, name: str) -> Fired:
-        size = await self._size_of_job(name)
-        async with self._quotas.started(self._caller, 1, size):
+        jobs, size = await self._size_of_run(name)
+        async with self._quotas.started(self._caller, jobs, size):
             with _without_foreign_jobs(self._caller):
                 return await self._schedules.trigger(name)
 
     async def backfill(
         self, name: str, start: datetime, end: datetime, *, per_second: float = 1.0, dry_run: bool = False
     ) -> list[tuple[int, bytes]]:
-        size = await self._size_of_job(name)
+        jobs, size = await self._size_of_run(name)
         told = await self._schedules.backfill(name, start, end, per_second=per_second, dry_run=True)
         if dry_run or not told:
             return told
-        async with self._quotas.started(self._caller, len(told), size, (len(told) - 1) / per_second):
+        async with self._quotas.started(self._caller, len(told) * jobs, size, (len(told) - 1) / per_second):
             with _without_foreign_jobs(self._caller):
                 return await self._schedules.backfill(name, start, end, per_second=per_second)
 
-    async def _size_of_job(self, name: str) -> int:
-        """Bytes of its payload. Raises ScheduleNotFound, and Forbidden where the caller may not submit it."""
+    async def _size_of_run(self, name: str) -> tuple[int, int]:
+        """How many jobs a tick submits, and bytes of payload of one, on average. Raises ScheduleNotFound, and Forbidden
+        where the caller may not submit them."""
         view = await self.get(name)
         if view.stored is None:
-            return 0
-        self._require(view.stored.schedule)
-        return len(bytes(view.stored.schedule.job.payload))
+            return 1, 0
+        schedule = view.stored.schedule
+        self._require(schedule)
+        return schedule.jobs, -(-schedule.payload_bytes // schedule.jobs)
 
     def _require(self, schedule: Schedule) -> None:
-        """Raises Forbidden where the caller may not submit its job, InvalidJob for a kind that is not known."""
+        """Raises Forbidden where the caller may not submit what it starts, InvalidJob for a kind that is not known."""
         self._caller.require("jobs:submit")
         if self._caller.queues is not None:
             # No name of a kind is told to a caller that may not see all of them.
-            self._kinds.look_up(schedule.job.kind, hints=False)
-            self._caller.require_queue(queue_of(schedule, self._kinds.known))
+            for kind in schedule.kinds:
+                self._kinds.look_up(kind, hints=False)
+            for queue in queues_of(schedule, self._kinds.known):
+                self._caller.require_queue(queue)
 
     async def _require_name(self, name: str) -> None:
         """Raises Forbidden for one that belongs to other queues."""
@@ -157,7 +161,7 @@ def _without_foreign_jobs(caller: Caller) -> Iterator[None]:
 def _sees(caller: Caller, kinds: KindCatalog, view: ScheduleView) -> bool:
     if caller.queues is None:
         return True
-    return view.stored is not None and queue_of(view.stored.schedule, kinds.known) in caller.queues
+    return view.stored is not None and caller.sees(queues_of(view.stored.schedule, kinds.known))
 
 
 async def by_key(schedules: Schedules) -> Mapping[str, list[str]]:

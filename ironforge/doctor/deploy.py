@@ -87,7 +87,7 @@ async def _of_schedules(schedules: Schedules, forge: Forge) -> list[Finding]:
 def _problem_of(view: ScheduleView, forge: Forge) -> Problem | None:
     stored, alone = view.stored, "so its nodes leave that one alone"
     if view.name not in forge.schedules:
-        if stored is None or stored.source != CODE or stored.gone or stored.schedule.job.kind not in forge.kinds:
+        if stored is None or stored.source != CODE or stored.gone or not {*stored.schedule.kinds} & {*forge.kinds}:
             return None
         what = "is in the code of nodes, and not in that of this application: it pauses as the last of them ends"
         return Problem(what, "keep it in the code, or delete it after the roll-out")

@@ -51,11 +51,11 @@ async def schedules_of_the_namespace(schedules: Schedules, inspector: Inspector)
         stored = view.stored
         if stored is None or stored.paused(now_ms):
             continue
-        known = kinds.known.get(stored.schedule.job.kind)
-        if known is None or not known.nodes:
-            message = (
-                f"schedule {view.name} submits jobs of kind {stored.schedule.job.kind}, which no running node runs"
-            )
+        for kind in stored.schedule.kinds:
+            known = kinds.known.get(kind)
+            if known is not None and known.nodes:
+                continue
+            message = f"schedule {view.name} submits jobs of kind {kind}, which no running node runs"
             findings.append(Finding("warn", CHECK, message, "ironforge node APP, of an application that has the kind"))
     return findings
 

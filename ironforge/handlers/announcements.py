@@ -7,9 +7,12 @@ from ironforge.handlers.forge import Forge, Handler
 from ironforge.job.definition import MAX_KINDS, Announcement, decode_definition
 from ironforge.job.options import KindOptions
 from ironforge.logs.setup import get_logger
+from ironforge.schedules.definition import Schedule
 from ironforge.schedules.in_code import announcement_of
 from ironforge.settings import environment_name
-from ironforge.workflows.jobs import MAP_KIND
+from ironforge.workflows.definition import NodeOptions
+from ironforge.workflows.graph import graph_of
+from ironforge.workflows.jobs import MAP_KIND, NodeJob, jobs_of
 
 _log = get_logger("ironforge.handlers")
 
@@ -39,13 +42,27 @@ def limits_of(forge: Forge) -> list[Announcement]:
 def schedules_of(forge: Forge) -> list[Announcement]:
     """Raises ConfigError for a payload that its handler refuses, which may have been registered after the schedule."""
     for name, schedule in forge.schedules.items():
-        if schedule.job.kind not in forge.kinds:
-            continue
-        try:
-            forge.handler(schedule.job.kind).binder.bind(bytes(schedule.job.payload))
-        except InvalidPayload as error:
-            raise ConfigError(f"schedule {name!r}: {error}") from None
+        for job in _known_jobs(schedule):
+            if job.kind not in forge.kinds:
+                continue
+            try:
+                forge.handler(job.kind).binder.bind(job.payload)
+            except InvalidPayload as error:
+                raise ConfigError(f"schedule {name!r}: {error}") from None
     return [announcement_of(name, schedule, forge.kinds) for name, schedule in forge.schedules.items()]
+
+
+def _known_jobs(schedule: Schedule) -> list[NodeJob]:
+    """Those whose payload is known as it stands."""
+    if schedule.job is not None:
+        return [NodeJob(schedule.job.kind, bytes(schedule.job.payload), NodeOptions(), ())]
+    if schedule.workflow is None:
+        return []
+    return [
+        job
+        for job in jobs_of(schedule.workflow, graph_of(schedule.workflow))
+        if not job.references and job.kind != MAP_KIND
+    ]
 
 
 def _announcement(handler: Handler, version: str) -> Announcement:

@@ -16,6 +16,8 @@ from ironforge.schedules.definition import (
     MAX_EXCLUDED,
     MAX_JITTER_SECONDS,
     MAX_LINES,
+    MAX_NODES,
+    MAX_PAYLOADS_BYTES,
     MAX_WINDOW_SECONDS,
     MIN_EVERY_SECONDS,
     Schedule,
@@ -24,6 +26,8 @@ from ironforge.schedules.errors import wrong
 from ironforge.schedules.exclusions import check_excluded
 from ironforge.schedules.ticks import FIRST_YEAR, LAST_YEAR, ticks
 from ironforge.schedules.zones import zone
+from ironforge.workflows.checks import check_workflow
+from ironforge.workflows.definition import Workflow
 
 
 def check_schedule_name(name: str) -> str:
@@ -32,9 +36,9 @@ def check_schedule_name(name: str) -> str:
 
 
 def check_schedule(schedule: Schedule) -> Schedule:
-    """One of the right types, as msgspec decodes it, whose values are right too: so it fires, and its job can be
-    submitted, as far as that can be told without its kind. The answer does not depend on the time. Raises InvalidJob
-    with `code`, `field` and `hint`."""
+    """One of the right types, as msgspec decodes it, whose values are right too: so it fires, and its job or
+    workflow can be submitted, as far as that can be told without kinds. The answer does not depend on the time. Raises
+    InvalidJob with `code`, `field` and `hint`."""
     if bool(schedule.cron) == (schedule.every_seconds is not None):
         which = "both cron and every_seconds" if schedule.cron else "neither cron nor every_seconds"
         raise wrong("cron", f"the schedule has {which}", "give one of them")
@@ -48,7 +52,13 @@ def check_schedule(schedule: Schedule) -> Schedule:
     checks.check_whole("catch_up.most", schedule.catch_up.most, 1, MAX_CAUGHT_UP)
     _check_bounds(schedule)
     _check_ticks(schedule)
-    _check_job(schedule.job)
+    if (schedule.job is None) == (schedule.workflow is None):
+        which = "neither job nor workflow" if schedule.job is None else "both job and workflow"
+        raise wrong("job", f"the schedule has {which}", "give one of them")
+    if schedule.job is not None:
+        _check_job(schedule.job)
+    if schedule.workflow is not None:
+        _check_workflow(schedule, schedule.workflow)
     return schedule
 
 
@@ -95,3 +105,17 @@ def _check_job(job: JobRequest) -> None:
         job.checked().job(checks.check_kind(job.kind), checks.check_payload_size(bytes(job.payload)))
     except InvalidJob as error:
         raise within("job", error) from None
+
+
+def _check_workflow(schedule: Schedule, workflow: Workflow) -> None:
+    try:
+        check_workflow(workflow)
+    except InvalidJob as error:
+        raise within("workflow", error) from None
+    for found, most, what in (
+        (len(workflow.nodes), MAX_NODES, "nodes"),
+        (schedule.payload_bytes, MAX_PAYLOADS_BYTES, "bytes of payloads"),
+    ):
+        if found > most:
+            hint = f"give at most {most}, or have a job of the schedule submit it"
+            raise wrong("workflow.nodes", f"the workflow has {found} {what}", hint)

@@ -15,6 +15,7 @@ from msgspec import Meta
 from ironforge.job import checks
 from ironforge.job.options import MAX_RETAIN_SECONDS
 from ironforge.job.request import JobRequest
+from ironforge.workflows.definition import Workflow
 
 MAX_LINES: Final = 16
 MAX_EXCLUDED: Final = 400
@@ -25,6 +26,9 @@ MAX_JITTER_SECONDS: Final = 86_400.0
 # Beyond it, an ended job can no longer be told from one that was never submitted.
 MAX_WINDOW_SECONDS: Final = MAX_RETAIN_SECONDS
 MAX_CAUGHT_UP: Final = 1_000
+# Of a workflow that a tick starts, which one script stores as it moves the schedule on.
+MAX_NODES: Final = 1_000
+MAX_PAYLOADS_BYTES: Final = 1024 * 1024
 # A tick that is later than this was missed: what becomes of it `catch_up` says.
 GRACE_MS: Final = 10_000
 
@@ -88,16 +92,43 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 
 
 class Schedule(Timing, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """`job` is submitted at each tick: at each time that a line of `cron` names, or every so many seconds.
+    """`job` or `workflow` is submitted at each tick: at each time that a line of `cron` names, or every so many
+    seconds.
 
     Lines are read by the clock on the wall of `timezone`. Where that is put forward or back, `gap` and `fold` say what
     becomes of times that do not exist or come twice; a line for every hour of the day, and `every_seconds`, go by real
     time, and do not ask. Times that several lines name are one tick.
     """
 
-    job: Annotated[JobRequest, Meta(description="as for `POST /jobs`, without `run_at`")]
-    overlap: Annotated[Overlap, Meta(description="while the job of the last tick has not ended")] = "skip"
+    job: Annotated[JobRequest | None, Meta(description="as for `POST /jobs`, without `run_at`; or `workflow`")] = None
+    overlap: Annotated[Overlap, Meta(description="while the job or workflow of the last tick has not ended")] = "skip"
     catch_up: CatchUp = CatchUp()
+    workflow: Annotated[
+        Workflow | None,
+        Meta(description=f"instead of a job: as for `POST /workflows`, with at most {MAX_NODES} nodes"),
+    ] = None
+
+    @property
+    def kinds(self) -> list[str]:
+        """Of all jobs that it may come to, each once."""
+        if self.workflow is None:
+            return [] if self.job is None else [self.job.kind]
+        nodes = self.workflow.nodes
+        undoing = [node.compensate for node in nodes if node.compensate is not None]
+        told = [kind for kind in (self.workflow.on_success, self.workflow.on_failure) if kind is not None]
+        return list(dict.fromkeys([*(node.kind for node in nodes), *undoing, *told]))
+
+    @property
+    def jobs(self) -> int:
+        """How many a tick submits; a workflow counts as one beside its nodes."""
+        return 1 if self.workflow is None else 1 + len(self.workflow.nodes)
+
+    @property
+    def payload_bytes(self) -> int:
+        """Of all of these."""
+        if self.workflow is not None:
+            return sum(len(bytes(node.payload)) for node in self.workflow.nodes)
+        return 0 if self.job is None else len(bytes(self.job.payload))
 
     @property
     def timing(self) -> Timing:

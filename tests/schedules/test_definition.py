@@ -37,7 +37,7 @@ def refusal(**said: Any) -> InvalidJob:
 
 def test_type_checkers_know_every_field() -> None:
     keywords = {*ScheduleKeywords.__annotations__} - {*JobKeywords.__annotations__}
-    assert keywords == {*Schedule.__struct_fields__} - {"job"}
+    assert keywords == {*Schedule.__struct_fields__} - {"job", "workflow"}
 
 
 def test_a_schedule_says_when_and_what_and_the_rest_has_defaults() -> None:

@@ -34,10 +34,11 @@ from ironforge.formats.numbers import shown
 from ironforge.formats.timestamps import now_ms
 from ironforge.job.checks import check_name, check_note, check_until
 from ironforge.job.mismatch import mismatch, within
+from ironforge.job.options import JobOptions
 from ironforge.schedules.checks import check_schedule_name
 from ironforge.schedules.definition import Schedule
 from ironforge.schedules.errors import ScheduleNotFound
-from ironforge.store.schedules.contract import CODE, ScheduleView, queue_of
+from ironforge.store.schedules.contract import CODE, ScheduleView, jobs_of, queues_of
 
 _DECODER: Final = msgspec.json.Decoder(Schedule)
 # How many are looked at for one page of those of one source.
@@ -231,7 +232,7 @@ def _expected(request: web.Request, before: str) -> str | None:
 def note_queue(request: web.Request, scope: RequestScope, view: ScheduleView) -> None:
     """For the audit trail: where its jobs go."""
     if view.stored is not None:
-        request[QUEUES] = (queue_of(view.stored.schedule, scope.services.kinds.known),)
+        request[QUEUES] = queues_of(view.stored.schedule, scope.services.kinds.known)
 
 
 def _stands(request: web.Request, scope: RequestScope, view: ScheduleView, status: int = 200) -> web.Response:
@@ -245,14 +246,12 @@ def shown_schedule(scope: RequestScope, view: ScheduleView) -> ScheduleAnswer:
 
 
 def _warnings(scope: RequestScope, schedule: Schedule) -> Iterator[WarningAnswer]:
-    job, kinds = schedule.job, scope.services.kinds
-    queue = queue_of(schedule, kinds.known)
-    if not kinds.is_served(job.kind, queue):
-        detail = f"no node runs kind {job.kind} and takes jobs from queue {queue} now: start one, or they wait for it"
-        yield WarningAnswer("kind_not_served", "job.kind", detail)
-    known = kinds.known(job.kind)
-    fixed = known.definition.defaults.get("retain_seconds") if known else None
-    kept = next(each for each in (job.retain_seconds, fixed, scope.services.retention_seconds) if each is not None)
+    kinds = scope.services.kinds
+    for kind, queue, field in jobs_of(schedule, kinds.known):
+        if not kinds.is_served(kind, queue):
+            detail = f"no node runs kind {kind} and takes jobs from queue {queue} now: start one, or they wait for it"
+            yield WarningAnswer("kind_not_served", field, detail)
+    kept = _kept_seconds(scope, schedule)
     window = schedule.catch_up.window_seconds
     if schedule.catch_up.policy != "none" and window > kept:
         detail = (
@@ -268,3 +267,15 @@ def _warnings(scope: RequestScope, schedule: Schedule) -> Iterator[WarningAnswer
         yield WarningAnswer("late_ticks_overlap", "overlap", detail)
     if schedule.end is not None and schedule.end.timestamp() * 1000 <= now_ms():
         yield WarningAnswer("ended", "end", f"it ticks no more, as its end {schedule.end.isoformat()} is over")
+
+
+def _kept_seconds(scope: RequestScope, schedule: Schedule) -> float:
+    """How long what it starts can be looked up once that has ended."""
+    options: JobOptions | None = schedule.job
+    fixed = None
+    if schedule.workflow is not None:
+        options = schedule.workflow.options
+    elif schedule.job is not None and (known := scope.services.kinds.known(schedule.job.kind)):
+        fixed = known.definition.defaults.get("retain_seconds")
+    said = None if options is None else options.retain_seconds
+    return next(each for each in (said, fixed, scope.services.retention_seconds) if each is not None)

@@ -47,6 +47,20 @@ class ScheduleKeys(KeySpace):
         "schedules that are paused by when that ends (ms; inf: when it is resumed)",
         "no schedule can be changed, and depths cannot be counted",
     )
+    scheduled_runs = Key(
+        "runsof",
+        "hash",
+        STAYS,
+        "workflow that goes on → the schedule in whose list `runs` it is",
+        "no workflow ends, and none that schedules run one after the other can be started or audited",
+    )
+    runs = KeyFamily(
+        "runs:<schedule>",
+        "list",
+        STAYS,
+        "workflows that this schedule has started to run one after the other: the first one runs",
+        "this schedule starts nothing, and what it has started does not end",
+    )
     problems = Key(
         "problems",
         "hash",

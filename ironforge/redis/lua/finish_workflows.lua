@@ -6,8 +6,8 @@
 --         callback, place, mark, called, expires_in
 --       generation in which it was seen; expiry of the bucket; id of the job that is told ('': none is, and the rest is empty),
 --       `<queue>:<priority>`, its mark and record, in how many ms it expires
--- USES  stem, clock, count, delay, family, parts, progress, limits, holders, admission, turns, places, lines, enqueue, line_types, pending, unique, accepted
--- PLAIN stem, clock, count, delay, family, parts, progress
+-- USES  stem, clock, count, delay, family, parts, progress, limits, holders, admission, turns, places, lines, enqueue, line_types, pending, unique, accepted, flow, go_on, runs
+-- PLAIN stem, clock, count, delay, family, parts, progress, turns, flow, go_on, runs
 --       for workflows without such a job
 -- Returns per workflow 1, or 0: it has ended already, or goes on
 local WIDTH = 11
@@ -33,11 +33,13 @@ local function keep(bucket, seconds, expiry)
   redis.call('ZADD', buckets, 'GT', expiry, stem .. bucket)
 end
 
+-- None of them is asked for alone where there are none.
+local has_runs = redis.call('EXISTS', runs_of) == 1
 local over, reply, sound, left = {}, {}, {}, {}
 for at = 2, #ARGV, WIDTH do
   local id, bucket = ARGV[at], ARGV[at + 3]
   local wrong = not sound[bucket] and wrong_type(bucket == '' and {stem .. 'workflows:dead'} or {stem .. bucket, stem .. 'workflows:' .. bucket})
-    or ARGV[at + 6] ~= '' and wrong_accepted(ARGV[at + 6], ARGV[at + 7], ARGV[at + 8], ARGV[at + 9]) or nil
+    or ARGV[at + 6] ~= '' and wrong_accepted(ARGV[at + 6], ARGV[at + 7], ARGV[at + 8], ARGV[at + 9]) or has_runs and wrong_runs(id) or nil
   if wrong then return wrong end
   sound[bucket] = true
   over[at] = place_of(id, ARGV[at + 1])
@@ -67,6 +69,7 @@ for at = 2, #ARGV, WIDTH do
     redis.call('ZREM', waiting, id)
     redis.call('ZREM', finishing, id)
     redis.call('ZREM', stopping, id .. 'f', id .. 'c')
+    if has_runs then leave_runs(id, now) end
     if ARGV[at + 6] ~= '' then
       put_accepted(unpack(ARGV, at + 6, at + 10))
       enqueued(parked)

@@ -14,7 +14,7 @@ for at = 2, #ARGV, 3 do
   elseif type(head) == 'string' and #head == HEAD then
     head = read_head(head)
     local undoes = undoing ~= '' and redis.pcall('HEXISTS', stem .. 'results:' .. hex(id), undoing) == 0
-    waits = head.generation == tonumber(generation) and (head.left > 0 or head.paused == 1 or undoes)
+    waits = head.generation == tonumber(generation) and (head.left > 0 or head.paused ~= 0 or undoes)
   end
   if waits then held = held + redis.call('ZREM', finishing, id) end
 end

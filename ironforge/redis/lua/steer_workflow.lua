@@ -3,7 +3,7 @@
 -- KEYS  advance, finishing, stopping
 -- ARGV  channel, id, what
 --       what: pause, resume or cancel
--- USES  stem, types, clock, turns, family, progress, flow
+-- USES  stem, types, clock, turns, family, progress, flow, go_on
 -- Returns 1 or 0, whether it is paused; 'gone' where none of this id goes on, 'over' where it is too late to cancel it
 local wrong = wrong_type(KEYS) or wrong_flow(id)
 if wrong then return wrong end
@@ -23,18 +23,10 @@ if what == 'cancel' and head.left > 0 then
   end
   redis.call('ZADD', stopping, now, id .. 'c')
 end
-if what == 'resume' and head.paused == 1 then
+if what == 'resume' and head.paused ~= 0 then
   head.paused = 0
-  redis.call('SETRANGE', progress_of(id), PAUSED_AT, '\0')
-  local cells, items = cells_of(id), {}
-  for at = 1, #cells, CELL do
-    if string.sub(cells, at, at) == 'y' then
-      items[#items + 1] = now
-      items[#items + 1] = id .. string.format('g%.0f.%.0f', (at - 1) / CELL, head.generation)
-    end
-  end
-  in_parts('ZADD', advance, items)
+  go_on(id, head.generation, now)
 end
 if head.left == 0 then redis.call('ZADD', finishing, now, id) end
 redis.call('PUBLISH', channel, 'due:0')
-return head.paused
+return head.paused == 0 and 0 or 1

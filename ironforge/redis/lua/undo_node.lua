@@ -10,7 +10,7 @@
 local head = redis.call('GETRANGE', progress, 0, HEAD - 1)
 if string.sub(redis.call('HGET', index, workflow) or '', 1, 2) ~= 'w:' or #head < HEAD then return 0 end
 head = read_head(head)
-if head.left > 0 or head.paused == 1 or head.generation ~= tonumber(generation) then return 0 end
+if head.left > 0 or head.paused ~= 0 or head.generation ~= tonumber(generation) then return 0 end
 if (redis.call('HGET', graph, 'x') or '') ~= before then return 0 end
 local wrong = place ~= '' and wrong_accepted(id, place, mark, record) or nil
 if wrong then return wrong end

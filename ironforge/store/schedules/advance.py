@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from ironforge.errors import InvalidJob
 from ironforge.schedules.definition import Overlap
 from ironforge.store.contract import Submission
 from ironforge.store.schedules.stored import Held, Position
 from ironforge.store.schedules.ticking import Moment, Skipped
+from ironforge.store.workflows.contract import WorkflowSubmission
 
 # Runs that may wait, of schedules whose runs do.
 MOST_WAITING: Final = {"queue_one": 1, "queue_all": 100}
@@ -17,18 +18,27 @@ MOST_WAITING: Final = {"queue_one": 1, "queue_all": 100}
 ANY_NUMBER: Final = 1_000_000_000
 
 
-class Advance(NamedTuple):
-    """A schedule that is where it was seen goes to `goes`, and `jobs` are submitted for the tick at `at_ms`, or for all
-    from there to `last_ms`, from `fires_ms` on (0: now).
+# What a tick starts.
+Run: TypeAlias = Submission | WorkflowSubmission
 
-    `give_up_ms`: see `Step`. `ends`: the job that is cancelled first. `starts`: the tick that starts a job, `refused`:
+
+def id_of(run: Run) -> bytes:
+    return run.id if isinstance(run, WorkflowSubmission) else run.job.id
+
+
+class Advance(NamedTuple):
+    """A schedule that is where it was seen goes to `goes`, and `runs` are submitted, all jobs or all workflows, for the
+    tick at `at_ms`, or for all from there to `last_ms`, from `fires_ms` on (0: now).
+
+    `give_up_ms`: see `Step`. `ends`: the run that is cancelled first. `starts`: the tick that starts one, `refused`:
     why it cannot. `holds_ms`: until when this is right (0: for ever): later the tick has been missed, and others with
-    it. `waits`: when it is looked at next stays as it is.
+    it. `waits`: when it is looked at next stays as it is. `pace`: in how many ms the first of several workflows begins,
+    and how many are between two of them.
     """
 
     held: Held
     goes: Position
-    jobs: Sequence[Submission] = ()
+    runs: Sequence[Run] = ()
     at_ms: int = 0
     fires_ms: int = 0
     overlap: str = ""
@@ -41,9 +51,10 @@ class Advance(NamedTuple):
     holds_ms: int = 0
     waits: bool = False
     last_ms: int = 0
+    pace: tuple[int, int] = (0, 0)
 
-    def starting(self, jobs: Sequence[Submission], overlap: Overlap, *, whatever_runs: bool = False) -> Advance:
-        """With these jobs, and what becomes of them, or of the last run, where that goes on: as the policy says.
+    def starting(self, runs: Sequence[Run], overlap: Overlap, *, whatever_runs: bool = False) -> Advance:
+        """With these, and what becomes of them, or of the last run, where that goes on: as the policy says.
         `whatever_runs`: they start beside it, or behind it, all the same."""
         words, ends = "", b""
         if (most := MOST_WAITING.get(overlap)) is not None:
@@ -52,16 +63,20 @@ class Advance(NamedTuple):
             words = "s"
         elif overlap == "cancel_running" and not whatever_runs:
             ends = self.goes.last_job
-        return self._replace(jobs=jobs, overlap=words, ends=ends)
+        return self._replace(runs=runs, overlap=words, ends=ends)
 
     def skipping(self, reason: str) -> Advance:
         """Instead of starting a job that is refused: skips what was skipped before it, if anything, or else this
         tick."""
         assert self.starts is not None
         if self.skipped is not None:
-            return self._replace(goes=self.goes.to(self.starts), waits=True, jobs=(), refused=None, ends=b"")
+            return self._replace(goes=self.goes.to(self.starts), waits=True, runs=(), refused=None, ends=b"")
         skipped = Skipped(self.at_ms, self.at_ms, 1, reason)
-        return self._replace(skipped=skipped, jobs=(), refused=None, ends=b"")
+        return self._replace(skipped=skipped, runs=(), refused=None, ends=b"")
+
+    @property
+    def starts_workflows(self) -> bool:
+        return bool(self.runs) and isinstance(self.runs[0], WorkflowSubmission)
 
     @property
     def since_ms(self) -> int:

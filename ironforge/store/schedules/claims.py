@@ -40,6 +40,8 @@ AGAIN_MS: Final = 5_000
 # after the server's clock was put back: what was told of ticks by a clock that was ahead may have died since.
 AUDIT_SECONDS: Final = 60.0
 ROUND_SECONDS: Final = 0.1
+# A workflow of more nodes takes milliseconds to prepare.
+LARGE: Final = 50
 AUDITED: Final = 500
 START: Final = b"0:0"
 
@@ -89,13 +91,14 @@ class Claims:
             self.expect(0 if len(claimed) == AT_ONCE else next_ms)
         if claimed:
             await self._kinds.refresh_if_due()
-        together: dict[tuple[float, bool], list[Advance]] = {}
+        together: dict[tuple[float, bool, str], list[Advance]] = {}
         for held in claimed:
             advance = None if held in self.held else await self._plan(held, now_ms)
             if advance is not None:
-                when = max(advance.fires_ms, now_ms), advance.refused is None
+                alone = held.name if advance.starts_workflows else ""
+                when = max(advance.fires_ms, now_ms), advance.refused is None, alone
                 together.setdefault(when, []).append(advance)
-        for (fires_ms, is_well), advances in together.items():
+        for (fires_ms, is_well, _), advances in together.items():
             self.calls.add(self._schedules.firing.call(advances) if is_well else FireCall(advances, fires_ms))
             self.held.update(advance.held for advance in advances)
 
@@ -144,7 +147,7 @@ class Claims:
             words = (held, stored, now_ms, self._schedules.firing, self._kinds.look_up)
             # Up to thousands of ticks that were missed may be looked at, or of times that are left out.
             is_missed = position.at_ms is not None and position.fires_ms < now_ms - GRACE_MS
-            takes_long = is_missed or stored.schedule.exclude
+            takes_long = is_missed or stored.schedule.exclude or stored.schedule.jobs > LARGE
             return await asyncio.to_thread(plan, *words) if takes_long else plan(*words)
         except (StoreUnavailable, RedisError, OSError):
             raise

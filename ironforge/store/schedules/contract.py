@@ -6,13 +6,13 @@ so each tick starts one job, or is skipped for a reason that its history says, w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
-from ironforge.job.options import DEFAULT_QUEUE
+from ironforge.job.options import DEFAULT_QUEUE, JobOptions
 from ironforge.schedules.definition import Schedule
 from ironforge.schedules.errors import ScheduleConflict, ScheduleNotFound
 from ironforge.store.kinds import Kind
@@ -78,7 +78,8 @@ class Applied(NamedTuple):
 class PastTick(NamedTuple):
     """What became of a tick, of `ticks` of them from `at_ms` to `last_ms` that were skipped for the same reason, or of
     a backfill. `reason`: empty of a start at a tick, else as `schedules.reasons` has it, or the code of what refused
-    its job. Of more than 10,000 in a row `ticks` may count the first ones. `job_id`: the (last) job."""
+    its job. Of more than 10,000 in a row `ticks` may count the first ones. `job_id`: the (last) job; of a workflow
+    where `is_workflow`."""
 
     at_ms: int
     outcome: Outcome
@@ -87,6 +88,7 @@ class PastTick(NamedTuple):
     job_id: bytes | None = None
     last_ms: int = 0
     ticks: int = 1
+    is_workflow: bool = False
 
 
 class Fired(NamedTuple):
@@ -182,10 +184,43 @@ def unreadable(why: str) -> ScheduleConflict:
     return ScheduleConflict(why, hint="put it anew, or delete it")
 
 
-def queue_of(schedule: Schedule, known: Callable[[str], Kind | None]) -> str:
-    """Where its jobs go."""
-    kind = None if schedule.job.queue else known(schedule.job.kind)
-    return schedule.job.queue or (kind.queue if kind else DEFAULT_QUEUE)
+class StartedJob(NamedTuple):
+    """A job that a tick submits, or that its workflow comes to. `field`: that of its kind in the schedule."""
+
+    kind: str
+    queue: str
+    field: str
+
+
+def jobs_of(schedule: Schedule, known: Callable[[str], Kind | None]) -> Iterator[StartedJob]:
+    """Those of each kind and queue once; `known`: what nodes announced of a kind."""
+
+    def job(kind: str, options: JobOptions | None, field: str) -> StartedJob:
+        said = None if options is None else options.queue
+        announced = None if said else known(kind)
+        return StartedJob(kind, said or (announced.queue if announced else DEFAULT_QUEUE), field)
+
+    if schedule.job is not None:
+        yield job(schedule.job.kind, schedule.job, "job.kind")
+    if (workflow := schedule.workflow) is None:
+        return
+    made = [
+        job(node.kind, workflow.options_of(node), f"workflow.nodes[{number}].kind")
+        for number, node in enumerate(workflow.nodes)
+    ]
+    made += [
+        job(node.compensate, workflow.options, f"workflow.nodes[{number}].compensate")
+        for number, node in enumerate(workflow.nodes)
+        if node.compensate is not None
+    ]
+    told = {"on_success": workflow.on_success, "on_failure": workflow.on_failure}
+    made += [job(kind, workflow.options, f"workflow.{field}") for field, kind in told.items() if kind is not None]
+    yield from {(each.kind, each.queue): each for each in reversed(made)}.values()
+
+
+def queues_of(schedule: Schedule, known: Callable[[str], Kind | None]) -> tuple[str, ...]:
+    """Where its jobs go, sorted."""
+    return tuple(sorted({job.queue for job in jobs_of(schedule, known)}))
 
 
 def no_such_schedule(name: str) -> ScheduleNotFound:

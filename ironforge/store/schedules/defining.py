@@ -98,11 +98,12 @@ async def home_of(shards: ScheduleShards, name: str, schedule: Schedule, look_up
     check_schedule_name(name)
     # Through times that are left out it may have to look for seconds.
     await asyncio.to_thread(check_schedule, schedule)
+    submits_job = schedule.workflow is None
     try:
-        home = shards.home(name, job_of(schedule, new_id(), look_up).job)
-        home.firing.job(name, schedule, new_id(), look_up)
+        home = shards.home(name, job_of(schedule, new_id(), look_up).job if submits_job else None)
+        home.firing.run(name, schedule, new_id(), look_up)
     except InvalidJob as error:
-        raise within("job", error) from None
+        raise within("job" if submits_job else "workflow", error) from None
     return home
 
 

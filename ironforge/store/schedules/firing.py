@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 from ironforge.errors import InvalidJob
 from ironforge.job.limits import MAX_LIMITS, RUNS, LimitUse
@@ -15,16 +15,22 @@ from ironforge.job.record import RECORD_VERSION, Job, created_ms_of, new_id, tai
 from ironforge.job.tick import JobTick
 from ironforge.redis.connection import Command, Connection, packed
 from ironforge.redis.keys import Keys
-from ironforge.redis.scripts import FIRE
+from ironforge.redis.scripts import FIRE, FIRE_WORKFLOWS, Script
 from ironforge.schedules.definition import Schedule
 from ironforge.settings import Settings
 from ironforge.store.contract import Most, Submission
 from ironforge.store.kind_catalog import LookUp
 from ironforge.store.kinds import as_announced
 from ironforge.store.producer.common_key import only_key
-from ironforge.store.producer.refusals import refusal
 from ironforge.store.producer.submit_call import Batch, SubmitCall
-from ironforge.store.schedules.advance import MOST_WAITING, Advance, Advanced
+from ironforge.store.schedules.advance import MOST_WAITING, Advance, Advanced, Run, id_of
+from ironforge.store.workflows.contract import WorkflowSubmission
+from ironforge.store.workflows.graph_fields import fields_of
+from ironforge.store.workflows.preparing import Preparing
+from ironforge.store.workflows.submit_call import Accepted, submit_words, workflow_refusal
+from ironforge.workflows.definition import Workflow
+from ironforge.workflows.graph import graph_of
+from ironforge.workflows.program import begun
 
 # Calls on their way at once, so that the server does not wait for the process between two of them.
 CALLS_AT_ONCE: Final = 50
@@ -33,11 +39,15 @@ ANSWERS: Final = 3
 
 class FireCall(msgspec.Struct, frozen=True, eq=False):
     """Advances that are made together from `fires_ms` on, by the command that is `packed`: it only has to be sent. Of
-    those whose job is refused already there is none."""
+    those whose job is refused already there is none. One that starts workflows is made alone."""
 
     advances: Sequence[Advance]
     fires_ms: float
     packed: bytes = b""
+
+    @property
+    def script(self) -> Script:
+        return FIRE_WORKFLOWS if self.advances[0].starts_workflows else FIRE
 
 
 # The server's time, and what became of each advance.
@@ -57,13 +67,18 @@ class Firing:
     def call(self, advances: Sequence[Advance]) -> FireCall:
         """Of some hundred at most."""
         fires_ms = max(advance.fires_ms for advance in advances)
-        return FireCall(advances, fires_ms, packed(FIRE.by_hash(*self._words(advances))))
+        call = FireCall(advances, fires_ms)
+        return FireCall(advances, fires_ms, packed(call.script.by_hash(*self._words(call))))
 
     async def fire(self, advances: Sequence[Advance]) -> Fired:
-        """Raises what refuses one of the jobs, then nothing was done; and what the connection raises."""
-        reply = await self._connection.run(FIRE, *self._words(advances))
+        """Together as in one call. Raises what refuses one of the jobs, then nothing was done; and what the connection
+        raises."""
+        call = FireCall(advances, 0)
+        reply = await self._connection.run(call.script, *self._words(call))
         if reply[1:2] == [b"refused"]:
-            refused = refusal(reply[2])
+            if reply[2][0] == b"wrong":
+                raise ResponseError(reply[2][1].decode(errors="replace"))
+            refused = workflow_refusal(reply[2])
             assert refused is not None
             raise refused
         return _fired(reply, advances)
@@ -73,13 +88,14 @@ class Firing:
         `fire` would raise, or mend. Raises what the connection raises."""
         replies = await self._send(calls)
         forgotten = [at for at, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-        if len(forgotten) > 1:
-            # The first one by its text: with it the server knows the script again.
-            first, *others = forgotten
-            text = FIRE.by_text(*self._words(calls[first].advances))
-            [replies[first]] = await self._connection.exchange([text])
-            for at, reply in zip(others, await self._send([calls[at] for at in others]), strict=True):
-                replies[at] = reply
+        for script in (FIRE, FIRE_WORKFLOWS):
+            those = [at for at in forgotten if calls[at].script is script]
+            if len(those) > 1:
+                # The first one by its text: with it the server knows the script again.
+                first, *others = those
+                [replies[first]] = await self._connection.exchange([script.by_text(*self._words(calls[first]))])
+                for at, reply in zip(others, await self._send([calls[at] for at in others]), strict=True):
+                    replies[at] = reply
         return [
             None if isinstance(reply, Exception) or reply[1:2] == [b"refused"] else _fired(reply, call.advances)
             for call, reply in zip(calls, replies, strict=True)
@@ -88,19 +104,43 @@ class Firing:
     async def _send(self, calls: Sequence[FireCall]) -> list[Any]:
         return await self._connection.exchange_packed([call.packed for call in calls], ahead=CALLS_AT_ONCE)
 
-    def _words(self, advances: Sequence[Advance]) -> tuple[Sequence[str], Command]:
+    def _words(self, call: FireCall) -> tuple[Sequence[str], Command]:
         """Keys and arguments."""
-        batch = Batch([item for advance in advances for item in advance.jobs], self._most, {})
-        call = SubmitCall(self._keys, self._settings, [batch], repeated=False)
-        return call.keys, [*call.arguments, _pack([*zip(*map(_told, advances), strict=True)])]
+        ticks = _pack([*zip(*map(_told, call.advances), strict=True)])
+        if call.script is FIRE_WORKFLOWS:
+            [advance] = call.advances
+            names, words = self._workflows(cast("Sequence[WorkflowSubmission]", advance.runs))
+            return names, [*words, b"".join(map(id_of, advance.runs)), *advance.pace, ticks]
+        jobs = [cast("Submission", run) for advance in call.advances for run in advance.runs]
+        submit = SubmitCall(self._keys, self._settings, [Batch(jobs, self._most, {})], repeated=False)
+        return submit.keys, [*submit.arguments, ticks]
+
+    def _workflows(self, workflows: Sequence[WorkflowSubmission]) -> tuple[Sequence[str], Command]:
+        accepted = [
+            Accepted(one, fields_of(one, self._settings.shards), begun(one.prepared.graph)) for one in workflows
+        ]
+        return submit_words(self._keys, self._settings, self._most.queues, accepted)
+
+    def run(self, name: str, schedule: Schedule, run_id: bytes, look_up: LookUp) -> Run:
+        """Of a schedule in this shard, as nodes announced its kinds, for the tick whose time the id has. Raises
+        InvalidJob where it cannot be submitted."""
+        if schedule.workflow is None:
+            return self.job(name, schedule, run_id, look_up)
+        run_id = run_id[:-1] + bytes((self._tail(name, run_id),))
+        tick = JobTick(name, created_ms_of(run_id))
+        made = workflow_of(schedule.workflow, run_id, tick, look_up)
+        fields_of(made, self._settings.shards)  # raises what its jobs lack
+        return made
+
+    def _tail(self, text: str, run_id: bytes) -> int:
+        return run_id[-1] if self._settings.shards == 1 else tail_of(text)
 
     def job(self, name: str, schedule: Schedule, job_id: bytes, look_up: LookUp) -> Submission:
-        """Of a schedule in this shard, as nodes announced its kind, for the tick whose time the id has. Raises
-        InvalidJob where it cannot be submitted."""
+        """As `run`, of one that submits jobs."""
         made = job_of(schedule, job_id, look_up)
-        job, shards = made.job, self._settings.shards
-        tail = job_id[-1] if shards == 1 else tail_of(place_of(name, job))
-        if tail % shards != self._shard:
+        job = made.job
+        tail = self._tail(place_of(name, job), job_id)
+        if tail % self._settings.shards != self._shard:
             raise InvalidJob(
                 f"the key of its job leads to another shard than schedule {name} lies in: delete it and make it anew",
                 code="keys_apart",
@@ -121,9 +161,16 @@ class Firing:
 def job_of(schedule: Schedule, job_id: bytes, look_up: LookUp) -> Submission:
     """Raises InvalidJob."""
     request = schedule.job
+    assert request is not None
     kind, payload = request.kind, bytes(request.payload)
     checked = as_announced(look_up(kind), kind, payload, request)
     return Submission(checked.job(kind, payload, job_id), checked.delay_ms, expires_in_ms=checked.expires_in_ms)
+
+
+def workflow_of(document: Workflow, workflow_id: bytes, tick: JobTick, look_up: LookUp) -> WorkflowSubmission:
+    """Raises InvalidJob with the place of a node."""
+    prepared = Preparing(look_up, by=f"schedule {tick.schedule}")(document, graph_of(document))
+    return WorkflowSubmission(workflow_id, prepared, tick=tick)
 
 
 def place_of(name: str, job: Job) -> str:
@@ -150,13 +197,13 @@ def _told(advance: Advance) -> tuple[str | int | msgspec.Raw, ...]:
     goes, look = advance.goes, "=" if advance.waits else str(advance.goes.look)
     skipped = "" if advance.skipped is None else str(advance.skipped)
     at = f"{advance.at_ms}-{advance.last_ms}" if advance.last_ms > advance.at_ms else str(advance.at_ms)
-    tick = (len(advance.jobs), at, advance.fires_ms, advance.overlap, advance.reason)
+    tick = (len(advance.runs), at, advance.fires_ms, advance.overlap, advance.reason)
     return (name, _raw(seen), _raw(goes.last_job), _raw(goes.goes), look, *tick, advance.holds_ms, skipped)
 
 
 def _fired(reply: list[Any], advances: Sequence[Advance]) -> Fired:
     now_ms, *others = reply
-    became = [Advanced("started", advance.jobs[-1].job.id if advance.jobs else b"") for advance in advances]
+    became = [Advanced("started", id_of(advance.runs[-1]) if advance.runs else b"") for advance in advances]
     for at in range(0, len(others), ANSWERS):
         number, verdict, job_id = others[at : at + ANSWERS]
         became[number] = Advanced(verdict.decode(), job_id)

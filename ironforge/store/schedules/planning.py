@@ -15,7 +15,7 @@ from ironforge.store.schedules.ticking import Moment, step
 
 
 def plan(held: Held, stored: StoredSchedule, now_ms: int, firing: Firing, look_up: LookUp) -> Advance:
-    """From where it is, which is known. A job that cannot be submitted is `refused` when its time has come."""
+    """From where it is, which is known. What cannot be submitted is `refused` when its time has come."""
     schedule, name, position = stored.schedule, held.name, held.planned(stored, now_ms)
     if position.at_ms is None:
         return Advance(held, position)
@@ -31,7 +31,7 @@ def plan(held: Held, stored: StoredSchedule, now_ms: int, firing: Firing, look_u
     holds_ms = max(start.fires_ms, now_ms) + GRACE_MS
     advance = advance._replace(at_ms=start.at_ms, starts=start, holds_ms=holds_ms)
     try:
-        job = firing.job(name, schedule, tick_id(name, stored.created_ms, start.at_ms), look_up)
+        run = firing.run(name, schedule, tick_id(name, stored.created_ms, start.at_ms), look_up)
     except InvalidJob as error:
         return advance._replace(refused=error)
-    return advance.starting([job], schedule.overlap)
+    return advance.starting([run], schedule.overlap)

@@ -6,41 +6,33 @@ One lies in the shard that its jobs go to; by its name all are asked.
 from __future__ import annotations
 
 import asyncio
-import itertools
-import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 
-from ironforge.errors import InvalidJob
-from ironforge.job.record import created_ms_of, new_id
-from ironforge.job.tick import JobTick
 from ironforge.redis.connection import DoorConnection
 from ironforge.redis.shards import shards_of
 from ironforge.schedules.definition import Schedule
-from ironforge.schedules.ticks import looked_for
 from ironforge.settings import Settings
-from ironforge.store.contract import Inspector, Submission
+from ironforge.store.contract import Inspector
 from ironforge.store.kind_catalog import KindCatalog
 from ironforge.store.schedules.advance import Advance
 from ironforge.store.schedules.contract import (
     CODE,
-    MAX_BACKFILL,
     Applied,
     Fired,
     PastTick,
     Pause,
     ScheduleView,
-    StoredSchedule,
     no_such_schedule,
 )
 from ironforge.store.schedules.defining import Definition, apply, check_etag, home_of, passed
 from ironforge.store.schedules.firing import id_at
+from ironforge.store.schedules.out_of_turn import Backfill, fire_now
 from ironforge.store.schedules.shard import ScheduleShard
 from ironforge.store.schedules.shards import ScheduleShards
 from ironforge.store.schedules.stored import Held
-from ironforge.store.schedules.ticking import moments
 
 
 class RedisSchedules:
@@ -141,10 +133,10 @@ class RedisSchedules:
     async def trigger(self, name: str) -> Fired:
         async def attempt(shard: ScheduleShard, held: Held) -> Fired | None:
             stored, now_ms = held.read(), await shard.now_ms()
-            job = shard.firing.job(name, stored.schedule, id_at(now_ms), self._kinds.look_up)
+            run = shard.firing.run(name, stored.schedule, id_at(now_ms), self._kinds.look_up)
             position = held.planned(stored, now_ms)
             advance = Advance(held, position, at_ms=now_ms, reason="trigger")
-            return await _fired(shard, stored, advance.starting([job], stored.schedule.overlap))
+            return await fire_now(shard, stored, advance.starting([run], stored.schedule.overlap))
 
         await self._kinds.refresh_if_due()
         return await self._shards.chase(name, attempt)
@@ -152,64 +144,11 @@ class RedisSchedules:
     async def backfill(
         self, name: str, start: datetime, end: datetime, *, per_second: float = 1.0, dry_run: bool = False
     ) -> list[tuple[int, bytes]]:
-        async def attempt(shard: ScheduleShard, held: Held) -> list[tuple[int, bytes]] | None:
-            stored, now_ms = held.read(), await shard.now_ms()
-            times = await asyncio.to_thread(_times, name, stored.schedule, start, end)
-            one = shard.firing.job(name, stored.schedule, new_id(), self._kinds.look_up)
-            delays_ms = (round(number * 1000 / per_second) for number in itertools.count())
-            jobs = [_later(one, JobTick(name, at_ms), ms) for at_ms, ms in zip(times, delays_ms, strict=False)]
-            answer = [(at_ms, job.job.id) for at_ms, job in zip(times, jobs, strict=True)]
-            if dry_run or not jobs:
-                return answer
-            position = held.planned(stored, now_ms)
-            advance = Advance(held, position, at_ms=times[0], reason="backfill", last_ms=times[-1])
-            advance = advance.starting(jobs, stored.schedule.overlap, whatever_runs=True)
-            return answer if await _fired(shard, stored, advance) else None
-
         await self._kinds.refresh_if_due()
-        return await self._shards.chase(name, attempt)
+        wanted = Backfill(name, start, end, per_second)
+        return await wanted.submit(self._shards, self._kinds.look_up, dry_run=dry_run)
 
     async def _forget_code_of(self, held: Held) -> None:
         """So that nodes which have it in their code do not define it again, before another one starts."""
         if held.source() == CODE:
             await self._connections[0].call("HDEL", self._announced_in.schedule_versions, held.name)
-
-
-async def _fired(shard: ScheduleShard, stored: StoredSchedule, advance: Advance) -> Fired | None:
-    """Out of turn. None: the schedule is not where it was seen, or where it is was lost, and is known now."""
-    if advance.held.position() is None:
-        await shard.write(advance.held, stored, advance.goes)
-        return None
-    _, [became] = await shard.fire([advance])
-    if became.verdict == "started":
-        return Fired("started", advance.reason, became.job_id)
-    return Fired("skipped", "overlap") if became.verdict == "skipped" else None
-
-
-def _times(name: str, schedule: Schedule, start: datetime, end: datetime) -> list[int]:
-    """Of its ticks from `start` on and before `end`, in ms."""
-    until_ms = end.timestamp() * 1000
-    after_ms = math.ceil(start.timestamp() * 1000) - 1
-    at_ms = (tick.at_ms for tick in moments(name, schedule, after_ms))
-    times, is_whole = looked_for(itertools.takewhile(lambda at: at < until_ms, at_ms), MAX_BACKFILL + 1)
-    if len(times) > MAX_BACKFILL or not is_whole:
-        hint = f"give a shorter time, with at most {MAX_BACKFILL}"
-        many = f"more than {MAX_BACKFILL} ticks" if is_whole else "more ticks than can be found at once"
-        raise InvalidJob(
-            f"schedule {name} has {many} from {start.isoformat()} to {end.isoformat()}: {hint}",
-            code="out_of_range",
-            field="to",
-            hint=hint,
-        )
-    return times
-
-
-def _later(one: Submission, tick: JobTick, delay_ms: int) -> Submission:
-    """The same job for another tick, under an id of its own."""
-    job_id = new_id(one.job.id[-1])
-    created_ms = created_ms_of(job_id)
-    delay_ms += one.delay_ms or 0
-    ready_ms = created_ms + delay_ms if delay_ms else 0
-    job = msgspec.structs.replace(one.job, id=job_id, created_ms=created_ms, ready_ms=ready_ms, tick=tick)
-    expires_in_ms = one.expires_in_ms and one.expires_in_ms + delay_ms
-    return msgspec.structs.replace(one, job=job, delay_ms=delay_ms or None, expires_in_ms=expires_in_ms)

@@ -54,10 +54,11 @@ class ScheduleShards:
                 for held in await shard.held(names[at : at + _AT_ONCE]):
                     yield shard, held
 
-    def home(self, name: str, job: Job) -> ScheduleShard:
-        """Where a schedule with this job lies. Raises InvalidJob where its keys lead to several."""
+    def home(self, name: str, job: Job | None) -> ScheduleShard:
+        """Where a schedule with this job lies, or with a workflow. Raises InvalidJob where its keys lead to several."""
         shards = len(self._shards)
-        return self._shards[tail_of(place_of(name, job)) % shards if shards > 1 else 0]
+        place = name if job is None else place_of(name, job)
+        return self._shards[tail_of(place) % shards if shards > 1 else 0]
 
     async def all_of(self, name: str) -> list[tuple[ScheduleShard, Held]]:
         """Where it lies: in one shard, unless a process died between making it in a second one and taking that back."""

@@ -17,6 +17,8 @@ from ironforge.store.schedules.contract import PastTick, ScheduleView, StoredSch
 from ironforge.store.schedules.ticking import Moment, next_tick
 
 _ETAG_CHARACTERS: Final = 16
+# Behind the id of a run that is no job.
+_WORKFLOW: Final = b"w"
 
 
 class _Owned(msgspec.Struct, frozen=True):
@@ -144,7 +146,8 @@ def past_tick(row: bytes) -> PastTick | None:
         return None
     if found[1] is not None:
         at_ms, late_ms, jobs = (int(word) for word in found.group(1, 3, 4))
-        reason, job_id = found[5].decode(errors="replace"), found[6] or None
-        return PastTick(at_ms, "started", reason, late_ms, job_id, int(found[2] or at_ms), jobs)
+        reason, run = found[5].decode(errors="replace"), found[6]
+        past = PastTick(at_ms, "started", reason, late_ms, run[:ID_BYTES] or None, int(found[2] or at_ms), jobs)
+        return past._replace(is_workflow=run[ID_BYTES:] == _WORKFLOW)
     first, last, ticks = (int(word) for word in found.group(7, 8, 9))
     return PastTick(first, "skipped", found[10].decode(errors="replace"), 0, None, last, ticks)

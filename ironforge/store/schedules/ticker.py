@@ -140,5 +140,5 @@ def _tell(watch: TickWatch, advance: Advance, became: Advanced, now_ms: int) -> 
         watch.ticks_skipped(advance.skipped.reason, advance.skipped.ticks)
     if became.verdict == "started":
         watch.tick_started((now_ms - advance.fires_ms) / 1000)
-    elif advance.jobs:
+    elif advance.runs:
         watch.ticks_skipped("overlap", 1)

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple, Protocol
 
 from ironforge.job.checked_options import CheckedOptions
 from ironforge.job.record import format_id
+from ironforge.job.tick import JobTick
 from ironforge.store.contract import Most
 from ironforge.workflows.definition import Workflow
 from ironforge.workflows.errors import WorkflowNotFound
@@ -42,7 +43,8 @@ Prepare = Callable[[Workflow, Graph], Prepared]
 
 class WorkflowSubmission(NamedTuple):
     """One workflow to accept. `id`: a UUIDv7 that the caller makes; with an idempotency key its last byte is
-    `tail_of(key)`. `fingerprint`: any bytes that identify the content, for that key.
+    `tail_of(key)`. `fingerprint`: any bytes that identify the content, for that key. `tick`: of the schedule that it is
+    from.
 
     With the same id, or the same key and content, it is the same workflow, whether it was there already or not.
     """
@@ -51,6 +53,7 @@ class WorkflowSubmission(NamedTuple):
     prepared: Prepared
     idempotency_key: str | None = None
     fingerprint: bytes = b""
+    tick: JobTick | None = None
 
 
 class SubmittedWorkflow(NamedTuple):

@@ -8,6 +8,7 @@ import msgspec
 
 from ironforge.errors import IncompatibleRecord
 from ironforge.job.record import RECORD_VERSION, Job, created_ms_of
+from ironforge.job.tick import JobTick
 from ironforge.steps.waits import Wait
 from ironforge.workflows.definition import NodeOptions, Workflow
 
@@ -30,7 +31,9 @@ _decode: Final = msgspec.json.Decoder(Summary).decode
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def coordinator_of(workflow_id: bytes, document: Workflow, queues: tuple[str, ...], by: str) -> Job:
+def coordinator_of(
+    workflow_id: bytes, document: Workflow, queues: tuple[str, ...], by: str, tick: JobTick | None = None
+) -> Job:
     """As it begins."""
     summary = Summary(len(document.nodes), queues, by, document.on_success, document.on_failure)
     options = _NO_OPTIONS if document.options is None else document.options.checked()
@@ -44,6 +47,7 @@ def coordinator_of(workflow_id: bytes, document: Workflow, queues: tuple[str, ..
         limits=(),
         unique=None,
         wait=_WAIT,
+        tick=tick,
     )
 
 

@@ -34,7 +34,7 @@ def fields_of(one: WorkflowSubmission, shards: int, progress: Progress | None = 
     """Of one that has not begun, in a namespace of so many shards. `progress`: of one that begins with some of its
     nodes ended, whose results it has. Raises InvalidJob."""
     document, graph, each_job, options, *_ = one.prepared
-    jobs = NodeJobs(one.id, document, graph, shards)
+    jobs = NodeJobs(one.id, document, graph, shards, tick=one.tick)
     made = {
         number: jobs.job(number, job, each)
         for number, (job, each) in enumerate(zip(each_job, options, strict=True))

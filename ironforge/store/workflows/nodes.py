@@ -12,6 +12,7 @@ import msgspec
 from ironforge.errors import IncompatibleRecord
 from ironforge.job.checked_options import CheckedOptions
 from ironforge.job.record import RECORD_VERSION, Job, created_ms_of, decode, encode, format_id, shard_of, tail_of
+from ironforge.job.tick import JobTick
 from ironforge.steps.children import child_id
 from ironforge.steps.waits import ParentRef, member_of
 from ironforge.store.producer.common_key import only_key
@@ -85,7 +86,7 @@ def undo_number(number: int) -> int:
 
 class NodeJobs:
     """Makes the jobs of the nodes of a workflow, and those that undo them, in this generation. `kept`: in which ones
-    those ran that keep their results, by number."""
+    those ran that keep their results, by number. `tick`: of the schedule that it is from."""
 
     def __init__(
         self,
@@ -96,6 +97,7 @@ class NodeJobs:
         *,
         generation: int = 0,
         kept: Mapping[int, int] = MappingProxyType({}),
+        tick: JobTick | None = None,
     ) -> None:
         self._id = workflow_id
         self._document = document
@@ -103,6 +105,7 @@ class NodeJobs:
         self._shards = shards
         self._generation = generation
         self._kept = kept
+        self._tick = tick
         self._created_ms = created_ms_of(workflow_id)
 
     def job(self, number: int, made: jobs.NodeJob, options: CheckedOptions) -> NodeJob:
@@ -159,6 +162,7 @@ class NodeJobs:
             # Where it is put into its stream that is written over.
             ready_ms=self._created_ms,
             parent=ParentRef(self._id, "", number, self._generation, apart, sources, name),
+            tick=self._tick or job.tick,
         )
 
     def _located(self, job: Job) -> tuple[Job, int, bool]:

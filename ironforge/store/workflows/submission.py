@@ -13,21 +13,18 @@ from typing import Any, NamedTuple
 from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import NoScriptError
 
-from ironforge.errors import StoreError, StoreUnavailable
-from ironforge.job.record import encode, format_id
+from ironforge.errors import StoreUnavailable
+from ironforge.job.record import format_id
 from ironforge.redis.connection import COMMAND_SECONDS, Command
 from ironforge.redis.outages import fail_all
 from ironforge.redis.scripts import SUBMIT_WORKFLOWS
-from ironforge.redis.workflow_keys import WorkflowKeys
 from ironforge.settings import Settings
 from ironforge.store.contract import Most
-from ironforge.store.producer.refusals import refusal
-from ironforge.store.producer.routes import answer_key, digest_of, remembered_seconds
 from ironforge.store.steps.links import ShardLink
 from ironforge.store.workflows.contract import WorkflowSubmission
-from ironforge.store.workflows.coordinator import coordinator_of
 from ironforge.store.workflows.graph_fields import fields_of, size_of
-from ironforge.store.workflows.staging import BYTES_AT_ONCE, FIELDS_AT_ONCE, UNSTAGED, Fields, parts_of, stage
+from ironforge.store.workflows.staging import BYTES_AT_ONCE, FIELDS_AT_ONCE, Fields, parts_of, stage
+from ironforge.store.workflows.submit_call import Accepted, submit_words, workflow_refusal
 from ironforge.workflows.program import begun
 
 
@@ -120,7 +117,7 @@ class WorkflowCommit:
         for one, reply in zip(group, replies, strict=True):
             if one.answer.done():
                 continue
-            refused = _refusal(reply)
+            refused = workflow_refusal(reply)
             if refused is not None:
                 one.answer.set_exception(refused)
             elif shortfall:
@@ -136,23 +133,11 @@ class WorkflowCommit:
         return last
 
     def _call(self, group: Sequence[_Pending], staged: Sequence[Fields]) -> tuple[list[str], Command]:
-        keys: WorkflowKeys = self._link.keys
-        names = SUBMIT_WORKFLOWS.keys(self._link.keys, waiting=keys.waiting("workflow"))
-        arguments: list[str | bytes | int] = [self._link.keys.signals]
-        arguments += [remembered_seconds(self._settings), group[0].most.queues]
-        for each, fields in zip(group, staged, strict=True):
-            one = each.one
-            prepared, number, fingerprint = one.prepared, 0, b""
-            if one.idempotency_key is not None:
-                names.append(answer_key(self._link.keys, one.idempotency_key))
-                number, fingerprint = len(names), digest_of(one.fingerprint)
-            job = coordinator_of(one.id, prepared.document, prepared.queues, prepared.by)
-            whole = len(each.fields) if each.is_large else 0
-            arguments += (one.id, f"w:{job.stream}", encode(job), each.cells, number, fingerprint, whole, each.results)
-            arguments += (len(prepared.queues), *prepared.queues, 2 * len(fields))
-            for field in fields:
-                arguments += field
-        return names, arguments
+        accepted = [
+            Accepted(each.one, fields, each.cells, len(each.fields) if each.is_large else 0, each.results)
+            for each, fields in zip(group, staged, strict=True)
+        ]
+        return submit_words(self._link.keys, self._settings, group[0].most.queues, accepted)
 
     async def _send(self, group: Sequence[_Pending], names: Sequence[str], arguments: Command) -> tuple[Any, str, bool]:
         """The replies, what keeps the writes from being as durable as was asked, and whether it was sent twice."""
@@ -176,17 +161,6 @@ class WorkflowCommit:
             if not isinstance(replies, NoScriptError):
                 break
         return replies, admission.shortfall(said)
-
-
-def _refusal(reply: Any) -> Exception | None:
-    if not isinstance(reply, list):
-        return None
-    match reply[0]:
-        case b"unstaged":
-            return StoreUnavailable(UNSTAGED)
-        case b"wrong":
-            return StoreError(reply[1].decode(errors="replace"))
-    return refusal(reply)
 
 
 def _unconfirmed(shortfall: str, workflow_id: bytes) -> StoreUnavailable:

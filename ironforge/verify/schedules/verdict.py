@@ -171,13 +171,15 @@ def _explained(life: Life, seen: Seen, last: Sequence[Due]) -> bool:
             return len(life.stood) > 1
         case "missed":
             return life.went_back or all(tick.fires_ms <= seen.look.now_ms - GRACE_MS for tick in last)
-    return seen.past.reason in REFUSED and any(stored.schedule.job.unique for stored in life.stood)
+    return seen.past.reason in REFUSED and any(
+        stored.schedule.job and stored.schedule.job.unique for stored in life.stood
+    )
 
 
 def _own_job(life: Life, tick: Due, seen: Seen, tell: Tell) -> None:
     """Of one with a unique key another one may stand for it. The last byte says where it lies."""
     own = tick_id(life.name, life.created_ms, tick.at_ms)[:-1]
-    if not tick.schedule.job.unique and (seen.past.job_id or b"")[:-1] != own:
+    if not (tick.schedule.job and tick.schedule.job.unique) and (seen.past.job_id or b"")[:-1] != own:
         tell(NO_TICK, seen.job, f"tick {tick.at_ms} of {life.name!r} started it, and has another job")
 
 

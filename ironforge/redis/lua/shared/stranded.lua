@@ -15,6 +15,14 @@ local function is_moving(id)
   return #items > 500
 end
 
+-- Whether another workflow that its schedule has started is to end first.
+local function is_behind(id)
+  local schedule = redis.pcall('HGET', stem .. 'runsof', id)
+  local first = schedule and redis.pcall('LINDEX', stem .. 'runs:' .. tostring(schedule), 0)
+  if type(schedule) == 'table' or type(first) == 'table' then return true end
+  return first and first ~= id and string.sub(redis.call('HGET', stem .. 'index', first) or '', 1, 2) == 'w:'
+end
+
 -- Whether it waits for nothing but for the workflow to begin.
 local function is_root(digits, number)
   local program = redis.pcall('HGET', stem .. 'graph:' .. digits, 'b')
@@ -38,7 +46,7 @@ end
 
 local function missing_of_whole(id, digits, head, letter, member, job)
   if letter == 'n' then return not is_moving(id) and 'count' end
-  if head.left > 0 or head.paused == 1 or redis.call('ZSCORE', stem .. 'finishing', id) then return end
+  if head.left > 0 or head.paused ~= 0 or redis.call('ZSCORE', stem .. 'finishing', id) then return end
   if member == '' then return 'finish' end
   local missing = missing_end(id, digits, member, job)
   return missing == 'ended' and 'finish' or missing
@@ -50,10 +58,11 @@ local function missing_start(id, digits, number, generation, letter, head)
   if is_due(item) or is_due(begin) then return end
   if letter == 'p' then return 'item', is_root(digits, number) and begin or item end
   if head.paused == 1 or head.stopped ~= 0 or redis.call('ZSCORE', stem .. 'ready', id .. place) then return end
+  if head.paused > 1 then return not is_behind(id) and 'turn' end
   return 'item', item
 end
 
--- What is missing, if anything: `item`, this one of `advance`; `ended`, that which says how its job ended; `finish`, one of
+-- What is missing, if anything: `turn`, nothing is in front of it for which it is held back; `item`, this one of `advance`; `ended`, that which says how its job ended; `finish`, one of
 -- `finishing`; `job`, the job is nowhere; `count`, its cells say that nothing can happen; `all`, it cannot be read.
 local function missing_of(id, digits, number, generation, letter, member, job)
   local progress = stem .. 'progress:' .. digits
