@@ -7,16 +7,10 @@
 --       bucket's seconds to live (0: none is kept) and its expiry in ms; its fairness key and its limits as the index says them;
 --       expired: 1 when it is cancelled for that, which is for the node alone once it has the job; told: what the index
 --       says from now on of one that runs, `c` or, where a limit preempts it, `p`; empty: that is left alone
---       schedule: absent, or that whose next run is to take its place: where it must be for that, and until when (ms; 0:
---       for ever) that run may start. Not from when on: it may be a moment early, and the run is not asked for again
--- USES  stem, count, delay, limits, holders, admission, turns, places, lines, enqueue, line_types, kind_line, vacate, withdraw, pending, unique, family, parent, waits
+--       schedule: absent, or that whose next run is to take its place, where it must be for that, and until when, as `kept` has it
+-- USES  stem, count, delay, limits, holders, admission, turns, places, lines, enqueue, line_types, kind_line, vacate, withdraw, pending, unique, family, parent, waits, kept
 -- Returns 'kept' when no run takes its place, 'moved' when it is no longer there, 'running' when its node was told, 'cancelled' when it will never run
-if schedule then
-  local time = redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  local is_over = tonumber(holds) > 0 and now > tonumber(holds)
-  if redis.pcall('HGET', stem .. 'upcoming', schedule) ~= upcoming or is_over then return 'kept' end
-end
+if schedule and is_kept(schedule, upcoming, holds) then return 'kept' end
 if redis.call('HGET', index, id) ~= location then return 'moved' end
 local runs = entry ~= '' and is_pending(stream, entry)
 local wait = string.sub(location, 1, 1) == 'w' and wait_of(id)

@@ -1,10 +1,13 @@
 #!lua flags=allow-oom
 -- Pauses, resumes or cancels a workflow. It may be repeated.
 -- KEYS  advance, finishing, stopping
--- ARGV  channel, id, what
+-- ARGV  channel, id, what, schedule, upcoming, holds
 --       what: pause, resume or cancel
--- USES  stem, types, clock, turns, family, progress, flow, go_on
--- Returns 1 or 0, whether it is paused; 'gone' where none of this id goes on, 'over' where it is too late to cancel it
+--       schedule: absent, or that whose next run is to take its place, where it must be for that, and until when, as `kept` has it
+-- USES  stem, types, clock, turns, family, progress, flow, go_on, kept
+-- Returns 1 or 0, whether it is paused; 'gone' where none of this id goes on, 'over' where it is too late to cancel it, 'kept' where
+--         no run takes its place
+if schedule and is_kept(schedule, upcoming, holds) then return 'kept' end
 local wrong = wrong_type(KEYS) or wrong_flow(id)
 if wrong then return wrong end
 local head = live_head(id)

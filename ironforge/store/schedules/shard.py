@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 from collections.abc import Sequence
 from typing import Final
 
@@ -23,6 +22,8 @@ from ironforge.store.schedules.contract import PastTick, ScheduleView, StoredSch
 from ironforge.store.schedules.firing import FireCall, Fired, Firing
 from ironforge.store.schedules.stored import Held, Position, encode, etag_of, past_tick
 from ironforge.store.schedules.ticking import Skipped
+from ironforge.store.workflows.steering import RedisSteering
+from ironforge.workflows.errors import WorkflowNotFound
 
 MAX_WHY: Final = 500
 
@@ -34,6 +35,7 @@ class ScheduleShard:
         self._keys = keys
         self._connection = connection
         self._located = LocatedJobs(settings, keys, connection)
+        self._steering = RedisSteering(settings, keys, connection)
         self._most = settings.max_schedules
         self.firing = Firing(settings, keys, shard, connection)
 
@@ -114,7 +116,12 @@ class ScheduleShard:
 
     async def fire_all(self, calls: Sequence[FireCall]) -> list[Fired | None]:
         """As `Firing.fire_all`, after what new runs cancel."""
-        await self._cancel([advance for call in calls for advance in call.advances if advance.ends])
+        try:
+            await self._cancel([advance for call in calls for advance in call.advances if advance.ends])
+        except RedisError as error:
+            if not is_wrong_type(error):
+                raise
+            return [None] * len(calls)  # each by itself, so that one run keeps no other schedule from its tick
         return await self.firing.fire_all(calls)
 
     async def give_back(self, advances: Sequence[Advance]) -> None:
@@ -134,8 +141,17 @@ class ScheduleShard:
         if not ending:
             return
         runs = await self._connection.call("HMGET", self._keys.index, *(advance.ends for advance in ending))
-        for advance in itertools.compress(ending, runs):
+        for advance, place in zip(ending, runs, strict=True):
             # Whatever has become of the schedule since: nothing that starts no run ends one.
             where: Command = (advance.held.name, advance.held.at, advance.holds_ms)
-            with contextlib.suppress(JobNotFound, InvalidState):
-                await self._located.cancel(advance.ends, unless_moved=where)
+            if place is not None:
+                with contextlib.suppress(JobNotFound, InvalidState):
+                    await self._end_run(advance.ends, place, where)
+
+    async def _end_run(self, run: bytes, place: bytes, where: Command) -> None:
+        """Its place says what it is: the schedule may have been defined anew since it started."""
+        if place.startswith(b"w:"):
+            with contextlib.suppress(WorkflowNotFound):  # a job that waits
+                await self._steering.cancel(run, unless_moved=where)
+                return
+        await self._located.cancel(run, unless_moved=where)

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from ironforge.errors import InvalidState
 from ironforge.job.record import Job, JobState, format_id
-from ironforge.redis.connection import Connection
+from ironforge.redis.connection import Command, Connection
 from ironforge.redis.keys import Keys
 from ironforge.redis.scripts import STEER_WORKFLOW
 from ironforge.settings import Settings
@@ -38,13 +38,17 @@ class RedisSteering:
     async def resume(self, workflow_id: bytes) -> WorkflowStatus:
         return await self._steer(workflow_id, "resume")
 
-    async def cancel(self, workflow_id: bytes) -> WorkflowStatus:
-        return await self._steer(workflow_id, "cancel")
+    async def cancel(self, workflow_id: bytes, *, unless_moved: Command = ()) -> WorkflowStatus:
+        """`unless_moved`: as for `LocatedJobs.cancel`."""
+        return await self._steer(workflow_id, "cancel", unless_moved)
 
-    async def _steer(self, workflow_id: bytes, what: _Steer) -> WorkflowStatus:
+    async def _steer(self, workflow_id: bytes, what: _Steer, unless_moved: Command = ()) -> WorkflowStatus:
         keys = STEER_WORKFLOW.keys(self._keys)
         for _ in range(CHASES):
-            reply = await self._connection.run(STEER_WORKFLOW, keys, [self._keys.signals, workflow_id, what])
+            words: Command = [self._keys.signals, workflow_id, what, *unless_moved]
+            reply = await self._connection.run(STEER_WORKFLOW, keys, words)
+            if reply == b"kept":
+                raise _refused(workflow_id, "running", what, "no other run takes its place")
             if reply == b"over":
                 raise _refused(workflow_id, "running", what, "its nodes have all ended")
             if reply != b"gone":
