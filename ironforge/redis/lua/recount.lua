@@ -10,6 +10,8 @@ if wrong then return wrong end
 local head = live_head(id)
 if not head or redis.call('GET', progress_of(id)) ~= seen then return 0 end
 redis.call('SET', progress_of(id), becomes)
+-- Whether somebody paused it, or the one in front of it holds it back, does not change.
+redis.call('SETRANGE', progress_of(id), PAUSED_AT, string.char(head.paused))
 head = live_head(id)
 for at = 5, #ARGV do
   redis.call('ZADD', advance, now, id .. 'g' .. ARGV[at] .. string.format('.%.0f', head.generation))

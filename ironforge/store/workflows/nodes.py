@@ -27,6 +27,8 @@ from ironforge.workflows.progress import Outcome
 _released: Final = struct.Struct(">HHI")
 # As msgpack has a number of 8 bytes.
 _LONG: Final = b"\xcf"
+# Where a job is put into its stream the server writes when that is, over this: the record has it nowhere else.
+_WRITTEN_OVER_MS: Final = 2**63 - 1
 
 
 class NodeJob(NamedTuple):
@@ -159,8 +161,7 @@ class NodeJobs:
             job,
             version=RECORD_VERSION,
             id=node_id(self._id, number, self._generation, job.id[-1]),
-            # Where it is put into its stream that is written over.
-            ready_ms=self._created_ms,
+            ready_ms=_WRITTEN_OVER_MS,
             parent=ParentRef(self._id, "", number, self._generation, apart, sources, name),
             tick=self._tick or job.tick,
         )

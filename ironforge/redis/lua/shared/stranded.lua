@@ -2,7 +2,7 @@
 -- id of the workflow, this in hexadecimal digits, number (-1: the whole), generation, letter of the state (of a whole: `o`,
 -- all its nodes have ended; `n`, its cells say that nothing can happen; `!`, it cannot be read), what `results` calls the
 -- node and id of its job (of a whole: of what undoes the last one; '': there is none).
-local LOOK, CELL = 7, 4
+local LOOK, CELL, MOST_RUNS = 7, 4, 1000
 
 local function is_due(item) return redis.call('ZSCORE', stem .. 'advance', item) end
 
@@ -15,12 +15,17 @@ local function is_moving(id)
   return #items > 500
 end
 
--- Whether another workflow that its schedule has started is to end first.
+-- Whether another workflow that its schedule has started before is to end first.
 local function is_behind(id)
   local schedule = redis.pcall('HGET', stem .. 'runsof', id)
-  local first = schedule and redis.pcall('LINDEX', stem .. 'runs:' .. tostring(schedule), 0)
-  if type(schedule) == 'table' or type(first) == 'table' then return true end
-  return first and first ~= id and string.sub(redis.call('HGET', stem .. 'index', first) or '', 1, 2) == 'w:'
+  local runs = type(schedule) == 'string' and redis.pcall('LRANGE', stem .. 'runs:' .. schedule, 0, MOST_RUNS) or {}
+  -- What is of the wrong type goes on once that is out of the way.
+  if type(schedule) == 'table' or runs.err then return true end
+  for _, run in ipairs(runs) do
+    if run == id then return false end
+    if string.sub(redis.call('HGET', stem .. 'index', run) or '', 1, 2) == 'w:' then return true end
+  end
+  return false
 end
 
 -- Whether it waits for nothing but for the workflow to begin.
