@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from ironforge.errors import IncompatibleRecord
+from ironforge.formats.bounds import MAX_TIME_MS
 from ironforge.job.checked_options import CheckedOptions
 from ironforge.job.record import RECORD_VERSION, Job, created_ms_of, decode, encode, format_id, shard_of, tail_of
 from ironforge.job.tick import JobTick
@@ -28,7 +29,7 @@ _released: Final = struct.Struct(">HHI")
 # As msgpack has a number of 8 bytes.
 _LONG: Final = b"\xcf"
 # Where a job is put into its stream the server writes when that is, over this: the record has it nowhere else.
-_WRITTEN_OVER_MS: Final = 2**63 - 1
+_WRITTEN_OVER_MS: Final = MAX_TIME_MS
 
 
 class NodeJob(NamedTuple):
