@@ -20,6 +20,7 @@ from ironforge.store.producer.admission import Admission
 from ironforge.store.steps.links import ShardLink
 from ironforge.store.workflows.again.forking import Forking
 from ironforge.store.workflows.again.retrying import Retrying
+from ironforge.store.workflows.again.superseding import Superseding
 from ironforge.store.workflows.contract import Fork
 from ironforge.store.workflows.finishing import Finishing
 from tests.store.kit import Cluster, job_in
@@ -168,7 +169,10 @@ async def failed(server: str) -> AsyncIterator[Flow]:
 async def test_a_workflow_is_retried_once_however_that_is_stopped(server: str, *, behind: bool) -> None:
     for at in itertools.count():
         async with failed(server) as flow:
-            retrying = Retrying(flow.cluster.settings, link_of(flow, Cut(at, behind=behind)), SHARDS)
+            link = link_of(flow, Cut(at, behind=behind))
+            others = flow.cluster.store_client.workflows._links[1:]  # type: ignore[attr-defined]
+            superseding = Superseding(flow.cluster.settings, [link, *others])
+            retrying = Retrying(flow.cluster.settings, link, SHARDS, superseding)
             most = flow.cluster.store_client.workflows._most  # type: ignore[attr-defined]
             is_whole = await is_done(lambda: retrying.retry(flow.id, most))  # noqa: B023 - at once
             with contextlib.suppress(InvalidState):
