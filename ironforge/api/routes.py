@@ -50,7 +50,8 @@ class Operation:
     JSON. `refusals`, `faults`: statuses with a problem, beside those that follow from the rest. `any_query`: query
     parameters are ignored. `example`: of the decoded body. `body`, by media type: of one that the handler reads itself,
     or takes apart. `audited`: what it does is written down under its id. `keyed`: it takes an idempotency key,
-    `conditional`: an ETag. `most_bytes` of a decoded body. `describes`: further members of its successful answers in
+    `conditional`: an ETag. `most_bytes` of a decoded body. `decode`: by which it is, so as to say more of what does not
+    fit; raises InvalidJob. `describes`: further members of its successful answers in
     OpenAPI.
     """
 
@@ -66,6 +67,7 @@ class Operation:
     audited: bool = False
     keyed: bool = False
     conditional: bool = False
+    decode: Callable[[bytes], Any] | None = None
     most_bytes: int = bodies.SMALL_BYTES
     describes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -111,16 +113,15 @@ class Operation:
             return decoder.type()
         bodies.media_type(request, bodies.JSON)
         if self.most_bytes == bodies.SMALL_BYTES or bodies.is_small(request):
-            return _decoded(decoder, await bodies.read(request))
+            return self._decoded(decoder, await bodies.read(request))
         large = request.app[LARGE_BODIES]
         with large.room(request) as room:
             body = await bodies.read(request, self.most_bytes, room)
-            return await large.in_thread(partial(_decoded, decoder, body))
+            return await large.in_thread(partial(self._decoded, decoder, body))
 
-
-def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
-    strict_json.canonical(body)
-    return requests.decode(decoder, body)
+    def _decoded(self, decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+        strict_json.canonical(body)
+        return requests.decode(decoder, body) if self.decode is None else self.decode(body)
 
 
 operation = Operation

@@ -9,10 +9,11 @@ from typing import Any, Generic, Unpack
 import msgspec
 
 from ironforge.client.limit_calls import JSON, Answer, LimitCalls
-from ironforge.job.json_values import encode, encode_payload
+from ironforge.job.json_values import encode
 from ironforge.job.options import in_words_of_json
 from ironforge.schedules.checks import check_schedule_name
-from ironforge.schedules.keywords import ScheduleKeywords, body_of
+from ironforge.schedules.keywords import ScheduleKeywords, body_of, start_of
+from ironforge.workflows.definition import Workflow
 
 
 class ScheduleCalls(LimitCalls[Answer], Generic[Answer]):
@@ -32,18 +33,20 @@ class ScheduleCalls(LimitCalls[Answer], Generic[Answer]):
         self,
         name: str,
         *,
-        kind: str,
+        kind: str | None = None,
         payload: object = None,
+        workflow: Workflow | Mapping[str, Any] | None = None,
         source: str = "",
         etag: str | None = None,
         **given: Unpack[ScheduleKeywords],
     ) -> Answer:
-        """Define a schedule, or define it anew: when it ticks, and the job that it submits then. As `schedule`.
+        """Define a schedule, or define it anew: when it ticks, and the job or the workflow that it submits then. As
+        `schedule`. `workflow`: instead of a kind, as `submit_workflow` takes it.
 
         `etag`: that of the schedule as it was seen; "": there must be none yet. Raises InvalidJob for one that is not
         right, ScheduleChanged, ScheduleConflict for one of another source, SerializationError before anything is sent.
         """
-        body = body_of(kind, encode_payload(payload), given)
+        body = body_of(start_of(kind, payload, workflow), given)
         query, headers = {"source": source or None}, {**JSON, **_condition(etag)}
         return self._answer(self._http.call("PUT", _path(name), query=query, body=body, headers=headers))
 
@@ -57,7 +60,7 @@ class ScheduleCalls(LimitCalls[Answer], Generic[Answer]):
         return self._answer(self._http.call("PUT", "/schedules", query=query, body=body, headers=JSON))
 
     def delete_schedule(self, name: str, *, etag: str | None = None) -> Answer:
-        """`{"name", "deleted"}`: jobs that it started go on. Raises ScheduleNotFound, ScheduleChanged."""
+        """`{"name", "deleted"}`: what it started goes on. Raises ScheduleNotFound, ScheduleChanged."""
         return self._answer(self._http.call("DELETE", _path(name), headers=_condition(etag)))
 
     def next_ticks(self, name: str, n: int = 10, *, after: datetime | str | None = None) -> Answer:
@@ -81,8 +84,8 @@ class ScheduleCalls(LimitCalls[Answer], Generic[Answer]):
         return self._answer(self._http.call("POST", f"{_path(name)}/resume"))
 
     def trigger_schedule(self, name: str) -> Answer:
-        """`{"outcome", "reason", "job_id"}`: its job starts now, as at a tick. Raises ScheduleNotFound and what
-        submitting the job raises."""
+        """`{"outcome", "reason", "job_id", "workflow_id"}`: its job or workflow starts now, as at a tick. Raises
+        ScheduleNotFound and what submitting it raises."""
         return self._answer(self._http.call("POST", f"{_path(name)}/trigger"))
 
     def backfill_schedule(
@@ -94,8 +97,8 @@ class ScheduleCalls(LimitCalls[Answer], Generic[Answer]):
         per_second: float = 1.0,
         dry_run: bool = False,
     ) -> Answer:
-        """`{"dry_run", "ticks": [{"at", "job_id"}]}`: its job starts for each of its ticks from `start` on and before
-        `end`, so many in a second. Raises ScheduleNotFound and what submitting the jobs raises."""
+        """`{"dry_run", "ticks": [{"at", "job_id", "workflow_id"}]}`: its job or workflow starts for each of its ticks
+        from `start` on and before `end`, so many a second. Raises ScheduleNotFound and what these submissions raise."""
         times = {"from": in_words_of_json(start), "to": in_words_of_json(end)}
         body = encode({**times, "per_second": per_second, "dry_run": dry_run}, "backfill")
         return self._answer(self._http.call("POST", f"{_path(name)}/backfill", body=body, headers=JSON))

@@ -10,8 +10,9 @@ from ironforge.handlers.extensions import Extensions, Function
 from ironforge.handlers.names import name_of
 from ironforge.schedules.checks import check_schedule_name
 from ironforge.schedules.definition import Schedule
-from ironforge.schedules.keywords import PolicyKeywords, ScheduleKeywords, schedule_of
+from ironforge.schedules.keywords import JobStart, PolicyKeywords, ScheduleKeywords, Start, schedule_of, start_of
 from ironforge.store import Submission
+from ironforge.workflows.definition import Workflow
 
 
 class Scheduling(Extensions):
@@ -30,7 +31,7 @@ class Scheduling(Extensions):
 
         def register(function: Function) -> Function:
             place = f"@forge.cron above the @forge.job of {name_of(function)}"
-            self._define(place, name, function, payload, {"cron": lines, **given})
+            self._define(place, name, lambda: self._job(function, payload), {"cron": lines, **given})
             return function
 
         return register
@@ -38,16 +39,24 @@ class Scheduling(Extensions):
     def schedule(
         self,
         name: str,
-        kind: str | Callable[..., Any],
+        kind: str | Callable[..., Any] | None = None,
         payload: object = None,
         /,
+        *,
+        workflow: Workflow | Mapping[str, Any] | None = None,
         **given: Unpack[ScheduleKeywords],
     ) -> None:
-        """Define a schedule, which nodes announce as they start. It submits a job of this kind, or of this handler, by
-        `cron`, a line or several, or every `every_seconds`; with the options of `submit`. Raises ConfigError for
-        anything wrong, with the field.
+        """Define a schedule, which nodes announce as they start. It submits a job of this kind, or of this handler,
+        with the options of `submit`, or instead a workflow, as `dag` makes it or as HTTP takes it: by `cron`, a line or
+        several, or every `every_seconds`. Raises ConfigError for anything wrong, with the field.
         """
-        self._define(f"schedule {name!r}", name, kind, payload, given)
+
+        def start() -> Start:
+            if kind is not None and workflow is None:
+                return self._job(kind, payload)
+            return start_of(None if kind is None else str(kind), payload, workflow)
+
+        self._define(f"schedule {name!r}", name, start, given)
 
     @property
     def schedules(self) -> Mapping[str, Schedule]:
@@ -57,14 +66,16 @@ class Scheduling(Extensions):
     def prepare(self, kind: str | Callable[..., Any], payload: object = None, /) -> Submission:
         raise NotImplementedError
 
-    def _define(
-        self, place: str, name: str | None, kind: str | Callable[..., Any], payload: object, given: Mapping[str, Any]
-    ) -> None:
+    def _job(self, kind: str | Callable[..., Any], payload: object) -> JobStart:
+        job = self.prepare(kind, payload).job
+        return JobStart(job.kind, job.payload)
+
+    def _define(self, place: str, name: str | None, start: Callable[[], Start], given: Mapping[str, Any]) -> None:
         self._check_open(place)
         try:
-            job = self.prepare(kind, payload).job
-            name = check_schedule_name(job.kind if name is None else name)
-            made = schedule_of(job.kind, job.payload, given)
+            started = start()
+            name = check_schedule_name(started.kind if name is None and isinstance(started, JobStart) else name or "")
+            made = schedule_of(started, given)
         except (InvalidJob, UnknownKind) as error:
             raise ConfigError(f"{place}: {error}") from None
         if name in self._schedules:

@@ -10,7 +10,7 @@ OUT_OF_TURN: Final = {
 }
 # Beside these there are the codes of what refused a job.
 SKIPPED: Final = {
-    "overlap": "its last job had not ended",
+    "overlap": "its last run had not ended",
     "missed": "nothing could start it in time",
     "paused": "it was paused",
     "redefined": "it was defined anew",

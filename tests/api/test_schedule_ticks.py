@@ -74,7 +74,7 @@ async def test_a_triggered_job_is_there_and_in_the_history(api: Any) -> None:
     assert (await api.call("GET", f"/jobs/{started['job_id']}")).body["payload"] == JOB["payload"]
     assert (await api.call("GET", "/schedules/report")).body["last_job_id"] == started["job_id"]
     skipped = (await api.call("POST", "/schedules/report/trigger")).body
-    assert skipped == {"outcome": "skipped", "reason": "overlap", "job_id": None}
+    assert skipped == {"outcome": "skipped", "reason": "overlap", "job_id": None, "workflow_id": None}
     newest, oldest = (await api.call("GET", "/schedules/report/history")).body["ticks"]
     assert (newest["outcome"], newest["reason"], newest["job_id"]) == ("skipped", "overlap", None)
     assert (oldest["outcome"], oldest["reason"], oldest["job_id"]) == ("started", "trigger", started["job_id"])
@@ -100,7 +100,9 @@ async def test_a_backfill_starts_a_job_for_each_tick_and_a_dry_run_none(api: Any
     dry = await api.call("POST", "/schedules/report/backfill", json={**asked, "dry_run": True})
     assert dry.body == {
         "dry_run": True,
-        "ticks": [{"at": at, "job_id": None, "local": at.replace(".000Z", "+00:00")} for at in hours],
+        "ticks": [
+            {"at": at, "job_id": None, "workflow_id": None, "local": at.replace(".000Z", "+00:00")} for at in hours
+        ],
     }
     assert (await api.call("GET", "/jobs")).body["jobs"] == []
     done = (await api.call("POST", "/schedules/report/backfill", json=asked)).body

@@ -51,6 +51,7 @@ async def test_all_that_is_told_of_one(api: Any) -> None:
         "paused": None,
         "next_at": "2030-01-01T00:00:00.000Z",
         "last_job_id": None,
+        "last_workflow_id": None,
         "problem": None,
     }
 

@@ -122,3 +122,38 @@ def test_of_one_that_cannot_be_read_all_is_new():
         'job.kind: (not given) -> "a"',
         "every_seconds: (not given) -> 60.0",
     ]
+
+
+WORKFLOW = """
+[schedules.report]
+every_seconds = 60
+
+[schedules.report.workflow]
+name = "report"
+nodes = [{ id = "fetch", kind = "web.fetch" }, { id = "send", kind = "mail.send", after = ["fetch"] }]
+"""
+
+
+def test_a_workflow_stands_in_a_file_too(tmp_path: Path):
+    _, schedules = read(tmp_path, "shop.toml", WORKFLOW)
+
+    assert schedules["report"]["workflow"] == {
+        "name": "report",
+        "nodes": [
+            {"id": "fetch", "kind": "web.fetch", "payload": None},
+            {"id": "send", "kind": "mail.send", "payload": None, "after": ["fetch"]},
+        ],
+    }
+
+
+def test_what_is_wrong_with_a_workflow_is_said_with_its_node(tmp_path: Path):
+    said = problem(tmp_path, "shop.toml", WORKFLOW.replace('["fetch"]', '["fetsh"]'))
+
+    assert said.startswith('shop.toml: schedules."report".workflow.nodes[1].after[0]: ')
+
+
+def test_nodes_that_changed_are_told_one_by_one(tmp_path: Path):
+    _, before = read(tmp_path, "shop.toml", WORKFLOW)
+    _, after = read(tmp_path, "shop.toml", WORKFLOW.replace("mail.send", "mail.post"))
+
+    assert changes(before["report"], after["report"]) == ['workflow.nodes[1].kind: "mail.send" -> "mail.post"']

@@ -18,6 +18,7 @@ TICK: dict[str, Any] = {
     "reason": "",
     "late_seconds": 0.004,
     "job_id": JOB_ID,
+    "workflow_id": None,
     "until": "2026-11-27T17:33:44.000Z",
     "count": 1,
     "local": "2026-11-27T18:33:44+01:00",
@@ -28,6 +29,7 @@ SCHEDULE: dict[str, Any] = {
     "words": "at 02:30 every day, Europe/Berlin",
     "next_at": "2040-01-31T12:00:00.000Z",
     "last_job_id": None,
+    "last_workflow_id": None,
     "paused": None,
     "problem": None,
 }
@@ -48,8 +50,9 @@ def lines(table: Table) -> list[str]:
             {"reason": "backfill", "count": 3},
             f"0.0s started {JOB_ID} 3 ticks (backfilled)",
         ),
-        ({"outcome": "skipped", "job_id": None, "reason": "overlap"}, "skipped (its last job had not ended)"),
+        ({"outcome": "skipped", "job_id": None, "reason": "overlap"}, "skipped (its last run had not ended)"),
         ({"outcome": "skipped", "job_id": None, "reason": "queue_full"}, "skipped (queue_full)"),
+        ({"job_id": None, "workflow_id": JOB_ID}, f"0.0s started workflow {JOB_ID}"),
         (
             {
                 "outcome": "skipped",
@@ -84,8 +87,9 @@ def test_how_a_schedule_stands(schedule: dict[str, Any], state: str):
     assert row[header.index("STATE") :].split()[0] == state
 
 
-def test_when_it_last_started_a_job():
-    shown = lines(views.listed([{**SCHEDULE, "last_job_id": format_id(new_id())}]))
+@pytest.mark.parametrize("what", ["last_job_id", "last_workflow_id"])
+def test_when_it_last_started(what: str):
+    shown = lines(views.listed([{**SCHEDULE, what: format_id(new_id())}]))
 
     assert "s ago" in shown[1]
 
@@ -122,17 +126,17 @@ def test_a_tick_that_is_over_is_not_told_as_one_of_now():
 @pytest.mark.parametrize(
     ("times", "dry_run", "expected"),
     [
-        ([], False, "it has no tick in this time: no job starts"),
+        ([], False, "it has no tick in this time: nothing starts"),
         (["2020-01-31T12:00:00Z"], False, "1 job submitted: the last starts in 0.0s"),
         (
             ["2020-01-31T12:00:00Z", "2140-01-31T12:00:00Z", "2140-02-01T12:00:00Z"],
             True,
-            "3 jobs would start within 4.0s\nwarning: 2 of these ticks are still to come, and start a job again then",
+            "3 runs would start within 4.0s\nwarning: 2 of these ticks are still to come, and start one again then",
         ),
     ],
 )
 def test_what_a_backfill_does(times: list[str], *, dry_run: bool, expected: str):
-    assert views.backfill_words([{"at": time} for time in times], 0.5, dry_run=dry_run) == expected
+    assert views.backfill_words([{"at": time, "workflow_id": None} for time in times], 0.5, dry_run=dry_run) == expected
 
 
 def test_a_long_name_does_not_cut_what_a_schedule_says():

@@ -155,7 +155,7 @@ def test_a_trigger_that_starts_no_job_says_why(dev: Dev, client: Client):
     again = dev.ironforge("schedules", "trigger", "shop.nightly")
 
     assert (again.returncode, again.stdout) == (5, "")
-    assert again.stderr == "shop.nightly starts no job: its last job had not ended\n"
+    assert again.stderr == "shop.nightly starts nothing: its last run had not ended\n"
 
 
 def test_a_backfill_tells_what_it_will_do_and_does_it(dev: Dev, client: Client):
@@ -164,7 +164,7 @@ def test_a_backfill_tells_what_it_will_do_and_does_it(dev: Dev, client: Client):
     asked = ("schedules", "backfill", "shop.nightly", *days)
     tried = dev.ironforge(*asked, "--dry-run")
 
-    assert tried.stderr == "3 jobs would start within 2.0s\n"
+    assert tried.stderr == "3 runs would start within 2.0s\n"
     assert [line.rstrip() for line in tried.stdout.splitlines()][1:] == [
         "Sun 2026-11-01 09:00:00Z",
         "Mon 2026-11-02 09:00:00Z",
@@ -268,3 +268,23 @@ def test_an_api_that_is_away_is_3(tmp_path: Path):
 def test_its_help_names_no_flag_that_it_does_not_have(dev: Dev):
     assert "run-at" not in dev.ironforge("schedules", "put", "--help").stdout
     assert "run-at" in dev.ironforge("submit", "--help").stdout
+
+
+def test_a_schedule_of_a_workflow_says_what_it_starts(dev: Dev, client: Client, tmp_path: Path):
+    file = tmp_path / "report.toml"
+    file.write_text('name = "report"\nnodes = [{ id = "a", kind = "demo.echo" }, { id = "b", kind = "demo.echo" }]\n')
+    made = dev.json("schedules", "put", "shop.report", "--workflow", str(file), "--cron", "0 9 1 1 *")
+    assert [node["id"] for node in made["schedule"]["workflow"]["nodes"]] == ["a", "b"]
+
+    workflow_id = dev.ironforge("schedules", "trigger", "shop.report").stdout.strip()
+    shown = dev.ironforge("schedules", "show", "shop.report").stdout
+    assert "  workflow: report, 2 nodes\n" in shown
+    assert f"  last workflow: {workflow_id}, " in shown
+    assert f"started workflow {workflow_id} (triggered)" in " ".join(shown.split())
+    drawn = dev.ironforge("workflows", "show", workflow_id).stdout
+    assert "of schedule shop.report, tick " in drawn
+
+
+def test_a_schedule_starts_a_job_or_a_workflow(dev: Dev):
+    done = dev.ironforge("schedules", "put", "shop.report", "--cron", "0 9 1 1 *")
+    assert done.stderr == "ironforge: job: the schedule has neither a kind nor a workflow: give one of them\n"

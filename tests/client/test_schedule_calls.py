@@ -12,6 +12,7 @@ from ironforge import AsyncClient, Client
 from ironforge.errors import InvalidJob, SerializationError
 from ironforge.schedules.definition import CatchUp
 from ironforge.schedules.errors import ScheduleChanged, ScheduleConflict, ScheduleNotFound
+from ironforge.workflows import chain, dag, node
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -125,3 +126,19 @@ async def test_a_refusal_says_what_to_give_instead(client: AsyncClient) -> None:
 async def test_what_is_no_number_is_not_left_out(client: AsyncClient, field: str) -> None:
     with pytest.raises(SerializationError, match=f"schedule.{field}: NaN is not a JSON number"):
         await client.put_schedule("report", kind="k", cron="0 9 * * *", **{field: float("nan")})  # type: ignore[arg-type]
+
+
+async def test_a_workflow_is_started_at_each_tick(client: AsyncClient) -> None:
+    built = dag("report", chain(node("web.fetch"), node("mail.send")))
+    made = await client.put_schedule("report", workflow=built, every_seconds=3600, start=START)
+    again = await client.put_schedule("report", workflow=made["schedule"]["workflow"], every_seconds=3600, start=START)
+    assert again["etag"] == made["etag"]
+    started = await client.trigger_schedule("report")
+    assert (await client.workflow(started["workflow_id"]))["name"] == "report"
+
+
+async def test_a_schedule_starts_one_of_both(client: AsyncClient) -> None:
+    with pytest.raises(InvalidJob, match="neither a kind nor a workflow"):
+        await client.put_schedule("report", every_seconds=60)
+    with pytest.raises(InvalidJob, match="both a kind and a workflow"):
+        await client.put_schedule("report", kind="k", workflow={"name": "w", "nodes": []}, every_seconds=60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,9 +11,11 @@ import msgspec
 import pytest
 
 from ironforge import ConfigError, Forge, Unique, Use
+from ironforge.handlers.announcements import schedules_of
 from ironforge.job.record import Priority
 from ironforge.job.request import JobRequest
 from ironforge.schedules.definition import CatchUp, Schedule
+from ironforge.workflows import chain, dag, node
 
 WEEKDAYS = "0 9 * * 1-5"
 
@@ -153,3 +156,39 @@ def test_none_is_defined_once_a_node_runs() -> None:
     forge.freeze()
     with pytest.raises(ConfigError, match="no more registrations"):
         forge.cron(WEEKDAYS)(report)
+
+
+def test_a_workflow_as_it_is_built_is_started_too() -> None:
+    forge, _ = with_report()
+    built = dag("reports", chain(node("report", {"month": 1}, id="one"), node("report", {"month": 2}, id="two")))
+    forge.schedule("reports", workflow=built, cron=WEEKDAYS, overlap="queue_one")
+    assert forge.schedules == {"reports": Schedule(cron=(WEEKDAYS,), overlap="queue_one", workflow=built)}
+    [announced] = schedules_of(forge)
+    assert announced.name == "reports"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, "neither a kind nor a workflow"),
+        ({"workflow": {"name": "w", "nodes": []}}, "schedule 'reports': workflow.nodes: there are 0"),
+        ({"workflow": {"name": "w", "nodes": [{"id": "a", "kind": 1}]}}, "workflow.nodes[0].kind: Expected"),
+    ],
+)
+def test_what_is_wrong_with_a_workflow_is_told_with_its_place(given: dict[str, Any], told: str) -> None:
+    forge, _ = with_report()
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        forge.schedule("reports", cron=WEEKDAYS, **given)
+
+
+def test_a_payload_of_a_node_that_its_handler_does_not_take() -> None:
+    forge, _ = with_report()
+    forge.schedule("reports", workflow=dag("reports", node("report", {"month": "May"}, id="one")), cron=WEEKDAYS)
+    with pytest.raises(ConfigError, match=r"schedule 'reports': .*month"):
+        schedules_of(forge)
+
+
+def test_a_kind_beside_a_workflow() -> None:
+    forge, report = with_report()
+    with pytest.raises(ConfigError, match="both a kind and a workflow"):
+        forge.schedule("reports", report, workflow=dag("reports", node("report")), cron=WEEKDAYS)

@@ -30,17 +30,19 @@ from ironforge.api.schemas.schedules import (
     WarningAnswer,
 )
 from ironforge.api.scope import RequestScope
+from ironforge.auth.caller import MAX_QUEUES
+from ironforge.errors import InvalidJob
 from ironforge.formats.numbers import shown
 from ironforge.formats.timestamps import now_ms
 from ironforge.job.checks import check_name, check_note, check_until
-from ironforge.job.mismatch import mismatch, within
+from ironforge.job.mismatch import within
 from ironforge.job.options import JobOptions
 from ironforge.schedules.checks import check_schedule_name
+from ironforge.schedules.decoding import decode_schedule
 from ironforge.schedules.definition import Schedule
 from ironforge.schedules.errors import ScheduleNotFound
 from ironforge.store.schedules.contract import CODE, ScheduleView, jobs_of, queues_of
 
-_DECODER: Final = msgspec.json.Decoder(Schedule)
 # How many are looked at for one page of those of one source.
 _MOST_LOOKED_AT: Final = 5_000
 _EXAMPLE: Final = {
@@ -122,6 +124,7 @@ async def get_schedule(request: web.Request, scope: RequestScope) -> web.Respons
     audited=True,
     conditional=True,
     most_bytes=bodies.MAX_BODY_BYTES,
+    decode=decode_schedule,
     describes=_ETAG,
 )
 async def put_schedule(request: web.Request, scope: RequestScope, query: SourceQuery, body: Schedule) -> web.Response:
@@ -201,9 +204,9 @@ def _schedules_in(body: ApplyParts) -> dict[str, Schedule]:
     found = {}
     for name, text in body.schedules.items():
         try:
-            found[name] = _DECODER.decode(text)
-        except msgspec.ValidationError as error:
-            raise within(f"schedules.{name}", mismatch(str(error), Schedule)) from None
+            found[name] = decode_schedule(text)
+        except InvalidJob as error:
+            raise within(f"schedules.{name}", error) from None
     return found
 
 
@@ -230,9 +233,10 @@ def _expected(request: web.Request, before: str) -> str | None:
 
 
 def note_queue(request: web.Request, scope: RequestScope, view: ScheduleView) -> None:
-    """For the audit trail: where its jobs go."""
+    """For the audit trail: where its jobs go; of more queues than a key may have, none."""
     if view.stored is not None:
-        request[QUEUES] = queues_of(view.stored.schedule, scope.services.kinds.known)
+        queues = queues_of(view.stored.schedule, scope.services.kinds.known)
+        request[QUEUES] = queues if len(queues) <= MAX_QUEUES else ()
 
 
 def _stands(request: web.Request, scope: RequestScope, view: ScheduleView, status: int = 200) -> web.Response:

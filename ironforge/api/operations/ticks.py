@@ -1,4 +1,4 @@
-"""The operations on the ticks of a schedule: those to come, those that were, and jobs that it starts out of turn."""
+"""The operations on the ticks of a schedule: those to come, those that were, and what it starts out of turn."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from ironforge.api.operations.schedules import name_in, note_queue
 from ironforge.api.parsing.large_bodies import LARGE_BODIES
 from ironforge.api.responses import answer
 from ironforge.api.routes import TARGETS, operation
-from ironforge.api.schemas.schedule_views import next_tick, past_tick, trigger_answer, zone_of
+from ironforge.api.schemas.schedule_views import backfilled_tick, next_tick, past_tick, trigger_answer, zone_of
 from ironforge.api.schemas.schedules import (
     MAX_NEXT,
     MAX_PER_SECOND,
     MIN_PER_SECOND,
     BackfillAnswer,
-    BackfilledTick,
     BackfillRequest,
     HistoryAnswer,
     HistoryQuery,
@@ -25,14 +24,12 @@ from ironforge.api.schemas.schedules import (
     NextQuery,
     TriggerAnswer,
 )
-from ironforge.api.schemas.views import rfc3339
 from ironforge.api.scope import RequestScope
 from ironforge.errors import InvalidJob
 from ironforge.formats.timestamps import now_ms
 from ironforge.job.checks import check_duration, check_moment, check_whole
-from ironforge.job.record import format_id
 from ironforge.schedules.checks import check_in_range
-from ironforge.schedules.ticks import local_time, looked_for, ticks
+from ironforge.schedules.ticks import looked_for, ticks
 from ironforge.store.schedules.contract import readable
 
 
@@ -57,7 +54,7 @@ async def list_past_ticks(request: web.Request, scope: RequestScope, query: Hist
     last = cursors.open(query.cursor, *purpose)
     in_zone = zone_of(await scope.schedules.get(name))
     rows = [past_tick(past, in_zone) for past in await scope.schedules.history(name)]
-    places = [f"{row.at} {row.outcome} {row.reason} {row.job_id}" for row in rows]
+    places = [f"{row.at} {row.outcome} {row.reason} {row.job_id or row.workflow_id}" for row in rows]
     # What fell out of the history meanwhile was at its end.
     start = 0 if last is None else places.index(last) + 1 if last in places else len(rows)
     following = start + query.limit
@@ -74,7 +71,7 @@ async def list_past_ticks(request: web.Request, scope: RequestScope, query: Hist
     audited=True,
 )
 async def trigger_schedule(request: web.Request, scope: RequestScope) -> web.Response:
-    """Start the job of a schedule now, as a tick would."""
+    """Start the job or workflow of a schedule now, as a tick would."""
     name = name_in(request)
     note_queue(request, scope, await scope.schedules.get(name))
     return answer(trigger_answer(await scope.schedules.trigger(name)))
@@ -90,7 +87,7 @@ async def trigger_schedule(request: web.Request, scope: RequestScope) -> web.Res
     audited=True,
 )
 async def backfill_schedule(request: web.Request, scope: RequestScope, body: BackfillRequest) -> web.Response:
-    """Start a job for each tick of a schedule in a time that is over, or to come."""
+    """Start a job or a workflow for each tick of a schedule in a time that is over, or to come."""
     name, start, end = name_in(request), _moment("from", body.start), _moment("to", body.end)
     check_duration("per_second", body.per_second, MIN_PER_SECOND, MAX_PER_SECOND)
     if end <= start:
@@ -103,9 +100,9 @@ async def backfill_schedule(request: web.Request, scope: RequestScope, body: Bac
     if body.dry_run:
         request[TARGETS] = []
     in_zone = zone_of(view)
+    is_workflow = view.stored is not None and view.stored.schedule.workflow is not None
     shown = [
-        BackfilledTick(rfc3339(at_ms), None if body.dry_run else format_id(job_id), local_time(at_ms, in_zone))
-        for at_ms, job_id in found
+        backfilled_tick(at_ms, None if body.dry_run else started, is_workflow, in_zone) for at_ms, started in found
     ]
     return answer(BackfillAnswer(body.dry_run, shown))
 

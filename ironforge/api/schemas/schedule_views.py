@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSimError
 
 from ironforge.api.schemas.schedules import (
+    BackfilledTick,
     PastTickAnswer,
     PauseAnswer,
     ScheduleAnswer,
@@ -38,7 +40,7 @@ def schedule_answer(view: ScheduleView, warnings: Sequence[WarningAnswer] = ()) 
         updated_at=optional_rfc3339(stored.updated_ms if stored else None),
         paused=_pause(stored) if stored else None,
         next_at=optional_rfc3339(view.next_ms),
-        last_job_id=_id(view.last_job),
+        **_ids(view.last_job, view.last_is_workflow, "last_"),
         problem=view.problem or None,
         etag=view.etag,
         warnings=list(warnings),
@@ -59,7 +61,7 @@ def past_tick(past: PastTick, in_zone: ZoneInfo) -> PastTickAnswer:
         outcome=past.outcome,
         reason=past.reason,
         late_seconds=past.late_ms / 1000,
-        job_id=_id(past.job_id),
+        **_ids(past.job_id, past.is_workflow),
         until=rfc3339(until_ms),
         count=past.ticks,
         local=local_time(past.at_ms, in_zone),
@@ -76,7 +78,12 @@ def zone_of(view: ScheduleView) -> ZoneInfo:
 
 
 def trigger_answer(fired: Fired) -> TriggerAnswer:
-    return TriggerAnswer(fired.outcome, fired.reason, _id(fired.job_id))
+    return TriggerAnswer(fired.outcome, fired.reason, **_ids(fired.job_id, fired.is_workflow))
+
+
+def backfilled_tick(at_ms: int, started: bytes | None, is_workflow: bool, in_zone: ZoneInfo) -> BackfilledTick:
+    """`started`: the id of what does; None: nothing does."""
+    return BackfilledTick(at=rfc3339(at_ms), **_ids(started, is_workflow), local=local_time(at_ms, in_zone))
 
 
 def _words(schedule: Schedule) -> str:
@@ -93,5 +100,7 @@ def _pause(stored: StoredSchedule) -> PauseAnswer | None:
     return PauseAnswer(pause.note, pause.by, rfc3339(pause.since_ms), optional_rfc3339(pause.until_ms))
 
 
-def _id(job_id: bytes | None) -> str | None:
-    return None if job_id is None else format_id(job_id)
+def _ids(started: bytes | None, is_workflow: bool, of: str = "") -> dict[str, Any]:
+    """The members that name what a tick started."""
+    shown = None if started is None else format_id(started)
+    return {f"{of}job_id": None if is_workflow else shown, f"{of}workflow_id": shown if is_workflow else None}

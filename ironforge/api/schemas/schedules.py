@@ -82,7 +82,7 @@ class PauseRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class BackfillRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """For which of its ticks a job starts, and how many of them in a second."""
+    """For which of its ticks a job or a workflow starts, and how many of them in a second."""
 
     start: Annotated[str, Meta(extra_json_schema={"format": "date-time"}, description="one at this time counts")] = (
         msgspec.field(name="from")
@@ -131,6 +131,7 @@ class ScheduleAnswer(msgspec.Struct):
     paused: PauseAnswer | None
     next_at: Annotated[Time | None, Meta(description="time of its next tick; null: there is none")]
     last_job_id: Annotated[JobId | None, Meta(description="the job that it started last")]
+    last_workflow_id: Annotated[JobId | None, Meta(description="or the workflow")]
     problem: str | None
     etag: Annotated[str, Meta(description="changes with what it says; as in the header `ETag`")]
     warnings: list[WarningAnswer]
@@ -154,7 +155,7 @@ class SchedulePage(msgspec.Struct):
 
 
 class DeletedSchedule(msgspec.Struct):
-    """Jobs that it started go on."""
+    """What it started goes on."""
 
     name: str
     deleted: bool
@@ -193,11 +194,12 @@ class PastTickAnswer(msgspec.Struct):
         str,
         Meta(
             description=f"of a start: empty, {' or '.join(OUT_OF_TURN)}; of a skip: {', '.join(SKIPPED)}, or the code "
-            "of what refused its job"
+            "of what refused its job or workflow"
         ),
     ]
     late_seconds: Annotated[float, Meta(description="after the time at which it was to fire")]
     job_id: Annotated[JobId | None, Meta(description="the job, of several the last one")]
+    workflow_id: Annotated[JobId | None, Meta(description="or the workflow")]
     until: Annotated[Time, Meta(description="time of the last of them")]
     count: int
     local: Annotated[str, Meta(description="`at` by the clock of its time zone")]
@@ -212,18 +214,20 @@ class HistoryAnswer(msgspec.Struct):
 
 
 class TriggerAnswer(msgspec.Struct):
-    """`reason` of a skip: overlap, as its last job has not ended."""
+    """`reason` of a skip: overlap, as its last job or workflow has not ended."""
 
     outcome: Outcome
     reason: str
     job_id: JobId | None
+    workflow_id: JobId | None
 
 
 class BackfilledTick(msgspec.Struct):
-    """`job_id` is null in a dry run."""
+    """`job_id` and `workflow_id` are null in a dry run."""
 
     at: Time
     job_id: JobId | None
+    workflow_id: JobId | None
     local: Local
 
 

@@ -37,6 +37,7 @@ from ironforge.api.schemas.operator import (
 )
 from ironforge.job import options
 from ironforge.job.record import LABELS, PriorityLabel, format_id
+from ironforge.job.tick import JobTick
 from ironforge.job.tracebacks import AttemptError
 from ironforge.steps import names
 from ironforge.steps.journal import EntryKind, RecordedStep
@@ -99,7 +100,7 @@ def job_answer(view: JobView) -> JobAnswer:
         reason=job.reason or None,
         cancel_requested=view.cancel_requested,
         app_version=job.app_version or None,
-        schedule=job.tick and JobTickAnswer(job.tick.schedule, rfc3339(job.tick.at_ms)),
+        schedule=tick_answer(job.tick),
         parent=_parent(job.parent),
         workflow=_workflow(job.parent),
         steps=None,
@@ -255,6 +256,11 @@ def stored_json(stored: bytes) -> msgspec.Raw:
 
 def rfc3339(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def tick_answer(tick: JobTick | None) -> JobTickAnswer | None:
+    """Of a job or a workflow that is from a schedule."""
+    return None if tick is None else JobTickAnswer(tick.schedule, rfc3339(tick.at_ms))
 
 
 def optional_rfc3339(ms: int | None) -> str | None:

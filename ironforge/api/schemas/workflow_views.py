@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ironforge.api.schemas.views import optional_rfc3339, rfc3339, stored_json
+from ironforge.api.schemas.views import optional_rfc3339, rfc3339, stored_json, tick_answer
 from ironforge.api.schemas.workflows import (
     CompensationAnswer,
     ItemsAnswer,
@@ -28,6 +28,7 @@ def workflow_answer(view: WorkflowView) -> WorkflowAnswer:
         ended_at=optional_rfc3339(view.ended_ms),
         reason=view.reason or None,
         by=view.by,
+        schedule=tick_answer(view.tick),
         retries=view.generation,
         nodes=[_node(node, place) for node, place in zip(view.nodes, places, strict=True)],
         workflow=view.document,
@@ -72,4 +73,5 @@ def _summary(row: WorkflowRow) -> WorkflowSummary:
         by=row.by,
         nodes=row.nodes,
         left=row.left,
+        schedule=tick_answer(row.tick),
     )

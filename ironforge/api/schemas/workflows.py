@@ -7,12 +7,13 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from ironforge.api.schemas.jobs import DEFAULT_PAGE, Cursor, JobId, Time, UnknownKinds, page_size
+from ironforge.api.schemas.jobs import DEFAULT_PAGE, Cursor, JobId, JobTickAnswer, Time, UnknownKinds, page_size
 from ironforge.job.checks import NAME_PATTERN
 from ironforge.workflows.definition import Workflow
 from ironforge.workflows.states import NodeState, WorkflowStatus
 
 Reason = Annotated[str | None, Meta(description="why it failed or was cancelled")]
+FromSchedule = Annotated[JobTickAnswer | None, Meta(description="that it is from; null: from none")]
 By = Annotated[str, Meta(description="who submitted it; empty: not known")]
 
 # --------------------------------------------------------------------------- requests
@@ -77,6 +78,7 @@ class WorkflowSummary(msgspec.Struct):
     by: By
     nodes: int
     left: int
+    schedule: FromSchedule
 
 
 class WorkflowPage(msgspec.Struct):
@@ -140,6 +142,7 @@ class WorkflowAnswer(msgspec.Struct):
     ended_at: Time | None
     reason: Reason
     by: By
+    schedule: FromSchedule
     retries: Annotated[int, Meta(description="how often it was retried")]
     nodes: list[WorkflowNodeAnswer]
     workflow: Annotated[Workflow, Meta(description="the document, as it was submitted")]

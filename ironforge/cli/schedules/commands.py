@@ -14,6 +14,7 @@ from ironforge.cli.job_flags import takes_job_options
 from ironforge.cli.jobs import Cursor, connected, payload_of
 from ironforge.cli.schedules import views
 from ironforge.cli.schedules.flags import takes_schedule
+from ironforge.cli.workflows.commands import read_workflow
 from ironforge.errors import InvalidJob
 from ironforge.job.options import JobKeywords
 from ironforge.settings import Settings
@@ -77,12 +78,18 @@ def show(name: Name, as_json: AsJson = False, *, settings: Settings) -> None:
 @takes_schedule
 def put(
     name: Name,
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="what to run, such as report.build")],
+    kind: Annotated[
+        str | None, typer.Argument(metavar="[KIND]", help="what to run, such as report.build; or --workflow")
+    ] = None,
     payload: Annotated[
         str,
         typer.Argument(metavar="[PAYLOAD_JSON]", help="the handler's arguments as JSON; `-` reads them from stdin"),
     ] = "null",
     *,
+    workflow: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="TOML or JSON, as `ironforge workflows submit` takes it; `-` reads JSON"),
+    ] = None,
     schedule: dict[str, Any],
     options: JobKeywords,
     source: Annotated[str, typer.Option(help="what owns it, and alone may change it; default: nothing does")] = "",
@@ -90,10 +97,17 @@ def put(
     as_json: AsJson = False,
     settings: Settings,
 ) -> None:
-    """Define a schedule, or define it anew: when it ticks, by --cron or --every-seconds, and the job that it starts."""
+    """Define a schedule, or define it anew: when it ticks, by --cron or --every-seconds, and what it starts."""
     with connected(settings) as client:
         answer = client.put_schedule(
-            name, kind=kind, payload=payload_of(payload), source=source, etag=etag, **schedule, **options
+            name,
+            kind=kind,
+            payload=None if payload == "null" else payload_of(payload),
+            workflow=None if workflow is None else read_workflow(workflow),
+            source=source,
+            etag=etag,
+            **schedule,
+            **options,
         )
     if not as_json:
         views.warn(answer)
@@ -209,16 +223,17 @@ def resume(name: Name, as_json: AsJson = False, *, settings: Settings) -> None:
 @schedules.command("trigger", epilog=output.EXIT_CODES)
 @takes_settings(Command.CLIENT)
 def trigger(name: Name, as_json: AsJson = False, *, settings: Settings) -> None:
-    """Start its job now, also while it is paused. Prints the job's id."""
+    """Start its job or workflow now, also while it is paused. Prints the id."""
     with connected(settings) as client:
         answer = client.trigger_schedule(name)
     skipped = answer["outcome"] == "skipped"
-    words = f"{name} starts no job: {views.reason(answer['reason'])}" if skipped else f"{name} starts a job"
+    what = "workflow" if answer["workflow_id"] else "job"
+    words = f"{name} starts nothing: {views.reason(answer['reason'])}" if skipped else f"{name} starts a {what}"
     output.report(answer, words, as_json=as_json)
     if skipped:
         raise typer.Exit(output.CONFLICT)
     if not as_json:
-        output.line(answer["job_id"])
+        output.line(answer["job_id"] or answer["workflow_id"])
 
 
 @schedules.command("backfill", epilog=output.EXIT_CODES)
@@ -228,12 +243,12 @@ def backfill(
     *,
     start: Annotated[str, typer.Option("--from", help="a time with a zone; a tick at this time counts")],
     end: Annotated[str, typer.Option("--to", help="a time with a zone; a tick at this time does not count")],
-    per_second: Annotated[float, typer.Option(help="jobs that start in a second")] = 1.0,
+    per_second: Annotated[float, typer.Option(help="jobs or workflows that start in a second")] = 1.0,
     dry_run: DryRun = False,
     as_json: AsJson = False,
     settings: Settings,
 ) -> None:
-    """Start its job for each of its ticks in a time that is over, or that it was not there."""
+    """Start its job or workflow for each of its ticks in a time that is over, or that it was not there."""
     with connected(settings) as client:
         answer = client.backfill_schedule(name, start, end, per_second=per_second, dry_run=dry_run)
     if not as_json and answer["ticks"]:
@@ -244,7 +259,7 @@ def backfill(
 @schedules.command("delete", epilog=output.EXIT_CODES)
 @takes_settings(Command.CLIENT)
 def delete(name: Name, *, etag: Etag = None, as_json: AsJson = False, settings: Settings) -> None:
-    """Delete a schedule with its history; jobs that it started go on."""
+    """Delete a schedule with its history; what it started goes on."""
     with connected(settings) as client:
         answer = client.delete_schedule(name, etag=etag)
     if not as_json:

@@ -12,10 +12,11 @@ from ironforge.cli.documents import read_document
 from ironforge.errors import InvalidJob
 from ironforge.job.mismatch import mismatch
 from ironforge.schedules.checks import check_schedule
-from ironforge.schedules.definition import Schedule
+from ironforge.schedules.decoding import decode_schedule
 
 _SHOWN_CHARACTERS: Final = 60
 _NOT_GIVEN: Final = "(not given)"
+_NODES: Final = "workflow.nodes"
 
 
 class ScheduleFile(NamedTuple):
@@ -59,11 +60,7 @@ def changes(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[
 
 
 def _schedule(raw: msgspec.Raw) -> dict[str, Any]:
-    try:
-        schedule = check_schedule(msgspec.json.decode(raw, type=Schedule))
-    except msgspec.ValidationError as error:
-        raise mismatch(str(error), Schedule) from None
-    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(schedule))
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(check_schedule(decode_schedule(raw))))
     return plain
 
 
@@ -82,11 +79,13 @@ def _wrong(message: str) -> InvalidJob:
 
 
 def _flat(schedule: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields with those of its job and of what it catches up."""
+    """Fields with those of its job, of its workflow with each node, and of what it catches up."""
     flat: dict[str, Any] = {}
     for field, value in schedule.items():
         inner = value if isinstance(value, Mapping) else {}
         flat |= {f"{field}.{name}": each for name, each in inner.items()} or {field: value}
+    for number, node in enumerate(flat.pop(_NODES, ())):
+        flat |= {f"{_NODES}[{number}].{name}": each for name, each in node.items()}
     return flat
 
 

@@ -14,7 +14,8 @@ from ironforge.cli.generated_flags import flag, with_flags
 from ironforge.formats.numbers import shown as number
 from ironforge.schedules.definition import CatchUp, Schedule
 
-_JOB: Final = "job"
+# What it starts, which arguments say.
+_STARTS: Final = ("job", "workflow")
 _CATCH_UP: Final = "catch_up"
 # --catch-up all --catch-up-most 10
 _CATCH_UP_FLAGS: Final = {
@@ -23,7 +24,7 @@ _CATCH_UP_FLAGS: Final = {
 
 
 def takes_schedule(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command a flag for each field but the job; its own parameter `schedule` receives those that were given."""
+    """Give a command a flag for each field but what it starts; its own parameter `schedule` receives those given."""
     return with_flags(command, "schedule", _flags(), _given)
 
 
@@ -39,7 +40,7 @@ def _flags() -> list[inspect.Parameter]:
         if field.name == _CATCH_UP:
             parts = msgspec.structs.fields(CatchUp)
             flags += [_flag(part, _CATCH_UP_FLAGS[part.name], "late ticks: ") for part in parts]
-        elif field.name != _JOB:
+        elif field.name not in _STARTS:
             flags.append(_flag(field, field.name))
     return flags
 

@@ -26,7 +26,7 @@ def listed(schedules: Sequence[Mapping[str, Any]]) -> Table:
         (
             one["name"],
             f"in {output.until(one['next_at'])}" if one["next_at"] and not one["paused"] else "",
-            _last(one["last_job_id"]),
+            _last(_started(one, "last_")),
             _state(one),
             one["words"] or one["problem"],
         )
@@ -43,18 +43,21 @@ def in_a_line(schedule: Mapping[str, Any]) -> str:
 def print_schedule(schedule: Mapping[str, Any]) -> None:
     output.line(in_a_line(schedule))
     said = dict(schedule["schedule"] or {})
-    job = dict(said.pop("job", {}))
+    job, workflow = dict(said.pop("job", {})), said.pop("workflow", None)
     for name, value in said.items():
         output.line(f"  {name}: {_value(value)}")
     if job:
         kind, payload = job.pop("kind"), msgspec.json.encode(job.pop("payload", None)).decode()
         options = [f"{name} {_value(value)}" for name, value in job.items()]
         output.line(f"  job: {', '.join([f'{kind} {payload}', *options])}")
+    if workflow:
+        output.line(f"  workflow: {workflow['name']}, {counted(len(workflow['nodes']), 'node')}")
     for name in ("source", "by"):
         if schedule[name]:
             output.line(f"  {name}: {schedule[name]}")
-    if schedule["last_job_id"]:
-        output.line(f"  last job: {schedule['last_job_id']}, {_last(schedule['last_job_id'])}")
+    if started := _started(schedule, "last_"):
+        what = "workflow" if schedule["last_workflow_id"] else "job"
+        output.line(f"  last {what}: {started}, {_last(started)}")
     for warning in schedule["warnings"]:
         output.line(f"  warning: {warning['detail']}")
 
@@ -78,19 +81,20 @@ def print_applied(answer: Mapping[str, Any], differences: Mapping[str, Sequence[
 
 
 def backfilled(ticks: Sequence[Mapping[str, Any]]) -> Table:
-    """Without jobs in a dry run."""
-    rows = [(_time(tick["local"]), *filter(None, [tick["job_id"]])) for tick in ticks]
-    return output.table(("TICK", "JOB")[: len(rows[0])], rows)
+    """Without what starts in a dry run."""
+    rows = [(_time(tick["local"]), *filter(None, [_started(tick)])) for tick in ticks]
+    what = "WORKFLOW" if ticks[0]["workflow_id"] else "JOB"
+    return output.table(("TICK", what)[: len(rows[0])], rows)
 
 
 def backfill_words(ticks: Sequence[Mapping[str, Any]], per_second: float, *, dry_run: bool) -> str:
     if not ticks:
-        return "it has no tick in this time: no job starts"
-    jobs = counted(len(ticks), "job")
+        return "it has no tick in this time: nothing starts"
+    jobs = counted(len(ticks), "workflow" if ticks[0]["workflow_id"] else "run" if dry_run else "job")
     takes = output.duration((len(ticks) - 1) / per_second)
     words = f"{jobs} would start within {takes}" if dry_run else f"{jobs} submitted: the last starts in {takes}"
     if again := sum(map(_to_come, ticks)):
-        words += f"\nwarning: {again} of these ticks are still to come, and start a job again then"
+        words += f"\nwarning: {again} of these ticks are still to come, and start one again then"
     return words
 
 
@@ -127,11 +131,17 @@ def _state(schedule: Mapping[str, Any]) -> Text:
     return output.cell(name, _STYLES[name])
 
 
-def _last(job_id: str | None) -> str:
-    """How long ago its last job was to start, which its id says."""
-    if job_id is None:
+def _started(answer: Mapping[str, Any], of: str = "") -> str | None:
+    """The id of the job or workflow."""
+    found: str | None = answer[f"{of}job_id"] or answer[f"{of}workflow_id"]
+    return found
+
+
+def _last(started: str | None) -> str:
+    """How long ago its last run was to start, which its id says."""
+    if started is None:
         return ""
-    then = datetime.fromtimestamp(created_ms_of(parse_id(job_id)) / 1000, UTC)
+    then = datetime.fromtimestamp(created_ms_of(parse_id(started)) / 1000, UTC)
     return f"{output.age(then.isoformat())} ago"
 
 
@@ -140,7 +150,7 @@ def _late(tick: Mapping[str, Any]) -> str:
 
 
 def _outcome(tick: Mapping[str, Any]) -> str:
-    words = [tick["outcome"], tick["job_id"]]
+    words = [tick["outcome"], "workflow" if tick["workflow_id"] else None, _started(tick)]
     if tick["count"] > 1:
         words.append(f"{tick['count']} ticks")
     if tick["until"] != tick["at"]:

@@ -17,6 +17,7 @@ from ironforge.settings.declaration import Command
 
 if TYPE_CHECKING:
     from ironforge.client.client import Client
+    from ironforge.workflows.definition import Workflow
 
 workflows: Final = typer.Typer(
     no_args_is_help=True,
@@ -46,11 +47,7 @@ def submit(
     settings: Settings,
 ) -> None:
     """Submit a workflow. Prints its id; with --watch, its graph until it ended, and exit 0 only if it completed."""
-    from ironforge.cli.documents import read_document  # noqa: PLC0415
-    from ironforge.workflows.decoding import decode_workflow  # noqa: PLC0415
-    from ironforge.workflows.definition import MAX_DOCUMENT_VALUES  # noqa: PLC0415
-
-    document = decode_workflow(read_document(path, "a workflow", "invalid_workflow", most=MAX_DOCUMENT_VALUES))
+    document = read_workflow(path)
     with connected(settings) as client:
         accepted = client.submit_workflow(document, idempotency_key=idempotency_key)
         _accepted(client, accepted, watch=watch, as_json=as_json)
@@ -202,3 +199,12 @@ def _show(
     if has_to_complete and found["status"] != "completed":
         output.say(f"{workflow_id} did not complete: it is {found['status']}")
         raise typer.Exit(1)
+
+
+def read_workflow(path: Path) -> Workflow:
+    """Raises InvalidJob with the place of what is wrong."""
+    from ironforge.cli.documents import read_document  # noqa: PLC0415
+    from ironforge.workflows.decoding import decode_workflow  # noqa: PLC0415
+    from ironforge.workflows.definition import MAX_DOCUMENT_VALUES  # noqa: PLC0415
+
+    return decode_workflow(read_document(path, "a workflow", "invalid_workflow", most=MAX_DOCUMENT_VALUES))

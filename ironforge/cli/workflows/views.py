@@ -64,7 +64,9 @@ def listed(workflows: Sequence[Mapping[str, Any]]) -> Table:
 
 def shown(workflow: Mapping[str, Any]) -> Group:
     """What it is, its graph, and what is too long for that."""
-    return Group(output.cell(workflow["id"]), _head(workflow), *_picture(workflow))
+    tick = workflow["schedule"]
+    of = [output.cell(f"of schedule {tick['name']}, tick {tick['tick_at']}")] if tick else []
+    return Group(output.cell(workflow["id"]), _head(workflow), *of, *_picture(workflow))
 
 
 def results(workflow: Mapping[str, Any]) -> list[str]:

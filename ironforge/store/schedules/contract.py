@@ -56,7 +56,8 @@ class StoredSchedule(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unk
 class ScheduleView(NamedTuple):
     """`stored`: None when what is stored cannot be read here; it does not tick then. `problem`: why it starts no job:
     that it cannot be read, or what has refused its job since the last one started. `etag` changes with what is stored.
-    `next_ms`: the time of its next tick, None: there is none; `last_job`: the one started last."""
+    `next_ms`: the time of its next tick, None: there is none; `last_job`: the one started last, or the workflow
+    where `last_is_workflow`."""
 
     name: str
     stored: StoredSchedule | None
@@ -64,6 +65,7 @@ class ScheduleView(NamedTuple):
     next_ms: int | None
     last_job: bytes | None = None
     problem: str = ""
+    last_is_workflow: bool = False
 
 
 class Applied(NamedTuple):
@@ -92,11 +94,12 @@ class PastTick(NamedTuple):
 
 
 class Fired(NamedTuple):
-    """`reason` and `job_id` as in `PastTick`."""
+    """`reason`, `job_id` and `is_workflow` as in `PastTick`."""
 
     outcome: Outcome
     reason: str = ""
     job_id: bytes | None = None
+    is_workflow: bool = False
 
 
 class Schedules(Protocol):

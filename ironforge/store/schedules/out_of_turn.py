@@ -37,7 +37,7 @@ async def fire_now(shard: ScheduleShard, stored: StoredSchedule, advance: Advanc
         return None
     _, [became] = await shard.fire([advance])
     if became.verdict == "started":
-        return Fired("started", advance.reason, became.job_id)
+        return Fired("started", advance.reason, became.job_id, stored.schedule.workflow is not None)
     return Fired("skipped", "overlap") if became.verdict == "skipped" else None
 
 

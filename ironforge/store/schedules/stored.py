@@ -42,12 +42,13 @@ def etag_of(said: bytes) -> str:
 
 class Position(NamedTuple):
     """Where a schedule is: its next tick (None: there is none), when that fires, and the job that it started last
-    (empty: none). `tag`: of the definition that this follows from, its etag."""
+    (empty: none), or the workflow where `is_workflow`. `tag`: of the definition that this follows from, its etag."""
 
     tag: str = ""
     at_ms: int | None = None
     fires_ms: int = 0
     last_job: bytes = b""
+    is_workflow: bool = False
 
     @classmethod
     def read(cls, raw: bytes) -> Position | None:
@@ -55,11 +56,11 @@ class Position(NamedTuple):
         found = _POSITION.fullmatch(raw)
         if found is None:
             return None
-        tag, last_job = found[1], found[4] if len(found[4]) == ID_BYTES else b""
+        tag, (last_job, is_workflow) = found[1], _run_of(found[4])
         at_ms, fires_ms = int(found[2]) if found[2] else None, int(found[3] or 0)
         if max(at_ms or 0, fires_ms) > _LATEST_MS:
             return None
-        return cls(tag.decode(errors="replace"), at_ms, fires_ms, last_job)
+        return cls(tag.decode(errors="replace"), at_ms, fires_ms, last_job, is_workflow)
 
     @property
     def goes(self) -> bytes:
@@ -79,7 +80,7 @@ class Position(NamedTuple):
 
     @property
     def raw(self) -> bytes:
-        return self.goes + self.last_job
+        return self.goes + self.last_job + (_WORKFLOW if self.is_workflow else b"")
 
     @property
     def _times(self) -> tuple[bytes, bytes]:
@@ -132,11 +133,12 @@ class Held(NamedTuple):
         """`problem`: why it starts no job."""
         position = Position.read(self.at)
         next_ms, last_job = (position.at_ms, position.last_job or None) if position else (None, None)
+        is_workflow = position is not None and position.is_workflow
         try:
             stored: StoredSchedule | None = self.read()
         except ScheduleConflict as error:
             stored, problem = None, str(error)
-        return ScheduleView(self.name, stored, etag_of(self.said), next_ms, last_job, problem)
+        return ScheduleView(self.name, stored, etag_of(self.said), next_ms, last_job, problem, is_workflow)
 
 
 def past_tick(row: bytes) -> PastTick | None:
@@ -146,8 +148,13 @@ def past_tick(row: bytes) -> PastTick | None:
         return None
     if found[1] is not None:
         at_ms, late_ms, jobs = (int(word) for word in found.group(1, 3, 4))
-        reason, run = found[5].decode(errors="replace"), found[6]
-        past = PastTick(at_ms, "started", reason, late_ms, run[:ID_BYTES] or None, int(found[2] or at_ms), jobs)
-        return past._replace(is_workflow=run[ID_BYTES:] == _WORKFLOW)
+        reason, (run, is_workflow) = found[5].decode(errors="replace"), _run_of(found[6])
+        return PastTick(at_ms, "started", reason, late_ms, run or None, int(found[2] or at_ms), jobs, is_workflow)
     first, last, ticks = (int(word) for word in found.group(7, 8, 9))
     return PastTick(first, "skipped", found[10].decode(errors="replace"), 0, None, last, ticks)
+
+
+def _run_of(written: bytes) -> tuple[bytes, bool]:
+    """The id of what started, and whether that is a workflow; empty for what is no id."""
+    run, mark = written[:ID_BYTES], written[ID_BYTES:]
+    return (run, mark == _WORKFLOW) if len(run) == ID_BYTES and mark in (b"", _WORKFLOW) else (b"", False)

@@ -104,7 +104,7 @@ class NodeView(NamedTuple):
 class WorkflowView(NamedTuple):
     """`reason`: why it failed or was cancelled, or was paused as it had been damaged. `nodes` by number, as the
     document has them; of one that lost its document there are none. `queues`: all that its jobs go to.
-    `generation`: how often it was retried."""
+    `generation`: how often it was retried. `tick`: of the schedule that it is from."""
 
     id: bytes
     name: str
@@ -117,6 +117,7 @@ class WorkflowView(NamedTuple):
     queues: tuple[str, ...] = ()
     by: str = ""
     generation: int = 0
+    tick: JobTick | None = None
 
 
 class WorkflowFilter(NamedTuple):
@@ -131,7 +132,7 @@ ANY_WORKFLOW: Final = WorkflowFilter()
 
 class WorkflowRow(NamedTuple):
     """`nodes`: how many it has; `left`: of how many the end is still to come. `queues`: all that its
-    jobs go to."""
+    jobs go to. `tick`: of the schedule that it is from."""
 
     id: bytes
     name: str
@@ -143,6 +144,7 @@ class WorkflowRow(NamedTuple):
     left: int
     queues: tuple[str, ...] = ()
     by: str = ""
+    tick: JobTick | None = None
 
 
 class Fork(NamedTuple):

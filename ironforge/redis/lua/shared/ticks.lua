@@ -36,8 +36,7 @@ local function verdict_of(at, now, is_full)
 end
 
 -- Moves all on of which that is the verdict, with the id of the last run that each started. `differs`: whose id is another one than was
--- asked for; `mark`: stands behind each in the
--- history. Returns what is to be told of those that did not simply start.
+-- asked for; `mark`: stands behind each of these ids where they are kept, 'w' of a workflow. Returns what is to be told of those that did not simply start.
 local function move_on(now, verdicts, ids, differs, mark)
   local reply, started, skipped = {now}, 0, 0
   local function skip(at, words)
@@ -48,18 +47,19 @@ local function move_on(now, verdicts, ids, differs, mark)
   for at, name in ipairs(names) do
     local verdict = verdicts[at]
     local id = verdict == 'started' and ids[at] or last[at]
+    local run = id .. (verdict == 'started' and mark or string.sub(seen[at], -#last[at] - 1) == last[at] .. 'w' and 'w' or '')
     if verdict == 'started' or verdict == 'skipped' then
       if skips[at] ~= '' then skip(at, skips[at]) end
       if verdict == 'started' then
         local late = fires[at] > 0 and now - fires[at] or 0
-        note(histories[at], '+' .. times[at] .. ':' .. late .. ':' .. runs[at] .. ':' .. reasons[at] .. ':' .. id .. mark)
+        note(histories[at], '+' .. times[at] .. ':' .. late .. ':' .. runs[at] .. ':' .. reasons[at] .. ':' .. run)
         started = started + runs[at]
         well[#well + 1] = name
       elseif runs[at] > 0 then
         skip(at, string.format('%s:%s:1:overlap', times[at], times[at]))
       end
       local n = #moves
-      moves[n + 1], moves[n + 2] = name, goes[at] .. id
+      moves[n + 1], moves[n + 2] = name, goes[at] .. run
       if looks[at] == '' then
         without[#without + 1] = name
       elseif looks[at] ~= '=' then

@@ -101,7 +101,7 @@ class WorkflowReader:
                 nodes[number] = nodes[number]._replace(compensation=compensation)
         summary = summary_of(job)
         about = workflow_id, job.kind, _status(job, head), job.created_ms, job.ended_ms, _reason(job, head)
-        return WorkflowView(*about, decoded, nodes, summary.queues, summary.by, head.generation)
+        return WorkflowView(*about, decoded, nodes, summary.queues, summary.by, head.generation, job.tick)
 
     async def ids(self, wanted: WorkflowFilter, before: bytes | None, most: int) -> list[bytes]:
         """The newest that may be wanted, of those before this id; fewer than `most`: there are no more."""
@@ -202,7 +202,7 @@ class WorkflowReader:
 def _row(job: Job, head: Head) -> WorkflowRow:
     summary = summary_of(job)
     about = job.id, job.kind, _status(job, head), job.created_ms, job.ended_ms, _reason(job, head)
-    return WorkflowRow(*about, summary.nodes, head.left, summary.queues, summary.by)
+    return WorkflowRow(*about, summary.nodes, head.left, summary.queues, summary.by, job.tick)
 
 
 def _status(job: Job, head: Head) -> WorkflowStatus:
