@@ -78,7 +78,9 @@ async def test_one_whose_tick_has_moved_meanwhile_cancels_nothing(cluster: Clust
     await late._claims.claim()
     await schedules(cluster).pause("report")
     await late.tick()
+    await run.settle()
     assert await status(run) == "running"
+    assert await run.started() == ["a"]
 
 
 async def test_one_that_cannot_be_cancelled_keeps_no_other_schedule_from_its_tick(cluster: Cluster) -> None:
