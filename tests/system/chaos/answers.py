@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from ironforge.job.expiry import EXPIRED
-from ironforge.job.record import decode, format_id
+from ironforge.job.record import JobState, decode, format_id
 from ironforge.store.workflows.nodes import node_id
 from ironforge.verify.account import Ended, fence_of
 from ironforge.verify.findings import Violation
 from ironforge.verify.handlers import TOLD
 from ironforge.verify.ledger import Event
 from ironforge.verify.limits.policy_verdict import reasons_of
-from ironforge.verify.verdict import CANCELLED, COMPLETED, KEPT
+from ironforge.verify.verdict import CANCELLED, COMPLETED, ENDS_AN_ATTEMPT, KEPT
 from ironforge.verify.workflows.seen import Seen
 from ironforge.workflows.states import NodeState
 from tests.system.chaos.installation import NOBODY
@@ -31,10 +31,10 @@ def forgotten(events: Sequence[Event], finals: Mapping[str, Ended]) -> dict[str,
     fences: dict[str, int] = {}
     # Why a limit cancels those that use it, where it does.
     reasons = {event.job: reason for event in events for reason in reasons_of(event)}
-    # By who got no answer, or a schedule whose next run takes the place of this one.
-    asked = {event.job for event in events if event.what == "cancel_info"}
+    # By who got no answer, or was told that its node had been asked, or by a schedule whose next run takes its place.
+    asked = {event.job for event in events if event.what == "cancel_info" or _was_running(event)}
     unended = Counter(event.job for event in events if event.what == "start")
-    unended.subtract(event.job for event in events if event.what in ("end", "fail"))
+    unended.subtract(event.job for event in events if event.what in ("end", *ENDS_AN_ATTEMPT))
     for event in events:
         if not event.job or event.job in finals:
             continue
@@ -50,14 +50,20 @@ def forgotten(events: Sequence[Event], finals: Mapping[str, Ended]) -> dict[str,
         elif event.what == "cancel_info" and not unended[event.job]:
             # Whether it was cancelled is not known from the answer; that it is gone without a run says it.
             found.setdefault(event.job, Ended(CANCELLED, 0, None, 0))
-        elif event.what == "left" and event.job in asked:
-            found.setdefault(event.job, Ended(CANCELLED, event.fence, None, unended[event.job] - 1))
+        elif event.what in ("left", "parked") and event.job in asked:
+            if event.fence >= found.get(event.job, Ended(CANCELLED)).fence:
+                crashes = unended[event.job] - (event.what == "left")
+                found[event.job] = Ended(CANCELLED, event.fence, None, crashes)
         elif event.expires_in and not unended[event.job]:
             # It has expired, where no run is told of afterwards.
             found.setdefault(event.job, Ended(CANCELLED, reason=EXPIRED))
         elif event.what == "cancel_ok" and event.name == CANCELLED:
             found[event.job] = Ended(CANCELLED, fences.get(event.job, 0), None, unended[event.job])
     return found
+
+
+def _was_running(event: Event) -> bool:
+    return event.what == "cancel_ok" and event.name == JobState.RUNNING
 
 
 def forget(events: Sequence[Event], workflows: Iterable[Seen]) -> None:

@@ -71,6 +71,22 @@ def test_what_a_full_memory_forgot_was_cancelled_by_its_limit_if_no_run_of_it_en
     }
 
 
+def test_what_a_full_memory_forgot_and_was_cancelled_as_it_ran_or_waited_is_known_by_its_last_run() -> None:
+    told = [
+        *(Event(0.3, "start", job=job) for job in "abc"),
+        *(Event(0.4, "cancel_ok", job="a", name="running"), Event(0.4, "cancel_ok", job="b", name="running")),
+        *(Event(0.4, "cancel_info", job="c"), Event(0.5, "left", job="a"), Event(0.5, "parked", job="b")),
+        *(Event(0.5, "left", job="c"), Event(0.6, "start", job="c", fence=1), Event(0.7, "left", job="c", fence=1)),
+        Event(2.0, "fault", name="memory-full"),
+    ]
+
+    assert forgotten(told, {}) == {
+        "a": Ended("cancelled"),
+        "b": Ended("cancelled"),
+        "c": Ended("cancelled", 1, crashes=1),
+    }
+
+
 def test_what_a_full_memory_forgot_and_was_told_to_stop_was_cancelled_if_that_was_asked_for() -> None:
     told = [
         *(Event(0.2, "cancel_info", job="a"), Event(0.3, "start", job="a"), Event(0.3, "start", job="b")),
