@@ -132,12 +132,14 @@ def _skipped(
 ) -> Iterator[int]:
     """The times of the ticks that were. `refused`: None: how many each entry counts is not sure."""
     times = [tick.at_ms for tick in due]
-    for seen in life.skips:
+    skips = life.skips
+    for number, seen in enumerate(skips, 1):
         past = seen.past
         within = due[bisect_left(times, past.at_ms) : bisect_right(times, past.last_ms)]
         more = refused if refused and past.reason == "overlap" else 0
         if more:  # one that was refused at its end may have come before a tick that was due and had not fired
-            next_ms = min((other.past.at_ms for other in life.skips if other.past.at_ms > past.at_ms), default=math.inf)
+            later = (other.past.at_ms for other in skips[number:])
+            next_ms = min((at_ms for at_ms in later if at_ms > past.at_ms), default=math.inf)
             within = [tick for tick in within if tick.at_ms not in started and tick.at_ms < next_ms]
         # Of very many that a change has passed over only the first ones are counted.
         counted = AT_ONCE if past.reason in ("paused", "redefined") else MOST_COUNTED

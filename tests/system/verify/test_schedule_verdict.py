@@ -71,6 +71,14 @@ def test_one_that_was_refused_before_a_late_tick_is_no_skip_of_that_tick() -> No
     assert watched.broken(refused={"s": 1}) == []
 
 
+def test_one_that_was_refused_before_late_ticks_takes_none_of_them_out_of_their_entry() -> None:
+    """Another one was asked for out of turn in between, and started: so they have an entry of their own."""
+    rows = [skip(2500, 2500, 1, "overlap"), start(2600, reason="trigger"), skip(2000, 4000, 3, "overlap")]
+    watched = Watched(stored(overlap="skip")).see(4100, 5000, start(1000), *rows)
+
+    assert watched.broken(refused={"s": 1}) == []
+
+
 def test_an_entry_into_which_a_later_one_was_taken_is_no_entry_any_more() -> None:
     """One that was refused between two ticks, before the first of them had fired: the entry begins earlier then."""
     watched = Watched(stored(overlap="skip")).see(2150, 2000, start(1000), skip(2100, 2100, 1, "overlap"))
