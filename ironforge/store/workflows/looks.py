@@ -42,7 +42,8 @@ class Look(NamedTuple):
 
     @property
     def member(self) -> str:
-        return member_of("", self.number, self.generation) if self.job_id else ""
+        is_one = self.job_id or (self.letter == _OVER and self.number != WHOLE)
+        return member_of("", self.number, self.generation) if is_one else ""
 
     @property
     def is_unread(self) -> bool:
@@ -134,7 +135,8 @@ async def _with_jobs(connection: Connection, keys: Keys, looks: Sequence[Look]) 
 
 async def _undoing(connection: Connection, keys: Keys, look: Look, number: int) -> Look:
     value = await connection.call("HGET", keys.graph(look.workflow.hex()), undo_field(number))
+    look = look._replace(number=undo_number(number))
     try:
-        return look._replace(number=undo_number(number), job_id=decode_held(value or b"").id)
+        return look._replace(job_id=decode_held(value or b"").id)
     except IncompatibleRecord:
         return look

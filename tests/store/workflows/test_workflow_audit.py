@@ -8,6 +8,8 @@ from ironforge.doctor.workflows import workflows_that_stand_still
 from ironforge.job.record import new_id, tail_of
 from ironforge.redis.connection import DoorConnection
 from ironforge.store.steps.family_audit import LOST
+from ironforge.store.workflows import workflow_audit
+from ironforge.store.workflows.looks import Look, looks_at
 from ironforge.workflows.program import CELL
 from tests.store.kit import Cluster, job_in
 from tests.store.workflows.flow import Flow, submitted
@@ -88,6 +90,41 @@ async def test_the_doctor_says_when_no_node_moves_them(cluster: Cluster) -> None
     cluster.raw.zadd(flow.keys.advance, {flow.items()[0]: 1})
     (message,) = await told(cluster)
     assert message.endswith("no node moves it on")
+
+
+async def test_what_was_undone_since_a_look_is_not_stranded(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The look is of one moment, and what comes of it of another."""
+    chain = [node("a", compensate="undo"), node("b", "a", compensate="undo"), node("c", "b")]
+    flow = await submitted(cluster, *chain)
+    for name in "ab":
+        await flow.started()
+        await flow.end(name)
+    await flow.started()
+    await flow.end("c", how="dead", move=False)
+    await flow.advance()
+
+    async def looks() -> list[Look]:
+        async with DoorConnection(cluster.url, cluster.keys.prefix) as link:
+            return await looks_at(link, flow.keys, [flow.id], 20)
+
+    async def finds(old: list[Look]) -> int:
+        async def as_before(*_: object) -> list[Look]:
+            return old
+
+        with monkeypatch.context() as patched:
+            patched.setattr(workflow_audit, "looks_at", as_before)
+            return await flow.node.work.audit_workflows()
+
+    for name in "ba":
+        before = await looks()
+        await flow.settle()
+        assert await finds(before) == 0
+        await flow.undoing()
+        assert await finds(before) == 0
+        before = await looks()
+        await flow.undo(name)
+        assert await finds(before) == 0
+    assert (await flow.view()).status == "failed"
 
 
 # --------------------------------------------------------------------------- what was lost

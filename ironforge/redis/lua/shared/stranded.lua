@@ -52,9 +52,12 @@ end
 local function missing_of_whole(id, digits, head, letter, member, job)
   if letter == 'n' then return not is_moving(id) and 'count' end
   if head.left > 0 or head.paused ~= 0 or redis.call('ZSCORE', stem .. 'finishing', id) then return end
+  -- Another one may be undone since.
+  local undone, seen = redis.pcall('HGET', stem .. 'graph:' .. digits, 'x'), string.match(member, '^\n(%d+)')
+  if type(undone) ~= 'table' and tonumber(undone or '') ~= (seen and seen - 10000) then return end
   if member == '' then return 'finish' end
   local missing = missing_end(id, digits, member, job)
-  return missing == 'ended' and 'finish' or missing
+  return (missing == 'ended' or missing and job == '') and 'finish' or missing
 end
 
 local function missing_start(id, digits, number, generation, letter, head)
