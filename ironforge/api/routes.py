@@ -51,7 +51,7 @@ class Operation:
     parameters are ignored. `example`: of the decoded body. `body`, by media type: of one that the handler reads itself,
     or takes apart. `audited`: what it does is written down under its id. `keyed`: it takes an idempotency key,
     `conditional`: an ETag. `most_bytes` of a decoded body. `decode`: by which it is, so as to say more of what does not
-    fit; raises InvalidJob. `describes`: further members of its successful answers in
+    fit, and may not be left out; raises InvalidJob. `describes`: further members of its successful answers in
     OpenAPI.
     """
 
@@ -86,7 +86,8 @@ class Operation:
             self._decoder = msgspec.json.Decoder(hints["body"])
             self.body = self.body or {bodies.JSON: Content(hints["body"], {"example": self.example})}
             # One that has nothing but defaults may be left out.
-            self.needs_body = any(each.required for each in msgspec.structs.fields(hints["body"]))
+            defaults = not any(each.required for each in msgspec.structs.fields(hints["body"]))
+            self.needs_body = self.decode is not None or not defaults
         OPERATIONS.append(self)
         return function
 

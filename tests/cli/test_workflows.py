@@ -150,6 +150,7 @@ def test_a_reason_that_is_too_long_for_its_line_stands_below_in_full(monkeypatch
         "name": "w",
         "status": "failed",
         "ended_at": "x",
+        "schedule": None,
         "reason": None,
         "created_at": "x",
     }
