@@ -52,13 +52,11 @@ def check_schedule(schedule: Schedule) -> Schedule:
     checks.check_whole("catch_up.most", schedule.catch_up.most, 1, MAX_CAUGHT_UP)
     _check_bounds(schedule)
     _check_ticks(schedule)
-    if (schedule.job is None) == (schedule.workflow is None):
-        which = "neither job nor workflow" if schedule.job is None else "both job and workflow"
-        raise wrong("job", f"the schedule has {which}", "give one of them")
     if schedule.job is not None:
         _check_job(schedule.job)
     if schedule.workflow is not None:
         _check_workflow(schedule, schedule.workflow)
+    _check_starts_one(schedule)
     return schedule
 
 
@@ -96,6 +94,16 @@ def _check_ticks(schedule: Schedule) -> None:
     start = schedule.start or ANY_TIME.replace(tzinfo=UTC)
     if next(ticks(schedule, round(start.timestamp() * 1000) - 1), None) is None:
         raise wrong("end", "there is no tick before it", "give a later end, or none")
+
+
+def _check_starts_one(schedule: Schedule) -> None:
+    hint = "give one of them"
+    if schedule.job is None and schedule.workflow is None:
+        # As before there were workflows.
+        message = f"job: the schedule has neither job nor workflow: {hint}"
+        raise InvalidJob(message, code="missing_field", field="job", hint=hint)
+    if schedule.job is not None and schedule.workflow is not None:
+        raise wrong("job", "the schedule has both job and workflow", hint)
 
 
 def _check_job(job: JobRequest) -> None:

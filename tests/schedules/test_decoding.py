@@ -28,12 +28,15 @@ def refusal(**said: Any) -> InvalidJob:
 
 
 @pytest.mark.parametrize(
-    ("said", "which"),
-    [({}, "neither job nor workflow"), ({"job": JOB, "workflow": workflow()}, "both job and workflow")],
+    ("said", "code", "which"),
+    [
+        ({}, "missing_field", "neither job nor workflow"),
+        ({"job": JOB, "workflow": workflow()}, "invalid_schedule", "both job and workflow"),
+    ],
 )
-def test_one_of_both_starts(said: dict[str, Any], which: str) -> None:
+def test_one_of_both_starts(said: dict[str, Any], code: str, which: str) -> None:
     refused = refusal(**said)
-    assert (refused.code, refused.field) == ("invalid_schedule", "job")
+    assert (refused.code, refused.field) == (code, "job")
     assert str(refused) == f"job: the schedule has {which}: give one of them"
 
 
