@@ -27,7 +27,7 @@ OPERATION_IDS = (
 @pytest.mark.timeout(CONTRACT_TIMEOUT_SECONDS)
 def test_schemathesis_finds_no_difference(api_in_thread: str, tmp_path: Path) -> None:
     """With valid and invalid data."""
-    assert differences(api_in_thread, "--max-examples=25", cwd=tmp_path) == ""
+    assert differences(api_in_thread, "--max-examples=12", cwd=tmp_path) == ""
 
 
 async def test_the_document_is_served_as_generated(api: Any) -> None:
