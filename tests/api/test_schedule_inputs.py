@@ -75,7 +75,7 @@ FIELDS: list[tuple[dict[str, Any], str, str]] = [
     ({"catch_up": {"most": 0}}, "out_of_range", "catch_up.most"),
     ({"catch_up": {"most": 1.5}}, "invalid_type", "catch_up.most"),
     ({"intervall": 5}, "unknown_field", "intervall"),
-    ({"job": None}, "invalid_schedule", "job"),
+    ({"job": None}, "missing_field", "job"),
     ({"job": {}}, "missing_field", "job.kind"),
     ({"job": {"kind": ""}}, "invalid_kind", "job.kind"),
     ({"job": {"kind": "k", "queue": "a b"}}, "invalid_queue_name", "job.queue"),

@@ -137,7 +137,7 @@ def refusal(schedule: Schedule) -> tuple[str, str | None]:
 def test_one_of_job_and_workflow_is_said() -> None:
     made = every()
     said = {name: getattr(made, name) for name in made.__struct_fields__}
-    assert refusal(Schedule(**said | {"job": None})) == ("invalid_schedule", "job")
+    assert refusal(Schedule(**said | {"job": None})) == ("missing_field", "job")
     assert refusal(Schedule(**said | {"job": request(), "workflow": workflow(node("a"))})) == (
         "invalid_schedule",
         "job",
