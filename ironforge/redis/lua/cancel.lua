@@ -8,9 +8,9 @@
 --       expired: 1 when it is cancelled for that, which is for the node alone once it has the job; told: what the index
 --       says from now on of one that runs, `c` or, where a limit preempts it, `p`; empty: that is left alone
 --       schedule: absent, or that whose next run is to take its place, where it must be for that, and until when, as `kept` has it
--- USES  stem, count, delay, limits, holders, admission, turns, places, lines, enqueue, line_types, kind_line, vacate, withdraw, pending, unique, family, parent, waits, kept
+-- USES  stem, count, delay, limits, holders, admission, turns, places, lines, enqueue, line_types, kind_line, vacate, withdraw, pending, unique, family, parent, waits, kept, keep_record
 -- Returns 'kept' when no run takes its place, 'moved' when it is no longer there, 'running' when its node was told, 'cancelled' when it will never run
-if schedule and is_kept(schedule, upcoming, holds) then return 'kept' end
+if schedule and is_kept(schedule, upcoming, holds, millis()) then return 'kept' end
 if redis.call('HGET', index, id) ~= location then return 'moved' end
 local runs = entry ~= '' and is_pending(stream, entry)
 local wait = string.sub(location, 1, 1) == 'w' and wait_of(id)
@@ -47,10 +47,5 @@ if kin(record) then
   end_family(id, seconds, expiry)
   end_journal(id, seconds, bucket)
 end
-if seconds ~= '0' then
-  redis.call('HSET', bucket, id, record)
-  redis.call('EXPIRE', bucket, seconds, 'NX')
-  redis.call('EXPIRE', bucket, seconds, 'GT')
-  redis.call('ZADD', buckets, 'GT', expiry, bucket)
-end
+keep_record(bucket, buckets, id, record, seconds, expiry)
 return 'cancelled'

@@ -7,7 +7,7 @@
 -- USES  stem, types, clock, turns, family, progress, flow, go_on, kept
 -- Returns 1 or 0, whether it is paused; 'gone' where none of this id goes on, 'over' where it is too late to cancel it, 'kept' where
 --         no run takes its place
-if schedule and is_kept(schedule, upcoming, holds) then return 'kept' end
+if schedule and is_kept(schedule, upcoming, holds, now) then return 'kept' end
 local wrong = wrong_type(KEYS) or wrong_flow(id)
 if wrong then return wrong end
 local head = live_head(id)

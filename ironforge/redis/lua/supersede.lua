@@ -3,7 +3,7 @@
 -- KEYS  index, dead, parked, totals, buckets
 -- ARGV  per job: id, its record as it was seen, the cancelled one, bucket, its seconds to live (0: none is kept), its expiry
 --         in ms, mark: its limits as the index would say them
--- USES  stem, types, clock, count, limits, holders, family, waits
+-- USES  stem, types, clock, count, limits, holders, family, waits, keep_record
 -- Returns how many lay there still
 local WIDTH = 7
 local wrong = wrong_type(KEYS) or wrong_type({stem .. 'families'})
@@ -24,12 +24,7 @@ for at = 1, #ARGV, WIDTH do
     if is_limited(mark) then release(id, mark, false) end
     end_family(id, seconds, expiry)
     end_journal(id, seconds, bucket)
-    if seconds ~= '0' then
-      redis.call('HSET', bucket, id, record)
-      redis.call('EXPIRE', bucket, seconds, 'NX')
-      redis.call('EXPIRE', bucket, seconds, 'GT')
-      redis.call('ZADD', buckets, 'GT', expiry, bucket)
-    end
+    keep_record(bucket, buckets, id, record, seconds, expiry)
   end
 end
 tell_of_room()

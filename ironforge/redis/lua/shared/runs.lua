@@ -18,13 +18,12 @@ local function first_run(schedule)
   end
 end
 
--- One that the schedule has just started: whether others are in front of it.
+-- One that the schedule has just started: it is held back where others are in front of it.
 local function join_runs(schedule, id)
   local is_behind = first_run(schedule) ~= nil
   redis.call('RPUSH', runs_list(schedule), id)
   redis.call('HSET', runs_of, id, schedule)
   if is_behind then redis.call('SETRANGE', progress_of(id), PAUSED_AT, string.char(HELD)) end
-  return is_behind
 end
 
 -- Has the first one run that may: it was held back until now.

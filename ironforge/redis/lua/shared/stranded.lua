@@ -70,8 +70,9 @@ local function missing_start(id, digits, number, generation, letter, head)
   return 'item', item
 end
 
--- What is missing, if anything: `turn`, nothing is in front of it for which it is held back; `item`, this one of `advance`; `ended`, that which says how its job ended; `finish`, one of
--- `finishing`; `job`, the job is nowhere; `count`, its cells say that nothing can happen; `all`, it cannot be read.
+-- What is missing, if anything: `turn`, nothing is in front of it for which it is held back; `item`, this one of `advance`;
+-- `ended`, that which says how its job ended; `finish`, one of `finishing`; `job`, the job is nowhere; `count`, its cells say that
+-- nothing can happen; `all`, it cannot be read.
 local function missing_of(id, digits, number, generation, letter, member, job)
   local progress = stem .. 'progress:' .. digits
   local found = redis.pcall('GETRANGE', progress, 0, HEAD - 1)
