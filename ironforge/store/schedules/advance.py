@@ -10,7 +10,7 @@ from ironforge.schedules.definition import Overlap
 from ironforge.store.contract import Submission
 from ironforge.store.schedules.stored import Held, Position
 from ironforge.store.schedules.ticking import Moment, Skipped
-from ironforge.store.workflows.contract import WorkflowSubmission
+from ironforge.store.workflows.submit_call import Accepted
 
 # Runs that may wait, of schedules whose runs do.
 MOST_WAITING: Final = {"queue_one": 1, "queue_all": 100}
@@ -19,11 +19,11 @@ ANY_NUMBER: Final = 1_000_000_000
 
 
 # What a tick starts.
-Run: TypeAlias = Submission | WorkflowSubmission
+Run: TypeAlias = Submission | Accepted
 
 
 def id_of(run: Run) -> bytes:
-    return run.id if isinstance(run, WorkflowSubmission) else run.job.id
+    return run.one.id if isinstance(run, Accepted) else run.job.id
 
 
 class Advance(NamedTuple):
@@ -76,7 +76,7 @@ class Advance(NamedTuple):
 
     @property
     def starts_workflows(self) -> bool:
-        return bool(self.runs) and isinstance(self.runs[0], WorkflowSubmission)
+        return bool(self.runs) and isinstance(self.runs[0], Accepted)
 
     @property
     def since_ms(self) -> int:

@@ -25,12 +25,10 @@ from ironforge.store.producer.common_key import only_key
 from ironforge.store.producer.submit_call import Batch, SubmitCall
 from ironforge.store.schedules.advance import MOST_WAITING, Advance, Advanced, Run, id_of
 from ironforge.store.workflows.contract import WorkflowSubmission
-from ironforge.store.workflows.graph_fields import fields_of
 from ironforge.store.workflows.preparing import Preparing
-from ironforge.store.workflows.submit_call import Accepted, submit_words, workflow_refusal
+from ironforge.store.workflows.submit_call import Accepted, as_accepted, submit_words, workflow_refusal
 from ironforge.workflows.definition import Workflow
 from ironforge.workflows.graph import graph_of
-from ironforge.workflows.program import begun
 
 # Calls on their way at once, so that the server does not wait for the process between two of them.
 CALLS_AT_ONCE: Final = 50
@@ -109,17 +107,12 @@ class Firing:
         ticks = _pack([*zip(*map(_told, call.advances), strict=True)])
         if call.script is FIRE_WORKFLOWS:
             [advance] = call.advances
-            names, words = self._workflows(cast("Sequence[WorkflowSubmission]", advance.runs))
+            accepted = cast("Sequence[Accepted]", advance.runs)
+            names, words = submit_words(self._keys, self._settings, self._most.queues, accepted)
             return names, [*words, b"".join(map(id_of, advance.runs)), *advance.pace, ticks]
         jobs = [cast("Submission", run) for advance in call.advances for run in advance.runs]
         submit = SubmitCall(self._keys, self._settings, [Batch(jobs, self._most, {})], repeated=False)
         return submit.keys, [*submit.arguments, ticks]
-
-    def _workflows(self, workflows: Sequence[WorkflowSubmission]) -> tuple[Sequence[str], Command]:
-        accepted = [
-            Accepted(one, fields_of(one, self._settings.shards), begun(one.prepared.graph)) for one in workflows
-        ]
-        return submit_words(self._keys, self._settings, self._most.queues, accepted)
 
     def run(self, name: str, schedule: Schedule, run_id: bytes, look_up: LookUp) -> Run:
         """Of a schedule in this shard, as nodes announced its kinds, for the tick whose time the id has. Raises
@@ -128,9 +121,11 @@ class Firing:
             return self.job(name, schedule, run_id, look_up)
         run_id = run_id[:-1] + bytes((self._tail(name, run_id),))
         tick = JobTick(name, created_ms_of(run_id))
-        made = workflow_of(schedule.workflow, run_id, tick, look_up)
-        fields_of(made, self._settings.shards)  # raises what its jobs lack
-        return made
+        return self.workflow(workflow_of(schedule.workflow, run_id, tick, look_up))
+
+    def workflow(self, one: WorkflowSubmission) -> Accepted:
+        """As it is to be started. Raises InvalidJob."""
+        return as_accepted(one, self._settings.shards)
 
     def _tail(self, text: str, run_id: bytes) -> int:
         return run_id[-1] if self._settings.shards == 1 else tail_of(text)

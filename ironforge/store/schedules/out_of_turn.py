@@ -18,13 +18,14 @@ from ironforge.schedules.definition import Schedule
 from ironforge.schedules.ticks import looked_for
 from ironforge.store.contract import Submission
 from ironforge.store.kind_catalog import LookUp
-from ironforge.store.schedules.advance import Advance, Run, id_of
+from ironforge.store.schedules.advance import Advance, Run
 from ironforge.store.schedules.contract import MAX_BACKFILL, Fired, StoredSchedule
 from ironforge.store.schedules.shard import ScheduleShard
 from ironforge.store.schedules.shards import ScheduleShards
 from ironforge.store.schedules.stored import Held
 from ironforge.store.schedules.ticking import moments
 from ironforge.store.workflows.contract import WorkflowSubmission
+from ironforge.store.workflows.submit_call import Accepted
 
 # Of all workflows that one script starts.
 NODES_AT_ONCE: Final = 1_000
@@ -56,31 +57,33 @@ class Backfill(NamedTuple):
             stored = held.read()
             times = await asyncio.to_thread(_times, self.name, stored.schedule, self.start, self.end)
             one = shard.firing.run(self.name, stored.schedule, new_id(), look_up)
-            if isinstance(one, WorkflowSubmission):
-                runs: Sequence[Run] = [one._replace(id=new_id(one.id[-1]), tick=JobTick(self.name, ms)) for ms in times]
+            if isinstance(one, Accepted):
+                workflows = [one.one._replace(id=new_id(one.one.id[-1]), tick=JobTick(self.name, ms)) for ms in times]
                 if not dry_run:
-                    await self._start_in_parts(shards, times, runs, max(1, NODES_AT_ONCE // len(one.prepared.graph)))
-            else:
-                delays_ms = (round(number * 1000 / self.per_second) for number in itertools.count())
-                runs = [_later(one, JobTick(self.name, ms), late) for ms, late in zip(times, delays_ms, strict=False)]
-                if runs and not dry_run and not await self._start(shard, held, times, runs):
-                    return None
-            return [(at_ms, id_of(run)) for at_ms, run in zip(times, runs, strict=True)]
+                    await self._start_in_parts(shards, times, workflows)
+                return [(at_ms, workflow.id) for at_ms, workflow in zip(times, workflows, strict=True)]
+            delays_ms = (round(number * 1000 / self.per_second) for number in itertools.count())
+            jobs = [_later(one, JobTick(self.name, ms), late) for ms, late in zip(times, delays_ms, strict=False)]
+            if jobs and not dry_run and not await self._start(shard, held, times, jobs):
+                return None
+            return [(at_ms, job.job.id) for at_ms, job in zip(times, jobs, strict=True)]
 
         return await shards.chase(self.name, attempt)
 
     async def _start_in_parts(
-        self, shards: ScheduleShards, times: Sequence[int], runs: Sequence[Run], at_once: int
+        self, shards: ScheduleShards, times: Sequence[int], workflows: Sequence[WorkflowSubmission]
     ) -> None:
         """As many at once as go into one script: where it is interrupted, those before have started."""
         pause_ms = round(1000 / self.per_second)
-        for first in range(0, len(runs), at_once):
-            ticks, part, pace = (
-                times[first : first + at_once],
-                runs[first : first + at_once],
-                (first * pause_ms, pause_ms),
-            )
-            await shards.chase(self.name, lambda shard, held: self._start(shard, held, ticks, part, pace))  # noqa: B023 - at once
+        at_once = max(1, NODES_AT_ONCE // len(workflows[0].prepared.graph)) if workflows else 1
+        for first in range(0, len(workflows), at_once):
+            part, pace = slice(first, first + at_once), (first * pause_ms, pause_ms)
+
+            async def start(shard: ScheduleShard, held: Held) -> Fired | None:
+                runs = [shard.firing.workflow(one) for one in workflows[part]]  # noqa: B023 - at once
+                return await self._start(shard, held, times[part], runs, pace)  # noqa: B023
+
+            await shards.chase(self.name, start)
 
     async def _start(
         self,

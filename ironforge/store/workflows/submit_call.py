@@ -15,7 +15,9 @@ from ironforge.store.producer.refusals import refusal
 from ironforge.store.producer.routes import answer_key, digest_of, remembered_seconds
 from ironforge.store.workflows.contract import WorkflowSubmission
 from ironforge.store.workflows.coordinator import coordinator_of
+from ironforge.store.workflows.graph_fields import fields_of
 from ironforge.store.workflows.staging import UNSTAGED, Fields
+from ironforge.workflows.program import begun
 
 
 class Accepted(NamedTuple):
@@ -27,6 +29,11 @@ class Accepted(NamedTuple):
     cells: bytes
     staged: int = 0
     results: int = 0
+
+
+def as_accepted(one: WorkflowSubmission, shards: int) -> Accepted:
+    """One that begins with its roots, in a namespace of so many shards. Raises InvalidJob for what its jobs lack."""
+    return Accepted(one, fields_of(one, shards), begun(one.prepared.graph))
 
 
 def submit_words(
