@@ -109,7 +109,7 @@ class QuotaEnforcer:
             if owner.quota.delay_seconds is not None:
                 _check_delay(owner, _furthest_ms(prepared.options))
         due = sum(not needs for needs in graph.needs)
-        jobs, size = 1 + len(graph), sum(len(bytes(node.payload)) for node in graph.nodes)
+        jobs, size = 1 + len(graph), prepared.document.payload_bytes
         async with self._charged(caller, owners, jobs, Usage(jobs, due, size), paid=1):
             yield
 

@@ -22,7 +22,7 @@ from ironforge.schedules.definition import (
     MIN_EVERY_SECONDS,
     Schedule,
 )
-from ironforge.schedules.errors import wrong
+from ironforge.schedules.errors import check_starts_one, wrong
 from ironforge.schedules.exclusions import check_excluded
 from ironforge.schedules.ticks import FIRST_YEAR, LAST_YEAR, ticks
 from ironforge.schedules.zones import zone
@@ -56,7 +56,7 @@ def check_schedule(schedule: Schedule) -> Schedule:
         _check_job(schedule.job)
     if schedule.workflow is not None:
         _check_workflow(schedule, schedule.workflow)
-    _check_starts_one(schedule)
+    check_starts_one(schedule.job, schedule.workflow)
     return schedule
 
 
@@ -94,16 +94,6 @@ def _check_ticks(schedule: Schedule) -> None:
     start = schedule.start or ANY_TIME.replace(tzinfo=UTC)
     if next(ticks(schedule, round(start.timestamp() * 1000) - 1), None) is None:
         raise wrong("end", "there is no tick before it", "give a later end, or none")
-
-
-def _check_starts_one(schedule: Schedule) -> None:
-    hint = "give one of them"
-    if schedule.job is None and schedule.workflow is None:
-        # As before there were workflows.
-        message = f"job: the schedule has neither job nor workflow: {hint}"
-        raise InvalidJob(message, code="missing_field", field="job", hint=hint)
-    if schedule.job is not None and schedule.workflow is not None:
-        raise wrong("job", "the schedule has both job and workflow", hint)
 
 
 def _check_job(job: JobRequest) -> None:

@@ -7,13 +7,13 @@ New fields go to the end with a default, so that definitions of older versions c
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
 from ironforge.job import checks
-from ironforge.job.options import MAX_RETAIN_SECONDS
+from ironforge.job.options import MAX_RETAIN_SECONDS, JobOptions
 from ironforge.job.request import JobRequest
 from ironforge.workflows.definition import Workflow
 
@@ -91,6 +91,14 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     ] = 0.0
 
 
+class Started(NamedTuple):
+    """A job that a tick submits, or that its workflow comes to. `field`: that of its kind in the schedule."""
+
+    kind: str
+    options: JobOptions | None
+    field: str
+
+
 class Schedule(Timing, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """`job` or `workflow` is submitted at each tick: at each time that a line of `cron` names, or every so many
     seconds.
@@ -109,14 +117,25 @@ class Schedule(Timing, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     ] = None
 
     @property
+    def starts(self) -> list[Started]:
+        """All jobs that it may come to."""
+        found = [] if self.job is None else [Started(self.job.kind, self.job, "job.kind")]
+        workflow = self.workflow
+        if workflow is None:
+            return found
+        found += [
+            Started(node.kind, workflow.options_of(node), f"workflow.nodes[{number}].kind")
+            for number, node in enumerate(workflow.nodes)
+        ]
+        others = {f"nodes[{number}].compensate": node.compensate for number, node in enumerate(workflow.nodes)}
+        others |= {"on_success": workflow.on_success, "on_failure": workflow.on_failure}
+        named = ((f"workflow.{field}", kind) for field, kind in others.items() if kind is not None)
+        return [*found, *(Started(kind, workflow.options, field) for field, kind in named)]
+
+    @property
     def kinds(self) -> list[str]:
         """Of all jobs that it may come to, each once."""
-        if self.workflow is None:
-            return [] if self.job is None else [self.job.kind]
-        nodes = self.workflow.nodes
-        undoing = [node.compensate for node in nodes if node.compensate is not None]
-        told = [kind for kind in (self.workflow.on_success, self.workflow.on_failure) if kind is not None]
-        return list(dict.fromkeys([*(node.kind for node in nodes), *undoing, *told]))
+        return list(dict.fromkeys(job.kind for job in self.starts))
 
     @property
     def jobs(self) -> int:
@@ -127,7 +146,7 @@ class Schedule(Timing, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     def payload_bytes(self) -> int:
         """Of all of these."""
         if self.workflow is not None:
-            return sum(len(bytes(node.payload)) for node in self.workflow.nodes)
+            return self.workflow.payload_bytes
         return 0 if self.job is None else len(bytes(self.job.payload))
 
     @property

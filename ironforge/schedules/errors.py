@@ -9,6 +9,17 @@ def wrong(field: str, why: str, hint: str) -> InvalidJob:
     return InvalidJob(f"{field}: {why}: {hint}", code="invalid_schedule", field=field, hint=hint)
 
 
+def check_starts_one(job: object, workflow: object, names: tuple[str, str] = ("job", "workflow")) -> None:
+    """Raises InvalidJob where there is none of both, or there are both. `names`: as the door calls them."""
+    hint = "give one of them"
+    if job is None and workflow is None:
+        # As before there were workflows.
+        message = f"job: the schedule has neither {' nor '.join(names)}: {hint}"
+        raise InvalidJob(message, code="missing_field", field="job", hint=hint)
+    if job is not None and workflow is not None:
+        raise wrong("job", f"the schedule has both {' and '.join(names)}", hint)
+
+
 class ScheduleNotFound(Refused):
     """The namespace has no schedule of this name."""
 

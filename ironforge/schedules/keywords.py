@@ -14,7 +14,7 @@ from ironforge.job.options import JobKeywords, check_names, in_words_of_json
 from ironforge.schedules.checks import check_schedule
 from ironforge.schedules.decoding import decode_schedule
 from ironforge.schedules.definition import CatchUp, Fold, Gap, Overlap, Schedule
-from ironforge.schedules.errors import wrong
+from ironforge.schedules.errors import check_starts_one, wrong
 from ironforge.workflows.decoding import encode_workflow
 from ironforge.workflows.definition import Workflow
 
@@ -53,9 +53,7 @@ Start = JobStart | Workflow | Mapping[str, Any]
 def start_of(kind: str | None, payload: object, workflow: Workflow | Mapping[str, Any] | None) -> Start:
     """What each tick starts, of a door that takes a kind, or a workflow as `dag` makes it or HTTP takes it. Raises
     InvalidJob where there is not one of both, SerializationError."""
-    if (kind is None) == (workflow is None):
-        which = "neither a kind nor a workflow" if kind is None else "both a kind and a workflow"
-        raise wrong("job", f"the schedule has {which}", "give one of them")
+    check_starts_one(kind, workflow, ("a kind", "a workflow"))
     if workflow is None:
         return JobStart(str(kind), encode_payload(payload))
     if payload is not None:

@@ -36,7 +36,7 @@ def check_workflow(workflow: Workflow) -> Graph:
     for number, node in enumerate(graph.nodes):
         _check_node(workflow, node, f"nodes[{number}]")
         _check_references(graph, number)
-    total = sum(len(bytes(node.payload)) for node in graph.nodes)
+    total = workflow.payload_bytes
     if total > MAX_PAYLOADS_BYTES:
         hint = f"give at most {MAX_PAYLOADS_BYTES}, or store large data elsewhere and refer to it"
         raise wrong("nodes", f"their payloads have {total} bytes", hint)

@@ -114,6 +114,11 @@ class Workflow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
         NodeOptions | None, Meta(description="of all its jobs; without delay_seconds, run_at and unique")
     ] = None
 
+    @property
+    def payload_bytes(self) -> int:
+        """Of all its nodes."""
+        return sum(len(bytes(node.payload)) for node in self.nodes)
+
     def options_of(self, node: Node) -> NodeOptions:
         """Those that hold for it, without what its kind says."""
         given = node.options or _NO_OPTIONS

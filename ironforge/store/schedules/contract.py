@@ -188,7 +188,7 @@ def unreadable(why: str) -> ScheduleConflict:
 
 
 class StartedJob(NamedTuple):
-    """A job that a tick submits, or that its workflow comes to. `field`: that of its kind in the schedule."""
+    """As `Schedule.starts` has it, with the queue that it goes to."""
 
     kind: str
     queue: str
@@ -198,27 +198,13 @@ class StartedJob(NamedTuple):
 def jobs_of(schedule: Schedule, known: Callable[[str], Kind | None]) -> Iterator[StartedJob]:
     """Those of each kind and queue once; `known`: what nodes announced of a kind."""
 
-    def job(kind: str, options: JobOptions | None, field: str) -> StartedJob:
+    def queue_of(kind: str, options: JobOptions | None) -> str:
         said = None if options is None else options.queue
         announced = None if said else known(kind)
-        return StartedJob(kind, said or (announced.queue if announced else DEFAULT_QUEUE), field)
+        return said or (announced.queue if announced else DEFAULT_QUEUE)
 
-    if schedule.job is not None:
-        yield job(schedule.job.kind, schedule.job, "job.kind")
-    if (workflow := schedule.workflow) is None:
-        return
-    made = [
-        job(node.kind, workflow.options_of(node), f"workflow.nodes[{number}].kind")
-        for number, node in enumerate(workflow.nodes)
-    ]
-    made += [
-        job(node.compensate, workflow.options, f"workflow.nodes[{number}].compensate")
-        for number, node in enumerate(workflow.nodes)
-        if node.compensate is not None
-    ]
-    told = {"on_success": workflow.on_success, "on_failure": workflow.on_failure}
-    made += [job(kind, workflow.options, f"workflow.{field}") for field, kind in told.items() if kind is not None]
-    yield from {(each.kind, each.queue): each for each in reversed(made)}.values()
+    made = [StartedJob(kind, queue_of(kind, options), field) for kind, options, field in schedule.starts]
+    yield from {(job.kind, job.queue): job for job in reversed(made)}.values()
 
 
 def queues_of(schedule: Schedule, known: Callable[[str], Kind | None]) -> tuple[str, ...]:
